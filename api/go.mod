@@ -1,0 +1,3 @@
+module github.com/keyward/keyward/api
+
+go 1.26.0

@@ -1,0 +1,70 @@
+// Package account holds what Keyward keeps of a user: the user, the credentials and the client environments, as one document per user, so that one
+// read answers a login start and one revision-checked write changes an account as a whole. Store touches the key-value bucket "accounts" and nothing else.
+package account
+
+import (
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Account is a user with everything that belongs to it. Times are Unix ms.
+type Account struct {
+	Project            ident.ProjectID `json:"project"`
+	ID                 ident.UserID    `json:"id"`
+	FullName           *string         `json:"fullName,omitempty"`
+	Status             rest.UserStatus `json:"status"`
+	ExplicitWebauthnID *string         `json:"explicitWebauthnID,omitempty"`
+	UserHandle         []byte          `json:"userHandle"` // W3C WebAuthn user handle, at most 64 bytes; never changes
+	CreatedMs          int64           `json:"createdMs"`
+	UpdatedMs          int64           `json:"updatedMs"`
+	Credentials        []Credential    `json:"credentials,omitempty"`
+	Deleted            []Tombstone     `json:"deleted,omitempty"` // deleted credentials, newest last, bounded
+	Environments       []Environment   `json:"environments,omitempty"`
+}
+
+// Credential is a passkey. Raw binary fields are base64 in JSON.
+type Credential struct {
+	ID              ident.CredentialID  `json:"id"`
+	CredentialID    []byte              `json:"credentialID"` // WebAuthn credential ID
+	PublicKey       []byte              `json:"publicKey"`    // COSE key
+	AttestationType string              `json:"attestationType"`
+	AAGUID          string              `json:"aaguid"` // lower-case UUID form
+	Transports      []string            `json:"transports,omitempty"`
+	Attachment      string              `json:"attachment,omitempty"` // platform, cross-platform or empty
+	BackupEligible  bool                `json:"backupEligible"`
+	BackupState     bool                `json:"backupState"`
+	UserVerified    bool                `json:"userVerified"`
+	SignCount       uint32              `json:"signCount"`
+	CloneWarning    bool                `json:"cloneWarning,omitempty"`
+	RPID            string              `json:"rpID"`
+	Username        string              `json:"username"` // the name shown by the authenticator
+	CreatedOS       string              `json:"createdOS"`
+	CreatedBrowser  string              `json:"createdBrowser"`
+	Environment     ident.EnvironmentID `json:"environment,omitempty"` // where it was created; empty if unknown
+	CreatedMs       int64               `json:"createdMs"`
+	LastUsedMs      int64               `json:"lastUsedMs"`
+	UsedOn          []string            `json:"usedOn,omitempty"` // operating systems that finished a local login with it: phone evidence
+}
+
+// Tombstone remembers that a credential was deleted, so that its later use is told apart from a credential nobody knows.
+type Tombstone struct {
+	ID           ident.CredentialID `json:"id"`
+	CredentialID []byte             `json:"credentialID"`
+	DeletedMs    int64              `json:"deletedMs"`
+}
+
+// Environment is a browser profile or app installation in which the user has been seen.
+type Environment struct {
+	ID             ident.EnvironmentID `json:"id"`
+	OSName         string              `json:"osName"`
+	OSVersion      string              `json:"osVersion"`
+	BrowserName    string              `json:"browserName"`
+	BrowserVersion string              `json:"browserVersion"`
+	CreatedMs      int64               `json:"createdMs"`
+	LastSeenMs     int64               `json:"lastSeenMs"`
+}
+
+// Timestamp renders Unix ms in the wire's form yyyy-MM-dd'T'HH:mm:ss, UTC.
+func Timestamp(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05") }

@@ -1,0 +1,92 @@
+// Package event defines the passkey event, the one record that history is made of, and joins events to the ceremonies they belong to. It is pure: values in, values out.
+//
+// A user's events are a set keyed by ID. Order of arrival and repetition mean nothing; a deletion is an event too, and wins.
+package event
+
+import (
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Type says what happened. The wire's 19 types are those of rest.PasskeyEventType; the others are appended by the engine itself.
+type Type string
+
+// The engine's own types.
+const (
+	LoginOffered    Type = "login-offered"    // login start said yes
+	LoginDenied     Type = "login-denied"     // login start said no
+	LoginCompleted  Type = "login-completed"  // login finish or mediation finish succeeded
+	AppendOffered   Type = "append-offered"   // append start said yes
+	AppendCompleted Type = "append-completed" // append finish succeeded
+	Deleted         Type = "event-deleted"    // another event was deleted; it is never listed
+)
+
+// The wire's types that history reads.
+const (
+	UserLoginBlacklisted         = Type(rest.PasskeyEventTypeUserLoginBlacklisted)
+	LoginExplicitAbort           = Type(rest.PasskeyEventTypeLoginExplicitAbort)
+	LoginError                   = Type(rest.PasskeyEventTypeLoginError)
+	LoginNoCredentials           = Type(rest.PasskeyEventTypeLoginNoCredentials)
+	AppendBlacklistedAfterHybrid = Type(rest.PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted)
+	AppendBlacklistedAfterError  = Type(rest.PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted)
+	AppendCredentialExists       = Type(rest.PasskeyEventTypeAppendCredentialExists)
+	AppendExplicitAbort          = Type(rest.PasskeyEventTypeAppendExplicitAbort)
+	AppendError                  = Type(rest.PasskeyEventTypeAppendError)
+)
+
+// OnWire reports whether callers may send t and lists show it without include=engine.
+func (t Type) OnWire() bool { return rest.PasskeyEventType(t).Valid() }
+
+// Route is how a login was to be done, or was done.
+type Route string
+
+// The routes; the wire calls them ceremony types.
+const (
+	Local       Route = "local"
+	CDA         Route = "cda"
+	SecurityKey Route = "security-key"
+)
+
+// Kind is the kind of an append offer.
+type Kind string
+
+// The kinds.
+const (
+	KindDefault           Kind = "default"
+	KindAfterError        Kind = "after-error"
+	KindAfterHybrid       Kind = "after-hybrid"
+	KindAuto              Kind = "auto"
+	KindConditionalCreate Kind = "conditional-create"
+)
+
+// Event is one entry of a user's history. Only ID, Project, User, Type and CreatedMs are always set.
+type Event struct {
+	ID          ident.EventID       `json:"id"`
+	Project     ident.ProjectID     `json:"project"`
+	User        ident.UserID        `json:"user"`
+	Type        Type                `json:"type"`
+	CreatedMs   int64               `json:"createdMs"`             // Unix ms, the server's clock
+	Expires     int64               `json:"expires,omitempty"`     // as the caller sent it: Unix seconds, or ms above 1e11; 0 = never
+	Process     string              `json:"process,omitempty"`     // processID of the journey
+	Environment ident.EnvironmentID `json:"environment,omitempty"` // may hold any string that a caller sent as clientEnvID
+	Credential  string              `json:"credential,omitempty"`  // row ID, or as the caller sent it
+	Challenge   string              `json:"challenge,omitempty"`   // WebAuthn challenge, base64url without padding
+
+	// What the ceremony's own offer said, filled in when the event is appended (see Join), so that history never needs the offer.
+	Ceremony ident.ChallengeID `json:"ceremony,omitempty"` // challenge ID of the ceremony
+	Route    Route             `json:"route,omitempty"`    // of login events: the route that was offered; of completed ones: the one taken
+	Kind     Kind              `json:"kind,omitempty"`     // of append events
+
+	Decision ident.DecisionID `json:"decision,omitempty"` // of offers and denials
+	Deletes  ident.EventID    `json:"deletes,omitempty"`  // of event-deleted
+}
+
+// ExpiresMs returns the moment the event stops having an effect in Unix ms, or 0 for never.
+// The wire leaves the unit open: values above 1e11 are read as ms, others as seconds.
+func (e Event) ExpiresMs() int64 {
+	const msThreshold = 100_000_000_000
+	if e.Expires > msThreshold {
+		return e.Expires
+	}
+	return e.Expires * 1000
+}

@@ -1,0 +1,119 @@
+// Package ident makes and checks the identifiers of the wire contract. It does no I/O but reads the random source it is given.
+//
+// Every ID is a prefix and a number of at most 19 digits. The grammar holds no '.', '*', '>' or space, so a checked ID is safe as a NATS
+// subject token, a key-value key and part of a Redis key.
+package ident
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+)
+
+// The kinds of ID. Each has a type of its own, so that one cannot be passed for another.
+type (
+	// ProjectID is pro-<number>.
+	ProjectID string
+	// UserID is usr-<number>.
+	UserID string
+	// CredentialID is the row ID of a credential, cre-<number>; the WebAuthn credential ID is a different thing.
+	CredentialID string
+	// EventID is pke-<number>.
+	EventID string
+	// ChallengeID is was-<number>.
+	ChallengeID string
+	// EnvironmentID is env-<number>: one browser profile or app installation.
+	EnvironmentID string
+	// DecisionID is dec-<number>.
+	DecisionID string
+	// RequestID is req-<number>, or what the caller sent as X-Request-ID.
+	RequestID string
+)
+
+// Prefixes, without the number.
+const (
+	projectPrefix     = "pro-"
+	userPrefix        = "usr-"
+	credentialPrefix  = "cre-"
+	eventPrefix       = "pke-"
+	challengePrefix   = "was-"
+	environmentPrefix = "env-"
+	decisionPrefix    = "dec-"
+	requestPrefix     = "req-"
+)
+
+// NewProjectID returns a random project ID.
+func NewProjectID() ProjectID { return ProjectID(random(projectPrefix)) }
+
+// NewUserID returns a random user ID.
+func NewUserID() UserID { return UserID(random(userPrefix)) }
+
+// NewCredentialID returns a random credential row ID.
+func NewCredentialID() CredentialID { return CredentialID(random(credentialPrefix)) }
+
+// NewEventID returns a random passkey event ID.
+func NewEventID() EventID { return EventID(random(eventPrefix)) }
+
+// NewChallengeID returns a random challenge ID.
+func NewChallengeID() ChallengeID { return ChallengeID(random(challengePrefix)) }
+
+// NewEnvironmentID returns a random client environment ID.
+func NewEnvironmentID() EnvironmentID { return EnvironmentID(random(environmentPrefix)) }
+
+// NewDecisionID returns a random decision ID.
+func NewDecisionID() DecisionID { return DecisionID(random(decisionPrefix)) }
+
+// NewRequestID returns a random request ID.
+func NewRequestID() RequestID { return RequestID(random(requestPrefix)) }
+
+// ParseProjectID returns s as a project ID, or an error that says what form is wanted.
+func ParseProjectID(s string) (ProjectID, error) { return parse[ProjectID](projectPrefix, s) }
+
+// ParseUserID returns s as a user ID, or an error that says what form is wanted.
+func ParseUserID(s string) (UserID, error) { return parse[UserID](userPrefix, s) }
+
+// ParseCredentialID returns s as a credential row ID, or an error that says what form is wanted.
+func ParseCredentialID(s string) (CredentialID, error) {
+	return parse[CredentialID](credentialPrefix, s)
+}
+
+// ParseEventID returns s as a passkey event ID, or an error that says what form is wanted.
+func ParseEventID(s string) (EventID, error) { return parse[EventID](eventPrefix, s) }
+
+// ParseChallengeID returns s as a challenge ID, or an error that says what form is wanted.
+func ParseChallengeID(s string) (ChallengeID, error) { return parse[ChallengeID](challengePrefix, s) }
+
+// ParseEnvironmentID returns s as a client environment ID, or an error that says what form is wanted.
+func ParseEnvironmentID(s string) (EnvironmentID, error) {
+	return parse[EnvironmentID](environmentPrefix, s)
+}
+
+// ParseDecisionID returns s as a decision ID, or an error that says what form is wanted.
+func ParseDecisionID(s string) (DecisionID, error) { return parse[DecisionID](decisionPrefix, s) }
+
+// random draws 19 digits below 2^63. Numbers are not ordered by time: an ID tells nothing of when or where it was made, and two writers never need to agree.
+func random(prefix string) string {
+	const floor = 1_000_000_000_000_000_000
+	var raw [8]byte
+	for {
+		rand.Read(raw[:])
+		if n := binary.BigEndian.Uint64(raw[:]) >> 1; n >= floor {
+			return prefix + strconv.FormatUint(n, 10)
+		}
+	}
+}
+
+func parse[T ~string](prefix, s string) (T, error) {
+	const maxDigits = 19
+	digits := len(s) - len(prefix)
+	if digits < 1 || digits > maxDigits || s[:len(prefix)] != prefix {
+		return "", fmt.Errorf("must be of the form %s<number>", prefix)
+	}
+	for _, c := range []byte(s[len(prefix):]) {
+		if c < '0' || c > '9' {
+			return "", fmt.Errorf("must be of the form %s<number>", prefix)
+		}
+	}
+	return T(s), nil
+}

@@ -1,0 +1,183 @@
+// Package service declares what each service can do. The gateway and the services call one another only through these interfaces; whether a
+// call stays in the process or crosses NATS is the adapter's business. Every error that leaves a method is a *fault.Fault or wraps one.
+package service
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Empty is the body of a call that needs or returns none.
+type Empty struct{}
+
+// ForProject is a call within a project. The project comes from the caller's credential, never from a body.
+type ForProject[T any] struct {
+	Project ident.ProjectID `json:"project"`
+	Body    T               `json:"body"`
+}
+
+// ForUser is a call about one user of a project.
+type ForUser[T any] struct {
+	Project ident.ProjectID `json:"project"`
+	User    ident.UserID    `json:"user"`
+	Body    T               `json:"body"`
+}
+
+// List asks for one page: sort and filters as on the wire (section "Lists" of the API), page from 1.
+type List struct {
+	Sort     string   `json:"sort,omitempty"`   // field:asc or field:desc; empty = the list's own order
+	Filter   []string `json:"filter,omitempty"` // field:op:value
+	Page     int      `json:"page"`
+	PageSize int      `json:"pageSize"`
+}
+
+// EventList is List for passkey events.
+type EventList struct {
+	List
+	IncludeEngine bool `json:"includeEngine,omitempty"`
+}
+
+// ChallengePatch changes the status of one challenge.
+type ChallengePatch struct {
+	ID     ident.ChallengeID           `json:"id"`
+	Status rest.PasskeyChallengeStatus `json:"status"`
+}
+
+// Users is the part of the ceremony service that keeps accounts.
+type Users interface {
+	CreateUser(context.Context, ForProject[rest.UserCreateReq]) (rest.User, error)
+	ListUsers(context.Context, ForProject[List]) (rest.UserList, error)
+	GetUser(context.Context, ForUser[Empty]) (rest.User, error)
+	UpdateUser(context.Context, ForUser[rest.UserUpdateReq]) (rest.User, error)
+	DeleteUser(context.Context, ForUser[Empty]) (Empty, error)
+	ListCredentials(context.Context, ForUser[List]) (rest.CredentialList, error)
+	DeleteCredential(context.Context, ForUser[ident.CredentialID]) (Empty, error)
+	ListChallenges(context.Context, ForUser[List]) (rest.PasskeyChallengeList, error)
+	UpdateChallenge(context.Context, ForUser[ChallengePatch]) (rest.PasskeyChallenge, error)
+}
+
+// Passkeys is the part of the ceremony service that runs WebAuthn ceremonies. In the requests the user ID is part of the body, as on the wire.
+type Passkeys interface {
+	AppendStart(context.Context, ForProject[rest.PasskeyAppendStartReq]) (Judged[rest.PasskeyAppendStartRsp], error)
+	AppendFinish(context.Context, ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error)
+	LoginStart(context.Context, ForProject[rest.PasskeyLoginStartReq]) (Judged[rest.PasskeyLoginStartRsp], error)
+	LoginFinish(context.Context, ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error)
+	MediationStart(context.Context, ForProject[rest.PasskeyMediationStartReq]) (Judged[rest.PasskeyMediationStartRsp], error)
+	MediationFinish(context.Context, ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error)
+}
+
+// Ceremony is the whole ceremony service.
+type Ceremony interface {
+	Users
+	Passkeys
+}
+
+// Judged is an answer that came of a decision, which the gateway names in headers.
+type Judged[T any] struct {
+	Body           T                `json:"body"`
+	Decision       ident.DecisionID `json:"decision"`
+	PolicyRevision string           `json:"policyRevision"`
+}
+
+// Events is the events service. When Create, Append or Delete has returned, the change is on disk and the next decision for the user sees it.
+type Events interface {
+	// Create appends an event that a caller sent.
+	Create(context.Context, ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error)
+	List(context.Context, ForUser[EventList]) (rest.PasskeyEventList, error)
+	Delete(context.Context, ForUser[ident.EventID]) (Empty, error)
+	// Append appends an event of the engine's own. An event with an ID that the log already holds is not appended twice: the answer is the same.
+	Append(context.Context, event.Event) (Empty, error)
+	// Erase removes every event, offer and decision of a user, from the log and the cache.
+	Erase(context.Context, ForUser[Empty]) (Empty, error)
+}
+
+// Environment is what the ceremony service found out about the client environment handle that a client sent.
+type Environment struct {
+	ID       ident.EnvironmentID `json:"id,omitempty"`       // set if the handle is ours and valid, also in private mode
+	Known    bool                `json:"known,omitempty"`    // valid handle and not private mode: history of the pair counts
+	Rejected bool                `json:"rejected,omitempty"` // a handle was sent that did not verify
+}
+
+// Question is what every decision needs to know. Decisions read the user's events themselves.
+type Question struct {
+	Project      ident.ProjectID        `json:"project"`
+	Account      *account.Account       `json:"account,omitempty"` // nil = there is no such user
+	LookupFailed bool                   `json:"lookupFailed,omitempty"`
+	Client       rest.ClientInformation `json:"client"`
+	Environment  Environment            `json:"environment"`
+	Process      string                 `json:"process,omitempty"`
+	RequestID    ident.RequestID        `json:"requestID,omitempty"`
+}
+
+// LoginQuestion asks whether to offer a passkey login.
+type LoginQuestion struct {
+	Question
+	Strategy rest.CrossDeviceAuthenticationStrategy `json:"strategy"`
+}
+
+// AppendQuestion asks whether to offer the creation of a passkey.
+type AppendQuestion struct {
+	Question
+	Flags     rest.PasskeyIntelFlags `json:"flags"`
+	Situation string                 `json:"situation,omitempty"` // empty = post-login
+}
+
+// Verdict is what every decision answers.
+type Verdict struct {
+	Decision       ident.DecisionID       `json:"decision"`
+	PolicyRevision string                 `json:"policyRevision"`
+	Rule           string                 `json:"rule"` // row of the decision table, for example L7a
+	Allow          bool                   `json:"allow"`
+	Tag            rest.DecisionTag       `json:"tag"`
+	Experiments    []string               `json:"experiments"`
+	Insights       rest.DetectionInsights `json:"insights"`
+	OS             string                 `json:"os"` // as detected, for the records of the ceremony
+	OSVersion      string                 `json:"osVersion"`
+	Browser        string                 `json:"browser"`
+	BrowserVersion string                 `json:"browserVersion"`
+}
+
+// LoginVerdict answers a LoginQuestion. The options fields are meaningful only if Allow is true.
+type LoginVerdict struct {
+	Verdict
+	Route                      event.Route          `json:"route"`
+	IsCDACandidate             bool                 `json:"isCDACandidate"`
+	PreferImmediatelyAvailable bool                 `json:"preferImmediatelyAvailable"`
+	AllowCredentials           []ident.CredentialID `json:"allowCredentials"` // in the order to send
+	Hints                      []string             `json:"hints"`
+}
+
+// AppendVerdict answers an AppendQuestion. The options fields are meaningful only if Allow is true.
+type AppendVerdict struct {
+	Verdict
+	Kind                event.Kind           `json:"kind,omitempty"`
+	Variant             rest.AppendVariant   `json:"variant"`
+	Auto                bool                 `json:"auto,omitempty"`
+	Conditional         bool                 `json:"conditional,omitempty"`
+	ManualAllowed       bool                 `json:"manualAllowed,omitempty"`
+	IsRestrictedBrowser bool                 `json:"isRestrictedBrowser,omitempty"`
+	Reason              string               `json:"reason,omitempty"` // why not, also where the wire has no word for it
+	ExcludeCredentials  []ident.CredentialID `json:"excludeCredentials"`
+	Attachment          string               `json:"attachment"` // platform, or empty = unset
+	Hints               []string             `json:"hints"`
+	UserVerification    string               `json:"userVerification"` // required or preferred
+}
+
+// Decision is the decision service. It answers with the safe default rather than fail; an error means that not even that could be said.
+type Decision interface {
+	Login(context.Context, LoginQuestion) (LoginVerdict, error)
+	Append(context.Context, AppendQuestion) (AppendVerdict, error)
+	Mediation(context.Context, Question) (Verdict, error)
+}
+
+// EventReader reads a user's history: what is in the cache if that can be trusted, otherwise the log.
+type EventReader interface {
+	// Events returns the user's set of events, deletions included, in no particular order.
+	Events(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
+	// Offers returns the user's recent login-offered and login-denied events, newest first; bounded.
+	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
+}

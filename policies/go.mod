@@ -1,0 +1,4 @@
+module github.com/keyward/keyward/policies
+
+go 1.26.0
+
