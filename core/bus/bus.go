@@ -1,0 +1,167 @@
+// Package bus is the connection to NATS: an embedded server with JetStream on disk, or an external one by URL. It creates the streams and
+// buckets of the design and owns the connection; what is written to them is the business of others.
+//
+// A write that JetStream acknowledged is on disk under the default configuration. The streams of observations (offers, decisions, challenges) are
+// persisted asynchronously: they survive the death of the process, and may lose their last moments when the machine loses power.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Bus is an open connection. Close it.
+type Bus struct {
+	Conn *nats.Conn
+	JS   jetstream.JetStream
+
+	replicas int
+	embedded *server.Server
+	unlock   func() error
+}
+
+// Open connects, starting the embedded server if the configuration names no other, and creates what is missing. It may be called by any number
+// of processes at once. An error says what could not be reached or created; nothing is left running then.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
+	defer cancel()
+	b := &Bus{replicas: cfg.Replicas}
+	if err := b.connect(ctx, cfg, log); err != nil {
+		b.Close()
+		return nil, err
+	}
+	js, err := jetstream.New(b.Conn, jetstream.WithPublishAsyncMaxPending(8192))
+	if err != nil {
+		b.Close()
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	b.JS = js
+	if err := b.provision(ctx, cfg); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Bus) connect(ctx context.Context, cfg Config, log *slog.Logger) error {
+	opts := []nats.Option{
+		nats.Name("keyward"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		// Nothing is buffered while the server is away: a write either reaches the log or fails at once.
+		nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("nats disconnected", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { log.Info("nats reconnected") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("nats", "error", err) }),
+	}
+	if cfg.URL != "" {
+		if cfg.CredentialsFile != "" {
+			opts = append(opts, nats.UserCredentials(cfg.CredentialsFile))
+		}
+		return b.dial(ctx, cfg.URL, opts)
+	}
+	if err := b.startEmbedded(ctx, cfg, log); err != nil {
+		return err
+	}
+	user, password, err := credentials(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	conn, err := nats.Connect("", append(opts, nats.InProcessServer(b.embedded), nats.UserInfo(user, password))...)
+	if err != nil {
+		return fmt.Errorf("connect to the embedded nats: %w", err)
+	}
+	b.Conn = conn
+	return nil
+}
+
+// dial tries until ctx ends: the server may be starting beside us.
+func (b *Bus) dial(ctx context.Context, address string, opts []nats.Option) error {
+	for {
+		conn, err := nats.Connect(address, opts...)
+		if err == nil {
+			b.Conn = conn
+			return nil
+		}
+		if errors.Is(err, nats.ErrAuthorization) {
+			return fmt.Errorf("connect to nats at %s: %w", redact(address), err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("connect to nats at %s: %w", redact(address), err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func redact(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the configured URL"
+	}
+	return u.Redacted()
+}
+
+// Ping reports whether the server answers.
+func (b *Bus) Ping(ctx context.Context) error {
+	if err := b.Conn.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("ping nats: %w", err)
+	}
+	return nil
+}
+
+// Close ends the connection and, if it is ours, the server behind it.
+func (b *Bus) Close() {
+	if b.Conn != nil {
+		b.Conn.Close()
+	}
+	if b.embedded != nil {
+		b.embedded.Shutdown()
+		b.embedded.WaitForShutdown()
+	}
+	if b.unlock != nil {
+		_ = b.unlock()
+	}
+}
+
+// ListenAddr returns where the embedded server listens, or "" if it does not.
+func (b *Bus) ListenAddr() string {
+	if b.embedded == nil {
+		return ""
+	}
+	addr, ok := b.embedded.Addr().(*net.TCPAddr)
+	if !ok || addr == nil {
+		return ""
+	}
+	return addr.String()
+}
+
+// URLFile is the name of the file in the data directory that holds the URL, credentials included, of the running embedded server.
+const URLFile = "nats-url"
+
+// ServerURL reads the URL of the server that runs on dataDir. An error means that none has been started there with its listener on.
+func ServerURL(dataDir string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(dataDir, URLFile))
+	if err != nil {
+		return "", fmt.Errorf("no running server found in %s: %w", dataDir, err)
+	}
+	return string(raw), nil
+}

@@ -1,0 +1,151 @@
+package bus_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/bus"
+)
+
+func open(t *testing.T, cfg bus.Config) *bus.Bus {
+	t.Helper()
+	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+func config(t *testing.T) bus.Config {
+	t.Helper()
+	cfg := bus.DefaultConfig()
+	cfg.DataDir = t.TempDir()
+	return cfg
+}
+
+func TestWhatWasAcknowledgedIsThereAfterARestart(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	first := open(t, cfg)
+	if _, err := first.JS.Publish(t.Context(), bus.EventsPrefix+".pro-1.usr-1.login-error", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	kv, err := first.Bucket(t.Context(), bus.AccountsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Create(t.Context(), "pro-1.usr-1", []byte("y")); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+
+	second := open(t, cfg)
+	stream, err := second.Stream(t.Context(), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stream.CachedInfo().State.Msgs; got != 1 {
+		t.Errorf("messages after restart: got %d, want 1", got)
+	}
+	kv, err = second.Bucket(t.Context(), bus.AccountsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := kv.Get(t.Context(), "pro-1.usr-1")
+	if err != nil || string(entry.Value()) != "y" {
+		t.Errorf("account after restart: got %v, %v", entry, err)
+	}
+}
+
+func TestASecondProcessCannotOpenTheSameDataDirectory(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	open(t, cfg)
+	_, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "in use by another keyward") {
+		t.Errorf("second open: got %v", err)
+	}
+}
+
+func TestPlainNATSToolsConnectWithTheURLInTheDataDirectory(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.Addr = "127.0.0.1:0"
+	b := open(t, cfg)
+	url, err := bus.ServerURL(cfg.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatalf("connect with %s: %v", bus.URLFile, err)
+	}
+	nc.Close()
+	if _, err := nats.Connect("nats://" + b.ListenAddr()); err == nil {
+		t.Error("a client without credentials was let in")
+	}
+	if info, err := os.Stat(filepath.Join(cfg.DataDir, bus.URLFile)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode of %s: %v, %v", bus.URLFile, info.Mode(), err)
+	}
+	ext := bus.DefaultConfig()
+	ext.URL = url
+	external := open(t, ext)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := external.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestObservationsArePersistedAsynchronouslyAndEventsAreNot(t *testing.T) {
+	t.Parallel()
+	b := open(t, config(t))
+	want := map[string]jetstream.PersistModeType{
+		bus.EventsStream:             jetstream.DefaultPersistMode,
+		"KV_" + bus.AccountsBucket:   jetstream.DefaultPersistMode,
+		bus.OffersStream:             jetstream.AsyncPersistMode,
+		bus.DecisionsStream:          jetstream.AsyncPersistMode,
+		"KV_" + bus.ChallengesBucket: jetstream.AsyncPersistMode,
+	}
+	for name, mode := range want {
+		stream, err := b.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().Config.PersistMode; got != mode {
+			t.Errorf("%s: persist mode %v, want %v", name, got, mode)
+		}
+	}
+}
+
+func TestAWriteFailsAtOnceWhenTheServerIsGone(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.Addr = "127.0.0.1:0"
+	server := open(t, cfg)
+	url, err := bus.ServerURL(cfg.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ext := bus.DefaultConfig()
+	ext.URL = url
+	client := open(t, ext)
+	server.Close()
+	for client.Conn.Status() == nats.CONNECTED {
+		if err := client.Conn.FlushTimeout(1e8); err != nil {
+			break
+		}
+	}
+	if _, err := client.JS.Publish(t.Context(), bus.EventsPrefix+".pro-1.usr-1.login-error", nil); err == nil {
+		t.Error("a publish succeeded without a server")
+	}
+}

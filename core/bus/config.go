@@ -1,0 +1,59 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config says which NATS to use and how durable it is.
+type Config struct {
+	URL             string        // external NATS; empty = embedded server
+	CredentialsFile string        // NATS .creds file for the external server; empty = what the URL holds
+	Addr            string        // where the embedded server listens for NATS tools; "off" = in-process only
+	DataDir         string        // directory of the embedded server; unused with URL
+	SyncInterval    time.Duration // embedded server: 0 = every acknowledged write is on disk first; otherwise the longest that a power cut may lose
+	Replicas        int           // of streams and buckets; more than 1 needs an external cluster
+
+	OffersMaxAge      time.Duration
+	DecisionsMaxAge   time.Duration
+	DecisionsMaxBytes int64         // bytes; the oldest decisions go first
+	EventsMaxAge      time.Duration // 0 = for ever
+	ChallengeMaxAge   time.Duration // how long the record of a challenge is kept, finished or not
+	StartTimeout      time.Duration // for connecting and creating streams
+}
+
+// DefaultConfig returns the configuration of a laptop: embedded, durable.
+func DefaultConfig() Config {
+	return Config{
+		Addr:              "off",
+		DataDir:           "data",
+		Replicas:          1,
+		OffersMaxAge:      6 * time.Hour,
+		DecisionsMaxAge:   30 * 24 * time.Hour,
+		DecisionsMaxBytes: 4 << 30,
+		ChallengeMaxAge:   15 * time.Minute,
+		StartTimeout:      30 * time.Second,
+	}
+}
+
+// Validate reports every setting that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	if c.URL == "" && c.DataDir == "" {
+		errs = append(errs, errors.New("data_dir: cannot be blank without a NATS URL"))
+	}
+	if c.URL == "" && c.Replicas > 1 {
+		errs = append(errs, fmt.Errorf("nats_replicas: must be 1 with the embedded NATS, not %d", c.Replicas))
+	}
+	if c.Replicas < 1 || c.Replicas > 5 {
+		errs = append(errs, fmt.Errorf("nats_replicas: must be between 1 and 5, not %d", c.Replicas))
+	}
+	if c.ChallengeMaxAge < time.Minute {
+		errs = append(errs, errors.New("challenge_max_age: must be at least one minute"))
+	}
+	if c.OffersMaxAge < time.Hour {
+		errs = append(errs, errors.New("offers_max_age: must be at least one hour, the time a login start speaks for its process"))
+	}
+	return errors.Join(errs...)
+}

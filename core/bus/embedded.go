@@ -1,0 +1,151 @@
+package bus
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+const (
+	natsUser       = "keyward"
+	passwordFile   = "nats-password"
+	maxPayload     = 4 << 20 // bytes; above the largest HTTP body
+	readyTimeout   = 10 * time.Second
+	listenerOff    = "off"
+	ownerOnlyFile  = 0o600
+	ownerOnlyEntry = 0o700
+)
+
+// startEmbedded runs a NATS server in this process. A lock on the data directory keeps a second process from opening the same store.
+func (b *Bus) startEmbedded(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if err := os.MkdirAll(cfg.DataDir, ownerOnlyEntry); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(cfg.DataDir, "lock"))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock data directory: %w", err)
+	}
+	if !locked {
+		return fmt.Errorf("data directory %s is in use by another keyward", cfg.DataDir)
+	}
+	b.unlock = lock.Unlock
+
+	opts, err := serverOptions(cfg)
+	if err != nil {
+		return err
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("make embedded nats: %w", err)
+	}
+	srv.SetLoggerV2(serverLog{log}, false, false, false)
+	b.embedded = srv
+	srv.Start()
+	wait := readyTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(deadline))
+	}
+	if !srv.ReadyForConnections(wait) {
+		return fmt.Errorf("embedded nats was not ready within %s; is %s free?", wait, cfg.Addr)
+	}
+	return b.publishURL(cfg)
+}
+
+func serverOptions(cfg Config) (*server.Options, error) {
+	user, password, err := credentials(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	opts := &server.Options{
+		ServerName: "keyward",
+		JetStream:  true,
+		StoreDir:   filepath.Join(cfg.DataDir, "nats"),
+		NoSigs:     true,
+		MaxPayload: maxPayload,
+		Users:      []*server.User{{Username: user, Password: password}},
+	}
+	if cfg.SyncInterval == 0 {
+		opts.SyncAlways = true
+	} else {
+		opts.SyncInterval = cfg.SyncInterval
+	}
+	if cfg.Addr == listenerOff || cfg.Addr == "" {
+		opts.DontListen = true
+		return opts, nil
+	}
+	host, port, err := net.SplitHostPort(cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("nats_addr: %w", err)
+	}
+	opts.Host = host
+	if opts.Port, err = strconv.Atoi(port); err != nil {
+		return nil, fmt.Errorf("nats_addr: port %q is not a number", port)
+	}
+	if opts.Port == 0 {
+		opts.Port = server.RANDOM_PORT
+	}
+	return opts, nil
+}
+
+// publishURL leaves the URL for NATS tools and keyward's own commands, or removes the one of an earlier run.
+func (b *Bus) publishURL(cfg Config) error {
+	path := filepath.Join(cfg.DataDir, URLFile)
+	addr := b.ListenAddr()
+	if addr == "" {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove stale nats url: %w", err)
+		}
+		return nil
+	}
+	user, password, err := credentials(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	u := url.URL{Scheme: "nats", User: url.UserPassword(user, password), Host: addr}
+	if err := os.WriteFile(path, []byte(u.String()), ownerOnlyFile); err != nil {
+		return fmt.Errorf("write nats url: %w", err)
+	}
+	return nil
+}
+
+// credentials returns the user and password of the embedded server, drawn once and kept in the data directory.
+func credentials(dataDir string) (user, password string, err error) {
+	path := filepath.Join(dataDir, passwordFile)
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		return natsUser, strings.TrimSpace(string(raw)), nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return "", "", fmt.Errorf("read nats password: %w", err)
+	}
+	password = rand.Text()
+	if err := os.WriteFile(path, []byte(password), ownerOnlyFile); err != nil {
+		return "", "", fmt.Errorf("write nats password: %w", err)
+	}
+	return natsUser, password, nil
+}
+
+// serverLog passes the embedded server's messages on. Its notices are a start-up banner, of interest only when debugging.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Noticef(format string, v ...any) {
+	l.log.Debug("nats: " + fmt.Sprintf(format, v...))
+}
+func (l serverLog) Warnf(format string, v ...any)  { l.log.Warn("nats: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Fatalf(format string, v ...any) { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Errorf(format string, v ...any) { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Debugf(format string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Tracef(format string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }

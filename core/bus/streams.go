@@ -1,0 +1,136 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Streams. Subjects are <prefix>.<project>.<user>.<type or action>.
+const (
+	EventsStream    = "PASSKEY_EVENTS"
+	OffersStream    = "PASSKEY_OFFERS"
+	DecisionsStream = "PASSKEY_DECISIONS"
+
+	EventsPrefix    = "passkey.events"
+	OffersPrefix    = "passkey.offers"
+	DecisionsPrefix = "passkey.decisions"
+)
+
+// Key-value buckets.
+const (
+	AccountsBucket    = "accounts"         // <project>.<user>: one document an account
+	CredentialsBucket = "credential-index" // <project>.<hash of the WebAuthn credential ID>: whose it is
+	ProjectsBucket    = "projects"         // <project>
+	ChallengesBucket  = "challenges"       // <project>.<user or _>.<challenge>: ceremonies under way
+	EpochsBucket      = "cache-epochs"     // which cache entries may still be trusted
+)
+
+// OffersPerSubject bounds the login offers that are kept of one user and type.
+const OffersPerSubject = 64
+
+const duplicateWindow = 2 * time.Minute
+
+// provision creates or updates every stream and bucket. It is idempotent.
+func (b *Bus) provision(ctx context.Context, cfg Config) error {
+	for _, stream := range b.streams(cfg) {
+		if err := b.ensure(ctx, stream); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensure tries until ctx ends: a cluster that is starting has no leader for a moment.
+func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
+	for {
+		_, err := b.JS.CreateOrUpdateStream(ctx, cfg)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("create stream %s: %w", cfg.Name, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
+	events := b.log(EventsStream, EventsPrefix)
+	events.MaxAge = cfg.EventsMaxAge
+
+	offers := b.observations(b.log(OffersStream, OffersPrefix))
+	offers.MaxAge = cfg.OffersMaxAge
+	offers.MaxMsgsPerSubject = OffersPerSubject
+
+	decisions := b.observations(b.log(DecisionsStream, DecisionsPrefix))
+	decisions.MaxAge = cfg.DecisionsMaxAge
+	decisions.MaxBytes = cfg.DecisionsMaxBytes
+
+	challenges := b.observations(b.bucket(ChallengesBucket))
+	challenges.MaxAge = cfg.ChallengeMaxAge
+
+	return []jetstream.StreamConfig{
+		events, offers, decisions, challenges,
+		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
+	}
+}
+
+func (b *Bus) log(name, prefix string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:       name,
+		Subjects:   []string{prefix + ".>"},
+		Storage:    jetstream.FileStorage,
+		Replicas:   b.replicas,
+		Discard:    jetstream.DiscardOld,
+		Duplicates: duplicateWindow,
+		// Batch reads need direct access.
+		AllowDirect: true,
+	}
+}
+
+// bucket returns the stream behind a key-value bucket. It is spelled out because the client's own bucket configuration lacks the persist mode, and always allows direct reads, which a
+// follower may answer with what was true a moment ago; on several replicas reads go to the leader instead.
+func (b *Bus) bucket(name string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              "KV_" + name,
+		Subjects:          []string{"$KV." + name + ".>"},
+		Storage:           jetstream.FileStorage,
+		Replicas:          b.replicas,
+		MaxMsgsPerSubject: 1,
+		Discard:           jetstream.DiscardNew,
+		AllowRollup:       true,
+		DenyDelete:        true,
+		AllowDirect:       b.replicas == 1,
+		Duplicates:        duplicateWindow,
+	}
+}
+
+// observations makes a stream's writes asynchronous. The server offers that on one replica only; replicated streams flush as the cluster is configured.
+func (b *Bus) observations(cfg jetstream.StreamConfig) jetstream.StreamConfig {
+	if b.replicas == 1 {
+		cfg.PersistMode = jetstream.AsyncPersistMode
+	}
+	return cfg
+}
+
+// Bucket returns one of the key-value buckets.
+func (b *Bus) Bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
+	kv, err := b.JS.KeyValue(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", name, err)
+	}
+	return kv, nil
+}
+
+// Stream returns one of the streams.
+func (b *Bus) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	stream, err := b.JS.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", name, err)
+	}
+	return stream, nil
+}

@@ -1,0 +1,86 @@
+// Package cache is the connection to Redis: an external one by URL, or an embedded Redis-protocol server in this process for a laptop. Both are
+// reached through the same client, so that nothing above can tell them apart. What is stored in it is the business of others; nothing in it is the only copy.
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// Config says which Redis to use. Timeouts are short because the log answers when the cache does not.
+type Config struct {
+	URL      string        // redis://, rediss:// or unix:// URL; empty = embedded
+	Timeout  time.Duration // for dialling, and for each read and write
+	PoolSize int           // connections; 0 = the client's default
+}
+
+// DefaultConfig returns the embedded cache.
+func DefaultConfig() Config { return Config{Timeout: 250 * time.Millisecond} }
+
+// Cache is an open client. Close it.
+type Cache struct {
+	Client   *redis.Client
+	embedded *miniredis.Miniredis
+}
+
+// Open returns a client. It fails only for a URL it cannot read or an embedded server it cannot start: a Redis that is away is no error, since every reader can do without.
+func Open(cfg Config) (*Cache, error) {
+	if cfg.URL != "" {
+		opts, err := redis.ParseURL(cfg.URL)
+		if err != nil {
+			return nil, fmt.Errorf("redis_url: %w", err)
+		}
+		return &Cache{Client: redis.NewClient(tune(opts, cfg))}, nil
+	}
+	embedded := miniredis.NewMiniRedis()
+	// Expiry follows the wall clock, as in a real Redis.
+	embedded.ClockTTL(true)
+	password := rand.Text()
+	embedded.RequireAuth(password)
+	if err := embedded.StartAddr("127.0.0.1:0"); err != nil {
+		return nil, fmt.Errorf("start the embedded cache: %w", err)
+	}
+	opts := &redis.Options{Addr: embedded.Addr(), Password: password}
+	return &Cache{Client: redis.NewClient(tune(opts, cfg)), embedded: embedded}, nil
+}
+
+func tune(opts *redis.Options, cfg Config) *redis.Options {
+	opts.DialTimeout = cfg.Timeout
+	opts.ReadTimeout = cfg.Timeout
+	opts.WriteTimeout = cfg.Timeout
+	opts.PoolTimeout = cfg.Timeout
+	opts.PoolSize = cfg.PoolSize
+	opts.ContextTimeoutEnabled = true
+	opts.DisableIdentity = true
+	opts.DialerRetries = 1
+	// One attempt: a second one would spend the caller's time on what the log can answer. The exception is a connection that the server closed while it was idle.
+	opts.MaxRetries = 1
+	opts.MinRetryBackoff = -1
+	opts.MaxRetryBackoff = -1
+	return opts
+}
+
+// Embedded reports whether the cache lives in this process.
+func (c *Cache) Embedded() bool { return c.embedded != nil }
+
+// Ping reports whether the cache answers.
+func (c *Cache) Ping(ctx context.Context) error {
+	if err := c.Client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("ping redis: %w", err)
+	}
+	return nil
+}
+
+// Close ends the client and the embedded server.
+func (c *Cache) Close() error {
+	err := c.Client.Close()
+	if c.embedded != nil {
+		c.embedded.Close()
+	}
+	return err
+}
