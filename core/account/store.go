@@ -1,0 +1,120 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Store keeps accounts in the bucket "accounts", one entry a user, each write checked against the revision it was read at.
+type Store struct{ kv jetstream.KeyValue }
+
+// NewStore returns a store on the bucket "accounts".
+func NewStore(kv jetstream.KeyValue) *Store { return &Store{kv: kv} }
+
+func key(project ident.ProjectID, user ident.UserID) string {
+	return string(project) + "." + string(user)
+}
+
+// Get returns an account and its revision. A user who is not there is the fault "userID: does not exist".
+func (s *Store) Get(ctx context.Context, project ident.ProjectID, user ident.UserID) (Account, uint64, error) {
+	entry, err := s.kv.Get(ctx, key(project, user))
+	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
+		return Account{}, 0, fault.Unknown("userID")
+	}
+	if err != nil {
+		return Account{}, 0, fault.Unavailable(time.Second, "the account could not be read").Because(err)
+	}
+	var a Account
+	if err := json.Unmarshal(entry.Value(), &a); err != nil {
+		return Account{}, 0, fault.Internal(fmt.Errorf("decode account %s: %w", user, err))
+	}
+	return a, entry.Revision(), nil
+}
+
+// Create stores a new account. When it has returned, the account is on disk.
+func (s *Store) Create(ctx context.Context, a Account) error {
+	raw, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("encode account: %w", err)
+	}
+	if _, err := s.kv.Create(ctx, key(a.Project, a.ID), raw); err != nil {
+		if errors.Is(err, jetstream.ErrKeyExists) {
+			return fault.Conflict("userID", "%s exists already", a.ID)
+		}
+		return unstored(err)
+	}
+	return nil
+}
+
+// Update reads the account, applies change and stores the result; if another writer was faster it does so again. An error of change ends it and nothing is stored.
+func (s *Store) Update(ctx context.Context, project ident.ProjectID, user ident.UserID, change func(*Account) error) (Account, error) {
+	for {
+		a, revision, err := s.Get(ctx, project, user)
+		if err != nil {
+			return Account{}, err
+		}
+		if err := change(&a); err != nil {
+			return Account{}, err
+		}
+		raw, err := json.Marshal(a)
+		if err != nil {
+			return Account{}, fmt.Errorf("encode account: %w", err)
+		}
+		_, err = s.kv.Update(ctx, key(project, user), raw, revision)
+		if err == nil {
+			return a, nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return Account{}, unstored(err)
+		}
+	}
+}
+
+// Delete removes the account and every trace of it from the bucket. A user who is not there is no error.
+func (s *Store) Delete(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	if err := s.kv.Purge(ctx, key(project, user)); err != nil {
+		return unstored(err)
+	}
+	return nil
+}
+
+// All calls visit for every account of the project, in no particular order, until visit returns false.
+func (s *Store) All(ctx context.Context, project ident.ProjectID, visit func(Account) bool) error {
+	watch, err := s.kv.Watch(ctx, string(project)+".*", jetstream.IgnoreDeletes())
+	if err != nil {
+		return fault.Unavailable(time.Second, "the accounts could not be read").Because(err)
+	}
+	defer func() { _ = watch.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("read accounts: %w", ctx.Err())
+		case entry, open := <-watch.Updates():
+			if !open {
+				return fault.Unavailable(time.Second, "the accounts could not be read")
+			}
+			if entry == nil {
+				return nil
+			}
+			var a Account
+			if err := json.Unmarshal(entry.Value(), &a); err != nil {
+				return fault.Internal(fmt.Errorf("decode account %s: %w", entry.Key(), err))
+			}
+			if !visit(a) {
+				return nil
+			}
+		}
+	}
+}
+
+func unstored(err error) error {
+	return fault.Unavailable(time.Second, "the account could not be stored").Because(err)
+}

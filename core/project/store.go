@@ -1,0 +1,272 @@
+package project
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// SecretPrefix starts every API secret; existing SDKs insist on it.
+const SecretPrefix = "corbado1_"
+
+// NewSecret returns a random API secret of over 125 bits.
+func NewSecret() string { return SecretPrefix + rand.Text() }
+
+// HashSecret hashes a secret for keeping. One round of SHA-256 is enough because a secret is random and long; a password would need more.
+func HashSecret(secret string) SecretHash {
+	salt := make([]byte, 16)
+	rand.Read(salt)
+	return SecretHash{Salt: salt, Sum: sum(salt, secret)}
+}
+
+// Matches compares in constant time.
+func (h SecretHash) Matches(secret string) bool {
+	return subtle.ConstantTimeCompare(h.Sum, sum(h.Salt, secret)) == 1
+}
+
+func sum(salt []byte, secret string) []byte {
+	digest := sha256.New()
+	digest.Write(salt)
+	digest.Write([]byte(secret))
+	return digest.Sum(nil)
+}
+
+// CheckSecret says what is wrong with a secret that an operator chose.
+func CheckSecret(secret string) error {
+	if !strings.HasPrefix(secret, SecretPrefix) || len(secret) == len(SecretPrefix) {
+		return fmt.Errorf("must start with %s", SecretPrefix)
+	}
+	return nil
+}
+
+// New makes a project. RP ID and origins are checked: a wrong RP ID makes passkeys that can never log in.
+func New(id ident.ProjectID, name, rpID, rpName string, origins []string, secret string, now time.Time) (Project, error) {
+	if _, err := ident.ParseProjectID(string(id)); err != nil {
+		return Project{}, fault.Field("id", "%s", err)
+	}
+	if err := CheckSecret(secret); err != nil {
+		return Project{}, fault.Field("secret", "%s", err)
+	}
+	if rpID == "" || strings.ContainsAny(rpID, "/: ") {
+		return Project{}, fault.Field("rpID", "must be a domain without scheme or port")
+	}
+	if len(origins) == 0 {
+		return Project{}, fault.Field("origins", "cannot be blank")
+	}
+	for _, origin := range origins {
+		if err := checkOrigin(origin, rpID); err != nil {
+			return Project{}, fault.Field("origins", "%s: %s", origin, err)
+		}
+	}
+	key := make([]byte, 32)
+	rand.Read(key)
+	return Project{
+		ID: id, Name: name, RPID: rpID, RPName: rpName, Origins: origins,
+		Secret: HashSecret(secret), HandleKey: key, CreatedMs: now.UnixMilli(),
+	}, nil
+}
+
+// checkOrigin applies what browsers apply: the RP ID is the origin's host or a parent domain of it. Native origins (android:apk-key-hash:...) have no host.
+func checkOrigin(origin, rpID string) error {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return errors.New("is not an origin")
+	}
+	if u.Scheme == "android" {
+		return nil
+	}
+	if (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || (u.Path != "" && u.Path != "/") || strings.HasSuffix(origin, "/") {
+		return errors.New("must be of the form https://host[:port]")
+	}
+	if host := u.Hostname(); host != rpID && !strings.HasSuffix(host, "."+rpID) {
+		return fmt.Errorf("must be on the RP ID %s or a subdomain of it", rpID)
+	}
+	return nil
+}
+
+// Store keeps projects in the bucket "projects". Look-ups are answered from memory, kept true by a watch.
+type Store struct {
+	kv       jetstream.KeyValue
+	log      *slog.Logger
+	snapshot atomic.Pointer[snapshot]
+}
+
+type snapshot struct {
+	projects map[ident.ProjectID]Project
+	origins  map[string]int // how many projects list it
+}
+
+// NewStore loads all projects. Run keeps them true.
+func NewStore(ctx context.Context, kv jetstream.KeyValue, log *slog.Logger) (*Store, error) {
+	s := &Store{kv: kv, log: log}
+	s.snapshot.Store(&snapshot{})
+	watch, err := kv.WatchAll(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load projects: %w", err)
+	}
+	defer func() { _ = watch.Stop() }()
+	for {
+		select {
+		case entry := <-watch.Updates():
+			if entry == nil {
+				return s, nil
+			}
+			s.apply(entry)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("load projects: %w", ctx.Err())
+		}
+	}
+}
+
+// Run follows changes that any instance makes, until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	watch, err := s.kv.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watch projects: %w", err)
+	}
+	defer func() { _ = watch.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case entry, open := <-watch.Updates():
+			if !open {
+				return nil
+			}
+			if entry != nil {
+				s.apply(entry)
+			}
+		}
+	}
+}
+
+func (s *Store) apply(entry jetstream.KeyValueEntry) {
+	id := ident.ProjectID(entry.Key())
+	if entry.Operation() != jetstream.KeyValuePut {
+		s.replace(id, nil)
+		return
+	}
+	var p Project
+	if err := json.Unmarshal(entry.Value(), &p); err != nil {
+		s.log.Error("a stored project cannot be read", "project", id, "error", err)
+		return
+	}
+	s.replace(id, &p)
+}
+
+// replace swaps in a new snapshot; p nil removes the project. Concurrent callers retry.
+func (s *Store) replace(id ident.ProjectID, p *Project) {
+	for {
+		old := s.snapshot.Load()
+		next := &snapshot{projects: make(map[ident.ProjectID]Project, len(old.projects)+1), origins: map[string]int{}}
+		for k, v := range old.projects {
+			if k != id {
+				next.projects[k] = v
+			}
+		}
+		if p != nil {
+			next.projects[id] = *p
+		}
+		for _, v := range next.projects {
+			for _, origin := range v.Origins {
+				next.origins[origin]++
+			}
+		}
+		if s.snapshot.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+// Lookup returns a project from memory.
+func (s *Store) Lookup(id ident.ProjectID) (Project, bool) {
+	p, ok := s.snapshot.Load().projects[id]
+	return p, ok
+}
+
+// OriginAllowed reports whether any project lists the origin.
+func (s *Store) OriginAllowed(origin string) bool { return s.snapshot.Load().origins[origin] > 0 }
+
+// All returns every project, ordered by ID.
+func (s *Store) All() []Project {
+	projects := s.snapshot.Load().projects
+	all := make([]Project, 0, len(projects))
+	for _, p := range projects {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b Project) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return all
+}
+
+// Create stores a new project. A project that exists already is a fault: 409 on "id".
+func (s *Store) Create(ctx context.Context, p Project) error {
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encode project: %w", err)
+	}
+	if _, err := s.kv.Create(ctx, string(p.ID), raw); err != nil {
+		if errors.Is(err, jetstream.ErrKeyExists) {
+			return fault.Conflict("id", "%s exists already", p.ID)
+		}
+		return fault.Unavailable(time.Second, "the project could not be stored").Because(err)
+	}
+	s.replace(p.ID, &p)
+	return nil
+}
+
+// Update changes a stored project under its revision. An unknown project is a fault.
+func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Project)) error {
+	for {
+		entry, err := s.kv.Get(ctx, string(id))
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return fault.Unknown("id")
+		}
+		if err != nil {
+			return fault.Unavailable(time.Second, "the project could not be read").Because(err)
+		}
+		var p Project
+		if err := json.Unmarshal(entry.Value(), &p); err != nil {
+			return fault.Internal(fmt.Errorf("decode project: %w", err))
+		}
+		change(&p)
+		raw, err := json.Marshal(p)
+		if err != nil {
+			return fmt.Errorf("encode project: %w", err)
+		}
+		_, err = s.kv.Update(ctx, string(id), raw, entry.Revision())
+		if err == nil {
+			s.replace(id, &p)
+			return nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return fault.Unavailable(time.Second, "the project could not be stored").Because(err)
+		}
+	}
+}
+
+// Delete removes a project: its credentials stop working at once. Accounts and events of the project are left in the store, out of reach.
+func (s *Store) Delete(ctx context.Context, id ident.ProjectID) error {
+	if _, err := s.kv.Get(ctx, string(id)); errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fault.Unknown("id")
+	}
+	if err := s.kv.Purge(ctx, string(id)); err != nil {
+		return fault.Unavailable(time.Second, "the project could not be deleted").Because(err)
+	}
+	s.replace(id, nil)
+	return nil
+}
