@@ -178,7 +178,7 @@ func NewClient(conn *nats.Conn, service string, timeout time.Duration) *Client {
 }
 
 // Call calls a method. An error is always a *fault.Fault: the service's own, or 503 if no instance answered in time.
-func Call[Req, Rsp any](ctx context.Context, c *Client, method string, req Req) (Rsp, error) {
+func Call[Rsp, Req any](ctx context.Context, c *Client, method string, req Req) (Rsp, error) {
 	var rsp Rsp
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

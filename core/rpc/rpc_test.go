@@ -1,0 +1,158 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
+	"github.com/keyward/keyward/core/rpc"
+)
+
+type question struct {
+	Text string `json:"text"`
+}
+
+type answer struct {
+	Text      string          `json:"text"`
+	RequestID ident.RequestID `json:"requestID"`
+	HasLimit  bool            `json:"hasLimit"`
+}
+
+func serve(t *testing.T, opts rpc.Options, do func(context.Context, question) (answer, error)) *rpc.Client {
+	t.Helper()
+	cfg := bus.DefaultConfig()
+	cfg.DataDir = t.TempDir()
+	log := slog.New(slog.DiscardHandler)
+	b, err := bus.Open(t.Context(), cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	opts.Version = "0.0.1"
+	server, err := rpc.NewServer(b.Conn, "oracle", opts, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := server.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := rpc.Handle(server, "ask", do); err != nil {
+		t.Fatal(err)
+	}
+	return rpc.NewClient(b.Conn, "oracle", 5*time.Second)
+}
+
+func ask(ctx context.Context, c *rpc.Client) (answer, error) {
+	return rpc.Call[answer](ctx, c, "ask", question{Text: "why"})
+}
+
+func TestACallCarriesRequestIDAndDeadline(t *testing.T) {
+	t.Parallel()
+	client := serve(t, rpc.Options{}, func(ctx context.Context, q question) (answer, error) {
+		_, limited := ctx.Deadline()
+		return answer{Text: q.Text + "?", RequestID: reqctx.RequestID(ctx), HasLimit: limited}, nil
+	})
+	got, err := ask(reqctx.WithRequestID(t.Context(), "req-1"), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(answer{Text: "why?", RequestID: "req-1", HasLimit: true}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAFaultArrivesAsWhatItWas(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		err  error
+		want *fault.Fault
+	}{
+		"a field at fault":       {fault.Field("userID", "does not exist"), fault.Unknown("userID")},
+		"a fault with a cause":   {fault.Unavailable(2*time.Second, "away").Because(errors.New("secret")), fault.Unavailable(2*time.Second, "away")},
+		"an error of the server": {errors.New("secret"), fault.Internal(nil)},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := serve(t, rpc.Options{}, func(context.Context, question) (answer, error) { return answer{}, c.err })
+			_, err := ask(t.Context(), client)
+			if diff := cmp.Diff(c.want, fault.As(err), cmpopts.IgnoreUnexported(fault.Fault{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestACallToNobodyIsUnavailable(t *testing.T) {
+	t.Parallel()
+	client := serve(t, rpc.Options{}, func(context.Context, question) (answer, error) { return answer{}, nil })
+	_, err := rpc.Call[answer](t.Context(), client, "nothing", question{})
+	if f := fault.As(err); f.Status != http.StatusServiceUnavailable || f.RetryAfter == 0 {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestTheServiceStopsWorkingWhenTheCallerHasGivenUp(t *testing.T) {
+	t.Parallel()
+	stopped := make(chan error, 1)
+	client := serve(t, rpc.Options{}, func(ctx context.Context, _ question) (answer, error) {
+		<-ctx.Done()
+		stopped <- ctx.Err()
+		return answer{}, ctx.Err()
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := ask(ctx, client); fault.As(err).Status != http.StatusServiceUnavailable {
+		t.Errorf("caller: got %v", err)
+	}
+	if err := <-stopped; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("service: got %v", err)
+	}
+}
+
+func TestCallsBeyondTheBoundAreShed(t *testing.T) {
+	t.Parallel()
+	entered, release := make(chan struct{}), make(chan struct{})
+	client := serve(t, rpc.Options{Concurrency: 1}, func(context.Context, question) (answer, error) {
+		close(entered)
+		<-release
+		return answer{}, nil
+	})
+	first := make(chan error, 1)
+	go func() {
+		_, err := ask(t.Context(), client)
+		first <- err
+	}()
+	<-entered
+	if _, err := ask(t.Context(), client); fault.As(err).Status != http.StatusServiceUnavailable {
+		t.Errorf("second call: got %v", err)
+	}
+	close(release)
+	if err := <-first; err != nil {
+		t.Errorf("first call: %v", err)
+	}
+}
+
+func TestAPanicIsAnErrorOfOneCall(t *testing.T) {
+	t.Parallel()
+	client := serve(t, rpc.Options{}, func(context.Context, question) (answer, error) { panic("no") })
+	for range 2 {
+		if _, err := ask(t.Context(), client); fault.As(err).Status != http.StatusInternalServerError {
+			t.Errorf("got %v", err)
+		}
+	}
+}
