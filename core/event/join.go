@@ -1,0 +1,111 @@
+package event
+
+import (
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Join returns e with Ceremony, Route and Kind as the offer that e answers had them. Join is called once, when e is appended; known is what the user's
+// history then holds: the recent login offers, and the set's events, in any order. What e already says of its ceremony is kept.
+//
+// A login event belongs to the offer with its challenge, else to the newest offer of its process; failing both, Ceremony and Route stay empty and the
+// event is a ceremony of its own, taken for a local one. An append event belongs to the offer with its challenge, else to the newest of its process, else
+// to the newest offer in its environment that is younger than openOffer and has had no answer; failing all, its kind is the default one.
+func Join(e Event, known []Event, openOffer time.Duration) Event {
+	switch {
+	case e.Ceremony != "":
+		return e
+	case e.Type.answersLogin():
+		if offer, ok := answered(e, known, LoginOffered); ok {
+			e.Ceremony, e.Route = offer.offerID(), offer.Route
+		}
+		return e
+	case e.Type.answersAppend():
+		offer, ok := answered(e, known, AppendOffered)
+		if !ok {
+			offer, ok = newestOpen(e, known, openOffer)
+		}
+		if !ok {
+			e.Kind = KindDefault
+			return e
+		}
+		e.Ceremony, e.Kind = offer.offerID(), offer.Kind
+		return e
+	default:
+		return e
+	}
+}
+
+// SameChallenge reports whether two challenges, or two WebAuthn credential IDs, are the same bytes, each in base64 of either alphabet, with or without padding.
+func SameChallenge(a, b string) bool { return Canonical(a) == Canonical(b) }
+
+// Canonical returns base64 text in the form W3C WebAuthn uses, base64url without padding. Text that is no base64 is returned with the same replacements.
+func Canonical(base64 string) string {
+	if !strings.ContainsAny(base64, "+/=") {
+		return base64
+	}
+	return strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(base64), "=")
+}
+
+func (t Type) answersLogin() bool { return !t.engine() && strings.HasPrefix(string(t), "login-") }
+
+func (t Type) answersAppend() bool { return !t.engine() && strings.HasPrefix(string(t), "append-") }
+
+func (t Type) engine() bool { return !t.OnWire() }
+
+// offerID names the ceremony that an offer opened: its challenge ID, or its own if it carries none.
+func (e Event) offerID() ident.ChallengeID {
+	if e.Ceremony != "" {
+		return e.Ceremony
+	}
+	return ident.ChallengeID(e.ID)
+}
+
+// answered finds the offer of the type that e names, by challenge or by process.
+func answered(e Event, known []Event, offered Type) (Event, bool) {
+	if e.Challenge != "" {
+		opened := func(o Event) bool {
+			return string(o.Ceremony) == e.Challenge || o.Challenge != "" && SameChallenge(o.Challenge, e.Challenge)
+		}
+		if offer, ok := newest(known, func(o Event) bool { return o.Type == offered && opened(o) }); ok {
+			return offer, true
+		}
+	}
+	if e.Process == "" {
+		return Event{}, false
+	}
+	ofProcess := func(o Event) bool { return o.Type == offered && o.Process == e.Process }
+	if offer, ok := newest(known, func(o Event) bool { return ofProcess(o) && o.CreatedMs <= e.CreatedMs }); ok {
+		return offer, true
+	}
+	// The clocks of two instances may differ by more than the time between offer and answer.
+	return newest(known, ofProcess)
+}
+
+// newestOpen finds the newest append offer in e's environment that nothing has answered and that is younger than openOffer at e's time.
+func newestOpen(e Event, known []Event, openOffer time.Duration) (Event, bool) {
+	closed := make(map[ident.ChallengeID]bool)
+	for _, k := range known {
+		switch k.Type {
+		case AppendCompleted, AppendExplicitAbort, AppendError, AppendCredentialExists:
+			closed[k.Ceremony] = true
+		}
+	}
+	return newest(known, func(o Event) bool {
+		age := max(0, e.CreatedMs-o.CreatedMs)
+		return o.Type == AppendOffered && o.Environment == e.Environment && age < openOffer.Milliseconds() && !closed[o.offerID()]
+	})
+}
+
+func newest(events []Event, match func(Event) bool) (Event, bool) {
+	var found Event
+	ok := false
+	for _, e := range events {
+		if match(e) && (!ok || ByAge(e, found) > 0) {
+			found, ok = e, true
+		}
+	}
+	return found, ok
+}

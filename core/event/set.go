@@ -1,0 +1,75 @@
+package event
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Set is a user's events as they count: each ID once, without what was deleted and without the deletions themselves. The same events give the same
+// set in whatever order and however often they came. The zero value is empty. A Set is not changed after NewSet.
+type Set struct {
+	live []Event // oldest first, then by ID
+}
+
+// NewSet applies the deletions among events to them. A deletion wins over its event even if it came first, and cannot itself be deleted. Should two
+// events share an ID, one of them is kept, the same in every order. The argument is not changed.
+func NewSet(events []Event) Set {
+	sorted := slices.Clone(events)
+	slices.SortFunc(sorted, byIDThenContent)
+	sorted = slices.CompactFunc(sorted, func(a, b Event) bool { return a.ID == b.ID })
+
+	var deleted map[ident.EventID]bool
+	for _, e := range sorted {
+		if e.Type != Deleted {
+			continue
+		}
+		if deleted == nil {
+			deleted = make(map[ident.EventID]bool)
+		}
+		deleted[e.Deletes] = true
+	}
+	sorted = slices.DeleteFunc(sorted, func(e Event) bool { return e.Type == Deleted || deleted[e.ID] })
+	slices.SortFunc(sorted, ByAge)
+	return Set{live: sorted}
+}
+
+// Live returns the events that count, oldest first, those of one millisecond by ID. The caller must not change the slice.
+func (s Set) Live() []Event { return s.live }
+
+// Find returns the event with the ID, or false if it never was or has been deleted.
+func (s Set) Find(id ident.EventID) (Event, bool) {
+	for _, e := range s.live {
+		if e.ID == id {
+			return e, true
+		}
+	}
+	return Event{}, false
+}
+
+// ByAge orders events oldest first, those of one millisecond by ID.
+func ByAge(a, b Event) int {
+	return cmp.Or(cmp.Compare(a.CreatedMs, b.CreatedMs), cmp.Compare(a.ID, b.ID))
+}
+
+// byIDThenContent is total over everything an event holds, so that which of two events with one ID comes first does not depend on their order before.
+func byIDThenContent(a, b Event) int {
+	return cmp.Or(
+		cmp.Compare(a.ID, b.ID),
+		cmp.Compare(a.CreatedMs, b.CreatedMs),
+		cmp.Compare(a.Type, b.Type),
+		cmp.Compare(a.Project, b.Project),
+		cmp.Compare(a.User, b.User),
+		cmp.Compare(a.Expires, b.Expires),
+		cmp.Compare(a.Process, b.Process),
+		cmp.Compare(a.Environment, b.Environment),
+		cmp.Compare(a.Credential, b.Credential),
+		cmp.Compare(a.Challenge, b.Challenge),
+		cmp.Compare(a.Ceremony, b.Ceremony),
+		cmp.Compare(a.Route, b.Route),
+		cmp.Compare(a.Kind, b.Kind),
+		cmp.Compare(a.Decision, b.Decision),
+		cmp.Compare(a.Deletes, b.Deletes),
+	)
+}

@@ -1,0 +1,107 @@
+package history
+
+import (
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+)
+
+// HistoryData returns a in the wire's form.
+func (a Append) HistoryData() rest.HistoryData {
+	return rest.HistoryData{
+		DefaultCount:              int32(a.Default.Declines),
+		DefaultCooldown:           a.Default.Cooldown,
+		AfterErrorCount:           int32(a.AfterError.Declines),
+		AfterErrorCooldown:        a.AfterError.Cooldown,
+		AfterHybridCount:          int32(a.AfterHybrid.Declines),
+		AfterHybridCooldown:       a.AfterHybrid.Cooldown,
+		AutoCount:                 int32(a.Auto.Declines),
+		AutoCooldown:              a.Auto.Cooldown,
+		ConditionalCreateCooldown: a.ConditionalCreateCooldown,
+	}
+}
+
+func (f *folder) append() Append {
+	succeeded := f.lastAppend()
+	declines := f.declines(succeeded)
+	p := f.parameters
+	a := Append{
+		Default:                   f.nudge(declines, event.KindDefault, p.Default),
+		AfterError:                f.nudge(declines, event.KindAfterError, p.AfterError),
+		AfterHybrid:               f.nudge(declines, event.KindAfterHybrid, p.AfterHybrid),
+		Auto:                      f.nudge(declines, event.KindAuto, p.Auto),
+		ConditionalCreateCooldown: f.conditionalCreateCooldown(succeeded),
+	}
+	for _, e := range f.events {
+		if e.Type == event.AppendOffered {
+			f.counts(e)
+			a.LastOffer = time.UnixMilli(min(e.CreatedMs, f.now)).UTC()
+		}
+	}
+	return a
+}
+
+// lastAppend returns when a passkey was last created for the account, or the beginning of time. That it was deleted later does not bring back what it ended.
+func (f *folder) lastAppend() int64 {
+	last := beginning
+	for _, e := range f.events {
+		if e.Type == event.AppendCompleted {
+			last = max(last, e.CreatedMs)
+		}
+	}
+	return last
+}
+
+// declines returns the first decline of each offer since the last success, oldest first. An offer that was taken up in the end was not declined.
+func (f *folder) declines(succeeded int64) []event.Event {
+	accepted := f.completed(event.AppendCompleted)
+	var declines []event.Event
+	for _, e := range f.events {
+		if (e.Type == event.AppendExplicitAbort || e.Type == event.AppendError) && !accepted[ceremony(e)] {
+			declines = append(declines, e)
+		}
+	}
+	kept := declines[:0:0]
+	for _, e := range firsts(declines) {
+		if e.CreatedMs > succeeded && f.younger(e.CreatedMs, f.parameters.CountWindowSeconds) {
+			f.counts(e)
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+func (f *folder) nudge(declines []event.Event, kind event.Kind, limit Cooldown) Nudge {
+	var n Nudge
+	var last event.Event
+	for _, e := range declines {
+		if e.Kind == kind || e.Kind == "" && kind == event.KindDefault {
+			n.Declines++
+			last = e
+		}
+	}
+	if n.Declines == 0 || n.Declines < limit.Count {
+		return n
+	}
+	pause := limit.CooldownSeconds
+	if last.Type == event.AppendError && f.parameters.CancelCooldownSeconds > 0 {
+		pause = f.parameters.CancelCooldownSeconds
+	}
+	n.Cooldown = f.younger(last.CreatedMs, pause)
+	return n
+}
+
+// conditionalCreateCooldown reports whether a conditional creation was requested lately and no creation has succeeded since.
+func (f *folder) conditionalCreateCooldown(succeeded int64) bool {
+	accepted := f.completed(event.AppendCompleted)
+	for _, e := range f.events {
+		if e.Type != event.AppendOffered || e.Kind != event.KindConditionalCreate || e.CreatedMs <= succeeded || accepted[ceremony(e)] {
+			continue
+		}
+		if f.younger(e.CreatedMs, f.parameters.ConditionalCreate.CooldownSeconds) {
+			return true
+		}
+	}
+	return false
+}

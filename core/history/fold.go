@@ -1,0 +1,165 @@
+package history
+
+import (
+	"encoding/base64"
+	"time"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Fold returns what the events mean at in.Now. It has one answer for every order and repetition of the same events, and the answer to a set with a
+// deletion is that to the set without the deleted event. Windows are half open: an event of age exactly the window no longer counts, and a cooldown is
+// over at exactly its end. Events of the future have age 0. A success and a failure of the same millisecond: the success came after.
+func Fold(in Input) History {
+	f := newFolder(in)
+	history := History{
+		Append:    f.append(),
+		Blacklist: f.blacklist(),
+		Process:   f.process(in.Process),
+	}
+	if in.Environment != "" {
+		history.Pair = f.pair(in.Environment)
+	}
+	history.ClockSkew = f.skewed
+	return history
+}
+
+// folder is one fold under way.
+type folder struct {
+	events      []event.Event // live and not expired, oldest first
+	offers      []event.Event // the same of login offers and denials
+	credentials []account.Credential
+	active      map[string]*account.Credential // by row ID and by WebAuthn credential ID
+	deleted     map[string]bool                // likewise
+	environment ident.EnvironmentID
+	now         int64 // Unix ms
+	parameters  Parameters
+	skewed      bool
+}
+
+func newFolder(in Input) *folder {
+	f := &folder{
+		credentials: in.Credentials,
+		active:      make(map[string]*account.Credential, 2*len(in.Credentials)),
+		deleted:     make(map[string]bool, 2*len(in.Deleted)),
+		environment: in.Environment,
+		now:         in.Now.UnixMilli(),
+		parameters:  in.Parameters,
+	}
+	for i := range in.Credentials {
+		c := &in.Credentials[i]
+		f.active[string(c.ID)] = c
+		f.active[base64.RawURLEncoding.EncodeToString(c.CredentialID)] = c
+	}
+	for _, t := range in.Deleted {
+		f.deleted[string(t.ID)] = true
+		f.deleted[base64.RawURLEncoding.EncodeToString(t.CredentialID)] = true
+	}
+	f.events = f.unexpired(event.NewSet(in.Events).Live())
+	f.offers = f.unexpired(event.NewSet(in.Offers).Live())
+	return f
+}
+
+// unexpired returns the events that still have an effect: at the moment it expires an event has none.
+func (f *folder) unexpired(events []event.Event) []event.Event {
+	kept := events[:0:0]
+	for _, e := range events {
+		if e.Expires == 0 || f.now < e.ExpiresMs() {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// age is never negative: clocks differ, and what just happened happened now.
+func (f *folder) age(createdMs int64) int64 { return max(0, f.now-createdMs) }
+
+func (f *folder) younger(createdMs, seconds int64) bool {
+	return f.age(createdMs) < seconds*int64(time.Second/time.Millisecond)
+}
+
+// counts notes that e has a part in the answer.
+func (f *folder) counts(e event.Event) {
+	if e.CreatedMs-f.now > f.parameters.ClockSkewSeconds*int64(time.Second/time.Millisecond) {
+		f.skewed = true
+	}
+}
+
+func (f *folder) credential(e event.Event) *account.Credential {
+	return f.active[event.Canonical(e.Credential)]
+}
+
+// ofDeleted reports whether e names a credential that has been deleted since. An ID that the account never had is not held against the event.
+func (f *folder) ofDeleted(e event.Event) bool {
+	if e.Credential == "" || f.credential(e) != nil {
+		return false
+	}
+	return f.deleted[event.Canonical(e.Credential)]
+}
+
+func (f *folder) blacklist() Blacklist {
+	var b Blacklist
+	for _, e := range f.events {
+		if e.Environment != "" && e.Environment != f.environment {
+			continue
+		}
+		switch e.Type {
+		case event.UserLoginBlacklisted:
+			b.Login = true
+		case event.AppendBlacklistedAfterHybrid:
+			b.AppendAfterHybrid = true
+		case event.AppendBlacklistedAfterError:
+			b.AppendAfterError = true
+		default:
+			continue
+		}
+		f.counts(e)
+	}
+	return b
+}
+
+// ceremony names what several events of one prompt have in common: the joined ceremony, else the challenge, else the event is alone.
+func ceremony(e event.Event) string {
+	switch {
+	case e.Ceremony != "":
+		return string(e.Ceremony)
+	case e.Challenge != "":
+		return event.Canonical(e.Challenge)
+	default:
+		return string(e.ID)
+	}
+}
+
+// firsts returns the first event of each ceremony, oldest first.
+func firsts(events []event.Event) []event.Event {
+	seen := make(map[string]bool, len(events))
+	first := events[:0:0]
+	for _, e := range events {
+		if key := ceremony(e); !seen[key] {
+			seen[key] = true
+			first = append(first, e)
+		}
+	}
+	return first
+}
+
+// completed returns the ceremonies that an event of the type finished: what failed before that within them does not count.
+func (f *folder) completed(t event.Type) map[string]bool {
+	done := make(map[string]bool)
+	for _, e := range f.events {
+		if e.Type == t {
+			done[ceremony(e)] = true
+		}
+	}
+	return done
+}
+
+// route of an event: one that no offer was found for is taken for local.
+func route(e event.Event) event.Route {
+	if e.Route == "" || e.Type == event.AppendCompleted {
+		return event.Local
+	}
+	return e.Route
+}

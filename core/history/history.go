@@ -1,0 +1,135 @@
+// Package history is the fold: what a user's set of events means at one moment. It is pure: no I/O, no clock, no hidden state. The same fold
+// serves decisions, the API, replay and tests. Order and repetition of events change nothing.
+package history
+
+import (
+	"time"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Input is everything that the fold reads.
+type Input struct {
+	Events      []event.Event        // the user's set, deletions included, in any order, repetitions allowed
+	Offers      []event.Event        // recent login-offered and login-denied events, in any order; only this process's matter
+	Credentials []account.Credential // the account's active credentials
+	Deleted     []account.Tombstone  // the account's deleted ones: what failed with them no longer counts
+	Environment ident.EnvironmentID  // the pair's environment; empty = unknown, so the pair has no history
+	Process     string               // processID of the request; empty = none
+	Now         time.Time
+	Parameters  Parameters
+}
+
+// Parameters are the figures that a security team sets in the bundle's data.json under the same names. Durations are in seconds there, so that JSON stays plain.
+type Parameters struct {
+	Default                     Cooldown          `json:"default"`
+	AfterError                  Cooldown          `json:"afterError"`
+	AfterHybrid                 Cooldown          `json:"afterHybrid"`
+	Auto                        Cooldown          `json:"auto"`
+	ConditionalCreate           ConditionalCreate `json:"conditionalCreate"`
+	CancelCooldownSeconds       int64             `json:"cancelCooldownSeconds"` // after append-error instead of a skip; 0 = the kind's own
+	CountWindowSeconds          int64             `json:"countWindowSeconds"`    // how far back declines count
+	StreakThreshold             int               `json:"streakThreshold"`       // failed ceremonies that end offers of a route
+	StreakWindowSeconds         int64             `json:"streakWindowSeconds"`
+	PositiveStreakWindowSeconds int64             `json:"positiveStreakWindowSeconds"` // instead of StreakWindowSeconds in a positive pair
+	PositiveSeconds             int64             `json:"positiveSeconds"`             // how long a success keeps a pair positive
+	ProcessSeconds              int64             `json:"processSeconds"`              // how long a login start speaks for its process
+	OpenOfferSeconds            int64             `json:"openOfferSeconds"`            // how long an append offer waits for an event that names no process
+	ClockSkewSeconds            int64             `json:"clockSkewSeconds"`            // an event further in the future is marked
+}
+
+// Cooldown is when offers of a kind pause: after Count declines, until CooldownSeconds after the last.
+type Cooldown struct {
+	Count           int   `json:"count"`
+	CooldownSeconds int64 `json:"cooldownSeconds"`
+}
+
+// ConditionalCreate is how long conditional creation pauses after a request that yielded nothing; declines are not counted.
+type ConditionalCreate struct {
+	CooldownSeconds int64 `json:"cooldownSeconds"`
+}
+
+// DefaultParameters returns the figures of the default policy bundle.
+func DefaultParameters() Parameters {
+	const (
+		hour = int64(time.Hour / time.Second)
+		day  = 24 * hour
+	)
+	return Parameters{
+		Default:                     Cooldown{Count: 3, CooldownSeconds: 30 * day},
+		AfterError:                  Cooldown{Count: 2, CooldownSeconds: 30 * day},
+		AfterHybrid:                 Cooldown{Count: 3, CooldownSeconds: 30 * day},
+		Auto:                        Cooldown{Count: 1, CooldownSeconds: 30 * day},
+		ConditionalCreate:           ConditionalCreate{CooldownSeconds: day},
+		CountWindowSeconds:          365 * day,
+		StreakThreshold:             2,
+		StreakWindowSeconds:         30 * day,
+		PositiveStreakWindowSeconds: day,
+		PositiveSeconds:             180 * day,
+		ProcessSeconds:              hour,
+		OpenOfferSeconds:            hour,
+		ClockSkewSeconds:            5 * 60,
+	}
+}
+
+// History is what the events mean.
+type History struct {
+	Append    Append
+	Pair      Pair
+	Blacklist Blacklist
+	Process   Process
+	ClockSkew bool // an event that counts lies further in the future than the clocks may differ
+}
+
+// Append is the account's nudge history (reference: historyData).
+type Append struct {
+	Default, AfterError, AfterHybrid, Auto Nudge
+	ConditionalCreateCooldown              bool
+	LastOffer                              time.Time // of any kind; zero = never
+}
+
+// Nudge is one kind's part of the nudge history.
+type Nudge struct {
+	Declines int
+	Cooldown bool
+}
+
+// Pair is the history of this user in this environment. The zero value is a pair without history.
+type Pair struct {
+	LocalStreak, CDAStreak, SecurityKeyStreak int         // failed ceremonies of the route since its last success
+	NoCredentials                             bool        // the client reported that it holds none, and no local success followed
+	LastFailedRoute                           event.Route // of the newest failure that counts; empty = none
+	Positive                                  bool        // an active credential finished a ceremony here recently
+	PositiveStale                             bool        // one did, but too long ago to count
+	LastRoute                                 event.Route // of the newest success that counts; empty unless Positive
+	PositiveSecurityKey                       bool        // positive through a security key
+	ExistsHere                                bool        // a credential of the account is known to exist in this environment
+	CreatedHere                               bool        // an active credential was created in this pair
+}
+
+// Blacklist is what is barred now, for the user as a whole or in this environment.
+type Blacklist struct {
+	Login, AppendAfterHybrid, AppendAfterError bool
+}
+
+// Outcome is how the passkey login of the request's process went.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeSecurityKey Outcome = "sk"
+	OutcomeLocal       Outcome = "local"
+	OutcomeCDA         Outcome = "cda"
+	OutcomeIncomplete  Outcome = "incomplete"
+	OutcomeNotOffered  Outcome = "not-offered"
+)
+
+// Process is what this process has seen.
+type Process struct {
+	Outcome         Outcome
+	FailedLocal     int    // failed local ceremonies
+	MissingEvidence bool   // the passkey that should be here seems not to be
+	Credential      string // that finished the login; empty if none did
+}

@@ -1,0 +1,84 @@
+package history
+
+import "github.com/keyward/keyward/core/event"
+
+// process folds what the process has seen. A login start speaks for its process until it is ProcessSeconds old; where the start itself is no longer
+// known, the events that belong to it stand for it. An event belongs to the process by its processID, or by its ceremony if it names no process.
+func (f *folder) process(id string) Process {
+	p := Process{Outcome: OutcomeNotOffered}
+	if id == "" {
+		return p
+	}
+	starts := make(map[string]int64) // when the ceremony was offered
+	for _, o := range f.offers {
+		if o.Process != id || o.Type != event.LoginOffered {
+			continue
+		}
+		key := ceremony(o)
+		if o.Ceremony == "" {
+			key = string(o.ID)
+		}
+		starts[key] = o.CreatedMs
+		if f.younger(o.CreatedMs, f.parameters.ProcessSeconds) {
+			p.Outcome = OutcomeIncomplete
+		}
+	}
+
+	current := f.events[:0:0]
+	for _, e := range f.events {
+		started, known := starts[ceremony(e)]
+		if !known {
+			started = e.CreatedMs
+		}
+		if (known || e.Process == id) && f.younger(started, f.parameters.ProcessSeconds) {
+			current = append(current, e)
+		}
+	}
+	f.outcome(&p, current)
+	f.evidence(&p, current)
+	return p
+}
+
+func (f *folder) outcome(p *Process, current []event.Event) {
+	for _, e := range current {
+		switch e.Type {
+		case event.LoginCompleted:
+			f.counts(e)
+			p.Credential = e.Credential
+			p.Outcome = completedBy(route(e))
+		case event.LoginError, event.LoginExplicitAbort, event.LoginNoCredentials:
+			// Only an event that was joined proves that a login was offered.
+			if e.Ceremony != "" && p.Outcome == OutcomeNotOffered {
+				f.counts(e)
+				p.Outcome = OutcomeIncomplete
+			}
+		}
+	}
+}
+
+func (f *folder) evidence(p *Process, current []event.Event) {
+	for _, e := range f.failedCeremonies(current) {
+		if route(e) == event.Local {
+			f.counts(e)
+			p.FailedLocal++
+		}
+	}
+	p.MissingEvidence = p.FailedLocal >= f.parameters.StreakThreshold
+	for _, e := range current {
+		if e.Type == event.LoginNoCredentials && !f.ofDeleted(e) {
+			f.counts(e)
+			p.MissingEvidence = true
+		}
+	}
+}
+
+func completedBy(r event.Route) Outcome {
+	switch r {
+	case event.SecurityKey:
+		return OutcomeSecurityKey
+	case event.CDA:
+		return OutcomeCDA
+	default:
+		return OutcomeLocal
+	}
+}
