@@ -1,0 +1,335 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/keyward/keyward/cmd/keyward/authenticator"
+)
+
+const (
+	project = "pro-1"
+	secret  = "corbado1_benchSecret00000000000000000000"
+	origin  = "http://localhost:8080"
+	path    = "/v2/passkey/login/start"
+)
+
+// contender is a server under load.
+type contender struct {
+	name      string
+	request   *fasthttp.Request
+	ready     time.Duration // from start to the first answer
+	processes []*exec.Cmd
+}
+
+// memory returns the resident memory of all processes in MiB.
+func (c *contender) memory() float64 {
+	var kilobytes float64
+	for _, p := range c.processes {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(raw)) {
+			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+				n, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+				kilobytes += n
+			}
+		}
+	}
+	return kilobytes / 1024
+}
+
+// startAll starts every contender. The returned function ends what was started, also after an error.
+func startAll(ctx context.Context, s settings, dir string) ([]*contender, func() error, error) {
+	f := &fleet{settings: s, dir: dir}
+	var all []*contender
+	for _, start := range []func(context.Context) (*contender, error){f.bare, f.embedded, f.oneProcess, f.split} {
+		c, err := start(ctx)
+		if err != nil {
+			return nil, f.stop, err
+		}
+		all = append(all, c)
+	}
+	return all, f.stop, nil
+}
+
+type fleet struct {
+	settings
+	dir     string
+	started []*exec.Cmd
+}
+
+func (f *fleet) stop() error {
+	var errs []error
+	for _, cmd := range f.started {
+		errs = append(errs, cmd.Process.Kill())
+		_ = cmd.Wait()
+	}
+	return errors.Join(errs...)
+}
+
+func (f *fleet) launch(env []string, name string, args ...string) (*exec.Cmd, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	f.started = append(f.started, cmd)
+	return cmd, nil
+}
+
+func (f *fleet) bare(ctx context.Context) (*contender, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("own path: %w", err)
+	}
+	address := freeAddress()
+	began := time.Now()
+	cmd, err := f.launch(nil, self, bareCommand, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := listening(ctx, address); err != nil {
+		return nil, err
+	}
+	return &contender{name: "bare Fiber", ready: time.Since(began), processes: []*exec.Cmd{cmd}, request: loginStart(address, "usr-1", "")}, nil
+}
+
+func (f *fleet) embedded(ctx context.Context) (*contender, error) {
+	return f.one(ctx, "one process, embedded cache", nil)
+}
+
+func (f *fleet) oneProcess(ctx context.Context) (*contender, error) {
+	redis, err := f.redis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return f.one(ctx, "one process, Redis", []string{"KEYWARD_REDIS_URL=" + redis})
+}
+
+func (f *fleet) one(ctx context.Context, name string, env []string) (*contender, error) {
+	address := freeAddress()
+	began := time.Now()
+	cmd, err := f.keyward(address, "all", append(env, "KEYWARD_DATA_DIR="+filepath.Join(f.dir, name), "KEYWARD_NATS_ADDR=off"))
+	if err != nil {
+		return nil, err
+	}
+	if err := answering(ctx, address); err != nil {
+		return nil, err
+	}
+	return f.populate(&contender{name: name, ready: time.Since(began), processes: []*exec.Cmd{cmd}}, address)
+}
+
+func (f *fleet) split(ctx context.Context) (*contender, error) {
+	redis, err := f.redis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nats := freeAddress()
+	_, port, _ := net.SplitHostPort(nats)
+	config := filepath.Join(f.dir, "nats.conf")
+	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q, sync_interval: always }\nmax_payload: 4MB\n", "127.0.0.1:"+port, filepath.Join(f.dir, "nats"))
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("write nats configuration: %w", err)
+	}
+	c := &contender{name: "split, Redis"}
+	if _, err := f.launch(nil, f.natsServer, "-c", config, "-l", filepath.Join(f.dir, "nats.log")); err != nil {
+		return nil, err
+	}
+	if err := listening(ctx, nats); err != nil {
+		return nil, err
+	}
+	address, began := "", time.Now()
+	for _, name := range []string{"events", "decision", "ceremony", "gateway"} {
+		address = freeAddress()
+		cmd, err := f.keyward(address, name, []string{"KEYWARD_REDIS_URL=" + redis, "KEYWARD_NATS_URL=nats://" + nats})
+		if err != nil {
+			return nil, err
+		}
+		c.processes = append(c.processes, cmd)
+	}
+	if err := answering(ctx, address); err != nil {
+		return nil, err
+	}
+	c.ready = time.Since(began)
+	return f.populate(c, address)
+}
+
+func (f *fleet) keyward(address, services string, env []string) (*exec.Cmd, error) {
+	return f.launch(append(env, "KEYWARD_HTTP_ADDR="+address, "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_SERVICES="+services, "KEYWARD_BOOTSTRAP_API_SECRET="+secret, "KEYWARD_LOG_LEVEL=warn"), f.settings.keyward, "serve")
+}
+
+func (f *fleet) redis(ctx context.Context) (string, error) {
+	address := freeAddress()
+	_, port, _ := net.SplitHostPort(address)
+	if _, err := f.launch(nil, f.redisServer, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", f.dir, "--logfile", filepath.Join(f.dir, "redis-"+port+".log")); err != nil {
+		return "", err
+	}
+	return "redis://" + address + "/0", listening(ctx, address)
+}
+
+func freeAddress() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func wait(ctx context.Context, what string, holds func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s did not answer: %w", what, ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func listening(ctx context.Context, address string) error {
+	return wait(ctx, address, func() bool {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
+}
+
+func answering(ctx context.Context, address string) error {
+	return wait(ctx, address, func() bool {
+		_, err := call(address, http.MethodGet, "/v2/users?pageSize=1", nil, nil)
+		return err == nil
+	})
+}
+
+func call(address, method, path string, body, into any) (int, error) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return 0, fmt.Errorf("encode: %w", err)
+	}
+	req, err := http.NewRequest(method, "http://"+address+path, bytes.NewReader(raw))
+	if err != nil {
+		return 0, fmt.Errorf("make a request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.SetBasicAuth(project, secret)
+	rsp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("call: %w", err)
+	}
+	defer func() { _ = rsp.Body.Close() }()
+	if rsp.StatusCode != http.StatusOK {
+		return rsp.StatusCode, fmt.Errorf("%s %s: status %d", method, path, rsp.StatusCode)
+	}
+	if into == nil {
+		return rsp.StatusCode, nil
+	}
+	if err := json.NewDecoder(rsp.Body).Decode(into); err != nil {
+		return rsp.StatusCode, fmt.Errorf("decode: %w", err)
+	}
+	return rsp.StatusCode, nil
+}
+
+// populate makes the user that the figures are about: 3 passkeys and 20 events.
+func (f *fleet) populate(c *contender, address string) (*contender, error) {
+	var user struct {
+		UserID string `json:"userID"`
+	}
+	if _, err := call(address, http.MethodPost, "/v2/users", map[string]any{"status": "active", "fullName": "Bench"}, &user); err != nil {
+		return nil, err
+	}
+	handle := ""
+	for i := range 3 {
+		got, err := createPasskey(address, user.UserID, handle, i)
+		if err != nil {
+			return nil, err
+		}
+		if handle == "" {
+			handle = got
+		}
+	}
+	// With the creations' own six events this makes twenty.
+	for i := range 14 {
+		body := map[string]any{"eventType": []string{"login-error-untyped", "manage-learn-more", "local-unlock"}[i%3], "processID": fmt.Sprint("bench-", i)}
+		if _, err := call(address, http.MethodPost, "/v2/users/"+user.UserID+"/passkeyEvents", body, nil); err != nil {
+			return nil, err
+		}
+	}
+	c.request = loginStart(address, user.UserID, handle)
+	return c, nil
+}
+
+func createPasskey(address, user, handle string, n int) (string, error) {
+	process := fmt.Sprint("bench-append-", n)
+	var start struct {
+		AttestationOptions string `json:"attestationOptions"`
+		NewClientEnvHandle string `json:"newClientEnvHandle"`
+	}
+	body := map[string]any{
+		"userID": user, "processID": process, "username": "bench@example.com", "clientInformation": client(handle),
+		"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
+	}
+	if _, err := call(address, http.MethodPost, "/v2/passkey/append/start", body, &start); err != nil {
+		return "", err
+	}
+	if handle == "" {
+		handle = start.NewClientEnvHandle
+	}
+	response, err := authenticator.Phone().Create(start.AttestationOptions, origin)
+	if err != nil {
+		return "", fmt.Errorf("create a passkey: %w", err)
+	}
+	finish := map[string]any{"userID": user, "processID": process, "attestationResponse": response, "clientInformation": client(handle)}
+	_, err = call(address, http.MethodPost, "/v2/passkey/append/finish", finish, nil)
+	return handle, err
+}
+
+func client(handle string) map[string]any {
+	info := map[string]any{
+		"remoteAddress":         "192.0.2.7",
+		"userAgent":             "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
+		"javascriptFingerprint": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		"javaScriptHighEntropy": map[string]any{"platform": "macOS", "platformVersion": "15.1.0", "mobile": false},
+		"bluetoothAvailable":    true, "userVerifyingPlatformAuthenticatorAvailable": true, "conditionalMediationAvailable": true, "privateMode": false,
+		"clientCapabilities": map[string]any{"conditionalCreate": true, "conditionalMediation": true, "hybridTransport": true, "passkeyPlatformAuthenticator": true, "userVerifyingPlatformAuthenticator": true},
+		"parsedDeviceInfo":   map[string]any{"browserName": "Safari", "browserVersion": "18.1", "osName": "macOS", "osVersion": "15.1"},
+	}
+	if handle != "" {
+		info["clientEnvHandle"] = handle
+	}
+	return info
+}
+
+func loginStart(address, user, handle string) *fasthttp.Request {
+	raw, _ := json.Marshal(map[string]any{"userID": user, "processID": "bench-login", "crossDeviceAuthenticationStrategy": "standard", "clientInformation": client(handle)})
+	req := new(fasthttp.Request)
+	req.Header.SetMethod(http.MethodPost)
+	req.SetRequestURI("http://" + address + path)
+	req.Header.SetContentType("application/json")
+	req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(project+":"+secret)))
+	req.SetBody(raw)
+	return req
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/valyala/fasthttp"
+)
+
+// sample is what one round measured: calls per second, latencies in ms, memory in MiB.
+type sample struct {
+	rate, p50, p99, memory float64
+}
+
+// load sends request over and over on a number of connections, each waiting for its answer, and fails on any answer but 200.
+func load(ctx context.Context, request *fasthttp.Request, connections int, duration time.Duration) (sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, duration)
+	defer cancel()
+	client := &fasthttp.HostClient{Addr: string(request.Host()), MaxConns: connections}
+	defer client.CloseIdleConnections()
+	var (
+		all     sync.WaitGroup
+		mu      sync.Mutex
+		failure error
+	)
+	total := histogram()
+	began := time.Now()
+	for range connections {
+		all.Go(func() {
+			mine, err := hammer(ctx, client, request)
+			mu.Lock()
+			defer mu.Unlock()
+			total.Merge(mine)
+			if err != nil {
+				failure = err
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	took := time.Since(began)
+	if failure != nil {
+		return sample{}, failure
+	}
+	return sample{
+		rate: float64(total.TotalCount()) / took.Seconds(),
+		p50:  float64(total.ValueAtQuantile(50)) / 1000,
+		p99:  float64(total.ValueAtQuantile(99)) / 1000,
+	}, nil
+}
+
+// histogram holds µs.
+func histogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60_000_000, 3) }
+
+func hammer(ctx context.Context, client *fasthttp.HostClient, request *fasthttp.Request) (*hdrhistogram.Histogram, error) {
+	seen := histogram()
+	mine, rsp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(mine)
+	defer fasthttp.ReleaseResponse(rsp)
+	request.CopyTo(mine)
+	for ctx.Err() == nil {
+		began := time.Now()
+		if err := client.Do(mine, rsp); err != nil {
+			return seen, fmt.Errorf("call: %w", err)
+		}
+		if rsp.StatusCode() != fasthttp.StatusOK {
+			return seen, fmt.Errorf("status %d: %s", rsp.StatusCode(), rsp.Body())
+		}
+		if err := seen.RecordValue(time.Since(began).Microseconds()); err != nil {
+			return seen, fmt.Errorf("record: %w", err)
+		}
+	}
+	return seen, nil
+}

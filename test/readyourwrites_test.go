@@ -1,0 +1,200 @@
+package test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/keyward/keyward/api/rest"
+)
+
+func challengeOf(t *testing.T, options string) string {
+	t.Helper()
+	var parsed struct {
+		PublicKey struct {
+			Challenge string `json:"challenge"`
+		} `json:"publicKey"`
+	}
+	if err := json.Unmarshal([]byte(options), &parsed); err != nil || parsed.PublicKey.Challenge == "" {
+		t.Fatalf("options without a challenge: %s", options)
+	}
+	if _, err := base64.RawURLEncoding.DecodeString(parsed.PublicKey.Challenge); err != nil {
+		t.Fatalf("challenge is not base64url without padding: %v", err)
+	}
+	return parsed.PublicKey.Challenge
+}
+
+// barAndLift posts a blacklist event and deletes it again; each must show in the very next decision.
+func barAndLift(t *testing.T, p *person, when string) {
+	t.Helper()
+	event := p.postEvent(t, map[string]any{"eventType": "user-login-blacklisted"})
+	if got := p.loginStart(t, p.nextProcess()); got.LoginAllow || got.DecisionTag != rest.DecisionTagUserLoginBlacklisted {
+		t.Errorf("%s: the event was not seen: %s", when, got.DecisionTag)
+	}
+	as[rest.GenericRsp](t, p.call(t, "DELETE", "/v2/users/"+p.id+"/passkeyEvents/"+event.PasskeyEventID, nil))
+	if got := p.loginStart(t, p.nextProcess()); !got.LoginAllow {
+		t.Errorf("%s: the deletion was not seen: %s", when, got.DecisionTag)
+	}
+}
+
+func TestADecisionSeesEveryAcknowledgedEventWhateverRedisDoes(t *testing.T) {
+	t.Parallel()
+	for _, s := range []shape{{"one process", false, true}, {"split", true, true}} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			st := s.start(t)
+			ada := st.newPerson(t)
+			ada.createPasskey(t)
+			barAndLift(t, ada, "with Redis")
+
+			event := ada.postEvent(t, map[string]any{"eventType": "user-login-blacklisted"})
+			if err := st.redis.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if got := ada.loginStart(t, ada.nextProcess()); got.DecisionTag != rest.DecisionTagUserLoginBlacklisted {
+				t.Errorf("after FLUSHALL the event is forgotten: %s", got.DecisionTag)
+			}
+			as[rest.GenericRsp](t, ada.call(t, "DELETE", "/v2/users/"+ada.id+"/passkeyEvents/"+event.PasskeyEventID, nil))
+			barAndLift(t, ada, "after FLUSHALL")
+
+			process := ada.nextProcess()
+			underWay := ada.loginStart(t, process)
+			st.redis.stop()
+			as[rest.PasskeyLoginFinishRsp](t, ada.loginFinish(t, process, underWay.AssertionOptions))
+			barAndLift(t, ada, "with Redis gone")
+			st.newPerson(t).createPasskey(t)
+
+			kept := ada.postEvent(t, map[string]any{"eventType": "user-login-blacklisted"})
+			st.redis.start(t)
+			if got := ada.loginStart(t, ada.nextProcess()); got.DecisionTag != rest.DecisionTagUserLoginBlacklisted {
+				t.Errorf("after Redis came back the event is forgotten: %s", got.DecisionTag)
+			}
+			as[rest.GenericRsp](t, ada.call(t, "DELETE", "/v2/users/"+ada.id+"/passkeyEvents/"+kept.PasskeyEventID, nil))
+			barAndLift(t, ada, "after Redis came back")
+		})
+	}
+}
+
+func TestConcurrentWritersEachReadTheirWritesWhileTheCacheIsFlushed(t *testing.T) {
+	t.Parallel()
+	st := shape{name: "", redis: true}.start(t)
+	ada := st.newPerson(t)
+	ada.createPasskey(t)
+	const writers, rounds = 8, 12
+	var flushing, writing sync.WaitGroup
+	done := make(chan struct{})
+	flushing.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				if err := st.redis.FlushAll(t.Context()).Err(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	for w := range writers {
+		writing.Go(func() {
+			for round := range rounds {
+				if err := ada.writeThenRead(fmt.Sprintf("writer-%d-%d", w, round)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writing.Wait()
+	close(done)
+	flushing.Wait()
+	page := as[rest.PasskeyEventList](t, ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents", nil))
+	if want := int32(writers * rounds); page.Paging.TotalItems != want {
+		t.Errorf("events kept: got %d, want %d", page.Paging.TotalItems, want)
+	}
+}
+
+// writeThenRead posts a decline of a creation offer and looks at once for the count it makes: at least one more than was there.
+func (p *person) writeThenRead(process string) error {
+	before, err := p.declines(process)
+	if err != nil {
+		return err
+	}
+	a, err := p.do("POST", "/v2/users/"+p.id+"/passkeyEvents", map[string]any{"eventType": "append-explicit-abort", "processID": process})
+	if err != nil || a.status != http.StatusOK {
+		return fmt.Errorf("post: status %d: %s: %w", a.status, a.body, err)
+	}
+	after, err := p.declines(process)
+	if err != nil {
+		return err
+	}
+	if after <= before {
+		return fmt.Errorf("%s: declines went from %d to %d although one was added", process, before, after)
+	}
+	return nil
+}
+
+func (p *person) declines(process string) (int32, error) {
+	a, err := p.do("POST", "/v2/passkey/login/start", p.loginStartBody(process))
+	if err != nil || a.status != http.StatusOK {
+		return 0, fmt.Errorf("login start: status %d: %s: %w", a.status, a.body, err)
+	}
+	var rsp rest.PasskeyLoginStartRsp
+	if err := json.Unmarshal(a.body, &rsp); err != nil {
+		return 0, err
+	}
+	return rsp.DetectionInsights.HistoryData.DefaultCount, nil
+}
+
+func TestOfAThousandConcurrentFinishesOfOneChallengeExactlyOneSucceeds(t *testing.T) {
+	t.Parallel()
+	for _, s := range []shape{{"one process", false, false}, {"split", true, true}} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			st := s.start(t)
+			ada := st.newPerson(t)
+			ada.createPasskey(t)
+			process := ada.nextProcess()
+			start := ada.loginStart(t, process)
+			body, err := json.Marshal(ada.loginFinishBody(t, process, start.AssertionOptions))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var succeeded, refused, shed atomic.Int32
+			var all sync.WaitGroup
+			slots := make(chan struct{}, 200)
+			for range 1000 {
+				all.Go(func() {
+					slots <- struct{}{}
+					defer func() { <-slots }()
+					a, err := ada.do("POST", "/v2/passkey/login/finish", body)
+					switch {
+					case err != nil:
+						t.Error(err)
+					case a.status == http.StatusOK:
+						succeeded.Add(1)
+					case a.status == http.StatusBadRequest:
+						refused.Add(1)
+					case a.status == http.StatusServiceUnavailable:
+						shed.Add(1)
+					default:
+						t.Errorf("status %d: %s", a.status, a.body)
+					}
+				})
+			}
+			all.Wait()
+			if succeeded.Load() != 1 || refused.Load()+shed.Load() != 999 {
+				t.Errorf("%d succeeded, %d were refused, %d were shed", succeeded.Load(), refused.Load(), shed.Load())
+			}
+			completed := as[rest.PasskeyEventList](t, ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents?include=engine&pageSize=100&filter[]=eventType:eq:login-completed", nil))
+			if completed.Paging.TotalItems != 1 {
+				t.Errorf("login-completed events: %d", completed.Paging.TotalItems)
+			}
+		})
+	}
+}

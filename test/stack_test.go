@@ -1,0 +1,208 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/core/bus"
+)
+
+const (
+	project1 = "pro-1"
+	secret1  = "corbado1_e2eSecretOfProjectOne0000000001"
+	origin   = "http://localhost:8080"
+	patience = 20 * time.Second
+)
+
+// shape is one way to run Keyward.
+type shape struct {
+	name  string
+	split bool
+	redis bool
+}
+
+func shapes() []shape {
+	return []shape{
+		{"one process with the embedded cache", false, false},
+		{"one process with Redis", false, true},
+		{"split without Redis", true, false},
+		{"split with Redis", true, true},
+	}
+}
+
+// stack is a running Keyward.
+type stack struct {
+	client
+	redis   *redisServer // nil without one
+	dataDir string
+	apps    []*app.App
+	gateway *app.App
+	natsURL string
+}
+
+func (s shape) start(t *testing.T, change ...func(*app.Config)) *stack {
+	t.Helper()
+	st := &stack{dataDir: t.TempDir()}
+	if s.redis {
+		st.redis = startRedis(t)
+	}
+	configure := func() app.Config {
+		cfg := app.DefaultConfig()
+		cfg.HTTP.Addr, cfg.AdminAddr = "127.0.0.1:0", "127.0.0.1:0"
+		cfg.NATS.Addr, cfg.NATS.DataDir = "off", st.dataDir
+		cfg.Bootstrap.APISecret = secret1
+		if st.redis != nil {
+			cfg.Redis.URL = app.Secret(st.redis.url())
+		}
+		for _, c := range change {
+			c(&cfg)
+		}
+		return cfg
+	}
+	if !s.split {
+		cfg := configure()
+		st.gateway = startApp(t, cfg)
+		st.apps = []*app.App{st.gateway}
+	} else {
+		st.natsURL = startNATS(t, st.dataDir)
+		for _, name := range []string{"events", "decision", "ceremony", "gateway"} {
+			cfg := configure()
+			cfg.NATS.URL = app.Secret(st.natsURL)
+			cfg.Services = []string{name}
+			a := startApp(t, cfg)
+			st.apps = append(st.apps, a)
+			st.gateway = a
+		}
+	}
+	st.client = client{base: "http://" + st.gateway.HTTPAddr(), project: project1, secret: secret1}
+	return st
+}
+
+func startApp(t *testing.T, cfg app.Config) *app.App {
+	t.Helper()
+	a, err := app.Start(t.Context(), cfg, app.Options{Log: testLog(t), Out: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := a.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return a
+}
+
+// testLog is silent unless KEYWARD_TEST_LOG is set.
+func testLog(t *testing.T) *slog.Logger {
+	if os.Getenv("KEYWARD_TEST_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// startNATS runs a NATS server that stands for an external one.
+func startNATS(t *testing.T, dir string) string {
+	t.Helper()
+	cfg := bus.DefaultConfig()
+	cfg.DataDir, cfg.Addr = dir, "127.0.0.1:0"
+	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	address, err := bus.ServerURL(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// redisServer is a real redis-server of our own.
+type redisServer struct {
+	*redis.Client
+	port int
+	dir  string
+	cmd  *exec.Cmd
+}
+
+func startRedis(t *testing.T) *redisServer {
+	t.Helper()
+	r := &redisServer{port: freePort(t), dir: t.TempDir()}
+	r.Client = redis.NewClient(&redis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", r.port)})
+	t.Cleanup(func() {
+		_ = r.Client.Close()
+		r.stop()
+	})
+	r.start(t)
+	return r
+}
+
+func (r *redisServer) url() string { return fmt.Sprintf("redis://127.0.0.1:%d/0", r.port) }
+
+func (r *redisServer) start(t *testing.T) {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Fatalf("redis-server is not installed (make test installs it): %v", err)
+	}
+	r.cmd = exec.Command(path, "--port", fmt.Sprint(r.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", r.dir)
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "redis did not answer", func() bool { return r.Ping(t.Context()).Err() == nil })
+}
+
+func (r *redisServer) stop() {
+	if r.cmd == nil {
+		return
+	}
+	_ = r.cmd.Process.Kill()
+	_ = r.cmd.Wait()
+	r.cmd = nil
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// eventually asks until the answer is yes, and fails after a while.
+func eventually(t *testing.T, complaint string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal(complaint)
+		}
+	}
+}
+
+// repoFile reads a file of the repository.
+func repoFile(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(raw), "\r\n", "\n")
+}
