@@ -1,0 +1,293 @@
+package eventlog
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Headers and values of CloudEvents 1.0 over NATS, binary mode.
+const (
+	headerSpecVersion = "ce-specversion"
+	headerID          = "ce-id"
+	headerSource      = "ce-source"
+	headerType        = "ce-type"
+	headerSubject     = "ce-subject"
+	headerTime        = "ce-time"
+	headerContentType = "content-type"
+	specVersion       = "1.0"
+	contentType       = "application/json"
+	typePrefix        = "keyward.passkey."
+	sourcePrefix      = "/keyward/projects/"
+)
+
+const (
+	pageSize  = 1000 // messages a batch read asks for
+	maxOffers = 2 * bus.OffersPerSubject
+	readLimit = 5 * time.Second // of one read, if the caller set none
+)
+
+// Log reads and appends events in JetStream. It is safe for concurrent use.
+type Log struct {
+	js         jetstream.JetStream
+	replicated bool // a batch read may be answered by a follower that is behind
+}
+
+// NewLog returns a log on the streams of package bus, which must exist.
+func NewLog(ctx context.Context, js jetstream.JetStream) (*Log, error) {
+	stream, err := js.Stream(ctx, bus.EventsStream)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
+	}
+	return &Log{js: js, replicated: stream.CachedInfo().Config.Replicas > 1}, nil
+}
+
+// Append stores e on disk. It reports whether the log held an event with the same ID already, of which it knows for two minutes; then nothing was stored.
+// After an error e may be stored or not.
+func (l *Log) Append(ctx context.Context, e event.Event) (duplicate bool, err error) {
+	return l.publish(ctx, bus.EventsPrefix, bus.EventsStream, e)
+}
+
+// PublishOffer stores a login-offered or login-denied event; a machine that loses power may lose the last of them.
+func (l *Log) PublishOffer(ctx context.Context, e event.Event) error {
+	_, err := l.publish(ctx, bus.OffersPrefix, bus.OffersStream, e)
+	return err
+}
+
+func (l *Log) publish(ctx context.Context, prefix, stream string, e event.Event) (bool, error) {
+	msg, err := message(prefix, e)
+	if err != nil {
+		return false, err
+	}
+	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(string(e.ID)), jetstream.WithExpectStream(stream))
+	if err != nil {
+		return false, fmt.Errorf("append to %s: %w", stream, err)
+	}
+	return ack.Duplicate, nil
+}
+
+// message renders e as a CloudEvent. It refuses IDs and types that would reach beyond their place in the subject.
+func message(prefix string, e event.Event) (*nats.Msg, error) {
+	if _, err := ident.ParseEventID(string(e.ID)); err != nil {
+		return nil, fmt.Errorf("event ID %w", err)
+	}
+	subject, err := userSubject(prefix, e.Project, e.User)
+	if err != nil {
+		return nil, err
+	}
+	if e.Type == "" || strings.ContainsAny(string(e.Type), ".*> \t\r\n") {
+		return nil, fmt.Errorf("event type %q is no subject token", e.Type)
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode event: %w", err)
+	}
+	msg := nats.NewMsg(subject + string(e.Type))
+	msg.Data = body
+	for name, value := range map[string]string{
+		headerSpecVersion: specVersion,
+		headerID:          string(e.ID),
+		headerSource:      sourcePrefix + string(e.Project),
+		headerType:        typePrefix + string(e.Type),
+		headerSubject:     string(e.User),
+		headerTime:        time.UnixMilli(e.CreatedMs).UTC().Format("2006-01-02T15:04:05.000Z"),
+		headerContentType: contentType,
+	} {
+		msg.Header[name] = []string{value}
+	}
+	return msg, nil
+}
+
+// userSubject returns the start of the subjects of a user's messages, with the dot.
+func userSubject(prefix string, project ident.ProjectID, user ident.UserID) (string, error) {
+	if _, err := ident.ParseProjectID(string(project)); err != nil {
+		return "", fmt.Errorf("project ID %w", err)
+	}
+	if _, err := ident.ParseUserID(string(user)); err != nil {
+		return "", fmt.Errorf("user ID %w", err)
+	}
+	return prefix + "." + string(project) + "." + string(user) + ".", nil
+}
+
+// Read returns the user's events from the sequence on, in the order they were appended, deletions included, and the sequence that follows the last. It
+// holds everything acknowledged before the call. No events is no error.
+func (l *Log) Read(ctx context.Context, project ident.ProjectID, user ident.UserID, from uint64) ([]event.Event, uint64, error) {
+	prefix, err := userSubject(bus.EventsPrefix, project, user)
+	if err != nil {
+		return nil, 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	var last uint64
+	if l.replicated {
+		if last, err = l.lastSequence(ctx, bus.EventsStream, prefix+">"); err != nil {
+			return nil, 0, err
+		}
+	}
+	return l.readThrough(ctx, prefix+">", from, last)
+}
+
+// readThrough reads until what it read reaches the sequence last, which exists in the stream: a follower that is behind catches up in a moment.
+func (l *Log) readThrough(ctx context.Context, subject string, from, last uint64) ([]event.Event, uint64, error) {
+	const pause = 5 * time.Millisecond
+	var events []event.Event
+	next := max(from, 1)
+	for {
+		more, following, err := l.readAll(ctx, bus.EventsStream, subject, next)
+		if err != nil {
+			return nil, 0, err
+		}
+		events, next = append(events, more...), following
+		if next > last {
+			return events, next, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, 0, fmt.Errorf("read %s up to %d: %w", subject, last, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Offers returns the user's login-offered and login-denied events of the last hours, newest first: as many as the stream keeps.
+func (l *Log) Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+	prefix, err := userSubject(bus.OffersPrefix, project, user)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	offers, _, err := l.readAll(ctx, bus.OffersStream, prefix+">", 1)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(offers, func(a, b event.Event) int { return event.ByAge(b, a) })
+	return offers[:min(len(offers), maxOffers)], nil
+}
+
+// Erase removes the user's events, offers and decisions.
+func (l *Log) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	for stream, prefix := range map[string]string{
+		bus.EventsStream: bus.EventsPrefix, bus.OffersStream: bus.OffersPrefix, bus.DecisionsStream: bus.DecisionsPrefix,
+	} {
+		subject, err := userSubject(prefix, project, user)
+		if err != nil {
+			return err
+		}
+		s, err := l.js.Stream(ctx, stream)
+		if err != nil {
+			return fmt.Errorf("open stream %s: %w", stream, err)
+		}
+		if err := s.Purge(ctx, jetstream.WithPurgeSubject(subject+">")); err != nil {
+			return fmt.Errorf("erase %s from %s: %w", user, stream, err)
+		}
+	}
+	return nil
+}
+
+// readAll reads every message of the subject from the sequence on, page by page, and returns the sequence that follows the last.
+func (l *Log) readAll(ctx context.Context, stream, subject string, from uint64) ([]event.Event, uint64, error) {
+	var events []event.Event
+	next := from
+	for {
+		page, err := l.readPage(ctx, stream, subject, next)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read %s: %w", subject, err)
+		}
+		events = append(events, page.events...)
+		next = cmp.Or(page.next, next)
+		if page.pending == 0 {
+			return events, next, nil
+		}
+	}
+}
+
+type page struct {
+	events  []event.Event
+	next    uint64 // sequence after the last message; 0 = there was none
+	pending uint64 // messages that match and come after
+}
+
+var errIncomplete = errors.New("the answer was incomplete")
+
+// readPage reads one batch. The client ends a batch silently when time runs out; what the last message says is pending then remains to be read.
+func (l *Log) readPage(ctx context.Context, stream, subject string, from uint64) (page, error) {
+	batch, err := jetstreamext.GetBatch(ctx, l.js, stream, pageSize, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
+	if err != nil {
+		return page{}, err
+	}
+	var p page
+	var previous uint64
+	for msg, err := range batch {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return page{}, nil
+		}
+		if err != nil {
+			return page{}, err
+		}
+		if msg.Header.Get("Nats-Last-Sequence") != strconv.FormatUint(previous, 10) {
+			return page{}, errIncomplete
+		}
+		previous = msg.Sequence
+		if p.pending, err = strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64); err != nil {
+			return page{}, fmt.Errorf("read what is pending: %w", err)
+		}
+		var e event.Event
+		if err := json.Unmarshal(msg.Data, &e); err != nil {
+			return page{}, fmt.Errorf("decode event at %d: %w", msg.Sequence, err)
+		}
+		p.events = append(p.events, e)
+		p.next = msg.Sequence + 1
+	}
+	if p.next == 0 {
+		return page{}, errors.Join(errIncomplete, ctx.Err())
+	}
+	return p, nil
+}
+
+// lastSequence asks the leader of the stream for the sequence of the newest message of the subject; 0 = there is none.
+func (l *Log) lastSequence(ctx context.Context, stream, subject string) (uint64, error) {
+	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	if err != nil {
+		return 0, fmt.Errorf("encode request: %w", err)
+	}
+	options := l.js.Options()
+	api := cmp.Or(options.APIPrefix, jetstream.DefaultAPIPrefix)
+	if options.APIPrefix == "" && options.Domain != "" {
+		api = "$JS." + options.Domain + ".API."
+	}
+	reply, err := l.js.Conn().RequestWithContext(ctx, strings.TrimSuffix(api, ".")+".STREAM.MSG.GET."+stream, request)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the newest of %s: %w", subject, err)
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Sequence uint64 `json:"seq"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return 0, fmt.Errorf("decode the newest of %s: %w", subject, err)
+	}
+	if answer.Error == nil {
+		return answer.Message.Sequence, nil
+	}
+	if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+		return 0, nil
+	}
+	return 0, fmt.Errorf("ask for the newest of %s: %w", subject, answer.Error)
+}

@@ -1,0 +1,42 @@
+package eventlog
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts what the cache does. Failures and bumps are zero while all is well.
+type metrics struct {
+	reads         *prometheus.CounterVec
+	bumps         prometheus.Counter
+	writeFailures prometheus.Counter
+	fillFailures  prometheus.Counter
+}
+
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_events_cache_reads_total",
+			Help: "Reads of a user's events by what the cache answered: hit, miss, untrusted, error, or no-epoch if its trust could not be judged.",
+		}, []string{"result"}),
+		bumps: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_events_cache_epoch_bumps_total",
+			Help: "Times that cache entries were withdrawn through the epochs: at the start of an events service and after writes that could not reach Redis.",
+		}),
+		writeFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_events_cache_write_failures_total",
+			Help: "Events that are in the log and could not be put into Redis.",
+		}),
+		fillFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_events_cache_fill_failures_total",
+			Help: "Cache entries that could not be filled after a read of the log.",
+		}),
+	}
+	for _, collector := range []prometheus.Collector{m.reads, m.bumps, m.writeFailures, m.fillFailures} {
+		if err := registerer.Register(collector); err != nil {
+			return nil, fmt.Errorf("register metrics of the event log: %w", err)
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,232 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+)
+
+// Config holds what may be tuned. Every instance of an installation must have the same Lease.
+type Config struct {
+	TTL             time.Duration // of a cache entry, from its filling on
+	Lease           time.Duration // how long a view of the epochs is taken for current; what a write costs more while Redis is away
+	Poll            time.Duration // how often the view is renewed while there are readers; below Lease
+	BreakerFailures uint32        // failures in a row after which Redis is left alone
+	BreakerPause    time.Duration // for so long
+}
+
+// DefaultConfig returns the figures for production.
+func DefaultConfig() Config {
+	return Config{TTL: time.Hour, Lease: 100 * time.Millisecond, Poll: 30 * time.Millisecond, BreakerFailures: 3, BreakerPause: time.Second}
+}
+
+// Validate reports every figure that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	if c.TTL < time.Second {
+		errs = append(errs, errors.New("events_cache_ttl: must be at least one second"))
+	}
+	if c.Poll <= 0 || c.Poll >= c.Lease {
+		errs = append(errs, errors.New("epochs_poll: must be above zero and below the lease"))
+	}
+	if c.BreakerFailures == 0 || c.BreakerPause <= 0 {
+		errs = append(errs, errors.New("redis_breaker: failures and pause must be above zero"))
+	}
+	return errors.Join(errs...)
+}
+
+// Deps is what a Store works on. All are required.
+type Deps struct {
+	JetStream jetstream.JetStream
+	Epochs    jetstream.KeyValue // bucket "cache-epochs"; its reads must come from the leader
+	Redis     *redis.Client      // may be out of reach; its timeouts should be short
+	Metrics   prometheus.Registerer
+	Clock     func() time.Time // with a monotonic reading, as time.Now gives it
+	Log       *slog.Logger
+}
+
+// Store appends and reads events, and keeps the promise of the package. It is safe for concurrent use. One is enough for all services of a process.
+type Store struct {
+	log     *Log
+	cache   *cache
+	epochs  *epochs
+	metrics *metrics
+	logger  *slog.Logger
+
+	mu      sync.Mutex
+	filling map[string]bool // keys that this process is filling
+}
+
+var _ service.EventReader = (*Store)(nil)
+
+// Open returns a store on streams and a bucket that must exist. Redis is not asked for anything yet.
+func Open(ctx context.Context, deps Deps, config Config) (*Store, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	log, err := NewLog(ctx, deps.JetStream)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{log: log, metrics: m, logger: deps.Log, filling: make(map[string]bool)}
+	s.epochs = newEpochs(deps.Epochs, deps.Clock, config, m.bumps.Inc)
+	s.cache = newCache(deps.Redis, config, func(from, to gobreaker.State) {
+		deps.Log.Warn("redis circuit changed", "from", from.String(), "to", to.String())
+	})
+	return s, nil
+}
+
+// Run keeps the view of the epochs fresh until ctx ends. Reads work without it, at the price of a round trip to NATS now and then.
+func (s *Store) Run(ctx context.Context) { s.epochs.run(ctx) }
+
+// Degraded returns why reads go to the log at the moment, or nil.
+func (s *Store) Degraded() error {
+	if state := s.cache.breaker.State(); state == gobreaker.StateOpen {
+		return errors.New("redis does not answer; events are read from the log")
+	}
+	return nil
+}
+
+// Append stores e; see the package's promise. It reports whether the log held an event with the same ID already, of which it knows for two minutes; that is
+// no error, and the event that was there first stays. It goes on for a moment after ctx ends, so that the cache does not fall behind the log.
+func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err error) {
+	duplicate, err = s.log.Append(ctx, e)
+	entry := key(e.Project, e.User)
+	if err != nil {
+		// It may be stored all the same. Without its entry the next reader asks the log.
+		after, cancel := detached(ctx, afterLimit)
+		defer cancel()
+		if removeErr := s.cache.remove(after, entry); removeErr != nil {
+			s.metrics.writeFailures.Inc()
+		}
+		return false, err
+	}
+	after, cancel := detached(ctx, afterLimit)
+	defer cancel()
+	if !duplicate {
+		err = s.cache.add(after, entry, e)
+	} else {
+		// What is in the log need not be what the caller has now.
+		err = s.cache.remove(after, entry)
+	}
+	if err == nil {
+		return duplicate, nil
+	}
+	s.metrics.writeFailures.Inc()
+	if bumpErr := s.epochs.bump(after, shardOf(e.Project, e.User)); bumpErr != nil {
+		return false, fmt.Errorf("event %s is stored, but old copies of the history may be in use: %w", e.ID, errors.Join(bumpErr, err))
+	}
+	return duplicate, nil
+}
+
+// afterLimit is for the part of a write that must not be left half done.
+const afterLimit = 5 * time.Second
+
+// PublishOffer stores a login-offered or login-denied event.
+func (s *Store) PublishOffer(ctx context.Context, e event.Event) error {
+	return s.log.PublishOffer(ctx, e)
+}
+
+// Offers implements service.EventReader.
+func (s *Store) Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+	return s.log.Offers(ctx, project, user)
+}
+
+// Events implements service.EventReader.
+func (s *Store) Events(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+	entry := key(project, user)
+	epoch, err := s.epochs.current(ctx, shardOf(project, user))
+	if err != nil {
+		s.metrics.reads.WithLabelValues("no-epoch").Inc()
+		events, _, err := s.log.Read(ctx, project, user, 1)
+		return events, err
+	}
+	events, result, err := s.cache.read(ctx, entry, epoch)
+	if err != nil {
+		s.metrics.reads.WithLabelValues("error").Inc()
+		events, _, err := s.log.Read(ctx, project, user, 1)
+		return events, err
+	}
+	s.metrics.reads.WithLabelValues(string(result)).Inc()
+	if result == trusted {
+		return events, nil
+	}
+	return s.readThrough(ctx, project, user, epoch)
+}
+
+// readThrough reads the log and fills the cache with it. The epoch was current before the log is read, so that whatever was bumped away is in what is read.
+func (s *Store) readThrough(ctx context.Context, project ident.ProjectID, user ident.UserID, epoch uint64) ([]event.Event, error) {
+	entry := key(project, user)
+	events, next, err := s.log.Read(ctx, project, user, 1)
+	if err != nil {
+		return nil, err
+	}
+	if !s.startFilling(entry) {
+		return events, nil
+	}
+	defer s.stopFilling(entry)
+	err = s.cache.fill(ctx, entry, epoch, events, func() ([]event.Event, error) {
+		late, _, err := s.log.Read(ctx, project, user, next)
+		return late, err
+	})
+	if err != nil {
+		s.metrics.fillFailures.Inc()
+	}
+	return events, nil
+}
+
+// startFilling reports whether nobody in this process fills the entry already. Others read the log for themselves: what the filler read may be too old for them.
+func (s *Store) startFilling(entry string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.filling[entry] {
+		return false
+	}
+	s.filling[entry] = true
+	return true
+}
+
+func (s *Store) stopFilling(entry string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.filling, entry)
+}
+
+// Erase removes all that the streams hold of a user, decisions too, and the cache entry. When it has returned, no read finds any of it.
+func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	if err := s.log.Erase(ctx, project, user); err != nil {
+		return err
+	}
+	after, cancel := detached(ctx, afterLimit)
+	defer cancel()
+	if err := s.cache.remove(after, key(project, user)); err == nil {
+		return nil
+	}
+	s.metrics.writeFailures.Inc()
+	return s.epochs.bump(after, shardOf(project, user))
+}
+
+// DistrustAll makes every cache entry be filled anew. An events service calls it when it starts: one that died between the log and the cache left entries behind that lack an event.
+func (s *Store) DistrustAll(ctx context.Context) error {
+	all := make([]uint8, shards)
+	for i := range all {
+		all[i] = uint8(i)
+	}
+	return s.epochs.bump(ctx, all...)
+}

@@ -1,0 +1,562 @@
+package eventlog_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/ident"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const project = ident.ProjectID("pro-1")
+
+// installation is NATS and Redis, with any number of instances on them.
+type installation struct {
+	t     *testing.T
+	bus   *bus.Bus
+	redis *cache.Cache
+}
+
+func install(t *testing.T) *installation {
+	t.Helper()
+	config := bus.DefaultConfig()
+	config.DataDir = t.TempDir()
+	b, err := bus.Open(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	c, err := cache.Open(cache.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return &installation{t: t, bus: b, redis: c}
+}
+
+// instance is one process of the installation, with a connection to Redis of its own that can be cut.
+type instance struct {
+	*eventlog.Store
+	metrics *prometheus.Registry
+	client  *redis.Client
+	cut     atomic.Bool
+	mu      sync.Mutex
+	conns   []net.Conn
+}
+
+func quick() eventlog.Config {
+	config := eventlog.DefaultConfig()
+	config.BreakerPause = 50 * time.Millisecond
+	return config
+}
+
+func (i *installation) start(config eventlog.Config) *instance {
+	i.t.Helper()
+	n := &instance{metrics: prometheus.NewRegistry()}
+	options := *i.redis.Client.Options()
+	options.Dialer = n.dial
+	n.client = redis.NewClient(&options)
+	i.t.Cleanup(func() { _ = n.client.Close() })
+	epochs, err := i.bus.Bucket(i.t.Context(), bus.EpochsBucket)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	n.Store, err = eventlog.Open(i.t.Context(), eventlog.Deps{
+		JetStream: i.bus.JS, Epochs: epochs, Redis: n.client, Metrics: n.metrics, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+	}, config)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { n.Run(ctx) })
+	i.t.Cleanup(func() { stop(); running.Wait() })
+	return n
+}
+
+func (n *instance) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if n.cut.Load() {
+		return nil, fmt.Errorf("dial %s: cut off", addr)
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err == nil {
+		n.mu.Lock()
+		n.conns = append(n.conns, conn)
+		n.mu.Unlock()
+	}
+	return conn, err
+}
+
+// cutOff ends the instance's way to Redis; the others keep theirs.
+func (n *instance) cutOff() {
+	n.cut.Store(true)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, conn := range n.conns {
+		_ = conn.Close()
+	}
+	n.conns = nil
+}
+
+// reads returns how often reads ended in each way.
+func (n *instance) reads(t *testing.T) map[string]int {
+	t.Helper()
+	families, err := n.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := map[string]int{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			name := family.GetName()
+			for _, label := range metric.GetLabel() {
+				name = label.GetValue()
+			}
+			reads[name] = int(metric.GetCounter().GetValue())
+		}
+	}
+	return reads
+}
+
+func failure(user ident.UserID) event.Event {
+	return event.Event{ID: ident.NewEventID(), Project: project, User: user, Type: event.LoginError, CreatedMs: 1_764_000_000_000, Environment: "env-1"}
+}
+
+func mustAppend(t *testing.T, n *instance, e event.Event) {
+	t.Helper()
+	if duplicate, err := n.Append(t.Context(), e); err != nil || duplicate {
+		t.Fatalf("append: duplicate %v, %v", duplicate, err)
+	}
+}
+
+func ids(events []event.Event) []ident.EventID {
+	out := []ident.EventID{}
+	for _, e := range event.NewSet(events).Live() {
+		out = append(out, e.ID)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func expect(t *testing.T, n *instance, user ident.UserID, want ...event.Event) {
+	t.Helper()
+	got, err := n.Events(t.Context(), project, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(ids(want), ids(got)); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+func TestAReadBringsBackWhatWasAppended(t *testing.T) {
+	t.Parallel()
+	n := install(t).start(quick())
+	expect(t, n, "usr-1")
+	e := failure("usr-1")
+	e.Challenge, e.Ceremony, e.Route, e.Process, e.Credential, e.Expires = "YQ", "was-1", event.CDA, "p", "cre-1", 1_800_000_000
+	mustAppend(t, n, e)
+	for range 2 { // from the log, then from the cache
+		got, err := n.Events(t.Context(), project, "usr-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]event.Event{e}, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	expect(t, n, "usr-2")
+}
+
+func TestAnEmptyHistoryIsCachedAndToldFromAMissingEntry(t *testing.T) {
+	t.Parallel()
+	n := install(t).start(quick())
+	expect(t, n, "usr-1")
+	expect(t, n, "usr-1")
+	if got := n.reads(t); got["miss"] != 1 || got["hit"] != 1 {
+		t.Errorf("want one miss and then a hit, got %v", got)
+	}
+}
+
+func TestAnEventIsACloudEventOnItsSubject(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	n := i.start(quick())
+	e := failure("usr-1")
+	mustAppend(t, n, e)
+	stream, err := i.bus.Stream(t.Context(), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := stream.GetLastMsgForSubject(t.Context(), "passkey.events.pro-1.usr-1.login-error")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for header, want := range map[string]string{
+		"ce-specversion": "1.0", "ce-id": string(e.ID), "ce-source": "/keyward/projects/pro-1", "ce-type": "keyward.passkey.login-error",
+		"ce-subject": "usr-1", "ce-time": "2025-11-24T16:00:00.000Z", "content-type": "application/json", "Nats-Msg-Id": string(e.ID),
+	} {
+		if got := msg.Header[header]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: got %q, want %q", header, got, want)
+		}
+	}
+}
+
+func TestAnIDThatWouldReachBeyondItsPlaceIsRefused(t *testing.T) {
+	t.Parallel()
+	n := install(t).start(quick())
+	for name, change := range map[string]func(*event.Event){
+		"wildcard user": func(e *event.Event) { e.User = "usr-*" },
+		"no project":    func(e *event.Event) { e.Project = "" },
+		"free event ID": func(e *event.Event) { e.ID = ":ready" },
+		"dotted type":   func(e *event.Event) { e.Type = "login.error" },
+		"empty type":    func(e *event.Event) { e.Type = "" },
+	} {
+		e := failure("usr-1")
+		change(&e)
+		if _, err := n.Append(t.Context(), e); err == nil {
+			t.Errorf("%s was stored", name)
+		}
+	}
+	if _, err := n.Events(t.Context(), project, "usr-1.>"); err == nil {
+		t.Error("a user ID with a wildcard was read")
+	}
+}
+
+func TestTheSameIDIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	n := install(t).start(quick())
+	e := failure("usr-1")
+	mustAppend(t, n, e)
+	again := e
+	again.Type = event.LoginExplicitAbort
+	duplicate, err := n.Append(t.Context(), again)
+	if err != nil || !duplicate {
+		t.Fatalf("duplicate %v, %v", duplicate, err)
+	}
+	got, err := n.Events(t.Context(), project, "usr-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]event.Event{e}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAHistoryLongerThanAPageIsReadWhole(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	const n = 2500
+	futures := 0
+	for k := range n {
+		e := failure("usr-1")
+		e.ID = ident.EventID("pke-" + strconv.Itoa(k+1))
+		body := fmt.Appendf(nil, `{"id":%q,"project":"pro-1","user":"usr-1","type":"login-error","createdMs":1}`, e.ID)
+		if _, err := i.bus.JS.PublishAsync("passkey.events.pro-1.usr-1.login-error", body); err != nil {
+			t.Fatal(err)
+		}
+		futures++
+	}
+	select {
+	case <-i.bus.JS.PublishAsyncComplete():
+	case <-t.Context().Done():
+	}
+	reader := i.start(quick())
+	for range 2 {
+		got, err := reader.Events(t.Context(), project, "usr-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(ids(got)) != futures {
+			t.Errorf("read %d of %d", len(ids(got)), futures)
+		}
+	}
+}
+
+func TestReadYourWritesAfterFlushAll(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	n := i.start(quick())
+	first, second, third := failure("usr-1"), failure("usr-1"), failure("usr-1")
+	mustAppend(t, n, first)
+	expect(t, n, "usr-1", first)
+	flush(t, i)
+	expect(t, n, "usr-1", first)
+	flush(t, i)
+	mustAppend(t, n, second) // leaves a part of an entry
+	expect(t, n, "usr-1", first, second)
+	mustAppend(t, n, third)
+	expect(t, n, "usr-1", first, second, third)
+	if got := n.reads(t); got["untrusted"] == 0 || got["hit"] == 0 || got["keyward_events_cache_epoch_bumps_total"] != 0 {
+		t.Errorf("the part of an entry was to be told from a whole one: %v", got)
+	}
+}
+
+func flush(t *testing.T, i *installation) {
+	t.Helper()
+	if err := i.redis.Client.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReadYourWritesWithRedisGone(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	n := i.start(quick())
+	first, second := failure("usr-1"), failure("usr-1")
+	mustAppend(t, n, first)
+	expect(t, n, "usr-1", first)
+	if err := i.redis.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, n, "usr-1", first)
+	mustAppend(t, n, second)
+	expect(t, n, "usr-1", first, second)
+	for range 5 {
+		expect(t, n, "usr-1", first, second)
+	}
+	waitFor(t, "degraded", func() bool {
+		expect(t, n, "usr-1", first, second)
+		return n.Degraded() != nil
+	})
+}
+
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("%s: waited in vain", what)
+}
+
+func TestReadYourWritesWhenOneWriterCannotReachRedisAndAReaderCan(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	writer, reader := i.start(quick()), i.start(quick())
+	first := failure("usr-1")
+	mustAppend(t, writer, first)
+	expect(t, reader, "usr-1", first)
+	writer.cutOff()
+	all := []event.Event{first}
+	for range 8 {
+		expect(t, reader, "usr-1", all...) // fills the entry anew, so that there is something to distrust
+		expect(t, reader, "usr-1", all...)
+		e := failure("usr-1")
+		mustAppend(t, writer, e)
+		all = append(all, e)
+		expect(t, reader, "usr-1", all...)
+	}
+	if got := reader.reads(t); got["hit"] == 0 || got["untrusted"] == 0 || got["error"] != 0 {
+		t.Errorf("the reader was to use its cache: %v", got)
+	}
+	if got := writer.reads(t); got["keyward_events_cache_epoch_bumps_total"] == 0 {
+		t.Errorf("the writer was to raise epochs: %v", got)
+	}
+}
+
+func TestTheCacheIsUsedAgainWhenRedisIsBack(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	n := i.start(quick())
+	first, second := failure("usr-1"), failure("usr-1")
+	mustAppend(t, n, first)
+	expect(t, n, "usr-1", first)
+	n.cutOff()
+	mustAppend(t, n, second)
+	n.cut.Store(false)
+	waitFor(t, "a hit", func() bool {
+		expect(t, n, "usr-1", first, second)
+		return n.reads(t)["hit"] > 0
+	})
+}
+
+func TestAnEntryExpires(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	config := quick()
+	config.TTL = time.Second
+	n := i.start(config)
+	e := failure("usr-1")
+	mustAppend(t, n, e)
+	expect(t, n, "usr-1", e)
+	mustAppend(t, n, failure("usr-2")) // a part of an entry expires too
+	waitFor(t, "expiry", func() bool {
+		keys, err := i.redis.Client.Keys(t.Context(), "*").Result()
+		return err == nil && len(keys) == 0
+	})
+	expect(t, n, "usr-1", e)
+}
+
+func TestAnEntryIsNotTrustedAfterAnEventsServiceStarted(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	n := i.start(quick())
+	expect(t, n, "usr-1")
+	// A writer died between the log and the cache.
+	lost := failure("usr-1")
+	log, err := eventlog.NewLog(t.Context(), i.bus.JS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.Append(t.Context(), lost); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.start(quick()).DistrustAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, n, "usr-1", lost)
+}
+
+func TestEraseLeavesNothing(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	n, other := i.start(quick()), i.start(quick())
+	keep := failure("usr-2")
+	mustAppend(t, n, failure("usr-1"))
+	mustAppend(t, n, keep)
+	offer := failure("usr-1")
+	offer.Type = event.LoginOffered
+	if err := n.PublishOffer(t.Context(), offer); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.bus.JS.Publish(t.Context(), "passkey.decisions.pro-1.usr-1.login", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := n.Events(t.Context(), project, "usr-1"); err != nil || len(got) != 1 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	n.cutOff() // the entry stays, and nobody trusts it
+	if err := n.Erase(t.Context(), project, "usr-1"); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, other, "usr-1")
+	expect(t, other, "usr-2", keep)
+	if offers, err := other.Offers(t.Context(), project, "usr-1"); err != nil || len(offers) != 0 {
+		t.Errorf("offers left: %v, %v", offers, err)
+	}
+	decisions, err := i.bus.Stream(t.Context(), bus.DecisionsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := decisions.CachedInfo().State.Msgs; left != 0 {
+		t.Errorf("%d decisions left", left)
+	}
+}
+
+func TestOffersComeNewestFirstAndBounded(t *testing.T) {
+	t.Parallel()
+	n := install(t).start(quick())
+	var want []ident.EventID
+	for k := range 70 {
+		e := failure("usr-1")
+		e.Type, e.CreatedMs = event.LoginOffered, int64(k)
+		if err := n.PublishOffer(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, e.ID)
+	}
+	slices.Reverse(want)
+	offers, err := n.Offers(t.Context(), project, "usr-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []ident.EventID
+	for _, o := range offers {
+		got = append(got, o.ID)
+	}
+	if diff := cmp.Diff(want[:bus.OffersPerSubject], got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestReadYourWritesWithConcurrentWritersFillersAndFlushes lets several instances, one of which cannot always reach Redis, append and read one user's events while entries vanish.
+func TestReadYourWritesWithConcurrentWritersFillersAndFlushes(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	instances := []*instance{i.start(quick()), i.start(quick()), i.start(quick())}
+	const writers, rounds = 6, 40
+	var (
+		mu           sync.Mutex
+		acknowledged []ident.EventID
+		work, chaos  sync.WaitGroup
+	)
+	stop := make(chan struct{})
+	chaos.Go(func() {
+		for k := 0; ; k++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(k%7) * time.Millisecond):
+			}
+			if k%5 == 0 {
+				instances[2].cutOff()
+			} else {
+				instances[2].cut.Store(false)
+			}
+			_ = i.redis.Client.FlushAll(context.Background()).Err()
+		}
+	})
+	check := func(n *instance) error {
+		mu.Lock()
+		want := slices.Clone(acknowledged)
+		mu.Unlock()
+		got, err := n.Events(t.Context(), project, "usr-1")
+		if err != nil {
+			return err
+		}
+		have := make(map[ident.EventID]bool, len(got))
+		for _, e := range got {
+			have[e.ID] = true
+		}
+		for _, id := range want {
+			if !have[id] {
+				return fmt.Errorf("%s was acknowledged before the read began and is not in it", id)
+			}
+		}
+		return nil
+	}
+	for w := range writers {
+		work.Go(func() {
+			for r := range rounds {
+				writer, reader := instances[(w+r)%3], instances[(w+r+1)%3]
+				e := failure("usr-1")
+				if _, err := writer.Append(t.Context(), e); err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				acknowledged = append(acknowledged, e.ID)
+				mu.Unlock()
+				for range 3 {
+					if err := check(reader); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	work.Wait()
+	close(stop)
+	chaos.Wait()
+}
