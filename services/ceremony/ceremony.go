@@ -1,0 +1,180 @@
+// Package ceremony runs WebAuthn ceremonies (append, login, mediation) and keeps what they are about: users, credentials and challenges. It asks the
+// decision service what to offer and tells the events service what came of it. It touches the buckets "accounts", "challenges" and "credential-index";
+// Redis plays no part in it, so a ceremony does not notice when Redis is gone.
+//
+// A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the account and the event are on disk.
+package ceremony
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+)
+
+// Config is what an operator can set.
+type Config struct {
+	ChallengeTTL     time.Duration // how long a challenge can be finished; at most as long as its record is kept
+	HandleMaxAge     time.Duration // how long a client environment handle is recognised
+	UserVerification string        // W3C WebAuthn userVerification of assertions: required or preferred
+}
+
+// DefaultConfig returns five minutes, 400 days (the longest that browsers keep a cookie) and required.
+func DefaultConfig() Config {
+	return Config{ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * 24 * time.Hour, UserVerification: "required"}
+}
+
+// Validate reports every setting that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	if c.ChallengeTTL < 30*time.Second || c.ChallengeTTL > time.Hour {
+		errs = append(errs, fmt.Errorf("challenge_ttl: must be between 30s and 1h, not %s", c.ChallengeTTL))
+	}
+	if c.HandleMaxAge < 24*time.Hour {
+		errs = append(errs, fmt.Errorf("handle_max_age: must be at least 24h, not %s", c.HandleMaxAge))
+	}
+	if c.UserVerification != "required" && c.UserVerification != "preferred" {
+		errs = append(errs, fmt.Errorf("user_verification: must be required or preferred, not %q", c.UserVerification))
+	}
+	return errors.Join(errs...)
+}
+
+// Projects finds projects. core/project.Store is one.
+type Projects interface {
+	Lookup(ident.ProjectID) (project.Project, bool)
+}
+
+// Offers publishes login-offered and login-denied. When PublishOffer has returned, the next decision for the user sees the offer.
+type Offers interface {
+	PublishOffer(context.Context, event.Event) error
+}
+
+// AAGUIDs names models of authenticators and credential providers; unknown ones have the empty name. The AAGUID is in lower-case UUID form.
+type AAGUIDs interface {
+	Name(aaguid string) string
+}
+
+// Deps is what the service works with. All fields are required but AAGUIDs.
+type Deps struct {
+	Projects   Projects
+	Accounts   *account.Store
+	Challenges jetstream.KeyValue // bucket bus.ChallengesBucket
+	Index      jetstream.KeyValue // bucket bus.CredentialsBucket
+	Events     service.Events
+	Offers     Offers
+	Decision   service.Decision
+	AAGUIDs    AAGUIDs // nil: no names
+	Now        func() time.Time
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer
+}
+
+func (d Deps) validate() error {
+	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Index == nil || d.Events == nil || d.Offers == nil ||
+		d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil {
+		return errors.New("ceremony: a dependency is missing")
+	}
+	return nil
+}
+
+// Service implements service.Ceremony. It has no background work and nothing to close.
+type Service struct {
+	cfg        Config
+	projects   Projects
+	accounts   *account.Store
+	challenges *challenge.Store
+	index      *credindex.Store
+	events     service.Events
+	offers     Offers
+	decision   service.Decision
+	aaguids    AAGUIDs
+	now        func() time.Time
+	log        *slog.Logger
+	metrics    metrics
+}
+
+var _ service.Ceremony = (*Service)(nil)
+
+// New returns the service, or an error that says which setting or dependency is wrong.
+func New(cfg Config, deps Deps) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := deps.validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	if deps.AAGUIDs == nil {
+		deps.AAGUIDs = nameless{}
+	}
+	return &Service{
+		cfg:        cfg,
+		projects:   deps.Projects,
+		accounts:   deps.Accounts,
+		challenges: challenge.NewStore(deps.Challenges),
+		index:      credindex.NewStore(deps.Index),
+		events:     deps.Events,
+		offers:     deps.Offers,
+		decision:   deps.Decision,
+		aaguids:    deps.AAGUIDs,
+		now:        deps.Now,
+		log:        deps.Log,
+		metrics:    m,
+	}, nil
+}
+
+type nameless struct{}
+
+// Name implements AAGUIDs.
+func (nameless) Name(string) string { return "" }
+
+// project returns the caller's project. The gateway has authenticated it, so one that is gone was deleted a moment ago.
+func (s *Service) project(id ident.ProjectID) (project.Project, error) {
+	p, ok := s.projects.Lookup(id)
+	if !ok {
+		return project.Project{}, fault.Login("unknown project")
+	}
+	return p, nil
+}
+
+// userID checks an ID that came in a body: it becomes part of keys and subjects.
+func userID(text string) (ident.UserID, error) {
+	id, err := ident.ParseUserID(text)
+	if err != nil {
+		return "", fault.Field("userID", "%s", err)
+	}
+	return id, nil
+}
+
+// refused turns what a verification or a claim had to say into a fault of the field that carried the answer. Other errors pass.
+func refused(field string, err error) error {
+	var refusal *relyingparty.Refusal
+	if errors.As(err, &refusal) {
+		return fault.Field(field, "%s", refusal.Message).Because(err)
+	}
+	for _, reason := range []error{
+		challenge.ErrUnknown, challenge.ErrWrongType, challenge.ErrProcess, challenge.ErrRPID, challenge.ErrUsed, challenge.ErrExpired,
+	} {
+		if errors.Is(err, reason) {
+			return fault.Field(field, "%s", reason).Because(err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,96 @@
+package ceremony
+
+import (
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/envhandle"
+)
+
+// maxEnvironments bounds the environments kept of a user; the one not seen for longest goes first.
+const maxEnvironments = 50
+
+// visit is what a start call makes of the environment handle that the client sent, or did not send.
+type visit struct {
+	service.Environment
+	issued  *string // handle of a new environment, for the client to keep
+	private bool
+}
+
+// recorded is the environment to write into history: none in private mode, where nothing is to be remembered.
+func (v visit) recorded() ident.EnvironmentID {
+	if v.private {
+		return ""
+	}
+	return v.ID
+}
+
+// visit verifies the client's environment handle and issues one if there is no valid one, but never in private mode.
+func (s *Service) visit(p project.Project, client rest.ClientInformation) (visit, error) {
+	v := visit{private: client.PrivateMode != nil && *client.PrivateMode}
+	if client.ClientEnvHandle != nil && *client.ClientEnvHandle != "" {
+		id, err := envhandle.Verify(p, *client.ClientEnvHandle, s.now(), s.cfg.HandleMaxAge)
+		if err == nil {
+			s.metrics.handles.WithLabelValues("known").Inc()
+			v.ID, v.Known = id, !v.private
+			return v, nil
+		}
+		s.metrics.handles.WithLabelValues("rejected").Inc()
+		v.Rejected = true
+	}
+	if v.private {
+		return v, nil
+	}
+	v.ID = ident.NewEnvironmentID()
+	handle, err := envhandle.Issue(p, v.ID, s.now())
+	if err != nil {
+		return visit{}, err
+	}
+	s.metrics.handles.WithLabelValues("issued").Inc()
+	v.issued = &handle
+	return v, nil
+}
+
+// device is where a ceremony takes place.
+type device struct {
+	os, osVersion, browser, browserVersion string
+}
+
+// deviceOf prefers what the caller parsed to what was detected at start.
+func deviceOf(client rest.ClientInformation, detected device) device {
+	parsed := client.ParsedDeviceInfo
+	if parsed == nil || parsed.OSName == "" {
+		return detected
+	}
+	return device{os: parsed.OSName, osVersion: parsed.OSVersion, browser: parsed.BrowserName, browserVersion: parsed.BrowserVersion}
+}
+
+// seen records that the user was in an environment.
+func seen(a *account.Account, id ident.EnvironmentID, d device, nowMs int64) {
+	if id == "" {
+		return
+	}
+	current := account.Environment{ID: id, CreatedMs: nowMs}
+	oldest := 0
+	for i, e := range a.Environments {
+		if e.ID == id {
+			current.CreatedMs = e.CreatedMs
+			oldest = i
+			break
+		}
+		if e.LastSeenMs < a.Environments[oldest].LastSeenMs {
+			oldest = i
+		}
+	}
+	current.OSName, current.OSVersion = d.os, d.osVersion
+	current.BrowserName, current.BrowserVersion = d.browser, d.browserVersion
+	current.LastSeenMs = nowMs
+	known := len(a.Environments) > 0 && a.Environments[oldest].ID == id
+	if known || len(a.Environments) >= maxEnvironments {
+		a.Environments[oldest] = current
+		return
+	}
+	a.Environments = append(a.Environments, current)
+}

@@ -1,0 +1,103 @@
+package relyingparty
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+)
+
+// ParseCreation decodes the JSON of the PublicKeyCredential that create() resolved to.
+func ParseCreation(text string) (*protocol.ParsedCredentialCreationData, error) {
+	answer, err := protocol.ParseCredentialCreationResponseBytes([]byte(text))
+	if err != nil {
+		return nil, refuse("is not the JSON of a PublicKeyCredential", err)
+	}
+	if answer.Response.CollectedClientData.Type != protocol.CreateCeremony {
+		return nil, refuse("the client data is not of type webauthn.create", nil)
+	}
+	return answer, nil
+}
+
+// ParseAssertion decodes the JSON of the PublicKeyCredential that get() resolved to.
+func ParseAssertion(text string) (*protocol.ParsedCredentialAssertionData, error) {
+	answer, err := protocol.ParseCredentialRequestResponseBytes([]byte(text))
+	if err != nil {
+		return nil, refuse("is not the JSON of a PublicKeyCredential", err)
+	}
+	if answer.Response.CollectedClientData.Type != protocol.AssertCeremony {
+		return nil, refuse("the client data is not of type webauthn.get", nil)
+	}
+	return answer, nil
+}
+
+// explainCreation names the first step of W3C WebAuthn §7.1 that the answer fails. The library has refused it already; this only finds the words.
+func (p *Party) explainCreation(cause error, session webauthn.SessionData, answer *protocol.ParsedCredentialCreationData) *Refusal {
+	data := answer.Response.AttestationObject.AuthData
+	present := session.Mediation != protocol.MediationConditional
+	if message := p.explain(answer.Response.CollectedClientData, data, session, present); message != "" {
+		return refuse(message, cause)
+	}
+	var e *protocol.Error
+	if errors.As(cause, &e) && (e.Type == protocol.ErrInvalidAttestation.Type || e.Type == protocol.ErrAssertionSignature.Type) {
+		return refuse("the attestation is invalid, or of an algorithm that was not asked for", cause)
+	}
+	if contradictory(data.Flags) {
+		return refuse(messageBackupFlags, cause)
+	}
+	return refuse("the passkey could not be verified", cause)
+}
+
+// explainAssertion names the first step of W3C WebAuthn §7.2 that the answer fails.
+func (p *Party) explainAssertion(cause error, signer user, session webauthn.SessionData, answer *protocol.ParsedCredentialAssertionData) *Refusal {
+	if handle := answer.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, signer.UserHandle) {
+		return refuse("the user handle is another user's", cause)
+	}
+	data := answer.Response.AuthenticatorData
+	if message := p.explain(answer.Response.CollectedClientData, data, session, true); message != "" {
+		return refuse(message, cause)
+	}
+	var e *protocol.Error
+	if errors.As(cause, &e) && e.Type == protocol.ErrAssertionSignature.Type {
+		return refuse("the signature is invalid", cause)
+	}
+	if contradictory(data.Flags) {
+		return refuse(messageBackupFlags, cause)
+	}
+	for _, c := range signer.Credentials {
+		if bytes.Equal(c.CredentialID, answer.RawID) && c.BackupEligible != data.Flags.HasBackupEligible() {
+			return refuse(MessageBackupEligibility, cause)
+		}
+	}
+	return refuse("the assertion could not be verified", cause)
+}
+
+// MessageBackupEligibility is the refusal of a credential whose flag BE is not what it was at creation (W3C WebAuthn §6.1.3).
+const MessageBackupEligibility = "the backup eligibility of the credential has changed"
+
+const messageBackupFlags = "the backup flags contradict each other"
+
+func contradictory(flags protocol.AuthenticatorFlags) bool {
+	return !flags.HasBackupEligible() && flags.HasBackupState()
+}
+
+// explain names the first failing step among those that both ceremonies share, or returns "".
+func (p *Party) explain(client protocol.CollectedClientData, data protocol.AuthenticatorData, session webauthn.SessionData, present bool) string {
+	rpIDHash := sha256.Sum256([]byte(p.id))
+	switch {
+	case !protocol.IsOriginInHaystack(client.Origin, p.origins):
+		return "the origin is not one of the project's"
+	case client.CrossOrigin || client.TopOrigin != "":
+		return "the ceremony took place in a frame of another origin"
+	case !bytes.Equal(data.RPIDHash, rpIDHash[:]):
+		return "the RP ID hash is not that of the project's RP ID"
+	case present && !data.Flags.HasUserPresent():
+		return "the user was not present"
+	case session.UserVerification == protocol.VerificationRequired && !data.Flags.HasUserVerified():
+		return "the user was not verified"
+	default:
+		return ""
+	}
+}

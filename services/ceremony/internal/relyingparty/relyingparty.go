@@ -1,0 +1,357 @@
+// Package relyingparty makes WebAuthn options and verifies the answers of authenticators, for one project at a time. go-webauthn does both; this package
+// speaks its language on one side and ours on the other. It does no I/O.
+//
+// Every failure of verification is a *Refusal: a stable sentence for each step of W3C WebAuthn §7.1 and §7.2, free of bytes that the client sent.
+package relyingparty
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+	"github.com/go-webauthn/webauthn/webauthn"
+	"github.com/google/uuid"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+)
+
+// sessionFormat names the form of the library's session data. A release of the library that changes it gets a name of its own.
+const sessionFormat = "go-webauthn/0.18"
+
+// timeoutMs is how long the client is to wait for the user, in ms.
+const timeoutMs = 60_000
+
+// Party is a project in its role of WebAuthn relying party.
+type Party struct {
+	id      string
+	origins []string
+	web     *webauthn.WebAuthn
+}
+
+// New returns the relying party of a project that accepts answers from origins.
+func New(p project.Project, origins []string) (*Party, error) {
+	web, err := webauthn.New(&webauthn.Config{
+		RPID:                  p.RPID,
+		RPDisplayName:         p.RPName,
+		RPOrigins:             origins,
+		AttestationPreference: protocol.PreferNoAttestation,
+		// W3C WebAuthn §9.5: clients may send extension outputs unasked, and password managers do.
+		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up relying party of project %s: %w", p.ID, err)
+	}
+	return &Party{id: p.RPID, origins: origins, web: web}, nil
+}
+
+// Options is what a ceremony is started with.
+type Options struct {
+	JSON      string // {"publicKey":{...}}, in the form that parseCreationOptionsFromJSON and parseRequestOptionsFromJSON take
+	Challenge string // base64url without padding
+	Session   challenge.Session
+}
+
+// Creation says what kind of passkey to ask for.
+type Creation struct {
+	Username         string
+	Exclude          []account.Credential
+	Attachment       string // platform, cross-platform or empty = unset
+	UserVerification string // required or preferred
+	Hints            []string
+	Conditional      bool // created without a prompt: neither presence nor verification of the user can be had (W3C WebAuthn §5.1.3)
+}
+
+// algorithms are the COSE algorithms that are asked for, in the order of the frontend API's own options.
+func algorithms() []protocol.CredentialParameter {
+	wanted := []webauthncose.COSEAlgorithmIdentifier{
+		webauthncose.AlgES256, webauthncose.AlgES384, webauthncose.AlgES512,
+		webauthncose.AlgRS256, webauthncose.AlgRS384, webauthncose.AlgRS512,
+		webauthncose.AlgPS256, webauthncose.AlgPS384, webauthncose.AlgPS512,
+		webauthncose.AlgEdDSA,
+	}
+	params := make([]protocol.CredentialParameter, len(wanted))
+	for i, alg := range wanted {
+		params[i] = protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: alg}
+	}
+	return params
+}
+
+// Create returns options for creating a passkey.
+func (p *Party) Create(a account.Account, c Creation) (Options, error) {
+	mediation := protocol.MediationDefault
+	verification := protocol.UserVerificationRequirement(c.UserVerification)
+	if c.Conditional {
+		mediation, verification = protocol.MediationConditional, protocol.VerificationPreferred
+	}
+	creation, session, err := p.web.BeginMediatedRegistration(user{Account: a, username: c.Username}, mediation,
+		webauthn.WithCredentialParameters(algorithms()),
+		webauthn.WithExclusions(descriptors(c.Exclude)),
+		webauthn.WithPublicKeyCredentialHints(hints(c.Hints)),
+		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
+			AuthenticatorAttachment: protocol.AuthenticatorAttachment(c.Attachment),
+			RequireResidentKey:      protocol.ResidentKeyRequired(),
+			ResidentKey:             protocol.ResidentKeyRequirementRequired,
+			UserVerification:        verification,
+		}),
+		func(o *protocol.PublicKeyCredentialCreationOptions) error {
+			o.Timeout = timeoutMs
+			return nil
+		})
+	if err != nil {
+		return Options{}, fmt.Errorf("make creation options: %w", err)
+	}
+	// The library reads an attachment out of the hints; here the verdict alone decides.
+	creation.Response.AuthenticatorSelection.AuthenticatorAttachment = protocol.AuthenticatorAttachment(c.Attachment)
+	return options(publicKey{creation.Response}, session)
+}
+
+// Request says which passkeys to ask for.
+type Request struct {
+	Allow            []account.Credential // in the order to send; empty = any that the authenticator finds
+	UserVerification string
+	Hints            []string
+}
+
+// Get returns options for an assertion by a user who is known.
+func (p *Party) Get(a account.Account, r Request) (Options, error) {
+	// The library wants to see a passkey; which ones are asked for is up to the request.
+	a.Credentials = a.Credentials[:min(1, len(a.Credentials))]
+	assertion, session, err := p.web.BeginLogin(user{Account: a}, r.options()...)
+	if err != nil {
+		return Options{}, fmt.Errorf("make request options: %w", err)
+	}
+	return options(publicKey{assertion.Response}, session)
+}
+
+// GetDiscoverable returns options for an assertion by whoever the authenticator finds.
+func (p *Party) GetDiscoverable(r Request) (Options, error) {
+	assertion, session, err := p.web.BeginDiscoverableLogin(r.options()...)
+	if err != nil {
+		return Options{}, fmt.Errorf("make request options: %w", err)
+	}
+	return options(publicKey{assertion.Response}, session)
+}
+
+func (r Request) options() []webauthn.LoginOption {
+	return []webauthn.LoginOption{func(o *protocol.PublicKeyCredentialRequestOptions) error {
+		o.AllowedCredentials = descriptors(r.Allow)
+		o.UserVerification = protocol.UserVerificationRequirement(r.UserVerification)
+		o.Hints = hints(r.Hints)
+		o.Timeout = timeoutMs
+		return nil
+	}}
+}
+
+// publicKey leaves out the member "mediation" that the library puts beside it: the wire's options are {"publicKey":{...}} and nothing else.
+type publicKey struct {
+	Options any `json:"publicKey"`
+}
+
+func options(o publicKey, session *webauthn.SessionData) (Options, error) {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return Options{}, fmt.Errorf("encode options: %w", err)
+	}
+	data, err := json.Marshal(session)
+	if err != nil {
+		return Options{}, fmt.Errorf("encode session: %w", err)
+	}
+	return Options{JSON: string(text), Challenge: session.Challenge, Session: challenge.Session{Format: sessionFormat, Data: data}}, nil
+}
+
+// Register verifies the answer to creation options and returns the passkey, without the fields that only the caller knows.
+func (p *Party) Register(a account.Account, s challenge.Session, answer *protocol.ParsedCredentialCreationData) (account.Credential, error) {
+	session, err := decode(s)
+	if err != nil {
+		return account.Credential{}, err
+	}
+	created, err := p.web.CreateCredential(user{Account: a}, session, answer)
+	if err != nil {
+		return account.Credential{}, p.explainCreation(err, session, answer)
+	}
+	aaguid, err := uuid.FromBytes(created.Authenticator.AAGUID)
+	if err != nil {
+		return account.Credential{}, refuse("the AAGUID is invalid", err)
+	}
+	return account.Credential{
+		CredentialID:    created.ID,
+		PublicKey:       created.PublicKey,
+		AttestationType: created.AttestationType,
+		AAGUID:          aaguid.String(),
+		Transports:      transports(created.Transport),
+		Attachment:      string(created.Authenticator.Attachment),
+		BackupEligible:  created.Flags.BackupEligible,
+		BackupState:     created.Flags.BackupState,
+		UserVerified:    created.Flags.UserVerified,
+		SignCount:       created.Authenticator.SignCount,
+		RPID:            p.id,
+	}, nil
+}
+
+// Use is what a verified assertion says about the passkey and the way it was used.
+type Use struct {
+	Counter      uint32 // signature counter; 0 if the authenticator keeps none
+	BackupState  bool
+	UserVerified bool
+	Attachment   string // platform, cross-platform or empty: what the client said of the authenticator
+}
+
+// Verify verifies an assertion by one of the account's passkeys. With discoverable, the answer must name the user itself.
+// The signature counter is not judged: that takes the account as it is when the use is recorded, see CountSignature.
+func (p *Party) Verify(a account.Account, s challenge.Session, discoverable bool, answer *protocol.ParsedCredentialAssertionData) (Use, error) {
+	session, err := decode(s)
+	if err != nil {
+		return Use{}, err
+	}
+	if len(session.AllowedCredentialIDs) > 0 && !slices.ContainsFunc(session.AllowedCredentialIDs, func(id []byte) bool { return slices.Equal(id, answer.RawID) }) {
+		return Use{}, refuse("the credential is not one of those that were allowed", nil)
+	}
+	// The library wants every allowed credential to be there still; another one of the user's may have been deleted since.
+	session.AllowedCredentialIDs = nil
+	signer := user{Account: a}
+	if discoverable {
+		if len(answer.Response.UserHandle) == 0 {
+			return Use{}, refuse("the user handle is missing", nil)
+		}
+		_, _, err = p.web.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return signer, nil }, session, answer)
+	} else {
+		_, err = p.web.ValidateLogin(signer, session, answer)
+	}
+	if err != nil {
+		return Use{}, p.explainAssertion(err, signer, session, answer)
+	}
+	data := answer.Response.AuthenticatorData
+	return Use{
+		Counter:      data.Counter,
+		BackupState:  data.Flags.HasBackupState(),
+		UserVerified: data.Flags.HasUserVerified(),
+		Attachment:   string(answer.AuthenticatorAttachment),
+	}, nil
+}
+
+// CountSignature advances the signature counter of a credential, or sets its CloneWarning and reports false if the counter did not go up (W3C WebAuthn §6.1.1).
+func CountSignature(c *account.Credential, counter uint32) bool {
+	authenticator := webauthn.Authenticator{SignCount: c.SignCount}
+	authenticator.UpdateCounter(counter)
+	if authenticator.CloneWarning {
+		c.CloneWarning = true
+		return false
+	}
+	c.SignCount = authenticator.SignCount
+	return true
+}
+
+func decode(s challenge.Session) (webauthn.SessionData, error) {
+	if s.Format != sessionFormat {
+		return webauthn.SessionData{}, refuse("the ceremony was started by another version of the server; start it again", fmt.Errorf("session format %q", s.Format))
+	}
+	var session webauthn.SessionData
+	if err := json.Unmarshal(s.Data, &session); err != nil {
+		return webauthn.SessionData{}, fmt.Errorf("decode session: %w", err)
+	}
+	return session, nil
+}
+
+// user shows an account to the library.
+type user struct {
+	account.Account
+	username string
+}
+
+func (u user) WebAuthnID() []byte { return u.UserHandle }
+
+func (u user) WebAuthnName() string { return u.username }
+
+func (u user) WebAuthnDisplayName() string {
+	if u.FullName != nil && *u.FullName != "" {
+		return *u.FullName
+	}
+	return u.username
+}
+
+func (u user) WebAuthnCredentials() []webauthn.Credential {
+	credentials := make([]webauthn.Credential, len(u.Credentials))
+	for i := range u.Credentials {
+		credentials[i] = credential(&u.Credentials[i])
+	}
+	return credentials
+}
+
+func credential(c *account.Credential) webauthn.Credential {
+	flags := protocol.FlagUserPresent
+	if c.UserVerified {
+		flags |= protocol.FlagUserVerified
+	}
+	if c.BackupEligible {
+		flags |= protocol.FlagBackupEligible
+	}
+	if c.BackupState {
+		flags |= protocol.FlagBackupState
+	}
+	return webauthn.Credential{
+		ID:              c.CredentialID,
+		PublicKey:       c.PublicKey,
+		AttestationType: c.AttestationType,
+		Flags:           webauthn.NewCredentialFlags(flags),
+		Authenticator:   webauthn.Authenticator{SignCount: c.SignCount},
+	}
+}
+
+func descriptors(credentials []account.Credential) []protocol.CredentialDescriptor {
+	list := make([]protocol.CredentialDescriptor, len(credentials))
+	for i, c := range credentials {
+		list[i] = protocol.CredentialDescriptor{Type: protocol.PublicKeyCredentialType, CredentialID: c.CredentialID}
+		for _, t := range c.Transports {
+			list[i].Transport = append(list[i].Transport, protocol.AuthenticatorTransport(t))
+		}
+	}
+	return list
+}
+
+func hints(names []string) []protocol.PublicKeyCredentialHints {
+	list := make([]protocol.PublicKeyCredentialHints, len(names))
+	for i, name := range names {
+		list[i] = protocol.PublicKeyCredentialHints(name)
+	}
+	return list
+}
+
+// Bounds of what a client may say of an authenticator's transports; W3C WebAuthn knows seven, of at most ten letters.
+const (
+	maxTransports      = 8
+	maxTransportLength = 32
+)
+
+func transports(reported []protocol.AuthenticatorTransport) []string {
+	var kept []string
+	for _, t := range reported {
+		if len(kept) < maxTransports && len(t) > 0 && len(t) <= maxTransportLength && !slices.Contains(kept, string(t)) {
+			kept = append(kept, string(t))
+		}
+	}
+	return kept
+}
+
+// Refusal is an answer that did not verify. Its text is for the caller; the cause is for the log.
+type Refusal struct {
+	Message string
+	cause   error
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Message }
+
+// Unwrap returns what the library had to say.
+func (r *Refusal) Unwrap() error { return r.cause }
+
+func refuse(message string, cause error) *Refusal {
+	if cause == nil {
+		cause = errors.New(message)
+	}
+	return &Refusal{Message: message, cause: cause}
+}

@@ -1,0 +1,141 @@
+package ceremony
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+)
+
+const fieldAssertion = "assertionResponse"
+
+// LoginStart implements service.Passkeys. When it has returned, the next decision for the user sees what was answered.
+func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq]) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
+	defer func() { s.metrics.started("login-start", rsp.Body.LoginAllow, err) }()
+	st, err := s.start(ctx, req.Project, req.Body.UserID, req.Body.ClientInformation, req.Body.ProcessID)
+	if err != nil {
+		return rsp, err
+	}
+	verdict, err := s.decision.Login(ctx, service.LoginQuestion{Question: st.question, Strategy: req.Body.CrossDeviceAuthenticationStrategy})
+	if err != nil {
+		return rsp, err
+	}
+	if st.account == nil {
+		// Nothing can be offered to, or recorded of, somebody who could not be looked up.
+		verdict.Allow = false
+		return judged(loginAnswer(st, verdict, ""), verdict.Verdict), nil
+	}
+	var allow []account.Credential
+	if verdict.Allow {
+		allow = pick(st.account, verdict.AllowCredentials, st.project.RPID)
+		if len(st.account.Credentials) == 0 || (len(allow) == 0 && len(verdict.AllowCredentials) > 0) {
+			s.policyContradiction(ctx, st, verdict.Verdict)
+			verdict.Allow, verdict.Tag, verdict.IsCDACandidate, verdict.PreferImmediatelyAvailable = false, rest.DecisionTagDefaultDeny, false, false
+		}
+	}
+	if !verdict.Allow {
+		denial := s.offer(st, event.LoginDenied, verdict.Verdict)
+		if err := s.offers.PublishOffer(ctx, denial); err != nil {
+			return rsp, err
+		}
+		return judged(loginAnswer(st, verdict, ""), verdict.Verdict), nil
+	}
+	options, err := s.offerLogin(ctx, st, verdict, allow)
+	if err != nil {
+		return rsp, err
+	}
+	return judged(loginAnswer(st, verdict, options), verdict.Verdict), nil
+}
+
+// offerLogin returns request options. Their challenge and the offer are stored side by side, and both are awaited.
+func (s *Service) offerLogin(ctx context.Context, st start, v service.LoginVerdict, allow []account.Credential) (string, error) {
+	party, err := relyingparty.New(st.project, st.project.Origins)
+	if err != nil {
+		return "", fault.Internal(err)
+	}
+	options, err := party.Get(*st.account, relyingparty.Request{Allow: allow, UserVerification: s.cfg.UserVerification, Hints: v.Hints})
+	if err != nil {
+		return "", fault.Internal(err)
+	}
+	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v.Verdict)
+	r.Route = v.Route
+	offer := s.offer(st, event.LoginOffered, v.Verdict)
+	offer.Challenge, offer.Ceremony, offer.Route = r.Value, r.ID, v.Route
+
+	published := make(chan error, 1)
+	go func() { published <- s.offers.PublishOffer(ctx, offer) }()
+	stored := s.challenges.Put(ctx, r)
+	if err := <-published; err != nil {
+		return "", err
+	}
+	if stored != nil {
+		return "", stored
+	}
+	return options.JSON, nil
+}
+
+func loginAnswer(st start, v service.LoginVerdict, options string) rest.PasskeyLoginStartRsp {
+	found := insights(v.Insights)
+	return rest.PasskeyLoginStartRsp{
+		AssertionOptions: options,
+		CredentialCount:  credentialCount(st.account),
+		DecisionInsights: rest.LoginDecisionInsights{
+			Tag: v.Tag, Experiments: orEmpty(v.Experiments), IsCDACandidate: v.IsCDACandidate, PreferImmediatelyAvailable: &v.PreferImmediatelyAvailable,
+		},
+		DecisionTag:        v.Tag,
+		DetectionInsights:  found,
+		DetectionTags:      found.Tags,
+		IsCDACandidate:     v.IsCDACandidate,
+		LoginAllow:         v.Allow,
+		NewClientEnvHandle: st.visit.issued,
+	}
+}
+
+// LoginFinish implements service.Passkeys.
+func (s *Service) LoginFinish(ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq]) (rsp rest.PasskeyLoginFinishRsp, err error) {
+	defer func() { s.metrics.finished("login-finish", err) }()
+	body := req.Body
+	p, err := s.project(req.Project)
+	if err != nil {
+		return rsp, err
+	}
+	user, err := userID(body.UserID)
+	if err != nil {
+		return rsp, err
+	}
+	answer, err := relyingparty.ParseAssertion(body.AssertionResponse)
+	if err != nil {
+		return rsp, refused(fieldAssertion, err)
+	}
+	a, err := s.activeAccount(ctx, p.ID, user)
+	if err != nil {
+		return rsp, err
+	}
+	taken, err := s.challenges.Take(ctx, challenge.Claim{
+		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate, Process: body.ProcessID, RPID: p.RPID,
+	}, s.now())
+	if err != nil {
+		return rsp, refused(fieldAssertion, err)
+	}
+	if find(&a, answer.RawID) == nil {
+		if deleted(&a, answer.RawID) {
+			return rsp, fault.Field(fieldAssertion, messageDeleted)
+		}
+		return rsp, fault.Field(fieldAssertion, messageUnknown)
+	}
+	data, err := s.finishAssertion(ctx, assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID})
+	if err != nil {
+		return rsp, err
+	}
+	return rest.PasskeyLoginFinishRsp{PasskeyData: data}, nil
+}
+
+const (
+	messageUnknown = "unknown credential"
+	messageDeleted = "the credential has been deleted"
+)

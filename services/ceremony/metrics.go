@@ -1,0 +1,91 @@
+package ceremony
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/core/fault"
+)
+
+// metrics counts what the service does. Names are part of its interface; no label holds an ID.
+type metrics struct {
+	calls           *prometheus.CounterVec
+	handles         *prometheus.CounterVec
+	clones          prometheus.Counter
+	backupChanges   prometheus.Counter
+	leftIncomplete  prometheus.Counter
+	eventsRepeated  prometheus.Counter
+	lookupsReplaced prometheus.Counter
+}
+
+func newMetrics(registry prometheus.Registerer) (metrics, error) {
+	m := metrics{
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_ceremony_calls_total",
+			Help: "Ceremony calls by step and outcome: allowed or denied (starts), completed (finishes), refused (the caller's fault), failed (ours).",
+		}, []string{"call", "outcome"}),
+		handles: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_ceremony_environment_handles_total",
+			Help: "Client environment handles by what became of them: known, issued, rejected.",
+		}, []string{"outcome"}),
+		clones: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_ceremony_clone_warnings_total",
+			Help: "Assertions refused because the signature counter did not go up. Healthy: 0.",
+		}),
+		backupChanges: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_ceremony_backup_eligibility_changes_total",
+			Help: "Assertions refused because the flag BE was not what it was at creation. Healthy: 0.",
+		}),
+		leftIncomplete: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_ceremony_unmarked_challenges_total",
+			Help: "Finished ceremonies whose challenge could not be marked as completed; it stays consumed. Healthy: 0.",
+		}),
+		eventsRepeated: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_ceremony_event_retries_total",
+			Help: "Appends of a ceremony's event that were tried again. Healthy: 0.",
+		}),
+		lookupsReplaced: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_ceremony_account_lookups_failed_total",
+			Help: "Starts that were judged without the account because it could not be read. Healthy: 0.",
+		}),
+	}
+	for _, c := range []prometheus.Collector{m.calls, m.handles, m.clones, m.backupChanges, m.leftIncomplete, m.eventsRepeated, m.lookupsReplaced} {
+		if err := registry.Register(c); err != nil {
+			return metrics{}, fmt.Errorf("register ceremony metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// started counts a start call.
+func (m metrics) started(call string, allowed bool, err error) {
+	switch {
+	case err != nil:
+		m.failed(call, err)
+	case allowed:
+		m.calls.WithLabelValues(call, "allowed").Inc()
+	default:
+		m.calls.WithLabelValues(call, "denied").Inc()
+	}
+}
+
+// finished counts a finish call.
+func (m metrics) finished(call string, err error) {
+	if err != nil {
+		m.failed(call, err)
+		return
+	}
+	m.calls.WithLabelValues(call, "completed").Inc()
+}
+
+func (m metrics) failed(call string, err error) {
+	const serverFault = 500
+	outcome := "failed"
+	var f *fault.Fault
+	if errors.As(err, &f) && f.Status < serverFault {
+		outcome = "refused"
+	}
+	m.calls.WithLabelValues(call, outcome).Inc()
+}

@@ -1,0 +1,243 @@
+package ceremony
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+)
+
+const (
+	maxUserHandle  = 64 // bytes, W3C WebAuthn §5.4.3
+	newUserHandle  = 32 // bytes
+	fieldUserName  = "fullName"
+	fieldHandle    = "explicitWebauthnID"
+	maxFullName    = 200 // characters
+	handleLapsesIn = time.Minute
+)
+
+// CreateUser implements service.Users. An explicitWebauthnID that another user of the project has is a conflict: an authenticator keeps one passkey per
+// user handle, so two users with one handle would overwrite each other's.
+func (s *Service) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
+	if _, err := s.project(req.Project); err != nil {
+		return rest.User{}, err
+	}
+	if err := checkNewUser(req.Body); err != nil {
+		return rest.User{}, err
+	}
+	nowMs := s.now().UnixMilli()
+	a := account.Account{
+		Project: req.Project, ID: ident.NewUserID(), FullName: req.Body.FullName, Status: req.Body.Status,
+		ExplicitWebauthnID: req.Body.ExplicitWebauthnID, CreatedMs: nowMs, UpdatedMs: nowMs,
+	}
+	if a.ExplicitWebauthnID == nil {
+		a.UserHandle = make([]byte, newUserHandle)
+		rand.Read(a.UserHandle)
+		if err := s.accounts.Create(ctx, a); err != nil {
+			return rest.User{}, err
+		}
+		return userOf(a), nil
+	}
+	a.UserHandle = []byte(*a.ExplicitWebauthnID)
+	if err := s.reserveHandle(ctx, a); err != nil {
+		return rest.User{}, err
+	}
+	if err := s.accounts.Create(ctx, a); err != nil {
+		// What is left, if this fails as well, lapses by itself.
+		return rest.User{}, errors.Join(err, s.index.RemoveHandle(ctx, a.Project, a.UserHandle))
+	}
+	return userOf(a), nil
+}
+
+func checkNewUser(body rest.UserCreateReq) error {
+	var wrong []rest.FieldError
+	if body.Status == "" {
+		wrong = append(wrong, rest.FieldError{Field: "status", Message: "cannot be blank"})
+	} else if !body.Status.Valid() {
+		wrong = append(wrong, rest.FieldError{Field: "status", Message: statusMessage})
+	}
+	if id := body.ExplicitWebauthnID; id != nil && (*id == "" || len(*id) > maxUserHandle) {
+		wrong = append(wrong, rest.FieldError{Field: fieldHandle, Message: "must be from 1 to 64 bytes long"})
+	}
+	if tooLong(body.FullName) {
+		wrong = append(wrong, rest.FieldError{Field: fieldUserName, Message: nameMessage})
+	}
+	if len(wrong) > 0 {
+		return fault.Fields(wrong...)
+	}
+	return nil
+}
+
+const (
+	statusMessage = "must be one of pending, active, disabled"
+	nameMessage   = "must be at most 200 characters long"
+)
+
+func tooLong(name *string) bool { return name != nil && len([]rune(*name)) > maxFullName }
+
+func (s *Service) reserveHandle(ctx context.Context, a account.Account) error {
+	entry := credindex.Entry{User: a.ID, Created: a.CreatedMs}
+	err := s.index.ReserveHandle(ctx, a.Project, a.UserHandle, entry, handleLapsesIn, func(owner ident.UserID) (bool, error) {
+		_, _, err := s.accounts.Get(ctx, a.Project, owner)
+		if isUnknown(err) {
+			return false, nil
+		}
+		return true, err
+	})
+	if errors.Is(err, credindex.ErrTaken) {
+		return fault.Conflict(fieldHandle, "is another user's already")
+	}
+	return err
+}
+
+// isUnknown reports whether err says that a user does not exist.
+func isUnknown(err error) bool {
+	var f *fault.Fault
+	return errors.As(err, &f) && len(f.Validation) == 1 && f.Validation[0] == fault.Unknown("userID").Validation[0]
+}
+
+// GetUser implements service.Users.
+func (s *Service) GetUser(ctx context.Context, req service.ForUser[service.Empty]) (rest.User, error) {
+	a, _, err := s.accounts.Get(ctx, req.Project, req.User)
+	if err != nil {
+		return rest.User{}, err
+	}
+	return userOf(a), nil
+}
+
+// UpdateUser implements service.Users. What the request does not name stays as it is.
+func (s *Service) UpdateUser(ctx context.Context, req service.ForUser[rest.UserUpdateReq]) (rest.User, error) {
+	if req.Body.Status != nil && !req.Body.Status.Valid() {
+		return rest.User{}, fault.Field("status", statusMessage)
+	}
+	if tooLong(req.Body.FullName) {
+		return rest.User{}, fault.Field(fieldUserName, nameMessage)
+	}
+	a, err := s.accounts.Update(ctx, req.Project, req.User, func(a *account.Account) error {
+		if req.Body.FullName != nil {
+			a.FullName = req.Body.FullName
+		}
+		if req.Body.Status != nil {
+			a.Status = *req.Body.Status
+		}
+		a.UpdatedMs = s.now().UnixMilli()
+		return nil
+	})
+	if err != nil {
+		return rest.User{}, err
+	}
+	return userOf(a), nil
+}
+
+// DeleteUser implements service.Users. The account goes last: an interrupted deletion is repeated by asking for it again. The user is disabled first,
+// so that no ceremony under way adds anything to what is being removed.
+func (s *Service) DeleteUser(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
+	a, err := s.accounts.Update(ctx, req.Project, req.User, func(a *account.Account) error {
+		a.Status = rest.UserStatusDisabled
+		return nil
+	})
+	if err != nil {
+		return service.Empty{}, err
+	}
+	if _, err := s.events.Erase(ctx, req); err != nil {
+		return service.Empty{}, err
+	}
+	if err := s.challenges.Erase(ctx, req.Project, req.User); err != nil {
+		return service.Empty{}, err
+	}
+	if err := s.eraseIndex(ctx, a); err != nil {
+		return service.Empty{}, err
+	}
+	return service.Empty{}, s.accounts.Delete(ctx, req.Project, req.User)
+}
+
+func (s *Service) eraseIndex(ctx context.Context, a account.Account) error {
+	for _, c := range a.Credentials {
+		if err := s.index.RemoveCredential(ctx, a.Project, c.CredentialID); err != nil {
+			return err
+		}
+	}
+	for _, c := range a.Deleted {
+		if err := s.index.RemoveCredential(ctx, a.Project, c.CredentialID); err != nil {
+			return err
+		}
+	}
+	if a.ExplicitWebauthnID == nil {
+		return nil
+	}
+	return s.index.RemoveHandle(ctx, a.Project, a.UserHandle)
+}
+
+// ListUsers implements service.Users.
+func (s *Service) ListUsers(ctx context.Context, req service.ForProject[service.List]) (rest.UserList, error) {
+	var all []account.Account
+	err := s.accounts.All(ctx, req.Project, func(a account.Account) bool {
+		// A page of users shows neither passkeys nor environments; a long list should not hold them.
+		a.Credentials, a.Deleted, a.Environments = nil, nil, nil
+		all = append(all, a)
+		return true
+	})
+	if err != nil {
+		return rest.UserList{}, err
+	}
+	slices.SortFunc(all, func(a, b account.Account) int { return cmp.Compare(a.ID, b.ID) })
+	page, paging, err := listing.Apply(all, req.Body, userFields(), "created:asc")
+	if err != nil {
+		return rest.UserList{}, err
+	}
+	users := make([]rest.UserAggregate, len(page))
+	for i, a := range page {
+		users[i] = aggregateOf(a)
+	}
+	return rest.UserList{Users: users, Paging: paging}, nil
+}
+
+func userFields() map[string]listing.Field[account.Account] {
+	name := listing.String(func(a account.Account) string {
+		if a.FullName == nil {
+			return ""
+		}
+		return *a.FullName
+	})
+	return map[string]listing.Field[account.Account]{
+		"id":          listing.String(func(a account.Account) string { return string(a.ID) }),
+		"name":        name,
+		fieldUserName: name,
+		"status":      listing.String(func(a account.Account) string { return string(a.Status) }),
+		"created":     listing.Time(func(a account.Account) int64 { return a.CreatedMs }),
+		"updated":     listing.Time(func(a account.Account) int64 { return a.UpdatedMs }),
+		"searchValue": listing.Search(func(a account.Account) []string {
+			if a.FullName == nil {
+				return nil
+			}
+			return []string{*a.FullName}
+		}),
+	}
+}
+
+func userOf(a account.Account) rest.User {
+	return rest.User{
+		UserID: string(a.ID), FullName: a.FullName, Status: a.Status, ExplicitWebauthnID: a.ExplicitWebauthnID,
+		Updated: account.Timestamp(a.UpdatedMs), UpdatedMs: a.UpdatedMs,
+	}
+}
+
+func aggregateOf(a account.Account) rest.UserAggregate {
+	return rest.UserAggregate{
+		UserID: string(a.ID), FullName: a.FullName, Status: a.Status, ExplicitWebauthnID: a.ExplicitWebauthnID,
+		Created: account.Timestamp(a.CreatedMs), CreatedMS: a.CreatedMs,
+		Updated: account.Timestamp(a.UpdatedMs), UpdatedMs: a.UpdatedMs,
+		EmailIdentifiers: []rest.Identifier{}, PhoneNumberIdentifiers: []rest.Identifier{}, UsernameIdentifiers: []rest.Identifier{},
+		SocialAccounts: []rest.SocialAccount{},
+	}
+}
