@@ -8,7 +8,7 @@ import (
 )
 
 // Join returns e with Ceremony, Route and Kind as the offer that e answers had them. Join is called once, when e is appended; known is what the user's
-// history then holds: the recent login offers, and the set's events, in any order. What e already says of its ceremony is kept.
+// history then holds: the recent login offers, and the live events of the set, in any order. What e already says of its ceremony is kept.
 //
 // A login event belongs to the offer with its challenge, else to the newest offer of its process; failing both, Ceremony and Route stay empty and the
 // event is a ceremony of its own, taken for a local one. An append event belongs to the offer with its challenge, else to the newest of its process, else
@@ -17,12 +17,12 @@ func Join(e Event, known []Event, openOffer time.Duration) Event {
 	switch {
 	case e.Ceremony != "":
 		return e
-	case e.Type.answersLogin():
+	case e.Type.AnswersLogin():
 		if offer, ok := answered(e, known, LoginOffered); ok {
 			e.Ceremony, e.Route = offer.offerID(), offer.Route
 		}
 		return e
-	case e.Type.answersAppend():
+	case e.Type.AnswersAppend():
 		offer, ok := answered(e, known, AppendOffered)
 		if !ok {
 			offer, ok = newestOpen(e, known, openOffer)
@@ -49,9 +49,11 @@ func Canonical(base64 string) string {
 	return strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(base64), "=")
 }
 
-func (t Type) answersLogin() bool { return !t.engine() && strings.HasPrefix(string(t), "login-") }
+// AnswersLogin reports whether Join looks for a login offer.
+func (t Type) AnswersLogin() bool { return !t.engine() && strings.HasPrefix(string(t), "login-") }
 
-func (t Type) answersAppend() bool { return !t.engine() && strings.HasPrefix(string(t), "append-") }
+// AnswersAppend reports whether Join looks for an append offer.
+func (t Type) AnswersAppend() bool { return !t.engine() && strings.HasPrefix(string(t), "append-") }
 
 func (t Type) engine() bool { return !t.OnWire() }
 

@@ -80,17 +80,20 @@ func (l *Log) publish(ctx context.Context, prefix, stream string, e event.Event)
 	return ack.Duplicate, nil
 }
 
+// errMalformed marks what no caller over the wire can cause, since IDs and types are checked before.
+var errMalformed = errors.New("malformed")
+
 // message renders e as a CloudEvent. It refuses IDs and types that would reach beyond their place in the subject.
 func message(prefix string, e event.Event) (*nats.Msg, error) {
 	if _, err := ident.ParseEventID(string(e.ID)); err != nil {
-		return nil, fmt.Errorf("event ID %w", err)
+		return nil, fmt.Errorf("%w: event ID %w", errMalformed, err)
 	}
 	subject, err := userSubject(prefix, e.Project, e.User)
 	if err != nil {
 		return nil, err
 	}
 	if e.Type == "" || strings.ContainsAny(string(e.Type), ".*> \t\r\n") {
-		return nil, fmt.Errorf("event type %q is no subject token", e.Type)
+		return nil, fmt.Errorf("%w: type %q is no subject token", errMalformed, e.Type)
 	}
 	body, err := json.Marshal(e)
 	if err != nil {
@@ -115,10 +118,10 @@ func message(prefix string, e event.Event) (*nats.Msg, error) {
 // userSubject returns the start of the subjects of a user's messages, with the dot.
 func userSubject(prefix string, project ident.ProjectID, user ident.UserID) (string, error) {
 	if _, err := ident.ParseProjectID(string(project)); err != nil {
-		return "", fmt.Errorf("project ID %w", err)
+		return "", fmt.Errorf("%w: project ID %w", errMalformed, err)
 	}
 	if _, err := ident.ParseUserID(string(user)); err != nil {
-		return "", fmt.Errorf("user ID %w", err)
+		return "", fmt.Errorf("%w: user ID %w", errMalformed, err)
 	}
 	return prefix + "." + string(project) + "." + string(user) + ".", nil
 }

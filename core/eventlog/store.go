@@ -3,7 +3,6 @@ package eventlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 )
@@ -115,7 +115,7 @@ func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err 
 		if removeErr := s.cache.remove(after, entry); removeErr != nil {
 			s.metrics.writeFailures.Inc()
 		}
-		return false, err
+		return false, unstored(err)
 	}
 	after, cancel := detached(ctx, afterLimit)
 	defer cancel()
@@ -130,7 +130,7 @@ func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err 
 	}
 	s.metrics.writeFailures.Inc()
 	if bumpErr := s.epochs.bump(after, shardOf(e.Project, e.User)); bumpErr != nil {
-		return false, fmt.Errorf("event %s is stored, but old copies of the history may be in use: %w", e.ID, errors.Join(bumpErr, err))
+		return false, fault.Unavailable(retryAfter, "the event could not be announced").Because(errors.Join(bumpErr, err))
 	}
 	return duplicate, nil
 }
@@ -140,12 +140,35 @@ const afterLimit = 5 * time.Second
 
 // PublishOffer stores a login-offered or login-denied event.
 func (s *Store) PublishOffer(ctx context.Context, e event.Event) error {
-	return s.log.PublishOffer(ctx, e)
+	if err := s.log.PublishOffer(ctx, e); err != nil {
+		return unstored(err)
+	}
+	return nil
+}
+
+const retryAfter = time.Second
+
+func unstored(err error) error {
+	if errors.Is(err, errMalformed) {
+		return fault.Internal(err)
+	}
+	return fault.Unavailable(retryAfter, "the event could not be stored").Because(err)
+}
+
+func unread(err error) error {
+	if errors.Is(err, errMalformed) {
+		return fault.Internal(err)
+	}
+	return fault.Unavailable(retryAfter, "the events could not be read").Because(err)
 }
 
 // Offers implements service.EventReader.
 func (s *Store) Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
-	return s.log.Offers(ctx, project, user)
+	offers, err := s.log.Offers(ctx, project, user)
+	if err != nil {
+		return nil, unread(err)
+	}
+	return offers, nil
 }
 
 // Events implements service.EventReader.
@@ -154,14 +177,12 @@ func (s *Store) Events(ctx context.Context, project ident.ProjectID, user ident.
 	epoch, err := s.epochs.current(ctx, shardOf(project, user))
 	if err != nil {
 		s.metrics.reads.WithLabelValues("no-epoch").Inc()
-		events, _, err := s.log.Read(ctx, project, user, 1)
-		return events, err
+		return s.fromLog(ctx, project, user)
 	}
 	events, result, err := s.cache.read(ctx, entry, epoch)
 	if err != nil {
 		s.metrics.reads.WithLabelValues("error").Inc()
-		events, _, err := s.log.Read(ctx, project, user, 1)
-		return events, err
+		return s.fromLog(ctx, project, user)
 	}
 	s.metrics.reads.WithLabelValues(string(result)).Inc()
 	if result == trusted {
@@ -170,12 +191,20 @@ func (s *Store) Events(ctx context.Context, project ident.ProjectID, user ident.
 	return s.readThrough(ctx, project, user, epoch)
 }
 
+func (s *Store) fromLog(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+	events, _, err := s.log.Read(ctx, project, user, 1)
+	if err != nil {
+		return nil, unread(err)
+	}
+	return events, nil
+}
+
 // readThrough reads the log and fills the cache with it. The epoch was current before the log is read, so that whatever was bumped away is in what is read.
 func (s *Store) readThrough(ctx context.Context, project ident.ProjectID, user ident.UserID, epoch uint64) ([]event.Event, error) {
 	entry := key(project, user)
 	events, next, err := s.log.Read(ctx, project, user, 1)
 	if err != nil {
-		return nil, err
+		return nil, unread(err)
 	}
 	if !s.startFilling(entry) {
 		return events, nil
@@ -211,7 +240,7 @@ func (s *Store) stopFilling(entry string) {
 // Erase removes all that the streams hold of a user, decisions too, and the cache entry. When it has returned, no read finds any of it.
 func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
 	if err := s.log.Erase(ctx, project, user); err != nil {
-		return err
+		return fault.Unavailable(retryAfter, "the events could not be erased").Because(err)
 	}
 	after, cancel := detached(ctx, afterLimit)
 	defer cancel()
@@ -219,7 +248,10 @@ func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.U
 		return nil
 	}
 	s.metrics.writeFailures.Inc()
-	return s.epochs.bump(after, shardOf(project, user))
+	if err := s.epochs.bump(after, shardOf(project, user)); err != nil {
+		return fault.Unavailable(retryAfter, "the events could not be erased from the cache").Because(err)
+	}
+	return nil
 }
 
 // DistrustAll makes every cache entry be filled anew. An events service calls it when it starts: one that died between the log and the cache left entries behind that lack an event.

@@ -1,0 +1,226 @@
+// Package events is the events service: it appends passkey events to the log and projects them into the cache, lists them and deletes them. It touches
+// what core/eventlog touches, and reads accounts. Service is the service; Serve and Client carry it over the bus.
+package events
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+)
+
+// Accounts tells whether a user exists. account.Store does; for an unknown user it answers the fault "userID: does not exist".
+type Accounts interface {
+	Get(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, uint64, error)
+}
+
+// Deps is what the service needs. All but OpenOffer are required.
+type Deps struct {
+	Accounts  Accounts
+	Store     *eventlog.Store
+	Clock     func() time.Time
+	OpenOffer time.Duration // how long an append offer waits for an event that names no process; 0 = 1 h, as in the default policy
+	Log       *slog.Logger
+}
+
+// Service implements service.Events. It is safe for concurrent use.
+type Service struct{ deps Deps }
+
+var _ service.Events = (*Service)(nil)
+
+// New returns the service.
+func New(deps Deps) *Service {
+	if deps.OpenOffer == 0 {
+		deps.OpenOffer = time.Hour
+	}
+	return &Service{deps: deps}
+}
+
+// Run withdraws the cache entries that an earlier instance may have left behind half written, and returns when ctx ends. The service works without it, and before it has done so.
+func (s *Service) Run(ctx context.Context) {
+	const pause = time.Second
+	for {
+		err := s.deps.Store.DistrustAll(ctx)
+		if err == nil {
+			<-ctx.Done()
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.deps.Log.Warn("old cache entries could not be withdrawn yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// wireTypes are the types that callers may send, in the order of the API document.
+var wireTypes = [...]rest.PasskeyEventType{
+	rest.PasskeyEventTypeUserLoginBlacklisted, rest.PasskeyEventTypeLoginExplicitAbort, rest.PasskeyEventTypeLoginError, rest.PasskeyEventTypeLoginErrorUntyped,
+	rest.PasskeyEventTypeLoginErrorUnexpected, rest.PasskeyEventTypeLoginOneTapSwitch, rest.PasskeyEventTypeLoginNoCredentials,
+	rest.PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted, rest.PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted, rest.PasskeyEventTypeAppendCredentialExists,
+	rest.PasskeyEventTypeAppendExplicitAbort, rest.PasskeyEventTypeAppendError, rest.PasskeyEventTypeAppendErrorUnexpected, rest.PasskeyEventTypeAppendLearnMore,
+	rest.PasskeyEventTypeManageError, rest.PasskeyEventTypeManageCredentialExists, rest.PasskeyEventTypeManageErrorUnexpected, rest.PasskeyEventTypeManageLearnMore, rest.PasskeyEventTypeLocalUnlock,
+}
+
+// Create implements service.Events. The event is joined to the offer it answers by what the user's history holds at this moment.
+func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
+	if err := validate(req.Body); err != nil {
+		return rest.PasskeyEvent{}, err
+	}
+	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
+		return rest.PasskeyEvent{}, err
+	}
+	e := event.Event{
+		Project:     req.Project,
+		User:        req.User,
+		Type:        event.Type(req.Body.EventType),
+		CreatedMs:   s.deps.Clock().UnixMilli(),
+		Expires:     value(req.Body.Expires),
+		Process:     value(req.Body.ProcessID),
+		Environment: ident.EnvironmentID(value(req.Body.ClientEnvID)),
+		Credential:  value(req.Body.CredentialID),
+		Challenge:   event.Canonical(value(req.Body.Challenge)),
+	}
+	e, err := s.join(ctx, e)
+	if err != nil {
+		return rest.PasskeyEvent{}, err
+	}
+	if e.ID, err = s.store(ctx, e); err != nil {
+		return rest.PasskeyEvent{}, err
+	}
+	return onWire(e), nil
+}
+
+func validate(body rest.PasskeyEventCreateReq) error {
+	var faults []rest.FieldError
+	if !body.EventType.Valid() {
+		names := make([]string, len(wireTypes))
+		for i, t := range wireTypes {
+			names[i] = string(t)
+		}
+		faults = append(faults, rest.FieldError{Field: "eventType", Message: "must be one of " + strings.Join(names, ", ")})
+	}
+	if body.Expires != nil && *body.Expires < 1 {
+		faults = append(faults, rest.FieldError{Field: "expires", Message: "must be a Unix time in seconds above zero"})
+	}
+	if len(faults) > 0 {
+		return fault.Fields(faults...)
+	}
+	return nil
+}
+
+// join reads only what an event of the type can belong to.
+func (s *Service) join(ctx context.Context, e event.Event) (event.Event, error) {
+	var known []event.Event
+	var err error
+	switch {
+	case e.Ceremony != "":
+		return e, nil
+	case e.Type.AnswersLogin():
+		known, err = s.deps.Store.Offers(ctx, e.Project, e.User)
+	case e.Type.AnswersAppend():
+		known, err = s.live(ctx, e.Project, e.User)
+	}
+	if err != nil {
+		return event.Event{}, err
+	}
+	return event.Join(e, known, s.deps.OpenOffer), nil
+}
+
+func (s *Service) live(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+	events, err := s.deps.Store.Events(ctx, project, user)
+	if err != nil {
+		return nil, err
+	}
+	return event.NewSet(events).Live(), nil
+}
+
+// store appends e under a new ID. An ID that the log has seen is another event's, so the next one is drawn.
+func (s *Service) store(ctx context.Context, e event.Event) (ident.EventID, error) {
+	const attempts = 3
+	for range attempts {
+		e.ID = ident.NewEventID()
+		duplicate, err := s.deps.Store.Append(ctx, e)
+		if err != nil {
+			return "", err
+		}
+		if !duplicate {
+			return e.ID, nil
+		}
+	}
+	return "", fault.Unavailable(time.Second, "no free event ID was found")
+}
+
+// Append implements service.Events. Login offers and denials go where a power cut may lose the last of them; all others are on disk. Of two events with one ID the first is kept.
+func (s *Service) Append(ctx context.Context, e event.Event) (service.Empty, error) {
+	switch e.Type {
+	case event.LoginOffered, event.LoginDenied:
+		return service.Empty{}, s.deps.Store.PublishOffer(ctx, e)
+	case event.LoginCompleted, event.AppendOffered, event.AppendCompleted:
+	default:
+		if !e.Type.OnWire() {
+			return service.Empty{}, fault.Field("type", "%q cannot be appended", e.Type)
+		}
+	}
+	// The log itself remembers IDs for two minutes only.
+	events, err := s.deps.Store.Events(ctx, e.Project, e.User)
+	if err != nil {
+		return service.Empty{}, err
+	}
+	for _, known := range events {
+		if known.ID == e.ID {
+			return service.Empty{}, nil
+		}
+	}
+	if e, err = s.join(ctx, e); err != nil {
+		return service.Empty{}, err
+	}
+	_, err = s.deps.Store.Append(ctx, e)
+	return service.Empty{}, err
+}
+
+// Delete implements service.Events. What the engine recorded of its own offers and ceremonies cannot be deleted.
+func (s *Service) Delete(ctx context.Context, req service.ForUser[ident.EventID]) (service.Empty, error) {
+	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
+		return service.Empty{}, err
+	}
+	events, err := s.deps.Store.Events(ctx, req.Project, req.User)
+	if err != nil {
+		return service.Empty{}, err
+	}
+	e, found := event.NewSet(events).Find(req.Body)
+	if !found {
+		return service.Empty{}, fault.Unknown("passkeyEventID")
+	}
+	if !e.Type.OnWire() {
+		return service.Empty{}, fault.Field("passkeyEventID", "is a record of the engine's own and cannot be deleted")
+	}
+	deletion := event.Event{Project: req.Project, User: req.User, Type: event.Deleted, CreatedMs: s.deps.Clock().UnixMilli(), Deletes: e.ID}
+	_, err = s.store(ctx, deletion)
+	return service.Empty{}, err
+}
+
+// Erase implements service.Events.
+func (s *Service) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
+	return service.Empty{}, s.deps.Store.Erase(ctx, req.Project, req.User)
+}
+
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
