@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/gateway/internal/contract"
+	"github.com/keyward/keyward/services/gateway/internal/route"
+)
+
+// admit stands in front of one operation: who calls comes first, then whether the call fits the contract.
+func (g *Gateway) admit(op *contract.Operation) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		x := exchangeOf(c.UserContext())
+		x.op, x.route = op, op.Path
+		c.Set(fiber.HeaderCacheControl, "no-store")
+		if err := g.authenticate(c, x); err != nil {
+			return err
+		}
+		if err := checkOrigin(c, x); err != nil {
+			return err
+		}
+		if f := g.validate(c, op); f != nil {
+			return f
+		}
+		return c.Next()
+	}
+}
+
+// onlyAdmitted keeps a generated handler from running for a request that no admission has seen, should routes and document ever differ.
+func onlyAdmitted(next route.StrictHandlerFunc, operation string) route.StrictHandlerFunc {
+	return func(c *fiber.Ctx, args any) (any, error) {
+		if x := exchangeOf(c.UserContext()); x.project == "" {
+			return nil, fault.Internal(errors.New("operation " + operation + " was reached without admission"))
+		}
+		return next(c, args)
+	}
+}
+
+// authenticate reads HTTP Basic (RFC 7617): user is the project ID, password the API secret. An unknown project costs the same comparison as a known one.
+func (g *Gateway) authenticate(c *fiber.Ctx, x *exchange) error {
+	id, secret, ok := basicAuth(c.Request().Header.Peek(fiber.HeaderAuthorization))
+	if !ok {
+		return fault.Login("send the project ID and the API secret as HTTP Basic authentication")
+	}
+	known, found := g.projects.Lookup(ident.ProjectID(id))
+	if !found {
+		known.Secret = g.decoy
+	}
+	if matches := known.Secret.Matches(secret); !matches || !found {
+		return fault.Login("the project ID or the API secret is wrong")
+	}
+	if named := c.Request().Header.Peek(headerProjectID); len(named) > 0 && string(named) != id {
+		return &fault.Fault{Type: rest.ErrorTypeProjectIDMismatch, Status: http.StatusForbidden,
+			Details: headerProjectID + " names another project than the credential"}
+	}
+	x.project, x.origins = known.ID, known.Origins
+	return nil
+}
+
+func basicAuth(header []byte) (user, password string, ok bool) {
+	const scheme = "basic "
+	if len(header) < len(scheme) || !strings.EqualFold(string(header[:len(scheme)]), scheme) {
+		return "", "", false
+	}
+	decoded, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(header[len(scheme):]))
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(string(decoded), ":")
+}
+
+// checkOrigin refuses a browser's call from a page that the project does not list. Calls from outside browsers have no Origin header.
+func checkOrigin(c *fiber.Ctx, x *exchange) error {
+	origin := c.Request().Header.Peek(fiber.HeaderOrigin)
+	if len(origin) == 0 || slices.Contains(x.origins, string(origin)) {
+		return nil
+	}
+	forgetOrigin(c)
+	return &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "the project does not list the origin that the request comes from"}
+}
+
+// validate checks path, query and body. Faults of all three are told at once, unless the body is not JSON.
+func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) *fault.Fault {
+	found := op.CheckPath(func(name string) string { return c.Params(name) })
+	found = append(found, op.CheckQuery(string(c.Request().URI().QueryString()))...)
+	if !op.TakesBody() {
+		return fieldsFault(found)
+	}
+	body := c.BodyRaw()
+	if len(body) > g.cfg.BodyLimit {
+		return g.tooLarge()
+	}
+	if f := checkMedia(c); f != nil {
+		return f
+	}
+	if len(found) == 0 && op.Accepts(body) {
+		return nil
+	}
+	if f := checkBody(op, body); f != nil {
+		f.Validation = append(found, f.Validation...)
+		return f
+	}
+	return fieldsFault(found)
+}
+
+// checkMedia takes JSON, and takes a body without a type for JSON. The generated handlers read the body by its type, so it is set to what it was taken for.
+func checkMedia(c *fiber.Ctx) *fault.Fault {
+	if kind := mediaType(c); kind != "" && kind != fiber.MIMEApplicationJSON {
+		return fault.Field(fiber.HeaderContentType, "must be %s", fiber.MIMEApplicationJSON)
+	}
+	if coding := c.Request().Header.Peek(fiber.HeaderContentEncoding); len(coding) > 0 && !strings.EqualFold(string(coding), "identity") {
+		return fault.Field(fiber.HeaderContentEncoding, "must be identity")
+	}
+	c.Request().Header.SetContentType(fiber.MIMEApplicationJSON)
+	return nil
+}
+
+// checkBody says what is wrong with a body, or nil.
+func checkBody(op *contract.Operation, body []byte) *fault.Fault {
+	found, err := op.CheckBody(body)
+	var broken *contract.NotJSON
+	if errors.As(err, &broken) {
+		f := &fault.Fault{Type: rest.ErrorTypeInvalidJSON, Status: http.StatusBadRequest, Details: broken.Reason}
+		if broken.Field != "" {
+			f.Validation = []rest.FieldError{{Field: broken.Field, Message: broken.Reason}}
+		}
+		return f
+	}
+	return fieldsFault(found)
+}
+
+func fieldsFault(found []rest.FieldError) *fault.Fault {
+	if len(found) == 0 {
+		return nil
+	}
+	return fault.Fields(found...)
+}

@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+	assets "github.com/swaggest/swgui/v5/static"
+)
+
+// pageFiles holds the API page; the viewer itself comes from the module swgui, so the page works without the internet.
+//
+//go:embed page
+var pageFiles embed.FS
+
+// contentPolicy lets the API page load and call nothing but this server. The viewer sets styles on elements and draws its icons from data URLs.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// file is something served as it is.
+type file struct {
+	path, kind string
+	plain      []byte
+	zipped     []byte // gzip; nil: only plain is served
+}
+
+// mountDocs serves the OpenAPI document and the page to browse it. None of it needs authentication.
+func (g *Gateway) mountDocs() error {
+	files := []file{
+		{path: "/openapi.yaml", kind: "application/yaml", plain: g.document.YAML()},
+		{path: "/openapi.json", kind: fiber.MIMEApplicationJSON, plain: g.document.JSON()},
+	}
+	index, err := g.index()
+	if err != nil {
+		return fmt.Errorf("make the API page: %w", err)
+	}
+	start, err := pageFiles.ReadFile("page/start.js")
+	if err != nil {
+		return fmt.Errorf("read the API page: %w", err)
+	}
+	files = append(files, file{path: "/docs", kind: fiber.MIMETextHTMLCharsetUTF8, plain: index},
+		file{path: "/docs/start.js", kind: "text/javascript; charset=utf-8", plain: start})
+	for _, viewer := range []struct{ name, kind string }{
+		{"swagger-ui-bundle.js", "text/javascript; charset=utf-8"},
+		{"swagger-ui.css", "text/css; charset=utf-8"},
+	} {
+		f, err := zippedAsset(viewer.name, viewer.kind)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+	}
+	icon, err := assets.FS.ReadFile("favicon-32x32.png")
+	if err != nil {
+		return fmt.Errorf("read the icon of the API page: %w", err)
+	}
+	files = append(files, file{path: "/docs/favicon-32x32.png", kind: "image/png", plain: icon})
+	for _, f := range files {
+		g.app.Get(f.path, serveFile(f))
+	}
+	for _, from := range []string{"/", "/docs/"} {
+		g.app.Get(from, func(c *fiber.Ctx) error {
+			exchangeOf(c.UserContext()).route = from
+			return c.Redirect("/docs", http.StatusFound)
+		})
+	}
+	return nil
+}
+
+// index is the page itself, with the version of the server.
+func (g *Gateway) index() ([]byte, error) {
+	parsed, err := template.ParseFS(pageFiles, "page/index.html")
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = parsed.Execute(&out, g.cfg.Version)
+	return out.Bytes(), err
+}
+
+func zippedAsset(name, kind string) (file, error) {
+	zipped, err := assets.FS.ReadFile(name + ".gz")
+	if err != nil {
+		return file{}, fmt.Errorf("read the viewer's %s: %w", name, err)
+	}
+	return file{path: "/docs/" + name, kind: kind, zipped: zipped}, nil
+}
+
+func serveFile(f file) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		exchangeOf(c.UserContext()).route = f.path
+		c.Set(fiber.HeaderContentType, f.kind)
+		c.Set(fiber.HeaderContentSecurityPolicy, contentPolicy)
+		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+		c.Set(fiber.HeaderCacheControl, "no-cache")
+		if f.zipped == nil {
+			return c.Send(f.plain)
+		}
+		c.Vary(fiber.HeaderAcceptEncoding)
+		if c.Request().Header.HasAcceptEncoding("gzip") {
+			c.Set(fiber.HeaderContentEncoding, "gzip")
+			return c.Send(f.zipped)
+		}
+		reader, err := gzip.NewReader(bytes.NewReader(f.zipped))
+		if err != nil {
+			return fmt.Errorf("unpack %s: %w", f.path, err)
+		}
+		plain, err := io.ReadAll(reader)
+		if err != nil {
+			return fmt.Errorf("unpack %s: %w", f.path, err)
+		}
+		return c.Send(plain)
+	}
+}

@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+)
+
+// fail answers with the error envelope. It is the one place where an error becomes a status.
+func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
+	f := g.faultOf(c, x, err)
+	if f.Status >= http.StatusInternalServerError {
+		x.cause = f
+	}
+	details := rest.ErrorDetails{Type: f.Type, Links: []string{}}
+	if f.Details != "" {
+		details.Details = &f.Details
+	}
+	if len(f.Validation) > 0 {
+		details.Validation = &f.Validation
+	}
+	switch {
+	case f.Status == http.StatusUnauthorized:
+		c.Set(fiber.HeaderWWWAuthenticate, `Basic realm="keyward", charset="UTF-8"`)
+	case f.RetryAfter > 0:
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+	}
+	body, err := encode(rest.ErrorRsp{
+		HTTPStatusCode: int32(f.Status),
+		Message:        http.StatusText(f.Status),
+		RequestData:    rest.RequestData{RequestID: string(x.id)},
+		Runtime:        g.runtime(x),
+		Error:          details,
+	})
+	if err != nil {
+		x.cause = errors.Join(x.cause, fmt.Errorf("write the error envelope: %w", err))
+	}
+	c.Status(f.Status)
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	c.Response().SetBody(body)
+}
+
+// done is the body of answers that have nothing to tell.
+func (g *Gateway) done(x *exchange) rest.GenericRsp {
+	return rest.GenericRsp{
+		HTTPStatusCode: http.StatusOK,
+		Message:        http.StatusText(http.StatusOK),
+		RequestData:    rest.RequestData{RequestID: string(x.id)},
+		Runtime:        g.runtime(x),
+	}
+}
+
+// runtime returns the seconds since the request came in.
+func (g *Gateway) runtime(x *exchange) float64 {
+	return math.Round(g.now().Sub(x.started).Seconds()*1e6) / 1e6
+}
+
+// faultOf translates Fiber's own errors; all others are read by fault.As.
+func (g *Gateway) faultOf(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
+	var own *fiber.Error
+	if !errors.As(err, &own) {
+		return fault.As(err)
+	}
+	switch own.Code {
+	case http.StatusNotFound:
+		return fault.NotFound("there is no such route")
+	case http.StatusMethodNotAllowed:
+		return &fault.Fault{Type: rest.ErrorTypeMethodNotAllowed, Status: own.Code, Details: "the route does not take this method"}
+	case http.StatusRequestEntityTooLarge:
+		return g.tooLarge()
+	case http.StatusRequestHeaderFieldsTooLarge:
+		f := fault.Field("header", "must be at most %d bytes", g.cfg.HeaderLimit)
+		f.Status = own.Code
+		return f
+	case http.StatusRequestTimeout:
+		return &fault.Fault{Type: rest.ErrorTypeUnavailable, Status: own.Code, Details: "the request did not arrive in time", RetryAfter: time.Second}
+	case http.StatusBadRequest:
+		return g.undecodable(c, x, err)
+	}
+	return fault.Internal(err)
+}
+
+// undecodable explains a request that Fiber or the generated handlers could not read.
+func (g *Gateway) undecodable(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
+	if x.op == nil {
+		return (&fault.Fault{Type: rest.ErrorTypeValidationError, Status: http.StatusBadRequest, Details: "this is not a well-formed HTTP request"}).Because(err)
+	}
+	if f := checkBody(x.op, c.BodyRaw()); f != nil {
+		return f
+	}
+	return fault.Field("body", "cannot be read").Because(err)
+}
+
+func (g *Gateway) tooLarge() *fault.Fault {
+	f := fault.Field("body", "must be at most %d bytes", g.cfg.BodyLimit)
+	f.Status = http.StatusRequestEntityTooLarge
+	return f
+}

@@ -1,0 +1,236 @@
+// Package gateway is the HTTP edge: it authenticates projects, checks each request against the OpenAPI document, forwards it to a service and puts
+// every failure into one envelope. It decides nothing and stores nothing. No Fiber type leaves this package.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/gateway/internal/contract"
+	"github.com/keyward/keyward/services/gateway/internal/route"
+)
+
+// Projects is what the gateway asks of the tenants, at every request; answers must come from memory.
+type Projects interface {
+	Lookup(ident.ProjectID) (project.Project, bool)
+	// OriginAllowed reports whether any project lists origin.
+	OriginAllowed(origin string) bool
+}
+
+// Deps are what the gateway works with. All but Log, Metrics, Tracer and Now are required.
+type Deps struct {
+	Ceremony service.Ceremony
+	Events   service.Events
+	Projects Projects
+	Log      *slog.Logger          // nil: nothing is logged
+	Metrics  prometheus.Registerer // nil: nothing is counted for others to see
+	Tracer   trace.TracerProvider  // nil: no spans, and no cost
+	Now      func() time.Time      // nil: time.Now
+}
+
+// Gateway serves the API on one address. Make it with New.
+type Gateway struct {
+	cfg      Config
+	ceremony service.Ceremony
+	events   service.Events
+	projects Projects
+	log      *slog.Logger
+	now      func() time.Time
+	decoy    project.SecretHash
+	document *contract.Document
+	app      *fiber.App
+	meter    *meter
+	tracer   *tracer
+	inFlight atomic.Int64
+
+	// base ends when the grace of a shutdown is over, and with it every request still in flight.
+	base context.Context
+	stop context.CancelFunc
+
+	mu       sync.Mutex // guards listener
+	listener net.Listener
+}
+
+// drainFactor says how much larger than the limit a body may be to be read to its end and refused with a proper answer; beyond, the connection is cut after the
+// answer, which some clients do not get to see because they are still writing.
+const drainFactor = 4
+
+// New makes a gateway. It fails if the configuration cannot work, a dependency is missing or the OpenAPI document does not compile.
+func New(cfg Config, deps Deps) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("gateway configuration: %w", err)
+	}
+	if deps.Ceremony == nil || deps.Events == nil || deps.Projects == nil {
+		return nil, errors.New("gateway: ceremony, events and projects are needed")
+	}
+	document, err := contract.Parse(api.OpenAPI)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	g := &Gateway{
+		cfg: cfg.withDefaults(), ceremony: deps.Ceremony, events: deps.Events, projects: deps.Projects,
+		log: deps.Log, now: deps.Now, document: document, tracer: newTracer(deps.Tracer),
+		decoy: project.HashSecret(project.NewSecret()),
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	g.base, g.stop = context.WithCancel(context.Background())
+	if g.meter, err = newMeter(deps.Metrics, func() float64 { return float64(g.inFlight.Load()) }); err != nil {
+		return nil, fmt.Errorf("gateway metrics: %w", err)
+	}
+	g.app = g.newApp()
+	if err := g.mount(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	g.answerUnknownMethods()
+	return g, nil
+}
+
+func (g *Gateway) newApp() *fiber.App {
+	return fiber.New(fiber.Config{
+		AppName:       "keyward",
+		CaseSensitive: true,
+		StrictRouting: true,
+		// Fiber reuses its buffers. With Immutable every string it hands out is a copy, so that user IDs and header values may outlive the request.
+		Immutable:                    true,
+		BodyLimit:                    g.cfg.BodyLimit * drainFactor,
+		ReadBufferSize:               g.cfg.HeaderLimit,
+		ReadTimeout:                  g.cfg.ReadTimeout,
+		IdleTimeout:                  g.cfg.IdleTimeout,
+		ErrorHandler:                 g.outOfBand,
+		JSONEncoder:                  encode,
+		JSONDecoder:                  decode,
+		DisableStartupMessage:        true,
+		DisablePreParseMultipartForm: true,
+	})
+}
+
+// decode is strict where encoding/json is not: names match exactly and only once, and text is UTF-8. Otherwise a member could slip past validation
+// under a name spelled in other letters.
+func decode(data []byte, into any) error { return json.Unmarshal(data, into) }
+
+// encode writes nil slices as [], since strict clients take no null for an array. Optional fields that are set are written even if they are empty.
+func encode(value any) ([]byte, error) {
+	return json.Marshal(value, jsontext.AllowInvalidUTF8(true), jsonv1.OmitEmptyWithLegacySemantics(true))
+}
+
+// mount registers, for every operation of the document, admission (authentication, then validation) in front of the generated handler.
+func (g *Gateway) mount() error {
+	g.app.Use(g.serve)
+	for _, op := range g.document.Operations {
+		if op.Method == fiber.MethodGet {
+			g.app.Get(op.RouterPath(), g.admit(op)) // HEAD too, as the generated routes have it
+			continue
+		}
+		g.app.Add(op.Method, op.RouterPath(), g.admit(op))
+	}
+	handler := route.NewStrictHandler(handlers{g}, []route.StrictMiddlewareFunc{onlyAdmitted})
+	route.RegisterHandlersWithOptions(g.app, handler, route.FiberServerOptions{BaseURL: "/v2"})
+	return g.mountDocs()
+}
+
+// answerUnknownMethods puts the envelope also where Fiber answers by itself, before any of its handlers: a method that HTTP does not know.
+func (g *Gateway) answerUnknownMethods() {
+	inner := g.app.Handler()
+	g.app.Server().Handler = func(rc *fasthttp.RequestCtx) {
+		for _, known := range fiber.DefaultMethods {
+			if string(rc.Method()) == known {
+				inner(rc)
+				return
+			}
+		}
+		c := g.app.AcquireCtx(rc)
+		defer g.app.ReleaseCtx(c)
+		_ = g.outOfBand(c, fiber.ErrMethodNotAllowed) // it always answers
+	}
+}
+
+// Listen binds the address. It is called by Run unless it has been called before.
+func (g *Gateway) Listen() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.listener != nil {
+		return nil
+	}
+	listener, err := net.Listen("tcp", g.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("gateway: listen on %s: %w", g.cfg.Addr, err)
+	}
+	g.listener = listener
+	return nil
+}
+
+// Addr returns the address that Listen bound, or "" before that.
+func (g *Gateway) Addr() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.listener == nil {
+		return ""
+	}
+	return g.listener.Addr().String()
+}
+
+// Run serves until ctx ends, then stops accepting and gives requests in flight the configured grace. It returns nil after a clean stop, an error if serving failed or the grace ran out.
+func (g *Gateway) Run(ctx context.Context) error {
+	if err := g.Listen(); err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- g.app.Listener(g.listener) }()
+	select {
+	case err := <-served:
+		g.stop()
+		if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
+			return nil // somebody called Shutdown
+		}
+		return fmt.Errorf("gateway: serve: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Grace)
+	defer cancel()
+	err := g.Shutdown(grace)
+	_ = g.listener.Close() // Shutdown closes it, unless serving had not yet begun
+	<-served
+	return err
+}
+
+// Shutdown stops accepting and waits for the requests in flight until ctx ends; those that are left then are cancelled and an error is returned.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	defer g.stop()
+	if err := g.app.ShutdownWithContext(ctx); err != nil {
+		return fmt.Errorf("gateway: shut down: %w", err)
+	}
+	return nil
+}
+
+// Routes returns every route as "METHOD path", parameters as the router writes them (/v2/users/:userID), so that the router can be compared with the document.
+func (g *Gateway) Routes() []string {
+	var routes []string
+	for _, r := range g.app.GetRoutes(true) {
+		routes = append(routes, r.Method+" "+r.Path)
+	}
+	return routes
+}

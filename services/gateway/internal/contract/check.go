@@ -1,0 +1,238 @@
+package contract
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/keyward/keyward/api/rest"
+)
+
+// maxDepth bounds the nesting of objects and arrays in a body; the contract itself needs 4.
+const maxDepth = 32
+
+// NotJSON reports a body that is not one JSON value: broken syntax, text that is not UTF-8, a member name given twice, or too deep a nesting.
+type NotJSON struct {
+	Reason string // for the caller
+	Field  string // with dots; empty if none can be named
+}
+
+// Error implements error.
+func (e *NotJSON) Error() string { return "not JSON: " + e.Reason }
+
+type body struct {
+	schema *jsonschema.Schema
+	quick  *quick // nil: the schema uses what quick does not know
+}
+
+// TakesBody reports whether the operation has a request body.
+func (op *Operation) TakesBody() bool { return op.body != nil }
+
+// Accepts reports at little cost that body fits. False means only that CheckBody has to be asked. A caller that goes on after true must decode the body
+// with a decoder that refuses broken syntax, repeated names and text that is not UTF-8, and ask CheckBody if that decoder fails.
+func (op *Operation) Accepts(body []byte) bool {
+	if op.body == nil || op.body.quick == nil {
+		return false
+	}
+	if bytes.Contains(body, []byte(`\u0000`)) || !surelyShallow(body) {
+		return false
+	}
+	return op.body.quick.accepts(body)
+}
+
+// CheckBody returns every field of body that does not fit the contract, nothing if it fits, or a *NotJSON. Members that the contract does not know are ignored.
+func (op *Operation) CheckBody(body []byte) ([]rest.FieldError, error) {
+	if op.body == nil {
+		return nil, nil
+	}
+	if err := checkSyntax(body); err != nil {
+		return nil, err
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		return nil, &NotJSON{Reason: "the body cannot be read"}
+	}
+	found := op.explain(op.body.schema.Validate(value), nil, "body")
+	return tidy(append(nulFields(value, nil, nil), found...)), nil
+}
+
+// CheckPath checks the path parameters, which raw returns as they are in the URL (percent-encoded).
+func (op *Operation) CheckPath(raw func(name string) string) []rest.FieldError {
+	var found []rest.FieldError
+	for _, p := range op.path {
+		value, err := url.PathUnescape(raw(p.name))
+		if err != nil || !utf8.ValidString(value) {
+			found = append(found, rest.FieldError{Field: p.name, Message: "must be valid UTF-8, percent-encoded"})
+			continue
+		}
+		found = append(found, op.explain(p.schema.Validate(convert(p.kind, value)), []string{p.name}, "")...)
+	}
+	return tidy(found)
+}
+
+// CheckQuery checks the query parameters in raw, the part of the URL after the question mark. Parameters that the contract does not know are ignored.
+func (op *Operation) CheckQuery(raw string) []rest.FieldError {
+	if len(op.query) == 0 || raw == "" {
+		return nil
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return []rest.FieldError{{Field: "query", Message: "must be percent-encoded name=value pairs joined by &"}}
+	}
+	var found []rest.FieldError
+	for _, p := range op.query {
+		found = append(found, op.checkQueryParameter(p, values[p.name])...)
+	}
+	return tidy(found)
+}
+
+func (op *Operation) checkQueryParameter(p parameter, values []string) []rest.FieldError {
+	switch {
+	case len(values) == 0 && p.required:
+		return []rest.FieldError{{Field: p.name, Message: blank}}
+	case len(values) == 0:
+		return nil
+	case len(values) > 1 && !p.list:
+		return []rest.FieldError{{Field: p.name, Message: "must be given once"}}
+	}
+	for _, v := range values {
+		if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
+			return []rest.FieldError{{Field: p.name, Message: "must be valid UTF-8 without NUL characters"}}
+		}
+	}
+	var value any = convert(p.kind, values[0])
+	if p.list {
+		items := make([]any, len(values))
+		for i, v := range values {
+			items[i] = convert(p.kind, v)
+		}
+		value = items
+	}
+	found := op.explain(p.schema.Validate(value), []string{p.name}, "")
+	for i := range found {
+		found[i].Field = p.name // an item of a list is named by its list
+	}
+	return found
+}
+
+// CheckResponse returns how body differs from what the contract says of answers with that status ("200" or "default"); it serves tests.
+func (op *Operation) CheckResponse(status string, body []byte) error {
+	schema := op.responses[status]
+	if schema == nil {
+		return fmt.Errorf("%s has no JSON response for %s", op.ID, status)
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(value)
+}
+
+var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,18})$`)
+
+// convert reads a parameter's text as the type it should have; text that does not read so stays text, which the schema then refuses.
+func convert(kind, text string) any {
+	switch {
+	case kind == "integer" && decimal.MatchString(text):
+		return json.Number(text)
+	case kind == "boolean" && (text == "true" || text == "false"):
+		return text == "true"
+	}
+	return text
+}
+
+func checkSyntax(body []byte) error {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return &NotJSON{Reason: "the body is empty"}
+	}
+	if depth(body) > maxDepth {
+		return &NotJSON{Reason: fmt.Sprintf("objects and arrays are nested more than %d deep", maxDepth)}
+	}
+	dec := jsontext.NewDecoder(bytes.NewReader(body))
+	_, err := dec.ReadValue()
+	if err == nil {
+		if _, err = dec.ReadToken(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		return &NotJSON{Reason: "something follows the JSON value"}
+	}
+	var at *jsontext.SyntacticError
+	if !errors.As(err, &at) {
+		return &NotJSON{Reason: "the body ends too early"}
+	}
+	var tokens []string
+	for token := range at.JSONPointer.Tokens() {
+		tokens = append(tokens, token)
+	}
+	field := strings.Join(tokens, ".")
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return &NotJSON{Reason: "a name is given twice", Field: clip(field)}
+	case !utf8.Valid(body) || strings.Contains(at.Err.Error(), "UTF-8") || strings.Contains(at.Err.Error(), "surrogate"):
+		return &NotJSON{Reason: "the text is not valid Unicode", Field: clip(field)}
+	}
+	return &NotJSON{Reason: fmt.Sprintf("broken syntax at byte %d", at.ByteOffset), Field: clip(field)}
+}
+
+// clip keeps a field name that the caller made up from filling an answer, and from making it invalid UTF-8.
+func clip(field string) string {
+	const most = 200
+	field = strings.ToValidUTF8(field, "\uFFFD")
+	if len(field) <= most {
+		return field
+	}
+	return strings.ToValidUTF8(field[:most], "")
+}
+
+// surelyShallow reports at the cost of two passes of the vector unit that body cannot be nested deeper than maxDepth.
+func surelyShallow(body []byte) bool {
+	return bytes.Count(body, []byte{'{'})+bytes.Count(body, []byte{'['}) <= maxDepth
+}
+
+// depth returns how deep objects and arrays are nested, whatever else is wrong with body.
+func depth(body []byte) int {
+	deepest, now, inString := 0, 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
+}
+
+// nulFields names the strings that hold a NUL character, which no store and no log can be trusted with.
+func nulFields(value any, at []string, found []rest.FieldError) []rest.FieldError {
+	switch v := value.(type) {
+	case string:
+		if strings.ContainsRune(v, 0) {
+			found = append(found, rest.FieldError{Field: name(at, "body"), Message: "must not contain a NUL character"})
+		}
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			found = nulFields(v[key], append(at, key), found)
+		}
+	case []any:
+		for i := range v {
+			found = nulFields(v[i], append(at, fmt.Sprint(i)), found)
+		}
+	}
+	return found
+}

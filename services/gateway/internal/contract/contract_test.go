@@ -1,0 +1,243 @@
+package contract
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/api/rest"
+)
+
+// typed are the Go types that request bodies are decoded into, by operation.
+var typed = map[string]func() any{
+	"createUser":             func() any { return new(rest.UserCreateReq) },
+	"updateUser":             func() any { return new(rest.UserUpdateReq) },
+	"createPasskeyEvent":     func() any { return new(rest.PasskeyEventCreateReq) },
+	"updatePasskeyChallenge": func() any { return new(rest.PasskeyChallengeUpdateReq) },
+	"passkeyAppendStart":     func() any { return new(rest.PasskeyAppendStartReq) },
+	"passkeyAppendFinish":    func() any { return new(rest.PasskeyAppendFinishReq) },
+	"passkeyLoginStart":      func() any { return new(rest.PasskeyLoginStartReq) },
+	"passkeyLoginFinish":     func() any { return new(rest.PasskeyLoginFinishReq) },
+	"passkeyMediationStart":  func() any { return new(rest.PasskeyMediationStartReq) },
+	"passkeyMediationFinish": func() any { return new(rest.PasskeyMediationFinishReq) },
+}
+
+const wholeLoginStart = `{"userID":"usr-4693224802260150919","processID":"abcdefghijabcdefghij","crossDeviceAuthenticationStrategy":"standard","clientInformation":{"remoteAddress":"203.0.113.7",` +
+	`"userAgent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36","clientEnvHandle":"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",` +
+	`"clientEnvHandleMeta":{"ts":1732280000000,"source":"ls"},"javascriptFingerprint":"0123456789abcdef","javaScriptHighEntropy":{"platform":"macOS","platformVersion":"15.1.0","mobile":false},` +
+	`"bluetoothAvailable":true,"passwordManagerAvailable":true,"userVerifyingPlatformAuthenticatorAvailable":true,"conditionalMediationAvailable":true,"clientCapabilities":{"conditionalCreate":true,` +
+	`"conditionalMediation":true,"hybridTransport":true,"passkeyPlatformAuthenticator":true,"userVerifyingPlatformAuthenticator":true},"privateMode":false,` +
+	`"parsedDeviceInfo":{"browserName":"Chrome","browserVersion":"131.0.0.0","osName":"macOS","osVersion":"15.1.0"}}}`
+
+func parse(t testing.TB) *Document {
+	t.Helper()
+	d, err := Parse(api.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestEveryBodyOfTheContractCanBeAcceptedQuickly(t *testing.T) {
+	for _, op := range parse(t).Operations {
+		if !op.TakesBody() {
+			continue
+		}
+		if typed[op.ID] == nil {
+			t.Errorf("%s: the test does not know the type of its body", op.ID)
+		}
+		if op.body.quick == nil {
+			t.Errorf("%s: its schema uses a keyword that the quick check does not know", op.ID)
+		}
+	}
+}
+
+func TestAGoodBodyIsAcceptedBothWays(t *testing.T) {
+	op := parse(t).Operation("passkeyLoginStart")
+	if !op.Accepts([]byte(wholeLoginStart)) {
+		t.Error("the quick check refuses it")
+	}
+	if found, err := op.CheckBody([]byte(wholeLoginStart)); err != nil || len(found) > 0 {
+		t.Errorf("the full check says %v %v", found, err)
+	}
+}
+
+// agree holds the two checks and the decoder to one another: what is let through quickly is what the full check finds good, and what the full check finds good can be decoded.
+func agree(t interface{ Fatalf(string, ...any) }, op *Operation, body []byte) {
+	decodeErr := json.Unmarshal(body, typed[op.ID]())
+	found, err := op.CheckBody(body)
+	good := err == nil && len(found) == 0
+	if op.Accepts(body) && decodeErr == nil && !good {
+		t.Fatalf("%s: accepted quickly, but the full check says %v %v\n%q", op.ID, found, err, body)
+	}
+	if good && decodeErr != nil {
+		t.Fatalf("%s: good, but it cannot be decoded: %v\n%q", op.ID, decodeErr, body)
+	}
+	var broken *NotJSON
+	if err != nil && !errors.As(err, &broken) {
+		t.Fatalf("%s: the error is %T: %v", op.ID, err, err)
+	}
+	for i, f := range found {
+		if f.Field == "" || f.Message == "" || !utf8.ValidString(f.Field) || (i > 0 && found[i-1].Field >= f.Field) {
+			t.Fatalf("%s: entry %d of %v is not in order", op.ID, i, found)
+		}
+	}
+}
+
+func FuzzBodies(f *testing.F) {
+	d := parse(f)
+	var ids []string
+	for _, op := range d.Operations {
+		if op.TakesBody() {
+			ids = append(ids, op.ID)
+		}
+	}
+	for i := range ids {
+		for _, body := range []string{wholeLoginStart, `{}`, `{"status":"active"}`, `{"eventType":"login-error","expires":1.0}`, `{"a":1,"a":2}`, "{\"fullName\":\"\xff\"}", `{"fullName":"\u0000"}`,
+			`{"status":"active","fullName":"\ud800"}`, `[[[]]]`, `{"expires":1e3}`, `{"expires":-0}`, `null`, `"`, ``, `{"st\u0061tus":"active"}`, `{"fullName":null}`, `{"":{}}`} {
+			f.Add(uint8(i), []byte(body))
+		}
+	}
+	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
+		agree(t, d.Operation(ids[int(which)%len(ids)]), body)
+	})
+}
+
+// TestBodiesChangedInOnePlaceAreJudgedAlike changes good bodies where the fuzzer's random bytes seldom get: one member gone, or of another type, size or spelling.
+func TestBodiesChangedInOnePlaceAreJudgedAlike(t *testing.T) {
+	d := parse(t)
+	rapid.Check(t, func(t *rapid.T) {
+		var body map[string]any
+		if err := stdjson.Unmarshal([]byte(wholeLoginStart), &body); err != nil {
+			t.Fatal(err)
+		}
+		body["status"], body["eventType"], body["expires"], body["username"] = "active", "login-error", 12, "ada"
+		body["attestationResponse"], body["assertionResponse"], body["passkeyIntelFlags"] = "{}", "{}", map[string]any{"forcePasskeyAppend": true}
+		for range rapid.IntRange(0, 3).Draw(t, "changes") {
+			change(t, body)
+		}
+		raw, err := stdjson.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := rapid.SampledFrom([]string{"createUser", "updateUser", "createPasskeyEvent", "passkeyAppendStart", "passkeyLoginStart", "passkeyLoginFinish", "passkeyMediationFinish"}).Draw(t, "operation")
+		op := d.Operation(id)
+		agree(t, op, raw)
+		if found, err := op.CheckBody(raw); err == nil && len(found) == 0 && bytes.Count(raw, []byte("{")) <= maxDepth && !bytes.Contains(raw, []byte(`\u0000`)) && !op.Accepts(raw) {
+			t.Fatalf("%s: good, but not accepted quickly: %s", id, raw)
+		}
+	})
+}
+
+func change(t *rapid.T, object map[string]any) {
+	key := rapid.SampledFrom(sortedKeys(object)).Draw(t, "member")
+	if inner, ok := object[key].(map[string]any); ok && len(inner) > 0 && rapid.Bool().Draw(t, "inside") {
+		change(t, inner)
+		return
+	}
+	value := rapid.SampledFrom([]any{nil, true, 0, -1, 1.5, 1e300, int64(1) << 40, "", "x", "usr-1", "usr-1\n", strings.Repeat("é", 200), strings.Repeat("x", 3000), "\x00", []any{}, map[string]any{}, "active", "ls"}).Draw(t, "value")
+	switch rapid.IntRange(0, 2).Draw(t, "kind") {
+	case 0:
+		delete(object, key)
+		object["left"] = 1 // so that an object never runs empty
+	case 1:
+		object[strings.ToUpper(key)] = value
+	case 2:
+		object[key] = value
+	}
+}
+
+func TestADocumentThatCannotBeUsedIsRefused(t *testing.T) {
+	for name, document := range map[string]string{
+		"not YAML":           "a: [",
+		"no operation":       "openapi: 3.1.0",
+		"a broken schema":    "paths: {/a: {post: {requestBody: {content: {application/json: {schema: {type: nothing}}}}}}}",
+		"a header parameter": "paths: {/a: {get: {parameters: [{name: X, in: header, schema: {type: string}}]}}}",
+		"a dangling ref":     "paths: {/a: {get: {parameters: [{name: x, in: query, schema: {$ref: '#/components/none'}}]}}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse([]byte(document)); err == nil {
+				t.Error("it was accepted")
+			}
+		})
+	}
+}
+
+func TestASchemaBeyondTheQuickCheckIsStillCheckedInFull(t *testing.T) {
+	d, err := Parse([]byte(`
+paths:
+  /a:
+    post:
+      operationId: a
+      requestBody:
+        content:
+          application/json:
+            schema: { type: object, properties: { n: { type: number, multipleOf: 2 } }, additionalProperties: false }
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := d.Operation("a")
+	if op.Accepts([]byte(`{"n":2}`)) {
+		t.Error("accepted by a check that does not know multipleOf")
+	}
+	found, err := op.CheckBody([]byte(`{"n":3}`))
+	if diff := cmp.Diff([]rest.FieldError{{Field: "n", Message: "is not valid"}}, found); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}
+
+func TestNestingIsMeasuredOutsideStrings(t *testing.T) {
+	for body, want := range map[string]int{`{}`: 1, `{"a":"[[[["}`: 1, `{"a":[{"b":1}]}`: 3, `"\"[[["`: 0, `[[`: 2, `{"a":"\\"}[`: 1} {
+		if got := depth([]byte(body)); got != want {
+			t.Errorf("%s is %d deep, measured %d", body, want, got)
+		}
+	}
+}
+
+func TestAnswersThatDoNotFitAreTold(t *testing.T) {
+	op := parse(t).Operation("getUser")
+	if err := op.CheckResponse("200", []byte(`{"userID":"usr-1"}`)); err == nil {
+		t.Error("an answer without its required fields fits")
+	}
+	if err := op.CheckResponse("302", []byte(`{}`)); err == nil || !strings.Contains(fmt.Sprint(err), "302") {
+		t.Errorf("an answer with an unknown status: %v", err)
+	}
+}
+
+func BenchmarkBody(b *testing.B) {
+	op, body := parse(b).Operation("passkeyLoginStart"), []byte(wholeLoginStart)
+	b.Run("accept", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if !op.Accepts(body) {
+				b.Fatal("refused")
+			}
+		}
+	})
+	b.Run("check in full", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if found, err := op.CheckBody(body); err != nil || len(found) > 0 {
+				b.Fatal(found, err)
+			}
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := json.Unmarshal(body, new(rest.PasskeyLoginStartReq)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,242 @@
+// Package contract reads the OpenAPI document and answers, for each operation, whether a request fits it. An OpenAPI 3.1 schema is a JSON Schema
+// (draft 2020-12), so the document itself is what requests are checked against: nothing is written twice. It is pure: bytes in, field errors out.
+package contract
+
+import (
+	"bytes"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// resource names the document for the schema compiler; nothing is fetched from it.
+const resource = "openapi.json"
+
+// Document is a compiled OpenAPI document. It does not change after Parse and may be shared.
+type Document struct {
+	// Operations in the order of the document.
+	Operations []*Operation
+	yaml, json []byte
+	root       any
+}
+
+// Operation is one method of one path.
+type Operation struct {
+	ID     string // operationId
+	Method string // upper case
+	Path   string // with the server's prefix and parameters in braces, for example /v2/users/{userID}
+	body   *body  // nil: takes none
+	path   []parameter
+	query  []parameter
+	// responses holds, by status or "default", what JSON bodies must look like.
+	responses map[string]*jsonschema.Schema
+	doc       *Document
+}
+
+type parameter struct {
+	name     string
+	required bool
+	kind     string // JSON Schema type of the value, or of the items if list is true
+	list     bool
+	schema   *jsonschema.Schema
+}
+
+// methods in the order that an OpenAPI path item is read.
+var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+// Parse compiles document, which is OpenAPI 3.1 in YAML. An error says which schema does not compile.
+func Parse(document []byte) (*Document, error) {
+	asJSON, err := yaml.YAMLToJSON(document)
+	if err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	root, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+	if err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	d := &Document{yaml: document, json: asJSON, root: root}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.RegisterFormat(&jsonschema.Format{Name: "int32", Validate: integer(32)})
+	c.RegisterFormat(&jsonschema.Format{Name: "int64", Validate: integer(64)})
+	c.AssertFormat()
+	if err := c.AddResource(resource, root); err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	return d, d.readPaths(c)
+}
+
+// YAML returns the document as it was written.
+func (d *Document) YAML() []byte { return d.yaml }
+
+// JSON returns the document as JSON, members in the order they were written.
+func (d *Document) JSON() []byte { return d.json }
+
+// Operation returns the operation with that ID, or nil.
+func (d *Document) Operation(id string) *Operation {
+	for _, op := range d.Operations {
+		if op.ID == id {
+			return op
+		}
+	}
+	return nil
+}
+
+func (d *Document) readPaths(c *jsonschema.Compiler) error {
+	prefix, _ := d.at("/servers/0/url").(string)
+	paths, _ := d.at("/paths").(map[string]any)
+	for _, path := range sortedKeys(paths) {
+		item, _ := paths[path].(map[string]any)
+		for _, method := range methods {
+			if _, ok := item[method]; !ok {
+				continue
+			}
+			op := &Operation{Method: strings.ToUpper(method), Path: prefix + path, doc: d}
+			at := "/paths/" + escape(path)
+			if err := op.read(c, at, at+"/"+method); err != nil {
+				return fmt.Errorf("%s %s: %w", op.Method, op.Path, err)
+			}
+			d.Operations = append(d.Operations, op)
+		}
+	}
+	if len(d.Operations) == 0 {
+		return fmt.Errorf("the OpenAPI document has no operation")
+	}
+	return nil
+}
+
+func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
+	op.ID, _ = op.doc.at(at + "/operationId").(string)
+	for _, list := range []string{item + "/parameters", at + "/parameters"} {
+		entries, _ := op.doc.at(list).([]any)
+		for i := range entries {
+			if err := op.readParameter(c, op.doc.resolve(list+"/"+strconv.Itoa(i))); err != nil {
+				return err
+			}
+		}
+	}
+	if err := op.readBody(c, op.doc.resolve(at+"/requestBody")); err != nil {
+		return err
+	}
+	return op.readResponses(c, at+"/responses")
+}
+
+func (op *Operation) readParameter(c *jsonschema.Compiler, at string) error {
+	name, _ := op.doc.at(at + "/name").(string)
+	schema, err := c.Compile(resource + "#" + fragment(at+"/schema"))
+	if err != nil {
+		return fmt.Errorf("parameter %s: %w", name, err)
+	}
+	p := parameter{name: name, schema: schema}
+	p.required, _ = op.doc.at(at + "/required").(bool)
+	described := op.doc.resolve(at + "/schema")
+	p.kind, _ = op.doc.at(described + "/type").(string)
+	if p.kind == "array" {
+		p.list = true
+		p.kind, _ = op.doc.at(op.doc.resolve(described+"/items") + "/type").(string)
+	}
+	switch in, _ := op.doc.at(at + "/in").(string); in {
+	case "path":
+		op.path = append(op.path, p)
+	case "query":
+		op.query = append(op.query, p)
+	default:
+		return fmt.Errorf("parameter %s: parameters in %q are not supported", name, in)
+	}
+	return nil
+}
+
+func (op *Operation) readBody(c *jsonschema.Compiler, at string) error {
+	at += "/content/application~1json/schema"
+	if op.doc.at(at) == nil {
+		return nil
+	}
+	schema, err := c.Compile(resource + "#" + fragment(at))
+	if err != nil {
+		return fmt.Errorf("request body: %w", err)
+	}
+	op.body = &body{schema: schema, quick: quicken(op.doc, at)}
+	return nil
+}
+
+func (op *Operation) readResponses(c *jsonschema.Compiler, at string) error {
+	op.responses = map[string]*jsonschema.Schema{}
+	responses, _ := op.doc.at(at).(map[string]any)
+	for status := range responses {
+		where := op.doc.resolve(at+"/"+status) + "/content/application~1json/schema"
+		if op.doc.at(where) == nil {
+			continue
+		}
+		schema, err := c.Compile(resource + "#" + fragment(where))
+		if err != nil {
+			return fmt.Errorf("response %s: %w", status, err)
+		}
+		op.responses[status] = schema
+	}
+	return nil
+}
+
+// at returns what the JSON pointer (RFC 6901) names, or nil.
+func (d *Document) at(pointer string) any {
+	value := d.root
+	for _, token := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
+		token = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[token]
+		case []any:
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(v) {
+				return nil
+			}
+			value = v[i]
+		default:
+			return nil
+		}
+	}
+	return value
+}
+
+// resolve follows $ref from pointer to where it leads.
+func (d *Document) resolve(pointer string) string {
+	for range 16 { // the contract's references are one or two steps long; a circle of them ends here
+		object, _ := d.at(pointer).(map[string]any)
+		ref, ok := object["$ref"].(string)
+		if !ok {
+			break
+		}
+		pointer = strings.TrimPrefix(ref, "#")
+	}
+	return pointer
+}
+
+func escape(token string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(token) }
+
+// fragment writes a JSON pointer as a URI fragment.
+func fragment(pointer string) string {
+	tokens := strings.Split(pointer, "/")
+	for i := range tokens {
+		tokens[i] = url.PathEscape(tokens[i])
+	}
+	return strings.Join(tokens, "/")
+}
+
+func sortedKeys(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+var braces = regexp.MustCompile(`\{([^}]+)\}`)
+
+// RouterPath returns the path with its parameters as the router writes them, for example /v2/users/:userID.
+func (op *Operation) RouterPath() string { return braces.ReplaceAllString(op.Path, ":$1") }

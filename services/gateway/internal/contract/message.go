@@ -1,0 +1,145 @@
+package contract
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"github.com/keyward/keyward/api/rest"
+)
+
+const blank = "cannot be blank"
+
+// explain turns what the schema validator found into field errors. Field names start with prefix; whole stands for the value as a whole.
+func (op *Operation) explain(err error, prefix []string, whole string) []rest.FieldError {
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
+		return nil
+	}
+	var found []rest.FieldError
+	var walk func(*jsonschema.ValidationError)
+	walk = func(e *jsonschema.ValidationError) {
+		for _, cause := range e.Causes {
+			walk(cause)
+		}
+		if len(e.Causes) > 0 {
+			return
+		}
+		at := append(slices.Clone(prefix), e.InstanceLocation...)
+		if missing, ok := e.ErrorKind.(*kind.Required); ok {
+			for _, property := range missing.Missing {
+				found = append(found, rest.FieldError{Field: name(append(slices.Clone(at), property), whole), Message: blank})
+			}
+			return
+		}
+		found = append(found, rest.FieldError{Field: name(at, whole), Message: op.message(e)})
+	}
+	walk(invalid)
+	return found
+}
+
+// message says in the words of the API what is wrong with one value.
+func (op *Operation) message(e *jsonschema.ValidationError) string {
+	switch k := e.ErrorKind.(type) {
+	case *kind.Type:
+		if k.Got == "null" {
+			return blank
+		}
+		return "must be " + article(k.Want[0])
+	case *kind.MinLength:
+		if k.Got == 0 {
+			return blank
+		}
+		return fmt.Sprintf("must be at least %d characters", k.Want)
+	case *kind.MaxLength:
+		return fmt.Sprintf("must be at most %d characters", k.Want)
+	case *kind.Enum:
+		if k.Got == "" {
+			return blank
+		}
+		return "must be " + oneOf(k.Want)
+	case *kind.Pattern:
+		return op.patternMessage(e.SchemaURL)
+	case *kind.Format:
+		return "must be an integer"
+	case *kind.Minimum:
+		return "must be at least " + k.Want.RatString()
+	case *kind.Maximum:
+		return "must be at most " + k.Want.RatString()
+	case *kind.MaxItems:
+		return fmt.Sprintf("must have at most %d entries", k.Want)
+	case *kind.MinItems:
+		return fmt.Sprintf("must have at least %d entries", k.Want)
+	}
+	return "is not valid"
+}
+
+// patternMessage returns the x-message of the schema that holds the pattern.
+func (op *Operation) patternMessage(schemaURL string) string {
+	_, pointer, _ := strings.Cut(schemaURL, "#")
+	if unescaped, err := url.PathUnescape(pointer); err == nil {
+		if text, ok := op.doc.at(unescaped + "/x-message").(string); ok {
+			return text
+		}
+	}
+	return "has the wrong form"
+}
+
+func article(kind string) string {
+	switch kind {
+	case "integer", "object", "array":
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+func oneOf(values []any) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = fmt.Sprint(v)
+	}
+	if len(words) == 1 {
+		return words[0]
+	}
+	return "one of " + strings.Join(words, ", ")
+}
+
+func name(tokens []string, whole string) string {
+	if len(tokens) == 0 {
+		return whole
+	}
+	return clip(strings.Join(tokens, "."))
+}
+
+// tidy keeps the first message about each field and sorts by field, so that one request always gets one answer.
+func tidy(found []rest.FieldError) []rest.FieldError {
+	slices.SortStableFunc(found, func(a, b rest.FieldError) int {
+		if c := strings.Compare(a.Field, b.Field); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Message, b.Message)
+	})
+	return slices.CompactFunc(found, func(a, b rest.FieldError) bool { return a.Field == b.Field })
+}
+
+// integer returns the check of the formats int32 and int64: a JSON integer written without fraction or exponent that fits.
+func integer(bits int) func(any) error {
+	return func(v any) error {
+		number, ok := v.(json.Number)
+		if !ok {
+			return nil // a wrong type is reported as such
+		}
+		if _, err := strconv.ParseInt(string(number), 10, bits); err != nil {
+			return fmt.Errorf("must be an integer between %d and %d", int64(math.MinInt64)>>(64-bits), int64(math.MaxInt64)>>(64-bits))
+		}
+		return nil
+	}
+}

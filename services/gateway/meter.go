@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// meter counts what operators watch. Labels hold route patterns, never paths or IDs.
+type meter struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	shed     prometheus.Counter
+}
+
+func newMeter(registerer prometheus.Registerer, inFlight func() float64) (*meter, error) {
+	m := &meter{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_http_requests_total", Help: "Requests answered, by route pattern, method and class of status.",
+		}, []string{"route", "method", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "keyward_http_request_duration_seconds", Help: "Time from the last byte of a request to its answer.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"route", "method"}),
+		shed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_http_requests_shed_total", Help: "Requests refused because too many were in flight; healthy is 0.",
+		}),
+	}
+	running := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "keyward_http_requests_in_flight", Help: "Requests being handled.",
+	}, inFlight)
+	if registerer == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.shed, running} {
+		errs = append(errs, registerer.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *meter) observe(route, method string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, method, strconv.Itoa(status/100)+"xx").Inc()
+	m.duration.WithLabelValues(route, method).Observe(took.Seconds())
+}

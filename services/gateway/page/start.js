@@ -1,0 +1,11 @@
+// Shows the document that this server serves. Calls made from the page go to this server and are real.
+window.ui = SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  displayRequestDuration: true,
+  tryItOutEnabled: false,
+  defaultModelsExpandDepth: 0,
+  // Nothing is sent to any other host: the badge of an online validator stays off.
+  validatorUrl: null,
+});
