@@ -1,0 +1,160 @@
+package decision
+
+import (
+	"fmt"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/services/decision/internal/detect"
+)
+
+// answer reads the object that a policy returned. The first thing that does not fit is kept in err; later reads return zero values.
+type answer struct {
+	object map[string]any
+	err    error
+}
+
+// maxRule bounds the name of a row, which becomes part of records and metrics.
+const maxRule = 32
+
+func (a *answer) wrong(key, want string) {
+	if a.err == nil {
+		a.err = fmt.Errorf("%s must be %s", key, want)
+	}
+}
+
+func (a *answer) text(key string) string {
+	s, ok := a.object[key].(string)
+	if !ok {
+		a.wrong(key, "a string")
+	}
+	return s
+}
+
+func (a *answer) boolean(key string) bool {
+	b, ok := a.object[key].(bool)
+	if !ok {
+		a.wrong(key, "true or false")
+	}
+	return b
+}
+
+func (a *answer) texts(key string) []string {
+	list, ok := a.object[key].([]any)
+	if !ok {
+		a.wrong(key, "an array of strings")
+	}
+	texts := make([]string, len(list))
+	for i, entry := range list {
+		if texts[i], ok = entry.(string); !ok {
+			a.wrong(key, "an array of strings")
+		}
+	}
+	return texts
+}
+
+func (a *answer) verdict() verdict {
+	v := verdict{rule: a.text("rule"), allow: a.boolean("allow"), tag: rest.DecisionTag(a.text("tag"))}
+	if v.rule == "" || len(v.rule) > maxRule {
+		a.wrong("rule", fmt.Sprintf("a name of at most %d bytes", maxRule))
+	}
+	if !v.tag.Valid() {
+		a.wrong("tag", "a decision tag of the wire")
+	}
+	return v
+}
+
+// verdict is the part of an answer that all actions share.
+type verdict struct {
+	rule  string
+	allow bool
+	tag   rest.DecisionTag
+}
+
+// safeDefault is what is answered when the policy cannot say.
+func safeDefault() verdict {
+	return verdict{rule: "default", tag: rest.DecisionTagDefaultDeny}
+}
+
+type loginAnswer struct {
+	verdict
+	route       event.Route
+	cda         bool
+	immediately bool
+	credentials []detect.Availability
+	hints       []string
+}
+
+func readLogin(a *answer) loginAnswer {
+	l := loginAnswer{
+		verdict: a.verdict(), route: event.Route(a.text("route")), cda: a.boolean("isCDACandidate"),
+		immediately: a.boolean("preferImmediatelyAvailable"), hints: a.texts("hints"),
+	}
+	switch l.route {
+	case event.Local, event.CDA, event.SecurityKey:
+	case "":
+		if l.allow {
+			a.wrong("route", "given when allow is true")
+		}
+	default:
+		a.wrong("route", "local, cda or security-key")
+	}
+	for _, group := range a.texts("credentials") {
+		switch availability := detect.Availability(group); availability {
+		case detect.Likely, detect.Uncertain, detect.Remote, detect.SecurityKey, detect.AvailabilityNot:
+			l.credentials = append(l.credentials, availability)
+		default:
+			a.wrong("credentials", "groups of passkeys: likely, uncertain, remote, security-key, none")
+		}
+	}
+	return l
+}
+
+type appendAnswer struct {
+	verdict
+	kind                             event.Kind
+	variant                          rest.AppendVariant
+	auto, conditional, manualAllowed bool
+	restrictedBrowser                bool
+	reason, attachment               string
+	hints                            []string
+	userVerification                 string
+}
+
+func readAppend(a *answer) appendAnswer {
+	p := appendAnswer{
+		verdict: a.verdict(), kind: event.Kind(a.text("kind")), variant: rest.AppendVariant(a.text("variant")),
+		auto: a.boolean("auto"), conditional: a.boolean("conditional"), manualAllowed: a.boolean("manualAllowed"),
+		restrictedBrowser: a.boolean("isRestrictedBrowser"), reason: a.text("reason"), attachment: a.text("attachment"),
+		hints: a.texts("hints"), userVerification: a.text("userVerification"),
+	}
+	switch p.kind {
+	case event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate:
+	case "":
+		if p.allow {
+			a.wrong("kind", "given when allow is true")
+		}
+	default:
+		a.wrong("kind", "a kind of offer")
+	}
+	if !p.variant.Valid() {
+		a.wrong("variant", "a variant of the wire")
+	}
+	switch p.attachment {
+	case "", "platform", "cross-platform":
+	default:
+		a.wrong("attachment", "platform, cross-platform or empty")
+	}
+	switch p.userVerification {
+	case "required", "preferred", "discouraged":
+	case "":
+		if p.allow {
+			a.wrong("userVerification", "given when allow is true")
+		}
+	default:
+		a.wrong("userVerification", "required, preferred or discouraged")
+	}
+	return p
+}
+
+func readMediation(a *answer) verdict { return a.verdict() }

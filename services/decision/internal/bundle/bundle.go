@@ -1,0 +1,266 @@
+// Package bundle turns the files of a Rego bundle into something that answers. It reads the files it is given and nothing else.
+//
+// A Bundle is immutable and safe for concurrent use. What Load returns has been compiled strictly, type-checked against the bundle's own input schemas,
+// holds every entrypoint, calls no builtin that could answer differently tomorrow, and has passed its own tests.
+package bundle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/bundle"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+const (
+	schemaDir        = "schemas/"
+	parametersSchema = "parameters"
+	testTimeout      = 5 * time.Second
+	shownErrors      = 10
+)
+
+// Error is one reason to refuse a bundle, with its place. Line is 0 if the whole file, File empty if the whole bundle is meant.
+type Error struct {
+	File    string
+	Line    int
+	Message string
+}
+
+// Error implements error: file:line: message.
+func (e *Error) Error() string {
+	switch {
+	case e.File == "":
+		return e.Message
+	case e.Line == 0:
+		return e.File + ": " + e.Message
+	default:
+		return e.File + ":" + strconv.Itoa(e.Line) + ": " + e.Message
+	}
+}
+
+// Bundle is a loaded revision of the policy.
+type Bundle struct {
+	Revision string         // of the manifest, otherwise a hash of the content
+	Hash     string         // of the content
+	Data     map[string]any // the bundle's data documents, as json.Number and the like; read only
+
+	files   files
+	queries map[string]rego.PreparedEvalQuery
+	reading storage.Transaction
+}
+
+// Load reads, checks and tests the bundle in fsys and prepares the entrypoints, which are references like data.keyward.login.decision. Every error that concerns
+// a place in the bundle is or wraps an *Error.
+func Load(ctx context.Context, fsys fs.FS, entrypoints ...string) (*Bundle, error) {
+	content, err := read(fsys)
+	if err != nil {
+		return nil, err
+	}
+	if err := content.checkJSON(); err != nil {
+		return nil, err
+	}
+	capabilities := Capabilities()
+	parsed, err := bundle.NewCustomReader(content.loader()).
+		WithCapabilities(capabilities).WithProcessAnnotations(true).WithSkipBundleVerification(true).WithRegoVersion(ast.RegoV1).Read()
+	if err != nil {
+		return nil, refuse(err)
+	}
+	b := &Bundle{Revision: parsed.Manifest.Revision, Hash: content.revision(), Data: parsed.Data, files: content}
+	if b.Revision == "" {
+		b.Revision = b.Hash
+	}
+	schemas, err := content.schemas(entrypoints)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.validateParameters(); err != nil {
+		return nil, err
+	}
+	return b, b.prepare(ctx, &parsed, capabilities, schemas, entrypoints)
+}
+
+// Hash returns what Load would set as Hash, without loading.
+func Hash(fsys fs.FS) (string, error) {
+	content, err := read(fsys)
+	if err != nil {
+		return "", err
+	}
+	return content.revision(), nil
+}
+
+// ErrTimeout is wrapped by the error of an evaluation that took too long.
+var ErrTimeout = errors.New("the policy ran out of time")
+
+// Eval answers one entrypoint within the timeout. The input must not change until Eval has returned. The end of ctx does not stop it: the timeout is short,
+// and an evaluation that watches a context costs a goroutine.
+func (b *Bundle) Eval(ctx context.Context, timeout time.Duration, entrypoint string, input ast.Value) (map[string]any, error) {
+	query, ok := b.queries[entrypoint]
+	if !ok {
+		return nil, fmt.Errorf("evaluate %s: not an entrypoint", entrypoint)
+	}
+	cancel := topdown.NewCancel()
+	timer := time.AfterFunc(timeout, cancel.Cancel)
+	defer timer.Stop()
+	results, err := query.Eval(context.WithoutCancel(ctx), rego.EvalParsedInput(input), rego.EvalTransaction(b.reading), rego.EvalExternalCancel(cancel))
+	if topdown.IsCancel(err) {
+		return nil, fmt.Errorf("evaluate %s: %w", entrypoint, ErrTimeout)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", entrypoint, err)
+	}
+	if len(results) != 1 || len(results[0].Expressions) != 1 {
+		return nil, fmt.Errorf("evaluate %s: no answer", entrypoint)
+	}
+	answer, ok := results[0].Expressions[0].Value.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("evaluate %s: the answer is not an object", entrypoint)
+	}
+	return answer, nil
+}
+
+// At returns an Error for a place in the bundle's data, given as keys from the root.
+func (b *Bundle) At(keys []string, message string) *Error {
+	for _, name := range b.files.names() {
+		if path.Base(name) != "data.json" {
+			continue
+		}
+		rest := keys
+		if dir := path.Dir(name); dir != "." {
+			parts := strings.Split(dir, "/")
+			if len(parts) > len(keys) || strings.Join(keys[:len(parts)], "/") != dir {
+				continue
+			}
+			rest = keys[len(parts):]
+		}
+		return &Error{File: name, Line: locate(b.files[name], rest), Message: message}
+	}
+	return &Error{Message: message}
+}
+
+func (b *Bundle) prepare(ctx context.Context, parsed *bundle.Bundle, capabilities *ast.Capabilities, schemas *ast.SchemaSet, entrypoints []string) error {
+	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities).WithSchemas(schemas).WithUseTypeCheckAnnotations(true).WithDefaultRegoVersion(ast.RegoV1)
+	modules := make(map[string]*ast.Module, len(parsed.Modules))
+	for _, module := range parsed.Modules {
+		modules[module.Path] = module.Parsed
+	}
+	store := inmem.NewFromObjectWithOpts(parsed.Data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	// Nothing ever writes to the store, so one transaction serves every reader for as long as the bundle lives.
+	reading, err := store.NewTransaction(ctx)
+	if err != nil {
+		return fmt.Errorf("open policy data: %w", err)
+	}
+	b.reading = reading
+	if err := test(ctx, compiler, modules, store, reading); err != nil {
+		return err
+	}
+	b.queries = make(map[string]rego.PreparedEvalQuery, len(entrypoints))
+	for _, entrypoint := range entrypoints {
+		if len(compiler.GetRules(ast.MustParseRef(entrypoint))) == 0 {
+			return &Error{Message: "there is no rule " + entrypoint}
+		}
+		query, err := rego.New(rego.Compiler(compiler), rego.Store(store), rego.Transaction(reading), rego.Query(entrypoint)).PrepareForEval(ctx)
+		if err != nil {
+			return refuse(err)
+		}
+		b.queries[entrypoint] = query
+	}
+	return nil
+}
+
+// test compiles the modules and runs the tests among them.
+func test(ctx context.Context, compiler *ast.Compiler, modules map[string]*ast.Module, store storage.Store, reading storage.Transaction) error {
+	results, err := tester.NewRunner().SetCompiler(compiler).SetStore(store).SetModules(modules).SetTimeout(testTimeout).CapturePrintOutput(false).RunTests(ctx, reading)
+	if err != nil {
+		return refuse(err)
+	}
+	var failures []error
+	for result := range results {
+		if result.Pass() || result.Skip {
+			continue
+		}
+		failures = append(failures, failed(result))
+	}
+	return join(failures)
+}
+
+func failed(result *tester.Result) *Error {
+	e := &Error{Message: "test " + result.Name + " failed"}
+	place := result.Location
+	if result.FailedAt != nil && result.FailedAt.Location != nil {
+		place = result.FailedAt.Location
+	}
+	if place != nil {
+		e.File, e.Line = tidy(place.File), place.Row
+	}
+	if result.Error != nil {
+		e.Message += ": " + result.Error.Error()
+	}
+	return e
+}
+
+// schemas collects schemas/<name>.json as schema.<name>. Every entrypoint's package needs one.
+func (f files) schemas(entrypoints []string) (*ast.SchemaSet, error) {
+	set := ast.NewSchemaSet()
+	for name, content := range f {
+		stem, ok := strings.CutPrefix(name, schemaDir)
+		if !ok {
+			continue
+		}
+		var schema any
+		if err := json.Unmarshal(content, &schema); err != nil {
+			return nil, &Error{File: name, Message: err.Error()}
+		}
+		ref := ast.Ref{ast.SchemaRootDocument}
+		for part := range strings.SplitSeq(strings.TrimSuffix(stem, ".json"), "/") {
+			ref = ref.Append(ast.StringTerm(part))
+		}
+		set.Put(ref, schema)
+	}
+	for _, entrypoint := range entrypoints {
+		parts := strings.Split(entrypoint, ".")
+		name := schemaDir + parts[len(parts)-2] + ".json"
+		if _, ok := f[name]; !ok {
+			return nil, &Error{File: name, Message: "the schema of the input is missing"}
+		}
+	}
+	return set, nil
+}
+
+// refuse turns what OPA reports into errors with a place.
+func refuse(err error) error {
+	var several ast.Errors
+	if !errors.As(err, &several) {
+		return fmt.Errorf("load bundle: %w", err)
+	}
+	refused := make([]error, 0, len(several))
+	for _, one := range several {
+		e := &Error{Message: one.Code + ": " + one.Message}
+		if one.Location != nil {
+			e.File, e.Line = tidy(one.Location.File), one.Location.Row
+		}
+		refused = append(refused, e)
+	}
+	return join(refused)
+}
+
+func tidy(file string) string { return strings.TrimPrefix(file, "/") }
+
+// join keeps the first few errors: a misspelt name can produce one for each use.
+func join(all []error) error {
+	if len(all) > shownErrors {
+		all = append(all[:shownErrors], fmt.Errorf("and %d more", len(all)-shownErrors))
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,204 @@
+package detect
+
+import (
+	"slices"
+
+	"github.com/keyward/keyward/core/account"
+)
+
+// Class is the kind of thing that holds a passkey.
+type Class string
+
+// The classes.
+const (
+	ClassSecurityKey     Class = "security-key"
+	ClassApple           Class = "apple"
+	ClassGoogle          Class = "google"
+	ClassWindowsHello    Class = "windows-hello"
+	ClassBrowserProfile  Class = "browser-profile"
+	ClassSamsung         Class = "samsung"
+	ClassPasswordManager Class = "password-manager"
+	ClassUnknown         Class = "unknown-provider"
+)
+
+func (c Class) known() bool {
+	switch c {
+	case ClassSecurityKey, ClassApple, ClassGoogle, ClassWindowsHello, ClassBrowserProfile, ClassSamsung, ClassPasswordManager, ClassUnknown:
+		return true
+	}
+	return false
+}
+
+// Availability is how a passkey can be reached from a client.
+type Availability string
+
+// The availabilities, best first. Security keys have one of their own: whoever carries the key can use it anywhere.
+const (
+	Likely          Availability = "likely"
+	Uncertain       Availability = "uncertain"
+	Remote          Availability = "remote"
+	SecurityKey     Availability = "security-key"
+	AvailabilityNot Availability = "none"
+)
+
+// noAAGUID is what authenticators send that do not say what they are.
+const noAAGUID = "00000000-0000-0000-0000-000000000000"
+
+// W3C WebAuthn transports and attachments.
+const (
+	transportInternal = "internal"
+	transportHybrid   = "hybrid"
+	crossPlatform     = "cross-platform"
+)
+
+// Classify tells what holds a credential.
+func (k *Knowledge) Classify(c *account.Credential) Class {
+	hybrid := slices.Contains(c.Transports, transportHybrid)
+	if len(c.Transports) > 0 && !hybrid && !slices.Contains(c.Transports, transportInternal) {
+		return ClassSecurityKey
+	}
+	if c.Attachment == crossPlatform && !c.BackupEligible && !hybrid {
+		return ClassSecurityKey
+	}
+	if known, ok := k.Authenticators[c.AAGUID]; ok {
+		return known.Class
+	}
+	if c.AAGUID != noAAGUID && c.AAGUID != "" {
+		return ClassUnknown
+	}
+	switch os := ParseOS(c.CreatedOS); {
+	case c.BackupEligible && os.apple():
+		return ClassApple
+	case c.BackupEligible && os == Android:
+		return ClassGoogle
+	case !c.BackupEligible && os == Windows:
+		return ClassWindowsHello
+	default:
+		return ClassUnknown
+	}
+}
+
+// passkey is a credential as it looks from a client.
+type passkey struct {
+	*account.Credential
+	class        Class
+	availability Availability
+	remoteHigh   bool // known to be on a phone
+	remoteLow    bool // perhaps on another device
+}
+
+func (k *Knowledge) assess(c *account.Credential, client *Client) passkey {
+	p := passkey{Credential: c, class: k.Classify(c)}
+	if p.class == ClassSecurityKey {
+		p.availability = SecurityKey
+		return p
+	}
+	hybrid := slices.Contains(c.Transports, transportHybrid)
+	p.availability = k.availability(p, client, hybrid)
+	if !hybrid || p.availability == Likely {
+		return p
+	}
+	if phone := onPhone(c); phone {
+		p.remoteHigh = p.syncsToPhones()
+	} else {
+		p.remoteLow = true
+	}
+	return p
+}
+
+func (p passkey) syncsToPhones() bool {
+	switch p.class {
+	case ClassApple, ClassGoogle, ClassSamsung:
+		return true
+	case ClassUnknown:
+		return p.BackupEligible
+	default:
+		return false
+	}
+}
+
+// onPhone reports whether the credential was created or used on a phone or tablet.
+func onPhone(c *account.Credential) bool {
+	if ParseOS(c.CreatedOS).phone() {
+		return true
+	}
+	return slices.ContainsFunc(c.UsedOn, func(os string) bool { return ParseOS(os).phone() })
+}
+
+// availability is the table of the reference: one row a class. Without a local authenticator that verifies the user, only a password manager that was
+// seen here can still hold a local passkey; other rows fall to their remote column.
+func (k *Knowledge) availability(p passkey, client *Client, hybrid bool) Availability {
+	local, remote := k.row(p, client)
+	if local != AvailabilityNot && !client.UVPA && (p.class != ClassPasswordManager || client.PasswordManager != Yes) {
+		local, remote = AvailabilityNot, true
+	}
+	switch {
+	case local != AvailabilityNot:
+		return local
+	case remote && hybrid:
+		return Remote
+	default:
+		return AvailabilityNot
+	}
+}
+
+// row returns the likely or uncertain column if one applies, and whether the remote column does otherwise.
+func (k *Knowledge) row(p passkey, client *Client) (local Availability, remote bool) {
+	switch p.class {
+	case ClassApple:
+		if (client.OS == IOS && atLeast(client.OSMajor, k.Parameters.MinimumVersions.IOS)) || (client.OS == MacOS && atLeast(client.OSMajor, k.Parameters.MinimumVersions.MacOS)) {
+			return Likely, false
+		}
+		return AvailabilityNot, client.Desktop
+	case ClassGoogle:
+		return k.googleRow(client)
+	case ClassWindowsHello:
+		if client.OS == Windows {
+			return Uncertain, false
+		}
+		return AvailabilityNot, false
+	case ClassBrowserProfile:
+		if client.OS == ParseOS(p.CreatedOS) && client.Browser == parseBrowser(p.CreatedBrowser) {
+			return Uncertain, false
+		}
+		return AvailabilityNot, false
+	case ClassSamsung:
+		switch {
+		case client.OS == Android && client.Samsung == Yes:
+			return Likely, false
+		case client.OS == Android && client.Samsung == Unknown:
+			return Uncertain, false
+		}
+		return AvailabilityNot, client.Desktop
+	case ClassPasswordManager:
+		switch client.PasswordManager {
+		case Yes:
+			return Likely, false
+		case Unknown:
+			return Uncertain, false
+		}
+		return AvailabilityNot, false
+	default:
+		if client.OS != "" && client.OS == ParseOS(p.CreatedOS) {
+			return Uncertain, false
+		}
+		return AvailabilityNot, true
+	}
+}
+
+func (k *Knowledge) googleRow(client *Client) (local Availability, remote bool) {
+	chrome := client.Browser == "chrome"
+	switch {
+	case client.OS == Android && atLeast(client.OSMajor, k.Parameters.MinimumVersions.Android) && (!client.Native || client.PlayServices != No):
+		return Likely, false
+	case client.OS == ChromeOS:
+		return Likely, false
+	case chrome && (client.Desktop || client.OS == IOS):
+		return Uncertain, false
+	default:
+		return AvailabilityNot, client.Desktop
+	}
+}
+
+// atLeast treats an unknown version as new enough.
+func atLeast(version, minimum int) bool { return version == 0 || version >= minimum }

@@ -1,0 +1,149 @@
+// Package detect turns what a client said, what is stored of an account and what its history means into facts: values that a policy can judge without
+// dates, identifiers or secrets. It is pure; the figures and tables it needs come with the policy bundle.
+package detect
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/keyward/keyward/core/history"
+)
+
+// Parameters are what detection and the fold read of the bundle's data.keyward.parameters. Rules may read more.
+type Parameters struct {
+	history.Parameters
+
+	InAppSpacingSeconds     int64           `json:"inAppSpacingSeconds"`
+	AllowWebdriver          bool            `json:"allowWebdriver"`
+	RestrictedBrowserTokens []string        `json:"restrictedBrowserTokens"`
+	BlockedBrowsers         []Blocked       `json:"blockedBrowsers"`
+	BlockedOperatingSystems []Blocked       `json:"blockedOperatingSystems"`
+	BlockedAddresses        []string        `json:"blockedAddresses"`
+	BlockedApplications     []string        `json:"blockedApplications"`
+	BlockedEnvironments     []string        `json:"blockedEnvironments"`
+	MinimumVersions         MinimumVersions `json:"minimumVersions"`
+}
+
+// Blocked is a browser or operating system that is barred, in all versions or in those below one.
+type Blocked struct {
+	Name  string `json:"name"`
+	Below string `json:"below,omitempty"`
+}
+
+// MinimumVersions are the oldest major versions that sync passkeys.
+type MinimumVersions struct {
+	IOS     int `json:"ios"`
+	MacOS   int `json:"macos"`
+	Android int `json:"android"`
+}
+
+// Authenticator is what is known of an AAGUID.
+type Authenticator struct {
+	Class Class  `json:"class"`
+	Name  string `json:"name"`
+}
+
+// Knowledge is everything that detection takes from a bundle, checked and ready to use. It is immutable.
+type Knowledge struct {
+	Parameters     Parameters
+	Authenticators map[string]Authenticator // by AAGUID in lower case
+
+	addresses []netip.Prefix
+}
+
+// MisfitError says which part of a bundle's data cannot be used.
+type MisfitError struct {
+	Keys    []string // from the root of the data
+	Message string
+}
+
+// Error implements error.
+func (e *MisfitError) Error() string { return strings.Join(e.Keys, ".") + ": " + e.Message }
+
+// Learn reads the knowledge in a bundle's data documents. An error is a *MisfitError.
+func Learn(data map[string]any) (*Knowledge, error) {
+	space, _ := data["keyward"].(map[string]any)
+	k := &Knowledge{}
+	if err := decode(space, "parameters", &k.Parameters); err != nil {
+		return nil, err
+	}
+	if err := decode(space, "aaguids", &k.Authenticators); err != nil {
+		return nil, err
+	}
+	for id, known := range k.Authenticators {
+		if !known.Class.known() || id != strings.ToLower(id) {
+			return nil, &MisfitError{Keys: []string{"keyward", "aaguids", id}, Message: "needs an AAGUID in lower case and a known class"}
+		}
+	}
+	for _, address := range k.Parameters.BlockedAddresses {
+		prefix, err := parsePrefix(address)
+		if err != nil {
+			return nil, &MisfitError{Keys: []string{"keyward", "parameters", "blockedAddresses"}, Message: "parameter blockedAddresses: " + err.Error()}
+		}
+		k.addresses = append(k.addresses, prefix)
+	}
+	return k, nil
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		address, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+func decode(space map[string]any, name string, into any) error {
+	keys := []string{"keyward", name}
+	value, ok := space[name]
+	if !ok {
+		return &MisfitError{Keys: keys, Message: "is missing"}
+	}
+	if missing := absent(reflect.TypeOf(into).Elem(), value, keys); missing != nil {
+		return &MisfitError{Keys: missing, Message: "missing parameter " + strings.Join(missing[len(keys):], ".")}
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return &MisfitError{Keys: keys, Message: err.Error()}
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return &MisfitError{Keys: keys, Message: fmt.Sprintf("parameter does not fit: %v", err)}
+	}
+	return nil
+}
+
+// absent returns the path of the first field that the type needs and the value lacks. A bundle's schema may be laxer than the engine, so it is not enough.
+func absent(want reflect.Type, value any, at []string) []string {
+	object, ok := value.(map[string]any)
+	if want.Kind() != reflect.Struct || !ok {
+		return nil
+	}
+	for field := range want.Fields() {
+		if field.Anonymous {
+			if missing := absent(field.Type, value, at); missing != nil {
+				return missing
+			}
+			continue
+		}
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" || options == "omitempty" {
+			continue
+		}
+		place := slices.Concat(at, []string{name})
+		inner, ok := object[name]
+		if !ok {
+			return place
+		}
+		if missing := absent(field.Type, inner, place); missing != nil {
+			return missing
+		}
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package detect
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// insights are what the wire tells of a detection. No slice is nil.
+func (d *Detection) insights(a *account.Account, h history.History, threshold int) rest.DetectionInsights {
+	insights := rest.DetectionInsights{
+		Tags:               d.tags(h, threshold),
+		CredentialIds:      make([]string, 0, len(d.passkeys)),
+		ClientEnvIds:       []string{},
+		PasswordManagerIds: []string{},
+		HistoryData: rest.HistoryData{
+			DefaultCount: int32(h.Append.Default.Declines), DefaultCooldown: h.Append.Default.Cooldown,
+			AfterErrorCount: int32(h.Append.AfterError.Declines), AfterErrorCooldown: h.Append.AfterError.Cooldown,
+			AfterHybridCount: int32(h.Append.AfterHybrid.Declines), AfterHybridCooldown: h.Append.AfterHybrid.Cooldown,
+			AutoCount: int32(h.Append.Auto.Declines), AutoCooldown: h.Append.Auto.Cooldown,
+			ConditionalCreateCooldown: h.Append.ConditionalCreateCooldown,
+		},
+	}
+	for i := range d.passkeys {
+		p := &d.passkeys[i]
+		insights.CredentialIds = append(insights.CredentialIds, string(p.ID))
+		if p.class == ClassPasswordManager && !slices.Contains(insights.PasswordManagerIds, p.AAGUID) {
+			insights.PasswordManagerIds = append(insights.PasswordManagerIds, p.AAGUID)
+		}
+	}
+	slices.Sort(insights.PasswordManagerIds)
+	if a != nil {
+		for i := range a.Environments {
+			insights.ClientEnvIds = append(insights.ClientEnvIds, string(a.Environments[i].ID))
+		}
+	}
+	return insights
+}
+
+// tagging collects tags of one category at a time.
+type tagging struct {
+	tags     []rest.DetectionTag
+	category rest.DetectionTagCategory
+}
+
+func (t *tagging) add(when bool, name string) {
+	if when {
+		t.tags = append(t.tags, rest.DetectionTag{Category: t.category, Name: name})
+	}
+}
+
+func (t *tagging) either(when bool, name, otherwise string) {
+	t.add(when, name)
+	t.add(!when, otherwise)
+}
+
+// streak names the number: local-streak-2.
+func (t *tagging) streak(n int, route string) {
+	if n > 0 {
+		t.add(true, route+"-streak-"+strconv.Itoa(n))
+	}
+}
+
+// tags are sorted by category and name, each at most once.
+func (d *Detection) tags(h history.History, threshold int) []rest.DetectionTag {
+	const usual = 16
+	t := &tagging{tags: make([]rest.DetectionTag, 0, usual)}
+	d.supportTags(t)
+	d.environmentTags(t, h, threshold)
+	if d.Facts.AccountFacts != nil {
+		historyTags(t, h)
+		d.passkeyTags(t)
+	}
+	slices.SortFunc(t.tags, func(a, b rest.DetectionTag) int {
+		return cmp.Or(cmp.Compare(a.Category, b.Category), cmp.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(t.tags)
+}
+
+func (d *Detection) supportTags(t *tagging) {
+	c := &d.Client
+	t.category = rest.DetectionTagCategorySupport
+	t.either(c.WebAuthn, "webauthn", "no-webauthn")
+	t.either(c.UVPA, "uvpaa", "no-uvpaa")
+	t.add(c.ConditionalGet, "conditional-get")
+	t.add(c.ConditionalCreate, "conditional-create")
+	t.add(c.Hybrid == Yes, "hybrid")
+	t.add(c.Hybrid == No, "no-hybrid")
+	t.add(true, "ble-"+c.BLE.word("on", "off"))
+	t.add(c.Native, "native")
+	t.add(c.PrivateMode, "private-mode")
+	t.add(c.Webdriver, "webdriver")
+	t.add(c.RestrictedBrowser, "restricted-browser")
+	t.add(c.NoScreenLock, "no-screen-lock")
+	t.add(c.ImmediateGet, "immediate-get")
+}
+
+func (d *Detection) environmentTags(t *tagging, h history.History, threshold int) {
+	t.category = rest.DetectionTagCategoryClientEnv
+	t.either(d.Facts.Environment.Known, "known", "unknown")
+	t.add(d.Facts.Environment.Rejected, "handle-rejected")
+	t.add(h.Pair.Positive, "positive")
+	t.add(threshold > 0 && max(h.Pair.LocalStreak, h.Pair.CDAStreak, h.Pair.SecurityKeyStreak) >= threshold, "negative")
+	t.add(d.Client.Listed != ListedNot, "blacklisted")
+}
+
+func historyTags(t *tagging, h history.History) {
+	t.category = rest.DetectionTagCategoryHistory
+	t.add(h.Blacklist.Login, "login-blacklisted")
+	t.add(h.Blacklist.AppendAfterHybrid, "append-blacklisted-after-hybrid")
+	t.add(h.Blacklist.AppendAfterError, "append-blacklisted-after-error")
+	t.streak(h.Pair.LocalStreak, "local")
+	t.streak(h.Pair.CDAStreak, "cda")
+	t.streak(h.Pair.SecurityKeyStreak, "sk")
+	t.add(h.Pair.NoCredentials, "no-credentials")
+	t.add(h.Pair.Positive, "positive-recent")
+	t.add(h.Pair.PositiveStale, "positive-stale")
+	t.add(h.Append.Default.Cooldown, "default-cooldown")
+	t.add(h.Append.AfterError.Cooldown, "after-error-cooldown")
+	t.add(h.Append.AfterHybrid.Cooldown, "after-hybrid-cooldown")
+	t.add(h.Append.Auto.Cooldown, "auto-cooldown")
+	t.add(h.Append.ConditionalCreateCooldown, "conditional-create-cooldown")
+	t.add(h.ClockSkew, "clock-skew")
+}
+
+func (d *Detection) passkeyTags(t *tagging) {
+	t.category = rest.DetectionTagCategoryPasskey
+	t.add(len(d.passkeys) == 0, "none")
+	for i := range d.passkeys {
+		p := &d.passkeys[i]
+		t.add(true, string(p.class))
+		t.either(p.BackupEligible, "synced", "device-bound")
+		if p.availability != SecurityKey {
+			t.add(true, availabilityTag(p.availability))
+		}
+	}
+}
+
+func availabilityTag(a Availability) string {
+	switch a {
+	case Likely:
+		return "availability-likely"
+	case Uncertain:
+		return "availability-uncertain"
+	case Remote:
+		return "availability-remote"
+	default:
+		return "availability-none"
+	}
+}
+
+// Select returns the passkeys of the given availabilities, group after group, each in the account's order. No slice is nil.
+func (d *Detection) Select(groups []Availability) []ident.CredentialID {
+	selected := make([]ident.CredentialID, 0, len(d.passkeys))
+	for _, group := range groups {
+		for i := range d.passkeys {
+			if d.passkeys[i].availability == group {
+				selected = append(selected, d.passkeys[i].ID)
+			}
+		}
+	}
+	return selected
+}
+
+// All returns every passkey of the account in its order. The slice is not nil.
+func (d *Detection) All() []ident.CredentialID {
+	all := make([]ident.CredentialID, len(d.passkeys))
+	for i := range d.passkeys {
+		all[i] = d.passkeys[i].ID
+	}
+	return all
+}

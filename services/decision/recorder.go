@@ -1,0 +1,188 @@
+package decision
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/internal/detect"
+)
+
+// Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask another policy the
+// same question. The subject is passkey.decisions.<project>.<user or _>.<action>.
+type Record struct {
+	ID             ident.DecisionID `json:"id"`
+	Time           time.Time        `json:"time"`
+	Project        ident.ProjectID  `json:"project"`
+	User           ident.UserID     `json:"user,omitempty"` // empty if there is no such user
+	RequestID      ident.RequestID  `json:"requestID,omitempty"`
+	Process        string           `json:"process,omitempty"`
+	Action         string           `json:"action"` // login, append or mediation
+	PolicyRevision string           `json:"policyRevision"`
+	Rule           string           `json:"rule"`
+	Tag            rest.DecisionTag `json:"tag"`
+	Allow          bool             `json:"allow"`
+	Result         any              `json:"result"` // service.LoginVerdict, service.AppendVerdict or service.Verdict
+	Facts          *detect.Facts    `json:"facts"`  // the policy's input as a whole
+	DurationMicros int64            `json:"durationMicros"`
+}
+
+// CloudEvents 1.0, binary content mode of the NATS protocol binding.
+const (
+	typePrefix  = "keyward.decision."
+	contentType = "application/json"
+	timeFormat  = "2006-01-02T15:04:05.000Z07:00"
+	noUser      = "_"
+)
+
+// ackWait is how long a publication may stay unacknowledged before it counts as lost.
+const ackWait = 5 * time.Second
+
+// inFlight is how many publications may await their acknowledgement.
+const inFlight = 1024
+
+// recorder publishes decisions in the background. What it cannot take or deliver is lost and counted: an answer never waits for its record.
+type recorder struct {
+	js      jetstream.JetStream
+	metrics *metrics
+	drain   time.Duration
+	queue   chan *Record
+
+	mu     sync.RWMutex
+	closed bool // nothing reads the queue any more
+}
+
+func newRecorder(cfg Config, js jetstream.JetStream, m *metrics) *recorder {
+	return &recorder{js: js, metrics: m, drain: cfg.DrainTimeout, queue: make(chan *Record, cfg.RecordQueue)}
+}
+
+// add takes a record without waiting.
+func (r *recorder) add(record *Record) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if !r.closed {
+		select {
+		case r.queue <- record:
+			return
+		default:
+		}
+	}
+	r.metrics.lost.Inc()
+}
+
+// sent is a publication on its way.
+type sent struct {
+	future jetstream.PubAckFuture
+	until  time.Time // then it counts as lost
+}
+
+// run publishes until ctx ends, and then what is still queued until the drain timeout.
+func (r *recorder) run(ctx context.Context) {
+	publications := make(chan sent, inFlight)
+	var owned sync.WaitGroup
+	owned.Go(func() { r.settle(publications) })
+	defer owned.Wait()
+	defer close(publications)
+	for {
+		select {
+		case record := <-r.queue:
+			r.publish(record, time.Now().Add(ackWait), publications)
+		case <-ctx.Done():
+			r.finish(publications)
+			return
+		}
+	}
+}
+
+func (r *recorder) finish(publications chan<- sent) {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	until := time.Now().Add(r.drain)
+	for {
+		select {
+		case record := <-r.queue:
+			if time.Now().After(until) {
+				r.metrics.lost.Inc()
+				continue
+			}
+			r.publish(record, until, publications)
+		default:
+			return
+		}
+	}
+}
+
+func (r *recorder) publish(record *Record, until time.Time, publications chan<- sent) {
+	message, err := encode(record)
+	if err != nil {
+		r.metrics.lost.Inc()
+		return
+	}
+	future, err := r.js.PublishMsgAsync(message)
+	if err != nil {
+		r.metrics.lost.Inc()
+		return
+	}
+	publications <- sent{future: future, until: until}
+}
+
+// settle waits for acknowledgements in order. One that comes late makes those behind it wait no longer than their own time.
+func (r *recorder) settle(publications <-chan sent) {
+	for p := range publications {
+		if !acknowledged(p) {
+			r.metrics.lost.Inc()
+		}
+	}
+}
+
+func acknowledged(p sent) bool {
+	// An answer that has come counts, however late it is looked at.
+	select {
+	case <-p.future.Ok():
+		return true
+	default:
+	}
+	timer := time.NewTimer(time.Until(p.until))
+	defer timer.Stop()
+	select {
+	case <-p.future.Ok():
+		return true
+	case <-p.future.Err():
+		return false
+	case <-timer.C:
+		return false
+	}
+}
+
+func encode(record *Record) (*nats.Msg, error) {
+	body, err := json.Marshal(record)
+	if err != nil {
+		return nil, fmt.Errorf("encode decision %s: %w", record.ID, err)
+	}
+	user := string(record.User)
+	if user == "" {
+		user = noUser
+	}
+	message := nats.NewMsg(bus.DecisionsPrefix + "." + string(record.Project) + "." + user + "." + record.Action)
+	message.Data = body
+	message.Header = nats.Header{
+		"ce-specversion":      {"1.0"},
+		"ce-id":               {string(record.ID)},
+		"ce-source":           {"/keyward/projects/" + string(record.Project)},
+		"ce-type":             {typePrefix + record.Action},
+		"ce-subject":          {user},
+		"ce-time":             {record.Time.Format(timeFormat)},
+		"content-type":        {contentType},
+		jetstream.MsgIDHeader: {string(record.ID)},
+	}
+	return message, nil
+}

@@ -1,0 +1,127 @@
+package decision_test
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/services/decision"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeEvents answers every read with the same history.
+type fakeEvents struct {
+	events, offers []event.Event
+	err            error
+}
+
+func (f fakeEvents) Events(context.Context, ident.ProjectID, ident.UserID) ([]event.Event, error) {
+	return f.events, f.err
+}
+
+func (f fakeEvents) Offers(context.Context, ident.ProjectID, ident.UserID) ([]event.Event, error) {
+	return f.offers, f.err
+}
+
+// noStream stands in where nothing is published because Run does not run.
+type noStream struct{ jetstream.JetStream }
+
+type serviceOptions struct {
+	dir      string
+	events   fakeEvents
+	now      time.Time
+	js       jetstream.JetStream
+	registry *prometheus.Registry
+	log      *slog.Logger
+	cfg      decision.Config
+}
+
+func newService(t testing.TB, o serviceOptions) *decision.Service {
+	t.Helper()
+	if o.js == nil {
+		o.js = noStream{}
+	}
+	if o.registry == nil {
+		o.registry = prometheus.NewRegistry()
+	}
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
+	now := func() time.Time { return o.now }
+	if o.now.IsZero() {
+		now = time.Now
+	}
+	o.cfg.PoliciesDir = o.dir
+	svc, err := decision.New(o.cfg, decision.Deps{Events: o.events, JS: o.js, Now: now, Log: o.log, Registry: o.registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svc
+}
+
+// policyDir returns a directory with a copy of the embedded bundle.
+func policyDir(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := fs.WalkDir(policies.Bundle, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := policies.Bundle.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return writeFile(dir, name, content)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func writeFile(dir, name string, content []byte) error {
+	target := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {
+		return err
+	}
+	return os.WriteFile(target, content, 0o600)
+}
+
+// override sets parameters of the bundle in dir that it has.
+func override(t testing.TB, dir string, parameters map[string]any) {
+	t.Helper()
+	name := filepath.Join(dir, "data.json")
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data map[string]map[string]map[string]any
+	if err := json.Unmarshal(raw, &data); err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range parameters {
+		if _, known := data["keyward"]["parameters"][key]; !known {
+			t.Fatalf("the bundle has no parameter %s", key)
+		}
+		data["keyward"]["parameters"][key] = value
+	}
+	if raw, err = json.Marshal(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
