@@ -18,6 +18,8 @@ type recorded struct {
 	calls []recordedCall
 	// before, if set, is called first; its error is the answer.
 	before func(ctx context.Context, operation string) error
+	// forgetful services keep nothing, for measuring.
+	forgetful bool
 }
 
 type recordedCall struct {
@@ -27,6 +29,9 @@ type recordedCall struct {
 }
 
 func (r *recorded) record(ctx context.Context, operation string, argument any) error {
+	if r.forgetful {
+		return nil
+	}
 	r.mu.Lock()
 	r.calls = append(r.calls, recordedCall{operation, reqctx.RequestID(ctx), argument})
 	before := r.before

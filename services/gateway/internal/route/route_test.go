@@ -17,7 +17,7 @@ func TestGeneratedCodeIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for config, checkedIn := range map[string]string{
-		"../api/rest/generate.yaml":                         "../api/rest/types.gen.go",
+		"../api/rest/generate.yaml":                        "../api/rest/types.gen.go",
 		"../services/gateway/internal/route/generate.yaml": "../services/gateway/internal/route/server.gen.go",
 	} {
 		fresh := filepath.Join(t.TempDir(), "fresh.go")
