@@ -37,8 +37,8 @@ const (
 	untrusted trust = "untrusted"
 )
 
-// cache keeps the entries in Redis.
-type cache struct {
+// entries are the users' histories in Redis.
+type entries struct {
 	client  *redis.Client
 	breaker *gobreaker.CircuitBreaker[any]
 	config  Config
@@ -53,8 +53,8 @@ type run struct {
 	dialled uint64 // how many connections had been made when it was asked for
 }
 
-func newCache(client *redis.Client, config Config, changed func(from, to gobreaker.State)) *cache {
-	c := &cache{client: client, config: config}
+func newCache(client *redis.Client, config Config, changed func(from, to gobreaker.State)) *entries {
+	c := &entries{client: client, config: config}
 	client.AddHook(dialCounter{&c.dialled})
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name:          "redis",
@@ -72,13 +72,13 @@ func key(project ident.ProjectID, user ident.UserID) string {
 }
 
 // do runs f unless Redis has failed too often just now.
-func (c *cache) do(f func() error) error {
+func (c *entries) do(f func() error) error {
 	_, err := c.breaker.Execute(func() (any, error) { return nil, f() })
 	return err
 }
 
 // read returns the events of an entry if it can be trusted under the epoch.
-func (c *cache) read(ctx context.Context, key string, epoch uint64) ([]event.Event, trust, error) {
+func (c *entries) read(ctx context.Context, key string, epoch uint64) ([]event.Event, trust, error) {
 	var fields map[string]string
 	var current string
 	err := c.do(func() (err error) {
@@ -122,7 +122,7 @@ func decode(fields map[string]string) ([]event.Event, error) {
 }
 
 // add puts an event that the log holds into the entry, whether or not there is one.
-func (c *cache) add(ctx context.Context, key string, e event.Event) error {
+func (c *entries) add(ctx context.Context, key string, e event.Event) error {
 	fields, err := encode([]event.Event{e})
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (c *cache) add(ctx context.Context, key string, e event.Event) error {
 }
 
 // fill makes the entry whole: events is what the log holds, more reads what it got since.
-func (c *cache) fill(ctx context.Context, key string, epoch uint64, events []event.Event, more func() ([]event.Event, error)) error {
+func (c *entries) fill(ctx context.Context, key string, epoch uint64, events []event.Event, more func() ([]event.Event, error)) error {
 	fields, err := encode(events)
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (c *cache) fill(ctx context.Context, key string, epoch uint64, events []eve
 }
 
 // finish adds what came while the entry was filled and, in a command after that, says that it is whole.
-func (c *cache) finish(ctx context.Context, key, token string, late []any) error {
+func (c *entries) finish(ctx context.Context, key, token string, late []any) error {
 	return c.do(func() error {
 		_, err := c.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			if len(late) > 0 {
@@ -193,7 +193,7 @@ func (c *cache) finish(ctx context.Context, key, token string, late []any) error
 }
 
 // remove deletes the entry.
-func (c *cache) remove(ctx context.Context, key string) error {
+func (c *entries) remove(ctx context.Context, key string) error {
 	return c.do(func() error {
 		if err := c.client.Unlink(ctx, key).Err(); err != nil {
 			return fmt.Errorf("remove cache entry: %w", err)
@@ -216,7 +216,7 @@ func encode(events []event.Event) ([]any, error) {
 
 // run returns the run ID of the server that answers, asking for it if a connection has been made since it last was: a server that is another one, or
 // that lives again, is reached over new connections only. A server that tells none, such as the embedded one, keeps nothing over a restart.
-func (c *cache) run(ctx context.Context) (string, error) {
+func (c *entries) run(ctx context.Context) (string, error) {
 	dialled := c.dialled.Load()
 	if seen := c.lastSeen.Load(); seen != nil && seen.dialled == dialled {
 		return seen.id, nil

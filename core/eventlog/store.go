@@ -60,7 +60,7 @@ type Deps struct {
 // Store appends and reads events, and keeps the promise of the package. It is safe for concurrent use. One is enough for all services of a process.
 type Store struct {
 	log     *Log
-	cache   *cache
+	cache   *entries
 	epochs  *epochs
 	metrics *metrics
 	logger  *slog.Logger

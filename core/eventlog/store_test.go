@@ -58,6 +58,7 @@ type instance struct {
 	metrics *prometheus.Registry
 	client  *redis.Client
 	cut     atomic.Bool
+	server  atomic.Pointer[cache.Cache] // the Redis that the address leads to now
 	mu      sync.Mutex
 	conns   []net.Conn
 }
@@ -73,7 +74,9 @@ func (i *installation) start(config eventlog.Config) *instance {
 	n := &instance{metrics: prometheus.NewRegistry()}
 	options := *i.redis.Client.Options()
 	options.Dialer = n.dial
+	options.CredentialsProvider = func() (string, string) { return "", n.serving(i).Client.Options().Password }
 	n.client = redis.NewClient(&options)
+	n.client.AddHook(runID{func() string { return n.serving(i).Client.Options().Addr }})
 	i.t.Cleanup(func() { _ = n.client.Close() })
 	epochs, err := i.bus.Bucket(i.t.Context(), bus.EpochsBucket)
 	if err != nil {
@@ -96,6 +99,9 @@ func (n *instance) dial(ctx context.Context, network, addr string) (net.Conn, er
 	if n.cut.Load() {
 		return nil, fmt.Errorf("dial %s: cut off", addr)
 	}
+	if server := n.server.Load(); server != nil {
+		addr = server.Client.Options().Addr
+	}
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err == nil {
 		n.mu.Lock()
@@ -103,6 +109,33 @@ func (n *instance) dial(ctx context.Context, network, addr string) (net.Conn, er
 		n.mu.Unlock()
 	}
 	return conn, err
+}
+
+// serving returns the Redis that the instance reaches.
+func (n *instance) serving(i *installation) *cache.Cache {
+	if server := n.server.Load(); server != nil {
+		return server
+	}
+	return i.redis
+}
+
+// runID lets the embedded Redis tell a run ID, as a real one does.
+type runID struct{ of func() string }
+
+func (r runID) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (r runID) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if info, ok := cmd.(*redis.StringCmd); ok && cmd.Name() == "info" && err == nil {
+			info.SetVal("# Server\r\nrun_id:" + r.of() + "\r\n")
+		}
+		return err
+	}
+}
+
+func (r runID) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }
 
 // cutOff ends the instance's way to Redis; the others keep theirs.
@@ -372,6 +405,56 @@ func TestReadYourWritesWhenOneWriterCannotReachRedisAndAReaderCan(t *testing.T) 
 	if got := writer.reads(t); got["keyward_events_cache_epoch_bumps_total"] == 0 {
 		t.Errorf("the writer was to raise epochs: %v", got)
 	}
+}
+
+func TestReadYourWritesWhenRedisComesBackWithAnOldSnapshot(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	n := i.start(quick())
+	first, second := failure("usr-1"), failure("usr-1")
+	mustAppend(t, n, first)
+	expect(t, n, "usr-1", first)
+	expect(t, n, "usr-1", first)
+	restarted := snapshot(t, i)
+	mustAppend(t, n, second) // reaches the old server only
+	expect(t, n, "usr-1", first, second)
+
+	n.server.Store(restarted)
+	n.cutOff()
+	n.cut.Store(false)
+	expect(t, n, "usr-1", first, second)
+	waitFor(t, "a hit", func() bool {
+		before := n.reads(t)["hit"]
+		expect(t, n, "usr-1", first, second)
+		return n.reads(t)["hit"] > before
+	})
+	if got := n.reads(t); got["untrusted"] == 0 {
+		t.Errorf("the entry of the snapshot was to be told from a current one: %v", got)
+	}
+}
+
+// snapshot returns another server that holds what the installation's Redis holds now.
+func snapshot(t *testing.T, i *installation) *cache.Cache {
+	t.Helper()
+	c, err := cache.Open(cache.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	keys, err := i.redis.Client.Keys(t.Context(), "*").Result()
+	if err != nil || len(keys) == 0 {
+		t.Fatalf("nothing to copy: %v, %v", keys, err)
+	}
+	for _, key := range keys {
+		fields, err := i.redis.Client.HGetAll(t.Context(), key).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Client.HSet(t.Context(), key, fields).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
 }
 
 func TestTheCacheIsUsedAgainWhenRedisIsBack(t *testing.T) {

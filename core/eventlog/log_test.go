@@ -1,0 +1,122 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// open returns a log that reads as it would where followers answer.
+func open(t *testing.T) *Log {
+	t.Helper()
+	config := bus.DefaultConfig()
+	config.DataDir = t.TempDir()
+	b, err := bus.Open(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	log, err := NewLog(t.Context(), b.JS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.replicated = true
+	return log
+}
+
+func some(user ident.UserID) event.Event {
+	return event.Event{ID: ident.NewEventID(), Project: "pro-1", User: user, Type: event.LoginError, CreatedMs: 1}
+}
+
+func TestReplicatedReadsReachWhatTheLeaderHas(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	if got, next, err := log.Read(t.Context(), "pro-1", "usr-1", 1); err != nil || len(got) != 0 || next != 1 {
+		t.Fatalf("nothing was appended: %v, %d, %v", got, next, err)
+	}
+	e := some("usr-1")
+	for _, each := range []event.Event{some("usr-2"), e, some("usr-2")} {
+		if _, err := log.Append(t.Context(), each); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, next, err := log.Read(t.Context(), "pro-1", "usr-1", 1)
+	if err != nil || next != 3 {
+		t.Fatalf("next %d, %v", next, err)
+	}
+	if diff := cmp.Diff([]event.Event{e}, got); diff != "" {
+		t.Error(diff)
+	}
+	if got, next, err = log.Read(t.Context(), "pro-1", "usr-1", next); err != nil || len(got) != 0 || next != 3 {
+		t.Errorf("nothing came after: %v, %d, %v", got, next, err)
+	}
+}
+
+func TestAReadWaitsForAFollowerThatIsBehind(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	first, second := some("usr-1"), some("usr-1")
+	if _, err := log.Append(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		got, _, err := log.readThrough(t.Context(), "passkey.events.pro-1.usr-1.>", 1, 2)
+		if err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]event.Event{first, second}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+	if _, err := log.Append(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	reading.Wait()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if got, _, err := log.readThrough(ctx, "passkey.events.pro-1.usr-1.>", 1, 9); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("an incomplete history passed for a whole one: %v, %v", got, err)
+	}
+}
+
+func TestAReadThatRunsOutOfTimeIsAnErrorAndNoEmptyHistory(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	log.replicated = false
+	if _, err := log.Append(t.Context(), some("usr-1")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	if got, _, err := log.Read(ctx, "pro-1", "usr-1", 1); err == nil {
+		t.Errorf("read %v without time", got)
+	}
+}
+
+func TestShardsAreUsedEvenly(t *testing.T) {
+	t.Parallel()
+	const users = 256 * 100
+	counts := make(map[uint8]int)
+	for range users {
+		counts[shardOf("pro-1", ident.NewUserID())]++
+	}
+	for shard, n := range counts {
+		if n > 200 {
+			t.Errorf("shard %d has %d of %d users", shard, n, users)
+		}
+	}
+	if len(counts) != shards {
+		t.Errorf("%d of %d shards are used", len(counts), shards)
+	}
+}

@@ -1,0 +1,408 @@
+package events_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/events"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const project = ident.ProjectID("pro-1")
+
+// world is the service over an embedded NATS and cache, with a clock that moves a second at each look.
+type world struct {
+	*events.Service
+	t     *testing.T
+	bus   *bus.Bus
+	cache *cache.Cache
+	store *eventlog.Store
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func begin(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, now: start}
+	config := bus.DefaultConfig()
+	config.DataDir = t.TempDir()
+	var err error
+	if w.bus, err = bus.Open(t.Context(), config, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.bus.Close)
+	if w.cache, err = cache.Open(cache.DefaultConfig()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.cache.Close() })
+	epochs, err := w.bus.Bucket(t.Context(), bus.EpochsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.store, err = eventlog.Open(t.Context(), eventlog.Deps{
+		JetStream: w.bus.JS, Epochs: epochs, Redis: w.cache.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+	}, eventlog.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := w.bus.Bucket(t.Context(), bus.AccountsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accounts := account.NewStore(kv)
+	for _, user := range []ident.UserID{"usr-1", "usr-2"} {
+		if err := accounts.Create(t.Context(), account.Account{Project: project, ID: user}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Service = events.New(events.Deps{Accounts: accounts, Store: w.store, Clock: w.tick, Log: slog.New(slog.DiscardHandler)})
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	running.Go(func() { w.store.Run(ctx) })
+	t.Cleanup(func() { stop(); running.Wait() })
+	return w
+}
+
+func (w *world) tick() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(time.Second)
+	return w.now
+}
+
+func (w *world) create(body rest.PasskeyEventCreateReq) rest.PasskeyEvent {
+	w.t.Helper()
+	created, err := w.Create(w.t.Context(), service.ForUser[rest.PasskeyEventCreateReq]{Project: project, User: "usr-1", Body: body})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return created
+}
+
+func (w *world) append(e event.Event) event.Event {
+	w.t.Helper()
+	e.Project, e.User = project, "usr-1"
+	if e.ID == "" {
+		e.ID = ident.NewEventID()
+	}
+	if e.CreatedMs == 0 {
+		e.CreatedMs = w.tick().UnixMilli()
+	}
+	if _, err := w.Append(w.t.Context(), e); err != nil {
+		w.t.Fatal(err)
+	}
+	return e
+}
+
+func (w *world) list(list service.EventList) rest.PasskeyEventList {
+	w.t.Helper()
+	answer, err := w.List(w.t.Context(), service.ForUser[service.EventList]{Project: project, User: "usr-1", Body: list})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer
+}
+
+func (w *world) stored(id string) event.Event {
+	w.t.Helper()
+	all, err := w.store.Events(w.t.Context(), project, "usr-1")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e, found := event.NewSet(all).Find(ident.EventID(id))
+	if !found {
+		w.t.Fatalf("%s is not stored", id)
+	}
+	return e
+}
+
+func types(list rest.PasskeyEventList) []string {
+	out := []string{}
+	for _, e := range list.PasskeyEvents {
+		out = append(out, e.EventType)
+	}
+	return out
+}
+
+func wantField(t *testing.T, err error, field string) {
+	t.Helper()
+	var f *fault.Fault
+	if !errors.As(err, &f) || f.Status != 400 || len(f.Validation) != 1 || f.Validation[0].Field != field {
+		t.Errorf("want a 400 that names %s, got %v", field, err)
+	}
+}
+
+func pointer[T any](v T) *T { return &v }
+
+func TestCreateAnswersWhatWasStored(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	got := w.create(rest.PasskeyEventCreateReq{
+		EventType: rest.PasskeyEventTypeLoginError, Expires: pointer(int64(1_800_000_000)), ProcessID: pointer("p1"), ClientEnvID: pointer("env-1"), CredentialID: pointer("cre-1"), Challenge: pointer("ab+/="),
+	})
+	want := rest.PasskeyEvent{
+		PasskeyEventID: got.PasskeyEventID, UserID: "usr-1", EventType: "login-error", Created: "2026-11-22T12:00:01", CreatedMs: start.Add(time.Second).UnixMilli(),
+		Expires: pointer(int64(1_800_000_000)), ProcessID: pointer("p1"), ClientEnvID: pointer("env-1"), CredentialID: pointer("cre-1"),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := ident.ParseEventID(got.PasskeyEventID); err != nil {
+		t.Error(err)
+	}
+	if e := w.stored(got.PasskeyEventID); e.Challenge != "ab-_" {
+		t.Errorf("challenge %q, want base64url without padding", e.Challenge)
+	}
+	bare := w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLocalUnlock})
+	if bare.ProcessID != nil || bare.ClientEnvID != nil || bare.CredentialID != nil || bare.Expires != nil {
+		t.Errorf("what was not sent is not answered: %+v", bare)
+	}
+}
+
+func TestEveryTypeOfTheWireIsAccepted(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	names := []rest.PasskeyEventType{
+		"user-login-blacklisted", "login-explicit-abort", "login-error", "login-error-untyped", "login-error-unexpected", "login-one-tap-switch", "login-no-credentials",
+		"user-append-after-cross-platform-blacklisted", "user-append-after-login-error-blacklisted", "append-credential-exists", "append-explicit-abort", "append-error",
+		"append-error-unexpected", "append-learn-more", "manage-error", "manage-credential-exists", "manage-error-unexpected", "manage-learn-more", "local-unlock",
+	}
+	for _, name := range names {
+		w.create(rest.PasskeyEventCreateReq{EventType: name})
+	}
+	if got := w.list(service.EventList{List: service.List{PageSize: 100}}).Paging.TotalItems; int(got) != len(names) {
+		t.Errorf("%d events listed of %d", got, len(names))
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	for _, c := range []struct {
+		name  string
+		user  ident.UserID
+		body  rest.PasskeyEventCreateReq
+		field string
+	}{
+		{"an unknown type", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-mystery"}, "eventType"},
+		{"a type of the engine's own", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-completed"}, "eventType"},
+		{"a deletion", "usr-1", rest.PasskeyEventCreateReq{EventType: "event-deleted"}, "eventType"},
+		{"an end before time began", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-error", Expires: pointer(int64(0))}, "expires"},
+		{"an unknown user", "usr-404", rest.PasskeyEventCreateReq{EventType: "login-error"}, "userID"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := w.Create(t.Context(), service.ForUser[rest.PasskeyEventCreateReq]{Project: project, User: c.user, Body: c.body})
+			wantField(t, err, c.field)
+		})
+	}
+	t.Run("a user of another project", func(t *testing.T) {
+		t.Parallel()
+		_, err := w.Create(t.Context(), service.ForUser[rest.PasskeyEventCreateReq]{Project: "pro-2", User: "usr-1", Body: rest.PasskeyEventCreateReq{EventType: "login-error"}})
+		wantField(t, err, "userID")
+	})
+}
+
+func TestAnEventIsJoinedToItsOfferWhenItIsCreated(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	w.append(event.Event{Type: event.LoginOffered, Route: event.CDA, Ceremony: "was-1", Challenge: "Y2hhbGxlbmdl", Process: "p1"})
+	w.append(event.Event{Type: event.AppendOffered, Kind: event.KindAuto, Ceremony: "was-2", Process: "p1", Environment: "env-1"})
+	failed := w.stored(w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Challenge: pointer("Y2hhbGxlbmdl")}).PasskeyEventID)
+	if failed.Ceremony != "was-1" || failed.Route != event.CDA {
+		t.Errorf("login event joined to %q over %q", failed.Ceremony, failed.Route)
+	}
+	declined := w.stored(w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendExplicitAbort, ClientEnvID: pointer("env-1")}).PasskeyEventID)
+	if declined.Ceremony != "was-2" || declined.Kind != event.KindAuto {
+		t.Errorf("append event joined to %q of kind %q", declined.Ceremony, declined.Kind)
+	}
+	alone := w.stored(w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendError, ClientEnvID: pointer("env-1")}).PasskeyEventID)
+	if alone.Ceremony != "" || alone.Kind != event.KindDefault {
+		t.Errorf("an offer was answered twice: %q of kind %q", alone.Ceremony, alone.Kind)
+	}
+}
+
+func TestListSortsFiltersAndPages(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	for _, name := range []rest.PasskeyEventType{"login-error", "append-error", "login-error", "local-unlock"} {
+		w.create(rest.PasskeyEventCreateReq{EventType: name})
+	}
+	w.append(event.Event{Type: event.LoginOffered, Ceremony: "was-1", Route: event.Local})
+	w.append(event.Event{Type: event.LoginCompleted, Ceremony: "was-1", Route: event.Local, Credential: "cre-1"})
+	for _, c := range []struct {
+		name string
+		list service.EventList
+		want []string
+	}{
+		{"newest first, without the engine's", service.EventList{}, []string{"local-unlock", "login-error", "append-error", "login-error"}},
+		{"oldest first", service.EventList{List: service.List{Sort: "created:asc"}}, []string{"login-error", "append-error", "login-error", "local-unlock"}},
+		{"by type", service.EventList{List: service.List{Sort: "eventType:asc"}}, []string{"append-error", "local-unlock", "login-error", "login-error"}},
+		{"of one type", service.EventList{List: service.List{Filter: []string{"eventType:eq:login-error"}}}, []string{"login-error", "login-error"}},
+		{"the second page", service.EventList{List: service.List{Page: 2, PageSize: 3}}, []string{"login-error"}},
+		{"a page beyond", service.EventList{List: service.List{Page: 9}}, []string{}},
+		{"with the engine's", service.EventList{IncludeEngine: true}, []string{"login-completed", "login-offered", "local-unlock", "login-error", "append-error", "login-error"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(c.want, types(w.list(c.list))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	for _, c := range []struct {
+		name  string
+		user  ident.UserID
+		list  service.List
+		field string
+	}{
+		{"sorted by what cannot be", "usr-1", service.List{Sort: "processID:asc"}, "sort"},
+		{"filtered by what cannot be", "usr-1", service.List{Filter: []string{"created:gt:2026-01-01T00:00:00"}}, "filter[]"},
+		{"of an unknown user", "usr-404", service.List{}, "userID"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := w.List(t.Context(), service.ForUser[service.EventList]{Project: project, User: c.user, Body: service.EventList{List: c.list}})
+			wantField(t, err, c.field)
+		})
+	}
+	if got := w.list(service.EventList{List: service.List{PageSize: 3}}).Paging; got != (rest.Paging{Page: 1, TotalPages: 2, TotalItems: 4}) {
+		t.Errorf("paging %+v", got)
+	}
+}
+
+func TestADeletedEventIsGoneAtOnce(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	first := w.create(rest.PasskeyEventCreateReq{EventType: "login-error"})
+	w.create(rest.PasskeyEventCreateReq{EventType: "local-unlock"})
+	remove := func(user ident.UserID, id string) error {
+		_, err := w.Delete(t.Context(), service.ForUser[ident.EventID]{Project: project, User: user, Body: ident.EventID(id)})
+		return err
+	}
+	wantField(t, remove("usr-2", first.PasskeyEventID), "passkeyEventID")
+	wantField(t, remove("usr-404", first.PasskeyEventID), "userID")
+	if err := remove("usr-1", first.PasskeyEventID); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"local-unlock"}, types(w.list(service.EventList{IncludeEngine: true}))); diff != "" {
+		t.Error(diff)
+	}
+	wantField(t, remove("usr-1", first.PasskeyEventID), "passkeyEventID")
+	if err := w.cache.Client.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"local-unlock"}, types(w.list(service.EventList{}))); diff != "" {
+		t.Error(diff)
+	}
+	own := w.append(event.Event{Type: event.LoginCompleted, Ceremony: "was-1"})
+	wantField(t, remove("usr-1", string(own.ID)), "passkeyEventID")
+}
+
+func TestAppendIsIdempotentByID(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	first := w.append(event.Event{Type: event.LoginCompleted, Ceremony: "was-1", Credential: "cre-1", Route: event.Local})
+	again := first
+	again.Credential = "cre-2"
+	w.append(again)
+	if err := w.cache.Client.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.append(again)
+	all, err := w.store.Events(t.Context(), project, "usr-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]event.Event{first}, all); diff != "" {
+		t.Error(diff)
+	}
+	stream, err := w.bus.Stream(t.Context(), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stream.CachedInfo().State.Msgs; got != 1 {
+		t.Errorf("%d messages in the log", got)
+	}
+	if _, err := w.Append(t.Context(), event.Event{ID: "pke-1", Project: project, User: "usr-1", Type: event.Deleted, Deletes: first.ID}); err == nil {
+		t.Error("a deletion was appended past Delete")
+	}
+}
+
+func TestEraseLeavesNothingToList(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	w.create(rest.PasskeyEventCreateReq{EventType: "login-error"})
+	w.append(event.Event{Type: event.LoginOffered, Ceremony: "was-1"})
+	if _, err := w.Erase(t.Context(), service.ForUser[service.Empty]{Project: project, User: "usr-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.list(service.EventList{IncludeEngine: true}); len(got.PasskeyEvents) != 0 || got.Paging.TotalItems != 0 {
+		t.Errorf("left: %+v", got)
+	}
+}
+
+func TestNothingIsAcknowledgedWhenNATSIsGone(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	w.create(rest.PasskeyEventCreateReq{EventType: "login-error"})
+	w.bus.Close()
+	for name, call := range map[string]func() error{
+		"create": func() error {
+			_, err := w.Create(t.Context(), service.ForUser[rest.PasskeyEventCreateReq]{Project: project, User: "usr-1", Body: rest.PasskeyEventCreateReq{EventType: "login-error"}})
+			return err
+		},
+		"append": func() error {
+			_, err := w.Append(t.Context(), event.Event{ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.LoginCompleted, CreatedMs: 1, Ceremony: "was-1"})
+			return err
+		},
+		"offer": func() error {
+			_, err := w.Append(t.Context(), event.Event{ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.LoginOffered, CreatedMs: 1})
+			return err
+		},
+		"erase": func() error {
+			_, err := w.Erase(t.Context(), service.ForUser[service.Empty]{Project: project, User: "usr-1"})
+			return err
+		},
+	} {
+		var f *fault.Fault
+		if err := call(); !errors.As(err, &f) || f.Status != 503 || f.RetryAfter <= 0 {
+			t.Errorf("%s: want 503 with Retry-After, got %v", name, err)
+		}
+	}
+}
+
+func TestReadYourWritesWithTheCacheGone(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	w.create(rest.PasskeyEventCreateReq{EventType: "login-error"})
+	if err := w.cache.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.create(rest.PasskeyEventCreateReq{EventType: "local-unlock"})
+	if diff := cmp.Diff([]string{"local-unlock", "login-error"}, types(w.list(service.EventList{}))); diff != "" {
+		t.Error(diff)
+	}
+}
