@@ -23,7 +23,7 @@ func TestSetAppliesDeletions(t *testing.T) {
 		events []event.Event
 		want   []event.Event
 	}{
-		{"nothing", nil, nil},
+		{"nothing", nil, []event.Event{}},
 		{"oldest first, ties by ID", []event.Event{a, c, b}, []event.Event{b, c, a}},
 		{"each once", []event.Event{a, b, a, b}, []event.Event{b, a}},
 		{"a deletion wins", []event.Event{a, b, deleteA}, []event.Event{b}},

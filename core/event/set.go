@@ -16,9 +16,13 @@ type Set struct {
 // NewSet applies the deletions among events to them. A deletion wins over its event even if it came first, and cannot itself be deleted. Should two
 // events share an ID, one of them is kept, the same in every order. The argument is not changed.
 func NewSet(events []Event) Set {
-	sorted := slices.Clone(events)
+	// Pointers are sorted, since an event is large.
+	sorted := make([]*Event, len(events))
+	for i := range events {
+		sorted[i] = &events[i]
+	}
 	slices.SortFunc(sorted, byIDThenContent)
-	sorted = slices.CompactFunc(sorted, func(a, b Event) bool { return a.ID == b.ID })
+	sorted = slices.CompactFunc(sorted, func(a, b *Event) bool { return a.ID == b.ID })
 
 	var deleted map[ident.EventID]bool
 	for _, e := range sorted {
@@ -30,9 +34,13 @@ func NewSet(events []Event) Set {
 		}
 		deleted[e.Deletes] = true
 	}
-	sorted = slices.DeleteFunc(sorted, func(e Event) bool { return e.Type == Deleted || deleted[e.ID] })
-	slices.SortFunc(sorted, ByAge)
-	return Set{live: sorted}
+	sorted = slices.DeleteFunc(sorted, func(e *Event) bool { return e.Type == Deleted || deleted[e.ID] })
+	slices.SortFunc(sorted, byAge)
+	live := make([]Event, len(sorted))
+	for i, e := range sorted {
+		live[i] = *e
+	}
+	return Set{live: live}
 }
 
 // Live returns the events that count, oldest first, those of one millisecond by ID. The caller must not change the slice.
@@ -49,14 +57,21 @@ func (s Set) Find(id ident.EventID) (Event, bool) {
 }
 
 // ByAge orders events oldest first, those of one millisecond by ID.
-func ByAge(a, b Event) int {
-	return cmp.Or(cmp.Compare(a.CreatedMs, b.CreatedMs), cmp.Compare(a.ID, b.ID))
+func ByAge(a, b Event) int { return byAge(&a, &b) }
+
+func byAge(a, b *Event) int {
+	if c := cmp.Compare(a.CreatedMs, b.CreatedMs); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.ID, b.ID)
 }
 
 // byIDThenContent is total over everything an event holds, so that which of two events with one ID comes first does not depend on their order before.
-func byIDThenContent(a, b Event) int {
+func byIDThenContent(a, b *Event) int {
+	if a.ID != b.ID {
+		return cmp.Compare(a.ID, b.ID)
+	}
 	return cmp.Or(
-		cmp.Compare(a.ID, b.ID),
 		cmp.Compare(a.CreatedMs, b.CreatedMs),
 		cmp.Compare(a.Type, b.Type),
 		cmp.Compare(a.Project, b.Project),

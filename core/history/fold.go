@@ -2,6 +2,7 @@ package history
 
 import (
 	"encoding/base64"
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/core/account"
@@ -64,13 +65,11 @@ func newFolder(in Input) *folder {
 
 // unexpired returns the events that still have an effect: at the moment it expires an event has none.
 func (f *folder) unexpired(events []event.Event) []event.Event {
-	kept := events[:0:0]
-	for _, e := range events {
-		if e.Expires == 0 || f.now < e.ExpiresMs() {
-			kept = append(kept, e)
-		}
+	over := func(e event.Event) bool { return e.Expires != 0 && f.now >= e.ExpiresMs() }
+	if !slices.ContainsFunc(events, over) {
+		return events
 	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(events), over)
 }
 
 // age is never negative: clocks differ, and what just happened happened now.

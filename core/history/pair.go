@@ -12,7 +12,7 @@ const beginning = int64(math.MinInt64)
 
 // pair folds the history of the user in one environment.
 func (f *folder) pair(environment ident.EnvironmentID) Pair {
-	here := f.events[:0:0]
+	here := make([]event.Event, 0, len(f.events))
 	for _, e := range f.events {
 		if e.Environment == environment {
 			here = append(here, e)
