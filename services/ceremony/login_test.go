@@ -1,0 +1,606 @@
+package ceremony_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+)
+
+func TestAPasskeyLogsIn(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(*device, []byte){
+		"with the user handle":    func(d *device, handle []byte) { d.options.UserHandle = handle },
+		"without the user handle": func(*device, []byte) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newStack(t)
+			user, d := st.user(t), phone()
+			created := st.enroll(t, user, d)
+			prepare(d, st.get(t, user).UserHandle)
+
+			st.clock.advance(time.Hour)
+			start := st.loginStart(t, user, d)
+			data, err := st.loginFinish(t, user, d, d.get(t, start.AssertionOptions))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data.ID != created.ID || data.UserID != string(user) || data.Username != "ada@example.com" || data.CeremonyType != rest.CeremonyTypeLocal ||
+				data.AAGUIDDetails != (rest.AAGUIDDetails{AAGUID: phoneAAGUID, Name: "Apple Passwords"}) {
+				t.Errorf("passkey data: %+v", data)
+			}
+
+			a := st.get(t, user)
+			c := a.Credentials[0]
+			if c.LastUsedMs != st.clock.Now().UnixMilli() || !cmp.Equal(c.UsedOn, []string{"macOS"}) || !c.BackupState {
+				t.Errorf("credential: %+v", c)
+			}
+			if len(a.Environments) != 1 || a.Environments[0].LastSeenMs != st.clock.Now().UnixMilli() || a.Environments[0].ID != c.Environment {
+				t.Errorf("environments: %+v", a.Environments)
+			}
+
+			challenge := st.challenges(t, user, "type:eq:authenticate")[0]
+			if challenge.Status != rest.PasskeyChallengeStatusCompleted || challenge.ChallengeID != data.ChallengeID {
+				t.Errorf("challenge: %+v", challenge)
+			}
+			offered, completed := st.events.ofType(event.LoginOffered), st.events.ofType(event.LoginCompleted)
+			if len(offered) != 1 || len(completed) != 1 {
+				t.Fatalf("events: %+v", st.events.all())
+			}
+			want := event.Event{
+				ID: completed[0].ID, Project: st.project.ID, User: user, Type: event.LoginCompleted, CreatedMs: st.clock.Now().UnixMilli(), Process: process,
+				Environment: c.Environment, Credential: created.ID, Challenge: challenge.Value, Ceremony: ident.ChallengeID(challenge.ChallengeID), Route: event.Local,
+			}
+			if diff := cmp.Diff(want, completed[0]); diff != "" {
+				t.Error(diff)
+			}
+			if _, err := ident.ParseEventID(string(completed[0].ID)); err != nil {
+				t.Errorf("event ID %s: %v", completed[0].ID, err)
+			}
+			want = event.Event{
+				ID: offered[0].ID, Project: st.project.ID, User: user, Type: event.LoginOffered, CreatedMs: st.clock.Now().UnixMilli(), Process: process,
+				Environment: c.Environment, Challenge: challenge.Value, Ceremony: ident.ChallengeID(challenge.ChallengeID), Route: event.Local,
+				Decision: "dec-4693224802260150919",
+			}
+			if diff := cmp.Diff(want, offered[0]); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// refusal is a login that goes wrong in one way.
+type refusal struct {
+	name    string
+	change  func(t *testing.T, l *attempt)
+	field   string
+	message string
+	spends  bool // the challenge is used up by the attempt
+}
+
+// attempt is a login about to be finished.
+type attempt struct {
+	st      *stack
+	user    ident.UserID
+	device  *device
+	options string
+	req     service.ForProject[rest.PasskeyLoginFinishReq]
+}
+
+// sign puts the device's answer into the request.
+func (l *attempt) sign(t *testing.T) {
+	t.Helper()
+	l.req.Body.AssertionResponse = l.device.get(t, l.options)
+}
+
+func (l *attempt) edit(t *testing.T, change func(credential, response map[string]any)) {
+	t.Helper()
+	l.req.Body.AssertionResponse = edit(t, l.req.Body.AssertionResponse, change)
+}
+
+// editClientData changes the client data after it was signed.
+func (l *attempt) editClientData(t *testing.T, change func(map[string]any)) {
+	t.Helper()
+	l.edit(t, func(_, response map[string]any) {
+		raw, err := base64.RawURLEncoding.DecodeString(response["clientDataJSON"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var data map[string]any
+		if err := json.Unmarshal(raw, &data); err != nil {
+			t.Fatal(err)
+		}
+		change(data)
+		if raw, err = json.Marshal(data); err != nil {
+			t.Fatal(err)
+		}
+		response["clientDataJSON"] = base64.RawURLEncoding.EncodeToString(raw)
+	})
+}
+
+func refusals() []refusal {
+	const assertion = "assertionResponse"
+	unknown := "the challenge is unknown, or was not given to this user"
+	return []refusal{
+		{"an answer that is not JSON", func(_ *testing.T, l *attempt) { l.req.Body.AssertionResponse = "{" }, assertion, "is not the JSON of a PublicKeyCredential", false},
+		{"an answer with something behind it", func(_ *testing.T, l *attempt) { l.req.Body.AssertionResponse += "{}" }, assertion, "is not the JSON of a PublicKeyCredential", false},
+		{"an answer without authenticator data", func(t *testing.T, l *attempt) {
+			l.edit(t, func(_, response map[string]any) { response["authenticatorData"] = "AA" })
+		}, assertion, "is not the JSON of a PublicKeyCredential", false},
+		{"an answer of the other type", func(t *testing.T, l *attempt) {
+			l.editClientData(t, func(data map[string]any) { data["type"] = "webauthn.create" })
+		}, assertion, "the client data is not of type webauthn.get", false},
+		{"a challenge that nobody issued", func(t *testing.T, l *attempt) {
+			l.editClientData(t, func(data map[string]any) { data["challenge"] = strings.Repeat("A", 43) })
+		}, assertion, unknown, false},
+		{"a challenge that could not be a key", func(t *testing.T, l *attempt) {
+			l.editClientData(t, func(data map[string]any) { data["challenge"] = "*.>" })
+		}, assertion, unknown, false},
+		{"a challenge of a creation", func(t *testing.T, l *attempt) {
+			creation := l.st.appendStart(t, l.user, l.device)
+			l.options = strings.Replace(l.options, challengeIn(t, l.options), challengeIn(t, creation.AttestationOptions), 1)
+			l.sign(t)
+		}, assertion, "the challenge belongs to a ceremony of the other type", false},
+		{"a challenge of a mediation", func(t *testing.T, l *attempt) {
+			l.options = l.st.mediationStart(t, l.device).AssertionOptions
+			l.sign(t)
+		}, assertion, unknown, false},
+		{"another user", func(t *testing.T, l *attempt) { l.req.Body.UserID = string(l.st.user(t)) }, assertion, unknown, false},
+		{"a user of another project", func(t *testing.T, l *attempt) {
+			other := newStack(t)
+			l.st.projects.set(other.project)
+			l.req.Project = other.project.ID
+		}, "userID", "does not exist", false},
+		{"the same user ID and challenge in another project", func(t *testing.T, l *attempt) {
+			other := newStack(t)
+			l.st.projects.set(other.project)
+			a := l.st.get(t, l.user)
+			a.Project = other.project.ID
+			if err := l.st.accounts.Create(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			l.req.Project = other.project.ID
+		}, assertion, unknown, false},
+		{"another process", func(_ *testing.T, l *attempt) { l.req.Body.ProcessID = "prc-2" }, assertion, "the challenge belongs to another process", false},
+		{"a user ID with a wildcard", func(_ *testing.T, l *attempt) { l.req.Body.UserID = "usr-*" }, "userID", "must be of the form usr-<number>", false},
+		{"a user who does not exist", func(_ *testing.T, l *attempt) { l.req.Body.UserID = "usr-1" }, "userID", "does not exist", false},
+		{"a user who was disabled meanwhile", func(t *testing.T, l *attempt) {
+			disabled := rest.UserStatusDisabled
+			if _, err := l.st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{Project: l.st.project.ID, User: l.user, Body: rest.UserUpdateReq{Status: &disabled}}); err != nil {
+				t.Fatal(err)
+			}
+		}, "userID", "is not active", false},
+		{"a challenge on the moment it expires", func(_ *testing.T, l *attempt) { l.st.clock.advance(5 * time.Minute) }, assertion, "the challenge has expired", false},
+		{"a challenge that was consumed by hand", func(t *testing.T, l *attempt) {
+			id := ident.ChallengeID(l.st.challenges(t, l.user, "status:eq:pending")[0].ChallengeID)
+			if _, err := l.st.UpdateChallenge(t.Context(), service.ForUser[service.ChallengePatch]{
+				Project: l.st.project.ID, User: l.user, Body: service.ChallengePatch{ID: id, Status: rest.PasskeyChallengeStatusConsumed},
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}, assertion, "the challenge has been used already", true},
+		{"another origin", func(t *testing.T, l *attempt) { l.device.origin = "https://evil.example"; l.sign(t) }, assertion, "the origin is not one of the project's", true},
+		{"an origin that the project gave up", func(_ *testing.T, l *attempt) {
+			p := l.st.project
+			p.Origins = []string{"android:apk-key-hash:AAAA"}
+			l.st.projects.set(p)
+		}, assertion, "the origin is not one of the project's", true},
+		{"an origin that the project took up meanwhile", func(t *testing.T, l *attempt) {
+			p := l.st.project
+			p.Origins = append([]string{"https://new.example.com"}, p.Origins...)
+			l.st.projects.set(p)
+			l.device.origin = "https://new.example.com"
+			l.sign(t)
+		}, assertion, "the origin is not one of the project's", true},
+		{"a project with none of its origins left", func(_ *testing.T, l *attempt) {
+			p := l.st.project
+			p.Origins = []string{"https://new.example.com"}
+			l.st.projects.set(p)
+		}, assertion, "the origins of the project have changed since the start", true},
+		{"a frame of another origin", func(t *testing.T, l *attempt) {
+			l.editClientData(t, func(data map[string]any) { data["crossOrigin"] = true })
+		}, assertion, "the ceremony took place in a frame of another origin", true},
+		{"another RP ID", func(t *testing.T, l *attempt) { l.device.rpID = "evil.example"; l.sign(t) }, assertion, "the RP ID hash is not that of the project's RP ID", true},
+		{"a project whose RP ID has changed", func(_ *testing.T, l *attempt) {
+			p := l.st.project
+			p.RPID = "login.example.com"
+			l.st.projects.set(p)
+		}, assertion, "the RP ID of the project has changed since the start", false},
+		{"a tampered signature", func(t *testing.T, l *attempt) {
+			l.edit(t, func(_, response map[string]any) { flip(t, response, "signature", -1) })
+		}, assertion, "the signature is invalid", true},
+		{"tampered client data", func(t *testing.T, l *attempt) {
+			l.editClientData(t, func(data map[string]any) { data["extra"] = true })
+		}, assertion, "the signature is invalid", true},
+		{"a tampered counter", func(t *testing.T, l *attempt) {
+			l.edit(t, func(_, response map[string]any) { flip(t, response, "authenticatorData", -1) })
+		}, assertion, "the signature is invalid", true},
+		{"another key", func(t *testing.T, l *attempt) {
+			id := l.device.key.ID
+			l.device.key = phone().key
+			l.device.key.ID = id
+			l.sign(t)
+		}, assertion, "the signature is invalid", true},
+		{"a user who was not verified", func(t *testing.T, l *attempt) { l.device.options.UserNotVerified = true; l.sign(t) }, assertion, "the user was not verified", true},
+		{"a user who was not present", func(t *testing.T, l *attempt) { l.device.options.UserNotPresent = true; l.sign(t) }, assertion, "the user was not present", true},
+		{"a passkey that is no longer eligible for backup", func(t *testing.T, l *attempt) {
+			l.device.options.BackupEligible, l.device.options.BackupState = false, false
+			l.sign(t)
+		}, assertion, "the backup eligibility of the credential has changed", true},
+		{"backup flags that contradict each other", func(t *testing.T, l *attempt) {
+			l.device.options.BackupEligible = false
+			l.sign(t)
+		}, assertion, "the backup flags contradict each other", true},
+		{"another user's handle", func(t *testing.T, l *attempt) { l.device.options.UserHandle = []byte("somebody"); l.sign(t) }, assertion, "the user handle is another user's", true},
+		{"a passkey that nobody knows", func(t *testing.T, l *attempt) { l.device = phone(); l.sign(t) }, assertion, "unknown credential", true},
+		{"another user's passkey", func(t *testing.T, l *attempt) {
+			l.device = phone()
+			l.st.enroll(t, l.st.user(t), l.device)
+			l.sign(t)
+		}, assertion, "unknown credential", true},
+		{"a passkey that was deleted meanwhile", func(t *testing.T, l *attempt) {
+			for _, c := range l.st.get(t, l.user).Credentials {
+				if _, err := l.st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: l.st.project.ID, User: l.user, Body: c.ID}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, assertion, "the credential has been deleted", true},
+		{"a passkey made after the start", func(t *testing.T, l *attempt) {
+			l.device = phone()
+			l.st.enroll(t, l.user, l.device)
+			l.sign(t)
+		}, assertion, "the credential is not one of those that were allowed", true},
+	}
+}
+
+func challengeIn(t testing.TB, options string) string {
+	t.Helper()
+	var parsed struct {
+		PublicKey struct {
+			Challenge string `json:"challenge"`
+		} `json:"publicKey"`
+	}
+	if err := json.Unmarshal([]byte(options), &parsed); err != nil || parsed.PublicKey.Challenge == "" {
+		t.Fatalf("options %q: %v", options, err)
+	}
+	return parsed.PublicKey.Challenge
+}
+
+func TestALoginIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range refusals() {
+		t.Run("of "+c.name, func(t *testing.T) {
+			t.Parallel()
+			st := newStack(t)
+			l := &attempt{st: st, user: st.user(t), device: phone()}
+			st.enroll(t, l.user, l.device)
+			l.options = st.loginStart(t, l.user, l.device).AssertionOptions
+			good := l.device.get(t, l.options)
+			l.req = st.loginFinishReq(l.user, l.device, good)
+			before := *l.device
+			c.change(t, l)
+			account := st.get(t, l.user)
+			history := len(st.events.ofType(event.LoginCompleted))
+
+			rsp, err := st.LoginFinish(t.Context(), l.req)
+			wantField(t, err, 400, c.field, c.message)
+			if diff := cmp.Diff(rest.PasskeyLoginFinishRsp{}, rsp); diff != "" {
+				t.Errorf("a refusal came with an answer: %s", diff)
+			}
+			if diff := cmp.Diff(account, st.get(t, l.user)); diff != "" {
+				t.Errorf("the account was changed: %s", diff)
+			}
+			if len(st.events.ofType(event.LoginCompleted)) != history {
+				t.Error("a completed login was recorded")
+			}
+			if strings.Contains(err.Error(), good) || strings.Contains(st.log.String(), base64.RawURLEncoding.EncodeToString(before.key.ID)) {
+				t.Error("the answer's bytes were echoed")
+			}
+
+			// With the world as it was, the good answer is taken if, and only if, the attempt did not spend the challenge.
+			st.projects.set(st.project)
+			st.clock.advance(started.Sub(st.clock.Now()))
+			active := rest.UserStatusActive
+			if _, err := st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{Project: st.project.ID, User: l.user, Body: rest.UserUpdateReq{Status: &active}}); err != nil {
+				t.Fatal(err)
+			}
+			_, err = st.loginFinish(t, l.user, &before, good)
+			if c.spends {
+				wantField(t, err, 400, "assertionResponse", "the challenge has been used already")
+			} else if err != nil {
+				t.Errorf("the challenge was spent: %v", err)
+			}
+		})
+	}
+}
+
+func TestAChallengeIsFinishedOnce(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	st.enroll(t, user, d)
+	answer := d.get(t, st.loginStart(t, user, d).AssertionOptions)
+
+	const callers = 1000
+	var (
+		gate      = make(chan struct{})
+		succeeded atomic.Int32
+		others    sync.Map
+		wait      sync.WaitGroup
+	)
+	for range callers {
+		wait.Go(func() {
+			<-gate
+			_, err := st.LoginFinish(context.Background(), st.loginFinishReq(user, d, answer))
+			if err == nil {
+				succeeded.Add(1)
+				return
+			}
+			others.Store(err.Error(), true)
+		})
+	}
+	close(gate)
+	wait.Wait()
+	if succeeded.Load() != 1 {
+		t.Errorf("%d of %d finishes succeeded", succeeded.Load(), callers)
+	}
+	others.Range(func(message, _ any) bool {
+		if !strings.Contains(message.(string), "the challenge has been used already") {
+			t.Errorf("a finish failed for another reason: %s", message)
+		}
+		return true
+	})
+	if n := len(st.events.ofType(event.LoginCompleted)); n != 1 {
+		t.Errorf("%d completed logins were recorded", n)
+	}
+}
+
+func TestASignatureCounterThatDoesNotGoUpIsRefusedAndRemembered(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), securityKey()
+	st.enroll(t, user, d)
+	login := func() error {
+		_, err := st.loginFinish(t, user, d, d.get(t, st.loginStart(t, user, d).AssertionOptions))
+		return err
+	}
+	if err := login(); err != nil {
+		t.Fatal(err)
+	}
+	if c := st.get(t, user).Credentials[0]; c.SignCount != 1 || c.CloneWarning {
+		t.Fatalf("credential: %+v", c)
+	}
+	d.key.Counter = 0 // the copy that was not used signs with 1 again
+	wantField(t, login(), 400, "assertionResponse", "the signature counter did not go up; the passkey may have been copied")
+	if c := st.get(t, user).Credentials[0]; c.SignCount != 1 || !c.CloneWarning {
+		t.Errorf("credential: %+v", c)
+	}
+	if !strings.Contains(st.log.String(), "signature counter") {
+		t.Errorf("nothing was logged: %s", st.log)
+	}
+	if n := len(st.events.ofType(event.LoginCompleted)); n != 1 {
+		t.Errorf("%d completed logins were recorded", n)
+	}
+	if err := login(); err != nil {
+		t.Errorf("the one that counts on was locked out: %v", err)
+	}
+}
+
+func TestABackupEligibilityThatChangesIsLogged(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	st.enroll(t, user, d)
+	d.options.BackupEligible, d.options.BackupState = false, false
+	_, err := st.loginFinish(t, user, d, d.get(t, st.loginStart(t, user, d).AssertionOptions))
+	wantField(t, err, 400, "assertionResponse", "the backup eligibility of the credential has changed")
+	if !strings.Contains(st.log.String(), "backup eligibility") || !strings.Contains(st.log.String(), string(user)) {
+		t.Errorf("log: %s", st.log)
+	}
+}
+
+func TestABackupStateThatChangesIsKept(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	d.options.BackupState = false
+	st.enroll(t, user, d)
+	d.options.BackupState = true
+	if _, err := st.loginFinish(t, user, d, d.get(t, st.loginStart(t, user, d).AssertionOptions)); err != nil {
+		t.Fatal(err)
+	}
+	if !st.get(t, user).Credentials[0].BackupState {
+		t.Error("the backup state was not updated")
+	}
+}
+
+func TestAnotherPasskeyDeletedMeanwhileDoesNotHinderALogin(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	st.enroll(t, user, d)
+	other := st.enroll(t, user, phone())
+	options := st.loginStart(t, user, d).AssertionOptions
+	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.project.ID, User: user, Body: ident.CredentialID(other.ID)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.loginFinish(t, user, d, d.get(t, options)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADeniedLogin(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	st.decision.login = func(_ service.LoginQuestion, v *service.LoginVerdict) {
+		v.Allow, v.Rule, v.Tag = false, "L3", rest.DecisionTagUserNoPks
+	}
+	rsp := st.loginStart(t, user, d)
+	if rsp.LoginAllow || rsp.AssertionOptions != "" || rsp.DecisionTag != rest.DecisionTagUserNoPks {
+		t.Errorf("answer: %+v", rsp)
+	}
+	if len(st.challenges(t, user)) != 0 {
+		t.Error("a challenge was stored")
+	}
+	denied := st.events.ofType(event.LoginDenied)
+	if len(denied) != 1 || denied[0].User != user || denied[0].Process != process || denied[0].Decision == "" || denied[0].Environment == "" {
+		t.Errorf("events: %+v", st.events.all())
+	}
+}
+
+func TestAPolicyThatAllowsALoginWithoutAPasskeyIsOverruled(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(*stack, ident.UserID, *device){
+		"of a user who has none": func(*stack, ident.UserID, *device) {},
+		"of a user whose only one is of another RP ID": func(st *stack, user ident.UserID, d *device) {
+			st.enroll(t, user, d)
+			p := st.project
+			p.RPID = "login.example.com"
+			st.projects.set(p)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newStack(t)
+			user, d := st.user(t), phone()
+			prepare(st, user, d)
+			rsp := st.loginStart(t, user, d)
+			if rsp.LoginAllow || rsp.AssertionOptions != "" || rsp.DecisionTag != rest.DecisionTagDefaultDeny || rsp.DecisionInsights.Tag != rest.DecisionTagDefaultDeny {
+				t.Errorf("answer: %+v", rsp)
+			}
+			if len(st.events.ofType(event.LoginDenied)) != 1 || !strings.Contains(st.log.String(), "L9") {
+				t.Errorf("events %+v, log %s", st.events.all(), st.log)
+			}
+		})
+	}
+}
+
+func TestLoginOptionsFollowTheVerdict(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, first, second := st.user(t), phone(), phone()
+	first.transports = []string{"hybrid", "future-transport", "internal"}
+	second.transports = nil
+	a, b := st.enroll(t, user, first), st.enroll(t, user, second)
+	st.decision.login = func(_ service.LoginQuestion, v *service.LoginVerdict) {
+		v.AllowCredentials = []ident.CredentialID{ident.CredentialID(b.ID), "cre-404", ident.CredentialID(a.ID)}
+		v.Hints = []string{"hybrid", "client-device"}
+	}
+	var options struct {
+		PublicKey struct {
+			Hints            []string `json:"hints"`
+			AllowCredentials []struct {
+				ID         string    `json:"id"`
+				Transports *[]string `json:"transports"`
+			} `json:"allowCredentials"`
+		} `json:"publicKey"`
+	}
+	if err := json.Unmarshal([]byte(st.loginStart(t, user, first).AssertionOptions), &options); err != nil {
+		t.Fatal(err)
+	}
+	got := options.PublicKey
+	if len(got.AllowCredentials) != 2 || !cmp.Equal(got.Hints, []string{"hybrid", "client-device"}) {
+		t.Fatalf("options: %+v", got)
+	}
+	if got.AllowCredentials[0].ID != base64.RawURLEncoding.EncodeToString(second.key.ID) || got.AllowCredentials[0].Transports != nil {
+		t.Errorf("first: %+v", got.AllowCredentials[0])
+	}
+	if diff := cmp.Diff([]string{"hybrid", "future-transport", "internal"}, *got.AllowCredentials[1].Transports); diff != "" {
+		t.Errorf("transports were edited: %s", diff)
+	}
+}
+
+func TestALoginWithoutAllowCredentialsTakesAnyPasskeyOfTheUser(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	st.enroll(t, user, d)
+	st.decision.login = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.AllowCredentials = nil }
+	options := st.loginStart(t, user, d).AssertionOptions
+	if strings.Contains(options, "allowCredentials") {
+		t.Errorf("options: %s", options)
+	}
+	if _, err := st.loginFinish(t, user, d, d.get(t, options)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAStartOfAnUnknownUserOrProjectIsRefused(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	_, err := st.LoginStart(t.Context(), st.loginStartReq("usr-1", phone()))
+	wantField(t, err, 400, "userID", "does not exist")
+	_, err = st.LoginStart(t.Context(), st.loginStartReq("usr-1.>", phone()))
+	wantField(t, err, 400, "userID", "must be of the form usr-<number>")
+	if len(st.decision.asked) != 0 {
+		t.Error("a decision was asked for")
+	}
+	req := st.loginStartReq("usr-1", phone())
+	req.Project = "pro-404"
+	_, err = st.LoginStart(t.Context(), req)
+	if f := fault.As(err); f.Type != rest.ErrorTypeLoginError {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAStartFailsIfTheOfferCannotBeStored(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	st.enroll(t, user, d)
+	st.events.failNext(1)
+	_, err := st.LoginStart(t.Context(), st.loginStartReq(user, d))
+	if f := fault.As(err); f.Status != 503 || f.RetryAfter == 0 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAFinishTriesAgainToRecordWhatHasHappened(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	st.enroll(t, user, d)
+	answer := d.get(t, st.loginStart(t, user, d).AssertionOptions)
+	st.events.failNext(2)
+	if _, err := st.loginFinish(t, user, d, answer); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(st.events.ofType(event.LoginCompleted)); n != 1 {
+		t.Errorf("%d completed logins were recorded", n)
+	}
+
+	answer = d.get(t, st.loginStart(t, user, d).AssertionOptions)
+	st.events.failNext(1000)
+	_, err := st.loginFinish(t, user, d, answer)
+	if f := fault.As(err); f.Status != 503 {
+		t.Errorf("a login that was not recorded was answered with %v", err)
+	}
+}
+
+func TestTheProjectOfAnotherOriginIsNotServed(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	d.origin = "android:apk-key-hash:AAAA"
+	st.enroll(t, user, d)
+	if _, err := st.loginFinish(t, user, d, d.get(t, st.loginStart(t, user, d).AssertionOptions)); err != nil {
+		t.Errorf("a native app of the project was refused: %v", err)
+	}
+	d.origin = "android:apk-key-hash:BBBB"
+	_, err := st.loginFinish(t, user, d, d.get(t, st.loginStart(t, user, d).AssertionOptions))
+	wantField(t, err, 400, "assertionResponse", "the origin is not one of the project's")
+}
