@@ -45,13 +45,23 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 type contextHandler struct{ slog.Handler }
 
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
-	if id := reqctx.RequestID(ctx); id != "" {
+	if id := reqctx.RequestID(ctx); id != "" && !has(r, KeyRequestID) {
 		r.AddAttrs(slog.String(KeyRequestID, string(id)))
 	}
-	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() && !has(r, KeyTraceID) {
 		r.AddAttrs(slog.String(KeyTraceID, span.TraceID().String()))
 	}
 	return h.Handler.Handle(ctx, r) //nolint:wrapcheck // a handler's error is slog's to judge
+}
+
+// has reports whether a line carries a key already: JSON with a key twice is read differently by different tools.
+func has(r slog.Record, key string) bool {
+	found := false
+	r.Attrs(func(a slog.Attr) bool {
+		found = a.Key == key
+		return !found
+	})
+	return found
 }
 
 func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -2,31 +2,6 @@
 // variables; it knows no service.
 package telemetry
 
-import (
-	"fmt"
-	"log/slog"
-	"net"
-)
-
-// Config says what is shown, and where.
-type Config struct {
-	AdminAddr string     // host:port of the admin server
-	LogLevel  slog.Level // what is less important is not logged
-}
-
-// DefaultConfig shows everything from info on, to this machine.
-func DefaultConfig() Config {
-	return Config{AdminAddr: "127.0.0.1:9090", LogLevel: slog.LevelInfo}
-}
-
-// Validate reports every setting that cannot work.
-func (c Config) Validate() error {
-	if _, _, err := net.SplitHostPort(c.AdminAddr); err != nil {
-		return fmt.Errorf("admin_addr: must be of the form host:port, not %q", c.AdminAddr)
-	}
-	return nil
-}
-
 // Build names the program that runs.
 type Build struct {
 	Version  string `json:"version"`  // semantic version

@@ -32,9 +32,13 @@ func TestALineCarriesWhatNamesTheRequestAndNoSecret(t *testing.T) {
 	ctx := trace.ContextWithSpanContext(reqctx.WithRequestID(t.Context(), "req-7"), span)
 	log.InfoContext(ctx, "hello", "api_secret", "plain-1", "Authorization", "plain-2", "token", secret.Text("plain-3"), telemetry.KeyProject, "pro-1")
 	log.Debug("not shown")
+	log.InfoContext(ctx, "twice", telemetry.KeyRequestID, "req-7")
+	if n := strings.Count(out.String(), telemetry.KeyRequestID); n != 2 {
+		t.Errorf("two lines name their request %d times", n)
+	}
 
 	var got map[string]any
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+	if err := json.NewDecoder(&out).Decode(&got); err != nil {
 		t.Fatalf("%v in %s", err, out.String())
 	}
 	delete(got, "time")

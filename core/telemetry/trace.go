@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // TracingWanted reports whether the environment asks for traces. The OpenTelemetry SDK would export to localhost unasked; Keyward traces nothing unless one of these variables is set.
@@ -24,11 +23,11 @@ func TracingWanted(getenv func(string) string) bool {
 	return getenv("OTEL_TRACES_EXPORTER") != "" || getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
 }
 
-// StartTracing makes a tracer provider as the standard OTEL_* variables say, and sets it with the W3C propagators as the process's own, which libraries use. Without such variables nothing is set and the provider's spans cost nothing. The
-// returned function sends what is still held back and ends tracing; call it once, after the last span has ended.
+// StartTracing makes a tracer provider as the standard OTEL_* variables say, and sets it with the W3C propagators as the process's own, which libraries use. Without such variables nothing is set and the
+// provider is nil. The returned function sends what is still held back and ends tracing; call it once, after the last span has ended.
 func StartTracing(ctx context.Context, getenv func(string) string, build Build) (trace.TracerProvider, func(context.Context) error, error) {
 	if !TracingWanted(getenv) {
-		return noop.NewTracerProvider(), func(context.Context) error { return nil }, nil
+		return nil, func(context.Context) error { return nil }, nil
 	}
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {

@@ -1,0 +1,244 @@
+// Package app is a running Keyward: it builds the services that a configuration names, connects them with each other, directly or over NATS, and ends them in order. It decides nothing itself. Other programs of this repository start one to
+// test or measure it.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/rpc"
+	"github.com/keyward/keyward/core/telemetry"
+	"github.com/keyward/keyward/services/gateway"
+)
+
+// Options are what a process has besides its configuration. The zero value logs JSON to stderr and greets nobody.
+type Options struct {
+	Log    *slog.Logger
+	Out    io.Writer           // for the person who starts it: the first project's secret, once
+	Build  telemetry.Build     // what runs
+	Getenv func(string) string // of the OTEL_* variables; nil = the process's
+	Now    func() time.Time    // nil = time.Now
+}
+
+func (o Options) withDefaults(cfg Config) Options {
+	if o.Log == nil {
+		o.Log = telemetry.NewLogger(os.Stderr, cfg.LogLevel)
+	}
+	if o.Out == nil {
+		o.Out = io.Discard
+	}
+	if o.Build.Version == "" {
+		o.Build.Version = "0.0.0-dev"
+	}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// App is a running Keyward. Make it with Start; end it with Stop.
+type App struct {
+	cfg  Config
+	opts Options
+	log  *slog.Logger
+
+	registry *prometheus.Registry
+	health   *telemetry.Health
+	admin    *telemetry.Admin
+	tracer   trace.TracerProvider // nil = nothing is traced
+	bus      *bus.Bus
+	cache    *cache.Cache
+	projects *project.Store
+	gateway  *gateway.Gateway
+	parts    parts
+	servers  []*rpc.Server // in the order of starting
+
+	bootstrapSecret Secret
+	started         atomic.Bool
+
+	// work runs until background ends. The first of it to fail ends failed, with the failure as the cause.
+	work       sync.WaitGroup
+	background context.Context
+	cancel     context.CancelFunc
+	failed     context.Context
+	fail       context.CancelCauseFunc
+	// release undoes what Start did, last first.
+	release []func(context.Context) error
+}
+
+// Start builds and starts everything and returns when calls are answered. ctx bounds the start only. An error says what is wrong; nothing is left running then.
+func Start(ctx context.Context, cfg Config, opts Options) (*App, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	opts = opts.withDefaults(cfg)
+	a := &App{cfg: cfg, opts: opts, log: opts.Log, health: &telemetry.Health{}, registry: telemetry.NewRegistry(opts.Build)}
+	a.background, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	a.failed, a.fail = context.WithCancelCause(context.WithoutCancel(ctx))
+	began := opts.Now()
+	if err := a.start(ctx); err != nil {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownGrace)
+		defer cancel()
+		return nil, errors.Join(err, a.Stop(stopping))
+	}
+	a.log.InfoContext(ctx, "ready", "services", cfg.Services, "http_addr", a.HTTPAddr(), "admin_addr", a.AdminAddr(), "nats_addr", a.bus.ListenAddr(), "version", opts.Build.Version, "took", opts.Now().Sub(began).String())
+	return a, nil
+}
+
+func (a *App) start(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{a.startTelemetry, a.openStores, a.startServices, a.openGateway, a.bootstrap} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	a.serveGateway()
+	a.started.Store(true)
+	a.greet()
+	return nil
+}
+
+// startTelemetry comes first, so that a probe is answered while the rest still starts.
+func (a *App) startTelemetry(ctx context.Context) error {
+	tracer, stop, err := telemetry.StartTracing(ctx, a.opts.Getenv, a.opts.Build)
+	if err != nil {
+		return fmt.Errorf("telemetry: %w", err)
+	}
+	a.tracer = tracer
+	a.onStop(stop)
+	a.health.Register("services", func(context.Context) telemetry.Status {
+		if !a.started.Load() {
+			return telemetry.Status{State: telemetry.Down, Detail: "starting"}
+		}
+		return telemetry.Status{State: telemetry.OK}
+	})
+	a.admin, err = telemetry.NewAdmin(ctx, a.cfg.AdminAddr, a.registry, a.health, a.opts.Build, a.log)
+	if err != nil {
+		return fmt.Errorf("telemetry: %w", err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := a.admin.Serve(); err != nil {
+			a.fail(err)
+		}
+	}()
+	a.onStop(func(ctx context.Context) error {
+		err := a.admin.Shutdown(ctx)
+		<-served
+		return err
+	})
+	return nil
+}
+
+// openStores opens what the services keep things in.
+func (a *App) openStores(ctx context.Context) error {
+	var err error
+	if a.bus, err = bus.Open(ctx, a.cfg.NATS.config(), a.log); err != nil {
+		return fmt.Errorf("open nats: %w", err)
+	}
+	a.onStop(func(context.Context) error {
+		a.bus.Close()
+		return nil
+	})
+	a.health.Register("nats", telemetry.PingCheck(a.bus.Ping, telemetry.Down))
+	if err := a.openCache(); err != nil {
+		return err
+	}
+	bucket, err := a.bus.Bucket(ctx, bus.ProjectsBucket)
+	if err != nil {
+		return fmt.Errorf("open projects: %w", err)
+	}
+	if a.projects, err = project.NewStore(ctx, bucket, a.log); err != nil {
+		return fmt.Errorf("open projects: %w", err)
+	}
+	a.run("projects", a.projects.Run)
+	return nil
+}
+
+// run starts work that is to last until background ends. If it ends earlier, that is a failure.
+func (a *App) run(what string, work func(context.Context) error) {
+	a.work.Go(func() {
+		err := work(a.background)
+		if err == nil && a.background.Err() == nil {
+			err = errors.New("ended before its time")
+		}
+		if err != nil {
+			a.fail(fmt.Errorf("%s: %w", what, err))
+		}
+	})
+}
+
+func (a *App) onStop(do func(context.Context) error) { a.release = append(a.release, do) }
+
+// HTTPAddr returns where the Backend API listens, or "" if this process runs no gateway.
+func (a *App) HTTPAddr() string {
+	if a.gateway == nil {
+		return ""
+	}
+	return a.gateway.Addr()
+}
+
+// AdminAddr returns where health and metrics are served.
+func (a *App) AdminAddr() string { return a.admin.Addr() }
+
+// BootstrapSecret returns the API secret of the project that this start created, or "" if it created none.
+func (a *App) BootstrapSecret() string { return a.bootstrapSecret.Reveal() }
+
+// Failed is closed when something that should run for as long as the process has ended. Stop then says what.
+func (a *App) Failed() <-chan struct{} { return a.failed.Done() }
+
+// Stop drains and ends everything: readiness says down, the gateway accepts no more, calls under way finish until ctx ends, records are flushed, connections close. It returns what went wrong, now or before, and must be called once.
+func (a *App) Stop(ctx context.Context) error {
+	a.health.Drain()
+	var errs []error
+	if a.gateway != nil {
+		errs = append(errs, a.gateway.Shutdown(ctx))
+	}
+	for i := len(a.servers) - 1; i >= 0; i-- {
+		errs = append(errs, a.servers[i].Close(ctx))
+	}
+	// Nobody is left who could ask for anything: what works in the background finishes what it holds, and then its means are taken away.
+	a.cancel()
+	a.work.Wait()
+	for i := len(a.release) - 1; i >= 0; i-- {
+		errs = append(errs, a.release[i](ctx))
+	}
+	if a.failed.Err() != nil {
+		errs = append(errs, context.Cause(a.failed))
+	}
+	a.fail(nil)
+	return errors.Join(errs...)
+}
+
+// Run starts, runs until ctx ends or something fails, and stops within the configured grace.
+func Run(ctx context.Context, cfg Config, opts Options) error {
+	a, err := Start(ctx, cfg, opts)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping", "grace", cfg.ShutdownGrace.String())
+	case <-a.Failed():
+		a.log.Error("stopping, since something failed")
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownGrace)
+	defer cancel()
+	return a.Stop(stopping)
+}

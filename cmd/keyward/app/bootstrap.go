@@ -1,0 +1,56 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/keyward/keyward/core/fault"
+)
+
+// bootstrap creates the first project if the store holds none. Only a gateway does, so that a secret is printed where calls arrive. Of several that start at once one creates it; the others use what is there.
+func (a *App) bootstrap(ctx context.Context) error {
+	if !a.cfg.Runs(Gateway) || len(a.projects.All()) > 0 {
+		return nil
+	}
+	first, err := a.cfg.Bootstrap.project(a.opts.Now())
+	if err != nil {
+		return fmt.Errorf("create the first project: %w", err)
+	}
+	if err := a.projects.Create(ctx, first.Project); err != nil {
+		if fault.As(err).Status == http.StatusConflict {
+			return nil
+		}
+		return fmt.Errorf("create the first project: %w", err)
+	}
+	a.bootstrapSecret = first.secret
+	return nil
+}
+
+// greet tells the person who started the process the secret of the first project. It is said once and never logged.
+func (a *App) greet() {
+	if a.bootstrapSecret == "" {
+		return
+	}
+	a.log.Info("created the first project", "project", a.cfg.Bootstrap.ProjectID)
+	writeGreeting(a.opts.Out, a.cfg.Bootstrap.ProjectID, a.bootstrapSecret.Reveal(), a.HTTPAddr())
+}
+
+func writeGreeting(w io.Writer, id, secret, addr string) {
+	_, _ = fmt.Fprintf(w, `
+Keyward has created its first project. This is the only time that its secret is shown:
+
+  project     %[1]s
+  API secret  %[2]s
+
+Create a user:
+
+  curl -u '%[1]s:%[2]s' http://%[3]s/v2/users \
+    -H 'Content-Type: application/json' \
+    -d '{"fullName": "Ada Lovelace", "status": "active"}'
+
+The API is described at http://%[3]s/docs
+
+`, id, secret, addr)
+}

@@ -1,0 +1,226 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/secret"
+	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/gateway"
+)
+
+// The services that a process can run.
+const (
+	Gateway  = "gateway"
+	Ceremony = "ceremony"
+	Decision = "decision"
+	Events   = "events"
+
+	allServices = "all"
+	off         = "off"
+)
+
+// ServiceNames returns the names of all services.
+func ServiceNames() []string { return []string{Gateway, Ceremony, Decision, Events} }
+
+// Secret is a value that prints as stars.
+type Secret = secret.Text
+
+// Config is the configuration of a process, composed of what each package owns. Settings gives each value its public name. However it is printed, secrets show as stars.
+type Config struct {
+	Services      []string      // "all", or some of ServiceNames
+	CallTimeout   time.Duration // of a call to a service that runs elsewhere
+	CallLimit     int           // calls over NATS under way at once in each service; more are shed
+	ShutdownGrace time.Duration
+	GRPCAddr      string
+	AdminAddr     string // host:port
+	LogLevel      slog.Level
+
+	HTTP      gateway.Config
+	Ceremony  ceremony.Config
+	Decision  decision.Config
+	Events    eventlog.Config
+	NATS      NATS
+	Redis     Redis
+	Bootstrap Bootstrap
+}
+
+// NATS is the bus's configuration, with the URL kept as the secret that it may hold.
+type NATS struct {
+	bus.Config
+	URL Secret
+}
+
+func (n NATS) config() bus.Config {
+	c := n.Config
+	c.URL = n.URL.Reveal()
+	return c
+}
+
+// Redis is the cache's configuration, with the URL kept as the secret that it may hold.
+type Redis struct {
+	cache.Config
+	URL Secret
+}
+
+func (r Redis) config() cache.Config {
+	c := r.Config
+	c.URL = r.URL.Reveal()
+	return c
+}
+
+// Bootstrap is the project that the first start creates.
+type Bootstrap struct {
+	ProjectID string
+	APISecret Secret // empty = random
+	RPID      string
+	Origins   []string
+}
+
+// DefaultConfig returns the configuration of a laptop: everything in one process, embedded and durable.
+func DefaultConfig() Config {
+	c := Config{
+		Services:      []string{allServices},
+		CallTimeout:   5 * time.Second,
+		CallLimit:     512,
+		ShutdownGrace: 10 * time.Second,
+		GRPCAddr:      "127.0.0.1:8081",
+		AdminAddr:     "127.0.0.1:9090",
+		LogLevel:      slog.LevelInfo,
+		HTTP:          defaultHTTP(),
+		Ceremony:      ceremony.DefaultConfig(),
+		Decision:      defaultDecision(),
+		Events:        eventlog.DefaultConfig(),
+		NATS:          NATS{Config: bus.DefaultConfig()},
+		Redis:         Redis{Config: cache.DefaultConfig()},
+		Bootstrap:     Bootstrap{ProjectID: "pro-1", RPID: "localhost", Origins: []string{"http://localhost:8080"}},
+	}
+	c.NATS.DataDir = "./data"
+	c.NATS.Addr = "127.0.0.1:4222"
+	return c
+}
+
+// Runs reports whether the process runs a service.
+func (c Config) Runs(name string) bool {
+	return slices.Contains(c.Services, allServices) || slices.Contains(c.Services, name)
+}
+
+// RunsAll reports whether the process runs every service, so that no call leaves it.
+func (c Config) RunsAll() bool {
+	return !slices.ContainsFunc(ServiceNames(), func(name string) bool { return !c.Runs(name) })
+}
+
+// Validate reports every setting that cannot work, one a line, each beginning with the name of the setting.
+func (c Config) Validate() error {
+	errs := []error{
+		c.validateServices(),
+		checkAddr("grpc_addr", c.GRPCAddr),
+		checkAddr("admin_addr", c.AdminAddr),
+		validateHTTP(c.HTTP),
+		c.Ceremony.Validate(),
+		validateDecision(c.Decision),
+		c.Events.Validate(),
+		c.NATS.config().Validate(),
+		c.Bootstrap.validate(),
+	}
+	if c.NATS.Addr != off {
+		errs = append(errs, checkAddr("nats_addr", c.NATS.Addr))
+	}
+	if c.CallTimeout <= 0 {
+		errs = append(errs, errors.New("call_timeout: must be above 0"))
+	}
+	if c.CallLimit < 1 {
+		errs = append(errs, errors.New("call_limit: must be at least 1"))
+	}
+	if c.ShutdownGrace <= 0 {
+		errs = append(errs, errors.New("shutdown_grace: must be above 0"))
+	}
+	if c.Ceremony.ChallengeTTL > c.NATS.ChallengeMaxAge {
+		errs = append(errs, errors.New("challenge_ttl: must not be above challenge_max_age"))
+	}
+	if c.Redis.Timeout <= 0 {
+		errs = append(errs, errors.New("redis_timeout: must be above 0"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateServices() error {
+	names := strings.Join(ServiceNames(), ", ")
+	if len(c.Services) == 0 {
+		return fmt.Errorf("services: cannot be blank; set %s or some of %s", allServices, names)
+	}
+	for _, name := range c.Services {
+		if name != allServices && !slices.Contains(ServiceNames(), name) {
+			return fmt.Errorf("services: there is no service %q; set %s or some of %s", name, allServices, names)
+		}
+	}
+	if !c.RunsAll() && c.NATS.URL == "" {
+		return fmt.Errorf("services: running only %s needs a NATS server that the other services reach too; set nats_url (KEYWARD_NATS_URL)", strings.Join(c.Services, ", "))
+	}
+	return nil
+}
+
+func (b Bootstrap) validate() error {
+	if _, err := b.project(time.Unix(0, 0)); err != nil {
+		return fmt.Errorf("bootstrap_project_id, bootstrap_api_secret, bootstrap_rp_id, bootstrap_origins: %w", err)
+	}
+	return nil
+}
+
+// project makes the project, with a random secret if none is set.
+func (b Bootstrap) project(now time.Time) (madeProject, error) {
+	text := b.APISecret.Reveal()
+	if text == "" {
+		text = project.NewSecret()
+	}
+	p, err := project.New(ident.ProjectID(b.ProjectID), "Keyward", b.RPID, b.RPID, b.Origins, text, now)
+	if err != nil {
+		return madeProject{}, err //nolint:wrapcheck // the fault names the field
+	}
+	return madeProject{Project: p, secret: Secret(text)}, nil
+}
+
+// madeProject is a new project with the secret of which the store keeps only the hash.
+type madeProject struct {
+	project.Project
+	secret Secret
+}
+
+func checkAddr(key, addr string) error {
+	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+		return fmt.Errorf("%s: must be of the form host:port, not %q", key, addr)
+	}
+	return nil
+}
+
+// String returns the settings, one a line, with secrets as stars.
+func (c Config) String() string {
+	var b strings.Builder
+	for _, s := range c.Settings() {
+		fmt.Fprintf(&b, "%s: %s\n", s.Key, s.Value)
+	}
+	return b.String()
+}
+
+// GoString keeps secrets out of %#v.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue keeps secrets out of logs.
+func (c Config) LogValue() slog.Value {
+	var attrs []slog.Attr
+	for _, s := range c.Settings() {
+		attrs = append(attrs, slog.String(s.Key, s.Value.String()))
+	}
+	return slog.GroupValue(attrs...)
+}

@@ -1,0 +1,252 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/rpc"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/telemetry"
+	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/events"
+	"github.com/keyward/keyward/services/gateway"
+)
+
+// parts are the services as this process sees them: its own, or clients of others'.
+type parts struct {
+	events   service.Events
+	decision service.Decision
+	ceremony service.Ceremony
+}
+
+// openCache opens Redis. A cache inside the process is right only if no other process writes events, so it is used with the embedded NATS alone; otherwise, without a Redis, every read goes to the log.
+func (a *App) openCache() error {
+	cfg := a.cfg.Redis.config()
+	if cfg.URL == "" && a.cfg.NATS.URL != "" {
+		a.cache = &cache.Cache{Client: redis.NewClient(&redis.Options{Dialer: noRedis, MaxRetries: -1, DialerRetries: 1})}
+	} else {
+		opened, err := cache.Open(cfg)
+		if err != nil {
+			return fmt.Errorf("open redis: %w", err)
+		}
+		a.cache = opened
+	}
+	a.onStop(func(context.Context) error { return a.cache.Close() })
+	if a.usesLog() {
+		a.health.Register("redis", telemetry.PingCheck(a.cache.Ping, telemetry.Degraded))
+	}
+	return nil
+}
+
+var errNoRedis = errors.New("no redis_url is set; events are read from the log")
+
+func noRedis(context.Context, string, string) (net.Conn, error) { return nil, errNoRedis }
+
+// usesLog reports whether a service of this process reads or writes events itself.
+func (a *App) usesLog() bool {
+	return a.cfg.Runs(Events) || a.cfg.Runs(Decision) || a.cfg.Runs(Ceremony)
+}
+
+// startServices starts what this process runs and connects it with what it does not. Whoever is called starts before its callers.
+func (a *App) startServices(ctx context.Context) error {
+	a.parts = parts{
+		events:   events.NewClient(a.bus.Conn, a.cfg.CallTimeout),
+		decision: decision.NewClient(a.bus.Conn, a.cfg.CallTimeout),
+		ceremony: ceremony.NewClient(a.bus.Conn, a.cfg.CallTimeout),
+	}
+	for _, name := range a.needed() {
+		a.health.Register(name, a.remote(name))
+	}
+	if !a.usesLog() {
+		return nil
+	}
+	store, err := a.openLog(ctx)
+	if err != nil {
+		return err
+	}
+	accounts, err := a.bus.Bucket(ctx, bus.AccountsBucket)
+	if err != nil {
+		return fmt.Errorf("open accounts: %w", err)
+	}
+	kept := account.NewStore(accounts)
+	for _, start := range []func(context.Context, *eventlog.Store, *account.Store) error{a.startEvents, a.startDecision, a.startCeremony} {
+		if err := start(ctx, store, kept); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) openLog(ctx context.Context) (*eventlog.Store, error) {
+	epochs, err := a.bus.Bucket(ctx, bus.EpochsBucket)
+	if err != nil {
+		return nil, fmt.Errorf("open the event log: %w", err)
+	}
+	store, err := eventlog.Open(ctx, eventlog.Deps{
+		JetStream: a.bus.JS, Epochs: epochs, Redis: a.cache.Client, Metrics: a.registry, Clock: a.opts.Now, Log: a.logger("eventlog"),
+	}, a.cfg.Events)
+	if err != nil {
+		return nil, fmt.Errorf("open the event log: %w", err)
+	}
+	a.run("event log", func(ctx context.Context) error {
+		store.Run(ctx)
+		return nil
+	})
+	return store, nil
+}
+
+func (a *App) startEvents(_ context.Context, store *eventlog.Store, accounts *account.Store) error {
+	if !a.cfg.Runs(Events) {
+		return nil
+	}
+	svc := events.New(events.Deps{Accounts: accounts, Store: store, Clock: a.opts.Now, Log: a.logger(Events)})
+	a.run(Events, func(ctx context.Context) error {
+		svc.Run(ctx)
+		return nil
+	})
+	a.parts.events = svc
+	return serve[service.Events](a, Events, svc, events.Serve)
+}
+
+func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account.Store) error {
+	if !a.cfg.Runs(Decision) {
+		return nil
+	}
+	svc, err := decision.New(a.cfg.Decision, decision.Deps{
+		Events: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(Decision), Registry: a.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("start the decision service: %w", err)
+	}
+	a.run(Decision, svc.Run)
+	a.health.Register("policy", func(context.Context) telemetry.Status { return policyHealth(svc.Status()) })
+	a.parts.decision = svc
+	return serve[service.Decision](a, Decision, svc, decision.Serve)
+}
+
+// policyHealth says which policy answers. A refused change is for an operator to see: the policy that answers is not the one in the files.
+func policyHealth(status decision.PolicyStatus) telemetry.Status {
+	if status.Refused != nil {
+		return telemetry.Status{State: telemetry.Degraded, Detail: fmt.Sprintf("revision %s answers; refused: %s", status.Revision, status.Refused)}
+	}
+	return telemetry.Status{State: telemetry.OK, Detail: "revision " + status.Revision}
+}
+
+func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts *account.Store) error {
+	if !a.cfg.Runs(Ceremony) {
+		return nil
+	}
+	var buckets [2]jetstream.KeyValue
+	for i, name := range []string{bus.ChallengesBucket, bus.CredentialsBucket} {
+		bucket, err := a.bus.Bucket(ctx, name)
+		if err != nil {
+			return fmt.Errorf("start the ceremony service: %w", err)
+		}
+		buckets[i] = bucket
+	}
+	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
+		Projects: a.projects, Accounts: accounts, Challenges: buckets[0], Index: buckets[1],
+		Events: a.parts.events, Offers: store, Decision: a.parts.decision,
+		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("start the ceremony service: %w", err)
+	}
+	a.parts.ceremony = svc
+	return serve[service.Ceremony](a, Ceremony, svc, ceremony.Serve)
+}
+
+// serve answers calls of other processes to a service of this one; NATS tools find it too.
+func serve[S any](a *App, name string, svc S, listen func(*nats.Conn, S, rpc.Options, *slog.Logger) (*rpc.Server, error)) error {
+	server, err := listen(a.bus.Conn, svc, rpc.Options{Version: semantic(a.opts.Build.Version), Concurrency: a.cfg.CallLimit}, a.logger(name))
+	if server != nil {
+		a.servers = append(a.servers, server)
+	}
+	if err != nil {
+		return fmt.Errorf("serve %s on the bus: %w", name, err)
+	}
+	return nil
+}
+
+func (a *App) openGateway(context.Context) error {
+	if !a.cfg.Runs(Gateway) {
+		return nil
+	}
+	cfg := a.cfg.HTTP
+	cfg.Grace, cfg.Version = a.cfg.ShutdownGrace, a.opts.Build.Version
+	made, err := gateway.New(cfg, gateway.Deps{
+		Ceremony: a.parts.ceremony, Events: a.parts.events, Projects: a.projects,
+		Log: a.logger(Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
+	}
+	if err := made.Listen(); err != nil {
+		return fmt.Errorf("http_addr: %w", err)
+	}
+	a.gateway = made
+	return nil
+}
+
+func (a *App) serveGateway() {
+	if a.gateway == nil {
+		return
+	}
+	a.work.Go(func() {
+		if err := a.gateway.Run(a.background); err != nil {
+			a.fail(err)
+		}
+	})
+}
+
+// needed returns the services that those of this process call and that run elsewhere.
+func (a *App) needed() []string {
+	calls := map[string][]string{Gateway: {Ceremony, Events}, Ceremony: {Decision, Events}}
+	var names []string
+	for _, callee := range []string{Ceremony, Decision, Events} {
+		for caller, callees := range calls {
+			if !a.cfg.Runs(callee) && a.cfg.Runs(caller) && slices.Contains(callees, callee) && !slices.Contains(names, callee) {
+				names = append(names, callee)
+			}
+		}
+	}
+	return names
+}
+
+// remote checks whether any instance of a service is on the bus, as the NATS micro protocol has it.
+func (a *App) remote(name string) telemetry.Check {
+	return telemetry.PingCheck(func(ctx context.Context) error {
+		_, err := a.bus.Conn.RequestWithContext(ctx, "$SRV.PING.keyward-"+name, nil)
+		if errors.Is(err, nats.ErrNoResponders) {
+			return fmt.Errorf("no %s service is running", name)
+		}
+		if err != nil {
+			return fmt.Errorf("ask for a %s service: %w", name, err)
+		}
+		return nil
+	}, telemetry.Down)
+}
+
+func (a *App) logger(name string) *slog.Logger { return a.log.With(telemetry.KeyService, name) }
+
+// semantic returns the version as the NATS micro protocol wants it: without a leading v, and 0.0.0 if it is none.
+func semantic(version string) string {
+	if found := regexp.MustCompile(`\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?`).FindString(version); found != "" {
+		return found
+	}
+	return "0.0.0"
+}

@@ -1,0 +1,213 @@
+package app
+
+import (
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// EnvPrefix starts the name of every environment variable that Keyward reads.
+const EnvPrefix = "KEYWARD_"
+
+// Setting is the public side of one configuration value: its names, what it means, and the value itself inside a Config.
+type Setting struct {
+	Section string
+	Key     string // in the file; Env and Flag follow from it
+	Doc     string // what it is, in a sentence
+	Note    string // for the reference: what it survives and costs; may be empty
+	Secret  bool   // Value prints as stars, and Env+"_FILE" may name a file that holds it
+
+	Value pflag.Value // bound to the Config that Settings was called on
+}
+
+// Env returns the name of the environment variable.
+func (s Setting) Env() string { return EnvPrefix + strings.ToUpper(s.Key) }
+
+// Flag returns the name of the command-line flag, without dashes.
+func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
+
+// Settings returns every setting, bound to c: setting a value changes c.
+func (c *Config) Settings() []Setting {
+	return []Setting{
+		{
+			Section: "Process", Key: "services", Value: listValue{&c.Services},
+			Doc:  "The services that this process runs: all, or some of gateway, ceremony, decision, events.",
+			Note: "Services that run elsewhere are called over NATS, so anything but all needs nats_url.",
+		},
+		{
+			Section: "Process", Key: "data_dir", Value: stringValue(&c.NATS.DataDir),
+			Doc:  "The directory of the embedded NATS server: everything that is stored, and the credentials of its listener.",
+			Note: "Unused with nats_url. One process at a time can use it.",
+		},
+		{
+			Section: "Process", Key: "log_level", Value: levelValue{&c.LogLevel},
+			Doc: "The least important level that is logged: debug, info, warn or error.",
+		},
+		{
+			Section: "Process", Key: "shutdown_grace", Value: durationValue{&c.ShutdownGrace, ""},
+			Doc: "How long calls under way may take to finish after SIGTERM.",
+		},
+		{
+			Section: "Process", Key: "call_timeout", Value: durationValue{&c.CallTimeout, ""},
+			Doc: "How long a call to a service in another process may take.",
+		},
+		{
+			Section: "Process", Key: "call_limit", Value: intValue{&c.CallLimit},
+			Doc: "How many calls from other processes each service works on at once; more are answered 503.",
+		},
+
+		{
+			Section: "Listeners", Key: "http_addr", Value: stringValue(&c.HTTP.Addr),
+			Doc: "Where the Backend API listens.",
+		},
+		{
+			Section: "Listeners", Key: "grpc_addr", Value: stringValue(&c.GRPCAddr),
+			Doc: "Reserved for the gRPC API. The address is checked, but nothing listens on it in this version.",
+		},
+		{
+			Section: "Listeners", Key: "admin_addr", Value: stringValue(&c.AdminAddr),
+			Doc: "Where metrics, health and version are served; it asks for no credentials, so keep it private.",
+		},
+		{
+			Section: "Listeners", Key: "nats_addr", Value: stringValue(&c.NATS.Addr),
+			Doc:  "Where the embedded NATS server listens for NATS tools and keyward commands, or off.",
+			Note: "Its URL with credentials is in nats-url in the data directory, readable by the owner only.",
+		},
+
+		{
+			Section: "HTTP", Key: "body_limit", Value: bytesValue[int]{&c.HTTP.BodyLimit},
+			Doc: "The largest request body that is read.",
+		},
+		{
+			Section: "HTTP", Key: "header_limit", Value: bytesValue[int]{&c.HTTP.HeaderLimit},
+			Doc: "The largest request line with headers that is read.",
+		},
+		{
+			Section: "HTTP", Key: "read_timeout", Value: durationValue{&c.HTTP.ReadTimeout, ""},
+			Doc: "How long a client may take to send a request.",
+		},
+		{
+			Section: "HTTP", Key: "idle_timeout", Value: durationValue{&c.HTTP.IdleTimeout, ""},
+			Doc: "How long an idle connection is kept open.",
+		},
+		{
+			Section: "HTTP", Key: "request_timeout", Value: durationValue{&c.HTTP.RequestTimeout, ""},
+			Doc: "How long one request may take; then it is answered 503.",
+		},
+		{
+			Section: "HTTP", Key: "concurrency", Value: intValue{&c.HTTP.MaxInFlight},
+			Doc: "How many requests are worked on at once; more are answered 503.",
+		},
+
+		{
+			Section: "Ceremonies", Key: "challenge_ttl", Value: durationValue{&c.Ceremony.ChallengeTTL, ""},
+			Doc: "How long after a start call its finish call is accepted: 30s to 1h, and no longer than challenge_max_age.",
+		},
+		{
+			Section: "Ceremonies", Key: "handle_max_age", Value: durationValue{&c.Ceremony.HandleMaxAge, ""},
+			Doc: "How long the handle of a client environment is recognised after it was issued.",
+		},
+		{
+			Section: "Ceremonies", Key: "user_verification", Value: stringValue(&c.Ceremony.UserVerification),
+			Doc: "WebAuthn user verification that logins ask for: required or preferred.",
+		},
+
+		{
+			Section: "Decisions", Key: "policies", Value: stringValue(&c.Decision.PoliciesDir),
+			Doc:  "A directory with the Rego bundle; empty uses the bundle inside the binary.",
+			Note: "A change of its files is picked up while running. A bundle that does not compile or fails its own tests is refused and the last good one stays.",
+		},
+		{
+			Section: "Decisions", Key: "policy_timeout", Value: durationValue{&c.Decision.EvalTimeout, ""},
+			Doc: "How long the evaluation of a policy may take; then the safe default answers.",
+		},
+		{
+			Section: "Decisions", Key: "decisions_queue", Value: intValue{&c.Decision.RecordQueue},
+			Doc:  "How many decisions may wait in memory to be recorded; more are lost and counted.",
+			Note: "What waits when the process is killed is lost: SIGTERM records it first.",
+		},
+
+		{
+			Section: "Storage", Key: "nats_url", Value: urlValue{&c.NATS.URL}, Secret: true,
+			Doc:  "URL of an external NATS server or cluster with JetStream, several servers separated by commas; empty starts the embedded one.",
+			Note: "What survives a power cut is then the server's configuration: with sync_interval: always in its jetstream block every acknowledged write does.",
+		},
+		{
+			Section: "Storage", Key: "nats_credentials", Value: stringValue(&c.NATS.CredentialsFile),
+			Doc: "A NATS .creds file for the external server; empty uses what the URL holds.",
+		},
+		{
+			Section: "Storage", Key: "nats_replicas", Value: intValue{&c.NATS.Replicas},
+			Doc:  "How many servers of the external cluster keep each stream and bucket: 1 to 5.",
+			Note: "1 survives the restart of the server, and the loss of no disk. 3 survives the loss of one server or disk, 5 of two; each write then waits for a majority.",
+		},
+		{
+			Section: "Storage", Key: "nats_start_timeout", Value: durationValue{&c.NATS.StartTimeout, ""},
+			Doc: "How long a start waits for NATS to be reachable and its streams to exist.",
+		},
+		{
+			Section: "Storage", Key: "sync_interval", Value: durationValue{&c.NATS.SyncInterval, "always"},
+			Doc:  "How often the embedded NATS flushes events, accounts and projects to disk; always flushes before each acknowledgement.",
+			Note: "always survives a power cut with every acknowledged write, at 234 µs a write in process and about 5,000 writes a second in all. With an interval such as 2s the death of the process loses nothing, a power cut the writes of the last interval; a write takes about 20 µs.",
+		},
+		{
+			Section: "Storage", Key: "events_max_age", Value: durationValue{&c.NATS.EventsMaxAge, "forever"},
+			Doc:  "How long passkey events are kept; forever keeps them until they are deleted.",
+			Note: "Decisions see only events that are kept, so a shorter age also shortens cooldowns and blacklists.",
+		},
+		{
+			Section: "Storage", Key: "offers_max_age", Value: durationValue{&c.NATS.OffersMaxAge, ""},
+			Doc:  "How long login offers are kept: at least 1h, the time a login start speaks for its process.",
+			Note: "Login offers are flushed in the background: they survive the death of the process, and a power cut may lose the last moments. No acknowledged event depends on them.",
+		},
+		{
+			Section: "Storage", Key: "challenge_max_age", Value: durationValue{&c.NATS.ChallengeMaxAge, ""},
+			Doc:  "How long the record of a challenge is kept, finished or not.",
+			Note: "Flushed in the background like login offers: a power cut may lose the ceremonies of its last moments, whose users then start again.",
+		},
+		{
+			Section: "Storage", Key: "decisions_max_age", Value: durationValue{&c.NATS.DecisionsMaxAge, ""},
+			Doc:  "How long recorded decisions are kept.",
+			Note: "Flushed in the background and never on the caller's path: 60,000 to 80,000 records a second.",
+		},
+		{
+			Section: "Storage", Key: "decisions_max_bytes", Value: bytesValue[int64]{&c.NATS.DecisionsMaxBytes},
+			Doc: "How much disk recorded decisions may take; the oldest go first.",
+		},
+		{
+			Section: "Storage", Key: "redis_url", Value: urlValue{&c.Redis.URL}, Secret: true,
+			Doc:  "URL of a Redis (redis://, rediss:// or unix://); empty uses a cache inside the process with the embedded NATS, and none with nats_url.",
+			Note: "Redis holds no only copy: losing it, or its content, loses nothing and makes the next reads slower. While it is away, and without one, reads go to the log and each event takes about 0.1 s longer to acknowledge.",
+		},
+		{
+			Section: "Storage", Key: "redis_timeout", Value: durationValue{&c.Redis.Timeout, ""},
+			Doc: "How long dialling, reading and writing Redis may each take before the log answers instead.",
+		},
+		{
+			Section: "Storage", Key: "redis_pool_size", Value: intValue{&c.Redis.PoolSize},
+			Doc: "How many connections to Redis are kept; 0 is ten for each processor.",
+		},
+		{
+			Section: "Storage", Key: "events_cache_ttl", Value: durationValue{&c.Events.TTL, ""},
+			Doc: "How long a user's events stay in Redis after they were read from the log.",
+		},
+
+		{
+			Section: "First start", Key: "bootstrap_project_id", Value: stringValue(&c.Bootstrap.ProjectID),
+			Doc: "ID of the project that is created when the store holds none.",
+		},
+		{
+			Section: "First start", Key: "bootstrap_api_secret", Value: secretValue{&c.Bootstrap.APISecret}, Secret: true,
+			Doc: "API secret of that project, beginning with corbado1_; empty draws one and prints it once.",
+		},
+		{
+			Section: "First start", Key: "bootstrap_rp_id", Value: stringValue(&c.Bootstrap.RPID),
+			Doc:  "WebAuthn relying party ID of that project: the domain its passkeys belong to.",
+			Note: "A passkey is bound to it for good.",
+		},
+		{
+			Section: "First start", Key: "bootstrap_origins", Value: listValue{&c.Bootstrap.Origins},
+			Doc: "Origins that ceremonies and CORS accept, on the relying party ID or its subdomains.",
+		},
+	}
+}

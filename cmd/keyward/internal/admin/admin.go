@@ -1,0 +1,150 @@
+// Package admin manages the projects of a running server. It finds the server's NATS by a URL or in the data directory, and touches the bucket of projects and nothing else.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/secret"
+)
+
+// Server says where a server's NATS is.
+type Server struct {
+	URL             secret.Text // empty = as the data directory says
+	DataDir         string
+	CredentialsFile string // for URL; empty = what the URL holds
+}
+
+// Projects manages the projects of a running server. Close it.
+type Projects struct {
+	conn  *nats.Conn
+	store *project.Store
+}
+
+const connectTimeout = 5 * time.Second
+
+// Open connects. The error says how to name a server if none is found.
+func Open(ctx context.Context, server Server) (*Projects, error) {
+	address := server.URL.Reveal()
+	options := []nats.Option{nats.Name("keyward project"), nats.Timeout(connectTimeout), nats.NoReconnect()}
+	if address == "" {
+		found, err := bus.ServerURL(server.DataDir)
+		if err != nil {
+			return nil, fmt.Errorf("%w; start one with keyward serve, or name it with --data-dir or --nats-url", err)
+		}
+		address = found
+	} else if server.CredentialsFile != "" {
+		options = append(options, nats.UserCredentials(server.CredentialsFile))
+	}
+	conn, err := nats.Connect(address, options...)
+	if err != nil {
+		return nil, fmt.Errorf("no server answers at %s; is keyward serve running? %w", secret.URL(address), err)
+	}
+	store, err := open(ctx, conn)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Projects{conn: conn, store: store}, nil
+}
+
+func open(ctx context.Context, conn *nats.Conn) (*project.Store, error) {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	bucket, err := js.KeyValue(ctx, bus.ProjectsBucket)
+	if err != nil {
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			return nil, errors.New("that NATS holds no projects yet; start keyward serve with it first")
+		}
+		return nil, fmt.Errorf("open projects: %w", err)
+	}
+	store, err := project.NewStore(ctx, bucket, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, fmt.Errorf("open projects: %w", err)
+	}
+	return store, nil
+}
+
+// Close ends the connection.
+func (p *Projects) Close() { p.conn.Close() }
+
+// New describes a project to create.
+type New struct {
+	ID      string // empty = random
+	Name    string // empty = the relying party's name
+	RPID    string
+	RPName  string // empty = the RP ID
+	Origins []string
+}
+
+// Create stores a project with a random secret, which it returns; nobody can read it again.
+func (p *Projects) Create(ctx context.Context, n New, now time.Time) (project.Project, secret.Text, error) {
+	id := ident.ProjectID(n.ID)
+	if id == "" {
+		id = ident.NewProjectID()
+	}
+	if n.RPName == "" {
+		n.RPName = n.RPID
+	}
+	if n.Name == "" {
+		n.Name = n.RPName
+	}
+	text := project.NewSecret()
+	made, err := project.New(id, n.Name, n.RPID, n.RPName, n.Origins, text, now)
+	if err != nil {
+		return project.Project{}, "", fmt.Errorf("create a project: %w", plain(err))
+	}
+	if err := p.store.Create(ctx, made); err != nil {
+		return project.Project{}, "", fmt.Errorf("create project %s: %w", id, plain(err))
+	}
+	return made, secret.Text(text), nil
+}
+
+// List returns all projects, ordered by ID.
+func (p *Projects) List() []project.Project { return p.store.All() }
+
+// RotateSecret gives a project another random secret and returns it. The old one stops working at once.
+func (p *Projects) RotateSecret(ctx context.Context, id string) (secret.Text, error) {
+	text := project.NewSecret()
+	hash := project.HashSecret(text)
+	if err := p.store.Update(ctx, ident.ProjectID(id), func(stored *project.Project) { stored.Secret = hash }); err != nil {
+		return "", fmt.Errorf("rotate the secret of project %s: %w", id, plain(err))
+	}
+	return secret.Text(text), nil
+}
+
+// Delete removes a project; its credentials stop working at once.
+func (p *Projects) Delete(ctx context.Context, id string) error {
+	if err := p.store.Delete(ctx, ident.ProjectID(id)); err != nil {
+		return fmt.Errorf("delete project %s: %w", id, plain(err))
+	}
+	return nil
+}
+
+// plain says what a fault says to a person at a terminal: the fields and the cause, without the wire's name of the kind.
+func plain(err error) error {
+	var f *fault.Fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	var said []error
+	for _, v := range f.Validation {
+		said = append(said, fmt.Errorf("%s: %s", v.Field, v.Message))
+	}
+	if f.Details != "" {
+		said = append(said, errors.New(f.Details))
+	}
+	return errors.Join(append(said, f.Unwrap())...)
+}

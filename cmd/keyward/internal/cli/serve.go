@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/internal/config"
+	"github.com/keyward/keyward/core/telemetry"
+)
+
+func newServe(terminal Terminal, build telemetry.Build) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run all services, or some of them",
+		Long: `Runs Keyward until it is told to end by SIGINT or SIGTERM; then it accepts no
+more calls and lets those under way finish. Without settings everything runs in
+this process, with NATS and a cache inside it and its data in ./data.
+
+The first start creates a project and prints its secret. Logs go to standard
+error as lines of JSON.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path, terminal.Environ, cmd.Flags())
+			if err != nil {
+				return usageError{fmt.Errorf("configuration:\n%w", err)}
+			}
+			log := telemetry.NewLogger(terminal.Err, cfg.LogLevel)
+			return app.Run(cmd.Context(), cfg, app.Options{Log: log, Out: terminal.Out, Build: build})
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "YAML file with settings ("+config.FileEnv+")")
+	config.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func newConfig(terminal Terminal) *cobra.Command {
+	var path string
+	var check bool
+	var out output
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Print the settings in effect, with secrets as stars",
+		Long: `Prints the settings that "keyward serve" with the same file, environment and
+flags would use. What is printed can be given to --config, once secrets are filled in.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path, terminal.Environ, cmd.Flags())
+			if err != nil {
+				return usageError{fmt.Errorf("configuration:\n%w", err)}
+			}
+			if check {
+				_, _ = fmt.Fprintln(cmd.OutOrStdout(), "The configuration is valid.")
+				return nil
+			}
+			if out.json() {
+				return config.WriteJSON(cmd.OutOrStdout(), cfg)
+			}
+			return config.WriteYAML(cmd.OutOrStdout(), cfg)
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "YAML file with settings ("+config.FileEnv+")")
+	cmd.Flags().BoolVar(&check, "check", false, "only say whether the settings are valid")
+	out.flag(cmd, "yaml")
+	config.AddFlags(cmd.Flags())
+	cmd.AddCommand(&cobra.Command{
+		Use:   "reference",
+		Short: "Print the reference of all settings, as Markdown",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return config.WriteReference(cmd.OutOrStdout()) },
+	})
+	return cmd
+}
+
+func newVersion(build telemetry.Build) *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this binary",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if out.json() {
+				return writeJSON(cmd, build)
+			}
+			text := "keyward " + build.Version
+			if build.Revision != "" {
+				text += " (" + build.Revision + ")"
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), text+", "+build.Go)
+			return err //nolint:wrapcheck // standard output names itself
+		},
+	}
+	out.flag(cmd, "text")
+	return cmd
+}
+
+func writeJSON(cmd *cobra.Command, value any) error {
+	encoder := json.NewEncoder(cmd.OutOrStdout())
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}

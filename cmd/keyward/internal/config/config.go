@@ -1,0 +1,244 @@
+// Package config reads the configuration of a process: defaults, then a YAML file, then environment variables, then flags, each overriding the one before. It reads the files it is told to and nothing else; what the values mean is the
+// business of package app.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/keyward/keyward/cmd/keyward/app"
+)
+
+// FileEnv names the YAML file when the flag --config does not.
+const FileEnv = app.EnvPrefix + "CONFIG"
+
+const (
+	// Keys hold no dots, so a nested key in the file shows up with one and is unknown.
+	delimiter  = "."
+	fileSuffix = "_FILE"
+)
+
+// AddFlags defines a flag for each setting. The values that they are given are read by Load.
+func AddFlags(flags *pflag.FlagSet) {
+	defaults := app.DefaultConfig()
+	for _, s := range defaults.Settings() {
+		usage := strings.TrimSuffix(s.Doc, ".") + " (" + s.Env() + ")"
+		flags.Var(s.Value, s.Flag(), usage)
+	}
+}
+
+// Load returns the configuration: the defaults, changed by the YAML file at path (empty = the one that FileEnv names, if any), by environ ("KEY=value") and by those of flags that were set. The error names every key at fault, and for an unknown
+// one the key that is meant, if there is one like it. A configuration without error is valid.
+func Load(path string, environ []string, flags *pflag.FlagSet) (app.Config, error) {
+	cfg := app.DefaultConfig()
+	settings := map[string]app.Setting{}
+	for _, s := range cfg.Settings() {
+		settings[s.Key] = s
+	}
+	layers := []func() (*koanf.Koanf, error){
+		func() (*koanf.Koanf, error) { return fromFile(path, environ, settings) },
+		func() (*koanf.Koanf, error) { return fromEnvironment(environ, settings) },
+		func() (*koanf.Koanf, error) { return fromFlags(flags, settings) },
+	}
+	merged := koanf.New(delimiter)
+	var errs []error
+	for _, layer := range layers {
+		values, err := layer()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if err := merged.Merge(values); err != nil {
+			errs = append(errs, fmt.Errorf("merge configuration: %w", err))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		if err := apply(merged, settings[key]); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return app.Config{}, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return app.Config{}, err //nolint:wrapcheck // each line names its setting
+	}
+	return cfg, nil
+}
+
+func apply(values *koanf.Koanf, s app.Setting) error {
+	if !values.Exists(s.Key) {
+		return nil
+	}
+	text, err := asText(values.Get(s.Key))
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Key, err)
+	}
+	if err := s.Value.Set(text); err != nil {
+		return fmt.Errorf("%s: %w", s.Key, err)
+	}
+	return nil
+}
+
+// asText turns what YAML made of a value back into text: each setting reads its own.
+func asText(value any) (string, error) {
+	switch v := value.(type) {
+	case nil:
+		return "", nil
+	case []any:
+		items := make([]string, len(v))
+		for i, item := range v {
+			items[i] = fmt.Sprint(item)
+		}
+		return strings.Join(items, ","), nil
+	case map[string]any:
+		return "", errors.New("must be a value, not a mapping")
+	default:
+		return fmt.Sprint(v), nil
+	}
+}
+
+func fromFile(path string, environ []string, settings map[string]app.Setting) (*koanf.Koanf, error) {
+	values := koanf.New(delimiter)
+	if path == "" {
+		path = lookup(environ, FileEnv)
+	}
+	if path == "" {
+		return values, nil
+	}
+	if err := values.Load(file.Provider(path), yaml.Parser()); err != nil {
+		return nil, fmt.Errorf("read configuration file %s: %w", path, err)
+	}
+	var errs []error
+	for _, key := range values.Keys() {
+		if _, known := settings[key]; !known {
+			errs = append(errs, fmt.Errorf("%s: unknown key %s%s", path, key, suggest(key, slices.Collect(maps.Keys(settings)))))
+		}
+	}
+	return values, errors.Join(errs...)
+}
+
+func fromEnvironment(environ []string, settings map[string]app.Setting) (*koanf.Koanf, error) {
+	names := map[string]app.Setting{}
+	known := []string{FileEnv}
+	for _, s := range settings {
+		names[s.Env()] = s
+		known = append(known, s.Env())
+		if s.Secret {
+			known = append(known, s.Env()+fileSuffix)
+		}
+	}
+	var errs []error
+	transform := func(name, value string) (string, any) {
+		switch {
+		case name == FileEnv || injected(name):
+			return "", nil
+		case slices.Contains(known, name) && names[name].Key != "":
+			return names[name].Key, value
+		case slices.Contains(known, name):
+			// A secret in a file: read below, where it can be compared with the variable without the suffix.
+			return "", nil
+		}
+		errs = append(errs, fmt.Errorf("unknown variable %s%s", name, suggest(name, known)))
+		return "", nil
+	}
+	values := koanf.New(delimiter)
+	provider := env.Provider(delimiter, env.Opt{Prefix: app.EnvPrefix, TransformFunc: transform, EnvironFunc: func() []string { return environ }})
+	if err := values.Load(provider, nil); err != nil {
+		return nil, fmt.Errorf("read the environment: %w", err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		if s := settings[key]; s.Secret {
+			errs = append(errs, fromSecretFile(values, environ, s))
+		}
+	}
+	return values, errors.Join(errs...)
+}
+
+func fromSecretFile(values *koanf.Koanf, environ []string, s app.Setting) error {
+	path := lookup(environ, s.Env()+fileSuffix)
+	if path == "" {
+		return nil
+	}
+	if values.Exists(s.Key) {
+		return fmt.Errorf("%s and %s are both set; set one", s.Env(), s.Env()+fileSuffix)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Env()+fileSuffix, err)
+	}
+	if err := values.Load(confmap.Provider(map[string]any{s.Key: strings.TrimSpace(string(raw))}, delimiter), nil); err != nil {
+		return fmt.Errorf("%s: %w", s.Env()+fileSuffix, err)
+	}
+	return nil
+}
+
+func fromFlags(flags *pflag.FlagSet, settings map[string]app.Setting) (*koanf.Koanf, error) {
+	values := koanf.New(delimiter)
+	if flags == nil {
+		return values, nil
+	}
+	provider := posflag.ProviderWithFlag(flags, delimiter, nil, func(f *pflag.Flag) (string, any) {
+		key := strings.ReplaceAll(f.Name, "-", "_")
+		if _, known := settings[key]; !known || !f.Changed {
+			return "", nil
+		}
+		return key, revealed(f.Value)
+	})
+	if err := values.Load(provider, nil); err != nil {
+		return nil, fmt.Errorf("read flags: %w", err)
+	}
+	return values, nil
+}
+
+// revealed returns the text of a flag's value, also if it prints as stars.
+func revealed(value pflag.Value) string {
+	if s, ok := value.(interface{ Reveal() string }); ok {
+		return s.Reveal()
+	}
+	return value.String()
+}
+
+func lookup(environ []string, name string) string {
+	for _, pair := range environ {
+		if value, found := strings.CutPrefix(pair, name+"="); found {
+			return value
+		}
+	}
+	return ""
+}
+
+// injected reports whether a variable is one of those that Kubernetes sets in every container for a service called keyward or keyward-something. They are not meant for us.
+func injected(name string) bool {
+	matched, err := regexp.MatchString(`^KEYWARD_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`, name)
+	return err == nil && matched
+}
+
+// suggest names the known key that is most like an unknown one, unless none is.
+func suggest(unknown string, known []string) string {
+	slices.Sort(known)
+	best, distance := "", len(unknown)/3+1
+	for _, candidate := range known {
+		if d := levenshtein.ComputeDistance(unknown, candidate); d < distance {
+			best, distance = candidate, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
