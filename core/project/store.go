@@ -99,7 +99,10 @@ func checkOrigin(origin, rpID string) error {
 	return nil
 }
 
-// Store keeps projects in the bucket "projects". Look-ups are answered from memory, kept true by a watch.
+// lookupLimit bounds the read of a project that is not in memory.
+const lookupLimit = time.Second
+
+// Store keeps projects in the bucket "projects". Look-ups are answered from memory, kept true by a watch; what is not there yet is read.
 type Store struct {
 	kv       jetstream.KeyValue
 	log      *slog.Logger
@@ -193,8 +196,21 @@ func (s *Store) replace(id ident.ProjectID, p *Project) {
 	}
 }
 
-// Lookup returns a project from memory.
+// Lookup returns a project from memory. One that is not there is asked for in the bucket: another instance may have created it a moment ago.
 func (s *Store) Lookup(id ident.ProjectID) (Project, bool) {
+	if p, ok := s.snapshot.Load().projects[id]; ok {
+		return p, true
+	}
+	if _, err := ident.ParseProjectID(string(id)); err != nil {
+		return Project{}, false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupLimit)
+	defer cancel()
+	entry, err := s.kv.Get(ctx, string(id))
+	if err != nil {
+		return Project{}, false
+	}
+	s.apply(entry)
 	p, ok := s.snapshot.Load().projects[id]
 	return p, ok
 }
