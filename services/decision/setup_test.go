@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -36,8 +37,12 @@ func (f fakeEvents) Offers(context.Context, ident.ProjectID, ident.UserID) ([]ev
 	return f.offers, f.err
 }
 
-// noStream stands in where nothing is published because Run does not run.
+// noStream stands in where nobody looks at what is published.
 type noStream struct{ jetstream.JetStream }
+
+func (noStream) PublishMsgAsync(*nats.Msg, ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	return nil, jetstream.ErrNoStreamResponse
+}
 
 type serviceOptions struct {
 	dir      string

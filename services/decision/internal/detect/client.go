@@ -118,8 +118,12 @@ const (
 	ListedEnvironment       Listing = "environment"
 )
 
+// maxUserAgent is how much of a user agent is looked at, in bytes. True ones are shorter; a longer one only costs time.
+const maxUserAgent = 1024
+
 // DetectClient reads what a client sent. It never fails: what cannot be told stays unknown.
 func (k *Knowledge) DetectClient(info rest.ClientInformation, environment service.Environment) Client {
+	info.UserAgent = info.UserAgent[:min(len(info.UserAgent), maxUserAgent)]
 	c := Client{
 		Native:          is(info.IsNative) || (info.IsNative == nil && info.NativeMeta != nil),
 		PrivateMode:     is(info.PrivateMode),
@@ -217,6 +221,8 @@ func parseBrowser(name string) string {
 	switch plain {
 	case "headless chrome", "chrome mobile", "chrome mobile ios", "google chrome", "crios":
 		return "chrome"
+	case "trident", "msie", "ie":
+		return "internet explorer"
 	case "mobile safari":
 		return "safari"
 	case "microsoft edge", "edge mobile":

@@ -1,0 +1,507 @@
+package detect_test
+
+import (
+	"encoding/json"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/services/decision/internal/detect"
+)
+
+const (
+	apple     = "fbfc3007-154e-4ecc-8c0b-6e020557d7bd"
+	google    = "ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4"
+	hello     = "08987058-cadc-4b81-b6e1-30de50dcbe96"
+	chromeMac = "adce0002-35bc-c60a-648b-0b25f1f05503"
+	samsung   = "53414d53-554e-4700-0000-000000000000"
+	bitwarden = "d548826e-79b4-db40-a3d8-11116f7e8349"
+	yubikey   = "2fc0579f-8113-47ea-b116-bb5a8db9202a"
+	stranger  = "7c1e5a94-3b0d-4f62-9a8e-d25b61f0c347"
+	zero      = "00000000-0000-0000-0000-000000000000"
+)
+
+var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func knowledge(t testing.TB, changes ...func(parameters map[string]any)) *detect.Knowledge {
+	t.Helper()
+	raw, err := fs.ReadFile(policies.Bundle, "data.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data map[string]any
+	if err := json.Unmarshal(raw, &data); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range changes {
+		change(data["keyward"].(map[string]any)["parameters"].(map[string]any))
+	}
+	k, err := detect.Learn(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func set(name string, value any) func(map[string]any) {
+	return func(parameters map[string]any) { parameters[name] = value }
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// client is a capable browser on an operating system.
+func client(os, version, browser string) rest.ClientInformation {
+	return rest.ClientInformation{
+		UserVerifyingPlatformAuthenticatorAvailable: ptr(true), ConditionalMediationAvailable: ptr(true), BluetoothAvailable: ptr(true),
+		ParsedDeviceInfo:   &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: browser, BrowserVersion: "142.0"},
+		ClientCapabilities: &rest.ClientCapabilities{HybridTransport: ptr(true)},
+	}
+}
+
+func app(os, version string, meta rest.NativeMeta) rest.ClientInformation {
+	if meta.IsPlatformAuthenticatorAPISupported == nil {
+		meta.IsPlatformAuthenticatorAPISupported = ptr(true)
+	}
+	return rest.ClientInformation{
+		IsNative: ptr(true), NativeMeta: &meta,
+		ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: "ExampleBank", BrowserVersion: "7.4"},
+	}
+}
+
+func with(info rest.ClientInformation, change func(*rest.ClientInformation)) rest.ClientInformation {
+	change(&info)
+	return info
+}
+
+func noUVPA(info *rest.ClientInformation) {
+	info.UserVerifyingPlatformAuthenticatorAvailable = ptr(false)
+}
+
+func manager(seen *bool) func(*rest.ClientInformation) {
+	return func(info *rest.ClientInformation) { info.PasswordManagerAvailable = seen }
+}
+
+func credential(aaguid string, backupEligible bool, createdOS string, transports ...string) account.Credential {
+	return account.Credential{ID: "cre-1", AAGUID: aaguid, BackupEligible: backupEligible, CreatedOS: createdOS, CreatedBrowser: "Chrome", Transports: transports}
+}
+
+func question(info rest.ClientInformation, credentials ...account.Credential) service.Question {
+	for i := range credentials {
+		if credentials[i].ID == "" {
+			credentials[i].ID = "cre-1"
+		}
+	}
+	return service.Question{
+		Project: "pro-1", Client: info, Environment: service.Environment{ID: "env-1", Known: true},
+		Account: &account.Account{Project: "pro-1", ID: "usr-1", Status: rest.UserStatusActive, Credentials: credentials},
+	}
+}
+
+func TestClassOfACredential(t *testing.T) {
+	t.Parallel()
+	k := knowledge(t)
+	for _, tc := range []struct {
+		name       string
+		credential account.Credential
+		want       detect.Class
+	}{
+		{"no transport of a phone or platform is a security key", credential(yubikey, false, "Windows", "usb", "nfc"), detect.ClassSecurityKey},
+		{"a key that syncs is a security key too", credential(stranger, true, "Windows", "usb"), detect.ClassSecurityKey},
+		{"cross-platform, device-bound and without hybrid is a security key", account.Credential{AAGUID: yubikey, Attachment: "cross-platform"}, detect.ClassSecurityKey},
+		{"cross-platform with hybrid is not", account.Credential{AAGUID: stranger, Attachment: "cross-platform", Transports: []string{"hybrid"}}, detect.ClassUnknown},
+		{"cross-platform that syncs is not", account.Credential{AAGUID: stranger, Attachment: "cross-platform", BackupEligible: true}, detect.ClassUnknown},
+		{"iCloud", credential(apple, true, "iOS", "internal", "hybrid"), detect.ClassApple},
+		{"managed iCloud", credential("dd4ec289-e01d-41c9-bb89-70fa845d4bf2", true, "iOS", "internal"), detect.ClassApple},
+		{"nameless, synced, from an Apple system", credential(zero, true, "macOS", "internal"), detect.ClassApple},
+		{"nameless, synced, from an iPad", credential(zero, true, "iPadOS", "internal"), detect.ClassApple},
+		{"Google", credential(google, true, "Android", "internal", "hybrid"), detect.ClassGoogle},
+		{"nameless, synced, from Android", credential(zero, true, "Android", "internal"), detect.ClassGoogle},
+		{"Windows Hello", credential(hello, false, "Windows", "internal"), detect.ClassWindowsHello},
+		{"nameless, device-bound, from Windows", credential(zero, false, "Windows 11", "internal"), detect.ClassWindowsHello},
+		{"nameless, synced, from Windows", credential(zero, true, "Windows", "internal"), detect.ClassUnknown},
+		{"nameless, device-bound, from a Mac", credential(zero, false, "macOS", "internal"), detect.ClassUnknown},
+		{"Chrome's own store on a Mac", credential(chromeMac, false, "macOS", "internal"), detect.ClassBrowserProfile},
+		{"Samsung", credential(samsung, true, "Android", "internal", "hybrid"), detect.ClassSamsung},
+		{"Bitwarden", credential(bitwarden, true, "Windows", "internal"), detect.ClassPasswordManager},
+		{"a stranger", credential(stranger, true, "Windows", "internal"), detect.ClassUnknown},
+		{"nothing known at all", account.Credential{}, detect.ClassUnknown},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if got := k.Classify(&tc.credential); got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestAvailabilityOfACredential(t *testing.T) {
+	t.Parallel()
+	k := knowledge(t)
+	iCloud, iCloudNoHybrid := credential(apple, true, "iOS", "internal", "hybrid"), credential(apple, true, "iOS", "internal")
+	gpm := credential(google, true, "Android", "internal", "hybrid")
+	galaxy := credential(samsung, true, "Android", "internal", "hybrid")
+	windowsHello := credential(hello, false, "Windows", "internal")
+	profile := credential(chromeMac, false, "macOS", "internal")
+	vault := credential(bitwarden, true, "Windows", "internal")
+	unknownSynced, unknownBound := credential(stranger, true, "Windows", "internal"), credential(stranger, false, "Windows", "internal")
+	unknownHybrid := credential(stranger, true, "Windows", "internal", "hybrid")
+	mac, windows := client("macOS", "15.1", "Safari"), client("Windows", "11", "Chrome")
+	reduced := "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
+	android := with(client("Android", "15", "Chrome"), func(i *rest.ClientInformation) { i.UserAgent = reduced })
+	for _, tc := range []struct {
+		name       string
+		credential account.Credential
+		client     rest.ClientInformation
+		want       detect.Availability
+	}{
+		{"apple on an iPhone", iCloud, client("iOS", "18.1", "Safari"), detect.Likely},
+		{"apple on the first iOS that syncs", iCloud, client("iOS", "16.0", "Safari"), detect.Likely},
+		{"apple on an older iOS", iCloud, client("iOS", "15.8", "Safari"), detect.AvailabilityNot},
+		{"apple on an iPad of unknown version", iCloud, client("iPadOS", "", "Safari"), detect.Likely},
+		{"apple on a Mac", iCloud, mac, detect.Likely},
+		{"apple on the first macOS that syncs", iCloud, client("macOS", "13.0", "Safari"), detect.Likely},
+		{"apple on an older macOS", iCloud, client("macOS", "12.6", "Safari"), detect.Remote},
+		{"apple on the macOS of a frozen user agent", iCloud, client("macOS", "10.15.7", "Chrome"), detect.Likely},
+		{"apple on the same with underscores", iCloud, client("macOS", "10_15_7", "Chrome"), detect.Likely},
+		{"apple on a true 10.14", iCloud, client("macOS", "10.14.6", "Safari"), detect.Remote},
+		{"apple on Windows", iCloud, windows, detect.Remote},
+		{"apple on Windows, hybrid not stored", iCloudNoHybrid, windows, detect.AvailabilityNot},
+		{"apple on Android", iCloud, android, detect.AvailabilityNot},
+		{"apple on a Mac without a local authenticator", iCloud, with(mac, noUVPA), detect.Remote},
+		{"apple on a Mac without a local authenticator, hybrid not stored", iCloudNoHybrid, with(mac, noUVPA), detect.AvailabilityNot},
+
+		{"google on Android", gpm, android, detect.Likely},
+		{"google on Android 9", gpm, client("Android", "9", "Chrome"), detect.Likely},
+		{"google on Android 8", gpm, client("Android", "8.1", "Chrome"), detect.AvailabilityNot},
+		{"google in an app with Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: ptr(true)}), detect.Likely},
+		{"google in an app that does not say", gpm, app("Android", "15", rest.NativeMeta{}), detect.Likely},
+		{"google in an app without Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: ptr(false)}), detect.AvailabilityNot},
+		{"google on ChromeOS", gpm, client("Chrome OS", "130", "Chrome"), detect.Likely},
+		{"google in Chrome on Windows", gpm, windows, detect.Uncertain},
+		{"google in Chrome on iOS", gpm, client("iOS", "18.1", "Chrome"), detect.Uncertain},
+		{"google in Safari on iOS", gpm, client("iOS", "18.1", "Safari"), detect.AvailabilityNot},
+		{"google in Edge on Windows", gpm, client("Windows", "11", "Edge"), detect.Remote},
+
+		{"hello on Windows", windowsHello, windows, detect.Uncertain},
+		{"hello in another browser on Windows", windowsHello, client("Windows", "11", "Firefox"), detect.Uncertain},
+		{"hello elsewhere", windowsHello, mac, detect.AvailabilityNot},
+		{"hello on Windows without a local authenticator", windowsHello, with(windows, noUVPA), detect.AvailabilityNot},
+
+		{"a browser's store in that browser", profile, client("macOS", "15", "Chrome"), detect.Uncertain},
+		{"a browser's store in another browser", profile, mac, detect.AvailabilityNot},
+		{"a browser's store on another system", profile, windows, detect.AvailabilityNot},
+
+		{"samsung on a Galaxy app", galaxy, app("Android", "15", rest.NativeMeta{Brand: ptr("Samsung")}), detect.Likely},
+		{"samsung on another maker's app", galaxy, app("Android", "15", rest.NativeMeta{Brand: ptr("google")}), detect.AvailabilityNot},
+		{"samsung on Android that hides its model", galaxy, android, detect.Uncertain},
+		{"samsung on a model of Samsung's", galaxy, with(android, func(i *rest.ClientInformation) {
+			i.UserAgent = "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36"
+		}), detect.Likely},
+		{"samsung in Samsung's browser", galaxy, with(android, func(i *rest.ClientInformation) {
+			i.UserAgent = strings.Replace(reduced, "Chrome/", "SamsungBrowser/27.0 Chrome/", 1)
+		}), detect.Likely},
+		{"samsung on another model", galaxy, with(android, func(i *rest.ClientInformation) {
+			i.UserAgent = "Mozilla/5.0 (Linux; Android 14; Pixel 9) AppleWebKit/537.36"
+		}), detect.AvailabilityNot},
+		{"samsung on a desktop", galaxy, windows, detect.Remote},
+
+		{"a manager that was seen", vault, with(windows, manager(ptr(true))), detect.Likely},
+		{"a manager that may be there", vault, windows, detect.Uncertain},
+		{"a manager that is not there", vault, with(windows, manager(ptr(false))), detect.AvailabilityNot},
+		{"a manager that was seen without a local authenticator", vault, with(with(windows, noUVPA), manager(ptr(true))), detect.Likely},
+		{"a manager that may be there without a local authenticator", vault, with(windows, noUVPA), detect.AvailabilityNot},
+
+		{"unknown, synced, same system", unknownSynced, windows, detect.Uncertain},
+		{"unknown, synced, other system", unknownSynced, mac, detect.AvailabilityNot},
+		{"unknown, synced, other system, hybrid", unknownHybrid, mac, detect.Remote},
+		{"unknown, device-bound, same system", unknownBound, windows, detect.Uncertain},
+		{"unknown, device-bound, other system", unknownBound, mac, detect.AvailabilityNot},
+
+		{"a security key anywhere", credential(yubikey, false, "Windows", "usb"), with(mac, noUVPA), detect.SecurityKey},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			// Without a cross-device route, so that the table alone speaks.
+			d := k.Login(detect.Input{Question: question(tc.client, tc.credential), Complete: true, Now: now, Strategy: rest.CrossDeviceAuthenticationStrategyMinimize})
+			var got detect.Availability
+			for _, availability := range []detect.Availability{detect.Likely, detect.Uncertain, detect.Remote, detect.SecurityKey, detect.AvailabilityNot} {
+				if len(d.Select([]detect.Availability{availability})) == 1 {
+					got = availability
+				}
+			}
+			if got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestCrossDeviceRoute(t *testing.T) {
+	t.Parallel()
+	k := knowledge(t)
+	const (
+		standard = rest.CrossDeviceAuthenticationStrategyStandard
+		minimize = rest.CrossDeviceAuthenticationStrategyMinimize
+		maximize = rest.CrossDeviceAuthenticationStrategyMaximize
+	)
+	windows := client("Windows", "11", "Chrome")
+	bleOff := with(windows, func(i *rest.ClientInformation) { i.BluetoothAvailable = ptr(false) })
+	bleUnknown := with(windows, func(i *rest.ClientInformation) { i.BluetoothAvailable = nil })
+	silent := with(bleUnknown, func(i *rest.ClientInformation) { i.ClientCapabilities = nil })
+	noHybrid := with(windows, func(i *rest.ClientInformation) {
+		i.ClientCapabilities = &rest.ClientCapabilities{HybridTransport: ptr(false)}
+	})
+	phone := client("Android", "15", "Chrome")
+	fromPhone, fromMac := credential(apple, true, "iOS", "internal", "hybrid"), credential(apple, true, "macOS", "internal", "hybrid")
+	usedOnPhone := fromMac
+	usedOnPhone.UsedOn = []string{"macOS", "iOS"}
+	for _, tc := range []struct {
+		name       string
+		client     rest.ClientInformation
+		strategy   rest.CrossDeviceAuthenticationStrategy
+		credential account.Credential
+		want       detect.CDA
+		reachable  bool // named in allowCredentials as remote
+	}{
+		{"a phone's passkey", windows, standard, fromPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"a phone's passkey under minimize", windows, minimize, fromPhone, detect.CDA{Client: true, RemoteHigh: true}, true},
+		{"a Mac's passkey", windows, standard, fromMac, detect.CDA{Client: true, RemoteLow: true}, true},
+		{"a Mac's passkey under maximize", windows, maximize, fromMac, detect.CDA{Client: true, RemoteLow: true, Route: true}, true},
+		{"a Mac's passkey that was used on a phone", windows, standard, usedOnPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"bluetooth off", bleOff, maximize, fromPhone, detect.CDA{RemoteHigh: true}, true},
+		{"bluetooth unknown, hybrid known", bleUnknown, standard, fromPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"neither known", silent, standard, fromPhone, detect.CDA{RemoteHigh: true}, true},
+		{"neither known under maximize", silent, maximize, fromPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"no hybrid", noHybrid, maximize, fromPhone, detect.CDA{RemoteHigh: true}, true},
+		{"on a phone", phone, standard, fromPhone, detect.CDA{RemoteHigh: true}, false},
+		{"on a phone under maximize, which reaches a passkey that its row does not", phone, maximize, fromPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"a passkey that is here", client("macOS", "15", "Safari"), standard, fromPhone, detect.CDA{Client: true}, false},
+		{"a manager's passkey from a phone is no evidence", windows, standard, credential(bitwarden, true, "iOS", "internal", "hybrid"), detect.CDA{Client: true}, false},
+		{"a device-bound passkey of a stranger is no evidence", windows, standard, credential(stranger, false, "iOS", "internal", "hybrid"), detect.CDA{Client: true}, true},
+		{"a passkey without hybrid", windows, maximize, credential(apple, true, "iOS", "internal"), detect.CDA{Client: true}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			d := k.Login(detect.Input{Question: question(tc.client, tc.credential), Complete: true, Now: now, Strategy: tc.strategy})
+			if diff := cmp.Diff(tc.want, d.Facts.CDA); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if got := len(d.Select([]detect.Availability{detect.Remote})) == 1; got != tc.reachable {
+				t.Errorf("named as remote: %t, want %t", got, tc.reachable)
+			}
+		})
+	}
+}
+
+func TestSecurityKeyOnly(t *testing.T) {
+	t.Parallel()
+	k := knowledge(t)
+	key := credential(yubikey, false, "Windows", "usb")
+	linux := with(client("Linux", "6.8", "Chrome"), noUVPA)
+	for _, tc := range []struct {
+		name        string
+		client      rest.ClientInformation
+		credentials []account.Credential
+		want        bool
+	}{
+		{"a key alone", client("Windows", "11", "Chrome"), []account.Credential{key}, true},
+		{"a key beside a passkey out of reach", linux, []account.Credential{key, credential(hello, false, "Windows", "internal")}, true},
+		{"a key beside an uncertain passkey", client("Windows", "11", "Chrome"), []account.Credential{key, credential(hello, false, "Windows", "internal")}, false},
+		{"a key beside a phone", linux, []account.Credential{key, credential(apple, true, "iOS", "internal", "hybrid")}, false},
+		{"no key", linux, []account.Credential{credential(hello, false, "Windows", "internal")}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			d := k.Login(detect.Input{Question: question(tc.client, tc.credentials...), Complete: true, Now: now})
+			if d.Facts.SecurityKeyOnly != tc.want {
+				t.Errorf("got %t", d.Facts.SecurityKeyOnly)
+			}
+		})
+	}
+}
+
+func TestFactsAreTheSameDocumentInBothForms(t *testing.T) {
+	t.Parallel()
+	k := knowledge(t)
+	in := detect.Input{
+		Question: question(client("macOS", "15.1", "Safari"), credential(apple, true, "iOS", "internal", "hybrid"), credential(yubikey, false, "Windows", "usb")), Complete: true, Now: now,
+		History: history.History{
+			Append: history.Append{Default: history.Nudge{Declines: 3, Cooldown: true}, Auto: history.Nudge{Declines: 1}, LastOffer: now.Add(-time.Hour)},
+			Pair:   history.Pair{LocalStreak: 1, CDAStreak: 2, SecurityKeyStreak: 3, Positive: true, LastRoute: event.CDA, LastFailedRoute: event.Local, ExistsHere: true},
+			Process: history.Process{
+				Outcome: history.OutcomeCDA, FailedLocal: 1, MissingEvidence: true, Credential: "cre-1",
+			},
+		},
+	}
+	login := k.Login(in)
+	created := k.Append(in, rest.PasskeyIntelFlags{AskForAutoAppend: ptr(true), AskForInAppAppend: ptr("after-unlock")}, "")
+	mediation := k.Mediation(service.Question{Client: client("macOS", "15.1", "Safari")})
+	for name, d := range map[string]detect.Detection{"login": login, "append": created, "mediation": mediation} {
+		raw, err := json.Marshal(d.Facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byHand, err := ast.JSON(d.Facts.Value())
+		if err != nil {
+			t.Fatal(err)
+		}
+		hand, err := json.Marshal(byHand)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(parse(t, string(raw)), parse(t, string(hand))); diff != "" {
+			t.Errorf("%s (-json +value)\n%s", name, diff)
+		}
+		schema, err := fs.ReadFile(policies.Bundle, "schemas/"+name+".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiler := jsonschema.NewCompiler()
+		if err := compiler.AddResource(name, parse(t, string(schema))); err != nil {
+			t.Fatal(err)
+		}
+		if err := compiler.MustCompile(name).Validate(parse(t, string(raw))); err != nil {
+			t.Errorf("%s does not fit its schema: %v", name, err)
+		}
+	}
+}
+
+func parse(t *testing.T, raw string) any {
+	t.Helper()
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func TestInAppOffersKeepTheirDistance(t *testing.T) {
+	t.Parallel()
+	k := knowledge(t)
+	for name, tc := range map[string]struct {
+		last time.Time
+		want bool
+	}{
+		"never offered":      {time.Time{}, true},
+		"exactly a day ago":  {now.Add(-24 * time.Hour), true},
+		"a second too early": {now.Add(-24*time.Hour + time.Second), false},
+	} {
+		in := detect.Input{Question: question(client("macOS", "15", "Safari")), Complete: true, Now: now, History: history.History{Append: history.Append{LastOffer: tc.last}}}
+		if d := k.Append(in, rest.PasskeyIntelFlags{}, ""); d.Facts.Nudges.Spaced != tc.want {
+			t.Errorf("%s: got %t", name, d.Facts.Nudges.Spaced)
+		}
+	}
+}
+
+func TestInsightsNameWhatTheAccountHas(t *testing.T) {
+	t.Parallel()
+	k := knowledge(t)
+	other := credential("bada5566-a7aa-401f-bd96-45619a55120d", true, "macOS", "internal")
+	other.ID = "cre-2"
+	again := credential(bitwarden, true, "macOS", "internal")
+	again.ID = "cre-3"
+	q := question(client("macOS", "15", "Safari"), credential(bitwarden, true, "Windows", "internal"), other, again)
+	q.Account.Environments = []account.Environment{{ID: "env-1"}, {ID: "env-2"}}
+	d := k.Login(detect.Input{Question: q, Complete: true, Now: now, History: history.History{Append: history.Append{
+		Default: history.Nudge{Declines: 3, Cooldown: true}, AfterError: history.Nudge{Declines: 1}, ConditionalCreateCooldown: true,
+	}}})
+	got := d.Insights
+	got.Tags = nil
+	want := rest.DetectionInsights{
+		CredentialIds: []string{"cre-1", "cre-2", "cre-3"}, ClientEnvIds: []string{"env-1", "env-2"},
+		PasswordManagerIds: []string{"bada5566-a7aa-401f-bd96-45619a55120d", bitwarden},
+		HistoryData:        rest.HistoryData{DefaultCount: 3, DefaultCooldown: true, AfterErrorCount: 1, ConditionalCreateCooldown: true},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestNoListIsEverAbsent(t *testing.T) {
+	t.Parallel()
+	k := knowledge(t)
+	for name, d := range map[string]detect.Detection{
+		"nobody":    k.Login(detect.Input{Question: service.Question{}}),
+		"mediation": k.Mediation(service.Question{}),
+	} {
+		i := d.Insights
+		if i.Tags == nil || i.CredentialIds == nil || i.ClientEnvIds == nil || i.PasswordManagerIds == nil || d.Select(nil) == nil || d.All() == nil {
+			t.Errorf("%s: %+v", name, i)
+		}
+		if d.Facts.Account != "" && d.Facts.Account != detect.StatusUnknown {
+			t.Errorf("%s has status %s", name, d.Facts.Account)
+		}
+	}
+}
+
+func TestLearnNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		data map[string]any
+		want string
+	}{
+		"no data":             {nil, "keyward.parameters: is missing"},
+		"an empty document":   {map[string]any{"keyward": map[string]any{"parameters": map[string]any{}}}, "missing parameter default"},
+		"half of a parameter": {map[string]any{"keyward": map[string]any{"parameters": map[string]any{"default": map[string]any{"count": 3}}}}, "missing parameter default.cooldownSeconds"},
+	} {
+		if _, err := detect.Learn(tc.data); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: expected %q, got %v", name, tc.want, err)
+		}
+	}
+	raw, err := fs.ReadFile(policies.Bundle, "data.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string][2]string{
+		"an unknown class":       {`"class": "samsung"`, `"class": "sammy"`},
+		"an AAGUID in capitals":  {"fbfc3007", "FBFC3007"},
+		"an address that is not": {`"blockedAddresses": []`, `"blockedAddresses": ["10.0.0.0/40"]`},
+	} {
+		var data map[string]any
+		if err := json.Unmarshal([]byte(strings.Replace(string(raw), change[0], change[1], 1)), &data); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := detect.Learn(data); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+func tagNames(tags []rest.DetectionTag) []string {
+	names := make([]string, 0, len(tags))
+	for _, tag := range tags {
+		names = append(names, string(tag.Category)+"/"+tag.Name)
+	}
+	return names
+}
+
+func TestTagsAreSortedAndOnce(t *testing.T) {
+	t.Parallel()
+	k := knowledge(t)
+	twice := []account.Credential{credential(apple, true, "iOS", "internal", "hybrid"), credential(apple, true, "iOS", "internal", "hybrid")}
+	d := k.Login(detect.Input{Question: question(client("macOS", "15", "Safari"), twice...), Complete: true, Now: now})
+	got := tagNames(d.Insights.Tags)
+	want := []string{
+		"clientEnv/known", "passkey/apple", "passkey/availability-likely", "passkey/synced",
+		"support/ble-on", "support/conditional-get", "support/hybrid", "support/uvpaa", "support/webauthn",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if !slices.IsSorted(got) {
+		t.Error("not sorted")
+	}
+}
