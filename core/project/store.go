@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -110,14 +111,15 @@ type Store struct {
 }
 
 type snapshot struct {
-	projects map[ident.ProjectID]Project
-	origins  map[string]int // how many projects list it
+	projects  map[ident.ProjectID]Project
+	revisions map[ident.ProjectID]uint64 // the newest that was applied, of deleted projects too: an older one must not bring a project back
+	origins   map[string]int             // how many projects list it
 }
 
 // NewStore loads all projects. Run keeps them true.
 func NewStore(ctx context.Context, kv jetstream.KeyValue, log *slog.Logger) (*Store, error) {
 	s := &Store{kv: kv, log: log}
-	s.snapshot.Store(&snapshot{})
+	s.snapshot.Store(&snapshot{revisions: map[ident.ProjectID]uint64{}})
 	watch, err := kv.WatchAll(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load projects: %w", err)
@@ -161,7 +163,7 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) apply(entry jetstream.KeyValueEntry) {
 	id := ident.ProjectID(entry.Key())
 	if entry.Operation() != jetstream.KeyValuePut {
-		s.replace(id, nil)
+		s.replace(id, nil, entry.Revision())
 		return
 	}
 	var p Project
@@ -169,14 +171,18 @@ func (s *Store) apply(entry jetstream.KeyValueEntry) {
 		s.log.Error("a stored project cannot be read", "project", id, "error", err)
 		return
 	}
-	s.replace(id, &p)
+	s.replace(id, &p, entry.Revision())
 }
 
-// replace swaps in a new snapshot; p nil removes the project. Concurrent callers retry.
-func (s *Store) replace(id ident.ProjectID, p *Project) {
+// replace swaps in a new snapshot unless a newer revision was applied already; p nil removes the project. Concurrent callers retry.
+func (s *Store) replace(id ident.ProjectID, p *Project, revision uint64) {
 	for {
 		old := s.snapshot.Load()
-		next := &snapshot{projects: make(map[ident.ProjectID]Project, len(old.projects)+1), origins: map[string]int{}}
+		if revision <= old.revisions[id] {
+			return
+		}
+		next := &snapshot{projects: make(map[ident.ProjectID]Project, len(old.projects)+1), revisions: maps.Clone(old.revisions), origins: map[string]int{}}
+		next.revisions[id] = revision
 		for k, v := range old.projects {
 			if k != id {
 				next.projects[k] = v
@@ -235,13 +241,14 @@ func (s *Store) Create(ctx context.Context, p Project) error {
 	if err != nil {
 		return fmt.Errorf("encode project: %w", err)
 	}
-	if _, err := s.kv.Create(ctx, string(p.ID), raw); err != nil {
+	revision, err := s.kv.Create(ctx, string(p.ID), raw)
+	if err != nil {
 		if errors.Is(err, jetstream.ErrKeyExists) {
 			return fault.Conflict("id", "%s exists already", p.ID)
 		}
 		return fault.Unavailable(time.Second, "the project could not be stored").Because(err)
 	}
-	s.replace(p.ID, &p)
+	s.replace(p.ID, &p, revision)
 	return nil
 }
 
@@ -264,9 +271,9 @@ func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Pro
 		if err != nil {
 			return fmt.Errorf("encode project: %w", err)
 		}
-		_, err = s.kv.Update(ctx, string(id), raw, entry.Revision())
+		revision, err := s.kv.Update(ctx, string(id), raw, entry.Revision())
 		if err == nil {
-			s.replace(id, &p)
+			s.replace(id, &p, revision)
 			return nil
 		}
 		if !errors.Is(err, jetstream.ErrKeyExists) {
@@ -277,12 +284,16 @@ func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Pro
 
 // Delete removes a project: its credentials stop working at once. Accounts and events of the project are left in the store, out of reach.
 func (s *Store) Delete(ctx context.Context, id ident.ProjectID) error {
-	if _, err := s.kv.Get(ctx, string(id)); errors.Is(err, jetstream.ErrKeyNotFound) {
+	entry, err := s.kv.Get(ctx, string(id))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return fault.Unknown("id")
+	}
+	if err != nil {
+		return fault.Unavailable(time.Second, "the project could not be read").Because(err)
 	}
 	if err := s.kv.Purge(ctx, string(id)); err != nil {
 		return fault.Unavailable(time.Second, "the project could not be deleted").Because(err)
 	}
-	s.replace(id, nil)
+	s.replace(id, nil, entry.Revision()+1) // the purge's own revision is at least that
 	return nil
 }
