@@ -1,0 +1,90 @@
+package ceremony_test
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/keyward/keyward/services/ceremony"
+)
+
+func TestNewRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	b := openBuckets(t)
+	st := newStack(t)
+	whole := func() (ceremony.Config, ceremony.Deps) {
+		return ceremony.DefaultConfig(), ceremony.Deps{
+			Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Index: b.index, Events: st.events, Offers: st.events,
+			Decision: st.decision, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		}
+	}
+	if _, err := ceremony.New(whole()); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*ceremony.Config, *ceremony.Deps){
+		"challenge_ttl":     func(c *ceremony.Config, _ *ceremony.Deps) { c.ChallengeTTL = time.Second },
+		"handle_max_age":    func(c *ceremony.Config, _ *ceremony.Deps) { c.HandleMaxAge = 0 },
+		"user_verification": func(c *ceremony.Config, _ *ceremony.Deps) { c.UserVerification = "" },
+		"dependency":        func(_ *ceremony.Config, d *ceremony.Deps) { d.Decision = nil },
+		"metrics": func(_ *ceremony.Config, d *ceremony.Deps) {
+			d.Metrics.MustRegister(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keyward_ceremony_calls_total"}, []string{"other"}))
+		},
+	} {
+		cfg, deps := whole()
+		change(&cfg, &deps)
+		if _, err := ceremony.New(cfg, deps); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", want, err)
+		}
+	}
+}
+
+func TestAAGUIDNamesComeFromTheBundle(t *testing.T) {
+	t.Parallel()
+	names, err := ceremony.LoadAAGUIDNames(os.DirFS("../../policies"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := names.Name(phoneAAGUID); got != "Apple Passwords" {
+		t.Errorf("got %q", got)
+	}
+	if got := names.Name("00000000-0000-0000-0000-000000000000"); got != "" {
+		t.Errorf("got %q", got)
+	}
+	for name, bundle := range map[string]fstest.MapFS{
+		"no data":     {},
+		"broken data": {"data.json": {Data: []byte("{")}},
+	} {
+		if _, err := ceremony.LoadAAGUIDNames(bundle); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestCallsAreCountedByOutcome(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user, d := st.user(t), phone()
+	st.enroll(t, user, d)
+	options := st.loginStart(t, user, d).AssertionOptions
+	d.origin = "https://evil.example"
+	if _, err := st.loginFinish(t, user, d, d.get(t, options)); err == nil {
+		t.Fatal("another origin was accepted")
+	}
+	want := `
+# HELP keyward_ceremony_calls_total Ceremony calls by step and outcome: allowed or denied (starts), completed (finishes), refused (the caller's fault), failed (ours).
+# TYPE keyward_ceremony_calls_total counter
+keyward_ceremony_calls_total{call="append-finish",outcome="completed"} 1
+keyward_ceremony_calls_total{call="append-start",outcome="allowed"} 1
+keyward_ceremony_calls_total{call="login-finish",outcome="refused"} 1
+keyward_ceremony_calls_total{call="login-start",outcome="allowed"} 1
+`
+	if err := testutil.GatherAndCompare(st.registry, strings.NewReader(want), "keyward_ceremony_calls_total"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,215 @@
+package ceremony_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+)
+
+// projects is the registry of projects.
+type projects struct {
+	mu    sync.Mutex
+	known map[ident.ProjectID]project.Project
+}
+
+func (p *projects) Lookup(id ident.ProjectID) (project.Project, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found, ok := p.known[id]
+	return found, ok
+}
+
+func (p *projects) set(changed project.Project) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known[changed.ID] = changed
+}
+
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// names knows one AAGUID.
+type names struct{}
+
+const phoneAAGUID = "fbfc3007-154e-4ecc-8c0b-6e020557d7bd"
+
+func (names) Name(aaguid string) string {
+	if aaguid == phoneAAGUID {
+		return "Apple Passwords"
+	}
+	return ""
+}
+
+// decision allows everything, unless a test says otherwise, and remembers what it was asked.
+type decision struct {
+	mu        sync.Mutex
+	login     func(service.LoginQuestion, *service.LoginVerdict)
+	append    func(service.AppendQuestion, *service.AppendVerdict)
+	mediation func(service.Question, *service.Verdict)
+	err       error
+	asked     []service.Question
+}
+
+func verdict(rule string, tag rest.DecisionTag) service.Verdict {
+	return service.Verdict{
+		Decision: "dec-4693224802260150919", PolicyRevision: "rev-1", Rule: rule, Allow: true, Tag: tag,
+		OS: "macOS", OSVersion: "15", Browser: "Safari", BrowserVersion: "18",
+	}
+}
+
+func (d *decision) Login(_ context.Context, q service.LoginQuestion) (service.LoginVerdict, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, q.Question)
+	v := service.LoginVerdict{Verdict: verdict("L9", rest.DecisionTagUserPlatformPkHighConfidence), Route: event.Local, Hints: []string{"client-device"}}
+	if q.Account != nil {
+		for _, c := range q.Account.Credentials {
+			v.AllowCredentials = append(v.AllowCredentials, c.ID)
+		}
+	}
+	if d.login != nil {
+		d.login(q, &v)
+	}
+	return v, d.err
+}
+
+func (d *decision) Append(_ context.Context, q service.AppendQuestion) (service.AppendVerdict, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, q.Question)
+	v := service.AppendVerdict{
+		Verdict: verdict("A13", rest.DecisionTagProcessPkLoginNotOffered), Kind: event.KindDefault, Variant: rest.AppendVariantDefault,
+		Attachment: "platform", Hints: []string{"client-device"}, UserVerification: "required",
+	}
+	if q.Account != nil {
+		for _, c := range q.Account.Credentials {
+			v.ExcludeCredentials = append(v.ExcludeCredentials, c.ID)
+		}
+	}
+	if d.append != nil {
+		d.append(q, &v)
+	}
+	return v, d.err
+}
+
+func (d *decision) Mediation(_ context.Context, q service.Question) (service.Verdict, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, q)
+	v := verdict("M1", "")
+	if d.mediation != nil {
+		d.mediation(q, &v)
+	}
+	return v, d.err
+}
+
+func (d *decision) last() service.Question {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked[len(d.asked)-1]
+}
+
+// events is a log in memory, with failures on demand.
+type events struct {
+	mu       sync.Mutex
+	log      []event.Event
+	failures int // how many calls to come find the log unavailable
+	calls    int
+	erased   []ident.UserID
+	onErase  func()
+}
+
+func (e *events) fail() error {
+	e.calls++
+	if e.failures > 0 {
+		e.failures--
+		return fault.Unavailable(time.Second, "the log is away")
+	}
+	return nil
+}
+
+func (e *events) Append(_ context.Context, added event.Event) (service.Empty, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.fail(); err != nil {
+		return service.Empty{}, err
+	}
+	e.log = append(e.log, added)
+	return service.Empty{}, nil
+}
+
+func (e *events) PublishOffer(ctx context.Context, offer event.Event) error {
+	_, err := e.Append(ctx, offer)
+	return err
+}
+
+func (e *events) Erase(_ context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.onErase != nil {
+		e.onErase()
+	}
+	if err := e.fail(); err != nil {
+		return service.Empty{}, err
+	}
+	e.erased = append(e.erased, req.User)
+	return service.Empty{}, nil
+}
+
+var errElsewhere = errors.New("ceremonies do not call this")
+
+func (e *events) Create(context.Context, service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
+	return rest.PasskeyEvent{}, errElsewhere
+}
+
+func (e *events) List(context.Context, service.ForUser[service.EventList]) (rest.PasskeyEventList, error) {
+	return rest.PasskeyEventList{}, errElsewhere
+}
+
+func (e *events) Delete(context.Context, service.ForUser[ident.EventID]) (service.Empty, error) {
+	return service.Empty{}, errElsewhere
+}
+
+func (e *events) all() []event.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]event.Event(nil), e.log...)
+}
+
+func (e *events) ofType(t event.Type) []event.Event {
+	var found []event.Event
+	for _, candidate := range e.all() {
+		if candidate.Type == t {
+			found = append(found, candidate)
+		}
+	}
+	return found
+}
+
+func (e *events) failNext(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.failures = n
+}
