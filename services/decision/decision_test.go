@@ -350,6 +350,36 @@ func TestNewDirectoriesOfABundleAreNoticed(t *testing.T) {
 	eventually(t, "a change in the new directory", 5*time.Second, func() bool { return svc.Status().Revision != before })
 }
 
+// A mounted ConfigMap is a directory of links into ..data, itself a link that is replaced when the ConfigMap changes.
+func TestAReplacedConfigMapIsNoticed(t *testing.T) {
+	t.Parallel()
+	mount := t.TempDir()
+	first, second := policyDir(t), policyDir(t)
+	override(t, second, map[string]any{"autoDesktop": true})
+	link := func(target, name string) {
+		t.Helper()
+		if err := os.Symlink(target, filepath.Join(mount, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(first, "..data")
+	for _, name := range []string{".manifest", "data.json", "login", "append", "mediation", "schemas"} {
+		link(filepath.Join("..data", name), name)
+	}
+	replace(t, second, "append/append_test.rego", `answer(ask_auto).kind == "default"`, `answer(ask_auto).kind == "auto"`)
+	svc := newService(t, serviceOptions{dir: mount})
+	run(t, svc)
+	before := svc.Status().Revision
+	link(second, "..data_tmp")
+	if err := os.Rename(filepath.Join(mount, "..data_tmp"), filepath.Join(mount, "..data")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new ConfigMap", 5*time.Second, func() bool { return svc.Status().Revision != before })
+	if refused := svc.Status().Refused; refused != nil {
+		t.Error(refused)
+	}
+}
+
 func TestDecisionsAreRecorded(t *testing.T) {
 	t.Parallel()
 	b := openBus(t)

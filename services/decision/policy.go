@@ -53,6 +53,9 @@ func (s *Service) Status() PolicyStatus {
 
 // loadPolicy returns a policy only if it answers all three questions in the right form.
 func loadPolicy(ctx context.Context, source fs.FS, timeout time.Duration, now time.Time) (*policy, error) {
+	// The first evaluations are slow, and a busy machine must not have its policy refused.
+	const patience = 20
+	timeout *= patience
 	loaded, err := bundle.Load(ctx, source, loginEntrypoint, appendEntrypoint, mediationEntrypoint)
 	if err != nil {
 		return nil, err

@@ -70,6 +70,10 @@ func newService(t testing.TB, o serviceOptions) *decision.Service {
 		now = time.Now
 	}
 	o.cfg.PoliciesDir = o.dir
+	if o.cfg.EvalTimeout == 0 {
+		// Tests share the processor with others and with the race detector; what is slow then is not the policy.
+		o.cfg.EvalTimeout = time.Minute
+	}
 	svc, err := decision.New(o.cfg, decision.Deps{Events: o.events, JS: o.js, Now: now, Log: o.log, Registry: o.registry})
 	if err != nil {
 		t.Fatal(err)

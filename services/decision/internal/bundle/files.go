@@ -21,48 +21,73 @@ import (
 const (
 	maxFiles      = 2_000
 	maxTotalBytes = 32 << 20
+	maxLinks      = 3 // directories reached by way of links, one below the other
 )
 
 // files is a bundle's content as it was at one moment, by slash-separated path from its root.
 type files map[string][]byte
 
-// read takes what belongs to a bundle. Directories that begin with a dot are left out: Kubernetes keeps the copies behind a mounted ConfigMap there.
+// read takes what belongs to a bundle. Directories that begin with a dot are left out: Kubernetes keeps the copies behind a mounted ConfigMap there, and
+// links to them.
 func read(fsys fs.FS) (files, error) {
-	found, total := files{}, 0
-	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+	r := reader{found: files{}}
+	if err := r.directory(fsys, "", 0); err != nil {
+		return nil, fmt.Errorf("read bundle: %w", err)
+	}
+	if len(r.found) == 0 {
+		return nil, errors.New("read bundle: no policy, data or schema file")
+	}
+	return r.found, nil
+}
+
+// reader is a read under way.
+type reader struct {
+	found files
+	total int64
+}
+
+// directory reads what lies in fsys, which is the bundle's directory of that name. Links to directories are followed to a bounded depth.
+func (r *reader) directory(fsys fs.FS, name string, depth int) error {
+	return fs.WalkDir(fsys, ".", func(at string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if entry.IsDir() {
-			if name != "." && strings.HasPrefix(entry.Name(), ".") {
+			if at != "." && strings.HasPrefix(entry.Name(), ".") {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		if !belongs(name) {
+		full := path.Join(name, at)
+		if entry.Type()&fs.ModeSymlink != 0 && !strings.HasPrefix(entry.Name(), ".") {
+			if info, err := fs.Stat(fsys, at); err == nil && info.IsDir() && depth < maxLinks {
+				below, err := fs.Sub(fsys, at)
+				if err != nil {
+					return err
+				}
+				return r.directory(below, full, depth+1)
+			}
+		}
+		if !belongs(full) {
 			return nil
 		}
-		info, err := fs.Stat(fsys, name)
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() {
-			return nil
-		}
-		total += int(info.Size())
-		if len(found) == maxFiles || total > maxTotalBytes {
-			return fmt.Errorf("more than %d files or %d bytes", maxFiles, maxTotalBytes)
-		}
-		found[name], err = fs.ReadFile(fsys, name)
-		return err
+		return r.file(fsys, at, full)
 	})
+}
+
+func (r *reader) file(fsys fs.FS, at, full string) error {
+	info, err := fs.Stat(fsys, at)
 	if err != nil {
-		return nil, fmt.Errorf("read bundle: %w", err)
+		return err
 	}
-	if len(found) == 0 {
-		return nil, errors.New("read bundle: no policy, data or schema file")
+	if !info.Mode().IsRegular() {
+		return nil
 	}
-	return found, nil
+	if r.total += info.Size(); len(r.found) == maxFiles || r.total > maxTotalBytes {
+		return fmt.Errorf("more than %d files or %d bytes", maxFiles, maxTotalBytes)
+	}
+	r.found[full], err = fs.ReadFile(fsys, at)
+	return err
 }
 
 func belongs(name string) bool {
