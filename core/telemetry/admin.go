@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin is the server of the admin port: GET /metrics, /livez, /readyz, /readyz?verbose and /version. It asks for no credentials and shows no secret; keep its port off the public network.
+// Admin is the server of the admin port: GET /metrics, /livez, /readyz, /readyz?verbose, /version and Go's profiles below /debug/pprof/. It asks for no credentials and shows no secret; keep its port off the public network.
 type Admin struct {
 	server   *http.Server
 	listener net.Listener
@@ -71,6 +72,8 @@ func AdminHandler(registry *prometheus.Registry, health *Health, build Build) ht
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(build)
 	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	return mux
 }
 

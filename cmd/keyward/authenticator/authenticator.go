@@ -62,10 +62,21 @@ func (d *Device) Create(options, origin string) (string, error) {
 			return "", ErrExcluded
 		}
 	}
-	credential := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+	credential := newCredential()
 	d.Passkeys = append(d.Passkeys, Passkey{RPID: parsed.RelyingPartyID, UserHandle: []byte(parsed.UserID), Credential: credential})
 	rp := virtualwebauthn.RelyingParty{ID: parsed.RelyingPartyID, Name: parsed.RelyingPartyName, Origin: origin}
 	return d.complete(virtualwebauthn.CreateAttestationResponse(rp, d.signer(nil), credential, *parsed))
+}
+
+// newCredential draws keys until one is encoded in full: the library leaves out leading zeros of a coordinate, which COSE (RFC 9053 section 7.1.1) does not allow.
+func newCredential() virtualwebauthn.Credential {
+	const cosePublicKeyBytes = 77
+	for {
+		credential := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		if len(credential.Key.AttestationData()) == cosePublicKeyBytes {
+			return credential
+		}
+	}
 }
 
 // Get signs for options (JSON as the server sent it) on a page of origin with the first passkey they allow, and returns the PublicKeyCredential as JSON.
