@@ -57,8 +57,12 @@ func (c *contender) memory() float64 {
 // startAll starts every contender. The returned function ends what was started, also after an error.
 func startAll(ctx context.Context, s settings, dir string) ([]*contender, func() error, error) {
 	f := &fleet{settings: s, dir: dir}
+	starts := []func(context.Context) (*contender, error){f.bare, f.embedded, f.oneProcess, f.split}
+	if s.attach != "" {
+		starts = []func(context.Context) (*contender, error){f.attached}
+	}
 	var all []*contender
-	for _, start := range []func(context.Context) (*contender, error){f.bare, f.embedded, f.oneProcess, f.split} {
+	for _, start := range starts {
 		c, err := start(ctx)
 		if err != nil {
 			return nil, f.stop, err
@@ -92,6 +96,11 @@ func (f *fleet) launch(env []string, name string, args ...string) (*exec.Cmd, er
 	}
 	f.started = append(f.started, cmd)
 	return cmd, nil
+}
+
+// attached measures a server that somebody else runs.
+func (f *fleet) attached(context.Context) (*contender, error) {
+	return f.populate(&contender{name: f.attach}, f.attach)
 }
 
 func (f *fleet) bare(ctx context.Context) (*contender, error) {

@@ -33,6 +33,7 @@ func exitOn(err error) {
 
 type settings struct {
 	keyward, natsServer, redisServer string // paths of binaries
+	attach                           string // measure only the server at this address
 	connections, rounds              int
 	duration                         time.Duration
 }
@@ -42,6 +43,7 @@ func run(ctx context.Context) (err error) {
 	flag.StringVar(&s.keyward, "keyward", "bin/keyward", "binary to measure")
 	flag.StringVar(&s.natsServer, "nats-server", "bin/nats-server", "NATS server of the split shape")
 	flag.StringVar(&s.redisServer, "redis-server", "redis-server", "Redis of every shape but the embedded one")
+	flag.StringVar(&s.attach, "attach", "", "measure only the Keyward that runs at this address, with its first project and the bench's secret; for profiling")
 	flag.IntVar(&s.connections, "connections", 32, "concurrent connections")
 	flag.IntVar(&s.rounds, "rounds", 5, "rounds of every contender")
 	flag.DurationVar(&s.duration, "duration", 3*time.Second, "length of a round")
