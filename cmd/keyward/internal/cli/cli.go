@@ -97,6 +97,7 @@ All settings:            keyward config`,
 		newConfig(terminal),
 		newProject(terminal),
 		newDemo(terminal),
+		newAuthenticator(terminal),
 		newVersion(build),
 	)
 	return root

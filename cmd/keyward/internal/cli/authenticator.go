@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/cmd/keyward/authenticator"
+)
+
+// deviceFlags say which software authenticator, and on a page of which origin.
+type deviceFlags struct {
+	file, origin string
+}
+
+func newAuthenticator(terminal Terminal) *cobra.Command {
+	var f deviceFlags
+	cmd := &cobra.Command{
+		Use:   "authenticator",
+		Short: "Be the phone: create and use passkeys for calls made by hand",
+		Long: `A software authenticator with real keys, for trying the API without a browser.
+It reads the answer of a start call from standard input and prints what the
+authenticator says to it, for the finish call. Passkeys are kept in a file.`,
+		Example: "  curl ... /v2/passkey/append/start | keyward authenticator create\n  curl ... /v2/passkey/login/start | keyward authenticator get",
+		Args:    noArguments,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.PersistentFlags().StringVar(&f.file, "device", "device.json", "file that holds the device and the private keys of its passkeys")
+	cmd.PersistentFlags().StringVar(&f.origin, "origin", "http://localhost:8080", "origin of the page that the passkey is used on; one of the project's")
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "create", Short: "Create a passkey for the options of an append start", Args: noArguments,
+			RunE: func(*cobra.Command, []string) error {
+				return useDevice(terminal, f, "attestationOptions", (*authenticator.Device).Create)
+			},
+		},
+		&cobra.Command{
+			Use: "get", Short: "Sign for the options of a login start", Args: noArguments,
+			RunE: func(*cobra.Command, []string) error {
+				return useDevice(terminal, f, "assertionOptions", (*authenticator.Device).Get)
+			},
+		},
+	)
+	return cmd
+}
+
+// useDevice lets the device of the file answer options, and keeps what it has become.
+func useDevice(terminal Terminal, f deviceFlags, member string, answer func(*authenticator.Device, string, string) (string, error)) error {
+	options, err := readOptions(terminal.In, member)
+	if err != nil {
+		return err
+	}
+	device, err := loadDevice(f.file)
+	if err != nil {
+		return err
+	}
+	credential, err := answer(device, options, f.origin)
+	if err != nil {
+		return fmt.Errorf("authenticator: %w", err)
+	}
+	if err := saveDevice(f.file, device); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(terminal.Out, credential)
+	return err
+}
+
+// readOptions takes the whole answer of a start call.
+func readOptions(in io.Reader, member string) (string, error) {
+	var answer map[string]json.RawMessage
+	if err := json.NewDecoder(in).Decode(&answer); err != nil {
+		return "", fmt.Errorf("standard input is not the JSON answer of a start call: %w", err)
+	}
+	var options string
+	if err := json.Unmarshal(answer[member], &options); err != nil {
+		return "", fmt.Errorf("the answer on standard input has no %s", member)
+	}
+	if options == "" {
+		return "", fmt.Errorf("%s is empty: the decision was not to offer a passkey; see decisionTag", member)
+	}
+	return options, nil
+}
+
+func loadDevice(file string) (*authenticator.Device, error) {
+	raw, err := os.ReadFile(file) //nolint:gosec // the file that the caller names
+	if errors.Is(err, fs.ErrNotExist) {
+		return authenticator.Phone(), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the device: %w", err)
+	}
+	device := new(authenticator.Device)
+	if err := json.Unmarshal(raw, device); err != nil {
+		return nil, fmt.Errorf("%s does not hold a device: %w", file, err)
+	}
+	return device, nil
+}
+
+func saveDevice(file string, device *authenticator.Device) error {
+	raw, err := json.MarshalIndent(device, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the device: %w", err)
+	}
+	const ownerOnly = 0o600
+	if err := os.WriteFile(file, raw, ownerOnly); err != nil {
+		return fmt.Errorf("keep the device: %w", err)
+	}
+	return nil
+}
