@@ -158,9 +158,13 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		}
 		buckets[i] = bucket
 	}
+	names, err := loadAAGUIDs()
+	if err != nil {
+		return fmt.Errorf("start the ceremony service: %w", err)
+	}
 	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
 		Projects: a.projects, Accounts: accounts, Challenges: buckets[0], Index: buckets[1],
-		Events: a.parts.events, Offers: store, Decision: a.parts.decision,
+		Events: a.parts.events, Offers: store, Decision: a.parts.decision, AAGUIDs: names,
 		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry,
 	})
 	if err != nil {

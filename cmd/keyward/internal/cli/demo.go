@@ -1,5 +1,115 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
 
-func newDemo(Terminal) *cobra.Command { return &cobra.Command{Use: "demo"} }
+	"github.com/charmbracelet/colorprofile"
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/client"
+	"github.com/keyward/keyward/cmd/keyward/internal/config"
+	"github.com/keyward/keyward/cmd/keyward/internal/demo"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/secret"
+)
+
+// demoProject is the name of the project that the demo keeps for itself.
+const demoProject = "demo"
+
+// demoFlags are what the command line says of a demo.
+type demoFlags struct {
+	url, project, secret, origin string
+	full                         bool
+	crowd                        demo.Population
+}
+
+func newDemo(terminal Terminal) *cobra.Command {
+	var f demoFlags
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Tell the whole story against a running server, with a software authenticator",
+		Long: `Creates a user and a passkey, logs in, reports what goes wrong and shows how the
+answers change, printing each call with its answer. With --users it makes a
+population of varied devices and histories instead, and shows which answers they got.
+
+Without --project and --secret it uses a project of its own, named demo, which it
+creates through the NATS of the server that --data-dir or --nats-url names.`,
+		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --url https://keyward.example.com --project pro-1 --secret corbado1_... --origin https://example.com",
+		Args:    noArguments,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, terminal, f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.url, "url", "", "where the server is; empty = as KEYWARD_HTTP_ADDR says, or http://127.0.0.1:8080")
+	flags.StringVar(&f.project, "project", "", "ID of the project to work in; empty = the demo's own")
+	flags.StringVar(&f.secret, "secret", "", "API secret of that project")
+	flags.StringVar(&f.origin, "origin", "http://localhost:8080", "origin of the page that passkeys are used on; one of the project's")
+	flags.BoolVar(&f.full, "full", false, "print whole bodies")
+	flags.IntVar(&f.crowd.Users, "users", 0, "make so many users instead of telling the story of one")
+	flags.IntVar(&f.crowd.Concurrency, "concurrency", 8, "users at work at once")
+	flags.Uint64Var(&f.crowd.Seed, "seed", 1, "what the population is drawn from; the same seed makes the same one")
+	serverFlags(flags)
+	return cmd
+}
+
+func runDemo(cmd *cobra.Command, terminal Terminal, f demoFlags) error {
+	if (f.project == "") != (f.secret == "") {
+		return usageError{errors.New("--project and --secret go together")}
+	}
+	if f.crowd.Users < 0 || f.crowd.Concurrency < 1 {
+		return usageError{errors.New("--users must not be negative, and --concurrency at least 1")}
+	}
+	cfg, err := config.Load("", terminal.Environ, cmd.Flags())
+	if err != nil {
+		return usageError{fmt.Errorf("configuration:\n%w", err)}
+	}
+	if f.url == "" {
+		f.url = "http://" + cfg.HTTP.Addr
+	}
+	if f.project == "" {
+		err := withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			p, made, err := ownProject(ctx, projects, f.origin)
+			f.project, f.secret = string(p.ID), made.Reveal()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	// The writer leaves colours out where there is no terminal, and where NO_COLOR asks for that.
+	opts := demo.Options{
+		Project: client.Project{URL: f.url, ID: f.project, Secret: f.secret}, Origin: f.origin, Full: f.full,
+		Out: colorprofile.NewWriter(cmd.OutOrStdout(), terminal.Environ),
+	}
+	if err := demo.Await(cmd.Context(), opts.Project, 5*time.Second); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	if f.crowd.Users == 0 {
+		return demo.Tell(cmd.Context(), opts)
+	}
+	f.crowd.Progress = progress(cmd.ErrOrStderr())
+	return demo.Populate(cmd.Context(), opts, f.crowd)
+}
+
+// progress returns where a progress bar may be drawn.
+func progress(w io.Writer) io.Writer {
+	if isTerminal(w) {
+		return w
+	}
+	return nil
+}
+
+// ownProject returns the demo's project with a new secret.
+func ownProject(ctx context.Context, projects *admin.Projects, origin string) (project.Project, secret.Text, error) {
+	for _, p := range projects.List() {
+		if p.Name == demoProject {
+			made, err := projects.RotateSecret(ctx, string(p.ID))
+			return p, made, err
+		}
+	}
+	return projects.Create(ctx, admin.New{Name: demoProject, RPID: "localhost", RPName: "Keyward demo", Origins: []string{origin}}, time.Now())
+}
