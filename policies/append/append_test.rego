@@ -33,8 +33,14 @@ facts := {
 # Less than any row but the last can do with.
 incomplete := {"complete": true, "account": "active", "situation": "", "support": {"webauthn": true, "uvpa": true}}
 
-answer(changes) := result if {
-	result := append.decision with input as object.union(facts, changes)
+# What the tests are written for. They test rules, so a figure that somebody changes in data.json must not fail them.
+parameters := object.union(data.keyward.parameters, {"autoDesktop": false, "inAppTriggers": ["after-unlock", "after-cta"]})
+
+answer(changes) := answer_under({}, changes)
+
+answer_under(overrides, changes) := result if {
+	figures := object.union(parameters, overrides)
+	result := append.decision with input as object.union(facts, changes) with data.keyward.parameters as figures
 }
 
 declined := {"nudges": {"default": {"declines": 3, "cooldown": true}}}
@@ -177,7 +183,7 @@ test_a13_auto_in_apps if answer(object.union(ask_auto, {"client": {"native": tru
 
 test_a13_auto_on_desktops_by_switch if {
 	answer(ask_auto).kind == "default"
-	on := answer(ask_auto) with data.keyward.parameters.autoDesktop as true
+	on := answer_under({"autoDesktop": true}, ask_auto)
 	on.kind == "auto"
 }
 

@@ -203,7 +203,6 @@ func TestAReplacedConfigMapIsNoticed(t *testing.T) {
 	for _, name := range []string{".manifest", "data.json", "login", "append", "mediation", "schemas"} {
 		link(filepath.Join("..data", name), name)
 	}
-	replace(t, second, "append/append_test.rego", `answer(ask_auto).kind == "default"`, `answer(ask_auto).kind == "auto"`)
 	svc := newService(t, serviceOptions{dir: mount})
 	run(t, svc)
 	before := svc.Status().Revision

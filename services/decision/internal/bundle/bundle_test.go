@@ -108,6 +108,23 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 	}
 }
 
+func TestAChangedFigureIsNoReasonToRefuseTheBundle(t *testing.T) {
+	t.Parallel()
+	for old, changed := range map[string]string{
+		`"streakThreshold": 2`:                           `"streakThreshold": 1`,
+		`"webImmediate": false`:                          `"webImmediate": true`,
+		`"autoDesktop": false`:                           `"autoDesktop": true`,
+		`"inAppTriggers": ["after-unlock", "after-cta"]`: `"inAppTriggers": []`,
+		`"default": {"count": 3`:                         `"default": {"count": 1`,
+	} {
+		files := defaultBundle(t)
+		edit(t, files, "data.json", old, changed)
+		if _, err := Load(t.Context(), files, entrypoints...); err != nil {
+			t.Errorf("%s: %v", changed, err)
+		}
+	}
+}
+
 func TestARefusalCarriesFileAndLine(t *testing.T) {
 	t.Parallel()
 	files := defaultBundle(t)
