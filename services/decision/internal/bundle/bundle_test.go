@@ -119,7 +119,7 @@ func TestAChangedFigureIsNoReasonToRefuseTheBundle(t *testing.T) {
 	} {
 		files := defaultBundle(t)
 		edit(t, files, "data.json", old, changed)
-		if _, err := Load(t.Context(), files, entrypoints...); err != nil {
+		if _, err := bundle.Load(t.Context(), files, entrypoints...); err != nil {
 			t.Errorf("%s: %v", changed, err)
 		}
 	}
