@@ -29,20 +29,21 @@ func build(t *testing.T) string {
 // process is a running binary.
 type process struct {
 	client
-	cmd *exec.Cmd
+	admin string // URL of the admin port
+	cmd   *exec.Cmd
 }
 
 func run(t *testing.T, binary, dataDir string, env ...string) *process {
 	t.Helper()
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address, admin := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	cmd := exec.Command(binary, "serve", "--http-addr", address)
 	cmd.Env = append(os.Environ(), append([]string{
-		"KEYWARD_DATA_DIR=" + dataDir, "KEYWARD_NATS_ADDR=off", "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_BOOTSTRAP_API_SECRET=" + secret1,
+		"KEYWARD_DATA_DIR=" + dataDir, "KEYWARD_NATS_ADDR=off", "KEYWARD_ADMIN_ADDR=" + admin, "KEYWARD_BOOTSTRAP_API_SECRET=" + secret1,
 	}, env...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{client{"http://" + address, project1, secret1}, cmd}
+	p := &process{client{"http://" + address, project1, secret1}, "http://" + admin, cmd}
 	t.Cleanup(p.kill)
 	eventually(t, "the server did not answer", func() bool {
 		a, err := p.do("GET", "/v2/users?pageSize=1", nil)

@@ -40,33 +40,35 @@ func (e example) matches(output string) bool {
 	return regexp.MustCompile(`^` + pattern + `$`).MatchString(strings.TrimSpace(output))
 }
 
-func TestTheCallsOfTheREADMEAnswerAsItShows(t *testing.T) {
+func TestTheExamplesOfTheDocumentsPrintWhatTheyShow(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"curl", "jq"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Fatalf("%s is not installed (make test installs it): %v", tool, err)
 		}
 	}
-	dir := t.TempDir()
 	binary := build(t)
-	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"README.md", "docs/operations.md"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			follow(t, binary, examples(t, repoFile(t, name)))
+		})
 	}
-	if err := os.Symlink(binary, filepath.Join(dir, "bin", "keyward")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(filepath.Join(dir, "policies"), os.DirFS(filepath.Join("..", "policies"))); err != nil {
-		t.Fatal(err)
-	}
-	server := run(t, binary, t.TempDir(), "KEYWARD_POLICIES="+filepath.Join(dir, "policies"))
+}
 
-	// All blocks share one shell, as they do for a person who pastes them one by one.
+// follow does what a person does who pastes the blocks one by one into one shell, in a checkout with a server running.
+func follow(t *testing.T, binary string, blocks []example) {
+	t.Helper()
+	dir := checkout(t, binary)
+	data := t.TempDir()
+	server := run(t, binary, data, "KEYWARD_POLICIES="+filepath.Join(dir, "policies"), "KEYWARD_NATS_ADDR=127.0.0.1:0")
+
 	const mark = "--- end of block ---"
 	script := &strings.Builder{}
-	fmt.Fprintf(script, "set -euo pipefail\nLOGIN='%s:%s'\n", server.project, server.secret)
-	blocks := examples(t, repoFile(t, "README.md"))
+	fmt.Fprintf(script, "set -euo pipefail\nLOGIN='%s:%s'\nDATA='%s'\n", server.project, server.secret, data)
+	here := strings.NewReplacer("http://127.0.0.1:8080", server.base, "http://127.0.0.1:9090", server.admin)
 	for _, b := range blocks {
-		script.WriteString(strings.ReplaceAll(b.commands, "http://127.0.0.1:8080", server.base) + "echo '" + mark + "'\n")
+		script.WriteString(here.Replace(b.commands) + "echo '" + mark + "'\n")
 	}
 	shell := exec.Command("bash", "-c", script.String())
 	shell.Dir = dir
@@ -85,4 +87,20 @@ func TestTheCallsOfTheREADMEAnswerAsItShows(t *testing.T) {
 			t.Errorf("the block in line %d printed\n%s\nbut shows\n%s", b.line, outputs[i], b.shown)
 		}
 	}
+}
+
+// checkout makes a directory that looks like a built checkout.
+func checkout(t *testing.T, binary string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(binary, filepath.Join(dir, "bin", "keyward")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(dir, "policies"), os.DirFS(filepath.Join("..", "policies"))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
