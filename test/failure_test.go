@@ -1,0 +1,167 @@
+package test
+
+import (
+	"log/slog"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/core/bus"
+)
+
+func TestARedisThatHangsSlowsNobodyDownForLong(t *testing.T) {
+	t.Parallel()
+	st := shape{redis: true}.start(t)
+	ada := st.newPerson(t)
+	ada.createPasskey(t)
+	barAndLift(t, ada, "with Redis")
+	if err := st.redis.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	barAndLift(t, ada, "while Redis hangs")
+	const calls = 20
+	began := time.Now()
+	for range calls {
+		ada.loginStart(t, ada.nextProcess())
+	}
+	// Each call alone would wait for the cache's time limit; the circuit breaker spares most of them that.
+	if took := time.Since(began); took > calls*200*time.Millisecond {
+		t.Errorf("%d logins took %s while Redis hung", calls, took)
+	}
+	event := ada.postEvent(t, map[string]any{"eventType": "user-login-blacklisted"})
+	if err := st.redis.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got := ada.loginStart(t, ada.nextProcess()); got.DecisionTag != rest.DecisionTagUserLoginBlacklisted {
+		t.Errorf("after Redis went on, the event is forgotten: %s", got.DecisionTag)
+	}
+	as[rest.GenericRsp](t, ada.call(t, "DELETE", "/v2/users/"+ada.id+"/passkeyEvents/"+event.PasskeyEventID, nil))
+	barAndLift(t, ada, "after Redis went on")
+}
+
+func TestWithoutNATSNothingIsAcknowledgedAndAfterItsReturnNothingIsLost(t *testing.T) {
+	t.Parallel()
+	external := bus.DefaultConfig()
+	external.DataDir, external.Addr = t.TempDir(), "127.0.0.1:0"
+	nats := openBus(t, external)
+	external.Addr = nats.ListenAddr()
+	address, err := bus.ServerURL(external.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := shape{redis: true}.start(t, func(cfg *app.Config) {
+		cfg.NATS.URL = app.Secret(address)
+		cfg.HTTP.RequestTimeout = 2 * time.Second
+	})
+	ada := st.newPerson(t)
+	ada.createPasskey(t)
+	kept := ada.postEvent(t, map[string]any{"eventType": "user-login-blacklisted"})
+
+	nats.Close()
+	refused := map[string]answer{
+		"create a user":    ada.call(t, "POST", "/v2/users", map[string]any{"status": "active"}),
+		"create an event":  ada.call(t, "POST", "/v2/users/"+ada.id+"/passkeyEvents", map[string]any{"eventType": "local-unlock"}),
+		"list events":      ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents", nil),
+		"delete the user":  ada.call(t, "DELETE", "/v2/users/"+ada.id, nil),
+		"delete the event": ada.call(t, "DELETE", "/v2/users/"+ada.id+"/passkeyEvents/"+kept.PasskeyEventID, nil),
+	}
+	for what, a := range refused {
+		e := a.fault(t, http.StatusServiceUnavailable)
+		if e.Error.Type != rest.ErrorTypeUnavailable || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: type %s, Retry-After %q", what, e.Error.Type, a.header.Get("Retry-After"))
+		}
+	}
+	// A start stores nothing that could be lost: it answers with the safe default, so that the login page falls back to what else it has.
+	if got := ada.loginStart(t, "p"); got.LoginAllow || got.DecisionTag != rest.DecisionTagDefaultDeny {
+		t.Errorf("login start without NATS: %+v", got)
+	}
+	if status := st.ready(t); status != http.StatusServiceUnavailable {
+		t.Errorf("readiness without NATS: %d", status)
+	}
+
+	openBus(t, external)
+	eventually(t, "calls are not answered after NATS came back", func() bool {
+		a, err := ada.do("GET", "/v2/users/"+ada.id+"/passkeyEvents", nil)
+		return err == nil && a.status == http.StatusOK
+	})
+	page := as[rest.PasskeyEventList](t, ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents", nil))
+	if page.Paging.TotalItems != 1 || page.PasskeyEvents[0].PasskeyEventID != kept.PasskeyEventID {
+		t.Errorf("events after NATS came back: %+v", page)
+	}
+	as[rest.GenericRsp](t, ada.call(t, "DELETE", "/v2/users/"+ada.id+"/passkeyEvents/"+kept.PasskeyEventID, nil))
+	barAndLift(t, ada, "after NATS came back")
+	eventually(t, "readiness did not return", func() bool { return st.ready(t) == http.StatusOK })
+}
+
+// ready asks the gateway's process.
+func (s *stack) ready(t *testing.T) int {
+	t.Helper()
+	rsp, err := http.Get("http://" + s.gateway.AdminAddr() + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = rsp.Body.Close()
+	return rsp.StatusCode
+}
+
+func openBus(t *testing.T, cfg bus.Config) *bus.Bus {
+	t.Helper()
+	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+func TestATermSignalLetsCallsUnderWayFinish(t *testing.T) {
+	t.Parallel()
+	server := run(t, build(t), t.TempDir())
+	results := make(chan answer)
+	stop := make(chan struct{})
+	for range 8 {
+		go func() {
+			for {
+				a, err := server.do("POST", "/v2/users", map[string]any{"status": "active"})
+				if err != nil {
+					a = answer{}
+				}
+				select {
+				case results <- a:
+				case <-stop:
+					return
+				}
+			}
+		}()
+	}
+	defer close(stop)
+	for range 100 {
+		if a := <-results; a.status != http.StatusOK {
+			t.Fatalf("before the signal: status %d", a.status)
+		}
+	}
+	if err := server.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.cmd.Wait() }()
+	for {
+		select {
+		case a := <-results:
+			// 0: the listener is closed. Whoever was let in gets a whole answer.
+			if a.status != http.StatusOK && a.status != http.StatusServiceUnavailable && a.status != 0 {
+				t.Errorf("after the signal: status %d: %s", a.status, a.body)
+			}
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("the process ended with %v", err)
+			}
+			return
+		case <-time.After(patience):
+			t.Fatal("the process did not end")
+		}
+	}
+}
