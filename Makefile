@@ -1,0 +1,95 @@
+# Keyward's commands. "make help" lists them. Everything is built from this repository and Go modules, and lands in bin/.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS   += --no-print-directory
+.DEFAULT_GOAL := help
+
+MODULES  := api core policies services/gateway services/ceremony services/decision services/events cmd/keyward test bench
+PACKAGES := $(MODULES:%=./%/...)
+
+VERSION  ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || echo 0.0.0-dev)
+REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+LDFLAGS  := -s -w -X main.version=$(VERSION:v%=%) -X main.revision=$(REVISION)
+
+# Tools are pinned in modules of their own, so that the product carries none of their dependencies.
+TOOL = GOWORK=off go build -C $(1) -trimpath -o $(CURDIR)/$@ $(2)
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: build ## Build and serve: everything in one process, data in ./data
+	@exec bin/keyward serve
+
+.PHONY: run-split
+run-split: build bin/nats-server packages-redis ## The same as separate processes, with a real NATS server and Redis
+	@exec deploy/run-split
+
+.PHONY: demo
+demo: build ## Tell the story against a server that "make run" started
+	@exec bin/keyward demo
+
+.PHONY: build
+build: ## Build bin/keyward
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
+
+.PHONY: test
+test: packages-test check-generated check-format check-policies ## Run every check and every test, with the race detector
+	go vet $(PACKAGES)
+	go test -race -timeout 14m $(PACKAGES)
+
+.PHONY: check-generated
+check-generated:
+	tools/generate --check
+
+.PHONY: check-format
+check-format:
+	@unformatted=$$(gofmt -l $(MODULES)); [[ -z "$$unformatted" ]] || { echo "not formatted: $$unformatted" >&2; exit 1; }
+
+.PHONY: check-policies
+check-policies: bin/opa
+	bin/opa fmt --list --fail policies
+	bin/opa check --strict --schema policies/schemas policies/login policies/append policies/mediation
+	bin/opa test --bundle policies
+
+.PHONY: standalone
+standalone: ## Build each module by itself, without the workspace
+	@for module in $(MODULES); do echo $$module; GOWORK=off go build -C $$module ./...; done
+
+.PHONY: lint
+lint: bin/golangci-lint ## Run the linters
+	@for module in $(MODULES); do echo $$module; (cd $$module && $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+
+.PHONY: generate
+generate: ## Write every generated file anew
+	tools/generate
+
+.PHONY: bench
+bench: build bin/nats-server packages-redis ## Measure login start beside a bare handler
+	cd bench && go run . -keyward ../bin/keyward -nats-server ../bin/nats-server
+
+.PHONY: clean
+clean: ## Remove what was built; data stays
+	rm -rf bin
+
+# A Debian package is installed only if its command is missing. The race detector needs a C compiler.
+.PHONY: packages-test packages-redis
+packages-test:
+	@tools/debian-packages redis-server:redis-server gcc:gcc gcc:libc6-dev
+
+packages-redis:
+	@tools/debian-packages redis-server:redis-server
+
+bin/nats-server: tools/go.mod tools/go.sum
+	$(call TOOL,tools,github.com/nats-io/nats-server/v2)
+	@touch $@
+
+bin/opa: tools/go.mod tools/go.sum
+	$(call TOOL,tools,github.com/open-policy-agent/opa)
+	@touch $@
+
+bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	$(call TOOL,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+	@touch $@
