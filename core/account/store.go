@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/fault"
@@ -33,7 +34,7 @@ func (s *Store) Get(ctx context.Context, project ident.ProjectID, user ident.Use
 		return Account{}, 0, fault.Unavailable(time.Second, "the account could not be read").Because(err)
 	}
 	var a Account
-	if err := json.Unmarshal(entry.Value(), &a); err != nil {
+	if err := jsonv2.Unmarshal(entry.Value(), &a); err != nil {
 		return Account{}, 0, fault.Internal(fmt.Errorf("decode account %s: %w", user, err))
 	}
 	return a, entry.Revision(), nil
@@ -105,7 +106,7 @@ func (s *Store) All(ctx context.Context, project ident.ProjectID, visit func(Acc
 				return nil
 			}
 			var a Account
-			if err := json.Unmarshal(entry.Value(), &a); err != nil {
+			if err := jsonv2.Unmarshal(entry.Value(), &a); err != nil {
 				return fault.Internal(fmt.Errorf("decode account %s: %w", entry.Key(), err))
 			}
 			if !visit(a) {

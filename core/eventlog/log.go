@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -250,7 +251,7 @@ func (l *Log) readPage(ctx context.Context, stream, subject string, from uint64)
 			return page{}, fmt.Errorf("read what is pending: %w", err)
 		}
 		var e event.Event
-		if err := json.Unmarshal(msg.Data, &e); err != nil {
+		if err := jsonv2.Unmarshal(msg.Data, &e); err != nil {
 			return page{}, fmt.Errorf("decode event at %d: %w", msg.Sequence, err)
 		}
 		p.events = append(p.events, e)

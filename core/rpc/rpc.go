@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"go.opentelemetry.io/otel"
@@ -81,7 +82,7 @@ func Handle[Req, Rsp any](s *Server, method string, do func(context.Context, Req
 			defer func() { <-s.slots }()
 			s.serve(r, method, func(ctx context.Context) (any, error) {
 				var req Req
-				if err := json.Unmarshal(r.Data(), &req); err != nil {
+				if err := jsonv2.Unmarshal(r.Data(), &req); err != nil {
 					return nil, fault.Internal(fmt.Errorf("decode %s: %w", method, err))
 				}
 				return do(ctx, req)
@@ -199,7 +200,7 @@ func Call[Rsp, Req any](ctx context.Context, c *Client, method string, req Req) 
 		}
 		return rsp, f
 	}
-	if err := json.Unmarshal(answer.Data, &rsp); err != nil {
+	if err := jsonv2.Unmarshal(answer.Data, &rsp); err != nil {
 		return rsp, fault.Internal(fmt.Errorf("decode the answer of %s.%s: %w", c.service, method, err))
 	}
 	return rsp, nil
