@@ -77,7 +77,7 @@ clean: ## Remove what was built; data stays
 # A Debian package is installed only if its command is missing. The race detector needs a C compiler.
 .PHONY: packages-test packages-redis
 packages-test:
-	@tools/debian-packages redis-server:redis-server gcc:gcc gcc:libc6-dev
+	@tools/debian-packages redis-server:redis-server curl:curl jq:jq gcc:gcc gcc:libc6-dev
 
 packages-redis:
 	@tools/debian-packages redis-server:redis-server
