@@ -1,0 +1,271 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/core/bus"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The HTTP library's own: one for the date, for good, and one of each server that ends by itself within ten seconds of it.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+	)
+}
+
+func configuration(t *testing.T) app.Config {
+	t.Helper()
+	cfg := app.DefaultConfig()
+	cfg.HTTP.Addr, cfg.AdminAddr, cfg.NATS.Addr = "127.0.0.1:0", "127.0.0.1:0", "off"
+	cfg.NATS.DataDir = t.TempDir()
+	return cfg
+}
+
+func start(t *testing.T, cfg app.Config, out io.Writer) (*app.App, error) {
+	t.Helper()
+	return app.Start(t.Context(), cfg, app.Options{Log: slog.New(slog.DiscardHandler), Out: out})
+}
+
+func mustStart(t *testing.T, cfg app.Config, out io.Writer) (a *app.App, stop func()) {
+	t.Helper()
+	a, err := start(t, cfg, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		defer cancel()
+		if err := a.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return a, stop
+}
+
+func get(t *testing.T, address, path, secret string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secret != "" {
+		req.SetBasicAuth("pro-1", secret)
+	}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	rsp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rsp.Body.Close() }()
+	body, err := io.ReadAll(rsp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rsp.StatusCode, string(body)
+}
+
+func TestTheFirstStartMakesAProjectAndTellsItsSecretOnce(t *testing.T) {
+	t.Parallel()
+	cfg := configuration(t)
+	var out bytes.Buffer
+	first, stop := mustStart(t, cfg, &out)
+	secret := first.BootstrapSecret()
+	if !strings.HasPrefix(secret, "corbado1_") || strings.Count(out.String(), secret) != 2 {
+		t.Errorf("the secret %q is not told, once to read and once to paste:\n%s", secret, out.String())
+	}
+	if status, body := get(t, first.HTTPAddr(), "/v2/users", secret); status != http.StatusOK {
+		t.Errorf("the secret does not work: %d %s", status, body)
+	}
+	stop()
+
+	out.Reset()
+	second, _ := mustStart(t, cfg, &out)
+	if second.BootstrapSecret() != "" || out.Len() > 0 {
+		t.Errorf("the second start made a project too:\n%s", out.String())
+	}
+	if status, body := get(t, second.HTTPAddr(), "/v2/users", secret); status != http.StatusOK {
+		t.Errorf("after a restart: %d %s", status, body)
+	}
+}
+
+func TestReadinessListsEachDependency(t *testing.T) {
+	t.Parallel()
+	a, _ := mustStart(t, configuration(t), io.Discard)
+	status, body := get(t, a.AdminAddr(), "/readyz?verbose", "")
+	if status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	for _, want := range []string{"services ok\n", "nats ok\n", "redis ok\n", "policy ok revision "} {
+		if !strings.Contains(body, want) {
+			t.Errorf("readiness lacks %q:\n%s", want, body)
+		}
+	}
+	if _, metrics := get(t, a.AdminAddr(), "/metrics", ""); !strings.Contains(metrics, "keyward_build_info") {
+		t.Error("no metrics")
+	}
+}
+
+func externalNATS(t *testing.T) app.Secret {
+	t.Helper()
+	cfg := bus.DefaultConfig()
+	cfg.DataDir, cfg.Addr = t.TempDir(), "127.0.0.1:0"
+	server, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	url, err := bus.ServerURL(cfg.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.Secret(url)
+}
+
+func TestOfTwoGatewaysThatStartAtOnceOneMakesTheProject(t *testing.T) {
+	t.Parallel()
+	url := externalNATS(t)
+	apps := make([]*app.App, 2)
+	errs := make([]error, 2)
+	var all sync.WaitGroup
+	for i := range apps {
+		all.Go(func() {
+			cfg := configuration(t)
+			cfg.NATS.URL, cfg.Services = url, []string{app.Gateway}
+			apps[i], errs[i] = start(t, cfg, io.Discard)
+		})
+	}
+	all.Wait()
+	secret := ""
+	for i, a := range apps {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		t.Cleanup(func() {
+			if err := a.Stop(context.WithoutCancel(t.Context())); err != nil {
+				t.Error(err)
+			}
+		})
+		if a.BootstrapSecret() != "" && secret != "" {
+			t.Error("both made a project")
+		}
+		secret += a.BootstrapSecret()
+	}
+	if secret == "" {
+		t.Fatal("nobody made a project")
+	}
+	for _, a := range apps {
+		// The one that lost learns of the project by its watch.
+		deadline := time.Now().Add(10 * time.Second)
+		for {
+			status, body := get(t, a.HTTPAddr(), "/v2/users", secret)
+			// No ceremony service runs: past authentication there is nobody to ask.
+			if status == http.StatusServiceUnavailable {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d %s", status, body)
+			}
+		}
+	}
+}
+
+func TestAGatewayAloneSaysWhichServiceItMisses(t *testing.T) {
+	t.Parallel()
+	cfg := configuration(t)
+	cfg.NATS.URL, cfg.Services = externalNATS(t), []string{app.Gateway}
+	a, _ := mustStart(t, cfg, io.Discard)
+	status, body := get(t, a.AdminAddr(), "/readyz?verbose", "")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "ceremony down no ceremony service is running") || !strings.Contains(body, "events down") {
+		t.Errorf("got %d\n%s", status, body)
+	}
+	for _, name := range []string{app.Events, app.Decision, app.Ceremony} {
+		part := configuration(t)
+		part.NATS.URL, part.Services = cfg.NATS.URL, []string{name}
+		started, _ := mustStart(t, part, io.Discard)
+		// Without a Redis the log answers.
+		if status, body := get(t, started.AdminAddr(), "/readyz?verbose", ""); !strings.Contains(body, "redis degraded") || !strings.Contains(body, "no redis_url is set") {
+			t.Errorf("%s: got %d\n%s", name, status, body)
+		}
+	}
+	if status, body := get(t, a.AdminAddr(), "/readyz?verbose", ""); status != http.StatusOK {
+		t.Errorf("with all services there: %d\n%s", status, body)
+	}
+}
+
+func TestAStartThatCannotWorkSaysWhyAndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	broken := t.TempDir()
+	if err := os.WriteFile(filepath.Join(broken, "login.rego"), []byte("package keyward.login\n\nthis is not rego\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*app.Config)
+		want   string
+	}{
+		"some services without a NATS":  {func(c *app.Config) { c.Services = []string{app.Gateway} }, "nats_url"},
+		"the API's address is taken":    {func(c *app.Config) { c.HTTP.Addr = taken.Addr().String() }, "http_addr"},
+		"the admin address is taken":    {func(c *app.Config) { c.AdminAddr = taken.Addr().String() }, "admin_addr"},
+		"a policy that does not parse":  {func(c *app.Config) { c.Decision.PoliciesDir = broken }, "login.rego:3"},
+		"a Redis URL that is none":      {func(c *app.Config) { c.Redis.URL = "http://x" }, "redis_url"},
+		"a secret of the wrong form":    {func(c *app.Config) { c.Bootstrap.APISecret = "x" }, "bootstrap_api_secret"},
+		"a relying party with a scheme": {func(c *app.Config) { c.Bootstrap.RPID = "https://x" }, "rpID"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := configuration(t)
+			c.change(&cfg)
+			_, err := start(t, cfg, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			// The data directory is free again.
+			if _, err := os.Stat(cfg.NATS.DataDir); err != nil {
+				t.Error(err)
+			}
+			mustStart(t, func() app.Config {
+				again := configuration(t)
+				again.NATS.DataDir = cfg.NATS.DataDir
+				return again
+			}(), io.Discard)
+		})
+	}
+}
+
+func TestRunEndsWhenItsContextDoes(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	read, write := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- app.Run(ctx, configuration(t), app.Options{Log: slog.New(slog.DiscardHandler), Out: write})
+	}()
+	// The greeting is the last thing that a start does.
+	if _, err := read.Read(make([]byte, 1<<16)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
