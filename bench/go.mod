@@ -3,29 +3,25 @@ module github.com/keyward/keyward/bench
 go 1.26.0
 
 require (
-	github.com/keyward/keyward/api v0.0.0
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
+	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/keyward/keyward/cmd/keyward v0.0.0
-	github.com/keyward/keyward/core v0.0.0
-	github.com/keyward/keyward/policies v0.0.0
-	github.com/keyward/keyward/services/ceremony v0.0.0
-	github.com/keyward/keyward/services/decision v0.0.0
-	github.com/keyward/keyward/services/events v0.0.0
-	github.com/keyward/keyward/services/gateway v0.0.0
+	github.com/valyala/fasthttp v1.51.0
 )
 
 require (
-	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // indirect
 	github.com/andybalholm/brotli v1.1.0 // indirect
 	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
-	github.com/gofiber/fiber/v2 v2.52.15 // indirect
+	github.com/descope/virtualwebauthn v1.0.3 // indirect
+	github.com/fxamacker/cbor/v2 v2.9.4 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
-	github.com/mattn/go-isatty v0.0.20 // indirect
+	github.com/mattn/go-isatty v0.0.22 // indirect
 	github.com/mattn/go-runewidth v0.0.24 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
-	github.com/valyala/fasthttp v1.51.0 // indirect
 	github.com/valyala/tcplisten v1.0.0 // indirect
+	github.com/x448/float16 v0.8.4 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
 
