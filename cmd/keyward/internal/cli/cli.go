@@ -56,7 +56,8 @@ func NewBuild(version, revision string) telemetry.Build {
 // Run runs one command and returns its exit code. It ends early when ctx ends.
 func Run(ctx context.Context, args []string, terminal Terminal, build telemetry.Build) int {
 	root := newRoot(terminal, build)
-	root.SetArgs(args)
+	// Without any, cobra would take those of the process.
+	root.SetArgs(append([]string{}, args...))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return ExitOK

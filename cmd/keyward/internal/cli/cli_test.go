@@ -1,0 +1,243 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/keyward/keyward/cmd/keyward/internal/cli"
+	"github.com/keyward/keyward/core/telemetry"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The HTTP library's own: one for the date, for good, and one of each server that ends by itself within ten seconds of it.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+	)
+}
+
+// result is what a command left.
+type result struct {
+	code     int
+	out, err string
+}
+
+func run(t *testing.T, environ []string, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	terminal := cli.Terminal{In: strings.NewReader(""), Out: &out, Err: &errs, Environ: environ}
+	code := cli.Run(t.Context(), args, terminal, telemetry.Build{Version: "1.2.3", Revision: "abc", Go: "go1.26"})
+	return result{code, out.String(), errs.String()}
+}
+
+func TestWhatCommandsPrint(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		environ []string
+		args    []string
+	}{
+		"help":         {nil, nil},
+		"version":      {nil, []string{"version"}},
+		"version-json": {nil, []string{"version", "-o", "json"}},
+		"config":       {[]string{"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222", "KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2"}, []string{"config", "--http-addr", "0.0.0.0:80"}},
+		"config-json":  {[]string{"KEYWARD_REDIS_URL=redis://:hunter2@cache:6379"}, []string{"config", "-o", "json"}},
+		"config-check": {nil, []string{"config", "--check"}},
+		"project-help": {nil, []string{"project", "create", "--help"}},
+		"demo-help":    {nil, []string{"demo", "--help"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := run(t, c.environ, c.args...)
+			if got.code != cli.ExitOK || got.err != "" {
+				t.Errorf("exit code %d: %s", got.code, got.err)
+			}
+			if strings.Contains(got.out, "hunter2") {
+				t.Error("a secret is printed")
+			}
+			path := filepath.Join("testdata", name+".golden")
+			if *update {
+				if err := os.WriteFile(path, []byte(got.out), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got.out); diff != "" {
+				t.Errorf("output changed; if that is meant, run with -update (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestExitCodesTellUseFromFailure(t *testing.T) {
+	t.Parallel()
+	empty := t.TempDir()
+	for name, c := range map[string]struct {
+		environ []string
+		args    []string
+		code    int
+		want    string
+	}{
+		"unknown command":           {nil, []string{"srve"}, cli.ExitUsage, `unknown argument "srve"`},
+		"unknown flag":              {nil, []string{"serve", "--http-adr=x"}, cli.ExitUsage, "unknown flag: --http-adr"},
+		"argument too many":         {nil, []string{"serve", "now"}, cli.ExitUsage, `unknown argument "now"`},
+		"argument missing":          {nil, []string{"project", "delete"}, cli.ExitUsage, "the project ID"},
+		"unknown variable":          {[]string{"KEYWARD_HTP_ADDR=x"}, []string{"serve"}, cli.ExitUsage, "did you mean KEYWARD_HTTP_ADDR?"},
+		"wrong value":               {nil, []string{"config", "--check", "--services=gateway"}, cli.ExitUsage, "KEYWARD_NATS_URL"},
+		"unknown form of output":    {nil, []string{"version", "-o", "xml"}, cli.ExitUsage, "must be text or json"},
+		"no server there":           {nil, []string{"project", "list", "--data-dir", empty}, cli.ExitFailure, "start one with keyward serve"},
+		"no server at the URL":      {nil, []string{"project", "list", "--nats-url", "nats://bob:hunter2@127.0.0.1:1"}, cli.ExitFailure, "no server answers at nats://bob:********@127.0.0.1:1"},
+		"delete without a yes":      {nil, []string{"project", "delete", "pro-1", "--data-dir", empty}, cli.ExitUsage, "nothing was deleted"},
+		"project without RP":        {nil, []string{"project", "create", "--data-dir", empty}, cli.ExitUsage, "--rp-id"},
+		"demo with half a login":    {nil, []string{"demo", "--project", "pro-1"}, cli.ExitUsage, "go together"},
+		"demo without a server":     {nil, []string{"demo", "--project", "pro-1", "--secret", "corbado1_x", "--url", "http://127.0.0.1:1"}, cli.ExitFailure, "no server answers at http://127.0.0.1:1"},
+		"configuration file absent": {nil, []string{"serve", "--config", filepath.Join(empty, "none.yaml")}, cli.ExitUsage, "none.yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := run(t, c.environ, c.args...)
+			if got.code != c.code || !strings.Contains(got.err, c.want) || strings.Contains(got.err, "hunter2") {
+				t.Errorf("got %d %q, want %d %q", got.code, got.err, c.code, c.want)
+			}
+		})
+	}
+}
+
+// server runs "keyward serve" in this process until the test ends, and returns the environment by which other commands find it.
+func server(t *testing.T) (environ []string, greeting string) {
+	t.Helper()
+	environ = []string{
+		"KEYWARD_DATA_DIR=" + t.TempDir(), "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=127.0.0.1:0",
+		"KEYWARD_HTTP_ADDR=" + freeAddress(t),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	read, write := io.Pipe()
+	ended := make(chan int, 1)
+	var log bytes.Buffer
+	go func() {
+		ended <- cli.Run(ctx, []string{"serve"}, cli.Terminal{In: strings.NewReader(""), Out: write, Err: &log, Environ: environ}, telemetry.Build{Version: "1.2.3"})
+		_ = write.Close()
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if code := <-ended; code != cli.ExitOK {
+			t.Errorf("serve ended with %d:\n%s", code, log.String())
+		}
+	})
+	told := make([]byte, 1<<16)
+	n, err := read.Read(told)
+	if err != nil {
+		t.Fatalf("serve did not start: %v\n%s", err, log.String())
+	}
+	return environ, string(told[:n])
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func TestProjectsAreManagedAtARunningServer(t *testing.T) {
+	t.Parallel()
+	environ, greeting := server(t)
+	secretForm := regexp.MustCompile(`corbado1_[A-Z2-7]{26}`)
+	first := secretForm.FindString(greeting)
+
+	created := run(t, environ, "project", "create", "--id", "pro-77", "--rp-id", "example.com", "--origin", "https://login.example.com", "-o", "json")
+	var made struct{ ID, APISecret, RPID string }
+	if err := json.Unmarshal([]byte(created.out), &made); err != nil || made.ID != "pro-77" || made.RPID != "example.com" || !secretForm.MatchString(made.APISecret) {
+		t.Fatalf("create: %+v %v", created, err)
+	}
+	if again := run(t, environ, "project", "create", "--id", "pro-77", "--rp-id", "example.com", "--origin", "https://example.com"); again.code != cli.ExitFailure || !strings.Contains(again.err, "pro-77 exists already") {
+		t.Errorf("create again: %+v", again)
+	}
+	if foreign := run(t, environ, "project", "create", "--rp-id", "example.com", "--origin", "https://other.com"); foreign.code != cli.ExitFailure || !strings.Contains(foreign.err, "must be on the RP ID") {
+		t.Errorf("an origin elsewhere: %+v", foreign)
+	}
+
+	listed := run(t, environ, "project", "list")
+	if lines := strings.Count(listed.out, "\n"); lines != 3 || !strings.Contains(listed.out, "pro-77  example.com  example.com  https://login.example.com") || secretForm.MatchString(listed.out) {
+		t.Errorf("list: %+v", listed)
+	}
+	rotated := run(t, environ, "project", "rotate-secret", "pro-1")
+	if other := secretForm.FindString(rotated.out); other == "" || other == first {
+		t.Errorf("rotate: %+v", rotated)
+	}
+	if deleted := run(t, environ, "project", "delete", "pro-77", "--yes"); deleted.code != cli.ExitOK {
+		t.Errorf("delete: %+v", deleted)
+	}
+	if unknown := run(t, environ, "project", "delete", "pro-77", "--yes"); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
+		t.Errorf("delete again: %+v", unknown)
+	}
+}
+
+func TestTheDemoTellsTheWholeStory(t *testing.T) {
+	t.Parallel()
+	environ, _ := server(t)
+	told := run(t, environ, "demo")
+	if told.code != cli.ExitOK {
+		t.Fatalf("demo: %s\n%s", told.err, told.out)
+	}
+	// In this order; an answer that no event changed would be missing.
+	rest := told.out
+	for _, want := range []string{
+		"POST /v2/users  200", "user-no-pks", "✗ not now", "appendAllow            true", "✓ yes", "POST /v2/passkey/append/finish  200", "Apple Passwords",
+		"user-positive-env-history", "POST /v2/passkey/login/finish  200", "login-error", "login-error", "user-negative-env-history",
+		"POST /v2/passkey/mediation/finish  200", "user-positive-env-history", "user-login-blacklisted", "That is the whole story.",
+	} {
+		_, after, found := strings.Cut(rest, want)
+		if !found {
+			t.Fatalf("the story lacks %q after what came before:\n%s", want, told.out)
+		}
+		rest = after
+	}
+	if strings.Contains(told.out, "\x1b[") {
+		t.Error("colours where there is no terminal")
+	}
+	full := run(t, environ, "demo", "--full")
+	if full.code != cli.ExitOK || !strings.Contains(full.out, `"detectionInsights": {`) {
+		t.Errorf("with whole bodies: %d %s", full.code, full.err)
+	}
+	if projects := run(t, environ, "project", "list"); strings.Count(projects.out, " demo ") != 1 {
+		t.Errorf("the demo has not kept to one project:\n%s", projects.out)
+	}
+}
+
+func TestTheDemoMakesACrowd(t *testing.T) {
+	t.Parallel()
+	environ, _ := server(t)
+	crowd := run(t, environ, "demo", "--users", "60", "--seed", "7")
+	if crowd.code != cli.ExitOK {
+		t.Fatalf("demo: %s\n%s", crowd.err, crowd.out)
+	}
+	for _, want := range []string{"60 users, ", "passkeys created", "iPhone, Safari", "user-no-pks", "user-positive-env-history", "env-no-platform-pk-support", "login-error"} {
+		if !strings.Contains(crowd.out, want) {
+			t.Errorf("the tally lacks %q:\n%s", want, crowd.out)
+		}
+	}
+	again := run(t, environ, "demo", "--users", "60", "--seed", "7", "--concurrency", "1")
+	if diff := cmp.Diff(crowd.out, again.out); diff != "" {
+		t.Errorf("the same seed made another crowd:\n%s", diff)
+	}
+}
