@@ -31,7 +31,11 @@ const (
 // OffersPerSubject bounds the login offers that are kept of one user and type.
 const OffersPerSubject = 64
 
-const duplicateWindow = 2 * time.Minute
+// The server remembers the ID of every message for this long, in memory. Observations are many, and nobody publishes one again but the client, at once.
+const (
+	duplicateWindow            = 2 * time.Minute
+	observationDuplicateWindow = 5 * time.Second
+)
 
 // provision creates or updates every stream and bucket. It is idempotent.
 func (b *Bus) provision(ctx context.Context, cfg Config) error {
@@ -109,8 +113,9 @@ func (b *Bus) bucket(name string) jetstream.StreamConfig {
 	}
 }
 
-// observations makes a stream's writes asynchronous. The server offers that on one replica only; replicated streams flush as the cluster is configured.
+// observations makes a stream's writes asynchronous and its memory of duplicates short. The server offers that on one replica only; replicated streams flush as the cluster is configured.
 func (b *Bus) observations(cfg jetstream.StreamConfig) jetstream.StreamConfig {
+	cfg.Duplicates = observationDuplicateWindow
 	if b.replicas == 1 {
 		cfg.PersistMode = jetstream.AsyncPersistMode
 	}
