@@ -51,7 +51,7 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() && !has(r, KeyTraceID) {
 		r.AddAttrs(slog.String(KeyTraceID, span.TraceID().String()))
 	}
-	return h.Handler.Handle(ctx, r) //nolint:wrapcheck // a handler's error is slog's to judge
+	return h.Handler.Handle(ctx, r)
 }
 
 // has reports whether a line carries a key already: JSON with a key twice is read differently by different tools.

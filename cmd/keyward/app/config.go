@@ -186,7 +186,7 @@ func (b Bootstrap) project(now time.Time) (madeProject, error) {
 	}
 	p, err := project.New(ident.ProjectID(b.ProjectID), "Keyward", b.RPID, b.RPID, b.Origins, text, now)
 	if err != nil {
-		return madeProject{}, err //nolint:wrapcheck // the fault names the field
+		return madeProject{}, err
 	}
 	return madeProject{Project: p, secret: Secret(text)}, nil
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -28,6 +29,10 @@ func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
 
 // Settings returns every setting, bound to c: setting a value changes c.
 func (c *Config) Settings() []Setting {
+	return slices.Concat(c.processSettings(), c.edgeSettings(), c.judgeSettings(), c.natsSettings(), c.redisSettings(), c.bootstrapSettings())
+}
+
+func (c *Config) processSettings() []Setting {
 	return []Setting{
 		{
 			Section: "Process", Key: "services", Value: listValue{&c.Services},
@@ -55,7 +60,11 @@ func (c *Config) Settings() []Setting {
 			Section: "Process", Key: "call_limit", Value: intValue{&c.CallLimit},
 			Doc: "How many calls from other processes each service works on at once; more are answered 503.",
 		},
+	}
+}
 
+func (c *Config) edgeSettings() []Setting {
+	return []Setting{
 		{
 			Section: "Listeners", Key: "http_addr", Value: stringValue(&c.HTTP.Addr),
 			Doc: "Where the Backend API listens.",
@@ -73,7 +82,6 @@ func (c *Config) Settings() []Setting {
 			Doc:  "Where the embedded NATS server listens for NATS tools and keyward commands, or off.",
 			Note: "Its URL with credentials is in nats-url in the data directory, readable by the owner only.",
 		},
-
 		{
 			Section: "HTTP", Key: "body_limit", Value: bytesValue[int]{&c.HTTP.BodyLimit},
 			Doc: "The largest request body that is read.",
@@ -98,7 +106,11 @@ func (c *Config) Settings() []Setting {
 			Section: "HTTP", Key: "concurrency", Value: intValue{&c.HTTP.MaxInFlight},
 			Doc: "How many requests are worked on at once; more are answered 503.",
 		},
+	}
+}
 
+func (c *Config) judgeSettings() []Setting {
+	return []Setting{
 		{
 			Section: "Ceremonies", Key: "challenge_ttl", Value: durationValue{&c.Ceremony.ChallengeTTL, ""},
 			Doc: "How long after a start call its finish call is accepted: 30s to 1h, and no longer than challenge_max_age.",
@@ -111,7 +123,6 @@ func (c *Config) Settings() []Setting {
 			Section: "Ceremonies", Key: "user_verification", Value: stringValue(&c.Ceremony.UserVerification),
 			Doc: "WebAuthn user verification that logins ask for: required or preferred.",
 		},
-
 		{
 			Section: "Decisions", Key: "policies", Value: stringValue(&c.Decision.PoliciesDir),
 			Doc:  "A directory with the Rego bundle; empty uses the bundle inside the binary.",
@@ -126,7 +137,11 @@ func (c *Config) Settings() []Setting {
 			Doc:  "How many decisions may wait in memory to be recorded; more are lost and counted.",
 			Note: "What waits when the process is killed is lost: SIGTERM records it first.",
 		},
+	}
+}
 
+func (c *Config) natsSettings() []Setting {
+	return []Setting{
 		{
 			Section: "Storage", Key: "nats_url", Value: urlValue{&c.NATS.URL}, Secret: true,
 			Doc:  "URL of an external NATS server or cluster with JetStream, several servers separated by commas; empty starts the embedded one.",
@@ -174,6 +189,11 @@ func (c *Config) Settings() []Setting {
 			Section: "Storage", Key: "decisions_max_bytes", Value: bytesValue[int64]{&c.NATS.DecisionsMaxBytes},
 			Doc: "How much disk recorded decisions may take; the oldest go first.",
 		},
+	}
+}
+
+func (c *Config) redisSettings() []Setting {
+	return []Setting{
 		{
 			Section: "Storage", Key: "redis_url", Value: urlValue{&c.Redis.URL}, Secret: true,
 			Doc:  "URL of a Redis (redis://, rediss:// or unix://); empty uses a cache inside the process with the embedded NATS, and none with nats_url.",
@@ -191,7 +211,11 @@ func (c *Config) Settings() []Setting {
 			Section: "Storage", Key: "events_cache_ttl", Value: durationValue{&c.Events.TTL, ""},
 			Doc: "How long a user's events stay in Redis after they were read from the log.",
 		},
+	}
+}
 
+func (c *Config) bootstrapSettings() []Setting {
+	return []Setting{
 		{
 			Section: "First start", Key: "bootstrap_project_id", Value: stringValue(&c.Bootstrap.ProjectID),
 			Doc: "ID of the project that is created when the store holds none.",

@@ -66,7 +66,7 @@ func (v bytesValue[T]) String() string {
 	if v.p == nil {
 		return ""
 	}
-	return strings.ReplaceAll(humanize.IBytes(uint64(*v.p)), " ", "") //nolint:gosec // Set lets no negative size in
+	return strings.ReplaceAll(humanize.IBytes(uint64(*v.p)), " ", "")
 }
 
 func (v bytesValue[T]) Set(text string) error {

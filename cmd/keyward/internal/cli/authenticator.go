@@ -87,7 +87,7 @@ func readOptions(in io.Reader, member string) (string, error) {
 }
 
 func loadDevice(file string) (*authenticator.Device, error) {
-	raw, err := os.ReadFile(file) //nolint:gosec // the file that the caller names
+	raw, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return authenticator.Phone(), nil
 	}

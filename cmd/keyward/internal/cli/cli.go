@@ -151,5 +151,5 @@ func isTerminal(f any) bool {
 	if !ok {
 		return false
 	}
-	return term.IsTerminal(int(file.Fd())) //nolint:gosec // a descriptor fits
+	return term.IsTerminal(int(file.Fd()))
 }

@@ -108,7 +108,7 @@ func newProjectCreate(terminal Terminal) *cobra.Command {
 					return writeJSON(cmd, shown(p, made))
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project     %s\nAPI secret  %s\n\nThe secret is not shown again.\n", p.ID, made.Reveal())
-				return err //nolint:wrapcheck // standard output names itself
+				return err
 			})
 		},
 	}
@@ -141,7 +141,7 @@ func newProjectList(terminal Terminal) *cobra.Command {
 				for _, p := range all {
 					_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", p.ID, p.Name, p.RPID, strings.Join(p.Origins, " "), p.Created)
 				}
-				return table.Flush() //nolint:wrapcheck // standard output names itself
+				return table.Flush()
 			})
 		},
 	}
@@ -165,7 +165,7 @@ func newProjectRotate(terminal Terminal) *cobra.Command {
 					return writeJSON(cmd, map[string]string{"id": args[0], "apiSecret": made.Reveal()})
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project     %s\nAPI secret  %s\n\nThe old secret has stopped working. The new one is not shown again.\n", args[0], made.Reveal())
-				return err //nolint:wrapcheck // standard output names itself
+				return err
 			})
 		},
 	}
@@ -192,7 +192,7 @@ func newProjectDelete(terminal Terminal) *cobra.Command {
 					return writeJSON(cmd, map[string]string{"id": args[0]})
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Deleted %s.\n", args[0])
-				return err //nolint:wrapcheck // standard output names itself
+				return err
 			})
 		},
 	}

@@ -90,7 +90,7 @@ func newVersion(build telemetry.Build) *cobra.Command {
 				text += " (" + build.Revision + ")"
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), text+", "+build.Go)
-			return err //nolint:wrapcheck // standard output names itself
+			return err
 		},
 	}
 	out.flag(cmd, "text")

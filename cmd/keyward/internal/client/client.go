@@ -65,7 +65,7 @@ func (w watched) RoundTrip(req *http.Request) (*http.Response, error) {
 	began := time.Now()
 	rsp, err := w.RoundTripper.RoundTrip(req)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the client that called wraps it
+		return nil, err
 	}
 	seen.Response, err = io.ReadAll(rsp.Body)
 	_ = rsp.Body.Close()

@@ -75,7 +75,7 @@ func Load(path string, environ []string, flags *pflag.FlagSet) (app.Config, erro
 		return app.Config{}, err
 	}
 	if err := cfg.Validate(); err != nil {
-		return app.Config{}, err //nolint:wrapcheck // each line names its setting
+		return app.Config{}, err
 	}
 	return cfg, nil
 }

@@ -73,7 +73,7 @@ func Populate(ctx context.Context, opts Options, crowd Population) error {
 			if err := live(ctx, api, opts.Origin, i, random, seen); err != nil {
 				return fmt.Errorf("user %d: %w", i+1, err)
 			}
-			return bar.Add(1) //nolint:wrapcheck // a bar that cannot be drawn
+			return bar.Add(1)
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -137,7 +137,7 @@ func passwordVisit(ctx context.Context, v *visitor, random *rand.Rand, seen *tal
 	if random.IntN(100) < 25 {
 		return event(ctx, v, rest.PasskeyEventTypeAppendExplicitAbort, process, offer.AttestationOptions, offer.DetectionInsights.ClientEnvIds, seen)
 	}
-	_, err = v.appendFinish(ctx, process, offer.AttestationOptions)
+	err = v.appendFinish(ctx, process, offer.AttestationOptions)
 	if errors.Is(err, authenticator.ErrExcluded) {
 		return event(ctx, v, rest.PasskeyEventTypeAppendCredentialExists, process, offer.AttestationOptions, offer.DetectionInsights.ClientEnvIds, seen)
 	}
@@ -166,7 +166,7 @@ func visit(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) erro
 	if random.IntN(100) < 25 {
 		return event(ctx, v, failure, process, start.AssertionOptions, start.DetectionInsights.ClientEnvIds, seen)
 	}
-	_, err = v.loginFinish(ctx, process, start.AssertionOptions)
+	err = v.loginFinish(ctx, process, start.AssertionOptions)
 	if errors.Is(err, authenticator.ErrNoCredentials) {
 		return event(ctx, v, rest.PasskeyEventTypeLoginNoCredentials, process, start.AssertionOptions, start.DetectionInsights.ClientEnvIds, seen)
 	}

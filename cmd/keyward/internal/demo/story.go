@@ -99,8 +99,7 @@ func (s *story) createPasskey(ctx context.Context) error {
 	if err := s.expect(true, start.AppendAllow, start.DecisionTag); err != nil {
 		return err
 	}
-	_, err = s.ada.appendFinish(ctx, process, start.AttestationOptions)
-	return err
+	return s.ada.appendFinish(ctx, process, start.AttestationOptions)
 }
 
 func (s *story) login(ctx context.Context) error {
@@ -109,8 +108,7 @@ func (s *story) login(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.ada.loginFinish(ctx, process, start.AssertionOptions)
-	return err
+	return s.ada.loginFinish(ctx, process, start.AssertionOptions)
 }
 
 func (s *story) failures(ctx context.Context) error {
@@ -141,8 +139,7 @@ func (s *story) autofill(ctx context.Context) error {
 	if !start.LoginAllow {
 		return fmt.Errorf("%w: conditional mediation was not allowed", errUnexpected)
 	}
-	_, err = s.ada.mediationFinish(ctx, process, start.AssertionOptions)
-	return err
+	return s.ada.mediationFinish(ctx, process, start.AssertionOptions)
 }
 
 func (s *story) afterSuccess(ctx context.Context) error {

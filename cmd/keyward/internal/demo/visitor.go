@@ -92,18 +92,19 @@ func (v *visitor) appendStart(ctx context.Context, process string, flags rest.Pa
 	return body, err
 }
 
-func (v *visitor) appendFinish(ctx context.Context, process, options string) (rest.PasskeyAppendFinishRsp, error) {
+func (v *visitor) appendFinish(ctx context.Context, process, options string) error {
 	made, err := v.device.Create(options, v.origin)
 	if err != nil {
-		return rest.PasskeyAppendFinishRsp{}, fmt.Errorf("create a passkey: %w", err)
+		return fmt.Errorf("create a passkey: %w", err)
 	}
 	rsp, err := v.api.PasskeyAppendFinishWithResponse(ctx, rest.PasskeyAppendFinishReq{
 		UserID: v.id, ProcessID: process, AttestationResponse: made, ClientInformation: v.browser,
 	})
 	if err != nil {
-		return rest.PasskeyAppendFinishRsp{}, fmt.Errorf("call the server: %w", err)
+		return fmt.Errorf("call the server: %w", err)
 	}
-	return answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
+	_, err = answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
+	return err
 }
 
 func (v *visitor) loginStart(ctx context.Context, process string, strategy rest.CrossDeviceAuthenticationStrategy) (rest.PasskeyLoginStartRsp, error) {
@@ -118,18 +119,19 @@ func (v *visitor) loginStart(ctx context.Context, process string, strategy rest.
 	return body, err
 }
 
-func (v *visitor) loginFinish(ctx context.Context, process, options string) (rest.PasskeyLoginFinishRsp, error) {
+func (v *visitor) loginFinish(ctx context.Context, process, options string) error {
 	signed, err := v.device.Get(options, v.origin)
 	if err != nil {
-		return rest.PasskeyLoginFinishRsp{}, fmt.Errorf("sign with a passkey: %w", err)
+		return fmt.Errorf("sign with a passkey: %w", err)
 	}
 	rsp, err := v.api.PasskeyLoginFinishWithResponse(ctx, rest.PasskeyLoginFinishReq{
 		UserID: v.id, ProcessID: process, AssertionResponse: signed, ClientInformation: v.browser,
 	})
 	if err != nil {
-		return rest.PasskeyLoginFinishRsp{}, fmt.Errorf("call the server: %w", err)
+		return fmt.Errorf("call the server: %w", err)
 	}
-	return answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
+	_, err = answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
+	return err
 }
 
 func (v *visitor) mediationStart(ctx context.Context, process string) (rest.PasskeyMediationStartRsp, error) {
@@ -142,18 +144,19 @@ func (v *visitor) mediationStart(ctx context.Context, process string) (rest.Pass
 	return body, err
 }
 
-func (v *visitor) mediationFinish(ctx context.Context, process, options string) (rest.PasskeyMediationFinishRsp, error) {
+func (v *visitor) mediationFinish(ctx context.Context, process, options string) error {
 	signed, err := v.device.Get(options, v.origin)
 	if err != nil {
-		return rest.PasskeyMediationFinishRsp{}, fmt.Errorf("sign with a passkey: %w", err)
+		return fmt.Errorf("sign with a passkey: %w", err)
 	}
 	rsp, err := v.api.PasskeyMediationFinishWithResponse(ctx, rest.PasskeyMediationFinishReq{
 		ProcessID: process, AssertionResponse: signed, ClientInformation: v.browser,
 	})
 	if err != nil {
-		return rest.PasskeyMediationFinishRsp{}, fmt.Errorf("call the server: %w", err)
+		return fmt.Errorf("call the server: %w", err)
 	}
-	return answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
+	_, err = answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
+	return err
 }
 
 // report posts an event about a ceremony that was started with options; options may be empty.
