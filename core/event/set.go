@@ -9,8 +9,9 @@ import (
 
 // Set is a user's events as they count: each ID once, without what was deleted and without the deletions themselves. The same events give the same
 // set in whatever order and however often they came. The zero value is empty. A Set is not changed after NewSet.
+// It points into the events that it was made of, which must not be changed either.
 type Set struct {
-	live []Event // oldest first, then by ID
+	live []*Event // oldest first, then by ID
 }
 
 // NewSet applies the deletions among events to them. A deletion wins over its event even if it came first, and cannot itself be deleted. Should two
@@ -36,21 +37,26 @@ func NewSet(events []Event) Set {
 	}
 	sorted = slices.DeleteFunc(sorted, func(e *Event) bool { return e.Type == Deleted || deleted[e.ID] })
 	slices.SortFunc(sorted, byAge)
-	live := make([]Event, len(sorted))
-	for i, e := range sorted {
-		live[i] = *e
-	}
-	return Set{live: live}
+	return Set{live: sorted}
 }
 
-// Live returns the events that count, oldest first, those of one millisecond by ID. The caller must not change the slice.
-func (s Set) Live() []Event { return s.live }
+// Live returns a copy of the events that count, oldest first, those of one millisecond by ID.
+func (s Set) Live() []Event {
+	live := make([]Event, len(s.live))
+	for i, e := range s.live {
+		live[i] = *e
+	}
+	return live
+}
+
+// Refs returns what Live returns, without copying: the caller must change neither the slice nor the events.
+func (s Set) Refs() []*Event { return s.live }
 
 // Find returns the event with the ID, or false if it never was or has been deleted.
 func (s Set) Find(id ident.EventID) (Event, bool) {
 	for _, e := range s.live {
 		if e.ID == id {
-			return e, true
+			return *e, true
 		}
 	}
 	return Event{}, false

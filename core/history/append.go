@@ -54,9 +54,9 @@ func (f *folder) lastAppend() int64 {
 }
 
 // declines returns the first decline of each offer since the last success, oldest first. An offer that was taken up in the end was not declined.
-func (f *folder) declines(succeeded int64) []event.Event {
+func (f *folder) declines(succeeded int64) []*event.Event {
 	accepted := f.completed(event.AppendCompleted)
-	var declines []event.Event
+	var declines []*event.Event
 	for _, e := range f.events {
 		if (e.Type == event.AppendExplicitAbort || e.Type == event.AppendError) && !accepted[ceremony(e)] {
 			declines = append(declines, e)
@@ -72,9 +72,9 @@ func (f *folder) declines(succeeded int64) []event.Event {
 	return kept
 }
 
-func (f *folder) nudge(declines []event.Event, kind event.Kind, limit Cooldown) Nudge {
+func (f *folder) nudge(declines []*event.Event, kind event.Kind, limit Cooldown) Nudge {
 	var n Nudge
-	var last event.Event
+	var last *event.Event
 	for _, e := range declines {
 		if e.Kind == kind || e.Kind == "" && kind == event.KindDefault {
 			n.Declines++

@@ -29,11 +29,10 @@ func Fold(in Input) History {
 
 // folder is one fold under way.
 type folder struct {
-	events      []event.Event // live and not expired, oldest first
-	offers      []event.Event // the same of login offers and denials
+	events      []*event.Event // live and not expired, oldest first
+	offers      []*event.Event // the same of login offers and denials
 	credentials []account.Credential
-	active      map[string]*account.Credential // by row ID and by WebAuthn credential ID
-	deleted     map[string]bool                // likewise
+	deleted     []account.Tombstone
 	environment ident.EnvironmentID
 	now         int64 // Unix ms
 	parameters  Parameters
@@ -43,29 +42,19 @@ type folder struct {
 func newFolder(in Input) *folder {
 	f := &folder{
 		credentials: in.Credentials,
-		active:      make(map[string]*account.Credential, 2*len(in.Credentials)),
-		deleted:     make(map[string]bool, 2*len(in.Deleted)),
+		deleted:     in.Deleted,
 		environment: in.Environment,
 		now:         in.Now.UnixMilli(),
 		parameters:  in.Parameters,
 	}
-	for i := range in.Credentials {
-		c := &in.Credentials[i]
-		f.active[string(c.ID)] = c
-		f.active[base64.RawURLEncoding.EncodeToString(c.CredentialID)] = c
-	}
-	for _, t := range in.Deleted {
-		f.deleted[string(t.ID)] = true
-		f.deleted[base64.RawURLEncoding.EncodeToString(t.CredentialID)] = true
-	}
-	f.events = f.unexpired(event.NewSet(in.Events).Live())
-	f.offers = f.unexpired(event.NewSet(in.Offers).Live())
+	f.events = f.unexpired(event.NewSet(in.Events).Refs())
+	f.offers = f.unexpired(event.NewSet(in.Offers).Refs())
 	return f
 }
 
 // unexpired returns the events that still have an effect: at the moment it expires an event has none.
-func (f *folder) unexpired(events []event.Event) []event.Event {
-	over := func(e event.Event) bool { return e.Expires != 0 && f.now >= e.ExpiresMs() }
+func (f *folder) unexpired(events []*event.Event) []*event.Event {
+	over := func(e *event.Event) bool { return e.Expires != 0 && f.now >= e.ExpiresMs() }
 	if !slices.ContainsFunc(events, over) {
 		return events
 	}
@@ -80,22 +69,37 @@ func (f *folder) younger(createdMs, seconds int64) bool {
 }
 
 // counts notes that e has a part in the answer.
-func (f *folder) counts(e event.Event) {
+func (f *folder) counts(e *event.Event) {
 	if e.CreatedMs-f.now > f.parameters.ClockSkewSeconds*int64(time.Second/time.Millisecond) {
 		f.skewed = true
 	}
 }
 
-func (f *folder) credential(e event.Event) *account.Credential {
-	return f.active[event.Canonical(e.Credential)]
+func (f *folder) credential(e *event.Event) *account.Credential {
+	id := event.Canonical(e.Credential)
+	for i := range f.credentials {
+		if c := &f.credentials[i]; names(id, c.ID, c.CredentialID) {
+			return c
+		}
+	}
+	return nil
+}
+
+// names reports whether a canonical ID in an event is a credential's: the row ID or the WebAuthn credential ID.
+func names(id string, row ident.CredentialID, credentialID []byte) bool {
+	if id == string(row) {
+		return true
+	}
+	return len(id) == base64.RawURLEncoding.EncodedLen(len(credentialID)) && id == base64.RawURLEncoding.EncodeToString(credentialID)
 }
 
 // ofDeleted reports whether e names a credential that has been deleted since. An ID that the account never had is not held against the event.
-func (f *folder) ofDeleted(e event.Event) bool {
+func (f *folder) ofDeleted(e *event.Event) bool {
 	if e.Credential == "" || f.credential(e) != nil {
 		return false
 	}
-	return f.deleted[event.Canonical(e.Credential)]
+	id := event.Canonical(e.Credential)
+	return slices.ContainsFunc(f.deleted, func(t account.Tombstone) bool { return names(id, t.ID, t.CredentialID) })
 }
 
 func (f *folder) blacklist() Blacklist {
@@ -120,7 +124,7 @@ func (f *folder) blacklist() Blacklist {
 }
 
 // ceremony names what several events of one prompt have in common: the joined ceremony, else the challenge, else the event is alone.
-func ceremony(e event.Event) string {
+func ceremony(e *event.Event) string {
 	switch {
 	case e.Ceremony != "":
 		return string(e.Ceremony)
@@ -132,7 +136,7 @@ func ceremony(e event.Event) string {
 }
 
 // firsts returns the first event of each ceremony, oldest first.
-func firsts(events []event.Event) []event.Event {
+func firsts(events []*event.Event) []*event.Event {
 	seen := make(map[string]bool, len(events))
 	first := events[:0:0]
 	for _, e := range events {
@@ -146,9 +150,12 @@ func firsts(events []event.Event) []event.Event {
 
 // completed returns the ceremonies that an event of the type finished: what failed before that within them does not count.
 func (f *folder) completed(t event.Type) map[string]bool {
-	done := make(map[string]bool)
+	var done map[string]bool
 	for _, e := range f.events {
 		if e.Type == t {
+			if done == nil {
+				done = make(map[string]bool)
+			}
 			done[ceremony(e)] = true
 		}
 	}
@@ -156,7 +163,7 @@ func (f *folder) completed(t event.Type) map[string]bool {
 }
 
 // route of an event: one that no offer was found for is taken for local.
-func route(e event.Event) event.Route {
+func route(e *event.Event) event.Route {
 	if e.Route == "" || e.Type == event.AppendCompleted {
 		return event.Local
 	}

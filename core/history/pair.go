@@ -12,7 +12,7 @@ const beginning = int64(math.MinInt64)
 
 // pair folds the history of the user in one environment.
 func (f *folder) pair(environment ident.EnvironmentID) Pair {
-	here := make([]event.Event, 0, len(f.events))
+	here := make([]*event.Event, 0, len(f.events))
 	for _, e := range f.events {
 		if e.Environment == environment {
 			here = append(here, e)
@@ -25,16 +25,16 @@ func (f *folder) pair(environment ident.EnvironmentID) Pair {
 	return p
 }
 
-func succeeded(e event.Event) bool {
+func succeeded(e *event.Event) bool {
 	return e.Type == event.LoginCompleted || e.Type == event.AppendCompleted
 }
 
-func failed(e event.Event) bool {
+func failed(e *event.Event) bool {
 	return e.Type == event.LoginError || e.Type == event.LoginExplicitAbort
 }
 
 // successes fills in what follows from ceremonies that an active credential finished here.
-func (f *folder) successes(p *Pair, here []event.Event) {
+func (f *folder) successes(p *Pair, here []*event.Event) {
 	for _, e := range here {
 		if !succeeded(e) || f.credential(e) == nil {
 			continue
@@ -52,7 +52,7 @@ func (f *folder) successes(p *Pair, here []event.Event) {
 }
 
 // failures fills in the streaks: the failed ceremonies of each route since its last success. A success ends a streak even if its credential is gone.
-func (f *folder) failures(p *Pair, here []event.Event) {
+func (f *folder) failures(p *Pair, here []*event.Event) {
 	lastSuccess := map[event.Route]int64{event.Local: beginning, event.CDA: beginning, event.SecurityKey: beginning}
 	for _, e := range here {
 		if succeeded(e) {
@@ -78,7 +78,7 @@ func (f *folder) failures(p *Pair, here []event.Event) {
 }
 
 // noCredentials applies the client's word that it holds no credential. It weighs as much as failing often enough, also where passkeys usually work, and for the longer window.
-func (f *folder) noCredentials(p *Pair, here []event.Event, lastSuccess, newestFailure int64) {
+func (f *folder) noCredentials(p *Pair, here []*event.Event, lastSuccess, newestFailure int64) {
 	for _, e := range here {
 		if e.Type != event.LoginNoCredentials || f.ofDeleted(e) || e.CreatedMs <= lastSuccess || !f.younger(e.CreatedMs, f.parameters.StreakWindowSeconds) {
 			continue
@@ -93,9 +93,9 @@ func (f *folder) noCredentials(p *Pair, here []event.Event, lastSuccess, newestF
 }
 
 // failedCeremonies returns the first failure of each ceremony that no success finished, oldest first.
-func (f *folder) failedCeremonies(events []event.Event) []event.Event {
+func (f *folder) failedCeremonies(events []*event.Event) []*event.Event {
 	done := f.completed(event.LoginCompleted)
-	var failures []event.Event
+	var failures []*event.Event
 	for _, e := range events {
 		if failed(e) && !f.ofDeleted(e) && !done[ceremony(e)] {
 			failures = append(failures, e)
@@ -105,7 +105,7 @@ func (f *folder) failedCeremonies(events []event.Event) []event.Event {
 }
 
 // existence fills in whether a credential of the account is known to be here.
-func (f *folder) existence(p *Pair, here []event.Event, environment ident.EnvironmentID) {
+func (f *folder) existence(p *Pair, here []*event.Event, environment ident.EnvironmentID) {
 	recent := func(createdMs int64) bool { return f.younger(createdMs, f.parameters.PositiveSeconds) }
 	for _, c := range f.credentials {
 		if c.Environment == environment {

@@ -39,7 +39,7 @@ func (f *folder) process(id string) Process {
 	return p
 }
 
-func (f *folder) outcome(p *Process, current []event.Event) {
+func (f *folder) outcome(p *Process, current []*event.Event) {
 	for _, e := range current {
 		switch e.Type {
 		case event.LoginCompleted:
@@ -56,7 +56,7 @@ func (f *folder) outcome(p *Process, current []event.Event) {
 	}
 }
 
-func (f *folder) evidence(p *Process, current []event.Event) {
+func (f *folder) evidence(p *Process, current []*event.Event) {
 	for _, e := range f.failedCeremonies(current) {
 		if route(e) == event.Local {
 			f.counts(e)
