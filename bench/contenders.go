@@ -229,37 +229,37 @@ func listening(ctx context.Context, address string) error {
 
 func answering(ctx context.Context, address string) error {
 	return wait(ctx, address, func() bool {
-		_, err := call(address, http.MethodGet, "/v2/users?pageSize=1", nil, nil)
+		err := call(address, http.MethodGet, "/v2/users?pageSize=1", nil, nil)
 		return err == nil
 	})
 }
 
-func call(address, method, path string, body, into any) (int, error) {
+func call(address, method, path string, body, into any) error {
 	raw, err := json.Marshal(body)
 	if err != nil {
-		return 0, fmt.Errorf("encode: %w", err)
+		return fmt.Errorf("encode: %w", err)
 	}
 	req, err := http.NewRequest(method, "http://"+address+path, bytes.NewReader(raw))
 	if err != nil {
-		return 0, fmt.Errorf("make a request: %w", err)
+		return fmt.Errorf("make a request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.SetBasicAuth(project, secret)
 	rsp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("call: %w", err)
+		return fmt.Errorf("call: %w", err)
 	}
 	defer func() { _ = rsp.Body.Close() }()
 	if rsp.StatusCode != http.StatusOK {
-		return rsp.StatusCode, fmt.Errorf("%s %s: status %d", method, path, rsp.StatusCode)
+		return fmt.Errorf("%s %s: status %d", method, path, rsp.StatusCode)
 	}
 	if into == nil {
-		return rsp.StatusCode, nil
+		return nil
 	}
 	if err := json.NewDecoder(rsp.Body).Decode(into); err != nil {
-		return rsp.StatusCode, fmt.Errorf("decode: %w", err)
+		return fmt.Errorf("decode: %w", err)
 	}
-	return rsp.StatusCode, nil
+	return nil
 }
 
 // populate makes the user that the figures are about: 3 passkeys and 20 events.
@@ -267,7 +267,7 @@ func (f *fleet) populate(c *contender, address string) (*contender, error) {
 	var user struct {
 		UserID string `json:"userID"`
 	}
-	if _, err := call(address, http.MethodPost, "/v2/users", map[string]any{"status": "active", "fullName": "Bench"}, &user); err != nil {
+	if err := call(address, http.MethodPost, "/v2/users", map[string]any{"status": "active", "fullName": "Bench"}, &user); err != nil {
 		return nil, err
 	}
 	handle := ""
@@ -283,7 +283,7 @@ func (f *fleet) populate(c *contender, address string) (*contender, error) {
 	// With the creations' own six events this makes twenty.
 	for i := range 14 {
 		body := map[string]any{"eventType": []string{"login-error-untyped", "manage-learn-more", "local-unlock"}[i%3], "processID": fmt.Sprint("bench-", i)}
-		if _, err := call(address, http.MethodPost, "/v2/users/"+user.UserID+"/passkeyEvents", body, nil); err != nil {
+		if err := call(address, http.MethodPost, "/v2/users/"+user.UserID+"/passkeyEvents", body, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -301,7 +301,7 @@ func createPasskey(address, user, handle string, n int) (string, error) {
 		"userID": user, "processID": process, "username": "bench@example.com", "clientInformation": client(handle),
 		"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
 	}
-	if _, err := call(address, http.MethodPost, "/v2/passkey/append/start", body, &start); err != nil {
+	if err := call(address, http.MethodPost, "/v2/passkey/append/start", body, &start); err != nil {
 		return "", err
 	}
 	if handle == "" {
@@ -312,7 +312,7 @@ func createPasskey(address, user, handle string, n int) (string, error) {
 		return "", fmt.Errorf("create a passkey: %w", err)
 	}
 	finish := map[string]any{"userID": user, "processID": process, "attestationResponse": response, "clientInformation": client(handle)}
-	_, err = call(address, http.MethodPost, "/v2/passkey/append/finish", finish, nil)
+	err = call(address, http.MethodPost, "/v2/passkey/append/finish", finish, nil)
 	return handle, err
 }
 

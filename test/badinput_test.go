@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"strings"
@@ -186,7 +187,7 @@ func TestAFinishThatDoesNotFitItsChallengeIsRefused(t *testing.T) {
 			"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
 		}
 		start := as[rest.PasskeyAppendStartRsp](t, p.call(t, "POST", "/v2/passkey/append/start", body))
-		if _, err := p.device.Create(start.AttestationOptions, origin); err != authenticator.ErrExcluded {
+		if _, err := p.device.Create(start.AttestationOptions, origin); !errors.Is(err, authenticator.ErrExcluded) {
 			t.Errorf("the device's own passkey is not excluded: %v", err)
 		}
 	})

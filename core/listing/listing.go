@@ -4,7 +4,6 @@ package listing
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -153,17 +152,18 @@ func Apply[T any](items []T, list service.List, fields map[string]Field[T], defa
 		}
 	}
 	slices.SortStableFunc(kept, compare)
-	return slice(kept, number, size)
+	part, paging := slice(kept, number, size)
+	return part, paging, nil
 }
 
-func slice[T any](kept []T, number, size int) ([]T, rest.Paging, error) {
+func slice[T any](kept []T, number, size int) ([]T, rest.Paging) {
 	pages := (len(kept) + size - 1) / size
 	paging := rest.Paging{Page: int32(number), TotalPages: int32(pages), TotalItems: int32(len(kept))}
 	if number > pages {
-		return []T{}, paging, nil
+		return []T{}, paging
 	}
 	start := (number - 1) * size
-	return kept[start:min(start+size, len(kept))], paging, nil
+	return kept[start:min(start+size, len(kept))], paging
 }
 
 func parseSort[T any](sort string, fields map[string]Field[T]) (func(a, b T) int, error) {
@@ -223,10 +223,7 @@ func names[T any](fields map[string]Field[T], able func(Field[T]) bool) string {
 	return strings.Join(out, ", ")
 }
 
-func mustBe(format string, args ...any) *string {
-	text := fmt.Sprintf(format, args...)
-	return &text
-}
+func mustBe(what string) *string { return &what }
 
 func compareBool(a, b bool) int {
 	switch {

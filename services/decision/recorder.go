@@ -156,8 +156,8 @@ func acknowledged(p sent) bool {
 	select {
 	case <-p.future.Ok():
 		return true
-	case <-p.future.Err():
-		return false
+	case err := <-p.future.Err():
+		return err == nil
 	case <-timer.C:
 		return false
 	}

@@ -17,7 +17,7 @@ func (s *Service) watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", s.cfg.PoliciesDir, err)
 	}
-	defer watcher.Close()
+	defer func() { _ = watcher.Close() }()
 	if err := watchTree(watcher, s.cfg.PoliciesDir); err != nil {
 		return fmt.Errorf("watch %s: %w", s.cfg.PoliciesDir, err)
 	}

@@ -382,7 +382,7 @@ func TestSpansContinueTheCallersTrace(t *testing.T) {
 	}
 	attributes := map[string]string{}
 	for _, a := range span.Attributes() {
-		attributes[string(a.Key)] = a.Value.Emit()
+		attributes[string(a.Key)] = a.Value.String()
 	}
 	want := map[string]string{"http.request.method": "POST", "http.route": "/v2/passkey/login/start", "http.response.status_code": "200",
 		"keyward.request_id": fmt.Sprint(line["request_id"]), "keyward.project": "pro-1", "keyward.decision_id": "dec-2"}

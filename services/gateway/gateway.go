@@ -175,7 +175,8 @@ func (g *Gateway) Listen() error {
 	if g.listener != nil {
 		return nil
 	}
-	listener, err := net.Listen("tcp", g.cfg.Addr)
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", g.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("gateway: listen on %s: %w", g.cfg.Addr, err)
 	}
@@ -213,7 +214,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cancel()
 	err := g.Shutdown(grace)
 	_ = g.listener.Close() // Shutdown closes it, unless serving had not yet begun
-	<-served
+	_ = <-served           // what ended the serving is the shutdown
 	return err
 }
 
