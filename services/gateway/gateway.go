@@ -214,7 +214,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cancel()
 	err := g.Shutdown(grace)
 	_ = g.listener.Close() // Shutdown closes it, unless serving had not yet begun
-	_ = <-served           // what ended the serving is the shutdown
+	if ended := <-served; err == nil && ended != nil && !errors.Is(ended, net.ErrClosed) && !errors.Is(ended, io.EOF) {
+		err = fmt.Errorf("gateway: serve: %w", ended)
+	}
 	return err
 }
 
