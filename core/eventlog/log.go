@@ -102,16 +102,14 @@ func message(prefix string, e event.Event) (*nats.Msg, error) {
 	}
 	msg := nats.NewMsg(subject + string(e.Type))
 	msg.Data = body
-	for name, value := range map[string]string{
-		headerSpecVersion: specVersion,
-		headerID:          string(e.ID),
-		headerSource:      sourcePrefix + string(e.Project),
-		headerType:        typePrefix + string(e.Type),
-		headerSubject:     string(e.User),
-		headerTime:        time.UnixMilli(e.CreatedMs).UTC().Format("2006-01-02T15:04:05.000Z"),
-		headerContentType: contentType,
-	} {
-		msg.Header[name] = []string{value}
+	msg.Header = nats.Header{
+		headerSpecVersion: {specVersion},
+		headerID:          {string(e.ID)},
+		headerSource:      {sourcePrefix + string(e.Project)},
+		headerType:        {typePrefix + string(e.Type)},
+		headerSubject:     {string(e.User)},
+		headerTime:        {time.UnixMilli(e.CreatedMs).UTC().Format("2006-01-02T15:04:05.000Z")},
+		headerContentType: {contentType},
 	}
 	return msg, nil
 }
