@@ -32,7 +32,7 @@ const (
 type contender struct {
 	name      string
 	request   *fasthttp.Request
-	ready     time.Duration // from start to the first answer
+	ready     time.Duration // from start to readiness
 	processes []*exec.Cmd
 }
 
@@ -135,14 +135,16 @@ func (f *fleet) oneProcess(ctx context.Context) (*contender, error) {
 func (f *fleet) one(ctx context.Context, name string, env []string) (*contender, error) {
 	address := freeAddress()
 	began := time.Now()
-	cmd, err := f.keyward(address, "all", append(env, "KEYWARD_DATA_DIR="+filepath.Join(f.dir, name), "KEYWARD_NATS_ADDR=off"))
+	c := &contender{name: name}
+	ready, err := f.keyward(c, address, "all", append(env, "KEYWARD_DATA_DIR="+filepath.Join(f.dir, name), "KEYWARD_NATS_ADDR=off"))
 	if err != nil {
 		return nil, err
 	}
-	if err := answering(ctx, address); err != nil {
+	if err := answering(ctx, ready); err != nil {
 		return nil, err
 	}
-	return f.populate(&contender{name: name, ready: time.Since(began), processes: []*exec.Cmd{cmd}}, address)
+	c.ready = time.Since(began)
+	return f.populate(c, address)
 }
 
 func (f *fleet) split(ctx context.Context) (*contender, error) {
@@ -165,23 +167,31 @@ func (f *fleet) split(ctx context.Context) (*contender, error) {
 		return nil, err
 	}
 	address, began := "", time.Now()
+	var ready []string
 	for _, name := range []string{"events", "decision", "ceremony", "gateway"} {
 		address = freeAddress()
-		cmd, err := f.keyward(address, name, []string{"KEYWARD_REDIS_URL=" + redis, "KEYWARD_NATS_URL=nats://" + nats})
+		admin, err := f.keyward(c, address, name, []string{"KEYWARD_REDIS_URL=" + redis, "KEYWARD_NATS_URL=nats://" + nats})
 		if err != nil {
 			return nil, err
 		}
-		c.processes = append(c.processes, cmd)
+		ready = append(ready, admin)
 	}
-	if err := answering(ctx, address); err != nil {
+	if err := answering(ctx, ready...); err != nil {
 		return nil, err
 	}
 	c.ready = time.Since(began)
 	return f.populate(c, address)
 }
 
-func (f *fleet) keyward(address, services string, env []string) (*exec.Cmd, error) {
-	return f.launch(append(env, "KEYWARD_HTTP_ADDR="+address, "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_SERVICES="+services, "KEYWARD_BOOTSTRAP_API_SECRET="+secret, "KEYWARD_LOG_LEVEL=warn"), f.settings.keyward, "serve")
+// keyward starts one more process of the contender and returns the URL at which it says that it is ready.
+func (f *fleet) keyward(c *contender, address, services string, env []string) (string, error) {
+	admin := freeAddress()
+	cmd, err := f.launch(append(env, "KEYWARD_HTTP_ADDR="+address, "KEYWARD_ADMIN_ADDR="+admin, "KEYWARD_SERVICES="+services, "KEYWARD_BOOTSTRAP_API_SECRET="+secret, "KEYWARD_LOG_LEVEL=warn"), f.settings.keyward, "serve")
+	if err != nil {
+		return "", err
+	}
+	c.processes = append(c.processes, cmd)
+	return "http://" + admin + "/readyz", nil
 }
 
 func (f *fleet) redis(ctx context.Context) (string, error) {
@@ -227,19 +237,30 @@ func listening(ctx context.Context, address string) error {
 	})
 }
 
-func answering(ctx context.Context, address string) error {
-	return wait(ctx, address, func() bool {
-		err := call(address, http.MethodGet, "/v2/users?pageSize=1", nil, nil)
-		return err == nil
-	})
+// answering waits until each process says that it and all it needs are ready.
+func answering(ctx context.Context, ready ...string) error {
+	for _, url := range ready {
+		err := wait(ctx, url, func() bool {
+			rsp, err := http.Get(url)
+			if err != nil {
+				return false
+			}
+			_ = rsp.Body.Close()
+			return rsp.StatusCode == http.StatusOK
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func call(address, method, path string, body, into any) error {
+func post(address, path string, body, into any) error {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
-	req, err := http.NewRequest(method, "http://"+address+path, bytes.NewReader(raw))
+	req, err := http.NewRequest(http.MethodPost, "http://"+address+path, bytes.NewReader(raw))
 	if err != nil {
 		return fmt.Errorf("make a request: %w", err)
 	}
@@ -251,7 +272,7 @@ func call(address, method, path string, body, into any) error {
 	}
 	defer func() { _ = rsp.Body.Close() }()
 	if rsp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: status %d", method, path, rsp.StatusCode)
+		return fmt.Errorf("%s: status %d", path, rsp.StatusCode)
 	}
 	if into == nil {
 		return nil
@@ -267,7 +288,7 @@ func (f *fleet) populate(c *contender, address string) (*contender, error) {
 	var user struct {
 		UserID string `json:"userID"`
 	}
-	if err := call(address, http.MethodPost, "/v2/users", map[string]any{"status": "active", "fullName": "Bench"}, &user); err != nil {
+	if err := post(address, "/v2/users", map[string]any{"status": "active", "fullName": "Bench"}, &user); err != nil {
 		return nil, err
 	}
 	handle := ""
@@ -283,7 +304,7 @@ func (f *fleet) populate(c *contender, address string) (*contender, error) {
 	// With the creations' own six events this makes twenty.
 	for i := range 14 {
 		body := map[string]any{"eventType": []string{"login-error-untyped", "manage-learn-more", "local-unlock"}[i%3], "processID": fmt.Sprint("bench-", i)}
-		if err := call(address, http.MethodPost, "/v2/users/"+user.UserID+"/passkeyEvents", body, nil); err != nil {
+		if err := post(address, "/v2/users/"+user.UserID+"/passkeyEvents", body, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -301,7 +322,7 @@ func createPasskey(address, user, handle string, n int) (string, error) {
 		"userID": user, "processID": process, "username": "bench@example.com", "clientInformation": client(handle),
 		"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
 	}
-	if err := call(address, http.MethodPost, "/v2/passkey/append/start", body, &start); err != nil {
+	if err := post(address, "/v2/passkey/append/start", body, &start); err != nil {
 		return "", err
 	}
 	if handle == "" {
@@ -312,7 +333,7 @@ func createPasskey(address, user, handle string, n int) (string, error) {
 		return "", fmt.Errorf("create a passkey: %w", err)
 	}
 	finish := map[string]any{"userID": user, "processID": process, "attestationResponse": response, "clientInformation": client(handle)}
-	err = call(address, http.MethodPost, "/v2/passkey/append/finish", finish, nil)
+	err = post(address, "/v2/passkey/append/finish", finish, nil)
 	return handle, err
 }
 
