@@ -31,14 +31,17 @@ type shape struct {
 	name  string
 	split bool
 	redis bool
+	parts []string // what each process of a split runs; nil = one service each, callees first
 }
 
 func shapes() []shape {
 	return []shape{
-		{"one process with the embedded cache", false, false},
-		{"one process with Redis", false, true},
-		{"split without Redis", true, false},
-		{"split with Redis", true, true},
+		{name: "one process with the embedded cache"},
+		{name: "one process with Redis", redis: true},
+		{name: "split without Redis", split: true},
+		{name: "split with Redis", split: true, redis: true},
+		{name: "split in two halves", split: true, redis: true, parts: []string{"events,decision", "ceremony,gateway"}},
+		{name: "split with two of each", split: true, redis: true, parts: []string{"events,decision,ceremony", "events,decision,ceremony", "gateway"}},
 	}
 }
 
@@ -77,10 +80,14 @@ func (s shape) start(t *testing.T, change ...func(*app.Config)) *stack {
 		st.apps = []*app.App{st.gateway}
 	} else {
 		st.natsURL = startNATS(t, st.dataDir)
-		for _, name := range []string{"events", "decision", "ceremony", "gateway"} {
+		parts := s.parts
+		if parts == nil {
+			parts = []string{"events", "decision", "ceremony", "gateway"}
+		}
+		for _, names := range parts {
 			cfg := configure()
 			cfg.NATS.URL = app.Secret(st.natsURL)
-			cfg.Services = []string{name}
+			cfg.Services = strings.Split(names, ",")
 			a := startApp(t, cfg)
 			st.apps = append(st.apps, a)
 			st.gateway = a
