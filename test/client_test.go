@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -99,6 +100,9 @@ func (a answer) fault(t *testing.T, status int) rest.ErrorRsp {
 	}
 	return e
 }
+
+// encoded is base64url without padding, as WebAuthn writes bytes.
+func encoded(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
 
 // field returns the message about a field, or "".
 func field(e rest.ErrorRsp, name string) string {

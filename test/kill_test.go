@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -22,11 +23,18 @@ type process struct {
 
 func run(t *testing.T, binary, dataDir string, env ...string) *process {
 	t.Helper()
+	return runLogging(t, nil, binary, dataDir, env...)
+}
+
+// runLogging is run with the log written to log.
+func runLogging(t *testing.T, log io.Writer, binary, dataDir string, env ...string) *process {
+	t.Helper()
 	address, admin := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	cmd := exec.Command(binary, "serve", "--http-addr", address)
 	cmd.Env = append(os.Environ(), append([]string{
 		"KEYWARD_DATA_DIR=" + dataDir, "KEYWARD_NATS_ADDR=off", "KEYWARD_ADMIN_ADDR=" + admin, "KEYWARD_BOOTSTRAP_API_SECRET=" + secret1,
 	}, env...)...)
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/app"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
+	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/telemetry"
 )
 
@@ -29,6 +30,7 @@ error as lines of JSON.`,
 				return usageError{fmt.Errorf("configuration:\n%w", err)}
 			}
 			log := telemetry.NewLogger(terminal.Err, cfg.LogLevel)
+			cache.LogTo(log)
 			return app.Run(cmd.Context(), cfg, app.Options{Log: log, Out: terminal.Out, Build: build})
 		},
 	}
