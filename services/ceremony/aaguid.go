@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -14,9 +15,12 @@ type AAGUIDNames map[string]string
 func (n AAGUIDNames) Name(aaguid string) string { return n[aaguid] }
 
 // LoadAAGUIDNames reads the names that a policy bundle gives to authenticators: keyward.aaguids.<AAGUID>.name in the data.json at its root. A bundle
-// without such a table has no names; one that is not JSON is an error.
+// without such a file or table has no names; one that is not JSON is an error.
 func LoadAAGUIDNames(bundle fs.FS) (AAGUIDNames, error) {
 	raw, err := fs.ReadFile(bundle, "data.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return AAGUIDNames{}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read AAGUID names: %w", err)
 	}

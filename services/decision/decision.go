@@ -6,6 +6,7 @@
 package decision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,20 +33,29 @@ type Config struct {
 	Debounce     time.Duration // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
 }
 
+// DefaultConfig returns the embedded policy with the defaults.
+func DefaultConfig() Config {
+	return Config{EvalTimeout: 50 * time.Millisecond, RecordQueue: 8192, DrainTimeout: 5 * time.Second, Debounce: 150 * time.Millisecond}
+}
+
 // withDefaults fills what is not set.
 func (c Config) withDefaults() Config {
-	fill := func(d *time.Duration, otherwise time.Duration) {
-		if *d <= 0 {
-			*d = otherwise
-		}
-	}
-	fill(&c.EvalTimeout, 50*time.Millisecond)
-	fill(&c.DrainTimeout, 5*time.Second)
-	fill(&c.Debounce, 150*time.Millisecond)
-	if c.RecordQueue <= 0 {
-		c.RecordQueue = 8192
-	}
+	d := DefaultConfig()
+	c.EvalTimeout, c.DrainTimeout, c.Debounce = cmp.Or(c.EvalTimeout, d.EvalTimeout), cmp.Or(c.DrainTimeout, d.DrainTimeout), cmp.Or(c.Debounce, d.Debounce)
+	c.RecordQueue = cmp.Or(c.RecordQueue, d.RecordQueue)
 	return c
+}
+
+// Validate reports every setting that cannot work, one a line.
+func (c Config) Validate() error {
+	var errs []error
+	if c.EvalTimeout <= 0 {
+		errs = append(errs, errors.New("policy_timeout: must be above 0"))
+	}
+	if c.RecordQueue < 1 {
+		errs = append(errs, errors.New("decisions_queue: must be at least 1"))
+	}
+	return errors.Join(errs...)
 }
 
 // Deps are what the service needs of others. All are required.
@@ -78,7 +88,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Events == nil || deps.JS == nil || deps.Now == nil || deps.Log == nil || deps.Registry == nil {
 		return nil, errors.New("decision: a dependency is missing")
 	}
-	s := &Service{cfg: cfg.withDefaults(), deps: deps, source: policies.Bundle}
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("decision: %w", err)
+	}
+	s := &Service{cfg: cfg, deps: deps, source: policies.Bundle}
 	if s.cfg.PoliciesDir != "" {
 		s.source = os.DirFS(s.cfg.PoliciesDir)
 	}

@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"net"
 	"time"
 )
 
-// Config holds what an operator may set. Zero values mean the defaults.
+// Config holds what an operator may set. New takes zero values for the defaults.
 type Config struct {
 	Addr           string        // host:port to listen on; default 127.0.0.1:8080
 	BodyLimit      int           // bytes of a request body; default 1.5 MiB
@@ -18,41 +21,57 @@ type Config struct {
 	Version        string        // of the binary, shown on the API page
 }
 
-func (c Config) withDefaults() Config {
-	setDefault(&c.Addr, "127.0.0.1:8080")
-	setDefault(&c.BodyLimit, 1_572_864)
-	setDefault(&c.HeaderLimit, 16<<10)
-	setDefault(&c.ReadTimeout, 15*time.Second)
-	setDefault(&c.IdleTimeout, 120*time.Second)
-	setDefault(&c.RequestTimeout, 10*time.Second)
-	setDefault(&c.Grace, 15*time.Second)
-	setDefault(&c.MaxInFlight, 1024)
-	setDefault(&c.Version, "dev")
-	return c
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		Addr:           "127.0.0.1:8080",
+		BodyLimit:      1536 << 10,
+		HeaderLimit:    16 << 10,
+		ReadTimeout:    15 * time.Second,
+		IdleTimeout:    2 * time.Minute,
+		RequestTimeout: 10 * time.Second,
+		Grace:          15 * time.Second,
+		MaxInFlight:    1024,
+		Version:        "dev",
+	}
 }
 
-// Validate reports every setting that cannot work.
+func (c Config) withDefaults() Config {
+	d := DefaultConfig()
+	return Config{
+		Addr:           cmp.Or(c.Addr, d.Addr),
+		BodyLimit:      cmp.Or(c.BodyLimit, d.BodyLimit),
+		HeaderLimit:    cmp.Or(c.HeaderLimit, d.HeaderLimit),
+		ReadTimeout:    cmp.Or(c.ReadTimeout, d.ReadTimeout),
+		IdleTimeout:    cmp.Or(c.IdleTimeout, d.IdleTimeout),
+		RequestTimeout: cmp.Or(c.RequestTimeout, d.RequestTimeout),
+		Grace:          cmp.Or(c.Grace, d.Grace),
+		MaxInFlight:    cmp.Or(c.MaxInFlight, d.MaxInFlight),
+		Version:        cmp.Or(c.Version, d.Version),
+	}
+}
+
+// Validate reports every setting that cannot work, one a line.
 func (c Config) Validate() error {
 	var errs []error
+	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
+		errs = append(errs, fmt.Errorf("http_addr: must be of the form host:port, not %q", c.Addr))
+	}
 	for _, s := range []struct {
 		bad  bool
 		text string
 	}{
-		{c.BodyLimit < 0, "body limit: must not be negative"},
-		{c.HeaderLimit < 0 || (c.HeaderLimit > 0 && c.HeaderLimit < 1024), "header limit: must be at least 1024 bytes"},
-		{c.ReadTimeout < 0 || c.IdleTimeout < 0 || c.RequestTimeout < 0 || c.Grace < 0, "timeouts: must not be negative"},
-		{c.MaxInFlight < 0, "requests in flight: must not be negative"},
+		{c.BodyLimit < 1, "body_limit: must be above 0"},
+		{c.HeaderLimit < 1024, "header_limit: must be at least 1KiB"},
+		{c.ReadTimeout <= 0, "read_timeout: must be above 0"},
+		{c.IdleTimeout <= 0, "idle_timeout: must be above 0"},
+		{c.RequestTimeout <= 0, "request_timeout: must be above 0"},
+		{c.Grace <= 0, "shutdown_grace: must be above 0"},
+		{c.MaxInFlight < 1, "concurrency: must be at least 1"},
 	} {
 		if s.bad {
 			errs = append(errs, errors.New(s.text))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

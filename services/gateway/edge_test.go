@@ -417,9 +417,20 @@ func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
 }
 
 func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
-	for _, cfg := range []gateway.Config{{BodyLimit: -1}, {HeaderLimit: 10}, {RequestTimeout: -1}, {MaxInFlight: -1}} {
-		if err := cfg.Validate(); err == nil {
-			t.Errorf("%+v is accepted", cfg)
+	for key, spoil := range map[string]func(*gateway.Config){
+		"http_addr":       func(c *gateway.Config) { c.Addr = "8080" },
+		"body_limit":      func(c *gateway.Config) { c.BodyLimit = -1 },
+		"header_limit":    func(c *gateway.Config) { c.HeaderLimit = 10 },
+		"request_timeout": func(c *gateway.Config) { c.RequestTimeout = 0 },
+		"concurrency":     func(c *gateway.Config) { c.MaxInFlight = -1 },
+	} {
+		cfg := gateway.DefaultConfig()
+		if err := cfg.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		spoil(&cfg)
+		if err := cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), key+": ") {
+			t.Errorf("%s: got %v", key, err)
 		}
 	}
 	if _, err := gateway.New(gateway.Config{}, gateway.Deps{}); err == nil {

@@ -76,6 +76,7 @@ const drainFactor = 4
 
 // New makes a gateway. It fails if the configuration cannot work, a dependency is missing or the OpenAPI document does not compile.
 func New(cfg Config, deps Deps) (*Gateway, error) {
+	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("gateway configuration: %w", err)
 	}
@@ -87,7 +88,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg.withDefaults(), ceremony: deps.Ceremony, events: deps.Events, projects: deps.Projects,
+		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, projects: deps.Projects,
 		log: deps.Log, now: deps.Now, document: document, tracer: newTracer(deps.Tracer),
 		decoy: project.HashSecret(project.NewSecret()),
 	}

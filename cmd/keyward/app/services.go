@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"regexp"
 	"slices"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/telemetry"
+	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/events"
@@ -158,7 +161,11 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		}
 		buckets[i] = bucket
 	}
-	names, err := loadAAGUIDs()
+	var bundle fs.FS = policies.Bundle
+	if a.cfg.Decision.PoliciesDir != "" {
+		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
+	}
+	names, err := ceremony.LoadAAGUIDNames(bundle)
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
