@@ -36,7 +36,6 @@ type Parameters struct {
 	PositiveStreakWindowSeconds int64             `json:"positiveStreakWindowSeconds"` // instead of StreakWindowSeconds in a positive pair
 	PositiveSeconds             int64             `json:"positiveSeconds"`             // how long a success keeps a pair positive
 	ProcessSeconds              int64             `json:"processSeconds"`              // how long a login start speaks for its process
-	OpenOfferSeconds            int64             `json:"openOfferSeconds"`            // how long an append offer waits for an event that names no process
 	ClockSkewSeconds            int64             `json:"clockSkewSeconds"`            // an event further in the future is marked
 }
 
@@ -69,7 +68,6 @@ func DefaultParameters() Parameters {
 		PositiveStreakWindowSeconds: day,
 		PositiveSeconds:             180 * day,
 		ProcessSeconds:              hour,
-		OpenOfferSeconds:            hour,
 		ClockSkewSeconds:            5 * 60,
 	}
 }

@@ -5,7 +5,6 @@ package events
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
@@ -22,13 +21,12 @@ type Accounts interface {
 	Get(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, uint64, error)
 }
 
-// Deps is what the service needs. All but OpenOffer are required.
+// Deps is what the service needs. All are required.
 type Deps struct {
-	Accounts  Accounts
-	Store     *eventlog.Store
-	Clock     func() time.Time
-	OpenOffer time.Duration // how long an append offer waits for an event that names no process; 0 = 1 h, as in the default policy
-	Log       *slog.Logger
+	Accounts Accounts
+	Store    *eventlog.Store
+	Clock    func() time.Time
+	Log      *slog.Logger
 }
 
 // Service implements service.Events. It is safe for concurrent use.
@@ -36,11 +34,11 @@ type Service struct{ deps Deps }
 
 var _ service.Events = (*Service)(nil)
 
+// openOffer is how long an append offer waits for an event that names no process. An event is joined once, when it is appended, so this is no parameter of a policy.
+const openOffer = time.Hour
+
 // New returns the service.
 func New(deps Deps) *Service {
-	if deps.OpenOffer == 0 {
-		deps.OpenOffer = time.Hour
-	}
 	return &Service{deps: deps}
 }
 
@@ -63,15 +61,6 @@ func (s *Service) Run(ctx context.Context) {
 		case <-time.After(pause):
 		}
 	}
-}
-
-// wireTypes are the types that callers may send, in the order of the API document.
-var wireTypes = [...]rest.PasskeyEventType{
-	rest.PasskeyEventTypeUserLoginBlacklisted, rest.PasskeyEventTypeLoginExplicitAbort, rest.PasskeyEventTypeLoginError, rest.PasskeyEventTypeLoginErrorUntyped,
-	rest.PasskeyEventTypeLoginErrorUnexpected, rest.PasskeyEventTypeLoginOneTapSwitch, rest.PasskeyEventTypeLoginNoCredentials,
-	rest.PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted, rest.PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted, rest.PasskeyEventTypeAppendCredentialExists,
-	rest.PasskeyEventTypeAppendExplicitAbort, rest.PasskeyEventTypeAppendError, rest.PasskeyEventTypeAppendErrorUnexpected, rest.PasskeyEventTypeAppendLearnMore,
-	rest.PasskeyEventTypeManageError, rest.PasskeyEventTypeManageCredentialExists, rest.PasskeyEventTypeManageErrorUnexpected, rest.PasskeyEventTypeManageLearnMore, rest.PasskeyEventTypeLocalUnlock,
 }
 
 // Create implements service.Events. The event is joined to the offer it answers by what the user's history holds at this moment.
@@ -106,11 +95,7 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 func validate(body rest.PasskeyEventCreateReq) error {
 	var faults []rest.FieldError
 	if !body.EventType.Valid() {
-		names := make([]string, len(wireTypes))
-		for i, t := range wireTypes {
-			names[i] = string(t)
-		}
-		faults = append(faults, rest.FieldError{Field: "eventType", Message: "must be one of " + strings.Join(names, ", ")})
+		faults = append(faults, rest.FieldError{Field: "eventType", Message: "is no type that callers may send"})
 	}
 	if body.Expires != nil && *body.Expires < 1 {
 		faults = append(faults, rest.FieldError{Field: "expires", Message: "must be a Unix time in seconds above zero"})
@@ -136,7 +121,7 @@ func (s *Service) join(ctx context.Context, e event.Event) (event.Event, error) 
 	if err != nil {
 		return event.Event{}, err
 	}
-	return event.Join(e, known, s.deps.OpenOffer), nil
+	return event.Join(e, known, openOffer), nil
 }
 
 func (s *Service) live(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {

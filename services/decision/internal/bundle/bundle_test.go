@@ -85,10 +85,10 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 		}, "there is no rule data.keyward.mediation.decision"},
 		{"a missing input schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/append.json") }, "schemas/append.json: the schema of the input is missing"},
 		{"a missing parameter schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/parameters.json") }, "schemas/parameters.json: the schema of the parameters is missing"},
-		{"an unknown parameter", replaced("data.json", `"autoDesktop"`, `"autoDestop": true, "autoDesktop"`), "data.json:20: unknown parameter autoDestop"},
+		{"an unknown parameter", replaced("data.json", `"autoDesktop"`, `"autoDestop": true, "autoDesktop"`), "data.json:19: unknown parameter autoDestop"},
 		{"a missing parameter", replaced("data.json", `"streakThreshold": 2,`, ""), "data.json:3: missing parameter streakThreshold"},
 		{"a missing nested parameter", replaced("data.json", `"auto": {"count": 1, `, `"auto": {`), "data.json:7: missing parameter auto.count"},
-		{"a parameter of the wrong type", replaced("data.json", `"autoDesktop": false`, `"autoDesktop": "no"`), "data.json:20: parameter autoDesktop: got string, want boolean"},
+		{"a parameter of the wrong type", replaced("data.json", `"autoDesktop": false`, `"autoDesktop": "no"`), "data.json:19: parameter autoDesktop: got string, want boolean"},
 		{"a threshold of zero", replaced("data.json", `"streakThreshold": 2`, `"streakThreshold": 0`), "data.json:12: parameter streakThreshold: minimum: got 0, want 1"},
 		{"data that is no JSON", replaced("data.json", `"streakThreshold": 2,`, `"streakThreshold": 2`), "data.json:13: invalid character"},
 		{"data outside the roots", replaced("data.json", `{
