@@ -18,7 +18,6 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
-	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 )
@@ -97,7 +96,7 @@ func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.U
 	if cloned {
 		s.metrics.clones.Inc()
 		s.log.WarnContext(ctx, "a signature counter did not go up; the passkey may have been copied",
-			"project", f.project.ID, "user", f.account.ID, "credential", used.ID, "request", reqctx.RequestID(ctx))
+			"project", f.project.ID, "user", f.account.ID, "credential", used.ID)
 		return account.Credential{}, fault.Field(fieldAssertion, "the signature counter did not go up; the passkey may have been copied")
 	}
 	return used, nil
@@ -110,7 +109,7 @@ func (s *Service) noteBackupChange(ctx context.Context, a account.Account, crede
 	}
 	s.metrics.backupChanges.Inc()
 	s.log.WarnContext(ctx, "the backup eligibility of a passkey has changed; the login was refused",
-		"project", a.Project, "user", a.ID, "credential", credential, "request", reqctx.RequestID(ctx))
+		"project", a.Project, "user", a.ID, "credential", credential)
 }
 
 // finishParty accepts the origins that the project had at the start and still has.

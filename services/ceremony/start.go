@@ -42,7 +42,7 @@ func (s *Service) start(ctx context.Context, projectID ident.ProjectID, user str
 	case err == nil:
 		st.account, st.question.Account = &a, &a
 	case errors.As(err, &f) && f.Status == http.StatusServiceUnavailable && ctx.Err() == nil:
-		s.log.WarnContext(ctx, "login or append judged without the account", "user", id, "request", st.question.RequestID, "error", err)
+		s.log.WarnContext(ctx, "login or append judged without the account", "user", id, "error", err)
 		s.metrics.lookupsReplaced.Inc()
 		st.question.LookupFailed = true
 	default:
@@ -91,7 +91,7 @@ func (s *Service) offer(st start, t event.Type, v service.Verdict) event.Event {
 // policyContradiction reports a verdict that allows what cannot be done, as an edited policy might. The safe default takes its place.
 func (s *Service) policyContradiction(ctx context.Context, st start, v service.Verdict) {
 	s.log.WarnContext(ctx, "the policy allowed a login without a usable passkey",
-		"decision", v.Decision, "rule", v.Rule, "revision", v.PolicyRevision, "user", st.account.ID, "request", st.question.RequestID)
+		"decision_id", v.Decision, "rule", v.Rule, "revision", v.PolicyRevision, "user", st.account.ID)
 }
 
 // insights returns i without nil lists: strict clients want arrays.

@@ -29,7 +29,7 @@ func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.L
 	d := p.knowledge.Login(in)
 	a, err := ask(ctx, p, s.cfg.EvalTimeout, loginEntrypoint, &d.Facts, readLogin)
 	if err != nil {
-		s.failed(ctx, actionLogin, q.RequestID, err)
+		s.failed(ctx, actionLogin, err)
 		a = loginAnswer{verdict: safeDefault(), hints: []string{}}
 	}
 	v := service.LoginVerdict{
@@ -46,7 +46,7 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 	d := p.knowledge.Append(s.lookUp(ctx, p, q.Question, start, true), q.Flags, q.Situation)
 	a, err := ask(ctx, p, s.cfg.EvalTimeout, appendEntrypoint, &d.Facts, readAppend)
 	if err != nil {
-		s.failed(ctx, actionAppend, q.RequestID, err)
+		s.failed(ctx, actionAppend, err)
 		a = appendAnswer{verdict: safeDefault(), variant: rest.AppendVariantDefault, hints: []string{}}
 	}
 	v := service.AppendVerdict{
@@ -65,7 +65,7 @@ func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Ve
 	d := p.knowledge.Mediation(q)
 	a, err := ask(ctx, p, s.cfg.EvalTimeout, mediationEntrypoint, &d.Facts, readMediation)
 	if err != nil {
-		s.failed(ctx, actionMediation, q.RequestID, err)
+		s.failed(ctx, actionMediation, err)
 		a = safeDefault()
 	}
 	v := s.verdict(p, a, &d)
@@ -87,7 +87,7 @@ func (s *Service) lookUp(ctx context.Context, p *policy, q service.Question, now
 	if err != nil {
 		in.Complete = false
 		s.metrics.lookupFailures.Inc()
-		s.deps.Log.WarnContext(ctx, "history could not be read, facts are incomplete", "requestID", q.RequestID, "error", err)
+		s.deps.Log.WarnContext(ctx, "history could not be read, facts are incomplete", "error", err)
 		return in
 	}
 	pair := history.Input{
@@ -111,13 +111,13 @@ func (s *Service) verdict(p *policy, v verdict, d *detect.Detection) service.Ver
 }
 
 // failed reports that the policy gave no usable answer.
-func (s *Service) failed(ctx context.Context, action string, request ident.RequestID, err error) {
+func (s *Service) failed(ctx context.Context, action string, err error) {
 	cause := "error"
 	if errors.Is(err, bundle.ErrTimeout) {
 		cause = "timeout"
 	}
 	s.metrics.policyErrors.WithLabelValues(action, cause).Inc()
-	s.deps.Log.ErrorContext(ctx, "policy failed, answering with the safe default", "action", action, "cause", cause, "requestID", request, "error", err)
+	s.deps.Log.ErrorContext(ctx, "policy failed, answering with the safe default", "action", action, "cause", cause, "error", err)
 }
 
 // finish counts the decision and hands it to the recorder.
