@@ -44,6 +44,7 @@ type Options struct {
 // Server serves the methods of one service. Instances share the work through a queue group.
 type Server struct {
 	name    string
+	conn    *nats.Conn
 	service micro.Service
 	log     *slog.Logger
 	slots   chan struct{}
@@ -66,7 +67,7 @@ func NewServer(conn *nats.Conn, name string, opts Options, log *slog.Logger) (*S
 		return nil, fmt.Errorf("register service %s: %w", name, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Server{name: name, service: service, log: log, slots: make(chan struct{}, opts.Concurrency), ctx: ctx, cancel: cancel}, nil
+	return &Server{name: name, conn: conn, service: service, log: log, slots: make(chan struct{}, opts.Concurrency), ctx: ctx, cancel: cancel}, nil
 }
 
 // Handle serves one method. Each call runs in a goroutine of its own, within the server's bound.
@@ -115,8 +116,15 @@ func (s *Server) serve(r micro.Request, method string, do func(context.Context) 
 		s.refuse(r, fault.Internal(fmt.Errorf("encode the answer of %s.%s: %w", s.name, method, err)))
 		return
 	}
-	if err := r.Respond(body); err != nil {
-		s.log.Warn("answer a call", "service", s.name, "method", method, "error", err)
+	s.answer(r, &nats.Msg{Data: body})
+}
+
+// answer publishes the answer itself: the micro API keeps what it answered in the request and reads it once the handler has returned, while calls here are
+// answered from goroutines of their own.
+func (s *Server) answer(r micro.Request, rsp *nats.Msg) {
+	rsp.Subject = r.Reply()
+	if err := s.conn.PublishMsg(rsp); err != nil {
+		s.log.Warn("answer a call", "service", s.name, "subject", r.Subject(), "error", err)
 	}
 }
 
@@ -141,9 +149,7 @@ func (s *Server) refuse(r micro.Request, f *fault.Fault) {
 	if err != nil {
 		body = nil
 	}
-	if err := r.Error(strconv.Itoa(f.Status), string(f.Type), body); err != nil {
-		s.log.Warn("answer a call", "service", s.name, "error", err)
-	}
+	s.answer(r, &nats.Msg{Header: nats.Header{micro.ErrorCodeHeader: {strconv.Itoa(f.Status)}, micro.ErrorHeader: {string(f.Type)}}, Data: body})
 }
 
 // Close stops taking calls and waits for those under way, at most until ctx ends.

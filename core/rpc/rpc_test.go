@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,4 +156,18 @@ func TestAPanicIsAnErrorOfOneCall(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+func TestManyFaultsAtOnceArriveEach(t *testing.T) {
+	t.Parallel()
+	client := serve(t, rpc.Options{Concurrency: 4000}, func(context.Context, question) (answer, error) { return answer{}, fault.Unknown("userID") })
+	var all sync.WaitGroup
+	for range 2000 {
+		all.Go(func() {
+			if _, err := ask(t.Context(), client); !cmp.Equal(fault.Unknown("userID"), fault.As(err), cmpopts.IgnoreUnexported(fault.Fault{})) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	all.Wait()
 }
