@@ -164,7 +164,8 @@ type AppendVerdict struct {
 	ExcludeCredentials  []ident.CredentialID `json:"excludeCredentials"`
 	Attachment          string               `json:"attachment"` // platform, or empty = unset
 	Hints               []string             `json:"hints"`
-	UserVerification    string               `json:"userVerification"` // required or preferred
+	UserVerification    string               `json:"userVerification"`         // required or preferred
+	AllowedAAGUIDs      []string             `json:"allowedAaguids,omitempty"` // of authenticators that may create the passkey, in lower case; empty = any
 }
 
 // Decision is the decision service. It answers with the safe default rather than fail; an error means that not even that could be said.

@@ -52,7 +52,7 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 	v := service.AppendVerdict{
 		Verdict: s.verdict(p, a.verdict, &d), Kind: a.kind, Variant: a.variant, Auto: a.auto, Conditional: a.conditional, ManualAllowed: a.manualAllowed,
 		IsRestrictedBrowser: a.restrictedBrowser, Reason: a.reason, ExcludeCredentials: d.All(), Attachment: a.attachment, Hints: a.hints,
-		UserVerification: a.userVerification,
+		UserVerification: a.userVerification, AllowedAAGUIDs: p.knowledge.Parameters.AllowedAAGUIDs,
 	}
 	s.finish(start, actionAppend, q.Question, &v.Verdict, &d.Facts, v)
 	return v, nil
@@ -105,7 +105,7 @@ func (s *Service) lookUp(ctx context.Context, p *policy, q service.Question, now
 func (s *Service) verdict(p *policy, v verdict, d *detect.Detection) service.Verdict {
 	return service.Verdict{
 		Decision: ident.NewDecisionID(), PolicyRevision: p.Revision, Rule: v.rule, Allow: v.allow, Tag: v.tag,
-		Experiments: []string{}, Insights: d.Insights,
+		Experiments: d.Experiments, Insights: d.Insights,
 		OS: d.Client.OSName, OSVersion: d.Client.OSVersion, Browser: d.Client.BrowserName, BrowserVersion: d.Client.BrowserVersion,
 	}
 }

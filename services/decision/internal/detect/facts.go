@@ -43,11 +43,12 @@ type Facts struct {
 
 // AccountFacts are what is known of the account and its history.
 type AccountFacts struct {
-	Credentials     Counts    `json:"credentials"`
-	CDA             CDA       `json:"cda"`
-	SecurityKeyOnly bool      `json:"securityKeyOnly"`
-	Pair            Pair      `json:"pair"`
-	Blacklist       Blacklist `json:"blacklist"`
+	Credentials     Counts      `json:"credentials"`
+	CDA             CDA         `json:"cda"`
+	SecurityKeyOnly bool        `json:"securityKeyOnly"`
+	Pair            Pair        `json:"pair"`
+	Blacklist       Blacklist   `json:"blacklist"`
+	Experiments     Assignments `json:"experiments"` // none of a user that does not exist
 }
 
 // ClientFacts are what the client is.
@@ -154,9 +155,10 @@ type Nudges struct {
 
 // Detection is what was found out: the facts for the policy, and what answers need beyond them.
 type Detection struct {
-	Facts    Facts
-	Client   Client
-	Insights rest.DetectionInsights
+	Facts       Facts
+	Client      Client
+	Insights    rest.DetectionInsights
+	Experiments []string // name:arm of those that run, sorted; shared, read only
 
 	passkeys []passkey
 }
@@ -193,7 +195,7 @@ func (k *Knowledge) Append(in Input, flags rest.PasskeyIntelFlags, situation str
 
 // Mediation finds the facts of conditional mediation, where there is no user yet.
 func (k *Knowledge) Mediation(question service.Question) Detection {
-	d := Detection{Client: k.DetectClient(question.Client, question.Environment)}
+	d := Detection{Client: k.DetectClient(question.Client, question.Environment), Experiments: []string{}}
 	d.Facts = clientFacts(&d.Client, question.Environment, !question.LookupFailed)
 	d.Insights = d.insights(nil, history.History{}, k.Parameters.StreakThreshold)
 	return d
@@ -205,6 +207,7 @@ func (k *Knowledge) detect(in Input) Detection {
 	d.Facts.Account = status(in.Question.Account)
 	d.Facts.AccountFacts = &AccountFacts{Pair: pairFacts(in.History.Pair), Blacklist: Blacklist(in.History.Blacklist)}
 	d.assess(k, in)
+	d.Facts.Experiments, d.Experiments = k.experiments.assign(in.Question.Project, in.Question.Account)
 	d.Insights = d.insights(in.Question.Account, in.History, k.Parameters.StreakThreshold)
 	return d
 }

@@ -26,6 +26,11 @@ type Parameters struct {
 	BlockedApplications     []string        `json:"blockedApplications"`
 	BlockedEnvironments     []string        `json:"blockedEnvironments"`
 	MinimumVersions         MinimumVersions `json:"minimumVersions"`
+
+	AllowedAAGUIDs            []string       `json:"allowedAaguids"` // of authenticators that may create passkeys; empty = any
+	ExperimentSalt            string         `json:"experimentSalt"`
+	DeviceLocalTreatmentShare int            `json:"deviceLocalTreatmentShare"` // users treated, of 10,000
+	Experiments               map[string]int `json:"experiments"`               // the same of further experiments, by name
 }
 
 // Blocked is a browser or operating system that is barred, in all versions or in those below one.
@@ -52,7 +57,8 @@ type Knowledge struct {
 	Parameters     Parameters
 	Authenticators map[string]Authenticator // by AAGUID in lower case
 
-	addresses []netip.Prefix
+	addresses   []netip.Prefix
+	experiments experiments
 }
 
 // MisfitError says which part of a bundle's data cannot be used.
@@ -86,7 +92,9 @@ func Learn(data map[string]any) (*Knowledge, error) {
 		}
 		k.addresses = append(k.addresses, prefix)
 	}
-	return k, nil
+	var err error
+	k.experiments, err = learnExperiments(&k.Parameters)
+	return k, err
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

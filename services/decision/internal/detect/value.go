@@ -7,7 +7,7 @@ import (
 // Value returns the facts as a policy's input. It is written out by hand: going through reflection costs several times what a decision does. A test holds
 // it against the JSON form.
 func (f *Facts) Value() ast.Value {
-	const most = 14
+	const most = 15
 	items := make([][2]*ast.Term, 0, most)
 	items = append(items,
 		boolean("complete", f.Complete),
@@ -66,6 +66,7 @@ func (f *AccountFacts) appendTo(items [][2]*ast.Term) [][2]*ast.Term {
 			boolean("existsHere", f.Pair.ExistsHere), boolean("createdHere", f.Pair.CreatedHere)),
 		object("blacklist",
 			boolean("login", f.Blacklist.Login), boolean("appendAfterHybrid", f.Blacklist.AppendAfterHybrid), boolean("appendAfterError", f.Blacklist.AppendAfterError)),
+		assignments("experiments", f.Experiments),
 	)
 }
 
@@ -76,6 +77,14 @@ func integer(key string, value int) item  { return item{term(key), ast.InternedT
 func text(key, value string) item         { return item{term(key), term(value)} }
 
 func object(key string, items ...item) item { return item{term(key), ast.ObjectTerm(items...)} }
+
+func assignments(key string, arms Assignments) item {
+	items := make([]item, len(arms))
+	for i, one := range arms {
+		items[i] = text(one.Experiment, string(one.Arm))
+	}
+	return object(key, items...)
+}
 
 func nudge(key string, n Nudge) item {
 	return object(key, integer("declines", n.Declines), boolean("cooldown", n.Cooldown))
@@ -98,7 +107,7 @@ var words = vocabulary(
 	"securityKeyOnly", "securityKeyStreak", "situation", "spaced", "strategy", "support", "total", "uncertain", "uvpa", "webauthn", "webdriver",
 	"active", "pending", "disabled", "unknown", "standard", "minimize", "maximize", "windows", "macos", "ios", "android", "chromeos", "linux", "chrome",
 	"safari", "edge", "firefox", "on", "off", "yes", "no", "none", "restricted-browser", "local", "security-key", "", "sk", "incomplete", "not-offered",
-	"post-login", "sign-up", "mfa", "in-app", "passkey-list",
+	"post-login", "sign-up", "mfa", "in-app", "passkey-list", "experiments", DeviceLocalPasskey, string(Treatment), string(Control),
 )
 
 func vocabulary(list ...string) map[string]*ast.Term {
