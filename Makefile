@@ -70,6 +70,12 @@ generate: ## Write every generated file anew
 bench: build bin/nats-server packages-redis ## Measure login start beside a bare handler
 	cd bench && go run . -keyward ../bin/keyward -nats-server ../bin/nats-server
 
+.PHONY: bench-decision
+bench-decision: build bin/nats-server bin/opa bin/benchstat packages-redis ## Measure decisions beside the OPA server and bare handlers
+	go test -run '^$$' -bench 'Facts|Direct|Memo|Login' -benchmem -count 6 ./services/decision/... > bin/bench-decision.txt
+	bin/benchstat bin/bench-decision.txt
+	cd bench && go run . -decision -rounds 3 -keyward ../bin/keyward -nats-server ../bin/nats-server -opa ../bin/opa
+
 .PHONY: clean
 clean: ## Remove what was built; data stays
 	rm -rf bin
@@ -88,6 +94,10 @@ bin/nats-server: tools/go.mod tools/go.sum
 
 bin/opa: tools/go.mod tools/go.sum
 	$(call TOOL,tools,github.com/open-policy-agent/opa)
+	@touch $@
+
+bin/benchstat: tools/go.mod tools/go.sum
+	$(call TOOL,tools,golang.org/x/perf/cmd/benchstat)
 	@touch $@
 
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum

@@ -1,23 +1,70 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/redis/go-redis/v9"
 )
 
-const bareCommand = "bare"
+// The commands by which this binary serves what Keyward is compared with.
+const (
+	bareCommand      = "bare"
+	bareRedisCommand = "bare-redis"
+)
+
+func serves(command string) bool { return command == bareCommand || command == bareRedisCommand }
+
+func serve(ctx context.Context, command string, args []string) error {
+	if command == bareRedisCommand {
+		return serveBareRedis(ctx, args[0], args[1])
+	}
+	return serveBare(args[0], func(context.Context) error { return nil })
+}
 
 // serveBare is the floor: a Fiber handler that decodes the body into a map, as any handler must, and answers with two fields.
-func serveBare(address string) error {
+func serveBare(address string, more func(context.Context) error) error {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
-	app.Post("/v2/passkey/login/start", func(c *fiber.Ctx) error {
+	app.Post(path, func(c *fiber.Ctx) error {
 		var body map[string]any
 		if err := json.Unmarshal(c.Body(), &body); err != nil {
 			return fmt.Errorf("decode: %w", err)
 		}
+		if err := more(c.Context()); err != nil {
+			return err
+		}
 		return c.JSON(fiber.Map{"loginAllow": true, "userID": body["userID"]})
 	})
 	return app.Listen(address)
+}
+
+// serveBareRedis reads a hash of 20 fields, too, each as long as an event.
+func serveBareRedis(ctx context.Context, url, address string) error {
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		return fmt.Errorf("read the URL: %w", err)
+	}
+	client := redis.NewClient(opts)
+	defer func() { _ = client.Close() }()
+	const (
+		key    = "{pro-1/usr-1}:events"
+		fields = 20
+		length = 220
+	)
+	for i := range fields {
+		if err := client.HSet(ctx, key, "pke-"+strconv.Itoa(i), strings.Repeat("e", length)).Err(); err != nil {
+			return fmt.Errorf("write a hash: %w", err)
+		}
+	}
+	return serveBare(address, func(ctx context.Context) error {
+		read, err := client.HGetAll(ctx, key).Result()
+		if err == nil && len(read) != fields {
+			err = fmt.Errorf("%d fields", len(read))
+		}
+		return err
+	})
 }

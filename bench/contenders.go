@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
 )
@@ -31,8 +32,10 @@ const (
 // contender is a server under load.
 type contender struct {
 	name      string
-	request   *fasthttp.Request
-	ready     time.Duration // from start to readiness
+	address   string              // of the API
+	admin     string              // of a Keyward's admin port
+	requests  []*fasthttp.Request // sent in turn
+	ready     time.Duration       // from start to readiness
 	processes []*exec.Cmd
 }
 
@@ -54,28 +57,22 @@ func (c *contender) memory() float64 {
 	return kilobytes / 1024
 }
 
-// startAll starts every contender. The returned function ends what was started, also after an error.
-func startAll(ctx context.Context, s settings, dir string) ([]*contender, func() error, error) {
-	f := &fleet{settings: s, dir: dir}
-	starts := []func(context.Context) (*contender, error){f.bare, f.embedded, f.oneProcess, f.split}
-	if s.attach != "" {
-		starts = []func(context.Context) (*contender, error){f.attached}
-	}
-	var all []*contender
-	for _, start := range starts {
-		c, err := start(ctx)
-		if err != nil {
-			return nil, f.stop, err
-		}
-		all = append(all, c)
-	}
-	return all, f.stop, nil
-}
-
 type fleet struct {
 	settings
 	dir     string
 	started []*exec.Cmd
+}
+
+// all starts contenders in turn.
+func (f *fleet) all(ctx context.Context, starts ...func(context.Context) (*contender, error)) ([]*contender, error) {
+	started := make([]*contender, len(starts))
+	for i, start := range starts {
+		var err error
+		if started[i], err = start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return started, nil
 }
 
 func (f *fleet) stop() error {
@@ -84,6 +81,7 @@ func (f *fleet) stop() error {
 		errs = append(errs, cmd.Process.Kill())
 		_ = cmd.Wait()
 	}
+	f.started = nil
 	return errors.Join(errs...)
 }
 
@@ -100,39 +98,57 @@ func (f *fleet) launch(env []string, name string, args ...string) (*exec.Cmd, er
 
 // attached measures a server that somebody else runs.
 func (f *fleet) attached(context.Context) (*contender, error) {
-	return f.populate(&contender{name: f.attach}, f.attach)
+	return f.populate(&contender{name: f.attach}, f.attach, usual)
 }
 
 func (f *fleet) bare(ctx context.Context) (*contender, error) {
+	return f.floor(ctx, "bare Fiber", bareCommand)
+}
+
+// bareRedis is the bare handler that reads a history from Redis, too.
+func (f *fleet) bareRedis(ctx context.Context) (*contender, error) {
+	redis, err := f.redis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return f.floor(ctx, "bare Fiber and Redis", bareRedisCommand, redis)
+}
+
+func (f *fleet) floor(ctx context.Context, name string, args ...string) (*contender, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("own path: %w", err)
 	}
 	address := freeAddress()
 	began := time.Now()
-	cmd, err := f.launch(nil, self, bareCommand, address)
+	cmd, err := f.launch(nil, self, append(args, address)...)
 	if err != nil {
 		return nil, err
 	}
 	if err := listening(ctx, address); err != nil {
 		return nil, err
 	}
-	return &contender{name: "bare Fiber", ready: time.Since(began), processes: []*exec.Cmd{cmd}, request: loginStart(address, "usr-1", "")}, nil
+	request := loginStart(address, "usr-1", strings.Repeat("h", 90))
+	return &contender{name: name, ready: time.Since(began), processes: []*exec.Cmd{cmd}, requests: []*fasthttp.Request{request}}, nil
 }
 
 func (f *fleet) embedded(ctx context.Context) (*contender, error) {
-	return f.one(ctx, "one process, embedded cache", nil)
+	return f.one(ctx, "one process, embedded cache", usual)
 }
 
 func (f *fleet) oneProcess(ctx context.Context) (*contender, error) {
+	return f.withRedis(ctx, "one process, Redis", usual)
+}
+
+func (f *fleet) withRedis(ctx context.Context, name string, of crowd, env ...string) (*contender, error) {
 	redis, err := f.redis(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return f.one(ctx, "one process, Redis", []string{"KEYWARD_REDIS_URL=" + redis})
+	return f.one(ctx, name, of, append(env, "KEYWARD_REDIS_URL="+redis)...)
 }
 
-func (f *fleet) one(ctx context.Context, name string, env []string) (*contender, error) {
+func (f *fleet) one(ctx context.Context, name string, of crowd, env ...string) (*contender, error) {
 	address := freeAddress()
 	began := time.Now()
 	c := &contender{name: name}
@@ -144,7 +160,7 @@ func (f *fleet) one(ctx context.Context, name string, env []string) (*contender,
 		return nil, err
 	}
 	c.ready = time.Since(began)
-	return f.populate(c, address)
+	return f.populate(c, address, of)
 }
 
 func (f *fleet) split(ctx context.Context) (*contender, error) {
@@ -152,25 +168,16 @@ func (f *fleet) split(ctx context.Context) (*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	nats := freeAddress()
-	_, port, _ := net.SplitHostPort(nats)
-	config := filepath.Join(f.dir, "nats.conf")
-	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q, sync_interval: always }\nmax_payload: 4MB\n", "127.0.0.1:"+port, filepath.Join(f.dir, "nats"))
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return nil, fmt.Errorf("write nats configuration: %w", err)
+	nats, err := f.nats(ctx, "nats")
+	if err != nil {
+		return nil, err
 	}
 	c := &contender{name: "split, Redis"}
-	if _, err := f.launch(nil, f.natsServer, "-c", config, "-l", filepath.Join(f.dir, "nats.log")); err != nil {
-		return nil, err
-	}
-	if err := listening(ctx, nats); err != nil {
-		return nil, err
-	}
 	address, began := "", time.Now()
 	var ready []string
 	for _, name := range []string{"events", "decision", "ceremony", "gateway"} {
 		address = freeAddress()
-		admin, err := f.keyward(c, address, name, []string{"KEYWARD_REDIS_URL=" + redis, "KEYWARD_NATS_URL=nats://" + nats})
+		admin, err := f.keyward(c, address, name, []string{"KEYWARD_REDIS_URL=" + redis, "KEYWARD_NATS_URL=" + nats})
 		if err != nil {
 			return nil, err
 		}
@@ -180,17 +187,32 @@ func (f *fleet) split(ctx context.Context) (*contender, error) {
 		return nil, err
 	}
 	c.ready = time.Since(began)
-	return f.populate(c, address)
+	return f.populate(c, address, usual)
+}
+
+// nats starts a NATS server that keeps its data under the name and returns its URL.
+func (f *fleet) nats(ctx context.Context, name string) (string, error) {
+	address := freeAddress()
+	config := filepath.Join(f.dir, name+".conf")
+	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q, sync_interval: always }\nmax_payload: 4MB\n", address, filepath.Join(f.dir, name))
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("write nats configuration: %w", err)
+	}
+	if _, err := f.launch(nil, f.natsServer, "-c", config, "-l", filepath.Join(f.dir, name+".log")); err != nil {
+		return "", err
+	}
+	return "nats://" + address, listening(ctx, address)
 }
 
 // keyward starts one more process of the contender and returns the URL at which it says that it is ready.
 func (f *fleet) keyward(c *contender, address, services string, env []string) (string, error) {
 	admin := freeAddress()
-	cmd, err := f.launch(append(env, "KEYWARD_HTTP_ADDR="+address, "KEYWARD_ADMIN_ADDR="+admin, "KEYWARD_SERVICES="+services, "KEYWARD_BOOTSTRAP_API_SECRET="+secret, "KEYWARD_LOG_LEVEL=warn"), f.settings.keyward, "serve")
+	cmd, err := f.launch(append(env, "KEYWARD_HTTP_ADDR="+address, "KEYWARD_ADMIN_ADDR="+admin, "KEYWARD_SERVICES="+services, "KEYWARD_BOOTSTRAP_API_SECRET="+secret, "KEYWARD_LOG_LEVEL=warn", "KEYWARD_POLICY_TIMEOUT=1s"), f.settings.keyward, "serve")
 	if err != nil {
 		return "", err
 	}
 	c.processes = append(c.processes, cmd)
+	c.address, c.admin = address, admin
 	return "http://" + admin + "/readyz", nil
 }
 
@@ -283,8 +305,31 @@ func post(address, path string, body, into any) error {
 	return nil
 }
 
-// populate makes the user that the figures are about: 3 passkeys and 20 events.
-func (f *fleet) populate(c *contender, address string) (*contender, error) {
+// crowd is who the calls are about.
+type crowd struct{ users, events int }
+
+// usual is the crowd of most figures: more users than one, so that nothing is measured that only pays when the same user comes back at once.
+var usual = crowd{users: 100, events: 20}
+
+// passkeys that each user has.
+const passkeys = 3
+
+// populate makes the users: each has 3 passkeys and the given number of events.
+func (f *fleet) populate(c *contender, address string, of crowd) (*contender, error) {
+	c.requests = make([]*fasthttp.Request, of.users)
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i := range of.users {
+		group.Go(func() (err error) {
+			c.requests[i], err = settle(address, of.events)
+			return err
+		})
+	}
+	return c, group.Wait()
+}
+
+// settle makes one user and returns the user's login start.
+func settle(address string, events int) (*fasthttp.Request, error) {
 	var user struct {
 		UserID string `json:"userID"`
 	}
@@ -292,7 +337,7 @@ func (f *fleet) populate(c *contender, address string) (*contender, error) {
 		return nil, err
 	}
 	handle := ""
-	for i := range 3 {
+	for i := range passkeys {
 		got, err := createPasskey(address, user.UserID, handle, i)
 		if err != nil {
 			return nil, err
@@ -301,15 +346,14 @@ func (f *fleet) populate(c *contender, address string) (*contender, error) {
 			handle = got
 		}
 	}
-	// With the creations' own six events this makes twenty.
-	for i := range 14 {
+	// Every creation has left two events of its own.
+	for i := range events - 2*passkeys {
 		body := map[string]any{"eventType": []string{"login-error-untyped", "manage-learn-more", "local-unlock"}[i%3], "processID": fmt.Sprint("bench-", i)}
 		if err := post(address, "/v2/users/"+user.UserID+"/passkeyEvents", body, nil); err != nil {
 			return nil, err
 		}
 	}
-	c.request = loginStart(address, user.UserID, handle)
-	return c, nil
+	return loginStart(address, user.UserID, handle), nil
 }
 
 func createPasskey(address, user, handle string, n int) (string, error) {
@@ -355,11 +399,17 @@ func client(handle string) map[string]any {
 
 func loginStart(address, user, handle string) *fasthttp.Request {
 	raw, _ := json.Marshal(map[string]any{"userID": user, "processID": "bench-login", "crossDeviceAuthenticationStrategy": "standard", "clientInformation": client(handle)})
+	req := signed(address)
+	req.SetBody(raw)
+	return req
+}
+
+// signed is a login start without a body.
+func signed(address string) *fasthttp.Request {
 	req := new(fasthttp.Request)
 	req.Header.SetMethod(http.MethodPost)
 	req.SetRequestURI("http://" + address + path)
 	req.Header.SetContentType("application/json")
 	req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(project+":"+secret)))
-	req.SetBody(raw)
 	return req
 }

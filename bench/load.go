@@ -15,11 +15,11 @@ type sample struct {
 	rate, p50, p99, memory float64
 }
 
-// load sends request over and over on a number of connections, each waiting for its answer, and fails on any answer but 200.
-func load(ctx context.Context, request *fasthttp.Request, connections int, duration time.Duration) (sample, error) {
+// load sends the requests in turn, over and over, on a number of connections, each waiting for its answer, and fails on any answer but 200.
+func load(ctx context.Context, requests []*fasthttp.Request, connections int, duration time.Duration) (sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
-	client := &fasthttp.HostClient{Addr: string(request.Host()), MaxConns: connections}
+	client := &fasthttp.HostClient{Addr: string(requests[0].Host()), MaxConns: connections}
 	defer client.CloseIdleConnections()
 	var (
 		all     sync.WaitGroup
@@ -28,9 +28,9 @@ func load(ctx context.Context, request *fasthttp.Request, connections int, durat
 	)
 	total := histogram()
 	began := time.Now()
-	for range connections {
+	for i := range connections {
 		all.Go(func() {
-			mine, err := hammer(ctx, client, request)
+			mine, err := hammer(ctx, client, requests, i*len(requests)/connections)
 			mu.Lock()
 			defer mu.Unlock()
 			total.Merge(mine)
@@ -55,15 +55,18 @@ func load(ctx context.Context, request *fasthttp.Request, connections int, durat
 // histogram holds µs.
 func histogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60_000_000, 3) }
 
-func hammer(ctx context.Context, client *fasthttp.HostClient, request *fasthttp.Request) (*hdrhistogram.Histogram, error) {
+// hammer has copies of the requests to itself and begins with the one at next.
+func hammer(ctx context.Context, client *fasthttp.HostClient, requests []*fasthttp.Request, next int) (*hdrhistogram.Histogram, error) {
 	seen := histogram()
-	mine, rsp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(mine)
+	rsp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(rsp)
-	request.CopyTo(mine)
-	for ctx.Err() == nil {
+	mine := make([]fasthttp.Request, len(requests))
+	for i, request := range requests {
+		request.CopyTo(&mine[i])
+	}
+	for ; ctx.Err() == nil; next++ {
 		began := time.Now()
-		if err := client.Do(mine, rsp); err != nil {
+		if err := client.Do(&mine[next%len(mine)], rsp); err != nil {
 			return seen, fmt.Errorf("call: %w", err)
 		}
 		if rsp.StatusCode() != fasthttp.StatusOK {

@@ -1,5 +1,6 @@
-// Command bench measures login start on a whole Keyward, as users run it, beside a bare Fiber handler that parses the same body. All contenders run in
-// turn within one invocation, several times over, and medians are compared: absolute figures of a noisy machine mean little, ratios within a run mean something.
+// Command bench measures login start on a whole Keyward, as users run it, beside what it is to be compared with: a bare Fiber handler that parses the same
+// body, the same with a read from Redis, and the OPA server. All contenders run in turn within one invocation, several times over, and medians are compared:
+// absolute figures of a noisy machine mean little, ratios within a run mean something.
 package main
 
 import (
@@ -10,17 +11,16 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"text/tabwriter"
 	"time"
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == bareCommand {
-		exitOn(serveBare(os.Args[2]))
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if len(os.Args) > 1 && serves(os.Args[1]) {
+		exitOn(serve(ctx, os.Args[1], os.Args[2:]))
+		return
+	}
 	exitOn(run(ctx))
 }
 
@@ -32,10 +32,12 @@ func exitOn(err error) {
 }
 
 type settings struct {
-	keyward, natsServer, redisServer string // paths of binaries
-	attach                           string // measure only the server at this address
-	connections, rounds              int
-	duration                         time.Duration
+	keyward, natsServer, redisServer, opa string // paths of binaries
+	attach                                string // measure only the server at this address
+	connections, rounds                   int
+	duration                              time.Duration
+	decision                              bool
+	population                            int
 }
 
 func run(ctx context.Context) (err error) {
@@ -43,10 +45,13 @@ func run(ctx context.Context) (err error) {
 	flag.StringVar(&s.keyward, "keyward", "bin/keyward", "binary to measure")
 	flag.StringVar(&s.natsServer, "nats-server", "bin/nats-server", "NATS server of the split shape")
 	flag.StringVar(&s.redisServer, "redis-server", "redis-server", "Redis of every shape but the embedded one")
+	flag.StringVar(&s.opa, "opa", "bin/opa", "OPA to compare with")
 	flag.StringVar(&s.attach, "attach", "", "measure only the Keyward that runs at this address, with its first project and the bench's secret; for profiling")
 	flag.IntVar(&s.connections, "connections", 32, "concurrent connections")
 	flag.IntVar(&s.rounds, "rounds", 5, "rounds of every contender")
 	flag.DurationVar(&s.duration, "duration", 3*time.Second, "length of a round")
+	flag.BoolVar(&s.decision, "decision", false, "compare decisions: with the OPA server, and of several policies, histories and settings")
+	flag.IntVar(&s.population, "population", 10_000, "users of the demo whose logins are replayed for the hit ratio; 0 = none")
 	flag.Parse()
 
 	dir, err := os.MkdirTemp("", "keyward-bench-")
@@ -54,56 +59,77 @@ func run(ctx context.Context) (err error) {
 		return fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-
-	contenders, stop, err := startAll(ctx, s, dir)
-	defer func() { err = errors.Join(err, stop()) }()
-	if err != nil {
-		return err
+	f := &fleet{settings: s, dir: dir}
+	defer func() { err = errors.Join(err, f.stop()) }()
+	switch {
+	case s.decision:
+		return f.compareDecisions(ctx)
+	case s.attach != "":
+		return f.compareShapes(ctx, f.attached)
+	default:
+		return f.compareShapes(ctx, f.bare, f.embedded, f.oneProcess, f.split)
 	}
-	results := make([][]sample, len(contenders))
-	for round := range s.rounds + 1 {
-		for i, c := range contenders {
-			got, err := load(ctx, c.request, s.connections, s.duration)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-			if round > 0 { // the first round warms up
-				got.memory = c.memory()
-				results[i] = append(results[i], got)
-			}
-		}
-	}
-	return report(s, contenders, results)
 }
 
-func report(s settings, contenders []*contender, results [][]sample) error {
-	info, err := os.Stat(s.keyward)
+// compareShapes measures Keyward as it can be run.
+func (f *fleet) compareShapes(ctx context.Context, starts ...func(context.Context) (*contender, error)) error {
+	info, err := os.Stat(f.settings.keyward)
 	if err != nil {
 		return fmt.Errorf("size of the binary: %w", err)
 	}
-	fmt.Printf("POST /v2/passkey/login/start, user with 3 passkeys and 20 events, %d connections, median of %d rounds of %s, load generator on the same cores\n\n", s.connections, s.rounds, s.duration)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tcalls/s\tof bare\tp50 ms\tp99 ms\tmemory MiB\tready ms\t")
-	bare := median(results[0], func(x sample) float64 { return x.rate })
+	contenders, err := f.all(ctx, starts...)
+	if err != nil {
+		return err
+	}
+	results, err := f.measure(ctx, contenders, f.connections)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("POST %s, %d users with %d passkeys and %d events each, %d connections, median of %d rounds of %s, load generator on the same cores\n\n",
+		path, usual.users, passkeys, usual.events, f.connections, f.rounds, f.duration)
+	t := newTable("calls/s", "of bare", "p50 ms", "p99 ms", "memory MiB", "ready ms")
 	for i, c := range contenders {
 		r := results[i]
-		rate := median(r, func(x sample) float64 { return x.rate })
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f %%\t%.2f\t%.2f\t%.0f\t%.0f\t\n", c.name, rate, 100*rate/bare,
-			median(r, func(x sample) float64 { return x.p50 }), median(r, func(x sample) float64 { return x.p99 }),
-			median(r, func(x sample) float64 { return x.memory }), float64(c.ready.Milliseconds()))
+		t.row(c.name, "%.0f", r.rate(), "%.0f %%", 100*r.rate()/results[0].rate(), "%.2f", r.p50(), "%.2f", r.p99(), "%.0f", r.memory(), "%.0f", float64(c.ready.Milliseconds()))
 	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("print: %w", err)
+	if err := t.print(); err != nil {
+		return err
 	}
 	fmt.Printf("\nbinary: %.1f MiB\n", float64(info.Size())/(1<<20))
 	return nil
 }
 
-func median(samples []sample, of func(sample) float64) float64 {
-	values := make([]float64, len(samples))
-	for i, s := range samples {
+// rounds are what the rounds of one contender measured.
+type rounds []sample
+
+func (r rounds) rate() float64   { return r.median(func(s sample) float64 { return s.rate }) }
+func (r rounds) p50() float64    { return r.median(func(s sample) float64 { return s.p50 }) }
+func (r rounds) p99() float64    { return r.median(func(s sample) float64 { return s.p99 }) }
+func (r rounds) memory() float64 { return r.median(func(s sample) float64 { return s.memory }) }
+
+func (r rounds) median(of func(sample) float64) float64 {
+	values := make([]float64, len(r))
+	for i, s := range r {
 		values[i] = of(s)
 	}
 	slices.Sort(values)
 	return values[len(values)/2]
+}
+
+// measure puts load on each contender in turn, several rounds, of which the first only warms up.
+func (f *fleet) measure(ctx context.Context, contenders []*contender, connections int) ([]rounds, error) {
+	results := make([]rounds, len(contenders))
+	for round := range f.settings.rounds + 1 {
+		for i, c := range contenders {
+			got, err := load(ctx, c.requests, connections, f.duration)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			if round > 0 {
+				got.memory = c.memory()
+				results[i] = append(results[i], got)
+			}
+		}
+	}
+	return results, nil
 }
