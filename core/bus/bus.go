@@ -1,7 +1,7 @@
 // Package bus is the connection to NATS: an embedded server with JetStream on disk, or an external one by URL. It creates the streams and
 // buckets of the design and owns the connection; what is written to them is the business of others.
 //
-// A write that JetStream acknowledged is on disk under the default configuration. The streams of observations (offers, decisions, challenges) are
+// A write that JetStream acknowledged is on disk under the default configuration. The streams of observations (offers, decisions, pending challenges) are
 // persisted asynchronously: they survive the death of the process, and may lose their last moments when the machine loses power.
 package bus
 

@@ -115,6 +115,7 @@ func TestObservationsArePersistedAsynchronouslyAndEventsAreNot(t *testing.T) {
 		bus.OffersStream:             jetstream.AsyncPersistMode,
 		bus.DecisionsStream:          jetstream.AsyncPersistMode,
 		"KV_" + bus.ChallengesBucket: jetstream.AsyncPersistMode,
+		"KV_" + bus.MarksBucket:      jetstream.DefaultPersistMode,
 	}
 	for name, mode := range want {
 		stream, err := b.Stream(t.Context(), name)

@@ -19,7 +19,7 @@ type Config struct {
 	DecisionsMaxAge   time.Duration
 	DecisionsMaxBytes int64         // bytes; the oldest decisions go first
 	EventsMaxAge      time.Duration // 0 = for ever
-	ChallengeMaxAge   time.Duration // how long the record of a challenge is kept, finished or not
+	ChallengeMaxAge   time.Duration // how long a challenge is kept, finished or not
 	StartTimeout      time.Duration // for connecting and creating streams
 }
 

@@ -24,11 +24,12 @@ const (
 	AccountsBucket    = "accounts"         // <project>.<user>: one document an account
 	CredentialsBucket = "credential-index" // <project>.<hash of the WebAuthn credential ID>: whose it is
 	ProjectsBucket    = "projects"         // <project>
-	ChallengesBucket  = "challenges"       // <project>.<user or _>.<challenge>: ceremonies under way
+	ChallengesBucket  = "challenges"       // <project>.<user or _>.<challenge>: ceremonies under way that no login offer carries
+	MarksBucket       = "challenge-marks"  // <project>.<user or _>.<challenge>: what became of a challenge that is no longer pending
 	EpochsBucket      = "cache-epochs"     // which cache entries may still be trusted
 )
 
-// OffersPerSubject bounds the login offers that are kept of one user and type.
+// OffersPerSubject bounds the login offers that are kept of one user and type, and so how many of a user's logins can be under way at once.
 const OffersPerSubject = 64
 
 // The server remembers the ID of every message for this long, in memory. Observations are many, and nobody publishes one again but the client, at once.
@@ -36,6 +37,9 @@ const (
 	duplicateWindow            = 2 * time.Minute
 	observationDuplicateWindow = 5 * time.Second
 )
+
+// clockMargin is how far the clocks of two instances may be apart.
+const clockMargin = time.Minute
 
 // provision creates or updates every stream and bucket. It is idempotent.
 func (b *Bus) provision(ctx context.Context, cfg Config) error {
@@ -77,8 +81,12 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	challenges := b.observations(b.bucket(ChallengesBucket))
 	challenges.MaxAge = cfg.ChallengeMaxAge
 
+	// Of the same age as the challenges would be too young by what the clocks of two instances differ.
+	marks := b.bucket(MarksBucket)
+	marks.MaxAge = cfg.ChallengeMaxAge + clockMargin
+
 	return []jetstream.StreamConfig{
-		events, offers, decisions, challenges,
+		events, offers, decisions, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 	}
 }

@@ -4,6 +4,8 @@
 package event
 
 import (
+	"encoding/json"
+
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -79,6 +81,13 @@ type Event struct {
 
 	Decision ident.DecisionID `json:"decision,omitempty"` // of offers and denials
 	Deletes  ident.EventID    `json:"deletes,omitempty"`  // of event-deleted
+}
+
+// Offer is a login offer together with what the ceremony service needs to finish the ceremony that it opens, so that a login start is one write. Nobody
+// else reads Pending: history, lists and joins see the event alone.
+type Offer struct {
+	Event
+	Pending json.RawMessage `json:"pending,omitempty"`
 }
 
 // ExpiresMs returns the moment the event stops having an effect in Unix ms, or 0 for never.

@@ -25,4 +25,5 @@
 // Not covered: a Redis that is split so that two masters answer at once, and a suspended process whose monotonic clock stands still while others' runs.
 //
 // Login offers and denials go to a stream of their own that is persisted asynchronously, and not to Redis: the last moments of them may be lost with the machine.
+// An offer may carry what its ceremony needs to be finished; readers of history do not see that.
 package eventlog

@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -60,21 +61,26 @@ func NewLog(ctx context.Context, js jetstream.JetStream) (*Log, error) {
 // Append stores e on disk. It reports whether the log held an event with the same ID already, of which it knows for two minutes; then nothing was stored.
 // After an error e may be stored or not.
 func (l *Log) Append(ctx context.Context, e event.Event) (duplicate bool, err error) {
-	return l.publish(ctx, bus.EventsPrefix, bus.EventsStream, e)
+	return l.publish(ctx, bus.EventsPrefix, bus.EventsStream, event.Offer{Event: e})
 }
 
 // PublishOffer stores a login-offered or login-denied event; a machine that loses power may lose the last of them.
 func (l *Log) PublishOffer(ctx context.Context, e event.Event) error {
-	_, err := l.publish(ctx, bus.OffersPrefix, bus.OffersStream, e)
+	return l.PublishPending(ctx, event.Offer{Event: e})
+}
+
+// PublishPending stores a login offer together with what its ceremony needs to be finished, as one message.
+func (l *Log) PublishPending(ctx context.Context, o event.Offer) error {
+	_, err := l.publish(ctx, bus.OffersPrefix, bus.OffersStream, o)
 	return err
 }
 
-func (l *Log) publish(ctx context.Context, prefix, stream string, e event.Event) (bool, error) {
-	msg, err := message(prefix, e)
+func (l *Log) publish(ctx context.Context, prefix, stream string, o event.Offer) (bool, error) {
+	msg, err := message(prefix, o)
 	if err != nil {
 		return false, err
 	}
-	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(string(e.ID)), jetstream.WithExpectStream(stream))
+	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(string(o.ID)), jetstream.WithExpectStream(stream))
 	if err != nil {
 		return false, fmt.Errorf("append to %s: %w", stream, err)
 	}
@@ -84,8 +90,8 @@ func (l *Log) publish(ctx context.Context, prefix, stream string, e event.Event)
 // errMalformed marks what no caller over the wire can cause, since IDs and types are checked before.
 var errMalformed = errors.New("malformed")
 
-// message renders e as a CloudEvent. It refuses IDs and types that would reach beyond their place in the subject.
-func message(prefix string, e event.Event) (*nats.Msg, error) {
+// message renders an event as a CloudEvent. It refuses IDs and types that would reach beyond their place in the subject.
+func message(prefix string, e event.Offer) (*nats.Msg, error) {
 	if _, err := ident.ParseEventID(string(e.ID)); err != nil {
 		return nil, fmt.Errorf("%w: event ID %w", errMalformed, err)
 	}
@@ -96,9 +102,9 @@ func message(prefix string, e event.Event) (*nats.Msg, error) {
 	if e.Type == "" || strings.ContainsAny(string(e.Type), ".*> \t\r\n") {
 		return nil, fmt.Errorf("%w: type %q is no subject token", errMalformed, e.Type)
 	}
-	body, err := json.Marshal(e)
+	body, err := encodeOffer(e)
 	if err != nil {
-		return nil, fmt.Errorf("encode event: %w", err)
+		return nil, err
 	}
 	msg := nats.NewMsg(subject + string(e.Type))
 	msg.Data = body
@@ -112,6 +118,20 @@ func message(prefix string, e event.Event) (*nats.Msg, error) {
 		headerContentType: {contentType},
 	}
 	return msg, nil
+}
+
+// encodeOffer puts what is pending behind the members of the event. It is JSON already, so it is neither read nor copied through the encoder again.
+func encodeOffer(o event.Offer) ([]byte, error) {
+	body, err := json.Marshal(o.Event)
+	if err != nil {
+		return nil, fmt.Errorf("encode event: %w", err)
+	}
+	if len(o.Pending) == 0 {
+		return body, nil
+	}
+	body = append(body[:len(body)-1], `,"pending":`...)
+	body = append(body, o.Pending...)
+	return append(body, '}'), nil
 }
 
 // userSubject returns the start of the subjects of a user's messages, with the dot.
@@ -132,34 +152,57 @@ func (l *Log) Read(ctx context.Context, project ident.ProjectID, user ident.User
 	if err != nil {
 		return nil, 0, err
 	}
+	var events []event.Event
+	next, err := l.read(ctx, bus.EventsStream, prefix+">", from, into(&events))
+	if err != nil {
+		return nil, 0, err
+	}
+	return events, next, nil
+}
+
+// read hands every message of the subject from the sequence on to take, in the order of the stream, and returns the sequence that follows the last. A
+// follower that is behind is waited for.
+func (l *Log) read(ctx context.Context, stream, subject string, from uint64, take func(data []byte) error) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
 	var last uint64
+	var err error
 	if l.replicated {
-		if last, err = l.lastSequence(ctx, bus.EventsStream, prefix+">"); err != nil {
-			return nil, 0, err
+		if last, err = l.lastSequence(ctx, stream, subject); err != nil {
+			return 0, err
 		}
 	}
-	return l.readThrough(ctx, prefix+">", from, last)
+	return l.readThrough(ctx, stream, subject, from, last, take)
+}
+
+// into decodes messages and adds them to a list.
+func into[T any](list *[]T) func([]byte) error {
+	return func(data []byte) error {
+		var e T
+		if err := jsonv2.Unmarshal(data, &e); err != nil {
+			return fmt.Errorf("decode event: %w", err)
+		}
+		*list = append(*list, e)
+		return nil
+	}
 }
 
 // readThrough reads until what it read reaches the sequence last, which exists in the stream: a follower that is behind catches up in a moment.
-func (l *Log) readThrough(ctx context.Context, subject string, from, last uint64) ([]event.Event, uint64, error) {
+func (l *Log) readThrough(ctx context.Context, stream, subject string, from, last uint64, take func(data []byte) error) (uint64, error) {
 	const pause = 5 * time.Millisecond
-	var events []event.Event
 	next := max(from, 1)
 	for {
-		more, following, err := l.readAll(ctx, bus.EventsStream, subject, next)
+		following, err := l.readAll(ctx, stream, subject, next, take)
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
-		events, next = append(events, more...), following
+		next = following
 		if next > last {
-			return events, next, nil
+			return next, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, 0, fmt.Errorf("read %s up to %d: %w", subject, last, ctx.Err())
+			return 0, fmt.Errorf("read %s up to %d: %w", subject, last, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
@@ -171,14 +214,35 @@ func (l *Log) Offers(ctx context.Context, project ident.ProjectID, user ident.Us
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readLimit)
-	defer cancel()
-	offers, _, err := l.readAll(ctx, bus.OffersStream, prefix+">", 1)
-	if err != nil {
+	var offers []event.Event
+	if _, err := l.read(ctx, bus.OffersStream, prefix+">", 1, into(&offers)); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(offers, func(a, b event.Event) int { return event.ByAge(b, a) })
 	return offers[:min(len(offers), maxOffers)], nil
+}
+
+// Pending returns the user's login offers that were published with something pending, oldest first: as many as the stream keeps. With a challenge, only
+// offers of that challenge are returned.
+func (l *Log) Pending(ctx context.Context, project ident.ProjectID, user ident.UserID, challenge string) ([]event.Offer, error) {
+	prefix, err := userSubject(bus.OffersPrefix, project, user)
+	if err != nil {
+		return nil, err
+	}
+	var offers []event.Offer
+	decode := into(&offers)
+	_, err = l.read(ctx, bus.OffersStream, prefix+string(event.LoginOffered), 1, func(data []byte) error {
+		if !bytes.Contains(data, []byte(challenge)) {
+			return nil
+		}
+		return decode(data)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(offers, func(o event.Offer) bool {
+		return len(o.Pending) == 0 || challenge != "" && o.Challenge != challenge
+	}), nil
 }
 
 // Erase removes the user's events, offers and decisions.
@@ -202,63 +266,53 @@ func (l *Log) Erase(ctx context.Context, project ident.ProjectID, user ident.Use
 }
 
 // readAll reads every message of the subject from the sequence on, page by page, and returns the sequence that follows the last.
-func (l *Log) readAll(ctx context.Context, stream, subject string, from uint64) ([]event.Event, uint64, error) {
-	var events []event.Event
+func (l *Log) readAll(ctx context.Context, stream, subject string, from uint64, take func(data []byte) error) (uint64, error) {
 	next := from
 	for {
-		page, err := l.readPage(ctx, stream, subject, next)
+		following, pending, err := l.readPage(ctx, stream, subject, next, take)
 		if err != nil {
-			return nil, 0, fmt.Errorf("read %s: %w", subject, err)
+			return 0, fmt.Errorf("read %s: %w", subject, err)
 		}
-		events = append(events, page.events...)
-		next = cmp.Or(page.next, next)
-		if page.pending == 0 {
-			return events, next, nil
+		next = cmp.Or(following, next)
+		if pending == 0 {
+			return next, nil
 		}
 	}
-}
-
-type page struct {
-	events  []event.Event
-	next    uint64 // sequence after the last message; 0 = there was none
-	pending uint64 // messages that match and come after
 }
 
 var errIncomplete = errors.New("the answer was incomplete")
 
-// readPage reads one batch. The client ends a batch silently when time runs out; what the last message says is pending then remains to be read.
-func (l *Log) readPage(ctx context.Context, stream, subject string, from uint64) (page, error) {
+// readPage reads one batch. It returns the sequence after the last message, 0 if there was none, and how many messages match and come after. The client ends a
+// batch silently when time runs out; what the last message says is pending then remains to be read.
+func (l *Log) readPage(ctx context.Context, stream, subject string, from uint64, take func(data []byte) error) (next, pending uint64, err error) {
 	batch, err := jetstreamext.GetBatch(ctx, l.js, stream, pageSize, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
 	if err != nil {
-		return page{}, err
+		return 0, 0, err
 	}
-	var p page
 	var previous uint64
 	for msg, err := range batch {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return page{}, nil
+			return 0, 0, nil
 		}
 		if err != nil {
-			return page{}, err
+			return 0, 0, err
 		}
 		if msg.Header.Get("Nats-Last-Sequence") != strconv.FormatUint(previous, 10) {
-			return page{}, errIncomplete
+			return 0, 0, errIncomplete
 		}
 		previous = msg.Sequence
-		if p.pending, err = strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64); err != nil {
-			return page{}, fmt.Errorf("read what is pending: %w", err)
+		if pending, err = strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64); err != nil {
+			return 0, 0, fmt.Errorf("read what is pending: %w", err)
 		}
-		var e event.Event
-		if err := jsonv2.Unmarshal(msg.Data, &e); err != nil {
-			return page{}, fmt.Errorf("decode event at %d: %w", msg.Sequence, err)
+		if err := take(msg.Data); err != nil {
+			return 0, 0, fmt.Errorf("message %d: %w", msg.Sequence, err)
 		}
-		p.events = append(p.events, e)
-		p.next = msg.Sequence + 1
+		next = msg.Sequence + 1
 	}
-	if p.next == 0 {
-		return page{}, errors.Join(errIncomplete, ctx.Err())
+	if next == 0 {
+		return 0, 0, errors.Join(errIncomplete, ctx.Err())
 	}
-	return p, nil
+	return next, pending, nil
 }
 
 // lastSequence asks the leader of the stream for the sequence of the newest message of the subject; 0 = there is none.

@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
@@ -70,8 +72,8 @@ func TestAReadWaitsForAFollowerThatIsBehind(t *testing.T) {
 	}
 	var reading sync.WaitGroup
 	reading.Go(func() {
-		got, _, err := log.readThrough(t.Context(), "passkey.events.pro-1.usr-1.>", 1, 2)
-		if err != nil {
+		var got []event.Event
+		if _, err := log.readThrough(t.Context(), bus.EventsStream, "passkey.events.pro-1.usr-1.>", 1, 2, into(&got)); err != nil {
 			t.Error(err)
 		}
 		if diff := cmp.Diff([]event.Event{first, second}, got); diff != "" {
@@ -85,7 +87,8 @@ func TestAReadWaitsForAFollowerThatIsBehind(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if got, _, err := log.readThrough(ctx, "passkey.events.pro-1.usr-1.>", 1, 9); !errors.Is(err, context.DeadlineExceeded) {
+	var got []event.Event
+	if _, err := log.readThrough(ctx, bus.EventsStream, "passkey.events.pro-1.usr-1.>", 1, 9, into(&got)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("an incomplete history passed for a whole one: %v, %v", got, err)
 	}
 }
@@ -101,6 +104,41 @@ func TestAReadThatRunsOutOfTimeIsAnErrorAndNoEmptyHistory(t *testing.T) {
 	defer cancel()
 	if got, _, err := log.Read(ctx, "pro-1", "usr-1", 1); err == nil {
 		t.Errorf("read %v without time", got)
+	}
+}
+
+func TestWhatIsPendingIsReadByWhoAsksForItAlone(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	offer := func(user ident.UserID, challenge, pending string) event.Offer {
+		o := event.Offer{Event: some(user), Pending: json.RawMessage(pending)}
+		o.Type, o.Challenge = event.LoginOffered, challenge
+		return o
+	}
+	const a, b = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	first, second := offer("usr-1", a, `{"rpID":"example.com","quote":"\"}"}`), offer("usr-1", b, `{"of":"`+a+`"}`)
+	bare, foreign, denied := offer("usr-1", a, ""), offer("usr-2", a, `{}`), offer("usr-1", "", "")
+	denied.Type = event.LoginDenied
+	for _, o := range []event.Offer{first, bare, second, foreign, denied} {
+		if err := log.PublishPending(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for challenge, want := range map[string][]event.Offer{"": {first, second}, a: {first}, b: {second}, "c": nil} {
+		got, err := log.Pending(t.Context(), "pro-1", "usr-1", challenge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("with challenge %q: %s", challenge, diff)
+		}
+	}
+	events, err := log.Offers(t.Context(), "pro-1", "usr-1")
+	if err != nil || len(events) != 4 {
+		t.Errorf("offers: %+v, %v", events, err)
+	}
+	if _, err := log.Pending(t.Context(), "pro-1", "usr-*", ""); err == nil {
+		t.Error("a wildcard was read")
 	}
 }
 

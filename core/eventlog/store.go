@@ -146,6 +146,24 @@ func (s *Store) PublishOffer(ctx context.Context, e event.Event) error {
 	return nil
 }
 
+// PublishPending stores a login offer together with what its ceremony needs to be finished.
+func (s *Store) PublishPending(ctx context.Context, o event.Offer) error {
+	if err := s.log.PublishPending(ctx, o); err != nil {
+		return unstored(err)
+	}
+	return nil
+}
+
+// Pending returns the user's login offers that were published with something pending, oldest first, as many as the stream keeps; with a challenge, only those of it.
+// It holds every offer whose PublishPending has returned before.
+func (s *Store) Pending(ctx context.Context, project ident.ProjectID, user ident.UserID, challenge string) ([]event.Offer, error) {
+	offers, err := s.log.Pending(ctx, project, user, challenge)
+	if err != nil {
+		return nil, unread(err)
+	}
+	return offers, nil
+}
+
 const retryAfter = time.Second
 
 func unstored(err error) error {
