@@ -22,6 +22,7 @@ import (
 
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
 // Config says where the policy is and what the service may spend. The zero value is the embedded policy with the defaults.
@@ -35,7 +36,7 @@ type Config struct {
 
 // DefaultConfig returns the embedded policy with the defaults.
 func DefaultConfig() Config {
-	return Config{EvalTimeout: 50 * time.Millisecond, RecordQueue: 8192, DrainTimeout: 5 * time.Second, Debounce: 150 * time.Millisecond}
+	return Config{EvalTimeout: engine.DefaultEvalTimeout, RecordQueue: 8192, DrainTimeout: 5 * time.Second, Debounce: 150 * time.Millisecond}
 }
 
 // withDefaults fills what is not set.
@@ -98,7 +99,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	s.metrics = newMetrics(deps.Registry)
 	s.records = newRecorder(s.cfg, deps.JS, s.metrics)
-	loaded, err := loadPolicy(context.Background(), s.source, s.cfg.EvalTimeout, deps.Now())
+	loaded, err := s.load(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("load policy from %s: %w", s.origin(), err)
 	}

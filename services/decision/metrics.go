@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
 // maxRules bounds the values of the label rule. Rows are named by the policy, and a policy can be wrong.
@@ -34,7 +36,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		Buckets: prometheus.ExponentialBuckets(25e-6, 2, 14),
 	}, []string{"action"})
 	byAction := map[string]prometheus.Observer{}
-	for _, action := range []string{actionLogin, actionAppend, actionMediation} {
+	for _, action := range []string{engine.ActionLogin, engine.ActionAppend, engine.ActionMediation} {
 		byAction[action] = durations.WithLabelValues(action)
 	}
 	return &metrics{

@@ -10,30 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/services/decision/internal/detect"
 )
-
-// Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask another policy the
-// same question. The subject is passkey.decisions.<project>.<user or _>.<action>.
-type Record struct {
-	ID             ident.DecisionID `json:"id"`
-	Time           time.Time        `json:"time"`
-	Project        ident.ProjectID  `json:"project"`
-	User           ident.UserID     `json:"user,omitempty"` // empty if there is no such user
-	RequestID      ident.RequestID  `json:"requestID,omitempty"`
-	Process        string           `json:"process,omitempty"`
-	Action         string           `json:"action"` // login, append or mediation
-	PolicyRevision string           `json:"policyRevision"`
-	Rule           string           `json:"rule"`
-	Tag            rest.DecisionTag `json:"tag"`
-	Allow          bool             `json:"allow"`
-	Result         any              `json:"result"` // service.LoginVerdict, service.AppendVerdict or service.Verdict
-	Facts          *detect.Facts    `json:"facts"`  // the policy's input as a whole
-	DurationMicros int64            `json:"durationMicros"`
-}
 
 // CloudEvents 1.0, binary content mode of the NATS protocol binding.
 const (

@@ -3,6 +3,7 @@ package decision_test
 import (
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
 )
 
@@ -51,18 +51,19 @@ func TestDecisionsAreRecorded(t *testing.T) {
 	if diff := cmp.Diff(want, headers); diff != "" {
 		t.Errorf("headers (-want +got)\n%s", diff)
 	}
-	var record struct {
-		decision.Record
-		Result service.LoginVerdict `json:"result"`
-	}
+	var record decision.Record
 	if err := json.Unmarshal(message.Data, &record); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(v, record.Result); diff != "" {
-		t.Errorf("result (-want +got)\n%s", diff)
+	var answer struct {
+		Rule, Route string
+		Hints       []string
 	}
-	if record.ID != v.Decision || record.RequestID != "req-7" || record.Rule != "L6" || !record.Allow || record.PolicyRevision != v.PolicyRevision || !record.Time.Equal(noon) {
-		t.Errorf("record %+v", record.Record)
+	if err := json.Unmarshal(record.Answer, &answer); err != nil || answer.Rule != "L6" || answer.Route != "local" || !slices.Equal(answer.Hints, v.Hints) {
+		t.Errorf("answer %s, %v", record.Answer, err)
+	}
+	if record.ID != v.Decision || record.RequestID != "req-7" || record.Rule != "L6" || !record.Allow || record.PolicyRevision != v.PolicyRevision || record.PolicyHash == "" || !record.Time.Equal(noon) {
+		t.Errorf("record %+v", record)
 	}
 	if f := record.Facts; f == nil || f.Credentials.Total != 3 || f.Pair.LastRoute != event.Local || f.Strategy != "standard" {
 		t.Errorf("facts %+v", f)

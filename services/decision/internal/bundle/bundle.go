@@ -17,11 +17,9 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
-	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
-	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 const (
@@ -56,9 +54,13 @@ type Bundle struct {
 	Hash     string         // of the content
 	Data     map[string]any // the bundle's data documents, as json.Number and the like; read only
 
-	files   files
-	queries map[string]rego.PreparedEvalQuery
-	reading storage.Transaction
+	files    files
+	schema   *jsonschema.Schema // of the parameters
+	terms    ast.Object         // Data as rules read it
+	compiler *ast.Compiler
+	queries  map[string]query
+	store    storage.Store
+	reading  storage.Transaction
 }
 
 // Load reads, checks and tests the bundle in fsys and prepares the entrypoints, which are references like data.keyward.login.decision. Every error that concerns
@@ -85,7 +87,7 @@ func Load(ctx context.Context, fsys fs.FS, entrypoints ...string) (*Bundle, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := b.validateParameters(); err != nil {
+	if err := b.checkParameters(); err != nil {
 		return nil, err
 	}
 	return b, b.prepare(ctx, &parsed, capabilities, schemas, entrypoints)
@@ -98,36 +100,6 @@ func Hash(fsys fs.FS) (string, error) {
 		return "", err
 	}
 	return content.revision(), nil
-}
-
-// ErrTimeout is wrapped by the error of an evaluation that took too long.
-var ErrTimeout = errors.New("the policy ran out of time")
-
-// Eval answers one entrypoint within the timeout. The input must not change until Eval has returned. The end of ctx does not stop it: the timeout is short,
-// and an evaluation that watches a context costs a goroutine.
-func (b *Bundle) Eval(ctx context.Context, timeout time.Duration, entrypoint string, input ast.Value) (map[string]any, error) {
-	query, ok := b.queries[entrypoint]
-	if !ok {
-		return nil, fmt.Errorf("evaluate %s: not an entrypoint", entrypoint)
-	}
-	cancel := topdown.NewCancel()
-	timer := time.AfterFunc(timeout, cancel.Cancel)
-	defer timer.Stop()
-	results, err := query.Eval(context.WithoutCancel(ctx), rego.EvalParsedInput(input), rego.EvalTransaction(b.reading), rego.EvalExternalCancel(cancel))
-	if topdown.IsCancel(err) {
-		return nil, fmt.Errorf("evaluate %s: %w", entrypoint, ErrTimeout)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("evaluate %s: %w", entrypoint, err)
-	}
-	if len(results) != 1 || len(results[0].Expressions) != 1 {
-		return nil, fmt.Errorf("evaluate %s: no answer", entrypoint)
-	}
-	answer, ok := results[0].Expressions[0].Value.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("evaluate %s: the answer is not an object", entrypoint)
-	}
-	return answer, nil
 }
 
 // At returns an Error for a place in the bundle's data, given as keys from the root.
@@ -150,27 +122,24 @@ func (b *Bundle) At(keys []string, message string) *Error {
 }
 
 func (b *Bundle) prepare(ctx context.Context, parsed *bundle.Bundle, capabilities *ast.Capabilities, schemas *ast.SchemaSet, entrypoints []string) error {
+	if err := b.open(ctx); err != nil {
+		return err
+	}
 	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities).WithSchemas(schemas).WithUseTypeCheckAnnotations(true).WithDefaultRegoVersion(ast.RegoV1)
 	modules := make(map[string]*ast.Module, len(parsed.Modules))
 	for _, module := range parsed.Modules {
 		modules[module.Path] = module.Parsed
 	}
-	store := inmem.NewFromObjectWithOpts(parsed.Data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
-	// Nothing ever writes to the store, so one transaction serves every reader for as long as the bundle lives.
-	reading, err := store.NewTransaction(ctx)
-	if err != nil {
-		return fmt.Errorf("open policy data: %w", err)
-	}
-	b.reading = reading
-	if err := test(ctx, compiler, modules, store, reading); err != nil {
+	if err := test(ctx, compiler, modules, b.store, b.reading); err != nil {
 		return err
 	}
-	b.queries = make(map[string]rego.PreparedEvalQuery, len(entrypoints))
+	b.compiler = compiler
+	b.queries = make(map[string]query, len(entrypoints))
 	for _, entrypoint := range entrypoints {
 		if len(compiler.GetRules(ast.MustParseRef(entrypoint))) == 0 {
 			return &Error{Message: "there is no rule " + entrypoint}
 		}
-		query, err := rego.New(rego.Compiler(compiler), rego.Store(store), rego.Transaction(reading), rego.Query(entrypoint)).PrepareForEval(ctx)
+		query, err := compileQuery(compiler, entrypoint)
 		if err != nil {
 			return refuse(err)
 		}

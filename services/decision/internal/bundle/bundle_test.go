@@ -224,7 +224,7 @@ func TestEvalAnswersOnlyEntrypoints(t *testing.T) {
 		t.Error("parameters are not an entrypoint")
 	}
 	answer, err := b.Eval(t.Context(), time.Second, login, ast.NewObject())
-	if err != nil || answer["rule"] != "L0" || answer["allow"] != false {
+	if err != nil || answer.Get(ast.StringTerm("rule")).String() != `"L0"` || answer.Get(ast.StringTerm("allow")).String() != "false" {
 		t.Errorf("without facts: %v, %v", answer, err)
 	}
 }

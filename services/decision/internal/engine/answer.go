@@ -1,7 +1,9 @@
-package decision
+package engine
 
 import (
 	"fmt"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
@@ -10,7 +12,7 @@ import (
 
 // answer reads the object that a policy returned. The first thing that does not fit is kept in err; later reads return zero values.
 type answer struct {
-	object map[string]any
+	object ast.Object
 	err    error
 }
 
@@ -23,32 +25,42 @@ func (a *answer) wrong(key, want string) {
 	}
 }
 
+func (a *answer) value(key string) ast.Value {
+	if term := a.object.Get(ast.InternedTerm(key)); term != nil {
+		return term.Value
+	}
+	return nil
+}
+
 func (a *answer) text(key string) string {
-	s, ok := a.object[key].(string)
+	s, ok := a.value(key).(ast.String)
 	if !ok {
 		a.wrong(key, "a string")
 	}
-	return s
+	return string(s)
 }
 
 func (a *answer) boolean(key string) bool {
-	b, ok := a.object[key].(bool)
+	b, ok := a.value(key).(ast.Boolean)
 	if !ok {
 		a.wrong(key, "true or false")
 	}
-	return b
+	return bool(b)
 }
 
 func (a *answer) texts(key string) []string {
-	list, ok := a.object[key].([]any)
+	list, ok := a.value(key).(*ast.Array)
 	if !ok {
 		a.wrong(key, "an array of strings")
+		return []string{}
 	}
-	texts := make([]string, len(list))
-	for i, entry := range list {
-		if texts[i], ok = entry.(string); !ok {
+	texts := make([]string, list.Len())
+	for i := range texts {
+		text, ok := list.Elem(i).Value.(ast.String)
+		if !ok {
 			a.wrong(key, "an array of strings")
 		}
+		texts[i] = string(text)
 	}
 	return texts
 }

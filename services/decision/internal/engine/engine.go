@@ -1,0 +1,183 @@
+// Package engine judges: it holds a loaded policy bundle with the knowledge that detection takes from it, and turns questions and looked-up histories into
+// verdicts.
+//
+// It is pure. Load reads the bundle's files; nothing else here does I/O or reads a clock, except that an evaluation is cut at its time limit. An Engine is
+// immutable and safe for concurrent use: the same question, evidence and engine give the same verdict.
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/detect"
+)
+
+// The actions, as in subjects, records and metrics.
+const (
+	ActionLogin     = "login"
+	ActionAppend    = "append"
+	ActionMediation = "mediation"
+)
+
+// entrypoints are the documents that a bundle must define, by action.
+var entrypoints = map[string]string{
+	ActionLogin:     "data.keyward.login.decision",
+	ActionAppend:    "data.keyward.append.decision",
+	ActionMediation: "data.keyward.mediation.decision",
+}
+
+// DefaultEvalTimeout is the most that one policy evaluation may take unless options say otherwise.
+const DefaultEvalTimeout = 50 * time.Millisecond
+
+// Options are the limits of an engine. The zero value has the defaults.
+type Options struct {
+	EvalTimeout time.Duration // most that one policy evaluation may take; 0 = DefaultEvalTimeout
+}
+
+// Engine is one revision of the policy, ready to answer.
+type Engine struct {
+	base      view
+	projects  map[ident.ProjectID]*view // those that override parameters
+	overrides map[string]any            // of With
+	timeout   time.Duration
+}
+
+// view is the policy as one project sees it: the same rules, the project's parameters.
+type view struct {
+	*bundle.Bundle
+	knowledge *detect.Knowledge
+}
+
+// Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers all three questions in the right form. An error says why
+// not; those that concern a place in the bundle are or wrap a *bundle.Error with file and line.
+func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
+	loaded, err := bundle.Load(ctx, source, entrypoints[ActionLogin], entrypoints[ActionAppend], entrypoints[ActionMediation])
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{timeout: cmp.Or(opts.EvalTimeout, DefaultEvalTimeout)}
+	if e.base, err = learn(loaded, bundle.BaseParameters); err != nil {
+		return nil, err
+	}
+	if err := e.learnProjects(ctx); err != nil {
+		return nil, err
+	}
+	return e, e.probe(ctx)
+}
+
+// With returns an engine with the same compiled rules and some parameters overridden by name, for every project. An error names the parameter that is unknown
+// or does not fit the schema. It costs microseconds: nothing is compiled and no test runs.
+func (e *Engine) With(parameters map[string]any) (*Engine, error) {
+	changed := &Engine{timeout: e.timeout, overrides: bundle.Merge(e.overrides, parameters)}
+	overridden, err := e.base.Override(context.Background(), bundle.NoPlace, parameters)
+	if err != nil {
+		return nil, err
+	}
+	if changed.base, err = learn(overridden, bundle.NoPlace); err != nil {
+		return nil, err
+	}
+	return changed, changed.learnProjects(context.Background())
+}
+
+// learnProjects makes the views of the projects that override parameters. What With overrides has the last word.
+func (e *Engine) learnProjects(ctx context.Context) error {
+	projects, err := e.base.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	e.projects = make(map[ident.ProjectID]*view, len(projects))
+	for id, project := range projects {
+		if project, err = project.Override(ctx, bundle.ProjectParameters(id), e.overrides); err != nil {
+			return err
+		}
+		seen, err := learn(project, bundle.ProjectParameters(id))
+		if err != nil {
+			return err
+		}
+		e.projects[id] = &seen
+	}
+	return nil
+}
+
+// learn takes the knowledge out of a bundle whose parameters come from the place.
+func learn(loaded *bundle.Bundle, place bundle.Place) (view, error) {
+	knowledge, err := detect.Learn(loaded.Data)
+	var misfit *detect.MisfitError
+	if errors.As(err, &misfit) {
+		return view{}, loaded.Misfit(place, misfit.Keys, misfit.Message)
+	}
+	return view{Bundle: loaded, knowledge: knowledge}, err
+}
+
+// Revision names the policy: the revision of the bundle's manifest, otherwise a hash of its content. With does not change it.
+func (e *Engine) Revision() string { return e.base.Revision }
+
+// Hash is a hash of the bundle's content.
+func (e *Engine) Hash() string { return e.base.Hash }
+
+// Knowledge returns what detection knows in a project.
+func (e *Engine) Knowledge(project ident.ProjectID) *detect.Knowledge {
+	return e.view(project).knowledge
+}
+
+func (e *Engine) view(project ident.ProjectID) *view {
+	if own, ok := e.projects[project]; ok {
+		return own
+	}
+	return &e.base
+}
+
+// Evaluate returns the policy's answer document to given facts, as encoding/json would decode it, with numbers as json.Number. It evaluates the rules in every
+// call. The document is not held against the form of an answer. An unknown action is an error.
+func (e *Engine) Evaluate(ctx context.Context, action string, project ident.ProjectID, facts *detect.Facts) (map[string]any, error) {
+	entrypoint, ok := entrypoints[action]
+	if !ok {
+		return nil, fmt.Errorf("action %q: want %s, %s or %s", action, ActionLogin, ActionAppend, ActionMediation)
+	}
+	object, err := e.view(project).Eval(ctx, e.timeout, entrypoint, facts.Value())
+	if err != nil {
+		return nil, err
+	}
+	document, err := ast.JSON(object)
+	if err != nil {
+		return nil, fmt.Errorf("answer of %s: %w", entrypoint, err)
+	}
+	answer, ok := document.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("answer of %s: not an object with names", entrypoint)
+	}
+	return answer, nil
+}
+
+// probe asks each question once in every view, so that an answer of the wrong form is found now and not by a user.
+func (e *Engine) probe(ctx context.Context) error {
+	// The first evaluations are slow, and a busy machine must not have its policy refused.
+	const patience = 20
+	timeout := e.timeout * patience
+	errs := []error{e.base.probe(ctx, timeout)}
+	for _, project := range e.projects {
+		errs = append(errs, project.probe(ctx, timeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (v *view) probe(ctx context.Context, timeout time.Duration) error {
+	question := service.Question{Account: &account.Account{Status: rest.UserStatusActive}}
+	in := detect.Input{Question: question, Complete: true}
+	login, created, mediation := v.knowledge.Login(in), v.knowledge.Append(in, rest.PasskeyIntelFlags{}, ""), v.knowledge.Mediation(question)
+	_, loginErr := ask(ctx, v, timeout, ActionLogin, &login.Facts, readLogin)
+	_, appendErr := ask(ctx, v, timeout, ActionAppend, &created.Facts, readAppend)
+	_, mediationErr := ask(ctx, v, timeout, ActionMediation, &mediation.Facts, readMediation)
+	return errors.Join(loginErr, appendErr, mediationErr)
+}
