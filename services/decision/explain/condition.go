@@ -1,0 +1,288 @@
+package explain
+
+import (
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// condition explains one condition in its place. holds says whether it does.
+func (i *inquiry) condition(s scope, expr *ast.Expr, holds bool) Condition {
+	c := Condition{Text: text(expr), Holds: holds, File: s.module.Package.Location.File, Line: expr.Loc().Row}
+	if len(expr.With) > 0 || expr.IsEvery() || declaration(expr) {
+		return i.asWritten(s, c, expr)
+	}
+	positive := expr
+	if expr.Negated {
+		positive = expr.Copy()
+		positive.Negated = false
+		holds = !holds
+	}
+	if defs, arguments, ok := i.asked(s, positive); ok {
+		return i.asking(s, c, positive, defs, arguments, holds)
+	}
+	return i.leaf(s, c, positive, holds)
+}
+
+// asked returns the definitions that an expression asks, if it does nothing else, with the values of the arguments.
+func (i *inquiry) asked(s scope, expr *ast.Expr) ([]*definition, []*ast.Term, bool) {
+	if operator := operatorOf(expr); operator != nil {
+		return i.called(s, operator, expr.Operands())
+	}
+	term, ok := expr.Terms.(*ast.Term)
+	if !ok {
+		return nil, nil, false
+	}
+	return i.askedBy(s, term)
+}
+
+// askedBy does the same for a term.
+func (i *inquiry) askedBy(s scope, term *ast.Term) ([]*definition, []*ast.Term, bool) {
+	switch v := term.Value.(type) {
+	case ast.Call:
+		operator, ok := v[0].Value.(ast.Ref)
+		if !ok {
+			return nil, nil, false
+		}
+		return i.called(s, operator, v[1:])
+	case ast.Var:
+		if _, local := s.bindings[v]; local {
+			return nil, nil, false
+		}
+		return i.named(s, ast.Ref{term})
+	case ast.Ref:
+		if head, ok := v[0].Value.(ast.Var); ok {
+			if _, local := s.bindings[head]; local {
+				return nil, nil, false
+			}
+		}
+		return i.named(s, v)
+	}
+	return nil, nil, false
+}
+
+func (i *inquiry) named(s scope, ref ast.Ref) ([]*definition, []*ast.Term, bool) {
+	if len(ref) == 1 && ast.RootDocumentNames.Contains(ref[0]) {
+		return nil, nil, false
+	}
+	defs := i.rules.find(plug(i.rules.resolve(ref, s.module), s.bindings))
+	return defs, nil, len(defs) > 0
+}
+
+func (i *inquiry) called(s scope, operator ast.Ref, operands []*ast.Term) ([]*definition, []*ast.Term, bool) {
+	defs := i.rules.byPath[i.rules.resolve(operator, s.module).String()]
+	if len(defs) == 0 {
+		return nil, nil, false
+	}
+	arguments := make([]*ast.Term, 0, len(operands))
+	for _, operand := range operands {
+		value, ok := i.value(s, operand)
+		if !ok {
+			return nil, nil, false
+		}
+		arguments = append(arguments, value)
+	}
+	return defs, arguments, true
+}
+
+// asking explains a condition that asks a rule.
+func (i *inquiry) asking(s scope, c Condition, expr *ast.Expr, defs []*definition, arguments []*ast.Term, holds bool) Condition {
+	c.Rule, c.Title = defs[0].name(), firstTitle(defs)
+	c.facts.join(i.facts(s, expr))
+	c.parameters.join(i.parameters(s, expr))
+	because, unconditional := i.rule(defs, arguments, holds, s.depth+1)
+	c.Because = because
+	for _, one := range because {
+		c.facts.join(one.facts)
+		c.parameters.join(one.parameters)
+	}
+	switch {
+	case len(because) > 0:
+		c.Reason = i.joined(c, holds)
+	case holds && unconditional:
+		c.Reason = text(expr) + " always holds"
+	case holds:
+		c.Reason = text(expr) + " holds"
+	case len(arguments) > 0:
+		c.Reason = "no definition of " + c.Rule + " is for " + listed(arguments)
+	default:
+		c.Reason = text(expr) + " does not hold"
+	}
+	return c
+}
+
+func firstTitle(defs []*definition) string {
+	for _, d := range defs {
+		if title := d.title(); title != "" {
+			return title
+		}
+	}
+	return ""
+}
+
+// joined makes one sentence of the conditions of a rule. All of them count: if it holds they all do, if not none of its definitions does.
+func (i *inquiry) joined(c Condition, holds bool) string {
+	said := make([]string, 0, len(c.Because))
+	seen := map[string]bool{}
+	for _, one := range c.Because {
+		if !seen[one.Reason] {
+			seen[one.Reason] = true
+			said = append(said, one.Reason)
+		}
+	}
+	sentence := strings.Join(said, ", and ")
+	if holds && len(said) > 1 {
+		return c.Rule + " holds: " + sentence
+	}
+	return sentence
+}
+
+// rule explains why a rule holds, by the conditions of the definition that does, or why not, by the first condition that fails in each. unconditional says
+// that it holds under no condition.
+func (i *inquiry) rule(defs []*definition, arguments []*ast.Term, holds bool, depth int) (because []Condition, unconditional bool) {
+	if depth > maxDepth {
+		return nil, false
+	}
+	for _, first := range defs {
+		if first.rule.Default {
+			continue
+		}
+		for _, d := range first.chain() {
+			o := i.judge(d, arguments, depth)
+			switch {
+			case !o.applicable:
+			case o.failed != nil:
+				if !holds {
+					because = append(because, i.condition(o.before, o.failed, false))
+				}
+			case !o.matched:
+				if !holds {
+					because = append(because, i.valueless(o))
+				}
+			case truthy(o.value) == holds:
+				held := i.held(o)
+				return held, holds && len(held) == 0
+			}
+			if o.matched {
+				break
+			}
+		}
+	}
+	return because, false
+}
+
+func truthy(value *ast.Term) bool { return value.Value.Compare(ast.Boolean(false)) != 0 }
+
+// held explains the conditions of a definition that hold, each in the scope of all.
+func (i *inquiry) held(o outcome) []Condition {
+	var all []Condition
+	for _, expr := range o.held {
+		if trivial(expr) {
+			continue
+		}
+		c := i.condition(o.scope, expr, true)
+		if binds(expr) && len(c.Because) == 0 {
+			continue
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// declaration reports whether an expression begins with some.
+func declaration(expr *ast.Expr) bool {
+	_, ok := expr.Terms.(*ast.SomeDecl)
+	return ok
+}
+
+// trivial reports whether an expression is the body of a rule without one.
+func trivial(expr *ast.Expr) bool {
+	term, ok := expr.Terms.(*ast.Term)
+	return ok && !expr.Negated && term.Value.Compare(ast.Boolean(true)) == 0
+}
+
+// binds reports whether an expression only names a value.
+func binds(expr *ast.Expr) bool { return expr.IsAssignment() && !expr.Negated }
+
+// valueless explains a definition whose conditions hold, but whose value is undefined.
+func (i *inquiry) valueless(o outcome) Condition {
+	value := o.rule.Head.Value
+	c := Condition{Text: text(value), File: o.module.Package.Location.File, Line: o.rule.Loc().Row, Reason: "its value " + text(value) + " is undefined"}
+	if undefined, ok := i.undefined(o.scope, value); ok {
+		c.Reason += ": " + undefined.Reason
+		c.Because = []Condition{undefined}
+		c.facts, c.parameters = undefined.facts, undefined.parameters
+	}
+	return c
+}
+
+// undefined finds the first part of a node that has no value and explains it.
+func (i *inquiry) undefined(s scope, node any) (Condition, bool) {
+	var found *Condition
+	walkTerms(node, func(term *ast.Term) bool {
+		if found != nil || closed(term) {
+			return true
+		}
+		c := Condition{Text: text(term), File: s.module.Package.Location.File, Line: line(term, s)}
+		if ref, ok := term.Value.(ast.Ref); ok && ref[0].Equal(ast.InputRootDocument) {
+			if _, given := i.value(s, term); !given {
+				c.Reason = i.facts(s, term).missing()
+				c.facts = i.facts(s, term)
+				found = &c
+			}
+			return true
+		}
+		defs, arguments, ok := i.askedBy(s, term)
+		if !ok {
+			return false
+		}
+		if _, defined := i.value(s, term); defined {
+			return false
+		}
+		asking := i.asking(s, c, ast.NewExpr(term), defs, arguments, false)
+		found = &asking
+		return true
+	})
+	if found == nil {
+		return Condition{}, false
+	}
+	return *found, true
+}
+
+func (r *readings) missingNames() []string {
+	var names []string
+	for _, name := range r.names {
+		if !r.values[name].Given {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (r readings) missing() string {
+	return strings.Join(r.missingNames(), ", ") + " is not given"
+}
+
+func line(term *ast.Term, s scope) int {
+	if term.Location != nil && term.Location.Row > 0 {
+		return term.Location.Row
+	}
+	return s.module.Package.Location.Row
+}
+
+// closed reports whether a term has names of its own, so that its parts mean nothing outside it.
+func closed(term *ast.Term) bool {
+	switch term.Value.(type) {
+	case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+		return true
+	}
+	return false
+}
+
+// walkTerms visits the terms of a node from the outside in, until stop says not to go deeper.
+func walkTerms(node any, stop func(*ast.Term) bool) {
+	ast.NewGenericVisitor(func(x any) bool {
+		term, ok := x.(*ast.Term)
+		return ok && stop(term)
+	}).Walk(node)
+}

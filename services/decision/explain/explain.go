@@ -1,0 +1,208 @@
+// Package explain says why a policy answered as it did: the row of the decision table that answered, the facts and parameters it read, and for each row above it
+// the first condition that failed. It follows the rules as they are written in the bundle, so it explains an edited bundle as well as the default one; what it
+// cannot put into words it shows as source text. It is pure: the same bundle and facts give the same explanation.
+package explain
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/internal/bundle"
+)
+
+// The actions that a policy judges.
+const (
+	Login     = "login"
+	Append    = "append"
+	Mediation = "mediation"
+)
+
+// Actions returns the names of all actions.
+func Actions() []string { return []string{Login, Append, Mediation} }
+
+// Explanation is why one question was answered as it was.
+type Explanation struct {
+	Action   string          `json:"action"`
+	Project  ident.ProjectID `json:"project,omitempty"`
+	Revision string          `json:"revision"`
+	Answer   map[string]any  `json:"answer"` // the policy's output document
+	Row      Row             `json:"row"`    // the one that answered
+	Above    []Row           `json:"above"`  // from the top of the table; none of them matched
+}
+
+// Row is one row of a decision table.
+type Row struct {
+	Name    string `json:"row"`             // for example L7a
+	Tag     string `json:"tag,omitempty"`   // that it answers with
+	Title   string `json:"title,omitempty"` // what its condition means
+	Matched bool   `json:"matched"`
+	// Reason is one sentence. Of the row that answered it names every condition, of another the first that failed.
+	Reason     string      `json:"reason"`
+	Conditions []Condition `json:"conditions,omitempty"`
+	Details    []Condition `json:"details,omitempty"` // what shaped the answer of the row that answered, such as a gate
+	Facts      []Reading   `json:"facts,omitempty"`   // read by the conditions; of the row that answered also by the details
+	Parameters []Reading   `json:"parameters,omitempty"`
+	File       string      `json:"file"`
+	Line       int         `json:"line"`
+}
+
+// Condition is a condition of a rule and why it holds or not.
+type Condition struct {
+	Text    string      `json:"text"` // as written in the bundle
+	Holds   bool        `json:"holds"`
+	Reason  string      `json:"reason"`
+	Rule    string      `json:"rule,omitempty"`    // that it asks
+	Title   string      `json:"title,omitempty"`   // of that rule
+	Because []Condition `json:"because,omitempty"` // conditions of that rule
+	File    string      `json:"file"`
+	Line    int         `json:"line"`
+
+	facts, parameters readings
+}
+
+// Reading is a value that a rule read.
+type Reading struct {
+	Name        string `json:"name"`            // path below the facts or the parameters
+	Value       any    `json:"value"`           // nil if it is not given
+	Given       bool   `json:"given"`           // false: there is no such fact
+	Description string `json:"title,omitempty"` // of the bundle's schema
+}
+
+// Policy is a loaded bundle that can be asked and explained. It is immutable and safe for concurrent use.
+type Policy struct {
+	base     *bundle.Bundle
+	projects map[ident.ProjectID]*bundle.Bundle
+	rules    *rules
+	schemas  schemas
+}
+
+// evalTimeout bounds one evaluation. Nobody waits for an explanation as for an answer.
+const evalTimeout = 5 * time.Second
+
+// Load loads the bundle in source as the server would. An error says why it is refused, with file and line.
+func Load(ctx context.Context, source fs.FS) (*Policy, error) {
+	base, err := bundle.Load(ctx, source, entrypoint(Login), entrypoint(Append), entrypoint(Mediation))
+	if err != nil {
+		return nil, err
+	}
+	projects, err := base.Projects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	modules, err := base.Modules()
+	if err != nil {
+		return nil, err
+	}
+	index, err := newRules(modules)
+	if err != nil {
+		return nil, err
+	}
+	described, err := newSchemas(base.Files())
+	if err != nil {
+		return nil, err
+	}
+	return &Policy{base: base, projects: projects, rules: index, schemas: described}, nil
+}
+
+func entrypoint(action string) string { return "data.keyward." + action + ".decision" }
+
+// Revision names the loaded bundle as decisions name it.
+func (p *Policy) Revision() string { return p.base.Revision }
+
+// Hash identifies the content of the loaded bundle.
+func (p *Policy) Hash() string { return p.base.Hash }
+
+func (p *Policy) view(project ident.ProjectID) *bundle.Bundle {
+	if view, ok := p.projects[project]; ok {
+		return view
+	}
+	return p.base
+}
+
+// Evaluate returns the policy's answer document to facts, a JSON document. The parameters are those of the project; empty means those of all.
+func (p *Policy) Evaluate(ctx context.Context, action string, project ident.ProjectID, facts []byte) (map[string]any, error) {
+	_, answer, err := p.evaluate(ctx, action, project, facts)
+	return answer, err
+}
+
+func (p *Policy) evaluate(ctx context.Context, action string, project ident.ProjectID, facts []byte) (ast.Value, map[string]any, error) {
+	if !slices.Contains(Actions(), action) {
+		return nil, nil, fmt.Errorf("unknown action %q: must be login, append or mediation", action)
+	}
+	input, err := ast.ValueFromReader(bytes.NewReader(facts))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read facts: %w", err)
+	}
+	object, err := p.view(project).Eval(ctx, evalTimeout, entrypoint(action), input)
+	if err != nil {
+		return nil, nil, err
+	}
+	value, err := ast.JSON(object)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the answer: %w", err)
+	}
+	answer, ok := value.(map[string]any)
+	if !ok {
+		return nil, nil, errors.New("read the answer: not an object")
+	}
+	return input, answer, nil
+}
+
+// Explain answers as Evaluate does and says why.
+func (p *Policy) Explain(ctx context.Context, action string, project ident.ProjectID, facts []byte) (*Explanation, error) {
+	input, answer, err := p.evaluate(ctx, action, project, facts)
+	if err != nil {
+		return nil, err
+	}
+	view := p.view(project)
+	store, reading, err := open(ctx, view.Data)
+	if err != nil {
+		return nil, err
+	}
+	i := &inquiry{ctx: ctx, rules: p.rules, schemas: p.schemas, action: action, store: store, reading: reading, input: ast.NewTerm(input), data: view.Data}
+	e := &Explanation{Action: action, Project: project, Revision: view.Revision, Answer: answer}
+	e.Row, e.Above = i.table(entrypoint(action), answer)
+	return e, ctx.Err()
+}
+
+func open(ctx context.Context, data map[string]any) (storage.Store, storage.Transaction, error) {
+	store := inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	reading, err := store.NewTransaction(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open policy data: %w", err)
+	}
+	return store, reading, nil
+}
+
+// plain returns v as encoding/json would make it.
+func plain(v ast.Value) any {
+	value, err := ast.JSON(v)
+	if err != nil {
+		return v.String()
+	}
+	return value
+}
+
+// compact returns a value as short JSON.
+func compact(value any) string {
+	const most = 80
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	if len(raw) > most {
+		return string(raw[:most]) + "…"
+	}
+	return string(raw)
+}

@@ -1,0 +1,236 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// Bounds on one explanation. Rules that go beyond are shown as source text.
+const (
+	maxSteps = 20_000 // evaluations of conditions
+	maxDepth = 16     // rules asked by rules
+)
+
+// inquiry is one explanation under way.
+type inquiry struct {
+	ctx     context.Context //nolint:containedctx // an inquiry lives as long as the call that made it
+	rules   *rules
+	schemas schemas
+	action  string
+	store   storage.Store
+	reading storage.Transaction
+	input   *ast.Term
+	data    map[string]any
+	steps   int
+}
+
+// scope is a place within a rule: what is given and holds so far.
+type scope struct {
+	module   *ast.Module
+	given    ast.Body              // the function's arguments, bound
+	held     ast.Body              // conditions above that hold
+	bindings map[ast.Var]*ast.Term // of the first solution of both
+	depth    int
+}
+
+func (s scope) body() ast.Body { return slices.Concat(s.given, s.held) }
+
+var (
+	errEnough    = errors.New("enough")
+	errExhausted = errors.New("the rules take too many steps to follow")
+)
+
+// solve evaluates a body in the names of a module and returns the variables of its first solution. An error means that it cannot be evaluated by itself.
+func (i *inquiry) solve(module *ast.Module, body ast.Body) (map[ast.Var]*ast.Term, bool, error) {
+	if i.steps++; i.steps > maxSteps || i.ctx.Err() != nil {
+		return nil, false, errExhausted
+	}
+	if len(body) == 0 {
+		return map[ast.Var]*ast.Term{}, true, nil
+	}
+	copied := ast.NewBody()
+	for _, expr := range body {
+		copied.Append(expr.Copy())
+	}
+	queries := i.rules.compiler.QueryCompiler().WithContext(ast.NewQueryContext().WithPackage(module.Package).WithImports(module.Imports))
+	compiled, err := queries.Compile(copied)
+	if err != nil {
+		return nil, false, err
+	}
+	var solution topdown.QueryResult
+	err = topdown.NewQuery(compiled).WithQueryCompiler(queries).WithCompiler(i.rules.compiler).WithStore(i.store).WithTransaction(i.reading).WithInput(i.input).
+		Iter(i.ctx, func(result topdown.QueryResult) error {
+			solution = result
+			return errEnough
+		})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, false, err
+	}
+	if solution == nil {
+		return nil, false, nil
+	}
+	variables := make(map[ast.Var]*ast.Term, len(solution))
+	written := queries.RewrittenVars()
+	for name, value := range solution {
+		if original, ok := written[name]; ok {
+			name = original
+		}
+		variables[name] = value
+	}
+	return variables, true, nil
+}
+
+// answerVar cannot be the name of a variable in a policy.
+const answerVar = ast.Var("the value")
+
+// value evaluates a term; false if it is undefined or cannot be evaluated by itself.
+func (i *inquiry) value(s scope, term *ast.Term) (*ast.Term, bool) {
+	if ground(term) {
+		return term, true
+	}
+	if v, ok := term.Value.(ast.Var); ok {
+		if bound, ok := s.bindings[v]; ok {
+			return bound, true
+		}
+	}
+	variables, ok, err := i.solve(s.module, append(s.body(), ast.Equality.Expr(ast.NewTerm(answerVar), term)))
+	if err != nil || !ok {
+		return nil, false
+	}
+	value, ok := variables[answerVar]
+	return value, ok
+}
+
+// ground reports whether a term is a constant.
+func ground(term *ast.Term) bool {
+	switch term.Value.(type) {
+	case ast.Boolean, ast.String, ast.Number, ast.Null:
+		return true
+	}
+	return false
+}
+
+// outcome is how one definition of a rule fared.
+type outcome struct {
+	*definition
+	scope      scope
+	applicable bool        // its argument patterns fit
+	matched    bool        // it has a value
+	held       []*ast.Expr // conditions that hold
+	failed     *ast.Expr   // the first that does not
+	before     scope       // what held where that one failed
+	value      *ast.Term   // if it matched
+}
+
+// judge follows a definition from its first condition on.
+func (i *inquiry) judge(d *definition, arguments []*ast.Term, depth int) outcome {
+	o := outcome{definition: d, scope: scope{module: d.module, depth: depth}}
+	patterns := d.arguments()
+	for n, pattern := range patterns {
+		if n >= len(arguments) {
+			return o
+		}
+		if _, isVar := pattern.Value.(ast.Var); isVar && !pattern.Value.(ast.Var).IsWildcard() {
+			o.scope.given.Append(ast.Assign.Expr(pattern, arguments[n]))
+			continue
+		}
+		o.scope.given.Append(ast.Equality.Expr(pattern, arguments[n]))
+	}
+	bindings, ok, err := i.solve(d.module, o.scope.given)
+	if o.applicable = ok && err == nil; !o.applicable {
+		return o
+	}
+	o.scope.bindings = bindings
+	for _, expr := range d.rule.Body {
+		bindings, ok, err := i.solve(d.module, append(o.scope.body(), expr))
+		if err == nil && !ok {
+			o.failed, o.before = expr, o.scope
+			return o
+		}
+		// A condition may use a variable that a later one binds; then both are judged there.
+		if err == nil {
+			o.scope.bindings = bindings
+		}
+		o.scope.held = append(slices.Clone(o.scope.held), expr)
+		o.held = append(o.held, expr)
+	}
+	if _, _, err := i.solve(d.module, o.scope.body()); err != nil {
+		return o
+	}
+	o.value, o.matched = i.worth(o)
+	return o
+}
+
+// worth is the value of a definition whose conditions hold.
+func (i *inquiry) worth(o outcome) (*ast.Term, bool) {
+	if o.rule.Head.Value == nil {
+		return ast.BooleanTerm(true), true
+	}
+	return i.value(o.scope, o.rule.Head.Value)
+}
+
+// operatorOf returns the name of what an expression calls, as a reference; nil if it calls nothing.
+func operatorOf(expr *ast.Expr) ast.Ref {
+	if !expr.IsCall() {
+		return nil
+	}
+	return expr.Operator()
+}
+
+// plug replaces the variables in a reference that are bound, and cuts it where one is not.
+func plug(ref ast.Ref, bindings map[ast.Var]*ast.Term) ast.Ref {
+	plugged := ast.Ref{ref[0]}
+	for _, term := range ref[1:] {
+		if v, ok := term.Value.(ast.Var); ok {
+			bound, ok := bindings[v]
+			if !ok {
+				return plugged
+			}
+			term = bound
+		}
+		if !term.IsGround() {
+			return plugged
+		}
+		if _, ok := term.Value.(ast.Ref); ok {
+			return plugged
+		}
+		plugged = append(plugged, term)
+	}
+	return plugged
+}
+
+// readings are values by name, in the order they were first read.
+type readings struct {
+	names  []string
+	values map[string]Reading
+}
+
+func (r *readings) add(one Reading) {
+	if _, ok := r.values[one.Name]; ok {
+		return
+	}
+	if r.values == nil {
+		r.values = map[string]Reading{}
+	}
+	r.names = append(r.names, one.Name)
+	r.values[one.Name] = one
+}
+
+func (r *readings) join(other readings) {
+	for _, name := range other.names {
+		r.add(other.values[name])
+	}
+}
+
+func (r *readings) list() []Reading {
+	list := make([]Reading, 0, len(r.names))
+	for _, name := range r.names {
+		list = append(list, r.values[name])
+	}
+	return list
+}

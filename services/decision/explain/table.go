@@ -1,0 +1,240 @@
+package explain
+
+import (
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// table explains the rows of a decision table, which are the definitions of its entrypoint from the top: the one that answered and those above it.
+func (i *inquiry) table(entrypoint string, answer map[string]any) (Row, []Row) {
+	above := []Row{}
+	for _, first := range i.rows(entrypoint) {
+		if first.rule.Default {
+			continue
+		}
+		for _, d := range first.chain() {
+			o := i.judge(d, nil, 0)
+			row := i.row(o)
+			if !o.matched {
+				above = append(above, row)
+				continue
+			}
+			row.answered(answer)
+			return row, above
+		}
+	}
+	return i.lastRow(entrypoint, answer), above
+}
+
+// rows returns the definitions of the table. An entrypoint that only passes on what another rule says leads to that rule.
+func (i *inquiry) rows(entrypoint string) []*definition {
+	defs := i.rules.byPath[entrypoint]
+	for range maxDepth {
+		var only *definition
+		for _, d := range defs {
+			if d.rule.Default {
+				continue
+			}
+			if only != nil {
+				return defs
+			}
+			only = d
+		}
+		if only == nil || only.rule.Else != nil || only.rule.Head.Value == nil {
+			return defs
+		}
+		next, arguments, ok := i.askedBy(scope{module: only.module}, only.rule.Head.Value)
+		if !ok || len(arguments) > 0 {
+			return defs
+		}
+		defs = next
+	}
+	return defs
+}
+
+// row explains one row by its outcome.
+func (i *inquiry) row(o outcome) Row {
+	row := Row{
+		Name: i.rules.constant(o.rule.Head.Value, "rule", o.module), Tag: i.rules.constant(o.rule.Head.Value, "tag", o.module),
+		File: o.module.Package.Location.File, Line: o.rule.Loc().Row, Matched: o.matched,
+	}
+	for _, expr := range o.rule.Body {
+		if defs, _, ok := i.asked(o.scope, expr); ok && row.Title == "" {
+			row.Title = firstTitle(defs)
+		}
+	}
+	switch {
+	case o.matched:
+		row.Conditions = i.held(o)
+		row.Details = i.details(o.scope, o.rule.Head.Value)
+	case o.failed != nil:
+		row.Conditions = []Condition{i.condition(o.before, o.failed, false)}
+	default:
+		row.Conditions = []Condition{i.valueless(o)}
+	}
+	var facts, parameters readings
+	for _, c := range append(row.Conditions, row.Details...) {
+		facts.join(c.facts)
+		parameters.join(c.parameters)
+	}
+	if o.matched {
+		facts.join(i.facts(o.scope, o.rule.Head.Value))
+		parameters.join(i.parameters(o.scope, o.rule.Head.Value))
+	}
+	row.Facts, row.Parameters = facts.list(), parameters.list()
+	row.Reason = reasons(row.Conditions)
+	if row.Reason == "" {
+		row.Reason = "it has no condition"
+	}
+	return row
+}
+
+func reasons(conditions []Condition) string {
+	said := ""
+	for n, c := range conditions {
+		if n > 0 {
+			said += ", and "
+		}
+		said += c.Reason
+	}
+	return said
+}
+
+// answered takes what is known of the row that answered from its answer.
+func (r *Row) answered(answer map[string]any) {
+	if name, ok := answer["rule"].(string); ok {
+		r.Name = name
+	}
+	if tag, ok := answer["tag"].(string); ok {
+		r.Tag = tag
+	}
+}
+
+// lastRow is the default of the table, which answers when no row matches.
+func (i *inquiry) lastRow(entrypoint string, answer map[string]any) Row {
+	row := Row{Matched: true, Reason: "no row above it matched, so the default of the table answered"}
+	for _, d := range i.rules.byPath[entrypoint] {
+		if d.rule.Default {
+			row.File, row.Line, row.Title = d.module.Package.Location.File, d.rule.Loc().Row, "The default of the table"
+		}
+	}
+	row.answered(answer)
+	return row
+}
+
+// details explain the choices within an answer: for each function or rule that it calls, which of the definitions gave the value.
+func (i *inquiry) details(s scope, value *ast.Term) []Condition {
+	var all []Condition
+	seen := map[string]bool{}
+	i.choices(s, value, func(c Condition) {
+		key := c.Reason
+		if !seen[key] {
+			seen[key] = true
+			all = append(all, c)
+		}
+	})
+	return all
+}
+
+func (i *inquiry) choices(s scope, value *ast.Term, visit func(Condition)) {
+	if value == nil || s.depth > maxDepth {
+		return
+	}
+	walkTerms(value, func(term *ast.Term) bool {
+		if closed(term) {
+			return true
+		}
+		defs, arguments, ok := i.askedBy(s, term)
+		if !ok {
+			return false
+		}
+		for _, first := range defs {
+			for _, d := range first.chain() {
+				o := i.judge(d, arguments, s.depth+1)
+				switch {
+				case !o.applicable || first.rule.Default:
+					continue
+				case o.failed != nil:
+					visit(i.condition(o.before, o.failed, false))
+					continue
+				case !o.matched:
+					continue
+				}
+				for _, c := range i.held(o) {
+					visit(c)
+				}
+				if o.rule.Head.Value != nil {
+					i.choices(o.scope, o.rule.Head.Value, visit)
+				}
+				break
+			}
+		}
+		return false
+	})
+}
+
+// constant finds the value of a member of an object that a term will make, if it is the same in any case: in the object itself, or in what a function
+// makes of its arguments. It returns "" if there is no such text.
+func (r *rules) constant(term *ast.Term, key string, module *ast.Module) string {
+	if found := r.member(term, key, module, 0); found != nil {
+		if text, ok := found.Value.(ast.String); ok {
+			return string(text)
+		}
+	}
+	return ""
+}
+
+func (r *rules) member(term *ast.Term, key string, module *ast.Module, depth int) *ast.Term {
+	if term == nil || depth > maxDepth {
+		return nil
+	}
+	switch v := term.Value.(type) {
+	case ast.Object:
+		return v.Get(ast.StringTerm(key))
+	case ast.Var:
+		return r.memberOfRule(ast.Ref{term}, key, module, depth)
+	case ast.Ref:
+		return r.memberOfRule(v, key, module, depth)
+	case ast.Call:
+		return r.memberOfCall(v, key, module, depth)
+	}
+	return nil
+}
+
+func (r *rules) memberOfRule(ref ast.Ref, key string, module *ast.Module, depth int) *ast.Term {
+	for _, d := range r.byPath[r.resolve(ref, module).String()] {
+		if found := r.member(d.rule.Head.Value, key, d.module, depth+1); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+func (r *rules) memberOfCall(call ast.Call, key string, module *ast.Module, depth int) *ast.Term {
+	operator, ok := call[0].Value.(ast.Ref)
+	if !ok {
+		return nil
+	}
+	defs := r.byPath[r.resolve(operator, module).String()]
+	for _, d := range defs {
+		found := r.member(d.rule.Head.Value, key, d.module, depth+1)
+		if found == nil {
+			continue
+		}
+		for n, pattern := range d.arguments() {
+			if pattern.Equal(found) && n+1 < len(call) {
+				return call[n+1]
+			}
+		}
+		return found
+	}
+	if len(defs) > 0 {
+		return nil
+	}
+	// Of objects that a builtin joins, the later ones win.
+	for n := len(call) - 1; n > 0; n-- {
+		if found := r.member(call[n], key, module, depth+1); found != nil {
+			return found
+		}
+	}
+	return nil
+}

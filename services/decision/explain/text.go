@@ -1,0 +1,116 @@
+package explain
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// WriteText writes the explanation for a person at a terminal.
+func (e *Explanation) WriteText(w io.Writer) error {
+	p := &page{w: w}
+	p.printf("%s: %s   row %s   tag %s   revision %s\n", e.Action, allowed(e.Answer), e.Row.Name, e.Row.Tag, e.Revision)
+	p.answering(&e.Row)
+	p.details(e.Row.Details)
+	p.readings("Facts it read", e.Row.Facts)
+	p.readings("Parameters it read", e.Row.Parameters)
+	p.above(e.Above)
+	return p.err
+}
+
+func allowed(answer map[string]any) string {
+	if allow, ok := answer["allow"].(bool); ok && allow {
+		return "allowed"
+	}
+	return "not allowed"
+}
+
+// page remembers the first error of writing.
+type page struct {
+	w   io.Writer
+	err error
+}
+
+func (p *page) printf(form string, values ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, form, values...)
+	}
+}
+
+func (p *page) answering(row *Row) {
+	p.printf("\n%s  %s answered   %s\n", row.Name, row.Tag, place(row.File, row.Line))
+	if row.Title != "" {
+		p.printf("    %s\n", row.Title)
+	}
+	if len(row.Conditions) == 0 {
+		p.printf("    because %s\n", row.Reason)
+	}
+	for n, c := range row.Conditions {
+		word := "because"
+		if n > 0 {
+			word = "    and"
+		}
+		p.printf("    %s %s   %s\n", word, c.Reason, deepest(c))
+	}
+}
+
+// deepest is the place of the condition that settles it.
+func deepest(c Condition) string {
+	for len(c.Because) == 1 {
+		c = c.Because[0]
+	}
+	return place(c.File, c.Line)
+}
+
+func place(file string, line int) string {
+	if file == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", file, line)
+}
+
+func (p *page) details(all []Condition) {
+	if len(all) == 0 || p.err != nil {
+		return
+	}
+	p.printf("\nWhat shaped its answer\n")
+	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	for _, c := range all {
+		_, _ = fmt.Fprintf(table, "    %s\t%s\n", c.Reason, deepest(c))
+	}
+	p.err = table.Flush()
+}
+
+func (p *page) readings(heading string, all []Reading) {
+	if len(all) == 0 || p.err != nil {
+		return
+	}
+	p.printf("\n%s\n", heading)
+	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	for _, one := range all {
+		value := "not given"
+		if one.Given {
+			value = compact(one.Value)
+		}
+		_, _ = fmt.Fprintln(table, strings.TrimRight(fmt.Sprintf("    %s\t%s\t%s", one.Name, value, one.Description), "\t"))
+	}
+	p.err = table.Flush()
+}
+
+func (p *page) above(rows []Row) {
+	if len(rows) == 0 || p.err != nil {
+		return
+	}
+	p.printf("\nRows above it\n")
+	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	for i := range rows {
+		row := &rows[i]
+		at := place(row.File, row.Line)
+		if len(row.Conditions) > 0 {
+			at = deepest(row.Conditions[0])
+		}
+		_, _ = fmt.Fprintf(table, "    %s\t%s\tdid not match: %s\t%s\n", row.Name, row.Tag, row.Reason, at)
+	}
+	p.err = table.Flush()
+}

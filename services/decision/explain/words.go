@@ -1,0 +1,197 @@
+package explain
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// leaf explains a condition that asks no rule, in words if its form is known.
+func (i *inquiry) leaf(s scope, c Condition, expr *ast.Expr, holds bool) Condition {
+	c.facts, c.parameters = i.facts(s, expr), i.parameters(s, expr)
+	i.nested(s, &c, expr)
+	if !holds && !c.Holds {
+		if undefined, ok := i.undefined(s, expr); ok {
+			undefined.Text, undefined.Line = c.Text, c.Line
+			return undefined
+		}
+	}
+	said, ok := i.say(s, expr, holds)
+	if !ok {
+		return i.asWritten(s, c, expr)
+	}
+	c.Reason = said + i.description(c)
+	return c
+}
+
+// description adds what the schema says of the one fact that a condition reads.
+func (i *inquiry) description(c Condition) string {
+	if len(c.facts.names) != 1 {
+		return ""
+	}
+	if described := c.facts.values[c.facts.names[0]].Description; described != "" {
+		return ` ("` + described + `")`
+	}
+	return ""
+}
+
+// nested adds what the rules read that a condition asks among other things.
+func (i *inquiry) nested(s scope, c *Condition, node any) {
+	if s.depth >= maxDepth {
+		return
+	}
+	walkTerms(node, func(term *ast.Term) bool {
+		if closed(term) {
+			return true
+		}
+		defs, arguments, ok := i.askedBy(s, term)
+		if !ok {
+			return false
+		}
+		value, defined := i.value(s, term)
+		because, _ := i.rule(defs, arguments, defined && truthy(value), s.depth+1)
+		for _, one := range because {
+			c.facts.join(one.facts)
+			c.parameters.join(one.parameters)
+		}
+		return false
+	})
+}
+
+// asWritten shows a condition as source text, with the facts it reads.
+func (i *inquiry) asWritten(s scope, c Condition, expr *ast.Expr) Condition {
+	c.facts.join(i.facts(s, expr))
+	c.parameters.join(i.parameters(s, expr))
+	verb := " holds"
+	if !c.Holds {
+		verb = " does not hold"
+	}
+	var values []string
+	for _, one := range append(c.facts.list(), c.parameters.list()...) {
+		values = append(values, stated(one))
+	}
+	c.Reason = c.Text + verb
+	if len(values) > 0 {
+		c.Reason += ": " + strings.Join(values, ", ")
+	}
+	return c
+}
+
+func stated(one Reading) string {
+	if !one.Given {
+		return one.Name + " is not given"
+	}
+	return one.Name + " is " + compact(one.Value)
+}
+
+// comparison is how the relation of two values is said.
+type comparison struct {
+	holds, fails string
+	flipped      string // the operator with its sides exchanged
+}
+
+// comparisons by the name of the operator.
+func comparisonOf(operator string) (comparison, bool) {
+	switch operator {
+	case "equal", "eq":
+		return comparison{"", "not", operator}, true
+	case "neq":
+		return comparison{"not", "", operator}, true
+	case "gt":
+		return comparison{"above", "not above", "lt"}, true
+	case "gte":
+		return comparison{"at least", "below", "lte"}, true
+	case "lt":
+		return comparison{"below", "not below", "gt"}, true
+	case "lte":
+		return comparison{"at most", "above", "gte"}, true
+	case "internal.member_2":
+		return comparison{"among", "not among", ""}, true
+	}
+	return comparison{}, false
+}
+
+// say puts a condition into words: "pair.localStreak is 1, below streakThreshold (2)".
+func (i *inquiry) say(s scope, expr *ast.Expr, holds bool) (string, bool) {
+	if term, ok := expr.Terms.(*ast.Term); ok {
+		return i.sayTerm(s, term)
+	}
+	operator := operatorOf(expr)
+	if operator == nil || len(expr.Operands()) != 2 {
+		return "", false
+	}
+	left, right, name := expr.Operand(0), expr.Operand(1), operator.String()
+	how, ok := comparisonOf(name)
+	if !ok {
+		return "", false
+	}
+	if left.IsGround() && !right.IsGround() && how.flipped != "" {
+		left, right = right, left
+		how, _ = comparisonOf(how.flipped)
+	}
+	value, ok := i.value(s, left)
+	if !ok {
+		return "", false
+	}
+	relation := how.fails
+	if holds {
+		relation = how.holds
+	}
+	said := i.name(left) + " is " + compact(plain(value.Value))
+	other, ok := i.operand(s, right)
+	if !ok {
+		return "", false
+	}
+	switch {
+	case relation != "":
+		said += ", " + relation + " " + other
+	case !ground(right):
+		said += ", the same as " + other
+	}
+	return said, true
+}
+
+func (i *inquiry) sayTerm(s scope, term *ast.Term) (string, bool) {
+	value, ok := i.value(s, term)
+	if !ok {
+		return "", false
+	}
+	if ground(term) {
+		return text(term), true
+	}
+	return i.name(term) + " is " + compact(plain(value.Value)), true
+}
+
+// operand names a value: a constant by itself, everything else with its value behind it.
+func (i *inquiry) operand(s scope, term *ast.Term) (string, bool) {
+	if ground(term) {
+		return compact(plain(term.Value)), true
+	}
+	value, ok := i.value(s, term)
+	if !ok {
+		return "", false
+	}
+	shown := compact(plain(value.Value))
+	if term.IsGround() {
+		switch term.Value.(type) {
+		case *ast.Array, ast.Set, ast.Object:
+			return strings.ReplaceAll(strings.Trim(shown, "[]"), `","`, `", "`), true
+		}
+	}
+	return i.name(term) + " (" + shown + ")", true
+}
+
+// prefixes are what every fact and parameter begins with in a rule, which says nothing to the reader.
+var prefixes = regexp.MustCompile(`\b(input\.|data\.keyward\.parameters\.)`)
+
+// name is how a term is called in the text.
+func (i *inquiry) name(term *ast.Term) string { return prefixes.ReplaceAllString(text(term), "") }
+
+func listed(values []*ast.Term) string {
+	shown := make([]string, 0, len(values))
+	for _, value := range values {
+		shown = append(shown, compact(plain(value.Value)))
+	}
+	return strings.Join(shown, ", ")
+}
