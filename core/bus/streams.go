@@ -19,6 +19,9 @@ const (
 	DecisionsPrefix = "passkey.decisions"
 )
 
+// PoliciesBucket is the object store that keeps the files of every policy revision that answered lately, under the hash of their content.
+const PoliciesBucket = "policy-bundles"
+
 // Key-value buckets.
 const (
 	AccountsBucket    = "accounts"         // <project>.<user>: one document an account
@@ -88,6 +91,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		events, offers, decisions, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
+		b.objects(PoliciesBucket),
 	}
 }
 
@@ -118,6 +122,19 @@ func (b *Bus) bucket(name string) jetstream.StreamConfig {
 		DenyDelete:        true,
 		AllowDirect:       b.replicas == 1,
 		Duplicates:        duplicateWindow,
+	}
+}
+
+// objects returns the stream behind an object store, as the client's own configuration would have it.
+func (b *Bus) objects(name string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        "OBJ_" + name,
+		Subjects:    []string{"$O." + name + ".C.>", "$O." + name + ".M.>"},
+		Storage:     jetstream.FileStorage,
+		Replicas:    b.replicas,
+		Discard:     jetstream.DiscardNew,
+		AllowRollup: true,
+		AllowDirect: true,
 	}
 }
 
