@@ -1,6 +1,6 @@
 // Package ceremony runs WebAuthn ceremonies (append, login, mediation) and keeps what they are about: users, credentials and challenges. It asks the
-// decision service what to offer and tells the events service what came of it. It touches the buckets "accounts", "challenges" and "credential-index";
-// Redis plays no part in it, so a ceremony does not notice when Redis is gone.
+// decision service what to offer and tells the events service what came of it. It touches the buckets "accounts", "challenges", "challenge-marks" and
+// "credential-index", and the stream of login offers; Redis plays no part in it, so a ceremony does not notice when Redis is gone.
 //
 // A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the account and the event are on disk.
 package ceremony
@@ -58,9 +58,11 @@ type Projects interface {
 	Lookup(ident.ProjectID) (project.Project, bool)
 }
 
-// Offers publishes login-offered and login-denied. When PublishOffer has returned, the next decision for the user sees the offer.
+// Offers publishes login-offered, with the challenge that it hands out, and login-denied. When a publication has returned, the next decision for the user
+// sees it. core/eventlog.Store is one.
 type Offers interface {
 	PublishOffer(context.Context, event.Event) error
+	challenge.Offers
 }
 
 // AAGUIDs names models of authenticators and credential providers; unknown ones have the empty name. The AAGUID is in lower-case UUID form.
@@ -73,6 +75,7 @@ type Deps struct {
 	Projects   Projects
 	Accounts   *account.Store
 	Challenges jetstream.KeyValue // bucket bus.ChallengesBucket
+	Marks      jetstream.KeyValue // bucket bus.MarksBucket
 	Index      jetstream.KeyValue // bucket bus.CredentialsBucket
 	Events     service.Events
 	Offers     Offers
@@ -81,11 +84,13 @@ type Deps struct {
 	Now        func() time.Time
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
+
+	ChallengeMaxAge time.Duration // how long challenges are shown, finished or not; the buckets keep them for as long
 }
 
 func (d Deps) validate() error {
-	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Index == nil || d.Events == nil || d.Offers == nil ||
-		d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil {
+	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Events == nil || d.Offers == nil ||
+		d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil
@@ -128,7 +133,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		cfg:        cfg,
 		projects:   deps.Projects,
 		accounts:   deps.Accounts,
-		challenges: challenge.NewStore(deps.Challenges),
+		challenges: challenge.NewStore(challenge.Places{Records: deps.Challenges, Marks: deps.Marks, Offers: deps.Offers, Keep: deps.ChallengeMaxAge}),
 		index:      credindex.NewStore(deps.Index),
 		events:     deps.Events,
 		offers:     deps.Offers,

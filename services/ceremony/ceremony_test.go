@@ -20,8 +20,8 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	st := newStack(t)
 	whole := func() (ceremony.Config, ceremony.Deps) {
 		return ceremony.DefaultConfig(), ceremony.Deps{
-			Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Index: b.index, Events: st.events, Offers: st.events,
-			Decision: st.decision, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+			Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Events: st.events, Offers: st.events,
+			ChallengeMaxAge: time.Minute, Decision: st.decision, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		}
 	}
 	if _, err := ceremony.New(whole()); err != nil {

@@ -17,7 +17,7 @@ func (s *Service) ListChallenges(ctx context.Context, req service.ForUser[servic
 	if _, _, err := s.accounts.Get(ctx, req.Project, req.User); err != nil {
 		return rest.PasskeyChallengeList{}, err
 	}
-	records, err := s.challenges.List(ctx, req.Project, req.User)
+	records, err := s.challenges.List(ctx, req.Project, req.User, s.now())
 	if err != nil {
 		return rest.PasskeyChallengeList{}, err
 	}
@@ -52,7 +52,7 @@ func (s *Service) UpdateChallenge(ctx context.Context, req service.ForUser[servi
 	if _, _, err := s.accounts.Get(ctx, req.Project, req.User); err != nil {
 		return rest.PasskeyChallenge{}, err
 	}
-	r, err := s.challenges.Advance(ctx, req.Project, req.User, req.Body.ID, req.Body.Status)
+	r, err := s.challenges.Advance(ctx, req.Project, req.User, req.Body.ID, req.Body.Status, s.now())
 	if err != nil {
 		return rest.PasskeyChallenge{}, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -131,11 +132,12 @@ func (d *decision) last() service.Question {
 	return d.asked[len(d.asked)-1]
 }
 
-// events is a log in memory, with failures on demand.
+// events is a log in memory, with failures on demand; what login offers carry is in the stream.
 type events struct {
 	mu       sync.Mutex
 	log      []event.Event
-	failures int // how many calls to come find the log unavailable
+	offers   *eventlog.Log // of login offers with what they carry
+	failures int           // how many calls to come find the log unavailable
 	calls    int
 	erased   []ident.UserID
 	onErase  func()
@@ -165,7 +167,18 @@ func (e *events) PublishOffer(ctx context.Context, offer event.Event) error {
 	return err
 }
 
-func (e *events) Erase(_ context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
+func (e *events) PublishPending(ctx context.Context, offer event.Offer) error {
+	if _, err := e.Append(ctx, offer.Event); err != nil {
+		return err
+	}
+	return e.offers.PublishPending(ctx, offer)
+}
+
+func (e *events) Pending(ctx context.Context, project ident.ProjectID, user ident.UserID, challenge string) ([]event.Offer, error) {
+	return e.offers.Pending(ctx, project, user, challenge)
+}
+
+func (e *events) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.onErase != nil {
@@ -175,7 +188,7 @@ func (e *events) Erase(_ context.Context, req service.ForUser[service.Empty]) (s
 		return service.Empty{}, err
 	}
 	e.erased = append(e.erased, req.User)
-	return service.Empty{}, nil
+	return service.Empty{}, e.offers.Erase(ctx, req.Project, req.User)
 }
 
 var errElsewhere = errors.New("ceremonies do not call this")

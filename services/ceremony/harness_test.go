@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -85,7 +86,7 @@ type stack struct {
 	registry *prometheus.Registry
 }
 
-type buckets struct{ accounts, challenges, index jetstream.KeyValue }
+type buckets struct{ accounts, challenges, marks, index jetstream.KeyValue }
 
 func openBuckets(tb testing.TB) buckets {
 	tb.Helper()
@@ -96,7 +97,7 @@ func openBuckets(tb testing.TB) buckets {
 		}
 		return kv
 	}
-	return buckets{accounts: open(bus.AccountsBucket), challenges: open(bus.ChallengesBucket), index: open(bus.CredentialsBucket)}
+	return buckets{accounts: open(bus.AccountsBucket), challenges: open(bus.ChallengesBucket), marks: open(bus.MarksBucket), index: open(bus.CredentialsBucket)}
 }
 
 func newStack(tb testing.TB) *stack {
@@ -106,6 +107,10 @@ func newStack(tb testing.TB) *stack {
 
 func newStackOn(tb testing.TB, b buckets) *stack {
 	tb.Helper()
+	offers, err := eventlog.NewLog(tb.Context(), storage.JS)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	p, err := project.New(ident.NewProjectID(), "Shop", rpID, "Shop", []string{origin, "android:apk-key-hash:AAAA"}, project.NewSecret(), started)
 	if err != nil {
 		tb.Fatal(err)
@@ -115,15 +120,15 @@ func newStackOn(tb testing.TB, b buckets) *stack {
 		projects: &projects{known: map[ident.ProjectID]project.Project{p.ID: p}},
 		accounts: account.NewStore(b.accounts),
 		decision: &decision{},
-		events:   &events{},
+		events:   &events{offers: offers},
 		clock:    &clock{now: started},
 		buckets:  b,
 		log:      &syncBuffer{},
 		registry: prometheus.NewRegistry(),
 	}
 	st.Service, err = ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
-		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Index: b.index, Events: st.events, Offers: st.events, Decision: st.decision,
-		AAGUIDs: names{}, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
+		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Events: st.events, Offers: st.events, Decision: st.decision,
+		AAGUIDs: names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
 	})
 	if err != nil {
 		tb.Fatal(err)

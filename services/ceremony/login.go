@@ -52,7 +52,7 @@ func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.Pa
 	return judged(loginAnswer(st, verdict, options), verdict.Verdict), nil
 }
 
-// offerLogin returns request options. Their challenge and the offer are stored side by side, and both are awaited.
+// offerLogin returns request options. Their challenge is stored with the offer, as one write, which is awaited.
 func (s *Service) offerLogin(ctx context.Context, st start, v service.LoginVerdict, allow []account.Credential) (string, error) {
 	party, err := relyingparty.New(st.project, st.project.Origins)
 	if err != nil {
@@ -64,17 +64,8 @@ func (s *Service) offerLogin(ctx context.Context, st start, v service.LoginVerdi
 	}
 	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v.Verdict)
 	r.Route = v.Route
-	offer := s.offer(st, event.LoginOffered, v.Verdict)
-	offer.Challenge, offer.Ceremony, offer.Route = r.Value, r.ID, v.Route
-
-	published := make(chan error, 1)
-	go func() { published <- s.offers.PublishOffer(ctx, offer) }()
-	stored := s.challenges.Put(ctx, r)
-	if err := <-published; err != nil {
+	if err := s.challenges.Offer(ctx, r, s.offer(st, event.LoginOffered, v.Verdict)); err != nil {
 		return "", err
-	}
-	if stored != nil {
-		return "", stored
 	}
 	return options.JSON, nil
 }

@@ -86,7 +86,7 @@ func (st *stack) wantNoTrace(t *testing.T, user ident.UserID) {
 	t.Helper()
 	for _, kv := range []interface {
 		ListKeys(context.Context) ([]string, error)
-	}{keys{st.buckets.accounts}, keys{st.buckets.challenges}} {
+	}{keys{st.buckets.accounts}, keys{st.buckets.challenges}, keys{st.buckets.marks}} {
 		listed, err := kv.ListKeys(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -205,6 +205,7 @@ func TestAnInterruptedDeletionIsRepeated(t *testing.T) {
 	for name, interrupt := range map[string]func(st *stack, accounts, challenges, index *faulty){
 		"while events are erased":            func(st *stack, _, _, _ *faulty) { st.events.failNext(1) },
 		"while challenges are removed":       func(_ *stack, _, challenges, _ *faulty) { challenges.failPurges(1) },
+		"while marks are removed":            func(st *stack, _, _, _ *faulty) { st.buckets.marks.(*faulty).failPurges(1) },
 		"while the index is cleared":         func(_ *stack, _, _, index *faulty) { index.failPurges(1) },
 		"before the account itself is gone":  func(_ *stack, accounts, _, _ *faulty) { accounts.failPurges(1) },
 		"before anything at all has changed": func(_ *stack, accounts, _, _ *faulty) { accounts.failUpdates(1) },
@@ -213,7 +214,7 @@ func TestAnInterruptedDeletionIsRepeated(t *testing.T) {
 			t.Parallel()
 			b := openBuckets(t)
 			accounts, challenges, index := &faulty{KeyValue: b.accounts}, &faulty{KeyValue: b.challenges}, &faulty{KeyValue: b.index}
-			b = buckets{accounts: accounts, challenges: challenges, index: index}
+			b.accounts, b.challenges, b.index, b.marks = accounts, challenges, index, &faulty{KeyValue: b.marks}
 			st := newStackOn(t, b)
 			created, err := st.createUser(t, rest.UserCreateReq{Status: rest.UserStatusActive, ExplicitWebauthnID: ptr("ada")})
 			if err != nil {
@@ -403,7 +404,7 @@ func TestChallengesAreListedAndMoveForward(t *testing.T) {
 	st.enroll(t, user, d)
 	st.clock.advance(time.Second)
 	st.loginStart(t, user, d)
-	st.clock.advance(time.Hour)
+	st.clock.advance(10 * time.Minute)
 
 	all := st.challenges(t, user)
 	if len(all) != 2 || all[0].Type != rest.PasskeyChallengeTypeAuthenticate || all[0].Status != rest.PasskeyChallengeStatusPending {
@@ -452,4 +453,15 @@ func TestChallengesAreListedAndMoveForward(t *testing.T) {
 	wantField(t, err, 400, "passkeyChallengeID", "does not exist")
 	_, err = patch("usr-1", want.ChallengeID, "consumed")
 	wantField(t, err, 400, "userID", "does not exist")
+
+	st.clock.advance(5*time.Minute - time.Second)
+	if left := st.challenges(t, user); len(left) != 1 {
+		t.Errorf("older than challenge_max_age: %+v", left)
+	}
+	st.clock.advance(time.Second)
+	if left := st.challenges(t, user); len(left) != 0 {
+		t.Errorf("older than challenge_max_age: %+v", left)
+	}
+	_, err = patch(user, want.ChallengeID, "consumed")
+	wantField(t, err, 400, "passkeyChallengeID", "does not exist")
 }

@@ -153,8 +153,8 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if !a.cfg.Runs(Ceremony) {
 		return nil
 	}
-	var buckets [2]jetstream.KeyValue
-	for i, name := range []string{bus.ChallengesBucket, bus.CredentialsBucket} {
+	var buckets [3]jetstream.KeyValue
+	for i, name := range []string{bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket} {
 		bucket, err := a.bus.Bucket(ctx, name)
 		if err != nil {
 			return fmt.Errorf("start the ceremony service: %w", err)
@@ -170,9 +170,9 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
 	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
-		Projects: a.projects, Accounts: accounts, Challenges: buckets[0], Index: buckets[1],
+		Projects: a.projects, Accounts: accounts, Challenges: buckets[0], Marks: buckets[1], Index: buckets[2],
 		Events: a.parts.events, Offers: store, Decision: a.parts.decision, AAGUIDs: names,
-		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry,
+		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 	})
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)

@@ -173,12 +173,12 @@ func (c *Config) natsSettings() []Setting {
 		{
 			Section: "Storage", Key: "offers_max_age", Value: durationValue{&c.NATS.OffersMaxAge, ""},
 			Doc:  "How long login offers are kept: at least 1h, the time a login start speaks for its process.",
-			Note: "Login offers are flushed in the background: they survive the death of the process, and a power cut may lose the last moments. No acknowledged event depends on them.",
+			Note: "Login offers carry the challenges of logins. They are flushed in the background: they survive the death of the process, and a power cut may lose the last moments. No acknowledged event depends on them. The last 64 of a user are kept, so a user can have as many logins under way.",
 		},
 		{
 			Section: "Storage", Key: "challenge_max_age", Value: durationValue{&c.NATS.ChallengeMaxAge, ""},
-			Doc:  "How long the record of a challenge is kept, finished or not.",
-			Note: "Flushed in the background like login offers: a power cut may lose the ceremonies of its last moments, whose users then start again.",
+			Doc:  "How long a challenge is shown, finished or not.",
+			Note: "Challenges under way are flushed in the background: a power cut may lose the ceremonies of its last moments, whose users then start again. That a challenge has been finished is on disk before the finish call returns.",
 		},
 		{
 			Section: "Storage", Key: "decisions_max_age", Value: durationValue{&c.NATS.DecisionsMaxAge, ""},

@@ -1,11 +1,17 @@
-// Package challenge keeps the WebAuthn challenges that ceremonies under way were given. Store touches the key-value bucket "challenges" and nothing else.
+// Package challenge keeps the WebAuthn challenges that ceremonies under way were given. Store touches the key-value buckets "challenges" and
+// "challenge-marks", and through Offers the stream of login offers.
 //
-// A challenge is finished at most once, by whoever moves it away from pending first; the bucket's revisions decide, so any number of instances may
-// try at the same moment. A challenge is known only under the project and the user it was given to.
+// A challenge never changes once it is stored. What becomes of it is a mark of its own, which is on disk when it has been made: a challenge without one
+// is pending. A challenge is finished at most once, by whoever makes its mark; the bucket decides, so any number of instances may try at the same moment.
+// A challenge is known only under the project and the user it was given to.
 package challenge
 
 import (
 	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
@@ -28,11 +34,12 @@ type Record struct {
 	Session  Session                     `json:"session"`
 	Decision ident.DecisionID            `json:"decision"`
 
-	Environment    ident.EnvironmentID `json:"environment,omitempty"` // empty in private mode: nothing is to be remembered there
-	Route          event.Route         `json:"route,omitempty"`       // of logins: as offered
-	Kind           event.Kind          `json:"kind,omitempty"`        // of appends
-	Username       string              `json:"username,omitempty"`    // of appends: the name for the authenticator
-	OS             string              `json:"os,omitempty"`          // as detected at start
+	Environment    ident.EnvironmentID `json:"environment,omitempty"`    // empty in private mode: nothing is to be remembered there
+	Route          event.Route         `json:"route,omitempty"`          // of logins: as offered
+	Kind           event.Kind          `json:"kind,omitempty"`           // of appends
+	Username       string              `json:"username,omitempty"`       // of appends: the name for the authenticator
+	AllowedAAGUIDs []string            `json:"allowedAAGUIDs,omitempty"` // of appends: the only authenticators that are taken; empty = any
+	OS             string              `json:"os,omitempty"`             // as detected at start
 	OSVersion      string              `json:"osVersion,omitempty"`
 	Browser        string              `json:"browser,omitempty"`
 	BrowserVersion string              `json:"browserVersion,omitempty"`
@@ -42,6 +49,62 @@ type Record struct {
 type Session struct {
 	Format string          `json:"format"` // which library, in which form
 	Data   json.RawMessage `json:"data"`
+}
+
+// carried is the part of a login's record that its offer does not say already. A login start writes it and nothing else, hence the encoder of its own.
+type carried struct {
+	RPID           string   `json:"rpID"`
+	Origins        []string `json:"origins"`
+	Expires        int64    `json:"expires"`
+	Session        Session  `json:"session"`
+	OS             string   `json:"os,omitempty"`
+	OSVersion      string   `json:"osVersion,omitempty"`
+	Browser        string   `json:"browser,omitempty"`
+	BrowserVersion string   `json:"browserVersion,omitempty"`
+}
+
+// offer returns the login offer e, carrying r.
+func (r *Record) offer(e event.Event) event.Offer {
+	e.Ceremony, e.Challenge, e.Route, e.CreatedMs = r.ID, r.Value, r.Route, r.Created
+	const usual = 512 // bytes besides the session
+	b := make([]byte, 0, usual+len(r.Session.Data))
+	b = appendText(b, `{"rpID":`, r.RPID)
+	b = append(b, `,"origins":[`...)
+	for i, origin := range r.Origins {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, "", origin)
+	}
+	b = strconv.AppendInt(append(b, `],"expires":`...), r.Expires, 10)
+	b = appendText(b, `,"session":{"format":`, r.Session.Format)
+	b = append(append(append(b, `,"data":`...), r.Session.Data...), '}')
+	b = appendText(b, `,"os":`, r.OS)
+	b = appendText(b, `,"osVersion":`, r.OSVersion)
+	b = appendText(b, `,"browser":`, r.Browser)
+	b = appendText(b, `,"browserVersion":`, r.BrowserVersion)
+	return event.Offer{Event: e, Pending: append(b, '}')}
+}
+
+// appendText appends a name and a JSON string. What is not UTF-8 in it is replaced.
+func appendText(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b, _ = jsontext.AppendQuote(b, value)
+	return b
+}
+
+// fromOffer returns the record that a login offer carries.
+func fromOffer(o event.Offer) (Record, error) {
+	var c carried
+	if err := json.Unmarshal(o.Pending, &c); err != nil {
+		return Record{}, fmt.Errorf("decode challenge of offer %s: %w", o.ID, err)
+	}
+	return Record{
+		ID: o.Ceremony, Value: o.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate, Status: rest.PasskeyChallengeStatusPending,
+		Project: o.Project, User: o.User, Process: o.Process, RPID: c.RPID, Origins: c.Origins, Created: o.CreatedMs, Expires: c.Expires, Session: c.Session,
+		Decision: o.Decision, Environment: o.Environment, Route: o.Route,
+		OS: c.OS, OSVersion: c.OSVersion, Browser: c.Browser, BrowserVersion: c.BrowserVersion,
+	}, nil
 }
 
 // rank orders the statuses: a challenge only moves up.

@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -28,11 +31,27 @@ var (
 // valueSize is how many bytes a challenge has: go-webauthn draws 32.
 const valueSize = 32
 
-// Store keeps challenges in the bucket "challenges", one entry a challenge, until the bucket's age limit removes it.
-type Store struct{ kv jetstream.KeyValue }
+// Offers is the stream of login offers. eventlog.Store is one.
+type Offers interface {
+	// PublishPending stores an offer with what it carries.
+	PublishPending(context.Context, event.Offer) error
+	// Pending returns the user's offers that carry something; with a challenge, only those of it. It holds every offer whose PublishPending has returned.
+	Pending(ctx context.Context, project ident.ProjectID, user ident.UserID, challenge string) ([]event.Offer, error)
+}
 
-// NewStore returns a store on the bucket "challenges".
-func NewStore(kv jetstream.KeyValue) *Store { return &Store{kv: kv} }
+// Places is where challenges are kept. All fields are required.
+type Places struct {
+	Records jetstream.KeyValue // bucket "challenges": those of creations and mediations, which no login offer carries
+	Marks   jetstream.KeyValue // bucket "challenge-marks"; keeps a mark for longer than Keep
+	Offers  Offers             // carry the challenges of logins
+	Keep    time.Duration      // how long a challenge is shown, finished or not
+}
+
+// Store keeps challenges until they are too old to be shown.
+type Store struct{ places Places }
+
+// NewStore returns a store on its places.
+func NewStore(p Places) *Store { return &Store{places: p} }
 
 // Claim says what a finished ceremony claims to be bound to.
 type Claim struct {
@@ -48,7 +67,7 @@ type Claim struct {
 // Taken is a challenge that one caller has won. No other caller gets it again, whatever the winner does with it.
 type Taken struct {
 	Record
-	revision uint64
+	revision uint64 // of its mark
 }
 
 // Put stores a new challenge. When it has returned, the server holds it; it may be finished on any instance.
@@ -57,27 +76,25 @@ func (s *Store) Put(ctx context.Context, r Record) error {
 	if err != nil {
 		return fmt.Errorf("encode challenge: %w", err)
 	}
-	if _, err := s.kv.Put(ctx, key(r.Project, r.User, r.Value), raw); err != nil {
+	if _, err := s.places.Records.Put(ctx, key(r.Project, r.User, r.Value), raw); err != nil {
 		return unavailable("stored", err)
 	}
 	return nil
 }
 
-// Take finds the challenge that a response answers and spends it: the status becomes consumed, and stays so unless Complete follows. Of any number of
+// Offer stores a new challenge of a login with the offer that hands it out, as one message: when it has returned, the server holds both. What the offer says
+// of its ceremony is taken from r. A user's challenges of logins are as many as the stream keeps offers of a user; the oldest make room.
+func (s *Store) Offer(ctx context.Context, r Record, offer event.Event) error {
+	return s.places.Offers.PublishPending(ctx, r.offer(offer))
+}
+
+// Take finds the challenge that a response answers and spends it: it is marked as consumed, and stays so unless Complete follows. Of any number of
 // callers one succeeds, the others get ErrUsed. A claim that does not fit gets one of the errors above and spends nothing.
 func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error) {
 	if raw, err := base64.RawURLEncoding.DecodeString(c.Value); err != nil || len(raw) != valueSize {
 		return Taken{}, ErrUnknown
 	}
-	k := key(c.Project, c.User, c.Value)
-	entry, err := s.kv.Get(ctx, k)
-	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
-		return Taken{}, ErrUnknown
-	}
-	if err != nil {
-		return Taken{}, unavailable("read", err)
-	}
-	r, err := decode(entry)
+	r, err := s.lookUp(ctx, c)
 	if err != nil {
 		return Taken{}, err
 	}
@@ -85,7 +102,7 @@ func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error)
 		return Taken{}, err
 	}
 	r.Status = rest.PasskeyChallengeStatusConsumed
-	revision, err := s.update(ctx, r, entry.Revision())
+	revision, err := s.places.Marks.Create(ctx, key(r.Project, r.User, r.Value), []byte(r.Status))
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return Taken{}, ErrUsed
 	}
@@ -93,6 +110,45 @@ func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error)
 		return Taken{}, unavailable("stored", err)
 	}
 	return Taken{Record: r, revision: revision}, nil
+}
+
+// lookUp finds the record of a challenge. It looks first where challenges of the claimed type are; one of the other type is to be told from an unknown one.
+func (s *Store) lookUp(ctx context.Context, c Claim) (Record, error) {
+	places := []func(context.Context, Claim) (Record, error){s.kept, s.offered}
+	if c.Type == rest.PasskeyChallengeTypeAuthenticate {
+		slices.Reverse(places)
+	}
+	for _, find := range places {
+		if r, err := find(ctx, c); !errors.Is(err, ErrUnknown) {
+			return r, err
+		}
+	}
+	return Record{}, ErrUnknown
+}
+
+func (s *Store) kept(ctx context.Context, c Claim) (Record, error) {
+	entry, err := s.places.Records.Get(ctx, key(c.Project, c.User, c.Value))
+	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
+		return Record{}, ErrUnknown
+	}
+	if err != nil {
+		return Record{}, unavailable("read", err)
+	}
+	return decode(entry)
+}
+
+func (s *Store) offered(ctx context.Context, c Claim) (Record, error) {
+	if c.User == "" {
+		return Record{}, ErrUnknown
+	}
+	offers, err := s.places.Offers.Pending(ctx, c.Project, c.User, c.Value)
+	if err != nil {
+		return Record{}, err
+	}
+	if len(offers) == 0 {
+		return Record{}, ErrUnknown
+	}
+	return fromOffer(offers[0])
 }
 
 func (r Record) fits(c Claim, now time.Time) error {
@@ -105,7 +161,7 @@ func (r Record) fits(c Claim, now time.Time) error {
 		return ErrProcess
 	case r.RPID != c.RPID:
 		return ErrRPID
-	case r.Status != rest.PasskeyChallengeStatusPending:
+	case r.Status != rest.PasskeyChallengeStatusPending: // of a record that an earlier version of the server has finished
 		return ErrUsed
 	case now.UnixMilli() >= r.Expires:
 		return ErrExpired
@@ -114,10 +170,9 @@ func (r Record) fits(c Claim, now time.Time) error {
 	}
 }
 
-// Complete marks a taken challenge as completed: its ceremony has succeeded. If somebody has changed it meanwhile, their change stands.
+// Complete marks a taken challenge as completed: its ceremony has succeeded. If somebody has changed the mark meanwhile, their change stands.
 func (s *Store) Complete(ctx context.Context, t Taken) error {
-	t.Status = rest.PasskeyChallengeStatusCompleted
-	_, err := s.update(ctx, t.Record, t.revision)
+	_, err := s.places.Marks.Update(ctx, key(t.Project, t.User, t.Value), []byte(rest.PasskeyChallengeStatusCompleted), t.revision)
 	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 		return unavailable("stored", err)
 	}
@@ -125,9 +180,18 @@ func (s *Store) Complete(ctx context.Context, t Taken) error {
 }
 
 // Advance moves a user's challenge to a later status. An unknown one is the fault "passkeyChallengeID: does not exist"; going back is a fault of "status".
-func (s *Store) Advance(ctx context.Context, project ident.ProjectID, user ident.UserID, id ident.ChallengeID, to rest.PasskeyChallengeStatus) (Record, error) {
+func (s *Store) Advance(ctx context.Context, project ident.ProjectID, user ident.UserID, id ident.ChallengeID, to rest.PasskeyChallengeStatus, now time.Time) (Record, error) {
+	records, err := s.records(ctx, project, user, now)
+	if err != nil {
+		return Record{}, err
+	}
+	i := slices.IndexFunc(records, func(r Record) bool { return r.ID == id })
+	if i < 0 {
+		return Record{}, fault.Unknown("passkeyChallengeID")
+	}
 	for {
-		r, revision, err := s.find(ctx, project, user, id)
+		r := records[i]
+		revision, err := s.mark(ctx, &r)
 		if err != nil {
 			return Record{}, err
 		}
@@ -138,7 +202,11 @@ func (s *Store) Advance(ctx context.Context, project ident.ProjectID, user ident
 			return Record{}, fault.Field("status", "cannot go back from %s to %s", r.Status, to)
 		}
 		r.Status = to
-		_, err = s.update(ctx, r, revision)
+		if revision == 0 {
+			_, err = s.places.Marks.Create(ctx, key(project, user, r.Value), []byte(to))
+		} else {
+			_, err = s.places.Marks.Update(ctx, key(project, user, r.Value), []byte(to), revision)
+		}
 		if err == nil {
 			return r, nil
 		}
@@ -148,53 +216,96 @@ func (s *Store) Advance(ctx context.Context, project ident.ProjectID, user ident
 	}
 }
 
-// List returns every challenge of a user that is still kept, in no particular order.
-func (s *Store) List(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]Record, error) {
-	var records []Record
-	err := s.each(ctx, project, user, func(r Record, _ uint64) bool {
-		records = append(records, r)
-		return true
-	})
-	return records, err
+// mark sets the status that the mark of a challenge says, and returns the revision of the mark; 0 = there is none.
+func (s *Store) mark(ctx context.Context, r *Record) (uint64, error) {
+	entry, err := s.places.Marks.Get(ctx, key(r.Project, r.User, r.Value))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, unavailable("read", err)
+	}
+	r.Status = rest.PasskeyChallengeStatus(entry.Value())
+	return entry.Revision(), nil
 }
 
-// Erase removes every challenge of a user.
-func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
-	records, err := s.List(ctx, project, user)
+// List returns every challenge of a user that is young enough to be shown, in no particular order.
+func (s *Store) List(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) ([]Record, error) {
+	// Records before marks: a challenge that is finished meanwhile is not shown as one that never was.
+	records, err := s.records(ctx, project, user, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, r := range records {
-		if err := s.kv.Purge(ctx, key(project, user, r.Value)); err != nil {
-			return unavailable("deleted", err)
+	marks := make(map[string]rest.PasskeyChallengeStatus)
+	err = each(ctx, s.places.Marks, project, user, func(entry jetstream.KeyValueEntry) error {
+		marks[entry.Key()] = rest.PasskeyChallengeStatus(entry.Value())
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range records {
+		if status, ok := marks[key(project, user, r.Value)]; ok {
+			records[i].Status = status
+		}
+	}
+	return records, nil
+}
+
+// records returns the user's challenges from both places. Offers are kept for longer than challenges are shown, and marks need not be.
+func (s *Store) records(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) ([]Record, error) {
+	var records []Record
+	oldest := now.Add(-s.places.Keep).UnixMilli()
+	err := each(ctx, s.places.Records, project, user, func(entry jetstream.KeyValueEntry) error {
+		r, err := decode(entry)
+		if err == nil && r.Created > oldest {
+			records = append(records, r)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	offers, err := s.places.Offers.Pending(ctx, project, user, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range offers {
+		if o.CreatedMs <= oldest {
+			continue
+		}
+		r, err := fromOffer(o)
+		if err != nil {
+			return nil, fault.Internal(err)
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+// Erase removes every challenge of a user but those that login offers carry, which go with the offers.
+func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	for _, bucket := range []jetstream.KeyValue{s.places.Records, s.places.Marks} {
+		var keys []string
+		err := each(ctx, bucket, project, user, func(entry jetstream.KeyValueEntry) error {
+			keys = append(keys, entry.Key())
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if err := bucket.Purge(ctx, k); err != nil {
+				return unavailable("deleted", err)
+			}
 		}
 	}
 	return nil
 }
 
-func (s *Store) find(ctx context.Context, project ident.ProjectID, user ident.UserID, id ident.ChallengeID) (Record, uint64, error) {
-	var (
-		found    Record
-		revision uint64
-	)
-	err := s.each(ctx, project, user, func(r Record, at uint64) bool {
-		if r.ID != id {
-			return true
-		}
-		found, revision = r, at
-		return false
-	})
-	if err != nil {
-		return Record{}, 0, err
-	}
-	if revision == 0 {
-		return Record{}, 0, fault.Unknown("passkeyChallengeID")
-	}
-	return found, revision, nil
-}
-
-func (s *Store) each(ctx context.Context, project ident.ProjectID, user ident.UserID, visit func(Record, uint64) bool) error {
-	watch, err := s.kv.Watch(ctx, key(project, user, "*"), jetstream.IgnoreDeletes())
+// each visits every entry of a user in a bucket.
+func each(ctx context.Context, bucket jetstream.KeyValue, project ident.ProjectID, user ident.UserID, visit func(jetstream.KeyValueEntry) error) error {
+	watch, err := bucket.Watch(ctx, key(project, user, "*"), jetstream.IgnoreDeletes())
 	if err != nil {
 		return unavailable("read", err)
 	}
@@ -210,23 +321,11 @@ func (s *Store) each(ctx context.Context, project ident.ProjectID, user ident.Us
 			if entry == nil {
 				return nil
 			}
-			r, err := decode(entry)
-			if err != nil {
+			if err := visit(entry); err != nil {
 				return err
-			}
-			if !visit(r, entry.Revision()) {
-				return nil
 			}
 		}
 	}
-}
-
-func (s *Store) update(ctx context.Context, r Record, revision uint64) (uint64, error) {
-	raw, err := json.Marshal(r)
-	if err != nil {
-		return 0, fmt.Errorf("encode challenge: %w", err)
-	}
-	return s.kv.Update(ctx, key(r.Project, r.User, r.Value), raw, revision)
 }
 
 func decode(entry jetstream.KeyValueEntry) (Record, error) {
@@ -241,7 +340,7 @@ func key(project ident.ProjectID, user ident.UserID, value string) string {
 	if user == "" {
 		user = "_"
 	}
-	return string(project) + "." + string(user) + "." + value
+	return strings.Join([]string{string(project), string(user), value}, ".")
 }
 
 func unavailable(done string, err error) error {
