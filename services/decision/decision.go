@@ -22,6 +22,7 @@ import (
 
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
@@ -75,6 +76,7 @@ type Service struct {
 	source  fs.FS
 	metrics *metrics
 	records *recorder
+	archive *archive.Archive
 
 	active  atomic.Pointer[policy]
 	refused atomic.Pointer[refusal]
@@ -99,6 +101,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	s.metrics = newMetrics(deps.Registry)
 	s.records = newRecorder(s.cfg, deps.JS, s.metrics)
+	s.archive = archive.New(deps.JS, deps.Log, deps.Registry)
 	loaded, err := s.load(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("load policy from %s: %w", s.origin(), err)
@@ -113,6 +116,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var owned sync.WaitGroup
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	owned.Go(func() { s.records.run(recording) })
+	owned.Go(func() { s.archive.Run(recording) })
 	defer owned.Wait()
 	defer stopRecording()
 	if s.cfg.PoliciesDir == "" {

@@ -50,6 +50,7 @@ func (s *Service) activate(p *policy) {
 	s.active.Store(p)
 	s.refused.Store(nil)
 	s.metrics.activated(p.Revision())
+	s.archive.Keep(p.Hash(), p.Revision(), p.Bundle("").Files())
 }
 
 // reload loads the policy files again. A bundle that is refused is logged, counted and remembered; the one that answers stays.

@@ -21,7 +21,10 @@ import (
 	"github.com/keyward/keyward/services/decision"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Storing an object may leave this goroutine of the client behind.
+const forgotten = "github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(forgotten)) }
 
 // fakeEvents answers every read with the same history.
 type fakeEvents struct {
@@ -42,6 +45,10 @@ type noStream struct{ jetstream.JetStream }
 
 func (noStream) PublishMsgAsync(*nats.Msg, ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
 	return nil, jetstream.ErrNoStreamResponse
+}
+
+func (noStream) ObjectStore(context.Context, string) (jetstream.ObjectStore, error) {
+	return nil, jetstream.ErrBucketNotFound
 }
 
 type serviceOptions struct {
