@@ -1,12 +1,21 @@
 package cli
 
 import (
+	"fmt"
+	"io/fs"
+	"os"
+
 	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/policies"
 )
 
 // policyCommands are what "keyward policy" can do, in the order of its help.
-func policyCommands(terminal Terminal) []*cobra.Command {
-	return []*cobra.Command{}
+func policyCommands(_ Terminal) []*cobra.Command {
+	return []*cobra.Command{
+		newPolicyCheck(),
+		newPolicyTest(),
+	}
 }
 
 func newPolicy(terminal Terminal) *cobra.Command {
@@ -20,4 +29,34 @@ commands judge with them as the server does, and need none unless they say so.`,
 	}
 	cmd.AddCommand(policyCommands(terminal)...)
 	return cmd
+}
+
+// bundleFlag is the flag --bundle.
+type bundleFlag struct{ dir string }
+
+func (b *bundleFlag) flag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&b.dir, "bundle", "", "directory of the bundle; empty = the one in this binary")
+}
+
+// open returns the files of the bundle.
+func (b *bundleFlag) open() (fs.FS, error) {
+	if b.dir == "" {
+		return policies.Bundle, nil
+	}
+	info, err := os.Stat(b.dir)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--bundle: %w", err)}
+	}
+	if !info.IsDir() {
+		return nil, usageError{fmt.Errorf("--bundle: %s is not a directory", b.dir)}
+	}
+	return os.DirFS(b.dir), nil
+}
+
+// String names the bundle in messages.
+func (b *bundleFlag) String() string {
+	if b.dir == "" {
+		return "the bundle in this binary"
+	}
+	return "the bundle in " + b.dir
 }

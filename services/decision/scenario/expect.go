@@ -1,0 +1,226 @@
+package scenario
+
+import (
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/keyward/keyward/api/rest"
+)
+
+// Keys of expect.
+const (
+	keyDetectionTags    = "detectionTags"
+	keyNotDetectionTags = "notDetectionTags"
+	keyHistory          = "history"
+	keyExclude          = "excludeCredentials"
+)
+
+var (
+	sharedExpectations = []string{"allow", "tag", "rule", keyHistory, keyDetectionTags, keyNotDetectionTags}
+	loginExpectations  = []string{"isCDACandidate", "preferImmediatelyAvailable", "hints", "allowCredentials"}
+	expectations       = map[string][]string{
+		Login:     loginExpectations,
+		Append:    {"hints", keyExclude, "attachment", "kind", "manualAllowed", "reason", "isRestrictedBrowser"},
+		Mediation: loginExpectations,
+	}
+)
+
+var (
+	decisionTags = words(
+		rest.DecisionTagDefaultDeny, rest.DecisionTagDeviceLocalPlatformPasskeyExperiment, rest.DecisionTagEnvBlacklisted, rest.DecisionTagEnvBroken,
+		rest.DecisionTagEnvNoPkSupport, rest.DecisionTagEnvNoPlatformPkSupport, rest.DecisionTagPasskeyListInitiatedProcess,
+		rest.DecisionTagProcessPkLoginAborted, rest.DecisionTagProcessPkLoginCrossPlatformCompleted, rest.DecisionTagProcessPkLoginIncomplete,
+		rest.DecisionTagProcessPkLoginNotOffered, rest.DecisionTagProcessPkLoginPlatformCompleted, rest.DecisionTagProcessPkLoginSkCompleted,
+		rest.DecisionTagUserAppendBlacklisted, rest.DecisionTagUserCrossPlatformPkHighConfidence, rest.DecisionTagUserEnvNoPks,
+		rest.DecisionTagUserLoginBlacklisted, rest.DecisionTagUserNegativeEnvHistory, rest.DecisionTagUserNoPks,
+		rest.DecisionTagUserPlatformPkHighConfidence, rest.DecisionTagUserPositiveEnvHistory, rest.DecisionTagUserSecurityKey,
+	)
+	reasons = append(words(
+		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists, rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported,
+	), "")
+	hints = []string{"client-device", "hybrid", "security-key"} // W3C WebAuthn, PublicKeyCredentialHint
+
+	detectionNames = map[rest.DetectionTagCategory][]string{
+		rest.DetectionTagCategorySupport: {
+			"webauthn", "no-webauthn", "uvpaa", "no-uvpaa", "conditional-get", "conditional-create", "hybrid", "no-hybrid", "ble-on", "ble-off", "ble-unknown",
+			"native", "private-mode", "webdriver", "restricted-browser", "no-screen-lock", "immediate-get",
+		},
+		rest.DetectionTagCategoryClientEnv: {"known", "unknown", "handle-rejected", "positive", "negative", "blacklisted"},
+		rest.DetectionTagCategoryHistory: {
+			"login-blacklisted", "no-credentials", "positive-recent", "positive-stale", "default-cooldown", "after-error-cooldown", "after-hybrid-cooldown",
+			"auto-cooldown", "conditional-create-cooldown", "append-blacklisted-after-hybrid", "append-blacklisted-after-error", "clock-skew",
+		},
+		rest.DetectionTagCategoryPasskey: {
+			"none", "security-key", "apple", "google", "windows-hello", "samsung", "browser-profile", "password-manager", "unknown-provider", "synced",
+			"device-bound", "availability-likely", "availability-uncertain", "availability-remote", "availability-none",
+		},
+	}
+	streakTag = regexp.MustCompile(`^history/(local|cda|sk)-streak-[1-9][0-9]*$`)
+)
+
+// expect reads what the engine must answer.
+func (l *library) expect(s *scenario, n, scenario *yaml.Node) {
+	if n == nil || isNull(n) || n.Kind == yaml.MappingNode && len(n.Content) == 0 {
+		if scenario.Kind == yaml.MappingNode {
+			l.refuse(scenario, "the scenario expects nothing, so it could not fail")
+		}
+		return
+	}
+	allowed, what := slices.Concat(sharedExpectations, expectations[s.action]), "expect"
+	if s.action == "" {
+		allowed = slices.Concat(sharedExpectations, expectations[Login], expectations[Append])
+	} else {
+		what += " of action " + s.action
+	}
+	fields := l.object(n, what, allowed)
+	names := make([]string, len(s.passkeys))
+	for i := range s.passkeys {
+		names[i] = s.passkeys[i].name
+	}
+	for key := range pairs(n) {
+		value := fields[key.Value]
+		if value == nil {
+			continue
+		}
+		s.expectation = append(s.expectation, expectation{key: key.Value, line: key.Line, want: l.wanted(key.Value, value, names)})
+	}
+}
+
+func (l *library) wanted(key string, n *yaml.Node, passkeys []string) any {
+	switch key {
+	case "rule":
+		return l.text(n, key)
+	case "tag":
+		return l.choice(n, "decision tag", decisionTags)
+	case "kind":
+		return l.choice(n, key, append(slices.Clone(kinds), ""))
+	case "reason":
+		return l.choice(n, key, reasons)
+	case "attachment":
+		return l.choice(n, key, attachments)
+	case "hints":
+		return l.choices(n, "hint", hints)
+	case "allowCredentials", keyExclude:
+		return l.choices(n, "passkey of the account", passkeys)
+	case keyDetectionTags, keyNotDetectionTags:
+		return l.detectionTags(n, key)
+	case keyHistory:
+		return l.historyData(n)
+	default:
+		return l.boolean(n, key)
+	}
+}
+
+func (l *library) choices(n *yaml.Node, what string, vocabulary []string) []string {
+	chosen := []string{}
+	for _, element := range l.list(n, "a list of "+what+"s") {
+		chosen = append(chosen, l.choice(element, what, vocabulary))
+	}
+	return chosen
+}
+
+func (l *library) detectionTags(n *yaml.Node, key string) []string {
+	var known []string
+	for category, names := range detectionNames {
+		for _, name := range names {
+			known = append(known, string(category)+"/"+name)
+		}
+	}
+	slices.Sort(known)
+	tags := []string{}
+	for _, element := range l.list(n, key) {
+		if streakTag.MatchString(element.Value) {
+			tags = append(tags, element.Value)
+			continue
+		}
+		tags = append(tags, l.choice(element, "detection tag", known))
+	}
+	return tags
+}
+
+func (l *library) historyData(n *yaml.Node) map[string]any {
+	fields := jsonFields(reflect.TypeFor[rest.HistoryData]())
+	want := map[string]any{}
+	for name, value := range l.object(n, keyHistory, slices.Sorted(maps.Keys(fields))) {
+		what := keyHistory + "." + name
+		if reflect.TypeFor[rest.HistoryData]().Field(fields[name]).Type.Kind() == reflect.Bool {
+			want[name] = l.boolean(value, what)
+		} else {
+			want[name] = l.integer(value, what)
+		}
+	}
+	return want
+}
+
+// historyOf returns the wire's historyData by the names of its members, with numbers as int64.
+func historyOf(h rest.HistoryData) map[string]any {
+	v := reflect.ValueOf(h)
+	all := make(map[string]any, v.NumField())
+	for i := range v.NumField() {
+		name := jsonName(v.Type().Field(i))
+		if f := v.Field(i); f.CanInt() {
+			all[name] = f.Int()
+		} else {
+			all[name] = f.Interface()
+		}
+	}
+	return all
+}
+
+// Mismatch is an expectation that was not met. Of history only the members that differ are named, as history.defaultCount.
+type Mismatch struct {
+	Key      string `json:"key"`
+	Expected any    `json:"expected"`
+	Actual   any    `json:"actual"`
+}
+
+// compare returns what was not met, in the file's order. actual has a value for every key that an expectation may have.
+func (s *scenario) compare(actual map[string]any) []Mismatch {
+	var all []Mismatch
+	for _, e := range s.expectation {
+		got := actual[e.key]
+		switch e.key {
+		case keyDetectionTags, keyNotDetectionTags:
+			detected, _ := actual[keyDetectionTags].([]string)
+			if !tagsMet(e, detected) {
+				all = append(all, Mismatch{Key: e.key, Expected: e.want, Actual: detected})
+			}
+		case keyHistory:
+			want, _ := e.want.(map[string]any)
+			have, _ := got.(map[string]any)
+			for _, name := range slices.Sorted(maps.Keys(want)) {
+				if want[name] != have[name] {
+					all = append(all, Mismatch{Key: keyHistory + "." + name, Expected: want[name], Actual: have[name]})
+				}
+			}
+		case keyExclude:
+			if !slices.Equal(sorted(e.want), sorted(got)) {
+				all = append(all, Mismatch{Key: e.key, Expected: sorted(e.want), Actual: sorted(got)})
+			}
+		default:
+			if !reflect.DeepEqual(e.want, got) {
+				all = append(all, Mismatch{Key: e.key, Expected: e.want, Actual: got})
+			}
+		}
+	}
+	return all
+}
+
+func tagsMet(e expectation, detected []string) bool {
+	tags, _ := e.want.([]string)
+	return !slices.ContainsFunc(tags, func(tag string) bool {
+		return slices.Contains(detected, tag) != (e.key == keyDetectionTags)
+	})
+}
+
+func sorted(list any) []string {
+	texts, _ := list.([]string)
+	texts = slices.Clone(texts)
+	slices.SortFunc(texts, strings.Compare)
+	return texts
+}

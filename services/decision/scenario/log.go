@@ -1,0 +1,283 @@
+package scenario
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// openOffer is how long the events service lets an append offer wait for an event that names no process.
+const openOffer = time.Hour
+
+var (
+	routes = words(event.Local, event.CDA, event.SecurityKey)
+	kinds  = words(event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate)
+)
+
+// Keys of log entries: those of every type, those of the engine's own types, and those of all types of the wire.
+var (
+	entryKeys  = []string{"at", "type", "id", "deleted", "user"}
+	engineKeys = map[event.Type][]string{
+		event.LoginOffered:    {"route", "process", "challenge", "env"},
+		event.LoginDenied:     {"process", "env"},
+		event.LoginCompleted:  {"ceremonyType", "credential", "process", "challenge", "env"},
+		event.AppendOffered:   {"kind", "process", "challenge", "env"},
+		event.AppendCompleted: {"credential", "process", "challenge", "env"},
+	}
+	wireKeys  = []string{"process", "env", "challenge", "credential", "expires"}
+	wireTypes = words(
+		rest.PasskeyEventTypeAppendCredentialExists, rest.PasskeyEventTypeAppendError, rest.PasskeyEventTypeAppendErrorUnexpected,
+		rest.PasskeyEventTypeAppendExplicitAbort, rest.PasskeyEventTypeAppendLearnMore, rest.PasskeyEventTypeLocalUnlock,
+		rest.PasskeyEventTypeLoginError, rest.PasskeyEventTypeLoginErrorUnexpected, rest.PasskeyEventTypeLoginErrorUntyped,
+		rest.PasskeyEventTypeLoginExplicitAbort, rest.PasskeyEventTypeLoginNoCredentials, rest.PasskeyEventTypeLoginOneTapSwitch,
+		rest.PasskeyEventTypeManageCredentialExists, rest.PasskeyEventTypeManageError, rest.PasskeyEventTypeManageErrorUnexpected,
+		rest.PasskeyEventTypeManageLearnMore, rest.PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted,
+		rest.PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted, rest.PasskeyEventTypeUserLoginBlacklisted,
+	)
+	types = slices.Concat(words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes)
+)
+
+// entry is a line of the log before it is joined.
+type entry struct {
+	event     event.Event
+	deletedMs int64 // Unix ms; 0 = never
+	foreign   bool  // of another account
+}
+
+// history reads the log and fills in what the events service would hold now, and what the account would. It returns the processes that the log names.
+func (l *library) history(s *scenario, log *yaml.Node) []string {
+	var entries []entry
+	var processes []string
+	for _, n := range l.list(log, "log") {
+		e := l.entry(n, s)
+		processes = append(processes, e.event.Process)
+		if !e.foreign && e.event.Type != "" && !s.now.IsZero() {
+			entries = append(entries, e)
+		}
+	}
+	arrange(entries)
+	s.hold(entries)
+	s.settle(entries, l.systems)
+	return processes
+}
+
+func (l *library) entry(n *yaml.Node, s *scenario) entry {
+	var e entry
+	e.event.Project, e.event.User = projectID, userID
+	given := get(n, "type")
+	if given != nil {
+		e.event.Type = event.Type(l.choice(given, "type", types))
+	} else if n.Kind == yaml.MappingNode {
+		l.refuse(n, "the log entry has no type")
+	}
+	what, allowed := "a log entry", slices.Concat(entryKeys, wireKeys, []string{"route", "kind", "ceremonyType"})
+	if t := e.event.Type; t != "" {
+		what = "a log entry of type " + string(t)
+		allowed = slices.Concat(entryKeys, wireKeys)
+		if own, engine := engineKeys[t]; engine {
+			allowed = slices.Concat(entryKeys, own)
+		}
+	}
+	fields := l.object(n, what, allowed)
+	if at := fields["at"]; at != nil {
+		e.event.CreatedMs = l.moment(at, "at", s.now).UnixMilli()
+	} else if n.Kind == yaml.MappingNode {
+		l.refuse(n, "the log entry does not say when it happened (at)")
+	}
+	if given := fields["deleted"]; given != nil {
+		e.deletedMs = l.moment(given, "deleted", s.now).UnixMilli()
+	}
+	if given := fields["user"]; given != nil {
+		e.foreign = l.text(given, "user") != ""
+	}
+	e.event.ID = ident.EventID(l.text(fields["id"], "id"))
+	e.event.Process = l.text(fields["process"], "process")
+	e.event.Challenge = event.Canonical(l.text(fields["challenge"], "challenge"))
+	if env := l.text(fields["env"], "env"); env != envNone && env != envForged {
+		e.event.Environment = ident.EnvironmentID(env)
+	}
+	e.event.Expires = l.expires(fields["expires"], s.now)
+	e.event.Credential = l.credentialNamed(fields["credential"], s, e.event.CreatedMs)
+	l.kindAndRoute(&e.event, fields)
+	return e
+}
+
+// kindAndRoute reads what an offer or a success says of itself; the plain case need not be spelt out.
+func (l *library) kindAndRoute(e *event.Event, fields map[string]*yaml.Node) {
+	switch e.Type {
+	case event.LoginOffered:
+		e.Route = event.Route(cmp.Or(l.choice(fields["route"], "route", routes), string(event.Local)))
+	case event.LoginCompleted:
+		e.Route = event.Route(cmp.Or(l.choice(fields["ceremonyType"], "ceremonyType", routes), string(event.Local)))
+	case event.AppendOffered:
+		e.Kind = event.Kind(cmp.Or(l.choice(fields["kind"], "kind", kinds), string(event.KindDefault)))
+	}
+}
+
+// credentialNamed returns the row ID of the account's passkey of that name that existed then, or the WebAuthn ID of one that the account does not have.
+func (l *library) credentialNamed(n *yaml.Node, s *scenario, atMs int64) string {
+	if n == nil {
+		return ""
+	}
+	known := slices.Sorted(maps.Keys(l.credentials))
+	for i := range s.passkeys {
+		if !slices.Contains(known, s.passkeys[i].name) {
+			known = append(known, s.passkeys[i].name)
+		}
+	}
+	name := l.choice(n, "credential", known)
+	found := ""
+	for i := range s.passkeys {
+		p := &s.passkeys[i]
+		if p.name != name {
+			continue
+		}
+		if p.credential.CreatedMs <= atMs && (p.deletedMs == 0 || atMs < p.deletedMs) {
+			return string(p.credential.ID)
+		}
+		if found == "" {
+			found = string(p.credential.ID)
+		}
+	}
+	if defined := l.credentials[name]; found == "" && defined != nil {
+		if id := get(defined, "credentialID"); id != nil {
+			return id.Value
+		}
+	}
+	return found
+}
+
+func rowID(i int) ident.CredentialID { return ident.CredentialID("cre-" + strconv.Itoa(i+1)) }
+
+// arrange sorts entries by time and, within a millisecond, offers before their answers; then by content, so that their order in the file means nothing.
+// Entries without an ID get one that follows this order, and entries that repeat an ID are told apart from the first by nothing.
+func arrange(entries []entry) {
+	slices.SortFunc(entries, func(a, b entry) int {
+		x, y := &a.event, &b.event
+		return cmp.Or(
+			cmp.Compare(x.CreatedMs, y.CreatedMs), cmp.Compare(rank(x.Type), rank(y.Type)), cmp.Compare(x.Type, y.Type), cmp.Compare(x.ID, y.ID),
+			cmp.Compare(x.Process, y.Process), cmp.Compare(x.Challenge, y.Challenge), cmp.Compare(x.Environment, y.Environment),
+			cmp.Compare(x.Credential, y.Credential), cmp.Compare(x.Route, y.Route), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Expires, y.Expires),
+			cmp.Compare(a.deletedMs, b.deletedMs),
+		)
+	})
+	for i := range entries {
+		e := &entries[i].event
+		if e.ID == "" {
+			e.ID = ident.EventID("log-" + padded(i))
+		}
+		if e.Type == event.LoginOffered || e.Type == event.AppendOffered {
+			e.Ceremony = ident.ChallengeID("was-" + padded(i))
+		}
+	}
+}
+
+func rank(t event.Type) int {
+	switch t {
+	case event.LoginOffered, event.AppendOffered, event.LoginDenied:
+		return 0
+	case event.LoginCompleted, event.AppendCompleted:
+		return 2
+	default:
+		return 1
+	}
+}
+
+// padded keeps the order of numbers in the order of texts.
+func padded(i int) string {
+	const first = 1_000_000
+	return strconv.Itoa(first + i)
+}
+
+// hold joins every event to what was known when it happened, and keeps events and offers as the events service does. A deletion that lies in the future
+// has not happened.
+func (s *scenario) hold(entries []entry) {
+	nowMs := s.now.UnixMilli()
+	seen := map[ident.EventID]bool{}
+	var known []entry
+	for _, e := range entries {
+		if seen[e.event.ID] {
+			continue
+		}
+		seen[e.event.ID] = true
+		e.event = join(e.event, known)
+		known = append(known, e)
+		deleted := e.deletedMs != 0 && e.deletedMs <= nowMs
+		switch {
+		case e.event.Type != event.LoginOffered && e.event.Type != event.LoginDenied:
+			s.events = append(s.events, e.event)
+			if deleted {
+				s.events = append(s.events, event.Event{
+					ID: "deletion-of-" + e.event.ID, Project: projectID, User: userID, Type: event.Deleted, Deletes: e.event.ID, CreatedMs: e.deletedMs,
+				})
+			}
+		case !deleted:
+			s.offers = append(s.offers, e.event)
+		}
+	}
+}
+
+// join finds the ceremony of an event among what was there at its time. The engine's own events know theirs, which the file tells by challenge or process.
+func join(e event.Event, entries []entry) event.Event {
+	var known []event.Event
+	for _, k := range entries {
+		if k.deletedMs == 0 || k.deletedMs > e.CreatedMs {
+			known = append(known, k.event)
+		}
+	}
+	wire := e
+	switch e.Type {
+	case event.LoginCompleted:
+		wire.Type = event.LoginError
+	case event.AppendCompleted:
+		wire.Type = event.AppendError
+	default:
+		return event.Join(e, known, openOffer)
+	}
+	wire = event.Join(wire, known, openOffer)
+	e.Ceremony, e.Kind = wire.Ceremony, wire.Kind
+	return e
+}
+
+// settle splits the passkeys into those the account has and those it had, and notes on which systems they were used. The system of an environment is
+// that on which a passkey of the file was created there.
+func (s *scenario) settle(entries []entry, systems map[string][]string) {
+	nowMs := s.now.UnixMilli()
+	a := s.question.Account
+	if a == nil {
+		return
+	}
+	for i := range s.passkeys {
+		p := &s.passkeys[i]
+		for j := range entries {
+			e := &entries[j].event
+			used := e.Type == event.LoginCompleted && e.Credential == string(p.credential.ID) && e.CreatedMs <= nowMs && entries[j].deletedMs == 0
+			if !used {
+				continue
+			}
+			p.credential.LastUsedMs = max(p.credential.LastUsedMs, e.CreatedMs)
+			if e.Route != event.Local {
+				continue
+			}
+			for _, os := range systems[string(e.Environment)] {
+				if !slices.Contains(p.credential.UsedOn, os) {
+					p.credential.UsedOn = append(p.credential.UsedOn, os)
+				}
+			}
+		}
+		if p.deletedMs != 0 && p.deletedMs <= nowMs {
+			a.Deleted = append(a.Deleted, account.Tombstone{ID: p.credential.ID, CredentialID: p.credential.CredentialID, DeletedMs: p.deletedMs})
+			continue
+		}
+		a.Credentials = append(a.Credentials, p.credential)
+	}
+}

@@ -1,0 +1,132 @@
+package scenario
+
+import (
+	"errors"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Units of offsets.
+var units = [...]struct {
+	letter string
+	length time.Duration
+}{{"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}}
+
+// maxOffset is a century: longer ones are slips.
+const maxOffset = 100 * 366 * 24 * time.Hour
+
+var (
+	offsetForm = regexp.MustCompile(`^-?(\d+[smhd])+$`)
+	offsetPart = regexp.MustCompile(`(\d+)([smhd])`)
+)
+
+var (
+	errOffsetForm = errors.New("is neither an offset like -5d or -1h30m, of s, m, h and d, nor a time like 2026-11-22T12:00:00Z")
+	errOffsetLong = errors.New("is more than 100 years away")
+)
+
+// parseOffset reads -179d23h59m59s: several parts add up, and without a sign it lies in the future.
+func parseOffset(text string) (time.Duration, error) {
+	if !offsetForm.MatchString(text) {
+		return 0, errOffsetForm
+	}
+	var total time.Duration
+	for _, part := range offsetPart.FindAllStringSubmatch(text, -1) {
+		n, err := strconv.ParseInt(part[1], 10, 64)
+		if err != nil {
+			return 0, errOffsetLong
+		}
+		for _, u := range units {
+			if u.letter != part[2] {
+				continue
+			}
+			if n > int64(maxOffset/u.length) {
+				return 0, errOffsetLong
+			}
+			total += time.Duration(n) * u.length
+		}
+		if total > maxOffset {
+			return 0, errOffsetLong
+		}
+	}
+	if strings.HasPrefix(text, "-") {
+		total = -total
+	}
+	return total, nil
+}
+
+// clock reads an RFC 3339 time.
+func (r *reader) clock(n *yaml.Node, what string) time.Time {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != tagText && n.ShortTag() != tagMoment {
+		r.refuse(n, "%s must be a time like 2026-11-22T12:00:00Z, not %s", what, kindOf(n))
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, n.Value)
+	if err != nil {
+		r.refuse(n, "%s %q is no time like 2026-11-22T12:00:00Z", what, n.Value)
+		return time.Time{}
+	}
+	return r.plausible(n, what, at.UTC())
+}
+
+// plausible refuses what Unix times cannot say.
+func (r *reader) plausible(n *yaml.Node, what string, at time.Time) time.Time {
+	const first = 2 // 1970, with a day to spare
+	if at.Unix() < first*int64(units[3].length/time.Second) {
+		r.refuse(n, "%s lies before 1970", what)
+		return time.Time{}
+	}
+	return at
+}
+
+// moment reads an offset from now, or an RFC 3339 time.
+func (r *reader) moment(n *yaml.Node, what string, now time.Time) time.Time {
+	if n == nil || now.IsZero() {
+		return time.Time{}
+	}
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == tagMoment || n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "T") {
+		return r.clock(n, what)
+	}
+	if n.Kind != yaml.ScalarNode || isNull(n) {
+		r.refuse(n, "%s must be an offset or a time, not %s", what, kindOf(n))
+		return time.Time{}
+	}
+	offset, err := parseOffset(n.Value)
+	if err != nil {
+		r.refuse(n, "%s %q %v", what, n.Value, err)
+		return time.Time{}
+	}
+	return r.plausible(n, what, now.Add(offset))
+}
+
+// msThreshold is the value above which the wire reads expires as ms.
+const msThreshold = 100_000_000_000
+
+// expires returns the end of an event as it would be sent: a whole number is taken as it is.
+func (r *reader) expires(n *yaml.Node, now time.Time) int64 {
+	if n == nil {
+		return 0
+	}
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == tagInteger {
+		raw := r.integer(n, "expires")
+		if raw < 1 || raw > math.MaxInt64/1000 {
+			r.refuse(n, "expires must be a Unix time in seconds above zero, or in ms above 100000000000")
+			return 0
+		}
+		return raw
+	}
+	at := r.moment(n, "expires", now)
+	if at.IsZero() {
+		return 0
+	}
+	// Seconds unless that would lose something, or be taken for ms.
+	if ms := at.UnixMilli(); ms%1000 != 0 && ms > msThreshold || at.Unix() > msThreshold {
+		return ms
+	}
+	return at.Unix()
+}

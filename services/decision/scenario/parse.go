@@ -1,0 +1,325 @@
+package scenario
+
+import (
+	"encoding/base64"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+)
+
+// Keys of the format.
+var (
+	fileKeys       = []string{"now", "clients", "credentials", "scenarios"}
+	sharedKeys     = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
+	actionKeys     = map[string][]string{Login: {"strategy"}, Append: {"flags", "situation"}, Mediation: {}}
+	userKeys       = []string{"status", "absent", "lookupFailed"}
+	credentialKeys = []string{"credentialID", "aaguid", "transports", "backupEligible", "backupState", "attachment", "createdOS", "createdBrowser", "created", "env"}
+)
+
+// Words of the format.
+var (
+	actions     = []string{Login, Append, Mediation}
+	statuses    = words(rest.UserStatusActive, rest.UserStatusPending, rest.UserStatusDisabled)
+	strategies  = words(rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyMinimize, rest.CrossDeviceAuthenticationStrategyMaximize)
+	attachments = []string{"platform", "cross-platform", ""}
+	transports  = words(rest.CredentialTransportBle, rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc,
+		rest.CredentialTransportSmartCard, rest.CredentialTransportUsb)
+)
+
+// The two words that env has beside names.
+const (
+	envNone   = "none"
+	envForged = "forged"
+)
+
+// Everybody in a scenario is this user. The project is one that no server creates, so that a bundle's overrides for a project do not reach it.
+const (
+	projectID = ident.ProjectID("pro-0")
+	userID    = ident.UserID("usr-1")
+)
+
+var aaguidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+func words[T ~string](values ...T) []string {
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = string(v)
+	}
+	return list
+}
+
+// library is what the scenarios of a file share.
+type library struct {
+	*reader
+	now         time.Time
+	clients     map[string]*yaml.Node
+	credentials map[string]*yaml.Node
+	systems     map[string][]string // operating systems by the environment that a credential was created in
+}
+
+func parse(file string, content []byte) ([]scenario, Problems) {
+	r := &reader{file: file}
+	root := r.document(content)
+	if root == nil {
+		return nil, r.problems.tidy()
+	}
+	fields := r.object(root, "the file", fileKeys)
+	l := &library{reader: r, clients: map[string]*yaml.Node{}, credentials: map[string]*yaml.Node{}, systems: map[string][]string{}}
+	if n := fields["now"]; n != nil {
+		l.now = r.clock(n, "now")
+	}
+	l.define(fields["clients"], fields["credentials"])
+	list := r.list(fields["scenarios"], "scenarios")
+	if len(list) == 0 && len(r.problems) == 0 {
+		r.refuse(root, "the file has no scenarios")
+	}
+	var scenarios []scenario
+	for _, n := range list {
+		scenarios = append(scenarios, l.scenario(n))
+	}
+	return scenarios, r.problems.tidy()
+}
+
+// define reads the named clients and credentials, also to find fault with those that nobody uses.
+func (l *library) define(clients, credentials *yaml.Node) {
+	if clients != nil && !isNull(clients) {
+		for name, n := range l.named(clients, "clients") {
+			l.clients[name] = merge(nil, n)
+			l.client(l.clients[name])
+		}
+	}
+	if credentials == nil || isNull(credentials) {
+		return
+	}
+	reference := l.now
+	if reference.IsZero() {
+		reference = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC) // only to judge the form of offsets
+	}
+	for name, n := range l.named(credentials, "credentials") {
+		l.credentials[name] = merge(nil, n)
+		c := l.credential(l.credentials[name], reference, false).credential
+		if env, os := string(c.Environment), c.CreatedOS; env != "" && os != "" && !slices.Contains(l.systems[env], os) {
+			l.systems[env] = append(l.systems[env], os)
+		}
+	}
+}
+
+func (l *library) scenario(n *yaml.Node) scenario {
+	s := scenario{file: l.file, line: n.Line, now: l.now}
+	fields := l.keys(n, &s)
+	if given := fields["now"]; given != nil {
+		s.now = l.clock(given, "now")
+	} else if s.now.IsZero() && n.Kind == yaml.MappingNode {
+		l.refuse(n, "the scenario has no clock: give now in the file or in the scenario")
+	}
+	s.question = service.Question{Project: projectID}
+	s.question.Client = l.scenarioClient(fields["client"], n)
+	private := s.question.Client.PrivateMode
+	s.question.Environment = environment(l.text(fields["env"], "env"), private != nil && *private)
+	l.accountOf(&s, fields)
+	s.strategy = rest.CrossDeviceAuthenticationStrategy(l.choice(fields["strategy"], "strategy", strategies))
+	if given := fields["flags"]; given != nil {
+		s.flags = l.flags(given)
+	}
+	s.situation = l.text(fields["situation"], "situation")
+	s.parameters = l.parameters(fields["parameters"])
+	used := l.history(&s, fields["log"])
+	if given := fields["process"]; given != nil {
+		s.question.Process = l.text(given, "process")
+	} else {
+		s.question.Process = unused(used)
+	}
+	l.expect(&s, fields["expect"], n)
+	return s
+}
+
+// keys reads name and action, which decide what other keys there may be.
+func (l *library) keys(n *yaml.Node, s *scenario) map[string]*yaml.Node {
+	allowed := sharedKeys
+	s.name = l.text(get(n, "name"), "name")
+	if given := get(n, "action"); given != nil {
+		s.action = l.choice(given, "action", actions)
+		allowed = slices.Concat(allowed, actionKeys[s.action])
+	} else if n.Kind == yaml.MappingNode {
+		l.refuse(n, "the scenario has no action; there are %s", strings.Join(actions, ", "))
+	}
+	if get(n, "name") == nil && n.Kind == yaml.MappingNode {
+		l.refuse(n, "the scenario has no name")
+	}
+	if s.action == "" {
+		for _, more := range actionKeys {
+			allowed = slices.Concat(allowed, more)
+		}
+	}
+	what := "a scenario"
+	if s.action != "" {
+		what += " of action " + s.action
+	}
+	return l.object(n, what, allowed)
+}
+
+func (l *library) scenarioClient(n, scenario *yaml.Node) rest.ClientInformation {
+	if n == nil {
+		if scenario.Kind == yaml.MappingNode {
+			l.refuse(scenario, "the scenario has no client")
+		}
+		return rest.ClientInformation{}
+	}
+	_, merged := l.use(n, "client", l.clients)
+	if merged == nil {
+		return rest.ClientInformation{}
+	}
+	return l.client(merged)
+}
+
+// use resolves NAME, { use: NAME, ... } and an object that stands for itself. It returns nil if there is no such thing.
+func (l *library) use(n *yaml.Node, what string, from map[string]*yaml.Node) (string, *yaml.Node) {
+	known := slices.Sorted(maps.Keys(from))
+	if n.Kind != yaml.MappingNode {
+		name := l.choice(n, what, known)
+		return name, from[name]
+	}
+	given := get(n, "use")
+	if given == nil {
+		return "", merge(nil, n)
+	}
+	name := l.choice(given, what, known)
+	if from[name] == nil {
+		return "", nil
+	}
+	changes := *n
+	changes.Content = nil
+	for key, value := range pairs(n) {
+		if key.Value != "use" {
+			changes.Content = append(changes.Content, key, value)
+		}
+	}
+	return name, merge(from[name], &changes)
+}
+
+func environment(env string, private bool) service.Environment {
+	switch env {
+	case "", envNone:
+		return service.Environment{}
+	case envForged:
+		return service.Environment{Rejected: true}
+	default:
+		return service.Environment{ID: ident.EnvironmentID(env), Known: !private}
+	}
+}
+
+// accountOf reads user and passkeys.
+func (l *library) accountOf(s *scenario, fields map[string]*yaml.Node) {
+	a := &account.Account{Project: projectID, ID: userID, Status: rest.UserStatusActive}
+	absent := false
+	if n := fields["user"]; n != nil {
+		user := l.object(n, "user", userKeys)
+		if given := user["status"]; given != nil {
+			a.Status = rest.UserStatus(l.choice(given, "status", statuses))
+		}
+		absent = l.boolean(user["absent"], "absent")
+		s.question.LookupFailed = l.boolean(user["lookupFailed"], "lookupFailed")
+	}
+	if !absent {
+		s.question.Account = a
+	}
+	for i, n := range l.list(fields["passkeys"], "passkeys") {
+		name, merged := l.use(n, "passkey", l.credentials)
+		if merged == nil || s.now.IsZero() {
+			continue
+		}
+		p := l.credential(merged, s.now, true)
+		if p.name = name; name == "" {
+			p.name = base64.RawURLEncoding.EncodeToString(p.credential.CredentialID)
+		}
+		p.credential.ID = rowID(i)
+		s.passkeys = append(s.passkeys, p)
+	}
+}
+
+// credential reads one passkey, which may have been deleted if it is one of an account.
+func (l *library) credential(n *yaml.Node, now time.Time, ofAccount bool) passkey {
+	allowed := credentialKeys
+	if ofAccount {
+		allowed = slices.Concat(allowed, []string{"deleted"})
+	}
+	fields := l.object(n, "a passkey", allowed)
+	var p passkey
+	c := &p.credential
+	c.CredentialID = l.credentialID(n, fields["credentialID"])
+	if given := fields["aaguid"]; given != nil {
+		if c.AAGUID = strings.ToLower(l.text(given, "aaguid")); c.AAGUID != "" && !aaguidForm.MatchString(c.AAGUID) {
+			l.refuse(given, "aaguid %q is no UUID", c.AAGUID)
+		}
+	}
+	for _, t := range l.list(fields["transports"], "transports") {
+		c.Transports = append(c.Transports, l.choice(t, "transport", transports))
+	}
+	c.BackupEligible = l.boolean(fields["backupEligible"], "backupEligible")
+	c.BackupState = l.boolean(fields["backupState"], "backupState")
+	c.Attachment = l.choice(fields["attachment"], "attachment", attachments)
+	c.CreatedOS = l.text(fields["createdOS"], "createdOS")
+	c.CreatedBrowser = l.text(fields["createdBrowser"], "createdBrowser")
+	c.Environment = ident.EnvironmentID(l.text(fields["env"], "env"))
+	if given := fields["created"]; given != nil {
+		c.CreatedMs = l.moment(given, "created", now).UnixMilli()
+	} else {
+		c.CreatedMs = now.UnixMilli()
+	}
+	c.LastUsedMs = c.CreatedMs
+	if given := fields["deleted"]; given != nil {
+		p.deletedMs = l.moment(given, "deleted", now).UnixMilli()
+	}
+	return p
+}
+
+func (l *library) credentialID(passkey, n *yaml.Node) []byte {
+	if n == nil {
+		if passkey.Kind == yaml.MappingNode {
+			l.refuse(passkey, "the passkey has no credentialID")
+		}
+		return nil
+	}
+	text := l.text(n, "credentialID")
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(raw) == 0 {
+		l.refuse(n, "credentialID %q is no base64url without padding", text)
+	}
+	return raw
+}
+
+// parameters reads the overrides. Which there are is the bundle's affair.
+func (l *library) parameters(n *yaml.Node) []parameter {
+	if n == nil || isNull(n) {
+		return nil
+	}
+	var list []parameter
+	l.named(n, "parameters")
+	for key, node := range pairs(n) {
+		var value any
+		if err := node.Decode(&value); err != nil {
+			l.refuse(node, "parameter %s: %v", key.Value, err)
+			continue
+		}
+		list = append(list, parameter{name: key.Value, value: value, line: key.Line})
+	}
+	return list
+}
+
+// unused returns a processID that is not among those given.
+func unused(used []string) string {
+	process := "this-process"
+	for slices.Contains(used, process) {
+		process += "-"
+	}
+	return process
+}

@@ -1,0 +1,181 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/engine"
+)
+
+// Bundle is a policy that was found good: it compiles, fits its schemas, has every entrypoint and passes its own tests. It is immutable.
+type Bundle struct {
+	engine *engine.Engine
+	rows   map[string][]string // of the decision tables, by action
+}
+
+// Open loads a policy bundle as the running engine would. Errors say with file and line why it would be refused.
+func Open(ctx context.Context, source fs.FS) (*Bundle, error) {
+	loaded, err := engine.Load(ctx, source, engine.Options{})
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tableRows(source)
+	if err != nil {
+		return nil, fmt.Errorf("list the rows of the decision tables: %w", err)
+	}
+	return &Bundle{engine: loaded, rows: rows}, nil
+}
+
+// Revision names the policy as decisions do.
+func (b *Bundle) Revision() string { return b.engine.Revision() }
+
+// Run tries every scenario of the suite against the bundle. The error is Problems if a scenario overrides a parameter that the bundle does not have or that does
+// not fit; then nothing was tried.
+func (b *Bundle) Run(ctx context.Context, suite Suite) (*Report, error) {
+	engines, err := b.engines(suite)
+	if err != nil {
+		return nil, err
+	}
+	report := &Report{Revision: b.Revision(), Total: suite.Len(), Scenarios: make([]Result, 0, suite.Len())}
+	reached := map[string]bool{}
+	for i := range suite.scenarios {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		result := suite.scenarios[i].run(ctx, engines[i])
+		reached[result.Action+" "+result.Rule] = true
+		if result.Passed {
+			report.Passed++
+		} else {
+			report.Failed++
+		}
+		report.Scenarios = append(report.Scenarios, result)
+	}
+	report.NotReached = b.unreached(reached)
+	return report, nil
+}
+
+// engines returns the engine of each scenario: the bundle's, with what the scenario overrides.
+func (b *Bundle) engines(suite Suite) ([]*engine.Engine, error) {
+	engines := make([]*engine.Engine, suite.Len())
+	var problems Problems
+	for i := range suite.scenarios {
+		s := &suite.scenarios[i]
+		engines[i] = b.engine
+		if len(s.parameters) == 0 {
+			continue
+		}
+		var found Problems
+		overrides := make(map[string]any, len(s.parameters))
+		for _, p := range s.parameters {
+			overrides[p.name] = p.value
+			if _, err := b.engine.With(map[string]any{p.name: p.value}); err != nil {
+				found = append(found, Problem{File: s.file, Line: p.line, Message: err.Error()})
+			}
+		}
+		if len(found) > 0 {
+			problems = append(problems, found...)
+			continue
+		}
+		changed, err := b.engine.With(overrides)
+		if err != nil {
+			problems = append(problems, Problem{File: s.file, Line: s.parameters[0].line, Message: err.Error()})
+			continue
+		}
+		engines[i] = changed
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return engines, nil
+}
+
+// run asks the engine and compares.
+func (s *scenario) run(ctx context.Context, e *engine.Engine) Result {
+	r := Result{File: s.file, Line: s.line, Name: s.name, Action: s.action}
+	actual, basis, err := s.ask(ctx, e)
+	r.Rule, _ = actual["rule"].(string)
+	r.Tag, _ = actual["tag"].(string)
+	if err != nil {
+		r.Error = err.Error()
+	}
+	r.Mismatches = s.compare(actual)
+	r.Passed = err == nil && len(r.Mismatches) == 0
+	if !r.Passed && basis.Facts != nil {
+		if facts, err := json.Marshal(basis.Facts); err == nil {
+			r.Facts = facts
+		}
+	}
+	return r
+}
+
+// ask returns what the engine answered, by the keys of expect.
+func (s *scenario) ask(ctx context.Context, e *engine.Engine) (map[string]any, engine.Basis, error) {
+	evidence := engine.Evidence{Events: s.events, Offers: s.offers, Complete: !s.question.LookupFailed, Now: s.now}
+	switch s.action {
+	case Login:
+		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.question, Strategy: s.strategy}, evidence)
+		return s.login(v), basis, err
+	case Append:
+		v, basis, err := e.Append(ctx, service.AppendQuestion{Question: s.question, Flags: s.flags, Situation: s.situation}, evidence)
+		return s.append(v), basis, err
+	default:
+		v, basis, err := e.Mediation(ctx, s.question)
+		// Nobody is named yet, so there is nothing to prefer, hint at or list.
+		return s.login(service.LoginVerdict{Verdict: v}), basis, err
+	}
+}
+
+func shared(v service.Verdict) map[string]any {
+	tags := make([]string, 0, len(v.Insights.Tags))
+	for _, tag := range v.Insights.Tags {
+		tags = append(tags, string(tag.Category)+"/"+tag.Name)
+	}
+	return map[string]any{
+		"allow": v.Allow, "tag": string(v.Tag), "rule": v.Rule, keyHistory: historyOf(v.Insights.HistoryData), keyDetectionTags: tags,
+	}
+}
+
+func (s *scenario) login(v service.LoginVerdict) map[string]any {
+	actual := shared(v.Verdict)
+	actual["isCDACandidate"], actual["preferImmediatelyAvailable"] = v.IsCDACandidate, v.PreferImmediatelyAvailable
+	actual["hints"], actual["allowCredentials"] = offered(v.Allow, v.Hints), offered(v.Allow, s.namesOf(v.AllowCredentials))
+	return actual
+}
+
+func (s *scenario) append(v service.AppendVerdict) map[string]any {
+	actual := shared(v.Verdict)
+	actual["hints"], actual[keyExclude] = offered(v.Allow, v.Hints), offered(v.Allow, s.namesOf(v.ExcludeCredentials))
+	actual["attachment"] = ""
+	if v.Allow {
+		actual["attachment"] = v.Attachment
+	}
+	actual["kind"], actual["manualAllowed"], actual["isRestrictedBrowser"] = string(v.Kind), v.ManualAllowed, v.IsRestrictedBrowser
+	// A reason that the wire has no word for does not show there.
+	actual["reason"] = ""
+	if rest.PasskeyAppendStartRspAppendNotAllowedReason(v.Reason).Valid() {
+		actual["reason"] = v.Reason
+	}
+	return actual
+}
+
+// offered returns options as they are sent: there are none if nothing is offered.
+func offered(allow bool, list []string) []string {
+	if !allow || list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func (s *scenario) namesOf(ids []ident.CredentialID) []string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = s.nameOf(id)
+	}
+	return names
+}

@@ -1,0 +1,185 @@
+// Package scenario runs decisions that are written down: what was known, what happened before, what the engine must answer. Security teams keep them
+// beside their rules. A scenario goes through the detection, the fold and the policy that answer in production, with the clock set to its own moment.
+//
+// The package reads the files it is told of and nothing else. A file that holds anything the format does not know is refused as a whole, each fault with
+// its line: a misspelt key would otherwise be a test that cannot fail.
+package scenario
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+)
+
+// The actions that a scenario may ask about.
+const (
+	Login     = "login"
+	Append    = "append"
+	Mediation = "mediation"
+)
+
+// Suite is the scenarios of one or several files, in their order. It is immutable.
+type Suite struct {
+	scenarios []scenario
+}
+
+// Len returns the number of scenarios.
+func (s Suite) Len() int { return len(s.scenarios) }
+
+// Select returns the scenarios whose name matches.
+func (s Suite) Select(name *regexp.Regexp) Suite {
+	var selected Suite
+	for i := range s.scenarios {
+		if name.MatchString(s.scenarios[i].name) {
+			selected.scenarios = append(selected.scenarios, s.scenarios[i])
+		}
+	}
+	return selected
+}
+
+// scenario is one decision with everything resolved: names, offsets and what the log means to the events service.
+type scenario struct {
+	file   string
+	line   int
+	name   string
+	action string
+
+	now         time.Time
+	question    service.Question
+	strategy    rest.CrossDeviceAuthenticationStrategy
+	flags       rest.PasskeyIntelFlags
+	situation   string
+	parameters  []parameter
+	events      []event.Event
+	offers      []event.Event
+	passkeys    []passkey
+	expectation []expectation
+}
+
+// parameter is an override of one of the bundle's parameters.
+type parameter struct {
+	name  string
+	value any
+	line  int
+}
+
+// passkey is a credential of the account under the name that the file calls it by.
+type passkey struct {
+	name       string
+	credential account.Credential
+	deletedMs  int64 // Unix ms; 0 = never
+}
+
+// expectation is one key of expect. The value is a bool, an int, a string, a []string or, of history, a map[string]any.
+type expectation struct {
+	key  string
+	line int
+	want any
+}
+
+// Problem is one reason to refuse a file.
+type Problem struct {
+	File    string
+	Line    int // 0 if the whole file is meant
+	Message string
+}
+
+// Error implements error: file:line: message.
+func (p Problem) Error() string {
+	if p.Line == 0 {
+		return p.File + ": " + p.Message
+	}
+	return p.File + ":" + strconv.Itoa(p.Line) + ": " + p.Message
+}
+
+// Problems is everything wrong with one or several files, in their order.
+type Problems []Problem
+
+// Error implements error, one problem a line.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i := range p {
+		lines[i] = p[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Read returns the scenarios of the files. An error is or wraps Problems if a file could be read but not understood.
+func Read(files ...string) (Suite, error) {
+	return read(files, os.ReadFile)
+}
+
+// Own returns the scenarios that a bundle brings along in scenarios/*.yaml, none if it has no such file. Places in errors begin with at, the bundle's directory.
+func Own(bundle fs.FS, at string) (Suite, error) {
+	var files []string
+	for _, pattern := range []string{"scenarios/*.yaml", "scenarios/*.yml"} {
+		found, err := fs.Glob(bundle, pattern)
+		if err != nil {
+			return Suite{}, fmt.Errorf("look for scenarios: %w", err)
+		}
+		files = append(files, found...)
+	}
+	slices.Sort(files)
+	shown := make(map[string]string, len(files))
+	for i, file := range files {
+		files[i] = path.Join(at, file)
+		shown[files[i]] = file
+	}
+	return read(files, func(name string) ([]byte, error) { return fs.ReadFile(bundle, shown[name]) })
+}
+
+func read(files []string, content func(string) ([]byte, error)) (Suite, error) {
+	var suite Suite
+	var problems Problems
+	for _, file := range files {
+		raw, err := content(file)
+		if err != nil {
+			return Suite{}, fmt.Errorf("read scenarios: %w", err)
+		}
+		scenarios, found := parse(file, raw)
+		suite.scenarios = append(suite.scenarios, scenarios...)
+		problems = append(problems, found...)
+	}
+	if len(problems) > 0 {
+		return Suite{}, problems
+	}
+	return suite, nil
+}
+
+// Parse reads one file's content; file is its name in reports and errors. An error is Problems.
+func Parse(file string, content []byte) (Suite, error) {
+	scenarios, problems := parse(file, content)
+	if len(problems) > 0 {
+		return Suite{}, problems
+	}
+	return Suite{scenarios}, nil
+}
+
+// tidy sorts by line and keeps one of equal problems: a faulty definition shows wherever it is used.
+func (p Problems) tidy() Problems {
+	slices.SortFunc(p, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message)) })
+	return slices.Compact(p)
+}
+
+// nameOf returns what the file calls a credential of the account.
+func (s *scenario) nameOf(id ident.CredentialID) string {
+	for i := range s.passkeys {
+		if s.passkeys[i].credential.ID == id {
+			return s.passkeys[i].name
+		}
+	}
+	return string(id)
+}

@@ -1,0 +1,352 @@
+package scenario
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits on what a file may hold, so that a file that refers to itself is refused rather than followed.
+const (
+	maxNodes = 2_000_000
+	maxDepth = 64
+)
+
+// YAML's own tags of scalars.
+const (
+	tagText    = "!!str"
+	tagNull    = "!!null"
+	tagBoolean = "!!bool"
+	tagInteger = "!!int"
+	tagMoment  = "!!timestamp"
+	tagMerge   = "!!merge"
+)
+
+// reader reads one file and keeps what is wrong with it. Its methods never fail: they note the problem and return a zero value.
+type reader struct {
+	file     string
+	problems Problems
+	nodes    int
+}
+
+func (r *reader) refuse(n *yaml.Node, format string, args ...any) {
+	r.problems = append(r.problems, Problem{File: r.file, Line: n.Line, Message: fmt.Sprintf(format, args...)})
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// document parses the one YAML document of a file. It returns nil if there is none that can be used.
+func (r *reader) document(content []byte) *yaml.Node {
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	var document yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		r.refuse(&yaml.Node{}, "the file is empty")
+		return nil
+	case err != nil:
+		text := err.Error()
+		place := yamlLine.FindStringSubmatch(text)
+		line := 0
+		if len(place) == 2 {
+			line, _ = strconv.Atoi(place[1])
+			text = text[len(place[0]):]
+		}
+		r.refuse(&yaml.Node{Line: line}, "this is no YAML: %s", text)
+		return nil
+	}
+	root := r.expand(document.Content[0], 0)
+	var second yaml.Node
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		r.refuse(&yaml.Node{Line: max(second.Line, 1)}, "the file holds more than one YAML document; a line of --- separates documents")
+	}
+	return root
+}
+
+// expand returns the tree with aliases replaced by what they stand for and merge keys (<<) merged. It returns nil once the file is too large.
+func (r *reader) expand(n *yaml.Node, depth int) *yaml.Node {
+	if r.nodes++; r.nodes > maxNodes || depth > maxDepth {
+		if r.nodes <= maxNodes+1 {
+			r.refuse(n, "the file is nested too deeply or too large; anchors may not contain themselves")
+		}
+		r.nodes = maxNodes + 1
+		return nil
+	}
+	if n.Kind == yaml.AliasNode {
+		return r.expand(n.Alias, depth+1)
+	}
+	c := *n
+	c.Content, c.Alias = nil, nil
+	for _, inner := range n.Content {
+		expanded := r.expand(inner, depth+1)
+		if expanded == nil {
+			return nil
+		}
+		c.Content = append(c.Content, expanded)
+	}
+	if c.Kind == yaml.MappingNode {
+		r.checkKeys(&c)
+		r.mergeKeys(&c)
+	}
+	return &c
+}
+
+func (r *reader) checkKeys(n *yaml.Node) {
+	seen := make(map[string]bool, len(n.Content)/2)
+	for key := range pairs(n) {
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			r.refuse(key, "a key must be a name, not %s", kindOf(key))
+		case seen[key.Value]:
+			r.refuse(key, "the key %q is given twice", key.Value)
+		}
+		seen[key.Value] = true
+	}
+}
+
+// mergeKeys puts what << brings behind the mapping's own keys, which win.
+func (r *reader) mergeKeys(n *yaml.Node) {
+	var brought []*yaml.Node
+	own := n.Content[:0:0]
+	for key, value := range pairs(n) {
+		if key.ShortTag() != tagMerge {
+			own = append(own, key, value)
+			continue
+		}
+		switch value.Kind {
+		case yaml.MappingNode:
+			brought = append(brought, value)
+		case yaml.SequenceNode:
+			brought = append(brought, value.Content...)
+		default:
+			r.refuse(value, "<< needs an alias of an object, or a list of them")
+		}
+	}
+	n.Content = own
+	for _, from := range brought {
+		if from.Kind != yaml.MappingNode {
+			r.refuse(from, "<< needs an alias of an object, or a list of them")
+			continue
+		}
+		for key, value := range pairs(from) {
+			if get(n, key.Value) == nil {
+				n.Content = append(n.Content, key, value)
+			}
+		}
+	}
+}
+
+// pairs yields the keys and values of a mapping.
+func pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
+	return func(yield func(key, value *yaml.Node) bool) {
+		if n.Kind != yaml.MappingNode {
+			return
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if !yield(n.Content[i], n.Content[i+1]) {
+				return
+			}
+		}
+	}
+}
+
+func get(n *yaml.Node, name string) *yaml.Node {
+	for key, value := range pairs(n) {
+		if key.Value == name {
+			return value
+		}
+	}
+	return nil
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == tagNull }
+
+// kindOf names what a node holds, for complaints.
+func kindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "an object"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.ShortTag() {
+	case tagNull:
+		return "nothing"
+	case tagBoolean:
+		return "true or false"
+	case tagText:
+		return "text"
+	case tagMoment:
+		return "a time"
+	default:
+		return "a number"
+	}
+}
+
+// object returns the values of a mapping by key; keys other than those allowed are problems. what names the object in complaints.
+func (r *reader) object(n *yaml.Node, what string, allowed []string) map[string]*yaml.Node {
+	fields := r.named(n, what)
+	for key := range pairs(n) {
+		if !slices.Contains(allowed, key.Value) {
+			r.refuse(key, "%s has no key %q%s", what, key.Value, instead(key.Value, allowed))
+			delete(fields, key.Value)
+		}
+	}
+	return fields
+}
+
+// named is object for a mapping whose keys are of the writer's choice.
+func (r *reader) named(n *yaml.Node, what string) map[string]*yaml.Node {
+	fields := map[string]*yaml.Node{}
+	if n.Kind != yaml.MappingNode {
+		r.refuse(n, "%s must be an object, not %s", what, kindOf(n))
+		return fields
+	}
+	for key, value := range pairs(n) {
+		fields[key.Value] = value
+	}
+	return fields
+}
+
+// list returns the elements of a sequence; nothing at all is an empty one.
+func (r *reader) list(n *yaml.Node, what string) []*yaml.Node {
+	if n == nil || isNull(n) {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		r.refuse(n, "%s must be a list, not %s", what, kindOf(n))
+		return nil
+	}
+	return n.Content
+}
+
+func (r *reader) text(n *yaml.Node, what string) string {
+	if n == nil {
+		return ""
+	}
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != tagText {
+		hint := ""
+		if n.Kind == yaml.ScalarNode && !isNull(n) {
+			hint = "; put it in quotes"
+		}
+		r.refuse(n, "%s must be text, not %s%s", what, kindOf(n), hint)
+		return ""
+	}
+	return n.Value
+}
+
+func (r *reader) texts(n *yaml.Node, what string) []string {
+	texts := []string{}
+	for _, element := range r.list(n, what) {
+		texts = append(texts, r.text(element, "an element of "+what))
+	}
+	return texts
+}
+
+func (r *reader) boolean(n *yaml.Node, what string) bool {
+	if n == nil {
+		return false
+	}
+	var b bool
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != tagBoolean || n.Decode(&b) != nil {
+		r.refuse(n, "%s must be true or false, not %s", what, kindOf(n))
+	}
+	return b
+}
+
+func (r *reader) integer(n *yaml.Node, what string) int64 {
+	if n == nil {
+		return 0
+	}
+	var i int64
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != tagInteger || n.Decode(&i) != nil {
+		r.refuse(n, "%s must be a whole number, not %s", what, kindOf(n))
+	}
+	return i
+}
+
+// choice is text out of a vocabulary.
+func (r *reader) choice(n *yaml.Node, what string, vocabulary []string) string {
+	if n == nil {
+		return ""
+	}
+	before := len(r.problems)
+	word := r.text(n, what)
+	if len(r.problems) == before && !slices.Contains(vocabulary, word) {
+		r.refuse(n, "unknown %s %q%s", what, word, instead(word, vocabulary))
+		return ""
+	}
+	return word
+}
+
+// instead ends a complaint about a word with the one that was probably meant, or with all there are if they are few.
+func instead(word string, vocabulary []string) string {
+	const few = 12
+	nearest, distance := "", len(word)/3+2
+	for _, known := range vocabulary {
+		if d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(known)); d < distance {
+			nearest, distance = known, d
+		}
+	}
+	switch {
+	case nearest != "":
+		return fmt.Sprintf("; did you mean %q?", nearest)
+	case len(vocabulary) == 0:
+		return "; there is none"
+	case len(vocabulary) <= few:
+		shown := slices.Clone(vocabulary)
+		for i := range shown {
+			if shown[i] == "" {
+				shown[i] = `""`
+			}
+		}
+		return "; there are " + strings.Join(shown, ", ")
+	default:
+		return ""
+	}
+}
+
+// merge returns base with changes laid over it, also inside nested objects. A null removes the key. Nodes keep the lines they came from.
+func merge(base, changes *yaml.Node) *yaml.Node {
+	merged := *changes
+	merged.Content = nil
+	if base != nil {
+		merged.Content = slices.Clone(base.Content)
+	}
+	for key, value := range pairs(changes) {
+		at := -1
+		for i := 0; i+1 < len(merged.Content); i += 2 {
+			if merged.Content[i].Value == key.Value {
+				at = i
+			}
+		}
+		var old *yaml.Node
+		if at >= 0 {
+			old = merged.Content[at+1]
+		}
+		switch {
+		case isNull(value):
+			if at >= 0 {
+				merged.Content = slices.Delete(merged.Content, at, at+2)
+			}
+			continue
+		case value.Kind == yaml.MappingNode && (old == nil || old.Kind == yaml.MappingNode):
+			value = merge(old, value)
+		case value.Kind == yaml.MappingNode:
+			value = merge(nil, value)
+		}
+		if at >= 0 {
+			merged.Content[at], merged.Content[at+1] = key, value
+			continue
+		}
+		merged.Content = append(merged.Content, key, value)
+	}
+	return &merged
+}
