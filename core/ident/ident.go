@@ -1,14 +1,16 @@
 // Package ident makes and checks the identifiers of the wire contract. It does no I/O but reads the random source it is given.
 //
-// Every ID is a prefix and a number of at most 19 digits. The grammar holds no '.', '*', '>' or space, so a checked ID is safe as a NATS
+// Every ID is a prefix and a number of at most 19 digits, of a decision 25. The grammar holds no '.', '*', '>' or space, so a checked ID is safe as a NATS
 // subject token, a key-value key and part of a Redis key.
 package ident
 
 import (
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
+	"time"
 )
 
 // The kinds of ID. Each has a type of its own, so that one cannot be passed for another.
@@ -25,7 +27,7 @@ type (
 	ChallengeID string
 	// EnvironmentID is env-<number>: one browser profile or app installation.
 	EnvironmentID string
-	// DecisionID is dec-<number>.
+	// DecisionID is dec-<number>: the Unix time in milliseconds, 13 digits, and 12 random digits. IDs sort by time, so that a decision is found by its ID alone.
 	DecisionID string
 	// RequestID is req-<number>, or what the caller sent as X-Request-ID.
 	RequestID string
@@ -61,8 +63,35 @@ func NewChallengeID() ChallengeID { return ChallengeID(random(challengePrefix)) 
 // NewEnvironmentID returns a random client environment ID.
 func NewEnvironmentID() EnvironmentID { return EnvironmentID(random(environmentPrefix)) }
 
-// NewDecisionID returns a random decision ID.
-func NewDecisionID() DecisionID { return DecisionID(random(decisionPrefix)) }
+// NewDecisionID returns an ID for a decision made at the given time. Two of one millisecond are the same once in 10^12.
+func NewDecisionID(now time.Time) DecisionID {
+	var id [len(decisionPrefix) + timeDigits + randomDigits]byte
+	copy(id[:], decisionPrefix)
+	decimal(id[len(decisionPrefix):len(decisionPrefix)+timeDigits], uint64(max(now.UnixMilli(), 0)))
+	// Not a secret: who can guess an ID learns nothing by it.
+	decimal(id[len(decisionPrefix)+timeDigits:], rand.Uint64())
+	return DecisionID(id[:])
+}
+
+// Time returns when the decision was made, to the millisecond; false if the ID does not tell.
+func (d DecisionID) Time() (time.Time, bool) {
+	if _, err := ParseDecisionID(string(d)); err != nil || len(d) != len(decisionPrefix)+timeDigits+randomDigits {
+		return time.Time{}, false
+	}
+	ms, err := strconv.ParseInt(string(d[len(decisionPrefix):len(decisionPrefix)+timeDigits]), 10, 64)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(ms).UTC(), true
+}
+
+// decimal writes the last digits of n.
+func decimal(into []byte, n uint64) {
+	for i := len(into) - 1; i >= 0; i-- {
+		into[i] = byte('0' + n%10)
+		n /= 10
+	}
+}
 
 // NewRequestID returns a random request ID.
 func NewRequestID() RequestID { return RequestID(random(requestPrefix)) }
@@ -90,14 +119,22 @@ func ParseEnvironmentID(s string) (EnvironmentID, error) {
 }
 
 // ParseDecisionID returns s as a decision ID, or an error that says what form is wanted.
-func ParseDecisionID(s string) (DecisionID, error) { return parse[DecisionID](decisionPrefix, s) }
+func ParseDecisionID(s string) (DecisionID, error) {
+	return parseUpTo[DecisionID](decisionPrefix, s, timeDigits+randomDigits)
+}
+
+// The digits of a decision ID.
+const (
+	timeDigits   = 13
+	randomDigits = 12
+)
 
 // random draws 19 digits below 2^63. Numbers are not ordered by time: an ID tells nothing of when or where it was made, and two writers never need to agree.
 func random(prefix string) string {
 	const floor = 1_000_000_000_000_000_000
 	var raw [8]byte
 	for {
-		rand.Read(raw[:])
+		cryptorand.Read(raw[:])
 		if n := binary.BigEndian.Uint64(raw[:]) >> 1; n >= floor {
 			return prefix + strconv.FormatUint(n, 10)
 		}
@@ -106,6 +143,10 @@ func random(prefix string) string {
 
 func parse[T ~string](prefix, s string) (T, error) {
 	const maxDigits = 19
+	return parseUpTo[T](prefix, s, maxDigits)
+}
+
+func parseUpTo[T ~string](prefix, s string, maxDigits int) (T, error) {
 	digits := len(s) - len(prefix)
 	if digits < 1 || digits > maxDigits || s[:len(prefix)] != prefix {
 		return "", fmt.Errorf("must be of the form %s<number>", prefix)

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyward/keyward/core/ident"
 )
@@ -73,4 +74,45 @@ func FuzzParseUserID(f *testing.F) {
 			t.Errorf("%q: %v", s, err)
 		}
 	})
+}
+
+func TestADecisionIDTellsItsTime(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 12, 0, 0, 345_999_999, time.UTC)
+	seen := map[ident.DecisionID]bool{}
+	for range 100_000 {
+		id := ident.NewDecisionID(at)
+		if parsed, err := ident.ParseDecisionID(string(id)); err != nil || parsed != id || len(id) != len("dec-")+25 {
+			t.Fatalf("%s: %v", id, err)
+		}
+		if told, ok := id.Time(); !ok || !told.Equal(at.Truncate(time.Millisecond)) {
+			t.Fatalf("%s tells %v %v, want %v", id, told, ok, at)
+		}
+		if seen[id] {
+			t.Fatalf("%s was drawn twice", id)
+		}
+		seen[id] = true
+	}
+}
+
+func TestDecisionIDsSortByTime(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, later := range []time.Duration{time.Millisecond, time.Second, time.Hour, 365 * 24 * time.Hour} {
+		if one, other := ident.NewDecisionID(at), ident.NewDecisionID(at.Add(later)); one >= other {
+			t.Errorf("%s of %v does not come before %s", one, later, other)
+		}
+	}
+}
+
+func TestOnlyAWholeDecisionIDTellsATime(t *testing.T) {
+	t.Parallel()
+	for name, id := range map[string]ident.DecisionID{
+		"nothing": "", "one of another form": "dec-4693224802260150919", "one digit too many": "dec-17953488000001234567890123", "a letter": "dec-179534880000012345678901x",
+		"another prefix": "req-1795348800000123456789012",
+	} {
+		if told, ok := id.Time(); ok {
+			t.Errorf("%s tells %v", name, told)
+		}
+	}
 }

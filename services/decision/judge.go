@@ -48,7 +48,7 @@ type judged struct {
 
 // finish names the decision, counts it and hands it to the recorder.
 func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
-	v.Decision = ident.NewDecisionID()
+	v.Decision = ident.NewDecisionID(j.start)
 	if j.err != nil {
 		s.failed(ctx, j.action, j.err)
 	}
