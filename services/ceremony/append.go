@@ -51,11 +51,7 @@ func (s *Service) AppendStart(ctx context.Context, req service.ForProject[rest.P
 
 // offerAppend returns creation options. When it has returned, their challenge is stored and the offer is in the log.
 func (s *Service) offerAppend(ctx context.Context, st start, v service.AppendVerdict, username string) (string, error) {
-	party, err := relyingparty.New(st.project, st.project.Origins)
-	if err != nil {
-		return "", fault.Internal(err)
-	}
-	options, err := party.Create(*st.account, relyingparty.Creation{
+	options, err := relyingparty.New(st.project, st.project.Origins).Create(*st.account, relyingparty.Creation{
 		Username:         username,
 		Exclude:          pick(st.account, v.ExcludeCredentials, st.project.RPID),
 		Attachment:       v.Attachment,

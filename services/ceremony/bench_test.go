@@ -1,20 +1,98 @@
 package ceremony_test
 
-import "testing"
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
 
-// BenchmarkLoginStart is the hot path but for the decision and the offer: the account is read and the challenge is stored, both over embedded NATS.
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony"
+)
+
+// BenchmarkLoginStart is the hot path but for the decision. With storage, the account is read and the offer published over embedded NATS. Alone, both answer
+// at once; what is left is the service's own work and, apart from it, the decoding of the account.
 func BenchmarkLoginStart(b *testing.B) {
 	st := newStack(b)
 	user, d := st.user(b), phone()
-	for range 3 {
+	for range 2 {
 		st.enroll(b, user, phone())
 	}
 	st.enroll(b, user, d)
 	req := st.loginStartReq(user, d)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := st.LoginStart(b.Context(), req); err != nil {
-			b.Fatal(err)
+	start := func(svc *ceremony.Service) func(*testing.B) {
+		return func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if rsp, err := svc.LoginStart(b.Context(), req); err != nil || !rsp.Body.LoginAllow {
+					b.Fatal(err)
+				}
+			}
 		}
 	}
+	entry, err := st.buckets.accounts.Get(b.Context(), string(st.project.ID)+"."+string(user))
+	if err != nil {
+		b.Fatal(err)
+	}
+	verdict, err := st.decision.Login(b.Context(), service.LoginQuestion{Question: st.decision.last()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range st.get(b, user).Credentials {
+		verdict.AllowCredentials = append(verdict.AllowCredentials, c.ID)
+	}
+	at := func(accounts *account.Store, offers ceremony.Offers) *ceremony.Service {
+		svc, err := ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
+			Projects: st.projects, Accounts: accounts, Challenges: st.buckets.challenges, Marks: st.buckets.marks, Index: st.buckets.index,
+			Events: st.events, Offers: offers, Decision: settled{verdict: verdict}, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+			Metrics: prometheus.NewRegistry(), ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return svc
+	}
+	b.Run("with storage", start(at(st.accounts, instant{published: st.events.offers.PublishPending})))
+	still := account.NewStore(stillness{entry: entry})
+	b.Run("alone", start(at(still, instant{published: func(context.Context, event.Offer) error { return nil }})))
+	b.Run("the account", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, _, err := still.Get(b.Context(), st.project.ID, user); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
+
+// settled has decided already.
+type settled struct {
+	service.Decision
+	verdict service.LoginVerdict
+}
+
+func (s settled) Login(context.Context, service.LoginQuestion) (service.LoginVerdict, error) {
+	return s.verdict, nil
+}
+
+// instant publishes what a login offer carries as it is told, and nothing else.
+type instant struct {
+	ceremony.Offers
+	published func(context.Context, event.Offer) error
+}
+
+func (i instant) PublishPending(ctx context.Context, o event.Offer) error { return i.published(ctx, o) }
+
+// stillness is a bucket that holds one entry.
+type stillness struct {
+	jetstream.KeyValue
+	entry jetstream.KeyValueEntry
+}
+
+func (s stillness) Get(context.Context, string) (jetstream.KeyValueEntry, error) { return s.entry, nil }

@@ -118,11 +118,7 @@ func finishParty(p project.Project, r challenge.Record) (*relyingparty.Party, er
 	if len(origins) == 0 {
 		return nil, &relyingparty.Refusal{Message: "the origins of the project have changed since the start"}
 	}
-	party, err := relyingparty.New(p, origins)
-	if err != nil {
-		return nil, fault.Internal(err)
-	}
-	return party, nil
+	return relyingparty.New(p, origins), nil
 }
 
 // activeAccount returns an account that may take part in ceremonies.

@@ -54,14 +54,8 @@ func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.Pa
 
 // offerLogin returns request options. Their challenge is stored with the offer, as one write, which is awaited.
 func (s *Service) offerLogin(ctx context.Context, st start, v service.LoginVerdict, allow []account.Credential) (string, error) {
-	party, err := relyingparty.New(st.project, st.project.Origins)
-	if err != nil {
-		return "", fault.Internal(err)
-	}
-	options, err := party.Get(*st.account, relyingparty.Request{Allow: allow, UserVerification: s.cfg.UserVerification, Hints: v.Hints})
-	if err != nil {
-		return "", fault.Internal(err)
-	}
+	party := relyingparty.New(st.project, st.project.Origins)
+	options := party.Get(st.account.UserHandle, relyingparty.Request{Allow: allow, UserVerification: s.cfg.UserVerification, Hints: v.Hints})
 	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v.Verdict)
 	r.Route = v.Route
 	if err := s.challenges.Offer(ctx, r, s.offer(st, event.LoginOffered, v.Verdict)); err != nil {

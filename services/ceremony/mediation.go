@@ -38,14 +38,7 @@ func (s *Service) MediationStart(ctx context.Context, req service.ForProject[res
 }
 
 func (s *Service) offerMediation(ctx context.Context, st start, v service.Verdict) (string, error) {
-	party, err := relyingparty.New(st.project, st.project.Origins)
-	if err != nil {
-		return "", fault.Internal(err)
-	}
-	options, err := party.GetDiscoverable(relyingparty.Request{UserVerification: s.cfg.UserVerification})
-	if err != nil {
-		return "", fault.Internal(err)
-	}
+	options := relyingparty.New(st.project, st.project.Origins).GetDiscoverable(relyingparty.Request{UserVerification: s.cfg.UserVerification})
 	if err := s.challenges.Put(ctx, s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v)); err != nil {
 		return "", err
 	}

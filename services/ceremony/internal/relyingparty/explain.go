@@ -85,7 +85,7 @@ func contradictory(flags protocol.AuthenticatorFlags) bool {
 
 // explain names the first failing step among those that both ceremonies share, or returns "".
 func (p *Party) explain(client protocol.CollectedClientData, data protocol.AuthenticatorData, session webauthn.SessionData, present bool) string {
-	rpIDHash := sha256.Sum256([]byte(p.id))
+	rpIDHash := sha256.Sum256([]byte(p.project.RPID))
 	switch {
 	case !protocol.IsOriginInHaystack(client.Origin, p.origins):
 		return "the origin is not one of the project's"

@@ -28,25 +28,27 @@ const timeoutMs = 60_000
 
 // Party is a project in its role of WebAuthn relying party.
 type Party struct {
-	id      string
+	project project.Project
 	origins []string
-	web     *webauthn.WebAuthn
 }
 
 // New returns the relying party of a project that accepts answers from origins.
-func New(p project.Project, origins []string) (*Party, error) {
+func New(p project.Project, origins []string) *Party { return &Party{project: p, origins: origins} }
+
+// library returns go-webauthn set up for the project. It refuses an RP ID that is no domain, so no passkey is ever made for one.
+func (p *Party) library() (*webauthn.WebAuthn, error) {
 	web, err := webauthn.New(&webauthn.Config{
-		RPID:                  p.RPID,
-		RPDisplayName:         p.RPName,
-		RPOrigins:             origins,
+		RPID:                  p.project.RPID,
+		RPDisplayName:         p.project.RPName,
+		RPOrigins:             p.origins,
 		AttestationPreference: protocol.PreferNoAttestation,
 		// W3C WebAuthn §9.5: clients may send extension outputs unasked, and password managers do.
 		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("set up relying party of project %s: %w", p.ID, err)
+		return nil, fmt.Errorf("set up relying party of project %s: %w", p.project.ID, err)
 	}
-	return &Party{id: p.RPID, origins: origins, web: web}, nil
+	return web, nil
 }
 
 // Options is what a ceremony is started with.
@@ -88,7 +90,11 @@ func (p *Party) Create(a account.Account, c Creation) (Options, error) {
 	if c.Conditional {
 		mediation, verification = protocol.MediationConditional, protocol.VerificationPreferred
 	}
-	creation, session, err := p.web.BeginMediatedRegistration(user{Account: a, username: c.Username}, mediation,
+	web, err := p.library()
+	if err != nil {
+		return Options{}, err
+	}
+	creation, session, err := web.BeginMediatedRegistration(user{Account: a, username: c.Username}, mediation,
 		webauthn.WithCredentialParameters(algorithms()),
 		webauthn.WithExclusions(descriptors(c.Exclude)),
 		webauthn.WithPublicKeyCredentialHints(hints(c.Hints)),
@@ -108,43 +114,6 @@ func (p *Party) Create(a account.Account, c Creation) (Options, error) {
 	// The library reads an attachment out of the hints; here the verdict alone decides.
 	creation.Response.AuthenticatorSelection.AuthenticatorAttachment = protocol.AuthenticatorAttachment(c.Attachment)
 	return options(publicKey{creation.Response}, session)
-}
-
-// Request says which passkeys to ask for.
-type Request struct {
-	Allow            []account.Credential // in the order to send; empty = any that the authenticator finds
-	UserVerification string
-	Hints            []string
-}
-
-// Get returns options for an assertion by a user who is known.
-func (p *Party) Get(a account.Account, r Request) (Options, error) {
-	// The library wants to see a passkey; which ones are asked for is up to the request.
-	a.Credentials = a.Credentials[:min(1, len(a.Credentials))]
-	assertion, session, err := p.web.BeginLogin(user{Account: a}, r.options()...)
-	if err != nil {
-		return Options{}, fmt.Errorf("make request options: %w", err)
-	}
-	return options(publicKey{assertion.Response}, session)
-}
-
-// GetDiscoverable returns options for an assertion by whoever the authenticator finds.
-func (p *Party) GetDiscoverable(r Request) (Options, error) {
-	assertion, session, err := p.web.BeginDiscoverableLogin(r.options()...)
-	if err != nil {
-		return Options{}, fmt.Errorf("make request options: %w", err)
-	}
-	return options(publicKey{assertion.Response}, session)
-}
-
-func (r Request) options() []webauthn.LoginOption {
-	return []webauthn.LoginOption{func(o *protocol.PublicKeyCredentialRequestOptions) error {
-		o.AllowedCredentials = descriptors(r.Allow)
-		o.UserVerification = protocol.UserVerificationRequirement(r.UserVerification)
-		o.Hints = hints(r.Hints)
-		o.Timeout = timeoutMs
-		return nil
-	}}
 }
 
 // publicKey leaves out the member "mediation" that the library puts beside it: the wire's options are {"publicKey":{...}} and nothing else.
@@ -170,7 +139,11 @@ func (p *Party) Register(a account.Account, s challenge.Session, answer *protoco
 	if err != nil {
 		return account.Credential{}, err
 	}
-	created, err := p.web.CreateCredential(user{Account: a}, session, answer)
+	web, err := p.library()
+	if err != nil {
+		return account.Credential{}, err
+	}
+	created, err := web.CreateCredential(user{Account: a}, session, answer)
 	if err != nil {
 		return account.Credential{}, p.explainCreation(err, session, answer)
 	}
@@ -189,7 +162,7 @@ func (p *Party) Register(a account.Account, s challenge.Session, answer *protoco
 		BackupState:     created.Flags.BackupState,
 		UserVerified:    created.Flags.UserVerified,
 		SignCount:       created.Authenticator.SignCount,
-		RPID:            p.id,
+		RPID:            p.project.RPID,
 	}, nil
 }
 
@@ -213,14 +186,18 @@ func (p *Party) Verify(a account.Account, s challenge.Session, discoverable bool
 	}
 	// The library wants every allowed credential to be there still; another one of the user's may have been deleted since.
 	session.AllowedCredentialIDs = nil
+	web, err := p.library()
+	if err != nil {
+		return Use{}, err
+	}
 	signer := user{Account: a}
 	if discoverable {
 		if len(answer.Response.UserHandle) == 0 {
 			return Use{}, refuse("the user handle is missing", nil)
 		}
-		_, _, err = p.web.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return signer, nil }, session, answer)
+		_, _, err = web.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return signer, nil }, session, answer)
 	} else {
-		_, err = p.web.ValidateLogin(signer, session, answer)
+		_, err = web.ValidateLogin(signer, session, answer)
 	}
 	if err != nil {
 		return Use{}, p.explainAssertion(err, signer, session, answer)

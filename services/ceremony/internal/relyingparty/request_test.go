@@ -1,0 +1,105 @@
+package relyingparty
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"testing"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/project"
+)
+
+func TestRequestOptionsAndSessionAreTheLibrarysOwn(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text, octets := rapid.String(), rapid.SliceOfN(rapid.Byte(), 1, 64)
+		r := Request{
+			UserVerification: rapid.SampledFrom([]string{"required", "preferred", ""}).Draw(t, "user verification"),
+			Hints:            rapid.SliceOfN(text, 0, 3).Draw(t, "hints"),
+		}
+		for range rapid.IntRange(0, 4).Draw(t, "credentials") {
+			r.Allow = append(r.Allow, account.Credential{CredentialID: octets.Draw(t, "credential ID"), Transports: rapid.SliceOfN(text, 0, 3).Draw(t, "transports")})
+		}
+		handle := rapid.SliceOfN(rapid.Byte(), 0, 64).Draw(t, "user handle")
+		party := New(project.Project{ID: "pro-1", RPID: "example.com", RPName: "Shop"}, []string{"https://example.com"})
+		got := party.Get(handle, r)
+
+		wantOptions, wantSession := theLibrarys(t, party, handle, r, got.Challenge)
+		if diff := cmp.Diff(parsed(t, wantOptions), parsed(t, []byte(got.JSON))); diff != "" {
+			t.Fatalf("options: %s", diff)
+		}
+		session, err := decode(got.Session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(wantSession, session); diff != "" {
+			t.Fatalf("session: %s", diff)
+		}
+	})
+}
+
+// theLibrarys returns what go-webauthn makes of the same request and challenge, after a passage through its own JSON.
+func theLibrarys(t *rapid.T, party *Party, handle []byte, r Request, value string) ([]byte, webauthn.SessionData) {
+	raw, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil || len(raw) != protocol.ChallengeLength {
+		t.Fatalf("challenge %q: %v", value, err)
+	}
+	web, err := party.library()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := func(o *protocol.PublicKeyCredentialRequestOptions) error {
+		o.Challenge, o.Timeout = raw, timeoutMs
+		o.AllowedCredentials, o.Hints = descriptors(r.Allow), hints(r.Hints)
+		o.UserVerification = protocol.UserVerificationRequirement(r.UserVerification)
+		return nil
+	}
+	var assertion *protocol.CredentialAssertion
+	var session *webauthn.SessionData
+	if len(handle) == 0 {
+		assertion, session, err = web.BeginDiscoverableLogin(options)
+	} else {
+		assertion, session, err = web.BeginLogin(user{Account: account.Account{UserHandle: handle, Credentials: make([]account.Credential, 1)}}, options)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(publicKey{assertion.Response})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := json.Marshal(session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again webauthn.SessionData
+	if err := json.Unmarshal(kept, &again); err != nil {
+		t.Fatal(err)
+	}
+	return text, again
+}
+
+func parsed(t *rapid.T, text []byte) map[string]any {
+	var v map[string]any
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return v
+}
+
+func TestEveryRequestHasAChallengeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	party := New(project.Project{RPID: "example.com"}, nil)
+	seen := make(map[string]bool)
+	for range 1000 {
+		seen[party.GetDiscoverable(Request{}).Challenge] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("%d challenges of 1000 were different", len(seen))
+	}
+}
