@@ -3,6 +3,8 @@ package ceremony
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -63,7 +65,7 @@ func (s *Service) offerAppend(ctx context.Context, st start, v service.AppendVer
 		return "", fault.Internal(err)
 	}
 	r := s.record(st, rest.PasskeyChallengeTypeRegister, options, v.Verdict)
-	r.Kind, r.Username = v.Kind, username
+	r.Kind, r.Username, r.AllowedAAGUIDs = v.Kind, username, v.AllowedAAGUIDs
 	if err := s.challenges.Put(ctx, r); err != nil {
 		return "", err
 	}
@@ -139,6 +141,9 @@ func (s *Service) AppendFinish(ctx context.Context, req service.ForProject[rest.
 	if err != nil {
 		return rsp, refused(fieldAttestation, err)
 	}
+	if !mayCreate(taken.AllowedAAGUIDs, passkey.AAGUID) {
+		return rsp, fault.Field(fieldAttestation, "the authenticator is not one of those that the policy allows")
+	}
 	s.describe(&passkey, taken.Record, body.ClientInformation)
 	if err := s.keep(ctx, taken.Record, passkey, deviceOf(body.ClientInformation, detected(taken.Record))); err != nil {
 		return rsp, err
@@ -150,6 +155,12 @@ func (s *Service) AppendFinish(ctx context.Context, req service.ForProject[rest.
 	}
 	route := ceremonyType(passkey, passkey.Attachment, taken.Route)
 	return rest.PasskeyAppendFinishRsp{PasskeyData: s.passkeyData(user, passkey, route, taken.ID)}, nil
+}
+
+// mayCreate reports whether a policy that allows these models of authenticators, any if it names none, takes a passkey of this one. The user has not declined
+// if it does not, and nothing was created, so no event tells of it.
+func mayCreate(allowed []string, aaguid string) bool {
+	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, aaguid) })
 }
 
 // describe fills in what the authenticator does not know.

@@ -266,6 +266,50 @@ func TestAnAppendIsRefused(t *testing.T) {
 	}
 }
 
+func TestOnlyAuthenticatorsThatThePolicyAllowsCreatePasskeys(t *testing.T) {
+	t.Parallel()
+	const other = "08987058-cadc-4b81-b6e1-30de50dcbe96"
+	for name, c := range map[string]struct {
+		allowed []string
+		taken   bool
+	}{
+		"any, if it names none":          {nil, true},
+		"one that it names":              {[]string{other, phoneAAGUID}, true},
+		"one that it names in capitals":  {[]string{strings.ToUpper(phoneAAGUID)}, true},
+		"not one that it does not name":  {[]string{other}, false},
+		"not one that it names in part":  {[]string{phoneAAGUID[:8]}, false},
+		"not, if what it names is blank": {[]string{""}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newStack(t)
+			st.decision.append = func(_ service.AppendQuestion, v *service.AppendVerdict) { v.AllowedAAGUIDs = c.allowed }
+			user, d := st.user(t), phone()
+			answer := d.create(t, st.appendStart(t, user, d).AttestationOptions)
+			// What counts is what the policy allowed when the creation was started.
+			st.decision.append = func(_ service.AppendQuestion, v *service.AppendVerdict) { v.AllowedAAGUIDs = []string{other} }
+			_, err := st.appendFinish(t, user, d, answer)
+			if c.taken {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			wantField(t, err, 400, "attestationResponse", "the authenticator is not one of those that the policy allows")
+			if n := len(st.get(t, user).Credentials); n != 0 {
+				t.Errorf("%d passkeys were kept", n)
+			}
+			if got := st.events.all(); len(got) != 1 || got[0].Type != event.AppendOffered {
+				t.Errorf("a success or a decline was recorded: %+v", got)
+			}
+			_, err = st.appendFinish(t, user, d, answer)
+			wantField(t, err, 400, "attestationResponse", "the challenge has been used already")
+			st.decision.append = nil
+			st.enroll(t, user, d)
+		})
+	}
+}
+
 func TestAnAttestationIsTakenOnce(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
