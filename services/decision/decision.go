@@ -26,10 +26,11 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
-// Config says where the policy is and what the service may spend. The zero value is the embedded policy with the defaults.
+// Config says where the policy is and what the service may spend. A limit that is zero takes its default; only MemoEntries means what it says.
 type Config struct {
 	PoliciesDir  string        // directory of the bundle, watched for changes; empty = the bundle in the binary
 	EvalTimeout  time.Duration // most that one policy evaluation may take; default 50 ms
+	MemoEntries  int           // answers of the policy that are remembered, about 1 kB each; 0 = none, every decision evaluates the rules
 	RecordQueue  int           // decisions that may wait to be recorded; more are lost and counted; default 8192
 	DrainTimeout time.Duration // most that recording may take after shutdown has begun; default 5 s
 	Debounce     time.Duration // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
@@ -37,7 +38,9 @@ type Config struct {
 
 // DefaultConfig returns the embedded policy with the defaults.
 func DefaultConfig() Config {
-	return Config{EvalTimeout: engine.DefaultEvalTimeout, RecordQueue: 8192, DrainTimeout: 5 * time.Second, Debounce: 150 * time.Millisecond}
+	return Config{
+		EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second, Debounce: 150 * time.Millisecond,
+	}
 }
 
 // withDefaults fills what is not set.
@@ -53,6 +56,9 @@ func (c Config) Validate() error {
 	var errs []error
 	if c.EvalTimeout <= 0 {
 		errs = append(errs, errors.New("policy_timeout: must be above 0"))
+	}
+	if c.MemoEntries < 0 {
+		errs = append(errs, errors.New("policy_memo: must be at least 0"))
 	}
 	if c.RecordQueue < 1 {
 		errs = append(errs, errors.New("decisions_queue: must be at least 1"))
@@ -99,7 +105,12 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if s.cfg.PoliciesDir != "" {
 		s.source = os.DirFS(s.cfg.PoliciesDir)
 	}
-	s.metrics = newMetrics(deps.Registry)
+	s.metrics = newMetrics(deps.Registry, func() float64 {
+		if active := s.active.Load(); active != nil {
+			return float64(active.MemoLen())
+		}
+		return 0
+	})
 	s.records = newRecorder(s.cfg, deps.JS, s.metrics)
 	s.archive = archive.New(deps.JS, deps.Log, deps.Registry)
 	loaded, err := s.load(context.Background())

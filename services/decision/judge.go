@@ -53,7 +53,7 @@ func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 		s.failed(ctx, j.action, j.err)
 	}
 	took := s.deps.Now().Sub(j.start)
-	s.metrics.decided(j.action, v.Rule, took)
+	s.metrics.decided(j.action, v.Rule, j.basis.Memoised, took)
 	s.records.add(newRecord(j, v, took))
 }
 

@@ -18,7 +18,10 @@ const (
 
 type metrics struct {
 	decisions      *prometheus.CounterVec
-	durations      map[string]prometheus.Observer // by action
+	durations      map[string]prometheus.Observer   // by action
+	memo           map[string][2]prometheus.Counter // by action: misses and hits
+	memoEvictions  prometheus.Counter
+	memoPaths      *prometheus.GaugeVec
 	policyErrors   *prometheus.CounterVec
 	lookupFailures prometheus.Counter
 	reloadFailures prometheus.Counter
@@ -29,18 +32,33 @@ type metrics struct {
 	rules map[[2]string]prometheus.Counter // by action and rule
 }
 
-func newMetrics(registry prometheus.Registerer) *metrics {
+// newMetrics registers the metrics; memoSize tells how many answers are remembered.
+func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metrics {
 	factory := promauto.With(registry)
 	durations := factory.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "keyward_decision_duration_seconds", Help: "Time from question to answer, reads of the history included.",
 		Buckets: prometheus.ExponentialBuckets(25e-6, 2, 14),
 	}, []string{"action"})
-	byAction := map[string]prometheus.Observer{}
+	asked := factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "keyward_policy_memo_total", Help: "Questions to the policy, by action and by whether the answer was remembered (hit) or the rules were evaluated (miss).",
+	}, []string{"action", "result"})
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "keyward_policy_memo_entries", Help: "Answers of the policy that are remembered.",
+	}, memoSize)
+	byAction, memo := map[string]prometheus.Observer{}, map[string][2]prometheus.Counter{}
 	for _, action := range []string{engine.ActionLogin, engine.ActionAppend, engine.ActionMediation} {
 		byAction[action] = durations.WithLabelValues(action)
+		memo[action] = [2]prometheus.Counter{asked.WithLabelValues(action, "miss"), asked.WithLabelValues(action, "hit")}
 	}
 	return &metrics{
 		durations: byAction,
+		memo:      memo,
+		memoEvictions: factory.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_policy_memo_evictions_total", Help: "Remembered answers that made room for others.",
+		}),
+		memoPaths: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "keyward_policy_memo_path_info", Help: "1 for each value of the facts that the rules of an action read: decisions that agree on all of them share an answer.",
+		}, []string{"action", "path"}),
 		decisions: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "keyward_decisions_total", Help: "Decisions, by action and by the row of the decision table that answered.",
 		}, []string{"action", "rule"}),
@@ -63,13 +81,26 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	}
 }
 
-func (m *metrics) activated(revision string) {
+// activated tells which policy answers and, by action, which values of the facts its rules read.
+func (m *metrics) activated(revision string, reads map[string][]string) {
 	m.revision.Reset()
 	m.revision.WithLabelValues(revision).Set(1)
+	m.memoPaths.Reset()
+	for action, paths := range reads {
+		for _, path := range paths {
+			m.memoPaths.WithLabelValues(action, path).Set(1)
+		}
+	}
 }
 
-func (m *metrics) decided(action, rule string, took time.Duration) {
+func (m *metrics) decided(action, rule string, memoised bool, took time.Duration) {
 	m.counter(action, rule).Inc()
+	memo := m.memo[action]
+	if memoised {
+		memo[1].Inc()
+	} else {
+		memo[0].Inc()
+	}
 	m.durations[action].Observe(took.Seconds())
 }
 

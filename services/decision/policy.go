@@ -39,7 +39,9 @@ func (s *Service) Status() PolicyStatus {
 }
 
 func (s *Service) load(ctx context.Context) (*policy, error) {
-	loaded, err := engine.Load(ctx, s.source, engine.Options{EvalTimeout: s.cfg.EvalTimeout})
+	loaded, err := engine.Load(ctx, s.source, engine.Options{
+		EvalTimeout: s.cfg.EvalTimeout, MemoEntries: s.cfg.MemoEntries, Evicted: s.metrics.memoEvictions.Inc,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +51,7 @@ func (s *Service) load(ctx context.Context) (*policy, error) {
 func (s *Service) activate(p *policy) {
 	s.active.Store(p)
 	s.refused.Store(nil)
-	s.metrics.activated(p.Revision())
+	s.metrics.activated(p.Revision(), p.MemoPaths())
 	s.archive.Keep(p.Hash(), p.Revision(), p.Bundle("").Files())
 }
 

@@ -133,6 +133,11 @@ func (c *Config) judgeSettings() []Setting {
 			Doc: "How long the evaluation of a policy may take; then the safe default answers.",
 		},
 		{
+			Section: "Decisions", Key: "policy_memo", Value: intValue{&c.Decision.MemoEntries},
+			Doc:  "How many answers of the policy are remembered, for facts that agree on everything its rules read; 0 turns it off.",
+			Note: "An entry takes about 1 kB. A changed bundle starts with none. The metrics keyward_policy_memo_* show what it brings.",
+		},
+		{
 			Section: "Decisions", Key: "decisions_queue", Value: intValue{&c.Decision.RecordQueue},
 			Doc:  "How many decisions may wait in memory to be recorded; more are lost and counted.",
 			Note: "What waits when the process is killed is lost: SIGTERM records it first.",

@@ -1,93 +1,107 @@
 package detect
 
 import (
+	"encoding/json"
+	"strconv"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Value returns the facts as a policy's input. It is written out by hand: going through reflection costs several times what a decision does. A test holds
-// it against the JSON form.
-func (f *Facts) Value() ast.Value {
-	const most = 15
-	items := make([][2]*ast.Term, 0, most)
-	items = append(items,
-		boolean("complete", f.Complete),
-		object("client",
-			text("os", f.Client.OS), integer("osVersion", f.Client.OSVersion), text("browser", f.Client.Browser),
-			boolean("native", f.Client.Native), boolean("mobile", f.Client.Mobile), boolean("desktop", f.Client.Desktop),
-			boolean("privateMode", f.Client.PrivateMode), boolean("webdriver", f.Client.Webdriver)),
-		object("support",
-			boolean("webauthn", f.Support.WebAuthn), boolean("uvpa", f.Support.UVPA), text("ble", f.Support.BLE),
-			boolean("conditionalGet", f.Support.ConditionalGet), boolean("conditionalCreate", f.Support.ConditionalCreate),
-			text("hybrid", f.Support.Hybrid), boolean("immediateGet", f.Support.ImmediateGet)),
-		object("environment",
-			boolean("known", f.Environment.Known), boolean("rejected", f.Environment.Rejected), text("listed", string(f.Environment.Listed))),
-	)
-	if f.Account != "" {
-		items = append(items, text("account", string(f.Account)))
-	}
-	if f.Strategy != "" {
-		items = append(items, text("strategy", f.Strategy))
-	}
-	if f.AccountFacts != nil {
-		items = f.AccountFacts.appendTo(items)
-	}
-	if f.Flags != nil {
-		items = append(items, object("flags",
-			boolean("force", f.Flags.Force), boolean("auto", f.Flags.Auto), boolean("conditionalCreate", f.Flags.ConditionalCreate), text("inApp", f.Flags.InApp)))
-	}
-	if f.Situation != nil {
-		items = append(items, text("situation", *f.Situation))
-	}
-	if f.Process != nil {
-		items = append(items, object("process",
-			text("outcome", string(f.Process.Outcome)), integer("failedLocal", f.Process.FailedLocal),
-			boolean("missingEvidence", f.Process.MissingEvidence), text("credentialClass", string(f.Process.CredentialClass))))
-	}
-	if f.Nudges != nil {
-		items = append(items, object("nudges",
-			nudge("default", f.Nudges.Default), nudge("afterError", f.Nudges.AfterError), nudge("afterHybrid", f.Nudges.AfterHybrid), nudge("auto", f.Nudges.Auto),
-			object("conditionalCreate", boolean("cooldown", f.Nudges.ConditionalCreate.Cooldown)), boolean("spaced", f.Nudges.Spaced)))
+// usualMembers is how many members an object of the facts has at most without costing an allocation.
+const usualMembers = 24
+
+// Value returns the facts as a policy's input.
+func (f *Facts) Value() ast.Value { return root.object(f) }
+
+func (m *member) object(f *Facts) ast.Value {
+	var room [usualMembers][2]*ast.Term
+	items := room[:0]
+	for i := range m.members {
+		inner := &m.members[i]
+		if inner.present == nil || inner.present(f) {
+			items = append(items, [2]*ast.Term{inner.key, inner.value(f)})
+		}
 	}
 	return ast.NewObject(items...)
 }
 
-func (f *AccountFacts) appendTo(items [][2]*ast.Term) [][2]*ast.Term {
-	return append(items,
-		object("credentials",
-			integer("total", f.Credentials.Total), integer("likely", f.Credentials.Likely), integer("uncertain", f.Credentials.Uncertain),
-			integer("remote", f.Credentials.Remote), integer("securityKey", f.Credentials.SecurityKey)),
-		object("cda",
-			boolean("client", f.CDA.Client), boolean("remoteHigh", f.CDA.RemoteHigh), boolean("remoteLow", f.CDA.RemoteLow), boolean("route", f.CDA.Route)),
-		boolean("securityKeyOnly", f.SecurityKeyOnly),
-		object("pair",
-			integer("localStreak", f.Pair.LocalStreak), integer("cdaStreak", f.Pair.CDAStreak), integer("securityKeyStreak", f.Pair.SecurityKeyStreak),
-			boolean("noCredentials", f.Pair.NoCredentials), text("lastFailedRoute", string(f.Pair.LastFailedRoute)),
-			boolean("positive", f.Pair.Positive), text("lastRoute", string(f.Pair.LastRoute)), boolean("positiveSecurityKey", f.Pair.PositiveSecurityKey),
-			boolean("existsHere", f.Pair.ExistsHere), boolean("createdHere", f.Pair.CreatedHere)),
-		object("blacklist",
-			boolean("login", f.Blacklist.Login), boolean("appendAfterHybrid", f.Blacklist.AppendAfterHybrid), boolean("appendAfterError", f.Blacklist.AppendAfterError)),
-		assignments("experiments", f.Experiments),
-	)
-}
-
-type item = [2]*ast.Term
-
-func boolean(key string, value bool) item { return item{term(key), ast.InternedTerm(value)} }
-func integer(key string, value int) item  { return item{term(key), ast.InternedTerm(value)} }
-func text(key, value string) item         { return item{term(key), term(value)} }
-
-func object(key string, items ...item) item { return item{term(key), ast.ObjectTerm(items...)} }
-
-func assignments(key string, arms Assignments) item {
-	items := make([]item, len(arms))
-	for i, one := range arms {
-		items[i] = text(one.Experiment, string(one.Arm))
+func (m *member) value(f *Facts) *ast.Term {
+	switch m.kind {
+	case boolean:
+		return ast.InternedTerm(m.boolean(f))
+	case integer:
+		return ast.InternedTerm(m.integer(f))
+	case text:
+		return term(m.text(f))
+	case arms:
+		all := m.arms(f)
+		items := make([][2]*ast.Term, len(all))
+		for i, one := range all {
+			items[i] = [2]*ast.Term{term(one.Experiment), term(string(one.Arm))}
+		}
+		return ast.ObjectTerm(items...)
+	default:
+		return ast.NewTerm(m.object(f))
 	}
-	return object(key, items...)
 }
 
-func nudge(key string, n Nudge) item {
-	return object(key, integer("declines", n.Declines), boolean("cooldown", n.Cooldown))
+// AppendJSON appends the facts as encoding/json would write them.
+func (f *Facts) AppendJSON(to []byte) []byte { return root.appendJSON(to, f) }
+
+func (m *member) appendJSON(to []byte, f *Facts) []byte {
+	switch m.kind {
+	case boolean:
+		return strconv.AppendBool(to, m.boolean(f))
+	case integer:
+		return strconv.AppendInt(to, int64(m.integer(f)), 10)
+	case text:
+		return AppendText(to, m.text(f))
+	case arms:
+		open := len(to)
+		to = append(to, '{')
+		for _, one := range m.arms(f) {
+			to = AppendText(to, one.Experiment)
+			to = AppendText(append(to, ':'), string(one.Arm))
+			to = append(to, ',')
+		}
+		return closed(to, open)
+	}
+	open := len(to)
+	to = append(to, '{')
+	for i := range m.members {
+		inner := &m.members[i]
+		if inner.present != nil && !inner.present(f) {
+			continue
+		}
+		to = append(to, inner.quoted...)
+		to = append(inner.appendJSON(to, f), ',')
+	}
+	return closed(to, open)
+}
+
+// closed ends the object that was opened at an index: a last comma makes room for the brace.
+func closed(to []byte, open int) []byte {
+	if len(to) == open+1 {
+		return append(to, '}')
+	}
+	to[len(to)-1] = '}'
+	return to
+}
+
+// AppendText appends a string as encoding/json would write it.
+func AppendText(to []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // a string always has a form in JSON
+			}
+			return append(to, quoted...)
+		}
+	}
+	to = append(to, '"')
+	to = append(to, s...)
+	return append(to, '"')
 }
 
 func term(word string) *ast.Term {

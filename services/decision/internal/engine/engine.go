@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -21,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/memo"
 )
 
 // The actions, as in subjects, records and metrics.
@@ -30,11 +33,24 @@ const (
 	ActionMediation = "mediation"
 )
 
-// entrypoints are the documents that a bundle must define, by action.
-var entrypoints = map[string]string{
-	ActionLogin:     "data.keyward.login.decision",
-	ActionAppend:    "data.keyward.append.decision",
-	ActionMediation: "data.keyward.mediation.decision",
+// question is an action as an index.
+type question uint8
+
+const (
+	login question = iota
+	appending
+	mediation
+	questions
+)
+
+// actions are the names of the questions.
+var actions = [questions]string{login: ActionLogin, appending: ActionAppend, mediation: ActionMediation}
+
+// entrypoints are the documents that a bundle must define.
+var entrypoints = [questions]string{
+	login:     "data.keyward.login.decision",
+	appending: "data.keyward.append.decision",
+	mediation: "data.keyward.mediation.decision",
 }
 
 // DefaultEvalTimeout is the most that one policy evaluation may take unless options say otherwise.
@@ -43,30 +59,43 @@ const DefaultEvalTimeout = 50 * time.Millisecond
 // Options are the limits of an engine. The zero value has the defaults.
 type Options struct {
 	EvalTimeout time.Duration // most that one policy evaluation may take; 0 = DefaultEvalTimeout
+	MemoEntries int           // answers to remember; 0 = none, every question is put to the rules
+	Evicted     func()        // called when an answer makes room for another; may be nil; must not call the engine
 }
 
 // Engine is one revision of the policy, ready to answer.
 type Engine struct {
+	opts      Options
 	base      view
 	projects  map[ident.ProjectID]*view // those that override parameters
 	overrides map[string]any            // of With
-	timeout   time.Duration
+	reads     [questions]*detect.Projection
+	memo      *memo.Memo
 }
 
 // view is the policy as one project sees it: the same rules, the project's parameters.
 type view struct {
 	*bundle.Bundle
 	knowledge *detect.Knowledge
+	number    uint64 // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
 
 // Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers all three questions in the right form. An error says why
 // not; those that concern a place in the bundle are or wrap a *bundle.Error with file and line.
 func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
-	loaded, err := bundle.Load(ctx, source, entrypoints[ActionLogin], entrypoints[ActionAppend], entrypoints[ActionMediation])
+	loaded, err := bundle.Load(ctx, source, entrypoints[:]...)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{timeout: cmp.Or(opts.EvalTimeout, DefaultEvalTimeout)}
+	opts.EvalTimeout = cmp.Or(opts.EvalTimeout, DefaultEvalTimeout)
+	e := &Engine{opts: opts, memo: memo.New(opts.MemoEntries, opts.Evicted)}
+	for q, entrypoint := range entrypoints {
+		paths, err := loaded.Reads(entrypoint)
+		if err != nil {
+			return nil, err
+		}
+		e.reads[q] = detect.NewProjection(paths)
+	}
 	if e.base, err = learn(loaded, bundle.BaseParameters); err != nil {
 		return nil, err
 	}
@@ -79,7 +108,7 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 // With returns an engine with the same compiled rules and some parameters overridden by name, for every project. An error names the parameter that is unknown
 // or does not fit the schema. It costs microseconds: nothing is compiled and no test runs.
 func (e *Engine) With(parameters map[string]any) (*Engine, error) {
-	changed := &Engine{timeout: e.timeout, overrides: bundle.Merge(e.overrides, parameters)}
+	changed := &Engine{opts: e.opts, reads: e.reads, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: bundle.Merge(e.overrides, parameters)}
 	overridden, err := e.base.Override(context.Background(), bundle.NoPlace, parameters)
 	if err != nil {
 		return nil, err
@@ -105,6 +134,7 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		seen.number = uint64(len(e.projects) + 1)
 		e.projects[id] = &seen
 	}
 	return nil
@@ -138,24 +168,37 @@ func (e *Engine) view(project ident.ProjectID) *view {
 	return &e.base
 }
 
+// MemoLen returns how many answers are remembered.
+func (e *Engine) MemoLen() int { return e.memo.Len() }
+
+// MemoPaths returns which values of the facts can matter to the answer, dotted, by action: what the rules read by OPA's dependency analysis. Facts that agree on
+// them share an answer.
+func (e *Engine) MemoPaths() map[string][]string {
+	paths := make(map[string][]string, questions)
+	for q, reads := range e.reads {
+		paths[actions[q]] = reads.Paths()
+	}
+	return paths
+}
+
 // Evaluate returns the policy's answer document to given facts, as encoding/json would decode it, with numbers as json.Number. It evaluates the rules in every
 // call. The document is not held against the form of an answer. An unknown action is an error.
 func (e *Engine) Evaluate(ctx context.Context, action string, project ident.ProjectID, facts *detect.Facts) (map[string]any, error) {
-	entrypoint, ok := entrypoints[action]
-	if !ok {
+	q := slices.Index(actions[:], action)
+	if q < 0 {
 		return nil, fmt.Errorf("action %q: want %s, %s or %s", action, ActionLogin, ActionAppend, ActionMediation)
 	}
-	object, err := e.view(project).Eval(ctx, e.timeout, entrypoint, facts.Value())
+	object, err := e.view(project).Eval(ctx, e.opts.EvalTimeout, entrypoints[q], facts.Value())
 	if err != nil {
 		return nil, err
 	}
 	document, err := ast.JSON(object)
 	if err != nil {
-		return nil, fmt.Errorf("answer of %s: %w", entrypoint, err)
+		return nil, fmt.Errorf("answer of %s: %w", entrypoints[q], err)
 	}
 	answer, ok := document.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("answer of %s: not an object with names", entrypoint)
+		return nil, fmt.Errorf("answer of %s: not an object with names", entrypoints[q])
 	}
 	return answer, nil
 }
@@ -164,20 +207,20 @@ func (e *Engine) Evaluate(ctx context.Context, action string, project ident.Proj
 func (e *Engine) probe(ctx context.Context) error {
 	// The first evaluations are slow, and a busy machine must not have its policy refused.
 	const patience = 20
-	timeout := e.timeout * patience
+	timeout := e.opts.EvalTimeout * patience
 	errs := []error{e.base.probe(ctx, timeout)}
-	for _, project := range e.projects {
-		errs = append(errs, project.probe(ctx, timeout))
+	for _, id := range slices.Sorted(maps.Keys(e.projects)) {
+		errs = append(errs, e.projects[id].probe(ctx, timeout))
 	}
 	return errors.Join(errs...)
 }
 
 func (v *view) probe(ctx context.Context, timeout time.Duration) error {
-	question := service.Question{Account: &account.Account{Status: rest.UserStatusActive}}
-	in := detect.Input{Question: question, Complete: true}
-	login, created, mediation := v.knowledge.Login(in), v.knowledge.Append(in, rest.PasskeyIntelFlags{}, ""), v.knowledge.Mediation(question)
-	_, loginErr := ask(ctx, v, timeout, ActionLogin, &login.Facts, readLogin)
-	_, appendErr := ask(ctx, v, timeout, ActionAppend, &created.Facts, readAppend)
-	_, mediationErr := ask(ctx, v, timeout, ActionMediation, &mediation.Facts, readMediation)
+	nobody := service.Question{Account: &account.Account{Status: rest.UserStatusActive}}
+	in := detect.Input{Question: nobody, Complete: true}
+	l, a, m := v.knowledge.Login(in), v.knowledge.Append(in, rest.PasskeyIntelFlags{}, ""), v.knowledge.Mediation(nobody)
+	_, loginErr := direct(ctx, v, timeout, login, &l.Facts, readLogin)
+	_, appendErr := direct(ctx, v, timeout, appending, &a.Facts, readAppend)
+	_, mediationErr := direct(ctx, v, timeout, mediation, &m.Facts, readMediation)
 	return errors.Join(loginErr, appendErr, mediationErr)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -35,31 +36,31 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 	in := v.input(q.Question, ev)
 	in.Strategy = q.Strategy
 	d := v.knowledge.Login(in)
-	known, err := ask(ctx, v, e.timeout, ActionLogin, &d.Facts, readLogin)
-	a := known.answer
+	known, memoised, err := ask(ctx, e, v, login, &d.Facts, readLogin)
 	if err != nil {
-		a = loginAnswer{verdict: safeDefault(), hints: []string{}}
+		known = &answered[loginAnswer]{answer: loginAnswer{verdict: safeDefault(), hints: []string{}}}
 	}
+	a := &known.answer
 	return service.LoginVerdict{
 		Verdict: v.verdict(a.verdict, &d), Route: a.route, IsCDACandidate: a.cda, PreferImmediatelyAvailable: a.immediately,
 		AllowCredentials: d.Select(a.credentials), Hints: a.hints,
-	}, Basis{Facts: &d.Facts, Answer: known.document}, err
+	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
 }
 
 // Append judges whether to offer the creation of a passkey, under the same terms as Login.
 func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Evidence) (service.AppendVerdict, Basis, error) {
 	v := e.view(q.Project)
 	d := v.knowledge.Append(v.input(q.Question, ev), q.Flags, q.Situation)
-	known, err := ask(ctx, v, e.timeout, ActionAppend, &d.Facts, readAppend)
-	a := known.answer
+	known, memoised, err := ask(ctx, e, v, appending, &d.Facts, readAppend)
 	if err != nil {
-		a = appendAnswer{verdict: safeDefault(), variant: rest.AppendVariantDefault, hints: []string{}}
+		known = &answered[appendAnswer]{answer: appendAnswer{verdict: safeDefault(), variant: rest.AppendVariantDefault, hints: []string{}}}
 	}
+	a := &known.answer
 	return service.AppendVerdict{
 		Verdict: v.verdict(a.verdict, &d), Kind: a.kind, Variant: a.variant, Auto: a.auto, Conditional: a.conditional, ManualAllowed: a.manualAllowed,
 		IsRestrictedBrowser: a.restrictedBrowser, Reason: a.reason, ExcludeCredentials: d.All(), Attachment: a.attachment, Hints: a.hints,
 		UserVerification: a.userVerification, AllowedAAGUIDs: v.knowledge.Parameters.AllowedAAGUIDs,
-	}, Basis{Facts: &d.Facts, Answer: known.document}, err
+	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
 }
 
 // Mediation judges whether to offer passkeys in autofill, under the same terms as Login. There is no user yet, so the account of the question does not matter.
@@ -67,12 +68,11 @@ func (e *Engine) Mediation(ctx context.Context, q service.Question) (service.Ver
 	v := e.view(q.Project)
 	q.Account = nil
 	d := v.knowledge.Mediation(q)
-	known, err := ask(ctx, v, e.timeout, ActionMediation, &d.Facts, readMediation)
-	a := known.answer
+	known, memoised, err := ask(ctx, e, v, mediation, &d.Facts, readMediation)
 	if err != nil {
-		a = safeDefault()
+		known = &answered[verdict]{answer: safeDefault()}
 	}
-	return v.verdict(a, &d), Basis{Facts: &d.Facts, Answer: known.document}, err
+	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
 }
 
 // input folds the evidence.
@@ -100,27 +100,47 @@ func (v *view) verdict(a verdict, d *detect.Detection) service.Verdict {
 	}
 }
 
-// answered is an answer that was read, with the document it was read from.
+// answered is an answer that was read, with the document it was read from. It is shared and never changed.
 type answered[T any] struct {
 	answer   T
 	document json.RawMessage
 }
 
-// ask evaluates one document and reads its answer.
-func ask[T any](ctx context.Context, v *view, timeout time.Duration, action string, facts *detect.Facts, read func(*answer) T) (answered[T], error) {
-	entrypoint := entrypoints[action]
-	object, err := v.Eval(ctx, timeout, entrypoint, facts.Value())
+// ask answers from memory what was asked before about facts that agree on everything the rules read, and evaluates the rules otherwise. A failure is not
+// remembered: what took too long once may be quick the next time.
+func ask[T any](ctx context.Context, e *Engine, v *view, q question, facts *detect.Facts, read func(*answer) T) (known *answered[T], memoised bool, err error) {
+	if e.memo == nil {
+		known, err = direct(ctx, v, e.opts.EvalTimeout, q, facts, read)
+		return known, false, err
+	}
+	var room [usualKey]byte
+	key := e.reads[q].Append(binary.AppendUvarint(append(room[:0], byte(q)), v.number), facts)
+	if known, memoised = e.memo.Get(key).(*answered[T]); memoised {
+		return known, true, nil
+	}
+	if known, err = direct(ctx, v, e.opts.EvalTimeout, q, facts, read); err == nil {
+		e.memo.Put(key, known)
+	}
+	return known, false, err
+}
+
+// usualKey is how many bytes a key has at most without costing an allocation.
+const usualKey = 256
+
+// direct evaluates one document and reads its answer.
+func direct[T any](ctx context.Context, v *view, timeout time.Duration, q question, facts *detect.Facts, read func(*answer) T) (*answered[T], error) {
+	object, err := v.Eval(ctx, timeout, entrypoints[q], facts.Value())
 	if err != nil {
-		return answered[T]{}, err
+		return nil, err
 	}
 	a := &answer{object: object}
-	result := answered[T]{answer: read(a)}
+	result := &answered[T]{answer: read(a)}
 	if a.err == nil {
 		const usual = 256
 		result.document, a.err = appendJSON(make([]byte, 0, usual), object)
 	}
 	if a.err != nil {
-		return answered[T]{}, fmt.Errorf("answer of %s: %w", entrypoint, a.err)
+		return nil, fmt.Errorf("answer of %s: %w", entrypoints[q], a.err)
 	}
 	return result, nil
 }

@@ -1,0 +1,137 @@
+package detect
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
+// Projection writes some of the facts as bytes: two facts give the same bytes if and only if they agree on the projection's paths. It is immutable.
+type Projection struct {
+	steps []step
+	paths []string
+}
+
+// step writes one value, or skips what follows if a part of the facts is absent.
+type step struct {
+	*member
+	arm  string // of arms: the only experiment that counts; empty = all
+	skip int    // of an optional member: how many steps belong to it
+}
+
+// NewProjection returns the projection on the paths in the policy's input, the empty path being all of it. A path that no facts have does not matter, since
+// what is there is always undefined.
+func NewProjection(paths [][]string) *Projection {
+	p := &Projection{}
+	p.add(&root, nil, paths)
+	return p
+}
+
+// Paths returns the values that count, dotted and in the order of the facts.
+func (p *Projection) Paths() []string { return slices.Clone(p.paths) }
+
+// add appends the steps for the part of m that the paths, which begin at m, ask for.
+func (p *Projection) add(m *member, at []string, paths [][]string) {
+	if len(paths) == 0 {
+		return
+	}
+	whole := slices.ContainsFunc(paths, func(path []string) bool { return len(path) == 0 })
+	optional := -1
+	if m.present != nil {
+		optional = len(p.steps)
+		p.steps = append(p.steps, step{member: m})
+	}
+	switch {
+	case m.kind == arms && !whole:
+		for _, path := range paths {
+			p.leaf(step{member: m, arm: path[0]}, slices.Concat(at, path[:1]))
+		}
+	case m.kind != object:
+		p.leaf(step{member: m}, at)
+	default:
+		for i := range m.members {
+			inner := &m.members[i]
+			below := [][]string{{}}
+			if !whole {
+				below = under(paths, inner.name)
+			}
+			p.add(inner, slices.Concat(at, []string{inner.name}), below)
+		}
+	}
+	if optional >= 0 {
+		p.steps[optional].skip = len(p.steps) - optional - 1
+	}
+}
+
+func (p *Projection) leaf(s step, at []string) {
+	p.steps = append(p.steps, s)
+	p.paths = append(p.paths, strings.Join(at, "."))
+}
+
+// under returns the rest of the paths that begin with the name.
+func under(paths [][]string, name string) [][]string {
+	var below [][]string
+	for _, path := range paths {
+		if path[0] == name {
+			below = append(below, path[1:])
+		}
+	}
+	return below
+}
+
+// Append appends the bytes. Every value ends where the projection says or where its own length says, so no two facts share them by chance.
+func (p *Projection) Append(to []byte, f *Facts) []byte {
+	for i := 0; i < len(p.steps); i++ {
+		s := &p.steps[i]
+		if s.skip > 0 {
+			there := s.present(f)
+			to = appendBool(to, there)
+			if !there {
+				i += s.skip
+			}
+			continue
+		}
+		switch s.kind {
+		case boolean:
+			to = appendBool(to, s.boolean(f))
+		case integer:
+			to = binary.AppendVarint(to, int64(s.integer(f)))
+		case text:
+			to = appendString(to, s.text(f))
+		case arms:
+			to = s.appendArms(to, f)
+		}
+	}
+	return to
+}
+
+func (s *step) appendArms(to []byte, f *Facts) []byte {
+	all := s.arms(f)
+	if s.arm == "" {
+		to = binary.AppendUvarint(to, uint64(len(all)))
+	}
+	for _, one := range all {
+		switch s.arm {
+		case "":
+			to = appendString(to, one.Experiment)
+			to = appendString(to, string(one.Arm))
+		case one.Experiment:
+			return appendString(append(to, 1), string(one.Arm))
+		}
+	}
+	if s.arm != "" {
+		to = append(to, 0)
+	}
+	return to
+}
+
+func appendBool(to []byte, b bool) []byte {
+	if b {
+		return append(to, 1)
+	}
+	return append(to, 0)
+}
+
+func appendString(to []byte, s string) []byte {
+	return append(binary.AppendUvarint(to, uint64(len(s))), s...)
+}
