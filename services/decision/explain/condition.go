@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -87,11 +88,14 @@ func (i *inquiry) called(s scope, operator ast.Ref, operands []*ast.Term) ([]*de
 
 // asking explains a condition that asks a rule.
 func (i *inquiry) asking(s scope, c Condition, expr *ast.Expr, defs []*definition, arguments []*ast.Term, holds bool) Condition {
-	c.Rule, c.Title = defs[0].name(), firstTitle(defs)
+	c.Rule, c.Title = defs[0].name(), titles(defs)
 	c.facts.join(i.facts(s, expr))
 	c.parameters.join(i.parameters(s, expr))
-	because, unconditional := i.rule(defs, arguments, holds, s.depth+1)
+	because, held := i.rule(defs, arguments, holds, s.depth+1)
 	c.Because = because
+	if held != nil && held.title() != "" {
+		c.Title = held.title()
+	}
 	for _, one := range because {
 		c.facts.join(one.facts)
 		c.parameters.join(one.parameters)
@@ -99,7 +103,7 @@ func (i *inquiry) asking(s scope, c Condition, expr *ast.Expr, defs []*definitio
 	switch {
 	case len(because) > 0:
 		c.Reason = i.joined(c, holds)
-	case holds && unconditional:
+	case holds && held != nil:
 		c.Reason = text(expr) + " always holds"
 	case holds:
 		c.Reason = text(expr) + " holds"
@@ -111,13 +115,15 @@ func (i *inquiry) asking(s scope, c Condition, expr *ast.Expr, defs []*definitio
 	return c
 }
 
-func firstTitle(defs []*definition) string {
+// titles says what a rule means; each of its definitions may have a title of its own.
+func titles(defs []*definition) string {
+	var all []string
 	for _, d := range defs {
-		if title := d.title(); title != "" {
-			return title
+		if title := d.title(); title != "" && !slices.Contains(all, title) && !d.rule.Default {
+			all = append(all, title)
 		}
 	}
-	return ""
+	return strings.Join(all, "; or ")
 }
 
 // joined makes one sentence of the conditions of a rule. All of them count: if it holds they all do, if not none of its definitions does.
@@ -137,11 +143,11 @@ func (i *inquiry) joined(c Condition, holds bool) string {
 	return sentence
 }
 
-// rule explains why a rule holds, by the conditions of the definition that does, or why not, by the first condition that fails in each. unconditional says
-// that it holds under no condition.
-func (i *inquiry) rule(defs []*definition, arguments []*ast.Term, holds bool, depth int) (because []Condition, unconditional bool) {
+// rule explains why a rule holds, by the conditions of the definition that does, or why not, by the first condition that fails in each. settled is
+// the definition that gave the value, if one did.
+func (i *inquiry) rule(defs []*definition, arguments []*ast.Term, holds bool, depth int) (because []Condition, settled *definition) {
 	if depth > maxDepth {
-		return nil, false
+		return nil, nil
 	}
 	for _, first := range defs {
 		if first.rule.Default {
@@ -160,15 +166,14 @@ func (i *inquiry) rule(defs []*definition, arguments []*ast.Term, holds bool, de
 					because = append(because, i.valueless(o))
 				}
 			case truthy(o.value) == holds:
-				held := i.held(o)
-				return held, holds && len(held) == 0
+				return i.held(o), d
 			}
 			if o.matched {
 				break
 			}
 		}
 	}
-	return because, false
+	return because, nil
 }
 
 func truthy(value *ast.Term) bool { return value.Value.Compare(ast.Boolean(false)) != 0 }

@@ -18,14 +18,14 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
 // The actions that a policy judges.
 const (
-	Login     = "login"
-	Append    = "append"
-	Mediation = "mediation"
+	Login     = engine.ActionLogin
+	Append    = engine.ActionAppend
+	Mediation = engine.ActionMediation
 )
 
 // Actions returns the names of all actions.
@@ -81,10 +81,9 @@ type Reading struct {
 
 // Policy is a loaded bundle that can be asked and explained. It is immutable and safe for concurrent use.
 type Policy struct {
-	base     *bundle.Bundle
-	projects map[ident.ProjectID]*bundle.Bundle
-	rules    *rules
-	schemas  schemas
+	engine  *engine.Engine
+	rules   *rules
+	schemas schemas
 }
 
 // evalTimeout bounds one evaluation. Nobody waits for an explanation as for an answer.
@@ -92,15 +91,12 @@ const evalTimeout = 5 * time.Second
 
 // Load loads the bundle in source as the server would. An error says why it is refused, with file and line.
 func Load(ctx context.Context, source fs.FS) (*Policy, error) {
-	base, err := bundle.Load(ctx, source, entrypoint(Login), entrypoint(Append), entrypoint(Mediation))
+	loaded, err := engine.Load(ctx, source, engine.Options{EvalTimeout: evalTimeout})
 	if err != nil {
 		return nil, err
 	}
-	projects, err := base.Projects(ctx)
-	if err != nil {
-		return nil, err
-	}
-	modules, err := base.Modules()
+	files := loaded.Bundle("")
+	modules, err := files.Modules()
 	if err != nil {
 		return nil, err
 	}
@@ -108,26 +104,34 @@ func Load(ctx context.Context, source fs.FS) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	described, err := newSchemas(base.Files())
+	described, err := newSchemas(files.Files())
 	if err != nil {
 		return nil, err
 	}
-	return &Policy{base: base, projects: projects, rules: index, schemas: described}, nil
+	return &Policy{engine: loaded, rules: index, schemas: described}, nil
 }
 
 func entrypoint(action string) string { return "data.keyward." + action + ".decision" }
 
 // Revision names the loaded bundle as decisions name it.
-func (p *Policy) Revision() string { return p.base.Revision }
+func (p *Policy) Revision() string { return p.engine.Revision() }
 
 // Hash identifies the content of the loaded bundle.
-func (p *Policy) Hash() string { return p.base.Hash }
+func (p *Policy) Hash() string { return p.engine.Hash() }
 
-func (p *Policy) view(project ident.ProjectID) *bundle.Bundle {
-	if view, ok := p.projects[project]; ok {
-		return view
+// CheckFacts holds facts, a JSON document, against the bundle's schema of the action. The error names every fact that is unknown, missing or of the wrong form.
+func (p *Policy) CheckFacts(action string, facts []byte) error {
+	if err := known(action); err != nil {
+		return err
 	}
-	return p.base
+	return p.engine.Bundle("").CheckInput(action, facts)
+}
+
+func known(action string) error {
+	if slices.Contains(Actions(), action) {
+		return nil
+	}
+	return fmt.Errorf("unknown action %q: must be login, append or mediation", action)
 }
 
 // Evaluate returns the policy's answer document to facts, a JSON document. The parameters are those of the project; empty means those of all.
@@ -137,14 +141,14 @@ func (p *Policy) Evaluate(ctx context.Context, action string, project ident.Proj
 }
 
 func (p *Policy) evaluate(ctx context.Context, action string, project ident.ProjectID, facts []byte) (ast.Value, map[string]any, error) {
-	if !slices.Contains(Actions(), action) {
-		return nil, nil, fmt.Errorf("unknown action %q: must be login, append or mediation", action)
+	if err := known(action); err != nil {
+		return nil, nil, err
 	}
 	input, err := ast.ValueFromReader(bytes.NewReader(facts))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read facts: %w", err)
 	}
-	object, err := p.view(project).Eval(ctx, evalTimeout, entrypoint(action), input)
+	object, err := p.engine.Bundle(project).Eval(ctx, evalTimeout, entrypoint(action), input)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,7 +169,7 @@ func (p *Policy) Explain(ctx context.Context, action string, project ident.Proje
 	if err != nil {
 		return nil, err
 	}
-	view := p.view(project)
+	view := p.engine.Bundle(project)
 	store, reading, err := open(ctx, view.Data)
 	if err != nil {
 		return nil, err

@@ -83,6 +83,16 @@ func (d *definition) title() string {
 	return sentence(d.commentAbove())
 }
 
+// row is the name of the row that the rule's METADATA tells.
+func (d *definition) row() string {
+	for _, annotations := range slices.Backward(d.rule.Annotations) {
+		if row, ok := annotations.Custom["row"].(string); ok {
+			return row
+		}
+	}
+	return ""
+}
+
 func (d *definition) commentAbove() string {
 	var lines []string
 	above := d.rule.Loc().Row - 1

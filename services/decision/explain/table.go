@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"cmp"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -58,13 +60,19 @@ func (i *inquiry) row(o outcome) Row {
 		File: o.module.Package.Location.File, Line: o.rule.Loc().Row, Matched: o.matched,
 	}
 	for _, expr := range o.rule.Body {
-		if defs, _, ok := i.asked(o.scope, expr); ok && row.Title == "" {
-			row.Title = firstTitle(defs)
+		defs, _, ok := i.asked(o.scope, expr)
+		if !ok {
+			continue
 		}
+		row.Title = cmp.Or(row.Title, titles(defs))
+		row.Name = cmp.Or(row.Name, defs[0].row())
 	}
 	switch {
 	case o.matched:
 		row.Conditions = i.held(o)
+		if len(row.Conditions) == 1 {
+			row.Title = cmp.Or(row.Conditions[0].Title, row.Title)
+		}
 		row.Details = i.details(o.scope, o.rule.Head.Value)
 	case o.failed != nil:
 		row.Conditions = []Condition{i.condition(o.before, o.failed, false)}
@@ -114,7 +122,7 @@ func (i *inquiry) lastRow(entrypoint string, answer map[string]any) Row {
 	row := Row{Matched: true, Reason: "no row above it matched, so the default of the table answered"}
 	for _, d := range i.rules.byPath[entrypoint] {
 		if d.rule.Default {
-			row.File, row.Line, row.Title = d.module.Package.Location.File, d.rule.Loc().Row, "The default of the table"
+			row.File, row.Line, row.Title = d.module.Package.Location.File, d.rule.Loc().Row, d.title()
 		}
 	}
 	row.answered(answer)

@@ -46,7 +46,11 @@ func (p *page) answering(row *Row) {
 	if len(row.Conditions) == 0 {
 		p.printf("    because %s\n", row.Reason)
 	}
-	for n, c := range row.Conditions {
+	conditions := row.Conditions
+	if len(conditions) == 1 && len(conditions[0].Because) > 0 {
+		conditions = conditions[0].Because
+	}
+	for n, c := range conditions {
 		word := "because"
 		if n > 0 {
 			word = "    and"
@@ -57,10 +61,20 @@ func (p *page) answering(row *Row) {
 
 // deepest is the place of the condition that settles it.
 func deepest(c Condition) string {
-	for len(c.Because) == 1 {
+	for alike(c.Because) {
 		c = c.Because[0]
 	}
 	return place(c.File, c.Line)
+}
+
+// alike reports whether conditions all say the same.
+func alike(all []Condition) bool {
+	for _, c := range all {
+		if c.Reason != all[0].Reason {
+			return false
+		}
+	}
+	return len(all) > 0
 }
 
 func place(file string, line int) string {

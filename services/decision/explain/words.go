@@ -143,7 +143,9 @@ func (i *inquiry) say(s scope, expr *ast.Expr, holds bool) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	_, yesOrNo := right.Value.(ast.Boolean)
 	switch {
+	case yesOrNo:
 	case relation != "":
 		said += ", " + relation + " " + other
 	case !ground(right):

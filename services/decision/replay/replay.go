@@ -1,0 +1,252 @@
+package replay
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/explain"
+)
+
+// Summary is what came of a replay.
+type Summary struct {
+	Candidate string         `json:"candidate,omitempty"` // revision that all were evaluated with; empty = each with its own
+	Decisions int            `json:"decisions"`           // evaluated again
+	Same      int            `json:"same"`
+	Different int            `json:"different"`
+	Skipped   int            `json:"skipped"`               // the policy had failed, so there is no answer to compare with
+	Missing   map[string]int `json:"notArchived,omitempty"` // decisions left out by policy revision, because the archive lacks it
+	Changes   []Change       `json:"changes"`               // the most frequent first
+	Revisions map[string]int `json:"revisions,omitempty"`   // decisions by the revision that made them
+}
+
+// Change is a group of decisions that went from one row to another. From and To are equal if only other parts of the answer differ.
+type Change struct {
+	Action   string    `json:"action"`
+	From     string    `json:"from"`
+	To       string    `json:"to"` // "error" if the policy gives no answer
+	Count    int       `json:"count"`
+	Examples []Example `json:"examples"`
+}
+
+// Example is a decision that would be another.
+type Example struct {
+	ID      ident.DecisionID `json:"id"`
+	Time    time.Time        `json:"time"`
+	Project ident.ProjectID  `json:"project"`
+	User    ident.UserID     `json:"user,omitempty"`
+	Was     map[string]any   `json:"was"`
+	Is      map[string]any   `json:"is,omitempty"`
+	Error   string           `json:"error,omitempty"`
+}
+
+// Options say what to replay and with what. The zero value replays everything with its own revision.
+type Options struct {
+	Selection
+	Limit     int                          // most decisions to evaluate; 0 = all
+	Candidate *explain.Policy              // nil = each decision with the revision that made it
+	Examples  int                          // most examples of a change; 0 = 3
+	Progress  func(done int, total uint64) // called now and then from one goroutine, if not nil
+}
+
+// maxPolicies bounds the revisions that are held loaded.
+const maxPolicies = 16
+
+// replayer is a replay under way.
+type replayer struct {
+	records *Records
+	opts    Options
+
+	mu       sync.Mutex
+	policies map[string]*explain.Policy // by hash; nil = not archived
+	order    []string
+	summary  Summary
+	changes  map[changeKey]*Change
+}
+
+type changeKey struct{ action, from, to string }
+
+// Replay evaluates recorded decisions again and says which answers differ. Records are streamed and evaluated side by side.
+func (r *Records) Replay(ctx context.Context, opts Options) (*Summary, error) {
+	opts.Examples = cmp.Or(opts.Examples, 3)
+	p := &replayer{records: r, opts: opts, policies: map[string]*explain.Policy{}, changes: map[changeKey]*Change{}}
+	p.summary.Missing, p.summary.Revisions = map[string]int{}, map[string]int{}
+	if opts.Candidate != nil {
+		p.summary.Candidate = opts.Candidate.Revision()
+	}
+	if err := p.run(ctx); err != nil {
+		return nil, err
+	}
+	for _, change := range p.changes {
+		p.summary.Changes = append(p.summary.Changes, *change)
+	}
+	slices.SortFunc(p.summary.Changes, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Action, b.Action), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	return &p.summary, nil
+}
+
+func (p *replayer) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	workers := runtime.GOMAXPROCS(0)
+	queue := make(chan Record, 16*workers)
+	var owned sync.WaitGroup
+	for range workers {
+		owned.Go(func() {
+			for record := range queue {
+				if err := p.evaluate(ctx, &record); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	taken := 0
+	err := p.records.Each(ctx, p.opts.Selection, func(record Record, total uint64) (bool, error) {
+		select {
+		case queue <- record:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		taken++
+		if p.opts.Progress != nil {
+			p.opts.Progress(taken, total)
+		}
+		return p.opts.Limit == 0 || taken < p.opts.Limit, nil
+	})
+	close(queue)
+	owned.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// evaluate answers one recorded decision again. A policy that fails now is a difference, not an error.
+func (p *replayer) evaluate(ctx context.Context, record *Record) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	policy, err := p.policy(ctx, record)
+	if err != nil {
+		return err
+	}
+	if policy == nil || record.PolicyFailed() {
+		p.leaveOut(record, policy == nil)
+		return nil
+	}
+	was, err := document(record.Answer)
+	if err != nil {
+		return fmt.Errorf("decision %s: %w", record.ID, err)
+	}
+	is, err := policy.Evaluate(ctx, record.Action, record.Project, record.Facts)
+	if ctx.Err() != nil {
+		return nil
+	}
+	p.count(record, was, is, err)
+	return nil
+}
+
+func (p *replayer) leaveOut(record *Record, missing bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if missing {
+		p.summary.Missing[record.PolicyHash]++
+		return
+	}
+	p.summary.Skipped++
+}
+
+func (p *replayer) count(record *Record, was, is map[string]any, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.summary.Decisions++
+	p.summary.Revisions[record.PolicyRevision]++
+	if err == nil && reflect.DeepEqual(was, is) {
+		p.summary.Same++
+		return
+	}
+	p.summary.Different++
+	key := changeKey{record.Action, rowOf(was), rowOf(is)}
+	example := Example{ID: record.ID, Time: record.Time, Project: record.Project, User: record.User, Was: was, Is: is}
+	if err != nil {
+		key.to, example.Error = "error", err.Error()
+	}
+	change, ok := p.changes[key]
+	if !ok {
+		change = &Change{Action: key.action, From: key.from, To: key.to}
+		p.changes[key] = change
+	}
+	change.Count++
+	if len(change.Examples) < p.opts.Examples {
+		change.Examples = append(change.Examples, example)
+	}
+}
+
+func rowOf(answer map[string]any) string {
+	row, _ := answer["rule"].(string)
+	return row
+}
+
+// policy returns what a decision is to be evaluated with; nil if its revision is not in the archive.
+func (p *replayer) policy(ctx context.Context, record *Record) (*explain.Policy, error) {
+	if p.opts.Candidate != nil {
+		return p.opts.Candidate, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if policy, known := p.policies[record.PolicyHash]; known {
+		return policy, nil
+	}
+	policy, err := p.records.Policy(ctx, record.PolicyHash)
+	if err != nil && !errors.Is(err, ErrNotArchived) {
+		return nil, err
+	}
+	if len(p.order) == maxPolicies {
+		delete(p.policies, p.order[0])
+		p.order = p.order[1:]
+	}
+	p.policies[record.PolicyHash], p.order = policy, append(p.order, record.PolicyHash)
+	return policy, nil
+}
+
+// Policy loads a policy revision by the hash of its content. The error wraps ErrNotArchived if it cannot be had.
+func (r *Records) Policy(ctx context.Context, hash string) (*explain.Policy, error) {
+	files, err := r.Revision(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := explain.Load(ctx, files)
+	if err != nil {
+		return nil, fmt.Errorf("load revision %s: %w", hash, err)
+	}
+	return policy, nil
+}
+
+// document reads an answer as evaluation returns it.
+func document(raw json.RawMessage) (map[string]any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var answer map[string]any
+	if err := decoder.Decode(&answer); err != nil {
+		return nil, fmt.Errorf("decode the recorded answer: %w", err)
+	}
+	return answer, nil
+}
+
+// AnswerDocument returns the recorded answer; nil if the policy had failed.
+func (r *Record) AnswerDocument() (map[string]any, error) {
+	if r.PolicyFailed() {
+		return nil, nil
+	}
+	return document(r.Answer)
+}
