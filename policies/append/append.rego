@@ -1,17 +1,23 @@
 # METADATA
 # title: Passkey creation
 # description: |
-#   Whether to offer to create a passkey, and how. The table `decision` is read from the top: the first row
-#   whose condition holds decides. The conditions follow below the table, named after the tag of their row.
+#   Whether to offer to create a passkey, and how. The table `decision` is read from the top: the first row whose condition
+#   holds decides. The conditions follow below it in the same order, each named after the tag it yields. What they share, and the options that go with an
+#   answer, come last. Titles and row numbers are what an explanation prints.
+#
+#   A row whose offers pause answers so itself: it never slides to another kind of offer.
 # schemas:
 #   - input: schema.append
 #   - data.keyward.parameters: schema.parameters
 package keyward.append
 
 # METADATA
-# title: The decision table of append
+# title: No row answers
+# description: The rows together answer everything. This one guards edited bundles.
 # scope: document
 # entrypoint: true
+# custom:
+#   row: A14
 default decision := {
 	"rule": "A14",
 	"allow": false,
@@ -32,92 +38,389 @@ decision := deny("A0", "default-deny", "data_incomplete") if default_deny
 
 else := deny("A1", "env-no-pk-support", "passkeys_not_supported") if env_no_pk_support
 
-else := on_request("A2", "passkey-list-initiated-process") if passkey_list_initiated_process
+else := offer_anywhere("A2", "passkey-list-initiated-process") if passkey_list_initiated_process
 
 else := deny("A3", "env-no-platform-pk-support", "passkeys_not_supported") if env_no_platform_pk_support
+
+else := deny_listed("A4", "env-blacklisted", "env_blacklisted") if env_blacklisted
+
+else := deny("A5", "default-deny", "private_mode") if default_deny_private_mode
+
+else := deny("A6a", "user-append-blacklisted", "user_blacklisted") if user_append_blacklisted_after_hybrid
+
+else := deny("A6b", "user-append-blacklisted", "user_blacklisted") if user_append_blacklisted_after_error
+
+else := deny("A7", "process-pk-login-sk-completed", "security_key_login") if process_pk_login_sk_completed
+
+else := offer("A7", "process-pk-login-sk-completed", "default") if process_pk_login_sk_completed_open
+
+else := deny("A7", "process-pk-login-sk-completed", "cooldown") if process_pk_login_sk_completed_paused
+
+else := offer("A8", "device-local-platform-passkey-experiment", "default") if device_local_platform_passkey_experiment
+
+else := deny("A8", "device-local-platform-passkey-experiment", "cooldown") if device_local_platform_passkey_experiment_paused
 
 else := deny("A9", "process-pk-login-platform-completed", "passkey_already_exists") if process_pk_login_platform_completed
 
 else := deny("A10", "user-positive-env-history", "passkey_already_exists") if user_positive_env_history
 
-else := first_open("A13", "process-pk-login-not-offered") if process_pk_login_not_offered
+else := offer("A11", "process-pk-login-cross-platform-completed", "after-hybrid") if process_pk_login_cross_platform_completed
 
-# A0: something could not be looked up, or the account is not active.
+else := deny("A11", "process-pk-login-cross-platform-completed", "cooldown") if process_pk_login_cross_platform_completed_paused
+
+else := offer_silently("A12", "process-pk-login-incomplete", "after-error", after_error_open) if process_pk_login_incomplete_silent
+
+else := offer("A12", "process-pk-login-incomplete", "after-error") if process_pk_login_incomplete
+
+else := deny("A12", "process-pk-login-incomplete", "cooldown") if process_pk_login_incomplete_paused
+
+else := offer("A13", "process-pk-login-not-offered", "default") if process_pk_login_not_offered_in_app
+
+else := deny("A13", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_in_app_paused
+
+else := offer_silently("A13", "process-pk-login-not-offered", "default", default_open) if process_pk_login_not_offered_silent
+
+else := offer("A13", "process-pk-login-not-offered", "auto") if process_pk_login_not_offered_auto
+
+else := offer("A13", "process-pk-login-not-offered", "default") if process_pk_login_not_offered
+
+else := deny("A13", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_paused
+
+# METADATA
+# title: Something could not be looked up
+# scope: rule
+# custom:
+#   row: A0
 default_deny if not input.complete
 
+# METADATA
+# title: The account is not active
+# scope: rule
+# custom:
+#   row: A0
 default_deny if input.account != "active"
 
-# A1: no WebAuthn at all; asking for a passkey does not help.
-env_no_pk_support if not input.support.webauthn
+# METADATA
+# title: The client cannot do WebAuthn at all, and asking for a passkey does not help
+# scope: rule
+# custom:
+#   row: A1
+env_no_pk_support if input.support.webauthn == false
 
-# A2: the user asked for a passkey. Counts, cooldowns and lists do not matter.
-passkey_list_initiated_process if input.flags.force
+# METADATA
+# title: The user asked for a passkey
+# description: Blacklists, counts, cooldowns, lists and private windows do not matter.
+# scope: rule
+# custom:
+#   row: A2
+passkey_list_initiated_process if input.flags.force == true
 
+# METADATA
+# title: The user comes from the list of passkeys
+# scope: rule
+# custom:
+#   row: A2
 passkey_list_initiated_process if input.situation == "passkey-list"
 
-# A3: no local authenticator.
-env_no_platform_pk_support if not input.support.uvpa
+# METADATA
+# title: The client has no local authenticator
+# scope: rule
+# custom:
+#   row: A3
+env_no_platform_pk_support if input.support.uvpa == false
 
-# A9: the login of this process used a passkey of this device.
+# METADATA
+# title: The environment is barred by configuration, automation or a restricted browser
+# scope: rule
+# custom:
+#   row: A4
+env_blacklisted if input.environment.listed != "none"
+
+# METADATA
+# title: A private window forgets passkeys
+# scope: rule
+# custom:
+#   row: A5
+default_deny_private_mode if input.client.privateMode == true
+
+# METADATA
+# title: The user does not want to be asked after a login over another device
+# scope: rule
+# custom:
+#   row: A6a
+user_append_blacklisted_after_hybrid if {
+	input.process.outcome == "cda"
+	input.blacklist.appendAfterHybrid == true
+}
+
+# METADATA
+# title: The user does not want to be asked after a failed passkey login
+# scope: rule
+# custom:
+#   row: A6b
+user_append_blacklisted_after_error if {
+	input.process.outcome == "incomplete"
+	input.blacklist.appendAfterError == true
+}
+
+# METADATA
+# title: The login used a security key, after which nothing is offered
+# scope: rule
+# custom:
+#   row: A7
+process_pk_login_sk_completed if {
+	input.process.outcome == "sk"
+	data.keyward.parameters.appendAfterSecurityKey == false
+}
+
+# METADATA
+# title: The login used a security key, and a passkey of this device is offered beside it
+# scope: rule
+# custom:
+#   row: A7
+process_pk_login_sk_completed_open if {
+	input.process.outcome == "sk"
+	input.nudges.default.cooldown == false
+	data.keyward.parameters.appendAfterSecurityKey == true
+	not user_positive_env_history
+}
+
+# METADATA
+# title: The login used a security key, and manual offers pause
+# scope: rule
+# custom:
+#   row: A7
+process_pk_login_sk_completed_paused if {
+	input.process.outcome == "sk"
+	input.nudges.default.cooldown == true
+	data.keyward.parameters.appendAfterSecurityKey == true
+	not user_positive_env_history
+}
+
+# METADATA
+# title: The login used a passkey of another provider, and the experiment offers one of this device
+# scope: rule
+# custom:
+#   row: A8
+device_local_platform_passkey_experiment if {
+	device_local_treatment
+	input.nudges.default.cooldown == false
+}
+
+# METADATA
+# title: The login used a passkey of another provider, the experiment offers one of this device, and manual offers pause
+# scope: rule
+# custom:
+#   row: A8
+device_local_platform_passkey_experiment_paused if {
+	device_local_treatment
+	input.nudges.default.cooldown == true
+}
+
+# METADATA
+# title: The login used a passkey of this device
+# scope: rule
+# custom:
+#   row: A9
 process_pk_login_platform_completed if input.process.outcome == "local"
 
-# A10: a passkey of the account exists here, and nothing in this process speaks against it.
+# METADATA
+# title: A passkey of the account exists here, and nothing in this process speaks against it
+# scope: rule
+# custom:
+#   row: A10
 user_positive_env_history if {
-	input.pair.existsHere
-	not input.process.missingEvidence
+	input.pair.existsHere == true
+	input.process.missingEvidence == false
 }
 
-# A13: no passkey login was offered in this process.
-process_pk_login_not_offered if input.process.outcome == "not-offered"
+# METADATA
+# title: The login used another device
+# scope: rule
+# custom:
+#   row: A11
+process_pk_login_cross_platform_completed if {
+	input.process.outcome == "cda"
+	input.nudges.afterHybrid.cooldown == false
+}
 
-# The kinds of offer of A13, in order. A closed gate never slides to another kind.
-first_open(row, tag) := gated(row, tag, "default", in_app_open) if {
-	in_app
-} else := silent(row, tag, "default") if {
+# METADATA
+# title: The login used another device, and offers after such logins pause
+# scope: rule
+# custom:
+#   row: A11
+process_pk_login_cross_platform_completed_paused if {
+	input.process.outcome == "cda"
+	input.nudges.afterHybrid.cooldown == true
+}
+
+# METADATA
+# title: A passkey login was offered but not finished, and a passkey can be created silently
+# scope: rule
+# custom:
+#   row: A12
+process_pk_login_incomplete_silent if {
+	input.process.outcome == "incomplete"
 	silent_eligible
-} else := unasked(row, tag) if {
-	auto_eligible
-} else := gated(row, tag, "default", default_open)
+}
 
-# Offered from within the app: only by a configured trigger, at a distance from any other offer, and counted as a manual offer.
+# METADATA
+# title: A passkey login was offered but not finished
+# scope: rule
+# custom:
+#   row: A12
+process_pk_login_incomplete if {
+	input.process.outcome == "incomplete"
+	input.nudges.afterError.cooldown == false
+}
+
+# METADATA
+# title: A passkey login was offered but not finished, and offers after such logins pause
+# scope: rule
+# custom:
+#   row: A12
+process_pk_login_incomplete_paused if {
+	input.process.outcome == "incomplete"
+	input.nudges.afterError.cooldown == true
+}
+
+# METADATA
+# title: No passkey login was offered, and the app asks at one of its moments
+# description: Only by a configured trigger, at a distance from any other offer, and counted as a manual offer.
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_in_app if {
+	input.process.outcome == "not-offered"
+	input.nudges.spaced == true
+	input.nudges.default.cooldown == false
+	input.flags.inApp in data.keyward.parameters.inAppTriggers
+}
+
+# METADATA
+# title: No passkey login was offered, and the app asks by another trigger, too soon, or while manual offers pause
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_in_app_paused if {
+	input.process.outcome == "not-offered"
+	in_app
+}
+
+# METADATA
+# title: No passkey login was offered, and a passkey can be created silently
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_silent if {
+	input.process.outcome == "not-offered"
+	silent_eligible
+}
+
+# METADATA
+# title: No passkey login was offered, and the first passkey may be asked for without a click
+# description: Phones and apps convert better so, desktops do not.
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_auto if {
+	input.process.outcome == "not-offered"
+	input.flags.auto == true
+	input.credentials.total == 0
+	input.nudges.auto.cooldown == false
+	input.nudges.default.cooldown == false
+	auto_client
+}
+
+# METADATA
+# title: No passkey login was offered
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered if {
+	input.process.outcome == "not-offered"
+	input.nudges.default.cooldown == false
+}
+
+# METADATA
+# title: No passkey login was offered, and manual offers pause
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_paused if {
+	input.process.outcome == "not-offered"
+	input.nudges.default.cooldown == true
+}
+
+# METADATA
+# title: The login used a passkey of another provider, none was created here, and the user is in the treatment arm
+# scope: rule
+device_local_treatment if {
+	input.process.outcome == "local"
+	input.pair.createdHere == false
+	input.experiments["device-local-platform-passkey"] == "treatment"
+	input.process.credentialClass in {"password-manager", "unknown-provider"}
+}
+
+# METADATA
+# title: The app named a trigger
+# scope: rule
 in_app if input.flags.inApp != ""
 
+# METADATA
+# title: The caller comes from within the app
+# scope: rule
 in_app if input.situation == "in-app"
 
-default in_app_open := false
-
-in_app_open if {
-	input.flags.inApp in data.keyward.parameters.inAppTriggers
-	input.nudges.spaced
-	default_open
-}
-
-# Created silently after a password login: independent of how often the user declined.
+# METADATA
+# title: The caller and the client can create silently, and that was not asked for lately
+# description: Independent of how often the user declined, who notices nothing if it fails.
+# scope: rule
 silent_eligible if {
-	input.flags.conditionalCreate
-	input.support.conditionalCreate
-	not input.nudges.conditionalCreate.cooldown
+	input.flags.conditionalCreate == true
+	input.support.conditionalCreate == true
+	input.nudges.conditionalCreate.cooldown == false
 }
 
-# Opened unasked: for the first passkey only.
-auto_eligible if {
-	input.flags.auto
-	input.credentials.total == 0
-	auto_client
-	not input.nudges.auto.cooldown
-	default_open
-}
+# METADATA
+# title: The client is an app
+# scope: rule
+auto_client if input.client.native == true
 
-auto_client if input.client.native
+# METADATA
+# title: The client is a phone or tablet
+# scope: rule
+auto_client if input.client.mobile == true
 
-auto_client if input.client.mobile
+# METADATA
+# title: Unasked ceremonies are switched on for desktops
+# scope: rule
+auto_client if data.keyward.parameters.autoDesktop == true
 
-auto_client if data.keyward.parameters.autoDesktop
-
+# METADATA
+# title: Whether a manual offer may follow
+# scope: document
 default default_open := false
 
-default_open if not input.nudges.default.cooldown
+default_open if input.nudges.default.cooldown == false
 
+# METADATA
+# title: Whether an offer after a failed login may follow
+# scope: document
+default after_error_open := false
+
+after_error_open if input.nudges.afterError.cooldown == false
+
+# METADATA
+# title: Whether the client is a restricted browser, and nothing else bars it
+# scope: document
+default restricted_browser := false
+
+restricted_browser if input.environment.listed == "restricted-browser"
+
+# METADATA
+# title: Nothing is offered
+# scope: rule
 deny(row, tag, reason) := {
 	"rule": row,
 	"allow": false,
@@ -134,13 +437,35 @@ deny(row, tag, reason) := {
 	"userVerification": "",
 }
 
+# METADATA
+# title: Nothing is offered in an environment that is barred
+# scope: rule
+deny_listed(row, tag, reason) := {
+	"rule": row,
+	"allow": false,
+	"tag": tag,
+	"kind": "",
+	"variant": "default",
+	"auto": false,
+	"conditional": false,
+	"manualAllowed": false,
+	"isRestrictedBrowser": restricted_browser,
+	"reason": reason,
+	"attachment": "",
+	"hints": [],
+	"userVerification": "",
+}
+
+# METADATA
+# title: A passkey of this device is offered
+# scope: rule
 offer(row, tag, kind) := {
 	"rule": row,
 	"allow": true,
 	"tag": tag,
 	"kind": kind,
-	"variant": "default",
-	"auto": false,
+	"variant": variants[kind],
+	"auto": kind == "auto",
 	"conditional": false,
 	"manualAllowed": false,
 	"isRestrictedBrowser": false,
@@ -150,19 +475,47 @@ offer(row, tag, kind) := {
 	"userVerification": "required",
 }
 
-# A key or a phone may be used: neither the attachment nor the hints ask for this device.
-on_request(row, tag) := object.union(offer(row, tag, "default"), {"attachment": "", "hints": []})
+# METADATA
+# title: A passkey of any device is offered
+# description: A key or a phone may be used, so neither the attachment nor the hints ask for this device.
+# scope: rule
+offer_anywhere(row, tag) := {
+	"rule": row,
+	"allow": true,
+	"tag": tag,
+	"kind": "default",
+	"variant": "default",
+	"auto": false,
+	"conditional": false,
+	"manualAllowed": false,
+	"isRestrictedBrowser": false,
+	"reason": "",
+	"attachment": "",
+	"hints": [],
+	"userVerification": "required",
+}
 
-unasked(row, tag) := object.union(offer(row, tag, "auto"), {"auto": true})
-
-gated(row, tag, kind, open) := offer(row, tag, kind) if {
-	open
-} else := deny(row, tag, "cooldown")
-
-# The provider may skip user presence and verification, hence preferred. A manual offer may follow if the row's own gate is open.
-silent(row, tag, variant) := object.union(offer(row, tag, "conditional-create"), {
+# METADATA
+# title: A passkey of this device is created silently
+# description: The provider may skip user presence and verification, hence preferred. If nothing was created, a manual offer of the variant may follow.
+# scope: rule
+offer_silently(row, tag, variant, manual) := {
+	"rule": row,
+	"allow": true,
+	"tag": tag,
+	"kind": "conditional-create",
 	"variant": variant,
+	"auto": false,
 	"conditional": true,
-	"manualAllowed": default_open,
+	"manualAllowed": manual,
+	"isRestrictedBrowser": false,
+	"reason": "",
+	"attachment": "platform",
+	"hints": ["client-device"],
 	"userVerification": "preferred",
-})
+}
+
+# METADATA
+# title: What clients show for each kind of offer
+# scope: document
+variants := {"default": "default", "auto": "default", "after-hybrid": "after-hybrid", "after-error": "after-error"}

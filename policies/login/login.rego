@@ -1,17 +1,23 @@
 # METADATA
 # title: Passkey login
 # description: |
-#   Whether to offer a passkey login, and over which route. The table `decision` is read from the top: the first row
-#   whose condition holds decides. The conditions follow below the table, named after the tag of their row.
+#   Whether to offer a passkey login, and over which route. The table `decision` is read from the top: the first row whose condition
+#   holds decides. The conditions follow below it in the same order, each named after the tag it yields. What they share, and the options that go with an
+#   answer, come last. Titles and row numbers are what an explanation prints.
+#
+#   Comparisons of facts with constants come first in a condition: by them OPA rules it out without evaluating it.
 # schemas:
 #   - input: schema.login
 #   - data.keyward.parameters: schema.parameters
 package keyward.login
 
 # METADATA
-# title: The decision table of login
+# title: No row answers
+# description: The rows together answer everything. This one guards edited bundles.
 # scope: document
 # entrypoint: true
+# custom:
+#   row: L14
 default decision := {
 	"rule": "L14",
 	"allow": false,
@@ -33,97 +39,283 @@ else := deny("L3", "user-no-pks") if user_no_pks
 
 else := deny("L4", "user-login-blacklisted") if user_login_blacklisted
 
+else := allow("L5", "user-security-key", "security-key") if user_security_key
+
+else := deny("L5", "user-security-key") if user_security_key_withheld
+
 else := allow("L6", "user-positive-env-history", input.pair.lastRoute) if user_positive_env_history
 
 else := deny("L7a", "user-negative-env-history") if user_negative_env_history
 
+else := deny("L7b", "user-negative-env-history") if user_negative_env_history_cross_platform
+
+else := deny("L7c", "user-negative-env-history") if user_negative_env_history_security_key
+
+else := deny("L8", "env-blacklisted") if env_blacklisted
+
 else := allow("L9", "user-platform-pk-high-confidence", "local") if user_platform_pk_high_confidence
+
+else := allow("L10", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence
+
+else := allow("L11", "user-platform-pk-high-confidence", "local") if user_platform_pk_high_confidence_uncertain
+
+else := allow("L12", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence_maximize
 
 else := deny("L13", "user-env-no-pks") if user_env_no_pks
 
-# L0: something could not be looked up, or the account is not active. An unknown user is not told apart from one without passkeys.
+# METADATA
+# title: Something could not be looked up
+# scope: rule
+# custom:
+#   row: L0
 default_deny if not input.complete
 
+# METADATA
+# title: The account is not active
+# description: An unknown user is not told apart from one without passkeys, so that nobody learns who has an account.
+# scope: rule
+# custom:
+#   row: L0
 default_deny if input.account in {"pending", "disabled"}
 
-# L1: no WebAuthn at all.
-env_no_pk_support if not input.support.webauthn
+# METADATA
+# title: The client cannot do WebAuthn at all
+# scope: rule
+# custom:
+#   row: L1
+env_no_pk_support if input.support.webauthn == false
 
-# L2: WebAuthn, but neither a local authenticator nor another way to a passkey.
+# METADATA
+# title: The client has no local authenticator, and there is no other way to a passkey from here
+# scope: rule
+# custom:
+#   row: L2
 env_no_platform_pk_support if {
-	not input.support.uvpa
+	input.support.uvpa == false
+	input.cda.route == false
 	input.credentials.securityKey == 0
 	input.credentials.likely == 0
-	not input.cda.route
 }
 
-# L3: the account has no passkey.
+# METADATA
+# title: The account has no passkey
+# scope: rule
+# custom:
+#   row: L3
 user_no_pks if input.credentials.total == 0
 
-# L4: passkey login is barred for the user, everywhere or in this environment.
-user_login_blacklisted if input.blacklist.login
+# METADATA
+# title: Passkey login is barred for the user, everywhere or in this environment
+# scope: rule
+# custom:
+#   row: L4
+user_login_blacklisted if input.blacklist.login == true
 
-# L6: a passkey worked here, and the route it took last has not failed since.
+# METADATA
+# title: Only a security key can be used here, and it is offered
+# scope: rule
+# custom:
+#   row: L5
+user_security_key if {
+	input.securityKeyOnly == true
+	not security_key_failing
+	security_key_welcome
+}
+
+# METADATA
+# title: Only a security key can be used here, and it is not offered
+# scope: rule
+# custom:
+#   row: L5
+user_security_key_withheld if {
+	input.securityKeyOnly == true
+	not security_key_failing
+	not security_key_welcome
+}
+
+# METADATA
+# title: A passkey worked here, last on this device, and that has not failed since
+# scope: rule
+# custom:
+#   row: L6
 user_positive_env_history if {
-	input.pair.positive
-	not failing(input.pair.lastRoute)
-	route_open(input.pair.lastRoute)
+	input.pair.positive == true
+	input.pair.lastRoute == "local"
+	not local_failing
 }
 
-# L7a: local ceremonies failed here repeatedly. Under maximize another device may still take over.
+# METADATA
+# title: A passkey worked here, last over another device, and that has not failed since
+# scope: rule
+# custom:
+#   row: L6
+user_positive_env_history if {
+	input.pair.positive == true
+	input.pair.lastRoute == "cda"
+	input.cda.client == true
+	input.strategy != "minimize"
+	not cross_platform_failing
+}
+
+# METADATA
+# title: A passkey worked here, last with a security key, and that has not failed since
+# scope: rule
+# custom:
+#   row: L6
+user_positive_env_history if {
+	input.pair.positive == true
+	input.pair.lastRoute == "security-key"
+	not security_key_failing
+}
+
+# METADATA
+# title: Passkeys of this device failed here repeatedly, and no other device takes over
+# scope: rule
+# custom:
+#   row: L7a
 user_negative_env_history if {
-	local_failed
-	not other_device_remains
+	local_failing
+	local_concerned
+	not cross_platform_takes_over
 }
 
-# L9: a passkey is expected on this client.
+# METADATA
+# title: Only another device is left, and it failed here repeatedly
+# scope: rule
+# custom:
+#   row: L7b
+user_negative_env_history_cross_platform if {
+	input.cda.route == true
+	input.credentials.likely == 0
+	input.credentials.uncertain == 0
+	cross_platform_failing
+}
+
+# METADATA
+# title: Only a security key is left, and it failed here repeatedly
+# scope: rule
+# custom:
+#   row: L7c
+user_negative_env_history_security_key if {
+	input.securityKeyOnly == true
+	security_key_failing
+}
+
+# METADATA
+# title: The environment is barred by configuration, automation or a restricted browser
+# scope: rule
+# custom:
+#   row: L8
+env_blacklisted if input.environment.listed != "none"
+
+# METADATA
+# title: A passkey is expected on this client
+# scope: rule
+# custom:
+#   row: L9
 user_platform_pk_high_confidence if {
 	input.credentials.likely > 0
-	not local_failed
+	not local_failing
 }
 
-# L13: there are passkeys, but none can be reached from here.
+# METADATA
+# title: A passkey is expected on a phone that this client can reach
+# scope: rule
+# custom:
+#   row: L10
+user_cross_platform_pk_high_confidence if {
+	input.cda.route == true
+	input.cda.remoteHigh == true
+	not cross_platform_failing
+}
+
+# METADATA
+# title: A passkey may be on this client
+# scope: rule
+# custom:
+#   row: L11
+user_platform_pk_high_confidence_uncertain if {
+	input.credentials.uncertain > 0
+	not local_failing
+}
+
+# METADATA
+# title: A passkey may be on another device that this client can reach, and the caller wants every chance
+# scope: rule
+# custom:
+#   row: L12
+user_cross_platform_pk_high_confidence_maximize if {
+	input.strategy == "maximize"
+	input.cda.client == true
+	input.cda.remoteLow == true
+	not cross_platform_failing
+}
+
+# METADATA
+# title: There are passkeys, but none can be reached from here
+# scope: rule
+# custom:
+#   row: L13
 user_env_no_pks if input.credentials.total > 0
 
-# Routes that failed too often in this environment.
-failing("local") if input.pair.localStreak >= data.keyward.parameters.streakThreshold
+# METADATA
+# title: Passkeys of this device failed here as often as the threshold
+# scope: rule
+local_failing if input.pair.localStreak >= data.keyward.parameters.streakThreshold
 
-failing("cda") if input.pair.cdaStreak >= data.keyward.parameters.streakThreshold
+# METADATA
+# title: Another device failed here as often as the threshold
+# scope: rule
+cross_platform_failing if input.pair.cdaStreak >= data.keyward.parameters.streakThreshold
 
-failing("security-key") if input.pair.securityKeyStreak >= data.keyward.parameters.streakThreshold
+# METADATA
+# title: A security key failed here as often as the threshold
+# scope: rule
+security_key_failing if input.pair.securityKeyStreak >= data.keyward.parameters.streakThreshold
 
-# Routes that may be taken again because they worked here before.
-route_open("local")
+# METADATA
+# title: The last failure was one of this device
+# scope: rule
+local_concerned if input.pair.lastFailedRoute == "local"
 
-route_open("security-key")
+# METADATA
+# title: A passkey is expected on this client, so it can fail again
+# scope: rule
+local_concerned if input.credentials.likely > 0
 
-route_open("cda") if {
-	input.strategy != "minimize"
-	input.cda.client
-}
+# METADATA
+# title: A passkey may be on this client, so it can fail again
+# scope: rule
+local_concerned if input.credentials.uncertain > 0
 
-# The local route is over: failures repeat, and there is a local passkey to fail or the last failures were local.
-local_failed if {
-	failing("local")
-	input.credentials.likely + input.credentials.uncertain > 0
-}
-
-local_failed if {
-	failing("local")
-	input.pair.lastFailedRoute == "local"
-}
-
-other_device_remains if {
+# METADATA
+# title: The caller wants every chance, and another device can be reached that has not failed
+# scope: rule
+cross_platform_takes_over if {
 	input.strategy == "maximize"
-	input.cda.client
-	remote
-	not failing("cda")
+	input.cda.route == true
+	not cross_platform_failing
 }
 
-remote if input.cda.remoteHigh
+# METADATA
+# title: Security keys are allowed, and other devices are not kept to a minimum
+# scope: rule
+security_key_welcome if {
+	input.strategy != "minimize"
+	data.keyward.parameters.securityKeyLogin == "allow"
+}
 
-remote if input.cda.remoteLow
+# METADATA
+# title: Security keys are allowed, and one worked here
+# scope: rule
+security_key_welcome if {
+	input.pair.positiveSecurityKey == true
+	data.keyward.parameters.securityKeyLogin == "allow"
+}
 
+# METADATA
+# title: No passkey login is offered
+# scope: rule
 deny(row, tag) := {
 	"rule": row,
 	"allow": false,
@@ -135,54 +327,104 @@ deny(row, tag) := {
 	"hints": [],
 }
 
-allow(row, tag, route) := {
+# METADATA
+# title: A login with a passkey of this device is offered
+# scope: rule
+allow(row, tag, "local") := {
 	"rule": row,
 	"allow": true,
 	"tag": tag,
-	"route": route,
-	"isCDACandidate": route == "cda",
-	"preferImmediatelyAvailable": immediately_available(route),
-	"credentials": credentials(route),
-	"hints": hints(route),
+	"route": "local",
+	"isCDACandidate": false,
+	"preferImmediatelyAvailable": immediately_available,
+	"credentials": local_credentials,
+	"hints": local_hints,
 }
 
-# Whether the client should end quietly if no passkey is at hand.
-default immediately_available(_) := false
+# METADATA
+# title: A login with a passkey of another device is offered
+# scope: rule
+allow(row, tag, "cda") := {
+	"rule": row,
+	"allow": true,
+	"tag": tag,
+	"route": "cda",
+	"isCDACandidate": true,
+	"preferImmediatelyAvailable": false,
+	"credentials": ["remote", "likely", "uncertain", "security-key"],
+	"hints": cross_platform_hints,
+}
 
-immediately_available("local") if {
+# METADATA
+# title: A login with a security key is offered
+# scope: rule
+allow(row, tag, "security-key") := {
+	"rule": row,
+	"allow": true,
+	"tag": tag,
+	"route": "security-key",
+	"isCDACandidate": false,
+	"preferImmediatelyAvailable": false,
+	"credentials": security_key_credentials,
+	"hints": ["security-key"],
+}
+
+# METADATA
+# title: Whether the client should end quietly if no passkey is at hand
+# description: In apps, and in browsers if that is switched on. Not where a security key was used last, for which the user has to reach.
+# scope: document
+default immediately_available := false
+
+immediately_available if {
+	input.client.native == true
 	input.pair.lastRoute != "security-key"
-	immediate_client
 }
 
-immediate_client if input.client.native
-
-immediate_client if {
-	data.keyward.parameters.webImmediate
-	input.support.immediateGet
-	not input.client.privateMode
+immediately_available if {
+	browser_immediate
+	input.pair.lastRoute != "security-key"
 }
 
-# Which passkeys to name in allowCredentials, in this order. Only minimize leaves out passkeys that could be reached, and immediate mediation in
-# browsers takes no list at all.
-credentials("local") := [] if {
-	immediately_available("local")
-	not input.client.native
+# METADATA
+# title: The client is a browser that can do immediate mediation, and that is switched on
+# scope: rule
+browser_immediate if {
+	input.client.native == false
+	input.client.privateMode == false
+	input.support.immediateGet == true
+	data.keyward.parameters.webImmediate == true
+}
+
+# METADATA
+# title: Which passkeys to name, in this order, if one of this device is expected
+# description: Only minimize leaves out passkeys that could be reached. Immediate mediation in browsers takes no list at all.
+# scope: document
+default local_credentials := ["likely", "uncertain", "remote", "security-key"]
+
+local_credentials := [] if {
+	browser_immediate
+	immediately_available
 } else := ["likely", "uncertain"] if {
 	input.strategy == "minimize"
-} else := ["likely", "uncertain", "remote", "security-key"]
+}
 
-credentials("cda") := ["remote", "likely", "uncertain", "security-key"]
+# METADATA
+# title: Which passkeys to name, in this order, if a security key is expected
+# scope: document
+default security_key_credentials := ["security-key", "likely", "uncertain", "remote"]
 
-credentials("security-key") := ["security-key"] if {
-	input.strategy == "minimize"
-} else := ["security-key", "likely", "uncertain", "remote"]
+security_key_credentials := ["security-key"] if input.strategy == "minimize"
 
-hints("local") := ["client-device", "hybrid"] if {
-	input.strategy == "maximize"
-} else := ["client-device"]
+# METADATA
+# title: What to hint at if a passkey of this device is expected
+# scope: document
+default local_hints := ["client-device"]
 
-hints("cda") := ["hybrid", "client-device"] if {
-	input.credentials.uncertain > 0
-} else := ["hybrid"]
+local_hints := ["client-device", "hybrid"] if input.strategy == "maximize"
 
-hints("security-key") := ["security-key"]
+# METADATA
+# title: What to hint at if a passkey of another device is expected
+# scope: document
+default cross_platform_hints := ["hybrid"]
+
+cross_platform_hints := ["hybrid", "client-device"] if input.credentials.uncertain > 0

@@ -18,13 +18,14 @@ facts := {
 		"positive": false, "lastRoute": "", "positiveSecurityKey": false, "existsHere": false, "createdHere": false,
 	},
 	"blacklist": {"login": false, "appendAfterHybrid": false, "appendAfterError": false},
+	"experiments": {"device-local-platform-passkey": "control"},
 }
 
 # Less than any row but the last can do with.
 incomplete := {"complete": true, "account": "active", "support": {"webauthn": true, "uvpa": true}}
 
 # What the tests are written for. They test rules, so a figure that somebody changes in data.json must not fail them.
-parameters := object.union(data.keyward.parameters, {"streakThreshold": 2, "webImmediate": false})
+parameters := object.union(data.keyward.parameters, {"streakThreshold": 2, "webImmediate": false, "securityKeyLogin": "allow"})
 
 answer(changes) := answer_under({}, changes)
 
@@ -33,31 +34,95 @@ answer_under(overrides, changes) := result if {
 	result := login.decision with input as object.union(facts, changes) with data.keyward.parameters as figures
 }
 
+# Situations, to be combined by union_n.
+together(changes) := object.union_n(changes)
+
+minimize := {"strategy": "minimize"}
+
+maximize := {"strategy": "maximize"}
+
+app := {"client": {"native": true}}
+
+barred := {"environment": {"listed": "browser"}}
+
+blacklisted := {"blacklist": {"login": true}}
+
+no_authenticator := {"support": {"uvpa": false}}
+
+expected := {"credentials": {"likely": 1, "uncertain": 0, "remote": 0}}
+
+possible := {"credentials": {"likely": 0, "uncertain": 1, "remote": 0}}
+
+elsewhere := {"credentials": {"likely": 0, "uncertain": 0, "remote": 1}}
+
+nowhere := {"credentials": {"likely": 0, "uncertain": 0, "remote": 0}}
+
+no_client := {"cda": {"client": false, "route": false}}
+
+# A passkey on a phone that can be reached. Under minimize there is no route.
+phone := {"cda": {"remoteHigh": true, "route": true}}
+
+# A passkey on another device that can be reached under maximize only.
+other_device := {"strategy": "maximize", "cda": {"remoteLow": true, "route": true}}
+
+key_only := {"securityKeyOnly": true, "credentials": {"likely": 0, "uncertain": 0, "remote": 0, "securityKey": 1}}
+
 positive(route) := {"pair": {"positive": true, "lastRoute": route}}
 
-elsewhere := {"total": 1, "likely": 0, "uncertain": 0, "remote": 1, "securityKey": 0}
+positive_key := {"pair": {"positive": true, "lastRoute": "security-key", "positiveSecurityKey": true}}
 
-is_denied(given, row, tag) if {
-	given.rule == row
-	given.tag == tag
-	given.allow == false
-	given.route == ""
-	given.isCDACandidate == false
-	given.preferImmediatelyAvailable == false
-	given.credentials == []
-	given.hints == []
+failed_local(times) := {"pair": {"localStreak": times, "lastFailedRoute": "local"}}
+
+failed_cda(times) := {"pair": {"cdaStreak": times, "lastFailedRoute": "cda"}}
+
+failed_key(times) := {"pair": {"securityKeyStreak": times, "lastFailedRoute": "security-key"}}
+
+all_reachable := ["likely", "uncertain", "remote", "security-key"]
+
+is_denied(given, row, tag) if given == {
+	"rule": row,
+	"allow": false,
+	"tag": tag,
+	"route": "",
+	"isCDACandidate": false,
+	"preferImmediatelyAvailable": false,
+	"credentials": [],
+	"hints": [],
 }
 
-is_allowed(given, row, tag, route) if {
+is_local(given, row, tag) if {
 	given.rule == row
 	given.tag == tag
 	given.allow == true
-	given.route == route
+	given.route == "local"
+	given.isCDACandidate == false
+}
+
+is_cross_platform(given, row, tag) if {
+	given.rule == row
+	given.tag == tag
+	given.allow == true
+	given.route == "cda"
+	given.isCDACandidate == true
+	given.preferImmediatelyAvailable == false
+	given.credentials == ["remote", "likely", "uncertain", "security-key"]
+}
+
+is_security_key(given, row, tag) if {
+	given.rule == row
+	given.tag == tag
+	given.allow == true
+	given.route == "security-key"
+	given.isCDACandidate == false
+	given.preferImmediatelyAvailable == false
+	given.hints == ["security-key"]
 }
 
 test_default_denies_what_no_row_answers if is_denied(login.decision, "L14", "default-deny") with input as incomplete
 
 test_l0_lookup_failed if is_denied(answer({"complete": false}), "L0", "default-deny")
+
+test_l0_nothing_known if is_denied(login.decision, "L0", "default-deny") with input as {}
 
 test_l0_before_l1 if is_denied(answer({"complete": false, "support": {"webauthn": false}}), "L0", "default-deny")
 
@@ -68,159 +133,338 @@ test_l0_account_not_active if {
 
 test_l1_no_webauthn if is_denied(answer({"support": {"webauthn": false}}), "L1", "env-no-pk-support")
 
-test_l2_no_way_to_a_passkey if {
-	is_denied(answer({"support": {"uvpa": false}, "credentials": elsewhere}), "L2", "env-no-platform-pk-support")
+test_l1_before_l2 if {
+	is_denied(answer(together([elsewhere, {"support": {"webauthn": false, "uvpa": false}}])), "L1", "env-no-pk-support")
+}
+
+test_l2_no_way_to_a_passkey if is_denied(answer(together([no_authenticator, elsewhere])), "L2", "env-no-platform-pk-support")
+
+test_l2_before_l3 if {
+	is_denied(answer(together([no_authenticator, nowhere, {"credentials": {"total": 0}}])), "L2", "env-no-platform-pk-support")
 }
 
 test_l2_not_with_an_open_cda_route if {
-	given := answer({"support": {"uvpa": false}, "credentials": elsewhere, "cda": {"remoteHigh": true, "route": true}})
-	given.rule != "L2"
+	is_cross_platform(answer(together([no_authenticator, elsewhere, phone])), "L10", "user-cross-platform-pk-high-confidence")
 }
 
 test_l2_not_with_a_security_key if {
-	given := answer({"support": {"uvpa": false}, "credentials": {"likely": 0, "securityKey": 1}})
-	given.rule != "L2"
+	is_security_key(answer(together([no_authenticator, key_only])), "L5", "user-security-key")
 }
 
 test_l2_not_with_a_likely_passkey if {
-	is_allowed(answer({"support": {"uvpa": false}}), "L9", "user-platform-pk-high-confidence", "local")
+	is_local(answer(no_authenticator), "L9", "user-platform-pk-high-confidence")
 }
 
-test_l3_no_passkeys if is_denied(answer({"credentials": {"total": 0, "likely": 0}}), "L3", "user-no-pks")
+test_l3_no_passkeys if is_denied(answer(together([nowhere, {"credentials": {"total": 0}}])), "L3", "user-no-pks")
 
 test_l3_unknown_user_answers_alike if {
-	is_denied(answer({"account": "unknown", "credentials": {"total": 0, "likely": 0}}), "L3", "user-no-pks")
+	is_denied(answer(together([nowhere, {"account": "unknown", "credentials": {"total": 0}}])), "L3", "user-no-pks")
 }
 
-test_l4_blacklisted if is_denied(answer({"blacklist": {"login": true}}), "L4", "user-login-blacklisted")
+test_l3_before_l4 if is_denied(answer(together([nowhere, blacklisted, {"credentials": {"total": 0}}])), "L3", "user-no-pks")
 
-test_l4_before_l6 if {
-	is_denied(answer(object.union({"blacklist": {"login": true}}, positive("local"))), "L4", "user-login-blacklisted")
+test_l4_blacklisted if is_denied(answer(blacklisted), "L4", "user-login-blacklisted")
+
+test_l4_before_l5 if is_denied(answer(together([blacklisted, key_only])), "L4", "user-login-blacklisted")
+
+test_l4_before_l6 if is_denied(answer(together([blacklisted, positive("local")])), "L4", "user-login-blacklisted")
+
+test_l5_only_a_security_key if {
+	given := answer(key_only)
+	is_security_key(given, "L5", "user-security-key")
+	given.credentials == ["security-key", "likely", "uncertain", "remote"]
+	is_security_key(answer(together([key_only, maximize])), "L5", "user-security-key")
+}
+
+test_l5_minimize_needs_a_success_with_a_key if {
+	is_denied(answer(together([key_only, minimize])), "L5", "user-security-key")
+	is_denied(answer(together([key_only, minimize, positive("local")])), "L5", "user-security-key")
+	given := answer(together([key_only, minimize, positive_key]))
+	is_security_key(given, "L5", "user-security-key")
+	given.credentials == ["security-key"]
+}
+
+test_l5_switched_off if {
+	off := {"securityKeyLogin": "deny"}
+	is_denied(answer_under(off, key_only), "L5", "user-security-key")
+	is_denied(answer_under(off, together([key_only, maximize])), "L5", "user-security-key")
+	is_denied(answer_under(off, together([key_only, minimize, positive_key])), "L5", "user-security-key")
+}
+
+test_l5_before_l6 if is_security_key(answer(together([key_only, positive_key])), "L5", "user-security-key")
+
+test_l5_before_l7a if {
+	is_security_key(answer(together([key_only, failed_local(2)])), "L5", "user-security-key")
+}
+
+test_l5_before_l8 if is_security_key(answer(together([key_only, barred])), "L5", "user-security-key")
+
+test_l5_one_failure_is_forgiven if is_security_key(answer(together([key_only, failed_key(1)])), "L5", "user-security-key")
+
+test_l5_never_immediately if {
+	given := answer(together([key_only, app]))
+	is_security_key(given, "L5", "user-security-key")
 }
 
 test_l6_worked_here if {
 	given := answer(positive("local"))
-	is_allowed(given, "L6", "user-positive-env-history", "local")
-	given.credentials == ["likely", "uncertain", "remote", "security-key"]
+	is_local(given, "L6", "user-positive-env-history")
+	given.credentials == all_reachable
 	given.hints == ["client-device"]
-	given.isCDACandidate == false
 	given.preferImmediatelyAvailable == false
 }
 
 test_l6_over_cda if {
-	given := answer(object.union({"credentials": elsewhere}, positive("cda")))
-	is_allowed(given, "L6", "user-positive-env-history", "cda")
-	given.credentials == ["remote", "likely", "uncertain", "security-key"]
+	given := answer(together([elsewhere, positive("cda")]))
+	is_cross_platform(given, "L6", "user-positive-env-history")
 	given.hints == ["hybrid"]
-	given.isCDACandidate == true
 }
 
 test_l6_over_cda_hints_at_both_with_an_uncertain_passkey if {
-	given := answer(object.union({"credentials": {"likely": 0, "uncertain": 1}}, positive("cda")))
-	given.rule == "L6"
+	given := answer(together([possible, positive("cda")]))
+	is_cross_platform(given, "L6", "user-positive-env-history")
 	given.hints == ["hybrid", "client-device"]
 }
 
 test_l6_over_cda_does_not_match_under_minimize if {
-	given := answer(object.union({"strategy": "minimize", "credentials": elsewhere}, positive("cda")))
-	is_denied(given, "L13", "user-env-no-pks")
+	is_denied(answer(together([elsewhere, minimize, positive("cda")])), "L13", "user-env-no-pks")
+	is_local(answer(together([expected, minimize, positive("cda")])), "L9", "user-platform-pk-high-confidence")
+	is_local(answer(together([possible, minimize, positive("cda")])), "L11", "user-platform-pk-high-confidence")
 }
 
 test_l6_over_cda_needs_a_cda_client if {
-	given := answer(object.union({"credentials": elsewhere, "cda": {"client": false}}, positive("cda")))
-	is_denied(given, "L13", "user-env-no-pks")
+	is_denied(answer(together([elsewhere, no_client, positive("cda")])), "L13", "user-env-no-pks")
+	is_local(answer(together([expected, no_client, positive("cda")])), "L9", "user-platform-pk-high-confidence")
 }
 
 test_l6_with_a_security_key if {
-	given := answer(object.union({"credentials": {"likely": 0, "securityKey": 1}}, positive("security-key")))
-	is_allowed(given, "L6", "user-positive-env-history", "security-key")
+	given := answer(together([{"credentials": {"securityKey": 1}}, positive_key]))
+	is_security_key(given, "L6", "user-positive-env-history")
 	given.credentials == ["security-key", "likely", "uncertain", "remote"]
-	given.hints == ["security-key"]
 }
 
 test_l6_with_a_security_key_under_minimize if {
-	given := answer(object.union({"strategy": "minimize"}, positive("security-key")))
+	given := answer(together([minimize, positive_key]))
+	is_security_key(given, "L6", "user-positive-env-history")
 	given.credentials == ["security-key"]
 }
 
+test_l6_with_a_security_key_although_switched_off_for_key_only_users if {
+	is_security_key(answer_under({"securityKeyLogin": "deny"}, positive_key), "L6", "user-positive-env-history")
+}
+
 test_l6_one_failure_is_forgiven if {
-	given := answer(object.union({"pair": {"localStreak": 1, "lastFailedRoute": "local"}}, positive("local")))
-	given.rule == "L6"
+	is_local(answer(together([failed_local(1), positive("local")])), "L6", "user-positive-env-history")
 }
 
 test_l6_not_while_its_route_fails if {
-	local := object.union({"pair": {"localStreak": 2, "lastFailedRoute": "local"}}, positive("local"))
-	is_denied(answer(local), "L7a", "user-negative-env-history")
-	cda := object.union({"pair": {"cdaStreak": 2, "lastFailedRoute": "cda"}}, positive("cda"))
-	answer(cda).rule == "L9"
-	key := object.union({"pair": {"securityKeyStreak": 2, "lastFailedRoute": "security-key"}}, positive("security-key"))
-	answer(key).rule == "L9"
+	is_denied(answer(together([failed_local(2), positive("local")])), "L7a", "user-negative-env-history")
+	is_local(answer(together([failed_cda(2), positive("cda")])), "L9", "user-platform-pk-high-confidence")
+	is_local(answer(together([failed_key(2), positive_key])), "L9", "user-platform-pk-high-confidence")
 }
 
+test_l6_although_another_route_fails if {
+	is_cross_platform(answer(together([failed_local(2), positive("cda")])), "L6", "user-positive-env-history")
+	is_local(answer(together([failed_cda(2), positive("local")])), "L6", "user-positive-env-history")
+	is_security_key(answer(together([failed_local(2), positive_key])), "L6", "user-positive-env-history")
+}
+
+test_l6_before_l8 if is_local(answer(together([barred, positive("local")])), "L6", "user-positive-env-history")
+
 test_l7a_two_failures if {
-	is_denied(answer({"pair": {"localStreak": 2, "lastFailedRoute": "local"}}), "L7a", "user-negative-env-history")
+	is_denied(answer(failed_local(2)), "L7a", "user-negative-env-history")
+	is_denied(answer(failed_local(3)), "L7a", "user-negative-env-history")
+	is_denied(answer(together([possible, failed_local(2)])), "L7a", "user-negative-env-history")
+}
+
+test_l7a_one_failure_is_forgiven if {
+	is_local(answer(failed_local(1)), "L9", "user-platform-pk-high-confidence")
+	is_local(answer(together([possible, failed_local(1)])), "L11", "user-platform-pk-high-confidence")
 }
 
 test_l7a_threshold_is_a_parameter if {
-	changes := {"pair": {"localStreak": 2, "lastFailedRoute": "local"}}
-	given := answer_under({"streakThreshold": 3}, changes)
-	given.rule == "L9"
+	is_local(answer_under({"streakThreshold": 3}, failed_local(2)), "L9", "user-platform-pk-high-confidence")
+	is_denied(answer_under({"streakThreshold": 3}, failed_local(3)), "L7a", "user-negative-env-history")
 }
 
 test_l7a_local_failures_count_without_a_local_passkey if {
-	changes := {"pair": {"localStreak": 2, "lastFailedRoute": "local"}, "credentials": elsewhere}
-	is_denied(answer(changes), "L7a", "user-negative-env-history")
+	is_denied(answer(together([elsewhere, failed_local(2)])), "L7a", "user-negative-env-history")
+	is_denied(answer(together([elsewhere, phone, failed_local(2)])), "L7a", "user-negative-env-history")
 }
 
 test_l7a_not_for_another_route_without_a_local_passkey if {
-	changes := {"pair": {"localStreak": 2, "lastFailedRoute": "cda"}, "credentials": elsewhere}
-	is_denied(answer(changes), "L13", "user-env-no-pks")
+	later_cda := together([failed_local(2), failed_cda(1)])
+	is_denied(answer(together([elsewhere, later_cda])), "L13", "user-env-no-pks")
+	is_cross_platform(answer(together([elsewhere, phone, later_cda])), "L10", "user-cross-platform-pk-high-confidence")
+}
+
+test_l7a_whatever_failed_last_with_a_local_passkey if {
+	is_denied(answer(together([failed_local(2), failed_cda(1)])), "L7a", "user-negative-env-history")
+	is_denied(answer(together([possible, failed_local(2), failed_cda(1)])), "L7a", "user-negative-env-history")
+}
+
+test_l7a_standard_does_not_slide_to_a_phone if {
+	is_denied(answer(together([possible, phone, failed_local(2)])), "L7a", "user-negative-env-history")
 }
 
 test_l7a_maximize_leaves_room_for_another_device if {
-	failed := {"strategy": "maximize", "pair": {"localStreak": 2, "lastFailedRoute": "local"}}
-	high := object.union(failed, {"cda": {"remoteHigh": true, "route": true}})
-	is_denied(answer(high), "L13", "user-env-no-pks")
-	low := object.union(failed, {"cda": {"remoteLow": true, "route": true}})
-	is_denied(answer(low), "L13", "user-env-no-pks")
-	tired := object.union(high, {"pair": {"cdaStreak": 2}})
-	is_denied(answer(tired), "L7a", "user-negative-env-history")
-	none := object.union(high, {"cda": {"client": false}})
-	is_denied(answer(none), "L7a", "user-negative-env-history")
+	to_phone := answer(together([possible, phone, maximize, failed_local(2)]))
+	is_cross_platform(to_phone, "L10", "user-cross-platform-pk-high-confidence")
+	to_phone.hints == ["hybrid", "client-device"]
+	to_other := answer(together([expected, other_device, failed_local(2)]))
+	is_cross_platform(to_other, "L12", "user-cross-platform-pk-high-confidence")
+	to_other.hints == ["hybrid"]
+}
+
+test_l7a_maximize_passes_over_l11_too if {
+	is_cross_platform(answer(together([possible, other_device, failed_local(2)])), "L12", "user-cross-platform-pk-high-confidence")
+}
+
+test_l7a_maximize_but_not_from_a_barred_environment if {
+	is_denied(answer(together([possible, phone, maximize, barred, failed_local(2)])), "L8", "env-blacklisted")
+}
+
+test_l7a_maximize_but_the_other_device_fails_too if {
+	is_denied(answer(together([possible, phone, maximize, failed_local(2), failed_cda(2)])), "L7a", "user-negative-env-history")
+	is_cross_platform(answer(together([possible, phone, maximize, failed_local(2), failed_cda(1)])), "L10", "user-cross-platform-pk-high-confidence")
+}
+
+test_l7a_maximize_but_no_other_device if {
+	is_denied(answer(together([possible, maximize, failed_local(2)])), "L7a", "user-negative-env-history")
+	is_denied(answer(together([possible, maximize, no_client, failed_local(2)])), "L7a", "user-negative-env-history")
+}
+
+test_l7a_before_l8 if is_denied(answer(together([barred, failed_local(2)])), "L7a", "user-negative-env-history")
+
+test_l7b_the_phone_failed if {
+	is_denied(answer(together([elsewhere, phone, failed_cda(2)])), "L7b", "user-negative-env-history")
+	is_denied(answer(together([elsewhere, phone, maximize, failed_cda(2)])), "L7b", "user-negative-env-history")
+	is_denied(answer(together([elsewhere, other_device, failed_cda(2)])), "L7b", "user-negative-env-history")
+}
+
+test_l7b_one_failure_is_forgiven if {
+	is_cross_platform(answer(together([elsewhere, phone, failed_cda(1)])), "L10", "user-cross-platform-pk-high-confidence")
+}
+
+test_l7b_not_without_a_route if is_denied(answer(together([elsewhere, minimize, failed_cda(2)])), "L13", "user-env-no-pks")
+
+test_l7b_not_with_a_local_passkey if {
+	is_local(answer(together([expected, phone, failed_cda(2)])), "L9", "user-platform-pk-high-confidence")
+	is_local(answer(together([possible, phone, failed_cda(2)])), "L11", "user-platform-pk-high-confidence")
+}
+
+test_l7b_before_l8 if is_denied(answer(together([elsewhere, phone, barred, failed_cda(2)])), "L7b", "user-negative-env-history")
+
+test_l7c_the_key_failed if {
+	is_denied(answer(together([key_only, failed_key(2)])), "L7c", "user-negative-env-history")
+	is_denied(answer(together([key_only, minimize, failed_key(2)])), "L7c", "user-negative-env-history")
+	is_denied(answer_under({"securityKeyLogin": "deny"}, together([key_only, failed_key(2)])), "L7c", "user-negative-env-history")
+}
+
+test_l7c_not_with_another_way if {
+	is_local(answer(failed_key(2)), "L9", "user-platform-pk-high-confidence")
+}
+
+test_l7c_before_l8 if is_denied(answer(together([key_only, barred, failed_key(2)])), "L7c", "user-negative-env-history")
+
+test_l8_barred if {
+	is_denied(answer(barred), "L8", "env-blacklisted")
+	is_denied(answer({"environment": {"listed": "webdriver"}}), "L8", "env-blacklisted")
+	is_denied(answer(together([elsewhere, phone, barred])), "L8", "env-blacklisted")
 }
 
 test_l9_expected_here if {
 	given := answer({})
-	is_allowed(given, "L9", "user-platform-pk-high-confidence", "local")
-	given.credentials == ["likely", "uncertain", "remote", "security-key"]
+	is_local(given, "L9", "user-platform-pk-high-confidence")
+	given.credentials == all_reachable
 	given.hints == ["client-device"]
 }
 
+test_l9_before_l10 if is_local(answer(phone), "L9", "user-platform-pk-high-confidence")
+
 test_l9_minimize_names_local_passkeys_only if {
-	given := answer({"strategy": "minimize"})
+	given := answer(minimize)
+	is_local(given, "L9", "user-platform-pk-high-confidence")
 	given.credentials == ["likely", "uncertain"]
 	given.hints == ["client-device"]
 }
 
-test_l9_maximize_hints_at_other_devices_too if answer({"strategy": "maximize"}).hints == ["client-device", "hybrid"]
+test_l9_maximize_hints_at_other_devices_too if {
+	given := answer(maximize)
+	is_local(given, "L9", "user-platform-pk-high-confidence")
+	given.credentials == all_reachable
+	given.hints == ["client-device", "hybrid"]
+}
 
-test_l13_not_reachable if is_denied(answer({"credentials": elsewhere}), "L13", "user-env-no-pks")
+test_l10_expected_on_a_phone if {
+	given := answer(together([elsewhere, phone]))
+	is_cross_platform(given, "L10", "user-cross-platform-pk-high-confidence")
+	given.hints == ["hybrid"]
+}
+
+test_l10_before_l11 if {
+	given := answer(together([possible, phone]))
+	is_cross_platform(given, "L10", "user-cross-platform-pk-high-confidence")
+	given.hints == ["hybrid", "client-device"]
+}
+
+test_l10_not_under_minimize if {
+	reach := {"cda": {"remoteHigh": true, "route": false}}
+	is_local(answer(together([possible, reach, minimize])), "L11", "user-platform-pk-high-confidence")
+	is_denied(answer(together([elsewhere, reach, minimize])), "L13", "user-env-no-pks")
+}
+
+test_l10_needs_a_cda_client if {
+	reach := {"cda": {"client": false, "remoteHigh": true, "route": false}}
+	is_denied(answer(together([elsewhere, reach])), "L13", "user-env-no-pks")
+}
+
+test_l11_possibly_here if {
+	given := answer(possible)
+	is_local(given, "L11", "user-platform-pk-high-confidence")
+	given.credentials == all_reachable
+	given.hints == ["client-device"]
+}
+
+test_l11_before_l12 if is_local(answer(together([possible, other_device])), "L11", "user-platform-pk-high-confidence")
+
+test_l11_minimize_names_local_passkeys_only if answer(together([possible, minimize])).credentials == ["likely", "uncertain"]
+
+test_l12_possibly_on_another_device if {
+	given := answer(together([elsewhere, other_device]))
+	is_cross_platform(given, "L12", "user-cross-platform-pk-high-confidence")
+	given.hints == ["hybrid"]
+}
+
+test_l12_only_under_maximize if {
+	reach := {"cda": {"remoteLow": true}}
+	is_denied(answer(together([elsewhere, reach])), "L13", "user-env-no-pks")
+	is_denied(answer(together([elsewhere, reach, minimize])), "L13", "user-env-no-pks")
+}
+
+test_l13_not_reachable if {
+	is_denied(answer(elsewhere), "L13", "user-env-no-pks")
+	is_denied(answer(nowhere), "L13", "user-env-no-pks")
+}
 
 test_immediately_available_in_an_app if {
-	answer({"client": {"native": true}}).preferImmediatelyAvailable == true
-	answer({"client": {"native": true}}).credentials == ["likely", "uncertain", "remote", "security-key"]
+	given := answer(app)
+	is_local(given, "L9", "user-platform-pk-high-confidence")
+	given.preferImmediatelyAvailable == true
+	given.credentials == all_reachable
+	answer(together([app, possible])).preferImmediatelyAvailable == true
+	answer(together([app, positive("local")])).preferImmediatelyAvailable == true
+	answer(together([app, {"client": {"privateMode": true}}])).preferImmediatelyAvailable == true
 }
 
 test_immediately_available_not_for_other_routes if {
-	app := {"client": {"native": true}}
-	answer(object.union(app, positive("cda"))).preferImmediatelyAvailable == false
-	answer(object.union(app, positive("security-key"))).preferImmediatelyAvailable == false
+	is_cross_platform(answer(together([app, positive("cda")])), "L6", "user-positive-env-history")
+	is_security_key(answer(together([app, positive_key])), "L6", "user-positive-env-history")
 }
 
 test_immediately_available_not_after_a_security_key if {
-	changes := {"client": {"native": true}, "pair": {"positive": true, "lastRoute": "security-key", "securityKeyStreak": 2}}
-	given := answer(changes)
-	given.rule == "L9"
+	given := answer(together([app, positive_key, failed_key(2)]))
+	is_local(given, "L9", "user-platform-pk-high-confidence")
 	given.preferImmediatelyAvailable == false
 }
 
@@ -230,8 +474,22 @@ test_immediately_available_on_the_web_by_switch_and_capability if {
 	on := answer_under({"webImmediate": true}, able)
 	on.preferImmediatelyAvailable == true
 	on.credentials == []
+	on.hints == ["client-device"]
 	unable := answer_under({"webImmediate": true}, {})
 	unable.preferImmediatelyAvailable == false
-	private := answer_under({"webImmediate": true}, object.union(able, {"client": {"privateMode": true}}))
+	unable.credentials == all_reachable
+	private := answer_under({"webImmediate": true}, together([able, {"client": {"privateMode": true}}]))
 	private.preferImmediatelyAvailable == false
+	private.credentials == all_reachable
+	after_key := answer_under({"webImmediate": true}, together([able, positive_key, failed_key(2)]))
+	after_key.preferImmediatelyAvailable == false
+	after_key.credentials == all_reachable
+	sparing := answer_under({"webImmediate": true}, together([able, minimize]))
+	sparing.credentials == []
+}
+
+test_immediately_available_apps_keep_their_list if {
+	given := answer_under({"webImmediate": true}, together([app, {"support": {"immediateGet": true}}]))
+	given.preferImmediatelyAvailable == true
+	given.credentials == all_reachable
 }
