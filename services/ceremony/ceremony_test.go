@@ -1,8 +1,10 @@
 package ceremony_test
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -61,6 +63,62 @@ func TestAAGUIDNamesComeFromTheBundle(t *testing.T) {
 	}
 	if _, err := ceremony.LoadAAGUIDNames(fstest.MapFS{"data.json": {Data: []byte("{")}}); err == nil {
 		t.Error("broken data: no error")
+	}
+}
+
+func TestAChangedBundleShowsItsNamesWithoutARestart(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), &clock{now: started}
+	write := func(content string) {
+		t.Helper()
+		c.advance(time.Second)
+		path := filepath.Join(dir, "data.json")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// Some file systems keep times to the second.
+		if err := os.Chtimes(path, c.Now(), c.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	named := func(name string) string {
+		return fmt.Sprintf(`{"keyward":{"aaguids":{%q:{"name":%q}}}}`, strings.ToUpper(phoneAAGUID), name)
+	}
+	write(named("one"))
+	var log syncBuffer
+	names, err := ceremony.NewBundleNames(os.DirFS(dir), c.Now, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(want string) {
+		t.Helper()
+		if got := names.Name(phoneAAGUID); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	expect("one")
+	write(named("two"))
+	expect("one") // a second later nobody has looked
+	c.advance(time.Second)
+	expect("two")
+	write(`{"keyward":`)
+	c.advance(time.Minute)
+	expect("two")
+	if !strings.Contains(log.String(), "stay as they were") {
+		t.Errorf("log: %s", log.String())
+	}
+	write(named("four"))
+	c.advance(2 * time.Second)
+	expect("four")
+	if err := os.Remove(filepath.Join(dir, "data.json")); err != nil {
+		t.Fatal(err)
+	}
+	c.advance(2 * time.Second)
+	expect("")
+
+	write(`[`)
+	if _, err := ceremony.NewBundleNames(os.DirFS(dir), c.Now, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("broken data at the start: no error")
 	}
 }
 
