@@ -1,4 +1,4 @@
-// Package admin manages the projects of a running server. It finds the server's NATS by a URL or in the data directory, and touches the bucket of projects and nothing else.
+// Package admin finds a running server's NATS, by a URL or in the data directory, and manages its projects. It touches the bucket of projects and nothing else.
 package admin
 
 import (
@@ -35,8 +35,22 @@ const connectTimeout = 5 * time.Second
 
 // Open connects. The error says how to name a server if none is found.
 func Open(ctx context.Context, server Server) (*Projects, error) {
+	conn, err := Connect(server, "keyward project")
+	if err != nil {
+		return nil, err
+	}
+	store, err := open(ctx, conn)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Projects{conn: conn, store: store}, nil
+}
+
+// Connect returns a connection to a server's NATS under a name that its operator sees. The error says how to name a server if none is found. Close it.
+func Connect(server Server, name string) (*nats.Conn, error) {
 	address := server.URL.Reveal()
-	options := []nats.Option{nats.Name("keyward project"), nats.Timeout(connectTimeout), nats.NoReconnect()}
+	options := []nats.Option{nats.Name(name), nats.Timeout(connectTimeout), nats.NoReconnect()}
 	if address == "" {
 		found, err := bus.ServerURL(server.DataDir)
 		if err != nil {
@@ -50,12 +64,7 @@ func Open(ctx context.Context, server Server) (*Projects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no server answers at %s; is keyward serve running? %w", secret.URL(address), err)
 	}
-	store, err := open(ctx, conn)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &Projects{conn: conn, store: store}, nil
+	return conn, nil
 }
 
 func open(ctx context.Context, conn *nats.Conn) (*project.Store, error) {

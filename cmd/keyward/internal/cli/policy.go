@@ -11,10 +11,13 @@ import (
 )
 
 // policyCommands are what "keyward policy" can do, in the order of its help.
-func policyCommands(_ Terminal) []*cobra.Command {
+func policyCommands(terminal Terminal) []*cobra.Command {
 	return []*cobra.Command{
 		newPolicyCheck(),
 		newPolicyTest(),
+		newPolicyEval(terminal),
+		newPolicyExplain(terminal),
+		newPolicyReplay(terminal),
 	}
 }
 
