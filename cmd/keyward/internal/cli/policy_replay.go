@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/services/decision/replay"
+)
+
+// policyReplay is what "keyward policy replay" was asked for.
+type policyReplay struct {
+	bundle   bundleFlag
+	since    time.Duration
+	limit    int
+	action   string
+	project  string
+	examples int
+	json     bool
+	exitCode bool
+}
+
+func newPolicyReplay(terminal Terminal) *cobra.Command {
+	var r policyReplay
+	cmd := &cobra.Command{
+		Use:   "replay",
+		Short: "Answer recorded decisions again and show what differs",
+		Long: `Puts the facts of recorded decisions to the rules again. With --bundle it shows what
+that bundle would have answered otherwise: how many decisions go from which row to
+which, with examples for keyward policy explain. Without, each decision is judged by
+the revision that made it, and no answer may differ.
+
+The server is found through --data-dir or --nats-url; nothing is changed there. The
+exit code is 0 also if answers differ, unless --exit-code is given.`,
+		Example: `  keyward policy replay --bundle policies --since 24h
+  keyward policy replay --exit-code`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return r.do(cmd, terminal) },
+	}
+	cmd.Flags().StringVar(&r.bundle.dir, "bundle", "", "directory of the bundle to try; empty = each decision with the revision that made it")
+	cmd.Flags().DurationVar(&r.since, "since", 24*time.Hour, "how far back to go; 0 = as far as there are records")
+	cmd.Flags().IntVar(&r.limit, "limit", 0, "most decisions, from the oldest on; 0 = all")
+	actionFlag(cmd, &r.action, "only decisions about login, append or mediation")
+	cmd.Flags().StringVar(&r.project, "project", "", "only decisions of the project with this `ID`")
+	cmd.Flags().IntVar(&r.examples, "examples", 3, "most examples of each change")
+	cmd.Flags().BoolVar(&r.json, "json", false, "print the summary as JSON")
+	cmd.Flags().BoolVar(&r.exitCode, "exit-code", false, "exit with 1 if any answer differs or a revision is missing")
+	serverFlags(cmd.Flags())
+	return cmd
+}
+
+func (r *policyReplay) do(cmd *cobra.Command, terminal Terminal) error {
+	opts, err := r.options(cmd)
+	if err != nil {
+		return err
+	}
+	var bar *progressbar.ProgressBar
+	if isTerminal(terminal.Err) {
+		bar = progressbar.NewOptions(-1, progressbar.OptionSetWriter(terminal.Err), progressbar.OptionSetDescription("decisions"),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		opts.Progress = func(done int, total uint64) {
+			bar.ChangeMax64(int64(total))
+			_ = bar.Set(done)
+		}
+	}
+	return withRecords(cmd, terminal, func(ctx context.Context, records *replay.Records) error {
+		summary, err := records.Replay(ctx, opts)
+		if bar != nil {
+			_ = bar.Finish()
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.print(cmd, summary); err != nil {
+			return err
+		}
+		if r.exitCode && (summary.Different > 0 || len(summary.Missing) > 0) {
+			return errors.New("not every decision would be the same")
+		}
+		return nil
+	})
+}
+
+func (r *policyReplay) options(cmd *cobra.Command) (replay.Options, error) {
+	opts := replay.Options{Limit: r.limit, Examples: r.examples}
+	if r.since < 0 || r.limit < 0 || r.examples < 1 {
+		return opts, usageError{errors.New("--since and --limit must not be negative, --examples must be at least 1")}
+	}
+	if err := checkAction(r.action); err != nil {
+		return opts, err
+	}
+	var err error
+	if opts.Project, err = checkProject(r.project); err != nil {
+		return opts, err
+	}
+	opts.Action = r.action
+	if r.since > 0 {
+		opts.Since = time.Now().Add(-r.since)
+	}
+	if r.bundle.dir != "" {
+		opts.Candidate, err = loadPolicy(cmd.Context(), r.bundle)
+	}
+	return opts, err
+}
+
+func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
+	if r.json {
+		return writeJSON(cmd, s)
+	}
+	with := "the revisions that made them"
+	if s.Candidate != "" {
+		with = "revision " + s.Candidate
+	}
+	out := cmd.OutOrStdout()
+	_, _ = fmt.Fprintf(out, "%d decisions judged again with %s: %d the same, %d different.\n", s.Decisions, with, s.Same, s.Different)
+	if s.Skipped > 0 {
+		_, _ = fmt.Fprintf(out, "%d were left out, because the policy had failed and the safe default was answered.\n", s.Skipped)
+	}
+	for _, hash := range slices.Sorted(maps.Keys(s.Missing)) {
+		_, _ = fmt.Fprintf(out, "%d were left out, because revision %s is not in the archive.\n", s.Missing[hash], hash)
+	}
+	if len(s.Changes) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "\nDECISIONS\tACTION\tROW\tEXAMPLE\tMADE\tWAS\tIS")
+	for _, change := range s.Changes {
+		row := change.From + " -> " + change.To
+		if change.From == change.To {
+			row = change.From + ", details"
+		}
+		for n, example := range change.Examples {
+			count, action := fmt.Sprint(change.Count), change.Action
+			if n > 0 {
+				count, action, row = "", "", ""
+			}
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", count, action, row, example.ID, example.Time.UTC().Format(time.RFC3339), said(example.Was, ""), said(example.Is, example.Error))
+		}
+	}
+	return table.Flush()
+}
+
+// said is the gist of an answer.
+func said(answer map[string]any, failure string) string {
+	if failure != "" {
+		return failure
+	}
+	verb := "deny"
+	if allow, _ := answer["allow"].(bool); allow {
+		verb = "allow"
+	}
+	return fmt.Sprintf("%s %v", verb, answer["tag"])
+}
