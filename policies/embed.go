@@ -1,9 +1,9 @@
-// Package policies carries the default bundle inside the binary: rules, parameters, input schemas and the rules' tests. It holds no logic.
+// Package policies carries the default bundle inside the binary: rules, parameters, schemas, the rules' tests and scenarios. It holds no logic.
 package policies
 
 import "embed"
 
 // Bundle is the default Rego bundle with its root at the top, as a directory given by configuration would be.
 //
-//go:embed .manifest data.json login append mediation schemas
+//go:embed .manifest data.json login append mediation schemas scenarios
 var Bundle embed.FS

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/policies"
 )
 
 type scenarioFile struct {
@@ -67,7 +67,7 @@ func (e *logEntry) UnmarshalYAML(node *yaml.Node) error {
 
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("testdata/scenarios.yaml")
+	raw, err := policies.Bundle.ReadFile("scenarios/default.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
