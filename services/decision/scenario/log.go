@@ -60,7 +60,7 @@ func (l *library) history(s *scenario, log *yaml.Node) []string {
 	for _, n := range l.list(log, "log") {
 		e := l.entry(n, s)
 		processes = append(processes, e.event.Process)
-		if !e.foreign && e.event.Type != "" && !s.now.IsZero() {
+		if !e.foreign && e.event.Type != "" {
 			entries = append(entries, e)
 		}
 	}

@@ -86,7 +86,7 @@ func (r *reader) plausible(n *yaml.Node, what string, at time.Time) time.Time {
 
 // moment reads an offset from now, or an RFC 3339 time.
 func (r *reader) moment(n *yaml.Node, what string, now time.Time) time.Time {
-	if n == nil || now.IsZero() {
+	if n == nil {
 		return time.Time{}
 	}
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == tagMoment || n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "T") {

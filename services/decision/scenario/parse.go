@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"encoding/base64"
 	"maps"
 	"regexp"
@@ -47,6 +48,9 @@ const (
 	userID    = ident.UserID("usr-1")
 )
 
+// unclear stands for a clock that could not be read, so that the form of offsets can be judged all the same.
+var unclear = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+
 var aaguidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 func words[T ~string](values ...T) []string {
@@ -75,7 +79,7 @@ func parse(file string, content []byte) ([]scenario, Problems) {
 	fields := r.object(root, "the file", fileKeys)
 	l := &library{reader: r, clients: map[string]*yaml.Node{}, credentials: map[string]*yaml.Node{}, systems: map[string][]string{}}
 	if n := fields["now"]; n != nil {
-		l.now = r.clock(n, "now")
+		l.now = cmp.Or(r.clock(n, "now"), unclear)
 	}
 	l.define(fields["clients"], fields["credentials"])
 	list := r.list(fields["scenarios"], "scenarios")
@@ -100,13 +104,9 @@ func (l *library) define(clients, credentials *yaml.Node) {
 	if credentials == nil || isNull(credentials) {
 		return
 	}
-	reference := l.now
-	if reference.IsZero() {
-		reference = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC) // only to judge the form of offsets
-	}
 	for name, n := range l.named(credentials, "credentials") {
 		l.credentials[name] = merge(nil, n)
-		c := l.credential(l.credentials[name], reference, false).credential
+		c := l.credential(l.credentials[name], cmp.Or(l.now, unclear), false).credential
 		if env, os := string(c.Environment), c.CreatedOS; env != "" && os != "" && !slices.Contains(l.systems[env], os) {
 			l.systems[env] = append(l.systems[env], os)
 		}
@@ -121,6 +121,7 @@ func (l *library) scenario(n *yaml.Node) scenario {
 	} else if s.now.IsZero() && n.Kind == yaml.MappingNode {
 		l.refuse(n, "the scenario has no clock: give now in the file or in the scenario")
 	}
+	s.now = cmp.Or(s.now, unclear)
 	s.question = service.Question{Project: projectID}
 	s.question.Client = l.scenarioClient(fields["client"], n)
 	private := s.question.Client.PrivateMode
@@ -234,7 +235,7 @@ func (l *library) accountOf(s *scenario, fields map[string]*yaml.Node) {
 	}
 	for i, n := range l.list(fields["passkeys"], "passkeys") {
 		name, merged := l.use(n, "passkey", l.credentials)
-		if merged == nil || s.now.IsZero() {
+		if merged == nil {
 			continue
 		}
 		p := l.credential(merged, s.now, true)

@@ -289,28 +289,49 @@ func (r *reader) choice(n *yaml.Node, what string, vocabulary []string) string {
 // instead ends a complaint about a word with the one that was probably meant, or with all there are if they are few.
 func instead(word string, vocabulary []string) string {
 	const few = 12
-	nearest, distance := "", len(word)/3+2
-	for _, known := range vocabulary {
-		if d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(known)); d < distance {
-			nearest, distance = known, d
-		}
+	if meant := nearest(word, vocabulary); meant != "" {
+		return fmt.Sprintf("; did you mean %q?", meant)
 	}
 	switch {
-	case nearest != "":
-		return fmt.Sprintf("; did you mean %q?", nearest)
 	case len(vocabulary) == 0:
 		return "; there is none"
 	case len(vocabulary) <= few:
-		shown := slices.Clone(vocabulary)
-		for i := range shown {
-			if shown[i] == "" {
-				shown[i] = `""`
+		known := slices.Clone(vocabulary)
+		for i := range known {
+			if known[i] == "" {
+				known[i] = `""`
 			}
 		}
-		return "; there are " + strings.Join(shown, ", ")
+		return "; there are " + strings.Join(known, ", ")
 	default:
 		return ""
 	}
+}
+
+// nearest returns the word that differs by a slip or two, else the first that contains what was written, else nothing.
+func nearest(word string, vocabulary []string) string {
+	const (
+		shortest = 3 // of what is compared
+		slip     = 3 // letters for which one may be wrong
+	)
+	if len(word) < shortest {
+		return ""
+	}
+	found, best := "", len(word)/slip+1
+	for _, known := range vocabulary {
+		if d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(known)); d < best {
+			found, best = known, d
+		}
+	}
+	if found != "" {
+		return found
+	}
+	for _, known := range vocabulary {
+		if strings.Contains(known, word) {
+			return known
+		}
+	}
+	return ""
 }
 
 // merge returns base with changes laid over it, also inside nested objects. A null removes the key. Nodes keep the lines they came from.
