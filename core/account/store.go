@@ -14,17 +14,25 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Store keeps accounts in the bucket "accounts", one entry a user, each write checked against the revision it was read at.
-type Store struct{ kv jetstream.KeyValue }
+// Store keeps accounts in the bucket "accounts", one entry a user, each write checked against the revision it was read at. It is safe for concurrent use.
+type Store struct {
+	kv      jetstream.KeyValue
+	changes Changes
+	near    near
+	metrics *metrics
+}
 
-// NewStore returns a store on the bucket "accounts".
-func NewStore(kv jetstream.KeyValue) *Store { return &Store{kv: kv} }
+// NewStore returns a store on the bucket "accounts" that keeps nothing in memory. Where others read accounts through View, nobody may write through it.
+func NewStore(kv jetstream.KeyValue) *Store {
+	m, _ := newMetrics()
+	return &Store{kv: kv, metrics: m}
+}
 
 func key(project ident.ProjectID, user ident.UserID) string {
 	return string(project) + "." + string(user)
 }
 
-// Get returns an account and its revision. A user who is not there is the fault "userID: does not exist".
+// Get reads an account and its revision from the bucket. A user who is not there is the fault "userID: does not exist".
 func (s *Store) Get(ctx context.Context, project ident.ProjectID, user ident.UserID) (Account, uint64, error) {
 	entry, err := s.kv.Get(ctx, key(project, user))
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
@@ -40,7 +48,7 @@ func (s *Store) Get(ctx context.Context, project ident.ProjectID, user ident.Use
 	return a, entry.Revision(), nil
 }
 
-// Create stores a new account. When it has returned, the account is on disk.
+// Create stores a new account. When it has returned without error, the account is on disk.
 func (s *Store) Create(ctx context.Context, a Account) error {
 	raw, err := json.Marshal(a)
 	if err != nil {
@@ -50,12 +58,13 @@ func (s *Store) Create(ctx context.Context, a Account) error {
 		if errors.Is(err, jetstream.ErrKeyExists) {
 			return fault.Conflict("userID", "%s exists already", a.ID)
 		}
-		return unstored(err)
+		return s.unsure(ctx, a.Project, a.ID, err)
 	}
-	return nil
+	return s.changed(ctx, a.Project, a.ID)
 }
 
-// Update reads the account, applies change and stores the result; if another writer was faster it does so again. An error of change ends it and nothing is stored.
+// Update reads the account, applies change and stores the result; if another writer was faster it does so again. An error of change ends it and nothing is
+// stored. When Update has returned without error, no decision that begins afterwards is made on the account as it was.
 func (s *Store) Update(ctx context.Context, project ident.ProjectID, user ident.UserID, change func(*Account) error) (Account, error) {
 	for {
 		a, revision, err := s.Get(ctx, project, user)
@@ -71,10 +80,10 @@ func (s *Store) Update(ctx context.Context, project ident.ProjectID, user ident.
 		}
 		_, err = s.kv.Update(ctx, key(project, user), raw, revision)
 		if err == nil {
-			return a, nil
+			return a, s.changed(ctx, project, user)
 		}
 		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return Account{}, unstored(err)
+			return Account{}, s.unsure(ctx, project, user, err)
 		}
 	}
 }
@@ -82,9 +91,9 @@ func (s *Store) Update(ctx context.Context, project ident.ProjectID, user ident.
 // Delete removes the account and every trace of it from the bucket. A user who is not there is no error.
 func (s *Store) Delete(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
 	if err := s.kv.Purge(ctx, key(project, user)); err != nil {
-		return unstored(err)
+		return s.unsure(ctx, project, user, err)
 	}
-	return nil
+	return s.changed(ctx, project, user)
 }
 
 // All calls visit for every account of the project, in no particular order, until visit returns false.
@@ -116,6 +125,24 @@ func (s *Store) All(ctx context.Context, project ident.ProjectID, visit func(Acc
 	}
 }
 
-func unstored(err error) error {
+// changed announces what has been stored.
+func (s *Store) changed(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	if s.changes == nil {
+		return nil
+	}
+	stamp, err := s.changes.AccountChanged(ctx, project, user)
+	if err != nil {
+		return err
+	}
+	s.near.told(key(project, user), stamp)
+	return nil
+}
+
+// unsure returns what to answer when a write failed. It may have been stored all the same.
+func (s *Store) unsure(ctx context.Context, project ident.ProjectID, user ident.UserID, err error) error {
+	if s.changes != nil {
+		s.near.drop(key(project, user))
+		s.changes.AccountUncertain(ctx, project, user)
+	}
 	return fault.Unavailable(time.Second, "the account could not be stored").Because(err)
 }

@@ -16,17 +16,18 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
 
 // Fields of an entry that are no events; event IDs begin with another letter.
 const (
-	fieldPrefix = ":"
-	fieldFill   = ":fill"  // token of the fill that wrote the entry
-	fieldReady  = ":ready" // token of the fill that found it whole
-	fieldEpoch  = ":epoch" // epoch of the shard when it was filled
-	fieldRun    = ":run"   // run of the server in which it was filled
+	fieldPrefix  = ":"
+	fieldFill    = ":fill"    // mark of the fill that wrote the entry
+	fieldReady   = ":ready"   // mark of the fill that found it whole
+	fieldVersion = ":version" // raised with every event that a writer adds
+	fieldAccount = ":account" // raised after every change of the user's account
 )
 
 // trust says what a reader made of an entry.
@@ -38,9 +39,45 @@ const (
 	untrusted trust = "untrusted"
 )
 
+// control is what an entry says of itself. Empty strings stand for fields that are not there.
+type control struct {
+	fill, ready, version, account string
+}
+
+// controlFields are those of control, in its order.
+var controlFields = [...]string{fieldFill, fieldReady, fieldVersion, fieldAccount}
+
+// judge says whether the entry is whole, and was filled under the epoch and in the run.
+func (c control) judge(epoch uint64, run string) trust {
+	if c == (control{}) {
+		return absent
+	}
+	_, rest, _ := strings.Cut(c.fill, " ")
+	filledUnder, filledIn, marked := strings.Cut(rest, " ")
+	if !marked || c.fill != c.ready || filledIn != run {
+		return untrusted
+	}
+	if under, err := strconv.ParseUint(filledUnder, 10, 64); err != nil || under != epoch {
+		return untrusted
+	}
+	return trusted
+}
+
+// stamp names the state of the user's account that a trusted entry vouches for.
+func (c control) stamp() string {
+	token, _, _ := strings.Cut(c.fill, " ")
+	return token + "." + c.account
+}
+
+// mark returns what a fill leaves in an entry: a token of its own, the epoch and the run it was filled in.
+func mark(epoch uint64, run string) string {
+	return rand.Text() + " " + strconv.FormatUint(epoch, 10) + " " + run
+}
+
 // entries are the users' histories in Redis.
 type entries struct {
 	client  *redis.Client
+	reads   *cache.Batch
 	breaker *gobreaker.CircuitBreaker[any]
 	config  Config
 
@@ -55,7 +92,7 @@ type run struct {
 }
 
 func newCache(client *redis.Client, config Config, changed func(from, to gobreaker.State)) *entries {
-	c := &entries{client: client, config: config}
+	c := &entries{client: client, reads: cache.NewBatch(client), config: config}
 	client.AddHook(dialCounter{&c.dialled})
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name:          "redis",
@@ -78,33 +115,62 @@ func (c *entries) do(f func() error) error {
 	return err
 }
 
-// read returns the events of an entry if it can be trusted under the epoch.
-func (c *entries) read(ctx context.Context, key string, epoch uint64) ([]event.Event, trust, error) {
-	var fields map[string]string
-	var current string
-	err := c.do(func() (err error) {
-		if fields, err = c.client.HGetAll(ctx, key).Result(); err != nil {
+// look returns what the entry says of itself, and whether it can be trusted under the epoch.
+func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, trust, error) {
+	cmd := redis.NewSliceCmd(ctx, "hmget", key, fieldFill, fieldReady, fieldVersion, fieldAccount)
+	current, err := c.ask(ctx, cmd)
+	if err != nil {
+		return control{}, untrusted, err
+	}
+	said, err := controlOf(cmd.Val())
+	if err != nil {
+		return control{}, untrusted, err
+	}
+	return said, said.judge(epoch, current), nil
+}
+
+// read returns an entry with its events if it can be trusted under the epoch.
+func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, trust, error) {
+	cmd := redis.NewMapStringStringCmd(ctx, "hgetall", key)
+	current, err := c.ask(ctx, cmd)
+	if err != nil {
+		return nil, untrusted, err
+	}
+	fields := cmd.Val()
+	said := control{fill: fields[fieldFill], ready: fields[fieldReady], version: fields[fieldVersion], account: fields[fieldAccount]}
+	if result := said.judge(epoch, current); result != trusted {
+		return nil, result, nil
+	}
+	events, err := decode(fields)
+	if err != nil {
+		return nil, untrusted, nil //nolint:nilerr // what cannot be read is read from the log
+	}
+	return newKnown(said, events), trusted, nil
+}
+
+// ask sends a command that reads and returns the run of the server that answered.
+func (c *entries) ask(ctx context.Context, cmd redis.Cmder) (current string, err error) {
+	err = c.do(func() (err error) {
+		if err = c.reads.Do(ctx, cmd); err != nil {
 			return fmt.Errorf("read cache entry: %w", err)
 		}
 		// After the read: the answer may have come over a new connection.
 		current, err = c.run(ctx)
 		return err
 	})
-	if err != nil {
-		return nil, untrusted, err
+	return current, err
+}
+
+// controlOf reads the reply to a command that asked for controlFields.
+func controlOf(reply []any) (control, error) {
+	var texts [len(controlFields)]string
+	if len(reply) != len(texts) {
+		return control{}, fmt.Errorf("read cache entry: %d fields instead of %d", len(reply), len(texts))
 	}
-	if len(fields) == 0 {
-		return nil, absent, nil
+	for i, field := range reply {
+		texts[i], _ = field.(string) // nil if it is not there
 	}
-	whole := fields[fieldFill] != "" && fields[fieldFill] == fields[fieldReady]
-	if !whole || fields[fieldEpoch] != strconv.FormatUint(epoch, 10) || fields[fieldRun] != current {
-		return nil, untrusted, nil
-	}
-	events, err := decode(fields)
-	if err != nil {
-		return nil, untrusted, nil //nolint:nilerr // what cannot be read is read from the log
-	}
-	return events, trusted, nil
+	return control{fill: texts[0], ready: texts[1], version: texts[2], account: texts[3]}, nil
 }
 
 // decode reads the events of an entry: tens of them at every decision, hence the decoder, which takes a third of the time of encoding/json's.
@@ -124,38 +190,58 @@ func decode(fields map[string]string) ([]event.Event, error) {
 	return events, nil
 }
 
-// add puts an event that the log holds into the entry, whether or not there is one.
-func (c *entries) add(ctx context.Context, key string, e event.Event) error {
+// add puts an event that the log holds into the entry, whether or not there is one, and returns what the entry then says of itself.
+func (c *entries) add(ctx context.Context, key string, e event.Event) (control, error) {
 	fields, err := encode([]event.Event{e})
 	if err != nil {
-		return err
+		return control{}, err
 	}
-	return c.do(func() error {
-		_, err := c.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			p.HSet(ctx, key, fields...)
-			// An entry that this write has made expires too.
-			p.ExpireNX(ctx, key, c.config.TTL)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("add to cache entry: %w", err)
-		}
-		return nil
+	return c.write(ctx, "add to cache entry", key, func(p redis.Pipeliner) {
+		p.HSet(ctx, key, fields...)
+		p.HIncrBy(ctx, key, fieldVersion, 1)
 	})
 }
 
-// fill makes the entry whole: events is what the log holds, more reads what it got since.
-func (c *entries) fill(ctx context.Context, key string, epoch uint64, events []event.Event, more func() ([]event.Event, error)) error {
+// noteAccount says in the entry, whether or not there is one, that the account has changed.
+func (c *entries) noteAccount(ctx context.Context, key string) (control, error) {
+	return c.write(ctx, "note a changed account in the cache entry", key, func(p redis.Pipeliner) {
+		p.HIncrBy(ctx, key, fieldAccount, 1)
+	})
+}
+
+// write changes an entry in one step and returns what it says of itself after that.
+func (c *entries) write(ctx context.Context, what, key string, change func(redis.Pipeliner)) (said control, err error) {
+	err = c.do(func() error {
+		var after *redis.SliceCmd
+		_, err := c.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			change(p)
+			// An entry that this write has made expires too.
+			p.ExpireNX(ctx, key, c.config.TTL)
+			after = p.HMGet(ctx, key, controlFields[:]...)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		said, err = controlOf(after.Val())
+		return err
+	})
+	return said, err
+}
+
+// fill makes the entry whole: events is what the log holds, more reads what it got since. It returns what the entry said of itself at last; it is not
+// whole if something came in between.
+func (c *entries) fill(ctx context.Context, key string, epoch uint64, events []event.Event, more func() ([]event.Event, error)) (control, error) {
 	fields, err := encode(events)
 	if err != nil {
-		return err
+		return control{}, err
 	}
 	current, err := c.run(ctx)
 	if err != nil {
-		return err
+		return control{}, err
 	}
-	token := rand.Text()
-	fields = append(fields, fieldFill, token, fieldEpoch, strconv.FormatUint(epoch, 10), fieldRun, current)
+	mark := mark(epoch, current)
+	fields = append(fields, fieldFill, mark)
 	err = c.do(func() error {
 		_, err := c.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			p.HSet(ctx, key, fields...)
@@ -165,33 +251,21 @@ func (c *entries) fill(ctx context.Context, key string, epoch uint64, events []e
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("fill cache entry: %w", err)
+		return control{}, fmt.Errorf("fill cache entry: %w", err)
 	}
 	late, err := more()
 	if err != nil {
-		return err
+		return control{}, err
 	}
 	if fields, err = encode(late); err != nil {
-		return err
+		return control{}, err
 	}
-	return c.finish(ctx, key, token, fields)
-}
-
-// finish adds what came while the entry was filled and, in a command after that, says that it is whole.
-func (c *entries) finish(ctx context.Context, key, token string, late []any) error {
-	return c.do(func() error {
-		_, err := c.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			if len(late) > 0 {
-				p.HSet(ctx, key, late...)
-			}
-			p.HSet(ctx, key, fieldReady, token)
-			p.ExpireNX(ctx, key, c.config.TTL)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("finish cache entry: %w", err)
+	return c.write(ctx, "finish cache entry", key, func(p redis.Pipeliner) {
+		// In this order: what came meanwhile, then that the entry is whole.
+		if len(fields) > 0 {
+			p.HSet(ctx, key, fields...)
 		}
-		return nil
+		p.HSet(ctx, key, fieldReady, mark)
 	})
 }
 
@@ -206,7 +280,7 @@ func (c *entries) remove(ctx context.Context, key string) error {
 }
 
 func encode(events []event.Event) ([]any, error) {
-	fields := make([]any, 0, 2*len(events)+6)
+	fields := make([]any, 0, 2*len(events)+2)
 	for _, e := range events {
 		raw, err := json.Marshal(e)
 		if err != nil {

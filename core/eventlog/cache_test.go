@@ -29,13 +29,13 @@ func TestFill(t *testing.T) {
 	}
 	add := func(s *scene) {
 		s.late = []event.Event{late}
-		if err := s.add(s.t.Context(), entry, late); err != nil {
+		if _, err := s.add(s.t.Context(), entry, late); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 	nothing := func(*scene) {}
 	other := func(s *scene) {
-		if err := s.fill(s.t.Context(), entry, 7, []event.Event{early}, func() ([]event.Event, error) { return nil, nil }); err != nil {
+		if _, err := s.fill(s.t.Context(), entry, 7, []event.Event{early}, func() ([]event.Event, error) { return nil, nil }); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -57,7 +57,7 @@ func TestFill(t *testing.T) {
 			t.Parallel()
 			s := &scene{t: t, entries: embedded(t)}
 			c.before(s)
-			err := s.fill(t.Context(), entry, 7, []event.Event{early}, func() ([]event.Event, error) {
+			_, err := s.fill(t.Context(), entry, 7, []event.Event{early}, func() ([]event.Event, error) {
 				c.during(s)
 				return s.late, nil
 			})
@@ -68,7 +68,11 @@ func TestFill(t *testing.T) {
 			if err != nil || result != c.want {
 				t.Fatalf("%s, %v; want %s", result, err, c.want)
 			}
-			if diff := cmp.Diff(event.NewSet(c.events).Live(), event.NewSet(got).Live(), cmpopts.EquateEmpty()); diff != "" {
+			var events []event.Event
+			if got != nil {
+				events = got.events
+			}
+			if diff := cmp.Diff(event.NewSet(c.events).Live(), events, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
 			}
 			if _, result, _ := s.read(t.Context(), entry, 8); result != untrusted {

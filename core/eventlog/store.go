@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -23,13 +24,16 @@ type Config struct {
 	TTL             time.Duration // of a cache entry, from its filling on
 	Lease           time.Duration // how long a view of the epochs is taken for current; what a write costs more while Redis is away
 	Poll            time.Duration // how often the view is renewed while there are readers; below Lease
+	Near            int           // events that this process keeps decoded beside Redis, of all users; 0 = none
 	BreakerFailures uint32        // failures in a row after which Redis is left alone
 	BreakerPause    time.Duration // for so long
 }
 
-// DefaultConfig returns the figures for production.
+// DefaultConfig returns the figures for production. The events kept decoded take about 40 MB.
 func DefaultConfig() Config {
-	return Config{TTL: time.Hour, Lease: 100 * time.Millisecond, Poll: 30 * time.Millisecond, BreakerFailures: 3, BreakerPause: time.Second}
+	return Config{
+		TTL: time.Hour, Lease: 100 * time.Millisecond, Poll: 30 * time.Millisecond, Near: 100_000, BreakerFailures: 3, BreakerPause: time.Second,
+	}
 }
 
 // Validate reports every figure that cannot work.
@@ -40,6 +44,9 @@ func (c Config) Validate() error {
 	}
 	if c.Poll <= 0 || c.Poll >= c.Lease {
 		errs = append(errs, errors.New("epochs_poll: must be above zero and below the lease"))
+	}
+	if c.Near < 0 {
+		errs = append(errs, errors.New("events_near_cache: must not be negative"))
 	}
 	if c.BreakerFailures == 0 || c.BreakerPause <= 0 {
 		errs = append(errs, errors.New("redis_breaker: failures and pause must be above zero"))
@@ -61,6 +68,7 @@ type Deps struct {
 type Store struct {
 	log     *Log
 	cache   *entries
+	near    near
 	epochs  *epochs
 	metrics *metrics
 	logger  *slog.Logger
@@ -84,7 +92,11 @@ func Open(ctx context.Context, deps Deps, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: log, metrics: m, logger: deps.Log, filling: make(map[string]bool)}
+	kept, err := newNear(config.Near)
+	if err != nil {
+		return nil, fmt.Errorf("make room for events: %w", err)
+	}
+	s := &Store{log: log, near: kept, metrics: m, logger: deps.Log, filling: make(map[string]bool)}
 	s.epochs = newEpochs(deps.Epochs, deps.Clock, config, m.bumps.Inc)
 	s.cache = newCache(deps.Redis, config, func(from, to gobreaker.State) {
 		deps.Log.Warn("redis circuit changed", "from", from.String(), "to", to.String())
@@ -120,7 +132,7 @@ func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err 
 	after, cancel := detached(ctx, afterLimit)
 	defer cancel()
 	if !duplicate {
-		err = s.cache.add(after, entry, e)
+		err = s.add(after, entry, e)
 	} else {
 		// What is in the log need not be what the caller has now.
 		err = s.cache.remove(after, entry)
@@ -133,6 +145,44 @@ func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err 
 		return false, fault.Unavailable(retryAfter, "the event could not be announced").Because(errors.Join(bumpErr, err))
 	}
 	return duplicate, nil
+}
+
+// add puts an event into the cache and into what this process keeps of it.
+func (s *Store) add(ctx context.Context, entry string, e event.Event) error {
+	said, err := s.cache.add(ctx, entry, e)
+	if err != nil {
+		return err
+	}
+	if k := s.near.get(entry); k != nil {
+		s.near.keep(entry, k.with(e, said))
+	}
+	return nil
+}
+
+// AccountChanged must be called after every change of a user's account and before anybody is told of it: when it has returned without error, no read that
+// begins afterwards, on whichever instance, vouches for the account as it was. It returns the stamp of the account as it is now, or "" if that is not
+// known. It goes on for a moment after ctx ends.
+func (s *Store) AccountChanged(ctx context.Context, project ident.ProjectID, user ident.UserID) (stamp string, err error) {
+	after, cancel := detached(ctx, afterLimit)
+	defer cancel()
+	said, err := s.cache.noteAccount(after, key(project, user))
+	if err == nil {
+		return s.vouched(said), nil
+	}
+	s.metrics.writeFailures.Inc()
+	if bumpErr := s.epochs.bump(after, shardOf(project, user)); bumpErr != nil {
+		return "", fault.Unavailable(retryAfter, "the change of the account could not be announced").Because(errors.Join(bumpErr, err))
+	}
+	return "", nil
+}
+
+// AccountUncertain is for a change of which its writer does not know whether it was stored: it does what AccountChanged does if Redis can be reached.
+func (s *Store) AccountUncertain(ctx context.Context, project ident.ProjectID, user ident.UserID) {
+	after, cancel := detached(ctx, afterLimit)
+	defer cancel()
+	if _, err := s.cache.noteAccount(after, key(project, user)); err != nil {
+		s.metrics.writeFailures.Inc()
+	}
 }
 
 // afterLimit is for the part of a write that must not be left half done.
@@ -189,53 +239,108 @@ func (s *Store) Offers(ctx context.Context, project ident.ProjectID, user ident.
 	return offers, nil
 }
 
-// Events implements service.EventReader.
+// Events implements service.EventReader: the events as they count, each once and without what was deleted, oldest first.
 func (s *Store) Events(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+	read, err := s.Read(ctx, project, user, "")
+	return read.Events, err
+}
+
+// Read implements service.EventReader.
+func (s *Store) Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (service.Reading, error) {
 	entry := key(project, user)
 	epoch, err := s.epochs.current(ctx, shardOf(project, user))
 	if err != nil {
-		s.metrics.reads.WithLabelValues("no-epoch").Inc()
-		return s.fromLog(ctx, project, user)
+		s.metrics.noEpoch.Inc()
+		return s.unlessStamped(accountStamp, func() (service.Reading, error) { return s.fromLog(ctx, project, user) })
 	}
-	events, result, err := s.cache.read(ctx, entry, epoch)
+	k, result, err := s.fromCache(ctx, entry, epoch, accountStamp)
 	if err != nil {
-		s.metrics.reads.WithLabelValues("error").Inc()
-		return s.fromLog(ctx, project, user)
+		s.metrics.failed.Inc()
+		return s.unlessStamped(accountStamp, func() (service.Reading, error) { return s.fromLog(ctx, project, user) })
 	}
-	s.metrics.reads.WithLabelValues(string(result)).Inc()
 	if result == trusted {
-		return events, nil
+		if accountStamp != "" && accountStamp != k.accountStamp {
+			s.metrics.stale.Inc()
+			return service.Reading{AccountStamp: k.accountStamp, AccountStale: true}, nil
+		}
+		return service.Reading{Events: k.events, AccountStamp: k.accountStamp}, nil
 	}
-	return s.readThrough(ctx, project, user, epoch)
+	return s.unlessStamped(accountStamp, func() (service.Reading, error) { return s.readThrough(ctx, project, user, epoch) })
 }
 
-func (s *Store) fromLog(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+// unlessStamped reads where no entry vouches for an account. Who has one that needs it is to read the account first, and come again.
+func (s *Store) unlessStamped(accountStamp string, read func() (service.Reading, error)) (service.Reading, error) {
+	if accountStamp != "" {
+		s.metrics.stale.Inc()
+		return service.Reading{AccountStale: true}, nil
+	}
+	return read()
+}
+
+// fromCache returns the entry if it can be trusted. What is kept of it here spares its transport and decoding; so does an account that is stale anyway, and
+// then the entry comes without its events.
+func (s *Store) fromCache(ctx context.Context, entry string, epoch uint64, accountStamp string) (*known, trust, error) {
+	if kept := s.near.get(entry); kept != nil {
+		said, result, err := s.cache.look(ctx, entry, epoch)
+		if err != nil || result != trusted {
+			s.metrics.read(result, err)
+			return nil, result, err
+		}
+		if k := kept.now(said); k != nil {
+			s.metrics.near.Inc()
+			if k != kept {
+				s.near.keep(entry, k)
+			}
+			return k, trusted, nil
+		}
+		if stamp := said.stamp(); accountStamp != "" && accountStamp != stamp {
+			return &known{control: said, accountStamp: stamp}, trusted, nil
+		}
+	}
+	k, result, err := s.cache.read(ctx, entry, epoch)
+	s.metrics.read(result, err)
+	s.near.keep(entry, k)
+	return k, result, err
+}
+
+func (s *Store) fromLog(ctx context.Context, project ident.ProjectID, user ident.UserID) (service.Reading, error) {
 	events, _, err := s.log.Read(ctx, project, user, 1)
 	if err != nil {
-		return nil, unread(err)
+		return service.Reading{}, unread(err)
 	}
-	return events, nil
+	return service.Reading{Events: event.NewSet(events).Live()}, nil
 }
 
 // readThrough reads the log and fills the cache with it. The epoch was current before the log is read, so that whatever was bumped away is in what is read.
-func (s *Store) readThrough(ctx context.Context, project ident.ProjectID, user ident.UserID, epoch uint64) ([]event.Event, error) {
+func (s *Store) readThrough(ctx context.Context, project ident.ProjectID, user ident.UserID, epoch uint64) (service.Reading, error) {
 	entry := key(project, user)
 	events, next, err := s.log.Read(ctx, project, user, 1)
 	if err != nil {
-		return nil, unread(err)
+		return service.Reading{}, unread(err)
 	}
+	read := service.Reading{Events: event.NewSet(events).Live()}
 	if !s.startFilling(entry) {
-		return events, nil
+		return read, nil
 	}
 	defer s.stopFilling(entry)
-	err = s.cache.fill(ctx, entry, epoch, events, func() ([]event.Event, error) {
+	said, err := s.cache.fill(ctx, entry, epoch, events, func() ([]event.Event, error) {
 		late, _, err := s.log.Read(ctx, project, user, next)
 		return late, err
 	})
 	if err != nil {
 		s.metrics.fillFailures.Inc()
+	} else {
+		read.AccountStamp = s.vouched(said)
 	}
-	return events, nil
+	return read, nil
+}
+
+// vouched returns the stamp of an account that a whole entry vouches for. Whether its epoch and its run are current shows when the stamp is used.
+func (s *Store) vouched(said control) string {
+	if said.fill == "" || said.fill != said.ready {
+		return ""
+	}
+	return said.stamp()
 }
 
 // startFilling reports whether nobody in this process fills the entry already. Others read the log for themselves: what the filler read may be too old for them.
@@ -262,6 +367,7 @@ func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.U
 	}
 	after, cancel := detached(ctx, afterLimit)
 	defer cancel()
+	s.near.drop(key(project, user))
 	if err := s.cache.remove(after, key(project, user)); err == nil {
 		return nil
 	}

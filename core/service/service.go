@@ -105,7 +105,8 @@ type Environment struct {
 // Question is what every decision needs to know. Decisions read the user's events themselves.
 type Question struct {
 	Project      ident.ProjectID        `json:"project"`
-	Account      *account.Account       `json:"account,omitempty"` // nil = there is no such user
+	Account      *account.Account       `json:"account,omitempty"`      // nil = there is no such user
+	AccountStamp string                 `json:"accountStamp,omitempty"` // the account was read after this stamp was told; empty = just now, from the store
 	LookupFailed bool                   `json:"lookupFailed,omitempty"`
 	Client       rest.ClientInformation `json:"client"`
 	Environment  Environment            `json:"environment"`
@@ -128,6 +129,10 @@ type AppendQuestion struct {
 
 // Verdict is what every decision answers.
 type Verdict struct {
+	// Stale says that the question's account may have changed since the question's stamp was told. Nothing was decided then: the account is to be read from
+	// the store and the question asked again without a stamp.
+	Stale          bool                   `json:"stale,omitempty"`
+	AccountStamp   string                 `json:"accountStamp,omitempty"` // of the account as it is now: what is read after this is good while the stamp holds
 	Decision       ident.DecisionID       `json:"decision"`
 	PolicyRevision string                 `json:"policyRevision"`
 	Rule           string                 `json:"rule"` // row of the decision table, for example L7a
@@ -175,10 +180,18 @@ type Decision interface {
 	Mediation(context.Context, Question) (Verdict, error)
 }
 
+// Reading is what was read of a user for a decision. What it points to is shared and must not be changed.
+type Reading struct {
+	Events       []event.Event
+	AccountStamp string // of the account as it is now, to be told to who asked; empty = not known
+	AccountStale bool   // the account may have changed since the stamp that was given; then there are no events
+}
+
 // EventReader reads a user's history: what is in the cache if that can be trusted, otherwise the log.
 type EventReader interface {
-	// Events returns the user's set of events, deletions included, in no particular order.
-	Events(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
+	// Read returns the user's set of events in no particular order. With an accountStamp, it does so only if the account that came with it is still good: if
+	// every change of the account of which anybody had been told before the call is in what was read after the stamp was told.
+	Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (Reading, error)
 	// Offers returns the user's recent login-offered and login-denied events, newest first; bounded.
 	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
 }

@@ -30,11 +30,13 @@ func (s *Service) AppendStart(ctx context.Context, req service.ForProject[rest.P
 	if err != nil {
 		return rsp, err
 	}
-	question := service.AppendQuestion{Question: st.question, Flags: body.PasskeyIntelFlags}
+	situation := ""
 	if body.Situation != nil {
-		question.Situation = *body.Situation
+		situation = *body.Situation
 	}
-	verdict, err := s.decision.Append(ctx, question)
+	verdict, err := ask(ctx, s, &st, func() (service.AppendVerdict, error) {
+		return s.decision.Append(ctx, service.AppendQuestion{Question: st.question, Flags: body.PasskeyIntelFlags, Situation: situation})
+	}, func(v *service.AppendVerdict) *service.Verdict { return &v.Verdict })
 	if err != nil {
 		return rsp, err
 	}

@@ -21,7 +21,9 @@ func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.Pa
 	if err != nil {
 		return rsp, err
 	}
-	verdict, err := s.decision.Login(ctx, service.LoginQuestion{Question: st.question, Strategy: req.Body.CrossDeviceAuthenticationStrategy})
+	verdict, err := ask(ctx, s, &st, func() (service.LoginVerdict, error) {
+		return s.decision.Login(ctx, service.LoginQuestion{Question: st.question, Strategy: req.Body.CrossDeviceAuthenticationStrategy})
+	}, func(v *service.LoginVerdict) *service.Verdict { return &v.Verdict })
 	if err != nil {
 		return rsp, err
 	}

@@ -20,7 +20,8 @@ import (
 // start is what every start call knows before it asks for a decision.
 type start struct {
 	project  project.Project
-	account  *account.Account // nil: mediation, or the account could not be read
+	user     ident.UserID     // empty: mediation
+	account  *account.Account // shared, not to be changed; nil: mediation, or the account could not be read
 	visit    visit
 	question service.Question
 }
@@ -36,19 +37,46 @@ func (s *Service) start(ctx context.Context, projectID ident.ProjectID, user str
 	if err != nil {
 		return start{}, err
 	}
-	a, _, err := s.accounts.Get(ctx, projectID, id)
+	st.user = id
+	view, err := s.accounts.View(ctx, projectID, id)
+	return st, s.see(ctx, &st, view, err)
+}
+
+// see puts the account into the question, or that it could not be read.
+func (s *Service) see(ctx context.Context, st *start, view account.View, err error) error {
 	var f *fault.Fault
-	switch {
-	case err == nil:
-		st.account, st.question.Account = &a, &a
-	case errors.As(err, &f) && f.Status == http.StatusServiceUnavailable && ctx.Err() == nil:
-		s.log.WarnContext(ctx, "login or append judged without the account", "user", id, "error", err)
-		s.metrics.lookupsReplaced.Inc()
-		st.question.LookupFailed = true
-	default:
-		return start{}, err
+	unreadable := errors.As(err, &f) && f.Status == http.StatusServiceUnavailable && ctx.Err() == nil
+	if err != nil && !unreadable {
+		return err
 	}
-	return st, nil
+	if unreadable {
+		s.log.WarnContext(ctx, "login or append judged without the account", "user", st.user, "error", err)
+		s.metrics.lookupsReplaced.Inc()
+	}
+	st.account = view.Account
+	st.question.Account, st.question.AccountStamp, st.question.LookupFailed = view.Account, view.Stamp, unreadable
+	return nil
+}
+
+// ask returns the answer to the question of st. If the account turns out to be out of date, it is read from the store and the question asked again.
+func ask[V any](ctx context.Context, s *Service, st *start, question func() (V, error), verdict func(*V) *service.Verdict) (V, error) {
+	answer, err := question()
+	if err != nil {
+		return answer, err
+	}
+	if v := verdict(&answer); v.Stale {
+		view, err := s.accounts.Again(ctx, st.project.ID, st.user, v.AccountStamp)
+		if err := s.see(ctx, st, view, err); err != nil {
+			return answer, err
+		}
+		if answer, err = question(); err != nil {
+			return answer, err
+		}
+	}
+	if st.account != nil {
+		s.accounts.Told(st.project.ID, st.user, verdict(&answer).AccountStamp)
+	}
+	return answer, nil
 }
 
 func (s *Service) startUnnamed(ctx context.Context, projectID ident.ProjectID, client rest.ClientInformation, process string) (start, error) {

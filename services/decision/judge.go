@@ -14,7 +14,12 @@ import (
 // Login implements service.Decision. It never returns an error.
 func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.LoginVerdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
-	v, basis, err := p.Login(ctx, q, s.lookUp(ctx, q.Question, start, false))
+	found := s.lookUp(ctx, q.Question, start, false)
+	if found.stale {
+		return service.LoginVerdict{Verdict: found.unjudged()}, nil
+	}
+	v, basis, err := p.Login(ctx, q, found.Evidence)
+	v.AccountStamp = found.accountStamp
 	s.finish(ctx, judged{start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err}, &v.Verdict)
 	return v, nil
 }
@@ -22,7 +27,12 @@ func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.L
 // Append implements service.Decision. It never returns an error.
 func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service.AppendVerdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
-	v, basis, err := p.Append(ctx, q, s.lookUp(ctx, q.Question, start, true))
+	found := s.lookUp(ctx, q.Question, start, true)
+	if found.stale {
+		return service.AppendVerdict{Verdict: found.unjudged()}, nil
+	}
+	v, basis, err := p.Append(ctx, q, found.Evidence)
+	v.AccountStamp = found.accountStamp
 	s.finish(ctx, judged{start: start, action: engine.ActionAppend, policy: p, question: &q.Question, basis: basis, err: err}, &v.Verdict)
 	return v, nil
 }

@@ -8,21 +8,33 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
+// looked is what was looked up for a question.
+type looked struct {
+	engine.Evidence
+	accountStamp string
+	stale        bool // the account that came with the question may be out of date; nothing else was looked up then
+}
+
 // lookUp reads what has happened to the user. A read that fails makes the evidence incomplete; it is not an error of the decision.
-func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time, withOffers bool) engine.Evidence {
-	evidence := engine.Evidence{Complete: true, Now: now}
+func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time, withOffers bool) looked {
+	found := looked{Evidence: engine.Evidence{Complete: true, Now: now}}
 	if q.Account == nil || q.LookupFailed {
-		return evidence
+		return found
 	}
-	var err error
-	evidence.Events, err = s.deps.Events.Events(ctx, q.Project, q.Account.ID)
-	if err == nil && withOffers {
-		evidence.Offers, err = s.deps.Events.Offers(ctx, q.Project, q.Account.ID)
+	read, err := s.deps.Events.Read(ctx, q.Project, q.Account.ID, q.AccountStamp)
+	found.Events, found.accountStamp, found.stale = read.Events, read.AccountStamp, read.AccountStale
+	if err == nil && withOffers && !found.stale {
+		found.Offers, err = s.deps.Events.Offers(ctx, q.Project, q.Account.ID)
 	}
 	if err != nil {
 		s.metrics.lookupFailures.Inc()
 		s.deps.Log.WarnContext(ctx, "history could not be read, facts are incomplete", "error", err)
-		return engine.Evidence{Now: now}
+		return looked{Evidence: engine.Evidence{Now: now}}
 	}
-	return evidence
+	return found
+}
+
+// unjudged is the verdict on a question whose account may be out of date: none, and not recorded.
+func (l looked) unjudged() service.Verdict {
+	return service.Verdict{Stale: true, AccountStamp: l.accountStamp}
 }

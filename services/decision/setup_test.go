@@ -17,6 +17,7 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision"
 )
@@ -32,8 +33,8 @@ type fakeEvents struct {
 	err            error
 }
 
-func (f fakeEvents) Events(context.Context, ident.ProjectID, ident.UserID) ([]event.Event, error) {
-	return f.events, f.err
+func (f fakeEvents) Read(context.Context, ident.ProjectID, ident.UserID, string) (service.Reading, error) {
+	return service.Reading{Events: f.events}, f.err
 }
 
 func (f fakeEvents) Offers(context.Context, ident.ProjectID, ident.UserID) ([]event.Event, error) {
@@ -59,6 +60,7 @@ type serviceOptions struct {
 	registry *prometheus.Registry
 	log      *slog.Logger
 	cfg      decision.Config
+	noMemo   bool
 }
 
 func newService(t testing.TB, o serviceOptions) *decision.Service {
@@ -77,6 +79,9 @@ func newService(t testing.TB, o serviceOptions) *decision.Service {
 		now = time.Now
 	}
 	o.cfg.PoliciesDir = o.dir
+	if !o.noMemo && o.cfg.MemoEntries == 0 {
+		o.cfg.MemoEntries = decision.DefaultConfig().MemoEntries
+	}
 	if o.cfg.EvalTimeout == 0 {
 		// Tests share the processor with others and with the race detector; what is slow then is not the policy.
 		o.cfg.EvalTimeout = time.Minute

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/eventlog"
@@ -40,6 +41,7 @@ type Secret = secret.Text
 // Config is the configuration of a process, composed of what each package owns. Settings gives each value its public name. However it is printed, secrets show as stars.
 type Config struct {
 	Services      []string      // "all", or some of ServiceNames
+	AccountsNear  int           // accounts that the process keeps decoded
 	CallTimeout   time.Duration // of a call to a service that runs elsewhere
 	CallLimit     int           // calls over NATS under way at once in each service; more are shed
 	ShutdownGrace time.Duration
@@ -92,6 +94,7 @@ type Bootstrap struct {
 func DefaultConfig() Config {
 	c := Config{
 		Services:      []string{allServices},
+		AccountsNear:  account.DefaultNear,
 		CallTimeout:   5 * time.Second,
 		CallLimit:     512,
 		ShutdownGrace: 10 * time.Second,
@@ -148,6 +151,9 @@ func (c Config) Validate() error {
 	}
 	if c.Ceremony.ChallengeTTL > c.NATS.ChallengeMaxAge {
 		errs = append(errs, errors.New("challenge_ttl: must not be above challenge_max_age"))
+	}
+	if c.AccountsNear < 0 {
+		errs = append(errs, errors.New("accounts_near_cache: must not be negative"))
 	}
 	if c.Redis.Timeout <= 0 {
 		errs = append(errs, errors.New("redis_timeout: must be above 0"))

@@ -85,7 +85,10 @@ func (a *App) startServices(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open accounts: %w", err)
 	}
-	kept := account.NewStore(accounts)
+	kept, err := account.Open(account.Deps{Bucket: accounts, Changes: store, Metrics: a.registry}, a.cfg.AccountsNear)
+	if err != nil {
+		return fmt.Errorf("open accounts: %w", err)
+	}
 	for _, start := range []func(context.Context, *eventlog.Store, *account.Store) error{a.startEvents, a.startDecision, a.startCeremony} {
 		if err := start(ctx, store, kept); err != nil {
 			return err

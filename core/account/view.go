@@ -1,0 +1,135 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/core/ident"
+)
+
+// DefaultNear is how many accounts a process keeps decoded by default: about 20 MB of accounts with three passkeys.
+const DefaultNear = 10_000
+
+// Changes is told of every change of an account before anybody else is, and gives accounts stamps. A stamp names a state of one user's account: what was
+// read after a stamp was told is good for a decision as long as the decision service, which knows of the changes, finds that the stamp still holds.
+// eventlog.Store implements it, and says there why that is so.
+type Changes interface {
+	// AccountChanged returns when nobody any longer takes an earlier stamp of the account for current, and returns its stamp now, or "" if that is not known.
+	AccountChanged(ctx context.Context, project ident.ProjectID, user ident.UserID) (stamp string, err error)
+	// AccountUncertain is for a change of which nobody knows whether it was stored.
+	AccountUncertain(ctx context.Context, project ident.ProjectID, user ident.UserID)
+}
+
+// Deps is what a store works with that keeps accounts in memory. All are required.
+type Deps struct {
+	Bucket  jetstream.KeyValue // "accounts"; its reads must come from the leader
+	Changes Changes
+	Metrics prometheus.Registerer
+}
+
+// Open returns a store that announces changes, and keeps up to a number of accounts in memory for View; 0 or less = none.
+func Open(deps Deps, size int) (*Store, error) {
+	if deps.Bucket == nil || deps.Changes == nil || deps.Metrics == nil {
+		return nil, errors.New("account: a dependency is missing")
+	}
+	kept, err := newNear(size)
+	if err != nil {
+		return nil, fmt.Errorf("make room for accounts: %w", err)
+	}
+	m, views := newMetrics()
+	if err := deps.Metrics.Register(views); err != nil {
+		return nil, fmt.Errorf("register metrics of accounts: %w", err)
+	}
+	return &Store{kv: deps.Bucket, changes: deps.Changes, near: kept, metrics: m}, nil
+}
+
+// View is an account for a decision. The account is shared by all who view it and must not be changed.
+type View struct {
+	Account *Account
+	Stamp   string // the account was read after this stamp was told; empty = it was read just now
+}
+
+// View returns an account from memory, if there is one with a stamp, or else from the bucket. What has a stamp may be out of date and must be used only if
+// the stamp still holds; see Again. A user who is not there is the fault "userID: does not exist".
+func (s *Store) View(ctx context.Context, project ident.ProjectID, user ident.UserID) (View, error) {
+	kept := s.near.get(key(project, user))
+	if kept != nil && kept.Account != nil {
+		s.metrics.near.Inc()
+		return *kept, nil
+	}
+	return s.read(ctx, project, user, kept)
+}
+
+// Again reads the account from the bucket because the one at hand is out of date. The stamp is what was told instead; "" = nothing.
+func (s *Store) Again(ctx context.Context, project ident.ProjectID, user ident.UserID, stamp string) (View, error) {
+	s.metrics.stale.Inc()
+	s.near.told(key(project, user), stamp)
+	return s.read(ctx, project, user, s.near.get(key(project, user)))
+}
+
+// Told takes note of the stamp that came with a decision on the account; "" = none.
+func (s *Store) Told(project ident.ProjectID, user ident.UserID, stamp string) {
+	s.near.told(key(project, user), stamp)
+}
+
+// read reads the bucket and keeps the account under the stamp that had been told before.
+func (s *Store) read(ctx context.Context, project ident.ProjectID, user ident.UserID, told *View) (View, error) {
+	a, _, err := s.Get(ctx, project, user)
+	if err != nil {
+		return View{}, err
+	}
+	s.metrics.bucket.Inc()
+	if told != nil {
+		s.near.keep(key(project, user), &View{Account: &a, Stamp: told.Stamp})
+	}
+	return View{Account: &a}, nil
+}
+
+// near keeps the newest stamp that was told of an account and, once it has been read again after that, the account.
+type near struct{ *otter.Cache[string, *View] }
+
+func newNear(size int) (near, error) {
+	if size <= 0 {
+		return near{}, nil
+	}
+	c, err := otter.New(&otter.Options[string, *View]{MaximumSize: size, Executor: func(task func()) { task() }})
+	return near{c}, err
+}
+
+func (n near) get(key string) *View {
+	if n.Cache == nil {
+		return nil
+	}
+	v, _ := n.GetIfPresent(key)
+	return v
+}
+
+func (n near) keep(key string, v *View) {
+	if n.Cache != nil {
+		n.Set(key, v)
+	}
+}
+
+func (n near) drop(key string) {
+	if n.Cache != nil {
+		n.Invalidate(key)
+	}
+}
+
+// told replaces what was read before another stamp was told.
+func (n near) told(key, stamp string) {
+	kept := n.get(key)
+	switch {
+	case stamp == "":
+		if kept != nil {
+			n.drop(key)
+		}
+	case kept == nil || kept.Stamp != stamp:
+		n.keep(key, &View{Stamp: stamp})
+	}
+}

@@ -1,0 +1,107 @@
+package cache
+
+import (
+	"context"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Batch sends the commands of concurrent callers together: while a batch is under way, those that come gather for the next. That spares most of the system
+// calls and wake-ups that a round trip costs both sides, and a lone caller waits for nobody. It has no goroutine of its own: the first caller of a batch
+// sends it. It is safe for concurrent use.
+type Batch struct {
+	client *redis.Client
+
+	mu      sync.Mutex
+	sending bool    // somebody sends, or has been told to
+	waiting []*call // the first of them sends next
+}
+
+type call struct {
+	cmd  redis.Cmder
+	turn chan bool // buffered: true = send, false = done
+}
+
+// NewBatch returns a batch that sends over client, under its timeouts and hooks.
+func NewBatch(client *redis.Client) *Batch { return &Batch{client: client} }
+
+// Do runs cmd, which must only read: it may be sent although the caller has gone. After an error other than redis.Nil, cmd may still be in use and must not
+// be looked at. A caller that sends for others too may outstay its context by the client's timeouts.
+func (b *Batch) Do(ctx context.Context, cmd redis.Cmder) error {
+	b.mu.Lock()
+	if !b.sending {
+		b.sending = true
+		b.mu.Unlock()
+		err := b.client.Process(ctx, cmd)
+		b.passOn()
+		return err
+	}
+	c := &call{cmd: cmd, turn: make(chan bool, 1)}
+	b.waiting = append(b.waiting, c)
+	b.mu.Unlock()
+	select {
+	case first := <-c.turn:
+		if first {
+			b.send(ctx)
+		}
+		return cmd.Err()
+	case <-ctx.Done():
+		b.leave(c)
+		return ctx.Err()
+	}
+}
+
+// send runs what has gathered. The caller's own command is the first.
+func (b *Batch) send(ctx context.Context) {
+	b.mu.Lock()
+	calls := b.waiting
+	b.waiting = nil
+	b.mu.Unlock()
+	defer b.passOn()
+	if len(calls) == 1 {
+		_ = b.client.Process(ctx, calls[0].cmd) // the command holds its error
+		return
+	}
+	pipe := b.client.Pipeline()
+	for _, c := range calls {
+		_ = pipe.Process(ctx, c.cmd) // only gathers
+	}
+	_, _ = pipe.Exec(context.WithoutCancel(ctx)) // each command holds its error
+	for _, c := range calls[1:] {
+		c.turn <- false
+	}
+}
+
+// passOn lets the next caller send.
+func (b *Batch) passOn() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) == 0 {
+		b.sending = false
+		return
+	}
+	b.waiting[0].turn <- true
+}
+
+// leave takes a caller out who has not been waited for, or passes its turn on.
+func (b *Batch) leave(c *call) {
+	b.mu.Lock()
+	position := -1
+	for i, waiting := range b.waiting {
+		if waiting == c {
+			position = i
+		}
+	}
+	if position >= 0 {
+		b.waiting = append(b.waiting[:position], b.waiting[position+1:]...)
+	}
+	b.mu.Unlock()
+	select {
+	case first := <-c.turn:
+		if first {
+			b.passOn()
+		}
+	default:
+	}
+}

@@ -1,0 +1,165 @@
+package eventlog_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/ident"
+)
+
+const (
+	benchUsers  = 100
+	benchEvents = 20
+)
+
+// BenchmarkEvents reads the histories of 100 users with 20 events each, by one caller and by 32.
+func BenchmarkEvents(b *testing.B) {
+	for _, server := range []string{"redis", "embedded"} {
+		w := open(b, server)
+		for _, callers := range []int{1, 32} {
+			run := func(name string, store func(testing.TB) *eventlog.Store, before func()) {
+				b.Run(fmt.Sprintf("%s/%s/callers=%d", server, name, callers), func(b *testing.B) {
+					s := store(b)
+					readAll(b, s)
+					var next atomic.Int64
+					var work sync.WaitGroup
+					b.ReportAllocs()
+					b.ResetTimer()
+					for range callers {
+						work.Go(func() {
+							for {
+								k := next.Add(1)
+								if k > int64(b.N) {
+									return
+								}
+								if before != nil {
+									before()
+								}
+								if events, err := s.Events(b.Context(), project, benchUser(k%benchUsers)); err != nil || len(events) != benchEvents {
+									b.Errorf("%d events, %v", len(events), err)
+									return
+								}
+							}
+						})
+					}
+					work.Wait()
+				})
+			}
+			run("hit", w.store, nil)
+			run("miss", w.store, func() { _ = w.redis.Client.FlushAll(b.Context()) })
+		}
+	}
+}
+
+func benchUser(k int64) ident.UserID { return ident.UserID(fmt.Sprintf("usr-%d", k+1)) }
+
+type benchWorld struct {
+	bus   *bus.Bus
+	redis *cache.Cache
+}
+
+func open(b *testing.B, server string) *benchWorld {
+	b.Helper()
+	config := bus.DefaultConfig()
+	config.DataDir = b.TempDir()
+	opened, err := bus.Open(b.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(opened.Close)
+	w := &benchWorld{bus: opened}
+	cached := cache.DefaultConfig()
+	if server == "redis" {
+		cached.URL = startRedis(b)
+	}
+	if w.redis, err = cache.Open(cached); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = w.redis.Close() })
+	s := w.store(b)
+	for user := range int64(benchUsers) {
+		for k := range benchEvents {
+			e := event.Event{
+				ID: ident.NewEventID(), Project: project, User: benchUser(user), Type: event.LoginError, CreatedMs: int64(1_764_000_000_000 + k),
+				Environment: "env-1234567890", Process: "prc-1234567890", Ceremony: "was-1234567890", Challenge: "Y2hhbGxlbmdlLW9mLTMyLWJ5dGVzLWxlbmd0aC1oZXJl", Route: event.Local,
+			}
+			if _, err := s.Append(b.Context(), e); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	return w
+}
+
+func (w *benchWorld) store(tb testing.TB) *eventlog.Store {
+	tb.Helper()
+	epochs, err := w.bus.Bucket(tb.Context(), bus.EpochsBucket)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s, err := eventlog.Open(tb.Context(), eventlog.Deps{
+		JetStream: w.bus.JS, Epochs: epochs, Redis: w.redis.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+	}, eventlog.DefaultConfig())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func readAll(b *testing.B, s *eventlog.Store) {
+	b.Helper()
+	for range 2 {
+		for user := range int64(benchUsers) {
+			if _, err := s.Events(b.Context(), project, benchUser(user)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// startRedis runs a redis-server of our own and returns its URL.
+func startRedis(tb testing.TB) string {
+	tb.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		tb.Fatalf("redis-server is not installed (make test installs it): %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	address := l.Addr().(*net.TCPAddr)
+	if err := l.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.Command(path, "--port", fmt.Sprint(address.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", tb.TempDir())
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.Dial("tcp", address.String())
+		if err == nil {
+			_ = conn.Close()
+			return "redis://" + address.String() + "/0"
+		}
+		if time.Now().After(deadline) {
+			tb.Fatal("redis did not answer")
+		}
+	}
+}
