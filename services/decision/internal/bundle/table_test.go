@@ -1,8 +1,10 @@
 package bundle_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -87,16 +89,21 @@ var choices = map[string]map[string][]any{
 
 func randomFacts(random *rand.Rand) map[string]any {
 	facts := loginFacts()
-	for group, fields := range choices {
+	choose(random, facts, choices)
+	return facts
+}
+
+// choose draws in a fixed order, so that a seed stands for the same facts every time.
+func choose(random *rand.Rand, facts map[string]any, from map[string]map[string][]any) {
+	for _, group := range slices.Sorted(maps.Keys(from)) {
 		into := facts
 		if group != "" {
 			into = facts[group].(map[string]any)
 		}
-		for field, values := range fields {
-			into[field] = values[random.IntN(len(values))]
+		for _, field := range slices.Sorted(maps.Keys(from[group])) {
+			into[field] = from[group][field][random.IntN(len(from[group][field]))]
 		}
 	}
-	return facts
 }
 
 func asInput(t testing.TB, facts map[string]any) ast.Value {
@@ -122,7 +129,7 @@ func TestEveryWayToWriteTheTableAnswersAlike(t *testing.T) {
 	b := loadTables(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	seen := map[string]bool{}
-	for range 3_000 {
+	for range 1_500 {
 		input := asInput(t, randomFacts(random))
 		want, err := b.Eval(t.Context(), time.Minute, login, input)
 		if err != nil {
