@@ -18,6 +18,7 @@ func policyCommands(terminal Terminal) []*cobra.Command {
 		newPolicyEval(terminal),
 		newPolicyExplain(terminal),
 		newPolicyReplay(terminal),
+		newPolicyParameters(),
 	}
 }
 
