@@ -132,3 +132,9 @@ func BenchmarkFacts(b *testing.B) {
 		}
 	}
 }
+
+func loginOf(project ident.ProjectID) service.LoginQuestion {
+	q, _ := busyUser()
+	q.Project = project
+	return q
+}

@@ -1,0 +1,87 @@
+// Package factstest draws random facts for property tests. Values come from small sets, so that facts often agree in part.
+package factstest
+
+import (
+	"encoding/json"
+	"reflect"
+
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/services/decision/internal/detect"
+)
+
+// texts are the strings that facts are drawn from, among them what has to be escaped in JSON.
+var texts = []string{"", "local", "cda", "windows", "é\u2028", "a\"b\\c", "<&>", "\x00\x7f", "none"}
+
+// largest is the largest number in facts.
+const largest = 3
+
+// Facts returns a generator of facts in which everything may be absent that can be.
+func Facts() *rapid.Generator[*detect.Facts] {
+	return rapid.Custom(func(t *rapid.T) *detect.Facts {
+		f := &detect.Facts{}
+		fill(t, reflect.ValueOf(f).Elem(), func() bool { return true })
+		return f
+	})
+}
+
+// Like returns a generator of facts that differ from the given ones in a few values.
+func Like(f *detect.Facts) *rapid.Generator[*detect.Facts] {
+	return rapid.Custom(func(t *rapid.T) *detect.Facts {
+		const oneIn = 20
+		other := &detect.Facts{}
+		if err := json.Unmarshal(f.AppendJSON(nil), other); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, reflect.ValueOf(other).Elem(), func() bool { return rapid.IntRange(1, oneIn).Draw(t, "other") == oneIn })
+		return other
+	})
+}
+
+// fill draws the values for which the chance says so.
+func fill(t *rapid.T, v reflect.Value, chance func() bool) {
+	if arms, ok := v.Addr().Interface().(*detect.Assignments); ok {
+		if chance() {
+			*arms = assignments(t)
+		}
+		return
+	}
+	switch kind := v.Kind(); {
+	case kind == reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i), chance)
+		}
+		return
+	case kind == reflect.Pointer && !v.IsNil():
+		fill(t, v.Elem(), chance)
+		return
+	case !chance():
+		return
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(rapid.Bool().Draw(t, "bool"))
+	case reflect.Int:
+		v.SetInt(int64(rapid.IntRange(-1, largest).Draw(t, "int")))
+	case reflect.String:
+		v.SetString(rapid.SampledFrom(texts).Draw(t, "text"))
+	case reflect.Pointer:
+		if rapid.IntRange(0, largest).Draw(t, "absent") > 0 {
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(t, v.Elem(), func() bool { return true })
+		}
+	default:
+		t.Fatalf("facts hold a %s, which cannot be drawn", v.Type())
+	}
+}
+
+func assignments(t *rapid.T) detect.Assignments {
+	var drawn detect.Assignments
+	for _, name := range []string{"ardour", detect.DeviceLocalPasskey, "zeal"} {
+		if rapid.Bool().Draw(t, name) {
+			arm := rapid.SampledFrom([]detect.Arm{detect.Treatment, detect.Control}).Draw(t, "arm")
+			drawn = append(drawn, detect.Assignment{Experiment: name, Arm: arm})
+		}
+	}
+	return drawn
+}

@@ -1,0 +1,256 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+)
+
+// unhurried keeps a busy machine out of the answers.
+const unhurried = time.Minute
+
+// checker is what rapid.T and testing.T have in common.
+type checker interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// agree asks one question with and without the memo and reports whether the answer was remembered.
+func agree[T any](t checker, e *Engine, v *view, q question, facts *detect.Facts, read func(*answer) T) bool {
+	t.Helper()
+	known, memoised, err := ask(context.Background(), e, v, q, facts, read)
+	fresh, freshErr := direct(context.Background(), v, e.opts.EvalTimeout, q, facts, read)
+	switch {
+	case (err == nil) != (freshErr == nil):
+		t.Fatalf("with memo %v, without %v", err, freshErr)
+	case err == nil && !bytes.Equal(known.document, fresh.document):
+		t.Fatalf("memoised %t\nwith memo %s\nwithout   %s\nfacts     %s", memoised, known.document, fresh.document, facts.AppendJSON(nil))
+	}
+	return memoised
+}
+
+// small is the default bundle without its rules, for policies that say nothing but what a test wants to know.
+func small(tb testing.TB, login string) fstest.MapFS {
+	tb.Helper()
+	files := fstest.MapFS{
+		"append/append.rego": {Data: []byte(`package keyward.append
+
+decision := {
+	"rule": "A", "allow": false, "tag": "default-deny", "kind": "", "variant": "default", "auto": false, "conditional": false, "manualAllowed": false,
+	"isRestrictedBrowser": false, "reason": "", "attachment": "", "hints": [], "userVerification": "",
+}
+`)},
+		"mediation/mediation.rego": {Data: []byte("package keyward.mediation\n\ndecision := {\"rule\": \"M\", \"allow\": false, \"tag\": \"default-deny\"}\n")},
+		"login/login.rego":         {Data: []byte(login)},
+	}
+	for _, name := range []string{".manifest", "data.json", "schemas/login.json", "schemas/append.json", "schemas/mediation.json", "schemas/parameters.json"} {
+		content, err := fs.ReadFile(policies.Bundle, name)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		files[name] = &fstest.MapFile{Data: content}
+	}
+	return files
+}
+
+// conditions are what rows of random policies depend on: $P, $Q are paths of the facts, $G, $H groups of them, $N a number, $S a string.
+var conditions = []string{
+	"input.$P", "not input.$P", "input.$P > $N", "input.$P == $S", "input.$P != input.$Q", "_ = input.$P",
+	"some key; input.$G[key] == $N", "some value in input.$G; value == true", "some key, _ in input.$G; startswith(key, \"p\")",
+	"count([key | some key; input.$G[key] == false]) > $N", "every value in input.$G { value != $N }",
+	"some name in [\"$G\", \"$H\"]; input[name].positive", "input[concat(\"\", [\"pa\", \"ir\"])].localStreak > $N",
+	"alias := input.$G; alias == input.$H", "alias := input; alias.$P == $S", "alias := input.$G; other := alias; count(other) > $N",
+	"count(json.marshal(input.$G)) > 90", "walk(input, [_, $N])", "object.get(input, [\"pair\", \"positive\"], \"none\") == $S",
+	"helper(input.$G)", "helper(input)", "helping", "helping with input.$P as $N", "helping with input.pair as input.$G", "input.$G == input.$H",
+	"input.experiments.zeal == \"treatment\"", "input.experiments[_] == \"control\"", "count(input.experiments) > $N",
+	"data.keyward.parameters.streakThreshold > input.$P", "numbers[input.$P]", "input.$P in {1, true, $S}", "is_string(input.$P)",
+	"{\"found\": found} = {\"found\": input.$P}; found", "[first, _] = [input.$P, input.$Q]; first == $N",
+	"input.support.uvpa; found = helping with input.pair as input.support; found", "input.$G; input.$P", "alias := input.$G; input.$P; same(alias, alias)",
+}
+
+// randomPolicy writes an ordered table of a few rows. A row has one condition of its own and one in a rule beside it.
+func randomPolicy(t *rapid.T) string {
+	leaves := detect.NewProjection([][]string{{}}).Paths()
+	groups := []string{"pair", "client", "support", "credentials", "cda", "blacklist", "flags", "nudges", "nudges.default", "experiments", "account"}
+	expand := func(s string) string {
+		for _, blank := range []struct {
+			name  string
+			among []string
+		}{
+			{"$P", leaves}, {"$Q", leaves}, {"$G", groups}, {"$H", groups}, {"$N", []string{"0", "1", "2"}}, {"$S", []string{`"local"`, `""`, `"windows"`}},
+		} {
+			s = strings.ReplaceAll(s, blank.name, rapid.SampledFrom(blank.among).Draw(t, blank.name))
+		}
+		return s
+	}
+	condition := func(label string) string { return expand(rapid.SampledFrom(conditions).Draw(t, label)) }
+	var rego strings.Builder
+	rego.WriteString("package keyward.login\n\n")
+	fmt.Fprintf(&rego, "answer(row, hint) := {\n\t\"rule\": row, \"allow\": false, \"tag\": \"default-deny\", \"route\": \"\", \"isCDACandidate\": false,\n"+
+		"\t\"preferImmediatelyAvailable\": false, \"credentials\": [], \"hints\": [sprintf(\"%%v\", [hint])],\n}\n\n")
+	rego.WriteString("default decision := {\n\t\"rule\": \"D\", \"allow\": false, \"tag\": \"default-deny\", \"route\": \"\", \"isCDACandidate\": false,\n" +
+		"\t\"preferImmediatelyAvailable\": false, \"credentials\": [], \"hints\": [],\n}\n\n")
+	rows := rapid.IntRange(1, 4).Draw(t, "rows")
+	for i := range rows {
+		head := "else"
+		if i == 0 {
+			head = "decision"
+		}
+		hint := rapid.SampledFrom([]string{"0", "0", "0", expand("input.$P"), "count(input)"}).Draw(t, "hint")
+		fmt.Fprintf(&rego, "%s := answer(\"R%d\", %s) if {\n\t%s\n\tbeside%d\n}\n\n", head, i, hint, condition("condition"), i)
+	}
+	for i := range rows {
+		fmt.Fprintf(&rego, "beside%d if {\n\t%s\n}\n\n", i, condition("condition"))
+	}
+	fmt.Fprintf(&rego, "helper(facts) if facts.positive\n\nhelper(facts) if facts.pair.positive\n\nhelping if {\n\t%s\n}\n\n", strings.ReplaceAll(condition("helping"), "helping", "true"))
+	rego.WriteString("numbers contains input.pair.localStreak\n\nsame(a, b) if a == b\n")
+	return rego.String()
+}
+
+// A key that misses something the rules read would give one situation the answer to another.
+func TestMemoisedAnswersOfRandomPoliciesAreTheDirectOnes(t *testing.T) {
+	t.Parallel()
+	outer := t
+	var asked, hits int
+	refusals := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		policy := randomPolicy(t)
+		e, err := Load(context.Background(), small(outer, policy), Options{MemoEntries: entries, EvalTimeout: unhurried})
+		if err != nil {
+			refusals[err.Error()+"\n"+policy]++
+			return
+		}
+		first := factstest.Facts().Draw(t, "facts")
+		for _, f := range append(rapid.SliceOfN(factstest.Like(first), 2, 20).Draw(t, "others"), first) {
+			asked++
+			if agree(t, e, &e.base, login, f, readLogin) {
+				hits++
+			}
+		}
+	})
+	t.Logf("%d questions, %d answers remembered, %d policies refused", asked, hits, len(refusals))
+	const enough = 10
+	if hits < asked/enough || hits > asked-asked/enough {
+		t.Errorf("of %d answers %d were remembered", asked, hits)
+	}
+	for refusal := range refusals {
+		t.Errorf("refused: %s", refusal)
+	}
+}
+
+func TestMemoisedAnswersOfTheDefaultBundleAreTheDirectOnes(t *testing.T) {
+	t.Parallel()
+	e := defaultEngine(t, Options{MemoEntries: entries, EvalTimeout: unhurried})
+	hits := 0
+	rapid.Check(t, func(t *rapid.T) {
+		first := factstest.Facts().Draw(t, "facts")
+		for _, f := range append(rapid.SliceOfN(factstest.Like(first), 2, 20).Draw(t, "others"), first) {
+			for _, memoised := range []bool{
+				agree(t, e, &e.base, login, f, readLogin), agree(t, e, &e.base, appending, f, readAppend), agree(t, e, &e.base, mediation, f, readMediation),
+			} {
+				if memoised {
+					hits++
+				}
+			}
+		}
+	})
+	if hits == 0 {
+		t.Error("no answer was remembered")
+	}
+}
+
+// failing is a policy that never answers in time under maximize, and conflicts under minimize.
+const failing = `package keyward.login
+
+answer(row) := {
+	"rule": row, "allow": false, "tag": "default-deny", "route": "", "isCDACandidate": false, "preferImmediatelyAvailable": false, "credentials": [], "hints": [],
+}
+
+decision := answer("R1") if input.strategy != "maximize"
+
+decision := answer("R2") if input.strategy == "minimize"
+
+decision := answer("R3") if {
+	input.strategy == "maximize"
+	count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) > 0
+}
+`
+
+func TestAFailureIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	e, err := Load(t.Context(), small(t, failing), Options{MemoEntries: entries, EvalTimeout: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, strategy := range []rest.CrossDeviceAuthenticationStrategy{"maximize", "minimize"} {
+		for range 2 {
+			q := service.LoginQuestion{Strategy: strategy}
+			v, basis, err := e.Login(t.Context(), q, Evidence{Complete: true, Now: noon})
+			if err == nil || basis.Memoised || basis.Answer != nil || basis.Facts.Strategy != string(strategy) {
+				t.Errorf("%s: %+v, error %v", strategy, basis, err)
+			}
+			if v.Rule != "default" || v.Allow || v.AllowCredentials == nil || v.Hints == nil {
+				t.Errorf("%s is answered %+v", strategy, v)
+			}
+		}
+	}
+	if n := e.MemoLen(); n != 0 {
+		t.Errorf("%d failures are remembered", n)
+	}
+}
+
+func TestASecondEqualQuestionIsAnsweredFromMemory(t *testing.T) {
+	t.Parallel()
+	q, ev := busyUser()
+	remembering, forgetful := defaultEngine(t, Options{MemoEntries: entries}), defaultEngine(t, Options{})
+	var want []byte
+	for i := range 3 {
+		v, basis, err := remembering.Login(t.Context(), q, ev)
+		if err != nil || basis.Memoised != (i > 0) {
+			t.Errorf("call %d: memoised %t, %v", i, basis.Memoised, err)
+		}
+		direct, again, err := forgetful.Login(t.Context(), q, ev)
+		if diff := cmp.Diff(direct, v); diff != "" || err != nil || again.Memoised {
+			t.Errorf("call %d: %v, difference\n%s", i, err, diff)
+		}
+		if want == nil {
+			want = again.Answer
+		}
+		if !bytes.Equal(want, basis.Answer) || !json.Valid(basis.Answer) {
+			t.Errorf("call %d: answer %s, want %s", i, basis.Answer, want)
+		}
+	}
+	if remembering.MemoLen() != 1 || forgetful.MemoLen() != 0 {
+		t.Errorf("%d and %d are remembered", remembering.MemoLen(), forgetful.MemoLen())
+	}
+}
+
+func TestTheMemoIsBounded(t *testing.T) {
+	t.Parallel()
+	evicted := 0
+	e := defaultEngine(t, Options{MemoEntries: 10, Evicted: func() { evicted++ }})
+	const questions = 200
+	f := rows()["L1"]
+	for i := range questions {
+		f.Pair.SecurityKeyStreak = i
+		agree(t, e, &e.base, login, f, readLogin)
+	}
+	if n := e.MemoLen(); n > 10 || evicted < questions-2*10 {
+		t.Errorf("%d are remembered, %d made room", n, evicted)
+	}
+}
