@@ -13,6 +13,10 @@ func (i *inquiry) condition(s scope, expr *ast.Expr, holds bool) Condition {
 	if len(expr.With) > 0 || expr.IsEvery() || declaration(expr) {
 		return i.asWritten(s, c, expr)
 	}
+	if !holds && len(i.tried(s, expr)) > 0 {
+		i.nested(s, &c, expr)
+		return i.asWritten(s, c, expr)
+	}
 	positive := expr
 	if expr.Negated {
 		positive = expr.Copy()
@@ -115,6 +119,16 @@ func (i *inquiry) asking(s scope, c Condition, expr *ast.Expr, defs []*definitio
 	return c
 }
 
+// asExpr makes a condition of the value of a definition.
+func asExpr(value *ast.Term, d *definition) *ast.Expr {
+	expr := ast.NewExpr(value)
+	if call, ok := value.Value.(ast.Call); ok {
+		expr = ast.NewExpr([]*ast.Term(call))
+	}
+	expr.SetLocation(d.rule.Loc())
+	return expr
+}
+
 // titles says what a rule means; each of its definitions may have a title of its own.
 func titles(defs []*definition) string {
 	var all []string
@@ -166,7 +180,11 @@ func (i *inquiry) rule(defs []*definition, arguments []*ast.Term, holds bool, de
 					because = append(because, i.valueless(o))
 				}
 			case truthy(o.value) == holds:
-				return i.held(o), d
+				because = i.held(o)
+				if value := o.rule.Head.Value; value != nil && !constant(value) {
+					because = append(because, i.condition(o.scope, asExpr(value, d), holds))
+				}
+				return because, d
 			}
 			if o.matched {
 				break
@@ -284,10 +302,29 @@ func closed(term *ast.Term) bool {
 	return false
 }
 
-// walkTerms visits the terms of a node from the outside in, until stop says not to go deeper.
+// walkTerms visits the terms of a node from the outside in, until stop says not to go deeper. Names of what is called and heads of references are no terms.
 func walkTerms(node any, stop func(*ast.Term) bool) {
+	each := func(terms []*ast.Term) bool {
+		for _, term := range terms {
+			walkTerms(term, stop)
+		}
+		return true
+	}
 	ast.NewGenericVisitor(func(x any) bool {
-		term, ok := x.(*ast.Term)
-		return ok && stop(term)
+		switch v := x.(type) {
+		case *ast.Expr:
+			return v.IsCall() && len(v.With) == 0 && each(v.Operands())
+		case *ast.Term:
+			if stop(v) {
+				return true
+			}
+			switch below := v.Value.(type) {
+			case ast.Call:
+				return each(below[1:])
+			case ast.Ref:
+				return each(below[1:])
+			}
+		}
+		return false
 	}).Walk(node)
 }

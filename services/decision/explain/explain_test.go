@@ -1,27 +1,517 @@
 package explain_test
 
 import (
-	"os"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"regexp"
+	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/explain"
+	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/detect"
 )
 
-func TestTry(t *testing.T) {
-	p, err := explain.Load(t.Context(), policies.Bundle)
+func base() detect.Facts {
+	return detect.Facts{
+		Complete: true, Account: "active",
+		Client:       detect.ClientFacts{OS: "windows", OSVersion: 11, Browser: "chrome", Desktop: true},
+		Support:      detect.Support{WebAuthn: true, UVPA: true, BLE: "on", ConditionalGet: true, ConditionalCreate: true, Hybrid: "yes"},
+		Environment:  detect.Environment{Known: true, Listed: detect.ListedNot},
+		AccountFacts: &detect.AccountFacts{Credentials: detect.Counts{Total: 1, Uncertain: 1}},
+	}
+}
+
+func loginFacts(change func(*detect.Facts)) []byte {
+	f := base()
+	f.Strategy = "standard"
+	change(&f)
+	return raw(f)
+}
+
+func appendFacts(change func(*detect.Facts)) []byte {
+	f := base()
+	situation := detect.DefaultSituation
+	f.Flags, f.Situation, f.Process, f.Nudges = &detect.Flags{}, &situation, &detect.Process{Outcome: history.OutcomeNotOffered}, &detect.Nudges{Spaced: true}
+	change(&f)
+	return raw(f)
+}
+
+func mediationFacts(change func(*detect.Facts)) []byte {
+	f := base()
+	f.Account, f.AccountFacts = "", nil
+	change(&f)
+	return raw(f)
+}
+
+func raw(f detect.Facts) []byte {
+	encoded, err := json.Marshal(&f)
+	if err != nil {
+		panic(err)
+	}
+	return encoded
+}
+
+func load(t *testing.T, source fs.FS) *explain.Policy {
+	t.Helper()
+	policy, err := explain.Load(t.Context(), source)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, facts := range []string{
-		`{"complete":true,"account":"active","strategy":"standard","client":{"os":"windows","osVersion":11,"browser":"chrome","native":false,"mobile":false,"desktop":true,"privateMode":false,"webdriver":false},"support":{"webauthn":true,"uvpa":true,"ble":"on","conditionalGet":true,"conditionalCreate":true,"hybrid":"yes","immediateGet":false},"environment":{"known":true,"rejected":false,"listed":"none"},"credentials":{"total":1,"likely":1,"uncertain":0,"remote":0,"securityKey":0},"cda":{"client":true,"remoteHigh":false,"remoteLow":false,"route":false},"securityKeyOnly":false,"pair":{"localStreak":1,"cdaStreak":0,"securityKeyStreak":0,"noCredentials":false,"lastFailedRoute":"","positive":false,"lastRoute":"","positiveSecurityKey":false,"existsHere":false,"createdHere":false},"blacklist":{"login":false,"appendAfterHybrid":false,"appendAfterError":false},"experiments":{}}`,
+	return policy
+}
+
+func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
+	t.Parallel()
+	policy := load(t, policies.Bundle)
+	for name, c := range map[string]struct {
+		action string
+		facts  []byte
+		row    string
+		reason []string          // parts of why it answered
+		above  map[string]string // row -> why it did not match; of rows that occur twice the first
+		facts2 map[string]any    // facts it read
+		params []string          // parameters it read
+	}{
+		"L0: a lookup failed": {
+			explain.Login, loginFacts(func(f *detect.Facts) { f.Complete = false }), "L0",
+			[]string{"complete is false"}, nil, map[string]any{"complete": false}, nil,
+		},
+		"L0: the account is disabled": {
+			explain.Login, loginFacts(func(f *detect.Facts) { f.Account = "disabled" }), "L0",
+			[]string{`account is "disabled", among "disabled", "pending"`}, nil, map[string]any{"account": "disabled"}, nil,
+		},
+		"L2: nothing reachable": {
+			explain.Login, loginFacts(func(f *detect.Facts) { f.Support.UVPA = false }), "L2",
+			[]string{"support.uvpa is false", "credentials.securityKey is 0", "cda.route is false"},
+			map[string]string{"L0": `complete is true ("`, "L1": `support.webauthn is true ("`}, map[string]any{"support.uvpa": false}, nil,
+		},
+		"L3: no passkey": {
+			explain.Login, loginFacts(func(f *detect.Facts) { f.Credentials = detect.Counts{} }), "L3",
+			[]string{"credentials.total is 0"}, map[string]string{"L2": "support.uvpa is true"}, map[string]any{"credentials.total": json.Number("0")}, nil,
+		},
+		"L4: barred": {
+			explain.Login, loginFacts(func(f *detect.Facts) { f.Blacklist.Login = true }), "L4",
+			[]string{"blacklist.login is true"}, map[string]string{"L3": "credentials.total is 1, not 0"}, nil, nil,
+		},
+		"L6: it worked here": {
+			explain.Login, loginFacts(func(f *detect.Facts) { f.Pair.Positive, f.Pair.LastRoute, f.Pair.LocalStreak = true, "local", 1 }), "L6",
+			[]string{"pair.positive is true", "pair.localStreak is 1, below streakThreshold (2)"},
+			map[string]string{"L4": "blacklist.login is false"},
+			map[string]any{"pair.positive": true, "pair.lastRoute": "local", "pair.localStreak": json.Number("1")}, []string{"streakThreshold"},
+		},
+		"L7a: it failed here; the streak speaks against L6, too": {
+			explain.Login, loginFacts(func(f *detect.Facts) {
+				f.Pair.Positive, f.Pair.LastRoute, f.Pair.LocalStreak, f.Pair.LastFailedRoute = true, "local", 2, "local"
+			}), "L7a",
+			[]string{"pair.localStreak is 2, at least streakThreshold (2)"},
+			map[string]string{"L6": "pair.localStreak is 2, at least streakThreshold (2)"},
+			map[string]any{"pair.localStreak": json.Number("2")}, []string{"streakThreshold"},
+		},
+		"L8: barred environment": {
+			explain.Login, loginFacts(func(f *detect.Facts) { f.Environment.Listed = "webdriver" }), "L8",
+			[]string{`environment.listed is "webdriver", not "none"`}, map[string]string{"L6": "pair.positive is false"}, nil, nil,
+		},
+		"L9: expected here": {
+			explain.Login, loginFacts(func(f *detect.Facts) { f.Credentials = detect.Counts{Total: 2, Likely: 2} }), "L9",
+			[]string{"credentials.likely is 2, above 0", "pair.localStreak is 0, below streakThreshold (2)"},
+			map[string]string{"L8": `environment.listed is "none"`, "L7a": "pair.localStreak is 0, below streakThreshold (2)"},
+			map[string]any{"credentials.likely": json.Number("2")}, []string{"streakThreshold"},
+		},
+		"L13: out of reach": {
+			explain.Login, loginFacts(func(f *detect.Facts) { f.Credentials = detect.Counts{Total: 1} }), "L13",
+			[]string{"credentials.total is 1"}, map[string]string{"L9": "credentials.likely is 0, not above 0", "L11": "credentials.uncertain is 0, not above 0"}, nil, nil,
+		},
+		"A2: on request": {
+			explain.Append, appendFacts(func(f *detect.Facts) { f.Flags.Force = true }), "A2",
+			[]string{"flags.force is true"}, map[string]string{"A0": `complete is true`}, nil, nil,
+		},
+		"A10: one exists": {
+			explain.Append, appendFacts(func(f *detect.Facts) { f.Pair.ExistsHere = true }), "A10",
+			[]string{"pair.existsHere is true", "process.missingEvidence is false"},
+			map[string]string{"A2": `flags.force is false ("`, "A9": `process.outcome is "not-offered", not "local"`}, nil, nil,
+		},
+		"A13: the gate is closed": {
+			explain.Append, appendFacts(func(f *detect.Facts) { f.Nudges.Default = detect.Nudge{Declines: 3, Cooldown: true} }), "A13",
+			[]string{"nudges.default.cooldown is true"}, map[string]string{"A10": "pair.existsHere is false"}, map[string]any{"nudges.default.cooldown": true}, nil,
+		},
+		"M4: offered": {
+			explain.Mediation, mediationFacts(func(*detect.Facts) {}), "M4",
+			[]string{"environment.listed"}, map[string]string{"M1": "support.webauthn is true", "M2": "support.conditionalGet is true"}, nil, nil,
+		},
+		"M2: no autofill": {
+			explain.Mediation, mediationFacts(func(f *detect.Facts) { f.Support.ConditionalGet = false }), "M2",
+			[]string{"support.conditionalGet is false"}, nil, nil, nil,
+		},
 	} {
-		e, err := p.Explain(t.Context(), "login", "", []byte(facts))
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := policy.CheckFacts(c.action, c.facts); err != nil {
+				t.Fatal(err)
+			}
+			e, err := policy.Explain(t.Context(), c.action, "", c.facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Row.Name != c.row || e.Answer["rule"] != c.row || !e.Row.Matched || e.Row.Tag != e.Answer["tag"] || e.Row.Title == "" || e.Row.Line == 0 {
+				t.Errorf("row %+v answered %v", e.Row, e.Answer)
+			}
+			for _, part := range c.reason {
+				if !strings.Contains(e.Row.Reason, part) {
+					t.Errorf("reason %q lacks %q", e.Row.Reason, part)
+				}
+			}
+			reasons := map[string]string{}
+			for _, row := range e.Above {
+				if _, again := reasons[row.Name]; !again {
+					reasons[row.Name] = row.Reason
+				}
+				if row.Matched || row.Reason == "" || row.Name == "" || row.Tag == "" || len(row.Conditions) != 1 || row.Conditions[0].Holds {
+					t.Errorf("row above %+v", row)
+				}
+			}
+			for row, want := range c.above {
+				if !strings.HasPrefix(reasons[row], want) {
+					t.Errorf("row %s did not match because %q, want %q", row, reasons[row], want)
+				}
+			}
+			read := map[string]any{}
+			for _, one := range e.Row.Facts {
+				read[one.Name] = one.Value
+				if !one.Given || one.Description == "" {
+					t.Errorf("fact %+v", one)
+				}
+			}
+			for fact, want := range c.facts2 {
+				if diff := cmp.Diff(want, read[fact]); diff != "" {
+					t.Errorf("fact %s: %s", fact, diff)
+				}
+			}
+			for _, want := range c.params {
+				found := false
+				for _, one := range e.Row.Parameters {
+					found = found || (one.Name == want && one.Given && one.Description != "")
+				}
+				if !found {
+					t.Errorf("parameter %s is not among %+v", want, e.Row.Parameters)
+				}
+			}
+		})
+	}
+}
+
+// edited returns the default bundle without its tests and with other content of some files.
+func edited(t *testing.T, change map[string]func(string) string) fstest.MapFS {
+	t.Helper()
+	files := fstest.MapFS{}
+	err := fs.WalkDir(policies.Bundle, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(name, "_test.rego") {
+			return err
+		}
+		content, err := fs.ReadFile(policies.Bundle, name)
+		files[name] = &fstest.MapFile{Data: content}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, edit := range change {
+		before := ""
+		if file, ok := files[name]; ok {
+			before = string(file.Data)
+		}
+		after := edit(before)
+		if after == before {
+			t.Fatalf("%s was not changed", name)
+		}
+		files[name] = &fstest.MapFile{Data: []byte(after)}
+	}
+	return files
+}
+
+// crafted is a login table as somebody else might write it.
+const crafted = `# METADATA
+# schemas:
+#   - input: schema.login
+package keyward.login
+
+import data.keyward.parameters as settings
+import data.keyward.shared
+
+# METADATA
+# title: The table
+# entrypoint: true
+# scope: document
+default decision := {"rule": "X9", "allow": false, "tag": "default-deny", "route": "", "isCDACandidate": false, "preferImmediatelyAvailable": false, "credentials": [], "hints": []}
+
+decision := no("X0", "default-deny") if shared.incomplete
+
+else := no("X1", "env-blacklisted") if {
+	some barred in ["webdriver", "address"]
+	input.environment.listed == barred
+}
+
+else := no("X2", "user-negative-env-history") if tired
+
+else := no("X3", "user-no-pks") if count([n | some n in input.credentials; n > 0]) == 0
+
+else := no("X4", "user-env-no-pks") if {
+	total := input.credentials.total
+	reachable := input.credentials.likely + input.credentials.uncertain
+	reachable < total
+}
+
+else := no("X5", "env-no-pk-support") if every n in [input.pair.cdaStreak, input.pair.localStreak] { n > 5 }
+
+else := yes("X6", "user-platform-pk-high-confidence", preferred_route) if not shared.incomplete
+
+# Somebody is tired of failures.
+tired if worst >= settings.streakThreshold
+
+worst := max([input.pair.localStreak, input.pair.cdaStreak])
+
+preferred_route := "local" if input.support.uvpa
+
+no(name, why) := answer(name, why, false, "")
+
+yes(name, why, way) := answer(name, why, true, way)
+
+answer(name, why, allowed, way) := {
+	"rule": name,
+	"allow": allowed,
+	"tag": why,
+	"route": way,
+	"isCDACandidate": false,
+	"preferImmediatelyAvailable": false,
+	"credentials": [],
+	"hints": [],
+}
+`
+
+const shared = `package keyward.shared
+
+# METADATA
+# title: Not everything is known
+incomplete if not input.complete
+
+incomplete if {
+	input.account == "disabled"
+}
+`
+
+func TestAnEditedBundleIsExplained(t *testing.T) {
+	t.Parallel()
+	policy := load(t, edited(t, map[string]func(string) string{
+		"login/login.rego":   func(string) string { return crafted },
+		"shared/shared.rego": func(string) string { return shared },
+	}))
+	type said struct{ Row, Tag, Reason string }
+	for name, c := range map[string]struct {
+		change func(*detect.Facts)
+		row    said
+		above  []said
+		facts  []string
+		params []string
+	}{
+		"through an import and a computed value": {
+			func(f *detect.Facts) { f.Pair.CDAStreak = 3 },
+			said{"X2", "user-negative-env-history", "worst is 3, at least settings.streakThreshold (2)"},
+			[]said{
+				{"X0", "default-deny", `complete is true, and account is "active", not "disabled"`},
+				{"X1", "env-blacklisted", `input.environment.listed == barred does not hold for any barred: environment.listed is "none"`},
+			},
+			[]string{"pair.localStreak", "pair.cdaStreak"}, []string{"streakThreshold"},
+		},
+		"by local variables": {
+			func(f *detect.Facts) { f.Credentials = detect.Counts{Total: 3, Likely: 1} },
+			said{"X4", "user-env-no-pks", "reachable is 1, below total (3)"},
+			[]said{
+				{"X0", "default-deny", `complete is true, and account is "active", not "disabled"`},
+				{"X1", "env-blacklisted", `input.environment.listed == barred does not hold for any barred: environment.listed is "none"`},
+				{"X2", "user-negative-env-history", "worst is 0, below settings.streakThreshold (2)"},
+				{"X3", "user-no-pks", `count([n | some n in credentials; n > 0]) is 2, not 0`},
+			},
+			[]string{"credentials.likely", "credentials.uncertain", "credentials.total"}, nil,
+		},
+		"past a condition without words, with a detail of its answer": {
+			func(*detect.Facts) {},
+			said{"X6", "user-platform-pk-high-confidence", `complete is true, and account is "active", not "disabled"`},
+			nil, []string{"complete", "account", "support.uvpa"}, nil,
+		},
+		"a row whose value is undefined falls to the default": {
+			func(f *detect.Facts) { f.Support.UVPA = false },
+			said{"X9", "default-deny", "no row above it matched, so the default of the table answered"},
+			nil, nil, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, err := policy.Explain(t.Context(), explain.Login, "", loginFacts(c.change))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.row, said{e.Row.Name, e.Row.Tag, bare(e.Row.Reason)}); diff != "" {
+				t.Error(diff)
+			}
+			var above []said
+			for _, row := range e.Above {
+				above = append(above, said{row.Name, row.Tag, bare(row.Reason)})
+			}
+			if c.above != nil {
+				if diff := cmp.Diff(c.above, above); diff != "" {
+					t.Error(diff)
+				}
+			}
+			if name == "a row whose value is undefined falls to the default" {
+				want := said{"X6", "user-platform-pk-high-confidence", `its value yes("X6", "user-platform-pk-high-confidence", preferred_route) is undefined: support.uvpa is false`}
+				if diff := cmp.Diff(want, above[len(above)-1]); diff != "" {
+					t.Error(diff)
+				}
+			}
+			if diff := cmp.Diff(c.facts, names(e.Row.Facts)); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(c.params, names(e.Row.Parameters)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// bare leaves out what the schema says of facts.
+func bare(reason string) string {
+	return regexp.MustCompile(` \("[^)]*"\)`).ReplaceAllString(reason, "")
+}
+
+func names(all []explain.Reading) []string {
+	var list []string
+	for _, one := range all {
+		list = append(list, one.Name)
+	}
+	return list
+}
+
+func TestAConditionWithoutWordsIsShownAsItIsWritten(t *testing.T) {
+	t.Parallel()
+	policy := load(t, edited(t, map[string]func(string) string{
+		"login/login.rego":   func(string) string { return crafted },
+		"shared/shared.rego": func(string) string { return shared },
+	}))
+	e, err := policy.Explain(t.Context(), explain.Login, "", loginFacts(func(*detect.Facts) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := e.Above[len(e.Above)-1]
+	want := "every n in [input.pair.cdaStreak, input.pair.localStreak] { n > 5 } does not hold: pair.cdaStreak is 0, pair.localStreak is 0"
+	if got.Name != "X5" || got.Reason != want {
+		t.Errorf("row %s: %s\nwant %s", got.Name, got.Reason, want)
+	}
+}
+
+func TestAProjectsOwnParametersAreExplained(t *testing.T) {
+	t.Parallel()
+	policy := load(t, edited(t, map[string]func(string) string{"data.json": func(data string) string {
+		var all map[string]map[string]any
+		if err := json.Unmarshal([]byte(data), &all); err != nil {
+			t.Fatal(err)
+		}
+		all["keyward"]["projects"] = map[string]any{"pro-7": map[string]any{"parameters": map[string]any{"streakThreshold": 1}}}
+		changed, err := json.Marshal(all)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := e.WriteText(os.Stdout); err != nil {
-			t.Fatal(err)
+		return string(changed)
+	}}))
+	facts := loginFacts(func(f *detect.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 1, "local" })
+	mine, err := policy.Explain(t.Context(), explain.Login, "pro-7", facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mine.Row.Name != "L7a" || !strings.Contains(mine.Row.Reason, "pair.localStreak is 1, at least streakThreshold (1)") {
+		t.Errorf("%s: %s", mine.Row.Name, mine.Row.Reason)
+	}
+	others, err := policy.Explain(t.Context(), explain.Login, "pro-8", facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if others.Row.Name != "L11" {
+		t.Errorf("%s: %s", others.Row.Name, others.Row.Reason)
+	}
+}
+
+func TestFactsAreHeldAgainstTheSchema(t *testing.T) {
+	t.Parallel()
+	policy := load(t, policies.Bundle)
+	good := string(loginFacts(func(*detect.Facts) {}))
+	for name, c := range map[string]struct{ facts, want string }{
+		"an unknown fact":           {strings.Replace(good, `"complete"`, `"weather":"fine","complete"`, 1), "unknown fact weather"},
+		"an unknown fact below":     {strings.Replace(good, `"localStreak"`, `"streak":1,"localStreak"`, 1), "unknown fact pair.streak"},
+		"a missing fact":            {strings.Replace(good, `"localStreak":0,`, ``, 1), "missing fact pair.localStreak"},
+		"a fact of the wrong type":  {strings.Replace(good, `"complete":true`, `"complete":"yes"`, 1), "fact complete: got string, want boolean"},
+		"a word that is not one":    {strings.Replace(good, `"standard"`, `"often"`, 1), "fact strategy: value must be one of"},
+		"something else altogether": {`[]`, "the facts: got array, want object"},
+		"no JSON":                   {`{`, "not a JSON document"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := policy.CheckFacts(explain.Login, []byte(c.facts)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	if err := policy.CheckFacts(explain.Login, []byte(good)); err != nil {
+		t.Error(err)
+	}
+	if err := policy.CheckFacts("logout", []byte(good)); err == nil {
+		t.Error("an unknown action was taken")
+	}
+}
+
+func TestABundleThatTheServerRefusesIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := explain.Load(t.Context(), edited(t, map[string]func(string) string{"login/login.rego": func(rego string) string { return rego + "\nnonsense if {\n" }}))
+	var place *bundle.Error
+	if !errors.As(err, &place) || place.File != "login/login.rego" || place.Line == 0 {
+		t.Errorf("got %v, want an error with file and line", err)
+	}
+}
+
+func TestTheTextNamesRowFactsParametersAndRowsAbove(t *testing.T) {
+	t.Parallel()
+	policy := load(t, policies.Bundle)
+	e, err := policy.Explain(t.Context(), explain.Login, "", loginFacts(func(f *detect.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 2, "local" }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := e.WriteText(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"login: not allowed   row L7a   tag user-negative-env-history   revision ", "L7a  user-negative-env-history answered   login/login.rego:", "because pair.localStreak is 2, at least streakThreshold (2)",
+		"Facts it read\n", "    pair.localStreak", "Parameters it read\n", "    streakThreshold", "Rows above it\n", "did not match: pair.positive is false",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the text lacks %q:\n%s", want, out.String())
 		}
+	}
+}
+
+func TestAnExplanationEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	policy := load(t, policies.Bundle)
+	ctx, cancel := context.WithTimeout(t.Context(), -time.Second)
+	defer cancel()
+	if _, err := policy.Explain(ctx, explain.Login, "", loginFacts(func(*detect.Facts) {})); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -35,6 +35,7 @@ type scope struct {
 	given    ast.Body              // the function's arguments, bound
 	held     ast.Body              // conditions above that hold
 	bindings map[ast.Var]*ast.Term // of the first solution of both
+	many     bool                  // there are more solutions
 	depth    int
 }
 
@@ -45,13 +46,20 @@ var (
 	errExhausted = errors.New("the rules take too many steps to follow")
 )
 
-// solve evaluates a body in the names of a module and returns the variables of its first solution. An error means that it cannot be evaluated by itself.
-func (i *inquiry) solve(module *ast.Module, body ast.Body) (map[ast.Var]*ast.Term, bool, error) {
+// solution is how a body can be true.
+type solution struct {
+	variables map[ast.Var]*ast.Term // of the first way that was found
+	found     bool
+	many      bool // there are more
+}
+
+// solve evaluates a body in the names of a module. An error means that it cannot be evaluated by itself.
+func (i *inquiry) solve(module *ast.Module, body ast.Body) (solution, error) {
 	if i.steps++; i.steps > maxSteps || i.ctx.Err() != nil {
-		return nil, false, errExhausted
+		return solution{}, errExhausted
 	}
 	if len(body) == 0 {
-		return map[ast.Var]*ast.Term{}, true, nil
+		return solution{found: true}, nil
 	}
 	copied := ast.NewBody()
 	for _, expr := range body {
@@ -60,29 +68,31 @@ func (i *inquiry) solve(module *ast.Module, body ast.Body) (map[ast.Var]*ast.Ter
 	queries := i.rules.compiler.QueryCompiler().WithContext(ast.NewQueryContext().WithPackage(module.Package).WithImports(module.Imports))
 	compiled, err := queries.Compile(copied)
 	if err != nil {
-		return nil, false, err
+		return solution{}, err
 	}
-	var solution topdown.QueryResult
+	var results []topdown.QueryResult
 	err = topdown.NewQuery(compiled).WithQueryCompiler(queries).WithCompiler(i.rules.compiler).WithStore(i.store).WithTransaction(i.reading).WithInput(i.input).
 		Iter(i.ctx, func(result topdown.QueryResult) error {
-			solution = result
-			return errEnough
+			if results = append(results, result); len(results) > 1 {
+				return errEnough
+			}
+			return nil
 		})
 	if err != nil && !errors.Is(err, errEnough) {
-		return nil, false, err
+		return solution{}, err
 	}
-	if solution == nil {
-		return nil, false, nil
+	if len(results) == 0 {
+		return solution{}, nil
 	}
-	variables := make(map[ast.Var]*ast.Term, len(solution))
+	variables := make(map[ast.Var]*ast.Term, len(results[0]))
 	written := queries.RewrittenVars()
-	for name, value := range solution {
+	for name, value := range results[0] {
 		if original, ok := written[name]; ok {
 			name = original
 		}
 		variables[name] = value
 	}
-	return variables, true, nil
+	return solution{variables: variables, found: true, many: len(results) > 1}, nil
 }
 
 // answerVar cannot be the name of a variable in a policy.
@@ -90,7 +100,7 @@ const answerVar = ast.Var("the value")
 
 // value evaluates a term; false if it is undefined or cannot be evaluated by itself.
 func (i *inquiry) value(s scope, term *ast.Term) (*ast.Term, bool) {
-	if ground(term) {
+	if constant(term) {
 		return term, true
 	}
 	if v, ok := term.Value.(ast.Var); ok {
@@ -98,21 +108,25 @@ func (i *inquiry) value(s scope, term *ast.Term) (*ast.Term, bool) {
 			return bound, true
 		}
 	}
-	variables, ok, err := i.solve(s.module, append(s.body(), ast.Equality.Expr(ast.NewTerm(answerVar), term)))
-	if err != nil || !ok {
+	solved, err := i.solve(s.module, append(s.body(), ast.Equality.Expr(ast.NewTerm(answerVar), term)))
+	if err != nil {
 		return nil, false
 	}
-	value, ok := variables[answerVar]
+	value, ok := solved.variables[answerVar]
 	return value, ok
 }
 
-// ground reports whether a term is a constant.
-func ground(term *ast.Term) bool {
-	switch term.Value.(type) {
-	case ast.Boolean, ast.String, ast.Number, ast.Null:
-		return true
-	}
-	return false
+// constant reports whether a term is the same whatever is asked.
+func constant(term *ast.Term) bool {
+	fixed := true
+	ast.NewGenericVisitor(func(x any) bool {
+		switch x.(type) {
+		case ast.Var, ast.Ref, ast.Call, *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension, *ast.TemplateString:
+			fixed = false
+		}
+		return !fixed
+	}).Walk(term)
+	return fixed
 }
 
 // outcome is how one definition of a rule fared.
@@ -141,25 +155,25 @@ func (i *inquiry) judge(d *definition, arguments []*ast.Term, depth int) outcome
 		}
 		o.scope.given.Append(ast.Equality.Expr(pattern, arguments[n]))
 	}
-	bindings, ok, err := i.solve(d.module, o.scope.given)
-	if o.applicable = ok && err == nil; !o.applicable {
+	solved, err := i.solve(d.module, o.scope.given)
+	if o.applicable = solved.found && err == nil; !o.applicable {
 		return o
 	}
-	o.scope.bindings = bindings
+	o.scope.bindings = solved.variables
 	for _, expr := range d.rule.Body {
-		bindings, ok, err := i.solve(d.module, append(o.scope.body(), expr))
-		if err == nil && !ok {
+		solved, err := i.solve(d.module, append(o.scope.body(), expr))
+		if err == nil && !solved.found {
 			o.failed, o.before = expr, o.scope
 			return o
 		}
 		// A condition may use a variable that a later one binds; then both are judged there.
 		if err == nil {
-			o.scope.bindings = bindings
+			o.scope.bindings, o.scope.many = solved.variables, solved.many
 		}
 		o.scope.held = append(slices.Clone(o.scope.held), expr)
 		o.held = append(o.held, expr)
 	}
-	if _, _, err := i.solve(d.module, o.scope.body()); err != nil {
+	if _, err := i.solve(d.module, o.scope.body()); err != nil {
 		return o
 	}
 	o.value, o.matched = i.worth(o)

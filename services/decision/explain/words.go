@@ -2,6 +2,7 @@ package explain
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -67,6 +68,9 @@ func (i *inquiry) asWritten(s scope, c Condition, expr *ast.Expr) Condition {
 	if !c.Holds {
 		verb = " does not hold"
 	}
+	if tried := i.tried(s, expr); len(tried) > 0 && !c.Holds {
+		verb += " for any " + strings.Join(tried, ", ")
+	}
 	var values []string
 	for _, one := range append(c.facts.list(), c.parameters.list()...) {
 		values = append(values, stated(one))
@@ -76,6 +80,22 @@ func (i *inquiry) asWritten(s scope, c Condition, expr *ast.Expr) Condition {
 		c.Reason += ": " + strings.Join(values, ", ")
 	}
 	return c
+}
+
+// tried are the variables of a condition that stand for one value after another.
+func (i *inquiry) tried(s scope, expr *ast.Expr) []string {
+	if !s.many {
+		return nil
+	}
+	var names []string
+	walkTerms(expr, func(term *ast.Term) bool {
+		v, ok := term.Value.(ast.Var)
+		if _, local := s.bindings[v]; ok && local && !slices.Contains(names, string(v)) {
+			names = append(names, string(v))
+		}
+		return false
+	})
+	return names
 }
 
 func stated(one Reading) string {
@@ -126,7 +146,7 @@ func (i *inquiry) say(s scope, expr *ast.Expr, holds bool) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if left.IsGround() && !right.IsGround() && how.flipped != "" {
+	if constant(left) && !constant(right) && how.flipped != "" {
 		left, right = right, left
 		how, _ = comparisonOf(how.flipped)
 	}
@@ -148,7 +168,7 @@ func (i *inquiry) say(s scope, expr *ast.Expr, holds bool) (string, bool) {
 	case yesOrNo:
 	case relation != "":
 		said += ", " + relation + " " + other
-	case !ground(right):
+	case !constant(right):
 		said += ", the same as " + other
 	}
 	return said, true
@@ -159,7 +179,7 @@ func (i *inquiry) sayTerm(s scope, term *ast.Term) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if ground(term) {
+	if constant(term) {
 		return text(term), true
 	}
 	return i.name(term) + " is " + compact(plain(value.Value)), true
@@ -167,20 +187,14 @@ func (i *inquiry) sayTerm(s scope, term *ast.Term) (string, bool) {
 
 // operand names a value: a constant by itself, everything else with its value behind it.
 func (i *inquiry) operand(s scope, term *ast.Term) (string, bool) {
-	if ground(term) {
-		return compact(plain(term.Value)), true
+	if constant(term) {
+		return strings.ReplaceAll(strings.Trim(compact(plain(term.Value)), "[]"), `","`, `", "`), true
 	}
 	value, ok := i.value(s, term)
 	if !ok {
 		return "", false
 	}
 	shown := compact(plain(value.Value))
-	if term.IsGround() {
-		switch term.Value.(type) {
-		case *ast.Array, ast.Set, ast.Object:
-			return strings.ReplaceAll(strings.Trim(shown, "[]"), `","`, `", "`), true
-		}
-	}
 	return i.name(term) + " (" + shown + ")", true
 }
 

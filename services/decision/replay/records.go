@@ -86,9 +86,12 @@ func (r *Records) Find(ctx context.Context, id ident.DecisionID) (Record, error)
 			return read(ctx, stream, sequence)
 		}
 	}
-	first := stream.CachedInfo().State.FirstTime
-	if made.Before(first) {
-		return Record{}, fmt.Errorf("decision %s of %s: %w, which begins at %s", id, made.Format(time.RFC3339), ErrEvicted, first.UTC().Format(time.RFC3339))
+	state := stream.CachedInfo().State
+	switch {
+	case state.Msgs == 0 && state.LastSeq > 0:
+		return Record{}, fmt.Errorf("decision %s of %s: %w, which is empty", id, made.Format(time.RFC3339), ErrEvicted)
+	case state.FirstSeq > 1 && made.Before(state.FirstTime):
+		return Record{}, fmt.Errorf("decision %s of %s: %w, which begins at %s", id, made.Format(time.RFC3339), ErrEvicted, state.FirstTime.UTC().Format(time.RFC3339))
 	}
 	return Record{}, fmt.Errorf("decision %s: %w", id, ErrNotFound)
 }

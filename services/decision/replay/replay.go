@@ -79,7 +79,7 @@ type changeKey struct{ action, from, to string }
 func (r *Records) Replay(ctx context.Context, opts Options) (*Summary, error) {
 	opts.Examples = cmp.Or(opts.Examples, 3)
 	p := &replayer{records: r, opts: opts, policies: map[string]*explain.Policy{}, changes: map[changeKey]*Change{}}
-	p.summary.Missing, p.summary.Revisions = map[string]int{}, map[string]int{}
+	p.summary.Missing, p.summary.Revisions, p.summary.Changes = map[string]int{}, map[string]int{}, []Change{}
 	if opts.Candidate != nil {
 		p.summary.Candidate = opts.Candidate.Revision()
 	}
