@@ -89,7 +89,8 @@ func checkOrigin(c *fiber.Ctx, x *exchange) error {
 	return &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "the project does not list the origin that the request comes from"}
 }
 
-// validate checks path, query and body. Faults of all three are told at once, unless the body is not JSON.
+// validate checks path and query. The body is checked as it is decoded (see Gateway.decode), unless something else is wrong already: faults of all three are told
+// at once, unless the body is not JSON.
 func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) *fault.Fault {
 	found := op.CheckPath(func(name string) string { return c.Params(name) })
 	found = append(found, op.CheckQuery(string(c.Request().URI().QueryString()))...)
@@ -103,7 +104,7 @@ func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) *fault.Fault {
 	if f := checkMedia(c); f != nil {
 		return f
 	}
-	if len(found) == 0 && op.Accepts(body) {
+	if len(found) == 0 {
 		return nil
 	}
 	if f := checkBody(op, body); f != nil {

@@ -1,16 +1,22 @@
 package gateway_test
 
 import (
+	encodingjson "encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/telemetry"
+	"github.com/keyward/keyward/services/gateway"
 )
 
 // BenchmarkLoginStart measures what the gateway adds to POST /v2/passkey/login/start: the same body over loopback to the gateway, with a service behind it that
@@ -43,6 +49,64 @@ func BenchmarkLoginStart(b *testing.B) {
 		})
 		load(b, listener.Addr().String())
 	})
+}
+
+// BenchmarkLoginStartAlone is the same without network and client: what a request costs between the bytes that were read and those that are to be written.
+func BenchmarkLoginStartAlone(b *testing.B) {
+	made := func(log *slog.Logger) func(*testing.B) {
+		return func(b *testing.B) {
+			services := &recorded{forgetful: true}
+			g, err := gateway.New(gateway.Config{}, gateway.Deps{
+				Ceremony: services, Events: recordedEvents{services}, Projects: newTenants(), Log: log, Metrics: prometheus.NewRegistry(),
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			handle(b, g.Handler())
+		}
+	}
+	bare := func(decode func(*fiber.Ctx) error) func(*testing.B) {
+		return func(b *testing.B) {
+			app := fiber.New(fiber.Config{DisableStartupMessage: true})
+			app.Post("/v2/passkey/login/start", func(c *fiber.Ctx) error {
+				if err := decode(c); err != nil {
+					return err
+				}
+				return c.JSON(fiber.Map{"loginAllow": true})
+			})
+			handle(b, app.Handler())
+		}
+	}
+	b.Run("gateway", made(telemetry.NewLogger(io.Discard, slog.LevelWarn)))
+	b.Run("gateway, a log line each", made(telemetry.NewLogger(io.Discard, slog.LevelInfo)))
+	b.Run("bare, into a map", bare(func(c *fiber.Ctx) error {
+		var body map[string]any
+		return encodingjson.Unmarshal(c.Body(), &body)
+	}))
+	b.Run("bare, into the type", bare(func(c *fiber.Ctx) error {
+		var body rest.PasskeyLoginStartReq
+		return json.Unmarshal(c.Body(), &body)
+	}))
+}
+
+func handle(b *testing.B, handler fasthttp.RequestHandler) {
+	var rc fasthttp.RequestCtx
+	rc.Init(&fasthttp.Request{}, nil, nil)
+	authorization := basic("pro-1", secretA)["Authorization"]
+	b.ReportAllocs()
+	for b.Loop() {
+		rc.Request.Reset()
+		rc.Response.Reset()
+		rc.Request.SetRequestURI("/v2/passkey/login/start")
+		rc.Request.Header.SetMethod("POST")
+		rc.Request.Header.SetContentType("application/json")
+		rc.Request.Header.Set("Authorization", authorization)
+		rc.Request.SetBodyString(wholeLoginStart)
+		handler(&rc)
+		if rc.Response.StatusCode() != 200 {
+			b.Fatalf("got %d %s", rc.Response.StatusCode(), rc.Response.Body())
+		}
+	}
 }
 
 func load(b *testing.B, addr string) {

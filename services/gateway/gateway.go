@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
@@ -57,6 +59,7 @@ type Gateway struct {
 	now      func() time.Time
 	decoy    project.SecretHash
 	document *contract.Document
+	bodies   map[reflect.Type]*contract.Decoder
 	app      *fiber.App
 	meter    *meter
 	tracer   *tracer
@@ -102,6 +105,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if g.meter, err = newMeter(deps.Metrics, func() float64 { return float64(g.inFlight.Load()) }); err != nil {
 		return nil, fmt.Errorf("gateway metrics: %w", err)
 	}
+	if g.bodies, err = bodyDecoders(document); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	g.app = g.newApp()
 	if err := g.mount(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -123,15 +129,59 @@ func (g *Gateway) newApp() *fiber.App {
 		IdleTimeout:                  g.cfg.IdleTimeout,
 		ErrorHandler:                 g.outOfBand,
 		JSONEncoder:                  encode,
-		JSONDecoder:                  decode,
+		JSONDecoder:                  g.decode,
 		DisableStartupMessage:        true,
 		DisablePreParseMultipartForm: true,
 	})
 }
 
-// decode is strict where encoding/json is not: names match exactly and only once, and text is UTF-8. Otherwise a member could slip past validation
-// under a name spelled in other letters.
-func decode(data []byte, into any) error { return json.Unmarshal(data, into) }
+// bodyTypes are what the generated handlers read the bodies of each operation into.
+func bodyTypes() map[string]any {
+	return map[string]any{
+		"createUser":             rest.UserCreateReq{},
+		"updateUser":             rest.UserUpdateReq{},
+		"createPasskeyEvent":     rest.PasskeyEventCreateReq{},
+		"updatePasskeyChallenge": rest.PasskeyChallengeUpdateReq{},
+		"passkeyAppendStart":     rest.PasskeyAppendStartReq{},
+		"passkeyAppendFinish":    rest.PasskeyAppendFinishReq{},
+		"passkeyLoginStart":      rest.PasskeyLoginStartReq{},
+		"passkeyLoginFinish":     rest.PasskeyLoginFinishReq{},
+		"passkeyMediationStart":  rest.PasskeyMediationStartReq{},
+		"passkeyMediationFinish": rest.PasskeyMediationFinishReq{},
+	}
+}
+
+// bodyDecoders returns the decoder for each type of body. It fails if an operation has none, or shares its type with another, whose schema may differ.
+func bodyDecoders(document *contract.Document) (map[reflect.Type]*contract.Decoder, error) {
+	types, decoders := bodyTypes(), map[reflect.Type]*contract.Decoder{}
+	for _, op := range document.Operations {
+		if !op.TakesBody() {
+			continue
+		}
+		prototype, ok := types[op.ID]
+		if !ok {
+			return nil, fmt.Errorf("the type of the body of %s is not known", op.ID)
+		}
+		decoder, err := contract.NewDecoder(op, prototype)
+		if err != nil {
+			return nil, err
+		}
+		if decoders[decoder.Type()] != nil {
+			return nil, fmt.Errorf("the body of %s is of the same type as another's", op.ID)
+		}
+		decoders[decoder.Type()] = decoder
+	}
+	return decoders, nil
+}
+
+// decode reads a body and holds it to the contract. It is strict where encoding/json is not: names match exactly and only once, and text is UTF-8.
+func (g *Gateway) decode(body []byte, into any) error {
+	decoder := g.bodies[reflect.TypeOf(into).Elem()]
+	if decoder == nil {
+		return fmt.Errorf("no operation has a body of type %T", into)
+	}
+	return decoder.Decode(body, into)
+}
 
 // encode writes nil slices as [], since strict clients take no null for an array. Optional fields that are set are written even if they are empty.
 func encode(value any) ([]byte, error) {

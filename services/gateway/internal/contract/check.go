@@ -31,23 +31,11 @@ func (e *NotJSON) Error() string { return "not JSON: " + e.Reason }
 
 type body struct {
 	schema *jsonschema.Schema
-	quick  *quick // nil: the schema uses what quick does not know
+	shape  *shape // nil: the schema uses what shapes do not know
 }
 
 // TakesBody reports whether the operation has a request body.
 func (op *Operation) TakesBody() bool { return op.body != nil }
-
-// Accepts reports at little cost that body fits. False means only that CheckBody has to be asked. A caller that goes on after true must decode the body
-// with a decoder that refuses broken syntax, repeated names and text that is not UTF-8, and ask CheckBody if that decoder fails.
-func (op *Operation) Accepts(body []byte) bool {
-	if op.body == nil || op.body.quick == nil {
-		return false
-	}
-	if bytes.Contains(body, []byte(`\u0000`)) || !surelyShallow(body) {
-		return false
-	}
-	return op.body.quick.accepts(body)
-}
 
 // CheckBody returns every field of body that does not fit the contract, nothing if it fits, or a *NotJSON. Members that the contract does not know are ignored.
 func (op *Operation) CheckBody(body []byte) ([]rest.FieldError, error) {

@@ -161,7 +161,7 @@ func (op *Operation) readBody(c *jsonschema.Compiler, at string) error {
 	if err != nil {
 		return fmt.Errorf("request body: %w", err)
 	}
-	op.body = &body{schema: schema, quick: quicken(op.doc, at)}
+	op.body = &body{schema: schema, shape: op.doc.shape(at, 0)}
 	return nil
 }
 
