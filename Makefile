@@ -40,6 +40,10 @@ test: packages-test check-generated check-format check-policies ## Run every che
 	go vet $(PACKAGES)
 	go test -race -timeout 14m $(PACKAGES)
 
+.PHONY: replay-soak
+replay-soak: ## Record 100,000 decisions and evaluate them again: no answer may differ
+	KEYWARD_REPLAY_DECISIONS=100000 go test -count=1 -timeout 30m -v -run 'TestRecordedDecisions' ./services/decision/replay
+
 .PHONY: check-generated
 check-generated:
 	tools/generate --check
