@@ -97,7 +97,7 @@ func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) *fault.Fault {
 	if !op.TakesBody() {
 		return fieldsFault(found)
 	}
-	body := c.BodyRaw()
+	body := c.Request().Body() // not a copy; it is read here and now
 	if len(body) > g.cfg.BodyLimit {
 		return g.tooLarge()
 	}
@@ -116,6 +116,9 @@ func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) *fault.Fault {
 
 // checkMedia takes JSON, and takes a body without a type for JSON. The generated handlers read the body by its type, so it is set to what it was taken for.
 func checkMedia(c *fiber.Ctx) *fault.Fault {
+	if string(c.Request().Header.ContentType()) == fiber.MIMEApplicationJSON && len(c.Request().Header.Peek(fiber.HeaderContentEncoding)) == 0 {
+		return nil
+	}
 	if kind := mediaType(c); kind != "" && kind != fiber.MIMEApplicationJSON {
 		return fault.Field(fiber.HeaderContentType, "must be %s", fiber.MIMEApplicationJSON)
 	}

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"errors"
+	"maps"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +15,19 @@ type meter struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	shed     prometheus.Counter
+
+	// found are the series that have been asked for, so that a request need not put its labels together. There are as many as routes, methods and classes of status.
+	found atomic.Pointer[map[labels]series]
+}
+
+type labels struct {
+	route, method string
+	class         int // of the status
+}
+
+type series struct {
+	requests prometheus.Counter
+	duration prometheus.Observer
 }
 
 func newMeter(registerer prometheus.Registerer, inFlight func() float64) (*meter, error) {
@@ -28,6 +43,7 @@ func newMeter(registerer prometheus.Registerer, inFlight func() float64) (*meter
 			Name: "keyward_http_requests_shed_total", Help: "Requests refused because too many were in flight; healthy is 0.",
 		}),
 	}
+	m.found.Store(&map[labels]series{})
 	running := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "keyward_http_requests_in_flight", Help: "Requests being handled.",
 	}, inFlight)
@@ -42,6 +58,19 @@ func newMeter(registerer prometheus.Registerer, inFlight func() float64) (*meter
 }
 
 func (m *meter) observe(route, method string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, method, strconv.Itoa(status/100)+"xx").Inc()
-	m.duration.WithLabelValues(route, method).Observe(took.Seconds())
+	s := m.series(labels{route, method, status / 100})
+	s.requests.Inc()
+	s.duration.Observe(took.Seconds())
+}
+
+func (m *meter) series(l labels) series {
+	for {
+		found := m.found.Load()
+		if s, ok := (*found)[l]; ok {
+			return s
+		}
+		more := maps.Clone(*found)
+		more[l] = series{m.requests.WithLabelValues(l.route, l.method, strconv.Itoa(l.class)+"xx"), m.duration.WithLabelValues(l.route, l.method)}
+		m.found.CompareAndSwap(found, &more)
+	}
 }
