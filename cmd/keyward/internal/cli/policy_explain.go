@@ -97,7 +97,7 @@ func (e *policyExplain) explain(ctx context.Context, records *replay.Records, id
 	case errors.Is(err, replay.ErrEvicted):
 		return nil, fmt.Errorf("%w; decisions_max_age and decisions_max_bytes say how long records are kept", err)
 	case errors.Is(err, replay.ErrNotFound):
-		return nil, fmt.Errorf("%w; is this the server that made it? keyward_decisions_lost_total counts decisions that could not be recorded", err)
+		return nil, fmt.Errorf("%w; is this the server that made it, and is its user still there? keyward_decisions_lost_total counts decisions that could not be recorded", err)
 	case err != nil:
 		return nil, err
 	}
