@@ -168,7 +168,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if a.cfg.Decision.PoliciesDir != "" {
 		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
 	}
-	names, err := ceremony.LoadAAGUIDNames(bundle)
+	names, err := ceremony.NewBundleNames(bundle, a.opts.Now, a.logger(Ceremony))
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
