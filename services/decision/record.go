@@ -2,9 +2,14 @@ package decision
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/detect"
@@ -41,4 +46,72 @@ func newRecord(j judged, v *service.Verdict, took time.Duration) *Record {
 		r.User = j.question.Account.ID
 	}
 	return r
+}
+
+// appendJSON appends the record as encoding/json would write it, without reflection: there is one for every decision.
+func (r *Record) appendJSON(to []byte) []byte {
+	text := func(name, value string) { to = detect.AppendText(append(to, name...), value) }
+	text(`{"id":`, string(r.ID))
+	to = append(r.Time.AppendFormat(append(to, `,"time":"`...), time.RFC3339Nano), '"')
+	text(`,"project":`, string(r.Project))
+	if r.User != "" {
+		text(`,"user":`, string(r.User))
+	}
+	if r.RequestID != "" {
+		text(`,"requestID":`, string(r.RequestID))
+	}
+	if r.Process != "" {
+		text(`,"process":`, r.Process)
+	}
+	text(`,"action":`, r.Action)
+	text(`,"policyRevision":`, r.PolicyRevision)
+	text(`,"policyHash":`, r.PolicyHash)
+	text(`,"rule":`, r.Rule)
+	text(`,"tag":`, string(r.Tag))
+	to = strconv.AppendBool(append(to, `,"allow":`...), r.Allow)
+	to = r.Facts.AppendJSON(append(to, `,"facts":`...))
+	if to = append(to, `,"answer":`...); r.Answer == nil {
+		to = append(to, "null"...)
+	}
+	to = append(to, r.Answer...)
+	to = strconv.AppendInt(append(to, `,"durationMicros":`...), r.DurationMicros, 10)
+	return append(strconv.AppendBool(append(to, `,"memoised":`...), r.Memoised), '}')
+}
+
+// CloudEvents 1.0, binary content mode of the NATS protocol binding.
+const (
+	typePrefix   = "keyward.decision."
+	sourcePrefix = "/keyward/projects/"
+	timeFormat   = "2006-01-02T15:04:05.000Z07:00"
+	noUser       = "_"
+)
+
+// Headers that are the same in every message. They are shared and never changed.
+var (
+	specVersion = []string{"1.0"}
+	contentType = []string{"application/json"}
+)
+
+// message returns the record as it is published.
+func (r *Record) message() *nats.Msg {
+	const usual = 2048 // bytes
+	user := string(r.User)
+	if user == "" {
+		user = noUser
+	}
+	values := [...]string{string(r.ID), sourcePrefix + string(r.Project), typePrefix + r.Action, user, r.Time.Format(timeFormat)}
+	return &nats.Msg{
+		Subject: bus.DecisionsPrefix + "." + string(r.Project) + "." + user + "." + r.Action,
+		Header: nats.Header{
+			"ce-specversion":      specVersion,
+			"ce-id":               values[0:1:1],
+			"ce-source":           values[1:2:2],
+			"ce-type":             values[2:3:3],
+			"ce-subject":          values[3:4:4],
+			"ce-time":             values[4:5:5],
+			"content-type":        contentType,
+			jetstream.MsgIDHeader: values[0:1:1],
+		},
+		Data: r.appendJSON(make([]byte, 0, usual)),
+	}
 }

@@ -2,23 +2,10 @@ package decision
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/keyward/keyward/core/bus"
-)
-
-// CloudEvents 1.0, binary content mode of the NATS protocol binding.
-const (
-	typePrefix  = "keyward.decision."
-	contentType = "application/json"
-	timeFormat  = "2006-01-02T15:04:05.000Z07:00"
-	noUser      = "_"
 )
 
 // ackWait is how long a publication may stay unacknowledged before it counts as lost.
@@ -100,12 +87,7 @@ func (r *recorder) finish(publications chan<- sent) {
 }
 
 func (r *recorder) publish(record *Record, until time.Time, publications chan<- sent) {
-	message, err := encode(record)
-	if err != nil {
-		r.metrics.lost.Inc()
-		return
-	}
-	future, err := r.js.PublishMsgAsync(message)
+	future, err := r.js.PublishMsgAsync(record.message())
 	if err != nil {
 		r.metrics.lost.Inc()
 		return
@@ -139,28 +121,4 @@ func acknowledged(p sent) bool {
 	case <-timer.C:
 		return false
 	}
-}
-
-func encode(record *Record) (*nats.Msg, error) {
-	body, err := json.Marshal(record)
-	if err != nil {
-		return nil, fmt.Errorf("encode decision %s: %w", record.ID, err)
-	}
-	user := string(record.User)
-	if user == "" {
-		user = noUser
-	}
-	message := nats.NewMsg(bus.DecisionsPrefix + "." + string(record.Project) + "." + user + "." + record.Action)
-	message.Data = body
-	message.Header = nats.Header{
-		"ce-specversion":      {"1.0"},
-		"ce-id":               {string(record.ID)},
-		"ce-source":           {"/keyward/projects/" + string(record.Project)},
-		"ce-type":             {typePrefix + record.Action},
-		"ce-subject":          {user},
-		"ce-time":             {record.Time.Format(timeFormat)},
-		"content-type":        {contentType},
-		jetstream.MsgIDHeader: {string(record.ID)},
-	}
-	return message, nil
 }

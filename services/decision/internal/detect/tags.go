@@ -1,9 +1,9 @@
 package detect
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -42,10 +42,21 @@ func (d *Detection) insights(a *account.Account, h history.History, threshold in
 	return insights
 }
 
-// tagging collects tags of one category at a time.
+// tagging collects tags, one category after another.
 type tagging struct {
 	tags     []rest.DetectionTag
 	category rest.DetectionTagCategory
+	start    int // of the category
+}
+
+// begin opens a category. They come in order, so that only the names within one have to be sorted.
+func (t *tagging) begin(category rest.DetectionTagCategory) {
+	t.sort()
+	t.category, t.start = category, len(t.tags)
+}
+
+func (t *tagging) sort() {
+	slices.SortFunc(t.tags[t.start:], func(a, b rest.DetectionTag) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (t *tagging) add(when bool, name string) {
@@ -68,23 +79,21 @@ func (t *tagging) streak(n int, route string) {
 
 // tags are sorted by category and name, each at most once.
 func (d *Detection) tags(h history.History, threshold int) []rest.DetectionTag {
-	const usual = 16
+	const usual = 20
 	t := &tagging{tags: make([]rest.DetectionTag, 0, usual)}
-	d.supportTags(t)
 	d.environmentTags(t, h, threshold)
 	if d.Facts.AccountFacts != nil {
 		historyTags(t, h)
 		d.passkeyTags(t)
 	}
-	slices.SortFunc(t.tags, func(a, b rest.DetectionTag) int {
-		return cmp.Or(cmp.Compare(a.Category, b.Category), cmp.Compare(a.Name, b.Name))
-	})
+	d.supportTags(t)
+	t.sort()
 	return slices.Compact(t.tags)
 }
 
 func (d *Detection) supportTags(t *tagging) {
 	c := &d.Client
-	t.category = rest.DetectionTagCategorySupport
+	t.begin(rest.DetectionTagCategorySupport)
 	t.either(c.WebAuthn, "webauthn", "no-webauthn")
 	t.either(c.UVPA, "uvpaa", "no-uvpaa")
 	t.add(c.ConditionalGet, "conditional-get")
@@ -101,7 +110,7 @@ func (d *Detection) supportTags(t *tagging) {
 }
 
 func (d *Detection) environmentTags(t *tagging, h history.History, threshold int) {
-	t.category = rest.DetectionTagCategoryClientEnv
+	t.begin(rest.DetectionTagCategoryClientEnv)
 	t.either(d.Facts.Environment.Known, "known", "unknown")
 	t.add(d.Facts.Environment.Rejected, "handle-rejected")
 	t.add(h.Pair.Positive, "positive")
@@ -110,7 +119,7 @@ func (d *Detection) environmentTags(t *tagging, h history.History, threshold int
 }
 
 func historyTags(t *tagging, h history.History) {
-	t.category = rest.DetectionTagCategoryHistory
+	t.begin(rest.DetectionTagCategoryHistory)
 	t.add(h.Blacklist.Login, "login-blacklisted")
 	t.add(h.Blacklist.AppendAfterHybrid, "append-blacklisted-after-hybrid")
 	t.add(h.Blacklist.AppendAfterError, "append-blacklisted-after-error")
@@ -129,7 +138,7 @@ func historyTags(t *tagging, h history.History) {
 }
 
 func (d *Detection) passkeyTags(t *tagging) {
-	t.category = rest.DetectionTagCategoryPasskey
+	t.begin(rest.DetectionTagCategoryPasskey)
 	t.add(len(d.passkeys) == 0, "none")
 	for i := range d.passkeys {
 		p := &d.passkeys[i]

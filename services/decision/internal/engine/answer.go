@@ -26,10 +26,24 @@ func (a *answer) wrong(key, want string) {
 }
 
 func (a *answer) value(key string) ast.Value {
-	if term := a.object.Get(ast.InternedTerm(key)); term != nil {
+	if term := a.object.Get(keys[key]); term != nil {
 		return term.Value
 	}
 	return nil
+}
+
+// keys are the terms of every key that is read, made once.
+var keys = terms(
+	"rule", "allow", "tag", "route", "isCDACandidate", "preferImmediatelyAvailable", "credentials", "hints",
+	"kind", "variant", "auto", "conditional", "manualAllowed", "isRestrictedBrowser", "reason", "attachment", "userVerification",
+)
+
+func terms(names ...string) map[string]*ast.Term {
+	made := make(map[string]*ast.Term, len(names))
+	for _, name := range names {
+		made[name] = ast.StringTerm(name)
+	}
+	return made
 }
 
 func (a *answer) text(key string) string {
