@@ -1,5 +1,6 @@
 // Package account holds what Keyward keeps of a user: the user, the credentials and the client environments, as one document per user, so that one
-// read answers a login start and one revision-checked write changes an account as a whole. Store touches the key-value bucket "accounts" and nothing else.
+// read answers a login start and one revision-checked write changes an account as a whole. Store touches the key-value bucket "accounts" and nothing else; it
+// keeps decoded accounts in memory for those who ask for decisions, which confirm that the account is up to date.
 package account
 
 import (
