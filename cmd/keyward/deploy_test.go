@@ -1,17 +1,21 @@
 package main_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/keyward/keyward/cmd/keyward/app"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
+	"github.com/keyward/keyward/core/bus"
 )
 
 func deployFile(t *testing.T, name string) string {
@@ -90,5 +94,39 @@ func TestTheNATSConfigurationIsDurableAndKnowsEveryService(t *testing.T) {
 		if user == nil || user.Password != "p"+name || user.Permissions == nil || user.Permissions.Publish == nil {
 			t.Errorf("%s has no user with permissions of its own: %+v", name, user)
 		}
+	}
+}
+
+// A denial of all purges would keep the decision service from dropping old policy revisions, so its configuration names each stream that it may not purge.
+func TestTheDecisionServiceMayPurgePolicyRevisionsAndNothingElse(t *testing.T) {
+	for _, name := range append(app.ServiceNames(), "operator") {
+		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
+	}
+	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var denied []string
+	for _, user := range opts.Users {
+		if user.Username == app.Decision {
+			denied = user.Permissions.Publish.Deny
+		}
+	}
+	cfg := bus.DefaultConfig()
+	cfg.DataDir, cfg.SyncInterval = t.TempDir(), time.Minute
+	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	names := b.JS.StreamNames(t.Context())
+	for name := range names.Name() {
+		want := name != "OBJ_"+bus.PoliciesBucket
+		if got := slices.Contains(denied, "$JS.API.STREAM.PURGE."+name); got != want {
+			t.Errorf("purging %s is denied: %v, want %v", name, got, want)
+		}
+	}
+	if err := names.Err(); err != nil {
+		t.Fatal(err)
 	}
 }
