@@ -115,7 +115,9 @@ func (l *library) define(clients, credentials *yaml.Node) {
 
 func (l *library) scenario(n *yaml.Node) scenario {
 	s := scenario{file: l.file, line: n.Line, now: l.now}
+	before := len(l.problems)
 	fields := l.keys(n, &s)
+	misspelt := len(l.problems) > before
 	if given := fields["now"]; given != nil {
 		s.now = l.clock(given, "now")
 	} else if s.now.IsZero() && n.Kind == yaml.MappingNode {
@@ -139,7 +141,9 @@ func (l *library) scenario(n *yaml.Node) scenario {
 	} else {
 		s.question.Process = unused(used)
 	}
-	l.expect(&s, fields["expect"], n)
+	if !misspelt || fields["expect"] != nil {
+		l.expect(&s, fields["expect"], n)
+	}
 	return s
 }
 
