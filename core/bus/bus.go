@@ -64,6 +64,8 @@ func (b *Bus) connect(ctx context.Context, cfg Config, log *slog.Logger) error {
 		nats.ReconnectWait(250 * time.Millisecond),
 		// Nothing is buffered while the server is away: a write either reaches the log or fails at once.
 		nats.ReconnectBufSize(-1),
+		// Each batch read makes a queue of that length for its answer, of 1,000 messages at most; the client's default costs half a megabyte each time.
+		nats.SyncQueueLen(2048),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("nats disconnected", "error", err)
