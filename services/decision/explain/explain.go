@@ -36,9 +36,10 @@ type Explanation struct {
 	Action   string          `json:"action"`
 	Project  ident.ProjectID `json:"project,omitempty"`
 	Revision string          `json:"revision"`
-	Answer   map[string]any  `json:"answer"` // the policy's output document
-	Row      Row             `json:"row"`    // the one that answered
-	Above    []Row           `json:"above"`  // from the top of the table; none of them matched
+	Answer   map[string]any  `json:"answer"`         // the policy's output document
+	Row      Row             `json:"row"`            // the one that answered
+	Above    []Row           `json:"above"`          // from the top of the table; none of them matched
+	Note     string          `json:"note,omitempty"` // what the explanation lacks; empty = nothing
 }
 
 // Row is one row of a decision table.
@@ -176,7 +177,7 @@ func (p *Policy) Explain(ctx context.Context, action string, project ident.Proje
 	}
 	i := &inquiry{ctx: ctx, rules: p.rules, schemas: p.schemas, action: action, store: store, reading: reading, input: ast.NewTerm(input), data: view.Data}
 	e := &Explanation{Action: action, Project: project, Revision: view.Revision, Answer: answer}
-	e.Row, e.Above = i.table(entrypoint(action), answer)
+	e.Row, e.Above, e.Note = i.table(entrypoint(action), answer)
 	return e, ctx.Err()
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"math/rand/v2"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -482,6 +484,72 @@ func TestABundleThatTheServerRefusesIsRefused(t *testing.T) {
 	var place *bundle.Error
 	if !errors.As(err, &place) || place.File != "login/login.rego" || place.Line == 0 {
 		t.Errorf("got %v, want an error with file and line", err)
+	}
+}
+
+// random draws a value for every fact: of those that a rule may tell apart.
+func random(r *rand.Rand, into reflect.Value) {
+	switch into.Kind() {
+	case reflect.Bool:
+		into.SetBool(r.IntN(2) == 0)
+	case reflect.Int:
+		into.SetInt(int64(r.IntN(4)))
+	case reflect.String:
+		words := map[string][]string{
+			"Status": {"active", "active", "active", "pending", "unknown"}, "Listing": {"none", "none", "none", "webdriver", "restricted-browser"},
+			"Route": {"", "local", "cda", "security-key"}, "Outcome": {"local", "cda", "sk", "incomplete", "not-offered"},
+			"Class": {"apple", "password-manager", "unknown-provider", "windows-hello"}, "string": {"standard", "minimize", "maximize"},
+		}[into.Type().Name()]
+		if len(words) > 0 {
+			into.SetString(words[r.IntN(len(words))])
+		}
+	case reflect.Struct:
+		for n := range into.NumField() {
+			if into.Type().Field(n).IsExported() {
+				random(r, into.Field(n))
+			}
+		}
+	case reflect.Pointer:
+		if !into.IsNil() {
+			random(r, into.Elem())
+		}
+	}
+}
+
+func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
+	t.Parallel()
+	policy := load(t, policies.Bundle)
+	seen := map[string]bool{}
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := range 400 {
+		change := func(f *detect.Facts) {
+			random(r, reflect.ValueOf(f).Elem())
+			f.Complete, f.Support.WebAuthn, f.Support.UVPA = r.IntN(20) > 0, r.IntN(10) > 0, r.IntN(5) > 0
+			f.Support.BLE, f.Support.Hybrid = "on", "yes"
+		}
+		action, facts := explain.Login, loginFacts(change)
+		switch n % 5 {
+		case 0, 1:
+			action, facts = explain.Append, appendFacts(func(f *detect.Facts) { change(f); f.Strategy, *f.Situation = "", "post-login" })
+		case 2:
+			action, facts = explain.Mediation, mediationFacts(func(f *detect.Facts) { change(f); f.Account, f.Strategy = "", "" })
+		}
+		e, err := policy.Explain(t.Context(), action, "", facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[e.Row.Name] = true
+		if e.Note != "" || !e.Row.Matched || len(e.Row.Facts) == 0 || strings.Contains(e.Row.Reason, "does not hold: ,") {
+			t.Errorf("%s %s: %+v", action, facts, e)
+		}
+		for _, row := range e.Above {
+			if row.Matched || row.Reason == "" || len(row.Facts) == 0 {
+				t.Errorf("%s %s: row above %+v", action, facts, row)
+			}
+		}
+	}
+	if len(seen) < 20 {
+		t.Errorf("only %d rows answered: %v", len(seen), seen)
 	}
 }
 

@@ -2,13 +2,15 @@ package explain
 
 import (
 	"cmp"
+	"reflect"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// table explains the rows of a decision table, which are the definitions of its entrypoint from the top: the one that answered and those above it.
-func (i *inquiry) table(entrypoint string, answer map[string]any) (Row, []Row) {
-	above := []Row{}
+// table explains the rows of a decision table, which are the definitions of its entrypoint from the top: the one that answered and those above it. The
+// note says what is wrong with that, if anything is.
+func (i *inquiry) table(entrypoint string, answer map[string]any) (answered Row, above []Row, note string) {
+	above = []Row{}
 	for _, first := range i.rows(entrypoint) {
 		if first.rule.Default {
 			continue
@@ -21,10 +23,22 @@ func (i *inquiry) table(entrypoint string, answer map[string]any) (Row, []Row) {
 				continue
 			}
 			row.answered(answer)
-			return row, above
+			return row, above, i.note(reflect.DeepEqual(plain(o.value.Value), answer))
 		}
 	}
-	return i.lastRow(entrypoint, answer), above
+	last, value := i.lastRow(entrypoint, answer)
+	return last, above, i.note(value == nil || reflect.DeepEqual(plain(value.Value), answer))
+}
+
+// note warns of an explanation that is not the whole truth.
+func (i *inquiry) note(agrees bool) string {
+	switch {
+	case i.steps > maxSteps:
+		return "The rules take too many steps to follow; conditions that were not looked at are left out."
+	case !agrees:
+		return "The rules could not be followed to this answer; another row than the one shown may have given it."
+	}
+	return ""
 }
 
 // rows returns the definitions of the table. An entrypoint that only passes on what another rule says leads to that rule.
@@ -118,15 +132,16 @@ func (r *Row) answered(answer map[string]any) {
 }
 
 // lastRow is the default of the table, which answers when no row matches.
-func (i *inquiry) lastRow(entrypoint string, answer map[string]any) Row {
-	row := Row{Matched: true, Reason: "no row above it matched, so the default of the table answered"}
+func (i *inquiry) lastRow(entrypoint string, answer map[string]any) (row Row, value *ast.Term) {
+	row = Row{Matched: true, Reason: "no row above it matched, so the default of the table answered"}
 	for _, d := range i.rules.byPath[entrypoint] {
 		if d.rule.Default {
 			row.File, row.Line, row.Title = d.module.Package.Location.File, d.rule.Loc().Row, d.title()
+			value = d.rule.Head.Value
 		}
 	}
 	row.answered(answer)
-	return row
+	return row, value
 }
 
 // details explain the choices within an answer: for each function or rule that it calls, which of the definitions gave the value.

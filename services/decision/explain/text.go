@@ -11,6 +11,9 @@ import (
 func (e *Explanation) WriteText(w io.Writer) error {
 	p := &page{w: w}
 	p.printf("%s: %s   row %s   tag %s   revision %s\n", e.Action, allowed(e.Answer), e.Row.Name, e.Row.Tag, e.Revision)
+	if e.Note != "" {
+		p.printf("\n%s\n", e.Note)
+	}
 	p.answering(&e.Row)
 	p.details(e.Row.Details)
 	p.readings("Facts it read", e.Row.Facts)
