@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -26,6 +27,9 @@ func DefaultConfig() Config { return Config{Timeout: 250 * time.Millisecond} }
 type Cache struct {
 	Client   *redis.Client
 	embedded *miniredis.Miniredis
+	stop     chan struct{} // closed by Close
+	stopping sync.Once
+	clock    sync.WaitGroup // of the embedded server
 }
 
 // Open returns a client. It fails only for a URL it cannot read or an embedded server it cannot start: a Redis that is away is no error, since every reader can do without.
@@ -38,15 +42,31 @@ func Open(cfg Config) (*Cache, error) {
 		return &Cache{Client: redis.NewClient(tune(opts, cfg))}, nil
 	}
 	embedded := miniredis.NewMiniRedis()
-	// Expiry follows the wall clock, as in a real Redis.
-	embedded.ClockTTL(true)
 	password := rand.Text()
 	embedded.RequireAuth(password)
 	if err := embedded.StartAddr("127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("start the embedded cache: %w", err)
 	}
 	opts := &redis.Options{Addr: embedded.Addr(), Password: password}
-	return &Cache{Client: redis.NewClient(tune(opts, cfg)), embedded: embedded}, nil
+	c := &Cache{Client: redis.NewClient(tune(opts, cfg)), embedded: embedded, stop: make(chan struct{})}
+	c.clock.Go(c.age)
+	return c, nil
+}
+
+// age lets the embedded server's entries grow older, as in a real Redis, and removes those that expire. The server can follow the wall clock by itself, but
+// then looks at every entry with each command.
+func (c *Cache) age() {
+	const step = time.Second
+	ticker := time.NewTicker(step)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-ticker.C:
+			c.embedded.FastForward(step)
+		}
+	}
 }
 
 func tune(opts *redis.Options, cfg Config) *redis.Options {
@@ -80,6 +100,8 @@ func (c *Cache) Ping(ctx context.Context) error {
 func (c *Cache) Close() error {
 	err := c.Client.Close()
 	if c.embedded != nil {
+		c.stopping.Do(func() { close(c.stop) })
+		c.clock.Wait()
 		c.embedded.Close()
 	}
 	return err
