@@ -63,7 +63,7 @@ type window struct{ before, after time.Duration }
 
 // windows are tried in turn. A record is published at once, unless there is a queue or the clocks differ.
 func windows() []window {
-	return []window{{2 * time.Second, 10 * time.Second}, {2 * time.Minute, 10 * time.Minute}}
+	return []window{{50 * time.Millisecond, time.Second}, {2 * time.Second, 10 * time.Second}, {30 * time.Second, 2 * time.Minute}}
 }
 
 // Find returns the record of a decision. It reads the part of the stream around the time that the ID tells, not the whole. The error wraps ErrNotFound, ErrEvicted or
