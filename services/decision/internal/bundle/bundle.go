@@ -34,17 +34,22 @@ type Error struct {
 	File    string
 	Line    int
 	Message string
+	Advice  string // what to do about it
 }
 
-// Error implements error: file:line: message.
+// Error implements error: file:line: message; advice.
 func (e *Error) Error() string {
+	text := e.Message
+	if e.Advice != "" {
+		text += "; " + e.Advice
+	}
 	switch {
 	case e.File == "":
-		return e.Message
+		return text
 	case e.Line == 0:
-		return e.File + ": " + e.Message
+		return e.File + ": " + text
 	default:
-		return e.File + ":" + strconv.Itoa(e.Line) + ": " + e.Message
+		return e.File + ":" + strconv.Itoa(e.Line) + ": " + text
 	}
 }
 
@@ -102,8 +107,19 @@ func Hash(fsys fs.FS) (string, error) {
 	return content.revision(), nil
 }
 
+// AtRule returns an Error for the rule that answers an entrypoint.
+func (b *Bundle) AtRule(entrypoint, message, advice string) *Error {
+	e := &Error{Message: message, Advice: advice}
+	for _, rule := range b.compiler.GetRules(ast.MustParseRef(entrypoint)) {
+		if place := rule.Location; place != nil && (e.Line == 0 || place.Row < e.Line) {
+			e.File, e.Line = tidy(place.File), place.Row
+		}
+	}
+	return e
+}
+
 // At returns an Error for a place in the bundle's data, given as keys from the root.
-func (b *Bundle) At(keys []string, message string) *Error {
+func (b *Bundle) At(keys []string, message, advice string) *Error {
 	for _, name := range b.files.names() {
 		if path.Base(name) != "data.json" {
 			continue
@@ -116,9 +132,9 @@ func (b *Bundle) At(keys []string, message string) *Error {
 			}
 			rest = keys[len(parts):]
 		}
-		return &Error{File: name, Line: locate(b.files[name], rest), Message: message}
+		return &Error{File: name, Line: locate(b.files[name], rest), Message: message, Advice: advice}
 	}
-	return &Error{Message: message}
+	return &Error{Message: message, Advice: advice}
 }
 
 func (b *Bundle) prepare(ctx context.Context, parsed *bundle.Bundle, capabilities *ast.Capabilities, schemas *ast.SchemaSet, entrypoints []string) error {
@@ -137,7 +153,7 @@ func (b *Bundle) prepare(ctx context.Context, parsed *bundle.Bundle, capabilitie
 	b.queries = make(map[string]query, len(entrypoints))
 	for _, entrypoint := range entrypoints {
 		if len(compiler.GetRules(ast.MustParseRef(entrypoint))) == 0 {
-			return &Error{Message: "there is no rule " + entrypoint}
+			return &Error{Message: "there is no rule " + entrypoint, Advice: adviseEntrypoint(entrypoint)}
 		}
 		query, err := compileQuery(compiler, entrypoint)
 		if err != nil {
@@ -165,7 +181,7 @@ func test(ctx context.Context, compiler *ast.Compiler, modules map[string]*ast.M
 }
 
 func failed(result *tester.Result) *Error {
-	e := &Error{Message: "test " + result.Name + " failed"}
+	e := &Error{Message: "test " + result.Name + " failed", Advice: adviseTest}
 	place := result.Location
 	if result.FailedAt != nil && result.FailedAt.Location != nil {
 		place = result.FailedAt.Location
@@ -201,7 +217,7 @@ func (f files) schemas(entrypoints []string) (*ast.SchemaSet, error) {
 		parts := strings.Split(entrypoint, ".")
 		name := schemaDir + parts[len(parts)-2] + ".json"
 		if _, ok := f[name]; !ok {
-			return nil, &Error{File: name, Message: "the schema of the input is missing"}
+			return nil, &Error{File: name, Message: "the schema of the input is missing", Advice: adviseSchema}
 		}
 	}
 	return set, nil
@@ -211,11 +227,14 @@ func (f files) schemas(entrypoints []string) (*ast.SchemaSet, error) {
 func refuse(err error) error {
 	var several ast.Errors
 	if !errors.As(err, &several) {
+		if strings.Contains(err.Error(), "manifest") {
+			return &Error{File: ".manifest", Message: err.Error(), Advice: adviseManifest}
+		}
 		return fmt.Errorf("load bundle: %w", err)
 	}
 	refused := make([]error, 0, len(several))
 	for _, one := range several {
-		e := &Error{Message: one.Code + ": " + one.Message}
+		e := &Error{Message: one.Code + ": " + one.Message, Advice: adviseCompiler(one)}
 		if one.Location != nil {
 			e.File, e.Line = tidy(one.Location.File), one.Location.Row
 		}

@@ -104,6 +104,10 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("expected an error with %q, got %v", tc.want, err)
 			}
+			var refused *bundle.Error
+			if !errors.As(err, &refused) || refused.Advice == "" || !strings.Contains(err.Error(), "; "+refused.Advice) {
+				t.Errorf("the error does not say what to do: %v", err)
+			}
 		})
 	}
 }

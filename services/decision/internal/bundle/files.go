@@ -35,7 +35,7 @@ func read(fsys fs.FS) (files, error) {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
 	if len(r.found) == 0 {
-		return nil, errors.New("read bundle: no policy, data or schema file")
+		return nil, &Error{Message: "read bundle: no policy, data or schema file", Advice: adviseFiles}
 	}
 	return r.found, nil
 }
@@ -84,7 +84,7 @@ func (r *reader) file(fsys fs.FS, at, full string) error {
 		return nil
 	}
 	if r.total += info.Size(); len(r.found) == maxFiles || r.total > maxTotalBytes {
-		return fmt.Errorf("more than %d files or %d bytes", maxFiles, maxTotalBytes)
+		return &Error{Message: fmt.Sprintf("more than %d files or %d bytes", maxFiles, maxTotalBytes), Advice: adviseFiles}
 	}
 	r.found[full], err = fs.ReadFile(fsys, at)
 	return err
@@ -128,7 +128,7 @@ func (f files) checkJSON() error {
 		err := json.Unmarshal(f[name], &value)
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return &Error{File: name, Line: lineAt(f[name], int(syntax.Offset)), Message: syntax.Error()}
+			return &Error{File: name, Line: lineAt(f[name], int(syntax.Offset)), Message: syntax.Error(), Advice: adviseJSON}
 		}
 	}
 	return nil

@@ -39,7 +39,7 @@ func (b *Bundle) CheckInput(name string, input []byte) error {
 	file := schemaDir + name + ".json"
 	content, ok := b.files[file]
 	if !ok {
-		return &Error{File: file, Message: "the schema of the input is missing"}
+		return &Error{File: file, Message: "the schema of the input is missing", Advice: adviseSchema}
 	}
 	schema, err := compileSchema(file, content)
 	if err != nil {

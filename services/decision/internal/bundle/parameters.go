@@ -42,22 +42,22 @@ func ProjectParameters(id ident.ProjectID) Place {
 }
 
 // complain makes an error of what is wrong with a parameter, given as keys from the root of the parameters.
-func (b *Bundle) complain(place Place, path []string, message string) *Error {
+func (b *Bundle) complain(place Place, path []string, message, advice string) *Error {
 	if place.at == nil {
-		return &Error{Message: message}
+		return &Error{Message: message, Advice: advice}
 	}
 	if place.at[1] == projectsKey {
 		message = "project " + place.at[2] + ": " + message
 	}
-	return b.At(slices.Concat(place.at, path), message)
+	return b.At(slices.Concat(place.at, path), message, advice)
 }
 
 // Misfit returns an Error for a document that cannot be used, given as keys from the root of the data. If it is a parameter, it is looked for in the place.
 func (b *Bundle) Misfit(place Place, keys []string, message string) *Error {
 	if len(keys) >= 2 && keys[1] == parametersKey {
-		return b.complain(place, keys[2:], message)
+		return b.complain(place, keys[2:], message, b.adviseValue(keys[2:]))
 	}
-	return b.At(keys, message)
+	return b.At(keys, message, "")
 }
 
 // checkParameters holds data.keyward.parameters against schemas/parameters.json and names each parameter at fault.
@@ -65,16 +65,16 @@ func (b *Bundle) checkParameters() error {
 	name := schemaDir + parametersSchema + ".json"
 	content, ok := b.files[name]
 	if !ok {
-		return &Error{File: name, Message: "the schema of the parameters is missing"}
+		return &Error{File: name, Message: "the schema of the parameters is missing", Advice: adviseSchema}
 	}
 	schema, err := compileSchema(name, content)
 	if err != nil {
-		return &Error{File: name, Message: err.Error()}
+		return &Error{File: name, Message: err.Error(), Advice: "make it a JSON Schema again"}
 	}
 	b.schema = schema
 	parameters, ok := b.space()[parametersKey]
 	if !ok {
-		return b.At(BaseParameters.at, strings.Join(BaseParameters.at, ".")+" is missing")
+		return b.At(BaseParameters.at, strings.Join(BaseParameters.at, ".")+" is missing", adviseParameter)
 	}
 	plain, err := replain(parameters)
 	if err != nil {
@@ -96,7 +96,7 @@ func (b *Bundle) Projects(ctx context.Context) (map[ident.ProjectID]*Bundle, err
 	}
 	projects, ok := value.(map[string]any)
 	if !ok {
-		return nil, b.At([]string{spaceKey, projectsKey}, "keyward.projects must be an object with a member for each project ID")
+		return nil, b.At([]string{spaceKey, projectsKey}, "keyward.projects must be an object", "give it a member for each project ID that overrides parameters")
 	}
 	views := make(map[ident.ProjectID]*Bundle, len(projects))
 	var refused []error
@@ -115,20 +115,20 @@ func (b *Bundle) project(ctx context.Context, id string, value any) (*Bundle, er
 	place := ProjectParameters(ident.ProjectID(id))
 	at := place.at[:3]
 	if _, err := ident.ParseProjectID(id); err != nil {
-		return nil, b.At(at, fmt.Sprintf("project ID %q %s; copy it from `keyward project list`", id, err))
+		return nil, b.At(at, fmt.Sprintf("project ID %q %s", id, err), "copy it from `keyward project list`")
 	}
 	settings, ok := value.(map[string]any)
 	if !ok {
-		return nil, b.At(at, "project "+id+" must be an object with the one member parameters")
+		return nil, b.At(at, "project "+id+" must be an object", "give it the one member parameters")
 	}
 	for name := range settings {
 		if name != parametersKey {
-			return nil, b.At(slices.Concat(at, []string{name}), fmt.Sprintf("project %s has the unknown member %q; a project overrides parameters only", id, name))
+			return nil, b.At(slices.Concat(at, []string{name}), fmt.Sprintf("project %s has the unknown member %q", id, name), "a project overrides parameters only: put it below parameters or remove it")
 		}
 	}
 	overrides, ok := settings[parametersKey].(map[string]any)
 	if !ok {
-		return nil, b.At(place.at, "parameters of project "+id+" must be an object of parameters by name")
+		return nil, b.At(place.at, "parameters of project "+id+" must be an object", "name each parameter that is different and its value")
 	}
 	return b.Override(ctx, place, overrides)
 }
@@ -283,19 +283,20 @@ func (b *Bundle) explain(invalid *jsonschema.ValidationError, place Place) []err
 	}
 	switch what := invalid.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
-		return b.each(invalid.InstanceLocation, what.Properties, "unknown parameter", place)
+		return b.each(invalid.InstanceLocation, what.Properties, "unknown parameter", b.adviseUnknown, place)
 	case *kind.Required:
-		return b.each(invalid.InstanceLocation, what.Missing, "missing parameter", place)
+		return b.each(invalid.InstanceLocation, what.Missing, "missing parameter", b.adviseMissing, place)
 	}
 	text := invalid.ErrorKind.LocalizedString(message.NewPrinter(language.English))
-	return []error{b.complain(place, invalid.InstanceLocation, "parameter "+strings.Join(invalid.InstanceLocation, ".")+": "+text)}
+	at := invalid.InstanceLocation
+	return []error{b.complain(place, at, "parameter "+strings.Join(at, ".")+": "+text, b.adviseValue(at))}
 }
 
-func (b *Bundle) each(parent, names []string, complaint string, place Place) []error {
+func (b *Bundle) each(parent, names []string, complaint string, advise func([]string) string, place Place) []error {
 	all := make([]error, 0, len(names))
 	for _, name := range names {
 		path := slices.Concat(parent, []string{name})
-		all = append(all, b.complain(place, path, complaint+" "+strings.Join(path, ".")))
+		all = append(all, b.complain(place, path, complaint+" "+strings.Join(path, "."), advise(path)))
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/keyward/keyward/core/account"
 )
@@ -21,12 +22,18 @@ const (
 	ClassUnknown         Class = "unknown-provider"
 )
 
-func (c Class) known() bool {
-	switch c {
-	case ClassSecurityKey, ClassApple, ClassGoogle, ClassWindowsHello, ClassBrowserProfile, ClassSamsung, ClassPasswordManager, ClassUnknown:
-		return true
+var classes = [...]Class{
+	ClassSecurityKey, ClassApple, ClassGoogle, ClassWindowsHello, ClassBrowserProfile, ClassSamsung, ClassPasswordManager, ClassUnknown,
+}
+
+func (c Class) known() bool { return slices.Contains(classes[:], c) }
+
+func knownClasses() string {
+	names := make([]string, len(classes))
+	for i, class := range classes {
+		names[i] = string(class)
 	}
-	return false
+	return strings.Join(names, ", ")
 }
 
 // Availability is how a passkey can be reached from a client.

@@ -82,7 +82,7 @@ func Learn(data map[string]any) (*Knowledge, error) {
 	}
 	for id, known := range k.Authenticators {
 		if !known.Class.known() || id != strings.ToLower(id) {
-			return nil, &MisfitError{Keys: []string{"keyward", "aaguids", id}, Message: "needs an AAGUID in lower case and a known class"}
+			return nil, &MisfitError{Keys: []string{"keyward", "aaguids", id}, Message: "the key must be an AAGUID in lower case and class one of " + knownClasses()}
 		}
 	}
 	for _, address := range k.Parameters.BlockedAddresses {

@@ -222,5 +222,17 @@ func (v *view) probe(ctx context.Context, timeout time.Duration) error {
 	_, loginErr := direct(ctx, v, timeout, login, &l.Facts, readLogin)
 	_, appendErr := direct(ctx, v, timeout, appending, &a.Facts, readAppend)
 	_, mediationErr := direct(ctx, v, timeout, mediation, &m.Facts, readMediation)
-	return errors.Join(loginErr, appendErr, mediationErr)
+	return errors.Join(v.advise(login, loginErr), v.advise(appending, appendErr), v.advise(mediation, mediationErr))
+}
+
+// advise says where the rule is that gave no usable answer, and what to do.
+func (v *view) advise(q question, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bundle.ErrTimeout):
+		return v.AtRule(entrypoints[q], err.Error(), "look for a rule that goes through every combination of long lists, and count in fewer steps")
+	default:
+		return v.AtRule(entrypoints[q], err.Error(), "every row has to answer with every member that the default bundle's rows have, each of the same type")
+	}
 }
