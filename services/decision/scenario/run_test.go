@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	"pgregory.net/rapid"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/policies"
 )
@@ -82,6 +83,28 @@ func TestTheBundlesOwnScenariosPass(t *testing.T) {
 	}
 	if report.Total != suite.Len() || report.Passed+report.Failed != report.Total || len(report.Scenarios) != report.Total {
 		t.Errorf("%d scenarios, but %d passed and %d failed of %d", suite.Len(), report.Passed, report.Failed, report.Total)
+	}
+}
+
+func TestEveryTagThatIsDetectedCanBeExpected(t *testing.T) {
+	t.Parallel()
+	bundle := defaultBundle(t)
+	suite, err := Own(policies.Bundle, "policies")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range suite.scenarios {
+		actual, _, err := suite.scenarios[i].ask(t.Context(), bundle.engine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		detected, _ := actual[keyDetectionTags].([]string)
+		for _, tag := range detected {
+			category, name, _ := strings.Cut(tag, "/")
+			if !slices.Contains(detectionNames[rest.DetectionTagCategory(category)], name) && !streakTag.MatchString(tag) {
+				t.Errorf("%s: %s is not in the vocabulary", suite.scenarios[i].name, tag)
+			}
+		}
 	}
 }
 

@@ -242,14 +242,6 @@ func (r *reader) text(n *yaml.Node, what string) string {
 	return n.Value
 }
 
-func (r *reader) texts(n *yaml.Node, what string) []string {
-	texts := []string{}
-	for _, element := range r.list(n, what) {
-		texts = append(texts, r.text(element, "an element of "+what))
-	}
-	return texts
-}
-
 func (r *reader) boolean(n *yaml.Node, what string) bool {
 	if n == nil {
 		return false
