@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/cmd/keyward/authenticator"
 )
 
 func challengeOf(t *testing.T, options string) string {
@@ -200,6 +201,61 @@ func TestOfAThousandConcurrentFinishesOfOneChallengeExactlyOneSucceeds(t *testin
 			completed := as[rest.PasskeyEventList](t, ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents?include=engine&pageSize=100&filter[]=eventType:eq:login-completed", nil))
 			if completed.Paging.TotalItems != 1 {
 				t.Errorf("login-completed events: %d", completed.Paging.TotalItems)
+			}
+		})
+	}
+}
+
+// TestTheNextLoginStartSeesEveryChangeOfThePasskeysWhicheverInstanceAnswers changes an account through one instance and asks the other at once, again and again.
+func TestTheNextLoginStartSeesEveryChangeOfThePasskeysWhicheverInstanceAnswers(t *testing.T) {
+	t.Parallel()
+	for _, s := range []shape{
+		{name: "one process with the embedded cache"},
+		{name: "one process with Redis", redis: true},
+		{name: "split without Redis", split: true, parts: []string{"all", "all"}},
+		{name: "split with two whole instances", split: true, redis: true, parts: []string{"all", "all"}},
+		{name: "split with the decision elsewhere", split: true, redis: true, parts: []string{"decision", "events,ceremony,gateway", "events,ceremony,gateway"}},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			st := s.start(t)
+			ada := st.newPerson(t)
+			gateways := st.gateways()
+			rounds := 25
+			if s.split && !s.redis {
+				rounds = 5 // each change takes a tenth of a second
+			}
+			var kept []string
+			expect := func(what string) {
+				t.Helper()
+				for k, other := range gateways {
+					rsp := as[rest.PasskeyLoginStartRsp](t, other.call(t, "POST", "/v2/passkey/login/start", ada.loginStartBody(ada.nextProcess())))
+					if int(rsp.CredentialCount) != len(kept) {
+						t.Fatalf("%s: instance %d counts %d passkeys of %d", what, k, rsp.CredentialCount, len(kept))
+					}
+				}
+			}
+			for round := range rounds {
+				ada.base = gateways[round%len(gateways)].base
+				ada.device, ada.handle = authenticator.Phone(), ""
+				kept = append(kept, ada.createPasskey(t).ID)
+				expect(fmt.Sprintf("round %d, created", round))
+				if round%2 == 0 {
+					expect(fmt.Sprintf("round %d, again", round))
+				}
+				if st.redis != nil && round%5 == 3 {
+					if err := st.redis.FlushAll(t.Context()).Err(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ada.base = gateways[(round+1)%len(gateways)].base
+				as[rest.GenericRsp](t, ada.call(t, "DELETE", "/v2/users/"+ada.id+"/credentials/"+kept[0], nil))
+				kept = kept[1:]
+				expect(fmt.Sprintf("round %d, deleted", round))
+			}
+			as[rest.GenericRsp](t, ada.call(t, "DELETE", "/v2/users/"+ada.id, nil))
+			for _, other := range gateways {
+				other.call(t, "POST", "/v2/passkey/login/start", ada.loginStartBody(ada.nextProcess())).fault(t, http.StatusBadRequest)
 			}
 		})
 	}

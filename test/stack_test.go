@@ -99,6 +99,17 @@ func (s shape) start(t *testing.T, change ...func(*app.Config)) *stack {
 	return st
 }
 
+// gateways returns a client for each process that runs a gateway.
+func (s *stack) gateways() []client {
+	var all []client
+	for _, a := range s.apps {
+		if address := a.HTTPAddr(); address != "" {
+			all = append(all, client{base: "http://" + address, project: s.project, secret: s.secret})
+		}
+	}
+	return all
+}
+
 func startApp(t *testing.T, cfg app.Config) *app.App {
 	t.Helper()
 	a, err := app.Start(t.Context(), cfg, app.Options{Log: testLog(t), Out: io.Discard})
