@@ -69,7 +69,7 @@ func NewDecisionID(now time.Time) DecisionID {
 	copy(id[:], decisionPrefix)
 	decimal(id[len(decisionPrefix):len(decisionPrefix)+timeDigits], uint64(max(now.UnixMilli(), 0)))
 	// Not a secret: who can guess an ID learns nothing by it.
-	decimal(id[len(decisionPrefix)+timeDigits:], rand.Uint64())
+	decimal(id[len(decisionPrefix)+timeDigits:], rand.Uint64()) //nolint:gosec // see above
 	return DecisionID(id[:])
 }
 

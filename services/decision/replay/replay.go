@@ -133,8 +133,8 @@ func (p *replayer) run(ctx context.Context) error {
 
 // evaluate answers one recorded decision again. A policy that fails now is a difference, not an error.
 func (p *replayer) evaluate(ctx context.Context, record *Record) error {
-	if ctx.Err() != nil {
-		return nil
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	policy, err := p.policy(ctx, record)
 	if err != nil {
@@ -149,8 +149,8 @@ func (p *replayer) evaluate(ctx context.Context, record *Record) error {
 		return fmt.Errorf("decision %s: %w", record.ID, err)
 	}
 	is, err := policy.Evaluate(ctx, record.Action, record.Project, record.Facts)
-	if ctx.Err() != nil {
-		return nil
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	p.count(record, was, is, err)
 	return nil
