@@ -107,3 +107,7 @@ bin/benchstat: tools/go.mod tools/go.sum
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	$(call TOOL,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 	@touch $@
+
+.PHONY: reload-soak
+reload-soak: ## Change the policy 1,000 times under load, every tenth time wrongly
+	KEYWARD_RELOADS=1000 go test -run TestReloadsUnderLoad -count 1 -timeout 60m -v ./services/decision
