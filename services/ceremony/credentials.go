@@ -87,12 +87,12 @@ func deleted(a *account.Account, credentialID []byte) bool {
 }
 
 // pick returns the credentials with the given row IDs, in that order. What was registered under another RP ID is left out: no authenticator would find it.
-func pick(a *account.Account, ids []ident.CredentialID, rpID string) []account.Credential {
-	picked := make([]account.Credential, 0, len(ids))
+func pick(a *account.Account, ids []ident.CredentialID, rpID string) []*account.Credential {
+	picked := make([]*account.Credential, 0, len(ids))
 	for _, id := range ids {
 		for i := range a.Credentials {
 			if a.Credentials[i].ID == id && a.Credentials[i].RPID == rpID {
-				picked = append(picked, a.Credentials[i])
+				picked = append(picked, &a.Credentials[i])
 				break
 			}
 		}

@@ -32,7 +32,7 @@ func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.Pa
 		verdict.Allow = false
 		return judged(loginAnswer(st, verdict, ""), verdict.Verdict), nil
 	}
-	var allow []account.Credential
+	var allow []*account.Credential
 	if verdict.Allow {
 		allow = pick(st.account, verdict.AllowCredentials, st.project.RPID)
 		if len(st.account.Credentials) == 0 || (len(allow) == 0 && len(verdict.AllowCredentials) > 0) {
@@ -55,7 +55,7 @@ func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.Pa
 }
 
 // offerLogin returns request options. Their challenge is stored with the offer, as one write, which is awaited.
-func (s *Service) offerLogin(ctx context.Context, st start, v service.LoginVerdict, allow []account.Credential) (string, error) {
+func (s *Service) offerLogin(ctx context.Context, st start, v service.LoginVerdict, allow []*account.Credential) (string, error) {
 	party := relyingparty.New(st.project, st.project.Origins)
 	options := party.Get(st.account.UserHandle, relyingparty.Request{Allow: allow, UserVerification: s.cfg.UserVerification, Hints: v.Hints})
 	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v.Verdict)

@@ -66,7 +66,7 @@ type carried struct {
 // offer returns the login offer e, carrying r.
 func (r *Record) offer(e event.Event) event.Offer {
 	e.Ceremony, e.Challenge, e.Route, e.CreatedMs = r.ID, r.Value, r.Route, r.Created
-	const usual = 512 // bytes besides the session
+	const usual = 320 // bytes besides the session
 	b := make([]byte, 0, usual+len(r.Session.Data))
 	b = appendText(b, `{"rpID":`, r.RPID)
 	b = append(b, `,"origins":[`...)

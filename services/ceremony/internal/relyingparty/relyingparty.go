@@ -61,7 +61,7 @@ type Options struct {
 // Creation says what kind of passkey to ask for.
 type Creation struct {
 	Username         string
-	Exclude          []account.Credential
+	Exclude          []*account.Credential
 	Attachment       string // platform, cross-platform or empty = unset
 	UserVerification string // required or preferred
 	Hints            []string
@@ -279,7 +279,7 @@ func credential(c *account.Credential) webauthn.Credential {
 	}
 }
 
-func descriptors(credentials []account.Credential) []protocol.CredentialDescriptor {
+func descriptors(credentials []*account.Credential) []protocol.CredentialDescriptor {
 	list := make([]protocol.CredentialDescriptor, len(credentials))
 	for i, c := range credentials {
 		list[i] = protocol.CredentialDescriptor{Type: protocol.PublicKeyCredentialType, CredentialID: c.CredentialID}

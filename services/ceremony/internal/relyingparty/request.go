@@ -14,7 +14,7 @@ import (
 
 // Request says which passkeys to ask for.
 type Request struct {
-	Allow            []account.Credential // in the order to send; empty = any that the authenticator finds
+	Allow            []*account.Credential // in the order to send; empty = any that the authenticator finds
 	UserVerification string
 	Hints            []string
 }
@@ -27,24 +27,27 @@ func (p *Party) Get(userHandle []byte, r Request) Options {
 	var random [protocol.ChallengeLength]byte
 	rand.Read(random[:])
 	value := base64.RawURLEncoding.EncodeToString(random[:])
+	forOptions, forSession := sizes(r)
 	return Options{
-		JSON:      string(p.appendRequest(make([]byte, 0, requestSize(r)), value, r)),
+		JSON:      string(p.appendRequest(make([]byte, 0, forOptions), value, r)),
 		Challenge: value,
-		Session:   challenge.Session{Format: sessionFormat, Data: p.appendSession(make([]byte, 0, requestSize(r)), value, userHandle, r)},
+		Session:   challenge.Session{Format: sessionFormat, Data: p.appendSession(make([]byte, 0, forSession), value, userHandle, r)},
 	}
 }
 
 // GetDiscoverable returns options for an assertion by whoever the authenticator finds.
 func (p *Party) GetDiscoverable(r Request) Options { return p.Get(nil, r) }
 
-// requestSize is about as many bytes as the options of a request take, or its session.
-func requestSize(r Request) int {
-	const fixed, each = 384, 96 // bytes
-	size := fixed
-	for i := range r.Allow {
-		size += each + 2*len(r.Allow[i].CredentialID)
+// sizes returns about how many bytes the options of a request take, and its session.
+func sizes(r Request) (options, session int) {
+	const fixed, each, transport = 256, 48, 14
+	options, session = fixed, fixed
+	for _, c := range r.Allow {
+		id := base64.StdEncoding.EncodedLen(len(c.CredentialID))
+		options += each + id + transport*len(c.Transports)
+		session += id + len(`"",`)
 	}
-	return size
+	return options, session
 }
 
 // appendRequest writes {"publicKey":PublicKeyCredentialRequestOptionsJSON} (W3C WebAuthn §5.1.8).

@@ -23,7 +23,7 @@ func TestRequestOptionsAndSessionAreTheLibrarysOwn(t *testing.T) {
 			Hints:            rapid.SliceOfN(text, 0, 3).Draw(t, "hints"),
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "credentials") {
-			r.Allow = append(r.Allow, account.Credential{CredentialID: octets.Draw(t, "credential ID"), Transports: rapid.SliceOfN(text, 0, 3).Draw(t, "transports")})
+			r.Allow = append(r.Allow, &account.Credential{CredentialID: octets.Draw(t, "credential ID"), Transports: rapid.SliceOfN(text, 0, 3).Draw(t, "transports")})
 		}
 		handle := rapid.SliceOfN(rapid.Byte(), 0, 64).Draw(t, "user handle")
 		party := New(project.Project{ID: "pro-1", RPID: "example.com", RPName: "Shop"}, []string{"https://example.com"})
