@@ -17,26 +17,24 @@ type Set struct {
 // NewSet applies the deletions among events to them. A deletion wins over its event even if it came first, and cannot itself be deleted. Should two
 // events share an ID, one of them is kept, the same in every order. The argument is not changed.
 func NewSet(events []Event) Set {
-	// Pointers are sorted, since an event is large.
+	// Pointers are sorted, since an event is large. What was sorted before, as a cache may keep it, is sorted again in one pass.
 	sorted := make([]*Event, len(events))
 	for i := range events {
 		sorted[i] = &events[i]
 	}
-	slices.SortFunc(sorted, byIDThenContent)
-	sorted = slices.CompactFunc(sorted, func(a, b *Event) bool { return a.ID == b.ID })
+	slices.SortFunc(sorted, byAgeThenContent)
 
-	var deleted map[ident.EventID]bool
+	gone := make(map[ident.EventID]struct{}, len(sorted)) // deleted, or there already
 	for _, e := range sorted {
-		if e.Type != Deleted {
-			continue
+		if e.Type == Deleted {
+			gone[e.Deletes] = struct{}{}
 		}
-		if deleted == nil {
-			deleted = make(map[ident.EventID]bool)
-		}
-		deleted[e.Deletes] = true
 	}
-	sorted = slices.DeleteFunc(sorted, func(e *Event) bool { return e.Type == Deleted || deleted[e.ID] })
-	slices.SortFunc(sorted, byAge)
+	sorted = slices.DeleteFunc(sorted, func(e *Event) bool {
+		_, drop := gone[e.ID]
+		gone[e.ID] = struct{}{}
+		return drop || e.Type == Deleted
+	})
 	return Set{live: sorted}
 }
 
@@ -72,13 +70,12 @@ func byAge(a, b *Event) int {
 	return cmp.Compare(a.ID, b.ID)
 }
 
-// byIDThenContent is total over everything an event holds, so that which of two events with one ID comes first does not depend on their order before.
-func byIDThenContent(a, b *Event) int {
-	if a.ID != b.ID {
-		return cmp.Compare(a.ID, b.ID)
+// byAgeThenContent is total over everything an event holds, so that which of two events with one ID comes first does not depend on their order before.
+func byAgeThenContent(a, b *Event) int {
+	if c := byAge(a, b); c != 0 {
+		return c
 	}
 	return cmp.Or(
-		cmp.Compare(a.CreatedMs, b.CreatedMs),
 		cmp.Compare(a.Type, b.Type),
 		cmp.Compare(a.Project, b.Project),
 		cmp.Compare(a.User, b.User),

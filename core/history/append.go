@@ -55,14 +55,13 @@ func (f *folder) lastAppend() int64 {
 
 // declines returns the first decline of each offer since the last success, oldest first. An offer that was taken up in the end was not declined.
 func (f *folder) declines(succeeded int64) []*event.Event {
-	accepted := f.completed(event.AppendCompleted)
-	var declines []*event.Event
+	declines := make([]*event.Event, 0, len(f.events))
 	for _, e := range f.events {
-		if (e.Type == event.AppendExplicitAbort || e.Type == event.AppendError) && !accepted[ceremony(e)] {
+		if (e.Type == event.AppendExplicitAbort || e.Type == event.AppendError) && !f.created[ceremony(e)] {
 			declines = append(declines, e)
 		}
 	}
-	kept := declines[:0:0]
+	kept := declines[:0]
 	for _, e := range firsts(declines) {
 		if e.CreatedMs > succeeded && f.younger(e.CreatedMs, f.parameters.CountWindowSeconds) {
 			f.counts(e)
@@ -94,9 +93,8 @@ func (f *folder) nudge(declines []*event.Event, kind event.Kind, limit Cooldown)
 
 // conditionalCreateCooldown reports whether a conditional creation was requested lately and no creation has succeeded since.
 func (f *folder) conditionalCreateCooldown(succeeded int64) bool {
-	accepted := f.completed(event.AppendCompleted)
 	for _, e := range f.events {
-		if e.Type != event.AppendOffered || e.Kind != event.KindConditionalCreate || e.CreatedMs <= succeeded || accepted[ceremony(e)] {
+		if e.Type != event.AppendOffered || e.Kind != event.KindConditionalCreate || e.CreatedMs <= succeeded || f.created[ceremony(e)] {
 			continue
 		}
 		if f.younger(e.CreatedMs, f.parameters.ConditionalCreate.CooldownSeconds) {

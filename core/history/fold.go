@@ -37,6 +37,8 @@ type folder struct {
 	now         int64 // Unix ms
 	parameters  Parameters
 	skewed      bool
+
+	loggedIn, created map[string]bool // ceremonies that a login and a creation finished
 }
 
 func newFolder(in Input) *folder {
@@ -49,6 +51,7 @@ func newFolder(in Input) *folder {
 	}
 	f.events = f.unexpired(event.NewSet(in.Events).Refs())
 	f.offers = f.unexpired(event.NewSet(in.Offers).Refs())
+	f.loggedIn, f.created = f.completed(event.LoginCompleted), f.completed(event.AppendCompleted)
 	return f
 }
 
@@ -137,8 +140,11 @@ func ceremony(e *event.Event) string {
 
 // firsts returns the first event of each ceremony, oldest first.
 func firsts(events []*event.Event) []*event.Event {
+	if len(events) < 2 {
+		return events
+	}
 	seen := make(map[string]bool, len(events))
-	first := events[:0:0]
+	first := make([]*event.Event, 0, len(events))
 	for _, e := range events {
 		if key := ceremony(e); !seen[key] {
 			seen[key] = true

@@ -94,10 +94,9 @@ func (f *folder) noCredentials(p *Pair, here []*event.Event, lastSuccess, newest
 
 // failedCeremonies returns the first failure of each ceremony that no success finished, oldest first.
 func (f *folder) failedCeremonies(events []*event.Event) []*event.Event {
-	done := f.completed(event.LoginCompleted)
-	var failures []*event.Event
+	failures := make([]*event.Event, 0, len(events))
 	for _, e := range events {
-		if failed(e) && !f.ofDeleted(e) && !done[ceremony(e)] {
+		if failed(e) && !f.ofDeleted(e) && !f.loggedIn[ceremony(e)] {
 			failures = append(failures, e)
 		}
 	}

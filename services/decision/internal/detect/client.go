@@ -26,6 +26,19 @@ const (
 
 // ParseOS reads the name of an operating system in any of the usual spellings.
 func ParseOS(name string) OS {
+	// Most come in these spellings, and bringing others into one form costs allocations.
+	switch name {
+	case "iOS", "iPadOS":
+		return IOS
+	case "macOS":
+		return MacOS
+	case "Android":
+		return Android
+	case "Windows", "Windows 10", "Windows 11":
+		return Windows
+	case "":
+		return ""
+	}
 	plain := strings.ToLower(strings.Join(strings.Fields(name), ""))
 	switch plain {
 	case "ios", "ipados", "iphoneos", "iphone", "ipad":
@@ -217,6 +230,16 @@ func windowsVersion(nt string) string {
 }
 
 func parseBrowser(name string) string {
+	switch name {
+	case "Chrome":
+		return "chrome"
+	case "Safari":
+		return "safari"
+	case "Edge":
+		return "edge"
+	case "Firefox":
+		return "firefox"
+	}
 	plain := strings.ToLower(name)
 	switch plain {
 	case "headless chrome", "chrome mobile", "chrome mobile ios", "google chrome", "crios":

@@ -29,7 +29,9 @@ func defaultEngine(tb testing.TB, opts Options) *Engine {
 }
 
 // busyUser is someone with 3 passkeys and a history of 20 events.
-func busyUser() (service.LoginQuestion, Evidence) {
+func busyUser() (service.LoginQuestion, Evidence) { return userWith(20) }
+
+func userWith(history int) (service.LoginQuestion, Evidence) {
 	yes := true
 	acct := &account.Account{Project: "pro-1", ID: "usr-1", Status: rest.UserStatusActive}
 	for i := range 3 {
@@ -40,7 +42,7 @@ func busyUser() (service.LoginQuestion, Evidence) {
 	}
 	types := []event.Type{event.LoginCompleted, event.LoginError, event.AppendOffered, event.AppendExplicitAbort}
 	var events []event.Event
-	for i := range 20 {
+	for i := range history {
 		n := strconv.Itoa(i)
 		e := event.Event{
 			ID: ident.EventID("pke-" + n), Project: "pro-1", User: "usr-1", Type: types[i%len(types)], CreatedMs: noon.Add(-time.Duration(i+1) * 36 * time.Hour).UnixMilli(),
@@ -119,17 +121,21 @@ func BenchmarkMemoMiss(b *testing.B) {
 	benchmarkRows(b, defaultEngine(b, Options{MemoEntries: entries}), func(f *detect.Facts, n int) { f.Pair.SecurityKeyStreak = -n })
 }
 
-// BenchmarkFacts turns a request with 3 passkeys and 20 events into facts: detection and fold.
+// BenchmarkFacts turns a request with 3 passkeys and a history into facts: detection and fold.
 func BenchmarkFacts(b *testing.B) {
 	v := &defaultEngine(b, Options{}).base
-	q, ev := busyUser()
-	b.ReportAllocs()
-	for b.Loop() {
-		in := v.input(q.Question, ev)
-		in.Strategy = q.Strategy
-		if d := v.knowledge.Login(in); !d.Facts.Pair.Positive || d.Facts.Credentials.Likely != 3 {
-			b.Fatalf("%+v", d.Facts)
-		}
+	for _, history := range []int{20, 200} {
+		q, ev := userWith(history)
+		b.Run(fmt.Sprintf("%d events", history), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				in := v.input(q.Question, ev)
+				in.Strategy = q.Strategy
+				if d := v.knowledge.Login(in); !d.Facts.Pair.Positive || d.Facts.Credentials.Likely != 3 {
+					b.Fatalf("%+v", d.Facts)
+				}
+			}
+		})
 	}
 }
 
