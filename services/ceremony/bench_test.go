@@ -2,7 +2,6 @@ package ceremony_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 
@@ -50,7 +49,7 @@ func BenchmarkLoginStart(b *testing.B) {
 	at := func(accounts *account.Store, offers ceremony.Offers) *ceremony.Service {
 		svc, err := ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
 			Projects: st.projects, Accounts: accounts, Challenges: st.buckets.challenges, Marks: st.buckets.marks, Index: st.buckets.index,
-			Events: st.events, Offers: offers, Decision: settled{verdict: verdict}, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+			Events: st.events, Offers: offers, Decision: settled{verdict: verdict}, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler),
 			Metrics: prometheus.NewRegistry(), ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		})
 		if err != nil {
