@@ -9,6 +9,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 )
 
@@ -44,5 +45,16 @@ func TestEveryKindOfLoopIsCutAtTheDeadline(t *testing.T) {
 				t.Errorf("it stopped after %s", took)
 			}
 		})
+	}
+}
+
+func TestABusyMachineDoesNotCutAShortEvaluation(t *testing.T) {
+	t.Parallel()
+	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := b.Eval(t.Context(), time.Nanosecond, login, ast.NewObject()); err != nil || answer.Len() == 0 {
+		t.Errorf("%v, %v", answer, err)
 	}
 }
