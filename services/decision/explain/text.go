@@ -127,7 +127,7 @@ func (p *page) above(rows []Row) {
 		if len(row.Conditions) > 0 {
 			at = deepest(row.Conditions[0])
 		}
-		_, _ = fmt.Fprintf(table, "    %s\t%s\tdid not match: %s\t%s\n", row.Name, row.Tag, row.Reason, at)
+		_, _ = fmt.Fprintf(table, "    %s\t%s\tdid not match: %s  %s\n", row.Name, row.Tag, row.Reason, at)
 	}
 	p.err = table.Flush()
 }
