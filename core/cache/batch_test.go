@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -44,7 +45,10 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 
 func embedded(t *testing.T) *Cache {
 	t.Helper()
-	c, err := Open(DefaultConfig())
+	server := miniredis.RunT(t)
+	cfg := DefaultConfig()
+	cfg.URL = "redis://" + server.Addr()
+	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

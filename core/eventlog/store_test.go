@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/cache/cachetest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/ident"
@@ -252,13 +252,9 @@ func TestReadYourWritesWhenRedisComesBackWithAnOldSnapshot(t *testing.T) {
 }
 
 // snapshot returns another server that holds what the installation's Redis holds now.
-func snapshot(t *testing.T, i *installation) *cache.Cache {
+func snapshot(t *testing.T, i *installation) *cachetest.Server {
 	t.Helper()
-	c, err := cache.Open(cache.DefaultConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
+	c := cachetest.Start(t)
 	keys, err := i.redis.Client.Keys(t.Context(), "*").Result()
 	if err != nil || len(keys) == 0 {
 		t.Fatalf("nothing to copy: %v, %v", keys, err)
