@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/bus"
@@ -92,7 +91,8 @@ var (
 	contentType = []string{"application/json"}
 )
 
-// message returns the record as it is published.
+// message returns the record as it is published. It has no ID for the server to remember: a record is published once, and remembering the IDs of minutes would
+// cost the server time and memory for every decision.
 func (r *Record) message() *nats.Msg {
 	const usual = 2048 // bytes
 	user := string(r.User)
@@ -103,14 +103,13 @@ func (r *Record) message() *nats.Msg {
 	return &nats.Msg{
 		Subject: bus.DecisionsPrefix + "." + string(r.Project) + "." + user + "." + r.Action,
 		Header: nats.Header{
-			"ce-specversion":      specVersion,
-			"ce-id":               values[0:1:1],
-			"ce-source":           values[1:2:2],
-			"ce-type":             values[2:3:3],
-			"ce-subject":          values[3:4:4],
-			"ce-time":             values[4:5:5],
-			"content-type":        contentType,
-			jetstream.MsgIDHeader: values[0:1:1],
+			"ce-specversion": specVersion,
+			"ce-id":          values[0:1:1],
+			"ce-source":      values[1:2:2],
+			"ce-type":        values[2:3:3],
+			"ce-subject":     values[3:4:4],
+			"ce-time":        values[4:5:5],
+			"content-type":   contentType,
 		},
 		Data: r.appendJSON(make([]byte, 0, usual)),
 	}
