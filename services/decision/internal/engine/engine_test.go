@@ -25,8 +25,8 @@ decision := {
 func overriding(t *testing.T, projects string) fstest.MapFS {
 	t.Helper()
 	files := small(t, threshold)
-	data, found := string(files["data.json"].Data), false
-	if data, found = strings.CutPrefix(data, "{\n  \"keyward\": {"); !found {
+	data, found := strings.CutPrefix(string(files["data.json"].Data), "{\n  \"keyward\": {")
+	if !found {
 		t.Fatal("data.json begins otherwise")
 	}
 	before, after, found := strings.Cut(data, `"projects": {},`)
