@@ -107,6 +107,11 @@ func newStack(tb testing.TB) *stack {
 
 func newStackOn(tb testing.TB, b buckets) *stack {
 	tb.Helper()
+	return newStackWith(tb, b, account.NewStore(b.accounts))
+}
+
+func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
+	tb.Helper()
 	offers, err := eventlog.NewLog(tb.Context(), storage.JS)
 	if err != nil {
 		tb.Fatal(err)
@@ -118,7 +123,7 @@ func newStackOn(tb testing.TB, b buckets) *stack {
 	st := &stack{
 		project:  p,
 		projects: &projects{known: map[ident.ProjectID]project.Project{p.ID: p}},
-		accounts: account.NewStore(b.accounts),
+		accounts: accounts,
 		decision: &decision{},
 		events:   &events{offers: offers},
 		clock:    &clock{now: started},

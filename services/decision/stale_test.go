@@ -1,0 +1,59 @@
+package decision_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision"
+)
+
+// stampedEvents vouches for accounts with the stamp now.
+type stampedEvents struct {
+	fakeEvents
+	now string
+}
+
+func (s stampedEvents) Read(_ context.Context, _ ident.ProjectID, _ ident.UserID, stamp string) (service.Reading, error) {
+	return service.Reading{Events: s.events, AccountStamp: s.now, AccountStale: stamp != "" && stamp != s.now}, s.err
+}
+
+func TestAQuestionWithAnAccountOutOfDateIsNotJudged(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	svc, err := decision.New(decision.Config{EvalTimeout: time.Minute}, decision.Deps{
+		Events: stampedEvents{fakeEvents: fakeEvents{events: busyHistory(noon)}, now: "b"}, JS: noStream{}, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler), Registry: registry,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := busyUser(noon)
+	q.AccountStamp = "a"
+	loginVerdict := login(t, svc, q)
+	if diff := cmp.Diff(service.LoginVerdict{Verdict: service.Verdict{Stale: true, AccountStamp: "b"}}, loginVerdict); diff != "" {
+		t.Error(diff)
+	}
+	appendVerdict, err := svc.Append(t.Context(), service.AppendQuestion{Question: q.Question})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(service.AppendVerdict{Verdict: service.Verdict{Stale: true, AccountStamp: "b"}}, appendVerdict); diff != "" {
+		t.Error(diff)
+	}
+	if n, err := testutil.GatherAndCount(registry, "keyward_decisions_total"); err != nil || n != 0 {
+		t.Errorf("%d decisions were counted, %v", n, err)
+	}
+	for _, stamp := range []string{"", "b"} {
+		q.AccountStamp = stamp
+		if v := login(t, svc, q); v.Stale || v.AccountStamp != "b" || v.Rule == "" {
+			t.Errorf("with stamp %q: stale %v, stamp %q, rule %q", stamp, v.Stale, v.AccountStamp, v.Rule)
+		}
+	}
+}
