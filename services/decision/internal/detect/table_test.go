@@ -18,6 +18,19 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
 )
 
+func TestInputsThatShareTheirPartsAreTheSame(t *testing.T) {
+	t.Parallel()
+	inputs := detect.NewInputs()
+	rapid.Check(t, func(t *rapid.T) {
+		first := factstest.Facts().Draw(t, "facts")
+		for _, facts := range append(rapid.SliceOfN(factstest.Like(first), 1, 5).Draw(t, "others"), first) {
+			if want, got := facts.Value(), inputs.Value(facts); want.Compare(got) != 0 || want.Hash() != got.Hash() {
+				t.Fatalf("got  %s\nwant %s", got, want)
+			}
+		}
+	})
+}
+
 func TestTheTableWritesFactsAsEncodingJSONDoes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

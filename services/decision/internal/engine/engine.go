@@ -77,6 +77,7 @@ type Engine struct {
 type view struct {
 	*bundle.Bundle
 	knowledge *detect.Knowledge
+	inputs    *detect.Inputs
 	number    uint64 // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
 
@@ -96,7 +97,7 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 		}
 		e.reads[q] = detect.NewProjection(paths)
 	}
-	if e.base, err = learn(loaded, bundle.BaseParameters); err != nil {
+	if e.base, err = learn(loaded, bundle.BaseParameters, detect.NewInputs()); err != nil {
 		return nil, err
 	}
 	if err := e.learnProjects(ctx); err != nil {
@@ -113,7 +114,7 @@ func (e *Engine) With(parameters map[string]any) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if changed.base, err = learn(overridden, bundle.NoPlace); err != nil {
+	if changed.base, err = learn(overridden, bundle.NoPlace, e.base.inputs); err != nil {
 		return nil, err
 	}
 	return changed, changed.learnProjects(context.Background())
@@ -130,7 +131,7 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 		if project, err = project.Override(ctx, bundle.ProjectParameters(id), e.overrides); err != nil {
 			return err
 		}
-		seen, err := learn(project, bundle.ProjectParameters(id))
+		seen, err := learn(project, bundle.ProjectParameters(id), e.base.inputs)
 		if err != nil {
 			return err
 		}
@@ -141,13 +142,13 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 }
 
 // learn takes the knowledge out of a bundle whose parameters come from the place.
-func learn(loaded *bundle.Bundle, place bundle.Place) (view, error) {
+func learn(loaded *bundle.Bundle, place bundle.Place, inputs *detect.Inputs) (view, error) {
 	knowledge, err := detect.Learn(loaded.Data)
 	var misfit *detect.MisfitError
 	if errors.As(err, &misfit) {
 		return view{}, loaded.Misfit(place, misfit.Keys, misfit.Message)
 	}
-	return view{Bundle: loaded, knowledge: knowledge}, err
+	return view{Bundle: loaded, knowledge: knowledge, inputs: inputs}, err
 }
 
 // Revision names the policy: the revision of the bundle's manifest, otherwise a hash of its content. With does not change it.

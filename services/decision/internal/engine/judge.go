@@ -129,7 +129,7 @@ const usualKey = 256
 
 // direct evaluates one document and reads its answer.
 func direct[T any](ctx context.Context, v *view, timeout time.Duration, q question, facts *detect.Facts, read func(*answer) T) (*answered[T], error) {
-	object, err := v.Eval(ctx, timeout, entrypoints[q], facts.Value())
+	object, err := v.Eval(ctx, timeout, entrypoints[q], v.inputs.Value(facts))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -253,4 +254,32 @@ func TestTheMemoIsBounded(t *testing.T) {
 	if n := e.MemoLen(); n > 10 || evicted < questions-2*10 {
 		t.Errorf("%d are remembered, %d made room", n, evicted)
 	}
+}
+
+// A modifier of a rule puts something into the input, of which evaluations at the same time share parts.
+func TestEvaluationsAtOnceDoNotDisturbOneAnother(t *testing.T) {
+	t.Parallel()
+	modifying := strings.Replace(threshold, "data.keyward.parameters.default", "[name | some name, _ in input.pair with input.pair.more as 1]", 1)
+	e, err := Load(t.Context(), small(t, modifying), Options{EvalTimeout: unhurried})
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := rows()["L13"]
+	want, err := direct(t.Context(), &e.base, unhurried, login, facts, readLogin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() {
+			for range 200 {
+				got, err := direct(context.Background(), &e.base, unhurried, login, facts, readLogin)
+				if err != nil || !bytes.Equal(got.document, want.document) {
+					t.Errorf("%s, %v; want %s", got.document, err, want.document)
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
 }
