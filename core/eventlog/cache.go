@@ -325,6 +325,6 @@ func (d dialCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 }
 
 // detached returns a context for what must be done although the caller may have gone.
-func detached(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), afterLimit)
 }

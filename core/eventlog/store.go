@@ -153,14 +153,14 @@ func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err 
 	entry := key(e.Project, e.User)
 	if err != nil {
 		// It may be stored all the same. Without its entry the next reader asks the log.
-		after, cancel := detached(ctx, afterLimit)
+		after, cancel := detached(ctx)
 		defer cancel()
 		if removeErr := s.cache.remove(after, entry); removeErr != nil {
 			s.metrics.writeFailures.Inc()
 		}
 		return false, unstored(err)
 	}
-	after, cancel := detached(ctx, afterLimit)
+	after, cancel := detached(ctx)
 	defer cancel()
 	if !duplicate {
 		err = s.add(after, entry, e)
@@ -194,7 +194,7 @@ func (s *Store) add(ctx context.Context, entry string, e event.Event) error {
 // begins afterwards, on whichever instance, vouches for the account as it was. It returns the stamp of the account as it is now, or "" if that is not
 // known. It goes on for a moment after ctx ends.
 func (s *Store) AccountChanged(ctx context.Context, project ident.ProjectID, user ident.UserID) (stamp string, err error) {
-	after, cancel := detached(ctx, afterLimit)
+	after, cancel := detached(ctx)
 	defer cancel()
 	said, err := s.cache.noteAccount(after, key(project, user))
 	if err == nil {
@@ -209,7 +209,7 @@ func (s *Store) AccountChanged(ctx context.Context, project ident.ProjectID, use
 
 // AccountUncertain is for a change of which its writer does not know whether it was stored: it does what AccountChanged does if Redis can be reached.
 func (s *Store) AccountUncertain(ctx context.Context, project ident.ProjectID, user ident.UserID) {
-	after, cancel := detached(ctx, afterLimit)
+	after, cancel := detached(ctx)
 	defer cancel()
 	if _, err := s.cache.noteAccount(after, key(project, user)); err != nil {
 		s.metrics.writeFailures.Inc()
@@ -396,7 +396,7 @@ func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.U
 	if err := s.log.Erase(ctx, project, user); err != nil {
 		return fault.Unavailable(retryAfter, "the events could not be erased").Because(err)
 	}
-	after, cancel := detached(ctx, afterLimit)
+	after, cancel := detached(ctx)
 	defer cancel()
 	s.near.drop(key(project, user))
 	if err := s.cache.remove(after, key(project, user)); err == nil {
