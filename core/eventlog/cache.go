@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
