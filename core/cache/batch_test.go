@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -45,10 +44,7 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 
 func embedded(t *testing.T) *Cache {
 	t.Helper()
-	server := miniredis.RunT(t)
-	cfg := DefaultConfig()
-	cfg.URL = "redis://" + server.Addr()
-	c, err := Open(cfg)
+	c, err := Open(DefaultConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,34 +1,72 @@
-// Package cache is the connection to Redis. What is stored there is the business of others; nothing in it is the only copy.
+// Package cache is the connection to Redis: an external one by URL, or an embedded Redis-protocol server in this process for a laptop. Both are
+// reached through the same client, so that nothing above can tell them apart. What is stored in it is the business of others; nothing in it is the only copy.
 package cache
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 )
 
 // Config says which Redis to use. Timeouts are short because the log answers when the cache does not.
 type Config struct {
-	URL      string        // redis://, rediss:// or unix:// URL
+	URL      string        // redis://, rediss:// or unix:// URL; empty = embedded
 	Timeout  time.Duration // for dialling, and for each read and write
 	PoolSize int           // connections; 0 = the client's default
 }
 
-// DefaultConfig returns the figures for production, without a URL.
+// DefaultConfig returns the embedded cache.
 func DefaultConfig() Config { return Config{Timeout: 250 * time.Millisecond} }
 
 // Cache is an open client. Close it.
-type Cache struct{ Client *redis.Client }
+type Cache struct {
+	Client   *redis.Client
+	embedded *miniredis.Miniredis
+	stop     chan struct{} // closed by Close
+	stopping sync.Once
+	clock    sync.WaitGroup // of the embedded server
+}
 
-// Open returns a client. It fails only for a URL it cannot read: a Redis that is away is no error, since every reader can do without.
+// Open returns a client. It fails only for a URL it cannot read or an embedded server it cannot start: a Redis that is away is no error, since every reader can do without.
 func Open(cfg Config) (*Cache, error) {
-	opts, err := redis.ParseURL(cfg.URL)
-	if err != nil {
-		return nil, fmt.Errorf("redis_url: %w", err)
+	if cfg.URL != "" {
+		opts, err := redis.ParseURL(cfg.URL)
+		if err != nil {
+			return nil, fmt.Errorf("redis_url: %w", err)
+		}
+		return &Cache{Client: redis.NewClient(tune(opts, cfg))}, nil
 	}
-	return &Cache{Client: redis.NewClient(tune(opts, cfg))}, nil
+	embedded := miniredis.NewMiniRedis()
+	password := rand.Text()
+	embedded.RequireAuth(password)
+	if err := embedded.StartAddr("127.0.0.1:0"); err != nil {
+		return nil, fmt.Errorf("start the embedded cache: %w", err)
+	}
+	opts := &redis.Options{Addr: embedded.Addr(), Password: password}
+	c := &Cache{Client: redis.NewClient(tune(opts, cfg)), embedded: embedded, stop: make(chan struct{})}
+	c.clock.Go(c.age)
+	return c, nil
+}
+
+// age lets the embedded server's entries grow older, as in a real Redis, and removes those that expire. The server can follow the wall clock by itself, but
+// then looks at every entry with each command.
+func (c *Cache) age() {
+	const step = time.Second
+	ticker := time.NewTicker(step)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-ticker.C:
+			c.embedded.FastForward(step)
+		}
+	}
 }
 
 func tune(opts *redis.Options, cfg Config) *redis.Options {
@@ -47,6 +85,9 @@ func tune(opts *redis.Options, cfg Config) *redis.Options {
 	return opts
 }
 
+// Embedded reports whether the cache lives in this process.
+func (c *Cache) Embedded() bool { return c.embedded != nil }
+
 // Ping reports whether the cache answers.
 func (c *Cache) Ping(ctx context.Context) error {
 	if err := c.Client.Ping(ctx).Err(); err != nil {
@@ -55,5 +96,13 @@ func (c *Cache) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the client.
-func (c *Cache) Close() error { return c.Client.Close() }
+// Close ends the client and the embedded server.
+func (c *Cache) Close() error {
+	err := c.Client.Close()
+	if c.embedded != nil {
+		c.stopping.Do(func() { close(c.stop) })
+		c.clock.Wait()
+		c.embedded.Close()
+	}
+	return err
+}

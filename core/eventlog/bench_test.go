@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
@@ -25,14 +24,14 @@ const (
 	benchEvents = 20
 )
 
-// BenchmarkEvents reads the histories of 100 users with 20 events each, by one caller and by 32: kept decoded in the process, whole from Redis, and from the log.
+// BenchmarkEvents reads the histories of 100 users with 20 events each, by one caller and by 32.
 func BenchmarkEvents(b *testing.B) {
-	for _, server := range []string{"redis", "memory"} {
+	for _, server := range []string{"redis", "embedded"} {
 		w := open(b, server)
 		for _, callers := range []int{1, 32} {
-			run := func(name string, config eventlog.Config, before func()) {
+			run := func(name string, store func(testing.TB) *eventlog.Store, before func()) {
 				b.Run(fmt.Sprintf("%s/%s/callers=%d", server, name, callers), func(b *testing.B) {
-					s := w.store(b, config)
+					s := store(b)
 					readAll(b, s)
 					var next atomic.Int64
 					var work sync.WaitGroup
@@ -58,15 +57,8 @@ func BenchmarkEvents(b *testing.B) {
 					work.Wait()
 				})
 			}
-			run("kept", eventlog.DefaultConfig(), nil)
-			none := eventlog.DefaultConfig()
-			none.Near = 0
-			if w.redis == nil {
-				run("miss", none, nil)
-				continue
-			}
-			run("whole", none, nil)
-			run("miss", none, func() { _ = w.redis.FlushAll(b.Context()) })
+			run("hit", w.store, nil)
+			run("miss", w.store, func() { _ = w.redis.Client.FlushAll(b.Context()) })
 		}
 	}
 }
@@ -75,7 +67,7 @@ func benchUser(k int64) ident.UserID { return ident.UserID(fmt.Sprintf("usr-%d",
 
 type benchWorld struct {
 	bus   *bus.Bus
-	redis *redis.Client // nil = in memory
+	redis *cache.Cache
 }
 
 func open(b *testing.B, server string) *benchWorld {
@@ -88,17 +80,15 @@ func open(b *testing.B, server string) *benchWorld {
 	}
 	b.Cleanup(opened.Close)
 	w := &benchWorld{bus: opened}
+	cached := cache.DefaultConfig()
 	if server == "redis" {
-		cached := cache.DefaultConfig()
 		cached.URL = startRedis(b)
-		opened, err := cache.Open(cached)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { _ = opened.Close() })
-		w.redis = opened.Client
 	}
-	s := w.store(b, eventlog.DefaultConfig())
+	if w.redis, err = cache.Open(cached); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = w.redis.Close() })
+	s := w.store(b)
 	for user := range int64(benchUsers) {
 		for k := range benchEvents {
 			e := event.Event{
@@ -113,15 +103,15 @@ func open(b *testing.B, server string) *benchWorld {
 	return w
 }
 
-func (w *benchWorld) store(tb testing.TB, config eventlog.Config) *eventlog.Store {
+func (w *benchWorld) store(tb testing.TB) *eventlog.Store {
 	tb.Helper()
 	epochs, err := w.bus.Bucket(tb.Context(), bus.EpochsBucket)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	s, err := eventlog.Open(tb.Context(), eventlog.Deps{
-		JetStream: w.bus.JS, Epochs: epochs, Redis: w.redis, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
-	}, config)
+		JetStream: w.bus.JS, Epochs: epochs, Redis: w.redis.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+	}, eventlog.DefaultConfig())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func mark(epoch uint64, run string) string {
 	return rand.Text() + " " + strconv.FormatUint(epoch, 10) + " " + run
 }
 
-// entries are the users' histories in Redis: the shelf of an installation of several processes.
+// entries are the users' histories in Redis.
 type entries struct {
 	client  *redis.Client
 	reads   *cache.Batch
@@ -114,6 +114,7 @@ func (c *entries) do(f func() error) error {
 	return err
 }
 
+// look returns what the entry says of itself, and whether it can be trusted under the epoch.
 func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, trust, error) {
 	cmd := redis.NewSliceCmd(ctx, "hmget", key, fieldFill, fieldReady, fieldVersion, fieldAccount)
 	current, err := c.ask(ctx, cmd)
@@ -127,6 +128,7 @@ func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, 
 	return said, said.judge(epoch, current), nil
 }
 
+// read returns an entry with its events if it can be trusted under the epoch.
 func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, trust, error) {
 	cmd := redis.NewMapStringStringCmd(ctx, "hgetall", key)
 	current, err := c.ask(ctx, cmd)
@@ -187,6 +189,7 @@ func decode(fields map[string]string) ([]event.Event, error) {
 	return events, nil
 }
 
+// add puts an event that the log holds into the entry, whether or not there is one, and returns what the entry then says of itself.
 func (c *entries) add(ctx context.Context, key string, e event.Event) (control, error) {
 	fields, err := encode([]event.Event{e})
 	if err != nil {
@@ -198,6 +201,7 @@ func (c *entries) add(ctx context.Context, key string, e event.Event) (control, 
 	})
 }
 
+// noteAccount says in the entry, whether or not there is one, that the account has changed.
 func (c *entries) noteAccount(ctx context.Context, key string) (control, error) {
 	return c.write(ctx, "note a changed account in the cache entry", key, func(p redis.Pipeliner) {
 		p.HIncrBy(ctx, key, fieldAccount, 1)
@@ -224,6 +228,8 @@ func (c *entries) write(ctx context.Context, what, key string, change func(redis
 	return said, err
 }
 
+// fill makes the entry whole: events is what the log holds, more reads what it got since. It returns what the entry said of itself at last; it is not
+// whole if something came in between.
 func (c *entries) fill(ctx context.Context, key string, epoch uint64, events []event.Event, more func() ([]event.Event, error)) (control, error) {
 	fields, err := encode(events)
 	if err != nil {
@@ -262,6 +268,7 @@ func (c *entries) fill(ctx context.Context, key string, epoch uint64, events []e
 	})
 }
 
+// remove deletes the entry.
 func (c *entries) remove(ctx context.Context, key string) error {
 	return c.do(func() error {
 		if err := c.client.Unlink(ctx, key).Err(); err != nil {

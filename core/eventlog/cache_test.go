@@ -1,7 +1,6 @@
 package eventlog
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -9,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/sony/gobreaker/v2"
 
-	"github.com/keyward/keyward/core/cache/cachetest"
+	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 )
 
@@ -20,12 +19,11 @@ func TestFill(t *testing.T) {
 	early, late := some("usr-1"), some("usr-1")
 	type scene struct {
 		t *testing.T
-		shelf
-		empty func() error
-		late  []event.Event // what the second read of the log finds
+		*entries
+		late []event.Event // what the second read of the log finds
 	}
 	flush := func(s *scene) {
-		if err := s.empty(); err != nil {
+		if err := s.client.FlushAll(s.t.Context()).Err(); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -34,17 +32,6 @@ func TestFill(t *testing.T) {
 		if _, err := s.add(s.t.Context(), entry, late); err != nil {
 			s.t.Fatal(err)
 		}
-	}
-	inRedis := func(t *testing.T) *scene {
-		c := embedded(t)
-		return &scene{t: t, shelf: c, empty: func() error { return c.client.FlushAll(t.Context()).Err() }}
-	}
-	inMemory := func(t *testing.T) *scene {
-		m, err := newMemory(100, time.Minute, time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &scene{t: t, shelf: m, empty: func() error { m.kept.InvalidateAll(); return nil }}
 	}
 	nothing := func(*scene) {}
 	other := func(s *scene) {
@@ -66,103 +53,46 @@ func TestFill(t *testing.T) {
 		{"a writer adds and the entry vanishes while it is filled", nothing, func(s *scene) { add(s); flush(s) }, untrusted, nil},
 		{"another filler is faster", nothing, other, untrusted, nil},
 	} {
-		for where, begin := range map[string]func(*testing.T) *scene{"Redis": inRedis, "memory": inMemory} {
-			t.Run(c.name+"/"+where, func(t *testing.T) {
-				t.Parallel()
-				s := begin(t)
-				c.before(s)
-				said, err := s.fill(t.Context(), entry, 7, []event.Event{early}, func() ([]event.Event, error) {
-					c.during(s)
-					return s.late, nil
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, result, err := s.read(t.Context(), entry, 7)
-				if err != nil || result != c.want {
-					t.Fatalf("%s, %v; want %s", result, err, c.want)
-				}
-				looked, result, err := s.look(t.Context(), entry, 7)
-				if err != nil || result != c.want || looked != said {
-					t.Fatalf("%s with %v after %v, %v; want %s", result, looked, said, err, c.want)
-				}
-				var events []event.Event
-				if got != nil {
-					events = got.events
-				}
-				if diff := cmp.Diff(event.NewSet(c.events).Live(), events, cmpopts.EquateEmpty()); diff != "" {
-					t.Error(diff)
-				}
-				if _, result, _ := s.read(t.Context(), entry, 8); result != untrusted {
-					t.Errorf("under another epoch: %s", result)
-				}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := &scene{t: t, entries: embedded(t)}
+			c.before(s)
+			_, err := s.fill(t.Context(), entry, 7, []event.Event{early}, func() ([]event.Event, error) {
+				c.during(s)
+				return s.late, nil
 			})
-		}
-	}
-}
-
-func TestEverythingInRedisExpires(t *testing.T) {
-	t.Parallel()
-	c := embedded(t)
-	for key, write := range map[string]func(string) (control, error){
-		"event":   func(key string) (control, error) { return c.add(t.Context(), key, some("usr-1")) },
-		"account": func(key string) (control, error) { return c.noteAccount(t.Context(), key) },
-		"filled": func(key string) (control, error) {
-			return c.fill(t.Context(), key, 7, nil, func() ([]event.Event, error) { return nil, nil })
-		},
-		"vanished": func(key string) (control, error) {
-			return c.fill(t.Context(), key, 7, nil, func() ([]event.Event, error) { return nil, c.client.FlushAll(t.Context()).Err() })
-		},
-	} {
-		if _, err := write(key); err != nil {
-			t.Fatal(err)
-		}
-		if ttl := c.client.TTL(t.Context(), key).Val(); ttl <= 0 || ttl > c.config.TTL {
-			t.Errorf("%s expires in %s", key, ttl)
-		}
-	}
-}
-
-func TestMemoryExpiresAndIsBounded(t *testing.T) {
-	t.Parallel()
-	now := time.Unix(1000, 0)
-	m, err := newMemory(20, time.Minute, func() time.Time { return now })
-	if err != nil {
-		t.Fatal(err)
-	}
-	fill := func(key string) {
-		_, err := m.fill(t.Context(), key, 7, []event.Event{some("usr-1")}, func() ([]event.Event, error) { return nil, nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	fill("a")
-	now = now.Add(time.Minute - 1)
-	if _, err := m.add(t.Context(), "a", some("usr-1")); err != nil {
-		t.Fatal(err)
-	}
-	if k, result, _ := m.read(t.Context(), "a", 7); result != trusted || len(k.events) != 2 {
-		t.Fatalf("%s before it expires", result)
-	}
-	now = now.Add(1)
-	if _, result, _ := m.read(t.Context(), "a", 7); result != absent {
-		t.Errorf("%s once it has expired", result)
-	}
-	if said, _ := m.noteAccount(t.Context(), "a"); said != (control{account: "1"}) {
-		t.Errorf("the expired entry lives on: %v", said)
-	}
-	for k := range 1000 {
-		fill(fmt.Sprint(k))
-	}
-	m.kept.CleanUp()
-	if weight := m.kept.WeightedSize(); weight > 20 {
-		t.Errorf("%d events are kept in room for 20", weight)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, result, err := s.read(t.Context(), entry, 7)
+			if err != nil || result != c.want {
+				t.Fatalf("%s, %v; want %s", result, err, c.want)
+			}
+			var events []event.Event
+			if got != nil {
+				events = got.events
+			}
+			if diff := cmp.Diff(event.NewSet(c.events).Live(), events, cmpopts.EquateEmpty()); diff != "" {
+				t.Error(diff)
+			}
+			if _, result, _ := s.read(t.Context(), entry, 8); result != untrusted {
+				t.Errorf("under another epoch: %s", result)
+			}
+			if ttl := s.client.TTL(t.Context(), entry).Val(); ttl <= 0 || ttl > s.config.TTL {
+				t.Errorf("expires in %s", ttl)
+			}
+		})
 	}
 }
 
 func embedded(t *testing.T) *entries {
 	t.Helper()
+	c, err := cache.Open(cache.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
 	config := DefaultConfig()
 	config.TTL = time.Minute
-	return newCache(cachetest.Start(t).Client, config, func(_, _ gobreaker.State) {})
+	return newCache(c.Client, config, func(_, _ gobreaker.State) {})
 }

@@ -1,5 +1,5 @@
 // Package eventlog keeps users' passkey events. The log, a JetStream stream, is the truth; Redis holds a copy so that reading a user's events takes one
-// round trip at most. An installation that is one process needs no Redis: it holds the copy in its memory. The package touches the streams of events, offers and decisions, the key-value bucket "cache-epochs", and the Redis keys {project/user}:events.
+// round trip. The package touches the streams of events, offers and decisions, the key-value bucket "cache-epochs", and the Redis keys {project/user}:events.
 //
 // # Promise
 //
@@ -59,8 +59,6 @@
 //
 // Not covered: a Redis that is split so that two masters answer at once, a suspended process whose monotonic clock stands still while others' runs, and a
 // network that brings both steps of a fill a second time, over connections that were given up, after the entry has been removed.
-//
-// In the memory of the only process there is, entries follow the same rules; there is nothing to confirm, and no run but this.
 //
 // Login offers and denials go to a stream of their own that is persisted asynchronously, and not to Redis: the last moments of them may be lost with the machine.
 // An offer may carry what its ceremony needs to be finished; readers of history do not see that.

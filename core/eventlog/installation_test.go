@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/cache/cachetest"
+	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/ident"
@@ -34,7 +34,7 @@ const project = ident.ProjectID("pro-1")
 type installation struct {
 	t     *testing.T
 	bus   *bus.Bus
-	redis *cachetest.Server
+	redis *cache.Cache
 }
 
 func install(t *testing.T) *installation {
@@ -46,7 +46,12 @@ func install(t *testing.T) *installation {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	return &installation{t: t, bus: b, redis: cachetest.Start(t)}
+	c, err := cache.Open(cache.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return &installation{t: t, bus: b, redis: c}
 }
 
 // instance is one process of the installation, with a connection to Redis of its own that can be cut.
@@ -55,7 +60,7 @@ type instance struct {
 	metrics *prometheus.Registry
 	client  *redis.Client
 	cut     atomic.Bool
-	server  atomic.Pointer[cachetest.Server] // the Redis that the address leads to now
+	server  atomic.Pointer[cache.Cache] // the Redis that the address leads to now
 	mu      sync.Mutex
 	conns   []net.Conn
 }
@@ -64,14 +69,6 @@ func quick() eventlog.Config {
 	config := eventlog.DefaultConfig()
 	config.BreakerPause = 50 * time.Millisecond
 	return config
-}
-
-// startAlone starts an instance that caches in its own memory.
-func (i *installation) startAlone(config eventlog.Config) *instance {
-	i.t.Helper()
-	n := &instance{metrics: prometheus.NewRegistry()}
-	i.open(n, config)
-	return n
 }
 
 func (i *installation) start(config eventlog.Config) *instance {
@@ -83,12 +80,6 @@ func (i *installation) start(config eventlog.Config) *instance {
 	n.client = redis.NewClient(&options)
 	n.client.AddHook(runID{func() string { return n.serving(i).Client.Options().Addr }})
 	i.t.Cleanup(func() { _ = n.client.Close() })
-	i.open(n, config)
-	return n
-}
-
-func (i *installation) open(n *instance, config eventlog.Config) {
-	i.t.Helper()
 	epochs, err := i.bus.Bucket(i.t.Context(), bus.EpochsBucket)
 	if err != nil {
 		i.t.Fatal(err)
@@ -103,6 +94,7 @@ func (i *installation) open(n *instance, config eventlog.Config) {
 	var running sync.WaitGroup
 	running.Go(func() { n.Run(ctx) })
 	i.t.Cleanup(func() { stop(); running.Wait() })
+	return n
 }
 
 func (n *instance) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -122,7 +114,7 @@ func (n *instance) dial(ctx context.Context, network, addr string) (net.Conn, er
 }
 
 // serving returns the Redis that the instance reaches.
-func (n *instance) serving(i *installation) *cachetest.Server {
+func (n *instance) serving(i *installation) *cache.Cache {
 	if server := n.server.Load(); server != nil {
 		return server
 	}

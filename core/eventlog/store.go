@@ -24,15 +24,15 @@ type Config struct {
 	TTL             time.Duration // of a cache entry, from its filling on
 	Lease           time.Duration // how long a view of the epochs is taken for current; what a write costs more while Redis is away
 	Poll            time.Duration // how often the view is renewed while there are readers; below Lease
-	Near            int           // events that this process keeps decoded, of all users; 0 = none
+	Near            int           // events that this process keeps decoded beside Redis, of all users; 0 = none
 	BreakerFailures uint32        // failures in a row after which Redis is left alone
 	BreakerPause    time.Duration // for so long
 }
 
-// DefaultConfig returns the figures for production. The events kept decoded take about 90 MB.
+// DefaultConfig returns the figures for production. The events kept decoded take about 40 MB.
 func DefaultConfig() Config {
 	return Config{
-		TTL: time.Hour, Lease: 100 * time.Millisecond, Poll: 30 * time.Millisecond, Near: 200_000, BreakerFailures: 3, BreakerPause: time.Second,
+		TTL: time.Hour, Lease: 100 * time.Millisecond, Poll: 30 * time.Millisecond, Near: 100_000, BreakerFailures: 3, BreakerPause: time.Second,
 	}
 }
 
@@ -54,11 +54,11 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Deps is what a Store works on. All but Redis are required.
+// Deps is what a Store works on. All are required.
 type Deps struct {
 	JetStream jetstream.JetStream
 	Epochs    jetstream.KeyValue // bucket "cache-epochs"; its reads must come from the leader
-	Redis     *redis.Client      // may be out of reach; its timeouts should be short; nil = this process is the whole installation and caches events itself
+	Redis     *redis.Client      // may be out of reach; its timeouts should be short
 	Metrics   prometheus.Registerer
 	Clock     func() time.Time // with a monotonic reading, as time.Now gives it
 	Log       *slog.Logger
@@ -67,8 +67,7 @@ type Deps struct {
 // Store appends and reads events, and keeps the promise of the package. It is safe for concurrent use. One is enough for all services of a process.
 type Store struct {
 	log     *Log
-	cache   shelf
-	redis   *entries // the cache, if it is in Redis
+	cache   *entries
 	near    near
 	epochs  *epochs
 	metrics *metrics
@@ -78,28 +77,7 @@ type Store struct {
 	filling map[string]bool // keys that this process is filling
 }
 
-// shelf is where entries lie: Redis, or the memory of the only process there is. Each method but fill is one step.
-type shelf interface {
-	// look returns what an entry says of itself, and whether it can be trusted under the epoch.
-	look(ctx context.Context, key string, epoch uint64) (control, trust, error)
-	// read returns an entry with its events if it can be trusted under the epoch.
-	read(ctx context.Context, key string, epoch uint64) (*known, trust, error)
-	// add puts an event that the log holds into an entry, whether or not there is one, and returns what the entry then says of itself.
-	add(ctx context.Context, key string, e event.Event) (control, error)
-	// noteAccount says in an entry, whether or not there is one, that the account has changed, and returns what the entry then says of itself.
-	noteAccount(ctx context.Context, key string) (control, error)
-	// fill makes an entry whole: events is what the log holds, more reads what it got since. It returns what the entry said of itself at last; it is not
-	// whole if something came in between.
-	fill(ctx context.Context, key string, epoch uint64, events []event.Event, more func() ([]event.Event, error)) (control, error)
-	// remove deletes an entry.
-	remove(ctx context.Context, key string) error
-}
-
-var (
-	_ shelf               = (*entries)(nil)
-	_ shelf               = (*memory)(nil)
-	_ service.EventReader = (*Store)(nil)
-)
+var _ service.EventReader = (*Store)(nil)
 
 // Open returns a store on streams and a bucket that must exist. Redis is not asked for anything yet.
 func Open(ctx context.Context, deps Deps, config Config) (*Store, error) {
@@ -114,25 +92,16 @@ func Open(ctx context.Context, deps Deps, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: log, metrics: m, logger: deps.Log, filling: make(map[string]bool)}
-	s.epochs = newEpochs(deps.Epochs, deps.Clock, config, m.bumps.Inc)
-	if err := s.openCache(deps, config); err != nil {
+	kept, err := newNear(config.Near)
+	if err != nil {
 		return nil, fmt.Errorf("make room for events: %w", err)
 	}
-	return s, nil
-}
-
-func (s *Store) openCache(deps Deps, config Config) (err error) {
-	if deps.Redis == nil {
-		s.cache, err = newMemory(config.Near, config.TTL, deps.Clock)
-		return err
-	}
-	s.redis = newCache(deps.Redis, config, func(from, to gobreaker.State) {
+	s := &Store{log: log, near: kept, metrics: m, logger: deps.Log, filling: make(map[string]bool)}
+	s.epochs = newEpochs(deps.Epochs, deps.Clock, config, m.bumps.Inc)
+	s.cache = newCache(deps.Redis, config, func(from, to gobreaker.State) {
 		deps.Log.Warn("redis circuit changed", "from", from.String(), "to", to.String())
 	})
-	s.cache = s.redis
-	s.near, err = newNear(config.Near)
-	return err
+	return s, nil
 }
 
 // Run keeps the view of the epochs fresh until ctx ends. Reads work without it, at the price of a round trip to NATS now and then.
@@ -140,7 +109,7 @@ func (s *Store) Run(ctx context.Context) { s.epochs.run(ctx) }
 
 // Degraded returns why reads go to the log at the moment, or nil.
 func (s *Store) Degraded() error {
-	if s.redis != nil && s.redis.breaker.State() == gobreaker.StateOpen {
+	if state := s.cache.breaker.State(); state == gobreaker.StateOpen {
 		return errors.New("redis does not answer; events are read from the log")
 	}
 	return nil

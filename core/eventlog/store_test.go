@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/cache/cachetest"
+	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/ident"
@@ -252,9 +252,13 @@ func TestReadYourWritesWhenRedisComesBackWithAnOldSnapshot(t *testing.T) {
 }
 
 // snapshot returns another server that holds what the installation's Redis holds now.
-func snapshot(t *testing.T, i *installation) *cachetest.Server {
+func snapshot(t *testing.T, i *installation) *cache.Cache {
 	t.Helper()
-	c := cachetest.Start(t)
+	c, err := cache.Open(cache.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
 	keys, err := i.redis.Client.Keys(t.Context(), "*").Result()
 	if err != nil || len(keys) == 0 {
 		t.Fatalf("nothing to copy: %v, %v", keys, err)

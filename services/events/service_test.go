@@ -15,7 +15,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/cache/cachetest"
+	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
@@ -36,7 +36,7 @@ type world struct {
 	*events.Service
 	t     *testing.T
 	bus   *bus.Bus
-	cache *cachetest.Server
+	cache *cache.Cache
 	store *eventlog.Store
 
 	mu  sync.Mutex
@@ -55,7 +55,10 @@ func begin(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.bus.Close)
-	w.cache = cachetest.Start(t)
+	if w.cache, err = cache.Open(cache.DefaultConfig()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.cache.Close() })
 	epochs, err := w.bus.Bucket(t.Context(), bus.EpochsBucket)
 	if err != nil {
 		t.Fatal(err)

@@ -39,18 +39,14 @@ type parts struct {
 // openCache opens Redis. A cache inside the process is right only if no other process writes events, so it is used with the embedded NATS alone; otherwise, without a Redis, every read goes to the log.
 func (a *App) openCache() error {
 	cfg := a.cfg.Redis.config()
-	switch {
-	case cfg.URL != "":
+	if cfg.URL == "" && a.cfg.NATS.URL != "" {
+		a.cache = &cache.Cache{Client: redis.NewClient(&redis.Options{Dialer: noRedis, MaxRetries: -1, DialerRetries: 1})}
+	} else {
 		opened, err := cache.Open(cfg)
 		if err != nil {
 			return fmt.Errorf("open redis: %w", err)
 		}
 		a.cache = opened
-	case a.cfg.NATS.URL != "":
-		a.cache = &cache.Cache{Client: redis.NewClient(&redis.Options{Dialer: noRedis, MaxRetries: -1, DialerRetries: 1})}
-	default:
-		a.cache = &cache.Cache{} // no client: the event log caches in this process
-		return nil
 	}
 	a.onStop(func(context.Context) error { return a.cache.Close() })
 	if a.usesLog() {

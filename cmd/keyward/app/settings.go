@@ -219,12 +219,12 @@ func (c *Config) redisSettings() []Setting {
 		{
 			Section: "Storage", Key: "events_near_cache", Value: intValue{&c.Events.Near},
 			Doc:  "How many events a process that decides keeps decoded, of all users together; 0 is none.",
-			Note: "With Redis they are used after it has confirmed that they are all there is; without, they are the cache. 200,000 take about 90 MB.",
+			Note: "They are used after Redis has confirmed that they are all there is. 100,000 take about 40 MB.",
 		},
 		{
 			Section: "Storage", Key: "accounts_near_cache", Value: intValue{&c.AccountsNear},
 			Doc:  "How many accounts a process that runs ceremonies keeps decoded; 0 is none.",
-			Note: "They are used after the cache of events has confirmed that they are up to date. 10,000 with three passkeys each take about 20 MB.",
+			Note: "They are used after Redis has confirmed that they are up to date. 10,000 with three passkeys each take about 20 MB.",
 		},
 	}
 }
