@@ -149,10 +149,14 @@ func (f *fleet) withRedis(ctx context.Context, name string, of crowd, env ...str
 }
 
 func (f *fleet) one(ctx context.Context, name string, of crowd, env ...string) (*contender, error) {
+	data, err := os.MkdirTemp(f.dir, "data-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory: %w", err)
+	}
 	address := freeAddress()
 	began := time.Now()
 	c := &contender{name: name}
-	ready, err := f.keyward(c, address, "all", append(env, "KEYWARD_DATA_DIR="+filepath.Join(f.dir, name), "KEYWARD_NATS_ADDR=off"))
+	ready, err := f.keyward(c, address, "all", append(env, "KEYWARD_DATA_DIR="+data, "KEYWARD_NATS_ADDR=off"))
 	if err != nil {
 		return nil, err
 	}
