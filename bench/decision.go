@@ -68,13 +68,13 @@ func (f *fleet) besideItself(ctx context.Context) error {
 	}
 	contenders, err := f.all(ctx, f.oneProcess,
 		func(ctx context.Context) (*contender, error) {
-			return f.withRedis(ctx, "memo off", usual, "KEYWARD_POLICY_MEMO=false")
+			return f.withRedis(ctx, "memo off", usual, "KEYWARD_POLICY_MEMO=0")
 		},
 		func(ctx context.Context) (*contender, error) {
 			return f.withRedis(ctx, "10 times the rules", usual, "KEYWARD_POLICIES="+more)
 		},
 		func(ctx context.Context) (*contender, error) {
-			return f.withRedis(ctx, "10 times the rules, memo off", usual, "KEYWARD_POLICIES="+more, "KEYWARD_POLICY_MEMO=false")
+			return f.withRedis(ctx, "10 times the rules, memo off", usual, "KEYWARD_POLICIES="+more, "KEYWARD_POLICY_MEMO=0")
 		},
 		func(ctx context.Context) (*contender, error) {
 			return f.withRedis(ctx, "200 events a user", crowd{users: usual.users, events: factor * usual.events})

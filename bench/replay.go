@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,10 +12,11 @@ import (
 	"net/url"
 	"os/exec"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"github.com/valyala/fasthttp"
 )
 
@@ -57,7 +59,7 @@ func (f *fleet) replayDemo(ctx context.Context) error {
 		requests[i] = signed(c.address)
 		requests[i].SetBody(body)
 	}
-	before, err := memoCounts(c.admin)
+	lived, err := memoOf(c.admin)
 	if err != nil {
 		return err
 	}
@@ -65,13 +67,13 @@ func (f *fleet) replayDemo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := memoCounts(c.admin)
+	all, err := memoOf(c.admin)
 	if err != nil {
 		return err
 	}
-	hits, misses := after["hits"]-before["hits"], after["misses"]-before["misses"]
-	fmt.Printf("keyward demo --users %d, its %d login starts replayed at %.0f a second: hit ratio %.2f %% (%.0f hits, %.0f misses, %.0f answers kept); while the demo ran: %.2f %%\n",
-		f.population, len(logins), rate, 100*hits/(hits+misses), hits, misses, after["size"], 100*before["hits"]/(before["hits"]+before["misses"]))
+	replayed := memo{hits: all.hits - lived.hits, misses: all.misses - lived.misses}
+	fmt.Printf("keyward demo --users %d, its %d login starts replayed at %.0f a second: hit ratio %.3f %% (%.0f misses; %.0f answers kept); while the demo lived, logins and creations: %.2f %% (%.0f misses)\n",
+		f.population, len(logins), rate, replayed.ratio(), replayed.misses, all.entries, lived.ratio(), lived.misses)
 	return nil
 }
 
@@ -135,35 +137,39 @@ func once(ctx context.Context, address string, requests []*fasthttp.Request, con
 	return float64(len(requests)) / time.Since(began).Seconds(), nil
 }
 
-const memoPrefix = "keyward_decision_memo_"
+// memo is what a Keyward says of its memo.
+type memo struct{ hits, misses, entries float64 }
 
-// memoCounts reads the memo's metrics, added up over their labels, by the part of their names that tells them apart.
-func memoCounts(admin string) (map[string]float64, error) {
+func (m memo) ratio() float64 { return 100 * m.hits / max(m.hits+m.misses, 1) }
+
+// memoOf reads the metrics, added up over the actions.
+func memoOf(admin string) (memo, error) {
 	rsp, err := http.Get("http://" + admin + "/metrics")
 	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
+		return memo{}, fmt.Errorf("read metrics: %w", err)
 	}
 	defer func() { _ = rsp.Body.Close() }()
-	text, err := io.ReadAll(rsp.Body)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(rsp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
+		return memo{}, fmt.Errorf("read metrics: %w", err)
 	}
-	counts := map[string]float64{}
-	for line := range strings.Lines(string(text)) {
-		name, found := strings.CutPrefix(line, memoPrefix)
-		if !found {
-			continue
+	var m memo
+	for _, metric := range families["keyward_policy_memo_total"].GetMetric() {
+		for _, label := range metric.GetLabel() {
+			switch label.GetValue() {
+			case "hit":
+				m.hits += metric.GetCounter().GetValue()
+			case "miss":
+				m.misses += metric.GetCounter().GetValue()
+			}
 		}
-		fields := strings.Fields(name)
-		kind, _, _ := strings.Cut(fields[0], "{")
-		value, err := strconv.ParseFloat(fields[len(fields)-1], 64)
-		if err != nil {
-			return nil, fmt.Errorf("read metric %s: %w", line, err)
-		}
-		counts[strings.TrimSuffix(kind, "_total")] += value
 	}
-	if len(counts) == 0 {
-		return nil, fmt.Errorf("no metric begins with %s", memoPrefix)
+	for _, metric := range families["keyward_policy_memo_entries"].GetMetric() {
+		m.entries += metric.GetGauge().GetValue()
 	}
-	return counts, nil
+	if m.hits+m.misses == 0 {
+		return memo{}, errors.New("the metrics tell nothing of the memo")
+	}
+	return m, nil
 }
