@@ -7,6 +7,7 @@ require (
 	github.com/keyward/keyward/api v0.0.0
 	github.com/keyward/keyward/cmd/keyward v0.0.0
 	github.com/keyward/keyward/core v0.0.0
+	github.com/keyward/keyward/policies v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
 	go.yaml.in/yaml/v3 v3.0.6
 )
@@ -41,7 +42,6 @@ require (
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.31.0 // indirect
-	github.com/keyward/keyward/policies v0.0.0 // indirect
 	github.com/keyward/keyward/services/ceremony v0.0.0 // indirect
 	github.com/keyward/keyward/services/decision v0.0.0 // indirect
 	github.com/keyward/keyward/services/events v0.0.0 // indirect
