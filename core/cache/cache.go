@@ -85,9 +85,6 @@ func tune(opts *redis.Options, cfg Config) *redis.Options {
 	return opts
 }
 
-// Embedded reports whether the cache lives in this process.
-func (c *Cache) Embedded() bool { return c.embedded != nil }
-
 // Ping reports whether the cache answers.
 func (c *Cache) Ping(ctx context.Context) error {
 	if err := c.Client.Ping(ctx).Err(); err != nil {

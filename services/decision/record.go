@@ -14,13 +14,12 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/detect"
 )
 
-// Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask another policy the
-// same question. The subject is passkey.decisions.<project>.<user or _>.<action>.
-type Record struct {
+// Judgement is the part of a record that is the same for who writes and for who reads it: of what was decided, by which policy, and how it came out.
+type Judgement struct {
 	ID             ident.DecisionID `json:"id"`
 	Time           time.Time        `json:"time"`
 	Project        ident.ProjectID  `json:"project"`
-	User           ident.UserID     `json:"user,omitempty"` // empty if there is no such user
+	User           ident.UserID     `json:"user,omitempty"` // empty if there was no such user
 	RequestID      ident.RequestID  `json:"requestID,omitempty"`
 	Process        string           `json:"process,omitempty"`
 	Action         string           `json:"action"` // login, append or mediation
@@ -29,18 +28,24 @@ type Record struct {
 	Rule           string           `json:"rule"`
 	Tag            rest.DecisionTag `json:"tag"`
 	Allow          bool             `json:"allow"`
-	Facts          *detect.Facts    `json:"facts"`  // the policy's input as a whole
-	Answer         json.RawMessage  `json:"answer"` // the policy's answer document; null if the policy failed and the safe default was answered
 	DurationMicros int64            `json:"durationMicros"`
 	Memoised       bool             `json:"memoised"` // the answer was known from equal facts before
 }
 
+// Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask another policy the
+// same question. The subject is passkey.decisions.<project>.<user or _>.<action>.
+type Record struct {
+	Judgement
+	Facts  *detect.Facts   `json:"facts"`  // the policy's input as a whole
+	Answer json.RawMessage `json:"answer"` // the policy's answer document; null if the policy failed and the safe default was answered
+}
+
 func newRecord(j judged, v *service.Verdict, took time.Duration) *Record {
-	r := &Record{
+	r := &Record{Facts: j.basis.Facts, Answer: j.basis.Answer, Judgement: Judgement{
 		ID: v.Decision, Time: j.start.UTC(), Project: j.question.Project, RequestID: j.question.RequestID, Process: j.question.Process, Action: j.action,
 		PolicyRevision: v.PolicyRevision, PolicyHash: j.policy.Hash(), Rule: v.Rule, Tag: v.Tag, Allow: v.Allow,
-		Facts: j.basis.Facts, Answer: j.basis.Answer, Memoised: j.basis.Memoised, DurationMicros: took.Microseconds(),
-	}
+		DurationMicros: took.Microseconds(), Memoised: j.basis.Memoised,
+	}}
 	if j.question.Account != nil {
 		r.User = j.question.Account.ID
 	}
@@ -68,13 +73,13 @@ func (r *Record) appendJSON(to []byte) []byte {
 	text(`,"rule":`, r.Rule)
 	text(`,"tag":`, string(r.Tag))
 	to = strconv.AppendBool(append(to, `,"allow":`...), r.Allow)
+	to = strconv.AppendInt(append(to, `,"durationMicros":`...), r.DurationMicros, 10)
+	to = strconv.AppendBool(append(to, `,"memoised":`...), r.Memoised)
 	to = r.Facts.AppendJSON(append(to, `,"facts":`...))
 	if to = append(to, `,"answer":`...); r.Answer == nil {
 		to = append(to, "null"...)
 	}
-	to = append(to, r.Answer...)
-	to = strconv.AppendInt(append(to, `,"durationMicros":`...), r.DurationMicros, 10)
-	return append(strconv.AppendBool(append(to, `,"memoised":`...), r.Memoised), '}')
+	return append(append(to, r.Answer...), '}')
 }
 
 // CloudEvents 1.0, binary content mode of the NATS protocol binding.

@@ -18,12 +18,12 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 	t.Parallel()
 	text := rapid.SampledFrom([]string{"", "plain", "ü \"<", "\x00"})
 	rapid.Check(t, func(t *rapid.T) {
-		r := &Record{
+		r := &Record{Facts: factstest.Facts().Draw(t, "facts"), Judgement: Judgement{
 			ID: ident.DecisionID(text.Draw(t, "id")), Time: time.Unix(0, rapid.Int64Range(0, 4e18).Draw(t, "time")).UTC(), Project: ident.ProjectID(text.Draw(t, "project")),
 			User: ident.UserID(text.Draw(t, "user")), RequestID: ident.RequestID(text.Draw(t, "request")), Process: text.Draw(t, "process"), Action: text.Draw(t, "action"),
 			PolicyRevision: text.Draw(t, "revision"), PolicyHash: text.Draw(t, "hash"), Rule: text.Draw(t, "rule"), Tag: rest.DecisionTag(text.Draw(t, "tag")),
-			Allow: rapid.Bool().Draw(t, "allow"), Facts: factstest.Facts().Draw(t, "facts"), DurationMicros: rapid.Int64().Draw(t, "took"), Memoised: rapid.Bool().Draw(t, "memoised"),
-		}
+			Allow: rapid.Bool().Draw(t, "allow"), DurationMicros: rapid.Int64().Draw(t, "took"), Memoised: rapid.Bool().Draw(t, "memoised"),
+		}}
 		if rapid.Bool().Draw(t, "answered") {
 			r.Answer = json.RawMessage(`{"rule":"L1","hints":["a"]}`)
 		}
@@ -50,11 +50,10 @@ func BenchmarkRecord(b *testing.B) {
 	facts := &detect.Facts{Complete: true, Account: "active", Strategy: "standard", AccountFacts: &detect.AccountFacts{
 		Experiments: detect.Assignments{{Experiment: detect.DeviceLocalPasskey, Arm: detect.Control}},
 	}}
-	r := &Record{
+	r := &Record{Facts: facts, Judgement: Judgement{
 		ID: ident.NewDecisionID(time.Now()), Time: time.Now().UTC(), Project: "pro-1234567890123456789", User: "usr-1234567890123456789", RequestID: "req-1234567890123456789",
-		Process: "4a7f2c5d-5f0e-4a8b-9d55-2d8c1d3c8a11", Action: "login", PolicyRevision: "0123456789ab", PolicyHash: "0123456789ab", Rule: "L13", Tag: rest.DecisionTagUserEnvNoPks, Facts: facts,
-		Answer: json.RawMessage(`{"allow":false,"credentials":[],"hints":[],"isCDACandidate":false,"preferImmediatelyAvailable":false,"route":"","rule":"L13","tag":"user-env-no-pks"}`),
-	}
+		Process: "4a7f2c5d-5f0e-4a8b-9d55-2d8c1d3c8a11", Action: "login", PolicyRevision: "0123456789ab", PolicyHash: "0123456789ab", Rule: "L13", Tag: rest.DecisionTagUserEnvNoPks,
+	}, Answer: json.RawMessage(`{"allow":false,"credentials":[],"hints":[],"isCDACandidate":false,"preferImmediatelyAvailable":false,"route":"","rule":"L13","tag":"user-env-no-pks"}`)}
 	b.Run("by hand", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

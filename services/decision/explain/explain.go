@@ -117,9 +117,6 @@ func entrypoint(action string) string { return "data.keyward." + action + ".deci
 // Revision names the loaded bundle as decisions name it.
 func (p *Policy) Revision() string { return p.engine.Revision() }
 
-// Hash identifies the content of the loaded bundle.
-func (p *Policy) Hash() string { return p.engine.Hash() }
-
 // CheckFacts holds facts, a JSON document, against the bundle's schema of the action. The error names every fact that is unknown, missing or of the wrong form.
 func (p *Policy) CheckFacts(action string, facts []byte) error {
 	if err := known(action); err != nil {

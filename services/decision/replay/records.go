@@ -15,28 +15,16 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 )
 
-// Record is a decision as the stream holds it. Facts and answer are the documents that the policy read and wrote.
+// Record is a decision as the stream holds it. Facts and answer are the documents that the policy read and wrote, as they were.
 type Record struct {
-	ID             ident.DecisionID `json:"id"`
-	Time           time.Time        `json:"time"`
-	Project        ident.ProjectID  `json:"project"`
-	User           ident.UserID     `json:"user,omitempty"` // empty if there was no such user
-	RequestID      ident.RequestID  `json:"requestID,omitempty"`
-	Process        string           `json:"process,omitempty"`
-	Action         string           `json:"action"`
-	PolicyRevision string           `json:"policyRevision"`
-	PolicyHash     string           `json:"policyHash"`
-	Rule           string           `json:"rule"`
-	Tag            string           `json:"tag"`
-	Allow          bool             `json:"allow"`
-	Facts          json.RawMessage  `json:"facts"`
-	Answer         json.RawMessage  `json:"answer"` // null if the policy failed and the safe default was answered
-	DurationMicros int64            `json:"durationMicros"`
-	Memoised       bool             `json:"memoised"`
+	decision.Judgement
+	Facts  json.RawMessage `json:"facts"`
+	Answer json.RawMessage `json:"answer"` // null if the policy failed and the safe default was answered
 }
 
 // PolicyFailed reports that the policy gave no answer, so that the safe default was answered.

@@ -330,7 +330,7 @@ func TestARecordIsFoundByItsIDAndExplainedWithTheRevisionThatMadeIt(t *testing.T
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Row.Name != want.row || e.Row.Tag != found.Tag || e.Revision != found.PolicyRevision {
+		if e.Row.Name != want.row || e.Row.Tag != string(found.Tag) || e.Revision != found.PolicyRevision {
 			t.Errorf("explained as %s of %s, want %s of %s", e.Row.Name, e.Revision, want.row, found.PolicyRevision)
 		}
 	}
