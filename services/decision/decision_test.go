@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -67,7 +68,7 @@ func TestHistoryThatCannotBeReadMakesFactsIncomplete(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	svc := newService(t, serviceOptions{now: noon, registry: registry, events: fakeEvents{err: errors.New("the log is away")}})
-	q := busyUser(noon)
+	q := factstest.BusyUser(noon)
 	if v := login(t, svc, q); v.Allow || v.Rule != "L0" || v.Tag != rest.DecisionTagDefaultDeny || len(v.AllowCredentials) != 0 {
 		t.Errorf("login: %+v", v)
 	}
@@ -84,7 +85,7 @@ func TestAccountsThatAreNotActiveGetNothing(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, serviceOptions{now: noon})
 	for _, status := range []rest.UserStatus{rest.UserStatusDisabled, rest.UserStatusPending} {
-		q := busyUser(noon)
+		q := factstest.BusyUser(noon)
 		q.Account.Status = status
 		if v := login(t, svc, q); v.Allow || v.Rule != "L0" {
 			t.Errorf("%s: %+v", status, v)
@@ -95,7 +96,7 @@ func TestAccountsThatAreNotActiveGetNothing(t *testing.T) {
 func TestAnUnknownUserIsToldNoMoreThanOneWithoutPasskeys(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, serviceOptions{now: noon})
-	empty, nobody := busyUser(noon), busyUser(noon)
+	empty, nobody := factstest.BusyUser(noon), factstest.BusyUser(noon)
 	empty.Account.Credentials, nobody.Account = nil, nil
 	a, b := login(t, svc, empty), login(t, svc, nobody)
 	a.Decision, b.Decision = "", ""
@@ -120,7 +121,7 @@ func TestMediation(t *testing.T) {
 		"a private window":          {func(q *service.Question) { q.Client.PrivateMode = &yes }, "M4", true},
 		"a lookup that went astray": {func(q *service.Question) { q.LookupFailed = true }, "M0", false},
 	} {
-		q := busyUser(noon).Question
+		q := factstest.BusyUser(noon).Question
 		tc.change(&q)
 		v, err := svc.Mediation(t.Context(), q)
 		if err != nil || v.Rule != tc.rule || v.Allow != tc.allow {
@@ -158,8 +159,8 @@ func TestNoListOfAVerdictIsAbsent(t *testing.T) {
 
 func TestOneQuestionHasOneAnswer(t *testing.T) {
 	t.Parallel()
-	svc := newService(t, serviceOptions{now: noon, events: fakeEvents{events: busyHistory(noon)}})
-	q := busyUser(noon)
+	svc := newService(t, serviceOptions{now: noon, events: fakeEvents{events: factstest.BusyHistory(noon, 20)}})
+	q := factstest.BusyUser(noon)
 	want := login(t, svc, q)
 	var callers sync.WaitGroup
 	for range 8 {
@@ -181,8 +182,8 @@ func TestDecisionsAreCountedByRule(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	svc := newService(t, serviceOptions{now: noon, registry: registry})
-	login(t, svc, busyUser(noon))
-	login(t, svc, busyUser(noon))
+	login(t, svc, factstest.BusyUser(noon))
+	login(t, svc, factstest.BusyUser(noon))
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(`# HELP keyward_decisions_total Decisions, by action and by the row of the decision table that answered.
 # TYPE keyward_decisions_total counter
 keyward_decisions_total{action="login",rule="L9"} 2

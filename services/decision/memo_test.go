@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
 )
 
 // measured returns the values of a metric, by its labels in the order of their names.
@@ -44,7 +46,7 @@ func TestMetricsTellWhatTheMemoBrings(t *testing.T) {
 			t.Parallel()
 			registry := prometheus.NewRegistry()
 			svc := newService(t, serviceOptions{now: noon, registry: registry, noMemo: tc.off})
-			q := busyUser(noon)
+			q := factstest.BusyUser(noon)
 			for range 3 {
 				login(t, svc, q)
 			}

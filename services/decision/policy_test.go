@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
 )
 
 const slowRule = `package keyward.login
@@ -61,7 +62,7 @@ func TestAPolicyThatTakesTooLongIsAnsweredForSafely(t *testing.T) {
 	dir, registry := policyDir(t), prometheus.NewRegistry()
 	slowOnAmiga(t, dir)
 	svc := newService(t, serviceOptions{dir: dir, registry: registry, cfg: decision.Config{EvalTimeout: 20 * time.Millisecond}})
-	q := onAmiga(busyUser(time.Now()))
+	q := onAmiga(factstest.BusyUser(time.Now()))
 	start := time.Now()
 	v := login(t, svc, q)
 	if took := time.Since(start); took > 5*time.Second {
@@ -89,7 +90,7 @@ func TestAPolicyThatConflictsIsAnsweredForSafely(t *testing.T) {
 	const last = `if input.strategy == "maximize"`
 	replace(t, dir, "login/login.rego", `["client-device", "hybrid"] `+last, `["client-device", "hybrid"] `+last+"\n\nlocal_hints := [\"odd\"] if input.client.os == \"amiga\"")
 	svc := newService(t, serviceOptions{dir: dir, registry: registry})
-	q := onAmiga(busyUser(time.Now()))
+	q := onAmiga(factstest.BusyUser(time.Now()))
 	q.Strategy = rest.CrossDeviceAuthenticationStrategyMaximize
 	q.Account.Credentials[0].AAGUID, q.Account.Credentials[0].BackupEligible = "bada5566-a7aa-401f-bd96-45619a55120d", true
 	yes := true
@@ -135,7 +136,7 @@ func TestAChangedRuleAnswersAndABadOneNever(t *testing.T) {
 	log := &lines{}
 	svc := newService(t, serviceOptions{dir: dir, registry: registry, now: noon, log: slog.New(slog.NewJSONHandler(log, nil))})
 	run(t, svc)
-	q := busyUser(noon)
+	q := factstest.BusyUser(noon)
 	q.Account.Credentials = nil
 	first := svc.Status()
 	if v := login(t, svc, q); v.Rule != "L3" || v.PolicyRevision != first.Revision {

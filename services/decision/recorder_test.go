@@ -12,15 +12,16 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
 )
 
 func TestDecisionsAreRecorded(t *testing.T) {
 	t.Parallel()
 	b := openBus(t)
 	registry := prometheus.NewRegistry()
-	svc := newService(t, serviceOptions{now: noon, js: b.JS, registry: registry, events: fakeEvents{events: busyHistory(noon)}})
+	svc := newService(t, serviceOptions{now: noon, js: b.JS, registry: registry, events: fakeEvents{events: factstest.BusyHistory(noon, 20)}})
 	stop := run(t, svc)
-	q := busyUser(noon)
+	q := factstest.BusyUser(noon)
 	q.RequestID = "req-7"
 	v := login(t, svc, q)
 	nobody := q
@@ -83,7 +84,7 @@ func TestWhatWaitsIsRecordedOnShutdown(t *testing.T) {
 	svc := newService(t, serviceOptions{now: noon, js: b.JS, registry: registry})
 	const decisions = 300
 	for range decisions {
-		login(t, svc, busyUser(noon))
+		login(t, svc, factstest.BusyUser(noon))
 	}
 	run(t, svc)()
 	stream, err := b.JS.Stream(t.Context(), bus.DecisionsStream)
@@ -97,7 +98,7 @@ func TestWhatWaitsIsRecordedOnShutdown(t *testing.T) {
 	if info.State.Msgs != decisions || counter(t, registry, "keyward_decisions_lost_total") != 0 {
 		t.Errorf("%d of %d were recorded, %v lost", info.State.Msgs, decisions, counter(t, registry, "keyward_decisions_lost_total"))
 	}
-	login(t, svc, busyUser(noon))
+	login(t, svc, factstest.BusyUser(noon))
 	if got := counter(t, registry, "keyward_decisions_lost_total"); got != 1 {
 		t.Errorf("after shutdown %v are lost, not 1", got)
 	}
@@ -108,7 +109,7 @@ func TestAFullQueueLosesRecordsAndNeverDelaysAnswers(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	svc := newService(t, serviceOptions{now: noon, registry: registry, cfg: decision.Config{RecordQueue: 3}})
 	for range 5 {
-		if v := login(t, svc, busyUser(noon)); !v.Allow {
+		if v := login(t, svc, factstest.BusyUser(noon)); !v.Allow {
 			t.Errorf("%+v", v)
 		}
 	}
@@ -126,7 +127,7 @@ func TestAStreamThatIsAwayLosesRecords(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	svc := newService(t, serviceOptions{now: noon, js: b.JS, registry: registry})
 	stop := run(t, svc)
-	login(t, svc, busyUser(noon))
+	login(t, svc, factstest.BusyUser(noon))
 	stop()
 	if got := counter(t, registry, "keyward_decisions_lost_total"); got != 1 {
 		t.Errorf("%v are lost, not 1", got)

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
 )
 
 // reloadsVariable says how often the bundle is changed under load. A thousand times takes minutes, so that the usual run makes do with fewer.
@@ -119,7 +120,7 @@ func TestReloadsUnderLoadFailNoQuestion(t *testing.T) {
 	want := map[string]string{c.write(t, "L3-0", ""): "L3-0"}
 	svc := newService(t, serviceOptions{dir: c.dir, now: noon, registry: registry, cfg: decision.Config{Debounce: 5 * time.Millisecond, EvalTimeout: time.Minute}})
 	stop := run(t, svc)
-	q := busyUser(noon)
+	q := factstest.BusyUser(noon)
 	q.Account.Credentials = nil
 
 	answers := &tally{rows: map[string]map[string]int{}}

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
 )
 
 // stampedEvents vouches for accounts with the stamp now.
@@ -29,12 +30,12 @@ func TestAQuestionWithAnAccountOutOfDateIsNotJudged(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	svc, err := decision.New(decision.Config{EvalTimeout: time.Minute}, decision.Deps{
-		Events: stampedEvents{fakeEvents: fakeEvents{events: busyHistory(noon)}, now: "b"}, JS: noStream{}, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler), Registry: registry,
+		Events: stampedEvents{fakeEvents: fakeEvents{events: factstest.BusyHistory(noon, 20)}, now: "b"}, JS: noStream{}, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler), Registry: registry,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := busyUser(noon)
+	q := factstest.BusyUser(noon)
 	q.AccountStamp = "a"
 	loginVerdict := login(t, svc, q)
 	if diff := cmp.Diff(service.LoginVerdict{Verdict: service.Verdict{Stale: true, AccountStamp: "b"}}, loginVerdict); diff != "" {

@@ -2,17 +2,14 @@ package engine
 
 import (
 	"fmt"
-	"strconv"
 	"testing"
 	"time"
 
-	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/core/account"
-	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -31,46 +28,11 @@ func defaultEngine(tb testing.TB, opts Options) *Engine {
 // busyUser is someone with 3 passkeys and a history of 20 events.
 func busyUser() (service.LoginQuestion, Evidence) { return userWith(20) }
 
+// userWith comes without the caller's own parse of the device, so that the user agent has to be read.
 func userWith(history int) (service.LoginQuestion, Evidence) {
-	yes := true
-	acct := &account.Account{Project: "pro-1", ID: "usr-1", Status: rest.UserStatusActive}
-	for i := range 3 {
-		acct.Credentials = append(acct.Credentials, account.Credential{
-			ID: ident.CredentialID("cre-" + strconv.Itoa(i)), CredentialID: fmt.Appendf(nil, "credential %d of this user", i), AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd",
-			Transports: []string{"internal", "hybrid"}, BackupEligible: true, CreatedOS: "macOS", CreatedMs: noon.Add(-90 * 24 * time.Hour).UnixMilli(),
-		})
-	}
-	types := []event.Type{event.LoginCompleted, event.LoginError, event.AppendOffered, event.AppendExplicitAbort}
-	var events []event.Event
-	for i := range history {
-		n := strconv.Itoa(i)
-		e := event.Event{
-			ID: ident.EventID("pke-" + n), Project: "pro-1", User: "usr-1", Type: types[i%len(types)], CreatedMs: noon.Add(-time.Duration(i+1) * 36 * time.Hour).UnixMilli(),
-			Process: "p" + n, Environment: "env-1", Challenge: "challenge-" + n, Ceremony: ident.ChallengeID("was-" + n),
-		}
-		switch e.Type {
-		case event.LoginCompleted, event.LoginError:
-			e.Route, e.Credential = event.Local, "cre-1"
-		default:
-			e.Kind = event.KindDefault
-		}
-		events = append(events, e)
-	}
-	q := service.LoginQuestion{
-		Question: service.Question{
-			Project: "pro-1", Account: acct, Process: "p", Environment: service.Environment{ID: "env-1", Known: true},
-			Client: rest.ClientInformation{
-				RemoteAddress: "203.0.113.10",
-				UserAgent:     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
-				UserVerifyingPlatformAuthenticatorAvailable: &yes, ConditionalMediationAvailable: &yes, BluetoothAvailable: &yes,
-				ClientCapabilities: &rest.ClientCapabilities{
-					ConditionalCreate: &yes, ConditionalMediation: &yes, HybridTransport: &yes, PasskeyPlatformAuthenticator: &yes, UserVerifyingPlatformAuthenticator: &yes,
-				},
-			},
-		},
-		Strategy: rest.CrossDeviceAuthenticationStrategyStandard,
-	}
-	return q, Evidence{Events: events, Complete: true, Now: noon}
+	q := factstest.BusyUser(noon)
+	q.Client.ParsedDeviceInfo = nil
+	return q, Evidence{Events: factstest.BusyHistory(noon, history), Complete: true, Now: noon}
 }
 
 // rows are facts that the first and the last row of the login table answer.

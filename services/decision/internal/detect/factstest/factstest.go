@@ -1,4 +1,4 @@
-// Package factstest draws random facts for property tests. Values come from small sets, so that facts often agree in part.
+// Package factstest provides what tests and benchmarks of decisions start from: a user with a history, and random facts for property tests. Values come from small sets, so that facts often agree in part.
 package factstest
 
 import (
