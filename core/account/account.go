@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -23,6 +24,33 @@ type Account struct {
 	Credentials        []Credential    `json:"credentials,omitempty"`
 	Deleted            []Tombstone     `json:"deleted,omitempty"` // deleted credentials, newest last, bounded
 	Environments       []Environment   `json:"environments,omitempty"`
+	Identifiers        []Identifier    `json:"identifiers,omitempty"`
+	SocialAccounts     []SocialAccount `json:"socialAccounts,omitempty"`
+
+	// Unannounced holds the events that tell of changes of this document and are not yet known to be in the log. They are stored with the change itself, so
+	// that no crash separates the two, and removed when the log has them.
+	Unannounced []event.Event `json:"unannounced,omitempty"`
+	Erasing     bool          `json:"erasing,omitempty"` // the user is being deleted: to everybody but who does it, there is no such user
+}
+
+// Identifier is a name that the user logs in with. Of a type and value there is one in a project.
+type Identifier struct {
+	ID        ident.IdentifierID    `json:"id"`
+	Type      rest.IdentifierType   `json:"type"`
+	Value     string                `json:"value"`
+	Status    rest.IdentifierStatus `json:"status"`
+	CreatedMs int64                 `json:"createdMs"`
+}
+
+// SocialAccount is an account at an identity provider. Of a provider and foreign ID there is one in a project.
+type SocialAccount struct {
+	ID              ident.SocialAccountID   `json:"id"`
+	Provider        rest.SocialProviderType `json:"provider"`
+	ForeignID       string                  `json:"foreignID"` // the provider's ID of the account
+	IdentifierValue string                  `json:"identifierValue"`
+	AvatarURL       string                  `json:"avatarURL"`
+	FullName        string                  `json:"fullName"`
+	CreatedMs       int64                   `json:"createdMs"`
 }
 
 // Credential is a passkey. Raw binary fields are base64 in JSON.
@@ -63,6 +91,8 @@ type Environment struct {
 	OSVersion      string              `json:"osVersion"`
 	BrowserName    string              `json:"browserName"`
 	BrowserVersion string              `json:"browserVersion"`
+	UserAgent      string              `json:"userAgent,omitempty"`     // as last seen
+	JSFingerprint  string              `json:"jsFingerprint,omitempty"` // as last sent
 	CreatedMs      int64               `json:"createdMs"`
 	LastSeenMs     int64               `json:"lastSeenMs"`
 }

@@ -20,6 +20,8 @@ type Config struct {
 	DecisionsMaxBytes int64         // bytes; the oldest decisions go first
 	EventsMaxAge      time.Duration // 0 = for ever
 	ChallengeMaxAge   time.Duration // how long a challenge is kept, finished or not
+	CodesMaxAge       time.Duration // how long a one-time code or link is kept, used or not
+	IdempotencyMaxAge time.Duration // how long the answer to a call with an Idempotency-Key is kept
 	StartTimeout      time.Duration // for connecting and creating streams
 }
 
@@ -33,6 +35,8 @@ func DefaultConfig() Config {
 		DecisionsMaxAge:   30 * 24 * time.Hour,
 		DecisionsMaxBytes: 4 << 30,
 		ChallengeMaxAge:   15 * time.Minute,
+		CodesMaxAge:       25 * time.Hour,
+		IdempotencyMaxAge: 24 * time.Hour,
 		StartTimeout:      30 * time.Second,
 	}
 }
@@ -51,6 +55,12 @@ func (c Config) Validate() error {
 	}
 	if c.ChallengeMaxAge < time.Minute {
 		errs = append(errs, errors.New("challenge_max_age: must be at least one minute"))
+	}
+	if c.CodesMaxAge < time.Hour {
+		errs = append(errs, errors.New("codes_max_age: must be at least one hour"))
+	}
+	if c.IdempotencyMaxAge < time.Minute {
+		errs = append(errs, errors.New("idempotency_max_age: must be at least one minute"))
 	}
 	if c.OffersMaxAge < time.Hour {
 		errs = append(errs, errors.New("offers_max_age: must be at least one hour, the time a login start speaks for its process"))

@@ -24,12 +24,20 @@ const PoliciesBucket = "policy-bundles"
 
 // Key-value buckets.
 const (
-	AccountsBucket    = "accounts"         // <project>.<user>: one document an account
-	CredentialsBucket = "credential-index" // <project>.<hash of the WebAuthn credential ID>: whose it is
-	ProjectsBucket    = "projects"         // <project>
-	ChallengesBucket  = "challenges"       // <project>.<user or _>.<challenge>: ceremonies under way that no login offer carries
-	MarksBucket       = "challenge-marks"  // <project>.<user or _>.<challenge>: what became of a challenge that is no longer pending
-	EpochsBucket      = "cache-epochs"     // which cache entries may still be trusted
+	AccountsBucket    = "accounts"          // <project>.<user>: one document an account
+	CredentialsBucket = "credential-index"  // <project>.<hash of the WebAuthn credential ID>: whose it is
+	ProjectsBucket    = "projects"          // <project>
+	ChallengesBucket  = "challenges"        // <project>.<user or _>.<challenge>: ceremonies under way that no login offer carries
+	MarksBucket       = "challenge-marks"   // <project>.<user or _>.<challenge>: what became of a challenge that is no longer pending
+	EpochsBucket      = "cache-epochs"      // which cache entries may still be trusted
+	IdentifiersBucket = "identifier-index"  // <project>.<type>.<hash of the value>: whose identifier or social account it is
+	KeysBucket        = "signing-keys"      // <project>: the keys that tokens are signed with
+	SessionsBucket    = "sessions"          // <project>.<session>
+	TokensBucket      = "connect-tokens"    // <project>.<connect token>
+	CodesBucket       = "codes"             // <project>.<user>.<challenge>: one-time codes and links under way
+	SpentBucket       = "spent-tokens"      // <project>.<token ID>: signed passkey data that was used
+	WebhooksBucket    = "webhook-endpoints" // <project>.<endpoint>
+	IdempotencyBucket = "idempotency"       // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
 )
 
 // OffersPerSubject bounds the login offers that are kept of one user and type, and so how many of a user's logins can be under way at once.
@@ -40,6 +48,9 @@ const (
 	duplicateWindow            = 2 * time.Minute
 	observationDuplicateWindow = 5 * time.Second
 )
+
+// spentMaxAge is how long a spent token is remembered: longer than any is valid.
+const spentMaxAge = 15 * time.Minute
 
 // clockMargin is how far the clocks of two instances may be apart.
 const clockMargin = time.Minute
@@ -88,9 +99,15 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	marks := b.bucket(MarksBucket)
 	marks.MaxAge = cfg.ChallengeMaxAge + clockMargin
 
+	// What a bucket with an age forgets is of no more use: it has expired by what its entries say.
+	codes, spent, idempotency := b.bucket(CodesBucket), b.bucket(SpentBucket), b.bucket(IdempotencyBucket)
+	codes.MaxAge, spent.MaxAge, idempotency.MaxAge = cfg.CodesMaxAge, spentMaxAge, cfg.IdempotencyMaxAge
+
 	return []jetstream.StreamConfig{
 		events, offers, decisions, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
+		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(SessionsBucket), b.bucket(TokensBucket), b.bucket(WebhooksBucket),
+		codes, spent, idempotency,
 		b.objects(PoliciesBucket),
 	}
 }

@@ -23,6 +23,27 @@ const (
 	Deleted         Type = "event-deleted"    // another event was deleted; it is never listed
 )
 
+// Types that tell of the account. They are for subscribers; no decision reads them, and no list of passkey events shows them.
+const (
+	UserCreated      Type = "user-created"
+	UserUpdated      Type = "user-updated"     // the user itself, an identifier or a social account
+	UserDeleted      Type = "user-deleted"     // all else that was kept of the user is gone
+	PasskeyDeleted   Type = "passkey-deleted"  // a credential was deleted
+	AuthSignUp       Type = "auth-sign-up"     // what a caller reported as an auth event; see Event.Auth
+	AuthLogin        Type = "auth-login"       // the same
+	AuthPasskeyAdded Type = "auth-new-passkey" // the same
+)
+
+// OfAccount reports whether t tells of the account and is no part of the history that decisions are made from.
+func (t Type) OfAccount() bool {
+	switch t {
+	case UserCreated, UserUpdated, UserDeleted, PasskeyDeleted, AuthSignUp, AuthLogin, AuthPasskeyAdded:
+		return true
+	default:
+		return false
+	}
+}
+
 // The wire's types that history reads.
 const (
 	UserLoginBlacklisted         = Type(rest.PasskeyEventTypeUserLoginBlacklisted)
@@ -81,6 +102,22 @@ type Event struct {
 
 	Decision ident.DecisionID `json:"decision,omitempty"` // of offers and denials
 	Deletes  ident.EventID    `json:"deletes,omitempty"`  // of event-deleted
+	Auth     *Auth            `json:"auth,omitempty"`     // of auth events
+	Client   *Client          `json:"client,omitempty"`   // of completed ceremonies: who did it
+}
+
+// Auth is what a caller reported of an authentication that Keyward did not make itself.
+type Auth struct {
+	Username string               `json:"username"`
+	Method   rest.AuthEventMethod `json:"method"`
+	Status   rest.AuthEventStatus `json:"status"`
+}
+
+// Client is where a ceremony was made from.
+type Client struct {
+	Address string `json:"address,omitempty"` // remote address as the caller sent it
+	OS      string `json:"os,omitempty"`
+	Browser string `json:"browser,omitempty"`
 }
 
 // Offer is a login offer together with what the ceremony service needs to finish the ceremony that it opens, so that a login start is one write. Nobody

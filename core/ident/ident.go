@@ -29,6 +29,20 @@ type (
 	EnvironmentID string
 	// DecisionID is dec-<number>: the Unix time in milliseconds, 13 digits, and 12 random digits. IDs sort by time, so that a decision is found by its ID alone.
 	DecisionID string
+	// IdentifierID is ide-<number>.
+	IdentifierID string
+	// SocialAccountID is soc-<number>.
+	SocialAccountID string
+	// CodeID is cha-<number>: a one-time code or link sent to an identifier. The API calls it a challenge; ChallengeID is that of a passkey ceremony.
+	CodeID string
+	// ConnectTokenID is ctk-<number>.
+	ConnectTokenID string
+	// WebhookID is whe-<number>: an endpoint that events are delivered to.
+	WebhookID string
+	// KeyID is pki-<number>: a key that tokens are signed with.
+	KeyID string
+	// SessionID is 30 letters and digits, without a prefix.
+	SessionID string
 	// RequestID is req-<number>, or what the caller sent as X-Request-ID.
 	RequestID string
 )
@@ -43,6 +57,12 @@ const (
 	environmentPrefix = "env-"
 	decisionPrefix    = "dec-"
 	requestPrefix     = "req-"
+	identifierPrefix  = "ide-"
+	socialPrefix      = "soc-"
+	codePrefix        = "cha-"
+	tokenPrefix       = "ctk-"
+	webhookPrefix     = "whe-"
+	keyPrefix         = "pki-"
 )
 
 // NewProjectID returns a random project ID.
@@ -62,6 +82,63 @@ func NewChallengeID() ChallengeID { return ChallengeID(random(challengePrefix)) 
 
 // NewEnvironmentID returns a random client environment ID.
 func NewEnvironmentID() EnvironmentID { return EnvironmentID(random(environmentPrefix)) }
+
+// NewIdentifierID returns a random identifier ID.
+func NewIdentifierID() IdentifierID { return IdentifierID(random(identifierPrefix)) }
+
+// NewSocialAccountID returns a random social account ID.
+func NewSocialAccountID() SocialAccountID { return SocialAccountID(random(socialPrefix)) }
+
+// NewCodeID returns a random ID of a one-time code.
+func NewCodeID() CodeID { return CodeID(random(codePrefix)) }
+
+// NewConnectTokenID returns a random connect token ID.
+func NewConnectTokenID() ConnectTokenID { return ConnectTokenID(random(tokenPrefix)) }
+
+// NewWebhookID returns a random webhook endpoint ID.
+func NewWebhookID() WebhookID { return WebhookID(random(webhookPrefix)) }
+
+// NewKeyID returns a random signing key ID.
+func NewKeyID() KeyID { return KeyID(random(keyPrefix)) }
+
+// NewSessionID returns a random session ID. It is no secret: what proves a session is signed or drawn apart.
+func NewSessionID() SessionID { return SessionID(Alphanumeric(sessionLength)) }
+
+const (
+	sessionLength = 30
+	alphanumeric  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+)
+
+// Alphanumeric returns n random letters and digits, each worth 5.9 bits.
+func Alphanumeric(n int) string {
+	const even = 256 - 256%len(alphanumeric) // bytes from here on would favour the first letters
+	out := make([]byte, 0, n)
+	var raw [64]byte
+	for {
+		cryptorand.Read(raw[:])
+		for _, b := range raw {
+			if len(out) == n {
+				return string(out)
+			}
+			if int(b) < even {
+				out = append(out, alphanumeric[int(b)%len(alphanumeric)])
+			}
+		}
+	}
+}
+
+// ParseSessionID returns s as a session ID, or an error that says what form is wanted.
+func ParseSessionID(s string) (SessionID, error) {
+	if len(s) != sessionLength {
+		return "", fmt.Errorf("must be %d letters and digits", sessionLength)
+	}
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9') {
+			return "", fmt.Errorf("must be %d letters and digits", sessionLength)
+		}
+	}
+	return SessionID(s), nil
+}
 
 // NewDecisionID returns an ID for a decision made at the given time. Two of one millisecond are the same once in 10^12.
 func NewDecisionID(now time.Time) DecisionID {

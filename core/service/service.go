@@ -4,6 +4,7 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -70,10 +71,87 @@ type Passkeys interface {
 	MediationFinish(context.Context, ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error)
 }
 
+// IdentifierPatch changes the status of one identifier.
+type IdentifierPatch struct {
+	ID     ident.IdentifierID    `json:"id"`
+	Status rest.IdentifierStatus `json:"status"`
+}
+
+// Directory is the part of the ceremony service that keeps what users are known by and seen with.
+type Directory interface {
+	CreateIdentifier(context.Context, ForUser[rest.IdentifierCreateReq]) (rest.Identifier, error)
+	UpdateIdentifier(context.Context, ForUser[IdentifierPatch]) (rest.Identifier, error)
+	DeleteIdentifier(context.Context, ForUser[ident.IdentifierID]) (Empty, error)
+	ListIdentifiers(context.Context, ForProject[List]) (rest.IdentifierList, error)
+	CreateSocialAccount(context.Context, ForUser[rest.SocialAccountCreateReq]) (rest.SocialAccount, error)
+	ListUserSocialAccounts(context.Context, ForUser[List]) ([]rest.SocialAccount, error)
+	ListSocialAccounts(context.Context, ForProject[List]) (rest.SocialAccountList, error)
+	ListClientEnvs(context.Context, ForUser[Empty]) (rest.ClientEnvList, error)
+	ListPasswordManagers(context.Context, ForUser[Empty]) (rest.PasswordManagerList, error)
+	UpdateCname(context.Context, ForProject[rest.CnameUpdateReq]) (Empty, error)
+}
+
+// CodeCheck is a value that a user gave back.
+type CodeCheck struct {
+	ID    ident.CodeID `json:"id"`
+	Value string       `json:"value"`
+}
+
+// Codes is the part of the ceremony service that sends one-time codes and links. The API calls them challenges.
+type Codes interface {
+	CreateCode(context.Context, ForUser[rest.ChallengeCreateReq]) (rest.Challenge, error)
+	CheckCode(context.Context, ForUser[CodeCheck]) (rest.Challenge, error)
+}
+
+// SessionPatch changes the status of one session.
+type SessionPatch struct {
+	ID     ident.SessionID    `json:"id"`
+	Status rest.SessionStatus `json:"status"`
+}
+
+// ShortSession asks for a token of one session.
+type ShortSession struct {
+	ID      ident.SessionID            `json:"id"`
+	Request rest.ShortSessionCreateReq `json:"request"`
+}
+
+// Sessions is the part of the ceremony service that keeps sessions, and signs what proves a login elsewhere.
+type Sessions interface {
+	ListSessions(context.Context, ForProject[List]) (rest.SessionList, error)
+	RevokeSession(context.Context, ForProject[ident.SessionID]) (Empty, error)
+	CreateLongSession(context.Context, ForUser[rest.LongSessionCreateReq]) (rest.LongSession, error)
+	GetUserLongSession(context.Context, ForUser[ident.SessionID]) (rest.LongSession, error)
+	GetLongSession(context.Context, ForProject[ident.SessionID]) (rest.LongSession, error)
+	UpdateLongSession(context.Context, ForUser[SessionPatch]) (rest.LongSession, error)
+	CreateShortSession(context.Context, ForUser[ShortSession]) (rest.ShortSession, error)
+	VerifySignedData(context.Context, ForProject[rest.VerifySignedDataReq]) (rest.VerifySignedDataRsp, error)
+	PostLogin(context.Context, ForProject[rest.PostLoginReq]) (rest.PostLoginRsp, error)
+	// Keys returns the public keys of the project as a JSON Web Key Set (RFC 7517); without a project, those of all.
+	Keys(context.Context, ForProject[Empty]) (json.RawMessage, error)
+}
+
+// TokenPatch changes the status of one connect token.
+type TokenPatch struct {
+	ID     ident.ConnectTokenID    `json:"id"`
+	Status rest.ConnectTokenStatus `json:"status"`
+}
+
+// ConnectTokens is the part of the ceremony service that keeps connect tokens.
+type ConnectTokens interface {
+	CreateConnectToken(context.Context, ForProject[rest.ConnectTokenCreateReq]) (rest.ConnectToken, error)
+	ListConnectTokens(context.Context, ForProject[List]) (rest.ConnectTokenList, error)
+	UpdateConnectToken(context.Context, ForProject[TokenPatch]) (Empty, error)
+	DeleteConnectToken(context.Context, ForProject[ident.ConnectTokenID]) (Empty, error)
+}
+
 // Ceremony is the whole ceremony service.
 type Ceremony interface {
 	Users
 	Passkeys
+	Directory
+	Codes
+	Sessions
+	ConnectTokens
 }
 
 // Judged is an answer that came of a decision, which the gateway names in headers.
@@ -91,8 +169,37 @@ type Events interface {
 	Delete(context.Context, ForUser[ident.EventID]) (Empty, error)
 	// Append appends an event of the engine's own. An event with an ID that the log already holds is not appended twice: the answer is the same.
 	Append(context.Context, event.Event) (Empty, error)
-	// Erase removes every event, offer and decision of a user, from the log and the cache.
+	// CreateAuthEvent appends an authentication that a caller reports.
+	CreateAuthEvent(context.Context, ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error)
+	// Erase removes every event, offer and decision of a user, from the log and the cache, and every webhook delivery and dead letter of the user.
 	Erase(context.Context, ForUser[Empty]) (Empty, error)
+}
+
+// WebhookPatch changes an endpoint.
+type WebhookPatch struct {
+	ID      ident.WebhookID               `json:"id"`
+	Changes rest.WebhookEndpointUpdateReq `json:"changes"`
+}
+
+// ForWebhook is a call about one endpoint of a project.
+type ForWebhook[T any] struct {
+	Project ident.ProjectID `json:"project"`
+	Webhook ident.WebhookID `json:"webhook"`
+	Body    T               `json:"body"`
+}
+
+// Webhooks is the part of the events service that delivers events to HTTP endpoints.
+type Webhooks interface {
+	CreateWebhook(context.Context, ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error)
+	ListWebhooks(context.Context, ForProject[Empty]) (rest.WebhookEndpointList, error)
+	UpdateWebhook(context.Context, ForProject[WebhookPatch]) (Empty, error)
+	DeleteWebhook(context.Context, ForProject[ident.WebhookID]) (Empty, error)
+	CreateWebhookSecret(context.Context, ForWebhook[rest.WebhookSecretCreateReq]) (rest.WebhookSecret, error)
+	ListWebhookSecrets(context.Context, ForWebhook[Empty]) (rest.WebhookSecretList, error)
+	DeleteWebhookSecret(context.Context, ForWebhook[string]) (Empty, error)
+	ListWebhookDeliveries(context.Context, ForWebhook[List]) (rest.WebhookDeliveryList, error)
+	ListWebhookDeadLetters(context.Context, ForWebhook[List]) (rest.WebhookDeadLetterList, error)
+	ReplayWebhookDeadLetters(context.Context, ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error)
 }
 
 // Environment is what the ceremony service found out about the client environment handle that a client sent.

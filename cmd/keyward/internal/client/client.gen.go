@@ -91,6 +91,74 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListConnectTokens List connect tokens
+	//
+	// Sort and filter fields are token, tokenType, status and expires.
+	//
+	// Corresponds with GET /connectTokens (the `ListConnectTokens` operationId).
+	ListConnectTokens(ctx context.Context, params *ListConnectTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateConnectTokenWithBody Create a connect token
+	//
+	// The secret is shown in this answer only.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /connectTokens (the `CreateConnectToken` operationId).
+	CreateConnectTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateConnectToken Create a connect token
+	//
+	// The secret is shown in this answer only.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /connectTokens (the `CreateConnectToken` operationId).
+	CreateConnectToken(ctx context.Context, body CreateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteConnectToken Delete a connect token
+	//
+	// Corresponds with DELETE /connectTokens/{connectTokenID} (the `DeleteConnectToken` operationId).
+	DeleteConnectToken(ctx context.Context, connectTokenID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateConnectTokenWithBody Change the status of a connect token
+	//
+	// A consumed token stays consumed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
+	UpdateConnectTokenWithBody(ctx context.Context, connectTokenID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateConnectToken Change the status of a connect token
+	//
+	// A consumed token stays consumed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
+	UpdateConnectToken(ctx context.Context, connectTokenID string, body UpdateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamEvents Receive events as they are appended
+	//
+	// Server-sent events (text/event-stream). Each has the event's position as `id`, its type as `event` and its JSON, as AsyncAPI describes it, as `data`. A comment line
+	// comes at least every 15 seconds. A client that lost its connection sends the last position that it saw as `Last-Event-ID` and misses nothing that is still kept.
+	//
+	// Corresponds with GET /events/stream (the `StreamEvents` operationId).
+	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListIdentifiers List identifiers
+	//
+	// Sort and filter fields are userID (with or without usr-), identifierType and identifierValue.
+	//
+	// Corresponds with GET /identifiers (the `ListIdentifiers` operationId).
+	ListIdentifiers(ctx context.Context, params *ListIdentifiersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLongSession Get a session
+	//
+	// Corresponds with GET /longSessions/{longSessionID} (the `GetLongSession` operationId).
+	GetLongSession(ctx context.Context, longSessionID LongSessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PasskeyAppendFinishWithBody Verify a created passkey and keep it
 	//
 	// Takes any type of body and a specified content type.
@@ -175,9 +243,96 @@ type ClientInterface interface {
 	// Corresponds with POST /passkey/mediation/start (the `PasskeyMediationStart` operationId).
 	PasskeyMediationStart(ctx context.Context, body PasskeyMediationStartJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PasskeyPostLoginWithBody Open a session with signed passkey data
+	//
+	// The data is spent. The answer is a signed session token; its session is listed under /sessions.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /passkey/postLogin (the `PasskeyPostLogin` operationId).
+	PasskeyPostLoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PasskeyPostLogin Open a session with signed passkey data
+	//
+	// The data is spent. The answer is a signed session token; its session is listed under /sessions.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /passkey/postLogin (the `PasskeyPostLogin` operationId).
+	PasskeyPostLogin(ctx context.Context, body PasskeyPostLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PasskeyVerifySignedDataWithBody Check signed passkey data
+	//
+	// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /passkey/verifySignedData (the `PasskeyVerifySignedData` operationId).
+	PasskeyVerifySignedDataWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PasskeyVerifySignedData Check signed passkey data
+	//
+	// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /passkey/verifySignedData (the `PasskeyVerifySignedData` operationId).
+	PasskeyVerifySignedData(ctx context.Context, body PasskeyVerifySignedDataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PasskeysVerifySignedDataWithBody Check signed passkey data
+	//
+	// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /passkeys/verifySignedData (the `PasskeysVerifySignedData` operationId).
+	PasskeysVerifySignedDataWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PasskeysVerifySignedData Check signed passkey data
+	//
+	// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /passkeys/verifySignedData (the `PasskeysVerifySignedData` operationId).
+	PasskeysVerifySignedData(ctx context.Context, body PasskeysVerifySignedDataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCnameWithBody Set the host name of the Frontend API of the project
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /projectConfig/cname (the `UpdateCname` operationId).
+	UpdateCnameWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCname Set the host name of the Frontend API of the project
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /projectConfig/cname (the `UpdateCname` operationId).
+	UpdateCname(ctx context.Context, body UpdateCnameJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSessions List sessions
+	//
+	// Sort and filter fields are ID, userID, expires, lastAction, created, updated and status.
+	//
+	// Corresponds with GET /sessions (the `ListSessions` operationId).
+	ListSessions(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeSession Revoke a session
+	//
+	// Corresponds with POST /sessions/{sessionID}/revoke (the `RevokeSession` operationId).
+	RevokeSession(ctx context.Context, sessionID SessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSocialAccounts List social accounts
+	//
+	// Sort and filter fields are providerType and foreignID.
+	//
+	// Corresponds with GET /socialAccounts (the `ListSocialAccounts` operationId).
+	ListSocialAccounts(ctx context.Context, params *ListSocialAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListUsers List users
 	//
-	// Sort and filter fields are id, name, fullName, created, updated and status; searchValue filters by part of a name.
+	// Sort and filter fields are id, name, fullName, created, updated and status; searchValue filters by part of a name or of an identifier.
 	//
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -220,6 +375,61 @@ type ClientInterface interface {
 	// Corresponds with PATCH /users/{userID} (the `UpdateUser` operationId).
 	UpdateUser(ctx context.Context, userID UserID, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CreateAuthEventWithBody Report an authentication that Keyward did not make
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users/{userID}/authEvents (the `CreateAuthEvent` operationId).
+	CreateAuthEventWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAuthEvent Report an authentication that Keyward did not make
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users/{userID}/authEvents (the `CreateAuthEvent` operationId).
+	CreateAuthEvent(ctx context.Context, userID UserID, body CreateAuthEventJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateChallengeWithBody Create and send a one-time code or link
+	//
+	// The code or link is handed to the configured delivery; when the call has returned, the delivery has taken it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users/{userID}/challenges (the `CreateChallenge` operationId).
+	CreateChallengeWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateChallenge Create and send a one-time code or link
+	//
+	// The code or link is handed to the configured delivery; when the call has returned, the delivery has taken it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users/{userID}/challenges (the `CreateChallenge` operationId).
+	CreateChallenge(ctx context.Context, userID UserID, body CreateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateChallengeWithBody Check a one-time code or link
+	//
+	// A right value completes the challenge and verifies the identifier. After five wrong values it is expired.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /users/{userID}/challenges/{challengeID} (the `UpdateChallenge` operationId).
+	UpdateChallengeWithBody(ctx context.Context, userID UserID, challengeID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateChallenge Check a one-time code or link
+	//
+	// A right value completes the challenge and verifies the identifier. After five wrong values it is expired.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /users/{userID}/challenges/{challengeID} (the `UpdateChallenge` operationId).
+	UpdateChallenge(ctx context.Context, userID UserID, challengeID string, body UpdateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListClientEnvs List the client environments that a user was seen in
+	//
+	// Corresponds with GET /users/{userID}/clientEnvs (the `ListClientEnvs` operationId).
+	ListClientEnvs(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCredentials List the passkeys of a user
 	//
 	// Sort and filter fields are created, status, backupState, browserName and osName.
@@ -231,6 +441,98 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /users/{userID}/credentials/{credentialID} (the `DeleteCredential` operationId).
 	DeleteCredential(ctx context.Context, userID UserID, credentialID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateIdentifierWithBody Create an identifier of a user
+	//
+	// Of a type and value there is one in a project. Email addresses are compared without letter case.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users/{userID}/identifiers (the `CreateIdentifier` operationId).
+	CreateIdentifierWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateIdentifier Create an identifier of a user
+	//
+	// Of a type and value there is one in a project. Email addresses are compared without letter case.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users/{userID}/identifiers (the `CreateIdentifier` operationId).
+	CreateIdentifier(ctx context.Context, userID UserID, body CreateIdentifierJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteIdentifier Delete an identifier
+	//
+	// Corresponds with DELETE /users/{userID}/identifiers/{identifierID} (the `DeleteIdentifier` operationId).
+	DeleteIdentifier(ctx context.Context, userID UserID, identifierID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateIdentifierWithBody Change the status of an identifier
+	//
+	// Making an identifier primary makes the primary one of its type verified.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /users/{userID}/identifiers/{identifierID} (the `UpdateIdentifier` operationId).
+	UpdateIdentifierWithBody(ctx context.Context, userID UserID, identifierID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateIdentifier Change the status of an identifier
+	//
+	// Making an identifier primary makes the primary one of its type verified.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /users/{userID}/identifiers/{identifierID} (the `UpdateIdentifier` operationId).
+	UpdateIdentifier(ctx context.Context, userID UserID, identifierID string, body UpdateIdentifierJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateLongSessionWithBody Create a session
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users/{userID}/longSessions (the `CreateLongSession` operationId).
+	CreateLongSessionWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateLongSession Create a session
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users/{userID}/longSessions (the `CreateLongSession` operationId).
+	CreateLongSession(ctx context.Context, userID UserID, body CreateLongSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUserLongSession Get a session of a user
+	//
+	// Corresponds with GET /users/{userID}/longSessions/{longSessionID} (the `GetUserLongSession` operationId).
+	GetUserLongSession(ctx context.Context, userID UserID, longSessionID LongSessionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateLongSessionWithBody Change the status of a session
+	//
+	// A session that is no longer active stays as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /users/{userID}/longSessions/{longSessionID} (the `UpdateLongSession` operationId).
+	UpdateLongSessionWithBody(ctx context.Context, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateLongSession Change the status of a session
+	//
+	// A session that is no longer active stays as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /users/{userID}/longSessions/{longSessionID} (the `UpdateLongSession` operationId).
+	UpdateLongSession(ctx context.Context, userID UserID, longSessionID LongSessionID, body UpdateLongSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateShortSessionWithBody Issue a short-lived signed token for an active session
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users/{userID}/longSessions/{longSessionID}/shortSessions (the `CreateShortSession` operationId).
+	CreateShortSessionWithBody(ctx context.Context, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateShortSession Issue a short-lived signed token for an active session
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users/{userID}/longSessions/{longSessionID}/shortSessions (the `CreateShortSession` operationId).
+	CreateShortSession(ctx context.Context, userID UserID, longSessionID LongSessionID, body CreateShortSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListPasskeyChallenges List the recent challenges of a user
 	//
@@ -288,6 +590,300 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /users/{userID}/passkeyEvents/{passkeyEventID} (the `DeletePasskeyEvent` operationId).
 	DeletePasskeyEvent(ctx context.Context, userID UserID, passkeyEventID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPasswordManagers List the password managers that a user was seen with
+	//
+	// Corresponds with GET /users/{userID}/passwordManagers (the `ListPasswordManagers` operationId).
+	ListPasswordManagers(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListUserSocialAccounts List the social accounts of a user
+	//
+	// Sort and filter fields are providerType and foreignID. The answer is a bare array.
+	//
+	// Corresponds with GET /users/{userID}/socialAccounts (the `ListUserSocialAccounts` operationId).
+	ListUserSocialAccounts(ctx context.Context, userID UserID, params *ListUserSocialAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSocialAccountWithBody Create a social account of a user
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users/{userID}/socialAccounts (the `CreateSocialAccount` operationId).
+	CreateSocialAccountWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSocialAccount Create a social account of a user
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users/{userID}/socialAccounts (the `CreateSocialAccount` operationId).
+	CreateSocialAccount(ctx context.Context, userID UserID, body CreateSocialAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWebhookEndpoints List webhook endpoints
+	//
+	// Corresponds with GET /webhookEndpoints (the `ListWebhookEndpoints` operationId).
+	ListWebhookEndpoints(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateWebhookEndpointWithBody Create a webhook endpoint
+	//
+	// Deliveries begin with the events that are appended after the call. The signing secret is shown in this answer only.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /webhookEndpoints (the `CreateWebhookEndpoint` operationId).
+	CreateWebhookEndpointWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateWebhookEndpoint Create a webhook endpoint
+	//
+	// Deliveries begin with the events that are appended after the call. The signing secret is shown in this answer only.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /webhookEndpoints (the `CreateWebhookEndpoint` operationId).
+	CreateWebhookEndpoint(ctx context.Context, body CreateWebhookEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteWebhookEndpoint Delete a webhook endpoint
+	//
+	// Deliveries end at once; its delivery log and dead letters are removed.
+	//
+	// Corresponds with DELETE /webhookEndpoints/{webhookEndpointID} (the `DeleteWebhookEndpoint` operationId).
+	DeleteWebhookEndpoint(ctx context.Context, webhookEndpointID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateWebhookEndpointWithBody Change a webhook endpoint
+	//
+	// What the request does not name stays as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /webhookEndpoints/{webhookEndpointID} (the `UpdateWebhookEndpoint` operationId).
+	UpdateWebhookEndpointWithBody(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateWebhookEndpoint Change a webhook endpoint
+	//
+	// What the request does not name stays as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /webhookEndpoints/{webhookEndpointID} (the `UpdateWebhookEndpoint` operationId).
+	UpdateWebhookEndpoint(ctx context.Context, webhookEndpointID string, body UpdateWebhookEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWebhookDeadLetters List the events that could not be delivered
+	//
+	// Oldest first. Sort fields are created; filter fields are eventType, eventID and userID.
+	//
+	// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/deadLetters (the `ListWebhookDeadLetters` operationId).
+	ListWebhookDeadLetters(ctx context.Context, webhookEndpointID string, params *ListWebhookDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayWebhookDeadLettersWithBody Deliver dead letters again
+	//
+	// Each one named, or all. What is delivered leaves the list.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay (the `ReplayWebhookDeadLetters` operationId).
+	ReplayWebhookDeadLettersWithBody(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayWebhookDeadLetters Deliver dead letters again
+	//
+	// Each one named, or all. What is delivered leaves the list.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay (the `ReplayWebhookDeadLetters` operationId).
+	ReplayWebhookDeadLetters(ctx context.Context, webhookEndpointID string, body ReplayWebhookDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWebhookDeliveries List the latest delivery attempts
+	//
+	// Newest first. Sort fields are created; filter fields are outcome, eventType, eventID and userID. What the delivery log keeps is bounded by age and size.
+	//
+	// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/deliveries (the `ListWebhookDeliveries` operationId).
+	ListWebhookDeliveries(ctx context.Context, webhookEndpointID string, params *ListWebhookDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWebhookSecrets List the signing secrets
+	//
+	// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/secrets (the `ListWebhookSecrets` operationId).
+	ListWebhookSecrets(ctx context.Context, webhookEndpointID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateWebhookSecretWithBody Add a signing secret
+	//
+	// Deliveries are signed with every active secret, so that a receiver can change over. The secret is shown in this answer only.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/secrets (the `CreateWebhookSecret` operationId).
+	CreateWebhookSecretWithBody(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateWebhookSecret Add a signing secret
+	//
+	// Deliveries are signed with every active secret, so that a receiver can change over. The secret is shown in this answer only.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/secrets (the `CreateWebhookSecret` operationId).
+	CreateWebhookSecret(ctx context.Context, webhookEndpointID string, body CreateWebhookSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteWebhookSecret Remove a signing secret
+	//
+	// The last one cannot be removed.
+	//
+	// Corresponds with DELETE /webhookEndpoints/{webhookEndpointID}/secrets/{secretID} (the `DeleteWebhookSecret` operationId).
+	DeleteWebhookSecret(ctx context.Context, webhookEndpointID string, secretID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// ListConnectTokens List connect tokens
+//
+// Sort and filter fields are token, tokenType, status and expires.
+//
+// Corresponds with GET /connectTokens (the `ListConnectTokens` operationId).
+func (c *Client) ListConnectTokens(ctx context.Context, params *ListConnectTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListConnectTokensRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateConnectTokenWithBody Create a connect token
+//
+// The secret is shown in this answer only.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /connectTokens (the `CreateConnectToken` operationId).
+func (c *Client) CreateConnectTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateConnectTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateConnectToken Create a connect token
+//
+// The secret is shown in this answer only.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /connectTokens (the `CreateConnectToken` operationId).
+func (c *Client) CreateConnectToken(ctx context.Context, body CreateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateConnectTokenRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteConnectToken Delete a connect token
+//
+// Corresponds with DELETE /connectTokens/{connectTokenID} (the `DeleteConnectToken` operationId).
+func (c *Client) DeleteConnectToken(ctx context.Context, connectTokenID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteConnectTokenRequest(c.Server, connectTokenID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateConnectTokenWithBody Change the status of a connect token
+//
+// A consumed token stays consumed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
+func (c *Client) UpdateConnectTokenWithBody(ctx context.Context, connectTokenID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateConnectTokenRequestWithBody(c.Server, connectTokenID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateConnectToken Change the status of a connect token
+//
+// A consumed token stays consumed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
+func (c *Client) UpdateConnectToken(ctx context.Context, connectTokenID string, body UpdateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateConnectTokenRequest(c.Server, connectTokenID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamEvents Receive events as they are appended
+//
+// Server-sent events (text/event-stream). Each has the event's position as `id`, its type as `event` and its JSON, as AsyncAPI describes it, as `data`. A comment line
+// comes at least every 15 seconds. A client that lost its connection sends the last position that it saw as `Last-Event-ID` and misses nothing that is still kept.
+//
+// Corresponds with GET /events/stream (the `StreamEvents` operationId).
+func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListIdentifiers List identifiers
+//
+// Sort and filter fields are userID (with or without usr-), identifierType and identifierValue.
+//
+// Corresponds with GET /identifiers (the `ListIdentifiers` operationId).
+func (c *Client) ListIdentifiers(ctx context.Context, params *ListIdentifiersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListIdentifiersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLongSession Get a session
+//
+// Corresponds with GET /longSessions/{longSessionID} (the `GetLongSession` operationId).
+func (c *Client) GetLongSession(ctx context.Context, longSessionID LongSessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLongSessionRequest(c.Server, longSessionID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // PasskeyAppendFinishWithBody Verify a created passkey and keep it
@@ -494,9 +1090,206 @@ func (c *Client) PasskeyMediationStart(ctx context.Context, body PasskeyMediatio
 	return c.Client.Do(req)
 }
 
+// PasskeyPostLoginWithBody Open a session with signed passkey data
+//
+// The data is spent. The answer is a signed session token; its session is listed under /sessions.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /passkey/postLogin (the `PasskeyPostLogin` operationId).
+func (c *Client) PasskeyPostLoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPasskeyPostLoginRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PasskeyPostLogin Open a session with signed passkey data
+//
+// The data is spent. The answer is a signed session token; its session is listed under /sessions.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /passkey/postLogin (the `PasskeyPostLogin` operationId).
+func (c *Client) PasskeyPostLogin(ctx context.Context, body PasskeyPostLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPasskeyPostLoginRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PasskeyVerifySignedDataWithBody Check signed passkey data
+//
+// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /passkey/verifySignedData (the `PasskeyVerifySignedData` operationId).
+func (c *Client) PasskeyVerifySignedDataWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPasskeyVerifySignedDataRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PasskeyVerifySignedData Check signed passkey data
+//
+// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /passkey/verifySignedData (the `PasskeyVerifySignedData` operationId).
+func (c *Client) PasskeyVerifySignedData(ctx context.Context, body PasskeyVerifySignedDataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPasskeyVerifySignedDataRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PasskeysVerifySignedDataWithBody Check signed passkey data
+//
+// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /passkeys/verifySignedData (the `PasskeysVerifySignedData` operationId).
+func (c *Client) PasskeysVerifySignedDataWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPasskeysVerifySignedDataRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PasskeysVerifySignedData Check signed passkey data
+//
+// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /passkeys/verifySignedData (the `PasskeysVerifySignedData` operationId).
+func (c *Client) PasskeysVerifySignedData(ctx context.Context, body PasskeysVerifySignedDataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPasskeysVerifySignedDataRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCnameWithBody Set the host name of the Frontend API of the project
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /projectConfig/cname (the `UpdateCname` operationId).
+func (c *Client) UpdateCnameWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCnameRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCname Set the host name of the Frontend API of the project
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /projectConfig/cname (the `UpdateCname` operationId).
+func (c *Client) UpdateCname(ctx context.Context, body UpdateCnameJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCnameRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSessions List sessions
+//
+// Sort and filter fields are ID, userID, expires, lastAction, created, updated and status.
+//
+// Corresponds with GET /sessions (the `ListSessions` operationId).
+func (c *Client) ListSessions(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSessionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeSession Revoke a session
+//
+// Corresponds with POST /sessions/{sessionID}/revoke (the `RevokeSession` operationId).
+func (c *Client) RevokeSession(ctx context.Context, sessionID SessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeSessionRequest(c.Server, sessionID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSocialAccounts List social accounts
+//
+// Sort and filter fields are providerType and foreignID.
+//
+// Corresponds with GET /socialAccounts (the `ListSocialAccounts` operationId).
+func (c *Client) ListSocialAccounts(ctx context.Context, params *ListSocialAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSocialAccountsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListUsers List users
 //
-// Sort and filter fields are id, name, fullName, created, updated and status; searchValue filters by part of a name.
+// Sort and filter fields are id, name, fullName, created, updated and status; searchValue filters by part of a name or of an identifier.
 //
 // Corresponds with GET /users (the `ListUsers` operationId).
 func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -609,6 +1402,131 @@ func (c *Client) UpdateUser(ctx context.Context, userID UserID, body UpdateUserJ
 	return c.Client.Do(req)
 }
 
+// CreateAuthEventWithBody Report an authentication that Keyward did not make
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users/{userID}/authEvents (the `CreateAuthEvent` operationId).
+func (c *Client) CreateAuthEventWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAuthEventRequestWithBody(c.Server, userID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAuthEvent Report an authentication that Keyward did not make
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users/{userID}/authEvents (the `CreateAuthEvent` operationId).
+func (c *Client) CreateAuthEvent(ctx context.Context, userID UserID, body CreateAuthEventJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAuthEventRequest(c.Server, userID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateChallengeWithBody Create and send a one-time code or link
+//
+// The code or link is handed to the configured delivery; when the call has returned, the delivery has taken it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users/{userID}/challenges (the `CreateChallenge` operationId).
+func (c *Client) CreateChallengeWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateChallengeRequestWithBody(c.Server, userID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateChallenge Create and send a one-time code or link
+//
+// The code or link is handed to the configured delivery; when the call has returned, the delivery has taken it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users/{userID}/challenges (the `CreateChallenge` operationId).
+func (c *Client) CreateChallenge(ctx context.Context, userID UserID, body CreateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateChallengeRequest(c.Server, userID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateChallengeWithBody Check a one-time code or link
+//
+// A right value completes the challenge and verifies the identifier. After five wrong values it is expired.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /users/{userID}/challenges/{challengeID} (the `UpdateChallenge` operationId).
+func (c *Client) UpdateChallengeWithBody(ctx context.Context, userID UserID, challengeID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateChallengeRequestWithBody(c.Server, userID, challengeID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateChallenge Check a one-time code or link
+//
+// A right value completes the challenge and verifies the identifier. After five wrong values it is expired.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /users/{userID}/challenges/{challengeID} (the `UpdateChallenge` operationId).
+func (c *Client) UpdateChallenge(ctx context.Context, userID UserID, challengeID string, body UpdateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateChallengeRequest(c.Server, userID, challengeID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListClientEnvs List the client environments that a user was seen in
+//
+// Corresponds with GET /users/{userID}/clientEnvs (the `ListClientEnvs` operationId).
+func (c *Client) ListClientEnvs(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListClientEnvsRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCredentials List the passkeys of a user
 //
 // Sort and filter fields are created, status, backupState, browserName and osName.
@@ -631,6 +1549,218 @@ func (c *Client) ListCredentials(ctx context.Context, userID UserID, params *Lis
 // Corresponds with DELETE /users/{userID}/credentials/{credentialID} (the `DeleteCredential` operationId).
 func (c *Client) DeleteCredential(ctx context.Context, userID UserID, credentialID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteCredentialRequest(c.Server, userID, credentialID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateIdentifierWithBody Create an identifier of a user
+//
+// Of a type and value there is one in a project. Email addresses are compared without letter case.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users/{userID}/identifiers (the `CreateIdentifier` operationId).
+func (c *Client) CreateIdentifierWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateIdentifierRequestWithBody(c.Server, userID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateIdentifier Create an identifier of a user
+//
+// Of a type and value there is one in a project. Email addresses are compared without letter case.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users/{userID}/identifiers (the `CreateIdentifier` operationId).
+func (c *Client) CreateIdentifier(ctx context.Context, userID UserID, body CreateIdentifierJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateIdentifierRequest(c.Server, userID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteIdentifier Delete an identifier
+//
+// Corresponds with DELETE /users/{userID}/identifiers/{identifierID} (the `DeleteIdentifier` operationId).
+func (c *Client) DeleteIdentifier(ctx context.Context, userID UserID, identifierID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteIdentifierRequest(c.Server, userID, identifierID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateIdentifierWithBody Change the status of an identifier
+//
+// Making an identifier primary makes the primary one of its type verified.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /users/{userID}/identifiers/{identifierID} (the `UpdateIdentifier` operationId).
+func (c *Client) UpdateIdentifierWithBody(ctx context.Context, userID UserID, identifierID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateIdentifierRequestWithBody(c.Server, userID, identifierID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateIdentifier Change the status of an identifier
+//
+// Making an identifier primary makes the primary one of its type verified.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /users/{userID}/identifiers/{identifierID} (the `UpdateIdentifier` operationId).
+func (c *Client) UpdateIdentifier(ctx context.Context, userID UserID, identifierID string, body UpdateIdentifierJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateIdentifierRequest(c.Server, userID, identifierID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateLongSessionWithBody Create a session
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users/{userID}/longSessions (the `CreateLongSession` operationId).
+func (c *Client) CreateLongSessionWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLongSessionRequestWithBody(c.Server, userID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateLongSession Create a session
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users/{userID}/longSessions (the `CreateLongSession` operationId).
+func (c *Client) CreateLongSession(ctx context.Context, userID UserID, body CreateLongSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLongSessionRequest(c.Server, userID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUserLongSession Get a session of a user
+//
+// Corresponds with GET /users/{userID}/longSessions/{longSessionID} (the `GetUserLongSession` operationId).
+func (c *Client) GetUserLongSession(ctx context.Context, userID UserID, longSessionID LongSessionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUserLongSessionRequest(c.Server, userID, longSessionID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateLongSessionWithBody Change the status of a session
+//
+// A session that is no longer active stays as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /users/{userID}/longSessions/{longSessionID} (the `UpdateLongSession` operationId).
+func (c *Client) UpdateLongSessionWithBody(ctx context.Context, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateLongSessionRequestWithBody(c.Server, userID, longSessionID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateLongSession Change the status of a session
+//
+// A session that is no longer active stays as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /users/{userID}/longSessions/{longSessionID} (the `UpdateLongSession` operationId).
+func (c *Client) UpdateLongSession(ctx context.Context, userID UserID, longSessionID LongSessionID, body UpdateLongSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateLongSessionRequest(c.Server, userID, longSessionID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateShortSessionWithBody Issue a short-lived signed token for an active session
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users/{userID}/longSessions/{longSessionID}/shortSessions (the `CreateShortSession` operationId).
+func (c *Client) CreateShortSessionWithBody(ctx context.Context, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateShortSessionRequestWithBody(c.Server, userID, longSessionID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateShortSession Issue a short-lived signed token for an active session
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users/{userID}/longSessions/{longSessionID}/shortSessions (the `CreateShortSession` operationId).
+func (c *Client) CreateShortSession(ctx context.Context, userID UserID, longSessionID LongSessionID, body CreateShortSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateShortSessionRequest(c.Server, userID, longSessionID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -766,6 +1896,750 @@ func (c *Client) DeletePasskeyEvent(ctx context.Context, userID UserID, passkeyE
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// ListPasswordManagers List the password managers that a user was seen with
+//
+// Corresponds with GET /users/{userID}/passwordManagers (the `ListPasswordManagers` operationId).
+func (c *Client) ListPasswordManagers(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPasswordManagersRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListUserSocialAccounts List the social accounts of a user
+//
+// Sort and filter fields are providerType and foreignID. The answer is a bare array.
+//
+// Corresponds with GET /users/{userID}/socialAccounts (the `ListUserSocialAccounts` operationId).
+func (c *Client) ListUserSocialAccounts(ctx context.Context, userID UserID, params *ListUserSocialAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListUserSocialAccountsRequest(c.Server, userID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSocialAccountWithBody Create a social account of a user
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users/{userID}/socialAccounts (the `CreateSocialAccount` operationId).
+func (c *Client) CreateSocialAccountWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSocialAccountRequestWithBody(c.Server, userID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSocialAccount Create a social account of a user
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users/{userID}/socialAccounts (the `CreateSocialAccount` operationId).
+func (c *Client) CreateSocialAccount(ctx context.Context, userID UserID, body CreateSocialAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSocialAccountRequest(c.Server, userID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWebhookEndpoints List webhook endpoints
+//
+// Corresponds with GET /webhookEndpoints (the `ListWebhookEndpoints` operationId).
+func (c *Client) ListWebhookEndpoints(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWebhookEndpointsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateWebhookEndpointWithBody Create a webhook endpoint
+//
+// Deliveries begin with the events that are appended after the call. The signing secret is shown in this answer only.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /webhookEndpoints (the `CreateWebhookEndpoint` operationId).
+func (c *Client) CreateWebhookEndpointWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateWebhookEndpointRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateWebhookEndpoint Create a webhook endpoint
+//
+// Deliveries begin with the events that are appended after the call. The signing secret is shown in this answer only.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /webhookEndpoints (the `CreateWebhookEndpoint` operationId).
+func (c *Client) CreateWebhookEndpoint(ctx context.Context, body CreateWebhookEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateWebhookEndpointRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteWebhookEndpoint Delete a webhook endpoint
+//
+// Deliveries end at once; its delivery log and dead letters are removed.
+//
+// Corresponds with DELETE /webhookEndpoints/{webhookEndpointID} (the `DeleteWebhookEndpoint` operationId).
+func (c *Client) DeleteWebhookEndpoint(ctx context.Context, webhookEndpointID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteWebhookEndpointRequest(c.Server, webhookEndpointID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateWebhookEndpointWithBody Change a webhook endpoint
+//
+// What the request does not name stays as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /webhookEndpoints/{webhookEndpointID} (the `UpdateWebhookEndpoint` operationId).
+func (c *Client) UpdateWebhookEndpointWithBody(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateWebhookEndpointRequestWithBody(c.Server, webhookEndpointID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateWebhookEndpoint Change a webhook endpoint
+//
+// What the request does not name stays as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /webhookEndpoints/{webhookEndpointID} (the `UpdateWebhookEndpoint` operationId).
+func (c *Client) UpdateWebhookEndpoint(ctx context.Context, webhookEndpointID string, body UpdateWebhookEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateWebhookEndpointRequest(c.Server, webhookEndpointID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWebhookDeadLetters List the events that could not be delivered
+//
+// Oldest first. Sort fields are created; filter fields are eventType, eventID and userID.
+//
+// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/deadLetters (the `ListWebhookDeadLetters` operationId).
+func (c *Client) ListWebhookDeadLetters(ctx context.Context, webhookEndpointID string, params *ListWebhookDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWebhookDeadLettersRequest(c.Server, webhookEndpointID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayWebhookDeadLettersWithBody Deliver dead letters again
+//
+// Each one named, or all. What is delivered leaves the list.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay (the `ReplayWebhookDeadLetters` operationId).
+func (c *Client) ReplayWebhookDeadLettersWithBody(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayWebhookDeadLettersRequestWithBody(c.Server, webhookEndpointID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayWebhookDeadLetters Deliver dead letters again
+//
+// Each one named, or all. What is delivered leaves the list.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay (the `ReplayWebhookDeadLetters` operationId).
+func (c *Client) ReplayWebhookDeadLetters(ctx context.Context, webhookEndpointID string, body ReplayWebhookDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayWebhookDeadLettersRequest(c.Server, webhookEndpointID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWebhookDeliveries List the latest delivery attempts
+//
+// Newest first. Sort fields are created; filter fields are outcome, eventType, eventID and userID. What the delivery log keeps is bounded by age and size.
+//
+// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/deliveries (the `ListWebhookDeliveries` operationId).
+func (c *Client) ListWebhookDeliveries(ctx context.Context, webhookEndpointID string, params *ListWebhookDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWebhookDeliveriesRequest(c.Server, webhookEndpointID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWebhookSecrets List the signing secrets
+//
+// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/secrets (the `ListWebhookSecrets` operationId).
+func (c *Client) ListWebhookSecrets(ctx context.Context, webhookEndpointID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWebhookSecretsRequest(c.Server, webhookEndpointID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateWebhookSecretWithBody Add a signing secret
+//
+// Deliveries are signed with every active secret, so that a receiver can change over. The secret is shown in this answer only.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/secrets (the `CreateWebhookSecret` operationId).
+func (c *Client) CreateWebhookSecretWithBody(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateWebhookSecretRequestWithBody(c.Server, webhookEndpointID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateWebhookSecret Add a signing secret
+//
+// Deliveries are signed with every active secret, so that a receiver can change over. The secret is shown in this answer only.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/secrets (the `CreateWebhookSecret` operationId).
+func (c *Client) CreateWebhookSecret(ctx context.Context, webhookEndpointID string, body CreateWebhookSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateWebhookSecretRequest(c.Server, webhookEndpointID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteWebhookSecret Remove a signing secret
+//
+// The last one cannot be removed.
+//
+// Corresponds with DELETE /webhookEndpoints/{webhookEndpointID}/secrets/{secretID} (the `DeleteWebhookSecret` operationId).
+func (c *Client) DeleteWebhookSecret(ctx context.Context, webhookEndpointID string, secretID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteWebhookSecretRequest(c.Server, webhookEndpointID, secretID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewListConnectTokensRequest constructs an http.Request for the ListConnectTokens method
+func NewListConnectTokensRequest(server string, params *ListConnectTokensParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/connectTokens")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter[]", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pageSize", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateConnectTokenRequest calls the generic CreateConnectToken builder with application/json body
+func NewCreateConnectTokenRequest(server string, body CreateConnectTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateConnectTokenRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateConnectTokenRequestWithBody constructs an http.Request for the CreateConnectToken method, with any body, and a specified content type
+func NewCreateConnectTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/connectTokens")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteConnectTokenRequest constructs an http.Request for the DeleteConnectToken method
+func NewDeleteConnectTokenRequest(server string, connectTokenID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "connectTokenID", connectTokenID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/connectTokens/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateConnectTokenRequest calls the generic UpdateConnectToken builder with application/json body
+func NewUpdateConnectTokenRequest(server string, connectTokenID string, body UpdateConnectTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateConnectTokenRequestWithBody(server, connectTokenID, "application/json", bodyReader)
+}
+
+// NewUpdateConnectTokenRequestWithBody constructs an http.Request for the UpdateConnectToken method, with any body, and a specified content type
+func NewUpdateConnectTokenRequestWithBody(server string, connectTokenID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "connectTokenID", connectTokenID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/connectTokens/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewStreamEventsRequest constructs an http.Request for the StreamEvents method
+func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/events/stream")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UserID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "userID", *params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListIdentifiersRequest constructs an http.Request for the ListIdentifiers method
+func NewListIdentifiersRequest(server string, params *ListIdentifiersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/identifiers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter[]", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pageSize", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLongSessionRequest constructs an http.Request for the GetLongSession method
+func NewGetLongSessionRequest(server string, longSessionID LongSessionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "longSessionID", longSessionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/longSessions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewPasskeyAppendFinishRequest calls the generic PasskeyAppendFinish builder with application/json body
@@ -1004,6 +2878,380 @@ func NewPasskeyMediationStartRequestWithBody(server string, contentType string, 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPasskeyPostLoginRequest calls the generic PasskeyPostLogin builder with application/json body
+func NewPasskeyPostLoginRequest(server string, body PasskeyPostLoginJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPasskeyPostLoginRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPasskeyPostLoginRequestWithBody constructs an http.Request for the PasskeyPostLogin method, with any body, and a specified content type
+func NewPasskeyPostLoginRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/passkey/postLogin")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPasskeyVerifySignedDataRequest calls the generic PasskeyVerifySignedData builder with application/json body
+func NewPasskeyVerifySignedDataRequest(server string, body PasskeyVerifySignedDataJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPasskeyVerifySignedDataRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPasskeyVerifySignedDataRequestWithBody constructs an http.Request for the PasskeyVerifySignedData method, with any body, and a specified content type
+func NewPasskeyVerifySignedDataRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/passkey/verifySignedData")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPasskeysVerifySignedDataRequest calls the generic PasskeysVerifySignedData builder with application/json body
+func NewPasskeysVerifySignedDataRequest(server string, body PasskeysVerifySignedDataJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPasskeysVerifySignedDataRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPasskeysVerifySignedDataRequestWithBody constructs an http.Request for the PasskeysVerifySignedData method, with any body, and a specified content type
+func NewPasskeysVerifySignedDataRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/passkeys/verifySignedData")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUpdateCnameRequest calls the generic UpdateCname builder with application/json body
+func NewUpdateCnameRequest(server string, body UpdateCnameJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCnameRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewUpdateCnameRequestWithBody constructs an http.Request for the UpdateCname method, with any body, and a specified content type
+func NewUpdateCnameRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/projectConfig/cname")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListSessionsRequest constructs an http.Request for the ListSessions method
+func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter[]", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pageSize", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRevokeSessionRequest constructs an http.Request for the RevokeSession method
+func NewRevokeSessionRequest(server string, sessionID SessionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "sessionID", sessionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions/%s/revoke", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListSocialAccountsRequest constructs an http.Request for the ListSocialAccounts method
+func NewListSocialAccountsRequest(server string, params *ListSocialAccountsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/socialAccounts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter[]", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pageSize", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -1253,6 +3501,188 @@ func NewUpdateUserRequestWithBody(server string, userID UserID, contentType stri
 	return req, nil
 }
 
+// NewCreateAuthEventRequest calls the generic CreateAuthEvent builder with application/json body
+func NewCreateAuthEventRequest(server string, userID UserID, body CreateAuthEventJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateAuthEventRequestWithBody(server, userID, "application/json", bodyReader)
+}
+
+// NewCreateAuthEventRequestWithBody constructs an http.Request for the CreateAuthEvent method, with any body, and a specified content type
+func NewCreateAuthEventRequestWithBody(server string, userID UserID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/authEvents", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreateChallengeRequest calls the generic CreateChallenge builder with application/json body
+func NewCreateChallengeRequest(server string, userID UserID, body CreateChallengeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateChallengeRequestWithBody(server, userID, "application/json", bodyReader)
+}
+
+// NewCreateChallengeRequestWithBody constructs an http.Request for the CreateChallenge method, with any body, and a specified content type
+func NewCreateChallengeRequestWithBody(server string, userID UserID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/challenges", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUpdateChallengeRequest calls the generic UpdateChallenge builder with application/json body
+func NewUpdateChallengeRequest(server string, userID UserID, challengeID string, body UpdateChallengeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateChallengeRequestWithBody(server, userID, challengeID, "application/json", bodyReader)
+}
+
+// NewUpdateChallengeRequestWithBody constructs an http.Request for the UpdateChallenge method, with any body, and a specified content type
+func NewUpdateChallengeRequestWithBody(server string, userID UserID, challengeID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "challengeID", challengeID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/challenges/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListClientEnvsRequest constructs an http.Request for the ListClientEnvs method
+func NewListClientEnvsRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/clientEnvs", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListCredentialsRequest constructs an http.Request for the ListCredentials method
 func NewListCredentialsRequest(server string, userID UserID, params *ListCredentialsParams) (*http.Request, error) {
 	var err error
@@ -1387,6 +3817,344 @@ func NewDeleteCredentialRequest(server string, userID UserID, credentialID strin
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewCreateIdentifierRequest calls the generic CreateIdentifier builder with application/json body
+func NewCreateIdentifierRequest(server string, userID UserID, body CreateIdentifierJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateIdentifierRequestWithBody(server, userID, "application/json", bodyReader)
+}
+
+// NewCreateIdentifierRequestWithBody constructs an http.Request for the CreateIdentifier method, with any body, and a specified content type
+func NewCreateIdentifierRequestWithBody(server string, userID UserID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/identifiers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteIdentifierRequest constructs an http.Request for the DeleteIdentifier method
+func NewDeleteIdentifierRequest(server string, userID UserID, identifierID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "identifierID", identifierID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/identifiers/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateIdentifierRequest calls the generic UpdateIdentifier builder with application/json body
+func NewUpdateIdentifierRequest(server string, userID UserID, identifierID string, body UpdateIdentifierJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateIdentifierRequestWithBody(server, userID, identifierID, "application/json", bodyReader)
+}
+
+// NewUpdateIdentifierRequestWithBody constructs an http.Request for the UpdateIdentifier method, with any body, and a specified content type
+func NewUpdateIdentifierRequestWithBody(server string, userID UserID, identifierID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "identifierID", identifierID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/identifiers/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreateLongSessionRequest calls the generic CreateLongSession builder with application/json body
+func NewCreateLongSessionRequest(server string, userID UserID, body CreateLongSessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateLongSessionRequestWithBody(server, userID, "application/json", bodyReader)
+}
+
+// NewCreateLongSessionRequestWithBody constructs an http.Request for the CreateLongSession method, with any body, and a specified content type
+func NewCreateLongSessionRequestWithBody(server string, userID UserID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/longSessions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetUserLongSessionRequest constructs an http.Request for the GetUserLongSession method
+func NewGetUserLongSessionRequest(server string, userID UserID, longSessionID LongSessionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "longSessionID", longSessionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/longSessions/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateLongSessionRequest calls the generic UpdateLongSession builder with application/json body
+func NewUpdateLongSessionRequest(server string, userID UserID, longSessionID LongSessionID, body UpdateLongSessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateLongSessionRequestWithBody(server, userID, longSessionID, "application/json", bodyReader)
+}
+
+// NewUpdateLongSessionRequestWithBody constructs an http.Request for the UpdateLongSession method, with any body, and a specified content type
+func NewUpdateLongSessionRequestWithBody(server string, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "longSessionID", longSessionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/longSessions/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreateShortSessionRequest calls the generic CreateShortSession builder with application/json body
+func NewCreateShortSessionRequest(server string, userID UserID, longSessionID LongSessionID, body CreateShortSessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateShortSessionRequestWithBody(server, userID, longSessionID, "application/json", bodyReader)
+}
+
+// NewCreateShortSessionRequestWithBody constructs an http.Request for the CreateShortSession method, with any body, and a specified content type
+func NewCreateShortSessionRequestWithBody(server string, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "longSessionID", longSessionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/longSessions/%s/shortSessions", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -1739,6 +4507,695 @@ func NewDeletePasskeyEventRequest(server string, userID UserID, passkeyEventID s
 	return req, nil
 }
 
+// NewListPasswordManagersRequest constructs an http.Request for the ListPasswordManagers method
+func NewListPasswordManagersRequest(server string, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/passwordManagers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListUserSocialAccountsRequest constructs an http.Request for the ListUserSocialAccounts method
+func NewListUserSocialAccountsRequest(server string, userID UserID, params *ListUserSocialAccountsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/socialAccounts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter[]", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pageSize", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateSocialAccountRequest calls the generic CreateSocialAccount builder with application/json body
+func NewCreateSocialAccountRequest(server string, userID UserID, body CreateSocialAccountJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSocialAccountRequestWithBody(server, userID, "application/json", bodyReader)
+}
+
+// NewCreateSocialAccountRequestWithBody constructs an http.Request for the CreateSocialAccount method, with any body, and a specified content type
+func NewCreateSocialAccountRequestWithBody(server string, userID UserID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userID", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/socialAccounts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListWebhookEndpointsRequest constructs an http.Request for the ListWebhookEndpoints method
+func NewListWebhookEndpointsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateWebhookEndpointRequest calls the generic CreateWebhookEndpoint builder with application/json body
+func NewCreateWebhookEndpointRequest(server string, body CreateWebhookEndpointJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateWebhookEndpointRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateWebhookEndpointRequestWithBody constructs an http.Request for the CreateWebhookEndpoint method, with any body, and a specified content type
+func NewCreateWebhookEndpointRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteWebhookEndpointRequest constructs an http.Request for the DeleteWebhookEndpoint method
+func NewDeleteWebhookEndpointRequest(server string, webhookEndpointID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhookEndpointID", webhookEndpointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateWebhookEndpointRequest calls the generic UpdateWebhookEndpoint builder with application/json body
+func NewUpdateWebhookEndpointRequest(server string, webhookEndpointID string, body UpdateWebhookEndpointJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateWebhookEndpointRequestWithBody(server, webhookEndpointID, "application/json", bodyReader)
+}
+
+// NewUpdateWebhookEndpointRequestWithBody constructs an http.Request for the UpdateWebhookEndpoint method, with any body, and a specified content type
+func NewUpdateWebhookEndpointRequestWithBody(server string, webhookEndpointID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhookEndpointID", webhookEndpointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListWebhookDeadLettersRequest constructs an http.Request for the ListWebhookDeadLetters method
+func NewListWebhookDeadLettersRequest(server string, webhookEndpointID string, params *ListWebhookDeadLettersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhookEndpointID", webhookEndpointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints/%s/deadLetters", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter[]", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pageSize", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReplayWebhookDeadLettersRequest calls the generic ReplayWebhookDeadLetters builder with application/json body
+func NewReplayWebhookDeadLettersRequest(server string, webhookEndpointID string, body ReplayWebhookDeadLettersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplayWebhookDeadLettersRequestWithBody(server, webhookEndpointID, "application/json", bodyReader)
+}
+
+// NewReplayWebhookDeadLettersRequestWithBody constructs an http.Request for the ReplayWebhookDeadLetters method, with any body, and a specified content type
+func NewReplayWebhookDeadLettersRequestWithBody(server string, webhookEndpointID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhookEndpointID", webhookEndpointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints/%s/deadLetters/replay", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListWebhookDeliveriesRequest constructs an http.Request for the ListWebhookDeliveries method
+func NewListWebhookDeliveriesRequest(server string, webhookEndpointID string, params *ListWebhookDeliveriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhookEndpointID", webhookEndpointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints/%s/deliveries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter[]", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pageSize", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListWebhookSecretsRequest constructs an http.Request for the ListWebhookSecrets method
+func NewListWebhookSecretsRequest(server string, webhookEndpointID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhookEndpointID", webhookEndpointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints/%s/secrets", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateWebhookSecretRequest calls the generic CreateWebhookSecret builder with application/json body
+func NewCreateWebhookSecretRequest(server string, webhookEndpointID string, body CreateWebhookSecretJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateWebhookSecretRequestWithBody(server, webhookEndpointID, "application/json", bodyReader)
+}
+
+// NewCreateWebhookSecretRequestWithBody constructs an http.Request for the CreateWebhookSecret method, with any body, and a specified content type
+func NewCreateWebhookSecretRequestWithBody(server string, webhookEndpointID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhookEndpointID", webhookEndpointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints/%s/secrets", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteWebhookSecretRequest constructs an http.Request for the DeleteWebhookSecret method
+func NewDeleteWebhookSecretRequest(server string, webhookEndpointID string, secretID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhookEndpointID", webhookEndpointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "secretID", secretID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhookEndpoints/%s/secrets/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -1782,6 +5239,84 @@ func WithBaseURL(baseURL string) ClientOption {
 
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
+
+	// ListConnectTokensWithResponse List connect tokens
+	//
+	// Sort and filter fields are token, tokenType, status and expires.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /connectTokens (the `ListConnectTokens` operationId).
+	ListConnectTokensWithResponse(ctx context.Context, params *ListConnectTokensParams, reqEditors ...RequestEditorFn) (*ListConnectTokensResponse, error)
+
+	// CreateConnectTokenWithBodyWithResponse Create a connect token
+	//
+	// The secret is shown in this answer only.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /connectTokens (the `CreateConnectToken` operationId).
+	CreateConnectTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateConnectTokenResponse, error)
+
+	// CreateConnectTokenWithResponse Create a connect token
+	//
+	// The secret is shown in this answer only.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /connectTokens (the `CreateConnectToken` operationId).
+	CreateConnectTokenWithResponse(ctx context.Context, body CreateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateConnectTokenResponse, error)
+
+	// DeleteConnectTokenWithResponse Delete a connect token
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /connectTokens/{connectTokenID} (the `DeleteConnectToken` operationId).
+	DeleteConnectTokenWithResponse(ctx context.Context, connectTokenID string, reqEditors ...RequestEditorFn) (*DeleteConnectTokenResponse, error)
+
+	// UpdateConnectTokenWithBodyWithResponse Change the status of a connect token
+	//
+	// A consumed token stays consumed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
+	UpdateConnectTokenWithBodyWithResponse(ctx context.Context, connectTokenID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateConnectTokenResponse, error)
+
+	// UpdateConnectTokenWithResponse Change the status of a connect token
+	//
+	// A consumed token stays consumed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
+	UpdateConnectTokenWithResponse(ctx context.Context, connectTokenID string, body UpdateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateConnectTokenResponse, error)
+
+	// StreamEventsWithResponse Receive events as they are appended
+	//
+	// Server-sent events (text/event-stream). Each has the event's position as `id`, its type as `event` and its JSON, as AsyncAPI describes it, as `data`. A comment line
+	// comes at least every 15 seconds. A client that lost its connection sends the last position that it saw as `Last-Event-ID` and misses nothing that is still kept.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /events/stream (the `StreamEvents` operationId).
+	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
+
+	// ListIdentifiersWithResponse List identifiers
+	//
+	// Sort and filter fields are userID (with or without usr-), identifierType and identifierValue.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /identifiers (the `ListIdentifiers` operationId).
+	ListIdentifiersWithResponse(ctx context.Context, params *ListIdentifiersParams, reqEditors ...RequestEditorFn) (*ListIdentifiersResponse, error)
+
+	// GetLongSessionWithResponse Get a session
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /longSessions/{longSessionID} (the `GetLongSession` operationId).
+	GetLongSessionWithResponse(ctx context.Context, longSessionID LongSessionID, reqEditors ...RequestEditorFn) (*GetLongSessionResponse, error)
 
 	// PasskeyAppendFinishWithBodyWithResponse Verify a created passkey and keep it
 	//
@@ -1867,9 +5402,102 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /passkey/mediation/start (the `PasskeyMediationStart` operationId).
 	PasskeyMediationStartWithResponse(ctx context.Context, body PasskeyMediationStartJSONRequestBody, reqEditors ...RequestEditorFn) (*PasskeyMediationStartResponse, error)
 
+	// PasskeyPostLoginWithBodyWithResponse Open a session with signed passkey data
+	//
+	// The data is spent. The answer is a signed session token; its session is listed under /sessions.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey/postLogin (the `PasskeyPostLogin` operationId).
+	PasskeyPostLoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PasskeyPostLoginResponse, error)
+
+	// PasskeyPostLoginWithResponse Open a session with signed passkey data
+	//
+	// The data is spent. The answer is a signed session token; its session is listed under /sessions.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey/postLogin (the `PasskeyPostLogin` operationId).
+	PasskeyPostLoginWithResponse(ctx context.Context, body PasskeyPostLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*PasskeyPostLoginResponse, error)
+
+	// PasskeyVerifySignedDataWithBodyWithResponse Check signed passkey data
+	//
+	// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey/verifySignedData (the `PasskeyVerifySignedData` operationId).
+	PasskeyVerifySignedDataWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PasskeyVerifySignedDataResponse, error)
+
+	// PasskeyVerifySignedDataWithResponse Check signed passkey data
+	//
+	// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkey/verifySignedData (the `PasskeyVerifySignedData` operationId).
+	PasskeyVerifySignedDataWithResponse(ctx context.Context, body PasskeyVerifySignedDataJSONRequestBody, reqEditors ...RequestEditorFn) (*PasskeyVerifySignedDataResponse, error)
+
+	// PasskeysVerifySignedDataWithBodyWithResponse Check signed passkey data
+	//
+	// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkeys/verifySignedData (the `PasskeysVerifySignedData` operationId).
+	PasskeysVerifySignedDataWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PasskeysVerifySignedDataResponse, error)
+
+	// PasskeysVerifySignedDataWithResponse Check signed passkey data
+	//
+	// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkeys/verifySignedData (the `PasskeysVerifySignedData` operationId).
+	PasskeysVerifySignedDataWithResponse(ctx context.Context, body PasskeysVerifySignedDataJSONRequestBody, reqEditors ...RequestEditorFn) (*PasskeysVerifySignedDataResponse, error)
+
+	// UpdateCnameWithBodyWithResponse Set the host name of the Frontend API of the project
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /projectConfig/cname (the `UpdateCname` operationId).
+	UpdateCnameWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCnameResponse, error)
+
+	// UpdateCnameWithResponse Set the host name of the Frontend API of the project
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /projectConfig/cname (the `UpdateCname` operationId).
+	UpdateCnameWithResponse(ctx context.Context, body UpdateCnameJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCnameResponse, error)
+
+	// ListSessionsWithResponse List sessions
+	//
+	// Sort and filter fields are ID, userID, expires, lastAction, created, updated and status.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /sessions (the `ListSessions` operationId).
+	ListSessionsWithResponse(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*ListSessionsResponse, error)
+
+	// RevokeSessionWithResponse Revoke a session
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /sessions/{sessionID}/revoke (the `RevokeSession` operationId).
+	RevokeSessionWithResponse(ctx context.Context, sessionID SessionID, reqEditors ...RequestEditorFn) (*RevokeSessionResponse, error)
+
+	// ListSocialAccountsWithResponse List social accounts
+	//
+	// Sort and filter fields are providerType and foreignID.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /socialAccounts (the `ListSocialAccounts` operationId).
+	ListSocialAccountsWithResponse(ctx context.Context, params *ListSocialAccountsParams, reqEditors ...RequestEditorFn) (*ListSocialAccountsResponse, error)
+
 	// ListUsersWithResponse List users
 	//
-	// Sort and filter fields are id, name, fullName, created, updated and status; searchValue filters by part of a name.
+	// Sort and filter fields are id, name, fullName, created, updated and status; searchValue filters by part of a name or of an identifier.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1918,6 +5546,63 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /users/{userID} (the `UpdateUser` operationId).
 	UpdateUserWithResponse(ctx context.Context, userID UserID, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUserResponse, error)
 
+	// CreateAuthEventWithBodyWithResponse Report an authentication that Keyward did not make
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/authEvents (the `CreateAuthEvent` operationId).
+	CreateAuthEventWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAuthEventResponse, error)
+
+	// CreateAuthEventWithResponse Report an authentication that Keyward did not make
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/authEvents (the `CreateAuthEvent` operationId).
+	CreateAuthEventWithResponse(ctx context.Context, userID UserID, body CreateAuthEventJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAuthEventResponse, error)
+
+	// CreateChallengeWithBodyWithResponse Create and send a one-time code or link
+	//
+	// The code or link is handed to the configured delivery; when the call has returned, the delivery has taken it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/challenges (the `CreateChallenge` operationId).
+	CreateChallengeWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateChallengeResponse, error)
+
+	// CreateChallengeWithResponse Create and send a one-time code or link
+	//
+	// The code or link is handed to the configured delivery; when the call has returned, the delivery has taken it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/challenges (the `CreateChallenge` operationId).
+	CreateChallengeWithResponse(ctx context.Context, userID UserID, body CreateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateChallengeResponse, error)
+
+	// UpdateChallengeWithBodyWithResponse Check a one-time code or link
+	//
+	// A right value completes the challenge and verifies the identifier. After five wrong values it is expired.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/{userID}/challenges/{challengeID} (the `UpdateChallenge` operationId).
+	UpdateChallengeWithBodyWithResponse(ctx context.Context, userID UserID, challengeID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateChallengeResponse, error)
+
+	// UpdateChallengeWithResponse Check a one-time code or link
+	//
+	// A right value completes the challenge and verifies the identifier. After five wrong values it is expired.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/{userID}/challenges/{challengeID} (the `UpdateChallenge` operationId).
+	UpdateChallengeWithResponse(ctx context.Context, userID UserID, challengeID string, body UpdateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateChallengeResponse, error)
+
+	// ListClientEnvsWithResponse List the client environments that a user was seen in
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /users/{userID}/clientEnvs (the `ListClientEnvs` operationId).
+	ListClientEnvsWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*ListClientEnvsResponse, error)
+
 	// ListCredentialsWithResponse List the passkeys of a user
 	//
 	// Sort and filter fields are created, status, backupState, browserName and osName.
@@ -1933,6 +5618,102 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /users/{userID}/credentials/{credentialID} (the `DeleteCredential` operationId).
 	DeleteCredentialWithResponse(ctx context.Context, userID UserID, credentialID string, reqEditors ...RequestEditorFn) (*DeleteCredentialResponse, error)
+
+	// CreateIdentifierWithBodyWithResponse Create an identifier of a user
+	//
+	// Of a type and value there is one in a project. Email addresses are compared without letter case.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/identifiers (the `CreateIdentifier` operationId).
+	CreateIdentifierWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateIdentifierResponse, error)
+
+	// CreateIdentifierWithResponse Create an identifier of a user
+	//
+	// Of a type and value there is one in a project. Email addresses are compared without letter case.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/identifiers (the `CreateIdentifier` operationId).
+	CreateIdentifierWithResponse(ctx context.Context, userID UserID, body CreateIdentifierJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateIdentifierResponse, error)
+
+	// DeleteIdentifierWithResponse Delete an identifier
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /users/{userID}/identifiers/{identifierID} (the `DeleteIdentifier` operationId).
+	DeleteIdentifierWithResponse(ctx context.Context, userID UserID, identifierID string, reqEditors ...RequestEditorFn) (*DeleteIdentifierResponse, error)
+
+	// UpdateIdentifierWithBodyWithResponse Change the status of an identifier
+	//
+	// Making an identifier primary makes the primary one of its type verified.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/{userID}/identifiers/{identifierID} (the `UpdateIdentifier` operationId).
+	UpdateIdentifierWithBodyWithResponse(ctx context.Context, userID UserID, identifierID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateIdentifierResponse, error)
+
+	// UpdateIdentifierWithResponse Change the status of an identifier
+	//
+	// Making an identifier primary makes the primary one of its type verified.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/{userID}/identifiers/{identifierID} (the `UpdateIdentifier` operationId).
+	UpdateIdentifierWithResponse(ctx context.Context, userID UserID, identifierID string, body UpdateIdentifierJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateIdentifierResponse, error)
+
+	// CreateLongSessionWithBodyWithResponse Create a session
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/longSessions (the `CreateLongSession` operationId).
+	CreateLongSessionWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLongSessionResponse, error)
+
+	// CreateLongSessionWithResponse Create a session
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/longSessions (the `CreateLongSession` operationId).
+	CreateLongSessionWithResponse(ctx context.Context, userID UserID, body CreateLongSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLongSessionResponse, error)
+
+	// GetUserLongSessionWithResponse Get a session of a user
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /users/{userID}/longSessions/{longSessionID} (the `GetUserLongSession` operationId).
+	GetUserLongSessionWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, reqEditors ...RequestEditorFn) (*GetUserLongSessionResponse, error)
+
+	// UpdateLongSessionWithBodyWithResponse Change the status of a session
+	//
+	// A session that is no longer active stays as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/{userID}/longSessions/{longSessionID} (the `UpdateLongSession` operationId).
+	UpdateLongSessionWithBodyWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateLongSessionResponse, error)
+
+	// UpdateLongSessionWithResponse Change the status of a session
+	//
+	// A session that is no longer active stays as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/{userID}/longSessions/{longSessionID} (the `UpdateLongSession` operationId).
+	UpdateLongSessionWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, body UpdateLongSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateLongSessionResponse, error)
+
+	// CreateShortSessionWithBodyWithResponse Issue a short-lived signed token for an active session
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/longSessions/{longSessionID}/shortSessions (the `CreateShortSession` operationId).
+	CreateShortSessionWithBodyWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateShortSessionResponse, error)
+
+	// CreateShortSessionWithResponse Issue a short-lived signed token for an active session
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/longSessions/{longSessionID}/shortSessions (the `CreateShortSession` operationId).
+	CreateShortSessionWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, body CreateShortSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateShortSessionResponse, error)
 
 	// ListPasskeyChallengesWithResponse List the recent challenges of a user
 	//
@@ -1996,6 +5777,487 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /users/{userID}/passkeyEvents/{passkeyEventID} (the `DeletePasskeyEvent` operationId).
 	DeletePasskeyEventWithResponse(ctx context.Context, userID UserID, passkeyEventID string, reqEditors ...RequestEditorFn) (*DeletePasskeyEventResponse, error)
+
+	// ListPasswordManagersWithResponse List the password managers that a user was seen with
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /users/{userID}/passwordManagers (the `ListPasswordManagers` operationId).
+	ListPasswordManagersWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*ListPasswordManagersResponse, error)
+
+	// ListUserSocialAccountsWithResponse List the social accounts of a user
+	//
+	// Sort and filter fields are providerType and foreignID. The answer is a bare array.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /users/{userID}/socialAccounts (the `ListUserSocialAccounts` operationId).
+	ListUserSocialAccountsWithResponse(ctx context.Context, userID UserID, params *ListUserSocialAccountsParams, reqEditors ...RequestEditorFn) (*ListUserSocialAccountsResponse, error)
+
+	// CreateSocialAccountWithBodyWithResponse Create a social account of a user
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/socialAccounts (the `CreateSocialAccount` operationId).
+	CreateSocialAccountWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSocialAccountResponse, error)
+
+	// CreateSocialAccountWithResponse Create a social account of a user
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{userID}/socialAccounts (the `CreateSocialAccount` operationId).
+	CreateSocialAccountWithResponse(ctx context.Context, userID UserID, body CreateSocialAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSocialAccountResponse, error)
+
+	// ListWebhookEndpointsWithResponse List webhook endpoints
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /webhookEndpoints (the `ListWebhookEndpoints` operationId).
+	ListWebhookEndpointsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListWebhookEndpointsResponse, error)
+
+	// CreateWebhookEndpointWithBodyWithResponse Create a webhook endpoint
+	//
+	// Deliveries begin with the events that are appended after the call. The signing secret is shown in this answer only.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhookEndpoints (the `CreateWebhookEndpoint` operationId).
+	CreateWebhookEndpointWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookEndpointResponse, error)
+
+	// CreateWebhookEndpointWithResponse Create a webhook endpoint
+	//
+	// Deliveries begin with the events that are appended after the call. The signing secret is shown in this answer only.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhookEndpoints (the `CreateWebhookEndpoint` operationId).
+	CreateWebhookEndpointWithResponse(ctx context.Context, body CreateWebhookEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookEndpointResponse, error)
+
+	// DeleteWebhookEndpointWithResponse Delete a webhook endpoint
+	//
+	// Deliveries end at once; its delivery log and dead letters are removed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /webhookEndpoints/{webhookEndpointID} (the `DeleteWebhookEndpoint` operationId).
+	DeleteWebhookEndpointWithResponse(ctx context.Context, webhookEndpointID string, reqEditors ...RequestEditorFn) (*DeleteWebhookEndpointResponse, error)
+
+	// UpdateWebhookEndpointWithBodyWithResponse Change a webhook endpoint
+	//
+	// What the request does not name stays as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /webhookEndpoints/{webhookEndpointID} (the `UpdateWebhookEndpoint` operationId).
+	UpdateWebhookEndpointWithBodyWithResponse(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateWebhookEndpointResponse, error)
+
+	// UpdateWebhookEndpointWithResponse Change a webhook endpoint
+	//
+	// What the request does not name stays as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /webhookEndpoints/{webhookEndpointID} (the `UpdateWebhookEndpoint` operationId).
+	UpdateWebhookEndpointWithResponse(ctx context.Context, webhookEndpointID string, body UpdateWebhookEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateWebhookEndpointResponse, error)
+
+	// ListWebhookDeadLettersWithResponse List the events that could not be delivered
+	//
+	// Oldest first. Sort fields are created; filter fields are eventType, eventID and userID.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/deadLetters (the `ListWebhookDeadLetters` operationId).
+	ListWebhookDeadLettersWithResponse(ctx context.Context, webhookEndpointID string, params *ListWebhookDeadLettersParams, reqEditors ...RequestEditorFn) (*ListWebhookDeadLettersResponse, error)
+
+	// ReplayWebhookDeadLettersWithBodyWithResponse Deliver dead letters again
+	//
+	// Each one named, or all. What is delivered leaves the list.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay (the `ReplayWebhookDeadLetters` operationId).
+	ReplayWebhookDeadLettersWithBodyWithResponse(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayWebhookDeadLettersResponse, error)
+
+	// ReplayWebhookDeadLettersWithResponse Deliver dead letters again
+	//
+	// Each one named, or all. What is delivered leaves the list.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay (the `ReplayWebhookDeadLetters` operationId).
+	ReplayWebhookDeadLettersWithResponse(ctx context.Context, webhookEndpointID string, body ReplayWebhookDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayWebhookDeadLettersResponse, error)
+
+	// ListWebhookDeliveriesWithResponse List the latest delivery attempts
+	//
+	// Newest first. Sort fields are created; filter fields are outcome, eventType, eventID and userID. What the delivery log keeps is bounded by age and size.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/deliveries (the `ListWebhookDeliveries` operationId).
+	ListWebhookDeliveriesWithResponse(ctx context.Context, webhookEndpointID string, params *ListWebhookDeliveriesParams, reqEditors ...RequestEditorFn) (*ListWebhookDeliveriesResponse, error)
+
+	// ListWebhookSecretsWithResponse List the signing secrets
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/secrets (the `ListWebhookSecrets` operationId).
+	ListWebhookSecretsWithResponse(ctx context.Context, webhookEndpointID string, reqEditors ...RequestEditorFn) (*ListWebhookSecretsResponse, error)
+
+	// CreateWebhookSecretWithBodyWithResponse Add a signing secret
+	//
+	// Deliveries are signed with every active secret, so that a receiver can change over. The secret is shown in this answer only.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/secrets (the `CreateWebhookSecret` operationId).
+	CreateWebhookSecretWithBodyWithResponse(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookSecretResponse, error)
+
+	// CreateWebhookSecretWithResponse Add a signing secret
+	//
+	// Deliveries are signed with every active secret, so that a receiver can change over. The secret is shown in this answer only.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/secrets (the `CreateWebhookSecret` operationId).
+	CreateWebhookSecretWithResponse(ctx context.Context, webhookEndpointID string, body CreateWebhookSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookSecretResponse, error)
+
+	// DeleteWebhookSecretWithResponse Remove a signing secret
+	//
+	// The last one cannot be removed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /webhookEndpoints/{webhookEndpointID}/secrets/{secretID} (the `DeleteWebhookSecret` operationId).
+	DeleteWebhookSecretWithResponse(ctx context.Context, webhookEndpointID string, secretID string, reqEditors ...RequestEditorFn) (*DeleteWebhookSecretResponse, error)
+}
+
+type ListConnectTokensResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConnectTokenList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListConnectTokensResponse) GetJSON200() *ConnectTokenList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListConnectTokensResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListConnectTokensResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListConnectTokensResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListConnectTokensResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListConnectTokensResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateConnectTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConnectToken
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateConnectTokenResponse) GetJSON200() *ConnectToken {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateConnectTokenResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateConnectTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateConnectTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateConnectTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateConnectTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteConnectTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Generic
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteConnectTokenResponse) GetJSON200() *Generic {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteConnectTokenResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteConnectTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteConnectTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteConnectTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteConnectTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateConnectTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Generic
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateConnectTokenResponse) GetJSON200() *Generic {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r UpdateConnectTokenResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateConnectTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateConnectTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateConnectTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateConnectTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StreamEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r StreamEventsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListIdentifiersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *IdentifierList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListIdentifiersResponse) GetJSON200() *IdentifierList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListIdentifiersResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListIdentifiersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListIdentifiersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListIdentifiersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListIdentifiersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetLongSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LongSession
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLongSessionResponse) GetJSON200() *LongSession {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetLongSessionResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLongSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLongSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLongSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLongSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type PasskeyAppendFinishResponse struct {
@@ -2310,6 +6572,342 @@ func (r PasskeyMediationStartResponse) ContentType() string {
 	return ""
 }
 
+type PasskeyPostLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PostLoginRsp
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PasskeyPostLoginResponse) GetJSON200() *PostLoginRsp {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r PasskeyPostLoginResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PasskeyPostLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PasskeyPostLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PasskeyPostLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PasskeyPostLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PasskeyVerifySignedDataResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VerifySignedDataRsp
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PasskeyVerifySignedDataResponse) GetJSON200() *VerifySignedDataRsp {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r PasskeyVerifySignedDataResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PasskeyVerifySignedDataResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PasskeyVerifySignedDataResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PasskeyVerifySignedDataResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PasskeyVerifySignedDataResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PasskeysVerifySignedDataResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VerifySignedDataRsp
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PasskeysVerifySignedDataResponse) GetJSON200() *VerifySignedDataRsp {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r PasskeysVerifySignedDataResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PasskeysVerifySignedDataResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PasskeysVerifySignedDataResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PasskeysVerifySignedDataResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PasskeysVerifySignedDataResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateCnameResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Generic
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCnameResponse) GetJSON200() *Generic {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r UpdateCnameResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCnameResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCnameResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCnameResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCnameResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SessionList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSessionsResponse) GetJSON200() *SessionList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListSessionsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSessionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevokeSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Generic
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeSessionResponse) GetJSON200() *Generic {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r RevokeSessionResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListSocialAccountsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SocialAccountList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSocialAccountsResponse) GetJSON200() *SocialAccountList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListSocialAccountsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSocialAccountsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSocialAccountsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSocialAccountsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSocialAccountsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListUsersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2550,6 +7148,198 @@ func (r UpdateUserResponse) ContentType() string {
 	return ""
 }
 
+type CreateAuthEventResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuthEvent
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateAuthEventResponse) GetJSON200() *AuthEvent {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateAuthEventResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateAuthEventResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateAuthEventResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateAuthEventResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateAuthEventResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateChallengeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Challenge
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateChallengeResponse) GetJSON200() *Challenge {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateChallengeResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateChallengeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateChallengeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateChallengeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateChallengeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateChallengeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Challenge
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateChallengeResponse) GetJSON200() *Challenge {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r UpdateChallengeResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateChallengeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateChallengeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateChallengeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateChallengeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListClientEnvsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ClientEnvList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListClientEnvsResponse) GetJSON200() *ClientEnvList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListClientEnvsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListClientEnvsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListClientEnvsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListClientEnvsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListClientEnvsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListCredentialsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2640,6 +7430,342 @@ func (r DeleteCredentialResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DeleteCredentialResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateIdentifierResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Identifier
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateIdentifierResponse) GetJSON200() *Identifier {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateIdentifierResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateIdentifierResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateIdentifierResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateIdentifierResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateIdentifierResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteIdentifierResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Generic
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteIdentifierResponse) GetJSON200() *Generic {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteIdentifierResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteIdentifierResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteIdentifierResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteIdentifierResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteIdentifierResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateIdentifierResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Identifier
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateIdentifierResponse) GetJSON200() *Identifier {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r UpdateIdentifierResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateIdentifierResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateIdentifierResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateIdentifierResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateIdentifierResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateLongSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LongSession
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateLongSessionResponse) GetJSON200() *LongSession {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateLongSessionResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateLongSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateLongSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateLongSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateLongSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetUserLongSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LongSession
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetUserLongSessionResponse) GetJSON200() *LongSession {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetUserLongSessionResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetUserLongSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetUserLongSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetUserLongSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetUserLongSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateLongSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LongSession
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateLongSessionResponse) GetJSON200() *LongSession {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r UpdateLongSessionResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateLongSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateLongSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateLongSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateLongSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateShortSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ShortSession
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateShortSessionResponse) GetJSON200() *ShortSession {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateShortSessionResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateShortSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateShortSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateShortSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateShortSessionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2886,6 +8012,762 @@ func (r DeletePasskeyEventResponse) ContentType() string {
 	return ""
 }
 
+type ListPasswordManagersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasswordManagerList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPasswordManagersResponse) GetJSON200() *PasswordManagerList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListPasswordManagersResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPasswordManagersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPasswordManagersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPasswordManagersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPasswordManagersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListUserSocialAccountsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]SocialAccount
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListUserSocialAccountsResponse) GetJSON200() *[]SocialAccount {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListUserSocialAccountsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListUserSocialAccountsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListUserSocialAccountsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListUserSocialAccountsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListUserSocialAccountsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateSocialAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SocialAccount
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateSocialAccountResponse) GetJSON200() *SocialAccount {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateSocialAccountResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateSocialAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateSocialAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateSocialAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateSocialAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListWebhookEndpointsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookEndpointList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWebhookEndpointsResponse) GetJSON200() *WebhookEndpointList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListWebhookEndpointsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWebhookEndpointsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWebhookEndpointsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWebhookEndpointsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWebhookEndpointsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateWebhookEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookEndpoint
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateWebhookEndpointResponse) GetJSON200() *WebhookEndpoint {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateWebhookEndpointResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateWebhookEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateWebhookEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateWebhookEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateWebhookEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteWebhookEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Generic
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteWebhookEndpointResponse) GetJSON200() *Generic {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteWebhookEndpointResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteWebhookEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteWebhookEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteWebhookEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteWebhookEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateWebhookEndpointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Generic
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateWebhookEndpointResponse) GetJSON200() *Generic {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r UpdateWebhookEndpointResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateWebhookEndpointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateWebhookEndpointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateWebhookEndpointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateWebhookEndpointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListWebhookDeadLettersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookDeadLetterList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWebhookDeadLettersResponse) GetJSON200() *WebhookDeadLetterList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListWebhookDeadLettersResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWebhookDeadLettersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWebhookDeadLettersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWebhookDeadLettersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWebhookDeadLettersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReplayWebhookDeadLettersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookReplayRsp
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplayWebhookDeadLettersResponse) GetJSON200() *WebhookReplayRsp {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ReplayWebhookDeadLettersResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplayWebhookDeadLettersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplayWebhookDeadLettersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplayWebhookDeadLettersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplayWebhookDeadLettersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListWebhookDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookDeliveryList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWebhookDeliveriesResponse) GetJSON200() *WebhookDeliveryList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListWebhookDeliveriesResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWebhookDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWebhookDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWebhookDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWebhookDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListWebhookSecretsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookSecretList
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWebhookSecretsResponse) GetJSON200() *WebhookSecretList {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListWebhookSecretsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWebhookSecretsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWebhookSecretsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWebhookSecretsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWebhookSecretsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateWebhookSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookSecret
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateWebhookSecretResponse) GetJSON200() *WebhookSecret {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateWebhookSecretResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateWebhookSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateWebhookSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateWebhookSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateWebhookSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteWebhookSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Generic
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteWebhookSecretResponse) GetJSON200() *Generic {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DeleteWebhookSecretResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteWebhookSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteWebhookSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteWebhookSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteWebhookSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListConnectTokensWithResponse List connect tokens
+//
+// Sort and filter fields are token, tokenType, status and expires.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /connectTokens (the `ListConnectTokens` operationId).
+func (c *ClientWithResponses) ListConnectTokensWithResponse(ctx context.Context, params *ListConnectTokensParams, reqEditors ...RequestEditorFn) (*ListConnectTokensResponse, error) {
+	rsp, err := c.ListConnectTokens(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListConnectTokensResponse(rsp)
+}
+
+// CreateConnectTokenWithBodyWithResponse Create a connect token
+//
+// The secret is shown in this answer only.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /connectTokens (the `CreateConnectToken` operationId).
+func (c *ClientWithResponses) CreateConnectTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateConnectTokenResponse, error) {
+	rsp, err := c.CreateConnectTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateConnectTokenResponse(rsp)
+}
+
+// CreateConnectTokenWithResponse Create a connect token
+//
+// The secret is shown in this answer only.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /connectTokens (the `CreateConnectToken` operationId).
+func (c *ClientWithResponses) CreateConnectTokenWithResponse(ctx context.Context, body CreateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateConnectTokenResponse, error) {
+	rsp, err := c.CreateConnectToken(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateConnectTokenResponse(rsp)
+}
+
+// DeleteConnectTokenWithResponse Delete a connect token
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /connectTokens/{connectTokenID} (the `DeleteConnectToken` operationId).
+func (c *ClientWithResponses) DeleteConnectTokenWithResponse(ctx context.Context, connectTokenID string, reqEditors ...RequestEditorFn) (*DeleteConnectTokenResponse, error) {
+	rsp, err := c.DeleteConnectToken(ctx, connectTokenID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteConnectTokenResponse(rsp)
+}
+
+// UpdateConnectTokenWithBodyWithResponse Change the status of a connect token
+//
+// A consumed token stays consumed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
+func (c *ClientWithResponses) UpdateConnectTokenWithBodyWithResponse(ctx context.Context, connectTokenID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateConnectTokenResponse, error) {
+	rsp, err := c.UpdateConnectTokenWithBody(ctx, connectTokenID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateConnectTokenResponse(rsp)
+}
+
+// UpdateConnectTokenWithResponse Change the status of a connect token
+//
+// A consumed token stays consumed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
+func (c *ClientWithResponses) UpdateConnectTokenWithResponse(ctx context.Context, connectTokenID string, body UpdateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateConnectTokenResponse, error) {
+	rsp, err := c.UpdateConnectToken(ctx, connectTokenID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateConnectTokenResponse(rsp)
+}
+
+// StreamEventsWithResponse Receive events as they are appended
+//
+// Server-sent events (text/event-stream). Each has the event's position as `id`, its type as `event` and its JSON, as AsyncAPI describes it, as `data`. A comment line
+// comes at least every 15 seconds. A client that lost its connection sends the last position that it saw as `Last-Event-ID` and misses nothing that is still kept.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /events/stream (the `StreamEvents` operationId).
+func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error) {
+	rsp, err := c.StreamEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamEventsResponse(rsp)
+}
+
+// ListIdentifiersWithResponse List identifiers
+//
+// Sort and filter fields are userID (with or without usr-), identifierType and identifierValue.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /identifiers (the `ListIdentifiers` operationId).
+func (c *ClientWithResponses) ListIdentifiersWithResponse(ctx context.Context, params *ListIdentifiersParams, reqEditors ...RequestEditorFn) (*ListIdentifiersResponse, error) {
+	rsp, err := c.ListIdentifiers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListIdentifiersResponse(rsp)
+}
+
+// GetLongSessionWithResponse Get a session
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /longSessions/{longSessionID} (the `GetLongSession` operationId).
+func (c *ClientWithResponses) GetLongSessionWithResponse(ctx context.Context, longSessionID LongSessionID, reqEditors ...RequestEditorFn) (*GetLongSessionResponse, error) {
+	rsp, err := c.GetLongSession(ctx, longSessionID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLongSessionResponse(rsp)
+}
+
 // PasskeyAppendFinishWithBodyWithResponse Verify a created passkey and keep it
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -3042,9 +8924,168 @@ func (c *ClientWithResponses) PasskeyMediationStartWithResponse(ctx context.Cont
 	return ParsePasskeyMediationStartResponse(rsp)
 }
 
+// PasskeyPostLoginWithBodyWithResponse Open a session with signed passkey data
+//
+// The data is spent. The answer is a signed session token; its session is listed under /sessions.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey/postLogin (the `PasskeyPostLogin` operationId).
+func (c *ClientWithResponses) PasskeyPostLoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PasskeyPostLoginResponse, error) {
+	rsp, err := c.PasskeyPostLoginWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePasskeyPostLoginResponse(rsp)
+}
+
+// PasskeyPostLoginWithResponse Open a session with signed passkey data
+//
+// The data is spent. The answer is a signed session token; its session is listed under /sessions.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey/postLogin (the `PasskeyPostLogin` operationId).
+func (c *ClientWithResponses) PasskeyPostLoginWithResponse(ctx context.Context, body PasskeyPostLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*PasskeyPostLoginResponse, error) {
+	rsp, err := c.PasskeyPostLogin(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePasskeyPostLoginResponse(rsp)
+}
+
+// PasskeyVerifySignedDataWithBodyWithResponse Check signed passkey data
+//
+// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey/verifySignedData (the `PasskeyVerifySignedData` operationId).
+func (c *ClientWithResponses) PasskeyVerifySignedDataWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PasskeyVerifySignedDataResponse, error) {
+	rsp, err := c.PasskeyVerifySignedDataWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePasskeyVerifySignedDataResponse(rsp)
+}
+
+// PasskeyVerifySignedDataWithResponse Check signed passkey data
+//
+// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkey/verifySignedData (the `PasskeyVerifySignedData` operationId).
+func (c *ClientWithResponses) PasskeyVerifySignedDataWithResponse(ctx context.Context, body PasskeyVerifySignedDataJSONRequestBody, reqEditors ...RequestEditorFn) (*PasskeyVerifySignedDataResponse, error) {
+	rsp, err := c.PasskeyVerifySignedData(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePasskeyVerifySignedDataResponse(rsp)
+}
+
+// PasskeysVerifySignedDataWithBodyWithResponse Check signed passkey data
+//
+// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkeys/verifySignedData (the `PasskeysVerifySignedData` operationId).
+func (c *ClientWithResponses) PasskeysVerifySignedDataWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PasskeysVerifySignedDataResponse, error) {
+	rsp, err := c.PasskeysVerifySignedDataWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePasskeysVerifySignedDataResponse(rsp)
+}
+
+// PasskeysVerifySignedDataWithResponse Check signed passkey data
+//
+// Data that is verified with success is spent. A username that is sent must be the one that was signed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkeys/verifySignedData (the `PasskeysVerifySignedData` operationId).
+func (c *ClientWithResponses) PasskeysVerifySignedDataWithResponse(ctx context.Context, body PasskeysVerifySignedDataJSONRequestBody, reqEditors ...RequestEditorFn) (*PasskeysVerifySignedDataResponse, error) {
+	rsp, err := c.PasskeysVerifySignedData(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePasskeysVerifySignedDataResponse(rsp)
+}
+
+// UpdateCnameWithBodyWithResponse Set the host name of the Frontend API of the project
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /projectConfig/cname (the `UpdateCname` operationId).
+func (c *ClientWithResponses) UpdateCnameWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCnameResponse, error) {
+	rsp, err := c.UpdateCnameWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCnameResponse(rsp)
+}
+
+// UpdateCnameWithResponse Set the host name of the Frontend API of the project
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /projectConfig/cname (the `UpdateCname` operationId).
+func (c *ClientWithResponses) UpdateCnameWithResponse(ctx context.Context, body UpdateCnameJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCnameResponse, error) {
+	rsp, err := c.UpdateCname(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCnameResponse(rsp)
+}
+
+// ListSessionsWithResponse List sessions
+//
+// Sort and filter fields are ID, userID, expires, lastAction, created, updated and status.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /sessions (the `ListSessions` operationId).
+func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*ListSessionsResponse, error) {
+	rsp, err := c.ListSessions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSessionsResponse(rsp)
+}
+
+// RevokeSessionWithResponse Revoke a session
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /sessions/{sessionID}/revoke (the `RevokeSession` operationId).
+func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, sessionID SessionID, reqEditors ...RequestEditorFn) (*RevokeSessionResponse, error) {
+	rsp, err := c.RevokeSession(ctx, sessionID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeSessionResponse(rsp)
+}
+
+// ListSocialAccountsWithResponse List social accounts
+//
+// Sort and filter fields are providerType and foreignID.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /socialAccounts (the `ListSocialAccounts` operationId).
+func (c *ClientWithResponses) ListSocialAccountsWithResponse(ctx context.Context, params *ListSocialAccountsParams, reqEditors ...RequestEditorFn) (*ListSocialAccountsResponse, error) {
+	rsp, err := c.ListSocialAccounts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSocialAccountsResponse(rsp)
+}
+
 // ListUsersWithResponse List users
 //
-// Sort and filter fields are id, name, fullName, created, updated and status; searchValue filters by part of a name.
+// Sort and filter fields are id, name, fullName, created, updated and status; searchValue filters by part of a name or of an identifier.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3135,6 +9176,105 @@ func (c *ClientWithResponses) UpdateUserWithResponse(ctx context.Context, userID
 	return ParseUpdateUserResponse(rsp)
 }
 
+// CreateAuthEventWithBodyWithResponse Report an authentication that Keyward did not make
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/authEvents (the `CreateAuthEvent` operationId).
+func (c *ClientWithResponses) CreateAuthEventWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAuthEventResponse, error) {
+	rsp, err := c.CreateAuthEventWithBody(ctx, userID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAuthEventResponse(rsp)
+}
+
+// CreateAuthEventWithResponse Report an authentication that Keyward did not make
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/authEvents (the `CreateAuthEvent` operationId).
+func (c *ClientWithResponses) CreateAuthEventWithResponse(ctx context.Context, userID UserID, body CreateAuthEventJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAuthEventResponse, error) {
+	rsp, err := c.CreateAuthEvent(ctx, userID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAuthEventResponse(rsp)
+}
+
+// CreateChallengeWithBodyWithResponse Create and send a one-time code or link
+//
+// The code or link is handed to the configured delivery; when the call has returned, the delivery has taken it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/challenges (the `CreateChallenge` operationId).
+func (c *ClientWithResponses) CreateChallengeWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateChallengeResponse, error) {
+	rsp, err := c.CreateChallengeWithBody(ctx, userID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateChallengeResponse(rsp)
+}
+
+// CreateChallengeWithResponse Create and send a one-time code or link
+//
+// The code or link is handed to the configured delivery; when the call has returned, the delivery has taken it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/challenges (the `CreateChallenge` operationId).
+func (c *ClientWithResponses) CreateChallengeWithResponse(ctx context.Context, userID UserID, body CreateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateChallengeResponse, error) {
+	rsp, err := c.CreateChallenge(ctx, userID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateChallengeResponse(rsp)
+}
+
+// UpdateChallengeWithBodyWithResponse Check a one-time code or link
+//
+// A right value completes the challenge and verifies the identifier. After five wrong values it is expired.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/{userID}/challenges/{challengeID} (the `UpdateChallenge` operationId).
+func (c *ClientWithResponses) UpdateChallengeWithBodyWithResponse(ctx context.Context, userID UserID, challengeID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateChallengeResponse, error) {
+	rsp, err := c.UpdateChallengeWithBody(ctx, userID, challengeID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateChallengeResponse(rsp)
+}
+
+// UpdateChallengeWithResponse Check a one-time code or link
+//
+// A right value completes the challenge and verifies the identifier. After five wrong values it is expired.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/{userID}/challenges/{challengeID} (the `UpdateChallenge` operationId).
+func (c *ClientWithResponses) UpdateChallengeWithResponse(ctx context.Context, userID UserID, challengeID string, body UpdateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateChallengeResponse, error) {
+	rsp, err := c.UpdateChallenge(ctx, userID, challengeID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateChallengeResponse(rsp)
+}
+
+// ListClientEnvsWithResponse List the client environments that a user was seen in
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /users/{userID}/clientEnvs (the `ListClientEnvs` operationId).
+func (c *ClientWithResponses) ListClientEnvsWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*ListClientEnvsResponse, error) {
+	rsp, err := c.ListClientEnvs(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListClientEnvsResponse(rsp)
+}
+
 // ListCredentialsWithResponse List the passkeys of a user
 //
 // Sort and filter fields are created, status, backupState, browserName and osName.
@@ -3161,6 +9301,174 @@ func (c *ClientWithResponses) DeleteCredentialWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseDeleteCredentialResponse(rsp)
+}
+
+// CreateIdentifierWithBodyWithResponse Create an identifier of a user
+//
+// Of a type and value there is one in a project. Email addresses are compared without letter case.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/identifiers (the `CreateIdentifier` operationId).
+func (c *ClientWithResponses) CreateIdentifierWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateIdentifierResponse, error) {
+	rsp, err := c.CreateIdentifierWithBody(ctx, userID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateIdentifierResponse(rsp)
+}
+
+// CreateIdentifierWithResponse Create an identifier of a user
+//
+// Of a type and value there is one in a project. Email addresses are compared without letter case.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/identifiers (the `CreateIdentifier` operationId).
+func (c *ClientWithResponses) CreateIdentifierWithResponse(ctx context.Context, userID UserID, body CreateIdentifierJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateIdentifierResponse, error) {
+	rsp, err := c.CreateIdentifier(ctx, userID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateIdentifierResponse(rsp)
+}
+
+// DeleteIdentifierWithResponse Delete an identifier
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /users/{userID}/identifiers/{identifierID} (the `DeleteIdentifier` operationId).
+func (c *ClientWithResponses) DeleteIdentifierWithResponse(ctx context.Context, userID UserID, identifierID string, reqEditors ...RequestEditorFn) (*DeleteIdentifierResponse, error) {
+	rsp, err := c.DeleteIdentifier(ctx, userID, identifierID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteIdentifierResponse(rsp)
+}
+
+// UpdateIdentifierWithBodyWithResponse Change the status of an identifier
+//
+// Making an identifier primary makes the primary one of its type verified.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/{userID}/identifiers/{identifierID} (the `UpdateIdentifier` operationId).
+func (c *ClientWithResponses) UpdateIdentifierWithBodyWithResponse(ctx context.Context, userID UserID, identifierID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateIdentifierResponse, error) {
+	rsp, err := c.UpdateIdentifierWithBody(ctx, userID, identifierID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateIdentifierResponse(rsp)
+}
+
+// UpdateIdentifierWithResponse Change the status of an identifier
+//
+// Making an identifier primary makes the primary one of its type verified.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/{userID}/identifiers/{identifierID} (the `UpdateIdentifier` operationId).
+func (c *ClientWithResponses) UpdateIdentifierWithResponse(ctx context.Context, userID UserID, identifierID string, body UpdateIdentifierJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateIdentifierResponse, error) {
+	rsp, err := c.UpdateIdentifier(ctx, userID, identifierID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateIdentifierResponse(rsp)
+}
+
+// CreateLongSessionWithBodyWithResponse Create a session
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/longSessions (the `CreateLongSession` operationId).
+func (c *ClientWithResponses) CreateLongSessionWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLongSessionResponse, error) {
+	rsp, err := c.CreateLongSessionWithBody(ctx, userID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateLongSessionResponse(rsp)
+}
+
+// CreateLongSessionWithResponse Create a session
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/longSessions (the `CreateLongSession` operationId).
+func (c *ClientWithResponses) CreateLongSessionWithResponse(ctx context.Context, userID UserID, body CreateLongSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLongSessionResponse, error) {
+	rsp, err := c.CreateLongSession(ctx, userID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateLongSessionResponse(rsp)
+}
+
+// GetUserLongSessionWithResponse Get a session of a user
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /users/{userID}/longSessions/{longSessionID} (the `GetUserLongSession` operationId).
+func (c *ClientWithResponses) GetUserLongSessionWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, reqEditors ...RequestEditorFn) (*GetUserLongSessionResponse, error) {
+	rsp, err := c.GetUserLongSession(ctx, userID, longSessionID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetUserLongSessionResponse(rsp)
+}
+
+// UpdateLongSessionWithBodyWithResponse Change the status of a session
+//
+// A session that is no longer active stays as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/{userID}/longSessions/{longSessionID} (the `UpdateLongSession` operationId).
+func (c *ClientWithResponses) UpdateLongSessionWithBodyWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateLongSessionResponse, error) {
+	rsp, err := c.UpdateLongSessionWithBody(ctx, userID, longSessionID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateLongSessionResponse(rsp)
+}
+
+// UpdateLongSessionWithResponse Change the status of a session
+//
+// A session that is no longer active stays as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/{userID}/longSessions/{longSessionID} (the `UpdateLongSession` operationId).
+func (c *ClientWithResponses) UpdateLongSessionWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, body UpdateLongSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateLongSessionResponse, error) {
+	rsp, err := c.UpdateLongSession(ctx, userID, longSessionID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateLongSessionResponse(rsp)
+}
+
+// CreateShortSessionWithBodyWithResponse Issue a short-lived signed token for an active session
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/longSessions/{longSessionID}/shortSessions (the `CreateShortSession` operationId).
+func (c *ClientWithResponses) CreateShortSessionWithBodyWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateShortSessionResponse, error) {
+	rsp, err := c.CreateShortSessionWithBody(ctx, userID, longSessionID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateShortSessionResponse(rsp)
+}
+
+// CreateShortSessionWithResponse Issue a short-lived signed token for an active session
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/longSessions/{longSessionID}/shortSessions (the `CreateShortSession` operationId).
+func (c *ClientWithResponses) CreateShortSessionWithResponse(ctx context.Context, userID UserID, longSessionID LongSessionID, body CreateShortSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateShortSessionResponse, error) {
+	rsp, err := c.CreateShortSession(ctx, userID, longSessionID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateShortSessionResponse(rsp)
 }
 
 // ListPasskeyChallengesWithResponse List the recent challenges of a user
@@ -3266,6 +9574,490 @@ func (c *ClientWithResponses) DeletePasskeyEventWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseDeletePasskeyEventResponse(rsp)
+}
+
+// ListPasswordManagersWithResponse List the password managers that a user was seen with
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /users/{userID}/passwordManagers (the `ListPasswordManagers` operationId).
+func (c *ClientWithResponses) ListPasswordManagersWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*ListPasswordManagersResponse, error) {
+	rsp, err := c.ListPasswordManagers(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPasswordManagersResponse(rsp)
+}
+
+// ListUserSocialAccountsWithResponse List the social accounts of a user
+//
+// Sort and filter fields are providerType and foreignID. The answer is a bare array.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /users/{userID}/socialAccounts (the `ListUserSocialAccounts` operationId).
+func (c *ClientWithResponses) ListUserSocialAccountsWithResponse(ctx context.Context, userID UserID, params *ListUserSocialAccountsParams, reqEditors ...RequestEditorFn) (*ListUserSocialAccountsResponse, error) {
+	rsp, err := c.ListUserSocialAccounts(ctx, userID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListUserSocialAccountsResponse(rsp)
+}
+
+// CreateSocialAccountWithBodyWithResponse Create a social account of a user
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/socialAccounts (the `CreateSocialAccount` operationId).
+func (c *ClientWithResponses) CreateSocialAccountWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSocialAccountResponse, error) {
+	rsp, err := c.CreateSocialAccountWithBody(ctx, userID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSocialAccountResponse(rsp)
+}
+
+// CreateSocialAccountWithResponse Create a social account of a user
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{userID}/socialAccounts (the `CreateSocialAccount` operationId).
+func (c *ClientWithResponses) CreateSocialAccountWithResponse(ctx context.Context, userID UserID, body CreateSocialAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSocialAccountResponse, error) {
+	rsp, err := c.CreateSocialAccount(ctx, userID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSocialAccountResponse(rsp)
+}
+
+// ListWebhookEndpointsWithResponse List webhook endpoints
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /webhookEndpoints (the `ListWebhookEndpoints` operationId).
+func (c *ClientWithResponses) ListWebhookEndpointsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListWebhookEndpointsResponse, error) {
+	rsp, err := c.ListWebhookEndpoints(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWebhookEndpointsResponse(rsp)
+}
+
+// CreateWebhookEndpointWithBodyWithResponse Create a webhook endpoint
+//
+// Deliveries begin with the events that are appended after the call. The signing secret is shown in this answer only.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhookEndpoints (the `CreateWebhookEndpoint` operationId).
+func (c *ClientWithResponses) CreateWebhookEndpointWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookEndpointResponse, error) {
+	rsp, err := c.CreateWebhookEndpointWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateWebhookEndpointResponse(rsp)
+}
+
+// CreateWebhookEndpointWithResponse Create a webhook endpoint
+//
+// Deliveries begin with the events that are appended after the call. The signing secret is shown in this answer only.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhookEndpoints (the `CreateWebhookEndpoint` operationId).
+func (c *ClientWithResponses) CreateWebhookEndpointWithResponse(ctx context.Context, body CreateWebhookEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookEndpointResponse, error) {
+	rsp, err := c.CreateWebhookEndpoint(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateWebhookEndpointResponse(rsp)
+}
+
+// DeleteWebhookEndpointWithResponse Delete a webhook endpoint
+//
+// Deliveries end at once; its delivery log and dead letters are removed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /webhookEndpoints/{webhookEndpointID} (the `DeleteWebhookEndpoint` operationId).
+func (c *ClientWithResponses) DeleteWebhookEndpointWithResponse(ctx context.Context, webhookEndpointID string, reqEditors ...RequestEditorFn) (*DeleteWebhookEndpointResponse, error) {
+	rsp, err := c.DeleteWebhookEndpoint(ctx, webhookEndpointID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteWebhookEndpointResponse(rsp)
+}
+
+// UpdateWebhookEndpointWithBodyWithResponse Change a webhook endpoint
+//
+// What the request does not name stays as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /webhookEndpoints/{webhookEndpointID} (the `UpdateWebhookEndpoint` operationId).
+func (c *ClientWithResponses) UpdateWebhookEndpointWithBodyWithResponse(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateWebhookEndpointResponse, error) {
+	rsp, err := c.UpdateWebhookEndpointWithBody(ctx, webhookEndpointID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateWebhookEndpointResponse(rsp)
+}
+
+// UpdateWebhookEndpointWithResponse Change a webhook endpoint
+//
+// What the request does not name stays as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /webhookEndpoints/{webhookEndpointID} (the `UpdateWebhookEndpoint` operationId).
+func (c *ClientWithResponses) UpdateWebhookEndpointWithResponse(ctx context.Context, webhookEndpointID string, body UpdateWebhookEndpointJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateWebhookEndpointResponse, error) {
+	rsp, err := c.UpdateWebhookEndpoint(ctx, webhookEndpointID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateWebhookEndpointResponse(rsp)
+}
+
+// ListWebhookDeadLettersWithResponse List the events that could not be delivered
+//
+// Oldest first. Sort fields are created; filter fields are eventType, eventID and userID.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/deadLetters (the `ListWebhookDeadLetters` operationId).
+func (c *ClientWithResponses) ListWebhookDeadLettersWithResponse(ctx context.Context, webhookEndpointID string, params *ListWebhookDeadLettersParams, reqEditors ...RequestEditorFn) (*ListWebhookDeadLettersResponse, error) {
+	rsp, err := c.ListWebhookDeadLetters(ctx, webhookEndpointID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWebhookDeadLettersResponse(rsp)
+}
+
+// ReplayWebhookDeadLettersWithBodyWithResponse Deliver dead letters again
+//
+// Each one named, or all. What is delivered leaves the list.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay (the `ReplayWebhookDeadLetters` operationId).
+func (c *ClientWithResponses) ReplayWebhookDeadLettersWithBodyWithResponse(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayWebhookDeadLettersResponse, error) {
+	rsp, err := c.ReplayWebhookDeadLettersWithBody(ctx, webhookEndpointID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayWebhookDeadLettersResponse(rsp)
+}
+
+// ReplayWebhookDeadLettersWithResponse Deliver dead letters again
+//
+// Each one named, or all. What is delivered leaves the list.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay (the `ReplayWebhookDeadLetters` operationId).
+func (c *ClientWithResponses) ReplayWebhookDeadLettersWithResponse(ctx context.Context, webhookEndpointID string, body ReplayWebhookDeadLettersJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayWebhookDeadLettersResponse, error) {
+	rsp, err := c.ReplayWebhookDeadLetters(ctx, webhookEndpointID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayWebhookDeadLettersResponse(rsp)
+}
+
+// ListWebhookDeliveriesWithResponse List the latest delivery attempts
+//
+// Newest first. Sort fields are created; filter fields are outcome, eventType, eventID and userID. What the delivery log keeps is bounded by age and size.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/deliveries (the `ListWebhookDeliveries` operationId).
+func (c *ClientWithResponses) ListWebhookDeliveriesWithResponse(ctx context.Context, webhookEndpointID string, params *ListWebhookDeliveriesParams, reqEditors ...RequestEditorFn) (*ListWebhookDeliveriesResponse, error) {
+	rsp, err := c.ListWebhookDeliveries(ctx, webhookEndpointID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWebhookDeliveriesResponse(rsp)
+}
+
+// ListWebhookSecretsWithResponse List the signing secrets
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /webhookEndpoints/{webhookEndpointID}/secrets (the `ListWebhookSecrets` operationId).
+func (c *ClientWithResponses) ListWebhookSecretsWithResponse(ctx context.Context, webhookEndpointID string, reqEditors ...RequestEditorFn) (*ListWebhookSecretsResponse, error) {
+	rsp, err := c.ListWebhookSecrets(ctx, webhookEndpointID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWebhookSecretsResponse(rsp)
+}
+
+// CreateWebhookSecretWithBodyWithResponse Add a signing secret
+//
+// Deliveries are signed with every active secret, so that a receiver can change over. The secret is shown in this answer only.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/secrets (the `CreateWebhookSecret` operationId).
+func (c *ClientWithResponses) CreateWebhookSecretWithBodyWithResponse(ctx context.Context, webhookEndpointID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookSecretResponse, error) {
+	rsp, err := c.CreateWebhookSecretWithBody(ctx, webhookEndpointID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateWebhookSecretResponse(rsp)
+}
+
+// CreateWebhookSecretWithResponse Add a signing secret
+//
+// Deliveries are signed with every active secret, so that a receiver can change over. The secret is shown in this answer only.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhookEndpoints/{webhookEndpointID}/secrets (the `CreateWebhookSecret` operationId).
+func (c *ClientWithResponses) CreateWebhookSecretWithResponse(ctx context.Context, webhookEndpointID string, body CreateWebhookSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookSecretResponse, error) {
+	rsp, err := c.CreateWebhookSecret(ctx, webhookEndpointID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateWebhookSecretResponse(rsp)
+}
+
+// DeleteWebhookSecretWithResponse Remove a signing secret
+//
+// The last one cannot be removed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /webhookEndpoints/{webhookEndpointID}/secrets/{secretID} (the `DeleteWebhookSecret` operationId).
+func (c *ClientWithResponses) DeleteWebhookSecretWithResponse(ctx context.Context, webhookEndpointID string, secretID string, reqEditors ...RequestEditorFn) (*DeleteWebhookSecretResponse, error) {
+	rsp, err := c.DeleteWebhookSecret(ctx, webhookEndpointID, secretID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteWebhookSecretResponse(rsp)
+}
+
+// ParseListConnectTokensResponse parses an HTTP response from a ListConnectTokensWithResponse call
+func ParseListConnectTokensResponse(rsp *http.Response) (*ListConnectTokensResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListConnectTokensResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConnectTokenList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateConnectTokenResponse parses an HTTP response from a CreateConnectTokenWithResponse call
+func ParseCreateConnectTokenResponse(rsp *http.Response) (*CreateConnectTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateConnectTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConnectToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteConnectTokenResponse parses an HTTP response from a DeleteConnectTokenWithResponse call
+func ParseDeleteConnectTokenResponse(rsp *http.Response) (*DeleteConnectTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteConnectTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Generic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateConnectTokenResponse parses an HTTP response from a UpdateConnectTokenWithResponse call
+func ParseUpdateConnectTokenResponse(rsp *http.Response) (*UpdateConnectTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateConnectTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Generic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
+func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListIdentifiersResponse parses an HTTP response from a ListIdentifiersWithResponse call
+func ParseListIdentifiersResponse(rsp *http.Response) (*ListIdentifiersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListIdentifiersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest IdentifierList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetLongSessionResponse parses an HTTP response from a GetLongSessionWithResponse call
+func ParseGetLongSessionResponse(rsp *http.Response) (*GetLongSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLongSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LongSession
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParsePasskeyAppendFinishResponse parses an HTTP response from a PasskeyAppendFinishWithResponse call
@@ -3526,6 +10318,237 @@ func ParsePasskeyMediationStartResponse(rsp *http.Response) (*PasskeyMediationSt
 	return response, nil
 }
 
+// ParsePasskeyPostLoginResponse parses an HTTP response from a PasskeyPostLoginWithResponse call
+func ParsePasskeyPostLoginResponse(rsp *http.Response) (*PasskeyPostLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PasskeyPostLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PostLoginRsp
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePasskeyVerifySignedDataResponse parses an HTTP response from a PasskeyVerifySignedDataWithResponse call
+func ParsePasskeyVerifySignedDataResponse(rsp *http.Response) (*PasskeyVerifySignedDataResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PasskeyVerifySignedDataResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VerifySignedDataRsp
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePasskeysVerifySignedDataResponse parses an HTTP response from a PasskeysVerifySignedDataWithResponse call
+func ParsePasskeysVerifySignedDataResponse(rsp *http.Response) (*PasskeysVerifySignedDataResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PasskeysVerifySignedDataResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VerifySignedDataRsp
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCnameResponse parses an HTTP response from a UpdateCnameWithResponse call
+func ParseUpdateCnameResponse(rsp *http.Response) (*UpdateCnameResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCnameResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Generic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListSessionsResponse parses an HTTP response from a ListSessionsWithResponse call
+func ParseListSessionsResponse(rsp *http.Response) (*ListSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SessionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevokeSessionResponse parses an HTTP response from a RevokeSessionWithResponse call
+func ParseRevokeSessionResponse(rsp *http.Response) (*RevokeSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Generic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListSocialAccountsResponse parses an HTTP response from a ListSocialAccountsWithResponse call
+func ParseListSocialAccountsResponse(rsp *http.Response) (*ListSocialAccountsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSocialAccountsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SocialAccountList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListUsersResponse parses an HTTP response from a ListUsersWithResponse call
 func ParseListUsersResponse(rsp *http.Response) (*ListUsersResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -3691,6 +10714,138 @@ func ParseUpdateUserResponse(rsp *http.Response) (*UpdateUserResponse, error) {
 	return response, nil
 }
 
+// ParseCreateAuthEventResponse parses an HTTP response from a CreateAuthEventWithResponse call
+func ParseCreateAuthEventResponse(rsp *http.Response) (*CreateAuthEventResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateAuthEventResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuthEvent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateChallengeResponse parses an HTTP response from a CreateChallengeWithResponse call
+func ParseCreateChallengeResponse(rsp *http.Response) (*CreateChallengeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateChallengeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Challenge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateChallengeResponse parses an HTTP response from a UpdateChallengeWithResponse call
+func ParseUpdateChallengeResponse(rsp *http.Response) (*UpdateChallengeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateChallengeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Challenge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListClientEnvsResponse parses an HTTP response from a ListClientEnvsWithResponse call
+func ParseListClientEnvsResponse(rsp *http.Response) (*ListClientEnvsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListClientEnvsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ClientEnvList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListCredentialsResponse parses an HTTP response from a ListCredentialsWithResponse call
 func ParseListCredentialsResponse(rsp *http.Response) (*ListCredentialsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -3740,6 +10895,237 @@ func ParseDeleteCredentialResponse(rsp *http.Response) (*DeleteCredentialRespons
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Generic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateIdentifierResponse parses an HTTP response from a CreateIdentifierWithResponse call
+func ParseCreateIdentifierResponse(rsp *http.Response) (*CreateIdentifierResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateIdentifierResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Identifier
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteIdentifierResponse parses an HTTP response from a DeleteIdentifierWithResponse call
+func ParseDeleteIdentifierResponse(rsp *http.Response) (*DeleteIdentifierResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteIdentifierResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Generic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateIdentifierResponse parses an HTTP response from a UpdateIdentifierWithResponse call
+func ParseUpdateIdentifierResponse(rsp *http.Response) (*UpdateIdentifierResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateIdentifierResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Identifier
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateLongSessionResponse parses an HTTP response from a CreateLongSessionWithResponse call
+func ParseCreateLongSessionResponse(rsp *http.Response) (*CreateLongSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateLongSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LongSession
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetUserLongSessionResponse parses an HTTP response from a GetUserLongSessionWithResponse call
+func ParseGetUserLongSessionResponse(rsp *http.Response) (*GetUserLongSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetUserLongSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LongSession
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateLongSessionResponse parses an HTTP response from a UpdateLongSessionWithResponse call
+func ParseUpdateLongSessionResponse(rsp *http.Response) (*UpdateLongSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateLongSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LongSession
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateShortSessionResponse parses an HTTP response from a CreateShortSessionWithResponse call
+func ParseCreateShortSessionResponse(rsp *http.Response) (*CreateShortSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateShortSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ShortSession
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -3898,6 +11284,435 @@ func ParseDeletePasskeyEventResponse(rsp *http.Response) (*DeletePasskeyEventRes
 	}
 
 	response := &DeletePasskeyEventResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Generic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListPasswordManagersResponse parses an HTTP response from a ListPasswordManagersWithResponse call
+func ParseListPasswordManagersResponse(rsp *http.Response) (*ListPasswordManagersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPasswordManagersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasswordManagerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListUserSocialAccountsResponse parses an HTTP response from a ListUserSocialAccountsWithResponse call
+func ParseListUserSocialAccountsResponse(rsp *http.Response) (*ListUserSocialAccountsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListUserSocialAccountsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []SocialAccount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateSocialAccountResponse parses an HTTP response from a CreateSocialAccountWithResponse call
+func ParseCreateSocialAccountResponse(rsp *http.Response) (*CreateSocialAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateSocialAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SocialAccount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListWebhookEndpointsResponse parses an HTTP response from a ListWebhookEndpointsWithResponse call
+func ParseListWebhookEndpointsResponse(rsp *http.Response) (*ListWebhookEndpointsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWebhookEndpointsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookEndpointList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateWebhookEndpointResponse parses an HTTP response from a CreateWebhookEndpointWithResponse call
+func ParseCreateWebhookEndpointResponse(rsp *http.Response) (*CreateWebhookEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateWebhookEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookEndpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteWebhookEndpointResponse parses an HTTP response from a DeleteWebhookEndpointWithResponse call
+func ParseDeleteWebhookEndpointResponse(rsp *http.Response) (*DeleteWebhookEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteWebhookEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Generic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateWebhookEndpointResponse parses an HTTP response from a UpdateWebhookEndpointWithResponse call
+func ParseUpdateWebhookEndpointResponse(rsp *http.Response) (*UpdateWebhookEndpointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateWebhookEndpointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Generic
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListWebhookDeadLettersResponse parses an HTTP response from a ListWebhookDeadLettersWithResponse call
+func ParseListWebhookDeadLettersResponse(rsp *http.Response) (*ListWebhookDeadLettersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWebhookDeadLettersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookDeadLetterList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReplayWebhookDeadLettersResponse parses an HTTP response from a ReplayWebhookDeadLettersWithResponse call
+func ParseReplayWebhookDeadLettersResponse(rsp *http.Response) (*ReplayWebhookDeadLettersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplayWebhookDeadLettersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookReplayRsp
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListWebhookDeliveriesResponse parses an HTTP response from a ListWebhookDeliveriesWithResponse call
+func ParseListWebhookDeliveriesResponse(rsp *http.Response) (*ListWebhookDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWebhookDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookDeliveryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListWebhookSecretsResponse parses an HTTP response from a ListWebhookSecretsWithResponse call
+func ParseListWebhookSecretsResponse(rsp *http.Response) (*ListWebhookSecretsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWebhookSecretsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookSecretList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateWebhookSecretResponse parses an HTTP response from a CreateWebhookSecretWithResponse call
+func ParseCreateWebhookSecretResponse(rsp *http.Response) (*CreateWebhookSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateWebhookSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteWebhookSecretResponse parses an HTTP response from a DeleteWebhookSecretWithResponse call
+func ParseDeleteWebhookSecretResponse(rsp *http.Response) (*DeleteWebhookSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteWebhookSecretResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

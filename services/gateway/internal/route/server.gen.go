@@ -4,8 +4,11 @@
 package route
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 
 	"github.com/gofiber/fiber/v2"
@@ -15,6 +18,27 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListConnectTokens List connect tokens
+	// (GET /connectTokens)
+	ListConnectTokens(c *fiber.Ctx, params ListConnectTokensParams) error
+	// CreateConnectToken Create a connect token
+	// (POST /connectTokens)
+	CreateConnectToken(c *fiber.Ctx) error
+	// DeleteConnectToken Delete a connect token
+	// (DELETE /connectTokens/{connectTokenID})
+	DeleteConnectToken(c *fiber.Ctx, connectTokenID string) error
+	// UpdateConnectToken Change the status of a connect token
+	// (PATCH /connectTokens/{connectTokenID})
+	UpdateConnectToken(c *fiber.Ctx, connectTokenID string) error
+	// StreamEvents Receive events as they are appended
+	// (GET /events/stream)
+	StreamEvents(c *fiber.Ctx, params StreamEventsParams) error
+	// ListIdentifiers List identifiers
+	// (GET /identifiers)
+	ListIdentifiers(c *fiber.Ctx, params ListIdentifiersParams) error
+	// GetLongSession Get a session
+	// (GET /longSessions/{longSessionID})
+	GetLongSession(c *fiber.Ctx, longSessionID LongSessionID) error
 	// PasskeyAppendFinish Verify a created passkey and keep it
 	// (POST /passkey/append/finish)
 	PasskeyAppendFinish(c *fiber.Ctx) error
@@ -33,6 +57,27 @@ type ServerInterface interface {
 	// PasskeyMediationStart Start a login by conditional mediation, before the user is known
 	// (POST /passkey/mediation/start)
 	PasskeyMediationStart(c *fiber.Ctx) error
+	// PasskeyPostLogin Open a session with signed passkey data
+	// (POST /passkey/postLogin)
+	PasskeyPostLogin(c *fiber.Ctx) error
+	// PasskeyVerifySignedData Check signed passkey data
+	// (POST /passkey/verifySignedData)
+	PasskeyVerifySignedData(c *fiber.Ctx) error
+	// PasskeysVerifySignedData Check signed passkey data
+	// (POST /passkeys/verifySignedData)
+	PasskeysVerifySignedData(c *fiber.Ctx) error
+	// UpdateCname Set the host name of the Frontend API of the project
+	// (PUT /projectConfig/cname)
+	UpdateCname(c *fiber.Ctx) error
+	// ListSessions List sessions
+	// (GET /sessions)
+	ListSessions(c *fiber.Ctx, params ListSessionsParams) error
+	// RevokeSession Revoke a session
+	// (POST /sessions/{sessionID}/revoke)
+	RevokeSession(c *fiber.Ctx, sessionID SessionID) error
+	// ListSocialAccounts List social accounts
+	// (GET /socialAccounts)
+	ListSocialAccounts(c *fiber.Ctx, params ListSocialAccountsParams) error
 	// ListUsers List users
 	// (GET /users)
 	ListUsers(c *fiber.Ctx, params ListUsersParams) error
@@ -48,12 +93,45 @@ type ServerInterface interface {
 	// UpdateUser Update a user
 	// (PATCH /users/{userID})
 	UpdateUser(c *fiber.Ctx, userID UserID) error
+	// CreateAuthEvent Report an authentication that Keyward did not make
+	// (POST /users/{userID}/authEvents)
+	CreateAuthEvent(c *fiber.Ctx, userID UserID) error
+	// CreateChallenge Create and send a one-time code or link
+	// (POST /users/{userID}/challenges)
+	CreateChallenge(c *fiber.Ctx, userID UserID) error
+	// UpdateChallenge Check a one-time code or link
+	// (PATCH /users/{userID}/challenges/{challengeID})
+	UpdateChallenge(c *fiber.Ctx, userID UserID, challengeID string) error
+	// ListClientEnvs List the client environments that a user was seen in
+	// (GET /users/{userID}/clientEnvs)
+	ListClientEnvs(c *fiber.Ctx, userID UserID) error
 	// ListCredentials List the passkeys of a user
 	// (GET /users/{userID}/credentials)
 	ListCredentials(c *fiber.Ctx, userID UserID, params ListCredentialsParams) error
 	// DeleteCredential Delete a passkey
 	// (DELETE /users/{userID}/credentials/{credentialID})
 	DeleteCredential(c *fiber.Ctx, userID UserID, credentialID string) error
+	// CreateIdentifier Create an identifier of a user
+	// (POST /users/{userID}/identifiers)
+	CreateIdentifier(c *fiber.Ctx, userID UserID) error
+	// DeleteIdentifier Delete an identifier
+	// (DELETE /users/{userID}/identifiers/{identifierID})
+	DeleteIdentifier(c *fiber.Ctx, userID UserID, identifierID string) error
+	// UpdateIdentifier Change the status of an identifier
+	// (PATCH /users/{userID}/identifiers/{identifierID})
+	UpdateIdentifier(c *fiber.Ctx, userID UserID, identifierID string) error
+	// CreateLongSession Create a session
+	// (POST /users/{userID}/longSessions)
+	CreateLongSession(c *fiber.Ctx, userID UserID) error
+	// GetUserLongSession Get a session of a user
+	// (GET /users/{userID}/longSessions/{longSessionID})
+	GetUserLongSession(c *fiber.Ctx, userID UserID, longSessionID LongSessionID) error
+	// UpdateLongSession Change the status of a session
+	// (PATCH /users/{userID}/longSessions/{longSessionID})
+	UpdateLongSession(c *fiber.Ctx, userID UserID, longSessionID LongSessionID) error
+	// CreateShortSession Issue a short-lived signed token for an active session
+	// (POST /users/{userID}/longSessions/{longSessionID}/shortSessions)
+	CreateShortSession(c *fiber.Ctx, userID UserID, longSessionID LongSessionID) error
 	// ListPasskeyChallenges List the recent challenges of a user
 	// (GET /users/{userID}/passkeyChallenges)
 	ListPasskeyChallenges(c *fiber.Ctx, userID UserID, params ListPasskeyChallengesParams) error
@@ -69,6 +147,45 @@ type ServerInterface interface {
 	// DeletePasskeyEvent Delete a passkey event
 	// (DELETE /users/{userID}/passkeyEvents/{passkeyEventID})
 	DeletePasskeyEvent(c *fiber.Ctx, userID UserID, passkeyEventID string) error
+	// ListPasswordManagers List the password managers that a user was seen with
+	// (GET /users/{userID}/passwordManagers)
+	ListPasswordManagers(c *fiber.Ctx, userID UserID) error
+	// ListUserSocialAccounts List the social accounts of a user
+	// (GET /users/{userID}/socialAccounts)
+	ListUserSocialAccounts(c *fiber.Ctx, userID UserID, params ListUserSocialAccountsParams) error
+	// CreateSocialAccount Create a social account of a user
+	// (POST /users/{userID}/socialAccounts)
+	CreateSocialAccount(c *fiber.Ctx, userID UserID) error
+	// ListWebhookEndpoints List webhook endpoints
+	// (GET /webhookEndpoints)
+	ListWebhookEndpoints(c *fiber.Ctx) error
+	// CreateWebhookEndpoint Create a webhook endpoint
+	// (POST /webhookEndpoints)
+	CreateWebhookEndpoint(c *fiber.Ctx) error
+	// DeleteWebhookEndpoint Delete a webhook endpoint
+	// (DELETE /webhookEndpoints/{webhookEndpointID})
+	DeleteWebhookEndpoint(c *fiber.Ctx, webhookEndpointID string) error
+	// UpdateWebhookEndpoint Change a webhook endpoint
+	// (PUT /webhookEndpoints/{webhookEndpointID})
+	UpdateWebhookEndpoint(c *fiber.Ctx, webhookEndpointID string) error
+	// ListWebhookDeadLetters List the events that could not be delivered
+	// (GET /webhookEndpoints/{webhookEndpointID}/deadLetters)
+	ListWebhookDeadLetters(c *fiber.Ctx, webhookEndpointID string, params ListWebhookDeadLettersParams) error
+	// ReplayWebhookDeadLetters Deliver dead letters again
+	// (POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay)
+	ReplayWebhookDeadLetters(c *fiber.Ctx, webhookEndpointID string) error
+	// ListWebhookDeliveries List the latest delivery attempts
+	// (GET /webhookEndpoints/{webhookEndpointID}/deliveries)
+	ListWebhookDeliveries(c *fiber.Ctx, webhookEndpointID string, params ListWebhookDeliveriesParams) error
+	// ListWebhookSecrets List the signing secrets
+	// (GET /webhookEndpoints/{webhookEndpointID}/secrets)
+	ListWebhookSecrets(c *fiber.Ctx, webhookEndpointID string) error
+	// CreateWebhookSecret Add a signing secret
+	// (POST /webhookEndpoints/{webhookEndpointID}/secrets)
+	CreateWebhookSecret(c *fiber.Ctx, webhookEndpointID string) error
+	// DeleteWebhookSecret Remove a signing secret
+	// (DELETE /webhookEndpoints/{webhookEndpointID}/secrets/{secretID})
+	DeleteWebhookSecret(c *fiber.Ctx, webhookEndpointID string, secretID string) error
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -79,6 +196,297 @@ type ServerInterfaceWrapper struct {
 
 type MiddlewareFunc fiber.Handler
 type HandlerMiddlewareFunc func(c *fiber.Ctx, next fiber.Handler) error
+
+// ListConnectTokens operation middleware
+func (siw *ServerInterfaceWrapper) ListConnectTokens(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConnectTokensParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", query, &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter sort: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "filter[]" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter[]", query, &params.Filter, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter filter[]: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", query, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter page: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "pageSize" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pageSize", query, &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter pageSize: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListConnectTokens(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateConnectToken operation middleware
+func (siw *ServerInterfaceWrapper) CreateConnectToken(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateConnectToken(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// DeleteConnectToken operation middleware
+func (siw *ServerInterfaceWrapper) DeleteConnectToken(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "connectTokenID" -------------
+	var connectTokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "connectTokenID", c.Params("connectTokenID"), &connectTokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter connectTokenID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.DeleteConnectToken(c, connectTokenID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// UpdateConnectToken operation middleware
+func (siw *ServerInterfaceWrapper) UpdateConnectToken(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "connectTokenID" -------------
+	var connectTokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "connectTokenID", c.Params("connectTokenID"), &connectTokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter connectTokenID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.UpdateConnectToken(c, connectTokenID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// StreamEvents operation middleware
+func (siw *ServerInterfaceWrapper) StreamEvents(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamEventsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", query, &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter type: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "userID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "userID", query, &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", query, &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter since: %w", err).Error())
+	}
+
+	headers := c.GetReqHeaders()
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Last-Event-ID, 1 is required, but %d found", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Last-Event-ID: %w", err).Error())
+		}
+
+		params.LastEventID = &LastEventID
+
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.StreamEvents(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListIdentifiers operation middleware
+func (siw *ServerInterfaceWrapper) ListIdentifiers(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListIdentifiersParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", query, &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter sort: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "filter[]" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter[]", query, &params.Filter, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter filter[]: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", query, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter page: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "pageSize" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pageSize", query, &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter pageSize: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListIdentifiers(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// GetLongSession operation middleware
+func (siw *ServerInterfaceWrapper) GetLongSession(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "longSessionID" -------------
+	var longSessionID LongSessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "longSessionID", c.Params("longSessionID"), &longSessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter longSessionID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetLongSession(c, longSessionID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
 
 // PasskeyAppendFinish operation middleware
 func (siw *ServerInterfaceWrapper) PasskeyAppendFinish(c *fiber.Ctx) error {
@@ -175,6 +583,223 @@ func (siw *ServerInterfaceWrapper) PasskeyMediationStart(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.PasskeyMediationStart(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// PasskeyPostLogin operation middleware
+func (siw *ServerInterfaceWrapper) PasskeyPostLogin(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.PasskeyPostLogin(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// PasskeyVerifySignedData operation middleware
+func (siw *ServerInterfaceWrapper) PasskeyVerifySignedData(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.PasskeyVerifySignedData(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// PasskeysVerifySignedData operation middleware
+func (siw *ServerInterfaceWrapper) PasskeysVerifySignedData(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.PasskeysVerifySignedData(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// UpdateCname operation middleware
+func (siw *ServerInterfaceWrapper) UpdateCname(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.UpdateCname(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListSessions operation middleware
+func (siw *ServerInterfaceWrapper) ListSessions(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSessionsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", query, &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter sort: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "filter[]" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter[]", query, &params.Filter, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter filter[]: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", query, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter page: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "pageSize" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pageSize", query, &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter pageSize: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListSessions(c, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// RevokeSession operation middleware
+func (siw *ServerInterfaceWrapper) RevokeSession(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "sessionID" -------------
+	var sessionID SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sessionID", c.Params("sessionID"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter sessionID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.RevokeSession(c, sessionID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListSocialAccounts operation middleware
+func (siw *ServerInterfaceWrapper) ListSocialAccounts(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSocialAccountsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", query, &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter sort: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "filter[]" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter[]", query, &params.Filter, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter filter[]: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", query, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter page: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "pageSize" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pageSize", query, &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter pageSize: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListSocialAccounts(c, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -351,6 +976,130 @@ func (siw *ServerInterfaceWrapper) UpdateUser(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// CreateAuthEvent operation middleware
+func (siw *ServerInterfaceWrapper) CreateAuthEvent(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateAuthEvent(c, userID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateChallenge operation middleware
+func (siw *ServerInterfaceWrapper) CreateChallenge(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateChallenge(c, userID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// UpdateChallenge operation middleware
+func (siw *ServerInterfaceWrapper) UpdateChallenge(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	// ------------- Path parameter "challengeID" -------------
+	var challengeID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "challengeID", c.Params("challengeID"), &challengeID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter challengeID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.UpdateChallenge(c, userID, challengeID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListClientEnvs operation middleware
+func (siw *ServerInterfaceWrapper) ListClientEnvs(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListClientEnvs(c, userID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // ListCredentials operation middleware
 func (siw *ServerInterfaceWrapper) ListCredentials(c *fiber.Ctx) error {
 
@@ -441,6 +1190,249 @@ func (siw *ServerInterfaceWrapper) DeleteCredential(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.DeleteCredential(c, userID, credentialID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateIdentifier operation middleware
+func (siw *ServerInterfaceWrapper) CreateIdentifier(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateIdentifier(c, userID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// DeleteIdentifier operation middleware
+func (siw *ServerInterfaceWrapper) DeleteIdentifier(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	// ------------- Path parameter "identifierID" -------------
+	var identifierID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identifierID", c.Params("identifierID"), &identifierID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter identifierID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.DeleteIdentifier(c, userID, identifierID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// UpdateIdentifier operation middleware
+func (siw *ServerInterfaceWrapper) UpdateIdentifier(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	// ------------- Path parameter "identifierID" -------------
+	var identifierID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identifierID", c.Params("identifierID"), &identifierID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter identifierID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.UpdateIdentifier(c, userID, identifierID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateLongSession operation middleware
+func (siw *ServerInterfaceWrapper) CreateLongSession(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateLongSession(c, userID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// GetUserLongSession operation middleware
+func (siw *ServerInterfaceWrapper) GetUserLongSession(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	// ------------- Path parameter "longSessionID" -------------
+	var longSessionID LongSessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "longSessionID", c.Params("longSessionID"), &longSessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter longSessionID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.GetUserLongSession(c, userID, longSessionID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// UpdateLongSession operation middleware
+func (siw *ServerInterfaceWrapper) UpdateLongSession(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	// ------------- Path parameter "longSessionID" -------------
+	var longSessionID LongSessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "longSessionID", c.Params("longSessionID"), &longSessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter longSessionID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.UpdateLongSession(c, userID, longSessionID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateShortSession operation middleware
+func (siw *ServerInterfaceWrapper) CreateShortSession(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	// ------------- Path parameter "longSessionID" -------------
+	var longSessionID LongSessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "longSessionID", c.Params("longSessionID"), &longSessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter longSessionID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateShortSession(c, userID, longSessionID)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -696,6 +1688,480 @@ func (siw *ServerInterfaceWrapper) DeletePasskeyEvent(c *fiber.Ctx) error {
 	return handler(c)
 }
 
+// ListPasswordManagers operation middleware
+func (siw *ServerInterfaceWrapper) ListPasswordManagers(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListPasswordManagers(c, userID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListUserSocialAccounts operation middleware
+func (siw *ServerInterfaceWrapper) ListUserSocialAccounts(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserSocialAccountsParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", query, &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter sort: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "filter[]" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter[]", query, &params.Filter, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter filter[]: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", query, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter page: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "pageSize" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pageSize", query, &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter pageSize: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListUserSocialAccounts(c, userID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateSocialAccount operation middleware
+func (siw *ServerInterfaceWrapper) CreateSocialAccount(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "userID" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userID", c.Params("userID"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateSocialAccount(c, userID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListWebhookEndpoints operation middleware
+func (siw *ServerInterfaceWrapper) ListWebhookEndpoints(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListWebhookEndpoints(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateWebhookEndpoint operation middleware
+func (siw *ServerInterfaceWrapper) CreateWebhookEndpoint(c *fiber.Ctx) error {
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateWebhookEndpoint(c)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// DeleteWebhookEndpoint operation middleware
+func (siw *ServerInterfaceWrapper) DeleteWebhookEndpoint(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhookEndpointID" -------------
+	var webhookEndpointID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookEndpointID", c.Params("webhookEndpointID"), &webhookEndpointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter webhookEndpointID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.DeleteWebhookEndpoint(c, webhookEndpointID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// UpdateWebhookEndpoint operation middleware
+func (siw *ServerInterfaceWrapper) UpdateWebhookEndpoint(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhookEndpointID" -------------
+	var webhookEndpointID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookEndpointID", c.Params("webhookEndpointID"), &webhookEndpointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter webhookEndpointID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.UpdateWebhookEndpoint(c, webhookEndpointID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListWebhookDeadLetters operation middleware
+func (siw *ServerInterfaceWrapper) ListWebhookDeadLetters(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhookEndpointID" -------------
+	var webhookEndpointID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookEndpointID", c.Params("webhookEndpointID"), &webhookEndpointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter webhookEndpointID: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhookDeadLettersParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", query, &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter sort: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "filter[]" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter[]", query, &params.Filter, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter filter[]: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", query, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter page: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "pageSize" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pageSize", query, &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter pageSize: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListWebhookDeadLetters(c, webhookEndpointID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ReplayWebhookDeadLetters operation middleware
+func (siw *ServerInterfaceWrapper) ReplayWebhookDeadLetters(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhookEndpointID" -------------
+	var webhookEndpointID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookEndpointID", c.Params("webhookEndpointID"), &webhookEndpointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter webhookEndpointID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ReplayWebhookDeadLetters(c, webhookEndpointID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListWebhookDeliveries operation middleware
+func (siw *ServerInterfaceWrapper) ListWebhookDeliveries(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhookEndpointID" -------------
+	var webhookEndpointID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookEndpointID", c.Params("webhookEndpointID"), &webhookEndpointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter webhookEndpointID: %w", err).Error())
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhookDeliveriesParams
+
+	var query url.Values
+	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", query, &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter sort: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "filter[]" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter[]", query, &params.Filter, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter filter[]: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", query, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter page: %w", err).Error())
+	}
+
+	// ------------- Optional query parameter "pageSize" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pageSize", query, &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter pageSize: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListWebhookDeliveries(c, webhookEndpointID, params)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// ListWebhookSecrets operation middleware
+func (siw *ServerInterfaceWrapper) ListWebhookSecrets(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhookEndpointID" -------------
+	var webhookEndpointID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookEndpointID", c.Params("webhookEndpointID"), &webhookEndpointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter webhookEndpointID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.ListWebhookSecrets(c, webhookEndpointID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// CreateWebhookSecret operation middleware
+func (siw *ServerInterfaceWrapper) CreateWebhookSecret(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhookEndpointID" -------------
+	var webhookEndpointID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookEndpointID", c.Params("webhookEndpointID"), &webhookEndpointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter webhookEndpointID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.CreateWebhookSecret(c, webhookEndpointID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
+// DeleteWebhookSecret operation middleware
+func (siw *ServerInterfaceWrapper) DeleteWebhookSecret(c *fiber.Ctx) error {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "webhookEndpointID" -------------
+	var webhookEndpointID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhookEndpointID", c.Params("webhookEndpointID"), &webhookEndpointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter webhookEndpointID: %w", err).Error())
+	}
+
+	// ------------- Path parameter "secretID" -------------
+	var secretID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "secretID", c.Params("secretID"), &secretID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: ""})
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter secretID: %w", err).Error())
+	}
+
+	handler := func(c *fiber.Ctx) error {
+		return siw.Handler.DeleteWebhookSecret(c, webhookEndpointID, secretID)
+	}
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		m := siw.HandlerMiddlewares[i]
+		next := handler
+		handler = func(c *fiber.Ctx) error {
+			return m(c, next)
+		}
+	}
+
+	return handler(c)
+}
+
 // FiberServerOptions provides options for the Fiber server.
 type FiberServerOptions struct {
 	BaseURL            string
@@ -755,11 +2221,320 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/passkey/mediation/finish", wrapper.PasskeyMediationFinish)
 
+	router.Get(options.BaseURL+"/users/:userID/socialAccounts", wrapper.ListUserSocialAccounts)
+
+	router.Post(options.BaseURL+"/users/:userID/socialAccounts", wrapper.CreateSocialAccount)
+
+	router.Get(options.BaseURL+"/socialAccounts", wrapper.ListSocialAccounts)
+
+	router.Post(options.BaseURL+"/users/:userID/identifiers", wrapper.CreateIdentifier)
+
+	router.Delete(options.BaseURL+"/users/:userID/identifiers/:identifierID", wrapper.DeleteIdentifier)
+
+	router.Patch(options.BaseURL+"/users/:userID/identifiers/:identifierID", wrapper.UpdateIdentifier)
+
+	router.Get(options.BaseURL+"/identifiers", wrapper.ListIdentifiers)
+
+	router.Post(options.BaseURL+"/users/:userID/challenges", wrapper.CreateChallenge)
+
+	router.Patch(options.BaseURL+"/users/:userID/challenges/:challengeID", wrapper.UpdateChallenge)
+
+	router.Post(options.BaseURL+"/users/:userID/authEvents", wrapper.CreateAuthEvent)
+
+	router.Get(options.BaseURL+"/users/:userID/passwordManagers", wrapper.ListPasswordManagers)
+
+	router.Get(options.BaseURL+"/users/:userID/clientEnvs", wrapper.ListClientEnvs)
+
+	router.Put(options.BaseURL+"/projectConfig/cname", wrapper.UpdateCname)
+
+	router.Get(options.BaseURL+"/connectTokens", wrapper.ListConnectTokens)
+
+	router.Post(options.BaseURL+"/connectTokens", wrapper.CreateConnectToken)
+
+	router.Delete(options.BaseURL+"/connectTokens/:connectTokenID", wrapper.DeleteConnectToken)
+
+	router.Patch(options.BaseURL+"/connectTokens/:connectTokenID", wrapper.UpdateConnectToken)
+
+	router.Get(options.BaseURL+"/webhookEndpoints", wrapper.ListWebhookEndpoints)
+
+	router.Post(options.BaseURL+"/webhookEndpoints", wrapper.CreateWebhookEndpoint)
+
+	router.Delete(options.BaseURL+"/webhookEndpoints/:webhookEndpointID", wrapper.DeleteWebhookEndpoint)
+
+	router.Put(options.BaseURL+"/webhookEndpoints/:webhookEndpointID", wrapper.UpdateWebhookEndpoint)
+
+	router.Get(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/secrets", wrapper.ListWebhookSecrets)
+
+	router.Post(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/secrets", wrapper.CreateWebhookSecret)
+
+	router.Delete(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/secrets/:secretID", wrapper.DeleteWebhookSecret)
+
+	router.Get(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/deliveries", wrapper.ListWebhookDeliveries)
+
+	router.Get(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/deadLetters", wrapper.ListWebhookDeadLetters)
+
+	router.Post(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/deadLetters/replay", wrapper.ReplayWebhookDeadLetters)
+
+	router.Get(options.BaseURL+"/sessions", wrapper.ListSessions)
+
+	router.Post(options.BaseURL+"/sessions/:sessionID/revoke", wrapper.RevokeSession)
+
+	router.Post(options.BaseURL+"/users/:userID/longSessions", wrapper.CreateLongSession)
+
+	router.Get(options.BaseURL+"/users/:userID/longSessions/:longSessionID", wrapper.GetUserLongSession)
+
+	router.Patch(options.BaseURL+"/users/:userID/longSessions/:longSessionID", wrapper.UpdateLongSession)
+
+	router.Post(options.BaseURL+"/users/:userID/longSessions/:longSessionID/shortSessions", wrapper.CreateShortSession)
+
+	router.Get(options.BaseURL+"/longSessions/:longSessionID", wrapper.GetLongSession)
+
+	router.Post(options.BaseURL+"/passkey/verifySignedData", wrapper.PasskeyVerifySignedData)
+
+	router.Post(options.BaseURL+"/passkeys/verifySignedData", wrapper.PasskeysVerifySignedData)
+
+	router.Post(options.BaseURL+"/passkey/postLogin", wrapper.PasskeyPostLogin)
+
+	router.Get(options.BaseURL+"/events/stream", wrapper.StreamEvents)
+
 }
 
 type ErrorJSONResponse ErrorRsp
 
 type GenericJSONResponse GenericRsp
+
+type ListConnectTokensRequestObject struct {
+	Params ListConnectTokensParams
+}
+
+type ListConnectTokensResponseObject interface {
+	VisitListConnectTokensResponse(ctx *fiber.Ctx) error
+}
+
+type ListConnectTokens200JSONResponse ConnectTokenList
+
+func (response ListConnectTokens200JSONResponse) VisitListConnectTokensResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListConnectTokensdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListConnectTokensdefaultJSONResponse) VisitListConnectTokensResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateConnectTokenRequestObject struct {
+	Body *CreateConnectTokenJSONRequestBody
+}
+
+type CreateConnectTokenResponseObject interface {
+	VisitCreateConnectTokenResponse(ctx *fiber.Ctx) error
+}
+
+type CreateConnectToken200JSONResponse ConnectToken
+
+func (response CreateConnectToken200JSONResponse) VisitCreateConnectTokenResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateConnectTokendefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response CreateConnectTokendefaultJSONResponse) VisitCreateConnectTokenResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type DeleteConnectTokenRequestObject struct {
+	ConnectTokenID string `json:"connectTokenID"`
+}
+
+type DeleteConnectTokenResponseObject interface {
+	VisitDeleteConnectTokenResponse(ctx *fiber.Ctx) error
+}
+
+type DeleteConnectToken200JSONResponse struct{ GenericJSONResponse }
+
+func (response DeleteConnectToken200JSONResponse) VisitDeleteConnectTokenResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type DeleteConnectTokendefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response DeleteConnectTokendefaultJSONResponse) VisitDeleteConnectTokenResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type UpdateConnectTokenRequestObject struct {
+	ConnectTokenID string `json:"connectTokenID"`
+	Body           *UpdateConnectTokenJSONRequestBody
+}
+
+type UpdateConnectTokenResponseObject interface {
+	VisitUpdateConnectTokenResponse(ctx *fiber.Ctx) error
+}
+
+type UpdateConnectToken200JSONResponse struct{ GenericJSONResponse }
+
+func (response UpdateConnectToken200JSONResponse) VisitUpdateConnectTokenResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type UpdateConnectTokendefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response UpdateConnectTokendefaultJSONResponse) VisitUpdateConnectTokenResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type StreamEventsRequestObject struct {
+	Params StreamEventsParams
+}
+
+type StreamEventsResponseObject interface {
+	VisitStreamEventsResponse(ctx *fiber.Ctx) error
+}
+
+type StreamEvents200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response StreamEvents200TextEventStreamResponse) VisitStreamEventsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		ctx.Response().Header.Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	ctx.Status(200)
+
+	// Fiber/fasthttp streams through a callback: fasthttp emits
+	// a chunk each time we call w.Flush(), so clients see
+	// streaming data immediately instead of waiting on buffering.
+	ctx.Response().SetBodyStreamWriter(func(w *bufio.Writer) {
+		if closer, ok := response.Body.(io.ReadCloser); ok {
+			defer closer.Close()
+		}
+		buf := make([]byte, 4096)
+		for {
+			n, err := response.Body.Read(buf)
+			if n > 0 {
+				if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+					return
+				}
+				if flushErr := w.Flush(); flushErr != nil {
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	return nil
+}
+
+type StreamEventsdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response StreamEventsdefaultJSONResponse) VisitStreamEventsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListIdentifiersRequestObject struct {
+	Params ListIdentifiersParams
+}
+
+type ListIdentifiersResponseObject interface {
+	VisitListIdentifiersResponse(ctx *fiber.Ctx) error
+}
+
+type ListIdentifiers200JSONResponse IdentifierList
+
+func (response ListIdentifiers200JSONResponse) VisitListIdentifiersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListIdentifiersdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListIdentifiersdefaultJSONResponse) VisitListIdentifiersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type GetLongSessionRequestObject struct {
+	LongSessionID LongSessionID `json:"longSessionID"`
+}
+
+type GetLongSessionResponseObject interface {
+	VisitGetLongSessionResponse(ctx *fiber.Ctx) error
+}
+
+type GetLongSession200JSONResponse LongSession
+
+func (response GetLongSession200JSONResponse) VisitGetLongSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type GetLongSessiondefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response GetLongSessiondefaultJSONResponse) VisitGetLongSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
 
 type PasskeyAppendFinishRequestObject struct {
 	Body *PasskeyAppendFinishJSONRequestBody
@@ -965,6 +2740,209 @@ func (response PasskeyMediationStartdefaultJSONResponse) VisitPasskeyMediationSt
 	return ctx.JSON(&response.Body)
 }
 
+type PasskeyPostLoginRequestObject struct {
+	Body *PasskeyPostLoginJSONRequestBody
+}
+
+type PasskeyPostLoginResponseObject interface {
+	VisitPasskeyPostLoginResponse(ctx *fiber.Ctx) error
+}
+
+type PasskeyPostLogin200JSONResponse PostLoginRsp
+
+func (response PasskeyPostLogin200JSONResponse) VisitPasskeyPostLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type PasskeyPostLogindefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response PasskeyPostLogindefaultJSONResponse) VisitPasskeyPostLoginResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type PasskeyVerifySignedDataRequestObject struct {
+	Body *PasskeyVerifySignedDataJSONRequestBody
+}
+
+type PasskeyVerifySignedDataResponseObject interface {
+	VisitPasskeyVerifySignedDataResponse(ctx *fiber.Ctx) error
+}
+
+type PasskeyVerifySignedData200JSONResponse VerifySignedDataRsp
+
+func (response PasskeyVerifySignedData200JSONResponse) VisitPasskeyVerifySignedDataResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type PasskeyVerifySignedDatadefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response PasskeyVerifySignedDatadefaultJSONResponse) VisitPasskeyVerifySignedDataResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type PasskeysVerifySignedDataRequestObject struct {
+	Body *PasskeysVerifySignedDataJSONRequestBody
+}
+
+type PasskeysVerifySignedDataResponseObject interface {
+	VisitPasskeysVerifySignedDataResponse(ctx *fiber.Ctx) error
+}
+
+type PasskeysVerifySignedData200JSONResponse VerifySignedDataRsp
+
+func (response PasskeysVerifySignedData200JSONResponse) VisitPasskeysVerifySignedDataResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type PasskeysVerifySignedDatadefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response PasskeysVerifySignedDatadefaultJSONResponse) VisitPasskeysVerifySignedDataResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type UpdateCnameRequestObject struct {
+	Body *UpdateCnameJSONRequestBody
+}
+
+type UpdateCnameResponseObject interface {
+	VisitUpdateCnameResponse(ctx *fiber.Ctx) error
+}
+
+type UpdateCname200JSONResponse struct{ GenericJSONResponse }
+
+func (response UpdateCname200JSONResponse) VisitUpdateCnameResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type UpdateCnamedefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response UpdateCnamedefaultJSONResponse) VisitUpdateCnameResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListSessionsRequestObject struct {
+	Params ListSessionsParams
+}
+
+type ListSessionsResponseObject interface {
+	VisitListSessionsResponse(ctx *fiber.Ctx) error
+}
+
+type ListSessions200JSONResponse SessionList
+
+func (response ListSessions200JSONResponse) VisitListSessionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListSessionsdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListSessionsdefaultJSONResponse) VisitListSessionsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type RevokeSessionRequestObject struct {
+	SessionID SessionID `json:"sessionID"`
+}
+
+type RevokeSessionResponseObject interface {
+	VisitRevokeSessionResponse(ctx *fiber.Ctx) error
+}
+
+type RevokeSession200JSONResponse struct{ GenericJSONResponse }
+
+func (response RevokeSession200JSONResponse) VisitRevokeSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type RevokeSessiondefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response RevokeSessiondefaultJSONResponse) VisitRevokeSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListSocialAccountsRequestObject struct {
+	Params ListSocialAccountsParams
+}
+
+type ListSocialAccountsResponseObject interface {
+	VisitListSocialAccountsResponse(ctx *fiber.Ctx) error
+}
+
+type ListSocialAccounts200JSONResponse SocialAccountList
+
+func (response ListSocialAccounts200JSONResponse) VisitListSocialAccountsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListSocialAccountsdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListSocialAccountsdefaultJSONResponse) VisitListSocialAccountsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type ListUsersRequestObject struct {
 	Params ListUsersParams
 }
@@ -1111,6 +3089,126 @@ func (response UpdateUserdefaultJSONResponse) VisitUpdateUserResponse(ctx *fiber
 	return ctx.JSON(&response.Body)
 }
 
+type CreateAuthEventRequestObject struct {
+	UserID UserID `json:"userID"`
+	Body   *CreateAuthEventJSONRequestBody
+}
+
+type CreateAuthEventResponseObject interface {
+	VisitCreateAuthEventResponse(ctx *fiber.Ctx) error
+}
+
+type CreateAuthEvent200JSONResponse AuthEvent
+
+func (response CreateAuthEvent200JSONResponse) VisitCreateAuthEventResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateAuthEventdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response CreateAuthEventdefaultJSONResponse) VisitCreateAuthEventResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateChallengeRequestObject struct {
+	UserID UserID `json:"userID"`
+	Body   *CreateChallengeJSONRequestBody
+}
+
+type CreateChallengeResponseObject interface {
+	VisitCreateChallengeResponse(ctx *fiber.Ctx) error
+}
+
+type CreateChallenge200JSONResponse Challenge
+
+func (response CreateChallenge200JSONResponse) VisitCreateChallengeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateChallengedefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response CreateChallengedefaultJSONResponse) VisitCreateChallengeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type UpdateChallengeRequestObject struct {
+	UserID      UserID `json:"userID"`
+	ChallengeID string `json:"challengeID"`
+	Body        *UpdateChallengeJSONRequestBody
+}
+
+type UpdateChallengeResponseObject interface {
+	VisitUpdateChallengeResponse(ctx *fiber.Ctx) error
+}
+
+type UpdateChallenge200JSONResponse Challenge
+
+func (response UpdateChallenge200JSONResponse) VisitUpdateChallengeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type UpdateChallengedefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response UpdateChallengedefaultJSONResponse) VisitUpdateChallengeResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListClientEnvsRequestObject struct {
+	UserID UserID `json:"userID"`
+}
+
+type ListClientEnvsResponseObject interface {
+	VisitListClientEnvsResponse(ctx *fiber.Ctx) error
+}
+
+type ListClientEnvs200JSONResponse ClientEnvList
+
+func (response ListClientEnvs200JSONResponse) VisitListClientEnvsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListClientEnvsdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListClientEnvsdefaultJSONResponse) VisitListClientEnvsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 type ListCredentialsRequestObject struct {
 	UserID UserID `json:"userID"`
 	Params ListCredentialsParams
@@ -1165,6 +3263,219 @@ type DeleteCredentialdefaultJSONResponse struct {
 }
 
 func (response DeleteCredentialdefaultJSONResponse) VisitDeleteCredentialResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateIdentifierRequestObject struct {
+	UserID UserID `json:"userID"`
+	Body   *CreateIdentifierJSONRequestBody
+}
+
+type CreateIdentifierResponseObject interface {
+	VisitCreateIdentifierResponse(ctx *fiber.Ctx) error
+}
+
+type CreateIdentifier200JSONResponse Identifier
+
+func (response CreateIdentifier200JSONResponse) VisitCreateIdentifierResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateIdentifierdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response CreateIdentifierdefaultJSONResponse) VisitCreateIdentifierResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type DeleteIdentifierRequestObject struct {
+	UserID       UserID `json:"userID"`
+	IdentifierID string `json:"identifierID"`
+}
+
+type DeleteIdentifierResponseObject interface {
+	VisitDeleteIdentifierResponse(ctx *fiber.Ctx) error
+}
+
+type DeleteIdentifier200JSONResponse struct{ GenericJSONResponse }
+
+func (response DeleteIdentifier200JSONResponse) VisitDeleteIdentifierResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type DeleteIdentifierdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response DeleteIdentifierdefaultJSONResponse) VisitDeleteIdentifierResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type UpdateIdentifierRequestObject struct {
+	UserID       UserID `json:"userID"`
+	IdentifierID string `json:"identifierID"`
+	Body         *UpdateIdentifierJSONRequestBody
+}
+
+type UpdateIdentifierResponseObject interface {
+	VisitUpdateIdentifierResponse(ctx *fiber.Ctx) error
+}
+
+type UpdateIdentifier200JSONResponse Identifier
+
+func (response UpdateIdentifier200JSONResponse) VisitUpdateIdentifierResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type UpdateIdentifierdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response UpdateIdentifierdefaultJSONResponse) VisitUpdateIdentifierResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateLongSessionRequestObject struct {
+	UserID UserID `json:"userID"`
+	Body   *CreateLongSessionJSONRequestBody
+}
+
+type CreateLongSessionResponseObject interface {
+	VisitCreateLongSessionResponse(ctx *fiber.Ctx) error
+}
+
+type CreateLongSession200JSONResponse LongSession
+
+func (response CreateLongSession200JSONResponse) VisitCreateLongSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateLongSessiondefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response CreateLongSessiondefaultJSONResponse) VisitCreateLongSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type GetUserLongSessionRequestObject struct {
+	UserID        UserID        `json:"userID"`
+	LongSessionID LongSessionID `json:"longSessionID"`
+}
+
+type GetUserLongSessionResponseObject interface {
+	VisitGetUserLongSessionResponse(ctx *fiber.Ctx) error
+}
+
+type GetUserLongSession200JSONResponse LongSession
+
+func (response GetUserLongSession200JSONResponse) VisitGetUserLongSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type GetUserLongSessiondefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response GetUserLongSessiondefaultJSONResponse) VisitGetUserLongSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type UpdateLongSessionRequestObject struct {
+	UserID        UserID        `json:"userID"`
+	LongSessionID LongSessionID `json:"longSessionID"`
+	Body          *UpdateLongSessionJSONRequestBody
+}
+
+type UpdateLongSessionResponseObject interface {
+	VisitUpdateLongSessionResponse(ctx *fiber.Ctx) error
+}
+
+type UpdateLongSession200JSONResponse LongSession
+
+func (response UpdateLongSession200JSONResponse) VisitUpdateLongSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type UpdateLongSessiondefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response UpdateLongSessiondefaultJSONResponse) VisitUpdateLongSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateShortSessionRequestObject struct {
+	UserID        UserID        `json:"userID"`
+	LongSessionID LongSessionID `json:"longSessionID"`
+	Body          *CreateShortSessionJSONRequestBody
+}
+
+type CreateShortSessionResponseObject interface {
+	VisitCreateShortSessionResponse(ctx *fiber.Ctx) error
+}
+
+type CreateShortSession200JSONResponse ShortSession
+
+func (response CreateShortSession200JSONResponse) VisitCreateShortSessionResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateShortSessiondefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response CreateShortSessiondefaultJSONResponse) VisitCreateShortSessionResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/json")
 	ctx.Status(response.StatusCode)
 
@@ -1322,8 +3633,413 @@ func (response DeletePasskeyEventdefaultJSONResponse) VisitDeletePasskeyEventRes
 	return ctx.JSON(&response.Body)
 }
 
+type ListPasswordManagersRequestObject struct {
+	UserID UserID `json:"userID"`
+}
+
+type ListPasswordManagersResponseObject interface {
+	VisitListPasswordManagersResponse(ctx *fiber.Ctx) error
+}
+
+type ListPasswordManagers200JSONResponse PasswordManagerList
+
+func (response ListPasswordManagers200JSONResponse) VisitListPasswordManagersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListPasswordManagersdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListPasswordManagersdefaultJSONResponse) VisitListPasswordManagersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListUserSocialAccountsRequestObject struct {
+	UserID UserID `json:"userID"`
+	Params ListUserSocialAccountsParams
+}
+
+type ListUserSocialAccountsResponseObject interface {
+	VisitListUserSocialAccountsResponse(ctx *fiber.Ctx) error
+}
+
+type ListUserSocialAccounts200JSONResponse []SocialAccount
+
+func (response ListUserSocialAccounts200JSONResponse) VisitListUserSocialAccountsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListUserSocialAccountsdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListUserSocialAccountsdefaultJSONResponse) VisitListUserSocialAccountsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateSocialAccountRequestObject struct {
+	UserID UserID `json:"userID"`
+	Body   *CreateSocialAccountJSONRequestBody
+}
+
+type CreateSocialAccountResponseObject interface {
+	VisitCreateSocialAccountResponse(ctx *fiber.Ctx) error
+}
+
+type CreateSocialAccount200JSONResponse SocialAccount
+
+func (response CreateSocialAccount200JSONResponse) VisitCreateSocialAccountResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateSocialAccountdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response CreateSocialAccountdefaultJSONResponse) VisitCreateSocialAccountResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListWebhookEndpointsRequestObject struct {
+}
+
+type ListWebhookEndpointsResponseObject interface {
+	VisitListWebhookEndpointsResponse(ctx *fiber.Ctx) error
+}
+
+type ListWebhookEndpoints200JSONResponse WebhookEndpointList
+
+func (response ListWebhookEndpoints200JSONResponse) VisitListWebhookEndpointsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListWebhookEndpointsdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListWebhookEndpointsdefaultJSONResponse) VisitListWebhookEndpointsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateWebhookEndpointRequestObject struct {
+	Body *CreateWebhookEndpointJSONRequestBody
+}
+
+type CreateWebhookEndpointResponseObject interface {
+	VisitCreateWebhookEndpointResponse(ctx *fiber.Ctx) error
+}
+
+type CreateWebhookEndpoint200JSONResponse WebhookEndpoint
+
+func (response CreateWebhookEndpoint200JSONResponse) VisitCreateWebhookEndpointResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateWebhookEndpointdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response CreateWebhookEndpointdefaultJSONResponse) VisitCreateWebhookEndpointResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type DeleteWebhookEndpointRequestObject struct {
+	WebhookEndpointID string `json:"webhookEndpointID"`
+}
+
+type DeleteWebhookEndpointResponseObject interface {
+	VisitDeleteWebhookEndpointResponse(ctx *fiber.Ctx) error
+}
+
+type DeleteWebhookEndpoint200JSONResponse struct{ GenericJSONResponse }
+
+func (response DeleteWebhookEndpoint200JSONResponse) VisitDeleteWebhookEndpointResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type DeleteWebhookEndpointdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response DeleteWebhookEndpointdefaultJSONResponse) VisitDeleteWebhookEndpointResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type UpdateWebhookEndpointRequestObject struct {
+	WebhookEndpointID string `json:"webhookEndpointID"`
+	Body              *UpdateWebhookEndpointJSONRequestBody
+}
+
+type UpdateWebhookEndpointResponseObject interface {
+	VisitUpdateWebhookEndpointResponse(ctx *fiber.Ctx) error
+}
+
+type UpdateWebhookEndpoint200JSONResponse struct{ GenericJSONResponse }
+
+func (response UpdateWebhookEndpoint200JSONResponse) VisitUpdateWebhookEndpointResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type UpdateWebhookEndpointdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response UpdateWebhookEndpointdefaultJSONResponse) VisitUpdateWebhookEndpointResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListWebhookDeadLettersRequestObject struct {
+	WebhookEndpointID string `json:"webhookEndpointID"`
+	Params            ListWebhookDeadLettersParams
+}
+
+type ListWebhookDeadLettersResponseObject interface {
+	VisitListWebhookDeadLettersResponse(ctx *fiber.Ctx) error
+}
+
+type ListWebhookDeadLetters200JSONResponse WebhookDeadLetterList
+
+func (response ListWebhookDeadLetters200JSONResponse) VisitListWebhookDeadLettersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListWebhookDeadLettersdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListWebhookDeadLettersdefaultJSONResponse) VisitListWebhookDeadLettersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ReplayWebhookDeadLettersRequestObject struct {
+	WebhookEndpointID string `json:"webhookEndpointID"`
+	Body              *ReplayWebhookDeadLettersJSONRequestBody
+}
+
+type ReplayWebhookDeadLettersResponseObject interface {
+	VisitReplayWebhookDeadLettersResponse(ctx *fiber.Ctx) error
+}
+
+type ReplayWebhookDeadLetters200JSONResponse WebhookReplayRsp
+
+func (response ReplayWebhookDeadLetters200JSONResponse) VisitReplayWebhookDeadLettersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ReplayWebhookDeadLettersdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ReplayWebhookDeadLettersdefaultJSONResponse) VisitReplayWebhookDeadLettersResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListWebhookDeliveriesRequestObject struct {
+	WebhookEndpointID string `json:"webhookEndpointID"`
+	Params            ListWebhookDeliveriesParams
+}
+
+type ListWebhookDeliveriesResponseObject interface {
+	VisitListWebhookDeliveriesResponse(ctx *fiber.Ctx) error
+}
+
+type ListWebhookDeliveries200JSONResponse WebhookDeliveryList
+
+func (response ListWebhookDeliveries200JSONResponse) VisitListWebhookDeliveriesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListWebhookDeliveriesdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListWebhookDeliveriesdefaultJSONResponse) VisitListWebhookDeliveriesResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type ListWebhookSecretsRequestObject struct {
+	WebhookEndpointID string `json:"webhookEndpointID"`
+}
+
+type ListWebhookSecretsResponseObject interface {
+	VisitListWebhookSecretsResponse(ctx *fiber.Ctx) error
+}
+
+type ListWebhookSecrets200JSONResponse WebhookSecretList
+
+func (response ListWebhookSecrets200JSONResponse) VisitListWebhookSecretsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type ListWebhookSecretsdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response ListWebhookSecretsdefaultJSONResponse) VisitListWebhookSecretsResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type CreateWebhookSecretRequestObject struct {
+	WebhookEndpointID string `json:"webhookEndpointID"`
+	Body              *CreateWebhookSecretJSONRequestBody
+}
+
+type CreateWebhookSecretResponseObject interface {
+	VisitCreateWebhookSecretResponse(ctx *fiber.Ctx) error
+}
+
+type CreateWebhookSecret200JSONResponse WebhookSecret
+
+func (response CreateWebhookSecret200JSONResponse) VisitCreateWebhookSecretResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type CreateWebhookSecretdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response CreateWebhookSecretdefaultJSONResponse) VisitCreateWebhookSecretResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
+type DeleteWebhookSecretRequestObject struct {
+	WebhookEndpointID string `json:"webhookEndpointID"`
+	SecretID          string `json:"secretID"`
+}
+
+type DeleteWebhookSecretResponseObject interface {
+	VisitDeleteWebhookSecretResponse(ctx *fiber.Ctx) error
+}
+
+type DeleteWebhookSecret200JSONResponse struct{ GenericJSONResponse }
+
+func (response DeleteWebhookSecret200JSONResponse) VisitDeleteWebhookSecretResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(200)
+
+	return ctx.JSON(&response)
+}
+
+type DeleteWebhookSecretdefaultJSONResponse struct {
+	Body       ErrorRsp
+	StatusCode int
+}
+
+func (response DeleteWebhookSecretdefaultJSONResponse) VisitDeleteWebhookSecretResponse(ctx *fiber.Ctx) error {
+	ctx.Response().Header.Set("Content-Type", "application/json")
+	ctx.Status(response.StatusCode)
+
+	return ctx.JSON(&response.Body)
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListConnectTokens List connect tokens
+	// (GET /connectTokens)
+	ListConnectTokens(ctx context.Context, request ListConnectTokensRequestObject) (ListConnectTokensResponseObject, error)
+	// CreateConnectToken Create a connect token
+	// (POST /connectTokens)
+	CreateConnectToken(ctx context.Context, request CreateConnectTokenRequestObject) (CreateConnectTokenResponseObject, error)
+	// DeleteConnectToken Delete a connect token
+	// (DELETE /connectTokens/{connectTokenID})
+	DeleteConnectToken(ctx context.Context, request DeleteConnectTokenRequestObject) (DeleteConnectTokenResponseObject, error)
+	// UpdateConnectToken Change the status of a connect token
+	// (PATCH /connectTokens/{connectTokenID})
+	UpdateConnectToken(ctx context.Context, request UpdateConnectTokenRequestObject) (UpdateConnectTokenResponseObject, error)
+	// StreamEvents Receive events as they are appended
+	// (GET /events/stream)
+	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
+	// ListIdentifiers List identifiers
+	// (GET /identifiers)
+	ListIdentifiers(ctx context.Context, request ListIdentifiersRequestObject) (ListIdentifiersResponseObject, error)
+	// GetLongSession Get a session
+	// (GET /longSessions/{longSessionID})
+	GetLongSession(ctx context.Context, request GetLongSessionRequestObject) (GetLongSessionResponseObject, error)
 	// PasskeyAppendFinish Verify a created passkey and keep it
 	// (POST /passkey/append/finish)
 	PasskeyAppendFinish(ctx context.Context, request PasskeyAppendFinishRequestObject) (PasskeyAppendFinishResponseObject, error)
@@ -1342,6 +4058,27 @@ type StrictServerInterface interface {
 	// PasskeyMediationStart Start a login by conditional mediation, before the user is known
 	// (POST /passkey/mediation/start)
 	PasskeyMediationStart(ctx context.Context, request PasskeyMediationStartRequestObject) (PasskeyMediationStartResponseObject, error)
+	// PasskeyPostLogin Open a session with signed passkey data
+	// (POST /passkey/postLogin)
+	PasskeyPostLogin(ctx context.Context, request PasskeyPostLoginRequestObject) (PasskeyPostLoginResponseObject, error)
+	// PasskeyVerifySignedData Check signed passkey data
+	// (POST /passkey/verifySignedData)
+	PasskeyVerifySignedData(ctx context.Context, request PasskeyVerifySignedDataRequestObject) (PasskeyVerifySignedDataResponseObject, error)
+	// PasskeysVerifySignedData Check signed passkey data
+	// (POST /passkeys/verifySignedData)
+	PasskeysVerifySignedData(ctx context.Context, request PasskeysVerifySignedDataRequestObject) (PasskeysVerifySignedDataResponseObject, error)
+	// UpdateCname Set the host name of the Frontend API of the project
+	// (PUT /projectConfig/cname)
+	UpdateCname(ctx context.Context, request UpdateCnameRequestObject) (UpdateCnameResponseObject, error)
+	// ListSessions List sessions
+	// (GET /sessions)
+	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
+	// RevokeSession Revoke a session
+	// (POST /sessions/{sessionID}/revoke)
+	RevokeSession(ctx context.Context, request RevokeSessionRequestObject) (RevokeSessionResponseObject, error)
+	// ListSocialAccounts List social accounts
+	// (GET /socialAccounts)
+	ListSocialAccounts(ctx context.Context, request ListSocialAccountsRequestObject) (ListSocialAccountsResponseObject, error)
 	// ListUsers List users
 	// (GET /users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
@@ -1357,12 +4094,45 @@ type StrictServerInterface interface {
 	// UpdateUser Update a user
 	// (PATCH /users/{userID})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// CreateAuthEvent Report an authentication that Keyward did not make
+	// (POST /users/{userID}/authEvents)
+	CreateAuthEvent(ctx context.Context, request CreateAuthEventRequestObject) (CreateAuthEventResponseObject, error)
+	// CreateChallenge Create and send a one-time code or link
+	// (POST /users/{userID}/challenges)
+	CreateChallenge(ctx context.Context, request CreateChallengeRequestObject) (CreateChallengeResponseObject, error)
+	// UpdateChallenge Check a one-time code or link
+	// (PATCH /users/{userID}/challenges/{challengeID})
+	UpdateChallenge(ctx context.Context, request UpdateChallengeRequestObject) (UpdateChallengeResponseObject, error)
+	// ListClientEnvs List the client environments that a user was seen in
+	// (GET /users/{userID}/clientEnvs)
+	ListClientEnvs(ctx context.Context, request ListClientEnvsRequestObject) (ListClientEnvsResponseObject, error)
 	// ListCredentials List the passkeys of a user
 	// (GET /users/{userID}/credentials)
 	ListCredentials(ctx context.Context, request ListCredentialsRequestObject) (ListCredentialsResponseObject, error)
 	// DeleteCredential Delete a passkey
 	// (DELETE /users/{userID}/credentials/{credentialID})
 	DeleteCredential(ctx context.Context, request DeleteCredentialRequestObject) (DeleteCredentialResponseObject, error)
+	// CreateIdentifier Create an identifier of a user
+	// (POST /users/{userID}/identifiers)
+	CreateIdentifier(ctx context.Context, request CreateIdentifierRequestObject) (CreateIdentifierResponseObject, error)
+	// DeleteIdentifier Delete an identifier
+	// (DELETE /users/{userID}/identifiers/{identifierID})
+	DeleteIdentifier(ctx context.Context, request DeleteIdentifierRequestObject) (DeleteIdentifierResponseObject, error)
+	// UpdateIdentifier Change the status of an identifier
+	// (PATCH /users/{userID}/identifiers/{identifierID})
+	UpdateIdentifier(ctx context.Context, request UpdateIdentifierRequestObject) (UpdateIdentifierResponseObject, error)
+	// CreateLongSession Create a session
+	// (POST /users/{userID}/longSessions)
+	CreateLongSession(ctx context.Context, request CreateLongSessionRequestObject) (CreateLongSessionResponseObject, error)
+	// GetUserLongSession Get a session of a user
+	// (GET /users/{userID}/longSessions/{longSessionID})
+	GetUserLongSession(ctx context.Context, request GetUserLongSessionRequestObject) (GetUserLongSessionResponseObject, error)
+	// UpdateLongSession Change the status of a session
+	// (PATCH /users/{userID}/longSessions/{longSessionID})
+	UpdateLongSession(ctx context.Context, request UpdateLongSessionRequestObject) (UpdateLongSessionResponseObject, error)
+	// CreateShortSession Issue a short-lived signed token for an active session
+	// (POST /users/{userID}/longSessions/{longSessionID}/shortSessions)
+	CreateShortSession(ctx context.Context, request CreateShortSessionRequestObject) (CreateShortSessionResponseObject, error)
 	// ListPasskeyChallenges List the recent challenges of a user
 	// (GET /users/{userID}/passkeyChallenges)
 	ListPasskeyChallenges(ctx context.Context, request ListPasskeyChallengesRequestObject) (ListPasskeyChallengesResponseObject, error)
@@ -1378,6 +4148,45 @@ type StrictServerInterface interface {
 	// DeletePasskeyEvent Delete a passkey event
 	// (DELETE /users/{userID}/passkeyEvents/{passkeyEventID})
 	DeletePasskeyEvent(ctx context.Context, request DeletePasskeyEventRequestObject) (DeletePasskeyEventResponseObject, error)
+	// ListPasswordManagers List the password managers that a user was seen with
+	// (GET /users/{userID}/passwordManagers)
+	ListPasswordManagers(ctx context.Context, request ListPasswordManagersRequestObject) (ListPasswordManagersResponseObject, error)
+	// ListUserSocialAccounts List the social accounts of a user
+	// (GET /users/{userID}/socialAccounts)
+	ListUserSocialAccounts(ctx context.Context, request ListUserSocialAccountsRequestObject) (ListUserSocialAccountsResponseObject, error)
+	// CreateSocialAccount Create a social account of a user
+	// (POST /users/{userID}/socialAccounts)
+	CreateSocialAccount(ctx context.Context, request CreateSocialAccountRequestObject) (CreateSocialAccountResponseObject, error)
+	// ListWebhookEndpoints List webhook endpoints
+	// (GET /webhookEndpoints)
+	ListWebhookEndpoints(ctx context.Context, request ListWebhookEndpointsRequestObject) (ListWebhookEndpointsResponseObject, error)
+	// CreateWebhookEndpoint Create a webhook endpoint
+	// (POST /webhookEndpoints)
+	CreateWebhookEndpoint(ctx context.Context, request CreateWebhookEndpointRequestObject) (CreateWebhookEndpointResponseObject, error)
+	// DeleteWebhookEndpoint Delete a webhook endpoint
+	// (DELETE /webhookEndpoints/{webhookEndpointID})
+	DeleteWebhookEndpoint(ctx context.Context, request DeleteWebhookEndpointRequestObject) (DeleteWebhookEndpointResponseObject, error)
+	// UpdateWebhookEndpoint Change a webhook endpoint
+	// (PUT /webhookEndpoints/{webhookEndpointID})
+	UpdateWebhookEndpoint(ctx context.Context, request UpdateWebhookEndpointRequestObject) (UpdateWebhookEndpointResponseObject, error)
+	// ListWebhookDeadLetters List the events that could not be delivered
+	// (GET /webhookEndpoints/{webhookEndpointID}/deadLetters)
+	ListWebhookDeadLetters(ctx context.Context, request ListWebhookDeadLettersRequestObject) (ListWebhookDeadLettersResponseObject, error)
+	// ReplayWebhookDeadLetters Deliver dead letters again
+	// (POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay)
+	ReplayWebhookDeadLetters(ctx context.Context, request ReplayWebhookDeadLettersRequestObject) (ReplayWebhookDeadLettersResponseObject, error)
+	// ListWebhookDeliveries List the latest delivery attempts
+	// (GET /webhookEndpoints/{webhookEndpointID}/deliveries)
+	ListWebhookDeliveries(ctx context.Context, request ListWebhookDeliveriesRequestObject) (ListWebhookDeliveriesResponseObject, error)
+	// ListWebhookSecrets List the signing secrets
+	// (GET /webhookEndpoints/{webhookEndpointID}/secrets)
+	ListWebhookSecrets(ctx context.Context, request ListWebhookSecretsRequestObject) (ListWebhookSecretsResponseObject, error)
+	// CreateWebhookSecret Add a signing secret
+	// (POST /webhookEndpoints/{webhookEndpointID}/secrets)
+	CreateWebhookSecret(ctx context.Context, request CreateWebhookSecretRequestObject) (CreateWebhookSecretResponseObject, error)
+	// DeleteWebhookSecret Remove a signing secret
+	// (DELETE /webhookEndpoints/{webhookEndpointID}/secrets/{secretID})
+	DeleteWebhookSecret(ctx context.Context, request DeleteWebhookSecretRequestObject) (DeleteWebhookSecretResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx *fiber.Ctx, args any) (any, error)
@@ -1397,6 +4206,221 @@ type strictHandler struct {
 // validation. It is defined here as well so generated code does not import the
 // middleware; keep it in sync with fibermiddleware.ValidatedBodyLocalsKey.
 const validatedBodyLocalsKey = "x-oapi-codegen-validated-body"
+
+// ListConnectTokens operation middleware
+func (sh *strictHandler) ListConnectTokens(ctx *fiber.Ctx, params ListConnectTokensParams) error {
+	var request ListConnectTokensRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConnectTokens(ctx.UserContext(), request.(ListConnectTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConnectTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConnectTokensResponseObject); ok {
+		if err := validResponse.VisitListConnectTokensResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateConnectToken operation middleware
+func (sh *strictHandler) CreateConnectToken(ctx *fiber.Ctx) error {
+	var request CreateConnectTokenRequestObject
+
+	var body CreateConnectTokenJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateConnectToken(ctx.UserContext(), request.(CreateConnectTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateConnectToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateConnectTokenResponseObject); ok {
+		if err := validResponse.VisitCreateConnectTokenResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteConnectToken operation middleware
+func (sh *strictHandler) DeleteConnectToken(ctx *fiber.Ctx, connectTokenID string) error {
+	var request DeleteConnectTokenRequestObject
+
+	request.ConnectTokenID = connectTokenID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteConnectToken(ctx.UserContext(), request.(DeleteConnectTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteConnectToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteConnectTokenResponseObject); ok {
+		if err := validResponse.VisitDeleteConnectTokenResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateConnectToken operation middleware
+func (sh *strictHandler) UpdateConnectToken(ctx *fiber.Ctx, connectTokenID string) error {
+	var request UpdateConnectTokenRequestObject
+
+	request.ConnectTokenID = connectTokenID
+
+	var body UpdateConnectTokenJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateConnectToken(ctx.UserContext(), request.(UpdateConnectTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateConnectToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateConnectTokenResponseObject); ok {
+		if err := validResponse.VisitUpdateConnectTokenResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StreamEvents operation middleware
+func (sh *strictHandler) StreamEvents(ctx *fiber.Ctx, params StreamEventsParams) error {
+	var request StreamEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamEvents(ctx.UserContext(), request.(StreamEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
+		if err := validResponse.VisitStreamEventsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListIdentifiers operation middleware
+func (sh *strictHandler) ListIdentifiers(ctx *fiber.Ctx, params ListIdentifiersParams) error {
+	var request ListIdentifiersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListIdentifiers(ctx.UserContext(), request.(ListIdentifiersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListIdentifiers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListIdentifiersResponseObject); ok {
+		if err := validResponse.VisitListIdentifiersResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLongSession operation middleware
+func (sh *strictHandler) GetLongSession(ctx *fiber.Ctx, longSessionID LongSessionID) error {
+	var request GetLongSessionRequestObject
+
+	request.LongSessionID = longSessionID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLongSession(ctx.UserContext(), request.(GetLongSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLongSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLongSessionResponseObject); ok {
+		if err := validResponse.VisitGetLongSessionResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
 
 // PasskeyAppendFinish operation middleware
 func (sh *strictHandler) PasskeyAppendFinish(ctx *fiber.Ctx) error {
@@ -1632,6 +4656,243 @@ func (sh *strictHandler) PasskeyMediationStart(ctx *fiber.Ctx) error {
 	return nil
 }
 
+// PasskeyPostLogin operation middleware
+func (sh *strictHandler) PasskeyPostLogin(ctx *fiber.Ctx) error {
+	var request PasskeyPostLoginRequestObject
+
+	var body PasskeyPostLoginJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.PasskeyPostLogin(ctx.UserContext(), request.(PasskeyPostLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PasskeyPostLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PasskeyPostLoginResponseObject); ok {
+		if err := validResponse.VisitPasskeyPostLoginResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PasskeyVerifySignedData operation middleware
+func (sh *strictHandler) PasskeyVerifySignedData(ctx *fiber.Ctx) error {
+	var request PasskeyVerifySignedDataRequestObject
+
+	var body PasskeyVerifySignedDataJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.PasskeyVerifySignedData(ctx.UserContext(), request.(PasskeyVerifySignedDataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PasskeyVerifySignedData")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PasskeyVerifySignedDataResponseObject); ok {
+		if err := validResponse.VisitPasskeyVerifySignedDataResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PasskeysVerifySignedData operation middleware
+func (sh *strictHandler) PasskeysVerifySignedData(ctx *fiber.Ctx) error {
+	var request PasskeysVerifySignedDataRequestObject
+
+	var body PasskeysVerifySignedDataJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.PasskeysVerifySignedData(ctx.UserContext(), request.(PasskeysVerifySignedDataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PasskeysVerifySignedData")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PasskeysVerifySignedDataResponseObject); ok {
+		if err := validResponse.VisitPasskeysVerifySignedDataResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateCname operation middleware
+func (sh *strictHandler) UpdateCname(ctx *fiber.Ctx) error {
+	var request UpdateCnameRequestObject
+
+	var body UpdateCnameJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateCname(ctx.UserContext(), request.(UpdateCnameRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateCname")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateCnameResponseObject); ok {
+		if err := validResponse.VisitUpdateCnameResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSessions operation middleware
+func (sh *strictHandler) ListSessions(ctx *fiber.Ctx, params ListSessionsParams) error {
+	var request ListSessionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSessions(ctx.UserContext(), request.(ListSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSessionsResponseObject); ok {
+		if err := validResponse.VisitListSessionsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeSession operation middleware
+func (sh *strictHandler) RevokeSession(ctx *fiber.Ctx, sessionID SessionID) error {
+	var request RevokeSessionRequestObject
+
+	request.SessionID = sessionID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeSession(ctx.UserContext(), request.(RevokeSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeSessionResponseObject); ok {
+		if err := validResponse.VisitRevokeSessionResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSocialAccounts operation middleware
+func (sh *strictHandler) ListSocialAccounts(ctx *fiber.Ctx, params ListSocialAccountsParams) error {
+	var request ListSocialAccountsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSocialAccounts(ctx.UserContext(), request.(ListSocialAccountsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSocialAccounts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSocialAccountsResponseObject); ok {
+		if err := validResponse.VisitListSocialAccountsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListUsers operation middleware
 func (sh *strictHandler) ListUsers(ctx *fiber.Ctx, params ListUsersParams) error {
 	var request ListUsersRequestObject
@@ -1793,6 +5054,157 @@ func (sh *strictHandler) UpdateUser(ctx *fiber.Ctx, userID UserID) error {
 	return nil
 }
 
+// CreateAuthEvent operation middleware
+func (sh *strictHandler) CreateAuthEvent(ctx *fiber.Ctx, userID UserID) error {
+	var request CreateAuthEventRequestObject
+
+	request.UserID = userID
+
+	var body CreateAuthEventJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateAuthEvent(ctx.UserContext(), request.(CreateAuthEventRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateAuthEvent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateAuthEventResponseObject); ok {
+		if err := validResponse.VisitCreateAuthEventResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateChallenge operation middleware
+func (sh *strictHandler) CreateChallenge(ctx *fiber.Ctx, userID UserID) error {
+	var request CreateChallengeRequestObject
+
+	request.UserID = userID
+
+	var body CreateChallengeJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateChallenge(ctx.UserContext(), request.(CreateChallengeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateChallenge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateChallengeResponseObject); ok {
+		if err := validResponse.VisitCreateChallengeResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateChallenge operation middleware
+func (sh *strictHandler) UpdateChallenge(ctx *fiber.Ctx, userID UserID, challengeID string) error {
+	var request UpdateChallengeRequestObject
+
+	request.UserID = userID
+	request.ChallengeID = challengeID
+
+	var body UpdateChallengeJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateChallenge(ctx.UserContext(), request.(UpdateChallengeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateChallenge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateChallengeResponseObject); ok {
+		if err := validResponse.VisitUpdateChallengeResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListClientEnvs operation middleware
+func (sh *strictHandler) ListClientEnvs(ctx *fiber.Ctx, userID UserID) error {
+	var request ListClientEnvsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClientEnvs(ctx.UserContext(), request.(ListClientEnvsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClientEnvs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientEnvsResponseObject); ok {
+		if err := validResponse.VisitListClientEnvsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCredentials operation middleware
 func (sh *strictHandler) ListCredentials(ctx *fiber.Ctx, userID UserID, params ListCredentialsParams) error {
 	var request ListCredentialsRequestObject
@@ -1841,6 +5253,270 @@ func (sh *strictHandler) DeleteCredential(ctx *fiber.Ctx, userID UserID, credent
 		return err
 	} else if validResponse, ok := response.(DeleteCredentialResponseObject); ok {
 		if err := validResponse.VisitDeleteCredentialResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateIdentifier operation middleware
+func (sh *strictHandler) CreateIdentifier(ctx *fiber.Ctx, userID UserID) error {
+	var request CreateIdentifierRequestObject
+
+	request.UserID = userID
+
+	var body CreateIdentifierJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateIdentifier(ctx.UserContext(), request.(CreateIdentifierRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateIdentifier")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateIdentifierResponseObject); ok {
+		if err := validResponse.VisitCreateIdentifierResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteIdentifier operation middleware
+func (sh *strictHandler) DeleteIdentifier(ctx *fiber.Ctx, userID UserID, identifierID string) error {
+	var request DeleteIdentifierRequestObject
+
+	request.UserID = userID
+	request.IdentifierID = identifierID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteIdentifier(ctx.UserContext(), request.(DeleteIdentifierRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteIdentifier")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteIdentifierResponseObject); ok {
+		if err := validResponse.VisitDeleteIdentifierResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateIdentifier operation middleware
+func (sh *strictHandler) UpdateIdentifier(ctx *fiber.Ctx, userID UserID, identifierID string) error {
+	var request UpdateIdentifierRequestObject
+
+	request.UserID = userID
+	request.IdentifierID = identifierID
+
+	var body UpdateIdentifierJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateIdentifier(ctx.UserContext(), request.(UpdateIdentifierRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateIdentifier")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateIdentifierResponseObject); ok {
+		if err := validResponse.VisitUpdateIdentifierResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateLongSession operation middleware
+func (sh *strictHandler) CreateLongSession(ctx *fiber.Ctx, userID UserID) error {
+	var request CreateLongSessionRequestObject
+
+	request.UserID = userID
+
+	var body CreateLongSessionJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateLongSession(ctx.UserContext(), request.(CreateLongSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateLongSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateLongSessionResponseObject); ok {
+		if err := validResponse.VisitCreateLongSessionResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetUserLongSession operation middleware
+func (sh *strictHandler) GetUserLongSession(ctx *fiber.Ctx, userID UserID, longSessionID LongSessionID) error {
+	var request GetUserLongSessionRequestObject
+
+	request.UserID = userID
+	request.LongSessionID = longSessionID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUserLongSession(ctx.UserContext(), request.(GetUserLongSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUserLongSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetUserLongSessionResponseObject); ok {
+		if err := validResponse.VisitGetUserLongSessionResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateLongSession operation middleware
+func (sh *strictHandler) UpdateLongSession(ctx *fiber.Ctx, userID UserID, longSessionID LongSessionID) error {
+	var request UpdateLongSessionRequestObject
+
+	request.UserID = userID
+	request.LongSessionID = longSessionID
+
+	var body UpdateLongSessionJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateLongSession(ctx.UserContext(), request.(UpdateLongSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateLongSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateLongSessionResponseObject); ok {
+		if err := validResponse.VisitUpdateLongSessionResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateShortSession operation middleware
+func (sh *strictHandler) CreateShortSession(ctx *fiber.Ctx, userID UserID, longSessionID LongSessionID) error {
+	var request CreateShortSessionRequestObject
+
+	request.UserID = userID
+	request.LongSessionID = longSessionID
+
+	var body CreateShortSessionJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateShortSession(ctx.UserContext(), request.(CreateShortSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateShortSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateShortSessionResponseObject); ok {
+		if err := validResponse.VisitCreateShortSessionResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
@@ -2008,6 +5684,427 @@ func (sh *strictHandler) DeletePasskeyEvent(ctx *fiber.Ctx, userID UserID, passk
 		return err
 	} else if validResponse, ok := response.(DeletePasskeyEventResponseObject); ok {
 		if err := validResponse.VisitDeletePasskeyEventResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPasswordManagers operation middleware
+func (sh *strictHandler) ListPasswordManagers(ctx *fiber.Ctx, userID UserID) error {
+	var request ListPasswordManagersRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPasswordManagers(ctx.UserContext(), request.(ListPasswordManagersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPasswordManagers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPasswordManagersResponseObject); ok {
+		if err := validResponse.VisitListPasswordManagersResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserSocialAccounts operation middleware
+func (sh *strictHandler) ListUserSocialAccounts(ctx *fiber.Ctx, userID UserID, params ListUserSocialAccountsParams) error {
+	var request ListUserSocialAccountsRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserSocialAccounts(ctx.UserContext(), request.(ListUserSocialAccountsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserSocialAccounts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserSocialAccountsResponseObject); ok {
+		if err := validResponse.VisitListUserSocialAccountsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSocialAccount operation middleware
+func (sh *strictHandler) CreateSocialAccount(ctx *fiber.Ctx, userID UserID) error {
+	var request CreateSocialAccountRequestObject
+
+	request.UserID = userID
+
+	var body CreateSocialAccountJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSocialAccount(ctx.UserContext(), request.(CreateSocialAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSocialAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSocialAccountResponseObject); ok {
+		if err := validResponse.VisitCreateSocialAccountResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListWebhookEndpoints operation middleware
+func (sh *strictHandler) ListWebhookEndpoints(ctx *fiber.Ctx) error {
+	var request ListWebhookEndpointsRequestObject
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhookEndpoints(ctx.UserContext(), request.(ListWebhookEndpointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhookEndpoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhookEndpointsResponseObject); ok {
+		if err := validResponse.VisitListWebhookEndpointsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhookEndpoint operation middleware
+func (sh *strictHandler) CreateWebhookEndpoint(ctx *fiber.Ctx) error {
+	var request CreateWebhookEndpointRequestObject
+
+	var body CreateWebhookEndpointJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhookEndpoint(ctx.UserContext(), request.(CreateWebhookEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhookEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookEndpointResponseObject); ok {
+		if err := validResponse.VisitCreateWebhookEndpointResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhookEndpoint operation middleware
+func (sh *strictHandler) DeleteWebhookEndpoint(ctx *fiber.Ctx, webhookEndpointID string) error {
+	var request DeleteWebhookEndpointRequestObject
+
+	request.WebhookEndpointID = webhookEndpointID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhookEndpoint(ctx.UserContext(), request.(DeleteWebhookEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhookEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookEndpointResponseObject); ok {
+		if err := validResponse.VisitDeleteWebhookEndpointResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateWebhookEndpoint operation middleware
+func (sh *strictHandler) UpdateWebhookEndpoint(ctx *fiber.Ctx, webhookEndpointID string) error {
+	var request UpdateWebhookEndpointRequestObject
+
+	request.WebhookEndpointID = webhookEndpointID
+
+	var body UpdateWebhookEndpointJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateWebhookEndpoint(ctx.UserContext(), request.(UpdateWebhookEndpointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateWebhookEndpoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateWebhookEndpointResponseObject); ok {
+		if err := validResponse.VisitUpdateWebhookEndpointResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListWebhookDeadLetters operation middleware
+func (sh *strictHandler) ListWebhookDeadLetters(ctx *fiber.Ctx, webhookEndpointID string, params ListWebhookDeadLettersParams) error {
+	var request ListWebhookDeadLettersRequestObject
+
+	request.WebhookEndpointID = webhookEndpointID
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhookDeadLetters(ctx.UserContext(), request.(ListWebhookDeadLettersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhookDeadLetters")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhookDeadLettersResponseObject); ok {
+		if err := validResponse.VisitListWebhookDeadLettersResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplayWebhookDeadLetters operation middleware
+func (sh *strictHandler) ReplayWebhookDeadLetters(ctx *fiber.Ctx, webhookEndpointID string) error {
+	var request ReplayWebhookDeadLettersRequestObject
+
+	request.WebhookEndpointID = webhookEndpointID
+
+	var body ReplayWebhookDeadLettersJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplayWebhookDeadLetters(ctx.UserContext(), request.(ReplayWebhookDeadLettersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplayWebhookDeadLetters")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplayWebhookDeadLettersResponseObject); ok {
+		if err := validResponse.VisitReplayWebhookDeadLettersResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListWebhookDeliveries operation middleware
+func (sh *strictHandler) ListWebhookDeliveries(ctx *fiber.Ctx, webhookEndpointID string, params ListWebhookDeliveriesParams) error {
+	var request ListWebhookDeliveriesRequestObject
+
+	request.WebhookEndpointID = webhookEndpointID
+	request.Params = params
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhookDeliveries(ctx.UserContext(), request.(ListWebhookDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhookDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhookDeliveriesResponseObject); ok {
+		if err := validResponse.VisitListWebhookDeliveriesResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListWebhookSecrets operation middleware
+func (sh *strictHandler) ListWebhookSecrets(ctx *fiber.Ctx, webhookEndpointID string) error {
+	var request ListWebhookSecretsRequestObject
+
+	request.WebhookEndpointID = webhookEndpointID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhookSecrets(ctx.UserContext(), request.(ListWebhookSecretsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhookSecrets")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhookSecretsResponseObject); ok {
+		if err := validResponse.VisitListWebhookSecretsResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhookSecret operation middleware
+func (sh *strictHandler) CreateWebhookSecret(ctx *fiber.Ctx, webhookEndpointID string) error {
+	var request CreateWebhookSecretRequestObject
+
+	request.WebhookEndpointID = webhookEndpointID
+
+	var body CreateWebhookSecretJSONRequestBody
+	var err error
+	// The validation middleware stores the value a kin-openapi validator
+	// validated in the Fiber context. Bind that value, matching member
+	// names exactly, so the handler receives what was validated instead
+	// of a second, case-insensitive decode.
+	if v := ctx.Locals(validatedBodyLocalsKey); v == nil || runtime.BindJSONValue(v, &body) != nil {
+		err = ctx.BodyParser(&body)
+	}
+	if err != nil {
+		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	}
+	request.Body = &body
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhookSecret(ctx.UserContext(), request.(CreateWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookSecretResponseObject); ok {
+		if err := validResponse.VisitCreateWebhookSecretResponse(ctx); err != nil {
+			return err
+		}
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhookSecret operation middleware
+func (sh *strictHandler) DeleteWebhookSecret(ctx *fiber.Ctx, webhookEndpointID string, secretID string) error {
+	var request DeleteWebhookSecretRequestObject
+
+	request.WebhookEndpointID = webhookEndpointID
+	request.SecretID = secretID
+
+	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhookSecret(ctx.UserContext(), request.(DeleteWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookSecretResponseObject); ok {
+		if err := validResponse.VisitDeleteWebhookSecretResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
