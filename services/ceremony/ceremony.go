@@ -99,6 +99,7 @@ func (d Deps) validate() error {
 
 // Service implements service.Ceremony. It has no background work and nothing to close.
 type Service struct {
+	unfinished
 	cfg        Config
 	projects   Projects
 	accounts   *account.Store

@@ -39,6 +39,7 @@ func Serve(conn *nats.Conn, svc service.Ceremony, opts rpc.Options, log *slog.Lo
 		rpc.Handle(server, "login-finish", svc.LoginFinish),
 		rpc.Handle(server, "mediation-start", svc.MediationStart),
 		rpc.Handle(server, "mediation-finish", svc.MediationFinish),
+		serveDirectory(server, svc),
 	)
 }
 

@@ -30,6 +30,7 @@ func Serve(conn *nats.Conn, svc service.Events, opts rpc.Options, log *slog.Logg
 		rpc.Handle(server, "delete", svc.Delete),
 		rpc.Handle(server, "append", svc.Append),
 		rpc.Handle(server, "erase", svc.Erase),
+		rpc.Handle(server, "create-auth-event", svc.CreateAuthEvent),
 	)
 }
 
@@ -61,6 +62,11 @@ func (c *Client) Delete(ctx context.Context, req service.ForUser[ident.EventID])
 // Append implements service.Events.
 func (c *Client) Append(ctx context.Context, req event.Event) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "append", req)
+}
+
+// CreateAuthEvent implements service.Events.
+func (c *Client) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
+	return rpc.Call[rest.AuthEvent](ctx, c.calls, "create-auth-event", req)
 }
 
 // Erase implements service.Events.

@@ -197,6 +197,32 @@ func (s *Service) Delete(ctx context.Context, req service.ForUser[ident.EventID]
 	return service.Empty{}, err
 }
 
+// CreateAuthEvent implements service.Events.
+func (s *Service) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
+	types := map[rest.AuthEventType]event.Type{
+		rest.AuthEventTypeSignUp: event.AuthSignUp, rest.AuthEventTypeLogin: event.AuthLogin, rest.AuthEventTypeNewPasskeyAdded: event.AuthPasskeyAdded,
+	}
+	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
+		return rest.AuthEvent{}, err
+	}
+	e := event.Event{
+		Project: req.Project, User: req.User, Type: types[req.Body.EventType], CreatedMs: s.deps.Clock().UnixMilli(),
+		Auth:   &event.Auth{Username: req.Body.Username, Method: req.Body.Method, Status: req.Body.Status},
+		Client: &event.Client{Address: req.Body.ClientInformation.RemoteAddress},
+	}
+	if e.Type == "" {
+		return rest.AuthEvent{}, fault.Field("eventType", "is no type of auth event")
+	}
+	var err error
+	if e.ID, err = s.store(ctx, e); err != nil {
+		return rest.AuthEvent{}, err
+	}
+	return rest.AuthEvent{
+		AuthEventID: string(e.ID), UserID: string(e.User), Username: req.Body.Username, EventType: req.Body.EventType, Method: req.Body.Method,
+		Status: req.Body.Status, Created: account.Timestamp(e.CreatedMs), CreatedMs: e.CreatedMs,
+	}, nil
+}
+
 // Erase implements service.Events.
 func (s *Service) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return service.Empty{}, s.deps.Store.Erase(ctx, req.Project, req.User)

@@ -42,6 +42,7 @@ type Projects interface {
 type Deps struct {
 	Ceremony service.Ceremony
 	Events   service.Events
+	Webhooks service.Webhooks
 	Projects Projects
 	Log      *slog.Logger          // nil: nothing is logged
 	Metrics  prometheus.Registerer // nil: nothing is counted for others to see
@@ -54,6 +55,7 @@ type Gateway struct {
 	cfg      Config
 	ceremony service.Ceremony
 	events   service.Events
+	webhooks service.Webhooks
 	projects Projects
 	log      *slog.Logger
 	now      func() time.Time
@@ -91,7 +93,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, projects: deps.Projects,
+		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, projects: deps.Projects,
 		log: deps.Log, now: deps.Now, document: document, tracer: newTracer(deps.Tracer),
 		decoy: project.HashSecret(project.NewSecret()),
 	}
@@ -138,20 +140,39 @@ func (g *Gateway) newApp() *fiber.App {
 // bodyTypes are what the generated handlers read the bodies of each operation into.
 func bodyTypes() map[string]any {
 	return map[string]any{
-		"createUser":             rest.UserCreateReq{},
-		"updateUser":             rest.UserUpdateReq{},
-		"createPasskeyEvent":     rest.PasskeyEventCreateReq{},
-		"updatePasskeyChallenge": rest.PasskeyChallengeUpdateReq{},
-		"passkeyAppendStart":     rest.PasskeyAppendStartReq{},
-		"passkeyAppendFinish":    rest.PasskeyAppendFinishReq{},
-		"passkeyLoginStart":      rest.PasskeyLoginStartReq{},
-		"passkeyLoginFinish":     rest.PasskeyLoginFinishReq{},
-		"passkeyMediationStart":  rest.PasskeyMediationStartReq{},
-		"passkeyMediationFinish": rest.PasskeyMediationFinishReq{},
+		"createUser":               rest.UserCreateReq{},
+		"updateUser":               rest.UserUpdateReq{},
+		"createPasskeyEvent":       rest.PasskeyEventCreateReq{},
+		"updatePasskeyChallenge":   rest.PasskeyChallengeUpdateReq{},
+		"passkeyAppendStart":       rest.PasskeyAppendStartReq{},
+		"passkeyAppendFinish":      rest.PasskeyAppendFinishReq{},
+		"passkeyLoginStart":        rest.PasskeyLoginStartReq{},
+		"passkeyLoginFinish":       rest.PasskeyLoginFinishReq{},
+		"passkeyMediationStart":    rest.PasskeyMediationStartReq{},
+		"passkeyMediationFinish":   rest.PasskeyMediationFinishReq{},
+		"createSocialAccount":      rest.SocialAccountCreateReq{},
+		"createIdentifier":         rest.IdentifierCreateReq{},
+		"updateIdentifier":         rest.IdentifierUpdateReq{},
+		"createChallenge":          rest.ChallengeCreateReq{},
+		"updateChallenge":          rest.ChallengeUpdateReq{},
+		"createAuthEvent":          rest.AuthEventCreateReq{},
+		"updateCname":              rest.CnameUpdateReq{},
+		"createConnectToken":       rest.ConnectTokenCreateReq{},
+		"updateConnectToken":       rest.ConnectTokenUpdateReq{},
+		"createWebhookEndpoint":    rest.WebhookEndpointCreateReq{},
+		"updateWebhookEndpoint":    rest.WebhookEndpointUpdateReq{},
+		"createWebhookSecret":      rest.WebhookSecretCreateReq{},
+		"replayWebhookDeadLetters": rest.WebhookReplayReq{},
+		"createLongSession":        rest.LongSessionCreateReq{},
+		"updateLongSession":        rest.LongSessionUpdateReq{},
+		"createShortSession":       rest.ShortSessionCreateReq{},
+		"passkeyVerifySignedData":  rest.VerifySignedDataReq{},
+		"passkeysVerifySignedData": rest.VerifySignedDataReq{},
+		"passkeyPostLogin":         rest.PostLoginReq{},
 	}
 }
 
-// bodyDecoders returns the decoder for each type of body. It fails if an operation has none, or shares its type with another, whose schema may differ.
+// bodyDecoders returns the decoder for each type of body. It fails if an operation has none. Operations that share a type share its schema, from which the type is generated.
 func bodyDecoders(document *contract.Document) (map[reflect.Type]*contract.Decoder, error) {
 	types, decoders := bodyTypes(), map[reflect.Type]*contract.Decoder{}
 	for _, op := range document.Operations {
@@ -165,9 +186,6 @@ func bodyDecoders(document *contract.Document) (map[reflect.Type]*contract.Decod
 		decoder, err := contract.NewDecoder(op, prototype)
 		if err != nil {
 			return nil, err
-		}
-		if decoders[decoder.Type()] != nil {
-			return nil, fmt.Errorf("the body of %s is of the same type as another's", op.ID)
 		}
 		decoders[decoder.Type()] = decoder
 	}

@@ -139,14 +139,6 @@ type ClientInterface interface {
 	// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
 	UpdateConnectToken(ctx context.Context, connectTokenID string, body UpdateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// StreamEvents Receive events as they are appended
-	//
-	// Server-sent events (text/event-stream). Each has the event's position as `id`, its type as `event` and its JSON, as AsyncAPI describes it, as `data`. A comment line
-	// comes at least every 15 seconds. A client that lost its connection sends the last position that it saw as `Last-Event-ID` and misses nothing that is still kept.
-	//
-	// Corresponds with GET /events/stream (the `StreamEvents` operationId).
-	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
-
 	// ListIdentifiers List identifiers
 	//
 	// Sort and filter fields are userID (with or without usr-), identifierType and identifierValue.
@@ -826,24 +818,6 @@ func (c *Client) UpdateConnectTokenWithBody(ctx context.Context, connectTokenID 
 // Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
 func (c *Client) UpdateConnectToken(ctx context.Context, connectTokenID string, body UpdateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateConnectTokenRequest(c.Server, connectTokenID, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// StreamEvents Receive events as they are appended
-//
-// Server-sent events (text/event-stream). Each has the event's position as `id`, its type as `event` and its JSON, as AsyncAPI describes it, as `data`. A comment line
-// comes at least every 15 seconds. A client that lost its connection sends the last position that it saw as `Last-Event-ID` and misses nothing that is still kept.
-//
-// Corresponds with GET /events/stream (the `StreamEvents` operationId).
-func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewStreamEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2421,99 +2395,6 @@ func NewUpdateConnectTokenRequestWithBody(server string, connectTokenID string, 
 	}
 
 	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
-}
-
-// NewStreamEventsRequest constructs an http.Request for the StreamEvents method
-func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/events/stream")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	if params != nil {
-		// queryValues collects non-styled parameters (passthrough, JSON)
-		// that are safe to round-trip through url.Values.Encode().
-		queryValues := queryURL.Query()
-		// rawQueryFragments collects pre-encoded query fragments from
-		// styled parameters, preserving literal commas as delimiters
-		// per the OpenAPI spec (e.g. "color=blue,black,brown").
-		var rawQueryFragments []string
-
-		if params.Type != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.UserID != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "userID", *params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Since != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if encoded := queryValues.Encode(); encoded != "" {
-			rawQueryFragments = append(rawQueryFragments, encoded)
-		}
-		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	if params != nil {
-
-		if params.LastEventID != nil {
-			var headerParam0 string
-
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-			if err != nil {
-				return nil, err
-			}
-
-			req.Header.Set("Last-Event-ID", headerParam0)
-		}
-
-	}
 
 	return req, nil
 }
@@ -5292,16 +5173,6 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /connectTokens/{connectTokenID} (the `UpdateConnectToken` operationId).
 	UpdateConnectTokenWithResponse(ctx context.Context, connectTokenID string, body UpdateConnectTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateConnectTokenResponse, error)
 
-	// StreamEventsWithResponse Receive events as they are appended
-	//
-	// Server-sent events (text/event-stream). Each has the event's position as `id`, its type as `event` and its JSON, as AsyncAPI describes it, as `data`. A comment line
-	// comes at least every 15 seconds. A client that lost its connection sends the last position that it saw as `Last-Event-ID` and misses nothing that is still kept.
-	//
-	// Returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with GET /events/stream (the `StreamEvents` operationId).
-	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
-
 	// ListIdentifiersWithResponse List identifiers
 	//
 	// Sort and filter fields are userID (with or without usr-), identifierType and identifierValue.
@@ -6117,47 +5988,6 @@ func (r UpdateConnectTokenResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateConnectTokenResponse) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
-type StreamEventsResponse struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// JSONDefault the response for an HTTP default `application/json` response
-	JSONDefault *Error
-}
-
-// GetJSONDefault returns the response for an HTTP default `application/json` response
-func (r StreamEventsResponse) GetJSONDefault() *Error {
-	return r.JSONDefault
-}
-
-// GetBody returns the raw response body bytes
-func (r StreamEventsResponse) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r StreamEventsResponse) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r StreamEventsResponse) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r StreamEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8724,22 +8554,6 @@ func (c *ClientWithResponses) UpdateConnectTokenWithResponse(ctx context.Context
 	return ParseUpdateConnectTokenResponse(rsp)
 }
 
-// StreamEventsWithResponse Receive events as they are appended
-//
-// Server-sent events (text/event-stream). Each has the event's position as `id`, its type as `event` and its JSON, as AsyncAPI describes it, as `data`. A comment line
-// comes at least every 15 seconds. A client that lost its connection sends the last position that it saw as `Last-Event-ID` and misses nothing that is still kept.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /events/stream (the `StreamEvents` operationId).
-func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error) {
-	rsp, err := c.StreamEvents(ctx, params, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseStreamEventsResponse(rsp)
-}
-
 // ListIdentifiersWithResponse List identifiers
 //
 // Sort and filter fields are userID (with or without usr-), identifierType and identifierValue.
@@ -9956,32 +9770,6 @@ func ParseUpdateConnectTokenResponse(rsp *http.Response) (*UpdateConnectTokenRes
 		}
 		response.JSON200 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Error
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSONDefault = &dest
-
-	}
-
-	return response, nil
-}
-
-// ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
-func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &StreamEventsResponse{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

@@ -4,11 +4,8 @@
 package route
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 
 	"github.com/gofiber/fiber/v2"
@@ -30,9 +27,6 @@ type ServerInterface interface {
 	// UpdateConnectToken Change the status of a connect token
 	// (PATCH /connectTokens/{connectTokenID})
 	UpdateConnectToken(c *fiber.Ctx, connectTokenID string) error
-	// StreamEvents Receive events as they are appended
-	// (GET /events/stream)
-	StreamEvents(c *fiber.Ctx, params StreamEventsParams) error
 	// ListIdentifiers List identifiers
 	// (GET /identifiers)
 	ListIdentifiers(c *fiber.Ctx, params ListIdentifiersParams) error
@@ -318,76 +312,6 @@ func (siw *ServerInterfaceWrapper) UpdateConnectToken(c *fiber.Ctx) error {
 
 	handler := func(c *fiber.Ctx) error {
 		return siw.Handler.UpdateConnectToken(c, connectTokenID)
-	}
-
-	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
-		m := siw.HandlerMiddlewares[i]
-		next := handler
-		handler = func(c *fiber.Ctx) error {
-			return m(c, next)
-		}
-	}
-
-	return handler(c)
-}
-
-// StreamEvents operation middleware
-func (siw *ServerInterfaceWrapper) StreamEvents(c *fiber.Ctx) error {
-
-	var err error
-	_ = err
-
-	// Parameter object where we will unmarshal all parameters from the context
-	var params StreamEventsParams
-
-	var query url.Values
-	query, err = url.ParseQuery(string(c.Request().URI().QueryString()))
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for query string: %w", err).Error())
-	}
-
-	// ------------- Optional query parameter "type" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", query, &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter type: %w", err).Error())
-	}
-
-	// ------------- Optional query parameter "userID" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "userID", query, &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter userID: %w", err).Error())
-	}
-
-	// ------------- Optional query parameter "since" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", query, &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter since: %w", err).Error())
-	}
-
-	headers := c.GetReqHeaders()
-
-	// ------------- Optional header parameter "Last-Event-ID" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
-		var LastEventID string
-		n := len(valueList)
-		if n != 1 {
-			return fiber.NewError(fiber.StatusBadRequest, fmt.Sprintf("Too many values for ParamName Last-Event-ID, 1 is required, but %d found", n))
-		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
-		if err != nil {
-			return fiber.NewError(fiber.StatusBadRequest, fmt.Errorf("Invalid format for parameter Last-Event-ID: %w", err).Error())
-		}
-
-		params.LastEventID = &LastEventID
-
-	}
-
-	handler := func(c *fiber.Ctx) error {
-		return siw.Handler.StreamEvents(c, params)
 	}
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2295,8 +2219,6 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/passkey/postLogin", wrapper.PasskeyPostLogin)
 
-	router.Get(options.BaseURL+"/events/stream", wrapper.StreamEvents)
-
 }
 
 type ErrorJSONResponse ErrorRsp
@@ -2414,64 +2336,6 @@ type UpdateConnectTokendefaultJSONResponse struct {
 }
 
 func (response UpdateConnectTokendefaultJSONResponse) VisitUpdateConnectTokenResponse(ctx *fiber.Ctx) error {
-	ctx.Response().Header.Set("Content-Type", "application/json")
-	ctx.Status(response.StatusCode)
-
-	return ctx.JSON(&response.Body)
-}
-
-type StreamEventsRequestObject struct {
-	Params StreamEventsParams
-}
-
-type StreamEventsResponseObject interface {
-	VisitStreamEventsResponse(ctx *fiber.Ctx) error
-}
-
-type StreamEvents200TextEventStreamResponse struct {
-	Body          io.Reader
-	ContentLength int64
-}
-
-func (response StreamEvents200TextEventStreamResponse) VisitStreamEventsResponse(ctx *fiber.Ctx) error {
-	ctx.Response().Header.Set("Content-Type", "text/event-stream")
-	if response.ContentLength != 0 {
-		ctx.Response().Header.Set("Content-Length", fmt.Sprint(response.ContentLength))
-	}
-	ctx.Status(200)
-
-	// Fiber/fasthttp streams through a callback: fasthttp emits
-	// a chunk each time we call w.Flush(), so clients see
-	// streaming data immediately instead of waiting on buffering.
-	ctx.Response().SetBodyStreamWriter(func(w *bufio.Writer) {
-		if closer, ok := response.Body.(io.ReadCloser); ok {
-			defer closer.Close()
-		}
-		buf := make([]byte, 4096)
-		for {
-			n, err := response.Body.Read(buf)
-			if n > 0 {
-				if _, writeErr := w.Write(buf[:n]); writeErr != nil {
-					return
-				}
-				if flushErr := w.Flush(); flushErr != nil {
-					return
-				}
-			}
-			if err != nil {
-				return
-			}
-		}
-	})
-	return nil
-}
-
-type StreamEventsdefaultJSONResponse struct {
-	Body       ErrorRsp
-	StatusCode int
-}
-
-func (response StreamEventsdefaultJSONResponse) VisitStreamEventsResponse(ctx *fiber.Ctx) error {
 	ctx.Response().Header.Set("Content-Type", "application/json")
 	ctx.Status(response.StatusCode)
 
@@ -4031,9 +3895,6 @@ type StrictServerInterface interface {
 	// UpdateConnectToken Change the status of a connect token
 	// (PATCH /connectTokens/{connectTokenID})
 	UpdateConnectToken(ctx context.Context, request UpdateConnectTokenRequestObject) (UpdateConnectTokenResponseObject, error)
-	// StreamEvents Receive events as they are appended
-	// (GET /events/stream)
-	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
 	// ListIdentifiers List identifiers
 	// (GET /identifiers)
 	ListIdentifiers(ctx context.Context, request ListIdentifiersRequestObject) (ListIdentifiersResponseObject, error)
@@ -4333,33 +4194,6 @@ func (sh *strictHandler) UpdateConnectToken(ctx *fiber.Ctx, connectTokenID strin
 		return err
 	} else if validResponse, ok := response.(UpdateConnectTokenResponseObject); ok {
 		if err := validResponse.VisitUpdateConnectTokenResponse(ctx); err != nil {
-			return err
-		}
-	} else if response != nil {
-		return fmt.Errorf("unexpected response type: %T", response)
-	}
-	return nil
-}
-
-// StreamEvents operation middleware
-func (sh *strictHandler) StreamEvents(ctx *fiber.Ctx, params StreamEventsParams) error {
-	var request StreamEventsRequestObject
-
-	request.Params = params
-
-	handler := func(ctx *fiber.Ctx, request interface{}) (interface{}, error) {
-		return sh.ssi.StreamEvents(ctx.UserContext(), request.(StreamEventsRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "StreamEvents")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		return err
-	} else if validResponse, ok := response.(StreamEventsResponseObject); ok {
-		if err := validResponse.VisitStreamEventsResponse(ctx); err != nil {
 			return err
 		}
 	} else if response != nil {
