@@ -1191,6 +1191,19 @@ type IdentifierUpdateReq struct {
 // IdentifierValue An email address, a phone number in the form +<digits>, or a user name.
 type IdentifierValue = string
 
+// JSONWebKey One public key; which other members there are depends on kty (RFC 7518).
+type JSONWebKey struct {
+	Alg *string `json:"alg,omitempty"`
+	Kid string  `json:"kid"`
+	Kty string  `json:"kty"`
+	Use *string `json:"use,omitempty"`
+}
+
+// JSONWebKeySet defines model for JSONWebKeySet.
+type JSONWebKeySet struct {
+	Keys []JSONWebKey `json:"keys"`
+}
+
 // JavaScriptHighEntropy defines model for JavaScriptHighEntropy.
 type JavaScriptHighEntropy struct {
 	Mobile          bool   `json:"mobile"`
@@ -1925,7 +1938,7 @@ type Generic = GenericRsp
 
 // ListConnectTokensParams defines parameters for ListConnectTokens.
 type ListConnectTokensParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -1951,7 +1964,7 @@ type StreamEventsParams struct {
 
 // ListIdentifiersParams defines parameters for ListIdentifiers.
 type ListIdentifiersParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -1962,7 +1975,7 @@ type ListIdentifiersParams struct {
 
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -1973,7 +1986,7 @@ type ListSessionsParams struct {
 
 // ListSocialAccountsParams defines parameters for ListSocialAccounts.
 type ListSocialAccountsParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -1984,7 +1997,7 @@ type ListSocialAccountsParams struct {
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -1995,7 +2008,7 @@ type ListUsersParams struct {
 
 // ListCredentialsParams defines parameters for ListCredentials.
 type ListCredentialsParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -2006,7 +2019,7 @@ type ListCredentialsParams struct {
 
 // ListPasskeyChallengesParams defines parameters for ListPasskeyChallenges.
 type ListPasskeyChallengesParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -2017,7 +2030,7 @@ type ListPasskeyChallengesParams struct {
 
 // ListPasskeyEventsParams defines parameters for ListPasskeyEvents.
 type ListPasskeyEventsParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -2034,7 +2047,7 @@ type ListPasskeyEventsParamsInclude string
 
 // ListUserSocialAccountsParams defines parameters for ListUserSocialAccounts.
 type ListUserSocialAccountsParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -2045,7 +2058,7 @@ type ListUserSocialAccountsParams struct {
 
 // ListWebhookDeadLettersParams defines parameters for ListWebhookDeadLetters.
 type ListWebhookDeadLettersParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
@@ -2056,7 +2069,7 @@ type ListWebhookDeadLettersParams struct {
 
 // ListWebhookDeliveriesParams defines parameters for ListWebhookDeliveries.
 type ListWebhookDeliveriesParams struct {
-	// Sort `field:asc` or `field:desc`.
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
 	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.

@@ -2109,6 +2109,44 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 		router.Use(fiber.Handler(m))
 	}
 
+	router.Get(options.BaseURL+"/connectTokens", wrapper.ListConnectTokens)
+
+	router.Post(options.BaseURL+"/connectTokens", wrapper.CreateConnectToken)
+
+	router.Delete(options.BaseURL+"/connectTokens/:connectTokenID", wrapper.DeleteConnectToken)
+
+	router.Patch(options.BaseURL+"/connectTokens/:connectTokenID", wrapper.UpdateConnectToken)
+
+	router.Get(options.BaseURL+"/identifiers", wrapper.ListIdentifiers)
+
+	router.Get(options.BaseURL+"/longSessions/:longSessionID", wrapper.GetLongSession)
+
+	router.Post(options.BaseURL+"/passkey/append/finish", wrapper.PasskeyAppendFinish)
+
+	router.Post(options.BaseURL+"/passkey/append/start", wrapper.PasskeyAppendStart)
+
+	router.Post(options.BaseURL+"/passkey/login/finish", wrapper.PasskeyLoginFinish)
+
+	router.Post(options.BaseURL+"/passkey/login/start", wrapper.PasskeyLoginStart)
+
+	router.Post(options.BaseURL+"/passkey/mediation/finish", wrapper.PasskeyMediationFinish)
+
+	router.Post(options.BaseURL+"/passkey/mediation/start", wrapper.PasskeyMediationStart)
+
+	router.Post(options.BaseURL+"/passkey/postLogin", wrapper.PasskeyPostLogin)
+
+	router.Post(options.BaseURL+"/passkey/verifySignedData", wrapper.PasskeyVerifySignedData)
+
+	router.Post(options.BaseURL+"/passkeys/verifySignedData", wrapper.PasskeysVerifySignedData)
+
+	router.Put(options.BaseURL+"/projectConfig/cname", wrapper.UpdateCname)
+
+	router.Get(options.BaseURL+"/sessions", wrapper.ListSessions)
+
+	router.Post(options.BaseURL+"/sessions/:sessionID/revoke", wrapper.RevokeSession)
+
+	router.Get(options.BaseURL+"/socialAccounts", wrapper.ListSocialAccounts)
+
 	router.Get(options.BaseURL+"/users", wrapper.ListUsers)
 
 	router.Post(options.BaseURL+"/users", wrapper.CreateUser)
@@ -2119,89 +2157,23 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Patch(options.BaseURL+"/users/:userID", wrapper.UpdateUser)
 
+	router.Post(options.BaseURL+"/users/:userID/authEvents", wrapper.CreateAuthEvent)
+
+	router.Post(options.BaseURL+"/users/:userID/challenges", wrapper.CreateChallenge)
+
+	router.Patch(options.BaseURL+"/users/:userID/challenges/:challengeID", wrapper.UpdateChallenge)
+
+	router.Get(options.BaseURL+"/users/:userID/clientEnvs", wrapper.ListClientEnvs)
+
 	router.Get(options.BaseURL+"/users/:userID/credentials", wrapper.ListCredentials)
 
 	router.Delete(options.BaseURL+"/users/:userID/credentials/:credentialID", wrapper.DeleteCredential)
-
-	router.Get(options.BaseURL+"/users/:userID/passkeyEvents", wrapper.ListPasskeyEvents)
-
-	router.Post(options.BaseURL+"/users/:userID/passkeyEvents", wrapper.CreatePasskeyEvent)
-
-	router.Delete(options.BaseURL+"/users/:userID/passkeyEvents/:passkeyEventID", wrapper.DeletePasskeyEvent)
-
-	router.Get(options.BaseURL+"/users/:userID/passkeyChallenges", wrapper.ListPasskeyChallenges)
-
-	router.Patch(options.BaseURL+"/users/:userID/passkeyChallenges/:passkeyChallengeID", wrapper.UpdatePasskeyChallenge)
-
-	router.Post(options.BaseURL+"/passkey/append/start", wrapper.PasskeyAppendStart)
-
-	router.Post(options.BaseURL+"/passkey/append/finish", wrapper.PasskeyAppendFinish)
-
-	router.Post(options.BaseURL+"/passkey/login/start", wrapper.PasskeyLoginStart)
-
-	router.Post(options.BaseURL+"/passkey/login/finish", wrapper.PasskeyLoginFinish)
-
-	router.Post(options.BaseURL+"/passkey/mediation/start", wrapper.PasskeyMediationStart)
-
-	router.Post(options.BaseURL+"/passkey/mediation/finish", wrapper.PasskeyMediationFinish)
-
-	router.Get(options.BaseURL+"/users/:userID/socialAccounts", wrapper.ListUserSocialAccounts)
-
-	router.Post(options.BaseURL+"/users/:userID/socialAccounts", wrapper.CreateSocialAccount)
-
-	router.Get(options.BaseURL+"/socialAccounts", wrapper.ListSocialAccounts)
 
 	router.Post(options.BaseURL+"/users/:userID/identifiers", wrapper.CreateIdentifier)
 
 	router.Delete(options.BaseURL+"/users/:userID/identifiers/:identifierID", wrapper.DeleteIdentifier)
 
 	router.Patch(options.BaseURL+"/users/:userID/identifiers/:identifierID", wrapper.UpdateIdentifier)
-
-	router.Get(options.BaseURL+"/identifiers", wrapper.ListIdentifiers)
-
-	router.Post(options.BaseURL+"/users/:userID/challenges", wrapper.CreateChallenge)
-
-	router.Patch(options.BaseURL+"/users/:userID/challenges/:challengeID", wrapper.UpdateChallenge)
-
-	router.Post(options.BaseURL+"/users/:userID/authEvents", wrapper.CreateAuthEvent)
-
-	router.Get(options.BaseURL+"/users/:userID/passwordManagers", wrapper.ListPasswordManagers)
-
-	router.Get(options.BaseURL+"/users/:userID/clientEnvs", wrapper.ListClientEnvs)
-
-	router.Put(options.BaseURL+"/projectConfig/cname", wrapper.UpdateCname)
-
-	router.Get(options.BaseURL+"/connectTokens", wrapper.ListConnectTokens)
-
-	router.Post(options.BaseURL+"/connectTokens", wrapper.CreateConnectToken)
-
-	router.Delete(options.BaseURL+"/connectTokens/:connectTokenID", wrapper.DeleteConnectToken)
-
-	router.Patch(options.BaseURL+"/connectTokens/:connectTokenID", wrapper.UpdateConnectToken)
-
-	router.Get(options.BaseURL+"/webhookEndpoints", wrapper.ListWebhookEndpoints)
-
-	router.Post(options.BaseURL+"/webhookEndpoints", wrapper.CreateWebhookEndpoint)
-
-	router.Delete(options.BaseURL+"/webhookEndpoints/:webhookEndpointID", wrapper.DeleteWebhookEndpoint)
-
-	router.Put(options.BaseURL+"/webhookEndpoints/:webhookEndpointID", wrapper.UpdateWebhookEndpoint)
-
-	router.Get(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/secrets", wrapper.ListWebhookSecrets)
-
-	router.Post(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/secrets", wrapper.CreateWebhookSecret)
-
-	router.Delete(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/secrets/:secretID", wrapper.DeleteWebhookSecret)
-
-	router.Get(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/deliveries", wrapper.ListWebhookDeliveries)
-
-	router.Get(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/deadLetters", wrapper.ListWebhookDeadLetters)
-
-	router.Post(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/deadLetters/replay", wrapper.ReplayWebhookDeadLetters)
-
-	router.Get(options.BaseURL+"/sessions", wrapper.ListSessions)
-
-	router.Post(options.BaseURL+"/sessions/:sessionID/revoke", wrapper.RevokeSession)
 
 	router.Post(options.BaseURL+"/users/:userID/longSessions", wrapper.CreateLongSession)
 
@@ -2211,13 +2183,41 @@ func RegisterHandlersWithOptions(router fiber.Router, si ServerInterface, option
 
 	router.Post(options.BaseURL+"/users/:userID/longSessions/:longSessionID/shortSessions", wrapper.CreateShortSession)
 
-	router.Get(options.BaseURL+"/longSessions/:longSessionID", wrapper.GetLongSession)
+	router.Get(options.BaseURL+"/users/:userID/passkeyChallenges", wrapper.ListPasskeyChallenges)
 
-	router.Post(options.BaseURL+"/passkey/verifySignedData", wrapper.PasskeyVerifySignedData)
+	router.Patch(options.BaseURL+"/users/:userID/passkeyChallenges/:passkeyChallengeID", wrapper.UpdatePasskeyChallenge)
 
-	router.Post(options.BaseURL+"/passkeys/verifySignedData", wrapper.PasskeysVerifySignedData)
+	router.Get(options.BaseURL+"/users/:userID/passkeyEvents", wrapper.ListPasskeyEvents)
 
-	router.Post(options.BaseURL+"/passkey/postLogin", wrapper.PasskeyPostLogin)
+	router.Post(options.BaseURL+"/users/:userID/passkeyEvents", wrapper.CreatePasskeyEvent)
+
+	router.Delete(options.BaseURL+"/users/:userID/passkeyEvents/:passkeyEventID", wrapper.DeletePasskeyEvent)
+
+	router.Get(options.BaseURL+"/users/:userID/passwordManagers", wrapper.ListPasswordManagers)
+
+	router.Get(options.BaseURL+"/users/:userID/socialAccounts", wrapper.ListUserSocialAccounts)
+
+	router.Post(options.BaseURL+"/users/:userID/socialAccounts", wrapper.CreateSocialAccount)
+
+	router.Get(options.BaseURL+"/webhookEndpoints", wrapper.ListWebhookEndpoints)
+
+	router.Post(options.BaseURL+"/webhookEndpoints", wrapper.CreateWebhookEndpoint)
+
+	router.Delete(options.BaseURL+"/webhookEndpoints/:webhookEndpointID", wrapper.DeleteWebhookEndpoint)
+
+	router.Put(options.BaseURL+"/webhookEndpoints/:webhookEndpointID", wrapper.UpdateWebhookEndpoint)
+
+	router.Get(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/deadLetters", wrapper.ListWebhookDeadLetters)
+
+	router.Post(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/deadLetters/replay", wrapper.ReplayWebhookDeadLetters)
+
+	router.Get(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/deliveries", wrapper.ListWebhookDeliveries)
+
+	router.Get(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/secrets", wrapper.ListWebhookSecrets)
+
+	router.Post(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/secrets", wrapper.CreateWebhookSecret)
+
+	router.Delete(options.BaseURL+"/webhookEndpoints/:webhookEndpointID/secrets/:secretID", wrapper.DeleteWebhookSecret)
 
 }
 
