@@ -31,7 +31,24 @@ type Account struct {
 	// that no crash separates the two, and removed when the log has them.
 	Unannounced []event.Event `json:"unannounced,omitempty"`
 	Erasing     bool          `json:"erasing,omitempty"` // the user is being deleted: to everybody but who does it, there is no such user
+	Erasure     *Erasure      `json:"erasure,omitempty"` // how far that is; only if Erasing
 }
+
+// Erasure is the progress of a user's deletion.
+type Erasure struct {
+	By      string `json:"by"`                // the instance that is at it
+	UntilMs int64  `json:"untilMs"`           // when any other may take it over; Unix ms
+	Cleared bool   `json:"cleared,omitempty"` // nothing of the user is left elsewhere; what remains is to say so, and to remove the account
+}
+
+// Ref names one account.
+type Ref struct {
+	Project ident.ProjectID `json:"project"`
+	User    ident.UserID    `json:"user"`
+}
+
+// Unfinished reports whether something that was begun with the account has still to be brought to its end: events to be told of, or the user's deletion.
+func (a Account) Unfinished() bool { return a.Erasing || len(a.Unannounced) > 0 }
 
 // Identifier is a name that the user logs in with. Of a type and value there is one in a project.
 type Identifier struct {

@@ -32,8 +32,17 @@ func key(project ident.ProjectID, user ident.UserID) string {
 	return string(project) + "." + string(user)
 }
 
-// Get reads an account and its revision from the bucket. A user who is not there is the fault "userID: does not exist".
+// Get reads an account and its revision from the bucket. A user who is not there, or who is being deleted, is the fault "userID: does not exist".
 func (s *Store) Get(ctx context.Context, project ident.ProjectID, user ident.UserID) (Account, uint64, error) {
+	a, revision, err := s.Inspect(ctx, project, user)
+	if err == nil && a.Erasing {
+		return Account{}, 0, fault.Unknown("userID")
+	}
+	return a, revision, err
+}
+
+// Inspect is Get for those who finish what was begun: it reads the account of a user who is being deleted, too.
+func (s *Store) Inspect(ctx context.Context, project ident.ProjectID, user ident.UserID) (Account, uint64, error) {
 	entry, err := s.kv.Get(ctx, key(project, user))
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
 		return Account{}, 0, fault.Unknown("userID")
@@ -66,8 +75,31 @@ func (s *Store) Create(ctx context.Context, a Account) error {
 // Update reads the account, applies change and stores the result; if another writer was faster it does so again. An error of change ends it and nothing is
 // stored. When Update has returned without error, no decision that begins afterwards is made on the account as it was.
 func (s *Store) Update(ctx context.Context, project ident.ProjectID, user ident.UserID, change func(*Account) error) (Account, error) {
+	a, err := s.write(ctx, project, user, func(a *Account) error {
+		if a.Erasing {
+			return fault.Unknown("userID")
+		}
+		return change(a)
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	return a, s.changed(ctx, project, user)
+}
+
+// Amend is Update for those who finish what was begun: it changes the account of a user who is being deleted, too. A change that decisions can see must set
+// announce, or they may be made on the account as it was.
+func (s *Store) Amend(ctx context.Context, project ident.ProjectID, user ident.UserID, announce bool, change func(*Account) error) (Account, error) {
+	a, err := s.write(ctx, project, user, change)
+	if err != nil || !announce {
+		return a, err
+	}
+	return a, s.changed(ctx, project, user)
+}
+
+func (s *Store) write(ctx context.Context, project ident.ProjectID, user ident.UserID, change func(*Account) error) (Account, error) {
 	for {
-		a, revision, err := s.Get(ctx, project, user)
+		a, revision, err := s.Inspect(ctx, project, user)
 		if err != nil {
 			return Account{}, err
 		}
@@ -80,7 +112,7 @@ func (s *Store) Update(ctx context.Context, project ident.ProjectID, user ident.
 		}
 		_, err = s.kv.Update(ctx, key(project, user), raw, revision)
 		if err == nil {
-			return a, s.changed(ctx, project, user)
+			return a, nil
 		}
 		if !errors.Is(err, jetstream.ErrKeyExists) {
 			return Account{}, s.unsure(ctx, project, user, err)
@@ -96,7 +128,7 @@ func (s *Store) Delete(ctx context.Context, project ident.ProjectID, user ident.
 	return s.changed(ctx, project, user)
 }
 
-// All calls visit for every account of the project, in no particular order, until visit returns false.
+// All calls visit for every account of the project but those that are being deleted, in no particular order, until visit returns false.
 func (s *Store) All(ctx context.Context, project ident.ProjectID, visit func(Account) bool) error {
 	watch, err := s.kv.Watch(ctx, string(project)+".*", jetstream.IgnoreDeletes())
 	if err != nil {
@@ -118,7 +150,7 @@ func (s *Store) All(ctx context.Context, project ident.ProjectID, visit func(Acc
 			if err := jsonv2.Unmarshal(entry.Value(), &a); err != nil {
 				return fault.Internal(fmt.Errorf("decode account %s: %w", entry.Key(), err))
 			}
-			if !visit(a) {
+			if !a.Erasing && !visit(a) {
 				return nil
 			}
 		}

@@ -131,3 +131,43 @@ func TestAChangeThatIsRefusedStoresNothing(t *testing.T) {
 		t.Errorf("after deletion: %v", err)
 	}
 }
+
+func TestAUserWhoIsBeingDeletedIsSeenOnlyByThoseWhoDoIt(t *testing.T) {
+	t.Parallel()
+	s := store(t)
+	for _, user := range []ident.UserID{"usr-1", "usr-2"} {
+		if err := s.Create(t.Context(), full("pro-1", user)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Amend(t.Context(), "pro-1", "usr-1", true, func(a *account.Account) error { a.Erasing = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func() error{
+		"read":   func() error { _, _, err := s.Get(t.Context(), "pro-1", "usr-1"); return err },
+		"viewed": func() error { _, err := s.View(t.Context(), "pro-1", "usr-1"); return err },
+		"changed": func() error {
+			_, err := s.Update(t.Context(), "pro-1", "usr-1", func(*account.Account) error { t.Error("asked for a change"); return nil })
+			return err
+		},
+	} {
+		f := fault.As(call())
+		if diff := cmp.Diff(fault.Unknown("userID").Validation, f.Validation); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	var listed []ident.UserID
+	if err := s.All(t.Context(), "pro-1", func(a account.Account) bool { listed = append(listed, a.ID); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]ident.UserID{"usr-2"}, listed); diff != "" {
+		t.Error(diff)
+	}
+	a, _, err := s.Inspect(t.Context(), "pro-1", "usr-1")
+	if err != nil || !a.Erasing || !a.Unfinished() {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	if err := s.Create(t.Context(), full("pro-1", "usr-1")); fault.As(err).Status != http.StatusConflict {
+		t.Errorf("created while it is being deleted: %v", err)
+	}
+}

@@ -1,0 +1,112 @@
+package account_test
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+)
+
+func TestValuesOfIdentifiersAreChecked(t *testing.T) {
+	t.Parallel()
+	const (
+		email    = rest.IdentifierTypeEmail
+		phone    = rest.IdentifierTypePhone
+		username = rest.IdentifierTypeUsername
+	)
+	const (
+		badEmail    = "must be an email address"
+		badPhone    = "must be a phone number of the form +<digits>"
+		badUsername = "must be at most 128 characters long, without control characters and without spaces at its ends"
+	)
+	cases := map[string]struct {
+		kind         rest.IdentifierType
+		value        string
+		kept, refuse string
+	}{
+		"an email address":                    {email, "Ada@Example.com", "Ada@Example.com", ""},
+		"an email address with space around":  {email, "  ada@example.com\t", "ada@example.com", ""},
+		"an email address with a tag":         {email, "ada+x@example.com", "ada+x@example.com", ""},
+		"an email address beyond ASCII":       {email, "ädä@exämple.com", "ädä@exämple.com", ""},
+		"no email address":                    {email, "ada", "", badEmail},
+		"an email address with a name":        {email, "Ada <ada@example.com>", "", badEmail},
+		"two email addresses":                 {email, "a@example.com,b@example.com", "", badEmail},
+		"an email address too long":           {email, strings.Repeat("a", 310) + "@example.com", "", badEmail},
+		"an empty value":                      {email, "", "", "cannot be blank"},
+		"spaces alone":                        {username, "  ", "", "cannot be blank"},
+		"a phone number":                      {phone, "+4915112345678", "+4915112345678", ""},
+		"a phone number without a plus":       {phone, "4915112345678", "", badPhone},
+		"a phone number with spaces":          {phone, "+49 151 12345678", "", badPhone},
+		"a phone number with a leading zero":  {phone, "+04915112345678", "", badPhone},
+		"a phone number of six digits":        {phone, "+491511", "", badPhone},
+		"a phone number of sixteen digits":    {phone, "+4915112345678901", "", badPhone},
+		"a phone number in another script":    {phone, "+٤٩١٥١١٢٣٤", "", badPhone},
+		"a user name":                         {username, "ada lovelace", "ada lovelace", ""},
+		"a user name as long as it may be":    {username, strings.Repeat("ä", 128), strings.Repeat("ä", 128), ""},
+		"a user name too long":                {username, strings.Repeat("ä", 129), "", badUsername},
+		"a user name with a space at its end": {username, "ada ", "", badUsername},
+		"a user name with a line break":       {username, "a\nda", "", badUsername},
+		"a user name that is not UTF-8":       {username, "a\xff", "", badUsername},
+		"an unknown type":                     {"pager", "123", "", "must be one of email, phone, username"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			kept, err := account.CleanIdentifier(c.kind, c.value)
+			if c.refuse == "" {
+				if err != nil || kept != c.kept {
+					t.Errorf("kept %q, %v", kept, err)
+				}
+				return
+			}
+			if err == nil || err.Error() != c.refuse {
+				t.Errorf("got %q, %v, want %q", kept, err, c.refuse)
+			}
+		})
+	}
+}
+
+func TestIdentifiersAreTheSameByWhatTheyMean(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kind rest.IdentifierType
+		a, b string
+		same bool
+	}{
+		"email addresses in another case":            {rest.IdentifierTypeEmail, "Ada@Example.COM", "ada@example.com", true},
+		"email addresses composed in another way":    {rest.IdentifierTypeEmail, "jos\u00e9@example.com", "jose\u0301@example.com", true},
+		"email addresses of two people":              {rest.IdentifierTypeEmail, "ada@example.com", "bob@example.com", false},
+		"user names in another case":                 {rest.IdentifierTypeUsername, "Ada", "ada", false},
+		"user names composed in another way":         {rest.IdentifierTypeUsername, "Jos\u00e9", "Jose\u0301", true},
+		"a user name that only looks like the other": {rest.IdentifierTypeUsername, "\u0430da", "ada", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if same := account.IdentifierKey(c.kind, c.a) == account.IdentifierKey(c.kind, c.b); same != c.same {
+				t.Errorf("same: %v", same)
+			}
+			a := account.Account{Identifiers: []account.Identifier{{ID: "ide-1", Type: c.kind, Value: c.a}}}
+			if found := a.Identifier(c.kind, c.b) != nil; found != c.same {
+				t.Errorf("found: %v", found)
+			}
+		})
+	}
+}
+
+func TestAKeyDoesNotChangeWhenItIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		kind := rapid.SampledFrom([]rest.IdentifierType{"email", "phone", "username"}).Draw(t, "kind")
+		value := rapid.String().Draw(t, "value")
+		key := account.IdentifierKey(kind, value)
+		if again := account.IdentifierKey(kind, key); again != key {
+			t.Errorf("%q became %q, then %q", value, key, again)
+		}
+		if kept, err := account.CleanIdentifier(kind, value); err == nil && account.IdentifierKey(kind, kept) != key {
+			t.Errorf("what is kept of %q is another identifier: %q", value, kept)
+		}
+	})
+}
