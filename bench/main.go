@@ -36,7 +36,7 @@ type settings struct {
 	attach                                string // measure only the server at this address
 	connections, rounds                   int
 	duration                              time.Duration
-	decision                              bool
+	decision, events                      bool
 	population                            int
 }
 
@@ -51,6 +51,7 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&s.rounds, "rounds", 5, "rounds of every contender")
 	flag.DurationVar(&s.duration, "duration", 3*time.Second, "length of a round")
 	flag.BoolVar(&s.decision, "decision", false, "compare decisions: with the OPA server, and of several policies, histories and settings")
+	flag.BoolVar(&s.events, "events", false, "measure events: appends beside raw publishing, and through HTTP")
 	flag.IntVar(&s.population, "population", 10_000, "users of the demo whose logins are replayed for the hit ratio; 0 = none")
 	flag.Parse()
 
@@ -64,6 +65,8 @@ func run(ctx context.Context) (err error) {
 	switch {
 	case s.decision:
 		return f.compareDecisions(ctx)
+	case s.events:
+		return f.compareAppends(ctx)
 	case s.attach != "":
 		return f.compareShapes(ctx, f.attached)
 	default:

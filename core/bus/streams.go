@@ -14,9 +14,20 @@ const (
 	OffersStream    = "PASSKEY_OFFERS"
 	DecisionsStream = "PASSKEY_DECISIONS"
 
+	// What the delivery of events to webhook endpoints keeps. Subjects are <prefix>.<project>.<endpoint>.<user>, and of all but the heads a last token: of
+	// retries and dead letters the event ID, of deliveries the outcome. All that they hold of a user is purged by these subjects.
+	WebhookRetriesStream    = "WEBHOOK_RETRIES"    // events that wait to be delivered again, and how far each user's first one is
+	WebhookDeadStream       = "WEBHOOK_DEAD"       // events that were given up
+	WebhookDeliveriesStream = "WEBHOOK_DELIVERIES" // what became of each attempt
+
 	EventsPrefix    = "passkey.events"
 	OffersPrefix    = "passkey.offers"
 	DecisionsPrefix = "passkey.decisions"
+
+	WebhookRetriesPrefix    = "webhook.retries"
+	WebhookHeadsPrefix      = "webhook.heads" // in the stream of retries
+	WebhookDeadPrefix       = "webhook.dead"
+	WebhookDeliveriesPrefix = "webhook.deliveries"
 )
 
 // PoliciesBucket is the object store that keeps the files of every policy revision that answered lately, under the hash of their content.
@@ -37,6 +48,7 @@ const (
 	CodesBucket       = "codes"             // <project>.<user>.<challenge>: one-time codes and links under way
 	SpentBucket       = "spent-tokens"      // <project>.<token ID>: signed passkey data that was used
 	WebhooksBucket    = "webhook-endpoints" // <project>.<endpoint>
+	WebhookWorkBucket = "webhook-work"      // instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
 	IdempotencyBucket = "idempotency"       // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
 )
 
@@ -83,6 +95,8 @@ func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	events := b.log(EventsStream, EventsPrefix)
 	events.MaxAge = cfg.EventsMaxAge
+	// Appends that come together are stored as one (core/eventlog).
+	events.AllowAtomicPublish = true
 
 	offers := b.observations(b.log(OffersStream, OffersPrefix))
 	offers.MaxAge = cfg.OffersMaxAge
@@ -103,10 +117,21 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	codes, spent, idempotency := b.bucket(CodesBucket), b.bucket(SpentBucket), b.bucket(IdempotencyBucket)
 	codes.MaxAge, spent.MaxAge, idempotency.MaxAge = cfg.CodesMaxAge, spentMaxAge, cfg.IdempotencyMaxAge
 
+	retries := b.log(WebhookRetriesStream, WebhookRetriesPrefix)
+	retries.Subjects = append(retries.Subjects, WebhookHeadsPrefix+".>")
+	retries.MaxMsgsPerSubject = 1
+	// Who takes over an endpoint must see what the one before wrote last, so with replicas it is read from the leader.
+	retries.AllowDirect = b.replicas == 1
+	dead := b.log(WebhookDeadStream, WebhookDeadPrefix)
+	dead.MaxMsgsPerSubject = 1
+	dead.MaxAge = cfg.WebhookDeadMaxAge
+	deliveries := b.observations(b.log(WebhookDeliveriesStream, WebhookDeliveriesPrefix))
+	deliveries.MaxAge, deliveries.MaxBytes = cfg.WebhookDeliveriesMaxAge, cfg.WebhookDeliveriesMaxBytes
+
 	return []jetstream.StreamConfig{
-		events, offers, decisions, challenges, marks,
+		events, offers, decisions, retries, dead, deliveries, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
-		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(SessionsBucket), b.bucket(TokensBucket), b.bucket(WebhooksBucket),
+		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(SessionsBucket), b.bucket(TokensBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, spent, idempotency,
 		b.objects(PoliciesBucket),
 	}

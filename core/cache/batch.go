@@ -19,25 +19,25 @@ type Batch struct {
 }
 
 type call struct {
-	cmd  redis.Cmder
+	cmds []redis.Cmder
 	turn chan bool // buffered: true = send, false = done
 }
 
 // NewBatch returns a batch that sends over client, under its timeouts and hooks.
 func NewBatch(client *redis.Client) *Batch { return &Batch{client: client} }
 
-// Do runs cmd, which must only read: it may be sent although the caller has gone. After an error other than redis.Nil, cmd may still be in use and must not
-// be looked at. A caller that sends for others too may outstay its context by the client's timeouts.
-func (b *Batch) Do(ctx context.Context, cmd redis.Cmder) error {
+// Do runs the commands one after the other on one connection and returns the first error. They may be sent although the caller has gone. After an error other
+// than redis.Nil they may still be in use and must not be looked at. A caller that sends for others too may outstay its context by the client's timeouts.
+func (b *Batch) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	b.mu.Lock()
 	if !b.sending {
 		b.sending = true
 		b.mu.Unlock()
-		err := b.client.Process(ctx, cmd)
-		b.passOn()
-		return err
+		defer b.passOn()
+		b.run(ctx, cmds)
+		return firstError(cmds)
 	}
-	c := &call{cmd: cmd, turn: make(chan bool, 1)}
+	c := &call{cmds: cmds, turn: make(chan bool, 1)}
 	b.waiting = append(b.waiting, c)
 	b.mu.Unlock()
 	select {
@@ -45,7 +45,7 @@ func (b *Batch) Do(ctx context.Context, cmd redis.Cmder) error {
 		if first {
 			b.send(ctx)
 		}
-		return cmd.Err()
+		return firstError(cmds)
 	case <-ctx.Done():
 		b.leave(c)
 		return ctx.Err()
@@ -60,17 +60,39 @@ func (b *Batch) send(ctx context.Context) {
 	b.mu.Unlock()
 	defer b.passOn()
 	if len(calls) == 1 {
-		_ = b.client.Process(ctx, calls[0].cmd) // the command holds its error
+		b.run(ctx, calls[0].cmds)
 		return
 	}
-	pipe := b.client.Pipeline()
+	var all []redis.Cmder
 	for _, c := range calls {
-		_ = pipe.Process(ctx, c.cmd) // only gathers
+		all = append(all, c.cmds...)
 	}
-	_, _ = pipe.Exec(context.WithoutCancel(ctx)) // each command holds its error
+	b.run(context.WithoutCancel(ctx), all)
 	for _, c := range calls[1:] {
 		c.turn <- false
 	}
+}
+
+// run sends commands, each of which holds its error then.
+func (b *Batch) run(ctx context.Context, cmds []redis.Cmder) {
+	if len(cmds) == 1 {
+		_ = b.client.Process(ctx, cmds[0])
+		return
+	}
+	pipe := b.client.Pipeline()
+	for _, cmd := range cmds {
+		_ = pipe.Process(ctx, cmd) // only gathers
+	}
+	_, _ = pipe.Exec(ctx)
+}
+
+func firstError(cmds []redis.Cmder) error {
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // passOn lets the next caller send.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
@@ -77,6 +78,7 @@ func mark(epoch uint64, run string) string {
 type entries struct {
 	client  *redis.Client
 	reads   *cache.Batch
+	writes  *cache.Batch
 	breaker *gobreaker.CircuitBreaker[any]
 	config  Config
 
@@ -91,7 +93,7 @@ type run struct {
 }
 
 func newCache(client *redis.Client, config Config, changed func(from, to gobreaker.State)) *entries {
-	c := &entries{client: client, reads: cache.NewBatch(client), config: config}
+	c := &entries{client: client, reads: cache.NewBatch(client), writes: cache.NewBatch(client), config: config}
 	client.AddHook(dialCounter{&c.dialled})
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name:          "redis",
@@ -189,43 +191,53 @@ func decode(fields map[string]string) ([]event.Event, error) {
 	return events, nil
 }
 
-// add puts an event that the log holds into the entry, whether or not there is one, and returns what the entry then says of itself.
-func (c *entries) add(ctx context.Context, key string, e event.Event) (control, error) {
-	fields, err := encode([]event.Event{e})
-	if err != nil {
-		return control{}, err
-	}
-	return c.write(ctx, "add to cache entry", key, func(p redis.Pipeliner) {
-		p.HSet(ctx, key, fields...)
-		p.HIncrBy(ctx, key, fieldVersion, 1)
-	})
+// add puts an event that the log holds, in JSON, into the entry, whether or not there is one, and returns what the entry then says of itself.
+func (c *entries) add(ctx context.Context, key string, id ident.EventID, raw []byte) (control, error) {
+	return c.write(ctx, "add to cache entry", key,
+		redis.NewCmd(ctx, "hset", key, string(id), raw),
+		redis.NewCmd(ctx, "hincrby", key, fieldVersion, 1))
 }
 
 // noteAccount says in the entry, whether or not there is one, that the account has changed.
 func (c *entries) noteAccount(ctx context.Context, key string) (control, error) {
-	return c.write(ctx, "note a changed account in the cache entry", key, func(p redis.Pipeliner) {
-		p.HIncrBy(ctx, key, fieldAccount, 1)
-	})
+	return c.write(ctx, "note a changed account in the cache entry", key, redis.NewCmd(ctx, "hincrby", key, fieldAccount, 1))
 }
 
-// write changes an entry in one step and returns what it says of itself after that.
-func (c *entries) write(ctx context.Context, what, key string, change func(redis.Pipeliner)) (said control, err error) {
+// write changes an entry in one step and returns what it says of itself after that. The transaction is spelled out because the client's own cannot be sent
+// together with others.
+func (c *entries) write(ctx context.Context, what, key string, changes ...redis.Cmder) (said control, err error) {
+	const around = 4
+	cmds := make([]redis.Cmder, 0, len(changes)+around)
+	cmds = append(cmds, redis.NewCmd(ctx, "multi"))
+	cmds = append(cmds, changes...)
+	exec := redis.NewSliceCmd(ctx, "exec")
+	cmds = append(cmds,
+		// An entry that this write has made expires too.
+		redis.NewCmd(ctx, "expire", key, int64(c.config.TTL/time.Second), "nx"),
+		redis.NewCmd(ctx, "hmget", key, fieldFill, fieldReady, fieldVersion, fieldAccount),
+		exec)
 	err = c.do(func() error {
-		var after *redis.SliceCmd
-		_, err := c.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			change(p)
-			// An entry that this write has made expires too.
-			p.ExpireNX(ctx, key, c.config.TTL)
-			after = p.HMGet(ctx, key, controlFields[:]...)
-			return nil
-		})
-		if err != nil {
+		if err := c.writes.Do(ctx, cmds...); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		said, err = controlOf(after.Val())
+		said, err = afterWrite(exec.Val())
 		return err
 	})
 	return said, err
+}
+
+// afterWrite reads the reply to a transaction whose last command asked for controlFields.
+func afterWrite(replies []any) (control, error) {
+	for _, reply := range replies {
+		if err, failed := reply.(error); failed {
+			return control{}, fmt.Errorf("write cache entry: %w", err)
+		}
+	}
+	if len(replies) == 0 {
+		return control{}, errors.New("write cache entry: the transaction was not answered")
+	}
+	last, _ := replies[len(replies)-1].([]any)
+	return controlOf(last)
 }
 
 // fill makes the entry whole: events is what the log holds, more reads what it got since. It returns what the entry said of itself at last; it is not
@@ -259,13 +271,9 @@ func (c *entries) fill(ctx context.Context, key string, epoch uint64, events []e
 	if fields, err = encode(late); err != nil {
 		return control{}, err
 	}
-	return c.write(ctx, "finish cache entry", key, func(p redis.Pipeliner) {
-		// In this order: what came meanwhile, then that the entry is whole.
-		if len(fields) > 0 {
-			p.HSet(ctx, key, fields...)
-		}
-		p.HSet(ctx, key, fieldReady, mark)
-	})
+	// In this order: what came meanwhile, then that the entry is whole.
+	fields = append(fields, fieldReady, mark)
+	return c.write(ctx, "finish cache entry", key, redis.NewCmd(ctx, append([]any{"hset", key}, fields...)...))
 }
 
 // remove deletes the entry.

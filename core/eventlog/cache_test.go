@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -29,7 +30,11 @@ func TestFill(t *testing.T) {
 	}
 	add := func(s *scene) {
 		s.late = []event.Event{late}
-		if _, err := s.add(s.t.Context(), entry, late); err != nil {
+		raw, err := json.Marshal(late)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if _, err := s.add(s.t.Context(), entry, late.ID, raw); err != nil {
 			s.t.Fatal(err)
 		}
 	}

@@ -46,6 +46,7 @@ const (
 // Log reads and appends events in JetStream. It is safe for concurrent use.
 type Log struct {
 	js         jetstream.JetStream
+	commits    *commits
 	replicated bool // a batch read may be answered by a follower that is behind
 }
 
@@ -55,13 +56,17 @@ func NewLog(ctx context.Context, js jetstream.JetStream) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
 	}
-	return &Log{js: js, replicated: stream.CachedInfo().Config.Replicas > 1}, nil
+	return &Log{js: js, commits: newCommits(js), replicated: stream.CachedInfo().Config.Replicas > 1}, nil
 }
 
 // Append stores e on disk. It reports whether the log held an event with the same ID already, of which it knows for two minutes; then nothing was stored.
-// After an error e may be stored or not.
+// After an error e may be stored or not. Of two events of a user, one appended after Append of the other had returned comes later in the log.
 func (l *Log) Append(ctx context.Context, e event.Event) (duplicate bool, err error) {
-	return l.publish(ctx, bus.EventsPrefix, bus.EventsStream, e)
+	msg, err := message(bus.EventsPrefix, event.Offer{Event: e})
+	if err != nil {
+		return false, err
+	}
+	return l.commits.publish(ctx, msg, string(e.ID))
 }
 
 // PublishOffer stores a login-offered or login-denied event; a machine that loses power may lose the last of them.
@@ -80,18 +85,6 @@ func (l *Log) PublishPending(ctx context.Context, o event.Offer) error {
 		return fmt.Errorf("append to %s: %w", bus.OffersStream, err)
 	}
 	return nil
-}
-
-func (l *Log) publish(ctx context.Context, prefix, stream string, e event.Event) (bool, error) {
-	msg, err := message(prefix, event.Offer{Event: e})
-	if err != nil {
-		return false, err
-	}
-	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(string(e.ID)), jetstream.WithExpectStream(stream))
-	if err != nil {
-		return false, fmt.Errorf("append to %s: %w", stream, err)
-	}
-	return ack.Duplicate, nil
 }
 
 // errMalformed marks what no caller over the wire can cause, since IDs and types are checked before.
@@ -150,15 +143,21 @@ func userSubject(prefix string, project ident.ProjectID, user ident.UserID) (str
 	return prefix + "." + string(project) + "." + string(user) + ".", nil
 }
 
-// Read returns the user's events from the sequence on, in the order they were appended, deletions included, and the sequence that follows the last. It
-// holds everything acknowledged before the call. No events is no error.
+// Read returns the user's history from the sequence on, in the order it was appended: deletions included, events of the account left out. It returns too the
+// sequence that follows the last. It holds everything acknowledged before the call. No events is no error.
 func (l *Log) Read(ctx context.Context, project ident.ProjectID, user ident.UserID, from uint64) ([]event.Event, uint64, error) {
 	prefix, err := userSubject(bus.EventsPrefix, project, user)
 	if err != nil {
 		return nil, 0, err
 	}
 	var events []event.Event
-	next, err := l.read(ctx, bus.EventsStream, prefix+">", from, into(&events))
+	decode := into(&events)
+	next, err := l.read(ctx, bus.EventsStream, prefix+">", from, func(msg *jetstream.RawStreamMsg) error {
+		if event.Type(strings.TrimPrefix(msg.Subject, prefix)).OfAccount() {
+			return nil
+		}
+		return decode(msg)
+	})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -167,7 +166,7 @@ func (l *Log) Read(ctx context.Context, project ident.ProjectID, user ident.User
 
 // read hands every message of the subject from the sequence on to take, in the order of the stream, and returns the sequence that follows the last. A
 // follower that is behind is waited for.
-func (l *Log) read(ctx context.Context, stream, subject string, from uint64, take func(data []byte) error) (uint64, error) {
+func (l *Log) read(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
 	var last uint64
@@ -181,10 +180,10 @@ func (l *Log) read(ctx context.Context, stream, subject string, from uint64, tak
 }
 
 // into decodes messages and adds them to a list.
-func into[T any](list *[]T) func([]byte) error {
-	return func(data []byte) error {
+func into[T any](list *[]T) func(*jetstream.RawStreamMsg) error {
+	return func(msg *jetstream.RawStreamMsg) error {
 		var e T
-		if err := jsonv2.Unmarshal(data, &e); err != nil {
+		if err := jsonv2.Unmarshal(msg.Data, &e); err != nil {
 			return fmt.Errorf("decode event: %w", err)
 		}
 		*list = append(*list, e)
@@ -193,7 +192,7 @@ func into[T any](list *[]T) func([]byte) error {
 }
 
 // readThrough reads until what it read reaches the sequence last, which exists in the stream: a follower that is behind catches up in a moment.
-func (l *Log) readThrough(ctx context.Context, stream, subject string, from, last uint64, take func(data []byte) error) (uint64, error) {
+func (l *Log) readThrough(ctx context.Context, stream, subject string, from, last uint64, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
 	const pause = 5 * time.Millisecond
 	next := max(from, 1)
 	for {
@@ -236,11 +235,11 @@ func (l *Log) Pending(ctx context.Context, project ident.ProjectID, user ident.U
 	}
 	var offers []event.Offer
 	decode := into(&offers)
-	_, err = l.read(ctx, bus.OffersStream, prefix+string(event.LoginOffered), 1, func(data []byte) error {
-		if !bytes.Contains(data, []byte(challenge)) {
+	_, err = l.read(ctx, bus.OffersStream, prefix+string(event.LoginOffered), 1, func(msg *jetstream.RawStreamMsg) error {
+		if !bytes.Contains(msg.Data, []byte(challenge)) {
 			return nil
 		}
-		return decode(data)
+		return decode(msg)
 	})
 	if err != nil {
 		return nil, err
@@ -271,7 +270,7 @@ func (l *Log) Erase(ctx context.Context, project ident.ProjectID, user ident.Use
 }
 
 // readAll reads every message of the subject from the sequence on, page by page, and returns the sequence that follows the last.
-func (l *Log) readAll(ctx context.Context, stream, subject string, from uint64, take func(data []byte) error) (uint64, error) {
+func (l *Log) readAll(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
 	next := from
 	for {
 		following, pending, err := l.readPage(ctx, stream, subject, next, take)
@@ -289,7 +288,7 @@ var errIncomplete = errors.New("the answer was incomplete")
 
 // readPage reads one batch. It returns the sequence after the last message, 0 if there was none, and how many messages match and come after. The client ends a
 // batch silently when time runs out; what the last message says is pending then remains to be read.
-func (l *Log) readPage(ctx context.Context, stream, subject string, from uint64, take func(data []byte) error) (next, pending uint64, err error) {
+func (l *Log) readPage(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) (next, pending uint64, err error) {
 	batch, err := jetstreamext.GetBatch(ctx, l.js, stream, pageSize, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
 	if err != nil {
 		return 0, 0, err
@@ -309,7 +308,7 @@ func (l *Log) readPage(ctx context.Context, stream, subject string, from uint64,
 		if pending, err = strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64); err != nil {
 			return 0, 0, fmt.Errorf("read what is pending: %w", err)
 		}
-		if err := take(msg.Data); err != nil {
+		if err := take(msg); err != nil {
 			return 0, 0, fmt.Errorf("message %d: %w", msg.Sequence, err)
 		}
 		next = msg.Sequence + 1

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -116,9 +117,20 @@ func (s *Store) Degraded() error {
 }
 
 // Append stores e; see the package's promise. It reports whether the log held an event with the same ID already, of which it knows for two minutes; that is
-// no error, and the event that was there first stays. It goes on for a moment after ctx ends, so that the cache does not fall behind the log.
+// no error, and the event that was there first stays. It goes on for a moment after ctx ends, so that the cache does not fall behind the log. Events of the
+// account go to the log alone, since no read of a history holds them.
 func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err error) {
-	duplicate, err = s.log.Append(ctx, e)
+	msg, err := message(bus.EventsPrefix, event.Offer{Event: e})
+	if err != nil {
+		return false, unstored(err)
+	}
+	duplicate, err = s.log.commits.publish(ctx, msg, string(e.ID))
+	if e.Type.OfAccount() {
+		if err != nil {
+			return false, unstored(err)
+		}
+		return duplicate, nil
+	}
 	entry := key(e.Project, e.User)
 	if err != nil {
 		// It may be stored all the same. Without its entry the next reader asks the log.
@@ -132,7 +144,7 @@ func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err 
 	after, cancel := detached(ctx)
 	defer cancel()
 	if !duplicate {
-		err = s.add(after, entry, e)
+		err = s.add(after, entry, e, msg.Data)
 	} else {
 		// What is in the log need not be what the caller has now.
 		err = s.cache.remove(after, entry)
@@ -148,8 +160,8 @@ func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err 
 }
 
 // add puts an event into the cache and into what this process keeps of it.
-func (s *Store) add(ctx context.Context, entry string, e event.Event) error {
-	said, err := s.cache.add(ctx, entry, e)
+func (s *Store) add(ctx context.Context, entry string, e event.Event, raw []byte) error {
+	said, err := s.cache.add(ctx, entry, e.ID, raw)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// publishers are the numbers of concurrent callers that appends are measured with.
+var publishers = []int{1, 32, 256}
+
+// storage is an embedded NATS and cache with the event log on them, in this process.
+type storage struct {
+	bus   *bus.Bus
+	cache *cache.Cache
+	store *eventlog.Store
+}
+
+func openStorage(ctx context.Context, dir string) (s *storage, err error) {
+	s = &storage{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	config := bus.DefaultConfig()
+	config.DataDir = dir
+	if s.bus, err = bus.Open(ctx, config, slog.New(slog.DiscardHandler)); err != nil {
+		return s, fmt.Errorf("open the bus: %w", err)
+	}
+	if s.cache, err = cache.Open(cache.DefaultConfig()); err != nil {
+		return s, fmt.Errorf("open the cache: %w", err)
+	}
+	epochs, err := s.bus.Bucket(ctx, bus.EpochsBucket)
+	if err != nil {
+		return s, err
+	}
+	s.store, err = eventlog.Open(ctx, eventlog.Deps{
+		JetStream: s.bus.JS, Epochs: epochs, Redis: s.cache.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+	}, eventlog.DefaultConfig())
+	return s, err
+}
+
+func (s *storage) close() error {
+	var err error
+	if s.cache != nil {
+		err = s.cache.Close()
+	}
+	if s.bus != nil {
+		s.bus.Close()
+	}
+	return err
+}
+
+// someEvent is one as an SDK reports it.
+func someEvent(user int) event.Event {
+	return event.Event{
+		ID: ident.NewEventID(), Project: project, User: ident.UserID(fmt.Sprintf("usr-%d", user)), Type: event.LoginError, CreatedMs: time.Now().UnixMilli(),
+		Environment: "env-1234567890", Process: "prc-1234567890", Ceremony: "was-1234567890", Route: event.Local,
+	}
+}
+
+// appendOne is what Keyward does with an event.
+func (s *storage) appendOne(ctx context.Context, e event.Event) error {
+	_, err := s.store.Append(ctx, e)
+	return err
+}
+
+// publishOne is the least that can be done with an event: one synchronous publish of the same message, with an ID.
+func (s *storage) publishOne(ctx context.Context, e event.Event, body []byte) error {
+	msg := &nats.Msg{
+		Subject: bus.EventsPrefix + "." + string(e.Project) + "." + string(e.User) + "." + string(e.Type), Data: body,
+		Header: nats.Header{
+			"ce-specversion": {"1.0"}, "ce-id": {string(e.ID)}, "ce-source": {"/keyward/projects/" + string(e.Project)}, "ce-type": {"keyward.passkey." + string(e.Type)},
+			"ce-subject": {string(e.User)}, "ce-time": {"2026-11-22T12:00:00.000Z"}, "content-type": {"application/json"},
+		},
+	}
+	_, err := s.bus.JS.PublishMsg(ctx, msg, jetstream.WithMsgID(string(e.ID)))
+	return err
+}
+
+// callers calls one over and over from a number of goroutines, and fails when one of them does.
+func callers(ctx context.Context, count int, duration time.Duration, one func(ctx context.Context, n int64) error) (sample, error) {
+	ending, cancel := context.WithTimeout(ctx, duration)
+	defer cancel()
+	var (
+		all     sync.WaitGroup
+		mu      sync.Mutex
+		failure error
+		next    atomic.Int64
+	)
+	total := histogram()
+	began := time.Now()
+	for range count {
+		all.Go(func() {
+			seen := histogram()
+			var failed error
+			for failed == nil && ending.Err() == nil {
+				started := time.Now()
+				if failed = one(ctx, next.Add(1)); failed == nil {
+					failed = seen.RecordValue(time.Since(started).Microseconds())
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			total.Merge(seen)
+			failure = errors.Join(failure, failed)
+		})
+	}
+	all.Wait()
+	took := time.Since(began)
+	return sample{
+		rate: float64(total.TotalCount()) / took.Seconds(),
+		p50:  float64(total.ValueAtQuantile(50)) / 1000,
+		p99:  float64(total.ValueAtQuantile(99)) / 1000,
+	}, failure
+}
+
+// eventUsers are the users whose events are appended.
+const eventUsers = 10_000
+
+// compareAppends measures appends to the log beside raw publishing, in turn.
+func (f *fleet) compareAppends(ctx context.Context) (err error) {
+	var ours, raw *storage
+	for name, s := range map[string]**storage{"appends": &ours, "raw": &raw} {
+		if *s, err = openStorage(ctx, filepath.Join(f.dir, name)); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, (*s).close()) }()
+	}
+	fmt.Printf("Appends to the log (embedded NATS, every acknowledged write on disk, embedded cache) beside raw synchronous publishing of the same messages with as many publishers to a server of its own; median of %d rounds of %s\n\n", f.rounds, f.duration)
+	t := newTable("raw/s", "appends/s", "of raw", "raw p50 ms", "p50 ms", "raw p99 ms", "p99 ms")
+	for _, count := range publishers {
+		var results [2]rounds
+		for round := range f.rounds + 1 {
+			for i, one := range []func(context.Context, int64) error{
+				func(ctx context.Context, n int64) error {
+					e := someEvent(int(n%eventUsers) + 1)
+					body := fmt.Appendf(nil, `{"id":%q,"project":%q,"user":%q,"type":%q,"createdMs":%d,"process":%q,"environment":%q,"ceremony":%q,"route":%q}`,
+						e.ID, e.Project, e.User, e.Type, e.CreatedMs, e.Process, e.Environment, e.Ceremony, e.Route)
+					return raw.publishOne(ctx, e, body)
+				},
+				func(ctx context.Context, n int64) error { return ours.appendOne(ctx, someEvent(int(n%eventUsers)+1)) },
+			} {
+				got, err := callers(ctx, count, f.duration, one)
+				if err != nil {
+					return err
+				}
+				if round > 0 {
+					results[i] = append(results[i], got)
+				}
+			}
+		}
+		r, o := results[0], results[1]
+		t.row(fmt.Sprintf("%d", count), "%.0f", r.rate(), "%.0f", o.rate(), "%.0f %%", 100*o.rate()/r.rate(), "%.2f", r.p50(), "%.2f", o.p50(), "%.2f", r.p99(), "%.2f", o.p99())
+	}
+	return t.print()
+}
