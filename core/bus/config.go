@@ -22,7 +22,12 @@ type Config struct {
 	ChallengeMaxAge   time.Duration // how long a challenge is kept, finished or not
 	CodesMaxAge       time.Duration // how long a one-time code or link is kept, used or not
 	IdempotencyMaxAge time.Duration // how long the answer to a call with an Idempotency-Key is kept
-	StartTimeout      time.Duration // for connecting and creating streams
+
+	WebhookDeadMaxAge         time.Duration // how long an event that a webhook endpoint did not take is kept; 0 = for ever
+	WebhookDeliveriesMaxAge   time.Duration // of the delivery log
+	WebhookDeliveriesMaxBytes int64         // bytes; the oldest deliveries go first
+
+	StartTimeout time.Duration // for connecting and creating streams
 }
 
 // DefaultConfig returns the configuration of a laptop: embedded, durable.
@@ -38,6 +43,9 @@ func DefaultConfig() Config {
 		CodesMaxAge:       25 * time.Hour,
 		IdempotencyMaxAge: 24 * time.Hour,
 		StartTimeout:      30 * time.Second,
+
+		WebhookDeliveriesMaxAge:   7 * 24 * time.Hour,
+		WebhookDeliveriesMaxBytes: 1 << 30,
 	}
 }
 
