@@ -195,6 +195,12 @@ func ParseEnvironmentID(s string) (EnvironmentID, error) {
 	return parse[EnvironmentID](environmentPrefix, s)
 }
 
+// Check returns an error that says what form is wanted if s is not the prefix and a number of at most 19 digits.
+func Check(prefix, s string) error {
+	_, err := parse[string](prefix, s)
+	return err
+}
+
 // ParseDecisionID returns s as a decision ID, or an error that says what form is wanted.
 func ParseDecisionID(s string) (DecisionID, error) {
 	return parseUpTo[DecisionID](decisionPrefix, s, timeDigits+randomDigits)
@@ -206,9 +212,11 @@ const (
 	randomDigits = 12
 )
 
+// floor is the smallest number of 19 digits.
+const floor = 1_000_000_000_000_000_000
+
 // random draws 19 digits below 2^63. Numbers are not ordered by time: an ID tells nothing of when or where it was made, and two writers never need to agree.
 func random(prefix string) string {
-	const floor = 1_000_000_000_000_000_000
 	var raw [8]byte
 	for {
 		cryptorand.Read(raw[:])

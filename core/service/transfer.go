@@ -1,0 +1,45 @@
+package service
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/transfer"
+)
+
+// What came of one imported record.
+const (
+	ImportCreated   = "created"
+	ImportUnchanged = "unchanged" // it is there already
+	ImportRefused   = "refused"
+)
+
+// UserImport is some users to import. A dry run stores nothing and answers as if it did.
+type UserImport struct {
+	Users  []transfer.User `json:"users"`
+	DryRun bool            `json:"dryRun,omitempty"`
+}
+
+// EventImport is some passkey events to import; their users must exist, but not in a dry run.
+type EventImport struct {
+	Events []event.Event `json:"events"`
+	DryRun bool          `json:"dryRun,omitempty"`
+}
+
+// Imported says what came of one record.
+type Imported struct {
+	Outcome string            `json:"outcome"`
+	Faults  []rest.FieldError `json:"faults,omitempty"` // of a refused record
+}
+
+// UserImporter is the part of the ceremony service that takes users in bulk. The answer has an entry for each record, in their order. A record that is imported twice is
+// there once, so a call that failed is simply made again.
+type UserImporter interface {
+	ImportUsers(context.Context, ForProject[UserImport]) ([]Imported, error)
+}
+
+// EventImporter is the same for passkey events, in the events service.
+type EventImporter interface {
+	ImportEvents(context.Context, ForProject[EventImport]) ([]Imported, error)
+}

@@ -1,0 +1,148 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/rpc"
+	"github.com/keyward/keyward/core/service"
+)
+
+var _ service.EventImporter = (*Service)(nil)
+
+// importedAtOnce is how many users' events are appended at a time, so that appends share what it costs to store them.
+const importedAtOnce = 64
+
+// ImportEvents implements service.EventImporter. Events of one user are appended in the order given. Subscribers receive them like any others: createdMs tells their age.
+func (s *Service) ImportEvents(ctx context.Context, req service.ForProject[service.EventImport]) ([]service.Imported, error) {
+	results := make([]service.Imported, len(req.Body.Events))
+	byUser := map[ident.UserID][]int{}
+	for i, e := range req.Body.Events {
+		if faults := importFaults(e); len(faults) > 0 {
+			results[i] = service.Imported{Outcome: service.ImportRefused, Faults: faults}
+			continue
+		}
+		byUser[e.User] = append(byUser[e.User], i)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(importedAtOnce)
+	for user, indexes := range byUser {
+		group.Go(func() error { return s.importOf(ctx, req, user, indexes, results) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// importOf appends what the log does not hold yet of one user's events.
+func (s *Service) importOf(ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID, indexes []int, results []service.Imported) error {
+	known, refusal, err := s.known(ctx, req, user)
+	if err != nil {
+		return err
+	}
+	for _, i := range indexes {
+		e := req.Body.Events[i]
+		e.Project = req.Project
+		switch {
+		case refusal != nil:
+			results[i] = service.Imported{Outcome: service.ImportRefused, Faults: refusal}
+			continue
+		case known[e.ID]:
+			results[i] = service.Imported{Outcome: service.ImportUnchanged}
+			continue
+		}
+		if !req.Body.DryRun {
+			if _, err := s.deps.Store.Append(ctx, e); err != nil {
+				return err
+			}
+		}
+		known[e.ID] = true
+		results[i] = service.Imported{Outcome: service.ImportCreated}
+	}
+	return nil
+}
+
+// known returns the IDs of the user's events, or why none can be imported.
+func (s *Service) known(ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID) (map[ident.EventID]bool, []rest.FieldError, error) {
+	known := map[ident.EventID]bool{}
+	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, user); err != nil {
+		var f *fault.Fault
+		if !errors.As(err, &f) || len(f.Validation) == 0 {
+			return nil, nil, err
+		}
+		if req.Body.DryRun {
+			return known, nil, nil
+		}
+		return known, f.Validation, nil
+	}
+	events, err := s.deps.Store.Events(ctx, req.Project, user)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range events {
+		known[e.ID] = true
+	}
+	return known, nil, nil
+}
+
+// importFaults says what is wrong with an event of an import.
+func importFaults(e event.Event) []rest.FieldError {
+	var faults []rest.FieldError
+	wrong := func(field, message string) { faults = append(faults, rest.FieldError{Field: field, Message: message}) }
+	if _, err := ident.ParseEventID(string(e.ID)); err != nil {
+		wrong("id", err.Error())
+	}
+	if _, err := ident.ParseUserID(string(e.User)); err != nil {
+		wrong("user", err.Error())
+	}
+	if !importable(e.Type) {
+		wrong("type", "is no type of event that the log keeps")
+	}
+	if _, err := ident.ParseEventID(string(e.Deletes)); e.Type == event.Deleted && err != nil {
+		wrong("deletes", err.Error())
+	}
+	const earliest = 100_000_000_000 // Unix ms; smaller values are seconds given by mistake
+	if e.CreatedMs < earliest {
+		wrong("createdMs", "must be a time in Unix milliseconds")
+	}
+	return faults
+}
+
+func importable(t event.Type) bool {
+	switch t {
+	case event.LoginCompleted, event.AppendOffered, event.AppendCompleted, event.Deleted:
+		return true
+	default:
+		return t.OnWire() || t.OfAccount() && t != event.UserDeleted
+	}
+}
+
+// ServeImport adds the calls of service.EventImporter to the events service's server.
+func ServeImport(server *rpc.Server, svc service.EventImporter) error {
+	return rpc.Handle(server, "import-events", svc.ImportEvents)
+}
+
+// Importer calls service.EventImporter over the bus.
+type Importer struct{ calls *rpc.Client }
+
+var _ service.EventImporter = (*Importer)(nil)
+
+// NewImporter returns an importer whose calls end after timeout at the latest.
+func NewImporter(conn *nats.Conn, timeout time.Duration) *Importer {
+	return &Importer{calls: rpc.NewClient(conn, busName, timeout)}
+}
+
+// ImportEvents implements service.EventImporter.
+func (i *Importer) ImportEvents(ctx context.Context, req service.ForProject[service.EventImport]) ([]service.Imported, error) {
+	return rpc.Call[[]service.Imported](ctx, i.calls, "import-events", req)
+}
