@@ -11,6 +11,7 @@ type Project struct {
 	RPName    string          `json:"rpName"`  // shown by authenticators
 	Origins   []string        `json:"origins"` // origins that ceremonies and CORS accept
 	Secret    SecretHash      `json:"secret"`
+	Keys      []APIKey        `json:"keys,omitempty"`
 	HandleKey []byte          `json:"handleKey"` // HMAC key of client environment handles
 	CreatedMs int64           `json:"createdMs"`
 }

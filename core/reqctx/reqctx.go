@@ -19,3 +19,16 @@ func RequestID(ctx context.Context) ident.RequestID {
 	id, _ := ctx.Value(requestIDKey{}).(ident.RequestID)
 	return id
 }
+
+type seedKey struct{}
+
+// WithSeed returns a context that carries what the IDs of a call's creations are derived from, so that a repeat of the call makes the same IDs.
+func WithSeed(ctx context.Context, seed ident.Seed) context.Context {
+	return context.WithValue(ctx, seedKey{}, seed)
+}
+
+// Seed returns the seed that ctx carries, or an empty one: IDs made from that are random.
+func Seed(ctx context.Context) ident.Seed {
+	seed, _ := ctx.Value(seedKey{}).(ident.Seed)
+	return seed
+}

@@ -1,4 +1,4 @@
-// Package rpc carries a service's methods over NATS request/reply with the micro API, so that plain NATS tools can list and inspect them. It carries deadlines, request IDs and trace
+// Package rpc carries a service's methods over NATS request/reply with the micro API, so that plain NATS tools can list and inspect them. It carries deadlines, request IDs, seeds and trace
 // context, and brings faults back as what they were. It knows nothing of what the services do.
 package rpc
 
@@ -28,6 +28,7 @@ const (
 	// The time that the caller has left, in ms: a duration, since the clocks of two machines differ.
 	timeLeftHeader  = "Keyward-Time-Left"
 	requestIDHeader = "Keyward-Request-Id"
+	seedHeader      = "Keyward-Seed"
 
 	scope = "github.com/keyward/keyward/core/rpc"
 )
@@ -133,6 +134,9 @@ func (s *Server) context(r micro.Request) (context.Context, context.CancelFunc) 
 	if id := r.Headers().Get(requestIDHeader); id != "" {
 		ctx = reqctx.WithRequestID(ctx, ident.RequestID(id))
 	}
+	if seed := r.Headers().Get(seedHeader); seed != "" {
+		ctx = reqctx.WithSeed(ctx, ident.Seed(seed))
+	}
 	ms, err := strconv.ParseInt(r.Headers().Get(timeLeftHeader), 10, 64)
 	if err != nil {
 		return context.WithCancel(ctx)
@@ -224,6 +228,9 @@ func (c *Client) message(ctx context.Context, method string, req any) (*nats.Msg
 	}
 	if id := reqctx.RequestID(ctx); id != "" {
 		msg.Header.Set(requestIDHeader, string(id))
+	}
+	if seed := reqctx.Seed(ctx); seed != "" {
+		msg.Header.Set(seedHeader, string(seed))
 	}
 	otel.GetTextMapPropagator().Inject(ctx, propagation.HeaderCarrier(msg.Header))
 	return msg, nil

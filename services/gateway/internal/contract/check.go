@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -79,6 +80,26 @@ func (op *Operation) CheckQuery(raw string) []rest.FieldError {
 	var found []rest.FieldError
 	for _, p := range op.query {
 		found = append(found, op.checkQueryParameter(p, values[p.name])...)
+	}
+	return tidy(found)
+}
+
+// TakesHeader reports whether the operation knows a header of that name, as the document spells it.
+func (op *Operation) TakesHeader(name string) bool {
+	return slices.ContainsFunc(op.header, func(p parameter) bool { return p.name == name })
+}
+
+// CheckHeaders checks the header parameters. value returns what was sent, and false if nothing was.
+func (op *Operation) CheckHeaders(value func(name string) (string, bool)) []rest.FieldError {
+	var found []rest.FieldError
+	for _, p := range op.header {
+		text, sent := value(p.name)
+		switch {
+		case !sent && p.required:
+			found = append(found, rest.FieldError{Field: p.name, Message: blank})
+		case sent:
+			found = append(found, op.checkQueryParameter(p, []string{text})...)
+		}
 	}
 	return tidy(found)
 }

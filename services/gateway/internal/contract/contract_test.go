@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -20,17 +22,39 @@ import (
 
 // typed are the Go types that request bodies are decoded into, by operation.
 var typed = map[string]func() any{
-	"createUser":             func() any { return new(rest.UserCreateReq) },
-	"updateUser":             func() any { return new(rest.UserUpdateReq) },
-	"createPasskeyEvent":     func() any { return new(rest.PasskeyEventCreateReq) },
-	"updatePasskeyChallenge": func() any { return new(rest.PasskeyChallengeUpdateReq) },
-	"passkeyAppendStart":     func() any { return new(rest.PasskeyAppendStartReq) },
-	"passkeyAppendFinish":    func() any { return new(rest.PasskeyAppendFinishReq) },
-	"passkeyLoginStart":      func() any { return new(rest.PasskeyLoginStartReq) },
-	"passkeyLoginFinish":     func() any { return new(rest.PasskeyLoginFinishReq) },
-	"passkeyMediationStart":  func() any { return new(rest.PasskeyMediationStartReq) },
-	"passkeyMediationFinish": func() any { return new(rest.PasskeyMediationFinishReq) },
+	"createUser":               func() any { return new(rest.UserCreateReq) },
+	"updateUser":               func() any { return new(rest.UserUpdateReq) },
+	"createPasskeyEvent":       func() any { return new(rest.PasskeyEventCreateReq) },
+	"updatePasskeyChallenge":   func() any { return new(rest.PasskeyChallengeUpdateReq) },
+	"passkeyAppendStart":       func() any { return new(rest.PasskeyAppendStartReq) },
+	"passkeyAppendFinish":      func() any { return new(rest.PasskeyAppendFinishReq) },
+	"passkeyLoginStart":        func() any { return new(rest.PasskeyLoginStartReq) },
+	"passkeyLoginFinish":       func() any { return new(rest.PasskeyLoginFinishReq) },
+	"passkeyMediationStart":    func() any { return new(rest.PasskeyMediationStartReq) },
+	"passkeyMediationFinish":   func() any { return new(rest.PasskeyMediationFinishReq) },
+	"createSocialAccount":      func() any { return new(rest.SocialAccountCreateReq) },
+	"createIdentifier":         func() any { return new(rest.IdentifierCreateReq) },
+	"updateIdentifier":         func() any { return new(rest.IdentifierUpdateReq) },
+	"createChallenge":          func() any { return new(rest.ChallengeCreateReq) },
+	"updateChallenge":          func() any { return new(rest.ChallengeUpdateReq) },
+	"createAuthEvent":          func() any { return new(rest.AuthEventCreateReq) },
+	"updateCname":              func() any { return new(rest.CnameUpdateReq) },
+	"createConnectToken":       func() any { return new(rest.ConnectTokenCreateReq) },
+	"updateConnectToken":       func() any { return new(rest.ConnectTokenUpdateReq) },
+	"createWebhookEndpoint":    func() any { return new(rest.WebhookEndpointCreateReq) },
+	"updateWebhookEndpoint":    func() any { return new(rest.WebhookEndpointUpdateReq) },
+	"createWebhookSecret":      func() any { return new(rest.WebhookSecretCreateReq) },
+	"replayWebhookDeadLetters": func() any { return new(rest.WebhookReplayReq) },
+	"createLongSession":        func() any { return new(rest.LongSessionCreateReq) },
+	"updateLongSession":        func() any { return new(rest.LongSessionUpdateReq) },
+	"createShortSession":       func() any { return new(rest.ShortSessionCreateReq) },
+	"passkeyVerifySignedData":  func() any { return new(rest.VerifySignedDataReq) },
+	"passkeysVerifySignedData": func() any { return new(rest.VerifySignedDataReq) },
+	"passkeyPostLogin":         func() any { return new(rest.PostLoginReq) },
 }
+
+// slow are the operations whose bodies hold objects with names that callers choose. They are rare, so each body is checked in full.
+var slow = []string{"createChallenge", "createWebhookEndpoint", "updateWebhookEndpoint"}
 
 const wholeLoginStart = `{"userID":"usr-4693224802260150919","processID":"abcdefghijabcdefghij","crossDeviceAuthenticationStrategy":"standard","clientInformation":{"remoteAddress":"203.0.113.7",` +
 	`"userAgent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36","clientEnvHandle":"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",` +
@@ -56,7 +80,7 @@ func TestEveryBodyOfTheContractCanBeAcceptedQuickly(t *testing.T) {
 		if typed[op.ID] == nil {
 			t.Errorf("%s: the test does not know the type of its body", op.ID)
 		}
-		if decoder(t, op).quick == nil {
+		if decoder(t, op).quick == nil && !slices.Contains(slow, op.ID) {
 			t.Errorf("%s: its schema uses a keyword that shapes do not know, or its type does not follow its schema", op.ID)
 		}
 	}
@@ -193,11 +217,12 @@ func change(t *rapid.T, object map[string]any) {
 
 func TestADocumentThatCannotBeUsedIsRefused(t *testing.T) {
 	for name, document := range map[string]string{
-		"not YAML":           "a: [",
-		"no operation":       "openapi: 3.1.0",
-		"a broken schema":    "paths: {/a: {post: {requestBody: {content: {application/json: {schema: {type: nothing}}}}}}}",
-		"a header parameter": "paths: {/a: {get: {parameters: [{name: X, in: header, schema: {type: string}}]}}}",
-		"a dangling ref":     "paths: {/a: {get: {parameters: [{name: x, in: query, schema: {$ref: '#/components/none'}}]}}}",
+		"not YAML":        "a: [",
+		"no operation":    "openapi: 3.1.0",
+		"a broken schema": "paths: {/a: {post: {security: [], requestBody: {content: {application/json: {schema: {type: nothing}}}}}}}",
+		"a cookie":        "paths: {/a: {get: {security: [], parameters: [{name: X, in: cookie, schema: {type: string}}]}}}",
+		"no permission":   "paths: {/a: {get: {operationId: a}}}",
+		"a dangling ref":  "paths: {/a: {get: {security: [], parameters: [{name: x, in: query, schema: {$ref: '#/components/none'}}]}}}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := Parse([]byte(document)); err == nil {
@@ -207,12 +232,56 @@ func TestADocumentThatCannotBeUsedIsRefused(t *testing.T) {
 	}
 }
 
+func TestHeadersAreChecked(t *testing.T) {
+	op := parse(t).Operation("createUser")
+	if !op.TakesHeader("Idempotency-Key") || op.TakesHeader("X-Other") || parse(t).Operation("getUser").TakesHeader("Idempotency-Key") {
+		t.Error("it is not told which headers an operation takes")
+	}
+	for name, tc := range map[string]struct {
+		value string
+		sent  bool
+		good  bool
+	}{
+		"none":                      {"", false, true},
+		"a UUID":                    {"6f1c7d0e-6d9e-4d2f-9a55-6d1f0d7a1c11", true, true},
+		"every visible character":   {"!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", true, true},
+		"255 characters":            {strings.Repeat("k", 255), true, true},
+		"256 characters":            {strings.Repeat("k", 256), true, false},
+		"nothing":                   {"", true, false},
+		"a space":                   {"a b", true, false},
+		"a letter that is no ASCII": {"é", true, false},
+		"bytes that are no text":    {"\xff", true, false},
+	} {
+		found := op.CheckHeaders(func(name string) (string, bool) { return tc.value, tc.sent && name == "Idempotency-Key" })
+		if (len(found) == 0) != tc.good {
+			t.Errorf("%s: found %v", name, found)
+		}
+	}
+}
+
+func TestEveryPermissionIsOfOneForm(t *testing.T) {
+	d := parse(t)
+	form := regexp.MustCompile(`^[a-z_]+:[a-z]+$`)
+	for _, op := range d.Operations {
+		if op.Public != (op.ID == "getKeys") || (!op.Public && !form.MatchString(op.Permission)) {
+			t.Errorf("%s: public %t, permission %q", op.ID, op.Public, op.Permission)
+		}
+		if wants := "read"; op.Method == "GET" && !op.Public && !strings.HasSuffix(op.Permission, wants) && op.Permission != "events:stream" {
+			t.Errorf("%s: %s", op.ID, op.Permission)
+		}
+	}
+	if all := d.Permissions(); len(all) < 20 || !slices.IsSorted(all) {
+		t.Errorf("permissions are %v", all)
+	}
+}
+
 func TestASchemaBeyondTheQuickCheckIsStillCheckedInFull(t *testing.T) {
 	d, err := Parse([]byte(`
 paths:
   /a:
     post:
       operationId: a
+      security: []
       requestBody:
         content:
           application/json:

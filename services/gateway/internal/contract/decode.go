@@ -246,7 +246,7 @@ func (r *reader) readArray(from *jsontext.Decoder, into reflect.Value) bool {
 	}
 	into.Set(list)
 	_, err := from.ReadToken()
-	return err == nil && (r.maxItems < 0 || list.Len() <= r.maxItems)
+	return err == nil && list.Len() >= r.minItems && (r.maxItems < 0 || list.Len() <= r.maxItems)
 }
 
 func (r *reader) readText(raw []byte, into reflect.Value) bool {

@@ -22,6 +22,7 @@ const resource = "openapi.json"
 type Document struct {
 	// Operations in the order of the document.
 	Operations []*Operation
+
 	yaml, json []byte
 	root       any
 }
@@ -31,9 +32,14 @@ type Operation struct {
 	ID     string // operationId
 	Method string // upper case
 	Path   string // with the server's prefix and parameters in braces, for example /v2/users/{userID}
-	body   *body  // nil: takes none
+	// Permission is what an API key must have to call it, x-permission in the document; empty if the operation is public.
+	Permission string
+	// Public operations ask for no credentials: the document gives them an empty security.
+	Public bool
+	body   *body // nil: takes none
 	path   []parameter
 	query  []parameter
+	header []parameter
 	// responses holds, by status or "default", what JSON bodies must look like.
 	responses map[string]*jsonschema.Schema
 	doc       *Document
@@ -88,16 +94,31 @@ func (d *Document) Operation(id string) *Operation {
 	return nil
 }
 
+// Permissions returns every permission that an operation needs, each once, sorted.
+func (d *Document) Permissions() []string {
+	var all []string
+	for _, op := range d.Operations {
+		if op.Permission != "" {
+			all = append(all, op.Permission)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 func (d *Document) readPaths(c *jsonschema.Compiler) error {
-	prefix, _ := d.at("/servers/0/url").(string)
 	paths, _ := d.at("/paths").(map[string]any)
 	for _, path := range sortedKeys(paths) {
 		item, _ := paths[path].(map[string]any)
+		prefix, ok := d.at("/paths/" + escape(path) + "/servers/0/url").(string)
+		if !ok {
+			prefix, _ = d.at("/servers/0/url").(string)
+		}
 		for _, method := range methods {
 			if _, ok := item[method]; !ok {
 				continue
 			}
-			op := &Operation{Method: strings.ToUpper(method), Path: prefix + path, doc: d}
+			op := &Operation{Method: strings.ToUpper(method), Path: strings.TrimSuffix(prefix, "/") + path, doc: d}
 			at := "/paths/" + escape(path)
 			if err := op.read(c, at, at+"/"+method); err != nil {
 				return fmt.Errorf("%s %s: %w", op.Method, op.Path, err)
@@ -113,6 +134,12 @@ func (d *Document) readPaths(c *jsonschema.Compiler) error {
 
 func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	op.ID, _ = op.doc.at(at + "/operationId").(string)
+	op.Permission, _ = op.doc.at(at + "/x-permission").(string)
+	security, own := op.doc.at(at + "/security").([]any)
+	op.Public = own && len(security) == 0
+	if (op.Permission == "") != op.Public {
+		return fmt.Errorf("operation %s must either name its x-permission or have an empty security", op.ID)
+	}
 	for _, list := range []string{item + "/parameters", at + "/parameters"} {
 		entries, _ := op.doc.at(list).([]any)
 		for i := range entries {
@@ -146,6 +173,8 @@ func (op *Operation) readParameter(c *jsonschema.Compiler, at string) error {
 		op.path = append(op.path, p)
 	case "query":
 		op.query = append(op.query, p)
+	case "header":
+		op.header = append(op.header, p)
 	default:
 		return fmt.Errorf("parameter %s: parameters in %q are not supported", name, in)
 	}

@@ -76,6 +76,8 @@ func (op *Operation) message(e *jsonschema.ValidationError) string {
 		return "must be at most " + k.Want.RatString()
 	case *kind.MaxItems:
 		return fmt.Sprintf("must have at most %d entries", k.Want)
+	case *kind.MaxProperties:
+		return fmt.Sprintf("must have at most %d entries", k.Want)
 	case *kind.MinItems:
 		return fmt.Sprintf("must have at least %d entries", k.Want)
 	}

@@ -20,6 +20,7 @@ type shape struct {
 	properties map[string]*shape
 	required   []string
 	items      *shape
+	minItems   int
 	maxItems   int // -1: no limit
 }
 
@@ -34,7 +35,7 @@ const (
 )
 
 // known are the keywords that a shape understands or that say nothing about validity.
-var known = []string{"type", "properties", "required", "items", "minLength", "maxLength", "pattern", "enum", "minimum", "maximum", "format", "maxItems",
+var known = []string{"type", "properties", "required", "items", "minLength", "maxLength", "pattern", "enum", "minimum", "maximum", "format", "minItems", "maxItems",
 	"description", "examples", "default", "deprecated", "title", "x-message"}
 
 // shape compiles a schema, or returns nil.
@@ -54,7 +55,7 @@ func (d *Document) shape(pointer string, depth int) *shape {
 	case "object":
 		return s.object(d, pointer, object, depth)
 	case "array":
-		s.kind, s.maxItems = kindArray, number(object["maxItems"], -1)
+		s.kind, s.minItems, s.maxItems = kindArray, number(object["minItems"], 0), number(object["maxItems"], -1)
 		s.items = d.shape(pointer+"/items", depth+1)
 		if s.items == nil {
 			return nil

@@ -1,0 +1,42 @@
+package ident_test
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/core/ident"
+)
+
+func TestASeedAlwaysMakesTheSameIDsAndAnotherSeedMakesOthers(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		seed := ident.Seed(rapid.StringN(1, 40, -1).Draw(t, "seed"))
+		other := seed + "x"
+		made := func(s ident.Seed) []string {
+			return []string{string(s.UserID()), string(s.EventID()), string(s.IdentifierID()), string(s.SocialAccountID()), string(s.CodeID()), string(s.ConnectTokenID()), string(s.WebhookID())}
+		}
+		first, again, others := made(seed), made(seed), made(other)
+		for i, id := range first {
+			if id != again[i] || id == others[i] || len(id) != len("usr-")+19 {
+				t.Fatalf("made %s, then %s, and of another seed %s", id, again[i], others[i])
+			}
+			for _, neighbour := range first[:i] {
+				if id[4:] == neighbour[4:] {
+					t.Fatalf("%s and %s have one number", id, neighbour)
+				}
+			}
+		}
+		if _, err := ident.ParseUserID(first[0]); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestWithoutASeedIDsAreRandom(t *testing.T) {
+	t.Parallel()
+	var none ident.Seed
+	if none.UserID() == none.UserID() || ident.NewSeed() == ident.NewSeed() {
+		t.Error("two are the same")
+	}
+}
