@@ -1,0 +1,175 @@
+package connecttoken
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// The reasons why there is nothing to do for a token.
+var (
+	ErrUnknown = errors.New("there is no such connect token")
+	ErrType    = errors.New("the connect token is for something else")
+	ErrUsed    = errors.New("the connect token has been used already")
+	ErrExpired = errors.New("the connect token has expired")
+)
+
+// The form of a secret: 30 letters and digits, 178 bits.
+const (
+	secretPrefix = "ctk1_"
+	secretLength = 30
+)
+
+// Store keeps connect tokens in the bucket "connect-tokens" under <project>.<connect token>. It is safe for concurrent use.
+type Store struct{ kv jetstream.KeyValue }
+
+// NewStore returns a store on its bucket.
+func NewStore(kv jetstream.KeyValue) *Store { return &Store{kv: kv} }
+
+func key(project ident.ProjectID, id ident.ConnectTokenID) string {
+	return string(project) + "." + string(id)
+}
+
+// Create draws a secret for a new token, stores the token with ID and hash set, and returns both. Nobody can read the secret again.
+func (s *Store) Create(ctx context.Context, t Token) (Token, string, error) {
+	for {
+		secret := secretPrefix + ident.Alphanumeric(secretLength)
+		id, ok := idOf(secret)
+		if !ok {
+			continue
+		}
+		sum := sha256.Sum256([]byte(secret))
+		t.ID, t.SecretHash = id, sum[:]
+		raw, err := json.Marshal(t)
+		if err != nil {
+			return Token{}, "", fmt.Errorf("encode connect token: %w", err)
+		}
+		_, err = s.kv.Create(ctx, key(t.Project, t.ID), raw)
+		if err == nil {
+			return t, secret, nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return Token{}, "", unavailable("stored", err)
+		}
+	}
+}
+
+// idOf derives the ID of a token from a hash of its secret, so that a token is found by its secret without an index, and only by it. An ID gives away no more of
+// the secret than any hash does. Some secrets have an ID that is shorter than others'; they are not taken.
+func idOf(secret string) (ident.ConnectTokenID, bool) {
+	const floor = 1_000_000_000_000_000_000 // 19 digits
+	sum := sha256.Sum256([]byte("connect token ID of " + secret))
+	n := binary.BigEndian.Uint64(sum[:8]) >> 1
+	return ident.ConnectTokenID("ctk-" + strconv.FormatUint(n, 10)), n >= floor
+}
+
+// Advance moves a token to a later status; the same is fine, and going back a fault of "status". The token may be ErrUnknown.
+func (s *Store) Advance(ctx context.Context, project ident.ProjectID, id ident.ConnectTokenID, to rest.ConnectTokenStatus) error {
+	return s.update(ctx, project, id, func(t *Token) (bool, error) {
+		if t.Status == to {
+			return false, nil
+		}
+		if to == rest.ConnectTokenStatusInitial {
+			return false, fault.Field("status", "cannot go back from %s to %s", t.Status, to)
+		}
+		t.Status = to
+		return true, nil
+	})
+}
+
+// Redeem spends the token that a secret belongs to and returns it. Of any number of callers one succeeds, the others get ErrUsed. A token that is unknown, for
+// something else or expired is one of the errors above, and nothing is spent.
+func (s *Store) Redeem(ctx context.Context, project ident.ProjectID, secret string, want rest.ConnectTokenType, now time.Time) (Token, error) {
+	if len(secret) != len(secretPrefix)+secretLength || !strings.HasPrefix(secret, secretPrefix) {
+		return Token{}, ErrUnknown
+	}
+	id, _ := idOf(secret)
+	sum := sha256.Sum256([]byte(secret))
+	var redeemed Token
+	err := s.update(ctx, project, id, func(t *Token) (bool, error) {
+		switch {
+		case subtle.ConstantTimeCompare(sum[:], t.SecretHash) != 1:
+			return false, ErrUnknown
+		case t.Type != want:
+			return false, ErrType
+		case t.Status != rest.ConnectTokenStatusInitial:
+			return false, ErrUsed
+		case now.UnixMilli() >= t.ExpiresMs:
+			return false, ErrExpired
+		}
+		t.Status = rest.ConnectTokenStatusConsumed
+		redeemed = *t
+		return true, nil
+	})
+	if err != nil {
+		return Token{}, err
+	}
+	return redeemed, nil
+}
+
+// Delete removes a token. It may be ErrUnknown.
+func (s *Store) Delete(ctx context.Context, project ident.ProjectID, id ident.ConnectTokenID) error {
+	if _, _, err := s.get(ctx, project, id); err != nil {
+		return err
+	}
+	if err := s.kv.Purge(ctx, key(project, id)); err != nil {
+		return unavailable("deleted", err)
+	}
+	return nil
+}
+
+// update changes a stored token under its revision, if change says so.
+func (s *Store) update(ctx context.Context, project ident.ProjectID, id ident.ConnectTokenID, change func(*Token) (bool, error)) error {
+	for {
+		t, revision, err := s.get(ctx, project, id)
+		if err != nil {
+			return err
+		}
+		if changed, err := change(&t); err != nil || !changed {
+			return err
+		}
+		raw, err := json.Marshal(t)
+		if err != nil {
+			return fmt.Errorf("encode connect token: %w", err)
+		}
+		_, err = s.kv.Update(ctx, key(project, id), raw, revision)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return unavailable("stored", err)
+		}
+	}
+}
+
+func (s *Store) get(ctx context.Context, project ident.ProjectID, id ident.ConnectTokenID) (Token, uint64, error) {
+	entry, err := s.kv.Get(ctx, key(project, id))
+	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
+		return Token{}, 0, ErrUnknown
+	}
+	if err != nil {
+		return Token{}, 0, unavailable("read", err)
+	}
+	var t Token
+	if err := json.Unmarshal(entry.Value(), &t); err != nil {
+		return Token{}, 0, fault.Internal(fmt.Errorf("decode connect token: %w", err))
+	}
+	return t, entry.Revision(), nil
+}
+
+func unavailable(done string, err error) error {
+	return fault.Unavailable(time.Second, "the connect token could not be %s", done).Because(err)
+}

@@ -1,0 +1,297 @@
+// Package signing keeps the keys that a project signs with, and signs and verifies with them: RS256 and nothing else (RFC 7518 §3.3). Store touches the
+// bucket "signing-keys" and nothing else.
+//
+// Whether a key signs follows from the clock, so that instances change keys together without telling each other. Private keys are stored as they are: who can
+// read the bucket can sign. They are never logged.
+package signing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Deps is what a store works with. All fields are required.
+type Deps struct {
+	Bucket jetstream.KeyValue // bus.KeysBucket
+	MaxAge time.Duration      // how long a key signs
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// Store keeps the keys of every project in memory, kept true by a watch; what is not there is read. It is safe for concurrent use.
+type Store struct {
+	kv     jetstream.KeyValue
+	maxAge time.Duration
+	now    func() time.Time
+	log    *slog.Logger
+	first  singleflight.Group // by project: making a key takes a tenth of a second of a processor
+
+	mu    sync.RWMutex
+	rings map[ident.ProjectID]*ring // of a project without keys: one without keys, which keeps the revision
+}
+
+// Open loads all keys. Run keeps them true and rotates them.
+func Open(ctx context.Context, deps Deps) (*Store, error) {
+	if deps.Bucket == nil || deps.Now == nil || deps.Log == nil || deps.MaxAge <= 0 {
+		return nil, errors.New("signing: a dependency is missing")
+	}
+	s := &Store{kv: deps.Bucket, maxAge: deps.MaxAge, now: deps.Now, log: deps.Log, rings: make(map[ident.ProjectID]*ring)}
+	watch, err := s.kv.WatchAll(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load signing keys: %w", err)
+	}
+	defer func() { _ = watch.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("load signing keys: %w", ctx.Err())
+		case entry, open := <-watch.Updates():
+			if !open {
+				return nil, errors.New("load signing keys: the watch has ended")
+			}
+			if entry == nil {
+				return s, nil
+			}
+			s.apply(entry)
+		}
+	}
+}
+
+// maintainEvery is how often keys are looked at for their age.
+const maintainEvery = 5 * time.Minute
+
+// Run follows changes that any instance makes and rotates keys by their age, until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	watch, err := s.kv.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watch signing keys: %w", err)
+	}
+	defer func() { _ = watch.Stop() }()
+	tick := time.NewTicker(maintainEvery)
+	defer tick.Stop()
+	s.Maintain(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			s.Maintain(ctx)
+		case entry, open := <-watch.Updates():
+			if !open {
+				return nil
+			}
+			if entry != nil {
+				s.apply(entry)
+			}
+		}
+	}
+}
+
+// Maintain publishes the next key of every project whose active key is about to be too old, and removes keys that nobody needs. What fails is logged and
+// tried again the next time.
+func (s *Store) Maintain(ctx context.Context) {
+	s.mu.RLock()
+	rings := maps.Clone(s.rings)
+	s.mu.RUnlock()
+	for project, r := range rings {
+		now := s.now()
+		if len(r.keys) == 0 || (len(r.keys.current(now)) == len(r.keys) && !r.keys.due(now, s.maxAge)) {
+			continue
+		}
+		_, err := s.update(ctx, project, func(keys Keys) (Keys, error) {
+			if len(keys) == 0 || !keys.due(now, s.maxAge) {
+				return keys.current(now), nil
+			}
+			return keys.rotated(now, false, generate)
+		})
+		if err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "signing keys could not be rotated", "project", project, "error", err)
+		}
+	}
+}
+
+// Rotate publishes another key, which signs after Lead or, if wanted, at once; and returns the keys. Nobody keeps verifiers that have not fetched the key set
+// since from meeting a key that they do not know if it signs at once.
+func (s *Store) Rotate(ctx context.Context, project ident.ProjectID, immediately bool) (Keys, error) {
+	now := s.now()
+	r, err := s.update(ctx, project, func(keys Keys) (Keys, error) {
+		return keys.rotated(now, immediately || len(keys) == 0, generate)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(r.keys), nil
+}
+
+// List returns the keys of a project as they are stored, or none if it has never signed anything.
+func (s *Store) List(ctx context.Context, project ident.ProjectID) (Keys, error) {
+	r, err := s.read(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(r.keys.current(s.now())), nil
+}
+
+// Public returns the public keys of a project as a JSON Web Key Set (RFC 7517 §5), those that are to sign and those that have signed included. A project without
+// keys gets its first.
+func (s *Store) Public(ctx context.Context, project ident.ProjectID) (json.RawMessage, error) {
+	r, err := s.ring(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	return keySet(r.public(nil, s.now()))
+}
+
+// AllPublic is Public for all projects that have keys.
+func (s *Store) AllPublic() (json.RawMessage, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var all []json.RawMessage
+	for _, project := range slices.Sorted(maps.Keys(s.rings)) {
+		all = s.rings[project].public(all, s.now())
+	}
+	return keySet(all)
+}
+
+func keySet(keys []json.RawMessage) (json.RawMessage, error) {
+	if keys == nil {
+		keys = []json.RawMessage{}
+	}
+	raw, err := json.Marshal(map[string][]json.RawMessage{"keys": keys})
+	if err != nil {
+		return nil, fmt.Errorf("encode the key set: %w", err)
+	}
+	return raw, nil
+}
+
+// ring returns the keys of a project, made now if there are none.
+func (s *Store) ring(ctx context.Context, project ident.ProjectID) (*ring, error) {
+	if r := s.kept(project); r != nil && len(r.keys) > 0 {
+		return r, nil
+	}
+	made, err, _ := s.first.Do(string(project), func() (any, error) {
+		// Others wait for the outcome: who has asked first must not take it from them by going away.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstLimit)
+		defer cancel()
+		return s.begin(ctx, project)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return made.(*ring), nil
+}
+
+const firstLimit = 10 * time.Second
+
+// begin reads the keys of a project, or makes the first. Of several instances that do so at once one wins, and the others take its key.
+func (s *Store) begin(ctx context.Context, project ident.ProjectID) (*ring, error) {
+	r, err := s.read(ctx, project)
+	if err != nil || len(r.keys) > 0 {
+		return r, err
+	}
+	now := s.now()
+	return s.update(ctx, project, func(keys Keys) (Keys, error) {
+		if len(keys) > 0 {
+			return keys, nil
+		}
+		return keys.rotated(now, true, generate)
+	})
+}
+
+// update changes the stored keys of a project under their revision. What change leaves as it is, is not written.
+func (s *Store) update(ctx context.Context, project ident.ProjectID, change func(Keys) (Keys, error)) (*ring, error) {
+	for {
+		r, err := s.read(ctx, project)
+		if err != nil {
+			return nil, err
+		}
+		keys, err := change(r.keys)
+		if err != nil {
+			return nil, err
+		}
+		if slices.EqualFunc(keys, r.keys, sameKey) {
+			return r, nil
+		}
+		raw, err := json.Marshal(keys)
+		if err != nil {
+			return nil, fmt.Errorf("encode signing keys: %w", err)
+		}
+		var revision uint64
+		if len(r.keys) == 0 {
+			revision, err = s.kv.Create(ctx, string(project), raw)
+		} else {
+			revision, err = s.kv.Update(ctx, string(project), raw, r.revision)
+		}
+		if err == nil {
+			return s.keep(project, keys, revision)
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return nil, fault.Unavailable(time.Second, "the signing keys could not be stored").Because(err)
+		}
+	}
+}
+
+func sameKey(a, b Key) bool { return a.ID == b.ID && a.SignsMs == b.SignsMs }
+
+// read reads the keys of a project from the bucket; none if it has none.
+func (s *Store) read(ctx context.Context, project ident.ProjectID) (*ring, error) {
+	entry, err := s.kv.Get(ctx, string(project))
+	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
+		return &ring{}, nil
+	}
+	if err != nil {
+		return nil, fault.Unavailable(time.Second, "the signing keys could not be read").Because(err)
+	}
+	var keys Keys
+	if err := json.Unmarshal(entry.Value(), &keys); err != nil {
+		return nil, fault.Internal(fmt.Errorf("decode signing keys of %s: %w", project, err))
+	}
+	return s.keep(project, keys, entry.Revision())
+}
+
+// apply takes note of what the watch tells.
+func (s *Store) apply(entry jetstream.KeyValueEntry) {
+	var keys Keys
+	if entry.Operation() == jetstream.KeyValuePut {
+		if err := json.Unmarshal(entry.Value(), &keys); err != nil {
+			s.log.Error("stored signing keys cannot be read", "project", entry.Key(), "error", err)
+			return
+		}
+	}
+	if _, err := s.keep(ident.ProjectID(entry.Key()), keys, entry.Revision()); err != nil {
+		s.log.Error("stored signing keys cannot be read", "project", entry.Key(), "error", err)
+	}
+}
+
+// keep puts keys in memory unless newer ones are there, and returns them ready for use.
+func (s *Store) keep(project ident.ProjectID, keys Keys, revision uint64) (*ring, error) {
+	r, err := newRing(keys, revision, s.kept(project))
+	if err != nil {
+		return nil, fault.Internal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if kept := s.rings[project]; kept == nil || kept.revision < revision {
+		s.rings[project] = r
+	}
+	return r, nil
+}
+
+func (s *Store) kept(project ident.ProjectID) *ring {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.rings[project]
+}
