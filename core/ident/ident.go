@@ -107,11 +107,11 @@ func NewSessionID() SessionID { return SessionID(Alphanumeric(sessionLength)) }
 const (
 	sessionLength = 30
 	alphanumeric  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	evenBytes     = 256 - 256%len(alphanumeric) // bytes from here on would favour the first letters
 )
 
 // Alphanumeric returns n random letters and digits, each worth 5.9 bits.
 func Alphanumeric(n int) string {
-	const even = 256 - 256%len(alphanumeric) // bytes from here on would favour the first letters
 	out := make([]byte, 0, n)
 	var raw [64]byte
 	for {
@@ -120,7 +120,7 @@ func Alphanumeric(n int) string {
 			if len(out) == n {
 				return string(out)
 			}
-			if int(b) < even {
+			if int(b) < evenBytes {
 				out = append(out, alphanumeric[int(b)%len(alphanumeric)])
 			}
 		}

@@ -36,6 +36,30 @@ func (s Seed) ConnectTokenID() ConnectTokenID { return ConnectTokenID(s.derive(t
 // WebhookID returns the seed's webhook endpoint ID.
 func (s Seed) WebhookID() WebhookID { return WebhookID(s.derive(webhookPrefix)) }
 
+// SessionID returns the seed's session ID.
+func (s Seed) SessionID() SessionID { return SessionID(s.Alphanumeric("session", sessionLength)) }
+
+// Alphanumeric returns n letters and digits, for each purpose others. Who knows the seed can derive them.
+func (s Seed) Alphanumeric(purpose string, n int) string {
+	if s == "" {
+		return Alphanumeric(n)
+	}
+	out := make([]byte, 0, n)
+	mac := hmac.New(sha256.New, []byte(s))
+	for round := uint32(0); ; round++ {
+		mac.Reset()
+		mac.Write(binary.BigEndian.AppendUint32([]byte(purpose), round))
+		for _, b := range mac.Sum(nil) {
+			if len(out) == n {
+				return string(out)
+			}
+			if int(b) < evenBytes {
+				out = append(out, alphanumeric[int(b)%len(alphanumeric)])
+			}
+		}
+	}
+}
+
 // derive returns an ID of the same form and range as random makes.
 func (s Seed) derive(prefix string) string {
 	if s == "" {

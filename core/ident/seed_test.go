@@ -27,6 +27,12 @@ func TestASeedAlwaysMakesTheSameIDsAndAnotherSeedMakesOthers(t *testing.T) {
 				}
 			}
 		}
+		if id := seed.SessionID(); id != seed.SessionID() || id == other.SessionID() || string(id) == seed.Alphanumeric("another purpose", len(id)) {
+			t.Fatalf("session %s", id)
+		}
+		if _, err := ident.ParseSessionID(string(seed.SessionID())); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := ident.ParseUserID(first[0]); err != nil {
 			t.Fatal(err)
 		}
