@@ -35,21 +35,22 @@ const PoliciesBucket = "policy-bundles"
 
 // Key-value buckets.
 const (
-	AccountsBucket    = "accounts"          // <project>.<user>: one document an account
-	CredentialsBucket = "credential-index"  // <project>.<hash of the WebAuthn credential ID>: whose it is
-	ProjectsBucket    = "projects"          // <project>
-	ChallengesBucket  = "challenges"        // <project>.<user or _>.<challenge>: ceremonies under way that no login offer carries
-	MarksBucket       = "challenge-marks"   // <project>.<user or _>.<challenge>: what became of a challenge that is no longer pending
-	EpochsBucket      = "cache-epochs"      // which cache entries may still be trusted
-	IdentifiersBucket = "identifier-index"  // <project>.<type>.<hash of the value>: whose identifier or social account it is
-	KeysBucket        = "signing-keys"      // <project>: the keys that tokens are signed with
-	SessionsBucket    = "sessions"          // <project>.<session>
-	TokensBucket      = "connect-tokens"    // <project>.<connect token>
-	CodesBucket       = "codes"             // <project>.<user>.<challenge>: one-time codes and links under way
-	SpentBucket       = "spent-tokens"      // <project>.<token ID>: signed passkey data that was used
-	WebhooksBucket    = "webhook-endpoints" // <project>.<endpoint>
-	WebhookWorkBucket = "webhook-work"      // instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
-	IdempotencyBucket = "idempotency"       // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
+	AccountsBucket     = "accounts"          // <project>.<user>: one document an account
+	CredentialsBucket  = "credential-index"  // <project>.<hash of the WebAuthn credential ID>: whose it is
+	ProjectsBucket     = "projects"          // <project>
+	ChallengesBucket   = "challenges"        // <project>.<user or _>.<challenge>: ceremonies under way that no login offer carries
+	MarksBucket        = "challenge-marks"   // <project>.<user or _>.<challenge>: what became of a challenge that is no longer pending
+	EpochsBucket       = "cache-epochs"      // which cache entries may still be trusted
+	IdentifiersBucket  = "identifier-index"  // <project>.<type>.<hash of the value>: whose identifier or social account it is
+	KeysBucket         = "signing-keys"      // <project>: the keys that tokens are signed with
+	SessionsBucket     = "sessions"          // <project>.<session>
+	SessionIndexBucket = "session-index"     // <project>.<user>.<session>, without a value: which sessions a user has
+	TokensBucket       = "connect-tokens"    // <project>.<connect token>
+	CodesBucket        = "codes"             // <project>.<user>.<challenge>: one-time codes and links under way
+	SpentBucket        = "spent-tokens"      // <project>.<token ID>: signed passkey data that was used
+	WebhooksBucket     = "webhook-endpoints" // <project>.<endpoint>
+	WebhookWorkBucket  = "webhook-work"      // instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
+	IdempotencyBucket  = "idempotency"       // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
 )
 
 // OffersPerSubject bounds the login offers that are kept of one user and type, and so how many of a user's logins can be under way at once.
@@ -131,7 +132,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		events, offers, decisions, retries, dead, deliveries, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
-		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(SessionsBucket), b.bucket(TokensBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
+		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(SessionsBucket), b.bucket(SessionIndexBucket), b.bucket(TokensBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, spent, idempotency,
 		b.objects(PoliciesBucket),
 	}
