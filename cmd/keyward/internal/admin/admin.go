@@ -113,10 +113,10 @@ func (p *Projects) Create(ctx context.Context, n New, now time.Time) (project.Pr
 	text := project.NewSecret()
 	made, err := project.New(id, n.Name, n.RPID, n.RPName, n.Origins, text, now)
 	if err != nil {
-		return project.Project{}, "", fmt.Errorf("create a project: %w", plain(err))
+		return project.Project{}, "", fmt.Errorf("create a project: %w", Plain(err))
 	}
 	if err := p.store.Create(ctx, made); err != nil {
-		return project.Project{}, "", fmt.Errorf("create project %s: %w", id, plain(err))
+		return project.Project{}, "", fmt.Errorf("create project %s: %w", id, Plain(err))
 	}
 	return made, secret.Text(text), nil
 }
@@ -129,7 +129,7 @@ func (p *Projects) RotateSecret(ctx context.Context, id string) (secret.Text, er
 	text := project.NewSecret()
 	hash := project.HashSecret(text)
 	if err := p.store.Update(ctx, ident.ProjectID(id), func(stored *project.Project) { stored.Secret = hash }); err != nil {
-		return "", fmt.Errorf("rotate the secret of project %s: %w", id, plain(err))
+		return "", fmt.Errorf("rotate the secret of project %s: %w", id, Plain(err))
 	}
 	return secret.Text(text), nil
 }
@@ -137,13 +137,13 @@ func (p *Projects) RotateSecret(ctx context.Context, id string) (secret.Text, er
 // Delete removes a project; its credentials stop working at once.
 func (p *Projects) Delete(ctx context.Context, id string) error {
 	if err := p.store.Delete(ctx, ident.ProjectID(id)); err != nil {
-		return fmt.Errorf("delete project %s: %w", id, plain(err))
+		return fmt.Errorf("delete project %s: %w", id, Plain(err))
 	}
 	return nil
 }
 
-// plain says what a fault says to a person at a terminal: the fields and the cause, without the wire's name of the kind.
-func plain(err error) error {
+// Plain says what a fault says to a person at a terminal: the fields and the cause, without the wire's name of the kind.
+func Plain(err error) error {
 	var f *fault.Fault
 	if !errors.As(err, &f) {
 		return err

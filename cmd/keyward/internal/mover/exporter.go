@@ -1,0 +1,214 @@
+package mover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/transfer"
+)
+
+// Export is one run of an exporter. It reads what the streams hold, so no service needs to run, and none is slowed down.
+type Export struct {
+	Project ident.ProjectID
+	JS      jetstream.JetStream
+	// Done is told now and then how far the output is written.
+	Done func(Position) error
+}
+
+// Position says where an export stands: everything of the streams up to these places is written. Users that change meanwhile are written again; an import takes the first.
+type Position struct {
+	Users   uint64 `json:"users"`  // stream sequence of the last account
+	Events  uint64 `json:"events"` // stream sequence of the last event
+	Written int    `json:"written"`
+	Total   int    `json:"total"` // records to write, as known so far
+}
+
+// told is how many records are written between two calls of Done.
+const told = 1000
+
+// Run writes every user of the project, then every event, as JSON Lines.
+func (ex Export) Run(ctx context.Context, out io.Writer, from Position) (Position, error) {
+	at := from
+	accounts := place{stream: "KV_" + bus.AccountsBucket, subject: "$KV." + bus.AccountsBucket + "." + string(ex.Project) + ".*", after: &at.Users}
+	if err := ex.follow(ctx, out, &at, accounts, userRecord); err != nil {
+		return at, err
+	}
+	events := place{stream: bus.EventsStream, subject: bus.EventsPrefix + "." + string(ex.Project) + ".>", after: &at.Events}
+	if err := ex.follow(ctx, out, &at, events, eventRecord); err != nil {
+		return at, err
+	}
+	return at, ex.Done(at)
+}
+
+// User writes all that is kept of one user: the account, events, login offers, decisions and sessions. A user who is not there is the fault "userID: does not exist".
+func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) error {
+	bucket, err := ex.JS.KeyValue(ctx, bus.AccountsBucket)
+	if err != nil {
+		return fmt.Errorf("open accounts: %w", err)
+	}
+	entry, err := bucket.Get(ctx, string(ex.Project)+"."+string(user))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fault.Unknown("userID")
+	}
+	if err != nil {
+		return fmt.Errorf("read the account: %w", err)
+	}
+	record, ok, err := userRecord(entry.Value())
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fault.Unknown("userID")
+	}
+	if err := writeLine(out, record); err != nil {
+		return err
+	}
+	var at Position
+	mine := "." + string(ex.Project) + "." + string(user) + ".>"
+	for _, p := range []struct {
+		place
+		read func([]byte) (transfer.Record, bool, error)
+	}{
+		{place{stream: bus.EventsStream, subject: bus.EventsPrefix + mine, after: new(uint64)}, eventRecord},
+		{place{stream: bus.OffersStream, subject: bus.OffersPrefix + mine, after: new(uint64)}, offerRecord},
+		{place{stream: bus.DecisionsStream, subject: bus.DecisionsPrefix + mine, after: new(uint64)}, decisionRecord},
+		{place{stream: "KV_" + bus.SessionsBucket, subject: "$KV." + bus.SessionsBucket + "." + string(ex.Project) + ".*", after: new(uint64)}, sessionOf(user)},
+	} {
+		if err := ex.follow(ctx, out, &at, p.place, p.read); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place is a part of a stream to read to its end as it is now.
+type place struct {
+	stream, subject string
+	after           *uint64 // sequence; moved on as messages are written
+}
+
+func (ex Export) follow(ctx context.Context, out io.Writer, at *Position, p place, read func([]byte) (transfer.Record, bool, error)) error {
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{p.subject}, DeliverPolicy: jetstream.DeliverAllPolicy}
+	if *p.after > 0 {
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, *p.after+1
+	}
+	consumer, err := ex.JS.OrderedConsumer(ctx, p.stream, config)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", p.stream, err)
+	}
+	waiting := consumer.CachedInfo().NumPending
+	at.Total += int(waiting)
+	if waiting == 0 {
+		return nil
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", p.stream, err)
+	}
+	defer messages.Stop()
+	for {
+		message, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("read %s: %w", p.stream, err)
+		}
+		info, err := message.Metadata()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", p.stream, err)
+		}
+		// A message that marks a deletion has no value.
+		if message.Headers().Get("KV-Operation") == "" {
+			if err := ex.write(out, at, message.Data(), read); err != nil {
+				return err
+			}
+		}
+		*p.after = info.Sequence.Stream
+		if at.Written%told == 0 {
+			if err := ex.Done(*at); err != nil {
+				return err
+			}
+		}
+		if info.NumPending == 0 {
+			return nil
+		}
+	}
+}
+
+func (ex Export) write(out io.Writer, at *Position, data []byte, read func([]byte) (transfer.Record, bool, error)) error {
+	record, ok, err := read(data)
+	if err != nil || !ok {
+		return err
+	}
+	at.Written++
+	return writeLine(out, record)
+}
+
+func writeLine(out io.Writer, record transfer.Record) error {
+	line, err := transfer.Format(record)
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write the export: %w", err)
+	}
+	return nil
+}
+
+func userRecord(data []byte) (transfer.Record, bool, error) {
+	var a account.Account
+	if err := json.Unmarshal(data, &a); err != nil {
+		return transfer.Record{}, false, fmt.Errorf("decode an account: %w", err)
+	}
+	if a.Erasing {
+		return transfer.Record{}, false, nil
+	}
+	user := transfer.Of(a)
+	return transfer.Record{User: &user}, true, nil
+}
+
+func eventRecord(data []byte) (transfer.Record, bool, error) {
+	var e event.Event
+	if err := json.Unmarshal(data, &e); err != nil {
+		return transfer.Record{}, false, fmt.Errorf("decode an event: %w", err)
+	}
+	// What is left of a deleted user belongs to nobody who moves.
+	return transfer.Record{Event: &e}, e.Type != event.UserDeleted, nil
+}
+
+// offerRecord leaves out the challenge that a login offer carries: it is the server's, and nothing about the user.
+func offerRecord(data []byte) (transfer.Record, bool, error) {
+	var e event.Event
+	if err := json.Unmarshal(data, &e); err != nil {
+		return transfer.Record{}, false, fmt.Errorf("decode a login offer: %w", err)
+	}
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return transfer.Record{}, false, fmt.Errorf("encode a login offer: %w", err)
+	}
+	return transfer.Record{Offer: raw}, true, nil
+}
+
+func decisionRecord(data []byte) (transfer.Record, bool, error) {
+	return transfer.Record{Decision: data}, true, nil
+}
+
+func sessionOf(user ident.UserID) func([]byte) (transfer.Record, bool, error) {
+	return func(data []byte) (transfer.Record, bool, error) {
+		var s struct {
+			User ident.UserID `json:"user"`
+		}
+		if err := json.Unmarshal(data, &s); err != nil {
+			return transfer.Record{}, false, fmt.Errorf("decode a session: %w", err)
+		}
+		return transfer.Record{Session: data}, s.User == user, nil
+	}
+}
