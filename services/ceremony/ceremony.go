@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,8 +24,11 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/internal/session"
+	"github.com/keyward/keyward/services/ceremony/signing"
 )
 
 // Config is what an operator can set.
@@ -32,12 +36,23 @@ type Config struct {
 	ChallengeTTL     time.Duration // how long a challenge can be finished; at most as long as its record is kept
 	HandleMaxAge     time.Duration // how long a client environment handle is recognised
 	UserVerification string        // W3C WebAuthn userVerification of assertions: required or preferred
+
+	SessionLifetime      time.Duration // how long a session lasts at most
+	SessionInactivity    time.Duration // how long a session lasts without being used
+	ShortSessionLifetime time.Duration // how long a token of a session is valid; at most signing.MaxLifetime
+	SigningKeyMaxAge     time.Duration // how long a key signs before the next one does
+	FrontendURL          string        // issuer of the sessions of projects without a CNAME
 }
 
 // DefaultConfig returns five minutes, 400 days (the longest that browsers keep a cookie) and required.
 func DefaultConfig() Config {
-	return Config{ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * 24 * time.Hour, UserVerification: "required"}
+	return Config{
+		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required",
+		SessionLifetime: 30 * day, SessionInactivity: 7 * day, ShortSessionLifetime: 15 * time.Minute, SigningKeyMaxAge: 90 * day, FrontendURL: "http://localhost:8080",
+	}
 }
+
+const day = 24 * time.Hour
 
 // Validate reports every setting that cannot work.
 func (c Config) Validate() error {
@@ -50,6 +65,27 @@ func (c Config) Validate() error {
 	}
 	if c.UserVerification != "required" && c.UserVerification != "preferred" {
 		errs = append(errs, fmt.Errorf("user_verification: must be required or preferred, not %q", c.UserVerification))
+	}
+	errs = append(errs, c.validateSessions())
+	return errors.Join(errs...)
+}
+
+func (c Config) validateSessions() error {
+	var errs []error
+	if c.SessionLifetime < time.Minute || c.SessionLifetime > 400*day {
+		errs = append(errs, fmt.Errorf("session_lifetime: must be between 1m and 9600h, not %s", c.SessionLifetime))
+	}
+	if c.SessionInactivity < time.Minute || c.SessionInactivity > c.SessionLifetime {
+		errs = append(errs, fmt.Errorf("session_inactivity: must be between 1m and session_lifetime, not %s", c.SessionInactivity))
+	}
+	if c.ShortSessionLifetime < time.Minute || c.ShortSessionLifetime > signing.MaxLifetime {
+		errs = append(errs, fmt.Errorf("short_session_lifetime: must be between 1m and %s, not %s", signing.MaxLifetime, c.ShortSessionLifetime))
+	}
+	if c.SigningKeyMaxAge < day {
+		errs = append(errs, fmt.Errorf("signing_key_max_age: must be at least 24h, not %s", c.SigningKeyMaxAge))
+	}
+	if u, err := url.Parse(c.FrontendURL); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		errs = append(errs, fmt.Errorf("frontend_url: must be a URL such as https://login.example.com, not %q", c.FrontendURL))
 	}
 	return errors.Join(errs...)
 }
@@ -78,6 +114,11 @@ type Deps struct {
 	Challenges jetstream.KeyValue // bucket bus.ChallengesBucket
 	Marks      jetstream.KeyValue // bucket bus.MarksBucket
 	Index      jetstream.KeyValue // bucket bus.CredentialsBucket
+	Sessions   jetstream.KeyValue // bucket bus.SessionsBucket
+	SessionIDs jetstream.KeyValue // bucket bus.SessionIndexBucket
+	Tokens     jetstream.KeyValue // bucket bus.TokensBucket
+	Spent      jetstream.KeyValue // bucket bus.SpentBucket
+	Signing    *signing.Store
 	Events     service.Events
 	Offers     Offers
 	Decision   service.Decision
@@ -91,7 +132,7 @@ type Deps struct {
 
 func (d Deps) validate() error {
 	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Events == nil || d.Offers == nil ||
-		d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
+		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Spent == nil || d.Signing == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil
@@ -105,6 +146,10 @@ type Service struct {
 	accounts   *account.Store
 	challenges *challenge.Store
 	index      *credindex.Store
+	sessions   *session.Store
+	tokens     *connecttoken.Store
+	spent      jetstream.KeyValue
+	signing    *signing.Store
 	events     service.Events
 	offers     Offers
 	decision   service.Decision
@@ -137,6 +182,10 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		accounts:   deps.Accounts,
 		challenges: challenge.NewStore(challenge.Places{Records: deps.Challenges, Marks: deps.Marks, Offers: deps.Offers, Keep: deps.ChallengeMaxAge}),
 		index:      credindex.NewStore(deps.Index),
+		sessions:   session.NewStore(deps.Sessions, deps.SessionIDs),
+		tokens:     connecttoken.NewStore(deps.Tokens),
+		spent:      deps.Spent,
+		signing:    deps.Signing,
 		events:     deps.Events,
 		offers:     deps.Offers,
 		decision:   deps.Decision,

@@ -29,6 +29,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/signing"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -82,11 +83,12 @@ type stack struct {
 	events   *events
 	clock    *clock
 	buckets  buckets
+	signing  *signing.Store
 	log      *syncBuffer
 	registry *prometheus.Registry
 }
 
-type buckets struct{ accounts, challenges, marks, index jetstream.KeyValue }
+type buckets struct{ accounts, challenges, marks, index, sessions, sessionIDs, tokens, spent, keys jetstream.KeyValue }
 
 func openBuckets(tb testing.TB) buckets {
 	tb.Helper()
@@ -97,7 +99,10 @@ func openBuckets(tb testing.TB) buckets {
 		}
 		return kv
 	}
-	return buckets{accounts: open(bus.AccountsBucket), challenges: open(bus.ChallengesBucket), marks: open(bus.MarksBucket), index: open(bus.CredentialsBucket)}
+	return buckets{
+		accounts: open(bus.AccountsBucket), challenges: open(bus.ChallengesBucket), marks: open(bus.MarksBucket), index: open(bus.CredentialsBucket),
+		sessions: open(bus.SessionsBucket), sessionIDs: open(bus.SessionIndexBucket), tokens: open(bus.TokensBucket), spent: open(bus.SpentBucket), keys: open(bus.KeysBucket),
+	}
 }
 
 func newStack(tb testing.TB) *stack {
@@ -131,8 +136,15 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 		log:      &syncBuffer{},
 		registry: prometheus.NewRegistry(),
 	}
+	st.signing, err = signing.Open(tb.Context(), signing.Deps{
+		Bucket: b.keys, MaxAge: ceremony.DefaultConfig().SigningKeyMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	st.Service, err = ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
-		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Events: st.events, Offers: st.events, Decision: st.decision,
+		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index,
+		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events, Decision: st.decision,
 		AAGUIDs: names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
 	})
 	if err != nil {

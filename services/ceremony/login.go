@@ -115,11 +115,16 @@ func (s *Service) LoginFinish(ctx context.Context, req service.ForProject[rest.P
 		}
 		return rsp, fault.Field(fieldAssertion, messageUnknown)
 	}
-	data, err := s.finishAssertion(ctx, assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID})
+	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID}
+	data, err := s.finishAssertion(ctx, login)
 	if err != nil {
 		return rsp, err
 	}
-	return rest.PasskeyLoginFinishRsp{PasskeyData: data}, nil
+	signed, err := s.signLogin(ctx, body.SignPasskeyData, login, data)
+	if err != nil {
+		return rsp, err
+	}
+	return rest.PasskeyLoginFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
 }
 
 const (

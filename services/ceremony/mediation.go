@@ -75,13 +75,16 @@ func (s *Service) MediationFinish(ctx context.Context, req service.ForProject[re
 	if err := active(&a); err != nil {
 		return rsp, fault.Field(fieldAssertion, "the user of the credential is not active")
 	}
-	data, err := s.finishAssertion(ctx, assertion{
-		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true,
-	})
+	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true}
+	data, err := s.finishAssertion(ctx, login)
 	if err != nil {
 		return rsp, err
 	}
-	return rest.PasskeyMediationFinishRsp{PasskeyData: data}, nil
+	signed, err := s.signLogin(ctx, body.SignPasskeyData, login, data)
+	if err != nil {
+		return rsp, err
+	}
+	return rest.PasskeyMediationFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
 }
 
 // owner finds the account that a WebAuthn credential ID belongs to, or reports that the credential is gone. A credential nobody knows is a fault.

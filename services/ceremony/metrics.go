@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 )
 
@@ -18,6 +19,9 @@ type metrics struct {
 	leftIncomplete  prometheus.Counter
 	eventsRepeated  prometheus.Counter
 	lookupsReplaced prometheus.Counter
+	signedData      *prometheus.CounterVec
+	unsettled       prometheus.Counter
+	repaired        *prometheus.CounterVec
 }
 
 func newMetrics(registry prometheus.Registerer) (metrics, error) {
@@ -50,8 +54,20 @@ func newMetrics(registry prometheus.Registerer) (metrics, error) {
 			Name: "keyward_ceremony_account_lookups_failed_total",
 			Help: "Starts that were judged without the account because it could not be read. Healthy: 0.",
 		}),
+		signedData: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_ceremony_signed_data_verifications_total",
+			Help: "Verifications of signed passkey data by result. Healthy: none but success.",
+		}, []string{"result"}),
+		unsettled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_ceremony_unsettled_events_total",
+			Help: "Times that events of an account were put into the log and could not be removed from the account, so that they are appended once more. Healthy: 0.",
+		}),
+		repaired: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_ceremony_repairs_total",
+			Help: "Changes that a call left unfinished and the background work took up: announcement or deletion. Healthy: 0.",
+		}, []string{"kind"}),
 	}
-	for _, c := range []prometheus.Collector{m.calls, m.handles, m.clones, m.backupChanges, m.leftIncomplete, m.eventsRepeated, m.lookupsReplaced} {
+	for _, c := range []prometheus.Collector{m.calls, m.handles, m.clones, m.backupChanges, m.leftIncomplete, m.eventsRepeated, m.lookupsReplaced, m.signedData, m.unsettled, m.repaired} {
 		if err := registry.Register(c); err != nil {
 			return metrics{}, fmt.Errorf("register ceremony metrics: %w", err)
 		}
@@ -69,6 +85,11 @@ func (m metrics) started(call string, allowed bool, err error) {
 	default:
 		m.calls.WithLabelValues(call, "denied").Inc()
 	}
+}
+
+// verified counts a verification of signed passkey data.
+func (m metrics) verified(result rest.VerifySignedDataRspVerificationResult) {
+	m.signedData.WithLabelValues(string(result)).Inc()
 }
 
 // finished counts a finish call.

@@ -2,7 +2,6 @@ package ceremony
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
@@ -78,67 +77,7 @@ func (unfinished) ListSessions(context.Context, service.ForProject[service.List]
 	return rsp, fault.Unavailable(0, "ListSessions is being built")
 }
 
-// RevokeSession implements service.Sessions.
-func (unfinished) RevokeSession(context.Context, service.ForProject[ident.SessionID]) (rsp service.Empty, err error) {
-	return rsp, fault.Unavailable(0, "RevokeSession is being built")
-}
-
-// CreateLongSession implements service.Sessions.
-func (unfinished) CreateLongSession(context.Context, service.ForUser[rest.LongSessionCreateReq]) (rsp rest.LongSession, err error) {
-	return rsp, fault.Unavailable(0, "CreateLongSession is being built")
-}
-
-// GetUserLongSession implements service.Sessions.
-func (unfinished) GetUserLongSession(context.Context, service.ForUser[ident.SessionID]) (rsp rest.LongSession, err error) {
-	return rsp, fault.Unavailable(0, "GetUserLongSession is being built")
-}
-
-// GetLongSession implements service.Sessions.
-func (unfinished) GetLongSession(context.Context, service.ForProject[ident.SessionID]) (rsp rest.LongSession, err error) {
-	return rsp, fault.Unavailable(0, "GetLongSession is being built")
-}
-
-// UpdateLongSession implements service.Sessions.
-func (unfinished) UpdateLongSession(context.Context, service.ForUser[service.SessionPatch]) (rsp rest.LongSession, err error) {
-	return rsp, fault.Unavailable(0, "UpdateLongSession is being built")
-}
-
-// CreateShortSession implements service.Sessions.
-func (unfinished) CreateShortSession(context.Context, service.ForUser[service.ShortSession]) (rsp rest.ShortSession, err error) {
-	return rsp, fault.Unavailable(0, "CreateShortSession is being built")
-}
-
-// VerifySignedData implements service.Sessions.
-func (unfinished) VerifySignedData(context.Context, service.ForProject[rest.VerifySignedDataReq]) (rsp rest.VerifySignedDataRsp, err error) {
-	return rsp, fault.Unavailable(0, "VerifySignedData is being built")
-}
-
-// PostLogin implements service.Sessions.
-func (unfinished) PostLogin(context.Context, service.ForProject[rest.PostLoginReq]) (rsp rest.PostLoginRsp, err error) {
-	return rsp, fault.Unavailable(0, "PostLogin is being built")
-}
-
-// Keys implements service.Sessions.
-func (unfinished) Keys(context.Context, service.ForProject[service.Empty]) (rsp json.RawMessage, err error) {
-	return rsp, fault.Unavailable(0, "Keys is being built")
-}
-
-// CreateConnectToken implements service.ConnectTokens.
-func (unfinished) CreateConnectToken(context.Context, service.ForProject[rest.ConnectTokenCreateReq]) (rsp rest.ConnectToken, err error) {
-	return rsp, fault.Unavailable(0, "CreateConnectToken is being built")
-}
-
 // ListConnectTokens implements service.ConnectTokens.
 func (unfinished) ListConnectTokens(context.Context, service.ForProject[service.List]) (rsp rest.ConnectTokenList, err error) {
 	return rsp, fault.Unavailable(0, "ListConnectTokens is being built")
-}
-
-// UpdateConnectToken implements service.ConnectTokens.
-func (unfinished) UpdateConnectToken(context.Context, service.ForProject[service.TokenPatch]) (rsp service.Empty, err error) {
-	return rsp, fault.Unavailable(0, "UpdateConnectToken is being built")
-}
-
-// DeleteConnectToken implements service.ConnectTokens.
-func (unfinished) DeleteConnectToken(context.Context, service.ForProject[ident.ConnectTokenID]) (rsp service.Empty, err error) {
-	return rsp, fault.Unavailable(0, "DeleteConnectToken is being built")
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/core/telemetry"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/signing"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/events"
 	"github.com/keyward/keyward/services/gateway"
@@ -156,14 +157,21 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if !a.cfg.Runs(Ceremony) {
 		return nil
 	}
-	var buckets [3]jetstream.KeyValue
-	for i, name := range []string{bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket} {
+	buckets := make(map[string]jetstream.KeyValue)
+	for _, name := range []string{
+		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.SpentBucket, bus.KeysBucket,
+	} {
 		bucket, err := a.bus.Bucket(ctx, name)
 		if err != nil {
 			return fmt.Errorf("start the ceremony service: %w", err)
 		}
-		buckets[i] = bucket
+		buckets[name] = bucket
 	}
+	keys, err := signing.Open(ctx, signing.Deps{Bucket: buckets[bus.KeysBucket], MaxAge: a.cfg.Ceremony.SigningKeyMaxAge, Now: a.opts.Now, Log: a.logger(Ceremony)})
+	if err != nil {
+		return fmt.Errorf("start the ceremony service: %w", err)
+	}
+	a.run("signing keys", keys.Run)
 	var bundle fs.FS = policies.Bundle
 	if a.cfg.Decision.PoliciesDir != "" {
 		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
@@ -173,7 +181,8 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
 	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
-		Projects: a.projects, Accounts: accounts, Challenges: buckets[0], Marks: buckets[1], Index: buckets[2],
+		Projects: a.projects, Accounts: accounts, Challenges: buckets[bus.ChallengesBucket], Marks: buckets[bus.MarksBucket], Index: buckets[bus.CredentialsBucket],
+		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Spent: buckets[bus.SpentBucket], Signing: keys,
 		Events: a.parts.events, Offers: store, Decision: a.parts.decision, AAGUIDs: names,
 		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 	})

@@ -124,6 +124,30 @@ func (c *Config) judgeSettings() []Setting {
 			Doc: "WebAuthn user verification that logins ask for: required or preferred.",
 		},
 		{
+			Section: "Sessions", Key: "session_lifetime", Value: durationValue{&c.Ceremony.SessionLifetime, ""},
+			Doc:  "How long a session lasts at most: 1m to 9600h.",
+			Note: "Sessions that exist keep what they were created with.",
+		},
+		{
+			Section: "Sessions", Key: "session_inactivity", Value: durationValue{&c.Ceremony.SessionInactivity, ""},
+			Doc: "How long a session lasts without being used: 1m to session_lifetime.",
+		},
+		{
+			Section: "Sessions", Key: "short_session_lifetime", Value: durationValue{&c.Ceremony.ShortSessionLifetime, ""},
+			Doc:  "How long a token of a session is valid: 1m to 24h.",
+			Note: "A token is verified without asking Keyward, so a revoked session, or a disabled user, ends for others after that long.",
+		},
+		{
+			Section: "Sessions", Key: "frontend_url", Value: stringValue(&c.Ceremony.FrontendURL),
+			Doc:  "The issuer (iss) of the session tokens of projects without a CNAME; verifiers compare it exactly.",
+			Note: "The tokens of a project with a CNAME are issued by https:// and the CNAME.",
+		},
+		{
+			Section: "Sessions", Key: "signing_key_max_age", Value: durationValue{&c.Ceremony.SigningKeyMaxAge, ""},
+			Doc:  "How long a key signs sessions and signed passkey data before the next one does; at least 24h.",
+			Note: "The next key is published an hour before it signs, and an old one a day after it last signed. keyward project keys rotate does it now.",
+		},
+		{
 			Section: "Decisions", Key: "policies", Value: stringValue(&c.Decision.PoliciesDir),
 			Doc:  "A directory with the Rego bundle; empty uses the bundle inside the binary.",
 			Note: "A change of its files is picked up while running. A bundle that does not compile or fails its own tests is refused and the last good one stays.",

@@ -43,37 +43,46 @@ func key(project ident.ProjectID, id ident.ConnectTokenID) string {
 	return string(project) + "." + string(id)
 }
 
-// Create draws a secret for a new token, stores the token with ID and hash set, and returns both. Nobody can read the secret again.
-func (s *Store) Create(ctx context.Context, t Token) (Token, string, error) {
-	for {
-		secret := secretPrefix + ident.Alphanumeric(secretLength)
-		id, ok := idOf(secret)
-		if !ok {
-			continue
-		}
-		sum := sha256.Sum256([]byte(secret))
-		t.ID, t.SecretHash = id, sum[:]
-		raw, err := json.Marshal(t)
-		if err != nil {
-			return Token{}, "", fmt.Errorf("encode connect token: %w", err)
-		}
-		_, err = s.kv.Create(ctx, key(t.Project, t.ID), raw)
-		if err == nil {
-			return t, secret, nil
-		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return Token{}, "", unavailable("stored", err)
-		}
+// Create stores a new token with the ID and the hash that follow from its secret, and returns it. A secret that a token was created with already is the sign of a
+// repeated call: that token is returned.
+func (s *Store) Create(ctx context.Context, t Token, secret string) (Token, error) {
+	sum := sha256.Sum256([]byte(secret))
+	t.ID, t.SecretHash = idOf(secret), sum[:]
+	raw, err := json.Marshal(t)
+	if err != nil {
+		return Token{}, fmt.Errorf("encode connect token: %w", err)
 	}
+	_, err = s.kv.Create(ctx, key(t.Project, t.ID), raw)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return s.again(ctx, t)
+	}
+	if err != nil {
+		return Token{}, unavailable("stored", err)
+	}
+	return t, nil
 }
 
-// idOf derives the ID of a token from a hash of its secret, so that a token is found by its secret without an index, and only by it. An ID gives away no more of
-// the secret than any hash does. Some secrets have an ID that is shorter than others'; they are not taken.
-func idOf(secret string) (ident.ConnectTokenID, bool) {
-	const floor = 1_000_000_000_000_000_000 // 19 digits
+func (s *Store) again(ctx context.Context, t Token) (Token, error) {
+	found, _, err := s.get(ctx, t.Project, t.ID)
+	if err != nil {
+		return Token{}, err
+	}
+	if subtle.ConstantTimeCompare(found.SecretHash, t.SecretHash) != 1 {
+		return Token{}, fault.Conflict("secret", "the ID that follows from it is taken; try again")
+	}
+	return found, nil
+}
+
+// NewSecret returns the secret of a new token. Only who knows the seed can derive it; from an empty one it is random.
+func NewSecret(seed ident.Seed) string {
+	return secretPrefix + seed.Alphanumeric("connect token", secretLength)
+}
+
+// idOf derives the ID of a token from a hash of its secret, so that a token is found by its secret without an index. An ID gives away no more of the secret than
+// any hash does.
+func idOf(secret string) ident.ConnectTokenID {
 	sum := sha256.Sum256([]byte("connect token ID of " + secret))
-	n := binary.BigEndian.Uint64(sum[:8]) >> 1
-	return ident.ConnectTokenID("ctk-" + strconv.FormatUint(n, 10)), n >= floor
+	return ident.ConnectTokenID("ctk-" + strconv.FormatUint(binary.BigEndian.Uint64(sum[:8])>>1, 10))
 }
 
 // Advance moves a token to a later status; the same is fine, and going back a fault of "status". The token may be ErrUnknown.
@@ -96,10 +105,9 @@ func (s *Store) Redeem(ctx context.Context, project ident.ProjectID, secret stri
 	if len(secret) != len(secretPrefix)+secretLength || !strings.HasPrefix(secret, secretPrefix) {
 		return Token{}, ErrUnknown
 	}
-	id, _ := idOf(secret)
 	sum := sha256.Sum256([]byte(secret))
 	var redeemed Token
-	err := s.update(ctx, project, id, func(t *Token) (bool, error) {
+	err := s.update(ctx, project, idOf(secret), func(t *Token) (bool, error) {
 		switch {
 		case subtle.ConstantTimeCompare(sum[:], t.SecretHash) != 1:
 			return false, ErrUnknown

@@ -36,20 +36,29 @@ func indexKey(project ident.ProjectID, user ident.UserID, id ident.SessionID) st
 	return strings.Join([]string{string(project), string(user), string(id)}, ".")
 }
 
-// Create stores a new session. When it has returned without error, the session is on disk and EraseUser finds it.
-func (s *Store) Create(ctx context.Context, made Session) error {
+// Create stores a new session and returns it. When it has returned without error, the session is on disk and EraseUser finds it. A session of the user that has the
+// ID already is the sign of a repeated call: that one is returned.
+func (s *Store) Create(ctx context.Context, made Session) (Session, error) {
 	raw, err := json.Marshal(made)
 	if err != nil {
-		return fmt.Errorf("encode session: %w", err)
+		return Session{}, fmt.Errorf("encode session: %w", err)
 	}
 	// The index first: an entry of a session that never came to be does no harm, and a session that the erasure of its user does not find would.
 	if _, err := s.index.Put(ctx, indexKey(made.Project, made.User, made.ID), nil); err != nil {
-		return unavailable("stored", err)
+		return Session{}, unavailable("stored", err)
 	}
-	if _, err := s.sessions.Create(ctx, key(made.Project, made.ID), raw); err != nil {
-		return unavailable("stored", err)
+	_, err = s.sessions.Create(ctx, key(made.Project, made.ID), raw)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		found, err := s.Get(ctx, made.Project, made.ID)
+		if err == nil && found.User != made.User {
+			return Session{}, fault.Conflict("sessionID", "is another user's")
+		}
+		return found, err
 	}
-	return nil
+	if err != nil {
+		return Session{}, unavailable("stored", err)
+	}
+	return made, nil
 }
 
 // Get returns a session, or ErrUnknown.
