@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -53,6 +54,23 @@ func CheckSecret(secret string) error {
 		return fmt.Errorf("must start with %s", SecretPrefix)
 	}
 	return nil
+}
+
+// hostName is a DNS name of at least two labels (RFC 1123 §2.1), whose last one is letters: no address, no port, no dot at its end.
+var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
+
+const maxHostName = 253
+
+// CheckCNAME returns the host name in lower case, or says what is wrong with it.
+func CheckCNAME(host string) (string, error) {
+	host = strings.ToLower(host)
+	if host == "" {
+		return "", errors.New("cannot be blank")
+	}
+	if len(host) > maxHostName || !hostName.MatchString(host) {
+		return "", errors.New("must be a host name")
+	}
+	return host, nil
 }
 
 // New makes a project. RP ID and origins are checked: a wrong RP ID makes passkeys that can never log in.

@@ -85,14 +85,33 @@ func (b *BundleNames) stamp() stamp {
 	return stamp{modified: info.ModTime(), size: info.Size()}
 }
 
-// AAGUIDNames is an AAGUIDs in memory: names by AAGUID in lower-case UUID form.
-type AAGUIDNames map[string]string
+// PasswordManager implements AAGUIDs.
+func (b *BundleNames) PasswordManager(aaguid string) bool {
+	b.Name(aaguid) // follows the bundle
+	return b.names.Load().PasswordManager(aaguid)
+}
+
+// AAGUIDNames is an AAGUIDs in memory, by AAGUID in lower-case UUID form.
+type AAGUIDNames map[string]Authenticator
+
+// Authenticator is what a policy bundle says of a model of authenticator or a credential provider.
+type Authenticator struct {
+	Name  string `json:"name"`
+	Class string `json:"class"` // see the decision service
+}
+
+const classPasswordManager = "password-manager"
 
 // Name implements AAGUIDs.
-func (n AAGUIDNames) Name(aaguid string) string { return n[aaguid] }
+func (n AAGUIDNames) Name(aaguid string) string { return n[aaguid].Name }
 
-// LoadAAGUIDNames reads the names that a policy bundle gives to authenticators: keyward.aaguids.<AAGUID>.name in the data.json at its root. A bundle
-// without such a file or table has no names; one that is not JSON is an error.
+// PasswordManager implements AAGUIDs.
+func (n AAGUIDNames) PasswordManager(aaguid string) bool {
+	return n[aaguid].Class == classPasswordManager
+}
+
+// LoadAAGUIDNames reads what a policy bundle says of authenticators: keyward.aaguids.<AAGUID> in the data.json at its root. A bundle without such a file or
+// table says nothing; one that is not JSON is an error.
 func LoadAAGUIDNames(bundle fs.FS) (AAGUIDNames, error) {
 	raw, err := fs.ReadFile(bundle, namesFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -103,9 +122,7 @@ func LoadAAGUIDNames(bundle fs.FS) (AAGUIDNames, error) {
 	}
 	var data struct {
 		Keyward struct {
-			AAGUIDs map[string]struct {
-				Name string `json:"name"`
-			} `json:"aaguids"`
+			AAGUIDs AAGUIDNames `json:"aaguids"`
 		} `json:"keyward"`
 	}
 	if err := json.Unmarshal(raw, &data); err != nil {
@@ -113,7 +130,7 @@ func LoadAAGUIDNames(bundle fs.FS) (AAGUIDNames, error) {
 	}
 	names := make(AAGUIDNames, len(data.Keyward.AAGUIDs))
 	for aaguid, entry := range data.Keyward.AAGUIDs {
-		names[strings.ToLower(aaguid)] = entry.Name
+		names[strings.ToLower(aaguid)] = entry
 	}
 	return names, nil
 }

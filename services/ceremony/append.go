@@ -3,6 +3,7 @@ package ceremony
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -147,11 +148,12 @@ func (s *Service) AppendFinish(ctx context.Context, req service.ForProject[rest.
 		return rsp, fault.Field(fieldAttestation, "the authenticator is not one of those that the policy allows")
 	}
 	s.describe(&passkey, taken.Record, body.ClientInformation)
-	if err := s.keep(ctx, taken.Record, passkey, deviceOf(body.ClientInformation, detected(taken.Record))); err != nil {
+	where := sightingOf(body.ClientInformation, detected(taken.Record))
+	if err := s.keep(ctx, taken.Record, passkey, where); err != nil {
 		return rsp, err
 	}
 	done := s.completed(taken.Record, user, event.AppendCompleted, passkey.ID)
-	done.Kind = taken.Kind
+	done.Kind, done.Client = taken.Kind, clientOf(body.ClientInformation, where.device)
 	if err := s.conclude(ctx, taken, done); err != nil {
 		return rsp, err
 	}
@@ -178,7 +180,7 @@ func (s *Service) describe(c *account.Credential, r challenge.Record, client res
 
 // keep stores a new passkey: its name first, so that two accounts cannot have the same one, then the account. Without the account the name means nothing
 // and is given back.
-func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Credential, d device) error {
+func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Credential, d sighting) error {
 	entry := credindex.Entry{User: r.User, Credential: c.ID, Created: c.CreatedMs}
 	err := s.index.AddCredential(ctx, r.Project, c.CredentialID, entry)
 	if errors.Is(err, credindex.ErrTaken) {
@@ -196,10 +198,11 @@ func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Creden
 		a.UpdatedMs = c.CreatedMs
 		return nil
 	})
-	if err == nil {
-		return nil
+	if err == nil || fault.As(err).Status == http.StatusServiceUnavailable {
+		// Nobody knows whether an account that could not be reached was stored; without it the entry means nothing.
+		return err
 	}
-	if cleanup := s.index.RemoveCredential(ctx, r.Project, c.CredentialID); cleanup != nil {
+	if cleanup := s.index.RemoveCredential(ctx, r.Project, c.CredentialID, r.User); cleanup != nil {
 		s.log.WarnContext(ctx, "an index entry without an account is left over", "credential", c.ID, "error", cleanup)
 	}
 	return err

@@ -8,6 +8,7 @@ package ceremony
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/session"
 	"github.com/keyward/keyward/services/ceremony/signing"
@@ -90,9 +92,10 @@ func (c Config) validateSessions() error {
 	return errors.Join(errs...)
 }
 
-// Projects finds projects. core/project.Store is one.
+// Projects finds and changes projects. core/project.Store is one.
 type Projects interface {
 	Lookup(ident.ProjectID) (project.Project, bool)
+	Update(ctx context.Context, id ident.ProjectID, change func(*project.Project)) error
 }
 
 // Offers publishes login-offered, with the challenge that it hands out, and login-denied. When a publication has returned, the next decision for the user
@@ -102,18 +105,20 @@ type Offers interface {
 	challenge.Offers
 }
 
-// AAGUIDs names models of authenticators and credential providers; unknown ones have the empty name. The AAGUID is in lower-case UUID form.
+// AAGUIDs knows models of authenticators and credential providers; unknown ones have the empty name. The AAGUID is in lower-case UUID form.
 type AAGUIDs interface {
 	Name(aaguid string) string
+	PasswordManager(aaguid string) bool
 }
 
-// Deps is what the service works with. All fields are required but AAGUIDs.
+// Deps is what the service works with. All fields are required but AAGUIDs and Unfinished.
 type Deps struct {
 	Projects   Projects
 	Accounts   *account.Store
 	Challenges jetstream.KeyValue // bucket bus.ChallengesBucket
 	Marks      jetstream.KeyValue // bucket bus.MarksBucket
 	Index      jetstream.KeyValue // bucket bus.CredentialsBucket
+	Names      jetstream.KeyValue // bucket bus.IdentifiersBucket
 	Sessions   jetstream.KeyValue // bucket bus.SessionsBucket
 	SessionIDs jetstream.KeyValue // bucket bus.SessionIndexBucket
 	Tokens     jetstream.KeyValue // bucket bus.TokensBucket
@@ -122,7 +127,8 @@ type Deps struct {
 	Events     service.Events
 	Offers     Offers
 	Decision   service.Decision
-	AAGUIDs    AAGUIDs // nil: no names
+	AAGUIDs    AAGUIDs    // nil: no names
+	Unfinished Unfinished // nil: what was interrupted is finished only when it is asked for again
 	Now        func() time.Time
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
@@ -131,14 +137,14 @@ type Deps struct {
 }
 
 func (d Deps) validate() error {
-	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Events == nil || d.Offers == nil ||
+	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil || d.Events == nil || d.Offers == nil ||
 		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Spent == nil || d.Signing == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil
 }
 
-// Service implements service.Ceremony. It has no background work and nothing to close.
+// Service implements service.Ceremony. Its background work is Run; it has nothing to close.
 type Service struct {
 	unfinished
 	cfg        Config
@@ -146,6 +152,7 @@ type Service struct {
 	accounts   *account.Store
 	challenges *challenge.Store
 	index      *credindex.Store
+	names      *identindex.Store
 	sessions   *session.Store
 	tokens     *connecttoken.Store
 	spent      jetstream.KeyValue
@@ -157,6 +164,10 @@ type Service struct {
 	now        func() time.Time
 	log        *slog.Logger
 	metrics    metrics
+
+	instance           string // tells this process from others, for deletions of users
+	erasures           turns
+	unfinishedAccounts Unfinished // nil: Run has nothing to do
 }
 
 var _ service.Ceremony = (*Service)(nil)
@@ -182,6 +193,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		accounts:   deps.Accounts,
 		challenges: challenge.NewStore(challenge.Places{Records: deps.Challenges, Marks: deps.Marks, Offers: deps.Offers, Keep: deps.ChallengeMaxAge}),
 		index:      credindex.NewStore(deps.Index),
+		names:      identindex.NewStore(deps.Names),
+		instance:   rand.Text(),
 		sessions:   session.NewStore(deps.Sessions, deps.SessionIDs),
 		tokens:     connecttoken.NewStore(deps.Tokens),
 		spent:      deps.Spent,
@@ -193,6 +206,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		now:        deps.Now,
 		log:        deps.Log,
 		metrics:    m,
+
+		unfinishedAccounts: deps.Unfinished,
 	}, nil
 }
 
@@ -200,6 +215,9 @@ type nameless struct{}
 
 // Name implements AAGUIDs.
 func (nameless) Name(string) string { return "" }
+
+// PasswordManager implements AAGUIDs.
+func (nameless) PasswordManager(string) bool { return false }
 
 // project returns the caller's project. The gateway has authenticated it, so one that is gone was deleted a moment ago.
 func (s *Service) project(id ident.ProjectID) (project.Project, error) {

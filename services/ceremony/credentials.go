@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"slices"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/listing"
@@ -48,9 +50,11 @@ func credentialFields(user ident.UserID) map[string]listing.Field[account.Creden
 
 // DeleteCredential implements service.Users. The passkey stops working with the write to the account; what follows only keeps its name known.
 func (s *Service) DeleteCredential(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Empty, error) {
-	nowMs := s.now().UnixMilli()
+	tidings := s.tidings(req.Project, req.User, event.PasskeyDeleted)
+	tidings.Credential = string(req.Body)
+	nowMs := tidings.CreatedMs
 	var gone account.Credential
-	_, err := s.accounts.Update(ctx, req.Project, req.User, func(a *account.Account) error {
+	a, err := s.change(ctx, tidings, func(a *account.Account) error {
 		i := slices.IndexFunc(a.Credentials, func(c account.Credential) bool { return c.ID == req.Body })
 		if i < 0 {
 			return fault.Unknown("credentialID")
@@ -61,14 +65,13 @@ func (s *Service) DeleteCredential(ctx context.Context, req service.ForUser[iden
 		if over := len(a.Deleted) - maxTombstones; over > 0 {
 			a.Deleted = slices.Delete(a.Deleted, 0, over)
 		}
-		a.UpdatedMs = nowMs
 		return nil
 	})
-	if err != nil {
+	if a.ID == "" {
 		return service.Empty{}, err
 	}
 	entry := credindex.Entry{User: req.User, Credential: gone.ID, Created: gone.CreatedMs, Deleted: nowMs}
-	return service.Empty{}, s.index.MarkDeleted(ctx, req.Project, gone.CredentialID, entry)
+	return service.Empty{}, errors.Join(err, s.index.MarkDeleted(ctx, req.Project, gone.CredentialID, entry))
 }
 
 // find returns the account's credential with a WebAuthn credential ID, or nil.

@@ -1,8 +1,15 @@
 package ceremony
 
 import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
@@ -58,6 +65,37 @@ type device struct {
 	os, osVersion, browser, browserVersion string
 }
 
+// sighting is what an environment is remembered by.
+type sighting struct {
+	device
+	userAgent, fingerprint string
+	private                bool // nothing is to be remembered
+}
+
+// maxRemembered bounds, in bytes, each text that a client sent and that is kept of an environment.
+const maxRemembered = 512
+
+func sightingOf(client rest.ClientInformation, detected device) sighting {
+	seen := sighting{device: deviceOf(client, detected), userAgent: clip(client.UserAgent), private: client.PrivateMode != nil && *client.PrivateMode}
+	if client.JavascriptFingerprint != nil {
+		seen.fingerprint = clip(*client.JavascriptFingerprint)
+	}
+	return seen
+}
+
+// clip cuts text to what is kept of it, between two characters.
+func clip(text string) string {
+	if len(text) <= maxRemembered {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxRemembered], "")
+}
+
+// clientOf is what events tell of who made a ceremony.
+func clientOf(client rest.ClientInformation, d device) *event.Client {
+	return &event.Client{Address: client.RemoteAddress, OS: d.os, Browser: d.browser}
+}
+
 // deviceOf prefers what the caller parsed to what was detected at start.
 func deviceOf(client rest.ClientInformation, detected device) device {
 	parsed := client.ParsedDeviceInfo
@@ -68,15 +106,15 @@ func deviceOf(client rest.ClientInformation, detected device) device {
 }
 
 // seen records that the user was in an environment.
-func seen(a *account.Account, id ident.EnvironmentID, d device, nowMs int64) {
-	if id == "" {
+func seen(a *account.Account, id ident.EnvironmentID, d sighting, nowMs int64) {
+	if id == "" || d.private {
 		return
 	}
 	current := account.Environment{ID: id, CreatedMs: nowMs}
 	oldest := 0
 	for i, e := range a.Environments {
 		if e.ID == id {
-			current.CreatedMs = e.CreatedMs
+			current.CreatedMs, current.JSFingerprint = e.CreatedMs, e.JSFingerprint
 			oldest = i
 			break
 		}
@@ -86,6 +124,10 @@ func seen(a *account.Account, id ident.EnvironmentID, d device, nowMs int64) {
 	}
 	current.OSName, current.OSVersion = d.os, d.osVersion
 	current.BrowserName, current.BrowserVersion = d.browser, d.browserVersion
+	current.UserAgent = d.userAgent
+	if d.fingerprint != "" {
+		current.JSFingerprint = d.fingerprint
+	}
 	current.LastSeenMs = nowMs
 	known := len(a.Environments) > 0 && a.Environments[oldest].ID == id
 	if known || len(a.Environments) >= maxEnvironments {
@@ -93,4 +135,31 @@ func seen(a *account.Account, id ident.EnvironmentID, d device, nowMs int64) {
 		return
 	}
 	a.Environments = append(a.Environments, current)
+}
+
+// ListClientEnvs implements service.Directory. The environment seen last comes first. Each has a new handle, which a client that lost its own can be given.
+func (s *Service) ListClientEnvs(ctx context.Context, req service.ForUser[service.Empty]) (rest.ClientEnvList, error) {
+	p, err := s.project(req.Project)
+	if err != nil {
+		return rest.ClientEnvList{}, err
+	}
+	a, _, err := s.accounts.Get(ctx, req.Project, req.User)
+	if err != nil {
+		return rest.ClientEnvList{}, err
+	}
+	slices.SortStableFunc(a.Environments, func(x, y account.Environment) int {
+		return cmp.Or(cmp.Compare(y.LastSeenMs, x.LastSeenMs), cmp.Compare(x.ID, y.ID))
+	})
+	list := rest.ClientEnvList{ClientEnvs: make([]rest.ClientEnv, len(a.Environments))}
+	for i, e := range a.Environments {
+		handle, err := envhandle.Issue(p, e.ID, s.now())
+		if err != nil {
+			return rest.ClientEnvList{}, fault.Internal(err)
+		}
+		list.ClientEnvs[i] = rest.ClientEnv{
+			ID: string(e.ID), Handle: handle, OSName: e.OSName, OSVersion: e.OSVersion, BrowserName: e.BrowserName, BrowserVersion: e.BrowserVersion,
+			UserAgent: e.UserAgent, JsFingerprint: e.JSFingerprint, CreatedMs: e.CreatedMs,
+		}
+	}
+	return list, nil
 }

@@ -3,6 +3,7 @@ package ceremony_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,18 @@ func (p *projects) Lookup(id ident.ProjectID) (project.Project, bool) {
 	defer p.mu.Unlock()
 	found, ok := p.known[id]
 	return found, ok
+}
+
+func (p *projects) Update(_ context.Context, id ident.ProjectID, change func(*project.Project)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found, ok := p.known[id]
+	if !ok {
+		return fault.Unknown("id")
+	}
+	change(&found)
+	p.known[id] = found
+	return nil
 }
 
 func (p *projects) set(changed project.Project) {
@@ -62,6 +75,10 @@ func (names) Name(aaguid string) string {
 	}
 	return ""
 }
+
+func (names) PasswordManager(aaguid string) bool { return aaguid == managerAAGUID }
+
+const managerAAGUID = "fdb141b2-5d84-443e-8a35-4698c205a502"
 
 // decision allows everything, unless a test says otherwise, and remembers what it was asked.
 type decision struct {
@@ -197,6 +214,10 @@ func (e *events) Create(context.Context, service.ForUser[rest.PasskeyEventCreate
 	return rest.PasskeyEvent{}, errElsewhere
 }
 
+func (e *events) CreateAuthEvent(context.Context, service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
+	return rest.AuthEvent{}, errElsewhere
+}
+
 func (e *events) List(context.Context, service.ForUser[service.EventList]) (rest.PasskeyEventList, error) {
 	return rest.PasskeyEventList{}, errElsewhere
 }
@@ -205,15 +226,26 @@ func (e *events) Delete(context.Context, service.ForUser[ident.EventID]) (servic
 	return service.Empty{}, errElsewhere
 }
 
-func (e *events) all() []event.Event {
+// everything returns what the log holds, in the order it came.
+func (e *events) everything() []event.Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return append([]event.Event(nil), e.log...)
 }
 
+// all returns the events of ceremonies.
+func (e *events) all() []event.Event {
+	return slices.DeleteFunc(e.everything(), func(one event.Event) bool { return one.Type.OfAccount() })
+}
+
+// told returns the events that tell of a user's account.
+func (e *events) told(user ident.UserID) []event.Event {
+	return slices.DeleteFunc(e.everything(), func(one event.Event) bool { return !one.Type.OfAccount() || one.User != user })
+}
+
 func (e *events) ofType(t event.Type) []event.Event {
 	var found []event.Event
-	for _, candidate := range e.all() {
+	for _, candidate := range e.everything() {
 		if candidate.Type == t {
 			found = append(found, candidate)
 		}

@@ -55,6 +55,7 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	}
 	done := s.completed(f.taken.Record, f.account.ID, event.LoginCompleted, passkey.ID)
 	done.Route, done.Process = event.Route(route), f.process
+	done.Client = clientOf(f.client, deviceOf(f.client, detected(f.taken.Record)))
 	if err := s.conclude(ctx, f.taken, done); err != nil {
 		return rest.PasskeyData{}, err
 	}
@@ -65,7 +66,7 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 // copied the key.
 func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.Use, route rest.CeremonyType) (account.Credential, error) {
 	nowMs := s.now().UnixMilli()
-	d := deviceOf(f.client, detected(f.taken.Record))
+	d := sightingOf(f.client, detected(f.taken.Record))
 	var (
 		used   account.Credential
 		cloned bool

@@ -88,7 +88,7 @@ type stack struct {
 	registry *prometheus.Registry
 }
 
-type buckets struct{ accounts, challenges, marks, index, sessions, sessionIDs, tokens, spent, keys jetstream.KeyValue }
+type buckets struct{ accounts, challenges, marks, index, names, sessions, sessionIDs, tokens, spent, keys jetstream.KeyValue }
 
 func openBuckets(tb testing.TB) buckets {
 	tb.Helper()
@@ -101,6 +101,7 @@ func openBuckets(tb testing.TB) buckets {
 	}
 	return buckets{
 		accounts: open(bus.AccountsBucket), challenges: open(bus.ChallengesBucket), marks: open(bus.MarksBucket), index: open(bus.CredentialsBucket),
+		names: open(bus.IdentifiersBucket),
 		sessions: open(bus.SessionsBucket), sessionIDs: open(bus.SessionIndexBucket), tokens: open(bus.TokensBucket), spent: open(bus.SpentBucket), keys: open(bus.KeysBucket),
 	}
 }
@@ -143,7 +144,7 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 		tb.Fatal(err)
 	}
 	st.Service, err = ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
-		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index,
+		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
 		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events, Decision: st.decision,
 		AAGUIDs: names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
 	})

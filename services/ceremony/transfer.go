@@ -231,7 +231,7 @@ func (m *move) reserve(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m.undo = append(m.undo, func(ctx context.Context) error { return m.s.index.RemoveCredential(ctx, project, c.id) })
+		m.undo = append(m.undo, func(ctx context.Context) error { return m.s.index.RemoveCredential(ctx, project, c.id, user) })
 	}
 	if m.account.ExplicitWebauthnID == nil {
 		return nil

@@ -6,10 +6,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/listing"
@@ -18,12 +18,11 @@ import (
 )
 
 const (
-	maxUserHandle  = 64 // bytes, W3C WebAuthn §5.4.3
-	newUserHandle  = 32 // bytes
-	fieldUserName  = "fullName"
-	fieldHandle    = "explicitWebauthnID"
-	maxFullName    = 200 // characters
-	handleLapsesIn = time.Minute
+	maxUserHandle = 64 // bytes, W3C WebAuthn §5.4.3
+	newUserHandle = 32 // bytes
+	fieldUserName = "fullName"
+	fieldHandle   = "explicitWebauthnID"
+	maxFullName   = 200 // characters
 )
 
 // CreateUser implements service.Users. An explicitWebauthnID that another user of the project has is a conflict: an authenticator keeps one passkey per
@@ -40,21 +39,30 @@ func (s *Service) CreateUser(ctx context.Context, req service.ForProject[rest.Us
 		Project: req.Project, ID: ident.NewUserID(), FullName: req.Body.FullName, Status: req.Body.Status,
 		ExplicitWebauthnID: req.Body.ExplicitWebauthnID, CreatedMs: nowMs, UpdatedMs: nowMs,
 	}
+	a.Unannounced = []event.Event{s.tidings(a.Project, a.ID, event.UserCreated)}
 	if a.ExplicitWebauthnID == nil {
 		a.UserHandle = make([]byte, newUserHandle)
 		rand.Read(a.UserHandle)
 		if err := s.accounts.Create(ctx, a); err != nil {
 			return rest.User{}, err
 		}
+		if err := s.announce(ctx, a); err != nil {
+			return rest.User{}, err
+		}
 		return userOf(a), nil
 	}
 	a.UserHandle = []byte(*a.ExplicitWebauthnID)
-	if err := s.reserveHandle(ctx, a); err != nil {
+	limited, cancel := context.WithTimeout(ctx, nameLimit)
+	defer cancel()
+	if err := s.reserveHandle(limited, a); err != nil {
 		return rest.User{}, err
 	}
-	if err := s.accounts.Create(ctx, a); err != nil {
-		// What is left, if this fails as well, lapses by itself.
-		return rest.User{}, errors.Join(err, s.index.RemoveHandle(ctx, a.Project, a.UserHandle))
+	// If this fails, nobody knows whether the account was stored. If not, the reservation lapses.
+	if err := s.accounts.Create(limited, a); err != nil {
+		return rest.User{}, err
+	}
+	if err := s.announce(ctx, a); err != nil {
+		return rest.User{}, err
 	}
 	return userOf(a), nil
 }
@@ -87,8 +95,8 @@ func tooLong(name *string) bool { return name != nil && len([]rune(*name)) > max
 
 func (s *Service) reserveHandle(ctx context.Context, a account.Account) error {
 	entry := credindex.Entry{User: a.ID, Created: a.CreatedMs}
-	err := s.index.ReserveHandle(ctx, a.Project, a.UserHandle, entry, handleLapsesIn, func(owner ident.UserID) (bool, error) {
-		_, _, err := s.accounts.Get(ctx, a.Project, owner)
+	err := s.index.ReserveHandle(ctx, a.Project, a.UserHandle, entry, nameLapsesIn, func(owner ident.UserID) (bool, error) {
+		_, _, err := s.accounts.Inspect(ctx, a.Project, owner)
 		if isUnknown(err) {
 			return false, nil
 		}
@@ -123,59 +131,19 @@ func (s *Service) UpdateUser(ctx context.Context, req service.ForUser[rest.UserU
 	if tooLong(req.Body.FullName) {
 		return rest.User{}, fault.Field(fieldUserName, nameMessage)
 	}
-	a, err := s.accounts.Update(ctx, req.Project, req.User, func(a *account.Account) error {
+	a, err := s.change(ctx, s.tidings(req.Project, req.User, event.UserUpdated), func(a *account.Account) error {
 		if req.Body.FullName != nil {
 			a.FullName = req.Body.FullName
 		}
 		if req.Body.Status != nil {
 			a.Status = *req.Body.Status
 		}
-		a.UpdatedMs = s.now().UnixMilli()
 		return nil
 	})
 	if err != nil {
 		return rest.User{}, err
 	}
 	return userOf(a), nil
-}
-
-// DeleteUser implements service.Users. The account goes last: an interrupted deletion is repeated by asking for it again. The user is disabled first,
-// so that no ceremony under way adds anything to what is being removed.
-func (s *Service) DeleteUser(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
-	a, err := s.accounts.Update(ctx, req.Project, req.User, func(a *account.Account) error {
-		a.Status = rest.UserStatusDisabled
-		return nil
-	})
-	if err != nil {
-		return service.Empty{}, err
-	}
-	if _, err := s.events.Erase(ctx, req); err != nil {
-		return service.Empty{}, err
-	}
-	if err := s.challenges.Erase(ctx, req.Project, req.User); err != nil {
-		return service.Empty{}, err
-	}
-	if err := s.eraseIndex(ctx, a); err != nil {
-		return service.Empty{}, err
-	}
-	return service.Empty{}, s.accounts.Delete(ctx, req.Project, req.User)
-}
-
-func (s *Service) eraseIndex(ctx context.Context, a account.Account) error {
-	for _, c := range a.Credentials {
-		if err := s.index.RemoveCredential(ctx, a.Project, c.CredentialID); err != nil {
-			return err
-		}
-	}
-	for _, c := range a.Deleted {
-		if err := s.index.RemoveCredential(ctx, a.Project, c.CredentialID); err != nil {
-			return err
-		}
-	}
-	if a.ExplicitWebauthnID == nil {
-		return nil
-	}
-	return s.index.RemoveHandle(ctx, a.Project, a.UserHandle)
 }
 
 // ListUsers implements service.Users.

@@ -59,13 +59,13 @@ func (s *Store) MarkDeleted(ctx context.Context, project ident.ProjectID, creden
 	return nil
 }
 
-// RemoveCredential removes the entry of a credential ID. One that is not there is no error.
-func (s *Store) RemoveCredential(ctx context.Context, project ident.ProjectID, credentialID []byte) error {
-	return s.remove(ctx, credentialKey(project, credentialID))
+// RemoveCredential removes the entry of a credential ID if it is the user's. One that is not there, or that is another's, is no error.
+func (s *Store) RemoveCredential(ctx context.Context, project ident.ProjectID, credentialID []byte, user ident.UserID) error {
+	return s.remove(ctx, credentialKey(project, credentialID), user)
 }
 
 // ReserveHandle enters a user handle, or returns ErrTaken. A reservation whose owner was never stored lapses: it is taken over when inUse denies its
-// owner and it is older than grace.
+// owner and it is older than grace, and by the same user at once.
 func (s *Store) ReserveHandle(ctx context.Context, project ident.ProjectID, handle []byte, e Entry, grace time.Duration, inUse func(ident.UserID) (bool, error)) error {
 	k := handleKey(project, handle)
 	err := s.create(ctx, k, e)
@@ -76,15 +76,20 @@ func (s *Store) ReserveHandle(ctx context.Context, project ident.ProjectID, hand
 	if err != nil {
 		return err
 	}
-	if !ok || e.Created-old.Created < grace.Milliseconds() {
+	if !ok {
 		return ErrTaken
 	}
-	used, err := inUse(old.User)
-	if err != nil {
-		return err
-	}
-	if used {
-		return ErrTaken
+	if old.User != e.User {
+		if e.Created-old.Created < grace.Milliseconds() {
+			return ErrTaken
+		}
+		used, err := inUse(old.User)
+		if err != nil {
+			return err
+		}
+		if used {
+			return ErrTaken
+		}
 	}
 	raw, err := json.Marshal(e)
 	if err != nil {
@@ -99,9 +104,9 @@ func (s *Store) ReserveHandle(ctx context.Context, project ident.ProjectID, hand
 	return nil
 }
 
-// RemoveHandle releases a user handle. One that is not there is no error.
-func (s *Store) RemoveHandle(ctx context.Context, project ident.ProjectID, handle []byte) error {
-	return s.remove(ctx, handleKey(project, handle))
+// RemoveHandle releases a user handle if it is the user's. One that is not there, or that is another's, is no error.
+func (s *Store) RemoveHandle(ctx context.Context, project ident.ProjectID, handle []byte, user ident.UserID) error {
+	return s.remove(ctx, handleKey(project, handle), user)
 }
 
 func (s *Store) create(ctx context.Context, key string, e Entry) error {
@@ -132,8 +137,15 @@ func (s *Store) get(ctx context.Context, key string) (e Entry, revision uint64, 
 	return e, stored.Revision(), true, nil
 }
 
-func (s *Store) remove(ctx context.Context, key string) error {
-	if err := s.kv.Purge(ctx, key); err != nil {
+func (s *Store) remove(ctx context.Context, key string, user ident.UserID) error {
+	e, revision, ok, err := s.get(ctx, key)
+	if err != nil {
+		return err
+	}
+	if !ok || e.User != user {
+		return nil
+	}
+	if err := s.kv.Purge(ctx, key, jetstream.LastRevision(revision)); err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 		return unavailable("deleted", err)
 	}
 	return nil
