@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -27,9 +28,11 @@ func DefaultConfig() Config { return Config{Timeout: 250 * time.Millisecond} }
 type Cache struct {
 	Client   *redis.Client
 	embedded *miniredis.Miniredis
-	stop     chan struct{} // closed by Close
-	stopping sync.Once
+	stop     chan struct{}  // closed by Close
 	clock    sync.WaitGroup // of the embedded server
+
+	mu     sync.Mutex // of dialling and closing
+	closed bool
 }
 
 // Open returns a client. It fails only for a URL it cannot read or an embedded server it cannot start: a Redis that is away is no error, since every reader can do without.
@@ -47,10 +50,24 @@ func Open(cfg Config) (*Cache, error) {
 	if err := embedded.StartAddr("127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("start the embedded cache: %w", err)
 	}
-	opts := &redis.Options{Addr: embedded.Addr(), Password: password}
-	c := &Cache{Client: redis.NewClient(tune(opts, cfg)), embedded: embedded, stop: make(chan struct{})}
+	c := &Cache{embedded: embedded, stop: make(chan struct{})}
+	opts := &redis.Options{Addr: embedded.Addr(), Password: password, Dialer: c.dial}
+	c.Client = redis.NewClient(tune(opts, cfg))
 	c.clock.Go(c.age)
 	return c, nil
+}
+
+// dial connects with the embedded server without the operating system, which spares half of a round trip. The server listens on loopback, too, for tests that
+// cut a client off.
+func (c *Cache) dial(context.Context, string, string) (net.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, net.ErrClosed
+	}
+	client, server := pipe()
+	c.embedded.Server().ServeConn(server)
+	return client, nil
 }
 
 // age lets the embedded server's entries grow older, as in a real Redis, and removes those that expire. The server can follow the wall clock by itself, but
@@ -96,8 +113,11 @@ func (c *Cache) Ping(ctx context.Context) error {
 // Close ends the client and the embedded server.
 func (c *Cache) Close() error {
 	err := c.Client.Close()
-	if c.embedded != nil {
-		c.stopping.Do(func() { close(c.stop) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.embedded != nil && !c.closed {
+		c.closed = true
+		close(c.stop)
 		c.clock.Wait()
 		c.embedded.Close()
 	}

@@ -19,7 +19,7 @@ import (
 // to be gained by sending more at once; an atomic batch costs it a handful of flushes whatever its size.
 const (
 	maxAlone    = 8               // appends under way that have a message of their own
-	minTogether = 12              // appends waiting from which a batch is cheaper than as many messages
+	minTogether = 16              // appends waiting from which a batch is cheaper than as many messages
 	maxTogether = 500             // messages of a batch; the server takes up to 1,000
 	batchLimit  = 5 * time.Second // of one batch, as of one message
 )
