@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/feed"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Feed is the stream of events that clients follow. feed.Feed is one.
+type Feed interface {
+	Subscribe(ctx context.Context, project ident.ProjectID, filter feed.Filter, start feed.Start) (*feed.Subscription, error)
+}
+
+const (
+	headerLastEventID = "Last-Event-ID"
+	eventStream       = "text/event-stream"
+	retryStream       = 2 * time.Second // what a client is told to wait before it connects again
+	clockTolerance    = time.Minute     // by which a client's clock may be ahead
+)
+
+// mountStream registers the stream behind its admission.
+func (g *Gateway) mountStream() {
+	// A stream closes its connection itself.
+	g.app.Server().KeepHijackedConns = true
+	g.app.Get("/v2/events/stream", g.streamEvents)
+}
+
+// streamEvents answers the operation of that name with server-sent events (WHATWG HTML, section 9.2). Once the client is admitted the connection is taken out of the HTTP server, whose time-outs and
+// whose limit of requests in flight are made for calls that end; the stream lives by limits of its own.
+func (g *Gateway) streamEvents(c *fiber.Ctx) error {
+	x := exchangeOf(c.UserContext())
+	if x.project == "" {
+		return fault.Internal(errors.New("the event stream was reached without admission"))
+	}
+	filter, start, err := streamQuery(c, g.now())
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, eventStream)
+	c.Set("X-Accel-Buffering", "no") // a proxy in between must pass on at once
+	if c.Method() == fiber.MethodHead {
+		return nil
+	}
+	if g.streams.feed == nil {
+		return fault.Unavailable(retryShed, "this gateway has no event stream")
+	}
+	release, ok := g.streams.reserve()
+	if !ok {
+		g.meter.shed.Inc()
+		return fault.Unavailable(retryStream, "too many event streams at once")
+	}
+	subscription, err := g.streams.feed.Subscribe(c.UserContext(), x.project, filter, start)
+	if err != nil {
+		release()
+		return unsubscribed(err)
+	}
+	chunked := c.Request().Header.IsHTTP11()
+	g.streams.hand(c.Context(), &stream{
+		set: g.streams, subscription: subscription, release: release, chunked: chunked, head: streamHead(c, chunked),
+		log: g.log.With("request_id", string(x.id), "project", string(x.project)), valid: g.stillAdmitted(c),
+	})
+	return nil
+}
+
+// stillAdmitted reports, whenever it is asked, whether the credential that opened the stream would open it now.
+func (g *Gateway) stillAdmitted(c *fiber.Ctx) func() bool {
+	sent, _ := readCredential(c.Request().Header.Peek(fiber.HeaderAuthorization))
+	permission := exchangeOf(c.UserContext()).op.Permission
+	return func() bool {
+		_, key, ok := g.verify(sent)
+		return ok && (key == nil || !key.Expired(g.now()) && key.Permits(permission))
+	}
+}
+
+// streamHead writes the head of the answer, which the server leaves to whoever takes its connection.
+func streamHead(c *fiber.Ctx, chunked bool) []byte {
+	header := &c.Response().Header
+	if chunked {
+		header.SetContentLength(-1) // which is how the library says chunked
+	} else {
+		header.SetConnectionClose()
+	}
+	return slices.Clone(header.Header())
+}
+
+// unsubscribed says to the client why there is no stream.
+func unsubscribed(err error) error {
+	if errors.Is(err, feed.ErrBeyond) {
+		return fault.Field(headerLastEventID, "is beyond the end of the stream")
+	}
+	return fault.Unavailable(retryStream, "the events cannot be read now").Because(err)
+}
+
+// streamQuery reads what the client wants. Where to go on outweighs since when, for a client that connects again sends both.
+func streamQuery(c *fiber.Ctx, now time.Time) (feed.Filter, feed.Start, error) {
+	var filter feed.Filter
+	var start feed.Start
+	var faults []rest.FieldError
+	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
+	if err != nil {
+		return filter, start, fault.Field("query", "must be percent-encoded name=value pairs joined by &")
+	}
+	for _, name := range query["type"] {
+		kind := event.Type(name)
+		if kind.Observed() || !slices.Contains(event.Types(), kind) {
+			faults = append(faults, rest.FieldError{Field: "type", Message: strconv.QuoteToASCII(name) + " is no type of event on this stream"})
+			continue
+		}
+		filter.Types = append(filter.Types, kind)
+	}
+	filter.User = ident.UserID(query.Get("userID"))
+	if since := query.Get("since"); since != "" {
+		moment, problem := parseSince(since, now)
+		if problem != "" {
+			faults = append(faults, rest.FieldError{Field: "since", Message: problem})
+		}
+		start = feed.Since(moment)
+	}
+	if last := c.Get(headerLastEventID); last != "" {
+		position, err := strconv.ParseUint(last, 10, 64)
+		if err != nil {
+			faults = append(faults, rest.FieldError{Field: headerLastEventID, Message: "must be the id of an event of this stream"})
+		}
+		start = feed.After(position)
+	}
+	if len(faults) > 0 {
+		return filter, start, fault.Fields(faults...)
+	}
+	return filter, start, nil
+}
+
+// parseSince reads RFC 3339 or Unix ms. The problem is empty if there is none.
+func parseSince(text string, now time.Time) (moment time.Time, problem string) {
+	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+		moment = time.UnixMilli(ms)
+	} else if moment, err = time.Parse(time.RFC3339Nano, text); err != nil {
+		return time.Time{}, "must be a time in RFC 3339 (a + in it is written %2B) or in Unix milliseconds"
+	}
+	if moment.After(now.Add(clockTolerance)) {
+		return time.Time{}, "must not be in the future"
+	}
+	// Before the Unix epoch there is nothing, and the zero time would mean now.
+	return time.UnixMicro(max(moment.UnixMicro(), 1)), ""
+}
+
+// hand gives the connection of a request to a stream. The server has answered nothing by then.
+func (s *streams) hand(rc *fasthttp.RequestCtx, made *stream) {
+	rc.HijackSetNoResponse(true)
+	rc.Hijack(made.begin)
+}
+
+// logEnd tells why a stream is over.
+func (s *stream) logEnd(ctx context.Context, began time.Time, reason string) {
+	if !s.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, "event stream ended", slog.String("reason", reason), slog.Uint64("events", s.sent),
+		slog.Float64("duration_ms", float64(time.Since(began).Microseconds())/1000), slog.Int("status", http.StatusOK))
+}

@@ -1,0 +1,276 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/core/feed"
+)
+
+// streams are the event streams that are open. It owns their goroutines.
+type streams struct {
+	feed         Feed // nil: there are none
+	most         int
+	heartbeat    time.Duration
+	writeTimeout time.Duration
+	meter        *streamMeter
+
+	ctx  context.Context // ends with the gateway
+	stop context.CancelFunc
+
+	mu   sync.Mutex // guards what follows
+	open int
+	over bool
+	work sync.WaitGroup
+}
+
+func newStreams(cfg Config, from Feed, registerer prometheus.Registerer) (*streams, error) {
+	s := &streams{feed: from, most: cfg.MaxStreams, heartbeat: cfg.StreamHeartbeat, writeTimeout: cfg.StreamWriteTimeout}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	var err error
+	s.meter, err = newStreamMeter(registerer, func() float64 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return float64(s.open)
+	})
+	return s, err
+}
+
+// reserve makes room for one more stream. It reports false if there is none. The caller, or the stream that is made, calls release once.
+func (s *streams) reserve() (release func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.open >= s.most {
+		return nil, false
+	}
+	s.open++
+	s.work.Add(1)
+	return func() {
+		s.mu.Lock()
+		s.open--
+		s.mu.Unlock()
+		s.work.Done()
+	}, true
+}
+
+// end ends all streams, at once, and waits for them. Their clients connect again, elsewhere or later.
+func (s *streams) end() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	s.stop()
+	s.work.Wait()
+}
+
+// stream is one client that follows the events.
+type stream struct {
+	set          *streams
+	subscription *feed.Subscription
+	release      func()
+	chunked      bool   // HTTP/1.1; otherwise the answer ends with the connection
+	head         []byte // of the answer
+	log          *slog.Logger
+	valid        func() bool // asked at every heartbeat
+
+	conn net.Conn
+	sent uint64 // events
+
+	mu      sync.Mutex // guards what follows
+	writing bool
+	ended   bool
+}
+
+// begin takes the connection over, which is the stream's to close from now on. It returns at once, so that the server can use again what it had for the request.
+func (s *stream) begin(conn net.Conn) {
+	// What the server hands out reads from a buffer that it will use again.
+	if wrapped, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
+		conn = wrapped.UnsafeConn()
+	}
+	s.conn = conn
+	go s.run()
+}
+
+func (s *stream) run() {
+	defer s.release()
+	defer s.subscription.Close()
+	ctx, cancel := context.WithCancel(s.set.ctx)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		defer cancel()
+		s.listen()
+	})
+	detach := context.AfterFunc(ctx, s.interrupt)
+	began := time.Now()
+	reason := s.pass(ctx)
+	s.farewell()
+	cancel()
+	detach()
+	_ = s.conn.Close()
+	listening.Wait()
+	s.logEnd(s.set.ctx, began, reason)
+}
+
+// listen returns when the client has gone. A client has nothing to say here; one that talks on is not listened to for long.
+func (s *stream) listen() {
+	const most = 16 << 10
+	var buffer [64]byte
+	for heard := 0; heard < most; {
+		n, err := s.conn.Read(buffer[:])
+		if err != nil {
+			return
+		}
+		heard += n
+	}
+}
+
+// interrupt ends a write under way.
+func (s *stream) interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.writing {
+		_ = s.conn.SetWriteDeadline(time.Now())
+	}
+}
+
+// farewell ends the answer as HTTP wants it, if the client takes it at once.
+func (s *stream) farewell() {
+	const wait = 100 * time.Millisecond
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.chunked {
+		_ = s.conn.SetWriteDeadline(time.Now().Add(wait))
+		_, _ = s.conn.Write([]byte("0\r\n\r\n"))
+	}
+}
+
+var errEnded = errors.New("the stream has ended")
+
+// pass writes the head and then events as they come, until something ends it, and says what.
+func (s *stream) pass(ctx context.Context) string {
+	text := newFrame(s.chunked)
+	defer text.free()
+	text.prepend(s.head)
+	if oldest, missed := s.subscription.Missed(); missed {
+		text.comment("events before " + strconv.FormatUint(oldest, 10) + " are no longer kept")
+	} else {
+		text.comment("events follow")
+	}
+	text.retry(retryStream)
+	if err := s.write(text.finish()); err != nil {
+		return s.reasonOf(err)
+	}
+	s.head = nil
+	for {
+		err := s.untilHeartbeat(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return s.reasonOf(errEnded)
+		case err != nil:
+			return s.reasonOf(err)
+		case !s.valid():
+			return "its credential no longer holds"
+		}
+		text.reset(s.chunked)
+		text.comment("heartbeat")
+		if err := s.write(text.finish()); err != nil {
+			return s.reasonOf(err)
+		}
+	}
+}
+
+// untilHeartbeat passes events on until a heartbeat is due.
+func (s *stream) untilHeartbeat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.set.heartbeat)
+	defer cancel()
+	for {
+		messages, err := s.subscription.Next(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.send(messages); err != nil {
+			return err
+		}
+	}
+}
+
+// send holds its memory no longer than a write takes.
+func (s *stream) send(messages []feed.Message) error {
+	text := newFrame(s.chunked)
+	defer text.free()
+	for i := range messages {
+		text.event(&messages[i])
+	}
+	if err := s.write(text.finish()); err != nil {
+		return err
+	}
+	s.sent += uint64(len(messages))
+	s.set.meter.events.Add(float64(len(messages)))
+	return nil
+}
+
+// write hands bytes to the client, who has the write time-out to make room for them.
+func (s *stream) write(text []byte) error {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return errEnded
+	}
+	err := s.conn.SetWriteDeadline(time.Now().Add(s.set.writeTimeout))
+	s.writing = err == nil
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	_, err = s.conn.Write(text)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing = false
+	if s.ended && err != nil {
+		return errEnded
+	}
+	return err
+}
+
+func (s *stream) reasonOf(err error) string {
+	switch {
+	case s.set.ctx.Err() != nil:
+		return "the gateway stops"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.set.meter.cutOff.Inc()
+		return "the client did not read"
+	case errors.Is(err, feed.ErrReset), errors.Is(err, feed.ErrClosed):
+		return err.Error()
+	}
+	return "the client has gone"
+}
+
+// streamMeter counts what operators watch of event streams.
+type streamMeter struct {
+	events prometheus.Counter
+	cutOff prometheus.Counter
+}
+
+func newStreamMeter(registerer prometheus.Registerer, open func() float64) (*streamMeter, error) {
+	m := &streamMeter{
+		events: prometheus.NewCounter(prometheus.CounterOpts{Name: "keyward_sse_events_total", Help: "Events sent to clients of the event stream."}),
+		cutOff: prometheus.NewCounter(prometheus.CounterOpts{Name: "keyward_sse_cut_off_total", Help: "Event streams that were ended because their client did not read."}),
+	}
+	if registerer == nil {
+		return m, nil
+	}
+	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "keyward_sse_streams", Help: "Event streams that are open."}, open)
+	return m, errors.Join(registerer.Register(m.events), registerer.Register(m.cutOff), registerer.Register(gauge))
+}
