@@ -126,7 +126,7 @@ func (a *App) startEvents(_ context.Context, store *eventlog.Store, accounts *ac
 		return nil
 	})
 	a.parts.events = svc
-	return serve[service.Events](a, Events, svc, events.Serve)
+	return serve[service.Events](a, Events, svc, events.Serve, func(s *rpc.Server) error { return events.ServeImport(s, svc) })
 }
 
 func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account.Store) error {
@@ -191,14 +191,20 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
 	a.parts.ceremony = svc
-	return serve[service.Ceremony](a, Ceremony, svc, ceremony.Serve)
+	return serve[service.Ceremony](a, Ceremony, svc, ceremony.Serve, func(s *rpc.Server) error { return ceremony.ServeImport(s, svc) })
 }
 
 // serve answers calls of other processes to a service of this one; NATS tools find it too.
-func serve[S any](a *App, name string, svc S, listen func(*nats.Conn, S, rpc.Options, *slog.Logger) (*rpc.Server, error)) error {
+// What further calls its server takes is up to also.
+func serve[S any](a *App, name string, svc S, listen func(*nats.Conn, S, rpc.Options, *slog.Logger) (*rpc.Server, error), also ...func(*rpc.Server) error) error {
 	server, err := listen(a.bus.Conn, svc, rpc.Options{Version: semantic(a.opts.Build.Version), Concurrency: a.cfg.CallLimit}, a.logger(name))
 	if server != nil {
 		a.servers = append(a.servers, server)
+	}
+	for _, add := range also {
+		if err == nil {
+			err = add(server)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("serve %s on the bus: %w", name, err)
