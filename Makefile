@@ -36,7 +36,7 @@ build: ## Build bin/keyward
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
 
 .PHONY: test
-test: packages-test check-generated check-format check-policies ## Run every check and every test, with the race detector
+test: packages-test test/sdk/node_modules check-generated check-format check-policies ## Run every check and every test, with the race detector
 	go vet $(PACKAGES)
 	go test -race -timeout 14m $(PACKAGES)
 
@@ -87,10 +87,15 @@ clean: ## Remove what was built; data stays
 # A Debian package is installed only if its command is missing. The race detector needs a C compiler.
 .PHONY: packages-test packages-redis
 packages-test:
-	@tools/debian-packages redis-server:redis-server curl:curl jq:jq gcc:gcc gcc:libc6-dev
+	@tools/debian-packages redis-server:redis-server curl:curl jq:jq gcc:gcc gcc:libc6-dev node:nodejs npm:npm
 
 packages-redis:
 	@tools/debian-packages redis-server:redis-server
+
+# The SDK that the tests drive Keyward with.
+test/sdk/node_modules: test/sdk/package-lock.json
+	npm ci --prefix test/sdk
+	@touch $@
 
 bin/nats-server: tools/go.mod tools/go.sum
 	$(call TOOL,tools,github.com/nats-io/nats-server/v2)
