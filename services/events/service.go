@@ -148,13 +148,18 @@ func (s *Service) store(ctx context.Context, e event.Event) (ident.EventID, erro
 	return "", fault.Unavailable(time.Second, "no free event ID was found")
 }
 
-// Append implements service.Events. Login offers and denials go where a power cut may lose the last of them; all others are on disk. Of two events with one ID the first is kept.
+// Append implements service.Events. Login offers and denials go where a power cut may lose the last of them; all others are on disk. Of two events with one ID the first is kept; one that tells of the account
+// may be there twice if it is repeated after minutes.
 func (s *Service) Append(ctx context.Context, e event.Event) (service.Empty, error) {
 	switch e.Type {
 	case event.LoginOffered, event.LoginDenied:
 		return service.Empty{}, s.deps.Store.PublishOffer(ctx, e)
 	case event.LoginCompleted, event.AppendOffered, event.AppendCompleted:
 	default:
+		if e.Type.OfAccount() {
+			_, err := s.deps.Store.Append(ctx, e)
+			return service.Empty{}, err
+		}
 		if !e.Type.OnWire() {
 			return service.Empty{}, fault.Field("type", "%q cannot be appended", e.Type)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/feed"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/telemetry"
@@ -190,6 +191,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
+	a.run(Ceremony, svc.Run)
 	a.parts.ceremony = svc
 	return serve[service.Ceremony](a, Ceremony, svc, ceremony.Serve, func(s *rpc.Server) error { return ceremony.ServeImport(s, svc) })
 }
@@ -212,14 +214,23 @@ func serve[S any](a *App, name string, svc S, listen func(*nats.Conn, S, rpc.Opt
 	return nil
 }
 
-func (a *App) openGateway(context.Context) error {
+func (a *App) openGateway(ctx context.Context) error {
 	if !a.cfg.Runs(Gateway) {
 		return nil
 	}
 	cfg := a.cfg.HTTP
 	cfg.Grace, cfg.Version = a.cfg.ShutdownGrace, a.opts.Build.Version
+	stream, err := feed.Open(ctx, a.bus.JS, a.logger("feed"), a.registry)
+	if err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
+	}
+	a.run("feed", func(ctx context.Context) error {
+		stream.Run(ctx)
+		return nil
+	})
 	made, err := gateway.New(cfg, gateway.Deps{
 		Ceremony: a.parts.ceremony, Events: a.parts.events, Projects: a.projects,
+		Feed: stream,
 		Log: a.logger(Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
 	})
 	if err != nil {
