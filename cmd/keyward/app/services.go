@@ -231,7 +231,7 @@ func (a *App) openGateway(ctx context.Context) error {
 	made, err := gateway.New(cfg, gateway.Deps{
 		Ceremony: a.parts.ceremony, Events: a.parts.events, Projects: a.projects,
 		Feed: stream,
-		Log: a.logger(Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
+		Log:  a.logger(Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("start the gateway: %w", err)

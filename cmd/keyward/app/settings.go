@@ -106,6 +106,11 @@ func (c *Config) edgeSettings() []Setting {
 			Section: "HTTP", Key: "concurrency", Value: intValue{&c.HTTP.MaxInFlight},
 			Doc: "How many requests are worked on at once; more are answered 503.",
 		},
+		{
+			Section: "HTTP", Key: "sse_max_streams", Value: intValue{&c.HTTP.MaxStreams},
+			Doc:  "How many clients may follow GET /v2/events/stream at once; more are answered 503.",
+			Note: "Streams do not count as requests that are worked on. One takes about 20 kB and a file descriptor.",
+		},
 	}
 }
 
