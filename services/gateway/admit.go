@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
@@ -12,25 +11,39 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
-	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/route"
 )
 
-// admit stands in front of one operation: who calls comes first, then whether the call fits the contract.
+// admit stands in front of one operation: who calls comes first, then whether the caller may, then whether the call fits the contract.
 func (g *Gateway) admit(op *contract.Operation) fiber.Handler {
+	repeatable := op.TakesHeader(idempotency.Header)
 	return func(c *fiber.Ctx) error {
 		x := exchangeOf(c.UserContext())
 		x.op, x.route = op, op.Path
 		c.Set(fiber.HeaderCacheControl, "no-store")
-		if err := g.authenticate(c, x); err != nil {
-			return err
-		}
-		if err := checkOrigin(c, x); err != nil {
-			return err
+		if !op.Public {
+			if err := g.authenticate(c, x); err != nil {
+				return err
+			}
+			if err := checkOrigin(c, x); err != nil {
+				return err
+			}
+			if err := g.limitProject(c, x); err != nil {
+				return err
+			}
+			if err := x.permit(op.Permission); err != nil {
+				return err
+			}
 		}
 		if f := g.validate(c, op); f != nil {
 			return f
+		}
+		if repeatable {
+			if key, sent := sentHeader(c, idempotency.Header); sent {
+				return g.once(c, x, key)
+			}
 		}
 		return c.Next()
 	}
@@ -46,39 +59,6 @@ func onlyAdmitted(next route.StrictHandlerFunc, operation string) route.StrictHa
 	}
 }
 
-// authenticate reads HTTP Basic (RFC 7617): user is the project ID, password the API secret. An unknown project costs the same comparison as a known one.
-func (g *Gateway) authenticate(c *fiber.Ctx, x *exchange) error {
-	id, secret, ok := basicAuth(c.Request().Header.Peek(fiber.HeaderAuthorization))
-	if !ok {
-		return fault.Login("send the project ID and the API secret as HTTP Basic authentication")
-	}
-	known, found := g.projects.Lookup(ident.ProjectID(id))
-	if !found {
-		known.Secret = g.decoy
-	}
-	if matches := known.Secret.Matches(secret); !matches || !found {
-		return fault.Login("the project ID or the API secret is wrong")
-	}
-	if named := c.Request().Header.Peek(headerProjectID); len(named) > 0 && string(named) != id {
-		return &fault.Fault{Type: rest.ErrorTypeProjectIDMismatch, Status: http.StatusForbidden,
-			Details: headerProjectID + " names another project than the credential"}
-	}
-	x.project, x.origins = known.ID, known.Origins
-	return nil
-}
-
-func basicAuth(header []byte) (user, password string, ok bool) {
-	const scheme = "basic "
-	if len(header) < len(scheme) || !strings.EqualFold(string(header[:len(scheme)]), scheme) {
-		return "", "", false
-	}
-	decoded, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(header[len(scheme):]))
-	if err != nil {
-		return "", "", false
-	}
-	return strings.Cut(string(decoded), ":")
-}
-
 // checkOrigin refuses a browser's call from a page that the project does not list. Calls from outside browsers have no Origin header.
 func checkOrigin(c *fiber.Ctx, x *exchange) error {
 	origin := c.Request().Header.Peek(fiber.HeaderOrigin)
@@ -89,11 +69,12 @@ func checkOrigin(c *fiber.Ctx, x *exchange) error {
 	return &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "the project does not list the origin that the request comes from"}
 }
 
-// validate checks path and query. The body is checked as it is decoded (see Gateway.decode), unless something else is wrong already: faults of all three are told
+// validate checks path, query and headers. The body is checked as it is decoded (see Gateway.decode), unless something else is wrong already: faults of all are told
 // at once, unless the body is not JSON.
 func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) *fault.Fault {
 	found := op.CheckPath(func(name string) string { return c.Params(name) })
 	found = append(found, op.CheckQuery(string(c.Request().URI().QueryString()))...)
+	found = append(found, op.CheckHeaders(func(name string) (string, bool) { return sentHeader(c, name) })...)
 	if !op.TakesBody() {
 		return fieldsFault(found)
 	}
@@ -141,6 +122,12 @@ func checkBody(op *contract.Operation, body []byte) *fault.Fault {
 		return f
 	}
 	return fieldsFault(found)
+}
+
+// sentHeader returns a header, and whether it was sent at all. One that was sent several times is a list (RFC 9110 section 5.3).
+func sentHeader(c *fiber.Ctx, name string) (string, bool) {
+	values := c.Request().Header.PeekAll(name)
+	return string(bytes.Join(values, []byte(", "))), len(values) > 0
 }
 
 func fieldsFault(found []rest.FieldError) *fault.Fault {

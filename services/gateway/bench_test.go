@@ -15,6 +15,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/idempotency"
+	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/telemetry"
 	"github.com/keyward/keyward/services/gateway"
 )
@@ -56,8 +58,17 @@ func BenchmarkLoginStartAlone(b *testing.B) {
 	made := func(log *slog.Logger) func(*testing.B) {
 		return func(b *testing.B) {
 			services := &recorded{forgetful: true}
-			g, err := gateway.New(gateway.Config{}, gateway.Deps{
-				Ceremony: services, Events: recordedEvents{services}, Projects: newTenants(), Log: log, Metrics: prometheus.NewRegistry(),
+			registry := prometheus.NewRegistry()
+			limits, err := ratelimit.New(ratelimit.DefaultConfig(), ratelimit.Deps{Clock: time.Now, Metrics: registry})
+			if err != nil {
+				b.Fatal(err)
+			}
+			// More than can be asked, so that every call is counted and none refused.
+			cfg, many := gateway.DefaultConfig(), ratelimit.Limit{Requests: 1_000_000_000, Per: 10 * time.Second}
+			cfg.RateAddress, cfg.RateProject, cfg.RateFailures = many, many, many
+			g, err := gateway.New(cfg, gateway.Deps{
+				Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Log: log, Metrics: registry,
+				Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now), Limits: limits,
 			})
 			if err != nil {
 				b.Fatal(err)

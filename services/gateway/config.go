@@ -5,49 +5,74 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
+
+	"github.com/keyward/keyward/core/ratelimit"
 )
 
 // Config holds what an operator may set. New takes zero values for the defaults.
 type Config struct {
-	Addr           string        // host:port to listen on; default 127.0.0.1:8080
-	BodyLimit      int           // bytes of a request body; default 1.5 MiB
-	HeaderLimit    int           // bytes of request line and headers; default 16 KiB
-	ReadTimeout    time.Duration // from the first byte of a request to its last; default 15 s
-	IdleTimeout    time.Duration // how long an idle connection is kept; default 120 s
-	RequestTimeout time.Duration // deadline of everything behind the gateway; default 10 s
-	Grace          time.Duration // how long Run waits for requests in flight when it is told to stop; default 15 s
-	MaxInFlight    int           // requests handled at once, more are shed with 503; default 1024
-	Version        string        // of the binary, shown on the API page
+	Addr               string        // host:port to listen on; default 127.0.0.1:8080
+	BodyLimit          int           // bytes of a request body; default 1.5 MiB
+	HeaderLimit        int           // bytes of request line and headers; default 16 KiB
+	ReadTimeout        time.Duration // from the first byte of a request to its last; default 15 s
+	IdleTimeout        time.Duration // how long an idle connection is kept; default 120 s
+	RequestTimeout     time.Duration // deadline of everything behind the gateway; default 10 s
+	Grace              time.Duration // how long Run waits for requests in flight when it is told to stop; default 15 s
+	MaxInFlight        int           // requests handled at once, more are shed with 503; default 1024
+	MaxStreams         int           // event streams open at once, more are refused with 503; default 4096
+	StreamHeartbeat    time.Duration // between two comments on an event stream; default 15 s
+	StreamWriteTimeout time.Duration // how long the client of an event stream may take no data; default 15 s
+	Version            string        // of the binary, shown on the API page
+
+	// Of these the zero value limits nothing, and trusts nobody.
+	RateProject    ratelimit.Limit // calls of one project
+	RateAddress    ratelimit.Limit // calls from one address
+	RateFailures   ratelimit.Limit // wrong credentials from one address; more are refused without a comparison
+	TrustedProxies []netip.Prefix  // peers whose X-Forwarded-For is believed
 }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Addr:           "127.0.0.1:8080",
-		BodyLimit:      1536 << 10,
-		HeaderLimit:    16 << 10,
-		ReadTimeout:    15 * time.Second,
-		IdleTimeout:    2 * time.Minute,
-		RequestTimeout: 10 * time.Second,
-		Grace:          15 * time.Second,
-		MaxInFlight:    1024,
-		Version:        "dev",
+		Addr:               "127.0.0.1:8080",
+		BodyLimit:          1536 << 10,
+		HeaderLimit:        16 << 10,
+		ReadTimeout:        15 * time.Second,
+		IdleTimeout:        2 * time.Minute,
+		RequestTimeout:     10 * time.Second,
+		Grace:              15 * time.Second,
+		MaxInFlight:        1024,
+		MaxStreams:         4096,
+		StreamHeartbeat:    15 * time.Second,
+		StreamWriteTimeout: 15 * time.Second,
+		Version:            "dev",
+		RateProject:        ratelimit.Limit{Requests: 200_000, Per: 10 * time.Second},
+		RateAddress:        ratelimit.Limit{Requests: 200_000, Per: 10 * time.Second},
+		RateFailures:       ratelimit.Limit{Requests: 100, Per: 10 * time.Second},
 	}
 }
 
 func (c Config) withDefaults() Config {
 	d := DefaultConfig()
 	return Config{
-		Addr:           cmp.Or(c.Addr, d.Addr),
-		BodyLimit:      cmp.Or(c.BodyLimit, d.BodyLimit),
-		HeaderLimit:    cmp.Or(c.HeaderLimit, d.HeaderLimit),
-		ReadTimeout:    cmp.Or(c.ReadTimeout, d.ReadTimeout),
-		IdleTimeout:    cmp.Or(c.IdleTimeout, d.IdleTimeout),
-		RequestTimeout: cmp.Or(c.RequestTimeout, d.RequestTimeout),
-		Grace:          cmp.Or(c.Grace, d.Grace),
-		MaxInFlight:    cmp.Or(c.MaxInFlight, d.MaxInFlight),
-		Version:        cmp.Or(c.Version, d.Version),
+		Addr:               cmp.Or(c.Addr, d.Addr),
+		BodyLimit:          cmp.Or(c.BodyLimit, d.BodyLimit),
+		HeaderLimit:        cmp.Or(c.HeaderLimit, d.HeaderLimit),
+		ReadTimeout:        cmp.Or(c.ReadTimeout, d.ReadTimeout),
+		IdleTimeout:        cmp.Or(c.IdleTimeout, d.IdleTimeout),
+		RequestTimeout:     cmp.Or(c.RequestTimeout, d.RequestTimeout),
+		Grace:              cmp.Or(c.Grace, d.Grace),
+		MaxInFlight:        cmp.Or(c.MaxInFlight, d.MaxInFlight),
+		MaxStreams:         cmp.Or(c.MaxStreams, d.MaxStreams),
+		StreamHeartbeat:    cmp.Or(c.StreamHeartbeat, d.StreamHeartbeat),
+		StreamWriteTimeout: cmp.Or(c.StreamWriteTimeout, d.StreamWriteTimeout),
+		Version:            cmp.Or(c.Version, d.Version),
+		RateProject:        c.RateProject,
+		RateAddress:        c.RateAddress,
+		RateFailures:       c.RateFailures,
+		TrustedProxies:     c.TrustedProxies,
 	}
 }
 
@@ -68,9 +93,17 @@ func (c Config) Validate() error {
 		{c.RequestTimeout <= 0, "request_timeout: must be above 0"},
 		{c.Grace <= 0, "shutdown_grace: must be above 0"},
 		{c.MaxInFlight < 1, "concurrency: must be at least 1"},
+		{c.MaxStreams < 1, "sse_max_streams: must be at least 1"},
+		{c.StreamHeartbeat <= 0, "the heartbeat of event streams must be above 0"},
+		{c.StreamWriteTimeout <= 0, "the write timeout of event streams must be above 0"},
 	} {
 		if s.bad {
 			errs = append(errs, errors.New(s.text))
+		}
+	}
+	for key, limit := range map[string]ratelimit.Limit{"rate_limit_project": c.RateProject, "rate_limit_address": c.RateAddress, "rate_limit_failures": c.RateFailures} {
+		if err := limit.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
 	return errors.Join(errs...)

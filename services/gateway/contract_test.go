@@ -1,43 +1,171 @@
 package gateway_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/gateway"
+	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
 
+// useCase names what the recorded services are asked for by an operation.
+func useCase(op *contract.Operation) string {
+	if strings.HasSuffix(op.ID, "VerifySignedData") {
+		return "verifySignedData"
+	}
+	return op.ID
+}
+
+// generous limits everything and refuses nothing, so that answers have all their headers.
+func generous() gateway.Config {
+	many := ratelimit.Limit{Requests: 1_000_000, Per: time.Minute}
+	return gateway.Config{RateProject: many, RateAddress: many, RateFailures: many}
+}
+
+// checkHeaders holds what every answer of the API promises.
+func checkHeaders(t *testing.T, op *contract.Operation, a answer) {
+	t.Helper()
+	for name, want := range map[string]string{
+		"Content-Type":           `application/json`,
+		"X-Content-Type-Options": `nosniff`,
+		"X-Request-Id":           `sent-\w+`,
+		"Ratelimit-Limit":        `1000000`,
+		"Ratelimit-Remaining":    `9\d{5}`,
+		"Ratelimit-Reset":        `[1-9]\d?`,
+		"Cache-Control":          `no-store|public, max-age=300`,
+	} {
+		if got := a.header.Values(name); len(got) != 1 || !regexp.MustCompile("^("+want+")$").MatchString(got[0]) {
+			t.Errorf("%s is %q, want %s", name, got, want)
+		}
+	}
+	if shared := a.header.Get("Cache-Control") != "no-store"; shared != (op.Public && a.status == http.StatusOK) {
+		t.Errorf("Cache-Control is %q", a.header.Get("Cache-Control"))
+	}
+}
+
 func TestEveryOperationOfTheDocumentIsRoutedAndAnswersAsTheDocumentSays(t *testing.T) {
-	s := serve(t, setup{})
+	s := serve(t, setup{cfg: generous()})
 	for _, op := range s.document.Operations {
+		if !op.AnswersJSON("200") {
+			continue // a stream
+		}
 		t.Run(op.ID, func(t *testing.T) {
 			request, ok := good[op.ID]
 			if !ok {
 				t.Fatal("the document has an operation that this test does not call")
 			}
 			before := len(s.services.all())
-			a := s.call(op.Method, request.path, request.body, nil)
+			a := s.call(op.Method, request.path, request.body, map[string]string{"X-Request-ID": "sent-" + op.ID})
 			if a.status != http.StatusOK {
 				t.Fatalf("status %d: %s", a.status, a.body)
 			}
 			if err := op.CheckResponse("200", a.body); err != nil {
 				t.Errorf("the answer does not fit the contract: %v\n%s", err, a.body)
 			}
-			if got := a.header.Get("Content-Type"); got != "application/json" {
-				t.Errorf("content type is %q", got)
-			}
+			checkHeaders(t, op, a)
 			calls := s.services.all()[before:]
-			if len(calls) != 1 || calls[0].operation != op.ID || string(calls[0].request) != a.header.Get("X-Request-ID") {
+			if len(calls) != 1 || calls[0].operation != useCase(op) || string(calls[0].request) != a.header.Get("X-Request-ID") || calls[0].seed != "" {
 				t.Errorf("the services saw %+v", calls)
 			}
 		})
+	}
+}
+
+// spoiled returns bad variants of an operation's good request: of its body, its path and its query.
+func spoiled(op *contract.Operation) map[string]struct{ path, body string } {
+	request := good[op.ID]
+	path, query, _ := strings.Cut(request.path, "?")
+	bad := map[string]struct{ path, body string }{}
+	if op.TakesBody() {
+		bad["a body that is no JSON"] = struct{ path, body string }{request.path, "{"}
+		bad["a body that is no object"] = struct{ path, body string }{request.path, "7"}
+		bad["a body with a NUL"] = struct{ path, body string }{request.path, strings.Replace(request.body, "{", `{"x":"\u0000",`, 1)}
+		bad["a body too large"] = struct{ path, body string }{request.path, `{"x":"` + strings.Repeat("x", 2_000_000) + `"}`}
+	}
+	if strings.Contains(op.Path, "{") {
+		parts, names := strings.Split(path, "/"), strings.Split(op.Path, "/")
+		for i, name := range names {
+			if strings.HasPrefix(name, "{") {
+				spoilt := slices.Clone(parts)
+				spoilt[i] = "x.%3E"
+				bad["a bad "+strings.Trim(name, "{}")] = struct{ path, body string }{strings.Join(spoilt, "/"), request.body}
+			}
+		}
+	}
+	if pages := op.CheckQuery("page=0"); len(pages) > 0 {
+		for _, q := range []string{"page=0", "pageSize=10000000", "sort=%00", "filter[]=x", "page=%zz"} {
+			bad["the query "+q] = struct{ path, body string }{path + "?" + strings.TrimPrefix(query+"&"+q, "&"), ""}
+		}
+	}
+	return bad
+}
+
+func TestEveryOperationRefusesBadRequestsAsTheDocumentSays(t *testing.T) {
+	s := serve(t, setup{cfg: generous()})
+	for _, op := range s.document.Operations {
+		for name, request := range spoiled(op) {
+			t.Run(op.ID+"/"+name, func(t *testing.T) {
+				a := s.call(op.Method, request.path, request.body, map[string]string{"X-Request-ID": "sent-" + op.ID})
+				if a.status != 400 && (a.status != 413 || name != "a body too large") {
+					t.Fatalf("status %d: %s", a.status, a.body)
+				}
+				if a.error.Error.Type != rest.ErrorTypeInvalidJSON && len(a.fields()) == 0 {
+					t.Errorf("no field is named: %s", a.body)
+				}
+				if err := op.CheckResponse("default", a.body); err != nil {
+					t.Errorf("the answer does not fit the contract: %v\n%s", err, a.body)
+				}
+				checkHeaders(t, op, a)
+			})
+		}
+		if op.Public {
+			continue
+		}
+		t.Run(op.ID+"/without credentials", func(t *testing.T) {
+			a := s.call(op.Method, good[op.ID].path, good[op.ID].body, map[string]string{"X-Request-ID": "sent-" + op.ID, "Authorization": ""})
+			if a.status != 401 || a.error.Error.Type != rest.ErrorTypeLoginError {
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+			checkHeaders(t, op, a)
+		})
+	}
+	if calls := s.services.all(); len(calls) != 0 {
+		t.Errorf("a service was called: %+v", calls)
+	}
+}
+
+func TestEveryOperationPassesOnWhatItsServiceSays(t *testing.T) {
+	s := serve(t, setup{cfg: generous()})
+	for _, op := range s.document.Operations {
+		if !op.AnswersJSON("200") {
+			continue
+		}
+		for status, err := range map[int]error{
+			400: fault.Unknown("userID"), 409: fault.Conflict("x", "is taken"), 503: fault.Unavailable(time.Second, "away"), 500: errors.New("broken"),
+		} {
+			s.services.failWith(always(err))
+			a := s.call(op.Method, good[op.ID].path, good[op.ID].body, map[string]string{"X-Request-ID": "sent-" + op.ID})
+			if a.status != status {
+				t.Errorf("%s: status %d: %s", op.ID, a.status, a.body)
+			}
+			if err := op.CheckResponse("default", a.body); err != nil {
+				t.Errorf("%s: the answer does not fit the contract: %v\n%s", op.ID, err, a.body)
+			}
+			checkHeaders(t, op, a)
+		}
 	}
 }
 
@@ -55,8 +183,8 @@ func TestListParametersReachTheService(t *testing.T) {
 		service.ForProject[service.List]{Project: "pro-1", Body: service.List{Page: 1, PageSize: 10}},
 		service.ForUser[service.EventList]{Project: "pro-1", User: "usr-1", Body: service.EventList{List: service.List{Page: 1, PageSize: 10}, IncludeEngine: true}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -74,12 +202,12 @@ func TestEveryRouteUnderV2IsInTheDocument(t *testing.T) {
 		if strings.HasPrefix(r, "/") {
 			t.Fatalf("route without a method: %s", r)
 		}
-		if strings.Contains(r, " /v2") {
+		if strings.Contains(r, " /v2") || strings.Contains(r, " /.well-known") {
 			routed[r] = true
 		}
 	}
-	if diff := cmp.Diff(documented, routed); diff != "" {
-		t.Error(diff)
+	if d := cmp.Diff(documented, routed); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -103,8 +231,8 @@ func TestEveryFailureOfAServiceKeepsItsTypeAndStatus(t *testing.T) {
 			if a.status != tc.status || a.error.Error.Type != tc.kind {
 				t.Errorf("got %d %s", a.status, a.body)
 			}
-			if diff := cmp.Diff(tc.fields, a.fields()); diff != "" {
-				t.Error(diff)
+			if d := cmp.Diff(tc.fields, a.fields()); d != "" {
+				t.Error(d)
 			}
 			if strings.Contains(string(a.body), "secret detail") {
 				t.Errorf("the cause is shown to the caller: %s", a.body)

@@ -133,12 +133,12 @@ func TestCrossOriginMatrix(t *testing.T) {
 			}
 			allowed := strings.ToLower(a.header.Get("Access-Control-Allow-Headers"))
 			for _, h := range []string{"authorization", "content-type", "x-corbado-projectid", "x-corbado-sdk", "x-corbado-client-timezone", "x-corbado-flags",
-				"x-corbado-process-id", "x-corbado-temp-process-id", "cache-control", "pragma", "expires", "x-request-id"} {
+				"x-corbado-process-id", "x-corbado-temp-process-id", "cache-control", "pragma", "expires", "x-request-id", "idempotency-key", "last-event-id"} {
 				if !strings.Contains(allowed, h) {
 					t.Errorf("%s may not be sent", h)
 				}
 			}
-			if a.header.Get("Access-Control-Allow-Methods") != "GET, POST, PATCH, DELETE" || len(a.body) != 0 {
+			if a.header.Get("Access-Control-Allow-Methods") != "GET, POST, PUT, PATCH, DELETE" || len(a.body) != 0 {
 				t.Errorf("methods %q, body %q", a.header.Get("Access-Control-Allow-Methods"), a.body)
 			}
 		})

@@ -30,8 +30,9 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 	switch {
 	case f.Status == http.StatusUnauthorized:
 		c.Set(fiber.HeaderWWWAuthenticate, `Basic realm="keyward", charset="UTF-8"`)
+		c.Response().Header.Add(fiber.HeaderWWWAuthenticate, `Bearer realm="keyward"`)
 	case f.RetryAfter > 0:
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(seconds(f.RetryAfter), 10))
 	}
 	body, err := encode(rest.ErrorRsp{
 		HTTPStatusCode: int32(f.Status),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
@@ -23,6 +24,7 @@ const (
 	headerProjectID      = "X-Corbado-ProjectID"
 	headerDecisionID     = "X-Keyward-Decision-ID"
 	headerPolicyRevision = "X-Keyward-Policy-Revision"
+	headerReplayed       = "Idempotent-Replayed"
 )
 
 // retryShed is how long a caller that was shed should wait: long enough for a full queue to drain at any load worth the name.
@@ -39,9 +41,15 @@ type exchange struct {
 	op       *contract.Operation
 	project  ident.ProjectID // set once the credential has been checked
 	origins  []string        // of that project
+	salt     []byte          // a secret of that project
+	key      *project.APIKey // that the caller used; nil: the API secret, which may call everything
+	address  string          // where the request comes from, as limits count it
 	decision ident.DecisionID
 	cause    error // what went wrong, for the log
 	stack    []byte
+
+	limited   bool // a limit was told
+	remaining int  // the calls that it leaves
 }
 
 type exchangeKey struct{}
@@ -90,7 +98,12 @@ func (g *Gateway) handle(c *fiber.Ctx, x *exchange) (err error) {
 			err = fault.Internal(fmt.Errorf("panic: %v", r))
 		}
 	}()
-	if done, err := g.cors(c, x); done || err != nil {
+	refused := g.limitAddress(c, x)
+	done, err := g.cors(c, x) // of a refusal too, so that pages can read it
+	if refused != nil {
+		return refused
+	}
+	if done || err != nil {
 		return err
 	}
 	return c.Next()
@@ -120,11 +133,14 @@ func (g *Gateway) report(ctx context.Context, c *fiber.Ctx, x *exchange, span tr
 	if !g.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 10)
+	attrs := make([]slog.Attr, 0, 11)
 	attrs = append(attrs, slog.String("method", method), slog.String("route", x.route), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", string(x.id)))
 	if x.project != "" {
 		attrs = append(attrs, slog.String("project", string(x.project)))
+	}
+	if x.key != nil {
+		attrs = append(attrs, slog.String("api_key", x.key.ID))
 	}
 	if x.decision != "" {
 		attrs = append(attrs, slog.String("decision_id", string(x.decision)))

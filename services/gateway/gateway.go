@@ -1,5 +1,5 @@
-// Package gateway is the HTTP edge: it authenticates projects, checks each request against the OpenAPI document, forwards it to a service and puts
-// every failure into one envelope. It decides nothing and stores nothing. No Fiber type leaves this package.
+// Package gateway is the HTTP edge: it authenticates projects, limits how much they call, checks each request against the OpenAPI document, forwards it to a service and
+// puts every failure into one envelope. It decides nothing, and stores nothing but the answers of calls with an Idempotency-Key. No Fiber type leaves this package.
 package gateway
 
 import (
@@ -38,34 +38,41 @@ type Projects interface {
 	OriginAllowed(origin string) bool
 }
 
-// Deps are what the gateway works with. All but Log, Metrics, Tracer and Now are required.
+// Deps are what the gateway works with. All but Limits, Log, Metrics, Tracer and Now are required.
 type Deps struct {
 	Ceremony service.Ceremony
 	Events   service.Events
 	Webhooks service.Webhooks
 	Projects Projects
-	Log      *slog.Logger          // nil: nothing is logged
-	Metrics  prometheus.Registerer // nil: nothing is counted for others to see
-	Tracer   trace.TracerProvider  // nil: no spans, and no cost
-	Now      func() time.Time      // nil: time.Now
+	// Idempotency keeps the answers of calls with an Idempotency-Key.
+	Idempotency Idempotency
+	Limits      Limits                // needed only if the configuration limits anything
+	Feed        Feed                  // what GET /v2/events/stream sends; nil: it answers 503
+	Log         *slog.Logger          // nil: nothing is logged
+	Metrics     prometheus.Registerer // nil: nothing is counted for others to see
+	Tracer      trace.TracerProvider  // nil: no spans, and no cost
+	Now         func() time.Time      // nil: time.Now
 }
 
 // Gateway serves the API on one address. Make it with New.
 type Gateway struct {
-	cfg      Config
-	ceremony service.Ceremony
-	events   service.Events
-	webhooks service.Webhooks
-	projects Projects
-	log      *slog.Logger
-	now      func() time.Time
-	decoy    project.SecretHash
-	document *contract.Document
-	bodies   map[reflect.Type]*contract.Decoder
-	app      *fiber.App
-	meter    *meter
-	tracer   *tracer
-	inFlight atomic.Int64
+	cfg         Config
+	ceremony    service.Ceremony
+	events      service.Events
+	webhooks    service.Webhooks
+	projects    Projects
+	idempotency Idempotency
+	limits      Limits
+	log         *slog.Logger
+	now         func() time.Time
+	decoy       project.SecretHash
+	document    *contract.Document
+	bodies      map[reflect.Type]*contract.Decoder
+	app         *fiber.App
+	meter       *meter
+	tracer      *tracer
+	inFlight    atomic.Int64
+	streams     *streams
 
 	// base ends when the grace of a shutdown is over, and with it every request still in flight.
 	base context.Context
@@ -85,8 +92,11 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("gateway configuration: %w", err)
 	}
-	if deps.Ceremony == nil || deps.Events == nil || deps.Projects == nil {
-		return nil, errors.New("gateway: ceremony, events and projects are needed")
+	if deps.Ceremony == nil || deps.Events == nil || deps.Webhooks == nil || deps.Projects == nil || deps.Idempotency == nil {
+		return nil, errors.New("gateway: ceremony, events, webhooks, projects and idempotency are needed")
+	}
+	if deps.Limits == nil && (cfg.RateProject.On() || cfg.RateAddress.On() || cfg.RateFailures.On()) {
+		return nil, errors.New("gateway: limits are needed where there is a rate limit")
 	}
 	document, err := contract.Parse(api.OpenAPI)
 	if err != nil {
@@ -94,6 +104,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, projects: deps.Projects,
+		idempotency: deps.Idempotency, limits: deps.Limits,
 		log: deps.Log, now: deps.Now, document: document, tracer: newTracer(deps.Tracer),
 		decoy: project.HashSecret(project.NewSecret()),
 	}
@@ -105,6 +116,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	}
 	g.base, g.stop = context.WithCancel(context.Background())
 	if g.meter, err = newMeter(deps.Metrics, func() float64 { return float64(g.inFlight.Load()) }); err != nil {
+		return nil, fmt.Errorf("gateway metrics: %w", err)
+	}
+	if g.streams, err = newStreams(cfg, deps.Feed, deps.Metrics); err != nil {
 		return nil, fmt.Errorf("gateway metrics: %w", err)
 	}
 	if g.bodies, err = bodyDecoders(document); err != nil {
@@ -218,6 +232,8 @@ func (g *Gateway) mount() error {
 	}
 	handler := route.NewStrictHandler(handlers{g}, []route.StrictMiddlewareFunc{onlyAdmitted})
 	route.RegisterHandlersWithOptions(g.app, handler, route.FiberServerOptions{BaseURL: "/v2"})
+	g.app.Get(keysPath, g.keys)
+	g.mountStream()
 	return g.mountDocs()
 }
 
@@ -268,6 +284,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err := g.Listen(); err != nil {
 		return err
 	}
+	defer g.streams.end()
 	served := make(chan error, 1)
 	go func() { served <- g.app.Listener(g.listener) }()
 	select {
@@ -289,13 +306,23 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return err
 }
 
-// Shutdown stops accepting and waits for the requests in flight until ctx ends; those that are left then are cancelled and an error is returned.
+// Shutdown ends the event streams, whose clients connect again, stops accepting and waits for the requests in flight until ctx ends; those that are left then are cancelled and an error is returned.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	defer g.stop()
+	g.streams.end()
 	if err := g.app.ShutdownWithContext(ctx); err != nil {
 		return fmt.Errorf("gateway: shut down: %w", err)
 	}
 	return nil
+}
+
+// Permissions returns the permissions that an API key can have, sorted: those that the operations of the API need.
+func Permissions() ([]string, error) {
+	document, err := contract.Parse(api.OpenAPI)
+	if err != nil {
+		return nil, err
+	}
+	return document.Permissions(), nil
 }
 
 // Routes returns every route as "METHOD path", parameters as the router writes them (/v2/users/:userID), so that the router can be compared with the document.

@@ -18,8 +18,10 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/services/gateway"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
@@ -81,8 +83,10 @@ type server struct {
 }
 
 type setup struct {
-	cfg    gateway.Config
-	tracer trace.TracerProvider
+	cfg      gateway.Config
+	tracer   trace.TracerProvider
+	projects tenants // nil: newTenants
+	now      func() time.Time
 }
 
 func serve(t testing.TB, s setup) *server {
@@ -93,8 +97,19 @@ func serve(t testing.TB, s setup) *server {
 	}
 	srv := &server{t: t, services: &recorded{}, log: &safeBuffer{}, metrics: prometheus.NewRegistry(), document: document, ended: make(chan error, 1)}
 	s.cfg.Addr = "127.0.0.1:0"
+	if s.projects == nil {
+		s.projects = newTenants()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	limits, err := ratelimit.New(ratelimit.DefaultConfig(), ratelimit.Deps{Clock: s.now, Metrics: srv.metrics})
+	if err != nil {
+		t.Fatal(err)
+	}
 	srv.gateway, err = gateway.New(s.cfg, gateway.Deps{
-		Ceremony: srv.services, Events: recordedEvents{srv.services}, Projects: newTenants(), Tracer: s.tracer,
+		Ceremony: srv.services, Events: recordedEvents{srv.services}, Webhooks: srv.services, Projects: s.projects, Tracer: s.tracer, Limits: limits,
+		Idempotency: idempotency.NewStore(&bucket{}, time.Minute, s.now), Now: s.now,
 		Log: slog.New(slog.NewJSONHandler(srv.log, nil)), Metrics: srv.metrics,
 	})
 	if err != nil {
@@ -258,22 +273,61 @@ const (
 
 // good holds one request that fits for each operation.
 var good = map[string]struct{ path, body string }{
-	"createUser":             {"/v2/users", `{"status":"active","fullName":"Ada"}`},
-	"listUsers":              {"/v2/users?sort=created:desc&filter[]=status:eq:active&filter[]=created:gt:2026-01-01T00:00:00&page=2&pageSize=5", ""},
-	"getUser":                {"/v2/users/usr-1", ""},
-	"updateUser":             {"/v2/users/usr-1", `{"fullName":"Ada L."}`},
-	"deleteUser":             {"/v2/users/usr-1", ""},
-	"listCredentials":        {"/v2/users/usr-1/credentials", ""},
-	"deleteCredential":       {"/v2/users/usr-1/credentials/cre-2", ""},
-	"createPasskeyEvent":     {"/v2/users/usr-1/passkeyEvents", `{"eventType":"login-error","expires":9223372036854775807}`},
-	"listPasskeyEvents":      {"/v2/users/usr-1/passkeyEvents?include=engine", ""},
-	"deletePasskeyEvent":     {"/v2/users/usr-1/passkeyEvents/pke-3", ""},
-	"listPasskeyChallenges":  {"/v2/users/usr-1/passkeyChallenges", ""},
-	"updatePasskeyChallenge": {"/v2/users/usr-1/passkeyChallenges/was-4", `{"status":"consumed"}`},
-	"passkeyAppendStart":     {"/v2/passkey/append/start", appendStart},
-	"passkeyAppendFinish":    {"/v2/passkey/append/finish", appendFinish},
-	"passkeyLoginStart":      {"/v2/passkey/login/start", loginStart},
-	"passkeyLoginFinish":     {"/v2/passkey/login/finish", loginFinish},
-	"passkeyMediationStart":  {"/v2/passkey/mediation/start", `{"clientInformation":` + client + `}`},
-	"passkeyMediationFinish": {"/v2/passkey/mediation/finish", mediation},
+	"createUser":               {"/v2/users", `{"status":"active","fullName":"Ada"}`},
+	"listUsers":                {"/v2/users?sort=created:desc&filter[]=status:eq:active&filter[]=created:gt:2026-01-01T00:00:00&page=2&pageSize=5", ""},
+	"getUser":                  {"/v2/users/usr-1", ""},
+	"updateUser":               {"/v2/users/usr-1", `{"fullName":"Ada L."}`},
+	"deleteUser":               {"/v2/users/usr-1", ""},
+	"listCredentials":          {"/v2/users/usr-1/credentials", ""},
+	"deleteCredential":         {"/v2/users/usr-1/credentials/cre-2", ""},
+	"createPasskeyEvent":       {"/v2/users/usr-1/passkeyEvents", `{"eventType":"login-error","expires":9223372036854775807}`},
+	"listPasskeyEvents":        {"/v2/users/usr-1/passkeyEvents?include=engine", ""},
+	"deletePasskeyEvent":       {"/v2/users/usr-1/passkeyEvents/pke-3", ""},
+	"listPasskeyChallenges":    {"/v2/users/usr-1/passkeyChallenges", ""},
+	"updatePasskeyChallenge":   {"/v2/users/usr-1/passkeyChallenges/was-4", `{"status":"consumed"}`},
+	"passkeyAppendStart":       {"/v2/passkey/append/start", appendStart},
+	"passkeyAppendFinish":      {"/v2/passkey/append/finish", appendFinish},
+	"passkeyLoginStart":        {"/v2/passkey/login/start", loginStart},
+	"passkeyLoginFinish":       {"/v2/passkey/login/finish", loginFinish},
+	"passkeyMediationStart":    {"/v2/passkey/mediation/start", `{"clientInformation":` + client + `}`},
+	"passkeyMediationFinish":   {"/v2/passkey/mediation/finish", mediation},
+	"createSocialAccount":      {"/v2/users/usr-1/socialAccounts", `{"providerType":"github","identifierValue":"ada","foreignID":"7","avatarURL":"","fullName":"Ada"}`},
+	"listUserSocialAccounts":   {"/v2/users/usr-1/socialAccounts", ""},
+	"listSocialAccounts":       {"/v2/socialAccounts", ""},
+	"createIdentifier":         {"/v2/users/usr-1/identifiers", `{"identifierType":"email","identifierValue":"ada@example.com","status":"primary"}`},
+	"updateIdentifier":         {"/v2/users/usr-1/identifiers/ide-1", `{"status":"verified"}`},
+	"deleteIdentifier":         {"/v2/users/usr-1/identifiers/ide-1", ""},
+	"listIdentifiers":          {"/v2/identifiers?filter[]=identifierType:eq:email&filter[]=identifierValue:eq:a:b", ""},
+	"createChallenge":          {"/v2/users/usr-1/challenges", `{"challengeType":"email_otp","identifierValue":"ada@example.com","challengeMetadata":{"a":1},"clientInformation":` + client + `}`},
+	"updateChallenge":          {"/v2/users/usr-1/challenges/cha-1", `{"value":"123456"}`},
+	"createAuthEvent":          {"/v2/users/usr-1/authEvents", `{"username":"ada","eventType":"login","method":"password","status":"success","clientInformation":` + client + `}`},
+	"listPasswordManagers":     {"/v2/users/usr-1/passwordManagers", ""},
+	"listClientEnvs":           {"/v2/users/usr-1/clientEnvs", ""},
+	"updateCname":              {"/v2/projectConfig/cname", `{"cname":"auth.example.com"}`},
+	"createConnectToken":       {"/v2/connectTokens", `{"type":"passkey-login","data":{"identifier":"ada"}}`},
+	"listConnectTokens":        {"/v2/connectTokens", ""},
+	"updateConnectToken":       {"/v2/connectTokens/ctk-1", `{"status":"consumed"}`},
+	"deleteConnectToken":       {"/v2/connectTokens/ctk-1", ""},
+	"createWebhookEndpoint":    {"/v2/webhookEndpoints", `{"url":"https://example.com/hook","subscribedEvents":["*"],"customHeaders":{"X-A":"b"}}`},
+	"listWebhookEndpoints":     {"/v2/webhookEndpoints", ""},
+	"updateWebhookEndpoint":    {"/v2/webhookEndpoints/whe-1", `{"url":"https://example.com/other"}`},
+	"deleteWebhookEndpoint":    {"/v2/webhookEndpoints/whe-1", ""},
+	"createWebhookSecret":      {"/v2/webhookEndpoints/whe-1/secrets", `{}`},
+	"listWebhookSecrets":       {"/v2/webhookEndpoints/whe-1/secrets", ""},
+	"deleteWebhookSecret":      {"/v2/webhookEndpoints/whe-1/secrets/whs-1", ""},
+	"listWebhookDeliveries":    {"/v2/webhookEndpoints/whe-1/deliveries", ""},
+	"listWebhookDeadLetters":   {"/v2/webhookEndpoints/whe-1/deadLetters", ""},
+	"replayWebhookDeadLetters": {"/v2/webhookEndpoints/whe-1/deadLetters/replay", `{"ids":["a"]}`},
+	"listSessions":             {"/v2/sessions", ""},
+	"revokeSession":            {"/v2/sessions/" + anySession + "/revoke", ""},
+	"createLongSession":        {"/v2/users/usr-1/longSessions", `{"appType":"web","identifierValue":"ada"}`},
+	"getUserLongSession":       {"/v2/users/usr-1/longSessions/" + anySession, ""},
+	"updateLongSession":        {"/v2/users/usr-1/longSessions/" + anySession, `{"status":"revoked"}`},
+	"createShortSession":       {"/v2/users/usr-1/longSessions/" + anySession + "/shortSessions", `{"appType":"web","issuer":"https://example.com"}`},
+	"getLongSession":           {"/v2/longSessions/" + anySession, ""},
+	"passkeyVerifySignedData":  {"/v2/passkey/verifySignedData", `{"signedPasskeyData":"a.b.c"}`},
+	"passkeysVerifySignedData": {"/v2/passkeys/verifySignedData", `{"signedPasskeyData":"a.b.c"}`},
+	"passkeyPostLogin":         {"/v2/passkey/postLogin", `{"signedPasskeyData":"a.b.c"}`},
+	"streamEvents":             {"/v2/events/stream?type=login-completed", ""},
+	"getKeys":                  {"/.well-known/jwks", ""},
 }

@@ -25,6 +25,7 @@ type recorded struct {
 type recordedCall struct {
 	operation string
 	request   ident.RequestID
+	seed      ident.Seed
 	argument  any
 }
 
@@ -33,7 +34,7 @@ func (r *recorded) record(ctx context.Context, operation string, argument any) e
 		return nil
 	}
 	r.mu.Lock()
-	r.calls = append(r.calls, recordedCall{operation, reqctx.RequestID(ctx), argument})
+	r.calls = append(r.calls, recordedCall{operation, reqctx.RequestID(ctx), reqctx.Seed(ctx), argument})
 	before := r.before
 	r.mu.Unlock()
 	if before != nil {

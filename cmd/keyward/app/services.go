@@ -19,7 +19,6 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/eventlog"
-	"github.com/keyward/keyward/core/feed"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/telemetry"
@@ -28,7 +27,6 @@ import (
 	"github.com/keyward/keyward/services/ceremony/signing"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/events"
-	"github.com/keyward/keyward/services/gateway"
 )
 
 // parts are the services as this process sees them: its own, or clients of others'.
@@ -36,6 +34,7 @@ type parts struct {
 	events   service.Events
 	decision service.Decision
 	ceremony service.Ceremony
+	webhooks service.Webhooks
 }
 
 // openCache opens Redis. A cache inside the process is right only if no other process writes events, so it is used with the embedded NATS alone; otherwise, without a Redis, every read goes to the log.
@@ -68,8 +67,10 @@ func (a *App) usesLog() bool {
 
 // startServices starts what this process runs and connects it with what it does not. Whoever is called starts before its callers.
 func (a *App) startServices(ctx context.Context) error {
+	remoteEvents := events.NewClient(a.bus.Conn, a.cfg.CallTimeout)
 	a.parts = parts{
-		events:   events.NewClient(a.bus.Conn, a.cfg.CallTimeout),
+		events:   remoteEvents,
+		webhooks: remoteEvents,
 		decision: decision.NewClient(a.bus.Conn, a.cfg.CallTimeout),
 		ceremony: ceremony.NewClient(a.bus.Conn, a.cfg.CallTimeout),
 	}
@@ -212,46 +213,6 @@ func serve[S any](a *App, name string, svc S, listen func(*nats.Conn, S, rpc.Opt
 		return fmt.Errorf("serve %s on the bus: %w", name, err)
 	}
 	return nil
-}
-
-func (a *App) openGateway(ctx context.Context) error {
-	if !a.cfg.Runs(Gateway) {
-		return nil
-	}
-	cfg := a.cfg.HTTP
-	cfg.Grace, cfg.Version = a.cfg.ShutdownGrace, a.opts.Build.Version
-	stream, err := feed.Open(ctx, a.bus.JS, a.logger("feed"), a.registry)
-	if err != nil {
-		return fmt.Errorf("start the gateway: %w", err)
-	}
-	a.run("feed", func(ctx context.Context) error {
-		stream.Run(ctx)
-		return nil
-	})
-	made, err := gateway.New(cfg, gateway.Deps{
-		Ceremony: a.parts.ceremony, Events: a.parts.events, Projects: a.projects,
-		Feed: stream,
-		Log:  a.logger(Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
-	})
-	if err != nil {
-		return fmt.Errorf("start the gateway: %w", err)
-	}
-	if err := made.Listen(); err != nil {
-		return fmt.Errorf("http_addr: %w", err)
-	}
-	a.gateway = made
-	return nil
-}
-
-func (a *App) serveGateway() {
-	if a.gateway == nil {
-		return
-	}
-	a.work.Go(func() {
-		if err := a.gateway.Run(a.background); err != nil {
-			a.fail(err)
-		}
-	})
 }
 
 // needed returns the services that those of this process call and that run elsewhere.

@@ -107,6 +107,24 @@ func (c *Config) edgeSettings() []Setting {
 			Doc: "How many requests are worked on at once; more are answered 503.",
 		},
 		{
+			Section: "HTTP", Key: "rate_limit_project", Value: limitValue{&c.HTTP.RateProject},
+			Doc:  "How many calls of one project are answered in how long; more are answered 429. off has no limit.",
+			Note: "Counted in memory; gateways that share a Redis learn of one another's calls about ten times a second.",
+		},
+		{
+			Section: "HTTP", Key: "rate_limit_address", Value: limitValue{&c.HTTP.RateAddress},
+			Doc: "The same for calls from one address, of IPv6 from one network of 64 bits.",
+		},
+		{
+			Section: "HTTP", Key: "rate_limit_failures", Value: limitValue{&c.HTTP.RateFailures},
+			Doc:  "How many wrong credentials one address may send in how long; then all its calls are answered 429 for a while, without comparing any.",
+			Note: "Behind a proxy that is not in trusted_proxies all callers have the proxy's address, so that one of them can lock out the others.",
+		},
+		{
+			Section: "HTTP", Key: "trusted_proxies", Value: networksValue{&c.HTTP.TrustedProxies},
+			Doc: "Networks of proxies whose X-Forwarded-For is believed, for limits by address; empty believes none.",
+		},
+		{
 			Section: "HTTP", Key: "sse_max_streams", Value: intValue{&c.HTTP.MaxStreams},
 			Doc:  "How many clients may follow GET /v2/events/stream at once; more are answered 503.",
 			Note: "Streams do not count as requests that are worked on. One takes about 20 kB and a file descriptor.",

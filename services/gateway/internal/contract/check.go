@@ -133,6 +133,9 @@ func (op *Operation) checkQueryParameter(p parameter, values []string) []rest.Fi
 	return found
 }
 
+// AnswersJSON reports whether answers with that status have a JSON body.
+func (op *Operation) AnswersJSON(status string) bool { return op.responses[status] != nil }
+
 // CheckResponse returns how body differs from what the contract says of answers with that status ("200" or "default"); it serves tests.
 func (op *Operation) CheckResponse(status string, body []byte) error {
 	schema := op.responses[status]

@@ -1,0 +1,80 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/feed"
+	"github.com/keyward/keyward/core/idempotency"
+	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/services/gateway"
+)
+
+// openGateway makes the gateway and binds its address. Calls are taken once everything else has started.
+func (a *App) openGateway(ctx context.Context) error {
+	if !a.cfg.Runs(Gateway) {
+		return nil
+	}
+	cfg := a.cfg.HTTP
+	cfg.Grace, cfg.Version = a.cfg.ShutdownGrace, a.opts.Build.Version
+	bucket, err := a.bus.Bucket(ctx, bus.IdempotencyBucket)
+	if err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
+	}
+	limits, err := a.openLimits()
+	if err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
+	}
+	stream, err := feed.Open(ctx, a.bus.JS, a.logger("feed"), a.registry)
+	if err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
+	}
+	a.run("feed", func(ctx context.Context) error {
+		stream.Run(ctx)
+		return nil
+	})
+	made, err := gateway.New(cfg, gateway.Deps{
+		Ceremony: a.parts.ceremony, Events: a.parts.events, Webhooks: a.parts.webhooks, Projects: a.projects,
+		Idempotency: idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now), Limits: limits, Feed: stream,
+		Log: a.logger(Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
+	}
+	if err := made.Listen(); err != nil {
+		return fmt.Errorf("http_addr: %w", err)
+	}
+	a.gateway = made
+	return nil
+}
+
+// openLimits counts calls. Gateways tell one another through a Redis that they share; the cache inside a process is shared with nobody.
+func (a *App) openLimits() (*ratelimit.Limiter, error) {
+	var shared *redis.Client
+	if a.cfg.Redis.URL != "" {
+		shared = a.cache.Client
+	}
+	limits, err := ratelimit.New(ratelimit.DefaultConfig(), ratelimit.Deps{Redis: shared, Clock: a.opts.Now, Metrics: a.registry})
+	if err != nil {
+		return nil, err
+	}
+	a.run("rate limits", func(ctx context.Context) error {
+		limits.Run(ctx)
+		return nil
+	})
+	return limits, nil
+}
+
+func (a *App) serveGateway() {
+	if a.gateway == nil {
+		return
+	}
+	a.work.Go(func() {
+		if err := a.gateway.Run(a.background); err != nil {
+			a.fail(err)
+		}
+	})
+}

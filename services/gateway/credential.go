@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+)
+
+// credential is what a caller sent to prove who it is.
+type credential struct {
+	project ident.ProjectID
+	bearer  bool
+	key     string // ID of the API key, with bearer
+	secret  string
+}
+
+// authenticate reads HTTP Basic (RFC 7617), where the user is the project ID and the password the API secret, or an API key as a bearer token (RFC 6750). An unknown
+// project and an unknown key cost the same comparison as known ones. An address that failed too often is refused before anything is compared.
+func (g *Gateway) authenticate(c *fiber.Ctx, x *exchange) error {
+	sent, ok := readCredential(c.Request().Header.Peek(fiber.HeaderAuthorization))
+	if !ok {
+		return fault.Login("send the project ID and the API secret as HTTP Basic authentication, or an API key as Bearer")
+	}
+	if err := g.limitFailures(c, x); err != nil {
+		return err
+	}
+	known, key, ok := g.verify(sent)
+	if !ok {
+		g.countFailure(x)
+		if sent.bearer {
+			return fault.Login("the API key is wrong")
+		}
+		return fault.Login("the project ID or the API secret is wrong")
+	}
+	if key != nil && key.Expired(g.now()) {
+		return fault.Login("the API key has expired")
+	}
+	if named := c.Request().Header.Peek(headerProjectID); len(named) > 0 && string(named) != string(known.ID) {
+		return &fault.Fault{Type: rest.ErrorTypeProjectIDMismatch, Status: http.StatusForbidden,
+			Details: headerProjectID + " names another project than the credential"}
+	}
+	x.project, x.origins, x.salt, x.key = known.ID, known.Origins, known.HandleKey, key
+	return nil
+}
+
+// verify compares what was sent with what is kept. Without a key, the project's own secret was sent.
+func (g *Gateway) verify(sent credential) (project.Project, *project.APIKey, bool) {
+	known, found := g.projects.Lookup(sent.project)
+	kept := known.Secret
+	var key *project.APIKey
+	if sent.bearer && found {
+		var named project.APIKey
+		if named, found = known.Key(sent.key); found {
+			kept, key = named.Hash, &named
+		}
+	}
+	if !found {
+		kept = g.decoy
+	}
+	matches := kept.Matches(sent.secret)
+	return known, key, matches && found
+}
+
+// permit refuses a key that lacks the permission. The API secret may call everything.
+func (x *exchange) permit(permission string) error {
+	if x.key == nil || x.key.Permits(permission) {
+		return nil
+	}
+	return &fault.Fault{Type: rest.ErrorTypeLoginError, Status: http.StatusForbidden, Details: "the API key lacks the permission " + permission}
+}
+
+// readCredential returns false for a header that is neither scheme, or not of its form.
+func readCredential(header []byte) (credential, bool) {
+	if token, ok := cutScheme(header, "bearer "); ok {
+		key, ok := project.ParseAPIKey(string(token))
+		return credential{project: key.Project, bearer: true, key: key.ID, secret: key.Secret}, ok
+	}
+	encoded, ok := cutScheme(header, "basic ")
+	if !ok {
+		return credential{}, false
+	}
+	decoded, err := base64.StdEncoding.AppendDecode(nil, encoded)
+	if err != nil {
+		return credential{}, false
+	}
+	user, password, ok := strings.Cut(string(decoded), ":")
+	return credential{project: ident.ProjectID(user), secret: password}, ok
+}
+
+func cutScheme(header []byte, scheme string) ([]byte, bool) {
+	if len(header) < len(scheme) || !strings.EqualFold(string(header[:len(scheme)]), scheme) {
+		return nil, false
+	}
+	return bytes.TrimSpace(header[len(scheme):]), true
+}
