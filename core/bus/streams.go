@@ -78,10 +78,15 @@ func (b *Bus) provision(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-// ensure tries until ctx ends: a cluster that is starting has no leader for a moment.
+// attemptLimit is how long one request to create a stream may take.
+const attemptLimit = 5 * time.Second
+
+// ensure tries until ctx ends: a cluster that is starting has no leader for a moment, and does not answer what it is asked before it has one.
 func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 	for {
-		_, err := b.JS.CreateOrUpdateStream(ctx, cfg)
+		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
+		_, err := b.JS.CreateOrUpdateStream(attempt, cfg)
+		cancel()
 		if err == nil {
 			return nil
 		}

@@ -1,0 +1,150 @@
+package eventlog
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// cluster starts three servers and returns them with the URL that names all.
+func cluster(t *testing.T) ([]*server.Server, string) {
+	t.Helper()
+	const size = 3
+	var routes []*url.URL
+	var ports []int
+	for range size {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		port := l.Addr().(*net.TCPAddr).Port
+		ports = append(ports, port)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var servers []*server.Server
+	var addresses []string
+	for i, port := range ports {
+		s, err := server.NewServer(&server.Options{
+			ServerName: "node-" + strconv.Itoa(i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		servers = append(servers, s)
+	}
+	for _, s := range servers {
+		if !s.ReadyForConnections(10 * time.Second) {
+			t.Fatal("a server did not start")
+		}
+		addresses = append(addresses, s.ClientURL())
+	}
+	return servers, strings.Join(addresses, ",")
+}
+
+func TestOnAClusterAppendsShareBatchesAndNoAcknowledgedOneIsLostWithTheLeader(t *testing.T) {
+	t.Parallel()
+	servers, address := cluster(t)
+	config := bus.DefaultConfig()
+	config.URL, config.Replicas, config.StartTimeout = address, 3, time.Minute
+	b, err := bus.Open(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	log, err := NewLog(t.Context(), b.JS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !log.replicated {
+		t.Fatal("the stream has one replica")
+	}
+
+	events := someOf(3 * minTogether)
+	for i, o := range appendAll(t, log, events) {
+		if o.err != nil || o.duplicate {
+			t.Errorf("event %d: duplicate %v, %v", i, o.duplicate, o.err)
+		}
+	}
+	again := append(someOf(minTogether), events[0])
+	for i, o := range appendAll(t, log, again) {
+		if o.err != nil || o.duplicate != (i == minTogether) {
+			t.Errorf("event %d of the second batch: duplicate %v, %v", i, o.duplicate, o.err)
+		}
+	}
+
+	// The leader goes away under load.
+	stream, err := b.Stream(t.Context(), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader := stream.CachedInfo().Cluster.Leader
+	var mu sync.Mutex
+	acknowledged := make(map[ident.EventID]bool)
+	var appending sync.WaitGroup
+	const before, after = 200, 400
+	halfway := make(chan struct{})
+	for k := range 2 * minTogether {
+		user := ident.UserID("usr-" + strconv.Itoa(k+1))
+		appending.Go(func() {
+			for {
+				e := some(user)
+				_, err := log.Append(t.Context(), e)
+				mu.Lock()
+				if err == nil {
+					acknowledged[e.ID] = true
+				}
+				count := len(acknowledged)
+				mu.Unlock()
+				if err == nil && count == before {
+					close(halfway)
+				}
+				if count >= after || t.Context().Err() != nil {
+					return
+				}
+			}
+		})
+	}
+	<-halfway
+	for _, s := range servers {
+		if s.Name() == leader {
+			s.Shutdown()
+			s.WaitForShutdown()
+		}
+	}
+	appending.Wait()
+
+	batched := false
+	messages := logged(t, b.JS)
+	for _, e := range append(events, again...) {
+		acknowledged[e.ID] = true
+	}
+	for id := range acknowledged {
+		if len(messages[id]) != 1 {
+			t.Errorf("%s was acknowledged and is stored %d times", id, len(messages[id]))
+			continue
+		}
+		batched = batched || messages[id][0].Header.Get(jetstreamext.BatchIDHeader) != ""
+	}
+	if !batched {
+		t.Error("nothing was stored as a batch")
+	}
+}
