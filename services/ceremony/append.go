@@ -3,7 +3,6 @@ package ceremony
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -198,8 +197,11 @@ func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Creden
 		a.UpdatedMs = c.CreatedMs
 		return nil
 	})
-	if err == nil || fault.As(err).Status == http.StatusServiceUnavailable {
-		// Nobody knows whether an account that could not be reached was stored; without it the entry means nothing.
+	if err == nil {
+		return nil
+	}
+	if now, _, unread := s.accounts.Inspect(ctx, r.Project, r.User); (unread != nil && !isUnknown(unread)) || find(&now, c.CredentialID) != nil {
+		// The account was stored after all, or nobody knows. An entry without an account means nothing; an account without its entry would be a passkey that no mediation finds.
 		return err
 	}
 	if cleanup := s.index.RemoveCredential(ctx, r.Project, c.CredentialID, r.User); cleanup != nil {

@@ -44,7 +44,7 @@ func TestAPasskeyIsCreated(t *testing.T) {
 		t.Errorf("account: %+v", a)
 	}
 	environments := []account.Environment{{
-		ID: st.decision.last().Environment.ID, OSName: "macOS", OSVersion: "15", BrowserName: "Safari", BrowserVersion: "18", CreatedMs: nowMs, LastSeenMs: nowMs,
+		ID: st.decision.last().Environment.ID, OSName: "macOS", OSVersion: "15", BrowserName: "Safari", BrowserVersion: "18", UserAgent: "Mozilla/5.0", CreatedMs: nowMs, LastSeenMs: nowMs,
 	}}
 	if diff := cmp.Diff(environments, a.Environments); diff != "" {
 		t.Error(diff)
@@ -61,6 +61,7 @@ func TestAPasskeyIsCreated(t *testing.T) {
 	offered, completed := common, common
 	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, started.UnixMilli(), "dec-4693224802260150919"
 	completed.Type, completed.CreatedMs, completed.Credential = event.AppendCompleted, nowMs, data.ID
+	completed.Client = &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"}
 	got := st.events.all()
 	if diff := cmp.Diff([]event.Event{offered, completed}, got, cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {
 		t.Error(diff)

@@ -22,7 +22,8 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	st := newStack(t)
 	whole := func() (ceremony.Config, ceremony.Deps) {
 		return ceremony.DefaultConfig(), ceremony.Deps{
-			Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Events: st.events, Offers: st.events,
+			Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
+			Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events,
 			ChallengeMaxAge: time.Minute, Decision: st.decision, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		}
 	}

@@ -63,6 +63,7 @@ func TestAPasskeyLogsIn(t *testing.T) {
 			want := event.Event{
 				ID: completed[0].ID, Project: st.project.ID, User: user, Type: event.LoginCompleted, CreatedMs: st.clock.Now().UnixMilli(), Process: process,
 				Environment: c.Environment, Credential: created.ID, Challenge: challenge.Value, Ceremony: ident.ChallengeID(challenge.ChallengeID), Route: event.Local,
+				Client: &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
 			}
 			if diff := cmp.Diff(want, completed[0]); diff != "" {
 				t.Error(diff)

@@ -47,6 +47,7 @@ func TestAMediationFindsTheUser(t *testing.T) {
 	want := []event.Event{{
 		Project: st.project.ID, User: user, Type: event.LoginCompleted, CreatedMs: started.UnixMilli(), Process: process, Environment: st.get(t, user).Environments[0].ID,
 		Credential: created.ID, Challenge: challengeIn(t, start.AssertionOptions), Ceremony: ident.ChallengeID(rsp.PasskeyData.ChallengeID), Route: event.Local,
+		Client: &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
 	}}
 	if diff := cmp.Diff(want, st.events.ofType(event.LoginCompleted), cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {
 		t.Error(diff)

@@ -232,7 +232,7 @@ func TestAnInterruptedDeletionIsRepeated(t *testing.T) {
 			if _, err := st.DeleteUser(t.Context(), named); fault.As(err).Status != 503 {
 				t.Fatalf("got %v", err)
 			}
-			if _, err := st.GetUser(t.Context(), named); err != nil {
+			if _, _, err := st.accounts.Inspect(t.Context(), st.project.ID, user); err != nil {
 				t.Fatalf("the account went first: %v", err)
 			}
 			if _, err := st.DeleteUser(t.Context(), named); err != nil {
@@ -253,7 +253,7 @@ func TestACeremonyUnderWayAddsNothingToAUserWhoIsBeingDeleted(t *testing.T) {
 		st.events.mu.Unlock()
 		defer st.events.mu.Lock()
 		_, err := st.appendFinish(t, user, d, answer)
-		wantField(t, err, 400, "userID", "is not active")
+		wantField(t, err, 400, "userID", "does not exist")
 	}
 	if _, err := st.DeleteUser(t.Context(), service.ForUser[service.Empty]{Project: st.project.ID, User: user}); err != nil {
 		t.Fatal(err)
