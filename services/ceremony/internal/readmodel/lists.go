@@ -1,0 +1,263 @@
+package readmodel
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/session"
+)
+
+const userPrefix = "usr-"
+
+// prefixed completes a user ID that has lost its prefix: some clients take it off.
+func prefixed(id string) string {
+	if strings.HasPrefix(id, userPrefix) {
+		return id
+	}
+	return userPrefix + id
+}
+
+func text(name string) column   { return column{use: listing.Use{Kind: listing.Text}, name: name} }
+func moment(name string) column { return column{use: listing.Use{Kind: listing.Moment}, name: name} }
+
+// unique is a column of which an equal value finds few rows.
+func unique(name string) column {
+	c := text(name)
+	c.few = true
+	return c
+}
+
+func userColumn() column {
+	c := unique("user")
+	c.read = prefixed
+	return c
+}
+
+func usersTable() table {
+	id := userColumn()
+	id.ordered = "user"
+	return table{name: "users", bucket: accounts, columns: map[string]column{
+		"id": id, "name": unique("name"), "fullName": unique("name"), "status": text("status"), "created": moment("created"), "updated": moment("updated"),
+		"searchValue": {use: listing.Use{Kind: listing.Part}, index: noIndex},
+	}}
+}
+
+// Users returns a page of a project's users, oldest first unless asked otherwise, with their identifiers and social accounts. Errors are faults.
+func (s *Store) Users(ctx context.Context, project ident.ProjectID, list service.List) (rest.UserList, error) {
+	users := []rest.UserAggregate{}
+	asked, total, err := s.page(ctx, usersTable(), project, list, func(r reader, page found) (err error) {
+		users, err = fetch(r, page, `SELECT id, user, name, named, webauthn, status, created, updated FROM users WHERE id IN (SELECT value FROM json_each(?1))`, scanUser)
+		if err != nil {
+			return err
+		}
+		return attach(r, users, page)
+	})
+	if err != nil {
+		return rest.UserList{}, err
+	}
+	return rest.UserList{Users: users, Paging: asked.Paging(total)}, nil
+}
+
+func scanUser(rows *sql.Rows, id *int64) (rest.UserAggregate, error) {
+	u := rest.UserAggregate{
+		EmailIdentifiers: []rest.Identifier{}, PhoneNumberIdentifiers: []rest.Identifier{}, UsernameIdentifiers: []rest.Identifier{}, SocialAccounts: []rest.SocialAccount{},
+	}
+	var name string
+	var named bool
+	err := rows.Scan(id, &u.UserID, &name, &named, &u.ExplicitWebauthnID, &u.Status, &u.CreatedMS, &u.UpdatedMs)
+	if named {
+		u.FullName = &name
+	}
+	u.Created, u.Updated = account.Timestamp(u.CreatedMS), account.Timestamp(u.UpdatedMs)
+	return u, err
+}
+
+// attach adds identifiers and social accounts to users, in the order in which the account holds them.
+func attach(r reader, users []rest.UserAggregate, page found) error {
+	if len(users) == 0 {
+		return nil
+	}
+	places := make(map[string]*rest.UserAggregate, len(users))
+	ids := make([]string, len(users))
+	for i := range users {
+		ids[i] = users[i].UserID
+		places[ids[i]] = &users[i]
+	}
+	raw, err := json.Marshal(ids)
+	if err != nil {
+		return fmt.Errorf("encode user IDs: %w", err)
+	}
+	args := []any{page.project, string(raw)}
+	err = r.each(`SELECT id, identifier, status, type, user, value FROM identifiers INDEXED BY identifiers_user
+		WHERE project = ?1 AND user IN (SELECT value FROM json_each(?2)) ORDER BY id`, args, func(rows *sql.Rows) error {
+		var id int64
+		i, err := scanIdentifier(rows, &id)
+		if err != nil {
+			return err
+		}
+		u := places[i.UserID]
+		switch i.Type {
+		case rest.IdentifierTypeEmail:
+			u.EmailIdentifiers = append(u.EmailIdentifiers, i)
+		case rest.IdentifierTypePhone:
+			u.PhoneNumberIdentifiers = append(u.PhoneNumberIdentifiers, i)
+		case rest.IdentifierTypeUsername:
+			u.UsernameIdentifiers = append(u.UsernameIdentifiers, i)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.each(`SELECT id, avatar, foreignid, name, value, provider, social, user FROM socials INDEXED BY socials_user
+		WHERE project = ?1 AND user IN (SELECT value FROM json_each(?2)) ORDER BY id`, args, func(rows *sql.Rows) error {
+		var id int64
+		a, err := scanSocial(rows, &id)
+		if err != nil {
+			return err
+		}
+		places[a.UserID].SocialAccounts = append(places[a.UserID].SocialAccounts, a)
+		return nil
+	})
+}
+
+func identifiersTable() table {
+	value := unique("value")
+	value.equal, value.keyed = sameIdentifier, "key"
+	return table{name: "identifiers", bucket: accounts, columns: map[string]column{
+		"userID": userColumn(), "identifierType": text("type"), "identifierValue": value,
+	}}
+}
+
+// sameIdentifier is the condition that value is the same identifier as the row's, as identifiers are unique.
+func sameIdentifier(q *query, value string) string {
+	keys := identifierKeys(value)
+	some, each := make([]string, len(keys)), make([]string, len(keys))
+	for i, k := range keys {
+		some[i] = q.bind(k.key)
+		each[i] = `identifiers.type = ` + q.bind(string(k.kind)) + ` AND identifiers.key = ` + q.bind(k.key)
+	}
+	return `identifiers.key IN (` + strings.Join(some, `, `) + `) AND (` + strings.Join(each, ` OR `) + `)`
+}
+
+// Identifiers returns a page of the identifiers of a project's users, oldest first unless asked otherwise. Errors are faults.
+func (s *Store) Identifiers(ctx context.Context, project ident.ProjectID, list service.List) (rest.IdentifierList, error) {
+	identifiers := []rest.Identifier{}
+	asked, total, err := s.page(ctx, identifiersTable(), project, list, func(r reader, page found) (err error) {
+		identifiers, err = fetch(r, page, `SELECT id, identifier, status, type, user, value FROM identifiers WHERE id IN (SELECT value FROM json_each(?1))`, scanIdentifier)
+		return err
+	})
+	if err != nil {
+		return rest.IdentifierList{}, err
+	}
+	return rest.IdentifierList{Identifiers: identifiers, Paging: asked.Paging(total)}, nil
+}
+
+func scanIdentifier(rows *sql.Rows, id *int64) (i rest.Identifier, err error) {
+	err = rows.Scan(id, &i.IdentifierID, &i.Status, &i.Type, &i.UserID, &i.Value)
+	return i, err
+}
+
+func socialsTable() table {
+	return table{name: "socials", bucket: accounts, columns: map[string]column{"providerType": text("provider"), "foreignID": unique("foreignid")}}
+}
+
+// SocialAccounts returns a page of the social accounts of a project's users, oldest first unless asked otherwise. Errors are faults.
+func (s *Store) SocialAccounts(ctx context.Context, project ident.ProjectID, list service.List) (rest.SocialAccountList, error) {
+	socials := []rest.SocialAccount{}
+	asked, total, err := s.page(ctx, socialsTable(), project, list, func(r reader, page found) (err error) {
+		socials, err = fetch(r, page, `SELECT id, avatar, foreignid, name, value, provider, social, user FROM socials WHERE id IN (SELECT value FROM json_each(?1))`, scanSocial)
+		return err
+	})
+	if err != nil {
+		return rest.SocialAccountList{}, err
+	}
+	return rest.SocialAccountList{SocialAccounts: socials, Paging: asked.Paging(total)}, nil
+}
+
+func scanSocial(rows *sql.Rows, id *int64) (a rest.SocialAccount, err error) {
+	err = rows.Scan(id, &a.AvatarURL, &a.ForeignID, &a.FullName, &a.IdentifierValue, &a.ProviderType, &a.SocialAccountID, &a.UserID)
+	return a, err
+}
+
+// sessionStatus is session.At in SQL.
+func sessionStatus(q *query) string {
+	return `CASE WHEN sessions.status <> 'active' THEN sessions.status
+		WHEN sessions.idle <= ` + q.bind(q.now) + ` AND sessions.idle < sessions.expires THEN 'inactivity_reached'
+		WHEN sessions.expires <= ` + q.bind(q.now) + ` THEN 'expired' ELSE 'active' END`
+}
+
+func sessionsTable() table {
+	id := unique("num")
+	id.ordered = "num"
+	status := text("status")
+	status.value, status.index = sessionStatus, noIndex
+	return table{name: "sessions", bucket: sessions, columns: map[string]column{
+		"ID": id, "userID": userColumn(), "expires": moment("expires"), "lastAction": moment("used"), "created": moment("created"), "updated": moment("updated"), "status": status,
+	}}
+}
+
+// Sessions returns a page of a project's sessions as they stand now, oldest first unless asked otherwise. Errors are faults.
+func (s *Store) Sessions(ctx context.Context, project ident.ProjectID, list service.List) (rest.SessionList, error) {
+	items := []rest.Session{}
+	asked, total, err := s.page(ctx, sessionsTable(), project, list, func(r reader, page found) (err error) {
+		items, err = fetch(r, page, `SELECT id, num, user, value, status, created, used, idle, expires FROM sessions WHERE id IN (SELECT value FROM json_each(?1))`, scanSession(time.UnixMilli(page.now)))
+		return err
+	})
+	if err != nil {
+		return rest.SessionList{}, err
+	}
+	return rest.SessionList{Sessions: items, Paging: asked.Paging(total)}, nil
+}
+
+func scanSession(now time.Time) func(*sql.Rows, *int64) (rest.Session, error) {
+	return func(rows *sql.Rows, id *int64) (rest.Session, error) {
+		var stored session.Session
+		err := rows.Scan(id, &stored.ID, &stored.User, &stored.IdentifierValue, &stored.Status, &stored.CreatedMs, &stored.LastActionMs, &stored.IdleMs, &stored.ExpiresMs)
+		return rest.Session{
+			SessionID: string(stored.ID), UserID: string(stored.User), IdentifierValue: stored.IdentifierValue, Status: stored.At(now),
+			CreatedMs: stored.CreatedMs, LastActionMs: stored.LastActionMs, ExpiresMs: stored.ExpiresMs,
+		}, err
+	}
+}
+
+func tokensTable() table {
+	id := unique("num")
+	id.ordered = "num"
+	return table{name: "tokens", bucket: tokens, columns: map[string]column{
+		"token": id, "tokenType": text("type"), "status": text("status"),
+		"expires": {use: listing.Use{Kind: listing.Whole}, name: "expires"},
+	}}
+}
+
+// Tokens returns a page of a project's connect tokens, without their secrets, oldest first unless asked otherwise. Errors are faults.
+func (s *Store) Tokens(ctx context.Context, project ident.ProjectID, list service.List) (rest.ConnectTokenList, error) {
+	items := []rest.ConnectToken{}
+	asked, total, err := s.page(ctx, tokensTable(), project, list, func(r reader, page found) (err error) {
+		items, err = fetch(r, page, `SELECT id, num, type, identifier, display, status, expires FROM tokens WHERE id IN (SELECT value FROM json_each(?1))`, scanToken)
+		return err
+	})
+	if err != nil {
+		return rest.ConnectTokenList{}, err
+	}
+	return rest.ConnectTokenList{ConnectTokens: items, Paging: asked.Paging(total)}, nil
+}
+
+func scanToken(rows *sql.Rows, id *int64) (rest.ConnectToken, error) {
+	var t rest.ConnectToken
+	var display string
+	err := rows.Scan(id, &t.ID, &t.TokenType, &t.Data.Identifier, &display, &t.ConnectTokenStatus, &t.Expires)
+	if display != "" {
+		t.Data.DisplayName = &display
+	}
+	return t, err
+}

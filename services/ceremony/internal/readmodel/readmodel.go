@@ -1,0 +1,179 @@
+// Package readmodel keeps lists of users, identifiers, social accounts, sessions and connect tokens in an SQLite file, in the order and under the filters that callers
+// can ask for, so that a page costs the same however many there are. The file is a projection of the buckets "accounts", "sessions" and "connect-tokens": it holds
+// nothing that they do not, and is made anew from them whenever it is missing, damaged, of another version, or of other streams than it came from. It touches those buckets, reading,
+// and its directory.
+//
+// Read your writes: what had been stored in a bucket when a list was asked for is in the list. Each list asks the bucket's stream for its last sequence and waits until
+// the rows have come as far.
+package readmodel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Deps is what a read model works with. All are required but Dir.
+type Deps struct {
+	JetStream jetstream.JetStream
+	Dir       string // where the file is kept, of this process only; empty = a directory of its own, removed by Close
+	Now       func() time.Time
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
+}
+
+func (d Deps) validate() error {
+	if d.JetStream == nil || d.Now == nil || d.Log == nil || d.Metrics == nil {
+		return errors.New("read model: a dependency is missing")
+	}
+	return nil
+}
+
+// Store answers lists while Run runs. It is safe for concurrent use. Close it after Run has ended.
+type Store struct {
+	deps      Deps
+	dir       string
+	temporary bool
+	lock      *flock.Flock
+	metrics   *metrics
+	progress  *progress
+
+	mu        sync.RWMutex // held for reading while file is read
+	file      *file        // nil: there is nothing to read yet
+	broken    string       // why the file is to be made anew; empty: it is not
+	interrupt context.CancelFunc
+}
+
+const (
+	temporaryPattern = "keyward-readmodel-"
+	ownerOnly        = 0o700
+)
+
+// Open takes the directory and returns at once: it is Run that reads what is there. An error says what is wrong; another process that uses the directory is one.
+func Open(deps Deps) (*Store, error) {
+	if err := deps.validate(); err != nil {
+		return nil, err
+	}
+	s := &Store{deps: deps, dir: deps.Dir, temporary: deps.Dir == "", progress: newProgress()}
+	var err error
+	if s.metrics, err = newMetrics(deps.Metrics); err != nil {
+		return nil, err
+	}
+	if s.temporary {
+		sweep(os.TempDir())
+		if s.dir, err = os.MkdirTemp("", temporaryPattern); err != nil {
+			return nil, fmt.Errorf("make the read model's directory: %w", err)
+		}
+	}
+	if err := os.MkdirAll(s.dir, ownerOnly); err != nil {
+		return nil, fmt.Errorf("make the read model's directory: %w", err)
+	}
+	s.lock = flock.New(filepath.Join(s.dir, lockName))
+	locked, err := s.lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the read model's directory: %w", err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("read model: the directory %s is in use by another keyward", s.dir)
+	}
+	return s, nil
+}
+
+// sweep removes directories that processes which were killed have left.
+func sweep(parent string) {
+	left, _ := filepath.Glob(filepath.Join(parent, temporaryPattern+"*"))
+	for _, dir := range left {
+		lock := flock.New(filepath.Join(dir, lockName), flock.SetFlag(os.O_RDWR))
+		// A directory without a lock file may be another process's that is just starting.
+		if locked, err := lock.TryLock(); err != nil || !locked {
+			continue
+		}
+		_ = os.RemoveAll(dir)
+		_ = lock.Unlock()
+	}
+}
+
+// Close gives the directory up.
+func (s *Store) Close() error {
+	var err error
+	if s.temporary {
+		err = os.RemoveAll(s.dir)
+	}
+	return errors.Join(err, s.lock.Unlock())
+}
+
+func (s *Store) path() string { return filepath.Join(s.dir, fileName) }
+
+// Building reports whether lists have to wait because their rows are being read, and how far that has come: "" or for example "120000 of 1000000 entries".
+func (s *Store) Building() (detail string, building bool) { return s.progress.building() }
+
+// FileSize returns how many bytes the rows take on disk.
+func (s *Store) FileSize() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.file == nil {
+		return 0
+	}
+	return s.file.size()
+}
+
+// install lets f be read.
+func (s *Store) install(f *file, interrupt context.CancelFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file, s.interrupt, s.broken = f, interrupt, ""
+}
+
+// withdraw waits for those who read and lets nobody read any more. It returns why the file is to be made anew, "" if it is not.
+func (s *Store) withdraw() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file, s.interrupt = nil, nil
+}
+
+// renew has the file that is read now made anew.
+func (s *Store) renew(f *file, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != f || s.interrupt == nil {
+		return
+	}
+	s.broken = reason
+	s.interrupt()
+}
+
+func (s *Store) takeBroken() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reason := s.broken
+	s.broken = ""
+	return reason
+}
+
+// errAway says that there is nothing to read.
+var errAway = errors.New("the read model is not open")
+
+// read runs do on one state of the rows.
+func (s *Store) read(ctx context.Context, do func(reader) error) error {
+	s.mu.RLock()
+	f := s.file
+	if f == nil {
+		s.mu.RUnlock()
+		return errAway
+	}
+	err := f.read(ctx, do)
+	s.mu.RUnlock()
+	if err != nil && isDamage(err) {
+		s.renew(f, reasonDamaged)
+	}
+	return err
+}
