@@ -150,3 +150,86 @@ func TestAWriteFailsAtOnceWhenTheServerIsGone(t *testing.T) {
 		t.Error("a publish succeeded without a server")
 	}
 }
+
+func TestALogIsBoundedAsConfiguredAndTheOldestGoFirst(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.SyncInterval = time.Minute
+	unbounded := open(t, cfg)
+	for name, prefix := range map[string]string{bus.EventsStream: bus.EventsPrefix, bus.OffersStream: bus.OffersPrefix} {
+		stream, err := unbounded.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().Config.MaxBytes; got != -1 {
+			t.Errorf("%s: bounded to %d bytes without having been asked to", name, got)
+		}
+		if _, err := unbounded.JS.Publish(t.Context(), prefix+".pro-1.usr-1.first", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unbounded.Close()
+
+	const bound = 64 << 20
+	cfg.EventsMaxBytes, cfg.OffersMaxBytes, cfg.EventsMaxAge = bound, bound, time.Hour
+	bounded := open(t, cfg)
+	body := make([]byte, 1<<20)
+	for name, prefix := range map[string]string{bus.EventsStream: bus.EventsPrefix, bus.OffersStream: bus.OffersPrefix} {
+		for range 80 {
+			if _, err := bounded.JS.Publish(t.Context(), prefix+".pro-1.usr-2.x", body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stream, err := bounded.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().State.Bytes; got > bound {
+			t.Errorf("%s holds %d bytes of %d", name, got, bound)
+		}
+		if msg, err := stream.GetLastMsgForSubject(t.Context(), prefix+".pro-1.usr-1.first"); err == nil {
+			t.Errorf("%s: the oldest is still there: %+v", name, msg)
+		}
+		if _, err := stream.GetLastMsgForSubject(t.Context(), prefix+".pro-1.usr-2.x"); err != nil {
+			t.Errorf("%s: the newest: %v", name, err)
+		}
+	}
+}
+
+func TestAStreamOfAnEarlierVersionTakesAtomicBatchesAfterAnUpgrade(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	first := open(t, cfg)
+	stream, err := first.Stream(t.Context(), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier := stream.CachedInfo().Config
+	earlier.AllowAtomicPublish = false
+	if _, err := first.JS.UpdateStream(t.Context(), earlier); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	if stream, err = open(t, cfg).Stream(t.Context(), bus.EventsStream); err != nil {
+		t.Fatal(err)
+	}
+	if !stream.CachedInfo().Config.AllowAtomicPublish {
+		t.Error("the stream takes no atomic batches")
+	}
+}
+
+func TestBoundsThatCannotWorkAreRefused(t *testing.T) {
+	t.Parallel()
+	for field, change := range map[string]func(*bus.Config){
+		"events_max_bytes": func(c *bus.Config) { c.EventsMaxBytes = 1 << 20 },
+		"offers_max_bytes": func(c *bus.Config) { c.OffersMaxBytes = -1 },
+		"events_max_age":   func(c *bus.Config) { c.EventsMaxAge = time.Minute },
+		"offers_max_age":   func(c *bus.Config) { c.OffersMaxAge = time.Minute },
+	} {
+		cfg := config(t)
+		change(&cfg)
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), field+":") {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}

@@ -19,6 +19,8 @@ type Config struct {
 	DecisionsMaxAge   time.Duration
 	DecisionsMaxBytes int64         // bytes; the oldest decisions go first
 	EventsMaxAge      time.Duration // 0 = for ever
+	EventsMaxBytes    int64         // bytes; the oldest events of all users go first; 0 = unlimited
+	OffersMaxBytes    int64         // bytes; the oldest login offers go first; 0 = unlimited
 	ChallengeMaxAge   time.Duration // how long a challenge is kept, finished or not
 	CodesMaxAge       time.Duration // how long a one-time code or link is kept, used or not
 	IdempotencyMaxAge time.Duration // how long the answer to a call with an Idempotency-Key is kept
@@ -29,6 +31,9 @@ type Config struct {
 
 	StartTimeout time.Duration // for connecting and creating streams
 }
+
+// minLogBytes is the least that a log is bounded to: what is being worked on at the moment must not be pushed out by what comes meanwhile.
+const minLogBytes = 64 << 20
 
 // DefaultConfig returns the configuration of a laptop: embedded, durable.
 func DefaultConfig() Config {
@@ -69,6 +74,14 @@ func (c Config) Validate() error {
 	}
 	if c.IdempotencyMaxAge < time.Minute {
 		errs = append(errs, errors.New("idempotency_max_age: must be at least one minute"))
+	}
+	for name, bytes := range map[string]int64{"events_max_bytes": c.EventsMaxBytes, "offers_max_bytes": c.OffersMaxBytes} {
+		if bytes != 0 && bytes < minLogBytes {
+			errs = append(errs, fmt.Errorf("%s: must be at least 64MiB, or unlimited, not %d bytes", name, bytes))
+		}
+	}
+	if c.EventsMaxAge != 0 && c.EventsMaxAge < time.Hour {
+		errs = append(errs, errors.New("events_max_age: must be at least one hour, or forever"))
 	}
 	if c.OffersMaxAge < time.Hour {
 		errs = append(errs, errors.New("offers_max_age: must be at least one hour, the time a login start speaks for its process"))

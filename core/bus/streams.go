@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -68,6 +69,9 @@ const spentMaxAge = 15 * time.Minute
 // clockMargin is how far the clocks of two instances may be apart.
 const clockMargin = time.Minute
 
+// unlimited is what JetStream calls a limit that there is not.
+const unlimited int64 = -1
+
 // provision creates or updates every stream and bucket. It is idempotent.
 func (b *Bus) provision(ctx context.Context, cfg Config) error {
 	for _, stream := range b.streams(cfg) {
@@ -100,12 +104,12 @@ func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 
 func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	events := b.log(EventsStream, EventsPrefix)
-	events.MaxAge = cfg.EventsMaxAge
+	events.MaxAge, events.MaxBytes = cfg.EventsMaxAge, cmp.Or(cfg.EventsMaxBytes, unlimited)
 	// Appends that come together are stored as one (core/eventlog).
 	events.AllowAtomicPublish = true
 
 	offers := b.observations(b.log(OffersStream, OffersPrefix))
-	offers.MaxAge = cfg.OffersMaxAge
+	offers.MaxAge, offers.MaxBytes = cfg.OffersMaxAge, cmp.Or(cfg.OffersMaxBytes, unlimited)
 	offers.MaxMsgsPerSubject = OffersPerSubject
 
 	decisions := b.observations(b.log(DecisionsStream, DecisionsPrefix))

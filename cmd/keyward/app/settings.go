@@ -220,12 +220,22 @@ func (c *Config) natsSettings() []Setting {
 		{
 			Section: "Storage", Key: "events_max_age", Value: durationValue{&c.NATS.EventsMaxAge, "forever"},
 			Doc:  "How long passkey events are kept; forever keeps them until they are deleted.",
-			Note: "Decisions see only events that are kept, so a shorter age also shortens cooldowns and blacklists.",
+			Note: "At least 1h. Decisions see only events that are kept, so a shorter age also shortens cooldowns and blacklists. An event that a cache holds may be seen for events_cache_ttl longer. A subscriber that was away for longer than the age misses what went meanwhile.",
+		},
+		{
+			Section: "Storage", Key: "events_max_bytes", Value: boundValue{&c.NATS.EventsMaxBytes, "unlimited"},
+			Doc:  "How much disk passkey events may take; the oldest go first, whoever's they are.",
+			Note: "At least 64MiB; an event takes about 700 bytes. A guard against a full disk rather than a way to forget: who is seldom seen is forgotten first, with the cooldowns and blacklists that came of the events, and so are the events that a subscriber has not read. The disk space is reserved when the stream is made.",
 		},
 		{
 			Section: "Storage", Key: "offers_max_age", Value: durationValue{&c.NATS.OffersMaxAge, ""},
 			Doc:  "How long login offers are kept: at least 1h, the time a login start speaks for its process.",
 			Note: "Login offers carry the challenges of logins. They are flushed in the background: they survive the death of the process, and a power cut may lose the last moments. No acknowledged event depends on them. The last 64 of a user are kept, so a user can have as many logins under way.",
+		},
+		{
+			Section: "Storage", Key: "offers_max_bytes", Value: boundValue{&c.NATS.OffersMaxBytes, "unlimited"},
+			Doc:  "How much disk login offers may take; the oldest go first.",
+			Note: "At least 64MiB; an offer takes about 1.5 kB. A login whose offer is gone cannot be finished: its user starts again.",
 		},
 		{
 			Section: "Storage", Key: "challenge_max_age", Value: durationValue{&c.NATS.ChallengeMaxAge, ""},

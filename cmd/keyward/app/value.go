@@ -80,6 +80,32 @@ func (v bytesValue[T]) Set(text string) error {
 
 func (v bytesValue[T]) Type() string { return "size" }
 
+// boundValue is a size of which 0 has a word for itself: that there is no bound.
+type boundValue struct {
+	p    *int64
+	none string
+}
+
+func (v boundValue) String() string {
+	if v.p != nil && *v.p == 0 {
+		return v.none
+	}
+	return bytesValue[int64]{v.p}.String()
+}
+
+func (v boundValue) Set(text string) error {
+	if text == v.none {
+		*v.p = 0
+		return nil
+	}
+	if err := (bytesValue[int64]{v.p}).Set(text); err != nil {
+		return fmt.Errorf("%w, or %s", err, v.none)
+	}
+	return nil
+}
+
+func (v boundValue) Type() string { return "size" }
+
 // listValue is a list; text separates its items with commas.
 type listValue struct{ p *[]string }
 
