@@ -201,6 +201,9 @@ func Check(prefix, s string) error {
 	return err
 }
 
+// ParseWebhookID returns s as a webhook endpoint ID, or an error that says what form is wanted.
+func ParseWebhookID(s string) (WebhookID, error) { return parse[WebhookID](webhookPrefix, s) }
+
 // ParseDecisionID returns s as a decision ID, or an error that says what form is wanted.
 func ParseDecisionID(s string) (DecisionID, error) {
 	return parseUpTo[DecisionID](decisionPrefix, s, timeDigits+randomDigits)
