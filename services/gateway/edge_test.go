@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/gateway"
 )
@@ -418,11 +419,14 @@ func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
 
 func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 	for key, spoil := range map[string]func(*gateway.Config){
-		"http_addr":       func(c *gateway.Config) { c.Addr = "8080" },
-		"body_limit":      func(c *gateway.Config) { c.BodyLimit = -1 },
-		"header_limit":    func(c *gateway.Config) { c.HeaderLimit = 10 },
-		"request_timeout": func(c *gateway.Config) { c.RequestTimeout = 0 },
-		"concurrency":     func(c *gateway.Config) { c.MaxInFlight = -1 },
+		"http_addr":           func(c *gateway.Config) { c.Addr = "8080" },
+		"body_limit":          func(c *gateway.Config) { c.BodyLimit = -1 },
+		"header_limit":        func(c *gateway.Config) { c.HeaderLimit = 10 },
+		"request_timeout":     func(c *gateway.Config) { c.RequestTimeout = 0 },
+		"concurrency":         func(c *gateway.Config) { c.MaxInFlight = -1 },
+		"rate_limit_project":  func(c *gateway.Config) { c.RateProject.Per = time.Millisecond },
+		"rate_limit_address":  func(c *gateway.Config) { c.RateAddress.Requests = -1 },
+		"rate_limit_failures": func(c *gateway.Config) { c.RateFailures.Per = 0 },
 	} {
 		cfg := gateway.DefaultConfig()
 		if err := cfg.Validate(); err != nil {
@@ -435,5 +439,10 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 	}
 	if _, err := gateway.New(gateway.Config{}, gateway.Deps{}); err == nil {
 		t.Error("a gateway without services is made")
+	}
+	services := &recorded{}
+	whole := gateway.Deps{Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now)}
+	if _, err := gateway.New(gateway.DefaultConfig(), whole); err == nil {
+		t.Error("a gateway is made that is to limit calls and cannot count them")
 	}
 }

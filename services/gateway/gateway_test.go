@@ -213,15 +213,19 @@ func (s *server) logged(n int) []map[string]any {
 	s.t.Helper()
 	var lines []map[string]any
 	s.eventually(func() bool {
-		lines = nil
-		for _, raw := range bytes.Split(bytes.TrimSpace(s.log.bytes()), []byte("\n")) {
-			var line map[string]any
-			if json.Unmarshal(raw, &line) == nil {
-				lines = append(lines, line)
-			}
-		}
+		lines = s.logLines()
 		return len(lines) >= n
 	}, "%d log lines", n)
+	return lines
+}
+
+func (s *server) logLines() (lines []map[string]any) {
+	for _, raw := range bytes.Split(bytes.TrimSpace(s.log.bytes()), []byte("\n")) {
+		var line map[string]any
+		if json.Unmarshal(raw, &line) == nil {
+			lines = append(lines, line)
+		}
+	}
 	return lines
 }
 

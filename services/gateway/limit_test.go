@@ -1,0 +1,216 @@
+package gateway_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/gateway"
+)
+
+// clock is set by hand. It begins with a window of ten seconds.
+type clock struct{ atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.Store(1_800_000_000_000)
+	return c
+}
+
+func (c *clock) now() time.Time       { return time.UnixMilli(c.Load()) }
+func (c *clock) pass(d time.Duration) { c.Add(d.Milliseconds()) }
+func perTenSeconds(calls int) ratelimit.Limit {
+	return ratelimit.Limit{Requests: calls, Per: 10 * time.Second}
+}
+
+// told are the headers about limits.
+func told(a answer) [4]string {
+	return [4]string{a.header.Get("RateLimit-Limit"), a.header.Get("RateLimit-Remaining"), a.header.Get("RateLimit-Reset"), a.header.Get("Retry-After")}
+}
+
+func TestAProjectThatCallsTooOftenIsToldWhenItCanCallAgain(t *testing.T) {
+	clock := newClock()
+	s := serve(t, setup{cfg: gateway.Config{RateProject: perTenSeconds(3), RateAddress: perTenSeconds(100)}, now: clock.now})
+	var got [][4]string
+	for range 4 {
+		got = append(got, told(s.call("GET", "/v2/users", "", nil)))
+		clock.pass(time.Second)
+	}
+	want := [][4]string{{"3", "2", "10", ""}, {"3", "1", "9", ""}, {"3", "0", "8", ""}, {"3", "0", "11", "11"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	refused := s.call("GET", "/v2/users", "", nil)
+	if refused.status != 429 || refused.error.Error.Type != rest.ErrorTypeRateLimited || refused.error.Error.Details == nil || !strings.Contains(*refused.error.Error.Details, "project") {
+		t.Errorf("got %d %s", refused.status, refused.body)
+	}
+	if a := s.call("GET", "/v2/users", "", basic("pro-2", secretB)); a.status != 200 {
+		t.Errorf("another project is refused: %d %s", a.status, a.body)
+	}
+	if calls := s.services.all(); len(calls) != 4 {
+		t.Errorf("%d calls reached a service", len(calls))
+	}
+	clock.pass(20 * time.Second)
+	if a := s.call("GET", "/v2/users", "", nil); a.status != 200 {
+		t.Errorf("later: %d %s", a.status, a.body)
+	}
+}
+
+func TestAnAddressThatCallsTooOftenIsRefusedWhateverItCalls(t *testing.T) {
+	clock := newClock()
+	s := serve(t, setup{cfg: gateway.Config{RateAddress: perTenSeconds(2)}, now: clock.now})
+	open := map[string]string{"Authorization": ""}
+	if diff := cmp.Diff([4]string{"2", "1", "10", ""}, told(s.call("GET", "/v2/nothing", "", open))); diff != "" {
+		t.Error(diff)
+	}
+	s.call("GET", "/.well-known/jwks", "", open)
+	for _, path := range []string{"/v2/users", "/v2/nothing", "/.well-known/jwks", "/docs"} {
+		a := s.call("GET", path, "", map[string]string{"Origin": originA})
+		if a.status != 429 || a.error.Error.Type != rest.ErrorTypeRateLimited || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+		if strings.HasPrefix(path, "/v2/") && a.header.Get("Access-Control-Allow-Origin") != originA {
+			t.Errorf("%s: pages cannot read the refusal", path)
+		}
+	}
+}
+
+func TestTheNearerLimitIsTold(t *testing.T) {
+	clock := newClock()
+	s := serve(t, setup{cfg: gateway.Config{RateAddress: perTenSeconds(5), RateProject: perTenSeconds(50)}, now: clock.now})
+	if got := told(s.call("GET", "/v2/users", "", nil)); got[0] != "5" || got[1] != "4" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestWithoutLimitsNothingIsTold(t *testing.T) {
+	s := serve(t, setup{})
+	if got := told(s.call("GET", "/v2/users", "", nil)); got != [4]string{} {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestWhoGuessesSecretsIsRefusedBeforeAnythingIsCompared(t *testing.T) {
+	clock := newClock()
+	s := serve(t, setup{cfg: gateway.Config{RateFailures: perTenSeconds(3)}, now: clock.now})
+	for _, wrong := range []map[string]string{basic("pro-1", "x"), basic("pro-9", "x"), {"Authorization": "Bearer kwk1_1_a_b"}} {
+		if a := s.call("GET", "/v2/users", "", wrong); a.status != 401 {
+			t.Fatalf("got %d %s", a.status, a.body)
+		}
+	}
+	a := s.call("GET", "/v2/users", "", nil)
+	if a.status != 429 || a.error.Error.Type != rest.ErrorTypeRateLimited || a.header.Get("Retry-After") == "" {
+		t.Errorf("the right secret after too many wrong ones: %d %s", a.status, a.body)
+	}
+	if calls := s.services.all(); len(calls) != 0 {
+		t.Errorf("a service was called: %+v", calls)
+	}
+	if a := s.call("GET", "/.well-known/jwks", "", nil); a.status != 200 {
+		t.Errorf("what asks for no credentials: %d %s", a.status, a.body)
+	}
+	clock.pass(20 * time.Second)
+	if a := s.call("GET", "/v2/users", "", nil); a.status != 200 {
+		t.Errorf("later: %d %s", a.status, a.body)
+	}
+}
+
+func TestNoCredentialsAreNoGuess(t *testing.T) {
+	s := serve(t, setup{cfg: gateway.Config{RateFailures: perTenSeconds(1)}})
+	for range 3 {
+		s.call("GET", "/v2/users", "", map[string]string{"Authorization": ""})
+		s.call("GET", "/v2/users", "", map[string]string{"X-Corbado-ProjectID": "pro-2"})
+	}
+	if a := s.call("GET", "/v2/users", "", nil); a.status != 200 {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
+func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	two := append(loopback, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"))
+	for _, tc := range []struct {
+		name          string
+		trusted       []netip.Prefix
+		first, second string // X-Forwarded-For of two calls
+		same          bool   // they count as one caller
+	}{
+		{"nobody is trusted", nil, "192.0.2.1", "192.0.2.2", true},
+		{"a trusted proxy names two callers", loopback, "192.0.2.1", "192.0.2.2", false},
+		{"a trusted proxy names one caller twice", loopback, "192.0.2.1", "192.0.2.1", true},
+		{"what the caller itself wrote is not believed", loopback, "198.51.100.1, 192.0.2.1", "198.51.100.2, 192.0.2.1", true},
+		{"a chain of trusted proxies", two, "192.0.2.1, 10.0.0.1", "192.0.2.2, 10.0.0.2", false},
+		{"a chain of trusted proxies with one caller", two, "192.0.2.1, 10.0.0.1", "192.0.2.1, fd00::1", true},
+		{"an address that is none", loopback, "192.0.2.1, unknown", "192.0.2.2, unknown", true},
+		{"nothing", loopback, "", "", true},
+		{"two addresses of one customer by IPv6", loopback, "2001:db8::1", "2001:db8::ffff", true},
+		{"two customers by IPv6", loopback, "2001:db8::1", "2001:db8:0:1::1", false},
+		{"one address, once as IPv6", loopback, "192.0.2.1", "::ffff:192.0.2.1", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			clock := newClock()
+			s := serve(t, setup{cfg: gateway.Config{RateAddress: perTenSeconds(10), TrustedProxies: tc.trusted}, now: clock.now})
+			s.call("GET", "/v2/users", "", map[string]string{"X-Forwarded-For": tc.first})
+			got := told(s.call("GET", "/v2/users", "", map[string]string{"X-Forwarded-For": tc.second}))[1]
+			if want := map[bool]string{true: "8", false: "9"}[tc.same]; got != want {
+				t.Errorf("%s calls remain, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestTheKeysArePublic(t *testing.T) {
+	s := serve(t, setup{})
+	const path = "/.well-known/jwks"
+	for _, tc := range []struct {
+		name    string
+		headers map[string]string
+		status  int
+		project ident.ProjectID
+	}{
+		{"of all projects", map[string]string{"Authorization": ""}, 200, ""},
+		{"of one project", map[string]string{"Authorization": "", "X-Corbado-ProjectID": "pro-2"}, 200, "pro-2"},
+		{"with credentials that nobody asks for", basic("pro-1", "wrong"), 200, ""},
+		{"from a page of any origin", map[string]string{"Authorization": "", "Origin": "https://anyone.example"}, 200, ""},
+		{"of an unknown project", map[string]string{"Authorization": "", "X-Corbado-ProjectID": "pro-3"}, 404, ""},
+		{"of what is no project", map[string]string{"Authorization": "", "X-Corbado-ProjectID": "pro-*"}, 404, ""},
+		{"of a project with a name beyond reason", map[string]string{"Authorization": "", "X-Corbado-ProjectID": strings.Repeat("x", 65)}, 400, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := len(s.services.all())
+			a := s.call("GET", path, "", tc.headers)
+			if a.status != tc.status || a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("Access-Control-Allow-Credentials") != "" {
+				t.Fatalf("got %d %v %s", a.status, a.header, a.body)
+			}
+			calls := s.services.all()[before:]
+			if tc.status != 200 {
+				if len(calls) != 0 || a.error.Error.Type == "" || a.header.Get("Cache-Control") != "no-store" {
+					t.Errorf("got %v %s, and the services saw %v", a.header, a.body, calls)
+				}
+				return
+			}
+			if want := (service.ForProject[service.Empty]{Project: tc.project}); len(calls) != 1 || calls[0].argument != any(want) {
+				t.Errorf("the services saw %+v", calls)
+			}
+			if a.header.Get("Cache-Control") != "public, max-age=300" || a.header.Get("Content-Type") != "application/json" || !strings.Contains(string(a.body), `"kid":"pki-1"`) {
+				t.Errorf("got %v %s", a.header, a.body)
+			}
+		})
+	}
+	preflight := s.call("OPTIONS", path, "", map[string]string{"Authorization": "", "Origin": "https://anyone.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-corbado-projectid"})
+	if preflight.status != 204 || preflight.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(preflight.header.Get("Access-Control-Allow-Headers"), "X-Corbado-ProjectID") {
+		t.Errorf("the preflight got %d %v", preflight.status, preflight.header)
+	}
+	s.services.failWith(always(errors.New("broken")))
+	if a := s.call("GET", path, "", nil); a.status != 500 || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("a failure got %d %v", a.status, a.header)
+	}
+}
