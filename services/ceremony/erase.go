@@ -105,6 +105,7 @@ func (s *Service) finishErasure(ctx context.Context, a account.Account) error {
 func (s *Service) clear(ctx context.Context, a account.Account) error {
 	steps := []func(context.Context, account.Account) error{
 		func(ctx context.Context, a account.Account) error { return s.challenges.Erase(ctx, a.Project, a.ID) },
+		func(ctx context.Context, a account.Account) error { return s.sessions.EraseUser(ctx, a.Project, a.ID) },
 		s.eraseCredentialIndex,
 		s.eraseIdentifierIndex,
 		func(ctx context.Context, a account.Account) error {
