@@ -30,7 +30,8 @@ const (
 	headerType        = "ce-type"
 	headerSubject     = "ce-subject"
 	headerTime        = "ce-time"
-	headerContentType = "content-type"
+	headerDataType    = "ce-datacontenttype"
+	headerContentType = "content-type" // the same, for readers who look for what other bindings have
 	specVersion       = "1.0"
 	contentType       = "application/json"
 	typePrefix        = "keyward.passkey."
@@ -109,10 +110,10 @@ func message(prefix string, e event.Offer) (*nats.Msg, error) {
 	// One array for all values, instead of one each.
 	values := [...]string{
 		specVersion, string(e.ID), sourcePrefix + string(e.Project), typePrefix + string(e.Type), string(e.User),
-		time.UnixMilli(e.CreatedMs).UTC().Format("2006-01-02T15:04:05.000Z"), contentType,
+		time.UnixMilli(e.CreatedMs).UTC().Format("2006-01-02T15:04:05.000Z"), contentType, contentType,
 	}
 	header := make(nats.Header, len(values))
-	for i, name := range [...]string{headerSpecVersion, headerID, headerSource, headerType, headerSubject, headerTime, headerContentType} {
+	for i, name := range [...]string{headerSpecVersion, headerID, headerSource, headerType, headerSubject, headerTime, headerDataType, headerContentType} {
 		header[name] = values[i : i+1 : i+1]
 	}
 	return &nats.Msg{Subject: subject + string(e.Type), Header: header, Data: body}, nil

@@ -108,13 +108,14 @@ func (r *Record) message() *nats.Msg {
 	return &nats.Msg{
 		Subject: bus.DecisionsPrefix + "." + string(r.Project) + "." + user + "." + r.Action,
 		Header: nats.Header{
-			"ce-specversion": specVersion,
-			"ce-id":          values[0:1:1],
-			"ce-source":      values[1:2:2],
-			"ce-type":        values[2:3:3],
-			"ce-subject":     values[3:4:4],
-			"ce-time":        values[4:5:5],
-			"content-type":   contentType,
+			"ce-specversion":     specVersion,
+			"ce-id":              values[0:1:1],
+			"ce-source":          values[1:2:2],
+			"ce-type":            values[2:3:3],
+			"ce-subject":         values[3:4:4],
+			"ce-time":            values[4:5:5],
+			"ce-datacontenttype": contentType,
+			"content-type":       contentType,
 		},
 		Data: r.appendJSON(make([]byte, 0, usual)),
 	}

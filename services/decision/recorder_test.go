@@ -47,7 +47,7 @@ func TestDecisionsAreRecorded(t *testing.T) {
 	}
 	want := map[string]string{
 		"ce-specversion": "1.0", "ce-id": string(v.Decision), "ce-source": "/keyward/projects/pro-1", "ce-type": "keyward.decision.login",
-		"ce-subject": "usr-1", "ce-time": "2026-11-22T12:00:00.000Z", "content-type": "application/json",
+		"ce-subject": "usr-1", "ce-time": "2026-11-22T12:00:00.000Z", "content-type": "application/json", "ce-datacontenttype": "application/json",
 	}
 	if diff := cmp.Diff(want, headers); diff != "" {
 		t.Errorf("headers (-want +got)\n%s", diff)
