@@ -36,7 +36,7 @@ build: ## Build bin/keyward
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
 
 .PHONY: test
-test: packages-test test/sdk/node_modules check-generated check-format check-policies ## Run every check and every test, with the race detector
+test: packages-test test/sdk/node_modules test/asyncapi/node_modules bin/nats check-generated check-format check-policies ## Run every check and every test, with the race detector
 	go vet $(PACKAGES)
 	go test -race -timeout 14m $(PACKAGES)
 
@@ -80,6 +80,10 @@ bench-decision: build bin/nats-server bin/opa bin/benchstat packages-redis ## Me
 	bin/benchstat bin/bench-decision.txt
 	cd bench && go run . -decision -rounds 3 -keyward ../bin/keyward -nats-server ../bin/nats-server -opa ../bin/opa
 
+.PHONY: bench-sse
+bench-sse: build ## Measure 1,000 clients that follow 1,000 events a second
+	cd bench && go run . -sse -keyward ../bin/keyward
+
 .PHONY: clean
 clean: ## Remove what was built; data stays
 	rm -rf bin
@@ -92,9 +96,9 @@ packages-test:
 packages-redis:
 	@tools/debian-packages redis-server:redis-server
 
-# The SDK that the tests drive Keyward with.
-test/sdk/node_modules: test/sdk/package-lock.json
-	npm ci --prefix test/sdk
+# The SDK that the tests drive Keyward with, and the schema of AsyncAPI documents.
+test/sdk/node_modules test/asyncapi/node_modules: %/node_modules: %/package-lock.json
+	npm ci --prefix $*
 	@touch $@
 
 bin/nats-server: tools/go.mod tools/go.sum
@@ -107,6 +111,11 @@ bin/opa: tools/go.mod tools/go.sum
 
 bin/benchstat: tools/go.mod tools/go.sum
 	$(call TOOL,tools,golang.org/x/perf/cmd/benchstat)
+	@touch $@
+
+# The command-line tool of NATS, which docs/events.md shows and the tests run.
+bin/nats: tools/nats/go.mod tools/nats/go.sum
+	$(call TOOL,tools/nats,github.com/nats-io/natscli/nats)
 	@touch $@
 
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum

@@ -1,0 +1,453 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/policies"
+)
+
+// streamContract is api/asyncapi.yaml with its schemas compiled.
+type streamContract struct {
+	root     map[string]any
+	compiler *jsonschema.Compiler
+	messages map[string]streamMessage // by name, which is the CloudEvents type
+}
+
+type streamMessage struct {
+	file    string // of the body's schema, below api
+	address *regexp.Regexp
+	headers *jsonschema.Schema
+	body    *jsonschema.Schema
+}
+
+const asyncAPI = "https://keyward.invalid/asyncapi.json"
+
+// readStreamContract compiles the document. Schemas of bodies allow members that they do not know, for readers; what Keyward publishes must be known, so here they do not.
+func readStreamContract(t *testing.T) *streamContract {
+	t.Helper()
+	asJSON, err := yaml.YAMLToJSON(api.AsyncAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &streamContract{root: document.(map[string]any), compiler: jsonschema.NewCompiler(), messages: map[string]streamMessage{}}
+	c.compiler.DefaultDraft(jsonschema.Draft2020)
+	c.compiler.AssertFormat()
+	if err := c.compiler.AddResource(asyncAPI, document); err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Glob(api.Events, "events/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := fs.Glob(api.Events, "events/base/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(files, base...) {
+		raw, err := api.Events.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if path.Dir(name) == "events" {
+			schema.(map[string]any)["unevaluatedProperties"] = false
+		} else {
+			closeObjects(schema.(map[string]any)["$defs"])
+		}
+		if err := c.compiler.AddResource("https://keyward.invalid/"+name, schema); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.readChannels(t)
+	return c
+}
+
+// closeObjects forbids unknown members of the objects inside bodies.
+func closeObjects(schemas any) {
+	for _, schema := range asMap(schemas) {
+		if object := asMap(schema); object["properties"] != nil {
+			object["additionalProperties"] = false
+		}
+	}
+}
+
+func asMap(value any) map[string]any {
+	m, _ := value.(map[string]any)
+	return m
+}
+
+// follow resolves a reference within the document.
+func (c *streamContract) follow(value any) map[string]any {
+	m := asMap(value)
+	ref, ok := m["$ref"].(string)
+	if !ok {
+		return m
+	}
+	at := any(c.root)
+	for token := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
+		at = asMap(at)[token]
+	}
+	return c.follow(at)
+}
+
+func (c *streamContract) readChannels(t *testing.T) {
+	t.Helper()
+	id := map[string]string{"{project}": "pro-[0-9]{1,19}", "{user}": "(?:usr-[0-9]{1,19}|_)"}
+	for _, channel := range asMap(c.root["channels"]) {
+		address := regexp.QuoteMeta(asMap(channel)["address"].(string))
+		for name, form := range id {
+			address = strings.ReplaceAll(address, regexp.QuoteMeta(name), form)
+		}
+		for _, ref := range asMap(asMap(channel)["messages"]) {
+			message := c.follow(ref)
+			name := message["name"].(string)
+			last := name[strings.LastIndex(name, ".")+1:]
+			payload := asMap(message["payload"])
+			file := strings.TrimPrefix(asMap(payload["schema"])["$ref"].(string), "./")
+			trait := c.follow(message["traits"].([]any)[0])
+			headers := strings.TrimPrefix(asMap(trait["headers"])["$ref"].(string), "#")
+			m := streamMessage{
+				file:    file,
+				address: regexp.MustCompile("^" + regexp.MustCompile(`\\\{(type|action)\\\}`).ReplaceAllString(address, regexp.QuoteMeta(last)) + "$"),
+				headers: c.compile(t, asyncAPI+"#"+headers),
+				body:    c.compile(t, "https://keyward.invalid/"+file),
+			}
+			if _, twice := c.messages[name]; twice {
+				t.Errorf("message %s is in two channels", name)
+			}
+			c.messages[name] = m
+		}
+	}
+}
+
+func (c *streamContract) compile(t *testing.T, where string) *jsonschema.Schema {
+	t.Helper()
+	schema, err := c.compiler.Compile(where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// check returns what is wrong with a message.
+func (c *streamContract) check(msg *nats.Msg) error {
+	name := msg.Header.Get("ce-type")
+	known, ok := c.messages[name]
+	if !ok {
+		return fmt.Errorf("the document has no message %q", name)
+	}
+	if !known.address.MatchString(msg.Subject) {
+		return fmt.Errorf("subject %s is not the address of %s", msg.Subject, name)
+	}
+	headers := map[string]any{}
+	for key, values := range msg.Header {
+		if strings.HasPrefix(key, "Nats-Expected-") || strings.HasPrefix(key, "Nats-Batch-") {
+			continue // how it was published, for the server
+		}
+		if len(values) != 1 {
+			return fmt.Errorf("header %s is there %d times", key, len(values))
+		}
+		headers[key] = values[0]
+	}
+	if err := known.headers.Validate(headers); err != nil {
+		return fmt.Errorf("headers: %w", err)
+	}
+	body, err := jsonschema.UnmarshalJSON(bytes.NewReader(msg.Data))
+	if err != nil {
+		return fmt.Errorf("body: %w", err)
+	}
+	if err := known.body.Validate(body); err != nil {
+		return fmt.Errorf("body: %w", err)
+	}
+	return c.agree(msg, asMap(body))
+}
+
+// agree returns what subject, headers and body contradict each other in. Events that NATS is to know again name their ID twice.
+func (c *streamContract) agree(msg *nats.Msg, body map[string]any) error {
+	tokens := strings.Split(msg.Subject, ".")
+	user, _ := body["user"].(string)
+	if user == "" {
+		user = "_"
+	}
+	last, _ := body["type"].(string)
+	if last == "" {
+		last, _ = body["action"].(string)
+	}
+	want := []string{tokens[0], tokens[1], body["project"].(string), user, last}
+	if diff := cmp.Diff(want, tokens); diff != "" {
+		return fmt.Errorf("body and subject differ: %s", diff)
+	}
+	if msg.Header.Get("ce-id") != body["id"] || msg.Header.Get("ce-subject") != user || msg.Header.Get("ce-source") != "/keyward/projects/"+tokens[2] {
+		return fmt.Errorf("body and headers differ: %v", msg.Header)
+	}
+	if id := msg.Header.Get(nats.MsgIdHdr); id != msg.Header.Get("ce-id") && id != "" || (id != "") != (tokens[1] == "events") {
+		return fmt.Errorf("%s is %q", nats.MsgIdHdr, id)
+	}
+	at, err := time.Parse(time.RFC3339, msg.Header.Get("ce-time"))
+	if err != nil {
+		return err
+	}
+	if ms, ok := body["createdMs"].(json.Number); ok && ms.String() != fmt.Sprint(at.UnixMilli()) {
+		return fmt.Errorf("ce-time is %s, createdMs %s", at, ms)
+	}
+	return nil
+}
+
+func TestTheAsyncAPIDocumentIsOne(t *testing.T) {
+	t.Parallel()
+	const meta = "asyncapi/node_modules/@asyncapi/specs/schemas/3.0.0-without-$id.json"
+	raw, err := os.ReadFile(meta)
+	if err != nil {
+		t.Fatalf("the schema of AsyncAPI documents is not installed (make test installs it): %v", err)
+	}
+	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("https://keyward.invalid/meta.json", schema); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := compiler.Compile("https://keyward.invalid/meta.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compiled.Validate(readStreamContract(t).plain(t)); err != nil {
+		t.Errorf("api/asyncapi.yaml: %v", err)
+	}
+	if err := compiled.Validate(map[string]any{"asyncapi": "3.0.0", "info": map[string]any{"title": "x"}}); err == nil {
+		t.Error("a document without a version was taken: the check checks nothing")
+	}
+}
+
+// plain returns the document with numbers as the check wants them.
+func (c *streamContract) plain(t *testing.T) any {
+	t.Helper()
+	raw, err := json.Marshal(c.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+func TestEveryTypeOfEventHasASchemaAndAMessageAndNothingElseHas(t *testing.T) {
+	t.Parallel()
+	c := readStreamContract(t)
+	want := map[string]string{}
+	for _, kind := range event.Types() {
+		want["keyward.passkey."+string(kind)] = "events/" + string(kind) + ".json"
+	}
+	for _, action := range []string{"login", "append", "mediation"} {
+		want["keyward.decision."+action] = "events/decision-" + action + ".json"
+	}
+	got := map[string]string{}
+	for name, m := range c.messages {
+		got[name] = m.file
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("messages: %s", diff)
+	}
+	files, err := fs.Glob(api.Events, "events/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Values(want)), files); diff != "" {
+		t.Errorf("schemas: %s", diff)
+	}
+	if listed := asMap(asMap(c.root["components"])["messages"]); len(listed) != len(want) {
+		t.Errorf("%d messages are described, %d used", len(listed), len(want))
+	}
+}
+
+func TestEverythingThatIsPublishedIsAsTheAsyncAPIDocumentSays(t *testing.T) {
+	t.Parallel()
+	for _, s := range []shape{{name: "one process"}, {name: "split", split: true}} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			st := s.start(t, func(c *app.Config) { c.NATS.Addr = "127.0.0.1:0" })
+			tellAllTypes(t, st)
+			published := everything(t, st)
+			c := readStreamContract(t)
+			seen := map[string]bool{}
+			for _, msg := range published {
+				if err := c.check(msg); err != nil {
+					t.Errorf("%s\n%v\n%s", msg.Subject, err, msg.Data)
+				}
+				checkPolicySide(t, msg)
+				seen[msg.Header.Get("ce-type")] = true
+			}
+			for name := range c.messages {
+				if !seen[name] {
+					t.Errorf("no message %s was published, so nothing is known of it", name)
+				}
+			}
+		})
+	}
+}
+
+// tellAllTypes does everything that an event tells of.
+func tellAllTypes(t *testing.T, st *stack) {
+	t.Helper()
+	gone := st.newPerson(t)
+	gone.createPasskey(t)
+	p := st.newPerson(t)
+	process := p.nextProcess()
+	if denied := p.loginStart(t, process); denied.LoginAllow {
+		t.Fatal("a login without a passkey was allowed")
+	}
+	created := p.createPasskey(t)
+	process = p.nextProcess()
+	start := p.loginStart(t, process)
+	as[rest.PasskeyLoginFinishRsp](t, p.loginFinish(t, process, start.AssertionOptions))
+	mediation(t, p)
+
+	var last rest.PasskeyEvent
+	for _, kind := range event.Types() {
+		if !kind.OnWire() {
+			continue
+		}
+		last = p.postEvent(t, map[string]any{
+			"eventType": kind, "processID": p.nextProcess(), "clientEnvID": "env-1", "credentialID": created.ID, "challenge": "Y2hhbGxlbmdl", "expires": time.Now().Add(time.Hour).Unix(),
+		})
+		p.postEvent(t, map[string]any{"eventType": kind})
+	}
+	as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id+"/passkeyEvents/"+last.PasskeyEventID, nil))
+	for _, kind := range []rest.AuthEventType{rest.AuthEventTypeSignUp, rest.AuthEventTypeLogin, rest.AuthEventTypeNewPasskeyAdded} {
+		p.call(t, http.MethodPost, "/v2/users/"+p.id+"/authEvents", map[string]any{
+			"username": "ada@example.com", "eventType": kind, "method": "password", "status": "success",
+			"clientInformation": map[string]any{"remoteAddress": "203.0.113.7", "userAgent": "Mozilla/5.0"},
+		})
+	}
+	as[rest.User](t, p.call(t, http.MethodPatch, "/v2/users/"+p.id, map[string]any{"fullName": "Ada"}))
+	as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id+"/credentials/"+created.ID, nil))
+	as[rest.GenericRsp](t, gone.call(t, http.MethodDelete, "/v2/users/"+gone.id, nil))
+	// A decision about nobody.
+	p.call(t, http.MethodPost, "/v2/passkey/mediation/start", map[string]any{"processID": p.nextProcess(), "clientInformation": mac("")})
+}
+
+// everything returns all messages of the three streams, once decisions, which come late, have come.
+func everything(t *testing.T, st *stack) []*nats.Msg {
+	t.Helper()
+	js := st.jetStream(t)
+	eventually(t, "no decision of a mediation was recorded", func() bool {
+		stream, err := js.Stream(t.Context(), bus.DecisionsStream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = stream.GetLastMsgForSubject(t.Context(), bus.DecisionsPrefix+".*._.mediation")
+		return err == nil
+	})
+	var all []*nats.Msg
+	for _, name := range []string{bus.EventsStream, bus.OffersStream, bus.DecisionsStream} {
+		stream, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := stream.CachedInfo().State
+		for sequence := state.FirstSeq; sequence <= state.LastSeq; sequence++ {
+			raw, err := stream.GetMsg(t.Context(), sequence)
+			if err == jetstream.ErrMsgNotFound {
+				continue // erased
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, &nats.Msg{Subject: raw.Subject, Header: raw.Header, Data: raw.Data})
+		}
+	}
+	return all
+}
+
+// jetStream connects as a NATS tool would.
+func (s *stack) jetStream(t *testing.T) jetstream.JetStream {
+	t.Helper()
+	address := s.natsURL
+	if address == "" {
+		var err error
+		if address, err = bus.ServerURL(s.dataDir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, err := nats.Connect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// checkPolicySide holds facts and answer of a decision against the schemas of the bundle.
+func checkPolicySide(t *testing.T, msg *nats.Msg) {
+	t.Helper()
+	action, ok := strings.CutPrefix(msg.Header.Get("ce-type"), "keyward.decision.")
+	if !ok {
+		return
+	}
+	var record struct{ Facts, Answer json.RawMessage }
+	if err := json.Unmarshal(msg.Data, &record); err != nil {
+		t.Fatal(err)
+	}
+	for file, part := range map[string]json.RawMessage{"schemas/" + action + ".json": record.Facts, "schemas/output/" + action + ".json": record.Answer} {
+		raw, err := fs.ReadFile(policies.Bundle, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiler := jsonschema.NewCompiler()
+		if err := compiler.AddResource("https://keyward.invalid/"+file, schema); err != nil {
+			t.Fatal(err)
+		}
+		compiled, err := compiler.Compile("https://keyward.invalid/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(part))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := compiled.Validate(value); err != nil {
+			t.Errorf("%s: %v\n%s", file, err, part)
+		}
+	}
+}
