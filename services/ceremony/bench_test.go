@@ -50,7 +50,7 @@ func BenchmarkLoginStart(b *testing.B) {
 		svc, err := ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
 			Projects: st.projects, Accounts: accounts, Challenges: st.buckets.challenges, Marks: st.buckets.marks, Index: st.buckets.index,
 			Names: st.buckets.names, Sessions: st.buckets.sessions, SessionIDs: st.buckets.sessionIDs, Tokens: st.buckets.tokens, Spent: st.buckets.spent, Signing: st.signing,
-			Events: st.events, Offers: offers, Decision: settled{verdict: verdict}, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler),
+			Events: st.events, Offers: offers, Lists: lists, Decision: settled{verdict: verdict}, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler),
 			Metrics: prometheus.NewRegistry(), ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		})
 		if err != nil {

@@ -124,6 +124,7 @@ type Deps struct {
 	Tokens     jetstream.KeyValue // bucket bus.TokensBucket
 	Spent      jetstream.KeyValue // bucket bus.SpentBucket
 	Signing    *signing.Store
+	Lists      *Lists
 	Events     service.Events
 	Offers     Offers
 	Decision   service.Decision
@@ -138,7 +139,7 @@ type Deps struct {
 
 func (d Deps) validate() error {
 	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil || d.Events == nil || d.Offers == nil ||
-		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Spent == nil || d.Signing == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
+		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Spent == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil
@@ -157,6 +158,7 @@ type Service struct {
 	tokens     *connecttoken.Store
 	spent      jetstream.KeyValue
 	signing    *signing.Store
+	lists      *Lists
 	events     service.Events
 	offers     Offers
 	decision   service.Decision
@@ -199,6 +201,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		tokens:     connecttoken.NewStore(deps.Tokens),
 		spent:      deps.Spent,
 		signing:    deps.Signing,
+		lists:      deps.Lists,
 		events:     deps.Events,
 		offers:     deps.Offers,
 		decision:   deps.Decision,

@@ -24,7 +24,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		return ceremony.DefaultConfig(), ceremony.Deps{
 			Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
 			Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events,
-			ChallengeMaxAge: time.Minute, Decision: st.decision, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+			ChallengeMaxAge: time.Minute, Lists: lists, Decision: st.decision, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		}
 	}
 	if _, err := ceremony.New(whole()); err != nil {

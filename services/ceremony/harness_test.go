@@ -34,8 +34,11 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// storage is one embedded NATS for all tests of the package; each test has projects of its own.
-var storage *bus.Bus
+// storage is one embedded NATS for all tests of the package; each test has projects of its own. lists is one read model of it.
+var (
+	storage *bus.Bus
+	lists   *ceremony.Lists
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -56,13 +59,40 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	stop, err := runLists()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	code := m.Run()
+	stop()
 	storage.Close()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return code
+}
+
+// runLists opens the read model; stop ends it.
+func runLists() (stop func(), err error) {
+	lists, err = ceremony.OpenLists(ceremony.ListsDeps{
+		JetStream: storage.JS, Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = lists.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-ended
+		_ = lists.Close()
+	}, nil
 }
 
 const (
@@ -101,7 +131,7 @@ func openBuckets(tb testing.TB) buckets {
 	}
 	return buckets{
 		accounts: open(bus.AccountsBucket), challenges: open(bus.ChallengesBucket), marks: open(bus.MarksBucket), index: open(bus.CredentialsBucket),
-		names: open(bus.IdentifiersBucket),
+		names:    open(bus.IdentifiersBucket),
 		sessions: open(bus.SessionsBucket), sessionIDs: open(bus.SessionIndexBucket), tokens: open(bus.TokensBucket), spent: open(bus.SpentBucket), keys: open(bus.KeysBucket),
 	}
 }
@@ -143,15 +173,20 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	st.Service, err = ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
-		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
-		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events, Decision: st.decision,
-		AAGUIDs: names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
-	})
+	st.Service, err = ceremony.New(ceremony.DefaultConfig(), st.deps(b))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return st
+}
+
+// deps is everything around the service, with the buckets given.
+func (st *stack) deps(b buckets) ceremony.Deps {
+	return ceremony.Deps{
+		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
+		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events, Lists: lists, Decision: st.decision,
+		AAGUIDs: names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
+	}
 }
 
 // The calls, in short.

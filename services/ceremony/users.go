@@ -1,18 +1,15 @@
 package ceremony
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
-	"slices"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 )
@@ -146,66 +143,9 @@ func (s *Service) UpdateUser(ctx context.Context, req service.ForUser[rest.UserU
 	return userOf(a), nil
 }
 
-// ListUsers implements service.Users.
-func (s *Service) ListUsers(ctx context.Context, req service.ForProject[service.List]) (rest.UserList, error) {
-	var all []account.Account
-	err := s.accounts.All(ctx, req.Project, func(a account.Account) bool {
-		// A page of users shows neither passkeys nor environments; a long list should not hold them.
-		a.Credentials, a.Deleted, a.Environments = nil, nil, nil
-		all = append(all, a)
-		return true
-	})
-	if err != nil {
-		return rest.UserList{}, err
-	}
-	slices.SortFunc(all, func(a, b account.Account) int { return cmp.Compare(a.ID, b.ID) })
-	page, paging, err := listing.Apply(all, req.Body, userFields(), "created:asc")
-	if err != nil {
-		return rest.UserList{}, err
-	}
-	users := make([]rest.UserAggregate, len(page))
-	for i, a := range page {
-		users[i] = aggregateOf(a)
-	}
-	return rest.UserList{Users: users, Paging: paging}, nil
-}
-
-func userFields() map[string]listing.Field[account.Account] {
-	name := listing.String(func(a account.Account) string {
-		if a.FullName == nil {
-			return ""
-		}
-		return *a.FullName
-	})
-	return map[string]listing.Field[account.Account]{
-		"id":          listing.String(func(a account.Account) string { return string(a.ID) }),
-		"name":        name,
-		fieldUserName: name,
-		"status":      listing.String(func(a account.Account) string { return string(a.Status) }),
-		"created":     listing.Time(func(a account.Account) int64 { return a.CreatedMs }),
-		"updated":     listing.Time(func(a account.Account) int64 { return a.UpdatedMs }),
-		"searchValue": listing.Search(func(a account.Account) []string {
-			if a.FullName == nil {
-				return nil
-			}
-			return []string{*a.FullName}
-		}),
-	}
-}
-
 func userOf(a account.Account) rest.User {
 	return rest.User{
 		UserID: string(a.ID), FullName: a.FullName, Status: a.Status, ExplicitWebauthnID: a.ExplicitWebauthnID,
 		Updated: account.Timestamp(a.UpdatedMs), UpdatedMs: a.UpdatedMs,
-	}
-}
-
-func aggregateOf(a account.Account) rest.UserAggregate {
-	return rest.UserAggregate{
-		UserID: string(a.ID), FullName: a.FullName, Status: a.Status, ExplicitWebauthnID: a.ExplicitWebauthnID,
-		Created: account.Timestamp(a.CreatedMs), CreatedMS: a.CreatedMs,
-		Updated: account.Timestamp(a.UpdatedMs), UpdatedMs: a.UpdatedMs,
-		EmailIdentifiers: []rest.Identifier{}, PhoneNumberIdentifiers: []rest.Identifier{}, UsernameIdentifiers: []rest.Identifier{},
-		SocialAccounts: []rest.SocialAccount{},
 	}
 }

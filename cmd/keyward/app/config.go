@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +43,7 @@ type Secret = secret.Text
 type Config struct {
 	Services      []string      // "all", or some of ServiceNames
 	AccountsNear  int           // accounts that the process keeps decoded
+	ReadModelDir  string        // where lists are kept; empty = beside the embedded NATS's data, otherwise in a directory of the process's own
 	CallTimeout   time.Duration // of a call to a service that runs elsewhere
 	CallLimit     int           // calls over NATS under way at once in each service; more are shed
 	ShutdownGrace time.Duration
@@ -122,6 +124,14 @@ func (c Config) Runs(name string) bool {
 // RunsAll reports whether the process runs every service, so that no call leaves it.
 func (c Config) RunsAll() bool {
 	return !slices.ContainsFunc(ServiceNames(), func(name string) bool { return !c.Runs(name) })
+}
+
+// readModelDir returns the directory of the read model, "" for one of the process's own.
+func (c Config) readModelDir() string {
+	if c.ReadModelDir == "" && c.NATS.URL == "" {
+		return filepath.Join(c.NATS.DataDir, "readmodel")
+	}
+	return c.ReadModelDir
 }
 
 // Validate reports every setting that cannot work, one a line, each beginning with the name of the setting.

@@ -182,11 +182,15 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
+	lists, err := a.openLists()
+	if err != nil {
+		return fmt.Errorf("start the ceremony service: %w", err)
+	}
 	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
 		Projects: a.projects, Accounts: accounts, Challenges: buckets[bus.ChallengesBucket], Marks: buckets[bus.MarksBucket], Index: buckets[bus.CredentialsBucket],
 		Names:    buckets[bus.IdentifiersBucket],
 		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Spent: buckets[bus.SpentBucket], Signing: keys,
-		Events: a.parts.events, Offers: store, Decision: a.parts.decision, AAGUIDs: names,
+		Events: a.parts.events, Offers: store, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,
 		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 	})
 	if err != nil {
@@ -195,6 +199,25 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	a.run(Ceremony, svc.Run)
 	a.parts.ceremony = svc
 	return serve[service.Ceremony](a, Ceremony, svc, ceremony.Serve, func(s *rpc.Server) error { return ceremony.ServeImport(s, svc) })
+}
+
+// openLists opens the read model. What it has to read first it reads in the background: readiness does not wait for it.
+func (a *App) openLists() (*ceremony.Lists, error) {
+	lists, err := ceremony.OpenLists(ceremony.ListsDeps{
+		JetStream: a.bus.JS, Dir: a.cfg.readModelDir(), Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.onStop(func(context.Context) error { return lists.Close() })
+	a.run("read model", lists.Run)
+	a.health.Register("read-model", func(context.Context) telemetry.Status {
+		if detail, building := lists.Building(); building {
+			return telemetry.Status{State: telemetry.Degraded, Detail: "being read anew: " + detail}
+		}
+		return telemetry.Status{State: telemetry.OK}
+	})
+	return lists, nil
 }
 
 // serve answers calls of other processes to a service of this one; NATS tools find it too.

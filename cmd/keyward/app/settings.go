@@ -283,6 +283,11 @@ func (c *Config) redisSettings() []Setting {
 			Doc:  "How many accounts a process that runs ceremonies keeps decoded; 0 is none.",
 			Note: "They are used after Redis has confirmed that they are up to date. 10,000 with three passkeys each take about 20 MB.",
 		},
+		{
+			Section: "Storage", Key: "read_model_dir", Value: stringValue(&c.ReadModelDir),
+			Doc:  "A directory for the file that answers lists of users, identifiers, sessions and tokens, of this process only; empty is readmodel in data_dir, with nats_url a temporary directory.",
+			Note: "It holds no only copy: a file that is missing, damaged or old is made again from the stored entries while the service runs, and lists are answered 503 until it is. A file that survives a restart saves that.",
+		},
 	}
 }
 

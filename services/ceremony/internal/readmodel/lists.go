@@ -54,7 +54,7 @@ func usersTable() table {
 // Users returns a page of a project's users, oldest first unless asked otherwise, with their identifiers and social accounts. Errors are faults.
 func (s *Store) Users(ctx context.Context, project ident.ProjectID, list service.List) (rest.UserList, error) {
 	users := []rest.UserAggregate{}
-	asked, total, err := s.page(ctx, usersTable(), project, list, func(r reader, page found) (err error) {
+	asked, total, err := s.page(ctx, usersTable(), project, time.Time{}, list, func(r reader, page found) (err error) {
 		users, err = fetch(r, page, `SELECT id, user, name, named, webauthn, status, created, updated FROM users WHERE id IN (SELECT value FROM json_each(?1))`, scanUser)
 		if err != nil {
 			return err
@@ -152,7 +152,7 @@ func sameIdentifier(q *query, value string) string {
 // Identifiers returns a page of the identifiers of a project's users, oldest first unless asked otherwise. Errors are faults.
 func (s *Store) Identifiers(ctx context.Context, project ident.ProjectID, list service.List) (rest.IdentifierList, error) {
 	identifiers := []rest.Identifier{}
-	asked, total, err := s.page(ctx, identifiersTable(), project, list, func(r reader, page found) (err error) {
+	asked, total, err := s.page(ctx, identifiersTable(), project, time.Time{}, list, func(r reader, page found) (err error) {
 		identifiers, err = fetch(r, page, `SELECT id, identifier, status, type, user, value FROM identifiers WHERE id IN (SELECT value FROM json_each(?1))`, scanIdentifier)
 		return err
 	})
@@ -174,7 +174,7 @@ func socialsTable() table {
 // SocialAccounts returns a page of the social accounts of a project's users, oldest first unless asked otherwise. Errors are faults.
 func (s *Store) SocialAccounts(ctx context.Context, project ident.ProjectID, list service.List) (rest.SocialAccountList, error) {
 	socials := []rest.SocialAccount{}
-	asked, total, err := s.page(ctx, socialsTable(), project, list, func(r reader, page found) (err error) {
+	asked, total, err := s.page(ctx, socialsTable(), project, time.Time{}, list, func(r reader, page found) (err error) {
 		socials, err = fetch(r, page, `SELECT id, avatar, foreignid, name, value, provider, social, user FROM socials WHERE id IN (SELECT value FROM json_each(?1))`, scanSocial)
 		return err
 	})
@@ -206,11 +206,11 @@ func sessionsTable() table {
 	}}
 }
 
-// Sessions returns a page of a project's sessions as they stand now, oldest first unless asked otherwise. Errors are faults.
-func (s *Store) Sessions(ctx context.Context, project ident.ProjectID, list service.List) (rest.SessionList, error) {
+// Sessions returns a page of a project's sessions as they stand at a moment, oldest first unless asked otherwise. Errors are faults.
+func (s *Store) Sessions(ctx context.Context, project ident.ProjectID, now time.Time, list service.List) (rest.SessionList, error) {
 	items := []rest.Session{}
-	asked, total, err := s.page(ctx, sessionsTable(), project, list, func(r reader, page found) (err error) {
-		items, err = fetch(r, page, `SELECT id, num, user, value, status, created, used, idle, expires FROM sessions WHERE id IN (SELECT value FROM json_each(?1))`, scanSession(time.UnixMilli(page.now)))
+	asked, total, err := s.page(ctx, sessionsTable(), project, now, list, func(r reader, page found) (err error) {
+		items, err = fetch(r, page, `SELECT id, num, user, value, status, created, used, idle, expires FROM sessions WHERE id IN (SELECT value FROM json_each(?1))`, scanSession(now))
 		return err
 	})
 	if err != nil {
@@ -242,7 +242,7 @@ func tokensTable() table {
 // Tokens returns a page of a project's connect tokens, without their secrets, oldest first unless asked otherwise. Errors are faults.
 func (s *Store) Tokens(ctx context.Context, project ident.ProjectID, list service.List) (rest.ConnectTokenList, error) {
 	items := []rest.ConnectToken{}
-	asked, total, err := s.page(ctx, tokensTable(), project, list, func(r reader, page found) (err error) {
+	asked, total, err := s.page(ctx, tokensTable(), project, time.Time{}, list, func(r reader, page found) (err error) {
 		items, err = fetch(r, page, `SELECT id, num, type, identifier, display, status, expires FROM tokens WHERE id IN (SELECT value FROM json_each(?1))`, scanToken)
 		return err
 	})

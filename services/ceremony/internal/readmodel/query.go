@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/listing"
@@ -82,7 +83,6 @@ type found struct {
 	rows    []int64
 	total   int
 	project int64
-	now     int64 // Unix ms; how things stand is told as of then
 }
 
 // sortMost is up to how many rows are sorted for a page; of more, those of the page are found in the order of the sort.
@@ -312,7 +312,7 @@ func (q *query) countTexts(part string) (string, []any) {
 }
 
 // page reads what a list asks for: it checks the parameters, waits for the rows, and finds those of the page. fetch reads them in the same state of the file.
-func (s *Store) page(ctx context.Context, t table, project ident.ProjectID, list service.List, fetch func(reader, found) error) (listing.Query, int, error) {
+func (s *Store) page(ctx context.Context, t table, project ident.ProjectID, now time.Time, list service.List, fetch func(reader, found) error) (listing.Query, int, error) {
 	asked, err := listing.Parse(list, t.uses(), "")
 	if err != nil {
 		return listing.Query{}, 0, err
@@ -326,13 +326,13 @@ func (s *Store) page(ctx context.Context, t table, project ident.ProjectID, list
 		if err != nil || id == 0 {
 			return err
 		}
-		q := &query{table: t, asked: asked, project: int64(id), now: s.deps.Now().UnixMilli()}
+		q := &query{table: t, asked: asked, project: int64(id), now: now.UnixMilli()}
 		page, err := q.find(r)
 		if err != nil {
 			return err
 		}
 		total = page.total
-		page.project, page.now = q.project, q.now
+		page.project = q.project
 		return fetch(r, page)
 	})
 	if err != nil {
@@ -376,20 +376,14 @@ func fetch[T any](r reader, page found, text string, scan func(rows *sql.Rows, i
 	return items, nil
 }
 
-// Ref names an account.
-type Ref struct {
-	Project ident.ProjectID
-	User    ident.UserID
-}
-
 // Unfinished returns accounts with work left over (events that are not in the log yet, or a deletion under way) that were stored before olderThan, the oldest first, at most limit.
 // It does not wait for what was stored a moment ago; while the rows are made anew it answers 503.
-func (s *Store) Unfinished(ctx context.Context, olderThan time.Time, limit int) ([]Ref, error) {
-	refs := []Ref{}
+func (s *Store) Unfinished(ctx context.Context, olderThan time.Time, limit int) ([]account.Ref, error) {
+	refs := []account.Ref{}
 	err := s.read(ctx, func(r reader) error {
 		const text = `SELECT project, user FROM unfinished WHERE stored < ?1 ORDER BY stored, project, user LIMIT ?2`
 		return r.each(text, []any{olderThan.UnixMilli(), limit}, func(rows *sql.Rows) error {
-			var ref Ref
+			var ref account.Ref
 			if err := rows.Scan(&ref.Project, &ref.User); err != nil {
 				return err
 			}
