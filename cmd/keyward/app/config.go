@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/secret"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/events"
 	"github.com/keyward/keyward/services/gateway"
 )
 
@@ -55,6 +56,7 @@ type Config struct {
 	Ceremony  ceremony.Config
 	Decision  decision.Config
 	Events    eventlog.Config
+	Webhooks  events.WebhookConfig
 	NATS      NATS
 	Redis     Redis
 	Bootstrap Bootstrap
@@ -107,6 +109,7 @@ func DefaultConfig() Config {
 		Ceremony:      ceremony.DefaultConfig(),
 		Decision:      decision.DefaultConfig(),
 		Events:        eventlog.DefaultConfig(),
+		Webhooks:      events.DefaultWebhookConfig(),
 		NATS:          NATS{Config: bus.DefaultConfig()},
 		Redis:         Redis{Config: cache.DefaultConfig()},
 		Bootstrap:     Bootstrap{ProjectID: "pro-1", RPID: "localhost", Origins: []string{"http://localhost:8080"}},
@@ -144,6 +147,7 @@ func (c Config) Validate() error {
 		c.Ceremony.Validate(),
 		c.Decision.Validate(),
 		c.Events.Validate(),
+		c.Webhooks.Validate(),
 		c.NATS.config().Validate(),
 		c.Bootstrap.validate(),
 	}

@@ -118,17 +118,44 @@ func (a *App) openLog(ctx context.Context) (*eventlog.Store, error) {
 	return store, nil
 }
 
-func (a *App) startEvents(_ context.Context, store *eventlog.Store, accounts *account.Store) error {
+func (a *App) startEvents(ctx context.Context, store *eventlog.Store, accounts *account.Store) error {
 	if !a.cfg.Runs(Events) {
 		return nil
 	}
-	svc := events.New(events.Deps{Accounts: accounts, Store: store, Clock: a.opts.Now, Log: a.logger(Events)})
+	svc := events.New(events.Deps{Accounts: accounts, Store: store, JetStream: a.bus.JS, Clock: a.opts.Now, Log: a.logger(Events)})
 	a.run(Events, func(ctx context.Context) error {
 		svc.Run(ctx)
 		return nil
 	})
 	a.parts.events = svc
-	return serve[service.Events](a, Events, svc, events.Serve, func(s *rpc.Server) error { return events.ServeImport(s, svc) })
+	hooks, err := a.startWebhooks(ctx, accounts)
+	if err != nil {
+		return err
+	}
+	return serve[service.Events](a, Events, svc, events.Serve, func(s *rpc.Server) error {
+		return errors.Join(events.ServeImport(s, svc), events.ServeWebhooks(s, hooks))
+	})
+}
+
+// startWebhooks delivers events while the process runs. One process at a time has a data directory, so with the embedded NATS it goes on with its deliveries at
+// once after a crash.
+func (a *App) startWebhooks(ctx context.Context, accounts *account.Store) (*events.Webhooks, error) {
+	instance := ""
+	if a.cfg.NATS.URL == "" {
+		instance = "embedded"
+	}
+	hooks, err := events.NewWebhooks(ctx, a.cfg.Webhooks, events.WebhookDeps{
+		JetStream: a.bus.JS, Accounts: accounts, Metrics: a.registry, Clock: a.opts.Now, Log: a.logger(Events), Instance: instance,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start webhooks: %w", err)
+	}
+	a.run("webhooks", func(ctx context.Context) error {
+		hooks.Run(ctx)
+		return nil
+	})
+	a.parts.webhooks = hooks
+	return hooks, nil
 }
 
 func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account.Store) error {

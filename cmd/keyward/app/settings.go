@@ -29,7 +29,7 @@ func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
 
 // Settings returns every setting, bound to c: setting a value changes c.
 func (c *Config) Settings() []Setting {
-	return slices.Concat(c.processSettings(), c.edgeSettings(), c.judgeSettings(), c.natsSettings(), c.redisSettings(), c.bootstrapSettings())
+	return slices.Concat(c.processSettings(), c.edgeSettings(), c.judgeSettings(), c.natsSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings())
 }
 
 func (c *Config) processSettings() []Setting {

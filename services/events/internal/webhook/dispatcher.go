@@ -1,0 +1,390 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Deps is what a Dispatcher works with. All but Instance and Accounts are required.
+type Deps struct {
+	JetStream jetstream.JetStream
+	Accounts  Accounts // nil = payloads tell of a passkey no more than its ID
+	Metrics   prometheus.Registerer
+	Now       func() time.Time
+	Log       *slog.Logger
+
+	// Instance is a name that no other running process has, of letters, digits and dashes, and that this one had before it was restarted: then it goes on with
+	// its endpoints at once. Empty = none; after a crash the endpoints are taken over when the lease is over.
+	Instance string
+}
+
+// Dispatcher delivers events to the endpoints, sharing them with the dispatchers of other processes. Make it with New, and let it Run.
+type Dispatcher struct {
+	tools
+	deps      Deps
+	endpoints jetstream.KeyValue
+	work      jetstream.KeyValue
+}
+
+// New returns a dispatcher on streams and buckets that must exist.
+func New(ctx context.Context, config Config, deps Deps) (*Dispatcher, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	d := &Dispatcher{deps: deps}
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	queue, err := openQueue(ctx, deps.JetStream)
+	if err != nil {
+		return nil, err
+	}
+	events, err := deps.JetStream.Stream(ctx, bus.EventsStream)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
+	}
+	for name, into := range map[string]*jetstream.KeyValue{bus.WebhooksBucket: &d.endpoints, bus.WebhookWorkBucket: &d.work} {
+		bucket, err := deps.JetStream.KeyValue(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("open bucket %s: %w", name, err)
+		}
+		*into = bucket
+	}
+	d.tools = tools{
+		config: config, js: deps.JetStream, events: events, queue: queue, sender: newSender(config, deps.Now), records: newRecorder(deps.JetStream, m.lost.Inc),
+		accounts: deps.Accounts, metrics: m, now: deps.Now, log: deps.Log,
+	}
+	return d, nil
+}
+
+// Run delivers until ctx ends. Nothing is under way any more when it returns.
+func (d *Dispatcher) Run(ctx context.Context) {
+	var owned sync.WaitGroup
+	owned.Go(func() { d.records.run(ctx) })
+	for ctx.Err() == nil {
+		if err := d.term(ctx); err != nil && ctx.Err() == nil {
+			d.metrics.lapses.Inc()
+			d.log.Warn("webhooks are not delivered for a moment", "error", err)
+			wait(ctx, time.Second)
+		}
+	}
+	owned.Wait()
+	d.sender.close()
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// errLapsed says that the instance may be taken for dead by others.
+var errLapsed = errors.New("the lease could not be renewed in time")
+
+// term works under one name, until ctx ends or the lease cannot be renewed.
+func (d *Dispatcher) term(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	prefix := d.deps.Instance + "."
+	name := strconv.FormatUint(rand.Uint64(), 36)
+	if d.deps.Instance != "" {
+		name = prefix + name
+	}
+	c := &claims{
+		kv: d.work, name: name, exclusive: d.deps.Instance != "", prefix: prefix, lease: d.config.Lease, now: time.Now,
+		instances: make(map[string]sighting), owners: make(map[string]owner),
+	}
+	if err := d.renew(ctx, name); err != nil {
+		return err
+	}
+	var owned sync.WaitGroup
+	owned.Go(func() { fail(d.keep(ctx, name)) })
+	m := &management{Dispatcher: d, claims: c, running: make(map[string]*employment), endpoints: make(map[string]*Endpoint), ended: make(chan string)}
+	fail(m.run(ctx))
+	owned.Wait()
+	// Whoever is alive may go on at once.
+	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.config.Lease/4)
+	defer cancel()
+	if err := d.work.Purge(leave, instancePrefix+name); err != nil {
+		d.log.Debug("the lease of webhooks was not given back", "error", err)
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (d *Dispatcher) renew(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, d.config.Lease/4)
+	defer cancel()
+	if _, err := d.work.Put(ctx, instancePrefix+name, []byte(d.now().UTC().Format(time.RFC3339))); err != nil {
+		return fmt.Errorf("renew the lease of webhooks: %w", err)
+	}
+	return nil
+}
+
+// keep renews the lease until ctx ends. It returns early enough for everything to end before others may think that the lease is over.
+func (d *Dispatcher) keep(ctx context.Context, name string) error {
+	good := time.Now()
+	ticker := time.NewTicker(d.config.Lease / 8)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		began := time.Now()
+		if err := d.renew(ctx, name); err == nil {
+			good = began
+		}
+		// A renewal takes a quarter of the lease at most, so the next look may come that late.
+		if time.Since(good) > d.config.Lease/2 {
+			return errLapsed
+		}
+	}
+}
+
+// management decides which endpoints this instance works for. One goroutine uses it.
+type management struct {
+	*Dispatcher
+	claims    *claims
+	endpoints map[string]*Endpoint
+	running   map[string]*employment
+	ended     chan string // endpoint keys
+	sessions  sync.WaitGroup
+}
+
+// employment is the work for one endpoint.
+type employment struct {
+	*session
+	stop    context.CancelFunc
+	err     error // valid after it has ended
+	leaving bool  // for another instance
+}
+
+func (m *management) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		m.drain()
+	}()
+	endpoints, err := m.Dispatcher.endpoints.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watch webhook endpoints: %w", err)
+	}
+	defer func() { _ = endpoints.Stop() }()
+	work, err := m.work.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watch the work for webhooks: %w", err)
+	}
+	defer func() { _ = work.Stop() }()
+	return m.follow(ctx, endpoints.Updates(), work.Updates())
+}
+
+// drain waits for the sessions, which end since their context has.
+func (m *management) drain() {
+	all := make(chan struct{})
+	go func() {
+		m.sessions.Wait()
+		close(all)
+	}()
+	for {
+		select {
+		case <-m.ended:
+		case <-all:
+			return
+		}
+	}
+}
+
+var errWatch = errors.New("a watch ended")
+
+func (m *management) follow(ctx context.Context, endpoints, work <-chan jetstream.KeyValueEntry) error {
+	ticker := time.NewTicker(min(m.config.Lease/8, 500*time.Millisecond))
+	defer ticker.Stop()
+	report := time.NewTicker(reportPeriod)
+	defer report.Stop()
+	unread := 2 // of the two watches, those whose initial content has not been read
+	for {
+		changed := true
+		select {
+		case <-ctx.Done():
+			return nil
+		case entry, ok := <-endpoints:
+			switch {
+			case !ok:
+				return errWatch
+			case entry == nil:
+				unread--
+			default:
+				m.learn(entry)
+			}
+		case entry, ok := <-work:
+			switch {
+			case !ok:
+				return errWatch
+			case entry == nil:
+				unread--
+			default:
+				changed = false // the next tick will do, but for what is woken
+				if e := m.running[m.claims.see(entry)]; e != nil {
+					e.nudge()
+				}
+			}
+		case key := <-m.ended:
+			m.dismiss(ctx, key)
+			changed = false // begun anew with the next tick
+		case <-ticker.C:
+		case <-report.C:
+			m.report(ctx)
+			changed = false
+		}
+		if changed && unread == 0 && ctx.Err() == nil {
+			if err := m.arrange(ctx); err != nil && ctx.Err() == nil {
+				m.log.Warn("the work for webhooks could not be arranged", "error", err)
+			}
+		}
+	}
+}
+
+// learn takes up what was written of an endpoint.
+func (m *management) learn(entry jetstream.KeyValueEntry) {
+	key := entry.Key()
+	if entry.Operation() != jetstream.KeyValuePut {
+		delete(m.endpoints, key)
+		return
+	}
+	e, err := Decode(entry.Value())
+	if err != nil {
+		m.log.Error("a webhook endpoint cannot be read", "key", key, "error", err)
+		return
+	}
+	m.endpoints[key] = e
+	if running := m.running[key]; running != nil {
+		running.endpoint.Store(e)
+	}
+}
+
+// arrange claims, begins and ends work so that each endpoint has one instance, the one that all prefer.
+func (m *management) arrange(ctx context.Context) error {
+	names := m.claims.alive()
+	for key, e := range m.running {
+		if m.endpoints[key] == nil {
+			e.stop()
+		}
+	}
+	for key, e := range m.endpoints {
+		if err := m.place(ctx, key, e, preferred(key, names)); err != nil {
+			return err
+		}
+	}
+	for key := range m.claims.owners {
+		if m.endpoints[key] == nil && m.running[key] == nil && (m.claims.mine(key) || m.claims.free(ctx, key)) {
+			if err := m.clean(ctx, key); err != nil {
+				return err
+			}
+		}
+	}
+	m.claims.bury(ctx)
+	return nil
+}
+
+func (m *management) place(ctx context.Context, key string, e *Endpoint, best string) error {
+	me := best == m.claims.name
+	running := m.running[key]
+	switch {
+	case running != nil && !me && m.settled(best):
+		running.leaving = true
+		running.stop()
+	case running == nil && m.claims.mine(key):
+		m.employ(ctx, key, e)
+	case running == nil && me && m.claims.free(ctx, key):
+		won, err := m.claims.claim(ctx, key)
+		if err != nil {
+			return err
+		}
+		if won {
+			m.employ(ctx, key, e)
+		}
+	}
+	return nil
+}
+
+// settled reports whether an instance has been there for long enough to be given something.
+func (m *management) settled(name string) bool {
+	seen, known := m.claims.instances[name]
+	return known && time.Since(seen.first) > m.config.Lease
+}
+
+func (m *management) employ(ctx context.Context, key string, e *Endpoint) {
+	ctx, stop := context.WithCancel(ctx)
+	work := &employment{session: newSession(m.tools, e), stop: stop}
+	m.running[key] = work
+	m.sessions.Go(func() {
+		defer stop()
+		work.err = work.run(ctx)
+		m.ended <- key
+	})
+}
+
+// dismiss settles what ended.
+func (m *management) dismiss(ctx context.Context, key string) {
+	e := m.running[key]
+	delete(m.running, key)
+	if e.err != nil {
+		m.metrics.restarts.Inc()
+		m.log.Warn("the work for a webhook endpoint begins anew", "endpoint", key, "error", e.err)
+	}
+	if e.leaving {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.Lease/4)
+		defer cancel()
+		if err := m.claims.release(ctx, key); err != nil {
+			m.log.Warn("a webhook endpoint could not be handed over", "endpoint", key, "error", err)
+		}
+	}
+}
+
+// clean removes what is left of a deleted endpoint. Nobody works for it any more.
+func (m *management) clean(ctx context.Context, key string) error {
+	project, endpoint, ok := split(key)
+	if ok {
+		if err := Remove(ctx, m.js, project, endpoint); err != nil {
+			return err
+		}
+	}
+	return m.claims.forget(ctx, key)
+}
+
+func split(key string) (ident.ProjectID, ident.WebhookID, bool) {
+	for i := range key {
+		if key[i] == '.' {
+			return ident.ProjectID(key[:i]), ident.WebhookID(key[i+1:]), true
+		}
+	}
+	return "", "", false
+}
+
+// Remove removes the consumer of an endpoint and everything that is kept for it.
+func Remove(ctx context.Context, js jetstream.JetStream, project ident.ProjectID, id ident.WebhookID) error {
+	if err := js.DeleteConsumer(ctx, bus.EventsStream, consumerPrefix+string(id)); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("delete the consumer of a webhook endpoint: %w", err)
+	}
+	return PurgeEndpoint(ctx, js, project, id)
+}

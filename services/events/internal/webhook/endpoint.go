@@ -1,0 +1,197 @@
+package webhook
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/secret"
+)
+
+// Endpoint is where events of a project are delivered to, as it is stored. Times are Unix ms.
+type Endpoint struct {
+	ID        ident.WebhookID   `json:"id"`
+	Project   ident.ProjectID   `json:"project"`
+	URL       string            `json:"url"`
+	Username  string            `json:"username,omitempty"` // basic authentication, if either is set
+	Password  Hidden            `json:"password,omitempty"`
+	Headers   map[string]string `json:"headers,omitempty"`
+	Events    []string          `json:"events"` // as subscribed: documented types, types of the log, or * alone
+	Secrets   []Secret          `json:"secrets"`
+	Start     uint64            `json:"start"` // sequence in the log of the first event that it gets
+	CreatedMs int64             `json:"createdMs"`
+	UpdatedMs int64             `json:"updatedMs"`
+}
+
+// Secret is a key that deliveries are signed with. It has to be stored as it is, since a signature cannot be made from a hash.
+type Secret struct {
+	ID        string `json:"id"` // whs-<number>
+	Value     Hidden `json:"value"`
+	CreatedMs int64  `json:"createdMs"`
+	ExpiresMs int64  `json:"expiresMs,omitempty"` // 0 = never
+}
+
+// Active reports whether deliveries are signed with s.
+func (s Secret) Active(now time.Time) bool { return s.ExpiresMs == 0 || s.ExpiresMs > now.UnixMilli() }
+
+// Hidden is a secret that is stored as it is and printed as stars.
+type Hidden string
+
+// String implements fmt.Stringer.
+func (h Hidden) String() string { return secret.Text(h).String() }
+
+// Format implements fmt.Formatter, so that no verb prints the value.
+func (h Hidden) Format(f fmt.State, verb rune) { secret.Text(h).Format(f, verb) }
+
+// LogValue implements slog.LogValuer.
+func (h Hidden) LogValue() slog.Value { return slog.StringValue(h.String()) }
+
+// Reveal returns the value.
+func (h Hidden) Reveal() string { return string(h) }
+
+// SecretPrefix begins every signing secret, as Standard Webhooks has it.
+const SecretPrefix = "whsec_"
+
+// secretBytes is the length of a signing key; Standard Webhooks allows 24 to 64.
+const secretBytes = 32
+
+// NewSecret draws a signing secret.
+func NewSecret(now time.Time) Secret {
+	var key [secretBytes]byte
+	rand.Read(key[:])
+	return Secret{
+		ID:        "whs-" + number(string(ident.NewWebhookID())),
+		Value:     Hidden(SecretPrefix + base64.StdEncoding.EncodeToString(key[:])),
+		CreatedMs: now.UnixMilli(),
+	}
+}
+
+// number returns what follows the prefix of an ID.
+func number(id string) string {
+	_, digits, _ := strings.Cut(id, "-")
+	return digits
+}
+
+// Key is where an endpoint is stored in its bucket.
+func Key(project ident.ProjectID, id ident.WebhookID) string {
+	return string(project) + "." + string(id)
+}
+
+func (e *Endpoint) key() string { return Key(e.Project, e.ID) }
+
+// Decode reads a stored endpoint.
+func Decode(raw []byte) (*Endpoint, error) {
+	var e Endpoint
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, fmt.Errorf("decode webhook endpoint: %w", err)
+	}
+	return &e, nil
+}
+
+// consumer is the name of the endpoint's durable consumer of the log.
+func (e *Endpoint) consumer() string { return consumerPrefix + string(e.ID) }
+
+const consumerPrefix = "webhook-"
+
+// logSubject matches every event of the endpoint's project.
+func (e *Endpoint) logSubject() string { return bus.EventsPrefix + "." + string(e.Project) + ".>" }
+
+// subject returns the start of what is kept for the endpoint, without a dot at the end.
+func (e *Endpoint) subject(prefix string) string { return subject(prefix, e.Project, e.ID) }
+
+func subject(prefix string, project ident.ProjectID, endpoint ident.WebhookID) string {
+	return prefix + "." + string(project) + "." + string(endpoint)
+}
+
+// MessageID returns the webhook-id of an event: the same for every attempt to deliver it to the endpoint.
+func MessageID(e ident.EventID, endpoint ident.WebhookID) string {
+	return "msg_" + number(string(e)) + "_" + number(string(endpoint))
+}
+
+// EventOf returns the event that a webhook-id of the endpoint names.
+func EventOf(messageID string, endpoint ident.WebhookID) (ident.EventID, bool) {
+	digits, ok := strings.CutSuffix(messageID, "_"+number(string(endpoint)))
+	if !ok {
+		return "", false
+	}
+	digits, ok = strings.CutPrefix(digits, "msg_")
+	if !ok {
+		return "", false
+	}
+	id, err := ident.ParseEventID("pke-" + digits)
+	return id, err == nil
+}
+
+// All subscribes to every event.
+const All = "*"
+
+// documented are the names that the API's documents give to some types of the log.
+func documented() map[string]event.Type {
+	return map[string]event.Type{
+		"passkey-login.completed": event.LoginCompleted,
+		"passkey.created":         event.AppendCompleted,
+		"passkey.deleted":         event.PasskeyDeleted,
+		"user.created":            event.UserCreated,
+		"user.updated":            event.UserUpdated,
+		"user.deleted":            event.UserDeleted,
+	}
+}
+
+// TypeOf returns the type of the log that a subscription names, or why it names none.
+func TypeOf(subscription string) (event.Type, error) {
+	if t, ok := documented()[subscription]; ok {
+		return t, nil
+	}
+	t := event.Type(subscription)
+	switch t {
+	case event.LoginOffered, event.LoginDenied:
+		return "", fmt.Errorf("%q is an observation that is not delivered", subscription)
+	case event.LoginCompleted, event.AppendOffered, event.AppendCompleted, event.Deleted:
+		return t, nil
+	}
+	if t.OnWire() || t.OfAccount() {
+		return t, nil
+	}
+	return "", fmt.Errorf("%q is no type of event", subscription)
+}
+
+// Subscribed returns the name under which the endpoint gets events of the type, or false if it does not. Of a type with a documented name, * gives that.
+func (e *Endpoint) Subscribed(t event.Type) (string, bool) {
+	if slices.Contains(e.Events, All) {
+		return documentedName(t), true
+	}
+	if slices.Contains(e.Events, string(t)) {
+		return string(t), true
+	}
+	if name := documentedName(t); slices.Contains(e.Events, name) {
+		return name, true
+	}
+	return "", false
+}
+
+func documentedName(t event.Type) string {
+	switch t {
+	case event.LoginCompleted:
+		return "passkey-login.completed"
+	case event.AppendCompleted:
+		return "passkey.created"
+	case event.PasskeyDeleted:
+		return "passkey.deleted"
+	case event.UserCreated:
+		return "user.created"
+	case event.UserUpdated:
+		return "user.updated"
+	case event.UserDeleted:
+		return "user.deleted"
+	default:
+		return string(t)
+	}
+}

@@ -1,0 +1,519 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+)
+
+const (
+	windowFactor = 8      // events in hand for each attempt that may be under way
+	parkedLimit  = 10_000 // users with parked events; with more, nothing is read from the log
+	downAfter    = 16     // events in a row that failed at their first attempt, at least: then the endpoint is taken for down
+	ackWait      = 24 * time.Hour
+)
+
+// tools are what every session works with.
+type tools struct {
+	config   Config
+	js       jetstream.JetStream
+	events   jetstream.Stream
+	queue    *queue
+	sender   *sender
+	records  *recorder
+	accounts Accounts
+	metrics  *metrics
+	now      func() time.Time
+	log      *slog.Logger
+}
+
+// session is the work for one endpoint while this instance does it. It ends with the first failure of the bus, and is then begun anew by its owner.
+type session struct {
+	tools
+	endpoint atomic.Pointer[Endpoint]
+	consumer jetstream.Consumer
+
+	slots  chan struct{} // taken while an attempt is under way
+	window chan struct{} // taken while an event of the log is in hand
+	news   chan struct{} // something that the reader waits for has changed
+	rescan chan struct{} // somebody else may have parked something
+	fail   context.CancelCauseFunc
+	ctx    context.Context // of the session: timers start work in it
+
+	mu     sync.Mutex
+	closed bool
+	users  map[ident.UserID]*line
+	parked int // lines with parked events
+	failed int // first attempts in a row
+	work   sync.WaitGroup
+}
+
+// line is what is in hand of one user. One goroutine at a time works on it, while busy.
+type line struct {
+	user    ident.UserID
+	waiting []item
+	busy    bool
+	parked  bool // what follows is meaningful
+	head    head
+	next    time.Time
+	timer   *time.Timer
+}
+
+// item is an event of the log that is in hand.
+type item struct {
+	msg      jetstream.Msg
+	event    event.Event
+	name     string // under which the endpoint has subscribed to it
+	sequence uint64
+	done     chan<- bool // if not nil, told whether an attempt was made
+}
+
+func newSession(t tools, e *Endpoint) *session {
+	s := &session{
+		tools:  t,
+		slots:  make(chan struct{}, t.config.Concurrency),
+		window: make(chan struct{}, t.config.Concurrency*windowFactor),
+		news:   make(chan struct{}, 1),
+		rescan: make(chan struct{}, 1),
+		users:  make(map[ident.UserID]*line),
+	}
+	s.endpoint.Store(e)
+	return s
+}
+
+// run works until ctx ends, and returns why it ended earlier. Nothing is under way any more when it returns.
+func (s *session) run(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	s.ctx, s.fail = ctx, fail
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	var owned sync.WaitGroup
+	owned.Go(func() { s.rescans(ctx) })
+	fail(s.read(ctx))
+	owned.Wait()
+	s.end()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// begin takes up what an earlier session left: the consumer goes back to its acknowledgement floor, and what is parked is scheduled.
+func (s *session) begin(ctx context.Context) error {
+	e := s.endpoint.Load()
+	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.events.CachedInfo().Config.Name, jetstream.ConsumerConfig{
+		Durable:       e.consumer(),
+		Description:   "delivers to a webhook endpoint",
+		FilterSubject: e.logSubject(),
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:   e.Start,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait, // a session that begins resets the consumer, so nothing waits for it
+		MaxAckPending: cap(s.window),
+	})
+	if err != nil {
+		return fmt.Errorf("open the consumer: %w", err)
+	}
+	if _, err := s.js.ResetConsumer(ctx, s.events.CachedInfo().Config.Name, e.consumer()); err != nil {
+		return fmt.Errorf("reset the consumer: %w", err)
+	}
+	s.consumer = consumer
+	return s.scan(ctx)
+}
+
+func (s *session) end() {
+	s.mu.Lock()
+	s.closed = true
+	for _, l := range s.users {
+		if l.timer != nil {
+			l.timer.Stop()
+		}
+	}
+	s.mu.Unlock()
+	s.work.Wait()
+}
+
+// nudge makes the session look for what others have parked.
+func (s *session) nudge() { signal(s.rescan) }
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (s *session) rescans(ctx context.Context) {
+	const period = time.Minute
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.rescan:
+		case <-ticker.C:
+		}
+		if err := s.scan(ctx); err != nil {
+			s.fail(err)
+			return
+		}
+	}
+}
+
+// scan schedules the users with parked events that are not scheduled yet.
+func (s *session) scan(ctx context.Context) error {
+	users, err := s.queue.heads(ctx, s.endpoint.Load())
+	if err != nil {
+		return err
+	}
+	for _, user := range users {
+		s.mu.Lock()
+		l := s.users[user]
+		known := l != nil && l.parked
+		s.mu.Unlock()
+		if known {
+			continue
+		}
+		h, found, err := s.queue.head(ctx, s.endpoint.Load(), user)
+		if err != nil {
+			return err
+		}
+		if found {
+			s.schedule(user, h)
+		}
+	}
+	return nil
+}
+
+// schedule notes that a user has parked events.
+func (s *session) schedule(user ident.UserID, h head) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.line(user)
+	if l.parked {
+		return
+	}
+	l.parked, l.head, l.next = true, h, time.UnixMilli(h.NextMs)
+	s.parked++
+	if !l.busy {
+		s.wake(l)
+	}
+}
+
+// line returns the line of a user. The lock is held.
+func (s *session) line(user ident.UserID) *line {
+	l := s.users[user]
+	if l == nil {
+		l = &line{user: user}
+		s.users[user] = l
+	}
+	return l
+}
+
+// wake lets a parked line be worked on when its time has come. The lock is held, and nobody works on the line.
+func (s *session) wake(l *line) {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	if s.closed {
+		return
+	}
+	l.timer = time.AfterFunc(l.next.Sub(s.now()), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.start(l)
+	})
+}
+
+// start sets somebody to work on a line. The lock is held.
+func (s *session) start(l *line) {
+	if s.closed || l.busy || s.users[l.user] != l {
+		return
+	}
+	l.busy = true
+	s.work.Go(func() { s.serve(l) })
+}
+
+// take adds an event of the log to its user's line.
+func (s *session) take(i item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.line(i.event.User)
+	l.waiting = append(l.waiting, i)
+	s.start(l)
+}
+
+// serve works on a line until there is nothing to do for it.
+func (s *session) serve(l *line) {
+	for {
+		t := s.task(l)
+		var err error
+		switch t.kind {
+		case nothing:
+			return
+		case again:
+			err = s.retry(s.ctx, l)
+		default:
+			err = s.handle(s.ctx, l, t)
+			<-s.window
+		}
+		if err != nil {
+			s.fail(err) // of several, the first counts
+			return
+		}
+		if s.ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// task is what is to be done next for a line.
+type task struct {
+	kind taskKind
+	item // of what is new or behind others
+}
+
+type taskKind int
+
+const (
+	nothing taskKind = iota
+	fresh            // an event of the log is to be tried
+	behind           // an event of the log is to be parked behind others
+	again            // the first parked event is to be tried
+)
+
+func (s *session) task(l *line) task {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case len(l.waiting) > 0:
+		t := task{kind: fresh, item: l.waiting[0]}
+		l.waiting = l.waiting[1:]
+		if l.parked {
+			t.kind = behind
+		}
+		return t
+	case l.parked && !s.now().Before(l.next):
+		return task{kind: again}
+	}
+	l.busy = false
+	if l.parked {
+		s.wake(l)
+	} else {
+		delete(s.users, l.user)
+	}
+	return task{}
+}
+
+// handle deals with an event of the log: it is delivered, or parked. Either way it is acknowledged then.
+func (s *session) handle(ctx context.Context, l *line, t task) error {
+	i := t.item
+	defer func() {
+		if i.done != nil {
+			i.done <- t.kind == fresh
+		}
+	}()
+	p := parked{Event: i.event, Sequence: i.sequence}
+	if t.kind == behind {
+		if err := s.queue.park(ctx, s.endpoint.Load(), p); err != nil {
+			return err
+		}
+		return s.acknowledge(ctx, i)
+	}
+	r, ok := s.attempt(ctx, &p.Event, i.name)
+	if !ok {
+		return nil
+	}
+	s.count(r.delivered)
+	if r.delivered {
+		s.record(&p.Event, i.name, 1, Delivered, r)
+		if err := i.msg.Ack(); err != nil {
+			return fmt.Errorf("acknowledge an event: %w", err)
+		}
+		return nil
+	}
+	exists, err := s.queue.there(ctx, s.events, i.sequence)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		s.metrics.erased.Inc()
+		return s.acknowledge(ctx, i)
+	}
+	if err := s.setBack(ctx, l, p, i.name, 1, r); err != nil {
+		return err
+	}
+	return s.acknowledge(ctx, i)
+}
+
+// setBack puts off an event that failed, or gives it up. One that comes from the log is parked only with the first failure.
+func (s *session) setBack(ctx context.Context, l *line, p parked, name string, attempts int, r result) error {
+	e := s.endpoint.Load()
+	if attempts >= s.config.MaxAttempts {
+		letter := Letter{Event: p.Event, Sequence: p.Sequence, Attempts: attempts, Status: r.status, Problem: r.problem, DeadMs: s.now().UnixMilli()}
+		if err := s.queue.bury(ctx, e, letter); err != nil {
+			return err
+		}
+		s.record(&p.Event, name, attempts, Dead, r)
+		if p.at == 0 {
+			return nil
+		}
+		l.next = time.Time{}
+		return s.queue.remove(ctx, p.at)
+	}
+	next := s.now().Add(s.config.delay(attempts, r.retryAfter, nil))
+	h, err := s.queue.setHead(ctx, e, l.user, head{Event: p.Event.ID, Attempts: attempts, NextMs: next.UnixMilli()})
+	if err != nil {
+		return err
+	}
+	if p.at == 0 {
+		if err := s.queue.park(ctx, e, p); err != nil {
+			return err
+		}
+	}
+	s.record(&p.Event, name, attempts, Retry, r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !l.parked {
+		s.parked++
+	}
+	l.parked, l.head, l.next = true, h, next
+	return nil
+}
+
+// acknowledge waits until the server has the acknowledgement: an event that is parked must not come from the log again once it may have been delivered.
+func (s *session) acknowledge(ctx context.Context, i item) error {
+	if err := i.msg.DoubleAck(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("acknowledge an event: %w", err)
+	}
+	return nil
+}
+
+// retry tries the first parked event of a line.
+func (s *session) retry(ctx context.Context, l *line) error {
+	e := s.endpoint.Load()
+	p, found, err := s.queue.first(ctx, e, l.user)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return s.unpark(ctx, l)
+	}
+	name, subscribed := e.Subscribed(p.Event.Type)
+	if !subscribed {
+		return s.queue.remove(ctx, p.at)
+	}
+	attempts := 1
+	if l.head.Event == p.Event.ID {
+		attempts += l.head.Attempts
+	}
+	r, ok := s.attempt(ctx, &p.Event, name)
+	if !ok {
+		return nil
+	}
+	if r.delivered {
+		s.count(true)
+		s.record(&p.Event, name, attempts, Delivered, r)
+		if p.Replay {
+			if err := s.queue.exhume(ctx, e, l.user, p.Event.ID); err != nil {
+				return err
+			}
+		}
+		return s.queue.remove(ctx, p.at)
+	}
+	exists, err := s.queue.there(ctx, s.queue.retries, p.at)
+	if err != nil || !exists {
+		return err
+	}
+	return s.setBack(ctx, l, p, name, attempts, r)
+}
+
+// unpark ends the parking of a line that has nothing parked any more. Somebody may park something at this moment (a replay): it is stored before its head is
+// seen to, so looking again after the head is gone finds it.
+func (s *session) unpark(ctx context.Context, l *line) error {
+	e := s.endpoint.Load()
+	if l.head.at != 0 {
+		if err := s.queue.remove(ctx, l.head.at); err != nil {
+			return err
+		}
+	}
+	if _, found, err := s.queue.first(ctx, e, l.user); err != nil || found {
+		if err == nil {
+			l.head, err = s.queue.setHead(ctx, e, l.user, head{})
+		}
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.parked, l.head = false, head{}
+	s.parked--
+	signal(s.news)
+	return nil
+}
+
+// attempt sends one event when there is a slot for it; false if the session ends before or meanwhile.
+func (s *session) attempt(ctx context.Context, e *event.Event, name string) (result, bool) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return result{}, false
+	}
+	endpoint := s.endpoint.Load()
+	raw, err := body(ctx, s.accounts, endpoint, name, e)
+	if err != nil {
+		return result{problem: "the event cannot be encoded"}, true
+	}
+	r := s.sender.send(ctx, endpoint, MessageID(e.ID, endpoint.ID), raw)
+	if !r.delivered && ctx.Err() != nil {
+		return result{}, false
+	}
+	return r, true
+}
+
+// count keeps the number of first attempts in a row that failed. The first success after too many of them lets everything be tried again soon.
+func (s *session) count(delivered bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !delivered {
+		s.failed++
+		return
+	}
+	wasDown := s.down()
+	s.failed = 0
+	if !wasDown {
+		return
+	}
+	signal(s.news)
+	for _, l := range s.users {
+		if soon := s.now().Add(rand.N(s.config.RetryMin)); l.parked && !l.busy && soon.Before(l.next) {
+			l.next = soon
+			s.wake(l)
+		}
+	}
+}
+
+// down reports whether the endpoint is taken for down. The lock is held.
+func (s *session) down() bool { return s.failed >= max(downAfter, 2*s.config.Concurrency) }
+
+func (s *session) record(e *event.Event, name string, attempt int, outcome Outcome, r result) {
+	s.metrics.attempts.WithLabelValues(string(outcome)).Inc()
+	s.metrics.duration.Observe(r.took.Seconds())
+	s.records.add(s.endpoint.Load(), Record{
+		EventID: e.ID, EventType: name, User: e.User, Attempt: attempt, Outcome: outcome, Status: r.status, Problem: r.problem,
+		CreatedMs: s.now().UnixMilli(), DurationMs: r.took.Milliseconds(),
+	})
+}

@@ -1,0 +1,270 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/secret"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/events/internal/webhook"
+)
+
+// WebhookConfig says what webhook endpoints may be, and how hard they are tried.
+type WebhookConfig = webhook.Config
+
+// DefaultWebhookConfig returns the figures for production.
+func DefaultWebhookConfig() WebhookConfig { return webhook.DefaultConfig() }
+
+// WebhookDeps is what Webhooks work with. All but Instance are required.
+type WebhookDeps struct {
+	JetStream jetstream.JetStream
+	Accounts  Accounts // payloads tell of a passkey what its account does
+	Metrics   prometheus.Registerer
+	Clock     func() time.Time
+	Log       *slog.Logger
+
+	// Instance is a name that no other running process has, and that this one had before it was restarted, such as that of a data directory that one process
+	// at a time can use: then deliveries go on at once after a crash. Empty = none; then others go on when the lease is over.
+	Instance string
+}
+
+// Webhooks implements service.Webhooks and delivers events to the endpoints while it runs. It is safe for concurrent use.
+type Webhooks struct {
+	config     WebhookConfig
+	deps       WebhookDeps
+	endpoints  jetstream.KeyValue
+	events     jetstream.Stream
+	lists      *webhook.Lists
+	dispatcher *webhook.Dispatcher
+}
+
+var _ service.Webhooks = (*Webhooks)(nil)
+
+// NewWebhooks returns webhooks on streams and buckets that must exist. Nothing is delivered before Run.
+func NewWebhooks(ctx context.Context, config WebhookConfig, deps WebhookDeps) (*Webhooks, error) {
+	w := &Webhooks{config: config, deps: deps}
+	var err error
+	if w.dispatcher, err = webhook.New(ctx, config, webhook.Deps{
+		JetStream: deps.JetStream, Accounts: deps.Accounts, Metrics: deps.Metrics, Now: deps.Clock, Log: deps.Log, Instance: deps.Instance,
+	}); err != nil {
+		return nil, err
+	}
+	if w.lists, err = webhook.OpenLists(ctx, deps.JetStream); err != nil {
+		return nil, err
+	}
+	if w.endpoints, err = deps.JetStream.KeyValue(ctx, bus.WebhooksBucket); err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhooksBucket, err)
+	}
+	if w.events, err = deps.JetStream.Stream(ctx, bus.EventsStream); err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
+	}
+	return w, nil
+}
+
+// Run delivers events until ctx ends. What is under way then is broken off, and delivered again when any instance goes on.
+func (w *Webhooks) Run(ctx context.Context) { w.dispatcher.Run(ctx) }
+
+const webhookField = "webhookEndpointID"
+
+// unavailable is the fault for a bus that does not do what it is asked.
+func unavailable(err error) error {
+	return fault.Unavailable(time.Second, "webhooks cannot be reached at the moment").Because(err)
+}
+
+// CreateWebhook implements service.Webhooks. The endpoint gets every event that is appended after the call returned, and may get some that were appended while it ran.
+func (w *Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error) {
+	now := w.deps.Clock()
+	e := &webhook.Endpoint{
+		ID: ident.NewWebhookID(), Project: req.Project, URL: req.Body.URL, Username: value(req.Body.BasicAuthUsername), Password: webhook.Hidden(value(req.Body.BasicAuthPassword)),
+		Headers: value(req.Body.CustomHeaders), Events: req.Body.SubscribedEvents, Secrets: []webhook.Secret{webhook.NewSecret(now)},
+		CreatedMs: now.UnixMilli(), UpdatedMs: now.UnixMilli(),
+	}
+	if faults := w.config.Check(e); len(faults) > 0 {
+		return rest.WebhookEndpoint{}, fault.Fields(faults...)
+	}
+	others, err := w.all(ctx, req.Project)
+	if err != nil {
+		return rest.WebhookEndpoint{}, err
+	}
+	if len(others) >= w.config.PerProject {
+		return rest.WebhookEndpoint{}, fault.Field("url", "cannot be added: a project may have %d webhook endpoints", w.config.PerProject)
+	}
+	info, err := w.events.Info(ctx)
+	if err != nil {
+		return rest.WebhookEndpoint{}, unavailable(err)
+	}
+	e.Start = info.State.LastSeq + 1
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return rest.WebhookEndpoint{}, fault.Internal(err)
+	}
+	if _, err := w.endpoints.Create(ctx, webhook.Key(e.Project, e.ID), raw); err != nil {
+		return rest.WebhookEndpoint{}, unavailable(err)
+	}
+	answer := endpointOnWire(e)
+	answer.Secret = new(e.Secrets[0].Value.Reveal())
+	return answer, nil
+}
+
+// ListWebhooks implements service.Webhooks: oldest first.
+func (w *Webhooks) ListWebhooks(ctx context.Context, req service.ForProject[service.Empty]) (rest.WebhookEndpointList, error) {
+	all, err := w.all(ctx, req.Project)
+	if err != nil {
+		return rest.WebhookEndpointList{}, err
+	}
+	answer := rest.WebhookEndpointList{WebhookEndpoints: make([]rest.WebhookEndpoint, 0, len(all))}
+	for _, e := range all {
+		answer.WebhookEndpoints = append(answer.WebhookEndpoints, endpointOnWire(e))
+	}
+	return answer, nil
+}
+
+// all returns the endpoints of a project, oldest first.
+func (w *Webhooks) all(ctx context.Context, project ident.ProjectID) ([]*webhook.Endpoint, error) {
+	if _, err := ident.ParseProjectID(string(project)); err != nil {
+		return nil, fault.Field("projectID", "%s", err)
+	}
+	watch, err := w.endpoints.Watch(ctx, string(project)+".*", jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer func() { _ = watch.Stop() }()
+	all := []*webhook.Endpoint{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, unavailable(ctx.Err())
+		case entry, ok := <-watch.Updates():
+			if !ok {
+				return nil, unavailable(errors.New("the watch ended"))
+			}
+			if entry == nil {
+				slices.SortFunc(all, func(a, b *webhook.Endpoint) int {
+					if a.CreatedMs != b.CreatedMs {
+						return int(a.CreatedMs - b.CreatedMs)
+					}
+					return strings.Compare(string(a.ID), string(b.ID))
+				})
+				return all, nil
+			}
+			e, err := webhook.Decode(entry.Value())
+			if err != nil {
+				return nil, fault.Internal(err)
+			}
+			all = append(all, e)
+		}
+	}
+}
+
+// get returns an endpoint and its revision, or the fault that it does not exist.
+func (w *Webhooks) get(ctx context.Context, project ident.ProjectID, id ident.WebhookID) (*webhook.Endpoint, uint64, error) {
+	if _, err := ident.ParseProjectID(string(project)); err != nil {
+		return nil, 0, fault.Field("projectID", "%s", err)
+	}
+	if _, err := ident.ParseWebhookID(string(id)); err != nil {
+		return nil, 0, fault.Field(webhookField, "%s", err)
+	}
+	entry, err := w.endpoints.Get(ctx, webhook.Key(project, id))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, fault.Unknown(webhookField)
+	}
+	if err != nil {
+		return nil, 0, unavailable(err)
+	}
+	e, err := webhook.Decode(entry.Value())
+	if err != nil {
+		return nil, 0, fault.Internal(err)
+	}
+	return e, entry.Revision(), nil
+}
+
+// update changes an endpoint. change may be called several times, if others change the endpoint at the same moment.
+func (w *Webhooks) update(ctx context.Context, project ident.ProjectID, id ident.WebhookID, change func(*webhook.Endpoint) error) error {
+	const attempts = 20
+	for range attempts {
+		e, revision, err := w.get(ctx, project, id)
+		if err != nil {
+			return err
+		}
+		if err := change(e); err != nil {
+			return err
+		}
+		e.UpdatedMs = w.deps.Clock().UnixMilli()
+		raw, err := json.Marshal(e)
+		if err != nil {
+			return fault.Internal(err)
+		}
+		_, err = w.endpoints.Update(ctx, webhook.Key(project, id), raw, revision)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+			return unavailable(err)
+		}
+	}
+	return fault.Unavailable(time.Second, "the webhook endpoint is being changed by others")
+}
+
+// UpdateWebhook implements service.Webhooks. A password of stars, as lists show it, is left as it is.
+func (w *Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (service.Empty, error) {
+	c := req.Body.Changes
+	return service.Empty{}, w.update(ctx, req.Project, req.Body.ID, func(e *webhook.Endpoint) error {
+		set(&e.URL, c.URL)
+		set(&e.Username, c.BasicAuthUsername)
+		if c.BasicAuthPassword != nil && *c.BasicAuthPassword != secret.Stars {
+			e.Password = webhook.Hidden(*c.BasicAuthPassword)
+		}
+		set(&e.Headers, c.CustomHeaders)
+		set(&e.Events, c.SubscribedEvents)
+		if faults := w.config.Check(e); len(faults) > 0 {
+			return fault.Fields(faults...)
+		}
+		return nil
+	})
+}
+
+func set[T any](into, from *T) {
+	if from != nil {
+		*into = *from
+	}
+}
+
+// DeleteWebhook implements service.Webhooks.
+func (w *Webhooks) DeleteWebhook(ctx context.Context, req service.ForProject[ident.WebhookID]) (service.Empty, error) {
+	if _, _, err := w.get(ctx, req.Project, req.Body); err != nil {
+		return service.Empty{}, err
+	}
+	if err := w.endpoints.Purge(ctx, webhook.Key(req.Project, req.Body)); err != nil {
+		return service.Empty{}, unavailable(err)
+	}
+	// Whoever delivers to it hears of that, ends, and removes what its last attempts may still write after this.
+	if err := webhook.Remove(ctx, w.deps.JetStream, req.Project, req.Body); err != nil {
+		return service.Empty{}, unavailable(err)
+	}
+	return service.Empty{}, nil
+}
+
+func endpointOnWire(e *webhook.Endpoint) rest.WebhookEndpoint {
+	headers := e.Headers
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	return rest.WebhookEndpoint{
+		ID: string(e.ID), URL: e.URL, BasicAuthUsername: e.Username, BasicAuthPassword: e.Password.String(), CustomHeaders: headers, SubscribedEvents: e.Events,
+		Created: account.Timestamp(e.CreatedMs), CreatedMs: e.CreatedMs, Updated: account.Timestamp(e.UpdatedMs), UpdatedMs: e.UpdatedMs,
+	}
+}
