@@ -32,14 +32,9 @@ Lines, one record a line. These commands need a running server, and find it thro
 	return cmd
 }
 
-// projectFlag is the flag that names a project.
-func projectFlag(cmd *cobra.Command, id *string) {
-	cmd.Flags().StringVar(id, "project", "", "the project, form pro-<number>; needed")
-}
-
 func parseProject(id string) (ident.ProjectID, error) {
 	if id == "" {
-		return "", usageError{errors.New("--project is needed")}
+		return "", errNoProject
 	}
 	project, err := ident.ParseProjectID(id)
 	if err != nil {
