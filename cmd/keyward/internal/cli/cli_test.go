@@ -7,11 +7,13 @@ import (
 	"flag"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -58,6 +60,7 @@ func TestWhatCommandsPrint(t *testing.T) {
 		"config-json":  {[]string{"KEYWARD_REDIS_URL=redis://:hunter2@cache:6379"}, []string{"config", "-o", "json"}},
 		"config-check": {nil, []string{"config", "--check"}},
 		"project-help": {nil, []string{"project", "create", "--help"}},
+		"key-help":     {nil, []string{"project", "key", "create", "--help"}},
 		"demo-help":    {nil, []string{"demo", "--help"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,6 +108,11 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 		"no server there":           {nil, []string{"project", "list", "--data-dir", empty}, cli.ExitFailure, "start one with keyward serve"},
 		"no server at the URL":      {nil, []string{"project", "list", "--nats-url", "nats://bob:hunter2@127.0.0.1:1"}, cli.ExitFailure, "no server answers at nats://bob:********@127.0.0.1:1"},
 		"delete without a yes":      {nil, []string{"project", "delete", "pro-1", "--data-dir", empty}, cli.ExitUsage, "nothing was deleted"},
+		"key without a project":     {nil, []string{"project", "key", "create", "--name", "a", "--permission", "*", "--data-dir", empty}, cli.ExitUsage, "--project is needed"},
+		"key without permissions":   {nil, []string{"project", "key", "create", "--project", "pro-1", "--name", "a", "--data-dir", empty}, cli.ExitUsage, "--permission is needed: auth_events:write, "},
+		"an unknown permission":     {nil, []string{"project", "key", "create", "--project", "pro-1", "--permission", "users:fly", "--data-dir", empty}, cli.ExitUsage, `there is no permission "users:fly"`},
+		"a key for no time":         {nil, []string{"project", "key", "create", "--project", "pro-1", "--permission", "*", "--expires", "0d", "--data-dir", empty}, cli.ExitUsage, "90d or 12h"},
+		"revoke without a key":      {nil, []string{"project", "key", "revoke", "--project", "pro-1"}, cli.ExitUsage, "the key ID"},
 		"project without RP":        {nil, []string{"project", "create", "--data-dir", empty}, cli.ExitUsage, "--rp-id"},
 		"demo with half a login":    {nil, []string{"demo", "--project", "pro-1"}, cli.ExitUsage, "go together"},
 		"demo without a server":     {nil, []string{"demo", "--project", "pro-1", "--secret", "corbado1_x", "--url", "http://127.0.0.1:1"}, cli.ExitFailure, "no server answers at http://127.0.0.1:1"},
@@ -190,6 +198,72 @@ func TestProjectsAreManagedAtARunningServer(t *testing.T) {
 	}
 	if unknown := run(t, environ, "project", "delete", "pro-77", "--yes"); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
 		t.Errorf("delete again: %+v", unknown)
+	}
+}
+
+func TestKeysAreManagedAtARunningServer(t *testing.T) {
+	t.Parallel()
+	environ, _ := server(t)
+	var url string
+	for _, setting := range environ {
+		if address, ok := strings.CutPrefix(setting, "KEYWARD_HTTP_ADDR="); ok {
+			url = "http://" + address + "/v2/users"
+		}
+	}
+	status := func(method, key string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(`{"status":"active"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		req.Header.Set("Content-Type", "application/json")
+		rsp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = rsp.Body.Close()
+		return rsp.StatusCode
+	}
+
+	created := run(t, environ, "project", "key", "create", "--project", "pro-1", "--name", "backend", "--permission", "users:write", "--permission", "passkeys:login", "--expires", "90d")
+	lines := strings.Split(strings.TrimSpace(created.out), "\n")
+	key := lines[len(lines)-1]
+	form := regexp.MustCompile(`^kwk1_1_([A-Za-z0-9]{12})_[A-Z2-7]{26}$`)
+	parts := form.FindStringSubmatch(key)
+	if parts == nil || created.code != cli.ExitOK || !strings.Contains(created.out, "permissions  passkeys:login users:write\n") {
+		t.Fatalf("create: %+v", created)
+	}
+	if got := []int{status("POST", key), status("GET", key)}; got[0] != http.StatusOK || got[1] != http.StatusForbidden {
+		t.Errorf("the key is answered %v", got)
+	}
+
+	asJSON := run(t, environ, "project", "key", "create", "--project", "pro-1", "--name", "all", "--permission", "*", "-o", "json")
+	var made struct{ ID, Key, Expires string }
+	if err := json.Unmarshal([]byte(asJSON.out), &made); err != nil || !form.MatchString(made.Key) || made.Expires != "" || status("POST", made.Key) != http.StatusOK {
+		t.Errorf("create in JSON: %+v %v", asJSON, err)
+	}
+
+	listed := run(t, environ, "project", "key", "list", "--project", "pro-1")
+	if strings.Count(listed.out, "\n") != 3 || !strings.Contains(listed.out, parts[1]+"  backend  passkeys:login users:write  ") || !strings.Contains(listed.out, "never") || strings.Contains(listed.out, "kwk1_") {
+		t.Errorf("list: %+v", listed)
+	}
+	if revoked := run(t, environ, "project", "key", "revoke", parts[1], "--project", "pro-1"); revoked.code != cli.ExitOK || revoked.out != "Revoked "+parts[1]+".\n" {
+		t.Errorf("revoke: %+v", revoked)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for status("POST", key) != http.StatusUnauthorized {
+		if time.Now().After(deadline) {
+			t.Fatal("a revoked key is still let in")
+		}
+	}
+	if again := run(t, environ, "project", "key", "revoke", parts[1], "--project", "pro-1"); again.code != cli.ExitFailure || !strings.Contains(again.err, "does not exist") {
+		t.Errorf("revoke again: %+v", again)
+	}
+	for _, args := range [][]string{{"list"}, {"create", "--name", "a", "--permission", "*"}, {"revoke", "x"}} {
+		if unknown := run(t, environ, append(append([]string{"project", "key"}, args...), "--project", "pro-9")...); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
+			t.Errorf("%v of an unknown project: %+v", args, unknown)
+		}
 	}
 }
 

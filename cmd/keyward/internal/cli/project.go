@@ -55,17 +55,18 @@ func withProjects(cmd *cobra.Command, terminal Terminal, do func(context.Context
 func newProject(terminal Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "project",
-		Short: "Create, list and delete projects; change their secrets",
+		Short: "Create, list and delete projects; change their secrets and keys",
 		Long: `A project is one relying party with its own API secret, origins, users and
 events. These commands need a running server, and find it through --data-dir or
 --nats-url. The server takes up changes at once.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newProjectCreate(terminal), newProjectList(terminal), newProjectRotate(terminal), newProjectDelete(terminal))
+	cmd.AddCommand(newProjectCreate(terminal), newProjectList(terminal), newProjectRotate(terminal), newProjectDelete(terminal), newProjectSigning(terminal))
 	for _, sub := range cmd.Commands() {
 		serverFlags(sub.Flags())
 	}
+	cmd.AddCommand(newProjectKey(terminal))
 	return cmd
 }
 

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/secret"
+	"github.com/keyward/keyward/services/gateway"
+)
+
+func newProjectKey(terminal Terminal) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "key",
+		Short: "Create, list and revoke API keys with permissions",
+		Long: `An API key is sent as "Authorization: Bearer <key>" and may call what its
+permissions name, where the API secret may call everything. The permission of
+each operation is its x-permission in the API description, at /openapi.yaml.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newKeyCreate(terminal), newKeyList(terminal), newKeyRevoke(terminal))
+	for _, sub := range cmd.Commands() {
+		serverFlags(sub.Flags())
+	}
+	return cmd
+}
+
+// projectFlag names the project that a command is about.
+func projectFlag(cmd *cobra.Command, id *string) {
+	cmd.Flags().StringVar(id, "project", "", "ID of the project")
+}
+
+var errNoProject = usageError{errors.New("--project is needed; keyward project list shows all")}
+
+// shownKey is an API key as the commands print it.
+type shownKey struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Permissions []string `json:"permissions"`
+	Created     string   `json:"created"`
+	Expires     string   `json:"expires,omitempty"` // empty = never
+	Key         string   `json:"key,omitempty"`     // only when it has just been made
+}
+
+func showKey(k project.APIKey, made secret.Text) shownKey {
+	shown := shownKey{ID: k.ID, Name: k.Name, Permissions: k.Permissions, Created: timestamp(k.CreatedMs), Key: made.Reveal()}
+	if k.ExpiresMs != 0 {
+		shown.Expires = timestamp(k.ExpiresMs)
+	}
+	return shown
+}
+
+func timestamp(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
+
+func newKeyCreate(terminal Terminal) *cobra.Command {
+	var id, name, expires string
+	var permissions []string
+	var out output
+	cmd := &cobra.Command{
+		Use:     "create",
+		Short:   "Create an API key and print it, once, on the last line",
+		Example: "  keyward project key create --project pro-1 --name backend --permission users:write --permission passkeys:login --expires 90d",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if id == "" {
+				return errNoProject
+			}
+			lifetime, err := parseLifetime(expires)
+			if err != nil {
+				return usageError{fmt.Errorf("--expires %w", err)}
+			}
+			if err := checkPermissions(permissions); err != nil {
+				return usageError{err}
+			}
+			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+				key, made, err := projects.CreateKey(ctx, id, name, permissions, lifetime, time.Now())
+				if err != nil {
+					return err
+				}
+				if out.json() {
+					return writeJSON(cmd, showKey(key, made))
+				}
+				shown := showKey(key, "")
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project      %s\nkey ID       %s\npermissions  %s\nexpires      %s\n\nThe key itself is not shown again:\n%s\n",
+					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal())
+				return err
+			})
+		},
+	}
+	projectFlag(cmd, &id)
+	cmd.Flags().StringVar(&name, "name", "", "name for your own use")
+	cmd.Flags().StringArrayVar(&permissions, "permission", nil, "what the key may call, for example users:read, or * for everything; repeat for several")
+	cmd.Flags().StringVar(&expires, "expires", "", "how long it works, for example 90d or 12h; empty = until it is revoked")
+	out.flag(cmd, "text")
+	return cmd
+}
+
+func newKeyList(terminal Terminal) *cobra.Command {
+	var id string
+	var out output
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the API keys of a project",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if id == "" {
+				return errNoProject
+			}
+			return withProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
+				keys, err := projects.Keys(id)
+				if err != nil {
+					return err
+				}
+				all := []shownKey{}
+				for _, k := range keys {
+					all = append(all, showKey(k, ""))
+				}
+				if out.json() {
+					return writeJSON(cmd, all)
+				}
+				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				_, _ = fmt.Fprintln(table, "ID\tNAME\tPERMISSIONS\tCREATED\tEXPIRES")
+				for _, k := range all {
+					_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, strings.Join(k.Permissions, " "), k.Created, orNever(k.Expires))
+				}
+				return table.Flush()
+			})
+		},
+	}
+	projectFlag(cmd, &id)
+	out.flag(cmd, "text")
+	return cmd
+}
+
+func newKeyRevoke(terminal Terminal) *cobra.Command {
+	var id string
+	var out output
+	cmd := &cobra.Command{
+		Use:   "revoke <key ID>",
+		Short: "Revoke an API key; it stops working at once",
+		Args:  oneArgument("the key ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if id == "" {
+				return errNoProject
+			}
+			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+				if err := projects.RevokeKey(ctx, id, args[0]); err != nil {
+					return err
+				}
+				if out.json() {
+					return writeJSON(cmd, map[string]string{"id": args[0]})
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Revoked %s.\n", args[0])
+				return err
+			})
+		},
+	}
+	projectFlag(cmd, &id)
+	out.flag(cmd, "text")
+	return cmd
+}
+
+func orNever(at string) string {
+	if at == "" {
+		return "never"
+	}
+	return at
+}
+
+// checkPermissions refuses a permission that no operation needs: most likely it is misspelled.
+func checkPermissions(wanted []string) error {
+	known, err := gateway.Permissions()
+	if err != nil {
+		return fmt.Errorf("read the API description: %w", err)
+	}
+	if len(wanted) == 0 {
+		return fmt.Errorf("--permission is needed: %s, or * for everything", strings.Join(known, ", "))
+	}
+	for _, permission := range wanted {
+		if permission != project.AllPermissions && !slices.Contains(known, permission) {
+			return fmt.Errorf("there is no permission %q; there are %s, and * for everything", permission, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+// parseLifetime reads a duration that may be in days; 0 = for ever.
+func parseLifetime(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	lifetime, err := time.ParseDuration(text)
+	if days, isDays := strings.CutSuffix(text, "d"); isDays {
+		var n int
+		n, err = strconv.Atoi(days)
+		lifetime = time.Duration(n) * 24 * time.Hour
+		if n > 36_500 {
+			err = errors.New("beyond a century")
+		}
+	}
+	if err != nil || lifetime <= 0 {
+		return 0, errors.New("must be a duration such as 90d or 12h")
+	}
+	return lifetime, nil
+}
