@@ -168,7 +168,7 @@ func (c *Config) judgeSettings() []Setting {
 		{
 			Section: "Sessions", Key: "signing_key_max_age", Value: durationValue{&c.Ceremony.SigningKeyMaxAge, ""},
 			Doc:  "How long a key signs sessions and signed passkey data before the next one does; at least 24h.",
-			Note: "The next key is published an hour before it signs, and an old one a day after it last signed. keyward project keys rotate does it now.",
+			Note: "The next key is published an hour before it signs, and an old one a day after it last signed. keyward project signing-keys rotate does it now.",
 		},
 		{
 			Section: "Decisions", Key: "policies", Value: stringValue(&c.Decision.PoliciesDir),

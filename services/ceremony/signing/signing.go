@@ -136,6 +136,28 @@ func (s *Store) Rotate(ctx context.Context, project ident.ProjectID, immediately
 	return slices.Clone(r.keys), nil
 }
 
+// The reasons why a key cannot be removed.
+var (
+	ErrUnknownKey = errors.New("the project has no such key")
+	ErrActiveKey  = errors.New("the key signs; rotate first, at once")
+)
+
+// Remove unpublishes a key that does not sign, for when somebody else may have it: what it signed is refused from now on, by whoever does not keep an old key set.
+func (s *Store) Remove(ctx context.Context, project ident.ProjectID, id ident.KeyID) error {
+	now := s.now()
+	_, err := s.update(ctx, project, func(keys Keys) (Keys, error) {
+		i := slices.IndexFunc(keys, func(k Key) bool { return k.ID == id })
+		if i < 0 {
+			return nil, ErrUnknownKey
+		}
+		if keys.StateOf(i, now) == Active {
+			return nil, ErrActiveKey
+		}
+		return slices.Delete(slices.Clone(keys), i, i+1), nil
+	})
+	return err
+}
+
 // List returns the keys of a project as they are stored, or none if it has never signed anything.
 func (s *Store) List(ctx context.Context, project ident.ProjectID) (Keys, error) {
 	r, err := s.read(ctx, project)

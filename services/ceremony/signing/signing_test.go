@@ -355,3 +355,34 @@ func TestKeysOfADeletedProjectAreForgotten(t *testing.T) {
 		t.Error("a new key was not made")
 	}
 }
+
+func TestAKeyThatSomebodyElseMayHaveIsRemoved(t *testing.T) {
+	t.Parallel()
+	c, project := &clock{now: started}, ident.NewProjectID()
+	s, other := open(t, c), running(t, c)
+	token := sign(t, s, project)
+	leaked := ident.KeyID(keyID(t, token))
+	if err := s.Remove(t.Context(), project, leaked); err != signing.ErrActiveKey {
+		t.Errorf("removing the key that signs: %v", err)
+	}
+	if _, err := s.Rotate(t.Context(), project, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Remove(t.Context(), project, leaked); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Remove(t.Context(), project, leaked); err != signing.ErrUnknownKey {
+		t.Errorf("removing it again: %v", err)
+	}
+	if verifies(t, s, project, token) {
+		t.Error("what it signed is still accepted")
+	}
+	for verifies(t, other, project, token) {
+		if t.Context().Err() != nil {
+			t.Fatal("another instance still accepts what it signed")
+		}
+	}
+	if _, found := keySet(t, s, project).LookupKeyID(string(leaked)); found || !verifies(t, s, project, sign(t, s, project)) {
+		t.Error("the key is still published, or its successor does not sign")
+	}
+}

@@ -1,0 +1,67 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/signing"
+)
+
+// SigningKeys returns the keys that a project signs with, none if it has signed nothing yet. A project that does not exist is an error.
+func (p *Projects) SigningKeys(ctx context.Context, id string) (signing.Keys, error) {
+	store, err := p.signing(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return store.List(ctx, ident.ProjectID(id))
+}
+
+// RotateSigningKey publishes another key, which signs after an hour or at once, and returns the keys.
+func (p *Projects) RotateSigningKey(ctx context.Context, id string, immediately bool) (signing.Keys, error) {
+	store, err := p.signing(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := store.Rotate(ctx, ident.ProjectID(id), immediately)
+	if err != nil {
+		return nil, fmt.Errorf("rotate the signing key of project %s: %w", id, Plain(err))
+	}
+	return keys, nil
+}
+
+// RemoveSigningKey unpublishes a key that does not sign; what it signed is refused from then on.
+func (p *Projects) RemoveSigningKey(ctx context.Context, id, key string) error {
+	store, err := p.signing(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := store.Remove(ctx, ident.ProjectID(id), ident.KeyID(key)); err != nil {
+		return fmt.Errorf("remove signing key %s of project %s: %w", key, id, Plain(err))
+	}
+	return nil
+}
+
+func (p *Projects) signing(ctx context.Context, id string) (*signing.Store, error) {
+	if _, ok := p.store.Lookup(ident.ProjectID(id)); !ok {
+		return nil, fmt.Errorf("find project %s: %w", id, Plain(fault.Unknown("id")))
+	}
+	js, err := jetstream.New(p.conn)
+	if err != nil {
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	bucket, err := js.KeyValue(ctx, bus.KeysBucket)
+	if err != nil {
+		return nil, fmt.Errorf("open signing keys: %w", err)
+	}
+	return signing.Open(ctx, signing.Deps{
+		Bucket: bucket, MaxAge: ceremony.DefaultConfig().SigningKeyMaxAge, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
+}
