@@ -250,26 +250,6 @@ func (l *Log) Pending(ctx context.Context, project ident.ProjectID, user ident.U
 	}), nil
 }
 
-// Erase removes the user's events, offers and decisions.
-func (l *Log) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
-	for stream, prefix := range map[string]string{
-		bus.EventsStream: bus.EventsPrefix, bus.OffersStream: bus.OffersPrefix, bus.DecisionsStream: bus.DecisionsPrefix,
-	} {
-		subject, err := userSubject(prefix, project, user)
-		if err != nil {
-			return err
-		}
-		s, err := l.js.Stream(ctx, stream)
-		if err != nil {
-			return fmt.Errorf("open stream %s: %w", stream, err)
-		}
-		if err := s.Purge(ctx, jetstream.WithPurgeSubject(subject+">")); err != nil {
-			return fmt.Errorf("erase %s from %s: %w", user, stream, err)
-		}
-	}
-	return nil
-}
-
 // readAll reads every message of the subject from the sequence on, page by page, and returns the sequence that follows the last.
 func (l *Log) readAll(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
 	next := from

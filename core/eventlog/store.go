@@ -372,24 +372,6 @@ func (s *Store) stopFilling(entry string) {
 	delete(s.filling, entry)
 }
 
-// Erase removes all that the streams hold of a user, decisions too, and the cache entry. When it has returned, no read finds any of it.
-func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
-	if err := s.log.Erase(ctx, project, user); err != nil {
-		return fault.Unavailable(retryAfter, "the events could not be erased").Because(err)
-	}
-	after, cancel := detached(ctx)
-	defer cancel()
-	s.near.drop(key(project, user))
-	if err := s.cache.remove(after, key(project, user)); err == nil {
-		return nil
-	}
-	s.metrics.writeFailures.Inc()
-	if err := s.epochs.bump(after, shardOf(project, user)); err != nil {
-		return fault.Unavailable(retryAfter, "the events could not be erased from the cache").Because(err)
-	}
-	return nil
-}
-
 // DistrustAll makes every cache entry be filled anew. An events service calls it when it starts: one that died between the log and the cache left entries behind that lack an event.
 func (s *Store) DistrustAll(ctx context.Context) error {
 	all := make([]uint8, shards)

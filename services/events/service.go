@@ -3,9 +3,13 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -21,12 +25,15 @@ type Accounts interface {
 	Get(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, uint64, error)
 }
 
-// Deps is what the service needs. All are required.
+// Deps is what the service needs. All but SweepAfter are required.
 type Deps struct {
-	Accounts Accounts
-	Store    *eventlog.Store
-	Clock    func() time.Time
-	Log      *slog.Logger
+	Accounts  Accounts
+	Store     *eventlog.Store
+	JetStream jetstream.JetStream // with the streams of webhooks
+	Clock     func() time.Time
+	Log       *slog.Logger
+
+	SweepAfter time.Duration // how long after a user's deletion it is erased what calls left that were under way; 0 = DefaultSweepAfter
 }
 
 // Service implements service.Events. It is safe for concurrent use.
@@ -39,19 +46,22 @@ const openOffer = time.Hour
 
 // New returns the service.
 func New(deps Deps) *Service {
+	deps.SweepAfter = cmp.Or(deps.SweepAfter, DefaultSweepAfter)
 	return &Service{deps: deps}
 }
 
-// Run withdraws the cache entries that an earlier instance may have left behind half written, and returns when ctx ends. The service works without it, and before it has done so.
+// pause is how long the service waits before it tries again what it does by itself.
+const pause = time.Second
+
+// Run withdraws the cache entries that an earlier instance may have left behind half written, erases what deleted users' last calls left, and returns when ctx
+// ends. The service works without it, and before it has done so.
 func (s *Service) Run(ctx context.Context) {
-	const pause = time.Second
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { s.sweep(ctx) })
 	for {
 		err := s.deps.Store.DistrustAll(ctx)
-		if err == nil {
-			<-ctx.Done()
-			return
-		}
-		if ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			return
 		}
 		s.deps.Log.Warn("old cache entries could not be withdrawn yet", "error", err)
@@ -226,11 +236,6 @@ func (s *Service) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.
 		AuthEventID: string(e.ID), UserID: string(e.User), Username: req.Body.Username, EventType: req.Body.EventType, Method: req.Body.Method,
 		Status: req.Body.Status, Created: account.Timestamp(e.CreatedMs), CreatedMs: e.CreatedMs,
 	}, nil
-}
-
-// Erase implements service.Events.
-func (s *Service) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
-	return service.Empty{}, s.deps.Store.Erase(ctx, req.Project, req.User)
 }
 
 func value[T any](p *T) T {

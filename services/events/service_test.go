@@ -47,6 +47,11 @@ var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func begin(t *testing.T) *world {
 	t.Helper()
+	return beginSweeping(t, events.DefaultSweepAfter)
+}
+
+func beginSweeping(t *testing.T, after time.Duration) *world {
+	t.Helper()
 	w := &world{t: t, now: start}
 	config := bus.DefaultConfig()
 	config.DataDir = t.TempDir()
@@ -79,7 +84,9 @@ func begin(t *testing.T) *world {
 			t.Fatal(err)
 		}
 	}
-	w.Service = events.New(events.Deps{Accounts: accounts, Store: w.store, Clock: w.tick, Log: slog.New(slog.DiscardHandler)})
+	w.Service = events.New(events.Deps{
+		Accounts: accounts, Store: w.store, JetStream: w.bus.JS, Clock: w.tick, Log: slog.New(slog.DiscardHandler), SweepAfter: after,
+	})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { w.Run(ctx) })

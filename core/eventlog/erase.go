@@ -1,0 +1,103 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// holdings are the streams that hold something of users here, and the starts of their subjects.
+func holdings() map[string]string {
+	return map[string]string{
+		bus.EventsStream: bus.EventsPrefix, bus.OffersStream: bus.OffersPrefix, bus.DecisionsStream: bus.DecisionsPrefix,
+	}
+}
+
+// Erase removes the user's events, offers and decisions.
+func (l *Log) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	return l.each(project, user, func(name, subject string) error { return l.purge(ctx, name, subject+">") })
+}
+
+// EraseLate removes the user's events, offers and decisions, but not the events that tell of the user's deletion.
+func (l *Log) EraseLate(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	return l.each(project, user, func(name, subject string) error {
+		stream, err := l.js.Stream(ctx, name)
+		if err != nil {
+			return fmt.Errorf("open stream %s: %w", name, err)
+		}
+		info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject+">"))
+		if err != nil {
+			return fmt.Errorf("read what %s has of %s: %w", name, user, err)
+		}
+		for found := range info.State.Subjects {
+			if event.Type(strings.TrimPrefix(found, subject)) == event.UserDeleted {
+				continue
+			}
+			if err := l.purge(ctx, name, found); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// each calls do for each stream that may hold something of the user, with the start of its subjects.
+func (l *Log) each(project ident.ProjectID, user ident.UserID, do func(stream, subject string) error) error {
+	for name, prefix := range holdings() {
+		subject, err := userSubject(prefix, project, user)
+		if err != nil {
+			return err
+		}
+		if err := do(name, subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Log) purge(ctx context.Context, name, subject string) error {
+	stream, err := l.js.Stream(ctx, name)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", name, err)
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+		return fmt.Errorf("erase %s: %w", subject, err)
+	}
+	return nil
+}
+
+// Erase removes all that the streams hold of a user, decisions too, and the cache entry. When it has returned, no read finds any of it. What a call that
+// was under way appends afterwards is left for EraseLate.
+func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	return s.erase(ctx, project, user, s.log.Erase)
+}
+
+// EraseLate does what Erase does, but leaves the events that tell of the user's deletion: it removes what was appended after Erase by calls that had begun
+// before it.
+func (s *Store) EraseLate(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	return s.erase(ctx, project, user, s.log.EraseLate)
+}
+
+func (s *Store) erase(ctx context.Context, project ident.ProjectID, user ident.UserID, from func(context.Context, ident.ProjectID, ident.UserID) error) error {
+	if err := from(ctx, project, user); err != nil {
+		return fault.Unavailable(retryAfter, "the events could not be erased").Because(err)
+	}
+	after, cancel := detached(ctx)
+	defer cancel()
+	s.near.drop(key(project, user))
+	if err := s.cache.remove(after, key(project, user)); err == nil {
+		return nil
+	}
+	s.metrics.writeFailures.Inc()
+	if err := s.epochs.bump(after, shardOf(project, user)); err != nil {
+		return fault.Unavailable(retryAfter, "the events could not be erased from the cache").Because(err)
+	}
+	return nil
+}
