@@ -18,7 +18,7 @@ func TestTheNodeSDK(t *testing.T) {
 		t.Fatalf("the SDK is not installed (make test installs it): %v", err)
 	}
 	binary := build(t)
-	server := run(t, binary, t.TempDir(), "KEYWARD_NATS_ADDR=off", "KEYWARD_DELIVERY=outbox")
+	server := run(t, binary, t.TempDir(), "KEYWARD_NATS_ADDR=off")
 	suite := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", "sdk.test.mjs", "api.test.mjs")
 	suite.Dir = "sdk"
 	suite.Env = append(os.Environ(), "KEYWARD_URL="+server.base, "KEYWARD_PROJECT="+server.project, "KEYWARD_SECRET="+server.secret, "KEYWARD_BINARY="+binary)

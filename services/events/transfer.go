@@ -74,25 +74,18 @@ func (s *Service) importOf(ctx context.Context, req service.ForProject[service.E
 
 // known returns the IDs of the user's events, or why none can be imported.
 func (s *Service) known(ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID) (map[ident.EventID]bool, []rest.FieldError, error) {
-	known := map[ident.EventID]bool{}
 	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, user); err != nil {
 		var f *fault.Fault
 		if !errors.As(err, &f) || len(f.Validation) == 0 {
 			return nil, nil, err
 		}
 		if req.Body.DryRun {
-			return known, nil, nil
+			return map[ident.EventID]bool{}, nil, nil
 		}
-		return known, f.Validation, nil
+		return nil, f.Validation, nil
 	}
-	events, err := s.deps.Store.Events(ctx, req.Project, user)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, e := range events {
-		known[e.ID] = true
-	}
-	return known, nil, nil
+	known, err := s.deps.Store.Recorded(ctx, req.Project, user)
+	return known, nil, err
 }
 
 // importFaults says what is wrong with an event of an import.

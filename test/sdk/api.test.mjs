@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as api from './node_modules/@corbado/node-sdk/esm/generated/api.js';
-import { client, device, sdk, unique } from './server.mjs';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { base, client, device, project, sdk, unique } from './server.mjs';
 
 const keyward = sdk();
 const of = (Api) => new Api(undefined, '', keyward.axiosClient);
@@ -189,7 +190,9 @@ describe('passkeys', () => {
     const offer = await data(passkeys.passkeyLoginStart({ ...login, crossDeviceAuthenticationStrategy: 'standard' }));
     const { signedPasskeyData } = await data(passkeys.passkeyLoginFinish({ ...login, assertionResponse: phone.get(offer), signPasskeyData: true }));
     const { session } = await data(keyward.axiosClient.post('/passkey/postLogin', { signedPasskeyData }));
-    assert.equal((await keyward.sessions().validateToken(session)).userId, userID);
+    // The issuer is the project's host name or the configured URL, so the keys are fetched by hand.
+    const keys = createRemoteJWKSet(new URL(`${base}/.well-known/jwks`), { headers: { 'X-Corbado-ProjectID': project } });
+    assert.equal((await jwtVerify(session, keys, { algorithms: ['RS256'] })).payload.sub, userID);
     await fails(keyward.axiosClient.post('/passkey/postLogin', { signedPasskeyData }), 400);
     const listed = (await data(keyward.axiosClient.get('/sessions', { params: { 'filter[]': `userID:eq:${userID}` } }))).sessions;
     assert.equal(listed.length, 1);

@@ -246,7 +246,7 @@ describe('sessions', () => {
 
   test('validateToken refuses another issuer', async () => {
     const { value } = await token('https://elsewhere.example');
-    await assert.rejects(keyward.sessions().validateToken(value), (e) => e instanceof ValidationError && e.name === 'InvalidIssuer');
+    await assert.rejects(keyward.sessions().validateToken(value), (e) => e instanceof ValidationError && e.name === 'INVALID_ISSUER');
   });
 
   test('validateToken refuses a token that was changed', async () => {
@@ -255,7 +255,7 @@ describe('sessions', () => {
     const claims = JSON.parse(Buffer.from(payload, 'base64url'));
     claims.sub = 'usr-1';
     const forged = [header, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.');
-    await assert.rejects(keyward.sessions().validateToken(forged), (e) => e instanceof ValidationError && e.name === 'JWTInvalid');
+    await assert.rejects(keyward.sessions().validateToken(forged), (e) => e instanceof ValidationError && e.name === 'JWT_INVALID');
   });
 
   test('validateToken refuses what is no token', async () => {
