@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 )
@@ -42,7 +43,11 @@ func (s *Service) CreateIdentifier(ctx context.Context, req service.ForUser[rest
 	if err != nil {
 		return rest.Identifier{}, err
 	}
-	created := account.Identifier{ID: ident.NewIdentifierID(), Type: req.Body.IdentifierType, Value: value, Status: req.Body.Status, CreatedMs: s.now().UnixMilli()}
+	id := reqctx.Seed(ctx).IdentifierID()
+	if i := identifierAt(&a, id); i >= 0 { // of an earlier attempt of this call
+		return identifierOf(req.User, a.Identifiers[i]), s.announce(ctx, a)
+	}
+	created := account.Identifier{ID: id, Type: req.Body.IdentifierType, Value: value, Status: req.Body.Status, CreatedMs: s.now().UnixMilli()}
 	add := func(a *account.Account) error { return addIdentifier(a, created) }
 	if err := add(&a); err != nil {
 		return rest.Identifier{}, err

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 )
@@ -32,8 +33,14 @@ func (s *Service) CreateSocialAccount(ctx context.Context, req service.ForUser[r
 	if err != nil {
 		return rest.SocialAccount{}, err
 	}
+	id := reqctx.Seed(ctx).SocialAccountID()
+	for _, made := range a.SocialAccounts {
+		if made.ID == id { // of an earlier attempt of this call
+			return socialAccountOf(req.User, made), s.announce(ctx, a)
+		}
+	}
 	created := account.SocialAccount{
-		ID: ident.NewSocialAccountID(), Provider: body.ProviderType, ForeignID: body.ForeignID, IdentifierValue: body.IdentifierValue,
+		ID: id, Provider: body.ProviderType, ForeignID: body.ForeignID, IdentifierValue: body.IdentifierValue,
 		AvatarURL: body.AvatarURL, FullName: body.FullName, CreatedMs: s.now().UnixMilli(),
 	}
 	add := func(a *account.Account) error { return addSocialAccount(a, created) }

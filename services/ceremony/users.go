@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 )
@@ -31,9 +32,13 @@ func (s *Service) CreateUser(ctx context.Context, req service.ForProject[rest.Us
 	if err := checkNewUser(req.Body); err != nil {
 		return rest.User{}, err
 	}
+	seed := reqctx.Seed(ctx)
+	if made, ok, err := s.userMadeBefore(ctx, req.Project, seed); err != nil || ok {
+		return userOf(made), err
+	}
 	nowMs := s.now().UnixMilli()
 	a := account.Account{
-		Project: req.Project, ID: ident.NewUserID(), FullName: req.Body.FullName, Status: req.Body.Status,
+		Project: req.Project, ID: seed.UserID(), FullName: req.Body.FullName, Status: req.Body.Status,
 		ExplicitWebauthnID: req.Body.ExplicitWebauthnID, CreatedMs: nowMs, UpdatedMs: nowMs,
 	}
 	a.Unannounced = []event.Event{s.tidings(a.Project, a.ID, event.UserCreated)}
@@ -62,6 +67,21 @@ func (s *Service) CreateUser(ctx context.Context, req service.ForProject[rest.Us
 		return rest.User{}, err
 	}
 	return userOf(a), nil
+}
+
+// userMadeBefore returns the user that an earlier attempt of this call has created. Only a call that may be a repeat looks for one.
+func (s *Service) userMadeBefore(ctx context.Context, project ident.ProjectID, seed ident.Seed) (account.Account, bool, error) {
+	if seed == "" {
+		return account.Account{}, false, nil
+	}
+	a, _, err := s.accounts.Get(ctx, project, seed.UserID())
+	if isUnknown(err) {
+		return account.Account{}, false, nil
+	}
+	if err != nil {
+		return account.Account{}, false, err
+	}
+	return a, true, s.announce(ctx, a)
 }
 
 func checkNewUser(body rest.UserCreateReq) error {

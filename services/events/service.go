@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 )
 
@@ -81,6 +82,9 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
 		return rest.PasskeyEvent{}, err
 	}
+	if made, ok, err := s.madeBefore(ctx, req.Project, req.User); err != nil || ok {
+		return onWire(made), err
+	}
 	e := event.Event{
 		Project:     req.Project,
 		User:        req.User,
@@ -142,8 +146,33 @@ func (s *Service) live(ctx context.Context, project ident.ProjectID, user ident.
 	return event.NewSet(events).Live(), nil
 }
 
-// store appends e under a new ID. An ID that the log has seen is another event's, so the next one is drawn.
+// madeBefore returns the event that an earlier attempt of this call has appended. Only a call that may be a repeat looks for one.
+func (s *Service) madeBefore(ctx context.Context, project ident.ProjectID, user ident.UserID) (event.Event, bool, error) {
+	seed := reqctx.Seed(ctx)
+	if seed == "" {
+		return event.Event{}, false, nil
+	}
+	events, err := s.deps.Store.Events(ctx, project, user)
+	if err != nil {
+		return event.Event{}, false, err
+	}
+	id := seed.EventID()
+	for _, e := range events {
+		if e.ID == id {
+			return e, true, nil
+		}
+	}
+	return event.Event{}, false, nil
+}
+
+// store appends e under a new ID. An ID that the log has seen is another event's, so the next one is drawn; but one that comes of the call's seed is the call's own,
+// and what the log has seen under it is e.
 func (s *Service) store(ctx context.Context, e event.Event) (ident.EventID, error) {
+	if seed := reqctx.Seed(ctx); seed != "" {
+		e.ID = seed.EventID()
+		_, err := s.deps.Store.Append(ctx, e)
+		return e.ID, err
+	}
 	const attempts = 3
 	for range attempts {
 		e.ID = ident.NewEventID()
