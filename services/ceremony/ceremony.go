@@ -129,7 +129,7 @@ type Deps struct {
 	Offers     Offers
 	Decision   service.Decision
 	AAGUIDs    AAGUIDs    // nil: no names
-	Unfinished Unfinished // nil: what was interrupted is finished only when it is asked for again
+	Unfinished Unfinished // nil: what Lists finds
 	Now        func() time.Time
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
@@ -169,7 +169,7 @@ type Service struct {
 
 	instance           string // tells this process from others, for deletions of users
 	erasures           turns
-	unfinishedAccounts Unfinished // nil: Run has nothing to do
+	unfinishedAccounts Unfinished
 }
 
 var _ service.Ceremony = (*Service)(nil)
@@ -188,6 +188,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	if deps.AAGUIDs == nil {
 		deps.AAGUIDs = nameless{}
+	}
+	if deps.Unfinished == nil {
+		deps.Unfinished = deps.Lists
 	}
 	return &Service{
 		cfg:        cfg,

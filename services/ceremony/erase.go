@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 )
 
@@ -106,6 +108,8 @@ func (s *Service) clear(ctx context.Context, a account.Account) error {
 	steps := []func(context.Context, account.Account) error{
 		func(ctx context.Context, a account.Account) error { return s.challenges.Erase(ctx, a.Project, a.ID) },
 		func(ctx context.Context, a account.Account) error { return s.sessions.EraseUser(ctx, a.Project, a.ID) },
+		s.eraseConnectTokens,
+		func(ctx context.Context, a account.Account) error { return s.sessions.EraseUser(ctx, a.Project, a.ID) },
 		s.eraseCredentialIndex,
 		s.eraseIdentifierIndex,
 		func(ctx context.Context, a account.Account) error {
@@ -119,6 +123,18 @@ func (s *Service) clear(ctx context.Context, a account.Account) error {
 		}
 	}
 	return nil
+}
+
+// eraseConnectTokens removes the tokens that name one of the user's identifiers.
+func (s *Service) eraseConnectTokens(ctx context.Context, a account.Account) error {
+	if len(a.Identifiers) == 0 {
+		return nil
+	}
+	return s.tokens.Erase(ctx, a.Project, func(t connecttoken.Token) bool {
+		return slices.ContainsFunc(a.Identifiers, func(i account.Identifier) bool {
+			return account.IdentifierKey(i.Type, i.Value) == account.IdentifierKey(i.Type, t.Identifier)
+		})
+	})
 }
 
 func (s *Service) eraseCredentialIndex(ctx context.Context, a account.Account) error {

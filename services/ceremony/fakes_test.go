@@ -153,6 +153,7 @@ func (d *decision) last() service.Question {
 type events struct {
 	mu       sync.Mutex
 	log      []event.Event
+	seen     map[ident.EventID]bool
 	offers   *eventlog.Log // of login offers with what they carry
 	failures int           // how many calls to come find the log unavailable
 	calls    int
@@ -175,6 +176,14 @@ func (e *events) Append(_ context.Context, added event.Event) (service.Empty, er
 	if err := e.fail(); err != nil {
 		return service.Empty{}, err
 	}
+	// As the log does for two minutes, it takes an ID once, even if the event has been erased since.
+	if e.seen[added.ID] {
+		return service.Empty{}, nil
+	}
+	if e.seen == nil {
+		e.seen = make(map[ident.EventID]bool)
+	}
+	e.seen[added.ID] = true
 	e.log = append(e.log, added)
 	return service.Empty{}, nil
 }
@@ -205,6 +214,7 @@ func (e *events) Erase(ctx context.Context, req service.ForUser[service.Empty]) 
 		return service.Empty{}, err
 	}
 	e.erased = append(e.erased, req.User)
+	e.log = slices.DeleteFunc(e.log, func(one event.Event) bool { return one.Project == req.Project && one.User == req.User })
 	return service.Empty{}, e.offers.Erase(ctx, req.Project, req.User)
 }
 
