@@ -23,6 +23,7 @@ type Config struct {
 	OffersMaxBytes    int64         // bytes; the oldest login offers go first; 0 = unlimited
 	ChallengeMaxAge   time.Duration // how long a challenge is kept, finished or not
 	CodesMaxAge       time.Duration // how long a one-time code or link is kept, used or not
+	SessionsMaxAge    time.Duration // how long a session is kept after its last change; at least as long as one lasts
 	IdempotencyMaxAge time.Duration // how long the answer to a call with an Idempotency-Key is kept
 
 	WebhookDeadMaxAge         time.Duration // how long an event that a webhook endpoint did not take is kept; 0 = for ever
@@ -46,6 +47,7 @@ func DefaultConfig() Config {
 		DecisionsMaxBytes: 4 << 30,
 		ChallengeMaxAge:   15 * time.Minute,
 		CodesMaxAge:       25 * time.Hour,
+		SessionsMaxAge:    90 * 24 * time.Hour,
 		IdempotencyMaxAge: 24 * time.Hour,
 		StartTimeout:      30 * time.Second,
 
@@ -71,6 +73,9 @@ func (c Config) Validate() error {
 	}
 	if c.CodesMaxAge < time.Hour {
 		errs = append(errs, errors.New("codes_max_age: must be at least one hour"))
+	}
+	if c.SessionsMaxAge < time.Hour {
+		errs = append(errs, errors.New("sessions_max_age: must be at least one hour"))
 	}
 	if c.IdempotencyMaxAge < time.Minute {
 		errs = append(errs, errors.New("idempotency_max_age: must be at least one minute"))

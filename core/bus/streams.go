@@ -66,6 +66,9 @@ const (
 // spentMaxAge is how long a spent token is remembered: longer than any is valid.
 const spentMaxAge = 15 * time.Minute
 
+// tokensMaxAge is how long a connect token is kept after its last change: a day longer than any is valid.
+const tokensMaxAge = 48 * time.Hour
+
 // clockMargin is how far the clocks of two instances may be apart.
 const clockMargin = time.Minute
 
@@ -138,11 +141,14 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	deliveries := b.observations(b.log(WebhookDeliveriesStream, WebhookDeliveriesPrefix))
 	deliveries.MaxAge, deliveries.MaxBytes = cfg.WebhookDeliveriesMaxAge, cfg.WebhookDeliveriesMaxBytes
 
+	sessions, sessionIndex, tokens := b.bucket(SessionsBucket), b.bucket(SessionIndexBucket), b.bucket(TokensBucket)
+	// An entry of the index is never written again, and its session may be until that has expired.
+	sessions.MaxAge, sessionIndex.MaxAge, tokens.MaxAge = cfg.SessionsMaxAge, 2*cfg.SessionsMaxAge, tokensMaxAge
 	return []jetstream.StreamConfig{
 		events, offers, decisions, retries, dead, deliveries, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
-		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(SessionsBucket), b.bucket(SessionIndexBucket), b.bucket(TokensBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
-		codes, spent, idempotency,
+		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
+		codes, spent, idempotency, sessions, sessionIndex, tokens,
 		b.objects(PoliciesBucket),
 	}
 }

@@ -166,6 +166,9 @@ func (c Config) Validate() error {
 	if c.Ceremony.ChallengeTTL > c.NATS.ChallengeMaxAge {
 		errs = append(errs, errors.New("challenge_ttl: must not be above challenge_max_age"))
 	}
+	if c.Ceremony.SessionLifetime > c.NATS.SessionsMaxAge {
+		errs = append(errs, errors.New("session_lifetime: must not be above sessions_max_age"))
+	}
 	if c.AccountsNear < 0 {
 		errs = append(errs, errors.New("accounts_near_cache: must not be negative"))
 	}

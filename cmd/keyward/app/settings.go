@@ -156,6 +156,11 @@ func (c *Config) judgeSettings() []Setting {
 			Doc: "How long a session lasts without being used: 1m to session_lifetime.",
 		},
 		{
+			Section: "Sessions", Key: "sessions_max_age", Value: durationValue{&c.NATS.SessionsMaxAge, ""},
+			Doc:  "How long a session is kept after its last change; at least session_lifetime.",
+			Note: "It is listed for that long after it has ended. The sessions of a user who is deleted are removed at once.",
+		},
+		{
 			Section: "Sessions", Key: "short_session_lifetime", Value: durationValue{&c.Ceremony.ShortSessionLifetime, ""},
 			Doc:  "How long a token of a session is valid: 1m to 24h.",
 			Note: "A token is verified without asking Keyward, so a revoked session, or a disabled user, ends for others after that long.",
