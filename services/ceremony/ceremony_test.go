@@ -31,10 +31,15 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*ceremony.Config, *ceremony.Deps){
-		"challenge_ttl":     func(c *ceremony.Config, _ *ceremony.Deps) { c.ChallengeTTL = time.Second },
-		"handle_max_age":    func(c *ceremony.Config, _ *ceremony.Deps) { c.HandleMaxAge = 0 },
-		"user_verification": func(c *ceremony.Config, _ *ceremony.Deps) { c.UserVerification = "" },
-		"dependency":        func(_ *ceremony.Config, d *ceremony.Deps) { d.Decision = nil },
+		"challenge_ttl":          func(c *ceremony.Config, _ *ceremony.Deps) { c.ChallengeTTL = time.Second },
+		"handle_max_age":         func(c *ceremony.Config, _ *ceremony.Deps) { c.HandleMaxAge = 0 },
+		"user_verification":      func(c *ceremony.Config, _ *ceremony.Deps) { c.UserVerification = "" },
+		"session_lifetime":       func(c *ceremony.Config, _ *ceremony.Deps) { c.SessionLifetime = 0 },
+		"session_inactivity":     func(c *ceremony.Config, _ *ceremony.Deps) { c.SessionInactivity = c.SessionLifetime + 1 },
+		"short_session_lifetime": func(c *ceremony.Config, _ *ceremony.Deps) { c.ShortSessionLifetime = 25 * time.Hour },
+		"signing_key_max_age":    func(c *ceremony.Config, _ *ceremony.Deps) { c.SigningKeyMaxAge = time.Hour },
+		"frontend_url":           func(c *ceremony.Config, _ *ceremony.Deps) { c.FrontendURL = "login.example.com" },
+		"dependency":             func(_ *ceremony.Config, d *ceremony.Deps) { d.Decision = nil },
 		"metrics": func(_ *ceremony.Config, d *ceremony.Deps) {
 			d.Metrics.MustRegister(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keyward_ceremony_calls_total"}, []string{"other"}))
 		},
