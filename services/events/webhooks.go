@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/secret"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events/internal/webhook"
@@ -89,7 +90,7 @@ func unavailable(err error) error {
 func (w *Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error) {
 	now := w.deps.Clock()
 	e := &webhook.Endpoint{
-		ID: ident.NewWebhookID(), Project: req.Project, URL: req.Body.URL, Username: value(req.Body.BasicAuthUsername), Password: webhook.Hidden(value(req.Body.BasicAuthPassword)),
+		ID: reqctx.Seed(ctx).WebhookID(), Project: req.Project, URL: req.Body.URL, Username: value(req.Body.BasicAuthUsername), Password: webhook.Hidden(value(req.Body.BasicAuthPassword)),
 		Headers: value(req.Body.CustomHeaders), Events: req.Body.SubscribedEvents, Secrets: []webhook.Secret{webhook.NewSecret(now)},
 		CreatedMs: now.UnixMilli(), UpdatedMs: now.UnixMilli(),
 	}
@@ -99,6 +100,11 @@ func (w *Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[res
 	others, err := w.all(ctx, req.Project)
 	if err != nil {
 		return rest.WebhookEndpoint{}, err
+	}
+	for _, made := range others {
+		if made.ID == e.ID { // by an earlier attempt of this call
+			return createdOnWire(made), nil
+		}
 	}
 	if len(others) >= w.config.PerProject {
 		return rest.WebhookEndpoint{}, fault.Field("url", "cannot be added: a project may have %d webhook endpoints", w.config.PerProject)
@@ -115,9 +121,14 @@ func (w *Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[res
 	if _, err := w.endpoints.Create(ctx, webhook.Key(e.Project, e.ID), raw); err != nil {
 		return rest.WebhookEndpoint{}, unavailable(err)
 	}
+	return createdOnWire(e), nil
+}
+
+// createdOnWire is the answer to the creation of an endpoint, which alone shows its secret.
+func createdOnWire(e *webhook.Endpoint) rest.WebhookEndpoint {
 	answer := endpointOnWire(e)
 	answer.Secret = new(e.Secrets[0].Value.Reveal())
-	return answer, nil
+	return answer
 }
 
 // ListWebhooks implements service.Webhooks: oldest first.
