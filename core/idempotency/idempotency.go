@@ -84,6 +84,7 @@ type Attempt struct {
 	keys     keys
 	record   record
 	revision uint64
+	resumed  bool // an earlier attempt ended without an answer
 }
 
 const (
@@ -149,7 +150,7 @@ func (s *Store) meet(ctx context.Context, k keys, fresh record) (*Attempt, *Answ
 	if err != nil {
 		return nil, nil, unavailable(err)
 	}
-	return &Attempt{Seed: found.Seed, store: s, keys: k, record: found, revision: revision}, nil, nil
+	return &Attempt{Seed: found.Seed, store: s, keys: k, record: found, revision: revision, resumed: true}, nil, nil
 }
 
 // put creates a record, or replaces the revision that was read.
@@ -188,8 +189,12 @@ func (a *Attempt) Retry(ctx context.Context) error {
 	return nil
 }
 
-// Forget ends an attempt that changed nothing: the key is free for any request.
+// Forget ends an attempt that changed nothing: the key is free for any request. After an attempt of unknown outcome the key stays this request's, whose seed must
+// not be lost.
 func (a *Attempt) Forget(ctx context.Context) error {
+	if a.resumed {
+		return a.Retry(ctx)
+	}
 	if err := a.store.bucket.Purge(ctx, a.keys.name, jetstream.LastRevision(a.revision)); err != nil {
 		return fmt.Errorf("free an idempotency key: %w", err)
 	}

@@ -183,6 +183,24 @@ func TestAfterAFailureThatChangedNothingTheKeyIsFree(t *testing.T) {
 	}
 }
 
+func TestAKeyIsNotFreedWhileAnEarlierAttemptMayHaveMadeSomething(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	first := b.begin(t, call())
+	if err := first.Retry(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.begin(t, call()).Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other := call()
+	other.Body = nil
+	b.refused(t, other, 0)
+	if third := b.begin(t, call()); third.Seed != first.Seed {
+		t.Error("the repeat would make other IDs")
+	}
+}
+
 func TestOfManyAtOnceOneIsExecuted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
