@@ -71,8 +71,8 @@ func (c Config) Validate() error {
 	if c.ChallengeMaxAge < time.Minute {
 		errs = append(errs, errors.New("challenge_max_age: must be at least one minute"))
 	}
-	if c.CodesMaxAge < time.Hour {
-		errs = append(errs, errors.New("codes_max_age: must be at least one hour"))
+	if c.CodesMaxAge < 25*time.Hour {
+		errs = append(errs, errors.New("codes_max_age: must be at least 25h, an hour more than the longest lifetime of a code"))
 	}
 	if c.SessionsMaxAge < time.Hour {
 		errs = append(errs, errors.New("sessions_max_age: must be at least one hour"))

@@ -201,6 +201,9 @@ func Check(prefix, s string) error {
 	return err
 }
 
+// ParseCodeID returns s as the ID of a one-time code, or an error that says what form is wanted.
+func ParseCodeID(s string) (CodeID, error) { return parse[CodeID](codePrefix, s) }
+
 // ParseWebhookID returns s as a webhook endpoint ID, or an error that says what form is wanted.
 func ParseWebhookID(s string) (WebhookID, error) { return parse[WebhookID](webhookPrefix, s) }
 

@@ -23,8 +23,10 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
@@ -35,9 +37,10 @@ import (
 
 // Config is what an operator can set.
 type Config struct {
-	ChallengeTTL     time.Duration // how long a challenge can be finished; at most as long as its record is kept
-	HandleMaxAge     time.Duration // how long a client environment handle is recognised
-	UserVerification string        // W3C WebAuthn userVerification of assertions: required or preferred
+	ChallengeTTL     time.Duration   // how long a challenge can be finished; at most as long as its record is kept
+	HandleMaxAge     time.Duration   // how long a client environment handle is recognised
+	UserVerification string          // W3C WebAuthn userVerification of assertions: required or preferred
+	CodeSends        ratelimit.Limit // one-time codes and links to one identifier
 
 	SessionLifetime      time.Duration // how long a session lasts at most
 	SessionInactivity    time.Duration // how long a session lasts without being used
@@ -49,7 +52,7 @@ type Config struct {
 // DefaultConfig returns five minutes, 400 days (the longest that browsers keep a cookie) and required.
 func DefaultConfig() Config {
 	return Config{
-		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required",
+		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required", CodeSends: ratelimit.Limit{Requests: 5, Per: 10 * time.Minute},
 		SessionLifetime: 30 * day, SessionInactivity: 7 * day, ShortSessionLifetime: 15 * time.Minute, SigningKeyMaxAge: 90 * day, FrontendURL: "http://localhost:8080",
 	}
 }
@@ -67,6 +70,9 @@ func (c Config) Validate() error {
 	}
 	if c.UserVerification != "required" && c.UserVerification != "preferred" {
 		errs = append(errs, fmt.Errorf("user_verification: must be required or preferred, not %q", c.UserVerification))
+	}
+	if err := c.CodeSends.Validate(); err != nil || c.CodeSends.Requests > maxCodeSends {
+		errs = append(errs, fmt.Errorf("code_sends: must be off, or 1 to %d in 1s to 24h, not %s", maxCodeSends, c.CodeSends))
 	}
 	errs = append(errs, c.validateSessions())
 	return errors.Join(errs...)
@@ -122,6 +128,8 @@ type Deps struct {
 	Sessions   jetstream.KeyValue // bucket bus.SessionsBucket
 	SessionIDs jetstream.KeyValue // bucket bus.SessionIndexBucket
 	Tokens     jetstream.KeyValue // bucket bus.TokensBucket
+	Codes      jetstream.KeyValue // bucket bus.CodesBucket
+	Delivery   Delivery           // of one-time codes and links
 	Spent      jetstream.KeyValue // bucket bus.SpentBucket
 	Signing    *signing.Store
 	Lists      *Lists
@@ -139,7 +147,7 @@ type Deps struct {
 
 func (d Deps) validate() error {
 	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil || d.Events == nil || d.Offers == nil ||
-		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Spent == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
+		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Codes == nil || d.Delivery == nil || d.Spent == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil
@@ -147,7 +155,6 @@ func (d Deps) validate() error {
 
 // Service implements service.Ceremony. Its background work is Run; it has nothing to close.
 type Service struct {
-	unfinished
 	cfg        Config
 	projects   Projects
 	accounts   *account.Store
@@ -156,6 +163,8 @@ type Service struct {
 	names      *identindex.Store
 	sessions   *session.Store
 	tokens     *connecttoken.Store
+	codes      *code.Store
+	delivery   Delivery
 	spent      jetstream.KeyValue
 	signing    *signing.Store
 	lists      *Lists
@@ -202,6 +211,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		instance:   rand.Text(),
 		sessions:   session.NewStore(deps.Sessions, deps.SessionIDs),
 		tokens:     connecttoken.NewStore(deps.Tokens),
+		codes:      code.NewStore(deps.Codes),
+		delivery:   deps.Delivery,
 		spent:      deps.Spent,
 		signing:    deps.Signing,
 		lists:      deps.Lists,

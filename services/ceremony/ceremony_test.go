@@ -23,7 +23,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	whole := func() (ceremony.Config, ceremony.Deps) {
 		return ceremony.DefaultConfig(), ceremony.Deps{
 			Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
-			Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events,
+			Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Codes: b.codes, Delivery: st.delivery, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events,
 			ChallengeMaxAge: time.Minute, Lists: lists, Decision: st.decision, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		}
 	}
@@ -39,6 +39,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"short_session_lifetime": func(c *ceremony.Config, _ *ceremony.Deps) { c.ShortSessionLifetime = 25 * time.Hour },
 		"signing_key_max_age":    func(c *ceremony.Config, _ *ceremony.Deps) { c.SigningKeyMaxAge = time.Hour },
 		"frontend_url":           func(c *ceremony.Config, _ *ceremony.Deps) { c.FrontendURL = "login.example.com" },
+		"code_sends":             func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeSends.Requests = 1001 },
 		"dependency":             func(_ *ceremony.Config, d *ceremony.Deps) { d.Decision = nil },
 		"metrics": func(_ *ceremony.Config, d *ceremony.Deps) {
 			d.Metrics.MustRegister(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keyward_ceremony_calls_total"}, []string{"other"}))

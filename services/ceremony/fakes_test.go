@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
 // projects is the registry of projects.
@@ -267,4 +268,29 @@ func (e *events) failNext(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.failures = n
+}
+
+// courier keeps what it is to deliver, and fails as it is told.
+type courier struct {
+	mu       sync.Mutex
+	messages []delivery.Message
+	fail     func(delivery.Message) error // nil: everything is taken
+}
+
+func (c *courier) Deliver(_ context.Context, m delivery.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fail != nil {
+		if err := c.fail(m); err != nil {
+			return err
+		}
+	}
+	c.messages = append(c.messages, m)
+	return nil
+}
+
+func (c *courier) last() delivery.Message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.messages[len(c.messages)-1]
 }

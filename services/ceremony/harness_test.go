@@ -112,13 +112,14 @@ type stack struct {
 	decision *decision
 	events   *events
 	clock    *clock
+	delivery *courier
 	buckets  buckets
 	signing  *signing.Store
 	log      *syncBuffer
 	registry *prometheus.Registry
 }
 
-type buckets struct{ accounts, challenges, marks, index, names, sessions, sessionIDs, tokens, spent, keys jetstream.KeyValue }
+type buckets struct{ accounts, challenges, marks, index, names, sessions, sessionIDs, tokens, codes, spent, keys jetstream.KeyValue }
 
 func openBuckets(tb testing.TB) buckets {
 	tb.Helper()
@@ -132,7 +133,7 @@ func openBuckets(tb testing.TB) buckets {
 	return buckets{
 		accounts: open(bus.AccountsBucket), challenges: open(bus.ChallengesBucket), marks: open(bus.MarksBucket), index: open(bus.CredentialsBucket),
 		names:    open(bus.IdentifiersBucket),
-		sessions: open(bus.SessionsBucket), sessionIDs: open(bus.SessionIndexBucket), tokens: open(bus.TokensBucket), spent: open(bus.SpentBucket), keys: open(bus.KeysBucket),
+		sessions: open(bus.SessionsBucket), sessionIDs: open(bus.SessionIndexBucket), tokens: open(bus.TokensBucket), codes: open(bus.CodesBucket), spent: open(bus.SpentBucket), keys: open(bus.KeysBucket),
 	}
 }
 
@@ -163,6 +164,7 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 		decision: &decision{},
 		events:   &events{offers: offers},
 		clock:    &clock{now: started},
+		delivery: &courier{},
 		buckets:  b,
 		log:      &syncBuffer{},
 		registry: prometheus.NewRegistry(),
@@ -184,7 +186,7 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 func (st *stack) deps(b buckets) ceremony.Deps {
 	return ceremony.Deps{
 		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
-		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events, Lists: lists, Decision: st.decision,
+		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Codes: b.codes, Delivery: st.delivery, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events, Lists: lists, Decision: st.decision,
 		AAGUIDs: names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
 	}
 }

@@ -3,6 +3,7 @@ package ceremony
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -22,6 +23,7 @@ type metrics struct {
 	signedData      *prometheus.CounterVec
 	unsettled       prometheus.Counter
 	repaired        *prometheus.CounterVec
+	codes           *prometheus.CounterVec
 }
 
 func newMetrics(registry prometheus.Registerer) (metrics, error) {
@@ -67,7 +69,11 @@ func newMetrics(registry prometheus.Registerer) (metrics, error) {
 			Help: "Changes that a call left unfinished and the background work took up: announcement or deletion. Healthy: 0.",
 		}, []string{"kind"}),
 	}
-	for _, c := range []prometheus.Collector{m.calls, m.handles, m.clones, m.backupChanges, m.leftIncomplete, m.eventsRepeated, m.lookupsReplaced, m.signedData, m.unsettled, m.repaired} {
+	m.codes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "keyward_ceremony_code_calls_total",
+		Help: "Calls about one-time codes and links by call, create or check, and outcome: done, refused (the caller's fault, such as a wrong value), limited (too many to one identifier), failed (ours).",
+	}, []string{"call", "outcome"})
+	for _, c := range []prometheus.Collector{m.codes, m.calls, m.handles, m.clones, m.backupChanges, m.leftIncomplete, m.eventsRepeated, m.lookupsReplaced, m.signedData, m.unsettled, m.repaired} {
 		if err := registry.Register(c); err != nil {
 			return metrics{}, fmt.Errorf("register ceremony metrics: %w", err)
 		}
@@ -109,4 +115,26 @@ func (m metrics) failed(call string, err error) {
 		outcome = "refused"
 	}
 	m.calls.WithLabelValues(call, outcome).Inc()
+}
+
+// codeCalled counts a call about one-time codes.
+func (m metrics) codeCalled(call string, err error) {
+	outcome := "done"
+	switch status := statusOf(err); {
+	case status == http.StatusTooManyRequests:
+		outcome = "limited"
+	case status >= http.StatusInternalServerError:
+		outcome = "failed"
+	case status != 0:
+		outcome = "refused"
+	}
+	m.codes.WithLabelValues(call, outcome).Inc()
+}
+
+// statusOf returns the HTTP status of an error, or 0 for none.
+func statusOf(err error) int {
+	if err == nil {
+		return 0
+	}
+	return fault.As(err).Status
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/secret"
 	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/delivery"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/events"
 	"github.com/keyward/keyward/services/gateway"
@@ -57,6 +58,7 @@ type Config struct {
 	Decision  decision.Config
 	Events    eventlog.Config
 	Webhooks  events.WebhookConfig
+	Delivery  delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off
 	NATS      NATS
 	Redis     Redis
 	Bootstrap Bootstrap
@@ -110,10 +112,12 @@ func DefaultConfig() Config {
 		Decision:      decision.DefaultConfig(),
 		Events:        eventlog.DefaultConfig(),
 		Webhooks:      events.DefaultWebhookConfig(),
+		Delivery:      delivery.DefaultConfig(),
 		NATS:          NATS{Config: bus.DefaultConfig()},
 		Redis:         Redis{Config: cache.DefaultConfig()},
 		Bootstrap:     Bootstrap{ProjectID: "pro-1", RPID: "localhost", Origins: []string{"http://localhost:8080"}},
 	}
+	c.Delivery.Kind = ""
 	c.NATS.DataDir = "./data"
 	c.NATS.Addr = "127.0.0.1:4222"
 	return c
@@ -127,6 +131,19 @@ func (c Config) Runs(name string) bool {
 // RunsAll reports whether the process runs every service, so that no call leaves it.
 func (c Config) RunsAll() bool {
 	return !slices.ContainsFunc(ServiceNames(), func(name string) bool { return !c.Runs(name) })
+}
+
+// delivery returns the delivery of codes, with the kind that is meant if none is set.
+func (c Config) delivery() delivery.Config {
+	d := c.Delivery
+	switch {
+	case d.Kind != "":
+	case c.NATS.URL == "":
+		d.Kind = delivery.Outbox
+	default:
+		d.Kind = delivery.Off
+	}
+	return d
 }
 
 // readModelDir returns the directory of the read model, "" for one of the process's own.
@@ -148,6 +165,7 @@ func (c Config) Validate() error {
 		c.Decision.Validate(),
 		c.Events.Validate(),
 		c.Webhooks.Validate(),
+		c.delivery().Validate(),
 		c.NATS.config().Validate(),
 		c.Bootstrap.validate(),
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/core/telemetry"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/delivery"
 	"github.com/keyward/keyward/services/ceremony/signing"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/events"
@@ -188,7 +189,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	}
 	buckets := make(map[string]jetstream.KeyValue)
 	for _, name := range []string{
-		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.SpentBucket, bus.KeysBucket,
+		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket, bus.KeysBucket,
 	} {
 		bucket, err := a.bus.Bucket(ctx, name)
 		if err != nil {
@@ -213,10 +214,18 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
+	courier, err := delivery.New(a.cfg.delivery(), delivery.Deps{Out: a.opts.Out, Now: a.opts.Now, Metrics: a.registry})
+	if err != nil {
+		return fmt.Errorf("start the ceremony service: %w", err)
+	}
+	a.onStop(func(context.Context) error {
+		courier.Close()
+		return nil
+	})
 	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
 		Projects: a.projects, Accounts: accounts, Challenges: buckets[bus.ChallengesBucket], Marks: buckets[bus.MarksBucket], Index: buckets[bus.CredentialsBucket],
 		Names:    buckets[bus.IdentifiersBucket],
-		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Spent: buckets[bus.SpentBucket], Signing: keys,
+		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Codes: buckets[bus.CodesBucket], Delivery: courier, Spent: buckets[bus.SpentBucket], Signing: keys,
 		Events: a.parts.events, Offers: store, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,
 		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 	})

@@ -29,7 +29,7 @@ func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
 
 // Settings returns every setting, bound to c: setting a value changes c.
 func (c *Config) Settings() []Setting {
-	return slices.Concat(c.processSettings(), c.edgeSettings(), c.judgeSettings(), c.natsSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings())
+	return slices.Concat(c.processSettings(), c.edgeSettings(), c.judgeSettings(), c.codeSettings(), c.natsSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings())
 }
 
 func (c *Config) processSettings() []Setting {
@@ -193,6 +193,43 @@ func (c *Config) judgeSettings() []Setting {
 			Section: "Decisions", Key: "decisions_queue", Value: intValue{&c.Decision.RecordQueue},
 			Doc:  "How many decisions may wait in memory to be recorded; more are lost and counted.",
 			Note: "What waits when the process is killed is lost: SIGTERM records it first.",
+		},
+	}
+}
+
+func (c *Config) codeSettings() []Setting {
+	return []Setting{
+		{
+			Section: "Codes", Key: "delivery", Value: stringValue(&c.Delivery.Kind),
+			Doc:  "How one-time codes and links reach users: outbox (printed, for development), smtp, webhook or off; empty is outbox with the embedded NATS, otherwise off.",
+			Note: "When a challenge has been created, the delivery has taken it. With off, challenges are answered 503.",
+		},
+		{
+			Section: "Codes", Key: "delivery_timeout", Value: durationValue{&c.Delivery.Timeout, ""},
+			Doc: "How long a delivery may take, with what is tried again: 100ms to 1m; less than request_timeout and call_timeout.",
+		},
+		{
+			Section: "Codes", Key: "smtp_url", Value: urlValue{&c.Delivery.SMTPURL}, Secret: true,
+			Doc:  "The mail server of the delivery smtp: smtp://user:password@host:587 requires STARTTLS, smtps://user:password@host:465 begins with TLS.",
+			Note: "smtp+plain://host:25 does without TLS, for a server on the same machine. Text messages cannot be sent by email and are refused.",
+		},
+		{
+			Section: "Codes", Key: "smtp_from", Value: stringValue(&c.Delivery.SMTPFrom),
+			Doc: "The sender of emails, such as Shop <no-reply@example.com>.",
+		},
+		{
+			Section: "Codes", Key: "delivery_webhook_url", Value: secretValue{&c.Delivery.WebhookURL}, Secret: true,
+			Doc:  "Where the delivery webhook posts codes and links to, as JSON; a 2xx means that it takes them.",
+			Note: "The webhook-id is the challengeID, so a repeat can be told. Redirects are not followed.",
+		},
+		{
+			Section: "Codes", Key: "delivery_webhook_secret", Value: secretValue{&c.Delivery.WebhookSecret}, Secret: true,
+			Doc: "What these posts are signed with, as Standard Webhooks has it: whsec_ and the base64 form of 24 to 64 bytes.",
+		},
+		{
+			Section: "Codes", Key: "code_sends", Value: limitValue{&c.Ceremony.CodeSends},
+			Doc:  "How many codes and links are sent to one identifier in how long, or off; more are answered 429.",
+			Note: "Counted for all instances together, in the store.",
 		},
 	}
 }

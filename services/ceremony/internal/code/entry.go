@@ -1,0 +1,148 @@
+// Package code keeps one-time codes and links. Of a value only a keyed hash is kept, so that who reads the bucket cannot find a code by trying all there are. Store
+// touches the key-value bucket "codes" and nothing else.
+//
+// An entry changes only under the revision it was read at, wrong attempts included: however many guess at once, no more than MaxWrong are told that they are wrong,
+// and one that is right is told so once.
+package code
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// MaxWrong is how many wrong values end a challenge.
+const MaxWrong = 5
+
+// What is drawn.
+const (
+	digits      = 6
+	tokenLength = 40 // letters and digits: 238 bits
+	saltSize    = 16 // bytes
+)
+
+// The reasons why a value is not accepted, in the words of the API.
+var (
+	ErrUsed    = errors.New("has been used already")
+	ErrExpired = errors.New("has expired")
+	ErrWrong   = errors.New("is wrong")
+)
+
+// ErrUnknown reports that there is no such challenge.
+var ErrUnknown = errors.New("does not exist")
+
+// Ref names a challenge.
+type Ref struct {
+	Project ident.ProjectID
+	User    ident.UserID
+	ID      ident.CodeID
+}
+
+// Entry is what is kept of a challenge. Times are Unix ms.
+type Entry struct {
+	Type       rest.ChallengeType `json:"type"`
+	Identifier ident.IdentifierID `json:"identifier"`
+	Salt       []byte             `json:"salt"`
+	Sum        []byte             `json:"sum"`
+	CreatedMs  int64              `json:"createdMs"`
+	ExpiresMs  int64              `json:"expiresMs"`
+	Wrong      int                `json:"wrong,omitempty"` // values that were
+	Completed  bool               `json:"completed,omitempty"`
+
+	// A right value whose effect is not stored yet is claimed, by one caller until a time: if that one crashes, the value can be given again after it.
+	ClaimedBy  string `json:"claimedBy,omitempty"`
+	ClaimEndMs int64  `json:"claimEndMs,omitempty"`
+}
+
+// Draw returns a new value: six digits, each number as likely as any other, or the token of a link.
+func Draw(t rest.ChallengeType) (string, error) {
+	if t == rest.ChallengeTypeEmailLink {
+		return ident.Alphanumeric(tokenLength), nil
+	}
+	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(digits), nil)
+	n, err := rand.Int(rand.Reader, limit)
+	if err != nil {
+		return "", fmt.Errorf("draw a code: %w", err)
+	}
+	return fmt.Sprintf("%0*d", digits, n), nil
+}
+
+// Seal makes the entry one of this value. key is a secret of the project that is kept elsewhere.
+func (e *Entry) Seal(key []byte, ref Ref, value string) {
+	e.Salt = make([]byte, saltSize)
+	_, _ = rand.Read(e.Salt) // does not fail
+	e.Sum = sum(key, ref, e.Salt, value)
+}
+
+func sum(key []byte, ref Ref, salt []byte, value string) []byte {
+	mac := hmac.New(sha256.New, key)
+	// IDs hold no NUL, and the salt has one length: no two inputs look alike.
+	fmt.Fprintf(mac, "keyward one-time code\x00%s\x00%s\x00%s\x00", ref.Project, ref.User, ref.ID)
+	mac.Write(salt)
+	mac.Write([]byte(value))
+	return mac.Sum(nil)
+}
+
+// Status returns the status on the wire.
+func (e *Entry) Status(now time.Time) rest.ChallengeStatus {
+	switch {
+	case e.Completed:
+		return rest.ChallengeStatusCompleted
+	case e.Wrong >= MaxWrong || now.UnixMilli() >= e.ExpiresMs:
+		return rest.ChallengeStatusExpired
+	}
+	return rest.ChallengeStatusPending
+}
+
+// Attempt is a value that was given.
+type Attempt struct {
+	Key   []byte // as for Seal
+	Value string
+	Now   time.Time
+	By    string        // if set, a right value is only claimed, and Complete completes it
+	Hold  time.Duration // how long the claim lasts
+}
+
+// Try judges an attempt and changes the entry accordingly, also when it returns an error.
+func (e *Entry) Try(ref Ref, a Attempt) error {
+	now := a.Now.UnixMilli()
+	switch {
+	case e.Completed || now < e.ClaimEndMs:
+		return ErrUsed
+	case e.Status(a.Now) == rest.ChallengeStatusExpired:
+		return ErrExpired
+	case subtle.ConstantTimeCompare(e.Sum, sum(a.Key, ref, e.Salt, a.Value)) != 1:
+		e.Wrong++
+		return ErrWrong
+	case a.By == "":
+		e.Completed = true
+	default:
+		e.ClaimedBy, e.ClaimEndMs = a.By, now+a.Hold.Milliseconds()
+	}
+	return nil
+}
+
+// Complete ends a claim, if it is still by this caller.
+func (e *Entry) Complete(by string) error {
+	if e.Completed || e.ClaimedBy != by {
+		return ErrUsed
+	}
+	e.Completed, e.ClaimedBy, e.ClaimEndMs = true, "", 0
+	return nil
+}
+
+// Release gives a claim up, if it is still by this caller: the value can be given again.
+func (e *Entry) Release(by string) error {
+	if !e.Completed && e.ClaimedBy == by {
+		e.ClaimedBy, e.ClaimEndMs = "", 0
+	}
+	return nil
+}
