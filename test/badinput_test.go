@@ -92,6 +92,52 @@ func TestBadInputIsAnsweredWithTheFieldAtFaultAndChangesNothing(t *testing.T) {
 	}
 }
 
+func TestEveryListIsBoundedAndRefusesFieldsThatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	st := shape{}.start(t)
+	ada := st.newPerson(t)
+	webhook := as[rest.WebhookEndpoint](t, ada.call(t, "POST", "/v2/webhookEndpoints", map[string]any{"url": "https://example.com/", "subscribedEvents": []string{"*"}}))
+	fill := strings.NewReplacer("{userID}", ada.id, "{webhookEndpointID}", webhook.ID)
+	lists := 0
+	for _, op := range contract(t).operations {
+		if op.method != "GET" || !op.paged {
+			continue
+		}
+		lists++
+		for query, named := range map[string]string{
+			"page=0":                               "page",
+			"page=-1":                              "page",
+			"page=1000000001":                      "page",
+			"page=1.5":                             "page",
+			"page=":                                "page",
+			"pageSize=0":                           "pageSize",
+			"pageSize=10000000":                    "pageSize",
+			"pageSize=1001":                        "pageSize",
+			"sort=shoeSize:asc":                    "sort",
+			"sort=shoeSize":                        "sort",
+			"sort=created:up":                      "sort",
+			"filter[]=shoeSize:eq:43":              "filter[]",
+			"filter[]=shoeSize":                    "filter[]",
+			"filter[]=created:like:2026":           "filter[]",
+			"page=1&pageSize=5&filter[]=::":        "filter[]",
+			strings.Repeat("filter[]=a:eq:b&", 21): "filter[]",
+		} {
+			if e := ada.call(t, "GET", fill.Replace(op.path)+"?"+query, nil).fault(t, 400); e.Error.Type != rest.ErrorTypeValidationError || field(e, named) == "" {
+				t.Errorf("%s?%s: nothing is said of %s: %+v", op.path, query, named, e.Error)
+			}
+		}
+		// Far beyond the end is empty, and no fault.
+		for _, query := range []string{"page=1000000000&pageSize=1000", "pageSize=1000"} {
+			if a := ada.call(t, "GET", fill.Replace(op.path)+"?"+query, nil); a.status != 200 {
+				t.Errorf("%s?%s: %d %s", op.path, query, a.status, a.body)
+			}
+		}
+	}
+	if lists < 11 {
+		t.Errorf("only %d lists were found", lists)
+	}
+}
+
 func TestACallerWhoIsNotTheProjectIsTurnedAway(t *testing.T) {
 	t.Parallel()
 	st := shape{}.start(t)

@@ -60,11 +60,15 @@ func (c client) do(method, path string, body any) (answer, error) {
 	return answer{rsp.StatusCode, rsp.Header, raw}, err
 }
 
+// call is do in a test: every answer is held to the API description.
 func (c client) call(t *testing.T, method, path string, body any) answer {
 	t.Helper()
 	a, err := c.do(method, path, body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := contract(t).fits(method, path, a); err != nil {
+		t.Errorf("%s %s: the answer does not fit the API description: %v\n%s", method, path, err, a.body)
 	}
 	return a
 }
