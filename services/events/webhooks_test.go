@@ -26,6 +26,7 @@ import (
 // hooks is an installation with webhooks that may be restarted.
 type hooks struct {
 	t      testing.TB
+	dir    string
 	bus    *bus.Bus
 	config events.WebhookConfig
 }
@@ -40,16 +41,26 @@ func quickHooks() events.WebhookConfig {
 
 func newHooks(t testing.TB, config events.WebhookConfig) *hooks {
 	t.Helper()
-	h := &hooks{t: t, config: config}
-	cfg := bus.DefaultConfig()
-	cfg.DataDir, cfg.SyncInterval = t.TempDir(), time.Minute
-	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.bus = b
-	t.Cleanup(b.Close)
+	h := &hooks{t: t, config: config, dir: t.TempDir()}
+	h.open()
+	t.Cleanup(func() { h.bus.Close() })
 	return h
+}
+
+func (h *hooks) open() {
+	h.t.Helper()
+	cfg := bus.DefaultConfig()
+	cfg.DataDir, cfg.SyncInterval = h.dir, time.Minute
+	var err error
+	if h.bus, err = bus.Open(h.t.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// reopen ends the bus and opens it again on the same data.
+func (h *hooks) reopen() {
+	h.bus.Close()
+	h.open()
 }
 
 // dispatcher is one running instance of webhooks.

@@ -1,0 +1,504 @@
+package events_test
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+)
+
+func userOf(k int) ident.UserID { return ident.UserID(fmt.Sprintf("usr-%d", k+1)) }
+
+// perUser returns the events in the order in which each user's were taken first.
+func perUser(got []delivery) map[ident.UserID][]ident.EventID {
+	order := make(map[ident.UserID][]ident.EventID)
+	for _, d := range got {
+		if !slices.Contains(order[d.Data.UserID], d.Data.EventID) {
+			order[d.Data.UserID] = append(order[d.Data.UserID], d.Data.EventID)
+		}
+	}
+	return order
+}
+
+// complete waits until every event was taken, and checks that each user's were in the order of the log.
+func (r *receiver) complete(want map[ident.UserID][]ident.EventID) {
+	r.t.Helper()
+	total := 0
+	for _, events := range want {
+		total += len(events)
+	}
+	got := r.until(fmt.Sprintf("all %d events", total), func(got []delivery) bool {
+		seen := make(map[ident.EventID]bool)
+		for _, d := range got {
+			seen[d.Data.EventID] = true
+		}
+		return len(seen) >= total
+	})
+	if diff := cmp.Diff(want, perUser(got)); diff != "" {
+		r.t.Error("not in the order of the log:", diff)
+	}
+}
+
+// fill appends events of several users in turns.
+func (h *hooks) fill(users, each int) map[ident.UserID][]ident.EventID {
+	h.t.Helper()
+	want := make(map[ident.UserID][]ident.EventID)
+	for range each {
+		for k := range users {
+			e := h.publish(userOf(k), event.LoginError)
+			want[e.User] = append(want[e.User], e.ID)
+		}
+	}
+	return want
+}
+
+func merge(a, b map[ident.UserID][]ident.EventID) map[ident.UserID][]ident.EventID {
+	for user, events := range b {
+		a[user] = append(a[user], events...)
+	}
+	return a
+}
+
+func TestADeliveryIsSignedAsStandardWebhooksVerifiesIt(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	d := h.start("one")
+	r := receive(t, nil)
+	made, err := d.CreateWebhook(t.Context(), service.ForProject[rest.WebhookEndpointCreateReq]{Project: project, Body: rest.WebhookEndpointCreateReq{
+		URL: r.URL + "/hook?x=1", SubscribedEvents: []string{"user.created"},
+		BasicAuthUsername: new("bob"), BasicAuthPassword: new("swordfish"), CustomHeaders: &map[string]string{"X-Tenant": "blue"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := d.CreateWebhookSecret(t.Context(), service.ForWebhook[rest.WebhookSecretCreateReq]{Project: project, Webhook: ident.WebhookID(made.ID)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.publish("usr-1", event.LoginError) // not subscribed to
+	want := h.publish("usr-1", event.UserCreated)
+	got := r.atLeast(1)[0]
+	for _, secret := range []*string{made.Secret, second.Secret} {
+		verifier, err := standardwebhooks.NewWebhook(*secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := verifier.Verify(got.body, got.header); err != nil {
+			t.Errorf("not verified: %v", err)
+		}
+		if err := verifier.Verify(append(got.body, ' '), got.header); err == nil {
+			t.Error("a changed body was verified")
+		}
+	}
+	if got.Type != "user.created" || got.Data.EventID != want.ID || got.Data.UserID != "usr-1" {
+		t.Errorf("got %s", got.body)
+	}
+	user, password, _ := (&http.Request{Header: got.header}).BasicAuth()
+	headers := map[string]string{
+		"user": user, "password": password, "tenant": got.header.Get("X-Tenant"), "type": got.header.Get("Content-Type"), "agent": got.header.Get("User-Agent"),
+		"signatures": fmt.Sprint(len(strings.Fields(got.header.Get("Webhook-Signature")))), "idempotency": got.header.Get("Idempotency-Key"),
+	}
+	if diff := cmp.Diff(map[string]string{
+		"user": "bob", "password": "swordfish", "tenant": "blue", "type": "application/json", "agent": "Keyward", "signatures": "2", "idempotency": "",
+	}, headers); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestARotatedSecretSignsNoMoreWhenItHasExpired(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	d := h.start("one")
+	r := receive(t, nil)
+	made := d.create(r.URL)
+	second, err := d.CreateWebhookSecret(t.Context(), service.ForWebhook[rest.WebhookSecretCreateReq]{
+		Project: project, Webhook: ident.WebhookID(made.ID), Body: rest.WebhookSecretCreateReq{ExpireOthersInSeconds: new(int32(0))},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The change reaches who delivers in a moment; from then on one signature is left.
+	var got delivery
+	for k := 1; got.header == nil; k++ {
+		h.publish("usr-1", event.LoginError)
+		if last := r.atLeast(k)[k-1]; len(strings.Fields(last.header.Get("Webhook-Signature"))) == 1 {
+			got = last
+			verifier, err := standardwebhooks.NewWebhook(*second.Secret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if verifier.Verify(last.body, last.header) != nil {
+				got = delivery{} // still the first one's
+			}
+		}
+	}
+	old, err := standardwebhooks.NewWebhook(*made.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if old.Verify(got.body, got.header) == nil {
+		t.Error("the expired secret still verifies")
+	}
+}
+
+func TestWhatAnEndpointMayDoToAnAttempt(t *testing.T) {
+	t.Parallel()
+	var elsewhere atomic.Int64
+	target := receive(t, func(http.ResponseWriter, *http.Request, delivery) bool {
+		elsewhere.Add(1)
+		return true
+	})
+	for name, first := range map[string]func(http.ResponseWriter, *http.Request){
+		"answer 500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"answer 410": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, target.URL, http.StatusTemporaryRedirect)
+		},
+		"hang":      func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"break off": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"fail with 10 MB": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = w.Write(make([]byte, 10<<20))
+		},
+		"ask for a pause": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "0")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := quickHooks()
+			config.Timeout = 200 * time.Millisecond
+			h := newHooks(t, config)
+			d := h.start("one")
+			var mu sync.Mutex
+			ids := map[ident.EventID][]string{}
+			r := receive(t, func(w http.ResponseWriter, req *http.Request, got delivery) bool {
+				mu.Lock()
+				ids[got.Data.EventID] = append(ids[got.Data.EventID], req.Header.Get("Webhook-Id"))
+				attempt := len(ids[got.Data.EventID])
+				mu.Unlock()
+				if attempt == 1 {
+					first(w, req)
+					return false
+				}
+				return true
+			})
+			d.create(r.URL)
+			r.complete(h.fill(2, 2))
+			mu.Lock()
+			defer mu.Unlock()
+			for event, all := range ids {
+				if len(slices.Compact(slices.Clone(all))) != 1 || len(all) < 2 {
+					t.Errorf("%s came as %v", event, all)
+				}
+			}
+		})
+	}
+	if elsewhere.Load() > 0 {
+		t.Error("a redirect was followed")
+	}
+}
+
+func TestALargeAnswerOfSuccessIsHarmless(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	d := h.start("one")
+	r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ delivery) bool {
+		_, _ = w.Write(make([]byte, 10<<20))
+		return true
+	})
+	d.create(r.URL)
+	want := h.fill(4, 5)
+	r.complete(want)
+	if got := r.atLeast(20); len(got) != 20 {
+		t.Errorf("%d deliveries of 20 events", len(got))
+	}
+}
+
+// flaky refuses some attempts, the same ones in each run, and none for ever.
+func flaky() func(http.ResponseWriter, *http.Request, delivery) bool {
+	var mu sync.Mutex
+	attempts := make(map[ident.EventID]int)
+	return func(w http.ResponseWriter, _ *http.Request, d delivery) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		attempts[d.Data.EventID]++
+		sum := fnv.New32a()
+		_, _ = fmt.Fprint(sum, d.Data.EventID)
+		if n := int(sum.Sum32() % 10); n < 4 && attempts[d.Data.EventID] <= n {
+			w.WriteHeader(http.StatusInternalServerError)
+			return false
+		}
+		return true
+	}
+}
+
+func TestEachUsersEventsComeInOrderThoughManyFail(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	d := h.start("one")
+	r := receive(t, flaky())
+	d.create(r.URL)
+	r.complete(h.fill(20, 20))
+}
+
+func TestAUserWhoseEventsFailHoldsBackNobodyElse(t *testing.T) {
+	t.Parallel()
+	config := quickHooks()
+	config.MaxAttempts, config.RetryMax = 1000, 10*time.Second
+	config.RetryMin = 5 * time.Second
+	h := newHooks(t, config)
+	d := h.start("one")
+	var open atomic.Bool
+	r := receive(t, func(w http.ResponseWriter, _ *http.Request, got delivery) bool {
+		if got.Data.UserID == "usr-9" && !open.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+			return false
+		}
+		return true
+	})
+	made := d.create(r.URL)
+	bad := map[ident.UserID][]ident.EventID{}
+	for range 600 { // more than are held in memory
+		e := h.publish("usr-9", event.LoginError)
+		bad[e.User] = append(bad[e.User], e.ID)
+	}
+	good := h.fill(3, 3)
+	r.complete(good)
+	open.Store(true)
+	r.complete(merge(good, bad))
+	list, err := d.ListWebhookDeliveries(t.Context(), service.ForWebhook[service.List]{Project: project, Webhook: ident.WebhookID(made.ID), Body: service.List{Filter: []string{"outcome:eq:retry", "userID:eq:usr-9"}}})
+	if err != nil || list.Paging.TotalItems < 1 || list.Deliveries[0].Error == nil || *list.Deliveries[0].StatusCode != 500 {
+		t.Errorf("the failure is not in the log: %+v, %v", list, err)
+	}
+}
+
+func TestAStalledEndpointDoesNotDelayAnother(t *testing.T) {
+	t.Parallel()
+	config := quickHooks()
+	config.Timeout = 20 * time.Second
+	h := newHooks(t, config)
+	d := h.start("one")
+	stalled := receive(t, func(_ http.ResponseWriter, r *http.Request, _ delivery) bool {
+		<-r.Context().Done()
+		return false
+	})
+	quick := receive(t, nil)
+	d.create(stalled.URL)
+	d.create(quick.URL)
+	began := time.Now()
+	quick.complete(h.fill(400, 2))
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	d.stop() // before the receiver, which waits for who still hangs
+}
+
+func TestARestartLosesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	r := receive(t, flaky())
+	d := h.start("embedded")
+	d.create(r.URL)
+	want := map[ident.UserID][]ident.EventID{}
+	for k := range 8 {
+		want = merge(want, h.fill(10, 5))
+		r.atLeast(20 * (k + 1))
+		d.stop()
+		if k == 4 {
+			h.reopen()
+		}
+		want = merge(want, h.fill(10, 2)) // nobody runs
+		d = h.start("embedded")
+	}
+	r.complete(want)
+}
+
+func TestTwoDispatchersKeepTheOrderOfEachUser(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	first, second := h.start(""), h.start("")
+	var receivers []*receiver
+	for range 4 {
+		r := receive(t, flaky())
+		receivers = append(receivers, r)
+		first.create(r.URL)
+	}
+	want := h.fill(10, 10)
+	third := h.start("")
+	want = merge(want, h.fill(10, 10))
+	first.stop()
+	want = merge(want, h.fill(10, 10))
+	second.stop()
+	want = merge(want, h.fill(10, 10))
+	for _, r := range receivers {
+		r.complete(want)
+	}
+	third.stop()
+}
+
+func TestDeadLettersAreListedAndReplayedInOrder(t *testing.T) {
+	t.Parallel()
+	config := quickHooks()
+	config.MaxAttempts = 3
+	h := newHooks(t, config)
+	d := h.start("one")
+	var open atomic.Bool
+	r := receive(t, func(w http.ResponseWriter, _ *http.Request, got delivery) bool {
+		if got.Type == string(event.LoginError) && !open.Load() {
+			w.WriteHeader(http.StatusTeapot)
+			return false
+		}
+		return true
+	})
+	made := d.create(r.URL)
+	id := ident.WebhookID(made.ID)
+	dead := h.fill(2, 3)
+	after := h.publish("usr-1", event.UserUpdated)
+	got := r.atLeast(1)
+	if got[0].Data.EventID != after.ID {
+		t.Errorf("the event after the dead ones did not come: %s", got[0].body)
+	}
+	letters := func(filters ...string) rest.WebhookDeadLetterList {
+		list, err := d.ListWebhookDeadLetters(t.Context(), service.ForWebhook[service.List]{Project: project, Webhook: id, Body: service.List{Filter: filters, PageSize: 100}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	eventually(t, "six dead letters", func() bool { return letters().Paging.TotalItems == 6 })
+	l := letters("userID:eq:usr-2").DeadLetters
+	if len(l) != 3 || l[0].Attempts != 3 || *l[0].StatusCode != http.StatusTeapot || l[0].EventID != string(dead["usr-2"][0]) {
+		t.Errorf("dead letters of one user: %+v", l)
+	}
+	// Replayed in vain they stay.
+	queued, err := d.ReplayWebhookDeadLetters(t.Context(), service.ForWebhook[rest.WebhookReplayReq]{Project: project, Webhook: id, Body: rest.WebhookReplayReq{Ids: &[]string{l[0].ID}}})
+	if err != nil || queued.Queued != 1 {
+		t.Fatalf("%+v, %v", queued, err)
+	}
+	deaths := func() int32 {
+		list, err := d.ListWebhookDeliveries(t.Context(), service.ForWebhook[service.List]{Project: project, Webhook: id, Body: service.List{Filter: []string{"outcome:eq:dead", "eventID:eq:" + l[0].EventID}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list.Paging.TotalItems
+	}
+	eventually(t, "the second death", func() bool { return deaths() == 2 })
+	if n := letters().Paging.TotalItems; n != 6 {
+		t.Errorf("%d dead letters after a replay in vain", n)
+	}
+	open.Store(true)
+	if queued, err = d.ReplayWebhookDeadLetters(t.Context(), service.ForWebhook[rest.WebhookReplayReq]{Project: project, Webhook: id}); err != nil || queued.Queued != 6 {
+		t.Fatalf("%+v, %v", queued, err)
+	}
+	r.complete(map[ident.UserID][]ident.EventID{"usr-1": append([]ident.EventID{after.ID}, dead["usr-1"]...), "usr-2": dead["usr-2"]})
+	eventually(t, "no dead letters", func() bool { return letters().Paging.TotalItems == 0 })
+}
+
+func TestADeletedEndpointGetsNothingMoreAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	d := h.start("one")
+	entered := make(chan struct{}, 100)
+	left := make(chan struct{}, 100)
+	r := receive(t, func(_ http.ResponseWriter, req *http.Request, _ delivery) bool {
+		entered <- struct{}{}
+		<-req.Context().Done()
+		left <- struct{}{}
+		return false
+	})
+	made := d.create(r.URL)
+	id := ident.WebhookID(made.ID)
+	h.fill(3, 2)
+	<-entered
+	if _, err := d.DeleteWebhook(t.Context(), service.ForProject[ident.WebhookID]{Project: project, Body: id}); err != nil {
+		t.Fatal(err)
+	}
+	<-left // what was under way is broken off
+	eventually(t, "nothing is left", func() bool {
+		for _, stream := range []string{bus.WebhookRetriesStream, bus.WebhookDeadStream, bus.WebhookDeliveriesStream, "KV_" + bus.WebhookWorkBucket, bus.EventsStream} {
+			s, err := h.bus.Stream(t.Context(), stream)
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := s.CachedInfo().State
+			switch stream {
+			case bus.EventsStream:
+				if state.Consumers > 0 {
+					return false
+				}
+			case "KV_" + bus.WebhookWorkBucket: // markers of what was deleted may stay
+				kv, err := h.bus.Bucket(t.Context(), bus.WebhookWorkBucket)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := kv.Get(t.Context(), "owner."+string(project)+"."+made.ID); err == nil {
+					return false
+				}
+			default:
+				if state.Msgs > 0 {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	if _, err := d.ListWebhookDeliveries(t.Context(), service.ForWebhook[service.List]{Project: project, Webhook: id}); err == nil {
+		t.Error("the deleted endpoint still has a log")
+	}
+}
+
+func TestADeadEndpointIsTriedSparinglyAndGetsEverythingWhenItIsBack(t *testing.T) {
+	t.Parallel()
+	config := quickHooks()
+	config.Concurrency, config.MaxAttempts = 4, 1_000_000
+	config.RetryMin, config.RetryMax = time.Second, time.Hour
+	h := newHooks(t, config)
+	d := h.start("one")
+	var open atomic.Bool
+	var tried atomic.Int64
+	r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ delivery) bool {
+		if open.Load() {
+			return true
+		}
+		tried.Add(1)
+		w.WriteHeader(http.StatusInternalServerError)
+		return false
+	})
+	d.create(r.URL)
+	want := h.fill(1000, 2)
+	eventually(t, "it is taken for down", func() bool { return tried.Load() >= 16 })
+	// The events in hand are tried, and those that were being fetched; after that single ones.
+	if n := tried.Load(); n > 500 {
+		t.Errorf("%d attempts", n)
+	}
+	open.Store(true)
+	r.complete(want)
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		if holds() {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Fatalf("%s: waited in vain", what)
+}
