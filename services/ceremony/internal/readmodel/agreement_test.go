@@ -314,3 +314,82 @@ func TestListsOfAccountsAgreeWithListsInMemory(t *testing.T) {
 		}
 	})
 }
+
+func TestSessionsAndTokensAgreeWithListsInMemory(t *testing.T) {
+	t.Parallel()
+	st := newStorage(t)
+	m := newModel(t, st, "")
+	rapid.Check(t, func(rt *rapid.T) {
+		project := ident.NewProjectID()
+		sessionIDs, tokenIDs := map[ident.SessionID]bool{}, map[ident.ConnectTokenID]bool{}
+		var ss []session.Session
+		for range rapid.IntRange(0, 20).Draw(rt, "sessions") {
+			s := session.Session{
+				Project: project, ID: distinct(rt, "session", sessionIDs, func(n int) ident.SessionID { return ident.SessionID(fmt.Sprintf("S%029d", n)) }),
+				User:            ident.UserID(fmt.Sprintf("usr-%d", rapid.IntRange(1, 9).Draw(rt, "user"))),
+				IdentifierValue: values.Draw(rt, "value"), Status: rapid.SampledFrom([]rest.SessionStatus{"active", "active", "logged_out", "revoked"}).Draw(rt, "status"),
+				CreatedMs: moments.Draw(rt, "created"), UpdatedMs: moments.Draw(rt, "updated"), LastActionMs: moments.Draw(rt, "used"),
+				ExpiresMs: moments.Draw(rt, "expires"), IdleMs: moments.Draw(rt, "idle"),
+			}
+			if rapid.IntRange(0, 3).Draw(rt, "changes") == 0 {
+				st.putSession(t, s)
+				s.Status = rest.SessionStatusRevoked
+			}
+			st.putSession(t, s)
+			if rapid.IntRange(0, 9).Draw(rt, "goes") == 0 {
+				if err := st.sessions.Delete(t.Context(), string(project)+"."+string(s.ID)); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			ss = append(ss, s)
+		}
+		var ts []connecttoken.Token
+		for range rapid.IntRange(0, 20).Draw(rt, "tokens") {
+			c := connecttoken.Token{
+				Project: project, ID: distinct(rt, "token", tokenIDs, func(n int) ident.ConnectTokenID { return ident.ConnectTokenID(fmt.Sprintf("ctk-%d", n)) }),
+				Type: rapid.SampledFrom([]rest.ConnectTokenType{"passkey-append", "passkey-login"}).Draw(rt, "type"), Identifier: values.Draw(rt, "value"), DisplayName: words.Draw(rt, "name"),
+				Status: rapid.SampledFrom([]rest.ConnectTokenStatus{"initial", "consumed"}).Draw(rt, "status"), SecretHash: []byte("hash"),
+				CreatedMs: moments.Draw(rt, "created"), ExpiresMs: moments.Draw(rt, "expires"),
+			}
+			st.putToken(t, c)
+			ts = append(ts, c)
+		}
+		for range 4 {
+			list := drawList(rt, names(sessionFields))
+			own := func(a, b session.Session) int {
+				return cmp.Or(cmp.Compare(a.CreatedMs, b.CreatedMs), cmp.Compare(a.ID, b.ID))
+			}
+			want, paging, err := expect(ss, prefixUsers(list, "userID"), sessionFields, own)
+			got, gotErr := m.Sessions(t.Context(), project, started, list)
+			if compareFault(rt, err, gotErr) {
+				compare(rt, list, rest.SessionList{Sessions: mapped(want, sessionOf), Paging: paging}, got)
+			}
+		}
+		for range 4 {
+			list := drawList(rt, names(tokenFields))
+			own := func(a, b connecttoken.Token) int {
+				return cmp.Or(cmp.Compare(a.CreatedMs, b.CreatedMs), cmp.Compare(a.ID, b.ID))
+			}
+			want, paging, err := expect(ts, list, tokenFields, own)
+			got, gotErr := m.Tokens(t.Context(), project, list)
+			if compareFault(rt, err, gotErr) {
+				compare(rt, list, rest.ConnectTokenList{ConnectTokens: mapped(want, tokenOf), Paging: paging}, got)
+			}
+		}
+	})
+}
+
+func sessionOf(s session.Session) rest.Session {
+	return rest.Session{
+		SessionID: string(s.ID), UserID: string(s.User), IdentifierValue: s.IdentifierValue, Status: s.At(started), CreatedMs: s.CreatedMs, LastActionMs: s.LastActionMs, ExpiresMs: s.ExpiresMs,
+	}
+}
+
+func tokenOf(c connecttoken.Token) rest.ConnectToken {
+	t := rest.ConnectToken{ID: string(c.ID), TokenType: c.Type, Data: rest.ConnectTokenData{Identifier: c.Identifier}, ConnectTokenStatus: c.Status, Expires: time.UnixMilli(c.ExpiresMs).Unix()}
+	if c.DisplayName != "" {
+		t.Data.DisplayName = &c.DisplayName
+	}
+	return t
+}

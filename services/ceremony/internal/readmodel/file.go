@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
 	"modernc.org/sqlite"
@@ -17,12 +16,9 @@ import (
 )
 
 const (
-	fileName     = "lists.db"
-	lockName     = "lock"
-	readerLimit  = 4
-	statementMax = 256
-	busyTimeout  = 10 * time.Second
-	kilobyte     = 1024
+	fileName    = "lists.db"
+	lockName    = "lock"
+	busyTimeout = 10 * time.Second
 )
 
 // file is an open SQLite file: one connection that writes and some that read.
@@ -30,15 +26,12 @@ type file struct {
 	path    string
 	pool    *sql.DB // of the writer
 	writer  *sql.Conn
-	readers *sql.DB
-
-	mu         sync.Mutex
-	statements map[string]*sql.Stmt // of the readers, by their text
+	readers *readers
 }
 
 // open opens a file that may be there, in the mode of a load or for good.
 func open(ctx context.Context, path string, loading bool) (*file, error) {
-	f := &file{path: path, statements: map[string]*sql.Stmt{}}
+	f := &file{path: path}
 	// While a load writes, nobody reads, and what a crash leaves is thrown away.
 	write := []string{"journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-16384)", "journal_size_limit(67108864)"}
 	if loading {
@@ -52,11 +45,9 @@ func open(ctx context.Context, path string, loading bool) (*file, error) {
 	if f.writer, err = f.pool.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the read model: %w", err), f.Close())
 	}
-	if f.readers, err = sql.Open("sqlite", dsn(path, "query_only(1)", "cache_size(-16384)", busy())); err != nil {
+	if f.readers, err = openReaders(dsn(path, "query_only(1)", "cache_size(-16384)", busy())); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the read model: %w", err), f.Close())
 	}
-	f.readers.SetMaxOpenConns(readerLimit)
-	f.readers.SetMaxIdleConns(readerLimit)
 	return f, nil
 }
 
@@ -67,17 +58,11 @@ func dsn(path string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}).String()
 }
 
-// Close closes every connection. What is being read fails.
+// Close closes every connection. Nobody may be reading.
 func (f *file) Close() error {
 	var errs []error
-	f.mu.Lock()
-	for _, statement := range f.statements {
-		errs = append(errs, statement.Close())
-	}
-	f.statements = map[string]*sql.Stmt{}
-	f.mu.Unlock()
 	if f.readers != nil {
-		errs = append(errs, f.readers.Close())
+		errs = append(errs, f.readers.close())
 	}
 	if f.writer != nil {
 		errs = append(errs, f.writer.Close())
@@ -139,74 +124,6 @@ func (f *file) cursors(ctx context.Context) (map[string]cursor, error) {
 		found[bucket] = c
 	}
 	return found, rows.Err()
-}
-
-// read runs do on what was committed last, as one state.
-func (f *file) read(ctx context.Context, do func(reader) error) error {
-	tx, err := f.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return fmt.Errorf("read the read model: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	if err := do(reader{ctx, f, tx}); err != nil {
-		return fmt.Errorf("read the read model: %w", err)
-	}
-	return nil
-}
-
-// reader reads one state of the file.
-type reader struct {
-	ctx  context.Context
-	file *file
-	tx   *sql.Tx
-}
-
-// each visits the rows of a query.
-func (r reader) each(text string, args []any, scan func(*sql.Rows) error) error {
-	rows, err := r.query(text, args)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-func (r reader) query(text string, args []any) (*sql.Rows, error) {
-	statement, err := r.file.prepared(r.ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	if statement == nil {
-		return r.tx.QueryContext(r.ctx, text, args...)
-	}
-	return r.tx.StmtContext(r.ctx, statement).QueryContext(r.ctx, args...)
-}
-
-// number returns the number that a query of one row and column answers; 0 if it has none.
-func (r reader) number(text string, args ...any) (int, error) {
-	var n int
-	err := r.each(text, args, func(rows *sql.Rows) error { return rows.Scan(&n) })
-	return n, err
-}
-
-// prepared returns the statement for a text, nil if there are too many already: callers can ask for any combination of filters.
-func (f *file) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if statement, ok := f.statements[text]; ok || len(f.statements) >= statementMax {
-		return statement, nil
-	}
-	statement, err := f.readers.PrepareContext(ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	f.statements[text] = statement
-	return statement, nil
 }
 
 // isDamage reports whether err says that the file is not what was written.
