@@ -25,7 +25,7 @@ func part(text string) string { return base64.RawURLEncoding.EncodeToString([]by
 
 func TestAStandardVerifierAcceptsWhatIsSigned(t *testing.T) {
 	t.Parallel()
-	c, project := &clock{now: started}, ident.NewProjectID()
+	c, project := newClock(t), ident.NewProjectID()
 	s := open(t, c)
 	token, err := s.Sign(t.Context(), project, map[string]any{"iss": "https://login.example.com", "sub": "usr-1", "iat": started.Unix(), "exp": started.Unix() + 300})
 	if err != nil {
@@ -45,7 +45,7 @@ func TestAStandardVerifierAcceptsWhatIsSigned(t *testing.T) {
 
 func TestForgedTokensAreRefused(t *testing.T) {
 	t.Parallel()
-	c, project, other := &clock{now: started}, ident.NewProjectID(), ident.NewProjectID()
+	c, project, other := newClock(t), ident.NewProjectID(), ident.NewProjectID()
 	s := open(t, c)
 	good := sign(t, s, project)
 	parts := strings.Split(good, ".")
@@ -144,7 +144,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 
 // Whatever a token looks like, it is refused, or its claims are what was signed.
 func FuzzVerify(f *testing.F) {
-	s, project := open(f, &clock{now: started}), ident.NewProjectID()
+	s, project := open(f, newClock(f)), ident.NewProjectID()
 	good := sign(f, s, project)
 	parts := strings.Split(good, ".")
 	f.Add("H.P.S")
@@ -165,7 +165,7 @@ func FuzzVerify(f *testing.F) {
 }
 
 func BenchmarkSign(b *testing.B) {
-	s, project := open(b, &clock{now: started}), ident.NewProjectID()
+	s, project := open(b, newClock(b)), ident.NewProjectID()
 	sign(b, s, project)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -174,7 +174,7 @@ func BenchmarkSign(b *testing.B) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	s, project := open(b, &clock{now: started}), ident.NewProjectID()
+	s, project := open(b, newClock(b)), ident.NewProjectID()
 	token := sign(b, s, project)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -53,9 +53,21 @@ const maxAge = 90 * 24 * time.Hour
 
 var started = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
+// clock is the time of a test, with the bucket of all its instances: maintenance by one test's clock must not age another's keys.
 type clock struct {
+	kv jetstream.KeyValue
+
 	mu  sync.Mutex
 	now time.Time
+}
+
+func newClock(tb testing.TB) *clock {
+	tb.Helper()
+	kv, err := storage.JS.CreateKeyValue(tb.Context(), jetstream.KeyValueConfig{Bucket: "keys-" + ident.Alphanumeric(20)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &clock{kv: kv, now: started}
 }
 
 func (c *clock) Now() time.Time {
@@ -70,18 +82,9 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func bucket(tb testing.TB) jetstream.KeyValue {
-	tb.Helper()
-	kv, err := storage.Bucket(tb.Context(), bus.KeysBucket)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return kv
-}
-
 func open(tb testing.TB, c *clock) *signing.Store {
 	tb.Helper()
-	s, err := signing.Open(tb.Context(), signing.Deps{Bucket: bucket(tb), MaxAge: maxAge, Now: c.Now, Log: slog.New(slog.DiscardHandler)})
+	s, err := signing.Open(tb.Context(), signing.Deps{Bucket: c.kv, MaxAge: maxAge, Now: c.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -171,7 +174,7 @@ func keyID(tb testing.TB, token string) string {
 
 func TestTheKeySetHoldsPublicPartsOnly(t *testing.T) {
 	t.Parallel()
-	s, project := open(t, &clock{now: started}), ident.NewProjectID()
+	s, project := open(t, newClock(t)), ident.NewProjectID()
 	token := sign(t, s, project)
 	raw, err := s.Public(t.Context(), project)
 	if err != nil {
@@ -207,7 +210,7 @@ func TestTheKeySetHoldsPublicPartsOnly(t *testing.T) {
 
 func TestInstancesThatStartAtOnceAgreeOnTheFirstKey(t *testing.T) {
 	t.Parallel()
-	c, project := &clock{now: started}, ident.NewProjectID()
+	c, project := newClock(t), ident.NewProjectID()
 	var (
 		wait   sync.WaitGroup
 		mu     sync.Mutex
@@ -239,7 +242,7 @@ func TestInstancesThatStartAtOnceAgreeOnTheFirstKey(t *testing.T) {
 
 func TestKeysChangeByTheirAge(t *testing.T) {
 	t.Parallel()
-	c, project := &clock{now: started}, ident.NewProjectID()
+	c, project := newClock(t), ident.NewProjectID()
 	s := open(t, c)
 	first := sign(t, s, project)
 	// Another instance, which keeps what it has read and follows nobody.
@@ -292,7 +295,7 @@ func TestKeysChangeByTheirAge(t *testing.T) {
 
 func TestAKeyIsRotatedByHand(t *testing.T) {
 	t.Parallel()
-	c, project := &clock{now: started}, ident.NewProjectID()
+	c, project := newClock(t), ident.NewProjectID()
 	s, other := open(t, c), running(t, c)
 	first := sign(t, s, project)
 
@@ -330,7 +333,7 @@ func TestAKeyIsRotatedByHand(t *testing.T) {
 
 func TestKeysOutliveTheProcess(t *testing.T) {
 	t.Parallel()
-	c, project := &clock{now: started}, ident.NewProjectID()
+	c, project := newClock(t), ident.NewProjectID()
 	token := sign(t, open(t, c), project)
 	again := open(t, c)
 	if !verifies(t, again, project, token) || keyID(t, sign(t, again, project)) != keyID(t, token) {
@@ -340,10 +343,10 @@ func TestKeysOutliveTheProcess(t *testing.T) {
 
 func TestKeysOfADeletedProjectAreForgotten(t *testing.T) {
 	t.Parallel()
-	c, project := &clock{now: started}, ident.NewProjectID()
+	c, project := newClock(t), ident.NewProjectID()
 	s := running(t, c)
 	token := sign(t, s, project)
-	if err := bucket(t).Purge(t.Context(), string(project)); err != nil {
+	if err := c.kv.Purge(t.Context(), string(project)); err != nil {
 		t.Fatal(err)
 	}
 	for verifies(t, s, project, token) {
@@ -358,7 +361,7 @@ func TestKeysOfADeletedProjectAreForgotten(t *testing.T) {
 
 func TestAKeyThatSomebodyElseMayHaveIsRemoved(t *testing.T) {
 	t.Parallel()
-	c, project := &clock{now: started}, ident.NewProjectID()
+	c, project := newClock(t), ident.NewProjectID()
 	s, other := open(t, c), running(t, c)
 	token := sign(t, s, project)
 	leaked := ident.KeyID(keyID(t, token))
