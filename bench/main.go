@@ -38,6 +38,8 @@ type settings struct {
 	duration                              time.Duration
 	decision, events                      bool
 	population                            int
+	sse                                   bool
+	streams, eventRate                    int
 }
 
 func run(ctx context.Context) (err error) {
@@ -53,6 +55,9 @@ func run(ctx context.Context) (err error) {
 	flag.BoolVar(&s.decision, "decision", false, "compare decisions: with the OPA server, and of several policies, histories and settings")
 	flag.BoolVar(&s.events, "events", false, "measure events: appends beside raw publishing, and through HTTP")
 	flag.IntVar(&s.population, "population", 10_000, "users of the demo whose logins are replayed for the hit ratio; 0 = none")
+	flag.BoolVar(&s.sse, "sse", false, "measure clients that follow the event stream over HTTP")
+	flag.IntVar(&s.streams, "streams", 1000, "clients of the event stream")
+	flag.IntVar(&s.eventRate, "event-rate", 1000, "events a second on the event stream")
 	flag.Parse()
 
 	dir, err := os.MkdirTemp("", "keyward-bench-")
@@ -66,7 +71,9 @@ func run(ctx context.Context) (err error) {
 	case s.decision:
 		return f.compareDecisions(ctx)
 	case s.events:
-		return f.compareAppends(ctx)
+		return f.compareEvents(ctx)
+	case s.sse:
+		return f.fanOut(ctx)
 	case s.attach != "":
 		return f.compareShapes(ctx, f.attached)
 	default:

@@ -152,13 +152,7 @@ func (l *Log) Read(ctx context.Context, project ident.ProjectID, user ident.User
 		return nil, 0, err
 	}
 	var events []event.Event
-	decode := into(&events)
-	next, err := l.read(ctx, bus.EventsStream, prefix+">", from, func(msg *jetstream.RawStreamMsg) error {
-		if event.Type(strings.TrimPrefix(msg.Subject, prefix)).OfAccount() {
-			return nil
-		}
-		return decode(msg)
-	})
+	next, err := l.readUser(ctx, bus.EventsStream, prefix, from, func(t event.Type) bool { return !t.OfAccount() }, into(&events))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -220,7 +214,7 @@ func (l *Log) Offers(ctx context.Context, project ident.ProjectID, user ident.Us
 		return nil, err
 	}
 	var offers []event.Event
-	if _, err := l.read(ctx, bus.OffersStream, prefix+">", 1, into(&offers)); err != nil {
+	if _, err := l.readUser(ctx, bus.OffersStream, prefix, 1, func(event.Type) bool { return true }, into(&offers)); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(offers, func(a, b event.Event) int { return event.ByAge(b, a) })
