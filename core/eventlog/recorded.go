@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -16,7 +17,7 @@ func (s *Store) Recorded(ctx context.Context, project ident.ProjectID, user iden
 		return nil, unread(err)
 	}
 	recorded := map[ident.EventID]bool{}
-	_, err = s.log.read(ctx, bus.EventsStream, prefix+">", 1, func(msg *jetstream.RawStreamMsg) error {
+	_, err = s.log.readUser(ctx, bus.EventsStream, prefix, 1, func(event.Type) bool { return true }, func(msg *jetstream.RawStreamMsg) error {
 		recorded[ident.EventID(msg.Header.Get(headerID))] = true
 		return nil
 	})
