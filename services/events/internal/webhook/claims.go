@@ -136,9 +136,16 @@ func mix(x uint64) uint64 {
 
 // claim takes a free endpoint; false if somebody else was faster.
 func (c *claims) claim(ctx context.Context, key string) (bool, error) {
-	revision, err := c.kv.Update(ctx, ownerPrefix+key, []byte(c.name), c.owners[key].revision)
+	o, known := c.owners[key]
+	var revision uint64
+	var err error
+	if known {
+		revision, err = c.kv.Update(ctx, ownerPrefix+key, []byte(c.name), o.revision)
+	} else {
+		revision, err = c.kv.Create(ctx, ownerPrefix+key, []byte(c.name)) // also where one was before it was deleted
+	}
 	if err != nil {
-		if alreadyThere(err) {
+		if alreadyThere(err) || errors.Is(err, jetstream.ErrKeyExists) {
 			return false, nil
 		}
 		return false, fmt.Errorf("claim a webhook endpoint: %w", err)
