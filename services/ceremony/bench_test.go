@@ -2,15 +2,18 @@ package ceremony_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
 )
@@ -96,3 +99,51 @@ type stillness struct {
 }
 
 func (s stillness) Get(context.Context, string) (jetstream.KeyValueEntry, error) { return s.entry, nil }
+
+// BenchmarkCreateUser is POST /users without HTTP, on a NATS that has on disk what it acknowledges. The account alone is what it would be without the event that
+// tells of it.
+func BenchmarkCreateUser(b *testing.B) {
+	cfg := bus.DefaultConfig()
+	cfg.DataDir = b.TempDir()
+	durable, err := bus.Open(b.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer durable.Close()
+	st := newStackOn(b, openBucketsOf(b, durable))
+	deps := st.deps(st.buckets)
+	deps.Events, deps.Metrics = published{st.events, durable.JS}, prometheus.NewRegistry()
+	if st.Service, err = ceremony.New(ceremony.DefaultConfig(), deps); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("with its event", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			st.user(b)
+		}
+	})
+	b.Run("the account alone", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			a := account.Account{Project: st.project.ID, ID: ident.NewUserID(), Status: rest.UserStatusActive, UserHandle: make([]byte, 32), CreatedMs: 1, UpdatedMs: 1}
+			if err := st.accounts.Create(b.Context(), a); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// published is a log that publishes each event by itself.
+type published struct {
+	*events
+	js jetstream.JetStream
+}
+
+func (p published) Append(ctx context.Context, e event.Event) (service.Empty, error) {
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return service.Empty{}, err
+	}
+	_, err = p.js.Publish(ctx, bus.EventsPrefix+"."+string(e.Project)+"."+string(e.User)+"."+string(e.Type), raw, jetstream.WithMsgID(string(e.ID)))
+	return service.Empty{}, err
+}

@@ -128,7 +128,7 @@ func (st *stack) process(tb testing.TB, c *crash) *ceremony.Service {
 	wrap := func(kv jetstream.KeyValue) jetstream.KeyValue { return mortal{kv, c} }
 	b := st.buckets
 	b.challenges, b.marks, b.index, b.names = wrap(b.challenges), wrap(b.marks), wrap(b.index), wrap(b.names)
-	b.sessions, b.sessionIDs, b.tokens = wrap(b.sessions), wrap(b.sessionIDs), wrap(b.tokens)
+	b.sessions, b.sessionIDs, b.tokens, b.codes = wrap(b.sessions), wrap(b.sessionIDs), wrap(b.tokens), wrap(b.codes)
 	deps := st.deps(b)
 	deps.Accounts, deps.Events, deps.Metrics = account.NewStore(wrap(b.accounts)), mortalEvents{st.events, c}, prometheus.NewRegistry()
 	deps.Unfinished = unfinishedOf{st}
@@ -383,6 +383,9 @@ func (st *stack) populated(t *testing.T) (user ident.UserID, d *device) {
 		t.Fatal(err)
 	}
 	if _, err := st.createSocialAccount(t, st, user, "4711"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.createCode(t, user, codeTo(rest.ChallengeTypeEmailOtp, email)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := st.CreateLongSession(t.Context(), service.ForUser[rest.LongSessionCreateReq]{Project: st.project.ID, User: user, Body: rest.LongSessionCreateReq{

@@ -123,6 +123,11 @@ type buckets struct{ accounts, challenges, marks, index, names, sessions, sessio
 
 func openBuckets(tb testing.TB) buckets {
 	tb.Helper()
+	return openBucketsOf(tb, storage)
+}
+
+func openBucketsOf(tb testing.TB, storage *bus.Bus) buckets {
+	tb.Helper()
 	open := func(name string) jetstream.KeyValue {
 		kv, err := storage.Bucket(tb.Context(), name)
 		if err != nil {

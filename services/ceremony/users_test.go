@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -84,30 +85,42 @@ func TestAUserIsCreatedReadChangedAndDeleted(t *testing.T) {
 // wantNoTrace checks that no bucket holds anything of the user.
 func (st *stack) wantNoTrace(t *testing.T, user ident.UserID) {
 	t.Helper()
-	for _, kv := range []interface {
-		ListKeys(context.Context) ([]string, error)
-	}{keys{st.buckets.accounts}, keys{st.buckets.challenges}, keys{st.buckets.marks}} {
-		listed, err := kv.ListKeys(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, key := range listed {
+	b := st.buckets
+	for _, kv := range []jetstream.KeyValue{b.accounts, b.challenges, b.marks, b.sessionIDs, b.codes} {
+		for _, key := range st.keysIn(t, kv) {
 			if strings.Contains(key, string(user)) {
 				t.Errorf("left over: %s", key)
 			}
 		}
 	}
-	listed, err := keys{st.buckets.index}.ListKeys(t.Context())
+	for _, kv := range []jetstream.KeyValue{b.index, b.names, b.sessions, b.tokens} {
+		st.wantNowhereIn(t, kv, string(user), email)
+	}
+}
+
+// keysIn returns what a bucket holds of the project.
+func (st *stack) keysIn(t *testing.T, kv jetstream.KeyValue) []string {
+	t.Helper()
+	lister, err := kv.ListKeysFiltered(t.Context(), string(st.project.ID)+".>")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range listed {
-		if !strings.HasPrefix(key, string(st.project.ID)) {
-			continue
-		}
-		entry, err := st.buckets.index.Get(t.Context(), key)
-		if err == nil && strings.Contains(string(entry.Value()), string(user)) {
-			t.Errorf("left over: %s %s", key, entry.Value())
+	var all []string
+	for key := range lister.Keys() {
+		all = append(all, key)
+	}
+	return all
+}
+
+// wantNowhereIn checks that no entry of the project says any of the texts.
+func (st *stack) wantNowhereIn(t *testing.T, kv jetstream.KeyValue, texts ...string) {
+	t.Helper()
+	for _, key := range st.keysIn(t, kv) {
+		entry, err := kv.Get(t.Context(), key)
+		for _, text := range texts {
+			if err == nil && strings.Contains(strings.ToLower(string(entry.Value())), text) {
+				t.Errorf("left over in %s: %s %s", kv.Bucket(), key, entry.Value())
+			}
 		}
 	}
 }
