@@ -48,7 +48,7 @@ func TestTheExamplesOfTheDocumentsPrintWhatTheyShow(t *testing.T) {
 		}
 	}
 	binary := build(t)
-	for _, name := range []string{"README.md", "docs/operations.md", "docs/policies.md", "docs/scenarios.md", "docs/explaining.md", "docs/moving.md"} {
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/policies.md", "docs/scenarios.md", "docs/explaining.md", "docs/moving.md", "docs/events.md", "docs/backend.md", "docs/webhooks.md"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			follow(t, binary, examples(t, repoFile(t, name)))
@@ -61,7 +61,9 @@ func follow(t *testing.T, binary string, blocks []example) {
 	t.Helper()
 	dir := checkout(t, binary)
 	data := t.TempDir()
-	server := run(t, binary, data, "KEYWARD_POLICIES="+filepath.Join(dir, "policies"), "KEYWARD_NATS_ADDR=127.0.0.1:0")
+	server := run(t, binary, data, "KEYWARD_POLICIES="+filepath.Join(dir, "policies"), "KEYWARD_NATS_ADDR=127.0.0.1:0",
+		// Webhooks to this machine, and nobody waits a day for a dead letter.
+		"KEYWARD_WEBHOOKS_ALLOW_HTTP=true", "KEYWARD_WEBHOOKS_ALLOW_CIDRS=127.0.0.0/8", "KEYWARD_WEBHOOKS_MAX_ATTEMPTS=3", "KEYWARD_WEBHOOKS_RETRY_MIN=100ms")
 
 	const mark = "--- end of block ---"
 	script := &strings.Builder{}
@@ -97,8 +99,17 @@ func checkout(t *testing.T, binary string) string {
 	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(binary, filepath.Join(dir, "bin", "keyward")); err != nil {
+	nats, err := filepath.Abs(filepath.Join("..", "bin", "nats"))
+	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(nats); err != nil {
+		t.Fatalf("the NATS command line is not there (make test builds it): %v", err)
+	}
+	for name, target := range map[string]string{"keyward": binary, "nats": nats} {
+		if err := os.Symlink(target, filepath.Join(dir, "bin", name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := os.CopyFS(filepath.Join(dir, "policies"), os.DirFS(filepath.Join("..", "policies"))); err != nil {
 		t.Fatal(err)
