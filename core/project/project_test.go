@@ -130,3 +130,17 @@ func TestAChangeByOneInstanceReachesTheOthers(t *testing.T) {
 		t.Errorf("deleting it twice: got %v", err)
 	}
 }
+
+func TestHostNames(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{"Login.Example.COM": "login.example.com", "a.b-c.example.museum": "a.b-c.example.museum", "xn--bcher-kva.example": "xn--bcher-kva.example"} {
+		if got, err := project.CheckCNAME(host); got != want || err != nil {
+			t.Errorf("%s: got %q, %v", host, got, err)
+		}
+	}
+	for _, host := range []string{"", "localhost", "192.0.2.1", "example.com:443", "example.com.", "-a.example.com", "a..example.com", "exa mple.com", strings.Repeat("a.", 127) + "com"} {
+		if got, err := project.CheckCNAME(host); err == nil {
+			t.Errorf("%q was taken as %q", host, got)
+		}
+	}
+}

@@ -77,13 +77,14 @@ type shownProject struct {
 	RPID    string          `json:"rpID"`
 	RPName  string          `json:"rpName"`
 	Origins []string        `json:"origins"`
+	CNAME   string          `json:"cname,omitempty"`
 	Created string          `json:"created"`
 	Secret  string          `json:"apiSecret,omitempty"` // only when it has just been made
 }
 
 func shown(p project.Project, made secret.Text) shownProject {
 	return shownProject{
-		ID: p.ID, Name: p.Name, RPID: p.RPID, RPName: p.RPName, Origins: p.Origins,
+		ID: p.ID, Name: p.Name, RPID: p.RPID, RPName: p.RPName, Origins: p.Origins, CNAME: p.CNAME,
 		Created: time.UnixMilli(p.CreatedMs).UTC().Format(time.RFC3339), Secret: made.Reveal(),
 	}
 }
