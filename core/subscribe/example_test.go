@@ -17,7 +17,7 @@ import (
 
 // A service that tells users of each new passkey: each event reaches the handler at least once, those of one user in order, and what cannot be handled is put aside after five attempts.
 func Example() {
-	address, stop := server()
+	address, stop := keyward()
 	defer stop()
 
 	conn, err := nats.Connect(address, nats.MaxReconnects(-1))
@@ -62,8 +62,8 @@ func Example() {
 	// stopped: <nil>
 }
 
-// server starts what keyward serve starts, and appends three events.
-func server() (address string, stop func()) {
+// keyward starts what keyward serve starts, and appends three events.
+func keyward() (address string, stop func()) {
 	dir, err := os.MkdirTemp("", "keyward-example-")
 	if err != nil {
 		panic(err)
