@@ -57,7 +57,7 @@ const (
 )
 
 // CreateCode implements service.Codes. When it has returned without error, the delivery has taken the code or link. After an error it cannot be used, even if it has reached
-// the user.
+// the user, unless the store is away at that moment too.
 func (s *Service) CreateCode(ctx context.Context, req service.ForUser[rest.ChallengeCreateReq]) (rsp rest.Challenge, err error) {
 	defer func() { s.metrics.codeCalled("create", err) }()
 	p, err := s.project(req.Project)
