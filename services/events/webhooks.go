@@ -279,10 +279,3 @@ func endpointOnWire(e *webhook.Endpoint) rest.WebhookEndpoint {
 		Created: account.Timestamp(e.CreatedMs), CreatedMs: e.CreatedMs, Updated: account.Timestamp(e.UpdatedMs), UpdatedMs: e.UpdatedMs,
 	}
 }
-
-// PurgeWebhookUser removes everything that is kept of a user for webhooks: events that wait to be delivered again, dead letters and the delivery log. The
-// user's events must have been purged from the log before, so that none of them is parked anew; an event that is appended afterwards (user-deleted) is
-// delivered. An attempt that is under way may add a line to the delivery log, so a caller that wants none calls it again after the time-out of a delivery.
-func PurgeWebhookUser(ctx context.Context, js jetstream.JetStream, project ident.ProjectID, user ident.UserID) error {
-	return webhook.PurgeUser(ctx, js, project, user)
-}

@@ -21,7 +21,6 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/events"
 	"github.com/keyward/keyward/services/events/internal/webhook"
 )
 
@@ -233,7 +232,7 @@ func TestAnErasedUserLeavesNothingAndComesNotBack(t *testing.T) {
 		if err := log.Purge(t.Context(), jetstream.WithPurgeSubject(fmt.Sprintf("%s.%s.%s.>", bus.EventsPrefix, project, user))); err != nil {
 			t.Fatal(err)
 		}
-		if err := events.PurgeWebhookUser(t.Context(), h.bus.JS, project, user); err != nil {
+		if err := webhook.PurgeUser(t.Context(), h.bus.JS, project, user); err != nil {
 			t.Fatal(err)
 		}
 	}
