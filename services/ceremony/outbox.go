@@ -101,7 +101,7 @@ func (s *Service) repair(ctx context.Context) {
 	for ctx.Err() == nil {
 		refs, err := s.unfinishedAccounts.Unfinished(ctx, s.now().Add(-repairAge), repairBatch)
 		if err != nil {
-			s.log.WarnContext(ctx, "unfinished changes could not be looked for", "error", err)
+			s.log.InfoContext(ctx, "unfinished changes cannot be looked for yet", "error", err)
 			return
 		}
 		failed := 0
