@@ -9,13 +9,13 @@ require (
 	github.com/keyward/keyward/core v0.0.0
 	github.com/keyward/keyward/policies v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
+	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1
 	go.yaml.in/yaml/v3 v3.0.6
 )
 
 require (
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
-	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1 // indirect
 	github.com/wneessen/go-mail v0.8.1 // indirect
 	modernc.org/libc v1.79.0 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
@@ -53,7 +53,7 @@ require (
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.31.0 // indirect
-	github.com/keyward/keyward/services/ceremony v0.0.0 // indirect
+	github.com/keyward/keyward/services/ceremony v0.0.0
 	github.com/keyward/keyward/services/decision v0.0.0 // indirect
 	github.com/keyward/keyward/services/events v0.0.0 // indirect
 	github.com/keyward/keyward/services/gateway v0.0.0 // indirect
