@@ -40,6 +40,10 @@ test: packages-test test/sdk/node_modules test/asyncapi/node_modules bin/nats ch
 	go vet $(PACKAGES)
 	go test -race -timeout 14m $(PACKAGES)
 
+.PHONY: chaos
+chaos: ## Kill the process 50 times under load: every acknowledged event must reach every subscriber
+	CHAOS_KILLS=50 go test -count=1 -timeout 30m -v -run 'HoweverOftenTheProcessIsKilled' ./test
+
 .PHONY: replay-soak
 replay-soak: ## Record 100,000 decisions and evaluate them again: no answer may differ
 	KEYWARD_REPLAY_DECISIONS=100000 go test -count=1 -timeout 30m -v -run 'TestRecordedDecisions' ./services/decision/replay
@@ -79,6 +83,10 @@ bench-decision: build bin/nats-server bin/opa bin/benchstat packages-redis ## Me
 	go test -run '^$$' -bench 'Facts|Direct|Memo|Login' -benchmem -count 6 ./services/decision/... > bin/bench-decision.txt
 	bin/benchstat bin/bench-decision.txt
 	cd bench && go run . -decision -rounds 3 -keyward ../bin/keyward -nats-server ../bin/nats-server -opa ../bin/opa
+
+.PHONY: bench-events
+bench-events: build packages-redis ## Measure appends beside raw publishing, calls, list pages, and a stream of a million events
+	cd bench && go run . -events -rounds 3 -duration 2s -keyward ../bin/keyward
 
 .PHONY: bench-sse
 bench-sse: build ## Measure 1,000 clients that follow 1,000 events a second

@@ -40,7 +40,7 @@ func runLogging(t *testing.T, log io.Writer, binary, dataDir string, env ...stri
 	}
 	p := &process{client{"http://" + address, project1, secret1}, "http://" + admin, cmd}
 	t.Cleanup(p.kill)
-	eventually(t, "the server did not answer", func() bool {
+	within(t, 4*patience, "the server did not answer", func() bool {
 		a, err := p.do("GET", "/v2/users?pageSize=1", nil)
 		return err == nil && a.status == http.StatusOK
 	})

@@ -208,6 +208,12 @@ func freePort(t *testing.T) int {
 // eventually asks until the answer is yes, and fails after a while.
 func eventually(t *testing.T, complaint string, holds func() bool) {
 	t.Helper()
+	within(t, patience, complaint, holds)
+}
+
+// within is eventually with a patience of its own.
+func within(t *testing.T, patience time.Duration, complaint string, holds func() bool) {
+	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); !holds(); <-tick.C {
