@@ -92,6 +92,10 @@ bench-events: build packages-redis ## Measure appends beside raw publishing, cal
 bench-sse: build ## Measure 1,000 clients that follow 1,000 events a second
 	cd bench && go run . -sse -keyward ../bin/keyward
 
+.PHONY: bench-webhooks
+bench-webhooks: ## Measure webhook deliveries to one endpoint on the loopback
+	go test -run '^$$' -bench WebhookDeliveries -benchtime 20000x -count 5 ./services/events
+
 .PHONY: clean
 clean: ## Remove what was built; data stays
 	rm -rf bin

@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -114,7 +113,7 @@ func (w *Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[res
 		return rest.WebhookEndpoint{}, unavailable(err)
 	}
 	e.Start = info.State.LastSeq + 1
-	raw, err := json.Marshal(e)
+	raw, err := e.Encode()
 	if err != nil {
 		return rest.WebhookEndpoint{}, fault.Internal(err)
 	}
@@ -215,7 +214,7 @@ func (w *Webhooks) update(ctx context.Context, project ident.ProjectID, id ident
 			return err
 		}
 		e.UpdatedMs = w.deps.Clock().UnixMilli()
-		raw, err := json.Marshal(e)
+		raw, err := e.Encode()
 		if err != nil {
 			return fault.Internal(err)
 		}

@@ -2,11 +2,10 @@ package webhook
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"strconv"
 	"sync"
 	"time"
 
@@ -102,7 +101,7 @@ func (d *Dispatcher) term(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	prefix := d.deps.Instance + "."
-	name := strconv.FormatUint(rand.Uint64(), 36)
+	name := rand.Text()
 	if d.deps.Instance != "" {
 		name = prefix + name
 	}

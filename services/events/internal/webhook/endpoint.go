@@ -87,6 +87,15 @@ func Key(project ident.ProjectID, id ident.WebhookID) string {
 
 func (e *Endpoint) key() string { return Key(e.Project, e.ID) }
 
+// Encode returns the endpoint as it is stored, secrets included.
+func (e *Endpoint) Encode() ([]byte, error) {
+	raw, err := json.Marshal(e) //nolint:gosec // it has to keep them: see Secret
+	if err != nil {
+		return nil, fmt.Errorf("encode webhook endpoint: %w", err)
+	}
+	return raw, nil
+}
+
 // Decode reads a stored endpoint.
 func Decode(raw []byte) (*Endpoint, error) {
 	var e Endpoint

@@ -87,8 +87,10 @@ func (r *recorder) settle(ctx context.Context, future jetstream.PubAckFuture) {
 	defer timer.Stop()
 	select {
 	case <-future.Ok():
-	case <-future.Err():
-		r.lost()
+	case err := <-future.Err():
+		if err != nil {
+			r.lost()
+		}
 	case <-timer.C:
 		r.lost()
 	case <-ctx.Done():
