@@ -26,6 +26,7 @@ type file struct {
 	path    string
 	pool    *sql.DB // of the writer
 	writer  *sql.Conn
+	mover   *sql.DB // moves what was written from the log to the file
 	readers *readers
 }
 
@@ -33,7 +34,7 @@ type file struct {
 func open(ctx context.Context, path string, loading bool) (*file, error) {
 	f := &file{path: path}
 	// While a load writes, nobody reads, and what a crash leaves is thrown away.
-	write := []string{"journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-16384)", "journal_size_limit(67108864)"}
+	write := []string{"journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-16384)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)"}
 	if loading {
 		write = []string{"journal_mode(OFF)", "synchronous(OFF)", "cache_size(-65536)", "locking_mode(EXCLUSIVE)"}
 	}
@@ -45,6 +46,10 @@ func open(ctx context.Context, path string, loading bool) (*file, error) {
 	if f.writer, err = f.pool.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the read model: %w", err), f.Close())
 	}
+	if f.mover, err = sql.Open("sqlite", dsn(path, "synchronous(NORMAL)", "cache_size(-1024)", busy())); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the read model: %w", err), f.Close())
+	}
+	f.mover.SetMaxOpenConns(1)
 	if f.readers, err = openReaders(dsn(path, "query_only(1)", "cache_size(-16384)", busy())); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the read model: %w", err), f.Close())
 	}
@@ -63,6 +68,9 @@ func (f *file) Close() error {
 	var errs []error
 	if f.readers != nil {
 		errs = append(errs, f.readers.close())
+	}
+	if f.mover != nil {
+		errs = append(errs, f.mover.Close())
 	}
 	if f.writer != nil {
 		errs = append(errs, f.writer.Close())

@@ -12,6 +12,7 @@ import (
 
 const (
 	queueLength    = 4096 // changes that were read and not yet written
+	pullAhead      = 5000 // messages that are asked for at a time
 	batchLimit     = 1000 // changes of one transaction
 	patience       = 250 * time.Millisecond
 	upkeepInterval = time.Minute
@@ -144,9 +145,12 @@ func (s *Store) follow(ctx context.Context, diverged *time.Time) error {
 // keep writes what the buckets say, from the cursors on.
 func (s *Store) keep(ctx context.Context, f *file, cursors map[string]cursor, diverged *time.Time) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	var readers sync.WaitGroup
-	defer readers.Wait()
+	var others sync.WaitGroup
+	defer others.Wait()
 	defer cancel(nil)
+	changed := make(chan struct{}, 1)
+	defer close(changed)
+	others.Go(func() { s.checkpoint(f, changed) })
 	w, err := newWriter(ctx, f, false)
 	if err != nil {
 		return err
@@ -154,7 +158,7 @@ func (s *Store) keep(ctx context.Context, f *file, cursors map[string]cursor, di
 	defer func() { _ = w.close() }()
 	changes := make(chan change, queueLength)
 	for i, name := range bucketNames() {
-		readers.Go(func() {
+		others.Go(func() {
 			if err := s.pull(ctx, i, cursors[name], changes); err != nil {
 				cancel(err)
 			}
@@ -176,6 +180,13 @@ func (s *Store) keep(ctx context.Context, f *file, cursors map[string]cursor, di
 			batch = gather(append(batch[:0], first), changes)
 			if err := s.write(ctx, w, batch, cursors); err != nil {
 				return err
+			}
+			if err := errors.Join(f.relieve(ctx), w.join(ctx, len(changes) == 0)); err != nil {
+				return err
+			}
+			select {
+			case changed <- struct{}{}:
+			default:
 			}
 		}
 	}
@@ -246,7 +257,7 @@ func (s *Store) pull(ctx context.Context, bucket int, from cursor, changes chan<
 	if err != nil {
 		return fmt.Errorf("follow bucket %s: %w", name, err)
 	}
-	messages, err := consumer.Messages()
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(pullAhead))
 	if err != nil {
 		return fmt.Errorf("follow bucket %s: %w", name, err)
 	}
@@ -346,6 +357,7 @@ func (s *Store) upkeep(ctx context.Context, w *writer, cursors map[string]cursor
 			if err := w.prune(ctx, listOf(i), time.Now().Add(-age-ageMargin).UnixMilli()); err != nil {
 				return err
 			}
+			s.totals.forget()
 			continue
 		}
 		if info.State.LastSeq != cursors[name].sequence || info.Created.UnixNano() != cursors[name].stream {

@@ -75,7 +75,7 @@ func newModel(tb testing.TB, st *storage, dir string) *model {
 	m := &model{registry: prometheus.NewRegistry()}
 	var err error
 	m.Store, err = readmodel.Open(readmodel.Deps{
-		JetStream: st.JS, Dir: dir, Now: func() time.Time { return started }, Log: slog.New(slog.DiscardHandler), Metrics: m.registry,
+		JetStream: st.JS, Dir: dir, Now: func() time.Time { return started }, Log: benchLog(tb), Metrics: m.registry,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -155,4 +155,13 @@ func named(project ident.ProjectID, name string) account.Account {
 	return account.Account{
 		Project: project, ID: ident.NewUserID(), FullName: &name, Status: "active", UserHandle: []byte("handle"), CreatedMs: started.UnixMilli(), UpdatedMs: started.UnixMilli(),
 	}
+}
+
+// benchLog shows what a benchmark's read model says.
+func benchLog(tb testing.TB) *slog.Logger {
+	tb.Helper()
+	if _, bench := tb.(*testing.B); bench {
+		return slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return slog.New(slog.DiscardHandler)
 }

@@ -66,6 +66,9 @@ type query struct {
 	table   table
 	asked   listing.Query
 	project int64
+	name    ident.ProjectID
+	filters []string // as the caller wrote them
+	totals  *totals
 	now     int64 // Unix ms
 	args    []any
 }
@@ -89,7 +92,7 @@ type found struct {
 const sortMost = 5000
 
 func (q *query) find(r reader) (found, error) {
-	total, err := q.count(r)
+	total, err := q.total(r)
 	if err != nil || total == 0 {
 		return found{}, err
 	}
@@ -139,8 +142,7 @@ func (q *query) count(r reader) (int, error) {
 		return r.number(`SELECT n FROM counts WHERE project = ?1 AND list = ?2 AND value = ?3 AND value <> ''`, q.project, q.table.name, terms[0].Text)
 	}
 	if len(terms) == 1 && only.use.Kind == listing.Part {
-		text, args := q.countTexts(terms[0].Text)
-		return r.number(text, args...)
+		return q.countTexts(r, terms[0].Text)
 	}
 	filter, narrow := q.narrowest()
 	if !narrow {
@@ -293,22 +295,37 @@ func (q *query) holdsText(part string) string {
 	return `EXISTS (SELECT 1 FROM texts WHERE texts.id = users.id AND instr(texts.text, ` + q.bind(searchable(part)) + `) > 0)`
 }
 
-func (q *query) countTexts(part string) (string, []any) {
+// broad is from how many rows on it takes less time to look through all texts than to look at each that the full-text index finds.
+const broad = 20_000
+
+// countTexts counts the users that have a text with part in it.
+func (q *query) countTexts(r reader, part string) (int, error) {
 	if !utf8.ValidString(part) {
-		return `SELECT 0`, nil
+		return 0, nil
 	}
-	q.begin()
-	low, high := q.span()
-	between := ` BETWEEN ` + q.bind(low) + ` AND ` + q.bind(high)
 	runes := utf8.RuneCountInString(part)
 	if runes < trigram {
-		return `SELECT count(*) FROM texts WHERE id` + between + ` AND instr(text, ` + q.bind(searchable(part)) + `) > 0`, q.args
+		return q.countAllTexts(r, part)
 	}
-	text := `FROM search WHERE search MATCH ` + q.bind(trigrams(part)) + ` AND rowid` + between
+	low, high := q.span()
+	const hits = `FROM search WHERE search MATCH ?1 AND rowid BETWEEN ?2 AND ?3`
+	args := []any{trigrams(part), low, high}
 	if runes == trigram {
-		return `SELECT count(*) ` + text, q.args
+		return r.number(`SELECT count(*) `+hits, args...)
 	}
-	return `SELECT count(*) FROM (SELECT rowid AS id ` + text + `) AS hits CROSS JOIN texts ON texts.id = hits.id WHERE instr(texts.text, ` + q.bind(searchable(part)) + `) > 0`, q.args
+	n, err := r.number(`SELECT count(*) FROM (SELECT 1 `+hits+` LIMIT ?4)`, append(args, broad)...)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	if n == broad {
+		return q.countAllTexts(r, part)
+	}
+	return r.number(`SELECT count(*) FROM (SELECT rowid AS id `+hits+`) AS hits CROSS JOIN texts ON texts.id = hits.id WHERE instr(texts.text, ?4) > 0`, append(args, searchable(part))...)
+}
+
+func (q *query) countAllTexts(r reader, part string) (int, error) {
+	low, high := q.span()
+	return r.number(`SELECT count(*) FROM texts WHERE id BETWEEN ?1 AND ?2 AND instr(text, ?3) > 0`, low, high, searchable(part))
 }
 
 // page reads what a list asks for: it checks the parameters, waits for the rows, and finds those of the page. fetch reads them in the same state of the file.
@@ -326,7 +343,7 @@ func (s *Store) page(ctx context.Context, t table, project ident.ProjectID, now 
 		if err != nil || id == 0 {
 			return err
 		}
-		q := &query{table: t, asked: asked, project: int64(id), now: now.UnixMilli()}
+		q := &query{table: t, asked: asked, project: int64(id), name: project, filters: list.Filter, totals: s.totals, now: now.UnixMilli()}
 		page, err := q.find(r)
 		if err != nil {
 			return err

@@ -46,6 +46,7 @@ type Store struct {
 	lock      *flock.Flock
 	metrics   *metrics
 	progress  *progress
+	totals    *totals
 
 	mu        sync.RWMutex // held for reading while file is read
 	file      *file        // nil: there is nothing to read yet
@@ -63,7 +64,7 @@ func Open(deps Deps) (*Store, error) {
 	if err := deps.validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{deps: deps, dir: deps.Dir, temporary: deps.Dir == "", progress: newProgress()}
+	s := &Store{deps: deps, dir: deps.Dir, temporary: deps.Dir == "", progress: newProgress(), totals: newTotals()}
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics); err != nil {
 		return nil, err
@@ -130,10 +131,10 @@ func (s *Store) FileSize() int64 {
 func (s *Store) install(f *file, interrupt context.CancelFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.file, s.interrupt, s.broken = f, interrupt, ""
+	s.file, s.interrupt, s.broken, s.totals = f, interrupt, "", newTotals()
 }
 
-// withdraw waits for those who read and lets nobody read any more. It returns why the file is to be made anew, "" if it is not.
+// withdraw waits for those who read and lets nobody read any more.
 func (s *Store) withdraw() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,6 +18,8 @@ type writer struct {
 	statements map[string]*sql.Stmt
 	projects   map[string]*projectRow
 	counts     map[countKey]int // what is yet to be added
+	texts      uint64           // that were put into the full-text index
+	scattered  int              // commits that have left pieces of the full-text index apart
 }
 
 type projectRow struct {
@@ -64,10 +66,26 @@ func (w *writer) commit(ctx context.Context, changes []change, cursors map[strin
 	if err := w.file.execute(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
+	texts := w.texts
 	if err := w.apply(ctx, changes, cursors); err != nil {
 		return errors.Join(err, w.file.execute(ctx, `ROLLBACK`))
 	}
+	if w.texts > texts {
+		w.scattered++
+	}
 	return w.file.execute(ctx, `COMMIT`)
+}
+
+// scatteredMost is how many commits may go by before pieces of the full-text index are joined although changes wait.
+const scatteredMost = 16
+
+// join joins pieces of the full-text index, a few at a time: for some milliseconds at most.
+func (w *writer) join(ctx context.Context, idle bool) error {
+	if w.scattered == 0 || !idle && w.scattered < scatteredMost {
+		return nil
+	}
+	w.scattered = 0
+	return w.run(context.WithoutCancel(ctx), `INSERT INTO search (search, rank) VALUES ('merge', 16)`)
 }
 
 func (w *writer) apply(ctx context.Context, changes []change, cursors map[string]cursor) error {
@@ -291,6 +309,7 @@ func (w *writer) addUser(ctx context.Context, p *projectRow, c *change, id, dige
 	if err := w.run(ctx, `INSERT INTO texts VALUES (?, ?)`, id, text); err != nil || w.loading {
 		return err
 	}
+	w.texts++
 	return w.run(ctx, `INSERT INTO search (rowid, text) VALUES (?, ?)`, id, text)
 }
 
