@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -300,7 +301,7 @@ func TestEverythingThatIsPublishedIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 			t.Parallel()
 			st := s.start(t, func(c *app.Config) { c.NATS.Addr = "127.0.0.1:0" })
 			tellAllTypes(t, st)
-			published := everything(t, st)
+			published := allMessages(t, st)
 			c := readStreamContract(t)
 			seen := map[string]bool{}
 			for _, msg := range published {
@@ -359,8 +360,8 @@ func tellAllTypes(t *testing.T, st *stack) {
 	p.call(t, http.MethodPost, "/v2/passkey/mediation/start", map[string]any{"processID": p.nextProcess(), "clientInformation": mac("")})
 }
 
-// everything returns all messages of the three streams, once decisions, which come late, have come.
-func everything(t *testing.T, st *stack) []*nats.Msg {
+// allMessages returns all messages of the three streams, once decisions, which come late, have come.
+func allMessages(t *testing.T, st *stack) []*nats.Msg {
 	t.Helper()
 	js := st.jetStream(t)
 	eventually(t, "no decision of a mediation was recorded", func() bool {
@@ -380,7 +381,7 @@ func everything(t *testing.T, st *stack) []*nats.Msg {
 		state := stream.CachedInfo().State
 		for sequence := state.FirstSeq; sequence <= state.LastSeq; sequence++ {
 			raw, err := stream.GetMsg(t.Context(), sequence)
-			if err == jetstream.ErrMsgNotFound {
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
 				continue // erased
 			}
 			if err != nil {

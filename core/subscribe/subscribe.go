@@ -227,7 +227,7 @@ func decode(msg jetstream.Msg) (Event, error) {
 	if err != nil {
 		return Event{Raw: msg.Data()}, fmt.Errorf("read where an event is in the stream: %w", err)
 	}
-	e := Event{Sequence: meta.Sequence.Stream, Attempt: int(meta.NumDelivered), Raw: msg.Data()} //nolint:gosec // a count of deliveries
+	e := Event{Sequence: meta.Sequence.Stream, Attempt: int(meta.NumDelivered), Raw: msg.Data()}
 	if err := json.Unmarshal(msg.Data(), &e.Event); err != nil {
 		return e, fmt.Errorf("decode event %d: %w", e.Sequence, err)
 	}
