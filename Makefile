@@ -90,7 +90,7 @@ bench-events: build packages-redis ## Measure appends beside raw publishing, cal
 
 .PHONY: bench-sse
 bench-sse: build ## Measure 1,000 clients that follow 1,000 events a second
-	cd bench && go run . -sse -keyward ../bin/keyward
+	cd bench && go run . -sse -duration 20s -keyward ../bin/keyward
 
 .PHONY: bench-webhooks
 bench-webhooks: ## Measure webhook deliveries to one endpoint on the loopback
