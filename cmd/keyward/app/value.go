@@ -117,7 +117,7 @@ func (v listValue) String() string {
 }
 
 func (v listValue) Set(text string) error {
-	list := []string{}
+	var list []string
 	for item := range strings.SplitSeq(text, ",") {
 		if item = strings.TrimSpace(item); item != "" {
 			list = append(list, item)
