@@ -144,6 +144,7 @@ type receiver struct {
 	mu     sync.Mutex
 	got    []delivery
 	answer func(http.ResponseWriter, *http.Request, delivery) bool // whether it took the event
+	after  func(http.ResponseWriter)                               // what is answered when the event has been noted, if not nil
 	change chan struct{}
 }
 
@@ -172,6 +173,9 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 	select {
 	case r.change <- struct{}{}:
 	default:
+	}
+	if r.after != nil {
+		r.after(w)
 	}
 }
 
