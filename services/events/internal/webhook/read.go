@@ -98,7 +98,7 @@ func (r *reader) fetch(ctx context.Context) error {
 // probe hands events to the endpoint one by one until one was really tried.
 func (r *reader) probe(ctx context.Context) error {
 	for {
-		if _, down := r.state(); !down || ctx.Err() != nil {
+		if _, down := r.state(); !down {
 			return nil
 		}
 		select {
@@ -157,15 +157,20 @@ func (r *reader) batch(ctx context.Context, n int, done chan<- bool) (got, taken
 
 // ended returns err unless it says no more than that time is up or nothing is there.
 func ended(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
 	}
 	for _, harmless := range []error{context.DeadlineExceeded, nats.ErrTimeout, jetstream.ErrNoMessages} {
 		if errors.Is(err, harmless) {
 			return nil
 		}
 	}
-	return fmt.Errorf("read the log: %w", err)
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	return nil
 }
 
 // receive reads a message. Of events that the endpoint has not subscribed to only the subject is looked at.
