@@ -31,7 +31,6 @@ import (
 
 // mailbox is an SMTP server.
 type mailbox struct {
-	address string
 	port    int
 	trust   *tls.Config
 

@@ -3,6 +3,7 @@ package signing_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -121,13 +122,13 @@ func sign(tb testing.TB, s *signing.Store, project ident.ProjectID) string {
 func verifies(tb testing.TB, s *signing.Store, project ident.ProjectID, token string) bool {
 	tb.Helper()
 	payload, err := s.Verify(tb.Context(), project, token)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		if string(payload) != `{"sub":"usr-1"}` {
 			tb.Errorf("payload: %s", payload)
 		}
 		return true
-	case signing.ErrSignature:
+	case errors.Is(err, signing.ErrSignature):
 		return false
 	default:
 		tb.Fatal(err)
@@ -326,7 +327,7 @@ func TestAKeyIsRotatedByHand(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Rotate(t.Context(), project, true); err != signing.ErrTooMany {
+	if _, err := s.Rotate(t.Context(), project, true); !errors.Is(err, signing.ErrTooMany) {
 		t.Errorf("the seventeenth key: %v", err)
 	}
 }
@@ -365,7 +366,7 @@ func TestAKeyThatSomebodyElseMayHaveIsRemoved(t *testing.T) {
 	s, other := open(t, c), running(t, c)
 	token := sign(t, s, project)
 	leaked := ident.KeyID(keyID(t, token))
-	if err := s.Remove(t.Context(), project, leaked); err != signing.ErrActiveKey {
+	if err := s.Remove(t.Context(), project, leaked); !errors.Is(err, signing.ErrActiveKey) {
 		t.Errorf("removing the key that signs: %v", err)
 	}
 	if _, err := s.Rotate(t.Context(), project, true); err != nil {
@@ -374,7 +375,7 @@ func TestAKeyThatSomebodyElseMayHaveIsRemoved(t *testing.T) {
 	if err := s.Remove(t.Context(), project, leaked); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove(t.Context(), project, leaked); err != signing.ErrUnknownKey {
+	if err := s.Remove(t.Context(), project, leaked); !errors.Is(err, signing.ErrUnknownKey) {
 		t.Errorf("removing it again: %v", err)
 	}
 	if verifies(t, s, project, token) {

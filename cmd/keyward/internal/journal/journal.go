@@ -104,7 +104,7 @@ func (r *Reader) Tail(ctx context.Context) error {
 		case errors.As(err, &own):
 			return own.error
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the caller has had enough
 		case at.opened == 0:
 			return err
 		}
