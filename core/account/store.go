@@ -125,7 +125,11 @@ func (s *Store) Delete(ctx context.Context, project ident.ProjectID, user ident.
 	if err := s.kv.Purge(ctx, key(project, user)); err != nil {
 		return s.unsure(ctx, project, user, err)
 	}
-	return s.changed(ctx, project, user)
+	if s.changes == nil {
+		return nil
+	}
+	s.near.drop(key(project, user))
+	return s.changes.AccountGone(ctx, project, user)
 }
 
 // All calls visit for every account of the project but those that are being deleted, in no particular order, until visit returns false.

@@ -21,6 +21,8 @@ const DefaultNear = 10_000
 type Changes interface {
 	// AccountChanged returns when nobody any longer takes an earlier stamp of the account for current, and returns its stamp now, or "" if that is not known.
 	AccountChanged(ctx context.Context, project ident.ProjectID, user ident.UserID) (stamp string, err error)
+	// AccountGone is AccountChanged for an account that has been removed. It leaves nothing of the user where changes are announced.
+	AccountGone(ctx context.Context, project ident.ProjectID, user ident.UserID) error
 	// AccountUncertain is for a change of which nobody knows whether it was stored.
 	AccountUncertain(ctx context.Context, project ident.ProjectID, user ident.UserID)
 }

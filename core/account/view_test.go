@@ -29,6 +29,11 @@ func (c *told) AccountChanged(_ context.Context, _ ident.ProjectID, user ident.U
 	return c.stamp, c.err
 }
 
+func (c *told) AccountGone(_ context.Context, _ ident.ProjectID, user ident.UserID) error {
+	c.changed = append(c.changed, user)
+	return c.err
+}
+
 func (c *told) AccountUncertain(_ context.Context, _ ident.ProjectID, user ident.UserID) {
 	c.uncertain = append(c.uncertain, user)
 }

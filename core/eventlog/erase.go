@@ -89,15 +89,5 @@ func (s *Store) erase(ctx context.Context, project ident.ProjectID, user ident.U
 	if err := from(ctx, project, user); err != nil {
 		return fault.Unavailable(retryAfter, "the events could not be erased").Because(err)
 	}
-	after, cancel := detached(ctx)
-	defer cancel()
-	s.near.drop(key(project, user))
-	if err := s.cache.remove(after, key(project, user)); err == nil {
-		return nil
-	}
-	s.metrics.writeFailures.Inc()
-	if err := s.epochs.bump(after, shardOf(project, user)); err != nil {
-		return fault.Unavailable(retryAfter, "the events could not be erased from the cache").Because(err)
-	}
-	return nil
+	return s.AccountGone(ctx, project, user)
 }

@@ -188,6 +188,22 @@ func (s *Store) AccountChanged(ctx context.Context, project ident.ProjectID, use
 	return "", nil
 }
 
+// AccountGone does what AccountChanged does for an account that has been removed, by removing the user's entry: whatever is filled later has another stamp.
+func (s *Store) AccountGone(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	after, cancel := detached(ctx)
+	defer cancel()
+	s.near.drop(key(project, user))
+	err := s.cache.remove(after, key(project, user))
+	if err == nil {
+		return nil
+	}
+	s.metrics.writeFailures.Inc()
+	if bumpErr := s.epochs.bump(after, shardOf(project, user)); bumpErr != nil {
+		return fault.Unavailable(retryAfter, "the removal of the account could not be announced").Because(errors.Join(bumpErr, err))
+	}
+	return nil
+}
+
 // AccountUncertain is for a change of which its writer does not know whether it was stored: it does what AccountChanged does if Redis can be reached.
 func (s *Store) AccountUncertain(ctx context.Context, project ident.ProjectID, user ident.UserID) {
 	after, cancel := detached(ctx)

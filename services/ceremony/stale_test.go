@@ -18,6 +18,8 @@ func (s *stamps) AccountChanged(context.Context, ident.ProjectID, ident.UserID) 
 	return s.now, nil
 }
 
+func (s *stamps) AccountGone(context.Context, ident.ProjectID, ident.UserID) error { return nil }
+
 func (s *stamps) AccountUncertain(context.Context, ident.ProjectID, ident.UserID) {}
 
 func TestADecisionThatFindsTheAccountOutOfDateIsAskedAgainWithTheAccountOfTheStore(t *testing.T) {
