@@ -31,8 +31,8 @@ import (
 
 // mailbox is an SMTP server.
 type mailbox struct {
-	port    int
-	trust   *tls.Config
+	port  int
+	trust *tls.Config
 
 	mu       sync.Mutex
 	letters  []letter
