@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"slices"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -24,10 +25,10 @@ func (s *Service) List(ctx context.Context, req service.ForUser[service.EventLis
 		if err != nil {
 			return rest.PasskeyEventList{}, err
 		}
-		all = append(all, offers...)
+		all = event.NewSet(append(slices.Clip(all), offers...)).Live()
 	}
-	var listed []event.Event
-	for _, e := range event.NewSet(all).Live() {
+	listed := make([]event.Event, 0, len(all))
+	for _, e := range all {
 		if req.Body.IncludeEngine || e.Type.OnWire() {
 			listed = append(listed, e)
 		}
