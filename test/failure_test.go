@@ -1,8 +1,10 @@
 package test
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -169,4 +171,99 @@ func TestATermSignalLetsCallsUnderWayFinish(t *testing.T) {
 			t.Fatal("the process did not end")
 		}
 	}
+}
+
+func TestEventsUnderWayWhenNATSIsRestartedAreAnsweredWithTheTruth(t *testing.T) {
+	t.Parallel()
+	external := bus.DefaultConfig()
+	external.DataDir, external.Addr = t.TempDir(), "127.0.0.1:0"
+	nats := openBus(t, external)
+	external.Addr = nats.ListenAddr()
+	address, err := bus.ServerURL(external.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const limit = 2 * time.Second
+	st := shape{redis: true}.start(t, func(cfg *app.Config) {
+		cfg.NATS.URL = app.Secret(address)
+		cfg.HTTP.RequestTimeout = limit
+	})
+	// Enough callers for their appends to be stored in batches.
+	const callers, restarts = 48, 3
+	users := make([]string, callers)
+	for i := range users {
+		users[i] = st.newPerson(t).id
+	}
+	var (
+		mu           sync.Mutex
+		acknowledged = map[string][]string{}
+		count        int
+	)
+	stop := make(chan struct{})
+	var calling sync.WaitGroup
+	finish := sync.OnceFunc(func() { close(stop); calling.Wait() })
+	t.Cleanup(finish)
+	for _, user := range users {
+		calling.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				began := time.Now()
+				a, err := st.do("POST", "/v2/users/"+user+"/passkeyEvents", map[string]any{"eventType": "local-unlock"})
+				if took := time.Since(began); took > limit+patience/2 {
+					t.Errorf("an answer took %s", took)
+				}
+				var created rest.PasskeyEvent
+				switch {
+				case err != nil:
+					t.Errorf("no answer: %v", err)
+				case a.status == http.StatusOK && json.Unmarshal(a.body, &created) == nil:
+					mu.Lock()
+					acknowledged[user] = append(acknowledged[user], created.PasskeyEventID)
+					count++
+					mu.Unlock()
+				case a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "":
+					t.Errorf("status %d: %s", a.status, a.body)
+				}
+			}
+		})
+	}
+	more := func(by int) {
+		t.Helper()
+		mu.Lock()
+		enough := count + by
+		mu.Unlock()
+		within(t, 2*patience, "events are not acknowledged", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return count >= enough
+		})
+	}
+	for range restarts {
+		more(4 * callers)
+		nats.Close()
+		nats = openBus(t, external)
+	}
+	more(4 * callers)
+	finish()
+	for _, user := range users {
+		page := as[rest.PasskeyEventList](t, st.call(t, "GET", "/v2/users/"+user+"/passkeyEvents?pageSize=1000&sort=created:asc", nil))
+		have := map[string]int{}
+		for i, e := range page.PasskeyEvents {
+			have[e.PasskeyEventID] = i + 1
+		}
+		last := 0
+		for _, id := range acknowledged[user] {
+			if have[id] == 0 {
+				t.Errorf("event %s of %s was acknowledged and is lost", id, user)
+			} else if have[id] < last {
+				t.Errorf("event %s of %s is out of order", id, user)
+			}
+			last = max(last, have[id])
+		}
+	}
+	t.Logf("%d events were acknowledged over %d restarts", count, restarts)
 }
