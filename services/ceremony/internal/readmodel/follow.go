@@ -165,7 +165,7 @@ func (s *Store) keep(ctx context.Context, f *file, cursors map[string]cursor, di
 		})
 	}
 	s.showRows(f)
-	upkeep := time.NewTicker(upkeepInterval)
+	upkeep := time.NewTicker(s.deps.Upkeep)
 	defer upkeep.Stop()
 	batch := make([]change, 0, batchLimit)
 	for {
@@ -354,7 +354,7 @@ func (s *Store) upkeep(ctx context.Context, w *writer, cursors map[string]cursor
 		}
 		info := stream.CachedInfo()
 		if age := info.Config.MaxAge; age > 0 && i != accounts {
-			if err := w.prune(ctx, listOf(i), time.Now().Add(-age-ageMargin).UnixMilli()); err != nil {
+			if err := w.prune(ctx, listOf(i), s.deps.Now().Add(-age-ageMargin).UnixMilli()); err != nil {
 				return err
 			}
 			s.totals.forget()

@@ -72,10 +72,16 @@ type model struct {
 
 func newModel(tb testing.TB, st *storage, dir string) *model {
 	tb.Helper()
+	return newModelAt(tb, st, dir, func() time.Time { return started })
+}
+
+// newModelAt looks for rows whose entries are gone all the time.
+func newModelAt(tb testing.TB, st *storage, dir string, now func() time.Time) *model {
+	tb.Helper()
 	m := &model{registry: prometheus.NewRegistry()}
 	var err error
 	m.Store, err = readmodel.Open(readmodel.Deps{
-		JetStream: st.JS, Dir: dir, Now: func() time.Time { return started }, Log: benchLog(tb), Metrics: m.registry,
+		JetStream: st.JS, Dir: dir, Now: now, Upkeep: 20 * time.Millisecond, Log: benchLog(tb), Metrics: m.registry,
 	})
 	if err != nil {
 		tb.Fatal(err)

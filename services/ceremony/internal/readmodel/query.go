@@ -296,7 +296,7 @@ func (q *query) holdsText(part string) string {
 }
 
 // broad is from how many rows on it takes less time to look through all texts than to look at each that the full-text index finds.
-const broad = 20_000
+const broad = 60_000
 
 // countTexts counts the users that have a text with part in it.
 func (q *query) countTexts(r reader, part string) (int, error) {
@@ -308,19 +308,19 @@ func (q *query) countTexts(r reader, part string) (int, error) {
 		return q.countAllTexts(r, part)
 	}
 	low, high := q.span()
-	const hits = `FROM search WHERE search MATCH ?1 AND rowid BETWEEN ?2 AND ?3`
+	const found = `FROM search WHERE search MATCH ?1 AND rowid BETWEEN ?2 AND ?3`
 	args := []any{trigrams(part), low, high}
 	if runes == trigram {
-		return r.number(`SELECT count(*) `+hits, args...)
+		return r.number(`SELECT count(*) `+found, args...)
 	}
-	n, err := r.number(`SELECT count(*) FROM (SELECT 1 `+hits+` LIMIT ?4)`, append(args, broad)...)
-	if err != nil || n == 0 {
-		return 0, err
+	const hits = `SELECT rowid AS id ` + found + ` LIMIT ?4`
+	var looked, hold int
+	err := r.each(`SELECT count(*), ifnull(sum(instr(texts.text, ?5) > 0), 0) FROM (`+hits+`) AS hits CROSS JOIN texts ON texts.id = hits.id`,
+		append(args, broad, searchable(part)), func(rows *sql.Rows) error { return rows.Scan(&looked, &hold) })
+	if err != nil || looked < broad {
+		return hold, err
 	}
-	if n == broad {
-		return q.countAllTexts(r, part)
-	}
-	return r.number(`SELECT count(*) FROM (SELECT rowid AS id `+hits+`) AS hits CROSS JOIN texts ON texts.id = hits.id WHERE instr(texts.text, ?4) > 0`, append(args, searchable(part))...)
+	return q.countAllTexts(r, part)
 }
 
 func (q *query) countAllTexts(r reader, part string) (int, error) {

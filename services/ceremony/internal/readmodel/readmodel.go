@@ -8,6 +8,7 @@
 package readmodel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,13 +23,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Deps is what a read model works with. All are required but Dir.
+// Deps is what a read model works with. All are required but Dir and Upkeep.
 type Deps struct {
 	JetStream jetstream.JetStream
 	Dir       string // where the file is kept, of this process only; empty = a directory of its own, removed by Close
 	Now       func() time.Time
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
+	Upkeep    time.Duration // between looks for rows whose entries are gone; 0 = one minute
 }
 
 func (d Deps) validate() error {
@@ -64,6 +66,7 @@ func Open(deps Deps) (*Store, error) {
 	if err := deps.validate(); err != nil {
 		return nil, err
 	}
+	deps.Upkeep = cmp.Or(deps.Upkeep, upkeepInterval)
 	s := &Store{deps: deps, dir: deps.Dir, temporary: deps.Dir == "", progress: newProgress(), totals: newTotals()}
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics); err != nil {

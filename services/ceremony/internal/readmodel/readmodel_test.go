@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 	"github.com/keyward/keyward/services/ceremony/internal/readmodel"
 )
 
@@ -381,7 +383,7 @@ func TestAListThatIsNotUpToDateInTimeIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestADirectoryIsOfOneProcessAndATemporaryOneGoes(t *testing.T) {
+func TestADirectoryIsOfOneProcess(t *testing.T) {
 	t.Parallel()
 	st, dir := newStorage(t), t.TempDir()
 	open := func(dir string) (*readmodel.Store, error) {
@@ -434,4 +436,118 @@ func FuzzFilters(f *testing.F) {
 			t.Fatalf("not the caller's fault: %v", err)
 		}
 	})
+}
+
+// purge removes an entry without leaving a trace of it.
+func (st *storage) purge(t *testing.T, bucket string, project ident.ProjectID, id string) {
+	t.Helper()
+	stream, err := st.JS.Stream(t.Context(), "KV_"+bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("$KV."+bucket+"."+string(project)+"."+id)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAListDoesNotWaitForWhatWasRemovedFromTheEndOfAStream(t *testing.T) {
+	t.Parallel()
+	st, dir, project := newStorage(t), t.TempDir(), ident.NewProjectID()
+	st.putUser(t, named(project, "Ada"))
+	last := named(project, "Bob")
+	st.putUser(t, last)
+	st.purge(t, bus.AccountsBucket, project, string(last.ID))
+	m := newModel(t, st, dir)
+	want(t, "at first", []string{"Ada"}, listed(t, m, project))
+	m.stop()
+	st.putUser(t, last)
+	st.purge(t, bus.AccountsBucket, project, string(last.ID))
+	m = newModel(t, st, dir)
+	want(t, "after a restart", []string{"Ada"}, listed(t, m, project))
+	want(t, "rebuilds", map[string]float64{}, rebuilds(t, m))
+}
+
+func TestRowsOfEntriesThatWereRemovedWithoutATraceAreFoundOut(t *testing.T) {
+	t.Parallel()
+	st, dir, project := newStorage(t), t.TempDir(), ident.NewProjectID()
+	ada := named(project, "Ada")
+	st.putUser(t, ada)
+	st.putUser(t, named(project, "Bob"))
+	m := newModel(t, st, dir)
+	want(t, "at first", []string{"Ada", "Bob"}, listed(t, m, project))
+	m.stop()
+	st.purge(t, bus.AccountsBucket, project, string(ada.ID))
+	m = newModel(t, st, dir)
+	for deadline := time.Now().Add(time.Minute); rebuilds(t, m)["diverged"] == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody noticed")
+		}
+	}
+	want(t, "what is left", []string{"Bob"}, listed(t, m, project))
+}
+
+func TestRowsGoWithTheAgeOfTheirBucket(t *testing.T) {
+	t.Parallel()
+	st, project := newStorage(t), ident.NewProjectID()
+	stream, err := st.JS.Stream(t.Context(), "KV_"+bus.TokensBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	cfg.MaxAge = time.Hour
+	if _, err := st.JS.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	st.putToken(t, connecttoken.Token{Project: project, ID: "ctk-1", Type: "passkey-login", Status: "initial"})
+	var hours atomic.Int64
+	m := newModelAt(t, st, "", func() time.Time { return time.Now().Add(time.Duration(hours.Load()) * time.Hour) })
+	total := func() int32 {
+		got, err := m.Tokens(t.Context(), project, service.List{Filter: []string{"tokenType:eq:passkey-login"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Paging.TotalItems
+	}
+	want(t, "while it is young", int32(1), total())
+	hours.Store(2)
+	for deadline := time.Now().Add(time.Minute); total() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the row stays")
+		}
+	}
+}
+
+// No other test may run beside this one: it looks at the directory for temporary files.
+func TestTemporaryDirectoriesGoWithTheirProcess(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	left := filepath.Join(temporary, "keyward-readmodel-left")
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(left, "lock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	there := func() int {
+		found, err := filepath.Glob(filepath.Join(temporary, "keyward-readmodel-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
+	}
+	open := func() *readmodel.Store {
+		m, err := readmodel.Open(readmodel.Deps{JetStream: silent{}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	first := open()
+	want(t, "what a killed process left is gone", 1, there())
+	second := open()
+	want(t, "what another process uses stays", 2, there())
+	if err := errors.Join(first.Close(), second.Close()); err != nil {
+		t.Error(err)
+	}
+	want(t, "in the end", 0, there())
 }

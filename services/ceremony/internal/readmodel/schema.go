@@ -3,7 +3,7 @@ package readmodel
 import "strings"
 
 // schemaVersion changes with anything that a file written before would answer wrongly; such a file is replaced.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // Rows of users are numbered within their project, in the order they came: project<<rowBits + n. So the full-text index, which knows row numbers only, can be
 // searched for one project.
