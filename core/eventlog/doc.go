@@ -51,6 +51,22 @@
 // A stamp says nothing of a change of which its writer does not know whether it was stored. Such a writer raises :account too if it can, and what is left
 // of the doubt ends when the entry expires.
 //
+// # Appends that come together
+//
+// A server that flushes every write takes about as many messages a second from one publisher as from hundreds. So a few appends have a message of their own,
+// at once, and those that come while so many are under way wait, and are stored as one atomic batch if they are many enough for that to be cheaper. A batch is
+// stored whole or not at all. One that the server refuses, as it does if it knows one of the IDs, is stored message by message, so that each append is
+// answered for itself. If a batch is not answered, none of its appends knows whether it is stored. What is written to Redis afterwards goes together, too.
+//
+// # Events of the account
+//
+// Events that tell of the account are for subscribers. They are in the log alone: no read of a history holds them, and no entry.
+//
+// # Erasing
+//
+// Erase purges what the streams hold of a user, and EraseLate what calls appended that were under way meanwhile; the event that tells of the deletion stays.
+// Entries that other processes keep decoded go when room is needed; nobody reads them.
+//
 // # What is left
 //
 // An entry expires a while after it was filled. That bounds how long it can lack an event that nobody was told is stored: one whose writer died between
