@@ -257,7 +257,7 @@ func (c *Config) natsSettings() []Setting {
 		{
 			Section: "Storage", Key: "sync_interval", Value: durationValue{&c.NATS.SyncInterval, "always"},
 			Doc:  "How often the embedded NATS flushes events, accounts and projects to disk; always flushes before each acknowledgement.",
-			Note: "always survives a power cut with every acknowledged write, at 234 µs a write in process and about 5,000 writes a second in all. With an interval such as 2s the death of the process loses nothing, a power cut the writes of the last interval; a write takes about 20 µs.",
+			Note: "always survives a power cut with every acknowledged write, at 234 µs a write in process and about 5,000 writes a second in all; passkey events that come together share their flushes, so that several times as many are stored. With an interval such as 2s the death of the process loses nothing, a power cut the writes of the last interval; a write takes about 20 µs.",
 		},
 		{
 			Section: "Storage", Key: "events_max_age", Value: durationValue{&c.NATS.EventsMaxAge, "forever"},
@@ -267,7 +267,7 @@ func (c *Config) natsSettings() []Setting {
 		{
 			Section: "Storage", Key: "events_max_bytes", Value: boundValue{&c.NATS.EventsMaxBytes, "unlimited"},
 			Doc:  "How much disk passkey events may take; the oldest go first, whoever's they are.",
-			Note: "At least 64MiB; an event takes about 700 bytes. A guard against a full disk rather than a way to forget: who is seldom seen is forgotten first, with the cooldowns and blacklists that came of the events, and so are the events that a subscriber has not read. The disk space is reserved when the stream is made.",
+			Note: "At least 64MiB; an event takes about 600 bytes. A guard against a full disk rather than a way to forget: who is seldom seen is forgotten first, with the cooldowns and blacklists that came of the events, and so are the events that a subscriber has not read. The disk space is reserved when the stream is made.",
 		},
 		{
 			Section: "Storage", Key: "offers_max_age", Value: durationValue{&c.NATS.OffersMaxAge, ""},
