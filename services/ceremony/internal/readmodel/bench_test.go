@@ -118,7 +118,9 @@ func cpu(tb testing.TB) time.Duration {
 
 func waitBuilt(tb testing.TB, m *readmodel.Store) {
 	tb.Helper()
-	for deadline := time.Now().Add(10 * time.Minute); ; {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(10 * time.Minute); ; <-look.C {
 		detail, building := m.Building()
 		if !building {
 			return
@@ -126,7 +128,6 @@ func waitBuilt(tb testing.TB, m *readmodel.Store) {
 		if time.Now().After(deadline) {
 			tb.Fatal("still being built:", detail)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -158,8 +158,9 @@ func (s *Store) keep(ctx context.Context, f *file, cursors map[string]cursor, di
 	defer func() { _ = w.close() }()
 	changes := make(chan change, queueLength)
 	for i, name := range bucketNames() {
+		from := cursors[name] // which moves on while others still begin
 		others.Go(func() {
-			if err := s.pull(ctx, i, cursors[name], changes); err != nil {
+			if err := s.pull(ctx, i, from, changes); err != nil {
 				cancel(err)
 			}
 		})

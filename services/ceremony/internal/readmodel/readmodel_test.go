@@ -478,7 +478,7 @@ func TestRowsOfEntriesThatWereRemovedWithoutATraceAreFoundOut(t *testing.T) {
 	m.stop()
 	st.purge(t, bus.AccountsBucket, project, string(ada.ID))
 	m = newModel(t, st, dir)
-	for deadline := time.Now().Add(time.Minute); rebuilds(t, m)["diverged"] == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); rebuilds(t, m)["diverged"] == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody noticed")
 		}
@@ -510,7 +510,7 @@ func TestRowsGoWithTheAgeOfTheirBucket(t *testing.T) {
 	}
 	want(t, "while it is young", int32(1), total())
 	hours.Store(2)
-	for deadline := time.Now().Add(time.Minute); total() != 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); total() != 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("the row stays")
 		}
