@@ -42,7 +42,12 @@ func TestASeedAlwaysMakesTheSameIDsAndAnotherSeedMakesOthers(t *testing.T) {
 func TestWithoutASeedIDsAreRandom(t *testing.T) {
 	t.Parallel()
 	var none ident.Seed
-	if none.UserID() == none.UserID() || ident.NewSeed() == ident.NewSeed() {
-		t.Error("two are the same")
+	first, second := none.UserID(), none.UserID()
+	if first == second {
+		t.Errorf("two users are %s", first)
+	}
+	one, other := ident.NewSeed(), ident.NewSeed()
+	if one == other {
+		t.Errorf("two seeds are %s", one)
 	}
 }

@@ -31,11 +31,11 @@ func (t tally) sum() int64 { return t.known + t.pending }
 // window; one that went back further starts anew, since it would refuse for as long otherwise.
 func (w *window) turn(nowNs, per int64) (elapsed int64) {
 	index := nowNs / per
-	switch {
-	case index == w.index:
-	case index == w.index+1:
+	switch index {
+	case w.index:
+	case w.index + 1:
 		w.index, w.prev, w.cur = index, w.cur, tally{}
-	case index == w.index-1:
+	case w.index - 1:
 		return 0
 	default:
 		*w = window{index: index}

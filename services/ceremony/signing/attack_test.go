@@ -8,8 +8,8 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"encoding/pem"
+	"errors"
 	"strings"
 	"testing"
 
