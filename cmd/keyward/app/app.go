@@ -175,8 +175,11 @@ func (a *App) openStores(ctx context.Context) error {
 func (a *App) run(what string, work func(context.Context) error) {
 	a.work.Go(func() {
 		err := work(a.background)
-		if err == nil && a.background.Err() == nil {
+		switch {
+		case a.background.Err() == nil && err == nil:
 			err = errors.New("ended before its time")
+		case a.background.Err() != nil && errors.Is(err, context.Canceled):
+			err = nil // it was told to end while it began
 		}
 		if err != nil {
 			a.fail(fmt.Errorf("%s: %w", what, err))

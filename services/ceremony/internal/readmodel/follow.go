@@ -31,7 +31,7 @@ func (s *Store) Run(ctx context.Context) error {
 		err := s.follow(ctx, &diverged)
 		s.progress.end()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		}
 		if errors.Is(err, errRenew) {
 			continue
@@ -248,6 +248,9 @@ func (s *Store) showRows(f *file) {
 		if rows.Scan(&list, &n) == nil {
 			s.metrics.rows.WithLabelValues(list).Set(n)
 		}
+	}
+	if err := rows.Err(); err != nil {
+		s.deps.Log.Warn("the rows of the read model could not be counted", "error", err)
 	}
 }
 
