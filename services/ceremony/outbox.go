@@ -101,7 +101,7 @@ func (s *Service) repair(ctx context.Context) {
 	for ctx.Err() == nil {
 		refs, err := s.unfinishedAccounts.Unfinished(ctx, s.now().Add(-repairAge), repairBatch)
 		if err != nil {
-			s.log.InfoContext(ctx, "unfinished changes cannot be looked for yet", "error", err)
+			s.log.DebugContext(ctx, "unfinished changes cannot be looked for yet", "error", err)
 			return
 		}
 		failed := 0

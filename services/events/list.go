@@ -27,22 +27,23 @@ func (s *Service) List(ctx context.Context, req service.ForUser[service.EventLis
 		}
 		all = event.NewSet(append(slices.Clip(all), offers...)).Live()
 	}
-	listed := make([]event.Event, 0, len(all))
-	for _, e := range all {
-		if req.Body.IncludeEngine || e.Type.OnWire() {
-			listed = append(listed, e)
+	// Pointers, since sorting moves what it sorts many times over.
+	listed := make([]*event.Event, 0, len(all))
+	for i := range all {
+		if req.Body.IncludeEngine || all[i].Type.OnWire() {
+			listed = append(listed, &all[i])
 		}
 	}
-	page, paging, err := listing.Apply(listed, req.Body.List, map[string]listing.Field[event.Event]{
-		"created":   listing.Time(func(e event.Event) int64 { return e.CreatedMs }).SortOnly(),
-		"eventType": listing.String(func(e event.Event) string { return string(e.Type) }),
+	page, paging, err := listing.Apply(listed, req.Body.List, map[string]listing.Field[*event.Event]{
+		"created":   listing.Time(func(e *event.Event) int64 { return e.CreatedMs }).SortOnly(),
+		"eventType": listing.String(func(e *event.Event) string { return string(e.Type) }),
 	}, "created:desc")
 	if err != nil {
 		return rest.PasskeyEventList{}, err
 	}
 	answer := rest.PasskeyEventList{PasskeyEvents: make([]rest.PasskeyEvent, 0, len(page)), Paging: paging}
 	for _, e := range page {
-		answer.PasskeyEvents = append(answer.PasskeyEvents, onWire(e))
+		answer.PasskeyEvents = append(answer.PasskeyEvents, onWire(*e))
 	}
 	return answer, nil
 }
