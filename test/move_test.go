@@ -36,7 +36,7 @@ type mover struct {
 func startMover(t *testing.T) mover {
 	t.Helper()
 	m := mover{binary: build(t), data: t.TempDir()}
-	m.process = run(t, m.binary, m.data, "KEYWARD_NATS_ADDR=127.0.0.1:0")
+	m.process = run(t, m.binary, m.data, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_WEBHOOKS_ALLOW_PRIVATE=true")
 	return m
 }
 
@@ -193,6 +193,11 @@ func TestOneUsersDataAreAllThatIsKept(t *testing.T) {
 	login(t, ada)
 	other.createPasskey(t)
 	as[rest.LongSession](t, m.call(t, "POST", "/v2/users/"+ada.id+"/longSessions", map[string]any{"appType": "web", "identifierValue": "ada"}))
+	hook := as[rest.WebhookEndpoint](t, m.call(t, "POST", "/v2/webhookEndpoints", map[string]any{"url": "https://127.0.0.2:9/", "subscribedEvents": []string{"*"}, "customHeaders": map[string]string{}}))
+	ada.postEvent(t, map[string]any{"eventType": "local-unlock"})
+	eventually(t, "nothing was tried to be delivered", func() bool {
+		return as[rest.WebhookDeliveryList](t, m.call(t, "GET", "/v2/webhookEndpoints/"+hook.ID+"/deliveries", nil)).Paging.TotalItems > 0
+	})
 	kinds := map[string]int{}
 	eventually(t, "not everything is exported", func() bool {
 		out, complaints, code := m.user(t, "export", "--user", ada.id)
@@ -204,14 +209,14 @@ func TestOneUsersDataAreAllThatIsKept(t *testing.T) {
 		}
 		clear(kinds)
 		for _, r := range records(t, out) {
-			for kind, is := range map[string]bool{"user": r.User != nil, "event": r.Event != nil, "offer": r.Offer != nil, "decision": r.Decision != nil, "session": r.Session != nil} {
+			for kind, is := range map[string]bool{"user": r.User != nil, "event": r.Event != nil, "offer": r.Offer != nil, "decision": r.Decision != nil, "session": r.Session != nil, "delivery": r.Delivery != nil} {
 				if is {
 					kinds[kind]++
 				}
 			}
 		}
 		// Decisions are recorded in the background.
-		return kinds["user"] == 1 && kinds["event"] >= 3 && kinds["offer"] >= 1 && kinds["decision"] >= 2 && kinds["session"] == 1
+		return kinds["user"] == 1 && kinds["event"] >= 3 && kinds["offer"] >= 1 && kinds["decision"] >= 2 && kinds["session"] == 1 && kinds["delivery"] >= 1
 	})
 	_, complaints, code := m.user(t, "export", "--user", "usr-123456789")
 	if code != 1 || !strings.Contains(complaints, "userID: does not exist") {

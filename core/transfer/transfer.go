@@ -1,8 +1,8 @@
 // Package transfer is the form in which users move in and out of Keyward: JSON Lines, one record a line, of a user with identifiers and passkeys, or of a passkey
 // event. It is pure: it reads and writes values, and knows no store.
 //
-// A record is an object with one member: {"user": {...}} or {"event": {...}}. An export also writes {"offer": {...}}, {"decision": {...}} and {"session":
-// {...}} for one user's own data; an import passes over those.
+// A record is an object with one member: {"user": {...}} or {"event": {...}}. For one user's own data an export also writes {"offer": {...}}, {"decision":
+// {...}}, {"session": {...}} and {"delivery": {...}}; an import passes over those.
 package transfer
 
 import (
@@ -32,6 +32,7 @@ type Record struct {
 	Offer    jsontext.Value `json:"offer,omitempty"`
 	Decision jsontext.Value `json:"decision,omitempty"`
 	Session  jsontext.Value `json:"session,omitempty"`
+	Delivery jsontext.Value `json:"delivery,omitempty"` // an attempt to deliver an event to a webhook
 }
 
 // Bytes is binary data, base64url without padding in JSON; on input padding and the standard alphabet are taken too.
@@ -142,7 +143,7 @@ func Parse(line []byte) (Record, error) {
 		return Record{}, explain(err)
 	}
 	set := 0
-	for _, is := range []bool{r.User != nil, r.Event != nil, r.Offer != nil, r.Decision != nil, r.Session != nil} {
+	for _, is := range []bool{r.User != nil, r.Event != nil, r.Offer != nil, r.Decision != nil, r.Session != nil, r.Delivery != nil} {
 		if is {
 			set++
 		}

@@ -32,7 +32,8 @@ func newUserExport(terminal Terminal) *cobra.Command {
 		Long: `Writes every user of a project, with identifiers, social accounts, passkeys and client
 environments, and then every passkey event, one record a line, in the form that
 keyward user import reads. With --user it writes all that is kept of one user:
-login offers, decisions and sessions too, which answers a request for access.
+login offers, decisions, sessions and webhook deliveries too, which answers a
+request for access.
 
 An export to a file that was interrupted goes on where it stopped.`,
 		Example: "  keyward user export --project pro-1 --out users.jsonl\n  keyward user export --project pro-1 --user usr-4693224802260150919",

@@ -50,7 +50,7 @@ func (ex Export) Run(ctx context.Context, out io.Writer, from Position) (Positio
 	return at, ex.Done(at)
 }
 
-// User writes all that is kept of one user: the account, events, login offers, decisions and sessions. A user who is not there is the fault "userID: does not exist".
+// User writes all that is kept of one user: the account, events, login offers, decisions, sessions and webhook deliveries. A user who is not there is the fault "userID: does not exist".
 func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) error {
 	bucket, err := ex.JS.KeyValue(ctx, bus.AccountsBucket)
 	if err != nil {
@@ -82,6 +82,7 @@ func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) err
 		{place{stream: bus.EventsStream, subject: bus.EventsPrefix + mine, after: new(uint64)}, eventRecord},
 		{place{stream: bus.OffersStream, subject: bus.OffersPrefix + mine, after: new(uint64)}, offerRecord},
 		{place{stream: bus.DecisionsStream, subject: bus.DecisionsPrefix + mine, after: new(uint64)}, decisionRecord},
+		{place{stream: bus.WebhookDeliveriesStream, subject: bus.WebhookDeliveriesPrefix + "." + string(ex.Project) + ".*." + string(user) + ".>", after: new(uint64)}, deliveryRecord},
 		{place{stream: "KV_" + bus.SessionsBucket, subject: "$KV." + bus.SessionsBucket + "." + string(ex.Project) + ".*", after: new(uint64)}, sessionOf(user)},
 	} {
 		if err := ex.follow(ctx, out, &at, p.place, p.read); err != nil {
@@ -199,6 +200,10 @@ func offerRecord(data []byte) (transfer.Record, bool, error) {
 
 func decisionRecord(data []byte) (transfer.Record, bool, error) {
 	return transfer.Record{Decision: data}, true, nil
+}
+
+func deliveryRecord(data []byte) (transfer.Record, bool, error) {
+	return transfer.Record{Delivery: data}, true, nil
 }
 
 func sessionOf(user ident.UserID) func([]byte) (transfer.Record, bool, error) {

@@ -68,7 +68,7 @@ func finish(ctx context.Context, f *file) error {
 		`INSERT INTO search (rowid, text) SELECT id, text FROM texts`,
 		`INSERT INTO search (search, rank) VALUES ('hashsize', 1048576)`,
 		// One piece, on a level of its own, which small pieces do not reach soon. It takes another piece to make the index do that.
-		`INSERT INTO search (rowid, text) VALUES (-1, 'xxx')`,
+		`INSERT INTO search (rowid, text) VALUES (-1, 'aaa')`,
 		`INSERT INTO search (search) VALUES ('optimize')`,
 		`DELETE FROM search WHERE rowid = -1`,
 		// What changes add to the index is joined with it a little at a time, by who follows: left to itself, it would now and then take seconds for it.
