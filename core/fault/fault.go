@@ -20,6 +20,7 @@ type Fault struct {
 	Details    string            `json:"details,omitempty"`    // for the caller: no secret, no internals
 	Validation []rest.FieldError `json:"validation,omitempty"` // every field at fault, not only the first
 	RetryAfter time.Duration     `json:"retryAfter,omitempty"` // 0: none stated
+	Reason     string            `json:"reason,omitempty"`     // stable ID, for clients that tell failures apart by one; see core/service
 	cause      error
 }
 
@@ -49,6 +50,13 @@ func (f *Fault) Because(cause error) *Fault {
 	return &g
 }
 
+// Named returns a copy of f with a reason.
+func (f *Fault) Named(reason string) *Fault {
+	g := *f
+	g.Reason = reason
+	return &g
+}
+
 // Field reports one field at fault: 400 validation_error.
 func Field(field, format string, args ...any) *Fault {
 	return Fields(rest.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
@@ -65,6 +73,11 @@ func Unknown(field string) *Fault { return Field(field, "does not exist") }
 // NotFound reports an unknown route or resource: 404.
 func NotFound(format string, args ...any) *Fault {
 	return &Fault{Type: rest.ErrorTypeNotFound, Status: http.StatusNotFound, Details: fmt.Sprintf(format, args...)}
+}
+
+// Precondition reports a state that does not allow the call: 412.
+func Precondition(format string, args ...any) *Fault {
+	return &Fault{Type: rest.ErrorTypeValidationError, Status: http.StatusPreconditionFailed, Details: fmt.Sprintf(format, args...)}
 }
 
 // Conflict reports a unique constraint: 409 already_exists, with the field.

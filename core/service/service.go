@@ -152,6 +152,7 @@ type Ceremony interface {
 	Codes
 	Sessions
 	ConnectTokens
+	Registrations
 }
 
 // Judged is an answer that came of a decision, which the gateway names in headers.
