@@ -12,6 +12,7 @@ type Project struct {
 	Origins   []string        `json:"origins"` // origins that ceremonies and CORS accept
 	Secret    SecretHash      `json:"secret"`
 	Keys      []APIKey        `json:"keys,omitempty"`
+	Issuers   []Issuer        `json:"issuers,omitempty"` // whose access tokens the project takes
 	HandleKey []byte          `json:"handleKey"`       // HMAC key of client environment handles
 	CNAME     string          `json:"cname,omitempty"` // host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
 	CreatedMs int64           `json:"createdMs"`

@@ -70,8 +70,9 @@ func TestASecretMatchesItsHashAndNoOther(t *testing.T) {
 	}
 }
 
-func TestAChangeByOneInstanceReachesTheOthers(t *testing.T) {
-	t.Parallel()
+// newStores returns two stores of one bucket, as two instances have them.
+func newStores(t *testing.T) (here, there *project.Store) {
+	t.Helper()
 	cfg := bus.DefaultConfig()
 	cfg.DataDir = t.TempDir()
 	log := slog.New(slog.DiscardHandler)
@@ -84,23 +85,26 @@ func TestAChangeByOneInstanceReachesTheOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	here, err := project.NewStore(t.Context(), kv, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	there, err := project.NewStore(t.Context(), kv, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	until := func(what string, holds func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(5 * time.Second); !holds(); {
-			if time.Now().After(deadline) {
-				t.Fatal(what)
-			}
+	for _, store := range []**project.Store{&here, &there} {
+		if *store, err = project.NewStore(t.Context(), kv, log); err != nil {
+			t.Fatal(err)
 		}
 	}
+	return here, there
+}
 
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatal(what)
+		}
+	}
+}
+
+func TestAChangeByOneInstanceReachesTheOthers(t *testing.T) {
+	t.Parallel()
+	here, there := newStores(t)
 	p := newProject(t, "pro-1", "https://example.com")
 	if err := here.Create(t.Context(), p); err != nil {
 		t.Fatal(err)
@@ -120,12 +124,12 @@ func TestAChangeByOneInstanceReachesTheOthers(t *testing.T) {
 	if err := here.Update(t.Context(), "pro-1", func(p *project.Project) { p.Secret = project.HashSecret(secret) }); err != nil {
 		t.Fatal(err)
 	}
-	until("the new secret did not arrive", func() bool { p, _ := there.Lookup("pro-1"); return p.Secret.Matches(secret) })
+	until(t, "the new secret did not arrive", func() bool { p, _ := there.Lookup("pro-1"); return p.Secret.Matches(secret) })
 
 	if err := here.Delete(t.Context(), "pro-1"); err != nil {
 		t.Fatal(err)
 	}
-	until("the deletion did not arrive", func() bool { _, ok := there.Lookup("pro-1"); return !ok && !there.OriginAllowed("https://example.com") })
+	until(t, "the deletion did not arrive", func() bool { _, ok := there.Lookup("pro-1"); return !ok && !there.OriginAllowed("https://example.com") })
 	if err := here.Delete(t.Context(), "pro-1"); fault.As(err).Status != 400 {
 		t.Errorf("deleting it twice: got %v", err)
 	}

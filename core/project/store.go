@@ -132,6 +132,7 @@ type snapshot struct {
 	projects  map[ident.ProjectID]Project
 	revisions map[ident.ProjectID]uint64 // the newest that was applied, of deleted projects too: an older one must not bring a project back
 	origins   map[string]int             // how many projects list it
+	issuers   map[string][]Candidate     // by the issuer's URL
 }
 
 // NewStore loads all projects. Run keeps them true.
@@ -214,6 +215,7 @@ func (s *Store) replace(id ident.ProjectID, p *Project, revision uint64) {
 				next.origins[origin]++
 			}
 		}
+		next.issuers = candidates(next.projects)
 		if s.snapshot.CompareAndSwap(old, next) {
 			return
 		}
