@@ -85,7 +85,8 @@ type Credential struct {
 	SignCount       uint32              `json:"signCount"`
 	CloneWarning    bool                `json:"cloneWarning,omitempty"`
 	RPID            string              `json:"rpID"`
-	Username        string              `json:"username"` // the name shown by the authenticator
+	Username        string              `json:"username"`       // the name shown by the authenticator
+	Name            string              `json:"name,omitempty"` // what the user calls the passkey
 	CreatedOS       string              `json:"createdOS"`
 	CreatedBrowser  string              `json:"createdBrowser"`
 	Environment     ident.EnvironmentID `json:"environment,omitempty"` // where it was created; empty if unknown

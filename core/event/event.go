@@ -26,18 +26,19 @@ const (
 // Types that tell of the account. They are for subscribers; no decision reads them, and no list of passkey events shows them.
 const (
 	UserCreated      Type = "user-created"
-	UserUpdated      Type = "user-updated"     // the user itself, an identifier or a social account
-	UserDeleted      Type = "user-deleted"     // all else that was kept of the user is gone
-	PasskeyDeleted   Type = "passkey-deleted"  // a credential was deleted
-	AuthSignUp       Type = "auth-sign-up"     // what a caller reported as an auth event; see Event.Auth
-	AuthLogin        Type = "auth-login"       // the same
-	AuthPasskeyAdded Type = "auth-new-passkey" // the same
+	UserUpdated      Type = "user-updated"         // the user itself, an identifier or a social account
+	UserDeleted      Type = "user-deleted"         // all else that was kept of the user is gone
+	PasskeyDeleted   Type = "passkey-deleted"      // a credential was deleted, or its registration was ended
+	PasskeyCode      Type = "passkey-code-created" // somebody may register a passkey for the user
+	AuthSignUp       Type = "auth-sign-up"         // what a caller reported as an auth event; see Event.Auth
+	AuthLogin        Type = "auth-login"           // the same
+	AuthPasskeyAdded Type = "auth-new-passkey"     // the same
 )
 
 // OfAccount reports whether t tells of the account and is no part of the history that decisions are made from.
 func (t Type) OfAccount() bool {
 	switch t {
-	case UserCreated, UserUpdated, UserDeleted, PasskeyDeleted, AuthSignUp, AuthLogin, AuthPasskeyAdded:
+	case UserCreated, UserUpdated, UserDeleted, PasskeyDeleted, PasskeyCode, AuthSignUp, AuthLogin, AuthPasskeyAdded:
 		return true
 	default:
 		return false

@@ -6,7 +6,7 @@ import "github.com/keyward/keyward/api/rest"
 func Types() []Type {
 	own := []Type{
 		LoginOffered, LoginDenied, LoginCompleted, AppendOffered, AppendCompleted, Deleted,
-		UserCreated, UserUpdated, UserDeleted, PasskeyDeleted, AuthSignUp, AuthLogin, AuthPasskeyAdded,
+		UserCreated, UserUpdated, UserDeleted, PasskeyDeleted, PasskeyCode, AuthSignUp, AuthLogin, AuthPasskeyAdded,
 	}
 	for _, t := range []rest.PasskeyEventType{
 		rest.PasskeyEventTypeUserLoginBlacklisted,

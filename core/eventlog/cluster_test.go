@@ -80,14 +80,14 @@ func TestOnAClusterAppendsShareBatchesAndNoAcknowledgedOneIsLostWithTheLeader(t 
 
 	events := someOf(3 * minTogether)
 	for i, o := range appendAll(t, log, events) {
-		if o.err != nil || o.duplicate {
-			t.Errorf("event %d: duplicate %v, %v", i, o.duplicate, o.err)
+		if o.err != nil || o.Duplicate {
+			t.Errorf("event %d: duplicate %v, %v", i, o.Duplicate, o.err)
 		}
 	}
 	again := append(someOf(minTogether), events[0])
 	for i, o := range appendAll(t, log, again) {
-		if o.err != nil || o.duplicate != (i == minTogether) {
-			t.Errorf("event %d of the second batch: duplicate %v, %v", i, o.duplicate, o.err)
+		if o.err != nil || o.Duplicate != (i == minTogether) {
+			t.Errorf("event %d of the second batch: duplicate %v, %v", i, o.Duplicate, o.err)
 		}
 	}
 

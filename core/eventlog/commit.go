@@ -57,14 +57,14 @@ const (
 
 // answer is what became of an append. After an error it may be stored or not.
 type answer struct {
-	duplicate bool
-	err       error
+	receipt Receipt
+	err     error
 }
 
 func newCommits(js jetstream.JetStream) *commits { return &commits{js: js} }
 
 // publish stores msg under the ID. If ctx ends while it waits, it is not sent. One that sends a batch may outstay its context by batchLimit.
-func (c *commits) publish(ctx context.Context, msg *nats.Msg, id string) (duplicate bool, err error) {
+func (c *commits) publish(ctx context.Context, msg *nats.Msg, id string) (Receipt, error) {
 	c.mu.Lock()
 	if c.alone < maxAlone && !c.together && len(c.waiting) == 0 {
 		c.alone++
@@ -80,17 +80,17 @@ func (c *commits) publish(ctx context.Context, msg *nats.Msg, id string) (duplic
 	case <-ctx.Done():
 	}
 	if c.leave(mine) {
-		return false, fmt.Errorf("wait for a place in %s: %w", bus.EventsStream, ctx.Err())
+		return Receipt{}, fmt.Errorf("wait for a place in %s: %w", bus.EventsStream, ctx.Err())
 	}
 	select {
 	case t := <-mine.turn:
 		return c.take(ctx, mine, t)
 	default:
-		return false, fmt.Errorf("wait for a batch of %s: %w", bus.EventsStream, ctx.Err())
+		return Receipt{}, fmt.Errorf("wait for a batch of %s: %w", bus.EventsStream, ctx.Err())
 	}
 }
 
-func (c *commits) take(ctx context.Context, mine *commit, t turn) (bool, error) {
+func (c *commits) take(ctx context.Context, mine *commit, t turn) (Receipt, error) {
 	switch t {
 	case turnLead:
 		c.sendTogether(ctx, mine.members)
@@ -98,7 +98,7 @@ func (c *commits) take(ctx context.Context, mine *commit, t turn) (bool, error) 
 		return c.sendAlone(ctx, mine.msg, mine.id)
 	case turnAnswered:
 	}
-	return mine.answer.duplicate, mine.answer.err
+	return mine.answer.receipt, mine.answer.err
 }
 
 // leave takes an append out of those that wait. It reports whether it did: otherwise the append has its turn, or is in a batch that is under way.
@@ -115,17 +115,17 @@ func (c *commits) leave(mine *commit) bool {
 }
 
 // sendAlone has been counted in alone.
-func (c *commits) sendAlone(ctx context.Context, msg *nats.Msg, id string) (bool, error) {
+func (c *commits) sendAlone(ctx context.Context, msg *nats.Msg, id string) (Receipt, error) {
 	defer c.passOn(func() { c.alone-- })
 	return c.single(ctx, msg, id)
 }
 
-func (c *commits) single(ctx context.Context, msg *nats.Msg, id string) (bool, error) {
+func (c *commits) single(ctx context.Context, msg *nats.Msg, id string) (Receipt, error) {
 	ack, err := c.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(bus.EventsStream))
 	if err != nil {
-		return false, fmt.Errorf("append to %s: %w", bus.EventsStream, err)
+		return Receipt{}, fmt.Errorf("append to %s: %w", bus.EventsStream, err)
 	}
-	return ack.Duplicate, nil
+	return Receipt{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
 }
 
 // passOn notes what has ended, and gives those that wait their turn.
@@ -180,11 +180,18 @@ func (c *commits) batch(ctx context.Context, members []*commit) error {
 		messages[i] = m.msg
 	}
 	// The commit answers for all: an acknowledgement of the first message would cost a round trip.
-	_, err := jetstreamext.PublishMsgBatch(ctx, c.js, messages, jetstreamext.BatchFlowControl{AckFirst: false})
+	ack, err := jetstreamext.PublishMsgBatch(ctx, c.js, messages, jetstreamext.BatchFlowControl{AckFirst: false})
 	if err != nil && refused(err) {
 		return fmt.Errorf("%w: %w", errNothingStored, err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	// The answer names the last message; those of a batch lie one behind the other.
+	for i, m := range members {
+		m.answer.receipt = Receipt{Sequence: ack.Sequence - uint64(len(members)-1-i)}
+	}
+	return nil
 }
 
 // refused reports whether err says that the batch was not committed. The server checks all messages of a batch before it stores the first.
@@ -220,7 +227,7 @@ func (c *commits) oneByOne(ctx context.Context, members []*commit) {
 		for _, name := range [...]string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
 			m.msg.Header.Del(name)
 		}
-		sending.Go(func() { m.answer.duplicate, m.answer.err = c.single(ctx, m.msg, m.id) })
+		sending.Go(func() { m.answer.receipt, m.answer.err = c.single(ctx, m.msg, m.id) })
 	}
 	sending.Wait()
 }

@@ -71,8 +71,8 @@ func someOf(count int) []event.Event {
 
 // outcome is what Append said.
 type outcome struct {
-	duplicate bool
-	err       error
+	Receipt
+	err error
 }
 
 // appendAll appends events at once and returns what became of each when all have been answered.
@@ -82,7 +82,7 @@ func appendAll(t *testing.T, log *Log, events []event.Event) []outcome {
 	var appending sync.WaitGroup
 	gathered(t, log.commits, len(events), func() {
 		for i, e := range events {
-			appending.Go(func() { outcomes[i].duplicate, outcomes[i].err = log.Append(t.Context(), e) })
+			appending.Go(func() { outcomes[i].Receipt, outcomes[i].err = log.Append(t.Context(), e) })
 		}
 	})
 	appending.Wait()
@@ -104,15 +104,14 @@ func TestAppendsThatWaitAreStoredAsOneBatchIfTheyAreMany(t *testing.T) {
 			t.Parallel()
 			log := open(t)
 			events := someOf(c.count)
-			for i, o := range appendAll(t, log, events) {
-				if o.err != nil || o.duplicate {
-					t.Errorf("event %d: duplicate %v, %v", i, o.duplicate, o.err)
-				}
-			}
+			outcomes := appendAll(t, log, events)
 			batches := make(map[string]bool)
 			messages := logged(t, log.js)
-			for _, e := range events {
+			for i, e := range events {
 				stored := messages[e.ID]
+				if o := outcomes[i]; o.err != nil || o.Duplicate || len(stored) > 0 && o.Sequence != stored[0].Sequence {
+					t.Errorf("event %d: %+v, %v", i, o.Receipt, o.err)
+				}
 				if len(stored) != 1 || stored[0].Header.Get(jetstream.MsgIDHeader) != string(e.ID) {
 					t.Fatalf("%s is stored %d times", e.ID, len(stored))
 				}
@@ -165,7 +164,7 @@ func TestADuplicateSpoilsNoBatchAndIsToldToWhoSentIt(t *testing.T) {
 				if o.err != nil {
 					t.Errorf("event %d: %v", i, o.err)
 				}
-				if o.duplicate {
+				if o.Duplicate {
 					duplicates = append(duplicates, events[i].ID)
 				}
 			}
@@ -239,7 +238,7 @@ func TestACallerWhoLeavesADecidedBatchDoesNotHoldItUp(t *testing.T) {
 			if i%2 == 0 {
 				of = ctx
 			}
-			appending.Go(func() { outcomes[i].duplicate, outcomes[i].err = log.Append(of, e) })
+			appending.Go(func() { outcomes[i].Receipt, outcomes[i].err = log.Append(of, e) })
 		}
 	})
 	leave()
@@ -327,7 +326,7 @@ func TestPropertyEveryAppendIsAnsweredOnceWithTheTruth(t *testing.T) {
 			if leaves[i] {
 				of = ctx
 			}
-			appending.Go(func() { outcomes[i].duplicate, outcomes[i].err = log.Append(of, e) })
+			appending.Go(func() { outcomes[i].Receipt, outcomes[i].err = log.Append(of, e) })
 		}
 		leave()
 		appending.Wait()
@@ -335,7 +334,7 @@ func TestPropertyEveryAppendIsAnsweredOnceWithTheTruth(t *testing.T) {
 			if o.err != nil && !leaves[i] {
 				r.Fatalf("event %d: %v", i, o.err)
 			}
-			if o.err == nil && !o.duplicate {
+			if o.err == nil && !o.Duplicate {
 				acknowledged[events[i].ID]++
 			}
 		}

@@ -177,8 +177,8 @@ func failure(user ident.UserID) event.Event {
 
 func mustAppend(t *testing.T, n *instance, e event.Event) {
 	t.Helper()
-	if duplicate, err := n.Append(t.Context(), e); err != nil || duplicate {
-		t.Fatalf("append: duplicate %v, %v", duplicate, err)
+	if receipt, err := n.Append(t.Context(), e); err != nil || receipt.Duplicate {
+		t.Fatalf("append: %+v, %v", receipt, err)
 	}
 }
 

@@ -60,12 +60,18 @@ func NewLog(ctx context.Context, js jetstream.JetStream) (*Log, error) {
 	return &Log{js: js, commits: newCommits(js), replicated: stream.CachedInfo().Config.Replicas > 1}, nil
 }
 
-// Append stores e on disk. It reports whether the log held an event with the same ID already, of which it knows for two minutes; then nothing was stored.
-// After an error e may be stored or not. Of two events of a user, one appended after Append of the other had returned comes later in the log.
-func (l *Log) Append(ctx context.Context, e event.Event) (duplicate bool, err error) {
+// Receipt says where an event is in the log.
+type Receipt struct {
+	Sequence  uint64 // in the stream of passkey events; of a duplicate: of the event that was there first
+	Duplicate bool   // the log held an event with the same ID already, of which it knows for two minutes, and nothing was stored
+}
+
+// Append stores e on disk. After an error e may be stored or not. Of two events of a user, one appended after Append of the other had returned comes later in
+// the log.
+func (l *Log) Append(ctx context.Context, e event.Event) (Receipt, error) {
 	msg, err := message(bus.EventsPrefix, event.Offer{Event: e})
 	if err != nil {
-		return false, err
+		return Receipt{}, err
 	}
 	return l.commits.publish(ctx, msg, string(e.ID))
 }
@@ -167,7 +173,7 @@ func (l *Log) read(ctx context.Context, stream, subject string, from uint64, tak
 	var last uint64
 	var err error
 	if l.replicated {
-		if last, err = l.lastSequence(ctx, stream, subject); err != nil {
+		if last, _, err = l.last(ctx, stream, subject); err != nil {
 			return 0, err
 		}
 	}
@@ -294,11 +300,22 @@ func (l *Log) readPage(ctx context.Context, stream, subject string, from uint64,
 	return next, pending, nil
 }
 
-// lastSequence asks the leader of the stream for the sequence of the newest message of the subject; 0 = there is none.
-func (l *Log) lastSequence(ctx context.Context, stream, subject string) (uint64, error) {
+// Newest returns where the user's newest event is in the log, and when the log got it; of no event, zeros.
+func (l *Log) Newest(ctx context.Context, project ident.ProjectID, user ident.UserID) (sequence uint64, at time.Time, err error) {
+	prefix, err := userSubject(bus.EventsPrefix, project, user)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	return l.last(ctx, bus.EventsStream, prefix+">")
+}
+
+// last asks the leader of the stream where the newest message of the subject is, and when it came; of no message, zeros.
+func (l *Log) last(ctx context.Context, stream, subject string) (sequence uint64, at time.Time, err error) {
 	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
 	if err != nil {
-		return 0, fmt.Errorf("encode request: %w", err)
+		return 0, time.Time{}, fmt.Errorf("encode request: %w", err)
 	}
 	options := l.js.Options()
 	api := cmp.Or(options.APIPrefix, jetstream.DefaultAPIPrefix)
@@ -307,22 +324,23 @@ func (l *Log) lastSequence(ctx context.Context, stream, subject string) (uint64,
 	}
 	reply, err := l.js.Conn().RequestWithContext(ctx, strings.TrimSuffix(api, ".")+".STREAM.MSG.GET."+stream, request)
 	if err != nil {
-		return 0, fmt.Errorf("ask for the newest of %s: %w", subject, err)
+		return 0, time.Time{}, fmt.Errorf("ask for the newest of %s: %w", subject, err)
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
-			Sequence uint64 `json:"seq"`
+			Sequence uint64    `json:"seq"`
+			Time     time.Time `json:"time"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return 0, fmt.Errorf("decode the newest of %s: %w", subject, err)
+		return 0, time.Time{}, fmt.Errorf("decode the newest of %s: %w", subject, err)
 	}
 	if answer.Error == nil {
-		return answer.Message.Sequence, nil
+		return answer.Message.Sequence, answer.Message.Time, nil
 	}
 	if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-		return 0, nil
+		return 0, time.Time{}, nil
 	}
-	return 0, fmt.Errorf("ask for the newest of %s: %w", subject, answer.Error)
+	return 0, time.Time{}, fmt.Errorf("ask for the newest of %s: %w", subject, answer.Error)
 }

@@ -116,20 +116,19 @@ func (s *Store) Degraded() error {
 	return nil
 }
 
-// Append stores e; see the package's promise. It reports whether the log held an event with the same ID already, of which it knows for two minutes; that is
-// no error, and the event that was there first stays. It goes on for a moment after ctx ends, so that the cache does not fall behind the log. Events of the
-// account go to the log alone, since no read of a history holds them.
-func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err error) {
+// Append stores e; see the package's promise. A duplicate is no error, and the event that was there first stays. It goes on for a moment after ctx ends, so that
+// the cache does not fall behind the log. Events of the account go to the log alone, since no read of a history holds them.
+func (s *Store) Append(ctx context.Context, e event.Event) (Receipt, error) {
 	msg, err := message(bus.EventsPrefix, event.Offer{Event: e})
 	if err != nil {
-		return false, unstored(err)
+		return Receipt{}, unstored(err)
 	}
-	duplicate, err = s.log.commits.publish(ctx, msg, string(e.ID))
+	receipt, err := s.log.commits.publish(ctx, msg, string(e.ID))
 	if e.Type.OfAccount() {
 		if err != nil {
-			return false, unstored(err)
+			return Receipt{}, unstored(err)
 		}
-		return duplicate, nil
+		return receipt, nil
 	}
 	entry := key(e.Project, e.User)
 	if err != nil {
@@ -139,24 +138,32 @@ func (s *Store) Append(ctx context.Context, e event.Event) (duplicate bool, err 
 		if removeErr := s.cache.remove(after, entry); removeErr != nil {
 			s.metrics.writeFailures.Inc()
 		}
-		return false, unstored(err)
+		return Receipt{}, unstored(err)
 	}
 	after, cancel := detached(ctx)
 	defer cancel()
-	if !duplicate {
+	if !receipt.Duplicate {
 		err = s.add(after, entry, e, msg.Data)
 	} else {
 		// What is in the log need not be what the caller has now.
 		err = s.cache.remove(after, entry)
 	}
 	if err == nil {
-		return duplicate, nil
+		return receipt, nil
 	}
 	s.metrics.writeFailures.Inc()
 	if bumpErr := s.epochs.bump(after, shardOf(e.Project, e.User)); bumpErr != nil {
-		return false, fault.Unavailable(retryAfter, "the event could not be announced").Because(errors.Join(bumpErr, err))
+		return Receipt{}, fault.Unavailable(retryAfter, "the event could not be announced").Because(errors.Join(bumpErr, err))
 	}
-	return duplicate, nil
+	return receipt, nil
+}
+
+// Newest returns where the user's newest event is in the log, of the account's events too, and when the log got it; of no event, zeros.
+func (s *Store) Newest(ctx context.Context, project ident.ProjectID, user ident.UserID) (sequence uint64, at time.Time, err error) {
+	if sequence, at, err = s.log.Newest(ctx, project, user); err != nil {
+		return 0, time.Time{}, unread(err)
+	}
+	return sequence, at, nil
 }
 
 // add puts an event into the cache and into what this process keeps of it.

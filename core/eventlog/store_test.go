@@ -99,9 +99,9 @@ func TestTheSameIDIsStoredOnce(t *testing.T) {
 	mustAppend(t, n, e)
 	again := e
 	again.Type = event.LoginExplicitAbort
-	duplicate, err := n.Append(t.Context(), again)
-	if err != nil || !duplicate {
-		t.Fatalf("duplicate %v, %v", duplicate, err)
+	receipt, err := n.Append(t.Context(), again)
+	if err != nil || receipt != (eventlog.Receipt{Sequence: 1, Duplicate: true}) {
+		t.Fatalf("got %+v, %v", receipt, err)
 	}
 	got, err := n.Events(t.Context(), project, "usr-1")
 	if err != nil {

@@ -27,7 +27,7 @@ func (l *Log) readUser(ctx context.Context, stream, prefix string, from uint64, 
 	var last uint64
 	var err error
 	if l.replicated {
-		if last, err = l.lastSequence(ctx, stream, prefix+">"); err != nil {
+		if last, _, err = l.last(ctx, stream, prefix+">"); err != nil {
 			return 0, err
 		}
 	}

@@ -13,8 +13,8 @@ type Project struct {
 	Secret    SecretHash      `json:"secret"`
 	Keys      []APIKey        `json:"keys,omitempty"`
 	Issuers   []Issuer        `json:"issuers,omitempty"` // whose access tokens the project takes
-	HandleKey []byte          `json:"handleKey"`       // HMAC key of client environment handles
-	CNAME     string          `json:"cname,omitempty"` // host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
+	HandleKey []byte          `json:"handleKey"`         // HMAC key of client environment handles
+	CNAME     string          `json:"cname,omitempty"`   // host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
 	CreatedMs int64           `json:"createdMs"`
 }
 

@@ -162,14 +162,20 @@ type Judged[T any] struct {
 	PolicyRevision string           `json:"policyRevision"`
 }
 
+// Appended says where an event is in the stream of passkey events: its sequence, or, if it has been there for a while, that of a later event of the user. Login
+// offers and denials are in another stream; theirs is 0.
+type Appended struct {
+	Sequence uint64 `json:"sequence"`
+}
+
 // Events is the events service. When Create, Append or Delete has returned, the change is on disk and the next decision for the user sees it.
 type Events interface {
 	// Create appends an event that a caller sent.
 	Create(context.Context, ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error)
 	List(context.Context, ForUser[EventList]) (rest.PasskeyEventList, error)
 	Delete(context.Context, ForUser[ident.EventID]) (Empty, error)
-	// Append appends an event of the engine's own. An event with an ID that the log already holds is not appended twice: the answer is the same.
-	Append(context.Context, event.Event) (Empty, error)
+	// Append appends an event of the engine's own. An event with an ID that the log already holds is not appended twice.
+	Append(context.Context, event.Event) (Appended, error)
 	// CreateAuthEvent appends an authentication that a caller reports.
 	CreateAuthEvent(context.Context, ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error)
 	// Erase removes every event, offer and decision of a user, from the log and the cache, and every webhook delivery and dead letter of the user.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -16,6 +17,7 @@ const (
 	maxHandle       = 64
 	maxCredentialID = 1023
 	maxOfEach       = 1000 // credentials, identifiers and so on of one user
+	maxName         = 200  // characters, of a user and of a passkey
 )
 
 // Account returns the account that the user becomes in a project, or every fault of the record, by field. What the record leaves open is filled in: times from nowMs,
@@ -29,8 +31,8 @@ func (u User) Account(project ident.ProjectID, rpID string, nowMs int64) (accoun
 	if !u.Status.Valid() {
 		c.fault("status", "must be one of pending, active, disabled")
 	}
-	if u.FullName != nil && len([]rune(*u.FullName)) > 200 {
-		c.fault("fullName", "must be at most 200 characters long")
+	if u.FullName != nil && utf8.RuneCountInString(*u.FullName) > maxName {
+		c.fault("fullName", "must be at most %d characters long", maxName)
 	}
 	if len(u.UserHandle) > maxHandle {
 		c.fault("userHandle", "must be from 1 to %d bytes long", maxHandle)
@@ -196,8 +198,11 @@ func (c *completion) credentials(all []Credential) []account.Credential {
 		}
 		if one.RPID == "" {
 			one.RPID = c.rpID
-		} else if one.RPID != c.rpID {
-			c.fault(field("rpID"), "must be %s, that of the project: a passkey of another relying party can never log in here", c.rpID)
+		} else if one.RPID != c.rpID && !strings.HasSuffix(one.RPID, "."+c.rpID) {
+			c.fault(field("rpID"), "must be %s, that of the project, or a subdomain of it: a passkey of another relying party can never log in here", c.rpID)
+		}
+		if utf8.RuneCountInString(one.Name) > maxName {
+			c.fault(field("name"), "must be at most %d characters long", maxName)
 		}
 		if one.ID == "" {
 			one.ID = ident.CredentialID("cre-" + derived(string(c.project), "credential", string(one.CredentialID)))
@@ -213,7 +218,7 @@ func (c *completion) credentials(all []Credential) []account.Credential {
 		kept = append(kept, account.Credential{
 			ID: one.ID, CredentialID: one.CredentialID, PublicKey: one.PublicKey, AttestationType: one.AttestationType, AAGUID: aaguid, Transports: one.Transports,
 			Attachment: one.Attachment, BackupEligible: one.BackupEligible, BackupState: one.BackupState, UserVerified: one.UserVerified, SignCount: one.SignCount, RPID: one.RPID,
-			Username: one.Username, CreatedOS: one.CreatedOS, CreatedBrowser: one.CreatedBrowser, Environment: one.Environment,
+			Username: one.Username, Name: one.Name, CreatedOS: one.CreatedOS, CreatedBrowser: one.CreatedBrowser, Environment: one.Environment,
 			CreatedMs: c.time(field("createdMs"), one.CreatedMs), LastUsedMs: c.time(field("lastUsedMs"), one.LastUsedMs), UsedOn: one.UsedOn,
 		})
 	}

@@ -105,6 +105,7 @@ type Credential struct {
 	SignCount       uint32              `json:"signCount,omitempty"`
 	RPID            string              `json:"rpID,omitempty"` // empty = the project's
 	Username        string              `json:"username,omitempty"`
+	Name            string              `json:"name,omitempty"` // what the user calls the passkey; at most 200 characters
 	CreatedOS       string              `json:"createdOS,omitempty"`
 	CreatedBrowser  string              `json:"createdBrowser,omitempty"`
 	Environment     ident.EnvironmentID `json:"clientEnvID,omitempty"`
@@ -199,7 +200,7 @@ func Of(a account.Account) User {
 		u.Credentials = append(u.Credentials, Credential{
 			ID: c.ID, CredentialID: c.CredentialID, PublicKey: c.PublicKey, AttestationType: c.AttestationType, AAGUID: c.AAGUID, Transports: c.Transports,
 			Attachment: c.Attachment, BackupEligible: c.BackupEligible, BackupState: c.BackupState, UserVerified: c.UserVerified, SignCount: c.SignCount, RPID: c.RPID,
-			Username: c.Username, CreatedOS: c.CreatedOS, CreatedBrowser: c.CreatedBrowser, Environment: c.Environment, CreatedMs: c.CreatedMs, LastUsedMs: c.LastUsedMs, UsedOn: c.UsedOn,
+			Username: c.Username, Name: c.Name, CreatedOS: c.CreatedOS, CreatedBrowser: c.CreatedBrowser, Environment: c.Environment, CreatedMs: c.CreatedMs, LastUsedMs: c.LastUsedMs, UsedOn: c.UsedOn,
 		})
 	}
 	for _, d := range a.Deleted {

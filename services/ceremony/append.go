@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -74,7 +75,7 @@ func (s *Service) offerAppend(ctx context.Context, st start, v service.AppendVer
 	offer := s.offer(st, event.AppendOffered, v.Verdict)
 	offer.ID = eventIDOf(r.ID, event.AppendOffered)
 	offer.Challenge, offer.Ceremony, offer.Kind = r.Value, r.ID, v.Kind
-	if err := s.append(ctx, offer); err != nil {
+	if _, err := s.append(ctx, offer); err != nil {
 		return "", err
 	}
 	return options.JSON, nil
@@ -148,12 +149,12 @@ func (s *Service) AppendFinish(ctx context.Context, req service.ForProject[rest.
 	}
 	s.describe(&passkey, taken.Record, body.ClientInformation)
 	where := sightingOf(body.ClientInformation, detected(taken.Record))
-	if err := s.keep(ctx, taken.Record, passkey, where); err != nil {
+	if err := s.keep(ctx, taken.Record, passkey, where, fieldAttestation); err != nil {
 		return rsp, err
 	}
 	done := s.completed(taken.Record, user, event.AppendCompleted, passkey.ID)
 	done.Kind, done.Client = taken.Kind, clientOf(body.ClientInformation, where.device)
-	if err := s.conclude(ctx, taken, done); err != nil {
+	if _, err := s.conclude(ctx, taken, done); err != nil {
 		return rsp, err
 	}
 	route := ceremonyType(passkey, passkey.Attachment, taken.Route)
@@ -170,7 +171,7 @@ func mayCreate(allowed []string, aaguid string) bool {
 func (s *Service) describe(c *account.Credential, r challenge.Record, client rest.ClientInformation) {
 	d := deviceOf(client, detected(r))
 	nowMs := s.now().UnixMilli()
-	c.ID = ident.NewCredentialID()
+	c.ID = cmp.Or(r.Passkey, ident.NewCredentialID())
 	c.Username = r.Username
 	c.CreatedOS, c.CreatedBrowser = d.os, d.browser
 	c.Environment = r.Environment
@@ -178,12 +179,12 @@ func (s *Service) describe(c *account.Credential, r challenge.Record, client res
 }
 
 // keep stores a new passkey: its name first, so that two accounts cannot have the same one, then the account. Without the account the name means nothing
-// and is given back.
-func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Credential, d sighting) error {
+// and is given back. field is where the answer came in.
+func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Credential, d sighting, field string) error {
 	entry := credindex.Entry{User: r.User, Credential: c.ID, Created: c.CreatedMs}
 	err := s.index.AddCredential(ctx, r.Project, c.CredentialID, entry)
 	if errors.Is(err, credindex.ErrTaken) {
-		return fault.Conflict(fieldAttestation, "the credential is registered already")
+		return fault.Conflict(field, "the credential is registered already")
 	}
 	if err != nil {
 		return err

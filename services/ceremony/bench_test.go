@@ -53,7 +53,7 @@ func BenchmarkLoginStart(b *testing.B) {
 		svc, err := ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
 			Projects: st.projects, Accounts: accounts, Challenges: st.buckets.challenges, Marks: st.buckets.marks, Index: st.buckets.index,
 			Names: st.buckets.names, Sessions: st.buckets.sessions, SessionIDs: st.buckets.sessionIDs, Tokens: st.buckets.tokens, Codes: st.buckets.codes, Delivery: st.delivery, Spent: st.buckets.spent, Signing: st.signing,
-			Events: st.events, Offers: offers, Lists: lists, Decision: settled{verdict: verdict}, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler),
+			Events: st.events, Offers: offers, Positions: st.events, Lists: lists, Decision: settled{verdict: verdict}, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler),
 			Metrics: prometheus.NewRegistry(), ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		})
 		if err != nil {
@@ -139,11 +139,14 @@ type published struct {
 	js jetstream.JetStream
 }
 
-func (p published) Append(ctx context.Context, e event.Event) (service.Empty, error) {
+func (p published) Append(ctx context.Context, e event.Event) (service.Appended, error) {
 	raw, err := json.Marshal(e)
 	if err != nil {
-		return service.Empty{}, err
+		return service.Appended{}, err
 	}
-	_, err = p.js.Publish(ctx, bus.EventsPrefix+"."+string(e.Project)+"."+string(e.User)+"."+string(e.Type), raw, jetstream.WithMsgID(string(e.ID)))
-	return service.Empty{}, err
+	ack, err := p.js.Publish(ctx, bus.EventsPrefix+"."+string(e.Project)+"."+string(e.User)+"."+string(e.Type), raw, jetstream.WithMsgID(string(e.ID)))
+	if err != nil {
+		return service.Appended{}, err
+	}
+	return service.Appended{Sequence: ack.Sequence}, nil
 }

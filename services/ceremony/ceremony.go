@@ -113,6 +113,11 @@ type Offers interface {
 	challenge.Offers
 }
 
+// Positions knows where the newest event of a user is in the log, and when the log got it; of no event, zeros. core/eventlog.Store is one.
+type Positions interface {
+	Newest(ctx context.Context, project ident.ProjectID, user ident.UserID) (sequence uint64, at time.Time, err error)
+}
+
 // AAGUIDs knows models of authenticators and credential providers; unknown ones have the empty name. The AAGUID is in lower-case UUID form.
 type AAGUIDs interface {
 	Name(aaguid string) string
@@ -137,6 +142,7 @@ type Deps struct {
 	Lists      *Lists
 	Events     service.Events
 	Offers     Offers
+	Positions  Positions
 	Decision   service.Decision
 	AAGUIDs    AAGUIDs    // nil: no names
 	Unfinished Unfinished // nil: what Lists finds
@@ -148,7 +154,7 @@ type Deps struct {
 }
 
 func (d Deps) validate() error {
-	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil || d.Events == nil || d.Offers == nil ||
+	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil || d.Events == nil || d.Offers == nil || d.Positions == nil ||
 		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Codes == nil || d.Delivery == nil || d.Spent == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
@@ -172,6 +178,7 @@ type Service struct {
 	lists      *Lists
 	events     service.Events
 	offers     Offers
+	positions  Positions
 	decision   service.Decision
 	aaguids    AAGUIDs
 	now        func() time.Time
@@ -220,6 +227,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		lists:      deps.Lists,
 		events:     deps.Events,
 		offers:     deps.Offers,
+		positions:  deps.Positions,
 		decision:   deps.Decision,
 		aaguids:    deps.AAGUIDs,
 		now:        deps.Now,

@@ -114,7 +114,7 @@ func (s *Service) send(ctx context.Context, p project.Project, to ident.Identifi
 			return tooManyCodes(wait)
 		}
 	}
-	e := code.Entry{Type: m.Type, Identifier: to, CreatedMs: now.UnixMilli(), ExpiresMs: m.Expires.UnixMilli()}
+	e := code.Entry{Type: m.Type, Purpose: code.Purpose(m.Purpose), Identifier: to, CreatedMs: now.UnixMilli(), ExpiresMs: m.Expires.UnixMilli()}
 	e.Seal(p.HandleKey, ref, m.Value)
 	err := s.codes.Put(ctx, ref, e)
 	if errors.Is(err, code.ErrUsed) {
@@ -303,12 +303,14 @@ type check struct {
 func (s *Service) try(ctx context.Context, c check, a account.Account) (entry code.Entry, identifier account.Identifier, err error) {
 	err = s.codes.Change(ctx, c.ref, func(e *code.Entry) error {
 		i := identifierAt(&a, e.Identifier)
-		if i < 0 {
+		if i < 0 && e.Purpose == c.attempt.Purpose {
 			// The identifier was taken from the user since.
 			return code.ErrExpired
 		}
-		identifier = a.Identifiers[i]
 		attempt := c.attempt
+		if i >= 0 {
+			identifier = a.Identifiers[i]
+		}
 		if identifier.Status == rest.IdentifierStatusPending {
 			attempt.By = c.by
 		}

@@ -114,8 +114,9 @@ type mortalEvents struct {
 	crash *crash
 }
 
-func (m mortalEvents) Append(ctx context.Context, e event.Event) (service.Empty, error) {
-	return service.Empty{}, m.crash.write(func() error { _, err := m.events.Append(ctx, e); return err })
+func (m mortalEvents) Append(ctx context.Context, e event.Event) (appended service.Appended, err error) {
+	err = m.crash.write(func() error { appended, err = m.events.Append(ctx, e); return err })
+	return appended, err
 }
 
 func (m mortalEvents) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {

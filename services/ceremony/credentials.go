@@ -48,16 +48,22 @@ func credentialFields(user ident.UserID) map[string]listing.Field[account.Creden
 	}
 }
 
-// DeleteCredential implements service.Users. The passkey stops working with the write to the account; what follows only keeps its name known.
+// DeleteCredential implements service.Users.
 func (s *Service) DeleteCredential(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Empty, error) {
+	_, err := s.removeCredential(ctx, req)
+	return service.Empty{}, err
+}
+
+// removeCredential deletes a passkey. It stops working with the write to the account; what follows only keeps its name known.
+func (s *Service) removeCredential(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Change, error) {
 	tidings := s.tidings(req.Project, req.User, event.PasskeyDeleted)
 	tidings.Credential = string(req.Body)
 	nowMs := tidings.CreatedMs
 	var gone account.Credential
-	a, err := s.change(ctx, tidings, func(a *account.Account) error {
+	a, told, err := s.changed(ctx, tidings, func(a *account.Account) error {
 		i := slices.IndexFunc(a.Credentials, func(c account.Credential) bool { return c.ID == req.Body })
 		if i < 0 {
-			return fault.Unknown("credentialID")
+			return unknownCredential()
 		}
 		gone = a.Credentials[i]
 		a.Credentials = slices.Delete(a.Credentials, i, i+1)
@@ -68,10 +74,19 @@ func (s *Service) DeleteCredential(ctx context.Context, req service.ForUser[iden
 		return nil
 	})
 	if a.ID == "" {
-		return service.Empty{}, err
+		return service.Change{}, err
 	}
 	entry := credindex.Entry{User: req.User, Credential: gone.ID, Created: gone.CreatedMs, Deleted: nowMs}
-	return service.Empty{}, errors.Join(err, s.index.MarkDeleted(ctx, req.Project, gone.CredentialID, entry))
+	change := service.Change{Sequence: told.Sequence, ChangedMs: nowMs, CreatedMs: gone.CreatedMs}
+	return change, errors.Join(err, s.index.MarkDeleted(ctx, req.Project, gone.CredentialID, entry))
+}
+
+func unknownCredential() *fault.Fault { return fault.Unknown("credentialID") }
+
+// isUnknownCredential reports whether err says that the user has no such credential.
+func isUnknownCredential(err error) bool {
+	var f *fault.Fault
+	return errors.As(err, &f) && len(f.Validation) == 1 && f.Validation[0] == unknownCredential().Validation[0]
 }
 
 // find returns the account's credential with a WebAuthn credential ID, or nil.

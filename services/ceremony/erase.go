@@ -95,7 +95,7 @@ func (s *Service) finishErasure(ctx context.Context, a account.Account) error {
 		a = cleared
 	}
 	for _, e := range a.Unannounced {
-		if err := s.append(ctx, e); err != nil {
+		if _, err := s.append(ctx, e); err != nil {
 			return err
 		}
 	}

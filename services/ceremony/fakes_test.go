@@ -155,6 +155,7 @@ type events struct {
 	mu       sync.Mutex
 	log      []event.Event
 	seen     map[ident.EventID]bool
+	sequence uint64        // of the newest
 	offers   *eventlog.Log // of login offers with what they carry
 	failures int           // how many calls to come find the log unavailable
 	calls    int
@@ -171,22 +172,36 @@ func (e *events) fail() error {
 	return nil
 }
 
-func (e *events) Append(_ context.Context, added event.Event) (service.Empty, error) {
+func (e *events) Append(_ context.Context, added event.Event) (service.Appended, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.fail(); err != nil {
-		return service.Empty{}, err
+		return service.Appended{}, err
 	}
 	// As the log does for two minutes, it takes an ID once, even if the event has been erased since.
 	if e.seen[added.ID] {
-		return service.Empty{}, nil
+		return service.Appended{Sequence: e.sequence}, nil
 	}
 	if e.seen == nil {
 		e.seen = make(map[ident.EventID]bool)
 	}
 	e.seen[added.ID] = true
 	e.log = append(e.log, added)
-	return service.Empty{}, nil
+	e.sequence++
+	return service.Appended{Sequence: e.sequence}, nil
+}
+
+// Newest implements ceremony.Positions, as if all events were one user's.
+func (e *events) Newest(context.Context, ident.ProjectID, ident.UserID) (uint64, time.Time, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.fail(); err != nil {
+		return 0, time.Time{}, err
+	}
+	if len(e.log) == 0 {
+		return 0, time.Time{}, nil
+	}
+	return e.sequence, time.UnixMilli(e.log[len(e.log)-1].CreatedMs), nil
 }
 
 func (e *events) PublishOffer(ctx context.Context, offer event.Event) error {

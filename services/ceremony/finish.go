@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 )
@@ -56,7 +57,7 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	done := s.completed(f.taken.Record, f.account.ID, event.LoginCompleted, passkey.ID)
 	done.Route, done.Process = event.Route(route), f.process
 	done.Client = clientOf(f.client, deviceOf(f.client, detected(f.taken.Record)))
-	if err := s.conclude(ctx, f.taken, done); err != nil {
+	if _, err := s.conclude(ctx, f.taken, done); err != nil {
 		return rest.PasskeyData{}, err
 	}
 	return s.passkeyData(f.account.ID, passkey, route, f.taken.ID), nil
@@ -133,10 +134,12 @@ func (s *Service) activeAccount(ctx context.Context, project ident.ProjectID, us
 
 func active(a *account.Account) error {
 	if a.Status != rest.UserStatusActive {
-		return fault.Field("userID", "is not active")
+		return inactive()
 	}
 	return nil
 }
+
+func inactive() *fault.Fault { return fault.Field("userID", "is not active") }
 
 // ceremonyType derives how a passkey was used from what the client said of the authenticator and from what the passkey is. Clients that say nothing of the
 // authenticator are taken to have done what they were offered, as far as the passkey can do it.
@@ -179,15 +182,15 @@ func (s *Service) completed(r challenge.Record, user ident.UserID, t event.Type,
 }
 
 // conclude appends the event of a ceremony that succeeded and marks its challenge as completed. A challenge that cannot be marked stays consumed, which is as final.
-func (s *Service) conclude(ctx context.Context, taken challenge.Taken, done event.Event) error {
+func (s *Service) conclude(ctx context.Context, taken challenge.Taken, done event.Event) (service.Appended, error) {
 	marked := make(chan error, 1)
 	go func() { marked <- s.challenges.Complete(ctx, taken) }()
-	err := s.append(ctx, done)
+	appended, err := s.append(ctx, done)
 	if marking := <-marked; marking != nil {
 		s.metrics.leftIncomplete.Inc()
 		s.log.WarnContext(ctx, "a finished challenge could not be marked as completed", "challenge", taken.ID, "error", marking)
 	}
-	return err
+	return appended, err
 }
 
 // How often and how soon the append of an event is tried again: the passkey has been stored or used by then, and the challenge cannot be finished twice.
@@ -197,16 +200,16 @@ const (
 )
 
 // append puts an event into the log. The event's ID makes repetition harmless.
-func (s *Service) append(ctx context.Context, e event.Event) error {
+func (s *Service) append(ctx context.Context, e event.Event) (service.Appended, error) {
 	for attempt := 1; ; attempt++ {
-		_, err := s.events.Append(ctx, e)
+		appended, err := s.events.Append(ctx, e)
 		if err == nil || attempt == appendAttempts || fault.As(err).Status != http.StatusServiceUnavailable {
-			return err
+			return appended, err
 		}
 		s.metrics.eventsRepeated.Inc()
 		select {
 		case <-ctx.Done():
-			return err
+			return service.Appended{}, err
 		case <-time.After(appendPause):
 		}
 	}

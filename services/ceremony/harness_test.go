@@ -191,7 +191,7 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 func (st *stack) deps(b buckets) ceremony.Deps {
 	return ceremony.Deps{
 		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
-		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Codes: b.codes, Delivery: st.delivery, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events, Lists: lists, Decision: st.decision,
+		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Codes: b.codes, Delivery: st.delivery, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events, Positions: st.events, Lists: lists, Decision: st.decision,
 		AAGUIDs: names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
 	}
 }

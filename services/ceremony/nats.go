@@ -40,6 +40,7 @@ func Serve(conn *nats.Conn, svc service.Ceremony, opts rpc.Options, log *slog.Lo
 		rpc.Handle(server, "mediation-start", svc.MediationStart),
 		rpc.Handle(server, "mediation-finish", svc.MediationFinish),
 		serveDirectory(server, svc),
+		serveRegistrations(server, svc),
 	)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
 )
 
 // maxUnannounced bounds the events that an account keeps until the log has them. While the log is away, changes of one user end there.
@@ -34,6 +35,12 @@ func (s *Service) tidings(project ident.ProjectID, user ident.UserID, t event.Ty
 // change changes an account and tells of it. The event is stored with the change, so that no crash separates the two; when change has returned without error,
 // the event is in the log too. An error may mean that the account has been changed and its event is late, in which case it is a 503.
 func (s *Service) change(ctx context.Context, tidings event.Event, change func(*account.Account) error) (account.Account, error) {
+	a, _, err := s.changed(ctx, tidings, change)
+	return a, err
+}
+
+// changed is change; it says too where in the log the event is.
+func (s *Service) changed(ctx context.Context, tidings event.Event, change func(*account.Account) error) (account.Account, service.Appended, error) {
 	a, err := s.accounts.Update(ctx, tidings.Project, tidings.User, func(a *account.Account) error {
 		if len(a.Unannounced) >= maxUnannounced {
 			return fault.Unavailable(repairEvery, "earlier changes of the user are not in the event log yet")
@@ -46,27 +53,34 @@ func (s *Service) change(ctx context.Context, tidings event.Event, change func(*
 		return nil
 	})
 	if err != nil {
-		return account.Account{}, err
+		return account.Account{}, service.Appended{}, err
 	}
-	return a, s.announce(ctx, a)
+	appended, err := s.tell(ctx, a)
+	return a, appended, err
 }
 
 // announce appends what the account has to tell, oldest first, and removes it from the account. That the log has them is what counts: events that cannot be removed now
 // are appended once more later, under the same IDs.
 func (s *Service) announce(ctx context.Context, a account.Account) error {
+	_, err := s.tell(ctx, a)
+	return err
+}
+
+// tell is announce; it says too where in the log the last of the events is.
+func (s *Service) tell(ctx context.Context, a account.Account) (last service.Appended, err error) {
 	if len(a.Unannounced) == 0 {
-		return nil
+		return service.Appended{}, nil
 	}
 	for _, e := range a.Unannounced {
-		if err := s.append(ctx, e); err != nil {
-			return err
+		if last, err = s.append(ctx, e); err != nil {
+			return service.Appended{}, err
 		}
 	}
 	if err := s.settle(ctx, a); err != nil {
 		s.metrics.unsettled.Inc()
 		s.log.WarnContext(ctx, "events that are in the log could not be removed from the account; they will be appended again", "project", a.Project, "user", a.ID, "error", err)
 	}
-	return nil
+	return last, nil
 }
 
 // settle removes from the account the events that a has, which are in the log. No decision reads them, so none needs to hear of it.

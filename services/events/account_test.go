@@ -93,7 +93,7 @@ func TestAnAuthEventIsRefused(t *testing.T) {
 
 // accountTypes are those of which no history knows.
 var accountTypes = []event.Type{
-	event.UserCreated, event.UserUpdated, event.UserDeleted, event.PasskeyDeleted, event.AuthSignUp, event.AuthLogin, event.AuthPasskeyAdded,
+	event.UserCreated, event.UserUpdated, event.UserDeleted, event.PasskeyDeleted, event.PasskeyCode, event.AuthSignUp, event.AuthLogin, event.AuthPasskeyAdded,
 }
 
 func TestEventsOfTheAccountAreForSubscribersAlone(t *testing.T) {

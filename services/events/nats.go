@@ -60,8 +60,8 @@ func (c *Client) Delete(ctx context.Context, req service.ForUser[ident.EventID])
 }
 
 // Append implements service.Events.
-func (c *Client) Append(ctx context.Context, req event.Event) (service.Empty, error) {
-	return rpc.Call[service.Empty](ctx, c.calls, "append", req)
+func (c *Client) Append(ctx context.Context, req event.Event) (service.Appended, error) {
+	return rpc.Call[service.Appended](ctx, c.calls, "append", req)
 }
 
 // CreateAuthEvent implements service.Events.

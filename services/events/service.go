@@ -176,11 +176,11 @@ func (s *Service) store(ctx context.Context, e event.Event) (ident.EventID, erro
 	const attempts = 3
 	for range attempts {
 		e.ID = ident.NewEventID()
-		duplicate, err := s.deps.Store.Append(ctx, e)
+		receipt, err := s.deps.Store.Append(ctx, e)
 		if err != nil {
 			return "", err
 		}
-		if !duplicate {
+		if !receipt.Duplicate {
 			return e.ID, nil
 		}
 	}
@@ -189,35 +189,36 @@ func (s *Service) store(ctx context.Context, e event.Event) (ident.EventID, erro
 
 // Append implements service.Events. Login offers and denials go where a power cut may lose the last of them; all others are on disk. Of two events with one ID the first is kept; one that tells of the account
 // may be there twice if it is repeated after minutes.
-func (s *Service) Append(ctx context.Context, e event.Event) (service.Empty, error) {
+func (s *Service) Append(ctx context.Context, e event.Event) (service.Appended, error) {
 	switch e.Type {
 	case event.LoginOffered, event.LoginDenied:
-		return service.Empty{}, s.deps.Store.PublishOffer(ctx, e)
+		return service.Appended{}, s.deps.Store.PublishOffer(ctx, e)
 	case event.LoginCompleted, event.AppendOffered, event.AppendCompleted:
 	default:
 		if e.Type.OfAccount() {
-			_, err := s.deps.Store.Append(ctx, e)
-			return service.Empty{}, err
+			receipt, err := s.deps.Store.Append(ctx, e)
+			return service.Appended{Sequence: receipt.Sequence}, err
 		}
 		if !e.Type.OnWire() {
-			return service.Empty{}, fault.Field("type", "%q cannot be appended", e.Type)
+			return service.Appended{}, fault.Field("type", "%q cannot be appended", e.Type)
 		}
 	}
 	// The log itself remembers IDs for two minutes only.
 	events, err := s.deps.Store.Events(ctx, e.Project, e.User)
 	if err != nil {
-		return service.Empty{}, err
+		return service.Appended{}, err
 	}
 	for _, known := range events {
 		if known.ID == e.ID {
-			return service.Empty{}, nil
+			sequence, _, err := s.deps.Store.Newest(ctx, e.Project, e.User)
+			return service.Appended{Sequence: sequence}, err
 		}
 	}
 	if e, err = s.join(ctx, e); err != nil {
-		return service.Empty{}, err
+		return service.Appended{}, err
 	}
-	_, err = s.deps.Store.Append(ctx, e)
-	return service.Empty{}, err
+	receipt, err := s.deps.Store.Append(ctx, e)
+	return service.Appended{Sequence: receipt.Sequence}, err
 }
 
 // Delete implements service.Events. What the engine recorded of its own offers and ceremonies cannot be deleted.

@@ -146,8 +146,8 @@ func (r recordedEvents) Delete(ctx context.Context, q service.ForUser[ident.Even
 	return service.Empty{}, r.record(ctx, "deletePasskeyEvent", q)
 }
 
-func (r recordedEvents) Append(ctx context.Context, e event.Event) (service.Empty, error) {
-	return service.Empty{}, r.record(ctx, "append", e)
+func (r recordedEvents) Append(ctx context.Context, e event.Event) (service.Appended, error) {
+	return service.Appended{}, r.record(ctx, "append", e)
 }
 
 func (r recordedEvents) Erase(ctx context.Context, q service.ForUser[service.Empty]) (service.Empty, error) {

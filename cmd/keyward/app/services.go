@@ -226,7 +226,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		Projects: a.projects, Accounts: accounts, Challenges: buckets[bus.ChallengesBucket], Marks: buckets[bus.MarksBucket], Index: buckets[bus.CredentialsBucket],
 		Names:    buckets[bus.IdentifiersBucket],
 		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Codes: buckets[bus.CodesBucket], Delivery: courier, Spent: buckets[bus.SpentBucket], Signing: keys,
-		Events: a.parts.events, Offers: store, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,
+		Events: a.parts.events, Offers: store, Positions: store, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,
 		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 	})
 	if err != nil {

@@ -29,12 +29,16 @@ const (
 	Off     = "off"     // refuses
 )
 
+// Registration is the purpose of links with which a passkey can be registered.
+const Registration = "passkey-registration"
+
 // Message is what is to be delivered.
 type Message struct {
 	Project  ident.ProjectID
 	User     ident.UserID
 	ID       ident.CodeID
 	Type     rest.ChallengeType
+	Purpose  string // what the value is good for: Registration, or empty = to verify the address
 	Sender   string // name of the relying party, for the user to read
 	To       string // email address or phone number
 	Value    string // the code, or the token of the link

@@ -49,6 +49,9 @@ func (s *smtp) compose(m Message) (*mail.Msg, error) {
 	if m.Link != "" {
 		subject, name, c.Code, c.Link = "Your link for "+sender, "link", "", m.Link
 	}
+	if m.Purpose == Registration {
+		subject, name = "Create a passkey for "+sender, "passkey"
+	}
 	var plain, html bytes.Buffer
 	if err := s.texts.plain.ExecuteTemplate(&plain, name+".txt", c); err != nil {
 		return nil, fault.Internal(fmt.Errorf("write an email: %w", err))

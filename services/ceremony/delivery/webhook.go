@@ -90,6 +90,7 @@ type data struct {
 	ChallengeID       string             `json:"challengeID"`
 	ChallengeType     rest.ChallengeType `json:"challengeType"`
 	IdentifierValue   string             `json:"identifierValue"`
+	Purpose           string             `json:"purpose,omitempty"` // passkey-registration; empty: to verify the identifier
 	Value             string             `json:"value"`
 	Link              string             `json:"link,omitempty"`
 	Expires           int64              `json:"expires"` // Unix seconds
@@ -103,7 +104,7 @@ func (w *webhook) carry(ctx context.Context, m Message) error {
 	now := w.now()
 	body, err := json.Marshal(payload{Type: payloadType, Timestamp: now.UTC().Format(time.RFC3339), Data: data{
 		ProjectID: string(m.Project), UserID: string(m.User), ChallengeID: string(m.ID), ChallengeType: m.Type, IdentifierValue: m.To,
-		Value: m.Value, Link: m.Link, Expires: m.Expires.Unix(), ChallengeMetadata: m.Metadata,
+		Purpose: m.Purpose, Value: m.Value, Link: m.Link, Expires: m.Expires.Unix(), ChallengeMetadata: m.Metadata,
 	}})
 	if err != nil {
 		return fault.Internal(errors.New("encode a delivery"))

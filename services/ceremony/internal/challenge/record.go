@@ -38,6 +38,7 @@ type Record struct {
 	Route          event.Route         `json:"route,omitempty"`          // of logins: as offered
 	Kind           event.Kind          `json:"kind,omitempty"`           // of appends
 	Username       string              `json:"username,omitempty"`       // of appends: the name for the authenticator
+	Passkey        ident.CredentialID  `json:"passkey,omitempty"`        // of appends that were started by RegisterPasskey: the ID that the passkey will have
 	AllowedAAGUIDs []string            `json:"allowedAAGUIDs,omitempty"` // of appends: the only authenticators that are taken; empty = any
 	OS             string              `json:"os,omitempty"`             // as detected at start
 	OSVersion      string              `json:"osVersion,omitempty"`

@@ -60,8 +60,8 @@ type Claim struct {
 	Value      string
 	Type       rest.PasskeyChallengeType
 	Process    string
-	AnyProcess bool // a ceremony that was started without a process may be finished in any
-	RPID       string
+	AnyProcess bool   // a ceremony that was started without a process may be finished in any
+	RPID       string // empty: any, for a caller who judges by itself
 }
 
 // Taken is a challenge that one caller has won. No other caller gets it again, whatever the winner does with it.
@@ -88,19 +88,29 @@ func (s *Store) Offer(ctx context.Context, r Record, offer event.Event) error {
 	return s.places.Offers.PublishPending(ctx, r.offer(offer))
 }
 
-// Take finds the challenge that a response answers and spends it: it is marked as consumed, and stays so unless Complete follows. Of any number of
-// callers one succeeds, the others get ErrUsed. A claim that does not fit gets one of the errors above and spends nothing.
+// Take finds the challenge that a response answers and spends it.
 func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error) {
-	if raw, err := base64.RawURLEncoding.DecodeString(c.Value); err != nil || len(raw) != valueSize {
-		return Taken{}, ErrUnknown
-	}
-	r, err := s.lookUp(ctx, c)
+	r, err := s.Find(ctx, c, now)
 	if err != nil {
 		return Taken{}, err
 	}
-	if err := r.fits(c, now); err != nil {
-		return Taken{}, err
+	return s.Spend(ctx, r)
+}
+
+// Find returns the challenge that a response answers. A claim that does not fit gets one of the errors above; whether the challenge has been spent shows Spend.
+func (s *Store) Find(ctx context.Context, c Claim, now time.Time) (Record, error) {
+	if raw, err := base64.RawURLEncoding.DecodeString(c.Value); err != nil || len(raw) != valueSize {
+		return Record{}, ErrUnknown
 	}
+	r, err := s.lookUp(ctx, c)
+	if err != nil {
+		return Record{}, err
+	}
+	return r, r.fits(c, now)
+}
+
+// Spend marks a challenge as consumed, and it stays so unless Complete follows. Of any number of callers one succeeds, the others get ErrUsed.
+func (s *Store) Spend(ctx context.Context, r Record) (Taken, error) {
 	r.Status = rest.PasskeyChallengeStatusConsumed
 	revision, err := s.places.Marks.Create(ctx, key(r.Project, r.User, r.Value), []byte(r.Status))
 	if errors.Is(err, jetstream.ErrKeyExists) {
@@ -159,7 +169,7 @@ func (r Record) fits(c Claim, now time.Time) error {
 		return ErrWrongType
 	case r.Process != c.Process && !(c.AnyProcess && r.Process == ""):
 		return ErrProcess
-	case r.RPID != c.RPID:
+	case c.RPID != "" && r.RPID != c.RPID:
 		return ErrRPID
 	case r.Status != rest.PasskeyChallengeStatusPending: // of a record that an earlier version of the server has finished
 		return ErrUsed

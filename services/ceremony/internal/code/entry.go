@@ -17,6 +17,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
 // MaxWrong is how many wrong values end a challenge.
@@ -46,9 +47,19 @@ type Ref struct {
 	ID      ident.CodeID
 }
 
+// Purpose is what a right value allows. A value for one purpose is none for another.
+type Purpose string
+
+// The purposes.
+const (
+	Verify   Purpose = ""                    // to verify the identifier
+	Register Purpose = delivery.Registration // to register a passkey
+)
+
 // Entry is what is kept of a challenge. Times are Unix ms.
 type Entry struct {
 	Type       rest.ChallengeType `json:"type"`
+	Purpose    Purpose            `json:"purpose,omitempty"`
 	Identifier ident.IdentifierID `json:"identifier"`
 	Salt       []byte             `json:"salt"`
 	Sum        []byte             `json:"sum"`
@@ -65,7 +76,7 @@ type Entry struct {
 // Draw returns a new value: six digits, each number as likely as any other, or the token of a link.
 func Draw(t rest.ChallengeType) (string, error) {
 	if t == rest.ChallengeTypeEmailLink {
-		return ident.Alphanumeric(tokenLength), nil
+		return Token(), nil
 	}
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(digits), nil)
 	n, err := rand.Int(rand.Reader, limit)
@@ -74,6 +85,9 @@ func Draw(t rest.ChallengeType) (string, error) {
 	}
 	return fmt.Sprintf("%0*d", digits, n), nil
 }
+
+// Token returns a new token, of letters and digits.
+func Token() string { return ident.Alphanumeric(tokenLength) }
 
 // Seal makes the entry one of this value. key is a secret of the project that is kept elsewhere.
 func (e *Entry) Seal(key []byte, ref Ref, value string) {
@@ -104,17 +118,20 @@ func (e *Entry) Status(now time.Time) rest.ChallengeStatus {
 
 // Attempt is a value that was given.
 type Attempt struct {
-	Key   []byte // as for Seal
-	Value string
-	Now   time.Time
-	By    string        // if set, a right value is only claimed, and Complete completes it
-	Hold  time.Duration // how long the claim lasts
+	Purpose Purpose
+	Key     []byte // as for Seal
+	Value   string
+	Now     time.Time
+	By      string        // if set, a right value is only claimed, and Complete completes it
+	Hold    time.Duration // how long the claim lasts
 }
 
 // Try judges an attempt and changes the entry accordingly, also when it returns an error.
 func (e *Entry) Try(ref Ref, a Attempt) error {
 	now := a.Now.UnixMilli()
 	switch {
+	case e.Purpose != a.Purpose:
+		return ErrUnknown
 	case e.Completed || now < e.ClaimEndMs:
 		return ErrUsed
 	case e.Status(a.Now) == rest.ChallengeStatusExpired:

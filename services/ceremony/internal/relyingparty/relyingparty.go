@@ -5,6 +5,7 @@
 package relyingparty
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ import (
 // sessionFormat names the form of the library's session data. A release of the library that changes it gets a name of its own.
 const sessionFormat = "go-webauthn/0.18"
 
-// timeoutMs is how long the client is to wait for the user, in ms.
+// timeoutMs is how long the client is to wait for the user, unless the caller says otherwise, in ms.
 const timeoutMs = 60_000
 
 // Party is a project in its role of WebAuthn relying party.
@@ -65,6 +66,7 @@ type Creation struct {
 	Attachment       string // platform, cross-platform or empty = unset
 	UserVerification string // required or preferred
 	Hints            []string
+	TimeoutMs        int  // how long the client is to wait for the user; 0 = 60,000
 	Conditional      bool // created without a prompt: neither presence nor verification of the user can be had (W3C WebAuthn §5.1.3)
 }
 
@@ -105,7 +107,7 @@ func (p *Party) Create(a account.Account, c Creation) (Options, error) {
 			UserVerification:        verification,
 		}),
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
-			o.Timeout = timeoutMs
+			o.Timeout = cmp.Or(c.TimeoutMs, timeoutMs)
 			return nil
 		})
 	if err != nil {

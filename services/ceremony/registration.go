@@ -1,0 +1,294 @@
+package ceremony
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+)
+
+// The fields of the user service's messages that faults name.
+const (
+	fieldAuthenticator = "authenticator"
+	fieldDomain        = "domain"
+	fieldRegistration  = "publicKeyCredential"
+)
+
+// registrationTimeoutMs is how long the client is to wait for the user, in ms: these registrations may involve looking for a security key.
+const registrationTimeoutMs = 300_000
+
+// RegisterPasskey implements service.Registrations. The user has asked for a passkey, or somebody for the user, so the policy is asked as for a user who did: cooldowns and counts do not matter to the
+// default one. Nothing is remembered of the environment, since the call need not come from it.
+func (s *Service) RegisterPasskey(ctx context.Context, req service.ForUser[service.PasskeyRegistration]) (rsp service.PendingPasskey, err error) {
+	defer func() { s.metrics.started("register-passkey", true, err) }()
+	st, err := s.startRegistration(ctx, req)
+	if err != nil {
+		return rsp, err
+	}
+	release, complete, err := s.claimCode(ctx, st.project, req)
+	if err != nil {
+		return rsp, err
+	}
+	if rsp, err = s.offerRegistration(ctx, st, req.Body); err != nil {
+		release(ctx)
+		return service.PendingPasskey{}, err
+	}
+	return rsp, complete(ctx)
+}
+
+// startRegistration looks up the project, as the relying party of the domain that is asked for, and the user.
+func (s *Service) startRegistration(ctx context.Context, req service.ForUser[service.PasskeyRegistration]) (start, error) {
+	body := req.Body
+	switch protocol.AuthenticatorAttachment(body.Attachment) {
+	case "", protocol.Platform, protocol.CrossPlatform:
+	default:
+		return start{}, fault.Field(fieldAuthenticator, "must be platform, cross-platform or empty")
+	}
+	p, err := s.project(req.Project)
+	if err != nil {
+		return start{}, err
+	}
+	if p, err = onDomain(p, body.Domain); err != nil {
+		return start{}, err
+	}
+	client := rest.ClientInformation{UserAgent: body.UserAgent, RemoteAddress: body.Address}
+	st := start{project: p, user: req.User, question: service.Question{Project: p.ID, Client: client, RequestID: reqctx.RequestID(ctx)}}
+	view, err := s.accounts.View(ctx, p.ID, req.User)
+	if err := s.see(ctx, &st, view, err); err != nil {
+		return start{}, registrationFault(err)
+	}
+	if st.account != nil && active(st.account) != nil {
+		return start{}, registrationFault(inactive())
+	}
+	return st, nil
+}
+
+// onDomain returns the project as the relying party of a domain: its RP ID, or a subdomain of it that one of the project's origins is on. Only what pages of that domain, and apps, send is accepted.
+func onDomain(p project.Project, domain string) (project.Project, error) {
+	if domain == "" || domain == p.RPID {
+		return p, nil
+	}
+	domain = strings.ToLower(domain)
+	pages := 0
+	origins := slices.DeleteFunc(slices.Clone(p.Origins), func(origin string) bool {
+		u, err := url.Parse(origin)
+		if err != nil || webOrigin(u) == "" {
+			return false
+		}
+		host := strings.ToLower(u.Hostname())
+		on := host == domain || strings.HasSuffix(host, "."+domain)
+		if on {
+			pages++
+		}
+		return !on
+	})
+	if pages == 0 || domain != p.RPID && !strings.HasSuffix(domain, "."+p.RPID) {
+		return p, fault.Field(fieldDomain, "must be %s, the RP ID of the project, or a subdomain of it that an origin of the project is on", p.RPID).Named(service.ReasonDomain)
+	}
+	p.RPID, p.Origins = domain, origins
+	return p, nil
+}
+
+// offerRegistration asks the policy and returns creation options. When it has returned, their challenge is stored and the offer is in the log.
+func (s *Service) offerRegistration(ctx context.Context, st start, body service.PasskeyRegistration) (rsp service.PendingPasskey, err error) {
+	verdict, err := ask(ctx, s, &st, func() (service.AppendVerdict, error) {
+		return s.decision.Append(ctx, service.AppendQuestion{Question: st.question, Flags: rest.PasskeyIntelFlags{ForcePasskeyAppend: true}})
+	}, func(v *service.AppendVerdict) *service.Verdict { return &v.Verdict })
+	if err != nil {
+		return rsp, registrationFault(err)
+	}
+	if st.account == nil {
+		return rsp, fault.Unavailable(time.Second, "the user could not be read")
+	}
+	if !verdict.Allow {
+		return rsp, fault.Precondition("the policy does not allow the user to register a passkey: %s", verdict.Tag).Named(service.ReasonDenied)
+	}
+	attachment := cmp.Or(body.Attachment, verdict.Attachment)
+	username := nameOf(*st.account)
+	options, err := relyingparty.New(st.project, st.project.Origins).Create(*st.account, relyingparty.Creation{
+		Username:         username,
+		Exclude:          pick(st.account, verdict.ExcludeCredentials, st.project.RPID),
+		Attachment:       attachment,
+		UserVerification: verdict.UserVerification,
+		Hints:            registrationHints(body.Attachment, verdict.Hints),
+		TimeoutMs:        registrationTimeoutMs,
+	})
+	if err != nil {
+		return rsp, fault.Internal(err)
+	}
+	r := s.record(st, rest.PasskeyChallengeTypeRegister, options, verdict.Verdict)
+	r.Kind, r.Username, r.AllowedAAGUIDs, r.Passkey = verdict.Kind, username, verdict.AllowedAAGUIDs, ident.NewCredentialID()
+	if err := s.challenges.Put(ctx, r); err != nil {
+		return rsp, err
+	}
+	offer := s.offer(st, event.AppendOffered, verdict.Verdict)
+	offer.ID = eventIDOf(r.ID, event.AppendOffered)
+	offer.Challenge, offer.Ceremony, offer.Kind, offer.Credential = r.Value, r.ID, verdict.Kind, string(r.Passkey)
+	appended, err := s.append(ctx, offer)
+	if err != nil {
+		return rsp, err
+	}
+	return service.PendingPasskey{
+		Change: service.Change{Sequence: appended.Sequence, ChangedMs: offer.CreatedMs, CreatedMs: r.Created},
+		ID:     r.Passkey, Options: []byte(options.JSON), Decision: verdict.Decision, PolicyRevision: verdict.PolicyRevision,
+	}, nil
+}
+
+// registrationHints are those of the authenticator that the caller asks for, or the policy's (W3C WebAuthn §5.8.7).
+func registrationHints(attachment string, policy []string) []string {
+	switch protocol.AuthenticatorAttachment(attachment) {
+	case protocol.Platform:
+		return []string{string(protocol.PublicKeyCredentialHintClientDevice)}
+	case protocol.CrossPlatform:
+		return []string{string(protocol.PublicKeyCredentialHintSecurityKey), string(protocol.PublicKeyCredentialHintHybrid)}
+	default:
+		return policy
+	}
+}
+
+// nameOf is what an authenticator shows of a user whose caller gave no name.
+func nameOf(a account.Account) string {
+	for _, kind := range []rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypeUsername, rest.IdentifierTypePhone} {
+		if i := slices.IndexFunc(a.Identifiers, func(i account.Identifier) bool { return i.Type == kind }); i >= 0 {
+			return a.Identifiers[i].Value
+		}
+	}
+	if a.FullName != nil && *a.FullName != "" {
+		return *a.FullName
+	}
+	return string(a.ID)
+}
+
+// VerifyPasskey implements service.Registrations.
+func (s *Service) VerifyPasskey(ctx context.Context, req service.ForUser[service.PasskeyVerification]) (rsp service.Change, err error) {
+	defer func() { s.metrics.finished("verify-passkey", err) }()
+	p, err := s.project(req.Project)
+	if err != nil {
+		return rsp, err
+	}
+	answer, err := relyingparty.ParseCreation(string(req.Body.Credential))
+	if err != nil {
+		return rsp, registrationRefused(err)
+	}
+	a, err := s.activeAccount(ctx, p.ID, req.User)
+	if err != nil {
+		return rsp, registrationFault(err)
+	}
+	record, err := s.pending(ctx, p, a, req.Body.ID, answer.Response.CollectedClientData.Challenge)
+	if err != nil {
+		return rsp, registrationRefused(err)
+	}
+	if p, err = onDomain(p, record.RPID); err != nil {
+		return rsp, registrationRefused(challenge.ErrRPID)
+	}
+	taken, err := s.challenges.Spend(ctx, record)
+	if err != nil {
+		return rsp, registrationRefused(err)
+	}
+	party, err := finishParty(p, taken.Record)
+	if err != nil {
+		return rsp, registrationRefused(err)
+	}
+	passkey, err := party.Register(a, taken.Session, answer)
+	if err != nil {
+		return rsp, registrationRefused(err)
+	}
+	if !mayCreate(taken.AllowedAAGUIDs, passkey.AAGUID) {
+		return rsp, fault.Field(fieldRegistration, "the authenticator is not one of those that the policy allows").Named(service.ReasonCredential)
+	}
+	client := rest.ClientInformation{RemoteAddress: req.Body.Address}
+	s.describe(&passkey, taken.Record, client)
+	passkey.Name = req.Body.Name
+	if err := s.keep(ctx, taken.Record, passkey, sighting{}, fieldRegistration); err != nil {
+		return rsp, registrationFault(err)
+	}
+	done := s.completed(taken.Record, a.ID, event.AppendCompleted, passkey.ID)
+	done.Kind, done.Client = taken.Kind, clientOf(client, detected(taken.Record))
+	appended, err := s.conclude(ctx, taken, done)
+	if err != nil {
+		return rsp, err
+	}
+	return service.Change{Sequence: appended.Sequence, ChangedMs: done.CreatedMs, CreatedMs: taken.Created}, nil
+}
+
+// pending returns the challenge that was given out with a passkey's ID. An ID that no registration of the user has is told from an answer to another challenge.
+func (s *Service) pending(ctx context.Context, p project.Project, a account.Account, id ident.CredentialID, value string) (challenge.Record, error) {
+	claim := challenge.Claim{Project: p.ID, User: a.ID, Value: value, Type: rest.PasskeyChallengeTypeRegister}
+	found, err := s.challenges.Find(ctx, claim, s.now())
+	mine := found.Passkey == id
+	if err == nil && mine {
+		return found, nil
+	}
+	if err != nil && (mine || !errors.Is(err, challenge.ErrUnknown)) {
+		return challenge.Record{}, err
+	}
+	if slices.ContainsFunc(a.Credentials, func(c account.Credential) bool { return c.ID == id }) {
+		return challenge.Record{}, challenge.ErrUsed
+	}
+	if _, err := s.registrationOf(ctx, p.ID, a.ID, id); err != nil {
+		return challenge.Record{}, err
+	}
+	return challenge.Record{}, &relyingparty.Refusal{Message: "the challenge is not that of this passkey's registration"}
+}
+
+// registrationOf returns the registration under which a passkey's ID was given out, whatever has become of it, or the fault that there is none.
+func (s *Service) registrationOf(ctx context.Context, p ident.ProjectID, user ident.UserID, id ident.CredentialID) (challenge.Record, error) {
+	all, err := s.challenges.List(ctx, p, user, s.now())
+	if err != nil {
+		return challenge.Record{}, err
+	}
+	if i := slices.IndexFunc(all, func(r challenge.Record) bool { return r.Passkey != "" && r.Passkey == id }); i >= 0 {
+		return all[i], nil
+	}
+	return challenge.Record{}, unknownPasskey()
+}
+
+func unknownPasskey() error {
+	return fault.NotFound("Passkey could not be found").Named(service.ReasonPasskeyUnknown)
+}
+
+// registrationRefused names the faults of an answer that did not verify.
+func registrationRefused(err error) error {
+	var f *fault.Fault
+	if errors.As(err, &f) {
+		return err
+	}
+	if err := refused(fieldRegistration, err); errors.As(err, &f) {
+		return f.Named(service.ReasonCredential)
+	}
+	return err
+}
+
+// registrationFault turns faults of the account into those of the user service. Others pass.
+func registrationFault(err error) error {
+	var f *fault.Fault
+	switch {
+	case !errors.As(err, &f):
+		return err
+	case isUnknown(err):
+		return fault.NotFound("User could not be found").Named(service.ReasonUserUnknown)
+	case len(f.Validation) != 1:
+		return err
+	case f.Validation[0] == inactive().Validation[0]:
+		return fault.Precondition("the user is not active").Named(service.ReasonUserInactive)
+	case f.Validation[0].Field == fieldRegistration && f.Type == rest.ErrorTypeAlreadyExists:
+		return f.Named(service.ReasonPasskeyExists)
+	}
+	return err
+}
