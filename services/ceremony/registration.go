@@ -165,14 +165,28 @@ func registrationHints(attachment string, policy []string) []string {
 // nameOf is what an authenticator shows of a user whose caller gave no name.
 func nameOf(a account.Account) string {
 	for _, kind := range []rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypeUsername, rest.IdentifierTypePhone} {
-		if i := slices.IndexFunc(a.Identifiers, func(i account.Identifier) bool { return i.Type == kind }); i >= 0 {
-			return a.Identifiers[i].Value
+		if name := foremost(a, kind); name != nil {
+			return name.Value
 		}
 	}
 	if a.FullName != nil && *a.FullName != "" {
 		return *a.FullName
 	}
 	return string(a.ID)
+}
+
+// foremost returns the identifier of a type that stands for the user: the primary one, otherwise a verified one, otherwise the first; nil = there is none.
+func foremost(a account.Account, kind rest.IdentifierType) *account.Identifier {
+	rank := func(i account.Identifier) int {
+		return slices.Index([]rest.IdentifierStatus{rest.IdentifierStatusPending, rest.IdentifierStatusVerified, rest.IdentifierStatusPrimary}, i.Status)
+	}
+	var best *account.Identifier
+	for i := range a.Identifiers {
+		if one := &a.Identifiers[i]; one.Type == kind && (best == nil || rank(*one) > rank(*best)) {
+			best = one
+		}
+	}
+	return best
 }
 
 // VerifyPasskey implements service.Registrations.

@@ -65,19 +65,17 @@ func (s *Service) keepCode(ctx context.Context, p project.Project, a account.Acc
 
 // sendCode sends a link with the code to the user's email address. It must be verified: whoever reads the message can log in as the user from then on.
 func (s *Service) sendCode(ctx context.Context, p project.Project, a account.Account, made service.PasskeyCode, template string, now time.Time) error {
-	i := slices.IndexFunc(a.Identifiers, func(i account.Identifier) bool {
-		return i.Type == rest.IdentifierTypeEmail && i.Status == rest.IdentifierStatusVerified
-	})
-	if i < 0 {
+	to := foremost(a, rest.IdentifierTypeEmail)
+	if to == nil || to.Status == rest.IdentifierStatusPending {
 		return fault.Precondition("the user has no verified email address").Named(service.ReasonUserNoEmail)
 	}
 	link, err := registrationLink(p, a.ID, made, template)
 	if err != nil {
 		return err
 	}
-	return s.send(ctx, p, a.Identifiers[i].ID, delivery.Message{
+	return s.send(ctx, p, to.ID, delivery.Message{
 		Project: p.ID, User: a.ID, ID: ident.CodeID(made.ID), Type: rest.ChallengeTypeEmailLink, Purpose: string(code.Register), Sender: senderName(p),
-		To: a.Identifiers[i].Value, Value: made.Code, Link: link, Expires: now.Add(registrationCodeLifetime), Lifetime: registrationCodeLifetime,
+		To: to.Value, Value: made.Code, Link: link, Expires: now.Add(registrationCodeLifetime), Lifetime: registrationCodeLifetime,
 	}, now)
 }
 
