@@ -15,6 +15,9 @@ LDFLAGS  := -s -w -X main.version=$(VERSION:v%=%) -X main.revision=$(REVISION)
 # Tools are pinned in modules of their own, so that the product carries none of their dependencies.
 TOOL = GOWORK=off go build -C $(1) -trimpath -o $(CURDIR)/$@ $(2)
 
+# What tools/generate writes Go from the protos with.
+PROTO_TOOLS := bin/buf bin/protos bin/protoc-gen-go bin/protoc-gen-go-grpc bin/protoc-gen-connect-go bin/protoc-gen-grpc-gateway
+
 .PHONY: help
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +39,7 @@ build: ## Build bin/keyward
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
 
 .PHONY: test
-test: packages-test test/sdk/node_modules test/asyncapi/node_modules bin/nats check-generated check-format check-policies ## Run every check and every test, with the race detector
+test: packages-test test/sdk/node_modules test/asyncapi/node_modules bin/nats check-generated check-format check-protos check-policies ## Run every check and every test, with the race detector
 	go vet $(PACKAGES)
 	go test -race -timeout 14m $(PACKAGES)
 
@@ -49,12 +52,17 @@ replay-soak: ## Record 100,000 decisions and evaluate them again: no answer may 
 	KEYWARD_REPLAY_DECISIONS=100000 go test -count=1 -timeout 30m -v -run 'TestRecordedDecisions' ./services/decision/replay
 
 .PHONY: check-generated
-check-generated:
+check-generated: $(PROTO_TOOLS)
 	tools/generate --check
 
 .PHONY: check-format
 check-format:
 	@unformatted=$$(gofmt -l $(MODULES)); [[ -z "$$unformatted" ]] || { echo "not formatted: $$unformatted" >&2; exit 1; }
+
+.PHONY: check-protos
+check-protos: bin/buf bin/protos
+	bin/buf lint api/proto
+	bin/buf format --diff --exit-code api/proto
 
 .PHONY: check-policies
 check-policies: bin/opa
@@ -71,7 +79,7 @@ lint: bin/golangci-lint ## Run the linters
 	@for module in $(MODULES); do echo $$module; (cd $$module && $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 
 .PHONY: generate
-generate: ## Write every generated file anew
+generate: $(PROTO_TOOLS) ## Write every generated file anew
 	tools/generate
 
 .PHONY: bench
@@ -128,6 +136,37 @@ bin/benchstat: tools/go.mod tools/go.sum
 # The command-line tool of NATS, which docs/events.md shows and the tests run.
 bin/nats: tools/nats/go.mod tools/nats/go.sum
 	$(call TOOL,tools/nats,github.com/nats-io/natscli/nats)
+	@touch $@
+
+bin/buf: tools/buf/go.mod tools/buf/go.sum
+	$(call TOOL,tools/buf,github.com/bufbuild/buf/cmd/buf)
+	@touch $@
+
+# The protos of others that ours import.
+bin/protos: tools/proto/go.mod tools/proto/go.sum tools/proto/linked/main.go
+	rm -rf $@
+	GOWORK=off go run -C tools/proto ./linked $(CURDIR)/$@
+	@touch $@
+
+bin/protoc-gen-go: tools/proto/go.mod tools/proto/go.sum
+	$(call TOOL,tools/proto,google.golang.org/protobuf/cmd/protoc-gen-go)
+	@touch $@
+
+bin/protoc-gen-go-grpc: tools/proto/go.mod tools/proto/go.sum
+	$(call TOOL,tools/proto,google.golang.org/grpc/cmd/protoc-gen-go-grpc)
+	@touch $@
+
+bin/protoc-gen-connect-go: tools/proto/go.mod tools/proto/go.sum
+	$(call TOOL,tools/proto,connectrpc.com/connect/cmd/protoc-gen-connect-go)
+	@touch $@
+
+bin/protoc-gen-grpc-gateway: tools/proto/go.mod tools/proto/go.sum
+	$(call TOOL,tools/proto,github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway)
+	@touch $@
+
+# Calls the user service from a terminal.
+bin/grpcurl: tools/proto/go.mod tools/proto/go.sum
+	$(call TOOL,tools/proto,github.com/fullstorydev/grpcurl/cmd/grpcurl)
 	@touch $@
 
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
