@@ -61,6 +61,8 @@ func TestWhatCommandsPrint(t *testing.T) {
 		"config-check": {nil, []string{"config", "--check"}},
 		"project-help": {nil, []string{"project", "create", "--help"}},
 		"key-help":     {nil, []string{"project", "key", "create", "--help"}},
+		"token-help":   {nil, []string{"token", "create", "--help"}},
+		"issuer-help":  {nil, []string{"project", "issuer", "add", "--help"}},
 		"demo-help":    {nil, []string{"demo", "--help"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,6 +115,17 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 		"an unknown permission":     {nil, []string{"project", "key", "create", "--project", "pro-1", "--permission", "users:fly", "--data-dir", empty}, cli.ExitUsage, `there is no permission "users:fly"`},
 		"a key for no time":         {nil, []string{"project", "key", "create", "--project", "pro-1", "--permission", "*", "--expires", "0d", "--data-dir", empty}, cli.ExitUsage, "90d or 12h"},
 		"revoke without a key":      {nil, []string{"project", "key", "revoke", "--project", "pro-1"}, cli.ExitUsage, "the key ID"},
+		"token without a project":   {nil, []string{"token", "create", "--data-dir", empty}, cli.ExitUsage, "--project is needed"},
+		"token for nothing":         {nil, []string{"token", "create", "--project", "pro-1", "--permissions", "", "--data-dir", empty}, cli.ExitUsage, "--permissions is needed: auth_events:write, "},
+		"token for no time":         {nil, []string{"token", "create", "--project", "pro-1", "--expires", "-1h", "--data-dir", empty}, cli.ExitUsage, "90d or 12h"},
+		"token for what is not":     {nil, []string{"token", "create", "--project", "pro-1", "--permissions", "*,users:fly", "--data-dir", empty}, cli.ExitUsage, `there is no permission "users:fly"`},
+		"token without a server":    {nil, []string{"token", "create", "--project", "pro-1", "--data-dir", empty}, cli.ExitFailure, "start one with keyward serve"},
+		"issuer without a project":  {nil, []string{"project", "issuer", "add", "--url", "https://id.example.com", "--audience", "a"}, cli.ExitUsage, "--project is needed"},
+		"issuer without audience":   {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "https://id.example.com"}, cli.ExitUsage, "--url and --audience are needed"},
+		"issuer in the clear":       {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "http://bob:hunter2@id.example.com", "--audience", "a"}, cli.ExitUsage, "url: must be https://"},
+		"issuer of any scope and b": {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "https://id.example.com", "--audience", "a", "--scope", "b", "--any-scope"}, cli.ExitUsage, "exclude each other"},
+		"issuers of no project":     {nil, []string{"project", "issuer", "list"}, cli.ExitUsage, "--project is needed"},
+		"remove what issuer":        {nil, []string{"project", "issuer", "remove", "--project", "pro-1"}, cli.ExitUsage, "--url is needed"},
 		"project without RP":        {nil, []string{"project", "create", "--data-dir", empty}, cli.ExitUsage, "--rp-id"},
 		"demo with half a login":    {nil, []string{"demo", "--project", "pro-1"}, cli.ExitUsage, "go together"},
 		"demo without a server":     {nil, []string{"demo", "--project", "pro-1", "--secret", "corbado1_x", "--url", "http://127.0.0.1:1"}, cli.ExitFailure, "no server answers at http://127.0.0.1:1"},
@@ -132,7 +145,7 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 func server(t *testing.T) (environ []string, greeting string) {
 	t.Helper()
 	environ = []string{
-		"KEYWARD_DATA_DIR=" + t.TempDir(), "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=127.0.0.1:0",
+		"KEYWARD_DATA_DIR=" + t.TempDir(), "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_GRPC_ADDR=127.0.0.1:0",
 		"KEYWARD_HTTP_ADDR=" + freeAddress(t),
 	}
 	ctx, cancel := context.WithCancel(t.Context())

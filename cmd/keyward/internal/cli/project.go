@@ -55,7 +55,7 @@ func withProjects(cmd *cobra.Command, terminal Terminal, do func(context.Context
 func newProject(terminal Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "project",
-		Short: "Create, list and delete projects; change their secrets and keys",
+		Short: "Create, list and delete projects; change their secrets, keys and issuers",
 		Long: `A project is one relying party with its own API secret, origins, users and
 events. These commands need a running server, and find it through --data-dir or
 --nats-url. The server takes up changes at once.`,
@@ -66,7 +66,7 @@ events. These commands need a running server, and find it through --data-dir or
 	for _, sub := range cmd.Commands() {
 		serverFlags(sub.Flags())
 	}
-	cmd.AddCommand(newProjectKey(terminal))
+	cmd.AddCommand(newProjectKey(terminal), newProjectIssuer(terminal))
 	return cmd
 }
 

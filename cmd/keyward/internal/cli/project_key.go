@@ -79,7 +79,7 @@ func newKeyCreate(terminal Terminal) *cobra.Command {
 			if err != nil {
 				return usageError{fmt.Errorf("--expires %w", err)}
 			}
-			if err := checkPermissions(permissions); err != nil {
+			if err := checkPermissions("--permission", permissions); err != nil {
 				return usageError{err}
 			}
 			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
@@ -178,13 +178,13 @@ func orNever(at string) string {
 }
 
 // checkPermissions refuses a permission that no operation needs: most likely it is misspelled.
-func checkPermissions(wanted []string) error {
+func checkPermissions(flag string, wanted []string) error {
 	known, err := gateway.Permissions()
 	if err != nil {
 		return fmt.Errorf("read the API description: %w", err)
 	}
 	if len(wanted) == 0 {
-		return fmt.Errorf("--permission is needed: %s, or * for everything", strings.Join(known, ", "))
+		return fmt.Errorf("%s is needed: %s, or * for everything", flag, strings.Join(known, ", "))
 	}
 	for _, permission := range wanted {
 		if permission != project.AllPermissions && !slices.Contains(known, permission) {
