@@ -24,13 +24,13 @@ func (g *Gateway) admit(op *contract.Operation) fiber.Handler {
 		x.op, x.route = op, op.Path
 		c.Set(fiber.HeaderCacheControl, "no-store")
 		if !op.Public {
-			if err := g.authenticate(c, x); err != nil {
+			if err := g.authenticate(x); err != nil {
 				return err
 			}
-			if err := checkOrigin(c, x); err != nil {
+			if err := x.checkOrigin(); err != nil {
 				return err
 			}
-			if err := g.limitProject(c, x); err != nil {
+			if err := g.limitProject(x); err != nil {
 				return err
 			}
 			if err := x.permit(op.Permission); err != nil {
@@ -60,12 +60,12 @@ func onlyAdmitted(next route.StrictHandlerFunc, operation string) route.StrictHa
 }
 
 // checkOrigin refuses a browser's call from a page that the project does not list. Calls from outside browsers have no Origin header.
-func checkOrigin(c *fiber.Ctx, x *exchange) error {
-	origin := c.Request().Header.Peek(fiber.HeaderOrigin)
+func (x *exchange) checkOrigin() error {
+	origin := x.asked.Peek(fiber.HeaderOrigin)
 	if len(origin) == 0 || slices.Contains(x.origins, string(origin)) {
 		return nil
 	}
-	forgetOrigin(c)
+	x.forgetOrigin()
 	return &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "the project does not list the origin that the request comes from"}
 }
 
@@ -80,7 +80,7 @@ func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) *fault.Fault {
 	}
 	body := c.Request().Body() // not a copy; it is read here and now
 	if len(body) > g.cfg.BodyLimit {
-		return g.tooLarge()
+		return tooLarge(g.cfg.BodyLimit)
 	}
 	if f := checkMedia(c); f != nil {
 		return f

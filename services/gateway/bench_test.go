@@ -67,7 +67,7 @@ func BenchmarkLoginStartAlone(b *testing.B) {
 			cfg, many := gateway.DefaultConfig(), ratelimit.Limit{Requests: 1_000_000_000, Per: 10 * time.Second}
 			cfg.RateAddress, cfg.RateProject, cfg.RateFailures = many, many, many
 			g, err := gateway.New(cfg, gateway.Deps{
-				Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Log: log, Metrics: registry,
+				Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Issuers: newTenants(), Log: log, Metrics: registry,
 				Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now), Limits: limits,
 			})
 			if err != nil {

@@ -13,8 +13,8 @@ import (
 
 // Config holds what an operator may set. New takes zero values for the defaults.
 type Config struct {
-	Addr               string        // host:port to listen on; default 127.0.0.1:8080
-	BodyLimit          int           // bytes of a request body; default 1.5 MiB
+	Addr               string        // host:port of the HTTP port; default 127.0.0.1:8080
+	BodyLimit          int           // bytes of a request body, but for calls of the user service; default 1.5 MiB
 	HeaderLimit        int           // bytes of request line and headers; default 16 KiB
 	ReadTimeout        time.Duration // from the first byte of a request to its last; default 15 s
 	IdleTimeout        time.Duration // how long an idle connection is kept; default 120 s
@@ -26,12 +26,29 @@ type Config struct {
 	StreamWriteTimeout time.Duration // how long the client of an event stream may take no data; default 15 s
 	Version            string        // of the binary, shown on the API page
 
+	GRPCAddr       string        // host:port of the gRPC port, or Off; default 127.0.0.1:8081
+	GRPCMaxMessage int           // bytes of a message of the user service, on both ports; default 2 MiB
+	GRPCMaxStreams int           // calls at once on one HTTP/2 connection; default 250
+	GRPCKeepalive  time.Duration // how long an HTTP/2 connection may be silent before it is pinged; default 1 min
+
+	TLSCert  string // PEM file of the certificate and its chain; empty: no TLS
+	TLSKey   string // PEM file of its key
+	TLSPorts string // which ports use it: TLSBoth, TLSHTTP or TLSGRPC; default TLSBoth
+
 	// Of these the zero value limits nothing, and trusts nobody.
 	RateProject    ratelimit.Limit // calls of one project
 	RateAddress    ratelimit.Limit // calls from one address
 	RateFailures   ratelimit.Limit // wrong credentials from one address; more are refused without a comparison
 	TrustedProxies []netip.Prefix  // peers whose X-Forwarded-For is believed
 }
+
+// What settings that are words may be.
+const (
+	Off     = "off"
+	TLSBoth = "both"
+	TLSHTTP = "http"
+	TLSGRPC = "grpc"
+)
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
@@ -48,6 +65,11 @@ func DefaultConfig() Config {
 		StreamHeartbeat:    15 * time.Second,
 		StreamWriteTimeout: 15 * time.Second,
 		Version:            "dev",
+		GRPCAddr:           "127.0.0.1:8081",
+		GRPCMaxMessage:     2 << 20,
+		GRPCMaxStreams:     250,
+		GRPCKeepalive:      time.Minute,
+		TLSPorts:           TLSBoth,
 		RateProject:        ratelimit.Limit{Requests: 200_000, Per: 10 * time.Second},
 		RateAddress:        ratelimit.Limit{Requests: 200_000, Per: 10 * time.Second},
 		RateFailures:       ratelimit.Limit{Requests: 100, Per: 10 * time.Second},
@@ -69,6 +91,13 @@ func (c Config) withDefaults() Config {
 		StreamHeartbeat:    cmp.Or(c.StreamHeartbeat, d.StreamHeartbeat),
 		StreamWriteTimeout: cmp.Or(c.StreamWriteTimeout, d.StreamWriteTimeout),
 		Version:            cmp.Or(c.Version, d.Version),
+		GRPCAddr:           cmp.Or(c.GRPCAddr, d.GRPCAddr),
+		GRPCMaxMessage:     cmp.Or(c.GRPCMaxMessage, d.GRPCMaxMessage),
+		GRPCMaxStreams:     cmp.Or(c.GRPCMaxStreams, d.GRPCMaxStreams),
+		GRPCKeepalive:      cmp.Or(c.GRPCKeepalive, d.GRPCKeepalive),
+		TLSCert:            c.TLSCert,
+		TLSKey:             c.TLSKey,
+		TLSPorts:           cmp.Or(c.TLSPorts, d.TLSPorts),
 		RateProject:        c.RateProject,
 		RateAddress:        c.RateAddress,
 		RateFailures:       c.RateFailures,
@@ -76,11 +105,30 @@ func (c Config) withDefaults() Config {
 	}
 }
 
+const (
+	minMessage = 64 << 10
+	maxMessage = 64 << 20
+	maxStreams = 100_000
+)
+
+// UsesTLS reports whether a port, TLSHTTP or TLSGRPC, is served with TLS.
+func (c Config) UsesTLS(port string) bool {
+	return c.TLSCert != "" && (c.TLSPorts == TLSBoth || c.TLSPorts == port)
+}
+
+func isAddr(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && port != ""
+}
+
 // Validate reports every setting that cannot work, one a line.
 func (c Config) Validate() error {
 	var errs []error
-	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
+	if !isAddr(c.Addr) {
 		errs = append(errs, fmt.Errorf("http_addr: must be of the form host:port, not %q", c.Addr))
+	}
+	if c.GRPCAddr != Off && !isAddr(c.GRPCAddr) {
+		errs = append(errs, fmt.Errorf("grpc_addr: must be of the form host:port, or off, not %q", c.GRPCAddr))
 	}
 	for _, s := range []struct {
 		bad  bool
@@ -96,6 +144,12 @@ func (c Config) Validate() error {
 		{c.MaxStreams < 1, "sse_max_streams: must be at least 1"},
 		{c.StreamHeartbeat <= 0, "the heartbeat of event streams must be above 0"},
 		{c.StreamWriteTimeout <= 0, "the write timeout of event streams must be above 0"},
+		{c.GRPCMaxMessage < minMessage || c.GRPCMaxMessage > maxMessage, "grpc_max_message: must be 64KiB to 64MiB"},
+		{c.GRPCMaxStreams < 1 || c.GRPCMaxStreams > maxStreams, "grpc_max_streams: must be 1 to 100000"},
+		{c.GRPCKeepalive < time.Second, "grpc_keepalive: must be at least 1s"},
+		{c.TLSCert != "" && c.TLSKey == "", "tls_key: cannot be blank if tls_cert is set"},
+		{c.TLSCert == "" && c.TLSKey != "", "tls_cert: cannot be blank if tls_key is set"},
+		{c.TLSPorts != TLSBoth && c.TLSPorts != TLSHTTP && c.TLSPorts != TLSGRPC, "tls_ports: must be both, http or grpc"},
 	} {
 		if s.bad {
 			errs = append(errs, errors.New(s.text))

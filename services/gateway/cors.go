@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	connectcors "connectrpc.com/cors"
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/keyward/keyward/api/rest"
@@ -18,61 +19,78 @@ const (
 	corsExposed = headerRequestID + ", " + headerDecisionID + ", " + headerPolicyRevision + ", " + headerReplayed +
 		", Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 	corsMaxAge = "600" // seconds that a browser may keep the answer to a preflight
+
+	// The same for the user service: of its protocols, and of the SDKs that call it.
+	callMethods = "GET, POST, DELETE"
+	callHeaders = "X-Zitadel-Orgid, X-User-Agent"
 )
 
-// cors answers a preflight and reports true, or marks the answer as readable for a page of an origin that some project lists. Which project's the origin
-// must be is known only once the caller is (see checkOrigin).
-func (g *Gateway) cors(c *fiber.Ctx, x *exchange) (bool, error) {
-	if c.Path() == keysPath {
-		return corsForAll(c, x), nil
+// corsCalls are the headers of calls of the user service, which may have those of all other calls too.
+type corsCalls struct{ headers, exposed string }
+
+func newCORSCalls() corsCalls {
+	return corsCalls{
+		headers: strings.Join(append(connectcors.AllowedHeaders(), callHeaders, corsHeaders), ", "),
+		exposed: strings.Join(append(connectcors.ExposedHeaders(), corsExposed), ", "),
 	}
-	if !strings.HasPrefix(c.Path(), "/v2/") {
-		return false, nil
+}
+
+// cors marks a preflight as answered, or the answer as readable for a page of an origin that some project lists. Which project's the origin must be is known only
+// once the caller is (see checkOrigin).
+func (g *Gateway) cors(x *exchange) error {
+	if x.path == keysPath && !x.rpc {
+		x.corsForAll()
+		return nil
 	}
-	c.Vary(fiber.HeaderOrigin)
-	origin := c.Get(fiber.HeaderOrigin)
+	if !x.rpc && !strings.HasPrefix(x.path, "/v2/") {
+		return nil
+	}
+	x.answer.Add(fiber.HeaderVary, fiber.HeaderOrigin)
+	origin := string(x.asked.Peek(fiber.HeaderOrigin))
 	if origin == "" {
-		return false, nil
+		return nil
+	}
+	methods, headers, exposed := corsMethods, corsHeaders, corsExposed
+	if x.rpc {
+		methods, headers, exposed = callMethods, g.corsCalls.headers, g.corsCalls.exposed
 	}
 	allowed := g.projects.OriginAllowed(origin)
 	if allowed {
-		c.Set(fiber.HeaderAccessControlAllowOrigin, origin)
-		c.Set(fiber.HeaderAccessControlAllowCredentials, "true")
-		c.Set(fiber.HeaderAccessControlExposeHeaders, corsExposed)
+		x.answer.Set(fiber.HeaderAccessControlAllowOrigin, origin)
+		x.answer.Set(fiber.HeaderAccessControlAllowCredentials, "true")
+		x.answer.Set(fiber.HeaderAccessControlExposeHeaders, exposed)
 	}
-	if c.Method() != fiber.MethodOptions || len(c.Request().Header.Peek(fiber.HeaderAccessControlRequestMethod)) == 0 {
-		return false, nil
+	if x.method != fiber.MethodOptions || len(x.asked.Peek(fiber.HeaderAccessControlRequestMethod)) == 0 {
+		return nil
 	}
 	x.route = "preflight"
 	if !allowed {
-		return true, &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "no project lists the origin"}
+		return &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "no project lists the origin"}
 	}
-	c.Set(fiber.HeaderAccessControlAllowMethods, corsMethods)
-	c.Set(fiber.HeaderAccessControlAllowHeaders, corsHeaders)
-	c.Set(fiber.HeaderAccessControlMaxAge, corsMaxAge)
-	c.Response().Header.Del(fiber.HeaderAccessControlExposeHeaders)
-	c.Status(http.StatusNoContent)
-	return true, nil
+	x.preflight = true
+	x.answer.Set(fiber.HeaderAccessControlAllowMethods, methods)
+	x.answer.Set(fiber.HeaderAccessControlAllowHeaders, headers)
+	x.answer.Set(fiber.HeaderAccessControlMaxAge, corsMaxAge)
+	x.answer.Del(fiber.HeaderAccessControlExposeHeaders)
+	return nil
 }
 
-// corsForAll lets pages of every origin read what asks for no credentials, and reports whether that was asked.
-func corsForAll(c *fiber.Ctx, x *exchange) bool {
-	c.Set(fiber.HeaderAccessControlAllowOrigin, "*")
-	if c.Method() != fiber.MethodOptions {
-		c.Set(fiber.HeaderAccessControlExposeHeaders, corsExposed)
-		return false
+// corsForAll lets pages of every origin read what asks for no credentials.
+func (x *exchange) corsForAll() {
+	x.answer.Set(fiber.HeaderAccessControlAllowOrigin, "*")
+	if x.method != fiber.MethodOptions {
+		x.answer.Set(fiber.HeaderAccessControlExposeHeaders, corsExposed)
+		return
 	}
-	x.route = "preflight"
-	c.Set(fiber.HeaderAccessControlAllowMethods, fiber.MethodGet)
-	c.Set(fiber.HeaderAccessControlAllowHeaders, headerProjectID+", "+headerRequestID)
-	c.Set(fiber.HeaderAccessControlMaxAge, corsMaxAge)
-	c.Status(http.StatusNoContent)
-	return true
+	x.route, x.preflight = "preflight", true
+	x.answer.Set(fiber.HeaderAccessControlAllowMethods, fiber.MethodGet)
+	x.answer.Set(fiber.HeaderAccessControlAllowHeaders, headerProjectID+", "+headerRequestID)
+	x.answer.Set(fiber.HeaderAccessControlMaxAge, corsMaxAge)
 }
 
 // forgetOrigin takes back what cors said: the page may not read the answer.
-func forgetOrigin(c *fiber.Ctx) {
+func (x *exchange) forgetOrigin() {
 	for _, h := range []string{fiber.HeaderAccessControlAllowOrigin, fiber.HeaderAccessControlAllowCredentials, fiber.HeaderAccessControlExposeHeaders} {
-		c.Response().Header.Del(h)
+		x.answer.Del(h)
 	}
 }

@@ -24,12 +24,17 @@ type credential struct {
 
 // authenticate reads HTTP Basic (RFC 7617), where the user is the project ID and the password the API secret, or an API key as a bearer token (RFC 6750). An unknown
 // project and an unknown key cost the same comparison as known ones. An address that failed too often is refused before anything is compared.
-func (g *Gateway) authenticate(c *fiber.Ctx, x *exchange) error {
-	sent, ok := readCredential(c.Request().Header.Peek(fiber.HeaderAuthorization))
+func (g *Gateway) authenticate(x *exchange) error {
+	sent, ok := readCredential(x.asked.Peek(fiber.HeaderAuthorization))
 	if !ok {
 		return fault.Login("send the project ID and the API secret as HTTP Basic authentication, or an API key as Bearer")
 	}
-	if err := g.limitFailures(c, x); err != nil {
+	return g.prove(x, sent, headerProjectID)
+}
+
+// prove sets the project of an exchange if what was sent proves that the caller belongs to it, and none of the headers names another one.
+func (g *Gateway) prove(x *exchange, sent credential, headers ...string) error {
+	if err := g.limitFailures(x); err != nil {
 		return err
 	}
 	known, key, ok := g.verify(sent)
@@ -43,11 +48,21 @@ func (g *Gateway) authenticate(c *fiber.Ctx, x *exchange) error {
 	if key != nil && key.Expired(g.now()) {
 		return fault.Login("the API key has expired")
 	}
-	if named := c.Request().Header.Peek(headerProjectID); len(named) > 0 && string(named) != string(known.ID) {
-		return &fault.Fault{Type: rest.ErrorTypeProjectIDMismatch, Status: http.StatusForbidden,
-			Details: headerProjectID + " names another project than the credential"}
+	if err := x.belong(known, headers...); err != nil {
+		return err
 	}
-	x.project, x.origins, x.salt, x.key = known.ID, known.Origins, known.HandleKey, key
+	x.key = key
+	return nil
+}
+
+// belong makes it an exchange of a project, unless one of the headers names another one.
+func (x *exchange) belong(known project.Project, headers ...string) error {
+	for _, header := range headers {
+		if named := x.asked.Peek(header); len(named) > 0 && string(named) != string(known.ID) {
+			return &fault.Fault{Type: rest.ErrorTypeProjectIDMismatch, Status: http.StatusForbidden, Details: header + " names another project than the credential"}
+		}
+	}
+	x.project, x.origins, x.salt = known.ID, known.Origins, known.HandleKey
 	return nil
 }
 

@@ -424,6 +424,13 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 		"header_limit":        func(c *gateway.Config) { c.HeaderLimit = 10 },
 		"request_timeout":     func(c *gateway.Config) { c.RequestTimeout = 0 },
 		"concurrency":         func(c *gateway.Config) { c.MaxInFlight = -1 },
+		"grpc_addr":           func(c *gateway.Config) { c.GRPCAddr = "8081" },
+		"grpc_max_message":    func(c *gateway.Config) { c.GRPCMaxMessage = 1000 },
+		"grpc_max_streams":    func(c *gateway.Config) { c.GRPCMaxStreams = -1 },
+		"grpc_keepalive":      func(c *gateway.Config) { c.GRPCKeepalive = time.Millisecond },
+		"tls_cert":            func(c *gateway.Config) { c.TLSKey = "key.pem" },
+		"tls_key":             func(c *gateway.Config) { c.TLSCert = "cert.pem" },
+		"tls_ports":           func(c *gateway.Config) { c.TLSPorts = "admin" },
 		"rate_limit_project":  func(c *gateway.Config) { c.RateProject.Per = time.Millisecond },
 		"rate_limit_address":  func(c *gateway.Config) { c.RateAddress.Requests = -1 },
 		"rate_limit_failures": func(c *gateway.Config) { c.RateFailures.Per = 0 },
@@ -441,7 +448,7 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 		t.Error("a gateway without services is made")
 	}
 	services := &recorded{}
-	whole := gateway.Deps{Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now)}
+	whole := gateway.Deps{Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Issuers: newTenants(), Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now)}
 	if _, err := gateway.New(gateway.DefaultConfig(), whole); err == nil {
 		t.Error("a gateway is made that is to limit calls and cannot count them")
 	}

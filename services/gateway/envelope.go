@@ -14,6 +14,12 @@ import (
 	"github.com/keyward/keyward/core/fault"
 )
 
+// How callers can say who they are.
+const (
+	challengeBasic  = `Basic realm="keyward", charset="UTF-8"`
+	challengeBearer = `Bearer realm="keyward"`
+)
+
 // fail answers with the error envelope. It is the one place where an error becomes a status.
 func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 	f := g.faultOf(c, x, err)
@@ -29,8 +35,8 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 	}
 	switch {
 	case f.Status == http.StatusUnauthorized:
-		c.Set(fiber.HeaderWWWAuthenticate, `Basic realm="keyward", charset="UTF-8"`)
-		c.Response().Header.Add(fiber.HeaderWWWAuthenticate, `Bearer realm="keyward"`)
+		c.Set(fiber.HeaderWWWAuthenticate, challengeBasic)
+		c.Response().Header.Add(fiber.HeaderWWWAuthenticate, challengeBearer)
 	case f.RetryAfter > 0:
 		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(seconds(f.RetryAfter), 10))
 	}
@@ -76,7 +82,7 @@ func (g *Gateway) faultOf(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
 	case http.StatusMethodNotAllowed:
 		return &fault.Fault{Type: rest.ErrorTypeMethodNotAllowed, Status: own.Code, Details: "the route does not take this method"}
 	case http.StatusRequestEntityTooLarge:
-		return g.tooLarge()
+		return tooLarge(g.cfg.BodyLimit)
 	case http.StatusRequestHeaderFieldsTooLarge:
 		f := fault.Field("header", "must be at most %d bytes", g.cfg.HeaderLimit)
 		f.Status = own.Code
@@ -100,8 +106,8 @@ func (g *Gateway) undecodable(c *fiber.Ctx, x *exchange, err error) *fault.Fault
 	return fault.Field("body", "cannot be read").Because(err)
 }
 
-func (g *Gateway) tooLarge() *fault.Fault {
-	f := fault.Field("body", "must be at most %d bytes", g.cfg.BodyLimit)
+func tooLarge(limit int) *fault.Fault {
+	f := fault.Field("body", "must be at most %d bytes", limit)
 	f.Status = http.StatusRequestEntityTooLarge
 	return f
 }

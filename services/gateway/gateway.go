@@ -1,14 +1,15 @@
-// Package gateway is the HTTP edge: it authenticates projects, limits how much they call, checks each request against the OpenAPI document, forwards it to a service and
-// puts every failure into one envelope. It decides nothing, and stores nothing but the answers of calls with an Idempotency-Key. No Fiber type leaves this package.
+// Package gateway is the edge: it authenticates projects, limits how much they call, checks each request against the OpenAPI document, forwards it to a service and
+// puts every failure into one envelope. Calls of the user service, whose contract are the protos, come in through the same door, on a port of their own too. It decides
+// nothing, and stores nothing but the answers of calls with an Idempotency-Key. No Fiber type leaves this package.
 package gateway
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -27,8 +28,11 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/gateway/internal/certificate"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
+	"github.com/keyward/keyward/services/gateway/internal/issuer"
 	"github.com/keyward/keyward/services/gateway/internal/route"
+	"github.com/keyward/keyward/services/gateway/internal/userapi"
 )
 
 // Projects is what the gateway asks of the tenants, at every request; answers must come from memory.
@@ -38,12 +42,19 @@ type Projects interface {
 	OriginAllowed(origin string) bool
 }
 
+// Issuers is what the gateway asks of the projects about access tokens; answers must come from memory. project.Store is one.
+type Issuers interface {
+	// Issuers returns the projects that take tokens of the issuer with that URL.
+	Issuers(url string) []project.Candidate
+}
+
 // Deps are what the gateway works with. All but Limits, Log, Metrics, Tracer and Now are required.
 type Deps struct {
 	Ceremony service.Ceremony
 	Events   service.Events
 	Webhooks service.Webhooks
 	Projects Projects
+	Issuers  Issuers
 	// Idempotency keeps the answers of calls with an Idempotency-Key.
 	Idempotency Idempotency
 	Limits      Limits                // needed only if the configuration limits anything
@@ -54,7 +65,7 @@ type Deps struct {
 	Now         func() time.Time      // nil: time.Now
 }
 
-// Gateway serves the API on one address. Make it with New.
+// Gateway serves the API: all but gRPC on the HTTP port, and the user service on the gRPC port too. Make it with New.
 type Gateway struct {
 	cfg         Config
 	ceremony    service.Ceremony
@@ -74,17 +85,29 @@ type Gateway struct {
 	inFlight    atomic.Int64
 	streams     *streams
 
+	users       *userapi.API
+	calls       calls // of the user service that came to Fiber
+	corsCalls   corsCalls
+	reflections atomic.Int64 // under way
+	tokens      *issuer.Verifier
+	certificate *certificate.Files // nil: no port has TLS
+	grpc        *http.Server
+
 	// base ends when the grace of a shutdown is over, and with it every request still in flight.
 	base context.Context
 	stop context.CancelFunc
 
-	mu       sync.Mutex // guards listener
-	listener net.Listener
+	mu           sync.Mutex // guards what follows
+	listener     net.Listener
+	grpcListener net.Listener // nil, after Listen: there is no gRPC port
 }
 
 // drainFactor says how much larger than the limit a body may be to be read to its end and refused with a proper answer; beyond, the connection is cut after the
 // answer, which some clients do not get to see because they are still writing.
 const drainFactor = 4
+
+// callFraming is what the protocols of the user service may put around a message.
+const callFraming = 64 << 10
 
 // New makes a gateway. It fails if the configuration cannot work, a dependency is missing or the OpenAPI document does not compile.
 func New(cfg Config, deps Deps) (*Gateway, error) {
@@ -92,8 +115,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("gateway configuration: %w", err)
 	}
-	if deps.Ceremony == nil || deps.Events == nil || deps.Webhooks == nil || deps.Projects == nil || deps.Idempotency == nil {
-		return nil, errors.New("gateway: ceremony, events, webhooks, projects and idempotency are needed")
+	if deps.Ceremony == nil || deps.Events == nil || deps.Webhooks == nil || deps.Projects == nil || deps.Issuers == nil || deps.Idempotency == nil {
+		return nil, errors.New("gateway: ceremony, events, webhooks, projects, issuers and idempotency are needed")
 	}
 	if deps.Limits == nil && (cfg.RateProject.On() || cfg.RateAddress.On() || cfg.RateFailures.On()) {
 		return nil, errors.New("gateway: limits are needed where there is a rate limit")
@@ -105,7 +128,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, projects: deps.Projects,
 		idempotency: deps.Idempotency, limits: deps.Limits,
-		log: deps.Log, now: deps.Now, document: document, tracer: newTracer(deps.Tracer),
+		log: deps.Log, now: deps.Now, document: document, tracer: newTracer(deps.Tracer), corsCalls: newCORSCalls(),
 		decoy: project.HashSecret(project.NewSecret()),
 	}
 	if g.log == nil {
@@ -124,6 +147,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if g.bodies, err = bodyDecoders(document); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	if err := g.openCalls(deps); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	g.app = g.newApp()
 	if err := g.mount(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -132,8 +158,29 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	return g, nil
 }
 
+// openCalls makes what answers calls of the user service, and the server of the port that they have for themselves.
+func (g *Gateway) openCalls(deps Deps) error {
+	var err error
+	if g.cfg.TLSCert != "" {
+		g.certificate, err = certificate.Open(g.cfg.TLSCert, g.cfg.TLSKey, certificate.Deps{Now: g.now, Log: g.log, Metrics: deps.Metrics})
+		if err != nil {
+			return err
+		}
+	}
+	g.tokens = issuer.New(issuer.Deps{Issuers: deps.Issuers.Issuers, Now: g.now, Log: g.log})
+	g.users, err = userapi.New(userapi.Deps{
+		Registrations: deps.Ceremony, Admit: g.admitCall, Observe: g.observe, MaxBytes: g.cfg.GRPCMaxMessage, Timeout: g.cfg.RequestTimeout, Log: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	g.calls = calls{g, notOverBridge(g.users.Handler())}
+	g.grpc = g.newGRPCServer(calls{g, g.users.GRPCHandler()})
+	return nil
+}
+
 func (g *Gateway) newApp() *fiber.App {
-	return fiber.New(fiber.Config{
+	app := fiber.New(fiber.Config{
 		AppName:       "keyward",
 		CaseSensitive: true,
 		StrictRouting: true,
@@ -149,6 +196,10 @@ func (g *Gateway) newApp() *fiber.App {
 		DisableStartupMessage:        true,
 		DisablePreParseMultipartForm: true,
 	})
+	if g.cfg.BodyLimit*drainFactor < g.cfg.GRPCMaxMessage+callFraming {
+		app.Server().HeaderReceived = g.callBodies
+	}
+	return app
 }
 
 // bodyTypes are what the generated handlers read the bodies of each operation into.
@@ -237,7 +288,7 @@ func (g *Gateway) mount() error {
 	return g.mountDocs()
 }
 
-// answerUnknownMethods puts the envelope also where Fiber answers by itself, before any of its handlers: a method that HTTP does not know.
+// answerUnknownMethods puts an answer of ours also where Fiber answers by itself, before any of its handlers: a method that HTTP does not know.
 func (g *Gateway) answerUnknownMethods() {
 	inner := g.app.Handler()
 	g.app.Server().Handler = func(rc *fasthttp.RequestCtx) {
@@ -249,71 +300,12 @@ func (g *Gateway) answerUnknownMethods() {
 		}
 		c := g.app.AcquireCtx(rc)
 		defer g.app.ReleaseCtx(c)
+		if g.isCall(c) {
+			_ = g.bridge(c) // it always answers
+			return
+		}
 		_ = g.outOfBand(c, fiber.ErrMethodNotAllowed) // it always answers
 	}
-}
-
-// Listen binds the address. It is called by Run unless it has been called before.
-func (g *Gateway) Listen() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.listener != nil {
-		return nil
-	}
-	var config net.ListenConfig
-	listener, err := config.Listen(context.Background(), "tcp", g.cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("gateway: listen on %s: %w", g.cfg.Addr, err)
-	}
-	g.listener = listener
-	return nil
-}
-
-// Addr returns the address that Listen bound, or "" before that.
-func (g *Gateway) Addr() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.listener == nil {
-		return ""
-	}
-	return g.listener.Addr().String()
-}
-
-// Run serves until ctx ends, then stops accepting and gives requests in flight the configured grace. It returns nil after a clean stop, an error if serving failed or the grace ran out.
-func (g *Gateway) Run(ctx context.Context) error {
-	if err := g.Listen(); err != nil {
-		return err
-	}
-	defer g.streams.end()
-	served := make(chan error, 1)
-	go func() { served <- g.app.Listener(g.listener) }()
-	select {
-	case err := <-served:
-		g.stop()
-		if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
-			return nil // somebody called Shutdown
-		}
-		return fmt.Errorf("gateway: serve: %w", err)
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Grace)
-	defer cancel()
-	err := g.Shutdown(grace)
-	_ = g.listener.Close() // Shutdown closes it, unless serving had not yet begun
-	if ended := <-served; err == nil && ended != nil && !errors.Is(ended, net.ErrClosed) && !errors.Is(ended, io.EOF) {
-		err = fmt.Errorf("gateway: serve: %w", ended)
-	}
-	return err
-}
-
-// Shutdown ends the event streams, whose clients connect again, stops accepting and waits for the requests in flight until ctx ends; those that are left then are cancelled and an error is returned.
-func (g *Gateway) Shutdown(ctx context.Context) error {
-	defer g.stop()
-	g.streams.end()
-	if err := g.app.ShutdownWithContext(ctx); err != nil {
-		return fmt.Errorf("gateway: shut down: %w", err)
-	}
-	return nil
 }
 
 // Permissions returns the permissions that an API key can have, sorted: those that the operations of the API need.

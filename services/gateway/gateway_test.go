@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -57,6 +58,17 @@ func (t tenants) Lookup(id ident.ProjectID) (project.Project, bool) {
 	return p, ok
 }
 
+func (t tenants) Issuers(url string) (all []project.Candidate) {
+	for id, p := range t {
+		for _, i := range p.Issuers {
+			if i.URL == url {
+				all = append(all, project.Candidate{Project: id, Issuer: i})
+			}
+		}
+	}
+	return all
+}
+
 func (t tenants) OriginAllowed(origin string) bool {
 	for _, p := range t {
 		for _, o := range p.Origins {
@@ -96,7 +108,7 @@ func serve(t testing.TB, s setup) *server {
 		t.Fatal(err)
 	}
 	srv := &server{t: t, services: &recorded{}, log: &safeBuffer{}, metrics: prometheus.NewRegistry(), document: document, ended: make(chan error, 1)}
-	s.cfg.Addr = "127.0.0.1:0"
+	s.cfg.Addr, s.cfg.GRPCAddr = "127.0.0.1:0", cmp.Or(s.cfg.GRPCAddr, "127.0.0.1:0")
 	if s.projects == nil {
 		s.projects = newTenants()
 	}
@@ -108,7 +120,7 @@ func serve(t testing.TB, s setup) *server {
 		t.Fatal(err)
 	}
 	srv.gateway, err = gateway.New(s.cfg, gateway.Deps{
-		Ceremony: srv.services, Events: recordedEvents{srv.services}, Webhooks: srv.services, Projects: s.projects, Tracer: s.tracer, Limits: limits,
+		Ceremony: srv.services, Events: recordedEvents{srv.services}, Webhooks: srv.services, Projects: s.projects, Issuers: s.projects, Tracer: s.tracer, Limits: limits,
 		Idempotency: idempotency.NewStore(&bucket{}, time.Minute, s.now), Now: s.now,
 		Log: slog.New(slog.NewJSONHandler(srv.log, nil)), Metrics: srv.metrics,
 	})

@@ -15,6 +15,7 @@ type meter struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	shed     prometheus.Counter
+	calls    *prometheus.CounterVec // of the user service
 
 	// found are the series that have been asked for, so that a request need not put its labels together. There are as many as routes, methods and classes of status.
 	found atomic.Pointer[map[labels]series]
@@ -39,6 +40,9 @@ func newMeter(registerer prometheus.Registerer, inFlight func() float64) (*meter
 			Name: "keyward_http_request_duration_seconds", Help: "Time from the last byte of a request to its answer.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "method"}),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_rpc_requests_total", Help: "Calls of the user service answered, by procedure and code, whatever the protocol and the port.",
+		}, []string{"procedure", "code"}),
 		shed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_http_requests_shed_total", Help: "Requests refused because too many were in flight; healthy is 0.",
 		}),
@@ -51,7 +55,7 @@ func newMeter(registerer prometheus.Registerer, inFlight func() float64) (*meter
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.shed, running} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.shed, m.calls, running} {
 		errs = append(errs, registerer.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -63,10 +63,10 @@ func serveStreamsOn(t *testing.T, b *bus.Bus, cfg gateway.Config) *streaming {
 		t.Fatal(err)
 	}
 	s := &streaming{t: t, bus: b, metrics: prometheus.NewRegistry(), log: &safeBuffer{}}
-	cfg.Addr = "127.0.0.1:0"
+	cfg.Addr, cfg.GRPCAddr = "127.0.0.1:0", gateway.Off
 	services := &recorded{}
 	s.gateway, err = gateway.New(cfg, gateway.Deps{
-		Ceremony: services, Events: recordedEvents{services}, Projects: newTenants(), Feed: f,
+		Ceremony: services, Events: recordedEvents{services}, Projects: newTenants(), Issuers: newTenants(), Feed: f,
 		Webhooks: struct{ service.Webhooks }{}, Idempotency: struct{ gateway.Idempotency }{}, // nobody calls them here
 		Log: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics,
 	})

@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 
-	"github.com/gofiber/fiber/v2"
-	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -28,12 +26,12 @@ func newTracer(provider trace.TracerProvider) *tracer {
 }
 
 // start begins a span below the one that the caller names in the W3C headers. The span is nil if tracing is off.
-func (t *tracer) start(ctx context.Context, c *fiber.Ctx) (context.Context, trace.Span) {
+func (t *tracer) start(ctx context.Context, x *exchange) (context.Context, trace.Span) {
 	if t == nil {
 		return ctx, nil
 	}
-	ctx = t.propagator.Extract(ctx, requestHeaders{&c.Request().Header})
-	return t.spans.Start(ctx, knownMethod(c.Method()), trace.WithSpanKind(trace.SpanKindServer))
+	ctx = t.propagator.Extract(ctx, traceHeader{x.asked})
+	return t.spans.Start(ctx, knownMethod(x.method), trace.WithSpanKind(trace.SpanKindServer))
 }
 
 // end names the span by its route, which is known only now, and closes it.
@@ -54,21 +52,20 @@ func (t *tracer) end(span trace.Span, x *exchange, method string, status int) {
 	if x.decision != "" {
 		span.SetAttributes(attribute.String("keyward.decision_id", string(x.decision)))
 	}
-	if status >= 500 {
+	if x.code != "" {
+		span.SetAttributes(attribute.String("rpc.response.status_code", x.code))
+	}
+	if status >= 500 || x.cause != nil {
 		span.SetStatus(codes.Error, "")
 	}
 	span.End()
 }
 
-// requestHeaders reads trace context from a request; nothing is ever written to one.
-type requestHeaders struct{ header *fasthttp.RequestHeader }
+// traceHeader reads trace context from a request; nothing is ever written to one, and nobody asks what else it has.
+type traceHeader struct{ asked requestHeader }
 
-func (h requestHeaders) Get(key string) string { return string(h.header.Peek(key)) }
+func (h traceHeader) Get(name string) string { return string(h.asked.Peek(name)) }
 
-func (h requestHeaders) Set(string, string) {}
+func (h traceHeader) Set(string, string) {}
 
-func (h requestHeaders) Keys() []string {
-	var keys []string
-	h.header.VisitAll(func(key, _ []byte) { keys = append(keys, string(key)) })
-	return keys
-}
+func (h traceHeader) Keys() []string { return nil }

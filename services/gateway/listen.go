@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// farewell is how long calls that a shutdown has cancelled may take to say so to their clients.
+const farewell = 250 * time.Millisecond
+
+// newGRPCServer makes the server of the gRPC port. It speaks HTTP/2, which gRPC needs, and HTTP/1.1, with which the other protocols do.
+func (g *Gateway) newGRPCServer(handler http.Handler) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	if g.cfg.UsesTLS(TLSGRPC) {
+		protocols.SetHTTP2(true)
+	} else {
+		protocols.SetUnencryptedHTTP2(true)
+	}
+	return &http.Server{
+		Handler:           handler,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: g.cfg.GRPCMaxStreams, SendPingTimeout: g.cfg.GRPCKeepalive},
+		TLSConfig:         g.tlsConfig(),
+		ReadHeaderTimeout: g.cfg.ReadTimeout,
+		ReadTimeout:       g.cfg.ReadTimeout,
+		// Who does not read its answer has as long for it as it had to ask, and no longer.
+		WriteTimeout:   2*g.cfg.ReadTimeout + g.cfg.RequestTimeout,
+		IdleTimeout:    g.cfg.IdleTimeout,
+		MaxHeaderBytes: g.cfg.HeaderLimit,
+		ErrorLog:       slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), // handshakes and frames of clients that went wrong
+		BaseContext:    func(net.Listener) context.Context { return g.base },
+	}
+}
+
+// tlsConfig returns nil if there is no certificate.
+func (g *Gateway) tlsConfig(protocols ...string) *tls.Config {
+	if g.certificate == nil {
+		return nil
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: g.certificate.Get, NextProtos: protocols}
+}
+
+// Listen binds the addresses. It is called by Run unless it has been called before. An error begins with the setting that is at fault.
+func (g *Gateway) Listen() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.listener != nil {
+		return nil
+	}
+	listener, err := bind(g.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("http_addr: %w", err)
+	}
+	if g.cfg.GRPCAddr != Off {
+		if g.grpcListener, err = bind(g.cfg.GRPCAddr); err != nil {
+			return errors.Join(fmt.Errorf("grpc_addr: %w", err), listener.Close())
+		}
+	}
+	if g.cfg.UsesTLS(TLSHTTP) {
+		listener = tls.NewListener(listener, g.tlsConfig("http/1.1"))
+	}
+	g.listener = listener
+	return nil
+}
+
+func bind(addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	return config.Listen(context.Background(), "tcp", addr)
+}
+
+// Addr returns the address of the HTTP port that Listen bound, or "" before that.
+func (g *Gateway) Addr() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return addrOf(g.listener)
+}
+
+// GRPCAddr returns the address of the gRPC port that Listen bound, or "" before that and if there is none.
+func (g *Gateway) GRPCAddr() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return addrOf(g.grpcListener)
+}
+
+func addrOf(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+// Run serves until ctx ends, then stops accepting and gives requests in flight the configured grace. It returns nil after a clean stop, an error if serving failed or the grace ran out.
+func (g *Gateway) Run(ctx context.Context) error {
+	if err := g.Listen(); err != nil {
+		return err
+	}
+	defer g.streams.end()
+	serving := []func() error{g.serveHTTP}
+	if g.grpcListener != nil {
+		serving = append(serving, g.serveGRPC)
+	}
+	served := make(chan error, len(serving))
+	for _, serve := range serving {
+		go func() { served <- serve() }()
+	}
+	g.users.SetServing(true)
+
+	// One port without the other is not what the operator asked for, so that the end of one ends both.
+	var ended []error
+	select {
+	case err := <-served:
+		ended = append(ended, err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Grace)
+	defer cancel()
+	ended = append(ended, g.Shutdown(grace))
+	// Shutdown closes the listeners, unless serving had not yet begun.
+	_ = g.listener.Close()
+	if g.grpcListener != nil {
+		_ = g.grpcListener.Close()
+	}
+	for len(ended) < len(serving)+1 {
+		ended = append(ended, <-served)
+	}
+	return errors.Join(ended...)
+}
+
+func (g *Gateway) serveHTTP() error {
+	if err := g.app.Listener(g.listener); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("gateway: serve HTTP: %w", err)
+	}
+	return nil // somebody called Shutdown
+}
+
+func (g *Gateway) serveGRPC() error {
+	serve := g.grpc.Serve
+	if g.cfg.UsesTLS(TLSGRPC) {
+		serve = func(l net.Listener) error { return g.grpc.ServeTLS(l, "", "") }
+	}
+	if err := serve(g.grpcListener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("gateway: serve gRPC: %w", err)
+	}
+	return nil
+}
+
+// Shutdown ends the event streams, whose clients connect again, stops accepting and waits for the requests in flight until ctx ends; those that are left then are cancelled and an error is returned.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.users.SetServing(false)
+	g.streams.end()
+	other := make(chan error, 1)
+	go func() { other <- g.grpc.Shutdown(ctx) }()
+	err := g.app.ShutdownWithContext(ctx)
+	err = errors.Join(err, <-other)
+	g.stop()
+	g.tokens.Close()
+	if err == nil {
+		return nil
+	}
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if g.grpc.Shutdown(leaving) != nil {
+		_ = g.grpc.Close()
+	}
+	return fmt.Errorf("gateway: shut down: %w", err)
+}
