@@ -32,7 +32,7 @@ func runLogging(t *testing.T, log io.Writer, binary, dataDir string, env ...stri
 	address, admin := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	cmd := exec.Command(binary, "serve", "--http-addr", address)
 	cmd.Env = append(os.Environ(), append([]string{
-		"KEYWARD_DATA_DIR=" + dataDir, "KEYWARD_NATS_ADDR=off", "KEYWARD_ADMIN_ADDR=" + admin, "KEYWARD_BOOTSTRAP_API_SECRET=" + secret1,
+		"KEYWARD_DATA_DIR=" + dataDir, "KEYWARD_NATS_ADDR=off", "KEYWARD_ADMIN_ADDR=" + admin, "KEYWARD_GRPC_ADDR=127.0.0.1:0", "KEYWARD_BOOTSTRAP_API_SECRET=" + secret1,
 	}, env...)...)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {

@@ -63,7 +63,7 @@ func (s shape) start(t *testing.T, change ...func(*app.Config)) *stack {
 	}
 	configure := func() app.Config {
 		cfg := app.DefaultConfig()
-		cfg.HTTP.Addr, cfg.AdminAddr = "127.0.0.1:0", "127.0.0.1:0"
+		cfg.HTTP.Addr, cfg.HTTP.GRPCAddr, cfg.AdminAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 		cfg.NATS.Addr, cfg.NATS.DataDir = "off", st.dataDir
 		cfg.Bootstrap.APISecret = secret1
 		// Machines are busy and the race detector is slow; what a policy that takes too long leads to is tested where it can be forced.

@@ -18,7 +18,7 @@ func TestOneTraceFollowsACallThroughEveryService(t *testing.T) {
 	printed := map[string]*bytes.Buffer{}
 	var processes []*exec.Cmd
 	for _, service := range []string{"events", "decision", "ceremony", "gateway"} {
-		cmd := exec.Command(binary, "serve", "--services="+service, "--http-addr", address, "--admin-addr", "127.0.0.1:0")
+		cmd := exec.Command(binary, "serve", "--services="+service, "--http-addr", address, "--grpc-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 		cmd.Env = append(os.Environ(), "KEYWARD_NATS_URL="+nats, "KEYWARD_BOOTSTRAP_API_SECRET="+secret1, "OTEL_TRACES_EXPORTER=console")
 		printed[service] = new(bytes.Buffer)
 		cmd.Stdout = printed[service]

@@ -35,7 +35,7 @@ func TestTheBinaryServesDrainsOnSIGTERMAndLogsNoSecret(t *testing.T) {
 	}
 
 	cmd := exec.CommandContext(t.Context(), binary, "serve")
-	cmd.Env = append(os.Environ(), "KEYWARD_DATA_DIR="+t.TempDir(), "KEYWARD_HTTP_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_NATS_ADDR=off")
+	cmd.Env = append(os.Environ(), "KEYWARD_DATA_DIR="+t.TempDir(), "KEYWARD_HTTP_ADDR=127.0.0.1:0", "KEYWARD_GRPC_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_NATS_ADDR=off")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

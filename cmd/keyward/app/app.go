@@ -97,7 +97,7 @@ func Start(ctx context.Context, cfg Config, opts Options) (*App, error) {
 		defer cancel()
 		return nil, errors.Join(err, a.Stop(stopping))
 	}
-	a.log.InfoContext(ctx, "ready", "services", cfg.Services, "http_addr", a.HTTPAddr(), "admin_addr", a.AdminAddr(), "nats_addr", a.bus.ListenAddr(), "version", opts.Build.Version, "took", opts.Now().Sub(began).String())
+	a.log.InfoContext(ctx, "ready", "services", cfg.Services, "http_addr", a.HTTPAddr(), "grpc_addr", a.GRPCAddr(), "admin_addr", a.AdminAddr(), "nats_addr", a.bus.ListenAddr(), "version", opts.Build.Version, "took", opts.Now().Sub(began).String())
 	return a, nil
 }
 
@@ -195,6 +195,14 @@ func (a *App) HTTPAddr() string {
 		return ""
 	}
 	return a.gateway.Addr()
+}
+
+// GRPCAddr returns where the user service listens for gRPC, or "" if this process does not.
+func (a *App) GRPCAddr() string {
+	if a.gateway == nil {
+		return ""
+	}
+	return a.gateway.GRPCAddr()
 }
 
 // AdminAddr returns where health and metrics are served.

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 func configuration(t *testing.T) app.Config {
 	t.Helper()
 	cfg := app.DefaultConfig()
-	cfg.HTTP.Addr, cfg.AdminAddr, cfg.NATS.Addr = "127.0.0.1:0", "127.0.0.1:0", "off"
+	cfg.HTTP.Addr, cfg.HTTP.GRPCAddr, cfg.AdminAddr, cfg.NATS.Addr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "off"
 	cfg.NATS.DataDir = t.TempDir()
 	return cfg
 }
@@ -224,13 +224,15 @@ func TestAStartThatCannotWorkSaysWhyAndLeavesNothingBehind(t *testing.T) {
 		change func(*app.Config)
 		want   string
 	}{
-		"some services without a NATS":  {func(c *app.Config) { c.Services = []string{app.Gateway} }, "nats_url"},
-		"the API's address is taken":    {func(c *app.Config) { c.HTTP.Addr = taken.Addr().String() }, "http_addr"},
-		"the admin address is taken":    {func(c *app.Config) { c.AdminAddr = taken.Addr().String() }, "admin_addr"},
-		"a policy that does not parse":  {func(c *app.Config) { c.Decision.PoliciesDir = broken }, "login.rego:3"},
-		"a Redis URL that is none":      {func(c *app.Config) { c.Redis.URL = "http://x" }, "redis_url"},
-		"a secret of the wrong form":    {func(c *app.Config) { c.Bootstrap.APISecret = "x" }, "bootstrap_api_secret"},
-		"a relying party with a scheme": {func(c *app.Config) { c.Bootstrap.RPID = "https://x" }, "rpID"},
+		"some services without a NATS":    {func(c *app.Config) { c.Services = []string{app.Gateway} }, "nats_url"},
+		"the API's address is taken":      {func(c *app.Config) { c.HTTP.Addr = taken.Addr().String() }, "http_addr"},
+		"the gRPC address is taken":       {func(c *app.Config) { c.HTTP.GRPCAddr = taken.Addr().String() }, "grpc_addr"},
+		"a certificate that is not there": {func(c *app.Config) { c.HTTP.TLSCert, c.HTTP.TLSKey = "/no/such.pem", "/no/such.key" }, "tls_cert"},
+		"the admin address is taken":      {func(c *app.Config) { c.AdminAddr = taken.Addr().String() }, "admin_addr"},
+		"a policy that does not parse":    {func(c *app.Config) { c.Decision.PoliciesDir = broken }, "login.rego:3"},
+		"a Redis URL that is none":        {func(c *app.Config) { c.Redis.URL = "http://x" }, "redis_url"},
+		"a secret of the wrong form":      {func(c *app.Config) { c.Bootstrap.APISecret = "x" }, "bootstrap_api_secret"},
+		"a relying party with a scheme":   {func(c *app.Config) { c.Bootstrap.RPID = "https://x" }, "rpID"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

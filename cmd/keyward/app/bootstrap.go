@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway"
 )
 
 // bootstrap creates the first project if the store holds none. Only a gateway does, so that a secret is printed where calls arrive. Of several that start at once one creates it; the others use what is there.
@@ -34,10 +35,19 @@ func (a *App) greet() {
 		return
 	}
 	a.log.Info("created the first project", "project", a.cfg.Bootstrap.ProjectID)
-	writeGreeting(a.opts.Out, a.cfg.Bootstrap.ProjectID, a.bootstrapSecret.Reveal(), a.HTTPAddr())
+	base := "http://" + a.HTTPAddr()
+	if a.cfg.HTTP.UsesTLS(gateway.TLSHTTP) {
+		base = "https://" + a.HTTPAddr()
+	}
+	writeGreeting(a.opts.Out, a.cfg.Bootstrap.ProjectID, a.bootstrapSecret.Reveal(), base, a.GRPCAddr())
 }
 
-func writeGreeting(w io.Writer, id, secret, addr string) {
+// writeGreeting takes the URL of the API, and the address of the gRPC port, "" for none.
+func writeGreeting(w io.Writer, id, secret, base, grpc string) {
+	also := ""
+	if grpc != "" {
+		also = "gRPC is served at " + grpc + "\n"
+	}
 	_, _ = fmt.Fprintf(w, `
 Keyward has created its first project. This is the only time that its secret is shown:
 
@@ -46,11 +56,11 @@ Keyward has created its first project. This is the only time that its secret is 
 
 Create a user:
 
-  curl -u '%[1]s:%[2]s' http://%[3]s/v2/users \
+  curl -u '%[1]s:%[2]s' %[3]s/v2/users \
     -H 'Content-Type: application/json' \
     -d '{"fullName": "Ada Lovelace", "status": "active"}'
 
-The API is described at http://%[3]s/docs
+%[4]sThe API is described at %[3]s/docs
 
-`, id, secret, addr)
+`, id, secret, base, also)
 }

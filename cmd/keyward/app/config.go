@@ -32,7 +32,7 @@ const (
 	Events   = "events"
 
 	allServices = "all"
-	off         = "off"
+	off         = gateway.Off
 )
 
 // ServiceNames returns the names of all services.
@@ -49,7 +49,6 @@ type Config struct {
 	CallTimeout   time.Duration // of a call to a service that runs elsewhere
 	CallLimit     int           // calls over NATS under way at once in each service; more are shed
 	ShutdownGrace time.Duration
-	GRPCAddr      string
 	AdminAddr     string // host:port
 	LogLevel      slog.Level
 
@@ -104,7 +103,6 @@ func DefaultConfig() Config {
 		CallTimeout:   5 * time.Second,
 		CallLimit:     512,
 		ShutdownGrace: 10 * time.Second,
-		GRPCAddr:      "127.0.0.1:8081",
 		AdminAddr:     "127.0.0.1:9090",
 		LogLevel:      slog.LevelInfo,
 		HTTP:          gateway.DefaultConfig(),
@@ -158,7 +156,6 @@ func (c Config) readModelDir() string {
 func (c Config) Validate() error {
 	errs := []error{
 		c.validateServices(),
-		checkAddr("grpc_addr", c.GRPCAddr),
 		checkAddr("admin_addr", c.AdminAddr),
 		c.HTTP.Validate(),
 		c.Ceremony.Validate(),

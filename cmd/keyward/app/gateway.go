@@ -13,7 +13,7 @@ import (
 	"github.com/keyward/keyward/services/gateway"
 )
 
-// openGateway makes the gateway and binds its address. Calls are taken once everything else has started.
+// openGateway makes the gateway and binds its addresses. Calls are taken once everything else has started.
 func (a *App) openGateway(ctx context.Context) error {
 	if !a.cfg.Runs(Gateway) {
 		return nil
@@ -37,7 +37,7 @@ func (a *App) openGateway(ctx context.Context) error {
 		return nil
 	})
 	made, err := gateway.New(cfg, gateway.Deps{
-		Ceremony: a.parts.ceremony, Events: a.parts.events, Webhooks: a.parts.webhooks, Projects: a.projects,
+		Ceremony: a.parts.ceremony, Events: a.parts.events, Webhooks: a.parts.webhooks, Projects: a.projects, Issuers: a.projects,
 		Idempotency: idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now), Limits: limits, Feed: stream,
 		Log: a.logger(Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
 	})
@@ -45,7 +45,7 @@ func (a *App) openGateway(ctx context.Context) error {
 		return fmt.Errorf("start the gateway: %w", err)
 	}
 	if err := made.Listen(); err != nil {
-		return fmt.Errorf("http_addr: %w", err)
+		return err // it names the setting
 	}
 	a.gateway = made
 	return nil

@@ -29,7 +29,7 @@ func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
 
 // Settings returns every setting, bound to c: setting a value changes c.
 func (c *Config) Settings() []Setting {
-	return slices.Concat(c.processSettings(), c.edgeSettings(), c.judgeSettings(), c.codeSettings(), c.natsSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings())
+	return slices.Concat(c.processSettings(), c.edgeSettings(), c.httpSettings(), c.grpcSettings(), c.judgeSettings(), c.codeSettings(), c.natsSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings())
 }
 
 func (c *Config) processSettings() []Setting {
@@ -67,11 +67,12 @@ func (c *Config) edgeSettings() []Setting {
 	return []Setting{
 		{
 			Section: "Listeners", Key: "http_addr", Value: stringValue(&c.HTTP.Addr),
-			Doc: "Where the Backend API listens.",
+			Doc: "Where the Backend API and the user service listen, with HTTP/1.1.",
 		},
 		{
-			Section: "Listeners", Key: "grpc_addr", Value: stringValue(&c.GRPCAddr),
-			Doc: "Reserved for the gRPC API. The address is checked, but nothing listens on it in this version.",
+			Section: "Listeners", Key: "grpc_addr", Value: stringValue(&c.HTTP.GRPCAddr),
+			Doc:  "Where the user service listens for gRPC, or off.",
+			Note: "It speaks HTTP/2, without TLS by prior knowledge, and HTTP/1.1 for JSON, Connect and gRPC-web. Reflection and health are here too, without credentials.",
 		},
 		{
 			Section: "Listeners", Key: "admin_addr", Value: stringValue(&c.AdminAddr),
@@ -83,8 +84,27 @@ func (c *Config) edgeSettings() []Setting {
 			Note: "Its URL with credentials is in nats-url in the data directory, readable by the owner only.",
 		},
 		{
+			Section: "Listeners", Key: "tls_cert", Value: stringValue(&c.HTTP.TLSCert),
+			Doc:  "A PEM file with the certificate of this server and its chain; empty serves without TLS.",
+			Note: "A changed file is used within two seconds, without a restart; if it cannot be used, the certificate before it stays and keyward_tls_reload_failures_total counts. TLS is 1.2 or later.",
+		},
+		{
+			Section: "Listeners", Key: "tls_key", Value: stringValue(&c.HTTP.TLSKey),
+			Doc: "A PEM file with the key of tls_cert.",
+		},
+		{
+			Section: "Listeners", Key: "tls_ports", Value: stringValue(&c.HTTP.TLSPorts),
+			Doc:  "Which ports use the certificate: both, http (http_addr) or grpc (grpc_addr).",
+			Note: "The admin port and the embedded NATS never do.",
+		},
+	}
+}
+
+func (c *Config) httpSettings() []Setting {
+	return []Setting{
+		{
 			Section: "HTTP", Key: "body_limit", Value: bytesValue[int]{&c.HTTP.BodyLimit},
-			Doc: "The largest request body that is read.",
+			Doc: "The largest request body that is read, except of calls of the user service: see grpc_max_message.",
 		},
 		{
 			Section: "HTTP", Key: "header_limit", Value: bytesValue[int]{&c.HTTP.HeaderLimit},
@@ -104,7 +124,7 @@ func (c *Config) edgeSettings() []Setting {
 		},
 		{
 			Section: "HTTP", Key: "concurrency", Value: intValue{&c.HTTP.MaxInFlight},
-			Doc: "How many requests are worked on at once; more are answered 503.",
+			Doc: "How many requests are worked on at once, of both ports together; more are answered 503.",
 		},
 		{
 			Section: "HTTP", Key: "rate_limit_project", Value: limitValue{&c.HTTP.RateProject},
@@ -128,6 +148,25 @@ func (c *Config) edgeSettings() []Setting {
 			Section: "HTTP", Key: "sse_max_streams", Value: intValue{&c.HTTP.MaxStreams},
 			Doc:  "How many clients may follow GET /v2/events/stream at once; more are answered 503.",
 			Note: "Streams do not count as requests that are worked on. One takes about 20 kB and a file descriptor.",
+		},
+	}
+}
+
+func (c *Config) grpcSettings() []Setting {
+	return []Setting{
+		{
+			Section: "User service", Key: "grpc_max_message", Value: bytesValue[int]{&c.HTTP.GRPCMaxMessage},
+			Doc:  "The largest message of the user service that is read, on both ports and in every protocol: 64KiB to 64MiB.",
+			Note: "A publicKeyCredential may have 1,048,576 characters.",
+		},
+		{
+			Section: "User service", Key: "grpc_max_streams", Value: intValue{&c.HTTP.GRPCMaxStreams},
+			Doc: "How many calls one HTTP/2 connection may have under way at once; more wait in the client.",
+		},
+		{
+			Section: "User service", Key: "grpc_keepalive", Value: durationValue{&c.HTTP.GRPCKeepalive, ""},
+			Doc:  "How long an HTTP/2 connection may be silent before it is pinged, at least 1s; one that does not answer within 15s is closed.",
+			Note: "A connection without calls is closed after idle_timeout.",
 		},
 	}
 }
