@@ -67,7 +67,8 @@ func (s *Service) startRegistration(ctx context.Context, req service.ForUser[ser
 	if p, err = onDomain(p, body.Domain); err != nil {
 		return start{}, err
 	}
-	client := rest.ClientInformation{UserAgent: body.UserAgent, RemoteAddress: body.Address}
+	// Who asks for creation options has a client that can use them; what else it can do is not known here.
+	client := rest.ClientInformation{UserAgent: body.UserAgent, RemoteAddress: body.Address, ClientCapabilities: &rest.ClientCapabilities{}}
 	st := start{project: p, user: req.User, question: service.Question{Project: p.ID, Client: client, RequestID: reqctx.RequestID(ctx)}}
 	view, err := s.accounts.View(ctx, p.ID, req.User)
 	if err := s.see(ctx, &st, view, err); err != nil {

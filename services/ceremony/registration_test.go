@@ -70,7 +70,11 @@ func TestARegisteredPasskeyLogsIn(t *testing.T) {
 	if list := st.passkeys(t, user); len(list.Passkeys) != 0 || list.Sequence == 0 || list.ChangedMs != started.UnixMilli() {
 		t.Errorf("at first: %+v", list)
 	}
-	pending := st.mustRegister(t, user, service.PasskeyRegistration{})
+	pending := st.mustRegister(t, user, service.PasskeyRegistration{UserAgent: "Mozilla/5.0", Address: "127.0.0.1"})
+	client := rest.ClientInformation{UserAgent: "Mozilla/5.0", RemoteAddress: "127.0.0.1", ClientCapabilities: &rest.ClientCapabilities{}}
+	if diff := cmp.Diff(client, st.decision.last().Client); diff != "" {
+		t.Errorf("the policy was asked about another client: %s", diff)
+	}
 	if list := st.passkeys(t, user); len(list.Passkeys) != 0 {
 		t.Errorf("a pending passkey is listed: %+v", list)
 	}
