@@ -100,6 +100,10 @@ bench-events: build packages-redis ## Measure appends beside raw publishing, cal
 bench-sse: build ## Measure 1,000 clients that follow 1,000 events a second
 	cd bench && go run . -sse -duration 20s -keyward ../bin/keyward
 
+.PHONY: bench-registrations
+bench-registrations: build ## Measure registrations through the user service beside verification alone
+	cd bench && go run . -registrations -rounds 3 -keyward ../bin/keyward
+
 .PHONY: bench-webhooks
 bench-webhooks: ## Measure webhook deliveries to one endpoint on the loopback
 	go test -run '^$$' -bench WebhookDeliveries -benchtime 20000x -count 5 ./services/events

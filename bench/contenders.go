@@ -211,7 +211,10 @@ func (f *fleet) nats(ctx context.Context, name string) (string, error) {
 // keyward starts one more process of the contender and returns the URL at which it says that it is ready.
 func (f *fleet) keyward(c *contender, address, services string, env []string) (string, error) {
 	admin := freeAddress()
-	cmd, err := f.launch(append(env, "KEYWARD_HTTP_ADDR="+address, "KEYWARD_GRPC_ADDR=off", "KEYWARD_ADMIN_ADDR="+admin, "KEYWARD_SERVICES="+services, "KEYWARD_BOOTSTRAP_API_SECRET="+secret, "KEYWARD_LOG_LEVEL=warn", "KEYWARD_POLICY_TIMEOUT=1s"), f.settings.keyward, "serve")
+	cmd, err := f.launch(append([]string{
+		"KEYWARD_HTTP_ADDR=" + address, "KEYWARD_GRPC_ADDR=off", "KEYWARD_ADMIN_ADDR=" + admin, "KEYWARD_SERVICES=" + services, "KEYWARD_BOOTSTRAP_API_SECRET=" + secret,
+		"KEYWARD_LOG_LEVEL=warn", "KEYWARD_POLICY_TIMEOUT=1s",
+	}, env...), f.settings.keyward, "serve")
 	if err != nil {
 		return "", err
 	}

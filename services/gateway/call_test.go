@@ -267,10 +267,11 @@ func TestOneHTTP2ConnectionCarriesAsManyCallsAtOnceAsItMay(t *testing.T) {
 	transport := &http.Transport{Protocols: new(http.Protocols), MaxConnsPerHost: 1}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
-	client := userv2connect.NewUserServiceClient(&sending{client: &http.Client{Transport: transport}, headers: basic("pro-1", secretA)}, s.portURL(portGRPC), connect.WithGRPC())
 	answered := make(chan error, 3)
 	for range 3 {
 		go func() {
+			sender := &sending{client: &http.Client{Transport: transport}, headers: basic("pro-1", secretA)}
+			client := userv2connect.NewUserServiceClient(sender, s.portURL(portGRPC), connect.WithGRPC())
 			_, err := client.ListPasskeys(t.Context(), &userv2.ListPasskeysRequest{UserId: "usr-1"})
 			answered <- err
 		}()
