@@ -110,28 +110,12 @@ func (g *Gateway) failCall(out *callWriter, r *http.Request, x *exchange, err er
 	if f.Status >= http.StatusInternalServerError {
 		x.cause = f
 	}
-	x.code = refusedCode(f.Status)
+	x.code = userapi.CodeOf(f.Status).String()
 	if !out.takeBack() {
 		return false
 	}
 	g.users.WriteError(out, r, f)
 	return true
-}
-
-// refusedCode returns the code with which the user service answers what the edge refuses.
-func refusedCode(status int) string {
-	code := connect.CodeInvalidArgument
-	switch status {
-	case http.StatusForbidden:
-		code = connect.CodePermissionDenied
-	case http.StatusTooManyRequests, http.StatusRequestEntityTooLarge:
-		code = connect.CodeResourceExhausted
-	case http.StatusServiceUnavailable:
-		code = connect.CodeUnavailable
-	case http.StatusInternalServerError:
-		code = connect.CodeInternal
-	}
-	return code.String()
 }
 
 // observe is told by the user service how a call ended.

@@ -55,9 +55,9 @@ func refusal(ctx context.Context, err error) *connect.Error {
 	}
 	text := textOf(f)
 	if f.Reason == "" {
-		return withRetry(connect.NewError(codeOf(f.Status), said{text, err}), f)
+		return withRetry(connect.NewError(CodeOf(f.Status), said{text, err}), f)
 	}
-	refused := connect.NewError(codeOf(f.Status), said{text + " (" + f.Reason + ")", err})
+	refused := connect.NewError(CodeOf(f.Status), said{text + " (" + f.Reason + ")", err})
 	if detail, err := connect.NewErrorDetail(&zitadelv1.ErrorDetail{Id: f.Reason, Message: text}); err == nil {
 		refused.AddDetail(detail)
 	}
@@ -88,8 +88,8 @@ func textOf(f *fault.Fault) string {
 	return http.StatusText(f.Status)
 }
 
-// codeOf is the one place where a status becomes a code.
-func codeOf(status int) connect.Code {
+// CodeOf is the one place where a status becomes a code.
+func CodeOf(status int) connect.Code {
 	switch status {
 	case http.StatusUnauthorized:
 		return connect.CodeUnauthenticated
