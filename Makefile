@@ -39,7 +39,7 @@ build: ## Build bin/keyward
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
 
 .PHONY: test
-test: packages-test test/sdk/node_modules test/asyncapi/node_modules bin/nats check-generated check-format check-protos check-policies ## Run every check and every test, with the race detector
+test: packages-test test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules bin/nats bin/grpcurl check-generated check-format check-protos check-policies ## Run every check and every test, with the race detector
 	go vet $(PACKAGES)
 	go test -race -timeout 14m $(PACKAGES)
 
@@ -115,13 +115,13 @@ clean: ## Remove what was built; data stays
 # A Debian package is installed only if its command is missing. The race detector needs a C compiler.
 .PHONY: packages-test packages-redis
 packages-test:
-	@tools/debian-packages redis-server:redis-server curl:curl jq:jq gcc:gcc gcc:libc6-dev node:nodejs npm:npm
+	@tools/debian-packages redis-server:redis-server curl:curl jq:jq gcc:gcc gcc:libc6-dev node:nodejs npm:npm chromium:chromium
 
 packages-redis:
 	@tools/debian-packages redis-server:redis-server
 
-# The SDK that the tests drive Keyward with, and the schema of AsyncAPI documents.
-test/sdk/node_modules test/asyncapi/node_modules: %/node_modules: %/package-lock.json
+# The SDK and the clients that the tests drive Keyward with, and the schema of AsyncAPI documents.
+test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules: %/node_modules: %/package-lock.json
 	npm ci --prefix $*
 	@touch $@
 
