@@ -135,7 +135,7 @@ func TestAPasskeyOfTheUserServiceLogsInWhateverTheShape(t *testing.T) {
 			events := as[rest.PasskeyEventList](t, p.call(t, "GET", "/v2/users/"+p.id+"/passkeyEvents?include=engine", nil))
 			found := 0
 			for _, e := range events.PasskeyEvents {
-				if string(e.EventType) == "append-completed" {
+				if e.EventType == "append-completed" {
 					found++
 				}
 			}
