@@ -355,6 +355,7 @@ func tellAllTypes(t *testing.T, st *stack) {
 	}
 	as[rest.User](t, p.call(t, http.MethodPatch, "/v2/users/"+p.id, map[string]any{"fullName": "Ada"}))
 	as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id+"/credentials/"+created.ID, nil))
+	userServiceCall[any](t, st.client, http.MethodPost, "/v2/users/"+p.id+"/passkeys/registration_link", map[string]any{"returnCode": map[string]any{}})
 	as[rest.GenericRsp](t, gone.call(t, http.MethodDelete, "/v2/users/"+gone.id, nil))
 	// A decision about nobody.
 	p.call(t, http.MethodPost, "/v2/passkey/mediation/start", map[string]any{"processID": p.nextProcess(), "clientInformation": mac("")})
