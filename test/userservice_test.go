@@ -25,10 +25,13 @@ import (
 // The suite itself is JavaScript: published clients, curl, grpcurl and a browser, against the binary that users run.
 func TestTheUserServiceWithItsOwnClients(t *testing.T) {
 	t.Parallel()
+	tools := map[string]string{}
 	for _, tool := range []string{"node", "curl", "chromium"} {
-		if _, err := exec.LookPath(tool); err != nil {
+		path, err := exec.LookPath(tool)
+		if err != nil {
 			t.Fatalf("%s is not installed (make test installs it): %v", tool, err)
 		}
+		tools[tool] = path
 	}
 	grpcurl, err := filepath.Abs(filepath.Join("..", "bin", "grpcurl"))
 	if err != nil {
@@ -47,11 +50,12 @@ func TestTheUserServiceWithItsOwnClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(said)), "\n")
-	suite := exec.CommandContext(t.Context(), "node", "--test", "--test-reporter=spec", "client.test.mjs", "contract.test.mjs", "terminal.test.mjs", "page.test.mjs")
+	suite := exec.CommandContext(t.Context(), tools["node"], "--test", "--test-reporter=spec", "client.test.mjs", "contract.test.mjs", "terminal.test.mjs", "page.test.mjs")
 	suite.Dir = "zitadel"
 	suite.Env = append(os.Environ(),
 		"SUITE_URL="+server.base, "SUITE_GRPC_URL=http://"+grpc, "SUITE_PROJECT="+server.project, "SUITE_SECRET="+server.secret, "SUITE_TOKEN="+lines[len(lines)-1],
-		"SUITE_BINARY="+binary, "SUITE_DATA_DIR="+data, "SUITE_PAGE_ORIGIN="+page, "SUITE_DESCRIPTORS="+descriptorFile(t), "SUITE_GRPCURL="+grpcurl)
+		"SUITE_BINARY="+binary, "SUITE_DATA_DIR="+data, "SUITE_PAGE_ORIGIN="+page, "SUITE_DESCRIPTORS="+descriptorFile(t), "SUITE_GRPCURL="+grpcurl,
+		"SUITE_CHROMIUM="+tools["chromium"])
 	if out, err := suite.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

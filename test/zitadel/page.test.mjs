@@ -4,8 +4,9 @@ import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
-import { grpc, http, newIssuer, newUser, pageOrigin } from './server.mjs';
+import { chromiumPath, eventTypes, grpc, http, newIssuer, newUser, pageOrigin } from './server.mjs';
 
+const ways = [['gRPC-web', http], ['Connect', http], ['gRPC-web', grpc], ['Connect', grpc]];
 let browser, script;
 const pages = [];
 
@@ -37,7 +38,7 @@ async function open(origin) {
 before(async () => {
   const bundled = await build({ entryPoints: ['page.mjs'], bundle: true, format: 'iife', write: false, logLevel: 'error' });
   script = bundled.outputFiles[0].text;
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox'] });
+  browser = await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox'] });
 });
 
 after(async () => {
@@ -47,7 +48,6 @@ after(async () => {
 
 test('a page adds a passkey over each protocol that browsers speak', async () => {
   const [origin, issuer] = [await serve(pageOrigin), await newIssuer()];
-  const ways = [['gRPC-web', http], ['Connect', http], ['gRPC-web', grpc], ['Connect', grpc]];
   for (const [kind, baseUrl] of ways) {
     const page = await open(origin); // with an authenticator of its own
     const userId = await newUser();
@@ -61,8 +61,11 @@ test('a page of another origin is kept out', async () => {
   const [page, issuer] = [await open(await serve('http://localhost:0')), await newIssuer()];
   const userId = await newUser();
   const token = await issuer.token(userId);
-  for (const kind of ['gRPC-web', 'Connect']) {
-    const got = await page.evaluate((with_) => window.addPasskey(with_), { kind, baseUrl: http, token, userId, passkeyName: 'x' });
-    assert.match(got.error, /fetch/i);
+  const blocked = { predicate: (said) => /blocked by CORS policy/.test(said.text()), timeout: 10_000 };
+  for (const [kind, baseUrl] of ways) {
+    const call = { kind, baseUrl, token, userId, passkeyName: 'x' };
+    const [got] = await Promise.all([page.evaluate((with_) => window.addPasskey(with_), call), page.waitForEvent('console', blocked)]); // the browser says why
+    assert.match(got.error, /Failed to fetch/);
   }
+  assert.deepEqual(await eventTypes(userId), []);
 });

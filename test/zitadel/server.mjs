@@ -20,6 +20,7 @@ export const token = need('SUITE_TOKEN'); // of a service user
 export const pageOrigin = need('SUITE_PAGE_ORIGIN'); // one of the project's origins, where nobody listens yet
 export const descriptors = need('SUITE_DESCRIPTORS'); // a file with the FileDescriptorSet of the server
 export const grpcurl = need('SUITE_GRPCURL');
+export const chromiumPath = need('SUITE_CHROMIUM');
 const binary = need('SUITE_BINARY');
 const dataDir = need('SUITE_DATA_DIR');
 const basic = 'Basic ' + Buffer.from(`${project}:${need('SUITE_SECRET')}`).toString('base64');

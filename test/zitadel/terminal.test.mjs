@@ -1,7 +1,7 @@
 // curl and grpcurl, as a person uses them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { device, grpc, grpcurl, http, login, newUser, run, token } from './server.mjs';
+import { device, grpc, grpcurl, http, login, newUser, pageOrigin, run, token } from './server.mjs';
 
 // curl resolves to the status and the JSON of an answer.
 async function curl(method, path, body, { headers = ['Authorization: Bearer ' + token], base = http } = {}) {
@@ -66,14 +66,69 @@ test('the documented example gets a documented error', async () => {
   }
 });
 
+test('the documented request, sent as it is written, is refused in the documented form', async () => {
+  const headers = ['Content-Type: application/json', 'Accept: application/json'];
+  for (const version of ['v2', 'v2beta']) {
+    const path = `/${version}/users/:userId/passkeys/:passkeyId`;
+    const [unknown, refusal] = await curl('POST', path, example, { headers: [...headers, `Authorization: Bearer ${token}`] });
+    assert.deepEqual([unknown, refusal], [404, { code: 5, message: 'User could not be found (QUERY-Dfbg2)', details: detail('QUERY-Dfbg2', 'User could not be found') }]);
+    const [stranger, said] = await curl('POST', path, example, { headers: [...headers, 'Authorization: Bearer <TOKEN>'] });
+    assert.deepEqual([stranger, said.code], [401, 16], JSON.stringify(said));
+  }
+});
+
+test('a verb that a path does not have', async () => {
+  const user = await newUser();
+  for (const [version, path, verbs] of [
+    ['v2', '', ['GET', 'PUT', 'PATCH', 'DELETE']], ['v2', '/cre-1', ['GET', 'PUT', 'PATCH']], ['v2', '/_search', ['GET', 'PUT']], ['v2', '/registration_link', ['GET', 'PUT']],
+    ['v2beta', '', ['GET', 'DELETE']], ['v2beta', '/cre-1', ['GET', 'PUT', 'DELETE']], ['v2beta', '/registration_link', ['GET']],
+  ]) {
+    for (const verb of verbs) {
+      assert.deepEqual(await curl(verb, `/${version}/users/${user}/passkeys${path}`), [405, { code: 12, message: 'Method Not Allowed' }], `${verb} ${version} ${path}`);
+    }
+  }
+});
+
+test('a body that is not what the path takes', async () => {
+  const user = await newUser();
+  for (const version of ['v2', 'v2beta']) {
+    for (const [path, body] of [
+      ['', '{"authenticator": <script>'], ['', '{"authenticator": 1.5}'], ['', '["script"]'], ['', '{"code": "script"}'], ['', '{"domain": 7, "script": 1}'],
+      ['/cre-1', '{"publicKeyCredential": "script", "passkeyName": "a"}'], ['/cre-1', ''],
+      ['/registration_link', '{"sendLink": {}, "returnCode": {}}'], ['/registration_link', '{"sendLink": "script"}'],
+    ]) {
+      const [status, said] = await curl('POST', `/${version}/users/${user}/passkeys${path}`, body);
+      assert.deepEqual([status, said.code, JSON.stringify(said).includes('script')], [400, 3, false], `${version} ${path} ${body}: ${JSON.stringify(said)}`);
+    }
+  }
+});
+
+// corsOf resolves to the status of an answer and the origin whose pages may read it.
+async function corsOf(...args) {
+  const said = await run('curl', ['-sS', '-i', ...args]);
+  return [Number(said.match(/^HTTP\/\S+ (\d+)/)[1]), said.match(/^access-control-allow-origin: (\S+)/im)?.[1]];
+}
+
+for (const [port, base] of [['HTTP', http], ['gRPC', grpc]]) {
+  test(`pages of which origins the ${port} port lets read answers`, async () => {
+    const user = await newUser();
+    const [json, rpc] = [`${base}/v2/users/${user}/passkeys`, `${base}/zitadel.user.v2.UserService/RegisterPasskey`];
+    const asks = ['-X', 'OPTIONS', '-H', 'Access-Control-Request-Method: POST', '-H', 'Access-Control-Request-Headers: authorization,content-type,x-grpc-web'];
+    const as = (origin) => ['-H', `Origin: ${origin}`, '-H', `Authorization: Bearer ${token}`, '-H', 'Content-Type: application/json'];
+    for (const url of [json, rpc]) {
+      assert.deepEqual(await corsOf(...asks, '-H', `Origin: ${pageOrigin}`, url), [204, pageOrigin], url);
+      assert.deepEqual(await corsOf(...asks, '-H', 'Origin: http://elsewhere.example', url), [403, undefined], url);
+      assert.deepEqual(await corsOf(...as('http://elsewhere.example'), '-d', JSON.stringify({ userId: user }), url), [403, undefined], url);
+      assert.deepEqual(await corsOf(...as(pageOrigin), '-d', JSON.stringify({ userId: user }), url), [200, pageOrigin], url);
+    }
+  });
+}
+
 test('bad calls with curl', async () => {
   const user = await newUser();
   const path = `/v2/users/${user}/passkeys`;
-  assert.deepEqual(await curl('GET', path), [405, { code: 12, message: 'Method Not Allowed' }]);
   assert.deepEqual(await curl('POST', `${path}/a/b`, {}), [404, { code: 5, message: 'Not Found' }]);
   assert.deepEqual(await curl('POST', path, {}, { headers: [] }), [401, { code: 16, message: 'auth header missing' }]);
-  const [malformed, said] = await curl('POST', path, '{"authenticator": <script>');
-  assert.deepEqual([malformed, said.code, said.message.includes('script')], [400, 3, false]);
   assert.deepEqual(await curl('POST', `${path}/cre-1`, { publicKeyCredential: {}, passkeyName: 'a' }), [400, {
     code: 3, message: 'invalid VerifyPasskeyRegistrationRequest.PublicKeyCredential: value length must be between 55 and 1048576 characters, inclusive',
   }]);
@@ -85,9 +140,15 @@ test('grpcurl through reflection', async () => {
   const list = (await run(grpcurl, ['-plaintext', target, 'list'])).split('\n');
   for (const service of ['grpc.health.v1.Health', 'zitadel.user.v2.UserService', 'zitadel.user.v2beta.UserService']) assert.ok(list.includes(service), list.join());
   assert.match(await run(grpcurl, ['-plaintext', target, 'describe', 'zitadel.user.v2.RegisterPasskeyRequest']), /string domain = 4/);
+  const methods = await run(grpcurl, ['-plaintext', target, 'list', 'zitadel.user.v2.UserService']);
+  assert.deepEqual(methods.trim().split('\n'), [
+    'CreatePasskeyRegistrationLink', 'ListPasskeys', 'RegisterPasskey', 'RemovePasskey', 'VerifyPasskeyRegistration',
+  ].map((method) => `zitadel.user.v2.UserService.${method}`));
   const user = await newUser();
   const answer = JSON.parse(await run(grpcurl, [...plain, '-d', JSON.stringify({ userId: user }), target, 'zitadel.user.v2.UserService/ListPasskeys']));
   assert.match(answer.details.processedSequence, /^[0-9]+$/);
   assert.deepEqual(JSON.parse(await run(grpcurl, ['-plaintext', target, 'grpc.health.v1.Health/Check'])), { status: 'SERVING' });
+  const anonymous = run(grpcurl, ['-plaintext', '-d', JSON.stringify({ userId: user }), target, 'zitadel.user.v2.UserService/ListPasskeys']);
+  await assert.rejects(anonymous, /Unauthenticated[^]*auth header missing/);
   await assert.rejects(run(grpcurl, [...plain, '-d', '{"userId": "usr-1"}', target, 'zitadel.user.v2.UserService/ListPasskeys']), /NotFound[^]*QUERY-Dfbg2/);
 });
