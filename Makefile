@@ -39,9 +39,16 @@ build: ## Build bin/keyward
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
 
 .PHONY: test
-test: packages-test test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules bin/nats bin/grpcurl check-generated check-format check-protos check-policies ## Run every check and every test, with the race detector
+test: packages-test ## Run every check and every test, with the race detector
+	@$(MAKE) --jobs 2 test-needs
+	@$(MAKE) check-format check-protos check-policies
 	go vet $(PACKAGES)
-	go test -race -timeout 14m $(PACKAGES)
+	go test -race -timeout 14m $(filter-out ./test/...,$(PACKAGES))
+	go test -race -timeout 14m -parallel 5 ./test/...
+
+# Two at a time, since whatever links or downloads leaves a core idle. The end-to-end tests wait more than they compute, so there are more of them at once than cores.
+.PHONY: test-needs
+test-needs: check-generated test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules bin/nats bin/grpcurl bin/opa
 
 .PHONY: chaos
 chaos: ## Kill the process 50 times under load: every acknowledged event must reach every subscriber
