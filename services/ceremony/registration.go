@@ -37,34 +37,36 @@ const registrationTimeoutMs = 300_000
 // default one. Nothing is remembered of the environment, since the call need not come from it.
 func (s *Service) RegisterPasskey(ctx context.Context, req service.ForUser[service.PasskeyRegistration]) (rsp service.PendingPasskey, err error) {
 	defer func() { s.metrics.started("register-passkey", true, err) }()
-	st, err := s.startRegistration(ctx, req)
+	p, err := s.project(req.Project)
 	if err != nil {
 		return rsp, err
 	}
-	release, complete, err := s.claimCode(ctx, st.project, req)
+	// The code comes first: who has none that is right learns nothing of the user.
+	release, complete, err := s.claimCode(ctx, p, req)
 	if err != nil {
 		return rsp, err
 	}
-	if rsp, err = s.offerRegistration(ctx, st, req.Body); err != nil {
+	st, err := s.startRegistration(ctx, p, req)
+	if err == nil {
+		rsp, err = s.offerRegistration(ctx, st, req.Body)
+	}
+	if err != nil {
 		release(ctx)
 		return service.PendingPasskey{}, err
 	}
 	return rsp, complete(ctx)
 }
 
-// startRegistration looks up the project, as the relying party of the domain that is asked for, and the user.
-func (s *Service) startRegistration(ctx context.Context, req service.ForUser[service.PasskeyRegistration]) (start, error) {
+// startRegistration makes the project the relying party of the domain that is asked for, and looks up the user.
+func (s *Service) startRegistration(ctx context.Context, p project.Project, req service.ForUser[service.PasskeyRegistration]) (start, error) {
 	body := req.Body
 	switch protocol.AuthenticatorAttachment(body.Attachment) {
 	case "", protocol.Platform, protocol.CrossPlatform:
 	default:
 		return start{}, fault.Field(fieldAuthenticator, "must be platform, cross-platform or empty")
 	}
-	p, err := s.project(req.Project)
+	p, err := onDomain(p, body.Domain)
 	if err != nil {
-		return start{}, err
-	}
-	if p, err = onDomain(p, body.Domain); err != nil {
 		return start{}, err
 	}
 	// Who asks for creation options has a client that can use them; what else it can do is not known here.

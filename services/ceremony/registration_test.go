@@ -189,7 +189,11 @@ func TestARegistrationIsRefusedWithAReasonAndNothingIsStored(t *testing.T) {
 		"on what only ends alike":   {body: service.PasskeyRegistration{Domain: "n.example.com"}, status: 400, reason: service.ReasonDomain},
 		"with no such kind":         {body: service.PasskeyRegistration{Attachment: "roaming"}, status: 400},
 		"with an unknown code":      {body: service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "cha-1", Code: "x"}}, status: 400, reason: service.ReasonCodeInvalid},
-		"with what is no code":      {body: service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "*", Code: "x"}}, status: 400, reason: service.ReasonCodeInvalid},
+		"nobody, with a code": {
+			body:    service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "cha-1", Code: "x"}},
+			prepare: func(_ *testing.T, _ *stack, user *ident.UserID) { *user = "usr-1" }, status: 400, reason: service.ReasonCodeInvalid,
+		},
+		"with what is no code": {body: service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "*", Code: "x"}}, status: 400, reason: service.ReasonCodeInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
