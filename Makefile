@@ -13,7 +13,7 @@ REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION:v%=%) -X main.revision=$(REVISION)
 
 # Tools are pinned in modules of their own, so that the product carries none of their dependencies.
-TOOL = GOWORK=off go build -C $(1) -o $(CURDIR)/$@ $(2)
+TOOL = GOWORK=off go build -C $(1) -ldflags '-s -w' -o $(CURDIR)/$@ $(2)
 
 # What tools/generate writes Go from the protos with.
 PROTO_TOOLS := bin/buf bin/protos bin/protoc-gen-go bin/protoc-gen-go-grpc bin/protoc-gen-connect-go bin/protoc-gen-grpc-gateway

@@ -101,9 +101,12 @@ type setup struct {
 	now      func() time.Time
 }
 
+// description is what answers are held to. To read it takes longer than most tests.
+var description = sync.OnceValues(func() (*contract.Document, error) { return contract.Parse(api.OpenAPI) })
+
 func serve(t testing.TB, s setup) *server {
 	t.Helper()
-	document, err := contract.Parse(api.OpenAPI)
+	document, err := description()
 	if err != nil {
 		t.Fatal(err)
 	}
