@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -485,9 +486,10 @@ func TestAClientThatLeavesInTheMiddleOfAnEventFreesEverything(t *testing.T) {
 		conn := s.dial("GET /v2/events/stream HTTP/1.1")
 		s.await("the stream did not open", func() bool { return s.open() == 2 })
 		switch i % 4 {
-		case 0: // with an event half read
+		case 0: // with an event half read; one that is published before the answer begins need not be in it
+			readHead(t, conn)
 			s.publish("pro-1", "usr-1", event.LoginError)
-			if _, err := io.ReadFull(conn, make([]byte, 400)); err != nil {
+			if _, err := io.ReadFull(conn, make([]byte, 40)); err != nil {
 				t.Fatal(err)
 			}
 		case 1: // with a reset
@@ -503,6 +505,17 @@ func TestAClientThatLeavesInTheMiddleOfAnEventFreesEverything(t *testing.T) {
 	s.await("goroutines are left", func() bool { return runtime.NumGoroutine() <= before+2 })
 	if got := warm.next(clients / 4); len(got) != clients/4 {
 		t.Errorf("the client that stayed got %d events", len(got))
+	}
+}
+
+// readHead reads an answer up to its body.
+func readHead(t *testing.T, conn io.Reader) {
+	t.Helper()
+	var head []byte
+	for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, one...) {
+		if _, err := io.ReadFull(conn, one); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
