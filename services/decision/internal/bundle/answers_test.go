@@ -90,7 +90,7 @@ func randomMediationFacts(random *rand.Rand) map[string]any {
 
 func TestWhateverTheFactsTheAnswerFitsItsSchema(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints...)
+	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,10 @@ import (
 
 const login = "data.keyward.login.decision"
 
-var entrypoints = []string{login, "data.keyward.append.decision", "data.keyward.mediation.decision"}
+var entrypoints = bundle.Entrypoints{
+	Required: []string{login, "data.keyward.append.decision", "data.keyward.mediation.decision"},
+	Optional: []string{"data.keyward.rollout.decision"},
+}
 
 // defaultBundle returns a copy of the embedded bundle that a test may change.
 func defaultBundle(t testing.TB) fstest.MapFS {
@@ -100,7 +103,7 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 			t.Parallel()
 			files := defaultBundle(t)
 			tc.change(t, files)
-			_, err := bundle.Load(t.Context(), files, entrypoints...)
+			_, err := bundle.Load(t.Context(), files, entrypoints)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("expected an error with %q, got %v", tc.want, err)
 			}
@@ -127,7 +130,7 @@ func TestAChangedFigureIsNoReasonToRefuseTheBundle(t *testing.T) {
 	} {
 		files := defaultBundle(t)
 		edit(t, files, "data.json", old, changed)
-		if _, err := bundle.Load(t.Context(), files, entrypoints...); err != nil {
+		if _, err := bundle.Load(t.Context(), files, entrypoints); err != nil {
 			t.Errorf("%s: %v", changed, err)
 		}
 	}
@@ -137,7 +140,7 @@ func TestARefusalCarriesFileAndLine(t *testing.T) {
 	t.Parallel()
 	files := defaultBundle(t)
 	edit(t, files, "login/login.rego", "input.support.webauthn", "input.support.webauth")
-	_, err := bundle.Load(t.Context(), files, entrypoints...)
+	_, err := bundle.Load(t.Context(), files, entrypoints)
 	var place *bundle.Error
 	if !errors.As(err, &place) {
 		t.Fatalf("expected a place, got %v", err)
@@ -152,7 +155,7 @@ func TestTheRevisionFollowsTheContent(t *testing.T) {
 	t.Parallel()
 	load := func(files fs.FS) *bundle.Bundle {
 		t.Helper()
-		b, err := bundle.Load(t.Context(), files, entrypoints...)
+		b, err := bundle.Load(t.Context(), files, entrypoints)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,12 +187,12 @@ func TestParametersMayComeFromSeveralFiles(t *testing.T) {
 	files := defaultBundle(t)
 	edit(t, files, "data.json", `"streakThreshold": 2,`, "")
 	files["keyward/parameters/data.json"] = &fstest.MapFile{Data: []byte("{\n\"streakThreshold\": 0}")}
-	_, err := bundle.Load(t.Context(), files, entrypoints...)
+	_, err := bundle.Load(t.Context(), files, entrypoints)
 	if err == nil || !strings.Contains(err.Error(), "parameter streakThreshold: minimum") {
 		t.Fatalf("the second file does not count: %v", err)
 	}
 	edit(t, files, "keyward/parameters/data.json", "0", "2")
-	if _, err := bundle.Load(t.Context(), files, entrypoints...); err != nil {
+	if _, err := bundle.Load(t.Context(), files, entrypoints); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -199,7 +202,7 @@ func TestAnEvaluationThatTakesTooLongStops(t *testing.T) {
 	files := defaultBundle(t)
 	files["login/slow.rego"] = &fstest.MapFile{Data: []byte("package keyward.login\n\nslow if count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) > 0\n")}
 	edit(t, files, "login/login.rego", "default_deny if not input.complete", "default_deny if {\n\tinput.client.os == \"amiga\"\n\tslow\n}\n\ndefault_deny if not input.complete")
-	b, err := bundle.Load(t.Context(), files, entrypoints...)
+	b, err := bundle.Load(t.Context(), files, entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +219,7 @@ func TestAnEvaluationThatTakesTooLongStops(t *testing.T) {
 
 func TestEvalAnswersOnlyEntrypoints(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints...)
+	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +250,7 @@ func TestTheDefaultBundleIsFormatted(t *testing.T) {
 
 func TestTheTestsOfTheDefaultBundleCoverEveryLine(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints...)
+	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +298,7 @@ func TestTheTestsOfTheDefaultBundleCoverEveryLine(t *testing.T) {
 // BenchmarkLoad is what a start and a reload cost: read, check, compile, test, prepare.
 func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
-		if _, err := bundle.Load(b.Context(), policies.Bundle, entrypoints...); err != nil {
+		if _, err := bundle.Load(b.Context(), policies.Bundle, entrypoints); err != nil {
 			b.Fatal(err)
 		}
 	}
