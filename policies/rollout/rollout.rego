@@ -34,12 +34,17 @@ else := deny("R4", "rollout-identifier-not-listed", deciding) if rollout_identif
 else := allow("R5", "rollout-allowed", deciding) if rollout_allowed
 
 # METADATA
-# title: Something could not be looked up, or is not told
+# title: Something could not be looked up
 # scope: rule
 # custom:
 #   row: R0
 default_deny if not input.complete
 
+# METADATA
+# title: Something that the rows read is not told
+# scope: rule
+# custom:
+#   row: R0
 default_deny if not told
 
 # METADATA
@@ -84,7 +89,7 @@ rollout_identifier_not_listed if {
 rollout_allowed if told
 
 # METADATA
-# title: Everything that rules of the rollout may ask for is told
+# title: Everything that the rows read is told
 # scope: rule
 told if {
 	input.rollout.action in {"login", "append", "manage"}

@@ -86,6 +86,12 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 			delete(files, "mediation/mediation.rego")
 			delete(files, "mediation/mediation_test.rego")
 		}, "there is no rule data.keyward.mediation.decision"},
+		{"a package without the entrypoint that it is for", func(_ *testing.T, files fstest.MapFS) {
+			files["rollout/rollout.rego"] = &fstest.MapFile{Data: []byte("package keyward.rollout\n\nother := true\n")}
+			delete(files, "rollout/rollout_test.rego")
+		}, "there is no rule data.keyward.rollout.decision"},
+		{"a missing input schema of a package that may lack", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/rollout.json") },
+			"schemas/rollout.json: the schema of the input is missing"},
 		{"a missing input schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/append.json") }, "schemas/append.json: the schema of the input is missing"},
 		{"a missing parameter schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/parameters.json") }, "schemas/parameters.json: the schema of the parameters is missing"},
 		{"an unknown parameter", replaced("data.json", `"autoDesktop"`, `"autoDestop": true, "autoDesktop"`), "data.json:19: unknown parameter autoDestop"},
@@ -115,6 +121,28 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 	}
 }
 
+// Bundles are older than some questions.
+func TestABundleMayLackThePackageOfAnOptionalEntrypoint(t *testing.T) {
+	t.Parallel()
+	files := defaultBundle(t)
+	for _, name := range []string{"rollout/rollout.rego", "rollout/rollout_test.rego", "schemas/rollout.json"} {
+		if files[name] == nil {
+			t.Fatalf("there is no %s", name)
+		}
+		delete(files, name)
+	}
+	b, err := bundle.Load(t.Context(), files, entrypoints)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Defines(entrypoints.Optional[0]) || !b.Defines(login) {
+		t.Error("what it defines is not what it has")
+	}
+	if _, err := b.Eval(t.Context(), time.Minute, entrypoints.Optional[0], ast.NewObject()); err == nil {
+		t.Error("it answers what it does not define")
+	}
+}
+
 func TestAChangedFigureIsNoReasonToRefuseTheBundle(t *testing.T) {
 	t.Parallel()
 	for old, changed := range map[string]string{
@@ -127,6 +155,9 @@ func TestAChangedFigureIsNoReasonToRefuseTheBundle(t *testing.T) {
 		`"experiments": {}`:                              `"experiments": {"green-button": 5000}`,
 		`"inAppTriggers": ["after-unlock", "after-cta"]`: `"inAppTriggers": []`,
 		`"default": {"count": 3`:                         `"default": {"count": 1`,
+		`"killSwitch": {"login": false`:                  `"killSwitch": {"login": true`,
+		`"requireAllowlistedIdentifier": false`:          `"requireAllowlistedIdentifier": true`,
+		`"rules": {}`:                                    `"rules": {"few": {"salience": 1, "verdict": "sample", "share": 1000}, "rest": {"salience": 0, "verdict": "block"}}`,
 	} {
 		files := defaultBundle(t)
 		edit(t, files, "data.json", old, changed)
