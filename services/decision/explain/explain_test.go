@@ -269,7 +269,12 @@ func TestABundleWithoutRolloutSaysThatItLetsEverybodyIn(t *testing.T) {
 	t.Parallel()
 	files := edited(t, nil)
 	delete(files, "rollout/rollout.rego")
-	e, err := load(t, files).Explain(t.Context(), explain.Rollout, "", rolloutFacts(func(*detect.Facts) {}))
+	delete(files, "schemas/rollout.json")
+	policy, facts := load(t, files), rolloutFacts(func(*detect.Facts) {})
+	if err := policy.CheckFacts(explain.Rollout, facts); err != nil {
+		t.Error(err)
+	}
+	e, err := policy.Explain(t.Context(), explain.Rollout, "", facts)
 	if err != nil {
 		t.Fatal(err)
 	}
