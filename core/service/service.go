@@ -254,7 +254,7 @@ type Verdict struct {
 	PolicyRevision string                 `json:"policyRevision"`
 	Rule           string                 `json:"rule"` // row of the decision table, for example L7a
 	Allow          bool                   `json:"allow"`
-	Tag            rest.DecisionTag       `json:"tag"`
+	Tag            rest.DecisionTag       `json:"tag"` // of the wire; of a RolloutQuestion one of its own
 	Experiments    []string               `json:"experiments"`
 	Insights       rest.DetectionInsights `json:"insights"`
 	OS             string                 `json:"os"` // as detected, for the records of the ceremony
@@ -295,6 +295,7 @@ type Decision interface {
 	Login(context.Context, LoginQuestion) (LoginVerdict, error)
 	Append(context.Context, AppendQuestion) (AppendVerdict, error)
 	Mediation(context.Context, Question) (Verdict, error)
+	Rollout(context.Context, RolloutQuestion) (Verdict, error)
 }
 
 // Reading is what was read of a user for a decision. What it points to is shared and must not be changed.

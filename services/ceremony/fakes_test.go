@@ -144,6 +144,13 @@ func (d *decision) Mediation(_ context.Context, q service.Question) (service.Ver
 	return v, d.err
 }
 
+func (d *decision) Rollout(_ context.Context, q service.RolloutQuestion) (service.Verdict, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, q.Question)
+	return verdict("R5", service.TagRolloutAllowed), d.err
+}
+
 func (d *decision) last() service.Question {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -26,10 +26,11 @@ const (
 	Login     = engine.ActionLogin
 	Append    = engine.ActionAppend
 	Mediation = engine.ActionMediation
+	Rollout   = engine.ActionRollout
 )
 
 // Actions returns the names of all actions.
-func Actions() []string { return []string{Login, Append, Mediation} }
+func Actions() []string { return engine.Actions() }
 
 // Explanation is why one question was answered as it was.
 type Explanation struct {
@@ -129,7 +130,7 @@ func known(action string) error {
 	if slices.Contains(Actions(), action) {
 		return nil
 	}
-	return fmt.Errorf("unknown action %q: must be login, append or mediation", action)
+	return fmt.Errorf("unknown action %q: must be login, append, mediation or rollout", action)
 }
 
 // Evaluate returns the policy's answer document to facts, a JSON document. The parameters are those of the project; empty means those of all.
@@ -145,6 +146,9 @@ func (p *Policy) evaluate(ctx context.Context, action string, project ident.Proj
 	input, err := ast.ValueFromReader(bytes.NewReader(facts))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read facts: %w", err)
+	}
+	if answer := p.engine.Undefined(action); answer != nil {
+		return input, answer, nil
 	}
 	object, err := p.engine.Bundle(project).Eval(ctx, evalTimeout, entrypoint(action), input)
 	if err != nil {
@@ -174,6 +178,10 @@ func (p *Policy) Explain(ctx context.Context, action string, project ident.Proje
 	}
 	i := &inquiry{ctx: ctx, rules: p.rules, schemas: p.schemas, action: action, store: store, reading: reading, input: ast.NewTerm(input), data: view.Data}
 	e := &Explanation{Action: action, Project: project, Revision: view.Revision, Answer: answer}
+	if p.engine.Undefined(action) != nil {
+		e.Row, e.Above = undefinedRow(answer), []Row{}
+		return e, nil
+	}
 	e.Row, e.Above, e.Note = i.table(entrypoint(action), answer)
 	return e, ctx.Err()
 }
