@@ -36,6 +36,8 @@ type connectState struct {
 	IdentifierType rest.IdentifierType  `json:"identifierType,omitempty"`
 	AppendToken    ident.ConnectTokenID `json:"appendToken,omitempty"` // to be spent when the passkey is created
 
+	// Named counts how often somebody was named. It makes each time a write, also when the process stays nobody's.
+	Named int `json:"named,omitempty"`
 	// Told says that the client has been told that there is such a user: it was given options, or a backend vouches for the user. Before that, nothing that the client can
 	// call may depend on whether there is one.
 	Told bool `json:"told,omitempty"`
@@ -209,7 +211,7 @@ func (s *Service) assign(ctx context.Context, c *connectCall, who named, identif
 			pr.User = who.account.ID
 		}
 		return change(pr, func(st *connectState) {
-			*st = connectState{Situation: st.Situation, Invitation: st.Invitation, Flags: st.Flags}
+			*st = connectState{Situation: st.Situation, Invitation: st.Invitation, Flags: st.Flags, Named: st.Named + 1}
 			if who.known {
 				st.Identifier, st.IdentifierType = identifier, who.kind
 			}

@@ -178,3 +178,12 @@ func (st *stack) deleteUser(tb testing.TB, user ident.UserID) {
 		tb.Fatal(err)
 	}
 }
+
+func (st *stack) disable(tb testing.TB, user ident.UserID) {
+	tb.Helper()
+	disabled := rest.UserStatusDisabled
+	_, err := st.UpdateUser(tb.Context(), service.ForUser[rest.UserUpdateReq]{Project: st.project.ID, User: user, Body: rest.UserUpdateReq{Status: &disabled}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
