@@ -1,6 +1,7 @@
 package ceremony_test
 
 import (
+	"strings"
 	"testing"
 
 	front "github.com/keyward/keyward/api/frontend"
@@ -136,7 +137,7 @@ func (p *page) owner(tb testing.TB, identifier string) ident.UserID {
 	var found ident.UserID
 	err := p.accounts.All(tb.Context(), p.project.ID, func(a account.Account) bool {
 		for _, id := range a.Identifiers {
-			if id.Value == identifier {
+			if strings.EqualFold(id.Value, identifier) {
 				found = a.ID
 			}
 		}

@@ -1,17 +1,20 @@
 package ceremony_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
 
 	front "github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	processes "github.com/keyward/keyward/services/ceremony/internal/process"
 )
 
 func (p *page) loginFinishWith(tb testing.TB, answer string, conditional bool) (front.ConnectLoginFinishRsp, error) {
@@ -401,4 +404,63 @@ func TestAUserWhoIsDeletedTakesTheProcessAlong(t *testing.T) {
 	p.deleteUser(t, user)
 	_, err := p.loginFinishWith(t, answer, false)
 	wantNoProcess(t, err)
+}
+
+func TestASignInProcessIsNoConnectProcess(t *testing.T) {
+	t.Parallel()
+	p := newPage(newStack(t))
+	other, token := processes.New(p.project.ID, processes.SignIn, rest.ClientInformation{}, p.clock.Now(), time.Hour)
+	if err := processes.NewStore(p.buckets.processes).Create(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	p.token = token
+	_, err := p.ConnectLoginStart(t.Context(), in(p, loginOf("ada@example.com")))
+	wantNoProcess(t, err)
+	if begun := p.loginInit(t).Body; begun.Token == token {
+		t.Error("a process of another kind was taken up")
+	}
+}
+
+// meddled is a bucket with something that happens right after each update.
+type meddled struct {
+	jetstream.KeyValue
+	after func()
+}
+
+func (m *meddled) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	revision, err := m.KeyValue.Update(ctx, key, value, revision)
+	if after := m.after; after != nil {
+		m.after = nil
+		after()
+	}
+	return revision, err
+}
+
+func TestAUserWhoIsDeletedWhileTheProcessIsWrittenIsNobody(t *testing.T) {
+	t.Parallel()
+	b := openBuckets(t)
+	meddler := &meddled{KeyValue: b.processes}
+	b.processes = meddler
+	p := newPage(newStackOn(t, b))
+	user := p.enrolled(t, "ada@example.com")
+	p.token = ""
+	p.loginInit(t)
+	// What a deletion leaves that looked for processes before this one was the user's.
+	meddler.after = func() {
+		if err := p.accounts.Delete(t.Context(), p.project.ID, user); err != nil {
+			t.Error(err)
+		}
+	}
+	name := "ada@example.com"
+	want := front.ConnectLoginStartRsp{FallbackOperationError: front.FallbackOperationError{InitFallback: true, Identifier: &name}}
+	if diff := cmp.Diff(want, p.identified(t, name).Body); diff != "" {
+		t.Error(diff)
+	}
+	entry, err := p.buckets.processes.Get(t.Context(), string(p.project.ID)+"."+p.token[:20])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored := string(entry.Value()); strings.Contains(stored, string(user)) || strings.Contains(stored, name) {
+		t.Error(stored)
+	}
 }
