@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	front "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
@@ -16,7 +16,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 )
 
-var deniedAppend = front.ConnectAppendStartRsp{Variant: front.ConnectAppendStartRspVariantDefault}
+var deniedAppend = frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault}
 
 func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 	t.Parallel()
@@ -33,16 +33,16 @@ func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 			t.Parallel()
 			p := newPage(newStack(t))
 			begun := p.appendInit(t)
-			want := front.ConnectAppendInitRsp{
-				ProcessID: begun.ProcessID, ExpiresAt: started.Add(30 * time.Minute).Unix(), FrontendAPIURL: frontend, AppendAllowed: true, Flags: front.Flags{},
+			want := frontend.ConnectAppendInitRsp{
+				ProcessID: begun.ProcessID, ExpiresAt: started.Add(30 * time.Minute).Unix(), FrontendAPIURL: frontendURL, AppendAllowed: true, Flags: frontend.Flags{},
 				NewClientEnvHandle: begun.NewClientEnvHandle,
 			}
 			if diff := cmp.Diff(want, begun); diff != "" {
 				t.Error(diff)
 			}
 			start := p.appendStartWith(t, p.secret(t, rest.ConnectTokenTypePasskeyAppend, c.identifier))
-			wantStart := front.ConnectAppendStartRsp{
-				AttestationOptions: start.AttestationOptions, Variant: front.ConnectAppendStartRspVariantDefault, ExpiresMs: started.Add(5 * time.Minute).UnixMilli(),
+			wantStart := frontend.ConnectAppendStartRsp{
+				AttestationOptions: start.AttestationOptions, Variant: frontend.ConnectAppendStartRspVariantDefault, ExpiresMs: started.Add(5 * time.Minute).UnixMilli(),
 			}
 			if diff := cmp.Diff(wantStart, start); diff != "" || !strings.Contains(start.AttestationOptions, `"displayName":"Ada"`) {
 				t.Error(diff, start.AttestationOptions)
@@ -51,9 +51,9 @@ func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantDone := front.ConnectAppendFinishRsp{PasskeyOperation: front.PasskeyOperation{
-				OperationType: front.PasskeyOperationOperationTypeAppend, IdentifierValue: c.identifier, IdentifierType: front.IdentifierType(c.kind),
-				CeremonyType: front.CeremonyTypeLocal, AAGUIDDetails: front.AAGUIDDetails{Name: "Apple Passwords"},
+			wantDone := frontend.ConnectAppendFinishRsp{PasskeyOperation: frontend.PasskeyOperation{
+				OperationType: frontend.PasskeyOperationOperationTypeAppend, IdentifierValue: c.identifier, IdentifierType: frontend.IdentifierType(c.kind),
+				CeremonyType: frontend.CeremonyTypeLocal, AAGUIDDetails: frontend.AAGUIDDetails{Name: "Apple Passwords"},
 			}}
 			if diff := cmp.Diff(wantDone, done); diff != "" {
 				t.Error(diff)
@@ -92,7 +92,7 @@ func TestCallsAtOnceCreateOneUser(t *testing.T) {
 		p.appendInit(t)
 		secret := p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com")
 		group.Go(func() {
-			rsp, err := p.ConnectAppendStart(t.Context(), in(p, front.ConnectAppendStartReq{AppendTokenValue: secret}))
+			rsp, err := p.ConnectAppendStart(t.Context(), in(p, frontend.ConnectAppendStartReq{AppendTokenValue: secret}))
 			if err != nil || rsp.Body.AttestationOptions == "" {
 				t.Errorf("%+v, %v", rsp.Body, err)
 			}
@@ -112,49 +112,49 @@ func TestAnAppendStartSaysWhatThePolicyDecided(t *testing.T) {
 	t.Parallel()
 	yes, given, begun := true, "checkout", "profile"
 	cases := map[string]struct {
-		init   func(*front.ConnectInitReq)
-		start  func(*front.ConnectAppendStartReq)
+		init   func(*frontend.ConnectInitReq)
+		start  func(*frontend.ConnectAppendStartReq)
 		decide func(*service.AppendVerdict)
-		want   front.ConnectAppendStartRsp
+		want   frontend.ConnectAppendStartRsp
 		asked  service.AppendQuestion
 	}{
 		"and denied": {
 			decide: func(v *service.AppendVerdict) { v.Allow, v.Auto, v.Variant = false, true, rest.AppendVariantAfterError },
-			want:   front.ConnectAppendStartRsp{Variant: front.ConnectAppendStartRspVariantAfterError},
+			want:   frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantAfterError},
 		},
 		"after a cross-device login": {
 			decide: func(v *service.AppendVerdict) { v.Variant, v.Auto = rest.AppendVariantAfterHybrid, true },
-			want:   front.ConnectAppendStartRsp{Variant: front.ConnectAppendStartRspVariantAfterHybrid, AutoAppend: true},
+			want:   frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantAfterHybrid, AutoAppend: true},
 		},
 		"in words that Connect does not have": {
 			decide: func(v *service.AppendVerdict) { v.Variant, v.IsRestrictedBrowser = rest.AppendVariantPasskeyList, true },
-			want:   front.ConnectAppendStartRsp{Variant: front.ConnectAppendStartRspVariantDefault, IsRestrictedBrowser: true},
+			want:   frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault, IsRestrictedBrowser: true},
 		},
 		"for a browser that can create conditionally": {
-			init: func(r *front.ConnectInitReq) {
-				r.ClientInformation.ClientCapabilities = &front.ClientCapabilities{ConditionalCreate: &yes}
+			init: func(r *frontend.ConnectInitReq) {
+				r.ClientInformation.ClientCapabilities = &frontend.ClientCapabilities{ConditionalCreate: &yes}
 			},
 			decide: func(v *service.AppendVerdict) { v.Conditional = true },
-			want:   front.ConnectAppendStartRsp{Variant: front.ConnectAppendStartRspVariantDefault, ConditionalAppend: true},
+			want:   frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault, ConditionalAppend: true},
 			asked:  service.AppendQuestion{Flags: rest.PasskeyIntelFlags{AskForConditionalCreate: &yes}},
 		},
 		"for a situation that the start names": {
-			init: func(r *front.ConnectInitReq) {
+			init: func(r *frontend.ConnectInitReq) {
 				r.Situation = &begun
-				r.ClientInformation.ClientCapabilities = &front.ClientCapabilities{ConditionalCreate: &yes}
+				r.ClientInformation.ClientCapabilities = &frontend.ClientCapabilities{ConditionalCreate: &yes}
 			},
-			start: func(r *front.ConnectAppendStartReq) { r.Situation = &given },
-			want:  front.ConnectAppendStartRsp{Variant: front.ConnectAppendStartRspVariantDefault},
+			start: func(r *frontend.ConnectAppendStartReq) { r.Situation = &given },
+			want:  frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault},
 			asked: service.AppendQuestion{Situation: "checkout"},
 		},
 		"for a situation that the init named": {
-			init:  func(r *front.ConnectInitReq) { r.Situation = &begun },
-			want:  front.ConnectAppendStartRsp{Variant: front.ConnectAppendStartRspVariantDefault},
+			init:  func(r *frontend.ConnectInitReq) { r.Situation = &begun },
+			want:  frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault},
 			asked: service.AppendQuestion{Situation: "profile"},
 		},
 		"for a user who asks for it": {
-			start: func(r *front.ConnectAppendStartReq) { r.ForcePasskeyAppend = &yes },
-			want:  front.ConnectAppendStartRsp{Variant: front.ConnectAppendStartRspVariantDefault},
+			start: func(r *frontend.ConnectAppendStartReq) { r.ForcePasskeyAppend = &yes },
+			want:  frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault},
 			asked: service.AppendQuestion{Flags: rest.PasskeyIntelFlags{ForcePasskeyAppend: true}},
 		},
 	}
@@ -178,7 +178,7 @@ func TestAnAppendStartSaysWhatThePolicyDecided(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.token = begun.Body.ProcessID
-			start := front.ConnectAppendStartReq{AppendTokenValue: p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com")}
+			start := frontend.ConnectAppendStartReq{AppendTokenValue: p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com")}
 			if c.start != nil {
 				c.start(&start)
 			}
@@ -255,9 +255,9 @@ func TestAnAppendTokenIsGoodForOnePasskeyInOneProcess(t *testing.T) {
 			secret := c.secret(t, p)
 			p.token = ""
 			p.appendInit(t)
-			rsp, err := p.ConnectAppendStart(t.Context(), in(p, front.ConnectAppendStartReq{AppendTokenValue: secret}))
+			rsp, err := p.ConnectAppendStart(t.Context(), in(p, frontend.ConnectAppendStartReq{AppendTokenValue: secret}))
 			wantField(t, err, 400, field, c.message)
-			if diff := cmp.Diff(service.Answered[front.ConnectAppendStartRsp]{}, rsp); diff != "" {
+			if diff := cmp.Diff(service.Answered[frontend.ConnectAppendStartRsp]{}, rsp); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -289,7 +289,7 @@ func TestAnAppendFinishIsRefused(t *testing.T) {
 	t.Parallel()
 	const attestation = "attestationResponse"
 	finish := func(t *testing.T, p *page, answer string) error {
-		_, err := p.ConnectAppendFinish(t.Context(), in(p, front.ConnectAppendFinishReq{AttestationResponse: answer}))
+		_, err := p.ConnectAppendFinish(t.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: answer}))
 		return err
 	}
 	cases := map[string]struct {
@@ -298,8 +298,8 @@ func TestAnAppendFinishIsRefused(t *testing.T) {
 	}{
 		"without an answer": {func(t *testing.T, p *page, _ string) error { return finish(t, p, "") }, attestation, "is not the JSON of a PublicKeyCredential"},
 		"of an unknown completion type": {func(t *testing.T, p *page, options string) error {
-			typo := front.ConnectAppendFinishReqCompletionType("magic")
-			_, err := p.ConnectAppendFinish(t.Context(), in(p, front.ConnectAppendFinishReq{AttestationResponse: p.device.create(t, options), CompletionType: &typo}))
+			typo := frontend.ConnectAppendFinishReqCompletionType("magic")
+			_, err := p.ConnectAppendFinish(t.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: p.device.create(t, options), CompletionType: &typo}))
 			return err
 		}, "completionType", "must be one of auto, conditional, manual, manual-retry"},
 		"for another origin": {func(t *testing.T, p *page, options string) error {
@@ -371,7 +371,7 @@ func TestTwoFinishesOfOneTokenCreateOnePasskey(t *testing.T) {
 	var group sync.WaitGroup
 	for _, answer := range answers {
 		group.Go(func() {
-			_, _ = p.ConnectAppendFinish(t.Context(), in(p, front.ConnectAppendFinishReq{AttestationResponse: answer}))
+			_, _ = p.ConnectAppendFinish(t.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: answer}))
 		})
 	}
 	group.Wait()
@@ -392,7 +392,7 @@ func TestAUserWhoIsDeletedDuringAnAppendIsNotCreatedAgain(t *testing.T) {
 	// The deletion took the token along with the process.
 	p.token = ""
 	p.appendInit(t)
-	_, err = p.ConnectAppendStart(t.Context(), in(p, front.ConnectAppendStartReq{AppendTokenValue: secret}))
+	_, err = p.ConnectAppendStart(t.Context(), in(p, frontend.ConnectAppendStartReq{AppendTokenValue: secret}))
 	wantField(t, err, 400, "appendTokenValue", "there is no such connect token")
 }
 
@@ -405,7 +405,7 @@ func TestAUserWhoIsDeletedInTheMiddleOfAStartLeavesNoProcess(t *testing.T) {
 		user = q.Account.ID
 		p.deleteUser(t, user)
 	}
-	_, _ = p.ConnectAppendStart(t.Context(), in(p, front.ConnectAppendStartReq{AppendTokenValue: p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com")}))
-	_, err := p.ConnectAppendFinish(t.Context(), in(p, front.ConnectAppendFinishReq{AttestationResponse: "{}"}))
+	_, _ = p.ConnectAppendStart(t.Context(), in(p, frontend.ConnectAppendStartReq{AppendTokenValue: p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com")}))
+	_, err := p.ConnectAppendFinish(t.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: "{}"}))
 	wantNoProcess(t, err)
 }

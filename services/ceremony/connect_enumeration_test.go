@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
-	front "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
@@ -125,10 +125,10 @@ func learned(t *testing.T, p *page, done *tally, name string) []outside {
 		func() (any, error) { return p.loginFinishWith(t, `{"id":"AA"}`, false) },
 		func() (any, error) { return p.loginFinishWith(t, `{"id":"AA"}`, true) },
 		func() (any, error) {
-			return p.ConnectEventCreate(t.Context(), in(p, front.ConnectEventCreateReq{EventType: front.PasskeyEventTypeLoginError}))
+			return p.ConnectEventCreate(t.Context(), in(p, frontend.ConnectEventCreateReq{EventType: frontend.PasskeyEventTypeLoginError}))
 		},
 		func() (any, error) {
-			return p.ConnectAppendFinish(t.Context(), in(p, front.ConnectAppendFinishReq{AttestationResponse: "{}"}))
+			return p.ConnectAppendFinish(t.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: "{}"}))
 		},
 		func() (any, error) { return p.ConnectLoginStart(t.Context(), in(p, loginOf(name))) },
 		func() (any, error) {
@@ -199,7 +199,7 @@ func TestNobodyLearnsWhoExistsFromALogin(t *testing.T) {
 
 func TestAProjectMayTellThatAUserIsUnknown(t *testing.T) {
 	t.Parallel()
-	cases := map[string]*front.RequestError{
+	cases := map[string]*frontend.RequestError{
 		"a user who does not exist":            {Code: "user_not_found", Message: "there is no user with this identifier"},
 		"a user who has not verified the name": {Code: "user_not_found", Message: "there is no user with this identifier"},
 		"a user without passkeys":              nil,
@@ -216,7 +216,7 @@ func TestAProjectMayTellThatAUserIsUnknown(t *testing.T) {
 			name := "ada@example.com"
 			strangers(p)[kind](t, name)
 			p.loginInit(t)
-			wantRsp := front.ConnectLoginStartRsp{FallbackOperationError: front.FallbackOperationError{InitFallback: true, Identifier: &name, Error: want}}
+			wantRsp := frontend.ConnectLoginStartRsp{FallbackOperationError: frontend.FallbackOperationError{InitFallback: true, Identifier: &name, Error: want}}
 			if diff := cmp.Diff(wantRsp, p.identified(t, name).Body); diff != "" {
 				t.Error(diff)
 			}
@@ -226,10 +226,10 @@ func TestAProjectMayTellThatAUserIsUnknown(t *testing.T) {
 
 func TestTheRolloutIsAskedBeforeAnybodyIsLookedUp(t *testing.T) {
 	t.Parallel()
-	listed := &front.RequestError{Code: "identifier_not_whitelisted", Message: "passkeys are not switched on for this identifier yet"}
+	listed := &frontend.RequestError{Code: "identifier_not_whitelisted", Message: "passkeys are not switched on for this identifier yet"}
 	cases := map[string]struct {
 		tag  rest.DecisionTag
-		want *front.RequestError
+		want *frontend.RequestError
 	}{
 		"an identifier that is not listed": {service.TagRolloutIdentifierNotListed, listed},
 		"a rule that blocks":               {service.TagRolloutRuleBlocked, nil},
@@ -248,7 +248,7 @@ func TestTheRolloutIsAskedBeforeAnybodyIsLookedUp(t *testing.T) {
 			}
 			name := "ada@example.com"
 			done.take()
-			want := front.ConnectLoginStartRsp{FallbackOperationError: front.FallbackOperationError{InitFallback: true, Identifier: &name, Error: c.want}}
+			want := frontend.ConnectLoginStartRsp{FallbackOperationError: frontend.FallbackOperationError{InitFallback: true, Identifier: &name, Error: c.want}}
 			if diff := cmp.Diff(want, p.identified(t, name).Body); diff != "" {
 				t.Error(diff)
 			}

@@ -7,16 +7,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	front "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 )
 
-func (p *page) tell(tb testing.TB, kind front.PasskeyEventType, challenge *string) error {
+func (p *page) tell(tb testing.TB, kind frontend.PasskeyEventType, challenge *string) error {
 	tb.Helper()
 	message := "NotAllowedError: ada@example.com"
-	_, err := p.ConnectEventCreate(tb.Context(), in(p, front.ConnectEventCreateReq{EventType: kind, Challenge: challenge, Message: &message}))
+	_, err := p.ConnectEventCreate(tb.Context(), in(p, frontend.ConnectEventCreateReq{EventType: kind, Challenge: challenge, Message: &message}))
 	return err
 }
 
@@ -28,23 +28,23 @@ func TestClientEventsAreRecordedOnceTheClientKnowsOfTheUser(t *testing.T) {
 	p.events.onCreate = func(req service.ForUser[rest.PasskeyEventCreateReq]) error { got = append(got, req); return nil }
 	p.token = ""
 	p.loginInit(t)
-	send := func(kind front.PasskeyEventType, challenge *string) {
+	send := func(kind frontend.PasskeyEventType, challenge *string) {
 		t.Helper()
 		if err := p.tell(t, kind, challenge); err != nil {
 			t.Error(err)
 		}
 	}
-	send(front.PasskeyEventTypeLoginOneTapSwitch, nil)
+	send(frontend.PasskeyEventTypeLoginOneTapSwitch, nil)
 	p.identified(t, "nobody@example.com")
-	send(front.PasskeyEventTypeLoginError, nil)
+	send(frontend.PasskeyEventTypeLoginError, nil)
 	p.identified(t, "ada@example.com")
 	challenge := "abc"
-	send(front.PasskeyEventTypeLoginExplicitAbort, &challenge)
+	send(frontend.PasskeyEventTypeLoginExplicitAbort, &challenge)
 	p.manageInit(t)
 	if _, err := p.list(t, p.secret(t, rest.ConnectTokenTypePasskeyList, "ada@example.com"), ""); err != nil {
 		t.Fatal(err)
 	}
-	send(front.PasskeyEventTypeManageLearnMore, nil)
+	send(frontend.PasskeyEventTypeManageLearnMore, nil)
 
 	process := p.token[:20]
 	environment := string(p.decision.last().Environment.ID)
@@ -89,7 +89,7 @@ func TestNothingIsRememberedOfWhereInPrivateMode(t *testing.T) {
 		}
 		return nil
 	}
-	if err := p.tell(t, front.PasskeyEventTypeAppendExplicitAbort, nil); err != nil {
+	if err := p.tell(t, frontend.PasskeyEventTypeAppendExplicitAbort, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -103,11 +103,11 @@ func TestEveryTypeOfEventThatClientsHaveIsTaken(t *testing.T) {
 		user-append-after-cross-platform-blacklisted user-append-after-login-error-blacklisted append-credential-exists append-explicit-abort append-error
 		append-error-unexpected append-learn-more manage-error manage-credential-exists manage-error-unexpected manage-learn-more local-unlock`)
 	for _, kind := range types {
-		if err := p.tell(t, front.PasskeyEventType(kind), nil); err != nil {
+		if err := p.tell(t, frontend.PasskeyEventType(kind), nil); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
-	for _, kind := range []front.PasskeyEventType{"", "login-completed", "user-login-blacklisted", "login-offered"} {
+	for _, kind := range []frontend.PasskeyEventType{"", "login-completed", "user-login-blacklisted", "login-offered"} {
 		wantField(t, p.tell(t, kind, nil), 400, "eventType", "is no type that clients may send")
 	}
 }
@@ -119,24 +119,24 @@ func TestAnEventThatCannotBeRecordedIsAnError(t *testing.T) {
 	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error {
 		return fault.Unavailable(1, "the log is away")
 	}
-	wantStatus(t, p.tell(t, front.PasskeyEventTypeLoginError, nil), 503)
+	wantStatus(t, p.tell(t, frontend.PasskeyEventTypeLoginError, nil), 503)
 	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error { return fault.Unknown("userID") }
-	wantNoProcess(t, p.tell(t, front.PasskeyEventTypeLoginError, nil))
+	wantNoProcess(t, p.tell(t, frontend.PasskeyEventTypeLoginError, nil))
 	// The process that was left over is gone.
 	p.events.onCreate = nil
-	wantNoProcess(t, p.tell(t, front.PasskeyEventTypeLoginError, nil))
+	wantNoProcess(t, p.tell(t, frontend.PasskeyEventTypeLoginError, nil))
 }
 
 func TestDurationsBecomeMetricsOfFewLabels(t *testing.T) {
 	t.Parallel()
 	p := newPage(newStack(t))
 	p.loginInit(t)
-	var body front.ConnectEventsLowReq
+	var body frontend.ConnectEventsLowReq
 	add := func(kind string, ms int64) {
 		body.Items = append(body.Items, struct {
-			DurationMs int64        `json:"durationMs"`
-			EventType  string       `json:"eventType"`
-			Timestamp  front.UnixMs `json:"timestamp"`
+			DurationMs int64           `json:"durationMs"`
+			EventType  string          `json:"eventType"`
+			Timestamp  frontend.UnixMs `json:"timestamp"`
 		}{ms, kind, 1})
 	}
 	add("login-error", 1500)
@@ -171,12 +171,12 @@ func TestAProcessIsClearedOnce(t *testing.T) {
 	p.loginInit(t)
 	token := p.token
 	p.token = "" // the call carries no credential but its body
-	got, err := p.ConnectProcessClear(t.Context(), in(p, front.ConnectProcessClearReq{ProcessID: token}))
+	got, err := p.ConnectProcessClear(t.Context(), in(p, frontend.ConnectProcessClearReq{ProcessID: token}))
 	if err != nil || got.ProcessID != token {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for _, id := range []string{token, "", token[:20], "prc-1", strings.Repeat(".", 46)} {
-		_, err := p.ConnectProcessClear(t.Context(), in(p, front.ConnectProcessClearReq{ProcessID: id}))
+		_, err := p.ConnectProcessClear(t.Context(), in(p, frontend.ConnectProcessClearReq{ProcessID: id}))
 		wantNoProcess(t, err)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	front "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
@@ -28,9 +28,9 @@ func in[T any](p *page, body T) service.ForVisit[T] {
 	}
 }
 
-func (p *page) initReq() front.ConnectInitReq {
+func (p *page) initReq() frontend.ConnectInitReq {
 	conditional := true
-	req := front.ConnectInitReq{Flags: front.Flags{"beta": "on"}, ClientInformation: front.ClientInformation{IsConditionalMediationAvailable: &conditional}}
+	req := frontend.ConnectInitReq{Flags: frontend.Flags{"beta": "on"}, ClientInformation: frontend.ClientInformation{IsConditionalMediationAvailable: &conditional}}
 	if p.device.handle != "" {
 		req.ClientInformation.ClientEnvHandle = &p.device.handle
 	}
@@ -43,7 +43,7 @@ func (p *page) keep(handle *string) {
 	}
 }
 
-func (p *page) loginInit(tb testing.TB) service.Answered[front.ConnectLoginInitRsp] {
+func (p *page) loginInit(tb testing.TB) service.Answered[frontend.ConnectLoginInitRsp] {
 	tb.Helper()
 	rsp, err := p.ConnectLoginInit(tb.Context(), in(p, p.initReq()))
 	if err != nil {
@@ -54,7 +54,7 @@ func (p *page) loginInit(tb testing.TB) service.Answered[front.ConnectLoginInitR
 	return rsp
 }
 
-func (p *page) appendInit(tb testing.TB) front.ConnectAppendInitRsp {
+func (p *page) appendInit(tb testing.TB) frontend.ConnectAppendInitRsp {
 	tb.Helper()
 	rsp, err := p.ConnectAppendInit(tb.Context(), in(p, p.initReq()))
 	if err != nil {
@@ -65,7 +65,7 @@ func (p *page) appendInit(tb testing.TB) front.ConnectAppendInitRsp {
 	return rsp.Body
 }
 
-func (p *page) manageInit(tb testing.TB) front.ConnectManageInitRsp {
+func (p *page) manageInit(tb testing.TB) frontend.ConnectManageInitRsp {
 	tb.Helper()
 	rsp, err := p.ConnectManageInit(tb.Context(), in(p, p.initReq()))
 	if err != nil {
@@ -76,12 +76,12 @@ func (p *page) manageInit(tb testing.TB) front.ConnectManageInitRsp {
 	return rsp.Body
 }
 
-func loginOf(identifier string) front.ConnectLoginStartReq {
-	return front.ConnectLoginStartReq{Identifier: identifier, Source: front.ConnectLoginStartReqSourceTextField, LoadedMs: 1}
+func loginOf(identifier string) frontend.ConnectLoginStartReq {
+	return frontend.ConnectLoginStartReq{Identifier: identifier, Source: frontend.ConnectLoginStartReqSourceTextField, LoadedMs: 1}
 }
 
 // identified asks for a login of an identifier.
-func (p *page) identified(tb testing.TB, identifier string) service.Answered[front.ConnectLoginStartRsp] {
+func (p *page) identified(tb testing.TB, identifier string) service.Answered[frontend.ConnectLoginStartRsp] {
 	tb.Helper()
 	rsp, err := p.ConnectLoginStart(tb.Context(), in(p, loginOf(identifier)))
 	if err != nil {
@@ -101,19 +101,19 @@ func (p *page) secret(tb testing.TB, kind rest.ConnectTokenType, identifier stri
 	return *made.Secret
 }
 
-func (p *page) appendStartWith(tb testing.TB, secret string) front.ConnectAppendStartRsp {
+func (p *page) appendStartWith(tb testing.TB, secret string) frontend.ConnectAppendStartRsp {
 	tb.Helper()
-	rsp, err := p.ConnectAppendStart(tb.Context(), in(p, front.ConnectAppendStartReq{AppendTokenValue: secret, LoadedMs: 1}))
+	rsp, err := p.ConnectAppendStart(tb.Context(), in(p, frontend.ConnectAppendStartReq{AppendTokenValue: secret, LoadedMs: 1}))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return rsp.Body
 }
 
-func (p *page) appendFinishWith(tb testing.TB, options string) (front.ConnectAppendFinishRsp, error) {
+func (p *page) appendFinishWith(tb testing.TB, options string) (frontend.ConnectAppendFinishRsp, error) {
 	tb.Helper()
-	manual := front.ConnectAppendFinishReqCompletionTypeManual
-	rsp, err := p.ConnectAppendFinish(tb.Context(), in(p, front.ConnectAppendFinishReq{AttestationResponse: p.device.create(tb, options), CompletionType: &manual}))
+	manual := frontend.ConnectAppendFinishReqCompletionTypeManual
+	rsp, err := p.ConnectAppendFinish(tb.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: p.device.create(tb, options), CompletionType: &manual}))
 	return rsp.Body, err
 }
 

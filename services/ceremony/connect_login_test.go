@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
-	front "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
@@ -17,18 +17,18 @@ import (
 	processes "github.com/keyward/keyward/services/ceremony/internal/process"
 )
 
-func (p *page) loginFinishWith(tb testing.TB, answer string, conditional bool) (front.ConnectLoginFinishRsp, error) {
+func (p *page) loginFinishWith(tb testing.TB, answer string, conditional bool) (frontend.ConnectLoginFinishRsp, error) {
 	tb.Helper()
-	rsp, err := p.ConnectLoginFinish(tb.Context(), in(p, front.ConnectLoginFinishReq{AssertionResponse: answer, IsConditionalUI: conditional}))
+	rsp, err := p.ConnectLoginFinish(tb.Context(), in(p, frontend.ConnectLoginFinishReq{AssertionResponse: answer, IsConditionalUI: conditional}))
 	if rsp.Cookies != nil {
 		tb.Error("a Connect login sets cookies")
 	}
 	return rsp.Body, err
 }
 
-var verifiedAs = front.PasskeyOperation{
-	OperationType: front.PasskeyOperationOperationTypeVerify, IdentifierValue: "ada@example.com", IdentifierType: front.IdentifierTypeEmail,
-	CeremonyType: front.CeremonyTypeLocal, AAGUIDDetails: front.AAGUIDDetails{Name: "Apple Passwords"},
+var verifiedAs = frontend.PasskeyOperation{
+	OperationType: frontend.PasskeyOperationOperationTypeVerify, IdentifierValue: "ada@example.com", IdentifierType: frontend.IdentifierTypeEmail,
+	CeremonyType: frontend.CeremonyTypeLocal, AAGUIDDetails: frontend.AAGUIDDetails{Name: "Apple Passwords"},
 }
 
 func TestAConnectLoginInitBeginsAProcess(t *testing.T) {
@@ -46,8 +46,8 @@ func TestAConnectLoginInitBeginsAProcess(t *testing.T) {
 	if rsp.Body.ConditionalUIChallenge == nil || strings.Contains(*rsp.Body.ConditionalUIChallenge, "allowCredentials") {
 		t.Errorf("challenge: %v", rsp.Body.ConditionalUIChallenge)
 	}
-	want := front.ConnectLoginInitRsp{
-		Token: rsp.Body.Token, ExpiresAt: started.Add(5 * time.Minute).Unix(), FrontendAPIURL: frontend, LoginAllowed: true, Flags: front.Flags{},
+	want := frontend.ConnectLoginInitRsp{
+		Token: rsp.Body.Token, ExpiresAt: started.Add(5 * time.Minute).Unix(), FrontendAPIURL: frontendURL, LoginAllowed: true, Flags: frontend.Flags{},
 		ConditionalUIChallenge: rsp.Body.ConditionalUIChallenge, NewClientEnvHandle: rsp.Body.NewClientEnvHandle,
 	}
 	if diff := cmp.Diff(want, rsp.Body); diff != "" || rsp.Body.NewClientEnvHandle == nil {
@@ -64,17 +64,17 @@ func TestAConnectLoginInitBeginsAProcess(t *testing.T) {
 
 func TestAConnectLoginInitGivesNoChallenge(t *testing.T) {
 	t.Parallel()
-	cases := map[string]func(*page, *front.ConnectInitReq){
-		"if passkeys are switched off": func(p *page, _ *front.ConnectInitReq) {
+	cases := map[string]func(*page, *frontend.ConnectInitReq){
+		"if passkeys are switched off": func(p *page, _ *frontend.ConnectInitReq) {
 			p.decision.rollout = func(_ service.RolloutQuestion, v *service.Verdict) { v.Allow = false }
 		},
-		"if the policy denies mediation": func(p *page, _ *front.ConnectInitReq) {
+		"if the policy denies mediation": func(p *page, _ *frontend.ConnectInitReq) {
 			p.decision.mediation = func(_ service.Question, v *service.Verdict) { v.Allow = false }
 		},
-		"if the client cannot mediate": func(_ *page, r *front.ConnectInitReq) {
+		"if the client cannot mediate": func(_ *page, r *frontend.ConnectInitReq) {
 			*r.ClientInformation.IsConditionalMediationAvailable = false
 		},
-		"if the client does not tell": func(_ *page, r *front.ConnectInitReq) { r.ClientInformation.IsConditionalMediationAvailable = nil },
+		"if the client does not tell": func(_ *page, r *frontend.ConnectInitReq) { r.ClientInformation.IsConditionalMediationAvailable = nil },
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -86,8 +86,8 @@ func TestAConnectLoginInitGivesNoChallenge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := front.ConnectLoginInitRsp{
-				Token: rsp.Body.Token, ExpiresAt: started.Add(30 * time.Minute).Unix(), FrontendAPIURL: frontend, Flags: front.Flags{},
+			want := frontend.ConnectLoginInitRsp{
+				Token: rsp.Body.Token, ExpiresAt: started.Add(30 * time.Minute).Unix(), FrontendAPIURL: frontendURL, Flags: frontend.Flags{},
 				LoginAllowed: name != "if passkeys are switched off", NewClientEnvHandle: rsp.Body.NewClientEnvHandle,
 			}
 			if diff := cmp.Diff(want, rsp.Body); diff != "" {
@@ -125,7 +125,7 @@ func TestAPasskeyLogsInOverConnect(t *testing.T) {
 	p.loginInit(t)
 	start := p.identified(t, "ADA@example.com")
 	prefer := false
-	want := front.ConnectLoginStartRsp{AssertionOptions: start.Body.AssertionOptions, PreferImmediatelyAvailable: &prefer}
+	want := frontend.ConnectLoginStartRsp{AssertionOptions: start.Body.AssertionOptions, PreferImmediatelyAvailable: &prefer}
 	if diff := cmp.Diff(want, start.Body); diff != "" || start.Decision == "" {
 		t.Error(diff)
 	}
@@ -135,11 +135,11 @@ func TestAPasskeyLogsInOverConnect(t *testing.T) {
 	}
 	operation := verifiedAs
 	operation.IdentifierValue = "ADA@example.com"
-	wantDone := front.ConnectLoginFinishRsp{PasskeyOperation: &operation, Session: done.Session, SignedPasskeyData: done.SignedPasskeyData}
+	wantDone := frontend.ConnectLoginFinishRsp{PasskeyOperation: &operation, Session: done.Session, SignedPasskeyData: done.SignedPasskeyData}
 	if diff := cmp.Diff(wantDone, done); diff != "" {
 		t.Error(diff)
 	}
-	claims := p.verified(t, done.Session, frontend)
+	claims := p.verified(t, done.Session, frontendURL)
 	if claims["sub"] != string(user) || claims["email"] != "ada@example.com" {
 		t.Errorf("session: %v", claims)
 	}
@@ -166,7 +166,7 @@ func TestConditionalUILogsInOverConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	operation := verifiedAs
-	want := front.ConnectLoginFinishRsp{PasskeyOperation: &operation, Session: done.Session, SignedPasskeyData: done.SignedPasskeyData}
+	want := frontend.ConnectLoginFinishRsp{PasskeyOperation: &operation, Session: done.Session, SignedPasskeyData: done.SignedPasskeyData}
 	if diff := cmp.Diff(want, done); diff != "" {
 		t.Error(diff)
 	}
@@ -193,8 +193,8 @@ func TestConditionalUIWithADeletedPasskeyFallsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := front.ConnectLoginFinishRsp{FallbackOperationError: &front.FallbackOperationError{
-		InitFallback: true, Error: &front.RequestError{Code: "cui_credential_deleted", Message: "the credential has been deleted"},
+	want := frontend.ConnectLoginFinishRsp{FallbackOperationError: &frontend.FallbackOperationError{
+		InitFallback: true, Error: &frontend.RequestError{Code: "cui_credential_deleted", Message: "the credential has been deleted"},
 	}}
 	if diff := cmp.Diff(want, done); diff != "" {
 		t.Error(diff)
@@ -211,23 +211,23 @@ func TestAConnectLoginStartChecksItsInput(t *testing.T) {
 		return &s
 	}
 	used, foreign, expired := secret("passkey-login"), elsewhere.secret(t, "passkey-login", "ada@example.com"), secret("passkey-login")
-	if _, err := p.ConnectLoginStart(t.Context(), in(p, front.ConnectLoginStartReq{Source: "one-tap", LoginConnectToken: used})); err != nil {
+	if _, err := p.ConnectLoginStart(t.Context(), in(p, frontend.ConnectLoginStartReq{Source: "one-tap", LoginConnectToken: used})); err != nil {
 		t.Fatal(err)
 	}
 	bad, wrong := "ctk1_", "ctk1_"+strings.Repeat("x", 30)
 	cases := map[string]struct {
-		change         func(*front.ConnectLoginStartReq)
+		change         func(*frontend.ConnectLoginStartReq)
 		field, message string
 	}{
-		"without an identifier":           {func(r *front.ConnectLoginStartReq) { r.Identifier = "" }, "identifier", "cannot be blank"},
-		"of white space":                  {func(r *front.ConnectLoginStartReq) { r.Identifier = " \t" }, "identifier", "cannot be blank"},
-		"from an unknown source":          {func(r *front.ConnectLoginStartReq) { r.Source = "sky" }, "source", "must be one of one-tap, text-field, error-soft, error-hard"},
-		"with what is no token":           {func(r *front.ConnectLoginStartReq) { r.LoginConnectToken = &bad }, "loginConnectToken", "there is no such connect token"},
-		"with a token that was guessed":   {func(r *front.ConnectLoginStartReq) { r.LoginConnectToken = &wrong }, "loginConnectToken", "there is no such connect token"},
-		"with another project's token":    {func(r *front.ConnectLoginStartReq) { r.LoginConnectToken = &foreign }, "loginConnectToken", "there is no such connect token"},
-		"with a token for something else": {func(r *front.ConnectLoginStartReq) { r.LoginConnectToken = secret("passkey-append") }, "loginConnectToken", "the connect token is for something else"},
-		"with a token that has been used": {func(r *front.ConnectLoginStartReq) { r.LoginConnectToken = used }, "loginConnectToken", "the connect token has been used already"},
-		"with a token that has expired":   {func(r *front.ConnectLoginStartReq) { r.LoginConnectToken = expired }, "loginConnectToken", "the connect token has expired"},
+		"without an identifier":           {func(r *frontend.ConnectLoginStartReq) { r.Identifier = "" }, "identifier", "cannot be blank"},
+		"of white space":                  {func(r *frontend.ConnectLoginStartReq) { r.Identifier = " \t" }, "identifier", "cannot be blank"},
+		"from an unknown source":          {func(r *frontend.ConnectLoginStartReq) { r.Source = "sky" }, "source", "must be one of one-tap, text-field, error-soft, error-hard"},
+		"with what is no token":           {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &bad }, "loginConnectToken", "there is no such connect token"},
+		"with a token that was guessed":   {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &wrong }, "loginConnectToken", "there is no such connect token"},
+		"with another project's token":    {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &foreign }, "loginConnectToken", "there is no such connect token"},
+		"with a token for something else": {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = secret("passkey-append") }, "loginConnectToken", "the connect token is for something else"},
+		"with a token that has been used": {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = used }, "loginConnectToken", "the connect token has been used already"},
+		"with a token that has expired":   {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = expired }, "loginConnectToken", "the connect token has expired"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -276,7 +276,7 @@ func TestAConnectLoginNeedsItsOwnProcess(t *testing.T) {
 		"with another's secret":     func(p *page) { p.token = p.token[:20] + strings.Repeat("x", 26) },
 		"with one that has expired": func(p *page) { p.clock.advance(31 * time.Minute) },
 		"with one that was cleared": func(p *page) {
-			if _, err := p.ConnectProcessClear(t.Context(), in(p, front.ConnectProcessClearReq{ProcessID: p.token})); err != nil {
+			if _, err := p.ConnectProcessClear(t.Context(), in(p, frontend.ConnectProcessClearReq{ProcessID: p.token})); err != nil {
 				t.Error(err)
 			}
 		},
@@ -293,31 +293,31 @@ func TestAConnectLoginNeedsItsOwnProcess(t *testing.T) {
 				},
 				"login finish": func() error { _, err := p.loginFinishWith(t, "{}", false); return err },
 				"append start": func() error {
-					_, err := p.ConnectAppendStart(t.Context(), in(p, front.ConnectAppendStartReq{}))
+					_, err := p.ConnectAppendStart(t.Context(), in(p, frontend.ConnectAppendStartReq{}))
 					return err
 				},
 				"append finish": func() error {
-					_, err := p.ConnectAppendFinish(t.Context(), in(p, front.ConnectAppendFinishReq{}))
+					_, err := p.ConnectAppendFinish(t.Context(), in(p, frontend.ConnectAppendFinishReq{}))
 					return err
 				},
 				"manage list": func() error {
-					_, err := p.ConnectManageList(t.Context(), in(p, front.ConnectManageListReq{}))
+					_, err := p.ConnectManageList(t.Context(), in(p, frontend.ConnectManageListReq{}))
 					return err
 				},
 				"manage delete": func() error {
-					_, err := p.ConnectManageDelete(t.Context(), in(p, front.ConnectManageDeleteReq{}))
+					_, err := p.ConnectManageDelete(t.Context(), in(p, frontend.ConnectManageDeleteReq{}))
 					return err
 				},
 				"events": func() error {
-					_, err := p.ConnectEventCreate(t.Context(), in(p, front.ConnectEventCreateReq{EventType: front.PasskeyEventTypeLoginError}))
+					_, err := p.ConnectEventCreate(t.Context(), in(p, frontend.ConnectEventCreateReq{EventType: frontend.PasskeyEventTypeLoginError}))
 					return err
 				},
 				"eventsLow": func() error {
-					_, err := p.ConnectEventsLowCreate(t.Context(), in(p, front.ConnectEventsLowReq{}))
+					_, err := p.ConnectEventsLowCreate(t.Context(), in(p, frontend.ConnectEventsLowReq{}))
 					return err
 				},
 				"process/clear": func() error {
-					_, err := p.ConnectProcessClear(t.Context(), in(p, front.ConnectProcessClearReq{ProcessID: p.token}))
+					_, err := p.ConnectProcessClear(t.Context(), in(p, frontend.ConnectProcessClearReq{ProcessID: p.token}))
 					return err
 				},
 			}
@@ -387,7 +387,7 @@ func TestAConnectLoginFinishIsRefused(t *testing.T) {
 			answer := c.answer(t, p, user, p.identified(t, "ada@example.com").Body.AssertionOptions)
 			done, err := p.loginFinishWith(t, answer, false)
 			wantField(t, err, 400, c.field, c.message)
-			if diff := cmp.Diff(front.ConnectLoginFinishRsp{}, done); diff != "" {
+			if diff := cmp.Diff(frontend.ConnectLoginFinishRsp{}, done); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -452,7 +452,7 @@ func TestAUserWhoIsDeletedWhileTheProcessIsWrittenIsNobody(t *testing.T) {
 		}
 	}
 	name := "ada@example.com"
-	want := front.ConnectLoginStartRsp{FallbackOperationError: front.FallbackOperationError{InitFallback: true, Identifier: &name}}
+	want := frontend.ConnectLoginStartRsp{FallbackOperationError: frontend.FallbackOperationError{InitFallback: true, Identifier: &name}}
 	if diff := cmp.Diff(want, p.identified(t, name).Body); diff != "" {
 		t.Error(diff)
 	}

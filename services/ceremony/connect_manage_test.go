@@ -8,25 +8,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	front "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 )
 
-func (p *page) list(tb testing.TB, secret string, mode front.ConnectManageListReqMode) (front.ConnectManageListRsp, error) {
+func (p *page) list(tb testing.TB, secret string, mode frontend.ConnectManageListReqMode) (frontend.ConnectManageListRsp, error) {
 	tb.Helper()
-	req := front.ConnectManageListReq{ConnectToken: secret}
+	req := frontend.ConnectManageListReq{ConnectToken: secret}
 	if mode != "" {
 		req.Mode = &mode
 	}
 	return p.ConnectManageList(tb.Context(), in(p, req))
 }
 
-func (p *page) delete(tb testing.TB, secret, credential string) (front.ConnectManageDeleteRsp, error) {
+func (p *page) delete(tb testing.TB, secret, credential string) (frontend.ConnectManageDeleteRsp, error) {
 	tb.Helper()
-	return p.ConnectManageDelete(tb.Context(), in(p, front.ConnectManageDeleteReq{ConnectToken: secret, CredentialID: credential}))
+	return p.ConnectManageDelete(tb.Context(), in(p, frontend.ConnectManageDeleteReq{ConnectToken: secret, CredentialID: credential}))
 }
 
 func TestPasskeysAreListedAndDeletedOverConnect(t *testing.T) {
@@ -41,19 +41,19 @@ func TestPasskeysAreListedAndDeletedOverConnect(t *testing.T) {
 	second := a.Credentials[1]
 	p.token = ""
 	begun := p.manageInit(t)
-	wantInit := front.ConnectManageInitRsp{
-		ProcessID: begun.ProcessID, ExpiresAt: p.clock.Now().Add(30 * time.Minute).Unix(), FrontendAPIURL: frontend, ManageAllowed: true, Flags: front.Flags{},
+	wantInit := frontend.ConnectManageInitRsp{
+		ProcessID: begun.ProcessID, ExpiresAt: p.clock.Now().Add(30 * time.Minute).Unix(), FrontendAPIURL: frontendURL, ManageAllowed: true, Flags: frontend.Flags{},
 	}
 	if diff := cmp.Diff(wantInit, begun); diff != "" {
 		t.Error(diff)
 	}
 	secret := p.secret(t, rest.ConnectTokenTypePasskeyList, "ada@example.com")
-	for _, mode := range []front.ConnectManageListReqMode{"", "default", "post-append", "post-delete"} {
+	for _, mode := range []frontend.ConnectManageListReqMode{"", "default", "post-append", "post-delete"} {
 		got, err := p.list(t, secret, mode)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := front.ConnectManageListRsp{
+		want := frontend.ConnectManageListRsp{
 			Passkeys: got.Passkeys, RpID: rpID, UserID: base64.RawURLEncoding.EncodeToString(a.UserHandle), SignalAllAcceptedCredentials: true,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -87,7 +87,7 @@ func TestAUserWhoIsNotThereHasNoPasskeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(front.ConnectManageListRsp{Passkeys: []front.Passkey{}, RpID: rpID}, got); diff != "" {
+	if diff := cmp.Diff(frontend.ConnectManageListRsp{Passkeys: []frontend.Passkey{}, RpID: rpID}, got); diff != "" {
 		t.Error(diff)
 	}
 	_, err = p.delete(t, p.secret(t, rest.ConnectTokenTypePasskeyDelete, "ada@example.com"), "cre-1")
