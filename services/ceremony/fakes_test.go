@@ -161,6 +161,7 @@ type events struct {
 	calls    int
 	erased   []ident.UserID
 	onErase  func()
+	onCreate func(service.ForUser[rest.PasskeyEventCreateReq]) error // nil: nobody calls Create
 }
 
 func (e *events) fail() error {
@@ -236,8 +237,11 @@ func (e *events) Erase(ctx context.Context, req service.ForUser[service.Empty]) 
 
 var errElsewhere = errors.New("ceremonies do not call this")
 
-func (e *events) Create(context.Context, service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
-	return rest.PasskeyEvent{}, errElsewhere
+func (e *events) Create(_ context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
+	if e.onCreate == nil {
+		return rest.PasskeyEvent{}, errElsewhere
+	}
+	return rest.PasskeyEvent{}, e.onCreate(req)
 }
 
 func (e *events) CreateAuthEvent(context.Context, service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
