@@ -6,6 +6,7 @@ import (
 	"time"
 
 	fe "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -201,4 +202,50 @@ func (st *stack) userNamed(tb testing.TB, id string) ident.UserID {
 		tb.Fatal(err)
 	}
 	return user
+}
+
+// verifying makes the project verify email addresses, by code or link, before a sign-up is complete.
+func verifying(link bool) func(*project.Frontend) {
+	return func(f *project.Frontend) {
+		f.Identifiers = []project.IdentifierRule{
+			{Type: rest.IdentifierTypeEmail, Verify: project.VerifySignUp, Link: link}, {Type: rest.IdentifierTypeUsername},
+		}
+	}
+}
+
+// noAppend makes the policy offer no passkeys.
+func noAppend(_ service.AppendQuestion, v *service.AppendVerdict) { v.Allow = false }
+
+// member signs a user up with a passkey and returns the ID.
+func (st *stack) member(tb testing.TB, d *device, identifiers ...fe.LoginIdentifier) ident.UserID {
+	tb.Helper()
+	b := st.begin(tb)
+	b.signUp(tb, fe.BlockTypePasskeyAppend, identifiers...)
+	b.append(tb, d)
+	b.skip(tb, fe.BlockTypeCompleted)
+	id := st.userNamed(tb, st.me(tb, b.session(tb).SessionToken).ID)
+	d.options.UserHandle = st.get(tb, id).UserHandle
+	return id
+}
+
+// sessionsOf counts the sessions of a user.
+func (st *stack) sessionsOf(tb testing.TB, user ident.UserID) int {
+	tb.Helper()
+	lister, err := st.buckets.sessionIDs.ListKeysFiltered(tb.Context(), string(st.project.ID)+"."+string(user)+".*")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	n := 0
+	for range lister.Keys() {
+		n++
+	}
+	return n
+}
+
+// problem returns the code of a problem, or "".
+func problem(e *fe.RequestError) string {
+	if e == nil {
+		return ""
+	}
+	return e.Code
 }

@@ -103,7 +103,7 @@ func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[fro
 	if t.state.Phase != signin.Verifying || t.state.Auth != signin.SignUp || t.state.Current.Type != f.Type {
 		return processAnswer{}, errPlace()
 	}
-	clean, err := account.CleanIdentifier(f.Type, f.Value)
+	clean, err := signin.Clean(f.Type, f.Value)
 	if err != nil {
 		f.Problem = signin.ProblemFormat()
 	} else {

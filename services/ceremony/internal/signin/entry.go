@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -71,13 +72,28 @@ func fillField(rule project.IdentifierRule, given []frontend.LoginIdentifier) Fi
 		}
 		return f
 	}
-	clean, err := account.CleanIdentifier(rule.Type, given[i].Identifier)
+	clean, err := Clean(rule.Type, given[i].Identifier)
 	if err != nil {
 		f.Value, f.Problem = given[i].Identifier, ProblemFormat()
 		return f
 	}
 	f.Value = clean
 	return f
+}
+
+// errAddress is of a user name that would be taken for another user's address.
+var errAddress = errors.New("must not have the form of an email address")
+
+// Clean is account.CleanIdentifier for those who choose an identifier themselves: nobody calls themselves by what may be the address of another.
+func Clean(kind rest.IdentifierType, value string) (string, error) {
+	clean, err := account.CleanIdentifier(kind, value)
+	if err != nil || kind != rest.IdentifierTypeUsername {
+		return clean, err
+	}
+	if _, err := account.CleanIdentifier(rest.IdentifierTypeEmail, clean); err == nil {
+		return "", errAddress
+	}
+	return clean, nil
 }
 
 // MethodOf returns how an identifier is verified.
