@@ -285,6 +285,9 @@ func (g *Gateway) mount() error {
 	route.RegisterHandlersWithOptions(g.app, handler, route.FiberServerOptions{BaseURL: "/v2"})
 	g.app.Get(keysPath, g.keys)
 	g.mountStream()
+	if err := g.mountTryingPage(); err != nil {
+		return err
+	}
 	return g.mountDocs()
 }
 
