@@ -8,6 +8,11 @@ import "embed"
 //go:embed openapi.yaml
 var OpenAPI []byte
 
+// Frontend is the OpenAPI 3.1 document of the Frontend API, as YAML.
+//
+//go:embed frontend.yaml
+var Frontend []byte
+
 // AsyncAPI is the AsyncAPI 3.0 document of the event streams, as YAML.
 //
 //go:embed asyncapi.yaml

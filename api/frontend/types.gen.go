@@ -1007,6 +1007,7 @@ type ClientCapabilities struct {
 	ConditionalGet                     *bool `json:"conditionalGet,omitempty"`
 	ConditionalMediation               *bool `json:"conditionalMediation,omitempty"`
 	HybridTransport                    *bool `json:"hybridTransport,omitempty"`
+	ImmediateGet                       *bool `json:"immediateGet,omitempty"`
 	PasskeyPlatformAuthenticator       *bool `json:"passkeyPlatformAuthenticator,omitempty"`
 	RelatedOrigins                     *bool `json:"relatedOrigins,omitempty"`
 	SignalAllAcceptedCredentials       *bool `json:"signalAllAcceptedCredentials,omitempty"`

@@ -51,6 +51,7 @@ const (
 	SpentBucket        = "spent-tokens"      // <project>.<token ID>: signed passkey data that was used
 	WebhooksBucket     = "webhook-endpoints" // <project>.<endpoint>
 	WebhookWorkBucket  = "webhook-work"      // instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
+	ProcessesBucket    = "processes"         // <project>.<process>: sign-ups, logins and Connect processes under way
 	IdempotencyBucket  = "idempotency"       // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
 )
 
@@ -65,6 +66,9 @@ const (
 
 // spentMaxAge is how long a spent token is remembered: longer than any is valid.
 const spentMaxAge = 15 * time.Minute
+
+// processesMaxAge is how long a process is kept after its last change: longer than any lasts.
+const processesMaxAge = 2 * time.Hour
 
 // tokensMaxAge is how long a connect token is kept after its last change: a day longer than any is valid.
 const tokensMaxAge = 48 * time.Hour
@@ -130,6 +134,9 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	codes, spent, idempotency := b.bucket(CodesBucket), b.bucket(SpentBucket), b.bucket(IdempotencyBucket)
 	codes.MaxAge, spent.MaxAge, idempotency.MaxAge = cfg.CodesMaxAge, spentMaxAge, cfg.IdempotencyMaxAge
 
+	processes := b.observations(b.bucket(ProcessesBucket))
+	processes.MaxAge = processesMaxAge
+
 	retries := b.log(WebhookRetriesStream, WebhookRetriesPrefix)
 	retries.Subjects = append(retries.Subjects, WebhookHeadsPrefix+".>")
 	retries.MaxMsgsPerSubject = 1
@@ -148,7 +155,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		events, offers, decisions, retries, dead, deliveries, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
-		codes, spent, idempotency, sessions, sessionIndex, tokens,
+		codes, spent, processes, idempotency, sessions, sessionIndex, tokens,
 		b.objects(PoliciesBucket),
 	}
 }

@@ -15,6 +15,7 @@ type Project struct {
 	Issuers   []Issuer        `json:"issuers,omitempty"` // whose access tokens the project takes
 	HandleKey []byte          `json:"handleKey"`         // HMAC key of client environment handles
 	CNAME     string          `json:"cname,omitempty"`   // host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
+	Frontend  Frontend        `json:"frontend"`
 	CreatedMs int64           `json:"createdMs"`
 }
 

@@ -133,6 +133,7 @@ type snapshot struct {
 	revisions map[ident.ProjectID]uint64 // the newest that was applied, of deleted projects too: an older one must not bring a project back
 	origins   map[string]int             // how many projects list it
 	issuers   map[string][]Candidate     // by the issuer's URL
+	hosts     map[string]ident.ProjectID // by host name or pattern
 }
 
 // NewStore loads all projects. Run keeps them true.
@@ -215,7 +216,7 @@ func (s *Store) replace(id ident.ProjectID, p *Project, revision uint64) {
 				next.origins[origin]++
 			}
 		}
-		next.issuers = candidates(next.projects)
+		next.issuers, next.hosts = candidates(next.projects), hostsOf(next.projects)
 		if s.snapshot.CompareAndSwap(old, next) {
 			return
 		}

@@ -154,6 +154,9 @@ type Ceremony interface {
 	Sessions
 	ConnectTokens
 	Registrations
+	CurrentUser
+	Connect
+	SignIn
 }
 
 // Judged is an answer that came of a decision, which the gateway names in headers.

@@ -1,6 +1,6 @@
 // Package ceremony runs WebAuthn ceremonies (append, login, mediation) and keeps what they are about: users, credentials, challenges and
 // sessions. It asks the decision service what to offer and tells the events service what came of it. It touches the buckets "accounts", "challenges", "challenge-marks",
-// "credential-index", "identifier-index", "projects", "codes", "signing-keys", "spent-tokens", "sessions", "session-index" and "connect-tokens", and the stream of
+// "credential-index", "identifier-index", "projects", "codes", "signing-keys", "spent-tokens", "sessions", "session-index", "processes" and "connect-tokens", and the stream of
 // login offers. Changes of accounts are announced through the event log; while Redis is gone that takes about 0.1 s, and nothing else of
 // a ceremony notices.
 //
@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
+	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/session"
 	"github.com/keyward/keyward/services/ceremony/signing"
@@ -138,6 +139,7 @@ type Deps struct {
 	Codes      jetstream.KeyValue // bucket bus.CodesBucket
 	Delivery   Delivery           // of one-time codes and links
 	Spent      jetstream.KeyValue // bucket bus.SpentBucket
+	Processes  jetstream.KeyValue // bucket bus.ProcessesBucket
 	Signing    *signing.Store
 	Lists      *Lists
 	Events     service.Events
@@ -155,7 +157,7 @@ type Deps struct {
 
 func (d Deps) validate() error {
 	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil || d.Events == nil || d.Offers == nil || d.Positions == nil ||
-		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Codes == nil || d.Delivery == nil || d.Spent == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
+		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Codes == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil
@@ -174,6 +176,7 @@ type Service struct {
 	codes      *code.Store
 	delivery   Delivery
 	spent      jetstream.KeyValue
+	processes  *process.Store
 	signing    *signing.Store
 	lists      *Lists
 	events     service.Events
@@ -223,6 +226,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		codes:      code.NewStore(deps.Codes),
 		delivery:   deps.Delivery,
 		spent:      deps.Spent,
+		processes:  process.NewStore(deps.Processes),
 		signing:    deps.Signing,
 		lists:      deps.Lists,
 		events:     deps.Events,

@@ -109,6 +109,7 @@ func (s *Service) clear(ctx context.Context, a account.Account) error {
 		func(ctx context.Context, a account.Account) error { return s.challenges.Erase(ctx, a.Project, a.ID) },
 		func(ctx context.Context, a account.Account) error { return s.sessions.EraseUser(ctx, a.Project, a.ID) },
 		s.eraseConnectTokens,
+		func(ctx context.Context, a account.Account) error { return s.processes.Erase(ctx, a.Project, a.ID) },
 		func(ctx context.Context, a account.Account) error { return s.codes.Erase(ctx, a.Project, a.ID) },
 		s.eraseCredentialIndex,
 		s.eraseIdentifierIndex,

@@ -119,7 +119,7 @@ type stack struct {
 	registry *prometheus.Registry
 }
 
-type buckets struct{ accounts, challenges, marks, index, names, sessions, sessionIDs, tokens, codes, spent, keys jetstream.KeyValue }
+type buckets struct{ accounts, challenges, marks, index, names, sessions, sessionIDs, tokens, codes, spent, processes, keys jetstream.KeyValue }
 
 func openBuckets(tb testing.TB) buckets {
 	tb.Helper()
@@ -138,7 +138,7 @@ func openBucketsOf(tb testing.TB, storage *bus.Bus) buckets {
 	return buckets{
 		accounts: open(bus.AccountsBucket), challenges: open(bus.ChallengesBucket), marks: open(bus.MarksBucket), index: open(bus.CredentialsBucket),
 		names:    open(bus.IdentifiersBucket),
-		sessions: open(bus.SessionsBucket), sessionIDs: open(bus.SessionIndexBucket), tokens: open(bus.TokensBucket), codes: open(bus.CodesBucket), spent: open(bus.SpentBucket), keys: open(bus.KeysBucket),
+		sessions: open(bus.SessionsBucket), sessionIDs: open(bus.SessionIndexBucket), tokens: open(bus.TokensBucket), codes: open(bus.CodesBucket), spent: open(bus.SpentBucket), processes: open(bus.ProcessesBucket), keys: open(bus.KeysBucket),
 	}
 }
 
@@ -191,7 +191,7 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 func (st *stack) deps(b buckets) ceremony.Deps {
 	return ceremony.Deps{
 		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
-		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Codes: b.codes, Delivery: st.delivery, Spent: b.spent, Signing: st.signing, Events: st.events, Offers: st.events, Positions: st.events, Lists: lists, Decision: st.decision,
+		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Codes: b.codes, Delivery: st.delivery, Spent: b.spent, Processes: b.processes, Signing: st.signing, Events: st.events, Offers: st.events, Positions: st.events, Lists: lists, Decision: st.decision,
 		AAGUIDs: names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
 	}
 }

@@ -41,6 +41,9 @@ func Serve(conn *nats.Conn, svc service.Ceremony, opts rpc.Options, log *slog.Lo
 		rpc.Handle(server, "mediation-finish", svc.MediationFinish),
 		serveDirectory(server, svc),
 		serveRegistrations(server, svc),
+		serveCurrentUser(server, svc),
+		serveConnect(server, svc),
+		serveSignIn(server, svc),
 	)
 }
 

@@ -38,7 +38,7 @@ func newCORSCalls() corsCalls {
 // cors marks a preflight as answered, or the answer as readable for a page of an origin that some project lists. Which project's the origin must be is known only
 // once the caller is (see checkOrigin).
 func (g *Gateway) cors(x *exchange) error {
-	if x.path == keysPath && !x.rpc {
+	if isWellKnown(x.path) && !x.rpc {
 		x.corsForAll()
 		return nil
 	}

@@ -54,6 +54,7 @@ type exchange struct {
 	origins  []string        // of that project
 	salt     []byte          // a secret of that project
 	key      *project.APIKey // that the caller used; nil: the API secret, which may call everything, or an access token
+	visit    *visit          // of the Frontend API; nil: a call of another
 	address  string          // where the request comes from, as limits count it
 	decision ident.DecisionID
 	cause    error // what went wrong, for the log

@@ -24,6 +24,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -40,6 +41,8 @@ type Projects interface {
 	Lookup(ident.ProjectID) (project.Project, bool)
 	// OriginAllowed reports whether any project lists origin.
 	OriginAllowed(origin string) bool
+	// Visited returns the project that a call of the Frontend API is about, by the ID that it names or by the host that it came to.
+	Visited(named ident.ProjectID, host string) (project.Project, bool)
 }
 
 // Issuers is what the gateway asks of the projects about access tokens; answers must come from memory. project.Store is one.
@@ -77,7 +80,8 @@ type Gateway struct {
 	log         *slog.Logger
 	now         func() time.Time
 	decoy       project.SecretHash
-	document    *contract.Document
+	document    *contract.Document // of the Backend API
+	frontend    *contract.Document // of the Frontend API
 	bodies      map[reflect.Type]*contract.Decoder
 	app         *fiber.App
 	meter       *meter
@@ -125,10 +129,14 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	visited, err := contract.Parse(api.Frontend)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: Frontend API: %w", err)
+	}
 	g := &Gateway{
 		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, projects: deps.Projects,
 		idempotency: deps.Idempotency, limits: deps.Limits,
-		log: deps.Log, now: deps.Now, document: document, tracer: newTracer(deps.Tracer), corsCalls: newCORSCalls(),
+		log: deps.Log, now: deps.Now, document: document, frontend: visited, tracer: newTracer(deps.Tracer), corsCalls: newCORSCalls(),
 		decoy: project.HashSecret(project.NewSecret()),
 	}
 	if g.log == nil {
@@ -144,7 +152,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if g.streams, err = newStreams(cfg, deps.Feed, deps.Metrics); err != nil {
 		return nil, fmt.Errorf("gateway metrics: %w", err)
 	}
-	if g.bodies, err = bodyDecoders(document); err != nil {
+	g.bodies = map[reflect.Type]*contract.Decoder{}
+	if err := errors.Join(g.addDecoders(document, bodyTypes()), g.addDecoders(visited, frontBodyTypes())); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if err := g.openCalls(deps); err != nil {
@@ -237,24 +246,61 @@ func bodyTypes() map[string]any {
 	}
 }
 
-// bodyDecoders returns the decoder for each type of body. It fails if an operation has none. Operations that share a type share its schema, from which the type is generated.
-func bodyDecoders(document *contract.Document) (map[reflect.Type]*contract.Decoder, error) {
-	types, decoders := bodyTypes(), map[reflect.Type]*contract.Decoder{}
+// frontBodyTypes are those of the Frontend API.
+func frontBodyTypes() map[string]any {
+	return map[string]any{
+		"currentUserUpdate":                 frontend.MeUpdateReq{},
+		"currentUserPasskeyAppendStart":     frontend.MePasskeysAppendStartReq{},
+		"currentUserPasskeyAppendFinish":    frontend.MePasskeysAppendFinishReq{},
+		"currentUserIdentifierCreate":       frontend.MeIdentifierCreateReq{},
+		"currentUserIdentifierUpdate":       frontend.MeIdentifierUpdateReq{},
+		"currentUserIdentifierDelete":       frontend.MeIdentifierDeleteReq{},
+		"currentUserIdentifierVerifyStart":  frontend.MeIdentifierVerifyStartReq{},
+		"currentUserIdentifierVerifyFinish": frontend.MeIdentifierVerifyFinishReq{},
+		"connectLoginInit":                  frontend.ConnectInitReq{},
+		"connectLoginStart":                 frontend.ConnectLoginStartReq{},
+		"connectLoginFinish":                frontend.ConnectLoginFinishReq{},
+		"connectAppendInit":                 frontend.ConnectInitReq{},
+		"connectAppendStart":                frontend.ConnectAppendStartReq{},
+		"connectAppendFinish":               frontend.ConnectAppendFinishReq{},
+		"connectManageInit":                 frontend.ConnectInitReq{},
+		"connectManageList":                 frontend.ConnectManageListReq{},
+		"connectManageDelete":               frontend.ConnectManageDeleteReq{},
+		"connectEventCreate":                frontend.ConnectEventCreateReq{},
+		"connectEventsLowCreate":            frontend.ConnectEventsLowReq{},
+		"connectProcessClear":               frontend.ConnectProcessClearReq{},
+		"processInit":                       frontend.ProcessInitReq{},
+		"signupInit":                        frontend.SignupInitReq{},
+		"loginInit":                         frontend.LoginInitReq{},
+		"passkeyAppendStart":                frontend.PasskeyStartReq{},
+		"passkeyAppendFinish":               frontend.PasskeyFinishReq{},
+		"passkeyLoginStart":                 frontend.PasskeyStartReq{},
+		"passkeyLoginFinish":                frontend.PasskeyFinishReq{},
+		"passkeyMediationFinish":            frontend.PasskeyFinishReq{},
+		"identifierVerifyStart":             frontend.IdentifierVerifyStartReq{},
+		"identifierVerifyFinish":            frontend.IdentifierVerifyFinishReq{},
+		"identifierUpdate":                  frontend.IdentifierUpdateReq{},
+		"authEventCreate":                   frontend.EventCreateReq{},
+	}
+}
+
+// addDecoders makes the decoder for each type of body. It fails if an operation has none. Operations that share a type share its schema, from which the type is generated.
+func (g *Gateway) addDecoders(document *contract.Document, types map[string]any) error {
 	for _, op := range document.Operations {
 		if !op.TakesBody() {
 			continue
 		}
 		prototype, ok := types[op.ID]
 		if !ok {
-			return nil, fmt.Errorf("the type of the body of %s is not known", op.ID)
+			return fmt.Errorf("the type of the body of %s is not known", op.ID)
 		}
 		decoder, err := contract.NewDecoder(op, prototype)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		decoders[decoder.Type()] = decoder
+		g.bodies[decoder.Type()] = decoder
 	}
-	return decoders, nil
+	return nil
 }
 
 // decode reads a body and holds it to the contract. It is strict where encoding/json is not: names match exactly and only once, and text is UTF-8.
@@ -283,6 +329,7 @@ func (g *Gateway) mount() error {
 	}
 	handler := route.NewStrictHandler(handlers{g}, []route.StrictMiddlewareFunc{onlyAdmitted})
 	route.RegisterHandlersWithOptions(g.app, handler, route.FiberServerOptions{BaseURL: "/v2"})
+	g.mountFrontend()
 	g.app.Get(keysPath, g.keys)
 	g.mountStream()
 	if err := g.mountTryingPage(); err != nil {

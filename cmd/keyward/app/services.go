@@ -194,7 +194,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	}
 	buckets := make(map[string]jetstream.KeyValue)
 	for _, name := range []string{
-		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket, bus.KeysBucket,
+		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket, bus.ProcessesBucket, bus.KeysBucket,
 	} {
 		bucket, err := a.bus.Bucket(ctx, name)
 		if err != nil {
@@ -230,7 +230,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
 		Projects: a.projects, Accounts: accounts, Challenges: buckets[bus.ChallengesBucket], Marks: buckets[bus.MarksBucket], Index: buckets[bus.CredentialsBucket],
 		Names:    buckets[bus.IdentifiersBucket],
-		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Codes: buckets[bus.CodesBucket], Delivery: courier, Spent: buckets[bus.SpentBucket], Signing: keys,
+		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Codes: buckets[bus.CodesBucket], Delivery: courier, Spent: buckets[bus.SpentBucket], Processes: buckets[bus.ProcessesBucket], Signing: keys,
 		Events: a.parts.events, Offers: store, Positions: store, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,
 		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -190,4 +191,42 @@ func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.U
 
 func unavailable(done string, err error) error {
 	return fault.Unavailable(time.Second, "the challenge could not be %s", done).Because(err)
+}
+
+// Newest returns the code or link that was sent last to an identifier of a user to prove it, used or not, or ErrUnknown.
+func (s *Store) Newest(ctx context.Context, project ident.ProjectID, user ident.UserID, identifier ident.IdentifierID) (ident.CodeID, error) {
+	watch, err := s.kv.Watch(ctx, prefix(project, user)+"*", jetstream.IgnoreDeletes())
+	if err != nil {
+		return "", unavailable("read", err)
+	}
+	defer func() { _ = watch.Stop() }()
+	var newest ident.CodeID
+	var at int64
+	for {
+		select {
+		case <-ctx.Done():
+			return "", unavailable("read", ctx.Err())
+		case entry, open := <-watch.Updates():
+			if !open {
+				return "", unavailable("read", errors.New("the watch ended"))
+			}
+			if entry == nil {
+				if newest == "" {
+					return "", ErrUnknown
+				}
+				return newest, nil
+			}
+			id, err := ident.ParseCodeID(strings.TrimPrefix(entry.Key(), prefix(project, user)))
+			if err != nil {
+				continue // the times of what was sent
+			}
+			var e Entry
+			if err := json.Unmarshal(entry.Value(), &e); err != nil {
+				return "", fault.Internal(fmt.Errorf("decode a challenge: %w", err))
+			}
+			if e.Identifier == identifier && e.Purpose == "" && e.CreatedMs >= at {
+				newest, at = id, e.CreatedMs
+			}
+		}
+	}
 }

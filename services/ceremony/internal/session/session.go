@@ -5,6 +5,7 @@
 package session
 
 import (
+	"errors"
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
@@ -22,8 +23,10 @@ type Session struct {
 	CreatedMs       int64              `json:"createdMs"`
 	UpdatedMs       int64              `json:"updatedMs"`
 	LastActionMs    int64              `json:"lastActionMs"`
-	ExpiresMs       int64              `json:"expiresMs"` // it ends then whatever happens
-	IdleMs          int64              `json:"idleMs"`    // it ends then unless it is used before
+	ExpiresMs       int64              `json:"expiresMs"`            // it ends then whatever happens
+	IdleMs          int64              `json:"idleMs"`               // it ends then unless it is used before
+	Generation      int                `json:"generation,omitempty"` // of the refresh token that has not been spent
+	RotatedMs       int64              `json:"rotatedMs,omitempty"`  // when the one before was spent
 }
 
 // At returns how the session stands at a moment: as stored if somebody ended it, otherwise active, inactivity_reached or expired, whichever came first.
@@ -45,4 +48,43 @@ func (s Session) At(now time.Time) rest.SessionStatus {
 func (s *Session) Use(now time.Time, inactivity time.Duration) {
 	s.LastActionMs, s.UpdatedMs = now.UnixMilli(), now.UnixMilli()
 	s.IdleMs = now.Add(inactivity).UnixMilli()
+}
+
+// The reasons why a refresh token is not good for a session.
+var (
+	ErrOver   = errors.New("the session has ended")
+	ErrReused = errors.New("the refresh token has been used before, so that the session has been ended")
+)
+
+// refreshLeeway is how long a refresh token that was just spent may come again without harm: two tabs, or a browser that repeats a call whose answer was lost.
+const refreshLeeway = 10 * time.Second
+
+// Current reports whether a refresh token of a generation proves the session without being spent.
+func (s Session) Current(generation int, now time.Time) bool {
+	return generation == s.Generation || s.justSpent(generation, now)
+}
+
+func (s Session) justSpent(generation int, now time.Time) bool {
+	return generation == s.Generation-1 && now.UnixMilli() < s.RotatedMs+refreshLeeway.Milliseconds()
+}
+
+// Spend uses up a refresh token of a generation and makes the next one the session's; one that comes again within the leeway gets what the first time got. With fixed the
+// token stays as it is. A token that was spent before revokes the session, which is ErrReused: somebody else has it too.
+func (s *Session) Spend(generation int, fixed bool, now time.Time, inactivity time.Duration) error {
+	switch {
+	case s.At(now) != rest.SessionStatusActive:
+		return ErrOver
+	case generation == s.Generation:
+		if !fixed {
+			s.Generation++
+			s.RotatedMs = now.UnixMilli()
+		}
+		s.Use(now, inactivity)
+		return nil
+	case s.justSpent(generation, now):
+		return nil
+	default:
+		s.Status, s.UpdatedMs = rest.SessionStatusRevoked, now.UnixMilli()
+		return ErrReused
+	}
 }

@@ -36,10 +36,12 @@ type Operation struct {
 	Permission string
 	// Public operations ask for no credentials: the document gives them an empty security.
 	Public bool
-	body   *body // nil: takes none
-	path   []parameter
-	query  []parameter
-	header []parameter
+	// Session operations are for users with a session, and process operations for whoever has the token of a process: security schemes sessionAuth and processID.
+	Session, Process bool
+	body             *body // nil: takes none
+	path             []parameter
+	query            []parameter
+	header           []parameter
 	// responses holds, by status or "default", what JSON bodies must look like.
 	responses map[string]*jsonschema.Schema
 	doc       *Document
@@ -135,10 +137,10 @@ func (d *Document) readPaths(c *jsonschema.Compiler) error {
 func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	op.ID, _ = op.doc.at(at + "/operationId").(string)
 	op.Permission, _ = op.doc.at(at + "/x-permission").(string)
-	security, own := op.doc.at(at + "/security").([]any)
-	op.Public = own && len(security) == 0
-	if (op.Permission == "") != op.Public {
-		return fmt.Errorf("operation %s must either name its x-permission or have an empty security", op.ID)
+	schemes := op.schemes(at)
+	op.Public, op.Session, op.Process = len(schemes) == 0, schemes["sessionAuth"], schemes["processID"]
+	if (op.Permission != "") != schemes["basicAuth"] {
+		return fmt.Errorf("operation %s must name its x-permission if its security is basicAuth, and only then", op.ID)
 	}
 	for _, list := range []string{item + "/parameters", at + "/parameters"} {
 		entries, _ := op.doc.at(list).([]any)
@@ -152,6 +154,22 @@ func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 		return err
 	}
 	return op.readResponses(c, at+"/responses")
+}
+
+// schemes returns the security schemes of which the operation takes any: its own, else those of the document.
+func (op *Operation) schemes(at string) map[string]bool {
+	security, own := op.doc.at(at + "/security").([]any)
+	if !own {
+		security, _ = op.doc.at("/security").([]any)
+	}
+	names := map[string]bool{}
+	for _, alternative := range security {
+		scheme, _ := alternative.(map[string]any)
+		for name := range scheme {
+			names[name] = true
+		}
+	}
+	return names
 }
 
 func (op *Operation) readParameter(c *jsonschema.Compiler, at string) error {

@@ -115,3 +115,12 @@ func decode(part string) ([]byte, bool) {
 func foreign(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
 }
+
+// issuerOf returns the issuer that a token names; empty if it names none.
+func issuerOf(text string) string {
+	parsed, err := parse(text)
+	if err != nil {
+		return ""
+	}
+	return parsed.issuer
+}

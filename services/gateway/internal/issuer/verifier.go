@@ -69,6 +69,9 @@ func (v *Verifier) Close() {
 	}
 }
 
+// Knows reports whether a token names an issuer that a project takes tokens of. It says nothing about whether the token is good.
+func (v *Verifier) Knows(text string) bool { return len(v.deps.Issuers(issuerOf(text))) > 0 }
+
 // Verify returns who a token is of. hint names the project that the caller means to speak to; it is needed only if several projects take the token, and a token
 // that this project does not take is refused. Faults: 401 for a token that is not good, 403 for one that lacks a scope, 503 with RetryAfter if the issuer's keys cannot
 // be had. An error that is no fault is that of ctx.

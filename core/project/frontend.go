@@ -1,0 +1,264 @@
+package project
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Frontend is how a project meets browsers and apps. The zero value works: users sign up with an email address or a user name, and nothing has to be verified first.
+type Frontend struct {
+	// Hosts are the host names that frontends reach the project at, beside its CNAME: names, or *.name for all that are one label longer.
+	Hosts []string `json:"hosts,omitempty"`
+	// Identifiers are what users sign up with, in the order in which forms ask for them; empty = DefaultIdentifiers.
+	Identifiers []IdentifierRule `json:"identifiers,omitempty"`
+	// FullName says whether users tell their full name when they sign up.
+	FullName bool `json:"fullName,omitempty"`
+	// NoSignUp closes sign-up: users are created over the Backend API alone.
+	NoSignUp bool `json:"noSignUp,omitempty"`
+	// RefreshTokenInBody gives refresh tokens to scripts, for frontends on another site than Keyward, whose cookies browsers withhold. Otherwise they are in a cookie that
+	// scripts cannot read.
+	RefreshTokenInBody bool `json:"refreshTokenInBody,omitempty"`
+	// RefreshTokenFixed lets a refresh token be used again and again, for SDKs that do not take the next one from a body. One that is stolen then goes unnoticed.
+	RefreshTokenFixed bool `json:"refreshTokenFixed,omitempty"`
+	// SameSite is of the cookies: lax, strict or none; empty = lax.
+	SameSite string `json:"sameSite,omitempty"`
+	// TellUnknownUsers lets Connect frontends tell that an identifier is unknown. Otherwise they learn no more than that there is no passkey login.
+	TellUnknownUsers bool `json:"tellUnknownUsers,omitempty"`
+	// AppleApps are the application identifiers, <team>.<bundle>, that share the project's passkeys.
+	AppleApps []string `json:"appleApps,omitempty"`
+	// AndroidApps share the project's passkeys.
+	AndroidApps []AndroidApp `json:"androidApps,omitempty"`
+	// EnrollURL and ManageURL are pages where users create and manage passkeys (W3C Passkey Endpoints).
+	EnrollURL string `json:"enrollURL,omitempty"`
+	ManageURL string `json:"manageURL,omitempty"`
+}
+
+// IdentifierRule is one thing that users are known by.
+type IdentifierRule struct {
+	Type     rest.IdentifierType `json:"type"`
+	Required bool                `json:"required,omitempty"`
+	// Verify says when an email address or a phone number has to be verified: never, or before a sign-up is complete.
+	Verify Verification `json:"verify,omitempty"`
+	// Link verifies an email address by a link instead of a code.
+	Link bool `json:"link,omitempty"`
+}
+
+// Verification says when an identifier has to be verified.
+type Verification string
+
+// The moments at which an identifier is verified.
+const (
+	VerifyNever  Verification = ""
+	VerifySignUp Verification = "sign-up"
+)
+
+// AndroidApp is an app and the SHA-256 fingerprints of the certificates that it is signed with, as AB:CD:....
+type AndroidApp struct {
+	Package      string   `json:"package"`
+	Fingerprints []string `json:"fingerprints"`
+}
+
+// DefaultIdentifiers returns what users sign up with unless the project says otherwise.
+func DefaultIdentifiers() []IdentifierRule {
+	return []IdentifierRule{{Type: rest.IdentifierTypeEmail}, {Type: rest.IdentifierTypeUsername}}
+}
+
+// IdentifierRules returns what users of the project sign up with.
+func (f Frontend) IdentifierRules() []IdentifierRule {
+	if len(f.Identifiers) == 0 {
+		return DefaultIdentifiers()
+	}
+	return f.Identifiers
+}
+
+// Rule returns the rule of a type, and whether there is one.
+func (f Frontend) Rule(kind rest.IdentifierType) (IdentifierRule, bool) {
+	rules := f.IdentifierRules()
+	i := slices.IndexFunc(rules, func(r IdentifierRule) bool { return r.Type == kind })
+	if i < 0 {
+		return IdentifierRule{}, false
+	}
+	return rules[i], true
+}
+
+// Bounds of a frontend's configuration.
+const (
+	maxHosts        = 100
+	maxApps         = 100
+	maxFingerprints = 20
+	maxAppText      = 255  // bytes
+	maxPageURL      = 2048 // bytes
+)
+
+var (
+	appleApp       = regexp.MustCompile(`^[A-Z0-9]{10}\.[A-Za-z0-9.-]{1,200}$`)
+	androidPackage = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+$`)
+	fingerprint    = regexp.MustCompile(`^[0-9A-F]{2}(:[0-9A-F]{2}){31}$`)
+)
+
+// Check reports every field at fault, as a fault, and returns the frontend with its host names in lower case.
+func (f Frontend) Check() (Frontend, error) {
+	var wrong []rest.FieldError
+	complain := func(bad bool, field, message string) {
+		if bad {
+			wrong = append(wrong, rest.FieldError{Field: field, Message: message})
+		}
+	}
+	f.Hosts = slices.Clone(f.Hosts)
+	complain(len(f.Hosts) > maxHosts, "hosts", "must be at most 100")
+	for i, host := range f.Hosts {
+		f.Hosts[i] = strings.ToLower(host)
+		complain(!hostPattern(f.Hosts[i]), "hosts", host+" must be a host name, or *. and a host name")
+	}
+	complain(!f.identifiersFit(), "identifiers", "must name email, phone and username at most once each, and verify sign-up what is no user name")
+	complain(!slices.Contains([]string{"", "lax", "strict", "none"}, f.SameSite), "sameSite", "must be lax, strict or none")
+	complain(len(f.AppleApps) > maxApps || slices.ContainsFunc(f.AppleApps, func(app string) bool { return !appleApp.MatchString(app) }),
+		"appleApps", "each must be of the form <team ID>.<bundle ID>")
+	complain(len(f.AndroidApps) > maxApps || slices.ContainsFunc(f.AndroidApps, func(app AndroidApp) bool { return !app.fits() }),
+		"androidApps", "each must have a package and SHA-256 fingerprints in the form AB:CD:...")
+	complain(!pageURL(f.EnrollURL), "enrollURL", "must be a URL of https or http")
+	complain(!pageURL(f.ManageURL), "manageURL", "must be a URL of https or http")
+	if len(wrong) > 0 {
+		return Frontend{}, fault.Fields(wrong...)
+	}
+	return f, nil
+}
+
+func (f Frontend) identifiersFit() bool {
+	seen := map[rest.IdentifierType]bool{}
+	for _, rule := range f.Identifiers {
+		verified := rule.Verify != VerifyNever || rule.Link
+		switch {
+		case !rule.Type.Valid(), seen[rule.Type],
+			rule.Verify != VerifyNever && rule.Verify != VerifySignUp,
+			verified && rule.Type == rest.IdentifierTypeUsername,
+			rule.Link && rule.Type != rest.IdentifierTypeEmail:
+			return false
+		}
+		seen[rule.Type] = true
+	}
+	return true
+}
+
+func (a AndroidApp) fits() bool {
+	return len(a.Package) <= maxAppText && androidPackage.MatchString(a.Package) && len(a.Fingerprints) > 0 && len(a.Fingerprints) <= maxFingerprints &&
+		!slices.ContainsFunc(a.Fingerprints, func(print string) bool { return !fingerprint.MatchString(print) })
+}
+
+func hostPattern(host string) bool {
+	name := strings.TrimPrefix(host, "*.")
+	return len(host) <= maxHostName && (hostName.MatchString(name) || (name == "localhost" && host == name) || (strings.HasPrefix(host, "*.") && name == "localhost"))
+}
+
+func pageURL(text string) bool {
+	if text == "" {
+		return true
+	}
+	u, err := url.Parse(text)
+	return err == nil && len(text) <= maxPageURL && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
+}
+
+// AppleAppSiteAssociation is the document of that name: the apps that share the project's passkeys.
+func (f Frontend) AppleAppSiteAssociation() frontend.AppleAppSiteAssociation {
+	var document frontend.AppleAppSiteAssociation
+	document.Webcredentials.Apps = append([]string{}, f.AppleApps...)
+	return document
+}
+
+// AssetLinks are the Digital Asset Links of the Android apps that share the project's passkeys.
+func (f Frontend) AssetLinks() []frontend.AssetLink {
+	links := []frontend.AssetLink{}
+	for _, app := range f.AndroidApps {
+		link := frontend.AssetLink{Relation: []string{"delegate_permission/common.handle_all_urls", "delegate_permission/common.get_login_creds"}}
+		link.Target.Namespace, link.Target.PackageName, link.Target.Sha256CertFingerprints = "android_app", app.Package, app.Fingerprints
+		links = append(links, link)
+	}
+	return links
+}
+
+// PasskeyEndpoints are the pages where users create and manage passkeys.
+func (f Frontend) PasskeyEndpoints() frontend.PasskeyEndpoints {
+	var pages frontend.PasskeyEndpoints
+	if f.EnrollURL != "" {
+		pages.Enroll = &f.EnrollURL
+	}
+	if f.ManageURL != "" {
+		pages.Manage = &f.ManageURL
+	}
+	return pages
+}
+
+// RelatedOrigins are the web origins that may use the project's RP ID (W3C WebAuthn Level 3 §5.11).
+func (p Project) RelatedOrigins() frontend.RelatedOrigins {
+	origins := []string{}
+	for _, origin := range p.Origins {
+		if strings.HasPrefix(origin, "https://") || strings.HasPrefix(origin, "http://") {
+			origins = append(origins, origin)
+		}
+	}
+	return frontend.RelatedOrigins{Origins: origins}
+}
+
+// Visited returns the project that a call of the Frontend API is about: the one that it names, else the one whose host name or pattern fits the host, the most exact
+// first, else the only one there is. It answers from memory.
+func (s *Store) Visited(named ident.ProjectID, host string) (Project, bool) {
+	if named != "" {
+		return s.Lookup(named)
+	}
+	now := s.snapshot.Load()
+	if id, ok := now.visited(strings.ToLower(host)); ok {
+		return now.projects[id], true
+	}
+	if len(now.projects) == 1 {
+		for _, only := range now.projects {
+			return only, true
+		}
+	}
+	return Project{}, false
+}
+
+func (s *snapshot) visited(host string) (ident.ProjectID, bool) {
+	if id, ok := s.hosts[host]; ok {
+		return id, true
+	}
+	_, parent, ok := strings.Cut(host, ".")
+	if !ok {
+		return "", false
+	}
+	id, ok := s.hosts["*."+parent]
+	return id, ok
+}
+
+// hostsOf maps every host name and pattern to its project. One that several projects have belongs to the oldest.
+func hostsOf(projects map[ident.ProjectID]Project) map[string]ident.ProjectID {
+	hosts := map[string]ident.ProjectID{}
+	claim := func(host string, p Project) {
+		if other, taken := hosts[host]; taken && !older(p, projects[other]) {
+			return
+		}
+		hosts[host] = p.ID
+	}
+	for _, p := range projects {
+		if p.CNAME != "" {
+			claim(p.CNAME, p)
+		}
+		for _, host := range p.Frontend.Hosts {
+			claim(host, p)
+		}
+	}
+	return hosts
+}
+
+func older(a, b Project) bool {
+	if a.CreatedMs != b.CreatedMs {
+		return a.CreatedMs < b.CreatedMs
+	}
+	return a.ID < b.ID
+}

@@ -1,0 +1,288 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/gateway/internal/contract"
+	"github.com/keyward/keyward/services/gateway/internal/frontroute"
+	"github.com/keyward/keyward/services/gateway/internal/issuer"
+)
+
+// Headers and cookies of the Frontend API. Existing SDKs know the names.
+const (
+	headerProcessID     = "X-Corbado-Process-ID"
+	headerTempProcessID = "X-Corbado-Temp-Process-ID"
+	cookieSession       = "cbo_session_token"
+	cookieShortSession  = "cbo_short_session" // its older name
+	cookieRefresh       = "cbo_refresh_token"
+	cookieRefreshPath   = "/v2"
+	maxToken            = 16 << 10 // bytes
+	wellKnownCache      = "public, max-age=300"
+)
+
+// visit is a call of the Frontend API under way, in the exchange that it came with.
+type visit struct {
+	service.Visit
+	byCookie bool // the token is one that a browser sends by itself
+}
+
+// frontHandlers are the operations of the Frontend API. Requests have been checked by admitVisit.
+type frontHandlers struct{ *Gateway }
+
+var _ frontroute.StrictServerInterface = frontHandlers{}
+
+// mountFrontend registers, for every operation of the Frontend API, its admission in front of the generated handler.
+func (g *Gateway) mountFrontend() {
+	for _, op := range g.frontend.Operations {
+		if op.Method == fiber.MethodGet {
+			g.app.Get(op.RouterPath(), g.admitVisit(op)) // HEAD too, as the generated routes have it
+			continue
+		}
+		g.app.Add(op.Method, op.RouterPath(), g.admitVisit(op))
+	}
+	handler := frontroute.NewStrictHandler(frontHandlers{g}, []frontroute.StrictMiddlewareFunc{onlyVisited})
+	frontroute.RegisterHandlersWithOptions(g.app, handler, frontroute.FiberServerOptions{BaseURL: "/v2"})
+	for path, document := range map[string]func(project.Project) any{
+		"/.well-known/apple-app-site-association": func(p project.Project) any { return p.Frontend.AppleAppSiteAssociation() },
+		"/.well-known/assetlinks.json":            func(p project.Project) any { return p.Frontend.AssetLinks() },
+		"/.well-known/passkey-endpoints":          func(p project.Project) any { return p.Frontend.PasskeyEndpoints() },
+		"/.well-known/webauthn":                   func(p project.Project) any { return p.RelatedOrigins() },
+	} {
+		g.app.Get(path, g.wellKnown(document))
+	}
+}
+
+// onlyVisited is onlyAdmitted for the Frontend API.
+func onlyVisited(next frontroute.StrictHandlerFunc, operation string) frontroute.StrictHandlerFunc {
+	return func(c *fiber.Ctx, args any) (any, error) {
+		if exchangeOf(c.UserContext()).visit == nil {
+			return nil, fault.Internal(errors.New("operation " + operation + " was reached without admission"))
+		}
+		return next(c, args)
+	}
+}
+
+// admitVisit stands in front of one operation of the Frontend API: which project is visited comes first, then from where, then by whom, then whether the call fits the
+// contract. Whether a session or a process is good says the ceremony service, which keeps them.
+func (g *Gateway) admitVisit(op *contract.Operation) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		x := exchangeOf(c.UserContext())
+		x.op, x.route = op, op.Path
+		c.Set(fiber.HeaderCacheControl, "no-store")
+		if err := g.visitProject(c, x); err != nil {
+			return err
+		}
+		if err := x.checkOrigin(); err != nil {
+			return err
+		}
+		if err := g.limitProject(x); err != nil {
+			return err
+		}
+		if err := g.admitVisitor(c, x, op); err != nil {
+			return err
+		}
+		if f := g.validate(c, op); f != nil {
+			return f
+		}
+		return c.Next()
+	}
+}
+
+// visitProject finds the project that a call is about.
+func (g *Gateway) visitProject(c *fiber.Ctx, x *exchange) error {
+	named := ident.ProjectID(x.asked.Peek(headerProjectID))
+	known, found := g.projects.Visited(named, hostName(c))
+	switch {
+	case !found && named != "":
+		return fault.Field(headerProjectID, "names no project")
+	case !found:
+		return fault.Field(headerProjectID, "cannot be blank, since no project has this host name")
+	}
+	x.project, x.origins, x.salt = known.ID, known.Origins, known.HandleKey
+	x.visit = &visit{Visit: service.Visit{
+		Project: known.ID, RemoteAddress: remoteText(x, g.cfg), UserAgent: string(x.asked.Peek(fiber.HeaderUserAgent)),
+	}}
+	return nil
+}
+
+func remoteText(x *exchange, cfg Config) string {
+	if address := remoteAddress(x, cfg.TrustedProxies); address.IsValid() {
+		return address.String()
+	}
+	return ""
+}
+
+func hostName(c *fiber.Ctx) string {
+	host := string(c.Context().Host())
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return host
+}
+
+// admitVisitor reads what a visitor is known by.
+func (g *Gateway) admitVisitor(c *fiber.Ctx, x *exchange, op *contract.Operation) error {
+	v := x.visit
+	v.Process, v.TempProcess = string(x.asked.Peek(headerProcessID)), string(x.asked.Peek(headerTempProcessID))
+	if len(v.Process) > maxToken || len(v.TempProcess) > maxToken {
+		return fault.Field(headerProcessID, "is too long")
+	}
+	if op.Process && v.Process == "" && v.TempProcess == "" {
+		return fault.Field(headerProcessID, "cannot be blank")
+	}
+	if !op.Session {
+		return nil
+	}
+	if err := g.readSession(c, x); err != nil {
+		return err
+	}
+	return x.checkForgery()
+}
+
+// readSession finds the tokens of a session. A Bearer outweighs cookies. Scripts that have no refresh token send an empty Bearer, and mean their cookies.
+func (g *Gateway) readSession(c *fiber.Ctx, x *exchange) error {
+	v := x.visit
+	bearer, _ := cutScheme(x.asked.Peek(fiber.HeaderAuthorization), "bearer ")
+	token := string(bearer)
+	if token == "undefined" || token == "null" {
+		token = ""
+	}
+	if token != "" {
+		return g.readBearer(c.UserContext(), x, token)
+	}
+	v.Token, v.Refresh = c.Cookies(cookieSession, c.Cookies(cookieShortSession)), c.Cookies(cookieRefresh)
+	v.byCookie = true
+	if v.Token == "" && v.Refresh == "" {
+		return fault.Login("send a session token as Bearer or in the cookie %s", cookieSession)
+	}
+	if len(v.Token) > maxToken || len(v.Refresh) > maxToken {
+		return fault.Login("the session token is too long")
+	}
+	return nil
+}
+
+// readBearer verifies an access token of an issuer that the project has named; tokens of Keyward's own are verified where the sessions are.
+func (g *Gateway) readBearer(ctx context.Context, x *exchange, token string) error {
+	if len(token) > maxToken {
+		return fault.Login("the token is too long")
+	}
+	if !issuer.LooksLikeJWT(token) || !g.tokens.Knows(token) {
+		x.visit.Token = token
+		return nil
+	}
+	if err := g.limitFailures(x); err != nil {
+		return err
+	}
+	identity, err := g.tokens.Verify(ctx, token, x.project)
+	if err != nil {
+		if fault.As(err).Status == http.StatusUnauthorized {
+			g.countFailure(x)
+		}
+		return err
+	}
+	user, err := ident.ParseUserID(string(identity.User))
+	if err != nil {
+		return fault.Login("the access token names no user of Keyward")
+	}
+	x.visit.User = user
+	return nil
+}
+
+// checkForgery refuses a change that a browser may have been led to by a page of another site: one that is known by a cookie, and that does not say that it comes from a
+// page of the project.
+func (x *exchange) checkForgery() error {
+	if !x.visit.byCookie || x.method == fiber.MethodGet || x.method == fiber.MethodHead {
+		return nil
+	}
+	if origin := string(x.asked.Peek(fiber.HeaderOrigin)); origin != "" && slices.Contains(x.origins, origin) {
+		return nil
+	}
+	return &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "a call that is known by a cookie must come from an origin of the project"}
+}
+
+// forVisit is a call of a visitor with its body.
+func forVisit[T any](ctx context.Context, body T) service.ForVisit[T] {
+	return service.ForVisit[T]{Visit: exchangeOf(ctx).visit.Visit, Body: body}
+}
+
+// tell puts into the header what an answer has beside its body: the decision, and the cookies of a session.
+func tell[T any](ctx context.Context, answer service.Answered[T]) {
+	x := exchangeOf(ctx)
+	if answer.Decision != "" {
+		x.decision = answer.Decision
+		x.answer.Set(headerDecisionID, string(answer.Decision))
+		x.answer.Set(headerPolicyRevision, answer.PolicyRevision)
+	}
+	if answer.Cookies == nil {
+		return
+	}
+	for _, cookie := range cookiesOf(*answer.Cookies) {
+		x.answer.Add(fiber.HeaderSetCookie, cookie.String())
+	}
+}
+
+// cookiesOf returns the cookies of a session: its token, which SDKs read, for all hosts of the project, and the refresh token, which no script reads, for this host alone.
+func cookiesOf(c service.Cookies) []*http.Cookie {
+	sites := map[string]http.SameSite{"strict": http.SameSiteStrictMode, "none": http.SameSiteNoneMode}
+	site, ok := sites[c.SameSite]
+	if !ok {
+		site = http.SameSiteLaxMode
+	}
+	made := []*http.Cookie{
+		{Name: cookieSession, Value: c.SessionToken, Domain: c.Domain, Path: "/"},
+		{Name: cookieRefresh, Value: c.RefreshToken, Path: cookieRefreshPath, HttpOnly: true},
+	}
+	if c.SessionToken == "" {
+		made = append(made, &http.Cookie{Name: cookieShortSession, Domain: c.Domain, Path: "/"})
+	}
+	return slices.DeleteFunc(made, func(cookie *http.Cookie) bool {
+		cookie.Secure, cookie.SameSite, cookie.MaxAge = c.Secure, site, c.Seconds
+		if cookie.Value == "" {
+			cookie.MaxAge = -1
+		}
+		// A session whose refresh token is in the body has none to remove.
+		return cookie.Value == "" && c.SessionToken != ""
+	})
+}
+
+func (h frontHandlers) genericDone(ctx context.Context) frontroute.GenericJSONResponse {
+	done := h.done(exchangeOf(ctx))
+	return frontroute.GenericJSONResponse(frontend.GenericRsp{
+		HTTPStatusCode: done.HTTPStatusCode, Message: done.Message, Runtime: done.Runtime,
+		RequestData: frontend.RequestData{RequestID: done.RequestData.RequestID, Link: done.RequestData.Link},
+	})
+}
+
+// wellKnown answers with a document that browsers and operating systems look up, each for one project.
+func (g *Gateway) wellKnown(document func(project.Project) any) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		x := exchangeOf(c.UserContext())
+		known, found := g.projects.Visited(ident.ProjectID(x.asked.Peek(headerProjectID)), hostName(c))
+		if !found {
+			return fault.NotFound("no project has this host name")
+		}
+		body, err := encode(document(known))
+		if err != nil {
+			return fault.Internal(err)
+		}
+		c.Set(fiber.HeaderCacheControl, wellKnownCache)
+		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+		return c.Status(http.StatusOK).Send(body)
+	}
+}
+
+// isWellKnown reports whether a path is one that pages of every origin may read.
+func isWellKnown(path string) bool { return strings.HasPrefix(path, "/.well-known/") }
