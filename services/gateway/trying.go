@@ -8,14 +8,21 @@ import (
 	"fmt"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/core/fault"
 )
 
 // tryingPolicy lets the page to try passkeys with load and call nothing but this server, and write no markup from text.
 const tryingPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
 
-// mountTryingPage serves the page to try passkeys with at /. Its files are built from web/ and kept with the source, so that Go alone builds Keyward.
+// trialPath is where what only the page asks for begins.
+const trialPath = "/v2/trial"
+
+// mountTryingPage serves the page to try passkeys with at /. Its files are built from web/ and kept with the source, so that Go alone builds Keyward. Without the page
+// there is nothing of what only the page asks for either, whoever asks.
 func (g *Gateway) mountTryingPage() error {
 	if !g.cfg.TryingPage {
+		g.app.Use(trialPath, func(*fiber.Ctx) error { return fault.NotFound("there is no such route") })
 		return nil
 	}
 	for _, served := range []struct{ path, name, kind string }{

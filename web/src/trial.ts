@@ -61,6 +61,7 @@ export class Trial {
   }
 
   private async resumed(): Promise<boolean> {
+    if (!this.api.refreshToken && !document.cookie.includes('cbo_session_token=')) return false; // nobody was signed in here
     try {
       this.adopt(await this.api.refresh<Refreshed>());
       await this.showAccount();
@@ -161,7 +162,7 @@ export class Trial {
     });
   }
 
-  /** Signs in with a passkey by the browser's dialog. */
+  /** Signs in with a passkey by the browser's dialog, with options that are new at each attempt. */
   usePasskey(): Promise<void> {
     return this.do('passkey', async () => {
       const restarted = await this.api.post<ProcessResponse>('/auth/passkey/login/start', { clientInformation: await client.information() }, 'process');
@@ -182,12 +183,14 @@ export class Trial {
       this.showBlock(body, cancelled ? 'cancelled' : 'failed');
       return;
     }
-    await this.step('/auth/passkey/login/finish', { signedChallenge });
+    await this.finish(body, '/auth/passkey/login/finish', signedChallenge);
   }
 
-  /** Creates a passkey at the offer that a process makes. */
+  /** Creates a passkey at the offer that a process makes: with the options that came with it, and with new ones at each further attempt. */
   createPasskey(): Promise<void> {
     return this.do('create', async () => {
+      const screen = this.state.screen;
+      if (screen.name === 'block' && !screen.failed && (screen.body.data as PasskeyAppend).challenge) return this.make(screen.body);
       const begun = await this.api.post<ProcessResponse>('/auth/passkey/append/start', { clientInformation: await client.information() }, 'process');
       if (!begun.blockBody.block.startsWith('passkey-append') || begun.blockBody.block === 'passkey-appended') return this.arrive(begun);
       this.showBlock(begun.blockBody);
@@ -207,7 +210,17 @@ export class Trial {
       this.showBlock(body, failure);
       return;
     }
-    await this.step('/auth/passkey/append/finish', { signedChallenge });
+    await this.finish(body, '/auth/passkey/append/finish', signedChallenge);
+  }
+
+  /** Hands in what the authenticator answered. If it is refused, the ceremony is over, and the next attempt needs another. */
+  private async finish(body: BlockBody, path: string, signedChallenge: string): Promise<void> {
+    try {
+      await this.step(path, { signedChallenge });
+    } catch (refused) {
+      if (this.state.screen.name === 'block' && this.state.screen.body === body) this.state.screen = { name: 'block', body, failed: 'failed' };
+      throw refused;
+    }
   }
 
   /** Goes one step and shows where the process stands then. */

@@ -48,7 +48,7 @@ export class Watch {
   }
 
   private async explain(watched: Watched): Promise<void> {
-    for (const wait of [50, 150, 300, 600, 1000, 1500, 2000, 3000]) {
+    for (const wait of [200, 300, 500, 1000, 1500, 2000, 3000]) {
       await new Promise((resolve) => setTimeout(resolve, wait));
       try {
         watched.explained = await this.api.get<TrialDecision>('/trial/decisions/' + watched.id, 'nobody');
