@@ -42,6 +42,10 @@ else := offer_anywhere("A2", "passkey-list-initiated-process") if passkey_list_i
 
 else := deny("A3", "env-no-platform-pk-support", "passkeys_not_supported") if env_no_platform_pk_support
 
+else := deny("A3a", "user-positive-env-history", "passkey_already_exists") if user_positive_env_history_of_current_user
+
+else := offer_anywhere("A3b", "passkey-list-initiated-process") if passkey_list_initiated_process_of_current_user
+
 else := deny_listed("A4", "env-blacklisted", "env_blacklisted") if env_blacklisted
 
 else := deny("A5", "default-deny", "private_mode") if default_deny_private_mode
@@ -128,6 +132,24 @@ passkey_list_initiated_process if input.situation == "passkey-list"
 # custom:
 #   row: A3
 env_no_platform_pk_support if input.support.uvpa == false
+
+# METADATA
+# title: The current user asks for another passkey, and this device has one that works
+# scope: rule
+# custom:
+#   row: A3a
+user_positive_env_history_of_current_user if {
+	input.situation == "current-user"
+	user_positive_env_history
+}
+
+# METADATA
+# title: The current user asks for a passkey
+# description: Somebody with a session asked by themselves. Blacklists, counts, cooldowns, lists and private windows do not matter.
+# scope: rule
+# custom:
+#   row: A3b
+passkey_list_initiated_process_of_current_user if input.situation == "current-user"
 
 # METADATA
 # title: The environment is barred by configuration, automation or a restricted browser

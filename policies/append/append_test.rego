@@ -197,6 +197,30 @@ test_a3_before_a4 if {
 	is_denied(answer(changes), "A3", "env-no-platform-pk-support", "passkeys_not_supported")
 }
 
+current_user := {"situation": "current-user"}
+
+test_a3a_current_user_has_one_here if {
+	changes := together([current_user, {"pair": {"existsHere": true}}, paused("default"), private])
+	is_denied(answer(changes), "A3a", "user-positive-env-history", "passkey_already_exists")
+}
+
+test_a3b_current_user_asks if is_offered_anywhere(answer(current_user), "A3b", "passkey-list-initiated-process")
+
+test_a3b_current_user_asks_in_spite_of_all_else if {
+	changes := together([current_user, paused("default"), private, barred("configured")])
+	is_offered_anywhere(answer(changes), "A3b", "passkey-list-initiated-process")
+}
+
+test_a3b_the_passkey_here_is_in_doubt if {
+	changes := together([current_user, {"pair": {"existsHere": true}}, {"process": {"missingEvidence": true}}])
+	is_offered_anywhere(answer(changes), "A3b", "passkey-list-initiated-process")
+}
+
+test_a3_current_user_without_a_local_authenticator if {
+	changes := together([current_user, {"support": {"uvpa": false}}])
+	is_denied(answer(changes), "A3", "env-no-platform-pk-support", "passkeys_not_supported")
+}
+
 test_a4_barred if {
 	is_denied(answer(barred("webdriver")), "A4", "env-blacklisted", "env_blacklisted")
 	is_denied(answer(barred("address")), "A4", "env-blacklisted", "env_blacklisted")

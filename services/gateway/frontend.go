@@ -47,6 +47,9 @@ var _ frontroute.StrictServerInterface = frontHandlers{}
 // mountFrontend registers, for every operation of the Frontend API, its admission in front of the generated handler.
 func (g *Gateway) mountFrontend() {
 	for _, op := range g.frontend.Operations {
+		if isWellKnown(op.Path) {
+			continue
+		}
 		if op.Method == fiber.MethodGet {
 			g.app.Get(op.RouterPath(), g.admitVisit(op)) // HEAD too, as the generated routes have it
 			continue

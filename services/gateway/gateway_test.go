@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +79,18 @@ func (t tenants) OriginAllowed(origin string) bool {
 		}
 	}
 	return false
+}
+
+func (t tenants) Visited(named ident.ProjectID, host string) (project.Project, bool) {
+	if named != "" {
+		return t.Lookup(named)
+	}
+	for _, p := range t {
+		if slices.Contains(p.Frontend.Hosts, host) {
+			return p, true
+		}
+	}
+	return project.Project{}, false
 }
 
 // server is a gateway on a free port with recorded services behind it.

@@ -44,7 +44,7 @@ func document(t *testing.T, raw string) any {
 
 // appendChoices are the values that rules of append tell apart beside those of login.
 var appendChoices = map[string]map[string][]any{
-	"":            {"situation": {"post-login", "post-login", "in-app", "passkey-list"}, "complete": {true, true, true, false}, "account": {"active", "active", "active", "disabled"}},
+	"":            {"situation": {"post-login", "post-login", "in-app", "passkey-list", "current-user"}, "complete": {true, true, true, false}, "account": {"active", "active", "active", "disabled"}},
 	"client":      {"native": {true, false}, "mobile": {true, false}, "privateMode": {true, false, false, false}},
 	"environment": {"listed": {"none", "none", "none", "none", "webdriver", "restricted-browser"}},
 	"support":     {"webauthn": {true, true, true, false}, "uvpa": {true, true, false}, "conditionalCreate": {true, false}},
@@ -99,7 +99,7 @@ func TestWhateverTheFactsTheAnswerFitsItsSchema(t *testing.T) {
 		rows  []string
 	}{
 		"login":     {randomFacts, []string{"L0", "L1", "L2", "L3", "L4", "L5", "L6", "L7a", "L7b", "L7c", "L8", "L9", "L10", "L11", "L12", "L13"}},
-		"append":    {randomAppendFacts, []string{"A0", "A1", "A2", "A3", "A4", "A5", "A6a", "A6b", "A7", "A8", "A9", "A10", "A11", "A12", "A13"}},
+		"append":    {randomAppendFacts, []string{"A0", "A1", "A2", "A3", "A3a", "A3b", "A4", "A5", "A6a", "A6b", "A7", "A8", "A9", "A10", "A11", "A12", "A13"}},
 		"mediation": {randomMediationFacts, []string{"M0", "M1", "M2", "M3", "M4"}},
 	} {
 		t.Run(action, func(t *testing.T) {

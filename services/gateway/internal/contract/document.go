@@ -137,7 +137,10 @@ func (d *Document) readPaths(c *jsonschema.Compiler) error {
 func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	op.ID, _ = op.doc.at(at + "/operationId").(string)
 	op.Permission, _ = op.doc.at(at + "/x-permission").(string)
-	schemes := op.schemes(at)
+	schemes, said := op.schemes(at)
+	if !said {
+		return fmt.Errorf("operation %s must either name its x-permission or have an empty security", op.ID)
+	}
 	op.Public, op.Session, op.Process = len(schemes) == 0, schemes["sessionAuth"], schemes["processID"]
 	if (op.Permission != "") != schemes["basicAuth"] {
 		return fmt.Errorf("operation %s must name its x-permission if its security is basicAuth, and only then", op.ID)
@@ -156,20 +159,20 @@ func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	return op.readResponses(c, at+"/responses")
 }
 
-// schemes returns the security schemes of which the operation takes any: its own, else those of the document.
-func (op *Operation) schemes(at string) map[string]bool {
-	security, own := op.doc.at(at + "/security").([]any)
-	if !own {
-		security, _ = op.doc.at("/security").([]any)
+// schemes returns the security schemes of which the operation takes any: its own, else those of the document. said is false if neither has a word about it.
+func (op *Operation) schemes(at string) (names map[string]bool, said bool) {
+	security, said := op.doc.at(at + "/security").([]any)
+	if !said {
+		security, said = op.doc.at("/security").([]any)
 	}
-	names := map[string]bool{}
+	names = map[string]bool{}
 	for _, alternative := range security {
 		scheme, _ := alternative.(map[string]any)
 		for name := range scheme {
 			names[name] = true
 		}
 	}
-	return names
+	return names, said
 }
 
 func (op *Operation) readParameter(c *jsonschema.Compiler, at string) error {
