@@ -1,11 +1,11 @@
 // Builds the page into what the gateway embeds. The same sources give the same bytes: `node build.mjs <directory>` writes elsewhere, to compare.
 import { build } from 'esbuild';
 import { cp, mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const into = process.argv[2] ?? join(here, '../services/gateway/page/app');
+const into = resolve(process.argv[2] ?? join(here, '../services/gateway/page/app'));
 
 await rm(into, { recursive: true, force: true });
 await mkdir(into, { recursive: true });

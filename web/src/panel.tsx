@@ -16,7 +16,7 @@ export function Panel({ watch }: { watch: Watch }) {
         <h2 id="decided">What Keyward decided</h2>
         {watch.decisions.length > 1 && <History watch={watch} current={current} />}
       </header>
-      <Decision watched={current} />
+      <div class="answer"><Decision watched={current} /></div>
       <Events watch={watch} />
     </section>
   );
