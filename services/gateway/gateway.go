@@ -58,8 +58,8 @@ type Deps struct {
 	Webhooks service.Webhooks
 	// Explanations say why decisions were made; needed only with the page for trying things out.
 	Explanations service.Explanations
-	Projects Projects
-	Issuers  Issuers
+	Projects     Projects
+	Issuers      Issuers
 	// Idempotency keeps the answers of calls with an Idempotency-Key.
 	Idempotency Idempotency
 	Limits      Limits                // needed only if the configuration limits anything

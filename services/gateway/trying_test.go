@@ -5,11 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keyward/keyward/services/gateway"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
 )
 
 func TestThePageToTryPasskeysWithIsServedCompressedAndAskedForAgain(t *testing.T) {
-	s := serve(t, setup{cfg: gateway.Config{TryingPage: true}})
+	s := serve(t, setup{cfg: trying()})
 	open := func(header ...string) map[string]string {
 		all := map[string]string{"Authorization": ""}
 		for i := 0; i < len(header); i += 2 {
@@ -63,5 +64,17 @@ func TestWithoutThePageThereIsNothingOfIt(t *testing.T) {
 		if a := s.call("GET", path, "", open); a.status != 404 || a.error.Error.Type != "not_found" {
 			t.Errorf("%s got %d %s", path, a.status, a.body)
 		}
+	}
+}
+
+func TestADecisionIsExplainedWithinTheProjectThatIsVisited(t *testing.T) {
+	s := serve(t, setup{cfg: trying()})
+	a := s.call("GET", "/v2/trial/decisions/dec-1795348800000123456789012", "", visitor(map[string]string{"Authorization": ""}))
+	if a.status != 200 || !strings.Contains(string(a.body), `"decisionID":"dec-1795348800000123456789012"`) {
+		t.Fatalf("got %d %s", a.status, a.body)
+	}
+	want := service.ForProject[ident.DecisionID]{Project: "pro-1", Body: "dec-1795348800000123456789012"}
+	if calls := s.services.all(); len(calls) != 1 || calls[0].argument != want {
+		t.Errorf("asked %+v", calls)
 	}
 }
