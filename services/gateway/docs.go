@@ -105,7 +105,6 @@ func serveFile(f file) fiber.Handler {
 		c.Set(fiber.HeaderContentSecurityPolicy, cmp.Or(f.policy, contentPolicy))
 		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
 		c.Set(fiber.HeaderCacheControl, "no-cache")
-		c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 		if f.zipped != nil {
 			c.Vary(fiber.HeaderAcceptEncoding)
 		}
