@@ -18,7 +18,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 )
 
-const frontend = "http://localhost:8080" // the default of frontend_url
+const frontendURL = "http://localhost:8080" // the default of frontend_url
 
 func (st *stack) longSession(tb testing.TB, user ident.UserID) rest.LongSession {
 	tb.Helper()
@@ -84,7 +84,7 @@ func identifier(kind rest.IdentifierType, value string, status rest.IdentifierSt
 func TestPostLoginTurnsSignedDataIntoASession(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ cname, issuer string }{
-		"in the name of the configuration":      {"", frontend},
+		"in the name of the configuration":      {"", frontendURL},
 		"in the name of the project's own host": {"login.example.com", "https://login.example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -255,7 +255,7 @@ func TestASessionIsKnownToItsUserAndProjectOnly(t *testing.T) {
 			return err
 		},
 		"another user's, for a token": func() error {
-			_, err := st.CreateShortSession(t.Context(), st.shortSessionReq(other, id, frontend))
+			_, err := st.CreateShortSession(t.Context(), st.shortSessionReq(other, id, frontendURL))
 			return err
 		},
 	}
@@ -293,7 +293,7 @@ func TestHowASessionEnds(t *testing.T) {
 		return func(t *testing.T, st *stack, user ident.UserID, id ident.SessionID) {
 			for range times {
 				st.clock.advance(7*day - time.Second)
-				st.shortSession(t, user, id, frontend)
+				st.shortSession(t, user, id, frontendURL)
 			}
 		}
 	}
@@ -329,7 +329,7 @@ func TestHowASessionEnds(t *testing.T) {
 			if c.want == rest.SessionStatusActive {
 				return
 			}
-			_, err := st.CreateShortSession(t.Context(), st.shortSessionReq(user, id, frontend))
+			_, err := st.CreateShortSession(t.Context(), st.shortSessionReq(user, id, frontendURL))
 			wantField(t, err, 400, "longSessionID", "is not active but "+string(c.want))
 			for _, to := range []rest.SessionStatus{rest.SessionStatusActive, rest.SessionStatusRevoked, rest.SessionStatusLoggedOut} {
 				if to == c.want {
@@ -363,18 +363,18 @@ func TestAShortSessionIsIssuedByWhomTheCallerNames(t *testing.T) {
 	// No token outlives its session.
 	st.clock.advance(6 * 24 * time.Hour)
 	for range 3 {
-		st.shortSession(t, user, id, frontend)
+		st.shortSession(t, user, id, frontendURL)
 		st.clock.advance(6 * 24 * time.Hour)
 	}
-	st.shortSession(t, user, id, frontend)
+	st.shortSession(t, user, id, frontendURL)
 	st.clock.advance(6*24*time.Hour - time.Minute)
-	last := st.verified(t, st.shortSession(t, user, id, frontend), frontend)
+	last := st.verified(t, st.shortSession(t, user, id, frontendURL), frontendURL)
 	if last["exp"] != float64(started.Add(30*24*time.Hour).Unix()) {
 		t.Errorf("it expires at %v", last["exp"])
 	}
 	_, err := st.CreateShortSession(t.Context(), st.shortSessionReq(user, id, " "))
 	wantField(t, err, 400, "issuer", "cannot be blank")
-	req := st.shortSessionReq(user, id, frontend)
+	req := st.shortSessionReq(user, id, frontendURL)
 	req.Body.Request.AppType = ""
 	_, err = st.CreateShortSession(t.Context(), req)
 	wantField(t, err, 400, "appType", "must be one of empty, web, native")
@@ -386,14 +386,14 @@ func TestSessionsOfAUserWhoIsGoneGiveNoTokens(t *testing.T) {
 	user := st.user(t)
 	id := ident.SessionID(st.longSession(t, user).LongSessionID)
 	setStatus(t, st, user, rest.UserStatusDisabled)
-	_, err := st.CreateShortSession(t.Context(), st.shortSessionReq(user, id, frontend))
+	_, err := st.CreateShortSession(t.Context(), st.shortSessionReq(user, id, frontendURL))
 	wantField(t, err, 400, "userID", "is disabled")
 	setStatus(t, st, user, rest.UserStatusActive)
-	st.shortSession(t, user, id, frontend)
+	st.shortSession(t, user, id, frontendURL)
 	if err := st.accounts.Delete(t.Context(), st.project.ID, user); err != nil {
 		t.Fatal(err)
 	}
-	_, err = st.CreateShortSession(t.Context(), st.shortSessionReq(user, id, frontend))
+	_, err = st.CreateShortSession(t.Context(), st.shortSessionReq(user, id, frontendURL))
 	wantField(t, err, 400, "userID", "does not exist")
 }
 
@@ -403,7 +403,7 @@ func BenchmarkCreateShortSession(b *testing.B) {
 	id := ident.SessionID(st.longSession(b, user).LongSessionID)
 	b.ReportAllocs()
 	for b.Loop() {
-		st.shortSession(b, user, id, frontend)
+		st.shortSession(b, user, id, frontendURL)
 	}
 }
 

@@ -66,7 +66,7 @@ events. These commands need a running server, and find it through --data-dir or
 	for _, sub := range cmd.Commands() {
 		serverFlags(sub.Flags())
 	}
-	cmd.AddCommand(newProjectKey(terminal), newProjectIssuer(terminal))
+	cmd.AddCommand(newProjectKey(terminal), newProjectIssuer(terminal), newProjectFrontend(terminal))
 	return cmd
 }
 
