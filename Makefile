@@ -123,6 +123,10 @@ bench-sse: build ## Measure 1,000 clients that follow 1,000 events a second
 bench-registrations: build ## Measure registrations through the user service beside verification alone
 	cd bench && go run . -registrations -rounds 3 -keyward ../bin/keyward
 
+.PHONY: bench-sessions
+bench-sessions: build ## Measure passkeys of the current user beside a bare handler that verifies the same JWT
+	cd bench && go run . -sessions -rounds 3 -keyward ../bin/keyward
+
 .PHONY: bench-webhooks
 bench-webhooks: ## Measure webhook deliveries to one endpoint on the loopback
 	go test -run '^$$' -bench WebhookDeliveries -benchtime 20000x -count 5 ./services/events

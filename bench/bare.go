@@ -17,11 +17,16 @@ const (
 	bareRedisCommand = "bare-redis"
 )
 
-func serves(command string) bool { return command == bareCommand || command == bareRedisCommand }
+func serves(command string) bool {
+	return command == bareCommand || command == bareRedisCommand || command == bareSessionCommand
+}
 
 func serve(ctx context.Context, command string, args []string) error {
-	if command == bareRedisCommand {
+	switch command {
+	case bareRedisCommand:
 		return serveBareRedis(ctx, args[0], args[1])
+	case bareSessionCommand:
+		return serveBareSession(args[0], args[1])
 	}
 	return serveBare(args[0], func(context.Context) error { return nil })
 }

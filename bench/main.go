@@ -38,7 +38,7 @@ type settings struct {
 	duration                              time.Duration
 	decision, events                      bool
 	population                            int
-	sse, registrations                    bool
+	sse, registrations, sessions          bool
 	streams, eventRate                    int
 }
 
@@ -57,6 +57,7 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&s.population, "population", 10_000, "users of the demo whose logins are replayed for the hit ratio; 0 = none")
 	flag.BoolVar(&s.sse, "sse", false, "measure clients that follow the event stream over HTTP")
 	flag.BoolVar(&s.registrations, "registrations", false, "measure registrations of passkeys through the user service")
+	flag.BoolVar(&s.sessions, "sessions", false, "measure the start of a passkey for the current user beside a bare handler that verifies the same JWT")
 	flag.IntVar(&s.streams, "streams", 1000, "clients of the event stream")
 	flag.IntVar(&s.eventRate, "event-rate", 1000, "events a second on the event stream")
 	flag.Parse()
@@ -75,6 +76,8 @@ func run(ctx context.Context) (err error) {
 		return f.compareEvents(ctx)
 	case s.sse:
 		return f.fanOut(ctx)
+	case s.sessions:
+		return f.compareSessions(ctx)
 	case s.registrations:
 		return f.compareRegistrations(ctx)
 	case s.attach != "":
