@@ -143,8 +143,8 @@ func (b *browser) session(tb testing.TB) fe.BlockCompleted {
 	return dataOf(tb, b.body.Data.AsBlockCompleted)
 }
 
-// me returns who a session is of.
-func (st *stack) me(tb testing.TB, token string) fe.MeRsp {
+// whose returns who a session is of.
+func (st *stack) whose(tb testing.TB, token string) fe.MeRsp {
 	tb.Helper()
 	v := st.visitOf("")
 	v.Token = token
@@ -223,7 +223,7 @@ func (st *stack) member(tb testing.TB, d *device, identifiers ...fe.LoginIdentif
 	b.signUp(tb, fe.BlockTypePasskeyAppend, identifiers...)
 	b.append(tb, d)
 	b.skip(tb, fe.BlockTypeCompleted)
-	id := st.userNamed(tb, st.me(tb, b.session(tb).SessionToken).ID)
+	id := st.userNamed(tb, st.whose(tb, b.session(tb).SessionToken).ID)
 	d.options.UserHandle = st.get(tb, id).UserHandle
 	return id
 }

@@ -42,7 +42,7 @@ func TestACodeLogsIn(t *testing.T) {
 	if got := st.statusOf(t, user, rest.IdentifierTypeEmail, email); got != rest.IdentifierStatusVerified {
 		t.Errorf("status %s", got)
 	}
-	if me := st.me(t, b.session(t).SessionToken); me.ID != string(user) || b.session(t).PasskeyOperation != nil {
+	if me := st.whose(t, b.session(t).SessionToken); me.ID != string(user) || b.session(t).PasskeyOperation != nil {
 		t.Errorf("session of %s: %+v", me.ID, b.session(t))
 	}
 

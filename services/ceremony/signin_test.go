@@ -39,7 +39,7 @@ func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
 			if diff := cmp.Diff(want, done.PasskeyOperation); diff != "" {
 				t.Error(diff)
 			}
-			me := st.me(t, done.SessionToken)
+			me := st.whose(t, done.SessionToken)
 			wantMe := []fe.Identifier{{ID: me.Identifiers[0].ID, Type: c.identifier.Type, Value: c.identifier.Identifier, Status: c.status}}
 			if diff := cmp.Diff(wantMe, me.Identifiers); diff != "" {
 				t.Error(diff)
@@ -54,7 +54,7 @@ func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
 			again.logIn(t, c.identifier.Identifier, fe.BlockTypePasskeyVerify)
 			st.decision.append = func(_ service.AppendQuestion, v *service.AppendVerdict) { v.Allow = false }
 			again.verify(t, d, fe.BlockTypeCompleted)
-			if got := st.me(t, again.session(t).SessionToken); got.ID != me.ID {
+			if got := st.whose(t, again.session(t).SessionToken); got.ID != me.ID {
 				t.Errorf("logged in as %s, want %s", got.ID, me.ID)
 			}
 			if op := again.session(t).PasskeyOperation; op == nil || op.OperationType != "verify" || op.IdentifierValue != c.identifier.Identifier {
@@ -98,7 +98,7 @@ func TestASignUpVerifiesAnAddressBeforeAnythingIsKept(t *testing.T) {
 	}
 	b.append(t, d)
 	do(t, b, b.ProcessComplete, service.Empty{}, fe.BlockTypeCompleted)
-	me := st.me(t, b.session(t).SessionToken)
+	me := st.whose(t, b.session(t).SessionToken)
 	if me.Identifiers[0].Status != fe.IdentifierStatusPrimary {
 		t.Errorf("identifier: %+v", me.Identifiers[0])
 	}
