@@ -34,6 +34,9 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 		details.Validation = &f.Validation
 	}
 	switch {
+	case f.Status == http.StatusUnauthorized && x.visit != nil:
+		// A browser that hears of Basic asks its user for a name and a password in a dialog of its own, and the page's call waits for that.
+		c.Set(fiber.HeaderWWWAuthenticate, challengeBearer)
 	case f.Status == http.StatusUnauthorized:
 		c.Set(fiber.HeaderWWWAuthenticate, challengeBasic)
 		c.Response().Header.Add(fiber.HeaderWWWAuthenticate, challengeBearer)
