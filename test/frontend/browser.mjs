@@ -46,6 +46,7 @@ export async function device(t, story, { path = '/complete', agent = 'linux', au
   const cdp = await context.newCDPSession(page);
   await cdp.send('WebAuthn.enable');
   const visitor = { context, page, cdp };
+  page.on('response', (response) => { visitor.decision = response.headers()['x-keyward-decision-id'] ?? visitor.decision; });
   page.on('pageerror', (error) => wrong.push(error.message));
   let steps = 0;
   Object.assign(visitor, {
@@ -56,6 +57,8 @@ export async function device(t, story, { path = '/complete', agent = 'linux', au
       if (visitor.authenticatorId) await cdp.send('WebAuthn.removeVirtualAuthenticator', { authenticatorId: visitor.authenticatorId });
       ({ authenticatorId: visitor.authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', { options: { ...platform, ...other } }));
     },
+    /** Plugs in another authenticator beside the one that is there. */
+    also: (other) => cdp.send('WebAuthn.addVirtualAuthenticator', { options: { ...platform, ...other } }),
     /** Whether the user touches the authenticator when asked. */
     touches: (enabled) => cdp.send('WebAuthn.setAutomaticPresenceSimulation', { authenticatorId: visitor.authenticatorId, enabled }),
     /** Whether it recognises the user; if not, a ceremony ends as if the user had closed the dialog. */

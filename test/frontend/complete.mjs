@@ -21,7 +21,7 @@ export async function refused({ page }, service, method, ...args) {
 
 export const process = (visitor, method, ...args) => call(visitor, 'process', method, ...args);
 export const session = (visitor, method, ...args) => call(visitor, 'session', method, ...args);
-const is = (answer, block) => assert.equal(answer.blockBody.block, block, JSON.stringify(answer.blockBody));
+export const is = (answer, block) => assert.equal(answer.blockBody.block, block, JSON.stringify(answer.blockBody));
 
 /** Takes over the session of a process that is complete, as the SDK's components do. */
 export async function enter(visitor, answer) {

@@ -30,12 +30,17 @@ export const keyward = (...args) => new Promise((resolve, reject) => {
   }).stdin.end();
 });
 
-/** Reads the newest code that was sent to an address, where a developer reads it. */
+const read = new Set();
+
+/** Reads the newest code that was sent to an address and has not been read yet, where a developer reads it. */
 export async function codeFor(address) {
   for (let tries = 0; tries < 100; tries++) {
-    const lines = readFileSync(outbox, 'utf8').split('\n').filter((line) => line.includes('[development outbox]') && line.includes(address));
-    const code = /: (\d{6})\b/.exec(lines.at(-1) ?? '')?.[1];
-    if (code) return code;
+    const line = readFileSync(outbox, 'utf8').split('\n').filter((sent) => sent.includes('[development outbox]') && sent.includes(`"${address}"`)).at(-1);
+    const code = /: code (\d{6})\b/.exec(line ?? '')?.[1];
+    if (code && !read.has(line)) {
+      read.add(line);
+      return code;
+    }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`no code was sent to ${address}`);

@@ -1,10 +1,14 @@
 // A page whose sign-up and login are Keyward's: CorbadoApp of web-core, set up as its users set it up. The suite calls its services one after another; the page shows what came of it.
-import { CorbadoApp } from '@corbado/web-core';
+import { ConnectService, CorbadoApp } from '@corbado/web-core';
 
 const { project, apiSuffix } = window.settings;
 const app = new CorbadoApp({ projectId: project, frontendApiUrlSuffix: apiSuffix });
-const services = { process: app.authProcessService, session: app.sessionService };
-const abortable = new Set(['init', 'getFullUser', 'passkeyList']);
+const services = {
+  process: app.authProcessService, session: app.sessionService,
+  // With a domain of the customer's own the SDK never builds a name out of the project ID.
+  connect: new ConnectService(project, apiSuffix, false, `https://${project}.${apiSuffix}`),
+};
+const abortable = new Set(['process.init', 'session.getFullUser', 'session.passkeyList', 'connect.loginInit', 'connect.appendInit', 'connect.manageInit']);
 
 function show(title, detail) {
   document.getElementById('root').innerHTML = '<h1></h1><pre></pre>';
@@ -22,7 +26,7 @@ async function call(service, method, args) {
   const of = services[service];
   let outcome;
   try {
-    outcome = told(await of[method](...(abortable.has(method) && service + method !== 'sessioninit' ? [new AbortController()] : []), ...args));
+    outcome = told(await of[method](...(abortable.has(`${service}.${method}`) ? [new AbortController()] : []), ...args));
   } catch (error) {
     outcome = { ok: false, error: error.name, message: error.message };
   }
