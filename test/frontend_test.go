@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -18,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/policies"
 )
 
@@ -149,4 +152,89 @@ func newCertificate(t *testing.T, address string, names ...string) (cert, key st
 		}
 	}
 	return cert, key
+}
+
+// Whoever asks right after the operator has revoked something is refused, whichever instance answers.
+func TestARevokedSessionAndARemovedKeyAreSeenAtOnceWhateverTheShape(t *testing.T) {
+	t.Parallel()
+	for _, s := range shapes() {
+		if !s.split || !s.redis {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			st := s.start(t)
+			ada := st.newPerson(t)
+			ada.createPasskey(t)
+			enter := func() string {
+				return as[rest.PostLoginRsp](t, ada.call(t, "POST", "/v2/passkey/postLogin", map[string]any{"signedPasskeyData": signedLogin(t, ada)})).Session
+			}
+			const asked = 20 // often enough to meet every instance
+			me := func(complaint, token string, want int) {
+				t.Helper()
+				for range asked {
+					if got := visitMe(t, st, token); got != want {
+						t.Errorf("%s: %d, want %d", complaint, got, want)
+						return
+					}
+				}
+			}
+			first, second := enter(), enter()
+			me("a session", first, http.StatusOK)
+			as[rest.GenericRsp](t, ada.call(t, "POST", "/v2/sessions/"+claimOf(t, first, "sid")+"/revoke", nil))
+			me("a session that was revoked", first, http.StatusUnauthorized)
+			me("the other session", second, http.StatusOK)
+
+			binary := build(t)
+			operator := func(args ...string) {
+				t.Helper()
+				cmd := exec.CommandContext(t.Context(), binary, append([]string{"project", "signing-keys"}, append(args, "--nats-url", st.natsURL)...)...)
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+			}
+			operator("rotate", project1, "--now")
+			me("a session of the key before", second, http.StatusOK)
+			third := enter()
+			me("a session of the new key", third, http.StatusOK)
+			operator("remove", project1, headerOf(t, second, "kid"))
+			me("a session of a key that was removed", second, http.StatusUnauthorized)
+			me("the session of the new key", third, http.StatusOK)
+		})
+	}
+}
+
+// visitMe asks the Frontend API who a token is of, and returns the status.
+func visitMe(t *testing.T, st *stack, token string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, st.base+"/v2/me", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Corbado-ProjectID", st.project)
+	req.Header.Set("Authorization", "Bearer "+token)
+	rsp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = rsp.Body.Close()
+	return rsp.StatusCode
+}
+
+func headerOf(t *testing.T, token, name string) string { return memberOf(t, token, 0, name) }
+
+func claimOf(t *testing.T, token, name string) string { return memberOf(t, token, 1, name) }
+
+// memberOf reads a part of a JWT without verifying it.
+func memberOf(t *testing.T, token string, part int, name string) string {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[part])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(raw, &members); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(members[name])
 }

@@ -23,7 +23,7 @@ export const agents = {
   android: 'Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Mobile Safari/537.36',
 };
 /** A test of which a step that never ends fails only itself. */
-export const story = (name, tell) => test(name, { timeout: 45_000 }, tell);
+export const story = (name, tell, timeout = 45_000) => test(name, { timeout }, tell);
 
 const platform = { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
 

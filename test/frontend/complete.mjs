@@ -4,6 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { eventTypes } from './backend.mjs';
 import { device, story } from './browser.mjs';
 
+/** The token of a session that lives on, for who needs one that has expired. */
+export const kept = { token: '' };
+
 export const newAddress = () => `ada-${randomBytes(4).toString('hex')}@example.com`;
 
 /** Calls a service of the page, and fails unless it does what is expected. */
@@ -127,9 +130,9 @@ export function completeStories() {
     assert.equal(done.blockBody.data.passkeyOperation.ceremonyType, 'local');
     assert.equal((await session(visitor, 'passkeyList')).passkeys.length, 1);
     await visitor.shot('logged-in');
-    // What comes back with the page: the session, and the form that the last login chose.
     await page.reload();
     await session(visitor, 'init');
+    kept.token = await page.evaluate(() => window.page.sessionToken());
     assert.ok(await page.evaluate(() => window.page.loggedIn()));
     await visitor.shot('reloaded');
   });
