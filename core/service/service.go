@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
@@ -254,7 +255,7 @@ type Verdict struct {
 	PolicyRevision string                 `json:"policyRevision"`
 	Rule           string                 `json:"rule"` // row of the decision table, for example L7a
 	Allow          bool                   `json:"allow"`
-	Tag            rest.DecisionTag       `json:"tag"`
+	Tag            rest.DecisionTag       `json:"tag"` // of the wire; of a RolloutQuestion one of its own
 	Experiments    []string               `json:"experiments"`
 	Insights       rest.DetectionInsights `json:"insights"`
 	OS             string                 `json:"os"` // as detected, for the records of the ceremony
@@ -295,6 +296,13 @@ type Decision interface {
 	Login(context.Context, LoginQuestion) (LoginVerdict, error)
 	Append(context.Context, AppendQuestion) (AppendVerdict, error)
 	Mediation(context.Context, Question) (Verdict, error)
+	Rollout(context.Context, RolloutQuestion) (Verdict, error)
+}
+
+// Explanations is the part of the decision service that tells why a decision was made.
+type Explanations interface {
+	// ExplainDecision explains a decision of the project by its record. Records are written in the background: a decision that is not there yet is not found.
+	ExplainDecision(context.Context, ForProject[ident.DecisionID]) (frontend.TrialDecision, error)
 }
 
 // Reading is what was read of a user for a decision. What it points to is shared and must not be changed.

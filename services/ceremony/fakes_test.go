@@ -87,6 +87,7 @@ type decision struct {
 	login     func(service.LoginQuestion, *service.LoginVerdict)
 	append    func(service.AppendQuestion, *service.AppendVerdict)
 	mediation func(service.Question, *service.Verdict)
+	rollout   func(service.RolloutQuestion, *service.Verdict)
 	err       error
 	asked     []service.Question
 }
@@ -140,6 +141,17 @@ func (d *decision) Mediation(_ context.Context, q service.Question) (service.Ver
 	v := verdict("M1", "")
 	if d.mediation != nil {
 		d.mediation(q, &v)
+	}
+	return v, d.err
+}
+
+func (d *decision) Rollout(_ context.Context, q service.RolloutQuestion) (service.Verdict, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, q.Question)
+	v := verdict("R5", service.TagRolloutAllowed)
+	if d.rollout != nil {
+		d.rollout(q, &v)
 	}
 	return v, d.err
 }

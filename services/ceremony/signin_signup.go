@@ -208,12 +208,6 @@ func (s *Service) giveUp(ctx context.Context, t *turn, before signin.State) erro
 	return nil
 }
 
-// situationSignUp is what decisions call the creation of a passkey as part of a sign-up.
-const (
-	situationSignUp    = "sign-up"
-	situationPostLogin = "post-login"
-)
-
 // offerCreation asks the policy whether to offer a passkey to whoever has just signed up or logged in.
 func (s *Service) offerCreation(ctx context.Context, t *turn) error {
 	var offer *signin.Offer

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"embed"
 	"fmt"
@@ -24,26 +25,32 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self' '
 // file is something served as it is.
 type file struct {
 	path, kind string
-	plain      []byte
+	plain      []byte // nil: what zipped holds
 	zipped     []byte // gzip; nil: only plain is served
+	policy     string // Content-Security-Policy; empty: that of the API page
+	tag        string // ETag, by which a browser asks whether what it has is still good; empty: it has to load it again
 }
 
-// mountDocs serves the OpenAPI document and the page to browse it. None of it needs authentication.
+// mountDocs serves the OpenAPI documents and the pages to browse them. None of it needs authentication.
 func (g *Gateway) mountDocs() error {
 	files := []file{
 		{path: "/openapi.yaml", kind: "application/yaml", plain: g.document.YAML()},
 		{path: "/openapi.json", kind: fiber.MIMEApplicationJSON, plain: g.document.JSON()},
+		{path: "/frontend.yaml", kind: "application/yaml", plain: g.frontend.YAML()},
+		{path: "/frontend.json", kind: fiber.MIMEApplicationJSON, plain: g.frontend.JSON()},
 	}
-	index, err := g.index()
-	if err != nil {
-		return fmt.Errorf("make the API page: %w", err)
+	for path, shown := range map[string]shownAPI{"/docs": {Name: "Backend API", Document: "/openapi"}, "/docs/frontend": {Name: "Frontend API", Document: "/frontend"}} {
+		index, err := g.index(shown)
+		if err != nil {
+			return fmt.Errorf("make the API page: %w", err)
+		}
+		files = append(files, file{path: path, kind: fiber.MIMETextHTMLCharsetUTF8, plain: index})
 	}
 	start, err := pageFiles.ReadFile("page/start.js")
 	if err != nil {
 		return fmt.Errorf("read the API page: %w", err)
 	}
-	files = append(files, file{path: "/docs", kind: fiber.MIMETextHTMLCharsetUTF8, plain: index},
-		file{path: "/docs/start.js", kind: "text/javascript; charset=utf-8", plain: start})
+	files = append(files, file{path: "/docs/start.js", kind: "text/javascript; charset=utf-8", plain: start})
 	for _, viewer := range []struct{ name, kind string }{
 		{"swagger-ui-bundle.js", "text/javascript; charset=utf-8"},
 		{"swagger-ui.css", "text/css; charset=utf-8"},
@@ -62,23 +69,35 @@ func (g *Gateway) mountDocs() error {
 	for _, f := range files {
 		g.app.Get(f.path, serveFile(f))
 	}
-	for _, from := range []string{"/", "/docs/"} {
-		g.app.Get(from, func(c *fiber.Ctx) error {
-			exchangeOf(c.UserContext()).route = from
-			return c.Redirect("/docs", http.StatusFound)
-		})
+	g.redirectToDocs("/docs/")
+	if !g.cfg.TryingPage {
+		g.redirectToDocs("/")
 	}
 	return nil
 }
 
-// index is the page itself, with the version of the server.
-func (g *Gateway) index() ([]byte, error) {
+func (g *Gateway) redirectToDocs(from string) {
+	g.app.Get(from, func(c *fiber.Ctx) error {
+		exchangeOf(c.UserContext()).route = from
+		return c.Redirect("/docs", http.StatusFound)
+	})
+}
+
+// shownAPI is an API that a page shows.
+type shownAPI struct {
+	Name, Document string // the document without .yaml or .json
+	Version        string // of the server
+}
+
+// index is the page itself.
+func (g *Gateway) index(shown shownAPI) ([]byte, error) {
 	parsed, err := template.ParseFS(pageFiles, "page/index.html")
 	if err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
-	err = parsed.Execute(&out, g.cfg.Version)
+	shown.Version = g.cfg.Version
+	err = parsed.Execute(&out, shown)
 	return out.Bytes(), err
 }
 
@@ -94,16 +113,27 @@ func serveFile(f file) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		exchangeOf(c.UserContext()).route = f.path
 		c.Set(fiber.HeaderContentType, f.kind)
-		c.Set(fiber.HeaderContentSecurityPolicy, contentPolicy)
+		c.Set(fiber.HeaderContentSecurityPolicy, cmp.Or(f.policy, contentPolicy))
 		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
 		c.Set(fiber.HeaderCacheControl, "no-cache")
+		if f.zipped != nil {
+			c.Vary(fiber.HeaderAcceptEncoding)
+		}
+		if f.tag != "" {
+			c.Set(fiber.HeaderETag, f.tag)
+			if c.Get(fiber.HeaderIfNoneMatch) == f.tag {
+				return c.SendStatus(http.StatusNotModified)
+			}
+		}
 		if f.zipped == nil {
 			return c.Send(f.plain)
 		}
-		c.Vary(fiber.HeaderAcceptEncoding)
 		if c.Request().Header.HasAcceptEncoding("gzip") {
 			c.Set(fiber.HeaderContentEncoding, "gzip")
 			return c.Send(f.zipped)
+		}
+		if f.plain != nil {
+			return c.Send(f.plain)
 		}
 		reader, err := gzip.NewReader(bytes.NewReader(f.zipped))
 		if err != nil {
