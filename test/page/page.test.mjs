@@ -202,8 +202,14 @@ test('passkeys of the account: one a device, deleted when asked twice', async ()
   await inspect(visitor, 'refused');
   await page.getByRole('button', { name: /^Delete/ }).click();
   await inspect(visitor, 'delete');
+  assert.equal(await focused(page), 'Keep', 'the focus goes to what changes nothing');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: /^Delete/ }).waitFor();
+  assert.equal(await focused(page), 'Delete', 'and back');
+  await page.keyboard.press('Enter');
   await page.getByRole('button', { name: /for good$/ }).click();
   await page.getByText('There is none yet').waitFor();
+  assert.match(await focused(page), /^Passkeys/);
   await leave(visitor);
 });
 

@@ -21,25 +21,37 @@ export class Api {
   process = '';
   session = '';
   refreshToken = '';
+  /** Gets a new session token when the one there was is refused, and says whether there is one. */
+  expired: () => Promise<boolean> = async () => false;
 
   /** @param decided is told the ID of each decision that an answer came of. */
   constructor(private readonly decided: (id: string) => void) {}
 
   get<T>(path: string, known: Known): Promise<T> {
-    return this.call<T>('GET', path, undefined, known, this.session);
+    return this.try<T>('GET', path, undefined, known);
   }
 
   post<T>(path: string, body: unknown, known: Known): Promise<T> {
-    return this.call<T>('POST', path, body, known, this.session);
+    return this.try<T>('POST', path, body, known);
   }
 
   delete<T>(path: string): Promise<T> {
-    return this.call<T>('DELETE', path, undefined, 'session', this.session);
+    return this.try<T>('DELETE', path, undefined, 'session');
   }
 
   /** Spends the refresh token: that of its cookie, unless the project gives refresh tokens to scripts. */
   refresh<T>(): Promise<T> {
     return this.call<T>('POST', '/me/refresh', undefined, 'session', this.refreshToken);
+  }
+
+  private async try<T>(method: string, path: string, body: unknown, known: Known): Promise<T> {
+    try {
+      return await this.call<T>(method, path, body, known, this.session);
+    } catch (failed) {
+      const again = known === 'session' && failed instanceof CallError && failed.status === 401 && (await this.expired());
+      if (!again) throw failed;
+      return this.call<T>(method, path, body, known, this.session);
+    }
   }
 
   private async call<T>(method: string, path: string, body: unknown, known: Known, bearer: string): Promise<T> {

@@ -39,11 +39,13 @@ export class Trial {
   private readonly api: Api;
   private ceremony = new AbortController();
   private renewal = 0;
+  private renewing: Promise<boolean> | undefined;
   private rendered: () => void = () => {};
 
   constructor() {
     this.api = new Api((id) => this.watch.decided(id));
-    this.watch = new Watch(this.api, () => this.rendered(), () => this.renew());
+    this.api.expired = () => this.renew();
+    this.watch = new Watch(this.api, () => this.rendered());
   }
 
   /** Calls back whenever something is to be shown anew. */
@@ -289,19 +291,31 @@ export class Trial {
     this.renewal = window.setTimeout(() => void this.renew(), Math.max(this.state.sessionEnds - Date.now() - early, early / 3));
   }
 
-  /** Gets a new session token in time; without one the session is over. */
-  async renew(): Promise<boolean> {
+  /** Gets a new session token, once for all who ask meanwhile. Without one the session is over. */
+  private renew(): Promise<boolean> {
+    this.renewing ??= this.renewOnce().finally(() => { this.renewing = undefined; });
+    return this.renewing;
+  }
+
+  private async renewOnce(): Promise<boolean> {
     try {
       this.adopt(await this.api.refresh<Refreshed>());
       this.rendered();
       return true;
     } catch (failed) {
-      if (!(failed instanceof CallError) || failed.status !== 401) return false;
-      this.leave();
-      await this.do('start', () => this.begin('login-init'));
-      this.say('status', 'The session has ended.');
+      if (failed instanceof CallError && failed.status === 401 && this.state.screen.name === 'account') await this.ended();
       return false;
     }
+  }
+
+  private async ended(): Promise<void> {
+    this.leave();
+    try {
+      await this.begin('login-init');
+    } catch {
+      this.state.screen = { name: 'offline' };
+    }
+    this.say('status', 'The session has ended.');
   }
 
   renewNow(): Promise<void> {
@@ -403,6 +417,7 @@ export class Trial {
   }
 
   private async fail(failed: unknown, fieldOf: (field: string) => string): Promise<void> {
+    if (failed instanceof CallError && failed.status === 401 && !this.api.session) return; // the session has ended, which has been said
     if (!(failed instanceof CallError)) {
       this.say('error', failed instanceof Error ? failed.message : String(failed));
       return;
