@@ -86,7 +86,7 @@ check-protos: bin/buf bin/protos
 .PHONY: check-policies
 check-policies: bin/opa
 	bin/opa fmt --list --fail policies
-	bin/opa check --strict --schema policies/schemas policies/login policies/append policies/mediation
+	bin/opa check --strict --schema policies/schemas policies/login policies/append policies/mediation policies/rollout
 	bin/opa test --bundle policies
 
 .PHONY: standalone

@@ -255,7 +255,7 @@ type Verdict struct {
 	PolicyRevision string                 `json:"policyRevision"`
 	Rule           string                 `json:"rule"` // row of the decision table, for example L7a
 	Allow          bool                   `json:"allow"`
-	Tag            rest.DecisionTag       `json:"tag"`
+	Tag            rest.DecisionTag       `json:"tag"` // of the wire; of a RolloutQuestion one of its own
 	Experiments    []string               `json:"experiments"`
 	Insights       rest.DetectionInsights `json:"insights"`
 	OS             string                 `json:"os"` // as detected, for the records of the ceremony
@@ -296,6 +296,7 @@ type Decision interface {
 	Login(context.Context, LoginQuestion) (LoginVerdict, error)
 	Append(context.Context, AppendQuestion) (AppendVerdict, error)
 	Mediation(context.Context, Question) (Verdict, error)
+	Rollout(context.Context, RolloutQuestion) (Verdict, error)
 }
 
 // Explanations is the part of the decision service that tells why a decision was made.

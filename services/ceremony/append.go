@@ -20,6 +20,13 @@ import (
 
 const fieldAttestation = "attestationResponse"
 
+// What decisions call the situations in which the service itself asks whether to create a passkey.
+const (
+	situationPostLogin   = "post-login"
+	situationSignUp      = "sign-up"
+	situationCurrentUser = "current-user" // somebody with a session has asked for it
+)
+
 // AppendStart implements service.Passkeys.
 func (s *Service) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
 	defer func() { s.metrics.started("append-start", rsp.Body.AppendAllow, err) }()
@@ -31,12 +38,13 @@ func (s *Service) AppendStart(ctx context.Context, req service.ForProject[rest.P
 	if err != nil {
 		return rsp, err
 	}
-	situation := ""
-	if body.Situation != nil {
-		situation = *body.Situation
-	}
+	return s.startAppend(ctx, st, body.Username, body.PasskeyIntelFlags, text(body.Situation))
+}
+
+// startAppend asks for a decision on the user of st, and offers the creation of a passkey or not. The username is what authenticators show.
+func (s *Service) startAppend(ctx context.Context, st start, username string, flags rest.PasskeyIntelFlags, situation string) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
 	verdict, err := ask(ctx, s, &st, func() (service.AppendVerdict, error) {
-		return s.decision.Append(ctx, service.AppendQuestion{Question: st.question, Flags: body.PasskeyIntelFlags, Situation: situation})
+		return s.decision.Append(ctx, service.AppendQuestion{Question: st.question, Flags: flags, Situation: situation})
 	}, func(v *service.AppendVerdict) *service.Verdict { return &v.Verdict })
 	if err != nil {
 		return rsp, err
@@ -46,7 +54,7 @@ func (s *Service) AppendStart(ctx context.Context, req service.ForProject[rest.P
 	}
 	options := ""
 	if verdict.Allow {
-		options, err = s.offerAppend(ctx, st, verdict, body.Username)
+		options, err = s.offerAppend(ctx, st, verdict, username)
 		if err != nil {
 			return rsp, err
 		}

@@ -87,6 +87,7 @@ type decision struct {
 	login     func(service.LoginQuestion, *service.LoginVerdict)
 	append    func(service.AppendQuestion, *service.AppendVerdict)
 	mediation func(service.Question, *service.Verdict)
+	rollout   func(service.RolloutQuestion, *service.Verdict)
 	err       error
 	asked     []service.Question
 }
@@ -144,6 +145,17 @@ func (d *decision) Mediation(_ context.Context, q service.Question) (service.Ver
 	return v, d.err
 }
 
+func (d *decision) Rollout(_ context.Context, q service.RolloutQuestion) (service.Verdict, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, q.Question)
+	v := verdict("R5", service.TagRolloutAllowed)
+	if d.rollout != nil {
+		d.rollout(q, &v)
+	}
+	return v, d.err
+}
+
 func (d *decision) last() service.Question {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -161,6 +173,7 @@ type events struct {
 	calls    int
 	erased   []ident.UserID
 	onErase  func()
+	onCreate func(service.ForUser[rest.PasskeyEventCreateReq]) error // nil: nobody calls Create
 }
 
 func (e *events) fail() error {
@@ -236,8 +249,11 @@ func (e *events) Erase(ctx context.Context, req service.ForUser[service.Empty]) 
 
 var errElsewhere = errors.New("ceremonies do not call this")
 
-func (e *events) Create(context.Context, service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
-	return rest.PasskeyEvent{}, errElsewhere
+func (e *events) Create(_ context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
+	if e.onCreate == nil {
+		return rest.PasskeyEvent{}, errElsewhere
+	}
+	return rest.PasskeyEvent{}, e.onCreate(req)
 }
 
 func (e *events) CreateAuthEvent(context.Context, service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {

@@ -21,8 +21,13 @@ func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.Pa
 	if err != nil {
 		return rsp, err
 	}
+	return s.startLogin(ctx, st, req.Body.CrossDeviceAuthenticationStrategy)
+}
+
+// startLogin asks for a decision on the user of st, and offers or denies the login.
+func (s *Service) startLogin(ctx context.Context, st start, strategy rest.CrossDeviceAuthenticationStrategy) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
 	verdict, err := ask(ctx, s, &st, func() (service.LoginVerdict, error) {
-		return s.decision.Login(ctx, service.LoginQuestion{Question: st.question, Strategy: req.Body.CrossDeviceAuthenticationStrategy})
+		return s.decision.Login(ctx, service.LoginQuestion{Question: st.question, Strategy: strategy})
 	}, func(v *service.LoginVerdict) *service.Verdict { return &v.Verdict })
 	if err != nil {
 		return rsp, err

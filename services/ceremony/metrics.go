@@ -24,6 +24,9 @@ type metrics struct {
 	unsettled       prometheus.Counter
 	repaired        *prometheus.CounterVec
 	codes           *prometheus.CounterVec
+	appends         *prometheus.CounterVec
+	clientEvents    *prometheus.CounterVec
+	clientDurations *prometheus.HistogramVec
 }
 
 func newMetrics(registry prometheus.Registerer) (metrics, error) {
@@ -73,7 +76,20 @@ func newMetrics(registry prometheus.Registerer) (metrics, error) {
 		Name: "keyward_ceremony_code_calls_total",
 		Help: "Calls about one-time codes and links by call, create or check, and outcome: done, refused (the caller's fault, such as a wrong value), limited (too many to one identifier), failed (ours).",
 	}, []string{"call", "outcome"})
-	for _, c := range []prometheus.Collector{m.codes, m.calls, m.handles, m.clones, m.backupChanges, m.leftIncomplete, m.eventsRepeated, m.lookupsReplaced, m.signedData, m.unsettled, m.repaired} {
+	m.appends = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "keyward_ceremony_connect_appends_total",
+		Help: "Passkeys created over Connect by how the client says that it came to it: auto, conditional, manual, manual-retry; untold if it does not say.",
+	}, []string{"completion"})
+	m.clientEvents = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "keyward_ceremony_connect_events_total",
+		Help: "Events that Connect clients sent by type and what became of them: recorded, or unnamed, which are not recorded because the client has not been told of a user.",
+	}, []string{"type", "outcome"})
+	m.clientDurations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "keyward_ceremony_connect_client_duration_seconds",
+		Help:    "How long things took on Connect clients, as they say, by event type; other = a type that is not known here.",
+		Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300},
+	}, []string{"type"})
+	for _, c := range []prometheus.Collector{m.appends, m.clientEvents, m.clientDurations, m.codes, m.calls, m.handles, m.clones, m.backupChanges, m.leftIncomplete, m.eventsRepeated, m.lookupsReplaced, m.signedData, m.unsettled, m.repaired} {
 		if err := registry.Register(c); err != nil {
 			return metrics{}, fmt.Errorf("register ceremony metrics: %w", err)
 		}

@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
@@ -133,6 +135,103 @@ func TestMediation(t *testing.T) {
 	}
 }
 
+// rolledOut are parameters of the rollout for the tests below.
+var rolledOut = map[string]any{
+	"killSwitch": map[string]any{"login": false, "append": false, "manage": true},
+	"rules": map[string]any{
+		"friends": map[string]any{"salience": 30, "verdict": "allow", "invitations": []string{"friends"}},
+		"robots":  map[string]any{"salience": 20, "verdict": "block", "webdriver": true},
+		"macs":    map[string]any{"salience": 10, "verdict": "allow", "os": []string{"macos"}, "osVersion": map[string]any{"atLeast": 15, "atMost": 16}},
+		"windows": map[string]any{"salience": 10, "verdict": "sample", "share": 5_000, "os": []string{"windows"}},
+		"rest":    map[string]any{"salience": 0, "verdict": "block"},
+	},
+	"invitations":                  map[string]any{"friends": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}, // of test
+	"requireAllowlistedIdentifier": true,
+	"allowedIdentifiers":           []string{"ada@example.org"},
+	"allowedDomains":               []string{"example.com"},
+}
+
+func TestRollout(t *testing.T) {
+	t.Parallel()
+	dir := policyDir(t)
+	override(t, dir, map[string]any{"rollout": rolledOut})
+	svc := newService(t, serviceOptions{dir: dir, now: noon})
+	yes := true
+	sends := func(os, version string) func(*service.RolloutQuestion) {
+		return func(q *service.RolloutQuestion) {
+			q.Client.ParsedDeviceInfo = &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: "Chrome", BrowserVersion: "142.0"}
+		}
+	}
+	in := func(environment ident.EnvironmentID) func(*service.RolloutQuestion) {
+		return func(q *service.RolloutQuestion) { sends("Windows", "11")(q); q.Environment.ID = environment }
+	}
+	names := func(identifier string) func(*service.RolloutQuestion) {
+		return func(q *service.RolloutQuestion) { q.Identifier = identifier }
+	}
+	for name, tc := range map[string]struct {
+		change func(*service.RolloutQuestion)
+		rule   string
+		tag    rest.DecisionTag
+	}{
+		"a Mac":                           {func(*service.RolloutQuestion) {}, "R5", service.TagRolloutAllowed},
+		"an old Mac":                      {sends("macOS", "14.7"), "R2", service.TagRolloutRuleBlocked},
+		"a Mac of tomorrow":               {sends("macOS", "26"), "R2", service.TagRolloutRuleBlocked},
+		"a Mac of unknown age":            {sends("macOS", ""), "R2", service.TagRolloutRuleBlocked},
+		"a robot on a Mac":                {func(q *service.RolloutQuestion) { q.Client.Webdriver = &yes }, "R2", service.TagRolloutRuleBlocked},
+		"a friend, whatever the client":   {func(q *service.RolloutQuestion) { sends("Linux", "")(q); q.Invitation = "test" }, "R5", service.TagRolloutAllowed},
+		"a forged invitation":             {func(q *service.RolloutQuestion) { sends("Linux", "")(q); q.Invitation = "tset" }, "R2", service.TagRolloutRuleBlocked},
+		"a machine in the sample":         {in("env-2"), "R5", service.TagRolloutAllowed},
+		"a machine outside of it":         {in("env-1"), "R3", service.TagRolloutSampledOut},
+		"a machine that is not known":     {in(""), "R3", service.TagRolloutSampledOut},
+		"a listed identifier":             {names("Ada@Example.org"), "R5", service.TagRolloutAllowed},
+		"a listed domain":                 {names("grace@EXAMPLE.COM"), "R5", service.TagRolloutAllowed},
+		"an identifier that is not":       {names("eve@example.org"), "R4", service.TagRolloutIdentifierNotListed},
+		"the list of passkeys":            {func(q *service.RolloutQuestion) { q.Action = service.RolloutManage }, "R1", service.TagRolloutKillSwitch},
+		"the creation of one":             {func(q *service.RolloutQuestion) { q.Action = service.RolloutAppend }, "R5", service.TagRolloutAllowed},
+		"an action that there is not":     {func(q *service.RolloutQuestion) { q.Action = "remove" }, "R0", rest.DecisionTagDefaultDeny},
+		"no action":                       {func(q *service.RolloutQuestion) { q.Action = "" }, "R0", rest.DecisionTagDefaultDeny},
+		"a lookup that went astray":       {func(q *service.RolloutQuestion) { q.LookupFailed = true }, "R0", rest.DecisionTagDefaultDeny},
+		"an account that must not matter": {func(q *service.RolloutQuestion) { q.Account = &account.Account{Status: rest.UserStatusDisabled} }, "R5", service.TagRolloutAllowed},
+	} {
+		q := service.RolloutQuestion{Question: factstest.BusyUser(noon).Question, Action: service.RolloutLogin}
+		tc.change(&q)
+		v, err := svc.Rollout(t.Context(), q)
+		if err != nil || v.Rule != tc.rule || v.Tag != tc.tag || v.Allow != (tc.rule == "R5") || v.Decision == "" || v.PolicyRevision == "" {
+			t.Errorf("%s: rule %s, tag %s, allow %t, error %v", name, v.Rule, v.Tag, v.Allow, err)
+		}
+		if len(v.Insights.CredentialIds) != 0 || len(v.Insights.ClientEnvIds) != 0 {
+			t.Errorf("%s tells of an account: %+v", name, v.Insights)
+		}
+	}
+}
+
+func TestByDefaultPasskeysAreSwitchedOnForEverybody(t *testing.T) {
+	t.Parallel()
+	svc := newService(t, serviceOptions{now: noon})
+	for _, action := range []string{service.RolloutLogin, service.RolloutAppend, service.RolloutManage} {
+		for _, identifier := range []string{"", "eve@example.org"} {
+			v, err := svc.Rollout(t.Context(), service.RolloutQuestion{Action: action, Identifier: identifier})
+			if err != nil || !v.Allow || v.Rule != "R5" {
+				t.Errorf("%s of %q: %+v, %v", action, identifier, v, err)
+			}
+		}
+	}
+}
+
+func TestAProjectRollsOutAtItsOwnPace(t *testing.T) {
+	t.Parallel()
+	dir := policyDir(t)
+	replace(t, dir, "data.json", `"projects": {}`, `"projects": {"pro-2": {"parameters": {"rollout": {"killSwitch": {"append": true}}}}}`)
+	svc := newService(t, serviceOptions{dir: dir, now: noon})
+	for project, want := range map[ident.ProjectID]string{"pro-1": "R5", "pro-2": "R1"} {
+		q := service.RolloutQuestion{Action: service.RolloutAppend}
+		q.Project = project
+		if v, err := svc.Rollout(t.Context(), q); err != nil || v.Rule != want {
+			t.Errorf("%s: %+v, %v", project, v, err)
+		}
+	}
+}
+
 func TestNoListOfAVerdictIsAbsent(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, serviceOptions{now: noon})
@@ -146,7 +245,11 @@ func TestNoListOfAVerdictIsAbsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range append(raw, l, a, m) {
+	r, err := svc.Rollout(t.Context(), service.RolloutQuestion{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range append(raw, l, a, m, r) {
 		body, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
@@ -190,7 +293,7 @@ keyward_decisions_total{action="login",rule="L9"} 2
 `), "keyward_decisions_total"); err != nil {
 		t.Error(err)
 	}
-	if got := testutil.CollectAndCount(registry, "keyward_decision_duration_seconds"); got != 3 {
+	if got := testutil.CollectAndCount(registry, "keyward_decision_duration_seconds"); got != 4 {
 		t.Errorf("%d duration histograms, not one for each action", got)
 	}
 }

@@ -46,6 +46,15 @@ func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Ve
 	return v, nil
 }
 
+// Rollout implements service.Decision. It never returns an error. Nobody is known yet, only named, so the account of the question does not matter.
+func (s *Service) Rollout(ctx context.Context, q service.RolloutQuestion) (service.Verdict, error) {
+	start, p := s.deps.Now(), s.active.Load()
+	q.Account = nil
+	v, basis, err := p.Rollout(ctx, q)
+	s.finish(ctx, judged{start: start, action: engine.ActionRollout, policy: p, question: &q.Question, basis: basis, err: err}, &v)
+	return v, nil
+}
+
 // judged is how a verdict came about.
 type judged struct {
 	start    time.Time

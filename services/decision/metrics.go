@@ -46,7 +46,7 @@ func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metric
 		Name: "keyward_policy_memo_entries", Help: "Answers of the policy that are remembered.",
 	}, memoSize)
 	byAction, memo := map[string]prometheus.Observer{}, map[string][2]prometheus.Counter{}
-	for _, action := range []string{engine.ActionLogin, engine.ActionAppend, engine.ActionMediation} {
+	for _, action := range engine.Actions() {
 		byAction[action] = durations.WithLabelValues(action)
 		memo[action] = [2]prometheus.Counter{asked.WithLabelValues(action, "miss"), asked.WithLabelValues(action, "hit")}
 	}

@@ -27,6 +27,7 @@ func Serve(conn *nats.Conn, svc service.Decision, opts rpc.Options, log *slog.Lo
 		rpc.Handle(server, "login", svc.Login),
 		rpc.Handle(server, "append", svc.Append),
 		rpc.Handle(server, "mediation", svc.Mediation),
+		rpc.Handle(server, "rollout", svc.Rollout),
 	)
 }
 
@@ -61,6 +62,11 @@ func (c *Client) Append(ctx context.Context, req service.AppendQuestion) (servic
 // Mediation implements service.Decision.
 func (c *Client) Mediation(ctx context.Context, req service.Question) (service.Verdict, error) {
 	return rpc.Call[service.Verdict](ctx, c.calls, "mediation", req)
+}
+
+// Rollout implements service.Decision.
+func (c *Client) Rollout(ctx context.Context, req service.RolloutQuestion) (service.Verdict, error) {
+	return rpc.Call[service.Verdict](ctx, c.calls, "rollout", req)
 }
 
 // ExplainDecision implements service.Explanations.

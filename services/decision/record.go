@@ -22,7 +22,7 @@ type Judgement struct {
 	User           ident.UserID     `json:"user,omitempty"` // empty if there was no such user
 	RequestID      ident.RequestID  `json:"requestID,omitempty"`
 	Process        string           `json:"process,omitempty"`
-	Action         string           `json:"action"` // login, append or mediation
+	Action         string           `json:"action"` // login, append, mediation or rollout
 	PolicyRevision string           `json:"policyRevision"`
 	PolicyHash     string           `json:"policyHash"` // of the bundle's content
 	Rule           string           `json:"rule"`

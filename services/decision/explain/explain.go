@@ -26,10 +26,11 @@ const (
 	Login     = engine.ActionLogin
 	Append    = engine.ActionAppend
 	Mediation = engine.ActionMediation
+	Rollout   = engine.ActionRollout
 )
 
 // Actions returns the names of all actions.
-func Actions() []string { return []string{Login, Append, Mediation} }
+func Actions() []string { return engine.Actions() }
 
 // Explanation is why one question was answered as it was.
 type Explanation struct {
@@ -118,9 +119,13 @@ func entrypoint(action string) string { return "data.keyward." + action + ".deci
 func (p *Policy) Revision() string { return p.engine.Revision() }
 
 // CheckFacts holds facts, a JSON document, against the bundle's schema of the action. The error names every fact that is unknown, missing or of the wrong form.
+// Facts of an action that the bundle has no rules for are all good: nothing reads them.
 func (p *Policy) CheckFacts(action string, facts []byte) error {
 	if err := known(action); err != nil {
 		return err
+	}
+	if p.engine.Undefined(action) != nil {
+		return nil
 	}
 	return p.engine.Bundle("").CheckInput(action, facts)
 }
@@ -129,7 +134,7 @@ func known(action string) error {
 	if slices.Contains(Actions(), action) {
 		return nil
 	}
-	return fmt.Errorf("unknown action %q: must be login, append or mediation", action)
+	return fmt.Errorf("unknown action %q: must be login, append, mediation or rollout", action)
 }
 
 // Evaluate returns the policy's answer document to facts, a JSON document. The parameters are those of the project; empty means those of all.
@@ -145,6 +150,9 @@ func (p *Policy) evaluate(ctx context.Context, action string, project ident.Proj
 	input, err := ast.ValueFromReader(bytes.NewReader(facts))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read facts: %w", err)
+	}
+	if answer := p.engine.Undefined(action); answer != nil {
+		return input, answer, nil
 	}
 	object, err := p.engine.Bundle(project).Eval(ctx, evalTimeout, entrypoint(action), input)
 	if err != nil {
@@ -174,6 +182,10 @@ func (p *Policy) Explain(ctx context.Context, action string, project ident.Proje
 	}
 	i := &inquiry{ctx: ctx, rules: p.rules, schemas: p.schemas, action: action, store: store, reading: reading, input: ast.NewTerm(input), data: view.Data}
 	e := &Explanation{Action: action, Project: project, Revision: view.Revision, Answer: answer}
+	if p.engine.Undefined(action) != nil {
+		e.Row, e.Above = undefinedRow(answer), []Row{}
+		return e, nil
+	}
 	e.Row, e.Above, e.Note = i.table(entrypoint(action), answer)
 	return e, ctx.Err()
 }

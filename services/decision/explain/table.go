@@ -144,6 +144,13 @@ func (i *inquiry) lastRow(entrypoint string, answer map[string]any) (row Row, va
 	return row, value
 }
 
+// undefinedRow stands for the table of an action that the bundle has no package for.
+func undefinedRow(answer map[string]any) Row {
+	row := Row{Matched: true, Reason: "the bundle has no rules for this action, so everything is allowed"}
+	row.answered(answer)
+	return row
+}
+
 // details explain the choices within an answer: for each function or rule that it calls, which of the definitions gave the value.
 func (i *inquiry) details(s scope, value *ast.Term) []Condition {
 	var all []Condition

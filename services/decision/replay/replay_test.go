@@ -116,7 +116,12 @@ func question(random *rand.Rand, n int) service.Question {
 
 func ask(ctx context.Context, svc service.Decision, random *rand.Rand, n int) (ident.DecisionID, string, error) {
 	q := question(random, n)
-	switch random.IntN(5) {
+	switch random.IntN(6) {
+	case 5:
+		v, err := svc.Rollout(ctx, service.RolloutQuestion{
+			Question: q, Action: pick(random, service.RolloutLogin, service.RolloutAppend, "delete"), Identifier: pick(random, "", "ada@example.com"),
+		})
+		return v.Decision, v.Rule, err
 	case 0:
 		v, err := svc.Mediation(ctx, q)
 		return v.Decision, v.Rule, err

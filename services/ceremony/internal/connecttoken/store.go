@@ -25,6 +25,7 @@ var (
 	ErrType    = errors.New("the connect token is for something else")
 	ErrUsed    = errors.New("the connect token has been used already")
 	ErrExpired = errors.New("the connect token has expired")
+	ErrProcess = errors.New("the connect token is in use by another process")
 )
 
 // The form of a secret: 30 letters and digits, 178 bits.
@@ -102,11 +103,46 @@ func (s *Store) Advance(ctx context.Context, project ident.ProjectID, id ident.C
 // Redeem spends the token that a secret belongs to and returns it. Of any number of callers one succeeds, the others get ErrUsed. A token that is unknown, for
 // something else or expired is one of the errors above, and nothing is spent.
 func (s *Store) Redeem(ctx context.Context, project ident.ProjectID, secret string, want rest.ConnectTokenType, now time.Time) (Token, error) {
+	return s.use(ctx, project, secret, want, now, func(t *Token) (bool, error) {
+		t.Status = rest.ConnectTokenStatusConsumed
+		return true, nil
+	})
+}
+
+// Bind returns the token that a secret belongs to without spending it. The process that is the first to do so is the only one that may. Its errors are those of Redeem
+// and ErrProcess.
+func (s *Store) Bind(ctx context.Context, project ident.ProjectID, secret string, want rest.ConnectTokenType, process string, now time.Time) (Token, error) {
+	return s.use(ctx, project, secret, want, now, func(t *Token) (bool, error) {
+		if t.Process != "" && t.Process != process {
+			return false, ErrProcess
+		}
+		changed := t.Process == ""
+		t.Process = process
+		return changed, nil
+	})
+}
+
+// Spend spends a token that a process has bound. What was begun with it before it expired may be finished.
+func (s *Store) Spend(ctx context.Context, project ident.ProjectID, id ident.ConnectTokenID, process string) error {
+	return s.update(ctx, project, id, func(t *Token) (bool, error) {
+		switch {
+		case t.Process != process:
+			return false, ErrProcess
+		case t.Status != rest.ConnectTokenStatusInitial:
+			return false, ErrUsed
+		}
+		t.Status = rest.ConnectTokenStatusConsumed
+		return true, nil
+	})
+}
+
+// use changes a token that is good, if by says that there is something to change, and returns it.
+func (s *Store) use(ctx context.Context, project ident.ProjectID, secret string, want rest.ConnectTokenType, now time.Time, by func(*Token) (bool, error)) (Token, error) {
 	if len(secret) != len(secretPrefix)+secretLength || !strings.HasPrefix(secret, secretPrefix) {
 		return Token{}, ErrUnknown
 	}
 	sum := sha256.Sum256([]byte(secret))
-	var redeemed Token
+	var used Token
 	err := s.update(ctx, project, idOf(secret), func(t *Token) (bool, error) {
 		switch {
 		case subtle.ConstantTimeCompare(sum[:], t.SecretHash) != 1:
@@ -118,14 +154,14 @@ func (s *Store) Redeem(ctx context.Context, project ident.ProjectID, secret stri
 		case now.UnixMilli() >= t.ExpiresMs:
 			return false, ErrExpired
 		}
-		t.Status = rest.ConnectTokenStatusConsumed
-		redeemed = *t
-		return true, nil
+		changed, err := by(t)
+		used = *t
+		return changed, err
 	})
 	if err != nil {
 		return Token{}, err
 	}
-	return redeemed, nil
+	return used, nil
 }
 
 // Delete removes a token. It may be ErrUnknown.

@@ -14,7 +14,8 @@ type Token struct {
 	Identifier  string                  `json:"identifier"`
 	DisplayName string                  `json:"displayName,omitempty"`
 	Status      rest.ConnectTokenStatus `json:"status"`
-	SecretHash  []byte                  `json:"secretHash"` // SHA-256 of the secret, which is random and long
+	Process     string                  `json:"process,omitempty"` // the one that has bound it
+	SecretHash  []byte                  `json:"secretHash"`        // SHA-256 of the secret, which is random and long
 	CreatedMs   int64                   `json:"createdMs"`
 	ExpiresMs   int64                   `json:"expiresMs"`
 }

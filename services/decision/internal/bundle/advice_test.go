@@ -50,7 +50,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 			t.Parallel()
 			files := defaultBundle(t)
 			tc.change(t, files)
-			_, err := bundle.Load(t.Context(), files, entrypoints...)
+			_, err := bundle.Load(t.Context(), files, entrypoints)
 			if err == nil {
 				t.Fatal("it was loaded")
 			}

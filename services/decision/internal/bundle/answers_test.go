@@ -88,9 +88,18 @@ func randomMediationFacts(random *rand.Rand) map[string]any {
 	return facts
 }
 
+func randomRolloutFacts(random *rand.Rand) map[string]any {
+	facts := randomMediationFacts(random)
+	facts["rollout"] = map[string]any{"browserVersion": 18, "samples": map[string]any{}, "flags": map[string]any{}}
+	choose(random, facts, map[string]map[string][]any{"rollout": {
+		"action": {"login", "append", "manage"}, "identifier": {"none", "listed", "unlisted"}, "invitation": {"", "friends"},
+	}})
+	return facts
+}
+
 func TestWhateverTheFactsTheAnswerFitsItsSchema(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints...)
+	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +110,7 @@ func TestWhateverTheFactsTheAnswerFitsItsSchema(t *testing.T) {
 		"login":     {randomFacts, []string{"L0", "L1", "L2", "L3", "L4", "L5", "L6", "L7a", "L7b", "L7c", "L8", "L9", "L10", "L11", "L12", "L13"}},
 		"append":    {randomAppendFacts, []string{"A0", "A1", "A2", "A3", "A3a", "A3b", "A4", "A5", "A6a", "A6b", "A7", "A8", "A9", "A10", "A11", "A12", "A13"}},
 		"mediation": {randomMediationFacts, []string{"M0", "M1", "M2", "M3", "M4"}},
+		"rollout":   {randomRolloutFacts, []string{"R0", "R5"}}, // what the other rows turn on are parameters
 	} {
 		t.Run(action, func(t *testing.T) {
 			t.Parallel()
@@ -174,7 +184,7 @@ func TestTheSchemaOfProjectsTakesOverridesOnly(t *testing.T) {
 // Explanations print titles and rows; a row that lost its own would be explained by nothing.
 func TestEveryConditionOfATableIsNamedAfterItsTagAndDescribed(t *testing.T) {
 	t.Parallel()
-	for _, action := range []string{"login", "append", "mediation"} {
+	for _, action := range []string{"login", "append", "mediation", "rollout"} {
 		content, err := policies.Bundle.ReadFile(action + "/" + action + ".rego")
 		if err != nil {
 			t.Fatal(err)
@@ -235,7 +245,7 @@ func text(term *ast.Term) string {
 // Explanations print them instead of the facts' names.
 func TestEveryFactAndParameterIsDescribedInPlainWords(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"login", "append", "mediation", "parameters", "projects", "output/login", "output/append", "output/mediation"} {
+	for _, name := range []string{"login", "append", "mediation", "rollout", "parameters", "projects", "output/login", "output/append", "output/mediation", "output/rollout"} {
 		content, err := policies.Bundle.ReadFile("schemas/" + name + ".json")
 		if err != nil {
 			t.Fatal(err)

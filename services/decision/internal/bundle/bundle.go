@@ -1,7 +1,7 @@
 // Package bundle turns the files of a Rego bundle into something that answers. It reads the files it is given and nothing else.
 //
 // A Bundle is immutable and safe for concurrent use. What Load returns has been compiled strictly, type-checked against the bundle's own input schemas,
-// holds every entrypoint, calls no builtin that could answer differently tomorrow, and has passed its own tests.
+// holds every entrypoint that it must, calls no builtin that could answer differently tomorrow, and has passed its own tests.
 package bundle
 
 import (
@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,9 +69,26 @@ type Bundle struct {
 	reading  storage.Transaction
 }
 
-// Load reads, checks and tests the bundle in fsys and prepares the entrypoints, which are references like data.keyward.login.decision. Every error that concerns
-// a place in the bundle is or wraps an *Error.
-func Load(ctx context.Context, fsys fs.FS, entrypoints ...string) (*Bundle, error) {
+// Entrypoints are the documents that are asked for, as references like data.keyward.login.decision.
+type Entrypoints struct {
+	Required []string
+	Optional []string // whose package a bundle may lack
+}
+
+// in returns those that the modules have to define: an optional one if there is a module of its package.
+func (e Entrypoints) in(modules []bundle.ModuleFile) []string {
+	wanted := slices.Clone(e.Required)
+	for _, entrypoint := range e.Optional {
+		ref := ast.MustParseRef(entrypoint)
+		if slices.ContainsFunc(modules, func(m bundle.ModuleFile) bool { return m.Parsed.Package.Path.Equal(ref[:len(ref)-1]) }) {
+			wanted = append(wanted, entrypoint)
+		}
+	}
+	return wanted
+}
+
+// Load reads, checks and tests the bundle in fsys and prepares the entrypoints. Every error that concerns a place in the bundle is or wraps an *Error.
+func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) {
 	content, err := read(fsys)
 	if err != nil {
 		return nil, err
@@ -88,6 +106,7 @@ func Load(ctx context.Context, fsys fs.FS, entrypoints ...string) (*Bundle, erro
 	if b.Revision == "" {
 		b.Revision = b.Hash
 	}
+	entrypoints := wanted.in(parsed.Modules)
 	schemas, err := content.schemas(entrypoints)
 	if err != nil {
 		return nil, err
@@ -96,6 +115,12 @@ func Load(ctx context.Context, fsys fs.FS, entrypoints ...string) (*Bundle, erro
 		return nil, err
 	}
 	return b, b.prepare(ctx, &parsed, capabilities, schemas, entrypoints)
+}
+
+// Defines reports whether the bundle answers an entrypoint. It does every one that Load required.
+func (b *Bundle) Defines(entrypoint string) bool {
+	_, ok := b.queries[entrypoint]
+	return ok
 }
 
 // Hash returns what Load would set as Hash, without loading.

@@ -20,7 +20,10 @@ import (
 
 const login = "data.keyward.login.decision"
 
-var entrypoints = []string{login, "data.keyward.append.decision", "data.keyward.mediation.decision"}
+var entrypoints = bundle.Entrypoints{
+	Required: []string{login, "data.keyward.append.decision", "data.keyward.mediation.decision"},
+	Optional: []string{"data.keyward.rollout.decision"},
+}
 
 // defaultBundle returns a copy of the embedded bundle that a test may change.
 func defaultBundle(t testing.TB) fstest.MapFS {
@@ -83,6 +86,12 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 			delete(files, "mediation/mediation.rego")
 			delete(files, "mediation/mediation_test.rego")
 		}, "there is no rule data.keyward.mediation.decision"},
+		{"a package without the entrypoint that it is for", func(_ *testing.T, files fstest.MapFS) {
+			files["rollout/rollout.rego"] = &fstest.MapFile{Data: []byte("package keyward.rollout\n\nother := true\n")}
+			delete(files, "rollout/rollout_test.rego")
+		}, "there is no rule data.keyward.rollout.decision"},
+		{"a missing input schema of a package that may lack", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/rollout.json") },
+			"schemas/rollout.json: the schema of the input is missing"},
 		{"a missing input schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/append.json") }, "schemas/append.json: the schema of the input is missing"},
 		{"a missing parameter schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/parameters.json") }, "schemas/parameters.json: the schema of the parameters is missing"},
 		{"an unknown parameter", replaced("data.json", `"autoDesktop"`, `"autoDestop": true, "autoDesktop"`), "data.json:19: unknown parameter autoDestop"},
@@ -100,7 +109,7 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 			t.Parallel()
 			files := defaultBundle(t)
 			tc.change(t, files)
-			_, err := bundle.Load(t.Context(), files, entrypoints...)
+			_, err := bundle.Load(t.Context(), files, entrypoints)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("expected an error with %q, got %v", tc.want, err)
 			}
@@ -109,6 +118,28 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 				t.Errorf("the error does not say what to do: %v", err)
 			}
 		})
+	}
+}
+
+// Bundles are older than some questions.
+func TestABundleMayLackThePackageOfAnOptionalEntrypoint(t *testing.T) {
+	t.Parallel()
+	files := defaultBundle(t)
+	for _, name := range []string{"rollout/rollout.rego", "rollout/rollout_test.rego", "schemas/rollout.json"} {
+		if files[name] == nil {
+			t.Fatalf("there is no %s", name)
+		}
+		delete(files, name)
+	}
+	b, err := bundle.Load(t.Context(), files, entrypoints)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Defines(entrypoints.Optional[0]) || !b.Defines(login) {
+		t.Error("what it defines is not what it has")
+	}
+	if _, err := b.Eval(t.Context(), time.Minute, entrypoints.Optional[0], ast.NewObject()); err == nil {
+		t.Error("it answers what it does not define")
 	}
 }
 
@@ -124,10 +155,13 @@ func TestAChangedFigureIsNoReasonToRefuseTheBundle(t *testing.T) {
 		`"experiments": {}`:                              `"experiments": {"green-button": 5000}`,
 		`"inAppTriggers": ["after-unlock", "after-cta"]`: `"inAppTriggers": []`,
 		`"default": {"count": 3`:                         `"default": {"count": 1`,
+		`"killSwitch": {"login": false`:                  `"killSwitch": {"login": true`,
+		`"requireAllowlistedIdentifier": false`:          `"requireAllowlistedIdentifier": true`,
+		`"rules": {}`:                                    `"rules": {"few": {"salience": 1, "verdict": "sample", "share": 1000}, "rest": {"salience": 0, "verdict": "block"}}`,
 	} {
 		files := defaultBundle(t)
 		edit(t, files, "data.json", old, changed)
-		if _, err := bundle.Load(t.Context(), files, entrypoints...); err != nil {
+		if _, err := bundle.Load(t.Context(), files, entrypoints); err != nil {
 			t.Errorf("%s: %v", changed, err)
 		}
 	}
@@ -137,7 +171,7 @@ func TestARefusalCarriesFileAndLine(t *testing.T) {
 	t.Parallel()
 	files := defaultBundle(t)
 	edit(t, files, "login/login.rego", "input.support.webauthn", "input.support.webauth")
-	_, err := bundle.Load(t.Context(), files, entrypoints...)
+	_, err := bundle.Load(t.Context(), files, entrypoints)
 	var place *bundle.Error
 	if !errors.As(err, &place) {
 		t.Fatalf("expected a place, got %v", err)
@@ -152,7 +186,7 @@ func TestTheRevisionFollowsTheContent(t *testing.T) {
 	t.Parallel()
 	load := func(files fs.FS) *bundle.Bundle {
 		t.Helper()
-		b, err := bundle.Load(t.Context(), files, entrypoints...)
+		b, err := bundle.Load(t.Context(), files, entrypoints)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,12 +218,12 @@ func TestParametersMayComeFromSeveralFiles(t *testing.T) {
 	files := defaultBundle(t)
 	edit(t, files, "data.json", `"streakThreshold": 2,`, "")
 	files["keyward/parameters/data.json"] = &fstest.MapFile{Data: []byte("{\n\"streakThreshold\": 0}")}
-	_, err := bundle.Load(t.Context(), files, entrypoints...)
+	_, err := bundle.Load(t.Context(), files, entrypoints)
 	if err == nil || !strings.Contains(err.Error(), "parameter streakThreshold: minimum") {
 		t.Fatalf("the second file does not count: %v", err)
 	}
 	edit(t, files, "keyward/parameters/data.json", "0", "2")
-	if _, err := bundle.Load(t.Context(), files, entrypoints...); err != nil {
+	if _, err := bundle.Load(t.Context(), files, entrypoints); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -199,7 +233,7 @@ func TestAnEvaluationThatTakesTooLongStops(t *testing.T) {
 	files := defaultBundle(t)
 	files["login/slow.rego"] = &fstest.MapFile{Data: []byte("package keyward.login\n\nslow if count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) > 0\n")}
 	edit(t, files, "login/login.rego", "default_deny if not input.complete", "default_deny if {\n\tinput.client.os == \"amiga\"\n\tslow\n}\n\ndefault_deny if not input.complete")
-	b, err := bundle.Load(t.Context(), files, entrypoints...)
+	b, err := bundle.Load(t.Context(), files, entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +250,7 @@ func TestAnEvaluationThatTakesTooLongStops(t *testing.T) {
 
 func TestEvalAnswersOnlyEntrypoints(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints...)
+	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +281,7 @@ func TestTheDefaultBundleIsFormatted(t *testing.T) {
 
 func TestTheTestsOfTheDefaultBundleCoverEveryLine(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints...)
+	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +329,7 @@ func TestTheTestsOfTheDefaultBundleCoverEveryLine(t *testing.T) {
 // BenchmarkLoad is what a start and a reload cost: read, check, compile, test, prepare.
 func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
-		if _, err := bundle.Load(b.Context(), policies.Bundle, entrypoints...); err != nil {
+		if _, err := bundle.Load(b.Context(), policies.Bundle, entrypoints); err != nil {
 			b.Fatal(err)
 		}
 	}

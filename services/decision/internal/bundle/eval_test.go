@@ -32,7 +32,7 @@ func TestEveryKindOfLoopIsCutAtTheDeadline(t *testing.T) {
 				"schemas/loops.json": {Data: []byte("{}")}, "schemas/parameters.json": {Data: []byte("{}")},
 				"data.json": {Data: []byte(`{"keyward": {"parameters": {}, "list": ` + numbers + `}}`)},
 			}
-			b, err := bundle.Load(t.Context(), files, entrypoint)
+			b, err := bundle.Load(t.Context(), files, bundle.Entrypoints{Required: []string{entrypoint}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestEveryKindOfLoopIsCutAtTheDeadline(t *testing.T) {
 
 func TestABusyMachineDoesNotCutAShortEvaluation(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints...)
+	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func TestWhatAnEntrypointReads(t *testing.T) {
 				"schemas/parameters.json": {Data: []byte("{}")}, "data.json": {Data: []byte(`{"keyward": {"parameters": {}}}`)},
 			}
 			const entrypoint = "data.keyward.reads.decision"
-			b, err := bundle.Load(t.Context(), files, entrypoint)
+			b, err := bundle.Load(t.Context(), files, bundle.Entrypoints{Required: []string{entrypoint}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -42,7 +42,7 @@ func loadTables(t testing.TB) *bundle.Bundle {
 	for _, entrypoint := range tables {
 		references = append(references, entrypoint)
 	}
-	b, err := bundle.Load(t.Context(), files, references...)
+	b, err := bundle.Load(t.Context(), files, bundle.Entrypoints{Required: references})
 	if err != nil {
 		t.Fatal(err)
 	}

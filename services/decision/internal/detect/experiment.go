@@ -111,7 +111,7 @@ func (x *experiments) draw(project ident.ProjectID, user ident.UserID) (Assignme
 	arms, told := make(Assignments, 0, len(x.all)), make([]string, 0, len(x.all))
 	for _, e := range x.all {
 		arm := Control
-		if e.share >= buckets || (e.share > 0 && x.bucket(project, e.name, user) < e.share) {
+		if e.share >= buckets || (e.share > 0 && x.bucket(project, e.name, string(user)) < e.share) {
 			arm = Treatment
 		}
 		arms = append(arms, Assignment{Experiment: e.name, Arm: arm})
@@ -122,11 +122,11 @@ func (x *experiments) draw(project ident.ProjectID, user ident.UserID) (Assignme
 	return arms, told
 }
 
-// bucket is where a user stands in an experiment, from 0 up to buckets: the first 52 bits of HMAC-SHA256(salt and project, experiment ":" user) modulo buckets.
+// bucket is where somebody, as a rule a user, stands in an experiment, from 0 up to buckets: the first 52 bits of HMAC-SHA256(salt and project, experiment ":" user) modulo buckets.
 // It never changes, so an arm keeps its users when its share grows; another salt, project or experiment shuffles them.
-func (x *experiments) bucket(project ident.ProjectID, name string, user ident.UserID) int {
+func (x *experiments) bucket(project ident.ProjectID, name, who string) int {
 	const unused = 64 - 52
 	mac := hmac.New(sha256.New, []byte(x.salt+":"+string(project)))
-	mac.Write([]byte(name + ":" + string(user)))
+	mac.Write([]byte(name + ":" + who))
 	return int(binary.BigEndian.Uint64(mac.Sum(nil)) >> unused % buckets)
 }

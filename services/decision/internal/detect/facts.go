@@ -29,16 +29,18 @@ type Input struct {
 // identifier or free text of a user, so equal situations have equal facts.
 type Facts struct {
 	Complete      bool        `json:"complete"`
-	Account       Status      `json:"account,omitempty"` // empty only of mediation
+	Account       Status      `json:"account,omitempty"` // empty only of mediation and rollout
 	Strategy      string      `json:"strategy,omitempty"`
 	Client        ClientFacts `json:"client"`
 	Support       Support     `json:"support"`
 	Environment   Environment `json:"environment"`
-	*AccountFacts             // nil only of mediation
-	Flags         *Flags      `json:"flags,omitempty"` // this and what follows: of append only
+	*AccountFacts             // nil only of mediation and rollout
+	Flags         *Flags      `json:"flags,omitempty"` // this and what follows down to Nudges: of append only
 	Situation     *string     `json:"situation,omitempty"`
 	Process       *Process    `json:"process,omitempty"`
 	Nudges        *Nudges     `json:"nudges,omitempty"`
+
+	Rollout *RolloutFacts `json:"rollout,omitempty"` // of rollout only
 }
 
 // AccountFacts are what is known of the account and its history.

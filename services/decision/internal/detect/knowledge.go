@@ -31,6 +31,8 @@ type Parameters struct {
 	ExperimentSalt            string         `json:"experimentSalt"`
 	DeviceLocalTreatmentShare int            `json:"deviceLocalTreatmentShare"` // users treated, of 10,000
 	Experiments               map[string]int `json:"experiments"`               // the same of further experiments, by name
+
+	Rollout Rollout `json:"rollout,omitempty"` // bundles without rules of rollout have none
 }
 
 // Blocked is a browser or operating system that is barred, in all versions or in those below one.
@@ -59,6 +61,7 @@ type Knowledge struct {
 
 	addresses   []netip.Prefix
 	experiments experiments
+	rollout     rollout
 }
 
 // MisfitError says which part of a bundle's data cannot be used.
@@ -93,8 +96,13 @@ func Learn(data map[string]any) (*Knowledge, error) {
 		k.addresses = append(k.addresses, prefix)
 	}
 	var err error
-	k.experiments, err = learnExperiments(&k.Parameters)
-	return k, err
+	if k.experiments, err = learnExperiments(&k.Parameters); err != nil {
+		return nil, err
+	}
+	if k.rollout, err = learnRollout(&k.Parameters.Rollout); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -164,4 +164,13 @@ var root = group(
 		group("conditionalCreate", flag("cooldown", func(f *Facts) bool { return f.Nudges.ConditionalCreate.Cooldown })),
 		flag("spaced", func(f *Facts) bool { return f.Nudges.Spaced }),
 	).when(func(f *Facts) bool { return f.Nudges != nil }),
+	group(
+		"rollout",
+		word("action", func(f *Facts) string { return f.Rollout.Action }),
+		word("identifier", func(f *Facts) Membership { return f.Rollout.Identifier }),
+		word("invitation", func(f *Facts) string { return f.Rollout.Invitation }),
+		count("browserVersion", func(f *Facts) int { return f.Rollout.BrowserVersion }),
+		named(member{name: "samples", kind: arms, arms: func(f *Facts) Assignments { return f.Rollout.Samples }}),
+		named(member{name: "flags", kind: arms, arms: func(f *Facts) Assignments { return f.Rollout.Flags }}),
+	).when(func(f *Facts) bool { return f.Rollout != nil }),
 )

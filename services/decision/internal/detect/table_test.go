@@ -90,7 +90,7 @@ func schemaPaths(t *testing.T, name string) []string {
 func TestTheSchemasDescribeWhatTheTableHolds(t *testing.T) {
 	t.Parallel()
 	described := map[string]bool{}
-	for _, name := range []string{"login", "append", "mediation"} {
+	for _, name := range []string{"login", "append", "mediation", "rollout"} {
 		for _, path := range schemaPaths(t, name) {
 			described[path] = true
 		}

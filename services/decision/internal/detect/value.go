@@ -121,6 +121,7 @@ var words = vocabulary(
 	"securityKeyOnly", "securityKeyStreak", "situation", "spaced", "strategy", "support", "total", "uncertain", "uvpa", "webauthn", "webdriver",
 	"active", "pending", "disabled", "unknown", "standard", "minimize", "maximize", "windows", "macos", "ios", "android", "chromeos", "linux", "chrome",
 	"safari", "edge", "firefox", "on", "off", "yes", "no", "none", "restricted-browser", "local", "security-key", "", "sk", "incomplete", "not-offered",
+	"rollout", "action", "identifier", "invitation", "browserVersion", "samples", "append", "manage", string(Listed), string(Unlisted),
 	"post-login", "sign-up", "mfa", "in-app", "passkey-list", "current-user", "experiments", DeviceLocalPasskey, string(Treatment), string(Control),
 )
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 )
 
@@ -79,15 +80,21 @@ func (a *answer) texts(key string) []string {
 	return texts
 }
 
-func (a *answer) verdict() verdict {
+// verdict reads what all answers have. The tag has to be one that the action knows.
+func (a *answer) verdict(known func(rest.DecisionTag) bool, want string) verdict {
 	v := verdict{rule: a.text("rule"), allow: a.boolean("allow"), tag: rest.DecisionTag(a.text("tag"))}
 	if v.rule == "" || len(v.rule) > maxRule {
 		a.wrong("rule", fmt.Sprintf("a name of at most %d bytes", maxRule))
 	}
-	if !v.tag.Valid() {
-		a.wrong("tag", "a decision tag of the wire")
+	if !known(v.tag) {
+		a.wrong("tag", want)
 	}
 	return v
+}
+
+// ofWire reads a verdict whose tag callers see.
+func (a *answer) ofWire() verdict {
+	return a.verdict(rest.DecisionTag.Valid, "a decision tag of the wire")
 }
 
 // verdict is the part of an answer that all actions share.
@@ -113,7 +120,7 @@ type loginAnswer struct {
 
 func readLogin(a *answer) loginAnswer {
 	l := loginAnswer{
-		verdict: a.verdict(), route: event.Route(a.text("route")), cda: a.boolean("isCDACandidate"),
+		verdict: a.ofWire(), route: event.Route(a.text("route")), cda: a.boolean("isCDACandidate"),
 		immediately: a.boolean("preferImmediatelyAvailable"), hints: a.texts("hints"),
 	}
 	switch l.route {
@@ -149,7 +156,7 @@ type appendAnswer struct {
 
 func readAppend(a *answer) appendAnswer {
 	p := appendAnswer{
-		verdict: a.verdict(), kind: event.Kind(a.text("kind")), variant: rest.AppendVariant(a.text("variant")),
+		verdict: a.ofWire(), kind: event.Kind(a.text("kind")), variant: rest.AppendVariant(a.text("variant")),
 		auto: a.boolean("auto"), conditional: a.boolean("conditional"), manualAllowed: a.boolean("manualAllowed"),
 		restrictedBrowser: a.boolean("isRestrictedBrowser"), reason: a.text("reason"), attachment: a.text("attachment"),
 		hints: a.texts("hints"), userVerification: a.text("userVerification"),
@@ -183,4 +190,19 @@ func readAppend(a *answer) appendAnswer {
 	return p
 }
 
-func readMediation(a *answer) verdict { return a.verdict() }
+func readMediation(a *answer) verdict { return a.ofWire() }
+
+func readRollout(a *answer) verdict {
+	a.text("reason")
+	return a.verdict(ofRollout, "a tag of rollout, such as "+string(service.TagRolloutRuleBlocked))
+}
+
+func ofRollout(tag rest.DecisionTag) bool {
+	switch tag {
+	case rest.DecisionTagDefaultDeny, service.TagRolloutAllowed, service.TagRolloutKillSwitch, service.TagRolloutRuleBlocked,
+		service.TagRolloutSampledOut, service.TagRolloutIdentifierNotListed:
+		return true
+	default:
+		return false
+	}
+}

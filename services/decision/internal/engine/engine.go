@@ -31,7 +31,11 @@ const (
 	ActionLogin     = "login"
 	ActionAppend    = "append"
 	ActionMediation = "mediation"
+	ActionRollout   = "rollout"
 )
+
+// Actions returns the names of all actions.
+func Actions() []string { return slices.Clone(actions[:]) }
 
 // question is an action as an index.
 type question uint8
@@ -40,17 +44,19 @@ const (
 	login question = iota
 	appending
 	mediation
+	rollout
 	questions
 )
 
 // actions are the names of the questions.
-var actions = [questions]string{login: ActionLogin, appending: ActionAppend, mediation: ActionMediation}
+var actions = [questions]string{login: ActionLogin, appending: ActionAppend, mediation: ActionMediation, rollout: ActionRollout}
 
-// entrypoints are the documents that a bundle must define.
+// entrypoints are the documents that a bundle defines. It may lack that of rollout: bundles are older than the question.
 var entrypoints = [questions]string{
 	login:     "data.keyward.login.decision",
 	appending: "data.keyward.append.decision",
 	mediation: "data.keyward.mediation.decision",
+	rollout:   "data.keyward.rollout.decision",
 }
 
 // DefaultEvalTimeout is the most that one policy evaluation may take unless options say otherwise.
@@ -81,16 +87,20 @@ type view struct {
 	number    uint64 // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
 
-// Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers all three questions in the right form. An error says why
+// Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers every question in the right form. An error says why
 // not; those that concern a place in the bundle are or wrap a *bundle.Error with file and line.
 func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
-	loaded, err := bundle.Load(ctx, source, entrypoints[:]...)
+	loaded, err := bundle.Load(ctx, source, bundle.Entrypoints{Required: entrypoints[:rollout], Optional: entrypoints[rollout:]})
 	if err != nil {
 		return nil, err
 	}
 	opts.EvalTimeout = cmp.Or(opts.EvalTimeout, DefaultEvalTimeout)
 	e := &Engine{opts: opts, memo: memo.New(opts.MemoEntries, opts.Evicted)}
 	for q, entrypoint := range entrypoints {
+		if !loaded.Defines(entrypoint) {
+			e.reads[q] = detect.NewProjection(nil)
+			continue
+		}
 		paths, err := loaded.Reads(entrypoint)
 		if err != nil {
 			return nil, err
@@ -187,7 +197,10 @@ func (e *Engine) MemoPaths() map[string][]string {
 func (e *Engine) Evaluate(ctx context.Context, action string, project ident.ProjectID, facts *detect.Facts) (map[string]any, error) {
 	q := slices.Index(actions[:], action)
 	if q < 0 {
-		return nil, fmt.Errorf("action %q: want %s, %s or %s", action, ActionLogin, ActionAppend, ActionMediation)
+		return nil, fmt.Errorf("action %q: want %s, %s, %s or %s", action, ActionLogin, ActionAppend, ActionMediation, ActionRollout)
+	}
+	if answer := e.Undefined(action); answer != nil {
+		return answer, nil
 	}
 	object, err := e.view(project).Eval(ctx, e.opts.EvalTimeout, entrypoints[q], facts.Value())
 	if err != nil {
@@ -223,7 +236,16 @@ func (v *view) probe(ctx context.Context, timeout time.Duration) error {
 	_, loginErr := direct(ctx, v, timeout, login, &l.Facts, readLogin)
 	_, appendErr := direct(ctx, v, timeout, appending, &a.Facts, readAppend)
 	_, mediationErr := direct(ctx, v, timeout, mediation, &m.Facts, readMediation)
-	return errors.Join(v.advise(login, loginErr), v.advise(appending, appendErr), v.advise(mediation, mediationErr))
+	return errors.Join(v.advise(login, loginErr), v.advise(appending, appendErr), v.advise(mediation, mediationErr), v.probeRollout(ctx, timeout))
+}
+
+func (v *view) probeRollout(ctx context.Context, timeout time.Duration) error {
+	if !v.Defines(entrypoints[rollout]) {
+		return nil
+	}
+	r := v.knowledge.Rollout(service.RolloutQuestion{Action: service.RolloutLogin})
+	_, err := direct(ctx, v, timeout, rollout, &r.Facts, readRollout)
+	return v.advise(rollout, err)
 }
 
 // advise says where the rule is that gave no usable answer, and what to do.

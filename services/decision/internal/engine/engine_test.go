@@ -179,7 +179,7 @@ func TestWithRefusesWhatIsNoParameter(t *testing.T) {
 func TestEvaluateRefusesAnUnknownAction(t *testing.T) {
 	t.Parallel()
 	e := defaultEngine(t, Options{})
-	if _, err := e.Evaluate(t.Context(), "logon", "pro-1", rows()["L1"]); err == nil || !strings.Contains(err.Error(), "want login, append or mediation") {
+	if _, err := e.Evaluate(t.Context(), "logon", "pro-1", rows()["L1"]); err == nil || !strings.Contains(err.Error(), "want login, append, mediation or rollout") {
 		t.Errorf("got %v", err)
 	}
 }

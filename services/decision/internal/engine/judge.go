@@ -75,6 +75,22 @@ func (e *Engine) Mediation(ctx context.Context, q service.Question) (service.Ver
 	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
 }
 
+// Rollout judges whether passkeys are switched on, under the same terms as Login. A bundle without rules of rollout switches them on for everybody. The account
+// of the question does not matter.
+func (e *Engine) Rollout(ctx context.Context, q service.RolloutQuestion) (service.Verdict, Basis, error) {
+	v := e.view(q.Project)
+	q.Account = nil
+	d := v.knowledge.Rollout(q)
+	if !v.Defines(entrypoints[rollout]) {
+		return v.verdict(unruled(), &d), Basis{Facts: &d.Facts, Answer: json.RawMessage(unruledAnswer)}, nil
+	}
+	known, memoised, err := ask(ctx, e, v, rollout, &d.Facts, readRollout)
+	if err != nil {
+		known = &answered[verdict]{answer: safeDefault()}
+	}
+	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
+}
+
 // input folds the evidence.
 func (v *view) input(q service.Question, ev Evidence) detect.Input {
 	in := detect.Input{Question: q, Complete: ev.Complete && !q.LookupFailed, Now: ev.Now}

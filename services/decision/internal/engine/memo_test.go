@@ -163,6 +163,7 @@ func TestMemoisedAnswersOfTheDefaultBundleAreTheDirectOnes(t *testing.T) {
 		for _, f := range append(rapid.SliceOfN(factstest.Like(first), 2, 20).Draw(t, "others"), first) {
 			for _, memoised := range []bool{
 				agree(t, e, &e.base, login, f, readLogin), agree(t, e, &e.base, appending, f, readAppend), agree(t, e, &e.base, mediation, f, readMediation),
+				agree(t, e, &e.base, rollout, f, readRollout),
 			} {
 				if memoised {
 					hits++

@@ -1,0 +1,243 @@
+package ceremony_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/service"
+)
+
+func (p *page) tell(tb testing.TB, kind frontend.PasskeyEventType, challenge *string) error {
+	tb.Helper()
+	message := "NotAllowedError: ada@example.com"
+	_, err := p.ConnectEventCreate(tb.Context(), in(p, frontend.ConnectEventCreateReq{EventType: kind, Challenge: challenge, Message: &message}))
+	return err
+}
+
+func TestClientEventsAreRecordedOnceTheClientKnowsOfTheUser(t *testing.T) {
+	t.Parallel()
+	p := newPage(newStack(t))
+	user := p.enrolled(t, "ada@example.com")
+	var got []service.ForUser[rest.PasskeyEventCreateReq]
+	p.events.onCreate = func(req service.ForUser[rest.PasskeyEventCreateReq]) error { got = append(got, req); return nil }
+	p.token = ""
+	p.loginInit(t)
+	send := func(kind frontend.PasskeyEventType, challenge *string) {
+		t.Helper()
+		if err := p.tell(t, kind, challenge); err != nil {
+			t.Error(err)
+		}
+	}
+	send(frontend.PasskeyEventTypeLoginOneTapSwitch, nil)
+	p.identified(t, "nobody@example.com")
+	send(frontend.PasskeyEventTypeLoginError, nil)
+	p.identified(t, "ada@example.com")
+	challenge := "abc"
+	send(frontend.PasskeyEventTypeLoginExplicitAbort, &challenge)
+	p.manageInit(t)
+	if _, err := p.list(t, p.secret(t, rest.ConnectTokenTypePasskeyList, "ada@example.com"), ""); err != nil {
+		t.Fatal(err)
+	}
+	send(frontend.PasskeyEventTypeManageLearnMore, nil)
+
+	process := p.token[:20]
+	environment := string(p.decision.last().Environment.ID)
+	want := []service.ForUser[rest.PasskeyEventCreateReq]{
+		{Project: p.project.ID, User: user, Body: rest.PasskeyEventCreateReq{
+			EventType: rest.PasskeyEventTypeLoginExplicitAbort, ProcessID: &process, ClientEnvID: &environment, Challenge: &challenge,
+		}},
+		{Project: p.project.ID, User: user, Body: rest.PasskeyEventCreateReq{
+			EventType: rest.PasskeyEventTypeManageLearnMore, ProcessID: &process, ClientEnvID: &environment,
+		}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	counts := `# HELP keyward_ceremony_connect_events_total Events that Connect clients sent by type and what became of them: recorded, or unnamed, which are not recorded because the client has not been told of a user.
+# TYPE keyward_ceremony_connect_events_total counter
+keyward_ceremony_connect_events_total{outcome="recorded",type="login-explicit-abort"} 1
+keyward_ceremony_connect_events_total{outcome="recorded",type="manage-learn-more"} 1
+keyward_ceremony_connect_events_total{outcome="unnamed",type="login-error"} 1
+keyward_ceremony_connect_events_total{outcome="unnamed",type="login-one-tap-switch"} 1
+`
+	if err := testutil.GatherAndCompare(p.registry, strings.NewReader(counts), "keyward_ceremony_connect_events_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNothingIsRememberedOfWhereInPrivateMode(t *testing.T) {
+	t.Parallel()
+	p := newPage(newStack(t))
+	private := true
+	req := p.initReq()
+	req.ClientInformation.PrivateMode = &private
+	begun, err := p.ConnectAppendInit(t.Context(), in(p, req))
+	if err != nil || begun.Body.NewClientEnvHandle != nil {
+		t.Fatalf("%+v, %v", begun, err)
+	}
+	p.token = begun.Body.ProcessID
+	p.appendStartWith(t, p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com"))
+	p.events.onCreate = func(req service.ForUser[rest.PasskeyEventCreateReq]) error {
+		if req.Body.ClientEnvID != nil {
+			t.Errorf("environment %s", *req.Body.ClientEnvID)
+		}
+		return nil
+	}
+	if err := p.tell(t, frontend.PasskeyEventTypeAppendExplicitAbort, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEveryTypeOfEventThatClientsHaveIsTaken(t *testing.T) {
+	t.Parallel()
+	p := newPage(newStack(t))
+	p.enrolled(t, "ada@example.com")
+	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error { return nil }
+	types := strings.Fields(`login-explicit-abort login-error login-error-untyped login-error-unexpected login-one-tap-switch login-no-credentials
+		user-append-after-cross-platform-blacklisted user-append-after-login-error-blacklisted append-credential-exists append-explicit-abort append-error
+		append-error-unexpected append-learn-more manage-error manage-credential-exists manage-error-unexpected manage-learn-more local-unlock`)
+	for _, kind := range types {
+		if err := p.tell(t, frontend.PasskeyEventType(kind), nil); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	for _, kind := range []frontend.PasskeyEventType{"", "login-completed", "user-login-blacklisted", "login-offered"} {
+		wantField(t, p.tell(t, kind, nil), 400, "eventType", "is no type that clients may send")
+	}
+}
+
+func TestAnEventThatCannotBeRecordedIsAnError(t *testing.T) {
+	t.Parallel()
+	p := newPage(newStack(t))
+	p.enrolled(t, "ada@example.com")
+	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error {
+		return fault.Unavailable(1, "the log is away")
+	}
+	wantStatus(t, p.tell(t, frontend.PasskeyEventTypeLoginError, nil), 503)
+	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error { return fault.Unknown("userID") }
+	wantNoProcess(t, p.tell(t, frontend.PasskeyEventTypeLoginError, nil))
+	// The process that was left over is gone.
+	p.events.onCreate = nil
+	wantNoProcess(t, p.tell(t, frontend.PasskeyEventTypeLoginError, nil))
+}
+
+func TestDurationsBecomeMetricsOfFewLabels(t *testing.T) {
+	t.Parallel()
+	p := newPage(newStack(t))
+	p.loginInit(t)
+	var body frontend.ConnectEventsLowReq
+	add := func(kind string, ms int64) {
+		body.Items = append(body.Items, struct {
+			DurationMs int64           `json:"durationMs"`
+			EventType  string          `json:"eventType"`
+			Timestamp  frontend.UnixMs `json:"timestamp"`
+		}{ms, kind, 1})
+	}
+	add("login-error", 1500)
+	add("anything", 20)
+	add("something else", 20)
+	add("login-error", -1)
+	add("login-error", 3_600_001)
+	if _, err := p.ConnectEventsLowCreate(t.Context(), in(p, body)); err != nil {
+		t.Fatal(err)
+	}
+	families, err := p.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]uint64{}
+	for _, family := range families {
+		if family.GetName() != "keyward_ceremony_connect_client_duration_seconds" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			got[m.GetLabel()[0].GetValue()] = m.GetHistogram().GetSampleCount()
+		}
+	}
+	if diff := cmp.Diff(map[string]uint64{"login-error": 1, "other": 2}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAProcessIsClearedOnce(t *testing.T) {
+	t.Parallel()
+	p := newPage(newStack(t))
+	p.loginInit(t)
+	token := p.token
+	p.token = "" // the call carries no credential but its body
+	got, err := p.ConnectProcessClear(t.Context(), in(p, frontend.ConnectProcessClearReq{ProcessID: token}))
+	if err != nil || got.ProcessID != token {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for _, id := range []string{token, "", token[:20], "prc-1", strings.Repeat(".", 46)} {
+		_, err := p.ConnectProcessClear(t.Context(), in(p, frontend.ConnectProcessClearReq{ProcessID: id}))
+		wantNoProcess(t, err)
+	}
+}
+
+func TestADeletedUserLeavesNothingInProcesses(t *testing.T) {
+	t.Parallel()
+	cases := map[string]func(*testing.T, *page){
+		"after a login start": func(t *testing.T, p *page) { p.loginInit(t); p.identified(t, "ada@example.com") },
+		"after conditional UI": func(t *testing.T, p *page) {
+			challenge := p.loginInit(t).Body.ConditionalUIChallenge
+			if _, err := p.loginFinishWith(t, p.device.get(t, *challenge), true); err != nil {
+				t.Error(err)
+			}
+		},
+		"after an append start": func(t *testing.T, p *page) {
+			p.appendInit(t)
+			p.appendStartWith(t, p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com"))
+		},
+		"after a list": func(t *testing.T, p *page) {
+			p.manageInit(t)
+			if _, err := p.list(t, p.secret(t, rest.ConnectTokenTypePasskeyList, "ada@example.com"), ""); err != nil {
+				t.Error(err)
+			}
+		},
+		"after a delete": func(t *testing.T, p *page) {
+			p.manageInit(t)
+			_, err := p.delete(t, p.secret(t, rest.ConnectTokenTypePasskeyDelete, "ada@example.com"), "cre-1")
+			wantField(t, err, 400, "credentialID", "does not exist")
+		},
+	}
+	for name, use := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPage(newStack(t))
+			user := p.enrolled(t, "ada@example.com")
+			p.token = ""
+			use(t, p)
+			p.deleteUser(t, user)
+			names, err := keys{p.buckets.processes}.ListKeys(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range names {
+				if strings.HasPrefix(key, string(p.project.ID)+".") {
+					t.Errorf("left over: %s", key)
+				}
+			}
+		})
+	}
+}
+
+func TestNothingIsKeptOfWhoDoesNotExist(t *testing.T) {
+	t.Parallel()
+	p := newPage(newStack(t))
+	p.loginInit(t)
+	p.identified(t, "nobody@example.com")
+	entry, err := p.buckets.processes.Get(t.Context(), string(p.project.ID)+"."+p.token[:20])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored := string(entry.Value()); strings.Contains(stored, "nobody@example.com") || strings.Contains(stored, p.token[20:]) {
+		t.Error(stored)
+	}
+}
