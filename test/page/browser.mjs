@@ -78,7 +78,7 @@ export async function decision(page, question, verdict) {
 export async function codeFor(address) {
   for (let tries = 0; tries < 100; tries++) {
     const lines = readFileSync(outbox, 'utf8').split('\n').filter((line) => line.includes('[development outbox]') && line.includes(address));
-    const code = /: (\d{6})\b/.exec(lines.at(-1) ?? '')?.[1];
+    const code = /: code (\d{6})\b/.exec(lines.at(-1) ?? '')?.[1];
     if (code) return code;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
