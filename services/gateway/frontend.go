@@ -273,6 +273,7 @@ func (h frontHandlers) genericDone(ctx context.Context) frontroute.GenericJSONRe
 func (g *Gateway) wellKnown(document func(project.Project) any) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		x := exchangeOf(c.UserContext())
+		x.route = c.Path()
 		known, found := g.projects.Visited(ident.ProjectID(x.asked.Peek(headerProjectID)), hostName(c))
 		if !found {
 			return fault.NotFound("no project has this host name")
