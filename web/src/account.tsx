@@ -1,5 +1,5 @@
 // The screen of who is signed in.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Action, Heading, When } from './parts';
 import type { State, Trial } from './trial';
 import type { Me, Passkey } from './types';
@@ -10,7 +10,7 @@ export function Account({ trial, state, me, quiet }: { trial: Trial; state: Stat
   const count = state.passkeys.length;
   const list = useRef<HTMLHeadingElement>(null);
   const before = useRef(count);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (count < before.current) list.current?.focus(); // what had the focus is gone
     before.current = count;
   }, [count]);

@@ -13,12 +13,13 @@ export class CallError extends Error {
   }
 }
 
-/** Who a call is known by: the session, the process under way, or nobody. */
-type Known = 'session' | 'process' | 'nobody';
+/** Who a call is known by: the session, the process under way, a link into a process that was begun elsewhere, or nobody. */
+type Known = 'session' | 'process' | 'guest' | 'nobody';
 
 /** Calls the Frontend API of the server that the page came from. */
 export class Api {
   process = '';
+  guest = '';
   session = '';
   refreshToken = '';
   /** Gets a new session token when the one there was is refused, and says whether there is one. */
@@ -58,6 +59,7 @@ export class Api {
     const headers: Record<string, string> = {};
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     if (known === 'process') headers['X-Corbado-Process-ID'] = this.process;
+    if (known === 'guest') headers['X-Corbado-Temp-Process-ID'] = this.guest;
     if (known === 'session' && bearer) headers['Authorization'] = 'Bearer ' + bearer;
     const answer = await this.fetch('/v2' + path, { method, headers, body: body === undefined ? null : JSON.stringify(body), cache: 'no-store' });
     const decision = answer.headers.get('X-Keyward-Decision-ID');

@@ -1,11 +1,11 @@
 // What screens are made of.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 
 /** A heading that takes the focus when its screen appears, so that who cannot see the change hears of it. */
 export function Heading({ children, quiet }: { children: ComponentChildren; quiet?: boolean }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = (heading.current?.textContent ?? '') + ' · Keyward';
     if (!quiet) heading.current?.focus({ preventScroll: true });
   }, []);
@@ -29,7 +29,7 @@ interface FieldProps {
 export function Field({ name, label, fault, hint, type = 'text', autocomplete, inputMode, value, required, maxLength }: FieldProps) {
   const id = useId();
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (fault) input.current?.focus();
   }, [fault]);
   const described = [fault && id + 'f', hint && id + 'h'].filter(Boolean).join(' ');
@@ -60,7 +60,7 @@ interface ActionProps {
 /** A button. While something is under way it stays where it is and can keep the focus, but does nothing. */
 export function Action({ busy, locked, children, onClick, kind = 'plain', label, focused }: ActionProps) {
   const button = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (focused) button.current?.focus();
   }, []);
   return (

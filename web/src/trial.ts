@@ -1,6 +1,7 @@
 // What happens on the page: the process of a sign-up or login, the session after it, and what both bring about.
 import { Api, CallError } from './api';
 import * as client from './client';
+import { openedLink, type Link } from './link';
 import type {
   AppendStart, BlockBody, ClientEvent, Completed, IdentifierType, LoginInit, Me, Passkey, PasskeyAppend, PasskeyVerify, ProcessInit, ProcessResponse, Refreshed,
   VerificationMethod, VerifyIdentifier,
@@ -12,6 +13,7 @@ export type Screen =
   | { name: 'loading' }
   | { name: 'offline' }
   | { name: 'block'; body: BlockBody; failed?: Failure }
+  | { name: 'link'; link: Link; opened: boolean }
   | { name: 'account'; me: Me };
 
 /** How a ceremony failed, for the screen that offers to try again. */
@@ -56,6 +58,11 @@ export class Trial {
   /** Resumes the session that the browser still has, else begins a process. */
   start(): Promise<void> {
     return this.do('start', async () => {
+      const link = openedLink();
+      if (link) {
+        this.state.screen = { name: 'link', link, opened: false };
+        return;
+      }
       this.api.refreshToken = sessionStorage.getItem(refreshKey) ?? '';
       if (await this.resumed()) return;
       await this.begin('login-init');
@@ -149,6 +156,24 @@ export class Trial {
     } catch {
       // It is asked again.
     }
+  }
+
+  /** Confirms the address that a link was sent to. The process goes on in the browser where it was begun. */
+  confirmLink(link: Link): Promise<void> {
+    return this.do('link', async () => {
+      this.api.guest = link.process;
+      const finish = { code: link.token, identifierType: 'email', verificationType: 'email-link' };
+      const { blockBody } = await this.api.post<ProcessResponse>('/auth/identifier/verify/finish', finish, 'guest');
+      const error = blockBody.error ?? (blockBody.data as { error?: RequestErrorLike }).error;
+      if (error && !blockBody.continueOnOtherDevice) return this.say('error', error.message);
+      this.state.screen = { name: 'link', link, opened: true };
+      this.rendered();
+    });
+  }
+
+  /** Leaves the link and begins a process of this browser's own. */
+  goOn(): Promise<void> {
+    return this.start();
   }
 
   /** I have no passkey here, says the user: other ways are offered, and decisions learn of it. */
