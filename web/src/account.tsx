@@ -8,6 +8,7 @@ import { supported } from './webauthn';
 export function Account({ trial, state, me, quiet }: { trial: Trial; state: State; me: Me; quiet: boolean }) {
   const name = me.fullName || me.identifiers[0]?.value || 'you';
   const count = state.passkeys.length;
+  const reachable = me.identifiers.some((i) => i.type !== 'username');
   const list = useRef<HTMLHeadingElement>(null);
   const before = useRef(count);
   useLayoutEffect(() => {
@@ -22,7 +23,7 @@ export function Account({ trial, state, me, quiet }: { trial: Trial; state: Stat
       </ul>
 
       <h2 ref={list} tabIndex={-1}>Passkeys <span class="count">{count}</span></h2>
-      {count === 0 && <p class="hint">There is none yet. Until there is, a code signs you in.</p>}
+      {count === 0 && <p class="hint">There is none yet. {reachable ? 'Until there is, a code signs you in.' : 'Without one you cannot come back: a user name receives no codes.'}</p>}
       <ul class="passkeys">
         {state.passkeys.map((p) => <Item key={p.id} trial={trial} state={state} passkey={p} />)}
       </ul>
