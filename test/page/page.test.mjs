@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { base, codeFor, decision, event, focused, heading, inspect, launch, leave, tabTo, visit } from './browser.mjs';
+import { base, codeFor, decision, event, focusOn, heading, inspect, launch, leave, tabTo, visit } from './browser.mjs';
 
 const who = 'Email address or user name';
 const newAddress = () => `ada-${randomBytes(4).toString('hex')}@example.com`;
@@ -99,7 +99,7 @@ test('all of it by keyboard alone', async () => {
   await tabTo(page, 'Create an account');
   await page.keyboard.press('Enter');
   await heading(page, 'Create an account');
-  assert.equal(await focused(page), 'Create an account', 'the focus goes to the heading of the new screen');
+  await focusOn(page, 'Create an account');
   await tabTo(page, 'Email address');
   await page.keyboard.type(address);
   await page.keyboard.press('Enter');
@@ -112,7 +112,7 @@ test('all of it by keyboard alone', async () => {
   await tabTo(page, 'Continue');
   await page.keyboard.press('Enter');
   await heading(page, `Signed in as ${address}`);
-  assert.equal(await focused(page), `Signed in as ${address}`);
+  await focusOn(page, `Signed in as ${address}`);
   await tabTo(page, 'Sign out');
   await page.keyboard.press('Enter');
   await heading(page, 'Sign in');
@@ -202,8 +202,14 @@ test('passkeys of the account: one a device, deleted when asked twice', async ()
   await inspect(visitor, 'refused');
   await page.getByRole('button', { name: /^Delete/ }).click();
   await inspect(visitor, 'delete');
+  await focusOn(page, 'Keep');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: /^Delete/ }).waitFor();
+  await focusOn(page, 'Delete');
+  await page.keyboard.press('Enter');
   await page.getByRole('button', { name: /for good$/ }).click();
   await page.getByText('There is none yet').waitFor();
+  await focusOn(page, 'Passkeys');
   await leave(visitor);
 });
 
