@@ -48,7 +48,7 @@ test: packages-test ## Run every check and every test, with the race detector
 
 # Two at a time, since whatever links or downloads leaves a core idle. The end-to-end tests wait more than they compute, so there are more of them at once than cores.
 .PHONY: test-needs
-test-needs: check-generated test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules bin/nats bin/grpcurl bin/opa
+test-needs: check-generated check-page test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules bin/nats bin/grpcurl bin/opa
 
 .PHONY: chaos
 chaos: ## Kill the process 50 times under load: every acknowledged event must reach every subscriber
@@ -61,6 +61,18 @@ replay-soak: ## Record 100,000 decisions and evaluate them again: no answer may 
 .PHONY: check-generated
 check-generated: $(PROTO_TOOLS)
 	tools/generate --check
+
+# The page at / is kept as it is built, so that Go alone builds Keyward. The same sources must give the same bytes.
+.PHONY: page
+page: packages-page web/node_modules ## Build the page at / anew
+	cd web && npx tsc
+	node web/build.mjs
+
+.PHONY: check-page
+check-page: web/node_modules
+	cd web && npx tsc
+	node web/build.mjs bin/page
+	diff -r services/gateway/page/app bin/page
 
 .PHONY: check-format
 check-format:
@@ -124,15 +136,19 @@ clean: ## Remove what was built; data stays
 	rm -rf bin
 
 # A Debian package is installed only if its command is missing. The race detector needs a C compiler.
-.PHONY: packages-test packages-redis
+.PHONY: packages-test packages-redis packages-page
 packages-test:
 	@tools/debian-packages redis-server:redis-server curl:curl jq:jq gcc:gcc gcc:libc6-dev node:nodejs npm:npm chromium:chromium
+
+packages-page:
+	@tools/debian-packages node:nodejs npm:npm
 
 packages-redis:
 	@tools/debian-packages redis-server:redis-server
 
 # The SDK and the clients that the tests drive Keyward with, and the schema of AsyncAPI documents.
-test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules: %/node_modules: %/package-lock.json
+# What the page is built with, and what its suite drives a browser with.
+test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules web/node_modules: %/node_modules: %/package-lock.json
 	npm ci --prefix $*
 	@touch $@
 

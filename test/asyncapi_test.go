@@ -27,6 +27,8 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/app"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/rpc"
+	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 )
 
@@ -272,7 +274,7 @@ func TestEveryTypeOfEventHasASchemaAndAMessageAndNothingElseHas(t *testing.T) {
 	for _, kind := range event.Types() {
 		want["keyward.passkey."+string(kind)] = "events/" + string(kind) + ".json"
 	}
-	for _, action := range []string{"login", "append", "mediation"} {
+	for _, action := range []string{"login", "append", "mediation", "rollout"} {
 		want["keyward.decision."+action] = "events/decision-" + action + ".json"
 	}
 	got := map[string]string{}
@@ -357,8 +359,20 @@ func tellAllTypes(t *testing.T, st *stack) {
 	as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id+"/credentials/"+created.ID, nil))
 	userServiceCall[any](t, st.client, http.MethodPost, "/v2/users/"+p.id+"/passkeys/registration_link", map[string]any{"returnCode": map[string]any{}})
 	as[rest.GenericRsp](t, gone.call(t, http.MethodDelete, "/v2/users/"+gone.id, nil))
+	rollout(t, st)
 	// A decision about nobody.
 	p.call(t, http.MethodPost, "/v2/passkey/mediation/start", map[string]any{"processID": p.nextProcess(), "clientInformation": mac("")})
+}
+
+// rollout asks the decision service, as another service does.
+func rollout(t *testing.T, st *stack) {
+	t.Helper()
+	calls := rpc.NewClient(st.jetStream(t).Conn(), "decision", time.Minute)
+	q := service.RolloutQuestion{Question: service.Question{Project: "pro-1", Process: "process-1"}, Action: service.RolloutLogin, Identifier: "ada@example.com"}
+	v, err := rpc.Call[service.Verdict](t.Context(), calls, "rollout", q)
+	if err != nil || !v.Allow || v.Tag != service.TagRolloutAllowed {
+		t.Fatalf("%+v, %v", v, err)
+	}
 }
 
 // allMessages returns all messages of the three streams, once decisions, which come late, have come.

@@ -29,12 +29,18 @@ func run(t *testing.T, binary, dataDir string, env ...string) *process {
 // runLogging is run with the log written to log.
 func runLogging(t *testing.T, log io.Writer, binary, dataDir string, env ...string) *process {
 	t.Helper()
-	address, admin := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	return runAt(t, fmt.Sprintf("127.0.0.1:%d", freePort(t)), nil, log, binary, dataDir, env...)
+}
+
+// runAt is runLogging at an address that is known before, with what the server prints written to out.
+func runAt(t *testing.T, address string, out, log io.Writer, binary, dataDir string, env ...string) *process {
+	t.Helper()
+	admin := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	cmd := exec.Command(binary, "serve", "--http-addr", address)
 	cmd.Env = append(os.Environ(), append([]string{
 		"KEYWARD_DATA_DIR=" + dataDir, "KEYWARD_NATS_ADDR=off", "KEYWARD_ADMIN_ADDR=" + admin, "KEYWARD_GRPC_ADDR=127.0.0.1:0", "KEYWARD_BOOTSTRAP_API_SECRET=" + secret1,
 	}, env...)...)
-	cmd.Stderr = log
+	cmd.Stdout, cmd.Stderr = out, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,10 @@ type Account struct {
 	Identifiers        []Identifier    `json:"identifiers,omitempty"`
 	SocialAccounts     []SocialAccount `json:"socialAccounts,omitempty"`
 
+	// SignUpUntilMs is set while the sign-up that made the user is under way: it is to be complete by then. A user whose sign-up was not, and who has no passkey either,
+	// has been given up and is deleted when somebody else wants one of the identifiers.
+	SignUpUntilMs int64 `json:"signUpUntilMs,omitempty"`
+
 	// Unannounced holds the events that tell of changes of this document and are not yet known to be in the log. They are stored with the change itself, so
 	// that no crash separates the two, and removed when the log has them.
 	Unannounced []event.Event `json:"unannounced,omitempty"`
@@ -49,6 +53,11 @@ type Ref struct {
 
 // Unfinished reports whether something that was begun with the account has still to be brought to its end: events to be told of, or the user's deletion.
 func (a Account) Unfinished() bool { return a.Erasing || len(a.Unannounced) > 0 }
+
+// GivenUp reports whether the user is what is left of a sign-up that was never completed. Times are Unix ms.
+func (a Account) GivenUp(nowMs int64) bool {
+	return a.SignUpUntilMs != 0 && nowMs >= a.SignUpUntilMs && len(a.Credentials) == 0
+}
 
 // Identifier is a name that the user logs in with. Of a type and value there is one in a project.
 type Identifier struct {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
@@ -296,6 +297,12 @@ type Decision interface {
 	Append(context.Context, AppendQuestion) (AppendVerdict, error)
 	Mediation(context.Context, Question) (Verdict, error)
 	Rollout(context.Context, RolloutQuestion) (Verdict, error)
+}
+
+// Explanations is the part of the decision service that tells why a decision was made.
+type Explanations interface {
+	// ExplainDecision explains a decision of the project by its record. Records are written in the background: a decision that is not there yet is not found.
+	ExplainDecision(context.Context, ForProject[ident.DecisionID]) (frontend.TrialDecision, error)
 }
 
 // Reading is what was read of a user for a decision. What it points to is shared and must not be changed.

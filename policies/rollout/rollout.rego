@@ -59,7 +59,7 @@ rollout_kill_switch if data.keyward.parameters.rollout.killSwitch[input.rollout.
 # scope: rule
 # custom:
 #   row: R2
-rollout_rule_blocked if data.keyward.parameters.rollout.rules[deciding].verdict == "block"
+rollout_rule_blocked if verdict == "block"
 
 # METADATA
 # title: A rule of the rollout lets in a share, and the client is not in it
@@ -67,7 +67,7 @@ rollout_rule_blocked if data.keyward.parameters.rollout.rules[deciding].verdict 
 # custom:
 #   row: R3
 rollout_sampled_out if {
-	data.keyward.parameters.rollout.rules[deciding].verdict == "sample"
+	verdict == "sample"
 	not sampled
 }
 
@@ -77,8 +77,8 @@ rollout_sampled_out if {
 # custom:
 #   row: R4
 rollout_identifier_not_listed if {
-	data.keyward.parameters.rollout.requireAllowlistedIdentifier == true
 	input.rollout.identifier == "unlisted"
+	data.keyward.parameters.rollout.requireAllowlistedIdentifier == true
 }
 
 # METADATA
@@ -110,12 +110,22 @@ told if {
 sampled if input.rollout.samples[deciding] == "treatment"
 
 # METADATA
+# title: What the deciding rule of the rollout says
+# description: It is none if no rule holds.
+# scope: rule
+verdict := object.get(data.keyward.parameters.rollout.rules, [deciding, "verdict"], "none")
+
+# METADATA
 # title: The rule of the rollout that decides
-# description: Highest salience first; of equal ones the first by name. Empty if none holds.
+# description: |
+#   Highest salience first; of equal ones the first by name. Empty if none holds. That it holds is asked once more so that an explanation tells why.
 # scope: document
 default deciding := ""
 
-deciding := min(ranked)[1] if count(ranked) > 0
+deciding := name if {
+	name := min(ranked)[1]
+	holds(data.keyward.parameters.rollout.rules[name])
+}
 
 # METADATA
 # title: The rules of the rollout that hold, as rank and name

@@ -20,6 +20,13 @@ import (
 
 const fieldAttestation = "attestationResponse"
 
+// What decisions call the situations in which the service itself asks whether to create a passkey.
+const (
+	situationPostLogin   = "post-login"
+	situationSignUp      = "sign-up"
+	situationCurrentUser = "current-user" // somebody with a session has asked for it
+)
+
 // AppendStart implements service.Passkeys.
 func (s *Service) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
 	defer func() { s.metrics.started("append-start", rsp.Body.AppendAllow, err) }()

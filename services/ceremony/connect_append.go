@@ -23,9 +23,6 @@ import (
 
 const fieldAppendToken = "appendTokenValue"
 
-// situationPostLogin is what decisions call the creation of a passkey right after a login.
-const situationPostLogin = "post-login"
-
 // ConnectAppendInit implements service.Connect.
 func (s *Service) ConnectAppendInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (rsp service.Answered[frontend.ConnectAppendInitRsp], err error) {
 	defer func() { s.metrics.started("connect-append-init", rsp.Body.AppendAllowed, err) }()

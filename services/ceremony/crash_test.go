@@ -130,6 +130,7 @@ func (st *stack) process(tb testing.TB, c *crash) *ceremony.Service {
 	b := st.buckets
 	b.challenges, b.marks, b.index, b.names = wrap(b.challenges), wrap(b.marks), wrap(b.index), wrap(b.names)
 	b.sessions, b.sessionIDs, b.tokens, b.codes = wrap(b.sessions), wrap(b.sessionIDs), wrap(b.tokens), wrap(b.codes)
+	b.processes = wrap(b.processes)
 	deps := st.deps(b)
 	deps.Accounts, deps.Events, deps.Metrics = account.NewStore(wrap(b.accounts)), mortalEvents{st.events, c}, prometheus.NewRegistry()
 	deps.Unfinished = unfinishedOf{st}

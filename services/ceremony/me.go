@@ -13,9 +13,6 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 )
 
-// situationCurrentUser is what decisions call the creation of a passkey that a user with a session asks for.
-const situationCurrentUser = "current-user"
-
 // GetSessionConfig implements service.CurrentUser.
 func (s *Service) GetSessionConfig(_ context.Context, req service.ForVisit[service.Empty]) (frontend.SessionConfigRsp, error) {
 	p, err := s.project(req.Project)

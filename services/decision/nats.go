@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 )
@@ -29,10 +31,18 @@ func Serve(conn *nats.Conn, svc service.Decision, opts rpc.Options, log *slog.Lo
 	)
 }
 
+// ServeExplanations adds the calls that ask why a decision was made.
+func ServeExplanations(server *rpc.Server, svc service.Explanations) error {
+	return rpc.Handle(server, "explain-decision", svc.ExplainDecision)
+}
+
 // Client calls the service over the bus.
 type Client struct{ calls *rpc.Client }
 
-var _ service.Decision = (*Client)(nil)
+var (
+	_ service.Decision     = (*Client)(nil)
+	_ service.Explanations = (*Client)(nil)
+)
 
 // NewClient returns a client whose calls end after timeout at the latest.
 func NewClient(conn *nats.Conn, timeout time.Duration) *Client {
@@ -57,4 +67,9 @@ func (c *Client) Mediation(ctx context.Context, req service.Question) (service.V
 // Rollout implements service.Decision.
 func (c *Client) Rollout(ctx context.Context, req service.RolloutQuestion) (service.Verdict, error) {
 	return rpc.Call[service.Verdict](ctx, c.calls, "rollout", req)
+}
+
+// ExplainDecision implements service.Explanations.
+func (c *Client) ExplainDecision(ctx context.Context, req service.ForProject[ident.DecisionID]) (frontend.TrialDecision, error) {
+	return rpc.Call[frontend.TrialDecision](ctx, c.calls, "explain-decision", req)
 }

@@ -25,6 +25,7 @@ type Config struct {
 	StreamHeartbeat    time.Duration // between two comments on an event stream; default 15 s
 	StreamWriteTimeout time.Duration // how long the client of an event stream may take no data; default 15 s
 	Version            string        // of the binary, shown on the API page
+	TryingPage         bool          // whether / is the page to try passkeys with, which shows anybody who has a decision's ID why it was made
 
 	GRPCAddr       string        // host:port of the gRPC port, or Off; default 127.0.0.1:8081
 	GRPCMaxMessage int           // bytes of a message of the user service, on both ports; default 2 MiB
@@ -65,6 +66,7 @@ func DefaultConfig() Config {
 		StreamHeartbeat:    15 * time.Second,
 		StreamWriteTimeout: 15 * time.Second,
 		Version:            "dev",
+		TryingPage:         true,
 		GRPCAddr:           "127.0.0.1:8081",
 		GRPCMaxMessage:     2 << 20,
 		GRPCMaxStreams:     250,
@@ -91,6 +93,7 @@ func (c Config) withDefaults() Config {
 		StreamHeartbeat:    cmp.Or(c.StreamHeartbeat, d.StreamHeartbeat),
 		StreamWriteTimeout: cmp.Or(c.StreamWriteTimeout, d.StreamWriteTimeout),
 		Version:            cmp.Or(c.Version, d.Version),
+		TryingPage:         c.TryingPage,
 		GRPCAddr:           cmp.Or(c.GRPCAddr, d.GRPCAddr),
 		GRPCMaxMessage:     cmp.Or(c.GRPCMaxMessage, d.GRPCMaxMessage),
 		GRPCMaxStreams:     cmp.Or(c.GRPCMaxStreams, d.GRPCMaxStreams),

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"embed"
 	"fmt"
@@ -24,8 +25,10 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self' '
 // file is something served as it is.
 type file struct {
 	path, kind string
-	plain      []byte
+	plain      []byte // nil: what zipped holds
 	zipped     []byte // gzip; nil: only plain is served
+	policy     string // Content-Security-Policy; empty: that of the API page
+	tag        string // ETag, by which a browser asks whether what it has is still good; empty: it has to load it again
 }
 
 // mountDocs serves the OpenAPI document and the page to browse it. None of it needs authentication.
@@ -62,13 +65,18 @@ func (g *Gateway) mountDocs() error {
 	for _, f := range files {
 		g.app.Get(f.path, serveFile(f))
 	}
-	for _, from := range []string{"/", "/docs/"} {
-		g.app.Get(from, func(c *fiber.Ctx) error {
-			exchangeOf(c.UserContext()).route = from
-			return c.Redirect("/docs", http.StatusFound)
-		})
+	g.redirectToDocs("/docs/")
+	if !g.cfg.TryingPage {
+		g.redirectToDocs("/")
 	}
 	return nil
+}
+
+func (g *Gateway) redirectToDocs(from string) {
+	g.app.Get(from, func(c *fiber.Ctx) error {
+		exchangeOf(c.UserContext()).route = from
+		return c.Redirect("/docs", http.StatusFound)
+	})
 }
 
 // index is the page itself, with the version of the server.
@@ -94,16 +102,27 @@ func serveFile(f file) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		exchangeOf(c.UserContext()).route = f.path
 		c.Set(fiber.HeaderContentType, f.kind)
-		c.Set(fiber.HeaderContentSecurityPolicy, contentPolicy)
+		c.Set(fiber.HeaderContentSecurityPolicy, cmp.Or(f.policy, contentPolicy))
 		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
 		c.Set(fiber.HeaderCacheControl, "no-cache")
+		if f.zipped != nil {
+			c.Vary(fiber.HeaderAcceptEncoding)
+		}
+		if f.tag != "" {
+			c.Set(fiber.HeaderETag, f.tag)
+			if c.Get(fiber.HeaderIfNoneMatch) == f.tag {
+				return c.SendStatus(http.StatusNotModified)
+			}
+		}
 		if f.zipped == nil {
 			return c.Send(f.plain)
 		}
-		c.Vary(fiber.HeaderAcceptEncoding)
 		if c.Request().Header.HasAcceptEncoding("gzip") {
 			c.Set(fiber.HeaderContentEncoding, "gzip")
 			return c.Send(f.zipped)
+		}
+		if f.plain != nil {
+			return c.Send(f.plain)
 		}
 		reader, err := gzip.NewReader(bytes.NewReader(f.zipped))
 		if err != nil {

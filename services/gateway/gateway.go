@@ -56,8 +56,10 @@ type Deps struct {
 	Ceremony service.Ceremony
 	Events   service.Events
 	Webhooks service.Webhooks
-	Projects Projects
-	Issuers  Issuers
+	// Explanations say why decisions were made; needed only with the page for trying things out.
+	Explanations service.Explanations
+	Projects     Projects
+	Issuers      Issuers
 	// Idempotency keeps the answers of calls with an Idempotency-Key.
 	Idempotency Idempotency
 	Limits      Limits                // needed only if the configuration limits anything
@@ -74,6 +76,7 @@ type Gateway struct {
 	ceremony    service.Ceremony
 	events      service.Events
 	webhooks    service.Webhooks
+	explains    service.Explanations
 	projects    Projects
 	idempotency Idempotency
 	limits      Limits
@@ -122,6 +125,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Ceremony == nil || deps.Events == nil || deps.Webhooks == nil || deps.Projects == nil || deps.Issuers == nil || deps.Idempotency == nil {
 		return nil, errors.New("gateway: ceremony, events, webhooks, projects, issuers and idempotency are needed")
 	}
+	if deps.Explanations == nil && cfg.TryingPage {
+		return nil, errors.New("gateway: explanations are needed for the page to try passkeys with")
+	}
 	if deps.Limits == nil && (cfg.RateProject.On() || cfg.RateAddress.On() || cfg.RateFailures.On()) {
 		return nil, errors.New("gateway: limits are needed where there is a rate limit")
 	}
@@ -134,7 +140,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: Frontend API: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, projects: deps.Projects,
+		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, explains: deps.Explanations, projects: deps.Projects,
 		idempotency: deps.Idempotency, limits: deps.Limits,
 		log: deps.Log, now: deps.Now, document: document, frontend: visited, tracer: newTracer(deps.Tracer), corsCalls: newCORSCalls(),
 		decoy: project.HashSecret(project.NewSecret()),
@@ -320,6 +326,9 @@ func encode(value any) ([]byte, error) {
 // mount registers, for every operation of the document, admission (authentication, then validation) in front of the generated handler.
 func (g *Gateway) mount() error {
 	g.app.Use(g.serve)
+	if err := g.mountTryingPage(); err != nil {
+		return err
+	}
 	for _, op := range g.document.Operations {
 		if op.Method == fiber.MethodGet {
 			g.app.Get(op.RouterPath(), g.admit(op)) // HEAD too, as the generated routes have it

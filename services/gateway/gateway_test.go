@@ -136,7 +136,7 @@ func serve(t testing.TB, s setup) *server {
 		t.Fatal(err)
 	}
 	srv.gateway, err = gateway.New(s.cfg, gateway.Deps{
-		Ceremony: srv.services, Events: recordedEvents{srv.services}, Webhooks: srv.services, Projects: s.projects, Issuers: s.projects, Tracer: s.tracer, Limits: limits,
+		Ceremony: srv.services, Events: recordedEvents{srv.services}, Webhooks: srv.services, Explanations: srv.services, Projects: s.projects, Issuers: s.projects, Tracer: s.tracer, Limits: limits,
 		Idempotency: idempotency.NewStore(&bucket{}, time.Minute, s.now), Now: s.now,
 		Log: slog.New(slog.NewJSONHandler(srv.log, nil)), Metrics: srv.metrics,
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/keyward/keyward/api/frontend"
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/frontroute"
@@ -14,8 +13,12 @@ import (
 const trialEvents = 50
 
 // TrialDecision is GET /v2/trial/decisions/{decisionID}.
-func (h frontHandlers) TrialDecision(_ context.Context, r frontroute.TrialDecisionRequestObject) (frontroute.TrialDecisionResponseObject, error) {
-	return nil, fault.NotFound("decision %s is not recorded", ident.DecisionID(r.DecisionID))
+func (h frontHandlers) TrialDecision(ctx context.Context, r frontroute.TrialDecisionRequestObject) (frontroute.TrialDecisionResponseObject, error) {
+	decision, err := h.explains.ExplainDecision(ctx, service.ForProject[ident.DecisionID]{Project: exchangeOf(ctx).project, Body: ident.DecisionID(r.DecisionID)})
+	if err != nil {
+		return nil, err
+	}
+	return frontroute.TrialDecision200JSONResponse(decision), nil
 }
 
 // TrialEvents is GET /v2/trial/events.

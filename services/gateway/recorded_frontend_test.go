@@ -218,3 +218,9 @@ func (r *recorded) IdentifierUpdate(ctx context.Context, q service.ForVisit[fron
 func (r *recorded) AuthEventCreate(ctx context.Context, q service.ForVisit[frontend.EventCreateReq]) (service.Empty, error) {
 	return service.Empty{}, r.record(ctx, "authEventCreate", q)
 }
+
+func (r *recorded) ExplainDecision(ctx context.Context, q service.ForProject[ident.DecisionID]) (frontend.TrialDecision, error) {
+	return frontend.TrialDecision{
+		DecisionID: string(q.Body), Action: frontend.TrialDecisionActionLogin, Rows: []frontend.TrialRow{}, Facts: []frontend.TrialFact{}, HistoryData: map[string]any{},
+	}, r.record(ctx, "explainDecision", q)
+}

@@ -37,7 +37,7 @@ func (a *App) openGateway(ctx context.Context) error {
 		return nil
 	})
 	made, err := gateway.New(cfg, gateway.Deps{
-		Ceremony: a.parts.ceremony, Events: a.parts.events, Webhooks: a.parts.webhooks, Projects: a.projects, Issuers: a.projects,
+		Ceremony: a.parts.ceremony, Events: a.parts.events, Webhooks: a.parts.webhooks, Explanations: a.parts.explanations, Projects: a.projects, Issuers: a.projects,
 		Idempotency: idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now), Limits: limits, Feed: stream,
 		Log: a.logger(Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
 	})

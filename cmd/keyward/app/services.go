@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/delivery"
 	"github.com/keyward/keyward/services/ceremony/signing"
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/decision/trial"
 	"github.com/keyward/keyward/services/events"
 )
 
@@ -36,6 +37,8 @@ type parts struct {
 	decision service.Decision
 	ceremony service.Ceremony
 	webhooks service.Webhooks
+
+	explanations service.Explanations
 }
 
 // openCache opens Redis. A cache inside the process is right only if no other process writes events, so it is used with the embedded NATS alone; otherwise, without a Redis, every read goes to the log.
@@ -68,12 +71,13 @@ func (a *App) usesLog() bool {
 
 // startServices starts what this process runs and connects it with what it does not. Whoever is called starts before its callers.
 func (a *App) startServices(ctx context.Context) error {
-	remoteEvents := events.NewClient(a.bus.Conn, a.cfg.CallTimeout)
+	remoteEvents, remoteDecision := events.NewClient(a.bus.Conn, a.cfg.CallTimeout), decision.NewClient(a.bus.Conn, a.cfg.CallTimeout)
 	a.parts = parts{
-		events:   remoteEvents,
-		webhooks: remoteEvents,
-		decision: decision.NewClient(a.bus.Conn, a.cfg.CallTimeout),
-		ceremony: ceremony.NewClient(a.bus.Conn, a.cfg.CallTimeout),
+		events:       remoteEvents,
+		webhooks:     remoteEvents,
+		decision:     remoteDecision,
+		explanations: remoteDecision,
+		ceremony:     ceremony.NewClient(a.bus.Conn, a.cfg.CallTimeout),
 	}
 	for _, name := range a.needed() {
 		a.health.Register(name, a.remote(name))
@@ -171,8 +175,9 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 	}
 	a.run(Decision, svc.Run)
 	a.health.Register("policy", func(context.Context) telemetry.Status { return policyHealth(svc.Status()) })
-	a.parts.decision = svc
-	return serve[service.Decision](a, Decision, svc, decision.Serve)
+	explanations := trial.New(a.bus.JS)
+	a.parts.decision, a.parts.explanations = svc, explanations
+	return serve[service.Decision](a, Decision, svc, decision.Serve, func(s *rpc.Server) error { return decision.ServeExplanations(s, explanations) })
 }
 
 // policyHealth says which policy answers. A refused change is for an operator to see: the policy that answers is not the one in the files.

@@ -149,6 +149,11 @@ func (c *Config) httpSettings() []Setting {
 			Doc:  "How many clients may follow GET /v2/events/stream at once; more are answered 503.",
 			Note: "Streams do not count as requests that are worked on. One takes about 20 kB and a file descriptor.",
 		},
+		{
+			Section: "HTTP", Key: "trying_page", Value: boolValue{&c.HTTP.TryingPage},
+			Doc:  "Whether / is a page to sign up and sign in with passkeys that shows what was decided and why; without it, / leads to /docs.",
+			Note: "Turn it off in production: it lets anybody sign up who reaches it, and its calls below /v2/trial tell whoever has the ID of a decision why it was made.",
+		},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -51,6 +52,14 @@ func appendFacts(change func(*detect.Facts)) []byte {
 func mediationFacts(change func(*detect.Facts)) []byte {
 	f := base()
 	f.Account, f.AccountFacts = "", nil
+	change(&f)
+	return raw(f)
+}
+
+func rolloutFacts(change func(*detect.Facts)) []byte {
+	f := base()
+	f.Account, f.AccountFacts = "", nil
+	f.Rollout = &detect.RolloutFacts{Action: "login", Identifier: detect.NotNamed, BrowserVersion: 142}
 	change(&f)
 	return raw(f)
 }
@@ -154,6 +163,14 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 			explain.Mediation, mediationFacts(func(f *detect.Facts) { f.Support.ConditionalGet = false }), "M2",
 			[]string{"support.conditionalGet is false"}, nil, nil, nil,
 		},
+		"R5: switched on": {
+			explain.Rollout, rolloutFacts(func(f *detect.Facts) { f.Rollout.Identifier = detect.Unlisted }), "R5",
+			[]string{`rollout.action is "login", among`, `client.os is "windows"`},
+			map[string]string{"R0": "complete is true", "R2": `verdict is "none", not "block"`, "R4": "rollout.requireAllowlistedIdentifier is false"}, map[string]any{"rollout.action": "login"}, nil,
+		},
+		"R0: nothing that anybody asks for": {
+			explain.Rollout, rolloutFacts(func(f *detect.Facts) { f.Complete = false }), "R0", []string{"complete is false"}, nil, map[string]any{"complete": false}, nil,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -208,6 +225,65 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheRowsOfARolloutAreExplainedByItsParameters(t *testing.T) {
+	t.Parallel()
+	policy := load(t, edited(t, map[string]func(string) string{"data.json": func(data string) string {
+		return strings.NewReplacer(
+			`"append": false, "manage": false}`, `"append": true, "manage": false}`, `"requireAllowlistedIdentifier": false`, `"requireAllowlistedIdentifier": true`,
+			`"rules": {}`, `"rules": {"macs": {"salience": 1, "verdict": "block", "os": ["macos"]}, "few": {"salience": 0, "verdict": "sample", "share": 10}}`,
+		).Replace(data)
+	}}))
+	for row, c := range map[string]struct {
+		change func(*detect.Facts)
+		reason string
+		facts  []string
+	}{
+		"R1": {func(f *detect.Facts) { f.Rollout.Action = "append" }, "killSwitch", []string{"rollout.action"}},
+		"R2": {func(f *detect.Facts) { f.Client.OS = "macos" }, `"block"`, []string{"client.os"}},
+		"R3": {func(f *detect.Facts) {
+			f.Rollout.Samples = detect.Assignments{{Experiment: "few", Arm: detect.Control}}
+		}, `"sample"`, []string{"rollout.samples"}},
+		"R4": {func(f *detect.Facts) {
+			f.Rollout.Samples, f.Rollout.Identifier = detect.Assignments{{Experiment: "few", Arm: detect.Treatment}}, detect.Unlisted
+		}, `rollout.identifier is "unlisted"`, []string{"rollout.identifier"}},
+	} {
+		e, err := policy.Explain(t.Context(), explain.Rollout, "", rolloutFacts(c.change))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Row.Name != row || e.Row.Title == "" || e.Note != "" || !strings.Contains(e.Row.Reason, c.reason) {
+			t.Errorf("%s: %+v", row, e)
+		}
+		for _, want := range c.facts {
+			if !slices.ContainsFunc(e.Row.Facts, func(one explain.Reading) bool { return strings.HasPrefix(one.Name, want) }) {
+				t.Errorf("%s: fact %s is not among %+v", row, want, e.Row.Facts)
+			}
+		}
+	}
+}
+
+func TestABundleWithoutRolloutSaysThatItLetsEverybodyIn(t *testing.T) {
+	t.Parallel()
+	files := edited(t, nil)
+	delete(files, "rollout/rollout.rego")
+	delete(files, "schemas/rollout.json")
+	policy, facts := load(t, files), rolloutFacts(func(*detect.Facts) {})
+	if err := policy.CheckFacts(explain.Rollout, facts); err != nil {
+		t.Error(err)
+	}
+	e, err := policy.Explain(t.Context(), explain.Rollout, "", facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Answer["allow"] != true || e.Row.Name != "none" || e.Row.Tag != "rollout-allowed" || len(e.Above) != 0 || !strings.Contains(e.Row.Reason, "no rules") {
+		t.Errorf("%+v", e)
+	}
+	var text strings.Builder
+	if err := e.WriteText(&text); err != nil || !strings.Contains(text.String(), "no rules") {
+		t.Errorf("%s, %v", text.String(), err)
 	}
 }
 
@@ -498,7 +574,7 @@ func random(r *rand.Rand, into reflect.Value) {
 		words := map[string][]string{
 			"Status": {"active", "active", "active", "pending", "unknown"}, "Listing": {"none", "none", "none", "webdriver", "restricted-browser"},
 			"Route": {"", "local", "cda", "security-key"}, "Outcome": {"local", "cda", "sk", "incomplete", "not-offered"},
-			"Class": {"apple", "password-manager", "unknown-provider", "windows-hello"}, "string": {"standard", "minimize", "maximize"},
+			"Membership": {"none", "listed", "unlisted"}, "Class": {"apple", "password-manager", "unknown-provider", "windows-hello"}, "string": {"standard", "minimize", "maximize"},
 		}[into.Type().Name()]
 		if len(words) > 0 {
 			into.SetString(words[r.IntN(len(words))])
@@ -528,7 +604,9 @@ func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
 			f.Support.BLE, f.Support.Hybrid = "on", "yes"
 		}
 		action, facts := explain.Login, loginFacts(change)
-		switch n % 5 {
+		switch n % 6 {
+		case 5:
+			action, facts = explain.Rollout, rolloutFacts(func(f *detect.Facts) { change(f); f.Account, f.Strategy, f.Rollout.Action = "", "", "manage" })
 		case 0, 1:
 			action, facts = explain.Append, appendFacts(func(f *detect.Facts) { change(f); f.Strategy, *f.Situation = "", "post-login" })
 		case 2:
@@ -543,7 +621,7 @@ func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
 			t.Errorf("%s %s: %+v", action, facts, e)
 		}
 		for _, row := range e.Above {
-			if row.Matched || row.Reason == "" || len(row.Facts) == 0 {
+			if row.Matched || row.Reason == "" || len(row.Facts)+len(row.Parameters) == 0 {
 				t.Errorf("%s %s: row above %+v", action, facts, row)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/service"
 )
 
 // Keys of expect.
@@ -27,6 +28,7 @@ var (
 		Login:     loginExpectations,
 		Append:    {"hints", keyExclude, "attachment", "kind", "manualAllowed", "reason", "isRestrictedBrowser"},
 		Mediation: loginExpectations,
+		Rollout:   {"reason"},
 	}
 )
 
@@ -39,6 +41,10 @@ var (
 		rest.DecisionTagUserAppendBlacklisted, rest.DecisionTagUserCrossPlatformPkHighConfidence, rest.DecisionTagUserEnvNoPks,
 		rest.DecisionTagUserLoginBlacklisted, rest.DecisionTagUserNegativeEnvHistory, rest.DecisionTagUserNoPks,
 		rest.DecisionTagUserPlatformPkHighConfidence, rest.DecisionTagUserPositiveEnvHistory, rest.DecisionTagUserSecurityKey,
+	)
+	rolloutTags = words(
+		rest.DecisionTagDefaultDeny, service.TagRolloutAllowed, service.TagRolloutKillSwitch, service.TagRolloutRuleBlocked, service.TagRolloutSampledOut,
+		service.TagRolloutIdentifierNotListed,
 	)
 	reasons = append(words(
 		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists, rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported,
@@ -87,11 +93,19 @@ func (l *library) expect(s *scenario, n, scenario *yaml.Node) {
 		if value == nil {
 			continue
 		}
-		s.expectation = append(s.expectation, expectation{key: key.Value, line: key.Line, want: l.wanted(key.Value, value, names)})
+		s.expectation = append(s.expectation, expectation{key: key.Value, line: key.Line, want: l.wanted(s.action, key.Value, value, names)})
 	}
 }
 
-func (l *library) wanted(key string, n *yaml.Node, passkeys []string) any {
+func (l *library) wanted(action, key string, n *yaml.Node, passkeys []string) any {
+	if action == Rollout {
+		switch key {
+		case "tag":
+			return l.choice(n, "tag of rollout", rolloutTags)
+		case "reason": // the name of a rule, which is the bundle's affair
+			return l.text(n, key)
+		}
+	}
 	switch key {
 	case "rule":
 		return l.text(n, key)

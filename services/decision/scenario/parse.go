@@ -21,14 +21,15 @@ import (
 var (
 	fileKeys       = []string{"now", "clients", "credentials", "scenarios"}
 	sharedKeys     = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
-	actionKeys     = map[string][]string{Login: {"strategy"}, Append: {"flags", "situation"}, Mediation: {}}
+	actionKeys     = map[string][]string{Login: {"strategy"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"}}
 	userKeys       = []string{"status", "absent", "lookupFailed"}
 	credentialKeys = []string{"credentialID", "aaguid", "transports", "backupEligible", "backupState", "attachment", "createdOS", "createdBrowser", "created", "env"}
 )
 
 // Words of the format.
 var (
-	actions     = []string{Login, Append, Mediation}
+	actions     = []string{Login, Append, Mediation, Rollout}
+	abouts      = []string{service.RolloutLogin, service.RolloutAppend, service.RolloutManage}
 	statuses    = words(rest.UserStatusActive, rest.UserStatusPending, rest.UserStatusDisabled)
 	strategies  = words(rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyMinimize, rest.CrossDeviceAuthenticationStrategyMaximize)
 	attachments = []string{"platform", "cross-platform", ""}
@@ -130,9 +131,9 @@ func (l *library) scenario(n *yaml.Node) scenario {
 	s.question.Environment = environment(l.text(fields["env"], "env"), private != nil && *private)
 	l.accountOf(&s, fields)
 	s.strategy = rest.CrossDeviceAuthenticationStrategy(l.choice(fields["strategy"], "strategy", strategies))
-	if given := fields["flags"]; given != nil {
-		s.flags = l.flags(given)
-	}
+	l.flagsOf(&s, fields["flags"])
+	s.rollout.Action = cmp.Or(l.choice(fields["about"], "about", abouts), service.RolloutLogin)
+	s.rollout.Identifier, s.rollout.Invitation = l.text(fields["identifier"], "identifier"), l.text(fields["invitation"], "invitation")
 	s.situation = l.text(fields["situation"], "situation")
 	s.parameters = l.parameters(fields["parameters"])
 	used := l.history(&s, fields["log"])
@@ -145,6 +146,20 @@ func (l *library) scenario(n *yaml.Node) scenario {
 		l.expect(&s, fields["expect"], n)
 	}
 	return s
+}
+
+// flagsOf reads flags, which are the wire's of an append and anything of a rollout.
+func (l *library) flagsOf(s *scenario, n *yaml.Node) {
+	switch {
+	case n == nil:
+	case s.action == Rollout:
+		s.rollout.Flags = map[string]string{}
+		for name, value := range l.named(n, "flags") {
+			s.rollout.Flags[name] = l.text(value, "flags."+name)
+		}
+	default:
+		s.flags = l.flags(n)
+	}
 }
 
 // keys reads name and action, which decide what other keys there may be.

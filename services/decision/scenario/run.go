@@ -124,11 +124,29 @@ func (s *scenario) ask(ctx context.Context, e *engine.Engine) (map[string]any, e
 	case Append:
 		v, basis, err := e.Append(ctx, service.AppendQuestion{Question: s.question, Flags: s.flags, Situation: s.situation}, evidence)
 		return s.append(v), basis, err
+	case Rollout:
+		q := s.rollout
+		q.Question = s.question
+		v, basis, err := e.Rollout(ctx, q)
+		return rolledOut(v, basis.Answer), basis, err
 	default:
 		v, basis, err := e.Mediation(ctx, s.question)
 		// Nobody is named yet, so there is nothing to prefer, hint at or list.
 		return s.login(service.LoginVerdict{Verdict: v}), basis, err
 	}
+}
+
+// rolledOut takes the reason from the policy's document, since a verdict has none.
+func rolledOut(v service.Verdict, document json.RawMessage) map[string]any {
+	actual := shared(v)
+	actual["reason"] = ""
+	var answer struct {
+		Reason string `json:"reason"`
+	}
+	if json.Unmarshal(document, &answer) == nil {
+		actual["reason"] = answer.Reason
+	}
+	return actual
 }
 
 func shared(v service.Verdict) map[string]any {

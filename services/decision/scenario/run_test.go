@@ -138,6 +138,9 @@ func TestScenariosMeanWhatTheFormatSays(t *testing.T) {
 		"a reason that the wire knows":                  "action: append, client: OLD, env: E1, expect: { rule: A1, reason: passkeys_not_supported, allow: false }",
 		"mediation":                                     "action: mediation, client: MAC, expect: { allow: true, allowCredentials: [], rule: M4 }",
 		"mediation in an old browser":                   "action: mediation, client: OLD, expect: { allow: false, tag: env-no-pk-support }",
+		"a rollout":                                     "action: rollout, client: MAC, expect: { allow: true, rule: R5, tag: rollout-allowed, reason: '' }",
+		"a rollout that ends with who is named":         "action: rollout, about: append, client: MAC, identifier: eve, parameters: { rollout: { requireAllowlistedIdentifier: true } }, expect: { allow: false, rule: R4, tag: rollout-identifier-not-listed }",
+		"a rollout by rules":                            "action: rollout, about: manage, client: MAC, flags: { beta: 'on' }, parameters: { rollout: { rules: { beta: { salience: 0, verdict: block, flags: { beta: 'on' } } } } }, expect: { allow: false, rule: R2, reason: beta }",
 		"a clock of its own":                            "now: 2030-01-01T00:00:00Z, action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: 2026-11-20T12:00:00Z, type: login-error, env: E1 }, { at: 2026-11-21T12:00:00Z, type: login-error, env: E1 }], expect: { rule: L9 }",
 	} {
 		t.Run(name, func(t *testing.T) {

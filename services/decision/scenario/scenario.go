@@ -29,6 +29,7 @@ const (
 	Login     = "login"
 	Append    = "append"
 	Mediation = "mediation"
+	Rollout   = "rollout"
 )
 
 // Suite is the scenarios of one or several files, in their order. It is immutable.
@@ -62,6 +63,7 @@ type scenario struct {
 	strategy    rest.CrossDeviceAuthenticationStrategy
 	flags       rest.PasskeyIntelFlags
 	situation   string
+	rollout     service.RolloutQuestion // of a rollout, but for the question that all have
 	parameters  []parameter
 	events      []event.Event
 	offers      []event.Event

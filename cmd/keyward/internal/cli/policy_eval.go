@@ -43,7 +43,7 @@ or the facts cannot be used.`,
 	}
 	e.bundle.flag(cmd)
 	cmd.Flags().StringVar(&e.input, "input", "", "JSON `file` with the facts; - is standard input")
-	actionFlag(cmd, &e.action, "question that the facts are of: login, append or mediation; empty = found out from the facts")
+	actionFlag(cmd, &e.action, "question that the facts are of: login, append, mediation or rollout; empty = found out from the facts")
 	cmd.Flags().StringVar(&e.project, "project", "", "`ID` of the project whose parameters count; empty = those of all")
 	cmd.Flags().BoolVar(&e.explain, "explain", false, "say which row answered and why, instead of the answer alone")
 	cmd.Flags().BoolVar(&e.json, "json", false, "print the explanation as JSON; the answer alone always is")
@@ -163,6 +163,8 @@ func (e *policyEval) actionOf(policy *explain.Policy, facts []byte) (string, err
 	}
 	has := func(name string) bool { _, ok := object[name]; return ok }
 	switch login, creation := has("strategy"), has("flags") || has("situation"); {
+	case has("rollout") && !login && !creation:
+		return explain.Rollout, nil
 	case login && !creation:
 		return explain.Login, nil
 	case creation && !login:
@@ -170,5 +172,5 @@ func (e *policyEval) actionOf(policy *explain.Policy, facts []byte) (string, err
 	case !login && policy.CheckFacts(explain.Mediation, facts) == nil:
 		return explain.Mediation, nil
 	}
-	return "", usageError{errors.New("what the facts are of cannot be told: give --action, or strategy (login) or flags and situation (append) among the facts")}
+	return "", usageError{errors.New("what the facts are of cannot be told: give --action, or strategy (login), flags and situation (append) or rollout among the facts")}
 }

@@ -36,6 +36,15 @@ const loginFacts = `{
 	"blacklist": {"login": false, "appendAfterHybrid": false, "appendAfterError": false}, "experiments": {}
 }`
 
+// rolloutFacts are those of a client that asks whether passkeys are switched on.
+const rolloutFacts = `{
+	"complete": true,
+	"client": {"os": "macos", "osVersion": 15, "browser": "safari", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
+	"support": {"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
+	"environment": {"known": true, "rejected": false, "listed": "none"},
+	"rollout": {"action": "login", "identifier": "none", "invitation": "", "browserVersion": 18, "samples": {}, "flags": {}}
+}`
+
 // changedPolicy returns a directory with the default bundle without its tests, in which one failure is enough.
 func changedPolicy(t *testing.T) string {
 	t.Helper()
@@ -84,6 +93,7 @@ func TestFactsAreAnsweredByABundle(t *testing.T) {
 		"from standard input":             {loginFacts, []string{"--input", "-"}, cli.ExitOK, `"rule": "L9"`},
 		"by another bundle":               {loginFacts, []string{"--input", "-", "--bundle", changed}, cli.ExitOK, `"rule": "L7a"`},
 		"why":                             {loginFacts, []string{"--input", "-", "--explain"}, cli.ExitOK, "did not match: pair.positive is false"},
+		"facts of a rollout":              {rolloutFacts, []string{"--input", "-"}, cli.ExitOK, `"rule": "R5"`},
 		"why, as JSON":                    {loginFacts, []string{"--input", "-", "--explain", "--json"}, cli.ExitOK, `"above": [`},
 		"without facts":                   {"", nil, cli.ExitUsage, "--input is needed"},
 		"a file that is not there":        {"", []string{"--input", file + "x"}, cli.ExitUsage, "facts.jsonx"},

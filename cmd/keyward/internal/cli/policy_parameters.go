@@ -170,6 +170,9 @@ func (s parameterSchema) may() string {
 		if json.Unmarshal(s.AdditionalProperties, &values) == nil && values.Type != "" {
 			return "by name: " + values.may()
 		}
+		if len(s.Properties) > 0 {
+			return "object with `" + strings.Join(slices.Sorted(maps.Keys(s.Properties)), "`, `") + "`"
+		}
 		return "object"
 	}
 }

@@ -47,7 +47,7 @@ exit code is 0 also if answers differ, unless --exit-code is given.`,
 	cmd.Flags().StringVar(&r.bundle.dir, "bundle", "", "directory of the bundle to try; empty = each decision with the revision that made it")
 	cmd.Flags().DurationVar(&r.since, "since", 24*time.Hour, "how far back to go; 0 = as far as there are records")
 	cmd.Flags().IntVar(&r.limit, "limit", 0, "most decisions, from the oldest on; 0 = all")
-	actionFlag(cmd, &r.action, "only decisions about login, append or mediation")
+	actionFlag(cmd, &r.action, "only decisions about login, append, mediation or rollout")
 	cmd.Flags().StringVar(&r.project, "project", "", "only decisions of the project with this `ID`")
 	cmd.Flags().IntVar(&r.examples, "examples", 3, "most examples of each change")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the summary as JSON")

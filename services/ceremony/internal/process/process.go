@@ -1,6 +1,7 @@
 // Package process keeps what happens step by step in a browser: sign-ups, logins and Connect processes under way. Store touches the bucket "processes" and nothing else.
 //
-// Whoever has the token of a process may go on with it. The token is the ID, which events carry, and a secret, of which only the hash is kept.
+// Whoever has the token of a process may go on with it. The token is the ID, which events carry, and a secret, of which only the hash is kept. A guest has a token of
+// another secret, for the one thing that is done elsewhere: to open a link in another browser. It opens nothing that asks for the owner's.
 package process
 
 import (
@@ -32,7 +33,8 @@ type Process struct {
 	Project   ident.ProjectID        `json:"project"`
 	ID        string                 `json:"id"` // 20 letters and digits; what events and decisions call the process
 	Kind      Kind                   `json:"kind"`
-	Secret    []byte                 `json:"secret"` // SHA-256
+	Secret    []byte                 `json:"secret"`          // SHA-256
+	Guest     []byte                 `json:"guest,omitempty"` // SHA-256 of the guest's secret, if there is a guest
 	User      ident.UserID           `json:"user,omitempty"`
 	CreatedMs int64                  `json:"createdMs"`
 	ExpiresMs int64                  `json:"expiresMs"`
@@ -66,7 +68,19 @@ func split(token string) (id, secret string, ok bool) {
 	return token[:idLength], token[idLength:], true
 }
 
+// Invite gives the process a guest, in place of the one before, and returns the guest's token.
+func (p *Process) Invite() string {
+	secret := ident.Alphanumeric(secretLength)
+	p.Guest = hash(secret)
+	return p.ID + secret
+}
+
 // opens reports whether the secret is that of the process, in constant time.
 func (p Process) opens(secret string) bool {
 	return subtle.ConstantTimeCompare(p.Secret, hash(secret)) == 1
+}
+
+// admits reports whether the secret is that of the guest.
+func (p Process) admits(secret string) bool {
+	return subtle.ConstantTimeCompare(p.Guest, hash(secret)) == 1
 }

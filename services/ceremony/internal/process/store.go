@@ -39,11 +39,14 @@ func (s *Store) Create(ctx context.Context, p Process) error {
 
 // Get returns the process of a token, or ErrUnknown.
 func (s *Store) Get(ctx context.Context, project ident.ProjectID, kind Kind, token string, now time.Time) (Process, error) {
-	p, _, err := s.get(ctx, project, kind, token, now)
+	p, _, err := s.get(ctx, project, kind, token, now, Process.opens)
 	return p, err
 }
 
-func (s *Store) get(ctx context.Context, project ident.ProjectID, kind Kind, token string, now time.Time) (Process, jetstream.KeyValueEntry, error) {
+// holds says whose token opens a process: Process.opens or Process.admits.
+type holds func(p Process, secret string) bool
+
+func (s *Store) get(ctx context.Context, project ident.ProjectID, kind Kind, token string, now time.Time, by holds) (Process, jetstream.KeyValueEntry, error) {
 	id, secret, ok := split(token)
 	if !ok {
 		return Process{}, nil, ErrUnknown
@@ -59,7 +62,7 @@ func (s *Store) get(ctx context.Context, project ident.ProjectID, kind Kind, tok
 	if err := json.Unmarshal(entry.Value(), &p); err != nil {
 		return Process{}, nil, fault.Internal(fmt.Errorf("decode process: %w", err))
 	}
-	if !p.opens(secret) || p.Kind != kind || now.UnixMilli() >= p.ExpiresMs {
+	if !by(p, secret) || p.Kind != kind || now.UnixMilli() >= p.ExpiresMs {
 		return Process{}, nil, ErrUnknown
 	}
 	return p, entry, nil
@@ -68,8 +71,17 @@ func (s *Store) get(ctx context.Context, project ident.ProjectID, kind Kind, tok
 // Update reads a process, applies change and stores the result; if another writer was faster it does so again, so change may be called several times. An error of change
 // ends it and nothing is stored; what change leaves as it is, is not written.
 func (s *Store) Update(ctx context.Context, project ident.ProjectID, kind Kind, token string, now time.Time, change func(*Process) error) (Process, error) {
+	return s.update(ctx, project, kind, token, now, Process.opens, change)
+}
+
+// UpdateAsGuest is Update with the token of a guest.
+func (s *Store) UpdateAsGuest(ctx context.Context, project ident.ProjectID, kind Kind, token string, now time.Time, change func(*Process) error) (Process, error) {
+	return s.update(ctx, project, kind, token, now, Process.admits, change)
+}
+
+func (s *Store) update(ctx context.Context, project ident.ProjectID, kind Kind, token string, now time.Time, by holds, change func(*Process) error) (Process, error) {
 	for {
-		p, entry, err := s.get(ctx, project, kind, token, now)
+		p, entry, err := s.get(ctx, project, kind, token, now, by)
 		if err != nil {
 			return Process{}, err
 		}
@@ -95,7 +107,7 @@ func (s *Store) Update(ctx context.Context, project ident.ProjectID, kind Kind, 
 
 // Delete removes the process of a token, or returns ErrUnknown.
 func (s *Store) Delete(ctx context.Context, project ident.ProjectID, kind Kind, token string, now time.Time) error {
-	p, _, err := s.get(ctx, project, kind, token, now)
+	p, _, err := s.get(ctx, project, kind, token, now, Process.opens)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,64 @@
+package signin
+
+import "github.com/keyward/keyward/api/frontend"
+
+// The problems that blocks show. Existing clients have a text of their own for each code.
+
+// ProblemMissing is of an identifier that is required and was not given.
+func ProblemMissing() *frontend.RequestError {
+	return problem("missing_identifier_type", "cannot be blank")
+}
+
+// ProblemFormat is of an identifier of another form than its type's.
+func ProblemFormat() *frontend.RequestError {
+	return problem("identifier_invalid_format", "is not of the form of its type")
+}
+
+// ProblemTaken is of an identifier that another user has.
+func ProblemTaken() *frontend.RequestError {
+	return problem("identifier_already_in_use", "another user has it already")
+}
+
+// ProblemNotAllowed is of an identifier that nobody signs up with here.
+func ProblemNotAllowed() *frontend.RequestError {
+	return problem("identifier_not_allowed", "users of this project do not sign up with one of this type")
+}
+
+// ProblemFullName is of a full name that is missing or too long.
+func ProblemFullName() *frontend.RequestError {
+	return problem("missing_full_name", "must have 1 to 200 characters")
+}
+
+// ProblemClosed is of a sign-up where nobody can sign up.
+func ProblemClosed() *frontend.RequestError {
+	return problem("identifier_not_allowed", "this project has no sign-up")
+}
+
+// ProblemNoLogin is of an identifier that leads to no login: whether there is such a user is not said.
+func ProblemNoLogin() *frontend.RequestError {
+	return problem("login_identifier_unknown_user", "there is no login with this identifier here")
+}
+
+// ProblemPasskeyGone is of a passkey that the login form was given and that is good for nothing any more.
+func ProblemPasskeyGone() *frontend.RequestError {
+	return problem("invalid_conditional_ui_login", "the passkey cannot be used any more")
+}
+
+// ProblemNoPasskey is of a login with a passkey that is offered no longer.
+func ProblemNoPasskey() *frontend.RequestError {
+	return problem("noPasskeyAvailable", "a login with a passkey is not offered any more")
+}
+
+// ProblemNoAppend is of the creation of a passkey that is offered no longer.
+func ProblemNoAppend() *frontend.RequestError {
+	return problem("unknown", "the creation of a passkey is not offered any more")
+}
+
+// ProblemCode is of a code or link that is wrong, has expired, was used, or was never sent.
+func ProblemCode(method frontend.VerificationMethod) *frontend.RequestError {
+	return problem("invalid_challenge_solution_"+string(method), "is wrong or has expired")
+}
+
+func problem(code, message string) *frontend.RequestError {
+	return &frontend.RequestError{Code: code, Message: message}
+}

@@ -1,0 +1,346 @@
+package signin_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/services/ceremony/internal/code"
+	"github.com/keyward/keyward/services/ceremony/internal/signin"
+)
+
+var (
+	now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	key = []byte("key of the project")
+	ref = code.Ref{Project: "pro-1", User: "process"}
+)
+
+const user = ident.UserID("usr-1")
+
+// entry is a sign-up with an address and a number, of which some have to be verified.
+func entry(email, phone bool) signin.Entry {
+	e := signin.Entry{Fields: []signin.Field{
+		{Type: rest.IdentifierTypeEmail, Value: "ada@example.com"}, {Type: rest.IdentifierTypePhone, Value: "+4915112345678"},
+	}}
+	if email {
+		e.Fields[0].Method = frontend.VerificationMethodEmailOtp
+	}
+	if phone {
+		e.Fields[1].Method = frontend.VerificationMethodPhoneOtp
+	}
+	return e
+}
+
+func seal(id ident.CodeID, value string) code.Entry {
+	e := code.Entry{ExpiresMs: now.Add(time.Minute).UnixMilli()}
+	at := ref
+	at.ID = id
+	e.Seal(key, at, value)
+	return e
+}
+
+func given(value string) code.Attempt { return code.Attempt{Key: key, Value: value, Now: now} }
+
+// course is a process of which a test knows, from what was done and nothing else, whether its user is proven.
+type course struct {
+	state  signin.State
+	needs  []rest.IdentifierType // what a sign-up has still to verify
+	proven bool
+	code   string // that is right; empty = none
+	wrong  int
+	sent   int
+}
+
+// take keeps the next state, as it is after it was stored and read.
+func (c *course) take(t *rapid.T, next signin.State, err error) bool {
+	if err != nil && !errors.Is(err, signin.ErrPlace) {
+		t.Fatal(err)
+	}
+	raw, fail := json.Marshal(next)
+	if fail != nil {
+		t.Fatal(fail)
+	}
+	var read signin.State
+	if fail := json.Unmarshal(raw, &read); fail != nil {
+		t.Fatal(fail)
+	}
+	before, fail := json.Marshal(c.state)
+	if fail != nil {
+		t.Fatal(fail)
+	}
+	if err != nil && string(before) != string(raw) {
+		t.Fatal("a call that was refused has changed the state")
+	}
+	c.state = read
+	return err == nil
+}
+
+func (c *course) signUp(t *rapid.T) {
+	email, phone, faulty := rapid.Bool().Draw(t, "email"), rapid.Bool().Draw(t, "phone"), rapid.Bool().Draw(t, "faulty")
+	e := entry(email, phone)
+	if faulty {
+		e = e.MarkTaken(rest.IdentifierTypePhone)
+	}
+	next, err := c.state.SignUpWith(e)
+	if !c.take(t, next, err) {
+		return
+	}
+	c.code, c.needs = "", nil
+	if email {
+		c.needs = append(c.needs, rest.IdentifierTypeEmail)
+	}
+	if phone {
+		c.needs = append(c.needs, rest.IdentifierTypePhone)
+	}
+	c.proven = !faulty && len(c.needs) == 0
+}
+
+func (c *course) logIn(t *rapid.T) {
+	found := signin.Found{}
+	if rapid.Bool().Draw(t, "known") {
+		found.User = user
+		if rapid.Bool().Draw(t, "passkey") {
+			found.Offer = &signin.Offer{Options: "{}", Expires: now.Add(time.Minute).UnixMilli()}
+		}
+	}
+	if rapid.Bool().Draw(t, "means") {
+		found.Means = []signin.Means{{Type: rest.IdentifierTypeEmail, Method: frontend.VerificationMethodEmailOtp, Value: "ada@example.com"}}
+	}
+	next, err := c.state.LogIn(signin.Typed{Value: "ada@example.com"}, found)
+	if c.take(t, next, err) {
+		c.code, c.needs, c.proven = "", nil, false
+	}
+}
+
+func (c *course) send(t *rapid.T) {
+	if rapid.Bool().Draw(t, "wait") {
+		next, _ := c.state.Wait(now.Add(time.Minute))
+		c.take(t, next, nil)
+		return
+	}
+	c.sent++
+	id := ident.CodeID("cha-" + string(rune('0'+c.sent%10)))
+	next, ok := c.state.Sent(id, seal(id, "123456"))
+	if c.take(t, next, nil); ok {
+		c.code, c.wrong = "123456", 0
+	}
+}
+
+func (c *course) attempt(t *rapid.T) {
+	value := rapid.SampledFrom([]string{"123456", "000000"}).Draw(t, "value")
+	method := rapid.SampledFrom([]frontend.VerificationMethod{frontend.VerificationMethodEmailOtp, frontend.VerificationMethodPhoneOtp}).Draw(t, "method")
+	before := c.state
+	next, err := c.state.Attempt(method, ref, given(value))
+	if !c.take(t, next, err) {
+		return
+	}
+	if c.code == "" {
+		return
+	}
+	if value != c.code || c.wrong >= code.MaxWrong {
+		c.wrong++
+		return
+	}
+	c.code = ""
+	kind := before.Current.Type
+	c.needs = slices.DeleteFunc(c.needs, func(k rest.IdentifierType) bool { return k == kind })
+	c.proven = len(c.needs) == 0
+}
+
+func (c *course) known(t *rapid.T) signin.Known {
+	return signin.Known{
+		User: rapid.SampledFrom([]ident.UserID{user, "usr-2"}).Draw(t, "user"),
+		Operation: frontend.PasskeyOperation{CeremonyType: rapid.SampledFrom([]frontend.CeremonyType{
+			frontend.CeremonyTypeLocal, frontend.CeremonyTypeCDA,
+		}).Draw(t, "ceremony")},
+	}
+}
+
+func (c *course) correct(t *rapid.T) {
+	f := signin.Field{Type: rapid.SampledFrom([]rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypePhone}).Draw(t, "type"), Value: "other@example.com"}
+	if rapid.Bool().Draw(t, "faulty") {
+		f.Problem = signin.ProblemTaken()
+	}
+	next, err := c.state.Correct(f)
+	if c.take(t, next, err) && f.Problem == nil {
+		c.code = "" // what was sent to the other value proves nothing of this one
+	}
+}
+
+// plain makes an action of a transition that proves nothing.
+func (c *course) plain(change func(signin.State) (signin.State, error)) func(*rapid.T) {
+	return func(t *rapid.T) {
+		next, err := change(c.state)
+		c.take(t, next, err)
+	}
+}
+
+func TestASessionComesOfAProofWhateverTheOrderOfCalls(t *testing.T) {
+	t.Parallel()
+	reached := map[signin.Phase]bool{}
+	rapid.Check(t, func(t *rapid.T) {
+		c := &course{state: signin.New(signin.Login, "seed", signin.Settings{})}
+		t.Repeat(map[string]func(*rapid.T){
+			"sign up": c.signUp, "log in": c.logIn, "send": c.send, "attempt": c.attempt, "correct": c.correct,
+			"verify": c.plain(func(s signin.State) (signin.State, error) {
+				return s.Verify(rest.IdentifierTypeEmail, frontend.VerificationMethodEmailOtp)
+			}),
+			"passkey login": func(t *rapid.T) {
+				by := c.known(t)
+				asked := c.state.User
+				next, err := c.state.LoggedIn(by)
+				if c.take(t, next, err) {
+					c.proven = by.User == asked
+				}
+			},
+			"mediation": func(t *rapid.T) {
+				next, err := c.state.Mediated(c.known(t))
+				if c.take(t, next, err) {
+					c.proven = true
+				}
+			},
+			"failed mediation": c.plain(func(s signin.State) (signin.State, error) { return s.NotMediated("{}") }),
+			"taken": func(t *rapid.T) {
+				next, err := c.state.Taken(rest.IdentifierTypeEmail)
+				if c.take(t, next, err) {
+					c.proven, c.code = false, ""
+				}
+			},
+			"joined":      c.plain(func(s signin.State) (signin.State, error) { return s.Joined(user) }),
+			"offered":     c.plain(func(s signin.State) (signin.State, error) { return s.Offered(signin.Offer{Options: "{}"}) }),
+			"not offered": c.plain(signin.State.NotOffered),
+			"created":     c.plain(func(s signin.State) (signin.State, error) { return s.Created(frontend.PasskeyOperation{}) }),
+			"skip":        c.plain(signin.State.Skip),
+			"complete":    c.plain(signin.State.Complete),
+			"hand": func(t *rapid.T) {
+				next, _ := c.state.Handed(now)
+				c.take(t, next, nil)
+			},
+			"": func(t *rapid.T) { c.check(t, reached) },
+		})
+	})
+	for _, phase := range []signin.Phase{signin.PasskeyLogin, signin.Verifying, signin.Joining, signin.Offering, signin.PasskeyAppend, signin.Appended, signin.Completing} {
+		if !reached[phase] {
+			t.Errorf("no course came to %s", phase)
+		}
+	}
+}
+
+func (c *course) check(t *rapid.T, reached map[signin.Phase]bool) {
+	reached[c.state.Phase] = true
+	inside := []signin.Phase{signin.Joining, signin.Offering, signin.PasskeyAppend, signin.Appended, signin.Completing}
+	if slices.Contains(inside, c.state.Phase) != !c.state.Open() {
+		t.Fatalf("in the phase %s with the proof %q", c.state.Phase, c.state.Proof)
+	}
+	if !c.state.Open() && !c.proven {
+		t.Fatalf("in the phase %s by %s, and nobody has proven anything", c.state.Phase, c.state.Proof)
+	}
+	if !c.state.Open() && c.state.Phase != signin.Joining && c.state.User == "" && c.state.Proof == signin.ByPasskey {
+		t.Fatal("a passkey of nobody")
+	}
+	if slices.Contains([]signin.Phase{signin.Joining, signin.Offering, signin.Completing}, c.state.Phase) {
+		return
+	}
+	if _, err := c.state.Block(signin.View{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASignUpIsFilledIn(t *testing.T) {
+	t.Parallel()
+	email := func(v string) frontend.LoginIdentifier {
+		return frontend.LoginIdentifier{Type: frontend.IdentifierTypeEmail, Identifier: v}
+	}
+	username := func(v string) frontend.LoginIdentifier {
+		return frontend.LoginIdentifier{Type: frontend.IdentifierTypeUsername, Identifier: v}
+	}
+	verified := project.Frontend{Identifiers: []project.IdentifierRule{
+		{Type: rest.IdentifierTypeEmail, Required: true, Verify: project.VerifySignUp, Link: true}, {Type: rest.IdentifierTypePhone, Verify: project.VerifySignUp},
+	}}
+	for name, c := range map[string]struct {
+		project project.Frontend
+		name    string
+		given   []frontend.LoginIdentifier
+		want    signin.Entry
+	}{
+		"with one of several that are optional": {project.Frontend{}, "", []frontend.LoginIdentifier{email(" ada@example.com ")}, signin.Entry{Fields: []signin.Field{
+			{Type: "email", Value: "ada@example.com"}, {Type: "username"},
+		}}},
+		"with none": {project.Frontend{}, "", nil, signin.Entry{Fields: []signin.Field{
+			{Type: "email", Problem: signin.ProblemMissing()}, {Type: "username", Problem: signin.ProblemMissing()},
+		}}},
+		"with what is no address": {project.Frontend{}, "", []frontend.LoginIdentifier{email("ada")}, signin.Entry{Fields: []signin.Field{
+			{Type: "email", Value: "ada", Problem: signin.ProblemFormat()}, {Type: "username"},
+		}}},
+		"with an address as the user name": {project.Frontend{}, "", []frontend.LoginIdentifier{username("bob@example.com")}, signin.Entry{Fields: []signin.Field{
+			{Type: "email"}, {Type: "username", Value: "bob@example.com", Problem: signin.ProblemFormat()},
+		}}},
+		"without one that is required": {verified, "", []frontend.LoginIdentifier{{Type: "phone", Identifier: "+4915112345678"}}, signin.Entry{Fields: []signin.Field{
+			{Type: "email", Method: "email-link", Problem: signin.ProblemMissing()}, {Type: "phone", Method: "phone-otp", Value: "+4915112345678"},
+		}}},
+		"with one that is not asked for": {verified, "", []frontend.LoginIdentifier{email("ada@example.com"), username("ada")}, signin.Entry{Fields: []signin.Field{
+			{Type: "email", Method: "email-link", Value: "ada@example.com"}, {Type: "phone", Method: "phone-otp"}, {Type: "username", Value: "ada", Problem: signin.ProblemNotAllowed()},
+		}}},
+		"without a name that is required": {project.Frontend{FullName: true}, " ", []frontend.LoginIdentifier{username("ada")}, signin.Entry{
+			Fields: []signin.Field{{Type: "email"}, {Type: "username", Value: "ada"}}, Problem: signin.ProblemFullName(),
+		}},
+		"where nobody can": {project.Frontend{NoSignUp: true}, "Ada", []frontend.LoginIdentifier{username("ada")}, signin.Entry{
+			Fields: []signin.Field{{Type: "email"}, {Type: "username", Value: "ada"}}, FullName: "Ada", Closed: signin.ProblemClosed(),
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := signin.Fill(c.project, frontend.SignupInitReq{FullName: &c.name, Identifiers: c.given})
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWhoIsAskedForAPasskey(t *testing.T) {
+	t.Parallel()
+	hour := now.Add(-time.Hour).Unix()
+	for name, c := range map[string]struct {
+		state signin.State
+		want  bool
+	}{
+		"somebody who signs up, even right after another":         {signin.State{Auth: signin.SignUp, Settings: signin.Settings{AppendShown: hour}}, true},
+		"somebody who logs in":                                    {signin.State{Auth: signin.Login}, true},
+		"nobody an hour after the last one":                       {signin.State{Auth: signin.Login, Settings: signin.Settings{AppendShown: hour}}, false},
+		"somebody a day after the last one":                       {signin.State{Auth: signin.Login, Settings: signin.Settings{AppendShown: now.Add(-24 * time.Hour).Unix()}}, true},
+		"somebody who used another device":                        {signin.State{Auth: signin.Login, AfterHybrid: true, Settings: signin.Settings{AppendShown: hour}}, true},
+		"nobody who used another device and will not be asked so": {signin.State{Auth: signin.Login, AfterHybrid: true, Settings: signin.Settings{NotAfterCDA: true}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := c.state.WantsOffer(now); got != c.want {
+				t.Errorf("got %t", got)
+			}
+		})
+	}
+}
+
+func TestOptionsAreHandedOutOnceWhileTheyAreGood(t *testing.T) {
+	t.Parallel()
+	s := signin.State{Phase: signin.PasskeyAppend, Offer: &signin.Offer{Options: "{}", Expires: now.Add(time.Minute).UnixMilli()}}
+	if _, ok := s.Handed(now.Add(time.Minute)); ok {
+		t.Error("handed out after they expired")
+	}
+	next, ok := s.Handed(now)
+	if !ok || s.Offer.Taken {
+		t.Error("not handed out, or the state before was changed")
+	}
+	if _, ok := next.Handed(now); ok {
+		t.Error("handed out twice")
+	}
+}

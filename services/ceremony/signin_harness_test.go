@@ -1,0 +1,251 @@
+package ceremony_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	fe "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/delivery"
+)
+
+// browser is a client in the middle of a sign-up or login, with the answers that it got.
+type browser struct {
+	*stack
+	token   string
+	body    fe.BlockBody
+	init    fe.ProcessInitRsp
+	cookies *service.Cookies
+}
+
+// frontend changes how the project meets browsers.
+func (st *stack) frontend(change func(*project.Frontend)) *stack {
+	change(&st.project.Frontend)
+	st.projects.set(st.project)
+	return st
+}
+
+func (st *stack) visitOf(token string) service.Visit {
+	return service.Visit{Project: st.project.ID, Process: token, RemoteAddress: "127.0.0.1", UserAgent: "Mozilla/5.0 (Macintosh)"}
+}
+
+// begin begins a process.
+func (st *stack) begin(tb testing.TB, change ...func(*fe.ProcessInitReq)) *browser {
+	tb.Helper()
+	var req fe.ProcessInitReq
+	for _, c := range change {
+		c(&req)
+	}
+	rsp, err := st.ProcessInit(tb.Context(), service.ForVisit[fe.ProcessInitReq]{Visit: st.visitOf(""), Body: req})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &browser{stack: st, token: rsp.Body.Token, body: rsp.Body.ProcessResponse.BlockBody, init: rsp.Body}
+}
+
+type signInCall[T any] func(context.Context, service.ForVisit[T]) (service.Answered[fe.ProcessResponse], error)
+
+// try makes a call and keeps its answer, if it is one.
+func try[T any](tb testing.TB, b *browser, call signInCall[T], body T) error {
+	tb.Helper()
+	rsp, err := call(tb.Context(), service.ForVisit[T]{Visit: b.visitOf(b.token), Body: body})
+	if err == nil {
+		b.body, b.cookies = rsp.Body.BlockBody, rsp.Cookies
+	}
+	return err
+}
+
+// do makes a call that must lead to a block.
+func do[T any](tb testing.TB, b *browser, call signInCall[T], body T, want fe.BlockType) {
+	tb.Helper()
+	if err := try(tb, b, call, body); err != nil {
+		tb.Fatal(err)
+	}
+	b.at(tb, want)
+}
+
+func (b *browser) at(tb testing.TB, want fe.BlockType) {
+	tb.Helper()
+	if b.body.Block != want {
+		raw, _ := b.body.Data.MarshalJSON()
+		tb.Fatalf("at block %s, want %s: %s", b.body.Block, want, raw)
+	}
+}
+
+func (b *browser) signUp(tb testing.TB, want fe.BlockType, identifiers ...fe.LoginIdentifier) {
+	tb.Helper()
+	do(tb, b, b.SignupInit, fe.SignupInitReq{Identifiers: identifiers}, want)
+}
+
+func (b *browser) logIn(tb testing.TB, value string, want fe.BlockType) {
+	tb.Helper()
+	do(tb, b, b.LoginInit, fe.LoginInitReq{IdentifierValue: value}, want)
+}
+
+func (b *browser) skip(tb testing.TB, want fe.BlockType) {
+	tb.Helper()
+	do(tb, b, b.BlockSkip, service.Empty{}, want)
+}
+
+func (b *browser) code(tb testing.TB, value string, want fe.BlockType) {
+	tb.Helper()
+	do(tb, b, b.IdentifierVerifyFinish, fe.IdentifierVerifyFinishReq{
+		Code: value, IdentifierType: fe.IdentifierTypeEmail, VerificationType: fe.VerificationMethodEmailOtp,
+	}, want)
+}
+
+// append creates the passkey that the block asks for.
+func (b *browser) append(tb testing.TB, d *device) {
+	tb.Helper()
+	do(tb, b, b.PasskeyAppendStart, fe.PasskeyStartReq{}, fe.BlockTypePasskeyAppend)
+	do(tb, b, b.PasskeyAppendFinish, fe.PasskeyFinishReq{SignedChallenge: d.create(tb, b.creation(tb).Challenge)}, fe.BlockTypePasskeyAppended)
+}
+
+// verify logs in with the passkey that the block asks for.
+func (b *browser) verify(tb testing.TB, d *device, want fe.BlockType) {
+	tb.Helper()
+	do(tb, b, b.PasskeyLoginStart, fe.PasskeyStartReq{}, fe.BlockTypePasskeyVerify)
+	do(tb, b, b.PasskeyLoginFinish, fe.PasskeyFinishReq{SignedChallenge: d.get(tb, b.request(tb).Challenge)}, want)
+}
+
+func dataOf[T any](tb testing.TB, as func() (T, error)) T {
+	tb.Helper()
+	data, err := as()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return data
+}
+
+func (b *browser) creation(tb testing.TB) fe.BlockPasskeyAppend {
+	tb.Helper()
+	return dataOf(tb, b.body.Data.AsBlockPasskeyAppend)
+}
+
+func (b *browser) request(tb testing.TB) fe.BlockPasskeyVerify {
+	tb.Helper()
+	return dataOf(tb, b.body.Data.AsBlockPasskeyVerify)
+}
+
+func (b *browser) verification(tb testing.TB) fe.BlockVerifyIdentifier {
+	tb.Helper()
+	return dataOf(tb, b.body.Data.AsBlockVerifyIdentifier)
+}
+
+func (b *browser) session(tb testing.TB) fe.BlockCompleted {
+	tb.Helper()
+	b.at(tb, fe.BlockTypeCompleted)
+	return dataOf(tb, b.body.Data.AsBlockCompleted)
+}
+
+// whose returns who a session is of.
+func (st *stack) whose(tb testing.TB, token string) fe.MeRsp {
+	tb.Helper()
+	v := st.visitOf("")
+	v.Token = token
+	me, err := st.CurrentUserGet(tb.Context(), service.ForVisit[service.Empty]{Visit: v})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return me
+}
+
+// inbox waits until a number of messages has been delivered, since a login does not, and returns the last.
+func (c *courier) inbox(tb testing.TB, n int) delivery.Message {
+	tb.Helper()
+	for range 500 {
+		c.mu.Lock()
+		if len(c.messages) >= n {
+			defer c.mu.Unlock()
+			if len(c.messages) > n {
+				tb.Fatalf("%d messages were delivered, want %d", len(c.messages), n)
+			}
+			return c.messages[n-1]
+		}
+		c.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	tb.Fatalf("%d messages were not delivered", n)
+	return delivery.Message{}
+}
+
+// wantType checks which kind of fault an error is.
+func wantGone(tb testing.TB, err error) {
+	tb.Helper()
+	if err == nil || string(fault.As(err).Type) != "process_not_available" {
+		tb.Errorf("got %v, want process_not_available", err)
+	}
+}
+
+func wantPlace(tb testing.TB, err error) {
+	tb.Helper()
+	wantField(tb, err, 400, "process", "the process is not at a block that this call belongs to")
+}
+
+func emailOf(value string) fe.LoginIdentifier {
+	return fe.LoginIdentifier{Type: fe.IdentifierTypeEmail, Identifier: value}
+}
+
+func usernameOf(value string) fe.LoginIdentifier {
+	return fe.LoginIdentifier{Type: fe.IdentifierTypeUsername, Identifier: value}
+}
+
+func (st *stack) userNamed(tb testing.TB, id string) ident.UserID {
+	tb.Helper()
+	user, err := ident.ParseUserID(id)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return user
+}
+
+// verifying makes the project verify email addresses, by code or link, before a sign-up is complete.
+func verifying(link bool) func(*project.Frontend) {
+	return func(f *project.Frontend) {
+		f.Identifiers = []project.IdentifierRule{
+			{Type: rest.IdentifierTypeEmail, Verify: project.VerifySignUp, Link: link}, {Type: rest.IdentifierTypeUsername},
+		}
+	}
+}
+
+// noAppend makes the policy offer no passkeys.
+func noAppend(_ service.AppendQuestion, v *service.AppendVerdict) { v.Allow = false }
+
+// member signs a user up with a passkey and returns the ID.
+func (st *stack) member(tb testing.TB, d *device, identifiers ...fe.LoginIdentifier) ident.UserID {
+	tb.Helper()
+	b := st.begin(tb)
+	b.signUp(tb, fe.BlockTypePasskeyAppend, identifiers...)
+	b.append(tb, d)
+	b.skip(tb, fe.BlockTypeCompleted)
+	id := st.userNamed(tb, st.whose(tb, b.session(tb).SessionToken).ID)
+	d.options.UserHandle = st.get(tb, id).UserHandle
+	return id
+}
+
+// sessionsOf counts the sessions of a user.
+func (st *stack) sessionsOf(tb testing.TB, user ident.UserID) int {
+	tb.Helper()
+	lister, err := st.buckets.sessionIDs.ListKeysFiltered(tb.Context(), string(st.project.ID)+"."+string(user)+".*")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	n := 0
+	for range lister.Keys() {
+		n++
+	}
+	return n
+}
+
+// problem returns the code of a problem, or "".
+func problem(e *fe.RequestError) string {
+	if e == nil {
+		return ""
+	}
+	return e.Code
+}

@@ -1,0 +1,657 @@
+package ceremony_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	fe "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/delivery"
+)
+
+func TestACodeLogsIn(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	user := st.named(t, rest.IdentifierStatusPending)
+	st.decision.login = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.Allow = false }
+	st.decision.append = noAppend
+	b := st.begin(t)
+	b.logIn(t, " ADA@example.com ", fe.BlockTypeEmailVerify)
+	if got := b.verification(t).Identifier; got != "ADA@example.com" {
+		t.Errorf("identifier %q: what is stored is nothing to tell", got)
+	}
+	sent := st.delivery.inbox(t, 1)
+	if sent.To != email || sent.User != user || sent.Type != rest.ChallengeTypeEmailOtp {
+		t.Errorf("message: %+v", sent)
+	}
+	b.code(t, sent.Value, fe.BlockTypeCompleted)
+	if got := st.statusOf(t, user, rest.IdentifierTypeEmail, email); got != rest.IdentifierStatusVerified {
+		t.Errorf("status %s", got)
+	}
+	if me := st.whose(t, b.session(t).SessionToken); me.ID != string(user) || b.session(t).PasskeyOperation != nil {
+		t.Errorf("session of %s: %+v", me.ID, b.session(t))
+	}
+
+	phoned := st.begin(t)
+	do(t, phoned, phoned.LoginInit, fe.LoginInitReq{IdentifierValue: mobile, IsPhone: true}, fe.BlockTypePhoneVerify)
+	text := st.delivery.inbox(t, 2)
+	do(t, phoned, phoned.IdentifierVerifyFinish, fe.IdentifierVerifyFinishReq{
+		Code: text.Value, IdentifierType: fe.IdentifierTypePhone, VerificationType: fe.VerificationMethodPhoneOtp,
+	}, fe.BlockTypeCompleted)
+}
+
+func TestALoginThatIsAbortedFallsBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		identifiers []fe.LoginIdentifier
+		typed       string
+		want        fe.BlockType
+		shown       string
+	}{
+		"to a code for the address that was typed":              {[]fe.LoginIdentifier{emailOf(email)}, email, fe.BlockTypeEmailVerify, email},
+		"to a code for an address that is not shown as a whole": {[]fe.LoginIdentifier{emailOf(email), usernameOf("ada")}, "ada", fe.BlockTypeEmailVerify, "a***@example.com"},
+		"to the form without an address":                        {[]fe.LoginIdentifier{usernameOf("ada")}, "ada", fe.BlockTypeLoginInit, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, d := newStack(t), phone()
+			user := st.member(t, d, c.identifiers...)
+			st.decision.append = noAppend
+			var told []service.ForUser[rest.PasskeyEventCreateReq]
+			st.events.onCreate = func(req service.ForUser[rest.PasskeyEventCreateReq]) error {
+				told = append(told, req)
+				return nil
+			}
+			b := st.begin(t)
+			b.logIn(t, c.typed, fe.BlockTypePasskeyVerify)
+			options := b.request(t).Challenge
+			if _, err := st.AuthEventCreate(t.Context(), service.ForVisit[fe.EventCreateReq]{Visit: st.visitOf(b.token), Body: fe.EventCreateReq{
+				EventType: fe.PasskeyEventTypeLoginExplicitAbort, Challenge: &options,
+			}}); err != nil {
+				t.Fatal(err)
+			}
+			if len(told) != 1 || told[0].User != user || *told[0].Body.Challenge != challengeIn(t, options) || *told[0].Body.ProcessID != b.token[:20] {
+				t.Errorf("told: %+v", told)
+			}
+			b.skip(t, c.want)
+			if c.want == fe.BlockTypeLoginInit {
+				if got := problem(dataOf(t, b.body.Data.AsBlockLoginInit).FieldError); got != "login_identifier_unknown_user" {
+					t.Errorf("problem %q", got)
+				}
+				return
+			}
+			if got := b.verification(t).Identifier; got != c.shown {
+				t.Errorf("shown as %q", got)
+			}
+			b.code(t, st.delivery.inbox(t, 1).Value, fe.BlockTypeCompleted)
+		})
+	}
+}
+
+func TestAPasskeyThatFailsCanBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	st, d := newStack(t), phone()
+	st.member(t, d, emailOf(email))
+	st.decision.append = noAppend
+	b := st.begin(t)
+	b.logIn(t, email, fe.BlockTypePasskeyVerify)
+	do(t, b, b.PasskeyLoginStart, fe.PasskeyStartReq{}, fe.BlockTypePasskeyVerify)
+	first := b.request(t).Challenge
+	bad := edit(t, d.get(t, first), func(_, response map[string]any) { flip(t, response, "signature", -1) })
+	if err := try(t, b, b.PasskeyLoginFinish, fe.PasskeyFinishReq{SignedChallenge: bad}); fault.As(err).Status != 400 || fault.As(err).Validation[0].Field != "signedChallenge" {
+		t.Fatalf("got %v", err)
+	}
+	b.verify(t, d, fe.BlockTypeCompleted)
+	if b.session(t).SessionToken == "" {
+		t.Error("no session")
+	}
+
+	again := st.begin(t)
+	again.logIn(t, email, fe.BlockTypePasskeyVerify)
+	do(t, again, again.PasskeyLoginStart, fe.PasskeyStartReq{}, fe.BlockTypePasskeyVerify)
+	st.decision.login = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.Allow = false }
+	do(t, again, again.PasskeyLoginStart, fe.PasskeyStartReq{}, fe.BlockTypeEmailVerify)
+	if got := problem(again.body.Error); got != "noPasskeyAvailable" {
+		t.Errorf("problem %q: clients would take the block for one with options", got)
+	}
+}
+
+// told is what a client learns of one call.
+type told struct {
+	Answer   string
+	Decided  bool
+	Fault    string
+	Sessions bool
+}
+
+func learn[T any](t *testing.T, b *browser, call signInCall[T], body T) told {
+	t.Helper()
+	rsp, err := call(t.Context(), service.ForVisit[T]{Visit: b.visitOf(b.token), Body: body})
+	raw, fail := json.Marshal(rsp.Body)
+	if fail != nil {
+		t.Fatal(fail)
+	}
+	learnt := told{Answer: string(raw), Decided: rsp.Decision != "", Sessions: rsp.Cookies != nil}
+	if err != nil {
+		learnt = told{Fault: err.Error()}
+	}
+	return learnt
+}
+
+// interrogate asks everything that somebody without a passkey or a code can ask.
+func interrogate(t *testing.T, st *stack, typed string, isPhone bool) (all []told, asked int) {
+	t.Helper()
+	st.decision.mu.Lock()
+	before := len(st.decision.asked)
+	st.decision.mu.Unlock()
+	b := st.begin(t)
+	method, kind := fe.VerificationMethodEmailOtp, fe.IdentifierTypeEmail
+	if isPhone {
+		method, kind = fe.VerificationMethodPhoneOtp, fe.IdentifierTypePhone
+	}
+	all = append(all, learn(t, b, b.LoginInit, fe.LoginInitReq{IdentifierValue: typed, IsPhone: isPhone}))
+	get := func(ctx context.Context, r service.ForVisit[*fe.BlockType]) (service.Answered[fe.ProcessResponse], error) {
+		return b.ProcessGet(ctx, r)
+	}
+	all = append(all, learn(t, b, get, nil))
+	for range 7 { // beyond the limit of wrong ones
+		all = append(all, learn(t, b, b.IdentifierVerifyFinish, fe.IdentifierVerifyFinishReq{Code: "x23456", IdentifierType: kind, VerificationType: method}))
+	}
+	for range 6 { // beyond the limit of messages
+		all = append(all, learn(t, b, b.IdentifierVerifyStart, fe.IdentifierVerifyStartReq{IdentifierType: kind, VerificationType: method}))
+	}
+	all = append(all, learn(t, b, b.IdentifierVerifyStart, fe.IdentifierVerifyStartReq{IdentifierType: kind, VerificationType: fe.VerificationMethodEmailLink}))
+	all = append(all, learn(t, b, b.IdentifierVerifyStatus, service.Empty{}))
+	all = append(all, learn(t, b, b.PasskeyLoginStart, fe.PasskeyStartReq{}), learn(t, b, b.PasskeyLoginFinish, fe.PasskeyFinishReq{SignedChallenge: "{}"}))
+	all = append(all, learn(t, b, b.PasskeyAppendStart, fe.PasskeyStartReq{}), learn(t, b, b.PasskeyAppendFinish, fe.PasskeyFinishReq{SignedChallenge: "{}"}))
+	all = append(all, learn(t, b, b.IdentifierUpdate, fe.IdentifierUpdateReq{IdentifierType: kind, Value: "other@example.com"}))
+	all = append(all, learn(t, b, b.BlockSkip, service.Empty{}), learn(t, b, b.ProcessComplete, service.Empty{}))
+	event := func(ctx context.Context, r service.ForVisit[fe.EventCreateReq]) (service.Answered[fe.ProcessResponse], error) {
+		_, err := b.AuthEventCreate(ctx, r)
+		return service.Answered[fe.ProcessResponse]{}, err
+	}
+	all = append(all, learn(t, b, event, fe.EventCreateReq{EventType: fe.PasskeyEventTypeLoginError}))
+	all = append(all, learn(t, b, b.ProcessReset, service.Empty{}))
+	st.decision.mu.Lock()
+	defer st.decision.mu.Unlock()
+	return all, len(st.decision.asked) - before
+}
+
+func TestNobodyCanTellWhoExists(t *testing.T) {
+	t.Parallel()
+	with := func(kind rest.IdentifierType, value string, status rest.UserStatus) func(*testing.T, *stack) {
+		return func(t *testing.T, st *stack) {
+			user := st.user(t)
+			if _, err := st.createIdentifier(t, st, user, kind, value); err != nil {
+				t.Fatal(err)
+			}
+			setStatus(t, st, user, status)
+		}
+	}
+	for name, c := range map[string]struct {
+		typed   string
+		isPhone bool
+		known   func(*testing.T, *stack)
+	}{
+		"by an address":                    {"ada@example.com", false, with(rest.IdentifierTypeEmail, "Ada@Example.com", rest.UserStatusActive)},
+		"by the address of a disabled one": {"ada@example.com", false, with(rest.IdentifierTypeEmail, "ada@example.com", rest.UserStatusDisabled)},
+		"by a number":                      {mobile, true, with(rest.IdentifierTypePhone, mobile, rest.UserStatusActive)},
+		"by a user name":                   {"ada", false, with(rest.IdentifierTypeUsername, "ada", rest.UserStatusActive)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nobody, somebody := newStack(t), newStack(t)
+			c.known(t, somebody)
+			noPasskey := func(q service.LoginQuestion, v *service.LoginVerdict) {
+				v.Allow = q.Account != nil && len(q.Account.Credentials) > 0
+			}
+			nobody.decision.login, somebody.decision.login = noPasskey, noPasskey
+			// Who waits for the delivery could tell by that.
+			hold := make(chan struct{})
+			defer close(hold)
+			somebody.delivery.fail = func(delivery.Message) error { <-hold; return nil }
+			want, askedOfNobody := interrogate(t, nobody, c.typed, c.isPhone)
+			got, asked := interrogate(t, somebody, c.typed, c.isPhone)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("a user differs from nobody (-nobody +user):\n%s", diff)
+			}
+			if asked != askedOfNobody || asked == 0 {
+				t.Errorf("the policy was asked %d times, of nobody %d times", asked, askedOfNobody)
+			}
+			if len(nobody.delivery.messages) != 0 {
+				t.Error("something was sent to nobody")
+			}
+		})
+	}
+}
+
+func TestACodeCannotBeGuessed(t *testing.T) {
+	t.Parallel()
+	st := newStack(t).frontend(verifying(false))
+	b := st.begin(t)
+	b.signUp(t, fe.BlockTypeEmailVerify, emailOf(email))
+	sent := st.delivery.inbox(t, 1)
+	var guesses sync.WaitGroup
+	for range 8 {
+		guesses.Go(func() {
+			_, _ = st.IdentifierVerifyFinish(context.Background(), service.ForVisit[fe.IdentifierVerifyFinishReq]{Visit: st.visitOf(b.token), Body: fe.IdentifierVerifyFinishReq{
+				Code: wrong(sent.Value), IdentifierType: fe.IdentifierTypeEmail, VerificationType: fe.VerificationMethodEmailOtp,
+			}})
+		})
+	}
+	guesses.Wait()
+	b.code(t, sent.Value, fe.BlockTypeEmailVerify)
+
+	again := fe.IdentifierVerifyStartReq{IdentifierType: fe.IdentifierTypeEmail, VerificationType: fe.VerificationMethodEmailOtp}
+	for range 4 {
+		do(t, b, b.IdentifierVerifyStart, again, fe.BlockTypeEmailVerify)
+	}
+	last := st.delivery.inbox(t, 5)
+	do(t, b, b.IdentifierVerifyStart, again, fe.BlockTypeEmailVerify)
+	retry := b.verification(t).RetryNotBefore
+	if retry == nil || *retry != started.Add(10*time.Minute).Unix() {
+		t.Errorf("retry not before %v", retry)
+	}
+	// Another process does not get around the limit.
+	other := st.begin(t)
+	other.signUp(t, fe.BlockTypeEmailVerify, emailOf("ADA@example.com"))
+	if other.verification(t).RetryNotBefore == nil {
+		t.Error("another process may send more")
+	}
+	st.delivery.inbox(t, 5)
+	// What was sent last is good all the same, here and nowhere else.
+	other.code(t, last.Value, fe.BlockTypeEmailVerify)
+	b.code(t, last.Value, fe.BlockTypePasskeyAppend)
+	wantPlace(t, try(t, b, b.IdentifierVerifyFinish, fe.IdentifierVerifyFinishReq{Code: last.Value, VerificationType: fe.VerificationMethodEmailOtp}))
+}
+
+func TestACodeThatHasExpiredIsNotTaken(t *testing.T) {
+	t.Parallel()
+	st := newStack(t).frontend(verifying(false))
+	b := st.begin(t)
+	b.signUp(t, fe.BlockTypeEmailVerify, emailOf(email))
+	sent := st.delivery.inbox(t, 1)
+	st.clock.advance(5 * time.Minute)
+	b.code(t, sent.Value, fe.BlockTypeEmailVerify)
+}
+
+func TestAnAddressIsCorrectedBeforeItIsVerified(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	st.member(t, phone(), emailOf("taken@example.com"))
+	st.frontend(verifying(false))
+	b := st.begin(t)
+	b.signUp(t, fe.BlockTypeEmailVerify, emailOf("adda@example.com"))
+	old := st.delivery.inbox(t, 1)
+	for value, code := range map[string]string{"@": "identifier_invalid_format", "Taken@example.com": "identifier_already_in_use"} {
+		do(t, b, b.IdentifierUpdate, fe.IdentifierUpdateReq{IdentifierType: fe.IdentifierTypeEmail, Value: value}, fe.BlockTypeEmailVerify)
+		if problem(b.body.Error) != code || b.verification(t).Identifier != "adda@example.com" {
+			t.Errorf("%s: problem %q at %s", value, problem(b.body.Error), b.verification(t).Identifier)
+		}
+	}
+	do(t, b, b.IdentifierUpdate, fe.IdentifierUpdateReq{IdentifierType: fe.IdentifierTypeEmail, Value: email}, fe.BlockTypeEmailVerify)
+	b.code(t, old.Value, fe.BlockTypeEmailVerify) // proves nothing of the new address
+	do(t, b, b.IdentifierVerifyStart, fe.IdentifierVerifyStartReq{IdentifierType: fe.IdentifierTypeEmail, VerificationType: fe.VerificationMethodEmailOtp}, fe.BlockTypeEmailVerify)
+	sent := st.delivery.inbox(t, 2)
+	if sent.To != email {
+		t.Errorf("sent to %s", sent.To)
+	}
+	b.code(t, sent.Value, fe.BlockTypePasskeyAppend)
+	wantPlace(t, try(t, b, b.IdentifierUpdate, fe.IdentifierUpdateReq{IdentifierType: fe.IdentifierTypeEmail, Value: "late@example.com"}))
+}
+
+func TestALinkThatIsOpenedElsewhereLetsTheFirstBrowserGoOn(t *testing.T) {
+	t.Parallel()
+	st := newStack(t).frontend(verifying(true))
+	b := st.begin(t)
+	b.signUp(t, fe.BlockTypeEmailVerify, emailOf("ädä@example.com"))
+	sent := st.delivery.inbox(t, 1)
+	link, err := url.Parse(sent.Link)
+	if err != nil || !strings.HasPrefix(sent.Link, origin+"/?") || link.Query().Get("corbadoToken") != sent.Value {
+		t.Fatalf("link %q", sent.Link)
+	}
+	raw, err := base64.StdEncoding.DecodeString(link.Query().Get("corbadoEmailLinkID"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id struct {
+		Process   struct{ TempID, ProjectID, FrontendAPIURL string }
+		BlockData struct{ Identifier, VerificationMethod string }
+	}
+	if err := json.Unmarshal(raw, &id); err != nil || id.BlockData.Identifier != "ädä@example.com" || id.Process.ProjectID != string(st.project.ID) || strings.ContainsRune(string(raw), 'ä') {
+		t.Fatalf("%s: %+v, %v", raw, id, err)
+	}
+	do(t, b, b.IdentifierVerifyStatus, service.Empty{}, fe.BlockTypeEmailVerify)
+
+	guest := func(token string, body fe.IdentifierVerifyFinishReq) (fe.BlockBody, error) {
+		v := st.visitOf("")
+		v.TempProcess = token
+		rsp, err := st.IdentifierVerifyFinish(t.Context(), service.ForVisit[fe.IdentifierVerifyFinishReq]{Visit: v, Body: body})
+		if rsp.Cookies != nil {
+			t.Error("the guest got a session")
+		}
+		return rsp.Body.BlockBody, err
+	}
+	opened := fe.IdentifierVerifyFinishReq{Code: sent.Value, IdentifierType: fe.IdentifierTypeEmail, VerificationType: fe.VerificationMethodEmailLink}
+	bad := opened
+	bad.Code = strings.Repeat("x", len(sent.Value))
+	body, err := guest(id.Process.TempID, bad)
+	if err != nil || body.ContinueOnOtherDevice != nil || problem(dataOf(t, body.Data.AsBlockVerifyIdentifier).Error) != "invalid_challenge_solution_email-link" {
+		t.Errorf("a wrong token: %+v, %v", body, err)
+	}
+	_, err = guest(b.token, opened)
+	wantGone(t, err) // the owner's token is not the guest's
+	asOwner := &browser{stack: st, token: id.Process.TempID}
+	wantGone(t, try(t, asOwner, asOwner.ProcessComplete, service.Empty{})) // nor the other way around
+
+	body, err = guest(id.Process.TempID, opened)
+	if err != nil || body.ContinueOnOtherDevice == nil || body.ContinueOnOtherDevice.Reason != fe.ContinueOnOtherDeviceReasonEmailLinkVerified {
+		t.Fatalf("opened: %+v, %v", body, err)
+	}
+	if len(st.everyone(t)) != 0 {
+		t.Error("the guest has created the user")
+	}
+	do(t, b, b.IdentifierVerifyStatus, service.Empty{}, fe.BlockTypePasskeyAppend)
+	body, err = guest(id.Process.TempID, opened)
+	if err != nil || body.ContinueOnOtherDevice == nil || body.ContinueOnOtherDevice.Reason != fe.ContinueOnOtherDeviceReasonProcessAlreadyCompleted {
+		t.Errorf("opened twice: %+v, %v", body, err)
+	}
+	b.skip(t, fe.BlockTypeCompleted)
+	_, err = guest(id.Process.TempID, opened)
+	wantGone(t, err)
+}
+
+func TestALinkCanBeOpenedInTheSameBrowser(t *testing.T) {
+	t.Parallel()
+	st := newStack(t).frontend(verifying(true))
+	b := st.begin(t)
+	b.signUp(t, fe.BlockTypeEmailVerify, emailOf(email))
+	do(t, b, b.IdentifierVerifyFinish, fe.IdentifierVerifyFinishReq{
+		Code: st.delivery.inbox(t, 1).Value, IdentifierType: fe.IdentifierTypeEmail, VerificationType: fe.VerificationMethodEmailLink,
+	}, fe.BlockTypePasskeyAppend)
+}
+
+func TestAProcessOpensOneSession(t *testing.T) {
+	t.Parallel()
+	const calls = 8
+	many := func(t *testing.T, call func() error) (good int64) {
+		t.Helper()
+		var done sync.WaitGroup
+		for range calls {
+			done.Go(func() {
+				if call() == nil {
+					atomic.AddInt64(&good, 1)
+				}
+			})
+		}
+		done.Wait()
+		return good
+	}
+	t.Run("however many complete it at once", func(t *testing.T) {
+		t.Parallel()
+		st := newStack(t)
+		b := st.begin(t)
+		b.signUp(t, fe.BlockTypePasskeyAppend, emailOf(email))
+		good := many(t, func() error {
+			_, err := st.ProcessComplete(context.Background(), service.ForVisit[service.Empty]{Visit: st.visitOf(b.token)})
+			return err
+		})
+		user := st.everyone(t)[0].ID
+		if n := st.sessionsOf(t, user); n != 1 || good == 0 {
+			t.Errorf("%d sessions of %d answers", n, good)
+		}
+		wantGone(t, try(t, b, b.ProcessComplete, service.Empty{}))
+	})
+	t.Run("however many finish its passkey at once", func(t *testing.T) {
+		t.Parallel()
+		st, d := newStack(t), phone()
+		user := st.member(t, d, emailOf(email))
+		st.decision.append = noAppend
+		b := st.begin(t)
+		b.logIn(t, email, fe.BlockTypePasskeyVerify)
+		signed := d.get(t, b.request(t).Challenge)
+		before := st.sessionsOf(t, user)
+		good := many(t, func() error {
+			_, err := st.PasskeyLoginFinish(context.Background(), service.ForVisit[fe.PasskeyFinishReq]{Visit: st.visitOf(b.token), Body: fe.PasskeyFinishReq{SignedChallenge: signed}})
+			return err
+		})
+		if n := st.sessionsOf(t, user) - before; n != 1 || good != 1 {
+			t.Errorf("%d sessions of %d answers", n, good)
+		}
+		wantGone(t, try(t, b, b.PasskeyLoginFinish, fe.PasskeyFinishReq{SignedChallenge: signed}))
+	})
+	t.Run("however many give its code at once", func(t *testing.T) {
+		t.Parallel()
+		st := newStack(t).frontend(verifying(false))
+		st.decision.append = noAppend
+		b := st.begin(t)
+		b.signUp(t, fe.BlockTypeEmailVerify, emailOf(email))
+		sent := st.delivery.inbox(t, 1)
+		many(t, func() error {
+			_, err := st.IdentifierVerifyFinish(context.Background(), service.ForVisit[fe.IdentifierVerifyFinishReq]{Visit: st.visitOf(b.token), Body: fe.IdentifierVerifyFinishReq{
+				Code: sent.Value, IdentifierType: fe.IdentifierTypeEmail, VerificationType: fe.VerificationMethodEmailOtp,
+			}})
+			return err
+		})
+		all := st.everyone(t)
+		if len(all) != 1 || st.sessionsOf(t, all[0].ID) != 1 {
+			t.Errorf("%d users", len(all))
+		}
+	})
+}
+
+func TestOneOfTwoGetsAnIdentifier(t *testing.T) {
+	t.Parallel()
+	st := newStack(t)
+	var blocks [4]fe.BlockType
+	var done sync.WaitGroup
+	for i := range blocks {
+		b := st.begin(t)
+		done.Go(func() {
+			rsp, err := st.SignupInit(context.Background(), service.ForVisit[fe.SignupInitReq]{Visit: st.visitOf(b.token), Body: fe.SignupInitReq{
+				Identifiers: []fe.LoginIdentifier{emailOf(email)},
+			}})
+			if err != nil {
+				t.Error(err)
+			}
+			blocks[i] = rsp.Body.BlockBody.Block
+		})
+	}
+	done.Wait()
+	joined := 0
+	for _, block := range blocks {
+		if block == fe.BlockTypePasskeyAppend {
+			joined++
+		} else if block != fe.BlockTypeSignupInit {
+			t.Errorf("at %s", block)
+		}
+	}
+	if joined != 1 || len(st.everyone(t)) != 1 {
+		t.Errorf("%d have it, of %d users", joined, len(st.everyone(t)))
+	}
+}
+
+func TestASignUpThatIsInterruptedIsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	signUp := func(ctx context.Context, st *stack, svc service.SignIn, token string) error {
+		_, err := svc.SignupInit(ctx, service.ForVisit[fe.SignupInitReq]{Visit: st.visitOf(token), Body: fe.SignupInitReq{
+			Identifiers: []fe.LoginIdentifier{emailOf(email), usernameOf("ada")},
+		}})
+		return err
+	}
+	t.Run("if it goes on", func(t *testing.T) {
+		t.Parallel()
+		everyCrash(t, func(t *testing.T, c *crash) {
+			st := newStack(t)
+			st.decision.append = noAppend
+			b := st.begin(t)
+			_ = signUp(t.Context(), st, st.process(t, c), b.token)
+			// The client asks how it stands, and begins with the form again if it is still there.
+			get := func(ctx context.Context, r service.ForVisit[*fe.BlockType]) (service.Answered[fe.ProcessResponse], error) {
+				return st.ProcessGet(ctx, r)
+			}
+			err := try(t, b, get, nil)
+			if err == nil && b.body.Block == fe.BlockTypeLoginInit {
+				b.signUp(t, fe.BlockTypeCompleted, emailOf(email), usernameOf("ada"))
+			} else if err != nil {
+				wantGone(t, err) // it was complete before
+			}
+			all := st.everyone(t)
+			if len(all) != 1 || len(all[0].Identifiers) != 2 || all[0].SignUpUntilMs != 0 {
+				t.Fatalf("users: %+v", all)
+			}
+			if st.sessionsOf(t, all[0].ID) != 1 {
+				t.Errorf("%d sessions", st.sessionsOf(t, all[0].ID))
+			}
+			st.wantTold(t, all[0].ID, event.UserCreated)
+		})
+	})
+	t.Run("if somebody else wants the identifiers later", func(t *testing.T) {
+		t.Parallel()
+		everyCrash(t, func(t *testing.T, c *crash) {
+			st := newStack(t)
+			b := st.begin(t)
+			_ = signUp(t.Context(), st, st.process(t, c), b.token) // and never comes back
+			st = st.restart(t)
+			st.clock.advance(15 * time.Minute)
+			other := st.begin(t)
+			other.signUp(t, fe.BlockTypePasskeyAppend, emailOf(email), usernameOf("ada"))
+			if n := len(st.everyone(t)); n != 1 {
+				t.Errorf("%d users", n)
+			}
+			err := try(t, b, b.ProcessComplete, service.Empty{})
+			if fault.As(err).Status < 400 {
+				t.Error("the one who gave up has the identifiers too")
+			}
+		})
+	})
+}
+
+func TestASignUpThatWasGivenUpGivesWay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		after time.Duration
+		then  func(*testing.T, *browser)
+		want  fe.BlockType
+	}{
+		"not at once":               {14 * time.Minute, func(*testing.T, *browser) {}, fe.BlockTypeSignupInit},
+		"after a while":             {15 * time.Minute, func(*testing.T, *browser) {}, fe.BlockTypePasskeyAppend},
+		"not once it has a passkey": {time.Hour, func(t *testing.T, b *browser) { b.append(t, phone()) }, fe.BlockTypeSignupInit},
+		"not once it is complete":   {time.Hour, func(t *testing.T, b *browser) { b.skip(t, fe.BlockTypeCompleted) }, fe.BlockTypeSignupInit},
+		"at once if it begins anew": {0, func(t *testing.T, b *browser) { do(t, b, b.ProcessReset, service.Empty{}, fe.BlockTypeSignupInit) }, fe.BlockTypePasskeyAppend},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newStack(t)
+			b := st.begin(t)
+			b.signUp(t, fe.BlockTypePasskeyAppend, usernameOf("ada"))
+			c.then(t, b)
+			st.clock.advance(c.after)
+			st.begin(t).signUp(t, c.want, usernameOf("ada"))
+		})
+	}
+}
+
+func TestAProcessIsGoneWhen(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*testing.T, *browser){
+		"it never was":            func(_ *testing.T, b *browser) { b.token = ident.Alphanumeric(46) },
+		"there is no token":       func(_ *testing.T, b *browser) { b.token = "" },
+		"the token is no token":   func(_ *testing.T, b *browser) { b.token = "*.>" },
+		"the secret is another's": func(_ *testing.T, b *browser) { b.token = b.token[:20] + ident.Alphanumeric(26) },
+		"it has expired":          func(_ *testing.T, b *browser) { b.clock.advance(30 * time.Minute) },
+		"it is another project's": func(t *testing.T, b *browser) { b.token = newStack(t).begin(t).token },
+		"its user was deleted": func(t *testing.T, b *browser) {
+			if _, err := b.DeleteUser(t.Context(), service.ForUser[service.Empty]{Project: b.project.ID, User: b.everyone(t)[0].ID}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newStack(t)
+			st.member(t, phone(), emailOf(email))
+			b := st.begin(t)
+			b.logIn(t, email, fe.BlockTypePasskeyVerify)
+			spoil(t, b)
+			wantGone(t, try(t, b, b.ProcessComplete, service.Empty{}))
+			wantGone(t, try(t, b, b.BlockSkip, service.Empty{}))
+			wantGone(t, try(t, b, b.ProcessReset, service.Empty{}))
+			wantGone(t, try(t, b, b.SignupInit, fe.SignupInitReq{Identifiers: []fe.LoginIdentifier{emailOf(email)}}))
+			wantGone(t, try(t, b, b.LoginInit, fe.LoginInitReq{IdentifierValue: email}))
+			wantGone(t, try(t, b, b.PasskeyLoginStart, fe.PasskeyStartReq{}))
+			wantGone(t, try(t, b, b.PasskeyLoginFinish, fe.PasskeyFinishReq{SignedChallenge: "{}"}))
+			wantGone(t, try(t, b, b.PasskeyMediationFinish, fe.PasskeyFinishReq{SignedChallenge: "{}"}))
+			wantGone(t, try(t, b, b.PasskeyAppendFinish, fe.PasskeyFinishReq{SignedChallenge: "{}"}))
+			wantGone(t, try(t, b, b.IdentifierVerifyStart, fe.IdentifierVerifyStartReq{}))
+			wantGone(t, try(t, b, b.IdentifierVerifyFinish, fe.IdentifierVerifyFinishReq{Code: "123456", VerificationType: fe.VerificationMethodEmailLink}))
+			wantGone(t, try(t, b, b.IdentifierVerifyStatus, service.Empty{}))
+			wantGone(t, try(t, b, b.IdentifierUpdate, fe.IdentifierUpdateReq{}))
+			_, err := st.AuthEventCreate(t.Context(), service.ForVisit[fe.EventCreateReq]{Visit: st.visitOf(b.token), Body: fe.EventCreateReq{EventType: fe.PasskeyEventTypeLoginError}})
+			wantGone(t, err)
+		})
+	}
+}
+
+func TestSomebodyElsesPasskeyLogsNobodyIn(t *testing.T) {
+	t.Parallel()
+	st, d, other := newStack(t), phone(), phone()
+	st.member(t, d, emailOf(email))
+	st.member(t, other, emailOf("bob@example.com"))
+	b := st.begin(t)
+	b.logIn(t, email, fe.BlockTypePasskeyVerify)
+	options := b.request(t).Challenge
+	if err := try(t, b, b.PasskeyLoginFinish, fe.PasskeyFinishReq{SignedChallenge: other.get(t, options)}); fault.As(err).Status != 400 {
+		t.Errorf("got %v", err)
+	}
+	// Nor does an answer to what another process asked for.
+	theirs := st.begin(t)
+	theirs.logIn(t, email, fe.BlockTypePasskeyVerify)
+	again := st.begin(t)
+	again.logIn(t, email, fe.BlockTypePasskeyVerify)
+	if err := try(t, again, again.PasskeyLoginFinish, fe.PasskeyFinishReq{SignedChallenge: d.get(t, theirs.request(t).Challenge)}); fault.As(err).Status != 400 {
+		t.Errorf("got %v", err)
+	}
+	again.at(t, fe.BlockTypePasskeyVerify)
+}
+
+func TestAProcessBeginsAnew(t *testing.T) {
+	t.Parallel()
+	st, d := newStack(t), phone()
+	st.member(t, d, emailOf(email))
+	b := st.begin(t, mediating)
+	b.logIn(t, email, fe.BlockTypePasskeyVerify)
+	do(t, b, b.ProcessReset, service.Empty{}, fe.BlockTypeLoginInit)
+	form := dataOf(t, b.body.Data.AsBlockLoginInit)
+	if form.IdentifierValue != "" || form.ConditionalUIChallenge == nil {
+		t.Errorf("form: %+v", form)
+	}
+	wantPlace(t, try(t, b, b.PasskeyLoginFinish, fe.PasskeyFinishReq{SignedChallenge: "{}"}))
+	b.logIn(t, email, fe.BlockTypePasskeyVerify)
+	b.verify(t, d, fe.BlockTypePasskeyAppend)
+}
+
+func TestARefreshTokenIsInTheBodyIfTheProjectSaysSo(t *testing.T) {
+	t.Parallel()
+	st := newStack(t).frontend(func(f *project.Frontend) { f.RefreshTokenInBody = true })
+	b := st.begin(t)
+	b.signUp(t, fe.BlockTypePasskeyAppend, emailOf(email))
+	b.skip(t, fe.BlockTypeCompleted)
+	if done := b.session(t); done.RefreshToken == nil || done.LongSession == nil || b.cookies.RefreshToken != "" {
+		t.Errorf("completed: %+v, cookies %+v", done, b.cookies)
+	}
+}

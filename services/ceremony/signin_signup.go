@@ -1,0 +1,341 @@
+package ceremony
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/identindex"
+	"github.com/keyward/keyward/services/ceremony/internal/signin"
+)
+
+// signUpHold is how long a user is kept for a sign-up that does not go on, if somebody else wants one of the identifiers.
+const signUpHold = 15 * time.Minute
+
+// SignupInit implements service.SignIn. Until everything that has to be verified is, nothing of it is kept but the process: nobody holds an identifier by typing it.
+func (s *Service) SignupInit(ctx context.Context, req service.ForVisit[frontend.SignupInitReq]) (processAnswer, error) {
+	t, err := s.turn(ctx, req.Visit)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	if !t.state.Open() {
+		return processAnswer{}, errPlace()
+	}
+	entry := signin.Fill(t.project.Frontend, req.Body)
+	if entry.Closed == nil {
+		if entry, err = s.markTaken(ctx, t.project, entry); err != nil {
+			return processAnswer{}, err
+		}
+	}
+	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.SignUpWith(entry) })); err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+// markTaken looks up who has what was entered.
+func (s *Service) markTaken(ctx context.Context, p project.Project, e signin.Entry) (signin.Entry, error) {
+	for _, f := range e.Fields {
+		if f.Value == "" || f.Problem != nil {
+			continue
+		}
+		taken, err := s.taken(ctx, p, f.Type, f.Value)
+		if err != nil {
+			return e, err
+		}
+		if taken {
+			e = e.MarkTaken(f.Type)
+		}
+	}
+	return e, nil
+}
+
+// taken reports whether a user has an identifier. One who is left of a sign-up that was given up is deleted.
+func (s *Service) taken(ctx context.Context, p project.Project, kind rest.IdentifierType, value string) (bool, error) {
+	a, err := s.userKnownBy(ctx, p.ID, kind, value)
+	if err != nil || a == nil {
+		return false, err
+	}
+	if !a.GivenUp(s.now().UnixMilli()) {
+		return true, nil
+	}
+	if err := s.erase(ctx, p.ID, a.ID); err != nil && !isUnknown(err) {
+		return false, err
+	}
+	return false, nil
+}
+
+// userKnownBy returns the user who has an identifier, or nil.
+func (s *Service) userKnownBy(ctx context.Context, p ident.ProjectID, kind rest.IdentifierType, value string) (*account.Account, error) {
+	entry, ok, err := s.names.Find(ctx, identifierName(p, kind, value))
+	if err != nil || !ok {
+		return nil, err
+	}
+	a, _, err := s.accounts.Get(ctx, p, ident.UserID(entry.Owner))
+	if isUnknown(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if a.Identifier(kind, value) == nil {
+		return nil, nil // an entry that an interrupted write has left
+	}
+	return &a, nil
+}
+
+// join creates the user of a sign-up.
+//
+// A crash leaves nothing in anybody's way. The names are reserved first; a reservation without an account lapses after a minute, and at once for the same process, whose
+// user has the same ID each time. Then the account is stored with all identifiers, as one write: there is no user with half of them. If the crash comes after that, the next
+// call of the process finds the account. If no call comes, the account says until when its sign-up was to be complete; after that it gives way to whoever wants one of its
+// identifiers.
+func (s *Service) join(ctx context.Context, t *turn) error {
+	user := t.state.Seed.UserID()
+	a, _, err := s.accounts.Get(ctx, t.project.ID, user)
+	if isUnknown(err) {
+		a, err = s.createJoining(ctx, t, user)
+	}
+	var lost *takenName
+	if errors.As(err, &lost) {
+		return s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Taken(lost.kind) }))
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.announce(ctx, a); err != nil {
+		return err
+	}
+	return s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Joined(user) }))
+}
+
+// takenName reports an identifier that became another's after it was looked up.
+type takenName struct{ kind rest.IdentifierType }
+
+// Error implements error.
+func (e *takenName) Error() string { return "the " + string(e.kind) + " is taken" }
+
+func (s *Service) createJoining(ctx context.Context, t *turn, user ident.UserID) (account.Account, error) {
+	limited, cancel := context.WithTimeout(ctx, nameLimit)
+	defer cancel()
+	a := s.joining(t, user)
+	for _, i := range a.Identifiers {
+		if err := s.reserve(limited, a, i); err != nil {
+			return account.Account{}, err
+		}
+	}
+	err := s.accounts.Create(limited, a)
+	if fault.As(err).Status == http.StatusConflict {
+		// A call of the same process at the same time has stored it.
+		a, _, err = s.accounts.Get(ctx, a.Project, user)
+	}
+	return a, err
+}
+
+func (s *Service) reserve(ctx context.Context, a account.Account, i account.Identifier) error {
+	entry := identindex.Entry{Owner: string(a.ID), ID: string(i.ID), Created: a.CreatedMs}
+	err := s.names.Reserve(ctx, identifierName(a.Project, i.Type, i.Value), entry, nameLapsesIn, func(owner string) (bool, error) {
+		other, _, err := s.accounts.Inspect(ctx, a.Project, ident.UserID(owner))
+		if isUnknown(err) {
+			return false, nil
+		}
+		return err == nil && other.Identifier(i.Type, i.Value) != nil, err
+	})
+	if errors.Is(err, identindex.ErrTaken) {
+		return &takenName{kind: i.Type}
+	}
+	return err
+}
+
+// joining is the account of a sign-up. It is active from the beginning, since it is to have a passkey before the sign-up is complete.
+func (s *Service) joining(t *turn, user ident.UserID) account.Account {
+	now := s.now()
+	a := account.Account{
+		Project: t.project.ID, ID: user, Status: rest.UserStatusActive, UserHandle: make([]byte, newUserHandle),
+		CreatedMs: now.UnixMilli(), UpdatedMs: now.UnixMilli(), SignUpUntilMs: now.Add(signUpHold).UnixMilli(),
+	}
+	rand.Read(a.UserHandle)
+	if name := t.state.Entry.FullName; name != "" {
+		a.FullName = &name
+	}
+	for _, f := range t.state.Entry.Fields {
+		if f.Value == "" {
+			continue
+		}
+		id := ident.Seed(string(t.state.Seed) + "/" + string(f.Type)).IdentifierID()
+		a.Identifiers = append(a.Identifiers, account.Identifier{ID: id, Type: f.Type, Value: f.Value, Status: joiningStatus(f), CreatedMs: a.CreatedMs})
+	}
+	a.Unannounced = []event.Event{s.tidings(a.Project, a.ID, event.UserCreated)}
+	return a
+}
+
+func joiningStatus(f signin.Field) rest.IdentifierStatus {
+	if f.Proven || f.Type == rest.IdentifierTypeUsername {
+		return rest.IdentifierStatusPrimary
+	}
+	return rest.IdentifierStatusPending
+}
+
+// giveUp deletes the user of a sign-up that is begun anew, unless it has become more than that.
+func (s *Service) giveUp(ctx context.Context, t *turn, before signin.State) error {
+	if before.Auth != signin.SignUp || before.User == "" {
+		return nil
+	}
+	a, _, err := s.accounts.Get(ctx, t.project.ID, before.User)
+	if isUnknown(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !a.GivenUp(a.SignUpUntilMs) {
+		return nil
+	}
+	if err := s.erase(ctx, t.project.ID, a.ID); !isUnknown(err) {
+		return err
+	}
+	return nil
+}
+
+// offerCreation asks the policy whether to offer a passkey to whoever has just signed up or logged in.
+func (s *Service) offerCreation(ctx context.Context, t *turn) error {
+	var offer *signin.Offer
+	if t.state.WantsOffer(s.now()) {
+		var err error
+		if offer, err = s.creationOffer(ctx, t); err != nil {
+			return err
+		}
+	}
+	return s.note(ctx, t, pure(func(state signin.State) (signin.State, error) {
+		if offer == nil {
+			return state.NotOffered()
+		}
+		return state.Offered(*offer)
+	}))
+}
+
+// creationOffer returns nil if the policy offers none, or only one that users do not notice, for which these clients have no place.
+func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, error) {
+	situation := situationPostLogin
+	if t.state.Auth == signin.SignUp {
+		situation = situationSignUp
+	}
+	started, err := s.AppendStart(ctx, service.ForProject[rest.PasskeyAppendStartReq]{Project: t.project.ID, Body: rest.PasskeyAppendStartReq{
+		UserID: string(t.state.User), ProcessID: t.process.ID, Username: t.state.Name.Value, Situation: &situation, ClientInformation: t.client(),
+	}})
+	if err != nil {
+		return nil, err
+	}
+	t.judged(started.Decision, started.PolicyRevision)
+	insights := started.Body.DecisionInsights
+	silent := insights.Conditional != nil && *insights.Conditional && (insights.ManualAllowed == nil || !*insights.ManualAllowed)
+	if !started.Body.AppendAllow || silent {
+		return nil, nil
+	}
+	return &signin.Offer{
+		Options: started.Body.AttestationOptions, Variant: insights.Variant, Auto: insights.Auto, Expires: s.now().Add(s.cfg.ChallengeTTL).UnixMilli(),
+	}, nil
+}
+
+// PasskeyAppendStart implements service.SignIn. What the block has shown already is handed out once; after that, the policy is asked again.
+func (s *Service) PasskeyAppendStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (processAnswer, error) {
+	return s.startPasskey(ctx, req.Visit, signin.PasskeyAppend, s.creationOffer)
+}
+
+// startPasskey hands out options of the phase.
+func (s *Service) startPasskey(ctx context.Context, v service.Visit, phase signin.Phase, ask func(context.Context, *turn) (*signin.Offer, error)) (processAnswer, error) {
+	t, err := s.turn(ctx, v)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	if t.state.Phase != phase {
+		return processAnswer{}, errPlace()
+	}
+	handed := false
+	hand := func(state signin.State) (signin.State, error) {
+		state, handed = state.Handed(s.now())
+		return state, nil
+	}
+	if err := s.move(ctx, t, pure(hand)); err != nil {
+		return processAnswer{}, err
+	}
+	if handed {
+		return s.answer(ctx, t)
+	}
+	offer, err := ask(ctx, t)
+	if err != nil {
+		return processAnswer{}, gone(err)
+	}
+	err = s.move(ctx, t, pure(func(state signin.State) (signin.State, error) {
+		if state.Phase != phase {
+			return state, signin.ErrPlace
+		}
+		if offer == nil {
+			return state.NotOffered()
+		}
+		offer.Taken = true
+		return state.Offered(*offer)
+	}))
+	if err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+const fieldSignedChallenge = "signedChallenge"
+
+// PasskeyAppendFinish implements service.SignIn.
+func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (processAnswer, error) {
+	t, err := s.turn(ctx, req.Visit)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	if t.state.Phase != signin.PasskeyAppend {
+		return processAnswer{}, errPlace()
+	}
+	done, err := s.AppendFinish(ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: t.project.ID, Body: rest.PasskeyAppendFinishReq{
+		UserID: string(t.state.User), ProcessID: t.process.ID, AttestationResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
+	}})
+	if err != nil {
+		return processAnswer{}, gone(renamed(err, fieldAttestation, fieldSignedChallenge))
+	}
+	operation := operationOf(frontend.PasskeyOperationOperationTypeAppend, t.state.Name, done.PasskeyData)
+	if err := s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Created(operation) })); err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+func operationOf(kind frontend.PasskeyOperationOperationType, name signin.Identifier, data rest.PasskeyData) frontend.PasskeyOperation {
+	return frontend.PasskeyOperation{
+		OperationType: kind, IdentifierValue: name.Value, IdentifierType: frontend.IdentifierType(name.Type),
+		CeremonyType: frontend.CeremonyType(data.CeremonyType), AAGUIDDetails: frontendAAGUID(data.AAGUIDDetails),
+	}
+}
+
+// openProven opens the session of a process that has proven its user, and ends the process.
+//
+// The ID of the session comes of the process, so that calls at the same time, or one that comes again after a crash, open the same session. It is answered only when the
+// process is gone: from then on the process opens nothing.
+func (s *Service) openProven(ctx context.Context, t *turn) (login, error) {
+	a, err := s.settleProven(ctx, t)
+	if err != nil {
+		return login{}, err
+	}
+	made, err := s.logIn(reqctx.WithSeed(ctx, t.state.Seed), t.project, a, t.state.Name.Value)
+	if err != nil {
+		return login{}, err
+	}
+	return made, noProcess(s.endProcess(ctx, t))
+}

@@ -1,0 +1,333 @@
+package ceremony_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	fe "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+)
+
+func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		identifier fe.LoginIdentifier
+		status     fe.IdentifierStatus
+	}{
+		"with an email address that is not verified": {emailOf("ada@example.com"), "pending"},
+		"with a user name":                           {usernameOf("ada"), "primary"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, d := newStack(t), phone()
+			b := st.begin(t, func(r *fe.ProcessInitReq) { r.PreferredBlock = ptr(fe.BlockTypeSignupInit) })
+			b.at(t, fe.BlockTypeSignupInit)
+			b.signUp(t, fe.BlockTypePasskeyAppend, c.identifier)
+			b.append(t, d)
+			b.skip(t, fe.BlockTypeCompleted)
+			done := b.session(t)
+			want := &fe.PasskeyOperation{
+				OperationType: "append", IdentifierValue: c.identifier.Identifier, IdentifierType: c.identifier.Type, CeremonyType: "local",
+				AAGUIDDetails: fe.AAGUIDDetails{Name: "Apple Passwords"},
+			}
+			if diff := cmp.Diff(want, done.PasskeyOperation); diff != "" {
+				t.Error(diff)
+			}
+			me := st.whose(t, done.SessionToken)
+			wantMe := []fe.Identifier{{ID: me.Identifiers[0].ID, Type: c.identifier.Type, Value: c.identifier.Identifier, Status: c.status}}
+			if diff := cmp.Diff(wantMe, me.Identifiers); diff != "" {
+				t.Error(diff)
+			}
+			if b.cookies == nil || b.cookies.SessionToken != done.SessionToken || b.cookies.RefreshToken == "" || done.RefreshToken != nil {
+				t.Errorf("cookies: %+v", b.cookies)
+			}
+			wantGone(t, try(t, b, b.ProcessComplete, service.Empty{}))
+
+			again := st.begin(t)
+			again.at(t, fe.BlockTypeLoginInit)
+			again.logIn(t, c.identifier.Identifier, fe.BlockTypePasskeyVerify)
+			st.decision.append = func(_ service.AppendQuestion, v *service.AppendVerdict) { v.Allow = false }
+			again.verify(t, d, fe.BlockTypeCompleted)
+			if got := st.whose(t, again.session(t).SessionToken); got.ID != me.ID {
+				t.Errorf("logged in as %s, want %s", got.ID, me.ID)
+			}
+			if op := again.session(t).PasskeyOperation; op == nil || op.OperationType != "verify" || op.IdentifierValue != c.identifier.Identifier {
+				t.Errorf("operation: %+v", op)
+			}
+			if len(st.get(t, st.userNamed(t, me.ID)).Credentials) != 1 || st.get(t, st.userNamed(t, me.ID)).SignUpUntilMs != 0 {
+				t.Error("the account is not complete")
+			}
+		})
+	}
+}
+
+func TestASignUpVerifiesAnAddressBeforeAnythingIsKept(t *testing.T) {
+	t.Parallel()
+	st, d := newStack(t).frontend(verifying(false)), phone()
+	b := st.begin(t)
+	b.signUp(t, fe.BlockTypeEmailVerify, emailOf("Ada@Example.com"))
+	want := fe.BlockVerifyIdentifier{
+		BlockType: "email-verify", VerificationMethod: "email-otp", Identifier: "Ada@Example.com", AlternativeVerificationMethods: []fe.AlternativeVerificationMethod{},
+	}
+	if diff := cmp.Diff(want, b.verification(t)); diff != "" {
+		t.Error(diff)
+	}
+	sent := st.delivery.inbox(t, 1)
+	if len(st.everyone(t)) != 0 {
+		t.Fatal("there is a user already")
+	}
+	// Whoever else wants the address can have it until it is proven.
+	other := st.begin(t)
+	other.signUp(t, fe.BlockTypeEmailVerify, emailOf("ada@example.com"))
+
+	wantPlace(t, try(t, b, b.ProcessComplete, service.Empty{}))
+	wantPlace(t, try(t, b, b.BlockSkip, service.Empty{}))
+	b.code(t, wrong(sent.Value), fe.BlockTypeEmailVerify)
+	if got := problem(b.verification(t).Error); got != "invalid_challenge_solution_email-otp" {
+		t.Errorf("problem %q", got)
+	}
+	b.code(t, sent.Value, fe.BlockTypePasskeyAppend)
+	if q := st.decision.last(); q.Process != b.token[:20] {
+		t.Errorf("asked for the process %q", q.Process)
+	}
+	b.append(t, d)
+	do(t, b, b.ProcessComplete, service.Empty{}, fe.BlockTypeCompleted)
+	me := st.whose(t, b.session(t).SessionToken)
+	if me.Identifiers[0].Status != fe.IdentifierStatusPrimary {
+		t.Errorf("identifier: %+v", me.Identifiers[0])
+	}
+	st.wantTold(t, st.userNamed(t, me.ID), event.UserCreated)
+
+	// The other one comes too late.
+	other.code(t, st.delivery.inbox(t, 2).Value, fe.BlockTypeSignupInit)
+	form := dataOf(t, other.body.Data.AsBlockSignupInit)
+	if problem(form.Identifiers[0].Error) != "identifier_already_in_use" {
+		t.Errorf("form: %+v", form)
+	}
+}
+
+func TestASignUpSaysWhatIsWrongInTheForm(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		frontend func(*project.Frontend)
+		given    []fe.LoginIdentifier
+		codes    []string // of the fields of the form
+		form     string
+	}{
+		"with an address that is taken, in capitals": {nil, []fe.LoginIdentifier{emailOf("ADA@example.com")}, []string{"identifier_already_in_use", ""}, ""},
+		"with a user name that is taken":             {nil, []fe.LoginIdentifier{emailOf("new@example.com"), usernameOf("ada")}, []string{"", "identifier_already_in_use"}, ""},
+		"with what is no address":                    {nil, []fe.LoginIdentifier{emailOf("@")}, []string{"identifier_invalid_format", ""}, ""},
+		"with nothing":                               {nil, []fe.LoginIdentifier{usernameOf("")}, []string{"missing_identifier_type", "missing_identifier_type"}, ""},
+		"without the full name":                      {func(f *project.Frontend) { f.FullName = true }, []fe.LoginIdentifier{usernameOf("bob")}, []string{"", ""}, ""},
+		"where there is no sign-up":                  {func(f *project.Frontend) { f.NoSignUp = true }, []fe.LoginIdentifier{usernameOf("bob")}, []string{"", ""}, "identifier_not_allowed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newStack(t)
+			st.member(t, phone(), emailOf(email), usernameOf("ada"))
+			if c.frontend != nil {
+				st.frontend(c.frontend)
+			}
+			before := len(st.everyone(t))
+			b := st.begin(t)
+			b.signUp(t, fe.BlockTypeSignupInit, c.given...)
+			form := dataOf(t, b.body.Data.AsBlockSignupInit)
+			var codes []string
+			for _, f := range form.Identifiers {
+				codes = append(codes, problem(f.Error))
+			}
+			if diff := cmp.Diff(c.codes, codes); diff != "" || problem(form.Error) != c.form {
+				t.Errorf("form %q: %s", problem(form.Error), diff)
+			}
+			if form.FullName != nil && problem(form.FullName.Error) != "missing_full_name" {
+				t.Errorf("full name: %+v", form.FullName)
+			}
+			wantPlace(t, try(t, b, b.ProcessComplete, service.Empty{}))
+			if len(st.everyone(t)) != before {
+				t.Error("a user was created")
+			}
+		})
+	}
+}
+
+func TestTheFirstBlockIsTheOneThatIsWanted(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		noSignUp  bool
+		preferred *fe.BlockType
+		want      fe.BlockType
+		other     int
+	}{
+		"login by default":                        {false, nil, fe.BlockTypeLoginInit, 1},
+		"sign-up if that is preferred":            {false, ptr(fe.BlockTypeSignupInit), fe.BlockTypeSignupInit, 1},
+		"login where nobody can sign up":          {true, ptr(fe.BlockTypeSignupInit), fe.BlockTypeLoginInit, 0},
+		"login if something else is preferred":    {false, ptr(fe.BlockTypeCompleted), fe.BlockTypeLoginInit, 1},
+		"login if that is what is preferred most": {false, ptr(fe.BlockTypeLoginInit), fe.BlockTypeLoginInit, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newStack(t).frontend(func(f *project.Frontend) { f.NoSignUp = c.noSignUp })
+			b := st.begin(t, func(r *fe.ProcessInitReq) { r.PreferredBlock = c.preferred })
+			b.at(t, c.want)
+			alternatives := 0
+			if b.body.Alternatives != nil {
+				alternatives = len(*b.body.Alternatives)
+			}
+			if alternatives != c.other {
+				t.Errorf("%d alternatives", alternatives)
+			}
+			common := fe.ProcessCommon{AppName: "Shop", FrontendAPIURL: frontend, HideBadge: true, Environment: "development"}
+			if diff := cmp.Diff(common, b.init.ProcessResponse.Common); diff != "" {
+				t.Error(diff)
+			}
+			if b.init.NewClientEnvHandle == nil || b.init.ExpiresAt != started.Add(30*time.Minute).Unix() {
+				t.Errorf("init: %+v", b.init)
+			}
+			got := st.begin(t)
+			do(t, got, func(ctx context.Context, r service.ForVisit[*fe.BlockType]) (service.Answered[fe.ProcessResponse], error) {
+				return st.ProcessGet(ctx, r)
+			}, c.preferred, c.want)
+		})
+	}
+}
+
+func TestACreationThatIsNotOfferedOrNotWantedLeadsToTheSession(t *testing.T) {
+	t.Parallel()
+	hour := started.Add(-time.Hour).Unix()
+	for name, c := range map[string]struct {
+		signUp bool
+		change func(*fe.ProcessInitReq)
+		decide func(service.AppendQuestion, *service.AppendVerdict)
+		via    fe.BlockType // what is skipped; empty = nothing is shown
+	}{
+		"a sign-up without an offer":                   {true, nil, noAppend, ""},
+		"a sign-up with a silent offer only":           {true, nil, func(_ service.AppendQuestion, v *service.AppendVerdict) { v.Conditional = true }, ""},
+		"a sign-up whose offer is skipped":             {true, nil, nil, fe.BlockTypePasskeyAppend},
+		"a login without an offer":                     {false, nil, noAppend, ""},
+		"a login an hour after the last offer":         {false, func(r *fe.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, ""},
+		"a login whose offer is skipped":               {false, nil, nil, fe.BlockTypePasskeyAppend},
+		"a sign-up an hour after the last login's one": {true, func(r *fe.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, fe.BlockTypePasskeyAppend},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, d := newStack(t), phone()
+			if !c.signUp {
+				st.member(t, d, emailOf(email))
+			}
+			st.decision.append = c.decide
+			var changes []func(*fe.ProcessInitReq)
+			if c.change != nil {
+				changes = append(changes, c.change)
+			}
+			b := st.begin(t, changes...)
+			next := fe.BlockTypeCompleted
+			if c.via != "" {
+				next = c.via
+			}
+			if c.signUp {
+				b.signUp(t, next, emailOf("bob@example.com"))
+			} else {
+				b.logIn(t, email, fe.BlockTypePasskeyVerify)
+				b.verify(t, d, next)
+			}
+			if c.via != "" {
+				if canSkip := (*b.body.Alternatives)[0].Block == fe.BlockTypeCompleted; !canSkip {
+					t.Error("clients do not know that it can be skipped")
+				}
+				b.skip(t, fe.BlockTypeCompleted)
+			}
+			if b.session(t).SessionToken == "" {
+				t.Error("no session")
+			}
+		})
+	}
+}
+
+func TestALoginWithAnotherDeviceIsFollowedByAnOfferForThisOne(t *testing.T) {
+	t.Parallel()
+	for name, optOut := range map[string]bool{"by default": false, "unless the user does not want to be asked": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, d := newStack(t), phone()
+			st.member(t, d, emailOf(email))
+			st.decision.login = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.IsCDACandidate, v.Route = true, event.CDA }
+			b := st.begin(t, func(r *fe.ProcessInitReq) { r.OptOutOfPasskeyAppendAfterHybrid = &optOut })
+			b.logIn(t, email, fe.BlockTypePasskeyVerify)
+			if hint := b.request(t).LoginHint; hint == nil || *hint != fe.BlockPasskeyVerifyLoginHintCDA {
+				t.Errorf("hint %v", hint)
+			}
+			d.attachment = "cross-platform"
+			if optOut {
+				b.verify(t, d, fe.BlockTypeCompleted)
+				return
+			}
+			b.verify(t, d, fe.BlockTypePasskeyAppend)
+			want := fe.BlockPasskeyAppend{
+				BlockType: "passkey-append", Challenge: b.creation(t).Challenge, IdentifierValue: email, IdentifierType: "email", PasskeyIconSet: "apple", Variant: "after-hybrid",
+			}
+			if diff := cmp.Diff(want, b.creation(t)); diff != "" {
+				t.Error(diff)
+			}
+			b.skip(t, fe.BlockTypeCompleted)
+			if op := b.session(t).PasskeyOperation; op == nil || op.CeremonyType != "cda" {
+				t.Errorf("operation %+v", op)
+			}
+		})
+	}
+}
+
+func mediating(r *fe.ProcessInitReq) { r.ClientInformation.IsConditionalMediationAvailable = ptr(true) }
+
+func TestTheLoginFormTakesAPasskey(t *testing.T) {
+	t.Parallel()
+	st, d := newStack(t), phone()
+	user := st.member(t, d, usernameOf("ada"))
+	st.decision.append = noAppend
+	b := st.begin(t, mediating)
+	form := dataOf(t, b.body.Data.AsBlockLoginInit)
+	if form.ConditionalUIChallenge == nil || form.IsPhoneAvailable || !form.IsEmailAvailable || !form.IsUsernameAvailable {
+		t.Fatalf("form: %+v", form)
+	}
+	do(t, b, b.PasskeyMediationFinish, fe.PasskeyFinishReq{SignedChallenge: d.get(t, *form.ConditionalUIChallenge)}, fe.BlockTypeCompleted)
+	if op := b.session(t).PasskeyOperation; op == nil || op.IdentifierType != "username" || op.IdentifierValue != "ada" {
+		t.Errorf("operation: %+v", op)
+	}
+
+	credential := st.get(t, user).Credentials[0].ID
+	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.project.ID, User: user, Body: credential}); err != nil {
+		t.Fatal(err)
+	}
+	b = st.begin(t, mediating)
+	first := *dataOf(t, b.body.Data.AsBlockLoginInit).ConditionalUIChallenge
+	do(t, b, b.PasskeyMediationFinish, fe.PasskeyFinishReq{SignedChallenge: d.get(t, first)}, fe.BlockTypeLoginInit)
+	next := dataOf(t, b.body.Data.AsBlockLoginInit).ConditionalUIChallenge
+	if problem(b.body.Error) != "invalid_conditional_ui_login" || next == nil || *next == first {
+		t.Errorf("problem %q, options %v", problem(b.body.Error), next)
+	}
+}
+
+func TestTheLoginFormAsksForNoPasskeyIf(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		client func(*fe.ProcessInitReq)
+		decide func(service.Question, *service.Verdict)
+	}{
+		"the browser cannot":    {func(*fe.ProcessInitReq) {}, nil},
+		"the policy says no so": {mediating, func(_ service.Question, v *service.Verdict) { v.Allow = false }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newStack(t)
+			st.decision.mediation = c.decide
+			if form := dataOf(t, st.begin(t, c.client).body.Data.AsBlockLoginInit); form.ConditionalUIChallenge != nil {
+				t.Errorf("options: %s", *form.ConditionalUIChallenge)
+			}
+		})
+	}
+}

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/core/fault"
+)
+
+// tryingPolicy lets the page to try passkeys with load and call nothing but this server, and write no markup from text.
+const tryingPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
+
+// trialPath is where what only the page asks for begins.
+const trialPath = "/v2/trial"
+
+// mountTryingPage serves the page to try passkeys with at /. Its files are built from web/ and kept with the source, so that Go alone builds Keyward. Without the page
+// there is nothing of what only the page asks for either, whoever asks.
+func (g *Gateway) mountTryingPage() error {
+	if !g.cfg.TryingPage {
+		g.app.Use(trialPath, func(*fiber.Ctx) error { return fault.NotFound("there is no such route") })
+		return nil
+	}
+	for _, served := range []struct{ path, name, kind string }{
+		{"/", "index.html", fiber.MIMETextHTMLCharsetUTF8},
+		{"/app/main.js", "main.js", "text/javascript; charset=utf-8"},
+		{"/app/main.css", "main.css", "text/css; charset=utf-8"},
+		{"/app/icon.svg", "icon.svg", "image/svg+xml"},
+	} {
+		plain, err := pageFiles.ReadFile("page/app/" + served.name)
+		if err != nil {
+			return fmt.Errorf("read the page to try passkeys with: %w", err)
+		}
+		f, err := zippedFile(served.path, served.kind, plain)
+		if err != nil {
+			return err
+		}
+		g.app.Get(f.path, serveFile(f))
+	}
+	return nil
+}
+
+// zippedFile returns a file of the page with its compressed form, made once, and the tag of its content.
+func zippedFile(path, kind string, plain []byte) (file, error) {
+	var zipped bytes.Buffer
+	writer, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+	if err != nil {
+		return file{}, fmt.Errorf("compress %s: %w", path, err)
+	}
+	if _, err := writer.Write(plain); err != nil {
+		return file{}, fmt.Errorf("compress %s: %w", path, err)
+	}
+	if err := writer.Close(); err != nil {
+		return file{}, fmt.Errorf("compress %s: %w", path, err)
+	}
+	sum := sha256.Sum256(plain)
+	// Weak: the same content goes out compressed and not.
+	tag := `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	return file{path: path, kind: kind, plain: plain, zipped: zipped.Bytes(), policy: tryingPolicy, tag: tag}, nil
+}

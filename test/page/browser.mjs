@@ -1,0 +1,134 @@
+// A browser with a virtual authenticator, and what is held of every screen that it sees.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+export const base = need('SUITE_URL');
+const outbox = need('SUITE_OUTBOX');
+const chromiumPath = need('SUITE_CHROMIUM');
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const shots = new URL('screenshots/', import.meta.url).pathname;
+mkdirSync(shots, { recursive: true });
+
+function need(name) {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set`);
+  return value;
+}
+
+export async function launch() {
+  // Decisions keep passkeys from browsers that a program drives, so this one does not say that it is one.
+  return chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox', '--disable-blink-features=AutomationControlled'] });
+}
+
+/** Opens the page in a browser that knows nothing, with an authenticator of its own. Each visitor has a fresh context: an authenticator that refused once refuses for good. */
+export async function visit(browser, { before, path = '/', ...options } = {}) {
+  const agent = (await version(browser)).userAgent.replace('Headless', '');
+  const context = await browser.newContext({ userAgent: agent, viewport: { width: 1280, height: 860 }, ...options });
+  const page = await context.newPage();
+  const visitor = { context, page, foreign: [], wrong: [], sizes: new Map() };
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== base && !request.url().startsWith('data:')) visitor.foreign.push(request.url());
+  });
+  page.on('pageerror', (error) => visitor.wrong.push(error.message));
+  page.on('console', (said) => {
+    if (/Content Security Policy|Trusted ?Type/i.test(said.text())) visitor.wrong.push(said.text());
+  });
+  const cdp = await context.newCDPSession(page);
+  await cdp.send('Network.enable');
+  const urls = new Map();
+  cdp.on('Network.responseReceived', (event) => urls.set(event.requestId, event.response.url));
+  cdp.on('Network.loadingFinished', (event) => visitor.sizes.set(urls.get(event.requestId), event.encodedDataLength));
+  await cdp.send('WebAuthn.enable');
+  const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
+    options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: false },
+  });
+  /** Whether the user touches the authenticator when asked. */
+  visitor.touches = (enabled) => cdp.send('WebAuthn.setAutomaticPresenceSimulation', { authenticatorId, enabled });
+  /** Whether it recognises the user; if not, a ceremony ends as if the user had closed the dialog. */
+  visitor.recognises = (isUserVerified) => cdp.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified });
+  visitor.credentials = async () => (await cdp.send('WebAuthn.getCredentials', { authenticatorId })).credentials;
+  if (before) await page.addInitScript(before);
+  await page.goto(base + path);
+  return visitor;
+}
+
+let known;
+async function version(browser) {
+  if (known) return known;
+  const session = await browser.newBrowserCDPSession();
+  known = await session.send('Browser.getVersion');
+  await session.detach();
+  return known;
+}
+
+export const heading = (page, name) => page.getByRole('heading', { level: 1, name }).waitFor({ timeout: 15_000 });
+
+/** Waits until the panel lists an event. */
+export const event = (page, type) => page.locator('.events .kind', { hasText: type }).first().waitFor({ timeout: 15_000 });
+
+/** Waits until the panel explains a decision about the question, and returns what it says. */
+export async function decision(page, question, verdict) {
+  await page.locator('.decision', { hasText: question }).locator('.verdict', { hasText: new RegExp('^' + verdict) }).waitFor({ timeout: 15_000 });
+  return page.locator('.decision').innerText();
+}
+
+/** Reads the newest code that was sent to an address, where a developer reads it. */
+export async function codeFor(address) {
+  for (let tries = 0; tries < 100; tries++) {
+    const lines = readFileSync(outbox, 'utf8').split('\n').filter((line) => line.includes('[development outbox]') && line.includes(address));
+    const code = /: (\d{6})\b/.exec(lines.at(-1) ?? '')?.[1];
+    if (code) return code;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`no code was sent to ${address}`);
+}
+
+/** Holds a screen to what is held of all: no barrier that axe finds, in light and dark, wide and narrow, and nothing wider than the window. Keeps a picture of each. */
+export async function inspect({ page }, name) {
+  const found = [];
+  for (const [width, height, colorScheme] of [[1280, 860, 'light'], [1280, 860, 'dark'], [320, 720, 'light'], [320, 720, 'dark']]) {
+    await page.setViewportSize({ width, height });
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    const where = `${name} ${width} ${colorScheme}`;
+    const widest = await page.evaluate(() => document.documentElement.scrollWidth);
+    if (widest > width) found.push(`${where}: it is ${widest} pixels wide`);
+    await page.evaluate(axe);
+    const violations = await page.evaluate(async () => {
+      const result = await window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] });
+      return result.violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => n.target + ' ' + (n.any[0]?.message ?? '')).join('; ')})`);
+    });
+    found.push(...violations.map((v) => `${where}: ${v}`));
+    await page.screenshot({ path: `${shots}${name}-${width}-${colorScheme}.png`, fullPage: true });
+  }
+  await page.setViewportSize({ width: 1280, height: 860 });
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: null });
+  assert.deepEqual(found, []);
+}
+
+/** What must be true of a visit when it ends. */
+export async function leave(visitor) {
+  await visitor.context.close();
+  assert.deepEqual(visitor.foreign, [], 'a foreign host was asked');
+  assert.deepEqual(visitor.wrong, [], 'the page went wrong');
+}
+
+/** Goes to what has that name by the tabulator key alone, and fails if it cannot be reached or the focus cannot be seen. */
+export async function tabTo(page, name) {
+  for (let presses = 0; presses < 40; presses++) {
+    await page.keyboard.press('Tab');
+    const at = await page.evaluate(() => {
+      const e = document.activeElement;
+      const label = e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.textContent;
+      const style = getComputedStyle(e);
+      return { label: label.trim(), outlined: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 };
+    });
+    if (at.label !== name) continue;
+    assert.ok(at.outlined, `the focus on ${name} cannot be seen`);
+    return;
+  }
+  throw new Error(`${name} cannot be reached by keyboard`);
+}
+
+export const focused = (page) => page.evaluate(() => document.activeElement.textContent);

@@ -1,0 +1,282 @@
+// The story of the page, told in a real browser against the binary that users run.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { base, codeFor, decision, event, focused, heading, inspect, launch, leave, tabTo, visit } from './browser.mjs';
+
+const who = 'Email address or user name';
+const newAddress = () => `ada-${randomBytes(4).toString('hex')}@example.com`;
+let browser;
+
+before(async () => { browser = await launch(); });
+after(async () => { await browser?.close(); });
+
+/** Signs up, up to the offer of a passkey. */
+async function signUp({ page }, address) {
+  await heading(page, 'Sign in');
+  await page.getByRole('button', { name: 'Create an account' }).click();
+  await heading(page, 'Create an account');
+  await page.getByLabel('Email address').fill(address);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await heading(page, 'Create a passkey');
+}
+
+/** Signs up and creates a passkey. */
+async function join(visitor, address) {
+  const { page } = visitor;
+  await signUp(visitor, address);
+  await visitor.touches(true);
+  await page.getByRole('button', { name: 'Create passkey' }).click();
+  await heading(page, 'Your passkey is ready');
+  await visitor.touches(false);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await heading(page, `Signed in as ${address}`);
+}
+
+async function signOut({ page }) {
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await heading(page, 'Sign in');
+}
+
+async function signIn({ page }, address) {
+  await page.getByLabel(who).fill(address);
+  await page.getByRole('button', { name: 'Continue' }).click();
+}
+
+test('sign up, create a passkey, sign out and sign in with it, and see why', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await heading(page, 'Sign in');
+  await inspect(visitor, 'sign-in');
+  await page.getByRole('button', { name: 'Create an account' }).click();
+  await heading(page, 'Create an account');
+  await inspect(visitor, 'sign-up');
+  await page.getByLabel('Email address').fill(address);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await heading(page, 'Create a passkey');
+  const why = await decision(page, 'Offer to create a passkey?', 'Yes');
+  assert.match(why, /A13\s+process-pk-login-not-offered/);
+  assert.match(why, /No passkey login was offered/);
+  assert.match(why, /policy [0-9a-f]{12} · dec-\d+/);
+  for (const part of await page.locator('.decision summary').all()) await part.click();
+  assert.match(await page.locator('.ladder').innerText(), /A5\s+A private window forgets passkeys/);
+  assert.match(await page.locator('.facts').innerText(), /client\.privateMode/);
+  await inspect(visitor, 'create');
+
+  await visitor.touches(true);
+  await page.getByRole('button', { name: 'Create passkey' }).click();
+  await heading(page, 'Your passkey is ready');
+  await visitor.touches(false);
+  await inspect(visitor, 'created');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await heading(page, `Signed in as ${address}`);
+  assert.equal((await visitor.credentials()).length, 1);
+  await event(page, 'append-completed');
+  await page.locator('.passkeys li').waitFor();
+  await inspect(visitor, 'account');
+
+  await signOut(visitor);
+  assert.match(await page.getByRole('status').innerText(), /signed out/);
+  await visitor.touches(true);
+  await signIn(visitor, address);
+  await heading(page, `Signed in as ${address}`);
+  await decision(page, 'Offer a passkey login?', 'Yes');
+  await event(page, 'login-completed');
+
+  await page.reload();
+  await heading(page, `Signed in as ${address}`);
+  await page.getByRole('button', { name: 'Renew it now' }).click();
+  await page.getByRole('status').filter({ hasText: 'new token' }).waitFor();
+  await leave(visitor);
+});
+
+test('all of it by keyboard alone', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await heading(page, 'Sign in');
+  await tabTo(page, 'Create an account');
+  await page.keyboard.press('Enter');
+  await heading(page, 'Create an account');
+  assert.equal(await focused(page), 'Create an account', 'the focus goes to the heading of the new screen');
+  await tabTo(page, 'Email address');
+  await page.keyboard.type(address);
+  await page.keyboard.press('Enter');
+  await heading(page, 'Create a passkey');
+  await visitor.touches(true);
+  await tabTo(page, 'Create passkey');
+  await page.keyboard.press('Space');
+  await heading(page, 'Your passkey is ready');
+  await visitor.touches(false);
+  await tabTo(page, 'Continue');
+  await page.keyboard.press('Enter');
+  await heading(page, `Signed in as ${address}`);
+  assert.equal(await focused(page), `Signed in as ${address}`);
+  await tabTo(page, 'Sign out');
+  await page.keyboard.press('Enter');
+  await heading(page, 'Sign in');
+  await visitor.touches(true);
+  await tabTo(page, who);
+  await page.keyboard.type(address);
+  await page.keyboard.press('Enter');
+  await heading(page, `Signed in as ${address}`);
+  await leave(visitor);
+});
+
+test('a passkey that the browser suggests signs in without a name', async () => {
+  const visitor = await visit(browser);
+  const address = newAddress();
+  await join(visitor, address);
+  await signOut(visitor);
+  await visitor.touches(true);
+  await visitor.page.reload();
+  await heading(visitor.page, `Signed in as ${address}`);
+  await decision(visitor.page, 'Suggest passkeys in the field?', 'Yes');
+  await event(visitor.page, 'login-completed');
+  await leave(visitor);
+});
+
+test('a passkey login that fails: try again, use a code instead, decline a passkey', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await join(visitor, address);
+  await signOut(visitor);
+  await visitor.recognises(false);
+  await visitor.touches(true);
+  await signIn(visitor, address);
+  await page.getByRole('alert').filter({ hasText: 'You were not signed in' }).waitFor();
+  await inspect(visitor, 'failed');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.waitForTimeout(500);
+  await page.getByRole('alert').filter({ hasText: 'You were not signed in' }).waitFor();
+  await page.getByRole('button', { name: 'My passkey is not here' }).click();
+  await heading(page, 'Enter the code');
+  await inspect(visitor, 'code');
+  const code = await codeFor(address);
+  await page.getByLabel('Code').fill(code === '000000' ? '111111' : '000000');
+  await page.getByRole('button', { name: 'Verify' }).click();
+  await page.locator('.fault').waitFor();
+  assert.equal(await page.getByLabel('Code').getAttribute('aria-invalid'), 'true');
+  await inspect(visitor, 'code-wrong');
+  await page.getByLabel('Code').fill(code);
+  await page.getByRole('button', { name: 'Verify' }).click();
+  const notNow = page.getByRole('button', { name: 'Not now' });
+  await notNow.or(page.getByRole('heading', { level: 1, name: `Signed in as ${address}` })).waitFor();
+  if (await notNow.isVisible()) {
+    await inspect(visitor, 'create-after-error');
+    await notNow.click();
+  }
+  await heading(page, `Signed in as ${address}`);
+  for (const type of ['login-explicit-abort', 'login-no-credentials']) await event(page, type);
+  await leave(visitor);
+});
+
+test('declining counts, and the account takes a passkey later, once, and lets go of it', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await signUp(visitor, address);
+  await page.getByRole('button', { name: 'Not now' }).click();
+  await heading(page, `Signed in as ${address}`);
+  await event(page, 'append-explicit-abort');
+  await page.getByText('There is none yet').waitFor();
+  await inspect(visitor, 'account-empty');
+
+  await visitor.recognises(false);
+  await visitor.touches(true);
+  await page.getByRole('button', { name: 'Add a passkey' }).click();
+  await page.getByRole('alert').filter({ hasText: 'No passkey was created' }).waitFor();
+  assert.equal((await visitor.credentials()).length, 0);
+  await leave(visitor);
+});
+
+test('passkeys of the account: one a device, deleted when asked twice', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  await join(visitor, newAddress());
+  await visitor.touches(true);
+  await page.getByRole('button', { name: 'Add a passkey' }).click();
+  await page.getByRole('alert').filter({ hasText: 'already has a passkey' }).waitFor();
+  await inspect(visitor, 'refused');
+  await page.getByRole('button', { name: /^Delete/ }).click();
+  await inspect(visitor, 'delete');
+  await page.getByRole('button', { name: /for good$/ }).click();
+  await page.getByText('There is none yet').waitFor();
+  await leave(visitor);
+});
+
+test('what is wrong with a form is said at the field', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await heading(page, 'Sign in');
+  await page.getByRole('button', { name: 'Create an account' }).click();
+  await heading(page, 'Create an account');
+  await page.getByLabel('Email address').fill('no address');
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.locator('.fault').waitFor();
+  assert.equal(await page.getByLabel('Email address').getAttribute('aria-invalid'), 'true');
+  assert.ok(await page.getByLabel('Email address').evaluate((e) => e === document.activeElement), 'the field at fault has the focus');
+  await inspect(visitor, 'sign-up-wrong');
+  await page.getByLabel('Email address').fill(address);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await heading(page, 'Create a passkey');
+  await leave(visitor);
+});
+
+test('a browser without passkeys says so and signs in by code', async () => {
+  const visitor = await visit(browser, { before: () => { delete window.PublicKeyCredential; } });
+  const { page } = visitor;
+  const address = newAddress();
+  await heading(page, 'Sign in');
+  await page.getByText('This browser has no passkeys.').first().waitFor();
+  await inspect(visitor, 'without-passkeys');
+  await page.getByRole('button', { name: 'Create an account' }).click();
+  await heading(page, 'Create an account');
+  await page.getByLabel('Email address').fill(address);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.getByRole('heading', { level: 1, name: /Signed in as|Enter the code/ }).waitFor();
+  if (await page.getByLabel('Code').isVisible()) {
+    await page.getByLabel('Code').fill(await codeFor(address));
+    await page.getByRole('button', { name: 'Verify' }).click();
+  }
+  await heading(page, `Signed in as ${address}`);
+  await signOut(visitor);
+  await signIn(visitor, address);
+  await heading(page, 'Enter the code');
+  await page.getByLabel('Code').fill(await codeFor(address));
+  await page.getByRole('button', { name: 'Verify' }).click();
+  await heading(page, `Signed in as ${address}`);
+  await leave(visitor);
+});
+
+test('a page opened by address leads to the name', async () => {
+  const byAddress = base.replace('localhost', '127.0.0.1');
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(byAddress);
+  await page.getByRole('link', { name: `Open ${base}/` }).waitFor();
+  await context.close();
+});
+
+test('it is small and soon there, and moves nothing about', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  await heading(page, 'Sign in');
+  await decision(page, 'Suggest passkeys in the field?', 'Yes');
+  const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);
+  const shift = await page.evaluate(() => new Promise((resolve) => {
+    let sum = 0;
+    new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value; }).observe({ type: 'layout-shift', buffered: true });
+    setTimeout(() => resolve(sum), 500);
+  }));
+  const files = [...visitor.sizes].filter(([url]) => !url.includes('/v2/'));
+  const weight = files.reduce((sum, [, size]) => sum + size, 0);
+  console.log(`weight ${weight} bytes in ${files.length} files, first contentful paint ${Math.round(paint)} ms, layout shift ${shift.toFixed(4)}`);
+  assert.ok(files.length >= 3, 'the files of the page were seen');
+  assert.ok(weight < 150_000, `${weight} bytes`);
+  assert.ok(shift < 0.1, `layout shift ${shift}`);
+  await leave(visitor);
+});

@@ -1,0 +1,43 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// The story of the page is told in a real browser, against the binary that users run with what it is without any setting. What it looks like is in page/screenshots.
+func TestThePageToTryPasskeysWith(t *testing.T) {
+	t.Parallel()
+	tools := map[string]string{}
+	for _, tool := range []string{"node", "chromium"} {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			t.Fatalf("%s is not installed (make test installs it): %v", tool, err)
+		}
+		tools[tool] = path
+	}
+	if _, err := os.Stat(filepath.Join("page", "node_modules")); err != nil {
+		t.Fatalf("the suite's packages are not there (make test fetches them): %v", err)
+	}
+	outbox, err := os.Create(filepath.Join(t.TempDir(), "outbox"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = outbox.Close() })
+	port := freePort(t)
+	page := fmt.Sprintf("http://localhost:%d", port)
+	runAt(t, fmt.Sprintf("127.0.0.1:%d", port), outbox, nil, build(t), t.TempDir(), "KEYWARD_BOOTSTRAP_ORIGINS="+page)
+
+	suite := exec.CommandContext(t.Context(), tools["node"], "--test", "--test-reporter=spec", "page.test.mjs")
+	suite.Dir = "page"
+	suite.Env = append(os.Environ(), "SUITE_URL="+page, "SUITE_OUTBOX="+outbox.Name(), "SUITE_CHROMIUM="+tools["chromium"])
+	out, err := suite.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	t.Logf("%s", regexp.MustCompile("(?m)^weight .*$").Find(out))
+}

@@ -1,0 +1,133 @@
+// The panel beside the screens: what was decided and why, and what is known of the user.
+import { When } from './parts';
+import type { TrialDecision, TrialRow } from './types';
+import type { Watch, Watched } from './watch';
+
+const questions: Record<TrialDecision['action'], string> = {
+  login: 'Offer a passkey login?', append: 'Offer to create a passkey?', mediation: 'Suggest passkeys in the field?', rollout: 'Take part at all?',
+};
+const short: Record<TrialDecision['action'], string> = { login: 'Login', append: 'Create', mediation: 'Suggest', rollout: 'Rollout' };
+
+export function Panel({ watch }: { watch: Watch }) {
+  const current = watch.current;
+  return (
+    <section class="panel" aria-labelledby="decided">
+      <header>
+        <h2 id="decided">What Keyward decided</h2>
+        {watch.decisions.length > 1 && <History watch={watch} current={current} />}
+      </header>
+      <div class="answer"><Decision watched={current} /></div>
+      <Events watch={watch} />
+    </section>
+  );
+}
+
+function History({ watch, current }: { watch: Watch; current: Watched | undefined }) {
+  return (
+    <ul class="history" aria-label="Decisions of this visit, the newest first">
+      {watch.decisions.map((d) => (
+        <li key={d.id}>
+          <button type="button" aria-pressed={d === current} class={mark(d)} onClick={() => watch.show(d.id)}>
+            {d.explained ? `${short[d.explained.action] ?? d.explained.action}: ${d.explained.allow ? 'yes' : 'no'}` : '…'}
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function mark(d: Watched): string {
+  return !d.explained ? '' : d.explained.allow ? 'yes' : 'no';
+}
+
+function Decision({ watched }: { watched: Watched | undefined }) {
+  if (!watched) return <p class="empty">Nothing yet. Each time this page asks whether to use a passkey, the answer and its reason appear here.</p>;
+  const d = watched.explained;
+  if (!d) return <p class="empty">{watched.missing ? <>The record of <code>{watched.id}</code> could not be had.</> : 'Decided; the record is being written …'}</p>;
+  const passed = d.rows.filter((r) => r.outcome === 'passed');
+  return (
+    <article key={d.decisionID} class="decision">
+      <p class="question">{questions[d.action] ?? d.action}</p>
+      <p class={'verdict ' + (d.allow ? 'yes' : 'no')}><strong>{d.allow ? 'Yes' : 'No'}</strong><span>{d.title || d.tag}</span></p>
+      <ul class="tags" aria-label="Row and tag"><li><code>{d.row}</code></li><li><code>{d.tag}</code></li></ul>
+      <p class="reason">{d.reason && <>Because {d.reason}.</>}</p>
+
+      {passed.length > 0 && (
+        <details>
+          <summary>Rows above it that did not match <span class="count">{passed.length}</span></summary>
+          <ol class="ladder">
+            {passed.map((row, n) => <Row key={n} row={row} />)}
+            {d.rows.filter((r) => r.outcome === 'answered').map((row) => <Row key="answered" row={row} />)}
+          </ol>
+        </details>
+      )}
+      {d.facts.length > 0 && (
+        <details>
+          <summary>Facts it read <span class="count">{d.facts.length}</span></summary>
+          <dl class="facts">
+            {d.facts.map((f) => (
+              <div key={f.path}>
+                <dt><code>{f.path}</code><span class="hint">{f.title}</span></dt>
+                <dd><code>{f.value}</code></dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
+      <Counts data={d.historyData} />
+      <p class="small"><When ms={d.createdMs} /> · policy <code>{d.policyRevision}</code> · <code class="long">{d.decisionID}</code></p>
+    </article>
+  );
+}
+
+function Row({ row }: { row: TrialRow }) {
+  const answered = row.outcome === 'answered';
+  return (
+    <li class={row.outcome} aria-current={answered ? 'true' : undefined}>
+      <code>{row.row}</code>
+      <div>
+        <strong>{row.title || row.tag}</strong>
+        {row.why && <span class="hint">{answered ? 'Answered: ' : 'Passed: '}{row.why}</span>}
+      </div>
+    </li>
+  );
+}
+
+/** The counts and cool-downs that the decision knew, in pairs: how often the user declined, and whether offers pause for it. */
+function Counts({ data }: { data: Record<string, unknown> }) {
+  const kinds = [['default', 'Manual offers'], ['afterError', 'Offers after a failed login'], ['afterHybrid', 'Offers after another device'], ['auto', 'Automatic offers'], ['conditionalCreate', 'Silent creation']] as const;
+  const rows = kinds.filter(([key]) => data[key + 'Cooldown'] !== undefined);
+  if (rows.length === 0) return null;
+  return (
+    <details>
+      <summary>Counts and cool-downs</summary>
+      <table>
+        <thead><tr><th scope="col">Kind</th><th scope="col">Declined</th><th scope="col">Pausing</th></tr></thead>
+        <tbody>
+          {rows.map(([key, title]) => (
+            <tr key={key}><th scope="row">{title}</th><td>{String(data[key + 'Count'] ?? '–')}</td><td>{data[key + 'Cooldown'] ? 'yes' : 'no'}</td></tr>
+          ))}
+        </tbody>
+      </table>
+    </details>
+  );
+}
+
+function Events({ watch }: { watch: Watch }) {
+  return (
+    <section class="events" aria-labelledby="events">
+      <h2 id="events">What it knows of you{watch.following && <span class="live" title="Asked every second">live</span>}</h2>
+      {!watch.following && <p class="empty">Sign in, and your events appear here as they happen.</p>}
+      {watch.following && watch.events.length === 0 && <p class="empty">No events yet.</p>}
+      <ol>
+        {watch.events.map((e) => (
+          <li key={e.passkeyEventID} class={e.fresh ? 'fresh' : ''}>
+            <span class="kind">{e.eventType}</span>
+            <When ms={e.createdMs} />
+            <span class="hint">{[e.credentialID, e.clientEnvID].filter(Boolean).join(' · ')}</span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

@@ -1,0 +1,486 @@
+// What happens on the page: the process of a sign-up or login, the session after it, and what both bring about.
+import { Api, CallError } from './api';
+import * as client from './client';
+import type {
+  AppendStart, BlockBody, ClientEvent, Completed, IdentifierType, LoginInit, Me, Passkey, PasskeyAppend, PasskeyVerify, ProcessInit, ProcessResponse, Refreshed,
+  VerificationMethod, VerifyIdentifier,
+} from './types';
+import { Watch } from './watch';
+import * as webauthn from './webauthn';
+
+export type Screen =
+  | { name: 'loading' }
+  | { name: 'offline' }
+  | { name: 'block'; body: BlockBody; failed?: Failure }
+  | { name: 'account'; me: Me };
+
+/** How a ceremony failed, for the screen that offers to try again. */
+export type Failure = 'cancelled' | 'failed' | 'exists';
+
+export interface Notice { kind: 'status' | 'error'; text: string; requestID?: string }
+
+export interface State {
+  screen: Screen;
+  /** The action under way; nothing else can be begun meanwhile. */
+  busy: string;
+  notice?: Notice;
+  /** What is wrong with each field of the form, by the field's name. */
+  faults: Record<string, string>;
+  passkeys: Passkey[];
+  sessionEnds: number;
+  environment: string;
+}
+
+const refreshKey = 'keyward.refreshToken';
+
+export class Trial {
+  state: State = { screen: { name: 'loading' }, busy: '', faults: {}, passkeys: [], sessionEnds: 0, environment: '' };
+  readonly watch: Watch;
+  private readonly api: Api;
+  private ceremony = new AbortController();
+  private renewal = 0;
+  private rendered: () => void = () => {};
+
+  constructor() {
+    this.api = new Api((id) => this.watch.decided(id));
+    this.watch = new Watch(this.api, () => this.rendered(), () => this.renew());
+  }
+
+  /** Calls back whenever something is to be shown anew. */
+  onChange(render: () => void): void {
+    this.rendered = render;
+  }
+
+  /** Resumes the session that the browser still has, else begins a process. */
+  start(): Promise<void> {
+    return this.do('start', async () => {
+      this.api.refreshToken = sessionStorage.getItem(refreshKey) ?? '';
+      if (await this.resumed()) return;
+      await this.begin('login-init');
+    });
+  }
+
+  private async resumed(): Promise<boolean> {
+    if (!this.api.refreshToken && !document.cookie.includes('cbo_session_token=')) return false; // nobody was signed in here
+    try {
+      this.adopt(await this.api.refresh<Refreshed>());
+      await this.showAccount();
+      return true;
+    } catch (failed) {
+      if (failed instanceof CallError && failed.status >= 400 && failed.status < 500) return false;
+      throw failed;
+    }
+  }
+
+  // -- processes --
+
+  private async begin(preferredBlock: 'login-init' | 'signup-init'): Promise<void> {
+    const begun = await this.api.post<ProcessInit>('/auth/process/init', {
+      clientInformation: await client.information(), passkeyAppendShown: client.appendShown(), preferredBlock,
+    }, 'nobody');
+    client.keepHandle(begun.newClientEnvHandle);
+    this.api.process = begun.token;
+    await this.arrive(begun.processResponse);
+  }
+
+  /** Changes between signing in and signing up, keeping the process. */
+  prefer(block: 'login-init' | 'signup-init'): Promise<void> {
+    return this.do('switch', async () => {
+      const screen = this.state.screen;
+      const known = screen.name === 'block' ? screen.body.alternatives?.find((b) => b.block === block) : undefined;
+      if (known && screen.name === 'block') {
+        const others = (screen.body.alternatives ?? []).filter((b) => b !== known);
+        this.showBlock({ ...known, alternatives: [...others, { ...screen.body, alternatives: undefined }] });
+        return;
+      }
+      await this.arrive(await this.api.get<ProcessResponse>('/auth/process?preferredBlock=' + block, 'process'));
+    });
+  }
+
+  /** Begins again from the start. */
+  restart(): Promise<void> {
+    return this.do('restart', async () => this.arrive(await this.api.post<ProcessResponse>('/auth/process/reset', undefined, 'process')));
+  }
+
+  signUp(fullName: string | undefined, identifiers: { type: IdentifierType; identifier: string }[]): Promise<void> {
+    return this.do('signup', async () => this.step('/auth/signup/init', { fullName, identifiers }), (field) => signupField(field, identifiers));
+  }
+
+  signIn(identifierValue: string): Promise<void> {
+    return this.do('login', async () => {
+      await this.step('/auth/login/init', { identifierValue, isPhone: false });
+    }, () => 'identifier');
+  }
+
+  skip(): Promise<void> {
+    return this.do('skip', async () => {
+      const screen = this.state.screen;
+      if (screen.name === 'block' && screen.body.block.startsWith('passkey-append')) {
+        await this.report('append-explicit-abort', (screen.body.data as PasskeyAppend).challenge);
+      }
+      await this.step('/auth/block/skip');
+    });
+  }
+
+  proceed(): Promise<void> {
+    return this.do('proceed', () => this.step('/auth/process/complete'));
+  }
+
+  sendCode(identifierType: IdentifierType, verificationType: VerificationMethod): Promise<void> {
+    return this.do('send', async () => {
+      await this.step('/auth/identifier/verify/start', { identifierType, verificationType });
+      this.say('status', verificationType === 'email-link' ? 'A link is on its way.' : 'A code is on its way.');
+    });
+  }
+
+  checkCode(code: string, block: VerifyIdentifier): Promise<void> {
+    const identifierType: IdentifierType = block.blockType === 'phone-verify' ? 'phone' : 'email';
+    return this.do('check', () => this.step('/auth/identifier/verify/finish', { code, identifierType, verificationType: block.verificationMethod }), () => 'code');
+  }
+
+  /** Asks whether the link has been opened meanwhile. */
+  async checkLink(): Promise<void> {
+    if (this.state.busy) return;
+    try {
+      const answer = await this.api.get<ProcessResponse>('/auth/identifier/verify/status', 'process');
+      if (!answer.blockBody.block.endsWith('-verify')) await this.do('link', () => this.arrive(answer));
+    } catch {
+      // It is asked again.
+    }
+  }
+
+  /** I have no passkey here, says the user: other ways are offered, and decisions learn of it. */
+  noPasskeyHere(): Promise<void> {
+    return this.do('no-passkey', async () => {
+      const screen = this.state.screen;
+      if (screen.name !== 'block') return;
+      await this.report('login-no-credentials', (screen.body.data as PasskeyVerify).challenge);
+      const other = screen.body.alternatives?.find((b) => b.block === 'email-verify' || b.block === 'phone-verify');
+      if (!other) return this.step('/auth/block/skip');
+      const [identifierType, verificationType] = other.block === 'phone-verify' ? (['phone', 'phone-otp'] as const) : (['email', 'email-otp'] as const);
+      return this.step('/auth/identifier/verify/start', { identifierType, verificationType });
+    });
+  }
+
+  /** Signs in with a passkey by the browser's dialog, with options that are new at each attempt. */
+  usePasskey(): Promise<void> {
+    return this.do('passkey', async () => {
+      const restarted = await this.api.post<ProcessResponse>('/auth/passkey/login/start', { clientInformation: await client.information() }, 'process');
+      if (restarted.blockBody.block !== 'passkey-verify') return this.arrive(restarted);
+      this.showBlock(restarted.blockBody);
+      return this.sign(restarted.blockBody);
+    });
+  }
+
+  private async sign(body: BlockBody): Promise<void> {
+    const { challenge } = body.data as PasskeyVerify;
+    let signedChallenge: string;
+    try {
+      signedChallenge = await webauthn.get(challenge, this.newCeremony());
+    } catch (error) {
+      const cancelled = isCancelled(error);
+      await this.report(cancelled ? 'login-explicit-abort' : 'login-error', webauthn.challengeOf(challenge));
+      this.showBlock(body, cancelled ? 'cancelled' : 'failed');
+      return;
+    }
+    await this.finish(body, '/auth/passkey/login/finish', signedChallenge);
+  }
+
+  /** Creates a passkey at the offer that a process makes: with the options that came with it, and with new ones at each further attempt. */
+  createPasskey(): Promise<void> {
+    return this.do('create', async () => {
+      const screen = this.state.screen;
+      if (screen.name === 'block' && !screen.failed && (screen.body.data as PasskeyAppend).challenge) return this.make(screen.body);
+      const begun = await this.api.post<ProcessResponse>('/auth/passkey/append/start', { clientInformation: await client.information() }, 'process');
+      if (!begun.blockBody.block.startsWith('passkey-append') || begun.blockBody.block === 'passkey-appended') return this.arrive(begun);
+      this.showBlock(begun.blockBody);
+      return this.make(begun.blockBody);
+    });
+  }
+
+  private async make(body: BlockBody): Promise<void> {
+    const { challenge } = body.data as PasskeyAppend;
+    let signedChallenge: string;
+    this.newCeremony();
+    try {
+      signedChallenge = await webauthn.create(challenge);
+    } catch (error) {
+      const failure = appendFailure(error);
+      await this.report(appendEvents[failure], webauthn.challengeOf(challenge));
+      this.showBlock(body, failure);
+      return;
+    }
+    await this.finish(body, '/auth/passkey/append/finish', signedChallenge);
+  }
+
+  /** Hands in what the authenticator answered. If it is refused, the ceremony is over, and the next attempt needs another. */
+  private async finish(body: BlockBody, path: string, signedChallenge: string): Promise<void> {
+    try {
+      await this.step(path, { signedChallenge });
+    } catch (refused) {
+      if (this.state.screen.name === 'block' && this.state.screen.body === body) this.state.screen = { name: 'block', body, failed: 'failed' };
+      throw refused;
+    }
+  }
+
+  /** Goes one step and shows where the process stands then. */
+  private async step(path: string, body?: unknown): Promise<void> {
+    this.newCeremony();
+    await this.arrive(await this.api.post<ProcessResponse>(path, body, 'process'));
+  }
+
+  private async arrive(answer: ProcessResponse): Promise<void> {
+    if (answer.newProcess) this.api.process = answer.newProcess.token;
+    this.state.environment = answer.common.environment;
+    const body = answer.blockBody;
+    const done = body.data as Completed;
+    if (done.sessionToken) {
+      this.adopt(done);
+      return this.showAccount();
+    }
+    if (body.block === 'conditional-ui-completed') return this.step('/auth/process/complete');
+    this.showBlock(body);
+    if (body.block === 'login-init') void this.suggestPasskeys(body.data as LoginInit);
+    if (body.block.startsWith('passkey-append') && body.block !== 'passkey-appended') client.keepAppendShown();
+    if (!webauthn.supported) return;
+    if (body.block === 'passkey-verify' && (body.data as PasskeyVerify).challenge) return this.sign(body);
+    if (body.block === 'passkey-append' && (body.data as PasskeyAppend).autoSubmit) return this.make(body);
+  }
+
+  /** Lets the browser suggest passkeys in the field where the user says who they are. It waits until one is picked, or another ceremony begins. */
+  private async suggestPasskeys(data: LoginInit): Promise<void> {
+    if (!data.conditionalUIChallenge || !webauthn.supported || !(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
+    let signedChallenge: string;
+    try {
+      signedChallenge = await webauthn.get(data.conditionalUIChallenge, this.newCeremony(), true);
+    } catch {
+      return; // nobody picked one
+    }
+    await this.do('mediation', () => this.step('/auth/passkey/mediation/finish', { signedChallenge }), () => 'identifier');
+  }
+
+  /** Ends the ceremony that is under way, of which a browser takes one at a time, and returns what ends the next. */
+  private newCeremony(): AbortSignal {
+    this.ceremony.abort();
+    this.ceremony = new AbortController();
+    return this.ceremony.signal;
+  }
+
+  /** Tells what only the browser knows. That a report is lost is no reason to stop. */
+  private async report(eventType: ClientEvent, challenge: string): Promise<void> {
+    try {
+      await this.api.post('/auth/events', { eventType, challenge: challenge || undefined }, 'process');
+    } catch {
+      // Decisions then know less.
+    }
+  }
+
+  // -- the session --
+
+  private adopt(tokens: { sessionToken: string; refreshToken?: string }): void {
+    this.api.session = tokens.sessionToken;
+    if (tokens.refreshToken) {
+      this.api.refreshToken = tokens.refreshToken;
+      sessionStorage.setItem(refreshKey, tokens.refreshToken);
+    }
+    this.state.sessionEnds = expiry(tokens.sessionToken);
+    clearTimeout(this.renewal);
+    const early = 30_000;
+    this.renewal = window.setTimeout(() => void this.renew(), Math.max(this.state.sessionEnds - Date.now() - early, early / 3));
+  }
+
+  /** Gets a new session token in time; without one the session is over. */
+  async renew(): Promise<boolean> {
+    try {
+      this.adopt(await this.api.refresh<Refreshed>());
+      this.rendered();
+      return true;
+    } catch (failed) {
+      if (!(failed instanceof CallError) || failed.status !== 401) return false;
+      this.leave();
+      await this.do('start', () => this.begin('login-init'));
+      this.say('status', 'The session has ended.');
+      return false;
+    }
+  }
+
+  renewNow(): Promise<void> {
+    return this.do('renew', async () => {
+      if (await this.renew()) this.say('status', 'The session has a new token.');
+    });
+  }
+
+  private async showAccount(): Promise<void> {
+    const [me] = await Promise.all([this.api.get<Me>('/me', 'session'), this.listPasskeys()]);
+    this.state.screen = { name: 'account', me };
+    this.watch.follow(true);
+    this.rendered();
+  }
+
+  private async listPasskeys(): Promise<void> {
+    this.state.passkeys = (await this.api.get<{ passkeys: Passkey[] }>('/me/passkeys', 'session')).passkeys;
+  }
+
+  addPasskey(): Promise<void> {
+    return this.do('add', async () => {
+      const clientInformation = await client.information();
+      const start = await this.api.post<AppendStart>('/me/passkeys/append/start', { clientInformation }, 'session');
+      client.keepHandle(start.newClientEnvHandle);
+      if (start.appendNotAllowedReason || !start.attestationOptions) {
+        this.say('error', refusals[start.appendNotAllowedReason ?? ''] ?? 'No passkey can be created here: the decision beside says why.');
+        return;
+      }
+      let attestationResponse: string;
+      this.newCeremony();
+      try {
+        attestationResponse = await webauthn.create(start.attestationOptions);
+      } catch (error) {
+        this.say('error', { cancelled: 'No passkey was created.', exists: refusals['passkey_already_exists']!, failed: 'The device could not create a passkey.' }[appendFailure(error)]);
+        return;
+      }
+      await this.api.post('/me/passkeys/append/finish', { attestationResponse, clientInformation: await client.information() }, 'session');
+      await this.listPasskeys();
+      this.say('status', 'The passkey has been created.');
+    });
+  }
+
+  deletePasskey(passkey: Passkey): Promise<void> {
+    return this.do('delete', async () => {
+      await this.api.delete('/me/passkeys/' + encodeURIComponent(passkey.id));
+      await webauthn.forget(passkey.credentialID);
+      await this.listPasskeys();
+      this.say('status', 'The passkey is deleted here. Your password manager may still list it.');
+    });
+  }
+
+  signOut(): Promise<void> {
+    return this.do('logout', async () => {
+      await this.api.post('/me/logout', undefined, 'session');
+      this.leave();
+      await this.begin('login-init');
+      this.say('status', 'You are signed out.');
+    });
+  }
+
+  private leave(): void {
+    clearTimeout(this.renewal);
+    sessionStorage.removeItem(refreshKey);
+    this.api.session = this.api.refreshToken = '';
+    this.state.passkeys = [];
+    this.watch.follow(false);
+  }
+
+  // -- what is shown --
+
+  private showBlock(body: BlockBody, failed?: Failure): void {
+    this.state.screen = { name: 'block', body, failed };
+    this.state.faults = faultsOf(body);
+    const error = body.error ?? (body.data as { error?: RequestErrorLike }).error;
+    if (error && body.data.blockType !== 'email-verify' && body.data.blockType !== 'phone-verify') this.say('error', error.message);
+    this.rendered();
+  }
+
+  private say(kind: Notice['kind'], text: string, requestID?: string): void {
+    this.state.notice = { kind, text, requestID };
+    this.rendered();
+  }
+
+  /** Does one action at a time, and shows how it failed: at the field, if fieldOf knows which is at fault. */
+  private async do(action: string, work: () => Promise<void>, fieldOf: (field: string) => string = () => ''): Promise<void> {
+    if (this.state.busy) return;
+    this.state.busy = action;
+    this.state.notice = undefined;
+    this.state.faults = {};
+    this.rendered();
+    try {
+      await work();
+    } catch (failed) {
+      await this.fail(failed, fieldOf);
+    } finally {
+      this.state.busy = '';
+      this.rendered();
+    }
+  }
+
+  private async fail(failed: unknown, fieldOf: (field: string) => string): Promise<void> {
+    if (!(failed instanceof CallError)) {
+      this.say('error', failed instanceof Error ? failed.message : String(failed));
+      return;
+    }
+    if (failed.type === 'process_not_available' && this.state.screen.name !== 'account') {
+      try {
+        await this.begin('login-init');
+      } catch {
+        this.state.screen = { name: 'offline' };
+      }
+    }
+    const open = failed.fields.filter((f) => {
+      const field = fieldOf(f.field);
+      if (field) this.state.faults = { ...this.state.faults, [field]: f.message };
+      return !field;
+    });
+    if (failed.fields.length > 0 && open.length === 0) {
+      this.rendered();
+      return;
+    }
+    if (this.state.screen.name === 'loading') this.state.screen = { name: 'offline' };
+    this.say('error', failed.message, failed.requestID);
+  }
+}
+
+type RequestErrorLike = { message: string };
+
+const refusals: Record<string, string | undefined> = {
+  passkey_already_exists: 'This device already has a passkey of yours.',
+  passkeys_not_supported: 'This browser or device cannot create a passkey.',
+};
+
+const appendEvents: Record<Failure, ClientEvent> = { cancelled: 'append-explicit-abort', exists: 'append-credential-exists', failed: 'append-error' };
+
+/** Whether the user closed the dialog or let it run out: browsers do not tell which. */
+function isCancelled(error: unknown): boolean {
+  return error instanceof DOMException && (error.name === 'NotAllowedError' || error.name === 'AbortError');
+}
+
+function appendFailure(error: unknown): Failure {
+  if (error instanceof DOMException && error.name === 'InvalidStateError') return 'exists';
+  return isCancelled(error) ? 'cancelled' : 'failed';
+}
+
+/** The name of the form's field that a field of the request is: identifiers[0].identifier is the first identifier that was sent. */
+function signupField(field: string, identifiers: { type: IdentifierType }[]): string {
+  if (field.startsWith('fullName')) return 'fullName';
+  const index = /^identifiers\D*(\d+)/.exec(field)?.[1];
+  if (index !== undefined) return identifiers[Number(index)]?.type ?? '';
+  return identifiers.find((i) => field.includes(i.type))?.type ?? (field.startsWith('identifier') ? identifiers[0]?.type ?? '' : '');
+}
+
+/** What a block says is wrong with its fields. */
+function faultsOf(body: BlockBody): Record<string, string> {
+  const faults: Record<string, string> = {};
+  const data = body.data;
+  switch (data.blockType) {
+    case 'signup-init':
+      if (data.fullName?.error) faults['fullName'] = data.fullName.error.message;
+      for (const i of data.identifiers) if (i.error) faults[i.type] = i.error.message;
+      break;
+    case 'login-init':
+      if (data.fieldError) faults['identifier'] = data.fieldError.message;
+      break;
+    case 'email-verify':
+    case 'phone-verify':
+      if (data.error) faults['code'] = data.error.message;
+      break;
+  }
+  return faults;
+}
+
+/** When a token ends, in Unix milliseconds. */
+function expiry(token: string): number {
+  try {
+    const claims = JSON.parse(atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/'))) as { exp: number };
+    return claims.exp * 1000;
+  } catch {
+    return Date.now() + 5 * 60_000;
+  }
+}
