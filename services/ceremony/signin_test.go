@@ -182,7 +182,7 @@ func TestTheFirstBlockIsTheOneThatIsWanted(t *testing.T) {
 			if alternatives != c.other {
 				t.Errorf("%d alternatives", alternatives)
 			}
-			common := fe.ProcessCommon{AppName: "Shop", FrontendAPIURL: frontend, HideBadge: true, Environment: "development"}
+			common := fe.ProcessCommon{AppName: "Shop", FrontendAPIURL: frontendURL, HideBadge: true, Environment: "development"}
 			if diff := cmp.Diff(common, b.init.ProcessResponse.Common); diff != "" {
 				t.Error(diff)
 			}
