@@ -35,7 +35,10 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 	}
 	switch {
 	case f.Status == http.StatusUnauthorized:
-		c.Set(fiber.HeaderWWWAuthenticate, challengeBasic)
+		// At Basic a browser asks its user for a password, in the middle of a page that knows what to do without one.
+		if x.visit == nil {
+			c.Set(fiber.HeaderWWWAuthenticate, challengeBasic)
+		}
 		c.Response().Header.Add(fiber.HeaderWWWAuthenticate, challengeBearer)
 	case f.RetryAfter > 0:
 		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(seconds(f.RetryAfter), 10))

@@ -77,7 +77,7 @@ test('sign up, create a passkey, sign out and sign in with it, and see why', asy
   await inspect(visitor, 'account');
 
   await signOut(visitor);
-  assert.match(await page.getByRole('status').innerText(), /signed out/);
+  await page.getByRole('status').filter({ hasText: 'You are signed out' }).waitFor();
   await visitor.touches(true);
   await signIn(visitor, address);
   await heading(page, `Signed in as ${address}`);
@@ -255,6 +255,32 @@ test('a browser without passkeys says so and signs in by code', async () => {
   await page.getByLabel('Code').fill(await codeFor(address));
   await page.getByRole('button', { name: 'Verify' }).click();
   await heading(page, `Signed in as ${address}`);
+  await leave(visitor);
+});
+
+test('a browser that does not know the JSON forms of WebAuthn does as well', async () => {
+  const visitor = await visit(browser, { before: () => {
+    delete PublicKeyCredential.parseCreationOptionsFromJSON;
+    delete PublicKeyCredential.parseRequestOptionsFromJSON;
+    delete PublicKeyCredential.prototype.toJSON;
+  } });
+  const address = newAddress();
+  await join(visitor, address);
+  await signOut(visitor);
+  await visitor.touches(true);
+  await signIn(visitor, address);
+  await heading(visitor.page, `Signed in as ${address}`);
+  await leave(visitor);
+});
+
+test('a session that has ended elsewhere leads back to the start', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  await join(visitor, newAddress());
+  await visitor.context.clearCookies();
+  await page.getByRole('button', { name: 'Renew it now' }).click();
+  await heading(page, 'Sign in');
+  await page.getByRole('status').filter({ hasText: 'The session has ended.' }).waitFor();
   await leave(visitor);
 });
 
