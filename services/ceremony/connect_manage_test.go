@@ -11,7 +11,6 @@ import (
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 )
 
