@@ -74,12 +74,19 @@ export async function decision(page, question, verdict) {
   return page.locator('.decision').innerText();
 }
 
-/** Reads what was sent last to an address, where a developer reads it. */
+/** How much has been read of what was sent to each address. */
+const read = new Map();
+
+/** Reads what was sent next to an address, where a developer reads it. */
 async function sentTo(address, what) {
+  const before = read.get(address) ?? 0;
   for (let tries = 0; tries < 100; tries++) {
     const lines = readFileSync(outbox, 'utf8').split('\n').filter((line) => line.includes('[development outbox]') && line.includes(address));
-    const found = what.exec(lines.at(-1) ?? '')?.[1];
-    if (found) return found;
+    const found = what.exec(lines[before] ?? '')?.[1];
+    if (found) {
+      read.set(address, before + 1);
+      return found;
+    }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`nothing was sent to ${address}`);
