@@ -66,12 +66,12 @@ check-generated: $(PROTO_TOOLS)
 .PHONY: page
 page: packages-page web/node_modules ## Build the page at / anew
 	cd web && npx tsc
-	node web/build.mjs
+	npm --prefix web run --silent build
 
 .PHONY: check-page
 check-page: web/node_modules
 	cd web && npx tsc
-	node web/build.mjs bin/page
+	npm --prefix web run --silent build -- --logLevel warn --outDir $(CURDIR)/bin/page
 	diff -r services/gateway/page/app bin/page
 
 .PHONY: check-format

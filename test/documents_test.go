@@ -48,7 +48,7 @@ func TestTheExamplesOfTheDocumentsPrintWhatTheyShow(t *testing.T) {
 		}
 	}
 	binary := build(t)
-	for _, name := range []string{"README.md", "docs/operations.md", "docs/policies.md", "docs/scenarios.md", "docs/explaining.md", "docs/moving.md", "docs/events.md", "docs/backend.md", "docs/webhooks.md", "docs/userservice.md"} {
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/policies.md", "docs/scenarios.md", "docs/explaining.md", "docs/moving.md", "docs/events.md", "docs/backend.md", "docs/webhooks.md", "docs/userservice.md", "docs/frontend.md", "docs/signin.md", "docs/connect.md"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			follow(t, binary, examples(t, repoFile(t, name)))

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -28,16 +29,27 @@ func TestThePageToTryPasskeysWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = outbox.Close() })
-	port := freePort(t)
+	binary, data, port := build(t), t.TempDir(), freePort(t)
 	page := fmt.Sprintf("http://localhost:%d", port)
-	runAt(t, fmt.Sprintf("127.0.0.1:%d", port), outbox, nil, build(t), t.TempDir(), "KEYWARD_BOOTSTRAP_ORIGINS="+page)
-
-	suite := exec.CommandContext(t.Context(), tools["node"], "--test", "--test-reporter=spec", "page.test.mjs")
-	suite.Dir = "page"
-	suite.Env = append(os.Environ(), "SUITE_URL="+page, "SUITE_OUTBOX="+outbox.Name(), "SUITE_CHROMIUM="+tools["chromium"])
-	out, err := suite.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
+	runAt(t, fmt.Sprintf("127.0.0.1:%d", port), outbox, nil, binary, data, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_BOOTSTRAP_ORIGINS="+page)
+	tell := func(story string) {
+		suite := exec.CommandContext(t.Context(), tools["node"], "--test", "--test-reporter=spec", story)
+		suite.Dir = "page"
+		suite.Env = append(os.Environ(), "SUITE_URL="+page, "SUITE_OUTBOX="+outbox.Name(), "SUITE_CHROMIUM="+tools["chromium"])
+		out, err := suite.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		if figures := regexp.MustCompile("(?m)^weight .*$").Find(out); figures != nil {
+			t.Logf("%s", figures)
+		}
 	}
-	t.Logf("%s", regexp.MustCompile("(?m)^weight .*$").Find(out))
+	tell("page.test.mjs")
+
+	described := exec.CommandContext(t.Context(), binary, "project", "frontend", "set", "--project", project1, "-", "--data-dir", data)
+	described.Stdin = strings.NewReader("fullName: true\nidentifiers:\n  - {type: email, required: true, verify: sign-up, link: true}\n")
+	if out, err := described.CombinedOutput(); err != nil {
+		t.Fatalf("describe the frontend: %v\n%s", err, out)
+	}
+	tell("link.test.mjs")
 }

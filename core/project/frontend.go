@@ -12,7 +12,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Frontend is how a project meets browsers and apps. The zero value works: users sign up with an email address or a user name, and nothing has to be verified first.
+// Frontend is how a project meets browsers and apps. The zero value works: users sign up with an email address, which is verified, or a user name.
 type Frontend struct {
 	// Hosts are the host names that frontends reach the project at, beside its CNAME: names, or *.name for all that are one label longer.
 	Hosts []string `json:"hosts,omitempty"`
@@ -65,9 +65,10 @@ type AndroidApp struct {
 	Fingerprints []string `json:"fingerprints"`
 }
 
-// DefaultIdentifiers returns what users sign up with unless the project says otherwise.
+// DefaultIdentifiers returns what users sign up with unless the project says otherwise. An address is verified: otherwise somebody could sign up with that of another person,
+// create a passkey, and wait for them to come.
 func DefaultIdentifiers() []IdentifierRule {
-	return []IdentifierRule{{Type: rest.IdentifierTypeEmail}, {Type: rest.IdentifierTypeUsername}}
+	return []IdentifierRule{{Type: rest.IdentifierTypeEmail, Verify: VerifySignUp}, {Type: rest.IdentifierTypeUsername}}
 }
 
 // IdentifierRules returns what users of the project sign up with.

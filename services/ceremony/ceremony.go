@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -190,6 +191,8 @@ type Service struct {
 
 	instance           string // tells this process from others, for deletions of users
 	erasures           turns
+	deliveries         sync.WaitGroup // of codes that no answer waits for; Run does
+	delivering         chan struct{}  // a place for each of them
 	unfinishedAccounts Unfinished
 }
 
@@ -239,6 +242,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		metrics:    m,
 
 		unfinishedAccounts: deps.Unfinished,
+		delivering:         make(chan struct{}, maxDeliveries),
 	}, nil
 }
 

@@ -177,10 +177,11 @@ type named struct {
 // name makes a process that of the user whom an identifier names, or of nobody, and returns the user as it is since.
 //
 // Whether there is such a user must not show in how long this takes. So for somebody who does not exist there is a decoy: an account that is empty and active, under an ID that is
-// derived from the identifier, so that what is kept in memory of a user who was asked for before is kept of the decoy as well. The same calls are made for both: each identifier is
+// derived from the identifier, so that what is kept in memory of a user who was asked for before is kept of the decoy as well. The same calls are made for both: the identifier is
 // looked up as every type that it may be of, then an account is read, the process is written, and the account is read once more, since a deletion that looked for processes
-// before this one was written would leave it behind. What follows, the decision and its record, is the same too. More is done only where an index entry leads
-// to a user who has not verified the identifier, or does not have it.
+// before this one was written would leave it behind. What follows, the decision and its record, is the same too. More is done only where an index entry leads to somebody who
+// does not have the identifier, or has not verified it, while another has it as another type. What remains is that there is less to read of nobody: an account, and what the log
+// has of a user when the first decision on it is made, which together take a fraction of a millisecond.
 func (s *Service) name(ctx context.Context, c *connectCall, identifier string, by func(*connectState)) (named, error) {
 	who, err := s.find(ctx, c.project, identifier)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 )
 
@@ -188,7 +187,7 @@ func TestWhatIsManagedIsChecked(t *testing.T) {
 	// Ill-formed IDs have not spent the token; somebody else's passkey is none of this user's.
 	_, err = p.delete(t, secret, string(others))
 	wantField(t, err, 400, "credentialID", "does not exist")
-	if a := p.get(t, p.owner(t, "bob@example.com")); len(a.Credentials) != 1 || a.Credentials[0].ID != ident.CredentialID(others) {
+	if a := p.get(t, p.owner(t, "bob@example.com")); len(a.Credentials) != 1 || a.Credentials[0].ID != others {
 		t.Errorf("%+v", a.Credentials)
 	}
 }

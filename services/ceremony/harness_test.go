@@ -162,6 +162,8 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	// Nothing has to be verified, unless a test says so.
+	p.Frontend.Identifiers = []project.IdentifierRule{{Type: rest.IdentifierTypeEmail}, {Type: rest.IdentifierTypeUsername}}
 	st := &stack{
 		project:  p,
 		projects: &projects{known: map[ident.ProjectID]project.Project{p.ID: p}},

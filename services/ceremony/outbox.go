@@ -100,6 +100,7 @@ func (s *Service) settle(ctx context.Context, a account.Account) error {
 // Run brings to its end what calls have begun and could not finish: events that are in no log yet and deletions of users. It does so at once and then every few
 // seconds, until ctx ends. The service works without it.
 func (s *Service) Run(ctx context.Context) error {
+	defer s.deliveries.Wait()
 	for {
 		s.repair(ctx)
 		select {

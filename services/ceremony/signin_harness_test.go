@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	fe "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -18,13 +18,13 @@ import (
 type browser struct {
 	*stack
 	token   string
-	body    fe.BlockBody
-	init    fe.ProcessInitRsp
+	body    frontend.BlockBody
+	init    frontend.ProcessInitRsp
 	cookies *service.Cookies
 }
 
-// frontend changes how the project meets browsers.
-func (st *stack) frontend(change func(*project.Frontend)) *stack {
+// meeting changes how the project meets browsers.
+func (st *stack) meeting(change func(*project.Frontend)) *stack {
 	change(&st.project.Frontend)
 	st.projects.set(st.project)
 	return st
@@ -35,20 +35,20 @@ func (st *stack) visitOf(token string) service.Visit {
 }
 
 // begin begins a process.
-func (st *stack) begin(tb testing.TB, change ...func(*fe.ProcessInitReq)) *browser {
+func (st *stack) begin(tb testing.TB, change ...func(*frontend.ProcessInitReq)) *browser {
 	tb.Helper()
-	var req fe.ProcessInitReq
+	var req frontend.ProcessInitReq
 	for _, c := range change {
 		c(&req)
 	}
-	rsp, err := st.ProcessInit(tb.Context(), service.ForVisit[fe.ProcessInitReq]{Visit: st.visitOf(""), Body: req})
+	rsp, err := st.ProcessInit(tb.Context(), service.ForVisit[frontend.ProcessInitReq]{Visit: st.visitOf(""), Body: req})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return &browser{stack: st, token: rsp.Body.Token, body: rsp.Body.ProcessResponse.BlockBody, init: rsp.Body}
 }
 
-type signInCall[T any] func(context.Context, service.ForVisit[T]) (service.Answered[fe.ProcessResponse], error)
+type signInCall[T any] func(context.Context, service.ForVisit[T]) (service.Answered[frontend.ProcessResponse], error)
 
 // try makes a call and keeps its answer, if it is one.
 func try[T any](tb testing.TB, b *browser, call signInCall[T], body T) error {
@@ -61,7 +61,7 @@ func try[T any](tb testing.TB, b *browser, call signInCall[T], body T) error {
 }
 
 // do makes a call that must lead to a block.
-func do[T any](tb testing.TB, b *browser, call signInCall[T], body T, want fe.BlockType) {
+func do[T any](tb testing.TB, b *browser, call signInCall[T], body T, want frontend.BlockType) {
 	tb.Helper()
 	if err := try(tb, b, call, body); err != nil {
 		tb.Fatal(err)
@@ -69,7 +69,7 @@ func do[T any](tb testing.TB, b *browser, call signInCall[T], body T, want fe.Bl
 	b.at(tb, want)
 }
 
-func (b *browser) at(tb testing.TB, want fe.BlockType) {
+func (b *browser) at(tb testing.TB, want frontend.BlockType) {
 	tb.Helper()
 	if b.body.Block != want {
 		raw, _ := b.body.Data.MarshalJSON()
@@ -77,40 +77,40 @@ func (b *browser) at(tb testing.TB, want fe.BlockType) {
 	}
 }
 
-func (b *browser) signUp(tb testing.TB, want fe.BlockType, identifiers ...fe.LoginIdentifier) {
+func (b *browser) signUp(tb testing.TB, want frontend.BlockType, identifiers ...frontend.LoginIdentifier) {
 	tb.Helper()
-	do(tb, b, b.SignupInit, fe.SignupInitReq{Identifiers: identifiers}, want)
+	do(tb, b, b.SignupInit, frontend.SignupInitReq{Identifiers: identifiers}, want)
 }
 
-func (b *browser) logIn(tb testing.TB, value string, want fe.BlockType) {
+func (b *browser) logIn(tb testing.TB, value string, want frontend.BlockType) {
 	tb.Helper()
-	do(tb, b, b.LoginInit, fe.LoginInitReq{IdentifierValue: value}, want)
+	do(tb, b, b.LoginInit, frontend.LoginInitReq{IdentifierValue: value}, want)
 }
 
-func (b *browser) skip(tb testing.TB, want fe.BlockType) {
+func (b *browser) skip(tb testing.TB, want frontend.BlockType) {
 	tb.Helper()
 	do(tb, b, b.BlockSkip, service.Empty{}, want)
 }
 
-func (b *browser) code(tb testing.TB, value string, want fe.BlockType) {
+func (b *browser) code(tb testing.TB, value string, want frontend.BlockType) {
 	tb.Helper()
-	do(tb, b, b.IdentifierVerifyFinish, fe.IdentifierVerifyFinishReq{
-		Code: value, IdentifierType: fe.IdentifierTypeEmail, VerificationType: fe.VerificationMethodEmailOtp,
+	do(tb, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{
+		Code: value, IdentifierType: frontend.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp,
 	}, want)
 }
 
 // append creates the passkey that the block asks for.
 func (b *browser) append(tb testing.TB, d *device) {
 	tb.Helper()
-	do(tb, b, b.PasskeyAppendStart, fe.PasskeyStartReq{}, fe.BlockTypePasskeyAppend)
-	do(tb, b, b.PasskeyAppendFinish, fe.PasskeyFinishReq{SignedChallenge: d.create(tb, b.creation(tb).Challenge)}, fe.BlockTypePasskeyAppended)
+	do(tb, b, b.PasskeyAppendStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyAppend)
+	do(tb, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: d.create(tb, b.creation(tb).Challenge)}, frontend.BlockTypePasskeyAppended)
 }
 
 // verify logs in with the passkey that the block asks for.
-func (b *browser) verify(tb testing.TB, d *device, want fe.BlockType) {
+func (b *browser) verify(tb testing.TB, d *device, want frontend.BlockType) {
 	tb.Helper()
-	do(tb, b, b.PasskeyLoginStart, fe.PasskeyStartReq{}, fe.BlockTypePasskeyVerify)
-	do(tb, b, b.PasskeyLoginFinish, fe.PasskeyFinishReq{SignedChallenge: d.get(tb, b.request(tb).Challenge)}, want)
+	do(tb, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyVerify)
+	do(tb, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: d.get(tb, b.request(tb).Challenge)}, want)
 }
 
 func dataOf[T any](tb testing.TB, as func() (T, error)) T {
@@ -122,29 +122,29 @@ func dataOf[T any](tb testing.TB, as func() (T, error)) T {
 	return data
 }
 
-func (b *browser) creation(tb testing.TB) fe.BlockPasskeyAppend {
+func (b *browser) creation(tb testing.TB) frontend.BlockPasskeyAppend {
 	tb.Helper()
 	return dataOf(tb, b.body.Data.AsBlockPasskeyAppend)
 }
 
-func (b *browser) request(tb testing.TB) fe.BlockPasskeyVerify {
+func (b *browser) request(tb testing.TB) frontend.BlockPasskeyVerify {
 	tb.Helper()
 	return dataOf(tb, b.body.Data.AsBlockPasskeyVerify)
 }
 
-func (b *browser) verification(tb testing.TB) fe.BlockVerifyIdentifier {
+func (b *browser) verification(tb testing.TB) frontend.BlockVerifyIdentifier {
 	tb.Helper()
 	return dataOf(tb, b.body.Data.AsBlockVerifyIdentifier)
 }
 
-func (b *browser) session(tb testing.TB) fe.BlockCompleted {
+func (b *browser) session(tb testing.TB) frontend.BlockCompleted {
 	tb.Helper()
-	b.at(tb, fe.BlockTypeCompleted)
+	b.at(tb, frontend.BlockTypeCompleted)
 	return dataOf(tb, b.body.Data.AsBlockCompleted)
 }
 
 // whose returns who a session is of.
-func (st *stack) whose(tb testing.TB, token string) fe.MeRsp {
+func (st *stack) whose(tb testing.TB, token string) frontend.MeRsp {
 	tb.Helper()
 	v := st.visitOf("")
 	v.Token = token
@@ -158,23 +158,29 @@ func (st *stack) whose(tb testing.TB, token string) fe.MeRsp {
 // inbox waits until a number of messages has been delivered, since a login does not, and returns the last.
 func (c *courier) inbox(tb testing.TB, n int) delivery.Message {
 	tb.Helper()
-	for range 500 {
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for {
 		c.mu.Lock()
-		if len(c.messages) >= n {
-			defer c.mu.Unlock()
-			if len(c.messages) > n {
-				tb.Fatalf("%d messages were delivered, want %d", len(c.messages), n)
-			}
-			return c.messages[n-1]
-		}
+		messages := c.messages
 		c.mu.Unlock()
-		time.Sleep(time.Millisecond)
+		if len(messages) > n {
+			tb.Fatalf("%d messages were delivered, want %d", len(messages), n)
+		}
+		if len(messages) == n {
+			return messages[n-1]
+		}
+		select {
+		case <-deadline.C:
+			tb.Fatalf("%d messages were not delivered", n)
+		case <-poll.C:
+		}
 	}
-	tb.Fatalf("%d messages were not delivered", n)
-	return delivery.Message{}
 }
 
-// wantType checks which kind of fault an error is.
+// wantGone checks that a process is not there any more.
 func wantGone(tb testing.TB, err error) {
 	tb.Helper()
 	if err == nil || string(fault.As(err).Type) != "process_not_available" {
@@ -187,12 +193,12 @@ func wantPlace(tb testing.TB, err error) {
 	wantField(tb, err, 400, "process", "the process is not at a block that this call belongs to")
 }
 
-func emailOf(value string) fe.LoginIdentifier {
-	return fe.LoginIdentifier{Type: fe.IdentifierTypeEmail, Identifier: value}
+func emailOf(value string) frontend.LoginIdentifier {
+	return frontend.LoginIdentifier{Type: frontend.IdentifierTypeEmail, Identifier: value}
 }
 
-func usernameOf(value string) fe.LoginIdentifier {
-	return fe.LoginIdentifier{Type: fe.IdentifierTypeUsername, Identifier: value}
+func usernameOf(value string) frontend.LoginIdentifier {
+	return frontend.LoginIdentifier{Type: frontend.IdentifierTypeUsername, Identifier: value}
 }
 
 func (st *stack) userNamed(tb testing.TB, id string) ident.UserID {
@@ -217,12 +223,12 @@ func verifying(link bool) func(*project.Frontend) {
 func noAppend(_ service.AppendQuestion, v *service.AppendVerdict) { v.Allow = false }
 
 // member signs a user up with a passkey and returns the ID.
-func (st *stack) member(tb testing.TB, d *device, identifiers ...fe.LoginIdentifier) ident.UserID {
+func (st *stack) member(tb testing.TB, d *device, identifiers ...frontend.LoginIdentifier) ident.UserID {
 	tb.Helper()
 	b := st.begin(tb)
-	b.signUp(tb, fe.BlockTypePasskeyAppend, identifiers...)
+	b.signUp(tb, frontend.BlockTypePasskeyAppend, identifiers...)
 	b.append(tb, d)
-	b.skip(tb, fe.BlockTypeCompleted)
+	b.skip(tb, frontend.BlockTypeCompleted)
 	id := st.userNamed(tb, st.whose(tb, b.session(tb).SessionToken).ID)
 	d.options.UserHandle = st.get(tb, id).UserHandle
 	return id
@@ -243,7 +249,7 @@ func (st *stack) sessionsOf(tb testing.TB, user ident.UserID) int {
 }
 
 // problem returns the code of a problem, or "".
-func problem(e *fe.RequestError) string {
+func problem(e *frontend.RequestError) string {
 	if e == nil {
 		return ""
 	}

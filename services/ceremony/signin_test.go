@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	fe "github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -17,8 +17,8 @@ import (
 func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		identifier fe.LoginIdentifier
-		status     fe.IdentifierStatus
+		identifier frontend.LoginIdentifier
+		status     frontend.IdentifierStatus
 	}{
 		"with an email address that is not verified": {emailOf("ada@example.com"), "pending"},
 		"with a user name":                           {usernameOf("ada"), "primary"},
@@ -26,21 +26,21 @@ func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st, d := newStack(t), phone()
-			b := st.begin(t, func(r *fe.ProcessInitReq) { r.PreferredBlock = ptr(fe.BlockTypeSignupInit) })
-			b.at(t, fe.BlockTypeSignupInit)
-			b.signUp(t, fe.BlockTypePasskeyAppend, c.identifier)
+			b := st.begin(t, func(r *frontend.ProcessInitReq) { r.PreferredBlock = ptr(frontend.BlockTypeSignupInit) })
+			b.at(t, frontend.BlockTypeSignupInit)
+			b.signUp(t, frontend.BlockTypePasskeyAppend, c.identifier)
 			b.append(t, d)
-			b.skip(t, fe.BlockTypeCompleted)
+			b.skip(t, frontend.BlockTypeCompleted)
 			done := b.session(t)
-			want := &fe.PasskeyOperation{
+			want := &frontend.PasskeyOperation{
 				OperationType: "append", IdentifierValue: c.identifier.Identifier, IdentifierType: c.identifier.Type, CeremonyType: "local",
-				AAGUIDDetails: fe.AAGUIDDetails{Name: "Apple Passwords"},
+				AAGUIDDetails: frontend.AAGUIDDetails{Name: "Apple Passwords"},
 			}
 			if diff := cmp.Diff(want, done.PasskeyOperation); diff != "" {
 				t.Error(diff)
 			}
 			me := st.whose(t, done.SessionToken)
-			wantMe := []fe.Identifier{{ID: me.Identifiers[0].ID, Type: c.identifier.Type, Value: c.identifier.Identifier, Status: c.status}}
+			wantMe := []frontend.Identifier{{ID: me.Identifiers[0].ID, Type: c.identifier.Type, Value: c.identifier.Identifier, Status: c.status}}
 			if diff := cmp.Diff(wantMe, me.Identifiers); diff != "" {
 				t.Error(diff)
 			}
@@ -50,10 +50,10 @@ func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
 			wantGone(t, try(t, b, b.ProcessComplete, service.Empty{}))
 
 			again := st.begin(t)
-			again.at(t, fe.BlockTypeLoginInit)
-			again.logIn(t, c.identifier.Identifier, fe.BlockTypePasskeyVerify)
+			again.at(t, frontend.BlockTypeLoginInit)
+			again.logIn(t, c.identifier.Identifier, frontend.BlockTypePasskeyVerify)
 			st.decision.append = func(_ service.AppendQuestion, v *service.AppendVerdict) { v.Allow = false }
-			again.verify(t, d, fe.BlockTypeCompleted)
+			again.verify(t, d, frontend.BlockTypeCompleted)
 			if got := st.whose(t, again.session(t).SessionToken); got.ID != me.ID {
 				t.Errorf("logged in as %s, want %s", got.ID, me.ID)
 			}
@@ -69,11 +69,11 @@ func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
 
 func TestASignUpVerifiesAnAddressBeforeAnythingIsKept(t *testing.T) {
 	t.Parallel()
-	st, d := newStack(t).frontend(verifying(false)), phone()
+	st, d := newStack(t).meeting(verifying(false)), phone()
 	b := st.begin(t)
-	b.signUp(t, fe.BlockTypeEmailVerify, emailOf("Ada@Example.com"))
-	want := fe.BlockVerifyIdentifier{
-		BlockType: "email-verify", VerificationMethod: "email-otp", Identifier: "Ada@Example.com", AlternativeVerificationMethods: []fe.AlternativeVerificationMethod{},
+	b.signUp(t, frontend.BlockTypeEmailVerify, emailOf("Ada@Example.com"))
+	want := frontend.BlockVerifyIdentifier{
+		BlockType: "email-verify", VerificationMethod: "email-otp", Identifier: "Ada@Example.com", AlternativeVerificationMethods: []frontend.AlternativeVerificationMethod{},
 	}
 	if diff := cmp.Diff(want, b.verification(t)); diff != "" {
 		t.Error(diff)
@@ -84,28 +84,28 @@ func TestASignUpVerifiesAnAddressBeforeAnythingIsKept(t *testing.T) {
 	}
 	// Whoever else wants the address can have it until it is proven.
 	other := st.begin(t)
-	other.signUp(t, fe.BlockTypeEmailVerify, emailOf("ada@example.com"))
+	other.signUp(t, frontend.BlockTypeEmailVerify, emailOf("ada@example.com"))
 
 	wantPlace(t, try(t, b, b.ProcessComplete, service.Empty{}))
 	wantPlace(t, try(t, b, b.BlockSkip, service.Empty{}))
-	b.code(t, wrong(sent.Value), fe.BlockTypeEmailVerify)
+	b.code(t, wrong(sent.Value), frontend.BlockTypeEmailVerify)
 	if got := problem(b.verification(t).Error); got != "invalid_challenge_solution_email-otp" {
 		t.Errorf("problem %q", got)
 	}
-	b.code(t, sent.Value, fe.BlockTypePasskeyAppend)
+	b.code(t, sent.Value, frontend.BlockTypePasskeyAppend)
 	if q := st.decision.last(); q.Process != b.token[:20] {
 		t.Errorf("asked for the process %q", q.Process)
 	}
 	b.append(t, d)
-	do(t, b, b.ProcessComplete, service.Empty{}, fe.BlockTypeCompleted)
+	do(t, b, b.ProcessComplete, service.Empty{}, frontend.BlockTypeCompleted)
 	me := st.whose(t, b.session(t).SessionToken)
-	if me.Identifiers[0].Status != fe.IdentifierStatusPrimary {
+	if me.Identifiers[0].Status != frontend.IdentifierStatusPrimary {
 		t.Errorf("identifier: %+v", me.Identifiers[0])
 	}
 	st.wantTold(t, st.userNamed(t, me.ID), event.UserCreated)
 
 	// The other one comes too late.
-	other.code(t, st.delivery.inbox(t, 2).Value, fe.BlockTypeSignupInit)
+	other.code(t, st.delivery.inbox(t, 2).Value, frontend.BlockTypeSignupInit)
 	form := dataOf(t, other.body.Data.AsBlockSignupInit)
 	if problem(form.Identifiers[0].Error) != "identifier_already_in_use" {
 		t.Errorf("form: %+v", form)
@@ -116,27 +116,27 @@ func TestASignUpSaysWhatIsWrongInTheForm(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		frontend func(*project.Frontend)
-		given    []fe.LoginIdentifier
+		given    []frontend.LoginIdentifier
 		codes    []string // of the fields of the form
 		form     string
 	}{
-		"with an address that is taken, in capitals": {nil, []fe.LoginIdentifier{emailOf("ADA@example.com")}, []string{"identifier_already_in_use", ""}, ""},
-		"with a user name that is taken":             {nil, []fe.LoginIdentifier{emailOf("new@example.com"), usernameOf("ada")}, []string{"", "identifier_already_in_use"}, ""},
-		"with what is no address":                    {nil, []fe.LoginIdentifier{emailOf("@")}, []string{"identifier_invalid_format", ""}, ""},
-		"with nothing":                               {nil, []fe.LoginIdentifier{usernameOf("")}, []string{"missing_identifier_type", "missing_identifier_type"}, ""},
-		"without the full name":                      {func(f *project.Frontend) { f.FullName = true }, []fe.LoginIdentifier{usernameOf("bob")}, []string{"", ""}, ""},
-		"where there is no sign-up":                  {func(f *project.Frontend) { f.NoSignUp = true }, []fe.LoginIdentifier{usernameOf("bob")}, []string{"", ""}, "identifier_not_allowed"},
+		"with an address that is taken, in capitals": {nil, []frontend.LoginIdentifier{emailOf("ADA@example.com")}, []string{"identifier_already_in_use", ""}, ""},
+		"with a user name that is taken":             {nil, []frontend.LoginIdentifier{emailOf("new@example.com"), usernameOf("ada")}, []string{"", "identifier_already_in_use"}, ""},
+		"with what is no address":                    {nil, []frontend.LoginIdentifier{emailOf("@")}, []string{"identifier_invalid_format", ""}, ""},
+		"with nothing":                               {nil, []frontend.LoginIdentifier{usernameOf("")}, []string{"missing_identifier_type", "missing_identifier_type"}, ""},
+		"without the full name":                      {func(f *project.Frontend) { f.FullName = true }, []frontend.LoginIdentifier{usernameOf("bob")}, []string{"", ""}, ""},
+		"where there is no sign-up":                  {func(f *project.Frontend) { f.NoSignUp = true }, []frontend.LoginIdentifier{usernameOf("bob")}, []string{"", ""}, "identifier_not_allowed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := newStack(t)
 			st.member(t, phone(), emailOf(email), usernameOf("ada"))
 			if c.frontend != nil {
-				st.frontend(c.frontend)
+				st.meeting(c.frontend)
 			}
 			before := len(st.everyone(t))
 			b := st.begin(t)
-			b.signUp(t, fe.BlockTypeSignupInit, c.given...)
+			b.signUp(t, frontend.BlockTypeSignupInit, c.given...)
 			form := dataOf(t, b.body.Data.AsBlockSignupInit)
 			var codes []string
 			for _, f := range form.Identifiers {
@@ -160,20 +160,20 @@ func TestTheFirstBlockIsTheOneThatIsWanted(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		noSignUp  bool
-		preferred *fe.BlockType
-		want      fe.BlockType
+		preferred *frontend.BlockType
+		want      frontend.BlockType
 		other     int
 	}{
-		"login by default":                        {false, nil, fe.BlockTypeLoginInit, 1},
-		"sign-up if that is preferred":            {false, ptr(fe.BlockTypeSignupInit), fe.BlockTypeSignupInit, 1},
-		"login where nobody can sign up":          {true, ptr(fe.BlockTypeSignupInit), fe.BlockTypeLoginInit, 0},
-		"login if something else is preferred":    {false, ptr(fe.BlockTypeCompleted), fe.BlockTypeLoginInit, 1},
-		"login if that is what is preferred most": {false, ptr(fe.BlockTypeLoginInit), fe.BlockTypeLoginInit, 1},
+		"login by default":                        {false, nil, frontend.BlockTypeLoginInit, 1},
+		"sign-up if that is preferred":            {false, ptr(frontend.BlockTypeSignupInit), frontend.BlockTypeSignupInit, 1},
+		"login where nobody can sign up":          {true, ptr(frontend.BlockTypeSignupInit), frontend.BlockTypeLoginInit, 0},
+		"login if something else is preferred":    {false, ptr(frontend.BlockTypeCompleted), frontend.BlockTypeLoginInit, 1},
+		"login if that is what is preferred most": {false, ptr(frontend.BlockTypeLoginInit), frontend.BlockTypeLoginInit, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st := newStack(t).frontend(func(f *project.Frontend) { f.NoSignUp = c.noSignUp })
-			b := st.begin(t, func(r *fe.ProcessInitReq) { r.PreferredBlock = c.preferred })
+			st := newStack(t).meeting(func(f *project.Frontend) { f.NoSignUp = c.noSignUp })
+			b := st.begin(t, func(r *frontend.ProcessInitReq) { r.PreferredBlock = c.preferred })
 			b.at(t, c.want)
 			alternatives := 0
 			if b.body.Alternatives != nil {
@@ -182,7 +182,7 @@ func TestTheFirstBlockIsTheOneThatIsWanted(t *testing.T) {
 			if alternatives != c.other {
 				t.Errorf("%d alternatives", alternatives)
 			}
-			common := fe.ProcessCommon{AppName: "Shop", FrontendAPIURL: frontendURL, HideBadge: true, Environment: "development"}
+			common := frontend.ProcessCommon{AppName: "Shop", FrontendAPIURL: frontendURL, HideBadge: true, Environment: "development"}
 			if diff := cmp.Diff(common, b.init.ProcessResponse.Common); diff != "" {
 				t.Error(diff)
 			}
@@ -190,7 +190,7 @@ func TestTheFirstBlockIsTheOneThatIsWanted(t *testing.T) {
 				t.Errorf("init: %+v", b.init)
 			}
 			got := st.begin(t)
-			do(t, got, func(ctx context.Context, r service.ForVisit[*fe.BlockType]) (service.Answered[fe.ProcessResponse], error) {
+			do(t, got, func(ctx context.Context, r service.ForVisit[*frontend.BlockType]) (service.Answered[frontend.ProcessResponse], error) {
 				return st.ProcessGet(ctx, r)
 			}, c.preferred, c.want)
 		})
@@ -202,17 +202,17 @@ func TestACreationThatIsNotOfferedOrNotWantedLeadsToTheSession(t *testing.T) {
 	hour := started.Add(-time.Hour).Unix()
 	for name, c := range map[string]struct {
 		signUp bool
-		change func(*fe.ProcessInitReq)
+		change func(*frontend.ProcessInitReq)
 		decide func(service.AppendQuestion, *service.AppendVerdict)
-		via    fe.BlockType // what is skipped; empty = nothing is shown
+		via    frontend.BlockType // what is skipped; empty = nothing is shown
 	}{
 		"a sign-up without an offer":                   {true, nil, noAppend, ""},
 		"a sign-up with a silent offer only":           {true, nil, func(_ service.AppendQuestion, v *service.AppendVerdict) { v.Conditional = true }, ""},
-		"a sign-up whose offer is skipped":             {true, nil, nil, fe.BlockTypePasskeyAppend},
+		"a sign-up whose offer is skipped":             {true, nil, nil, frontend.BlockTypePasskeyAppend},
 		"a login without an offer":                     {false, nil, noAppend, ""},
-		"a login an hour after the last offer":         {false, func(r *fe.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, ""},
-		"a login whose offer is skipped":               {false, nil, nil, fe.BlockTypePasskeyAppend},
-		"a sign-up an hour after the last login's one": {true, func(r *fe.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, fe.BlockTypePasskeyAppend},
+		"a login an hour after the last offer":         {false, func(r *frontend.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, ""},
+		"a login whose offer is skipped":               {false, nil, nil, frontend.BlockTypePasskeyAppend},
+		"a sign-up an hour after the last login's one": {true, func(r *frontend.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, frontend.BlockTypePasskeyAppend},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -221,26 +221,26 @@ func TestACreationThatIsNotOfferedOrNotWantedLeadsToTheSession(t *testing.T) {
 				st.member(t, d, emailOf(email))
 			}
 			st.decision.append = c.decide
-			var changes []func(*fe.ProcessInitReq)
+			var changes []func(*frontend.ProcessInitReq)
 			if c.change != nil {
 				changes = append(changes, c.change)
 			}
 			b := st.begin(t, changes...)
-			next := fe.BlockTypeCompleted
+			next := frontend.BlockTypeCompleted
 			if c.via != "" {
 				next = c.via
 			}
 			if c.signUp {
 				b.signUp(t, next, emailOf("bob@example.com"))
 			} else {
-				b.logIn(t, email, fe.BlockTypePasskeyVerify)
+				b.logIn(t, email, frontend.BlockTypePasskeyVerify)
 				b.verify(t, d, next)
 			}
 			if c.via != "" {
-				if canSkip := (*b.body.Alternatives)[0].Block == fe.BlockTypeCompleted; !canSkip {
+				if canSkip := (*b.body.Alternatives)[0].Block == frontend.BlockTypeCompleted; !canSkip {
 					t.Error("clients do not know that it can be skipped")
 				}
-				b.skip(t, fe.BlockTypeCompleted)
+				b.skip(t, frontend.BlockTypeCompleted)
 			}
 			if b.session(t).SessionToken == "" {
 				t.Error("no session")
@@ -257,24 +257,24 @@ func TestALoginWithAnotherDeviceIsFollowedByAnOfferForThisOne(t *testing.T) {
 			st, d := newStack(t), phone()
 			st.member(t, d, emailOf(email))
 			st.decision.login = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.IsCDACandidate, v.Route = true, event.CDA }
-			b := st.begin(t, func(r *fe.ProcessInitReq) { r.OptOutOfPasskeyAppendAfterHybrid = &optOut })
-			b.logIn(t, email, fe.BlockTypePasskeyVerify)
-			if hint := b.request(t).LoginHint; hint == nil || *hint != fe.BlockPasskeyVerifyLoginHintCDA {
+			b := st.begin(t, func(r *frontend.ProcessInitReq) { r.OptOutOfPasskeyAppendAfterHybrid = &optOut })
+			b.logIn(t, email, frontend.BlockTypePasskeyVerify)
+			if hint := b.request(t).LoginHint; hint == nil || *hint != frontend.BlockPasskeyVerifyLoginHintCDA {
 				t.Errorf("hint %v", hint)
 			}
 			d.attachment = "cross-platform"
 			if optOut {
-				b.verify(t, d, fe.BlockTypeCompleted)
+				b.verify(t, d, frontend.BlockTypeCompleted)
 				return
 			}
-			b.verify(t, d, fe.BlockTypePasskeyAppend)
-			want := fe.BlockPasskeyAppend{
+			b.verify(t, d, frontend.BlockTypePasskeyAppend)
+			want := frontend.BlockPasskeyAppend{
 				BlockType: "passkey-append", Challenge: b.creation(t).Challenge, IdentifierValue: email, IdentifierType: "email", PasskeyIconSet: "apple", Variant: "after-hybrid",
 			}
 			if diff := cmp.Diff(want, b.creation(t)); diff != "" {
 				t.Error(diff)
 			}
-			b.skip(t, fe.BlockTypeCompleted)
+			b.skip(t, frontend.BlockTypeCompleted)
 			if op := b.session(t).PasskeyOperation; op == nil || op.CeremonyType != "cda" {
 				t.Errorf("operation %+v", op)
 			}
@@ -282,7 +282,9 @@ func TestALoginWithAnotherDeviceIsFollowedByAnOfferForThisOne(t *testing.T) {
 	}
 }
 
-func mediating(r *fe.ProcessInitReq) { r.ClientInformation.IsConditionalMediationAvailable = ptr(true) }
+func mediating(r *frontend.ProcessInitReq) {
+	r.ClientInformation.IsConditionalMediationAvailable = ptr(true)
+}
 
 func TestTheLoginFormTakesAPasskey(t *testing.T) {
 	t.Parallel()
@@ -294,7 +296,7 @@ func TestTheLoginFormTakesAPasskey(t *testing.T) {
 	if form.ConditionalUIChallenge == nil || form.IsPhoneAvailable || !form.IsEmailAvailable || !form.IsUsernameAvailable {
 		t.Fatalf("form: %+v", form)
 	}
-	do(t, b, b.PasskeyMediationFinish, fe.PasskeyFinishReq{SignedChallenge: d.get(t, *form.ConditionalUIChallenge)}, fe.BlockTypeCompleted)
+	do(t, b, b.PasskeyMediationFinish, frontend.PasskeyFinishReq{SignedChallenge: d.get(t, *form.ConditionalUIChallenge)}, frontend.BlockTypeCompleted)
 	if op := b.session(t).PasskeyOperation; op == nil || op.IdentifierType != "username" || op.IdentifierValue != "ada" {
 		t.Errorf("operation: %+v", op)
 	}
@@ -305,7 +307,7 @@ func TestTheLoginFormTakesAPasskey(t *testing.T) {
 	}
 	b = st.begin(t, mediating)
 	first := *dataOf(t, b.body.Data.AsBlockLoginInit).ConditionalUIChallenge
-	do(t, b, b.PasskeyMediationFinish, fe.PasskeyFinishReq{SignedChallenge: d.get(t, first)}, fe.BlockTypeLoginInit)
+	do(t, b, b.PasskeyMediationFinish, frontend.PasskeyFinishReq{SignedChallenge: d.get(t, first)}, frontend.BlockTypeLoginInit)
 	next := dataOf(t, b.body.Data.AsBlockLoginInit).ConditionalUIChallenge
 	if problem(b.body.Error) != "invalid_conditional_ui_login" || next == nil || *next == first {
 		t.Errorf("problem %q, options %v", problem(b.body.Error), next)
@@ -315,10 +317,10 @@ func TestTheLoginFormTakesAPasskey(t *testing.T) {
 func TestTheLoginFormAsksForNoPasskeyIf(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		client func(*fe.ProcessInitReq)
+		client func(*frontend.ProcessInitReq)
 		decide func(service.Question, *service.Verdict)
 	}{
-		"the browser cannot":    {func(*fe.ProcessInitReq) {}, nil},
+		"the browser cannot":    {func(*frontend.ProcessInitReq) {}, nil},
 		"the policy says no so": {mediating, func(_ service.Question, v *service.Verdict) { v.Allow = false }},
 	} {
 		t.Run(name, func(t *testing.T) {

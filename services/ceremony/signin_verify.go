@@ -26,8 +26,11 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
 )
 
-// deliverLimit is how long the delivery of a code may take that no answer waits for.
-const deliverLimit = 30 * time.Second
+// How long the delivery of a code may take that no answer waits for, and how many such deliveries may be under way.
+const (
+	deliverLimit  = 15 * time.Second
+	maxDeliveries = 256
+)
 
 // IdentifierVerifyStart implements service.SignIn.
 func (s *Service) IdentifierVerifyStart(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyStartReq]) (processAnswer, error) {
@@ -229,13 +232,22 @@ func (s *Service) deliverProof(ctx context.Context, t *turn, m delivery.Message,
 	if t.state.Auth == signin.SignUp {
 		return s.deliverCounted(ctx, m, to, at)
 	}
-	go func() {
+	select {
+	case s.delivering <- struct{}{}:
+	default:
+		// Waiting would tell who exists, so the user asks for another here too.
+		s.log.WarnContext(ctx, "the code of a login was not delivered: too many deliveries are under way", "project", m.Project, "user", m.User)
+		s.uncountProof(ctx, to, at)
+		return nil
+	}
+	s.deliveries.Go(func() {
+		defer func() { <-s.delivering }()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverLimit)
 		defer cancel()
 		if err := s.deliverCounted(ctx, m, to, at); err != nil {
 			s.log.WarnContext(ctx, "the code of a login was not delivered", "project", m.Project, "user", m.User, "error", err)
 		}
-	}()
+	})
 	return nil
 }
 

@@ -31,22 +31,26 @@ type file struct {
 	tag        string // ETag, by which a browser asks whether what it has is still good; empty: it has to load it again
 }
 
-// mountDocs serves the OpenAPI document and the page to browse it. None of it needs authentication.
+// mountDocs serves the OpenAPI documents and the pages to browse them. None of it needs authentication.
 func (g *Gateway) mountDocs() error {
 	files := []file{
 		{path: "/openapi.yaml", kind: "application/yaml", plain: g.document.YAML()},
 		{path: "/openapi.json", kind: fiber.MIMEApplicationJSON, plain: g.document.JSON()},
+		{path: "/frontend.yaml", kind: "application/yaml", plain: g.frontend.YAML()},
+		{path: "/frontend.json", kind: fiber.MIMEApplicationJSON, plain: g.frontend.JSON()},
 	}
-	index, err := g.index()
-	if err != nil {
-		return fmt.Errorf("make the API page: %w", err)
+	for path, shown := range map[string]shownAPI{"/docs": {Name: "Backend API", Document: "/openapi"}, "/docs/frontend": {Name: "Frontend API", Document: "/frontend"}} {
+		index, err := g.index(shown)
+		if err != nil {
+			return fmt.Errorf("make the API page: %w", err)
+		}
+		files = append(files, file{path: path, kind: fiber.MIMETextHTMLCharsetUTF8, plain: index})
 	}
 	start, err := pageFiles.ReadFile("page/start.js")
 	if err != nil {
 		return fmt.Errorf("read the API page: %w", err)
 	}
-	files = append(files, file{path: "/docs", kind: fiber.MIMETextHTMLCharsetUTF8, plain: index},
-		file{path: "/docs/start.js", kind: "text/javascript; charset=utf-8", plain: start})
+	files = append(files, file{path: "/docs/start.js", kind: "text/javascript; charset=utf-8", plain: start})
 	for _, viewer := range []struct{ name, kind string }{
 		{"swagger-ui-bundle.js", "text/javascript; charset=utf-8"},
 		{"swagger-ui.css", "text/css; charset=utf-8"},
@@ -79,14 +83,21 @@ func (g *Gateway) redirectToDocs(from string) {
 	})
 }
 
-// index is the page itself, with the version of the server.
-func (g *Gateway) index() ([]byte, error) {
+// shownAPI is an API that a page shows.
+type shownAPI struct {
+	Name, Document string // the document without .yaml or .json
+	Version        string // of the server
+}
+
+// index is the page itself.
+func (g *Gateway) index(shown shownAPI) ([]byte, error) {
 	parsed, err := template.ParseFS(pageFiles, "page/index.html")
 	if err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
-	err = parsed.Execute(&out, g.cfg.Version)
+	shown.Version = g.cfg.Version
+	err = parsed.Execute(&out, shown)
 	return out.Bytes(), err
 }
 

@@ -398,8 +398,11 @@ func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
 	for path, want := range map[string][2]string{
 		"/openapi.yaml":              {"application/yaml", "openapi: 3.1.0"},
 		"/openapi.json":              {"application/json", `"openapi": "3.1.0"`},
+		"/frontend.yaml":             {"application/yaml", "title: Keyward Frontend API"},
+		"/frontend.json":             {"application/json", `"title": "Keyward Frontend API"`},
 		"/docs":                      {"text/html; charset=utf-8", "v9.8.7&lt;test&gt;"},
-		"/docs/start.js":             {"text/javascript; charset=utf-8", "/openapi.json"},
+		"/docs/frontend":             {"text/html; charset=utf-8", `data-document="/frontend"`},
+		"/docs/start.js":             {"text/javascript; charset=utf-8", "dataset.document"},
 		"/docs/swagger-ui-bundle.js": {"text/javascript; charset=utf-8", "SwaggerUIBundle"},
 		"/docs/swagger-ui.css":       {"text/css; charset=utf-8", ".swagger-ui"},
 	} {

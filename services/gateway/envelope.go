@@ -38,7 +38,10 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 		// A browser that hears of Basic asks its user for a name and a password in a dialog of its own, and the page's call waits for that.
 		c.Set(fiber.HeaderWWWAuthenticate, challengeBearer)
 	case f.Status == http.StatusUnauthorized:
-		c.Set(fiber.HeaderWWWAuthenticate, challengeBasic)
+		// At Basic a browser asks its user for a password, in the middle of a page that knows what to do without one.
+		if x.visit == nil {
+			c.Set(fiber.HeaderWWWAuthenticate, challengeBasic)
+		}
 		c.Response().Header.Add(fiber.HeaderWWWAuthenticate, challengeBearer)
 	case f.RetryAfter > 0:
 		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(seconds(f.RetryAfter), 10))

@@ -238,27 +238,44 @@ func tell[T any](ctx context.Context, answer service.Answered[T]) {
 }
 
 // cookiesOf returns the cookies of a session: its token, which SDKs read, for all hosts of the project, and the refresh token, which no script reads, for this host alone.
+// Without tokens they remove what there is, of the older name too. A session whose refresh token is in a body has no cookie of it.
 func cookiesOf(c service.Cookies) []*http.Cookie {
-	sites := map[string]http.SameSite{"strict": http.SameSiteStrictMode, "none": http.SameSiteNoneMode}
-	site, ok := sites[c.SameSite]
-	if !ok {
-		site = http.SameSiteLaxMode
-	}
-	made := []*http.Cookie{
-		{Name: cookieSession, Value: c.SessionToken, Domain: c.Domain, Path: "/"},
-		{Name: cookieRefresh, Value: c.RefreshToken, Path: cookieRefreshPath, HttpOnly: true},
-	}
 	if c.SessionToken == "" {
-		made = append(made, &http.Cookie{Name: cookieShortSession, Domain: c.Domain, Path: "/"})
+		return []*http.Cookie{sessionCookie(c, cookieSession), refreshCookie(c), sessionCookie(c, cookieShortSession)}
 	}
-	return slices.DeleteFunc(made, func(cookie *http.Cookie) bool {
-		cookie.Secure, cookie.SameSite, cookie.MaxAge = c.Secure, site, c.Seconds
-		if cookie.Value == "" {
-			cookie.MaxAge = -1
-		}
-		// A session whose refresh token is in the body has none to remove.
-		return cookie.Value == "" && c.SessionToken != ""
-	})
+	if c.RefreshToken == "" {
+		return []*http.Cookie{sessionCookie(c, cookieSession)}
+	}
+	return []*http.Cookie{sessionCookie(c, cookieSession), refreshCookie(c)}
+}
+
+func sessionCookie(c service.Cookies, name string) *http.Cookie {
+	//nolint:gosec // whether it is secure follows from the project's URL, and SDKs read it
+	return &http.Cookie{Name: name, Value: c.SessionToken, Domain: c.Domain, Path: "/", MaxAge: keptFor(c, c.SessionToken), Secure: c.Secure, HttpOnly: false, SameSite: siteOf(c)}
+}
+
+func refreshCookie(c service.Cookies) *http.Cookie {
+	//nolint:gosec // whether it is secure follows from the project's URL
+	return &http.Cookie{Name: cookieRefresh, Value: c.RefreshToken, Path: cookieRefreshPath, MaxAge: keptFor(c, c.RefreshToken), Secure: c.Secure, HttpOnly: true, SameSite: siteOf(c)}
+}
+
+// keptFor returns for how long a browser keeps a cookie, in seconds; one without a value it removes.
+func keptFor(c service.Cookies, value string) int {
+	if value == "" {
+		return -1
+	}
+	return c.Seconds
+}
+
+func siteOf(c service.Cookies) http.SameSite {
+	switch c.SameSite {
+	case "strict":
+		return http.SameSiteStrictMode
+	case "none":
+		return http.SameSiteNoneMode
+	default:
+		return http.SameSiteLaxMode
+	}
 }
 
 func (h frontHandlers) genericDone(ctx context.Context) frontroute.GenericJSONResponse {
@@ -273,6 +290,7 @@ func (h frontHandlers) genericDone(ctx context.Context) frontroute.GenericJSONRe
 func (g *Gateway) wellKnown(document func(project.Project) any) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		x := exchangeOf(c.UserContext())
+		x.route = c.Path()
 		known, found := g.projects.Visited(ident.ProjectID(x.asked.Peek(headerProjectID)), hostName(c))
 		if !found {
 			return fault.NotFound("no project has this host name")

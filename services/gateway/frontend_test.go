@@ -164,6 +164,9 @@ func TestEveryOperationOfTheFrontendAPIRefusesBadRequestsAsTheDocumentSays(t *te
 				if a.status != 401 || a.error.Error.Type != rest.ErrorTypeLoginError {
 					t.Errorf("status %d: %s", a.status, a.body)
 				}
+				if d := cmp.Diff([]string{`Bearer realm="keyward"`}, a.header.Values("Www-Authenticate")); d != "" {
+					t.Errorf("a browser would ask its user for a password: %s", d)
+				}
 			})
 		}
 		if op.Process {

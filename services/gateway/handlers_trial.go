@@ -36,7 +36,7 @@ func (h frontHandlers) TrialEvents(ctx context.Context, _ frontroute.TrialEvents
 	events := make([]frontend.TrialEvent, 0, len(list.PasskeyEvents))
 	for _, e := range list.PasskeyEvents {
 		events = append(events, frontend.TrialEvent{
-			PasskeyEventID: e.PasskeyEventID, EventType: string(e.EventType), CreatedMs: e.CreatedMs,
+			PasskeyEventID: e.PasskeyEventID, EventType: e.EventType, CreatedMs: e.CreatedMs,
 			ProcessID: e.ProcessID, CredentialID: e.CredentialID, ClientEnvID: e.ClientEnvID,
 		})
 	}

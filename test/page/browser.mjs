@@ -74,33 +74,45 @@ export async function decision(page, question, verdict) {
   return page.locator('.decision').innerText();
 }
 
-/** Reads the newest code that was sent to an address, where a developer reads it. */
-export async function codeFor(address) {
+/** How much has been read of what was sent to each address. */
+const read = new Map();
+
+/** Reads what was sent next to an address, where a developer reads it. */
+async function sentTo(address, what) {
+  const before = read.get(address) ?? 0;
   for (let tries = 0; tries < 100; tries++) {
     const lines = readFileSync(outbox, 'utf8').split('\n').filter((line) => line.includes('[development outbox]') && line.includes(address));
-    const code = /: (\d{6})\b/.exec(lines.at(-1) ?? '')?.[1];
-    if (code) return code;
+    const found = what.exec(lines[before] ?? '')?.[1];
+    if (found) {
+      read.set(address, before + 1);
+      return found;
+    }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`no code was sent to ${address}`);
+  throw new Error(`nothing was sent to ${address}`);
 }
+
+export const codeFor = (address) => sentTo(address, /: code (\d{6})\b/);
+export const linkFor = (address) => sentTo(address, /: link (\S+)/);
 
 /** Holds a screen to what is held of all: no barrier that axe finds, in light and dark, wide and narrow, and nothing wider than the window. Keeps a picture of each. */
 export async function inspect({ page }, name) {
   const found = [];
-  for (const [width, height, colorScheme] of [[1280, 860, 'light'], [1280, 860, 'dark'], [320, 720, 'light'], [320, 720, 'dark']]) {
+  // What dark looks like does not depend on the width, so three of the four are looked through.
+  for (const [width, height, colorScheme, through] of [[1280, 860, 'light', true], [1280, 860, 'dark', true], [320, 720, 'light', true], [320, 720, 'dark', false]]) {
     await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     const where = `${name} ${width} ${colorScheme}`;
     const widest = await page.evaluate(() => document.documentElement.scrollWidth);
     if (widest > width) found.push(`${where}: it is ${widest} pixels wide`);
+    await page.screenshot({ path: `${shots}${name}-${width}-${colorScheme}.png`, fullPage: true });
+    if (!through) continue;
     await page.evaluate(axe);
     const violations = await page.evaluate(async () => {
       const result = await window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] });
       return result.violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => n.target + ' ' + (n.any[0]?.message ?? '')).join('; ')})`);
     });
     found.push(...violations.map((v) => `${where}: ${v}`));
-    await page.screenshot({ path: `${shots}${name}-${width}-${colorScheme}.png`, fullPage: true });
   }
   await page.setViewportSize({ width: 1280, height: 860 });
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: null });
@@ -131,4 +143,11 @@ export async function tabTo(page, name) {
   throw new Error(`${name} cannot be reached by keyboard`);
 }
 
-export const focused = (page) => page.evaluate(() => document.activeElement.textContent);
+/** Waits until the focus is where it should be. */
+export async function focusOn(page, text) {
+  try {
+    await page.waitForFunction((wanted) => document.activeElement !== document.body && document.activeElement.textContent.startsWith(wanted), text, { timeout: 2000 });
+  } catch {
+    throw new Error(`the focus is not on ${text}, but on ${await page.evaluate(() => document.activeElement.outerHTML.slice(0, 200))}`);
+  }
+}

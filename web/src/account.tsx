@@ -1,5 +1,5 @@
 // The screen of who is signed in.
-import { useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Action, Heading, When } from './parts';
 import type { State, Trial } from './trial';
 import type { Me, Passkey } from './types';
@@ -8,6 +8,13 @@ import { supported } from './webauthn';
 export function Account({ trial, state, me, quiet }: { trial: Trial; state: State; me: Me; quiet: boolean }) {
   const name = me.fullName || me.identifiers[0]?.value || 'you';
   const count = state.passkeys.length;
+  const reachable = me.identifiers.some((i) => i.type !== 'username');
+  const list = useRef<HTMLHeadingElement>(null);
+  const before = useRef(count);
+  useLayoutEffect(() => {
+    if (count < before.current) list.current?.focus(); // what had the focus is gone
+    before.current = count;
+  }, [count]);
   return (
     <div class="stack">
       <Heading quiet={quiet}>Signed in as {name}</Heading>
@@ -15,8 +22,8 @@ export function Account({ trial, state, me, quiet }: { trial: Trial; state: Stat
         {me.identifiers.map((i) => <li key={i.id}>{i.value} <span class="tag">{i.status}</span></li>)}
       </ul>
 
-      <h2>Passkeys <span class="count">{count}</span></h2>
-      {count === 0 && <p class="hint">There is none yet. Until there is, a code signs you in.</p>}
+      <h2 ref={list} tabIndex={-1}>Passkeys <span class="count">{count}</span></h2>
+      {count === 0 && <p class="hint">There is none yet. {reachable ? 'Until there is, a code signs you in.' : 'Without one you cannot come back: a user name receives no codes.'}</p>}
       <ul class="passkeys">
         {state.passkeys.map((p) => <Item key={p.id} trial={trial} state={state} passkey={p} />)}
       </ul>
@@ -34,7 +41,7 @@ export function Account({ trial, state, me, quiet }: { trial: Trial; state: Stat
 }
 
 function Item({ trial, state, passkey }: { trial: Trial; state: State; passkey: Passkey }) {
-  const [asked, ask] = useState(false);
+  const [asked, ask] = useState<boolean | undefined>(undefined); // undefined: nobody has asked yet
   const { name, iconLight, iconDark } = passkey.aaguidDetails;
   const title = name || 'Passkey';
   const from = [passkey.sourceBrowser, passkey.sourceOS].filter(Boolean).join(' on ');
@@ -49,10 +56,10 @@ function Item({ trial, state, passkey }: { trial: Trial; state: State; passkey: 
         ? (
           <div class="row tight">
             <Action kind="danger" label={'Delete ' + title + ' for good'} busy={state.busy === 'delete'} locked={!!state.busy} onClick={() => void trial.deletePasskey(passkey)}>Delete</Action>
-            <Action label={'Keep ' + title} busy={false} locked={!!state.busy} onClick={() => ask(false)}>Keep</Action>
+            <Action focused label={'Keep ' + title} busy={false} locked={!!state.busy} onClick={() => ask(false)}>Keep</Action>
           </div>
         )
-        : <Action label={'Delete ' + title} busy={false} locked={!!state.busy} onClick={() => ask(true)}>Delete</Action>}
+        : <Action key="ask" focused={asked === false} label={'Delete ' + title} busy={false} locked={!!state.busy} onClick={() => ask(true)}>Delete</Action>}
     </li>
   );
 }

@@ -13,28 +13,31 @@ export class CallError extends Error {
   }
 }
 
-/** Who a call is known by: the session, the process under way, or nobody. */
-type Known = 'session' | 'process' | 'nobody';
+/** Who a call is known by: the session, the process under way, a link into a process that was begun elsewhere, or nobody. */
+type Known = 'session' | 'process' | 'guest' | 'nobody';
 
 /** Calls the Frontend API of the server that the page came from. */
 export class Api {
   process = '';
+  guest = '';
   session = '';
   refreshToken = '';
+  /** Gets a new session token when the one there was is refused, and says whether there is one. */
+  expired: () => Promise<boolean> = async () => false;
 
   /** @param decided is told the ID of each decision that an answer came of. */
   constructor(private readonly decided: (id: string) => void) {}
 
   get<T>(path: string, known: Known): Promise<T> {
-    return this.call<T>('GET', path, undefined, known, this.session);
+    return this.try<T>('GET', path, undefined, known);
   }
 
   post<T>(path: string, body: unknown, known: Known): Promise<T> {
-    return this.call<T>('POST', path, body, known, this.session);
+    return this.try<T>('POST', path, body, known);
   }
 
   delete<T>(path: string): Promise<T> {
-    return this.call<T>('DELETE', path, undefined, 'session', this.session);
+    return this.try<T>('DELETE', path, undefined, 'session');
   }
 
   /** Spends the refresh token: that of its cookie, unless the project gives refresh tokens to scripts. */
@@ -42,10 +45,21 @@ export class Api {
     return this.call<T>('POST', '/me/refresh', undefined, 'session', this.refreshToken);
   }
 
+  private async try<T>(method: string, path: string, body: unknown, known: Known): Promise<T> {
+    try {
+      return await this.call<T>(method, path, body, known, this.session);
+    } catch (failed) {
+      const again = known === 'session' && failed instanceof CallError && failed.status === 401 && (await this.expired());
+      if (!again) throw failed;
+      return this.call<T>(method, path, body, known, this.session);
+    }
+  }
+
   private async call<T>(method: string, path: string, body: unknown, known: Known, bearer: string): Promise<T> {
     const headers: Record<string, string> = {};
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     if (known === 'process') headers['X-Corbado-Process-ID'] = this.process;
+    if (known === 'guest') headers['X-Corbado-Temp-Process-ID'] = this.guest;
     if (known === 'session' && bearer) headers['Authorization'] = 'Bearer ' + bearer;
     const answer = await this.fetch('/v2' + path, { method, headers, body: body === undefined ? null : JSON.stringify(body), cache: 'no-store' });
     const decision = answer.headers.get('X-Keyward-Decision-ID');

@@ -3,7 +3,7 @@ import { useEffect, useReducer } from 'preact/hooks';
 import { Account } from './account';
 import { Panel } from './panel';
 import { Action, Heading } from './parts';
-import { Block } from './screens';
+import { Block, OpenLink } from './screens';
 import { Trial, type State } from './trial';
 import { supported } from './webauthn';
 
@@ -54,6 +54,8 @@ function Stage({ state }: { state: State }) {
       );
     case 'block':
       return <Block key={screen.body.block} trial={trial} state={state} body={screen.body} failed={screen.failed} quiet={quiet} />;
+    case 'link':
+      return <OpenLink key={'link' + screen.opened} trial={trial} state={state} link={screen.link} opened={screen.opened} quiet={quiet} />;
     case 'account':
       return <Account key="account" trial={trial} state={state} me={screen.me} quiet={quiet} />;
   }

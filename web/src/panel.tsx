@@ -16,6 +16,7 @@ export function Panel({ watch }: { watch: Watch }) {
         <h2 id="decided">What Keyward decided</h2>
         {watch.decisions.length > 1 && <History watch={watch} current={current} />}
       </header>
+      <p class="heard" role="status">{current?.explained && `${questions[current.explained.action]} ${current.explained.allow ? 'Yes' : 'No'}. ${current.explained.title}`}</p>
       <div class="answer"><Decision watched={current} /></div>
       <Events watch={watch} />
     </section>

@@ -1,11 +1,12 @@
 // What screens are made of.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 
 /** A heading that takes the focus when its screen appears, so that who cannot see the change hears of it. */
 export function Heading({ children, quiet }: { children: ComponentChildren; quiet?: boolean }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
+    document.title = (heading.current?.textContent ?? '') + ' · Keyward';
     if (!quiet) heading.current?.focus({ preventScroll: true });
   }, []);
   return <h1 ref={heading} tabIndex={-1}>{children}</h1>;
@@ -28,7 +29,7 @@ interface FieldProps {
 export function Field({ name, label, fault, hint, type = 'text', autocomplete, inputMode, value, required, maxLength }: FieldProps) {
   const id = useId();
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (fault) input.current?.focus();
   }, [fault]);
   const described = [fault && id + 'f', hint && id + 'h'].filter(Boolean).join(' ');
@@ -53,13 +54,18 @@ interface ActionProps {
   onClick?: () => void;
   kind?: 'main' | 'plain' | 'danger';
   label?: string;
+  focused?: boolean; // takes the focus when it appears, in the place of what had it
 }
 
 /** A button. While something is under way it stays where it is and can keep the focus, but does nothing. */
-export function Action({ busy, locked, children, onClick, kind = 'plain', label }: ActionProps) {
+export function Action({ busy, locked, children, onClick, kind = 'plain', label, focused }: ActionProps) {
+  const button = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => {
+    if (focused) button.current?.focus();
+  }, []);
   return (
     <button
-      type={onClick ? 'button' : 'submit'} class={'action ' + kind} aria-disabled={locked ? 'true' : undefined} aria-busy={busy ? 'true' : undefined} aria-label={label}
+      ref={button} type={onClick ? 'button' : 'submit'} class={'action ' + kind} aria-disabled={locked ? 'true' : undefined} aria-busy={busy ? 'true' : undefined} aria-label={label}
       onClick={(event) => {
         if (locked) event.preventDefault();
         else onClick?.();

@@ -1,6 +1,7 @@
 // The screens of signing up and signing in: one for each block of the process.
 import { useEffect, useState } from 'preact/hooks';
 import { Action, Field, Form, Heading } from './parts';
+import type { Link } from './link';
 import type { State, Trial, Failure } from './trial';
 import type { BlockBody, IdentifierType, LoginInit, PasskeyAppend, PasskeyVerify, SignupInit, VerificationMethod, VerifyIdentifier } from './types';
 import { supported } from './webauthn';
@@ -144,6 +145,18 @@ function UsePasskey({ trial, state, quiet, body, data, failed }: BlockProps & { 
       {failed && !otherDevice && <p class="hint">Is it on your phone? Try again, choose another device in your browser’s dialog, and scan the code that it shows.</p>}
       <Alternatives trial={trial} state={state} body={body} />
       <StartOver trial={trial} />
+    </div>
+  );
+}
+
+/** What a link in an email leads to. Programs that look at emails open links too, so it takes a click. */
+export function OpenLink({ trial, state, quiet, link, opened }: Props & { link: Link; opened: boolean }) {
+  return (
+    <div class="stack">
+      <Heading quiet={quiet}>{opened ? 'That is confirmed' : 'Confirm your email address'}</Heading>
+      <p class="lead">{opened ? 'Go on where you began: that window continues by itself.' : <><strong>{link.identifier}</strong> is to be confirmed for a sign-up or sign-in. If it was not you who began it, close this page.</>}</p>
+      {!opened && <Action kind="main" busy={state.busy === 'link'} locked={!!state.busy} onClick={() => void trial.confirmLink(link)}>Confirm</Action>}
+      <p class="other"><button type="button" class="link" onClick={() => void trial.goOn()}>Go to the start</button></p>
     </div>
   );
 }

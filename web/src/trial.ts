@@ -1,6 +1,7 @@
 // What happens on the page: the process of a sign-up or login, the session after it, and what both bring about.
 import { Api, CallError } from './api';
 import * as client from './client';
+import { openedLink, type Link } from './link';
 import type {
   AppendStart, BlockBody, ClientEvent, Completed, IdentifierType, LoginInit, Me, Passkey, PasskeyAppend, PasskeyVerify, ProcessInit, ProcessResponse, Refreshed,
   VerificationMethod, VerifyIdentifier,
@@ -12,6 +13,7 @@ export type Screen =
   | { name: 'loading' }
   | { name: 'offline' }
   | { name: 'block'; body: BlockBody; failed?: Failure }
+  | { name: 'link'; link: Link; opened: boolean }
   | { name: 'account'; me: Me };
 
 /** How a ceremony failed, for the screen that offers to try again. */
@@ -39,11 +41,13 @@ export class Trial {
   private readonly api: Api;
   private ceremony = new AbortController();
   private renewal = 0;
+  private renewing: Promise<boolean> | undefined;
   private rendered: () => void = () => {};
 
   constructor() {
     this.api = new Api((id) => this.watch.decided(id));
-    this.watch = new Watch(this.api, () => this.rendered(), () => this.renew());
+    this.api.expired = () => this.renew();
+    this.watch = new Watch(this.api, () => this.rendered());
   }
 
   /** Calls back whenever something is to be shown anew. */
@@ -54,6 +58,11 @@ export class Trial {
   /** Resumes the session that the browser still has, else begins a process. */
   start(): Promise<void> {
     return this.do('start', async () => {
+      const link = openedLink();
+      if (link) {
+        this.state.screen = { name: 'link', link, opened: false };
+        return;
+      }
       this.api.refreshToken = sessionStorage.getItem(refreshKey) ?? '';
       if (await this.resumed()) return;
       await this.begin('login-init');
@@ -147,6 +156,24 @@ export class Trial {
     } catch {
       // It is asked again.
     }
+  }
+
+  /** Confirms the address that a link was sent to. The process goes on in the browser where it was begun. */
+  confirmLink(link: Link): Promise<void> {
+    return this.do('link', async () => {
+      this.api.guest = link.process;
+      const finish = { code: link.token, identifierType: 'email', verificationType: 'email-link' };
+      const { blockBody } = await this.api.post<ProcessResponse>('/auth/identifier/verify/finish', finish, 'guest');
+      const error = blockBody.error ?? (blockBody.data as { error?: RequestErrorLike }).error;
+      if (error && !blockBody.continueOnOtherDevice) return this.say('error', error.message);
+      this.state.screen = { name: 'link', link, opened: true };
+      this.rendered();
+    });
+  }
+
+  /** Leaves the link and begins a process of this browser's own. */
+  goOn(): Promise<void> {
+    return this.start();
   }
 
   /** I have no passkey here, says the user: other ways are offered, and decisions learn of it. */
@@ -289,19 +316,31 @@ export class Trial {
     this.renewal = window.setTimeout(() => void this.renew(), Math.max(this.state.sessionEnds - Date.now() - early, early / 3));
   }
 
-  /** Gets a new session token in time; without one the session is over. */
-  async renew(): Promise<boolean> {
+  /** Gets a new session token, once for all who ask meanwhile. Without one the session is over. */
+  private renew(): Promise<boolean> {
+    this.renewing ??= this.renewOnce().finally(() => { this.renewing = undefined; });
+    return this.renewing;
+  }
+
+  private async renewOnce(): Promise<boolean> {
     try {
       this.adopt(await this.api.refresh<Refreshed>());
       this.rendered();
       return true;
     } catch (failed) {
-      if (!(failed instanceof CallError) || failed.status !== 401) return false;
-      this.leave();
-      await this.do('start', () => this.begin('login-init'));
-      this.say('status', 'The session has ended.');
+      if (failed instanceof CallError && failed.status === 401 && this.state.screen.name === 'account') await this.ended();
       return false;
     }
+  }
+
+  private async ended(): Promise<void> {
+    this.leave();
+    try {
+      await this.begin('login-init');
+    } catch {
+      this.state.screen = { name: 'offline' };
+    }
+    this.say('status', 'The session has ended.');
   }
 
   renewNow(): Promise<void> {
@@ -403,6 +442,7 @@ export class Trial {
   }
 
   private async fail(failed: unknown, fieldOf: (field: string) => string): Promise<void> {
+    if (failed instanceof CallError && failed.status === 401 && !this.api.session) return; // the session has ended, which has been said
     if (!(failed instanceof CallError)) {
       this.say('error', failed instanceof Error ? failed.message : String(failed));
       return;

@@ -18,11 +18,8 @@ export class Watch {
   private timer = 0;
   private asking = false;
 
-  /**
-   * @param changed is called when there is something new to show.
-   * @param renew gets a new session token, and says whether there is one.
-   */
-  constructor(private readonly api: Api, private readonly changed: () => void, private readonly renew: () => Promise<boolean>) {
+  /** @param changed is called when there is something new to show. */
+  constructor(private readonly api: Api, private readonly changed: () => void) {
     document.addEventListener('visibilitychange', () => this.schedule(0));
   }
 
@@ -80,8 +77,8 @@ export class Watch {
     this.asking = true;
     try {
       this.take((await this.api.get<{ events: TrialEvent[] }>('/trial/events', 'session')).events);
-    } catch (failed) {
-      if (failed instanceof CallError && failed.status === 401 && this.following) await this.renew();
+    } catch {
+      // It is asked again in a moment; that the session has ended is seen to where calls are made.
     } finally {
       this.asking = false;
       this.schedule(interval);

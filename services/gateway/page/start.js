@@ -1,6 +1,6 @@
 // Shows the document that this server serves. Calls made from the page go to this server and are real.
 window.ui = SwaggerUIBundle({
-  url: "/openapi.json",
+  url: document.getElementById("swagger-ui").dataset.document + ".json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,

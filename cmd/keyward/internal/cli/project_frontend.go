@@ -17,7 +17,7 @@ func newProjectFrontend(terminal Terminal) *cobra.Command {
 		Long: `The Frontend API of a project follows its description, a YAML file: the host
 names it is reached at, what users sign up with and what of it is verified, how
 refresh tokens travel, and the apps and pages that share its passkeys. Without
-one, users sign up with an email address or a user name.`,
+one, users sign up with an email address, which is verified, or a user name.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

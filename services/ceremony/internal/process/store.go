@@ -27,7 +27,7 @@ func key(project ident.ProjectID, id string) string { return string(project) + "
 
 // Create stores a new process.
 func (s *Store) Create(ctx context.Context, p Process) error {
-	raw, err := json.Marshal(p)
+	raw, err := json.Marshal(p) //nolint:gosec // the secret is a hash
 	if err != nil {
 		return fmt.Errorf("encode process: %w", err)
 	}
@@ -88,7 +88,7 @@ func (s *Store) update(ctx context.Context, project ident.ProjectID, kind Kind, 
 		if err := change(&p); err != nil {
 			return Process{}, err
 		}
-		raw, err := json.Marshal(p)
+		raw, err := json.Marshal(p) //nolint:gosec // the secret is a hash
 		if err != nil {
 			return Process{}, fmt.Errorf("encode process: %w", err)
 		}

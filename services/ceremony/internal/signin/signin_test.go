@@ -263,6 +263,7 @@ func TestASignUpIsFilledIn(t *testing.T) {
 	username := func(v string) frontend.LoginIdentifier {
 		return frontend.LoginIdentifier{Type: frontend.IdentifierTypeUsername, Identifier: v}
 	}
+	trusting := project.Frontend{Identifiers: []project.IdentifierRule{{Type: rest.IdentifierTypeEmail}, {Type: rest.IdentifierTypeUsername}}}
 	verified := project.Frontend{Identifiers: []project.IdentifierRule{
 		{Type: rest.IdentifierTypeEmail, Required: true, Verify: project.VerifySignUp, Link: true}, {Type: rest.IdentifierTypePhone, Verify: project.VerifySignUp},
 	}}
@@ -272,16 +273,19 @@ func TestASignUpIsFilledIn(t *testing.T) {
 		given   []frontend.LoginIdentifier
 		want    signin.Entry
 	}{
-		"with one of several that are optional": {project.Frontend{}, "", []frontend.LoginIdentifier{email(" ada@example.com ")}, signin.Entry{Fields: []signin.Field{
+		"with one of several that are optional": {trusting, "", []frontend.LoginIdentifier{email(" ada@example.com ")}, signin.Entry{Fields: []signin.Field{
 			{Type: "email", Value: "ada@example.com"}, {Type: "username"},
 		}}},
-		"with none": {project.Frontend{}, "", nil, signin.Entry{Fields: []signin.Field{
+		"of a project that says nothing": {project.Frontend{}, "", []frontend.LoginIdentifier{email("ada@example.com")}, signin.Entry{Fields: []signin.Field{
+			{Type: "email", Method: "email-otp", Value: "ada@example.com"}, {Type: "username"},
+		}}},
+		"with none": {trusting, "", nil, signin.Entry{Fields: []signin.Field{
 			{Type: "email", Problem: signin.ProblemMissing()}, {Type: "username", Problem: signin.ProblemMissing()},
 		}}},
-		"with what is no address": {project.Frontend{}, "", []frontend.LoginIdentifier{email("ada")}, signin.Entry{Fields: []signin.Field{
+		"with what is no address": {trusting, "", []frontend.LoginIdentifier{email("ada")}, signin.Entry{Fields: []signin.Field{
 			{Type: "email", Value: "ada", Problem: signin.ProblemFormat()}, {Type: "username"},
 		}}},
-		"with an address as the user name": {project.Frontend{}, "", []frontend.LoginIdentifier{username("bob@example.com")}, signin.Entry{Fields: []signin.Field{
+		"with an address as the user name": {trusting, "", []frontend.LoginIdentifier{username("bob@example.com")}, signin.Entry{Fields: []signin.Field{
 			{Type: "email"}, {Type: "username", Value: "bob@example.com", Problem: signin.ProblemFormat()},
 		}}},
 		"without one that is required": {verified, "", []frontend.LoginIdentifier{{Type: "phone", Identifier: "+4915112345678"}}, signin.Entry{Fields: []signin.Field{
@@ -290,10 +294,10 @@ func TestASignUpIsFilledIn(t *testing.T) {
 		"with one that is not asked for": {verified, "", []frontend.LoginIdentifier{email("ada@example.com"), username("ada")}, signin.Entry{Fields: []signin.Field{
 			{Type: "email", Method: "email-link", Value: "ada@example.com"}, {Type: "phone", Method: "phone-otp"}, {Type: "username", Value: "ada", Problem: signin.ProblemNotAllowed()},
 		}}},
-		"without a name that is required": {project.Frontend{FullName: true}, " ", []frontend.LoginIdentifier{username("ada")}, signin.Entry{
+		"without a name that is required": {project.Frontend{Identifiers: trusting.Identifiers, FullName: true}, " ", []frontend.LoginIdentifier{username("ada")}, signin.Entry{
 			Fields: []signin.Field{{Type: "email"}, {Type: "username", Value: "ada"}}, Problem: signin.ProblemFullName(),
 		}},
-		"where nobody can": {project.Frontend{NoSignUp: true}, "Ada", []frontend.LoginIdentifier{username("ada")}, signin.Entry{
+		"where nobody can": {project.Frontend{Identifiers: trusting.Identifiers, NoSignUp: true}, "Ada", []frontend.LoginIdentifier{username("ada")}, signin.Entry{
 			Fields: []signin.Field{{Type: "email"}, {Type: "username", Value: "ada"}}, FullName: "Ada", Closed: signin.ProblemClosed(),
 		}},
 	} {

@@ -57,7 +57,7 @@ func (s State) Attempt(method frontend.VerificationMethod, ref code.Ref, a code.
 	tried := *s.Current
 	s.Current = &tried
 	ref.ID = tried.ID
-	if tried.ID == "" || tried.Code.Try(ref, a) != nil {
+	if !tried.right(ref, a) {
 		tried.Problem = ProblemCode(method)
 		return s, nil
 	}
@@ -72,6 +72,11 @@ func (s State) Attempt(method frontend.VerificationMethod, ref code.Ref, a code.
 		next.Proof = ByCode
 	}
 	return next, nil
+}
+
+// right reports whether a value is, and counts it if it is not.
+func (v *Verification) right(ref code.Ref, a code.Attempt) bool {
+	return v.ID != "" && v.Code.Try(ref, a) == nil
 }
 
 // Correct changes an identifier of a sign-up that is being verified. A value at fault is only reported.
