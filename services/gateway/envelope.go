@@ -34,9 +34,6 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 		details.Validation = &f.Validation
 	}
 	switch {
-	case f.Status == http.StatusUnauthorized && x.visit != nil:
-		// A browser that hears of Basic asks its user for a name and a password in a dialog of its own, and the page's call waits for that.
-		c.Set(fiber.HeaderWWWAuthenticate, challengeBearer)
 	case f.Status == http.StatusUnauthorized:
 		// At Basic a browser asks its user for a password, in the middle of a page that knows what to do without one.
 		if x.visit == nil {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { backend, connectToken, events, userOf } from './backend.mjs';
 import { device, story } from './browser.mjs';
-import { call, enter, is, join, kept, newAddress, process, refused, session } from './complete.mjs';
+import { call, enter, is, join, kept, newAddress, process, refused, session, signUp } from './complete.mjs';
 import { because } from './history.mjs';
 import { clientInformation, frontend } from './http.mjs';
 import { codeFor, frontendAPI, keyward, pageOrigin, project } from './settings.mjs';
@@ -204,8 +204,7 @@ const clocks = (ahead) => async (t) => {
 async function privately(t) {
   const visitor = await device(t, 'private', { privately: true });
   const address = newAddress();
-  await process(visitor, 'init', 'signup-init');
-  const done = await process(visitor, 'initSignup', [{ type: 'email', identifier: address }]);
+  const done = await signUp(visitor, address);
   await because(visitor, 'A5', 'default-deny');
   await enter(visitor, done);
   await visitor.shot('no-passkey-offered');
@@ -218,8 +217,7 @@ async function privately(t) {
 async function without(t) {
   const visitor = await device(t, 'without', { before: () => { window.PublicKeyCredential = undefined; } });
   const address = newAddress();
-  await process(visitor, 'init', 'signup-init');
-  await enter(visitor, await process(visitor, 'initSignup', [{ type: 'email', identifier: address }]));
+  await enter(visitor, await signUp(visitor, address));
   await because(visitor, 'A1', 'env-no-pk-support');
   assert.equal((await refused(visitor, 'session', 'appendPasskey')).error, 'errors.passkeysNotSupported');
   await session(visitor, 'logout');
@@ -292,6 +290,9 @@ async function killSwitch(t) {
   assert.equal(start.said.assertionOptions, '');
   assert.equal(start.said.fallbackOperationError.initFallback, true);
   assert.match(await keyward('policy', 'explain', init.decision), /kill/i);
+  const visitor = await device(t, 'kill-switch', { path: `/connect?project=${otherProject.id}` });
+  await visitor.page.getByRole('heading', { name: 'Log in with your password' }).waitFor();
+  await visitor.shot('fallback');
 }
 
 const published = async () => (await (await fetch(`${frontendAPI().replace(/\/\/[^:]+/, '//127.0.0.1')}/.well-known/jwks`, { headers: { 'x-corbado-projectid': project } })).json()).keys.map((key) => key.kid);

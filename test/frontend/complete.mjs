@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { eventTypes } from './backend.mjs';
 import { device, story } from './browser.mjs';
+import { codeFor } from './settings.mjs';
 
 /** The token of a session that lives on, for who needs one that has expired. */
 export const kept = { token: '' };
@@ -36,10 +37,16 @@ export async function enter(visitor, answer) {
   await process(visitor, 'dropLastIdentifier', answer.blockBody.data.passkeyOperation);
 }
 
+/** Signs up, up to what comes after the code that proves the address. */
+export async function signUp(visitor, address, ...others) {
+  is(await process(visitor, 'init', 'signup-init'), 'signup-init');
+  is(await process(visitor, 'initSignup', [{ type: 'email', identifier: address }, ...others]), 'email-verify');
+  return process(visitor, 'finishEmailCodeVerification', await codeFor(address));
+}
+
 /** Signs up with a passkey. */
 export async function join(visitor, address) {
-  is(await process(visitor, 'init', 'signup-init'), 'signup-init');
-  is(await process(visitor, 'initSignup', [{ type: 'email', identifier: address }]), 'passkey-append');
+  is(await signUp(visitor, address), 'passkey-append');
   is(await process(visitor, 'appendPasskey'), 'passkey-appended');
   await enter(visitor, await process(visitor, 'finishAuthProcess'));
 }
@@ -51,7 +58,9 @@ export function completeStories() {
     const address = newAddress();
     is(await process(visitor, 'init', 'signup-init'), 'signup-init');
     await visitor.shot('sign-up');
-    is(await process(visitor, 'initSignup', [{ type: 'email', identifier: address }, { type: 'username', identifier: address.split('@')[0] }]), 'passkey-append');
+    is(await process(visitor, 'initSignup', [{ type: 'email', identifier: address }, { type: 'username', identifier: address.split('@')[0] }]), 'email-verify');
+    await visitor.shot('code');
+    is(await process(visitor, 'finishEmailCodeVerification', await codeFor(address)), 'passkey-append');
     await visitor.shot('passkey-offered');
     is(await process(visitor, 'appendPasskey'), 'passkey-appended');
     assert.equal((await visitor.credentials()).length, 1);

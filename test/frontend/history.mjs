@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { eventTypes, userOf } from './backend.mjs';
 import { device, story } from './browser.mjs';
-import { enter, join, is, newAddress, process, refused, session } from './complete.mjs';
+import { enter, join, is, newAddress, process, refused, session, signUp } from './complete.mjs';
 import { codeFor, keyward } from './settings.mjs';
 
 /** Holds the last decision that the device heard of to a row of the table, asks why as a security team does, and resolves to what is said. */
@@ -63,8 +63,7 @@ async function cancels(t) {
 async function declines(t) {
   const visitor = await device(t, 'decline');
   const address = newAddress();
-  is(await process(visitor, 'init', 'signup-init'), 'signup-init');
-  let shown = await process(visitor, 'initSignup', [{ type: 'email', identifier: address }]);
+  let shown = await signUp(visitor, address);
   for (const time of ['first', 'second', 'third']) {
     is(shown, 'passkey-append');
     await visitor.shot(`${time}-offer`);

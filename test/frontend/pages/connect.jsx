@@ -4,7 +4,9 @@ import React, { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { CorbadoConnectAppend, CorbadoConnectLogin, CorbadoConnectPasskeyList, CorbadoConnectProvider } from '@corbado/connect-react';
 
-const { project, apiSuffix } = window.settings;
+const query = new URLSearchParams(location.search);
+const { apiSuffix } = window.settings;
+const project = query.get('project') ?? window.settings.project;
 window.heard = []; // what the components told the page
 
 const hear = (event, ...details) => { window.heard.push({ event, details }); };
@@ -27,7 +29,7 @@ function Password({ go, name }) {
 const subject = (session) => JSON.parse(atob(session.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')));
 
 function Shop() {
-  const [screen, setScreen] = useState(new URLSearchParams(location.search).get('screen') ?? 'login');
+  const [screen, setScreen] = useState(query.get('screen') ?? 'login');
   const [name, setName] = useState('');
   const screens = {
     login: <CorbadoConnectLogin
