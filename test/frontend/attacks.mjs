@@ -1,7 +1,7 @@
 // What must not work, and what users of unusual browsers get instead of an error.
 import assert from 'node:assert/strict';
 import { backend, connectToken, events, userOf } from './backend.mjs';
-import { device, story } from './browser.mjs';
+import { device, shots, story } from './browser.mjs';
 import { call, enter, is, join, kept, newAddress, process, refused, session, signUp } from './complete.mjs';
 import { because } from './history.mjs';
 import { clientInformation, frontend } from './http.mjs';
@@ -105,7 +105,7 @@ async function forgery(t) {
       }, frontendAPI()),
     ]);
     assert.equal(answer.status(), 403, name);
-    await evil.screenshot({ path: new URL(`screenshots/forgery-${name.replaceAll(' ', '-')}.png`, import.meta.url).pathname });
+    await evil.screenshot({ path: `${shots}forgery-${name.replaceAll(' ', '-')}.png` });
     assert.ok(sent.every((status) => status >= 400), `${name}: ${sent}`);
     await evil.close();
   }
@@ -323,12 +323,19 @@ export function attackStories() {
   story('pages of others cannot act as the user', forgery);
   story('a process is of whoever began it, and an answer of an authenticator of one process', processes);
   story('a user who is deleted in the middle of a login', deleted);
+  story('a kill switch turns passkeys off and says so', killSwitch);
+}
+
+export function unusualStories() {
   story('a clock that is five minutes fast', clocks(1));
   story('a clock that is five minutes slow', clocks(-1));
   story('a private window is offered no passkey, and no error', privately);
   story('a browser without passkeys signs up and logs in by code', without);
+}
+
+/** What is told when all other stories are over: one is about time, one needs it to have passed, and one ends sessions that others have. */
+export function lastStories() {
   story('who has an account cannot be told from answers', enumeration);
-  story('a kill switch turns passkeys off and says so', killSwitch);
   story('a token that has expired is refused', expired, 90_000);
   story('another signing key, a removed one and a revoked session are seen at once', keys);
 }

@@ -1,7 +1,7 @@
 // Devices: each is a browser with a profile of its own and an authenticator. Contexts of one browser would be private windows, in which the SDKs notice that they are, and in
 // which decisions then do not offer to create a passkey.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,8 +9,9 @@ import { test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { chromiumPath, pageOrigin } from './settings.mjs';
 
-const shots = new URL('screenshots/', import.meta.url).pathname;
-mkdirSync(shots, { recursive: true });
+export const shots = new URL('screenshots/', import.meta.url).pathname;
+rmSync(shots, { recursive: true, force: true });
+mkdirSync(shots);
 
 const args = [
   '--no-sandbox', '--ignore-certificate-errors', '--host-resolver-rules=MAP *.example 127.0.0.1',

@@ -8,7 +8,7 @@ const entries = { complete: 'pages/complete.mjs', connect: 'pages/connect.jsx' }
 
 const html = (name) => `<!doctype html><html lang="en"><title>Shop</title><meta name="viewport" content="width=device-width">
 <link rel="icon" href="data:,"><link rel="stylesheet" href="/${name}.css">
-<style>body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 40rem; padding: 0 1rem } pre { background: #f3f3f3; padding: 1rem; overflow: auto }</style>
+<style>body { font: 15px/1.4 system-ui, sans-serif; margin: 1rem auto; max-width: 40rem; padding: 0 1rem } pre { background: #f3f3f3; padding: 1rem; white-space: pre-wrap; overflow-wrap: anywhere }</style>
 <div id="root"></div><script>window.settings = ${JSON.stringify({ project, apiSuffix })}</script><script src="/${name}.js"></script></html>`;
 
 async function bundle() {

@@ -10,10 +10,13 @@ const services = {
 };
 const abortable = new Set(['process.init', 'session.getFullUser', 'session.passkeyList', 'connect.loginInit', 'connect.appendInit', 'connect.manageInit']);
 
+// What a person would want to see of an answer: not the options for the browser, nor the block that could have been shown instead.
+const hidden = new Set(['alternatives', 'challenge', 'conditionalUIChallenge', 'attestationOptions', 'common', 'sessionToken', 'shortSession', 'runtime']);
+
 function show(title, detail) {
   document.getElementById('root').innerHTML = '<h1></h1><pre></pre>';
   document.querySelector('h1').textContent = title;
-  document.querySelector('pre').textContent = JSON.stringify(detail, null, 2) ?? '';
+  document.querySelector('pre').textContent = JSON.stringify(detail, (name, value) => (hidden.has(name) && value ? '…' : value), 1) ?? '';
 }
 
 const told = (result) => {
