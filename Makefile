@@ -48,7 +48,7 @@ test: packages-test ## Run every check and every test, with the race detector
 
 # Two at a time, since whatever links or downloads leaves a core idle. The end-to-end tests wait more than they compute, so there are more of them at once than cores.
 .PHONY: test-needs
-test-needs: check-generated check-page test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules bin/nats bin/grpcurl bin/opa
+test-needs: check-generated check-page test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats bin/grpcurl bin/opa
 
 .PHONY: chaos
 chaos: ## Kill the process 50 times under load: every acknowledged event must reach every subscriber
@@ -148,7 +148,7 @@ packages-redis:
 
 # The SDK and the clients that the tests drive Keyward with, and the schema of AsyncAPI documents.
 # What the page is built with, and what its suite drives a browser with.
-test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules web/node_modules: %/node_modules: %/package-lock.json
+test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules web/node_modules: %/node_modules: %/package-lock.json
 	npm ci --prefix $*
 	@touch $@
 

@@ -201,6 +201,8 @@ func TestEveryOperationOfTheFrontendAPIPassesOnWhatItsServiceSays(t *testing.T) 
 		}
 		if a := s.call(op.Method, goodVisit[op.ID].path, goodVisit[op.ID].body, visitor(nil)); a.status != 401 {
 			t.Errorf("%s: status %d: %s", op.ID, a.status, a.body)
+		} else if diff := cmp.Diff([]string{`Bearer realm="keyward"`}, a.header.Values("Www-Authenticate")); diff != "" {
+			t.Errorf("%s: browsers open a dialog for HTTP Basic: %s", op.ID, diff)
 		}
 	}
 }
