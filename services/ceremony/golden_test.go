@@ -51,7 +51,9 @@ func TestGoldenAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "credentials", credentials)
-	users, err := st.ListUsers(t.Context(), service.ForProject[service.List]{Project: st.project.ID})
+	users, err := patiently(t, func() (rest.UserList, error) {
+		return st.ListUsers(t.Context(), service.ForProject[service.List]{Project: st.project.ID})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -304,6 +305,23 @@ func (st *stack) challenges(tb testing.TB, user ident.UserID, filter ...string) 
 		tb.Fatal(err)
 	}
 	return list.PasskeyChallenges
+}
+
+// patiently does what clients do with a 503, which a busy machine has reason to answer: it calls again a while later.
+func patiently[T any](tb testing.TB, call func() (T, error)) (T, error) {
+	tb.Helper()
+	for {
+		answer, err := call()
+		var f *fault.Fault
+		if !errors.As(err, &f) || f.Status != http.StatusServiceUnavailable {
+			return answer, err
+		}
+		select {
+		case <-tb.Context().Done():
+			return answer, err
+		case <-time.After(f.RetryAfter):
+		}
+	}
 }
 
 // wantField checks that err is a fault of one field, with the status and message wanted.

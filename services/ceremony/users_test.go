@@ -305,7 +305,9 @@ func TestUsersAreListed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			list, err := st.ListUsers(t.Context(), service.ForProject[service.List]{Project: st.project.ID, Body: c.list})
+			list, err := patiently(t, func() (rest.UserList, error) {
+				return st.ListUsers(t.Context(), service.ForProject[service.List]{Project: st.project.ID, Body: c.list})
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,7 @@ import (
 // reloadsVariable says how often the bundle is changed under load. A thousand times takes minutes, so that the usual run makes do with fewer.
 const (
 	reloadsVariable = "KEYWARD_RELOADS"
-	usualReloads    = 30
+	usualReloads    = 10
 )
 
 func reloads(t *testing.T) int {
