@@ -14,7 +14,7 @@ rmSync(shots, { recursive: true, force: true });
 mkdirSync(shots);
 
 const args = [
-  '--no-sandbox', '--ignore-certificate-errors', '--host-resolver-rules=MAP *.example 127.0.0.1',
+  '--no-sandbox', '--ignore-certificate-errors', '--host-resolver-rules=MAP *.example 127.0.0.1, MAP * ~NOTFOUND', // nothing leaves this machine
   // Decisions keep passkeys from browsers that a program drives, so this one does not say that it is one.
   '--disable-blink-features=AutomationControlled',
 ];
