@@ -37,7 +37,7 @@ func (s *Service) ConnectLoginInit(ctx context.Context, req service.ForVisit[fro
 		Token: made.token, ExpiresAt: expiresAt(made.process), FrontendAPIURL: s.issuer(made.project), LoginAllowed: made.verdict.Allow, Flags: frontend.Flags{},
 		NewClientEnvHandle: made.newHandle,
 	}
-	if made.verdict.Allow && is(made.process.Client.IsConditionalMediationAvailable) {
+	if made.verdict.Allow && canMediate(made.process.Client) {
 		ends := s.now().Add(s.cfg.ChallengeTTL)
 		offered, err := s.MediationStart(ctx, service.ForProject[rest.PasskeyMediationStartReq]{Project: made.project.ID, Body: rest.PasskeyMediationStartReq{
 			ProcessID: &made.process.ID, ClientInformation: made.process.Client,

@@ -240,8 +240,7 @@ func (s *Service) mediationOptions(ctx context.Context, t *turn) (string, error)
 }
 
 func canMediate(c rest.ClientInformation) bool {
-	said := func(b *bool) bool { return b != nil && *b }
-	return said(c.IsConditionalMediationAvailable) || (c.ClientCapabilities != nil && said(c.ClientCapabilities.ConditionalMediation))
+	return is(c.IsConditionalMediationAvailable) || (c.ClientCapabilities != nil && is(c.ClientCapabilities.ConditionalMediation))
 }
 
 // ProcessGet implements service.SignIn.

@@ -195,7 +195,7 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 	if err != nil {
 		return processAnswer{}, gone(renamed(err, fieldAssertion, fieldSignedChallenge))
 	}
-	by := signin.Known{User: user, Name: t.state.Name, Operation: operationOf(frontend.PasskeyOperationOperationTypeVerify, t.state.Name, done.PasskeyData)}
+	by := signin.Known{User: user, Name: t.state.Name, Operation: operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.PasskeyData)}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.LoggedIn(by) })); err != nil {
 		return processAnswer{}, err
 	}
@@ -226,7 +226,7 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 		return processAnswer{}, gone(err)
 	}
 	name := loginName(a, done.PasskeyData.Username)
-	by := signin.Known{User: user, Name: name, Operation: operationOf(frontend.PasskeyOperationOperationTypeVerify, name, done.PasskeyData)}
+	by := signin.Known{User: user, Name: name, Operation: operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.PasskeyData)}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Mediated(by) })); err != nil {
 		return processAnswer{}, err
 	}

@@ -310,18 +310,11 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 	if err != nil {
 		return processAnswer{}, gone(renamed(err, fieldAttestation, fieldSignedChallenge))
 	}
-	operation := operationOf(frontend.PasskeyOperationOperationTypeAppend, t.state.Name, done.PasskeyData)
-	if err := s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Created(operation) })); err != nil {
+	made := operation(frontend.PasskeyOperationOperationTypeAppend, t.state.Name.Value, t.state.Name.Type, done.PasskeyData)
+	if err := s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Created(made) })); err != nil {
 		return processAnswer{}, err
 	}
 	return s.answer(ctx, t)
-}
-
-func operationOf(kind frontend.PasskeyOperationOperationType, name signin.Identifier, data rest.PasskeyData) frontend.PasskeyOperation {
-	return frontend.PasskeyOperation{
-		OperationType: kind, IdentifierValue: name.Value, IdentifierType: frontend.IdentifierType(name.Type),
-		CeremonyType: frontend.CeremonyType(data.CeremonyType), AAGUIDDetails: frontendAAGUID(data.AAGUIDDetails),
-	}
 }
 
 // openProven opens the session of a process that has proven its user, and ends the process.
