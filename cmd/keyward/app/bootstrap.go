@@ -39,15 +39,23 @@ func (a *App) greet() {
 	if a.cfg.HTTP.UsesTLS(gateway.TLSHTTP) {
 		base = "https://" + a.HTTPAddr()
 	}
-	writeGreeting(a.opts.Out, a.cfg.Bootstrap.ProjectID, a.bootstrapSecret.Reveal(), base, a.GRPCAddr())
+	writeGreeting(a.opts.Out, a.cfg.Bootstrap.ProjectID, a.bootstrapSecret.Reveal(), base, a.also())
 }
 
-// writeGreeting takes the URL of the API, and the address of the gRPC port, "" for none.
-func writeGreeting(w io.Writer, id, secret, base, grpc string) {
-	also := ""
-	if grpc != "" {
-		also = "gRPC is served at " + grpc + "\n"
+// also returns lines about what else is served. Passkeys work at a name of the project, not at an address.
+func (a *App) also() string {
+	lines := ""
+	if a.cfg.HTTP.TryingPage {
+		lines = "Try passkeys in a browser at " + a.cfg.Ceremony.FrontendURL + "/\n"
 	}
+	if grpc := a.GRPCAddr(); grpc != "" {
+		lines += "gRPC is served at " + grpc + "\n"
+	}
+	return lines
+}
+
+// writeGreeting takes the URL of the API, and lines about what else is served.
+func writeGreeting(w io.Writer, id, secret, base, also string) {
 	_, _ = fmt.Fprintf(w, `
 Keyward has created its first project. This is the only time that its secret is shown:
 
