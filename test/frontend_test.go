@@ -32,17 +32,7 @@ import (
 // browser is told that these names are this machine, and to trust a certificate that nobody signed.
 func TestTheFrontendAPIWithItsOwnClients(t *testing.T) {
 	t.Parallel()
-	tools := map[string]string{}
-	for _, tool := range []string{"node", "chromium"} {
-		path, err := exec.LookPath(tool)
-		if err != nil {
-			t.Fatalf("%s is not installed (make test installs it): %v", tool, err)
-		}
-		tools[tool] = path
-	}
-	if _, err := os.Stat(filepath.Join("frontend", "node_modules")); err != nil {
-		t.Fatalf("the suite's packages are not there (make test fetches them): %v", err)
-	}
+	tools := suiteTools(t, "frontend", "node", "chromium")
 	binary, data := build(t), t.TempDir()
 	cert, key := newCertificate(t, "127.0.0.1", "shop.example", "*.shop.example", "*.auth.shop.example", "evil.example")
 	outbox, err := os.Create(filepath.Join(t.TempDir(), "outbox"))

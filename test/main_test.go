@@ -46,3 +46,20 @@ func build(t *testing.T) string {
 	}
 	return path
 }
+
+// suiteTools returns where the commands are that a suite in JavaScript needs. Its packages must be there.
+func suiteTools(t *testing.T, suite string, commands ...string) map[string]string {
+	t.Helper()
+	tools := map[string]string{}
+	for _, command := range commands {
+		path, err := exec.LookPath(command)
+		if err != nil {
+			t.Fatalf("%s is not installed (make test installs it): %v", command, err)
+		}
+		tools[command] = path
+	}
+	if _, err := os.Stat(filepath.Join(suite, "node_modules")); err != nil {
+		t.Fatalf("the packages of the suite %s are not there (make test fetches them): %v", suite, err)
+	}
+	return tools
+}

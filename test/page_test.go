@@ -13,17 +13,7 @@ import (
 // The story of the page is told in a real browser, against the binary that users run with what it is without any setting. What it looks like is in page/screenshots.
 func TestThePageToTryPasskeysWith(t *testing.T) {
 	t.Parallel()
-	tools := map[string]string{}
-	for _, tool := range []string{"node", "chromium"} {
-		path, err := exec.LookPath(tool)
-		if err != nil {
-			t.Fatalf("%s is not installed (make test installs it): %v", tool, err)
-		}
-		tools[tool] = path
-	}
-	if _, err := os.Stat(filepath.Join("page", "node_modules")); err != nil {
-		t.Fatalf("the suite's packages are not there (make test fetches them): %v", err)
-	}
+	tools := suiteTools(t, "page", "node", "chromium")
 	outbox, err := os.Create(filepath.Join(t.TempDir(), "outbox"))
 	if err != nil {
 		t.Fatal(err)

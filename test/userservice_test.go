@@ -25,22 +25,13 @@ import (
 // The suite itself is JavaScript: published clients, curl, grpcurl and a browser, against the binary that users run.
 func TestTheUserServiceWithItsOwnClients(t *testing.T) {
 	t.Parallel()
-	tools := map[string]string{}
-	for _, tool := range []string{"node", "curl", "chromium"} {
-		path, err := exec.LookPath(tool)
-		if err != nil {
-			t.Fatalf("%s is not installed (make test installs it): %v", tool, err)
-		}
-		tools[tool] = path
-	}
+	tools := suiteTools(t, "zitadel", "node", "curl", "chromium")
 	grpcurl, err := filepath.Abs(filepath.Join("..", "bin", "grpcurl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, built := range []string{grpcurl, filepath.Join("zitadel", "node_modules")} {
-		if _, err := os.Stat(built); err != nil {
-			t.Fatalf("%s is not there (make test makes it): %v", built, err)
-		}
+	if _, err := os.Stat(grpcurl); err != nil {
+		t.Fatalf("grpcurl is not there (make test builds it): %v", err)
 	}
 	binary, data := build(t), t.TempDir()
 	page, grpc := fmt.Sprintf("http://localhost:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))

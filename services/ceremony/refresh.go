@@ -37,7 +37,11 @@ func refreshMAC(p project.Project, said string) string {
 
 // parseRefreshToken returns the session and the generation of a token that is the project's.
 func parseRefreshToken(p project.Project, token string) (ident.SessionID, int, bool) {
-	said, sum, ok := cutLast(strings.TrimPrefix(token, refreshPrefix))
+	parts, ok := strings.CutPrefix(token, refreshPrefix)
+	if !ok {
+		return "", 0, false
+	}
+	said, sum, ok := cutLast(parts)
 	if !ok || !hmac.Equal([]byte(sum), []byte(refreshMAC(p, said))) {
 		return "", 0, false
 	}

@@ -111,7 +111,9 @@ func appendStart(t *testing.T, svc service.Decision, privateMode bool) service.A
 // explained waits for the record as the page does: a decision that is not there yet is asked for again.
 func explained(t *testing.T, svc service.Explanations, id ident.DecisionID) frontend.TrialDecision {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { //nolint:forbidigo // there is nothing to be told by
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-again.C {
 		d, err := svc.ExplainDecision(t.Context(), service.ForProject[ident.DecisionID]{Project: "pro-1", Body: id})
 		if err == nil {
 			return d
