@@ -5,9 +5,6 @@ SHELL       := /bin/bash
 MAKEFLAGS   += --no-print-directory
 .DEFAULT_GOAL := help
 
-MODULES  := api core policies services/gateway services/ceremony services/decision services/events cmd/keyward test bench
-PACKAGES := $(MODULES:%=./%/...)
-
 VERSION  ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || echo 0.0.0-dev)
 REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION:v%=%) -X main.revision=$(REVISION)
@@ -42,8 +39,8 @@ build: ## Build bin/keyward
 test: packages-test ## Run every check and every test, with the race detector
 	@$(MAKE) --jobs 2 test-needs
 	@$(MAKE) check-format check-protos check-policies
-	go vet $(PACKAGES)
-	go test -race -vet=off -timeout 14m $(filter-out ./test/...,$(PACKAGES))
+	go vet ./...
+	go test -race -vet=off -timeout 14m $$(go list ./... | grep -v /test$$)
 	go test -race -vet=off -timeout 14m -parallel 5 ./test/...
 
 # Two at a time, since whatever links or downloads leaves a core idle. The end-to-end tests wait more than they compute, so there are more of them at once than cores.
@@ -76,7 +73,7 @@ check-page: web/node_modules
 
 .PHONY: check-format
 check-format:
-	@unformatted=$$(gofmt -l $(MODULES)); [[ -z "$$unformatted" ]] || { echo "not formatted: $$unformatted" >&2; exit 1; }
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); [[ -z "$$unformatted" ]] || { echo "not formatted: $$unformatted" >&2; exit 1; }
 
 .PHONY: check-protos
 check-protos: bin/buf bin/protos
@@ -89,13 +86,9 @@ check-policies: bin/opa
 	bin/opa check --strict --schema policies/schemas policies/login policies/append policies/mediation policies/rollout
 	bin/opa test --bundle policies
 
-.PHONY: standalone
-standalone: ## Build each module by itself, without the workspace
-	@for module in $(MODULES); do echo $$module; GOWORK=off go build -C $$module ./...; done
-
 .PHONY: lint
 lint: bin/golangci-lint ## Run the linters
-	@for module in $(MODULES); do echo $$module; (cd $$module && $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+	@bin/golangci-lint run ./...
 
 .PHONY: generate
 generate: $(PROTO_TOOLS) ## Write every generated file anew

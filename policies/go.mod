@@ -1,4 +1,0 @@
-module github.com/keyward/keyward/policies
-
-go 1.26.0
-
