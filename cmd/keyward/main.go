@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 )
 
 // Set by the linker when a version is built.
@@ -33,5 +34,5 @@ func run() int {
 	defer stop()
 	// The first signal drains; a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	return cli.Run(ctx, os.Args[1:], cli.Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()}, cli.NewBuild(version, revision))
+	return cli.Run(ctx, os.Args[1:], command.Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()}, cli.NewBuild(version, revision))
 }

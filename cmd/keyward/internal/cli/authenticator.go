@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 )
 
 // deviceFlags say which software authenticator, and on a page of which origin.
@@ -18,7 +19,7 @@ type deviceFlags struct {
 	file, origin string
 }
 
-func newAuthenticator(terminal Terminal) *cobra.Command {
+func newAuthenticator(terminal command.Terminal) *cobra.Command {
 	var f deviceFlags
 	cmd := &cobra.Command{
 		Use:   "authenticator",
@@ -27,20 +28,20 @@ func newAuthenticator(terminal Terminal) *cobra.Command {
 It reads the answer of a start call from standard input and prints what the
 authenticator says to it, for the finish call. Passkeys are kept in a file.`,
 		Example: "  curl ... /v2/passkey/append/start | keyward authenticator create\n  curl ... /v2/passkey/login/start | keyward authenticator get",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&f.file, "device", "device.json", "file that holds the device and the private keys of its passkeys")
 	cmd.PersistentFlags().StringVar(&f.origin, "origin", "http://localhost:8080", "origin of the page that the passkey is used on; one of the project's")
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "create", Short: "Create a passkey for the options of an append start", Args: noArguments,
+			Use: "create", Short: "Create a passkey for the options of an append start", Args: command.NoArguments,
 			RunE: func(*cobra.Command, []string) error {
 				return useDevice(terminal, f, "attestationOptions", (*authenticator.Device).Create)
 			},
 		},
 		&cobra.Command{
-			Use: "get", Short: "Sign for the options of a login start", Args: noArguments,
+			Use: "get", Short: "Sign for the options of a login start", Args: command.NoArguments,
 			RunE: func(*cobra.Command, []string) error {
 				return useDevice(terminal, f, "assertionOptions", (*authenticator.Device).Get)
 			},
@@ -50,7 +51,7 @@ authenticator says to it, for the finish call. Passkeys are kept in a file.`,
 }
 
 // useDevice lets the device of the file answer options, and keeps what it has become.
-func useDevice(terminal Terminal, f deviceFlags, member string, answer func(*authenticator.Device, string, string) (string, error)) error {
+func useDevice(terminal command.Terminal, f deviceFlags, member string, answer func(*authenticator.Device, string, string) (string, error)) error {
 	options, err := readOptions(terminal.In, member)
 	if err != nil {
 		return err

@@ -5,14 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/eventscmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/projectcmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/usercmd"
 	"github.com/keyward/keyward/core/telemetry"
 )
 
@@ -22,18 +24,6 @@ const (
 	ExitFailure = 1 // it was tried and did not work
 	ExitUsage   = 2 // the command line or the configuration is wrong; nothing was tried
 )
-
-// Terminal is what a command reads and writes.
-type Terminal struct {
-	In       io.Reader
-	Out, Err io.Writer
-	Environ  []string // "KEY=value"
-}
-
-// usageError marks what the caller can only mend by another command line or configuration.
-type usageError struct{ error }
-
-func (u usageError) Unwrap() error { return u.error }
 
 // NewBuild names the running binary. Without a version from the linker it is the module's, with the revision that the toolchain recorded.
 func NewBuild(version, revision string) telemetry.Build {
@@ -54,7 +44,7 @@ func NewBuild(version, revision string) telemetry.Build {
 }
 
 // Run runs one command and returns its exit code. It ends early when ctx ends.
-func Run(ctx context.Context, args []string, terminal Terminal, build telemetry.Build) int {
+func Run(ctx context.Context, args []string, terminal command.Terminal, build telemetry.Build) int {
 	root := newRoot(terminal, build)
 	// Without any, cobra would take those of the process.
 	root.SetArgs(append([]string{}, args...))
@@ -63,14 +53,14 @@ func Run(ctx context.Context, args []string, terminal Terminal, build telemetry.
 		return ExitOK
 	}
 	_, _ = fmt.Fprintln(terminal.Err, "keyward:", err)
-	var usage usageError
-	if errors.As(err, &usage) {
+	var wrong command.UsageError
+	if errors.As(err, &wrong) {
 		return ExitUsage
 	}
 	return ExitFailure
 }
 
-func newRoot(terminal Terminal, build telemetry.Build) *cobra.Command {
+func newRoot(terminal command.Terminal, build telemetry.Build) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "keyward",
 		Short: "Decides when to offer a passkey, and runs the ceremony",
@@ -81,7 +71,7 @@ ceremonies, remembers what happened, and lets you write the rules in Rego.
 Start it:                keyward serve
 See it at work:          keyward demo
 All settings:            keyward config`,
-		Args:              noArguments,
+		Args:              command.NoArguments,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,
@@ -91,69 +81,19 @@ All settings:            keyward config`,
 	root.SetOut(terminal.Out)
 	root.SetErr(terminal.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		return command.Usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	root.AddCommand(
 		newServe(terminal, build),
 		newConfig(terminal),
-		newProject(terminal),
-		newUser(terminal),
-		newToken(terminal),
-		newPolicy(terminal),
-		newEvents(terminal),
+		projectcmd.New(terminal),
+		usercmd.New(terminal),
+		projectcmd.NewToken(terminal),
+		policycmd.New(terminal),
+		eventscmd.New(terminal),
 		newDemo(terminal),
 		newAuthenticator(terminal),
 		newVersion(build),
 	)
 	return root
-}
-
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return usageError{fmt.Errorf("unknown argument %q; see %s --help", args[0], cmd.CommandPath())}
-}
-
-func oneArgument(name string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == 1 {
-			return nil
-		}
-		return usageError{fmt.Errorf("needs one argument, %s; see %s --help", name, cmd.CommandPath())}
-	}
-}
-
-// output is the flag -o.
-type output struct{ format string }
-
-func (o *output) flag(cmd *cobra.Command, otherwise string) {
-	o.format = otherwise
-	cmd.Flags().VarP(o, "output", "o", "form of the output: "+otherwise+" or json")
-}
-
-// String implements pflag.Value.
-func (o *output) String() string { return o.format }
-
-// Set implements pflag.Value.
-func (o *output) Set(text string) error {
-	if text != "json" && text != o.format {
-		return fmt.Errorf("must be %s or json", o.format)
-	}
-	o.format = text
-	return nil
-}
-
-// Type implements pflag.Value.
-func (o *output) Type() string { return "form" }
-
-func (o *output) json() bool { return o.format == "json" }
-
-// isTerminal reports whether a person is likely to sit at f.
-func isTerminal(f any) bool {
-	file, ok := f.(*os.File)
-	if !ok {
-		return false
-	}
-	return term.IsTerminal(int(file.Fd()))
 }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/telemetry"
 )
 
@@ -42,7 +43,7 @@ type result struct {
 func run(t *testing.T, environ []string, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
-	terminal := cli.Terminal{In: strings.NewReader(""), Out: &out, Err: &errs, Environ: environ}
+	terminal := command.Terminal{In: strings.NewReader(""), Out: &out, Err: &errs, Environ: environ}
 	code := cli.Run(t.Context(), args, terminal, telemetry.Build{Version: "1.2.3", Revision: "abc", Go: "go1.26"})
 	return result{code, out.String(), errs.String()}
 }
@@ -153,7 +154,7 @@ func server(t *testing.T) (environ []string, greeting string) {
 	ended := make(chan int, 1)
 	var log bytes.Buffer
 	go func() {
-		ended <- cli.Run(ctx, []string{"serve"}, cli.Terminal{In: strings.NewReader(""), Out: write, Err: &log, Environ: environ}, telemetry.Build{Version: "1.2.3"})
+		ended <- cli.Run(ctx, []string{"serve"}, command.Terminal{In: strings.NewReader(""), Out: write, Err: &log, Environ: environ}, telemetry.Build{Version: "1.2.3"})
 		_ = write.Close()
 	}()
 	t.Cleanup(func() {

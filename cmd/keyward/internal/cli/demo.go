@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/client"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 	"github.com/keyward/keyward/cmd/keyward/internal/demo"
@@ -28,7 +29,7 @@ type demoFlags struct {
 	crowd                        demo.Population
 }
 
-func newDemo(terminal Terminal) *cobra.Command {
+func newDemo(terminal command.Terminal) *cobra.Command {
 	var f demoFlags
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -40,7 +41,7 @@ population of varied devices and histories instead, and shows which answers they
 Without --project and --secret it uses a project of its own, named demo, which it
 creates through the NATS of the server that --data-dir or --nats-url names.`,
 		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --url https://keyward.example.com --project pro-1 --secret corbado1_... --origin https://example.com",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, terminal, f) },
 	}
 	flags := cmd.Flags()
@@ -52,26 +53,26 @@ creates through the NATS of the server that --data-dir or --nats-url names.`,
 	flags.IntVar(&f.crowd.Users, "users", 0, "make so many users instead of telling the story of one")
 	flags.IntVar(&f.crowd.Concurrency, "concurrency", 8, "users at work at once")
 	flags.Uint64Var(&f.crowd.Seed, "seed", 1, "what the population is drawn from; the same seed makes the same one")
-	serverFlags(flags)
+	command.ServerFlags(flags)
 	return cmd
 }
 
-func runDemo(cmd *cobra.Command, terminal Terminal, f demoFlags) error {
+func runDemo(cmd *cobra.Command, terminal command.Terminal, f demoFlags) error {
 	if (f.project == "") != (f.secret == "") {
-		return usageError{errors.New("--project and --secret go together")}
+		return command.Usage(errors.New("--project and --secret go together"))
 	}
 	if f.crowd.Users < 0 || f.crowd.Concurrency < 1 {
-		return usageError{errors.New("--users must not be negative, and --concurrency at least 1")}
+		return command.Usage(errors.New("--users must not be negative, and --concurrency at least 1"))
 	}
 	cfg, err := config.Load("", terminal.Environ, cmd.Flags())
 	if err != nil {
-		return usageError{fmt.Errorf("configuration:\n%w", err)}
+		return command.Usage(fmt.Errorf("configuration:\n%w", err))
 	}
 	if f.url == "" {
 		f.url = "http://" + cfg.HTTP.Addr
 	}
 	if f.project == "" {
-		err := withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+		err := command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 			p, made, err := ownProject(ctx, projects, f.origin)
 			f.project, f.secret = string(p.ID), made.Reveal()
 			return err
@@ -97,7 +98,7 @@ func runDemo(cmd *cobra.Command, terminal Terminal, f demoFlags) error {
 
 // progress returns where a progress bar may be drawn.
 func progress(w io.Writer) io.Writer {
-	if isTerminal(w) {
+	if command.IsTerminal(w) {
 		return w
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
@@ -173,7 +174,7 @@ func TestTailPrintsWhatComesAcrossARestartOfTheServer(t *testing.T) {
 	var running sync.WaitGroup
 	for i, flags := range [][]string{nil, {"--since", "1h"}} {
 		running.Go(func() {
-			terminal := cli.Terminal{In: strings.NewReader(""), Out: &outs[i], Err: &errs[i]}
+			terminal := command.Terminal{In: strings.NewReader(""), Out: &outs[i], Err: &errs[i]}
 			codes[i] = cli.Run(ctx, append([]string{"events", "tail", "--data-dir", dir}, flags...), terminal, telemetry.Build{})
 		})
 	}

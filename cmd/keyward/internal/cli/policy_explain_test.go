@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/telemetry"
 	"github.com/keyward/keyward/policies"
 )
@@ -19,7 +20,7 @@ import (
 func runWith(t *testing.T, in string, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code := cli.Run(t.Context(), args, cli.Terminal{In: strings.NewReader(in), Out: &out, Err: &errs}, telemetry.Build{})
+	code := cli.Run(t.Context(), args, command.Terminal{In: strings.NewReader(in), Out: &out, Err: &errs}, telemetry.Build{})
 	return result{code, out.String(), errs.String()}
 }
 

@@ -1,18 +1,18 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/telemetry"
 )
 
-func newServe(terminal Terminal, build telemetry.Build) *cobra.Command {
+func newServe(terminal command.Terminal, build telemetry.Build) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -23,11 +23,11 @@ this process, with NATS and a cache inside it and its data in ./data.
 
 The first start creates a project and prints its secret. Logs go to standard
 error as lines of JSON.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path, terminal.Environ, cmd.Flags())
 			if err != nil {
-				return usageError{fmt.Errorf("configuration:\n%w", err)}
+				return command.Usage(fmt.Errorf("configuration:\n%w", err))
 			}
 			log := telemetry.NewLogger(terminal.Err, cfg.LogLevel)
 			cache.LogTo(log)
@@ -39,26 +39,26 @@ error as lines of JSON.`,
 	return cmd
 }
 
-func newConfig(terminal Terminal) *cobra.Command {
+func newConfig(terminal command.Terminal) *cobra.Command {
 	var path string
 	var check bool
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print the settings in effect, with secrets as stars",
 		Long: `Prints the settings that "keyward serve" with the same file, environment and
 flags would use. What is printed can be given to --config, once secrets are filled in.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path, terminal.Environ, cmd.Flags())
 			if err != nil {
-				return usageError{fmt.Errorf("configuration:\n%w", err)}
+				return command.Usage(fmt.Errorf("configuration:\n%w", err))
 			}
 			if check {
 				_, _ = fmt.Fprintln(cmd.OutOrStdout(), "The configuration is valid.")
 				return nil
 			}
-			if out.json() {
+			if out.JSON() {
 				return config.WriteJSON(cmd.OutOrStdout(), cfg)
 			}
 			return config.WriteYAML(cmd.OutOrStdout(), cfg)
@@ -66,26 +66,26 @@ flags would use. What is printed can be given to --config, once secrets are fill
 	}
 	cmd.Flags().StringVar(&path, "config", "", "YAML file with settings ("+config.FileEnv+")")
 	cmd.Flags().BoolVar(&check, "check", false, "only say whether the settings are valid")
-	out.flag(cmd, "yaml")
+	out.Flag(cmd, "yaml")
 	config.AddFlags(cmd.Flags())
 	cmd.AddCommand(&cobra.Command{
 		Use:   "reference",
 		Short: "Print the reference of all settings, as Markdown",
-		Args:  noArguments,
+		Args:  command.NoArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return config.WriteReference(cmd.OutOrStdout()) },
 	})
 	return cmd
 }
 
 func newVersion(build telemetry.Build) *cobra.Command {
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this binary",
-		Args:  noArguments,
+		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if out.json() {
-				return writeJSON(cmd, build)
+			if out.JSON() {
+				return command.WriteJSON(cmd, build)
 			}
 			text := "keyward " + build.Version
 			if build.Revision != "" {
@@ -95,15 +95,6 @@ func newVersion(build telemetry.Build) *cobra.Command {
 			return err
 		},
 	}
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
-}
-
-func writeJSON(cmd *cobra.Command, value any) error {
-	encoder := json.NewEncoder(cmd.OutOrStdout())
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(value); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
-	}
-	return nil
 }

@@ -1,15 +1,15 @@
-package cli
+package usercmd
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/mover"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/events"
@@ -20,13 +20,13 @@ type userImport struct {
 	project string
 	dryRun  bool
 	restart bool
-	out     output
+	out     command.Output
 }
 
 // importTimeout is how long one call may take: some users with many passkeys, each write on disk.
 const importTimeout = 30 * time.Second
 
-func newUserImport(terminal Terminal) *cobra.Command {
+func newUserImport(terminal command.Terminal) *cobra.Command {
 	var i userImport
 	cmd := &cobra.Command{
 		Use:   "import <file>",
@@ -39,13 +39,13 @@ already is left as it is, so a file can be imported again.
 An import from a file that was interrupted goes on where it stopped: how far it came
 is kept beside the file. --dry-run stores nothing and reports every bad line.`,
 		Example: "  keyward user import --project pro-1 --dry-run users.jsonl\n  keyward user import --project pro-1 users.jsonl",
-		Args:    oneArgument("the file"),
+		Args:    command.OneArgument("the file"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return i.do(cmd, terminal, args[0]) },
 	}
-	projectFlag(cmd, &i.project)
+	command.ProjectFlag(cmd, &i.project)
 	cmd.Flags().BoolVar(&i.dryRun, "dry-run", false, "check every line and store nothing")
 	cmd.Flags().BoolVar(&i.restart, "restart", false, "begin anew, though an earlier import of the file was interrupted")
-	i.out.flag(cmd, "text")
+	i.out.Flag(cmd, "text")
 	return cmd
 }
 
@@ -55,16 +55,16 @@ type importNotes struct {
 	mover.Progress
 }
 
-func (i *userImport) do(cmd *cobra.Command, terminal Terminal, file string) error {
-	project, err := parseProject(i.project)
+func (i *userImport) do(cmd *cobra.Command, terminal command.Terminal, file string) error {
+	project, err := command.ParseProject(i.project)
 	if err != nil {
 		return err
 	}
-	server, err := findServer(terminal, cmd.Flags())
+	server, err := command.FindServer(terminal, cmd.Flags())
 	if err != nil {
 		return err
 	}
-	input, size, err := openInput(terminal, file)
+	input, size, err := command.OpenInput(terminal, file)
 	if err != nil {
 		return err
 	}
@@ -89,8 +89,8 @@ func (i *userImport) do(cmd *cobra.Command, terminal Terminal, file string) erro
 		Users: ceremony.NewImporter(conn, importTimeout), Events: events.NewImporter(conn, importTimeout),
 		Refused: func(bad mover.BadLine) error {
 			_ = bar.Clear()
-			if i.out.json() {
-				return writeJSON(cmd, bad)
+			if i.out.JSON() {
+				return command.WriteJSON(cmd, bad)
 			}
 			return writeFaults(cmd.ErrOrStderr(), bad.Line, bad.Faults)
 		},
@@ -110,22 +110,6 @@ func (i *userImport) do(cmd *cobra.Command, terminal Terminal, file string) erro
 	return i.report(cmd, done)
 }
 
-// openInput opens the file and tells its size, -1 of standard input.
-func openInput(terminal Terminal, file string) (io.ReadCloser, int64, error) {
-	if file == "-" {
-		return io.NopCloser(terminal.In), -1, nil
-	}
-	input, err := os.Open(file)
-	if err != nil {
-		return nil, 0, usageError{err}
-	}
-	info, err := input.Stat()
-	if err != nil {
-		return nil, 0, fmt.Errorf("read %s: %w", file, err)
-	}
-	return input, info.Size(), nil
-}
-
 func (i *userImport) resume(kept notes, input io.Reader, size int64) (mover.Progress, error) {
 	var earlier importNotes
 	found, err := kept.read(&earlier)
@@ -133,7 +117,7 @@ func (i *userImport) resume(kept notes, input io.Reader, size int64) (mover.Prog
 		return mover.Progress{}, err
 	}
 	if earlier.Size != size {
-		return mover.Progress{}, usageError{fmt.Errorf("the file has changed since an earlier import of it was interrupted; begin anew with --restart")}
+		return mover.Progress{}, command.Usage(fmt.Errorf("the file has changed since an earlier import of it was interrupted; begin anew with --restart"))
 	}
 	seeker, ok := input.(io.Seeker)
 	if !ok {
@@ -149,8 +133,8 @@ var errRefused = errors.New("some lines were not imported")
 
 func (i *userImport) report(cmd *cobra.Command, done mover.Progress) error {
 	var err error
-	if i.out.json() {
-		err = writeJSON(cmd, done)
+	if i.out.JSON() {
+		err = command.WriteJSON(cmd, done)
 	} else {
 		verb := "imported"
 		if i.dryRun {

@@ -1,4 +1,5 @@
-package cli
+// Package projectcmd is "keyward project" and "keyward token": it changes what a running server keeps of projects.
+package projectcmd
 
 import (
 	"bufio"
@@ -10,61 +11,27 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
-	"github.com/keyward/keyward/cmd/keyward/internal/config"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/secret"
 )
 
-// serverFlags are the settings by which a command finds a running server.
-func serverFlags(flags *pflag.FlagSet) {
-	all := pflag.NewFlagSet("", pflag.ContinueOnError)
-	config.AddFlags(all)
-	for _, name := range []string{"data-dir", "nats-url", "nats-credentials"} {
-		flags.AddFlag(all.Lookup(name))
-	}
-}
-
-func findServer(terminal Terminal, flags *pflag.FlagSet) (admin.Server, error) {
-	cfg, err := config.Load("", terminal.Environ, flags)
-	if err != nil {
-		return admin.Server{}, usageError{fmt.Errorf("configuration:\n%w", err)}
-	}
-	return admin.Server{URL: cfg.NATS.URL, DataDir: cfg.NATS.DataDir, CredentialsFile: cfg.NATS.CredentialsFile}, nil
-}
-
-// withProjects runs do with the projects of the server that the command's flags name.
-func withProjects(cmd *cobra.Command, terminal Terminal, do func(context.Context, *admin.Projects) error) error {
-	server, err := findServer(terminal, cmd.Flags())
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), 15*time.Second)
-	defer cancel()
-	projects, err := admin.Open(ctx, server)
-	if err != nil {
-		return fmt.Errorf("find the server: %w", err)
-	}
-	defer projects.Close()
-	return do(ctx, projects)
-}
-
-func newProject(terminal Terminal) *cobra.Command {
+func New(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "project",
 		Short: "Create, list and delete projects; change their secrets, keys and issuers",
 		Long: `A project is one relying party with its own API secret, origins, users and
 events. These commands need a running server, and find it through --data-dir or
 --nats-url. The server takes up changes at once.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newProjectCreate(terminal), newProjectList(terminal), newProjectRotate(terminal), newProjectDelete(terminal), newProjectSigning(terminal))
 	for _, sub := range cmd.Commands() {
-		serverFlags(sub.Flags())
+		command.ServerFlags(sub.Flags())
 	}
 	cmd.AddCommand(newProjectKey(terminal), newProjectIssuer(terminal), newProjectFrontend(terminal))
 	return cmd
@@ -89,25 +56,25 @@ func shown(p project.Project, made secret.Text) shownProject {
 	}
 }
 
-func newProjectCreate(terminal Terminal) *cobra.Command {
+func newProjectCreate(terminal command.Terminal) *cobra.Command {
 	var n admin.New
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:     "create",
 		Short:   "Create a project and print its secret, once",
 		Example: "  keyward project create --rp-id example.com --origin https://example.com --origin https://login.example.com",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if n.RPID == "" || len(n.Origins) == 0 {
-				return usageError{errors.New("--rp-id and --origin are needed: a passkey made under a wrong relying party can never log in")}
+				return command.Usage(errors.New("--rp-id and --origin are needed: a passkey made under a wrong relying party can never log in"))
 			}
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				p, made, err := projects.Create(ctx, n, time.Now())
 				if err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, shown(p, made))
+				if out.JSON() {
+					return command.WriteJSON(cmd, shown(p, made))
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project     %s\nAPI secret  %s\n\nThe secret is not shown again.\n", p.ID, made.Reveal())
 				return err
@@ -119,24 +86,24 @@ func newProjectCreate(terminal Terminal) *cobra.Command {
 	cmd.Flags().StringVar(&n.RPID, "rp-id", "", "WebAuthn relying party ID: the domain that passkeys belong to, for good")
 	cmd.Flags().StringVar(&n.RPName, "rp-name", "", "name that authenticators show; empty = the RP ID")
 	cmd.Flags().StringArrayVar(&n.Origins, "origin", nil, "origin that ceremonies and CORS accept; repeat for several")
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func newProjectList(terminal Terminal) *cobra.Command {
-	var out output
+func newProjectList(terminal command.Terminal) *cobra.Command {
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List all projects",
-		Args:  noArguments,
+		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
 				all := []shownProject{}
 				for _, p := range projects.List() {
 					all = append(all, shown(p, ""))
 				}
-				if out.json() {
-					return writeJSON(cmd, all)
+				if out.JSON() {
+					return command.WriteJSON(cmd, all)
 				}
 				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				_, _ = fmt.Fprintln(table, "ID\tNAME\tRP ID\tORIGINS\tCREATED")
@@ -147,51 +114,51 @@ func newProjectList(terminal Terminal) *cobra.Command {
 			})
 		},
 	}
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func newProjectRotate(terminal Terminal) *cobra.Command {
-	var out output
+func newProjectRotate(terminal command.Terminal) *cobra.Command {
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "rotate-secret <project ID>",
 		Short: "Give a project another secret and print it, once",
-		Args:  oneArgument("the project ID"),
+		Args:  command.OneArgument("the project ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				made, err := projects.RotateSecret(ctx, args[0])
 				if err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, map[string]string{"id": args[0], "apiSecret": made.Reveal()})
+				if out.JSON() {
+					return command.WriteJSON(cmd, map[string]string{"id": args[0], "apiSecret": made.Reveal()})
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project     %s\nAPI secret  %s\n\nThe old secret has stopped working. The new one is not shown again.\n", args[0], made.Reveal())
 				return err
 			})
 		},
 	}
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func newProjectDelete(terminal Terminal) *cobra.Command {
+func newProjectDelete(terminal command.Terminal) *cobra.Command {
 	var yes bool
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "delete <project ID>",
 		Short: "Delete a project; its secret stops working at once",
-		Args:  oneArgument("the project ID"),
+		Args:  command.OneArgument("the project ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !yes && !confirmed(cmd, terminal, args[0]) {
-				return usageError{errors.New("nothing was deleted; say --yes to delete without being asked")}
+				return command.Usage(errors.New("nothing was deleted; say --yes to delete without being asked"))
 			}
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				if err := projects.Delete(ctx, args[0]); err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, map[string]string{"id": args[0]})
+				if out.JSON() {
+					return command.WriteJSON(cmd, map[string]string{"id": args[0]})
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Deleted %s.\n", args[0])
 				return err
@@ -199,12 +166,12 @@ func newProjectDelete(terminal Terminal) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func confirmed(cmd *cobra.Command, terminal Terminal, id string) bool {
-	if !isTerminal(terminal.In) {
+func confirmed(cmd *cobra.Command, terminal command.Terminal, id string) bool {
+	if !command.IsTerminal(terminal.In) {
 		return false
 	}
 	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "Delete %s? Its users can no longer log in. Type the ID to go on: ", id)

@@ -1,4 +1,5 @@
-package cli
+// Package usercmd is "keyward user": it moves users in and out of a running server.
+package usercmd
 
 import (
 	"encoding/json"
@@ -12,42 +13,31 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 )
 
-func newUser(terminal Terminal) *cobra.Command {
+func New(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
 		Short: "Move users in and out, and answer a user's request for their data",
 		Long: `Users, their identifiers, passkeys with public keys, and events travel as JSON
 Lines, one record a line. These commands need a running server, and find it through
 --data-dir or --nats-url.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newUserImport(terminal), newUserExport(terminal))
 	for _, sub := range cmd.Commands() {
-		serverFlags(sub.Flags())
+		command.ServerFlags(sub.Flags())
 	}
 	return cmd
 }
 
-func parseProject(id string) (ident.ProjectID, error) {
-	if id == "" {
-		return "", errNoProject
-	}
-	project, err := ident.ParseProjectID(id)
-	if err != nil {
-		return "", usageError{fmt.Errorf("--project: %w", err)}
-	}
-	return project, nil
-}
-
 // newBar returns a progress bar of bytes or things, which shows itself to people only.
-func newBar(terminal Terminal, total int64, description string) *progressbar.ProgressBar {
+func newBar(terminal command.Terminal, total int64, description string) *progressbar.ProgressBar {
 	return progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(terminal.Err), progressbar.OptionSetDescription(description), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100e6), progressbar.OptionSetVisibility(isTerminal(terminal.Err)))
+		progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100e6), progressbar.OptionSetVisibility(command.IsTerminal(terminal.Err)))
 }
 
 // notes keeps how far a transfer has come beside the file that it reads or writes, so that the same command goes on where an interrupted one stopped.

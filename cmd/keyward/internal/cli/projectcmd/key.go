@@ -1,4 +1,4 @@
-package cli
+package projectcmd
 
 import (
 	"context"
@@ -13,34 +13,28 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/secret"
 	"github.com/keyward/keyward/services/gateway"
 )
 
-func newProjectKey(terminal Terminal) *cobra.Command {
+func newProjectKey(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Create, list and revoke API keys with permissions",
 		Long: `An API key is sent as "Authorization: Bearer <key>" and may call what its
 permissions name, where the API secret may call everything. The permission of
 each operation is its x-permission in the API description, at /openapi.yaml.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKeyCreate(terminal), newKeyList(terminal), newKeyRevoke(terminal))
 	for _, sub := range cmd.Commands() {
-		serverFlags(sub.Flags())
+		command.ServerFlags(sub.Flags())
 	}
 	return cmd
 }
-
-// projectFlag names the project that a command is about.
-func projectFlag(cmd *cobra.Command, id *string) {
-	cmd.Flags().StringVar(id, "project", "", "ID of the project")
-}
-
-var errNoProject = usageError{errors.New("--project is needed; keyward project list shows all")}
 
 // shownKey is an API key as the commands print it.
 type shownKey struct {
@@ -62,33 +56,33 @@ func showKey(k project.APIKey, made secret.Text) shownKey {
 
 func timestamp(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
 
-func newKeyCreate(terminal Terminal) *cobra.Command {
+func newKeyCreate(terminal command.Terminal) *cobra.Command {
 	var id, name, expires string
 	var permissions []string
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:     "create",
 		Short:   "Create an API key and print it, once, on the last line",
 		Example: "  keyward project key create --project pro-1 --name backend --permission users:write --permission passkeys:login --expires 90d",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
-				return errNoProject
+				return command.ErrNoProject
 			}
 			lifetime, err := parseLifetime(expires)
 			if err != nil {
-				return usageError{fmt.Errorf("--expires %w", err)}
+				return command.Usage(fmt.Errorf("--expires %w", err))
 			}
 			if err := checkPermissions("--permission", permissions); err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				key, made, err := projects.CreateKey(ctx, id, name, permissions, lifetime, time.Now())
 				if err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, showKey(key, made))
+				if out.JSON() {
+					return command.WriteJSON(cmd, showKey(key, made))
 				}
 				shown := showKey(key, "")
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project      %s\nkey ID       %s\npermissions  %s\nexpires      %s\n\nThe key itself is not shown again:\n%s\n",
@@ -97,26 +91,26 @@ func newKeyCreate(terminal Terminal) *cobra.Command {
 			})
 		},
 	}
-	projectFlag(cmd, &id)
+	command.ProjectFlag(cmd, &id)
 	cmd.Flags().StringVar(&name, "name", "", "name for your own use")
 	cmd.Flags().StringArrayVar(&permissions, "permission", nil, "what the key may call, for example users:read, or * for everything; repeat for several")
 	cmd.Flags().StringVar(&expires, "expires", "", "how long it works, for example 90d or 12h; empty = until it is revoked")
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func newKeyList(terminal Terminal) *cobra.Command {
+func newKeyList(terminal command.Terminal) *cobra.Command {
 	var id string
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the API keys of a project",
-		Args:  noArguments,
+		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
-				return errNoProject
+				return command.ErrNoProject
 			}
-			return withProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
 				keys, err := projects.Keys(id)
 				if err != nil {
 					return err
@@ -125,8 +119,8 @@ func newKeyList(terminal Terminal) *cobra.Command {
 				for _, k := range keys {
 					all = append(all, showKey(k, ""))
 				}
-				if out.json() {
-					return writeJSON(cmd, all)
+				if out.JSON() {
+					return command.WriteJSON(cmd, all)
 				}
 				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				_, _ = fmt.Fprintln(table, "ID\tNAME\tPERMISSIONS\tCREATED\tEXPIRES")
@@ -137,36 +131,36 @@ func newKeyList(terminal Terminal) *cobra.Command {
 			})
 		},
 	}
-	projectFlag(cmd, &id)
-	out.flag(cmd, "text")
+	command.ProjectFlag(cmd, &id)
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func newKeyRevoke(terminal Terminal) *cobra.Command {
+func newKeyRevoke(terminal command.Terminal) *cobra.Command {
 	var id string
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "revoke <key ID>",
 		Short: "Revoke an API key; it stops working at once",
-		Args:  oneArgument("the key ID"),
+		Args:  command.OneArgument("the key ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if id == "" {
-				return errNoProject
+				return command.ErrNoProject
 			}
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				if err := projects.RevokeKey(ctx, id, args[0]); err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, map[string]string{"id": args[0]})
+				if out.JSON() {
+					return command.WriteJSON(cmd, map[string]string{"id": args[0]})
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Revoked %s.\n", args[0])
 				return err
 			})
 		},
 	}
-	projectFlag(cmd, &id)
-	out.flag(cmd, "text")
+	command.ProjectFlag(cmd, &id)
+	out.Flag(cmd, "text")
 	return cmd
 }
 

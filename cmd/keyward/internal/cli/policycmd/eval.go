@@ -1,4 +1,4 @@
-package cli
+package policycmd
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/services/decision/explain"
 )
 
@@ -25,7 +25,7 @@ type policyEval struct {
 	json    bool
 }
 
-func newPolicyEval(terminal Terminal) *cobra.Command {
+func newPolicyEval(terminal command.Terminal) *cobra.Command {
 	var e policyEval
 	cmd := &cobra.Command{
 		Use:   "eval",
@@ -38,7 +38,7 @@ The exit code is 0 if the rules answered, 1 if they could not, and 2 if the bund
 or the facts cannot be used.`,
 		Example: `  keyward policy eval --bundle policies --input facts.json --explain
   jq .decision.facts explained.json | keyward policy eval --input - --action login`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.do(cmd, terminal) },
 	}
 	e.bundle.flag(cmd)
@@ -63,25 +63,14 @@ func checkAction(action string) error {
 			return nil
 		}
 	}
-	return usageError{fmt.Errorf("--action: must be %s, not %q", strings.Join(explain.Actions(), ", "), action)}
+	return command.Usage(fmt.Errorf("--action: must be %s, not %q", strings.Join(explain.Actions(), ", "), action))
 }
 
-func checkProject(project string) (ident.ProjectID, error) {
-	if project == "" {
-		return "", nil
-	}
-	id, err := ident.ParseProjectID(project)
-	if err != nil {
-		return "", usageError{fmt.Errorf("--project: %w", err)}
-	}
-	return id, nil
-}
-
-func (e *policyEval) do(cmd *cobra.Command, terminal Terminal) error {
+func (e *policyEval) do(cmd *cobra.Command, terminal command.Terminal) error {
 	if err := checkAction(e.action); err != nil {
 		return err
 	}
-	project, err := checkProject(e.project)
+	project, err := command.CheckProject(e.project)
 	if err != nil {
 		return err
 	}
@@ -98,21 +87,21 @@ func (e *policyEval) do(cmd *cobra.Command, terminal Terminal) error {
 		return err
 	}
 	if err := policy.CheckFacts(action, facts); err != nil {
-		return usageError{fmt.Errorf("these are not the facts of %s:\n%w", action, err)}
+		return command.Usage(fmt.Errorf("these are not the facts of %s:\n%w", action, err))
 	}
 	if !e.explain {
 		answer, err := policy.Evaluate(cmd.Context(), action, project, facts)
 		if err != nil {
 			return err
 		}
-		return writeJSON(cmd, answer)
+		return command.WriteJSON(cmd, answer)
 	}
 	explanation, err := policy.Explain(cmd.Context(), action, project, facts)
 	if err != nil {
 		return err
 	}
 	if e.json {
-		return writeJSON(cmd, explanation)
+		return command.WriteJSON(cmd, explanation)
 	}
 	return explanation.WriteText(cmd.OutOrStdout())
 }
@@ -124,7 +113,7 @@ func loadPolicy(ctx context.Context, from bundleFlag) (*explain.Policy, error) {
 	}
 	policy, err := explain.Load(ctx, source)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("%s is refused:\n%w", &from, err)}
+		return nil, command.Usage(fmt.Errorf("%s is refused:\n%w", &from, err))
 	}
 	return policy, nil
 }
@@ -135,19 +124,19 @@ func readFacts(name string, in io.Reader) ([]byte, error) {
 	var err error
 	switch name {
 	case "":
-		return nil, usageError{errors.New("--input is needed: a JSON file with the facts, or - for standard input")}
+		return nil, command.Usage(errors.New("--input is needed: a JSON file with the facts, or - for standard input"))
 	case "-":
 		if raw, err = io.ReadAll(in); err != nil {
 			return nil, fmt.Errorf("read standard input: %w", err)
 		}
 	default:
 		if raw, err = os.ReadFile(name); err != nil {
-			return nil, usageError{fmt.Errorf("--input: %w", err)}
+			return nil, command.Usage(fmt.Errorf("--input: %w", err))
 		}
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &object); err != nil {
-		return nil, usageError{fmt.Errorf("--input: the facts are not a JSON object: %w", err)}
+		return nil, command.Usage(fmt.Errorf("--input: the facts are not a JSON object: %w", err))
 	}
 	return raw, nil
 }
@@ -159,7 +148,7 @@ func (e *policyEval) actionOf(policy *explain.Policy, facts []byte) (string, err
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(facts, &object); err != nil {
-		return "", usageError{fmt.Errorf("--input: %w", err)}
+		return "", command.Usage(fmt.Errorf("--input: %w", err))
 	}
 	has := func(name string) bool { _, ok := object[name]; return ok }
 	switch login, creation := has("strategy"), has("flags") || has("situation"); {
@@ -172,5 +161,5 @@ func (e *policyEval) actionOf(policy *explain.Policy, facts []byte) (string, err
 	case !login && policy.CheckFacts(explain.Mediation, facts) == nil:
 		return explain.Mediation, nil
 	}
-	return "", usageError{errors.New("what the facts are of cannot be told: give --action, or strategy (login), flags and situation (append) or rollout among the facts")}
+	return "", command.Usage(errors.New("what the facts are of cannot be told: give --action, or strategy (login), flags and situation (append) or rollout among the facts"))
 }

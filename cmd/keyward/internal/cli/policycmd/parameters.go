@@ -1,4 +1,4 @@
-package cli
+package policycmd
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 )
 
 func newPolicyParameters() *cobra.Command {
@@ -22,7 +24,7 @@ func newPolicyParameters() *cobra.Command {
 		Long: `Lists the figures and switches in data.json with what schemas/parameters.json says
 of them: what each is for, what it may be, and what it is.`,
 		Example: "  keyward policy parameters --bundle policies",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// A bundle that would be refused has no parameters worth printing.
 			if _, err := openBundle(cmd.Context(), from); err != nil {

@@ -1,4 +1,4 @@
-package cli
+package projectcmd
 
 import (
 	"context"
@@ -10,10 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/project"
 )
 
-func newProjectIssuer(terminal Terminal) *cobra.Command {
+func newProjectIssuer(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "issuer",
 		Short: "Add, list and remove the OpenID Connect issuers whose access tokens a project takes",
@@ -23,49 +24,49 @@ fetches the issuer's keys by itself. What a token must have, and which of its
 claims holds the ID of the Keyward user, is said for each issuer and audience.
 
 A service user needs no issuer: see keyward token create.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newIssuerAdd(terminal), newIssuerList(terminal), newIssuerRemove(terminal))
 	for _, sub := range cmd.Commands() {
-		serverFlags(sub.Flags())
+		command.ServerFlags(sub.Flags())
 	}
 	return cmd
 }
 
-func newIssuerAdd(terminal Terminal) *cobra.Command {
+func newIssuerAdd(terminal command.Terminal) *cobra.Command {
 	var id, url, audience string
 	var options project.IssuerOptions
 	var anyScope bool
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:     "add",
 		Short:   "Let a project take the access tokens of an issuer, at once",
 		Example: "  keyward project issuer add --project pro-1 --url https://login.example.com --audience keyward --user-claim keyward_user",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
-				return errNoProject
+				return command.ErrNoProject
 			}
 			if url == "" || audience == "" {
-				return usageError{errors.New("--url and --audience are needed: exactly what the issuer's tokens have in iss and aud")}
+				return command.Usage(errors.New("--url and --audience are needed: exactly what the issuer's tokens have in iss and aud"))
 			}
 			if anyScope && options.Scopes != nil {
-				return usageError{errors.New("--scope and --any-scope exclude each other")}
+				return command.Usage(errors.New("--scope and --any-scope exclude each other"))
 			}
 			if anyScope {
 				options.Scopes = []string{}
 			}
 			added, err := project.NewIssuer(url, audience, options)
 			if err != nil {
-				return usageError{admin.Plain(err)}
+				return command.Usage(admin.Plain(err))
 			}
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				if err := projects.AddIssuer(ctx, id, added); err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, added)
+				if out.JSON() {
+					return command.WriteJSON(cmd, added)
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "project           %s\nissuer            %s\naudience          %s\nscopes            %s\nuser claim        %s\npermission claim  %s\n",
 					id, added.URL, added.Audience, orAny(added.Scopes), added.UserClaim, added.PermissionClaim)
@@ -73,13 +74,13 @@ func newIssuerAdd(terminal Terminal) *cobra.Command {
 			})
 		},
 	}
-	projectFlag(cmd, &id)
+	command.ProjectFlag(cmd, &id)
 	issuerFlags(cmd, &url, &audience)
 	cmd.Flags().StringArrayVar(&options.Scopes, "scope", nil, "scope that a token must have; repeat for several (default "+project.ScopeOpenID+" and "+project.ScopeAudience+")")
 	cmd.Flags().BoolVar(&anyScope, "any-scope", false, "take tokens whatever their scope, for issuers that write none into them")
 	cmd.Flags().StringVar(&options.UserClaim, "user-claim", project.DefaultUserClaim, "claim that holds the ID of the Keyward user who the token is of")
 	cmd.Flags().StringVar(&options.PermissionClaim, "permission-claim", project.DefaultPermissionClaim, "claim that holds what the bearer may do for users that it is not")
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }
 
@@ -95,24 +96,24 @@ func orAny(scopes []string) string {
 	return strings.Join(scopes, " ")
 }
 
-func newIssuerList(terminal Terminal) *cobra.Command {
+func newIssuerList(terminal command.Terminal) *cobra.Command {
 	var id string
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the issuers whose access tokens a project takes",
-		Args:  noArguments,
+		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
-				return errNoProject
+				return command.ErrNoProject
 			}
-			return withProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
 				all, err := projects.Issuers(id)
 				if err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, append([]project.Issuer{}, all...))
+				if out.JSON() {
+					return command.WriteJSON(cmd, append([]project.Issuer{}, all...))
 				}
 				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				_, _ = fmt.Fprintln(table, "URL\tAUDIENCE\tSCOPES\tUSER CLAIM\tPERMISSION CLAIM")
@@ -123,45 +124,45 @@ func newIssuerList(terminal Terminal) *cobra.Command {
 			})
 		},
 	}
-	projectFlag(cmd, &id)
-	out.flag(cmd, "text")
+	command.ProjectFlag(cmd, &id)
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func newIssuerRemove(terminal Terminal) *cobra.Command {
+func newIssuerRemove(terminal command.Terminal) *cobra.Command {
 	var id, url, audience string
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:     "remove",
 		Short:   "Make a project refuse the access tokens of an issuer, at once",
 		Example: "  keyward project issuer remove --project pro-1 --url https://login.example.com",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
-				return errNoProject
+				return command.ErrNoProject
 			}
 			if url == "" {
-				return usageError{errors.New("--url is needed; keyward project issuer list shows all")}
+				return command.Usage(errors.New("--url is needed; keyward project issuer list shows all"))
 			}
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				removed, err := projects.RemoveIssuer(ctx, id, url, audience)
 				if errors.Is(err, admin.ErrAudience) {
-					return usageError{fmt.Errorf("%w with --audience", err)}
+					return command.Usage(fmt.Errorf("%w with --audience", err))
 				}
 				if err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, map[string]string{"url": removed.URL, "audience": removed.Audience})
+				if out.JSON() {
+					return command.WriteJSON(cmd, map[string]string{"url": removed.URL, "audience": removed.Audience})
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Removed %s for %s.\n", removed.URL, removed.Audience)
 				return err
 			})
 		},
 	}
-	projectFlag(cmd, &id)
+	command.ProjectFlag(cmd, &id)
 	issuerFlags(cmd, &url, &audience)
 	cmd.Flags().Lookup("audience").Usage += "; empty = the only one there is"
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }

@@ -1,4 +1,4 @@
-package cli
+package projectcmd
 
 import (
 	"context"
@@ -8,9 +8,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 )
 
-func newProjectFrontend(terminal Terminal) *cobra.Command {
+func newProjectFrontend(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "frontend",
 		Short: "Show and change how a project meets browsers and apps",
@@ -18,45 +19,45 @@ func newProjectFrontend(terminal Terminal) *cobra.Command {
 names it is reached at, what users sign up with and what of it is verified, how
 refresh tokens travel, and the apps and pages that share its passkeys. Without
 one, users sign up with an email address, which is verified, or a user name.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newFrontendShow(terminal), newFrontendSet(terminal))
 	for _, sub := range cmd.Commands() {
-		serverFlags(sub.Flags())
+		command.ServerFlags(sub.Flags())
 	}
 	return cmd
 }
 
-func newFrontendShow(terminal Terminal) *cobra.Command {
+func newFrontendShow(terminal command.Terminal) *cobra.Command {
 	var id string
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Print the description of a project's frontend",
-		Args:  noArguments,
+		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
-				return errNoProject
+				return command.ErrNoProject
 			}
-			return withProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
 				found, err := projects.Frontend(id)
 				if err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, found)
+				if out.JSON() {
+					return command.WriteJSON(cmd, found)
 				}
 				return admin.WriteFrontend(cmd.OutOrStdout(), found)
 			})
 		},
 	}
-	projectFlag(cmd, &id)
-	out.flag(cmd, "text")
+	command.ProjectFlag(cmd, &id)
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func newFrontendSet(terminal Terminal) *cobra.Command {
+func newFrontendSet(terminal command.Terminal) *cobra.Command {
 	var id string
 	cmd := &cobra.Command{
 		Use:     "set FILE",
@@ -64,24 +65,24 @@ func newFrontendSet(terminal Terminal) *cobra.Command {
 		Example: "  keyward project frontend set --project pro-1 frontend.yaml",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{errors.New("name one file, or - for standard input")}
+				return command.Usage(errors.New("name one file, or - for standard input"))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if id == "" {
-				return errNoProject
+				return command.ErrNoProject
 			}
-			from, _, err := openInput(terminal, args[0])
+			from, _, err := command.OpenInput(terminal, args[0])
 			if err != nil {
 				return err
 			}
 			defer func() { _ = from.Close() }()
 			read, err := admin.ReadFrontend(from)
 			if err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				if err := projects.SetFrontend(ctx, id, read); err != nil {
 					return err
 				}
@@ -90,6 +91,6 @@ func newFrontendSet(terminal Terminal) *cobra.Command {
 			})
 		},
 	}
-	projectFlag(cmd, &id)
+	command.ProjectFlag(cmd, &id)
 	return cmd
 }

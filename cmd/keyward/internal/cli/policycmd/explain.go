@@ -1,4 +1,4 @@
-package cli
+package policycmd
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/replay"
@@ -23,7 +24,7 @@ type policyExplain struct {
 	json   bool
 }
 
-func newPolicyExplain(terminal Terminal) *cobra.Command {
+func newPolicyExplain(terminal command.Terminal) *cobra.Command {
 	var e policyExplain
 	cmd := &cobra.Command{
 		Use:   "explain <decision ID>",
@@ -37,18 +38,18 @@ the server's log as decision_id. The server is found through --data-dir or
 --nats-url. The exit code is 1 if there is no such record.`,
 		Example: `  keyward policy explain dec-1795348800000123456789012
   keyward policy explain dec-1795348800000123456789012 --bundle policies`,
-		Args: oneArgument("the decision ID"),
+		Args: command.OneArgument("the decision ID"),
 		RunE: func(cmd *cobra.Command, args []string) error { return e.do(cmd, terminal, args[0]) },
 	}
 	cmd.Flags().StringVar(&e.bundle.dir, "bundle", "", "explain with the bundle in this directory instead of the revision that decided")
 	cmd.Flags().BoolVar(&e.json, "json", false, "print the record and the explanation as JSON")
-	serverFlags(cmd.Flags())
+	command.ServerFlags(cmd.Flags())
 	return cmd
 }
 
 // withRecords runs do with the decision records of the server that the command's flags name.
-func withRecords(cmd *cobra.Command, terminal Terminal, do func(context.Context, *replay.Records) error) error {
-	server, err := findServer(terminal, cmd.Flags())
+func withRecords(cmd *cobra.Command, terminal command.Terminal, do func(context.Context, *replay.Records) error) error {
+	server, err := command.FindServer(terminal, cmd.Flags())
 	if err != nil {
 		return err
 	}
@@ -72,10 +73,10 @@ type explained struct {
 	Explanation *explain.Explanation `json:"explanation"`
 }
 
-func (e *policyExplain) do(cmd *cobra.Command, terminal Terminal, argument string) error {
+func (e *policyExplain) do(cmd *cobra.Command, terminal command.Terminal, argument string) error {
 	id, err := ident.ParseDecisionID(argument)
 	if err != nil {
-		return usageError{fmt.Errorf("%q is no decision ID: it %w; copy it from the response header X-Keyward-Decision-ID", argument, err)}
+		return command.Usage(fmt.Errorf("%q is no decision ID: it %w; copy it from the response header X-Keyward-Decision-ID", argument, err))
 	}
 	return withRecords(cmd, terminal, func(ctx context.Context, records *replay.Records) error {
 		found, err := e.explain(ctx, records, id)
@@ -83,7 +84,7 @@ func (e *policyExplain) do(cmd *cobra.Command, terminal Terminal, argument strin
 			return err
 		}
 		if e.json {
-			return writeJSON(cmd, found)
+			return command.WriteJSON(cmd, found)
 		}
 		return found.print(cmd)
 	})

@@ -1,4 +1,4 @@
-package cli
+package policycmd
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/services/decision/replay"
 )
 
@@ -27,7 +28,7 @@ type policyReplay struct {
 	exitCode bool
 }
 
-func newPolicyReplay(terminal Terminal) *cobra.Command {
+func newPolicyReplay(terminal command.Terminal) *cobra.Command {
 	var r policyReplay
 	cmd := &cobra.Command{
 		Use:   "replay",
@@ -41,7 +42,7 @@ The server is found through --data-dir or --nats-url; nothing is changed there. 
 exit code is 0 also if answers differ, unless --exit-code is given.`,
 		Example: `  keyward policy replay --bundle policies --since 24h
   keyward policy replay --exit-code`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return r.do(cmd, terminal) },
 	}
 	cmd.Flags().StringVar(&r.bundle.dir, "bundle", "", "directory of the bundle to try; empty = each decision with the revision that made it")
@@ -52,17 +53,17 @@ exit code is 0 also if answers differ, unless --exit-code is given.`,
 	cmd.Flags().IntVar(&r.examples, "examples", 3, "most examples of each change")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the summary as JSON")
 	cmd.Flags().BoolVar(&r.exitCode, "exit-code", false, "exit with 1 if any answer differs or a revision is missing")
-	serverFlags(cmd.Flags())
+	command.ServerFlags(cmd.Flags())
 	return cmd
 }
 
-func (r *policyReplay) do(cmd *cobra.Command, terminal Terminal) error {
+func (r *policyReplay) do(cmd *cobra.Command, terminal command.Terminal) error {
 	opts, err := r.options(cmd)
 	if err != nil {
 		return err
 	}
 	var bar *progressbar.ProgressBar
-	if isTerminal(terminal.Err) {
+	if command.IsTerminal(terminal.Err) {
 		bar = progressbar.NewOptions(-1, progressbar.OptionSetWriter(terminal.Err), progressbar.OptionSetDescription("decisions"),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 		opts.Progress = func(done int, total uint64) {
@@ -91,13 +92,13 @@ func (r *policyReplay) do(cmd *cobra.Command, terminal Terminal) error {
 func (r *policyReplay) options(cmd *cobra.Command) (replay.Options, error) {
 	opts := replay.Options{Limit: r.limit, Examples: r.examples}
 	if r.since < 0 || r.limit < 0 || r.examples < 1 {
-		return opts, usageError{errors.New("--since and --limit must not be negative, --examples must be at least 1")}
+		return opts, command.Usage(errors.New("--since and --limit must not be negative, --examples must be at least 1"))
 	}
 	if err := checkAction(r.action); err != nil {
 		return opts, err
 	}
 	var err error
-	if opts.Project, err = checkProject(r.project); err != nil {
+	if opts.Project, err = command.CheckProject(r.project); err != nil {
 		return opts, err
 	}
 	opts.Action = r.action
@@ -112,7 +113,7 @@ func (r *policyReplay) options(cmd *cobra.Command) (replay.Options, error) {
 
 func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
 	if r.json {
-		return writeJSON(cmd, s)
+		return command.WriteJSON(cmd, s)
 	}
 	with := "the revisions that made them"
 	if s.Candidate != "" {

@@ -1,4 +1,4 @@
-package cli
+package projectcmd
 
 import (
 	"context"
@@ -10,11 +10,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony/signing"
 )
 
-func newProjectSigning(terminal Terminal) *cobra.Command {
+func newProjectSigning(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "signing-keys",
 		Aliases: []string{"keys"},
@@ -22,12 +23,12 @@ func newProjectSigning(terminal Terminal) *cobra.Command {
 		Long: `Each project signs with a key of its own, which is published, without its
 private part, at /.well-known/jwks. Keys change by themselves as the setting
 signing_key_max_age says; these commands do it by hand.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newProjectSigningList(terminal), newProjectSigningRotate(terminal), newProjectSigningRemove(terminal))
 	for _, sub := range cmd.Commands() {
-		serverFlags(sub.Flags())
+		command.ServerFlags(sub.Flags())
 	}
 	return cmd
 }
@@ -40,13 +41,13 @@ type shownSigningKey struct {
 	Signs   string        `json:"signsFrom"`
 }
 
-func showSigningKeys(cmd *cobra.Command, out output, keys signing.Keys, now time.Time) error {
+func showSigningKeys(cmd *cobra.Command, out command.Output, keys signing.Keys, now time.Time) error {
 	all := make([]shownSigningKey, len(keys))
 	for i, k := range keys {
-		all[i] = shownSigningKey{ID: k.ID, State: keys.StateOf(i, now), Created: inUTC(k.CreatedMs), Signs: inUTC(k.SignsMs)}
+		all[i] = shownSigningKey{ID: k.ID, State: keys.StateOf(i, now), Created: timestamp(k.CreatedMs), Signs: timestamp(k.SignsMs)}
 	}
-	if out.json() {
-		return writeJSON(cmd, all)
+	if out.JSON() {
+		return command.WriteJSON(cmd, all)
 	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tSTATE\tCREATED\tSIGNS FROM")
@@ -56,16 +57,14 @@ func showSigningKeys(cmd *cobra.Command, out output, keys signing.Keys, now time
 	return table.Flush()
 }
 
-func inUTC(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
-
-func newProjectSigningList(terminal Terminal) *cobra.Command {
-	var out output
+func newProjectSigningList(terminal command.Terminal) *cobra.Command {
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "list <project ID>",
 		Short: "List the signing keys of a project; one that has signed nothing has none",
-		Args:  oneArgument("the project ID"),
+		Args:  command.OneArgument("the project ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				keys, err := projects.SigningKeys(ctx, args[0])
 				if err != nil {
 					return err
@@ -74,13 +73,13 @@ func newProjectSigningList(terminal Terminal) *cobra.Command {
 			})
 		},
 	}
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func newProjectSigningRotate(terminal Terminal) *cobra.Command {
+func newProjectSigningRotate(terminal command.Terminal) *cobra.Command {
 	var (
-		out output
+		out command.Output
 		now bool
 	)
 	cmd := &cobra.Command{
@@ -93,9 +92,9 @@ they meet a key they do not know then refuse what it signs.
 
 The key that signed before stays published for a day, until everything it signed
 has expired. If somebody else may have it, rotate --now and then remove it.`,
-		Args: oneArgument("the project ID"),
+		Args: command.OneArgument("the project ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				keys, err := projects.RotateSigningKey(ctx, args[0], now)
 				if err != nil {
 					return err
@@ -105,12 +104,12 @@ has expired. If somebody else may have it, rotate --now and then remove it.`,
 		},
 	}
 	cmd.Flags().BoolVar(&now, "now", false, "let the key sign at once")
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }
 
-func newProjectSigningRemove(terminal Terminal) *cobra.Command {
-	var out output
+func newProjectSigningRemove(terminal command.Terminal) *cobra.Command {
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "remove <project ID> <key ID>",
 		Short: "Unpublish a signing key that does not sign; what it signed is refused from then on",
@@ -118,21 +117,21 @@ func newProjectSigningRemove(terminal Terminal) *cobra.Command {
 			if len(args) == 2 {
 				return nil
 			}
-			return usageError{errors.New("needs two arguments, the project ID and the key ID; see " + cmd.CommandPath() + " --help")}
+			return command.Usage(errors.New("needs two arguments, the project ID and the key ID; see " + cmd.CommandPath() + " --help"))
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				if err := projects.RemoveSigningKey(ctx, args[0], args[1]); err != nil {
 					return err
 				}
-				if out.json() {
-					return writeJSON(cmd, map[string]string{"id": args[1]})
+				if out.JSON() {
+					return command.WriteJSON(cmd, map[string]string{"id": args[1]})
 				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Removed %s.\n", args[1])
 				return err
 			})
 		},
 	}
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }

@@ -1,4 +1,4 @@
-package cli
+package projectcmd
 
 import (
 	"context"
@@ -9,9 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 )
 
-func newToken(terminal Terminal) *cobra.Command {
+func NewToken(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Issue tokens that a backend calls the user service with",
@@ -20,12 +21,12 @@ do for all users of a project what its token permits. Such a token is an API key
 keyward project key lists and revokes it.
 
 Users call with access tokens of an issuer: see keyward project issuer.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newTokenCreate(terminal))
 	for _, sub := range cmd.Commands() {
-		serverFlags(sub.Flags())
+		command.ServerFlags(sub.Flags())
 	}
 	return cmd
 }
@@ -36,35 +37,35 @@ type shownToken struct {
 	Token string `json:"token"`
 }
 
-func newTokenCreate(terminal Terminal) *cobra.Command {
+func newTokenCreate(terminal command.Terminal) *cobra.Command {
 	var id, name, expires string
 	var permissions []string
-	var out output
+	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Issue a token for a service user and print it, once, alone on the last line",
 		Example: `  keyward token create --project pro-1
   TOKEN=$(keyward token create --project pro-1 --name importer --permissions credentials:read --expires 24h | tail -n1)`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
-				return errNoProject
+				return command.ErrNoProject
 			}
 			lifetime, err := parseLifetime(expires)
 			if err != nil {
-				return usageError{fmt.Errorf("--expires %w", err)}
+				return command.Usage(fmt.Errorf("--expires %w", err))
 			}
 			if err := checkPermissions("--permissions", permissions); err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
-			return withProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				key, made, err := projects.CreateKey(ctx, id, name, permissions, lifetime, time.Now())
 				if err != nil {
 					return err
 				}
 				shown := showKey(key, "")
-				if out.json() {
-					return writeJSON(cmd, shownToken{shown, made.Reveal()})
+				if out.JSON() {
+					return command.WriteJSON(cmd, shownToken{shown, made.Reveal()})
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project      %s\ntoken ID     %s\npermissions  %s\nexpires      %s\n\nThe token itself is not shown again:\n%s\n",
 					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal())
@@ -72,11 +73,11 @@ func newTokenCreate(terminal Terminal) *cobra.Command {
 			})
 		},
 	}
-	projectFlag(cmd, &id)
+	command.ProjectFlag(cmd, &id)
 	cmd.Flags().StringVar(&name, "name", "service user", "name for your own use")
 	cmd.Flags().StringSliceVar(&permissions, "permissions", []string{"passkeys:append", "credentials:read", "credentials:write", "challenges:write"},
 		"what the token permits, with commas between, or * for everything")
 	cmd.Flags().StringVar(&expires, "expires", "", "how long it works, for example 90d or 24h; empty = until it is revoked")
-	out.flag(cmd, "text")
+	out.Flag(cmd, "text")
 	return cmd
 }

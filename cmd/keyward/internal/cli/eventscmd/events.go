@@ -1,4 +1,5 @@
-package cli
+// Package eventscmd is "keyward events": it prints what is in the log, and what comes.
+package eventscmd
 
 import (
 	"bufio"
@@ -17,18 +18,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/journal"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
 
-func newEvents(terminal Terminal) *cobra.Command {
+func New(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Read passkey events as they come, or again",
 		Long: `Reads the stream of passkey events of a running server. Nothing is changed there.
 Services read it with any NATS client, over HTTP or with the Go package subscribe.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newEventsTail(terminal), newEventsReplay(terminal))
@@ -42,7 +44,7 @@ type eventsQuery struct {
 	json                 bool
 }
 
-func newEventsTail(terminal Terminal) *cobra.Command {
+func newEventsTail(terminal command.Terminal) *cobra.Command {
 	var q eventsQuery
 	cmd := &cobra.Command{
 		Use:   "tail",
@@ -52,14 +54,14 @@ names, until it is interrupted. When the server goes away it is waited for, and 
 event is missed. The server is found through --data-dir or --nats-url.`,
 		Example: `  keyward events tail
   keyward events tail --project pro-1 --type login-completed --type append-completed --since 1h`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return q.do(cmd, terminal, (*journal.Reader).Tail) },
 	}
 	q.flags(cmd, "from now on")
 	return cmd
 }
 
-func newEventsReplay(terminal Terminal) *cobra.Command {
+func newEventsReplay(terminal command.Terminal) *cobra.Command {
 	var q eventsQuery
 	cmd := &cobra.Command{
 		Use:   "replay",
@@ -68,7 +70,7 @@ func newEventsReplay(terminal Terminal) *cobra.Command {
 was there when it began. The server is found through --data-dir or --nats-url.`,
 		Example: `  keyward events replay --user usr-4693224802260150919
   keyward events replay --since 2026-11-22T00:00:00Z --json > events.jsonl`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return q.do(cmd, terminal, (*journal.Reader).Replay) },
 	}
 	q.flags(cmd, "all that is kept")
@@ -81,27 +83,27 @@ func (q *eventsQuery) flags(cmd *cobra.Command, otherwise string) {
 	cmd.Flags().StringSliceVar(&q.types, "type", nil, "only events of this `type`; repeatable")
 	cmd.Flags().StringVar(&q.since, "since", "", "only events since this `time`: 24h for a day ago, or RFC 3339; empty = "+otherwise)
 	cmd.Flags().BoolVar(&q.json, "json", false, "print each event as one line of JSON, as it is on the stream")
-	serverFlags(cmd.Flags())
+	command.ServerFlags(cmd.Flags())
 }
 
 func (q *eventsQuery) read(now time.Time) (journal.Query, error) {
 	var made journal.Query
 	var err error
-	if made.Project, err = checkProject(q.project); err != nil {
+	if made.Project, err = command.CheckProject(q.project); err != nil {
 		return made, err
 	}
 	if q.user != "" {
 		if made.User, err = ident.ParseUserID(q.user); err != nil {
-			return made, usageError{fmt.Errorf("--user: %w", err)}
+			return made, command.Usage(fmt.Errorf("--user: %w", err))
 		}
 	}
 	for _, name := range q.types {
 		kind := event.Type(name)
 		if kind.Observed() {
-			return made, usageError{fmt.Errorf("--type: %s is kept on another stream, of login offers", name)}
+			return made, command.Usage(fmt.Errorf("--type: %s is kept on another stream, of login offers", name))
 		}
 		if !slices.Contains(event.Types(), kind) {
-			return made, usageError{fmt.Errorf("--type: %q is no type of event; one of %s", name, strings.Join(durableTypes(), ", "))}
+			return made, command.Usage(fmt.Errorf("--type: %q is no type of event; one of %s", name, strings.Join(durableTypes(), ", ")))
 		}
 		made.Types = append(made.Types, kind)
 	}
@@ -131,17 +133,17 @@ func sinceFlag(text string, now time.Time) (time.Time, error) {
 	}
 	moment, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || moment.After(now) || moment.Unix() <= 0 {
-		return time.Time{}, usageError{fmt.Errorf("--since: must be a duration such as 24h or a time in the past such as 2026-11-22T12:00:00Z, not %q", text)}
+		return time.Time{}, command.Usage(fmt.Errorf("--since: must be a duration such as 24h or a time in the past such as 2026-11-22T12:00:00Z, not %q", text))
 	}
 	return moment, nil
 }
 
-func (q *eventsQuery) do(cmd *cobra.Command, terminal Terminal, read func(*journal.Reader, context.Context) error) error {
+func (q *eventsQuery) do(cmd *cobra.Command, terminal command.Terminal, read func(*journal.Reader, context.Context) error) error {
 	query, err := q.read(time.Now())
 	if err != nil {
 		return err
 	}
-	server, err := findServer(terminal, cmd.Flags())
+	server, err := command.FindServer(terminal, cmd.Flags())
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,5 @@
-package cli
+// Package policycmd is "keyward policy": it checks, tests, evaluates, explains and replays rules. Most of it needs no server.
+package policycmd
 
 import (
 	"fmt"
@@ -7,11 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/policies"
 )
 
 // policyCommands are what "keyward policy" can do, in the order of its help.
-func policyCommands(terminal Terminal) []*cobra.Command {
+func policyCommands(terminal command.Terminal) []*cobra.Command {
 	return []*cobra.Command{
 		newPolicyCheck(),
 		newPolicyTest(),
@@ -22,13 +24,13 @@ func policyCommands(terminal Terminal) []*cobra.Command {
 	}
 }
 
-func newPolicy(terminal Terminal) *cobra.Command {
+func New(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Check, test and explain the rules that decide",
 		Long: `The rules are a bundle: a directory with Rego files, data.json and schemas. These
 commands judge with them as the server does, and need none unless they say so.`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(policyCommands(terminal)...)
@@ -49,10 +51,10 @@ func (b *bundleFlag) open() (fs.FS, error) {
 	}
 	info, err := os.Stat(b.dir)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--bundle: %w", err)}
+		return nil, command.Usage(fmt.Errorf("--bundle: %w", err))
 	}
 	if !info.IsDir() {
-		return nil, usageError{fmt.Errorf("--bundle: %s is not a directory", b.dir)}
+		return nil, command.Usage(fmt.Errorf("--bundle: %s is not a directory", b.dir))
 	}
 	return os.DirFS(b.dir), nil
 }

@@ -1,4 +1,4 @@
-package cli
+package policycmd
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/services/decision/scenario"
 )
 
@@ -21,7 +22,7 @@ func newPolicyCheck() *cobra.Command {
 their input, data.json must fit the schema of the parameters, and the bundle's own
 Rego tests must pass. Prints the revision, or what is wrong with file and line.`,
 		Example: "  keyward policy check --bundle policies",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			bundle, err := openBundle(cmd.Context(), from)
 			if err != nil {
@@ -88,15 +89,15 @@ file cannot be used.`,
 func (t *policyTest) do(cmd *cobra.Command) error {
 	suite, err := t.suite()
 	if err != nil {
-		return usageError{err}
+		return command.Usage(err)
 	}
 	bundle, err := openBundle(cmd.Context(), t.bundle)
 	if err != nil {
-		return usageError{err}
+		return command.Usage(err)
 	}
 	report, err := bundle.Run(cmd.Context(), suite)
 	if problems := (scenario.Problems{}); errors.As(err, &problems) {
-		return usageError{refused(err)}
+		return command.Usage(refused(err))
 	} else if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package cli
+package usercmd
 
 import (
 	"bufio"
@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/mover"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -24,7 +25,7 @@ type userExport struct {
 	restart bool
 }
 
-func newUserExport(terminal Terminal) *cobra.Command {
+func newUserExport(terminal command.Terminal) *cobra.Command {
 	var e userExport
 	cmd := &cobra.Command{
 		Use:   "export",
@@ -37,10 +38,10 @@ request for access.
 
 An export to a file that was interrupted goes on where it stopped.`,
 		Example: "  keyward user export --project pro-1 --out users.jsonl\n  keyward user export --project pro-1 --user usr-4693224802260150919",
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return e.do(cmd, terminal) },
 	}
-	projectFlag(cmd, &e.project)
+	command.ProjectFlag(cmd, &e.project)
 	cmd.Flags().StringVar(&e.user, "user", "", "only this user, with all that is kept of them")
 	cmd.Flags().StringVar(&e.out, "out", "", "file to write; empty = standard output")
 	cmd.Flags().BoolVar(&e.restart, "restart", false, "begin anew, though an earlier export to the file was interrupted")
@@ -53,18 +54,18 @@ type exportNotes struct {
 	mover.Position
 }
 
-func (e *userExport) do(cmd *cobra.Command, terminal Terminal) error {
-	project, err := parseProject(e.project)
+func (e *userExport) do(cmd *cobra.Command, terminal command.Terminal) error {
+	project, err := command.ParseProject(e.project)
 	if err != nil {
 		return err
 	}
 	var user ident.UserID
 	if e.user != "" {
 		if user, err = ident.ParseUserID(e.user); err != nil {
-			return usageError{fmt.Errorf("--user: %w", err)}
+			return command.Usage(fmt.Errorf("--user: %w", err))
 		}
 	}
-	server, err := findServer(terminal, cmd.Flags())
+	server, err := command.FindServer(terminal, cmd.Flags())
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (e *userExport) one(cmd *cobra.Command, run mover.Export, user ident.UserID
 	if e.out != "" {
 		file, created := os.Create(e.out)
 		if created != nil {
-			return usageError{created}
+			return command.Usage(created)
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
 		out = file
@@ -114,7 +115,7 @@ func writeAll(cmd *cobra.Command, run mover.Export, out io.Writer) error {
 }
 
 // toFile writes to a file, and notes now and then how far it has come.
-func (e *userExport) toFile(cmd *cobra.Command, terminal Terminal, run mover.Export) (err error) {
+func (e *userExport) toFile(cmd *cobra.Command, terminal command.Terminal, run mover.Export) (err error) {
 	kept := notesFor(e.out)
 	var earlier exportNotes
 	if !e.restart {
@@ -124,7 +125,7 @@ func (e *userExport) toFile(cmd *cobra.Command, terminal Terminal, run mover.Exp
 	}
 	file, err := os.OpenFile(e.out, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return usageError{err}
+		return command.Usage(err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	// What was written after the last note is written again.
