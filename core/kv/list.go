@@ -1,0 +1,100 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// All yields the values of the keys that match a pattern ("pro-1.*", or ">" for all), in no particular order. An error is the
+// last that it yields.
+func (b *Bucket[T]) All(ctx context.Context, pattern string) iter.Seq2[Entry[T], error] {
+	return func(yield func(Entry[T], error) bool) {
+		more := true
+		err := b.watch(ctx, pattern, func(stored jetstream.KeyValueEntry) bool {
+			if stored == nil {
+				return false
+			}
+			e, err := b.Open(stored)
+			more = yield(e, err) && err == nil
+			return more
+		}, jetstream.IgnoreDeletes())
+		if err != nil && more {
+			yield(Entry[T]{}, err)
+		}
+	}
+}
+
+// Keys returns the keys that match a pattern, in no particular order. Its error is ErrUnavailable.
+func (b *Bucket[T]) Keys(ctx context.Context, pattern string) ([]string, error) {
+	var keys []string
+	err := b.watch(ctx, pattern, func(stored jetstream.KeyValueEntry) bool {
+		if stored == nil {
+			return false
+		}
+		keys = append(keys, stored.Key())
+		return true
+	}, jetstream.IgnoreDeletes(), jetstream.MetaOnly())
+	return keys, err
+}
+
+// DeleteAll removes the keys that match a pattern. An interrupted one is repeated by asking for it again.
+func (b *Bucket[T]) DeleteAll(ctx context.Context, pattern string) error {
+	keys, err := b.Keys(ctx, pattern)
+	for _, key := range keys {
+		if err == nil {
+			err = b.Delete(ctx, key)
+		}
+	}
+	return err
+}
+
+// Load hands what there is to see, entries of deleted keys too. What cannot be decoded comes with an error, and does not end it.
+func (b *Bucket[T]) Load(ctx context.Context, see func(Entry[T], error)) error {
+	return b.watch(ctx, jetstream.AllKeys, func(stored jetstream.KeyValueEntry) bool {
+		if stored != nil {
+			see(b.Open(stored))
+		}
+		return stored != nil
+	})
+}
+
+// Follow does what Load does and goes on with all that is written, until ctx ends or the connection is closed; that is no error.
+func (b *Bucket[T]) Follow(ctx context.Context, see func(Entry[T], error)) error {
+	err := b.watch(ctx, jetstream.AllKeys, func(stored jetstream.KeyValueEntry) bool {
+		if stored != nil {
+			see(b.Open(stored))
+		}
+		return true
+	})
+	if ctx.Err() != nil || errors.Is(err, errWatchEnded) {
+		return nil
+	}
+	return err
+}
+
+var errWatchEnded = errors.New("the watch ended")
+
+// watch hands entries to see, and nil when it has had all that there were, until see says that it wants no more.
+func (b *Bucket[T]) watch(ctx context.Context, pattern string, see func(jetstream.KeyValueEntry) bool, opts ...jetstream.WatchOpt) error {
+	w, err := b.KV.Watch(ctx, pattern, opts...)
+	if err != nil {
+		return b.unavailable("read", err)
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return b.unavailable("read", ctx.Err())
+		case stored, open := <-w.Updates():
+			if !open {
+				return b.unavailable("read", errWatchEnded)
+			}
+			if !see(stored) {
+				return nil
+			}
+		}
+	}
+}
