@@ -1,13 +1,18 @@
-// Package client calls the Backend API over HTTP. Its calls are generated from the OpenAPI document; this file adds credentials and lets someone watch.
+// Package client makes the calls of the Backend API that the demo tells of, over HTTP, and lets someone watch.
+// It knows no more of the API than the types of package rest and the paths in calls.go.
 package client
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/keyward/keyward/api/rest"
 )
 
 // Exchange is one call with its answer, as bytes.
@@ -26,61 +31,98 @@ type Project struct {
 	Secret string
 }
 
+// Fault is an answer other than success.
+type Fault struct {
+	Status int
+	Answer rest.ErrorDetails
+}
+
+// Error implements error.
+func (f *Fault) Error() string {
+	text := fmt.Sprintf("the server answered %d %s", f.Status, f.Answer.Type)
+	if f.Answer.Details != nil {
+		text += ": " + *f.Answer.Details
+	}
+	if f.Answer.Validation != nil {
+		for _, v := range *f.Answer.Validation {
+			text += fmt.Sprintf(": %s: %s", v.Field, v.Message)
+		}
+	}
+	return text
+}
+
+// ErrUnanswered is what a call returns that no server answered.
+var ErrUnanswered = errors.New("call the server")
+
+// Client calls as a project. It may be used by several goroutines at once.
+type Client struct {
+	project Project
+	http    *http.Client
+	watch   func(Exchange)
+}
+
 // Connect returns a client that calls as a project. Each exchange is shown to watch, which may be nil, before the call returns.
-func Connect(project Project, timeout time.Duration, watch func(Exchange)) (*ClientWithResponses, error) {
-	authenticate := func(_ context.Context, req *http.Request) error {
-		req.SetBasicAuth(project.ID, project.Secret)
-		return nil
+// Nothing is sent yet.
+func Connect(project Project, timeout time.Duration, watch func(Exchange)) *Client {
+	if watch == nil {
+		watch = func(Exchange) {}
 	}
 	// The default would close all but two of many connections after each call.
-	var transport http.RoundTripper = &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}
-	if watch != nil {
-		transport = watched{transport, watch}
-	}
-	made, err := NewClientWithResponses(project.URL+"/v2", WithHTTPClient(&http.Client{Timeout: timeout, Transport: transport}), WithRequestEditorFn(authenticate))
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}
+	return &Client{project: project, http: &http.Client{Timeout: timeout, Transport: transport}, watch: watch}
+}
+
+// post sends a body and returns the answer.
+func post[Out any](ctx context.Context, c *Client, path string, body any) (Out, error) {
+	sent, err := json.Marshal(body)
 	if err != nil {
-		return nil, fmt.Errorf("make a client of %s: %w", project.URL, err)
+		var none Out
+		return none, fmt.Errorf("encode the request: %w", err)
 	}
-	return made, nil
+	return call[Out](ctx, c, http.MethodPost, path, sent)
 }
 
-type watched struct {
-	http.RoundTripper
-	watch func(Exchange)
-}
-
-// RoundTrip implements http.RoundTripper.
-func (w watched) RoundTrip(req *http.Request) (*http.Response, error) {
-	seen := Exchange{Method: req.Method, Path: req.URL.RequestURI()}
-	if req.Body != nil {
-		body, err := io.ReadAll(req.Body)
-		_ = req.Body.Close()
-		if err != nil {
-			return nil, fmt.Errorf("read the request: %w", err)
+// call returns the answer of a success, a *Fault for any other, or why there was none.
+func call[Out any](ctx context.Context, c *Client, method, path string, sent []byte) (out Out, _ error) {
+	seen, err := c.exchange(ctx, method, path, sent)
+	if err != nil {
+		return out, fmt.Errorf("%w: %w", ErrUnanswered, err)
+	}
+	c.watch(seen)
+	if seen.Status == http.StatusOK {
+		if err := json.Unmarshal(seen.Response, &out); err != nil {
+			return out, fmt.Errorf("read the answer: %w", err)
 		}
-		seen.Request = body
-		req = req.Clone(req.Context())
-		req.Body = io.NopCloser(bytes.NewReader(body))
+		return out, nil
+	}
+	var failure rest.ErrorRsp
+	if err := json.Unmarshal(seen.Response, &failure); err != nil || failure.Error.Type == "" {
+		return out, fmt.Errorf("the server answered %d without a body that could be read", seen.Status)
+	}
+	return out, &Fault{Status: seen.Status, Answer: failure.Error}
+}
+
+func (c *Client) exchange(ctx context.Context, method, path string, sent []byte) (Exchange, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.project.URL+"/v2"+path, bytes.NewReader(sent))
+	if err != nil {
+		return Exchange{}, err
+	}
+	req.SetBasicAuth(c.project.ID, c.project.Secret)
+	if len(sent) > 0 {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	began := time.Now()
-	rsp, err := w.RoundTripper.RoundTrip(req)
+	rsp, err := c.http.Do(req)
 	if err != nil {
-		return nil, err
+		return Exchange{}, err
 	}
-	seen.Response, err = io.ReadAll(rsp.Body)
-	_ = rsp.Body.Close()
+	defer func() { _ = rsp.Body.Close() }()
+	answer, err := io.ReadAll(rsp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+		return Exchange{}, err
 	}
-	seen.Took, seen.Status = time.Since(began), rsp.StatusCode
-	rsp.Body = io.NopCloser(bytes.NewReader(seen.Response))
-	w.watch(seen)
-	return rsp, nil
-}
-
-// CloseIdleConnections implements what http.Client asks of a transport.
-func (w watched) CloseIdleConnections() {
-	if inner, ok := w.RoundTripper.(interface{ CloseIdleConnections() }); ok {
-		inner.CloseIdleConnections()
-	}
+	return Exchange{
+		Method: method, Path: req.URL.RequestURI(), Request: sent,
+		Status: rsp.StatusCode, Response: answer, Took: time.Since(began),
+	}, nil
 }

@@ -51,10 +51,7 @@ func (t *tally) count(do func(*tally)) {
 
 // Populate makes users with devices and histories of many kinds, and prints which answers they got. It ends at the first call that fails.
 func Populate(ctx context.Context, opts Options, crowd Population) error {
-	api, err := client.Connect(opts.Project, callTimeout, nil)
-	if err != nil {
-		return fmt.Errorf("demo: %w", err)
-	}
+	api := client.Connect(opts.Project, callTimeout, nil)
 	if crowd.Progress == nil {
 		crowd.Progress = io.Discard
 	}
@@ -85,7 +82,7 @@ func Populate(ctx context.Context, opts Options, crowd Population) error {
 }
 
 // live is the history of one user: some create a passkey, most come back, some fail, a few change their device.
-func live(ctx context.Context, api *client.ClientWithResponses, origin string, i int, random *rand.Rand, seen *tally) error {
+func live(ctx context.Context, api *client.Client, origin string, i int, random *rand.Rand, seen *tally) error {
 	m := draw(random)
 	v := &visitor{api: api, origin: origin, name: fmt.Sprintf("User %04d", i+1), device: m.device(), browser: m.browser()}
 	seen.count(func(t *tally) { t.devices[m.name]++ })

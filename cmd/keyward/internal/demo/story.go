@@ -34,10 +34,7 @@ var errUnexpected = errors.New("the story cannot go on")
 // Tell runs the whole story for one user and prints each call with its answer. An error says where it could not go on.
 func Tell(ctx context.Context, opts Options) error {
 	p := newPage(opts.Out, opts.Full)
-	api, err := client.Connect(opts.Project, callTimeout, p.exchange)
-	if err != nil {
-		return fmt.Errorf("demo: %w", err)
-	}
+	api := client.Connect(opts.Project, callTimeout, p.exchange)
 	s := &story{page: p, ada: &visitor{api: api, origin: opts.Origin, name: "Ada Lovelace", device: authenticator.Phone(), browser: safariOnMac()}}
 	p.line(p.title.Render("Keyward, from the first visit to the day a passkey is barred"))
 	p.line(p.faint.Render(fmt.Sprintf("%s · project %s · origin %s", opts.Project.URL, opts.Project.ID, opts.Origin)))

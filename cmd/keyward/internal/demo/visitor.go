@@ -1,4 +1,5 @@
-// Package demo tells Keyward's story with a software authenticator against a running server, for one user step by step or for a whole population. It calls the public HTTP API and nothing else.
+// Package demo tells Keyward's story with a software authenticator against a running server, for one user step by step or for a whole
+// population. It calls the public HTTP API and nothing else.
 package demo
 
 import (
@@ -6,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
@@ -15,7 +15,7 @@ import (
 
 // visitor is a user with a device, in one browser profile.
 type visitor struct {
-	api    *client.ClientWithResponses
+	api    *client.Client
 	origin string
 
 	id, name string
@@ -24,46 +24,9 @@ type visitor struct {
 	visits   int
 }
 
-// fault is an answer other than success.
-type fault struct {
-	status int
-	error  rest.ErrorDetails
-}
-
-// Error implements error.
-func (f *fault) Error() string {
-	text := fmt.Sprintf("the server answered %d %s", f.status, f.error.Type)
-	if f.error.Details != nil {
-		text += ": " + *f.error.Details
-	}
-	if f.error.Validation != nil {
-		for _, v := range *f.error.Validation {
-			text += fmt.Sprintf(": %s: %s", v.Field, v.Message)
-		}
-	}
-	return text
-}
-
-// answered returns the body of a success, or what went wrong.
-func answered[T any](body *T, failure *rest.ErrorRsp, raw *http.Response) (T, error) {
-	var none T
-	switch {
-	case body != nil:
-		return *body, nil
-	case failure != nil:
-		return none, &fault{status: raw.StatusCode, error: failure.Error}
-	default:
-		return none, fmt.Errorf("the server answered %s without a body that could be read", raw.Status)
-	}
-}
-
 // signUp creates the user.
 func (v *visitor) signUp(ctx context.Context) error {
-	rsp, err := v.api.CreateUserWithResponse(ctx, rest.UserCreateReq{FullName: &v.name, Status: rest.UserStatusActive})
-	if err != nil {
-		return fmt.Errorf("call the server: %w", err)
-	}
-	user, err := answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
+	user, err := v.api.CreateUser(ctx, rest.UserCreateReq{FullName: &v.name, Status: rest.UserStatusActive})
 	v.id = user.UserID
 	return err
 }
@@ -80,16 +43,14 @@ func (v *visitor) keep(handle *string) {
 	}
 }
 
-func (v *visitor) appendStart(ctx context.Context, process string, flags rest.PasskeyIntelFlags) (rest.PasskeyAppendStartRsp, error) {
-	rsp, err := v.api.PasskeyAppendStartWithResponse(ctx, rest.PasskeyAppendStartReq{
+func (v *visitor) appendStart(
+	ctx context.Context, process string, flags rest.PasskeyIntelFlags,
+) (rest.PasskeyAppendStartRsp, error) {
+	start, err := v.api.AppendStart(ctx, rest.PasskeyAppendStartReq{
 		UserID: v.id, ProcessID: process, Username: v.name, ClientInformation: v.browser, PasskeyIntelFlags: flags,
 	})
-	if err != nil {
-		return rest.PasskeyAppendStartRsp{}, fmt.Errorf("call the server: %w", err)
-	}
-	body, err := answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
-	v.keep(body.NewClientEnvHandle)
-	return body, err
+	v.keep(start.NewClientEnvHandle)
+	return start, err
 }
 
 func (v *visitor) appendFinish(ctx context.Context, process, options string) error {
@@ -97,26 +58,20 @@ func (v *visitor) appendFinish(ctx context.Context, process, options string) err
 	if err != nil {
 		return fmt.Errorf("create a passkey: %w", err)
 	}
-	rsp, err := v.api.PasskeyAppendFinishWithResponse(ctx, rest.PasskeyAppendFinishReq{
+	_, err = v.api.AppendFinish(ctx, rest.PasskeyAppendFinishReq{
 		UserID: v.id, ProcessID: process, AttestationResponse: made, ClientInformation: v.browser,
 	})
-	if err != nil {
-		return fmt.Errorf("call the server: %w", err)
-	}
-	_, err = answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
 	return err
 }
 
-func (v *visitor) loginStart(ctx context.Context, process string, strategy rest.CrossDeviceAuthenticationStrategy) (rest.PasskeyLoginStartRsp, error) {
-	rsp, err := v.api.PasskeyLoginStartWithResponse(ctx, rest.PasskeyLoginStartReq{
+func (v *visitor) loginStart(
+	ctx context.Context, process string, strategy rest.CrossDeviceAuthenticationStrategy,
+) (rest.PasskeyLoginStartRsp, error) {
+	start, err := v.api.LoginStart(ctx, rest.PasskeyLoginStartReq{
 		UserID: v.id, ProcessID: process, ClientInformation: v.browser, CrossDeviceAuthenticationStrategy: strategy,
 	})
-	if err != nil {
-		return rest.PasskeyLoginStartRsp{}, fmt.Errorf("call the server: %w", err)
-	}
-	body, err := answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
-	v.keep(body.NewClientEnvHandle)
-	return body, err
+	v.keep(start.NewClientEnvHandle)
+	return start, err
 }
 
 func (v *visitor) loginFinish(ctx context.Context, process, options string) error {
@@ -124,24 +79,16 @@ func (v *visitor) loginFinish(ctx context.Context, process, options string) erro
 	if err != nil {
 		return fmt.Errorf("sign with a passkey: %w", err)
 	}
-	rsp, err := v.api.PasskeyLoginFinishWithResponse(ctx, rest.PasskeyLoginFinishReq{
+	_, err = v.api.LoginFinish(ctx, rest.PasskeyLoginFinishReq{
 		UserID: v.id, ProcessID: process, AssertionResponse: signed, ClientInformation: v.browser,
 	})
-	if err != nil {
-		return fmt.Errorf("call the server: %w", err)
-	}
-	_, err = answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
 	return err
 }
 
 func (v *visitor) mediationStart(ctx context.Context, process string) (rest.PasskeyMediationStartRsp, error) {
-	rsp, err := v.api.PasskeyMediationStartWithResponse(ctx, rest.PasskeyMediationStartReq{ProcessID: &process, ClientInformation: v.browser})
-	if err != nil {
-		return rest.PasskeyMediationStartRsp{}, fmt.Errorf("call the server: %w", err)
-	}
-	body, err := answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
-	v.keep(body.NewClientEnvHandle)
-	return body, err
+	start, err := v.api.MediationStart(ctx, rest.PasskeyMediationStartReq{ProcessID: &process, ClientInformation: v.browser})
+	v.keep(start.NewClientEnvHandle)
+	return start, err
 }
 
 func (v *visitor) mediationFinish(ctx context.Context, process, options string) error {
@@ -149,18 +96,16 @@ func (v *visitor) mediationFinish(ctx context.Context, process, options string) 
 	if err != nil {
 		return fmt.Errorf("sign with a passkey: %w", err)
 	}
-	rsp, err := v.api.PasskeyMediationFinishWithResponse(ctx, rest.PasskeyMediationFinishReq{
+	_, err = v.api.MediationFinish(ctx, rest.PasskeyMediationFinishReq{
 		ProcessID: process, AssertionResponse: signed, ClientInformation: v.browser,
 	})
-	if err != nil {
-		return fmt.Errorf("call the server: %w", err)
-	}
-	_, err = answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
 	return err
 }
 
 // report posts an event about a ceremony that was started with options; options may be empty.
-func (v *visitor) report(ctx context.Context, kind rest.PasskeyEventType, process, options string, environments []string) error {
+func (v *visitor) report(
+	ctx context.Context, kind rest.PasskeyEventType, process, options string, environments []string,
+) error {
 	req := rest.PasskeyEventCreateReq{EventType: kind}
 	if process != "" {
 		req.ProcessID = &process
@@ -175,11 +120,7 @@ func (v *visitor) report(ctx context.Context, kind rest.PasskeyEventType, proces
 	if len(environments) > 0 {
 		req.ClientEnvID = &environments[0]
 	}
-	rsp, err := v.api.CreatePasskeyEventWithResponse(ctx, v.id, req)
-	if err != nil {
-		return fmt.Errorf("call the server: %w", err)
-	}
-	_, err = answered(rsp.JSON200, rsp.JSONDefault, rsp.HTTPResponse)
+	_, err := v.api.ReportEvent(ctx, v.id, req)
 	return err
 }
 
