@@ -6,6 +6,7 @@ package frontend
 import (
 	"encoding/json"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -264,48 +265,6 @@ func (e BlockVerifyIdentifierBlockType) Valid() bool {
 	}
 }
 
-// Defines values for CeremonyType.
-const (
-	CeremonyTypeCDA         CeremonyType = "cda"
-	CeremonyTypeLocal       CeremonyType = "local"
-	CeremonyTypeSecurityKey CeremonyType = "security-key"
-)
-
-// Valid indicates whether the value is a known member of the CeremonyType enum.
-func (e CeremonyType) Valid() bool {
-	switch e {
-	case CeremonyTypeCDA:
-		return true
-	case CeremonyTypeLocal:
-		return true
-	case CeremonyTypeSecurityKey:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ClientStateMetaSource.
-const (
-	ClientStateMetaSourceLs     ClientStateMetaSource = "ls"
-	ClientStateMetaSourceNative ClientStateMetaSource = "native"
-	ClientStateMetaSourceURL    ClientStateMetaSource = "url"
-)
-
-// Valid indicates whether the value is a known member of the ClientStateMetaSource enum.
-func (e ClientStateMetaSource) Valid() bool {
-	switch e {
-	case ClientStateMetaSourceLs:
-		return true
-	case ClientStateMetaSourceNative:
-		return true
-	case ClientStateMetaSourceURL:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ConnectAppendFinishReqCompletionType.
 const (
 	ConnectAppendFinishReqCompletionTypeAuto        ConnectAppendFinishReqCompletionType = "auto"
@@ -435,114 +394,6 @@ func (e CookieConfigSameSite) Valid() bool {
 	}
 }
 
-// Defines values for ErrorType.
-const (
-	ErrorTypeAlreadyExists       ErrorType = "already_exists"
-	ErrorTypeInternalError       ErrorType = "internal_error"
-	ErrorTypeInvalidJSON         ErrorType = "invalid_json"
-	ErrorTypeInvalidOrigin       ErrorType = "invalid_origin"
-	ErrorTypeLoginError          ErrorType = "login_error"
-	ErrorTypeMethodNotAllowed    ErrorType = "method_not_allowed"
-	ErrorTypeNotFound            ErrorType = "not_found"
-	ErrorTypeProcessNotAvailable ErrorType = "process_not_available"
-	ErrorTypeProjectIDMismatch   ErrorType = "project_id_mismatch"
-	ErrorTypeRateLimited         ErrorType = "rate_limited"
-	ErrorTypeUnavailable         ErrorType = "unavailable"
-	ErrorTypeValidationError     ErrorType = "validation_error"
-)
-
-// Valid indicates whether the value is a known member of the ErrorType enum.
-func (e ErrorType) Valid() bool {
-	switch e {
-	case ErrorTypeAlreadyExists:
-		return true
-	case ErrorTypeInternalError:
-		return true
-	case ErrorTypeInvalidJSON:
-		return true
-	case ErrorTypeInvalidOrigin:
-		return true
-	case ErrorTypeLoginError:
-		return true
-	case ErrorTypeMethodNotAllowed:
-		return true
-	case ErrorTypeNotFound:
-		return true
-	case ErrorTypeProcessNotAvailable:
-		return true
-	case ErrorTypeProjectIDMismatch:
-		return true
-	case ErrorTypeRateLimited:
-		return true
-	case ErrorTypeUnavailable:
-		return true
-	case ErrorTypeValidationError:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for IdentifierStatus.
-const (
-	IdentifierStatusPending  IdentifierStatus = "pending"
-	IdentifierStatusPrimary  IdentifierStatus = "primary"
-	IdentifierStatusVerified IdentifierStatus = "verified"
-)
-
-// Valid indicates whether the value is a known member of the IdentifierStatus enum.
-func (e IdentifierStatus) Valid() bool {
-	switch e {
-	case IdentifierStatusPending:
-		return true
-	case IdentifierStatusPrimary:
-		return true
-	case IdentifierStatusVerified:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for IdentifierType.
-const (
-	IdentifierTypeEmail    IdentifierType = "email"
-	IdentifierTypePhone    IdentifierType = "phone"
-	IdentifierTypeUsername IdentifierType = "username"
-)
-
-// Valid indicates whether the value is a known member of the IdentifierType enum.
-func (e IdentifierType) Valid() bool {
-	switch e {
-	case IdentifierTypeEmail:
-		return true
-	case IdentifierTypePhone:
-		return true
-	case IdentifierTypeUsername:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for MePasskeysAppendStartRspAppendNotAllowedReason.
-const (
-	MePasskeysAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists MePasskeysAppendStartRspAppendNotAllowedReason = "passkey_already_exists"
-	MePasskeysAppendStartRspAppendNotAllowedReasonPasskeysNotSupported MePasskeysAppendStartRspAppendNotAllowedReason = "passkeys_not_supported"
-)
-
-// Valid indicates whether the value is a known member of the MePasskeysAppendStartRspAppendNotAllowedReason enum.
-func (e MePasskeysAppendStartRspAppendNotAllowedReason) Valid() bool {
-	switch e {
-	case MePasskeysAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists:
-		return true
-	case MePasskeysAppendStartRspAppendNotAllowedReasonPasskeysNotSupported:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for NativeMetaDeviceOwnerAuth.
 const (
 	NativeMetaDeviceOwnerAuthBiometrics NativeMetaDeviceOwnerAuth = "biometrics"
@@ -564,120 +415,6 @@ func (e NativeMetaDeviceOwnerAuth) Valid() bool {
 	}
 }
 
-// Defines values for PasskeyStatus.
-const (
-	PasskeyStatusActive  PasskeyStatus = "active"
-	PasskeyStatusPending PasskeyStatus = "pending"
-)
-
-// Valid indicates whether the value is a known member of the PasskeyStatus enum.
-func (e PasskeyStatus) Valid() bool {
-	switch e {
-	case PasskeyStatusActive:
-		return true
-	case PasskeyStatusPending:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for PasskeyTransport.
-const (
-	PasskeyTransportBle       PasskeyTransport = "ble"
-	PasskeyTransportHybrid    PasskeyTransport = "hybrid"
-	PasskeyTransportInternal  PasskeyTransport = "internal"
-	PasskeyTransportNfc       PasskeyTransport = "nfc"
-	PasskeyTransportSmartCard PasskeyTransport = "smart-card"
-	PasskeyTransportUsb       PasskeyTransport = "usb"
-)
-
-// Valid indicates whether the value is a known member of the PasskeyTransport enum.
-func (e PasskeyTransport) Valid() bool {
-	switch e {
-	case PasskeyTransportBle:
-		return true
-	case PasskeyTransportHybrid:
-		return true
-	case PasskeyTransportInternal:
-		return true
-	case PasskeyTransportNfc:
-		return true
-	case PasskeyTransportSmartCard:
-		return true
-	case PasskeyTransportUsb:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for PasskeyEventType.
-const (
-	PasskeyEventTypeAppendCredentialExists                  PasskeyEventType = "append-credential-exists"
-	PasskeyEventTypeAppendError                             PasskeyEventType = "append-error"
-	PasskeyEventTypeAppendErrorUnexpected                   PasskeyEventType = "append-error-unexpected"
-	PasskeyEventTypeAppendExplicitAbort                     PasskeyEventType = "append-explicit-abort"
-	PasskeyEventTypeAppendLearnMore                         PasskeyEventType = "append-learn-more"
-	PasskeyEventTypeLocalUnlock                             PasskeyEventType = "local-unlock"
-	PasskeyEventTypeLoginError                              PasskeyEventType = "login-error"
-	PasskeyEventTypeLoginErrorUnexpected                    PasskeyEventType = "login-error-unexpected"
-	PasskeyEventTypeLoginErrorUntyped                       PasskeyEventType = "login-error-untyped"
-	PasskeyEventTypeLoginExplicitAbort                      PasskeyEventType = "login-explicit-abort"
-	PasskeyEventTypeLoginNoCredentials                      PasskeyEventType = "login-no-credentials"
-	PasskeyEventTypeLoginOneTapSwitch                       PasskeyEventType = "login-one-tap-switch"
-	PasskeyEventTypeManageCredentialExists                  PasskeyEventType = "manage-credential-exists"
-	PasskeyEventTypeManageError                             PasskeyEventType = "manage-error"
-	PasskeyEventTypeManageErrorUnexpected                   PasskeyEventType = "manage-error-unexpected"
-	PasskeyEventTypeManageLearnMore                         PasskeyEventType = "manage-learn-more"
-	PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted PasskeyEventType = "user-append-after-cross-platform-blacklisted"
-	PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted    PasskeyEventType = "user-append-after-login-error-blacklisted"
-)
-
-// Valid indicates whether the value is a known member of the PasskeyEventType enum.
-func (e PasskeyEventType) Valid() bool {
-	switch e {
-	case PasskeyEventTypeAppendCredentialExists:
-		return true
-	case PasskeyEventTypeAppendError:
-		return true
-	case PasskeyEventTypeAppendErrorUnexpected:
-		return true
-	case PasskeyEventTypeAppendExplicitAbort:
-		return true
-	case PasskeyEventTypeAppendLearnMore:
-		return true
-	case PasskeyEventTypeLocalUnlock:
-		return true
-	case PasskeyEventTypeLoginError:
-		return true
-	case PasskeyEventTypeLoginErrorUnexpected:
-		return true
-	case PasskeyEventTypeLoginErrorUntyped:
-		return true
-	case PasskeyEventTypeLoginExplicitAbort:
-		return true
-	case PasskeyEventTypeLoginNoCredentials:
-		return true
-	case PasskeyEventTypeLoginOneTapSwitch:
-		return true
-	case PasskeyEventTypeManageCredentialExists:
-		return true
-	case PasskeyEventTypeManageError:
-		return true
-	case PasskeyEventTypeManageErrorUnexpected:
-		return true
-	case PasskeyEventTypeManageLearnMore:
-		return true
-	case PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted:
-		return true
-	case PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for PasskeyOperationOperationType.
 const (
 	PasskeyOperationOperationTypeAppend PasskeyOperationOperationType = "append"
@@ -690,48 +427,6 @@ func (e PasskeyOperationOperationType) Valid() bool {
 	case PasskeyOperationOperationTypeAppend:
 		return true
 	case PasskeyOperationOperationTypeVerify:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SocialAccountProviderType.
-const (
-	SocialAccountProviderTypeGithub    SocialAccountProviderType = "github"
-	SocialAccountProviderTypeGoogle    SocialAccountProviderType = "google"
-	SocialAccountProviderTypeMicrosoft SocialAccountProviderType = "microsoft"
-)
-
-// Valid indicates whether the value is a known member of the SocialAccountProviderType enum.
-func (e SocialAccountProviderType) Valid() bool {
-	switch e {
-	case SocialAccountProviderTypeGithub:
-		return true
-	case SocialAccountProviderTypeGoogle:
-		return true
-	case SocialAccountProviderTypeMicrosoft:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SocialDataProviders.
-const (
-	SocialDataProvidersGithub    SocialDataProviders = "github"
-	SocialDataProvidersGoogle    SocialDataProviders = "google"
-	SocialDataProvidersMicrosoft SocialDataProviders = "microsoft"
-)
-
-// Valid indicates whether the value is a known member of the SocialDataProviders enum.
-func (e SocialDataProviders) Valid() bool {
-	switch e {
-	case SocialDataProvidersGithub:
-		return true
-	case SocialDataProvidersGoogle:
-		return true
-	case SocialDataProvidersMicrosoft:
 		return true
 	default:
 		return false
@@ -999,22 +694,10 @@ type BlockVerifyIdentifier struct {
 type BlockVerifyIdentifierBlockType string
 
 // CeremonyType defines model for CeremonyType.
-type CeremonyType string
+type CeremonyType = rest.CeremonyType
 
 // ClientCapabilities What PublicKeyCredential.getClientCapabilities() answered. Keys that are not known here are ignored.
-type ClientCapabilities struct {
-	ConditionalCreate                  *bool `json:"conditionalCreate,omitempty"`
-	ConditionalGet                     *bool `json:"conditionalGet,omitempty"`
-	ConditionalMediation               *bool `json:"conditionalMediation,omitempty"`
-	HybridTransport                    *bool `json:"hybridTransport,omitempty"`
-	ImmediateGet                       *bool `json:"immediateGet,omitempty"`
-	PasskeyPlatformAuthenticator       *bool `json:"passkeyPlatformAuthenticator,omitempty"`
-	RelatedOrigins                     *bool `json:"relatedOrigins,omitempty"`
-	SignalAllAcceptedCredentials       *bool `json:"signalAllAcceptedCredentials,omitempty"`
-	SignalCurrentUserDetails           *bool `json:"signalCurrentUserDetails,omitempty"`
-	SignalUnknownCredential            *bool `json:"signalUnknownCredential,omitempty"`
-	UserVerifyingPlatformAuthenticator *bool `json:"userVerifyingPlatformAuthenticator,omitempty"`
-}
+type ClientCapabilities = rest.ClientCapabilities
 
 // ClientInformation What the client says of itself. Address and user agent are taken from the request.
 type ClientInformation struct {
@@ -1036,15 +719,7 @@ type ClientInformation struct {
 }
 
 // ClientStateMeta defines model for ClientStateMeta.
-type ClientStateMeta struct {
-	Source ClientStateMetaSource `json:"source"`
-
-	// TS Unix milliseconds.
-	TS UnixMs `json:"ts"`
-}
-
-// ClientStateMetaSource defines model for ClientStateMeta.Source.
-type ClientStateMetaSource string
+type ClientStateMeta = rest.ClientEnvHandleMeta
 
 // Code defines model for Code.
 type Code = string
@@ -1264,27 +939,13 @@ type CookieConfig struct {
 type CookieConfigSameSite string
 
 // ErrorDetails defines model for ErrorDetails.
-type ErrorDetails struct {
-	Details    *string       `json:"details,omitempty"`
-	Links      []string      `json:"links"`
-	Type       ErrorType     `json:"type"`
-	Validation *[]FieldError `json:"validation,omitempty"`
-}
+type ErrorDetails = rest.ErrorDetails
 
 // ErrorRsp defines model for ErrorRsp.
-type ErrorRsp struct {
-	Data           *map[string]interface{} `json:"data,omitempty"`
-	Error          ErrorDetails            `json:"error"`
-	HTTPStatusCode int32                   `json:"httpStatusCode"`
-	Message        string                  `json:"message"`
-	RequestData    RequestData             `json:"requestData"`
-
-	// Runtime Seconds.
-	Runtime float64 `json:"runtime"`
-}
+type ErrorRsp = rest.ErrorRsp
 
 // ErrorType defines model for ErrorType.
-type ErrorType string
+type ErrorType = rest.ErrorType
 
 // EventCreateReq defines model for EventCreateReq.
 type EventCreateReq struct {
@@ -1301,10 +962,7 @@ type FallbackOperationError struct {
 }
 
 // FieldError defines model for FieldError.
-type FieldError struct {
-	Field   string `json:"field"`
-	Message string `json:"message"`
-}
+type FieldError = rest.FieldError
 
 // Flags defines model for Flags.
 type Flags map[string]string
@@ -1319,14 +977,7 @@ type FullNameWithError struct {
 }
 
 // GenericRsp defines model for GenericRsp.
-type GenericRsp struct {
-	HTTPStatusCode int32       `json:"httpStatusCode"`
-	Message        string      `json:"message"`
-	RequestData    RequestData `json:"requestData"`
-
-	// Runtime Seconds.
-	Runtime float64 `json:"runtime"`
-}
+type GenericRsp = rest.GenericRsp
 
 // Identifier defines model for Identifier.
 type Identifier struct {
@@ -1345,10 +996,10 @@ type IdentifierConfig struct {
 type IdentifierID = string
 
 // IdentifierStatus defines model for IdentifierStatus.
-type IdentifierStatus string
+type IdentifierStatus = rest.IdentifierStatus
 
 // IdentifierType defines model for IdentifierType.
-type IdentifierType string
+type IdentifierType = rest.IdentifierType
 
 // IdentifierUpdateReq defines model for IdentifierUpdateReq.
 type IdentifierUpdateReq struct {
@@ -1357,7 +1008,7 @@ type IdentifierUpdateReq struct {
 }
 
 // IdentifierValue defines model for IdentifierValue.
-type IdentifierValue = string
+type IdentifierValue = rest.IdentifierValue
 
 // IdentifierVerifyFinishReq defines model for IdentifierVerifyFinishReq.
 type IdentifierVerifyFinishReq struct {
@@ -1380,11 +1031,7 @@ type IdentifierWithError struct {
 }
 
 // JavaScriptHighEntropy defines model for JavaScriptHighEntropy.
-type JavaScriptHighEntropy struct {
-	Mobile          bool   `json:"mobile"`
-	Platform        string `json:"platform"`
-	PlatformVersion string `json:"platformVersion"`
-}
+type JavaScriptHighEntropy = rest.JavaScriptHighEntropy
 
 // LoginIdentifier defines model for LoginIdentifier.
 type LoginIdentifier struct {
@@ -1457,15 +1104,12 @@ type MePasskeysAppendStartReq struct {
 
 // MePasskeysAppendStartRsp defines model for MePasskeysAppendStartRsp.
 type MePasskeysAppendStartRsp struct {
-	AppendNotAllowedReason *MePasskeysAppendStartRspAppendNotAllowedReason `json:"appendNotAllowedReason,omitempty"`
+	AppendNotAllowedReason *rest.PasskeyAppendStartRspAppendNotAllowedReason `json:"appendNotAllowedReason,omitempty"`
 
 	// AttestationOptions A JSON object in a string, {"publicKey": ...} in the form of W3C WebAuthn Level 3 parseCreationOptionsFromJSON or parseRequestOptionsFromJSON; empty if nothing is offered.
 	AttestationOptions WebAuthnOptions `json:"attestationOptions"`
 	NewClientEnvHandle *string         `json:"newClientEnvHandle,omitempty"`
 }
-
-// MePasskeysAppendStartRspAppendNotAllowedReason defines model for MePasskeysAppendStartRsp.AppendNotAllowedReason.
-type MePasskeysAppendStartRspAppendNotAllowedReason string
 
 // MeRefreshRsp defines model for MeRefreshRsp.
 type MeRefreshRsp struct {
@@ -1523,11 +1167,7 @@ type OidcUserInfoRsp struct {
 }
 
 // Paging defines model for Paging.
-type Paging struct {
-	Page       int32 `json:"page"`
-	TotalItems int32 `json:"totalItems"`
-	TotalPages int32 `json:"totalPages"`
-}
+type Paging = rest.Paging
 
 // Passkey defines model for Passkey.
 type Passkey struct {
@@ -1551,19 +1191,13 @@ type Passkey struct {
 	LastUsed Timestamp `json:"lastUsed"`
 
 	// LastUsedMs Unix milliseconds.
-	LastUsedMs    UnixMs             `json:"lastUsedMs"`
-	SourceBrowser string             `json:"sourceBrowser"`
-	SourceOS      string             `json:"sourceOS"`
-	Status        PasskeyStatus      `json:"status"`
-	Tags          []string           `json:"tags"`
-	Transport     []PasskeyTransport `json:"transport"`
+	LastUsedMs    UnixMs                     `json:"lastUsedMs"`
+	SourceBrowser string                     `json:"sourceBrowser"`
+	SourceOS      string                     `json:"sourceOS"`
+	Status        rest.CredentialStatus      `json:"status"`
+	Tags          []string                   `json:"tags"`
+	Transport     []rest.CredentialTransport `json:"transport"`
 }
-
-// PasskeyStatus defines model for Passkey.Status.
-type PasskeyStatus string
-
-// PasskeyTransport defines model for Passkey.Transport.
-type PasskeyTransport string
 
 // PasskeyEndpoints defines model for PasskeyEndpoints.
 type PasskeyEndpoints struct {
@@ -1572,7 +1206,7 @@ type PasskeyEndpoints struct {
 }
 
 // PasskeyEventType defines model for PasskeyEventType.
-type PasskeyEventType string
+type PasskeyEventType = rest.PasskeyEventType
 
 // PasskeyFinishReq defines model for PasskeyFinishReq.
 type PasskeyFinishReq struct {
@@ -1613,7 +1247,7 @@ type ProcessConfigRsp struct {
 }
 
 // ProcessID defines model for ProcessID.
-type ProcessID = string
+type ProcessID = rest.ProcessID
 
 // ProcessInitReq defines model for ProcessInitReq.
 type ProcessInitReq struct {
@@ -1655,10 +1289,7 @@ type RelatedOrigins struct {
 }
 
 // RequestData defines model for RequestData.
-type RequestData struct {
-	Link      string `json:"link"`
-	RequestID string `json:"requestID"`
-}
+type RequestData = rest.RequestData
 
 // RequestError defines model for RequestError.
 type RequestError struct {
@@ -1682,29 +1313,23 @@ type SignupInitReq struct {
 
 // SocialAccount defines model for SocialAccount.
 type SocialAccount struct {
-	AvatarURL       string                    `json:"avatarUrl"`
-	FullName        string                    `json:"fullName"`
-	IdentifierValue string                    `json:"identifierValue"`
-	ProviderType    SocialAccountProviderType `json:"providerType"`
+	AvatarURL       string                  `json:"avatarUrl"`
+	FullName        string                  `json:"fullName"`
+	IdentifierValue string                  `json:"identifierValue"`
+	ProviderType    rest.SocialProviderType `json:"providerType"`
 }
-
-// SocialAccountProviderType defines model for SocialAccount.ProviderType.
-type SocialAccountProviderType string
 
 // SocialData defines model for SocialData.
 type SocialData struct {
-	Providers []SocialDataProviders `json:"providers"`
-	Status    SocialDataStatus      `json:"status"`
+	Providers []rest.SocialProviderType `json:"providers"`
+	Status    SocialDataStatus          `json:"status"`
 }
-
-// SocialDataProviders defines model for SocialData.Providers.
-type SocialDataProviders string
 
 // SocialDataStatus defines model for SocialData.Status.
 type SocialDataStatus string
 
 // Timestamp UTC, yyyy-MM-dd'T'HH:mm:ss.
-type Timestamp = string
+type Timestamp = rest.Timestamp
 
 // TrialDecision defines model for TrialDecision.
 type TrialDecision struct {
@@ -1775,7 +1400,7 @@ type TrialRow struct {
 type TrialRowOutcome string
 
 // UnixMs Unix milliseconds.
-type UnixMs = int64
+type UnixMs = rest.UnixMs
 
 // UnixSeconds Unix seconds.
 type UnixSeconds = int64

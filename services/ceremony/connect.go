@@ -334,7 +334,7 @@ func ofAnswer(field string, err error) error {
 
 func operation(kind frontend.PasskeyOperationOperationType, value string, of rest.IdentifierType, data rest.PasskeyData) frontend.PasskeyOperation {
 	return frontend.PasskeyOperation{
-		OperationType: kind, IdentifierValue: value, IdentifierType: frontend.IdentifierType(of),
-		CeremonyType: frontend.CeremonyType(data.CeremonyType), AAGUIDDetails: frontendAAGUID(data.AAGUIDDetails),
+		OperationType: kind, IdentifierValue: value, IdentifierType: of,
+		CeremonyType: data.CeremonyType, AAGUIDDetails: frontendAAGUID(data.AAGUIDDetails),
 	}
 }

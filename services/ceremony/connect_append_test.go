@@ -52,8 +52,8 @@ func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantDone := frontend.ConnectAppendFinishRsp{PasskeyOperation: frontend.PasskeyOperation{
-				OperationType: frontend.PasskeyOperationOperationTypeAppend, IdentifierValue: c.identifier, IdentifierType: frontend.IdentifierType(c.kind),
-				CeremonyType: frontend.CeremonyTypeLocal, AAGUIDDetails: frontend.AAGUIDDetails{Name: "Apple Passwords"},
+				OperationType: frontend.PasskeyOperationOperationTypeAppend, IdentifierValue: c.identifier, IdentifierType: c.kind,
+				CeremonyType: rest.CeremonyTypeLocal, AAGUIDDetails: frontend.AAGUIDDetails{Name: "Apple Passwords"},
 			}}
 			if diff := cmp.Diff(wantDone, done); diff != "" {
 				t.Error(diff)

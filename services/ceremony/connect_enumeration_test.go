@@ -125,7 +125,7 @@ func learned(t *testing.T, p *page, done *tally, name string) []outside {
 		func() (any, error) { return p.loginFinishWith(t, `{"id":"AA"}`, false) },
 		func() (any, error) { return p.loginFinishWith(t, `{"id":"AA"}`, true) },
 		func() (any, error) {
-			return p.ConnectEventCreate(t.Context(), in(p, frontend.ConnectEventCreateReq{EventType: frontend.PasskeyEventTypeLoginError}))
+			return p.ConnectEventCreate(t.Context(), in(p, frontend.ConnectEventCreateReq{EventType: rest.PasskeyEventTypeLoginError}))
 		},
 		func() (any, error) {
 			return p.ConnectAppendFinish(t.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: "{}"}))

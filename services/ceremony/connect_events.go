@@ -16,7 +16,7 @@ import (
 //
 // As long as the client has not been told that there is a user, the event is counted and not recorded, be there one or not: how long the call takes would tell.
 func (s *Service) ConnectEventCreate(ctx context.Context, req service.ForVisit[frontend.ConnectEventCreateReq]) (service.Empty, error) {
-	kind := rest.PasskeyEventType(req.Body.EventType)
+	kind := req.Body.EventType
 	if !req.Body.EventType.Valid() || !kind.Valid() {
 		return service.Empty{}, fault.Field("eventType", "is no type that clients may send")
 	}

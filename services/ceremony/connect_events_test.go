@@ -34,17 +34,17 @@ func TestClientEventsAreRecordedOnceTheClientKnowsOfTheUser(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	send(frontend.PasskeyEventTypeLoginOneTapSwitch, nil)
+	send(rest.PasskeyEventTypeLoginOneTapSwitch, nil)
 	p.identified(t, "nobody@example.com")
-	send(frontend.PasskeyEventTypeLoginError, nil)
+	send(rest.PasskeyEventTypeLoginError, nil)
 	p.identified(t, "ada@example.com")
 	challenge := "abc"
-	send(frontend.PasskeyEventTypeLoginExplicitAbort, &challenge)
+	send(rest.PasskeyEventTypeLoginExplicitAbort, &challenge)
 	p.manageInit(t)
 	if _, err := p.list(t, p.secret(t, rest.ConnectTokenTypePasskeyList, "ada@example.com"), ""); err != nil {
 		t.Fatal(err)
 	}
-	send(frontend.PasskeyEventTypeManageLearnMore, nil)
+	send(rest.PasskeyEventTypeManageLearnMore, nil)
 
 	process := p.token[:20]
 	environment := string(p.decision.last().Environment.ID)
@@ -89,7 +89,7 @@ func TestNothingIsRememberedOfWhereInPrivateMode(t *testing.T) {
 		}
 		return nil
 	}
-	if err := p.tell(t, frontend.PasskeyEventTypeAppendExplicitAbort, nil); err != nil {
+	if err := p.tell(t, rest.PasskeyEventTypeAppendExplicitAbort, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -119,12 +119,12 @@ func TestAnEventThatCannotBeRecordedIsAnError(t *testing.T) {
 	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error {
 		return fault.Unavailable(1, "the log is away")
 	}
-	wantStatus(t, p.tell(t, frontend.PasskeyEventTypeLoginError, nil), 503)
+	wantStatus(t, p.tell(t, rest.PasskeyEventTypeLoginError, nil), 503)
 	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error { return fault.Unknown("userID") }
-	wantNoProcess(t, p.tell(t, frontend.PasskeyEventTypeLoginError, nil))
+	wantNoProcess(t, p.tell(t, rest.PasskeyEventTypeLoginError, nil))
 	// The process that was left over is gone.
 	p.events.onCreate = nil
-	wantNoProcess(t, p.tell(t, frontend.PasskeyEventTypeLoginError, nil))
+	wantNoProcess(t, p.tell(t, rest.PasskeyEventTypeLoginError, nil))
 }
 
 func TestDurationsBecomeMetricsOfFewLabels(t *testing.T) {

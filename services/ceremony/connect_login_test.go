@@ -27,8 +27,8 @@ func (p *page) loginFinishWith(tb testing.TB, answer string, conditional bool) (
 }
 
 var verifiedAs = frontend.PasskeyOperation{
-	OperationType: frontend.PasskeyOperationOperationTypeVerify, IdentifierValue: "ada@example.com", IdentifierType: frontend.IdentifierTypeEmail,
-	CeremonyType: frontend.CeremonyTypeLocal, AAGUIDDetails: frontend.AAGUIDDetails{Name: "Apple Passwords"},
+	OperationType: frontend.PasskeyOperationOperationTypeVerify, IdentifierValue: "ada@example.com", IdentifierType: rest.IdentifierTypeEmail,
+	CeremonyType: rest.CeremonyTypeLocal, AAGUIDDetails: frontend.AAGUIDDetails{Name: "Apple Passwords"},
 }
 
 func TestAConnectLoginInitBeginsAProcess(t *testing.T) {
@@ -309,7 +309,7 @@ func TestAConnectLoginNeedsItsOwnProcess(t *testing.T) {
 					return err
 				},
 				"events": func() error {
-					_, err := p.ConnectEventCreate(t.Context(), in(p, frontend.ConnectEventCreateReq{EventType: frontend.PasskeyEventTypeLoginError}))
+					_, err := p.ConnectEventCreate(t.Context(), in(p, frontend.ConnectEventCreateReq{EventType: rest.PasskeyEventTypeLoginError}))
 					return err
 				},
 				"eventsLow": func() error {

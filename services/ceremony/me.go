@@ -45,7 +45,7 @@ func (s *Service) GetUserDetailsConfig(_ context.Context, req service.ForVisit[s
 	}
 	rsp := frontend.UserDetailsConfigRsp{FullNameRequired: p.Frontend.FullName, Identifiers: []frontend.IdentifierConfig{}}
 	for _, rule := range p.Frontend.IdentifierRules() {
-		rsp.Identifiers = append(rsp.Identifiers, frontend.IdentifierConfig{Type: frontend.IdentifierType(rule.Type)})
+		rsp.Identifiers = append(rsp.Identifiers, frontend.IdentifierConfig{Type: rule.Type})
 	}
 	return rsp, nil
 }
@@ -68,12 +68,12 @@ func (s *Service) CurrentUserGet(ctx context.Context, req service.ForVisit[servi
 	}
 	for _, i := range a.Identifiers {
 		me.Identifiers = append(me.Identifiers, frontend.Identifier{
-			ID: string(i.ID), Type: frontend.IdentifierType(i.Type), Value: i.Value, Status: frontend.IdentifierStatus(i.Status),
+			ID: string(i.ID), Type: i.Type, Value: i.Value, Status: i.Status,
 		})
 	}
 	for _, social := range a.SocialAccounts {
 		me.SocialAccounts = append(me.SocialAccounts, frontend.SocialAccount{
-			ProviderType: frontend.SocialAccountProviderType(social.Provider), IdentifierValue: social.IdentifierValue,
+			ProviderType: social.Provider, IdentifierValue: social.IdentifierValue,
 			AvatarURL: social.AvatarURL, FullName: social.FullName,
 		})
 	}
@@ -118,19 +118,15 @@ func (s *Service) CurrentUserPasskeyGet(ctx context.Context, req service.ForVisi
 	for i, c := range list.Credentials {
 		passkeys[i] = frontendPasskey(c)
 	}
-	return frontend.MePasskeyRsp{Passkeys: passkeys, Paging: frontend.Paging(list.Paging)}, nil
+	return frontend.MePasskeyRsp{Passkeys: passkeys, Paging: list.Paging}, nil
 }
 
 // frontendPasskey is a passkey as frontends know it.
 func frontendPasskey(c rest.Credential) frontend.Passkey {
-	transports := make([]frontend.PasskeyTransport, len(c.Transport))
-	for i, t := range c.Transport {
-		transports[i] = frontend.PasskeyTransport(t)
-	}
 	return frontend.Passkey{
-		ID: c.ID, CredentialID: c.CredentialID, AttestationType: c.AttestationType, Transport: transports, BackupEligible: c.BackupEligible,
+		ID: c.ID, CredentialID: c.CredentialID, AttestationType: c.AttestationType, Transport: c.Transport, BackupEligible: c.BackupEligible,
 		BackupState: c.BackupState, AuthenticatorAAGUID: c.AuthenticatorAAGUID, SourceOS: c.SourceOS, SourceBrowser: c.SourceBrowser,
-		LastUsed: c.LastUsed, LastUsedMs: c.LastUsedMs, Created: c.Created, CreatedMs: c.CreatedMs, Status: frontend.PasskeyStatus(c.Status),
+		LastUsed: c.LastUsed, LastUsedMs: c.LastUsedMs, Created: c.Created, CreatedMs: c.CreatedMs, Status: c.Status,
 		AAGUIDDetails: frontendAAGUID(c.AAGUIDDetails), Tags: c.Tags,
 	}
 }
@@ -166,11 +162,11 @@ func (s *Service) CurrentUserPasskeyAppendStart(ctx context.Context, req service
 }
 
 // notAllowed returns why there are no options. Clients know two reasons; what is neither is closest to that passkeys do not work here.
-func notAllowed(answer rest.PasskeyAppendStartRsp) *frontend.MePasskeysAppendStartRspAppendNotAllowedReason {
-	reason := frontend.MePasskeysAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
+func notAllowed(answer rest.PasskeyAppendStartRsp) *rest.PasskeyAppendStartRspAppendNotAllowedReason {
 	if answer.AppendNotAllowedReason != nil {
-		reason = frontend.MePasskeysAppendStartRspAppendNotAllowedReason(*answer.AppendNotAllowedReason)
+		return answer.AppendNotAllowedReason
 	}
+	reason := rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
 	return &reason
 }
 
@@ -241,7 +237,7 @@ func (s *Service) CurrentUserIdentifierCreate(ctx context.Context, req service.F
 	if err != nil {
 		return service.Empty{}, err
 	}
-	kind := rest.IdentifierType(req.Body.IdentifierType)
+	kind := req.Body.IdentifierType
 	_, err = s.CreateIdentifier(ctx, forUser(who, rest.IdentifierCreateReq{IdentifierType: kind, IdentifierValue: req.Body.Value, Status: newStatus(a, kind)}))
 	return service.Empty{}, noVisitor(renamed(err, fieldIdentifier, "value"))
 }
@@ -280,7 +276,7 @@ func (s *Service) CurrentUserIdentifierUpdate(ctx context.Context, req service.F
 	if err != nil {
 		return service.Empty{}, err
 	}
-	if req.Body.IdentifierType != frontend.IdentifierTypeUsername {
+	if req.Body.IdentifierType != rest.IdentifierTypeUsername {
 		return service.Empty{}, fault.Field(fieldIdentifierType, "must be username: another identifier is added, verified and then the old one deleted")
 	}
 	i := identifierAt(&a, ident.IdentifierID(req.Body.IdentifierID))

@@ -94,7 +94,7 @@ func TestTheCurrentUserCreatesListsAndDeletesAPasskey(t *testing.T) {
 		t.Fatal(err)
 	}
 	passkeys := st.mine(t, in.session)
-	if len(passkeys) != 1 || passkeys[0].AAGUIDDetails.Name != "Apple Passwords" || passkeys[0].Status != frontend.PasskeyStatusActive || passkeys[0].Tags == nil {
+	if len(passkeys) != 1 || passkeys[0].AAGUIDDetails.Name != "Apple Passwords" || passkeys[0].Status != rest.CredentialStatusActive || passkeys[0].Tags == nil {
 		t.Fatalf("the list is %+v", passkeys)
 	}
 	if done := st.events.ofType(event.AppendCompleted); len(done) != 1 || done[0].User != in.user || done[0].Credential != passkeys[0].ID {
@@ -114,8 +114,8 @@ func TestTheCurrentUserCreatesListsAndDeletesAPasskey(t *testing.T) {
 
 func TestTheCurrentUserIsToldWhyThereIsNoPasskeyToCreate(t *testing.T) {
 	t.Parallel()
-	exists, unsupported := frontend.MePasskeysAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists, frontend.MePasskeysAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
-	for reason, want := range map[string]frontend.MePasskeysAppendStartRspAppendNotAllowedReason{
+	exists, unsupported := rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists, rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
+	for reason, want := range map[string]rest.PasskeyAppendStartRspAppendNotAllowedReason{
 		"passkey_already_exists": exists, "passkeys_not_supported": unsupported, "data_incomplete": unsupported,
 	} {
 		t.Run(reason, func(t *testing.T) {
@@ -198,18 +198,18 @@ func TestTheCurrentUserAddsAnAddressAndVerifiesItWithTheCodeSentLast(t *testing.
 	st := newStack(t)
 	in := st.logIn(t)
 	const second = "ada@second.example"
-	add := frontend.MeIdentifierCreateReq{IdentifierType: frontend.IdentifierTypeEmail, Value: second}
+	add := frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeEmail, Value: second}
 	if _, err := st.CurrentUserIdentifierCreate(t.Context(), visit(st, in.session, add)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := st.CurrentUserIdentifierCreate(t.Context(), visit(st, in.session, add))
 	wantField(t, err, 409, "value", "already exists")
-	_, err = st.CurrentUserIdentifierCreate(t.Context(), visit(st, in.session, frontend.MeIdentifierCreateReq{IdentifierType: frontend.IdentifierTypeEmail, Value: "x"}))
+	_, err = st.CurrentUserIdentifierCreate(t.Context(), visit(st, in.session, frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeEmail, Value: "x"}))
 	if f := fault.As(err); len(f.Validation) != 1 || f.Validation[0].Field != "value" {
 		t.Errorf("got %v", err)
 	}
 	added := st.identifiersOf(t, in.session)[second]
-	if added.Status != frontend.IdentifierStatusPending {
+	if added.Status != rest.IdentifierStatusPending {
 		t.Fatalf("it is %+v", added)
 	}
 	finish := func(code string) error {
@@ -238,7 +238,7 @@ func TestTheCurrentUserAddsAnAddressAndVerifiesItWithTheCodeSentLast(t *testing.
 	if err := finish(last); err != nil {
 		t.Fatal(err)
 	}
-	if now := st.identifiersOf(t, in.session)[second]; now.Status != frontend.IdentifierStatusVerified {
+	if now := st.identifiersOf(t, in.session)[second]; now.Status != rest.IdentifierStatusVerified {
 		t.Errorf("it is %+v", now)
 	}
 }
@@ -248,11 +248,11 @@ func TestTheCurrentUserChangesAUserNameAndKeepsTheLastIdentifier(t *testing.T) {
 	st := newStack(t)
 	in := st.logInAs(t, st.user(t))
 	ctx := t.Context()
-	if _, err := st.CurrentUserIdentifierCreate(ctx, visit(st, in.session, frontend.MeIdentifierCreateReq{IdentifierType: frontend.IdentifierTypeUsername, Value: "ada"})); err != nil {
+	if _, err := st.CurrentUserIdentifierCreate(ctx, visit(st, in.session, frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeUsername, Value: "ada"})); err != nil {
 		t.Fatal(err)
 	}
 	before := st.identifiersOf(t, in.session)["ada"]
-	if before.Status != frontend.IdentifierStatusPrimary {
+	if before.Status != rest.IdentifierStatusPrimary {
 		t.Errorf("the first user name is %s", before.Status)
 	}
 	remove := func(id string) error {
@@ -262,7 +262,7 @@ func TestTheCurrentUserChangesAUserNameAndKeepsTheLastIdentifier(t *testing.T) {
 	wantField(t, remove(before.ID), 400, "identifierID", "is the last one and cannot be deleted")
 	wantField(t, remove("ide-1"), 400, "identifierID", "does not exist")
 
-	change := frontend.MeIdentifierUpdateReq{IdentifierID: before.ID, IdentifierType: frontend.IdentifierTypeUsername, Value: "countess"}
+	change := frontend.MeIdentifierUpdateReq{IdentifierID: before.ID, IdentifierType: rest.IdentifierTypeUsername, Value: "countess"}
 	if _, err := st.CurrentUserIdentifierUpdate(ctx, visit(st, in.session, change)); err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestTheCurrentUserChangesAUserNameAndKeepsTheLastIdentifier(t *testing.T) {
 	}
 	_, err := st.CurrentUserIdentifierUpdate(ctx, visit(st, in.session, change))
 	wantField(t, err, 400, "identifierID", "does not exist")
-	change.IdentifierType = frontend.IdentifierTypeEmail
+	change.IdentifierType = rest.IdentifierTypeEmail
 	_, err = st.CurrentUserIdentifierUpdate(ctx, visit(st, in.session, change))
 	wantField(t, err, 400, "identifierType", "must be username: another identifier is added, verified and then the old one deleted")
 	_, err = st.CurrentUserIdentifierVerifyStart(ctx, visit(st, in.session, frontend.MeIdentifierVerifyStartReq{IdentifierID: all["countess"].ID}))
@@ -296,7 +296,7 @@ func TestAFrontendLearnsHowItsProjectIsConfigured(t *testing.T) {
 		t.Errorf("%v, %s", err, d)
 	}
 	details, err := st.GetUserDetailsConfig(t.Context(), visit(st, "", service.Empty{}))
-	if d := cmp.Diff(frontend.UserDetailsConfigRsp{FullNameRequired: true, Identifiers: []frontend.IdentifierConfig{{Type: frontend.IdentifierTypePhone}}}, details); err != nil || d != "" {
+	if d := cmp.Diff(frontend.UserDetailsConfigRsp{FullNameRequired: true, Identifiers: []frontend.IdentifierConfig{{Type: rest.IdentifierTypePhone}}}, details); err != nil || d != "" {
 		t.Errorf("%v, %s", err, d)
 	}
 }

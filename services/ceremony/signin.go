@@ -309,7 +309,7 @@ func (s *Service) AuthEventCreate(ctx context.Context, req service.ForVisit[fron
 	if err != nil {
 		return service.Empty{}, err
 	}
-	kind := rest.PasskeyEventType(req.Body.EventType)
+	kind := req.Body.EventType
 	if !kind.Valid() {
 		return service.Empty{}, fault.Field("eventType", "is no type that callers may send")
 	}

@@ -95,7 +95,7 @@ func (b *browser) skip(tb testing.TB, want frontend.BlockType) {
 func (b *browser) code(tb testing.TB, value string, want frontend.BlockType) {
 	tb.Helper()
 	do(tb, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{
-		Code: value, IdentifierType: frontend.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp,
+		Code: value, IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp,
 	}, want)
 }
 
@@ -194,11 +194,11 @@ func wantPlace(tb testing.TB, err error) {
 }
 
 func emailOf(value string) frontend.LoginIdentifier {
-	return frontend.LoginIdentifier{Type: frontend.IdentifierTypeEmail, Identifier: value}
+	return frontend.LoginIdentifier{Type: rest.IdentifierTypeEmail, Identifier: value}
 }
 
 func usernameOf(value string) frontend.LoginIdentifier {
-	return frontend.LoginIdentifier{Type: frontend.IdentifierTypeUsername, Identifier: value}
+	return frontend.LoginIdentifier{Type: rest.IdentifierTypeUsername, Identifier: value}
 }
 
 func (st *stack) userNamed(tb testing.TB, id string) ident.UserID {

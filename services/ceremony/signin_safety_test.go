@@ -51,7 +51,7 @@ func TestACodeLogsIn(t *testing.T) {
 	do(t, phoned, phoned.LoginInit, frontend.LoginInitReq{IdentifierValue: mobile, IsPhone: true}, frontend.BlockTypePhoneVerify)
 	text := st.delivery.inbox(t, 2)
 	do(t, phoned, phoned.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{
-		Code: text.Value, IdentifierType: frontend.IdentifierTypePhone, VerificationType: frontend.VerificationMethodPhoneOtp,
+		Code: text.Value, IdentifierType: rest.IdentifierTypePhone, VerificationType: frontend.VerificationMethodPhoneOtp,
 	}, frontend.BlockTypeCompleted)
 }
 
@@ -81,7 +81,7 @@ func TestALoginThatIsAbortedFallsBack(t *testing.T) {
 			b.logIn(t, c.typed, frontend.BlockTypePasskeyVerify)
 			options := b.request(t).Challenge
 			if _, err := st.AuthEventCreate(t.Context(), service.ForVisit[frontend.EventCreateReq]{Visit: st.visitOf(b.token), Body: frontend.EventCreateReq{
-				EventType: frontend.PasskeyEventTypeLoginExplicitAbort, Challenge: &options,
+				EventType: rest.PasskeyEventTypeLoginExplicitAbort, Challenge: &options,
 			}}); err != nil {
 				t.Fatal(err)
 			}
@@ -160,9 +160,9 @@ func interrogate(t *testing.T, st *stack, typed string, isPhone bool) (all []tol
 	before := len(st.decision.asked)
 	st.decision.mu.Unlock()
 	b := st.begin(t)
-	method, kind := frontend.VerificationMethodEmailOtp, frontend.IdentifierTypeEmail
+	method, kind := frontend.VerificationMethodEmailOtp, rest.IdentifierTypeEmail
 	if isPhone {
-		method, kind = frontend.VerificationMethodPhoneOtp, frontend.IdentifierTypePhone
+		method, kind = frontend.VerificationMethodPhoneOtp, rest.IdentifierTypePhone
 	}
 	all = append(all, learn(t, b, b.LoginInit, frontend.LoginInitReq{IdentifierValue: typed, IsPhone: isPhone}))
 	get := func(ctx context.Context, r service.ForVisit[*frontend.BlockType]) (service.Answered[frontend.ProcessResponse], error) {
@@ -185,7 +185,7 @@ func interrogate(t *testing.T, st *stack, typed string, isPhone bool) (all []tol
 		_, err := b.AuthEventCreate(ctx, r)
 		return service.Answered[frontend.ProcessResponse]{}, err
 	}
-	all = append(all, learn(t, b, event, frontend.EventCreateReq{EventType: frontend.PasskeyEventTypeLoginError}))
+	all = append(all, learn(t, b, event, frontend.EventCreateReq{EventType: rest.PasskeyEventTypeLoginError}))
 	all = append(all, learn(t, b, b.ProcessReset, service.Empty{}))
 	st.decision.mu.Lock()
 	defer st.decision.mu.Unlock()
@@ -250,14 +250,14 @@ func TestACodeCannotBeGuessed(t *testing.T) {
 	for range 8 {
 		guesses.Go(func() {
 			_, _ = st.IdentifierVerifyFinish(context.Background(), service.ForVisit[frontend.IdentifierVerifyFinishReq]{Visit: st.visitOf(b.token), Body: frontend.IdentifierVerifyFinishReq{
-				Code: wrong(sent.Value), IdentifierType: frontend.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp,
+				Code: wrong(sent.Value), IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp,
 			}})
 		})
 	}
 	guesses.Wait()
 	b.code(t, sent.Value, frontend.BlockTypeEmailVerify)
 
-	again := frontend.IdentifierVerifyStartReq{IdentifierType: frontend.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp}
+	again := frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp}
 	for range 4 {
 		do(t, b, b.IdentifierVerifyStart, again, frontend.BlockTypeEmailVerify)
 	}
@@ -299,20 +299,20 @@ func TestAnAddressIsCorrectedBeforeItIsVerified(t *testing.T) {
 	b.signUp(t, frontend.BlockTypeEmailVerify, emailOf("adda@example.com"))
 	old := st.delivery.inbox(t, 1)
 	for value, code := range map[string]string{"@": "identifier_invalid_format", "Taken@example.com": "identifier_already_in_use"} {
-		do(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: frontend.IdentifierTypeEmail, Value: value}, frontend.BlockTypeEmailVerify)
+		do(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierTypeEmail, Value: value}, frontend.BlockTypeEmailVerify)
 		if problem(b.body.Error) != code || b.verification(t).Identifier != "adda@example.com" {
 			t.Errorf("%s: problem %q at %s", value, problem(b.body.Error), b.verification(t).Identifier)
 		}
 	}
-	do(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: frontend.IdentifierTypeEmail, Value: email}, frontend.BlockTypeEmailVerify)
+	do(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierTypeEmail, Value: email}, frontend.BlockTypeEmailVerify)
 	b.code(t, old.Value, frontend.BlockTypeEmailVerify) // proves nothing of the new address
-	do(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{IdentifierType: frontend.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp}, frontend.BlockTypeEmailVerify)
+	do(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp}, frontend.BlockTypeEmailVerify)
 	sent := st.delivery.inbox(t, 2)
 	if sent.To != email {
 		t.Errorf("sent to %s", sent.To)
 	}
 	b.code(t, sent.Value, frontend.BlockTypePasskeyAppend)
-	wantPlace(t, try(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: frontend.IdentifierTypeEmail, Value: "late@example.com"}))
+	wantPlace(t, try(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierTypeEmail, Value: "late@example.com"}))
 }
 
 func TestALinkThatIsOpenedElsewhereLetsTheFirstBrowserGoOn(t *testing.T) {
@@ -347,7 +347,7 @@ func TestALinkThatIsOpenedElsewhereLetsTheFirstBrowserGoOn(t *testing.T) {
 		}
 		return rsp.Body.BlockBody, err
 	}
-	opened := frontend.IdentifierVerifyFinishReq{Code: sent.Value, IdentifierType: frontend.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailLink}
+	opened := frontend.IdentifierVerifyFinishReq{Code: sent.Value, IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailLink}
 	bad := opened
 	bad.Code = strings.Repeat("x", len(sent.Value))
 	body, err := guest(id.Process.TempID, bad)
@@ -382,7 +382,7 @@ func TestALinkCanBeOpenedInTheSameBrowser(t *testing.T) {
 	b := st.begin(t)
 	b.signUp(t, frontend.BlockTypeEmailVerify, emailOf(email))
 	do(t, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{
-		Code: st.delivery.inbox(t, 1).Value, IdentifierType: frontend.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailLink,
+		Code: st.delivery.inbox(t, 1).Value, IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailLink,
 	}, frontend.BlockTypePasskeyAppend)
 }
 
@@ -444,7 +444,7 @@ func TestAProcessOpensOneSession(t *testing.T) {
 		sent := st.delivery.inbox(t, 1)
 		many(t, func() error {
 			_, err := st.IdentifierVerifyFinish(context.Background(), service.ForVisit[frontend.IdentifierVerifyFinishReq]{Visit: st.visitOf(b.token), Body: frontend.IdentifierVerifyFinishReq{
-				Code: sent.Value, IdentifierType: frontend.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp,
+				Code: sent.Value, IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp,
 			}})
 			return err
 		})
@@ -605,7 +605,7 @@ func TestAProcessIsGoneWhen(t *testing.T) {
 			wantGone(t, try(t, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{Code: "123456", VerificationType: frontend.VerificationMethodEmailLink}))
 			wantGone(t, try(t, b, b.IdentifierVerifyStatus, service.Empty{}))
 			wantGone(t, try(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{}))
-			_, err := st.AuthEventCreate(t.Context(), service.ForVisit[frontend.EventCreateReq]{Visit: st.visitOf(b.token), Body: frontend.EventCreateReq{EventType: frontend.PasskeyEventTypeLoginError}})
+			_, err := st.AuthEventCreate(t.Context(), service.ForVisit[frontend.EventCreateReq]{Visit: st.visitOf(b.token), Body: frontend.EventCreateReq{EventType: rest.PasskeyEventTypeLoginError}})
 			wantGone(t, err)
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -99,7 +100,7 @@ func TestASignUpVerifiesAnAddressBeforeAnythingIsKept(t *testing.T) {
 	b.append(t, d)
 	do(t, b, b.ProcessComplete, service.Empty{}, frontend.BlockTypeCompleted)
 	me := st.whose(t, b.session(t).SessionToken)
-	if me.Identifiers[0].Status != frontend.IdentifierStatusPrimary {
+	if me.Identifiers[0].Status != rest.IdentifierStatusPrimary {
 		t.Errorf("identifier: %+v", me.Identifiers[0])
 	}
 	st.wantTold(t, st.userNamed(t, me.ID), event.UserCreated)

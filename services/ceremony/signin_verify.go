@@ -35,7 +35,7 @@ const (
 // IdentifierVerifyStart implements service.SignIn.
 func (s *Service) IdentifierVerifyStart(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyStartReq]) (processAnswer, error) {
 	return s.moved(ctx, req.Visit, pure(func(state signin.State) (signin.State, error) {
-		return state.Verify(rest.IdentifierType(req.Body.IdentifierType), req.Body.VerificationType)
+		return state.Verify(req.Body.IdentifierType, req.Body.VerificationType)
 	}))
 }
 
@@ -102,7 +102,7 @@ func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[fro
 	if err != nil {
 		return processAnswer{}, err
 	}
-	f := signin.Field{Type: rest.IdentifierType(req.Body.IdentifierType), Value: req.Body.Value}
+	f := signin.Field{Type: req.Body.IdentifierType, Value: req.Body.Value}
 	if t.state.Phase != signin.Verifying || t.state.Auth != signin.SignUp || t.state.Current.Type != f.Type {
 		return processAnswer{}, errPlace()
 	}

@@ -131,23 +131,16 @@ func clientOfVisit(v service.Visit, said frontend.ClientInformation) rest.Client
 		RemoteAddress: v.RemoteAddress, UserAgent: v.UserAgent,
 		BluetoothAvailable:              said.BluetoothAvailable,
 		CanUsePasskeys:                  said.CanUsePasskeys,
+		ClientCapabilities:              said.ClientCapabilities,
 		ClientEnvHandle:                 said.ClientEnvHandle,
+		ClientEnvHandleMeta:             said.ClientEnvHandleMeta,
 		IsConditionalMediationAvailable: said.IsConditionalMediationAvailable,
 		IsNative:                        said.IsNative,
 		IsUserVerifyingPlatformAuthenticatorAvailable: said.IsUserVerifyingPlatformAuthenticatorAvailable,
+		JavaScriptHighEntropy:                         said.JavaScriptHighEntropy,
 		JavascriptFingerprint:                         said.VisitorID,
 		PrivateMode:                                   said.PrivateMode,
 		Webdriver:                                     said.Webdriver,
-	}
-	if said.ClientCapabilities != nil {
-		capabilities := rest.ClientCapabilities(*said.ClientCapabilities)
-		client.ClientCapabilities = &capabilities
-	}
-	if j := said.JavaScriptHighEntropy; j != nil {
-		client.JavaScriptHighEntropy = &rest.JavaScriptHighEntropy{Mobile: j.Mobile, Platform: j.Platform, PlatformVersion: j.PlatformVersion}
-	}
-	if m := said.ClientEnvHandleMeta; m != nil {
-		client.ClientEnvHandleMeta = &rest.ClientEnvHandleMeta{Source: rest.ClientEnvHandleMetaSource(m.Source), TS: m.TS}
 	}
 	if n := said.NativeMeta; n != nil {
 		client.NativeMeta = nativeOf(*n)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -279,11 +278,7 @@ func siteOf(c service.Cookies) http.SameSite {
 }
 
 func (h frontHandlers) genericDone(ctx context.Context) frontroute.GenericJSONResponse {
-	done := h.done(exchangeOf(ctx))
-	return frontroute.GenericJSONResponse(frontend.GenericRsp{
-		HTTPStatusCode: done.HTTPStatusCode, Message: done.Message, Runtime: done.Runtime,
-		RequestData: frontend.RequestData{RequestID: done.RequestData.RequestID, Link: done.RequestData.Link},
-	})
+	return frontroute.GenericJSONResponse(h.done(exchangeOf(ctx)))
 }
 
 // wellKnown answers with a document that browsers and operating systems look up, each for one project.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 )
@@ -17,7 +18,7 @@ var cookieConfig = frontend.CookieConfig{Domain: "localhost", SameSite: frontend
 func processResponse() frontend.ProcessResponse {
 	var data frontend.BlockData
 	_ = data.FromBlockLoginInit(frontend.BlockLoginInit{
-		BlockType: frontend.BlockLoginInitBlockTypeLoginInit, SocialData: frontend.SocialData{Providers: []frontend.SocialDataProviders{}, Status: frontend.SocialDataStatusInitial},
+		BlockType: frontend.BlockLoginInitBlockTypeLoginInit, SocialData: frontend.SocialData{Providers: []rest.SocialProviderType{}, Status: frontend.SocialDataStatusInitial},
 	})
 	return frontend.ProcessResponse{BlockBody: frontend.BlockBody{Block: frontend.BlockTypeLoginInit, AuthType: frontend.BlockBodyAuthTypeLogin, Data: data}}
 }
@@ -124,7 +125,7 @@ func (r *recorded) ConnectAppendStart(ctx context.Context, q service.ForVisit[fr
 }
 
 func (r *recorded) ConnectAppendFinish(ctx context.Context, q service.ForVisit[frontend.ConnectAppendFinishReq]) (service.Answered[frontend.ConnectAppendFinishRsp], error) {
-	return answeredWith(frontend.ConnectAppendFinishRsp{PasskeyOperation: frontend.PasskeyOperation{OperationType: frontend.PasskeyOperationOperationTypeAppend, IdentifierType: frontend.IdentifierTypeEmail, CeremonyType: frontend.CeremonyTypeLocal}}), r.record(ctx, "connectAppendFinish", q)
+	return answeredWith(frontend.ConnectAppendFinishRsp{PasskeyOperation: frontend.PasskeyOperation{OperationType: frontend.PasskeyOperationOperationTypeAppend, IdentifierType: rest.IdentifierTypeEmail, CeremonyType: rest.CeremonyTypeLocal}}), r.record(ctx, "connectAppendFinish", q)
 }
 
 func (r *recorded) ConnectManageInit(ctx context.Context, q service.ForVisit[frontend.ConnectInitReq]) (service.Answered[frontend.ConnectManageInitRsp], error) {

@@ -63,7 +63,7 @@ func (s State) beginning(v View) (frontend.BlockBody, error) {
 }
 
 func social() frontend.SocialData {
-	return frontend.SocialData{Providers: []frontend.SocialDataProviders{}, Status: frontend.SocialDataStatusInitial}
+	return frontend.SocialData{Providers: []rest.SocialProviderType{}, Status: frontend.SocialDataStatusInitial}
 }
 
 func (s State) loginForm(v View) (frontend.BlockBody, error) {
@@ -92,7 +92,7 @@ func (s State) signUpForm(v View) (frontend.BlockBody, error) {
 		BlockType: frontend.BlockSignupInitBlockTypeSignupInit, Identifiers: []frontend.IdentifierWithError{}, SocialData: social(), Error: entry.Closed,
 	}
 	for _, f := range entry.Fields {
-		form.Identifiers = append(form.Identifiers, frontend.IdentifierWithError{Type: frontend.IdentifierType(f.Type), Identifier: f.Value, Error: f.Problem})
+		form.Identifiers = append(form.Identifiers, frontend.IdentifierWithError{Type: f.Type, Identifier: f.Value, Error: f.Problem})
 	}
 	if v.Project.FullName {
 		form.FullName = &frontend.FullNameWithError{FullName: entry.FullName, Error: entry.Problem}
@@ -153,7 +153,7 @@ func (s State) verification() (frontend.BlockBody, error) {
 func (s State) passkeyAppend(v View) (frontend.BlockBody, error) {
 	block := frontend.BlockPasskeyAppend{
 		BlockType: frontend.BlockPasskeyAppendBlockTypePasskeyAppend, Challenge: s.Offer.Options, IdentifierValue: s.Name.Value,
-		IdentifierType: frontend.IdentifierType(s.Name.Type), AutoSubmit: s.Offer.Auto, PasskeyIconSet: iconSet(v.UserAgent), Variant: s.variant(),
+		IdentifierType: s.Name.Type, AutoSubmit: s.Offer.Auto, PasskeyIconSet: iconSet(v.UserAgent), Variant: s.variant(),
 	}
 	body, err := s.body(frontend.BlockTypePasskeyAppend, func(d *frontend.BlockData) error { return d.FromBlockPasskeyAppend(block) })
 	if err != nil {

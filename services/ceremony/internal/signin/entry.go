@@ -41,7 +41,7 @@ func Fill(p project.Frontend, given frontend.SignupInitReq) Entry {
 		e.Fields = append(e.Fields, fillField(rule, given.Identifiers))
 	}
 	for _, other := range given.Identifiers {
-		kind := rest.IdentifierType(other.Type)
+		kind := other.Type
 		if _, ok := p.Rule(kind); !ok {
 			e.Fields = append(e.Fields, Field{Type: kind, Value: other.Identifier, Problem: ProblemNotAllowed()})
 		}
@@ -65,7 +65,7 @@ func fillField(rule project.IdentifierRule, given []frontend.LoginIdentifier) Fi
 	if rule.Verify == project.VerifySignUp {
 		f.Method = MethodOf(rule)
 	}
-	i := slices.IndexFunc(given, func(g frontend.LoginIdentifier) bool { return rest.IdentifierType(g.Type) == rule.Type })
+	i := slices.IndexFunc(given, func(g frontend.LoginIdentifier) bool { return g.Type == rule.Type })
 	if i < 0 || strings.TrimSpace(given[i].Identifier) == "" {
 		if rule.Required {
 			f.Problem = ProblemMissing()

@@ -160,7 +160,7 @@ func (c *course) known(t *rapid.T) signin.Known {
 	return signin.Known{
 		User: rapid.SampledFrom([]ident.UserID{user, "usr-2"}).Draw(t, "user"),
 		Operation: frontend.PasskeyOperation{CeremonyType: rapid.SampledFrom([]frontend.CeremonyType{
-			frontend.CeremonyTypeLocal, frontend.CeremonyTypeCDA,
+			rest.CeremonyTypeLocal, rest.CeremonyTypeCDA,
 		}).Draw(t, "ceremony")},
 	}
 }
@@ -258,10 +258,10 @@ func (c *course) check(t *rapid.T, reached map[signin.Phase]bool) {
 func TestASignUpIsFilledIn(t *testing.T) {
 	t.Parallel()
 	email := func(v string) frontend.LoginIdentifier {
-		return frontend.LoginIdentifier{Type: frontend.IdentifierTypeEmail, Identifier: v}
+		return frontend.LoginIdentifier{Type: rest.IdentifierTypeEmail, Identifier: v}
 	}
 	username := func(v string) frontend.LoginIdentifier {
-		return frontend.LoginIdentifier{Type: frontend.IdentifierTypeUsername, Identifier: v}
+		return frontend.LoginIdentifier{Type: rest.IdentifierTypeUsername, Identifier: v}
 	}
 	trusting := project.Frontend{Identifiers: []project.IdentifierRule{{Type: rest.IdentifierTypeEmail}, {Type: rest.IdentifierTypeUsername}}}
 	verified := project.Frontend{Identifiers: []project.IdentifierRule{

@@ -302,7 +302,7 @@ func (s State) Mediated(by Known) (State, error) {
 
 func (s State) known(by Known) State {
 	s.Phase, s.Proof, s.User, s.Name, s.Operation = Offering, ByPasskey, by.User, by.Name, &by.Operation
-	s.AfterHybrid = by.Operation.CeremonyType == frontend.CeremonyTypeCDA
+	s.AfterHybrid = by.Operation.CeremonyType == rest.CeremonyTypeCDA
 	s.Current, s.Offer, s.Problem = nil, nil, nil
 	return s
 }
