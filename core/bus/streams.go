@@ -44,6 +44,7 @@ const (
 	EpochsBucket       = "cache-epochs"      // which cache entries may still be trusted
 	IdentifiersBucket  = "identifier-index"  // <project>.<type>.<hash of the value>: whose identifier or social account it is
 	KeysBucket         = "signing-keys"      // <project>: the keys that tokens are signed with
+	ProjectKeysBucket  = "project-keys"      // <project>: the root secrets that tokens, handles and codes are made with
 	SessionsBucket     = "sessions"          // <project>.<session>
 	SessionIndexBucket = "session-index"     // <project>.<user>.<session>, without a value: which sessions a user has
 	TokensBucket       = "connect-tokens"    // <project>.<connect token>
@@ -154,7 +155,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		events, offers, decisions, retries, dead, deliveries, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
-		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
+		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, spent, processes, idempotency, sessions, sessionIndex, tokens,
 		b.objects(PoliciesBucket),
 	}

@@ -1,0 +1,64 @@
+package atrest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Rewrite encrypts what a bucket holds and is not encrypted by the first key, and returns how much that was. A value that none
+// of the keys opens is an error, and what it stands in stays as it is. What others write meanwhile, they encrypt.
+func Rewrite(ctx context.Context, bucket jetstream.KeyValue, keys *Keys) (rewritten int, err error) {
+	stored, err := entries(ctx, bucket)
+	if err != nil {
+		return 0, err
+	}
+	for _, entry := range stored {
+		place := bucket.Bucket() + "/" + entry.Key()
+		value, err := keys.Open(place, entry.Value())
+		if err != nil {
+			return rewritten, fmt.Errorf("open %s: %w", place, err)
+		}
+		if keys.current(entry.Value()) {
+			continue
+		}
+		sealed, err := keys.Seal(place, value)
+		if err != nil {
+			return rewritten, fmt.Errorf("encrypt %s: %w", place, err)
+		}
+		_, err = bucket.Update(ctx, entry.Key(), sealed, entry.Revision())
+		switch {
+		case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch):
+		case err != nil:
+			return rewritten, fmt.Errorf("encrypt %s: %w", place, err)
+		default:
+			rewritten++
+		}
+	}
+	return rewritten, nil
+}
+
+func entries(ctx context.Context, bucket jetstream.KeyValue) ([]jetstream.KeyValueEntry, error) {
+	watch, err := bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, fmt.Errorf("read bucket %s: %w", bucket.Bucket(), err)
+	}
+	defer func() { _ = watch.Stop() }()
+	var all []jetstream.KeyValueEntry
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read bucket %s: %w", bucket.Bucket(), ctx.Err())
+		case entry, open := <-watch.Updates():
+			if !open {
+				return nil, fmt.Errorf("read bucket %s: the watch ended", bucket.Bucket())
+			}
+			if entry == nil {
+				return all, nil
+			}
+			all = append(all, entry)
+		}
+	}
+}

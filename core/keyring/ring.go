@@ -1,0 +1,133 @@
+// Package keyring keeps the secrets that a project's tokens, handles and codes are made with, and derives from them one key for
+// each purpose: who learns the key of one purpose can do nothing with it elsewhere. Store touches the bucket "project-keys" and
+// nothing else; only the ceremony service, and an operator's commands, may read it.
+//
+// A project has one root secret a version. What is made names the version that it was made with; the newest makes, and older
+// ones verify until all that they made has expired. Then they are dropped.
+package keyring
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/secret"
+)
+
+// Purpose is what a key is used for. Its text goes into the key: changing it makes everything that was made for it worthless.
+type Purpose string
+
+// The purposes.
+const (
+	RefreshToken       Purpose = "refresh token"             // proves that a refresh token is of a session and a generation
+	EnvironmentHandle  Purpose = "client environment handle" // proves that a project issued a handle, and when
+	OneTimeCode        Purpose = "one-time code"             // hashes codes, link tokens and registration codes
+	ConnectTokenSecret Purpose = "connect token secret"      // makes the secret again that a repeated call is answered with
+	DecoyUser          Purpose = "decoy user"                // names the user that an unknown identifier stands for
+	SendCount          Purpose = "send count"                // hashes the addresses that messages are counted by
+)
+
+func purposes() []Purpose {
+	return []Purpose{RefreshToken, EnvironmentHandle, OneTimeCode, ConnectTokenSecret, DecoyUser, SendCount}
+}
+
+// Legacy is the version of a key that an earlier Keyward kept in the project itself. It is used as it is, for every purpose.
+const Legacy = 0
+
+const rootSize = 32 // bytes
+
+// Version is one root secret as it is stored. Times are Unix ms.
+type Version struct {
+	Number    int   `json:"number"`
+	Root      root  `json:"root"`
+	CreatedMs int64 `json:"createdMs"`
+	RetiredMs int64 `json:"retiredMs,omitempty"` // since when a newer one makes what is new; 0 = it is the newest
+}
+
+// root is a root secret, which prints as stars.
+type root []byte
+
+// Format implements fmt.Formatter, so that no verb prints the secret.
+func (root) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, secret.Stars) }
+
+// Versions are those of a project, the newest last.
+type Versions []Version
+
+// rotated returns the versions with one more.
+func (v Versions) rotated(now time.Time) Versions {
+	made := Version{Number: Legacy + 1, Root: make(root, rootSize), CreatedMs: now.UnixMilli()}
+	_, _ = rand.Read(made.Root) // does not fail
+	v = slices.Clone(v)
+	if last := len(v) - 1; last >= 0 {
+		v[last].RetiredMs = now.UnixMilli()
+		made.Number = v[last].Number + 1
+	}
+	return append(v, made)
+}
+
+// current returns the versions without those of which everything they made has expired.
+func (v Versions) current(now time.Time, keep time.Duration) Versions {
+	return slices.DeleteFunc(slices.Clone(v), func(each Version) bool {
+		return each.RetiredMs > 0 && each.RetiredMs+keep.Milliseconds() <= now.UnixMilli()
+	})
+}
+
+// Ring is the keys of a project, derived and ready for use. It never changes.
+type Ring struct {
+	versions Versions
+	keys     map[int]map[Purpose][]byte
+	revision uint64
+}
+
+// Key is a key of one purpose and its version.
+type Key struct {
+	Version int
+	Secret  []byte
+}
+
+// NewRing derives the keys of a project's versions, of which there must be one.
+func NewRing(project ident.ProjectID, versions Versions) (*Ring, error) {
+	r := &Ring{versions: versions, keys: make(map[int]map[Purpose][]byte, len(versions))}
+	for _, v := range versions {
+		keys := make(map[Purpose][]byte)
+		for _, p := range purposes() {
+			derived, err := v.derive(project, p)
+			if err != nil {
+				return nil, err
+			}
+			keys[p] = derived
+		}
+		r.keys[v.Number] = keys
+	}
+	return r, nil
+}
+
+// derive applies HKDF (RFC 5869). The purpose and the project are the info.
+func (v Version) derive(project ident.ProjectID, p Purpose) ([]byte, error) {
+	if v.Number == Legacy {
+		return v.Root, nil
+	}
+	derived, err := hkdf.Key(sha256.New, v.Root, nil, "keyward "+string(p)+"\x00"+string(project), sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("derive the key of a %s: %w", p, err)
+	}
+	return derived, nil
+}
+
+// Newest returns the key that makes what is new.
+func (r *Ring) Newest(p Purpose) Key {
+	n := r.newest()
+	return Key{Version: n, Secret: r.keys[n][p]}
+}
+
+// Key returns the key of a version, if what it made can still be valid.
+func (r *Ring) Key(p Purpose, version int) ([]byte, bool) {
+	key, ok := r.keys[version][p]
+	return key, ok
+}
+
+func (r *Ring) newest() int { return r.versions[len(r.versions)-1].Number }
