@@ -32,11 +32,11 @@ func key(project ident.ProjectID, user ident.UserID) string {
 	return string(project) + "." + string(user)
 }
 
-// Get reads an account and its revision from the bucket. A user who is not there, or who is being deleted, is the fault "userID: does not exist".
+// Get reads an account and its revision from the bucket. A user who is not there, or who is being deleted, is ErrUnknown.
 func (s *Store) Get(ctx context.Context, project ident.ProjectID, user ident.UserID) (Account, uint64, error) {
 	a, revision, err := s.Inspect(ctx, project, user)
 	if err == nil && a.Erasing {
-		return Account{}, 0, fault.Unknown("userID")
+		return Account{}, 0, ErrUnknown
 	}
 	return a, revision, err
 }
@@ -45,7 +45,7 @@ func (s *Store) Get(ctx context.Context, project ident.ProjectID, user ident.Use
 func (s *Store) Inspect(ctx context.Context, project ident.ProjectID, user ident.UserID) (Account, uint64, error) {
 	entry, err := s.kv.Get(ctx, key(project, user))
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
-		return Account{}, 0, fault.Unknown("userID")
+		return Account{}, 0, ErrUnknown
 	}
 	if err != nil {
 		return Account{}, 0, fault.Unavailable(time.Second, "the account could not be read").Because(err)
@@ -57,7 +57,7 @@ func (s *Store) Inspect(ctx context.Context, project ident.ProjectID, user ident
 	return a, entry.Revision(), nil
 }
 
-// Create stores a new account. When it has returned without error, the account is on disk.
+// Create stores a new account. When it has returned without error, the account is on disk. A user who is there already is ErrExists.
 func (s *Store) Create(ctx context.Context, a Account) error {
 	raw, err := json.Marshal(a)
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *Store) Create(ctx context.Context, a Account) error {
 	}
 	if _, err := s.kv.Create(ctx, key(a.Project, a.ID), raw); err != nil {
 		if errors.Is(err, jetstream.ErrKeyExists) {
-			return fault.Conflict("userID", "%s exists already", a.ID)
+			return fault.Conflict("userID", "%s exists already", a.ID).Named(ErrExists.Reason)
 		}
 		return s.unsure(ctx, a.Project, a.ID, err)
 	}
@@ -77,7 +77,7 @@ func (s *Store) Create(ctx context.Context, a Account) error {
 func (s *Store) Update(ctx context.Context, project ident.ProjectID, user ident.UserID, change func(*Account) error) (Account, error) {
 	a, err := s.write(ctx, project, user, func(a *Account) error {
 		if a.Erasing {
-			return fault.Unknown("userID")
+			return ErrUnknown
 		}
 		return change(a)
 	})

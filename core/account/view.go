@@ -57,7 +57,7 @@ type View struct {
 }
 
 // View returns an account from memory, if there is one with a stamp, or else from the bucket. What has a stamp may be out of date and must be used only if
-// the stamp still holds; see Again. A user who is not there is the fault "userID: does not exist".
+// the stamp still holds; see Again. A user who is not there is ErrUnknown.
 func (s *Store) View(ctx context.Context, project ident.ProjectID, user ident.UserID) (View, error) {
 	kept := s.near.get(key(project, user))
 	if kept != nil && kept.Account != nil {

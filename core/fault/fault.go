@@ -1,5 +1,11 @@
-// Package fault holds the one error type that crosses service borders. A Fault knows its type on the wire and its HTTP status; handlers
+// Package fault holds the one error type that crosses service borders. A Fault knows what kind of failure it is and its HTTP status; handlers
 // never choose a status. It does no I/O.
+//
+// A failure that callers tell from others is declared once, as a variable of the package that owns it, with a reason:
+//
+//	var ErrUnknown = fault.Unknown("userID").Named("user-unknown")
+//
+// errors.Is finds it by its reason, on whichever side of a process border. Nothing is ever read from a message, a field or a status.
 package fault
 
 import (
@@ -9,18 +15,44 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/keyward/keyward/api/rest"
 )
 
-// Fault is a failure that a caller can act on. The zero value is not a fault; use a constructor.
+// Type is the kind of a failure, in the word that callers get. It is an error so that errors.Is tells faults of a kind from others.
+type Type string
+
+// The kinds of failures.
+const (
+	TypeAlreadyExists       Type = "already_exists"
+	TypeInternalError       Type = "internal_error"
+	TypeInvalidJSON         Type = "invalid_json"
+	TypeInvalidOrigin       Type = "invalid_origin"
+	TypeLoginError          Type = "login_error"
+	TypeMethodNotAllowed    Type = "method_not_allowed"
+	TypeNotFound            Type = "not_found"
+	TypeProcessNotAvailable Type = "process_not_available"
+	TypeProjectIDMismatch   Type = "project_id_mismatch"
+	TypeRateLimited         Type = "rate_limited"
+	TypeUnavailable         Type = "unavailable"
+	TypeValidationError     Type = "validation_error"
+)
+
+// Error implements error.
+func (t Type) Error() string { return string(t) }
+
+// FieldError says what is wrong with one field.
+type FieldError struct {
+	Field   string `json:"field"` // with dots for nesting
+	Message string `json:"message"`
+}
+
+// Fault is a failure that a caller can act on. The zero value is not a fault; use a constructor. A Fault is not changed once it is made: others are copies.
 type Fault struct {
-	Type       rest.ErrorType    `json:"type"`
-	Status     int               `json:"status"`               // HTTP status
-	Details    string            `json:"details,omitempty"`    // for the caller: no secret, no internals
-	Validation []rest.FieldError `json:"validation,omitempty"` // every field at fault, not only the first
-	RetryAfter time.Duration     `json:"retryAfter,omitempty"` // 0: none stated
-	Reason     string            `json:"reason,omitempty"`     // stable ID, for clients that tell failures apart by one; see core/service
+	Type       Type          `json:"type"`
+	Status     int           `json:"status"`               // HTTP status
+	Details    string        `json:"details,omitempty"`    // for the caller: no secret, no internals
+	Validation []FieldError  `json:"validation,omitempty"` // every field at fault, not only the first
+	RetryAfter time.Duration `json:"retryAfter,omitempty"` // 0: none stated
+	Reason     string        `json:"reason,omitempty"`     // stable ID of this failure, by which it is told from others; see Is
 	cause      error
 }
 
@@ -40,6 +72,17 @@ func (f *Fault) Error() string {
 	return b.String()
 }
 
+// Is reports whether f is what target declares: a Type, or a fault with the same reason. A fault without a reason is like no other.
+func (f *Fault) Is(target error) bool {
+	switch t := target.(type) {
+	case Type:
+		return f.Type == t
+	case *Fault:
+		return t.Reason != "" && t.Reason == f.Reason
+	}
+	return false
+}
+
 // Unwrap returns what caused the fault; it is logged and never sent.
 func (f *Fault) Unwrap() error { return f.cause }
 
@@ -57,14 +100,22 @@ func (f *Fault) Named(reason string) *Fault {
 	return &g
 }
 
+// Instead returns f if err is what target declares, and err itself otherwise: one layer's failure is another thing to those above it.
+func (f *Fault) Instead(err, target error) error {
+	if errors.Is(err, target) {
+		return f
+	}
+	return err
+}
+
 // Field reports one field at fault: 400 validation_error.
 func Field(field, format string, args ...any) *Fault {
-	return Fields(rest.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+	return Fields(FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
 // Fields reports several fields at fault: 400 validation_error.
-func Fields(fields ...rest.FieldError) *Fault {
-	return &Fault{Type: rest.ErrorTypeValidationError, Status: http.StatusBadRequest, Validation: fields}
+func Fields(fields ...FieldError) *Fault {
+	return &Fault{Type: TypeValidationError, Status: http.StatusBadRequest, Validation: fields}
 }
 
 // Unknown reports a field that names something which is not there, in the words existing clients look for: 400 "<field>: does not exist".
@@ -72,32 +123,39 @@ func Unknown(field string) *Fault { return Field(field, "does not exist") }
 
 // NotFound reports an unknown route or resource: 404.
 func NotFound(format string, args ...any) *Fault {
-	return &Fault{Type: rest.ErrorTypeNotFound, Status: http.StatusNotFound, Details: fmt.Sprintf(format, args...)}
+	return &Fault{Type: TypeNotFound, Status: http.StatusNotFound, Details: fmt.Sprintf(format, args...)}
 }
 
 // Precondition reports a state that does not allow the call: 412.
 func Precondition(format string, args ...any) *Fault {
-	return &Fault{Type: rest.ErrorTypeValidationError, Status: http.StatusPreconditionFailed, Details: fmt.Sprintf(format, args...)}
+	return &Fault{Type: TypeValidationError, Status: http.StatusPreconditionFailed, Details: fmt.Sprintf(format, args...)}
 }
 
 // Conflict reports a unique constraint: 409 already_exists, with the field.
 func Conflict(field, format string, args ...any) *Fault {
-	return &Fault{Type: rest.ErrorTypeAlreadyExists, Status: http.StatusConflict, Validation: []rest.FieldError{{Field: field, Message: fmt.Sprintf(format, args...)}}}
+	f := Field(field, format, args...)
+	f.Type, f.Status = TypeAlreadyExists, http.StatusConflict
+	return f
 }
 
 // Login reports wrong or missing project credentials: 401 login_error.
 func Login(format string, args ...any) *Fault {
-	return &Fault{Type: rest.ErrorTypeLoginError, Status: http.StatusUnauthorized, Details: fmt.Sprintf(format, args...)}
+	return &Fault{Type: TypeLoginError, Status: http.StatusUnauthorized, Details: fmt.Sprintf(format, args...)}
+}
+
+// NoProcess reports that a process of the Frontend API is not there, so that clients begin anew: 404 process_not_available.
+func NoProcess(format string, args ...any) *Fault {
+	return &Fault{Type: TypeProcessNotAvailable, Status: http.StatusNotFound, Details: fmt.Sprintf(format, args...)}
 }
 
 // Unavailable reports that something the call needs is away; nothing has been stored. 503 with Retry-After.
 func Unavailable(retryAfter time.Duration, format string, args ...any) *Fault {
-	return &Fault{Type: rest.ErrorTypeUnavailable, Status: http.StatusServiceUnavailable, Details: fmt.Sprintf(format, args...), RetryAfter: retryAfter}
+	return &Fault{Type: TypeUnavailable, Status: http.StatusServiceUnavailable, Details: fmt.Sprintf(format, args...), RetryAfter: retryAfter}
 }
 
 // Internal reports a fault of the server: 500, with the cause kept for the log.
 func Internal(cause error) *Fault {
-	return &Fault{Type: rest.ErrorTypeInternalError, Status: http.StatusInternalServerError, cause: cause}
+	return &Fault{Type: TypeInternalError, Status: http.StatusInternalServerError, cause: cause}
 }
 
 // As returns err as a Fault. What is not one becomes internal_error, except a deadline or cancellation, which becomes 503: the caller may try again.
@@ -111,3 +169,9 @@ func As(err error) *Fault {
 	}
 	return Internal(err)
 }
+
+// OfServer reports whether the server is to blame for err rather than the caller: whatever is no Fault, and what is away or broken.
+func OfServer(err error) bool { return err != nil && As(err).Status >= http.StatusInternalServerError }
+
+// Unauthenticated reports whether err says that the caller has not proven who it is, which is less than not being allowed something.
+func Unauthenticated(err error) bool { return err != nil && As(err).Status == http.StatusUnauthorized }

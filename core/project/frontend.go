@@ -106,10 +106,10 @@ var (
 
 // Check reports every field at fault, as a fault, and returns the frontend with its host names in lower case.
 func (f Frontend) Check() (Frontend, error) {
-	var wrong []rest.FieldError
+	var wrong []fault.FieldError
 	complain := func(bad bool, field, message string) {
 		if bad {
-			wrong = append(wrong, rest.FieldError{Field: field, Message: message})
+			wrong = append(wrong, fault.FieldError{Field: field, Message: message})
 		}
 	}
 	f.Hosts = slices.Clone(f.Hosts)

@@ -256,7 +256,7 @@ func (s *Store) All() []Project {
 	return all
 }
 
-// Create stores a new project. A project that exists already is a fault: 409 on "id".
+// Create stores a new project. A project that exists already is ErrExists.
 func (s *Store) Create(ctx context.Context, p Project) error {
 	raw, err := json.Marshal(p)
 	if err != nil {
@@ -265,7 +265,7 @@ func (s *Store) Create(ctx context.Context, p Project) error {
 	revision, err := s.kv.Create(ctx, string(p.ID), raw)
 	if err != nil {
 		if errors.Is(err, jetstream.ErrKeyExists) {
-			return fault.Conflict("id", "%s exists already", p.ID)
+			return fault.Conflict("id", "%s exists already", p.ID).Named(ErrExists.Reason)
 		}
 		return fault.Unavailable(time.Second, "the project could not be stored").Because(err)
 	}
@@ -273,12 +273,12 @@ func (s *Store) Create(ctx context.Context, p Project) error {
 	return nil
 }
 
-// Update changes a stored project under its revision. An unknown project is a fault.
+// Update changes a stored project under its revision. An unknown project is ErrUnknown.
 func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Project)) error {
 	for {
 		entry, err := s.kv.Get(ctx, string(id))
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			return fault.Unknown("id")
+			return ErrUnknown
 		}
 		if err != nil {
 			return fault.Unavailable(time.Second, "the project could not be read").Because(err)
@@ -307,7 +307,7 @@ func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Pro
 func (s *Store) Delete(ctx context.Context, id ident.ProjectID) error {
 	entry, err := s.kv.Get(ctx, string(id))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return fault.Unknown("id")
+		return ErrUnknown
 	}
 	if err != nil {
 		return fault.Unavailable(time.Second, "the project could not be read").Because(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -37,6 +38,13 @@ const (
 	ReasonPasskeyUnknown = "PASSKEY-Unknown"
 	ReasonCredential     = "PASSKEY-Credential"
 	ReasonPasskeyExists  = "PASSKEY-Exists"
+)
+
+// Faults of a user or a passkey that is named, and of a user who may not have passkeys now.
+var (
+	ErrUserUnknown    = fault.NotFound("User could not be found").Named(ReasonUserUnknown)
+	ErrUserInactive   = fault.Precondition("the user is not active").Named(ReasonUserInactive)
+	ErrPasskeyUnknown = fault.NotFound("Passkey could not be found").Named(ReasonPasskeyUnknown)
 )
 
 // Change is what a call has added to the event log.

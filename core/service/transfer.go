@@ -3,8 +3,8 @@ package service
 import (
 	"context"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/transfer"
 )
 
@@ -29,8 +29,8 @@ type EventImport struct {
 
 // Imported says what came of one record.
 type Imported struct {
-	Outcome string            `json:"outcome"`
-	Faults  []rest.FieldError `json:"faults,omitempty"` // of a refused record
+	Outcome string             `json:"outcome"`
+	Faults  []fault.FieldError `json:"faults,omitempty"` // of a refused record
 }
 
 // UserImporter is the part of the ceremony service that takes users in bulk. The answer has an entry for each record, in their order. A record that is imported twice is

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // Account returns the account that the user becomes in a project, or every fault of the record, by field. What the record leaves open is filled in: times from nowMs,
 // IDs from what they are of, so that the same record gives the same account.
-func (u User) Account(project ident.ProjectID, rpID string, nowMs int64) (account.Account, []rest.FieldError) {
+func (u User) Account(project ident.ProjectID, rpID string, nowMs int64) (account.Account, []fault.FieldError) {
 	c := completion{project: project, rpID: rpID, nowMs: nowMs}
 	a := account.Account{
 		Project: project, ID: c.userID(u), FullName: u.FullName, Status: u.Status, UserHandle: u.UserHandle,
@@ -60,11 +61,11 @@ type completion struct {
 	project ident.ProjectID
 	rpID    string
 	nowMs   int64
-	faults  []rest.FieldError
+	faults  []fault.FieldError
 }
 
 func (c *completion) fault(field, format string, args ...any) {
-	c.faults = append(c.faults, rest.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+	c.faults = append(c.faults, fault.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
 func (c *completion) time(field string, ms int64) int64 {

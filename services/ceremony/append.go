@@ -132,7 +132,7 @@ func (s *Service) AppendFinish(ctx context.Context, req service.ForProject[rest.
 	}
 	answer, err := relyingparty.ParseCreation(body.AttestationResponse)
 	if err != nil {
-		return rsp, refused(fieldAttestation, err)
+		return rsp, fault.At(fieldAttestation, err)
 	}
 	a, err := s.activeAccount(ctx, p.ID, user)
 	if err != nil {
@@ -142,15 +142,15 @@ func (s *Service) AppendFinish(ctx context.Context, req service.ForProject[rest.
 		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeRegister, Process: body.ProcessID, RPID: p.RPID,
 	}, s.now())
 	if err != nil {
-		return rsp, refused(fieldAttestation, err)
+		return rsp, fault.At(fieldAttestation, err)
 	}
 	party, err := finishParty(p, taken.Record)
 	if err != nil {
-		return rsp, refused(fieldAttestation, err)
+		return rsp, fault.At(fieldAttestation, err)
 	}
 	passkey, err := party.Register(a, taken.Session, answer)
 	if err != nil {
-		return rsp, refused(fieldAttestation, err)
+		return rsp, fault.At(fieldAttestation, err)
 	}
 	if !mayCreate(taken.AllowedAAGUIDs, passkey.AAGUID) {
 		return rsp, fault.Field(fieldAttestation, "the authenticator is not one of those that the policy allows")
@@ -192,7 +192,7 @@ func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Creden
 	entry := credindex.Entry{User: r.User, Credential: c.ID, Created: c.CreatedMs}
 	err := s.index.AddCredential(ctx, r.Project, c.CredentialID, entry)
 	if errors.Is(err, credindex.ErrTaken) {
-		return fault.Conflict(field, "the credential is registered already")
+		return fault.Conflict(field, "the credential is registered already").Named(service.ReasonPasskeyExists)
 	}
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Creden
 	if err == nil {
 		return nil
 	}
-	if now, _, unread := s.accounts.Inspect(ctx, r.Project, r.User); (unread != nil && !isUnknown(unread)) || find(&now, c.CredentialID) != nil {
+	if now, _, unread := s.accounts.Inspect(ctx, r.Project, r.User); (unread != nil && !errors.Is(unread, account.ErrUnknown)) || find(&now, c.CredentialID) != nil {
 		// The account was stored after all, or nobody knows. An entry without an account means nothing; an account without its entry would be a passkey that no mediation finds.
 		return err
 	}

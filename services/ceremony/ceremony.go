@@ -34,7 +34,6 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
-	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/session"
 	"github.com/keyward/keyward/services/ceremony/signing"
 )
@@ -270,20 +269,4 @@ func userID(text string) (ident.UserID, error) {
 		return "", fault.Field("userID", "%s", err)
 	}
 	return id, nil
-}
-
-// refused turns what a verification or a claim had to say into a fault of the field that carried the answer. Other errors pass.
-func refused(field string, err error) error {
-	var refusal *relyingparty.Refusal
-	if errors.As(err, &refusal) {
-		return fault.Field(field, "%s", refusal.Message).Because(err)
-	}
-	for _, reason := range []error{
-		challenge.ErrUnknown, challenge.ErrWrongType, challenge.ErrProcess, challenge.ErrRPID, challenge.ErrUsed, challenge.ErrExpired,
-	} {
-		if errors.Is(err, reason) {
-			return fault.Field(field, "%s", reason).Because(err)
-		}
-	}
-	return err
 }

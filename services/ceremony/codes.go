@@ -142,16 +142,16 @@ func (s *Service) undo(ctx context.Context, what string, do func(context.Context
 
 func tooManyCodes(wait time.Duration) error {
 	return &fault.Fault{
-		Type: rest.ErrorTypeRateLimited, Status: http.StatusTooManyRequests, RetryAfter: max(wait, time.Second),
+		Type: fault.TypeRateLimited, Status: http.StatusTooManyRequests, RetryAfter: max(wait, time.Second),
 		Details: "too many codes and links have been sent to this identifier",
 	}
 }
 
 // checkCodeRequest reports every field at fault and returns the lifetime.
 func checkCodeRequest(body rest.ChallengeCreateReq) (time.Duration, error) {
-	var wrong []rest.FieldError
+	var wrong []fault.FieldError
 	complain := func(field, format string, args ...any) {
-		wrong = append(wrong, rest.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+		wrong = append(wrong, fault.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
 	}
 	switch {
 	case body.ChallengeType == "":
@@ -352,13 +352,12 @@ func (s *Service) complete(ctx context.Context, c check, entry code.Entry) error
 
 // codeFault turns what became of an attempt into a fault of its field. Other errors pass.
 func codeFault(err error) error {
-	if errors.Is(err, code.ErrUnknown) {
+	var refusal *fault.Refusal
+	switch {
+	case errors.Is(err, code.ErrUnknown):
 		return fault.Unknown(fieldCode)
-	}
-	for _, reason := range []error{code.ErrUsed, code.ErrExpired, code.ErrWrong} {
-		if errors.Is(err, reason) {
-			return fault.Field(fieldCodeValue, "%s", reason)
-		}
+	case errors.As(err, &refusal):
+		return fault.Field(fieldCodeValue, "%s", refusal)
 	}
 	return err
 }

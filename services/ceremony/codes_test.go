@@ -491,7 +491,7 @@ func TestOnlySoManyAreSentToAnIdentifierInSoLong(t *testing.T) {
 	}
 	for _, kind := range []rest.ChallengeType{rest.ChallengeTypeEmailOtp, rest.ChallengeTypeEmailLink} {
 		var f *fault.Fault
-		if err := send(kind, email); !errors.As(err, &f) || f.Status != http.StatusTooManyRequests || f.Type != rest.ErrorTypeRateLimited || f.RetryAfter != 5*time.Minute {
+		if err := send(kind, email); !errors.As(err, &f) || f.Status != http.StatusTooManyRequests || f.Type != fault.TypeRateLimited || f.RetryAfter != 5*time.Minute {
 			t.Errorf("%s: got %+v", kind, f)
 		}
 	}

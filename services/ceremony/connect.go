@@ -19,7 +19,6 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
 )
@@ -192,9 +191,9 @@ func (s *Service) name(ctx context.Context, c *connectCall, identifier string, b
 	}
 	again, _, err := s.accounts.Get(ctx, c.project.ID, who.account.ID)
 	switch {
-	case !who.known && (err == nil || isUnknown(err)):
+	case !who.known && (err == nil || errors.Is(err, account.ErrUnknown)):
 		return who, nil
-	case isUnknown(err):
+	case errors.Is(err, account.ErrUnknown):
 		who = nobody(c.project, identifier)
 		return who, s.assign(ctx, c, who, identifier, by)
 	case err != nil:
@@ -222,7 +221,7 @@ func (s *Service) assign(ctx context.Context, c *connectCall, who named, identif
 		})
 	})
 	if err != nil {
-		return noProcess(err)
+		return err
 	}
 	c.process = updated
 	c.state, err = connectStateOf(updated)
@@ -242,7 +241,7 @@ func (s *Service) find(ctx context.Context, p project.Project, identifier string
 			continue
 		}
 		a, _, err := s.accounts.Get(ctx, p.ID, owners[i])
-		if err != nil && !isUnknown(err) {
+		if err != nil && !errors.Is(err, account.ErrUnknown) {
 			return named{}, err
 		}
 		read = true
@@ -258,7 +257,7 @@ func (s *Service) find(ctx context.Context, p project.Project, identifier string
 	if read {
 		return who, nil
 	}
-	if _, _, err := s.accounts.Get(ctx, p.ID, who.account.ID); err != nil && !isUnknown(err) {
+	if _, _, err := s.accounts.Get(ctx, p.ID, who.account.ID); err != nil && !errors.Is(err, account.ErrUnknown) {
 		return named{}, err
 	}
 	return who, nil
@@ -299,35 +298,25 @@ func (s *Service) noteTold(ctx context.Context, c connectCall, user ident.UserID
 		}
 		return change(pr, func(st *connectState) { st.Told = true })
 	})
-	return noProcess(err)
+	return err
 }
 
 // orphaned makes of the fault that a user does not exist the fault that there is no process: a process goes with its user, and this one was written too late for that.
 func (s *Service) orphaned(ctx context.Context, c connectCall, err error) error {
-	if !isUnknown(err) {
+	if !errors.Is(err, account.ErrUnknown) {
 		return err
 	}
 	gone := s.processes.Delete(ctx, c.project.ID, process.Connect, c.visit.Process, s.now())
 	if gone != nil && !errors.Is(gone, process.ErrUnknown) {
 		return gone
 	}
-	return noProcess(process.ErrUnknown)
-}
-
-// refusedToken makes a fault of a field of what is wrong with the connect token that came in it.
-func refusedToken(field string, err error) error {
-	for _, reason := range []error{connecttoken.ErrUnknown, connecttoken.ErrType, connecttoken.ErrUsed, connecttoken.ErrExpired, connecttoken.ErrProcess} {
-		if errors.Is(err, reason) {
-			return fault.Field(field, "%s", reason).Because(err)
-		}
-	}
-	return err
+	return process.ErrUnknown
 }
 
 // ofAnswer makes a fault of the user, whom the client has not named in this call, one of the field that carried the authenticator's answer.
 func ofAnswer(field string, err error) error {
-	if f := fault.As(err); len(f.Validation) == 1 && f.Validation[0] == inactive().Validation[0] {
-		return fault.Field(field, "the user of the credential is not active").Because(err)
+	if errors.Is(err, account.ErrInactive) {
+		return fault.At(field, errOwnerInactive)
 	}
 	return err
 }

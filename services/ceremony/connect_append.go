@@ -48,7 +48,7 @@ func (s *Service) ConnectAppendStart(ctx context.Context, req service.ForVisit[f
 	}
 	token, err := s.tokens.Bind(ctx, c.project.ID, req.Body.AppendTokenValue, rest.ConnectTokenTypePasskeyAppend, c.process.ID, s.now())
 	if err != nil {
-		return rsp, refusedToken(fieldAppendToken, err)
+		return rsp, fault.At(fieldAppendToken, err)
 	}
 	st, err := s.startUnnamed(ctx, c.project.ID, c.process.Client, c.process.ID)
 	if err != nil {
@@ -191,7 +191,7 @@ func (s *Service) reserveIdentifier(ctx context.Context, a account.Account, id a
 	entry := identindex.Entry{Owner: string(a.ID), ID: string(id.ID), Created: a.CreatedMs}
 	return s.names.Reserve(ctx, identifierName(a.Project, id.Type, id.Value), entry, nameLapsesIn, func(owner string) (bool, error) {
 		other, _, err := s.accounts.Inspect(ctx, a.Project, ident.UserID(owner))
-		if isUnknown(err) {
+		if errors.Is(err, account.ErrUnknown) {
 			return false, nil
 		}
 		return err == nil && other.Identifier(id.Type, id.Value) != nil, err
@@ -220,13 +220,13 @@ func (s *Service) ConnectAppendFinish(ctx context.Context, req service.ForVisit[
 		return rsp, err
 	}
 	if _, err := relyingparty.ParseCreation(req.Body.AttestationResponse); err != nil {
-		return rsp, refused(fieldAttestation, err)
+		return rsp, fault.At(fieldAttestation, err)
 	}
 	if c.state.AppendToken == "" {
-		return rsp, refused(fieldAttestation, challenge.ErrUnknown)
+		return rsp, fault.At(fieldAttestation, challenge.ErrUnknown)
 	}
 	if err := s.tokens.Spend(ctx, c.project.ID, c.state.AppendToken, c.process.ID); err != nil {
-		return rsp, refusedToken(fieldAppendToken, err)
+		return rsp, fault.At(fieldAppendToken, err)
 	}
 	done, err := s.AppendFinish(ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: c.project.ID, Body: rest.PasskeyAppendFinishReq{
 		UserID: string(c.process.User), ProcessID: c.process.ID, AttestationResponse: req.Body.AttestationResponse, ClientInformation: c.process.Client,

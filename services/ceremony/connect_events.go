@@ -76,7 +76,7 @@ func (s *Service) ConnectProcessClear(ctx context.Context, req service.ForVisit[
 		return frontend.ConnectProcessClearRsp{}, err
 	}
 	if err := s.processes.Delete(ctx, p.ID, process.Connect, req.Body.ProcessID, s.now()); err != nil {
-		return frontend.ConnectProcessClearRsp{}, noProcess(err)
+		return frontend.ConnectProcessClearRsp{}, err
 	}
 	return frontend.ConnectProcessClearRsp{ProcessID: req.Body.ProcessID}, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 )
@@ -120,7 +121,7 @@ func TestAnEventThatCannotBeRecordedIsAnError(t *testing.T) {
 		return fault.Unavailable(1, "the log is away")
 	}
 	wantStatus(t, p.tell(t, rest.PasskeyEventTypeLoginError, nil), 503)
-	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error { return fault.Unknown("userID") }
+	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error { return account.ErrUnknown }
 	wantNoProcess(t, p.tell(t, rest.PasskeyEventTypeLoginError, nil))
 	// The process that was left over is gone.
 	p.events.onCreate = nil

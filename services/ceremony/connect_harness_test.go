@@ -168,7 +168,7 @@ func wantNoProcess(tb testing.TB, err error) {
 	if err == nil {
 		tb.Fatal("no error")
 	}
-	if f := fault.As(err); f.Type != rest.ErrorTypeProcessNotAvailable || f.Status != 404 {
+	if f := fault.As(err); f.Type != fault.TypeProcessNotAvailable || f.Status != 404 {
 		tb.Fatalf("got %v", err)
 	}
 }

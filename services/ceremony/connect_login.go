@@ -94,7 +94,7 @@ func (s *Service) loginIdentifier(ctx context.Context, c connectCall, body front
 	}
 	if secret := text(body.LoginConnectToken); secret != "" {
 		token, err := s.tokens.Redeem(ctx, c.project.ID, secret, rest.ConnectTokenTypePasskeyLogin, s.now())
-		return token.Identifier, refusedToken(fieldLoginToken, err)
+		return token.Identifier, fault.At(fieldLoginToken, err)
 	}
 	if strings.TrimSpace(body.Identifier) == "" {
 		return "", fault.Field("identifier", "cannot be blank")
@@ -167,7 +167,7 @@ func (s *Service) ConnectLoginFinish(ctx context.Context, req service.ForVisit[f
 // finishNamed finishes a login that named its user. Who was not given options in this process hears the same whether there is a user or not.
 func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string) (frontend.ConnectLoginFinishRsp, error) {
 	if !c.state.Told {
-		return frontend.ConnectLoginFinishRsp{}, refused(fieldAssertion, challenge.ErrUnknown)
+		return frontend.ConnectLoginFinishRsp{}, fault.At(fieldAssertion, challenge.ErrUnknown)
 	}
 	signed := true
 	done, err := s.LoginFinish(ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: c.project.ID, Body: rest.PasskeyLoginFinishReq{
@@ -208,7 +208,7 @@ func conditionalError(e rest.MediationError) *frontend.RequestError {
 	if e.Type == rest.MediationErrorTypeAlternativeProjectID {
 		return &frontend.RequestError{Code: codeAlternativeProject, Message: "the passkey belongs to the project " + text(e.AlternativeProjectName)}
 	}
-	return &frontend.RequestError{Code: codeDeleted, Message: messageDeleted}
+	return &frontend.RequestError{Code: codeDeleted, Message: errPasskeyDeleted.Error()}
 }
 
 // knownAs returns the identifier by which a passkey knows its user, else the one that the user is best known by.

@@ -43,7 +43,7 @@ func (s *Service) ConnectManageList(ctx context.Context, req service.ForVisit[fr
 	}
 	token, err := s.tokens.Bind(ctx, c.project.ID, req.Body.ConnectToken, rest.ConnectTokenTypePasskeyList, c.process.ID, s.now())
 	if err != nil {
-		return frontend.ConnectManageListRsp{}, refusedToken(fieldManageToken, err)
+		return frontend.ConnectManageListRsp{}, fault.At(fieldManageToken, err)
 	}
 	who, err := s.name(ctx, &c, token.Identifier, vouched)
 	if err != nil {
@@ -80,14 +80,14 @@ func (s *Service) ConnectManageDelete(ctx context.Context, req service.ForVisit[
 	}
 	token, err := s.tokens.Redeem(ctx, c.project.ID, req.Body.ConnectToken, rest.ConnectTokenTypePasskeyDelete, s.now())
 	if err != nil {
-		return frontend.ConnectManageDeleteRsp{}, refusedToken(fieldManageToken, err)
+		return frontend.ConnectManageDeleteRsp{}, fault.At(fieldManageToken, err)
 	}
 	who, err := s.name(ctx, &c, token.Identifier, vouched)
 	if err != nil {
 		return frontend.ConnectManageDeleteRsp{}, err
 	}
 	if !who.known {
-		return frontend.ConnectManageDeleteRsp{}, unknownCredential()
+		return frontend.ConnectManageDeleteRsp{}, account.ErrUnknownCredential
 	}
 	_, err = s.DeleteCredential(ctx, service.ForUser[ident.CredentialID]{Project: c.project.ID, User: who.account.ID, Body: id})
 	if err != nil {

@@ -71,20 +71,20 @@ func secretSeed(ctx context.Context, p project.Project) ident.Seed {
 
 func checkConnectToken(body rest.ConnectTokenCreateReq) error {
 	const blank = "cannot be blank"
-	var wrong []rest.FieldError
+	var wrong []fault.FieldError
 	if body.Type == "" {
-		wrong = append(wrong, rest.FieldError{Field: "type", Message: blank})
+		wrong = append(wrong, fault.FieldError{Field: "type", Message: blank})
 	} else if !body.Type.Valid() {
-		wrong = append(wrong, rest.FieldError{Field: "type", Message: "must be one of passkey-append, passkey-delete, passkey-list, passkey-login"})
+		wrong = append(wrong, fault.FieldError{Field: "type", Message: "must be one of passkey-append, passkey-delete, passkey-list, passkey-login"})
 	}
 	if strings.TrimSpace(body.Data.Identifier) == "" {
-		wrong = append(wrong, rest.FieldError{Field: "data.identifier", Message: blank})
+		wrong = append(wrong, fault.FieldError{Field: "data.identifier", Message: blank})
 	}
 	if name := body.Data.DisplayName; body.Type == rest.ConnectTokenTypePasskeyAppend && (name == nil || strings.TrimSpace(*name) == "") {
-		wrong = append(wrong, rest.FieldError{Field: "data.displayName", Message: blank})
+		wrong = append(wrong, fault.FieldError{Field: "data.displayName", Message: blank})
 	}
 	if seconds := body.MaxLifetimeInSeconds; seconds != nil && (*seconds < 1 || *seconds > connectTokenMaxLifetime) {
-		wrong = append(wrong, rest.FieldError{Field: "maxLifetimeInSeconds", Message: "must be between 1 and 86400"})
+		wrong = append(wrong, fault.FieldError{Field: "maxLifetimeInSeconds", Message: "must be between 1 and 86400"})
 	}
 	if len(wrong) > 0 {
 		return fault.Fields(wrong...)

@@ -10,7 +10,6 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/service"
@@ -63,7 +62,7 @@ func (s *Service) removeCredential(ctx context.Context, req service.ForUser[iden
 	a, told, err := s.changed(ctx, tidings, func(a *account.Account) error {
 		i := slices.IndexFunc(a.Credentials, func(c account.Credential) bool { return c.ID == req.Body })
 		if i < 0 {
-			return unknownCredential()
+			return account.ErrUnknownCredential
 		}
 		gone = a.Credentials[i]
 		a.Credentials = slices.Delete(a.Credentials, i, i+1)
@@ -79,14 +78,6 @@ func (s *Service) removeCredential(ctx context.Context, req service.ForUser[iden
 	entry := credindex.Entry{User: req.User, Credential: gone.ID, Created: gone.CreatedMs, Deleted: nowMs}
 	change := service.Change{Sequence: told.Sequence, ChangedMs: nowMs, CreatedMs: gone.CreatedMs}
 	return change, errors.Join(err, s.index.MarkDeleted(ctx, req.Project, gone.CredentialID, entry))
-}
-
-func unknownCredential() *fault.Fault { return fault.Unknown("credentialID") }
-
-// isUnknownCredential reports whether err says that the user has no such credential.
-func isUnknownCredential(err error) bool {
-	var f *fault.Fault
-	return errors.As(err, &f) && len(f.Validation) == 1 && f.Validation[0] == unknownCredential().Validation[0]
 }
 
 // find returns the account's credential with a WebAuthn credential ID, or nil.

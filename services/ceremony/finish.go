@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -41,13 +40,13 @@ type assertion struct {
 func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.PasskeyData, error) {
 	party, err := finishParty(f.project, f.taken.Record)
 	if err != nil {
-		return rest.PasskeyData{}, refused(fieldAssertion, err)
+		return rest.PasskeyData{}, fault.At(fieldAssertion, err)
 	}
 	passkey := *find(&f.account, f.answer.RawID)
 	use, err := party.Verify(f.account, f.taken.Session, f.discoverable, f.answer)
 	if err != nil {
 		s.noteBackupChange(ctx, f.account, passkey.ID, err)
-		return rest.PasskeyData{}, refused(fieldAssertion, err)
+		return rest.PasskeyData{}, fault.At(fieldAssertion, err)
 	}
 	route := ceremonyType(passkey, use.Attachment, f.taken.Route)
 	passkey, err = s.recordUse(ctx, f, use, route)
@@ -78,7 +77,7 @@ func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.U
 		}
 		c := find(a, f.answer.RawID)
 		if c == nil {
-			return fault.Field(fieldAssertion, messageDeleted)
+			return fault.At(fieldAssertion, errPasskeyDeleted)
 		}
 		cloned = !relyingparty.CountSignature(c, use.Counter)
 		if !cloned {
@@ -99,14 +98,13 @@ func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.U
 		s.metrics.clones.Inc()
 		s.log.WarnContext(ctx, "a signature counter did not go up; the passkey may have been copied",
 			"project", f.project.ID, "user", f.account.ID, "credential", used.ID)
-		return account.Credential{}, fault.Field(fieldAssertion, "the signature counter did not go up; the passkey may have been copied")
+		return account.Credential{}, fault.At(fieldAssertion, errPasskeyCloned)
 	}
 	return used, nil
 }
 
 func (s *Service) noteBackupChange(ctx context.Context, a account.Account, credential ident.CredentialID, err error) {
-	var refusal *relyingparty.Refusal
-	if !errors.As(err, &refusal) || refusal.Message != relyingparty.MessageBackupEligibility {
+	if !errors.Is(err, relyingparty.ErrBackupEligibility) {
 		return
 	}
 	s.metrics.backupChanges.Inc()
@@ -118,7 +116,7 @@ func (s *Service) noteBackupChange(ctx context.Context, a account.Account, crede
 func finishParty(p project.Project, r challenge.Record) (*relyingparty.Party, error) {
 	origins := slices.DeleteFunc(slices.Clone(r.Origins), func(origin string) bool { return !slices.Contains(p.Origins, origin) })
 	if len(origins) == 0 {
-		return nil, &relyingparty.Refusal{Message: "the origins of the project have changed since the start"}
+		return nil, fault.Refuse("the origins of the project have changed since the start")
 	}
 	return relyingparty.New(p, origins), nil
 }
@@ -134,12 +132,10 @@ func (s *Service) activeAccount(ctx context.Context, project ident.ProjectID, us
 
 func active(a *account.Account) error {
 	if a.Status != rest.UserStatusActive {
-		return inactive()
+		return account.ErrInactive
 	}
 	return nil
 }
-
-func inactive() *fault.Fault { return fault.Field("userID", "is not active") }
 
 // ceremonyType derives how a passkey was used from what the client said of the authenticator and from what the passkey is. Clients that say nothing of the
 // authenticator are taken to have done what they were offered, as far as the passkey can do it.
@@ -203,7 +199,7 @@ const (
 func (s *Service) append(ctx context.Context, e event.Event) (service.Appended, error) {
 	for attempt := 1; ; attempt++ {
 		appended, err := s.events.Append(ctx, e)
-		if err == nil || attempt == appendAttempts || fault.As(err).Status != http.StatusServiceUnavailable {
+		if err == nil || attempt == appendAttempts || !errors.Is(fault.As(err), fault.TypeUnavailable) {
 			return appended, err
 		}
 		s.metrics.eventsRepeated.Inc()

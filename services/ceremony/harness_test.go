@@ -331,7 +331,7 @@ func wantField(tb testing.TB, err error, status int, field, message string) {
 	if !errors.As(err, &f) {
 		tb.Fatalf("got %v, want a fault of %s: %s", err, field, message)
 	}
-	want := []rest.FieldError{{Field: field, Message: message}}
+	want := []fault.FieldError{{Field: field, Message: message}}
 	if diff := cmp.Diff(want, f.Validation); diff != "" || f.Status != status {
 		tb.Errorf("status %d, %s", f.Status, diff)
 	}

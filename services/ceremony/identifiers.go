@@ -64,17 +64,17 @@ func (s *Service) CreateIdentifier(ctx context.Context, req service.ForUser[rest
 }
 
 func checkIdentifier(body rest.IdentifierCreateReq) (string, error) {
-	var wrong []rest.FieldError
+	var wrong []fault.FieldError
 	value := ""
 	switch {
 	case body.IdentifierType == "":
-		wrong = append(wrong, rest.FieldError{Field: fieldIdentifierType, Message: "cannot be blank"})
+		wrong = append(wrong, fault.FieldError{Field: fieldIdentifierType, Message: "cannot be blank"})
 	case !body.IdentifierType.Valid():
-		wrong = append(wrong, rest.FieldError{Field: fieldIdentifierType, Message: messageIdentifierType})
+		wrong = append(wrong, fault.FieldError{Field: fieldIdentifierType, Message: messageIdentifierType})
 	default:
 		cleaned, err := account.CleanIdentifier(body.IdentifierType, body.IdentifierValue)
 		if err != nil {
-			wrong = append(wrong, rest.FieldError{Field: fieldIdentifier, Message: err.Error()})
+			wrong = append(wrong, fault.FieldError{Field: fieldIdentifier, Message: err.Error()})
 		}
 		value = cleaned
 	}
@@ -195,7 +195,7 @@ func (s *Service) claim(ctx context.Context, c claim) error {
 	entry := identindex.Entry{Owner: string(c.user), ID: c.id, Created: s.now().UnixMilli()}
 	err := s.names.Reserve(limited, c.name, entry, nameLapsesIn, func(owner string) (bool, error) {
 		other, _, err := s.accounts.Inspect(limited, c.project, ident.UserID(owner))
-		if isUnknown(err) {
+		if errors.Is(err, account.ErrUnknown) {
 			return false, nil
 		}
 		return err == nil && c.has(&other), err
@@ -207,7 +207,7 @@ func (s *Service) claim(ctx context.Context, c claim) error {
 		return err
 	}
 	_, err = s.change(limited, s.tidings(c.project, c.user, event.UserUpdated), c.add)
-	if isUnknown(err) {
+	if errors.Is(err, account.ErrUnknown) {
 		// Nobody else reserves for a user who is gone, so nothing of theirs can be lost.
 		return errors.Join(err, s.names.Release(ctx, c.name, string(c.user), c.id))
 	}

@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"context"
+	"errors"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -102,7 +103,7 @@ func (s *Service) LoginFinish(ctx context.Context, req service.ForProject[rest.P
 	}
 	answer, err := relyingparty.ParseAssertion(body.AssertionResponse)
 	if err != nil {
-		return rsp, refused(fieldAssertion, err)
+		return rsp, fault.At(fieldAssertion, err)
 	}
 	a, err := s.activeAccount(ctx, p.ID, user)
 	if err != nil {
@@ -112,13 +113,13 @@ func (s *Service) LoginFinish(ctx context.Context, req service.ForProject[rest.P
 		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate, Process: body.ProcessID, RPID: p.RPID,
 	}, s.now())
 	if err != nil {
-		return rsp, refused(fieldAssertion, err)
+		return rsp, fault.At(fieldAssertion, err)
 	}
 	if find(&a, answer.RawID) == nil {
 		if deleted(&a, answer.RawID) {
-			return rsp, fault.Field(fieldAssertion, messageDeleted)
+			return rsp, fault.At(fieldAssertion, errPasskeyDeleted)
 		}
-		return rsp, fault.Field(fieldAssertion, messageUnknown)
+		return rsp, fault.At(fieldAssertion, errPasskeyUnknown)
 	}
 	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID}
 	data, err := s.finishAssertion(ctx, login)
@@ -132,7 +133,16 @@ func (s *Service) LoginFinish(ctx context.Context, req service.ForProject[rest.P
 	return rest.PasskeyLoginFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
 }
 
-const (
-	messageUnknown = "unknown credential"
-	messageDeleted = "the credential has been deleted"
+// Why the passkey of an answer does not log anybody in, although the answer is in order.
+var (
+	errPasskeyUnknown = fault.Refuse("unknown credential")
+	errPasskeyDeleted = fault.Refuse("the credential has been deleted")
+	errPasskeyCloned  = fault.Refuse("the signature counter did not go up; the passkey may have been copied")
+	errOwnerInactive  = fault.Refuse("the user of the credential is not active")
 )
+
+// isRefusal reports whether err says that an answer, or the passkey it is of, is good for nothing; otherwise the call itself has failed.
+func isRefusal(err error) bool {
+	var refusal *fault.Refusal
+	return errors.As(err, &refusal) || errors.Is(err, account.ErrUnknown) || errors.Is(err, account.ErrInactive)
+}

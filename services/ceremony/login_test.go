@@ -308,7 +308,7 @@ func TestAStartOfAnUnknownUserOrProjectIsRefused(t *testing.T) {
 	req := st.loginStartReq("usr-1", phone())
 	req.Project = "pro-404"
 	_, err = st.LoginStart(t.Context(), req)
-	if f := fault.As(err); f.Type != rest.ErrorTypeLoginError {
+	if f := fault.As(err); f.Type != fault.TypeLoginError {
 		t.Errorf("got %v", err)
 	}
 }

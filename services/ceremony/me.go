@@ -261,7 +261,7 @@ func renamed(err error, from, to string) error {
 		return err
 	}
 	other := *f
-	other.Validation = append([]rest.FieldError{}, f.Validation...)
+	other.Validation = append([]fault.FieldError{}, f.Validation...)
 	for i := range other.Validation {
 		if other.Validation[i].Field == from {
 			other.Validation[i].Field = to

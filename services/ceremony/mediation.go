@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"context"
+	"errors"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -56,14 +57,14 @@ func (s *Service) MediationFinish(ctx context.Context, req service.ForProject[re
 	}
 	answer, err := relyingparty.ParseAssertion(body.AssertionResponse)
 	if err != nil {
-		return rsp, refused(fieldAssertion, err)
+		return rsp, fault.At(fieldAssertion, err)
 	}
 	taken, err := s.challenges.Take(ctx, challenge.Claim{
 		Project: p.ID, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
 		Process: body.ProcessID, AnyProcess: true, RPID: p.RPID,
 	}, s.now())
 	if err != nil {
-		return rsp, refused(fieldAssertion, err)
+		return rsp, fault.At(fieldAssertion, err)
 	}
 	a, gone, err := s.owner(ctx, p.ID, answer.RawID)
 	if err != nil {
@@ -73,7 +74,7 @@ func (s *Service) MediationFinish(ctx context.Context, req service.ForProject[re
 		return deletedAnswer(), nil
 	}
 	if err := active(&a); err != nil {
-		return rsp, fault.Field(fieldAssertion, "the user of the credential is not active")
+		return rsp, fault.At(fieldAssertion, errOwnerInactive)
 	}
 	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true}
 	data, err := s.finishAssertion(ctx, login)
@@ -94,14 +95,14 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 		return account.Account{}, false, err
 	}
 	if !ok {
-		return account.Account{}, false, fault.Field(fieldAssertion, messageUnknown)
+		return account.Account{}, false, fault.At(fieldAssertion, errPasskeyUnknown)
 	}
 	if entry.Deleted != 0 {
 		return account.Account{}, true, nil
 	}
 	a, _, err = s.accounts.Get(ctx, project, entry.User)
-	if isUnknown(err) {
-		return account.Account{}, false, fault.Field(fieldAssertion, messageUnknown)
+	if errors.Is(err, account.ErrUnknown) {
+		return account.Account{}, false, fault.At(fieldAssertion, errPasskeyUnknown)
 	}
 	if err != nil {
 		return account.Account{}, false, err
@@ -113,7 +114,7 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 	if deleted(&a, credentialID) {
 		return account.Account{}, true, nil
 	}
-	return account.Account{}, false, fault.Field(fieldAssertion, messageUnknown)
+	return account.Account{}, false, fault.At(fieldAssertion, errPasskeyUnknown)
 }
 
 // deletedAnswer carries an empty passkeyData, since the wire requires one; its ceremony type is local because strict clients reject a blank one.

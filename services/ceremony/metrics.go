@@ -3,7 +3,6 @@ package ceremony
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -124,11 +123,9 @@ func (m metrics) finished(call string, err error) {
 }
 
 func (m metrics) failed(call string, err error) {
-	const serverFault = 500
-	outcome := "failed"
-	var f *fault.Fault
-	if errors.As(err, &f) && f.Status < serverFault {
-		outcome = "refused"
+	outcome := "refused"
+	if fault.OfServer(err) {
+		outcome = "failed"
 	}
 	m.calls.WithLabelValues(call, outcome).Inc()
 }
@@ -136,21 +133,13 @@ func (m metrics) failed(call string, err error) {
 // codeCalled counts a call about one-time codes.
 func (m metrics) codeCalled(call string, err error) {
 	outcome := "done"
-	switch status := statusOf(err); {
-	case status == http.StatusTooManyRequests:
+	switch {
+	case errors.Is(err, fault.TypeRateLimited):
 		outcome = "limited"
-	case status >= http.StatusInternalServerError:
+	case fault.OfServer(err):
 		outcome = "failed"
-	case status != 0:
+	case err != nil:
 		outcome = "refused"
 	}
 	m.codes.WithLabelValues(call, outcome).Inc()
-}
-
-// statusOf returns the HTTP status of an error, or 0 for none.
-func statusOf(err error) int {
-	if err == nil {
-		return 0
-	}
-	return fault.As(err).Status
 }

@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -91,7 +92,7 @@ func (s *Service) settle(ctx context.Context, a account.Account) error {
 		})
 		return nil
 	})
-	if isUnknown(err) {
+	if errors.Is(err, account.ErrUnknown) {
 		return nil
 	}
 	return err
@@ -135,7 +136,7 @@ func (s *Service) repair(ctx context.Context) {
 // finish brings one account to its end. One that others have finished, or that is gone, is no error.
 func (s *Service) finish(ctx context.Context, ref account.Ref) error {
 	a, _, err := s.accounts.Inspect(ctx, ref.Project, ref.User)
-	if isUnknown(err) {
+	if errors.Is(err, account.ErrUnknown) {
 		return nil
 	}
 	if err != nil {
@@ -144,7 +145,7 @@ func (s *Service) finish(ctx context.Context, ref account.Ref) error {
 	if a.Erasing {
 		s.metrics.repaired.WithLabelValues("deletion").Inc()
 		err := s.erase(ctx, ref.Project, ref.User)
-		if isUnknown(err) {
+		if errors.Is(err, account.ErrUnknown) {
 			return nil
 		}
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
@@ -37,7 +38,7 @@ func (s *Service) ListPasskeys(ctx context.Context, req service.ForUser[service.
 // RemovePasskey implements service.Registrations.
 func (s *Service) RemovePasskey(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Change, error) {
 	change, err := s.removeCredential(ctx, req)
-	if !isUnknownCredential(err) {
+	if !errors.Is(err, account.ErrUnknownCredential) {
 		return change, registrationFault(err)
 	}
 	change, err = s.endRegistration(ctx, req)
@@ -45,8 +46,8 @@ func (s *Service) RemovePasskey(ctx context.Context, req service.ForUser[ident.C
 		// It has been finished meanwhile, or failed.
 		change, err = s.removeCredential(ctx, req)
 	}
-	if isUnknownCredential(err) {
-		return service.Change{}, unknownPasskey()
+	if errors.Is(err, account.ErrUnknownCredential) {
+		return service.Change{}, service.ErrPasskeyUnknown
 	}
 	return change, registrationFault(err)
 }
@@ -59,7 +60,7 @@ func (s *Service) endRegistration(ctx context.Context, req service.ForUser[ident
 	}
 	now := s.now().UnixMilli()
 	if record.Status != rest.PasskeyChallengeStatusPending || now >= record.Expires {
-		return service.Change{}, unknownPasskey()
+		return service.Change{}, service.ErrPasskeyUnknown
 	}
 	if _, err := s.challenges.Spend(ctx, record); err != nil {
 		return service.Change{}, err

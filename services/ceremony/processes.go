@@ -3,14 +3,10 @@ package ceremony
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/keyward/keyward/api/frontend"
-	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
@@ -54,13 +50,5 @@ func (s *Service) processOf(ctx context.Context, v service.Visit, kind process.K
 		return project.Project{}, process.Process{}, err
 	}
 	found, err := s.processes.Get(ctx, p.ID, kind, v.Process, s.now())
-	return p, found, noProcess(err)
-}
-
-// noProcess makes the fault that clients begin anew at.
-func noProcess(err error) error {
-	if errors.Is(err, process.ErrUnknown) {
-		return &fault.Fault{Type: rest.ErrorTypeProcessNotAvailable, Status: http.StatusNotFound, Details: err.Error()}
-	}
-	return err
+	return p, found, err
 }

@@ -182,7 +182,7 @@ func (s *Service) spendRefreshToken(ctx context.Context, p project.Project, id i
 
 // endOrphan is what becomes of a session whose user is gone or disabled.
 func (s *Service) endOrphan(ctx context.Context, of session.Session, err error) error {
-	if !isUnknown(err) && fault.As(err).Status >= 500 {
+	if fault.OfServer(err) {
 		return err
 	}
 	_, revoking := s.RevokeSession(ctx, service.ForProject[ident.SessionID]{Project: of.Project, Body: of.ID})
@@ -223,7 +223,7 @@ func (s *Service) leaving(ctx context.Context, p project.Project, v service.Visi
 		return id, true, nil
 	}
 	found, err := s.sessionOf(ctx, p, v.Token)
-	if err != nil && fault.As(err).Status >= 500 {
+	if fault.OfServer(err) {
 		return "", false, err
 	}
 	return found.ID, err == nil, nil

@@ -62,7 +62,7 @@ func (st *stack) change(change func(*project.Project)) {
 func wantLogin(tb testing.TB, err error, details string) {
 	tb.Helper()
 	f := fault.As(err)
-	if err == nil || f.Status != http.StatusUnauthorized || f.Type != rest.ErrorTypeLoginError || f.Details != details {
+	if err == nil || f.Status != http.StatusUnauthorized || f.Type != fault.TypeLoginError || f.Details != details {
 		tb.Errorf("got %v, want a 401: %s", err, details)
 	}
 }

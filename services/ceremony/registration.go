@@ -77,7 +77,7 @@ func (s *Service) startRegistration(ctx context.Context, p project.Project, req 
 		return start{}, registrationFault(err)
 	}
 	if st.account != nil && active(st.account) != nil {
-		return start{}, registrationFault(inactive())
+		return start{}, registrationFault(account.ErrInactive)
 	}
 	return st, nil
 }
@@ -261,7 +261,7 @@ func (s *Service) pending(ctx context.Context, p project.Project, a account.Acco
 	if _, err := s.registrationOf(ctx, p.ID, a.ID, id); err != nil {
 		return challenge.Record{}, err
 	}
-	return challenge.Record{}, &relyingparty.Refusal{Message: "the challenge is not that of this passkey's registration"}
+	return challenge.Record{}, fault.Refuse("the challenge is not that of this passkey's registration")
 }
 
 // registrationOf returns the registration under which a passkey's ID was given out, whatever has become of it, or the fault that there is none.
@@ -273,39 +273,20 @@ func (s *Service) registrationOf(ctx context.Context, p ident.ProjectID, user id
 	if i := slices.IndexFunc(all, func(r challenge.Record) bool { return r.Passkey != "" && r.Passkey == id }); i >= 0 {
 		return all[i], nil
 	}
-	return challenge.Record{}, unknownPasskey()
-}
-
-func unknownPasskey() error {
-	return fault.NotFound("Passkey could not be found").Named(service.ReasonPasskeyUnknown)
+	return challenge.Record{}, service.ErrPasskeyUnknown
 }
 
 // registrationRefused names the faults of an answer that did not verify.
 func registrationRefused(err error) error {
 	var f *fault.Fault
-	if errors.As(err, &f) {
+	var refusal *fault.Refusal
+	if errors.As(err, &f) || !errors.As(err, &refusal) {
 		return err
 	}
-	if err := refused(fieldRegistration, err); errors.As(err, &f) {
-		return f.Named(service.ReasonCredential)
-	}
-	return err
+	return fault.Field(fieldRegistration, "%s", refusal).Named(service.ReasonCredential).Because(err)
 }
 
 // registrationFault turns faults of the account into those of the user service. Others pass.
 func registrationFault(err error) error {
-	var f *fault.Fault
-	switch {
-	case !errors.As(err, &f):
-		return err
-	case isUnknown(err):
-		return fault.NotFound("User could not be found").Named(service.ReasonUserUnknown)
-	case len(f.Validation) != 1:
-		return err
-	case f.Validation[0] == inactive().Validation[0]:
-		return fault.Precondition("the user is not active").Named(service.ReasonUserInactive)
-	case f.Validation[0].Field == fieldRegistration && f.Type == rest.ErrorTypeAlreadyExists:
-		return f.Named(service.ReasonPasskeyExists)
-	}
-	return err
+	return service.ErrUserInactive.Instead(service.ErrUserUnknown.Instead(err, account.ErrUnknown), account.ErrInactive)
 }

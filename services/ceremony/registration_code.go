@@ -183,10 +183,9 @@ func (s *Service) claimCode(ctx context.Context, p project.Project, req service.
 
 // codeRefused says of whatever was wrong with a code that it is invalid, and not what: who guesses is to learn nothing. Other errors pass.
 func codeRefused(err error) error {
-	for _, reason := range []error{code.ErrUnknown, code.ErrUsed, code.ErrExpired, code.ErrWrong} {
-		if errors.Is(err, reason) {
-			return codeInvalid()
-		}
+	var refusal *fault.Refusal
+	if errors.As(err, &refusal) {
+		return codeInvalid()
 	}
 	return err
 }

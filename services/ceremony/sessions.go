@@ -104,7 +104,7 @@ func (s *Service) enabledAccount(ctx context.Context, project ident.ProjectID, u
 		return account.Account{}, err
 	}
 	if a.Status == rest.UserStatusDisabled {
-		return account.Account{}, fault.Field("userID", "is disabled")
+		return account.Account{}, account.ErrDisabled
 	}
 	return a, nil
 }

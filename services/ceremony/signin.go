@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -66,10 +67,7 @@ type transition func(signin.State, *process.Process) (signin.State, error)
 // move applies a transition to the process as it is stored, and takes over what it finds there. A call that does not belong there is a fault.
 func (s *Service) move(ctx context.Context, t *turn, change transition) error {
 	_, err := s.processes.Update(ctx, t.project.ID, process.SignIn, t.visit.Process, s.now(), t.applying(change))
-	if errors.Is(err, signin.ErrPlace) {
-		return errPlace()
-	}
-	return noProcess(err)
+	return err
 }
 
 // note is move for what the service itself has done. If another call was faster, it goes on from there.
@@ -78,7 +76,7 @@ func (s *Service) note(ctx context.Context, t *turn, change transition) error {
 	if errors.Is(err, signin.ErrPlace) {
 		return nil
 	}
-	return noProcess(err)
+	return err
 }
 
 func (t *turn) applying(change transition) func(*process.Process) error {
@@ -106,15 +104,8 @@ func pure(change func(signin.State) (signin.State, error)) transition {
 	return func(state signin.State, _ *process.Process) (signin.State, error) { return change(state) }
 }
 
-func errPlace() *fault.Fault { return fault.Field("process", "%s", signin.ErrPlace) }
-
 // gone makes the fault that clients begin anew at of the one that a user does not exist: the user of the process was deleted meanwhile.
-func gone(err error) error {
-	if isUnknown(err) {
-		return noProcess(process.ErrUnknown)
-	}
-	return err
-}
+func gone(err error) error { return process.ErrUnknown.Instead(err, account.ErrUnknown) }
 
 // answer does what is to be done until there is something to show. What was interrupted is done again by whichever call comes next.
 func (s *Service) answer(ctx context.Context, t *turn) (processAnswer, error) {

@@ -2,7 +2,7 @@ package ceremony
 
 import (
 	"context"
-	"net/http"
+	"errors"
 	"strings"
 
 	"github.com/keyward/keyward/api/frontend"
@@ -30,7 +30,7 @@ func (s *Service) LoginInit(ctx context.Context, req service.ForVisit[frontend.L
 		return processAnswer{}, err
 	}
 	if !t.state.Open() {
-		return processAnswer{}, errPlace()
+		return processAnswer{}, signin.ErrPlace
 	}
 	typed := signin.Typed{Value: strings.TrimSpace(req.Body.IdentifierValue), IsPhone: req.Body.IsPhone}
 	who, err := s.seek(ctx, t, typed)
@@ -111,7 +111,7 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
 	}
 	// The process stands for the user: it is as new as one of whom nothing is known.
 	nobody := ident.Seed(t.process.ID).UserID()
-	if _, _, err := s.accounts.Get(ctx, t.project.ID, nobody); err != nil && !isUnknown(err) {
+	if _, _, err := s.accounts.Get(ctx, t.project.ID, nobody); err != nil && !errors.Is(err, account.ErrUnknown) {
 		return err
 	}
 	st.question.Account = &account.Account{Project: t.project.ID, ID: nobody, Status: rest.UserStatusActive}
@@ -186,7 +186,7 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 		return processAnswer{}, err
 	}
 	if t.state.Phase != signin.PasskeyLogin {
-		return processAnswer{}, errPlace()
+		return processAnswer{}, signin.ErrPlace
 	}
 	user := t.state.User
 	done, err := s.LoginFinish(ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: t.project.ID, Body: rest.PasskeyLoginFinishReq{
@@ -209,12 +209,12 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 		return processAnswer{}, err
 	}
 	if !t.state.Open() || t.state.Phase != signin.Begin {
-		return processAnswer{}, errPlace()
+		return processAnswer{}, signin.ErrPlace
 	}
 	done, err := s.MediationFinish(ctx, service.ForProject[rest.PasskeyMediationFinishReq]{Project: t.project.ID, Body: rest.PasskeyMediationFinishReq{
 		ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 	}})
-	if (err == nil && done.Error != nil) || (err != nil && fault.As(err).Status == http.StatusBadRequest) {
+	if (err == nil && done.Error != nil) || isRefusal(err) {
 		return s.notMediated(ctx, t)
 	}
 	if err != nil {
@@ -267,7 +267,7 @@ func (s *Service) settleProven(ctx context.Context, t *turn) (account.Account, e
 	if c := t.state.Current; t.state.Auth == signin.Login && t.state.Proof == signin.ByCode {
 		if known := a.Identifier(c.Type, c.Value); known == nil {
 			// It was taken from the user since: who has it is not who has the account.
-			return account.Account{}, noProcess(process.ErrUnknown)
+			return account.Account{}, process.ErrUnknown
 		} else if known.Status == rest.IdentifierStatusPending {
 			a, err = s.change(ctx, s.tidings(a.Project, a.ID, event.UserUpdated), func(a *account.Account) error {
 				if i := a.Identifier(c.Type, c.Value); i != nil && i.Status == rest.IdentifierStatusPending {

@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
@@ -30,7 +28,7 @@ func (s *Service) SignupInit(ctx context.Context, req service.ForVisit[frontend.
 		return processAnswer{}, err
 	}
 	if !t.state.Open() {
-		return processAnswer{}, errPlace()
+		return processAnswer{}, signin.ErrPlace
 	}
 	entry := signin.Fill(t.project.Frontend, req.Body)
 	if entry.Closed == nil {
@@ -70,7 +68,7 @@ func (s *Service) taken(ctx context.Context, p project.Project, kind rest.Identi
 	if !a.GivenUp(s.now().UnixMilli()) {
 		return true, nil
 	}
-	if err := s.erase(ctx, p.ID, a.ID); err != nil && !isUnknown(err) {
+	if err := s.erase(ctx, p.ID, a.ID); err != nil && !errors.Is(err, account.ErrUnknown) {
 		return false, err
 	}
 	return false, nil
@@ -83,7 +81,7 @@ func (s *Service) userKnownBy(ctx context.Context, p ident.ProjectID, kind rest.
 		return nil, err
 	}
 	a, _, err := s.accounts.Get(ctx, p, ident.UserID(entry.Owner))
-	if isUnknown(err) {
+	if errors.Is(err, account.ErrUnknown) {
 		return nil, nil
 	}
 	if err != nil {
@@ -104,7 +102,7 @@ func (s *Service) userKnownBy(ctx context.Context, p ident.ProjectID, kind rest.
 func (s *Service) join(ctx context.Context, t *turn) error {
 	user := t.state.Seed.UserID()
 	a, _, err := s.accounts.Get(ctx, t.project.ID, user)
-	if isUnknown(err) {
+	if errors.Is(err, account.ErrUnknown) {
 		a, err = s.createJoining(ctx, t, user)
 	}
 	var lost *takenName
@@ -136,7 +134,7 @@ func (s *Service) createJoining(ctx context.Context, t *turn, user ident.UserID)
 		}
 	}
 	err := s.accounts.Create(limited, a)
-	if fault.As(err).Status == http.StatusConflict {
+	if errors.Is(err, account.ErrExists) {
 		// A call of the same process at the same time has stored it.
 		a, _, err = s.accounts.Get(ctx, a.Project, user)
 	}
@@ -147,7 +145,7 @@ func (s *Service) reserve(ctx context.Context, a account.Account, i account.Iden
 	entry := identindex.Entry{Owner: string(a.ID), ID: string(i.ID), Created: a.CreatedMs}
 	err := s.names.Reserve(ctx, identifierName(a.Project, i.Type, i.Value), entry, nameLapsesIn, func(owner string) (bool, error) {
 		other, _, err := s.accounts.Inspect(ctx, a.Project, ident.UserID(owner))
-		if isUnknown(err) {
+		if errors.Is(err, account.ErrUnknown) {
 			return false, nil
 		}
 		return err == nil && other.Identifier(i.Type, i.Value) != nil, err
@@ -193,7 +191,7 @@ func (s *Service) giveUp(ctx context.Context, t *turn, before signin.State) erro
 		return nil
 	}
 	a, _, err := s.accounts.Get(ctx, t.project.ID, before.User)
-	if isUnknown(err) {
+	if errors.Is(err, account.ErrUnknown) {
 		return nil
 	}
 	if err != nil {
@@ -202,7 +200,7 @@ func (s *Service) giveUp(ctx context.Context, t *turn, before signin.State) erro
 	if !a.GivenUp(a.SignUpUntilMs) {
 		return nil
 	}
-	if err := s.erase(ctx, t.project.ID, a.ID); !isUnknown(err) {
+	if err := s.erase(ctx, t.project.ID, a.ID); !errors.Is(err, account.ErrUnknown) {
 		return err
 	}
 	return nil
@@ -260,7 +258,7 @@ func (s *Service) startPasskey(ctx context.Context, v service.Visit, phase signi
 		return processAnswer{}, err
 	}
 	if t.state.Phase != phase {
-		return processAnswer{}, errPlace()
+		return processAnswer{}, signin.ErrPlace
 	}
 	handed := false
 	hand := func(state signin.State) (signin.State, error) {
@@ -302,7 +300,7 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 		return processAnswer{}, err
 	}
 	if t.state.Phase != signin.PasskeyAppend {
-		return processAnswer{}, errPlace()
+		return processAnswer{}, signin.ErrPlace
 	}
 	done, err := s.AppendFinish(ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: t.project.ID, Body: rest.PasskeyAppendFinishReq{
 		UserID: string(t.state.User), ProcessID: t.process.ID, AttestationResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
@@ -330,5 +328,5 @@ func (s *Service) openProven(ctx context.Context, t *turn) (login, error) {
 	if err != nil {
 		return login{}, err
 	}
-	return made, noProcess(s.endProcess(ctx, t))
+	return made, s.endProcess(ctx, t)
 }

@@ -78,7 +78,7 @@ func proofRef(p process.Process) code.Ref {
 // openLink is what the browser does in which a link was opened. It may do nothing else with the process, which goes on where it was begun.
 func (s *Service) openLink(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyFinishReq]) (processAnswer, error) {
 	if req.Body.VerificationType != frontend.VerificationMethodEmailLink {
-		return processAnswer{}, noProcess(process.ErrUnknown)
+		return processAnswer{}, process.ErrUnknown
 	}
 	p, err := s.project(req.Project)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Service) openLink(ctx context.Context, req service.ForVisit[frontend.Id
 	t := &turn{visit: req.Visit, project: p}
 	_, err = s.processes.UpdateAsGuest(ctx, p.ID, process.SignIn, req.TempProcess, s.now(), t.applying(s.attempt(p, req.Body)))
 	if err != nil && !errors.Is(err, signin.ErrPlace) {
-		return processAnswer{}, noProcess(err)
+		return processAnswer{}, err
 	}
 	body, err := signin.GuestBlock(t.state, req.Body.VerificationType)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[fro
 	}
 	f := signin.Field{Type: req.Body.IdentifierType, Value: req.Body.Value}
 	if t.state.Phase != signin.Verifying || t.state.Auth != signin.SignUp || t.state.Current.Type != f.Type {
-		return processAnswer{}, errPlace()
+		return processAnswer{}, signin.ErrPlace
 	}
 	clean, err := signin.Clean(f.Type, f.Value)
 	if err != nil {

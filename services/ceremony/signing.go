@@ -169,7 +169,7 @@ func parsePasskeyClaims(payload []byte) (passkeyClaims, error) {
 func (s *Service) holder(ctx context.Context, claims passkeyClaims) (account.Account, error) {
 	const result = rest.VerifySignedDataRspVerificationResultGenericError
 	a, _, err := s.accounts.Get(ctx, claims.Issuer, claims.Subject)
-	if isUnknown(err) {
+	if errors.Is(err, account.ErrUnknown) {
 		return account.Account{}, &unfit{result, "belongs to a user who does not exist any more"}
 	}
 	if err != nil {

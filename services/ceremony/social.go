@@ -61,8 +61,8 @@ func (s *Service) CreateSocialAccount(ctx context.Context, req service.ForUser[r
 }
 
 func checkSocialAccount(body rest.SocialAccountCreateReq) error {
-	var wrong []rest.FieldError
-	refuse := func(field, message string) { wrong = append(wrong, rest.FieldError{Field: field, Message: message}) }
+	var wrong []fault.FieldError
+	refuse := func(field, message string) { wrong = append(wrong, fault.FieldError{Field: field, Message: message}) }
 	if !body.ProviderType.Valid() {
 		refuse(fieldProvider, "must be one of google, microsoft, github")
 	}

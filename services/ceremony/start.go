@@ -3,7 +3,6 @@ package ceremony
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -44,8 +43,7 @@ func (s *Service) start(ctx context.Context, projectID ident.ProjectID, user str
 
 // see puts the account into the question, or that it could not be read.
 func (s *Service) see(ctx context.Context, st *start, view account.View, err error) error {
-	var f *fault.Fault
-	unreadable := errors.As(err, &f) && f.Status == http.StatusServiceUnavailable && ctx.Err() == nil
+	unreadable := errors.Is(err, fault.TypeUnavailable) && ctx.Err() == nil
 	if err != nil && !unreadable {
 		return err
 	}

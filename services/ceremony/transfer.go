@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -56,14 +54,14 @@ func (s *Service) ImportUsers(ctx context.Context, req service.ForProject[servic
 }
 
 // keyFaults says which public keys cannot verify anything.
-func keyFaults(u transfer.User) []rest.FieldError {
-	var faults []rest.FieldError
+func keyFaults(u transfer.User) []fault.FieldError {
+	var faults []fault.FieldError
 	for i, c := range u.Credentials {
 		if len(c.PublicKey) == 0 {
 			continue // said already
 		}
 		if err := relyingparty.CheckPublicKey(c.PublicKey); err != nil {
-			faults = append(faults, rest.FieldError{Field: fmt.Sprintf("credentials.%d.publicKey", i), Message: "must be a COSE key of an algorithm that is offered"})
+			faults = append(faults, fault.FieldError{Field: fmt.Sprintf("credentials.%d.publicKey", i), Message: "must be a COSE key of an algorithm that is offered"})
 		}
 	}
 	return faults
@@ -76,10 +74,10 @@ func (s *Service) importUser(ctx context.Context, a account.Account, dryRun bool
 	known, _, err := s.accounts.Inspect(ctx, a.Project, a.ID)
 	switch {
 	case err == nil && known.Erasing:
-		return refusedImport(rest.FieldError{Field: "userID", Message: "is being deleted"}), nil
+		return refusedImport(fault.FieldError{Field: "userID", Message: "is being deleted"}), nil
 	case err == nil:
 		return service.Imported{Outcome: service.ImportUnchanged}, nil
-	case !isUnknown(err):
+	case !errors.Is(err, account.ErrUnknown):
 		return service.Imported{}, err
 	}
 	m := move{s: s, account: a}
@@ -90,13 +88,13 @@ func (s *Service) importUser(ctx context.Context, a account.Account, dryRun bool
 		return m.outcome(), errors.Join(err, m.giveBack(ctx))
 	}
 	err = s.accounts.Create(ctx, a)
-	if err != nil && fault.As(err).Status == http.StatusConflict {
+	if errors.Is(err, account.ErrExists) {
 		return service.Imported{Outcome: service.ImportUnchanged}, nil
 	}
 	return m.outcome(), err
 }
 
-func refusedImport(faults ...rest.FieldError) service.Imported {
+func refusedImport(faults ...fault.FieldError) service.Imported {
 	return service.Imported{Outcome: service.ImportRefused, Faults: faults}
 }
 
@@ -104,7 +102,7 @@ func refusedImport(faults ...rest.FieldError) service.Imported {
 type move struct {
 	s       *Service
 	account account.Account
-	faults  []rest.FieldError
+	faults  []fault.FieldError
 	undo    []func(context.Context) error
 }
 
@@ -116,7 +114,7 @@ func (m *move) outcome() service.Imported {
 }
 
 func (m *move) taken(field string) {
-	m.faults = append(m.faults, rest.FieldError{Field: field, Message: "is another user's already"})
+	m.faults = append(m.faults, fault.FieldError{Field: field, Message: "is another user's already"})
 }
 
 // owned is a name that the user has, and nobody else of the project may have.
@@ -194,7 +192,7 @@ func (m *move) check(ctx context.Context) error {
 
 func (m *move) owns(ctx context.Context, owner ident.UserID, has func(*account.Account) bool) (bool, error) {
 	other, _, err := m.s.accounts.Inspect(ctx, m.account.Project, owner)
-	if isUnknown(err) {
+	if errors.Is(err, account.ErrUnknown) {
 		return false, nil
 	}
 	return err == nil && has(&other), err
@@ -239,7 +237,7 @@ func (m *move) reserve(ctx context.Context) error {
 	reservation := m.account
 	reservation.CreatedMs = m.s.now().UnixMilli()
 	err := m.s.reserveHandle(ctx, reservation)
-	if err != nil && fault.As(err).Status == http.StatusConflict {
+	if errors.Is(err, errHandleTaken) {
 		m.taken("userHandle")
 		return nil
 	}

@@ -75,7 +75,7 @@ func (s *Service) userMadeBefore(ctx context.Context, project ident.ProjectID, s
 		return account.Account{}, false, nil
 	}
 	a, _, err := s.accounts.Get(ctx, project, seed.UserID())
-	if isUnknown(err) {
+	if errors.Is(err, account.ErrUnknown) {
 		return account.Account{}, false, nil
 	}
 	if err != nil {
@@ -85,17 +85,17 @@ func (s *Service) userMadeBefore(ctx context.Context, project ident.ProjectID, s
 }
 
 func checkNewUser(body rest.UserCreateReq) error {
-	var wrong []rest.FieldError
+	var wrong []fault.FieldError
 	if body.Status == "" {
-		wrong = append(wrong, rest.FieldError{Field: "status", Message: "cannot be blank"})
+		wrong = append(wrong, fault.FieldError{Field: "status", Message: "cannot be blank"})
 	} else if !body.Status.Valid() {
-		wrong = append(wrong, rest.FieldError{Field: "status", Message: statusMessage})
+		wrong = append(wrong, fault.FieldError{Field: "status", Message: statusMessage})
 	}
 	if id := body.ExplicitWebauthnID; id != nil && (*id == "" || len(*id) > maxUserHandle) {
-		wrong = append(wrong, rest.FieldError{Field: fieldHandle, Message: "must be from 1 to 64 bytes long"})
+		wrong = append(wrong, fault.FieldError{Field: fieldHandle, Message: "must be from 1 to 64 bytes long"})
 	}
 	if tooLong(body.FullName) {
-		wrong = append(wrong, rest.FieldError{Field: fieldUserName, Message: nameMessage})
+		wrong = append(wrong, fault.FieldError{Field: fieldUserName, Message: nameMessage})
 	}
 	if len(wrong) > 0 {
 		return fault.Fields(wrong...)
@@ -110,25 +110,19 @@ const (
 
 func tooLong(name *string) bool { return name != nil && len([]rune(*name)) > maxFullName }
 
+// errHandleTaken says that a user handle cannot be another user's too.
+var errHandleTaken = fault.Conflict(fieldHandle, "is another user's already").Named("handle-taken")
+
 func (s *Service) reserveHandle(ctx context.Context, a account.Account) error {
 	entry := credindex.Entry{User: a.ID, Created: a.CreatedMs}
 	err := s.index.ReserveHandle(ctx, a.Project, a.UserHandle, entry, nameLapsesIn, func(owner ident.UserID) (bool, error) {
 		_, _, err := s.accounts.Inspect(ctx, a.Project, owner)
-		if isUnknown(err) {
+		if errors.Is(err, account.ErrUnknown) {
 			return false, nil
 		}
 		return true, err
 	})
-	if errors.Is(err, credindex.ErrTaken) {
-		return fault.Conflict(fieldHandle, "is another user's already")
-	}
-	return err
-}
-
-// isUnknown reports whether err says that a user does not exist.
-func isUnknown(err error) bool {
-	var f *fault.Fault
-	return errors.As(err, &f) && len(f.Validation) == 1 && f.Validation[0] == fault.Unknown("userID").Validation[0]
+	return errHandleTaken.Instead(err, credindex.ErrTaken)
 }
 
 // GetUser implements service.Users.

@@ -112,13 +112,10 @@ func (s *Service) visitorAccount(ctx context.Context, v service.Visit) (visitor,
 	return who, a, nil
 }
 
+var errVisitorGone = fault.Login("the user does not exist any more").Named("visitor-gone")
+
 // noVisitor makes a 401 of the fault that a user does not exist: somebody with a session was deleted.
-func noVisitor(err error) error {
-	if isUnknown(err) {
-		return fault.Login("the user does not exist any more").Because(err)
-	}
-	return err
-}
+func noVisitor(err error) error { return errVisitorGone.Instead(err, account.ErrUnknown) }
 
 // forUser makes a call of the Backend API's out of a visitor's.
 func forUser[T any](who visitor, body T) service.ForUser[T] {

@@ -107,12 +107,12 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 }
 
 func validate(body rest.PasskeyEventCreateReq) error {
-	var faults []rest.FieldError
+	var faults []fault.FieldError
 	if !body.EventType.Valid() {
-		faults = append(faults, rest.FieldError{Field: "eventType", Message: "is no type that callers may send"})
+		faults = append(faults, fault.FieldError{Field: "eventType", Message: "is no type that callers may send"})
 	}
 	if body.Expires != nil && *body.Expires < 1 {
-		faults = append(faults, rest.FieldError{Field: "expires", Message: "must be a Unix time in seconds above zero"})
+		faults = append(faults, fault.FieldError{Field: "expires", Message: "must be a Unix time in seconds above zero"})
 	}
 	if len(faults) > 0 {
 		return fault.Fields(faults...)

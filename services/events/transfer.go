@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -73,25 +73,24 @@ func (s *Service) importOf(ctx context.Context, req service.ForProject[service.E
 }
 
 // known returns the IDs of the user's events, or why none can be imported.
-func (s *Service) known(ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID) (map[ident.EventID]bool, []rest.FieldError, error) {
+func (s *Service) known(ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID) (map[ident.EventID]bool, []fault.FieldError, error) {
 	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, user); err != nil {
-		var f *fault.Fault
-		if !errors.As(err, &f) || len(f.Validation) == 0 {
+		if !errors.Is(err, account.ErrUnknown) {
 			return nil, nil, err
 		}
 		if req.Body.DryRun {
 			return map[ident.EventID]bool{}, nil, nil
 		}
-		return nil, f.Validation, nil
+		return nil, account.ErrUnknown.Validation, nil
 	}
 	known, err := s.deps.Store.Recorded(ctx, req.Project, user)
 	return known, nil, err
 }
 
 // importFaults says what is wrong with an event of an import.
-func importFaults(e event.Event) []rest.FieldError {
-	var faults []rest.FieldError
-	wrong := func(field, message string) { faults = append(faults, rest.FieldError{Field: field, Message: message}) }
+func importFaults(e event.Event) []fault.FieldError {
+	var faults []fault.FieldError
+	wrong := func(field, message string) { faults = append(faults, fault.FieldError{Field: field, Message: message}) }
 	if _, err := ident.ParseEventID(string(e.ID)); err != nil {
 		wrong("id", err.Error())
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
@@ -66,7 +65,7 @@ func (x *exchange) checkOrigin() error {
 		return nil
 	}
 	x.forgetOrigin()
-	return &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "the project does not list the origin that the request comes from"}
+	return &fault.Fault{Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden, Details: "the project does not list the origin that the request comes from"}
 }
 
 // validate checks path, query and headers. The body is checked as it is decoded (see Gateway.decode), unless something else is wrong already: faults of all are told
@@ -115,9 +114,9 @@ func checkBody(op *contract.Operation, body []byte) *fault.Fault {
 	found, err := op.CheckBody(body)
 	var broken *contract.NotJSON
 	if errors.As(err, &broken) {
-		f := &fault.Fault{Type: rest.ErrorTypeInvalidJSON, Status: http.StatusBadRequest, Details: broken.Reason}
+		f := &fault.Fault{Type: fault.TypeInvalidJSON, Status: http.StatusBadRequest, Details: broken.Reason}
 		if broken.Field != "" {
-			f.Validation = []rest.FieldError{{Field: broken.Field, Message: broken.Reason}}
+			f.Validation = []fault.FieldError{{Field: broken.Field, Message: broken.Reason}}
 		}
 		return f
 	}
@@ -130,7 +129,7 @@ func sentHeader(c *fiber.Ctx, name string) (string, bool) {
 	return string(bytes.Join(values, []byte(", "))), len(values) > 0
 }
 
-func fieldsFault(found []rest.FieldError) *fault.Fault {
+func fieldsFault(found []fault.FieldError) *fault.Fault {
 	if len(found) == 0 {
 		return nil
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 )
 
@@ -24,7 +23,7 @@ func (g *Gateway) bridge(c *fiber.Ctx) error {
 	out := &bridgeWriter{header: http.Header{}}
 	r, err := bridged(c.Context())
 	if err != nil {
-		unreadable := &fault.Fault{Type: rest.ErrorTypeValidationError, Status: http.StatusBadRequest, Details: "the target of the request cannot be read"}
+		unreadable := &fault.Fault{Type: fault.TypeValidationError, Status: http.StatusBadRequest, Details: "the target of the request cannot be read"}
 		return g.outOfBand(c, unreadable.Because(err))
 	}
 	g.calls.ServeHTTP(out, r.WithContext(g.base))

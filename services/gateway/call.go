@@ -107,7 +107,7 @@ func (g *Gateway) place(x *exchange, work func() error) error {
 // failCall answers what went wrong in the protocol of the request. It returns false if it is too late for that, because an answer has begun.
 func (g *Gateway) failCall(out *callWriter, r *http.Request, x *exchange, err error) bool {
 	f := fault.As(err)
-	if f.Status >= http.StatusInternalServerError {
+	if fault.OfServer(f) {
 		x.cause = f
 	}
 	x.code = userapi.CodeOf(f.Status).String()

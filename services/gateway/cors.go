@@ -7,7 +7,6 @@ import (
 	connectcors "connectrpc.com/cors"
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 )
 
@@ -65,7 +64,7 @@ func (g *Gateway) cors(x *exchange) error {
 	}
 	x.route = "preflight"
 	if !allowed {
-		return &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "no project lists the origin"}
+		return &fault.Fault{Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden, Details: "no project lists the origin"}
 	}
 	x.preflight = true
 	x.answer.Set(fiber.HeaderAccessControlAllowMethods, methods)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -59,7 +58,7 @@ func (g *Gateway) prove(x *exchange, sent credential, headers ...string) error {
 func (x *exchange) belong(known project.Project, headers ...string) error {
 	for _, header := range headers {
 		if named := x.asked.Peek(header); len(named) > 0 && string(named) != string(known.ID) {
-			return &fault.Fault{Type: rest.ErrorTypeProjectIDMismatch, Status: http.StatusForbidden, Details: header + " names another project than the credential"}
+			return &fault.Fault{Type: fault.TypeProjectIDMismatch, Status: http.StatusForbidden, Details: header + " names another project than the credential"}
 		}
 	}
 	x.project, x.origins, x.salt = known.ID, known.Origins, known.HandleKey
@@ -89,7 +88,7 @@ func (x *exchange) permit(permission string) error {
 	if x.key == nil || x.key.Permits(permission) {
 		return nil
 	}
-	return &fault.Fault{Type: rest.ErrorTypeLoginError, Status: http.StatusForbidden, Details: "the API key lacks the permission " + permission}
+	return &fault.Fault{Type: fault.TypeLoginError, Status: http.StatusForbidden, Details: "the API key lacks the permission " + permission}
 }
 
 // readCredential returns false for a header that is neither scheme, or not of its form.

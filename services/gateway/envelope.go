@@ -23,15 +23,19 @@ const (
 // fail answers with the error envelope. It is the one place where an error becomes a status.
 func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 	f := g.faultOf(c, x, err)
-	if f.Status >= http.StatusInternalServerError {
+	if fault.OfServer(f) {
 		x.cause = f
 	}
-	details := rest.ErrorDetails{Type: f.Type, Links: []string{}}
+	details := rest.ErrorDetails{Type: rest.ErrorType(f.Type), Links: []string{}}
 	if f.Details != "" {
 		details.Details = &f.Details
 	}
 	if len(f.Validation) > 0 {
-		details.Validation = &f.Validation
+		validation := make([]rest.FieldError, len(f.Validation))
+		for i, v := range f.Validation {
+			validation[i] = rest.FieldError(v)
+		}
+		details.Validation = &validation
 	}
 	switch {
 	case f.Status == http.StatusUnauthorized:
@@ -83,7 +87,7 @@ func (g *Gateway) faultOf(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
 	case http.StatusNotFound:
 		return fault.NotFound("there is no such route")
 	case http.StatusMethodNotAllowed:
-		return &fault.Fault{Type: rest.ErrorTypeMethodNotAllowed, Status: own.Code, Details: "the route does not take this method"}
+		return &fault.Fault{Type: fault.TypeMethodNotAllowed, Status: own.Code, Details: "the route does not take this method"}
 	case http.StatusRequestEntityTooLarge:
 		return tooLarge(g.cfg.BodyLimit)
 	case http.StatusRequestHeaderFieldsTooLarge:
@@ -91,7 +95,7 @@ func (g *Gateway) faultOf(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
 		f.Status = own.Code
 		return f
 	case http.StatusRequestTimeout:
-		return &fault.Fault{Type: rest.ErrorTypeUnavailable, Status: own.Code, Details: "the request did not arrive in time", RetryAfter: time.Second}
+		return &fault.Fault{Type: fault.TypeUnavailable, Status: own.Code, Details: "the request did not arrive in time", RetryAfter: time.Second}
 	case http.StatusBadRequest:
 		return g.undecodable(c, x, err)
 	}
@@ -101,7 +105,7 @@ func (g *Gateway) faultOf(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
 // undecodable explains a request that Fiber or the generated handlers could not read.
 func (g *Gateway) undecodable(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
 	if x.op == nil {
-		return (&fault.Fault{Type: rest.ErrorTypeValidationError, Status: http.StatusBadRequest, Details: "this is not a well-formed HTTP request"}).Because(err)
+		return (&fault.Fault{Type: fault.TypeValidationError, Status: http.StatusBadRequest, Details: "this is not a well-formed HTTP request"}).Because(err)
 	}
 	if f := checkBody(x.op, c.BodyRaw()); f != nil {
 		return f

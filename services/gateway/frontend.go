@@ -10,7 +10,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -190,7 +189,7 @@ func (g *Gateway) readBearer(ctx context.Context, x *exchange, token string) err
 	}
 	identity, err := g.tokens.Verify(ctx, token, x.project)
 	if err != nil {
-		if fault.As(err).Status == http.StatusUnauthorized {
+		if fault.Unauthenticated(err) {
 			g.countFailure(x)
 		}
 		return err
@@ -212,7 +211,7 @@ func (x *exchange) checkForgery() error {
 	if origin := string(x.asked.Peek(fiber.HeaderOrigin)); origin != "" && slices.Contains(x.origins, origin) {
 		return nil
 	}
-	return &fault.Fault{Type: rest.ErrorTypeInvalidOrigin, Status: http.StatusForbidden, Details: "a call that is known by a cookie must come from an origin of the project"}
+	return &fault.Fault{Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden, Details: "a call that is known by a cookie must come from an origin of the project"}
 }
 
 // forVisit is a call of a visitor with its body.

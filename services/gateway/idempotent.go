@@ -8,6 +8,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/core/reqctx"
 )
@@ -48,7 +49,7 @@ func (g *Gateway) once(c *fiber.Ctx, x *exchange, key string) error {
 	case err == nil && c.Response().StatusCode() == http.StatusOK:
 		answer := idempotency.Answer{Status: http.StatusOK, Type: string(c.Response().Header.ContentType()), Body: c.Response().Body()}
 		settle = func(ctx context.Context) error { return attempt.Complete(ctx, answer) }
-	case err != nil && g.faultOf(c, x, err).Status < http.StatusInternalServerError:
+	case err != nil && !fault.OfServer(g.faultOf(c, x, err)):
 		settle = attempt.Forget
 	}
 	return err

@@ -12,7 +12,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ratelimit"
 )
@@ -69,7 +68,7 @@ func (x *exchange) judge(v ratelimit.Verdict, refusal string) error {
 	if v.Allowed {
 		return nil
 	}
-	return &fault.Fault{Type: rest.ErrorTypeRateLimited, Status: http.StatusTooManyRequests, Details: refusal, RetryAfter: max(v.Reset, time.Second)}
+	return &fault.Fault{Type: fault.TypeRateLimited, Status: http.StatusTooManyRequests, Details: refusal, RetryAfter: max(v.Reset, time.Second)}
 }
 
 // The header fields of draft-ietf-httpapi-ratelimit-headers that clients know, as fasthttp writes names.

@@ -13,7 +13,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/feed"
@@ -109,7 +108,7 @@ func unsubscribed(err error) error {
 func streamQuery(c *fiber.Ctx, now time.Time) (feed.Filter, feed.Start, error) {
 	var filter feed.Filter
 	var start feed.Start
-	var faults []rest.FieldError
+	var faults []fault.FieldError
 	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
 	if err != nil {
 		return filter, start, fault.Field("query", "must be percent-encoded name=value pairs joined by &")
@@ -117,7 +116,7 @@ func streamQuery(c *fiber.Ctx, now time.Time) (feed.Filter, feed.Start, error) {
 	for _, name := range query["type"] {
 		kind := event.Type(name)
 		if kind.Observed() || !slices.Contains(event.Types(), kind) {
-			faults = append(faults, rest.FieldError{Field: "type", Message: strconv.QuoteToASCII(name) + " is no type of event on this stream"})
+			faults = append(faults, fault.FieldError{Field: "type", Message: strconv.QuoteToASCII(name) + " is no type of event on this stream"})
 			continue
 		}
 		filter.Types = append(filter.Types, kind)
@@ -126,14 +125,14 @@ func streamQuery(c *fiber.Ctx, now time.Time) (feed.Filter, feed.Start, error) {
 	if since := query.Get("since"); since != "" {
 		moment, problem := parseSince(since, now)
 		if problem != "" {
-			faults = append(faults, rest.FieldError{Field: "since", Message: problem})
+			faults = append(faults, fault.FieldError{Field: "since", Message: problem})
 		}
 		start = feed.Since(moment)
 	}
 	if last := c.Get(headerLastEventID); last != "" {
 		position, err := strconv.ParseUint(last, 10, 64)
 		if err != nil {
-			faults = append(faults, rest.FieldError{Field: headerLastEventID, Message: "must be the id of an event of this stream"})
+			faults = append(faults, fault.FieldError{Field: headerLastEventID, Message: "must be the id of an event of this stream"})
 		}
 		start = feed.After(position)
 	}

@@ -61,7 +61,7 @@ func (g *Gateway) identifyToken(r *http.Request, x *exchange, token string) (use
 	}
 	identity, err := g.tokens.Verify(r.Context(), token, ident.ProjectID(r.Header.Get(headerOrganization)))
 	if err != nil {
-		if fault.As(err).Status == http.StatusUnauthorized {
+		if fault.Unauthenticated(err) {
 			g.countFailure(x)
 		}
 		return userapi.Caller{}, err

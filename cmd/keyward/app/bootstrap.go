@@ -2,11 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"net/http"
 
-	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/gateway"
 )
 
@@ -20,7 +20,7 @@ func (a *App) bootstrap(ctx context.Context) error {
 		return fmt.Errorf("create the first project: %w", err)
 	}
 	if err := a.projects.Create(ctx, first.Project); err != nil {
-		if fault.As(err).Status == http.StatusConflict {
+		if errors.Is(err, project.ErrExists) {
 			return nil
 		}
 		return fmt.Errorf("create the first project: %w", err)

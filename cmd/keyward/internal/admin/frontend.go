@@ -10,7 +10,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 )
@@ -65,7 +64,7 @@ func WriteFrontend(to io.Writer, f project.Frontend) error {
 func (p *Projects) Frontend(id string) (project.Frontend, error) {
 	found, ok := p.store.Lookup(ident.ProjectID(id))
 	if !ok {
-		return project.Frontend{}, fmt.Errorf("show the frontend of project %s: %w", id, Plain(fault.Unknown("id")))
+		return project.Frontend{}, fmt.Errorf("show the frontend of project %s: %w", id, Plain(project.ErrUnknown))
 	}
 	return found.Frontend, nil
 }

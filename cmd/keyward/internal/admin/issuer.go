@@ -27,7 +27,7 @@ func (p *Projects) AddIssuer(ctx context.Context, id string, added project.Issue
 func (p *Projects) Issuers(id string) ([]project.Issuer, error) {
 	found, ok := p.store.Lookup(ident.ProjectID(id))
 	if !ok {
-		return nil, fmt.Errorf("list the issuers of project %s: %w", id, Plain(fault.Unknown("id")))
+		return nil, fmt.Errorf("list the issuers of project %s: %w", id, Plain(project.ErrUnknown))
 	}
 	return found.Issuers, nil
 }

@@ -32,7 +32,7 @@ func (p *Projects) CreateKey(ctx context.Context, id, name string, permissions [
 func (p *Projects) Keys(id string) ([]project.APIKey, error) {
 	found, ok := p.store.Lookup(ident.ProjectID(id))
 	if !ok {
-		return nil, fmt.Errorf("list the keys of project %s: %w", id, Plain(fault.Unknown("id")))
+		return nil, fmt.Errorf("list the keys of project %s: %w", id, Plain(project.ErrUnknown))
 	}
 	return found.Keys, nil
 }

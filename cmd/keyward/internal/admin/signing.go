@@ -9,8 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/signing"
 )
@@ -51,7 +51,7 @@ func (p *Projects) RemoveSigningKey(ctx context.Context, id, key string) error {
 
 func (p *Projects) signing(ctx context.Context, id string) (*signing.Store, error) {
 	if _, ok := p.store.Lookup(ident.ProjectID(id)); !ok {
-		return nil, fmt.Errorf("find project %s: %w", id, Plain(fault.Unknown("id")))
+		return nil, fmt.Errorf("find project %s: %w", id, Plain(project.ErrUnknown))
 	}
 	js, err := jetstream.New(p.conn)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/transfer"
 )
@@ -58,7 +57,7 @@ func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) err
 	}
 	entry, err := bucket.Get(ctx, string(ex.Project)+"."+string(user))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return fault.Unknown("userID")
+		return account.ErrUnknown
 	}
 	if err != nil {
 		return fmt.Errorf("read the account: %w", err)
@@ -68,7 +67,7 @@ func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) err
 		return err
 	}
 	if !ok {
-		return fault.Unknown("userID")
+		return account.ErrUnknown
 	}
 	if err := writeLine(out, record); err != nil {
 		return err

@@ -9,13 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -47,8 +45,8 @@ type Import struct {
 
 // BadLine is a line that was not imported, and why.
 type BadLine struct {
-	Line   int               `json:"line"` // from 1
-	Faults []rest.FieldError `json:"faults"`
+	Line   int                `json:"line"` // from 1
+	Faults []fault.FieldError `json:"faults"`
 }
 
 // Progress says how far an import is.
@@ -149,7 +147,7 @@ func readLine(reader *bufio.Reader) (kept []byte, length int64, err error) {
 }
 
 func (l *line) refuse(field, message string) {
-	l.outcome = service.Imported{Outcome: service.ImportRefused, Faults: []rest.FieldError{{Field: field, Message: message}}}
+	l.outcome = service.Imported{Outcome: service.ImportRefused, Faults: []fault.FieldError{{Field: field, Message: message}}}
 }
 
 // open reports whether the line still waits for an answer.
@@ -242,7 +240,7 @@ func (im Import) storeEvents(ctx context.Context, lines []*line) error {
 func settle(ctx context.Context, lines []*line, call func() ([]service.Imported, error)) error {
 	answers, err := backoff.Retry(ctx, func() ([]service.Imported, error) {
 		answers, err := call()
-		if err != nil && fault.As(err).Status != http.StatusServiceUnavailable {
+		if err != nil && !errors.Is(fault.As(err), fault.TypeUnavailable) {
 			return nil, backoff.Permanent(err)
 		}
 		return answers, err

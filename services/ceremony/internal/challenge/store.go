@@ -20,12 +20,12 @@ import (
 
 // The reasons why a challenge cannot be taken.
 var (
-	ErrUnknown   = errors.New("the challenge is unknown, or was not given to this user")
-	ErrWrongType = errors.New("the challenge belongs to a ceremony of the other type")
-	ErrProcess   = errors.New("the challenge belongs to another process")
-	ErrRPID      = errors.New("the RP ID of the project has changed since the start")
-	ErrUsed      = errors.New("the challenge has been used already")
-	ErrExpired   = errors.New("the challenge has expired")
+	ErrUnknown   = fault.Refuse("the challenge is unknown, or was not given to this user")
+	ErrWrongType = fault.Refuse("the challenge belongs to a ceremony of the other type")
+	ErrProcess   = fault.Refuse("the challenge belongs to another process")
+	ErrRPID      = fault.Refuse("the RP ID of the project has changed since the start")
+	ErrUsed      = fault.Refuse("the challenge has been used already")
+	ErrExpired   = fault.Refuse("the challenge has expired")
 )
 
 // valueSize is how many bytes a challenge has: go-webauthn draws 32.

@@ -10,12 +10,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"math/big"
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
@@ -32,13 +32,13 @@ const (
 
 // The reasons why a value is not accepted, in the words of the API.
 var (
-	ErrUsed    = errors.New("has been used already")
-	ErrExpired = errors.New("has expired")
-	ErrWrong   = errors.New("is wrong")
+	ErrUsed    = fault.Refuse("has been used already")
+	ErrExpired = fault.Refuse("has expired")
+	ErrWrong   = fault.Refuse("is wrong")
 )
 
 // ErrUnknown reports that there is no such challenge.
-var ErrUnknown = errors.New("does not exist")
+var ErrUnknown = fault.Refuse("does not exist")
 
 // Ref names a challenge.
 type Ref struct {

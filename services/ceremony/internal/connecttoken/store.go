@@ -21,11 +21,11 @@ import (
 
 // The reasons why there is nothing to do for a token.
 var (
-	ErrUnknown = errors.New("there is no such connect token")
-	ErrType    = errors.New("the connect token is for something else")
-	ErrUsed    = errors.New("the connect token has been used already")
-	ErrExpired = errors.New("the connect token has expired")
-	ErrProcess = errors.New("the connect token is in use by another process")
+	ErrUnknown = fault.Refuse("there is no such connect token")
+	ErrType    = fault.Refuse("the connect token is for something else")
+	ErrUsed    = fault.Refuse("the connect token has been used already")
+	ErrExpired = fault.Refuse("the connect token has expired")
+	ErrProcess = fault.Refuse("the connect token is in use by another process")
 )
 
 // The form of a secret: 30 letters and digits, 178 bits.

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrUnknown says that there is no such process, that it has expired, or that the token is not its own: nobody can tell which.
-var ErrUnknown = errors.New("there is no such process, or it has expired")
+var ErrUnknown = fault.NoProcess("there is no such process, or it has expired").Named("process-unknown")
 
 // Store is the bucket "processes". It is safe for concurrent use.
 type Store struct{ kv jetstream.KeyValue }

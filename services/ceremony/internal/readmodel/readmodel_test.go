@@ -19,7 +19,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
@@ -372,7 +371,7 @@ func TestAListThatIsNotUpToDateInTimeIsUnavailable(t *testing.T) {
 	defer cancel()
 	_, err = m.Users(ctx, ident.NewProjectID(), service.List{})
 	var f *fault.Fault
-	if !errors.As(err, &f) || f.Status != http.StatusServiceUnavailable || f.RetryAfter == 0 || f.Type != rest.ErrorTypeUnavailable || ctx.Err() != nil {
+	if !errors.As(err, &f) || f.Status != http.StatusServiceUnavailable || f.RetryAfter == 0 || f.Type != fault.TypeUnavailable || ctx.Err() != nil {
 		t.Errorf("got %v, the context %v", err, ctx.Err())
 	}
 	if _, err := m.Unfinished(t.Context(), time.Now(), 1); fault.As(err).Status != http.StatusServiceUnavailable {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/keyward/keyward/core/fault"
 )
 
 // ParseCreation decodes the JSON of the PublicKeyCredential that create() resolved to.
@@ -34,7 +36,7 @@ func ParseAssertion(text string) (*protocol.ParsedCredentialAssertionData, error
 }
 
 // explainCreation names the first step of W3C WebAuthn §7.1 that the answer fails. The library has refused it already; this only finds the words.
-func (p *Party) explainCreation(cause error, session webauthn.SessionData, answer *protocol.ParsedCredentialCreationData) *Refusal {
+func (p *Party) explainCreation(cause error, session webauthn.SessionData, answer *protocol.ParsedCredentialCreationData) *fault.Refusal {
 	data := answer.Response.AttestationObject.AuthData
 	present := session.Mediation != protocol.MediationConditional
 	if message := p.explain(answer.Response.CollectedClientData, data, session, present); message != "" {
@@ -51,7 +53,7 @@ func (p *Party) explainCreation(cause error, session webauthn.SessionData, answe
 }
 
 // explainAssertion names the first step of W3C WebAuthn §7.2 that the answer fails.
-func (p *Party) explainAssertion(cause error, signer user, session webauthn.SessionData, answer *protocol.ParsedCredentialAssertionData) *Refusal {
+func (p *Party) explainAssertion(cause error, signer user, session webauthn.SessionData, answer *protocol.ParsedCredentialAssertionData) *fault.Refusal {
 	if handle := answer.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, signer.UserHandle) {
 		return refuse("the user handle is another user's", cause)
 	}
@@ -68,14 +70,14 @@ func (p *Party) explainAssertion(cause error, signer user, session webauthn.Sess
 	}
 	for _, c := range signer.Credentials {
 		if bytes.Equal(c.CredentialID, answer.RawID) && c.BackupEligible != data.Flags.HasBackupEligible() {
-			return refuse(MessageBackupEligibility, cause)
+			return ErrBackupEligibility.Because(cause)
 		}
 	}
 	return refuse("the assertion could not be verified", cause)
 }
 
-// MessageBackupEligibility is the refusal of a credential whose flag BE is not what it was at creation (W3C WebAuthn §6.1.3).
-const MessageBackupEligibility = "the backup eligibility of the credential has changed"
+// ErrBackupEligibility is the refusal of a credential whose flag BE is not what it was at creation (W3C WebAuthn §6.1.3).
+var ErrBackupEligibility = fault.Refuse("the backup eligibility of the credential has changed")
 
 const messageBackupFlags = "the backup flags contradict each other"
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 )
 
@@ -14,7 +15,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`null`)
 	f.Add(``)
 	f.Fuzz(func(t *testing.T, text string) {
-		var refusal *relyingparty.Refusal
+		var refusal *fault.Refusal
 		if answer, err := relyingparty.ParseCreation(text); (answer == nil) != errors.As(err, &refusal) {
 			t.Errorf("creation: %v, %v", answer, err)
 		}

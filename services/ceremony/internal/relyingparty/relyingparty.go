@@ -1,13 +1,12 @@
 // Package relyingparty makes WebAuthn options and verifies the answers of authenticators, for one project at a time. go-webauthn does both; this package
 // speaks its language on one side and ours on the other. It does no I/O.
 //
-// Every failure of verification is a *Refusal: a stable sentence for each step of W3C WebAuthn §7.1 and §7.2, free of bytes that the client sent.
+// Every failure of verification is a *fault.Refusal: a stable sentence for each step of W3C WebAuthn §7.1 and §7.2, free of bytes that the client sent.
 package relyingparty
 
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 )
@@ -339,21 +339,10 @@ func transports(reported []protocol.AuthenticatorTransport) []string {
 	return kept
 }
 
-// Refusal is an answer that did not verify. Its text is for the caller; the cause is for the log.
-type Refusal struct {
-	Message string
-	cause   error
-}
-
-// Error implements error.
-func (r *Refusal) Error() string { return r.Message }
-
-// Unwrap returns what the library had to say.
-func (r *Refusal) Unwrap() error { return r.cause }
-
-func refuse(message string, cause error) *Refusal {
+func refuse(message string, cause error) *fault.Refusal {
+	refusal := fault.Refuse(message)
 	if cause == nil {
-		cause = errors.New(message)
+		return refusal
 	}
-	return &Refusal{Message: message, cause: cause}
+	return refusal.Because(cause)
 }

@@ -5,17 +5,17 @@
 package signin
 
 import (
-	"errors"
 	"time"
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 )
 
 // ErrPlace reports a call that does not belong where the process is.
-var ErrPlace = errors.New("the process is not at a block that this call belongs to")
+var ErrPlace = fault.Field("process", "the process is not at a block that this call belongs to").Named("process-place")
 
 // Phase is where a process is. Joining, Offering and Completing show nothing: something is to be done there, and done again if it was interrupted.
 type Phase string

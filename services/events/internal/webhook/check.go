@@ -7,8 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 )
 
 // Bounds of what an endpoint may ask for.
@@ -22,11 +22,11 @@ const (
 )
 
 // Check returns every field of the endpoint that is at fault, in the wire's names.
-func (c Config) Check(e *Endpoint) []rest.FieldError {
-	var faults []rest.FieldError
+func (c Config) Check(e *Endpoint) []fault.FieldError {
+	var faults []fault.FieldError
 	add := func(field, message string) {
 		if message != "" {
-			faults = append(faults, rest.FieldError{Field: field, Message: message})
+			faults = append(faults, fault.FieldError{Field: field, Message: message})
 		}
 	}
 	add("url", c.checkURL(e.URL))

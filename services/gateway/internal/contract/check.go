@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
 )
 
 // maxDepth bounds the nesting of objects and arrays in a body; the contract itself needs 4.
@@ -39,7 +39,7 @@ type body struct {
 func (op *Operation) TakesBody() bool { return op.body != nil }
 
 // CheckBody returns every field of body that does not fit the contract, nothing if it fits, or a *NotJSON. Members that the contract does not know are ignored.
-func (op *Operation) CheckBody(body []byte) ([]rest.FieldError, error) {
+func (op *Operation) CheckBody(body []byte) ([]fault.FieldError, error) {
 	if op.body == nil {
 		return nil, nil
 	}
@@ -55,12 +55,12 @@ func (op *Operation) CheckBody(body []byte) ([]rest.FieldError, error) {
 }
 
 // CheckPath checks the path parameters, which raw returns as they are in the URL (percent-encoded).
-func (op *Operation) CheckPath(raw func(name string) string) []rest.FieldError {
-	var found []rest.FieldError
+func (op *Operation) CheckPath(raw func(name string) string) []fault.FieldError {
+	var found []fault.FieldError
 	for _, p := range op.path {
 		value, err := url.PathUnescape(raw(p.name))
 		if err != nil || !utf8.ValidString(value) {
-			found = append(found, rest.FieldError{Field: p.name, Message: "must be valid UTF-8, percent-encoded"})
+			found = append(found, fault.FieldError{Field: p.name, Message: "must be valid UTF-8, percent-encoded"})
 			continue
 		}
 		found = append(found, op.explain(p.schema.Validate(convert(p.kind, value)), []string{p.name}, "")...)
@@ -69,15 +69,15 @@ func (op *Operation) CheckPath(raw func(name string) string) []rest.FieldError {
 }
 
 // CheckQuery checks the query parameters in raw, the part of the URL after the question mark. Parameters that the contract does not know are ignored.
-func (op *Operation) CheckQuery(raw string) []rest.FieldError {
+func (op *Operation) CheckQuery(raw string) []fault.FieldError {
 	if len(op.query) == 0 || raw == "" {
 		return nil
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return []rest.FieldError{{Field: "query", Message: "must be percent-encoded name=value pairs joined by &"}}
+		return []fault.FieldError{{Field: "query", Message: "must be percent-encoded name=value pairs joined by &"}}
 	}
-	var found []rest.FieldError
+	var found []fault.FieldError
 	for _, p := range op.query {
 		found = append(found, op.checkQueryParameter(p, values[p.name])...)
 	}
@@ -90,13 +90,13 @@ func (op *Operation) TakesHeader(name string) bool {
 }
 
 // CheckHeaders checks the header parameters. value returns what was sent, and false if nothing was.
-func (op *Operation) CheckHeaders(value func(name string) (string, bool)) []rest.FieldError {
-	var found []rest.FieldError
+func (op *Operation) CheckHeaders(value func(name string) (string, bool)) []fault.FieldError {
+	var found []fault.FieldError
 	for _, p := range op.header {
 		text, sent := value(p.name)
 		switch {
 		case !sent && p.required:
-			found = append(found, rest.FieldError{Field: p.name, Message: blank})
+			found = append(found, fault.FieldError{Field: p.name, Message: blank})
 		case sent:
 			found = append(found, op.checkQueryParameter(p, []string{text})...)
 		}
@@ -104,18 +104,18 @@ func (op *Operation) CheckHeaders(value func(name string) (string, bool)) []rest
 	return tidy(found)
 }
 
-func (op *Operation) checkQueryParameter(p parameter, values []string) []rest.FieldError {
+func (op *Operation) checkQueryParameter(p parameter, values []string) []fault.FieldError {
 	switch {
 	case len(values) == 0 && p.required:
-		return []rest.FieldError{{Field: p.name, Message: blank}}
+		return []fault.FieldError{{Field: p.name, Message: blank}}
 	case len(values) == 0:
 		return nil
 	case len(values) > 1 && !p.list:
-		return []rest.FieldError{{Field: p.name, Message: "must be given once"}}
+		return []fault.FieldError{{Field: p.name, Message: "must be given once"}}
 	}
 	for _, v := range values {
 		if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
-			return []rest.FieldError{{Field: p.name, Message: "must be valid UTF-8 without NUL characters"}}
+			return []fault.FieldError{{Field: p.name, Message: "must be valid UTF-8 without NUL characters"}}
 		}
 	}
 	var value any = convert(p.kind, values[0])
@@ -231,11 +231,11 @@ func depth(body []byte) int {
 }
 
 // nulFields names the strings that hold a NUL character, which no store and no log can be trusted with.
-func nulFields(value any, at []string, found []rest.FieldError) []rest.FieldError {
+func nulFields(value any, at []string, found []fault.FieldError) []fault.FieldError {
 	switch v := value.(type) {
 	case string:
 		if strings.ContainsRune(v, 0) {
-			found = append(found, rest.FieldError{Field: name(at, "body"), Message: "must not contain a NUL character"})
+			found = append(found, fault.FieldError{Field: name(at, "body"), Message: "must not contain a NUL character"})
 		}
 	case map[string]any:
 		for _, key := range sortedKeys(v) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
 )
 
 // typed are the Go types that request bodies are decoded into, by operation.
@@ -307,7 +308,7 @@ paths:
 		t.Errorf("got %+v, %v", read, err)
 	}
 	found, err := op.CheckBody([]byte(`{"n":3}`))
-	if diff := cmp.Diff([]rest.FieldError{{Field: "n", Message: "is not valid"}}, found); diff != "" || err != nil {
+	if diff := cmp.Diff([]fault.FieldError{{Field: "n", Message: "is not valid"}}, found); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 }

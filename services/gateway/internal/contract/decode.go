@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
 )
 
 // Decoder reads the bodies of one operation into one Go type and lets through only what fits the contract. It checks while it reads, in one pass; only a body
@@ -27,7 +27,7 @@ type Decoder struct {
 
 // Misfit is a body that does not fit the contract. Operation.CheckBody says what is wrong with it.
 type Misfit struct {
-	Found  []rest.FieldError // nil: Broken says it
+	Found  []fault.FieldError // nil: Broken says it
 	Broken error
 }
 

@@ -13,18 +13,18 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
-	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
 )
 
 const blank = "cannot be blank"
 
 // explain turns what the schema validator found into field errors. Field names start with prefix; whole stands for the value as a whole.
-func (op *Operation) explain(err error, prefix []string, whole string) []rest.FieldError {
+func (op *Operation) explain(err error, prefix []string, whole string) []fault.FieldError {
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {
 		return nil
 	}
-	var found []rest.FieldError
+	var found []fault.FieldError
 	var walk func(*jsonschema.ValidationError)
 	walk = func(e *jsonschema.ValidationError) {
 		for _, cause := range e.Causes {
@@ -36,11 +36,11 @@ func (op *Operation) explain(err error, prefix []string, whole string) []rest.Fi
 		at := append(slices.Clone(prefix), e.InstanceLocation...)
 		if missing, ok := e.ErrorKind.(*kind.Required); ok {
 			for _, property := range missing.Missing {
-				found = append(found, rest.FieldError{Field: name(append(slices.Clone(at), property), whole), Message: blank})
+				found = append(found, fault.FieldError{Field: name(append(slices.Clone(at), property), whole), Message: blank})
 			}
 			return
 		}
-		found = append(found, rest.FieldError{Field: name(at, whole), Message: op.message(e)})
+		found = append(found, fault.FieldError{Field: name(at, whole), Message: op.message(e)})
 	}
 	walk(invalid)
 	return found
@@ -122,14 +122,14 @@ func name(tokens []string, whole string) string {
 }
 
 // tidy keeps the first message about each field and sorts by field, so that one request always gets one answer.
-func tidy(found []rest.FieldError) []rest.FieldError {
-	slices.SortStableFunc(found, func(a, b rest.FieldError) int {
+func tidy(found []fault.FieldError) []fault.FieldError {
+	slices.SortStableFunc(found, func(a, b fault.FieldError) int {
 		if c := strings.Compare(a.Field, b.Field); c != 0 {
 			return c
 		}
 		return strings.Compare(a.Message, b.Message)
 	})
-	return slices.CompactFunc(found, func(a, b rest.FieldError) bool { return a.Field == b.Field })
+	return slices.CompactFunc(found, func(a, b fault.FieldError) bool { return a.Field == b.Field })
 }
 
 // integer returns the check of the formats int32 and int64: a JSON integer written without fraction or exponent that fits.

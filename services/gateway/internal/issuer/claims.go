@@ -10,7 +10,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -136,7 +135,7 @@ func match(c claims, candidates []project.Candidate, hint ident.ProjectID) ([]pr
 func read(c claims, candidate project.Candidate) (Identity, error) {
 	issuer := candidate.Issuer
 	if missing := c.missing(issuer.Scopes); len(missing) > 0 {
-		return Identity{}, &fault.Fault{Type: rest.ErrorTypeLoginError, Status: http.StatusForbidden,
+		return Identity{}, &fault.Fault{Type: fault.TypeLoginError, Status: http.StatusForbidden,
 			Details: "the access token lacks the scope " + strings.Join(missing, " ")}
 	}
 	permissions := c.words(issuer.PermissionClaim)

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/keyward/keyward/api/rest"
 	userv2 "github.com/keyward/keyward/api/zitadel/user/v2"
 	userv2beta "github.com/keyward/keyward/api/zitadel/user/v2beta"
 	"github.com/keyward/keyward/core/fault"
@@ -35,7 +34,7 @@ type faultCase struct {
 
 func faultCases() []faultCase {
 	plain := func(status int, details string) *fault.Fault {
-		return &fault.Fault{Type: rest.ErrorTypeValidationError, Status: status, Details: details}
+		return &fault.Fault{Type: fault.TypeValidationError, Status: status, Details: details}
 	}
 	return []faultCase{
 		{
@@ -45,7 +44,7 @@ func faultCases() []faultCase {
 		{"a fault without a reason", plain(400, "no"), "invalid_argument", 400, "no", "", "", "", ""},
 		{"a field at fault", fault.Field("domain", "is no domain"), "invalid_argument", 400, "domain: is no domain", "", "", "", ""},
 		{
-			"fields at fault with a reason", fault.Fields(rest.FieldError{Field: "a", Message: "b"}, rest.FieldError{Field: "c", Message: "d"}).Named("X-1"),
+			"fields at fault with a reason", fault.Fields(fault.FieldError{Field: "a", Message: "b"}, fault.FieldError{Field: "c", Message: "d"}).Named("X-1"),
 			"invalid_argument", 400, "a: b; c: d (X-1)", "X-1", "a: b; c: d", "", "",
 		},
 		{

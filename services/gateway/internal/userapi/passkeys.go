@@ -12,7 +12,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/keyward/keyward/api/rest"
 	objectv2 "github.com/keyward/keyward/api/zitadel/object/v2"
 	userv2 "github.com/keyward/keyward/api/zitadel/user/v2"
 	"github.com/keyward/keyward/core/fault"
@@ -200,7 +199,7 @@ func (c *call) permit(user string) error {
 	if own && c.method.ownUser || c.caller.Permits(c.method.permission) {
 		return nil
 	}
-	f := &fault.Fault{Type: rest.ErrorTypeLoginError, Status: http.StatusForbidden}
+	f := &fault.Fault{Type: fault.TypeLoginError, Status: http.StatusForbidden}
 	if own {
 		f.Details, f.Reason = "The permission "+c.method.permission+" is needed", reasonPermission
 		return f
@@ -213,7 +212,7 @@ func (c *call) permit(user string) error {
 func parseUser(id string) (ident.UserID, error) {
 	user, err := ident.ParseUserID(id)
 	if err != nil {
-		return "", fault.NotFound("User could not be found").Named(service.ReasonUserUnknown).Because(err)
+		return "", service.ErrUserUnknown.Because(err)
 	}
 	return user, nil
 }
@@ -230,7 +229,7 @@ func parsePasskey(req interface {
 	}
 	passkey, err := ident.ParseCredentialID(req.GetPasskeyId())
 	if err != nil {
-		return "", "", fault.NotFound("Passkey could not be found").Named(service.ReasonPasskeyUnknown).Because(err)
+		return "", "", service.ErrPasskeyUnknown.Because(err)
 	}
 	return user, passkey, nil
 }

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/keyward/keyward/api/rest"
 	userv2 "github.com/keyward/keyward/api/zitadel/user/v2"
 	"github.com/keyward/keyward/core/fault"
 )
@@ -45,7 +44,7 @@ func (a *API) validate(message proto.Message) error {
 
 // invalid is the fault of a message that breaks a rule of its proto.
 func invalid(text string) *fault.Fault {
-	return &fault.Fault{Type: rest.ErrorTypeValidationError, Status: http.StatusBadRequest, Details: text}
+	return &fault.Fault{Type: fault.TypeValidationError, Status: http.StatusBadRequest, Details: text}
 }
 
 // violated says which field breaks which rule: invalid <Message>.<Field>: <reason>, with one such for every message on the way.

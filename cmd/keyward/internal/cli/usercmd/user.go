@@ -12,8 +12,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/core/fault"
 )
 
 func New(terminal command.Terminal) *cobra.Command {
@@ -98,7 +98,7 @@ func (n notes) remove() error {
 }
 
 // writeFaults prints what is wrong with a line, a fault a line.
-func writeFaults(w io.Writer, line int, faults []rest.FieldError) error {
+func writeFaults(w io.Writer, line int, faults []fault.FieldError) error {
 	for _, f := range faults {
 		if _, err := fmt.Fprintf(w, "line %d: %s\n", line, strings.TrimPrefix(f.Field+": "+f.Message, ": ")); err != nil {
 			return fmt.Errorf("report a bad line: %w", err)

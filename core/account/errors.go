@@ -1,0 +1,12 @@
+package account
+
+import "github.com/keyward/keyward/core/fault"
+
+// What may be wrong with an account that is asked for. errors.Is finds them in the answers of every service.
+var (
+	ErrUnknown           = fault.Unknown("userID").Named("user-unknown") // there is no such user, or it is being deleted
+	ErrExists            = fault.Conflict("userID", "exists already").Named("user-exists")
+	ErrInactive          = fault.Field("userID", "is not active").Named("user-inactive")
+	ErrDisabled          = fault.Field("userID", "is disabled").Named("user-disabled")
+	ErrUnknownCredential = fault.Unknown("credentialID").Named("credential-unknown") // the user has no such passkey
+)

@@ -1,0 +1,33 @@
+package fault
+
+import "errors"
+
+// Refusal says what is wrong with a value that a caller gave, in words for that caller. Whoever judges a value does not know in which field of which call it came;
+// who took it from there makes a Fault of the Refusal with At. One that callers tell from others is a variable of its package: errors.Is finds that very one.
+type Refusal struct {
+	text  string
+	cause error
+}
+
+// Refuse returns a Refusal with a text like "has expired".
+func Refuse(text string) *Refusal { return &Refusal{text: text} }
+
+// Error implements error. The cause is left out: it may hold what the caller sent.
+func (r *Refusal) Error() string { return r.text }
+
+// Because returns a Refusal that is r and has a cause as well.
+func (r *Refusal) Because(cause error) *Refusal {
+	return &Refusal{text: r.text, cause: errors.Join(r, cause)}
+}
+
+// Unwrap returns the cause, for the log.
+func (r *Refusal) Unwrap() error { return r.cause }
+
+// At makes a fault of a field of a Refusal. Other errors pass.
+func At(field string, err error) error {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return Field(field, "%s", r.text).Because(err)
+	}
+	return err
+}
