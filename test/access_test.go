@@ -13,7 +13,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -68,7 +68,7 @@ func addProject(t *testing.T, natsURL string, id ident.ProjectID, secret string)
 
 func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 	t.Parallel()
-	st := shape{split: true, redis: true}.start(t, func(cfg *app.Config) { cfg.Delivery.Kind = "outbox" })
+	st := shape{split: true, redis: true}.start(t, func(cfg *settings.Config) { cfg.Delivery.Kind = "outbox" })
 	const otherSecret = "corbado1_e2eSecretOfProjectTwo0000000002"
 	addProject(t, st.natsURL, "pro-2", otherSecret)
 	intruder := client{st.base, "pro-2", otherSecret}

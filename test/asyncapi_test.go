@@ -24,7 +24,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/rpc"
@@ -301,7 +301,7 @@ func TestEverythingThatIsPublishedIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 	for _, s := range []shape{{name: "one process"}, {name: "split", split: true}} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			st := s.start(t, func(c *app.Config) { c.NATS.Addr = "127.0.0.1:0" })
+			st := s.start(t, func(c *settings.Config) { c.NATS.Addr = "127.0.0.1:0" })
 			tellAllTypes(t, st)
 			published := allMessages(t, st)
 			c := readStreamContract(t)

@@ -14,7 +14,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
@@ -89,8 +89,8 @@ func TestACodeAndALinkFromTheirSendingToTheirEnd(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			box := newPostbox(t)
-			st := s.start(t, func(cfg *app.Config) {
-				cfg.Delivery.Kind, cfg.Delivery.WebhookURL, cfg.Delivery.WebhookSecret = delivery.Webhook, app.Secret(box.URL), app.Secret(box.secret)
+			st := s.start(t, func(cfg *settings.Config) {
+				cfg.Delivery.Kind, cfg.Delivery.WebhookURL, cfg.Delivery.WebhookSecret = delivery.Webhook, settings.Secret(box.URL), settings.Secret(box.secret)
 			})
 			user := as[rest.User](t, st.call(t, http.MethodPost, "/v2/users", map[string]any{"status": "active"}))
 			path := "/v2/users/" + user.UserID

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 )
 
 // holdings searches all that is kept, in NATS and in Redis.
@@ -97,8 +97,8 @@ func TestOfADeletedUserNothingIsLeftAnywhereButTheEventThatTellsOfIt(t *testing.
 	receiver := httptest.NewServer(failing)
 	t.Cleanup(receiver.Close)
 	address := startNATS(t, t.TempDir())
-	st := shape{redis: true}.start(t, func(cfg *app.Config) {
-		cfg.NATS.URL = app.Secret(address)
+	st := shape{redis: true}.start(t, func(cfg *settings.Config) {
+		cfg.NATS.URL = settings.Secret(address)
 		cfg.Webhooks.AllowHTTP, cfg.Webhooks.AllowPrivate = true, true
 		cfg.Webhooks.RetryMin = 10 * time.Millisecond
 	})

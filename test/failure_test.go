@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 )
@@ -59,8 +59,8 @@ func TestWithoutNATSNothingIsAcknowledgedAndAfterItsReturnNothingIsLost(t *testi
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := shape{redis: true}.start(t, func(cfg *app.Config) {
-		cfg.NATS.URL = app.Secret(address)
+	st := shape{redis: true}.start(t, func(cfg *settings.Config) {
+		cfg.NATS.URL = settings.Secret(address)
 		cfg.HTTP.RequestTimeout = 2 * time.Second
 	})
 	ada := st.newPerson(t)
@@ -184,8 +184,8 @@ func TestEventsUnderWayWhenNATSIsRestartedAreAnsweredWithTheTruth(t *testing.T) 
 		t.Fatal(err)
 	}
 	const limit = 2 * time.Second
-	st := shape{redis: true}.start(t, func(cfg *app.Config) {
-		cfg.NATS.URL = app.Secret(address)
+	st := shape{redis: true}.start(t, func(cfg *settings.Config) {
+		cfg.NATS.URL = settings.Secret(address)
 		cfg.HTTP.RequestTimeout = limit
 	})
 	// Enough callers for their appends to be stored in batches.

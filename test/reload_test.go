@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/policies"
 )
 
@@ -93,7 +93,7 @@ func TestNoCallFailsWhileThePolicyChangesAndEachAnswerNamesTheRevisionThatMadeIt
 			t.Fatal(err)
 		}
 	}
-	st := shape{}.start(t, func(cfg *app.Config) { cfg.Decision.PoliciesDir = dir })
+	st := shape{}.start(t, func(cfg *settings.Config) { cfg.Decision.PoliciesDir = dir })
 	ada := st.newPerson(t)
 	ada.createPasskey(t)
 	// Automated and in a browser that nobody knows: whether she is offered her passkey is for one parameter to say.

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 )
 
@@ -55,21 +56,21 @@ type stack struct {
 	natsURL string
 }
 
-func (s shape) start(t *testing.T, change ...func(*app.Config)) *stack {
+func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 	t.Helper()
 	st := &stack{dataDir: t.TempDir()}
 	if s.redis {
 		st.redis = startRedis(t)
 	}
-	configure := func() app.Config {
-		cfg := app.DefaultConfig()
+	configure := func() settings.Config {
+		cfg := settings.DefaultConfig()
 		cfg.HTTP.Addr, cfg.HTTP.GRPCAddr, cfg.AdminAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 		cfg.NATS.Addr, cfg.NATS.DataDir = "off", st.dataDir
 		cfg.Bootstrap.APISecret = secret1
 		// Machines are busy and the race detector is slow; what a policy that takes too long leads to is tested where it can be forced.
 		cfg.Decision.EvalTimeout = 5 * time.Second
 		if st.redis != nil {
-			cfg.Redis.URL = app.Secret(st.redis.url())
+			cfg.Redis.URL = settings.Secret(st.redis.url())
 		}
 		for _, c := range change {
 			c(&cfg)
@@ -88,7 +89,7 @@ func (s shape) start(t *testing.T, change ...func(*app.Config)) *stack {
 		}
 		for _, names := range parts {
 			cfg := configure()
-			cfg.NATS.URL = app.Secret(st.natsURL)
+			cfg.NATS.URL = settings.Secret(st.natsURL)
 			cfg.Services = strings.Split(names, ",")
 			a := startApp(t, cfg)
 			st.apps = append(st.apps, a)
@@ -110,7 +111,7 @@ func (s *stack) gateways() []client {
 	return all
 }
 
-func startApp(t *testing.T, cfg app.Config) *app.App {
+func startApp(t *testing.T, cfg settings.Config) *app.App {
 	t.Helper()
 	a, err := app.Start(t.Context(), cfg, app.Options{Log: testLog(t), Out: io.Discard})
 	if err != nil {

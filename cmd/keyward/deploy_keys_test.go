@@ -12,13 +12,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 )
 
 // It sets the environment, so it does not run beside others.
 func TestPrivateKeysAreForTheCeremonyServiceAlone(t *testing.T) {
-	for _, name := range append(app.ServiceNames(), "operator") {
+	for _, name := range append(settings.ServiceNames(), "operator") {
 		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
 	}
 	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
@@ -54,7 +54,7 @@ func TestPrivateKeysAreForTheCeremonyServiceAlone(t *testing.T) {
 	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bus.KeysBucket}); err != nil {
 		t.Fatal(err)
 	}
-	_, js = open(app.Ceremony)
+	_, js = open(settings.Ceremony)
 	own, err := js.KeyValue(t.Context(), bus.KeysBucket)
 	if err != nil {
 		t.Fatal(err)
@@ -65,8 +65,8 @@ func TestPrivateKeysAreForTheCeremonyServiceAlone(t *testing.T) {
 	if entry, err := own.Get(t.Context(), "pro-1"); err != nil || string(entry.Value()) != "key" {
 		t.Fatalf("the ceremony service cannot read its key: %v", err)
 	}
-	for _, name := range app.ServiceNames() {
-		if name == app.Ceremony {
+	for _, name := range settings.ServiceNames() {
+		if name == settings.Ceremony {
 			continue
 		}
 		conn, js := open(name)

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 	"github.com/keyward/keyward/core/bus"
 )
@@ -51,7 +51,7 @@ func TestComposeRunsEveryServiceWithSettingsThatWork(t *testing.T) {
 	if len(image) == 0 {
 		t.Error("the image sets nothing")
 	}
-	for _, name := range app.ServiceNames() {
+	for _, name := range settings.ServiceNames() {
 		environ := append([]string{}, image...)
 		for key, value := range file.Services[name].Environment {
 			environ = append(environ, key+"="+value)
@@ -67,7 +67,7 @@ func TestComposeRunsEveryServiceWithSettingsThatWork(t *testing.T) {
 		if !strings.HasPrefix(cfg.NATS.URL.Reveal(), "nats://"+name+":") {
 			t.Errorf("%s does not log in to NATS as itself", name)
 		}
-		if usesCache := name != app.Gateway; usesCache != (cfg.Redis.URL != "") {
+		if usesCache := name != settings.Gateway; usesCache != (cfg.Redis.URL != "") {
 			t.Errorf("%s: Redis is %q", name, cfg.Redis.URL.Reveal())
 		}
 	}
@@ -75,7 +75,7 @@ func TestComposeRunsEveryServiceWithSettingsThatWork(t *testing.T) {
 
 // It sets the environment, so it does not run beside others.
 func TestTheNATSConfigurationIsDurableAndKnowsEveryService(t *testing.T) {
-	for _, name := range append(app.ServiceNames(), "operator") {
+	for _, name := range append(settings.ServiceNames(), "operator") {
 		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
 	}
 	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
@@ -89,7 +89,7 @@ func TestTheNATSConfigurationIsDurableAndKnowsEveryService(t *testing.T) {
 	for _, user := range opts.Users {
 		users[user.Username] = user
 	}
-	for _, name := range app.ServiceNames() {
+	for _, name := range settings.ServiceNames() {
 		user := users[name]
 		if user == nil || user.Password != "p"+name || user.Permissions == nil || user.Permissions.Publish == nil {
 			t.Errorf("%s has no user with permissions of its own: %+v", name, user)
@@ -99,7 +99,7 @@ func TestTheNATSConfigurationIsDurableAndKnowsEveryService(t *testing.T) {
 
 // A denial of all purges would keep the decision service from dropping old policy revisions, so its configuration names each stream that it may not purge.
 func TestTheDecisionServiceMayPurgePolicyRevisionsAndNothingElse(t *testing.T) {
-	for _, name := range append(app.ServiceNames(), "operator") {
+	for _, name := range append(settings.ServiceNames(), "operator") {
 		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
 	}
 	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
@@ -108,7 +108,7 @@ func TestTheDecisionServiceMayPurgePolicyRevisionsAndNothingElse(t *testing.T) {
 	}
 	var denied []string
 	for _, user := range opts.Users {
-		if user.Username == app.Decision {
+		if user.Username == settings.Decision {
 			denied = user.Permissions.Publish.Deny
 		}
 	}

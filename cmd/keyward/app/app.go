@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/project"
@@ -33,7 +34,7 @@ type Options struct {
 	Now    func() time.Time    // nil = time.Now
 }
 
-func (o Options) withDefaults(cfg Config) Options {
+func (o Options) withDefaults(cfg settings.Config) Options {
 	if o.Log == nil {
 		o.Log = telemetry.NewLogger(os.Stderr, cfg.LogLevel)
 	}
@@ -54,7 +55,7 @@ func (o Options) withDefaults(cfg Config) Options {
 
 // App is a running Keyward. Make it with Start; end it with Stop.
 type App struct {
-	cfg  Config
+	cfg  settings.Config
 	opts Options
 	log  *slog.Logger
 
@@ -69,7 +70,7 @@ type App struct {
 	parts    parts
 	servers  []*rpc.Server // in the order of starting
 
-	bootstrapSecret Secret
+	bootstrapSecret settings.Secret
 	started         atomic.Bool
 
 	// work runs until background ends. The first of it to fail ends failed, with the failure as the cause.
@@ -83,7 +84,7 @@ type App struct {
 }
 
 // Start builds and starts everything and returns when calls are answered. ctx bounds the start only. An error says what is wrong; nothing is left running then.
-func Start(ctx context.Context, cfg Config, opts Options) (*App, error) {
+func Start(ctx context.Context, cfg settings.Config, opts Options) (*App, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
@@ -149,7 +150,7 @@ func (a *App) startTelemetry(ctx context.Context) error {
 // openStores opens what the services keep things in.
 func (a *App) openStores(ctx context.Context) error {
 	var err error
-	if a.bus, err = bus.Open(ctx, a.cfg.NATS.config(), a.log); err != nil {
+	if a.bus, err = bus.Open(ctx, a.cfg.NATS.Bus(), a.log); err != nil {
 		return fmt.Errorf("open nats: %w", err)
 	}
 	a.onStop(func(context.Context) error {
@@ -238,7 +239,7 @@ func (a *App) Stop(ctx context.Context) error {
 }
 
 // Run starts, runs until ctx ends or something fails, and stops within the configured grace.
-func Run(ctx context.Context, cfg Config, opts Options) error {
+func Run(ctx context.Context, cfg settings.Config, opts Options) error {
 	a, err := Start(ctx, cfg, opts)
 	if err != nil {
 		return err

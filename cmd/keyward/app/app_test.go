@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 )
 
@@ -29,20 +30,20 @@ func TestMain(m *testing.M) {
 	)
 }
 
-func configuration(t *testing.T) app.Config {
+func configuration(t *testing.T) settings.Config {
 	t.Helper()
-	cfg := app.DefaultConfig()
+	cfg := settings.DefaultConfig()
 	cfg.HTTP.Addr, cfg.HTTP.GRPCAddr, cfg.AdminAddr, cfg.NATS.Addr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "off"
 	cfg.NATS.DataDir = t.TempDir()
 	return cfg
 }
 
-func start(t *testing.T, cfg app.Config, out io.Writer) (*app.App, error) {
+func start(t *testing.T, cfg settings.Config, out io.Writer) (*app.App, error) {
 	t.Helper()
 	return app.Start(t.Context(), cfg, app.Options{Log: slog.New(slog.DiscardHandler), Out: out})
 }
 
-func mustStart(t *testing.T, cfg app.Config, out io.Writer) (a *app.App, stop func()) {
+func mustStart(t *testing.T, cfg settings.Config, out io.Writer) (a *app.App, stop func()) {
 	t.Helper()
 	a, err := start(t, cfg, out)
 	if err != nil {
@@ -122,7 +123,7 @@ func TestReadinessListsEachDependency(t *testing.T) {
 	}
 }
 
-func externalNATS(t *testing.T) app.Secret {
+func externalNATS(t *testing.T) settings.Secret {
 	t.Helper()
 	cfg := bus.DefaultConfig()
 	cfg.DataDir, cfg.Addr = t.TempDir(), "127.0.0.1:0"
@@ -135,7 +136,7 @@ func externalNATS(t *testing.T) app.Secret {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return app.Secret(url)
+	return settings.Secret(url)
 }
 
 func TestOfTwoGatewaysThatStartAtOnceOneMakesTheProject(t *testing.T) {
@@ -147,7 +148,7 @@ func TestOfTwoGatewaysThatStartAtOnceOneMakesTheProject(t *testing.T) {
 	for i := range apps {
 		all.Go(func() {
 			cfg := configuration(t)
-			cfg.NATS.URL, cfg.Services = url, []string{app.Gateway}
+			cfg.NATS.URL, cfg.Services = url, []string{settings.Gateway}
 			apps[i], errs[i] = start(t, cfg, io.Discard)
 		})
 	}
@@ -189,13 +190,13 @@ func TestOfTwoGatewaysThatStartAtOnceOneMakesTheProject(t *testing.T) {
 func TestAGatewayAloneSaysWhichServiceItMisses(t *testing.T) {
 	t.Parallel()
 	cfg := configuration(t)
-	cfg.NATS.URL, cfg.Services = externalNATS(t), []string{app.Gateway}
+	cfg.NATS.URL, cfg.Services = externalNATS(t), []string{settings.Gateway}
 	a, _ := mustStart(t, cfg, io.Discard)
 	status, body := get(t, a.AdminAddr(), "/readyz?verbose", "")
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, "ceremony down no ceremony service is running") || !strings.Contains(body, "events down") {
 		t.Errorf("got %d\n%s", status, body)
 	}
-	for _, name := range []string{app.Events, app.Decision, app.Ceremony} {
+	for _, name := range []string{settings.Events, settings.Decision, settings.Ceremony} {
 		part := configuration(t)
 		part.NATS.URL, part.Services = cfg.NATS.URL, []string{name}
 		started, _ := mustStart(t, part, io.Discard)
@@ -221,18 +222,18 @@ func TestAStartThatCannotWorkSaysWhyAndLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		change func(*app.Config)
+		change func(*settings.Config)
 		want   string
 	}{
-		"some services without a NATS":    {func(c *app.Config) { c.Services = []string{app.Gateway} }, "nats_url"},
-		"the API's address is taken":      {func(c *app.Config) { c.HTTP.Addr = taken.Addr().String() }, "http_addr"},
-		"the gRPC address is taken":       {func(c *app.Config) { c.HTTP.GRPCAddr = taken.Addr().String() }, "grpc_addr"},
-		"a certificate that is not there": {func(c *app.Config) { c.HTTP.TLSCert, c.HTTP.TLSKey = "/no/such.pem", "/no/such.key" }, "tls_cert"},
-		"the admin address is taken":      {func(c *app.Config) { c.AdminAddr = taken.Addr().String() }, "admin_addr"},
-		"a policy that does not parse":    {func(c *app.Config) { c.Decision.PoliciesDir = broken }, "login.rego:3"},
-		"a Redis URL that is none":        {func(c *app.Config) { c.Redis.URL = "http://x" }, "redis_url"},
-		"a secret of the wrong form":      {func(c *app.Config) { c.Bootstrap.APISecret = "x" }, "bootstrap_api_secret"},
-		"a relying party with a scheme":   {func(c *app.Config) { c.Bootstrap.RPID = "https://x" }, "rpID"},
+		"some services without a NATS":    {func(c *settings.Config) { c.Services = []string{settings.Gateway} }, "nats_url"},
+		"the API's address is taken":      {func(c *settings.Config) { c.HTTP.Addr = taken.Addr().String() }, "http_addr"},
+		"the gRPC address is taken":       {func(c *settings.Config) { c.HTTP.GRPCAddr = taken.Addr().String() }, "grpc_addr"},
+		"a certificate that is not there": {func(c *settings.Config) { c.HTTP.TLSCert, c.HTTP.TLSKey = "/no/such.pem", "/no/such.key" }, "tls_cert"},
+		"the admin address is taken":      {func(c *settings.Config) { c.AdminAddr = taken.Addr().String() }, "admin_addr"},
+		"a policy that does not parse":    {func(c *settings.Config) { c.Decision.PoliciesDir = broken }, "login.rego:3"},
+		"a Redis URL that is none":        {func(c *settings.Config) { c.Redis.URL = "http://x" }, "redis_url"},
+		"a secret of the wrong form":      {func(c *settings.Config) { c.Bootstrap.APISecret = "x" }, "bootstrap_api_secret"},
+		"a relying party with a scheme":   {func(c *settings.Config) { c.Bootstrap.RPID = "https://x" }, "rpID"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -246,7 +247,7 @@ func TestAStartThatCannotWorkSaysWhyAndLeavesNothingBehind(t *testing.T) {
 			if _, err := os.Stat(cfg.NATS.DataDir); err != nil {
 				t.Error(err)
 			}
-			mustStart(t, func() app.Config {
+			mustStart(t, func() settings.Config {
 				again := configuration(t)
 				again.NATS.DataDir = cfg.NATS.DataDir
 				return again

@@ -6,16 +6,17 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/gateway"
 )
 
 // bootstrap creates the first project if the store holds none. Only a gateway does, so that a secret is printed where calls arrive. Of several that start at once one creates it; the others use what is there.
 func (a *App) bootstrap(ctx context.Context) error {
-	if !a.cfg.Runs(Gateway) || len(a.projects.All()) > 0 {
+	if !a.cfg.Runs(settings.Gateway) || len(a.projects.All()) > 0 {
 		return nil
 	}
-	first, err := a.cfg.Bootstrap.project(a.opts.Now())
+	first, err := a.cfg.Bootstrap.Project(a.opts.Now())
 	if err != nil {
 		return fmt.Errorf("create the first project: %w", err)
 	}
@@ -25,7 +26,7 @@ func (a *App) bootstrap(ctx context.Context) error {
 		}
 		return fmt.Errorf("create the first project: %w", err)
 	}
-	a.bootstrapSecret = first.secret
+	a.bootstrapSecret = first.Secret
 	return nil
 }
 

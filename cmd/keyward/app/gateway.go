@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/feed"
 	"github.com/keyward/keyward/core/idempotency"
@@ -15,7 +16,7 @@ import (
 
 // openGateway makes the gateway and binds its addresses. Calls are taken once everything else has started.
 func (a *App) openGateway(ctx context.Context) error {
-	if !a.cfg.Runs(Gateway) {
+	if !a.cfg.Runs(settings.Gateway) {
 		return nil
 	}
 	cfg := a.cfg.HTTP
@@ -39,7 +40,7 @@ func (a *App) openGateway(ctx context.Context) error {
 	made, err := gateway.New(cfg, gateway.Deps{
 		Ceremony: a.parts.ceremony, Events: a.parts.events, Webhooks: a.parts.webhooks, Explanations: a.parts.explanations, Projects: a.projects, Issuers: a.projects,
 		Idempotency: idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now), Limits: limits, Feed: stream,
-		Log: a.logger(Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
+		Log: a.logger(settings.Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("start the gateway: %w", err)

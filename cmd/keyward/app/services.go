@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
@@ -43,7 +44,7 @@ type parts struct {
 
 // openCache opens Redis. A cache inside the process is right only if no other process writes events, so it is used with the embedded NATS alone; otherwise, without a Redis, every read goes to the log.
 func (a *App) openCache() error {
-	cfg := a.cfg.Redis.config()
+	cfg := a.cfg.Redis.Cache()
 	if cfg.URL == "" && a.cfg.NATS.URL != "" {
 		a.cache = &cache.Cache{Client: redis.NewClient(&redis.Options{Dialer: noRedis, MaxRetries: -1, DialerRetries: 1})}
 	} else {
@@ -66,7 +67,7 @@ func noRedis(context.Context, string, string) (net.Conn, error) { return nil, er
 
 // usesLog reports whether a service of this process reads or writes events itself.
 func (a *App) usesLog() bool {
-	return a.cfg.Runs(Events) || a.cfg.Runs(Decision) || a.cfg.Runs(Ceremony)
+	return a.cfg.Runs(settings.Events) || a.cfg.Runs(settings.Decision) || a.cfg.Runs(settings.Ceremony)
 }
 
 // startServices starts what this process runs and connects it with what it does not. Whoever is called starts before its callers.
@@ -124,11 +125,11 @@ func (a *App) openLog(ctx context.Context) (*eventlog.Store, error) {
 }
 
 func (a *App) startEvents(ctx context.Context, store *eventlog.Store, accounts *account.Store) error {
-	if !a.cfg.Runs(Events) {
+	if !a.cfg.Runs(settings.Events) {
 		return nil
 	}
-	svc := events.New(events.Deps{Accounts: accounts, Store: store, JetStream: a.bus.JS, Clock: a.opts.Now, Log: a.logger(Events)})
-	a.run(Events, func(ctx context.Context) error {
+	svc := events.New(events.Deps{Accounts: accounts, Store: store, JetStream: a.bus.JS, Clock: a.opts.Now, Log: a.logger(settings.Events)})
+	a.run(settings.Events, func(ctx context.Context) error {
 		svc.Run(ctx)
 		return nil
 	})
@@ -137,7 +138,7 @@ func (a *App) startEvents(ctx context.Context, store *eventlog.Store, accounts *
 	if err != nil {
 		return err
 	}
-	return serve[service.Events](a, Events, svc, events.Serve, func(s *rpc.Server) error {
+	return serve[service.Events](a, settings.Events, svc, events.Serve, func(s *rpc.Server) error {
 		return errors.Join(events.ServeImport(s, svc), events.ServeWebhooks(s, hooks))
 	})
 }
@@ -150,7 +151,7 @@ func (a *App) startWebhooks(ctx context.Context, accounts *account.Store) (*even
 		instance = "embedded"
 	}
 	hooks, err := events.NewWebhooks(ctx, a.cfg.Webhooks, events.WebhookDeps{
-		JetStream: a.bus.JS, Accounts: accounts, Metrics: a.registry, Clock: a.opts.Now, Log: a.logger(Events), Instance: instance,
+		JetStream: a.bus.JS, Accounts: accounts, Metrics: a.registry, Clock: a.opts.Now, Log: a.logger(settings.Events), Instance: instance,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start webhooks: %w", err)
@@ -164,20 +165,20 @@ func (a *App) startWebhooks(ctx context.Context, accounts *account.Store) (*even
 }
 
 func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account.Store) error {
-	if !a.cfg.Runs(Decision) {
+	if !a.cfg.Runs(settings.Decision) {
 		return nil
 	}
 	svc, err := decision.New(a.cfg.Decision, decision.Deps{
-		Events: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(Decision), Registry: a.registry,
+		Events: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry,
 	})
 	if err != nil {
 		return fmt.Errorf("start the decision service: %w", err)
 	}
-	a.run(Decision, svc.Run)
+	a.run(settings.Decision, svc.Run)
 	a.health.Register("policy", func(context.Context) telemetry.Status { return policyHealth(svc.Status()) })
 	explanations := trial.New(a.bus.JS)
 	a.parts.decision, a.parts.explanations = svc, explanations
-	return serve[service.Decision](a, Decision, svc, decision.Serve, func(s *rpc.Server) error { return decision.ServeExplanations(s, explanations) })
+	return serve[service.Decision](a, settings.Decision, svc, decision.Serve, func(s *rpc.Server) error { return decision.ServeExplanations(s, explanations) })
 }
 
 // policyHealth says which policy answers. A refused change is for an operator to see: the policy that answers is not the one in the files.
@@ -189,7 +190,7 @@ func policyHealth(status decision.PolicyStatus) telemetry.Status {
 }
 
 func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts *account.Store) error {
-	if !a.cfg.Runs(Ceremony) {
+	if !a.cfg.Runs(settings.Ceremony) {
 		return nil
 	}
 	buckets := make(map[string]jetstream.KeyValue)
@@ -202,7 +203,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		}
 		buckets[name] = bucket
 	}
-	keys, err := signing.Open(ctx, signing.Deps{Bucket: buckets[bus.KeysBucket], MaxAge: a.cfg.Ceremony.SigningKeyMaxAge, Now: a.opts.Now, Log: a.logger(Ceremony)})
+	keys, err := signing.Open(ctx, signing.Deps{Bucket: buckets[bus.KeysBucket], MaxAge: a.cfg.Ceremony.SigningKeyMaxAge, Now: a.opts.Now, Log: a.logger(settings.Ceremony)})
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
@@ -211,7 +212,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if a.cfg.Decision.PoliciesDir != "" {
 		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
 	}
-	names, err := ceremony.NewBundleNames(bundle, a.opts.Now, a.logger(Ceremony))
+	names, err := ceremony.NewBundleNames(bundle, a.opts.Now, a.logger(settings.Ceremony))
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
@@ -219,7 +220,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
-	courier, err := delivery.New(a.cfg.delivery(), delivery.Deps{Out: a.opts.Out, Now: a.opts.Now, Metrics: a.registry})
+	courier, err := delivery.New(a.cfg.DeliveryConfig(), delivery.Deps{Out: a.opts.Out, Now: a.opts.Now, Metrics: a.registry})
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
@@ -232,20 +233,20 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		Names:    buckets[bus.IdentifiersBucket],
 		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Codes: buckets[bus.CodesBucket], Delivery: courier, Spent: buckets[bus.SpentBucket], Processes: buckets[bus.ProcessesBucket], Signing: keys,
 		Events: a.parts.events, Offers: store, Positions: store, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,
-		Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
+		Now: a.opts.Now, Log: a.logger(settings.Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 	})
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
-	a.run(Ceremony, svc.Run)
+	a.run(settings.Ceremony, svc.Run)
 	a.parts.ceremony = svc
-	return serve[service.Ceremony](a, Ceremony, svc, ceremony.Serve, func(s *rpc.Server) error { return ceremony.ServeImport(s, svc) })
+	return serve[service.Ceremony](a, settings.Ceremony, svc, ceremony.Serve, func(s *rpc.Server) error { return ceremony.ServeImport(s, svc) })
 }
 
 // openLists opens the read model. What it has to read first it reads in the background: readiness does not wait for it.
 func (a *App) openLists() (*ceremony.Lists, error) {
 	lists, err := ceremony.OpenLists(ceremony.ListsDeps{
-		JetStream: a.bus.JS, Dir: a.cfg.readModelDir(), Now: a.opts.Now, Log: a.logger(Ceremony), Metrics: a.registry,
+		JetStream: a.bus.JS, Dir: a.cfg.ReadModelPath(), Now: a.opts.Now, Log: a.logger(settings.Ceremony), Metrics: a.registry,
 	})
 	if err != nil {
 		return nil, err
@@ -281,9 +282,9 @@ func serve[S any](a *App, name string, svc S, listen func(*nats.Conn, S, rpc.Opt
 
 // needed returns the services that those of this process call and that run elsewhere.
 func (a *App) needed() []string {
-	calls := map[string][]string{Gateway: {Ceremony, Events}, Ceremony: {Decision, Events}}
+	calls := map[string][]string{settings.Gateway: {settings.Ceremony, settings.Events}, settings.Ceremony: {settings.Decision, settings.Events}}
 	var names []string
-	for _, callee := range []string{Ceremony, Decision, Events} {
+	for _, callee := range []string{settings.Ceremony, settings.Decision, settings.Events} {
 		for caller, callees := range calls {
 			if !a.cfg.Runs(callee) && a.cfg.Runs(caller) && slices.Contains(callees, callee) && !slices.Contains(names, callee) {
 				names = append(names, callee)

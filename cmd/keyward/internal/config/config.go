@@ -20,11 +20,11 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 )
 
 // FileEnv names the YAML file when the flag --config does not.
-const FileEnv = app.EnvPrefix + "CONFIG"
+const FileEnv = settings.EnvPrefix + "CONFIG"
 
 const (
 	// Keys hold no dots, so a nested key in the file shows up with one and is unknown.
@@ -34,7 +34,7 @@ const (
 
 // AddFlags defines a flag for each setting. The values that they are given are read by Load.
 func AddFlags(flags *pflag.FlagSet) {
-	defaults := app.DefaultConfig()
+	defaults := settings.DefaultConfig()
 	for _, s := range defaults.Settings() {
 		usage := strings.TrimSuffix(s.Doc, ".") + " (" + s.Env() + ")"
 		flags.Var(s.Value, s.Flag(), usage)
@@ -43,16 +43,16 @@ func AddFlags(flags *pflag.FlagSet) {
 
 // Load returns the configuration: the defaults, changed by the YAML file at path (empty = the one that FileEnv names, if any), by environ ("KEY=value") and by those of flags that were set. The error names every key at fault, and for an unknown
 // one the key that is meant, if there is one like it. A configuration without error is valid.
-func Load(path string, environ []string, flags *pflag.FlagSet) (app.Config, error) {
-	cfg := app.DefaultConfig()
-	settings := map[string]app.Setting{}
+func Load(path string, environ []string, flags *pflag.FlagSet) (settings.Config, error) {
+	cfg := settings.DefaultConfig()
+	all := map[string]settings.Setting{}
 	for _, s := range cfg.Settings() {
-		settings[s.Key] = s
+		all[s.Key] = s
 	}
 	layers := []func() (*koanf.Koanf, error){
-		func() (*koanf.Koanf, error) { return fromFile(path, environ, settings) },
-		func() (*koanf.Koanf, error) { return fromEnvironment(environ, settings) },
-		func() (*koanf.Koanf, error) { return fromFlags(flags, settings) },
+		func() (*koanf.Koanf, error) { return fromFile(path, environ, all) },
+		func() (*koanf.Koanf, error) { return fromEnvironment(environ, all) },
+		func() (*koanf.Koanf, error) { return fromFlags(flags, all) },
 	}
 	merged := koanf.New(delimiter)
 	var errs []error
@@ -66,21 +66,21 @@ func Load(path string, environ []string, flags *pflag.FlagSet) (app.Config, erro
 			errs = append(errs, fmt.Errorf("merge configuration: %w", err))
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(settings)) {
-		if err := apply(merged, settings[key]); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if err := apply(merged, all[key]); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return app.Config{}, err
+		return settings.Config{}, err
 	}
 	if err := cfg.Validate(); err != nil {
-		return app.Config{}, err
+		return settings.Config{}, err
 	}
 	return cfg, nil
 }
 
-func apply(values *koanf.Koanf, s app.Setting) error {
+func apply(values *koanf.Koanf, s settings.Setting) error {
 	if !values.Exists(s.Key) {
 		return nil
 	}
@@ -112,7 +112,7 @@ func asText(value any) (string, error) {
 	}
 }
 
-func fromFile(path string, environ []string, settings map[string]app.Setting) (*koanf.Koanf, error) {
+func fromFile(path string, environ []string, all map[string]settings.Setting) (*koanf.Koanf, error) {
 	values := koanf.New(delimiter)
 	if path == "" {
 		path = lookup(environ, FileEnv)
@@ -125,17 +125,17 @@ func fromFile(path string, environ []string, settings map[string]app.Setting) (*
 	}
 	var errs []error
 	for _, key := range values.Keys() {
-		if _, known := settings[key]; !known {
-			errs = append(errs, fmt.Errorf("%s: unknown key %s%s", path, key, suggest(key, slices.Collect(maps.Keys(settings)))))
+		if _, known := all[key]; !known {
+			errs = append(errs, fmt.Errorf("%s: unknown key %s%s", path, key, suggest(key, slices.Collect(maps.Keys(all)))))
 		}
 	}
 	return values, errors.Join(errs...)
 }
 
-func fromEnvironment(environ []string, settings map[string]app.Setting) (*koanf.Koanf, error) {
-	names := map[string]app.Setting{}
+func fromEnvironment(environ []string, all map[string]settings.Setting) (*koanf.Koanf, error) {
+	names := map[string]settings.Setting{}
 	known := []string{FileEnv}
-	for _, s := range settings {
+	for _, s := range all {
 		names[s.Env()] = s
 		known = append(known, s.Env())
 		if s.Secret {
@@ -157,19 +157,19 @@ func fromEnvironment(environ []string, settings map[string]app.Setting) (*koanf.
 		return "", nil
 	}
 	values := koanf.New(delimiter)
-	provider := env.Provider(delimiter, env.Opt{Prefix: app.EnvPrefix, TransformFunc: transform, EnvironFunc: func() []string { return environ }})
+	provider := env.Provider(delimiter, env.Opt{Prefix: settings.EnvPrefix, TransformFunc: transform, EnvironFunc: func() []string { return environ }})
 	if err := values.Load(provider, nil); err != nil {
 		return nil, fmt.Errorf("read the environment: %w", err)
 	}
-	for _, key := range slices.Sorted(maps.Keys(settings)) {
-		if s := settings[key]; s.Secret {
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if s := all[key]; s.Secret {
 			errs = append(errs, fromSecretFile(values, environ, s))
 		}
 	}
 	return values, errors.Join(errs...)
 }
 
-func fromSecretFile(values *koanf.Koanf, environ []string, s app.Setting) error {
+func fromSecretFile(values *koanf.Koanf, environ []string, s settings.Setting) error {
 	path := lookup(environ, s.Env()+fileSuffix)
 	if path == "" {
 		return nil
@@ -187,14 +187,14 @@ func fromSecretFile(values *koanf.Koanf, environ []string, s app.Setting) error 
 	return nil
 }
 
-func fromFlags(flags *pflag.FlagSet, settings map[string]app.Setting) (*koanf.Koanf, error) {
+func fromFlags(flags *pflag.FlagSet, all map[string]settings.Setting) (*koanf.Koanf, error) {
 	values := koanf.New(delimiter)
 	if flags == nil {
 		return values, nil
 	}
 	provider := posflag.ProviderWithFlag(flags, delimiter, nil, func(f *pflag.Flag) (string, any) {
 		key := strings.ReplaceAll(f.Name, "-", "_")
-		if _, known := settings[key]; !known || !f.Changed {
+		if _, known := all[key]; !known || !f.Changed {
 			return "", nil
 		}
 		return key, revealed(f.Value)

@@ -11,11 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 )
 
-func load(t *testing.T, file string, environ, args []string) (app.Config, error) {
+func load(t *testing.T, file string, environ, args []string) (settings.Config, error) {
 	t.Helper()
 	path := ""
 	if file != "" {
@@ -81,7 +81,7 @@ bootstrap_origins: [http://localhost:3000, "http://localhost:8080"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := app.DefaultConfig()
+	want := settings.DefaultConfig()
 	want.Services = []string{"gateway", "ceremony"}
 	want.NATS.URL = "nats://bob:hunter2@n1:4222"
 	want.NATS.SyncInterval = 2 * time.Second
@@ -199,7 +199,7 @@ func TestSecretsArePrintedAsStars(t *testing.T) {
 func TestWhatIsPrintedCanBeReadAgain(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	want := app.DefaultConfig()
+	want := settings.DefaultConfig()
 	if err := config.WriteYAML(&out, want); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestTheReferencePageIsUpToDate(t *testing.T) {
 
 func TestEverySettingIsExplained(t *testing.T) {
 	t.Parallel()
-	cfg := app.DefaultConfig()
+	cfg := settings.DefaultConfig()
 	seen := map[string]bool{}
 	for _, s := range cfg.Settings() {
 		if s.Key == "" || s.Section == "" || !strings.HasSuffix(s.Doc, ".") {

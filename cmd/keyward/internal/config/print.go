@@ -8,11 +8,11 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 )
 
 // WriteYAML writes the settings in a form that --config reads again, except that secrets are stars.
-func WriteYAML(w io.Writer, cfg app.Config) error {
+func WriteYAML(w io.Writer, cfg settings.Config) error {
 	doc := &yaml.Node{Kind: yaml.MappingNode}
 	for _, s := range cfg.Settings() {
 		value := &yaml.Node{}
@@ -30,7 +30,7 @@ func WriteYAML(w io.Writer, cfg app.Config) error {
 }
 
 // WriteJSON writes the settings as one JSON object; secrets are stars.
-func WriteJSON(w io.Writer, cfg app.Config) error {
+func WriteJSON(w io.Writer, cfg settings.Config) error {
 	object := map[string]any{}
 	for _, s := range cfg.Settings() {
 		object[s.Key] = plainValue(s)
@@ -43,7 +43,7 @@ func WriteJSON(w io.Writer, cfg app.Config) error {
 	return nil
 }
 
-func plainValue(s app.Setting) any {
+func plainValue(s settings.Setting) any {
 	switch v := s.Value.(type) {
 	case interface{ List() []string }:
 		return v.List()
@@ -58,7 +58,7 @@ func plainValue(s app.Setting) any {
 func WriteReference(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(referenceHead)
-	defaults := app.DefaultConfig()
+	defaults := settings.DefaultConfig()
 	section := ""
 	for _, s := range defaults.Settings() {
 		if s.Section != section {

@@ -1,4 +1,6 @@
-package app
+// Package settings is everything that can be set: one entry each with its key, default and meaning, of which flags, environment, file and the reference are made. It reads no
+// file and no environment itself.
+package settings
 
 import (
 	"errors"
@@ -69,7 +71,8 @@ type NATS struct {
 	URL Secret
 }
 
-func (n NATS) config() bus.Config {
+// Bus returns the configuration that the bus takes.
+func (n NATS) Bus() bus.Config {
 	c := n.Config
 	c.URL = n.URL.Reveal()
 	return c
@@ -81,7 +84,8 @@ type Redis struct {
 	URL Secret
 }
 
-func (r Redis) config() cache.Config {
+// Cache returns the configuration that the cache takes.
+func (r Redis) Cache() cache.Config {
 	c := r.Config
 	c.URL = r.URL.Reveal()
 	return c
@@ -131,8 +135,8 @@ func (c Config) RunsAll() bool {
 	return !slices.ContainsFunc(ServiceNames(), func(name string) bool { return !c.Runs(name) })
 }
 
-// delivery returns the delivery of codes, with the kind that is meant if none is set.
-func (c Config) delivery() delivery.Config {
+// DeliveryConfig returns the delivery of codes, with the kind that is meant if none is set.
+func (c Config) DeliveryConfig() delivery.Config {
 	d := c.Delivery
 	switch {
 	case d.Kind != "":
@@ -144,8 +148,8 @@ func (c Config) delivery() delivery.Config {
 	return d
 }
 
-// readModelDir returns the directory of the read model, "" for one of the process's own.
-func (c Config) readModelDir() string {
+// ReadModelPath returns the directory of the read model, "" for one of the process's own.
+func (c Config) ReadModelPath() string {
 	if c.ReadModelDir == "" && c.NATS.URL == "" {
 		return filepath.Join(c.NATS.DataDir, "readmodel")
 	}
@@ -162,8 +166,8 @@ func (c Config) Validate() error {
 		c.Decision.Validate(),
 		c.Events.Validate(),
 		c.Webhooks.Validate(),
-		c.delivery().Validate(),
-		c.NATS.config().Validate(),
+		c.DeliveryConfig().Validate(),
+		c.NATS.Bus().Validate(),
 		c.Bootstrap.validate(),
 	}
 	if c.NATS.Addr != off {
@@ -210,29 +214,29 @@ func (c Config) validateServices() error {
 }
 
 func (b Bootstrap) validate() error {
-	if _, err := b.project(time.Unix(0, 0)); err != nil {
+	if _, err := b.Project(time.Unix(0, 0)); err != nil {
 		return fmt.Errorf("bootstrap_project_id, bootstrap_api_secret, bootstrap_rp_id, bootstrap_origins: %w", err)
 	}
 	return nil
 }
 
-// project makes the project, with a random secret if none is set.
-func (b Bootstrap) project(now time.Time) (madeProject, error) {
+// Project makes the project, with a random secret if none is set.
+func (b Bootstrap) Project(now time.Time) (NewProject, error) {
 	text := b.APISecret.Reveal()
 	if text == "" {
 		text = project.NewSecret()
 	}
 	p, err := project.New(ident.ProjectID(b.ProjectID), "Keyward", b.RPID, b.RPID, b.Origins, text, now)
 	if err != nil {
-		return madeProject{}, err
+		return NewProject{}, err
 	}
-	return madeProject{Project: p, secret: Secret(text)}, nil
+	return NewProject{Project: p, Secret: Secret(text)}, nil
 }
 
-// madeProject is a new project with the secret of which the store keeps only the hash.
-type madeProject struct {
+// NewProject is a new project with the secret of which the store keeps only the hash.
+type NewProject struct {
 	project.Project
-	secret Secret
+	Secret Secret
 }
 
 func checkAddr(key, addr string) error {
