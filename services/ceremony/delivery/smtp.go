@@ -85,7 +85,7 @@ func newSMTP(cfg Config, trust *tls.Config) (*smtp, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := parseTexts()
+	t, err := readTexts()
 	if err != nil {
 		return nil, err
 	}
