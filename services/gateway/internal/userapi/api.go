@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"strings"
 
-	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
@@ -28,7 +27,7 @@ import (
 // API answers calls of the user service. Make it with New. It may be used by many goroutines at once.
 type API struct {
 	deps      Deps
-	validator protovalidate.Validator
+	validator validator
 	methods   map[string]method // by procedure
 	rpc       map[string]http.Handler
 	json      *jsonAPI
