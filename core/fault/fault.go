@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -106,6 +107,22 @@ func (f *Fault) Instead(err, target error) error {
 		return f
 	}
 	return err
+}
+
+// Renamed returns err with a field called as the caller called it. What is no fault stays what it is.
+func Renamed(err error, from, to string) error {
+	var f *Fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	g := *f
+	g.Validation = slices.Clone(f.Validation)
+	for i := range g.Validation {
+		if g.Validation[i].Field == from {
+			g.Validation[i].Field = to
+		}
+	}
+	return &g
 }
 
 // Field reports one field at fault: 400 validation_error.

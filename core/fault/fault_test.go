@@ -144,3 +144,13 @@ func TestARefusalBecomesAFaultOfTheFieldItCameIn(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAFieldIsCalledAsTheCallerCalledIt(t *testing.T) {
+	t.Parallel()
+	original := fault.Fields(fault.FieldError{Field: "a", Message: "is wrong"}, fault.FieldError{Field: "b", Message: "is wrong"}).Named("wrong")
+	got := fault.Renamed(fmt.Errorf("x: %w", original), "a", "value")
+	want := fault.Fields(fault.FieldError{Field: "value", Message: "is wrong"}, fault.FieldError{Field: "b", Message: "is wrong"}).Named("wrong")
+	if diff := cmp.Diff(error(want), got, cmpopts.IgnoreUnexported(fault.Fault{})); diff != "" || original.Validation[0].Field != "a" {
+		t.Error(diff, original)
+	}
+}

@@ -239,7 +239,7 @@ func (s *Service) CurrentUserIdentifierCreate(ctx context.Context, req service.F
 	}
 	kind := req.Body.IdentifierType
 	_, err = s.CreateIdentifier(ctx, forUser(who, rest.IdentifierCreateReq{IdentifierType: kind, IdentifierValue: req.Body.Value, Status: newStatus(a, kind)}))
-	return service.Empty{}, noVisitor(renamed(err, fieldIdentifier, "value"))
+	return service.Empty{}, noVisitor(fault.Renamed(err, fieldIdentifier, "value"))
 }
 
 // newStatus is that of an identifier that a user gives to itself. Nothing needs to be proven of a user name; the first is the primary one.
@@ -252,22 +252,6 @@ func newStatus(a account.Account, kind rest.IdentifierType) rest.IdentifierStatu
 	default:
 		return rest.IdentifierStatusVerified
 	}
-}
-
-// renamed returns a fault with a field called as the caller called it.
-func renamed(err error, from, to string) error {
-	var f *fault.Fault
-	if !errors.As(err, &f) {
-		return err
-	}
-	other := *f
-	other.Validation = append([]fault.FieldError{}, f.Validation...)
-	for i := range other.Validation {
-		if other.Validation[i].Field == from {
-			other.Validation[i].Field = to
-		}
-	}
-	return &other
 }
 
 // CurrentUserIdentifierUpdate implements service.CurrentUser. The new user name is there before the old one is gone.
@@ -287,7 +271,7 @@ func (s *Service) CurrentUserIdentifierUpdate(ctx context.Context, req service.F
 		IdentifierType: rest.IdentifierTypeUsername, IdentifierValue: req.Body.Value, Status: a.Identifiers[i].Status,
 	}))
 	if err != nil {
-		return service.Empty{}, noVisitor(renamed(err, fieldIdentifier, "value"))
+		return service.Empty{}, noVisitor(fault.Renamed(err, fieldIdentifier, "value"))
 	}
 	_, err = s.DeleteIdentifier(ctx, forUser(who, a.Identifiers[i].ID))
 	return service.Empty{}, noVisitor(err)
@@ -346,7 +330,7 @@ func (s *Service) CurrentUserIdentifierVerifyFinish(ctx context.Context, req ser
 		return service.Empty{}, err
 	}
 	_, err = s.CheckCode(ctx, forUser(who, service.CodeCheck{ID: newest, Value: req.Body.Code}))
-	return service.Empty{}, noVisitor(renamed(err, fieldCodeValue, "code"))
+	return service.Empty{}, noVisitor(fault.Renamed(err, fieldCodeValue, "code"))
 }
 
 // OidcUserInfo implements service.CurrentUser.

@@ -193,7 +193,7 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 		UserID: string(user), ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 	}})
 	if err != nil {
-		return processAnswer{}, gone(renamed(err, fieldAssertion, fieldSignedChallenge))
+		return processAnswer{}, gone(fault.Renamed(err, fieldAssertion, fieldSignedChallenge))
 	}
 	by := signin.Known{User: user, Name: t.state.Name, Operation: operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.PasskeyData)}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.LoggedIn(by) })); err != nil {

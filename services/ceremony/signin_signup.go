@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
@@ -306,7 +307,7 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 		UserID: string(t.state.User), ProcessID: t.process.ID, AttestationResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 	}})
 	if err != nil {
-		return processAnswer{}, gone(renamed(err, fieldAttestation, fieldSignedChallenge))
+		return processAnswer{}, gone(fault.Renamed(err, fieldAttestation, fieldSignedChallenge))
 	}
 	made := operation(frontend.PasskeyOperationOperationTypeAppend, t.state.Name.Value, t.state.Name.Type, done.PasskeyData)
 	if err := s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Created(made) })); err != nil {

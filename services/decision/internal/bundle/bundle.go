@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -97,10 +98,9 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 		return nil, err
 	}
 	capabilities := Capabilities()
-	parsed, err := bundle.NewCustomReader(content.loader()).
-		WithCapabilities(capabilities).WithProcessAnnotations(true).WithSkipBundleVerification(true).WithRegoVersion(ast.RegoV1).Read()
+	parsed, err := content.parse(capabilities)
 	if err != nil {
-		return nil, refuse(err)
+		return nil, content.refuse(capabilities, err)
 	}
 	b := &Bundle{Revision: parsed.Manifest.Revision, Hash: content.revision(), Data: parsed.Data, files: content}
 	if b.Revision == "" {
@@ -248,13 +248,30 @@ func (f files) schemas(entrypoints []string) (*ast.SchemaSet, error) {
 	return set, nil
 }
 
+// parse lets OPA read the files.
+func (f files) parse(capabilities *ast.Capabilities) (bundle.Bundle, error) {
+	return bundle.NewCustomReader(f.loader()).WithCapabilities(capabilities).WithProcessAnnotations(true).
+		WithSkipBundleVerification(true).WithRegoVersion(ast.RegoV1).Read()
+}
+
+// refuse is refuse for what parse reports. OPA does not say when the manifest is to blame: it is if the files can be parsed without it.
+func (f files) refuse(capabilities *ast.Capabilities, err error) error {
+	var several ast.Errors
+	if errors.As(err, &several) {
+		return refuse(err)
+	}
+	bare := maps.Clone(f)
+	delete(bare, manifestFile)
+	if _, still := bare.parse(capabilities); still != nil {
+		return refuse(err)
+	}
+	return &Error{File: manifestFile, Message: err.Error(), Advice: adviseManifest}
+}
+
 // refuse turns what OPA reports into errors with a place.
 func refuse(err error) error {
 	var several ast.Errors
 	if !errors.As(err, &several) {
-		if strings.Contains(err.Error(), "manifest") {
-			return &Error{File: ".manifest", Message: err.Error(), Advice: adviseManifest}
-		}
 		return fmt.Errorf("load bundle: %w", err)
 	}
 	refused := make([]error, 0, len(several))

@@ -24,6 +24,9 @@ const (
 	maxLinks      = 3 // directories reached by way of links, one below the other
 )
 
+// manifestFile says what of the data and the policies is the bundle's.
+const manifestFile = ".manifest"
+
 // files is a bundle's content as it was at one moment, by slash-separated path from its root.
 type files map[string][]byte
 
@@ -92,7 +95,7 @@ func (r *reader) file(fsys fs.FS, at, full string) error {
 
 func belongs(name string) bool {
 	switch path.Base(name) {
-	case "data.json", "data.yaml", "data.yml", ".manifest", ".signatures.json":
+	case "data.json", "data.yaml", "data.yml", manifestFile, ".signatures.json":
 		return true
 	}
 	return path.Ext(name) == ".rego" || (strings.HasPrefix(name, schemaDir) && path.Ext(name) == ".json")
@@ -121,7 +124,7 @@ func (f files) revision() string {
 // checkJSON reports the first JSON file that does not parse, with its line, which OPA's reader does not tell.
 func (f files) checkJSON() error {
 	for _, name := range f.names() {
-		if path.Ext(name) != ".json" && path.Base(name) != ".manifest" {
+		if path.Ext(name) != ".json" && path.Base(name) != manifestFile {
 			continue
 		}
 		var value any

@@ -189,10 +189,17 @@ func checkSyntax(body []byte) error {
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return &NotJSON{Reason: "a name is given twice", Field: clip(field)}
-	case !utf8.Valid(body) || strings.Contains(at.Err.Error(), "UTF-8") || strings.Contains(at.Err.Error(), "surrogate"):
+	case !utf8.Valid(body) || readsOn(body, at.ByteOffset):
 		return &NotJSON{Reason: "the text is not valid Unicode", Field: clip(field)}
 	}
 	return &NotJSON{Reason: fmt.Sprintf("broken syntax at byte %d", at.ByteOffset), Field: clip(field)}
+}
+
+// readsOn reports whether a decoder that does not mind broken Unicode reads on where the strict one stopped.
+func readsOn(body []byte, stopped int64) bool {
+	_, err := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowInvalidUTF8(true)).ReadValue()
+	var at *jsontext.SyntacticError
+	return !errors.As(err, &at) || at.ByteOffset > stopped
 }
 
 // clip keeps a field name that the caller made up from filling an answer, and from making it invalid UTF-8.

@@ -1,0 +1,133 @@
+package keyward_test
+
+import (
+	"go/parser"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// arrows says what each part of the tree may import of the product, from the top floor down. A part is a folder with everything below it, unless a longer name is listed. What
+// it may import is a folder with everything below it, or, with a dot at the end, the package alone; its own folder is always allowed, to Go's own rules on internal packages.
+var arrows = []struct {
+	part string
+	may  string
+}{
+	// Top: programs. They wire the services together and may know everything below.
+	{"bench", "cmd/keyward services core api policies"},
+	{"test", "cmd/keyward services core api policies sdk"},
+	{"cmd/keyward", "services core api policies"},
+
+	// Services never know one another: they meet in core/service.
+	{"services/gateway", "core api"},
+	{"services/ceremony", "core api"},
+	{"services/decision", "core api policies"},
+	{"services/events", "core api"},
+
+	// What services can do for each other, and how calls get there.
+	{"core/service", "core/account core/event core/fault core/history core/ident core/listing core/transfer api"},
+	{"core/rpc", "core/bus core/fault core/ident core/reqctx"},
+
+	// The domain, in words of its own.
+	{"core/transfer", "core/account core/event core/fault core/ident api"},
+	{"core/history", "core/account core/event core/ident api"},
+	{"core/listing", "core/fault core/service api"},
+	{"core/project", "core/bus core/fault core/ident core/kv api"},
+	{"core/account", "core/bus core/event core/fault core/ident core/kv api"},
+	{"core/event", "core/ident api"},
+
+	// Where things are kept and how they travel.
+	{"core/subscribe", "core/bus core/event core/eventlog core/ident"},
+	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/ident core/kv core/service"},
+	{"core/feed", "core/bus core/event core/ident"},
+	{"core/idempotency", "core/bus core/fault core/ident core/kv"},
+	{"core/keyring", "core/fault core/ident core/kv core/secret"},
+	{"core/kv", "core/bus core/fault core/ident"},
+	{"core/ratelimit", "core/cache"},
+	{"core/cache", ""},
+	{"core/bus", ""},
+
+	// What everything may stand on.
+	{"core/telemetry", "core/reqctx core/secret"},
+	{"core/reqctx", "core/ident"},
+	{"core/fault", ""},
+	{"core/ident", ""},
+	{"core/secret", ""},
+
+	// The contracts, and what an internal service of somebody else's imports.
+	{"api", ""},
+	{"policies", ""},
+	{"sdk", ""},
+}
+
+func TestNothingImportsUpward(t *testing.T) {
+	t.Parallel()
+	files := goFiles(t, ".", parser.ImportsOnly)
+	if len(files) < 100 {
+		t.Fatalf("found %d files", len(files))
+	}
+	for _, f := range files {
+		for _, imported := range f.tree.Imports {
+			target, err := strconv.Unquote(imported.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, ours := strings.CutPrefix(target, module)
+			if why := forbidden(path.Dir(f.name), target); ours && why != "" {
+				t.Errorf("%s: %s imports %s: %s", f.at(imported.Pos()), path.Dir(f.name), target, why)
+			}
+		}
+	}
+}
+
+func TestAnArrowUpwardIsFound(t *testing.T) {
+	t.Parallel()
+	for arrow, want := range map[string]bool{
+		"core/fault api/rest":                                           true,
+		"core/account core/service":                                     true,
+		"services/events services/ceremony/signing":                     true,
+		"services/gateway cmd/keyward/app":                              true,
+		"api/rest core/fault":                                           true,
+		"sdk/subscribe core/event":                                      true,
+		"policies core/ident":                                           true,
+		"somewhere core/ident":                                          true,
+		"services/gateway/internal/userapi services/gateway/internal/x": false,
+		"services/events core/account":                                  false,
+		"core/kv core/fault":                                            false,
+		"cmd/keyward/app services/gateway":                              false,
+		"sdk/subscribe sdk/event":                                       false,
+	} {
+		from, to, _ := strings.Cut(arrow, " ")
+		if why := forbidden(from, to); (why != "") != want {
+			t.Errorf("%s: %q", arrow, why)
+		}
+	}
+}
+
+// forbidden says why a package may not import another, or nothing.
+func forbidden(from, to string) string {
+	best := -1
+	for i, a := range arrows {
+		if within(from, a.part) && (best < 0 || len(a.part) > len(arrows[best].part)) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return from + " has no place in the table of what may import what; give it one"
+	}
+	part, may := arrows[best].part, strings.Fields(arrows[best].may)
+	if within(to, part) || slices.ContainsFunc(may, func(allowed string) bool { return within(to, allowed) }) {
+		return ""
+	}
+	return part + " may import of the product, beside itself: " + strings.Join(may, ", ")
+}
+
+// within reports whether a package is in a part: the folder or one below it, or exactly the package if the part ends in a dot.
+func within(pkg, part string) bool {
+	if exact, ok := strings.CutSuffix(part, "."); ok {
+		return pkg == exact
+	}
+	return pkg == part || strings.HasPrefix(pkg, part+"/")
+}
