@@ -1,4 +1,5 @@
-// Package event defines the passkey event, the one record that history is made of, and joins events to the ceremonies they belong to. It is pure: values in, values out.
+// Package event defines the passkey event, the one record that history is made of, and joins events to the ceremonies they
+// belong to. It is pure: values in, values out.
 //
 // A user's events are a set keyed by ID. Order of arrival and repetition mean nothing; a deletion is an event too, and wins.
 package event
@@ -6,60 +7,11 @@ package event
 import (
 	"encoding/json"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Type says what happened. The wire's 19 types are those of rest.PasskeyEventType; the others are appended by the engine itself.
+// Type says what happened. The types are those of api/events/types.yaml.
 type Type string
-
-// The engine's own types.
-const (
-	LoginOffered    Type = "login-offered"    // login start said yes
-	LoginDenied     Type = "login-denied"     // login start said no
-	LoginCompleted  Type = "login-completed"  // login finish or mediation finish succeeded
-	AppendOffered   Type = "append-offered"   // append start said yes
-	AppendCompleted Type = "append-completed" // append finish succeeded
-	Deleted         Type = "event-deleted"    // another event was deleted; it is never listed
-)
-
-// Types that tell of the account. They are for subscribers; no decision reads them, and no list of passkey events shows them.
-const (
-	UserCreated      Type = "user-created"
-	UserUpdated      Type = "user-updated"         // the user itself, an identifier or a social account
-	UserDeleted      Type = "user-deleted"         // all else that was kept of the user is gone
-	PasskeyDeleted   Type = "passkey-deleted"      // a credential was deleted, or its registration was ended
-	PasskeyCode      Type = "passkey-code-created" // somebody may register a passkey for the user
-	AuthSignUp       Type = "auth-sign-up"         // what a caller reported as an auth event; see Event.Auth
-	AuthLogin        Type = "auth-login"           // the same
-	AuthPasskeyAdded Type = "auth-new-passkey"     // the same
-)
-
-// OfAccount reports whether t tells of the account and is no part of the history that decisions are made from.
-func (t Type) OfAccount() bool {
-	switch t {
-	case UserCreated, UserUpdated, UserDeleted, PasskeyDeleted, PasskeyCode, AuthSignUp, AuthLogin, AuthPasskeyAdded:
-		return true
-	default:
-		return false
-	}
-}
-
-// The wire's types that history reads.
-const (
-	UserLoginBlacklisted         = Type(rest.PasskeyEventTypeUserLoginBlacklisted)
-	LoginExplicitAbort           = Type(rest.PasskeyEventTypeLoginExplicitAbort)
-	LoginError                   = Type(rest.PasskeyEventTypeLoginError)
-	LoginNoCredentials           = Type(rest.PasskeyEventTypeLoginNoCredentials)
-	AppendBlacklistedAfterHybrid = Type(rest.PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted)
-	AppendBlacklistedAfterError  = Type(rest.PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted)
-	AppendCredentialExists       = Type(rest.PasskeyEventTypeAppendCredentialExists)
-	AppendExplicitAbort          = Type(rest.PasskeyEventTypeAppendExplicitAbort)
-	AppendError                  = Type(rest.PasskeyEventTypeAppendError)
-)
-
-// OnWire reports whether callers may send t and lists show it without include=engine.
-func (t Type) OnWire() bool { return rest.PasskeyEventType(t).Valid() }
 
 // Route is how a login was to be done, or was done.
 type Route string
@@ -107,11 +59,17 @@ type Event struct {
 	Client   *Client          `json:"client,omitempty"`   // of completed ceremonies: who did it
 }
 
+// AuthMethod is how a user authenticated, in the caller's words.
+type AuthMethod string
+
+// AuthStatus is how an authentication ended, in the caller's words.
+type AuthStatus string
+
 // Auth is what a caller reported of an authentication that Keyward did not make itself.
 type Auth struct {
-	Username string               `json:"username"`
-	Method   rest.AuthEventMethod `json:"method"`
-	Status   rest.AuthEventStatus `json:"status"`
+	Username string     `json:"username"`
+	Method   AuthMethod `json:"method"`
+	Status   AuthStatus `json:"status"`
 }
 
 // Client is where a ceremony was made from.

@@ -49,14 +49,6 @@ func Canonical(base64 string) string {
 	return strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(base64), "=")
 }
 
-// AnswersLogin reports whether Join looks for a login offer.
-func (t Type) AnswersLogin() bool { return !t.engine() && strings.HasPrefix(string(t), "login-") }
-
-// AnswersAppend reports whether Join looks for an append offer.
-func (t Type) AnswersAppend() bool { return !t.engine() && strings.HasPrefix(string(t), "append-") }
-
-func (t Type) engine() bool { return !t.OnWire() }
-
 // offerID names the ceremony that an offer opened: its challenge ID, or its own if it carries none.
 func (e Event) offerID() ident.ChallengeID {
 	if e.Ceremony != "" {

@@ -1,27 +1,20 @@
 package event
 
-import "github.com/keyward/keyward/api/rest"
+// Known reports whether t is a type that an event can have.
+func (t Type) Known() bool { return t.traits().known }
 
-// Types returns every type that an event can have.
-func Types() []Type {
-	own := []Type{
-		LoginOffered, LoginDenied, LoginCompleted, AppendOffered, AppendCompleted, Deleted,
-		UserCreated, UserUpdated, UserDeleted, PasskeyDeleted, PasskeyCode, AuthSignUp, AuthLogin, AuthPasskeyAdded,
-	}
-	for _, t := range []rest.PasskeyEventType{
-		rest.PasskeyEventTypeUserLoginBlacklisted,
-		rest.PasskeyEventTypeLoginExplicitAbort, rest.PasskeyEventTypeLoginError, rest.PasskeyEventTypeLoginErrorUntyped, rest.PasskeyEventTypeLoginErrorUnexpected,
-		rest.PasskeyEventTypeLoginOneTapSwitch, rest.PasskeyEventTypeLoginNoCredentials,
-		rest.PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted, rest.PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted,
-		rest.PasskeyEventTypeAppendCredentialExists, rest.PasskeyEventTypeAppendExplicitAbort, rest.PasskeyEventTypeAppendError, rest.PasskeyEventTypeAppendErrorUnexpected,
-		rest.PasskeyEventTypeAppendLearnMore,
-		rest.PasskeyEventTypeManageErrorUnexpected, rest.PasskeyEventTypeManageError, rest.PasskeyEventTypeManageLearnMore, rest.PasskeyEventTypeManageCredentialExists,
-		rest.PasskeyEventTypeLocalUnlock,
-	} {
-		own = append(own, Type(t))
-	}
-	return own
-}
+// OnWire reports whether callers may send t, and lists show it without include=engine.
+func (t Type) OnWire() bool { return t.traits().backend }
 
-// Observed reports whether events of the type are login offers and denials, which are kept for hours in a stream of their own.
-func (t Type) Observed() bool { return t == LoginOffered || t == LoginDenied }
+// FromClients reports whether clients may send t.
+func (t Type) FromClients() bool { return t.traits().frontend }
+
+// OfAccount reports whether t tells of the account. Such events are for subscribers: no decision reads them, and no list of
+// passkey events shows them.
+func (t Type) OfAccount() bool { return t.traits().account }
+
+// AnswersLogin reports whether Join looks for a login offer.
+func (t Type) AnswersLogin() bool { return t.traits().answers == LoginOffered }
+
+// AnswersAppend reports whether Join looks for an append offer.
+func (t Type) AnswersAppend() bool { return t.traits().answers == AppendOffered }

@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -17,10 +18,9 @@ func drawEvent(t *rapid.T) event.Event {
 	pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
 	return event.Event{
 		ID: ident.EventID(pick("id", "pke-1", "pke-2", "pke-3", "pke-4", "pke-5", "pke-6", "pke-7", "pke-8", "pke-9", "pke-10", "pke-11", "pke-12")),
-		Type: rapid.SampledFrom([]event.Type{
-			event.LoginOffered, event.LoginDenied, event.LoginCompleted, event.AppendOffered, event.AppendCompleted, event.UserLoginBlacklisted,
-			event.LoginExplicitAbort, event.LoginError, event.LoginNoCredentials, event.AppendCredentialExists, event.AppendExplicitAbort, event.AppendError, "local-unlock",
-		}).Draw(t, "type"),
+		Type: rapid.SampledFrom(slices.DeleteFunc(event.Types(), func(t event.Type) bool {
+			return t.OfAccount() || t == event.Deleted
+		})).Draw(t, "type"),
 		CreatedMs:   now.UnixMilli() - rapid.SampledFrom([]int64{-600_000, 0, 1, 1000, 3_599_999, 3_600_000, 86_400_000, 30 * 86_400_000, 180 * 86_400_000, 365 * 86_400_000}).Draw(t, "age"),
 		Expires:     rapid.SampledFrom([]int64{0, 0, 0, now.Unix(), now.Unix() + 1}).Draw(t, "expires"),
 		Process:     pick("process", "", "p0", "p1"),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
@@ -17,7 +18,7 @@ import (
 // As long as the client has not been told that there is a user, the event is counted and not recorded, be there one or not: how long the call takes would tell.
 func (s *Service) ConnectEventCreate(ctx context.Context, req service.ForVisit[frontend.ConnectEventCreateReq]) (service.Empty, error) {
 	kind := req.Body.EventType
-	if !req.Body.EventType.Valid() || !kind.Valid() {
+	if !event.Type(kind).FromClients() {
 		return service.Empty{}, fault.Field("eventType", "is no type that clients may send")
 	}
 	c, err := s.connectCall(ctx, req.Visit)
@@ -63,7 +64,7 @@ func (s *Service) ConnectEventsLowCreate(ctx context.Context, req service.ForVis
 
 // durationType returns a type as a label: clients may send any text, and a label must not have any number of values.
 func durationType(said string) string {
-	if frontend.PasskeyEventType(said).Valid() {
+	if event.Type(said).FromClients() {
 		return said
 	}
 	return "other"

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 )
@@ -100,10 +101,10 @@ func TestEveryTypeOfEventThatClientsHaveIsTaken(t *testing.T) {
 	p := newPage(newStack(t))
 	p.enrolled(t, "ada@example.com")
 	p.events.onCreate = func(service.ForUser[rest.PasskeyEventCreateReq]) error { return nil }
-	types := strings.Fields(`login-explicit-abort login-error login-error-untyped login-error-unexpected login-one-tap-switch login-no-credentials
-		user-append-after-cross-platform-blacklisted user-append-after-login-error-blacklisted append-credential-exists append-explicit-abort append-error
-		append-error-unexpected append-learn-more manage-error manage-credential-exists manage-error-unexpected manage-learn-more local-unlock`)
-	for _, kind := range types {
+	for _, kind := range event.Types() {
+		if !kind.FromClients() {
+			continue
+		}
 		if err := p.tell(t, frontend.PasskeyEventType(kind), nil); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}

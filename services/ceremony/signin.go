@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -301,7 +302,7 @@ func (s *Service) AuthEventCreate(ctx context.Context, req service.ForVisit[fron
 		return service.Empty{}, err
 	}
 	kind := req.Body.EventType
-	if !kind.Valid() {
+	if !event.Type(kind).OnWire() {
 		return service.Empty{}, fault.Field("eventType", "is no type that callers may send")
 	}
 	if !t.state.Told() {

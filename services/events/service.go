@@ -108,7 +108,7 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 
 func validate(body rest.PasskeyEventCreateReq) error {
 	var faults []fault.FieldError
-	if !body.EventType.Valid() {
+	if !event.Type(body.EventType).OnWire() {
 		faults = append(faults, fault.FieldError{Field: "eventType", Message: "is no type that callers may send"})
 	}
 	if body.Expires != nil && *body.Expires < 1 {
@@ -190,18 +190,14 @@ func (s *Service) store(ctx context.Context, e event.Event) (ident.EventID, erro
 // Append implements service.Events. Login offers and denials go where a power cut may lose the last of them; all others are on disk. Of two events with one ID the first is kept; one that tells of the account
 // may be there twice if it is repeated after minutes.
 func (s *Service) Append(ctx context.Context, e event.Event) (service.Appended, error) {
-	switch e.Type {
-	case event.LoginOffered, event.LoginDenied:
+	switch {
+	case e.Type.Observed():
 		return service.Appended{}, s.deps.Store.PublishOffer(ctx, e)
-	case event.LoginCompleted, event.AppendOffered, event.AppendCompleted:
-	default:
-		if e.Type.OfAccount() {
-			receipt, err := s.deps.Store.Append(ctx, e)
-			return service.Appended{Sequence: receipt.Sequence}, err
-		}
-		if !e.Type.OnWire() {
-			return service.Appended{}, fault.Field("type", "%q cannot be appended", e.Type)
-		}
+	case e.Type.OfAccount():
+		receipt, err := s.deps.Store.Append(ctx, e)
+		return service.Appended{Sequence: receipt.Sequence}, err
+	case !e.Type.Known(), e.Type == event.Deleted:
+		return service.Appended{}, fault.Field("type", "%q cannot be appended", e.Type)
 	}
 	// The log itself remembers IDs for two minutes only.
 	events, err := s.deps.Store.Events(ctx, e.Project, e.User)
@@ -252,7 +248,7 @@ func (s *Service) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.
 	}
 	e := event.Event{
 		Project: req.Project, User: req.User, Type: types[req.Body.EventType], CreatedMs: s.deps.Clock().UnixMilli(),
-		Auth:   &event.Auth{Username: req.Body.Username, Method: req.Body.Method, Status: req.Body.Status},
+		Auth:   &event.Auth{Username: req.Body.Username, Method: event.AuthMethod(req.Body.Method), Status: event.AuthStatus(req.Body.Status)},
 		Client: &event.Client{Address: req.Body.ClientInformation.RemoteAddress},
 	}
 	if e.Type == "" {

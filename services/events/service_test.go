@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -194,13 +195,9 @@ func TestCreateAnswersWhatWasStored(t *testing.T) {
 func TestEveryTypeOfTheWireIsAccepted(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
-	names := []rest.PasskeyEventType{
-		"user-login-blacklisted", "login-explicit-abort", "login-error", "login-error-untyped", "login-error-unexpected", "login-one-tap-switch", "login-no-credentials",
-		"user-append-after-cross-platform-blacklisted", "user-append-after-login-error-blacklisted", "append-credential-exists", "append-explicit-abort", "append-error",
-		"append-error-unexpected", "append-learn-more", "manage-error", "manage-credential-exists", "manage-error-unexpected", "manage-learn-more", "local-unlock",
-	}
+	names := slices.DeleteFunc(event.Types(), func(kind event.Type) bool { return !kind.OnWire() })
 	for _, name := range names {
-		w.create(rest.PasskeyEventCreateReq{EventType: name})
+		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventType(name)})
 	}
 	if got := w.list(service.EventList{List: service.List{PageSize: 100}}).Paging.TotalItems; int(got) != len(names) {
 		t.Errorf("%d events listed of %d", got, len(names))

@@ -110,14 +110,7 @@ func importFaults(e event.Event) []fault.FieldError {
 	return faults
 }
 
-func importable(t event.Type) bool {
-	switch t {
-	case event.LoginCompleted, event.AppendOffered, event.AppendCompleted, event.Deleted:
-		return true
-	default:
-		return t.OnWire() || t.OfAccount() && t != event.UserDeleted
-	}
-}
+func importable(t event.Type) bool { return t.Known() && !t.Observed() && t != event.UserDeleted }
 
 // ServeImport adds the calls of service.EventImporter to the events service's server.
 func ServeImport(server *rpc.Server, svc service.EventImporter) error {

@@ -115,7 +115,7 @@ func streamQuery(c *fiber.Ctx, now time.Time) (feed.Filter, feed.Start, error) {
 	}
 	for _, name := range query["type"] {
 		kind := event.Type(name)
-		if kind.Observed() || !slices.Contains(event.Types(), kind) {
+		if kind.Observed() || !kind.Known() {
 			faults = append(faults, fault.FieldError{Field: "type", Message: strconv.QuoteToASCII(name) + " is no type of event on this stream"})
 			continue
 		}

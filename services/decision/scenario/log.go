@@ -9,7 +9,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
@@ -34,16 +33,8 @@ var (
 		event.AppendCompleted: {"credential", "process", "challenge", "env"},
 	}
 	wireKeys  = []string{"process", "env", "challenge", "credential", "expires"}
-	wireTypes = words(
-		rest.PasskeyEventTypeAppendCredentialExists, rest.PasskeyEventTypeAppendError, rest.PasskeyEventTypeAppendErrorUnexpected,
-		rest.PasskeyEventTypeAppendExplicitAbort, rest.PasskeyEventTypeAppendLearnMore, rest.PasskeyEventTypeLocalUnlock,
-		rest.PasskeyEventTypeLoginError, rest.PasskeyEventTypeLoginErrorUnexpected, rest.PasskeyEventTypeLoginErrorUntyped,
-		rest.PasskeyEventTypeLoginExplicitAbort, rest.PasskeyEventTypeLoginNoCredentials, rest.PasskeyEventTypeLoginOneTapSwitch,
-		rest.PasskeyEventTypeManageCredentialExists, rest.PasskeyEventTypeManageError, rest.PasskeyEventTypeManageErrorUnexpected,
-		rest.PasskeyEventTypeManageLearnMore, rest.PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted,
-		rest.PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted, rest.PasskeyEventTypeUserLoginBlacklisted,
-	)
-	types = slices.Concat(words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes)
+	wireTypes = words(slices.DeleteFunc(slices.Sorted(slices.Values(event.Types())), func(t event.Type) bool { return !t.OnWire() })...)
+	types     = slices.Concat(words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes)
 )
 
 // entry is a line of the log before it is joined.

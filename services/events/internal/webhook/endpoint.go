@@ -160,13 +160,10 @@ func TypeOf(subscription string) (event.Type, error) {
 		return t, nil
 	}
 	t := event.Type(subscription)
-	switch t {
-	case event.LoginOffered, event.LoginDenied:
+	switch {
+	case t.Observed():
 		return "", fmt.Errorf("%q is an observation that is not delivered", subscription)
-	case event.LoginCompleted, event.AppendOffered, event.AppendCompleted, event.Deleted:
-		return t, nil
-	}
-	if t.OnWire() || t.OfAccount() {
+	case t.Known():
 		return t, nil
 	}
 	return "", fmt.Errorf("%q is no type of event", subscription)

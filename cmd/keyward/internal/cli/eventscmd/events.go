@@ -102,7 +102,7 @@ func (q *eventsQuery) read(now time.Time) (journal.Query, error) {
 		if kind.Observed() {
 			return made, command.Usage(fmt.Errorf("--type: %s is kept on another stream, of login offers", name))
 		}
-		if !slices.Contains(event.Types(), kind) {
+		if !kind.Known() {
 			return made, command.Usage(fmt.Errorf("--type: %q is no type of event; one of %s", name, strings.Join(durableTypes(), ", ")))
 		}
 		made.Types = append(made.Types, kind)
