@@ -25,8 +25,8 @@ func (b *Bucket[T]) Change(ctx context.Context, key string, change func(*T) erro
 	return b.again(ctx, func() (Entry[T], error) { return b.change(ctx, key, b.absent(), change) })
 }
 
-// Upsert is Change for a key that need not be there: then change gets the zero value, and the key is created. It is for values
-// that are mostly there.
+// Upsert is Change for a key that need not be there: then change gets the zero value, and unless it leaves it as that, the key
+// is created. It is for values that are mostly there.
 func (b *Bucket[T]) Upsert(ctx context.Context, key string, change func(*T) error) (Entry[T], error) {
 	return b.again(ctx, func() (Entry[T], error) { return b.change(ctx, key, nil, change) })
 }
@@ -56,6 +56,10 @@ func (b *Bucket[T]) change(ctx context.Context, key string, missing error, chang
 	if absent {
 		err = missing
 	}
+	if absent && err == nil {
+		e.Key = key
+		before, err = b.encode(e.Value)
+	}
 	if err != nil {
 		return Entry[T]{}, err
 	}
@@ -67,10 +71,10 @@ func (b *Bucket[T]) change(ctx context.Context, key string, missing error, chang
 		return Entry[T]{}, err
 	}
 	switch {
+	case bytes.Equal(raw, before):
 	case absent:
-		e.Key = key
 		e.Revision, err = b.create(ctx, key, raw)
-	case !bytes.Equal(raw, before):
+	default:
 		e.Revision, err = b.update(ctx, key, raw, e.Revision)
 	}
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrExists) {

@@ -258,9 +258,11 @@ func TestAChangeIsOneReadAndOneWrite(t *testing.T) {
 	change := func(by func(*thing) error) func() (kv.Entry[thing], error) {
 		return func() (kv.Entry[thing], error) { return b.Change(t.Context(), "one", by) }
 	}
+	keep := func(*thing) error { return nil }
 	upsert := func(key string) func() (kv.Entry[thing], error) {
 		return func() (kv.Entry[thing], error) { return b.Upsert(t.Context(), key, more) }
 	}
+	nothing := func() (kv.Entry[thing], error) { return b.Upsert(t.Context(), "three", keep) }
 	for _, step := range []struct {
 		name string
 		do   func() (kv.Entry[thing], error)
@@ -269,10 +271,11 @@ func TestAChangeIsOneReadAndOneWrite(t *testing.T) {
 		{"create", meet, []string{"create"}},
 		{"meet", meet, []string{"create", "get", "update"}},
 		{"change", change(more), []string{"get", "update"}},
-		{"change nothing", change(func(*thing) error { return nil }), []string{"get"}},
+		{"change nothing", change(keep), []string{"get"}},
 		{"refuse", change(func(*thing) error { return errNoThing }), []string{"get"}},
 		{"upsert what is there", upsert("one"), []string{"get", "update"}},
 		{"upsert what is not", upsert("two"), []string{"get", "create"}},
+		{"upsert nothing", nothing, []string{"get"}},
 	} {
 		c.calls = nil
 		if _, err := step.do(); err != nil && !errors.Is(err, errNoThing) {

@@ -1,11 +1,10 @@
 package challenge
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 )
 
 // The reasons why a challenge cannot be taken.
@@ -35,7 +35,8 @@ const valueSize = 32
 type Offers interface {
 	// PublishPending stores an offer with what it carries.
 	PublishPending(context.Context, event.Offer) error
-	// Pending returns the user's offers that carry something; with a challenge, only those of it. It holds every offer whose PublishPending has returned.
+	// Pending returns the user's offers that carry something; with a challenge, only those of it. It holds every offer whose
+	// PublishPending has returned.
 	Pending(ctx context.Context, project ident.ProjectID, user ident.UserID, challenge string) ([]event.Offer, error)
 }
 
@@ -48,10 +49,27 @@ type Places struct {
 }
 
 // Store keeps challenges until they are too old to be shown.
-type Store struct{ places Places }
+type Store struct {
+	places  Places
+	records kv.Bucket[Record]
+	marks   kv.Bucket[rest.PasskeyChallengeStatus]
+}
 
 // NewStore returns a store on its places.
-func NewStore(p Places) *Store { return &Store{places: p} }
+func NewStore(p Places) *Store {
+	return &Store{
+		places:  p,
+		records: kv.Bucket[Record]{KV: p.Records, Name: "challenge", Missing: ErrUnknown},
+		marks: kv.Bucket[rest.PasskeyChallengeStatus]{
+			KV: p.Marks, Name: "challenge",
+			Encode: func(status rest.PasskeyChallengeStatus) ([]byte, error) { return []byte(status), nil },
+			Decode: func(raw []byte, status *rest.PasskeyChallengeStatus) error {
+				*status = rest.PasskeyChallengeStatus(raw)
+				return nil
+			},
+		},
+	}
+}
 
 // Claim says what a finished ceremony claims to be bound to.
 type Claim struct {
@@ -72,18 +90,12 @@ type Taken struct {
 
 // Put stores a new challenge. When it has returned, the server holds it; it may be finished on any instance.
 func (s *Store) Put(ctx context.Context, r Record) error {
-	raw, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("encode challenge: %w", err)
-	}
-	if _, err := s.places.Records.Put(ctx, key(r.Project, r.User, r.Value), raw); err != nil {
-		return unavailable("stored", err)
-	}
-	return nil
+	return s.records.Put(ctx, key(r.Project, r.User, r.Value), r)
 }
 
-// Offer stores a new challenge of a login with the offer that hands it out, as one message: when it has returned, the server holds both. What the offer says
-// of its ceremony is taken from r. A user's challenges of logins are as many as the stream keeps offers of a user; the oldest make room.
+// Offer stores a new challenge of a login with the offer that hands it out, as one message: when it has returned, the server
+// holds both. What the offer says of its ceremony is taken from r. A user's challenges of logins are as many as the stream
+// keeps offers of a user; the oldest make room.
 func (s *Store) Offer(ctx context.Context, r Record, offer event.Event) error {
 	return s.places.Offers.PublishPending(ctx, r.offer(offer))
 }
@@ -97,7 +109,8 @@ func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error)
 	return s.Spend(ctx, r)
 }
 
-// Find returns the challenge that a response answers. A claim that does not fit gets one of the errors above; whether the challenge has been spent shows Spend.
+// Find returns the challenge that a response answers. A claim that does not fit gets one of the errors above; whether the
+// challenge has been spent shows Spend.
 func (s *Store) Find(ctx context.Context, c Claim, now time.Time) (Record, error) {
 	if raw, err := base64.RawURLEncoding.DecodeString(c.Value); err != nil || len(raw) != valueSize {
 		return Record{}, ErrUnknown
@@ -109,20 +122,22 @@ func (s *Store) Find(ctx context.Context, c Claim, now time.Time) (Record, error
 	return r, r.fits(c, now)
 }
 
-// Spend marks a challenge as consumed, and it stays so unless Complete follows. Of any number of callers one succeeds, the others get ErrUsed.
+// Spend marks a challenge as consumed, and it stays so unless Complete follows. Of any number of callers one succeeds, the
+// others get ErrUsed.
 func (s *Store) Spend(ctx context.Context, r Record) (Taken, error) {
 	r.Status = rest.PasskeyChallengeStatusConsumed
-	revision, err := s.places.Marks.Create(ctx, key(r.Project, r.User, r.Value), []byte(r.Status))
-	if errors.Is(err, jetstream.ErrKeyExists) {
+	revision, err := s.marks.Create(ctx, key(r.Project, r.User, r.Value), r.Status)
+	if errors.Is(err, kv.ErrExists) {
 		return Taken{}, ErrUsed
 	}
 	if err != nil {
-		return Taken{}, unavailable("stored", err)
+		return Taken{}, err
 	}
 	return Taken{Record: r, revision: revision}, nil
 }
 
-// lookUp finds the record of a challenge. It looks first where challenges of the claimed type are; one of the other type is to be told from an unknown one.
+// lookUp finds the record of a challenge. It looks first where challenges of the claimed type are; one of the other type is to
+// be told from an unknown one.
 func (s *Store) lookUp(ctx context.Context, c Claim) (Record, error) {
 	places := []func(context.Context, Claim) (Record, error){s.kept, s.offered}
 	if c.Type == rest.PasskeyChallengeTypeAuthenticate {
@@ -137,14 +152,8 @@ func (s *Store) lookUp(ctx context.Context, c Claim) (Record, error) {
 }
 
 func (s *Store) kept(ctx context.Context, c Claim) (Record, error) {
-	entry, err := s.places.Records.Get(ctx, key(c.Project, c.User, c.Value))
-	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
-		return Record{}, ErrUnknown
-	}
-	if err != nil {
-		return Record{}, unavailable("read", err)
-	}
-	return decode(entry)
+	e, err := s.records.Get(ctx, key(c.Project, c.User, c.Value))
+	return e.Value, err
 }
 
 func (s *Store) offered(ctx context.Context, c Claim) (Record, error) {
@@ -180,18 +189,22 @@ func (r Record) fits(c Claim, now time.Time) error {
 	}
 }
 
-// Complete marks a taken challenge as completed: its ceremony has succeeded. If somebody has changed the mark meanwhile, their change stands.
+// Complete marks a taken challenge as completed: its ceremony has succeeded. If somebody has changed the mark meanwhile, their
+// change stands.
 func (s *Store) Complete(ctx context.Context, t Taken) error {
-	_, err := s.places.Marks.Update(ctx, key(t.Project, t.User, t.Value), []byte(rest.PasskeyChallengeStatusCompleted), t.revision)
-	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
-		return unavailable("stored", err)
+	_, err := s.marks.Update(ctx, key(t.Project, t.User, t.Value), rest.PasskeyChallengeStatusCompleted, t.revision)
+	if errors.Is(err, kv.ErrConflict) {
+		return nil
 	}
-	return nil
+	return err
 }
 
-// Advance moves a user's challenge to a later status. An unknown one is the fault "passkeyChallengeID: does not exist"; going back is a fault of "status".
-func (s *Store) Advance(ctx context.Context, project ident.ProjectID, user ident.UserID, id ident.ChallengeID, to rest.PasskeyChallengeStatus, now time.Time) (Record, error) {
-	records, err := s.records(ctx, project, user, now)
+// Advance moves a user's challenge to a later status. An unknown one is the fault "passkeyChallengeID: does not exist"; going
+// back is a fault of "status".
+func (s *Store) Advance(
+	ctx context.Context, project ident.ProjectID, user ident.UserID, id ident.ChallengeID, to rest.PasskeyChallengeStatus, now time.Time,
+) (Record, error) {
+	records, err := s.all(ctx, project, user, now)
 	if err != nil {
 		return Record{}, err
 	}
@@ -199,60 +212,37 @@ func (s *Store) Advance(ctx context.Context, project ident.ProjectID, user ident
 	if i < 0 {
 		return Record{}, fault.Unknown("passkeyChallengeID")
 	}
-	for {
-		r := records[i]
-		revision, err := s.mark(ctx, &r)
-		if err != nil {
-			return Record{}, err
+	r := records[i]
+	_, err = s.marks.Upsert(ctx, key(project, user, r.Value), func(status *rest.PasskeyChallengeStatus) error {
+		from := cmp.Or(*status, r.Status)
+		if rank(to) < rank(from) {
+			return fault.Field("status", "cannot go back from %s to %s", from, to)
 		}
-		if r.Status == to {
-			return r, nil
+		if to != from { // a pending one needs no mark
+			*status = to
 		}
-		if rank(to) < rank(r.Status) {
-			return Record{}, fault.Field("status", "cannot go back from %s to %s", r.Status, to)
-		}
-		r.Status = to
-		if revision == 0 {
-			_, err = s.places.Marks.Create(ctx, key(project, user, r.Value), []byte(to))
-		} else {
-			_, err = s.places.Marks.Update(ctx, key(project, user, r.Value), []byte(to), revision)
-		}
-		if err == nil {
-			return r, nil
-		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return Record{}, unavailable("stored", err)
-		}
-	}
-}
-
-// mark sets the status that the mark of a challenge says, and returns the revision of the mark; 0 = there is none.
-func (s *Store) mark(ctx context.Context, r *Record) (uint64, error) {
-	entry, err := s.places.Marks.Get(ctx, key(r.Project, r.User, r.Value))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return 0, nil
-	}
+		return nil
+	})
 	if err != nil {
-		return 0, unavailable("read", err)
+		return Record{}, err
 	}
-	r.Status = rest.PasskeyChallengeStatus(entry.Value())
-	return entry.Revision(), nil
+	r.Status = to
+	return r, nil
 }
 
 // List returns every challenge of a user that is young enough to be shown, in no particular order.
 func (s *Store) List(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) ([]Record, error) {
 	// Records before marks: a challenge that is finished meanwhile is not shown as one that never was.
-	records, err := s.records(ctx, project, user, now)
+	records, err := s.all(ctx, project, user, now)
 	if err != nil {
 		return nil, err
 	}
 	marks := make(map[string]rest.PasskeyChallengeStatus)
-	err = each(ctx, s.places.Marks, project, user, func(entry jetstream.KeyValueEntry) error {
-		marks[entry.Key()] = rest.PasskeyChallengeStatus(entry.Value())
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	for e, err := range s.marks.All(ctx, key(project, user, "*")) {
+		if err != nil {
+			return nil, err
+		}
+		marks[e.Key] = e.Value
 	}
 	for i, r := range records {
 		if status, ok := marks[key(project, user, r.Value)]; ok {
@@ -262,19 +252,17 @@ func (s *Store) List(ctx context.Context, project ident.ProjectID, user ident.Us
 	return records, nil
 }
 
-// records returns the user's challenges from both places. Offers are kept for longer than challenges are shown, and marks need not be.
-func (s *Store) records(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) ([]Record, error) {
+// all returns the user's challenges from both places. Offers are kept for longer than challenges are shown, and marks need not be.
+func (s *Store) all(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) ([]Record, error) {
 	var records []Record
 	oldest := now.Add(-s.places.Keep).UnixMilli()
-	err := each(ctx, s.places.Records, project, user, func(entry jetstream.KeyValueEntry) error {
-		r, err := decode(entry)
-		if err == nil && r.Created > oldest {
-			records = append(records, r)
+	for e, err := range s.records.All(ctx, key(project, user, "*")) {
+		if err != nil {
+			return nil, err
 		}
-		return err
-	})
-	if err != nil {
-		return nil, err
+		if e.Value.Created > oldest {
+			records = append(records, e.Value)
+		}
 	}
 	offers, err := s.places.Offers.Pending(ctx, project, user, "")
 	if err != nil {
@@ -295,55 +283,10 @@ func (s *Store) records(ctx context.Context, project ident.ProjectID, user ident
 
 // Erase removes every challenge of a user but those that login offers carry, which go with the offers.
 func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
-	for _, bucket := range []jetstream.KeyValue{s.places.Records, s.places.Marks} {
-		var keys []string
-		err := each(ctx, bucket, project, user, func(entry jetstream.KeyValueEntry) error {
-			keys = append(keys, entry.Key())
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			if err := bucket.Purge(ctx, k); err != nil {
-				return unavailable("deleted", err)
-			}
-		}
+	if err := s.records.DeleteAll(ctx, key(project, user, "*")); err != nil {
+		return err
 	}
-	return nil
-}
-
-// each visits every entry of a user in a bucket.
-func each(ctx context.Context, bucket jetstream.KeyValue, project ident.ProjectID, user ident.UserID, visit func(jetstream.KeyValueEntry) error) error {
-	watch, err := bucket.Watch(ctx, key(project, user, "*"), jetstream.IgnoreDeletes())
-	if err != nil {
-		return unavailable("read", err)
-	}
-	defer func() { _ = watch.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("read challenges: %w", ctx.Err())
-		case entry, open := <-watch.Updates():
-			if !open {
-				return fault.Unavailable(time.Second, "the challenges could not be read")
-			}
-			if entry == nil {
-				return nil
-			}
-			if err := visit(entry); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func decode(entry jetstream.KeyValueEntry) (Record, error) {
-	var r Record
-	if err := json.Unmarshal(entry.Value(), &r); err != nil {
-		return Record{}, fault.Internal(fmt.Errorf("decode challenge: %w", err))
-	}
-	return r, nil
+	return s.marks.DeleteAll(ctx, key(project, user, "*"))
 }
 
 func key(project ident.ProjectID, user ident.UserID, value string) string {
@@ -351,8 +294,4 @@ func key(project ident.ProjectID, user ident.UserID, value string) string {
 		user = "_"
 	}
 	return strings.Join([]string{string(project), string(user), value}, ".")
-}
-
-func unavailable(done string, err error) error {
-	return fault.Unavailable(time.Second, "the challenge could not be %s", done).Because(err)
 }
