@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 )
 
 const (
@@ -33,8 +34,8 @@ type view struct {
 
 // epochs is this instance's knowledge of which cache entries may be trusted.
 type epochs struct {
-	kv     jetstream.KeyValue
-	clock  func() time.Time // must carry a monotonic reading
+	stored kv.Bucket[vector] // under epochsKey alone
+	clock  func() time.Time  // must carry a monotonic reading
 	config Config
 	bumps  func() // counts
 
@@ -56,8 +57,16 @@ type raise struct {
 	err    error // valid once done is closed
 }
 
-func newEpochs(kv jetstream.KeyValue, clock func() time.Time, config Config, bumps func()) *epochs {
-	return &epochs{kv: kv, clock: clock, config: config, bumps: bumps, turn: make(chan struct{}, 1)}
+func newEpochs(bucket jetstream.KeyValue, clock func() time.Time, config Config, bumps func()) *epochs {
+	stored := kv.Bucket[vector]{
+		KV: bucket, Name: "cache epochs",
+		Encode: func(v vector) ([]byte, error) { return binary.Append(nil, binary.BigEndian, v) },
+		Decode: func(raw []byte, v *vector) error {
+			_, err := binary.Decode(raw, binary.BigEndian, v)
+			return err
+		},
+	}
+	return &epochs{stored: stored, clock: clock, config: config, bumps: bumps, turn: make(chan struct{}, 1)}
 }
 
 // shardOf spreads users by the hash FNV-1a of project/user, written out because the library's needs four allocations for it.
@@ -125,33 +134,17 @@ func (e *epochs) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshWait)
 	defer cancel()
 	asked := e.clock()
-	epochs, _, err := e.load(ctx)
-	if err != nil {
+	found, err := e.stored.Get(ctx, epochsKey) // before the first write they are zero
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
 		e.failed, e.failure = e.clock(), err
 		return err
 	}
-	e.view.Store(&view{epochs: epochs, asked: asked})
+	e.view.Store(&view{epochs: found.Value, asked: asked})
 	return nil
 }
 
-// load returns the epochs and their revision; 0 = there are none yet.
-func (e *epochs) load(ctx context.Context) (vector, uint64, error) {
-	var v vector
-	entry, err := e.kv.Get(ctx, epochsKey)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return v, 0, nil
-	}
-	if err != nil {
-		return v, 0, fmt.Errorf("read cache epochs: %w", err)
-	}
-	if _, err := binary.Decode(entry.Value(), binary.BigEndian, &v); err != nil {
-		return v, 0, fmt.Errorf("decode cache epochs: %w", err)
-	}
-	return v, entry.Revision(), nil
-}
-
-// bump raises the epochs of the shards. When it returns nil, no instance trusts an entry of an older epoch any more, which takes a lease. Bumps that
-// come while another is under way are raised together.
+// bump raises the epochs of the shards. When it returns nil, no instance trusts an entry of an older epoch any more, which
+// takes a lease. Bumps that come while another is under way are raised together.
 func (e *epochs) bump(ctx context.Context, which ...uint8) error {
 	for {
 		r := e.join(which)
@@ -215,28 +208,11 @@ func (e *epochs) await(ctx context.Context, r *raise) error {
 func (e *epochs) raise(ctx context.Context, which map[uint8]bool) error {
 	ctx, cancel := context.WithTimeout(ctx, bumpLimit)
 	defer cancel()
-	for {
-		v, revision, err := e.load(ctx)
-		if err != nil {
-			return err
-		}
+	_, err := e.stored.Upsert(ctx, epochsKey, func(v *vector) error {
 		for shard := range which {
 			v[shard]++
 		}
-		raw, err := binary.Append(nil, binary.BigEndian, v)
-		if err != nil {
-			return fmt.Errorf("encode cache epochs: %w", err)
-		}
-		if revision == 0 {
-			_, err = e.kv.Create(ctx, epochsKey, raw)
-		} else {
-			_, err = e.kv.Update(ctx, epochsKey, raw, revision)
-		}
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return fmt.Errorf("raise cache epochs: %w", err)
-		}
-	}
+		return nil
+	})
+	return err
 }

@@ -1,11 +1,13 @@
-// Package idempotency remembers how calls with an Idempotency-Key were answered, so that a repeat is answered alike and makes nothing twice. It touches the key-value
-// bucket "idempotency" and nothing else.
+// Package idempotency remembers how calls with an Idempotency-Key were answered, so that a repeat is answered alike and makes
+// nothing twice. It touches the key-value bucket "idempotency" and nothing else.
 //
-// A record is written before the call is executed and completed after. In between it says that an attempt is under way, until when, and from which seed the call makes
-// its IDs: if the process dies, a repeat after that time is executed from the same seed, and so finds what the first attempt left behind.
+// A record is written before the call is executed and completed after. In between it says that an attempt is under way, until
+// when, and from which seed the call makes its IDs: if the process dies, a repeat after that time is executed from the same
+// seed, and so finds what the first attempt left behind.
 //
-// What is stored cannot be read without the key, which is not stored: the name of the record, the fingerprint of the request and the seal of the answer are all derived
-// from the key and a secret of the project (HKDF, RFC 5869). So an answer may hold a secret that is shown once.
+// What is stored cannot be read without the key, which is not stored: the name of the record, the fingerprint of the request
+// and the seal of the answer are all derived from the key and a secret of the project (HKDF, RFC 5869). So an answer may hold a
+// secret that is shown once.
 package idempotency
 
 import (
@@ -26,18 +28,11 @@ import (
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 )
 
 // Header is the name of the request header, and of the field in faults.
 const Header = "Idempotency-Key"
-
-// Bucket is what is needed of a key-value bucket. Its entries must expire by themselves; jetstream.KeyValue is one.
-type Bucket interface {
-	Create(ctx context.Context, key string, value []byte, opts ...jetstream.KVCreateOpt) (uint64, error)
-	Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error)
-	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
-	Purge(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error
-}
 
 // Call is one request with a key.
 type Call struct {
@@ -57,14 +52,15 @@ type Answer struct {
 
 // Store keeps records. It is safe for concurrent use.
 type Store struct {
-	bucket Bucket
-	hold   time.Duration
-	now    func() time.Time
+	records kv.Bucket[record]
+	hold    time.Duration
+	now     func() time.Time
 }
 
-// NewStore returns a store. hold is the longest that a call can be under way; a repeat within it is refused, unless the first attempt has ended.
-func NewStore(bucket Bucket, hold time.Duration, now func() time.Time) *Store {
-	return &Store{bucket: bucket, hold: hold, now: now}
+// NewStore returns a store on the bucket "idempotency", whose entries expire by themselves. hold is the longest that a call can be under
+// way; a repeat within it is refused, unless the first attempt has ended.
+func NewStore(bucket jetstream.KeyValue, hold time.Duration, now func() time.Time) *Store {
+	return &Store{records: kv.Bucket[record]{KV: bucket, Name: Header}, hold: hold, now: now}
 }
 
 // record is what is stored.
@@ -87,85 +83,46 @@ type Attempt struct {
 	resumed  bool // an earlier attempt ended without an answer
 }
 
-const (
-	attempts   = 5 // to read and claim a record while others do too
-	retryAfter = time.Second
-)
+// retryAfter is how long a repeat is asked to wait for the first request.
+const retryAfter = time.Second
 
-// Begin returns either the answer that the call was given before, or the right to execute it. The faults are 409 on Idempotency-Key, if the key belongs to another
-// request or the first attempt is still under way (with Retry-After), and 503 if nothing could be read or stored.
+// errAnswered says that the answer is known.
+var errAnswered = errors.New("the call was answered")
+
+// Begin returns either the answer that the call was given before, or the right to execute it. The faults are 409 on
+// Idempotency-Key, if the key belongs to another request or the first attempt is still under way (with Retry-After), and 503 if
+// nothing could be read or stored.
 func (s *Store) Begin(ctx context.Context, call Call) (*Attempt, *Answer, error) {
 	k, err := derive(call)
 	if err != nil {
 		return nil, nil, fault.Internal(err)
 	}
 	fresh := record{Fingerprint: k.fingerprint(call), Seed: ident.NewSeed(), UntilMs: s.now().Add(s.hold).UnixMilli()}
-	for range attempts {
-		revision, err := s.put(ctx, k.name, fresh, 0)
-		if err == nil {
-			return &Attempt{Seed: fresh.Seed, store: s, keys: k, record: fresh, revision: revision}, nil, nil
+	e, err := s.records.CreateOrChange(ctx, k.name, fresh, func(found *record) error {
+		switch {
+		case !hmac.Equal(found.Fingerprint, fresh.Fingerprint):
+			return fault.Conflict(Header, "was used for another request")
+		case found.Sealed != nil:
+			return errAnswered
+		case found.UntilMs > s.now().UnixMilli():
+			return underWay()
 		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return nil, nil, unavailable(err)
-		}
-		attempt, answer, err := s.meet(ctx, k, fresh)
-		if errors.Is(err, errMoved) {
-			continue
-		}
-		return attempt, answer, err
-	}
-	return nil, nil, underWay()
-}
-
-// errMoved says that the record changed between reading and writing it.
-var errMoved = errors.New("the record changed meanwhile")
-
-// meet deals with a record that is there already.
-func (s *Store) meet(ctx context.Context, k keys, fresh record) (*Attempt, *Answer, error) {
-	entry, err := s.bucket.Get(ctx, k.name)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, nil, errMoved
-	}
-	if err != nil {
-		return nil, nil, unavailable(err)
-	}
-	var found record
-	if err := json.Unmarshal(entry.Value(), &found); err != nil {
-		return nil, nil, fault.Internal(fmt.Errorf("decode an idempotency record: %w", err))
-	}
-	switch {
-	case !hmac.Equal(found.Fingerprint, fresh.Fingerprint):
-		return nil, nil, fault.Conflict(Header, "was used for another request")
-	case found.Sealed != nil:
-		answer, err := k.open(found.Sealed)
+		found.UntilMs = fresh.UntilMs
+		return nil
+	})
+	if errors.Is(err, errAnswered) {
+		answer, err := k.open(e.Value.Sealed)
 		return nil, answer, err
-	case found.UntilMs > s.now().UnixMilli():
-		return nil, nil, underWay()
-	}
-	found.UntilMs = fresh.UntilMs
-	revision, err := s.put(ctx, k.name, found, entry.Revision())
-	if errors.Is(err, jetstream.ErrKeyExists) {
-		return nil, nil, errMoved
 	}
 	if err != nil {
-		return nil, nil, unavailable(err)
+		return nil, nil, err
 	}
-	return &Attempt{Seed: found.Seed, store: s, keys: k, record: found, revision: revision, resumed: true}, nil, nil
+	resumed := e.Value.Seed != fresh.Seed
+	return &Attempt{Seed: e.Value.Seed, store: s, keys: k, record: e.Value, revision: e.Revision, resumed: resumed}, nil, nil
 }
 
-// put creates a record, or replaces the revision that was read.
-func (s *Store) put(ctx context.Context, name string, r record, revision uint64) (uint64, error) {
-	raw, err := json.Marshal(r)
-	if err != nil {
-		return 0, fmt.Errorf("encode an idempotency record: %w", err)
-	}
-	if revision == 0 {
-		return s.bucket.Create(ctx, name, raw)
-	}
-	return s.bucket.Update(ctx, name, raw, revision)
-}
-
-// Complete stores the answer, which every repeat gets from now on. An error leaves the call to be executed again, from the same seed, after the hold.
+// Complete stores the answer, which every repeat gets from now on. An error leaves the call to be executed again, from the same
+// seed, after the hold.
 func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	sealed, err := a.keys.seal(answer)
 	if err != nil {
@@ -173,7 +130,7 @@ func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	}
 	done := a.record
 	done.UntilMs, done.Sealed = 0, sealed
-	if _, err := a.store.put(ctx, a.keys.name, done, a.revision); err != nil {
+	if _, err := a.store.records.Update(ctx, a.keys.name, done, a.revision); err != nil {
 		return fmt.Errorf("store an answer: %w", err)
 	}
 	return nil
@@ -183,19 +140,19 @@ func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 func (a *Attempt) Retry(ctx context.Context) error {
 	open := a.record
 	open.UntilMs = 0
-	if _, err := a.store.put(ctx, a.keys.name, open, a.revision); err != nil {
+	if _, err := a.store.records.Update(ctx, a.keys.name, open, a.revision); err != nil {
 		return fmt.Errorf("end an attempt: %w", err)
 	}
 	return nil
 }
 
-// Forget ends an attempt that changed nothing: the key is free for any request. After an attempt of unknown outcome the key stays this request's, whose seed must
-// not be lost.
+// Forget ends an attempt that changed nothing: the key is free for any request. After an attempt of unknown outcome the key
+// stays this request's, whose seed must not be lost.
 func (a *Attempt) Forget(ctx context.Context) error {
 	if a.resumed {
 		return a.Retry(ctx)
 	}
-	if err := a.store.bucket.Purge(ctx, a.keys.name, jetstream.LastRevision(a.revision)); err != nil {
+	if err := a.store.records.DeleteRevision(ctx, a.keys.name, a.revision); err != nil {
 		return fmt.Errorf("free an idempotency key: %w", err)
 	}
 	return nil
@@ -205,10 +162,6 @@ func underWay() error {
 	f := fault.Conflict(Header, "the first request with it is still under way")
 	f.RetryAfter = retryAfter
 	return f
-}
-
-func unavailable(err error) error {
-	return fault.Unavailable(retryAfter, "the %s could not be checked", Header).Because(err)
 }
 
 // keys are what a call's key is stretched to.

@@ -269,7 +269,7 @@ func TestWithoutTheBucketNothingIsExecuted(t *testing.T) {
 	}
 }
 
-type broken struct{ idempotency.Bucket }
+type broken struct{ jetstream.KeyValue }
 
 func (broken) Create(context.Context, string, []byte, ...jetstream.KVCreateOpt) (uint64, error) {
 	return 0, errors.New("no NATS")

@@ -1,8 +1,8 @@
 package events
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/secret"
 	"github.com/keyward/keyward/core/service"
@@ -37,8 +38,9 @@ type WebhookDeps struct {
 	Clock     func() time.Time
 	Log       *slog.Logger
 
-	// Instance is a name that no other running process has, and that this one had before it was restarted, such as that of a data directory that one process
-	// at a time can use: then deliveries go on at once after a crash. Empty = none; then others go on when the lease is over.
+	// Instance is a name that no other running process has, and that this one had before it was restarted, such as that of a
+	// data directory that one process at a time can use: then deliveries go on at once after a crash. Empty = none; then others
+	// go on when the lease is over.
 	Instance string
 }
 
@@ -46,7 +48,7 @@ type WebhookDeps struct {
 type Webhooks struct {
 	config     WebhookConfig
 	deps       WebhookDeps
-	endpoints  jetstream.KeyValue
+	endpoints  kv.Bucket[webhook.Endpoint]
 	events     jetstream.Stream
 	lists      *webhook.Lists
 	dispatcher *webhook.Dispatcher
@@ -66,9 +68,11 @@ func NewWebhooks(ctx context.Context, config WebhookConfig, deps WebhookDeps) (*
 	if w.lists, err = webhook.OpenLists(ctx, deps.JetStream); err != nil {
 		return nil, err
 	}
-	if w.endpoints, err = deps.JetStream.KeyValue(ctx, bus.WebhooksBucket); err != nil {
+	bucket, err := deps.JetStream.KeyValue(ctx, bus.WebhooksBucket)
+	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhooksBucket, err)
 	}
+	w.endpoints = webhook.Endpoints(bucket, fault.Unknown(webhookField))
 	if w.events, err = deps.JetStream.Stream(ctx, bus.EventsStream); err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
 	}
@@ -85,7 +89,8 @@ func unavailable(err error) error {
 	return fault.Unavailable(time.Second, "webhooks cannot be reached at the moment").Because(err)
 }
 
-// CreateWebhook implements service.Webhooks. The endpoint gets every event that is appended after the call returned, and may get some that were appended while it ran.
+// CreateWebhook implements service.Webhooks. The endpoint gets every event that is appended after the call returned, and may
+// get some that were appended while it ran.
 func (w *Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error) {
 	now := w.deps.Clock()
 	e := &webhook.Endpoint{
@@ -113,14 +118,12 @@ func (w *Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[res
 		return rest.WebhookEndpoint{}, unavailable(err)
 	}
 	e.Start = info.State.LastSeq + 1
-	raw, err := e.Encode()
+	// A call that is repeated while it is under way finds what the other made.
+	stored, err := w.endpoints.CreateOrChange(ctx, webhook.Key(e.Project, e.ID), *e, func(*webhook.Endpoint) error { return nil })
 	if err != nil {
-		return rest.WebhookEndpoint{}, fault.Internal(err)
+		return rest.WebhookEndpoint{}, err
 	}
-	if _, err := w.endpoints.Create(ctx, webhook.Key(e.Project, e.ID), raw); err != nil {
-		return rest.WebhookEndpoint{}, unavailable(err)
-	}
-	return createdOnWire(e), nil
+	return createdOnWire(&stored.Value), nil
 }
 
 // createdOnWire is the answer to the creation of an endpoint, which alone shows its secret.
@@ -148,85 +151,48 @@ func (w *Webhooks) all(ctx context.Context, project ident.ProjectID) ([]*webhook
 	if _, err := ident.ParseProjectID(string(project)); err != nil {
 		return nil, fault.Field("projectID", "%s", err)
 	}
-	watch, err := w.endpoints.Watch(ctx, string(project)+".*", jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer func() { _ = watch.Stop() }()
 	all := []*webhook.Endpoint{}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, unavailable(ctx.Err())
-		case entry, ok := <-watch.Updates():
-			if !ok {
-				return nil, unavailable(errors.New("the watch ended"))
-			}
-			if entry == nil {
-				slices.SortFunc(all, func(a, b *webhook.Endpoint) int {
-					if a.CreatedMs != b.CreatedMs {
-						return int(a.CreatedMs - b.CreatedMs)
-					}
-					return strings.Compare(string(a.ID), string(b.ID))
-				})
-				return all, nil
-			}
-			e, err := webhook.Decode(entry.Value())
-			if err != nil {
-				return nil, fault.Internal(err)
-			}
-			all = append(all, e)
+	for e, err := range w.endpoints.All(ctx, string(project)+".*") {
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, &e.Value)
 	}
+	slices.SortFunc(all, func(a, b *webhook.Endpoint) int {
+		return cmp.Or(cmp.Compare(a.CreatedMs, b.CreatedMs), strings.Compare(string(a.ID), string(b.ID)))
+	})
+	return all, nil
 }
 
-// get returns an endpoint and its revision, or the fault that it does not exist.
-func (w *Webhooks) get(ctx context.Context, project ident.ProjectID, id ident.WebhookID) (*webhook.Endpoint, uint64, error) {
+// get returns an endpoint, or the fault that it does not exist.
+func (w *Webhooks) get(ctx context.Context, project ident.ProjectID, id ident.WebhookID) (*webhook.Endpoint, error) {
+	if err := check(project, id); err != nil {
+		return nil, err
+	}
+	e, err := w.endpoints.Get(ctx, webhook.Key(project, id))
+	return &e.Value, err
+}
+
+func check(project ident.ProjectID, id ident.WebhookID) error {
 	if _, err := ident.ParseProjectID(string(project)); err != nil {
-		return nil, 0, fault.Field("projectID", "%s", err)
+		return fault.Field("projectID", "%s", err)
 	}
 	if _, err := ident.ParseWebhookID(string(id)); err != nil {
-		return nil, 0, fault.Field(webhookField, "%s", err)
+		return fault.Field(webhookField, "%s", err)
 	}
-	entry, err := w.endpoints.Get(ctx, webhook.Key(project, id))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, 0, fault.Unknown(webhookField)
-	}
-	if err != nil {
-		return nil, 0, unavailable(err)
-	}
-	e, err := webhook.Decode(entry.Value())
-	if err != nil {
-		return nil, 0, fault.Internal(err)
-	}
-	return e, entry.Revision(), nil
+	return nil
 }
 
 // update changes an endpoint. change may be called several times, if others change the endpoint at the same moment.
 func (w *Webhooks) update(ctx context.Context, project ident.ProjectID, id ident.WebhookID, change func(*webhook.Endpoint) error) error {
-	const attempts = 20
-	for range attempts {
-		e, revision, err := w.get(ctx, project, id)
-		if err != nil {
-			return err
-		}
-		if err := change(e); err != nil {
-			return err
-		}
-		e.UpdatedMs = w.deps.Clock().UnixMilli()
-		raw, err := e.Encode()
-		if err != nil {
-			return fault.Internal(err)
-		}
-		_, err = w.endpoints.Update(ctx, webhook.Key(project, id), raw, revision)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-			return unavailable(err)
-		}
+	if err := check(project, id); err != nil {
+		return err
 	}
-	return fault.Unavailable(time.Second, "the webhook endpoint is being changed by others")
+	_, err := w.endpoints.Change(ctx, webhook.Key(project, id), func(e *webhook.Endpoint) error {
+		e.UpdatedMs = w.deps.Clock().UnixMilli()
+		return change(e)
+	})
+	return err
 }
 
 // UpdateWebhook implements service.Webhooks. A password of stars, as lists show it, is left as it is.
@@ -255,11 +221,11 @@ func set[T any](into, from *T) {
 
 // DeleteWebhook implements service.Webhooks.
 func (w *Webhooks) DeleteWebhook(ctx context.Context, req service.ForProject[ident.WebhookID]) (service.Empty, error) {
-	if _, _, err := w.get(ctx, req.Project, req.Body); err != nil {
+	if _, err := w.get(ctx, req.Project, req.Body); err != nil {
 		return service.Empty{}, err
 	}
-	if err := w.endpoints.Purge(ctx, webhook.Key(req.Project, req.Body)); err != nil {
-		return service.Empty{}, unavailable(err)
+	if err := w.endpoints.Delete(ctx, webhook.Key(req.Project, req.Body)); err != nil {
+		return service.Empty{}, err
 	}
 	// Whoever delivers to it hears of that, ends, and removes what its last attempts may still write after this.
 	if err := webhook.Remove(ctx, w.deps.JetStream, req.Project, req.Body); err != nil {

@@ -15,7 +15,7 @@ import (
 
 // ListWebhookDeliveries implements service.Webhooks: of the newest 1,000 attempts that the filters by userID and outcome leave.
 func (w *Webhooks) ListWebhookDeliveries(ctx context.Context, req service.ForWebhook[service.List]) (rest.WebhookDeliveryList, error) {
-	e, _, err := w.get(ctx, req.Project, req.Webhook)
+	e, err := w.get(ctx, req.Project, req.Webhook)
 	if err != nil {
 		return rest.WebhookDeliveryList{}, err
 	}
@@ -62,7 +62,7 @@ func narrow(filters []string) webhook.Narrow {
 
 // ListWebhookDeadLetters implements service.Webhooks: of the oldest 10,000 that a filter by userID leaves.
 func (w *Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWebhook[service.List]) (rest.WebhookDeadLetterList, error) {
-	e, _, err := w.get(ctx, req.Project, req.Webhook)
+	e, err := w.get(ctx, req.Project, req.Webhook)
 	if err != nil {
 		return rest.WebhookDeadLetterList{}, err
 	}
@@ -89,7 +89,8 @@ func (w *Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWe
 	return answer, nil
 }
 
-// nameOf returns the type under which a dead letter would be sent now, or its type in the log if the endpoint has not subscribed to it any more.
+// nameOf returns the type under which a dead letter would be sent now, or its type in the log if the endpoint has not
+// subscribed to it any more.
 func nameOf(e *webhook.Endpoint, l webhook.Letter) string {
 	if name, ok := e.Subscribed(l.Event.Type); ok {
 		return name
@@ -97,10 +98,10 @@ func nameOf(e *webhook.Endpoint, l webhook.Letter) string {
 	return string(l.Event.Type)
 }
 
-// ReplayWebhookDeadLetters implements service.Webhooks. What is queued stays in the list until it has been delivered; if that fails as often as before, it
-// stays for good. All are the oldest 10,000.
+// ReplayWebhookDeadLetters implements service.Webhooks. What is queued stays in the list until it has been delivered; if that
+// fails as often as before, it stays for good. All are the oldest 10,000.
 func (w *Webhooks) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
-	e, _, err := w.get(ctx, req.Project, req.Webhook)
+	e, err := w.get(ctx, req.Project, req.Webhook)
 	if err != nil {
 		return rest.WebhookReplayRsp{}, err
 	}

@@ -54,7 +54,7 @@ func expireAt(secrets []webhook.Secret, ms int64) {
 
 // ListWebhookSecrets implements service.Webhooks: those that deliveries are signed with, oldest first.
 func (w *Webhooks) ListWebhookSecrets(ctx context.Context, req service.ForWebhook[service.Empty]) (rest.WebhookSecretList, error) {
-	e, _, err := w.get(ctx, req.Project, req.Webhook)
+	e, err := w.get(ctx, req.Project, req.Webhook)
 	if err != nil {
 		return rest.WebhookSecretList{}, err
 	}
@@ -67,7 +67,8 @@ func (w *Webhooks) ListWebhookSecrets(ctx context.Context, req service.ForWebhoo
 	return answer, nil
 }
 
-// DeleteWebhookSecret implements service.Webhooks. One secret that does not expire has to remain: a delivery that nobody signed would be worse than none.
+// DeleteWebhookSecret implements service.Webhooks. One secret that does not expire has to remain: a delivery that nobody signed
+// would be worse than none.
 func (w *Webhooks) DeleteWebhookSecret(ctx context.Context, req service.ForWebhook[string]) (service.Empty, error) {
 	now := w.deps.Clock()
 	return service.Empty{}, w.update(ctx, req.Project, req.Webhook, func(e *webhook.Endpoint) error {

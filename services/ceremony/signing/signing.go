@@ -1,8 +1,8 @@
-// Package signing keeps the keys that a project signs with, and signs and verifies with them: RS256 and nothing else (RFC 7518 §3.3). Store touches the
-// bucket "signing-keys" and nothing else.
+// Package signing keeps the keys that a project signs with, and signs and verifies with them: RS256 and nothing else (RFC 7518
+// §3.3). Store touches the bucket "signing-keys" and nothing else.
 //
-// Whether a key signs follows from the clock, so that instances change keys together without telling each other. Private keys are stored as they are: who can
-// read the bucket can sign. They are never logged.
+// Whether a key signs follows from the clock, so that instances change keys together without telling each other. Private keys
+// are stored as they are: who can read the bucket can sign. They are never logged.
 package signing
 
 import (
@@ -21,6 +21,7 @@ import (
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 )
 
 // Deps is what a store works with. All fields are required.
@@ -33,7 +34,7 @@ type Deps struct {
 
 // Store keeps the keys of every project in memory, kept true by a watch; what is not there is read. It is safe for concurrent use.
 type Store struct {
-	kv     jetstream.KeyValue
+	keys   kv.Bucket[Keys]
 	maxAge time.Duration
 	now    func() time.Time
 	log    *slog.Logger
@@ -48,26 +49,14 @@ func Open(ctx context.Context, deps Deps) (*Store, error) {
 	if deps.Bucket == nil || deps.Now == nil || deps.Log == nil || deps.MaxAge <= 0 {
 		return nil, errors.New("signing: a dependency is missing")
 	}
-	s := &Store{kv: deps.Bucket, maxAge: deps.MaxAge, now: deps.Now, log: deps.Log, rings: make(map[ident.ProjectID]*ring)}
-	watch, err := s.kv.WatchAll(ctx)
-	if err != nil {
+	s := &Store{
+		keys:   kv.Bucket[Keys]{KV: deps.Bucket, Name: "signing keys"},
+		maxAge: deps.MaxAge, now: deps.Now, log: deps.Log, rings: make(map[ident.ProjectID]*ring),
+	}
+	if err := s.keys.Load(ctx, s.apply); err != nil {
 		return nil, fmt.Errorf("load signing keys: %w", err)
 	}
-	defer func() { _ = watch.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("load signing keys: %w", ctx.Err())
-		case entry, open := <-watch.Updates():
-			if !open {
-				return nil, errors.New("load signing keys: the watch has ended")
-			}
-			if entry == nil {
-				return s, nil
-			}
-			s.apply(entry)
-		}
-	}
+	return s, nil
 }
 
 // maintainEvery is how often keys are looked at for their age.
@@ -75,33 +64,32 @@ const maintainEvery = 5 * time.Minute
 
 // Run follows changes that any instance makes and rotates keys by their age, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
-	watch, err := s.kv.WatchAll(ctx)
-	if err != nil {
+	var maintained sync.WaitGroup
+	defer maintained.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	maintained.Go(func() { s.keepMaintained(ctx) })
+	if err := s.keys.Follow(ctx, s.apply); err != nil {
 		return fmt.Errorf("watch signing keys: %w", err)
 	}
-	defer func() { _ = watch.Stop() }()
+	return nil
+}
+
+func (s *Store) keepMaintained(ctx context.Context) {
 	tick := time.NewTicker(maintainEvery)
 	defer tick.Stop()
-	s.Maintain(ctx)
 	for {
+		s.Maintain(ctx)
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
-			s.Maintain(ctx)
-		case entry, open := <-watch.Updates():
-			if !open {
-				return nil
-			}
-			if entry != nil {
-				s.apply(entry)
-			}
 		}
 	}
 }
 
-// Maintain publishes the next key of every project whose active key is about to be too old, and removes keys that nobody needs. What fails is logged and
-// tried again the next time.
+// Maintain publishes the next key of every project whose active key is about to be too old, and removes keys that nobody needs.
+// What fails is logged and tried again the next time.
 func (s *Store) Maintain(ctx context.Context) {
 	s.mu.RLock()
 	rings := maps.Clone(s.rings)
@@ -123,8 +111,8 @@ func (s *Store) Maintain(ctx context.Context) {
 	}
 }
 
-// Rotate publishes another key, which signs after Lead or, if wanted, at once; and returns the keys. Nobody keeps verifiers that have not fetched the key set
-// since from meeting a key that they do not know if it signs at once.
+// Rotate publishes another key, which signs after Lead or, if wanted, at once; and returns the keys. Nobody keeps verifiers
+// that have not fetched the key set since from meeting a key that they do not know if it signs at once.
 func (s *Store) Rotate(ctx context.Context, project ident.ProjectID, immediately bool) (Keys, error) {
 	now := s.now()
 	r, err := s.update(ctx, project, func(keys Keys) (Keys, error) {
@@ -142,7 +130,8 @@ var (
 	ErrActiveKey  = errors.New("the key signs; rotate first, at once")
 )
 
-// Remove unpublishes a key that does not sign, for when somebody else may have it: what it signed is refused from now on, by whoever does not keep an old key set.
+// Remove unpublishes a key that does not sign, for when somebody else may have it: what it signed is refused from now on, by
+// whoever does not keep an old key set.
 func (s *Store) Remove(ctx context.Context, project ident.ProjectID, id ident.KeyID) error {
 	now := s.now()
 	_, err := s.update(ctx, project, func(keys Keys) (Keys, error) {
@@ -167,8 +156,8 @@ func (s *Store) List(ctx context.Context, project ident.ProjectID) (Keys, error)
 	return slices.Clone(r.keys.current(s.now())), nil
 }
 
-// Public returns the public keys of a project as a JSON Web Key Set (RFC 7517 §5), those that are to sign and those that have signed included. A project without
-// keys gets its first.
+// Public returns the public keys of a project as a JSON Web Key Set (RFC 7517 §5), those that are to sign and those that have
+// signed included. A project without keys gets its first.
 func (s *Store) Public(ctx context.Context, project ident.ProjectID) (json.RawMessage, error) {
 	r, err := s.ring(ctx, project)
 	if err != nil {
@@ -235,66 +224,35 @@ func (s *Store) begin(ctx context.Context, project ident.ProjectID) (*ring, erro
 
 // update changes the stored keys of a project under their revision. What change leaves as it is, is not written.
 func (s *Store) update(ctx context.Context, project ident.ProjectID, change func(Keys) (Keys, error)) (*ring, error) {
-	for {
-		r, err := s.read(ctx, project)
-		if err != nil {
-			return nil, err
-		}
-		keys, err := change(r.keys)
-		if err != nil {
-			return nil, err
-		}
-		if slices.EqualFunc(keys, r.keys, sameKey) {
-			return r, nil
-		}
-		raw, err := json.Marshal(keys)
-		if err != nil {
-			return nil, fmt.Errorf("encode signing keys: %w", err)
-		}
-		var revision uint64
-		if len(r.keys) == 0 {
-			revision, err = s.kv.Create(ctx, string(project), raw)
-		} else {
-			revision, err = s.kv.Update(ctx, string(project), raw, r.revision)
-		}
-		if err == nil {
-			return s.keep(project, keys, revision)
-		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return nil, fault.Unavailable(time.Second, "the signing keys could not be stored").Because(err)
-		}
+	e, err := s.keys.Upsert(ctx, string(project), func(keys *Keys) (err error) {
+		*keys, err = change(*keys)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return s.keep(project, e.Value, e.Revision)
 }
-
-func sameKey(a, b Key) bool { return a.ID == b.ID && a.SignsMs == b.SignsMs }
 
 // read reads the keys of a project from the bucket; none if it has none.
 func (s *Store) read(ctx context.Context, project ident.ProjectID) (*ring, error) {
-	entry, err := s.kv.Get(ctx, string(project))
-	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
+	e, err := s.keys.Get(ctx, string(project))
+	if errors.Is(err, kv.ErrNotFound) {
 		return &ring{}, nil
 	}
 	if err != nil {
-		return nil, fault.Unavailable(time.Second, "the signing keys could not be read").Because(err)
+		return nil, err
 	}
-	var keys Keys
-	if err := json.Unmarshal(entry.Value(), &keys); err != nil {
-		return nil, fault.Internal(fmt.Errorf("decode signing keys of %s: %w", project, err))
-	}
-	return s.keep(project, keys, entry.Revision())
+	return s.keep(project, e.Value, e.Revision)
 }
 
 // apply takes note of what the watch tells.
-func (s *Store) apply(entry jetstream.KeyValueEntry) {
-	var keys Keys
-	if entry.Operation() == jetstream.KeyValuePut {
-		if err := json.Unmarshal(entry.Value(), &keys); err != nil {
-			s.log.Error("stored signing keys cannot be read", "project", entry.Key(), "error", err)
-			return
-		}
+func (s *Store) apply(e kv.Entry[Keys], err error) {
+	if err == nil {
+		_, err = s.keep(ident.ProjectID(e.Key), e.Value, e.Revision)
 	}
-	if _, err := s.keep(ident.ProjectID(entry.Key()), keys, entry.Revision()); err != nil {
-		s.log.Error("stored signing keys cannot be read", "project", entry.Key(), "error", err)
+	if err != nil {
+		s.log.Error("stored signing keys cannot be read", "project", e.Key, "error", err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 )
 
 // Deps is what a Dispatcher works with. All but Instance and Accounts are required.
@@ -24,8 +25,9 @@ type Deps struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 
-	// Instance is a name that no other running process has, of letters, digits and dashes, and that this one had before it was restarted: then it goes on with
-	// its endpoints at once. Empty = none; after a crash the endpoints are taken over when the lease is over.
+	// Instance is a name that no other running process has, of letters, digits and dashes, and that this one had before it was
+	// restarted: then it goes on with its endpoints at once. Empty = none; after a crash the endpoints are taken over when the
+	// lease is over.
 	Instance string
 }
 
@@ -33,7 +35,7 @@ type Deps struct {
 type Dispatcher struct {
 	tools
 	deps      Deps
-	endpoints jetstream.KeyValue
+	endpoints kv.Bucket[Endpoint]
 	work      jetstream.KeyValue
 }
 
@@ -55,12 +57,13 @@ func New(ctx context.Context, config Config, deps Deps) (*Dispatcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
 	}
-	for name, into := range map[string]*jetstream.KeyValue{bus.WebhooksBucket: &d.endpoints, bus.WebhookWorkBucket: &d.work} {
-		bucket, err := deps.JetStream.KeyValue(ctx, name)
-		if err != nil {
-			return nil, fmt.Errorf("open bucket %s: %w", name, err)
-		}
-		*into = bucket
+	endpoints, err := deps.JetStream.KeyValue(ctx, bus.WebhooksBucket)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhooksBucket, err)
+	}
+	d.endpoints = Endpoints(endpoints, nil)
+	if d.work, err = deps.JetStream.KeyValue(ctx, bus.WebhookWorkBucket); err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhookWorkBucket, err)
 	}
 	d.tools = tools{
 		config: config, js: deps.JetStream, events: events, queue: queue, sender: newSender(config, deps.Now), records: newRecorder(deps.JetStream, m.lost.Inc),
@@ -184,7 +187,7 @@ func (m *management) run(ctx context.Context) error {
 		cancel()
 		m.drain()
 	}()
-	endpoints, err := m.Dispatcher.endpoints.WatchAll(ctx)
+	endpoints, err := m.Dispatcher.endpoints.KV.WatchAll(ctx)
 	if err != nil {
 		return fmt.Errorf("watch webhook endpoints: %w", err)
 	}
@@ -265,19 +268,18 @@ func (m *management) follow(ctx context.Context, endpoints, work <-chan jetstrea
 
 // learn takes up what was written of an endpoint.
 func (m *management) learn(entry jetstream.KeyValueEntry) {
-	key := entry.Key()
-	if entry.Operation() != jetstream.KeyValuePut {
-		delete(m.endpoints, key)
-		return
-	}
-	e, err := Decode(entry.Value())
+	e, err := m.Dispatcher.endpoints.Open(entry)
 	if err != nil {
-		m.log.Error("a webhook endpoint cannot be read", "key", key, "error", err)
+		m.log.Error("a webhook endpoint cannot be read", "key", e.Key, "error", err)
 		return
 	}
-	m.endpoints[key] = e
-	if running := m.running[key]; running != nil {
-		running.endpoint.Store(e)
+	if e.Gone {
+		delete(m.endpoints, e.Key)
+		return
+	}
+	m.endpoints[e.Key] = &e.Value
+	if running := m.running[e.Key]; running != nil {
+		running.endpoint.Store(&e.Value)
 	}
 }
 

@@ -3,16 +3,18 @@ package webhook
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/secret"
 )
 
@@ -87,22 +89,9 @@ func Key(project ident.ProjectID, id ident.WebhookID) string {
 
 func (e *Endpoint) key() string { return Key(e.Project, e.ID) }
 
-// Encode returns the endpoint as it is stored, secrets included.
-func (e *Endpoint) Encode() ([]byte, error) {
-	raw, err := json.Marshal(e) //nolint:gosec // it has to keep them: see Secret
-	if err != nil {
-		return nil, fmt.Errorf("encode webhook endpoint: %w", err)
-	}
-	return raw, nil
-}
-
-// Decode reads a stored endpoint.
-func Decode(raw []byte) (*Endpoint, error) {
-	var e Endpoint
-	if err := json.Unmarshal(raw, &e); err != nil {
-		return nil, fmt.Errorf("decode webhook endpoint: %w", err)
-	}
-	return &e, nil
+// Endpoints returns the endpoints that are stored in the bucket "webhook-endpoints", under Key; one that is not there is missing.
+func Endpoints(bucket jetstream.KeyValue, missing error) kv.Bucket[Endpoint] {
+	return kv.Bucket[Endpoint]{KV: bucket, Name: "webhook endpoint", Missing: missing}
 }
 
 // consumer is the name of the endpoint's durable consumer of the log.
@@ -169,7 +158,8 @@ func TypeOf(subscription string) (event.Type, error) {
 	return "", fmt.Errorf("%q is no type of event", subscription)
 }
 
-// Subscribed returns the name under which the endpoint gets events of the type, or false if it does not. Of a type with a documented name, * gives that.
+// Subscribed returns the name under which the endpoint gets events of the type, or false if it does not. Of a type with a
+// documented name, * gives that.
 func (e *Endpoint) Subscribed(t event.Type) (string, bool) {
 	if slices.Contains(e.Events, All) {
 		return documentedName(t), true
