@@ -10,6 +10,8 @@ import (
 
 // bucket is a key-value bucket in memory that can be made to fail. core/idempotency is tested with a real one.
 type bucket struct {
+	jetstream.KeyValue // what is not needed
+
 	mu       sync.Mutex
 	entries  map[string]entry
 	revision uint64
@@ -17,12 +19,15 @@ type bucket struct {
 
 type entry struct {
 	jetstream.KeyValueEntry // what is not needed
+	key                     string
 	value                   []byte
 	revision                uint64
 }
 
-func (e entry) Value() []byte    { return e.value }
-func (e entry) Revision() uint64 { return e.revision }
+func (e entry) Key() string                   { return e.key }
+func (e entry) Value() []byte                 { return e.value }
+func (e entry) Revision() uint64              { return e.revision }
+func (entry) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
 
 func (b *bucket) Create(_ context.Context, key string, value []byte, _ ...jetstream.KVCreateOpt) (uint64, error) {
 	return b.put(key, value, 0)
@@ -42,7 +47,7 @@ func (b *bucket) put(key string, value []byte, revision uint64) (uint64, error) 
 		b.entries = map[string]entry{}
 	}
 	b.revision++
-	b.entries[key] = entry{value: value, revision: b.revision}
+	b.entries[key] = entry{key: key, value: value, revision: b.revision}
 	return b.revision, nil
 }
 
