@@ -1,6 +1,7 @@
-// Package account holds what Keyward keeps of a user: the user, the credentials and the client environments, as one document per user, so that one
-// read answers a login start and one revision-checked write changes an account as a whole. Store touches the key-value bucket "accounts" and nothing else; it
-// keeps decoded accounts in memory for those who ask for decisions, which confirm that the account is up to date.
+// Package account holds what Keyward keeps of a user: the user, the credentials and the client environments, as one document
+// per user, so that one read answers a login start and one revision-checked write changes an account as a whole. Store touches
+// the key-value bucket "accounts" and nothing else; it keeps decoded accounts in memory for those who ask for decisions, which
+// confirm that the account is up to date.
 package account
 
 import (
@@ -27,12 +28,13 @@ type Account struct {
 	Identifiers        []Identifier    `json:"identifiers,omitempty"`
 	SocialAccounts     []SocialAccount `json:"socialAccounts,omitempty"`
 
-	// SignUpUntilMs is set while the sign-up that made the user is under way: it is to be complete by then. A user whose sign-up was not, and who has no passkey either,
-	// has been given up and is deleted when somebody else wants one of the identifiers.
+	// SignUpUntilMs is set while the sign-up that made the user is under way: it is to be complete by then. A user whose
+	// sign-up was not, and who has no passkey either, has been given up and is deleted when somebody else wants one of the
+	// identifiers.
 	SignUpUntilMs int64 `json:"signUpUntilMs,omitempty"`
 
-	// Unannounced holds the events that tell of changes of this document and are not yet known to be in the log. They are stored with the change itself, so
-	// that no crash separates the two, and removed when the log has them.
+	// Unannounced holds the events that tell of changes of this document and are not yet known to be in the log. They are
+	// stored with the change itself, so that no crash separates the two, and removed when the log has them.
 	Unannounced []event.Event `json:"unannounced,omitempty"`
 	Erasing     bool          `json:"erasing,omitempty"` // the user is being deleted: to everybody but who does it, there is no such user
 	Erasure     *Erasure      `json:"erasure,omitempty"` // how far that is; only if Erasing
@@ -51,7 +53,8 @@ type Ref struct {
 	User    ident.UserID    `json:"user"`
 }
 
-// Unfinished reports whether something that was begun with the account has still to be brought to its end: events to be told of, or the user's deletion.
+// Unfinished reports whether something that was begun with the account has still to be brought to its end: events to be told
+// of, or the user's deletion.
 func (a Account) Unfinished() bool { return a.Erasing || len(a.Unannounced) > 0 }
 
 // GivenUp reports whether the user is what is left of a sign-up that was never completed. Times are Unix ms.

@@ -31,8 +31,8 @@ var (
 	errUsername = errors.New("must be at most 128 characters long, without control characters and without spaces at its ends")
 )
 
-// CleanIdentifier returns the value of an identifier as it is to be kept, or an error that says what form it must have. Email addresses lose the space
-// around them; a phone number is taken as ITU-T E.164 writes it, and with nothing between its digits.
+// CleanIdentifier returns the value of an identifier as it is to be kept, or an error that says what form it must have. Email
+// addresses lose the space around them; a phone number is taken as ITU-T E.164 writes it, and with nothing between its digits.
 func CleanIdentifier(kind rest.IdentifierType, value string) (string, error) {
 	if !utf8.ValidString(value) {
 		return "", errUsername
@@ -52,8 +52,9 @@ func CleanIdentifier(kind rest.IdentifierType, value string) (string, error) {
 	}
 }
 
-// IdentifierKey returns what two values of one type have in common if and only if they are the same identifier: letters of an email address are compared
-// without regard to case, and characters of all by what they mean, not by how they are composed (Unicode NFC).
+// IdentifierKey returns what two values of one type have in common if and only if they are the same identifier: letters of an
+// email address are compared without regard to case, and characters of all by what they mean, not by how they are composed
+// (Unicode NFC).
 func IdentifierKey(kind rest.IdentifierType, value string) string {
 	value = strings.TrimSpace(value)
 	if kind == rest.IdentifierTypeEmail {

@@ -15,11 +15,12 @@ import (
 // DefaultNear is how many accounts a process keeps decoded by default: about 20 MB of accounts with three passkeys.
 const DefaultNear = 10_000
 
-// Changes is told of every change of an account before anybody else is, and gives accounts stamps. A stamp names a state of one user's account: what was
-// read after a stamp was told is good for a decision as long as the decision service, which knows of the changes, finds that the stamp still holds.
-// eventlog.Store implements it, and says there why that is so.
+// Changes is told of every change of an account before anybody else is, and gives accounts stamps. A stamp names a state of one
+// user's account: what was read after a stamp was told is good for a decision as long as the decision service, which knows of
+// the changes, finds that the stamp still holds. eventlog.Store implements it, and says there why that is so.
 type Changes interface {
-	// AccountChanged returns when nobody any longer takes an earlier stamp of the account for current, and returns its stamp now, or "" if that is not known.
+	// AccountChanged returns when nobody any longer takes an earlier stamp of the account for current, and returns its stamp
+	// now, or "" if that is not known.
 	AccountChanged(ctx context.Context, project ident.ProjectID, user ident.UserID) (stamp string, err error)
 	// AccountGone is AccountChanged for an account that has been removed. It leaves nothing of the user where changes are announced.
 	AccountGone(ctx context.Context, project ident.ProjectID, user ident.UserID) error
@@ -47,7 +48,7 @@ func Open(deps Deps, size int) (*Store, error) {
 	if err := deps.Metrics.Register(views); err != nil {
 		return nil, fmt.Errorf("register metrics of accounts: %w", err)
 	}
-	return &Store{kv: deps.Bucket, changes: deps.Changes, near: kept, metrics: m}, nil
+	return &Store{accounts: stored(deps.Bucket), changes: deps.Changes, near: kept, metrics: m}, nil
 }
 
 // View is an account for a decision. The account is shared by all who view it and must not be changed.
@@ -56,8 +57,8 @@ type View struct {
 	Stamp   string // the account was read after this stamp was told; empty = it was read just now
 }
 
-// View returns an account from memory, if there is one with a stamp, or else from the bucket. What has a stamp may be out of date and must be used only if
-// the stamp still holds; see Again. A user who is not there is ErrUnknown.
+// View returns an account from memory, if there is one with a stamp, or else from the bucket. What has a stamp may be out of
+// date and must be used only if the stamp still holds; see Again. A user who is not there is ErrUnknown.
 func (s *Store) View(ctx context.Context, project ident.ProjectID, user ident.UserID) (View, error) {
 	kept := s.near.get(key(project, user))
 	if kept != nil && kept.Account != nil {

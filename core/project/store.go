@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 )
 
 // SecretPrefix starts every API secret; existing SDKs insist on it.
@@ -100,7 +100,8 @@ func New(id ident.ProjectID, name, rpID, rpName string, origins []string, secret
 	}, nil
 }
 
-// checkOrigin applies what browsers apply: the RP ID is the origin's host or a parent domain of it. Native origins (android:apk-key-hash:...) have no host.
+// checkOrigin applies what browsers apply: the RP ID is the origin's host or a parent domain of it. Native origins
+// (android:apk-key-hash:...) have no host.
 func checkOrigin(origin, rpID string) error {
 	u, err := url.Parse(origin)
 	if err != nil {
@@ -123,7 +124,7 @@ const lookupLimit = time.Second
 
 // Store keeps projects in the bucket "projects". Look-ups are answered from memory, kept true by a watch; what is not there yet is read.
 type Store struct {
-	kv       jetstream.KeyValue
+	projects kv.Bucket[Project]
 	log      *slog.Logger
 	snapshot atomic.Pointer[snapshot]
 }
@@ -137,61 +138,33 @@ type snapshot struct {
 }
 
 // NewStore loads all projects. Run keeps them true.
-func NewStore(ctx context.Context, kv jetstream.KeyValue, log *slog.Logger) (*Store, error) {
-	s := &Store{kv: kv, log: log}
+func NewStore(ctx context.Context, bucket jetstream.KeyValue, log *slog.Logger) (*Store, error) {
+	s := &Store{projects: kv.Bucket[Project]{KV: bucket, Name: "project", Missing: ErrUnknown}, log: log}
 	s.snapshot.Store(&snapshot{revisions: map[ident.ProjectID]uint64{}})
-	watch, err := kv.WatchAll(ctx)
-	if err != nil {
+	if err := s.projects.Load(ctx, s.apply); err != nil {
 		return nil, fmt.Errorf("load projects: %w", err)
 	}
-	defer func() { _ = watch.Stop() }()
-	for {
-		select {
-		case entry := <-watch.Updates():
-			if entry == nil {
-				return s, nil
-			}
-			s.apply(entry)
-		case <-ctx.Done():
-			return nil, fmt.Errorf("load projects: %w", ctx.Err())
-		}
-	}
+	return s, nil
 }
 
 // Run follows changes that any instance makes, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
-	watch, err := s.kv.WatchAll(ctx)
-	if err != nil {
+	if err := s.projects.Follow(ctx, s.apply); err != nil {
 		return fmt.Errorf("watch projects: %w", err)
 	}
-	defer func() { _ = watch.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case entry, open := <-watch.Updates():
-			if !open {
-				return nil
-			}
-			if entry != nil {
-				s.apply(entry)
-			}
-		}
-	}
+	return nil
 }
 
-func (s *Store) apply(entry jetstream.KeyValueEntry) {
-	id := ident.ProjectID(entry.Key())
-	if entry.Operation() != jetstream.KeyValuePut {
-		s.replace(id, nil, entry.Revision())
-		return
-	}
-	var p Project
-	if err := json.Unmarshal(entry.Value(), &p); err != nil {
+func (s *Store) apply(e kv.Entry[Project], err error) {
+	id := ident.ProjectID(e.Key)
+	switch {
+	case err != nil:
 		s.log.Error("a stored project cannot be read", "project", id, "error", err)
-		return
+	case e.Gone:
+		s.replace(id, nil, e.Revision)
+	default:
+		s.replace(id, &e.Value, e.Revision)
 	}
-	s.replace(id, &p, entry.Revision())
 }
 
 // replace swaps in a new snapshot unless a newer revision was applied already; p nil removes the project. Concurrent callers retry.
@@ -223,7 +196,8 @@ func (s *Store) replace(id ident.ProjectID, p *Project, revision uint64) {
 	}
 }
 
-// Lookup returns a project from memory. One that is not there is asked for in the bucket: another instance may have created it a moment ago.
+// Lookup returns a project from memory. One that is not there is asked for in the bucket: another instance may have created it
+// a moment ago.
 func (s *Store) Lookup(id ident.ProjectID) (Project, bool) {
 	if p, ok := s.snapshot.Load().projects[id]; ok {
 		return p, true
@@ -233,11 +207,11 @@ func (s *Store) Lookup(id ident.ProjectID) (Project, bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookupLimit)
 	defer cancel()
-	entry, err := s.kv.Get(ctx, string(id))
+	e, err := s.projects.Get(ctx, string(id))
 	if err != nil {
 		return Project{}, false
 	}
-	s.apply(entry)
+	s.apply(e, nil)
 	p, ok := s.snapshot.Load().projects[id]
 	return p, ok
 }
@@ -258,16 +232,12 @@ func (s *Store) All() []Project {
 
 // Create stores a new project. A project that exists already is ErrExists.
 func (s *Store) Create(ctx context.Context, p Project) error {
-	raw, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("encode project: %w", err)
+	revision, err := s.projects.Create(ctx, string(p.ID), p)
+	if errors.Is(err, kv.ErrExists) {
+		return fault.Conflict("id", "%s exists already", p.ID).Named(ErrExists.Reason)
 	}
-	revision, err := s.kv.Create(ctx, string(p.ID), raw)
 	if err != nil {
-		if errors.Is(err, jetstream.ErrKeyExists) {
-			return fault.Conflict("id", "%s exists already", p.ID).Named(ErrExists.Reason)
-		}
-		return fault.Unavailable(time.Second, "the project could not be stored").Because(err)
+		return err
 	}
 	s.replace(p.ID, &p, revision)
 	return nil
@@ -275,46 +245,26 @@ func (s *Store) Create(ctx context.Context, p Project) error {
 
 // Update changes a stored project under its revision. An unknown project is ErrUnknown.
 func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Project)) error {
-	for {
-		entry, err := s.kv.Get(ctx, string(id))
-		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			return ErrUnknown
-		}
-		if err != nil {
-			return fault.Unavailable(time.Second, "the project could not be read").Because(err)
-		}
-		var p Project
-		if err := json.Unmarshal(entry.Value(), &p); err != nil {
-			return fault.Internal(fmt.Errorf("decode project: %w", err))
-		}
-		change(&p)
-		raw, err := json.Marshal(p)
-		if err != nil {
-			return fmt.Errorf("encode project: %w", err)
-		}
-		revision, err := s.kv.Update(ctx, string(id), raw, entry.Revision())
-		if err == nil {
-			s.replace(id, &p, revision)
-			return nil
-		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return fault.Unavailable(time.Second, "the project could not be stored").Because(err)
-		}
+	e, err := s.projects.Change(ctx, string(id), func(p *Project) error {
+		change(p)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	s.replace(id, &e.Value, e.Revision)
+	return nil
 }
 
 // Delete removes a project: its credentials stop working at once. Accounts and events of the project are left in the store, out of reach.
 func (s *Store) Delete(ctx context.Context, id ident.ProjectID) error {
-	entry, err := s.kv.Get(ctx, string(id))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return ErrUnknown
-	}
+	e, err := s.projects.Get(ctx, string(id))
 	if err != nil {
-		return fault.Unavailable(time.Second, "the project could not be read").Because(err)
+		return err
 	}
-	if err := s.kv.Purge(ctx, string(id)); err != nil {
-		return fault.Unavailable(time.Second, "the project could not be deleted").Because(err)
+	if err := s.projects.Delete(ctx, string(id)); err != nil {
+		return err
 	}
-	s.replace(id, nil, entry.Revision()+1) // the purge's own revision is at least that
+	s.replace(id, nil, e.Revision+1) // the purge's own revision is at least that
 	return nil
 }
