@@ -27,8 +27,8 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/service/remote"
 	"github.com/keyward/keyward/policies"
 )
 
@@ -367,9 +367,9 @@ func tellAllTypes(t *testing.T, st *stack) {
 // rollout asks the decision service, as another service does.
 func rollout(t *testing.T, st *stack) {
 	t.Helper()
-	calls := rpc.NewClient(st.jetStream(t).Conn(), "decision", time.Minute)
+	calls := remote.NewDecisionClient(st.jetStream(t).Conn(), time.Minute)
 	q := service.RolloutQuestion{Question: service.Question{Project: "pro-1", Process: "process-1"}, Action: service.RolloutLogin, Identifier: "ada@example.com"}
-	v, err := rpc.Call[service.Verdict](t.Context(), calls, "rollout", q)
+	v, err := calls.Rollout(t.Context(), q)
 	if err != nil || !v.Allow || v.Tag != service.TagRolloutAllowed {
 		t.Fatalf("%+v, %v", v, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/nats-io/nats.go"
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
@@ -32,6 +33,12 @@ type answer struct {
 
 func serve(t *testing.T, opts rpc.Options, do func(context.Context, question) (answer, error)) *rpc.Client {
 	t.Helper()
+	return rpc.NewClient(serveOn(t, opts, do), "oracle", 5*time.Second)
+}
+
+// serveOn serves an oracle with one method, ask, and returns the connection to call it by.
+func serveOn(t *testing.T, opts rpc.Options, do func(context.Context, question) (answer, error)) *nats.Conn {
+	t.Helper()
 	cfg := bus.DefaultConfig()
 	cfg.DataDir = t.TempDir()
 	log := slog.New(slog.DiscardHandler)
@@ -41,7 +48,7 @@ func serve(t *testing.T, opts rpc.Options, do func(context.Context, question) (a
 	}
 	t.Cleanup(b.Close)
 	opts.Version = "0.0.1"
-	server, err := rpc.NewServer(b.Conn, "oracle", opts, log)
+	server, err := rpc.Serve(b.Conn, rpc.Service{Name: "oracle", Methods: []rpc.Method{rpc.Bind("ask", do)}}, opts, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,10 +59,7 @@ func serve(t *testing.T, opts rpc.Options, do func(context.Context, question) (a
 			t.Error(err)
 		}
 	})
-	if err := rpc.Handle(server, "ask", do); err != nil {
-		t.Fatal(err)
-	}
-	return rpc.NewClient(b.Conn, "oracle", 5*time.Second)
+	return b.Conn
 }
 
 func ask(ctx context.Context, c *rpc.Client) (answer, error) {

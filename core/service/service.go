@@ -146,6 +146,8 @@ type ConnectTokens interface {
 }
 
 // Ceremony is the whole ceremony service.
+//
+//keyward:service ceremony
 type Ceremony interface {
 	Users
 	Passkeys
@@ -173,6 +175,8 @@ type Appended struct {
 }
 
 // Events is the events service. When Create, Append or Delete has returned, the change is on disk and the next decision for the user sees it.
+//
+//keyward:service events
 type Events interface {
 	// Create appends an event that a caller sent.
 	Create(context.Context, ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error)
@@ -200,6 +204,8 @@ type ForWebhook[T any] struct {
 }
 
 // Webhooks is the part of the events service that delivers events to HTTP endpoints.
+//
+//keyward:service events
 type Webhooks interface {
 	CreateWebhook(context.Context, ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error)
 	ListWebhooks(context.Context, ForProject[Empty]) (rest.WebhookEndpointList, error)
@@ -292,6 +298,8 @@ type AppendVerdict struct {
 }
 
 // Decision is the decision service. It answers with the safe default rather than fail; an error means that not even that could be said.
+//
+//keyward:service decision
 type Decision interface {
 	Login(context.Context, LoginQuestion) (LoginVerdict, error)
 	Append(context.Context, AppendQuestion) (AppendVerdict, error)
@@ -300,6 +308,8 @@ type Decision interface {
 }
 
 // Explanations is the part of the decision service that tells why a decision was made.
+//
+//keyward:service decision
 type Explanations interface {
 	// ExplainDecision explains a decision of the project by its record. Records are written in the background: a decision that is not there yet is not found.
 	ExplainDecision(context.Context, ForProject[ident.DecisionID]) (frontend.TrialDecision, error)

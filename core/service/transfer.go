@@ -35,11 +35,15 @@ type Imported struct {
 
 // UserImporter is the part of the ceremony service that takes users in bulk. The answer has an entry for each record, in their order. A record that is imported twice is
 // there once, so a call that failed is simply made again.
+//
+//keyward:service ceremony
 type UserImporter interface {
 	ImportUsers(context.Context, ForProject[UserImport]) ([]Imported, error)
 }
 
 // EventImporter is the same for passkey events, in the events service.
+//
+//keyward:service events
 type EventImporter interface {
 	ImportEvents(context.Context, ForProject[EventImport]) ([]Imported, error)
 }

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/transfer"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
@@ -250,24 +247,4 @@ func (m *move) giveBack(ctx context.Context) error {
 		errs = append(errs, undo(ctx))
 	}
 	return errors.Join(errs...)
-}
-
-// ServeImport adds the calls of service.UserImporter to the ceremony service's server.
-func ServeImport(server *rpc.Server, svc service.UserImporter) error {
-	return rpc.Handle(server, "import-users", svc.ImportUsers)
-}
-
-// Importer calls service.UserImporter over the bus.
-type Importer struct{ calls *rpc.Client }
-
-var _ service.UserImporter = (*Importer)(nil)
-
-// NewImporter returns an importer whose calls end after timeout at the latest.
-func NewImporter(conn *nats.Conn, timeout time.Duration) *Importer {
-	return &Importer{calls: rpc.NewClient(conn, busName, timeout)}
-}
-
-// ImportUsers implements service.UserImporter.
-func (i *Importer) ImportUsers(ctx context.Context, req service.ForProject[service.UserImport]) ([]service.Imported, error) {
-	return rpc.Call[[]service.Imported](ctx, i.calls, "import-users", req)
 }

@@ -3,17 +3,13 @@ package events
 import (
 	"context"
 	"errors"
-	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 )
 
@@ -111,23 +107,3 @@ func importFaults(e event.Event) []fault.FieldError {
 }
 
 func importable(t event.Type) bool { return t.Known() && !t.Observed() && t != event.UserDeleted }
-
-// ServeImport adds the calls of service.EventImporter to the events service's server.
-func ServeImport(server *rpc.Server, svc service.EventImporter) error {
-	return rpc.Handle(server, "import-events", svc.ImportEvents)
-}
-
-// Importer calls service.EventImporter over the bus.
-type Importer struct{ calls *rpc.Client }
-
-var _ service.EventImporter = (*Importer)(nil)
-
-// NewImporter returns an importer whose calls end after timeout at the latest.
-func NewImporter(conn *nats.Conn, timeout time.Duration) *Importer {
-	return &Importer{calls: rpc.NewClient(conn, busName, timeout)}
-}
-
-// ImportEvents implements service.EventImporter.
-func (i *Importer) ImportEvents(ctx context.Context, req service.ForProject[service.EventImport]) ([]service.Imported, error) {
-	return rpc.Call[[]service.Imported](ctx, i.calls, "import-events", req)
-}

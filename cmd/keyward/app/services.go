@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/service/remote"
 	"github.com/keyward/keyward/core/telemetry"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/ceremony"
@@ -72,13 +73,14 @@ func (a *App) usesLog() bool {
 
 // startServices starts what this process runs and connects it with what it does not. Whoever is called starts before its callers.
 func (a *App) startServices(ctx context.Context) error {
-	remoteEvents, remoteDecision := events.NewClient(a.bus.Conn, a.cfg.CallTimeout), decision.NewClient(a.bus.Conn, a.cfg.CallTimeout)
+	remoteEvents := remote.NewEventsClient(a.bus.Conn, a.cfg.CallTimeout)
+	remoteDecision := remote.NewDecisionClient(a.bus.Conn, a.cfg.CallTimeout)
 	a.parts = parts{
 		events:       remoteEvents,
 		webhooks:     remoteEvents,
 		decision:     remoteDecision,
 		explanations: remoteDecision,
-		ceremony:     ceremony.NewClient(a.bus.Conn, a.cfg.CallTimeout),
+		ceremony:     remote.NewCeremonyClient(a.bus.Conn, a.cfg.CallTimeout),
 	}
 	for _, name := range a.needed() {
 		a.health.Register(name, a.remote(name))
@@ -138,9 +140,7 @@ func (a *App) startEvents(ctx context.Context, store *eventlog.Store, accounts *
 	if err != nil {
 		return err
 	}
-	return serve[service.Events](a, settings.Events, svc, events.Serve, func(s *rpc.Server) error {
-		return errors.Join(events.ServeImport(s, svc), events.ServeWebhooks(s, hooks))
-	})
+	return a.serve(remote.EventsMethods(svc, svc, hooks))
 }
 
 // startWebhooks delivers events while the process runs. One process at a time has a data directory, so with the embedded NATS it goes on with its deliveries at
@@ -178,7 +178,7 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 	a.health.Register("policy", func(context.Context) telemetry.Status { return policyHealth(svc.Status()) })
 	explanations := trial.New(a.bus.JS)
 	a.parts.decision, a.parts.explanations = svc, explanations
-	return serve[service.Decision](a, settings.Decision, svc, decision.Serve, func(s *rpc.Server) error { return decision.ServeExplanations(s, explanations) })
+	return a.serve(remote.DecisionMethods(svc, explanations))
 }
 
 // policyHealth says which policy answers. A refused change is for an operator to see: the policy that answers is not the one in the files.
@@ -240,7 +240,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	}
 	a.run(settings.Ceremony, svc.Run)
 	a.parts.ceremony = svc
-	return serve[service.Ceremony](a, settings.Ceremony, svc, ceremony.Serve, func(s *rpc.Server) error { return ceremony.ServeImport(s, svc) })
+	return a.serve(remote.CeremonyMethods(svc, svc))
 }
 
 // openLists opens the read model. What it has to read first it reads in the background: readiness does not wait for it.
@@ -263,20 +263,12 @@ func (a *App) openLists() (*ceremony.Lists, error) {
 }
 
 // serve answers calls of other processes to a service of this one; NATS tools find it too.
-// What further calls its server takes is up to also.
-func serve[S any](a *App, name string, svc S, listen func(*nats.Conn, S, rpc.Options, *slog.Logger) (*rpc.Server, error), also ...func(*rpc.Server) error) error {
-	server, err := listen(a.bus.Conn, svc, rpc.Options{Version: semantic(a.opts.Build.Version), Concurrency: a.cfg.CallLimit}, a.logger(name))
-	if server != nil {
-		a.servers = append(a.servers, server)
-	}
-	for _, add := range also {
-		if err == nil {
-			err = add(server)
-		}
-	}
+func (a *App) serve(svc rpc.Service) error {
+	server, err := rpc.Serve(a.bus.Conn, svc, rpc.Options{Version: semantic(a.opts.Build.Version), Concurrency: a.cfg.CallLimit}, a.logger(svc.Name))
 	if err != nil {
-		return fmt.Errorf("serve %s on the bus: %w", name, err)
+		return fmt.Errorf("serve %s on the bus: %w", svc.Name, err)
 	}
+	a.servers = append(a.servers, server)
 	return nil
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/service/remote"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/trial"
@@ -128,15 +129,13 @@ func TestADecisionIsExplainedByItsRecordAlsoOverTheBus(t *testing.T) {
 	t.Parallel()
 	b := openBus(t)
 	svc := running(t, b, nil)
-	server, err := decision.Serve(b.Conn, svc, rpc.Options{Version: "0.0.0", Concurrency: 8}, slog.New(slog.DiscardHandler))
+	table := remote.DecisionMethods(svc, trial.New(b.JS))
+	server, err := rpc.Serve(b.Conn, table, rpc.Options{Version: "0.0.0", Concurrency: 8}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Close(context.Background())
-	if err := decision.ServeExplanations(server, trial.New(b.JS)); err != nil {
-		t.Fatal(err)
-	}
-	client := decision.NewClient(b.Conn, 30*time.Second)
+	client := remote.NewDecisionClient(b.Conn, 30*time.Second)
 
 	verdict := appendStart(t, svc, true)
 	if verdict.Allow {

@@ -11,8 +11,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/mover"
-	"github.com/keyward/keyward/services/ceremony"
-	"github.com/keyward/keyward/services/events"
+	"github.com/keyward/keyward/core/service/remote"
 )
 
 // userImport is what "keyward user import" was asked for.
@@ -86,7 +85,7 @@ func (i *userImport) do(cmd *cobra.Command, terminal command.Terminal, file stri
 	bar := newBar(terminal, size, "importing")
 	run := mover.Import{
 		Project: project, DryRun: i.dryRun,
-		Users: ceremony.NewImporter(conn, importTimeout), Events: events.NewImporter(conn, importTimeout),
+		Users: remote.NewCeremonyClient(conn, importTimeout), Events: remote.NewEventsClient(conn, importTimeout),
 		Refused: func(bad mover.BadLine) error {
 			_ = bar.Clear()
 			if i.out.JSON() {
