@@ -1,5 +1,11 @@
-// Package service declares what each service can do. The gateway and the services call one another only through these interfaces; whether a
-// call stays in the process or crosses NATS is the adapter's business. Every error that leaves a method is a *fault.Fault or wraps one.
+// Package service declares what each service can do. The gateway and the services call one another only through these interfaces;
+// whether a call stays in the process or crosses NATS (core/service/remote) is up to whoever assembles them.
+//
+// Every error that leaves a method is a *fault.Fault or wraps one. The comments name the faults that a method returns beside those
+// that any may: 503 if what it needs is away or the time is up, 500 if Keyward itself is at fault, 401 if there is no such project.
+// A number is the status, and what follows it are the fields that the fault names, or its Reason: "400 userID" is a fault of the
+// field userID, mostly that there is no such user; "409" means that another has what is asked for. A list is a 400 of sort, filter[],
+// page or pageSize if it is asked for in a way that the API does not allow ("as every list").
 package service
 
 import (
@@ -51,24 +57,48 @@ type ChallengePatch struct {
 
 // Users is the part of the ceremony service that keeps accounts.
 type Users interface {
+	// CreateUser creates a user. 409 explicitWebauthnID if another user of the project has it. 400 status, fullName,
+	// explicitWebauthnID.
 	CreateUser(context.Context, ForProject[rest.UserCreateReq]) (rest.User, error)
+	// ListUsers returns a page of the users of the project. 400 as every list; 503 while the lists are being read anew.
 	ListUsers(context.Context, ForProject[List]) (rest.UserList, error)
+	// GetUser returns a user. 400 userID.
 	GetUser(context.Context, ForUser[Empty]) (rest.User, error)
+	// UpdateUser changes the name and the status; what the request does not name stays as it is. 400 userID, status, fullName.
 	UpdateUser(context.Context, ForUser[rest.UserUpdateReq]) (rest.User, error)
+	// DeleteUser deletes a user and all that is kept of them but the event that tells of it. From its first write on there is no
+	// such user to anybody. 400 userID; 503 if the deletion has begun and goes on by itself.
 	DeleteUser(context.Context, ForUser[Empty]) (Empty, error)
+	// ListCredentials returns a page of the passkeys of a user, oldest first. 400 userID and as every list.
 	ListCredentials(context.Context, ForUser[List]) (rest.CredentialList, error)
+	// DeleteCredential deletes a passkey, which stops working at once. 400 userID, credentialID.
 	DeleteCredential(context.Context, ForUser[ident.CredentialID]) (Empty, error)
+	// ListChallenges returns a page of the WebAuthn challenges of a user, newest first. 400 userID and as every list.
 	ListChallenges(context.Context, ForUser[List]) (rest.PasskeyChallengeList, error)
+	// UpdateChallenge moves the status of a challenge forward, from pending to completed to consumed; away from pending it cannot be
+	// finished any more. 400 userID, passkeyChallengeID, status.
 	UpdateChallenge(context.Context, ForUser[ChallengePatch]) (rest.PasskeyChallenge, error)
 }
 
 // Passkeys is the part of the ceremony service that runs WebAuthn ceremonies. In the requests the user ID is part of the body, as on the wire.
 type Passkeys interface {
+	// AppendStart asks whether to offer the creation of a passkey and returns options if so. Then the challenge is stored and the
+	// offer is in the log. 400 userID, username.
 	AppendStart(context.Context, ForProject[rest.PasskeyAppendStartReq]) (Judged[rest.PasskeyAppendStartRsp], error)
+	// AppendFinish verifies what the authenticator made of the options, keeps the passkey and logs it; the challenge is spent by the
+	// attempt. 400 userID (also if the user is not active), attestationResponse; 409 attestationResponse if the passkey is there
+	// already.
 	AppendFinish(context.Context, ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error)
+	// LoginStart asks whether to offer a login and returns options if so. When it has returned, the next decision for the user sees
+	// what was answered. 400 userID.
 	LoginStart(context.Context, ForProject[rest.PasskeyLoginStartReq]) (Judged[rest.PasskeyLoginStartRsp], error)
+	// LoginFinish verifies what the authenticator made of the options and logs the login; the challenge is spent by the attempt. 400
+	// userID (also if the user is not active), assertionResponse.
 	LoginFinish(context.Context, ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error)
+	// MediationStart is LoginStart for a login that names nobody. Nothing is recorded but the challenge.
 	MediationStart(context.Context, ForProject[rest.PasskeyMediationStartReq]) (Judged[rest.PasskeyMediationStartRsp], error)
+	// MediationFinish is LoginFinish for whoever has the passkey. That it was deleted here is no fault but the error in the answer.
+	// 400 assertionResponse, also if nobody has it or the user is not active.
 	MediationFinish(context.Context, ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error)
 }
 
@@ -80,15 +110,27 @@ type IdentifierPatch struct {
 
 // Directory is the part of the ceremony service that keeps what users are known by and seen with.
 type Directory interface {
+	// CreateIdentifier gives a user an identifier. 409 identifierValue if any user of the project has it, this one included. 400
+	// userID, identifierType, identifierValue (also if the user has too many), status.
 	CreateIdentifier(context.Context, ForUser[rest.IdentifierCreateReq]) (rest.Identifier, error)
+	// UpdateIdentifier changes the status of an identifier; of each type one at most is primary. 400 userID, identifierID, status.
 	UpdateIdentifier(context.Context, ForUser[IdentifierPatch]) (rest.Identifier, error)
+	// DeleteIdentifier takes an identifier from a user. The value is free when it has returned. 400 userID, identifierID.
 	DeleteIdentifier(context.Context, ForUser[ident.IdentifierID]) (Empty, error)
+	// ListIdentifiers returns a page of the identifiers of the project. 400 and 503 as ListUsers.
 	ListIdentifiers(context.Context, ForProject[List]) (rest.IdentifierList, error)
+	// CreateSocialAccount gives a user an account at a provider. 409 foreignID if any user of the project has it, this one included.
+	// 400 userID, providerType, foreignID (also if the user has too many), avatarURL, fullName.
 	CreateSocialAccount(context.Context, ForUser[rest.SocialAccountCreateReq]) (rest.SocialAccount, error)
+	// ListUserSocialAccounts returns a page of the social accounts of a user. 400 userID and as every list.
 	ListUserSocialAccounts(context.Context, ForUser[List]) ([]rest.SocialAccount, error)
+	// ListSocialAccounts returns a page of the social accounts of the project. 400 and 503 as ListUsers.
 	ListSocialAccounts(context.Context, ForProject[List]) (rest.SocialAccountList, error)
+	// ListClientEnvs returns the environments in which a user was seen, the latest first, each with a new handle. 400 userID.
 	ListClientEnvs(context.Context, ForUser[Empty]) (rest.ClientEnvList, error)
+	// ListPasswordManagers returns what keeps the passkeys of a user, ordered by ID. 400 userID.
 	ListPasswordManagers(context.Context, ForUser[Empty]) (rest.PasswordManagerList, error)
+	// UpdateCname sets the host name under which frontends know the project. 400 cname; 409 cname if another project has it.
 	UpdateCname(context.Context, ForProject[rest.CnameUpdateReq]) (Empty, error)
 }
 
@@ -100,7 +142,12 @@ type CodeCheck struct {
 
 // Codes is the part of the ceremony service that sends one-time codes and links. The API calls them challenges.
 type Codes interface {
+	// CreateCode sends a code or link to an identifier of a user. When it has returned, the delivery has taken it. 400 userID,
+	// identifierValue, challengeType, lifetimeSeconds, challengeMetadata, challengeMetadata.redirectUrl; 409 challengeID if a
+	// repetition finds it made already; 429 if too many have been sent; 503 if it could not be delivered.
 	CreateCode(context.Context, ForUser[rest.ChallengeCreateReq]) (rest.Challenge, error)
+	// CheckCode takes a value that a user gave back, which is right once, and verifies the identifier that it was sent to. 400
+	// userID, challengeID, value (wrong, used, expired).
 	CheckCode(context.Context, ForUser[CodeCheck]) (rest.Challenge, error)
 }
 
@@ -118,16 +165,30 @@ type ShortSession struct {
 
 // Sessions is the part of the ceremony service that keeps sessions, and signs what proves a login elsewhere.
 type Sessions interface {
+	// ListSessions returns a page of the sessions of the project. 400 and 503 as ListUsers.
 	ListSessions(context.Context, ForProject[List]) (rest.SessionList, error)
+	// RevokeSession ends a session; one that has ended already stays as it is. 400 sessionID.
 	RevokeSession(context.Context, ForProject[ident.SessionID]) (Empty, error)
+	// CreateLongSession opens a session of a user whom the caller has logged in, and takes the caller's word for the identifier. 400
+	// userID (also if the user is disabled), identifierValue, appType.
 	CreateLongSession(context.Context, ForUser[rest.LongSessionCreateReq]) (rest.LongSession, error)
+	// GetUserLongSession returns a session of a user. 400 longSessionID, also if it is of another user.
 	GetUserLongSession(context.Context, ForUser[ident.SessionID]) (rest.LongSession, error)
+	// GetLongSession returns a session. 400 longSessionID.
 	GetLongSession(context.Context, ForProject[ident.SessionID]) (rest.LongSession, error)
+	// UpdateLongSession ends a session; how a session has ended stays. 400 longSessionID, status.
 	UpdateLongSession(context.Context, ForUser[SessionPatch]) (rest.LongSession, error)
+	// CreateShortSession returns a token of a session that is active, which counts as an action of the user. 400 userID (also if the
+	// user is disabled), longSessionID (also if the session has ended), appType, issuer.
 	CreateShortSession(context.Context, ForUser[ShortSession]) (rest.ShortSession, error)
+	// VerifySignedData says whether signed passkey data proves a login, and spends it: of any number of verifications of the same
+	// data one succeeds. That it proves nothing is an answer. 400 signedPasskeyData if it is blank.
 	VerifySignedData(context.Context, ForProject[rest.VerifySignedDataReq]) (rest.VerifySignedDataRsp, error)
+	// PostLogin turns signed passkey data, which it spends, into a session. 400 signedPasskeyData if it proves nothing, userID if
+	// the user was deleted or disabled meanwhile.
 	PostLogin(context.Context, ForProject[rest.PostLoginReq]) (rest.PostLoginRsp, error)
-	// Keys returns the public keys of the project as a JSON Web Key Set (RFC 7517); without a project, those of all.
+	// Keys returns the public keys of the project as a JSON Web Key Set (RFC 7517); without a project, those of all. 404 if there is
+	// no such project.
 	Keys(context.Context, ForProject[Empty]) (json.RawMessage, error)
 }
 
@@ -139,9 +200,14 @@ type TokenPatch struct {
 
 // ConnectTokens is the part of the ceremony service that keeps connect tokens.
 type ConnectTokens interface {
+	// CreateConnectToken makes a token. Its secret is in this answer and nowhere else. 400 type, data.identifier, data.displayName,
+	// maxLifetimeInSeconds.
 	CreateConnectToken(context.Context, ForProject[rest.ConnectTokenCreateReq]) (rest.ConnectToken, error)
+	// ListConnectTokens returns a page of the tokens of the project. 400 and 503 as ListUsers.
 	ListConnectTokens(context.Context, ForProject[List]) (rest.ConnectTokenList, error)
+	// UpdateConnectToken changes the status; a consumed token stays consumed. 400 connectTokenID, status.
 	UpdateConnectToken(context.Context, ForProject[TokenPatch]) (Empty, error)
+	// DeleteConnectToken deletes a token. 400 connectTokenID.
 	DeleteConnectToken(context.Context, ForProject[ident.ConnectTokenID]) (Empty, error)
 }
 
@@ -178,15 +244,21 @@ type Appended struct {
 //
 //keyward:service events
 type Events interface {
-	// Create appends an event that a caller sent.
+	// Create appends an event that a caller sent, joined to the offer that it answers by what the user's history holds at this
+	// moment. 400 userID, eventType, expires.
 	Create(context.Context, ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error)
+	// List returns a page of a user's events, newest first; those of the engine's own only if they are asked for. 400 userID and as
+	// every list.
 	List(context.Context, ForUser[EventList]) (rest.PasskeyEventList, error)
+	// Delete deletes an event that a caller sent. 400 userID, passkeyEventID (unknown, or a record of the engine's own).
 	Delete(context.Context, ForUser[ident.EventID]) (Empty, error)
-	// Append appends an event of the engine's own. An event with an ID that the log already holds is not appended twice.
+	// Append appends an event of the engine's own. An event with an ID that the log already holds is not appended twice. Offers of a
+	// login and denials go where a power cut may lose the last of them. 400 type.
 	Append(context.Context, event.Event) (Appended, error)
-	// CreateAuthEvent appends an authentication that a caller reports.
+	// CreateAuthEvent appends an authentication that a caller reports. 400 userID, eventType.
 	CreateAuthEvent(context.Context, ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error)
-	// Erase removes every event, offer and decision of a user, from the log and the cache, and every webhook delivery and dead letter of the user.
+	// Erase removes every event, offer and decision of a user, from the log and the cache, and every webhook delivery and dead
+	// letter of the user. What calls that are under way leave is removed later. No user is too unknown for it.
 	Erase(context.Context, ForUser[Empty]) (Empty, error)
 }
 
@@ -207,15 +279,32 @@ type ForWebhook[T any] struct {
 //
 //keyward:service events
 type Webhooks interface {
+	// CreateWebhook adds an endpoint, which gets every event that is appended after the call has returned. 400 for each field at
+	// fault, url also if the project has too many.
 	CreateWebhook(context.Context, ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error)
+	// ListWebhooks returns the endpoints of the project, oldest first, without their secrets.
 	ListWebhooks(context.Context, ForProject[Empty]) (rest.WebhookEndpointList, error)
+	// UpdateWebhook changes an endpoint; what the request does not name stays as it is, and so does a password of stars. 400
+	// webhookEndpointID and for each field at fault.
 	UpdateWebhook(context.Context, ForProject[WebhookPatch]) (Empty, error)
+	// DeleteWebhook removes an endpoint and what is queued for it. 400 webhookEndpointID.
 	DeleteWebhook(context.Context, ForProject[ident.WebhookID]) (Empty, error)
+	// CreateWebhookSecret adds a secret that deliveries are signed with. It is in this answer and nowhere else. 400
+	// webhookEndpointID (also if it has too many), expireOthersInSeconds.
 	CreateWebhookSecret(context.Context, ForWebhook[rest.WebhookSecretCreateReq]) (rest.WebhookSecret, error)
+	// ListWebhookSecrets returns the secrets that deliveries are signed with, oldest first, without their values. 400
+	// webhookEndpointID.
 	ListWebhookSecrets(context.Context, ForWebhook[Empty]) (rest.WebhookSecretList, error)
+	// DeleteWebhookSecret removes a secret. 400 webhookEndpointID, secretID (unknown, or the last that does not expire).
 	DeleteWebhookSecret(context.Context, ForWebhook[string]) (Empty, error)
+	// ListWebhookDeliveries returns a page of the newest 1,000 attempts that the filters leave. 400 webhookEndpointID and as every
+	// list.
 	ListWebhookDeliveries(context.Context, ForWebhook[List]) (rest.WebhookDeliveryList, error)
+	// ListWebhookDeadLetters returns a page of the oldest 10,000 dead letters that the filters leave. 400 webhookEndpointID and as
+	// every list.
 	ListWebhookDeadLetters(context.Context, ForWebhook[List]) (rest.WebhookDeadLetterList, error)
+	// ReplayWebhookDeadLetters queues dead letters anew, all or those that are named; each stays in the list until it has been
+	// delivered. 400 webhookEndpointID, ids.
 	ReplayWebhookDeadLetters(context.Context, ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error)
 }
 
@@ -301,9 +390,13 @@ type AppendVerdict struct {
 //
 //keyward:service decision
 type Decision interface {
+	// Login decides whether to offer a passkey login. It reads the history of the user up to now.
 	Login(context.Context, LoginQuestion) (LoginVerdict, error)
+	// Append decides whether to offer the creation of a passkey. It reads the history of the user up to now.
 	Append(context.Context, AppendQuestion) (AppendVerdict, error)
+	// Mediation decides whether to offer a login that names nobody. The account of the question does not matter.
 	Mediation(context.Context, Question) (Verdict, error)
+	// Rollout decides whether passkeys are switched on. The account of the question does not matter.
 	Rollout(context.Context, RolloutQuestion) (Verdict, error)
 }
 
@@ -311,7 +404,8 @@ type Decision interface {
 //
 //keyward:service decision
 type Explanations interface {
-	// ExplainDecision explains a decision of the project by its record. Records are written in the background: a decision that is not there yet is not found.
+	// ExplainDecision explains a decision of the project by its record. Records are written in the background: 404 if none is there
+	// (yet), or it is of another project.
 	ExplainDecision(context.Context, ForProject[ident.DecisionID]) (frontend.TrialDecision, error)
 }
 

@@ -38,6 +38,7 @@ type Imported struct {
 //
 //keyward:service ceremony
 type UserImporter interface {
+	// ImportUsers imports users with their identifiers and passkeys. No event tells of them. That a user is refused is an answer.
 	ImportUsers(context.Context, ForProject[UserImport]) ([]Imported, error)
 }
 
@@ -45,5 +46,7 @@ type UserImporter interface {
 //
 //keyward:service events
 type EventImporter interface {
+	// ImportEvents imports events, those of one user in the order given. Subscribers receive them like any others. That an event is
+	// refused is an answer.
 	ImportEvents(context.Context, ForProject[EventImport]) ([]Imported, error)
 }
