@@ -121,7 +121,7 @@ func TestBadInputIsRefusedNamesItsFieldsAndReachesNoService(t *testing.T) {
 			if got := a.header.Get("Www-Authenticate"); (a.status == 401) != strings.HasPrefix(got, `Basic realm="keyward"`) {
 				t.Errorf("WWW-Authenticate is %q", got)
 			}
-			if calls := s.services.all(); len(calls) != 0 {
+			if calls := s.services.Calls(); len(calls) != 0 {
 				t.Errorf("a service was called: %+v", calls)
 			}
 		})
@@ -156,7 +156,7 @@ func TestBadIDsInPathsAreRefusedByName(t *testing.T) {
 			t.Errorf("DELETE %s got %d %s", path, a.status, a.body)
 		}
 	}
-	if calls := s.services.all(); len(calls) != 0 {
+	if calls := s.services.Calls(); len(calls) != 0 {
 		t.Errorf("a service was called: %+v", calls)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/core/service/servicetest"
 	"github.com/keyward/keyward/core/telemetry"
 	"github.com/keyward/keyward/services/gateway"
 )
@@ -26,7 +27,7 @@ import (
 func BenchmarkLoginStart(b *testing.B) {
 	b.Run("gateway", func(b *testing.B) {
 		s := serve(b, setup{})
-		s.services.forgetful = true
+		s.services.Forgetful = true
 		s.log.forgetful = true
 		load(b, s.gateway.Addr())
 	})
@@ -57,7 +58,8 @@ func BenchmarkLoginStart(b *testing.B) {
 func BenchmarkLoginStartAlone(b *testing.B) {
 	made := func(log *slog.Logger) func(*testing.B) {
 		return func(b *testing.B) {
-			services := &recorded{forgetful: true}
+			services := newServices()
+			services.Forgetful = true
 			registry := prometheus.NewRegistry()
 			limits, err := ratelimit.New(ratelimit.DefaultConfig(), ratelimit.Deps{Clock: time.Now, Metrics: registry})
 			if err != nil {
@@ -67,7 +69,7 @@ func BenchmarkLoginStartAlone(b *testing.B) {
 			cfg, many := gateway.DefaultConfig(), ratelimit.Limit{Requests: 1_000_000_000, Per: 10 * time.Second}
 			cfg.RateAddress, cfg.RateProject, cfg.RateFailures = many, many, many
 			g, err := gateway.New(cfg, gateway.Deps{
-				Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Issuers: newTenants(), Log: log, Metrics: registry,
+				Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Log: log, Metrics: registry,
 				Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now), Limits: limits,
 			})
 			if err != nil {

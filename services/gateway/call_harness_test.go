@@ -17,6 +17,7 @@ import (
 	userv2 "github.com/keyward/keyward/api/zitadel/user/v2"
 	"github.com/keyward/keyward/api/zitadel/user/v2/userv2connect"
 	"github.com/keyward/keyward/core/idempotency"
+	"github.com/keyward/keyward/core/service/servicetest"
 	"github.com/keyward/keyward/services/gateway"
 )
 
@@ -212,9 +213,9 @@ func (s *server) stubborn(port, head, body string) answer {
 // newGateway returns a gateway that nobody serves.
 func newGateway(t *testing.T, cfg gateway.Config) *gateway.Gateway {
 	t.Helper()
-	services := &recorded{}
+	services := newServices()
 	g, err := gateway.New(cfg, gateway.Deps{
-		Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Issuers: newTenants(),
+		Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(),
 		Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now),
 	})
 	if err != nil {

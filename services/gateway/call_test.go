@@ -29,7 +29,7 @@ func TestTheUserServiceAnswersInEveryProtocolOnBothPorts(t *testing.T) {
 	const trace = "0af7651916cd43dd8448eb211c80319c"
 	for i, w := range ways() {
 		t.Run(w.String(), func(t *testing.T) {
-			before := len(s.services.all())
+			before := len(s.services.Calls())
 			got := s.listPasskeys(w, "usr-7", map[string]string{"X-Request-ID": "sent-1", "Origin": originA, "traceparent": "00-" + trace + "-b7ad6b7169203331-01"})
 			if got.code != "ok" || len(got.names) != 1 || got.names[0] != "of usr-7" {
 				t.Errorf("got %+v", got)
@@ -42,8 +42,8 @@ func TestTheUserServiceAnswersInEveryProtocolOnBothPorts(t *testing.T) {
 					t.Errorf("%s is %q, want %s", name, values, want)
 				}
 			}
-			calls := s.services.all()[before:]
-			if len(calls) != 1 || calls[0].operation != "ListPasskeys" || calls[0].request != "sent-1" {
+			calls := s.services.Calls()[before:]
+			if len(calls) != 1 || calls[0].Method != "Ceremony.ListPasskeys" || calls[0].RequestID != "sent-1" {
 				t.Errorf("the services saw %+v", calls)
 			}
 			line := s.logged(i + 1)[i]
@@ -146,8 +146,8 @@ func TestCallsAtOnceDoNotMixTheirBytes(t *testing.T) {
 	}
 	// What the services kept must still read as it was sent, now that all buffers have been used again.
 	seen := map[string]int{}
-	for _, call := range s.services.all() {
-		seen[fmt.Sprintf("%s %+v", call.request, call.argument)]++
+	for _, call := range s.services.Calls() {
+		seen[fmt.Sprintf("%s %+v", call.RequestID, call.Request)]++
 	}
 	for n := range workers {
 		for i := range each {
@@ -161,7 +161,7 @@ func TestCallsAtOnceDoNotMixTheirBytes(t *testing.T) {
 
 func TestAPanicDuringACallIsAnsweredInItsProtocol(t *testing.T) {
 	s := serve(t, setup{})
-	s.services.failWith(func(context.Context, string) error { panic("boom") })
+	s.services.Before(func(context.Context, string) error { panic("boom") })
 	for i, w := range ways() {
 		if got := s.listPasskeys(w, "usr-1", nil); got.code != "internal" || strings.Contains(got.message, "boom") {
 			t.Errorf("%v: got %+v", w, got)
@@ -212,7 +212,7 @@ func TestCallsThatAreNoneOfTheUserServiceGetAnAnswerOnTheGRPCPort(t *testing.T) 
 func TestHealthIsAnsweredWhenThereIsTooMuchToDo(t *testing.T) {
 	s := serve(t, setup{cfg: gateway.Config{MaxInFlight: 1}})
 	entered, leave := make(chan struct{}), make(chan struct{})
-	s.services.failWith(func(context.Context, string) error { close(entered); <-leave; return nil })
+	s.services.Before(func(context.Context, string) error { close(entered); <-leave; return nil })
 	done := make(chan outcome, 1)
 	go func() { done <- s.listPasskeys(way{overConnect, portHTTP}, "usr-1", nil) }()
 	<-entered
@@ -263,7 +263,7 @@ func TestAddressesThatAreTakenAreNamedByTheirSetting(t *testing.T) {
 func TestOneHTTP2ConnectionCarriesAsManyCallsAtOnceAsItMay(t *testing.T) {
 	s := serve(t, setup{cfg: gateway.Config{GRPCMaxStreams: 2}})
 	entered, leave := make(chan struct{}, 3), make(chan struct{})
-	s.services.failWith(func(context.Context, string) error { entered <- struct{}{}; <-leave; return nil })
+	s.services.Before(func(context.Context, string) error { entered <- struct{}{}; <-leave; return nil })
 	transport := &http.Transport{Protocols: new(http.Protocols), MaxConnsPerHost: 1}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
@@ -278,7 +278,7 @@ func TestOneHTTP2ConnectionCarriesAsManyCallsAtOnceAsItMay(t *testing.T) {
 	}
 	<-entered
 	<-entered
-	if n := len(s.services.all()); n != 2 {
+	if n := len(s.services.Calls()); n != 2 {
 		t.Errorf("%d calls are under way", n)
 	}
 	close(leave)

@@ -21,12 +21,25 @@ import (
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
 
-// useCase names what the recorded services are asked for by an operation.
+// useCases are the methods of services that operations ask for, where the two are not called alike.
+var useCases = map[string]string{
+	"createChallenge": "CreateCode", "updateChallenge": "CheckCode",
+	"listPasskeyChallenges": "ListChallenges", "updatePasskeyChallenge": "UpdateChallenge",
+	"passkeyAppendStart": "AppendStart", "passkeyAppendFinish": "AppendFinish", "passkeyLoginStart": "LoginStart", "passkeyLoginFinish": "LoginFinish",
+	"passkeyMediationStart": "MediationStart", "passkeyMediationFinish": "MediationFinish", "passkeyPostLogin": "PostLogin", "getKeys": "Keys",
+	"createPasskeyEvent": "Create", "listPasskeyEvents": "List", "deletePasskeyEvent": "Delete",
+	"createWebhookEndpoint": "CreateWebhook", "listWebhookEndpoints": "ListWebhooks", "updateWebhookEndpoint": "UpdateWebhook", "deleteWebhookEndpoint": "DeleteWebhook",
+}
+
+// useCase names the method that an operation asks for.
 func useCase(op *contract.Operation) string {
 	if strings.HasSuffix(op.ID, "VerifySignedData") {
-		return "verifySignedData"
+		return "VerifySignedData"
 	}
-	return op.ID
+	if method, ok := useCases[op.ID]; ok {
+		return method
+	}
+	return strings.ToUpper(op.ID[:1]) + op.ID[1:]
 }
 
 // generous limits everything and refuses nothing, so that answers have all their headers.
@@ -67,7 +80,7 @@ func TestEveryOperationOfTheDocumentIsRoutedAndAnswersAsTheDocumentSays(t *testi
 			if !ok {
 				t.Fatal("the document has an operation that this test does not call")
 			}
-			before := len(s.services.all())
+			before := len(s.services.Calls())
 			a := s.call(op.Method, request.path, request.body, map[string]string{"X-Request-ID": "sent-" + op.ID})
 			if a.status != http.StatusOK {
 				t.Fatalf("status %d: %s", a.status, a.body)
@@ -76,8 +89,8 @@ func TestEveryOperationOfTheDocumentIsRoutedAndAnswersAsTheDocumentSays(t *testi
 				t.Errorf("the answer does not fit the contract: %v\n%s", err, a.body)
 			}
 			checkHeaders(t, op, a)
-			calls := s.services.all()[before:]
-			if len(calls) != 1 || calls[0].operation != useCase(op) || string(calls[0].request) != a.header.Get("X-Request-ID") || calls[0].seed != "" {
+			calls := s.services.Calls()[before:]
+			if len(calls) != 1 || !strings.HasSuffix(calls[0].Method, "."+useCase(op)) || string(calls[0].RequestID) != a.header.Get("X-Request-ID") || calls[0].Seed != "" {
 				t.Errorf("the services saw %+v", calls)
 			}
 		})
@@ -142,7 +155,7 @@ func TestEveryOperationRefusesBadRequestsAsTheDocumentSays(t *testing.T) {
 			checkHeaders(t, op, a)
 		})
 	}
-	if calls := s.services.all(); len(calls) != 0 {
+	if calls := s.services.Calls(); len(calls) != 0 {
 		t.Errorf("a service was called: %+v", calls)
 	}
 }
@@ -156,7 +169,7 @@ func TestEveryOperationPassesOnWhatItsServiceSays(t *testing.T) {
 		for status, err := range map[int]error{
 			400: fault.Unknown("userID"), 409: fault.Conflict("x", "is taken"), 503: fault.Unavailable(time.Second, "away"), 500: errors.New("broken"),
 		} {
-			s.services.failWith(always(err))
+			s.services.Before(always(err))
 			a := s.call(op.Method, good[op.ID].path, good[op.ID].body, map[string]string{"X-Request-ID": "sent-" + op.ID})
 			if a.status != status {
 				t.Errorf("%s: status %d: %s", op.ID, a.status, a.body)
@@ -175,8 +188,8 @@ func TestListParametersReachTheService(t *testing.T) {
 	s.call("GET", "/v2/users", "", nil)
 	s.call("GET", good["listPasskeyEvents"].path, "", nil)
 	var got []any
-	for _, c := range s.services.all() {
-		got = append(got, c.argument)
+	for _, c := range s.services.Calls() {
+		got = append(got, c.Request)
 	}
 	want := []any{
 		service.ForProject[service.List]{Project: "pro-1", Body: service.List{Sort: "created:desc", Filter: []string{"status:eq:active", "created:gt:2026-01-01T00:00:00"}, Page: 2, PageSize: 5}},
@@ -226,7 +239,7 @@ func TestEveryFailureOfAServiceKeepsItsTypeAndStatus(t *testing.T) {
 		{"any other error", fmt.Errorf("secret detail"), 500, rest.ErrorTypeInternalError, map[string]string{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s.services.failWith(always(tc.err))
+			s.services.Before(always(tc.err))
 			a := s.call("GET", "/v2/users/usr-1", "", nil)
 			if a.status != tc.status || a.error.Error.Type != tc.kind {
 				t.Errorf("got %d %s", a.status, a.body)

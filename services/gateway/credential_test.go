@@ -51,12 +51,12 @@ func TestAKeyCallsWhatItsPermissionsNameAndNothingElse(t *testing.T) {
 			continue
 		}
 		t.Run(op.ID, func(t *testing.T) {
-			request, before := good[op.ID], len(s.services.all())
+			request, before := good[op.ID], len(s.services.Calls())
 			a := s.call(op.Method, request.path, request.body, but[op.Permission])
 			if a.status != 403 || a.error.Error.Type != rest.ErrorTypeLoginError || a.error.Error.Details == nil || !strings.Contains(*a.error.Error.Details, op.Permission) {
 				t.Errorf("with every other permission: %d %s", a.status, a.body)
 			}
-			if now := len(s.services.all()); now != before {
+			if now := len(s.services.Calls()); now != before {
 				t.Error("a service was called")
 			}
 			if !op.AnswersJSON("200") {

@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service/servicetest"
 	"github.com/keyward/keyward/services/gateway"
 )
 
@@ -175,13 +176,13 @@ func TestRequestsAtOnceDoNotMixTheirBytes(t *testing.T) {
 	// What the services kept must still read as it was sent, now that all buffers have been used for other requests.
 	kept := map[ident.RequestID]string{}
 	users := map[string]int{}
-	for _, call := range s.services.all() {
-		text := fmt.Sprintf("%+v", call.argument)
-		if call.operation == "getUser" {
+	for _, call := range s.services.Calls() {
+		text := fmt.Sprintf("%+v", call.Request)
+		if call.Method == "Ceremony.GetUser" {
 			users[text]++
 			continue
 		}
-		kept[call.request] = text
+		kept[call.RequestID] = text
 	}
 	if len(kept) != workers*each || len(users) != workers*each {
 		t.Fatalf("%d login starts and %d users were kept", len(kept), len(users))
@@ -201,16 +202,16 @@ func TestRequestsAtOnceDoNotMixTheirBytes(t *testing.T) {
 
 func TestAPanicBecomesAnInternalErrorAndIsLoggedWithItsStack(t *testing.T) {
 	s := serve(t, setup{})
-	s.services.failWith(func(context.Context, string) error { panic("boom") })
+	s.services.Before(func(context.Context, string) error { panic("boom") })
 	a := s.call("GET", "/v2/users", "", nil)
 	if a.status != 500 || a.error.Error.Type != rest.ErrorTypeInternalError || strings.Contains(string(a.body), "boom") {
 		t.Errorf("got %d %s", a.status, a.body)
 	}
 	line := s.logged(1)[0]
-	if line["level"] != "ERROR" || !strings.Contains(fmt.Sprint(line["error"]), "boom") || !strings.Contains(fmt.Sprint(line["stack"]), "recorded") || line["request_id"] != a.header.Get("X-Request-ID") {
+	if line["level"] != "ERROR" || !strings.Contains(fmt.Sprint(line["error"]), "boom") || !strings.Contains(fmt.Sprint(line["stack"]), "servicetest") || line["request_id"] != a.header.Get("X-Request-ID") {
 		t.Errorf("logged %v", line)
 	}
-	s.services.failWith(nil)
+	s.services.Before(nil)
 	if a := s.call("GET", "/v2/users", "", nil); a.status != 200 {
 		t.Errorf("after the panic: %d", a.status)
 	}
@@ -218,7 +219,7 @@ func TestAPanicBecomesAnInternalErrorAndIsLoggedWithItsStack(t *testing.T) {
 
 func TestACallThatTakesTooLongIsUnavailable(t *testing.T) {
 	s := serve(t, setup{cfg: gateway.Config{RequestTimeout: 20 * time.Millisecond}})
-	s.services.failWith(func(ctx context.Context, _ string) error {
+	s.services.Before(func(ctx context.Context, _ string) error {
 		<-ctx.Done()
 		return fmt.Errorf("read account: %w", ctx.Err())
 	})
@@ -231,7 +232,7 @@ func TestACallThatTakesTooLongIsUnavailable(t *testing.T) {
 func TestTooManyRequestsAtOnceAreShed(t *testing.T) {
 	s := serve(t, setup{cfg: gateway.Config{MaxInFlight: 2}})
 	entered, leave := make(chan struct{}, 2), make(chan struct{})
-	s.services.failWith(func(context.Context, string) error { entered <- struct{}{}; <-leave; return nil })
+	s.services.Before(func(context.Context, string) error { entered <- struct{}{}; <-leave; return nil })
 	var group sync.WaitGroup
 	for range 2 {
 		group.Go(func() {
@@ -257,7 +258,7 @@ func TestTooManyRequestsAtOnceAreShed(t *testing.T) {
 func TestShutdownFinishesWhatIsInFlightAndTakesNothingNew(t *testing.T) {
 	s := serve(t, setup{})
 	entered, leave := make(chan struct{}), make(chan struct{})
-	s.services.failWith(func(context.Context, string) error { close(entered); <-leave; return nil })
+	s.services.Before(func(context.Context, string) error { close(entered); <-leave; return nil })
 	answered := make(chan answer, 1)
 	go func() { answered <- s.call("GET", "/v2/users/usr-1", "", nil) }()
 	<-entered
@@ -282,7 +283,7 @@ func TestShutdownFinishesWhatIsInFlightAndTakesNothingNew(t *testing.T) {
 func TestAShutdownWhoseGraceRunsOutCancelsWhatIsLeft(t *testing.T) {
 	s := serve(t, setup{cfg: gateway.Config{Grace: 50 * time.Millisecond}})
 	entered, cancelled := make(chan struct{}), make(chan struct{})
-	s.services.failWith(func(ctx context.Context, _ string) error {
+	s.services.Before(func(ctx context.Context, _ string) error {
 		close(entered)
 		<-ctx.Done()
 		close(cancelled)
@@ -450,8 +451,8 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 	if _, err := gateway.New(gateway.Config{}, gateway.Deps{}); err == nil {
 		t.Error("a gateway without services is made")
 	}
-	services := &recorded{}
-	whole := gateway.Deps{Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Issuers: newTenants(), Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now)}
+	services := newServices()
+	whole := gateway.Deps{Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now)}
 	if _, err := gateway.New(gateway.DefaultConfig(), whole); err == nil {
 		t.Error("a gateway is made that is to limit calls and cannot count them")
 	}

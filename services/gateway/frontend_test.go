@@ -187,14 +187,14 @@ func TestEveryOperationOfTheFrontendAPIRefusesBadRequestsAsTheDocumentSays(t *te
 			}
 		})
 	}
-	if calls := s.services.all(); len(calls) != 0 {
+	if calls := s.services.Calls(); len(calls) != 0 {
 		t.Errorf("a service was called: %+v", calls)
 	}
 }
 
 func TestEveryOperationOfTheFrontendAPIPassesOnWhatItsServiceSays(t *testing.T) {
 	s := serve(t, setup{cfg: trying()})
-	s.services.failWith(always(fault.Login("the session has ended")))
+	s.services.Before(always(fault.Login("the session has ended")))
 	for _, op := range frontendDocument(t).Operations {
 		if strings.HasPrefix(op.Path, "/.well-known") {
 			continue
@@ -224,7 +224,7 @@ func TestAVisitIsOfTheProjectThatItNamesOrWhoseHostItCameTo(t *testing.T) {
 		{"by something that is no ID", "../x", "a.localhost", "", map[string]string{"X-Corbado-ProjectID": "names no project"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			before := len(s.services.all())
+			before := len(s.services.Calls())
 			r, err := http.NewRequest("GET", s.base+"/v2/session-config", nil)
 			if err != nil {
 				t.Fatal(err)
@@ -245,8 +245,8 @@ func TestAVisitIsOfTheProjectThatItNamesOrWhoseHostItCameTo(t *testing.T) {
 				}
 				return
 			}
-			calls := s.services.all()[before:]
-			if len(calls) != 1 || calls[0].argument.(service.ForVisit[service.Empty]).Project != ident.ProjectID(tc.project) {
+			calls := s.services.Calls()[before:]
+			if len(calls) != 1 || calls[0].Request.(service.ForVisit[service.Empty]).Project != ident.ProjectID(tc.project) {
 				t.Errorf("the service saw %+v", calls)
 			}
 		})
@@ -288,9 +288,9 @@ func TestWhatAVisitorIsKnownByReachesTheService(t *testing.T) {
 		{"a change by Bearer from nowhere", "DELETE", map[string]string{"Origin": ""}, 200, service.Visit{Token: "a.b.c"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			before := len(s.services.all())
+			before := len(s.services.Calls())
 			got := s.call(tc.method, "/v2/me", "", visitor(tc.headers))
-			calls := s.services.all()[before:]
+			calls := s.services.Calls()[before:]
 			if got.status != tc.status {
 				t.Fatalf("status %d: %s", got.status, got.body)
 			}
@@ -302,7 +302,7 @@ func TestWhatAVisitorIsKnownByReachesTheService(t *testing.T) {
 			}
 			want := tc.want
 			want.Project, want.RemoteAddress, want.UserAgent, want.Process = "pro-1", "127.0.0.1", "test browser", "prc"
-			if d := cmp.Diff(want, calls[0].argument.(service.ForVisit[service.Empty]).Visit); d != "" {
+			if d := cmp.Diff(want, calls[0].Request.(service.ForVisit[service.Empty]).Visit); d != "" {
 				t.Error(d)
 			}
 		})

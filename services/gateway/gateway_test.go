@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/core/service/servicetest"
 	"github.com/keyward/keyward/services/gateway"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
@@ -98,7 +99,7 @@ type server struct {
 	t        testing.TB
 	gateway  *gateway.Gateway
 	base     string
-	services *recorded
+	services *servicetest.Recording
 	log      *safeBuffer
 	metrics  *prometheus.Registry
 	client   *http.Client
@@ -123,7 +124,7 @@ func serve(t testing.TB, s setup) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &server{t: t, services: &recorded{}, log: &safeBuffer{}, metrics: prometheus.NewRegistry(), document: document, ended: make(chan error, 1)}
+	srv := &server{t: t, services: newServices(), log: &safeBuffer{}, metrics: prometheus.NewRegistry(), document: document, ended: make(chan error, 1)}
 	s.cfg.Addr, s.cfg.GRPCAddr = "127.0.0.1:0", cmp.Or(s.cfg.GRPCAddr, "127.0.0.1:0")
 	if s.projects == nil {
 		s.projects = newTenants()
@@ -136,7 +137,7 @@ func serve(t testing.TB, s setup) *server {
 		t.Fatal(err)
 	}
 	srv.gateway, err = gateway.New(s.cfg, gateway.Deps{
-		Ceremony: srv.services, Events: recordedEvents{srv.services}, Webhooks: srv.services, Explanations: srv.services, Projects: s.projects, Issuers: s.projects, Tracer: s.tracer, Limits: limits,
+		Ceremony: servicetest.Ceremony{Recording: srv.services}, Events: servicetest.Events{Recording: srv.services}, Webhooks: servicetest.Webhooks{Recording: srv.services}, Explanations: servicetest.Explanations{Recording: srv.services}, Projects: s.projects, Issuers: s.projects, Tracer: s.tracer, Limits: limits,
 		Idempotency: idempotency.NewStore(&bucket{}, time.Minute, s.now), Now: s.now,
 		Log: slog.New(slog.NewJSONHandler(srv.log, nil)), Metrics: srv.metrics,
 	})

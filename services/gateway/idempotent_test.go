@@ -39,7 +39,7 @@ func TestEveryCreationTakesAKeyAndAnswersItsRepeatAlike(t *testing.T) {
 	}
 	for _, id := range all {
 		t.Run(id, func(t *testing.T) {
-			request, before := good[id], len(s.services.all())
+			request, before := good[id], len(s.services.Calls())
 			first := s.call("POST", request.path, request.body, keyed("key-of-"+id))
 			again := s.call("POST", request.path, request.body, with(keyed("key-of-"+id), "X-Request-ID", "sent-again"))
 			if first.status != 200 || again.status != 200 || !bytes.Equal(first.body, again.body) || first.header.Get("Content-Type") != again.header.Get("Content-Type") {
@@ -57,8 +57,8 @@ func TestEveryCreationTakesAKeyAndAnswersItsRepeatAlike(t *testing.T) {
 			if a.status != 409 || a.error.Error.Type != "already_exists" || a.fields()["Idempotency-Key"] == "" || a.header.Get("Retry-After") != "" {
 				t.Errorf("another body: %d %s", a.status, a.body)
 			}
-			calls := s.services.all()[before:]
-			if len(calls) != 1 || calls[0].seed == "" {
+			calls := s.services.Calls()[before:]
+			if len(calls) != 1 || calls[0].Seed == "" {
 				t.Errorf("the services saw %+v", calls)
 			}
 		})
@@ -79,7 +79,7 @@ func TestKeysOfBadFormAreRefused(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
-	if calls := s.services.all(); len(calls) != 0 {
+	if calls := s.services.Calls(); len(calls) != 0 {
 		t.Errorf("a service was called: %+v", calls)
 	}
 	for name, key := range map[string]string{"255 characters": strings.Repeat("k", 255), "every sign": "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"} {
@@ -96,7 +96,7 @@ func TestWhereNothingIsCreatedAKeyMeansNothing(t *testing.T) {
 			t.Errorf("got %d %v", a.status, a.header)
 		}
 	}
-	if calls := s.services.all(); len(calls) != 2 || calls[0].seed != "" {
+	if calls := s.services.Calls(); len(calls) != 2 || calls[0].Seed != "" {
 		t.Errorf("the services saw %+v", calls)
 	}
 }
@@ -123,16 +123,16 @@ func TestAfterAFailureTheCallIsExecutedAgain(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := serve(t, setup{})
-			s.services.failWith(tc.err)
+			s.services.Before(tc.err)
 			if a := s.call("POST", "/v2/users", good["createUser"].body, keyed("k")); a.status != tc.status {
 				t.Fatalf("got %d %s", a.status, a.body)
 			}
-			s.services.failWith(nil)
+			s.services.Before(nil)
 			if a := s.call("POST", "/v2/users", good["createUser"].body, keyed("k")); a.status != 200 || a.header.Get("Idempotent-Replayed") != "" {
 				t.Errorf("again: %d %s", a.status, a.body)
 			}
-			calls := s.services.all()
-			if len(calls) != 2 || calls[0].seed == "" || calls[1].seed == "" || (calls[0].seed == calls[1].seed) != tc.sameSeed {
+			calls := s.services.Calls()
+			if len(calls) != 2 || calls[0].Seed == "" || calls[1].Seed == "" || (calls[0].Seed == calls[1].Seed) != tc.sameSeed {
 				t.Errorf("the services saw %+v", calls)
 			}
 		})
@@ -151,7 +151,7 @@ func TestAfterAFailureTheCallIsExecutedAgain(t *testing.T) {
 func TestOfManyCallsAtOnceWithOneKeyOneIsExecuted(t *testing.T) {
 	s := serve(t, setup{})
 	entered, leave := make(chan struct{}), make(chan struct{})
-	s.services.failWith(func(context.Context, string) error { close(entered); <-leave; return nil })
+	s.services.Before(func(context.Context, string) error { close(entered); <-leave; return nil })
 	var group sync.WaitGroup
 	group.Go(func() {
 		if a := s.call("POST", "/v2/users", good["createUser"].body, keyed("k")); a.status != 200 {
@@ -172,7 +172,7 @@ func TestOfManyCallsAtOnceWithOneKeyOneIsExecuted(t *testing.T) {
 	if a := s.call("POST", "/v2/users", good["createUser"].body, keyed("k")); a.header.Get("Idempotent-Replayed") != "true" {
 		t.Errorf("afterwards: %d %s", a.status, a.body)
 	}
-	if calls := s.services.all(); len(calls) != 1 {
+	if calls := s.services.Calls(); len(calls) != 1 {
 		t.Errorf("%d were executed", len(calls))
 	}
 }

@@ -56,7 +56,7 @@ func TestAProjectThatCallsTooOftenIsToldWhenItCanCallAgain(t *testing.T) {
 	if a := s.call("GET", "/v2/users", "", basic("pro-2", secretB)); a.status != 200 {
 		t.Errorf("another project is refused: %d %s", a.status, a.body)
 	}
-	if calls := s.services.all(); len(calls) != 4 {
+	if calls := s.services.Calls(); len(calls) != 4 {
 		t.Errorf("%d calls reached a service", len(calls))
 	}
 	clock.pass(20 * time.Second)
@@ -111,7 +111,7 @@ func TestWhoGuessesSecretsIsRefusedBeforeAnythingIsCompared(t *testing.T) {
 	if a.status != 429 || a.error.Error.Type != rest.ErrorTypeRateLimited || a.header.Get("Retry-After") == "" {
 		t.Errorf("the right secret after too many wrong ones: %d %s", a.status, a.body)
 	}
-	if calls := s.services.all(); len(calls) != 0 {
+	if calls := s.services.Calls(); len(calls) != 0 {
 		t.Errorf("a service was called: %+v", calls)
 	}
 	if a := s.call("GET", "/.well-known/jwks", "", nil); a.status != 200 {
@@ -185,19 +185,19 @@ func TestTheKeysArePublic(t *testing.T) {
 		{"of a project with a name beyond reason", map[string]string{"Authorization": "", "X-Corbado-ProjectID": strings.Repeat("x", 65)}, 400, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			before := len(s.services.all())
+			before := len(s.services.Calls())
 			a := s.call("GET", path, "", tc.headers)
 			if a.status != tc.status || a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("Access-Control-Allow-Credentials") != "" {
 				t.Fatalf("got %d %v %s", a.status, a.header, a.body)
 			}
-			calls := s.services.all()[before:]
+			calls := s.services.Calls()[before:]
 			if tc.status != 200 {
 				if len(calls) != 0 || a.error.Error.Type == "" || a.header.Get("Cache-Control") != "no-store" {
 					t.Errorf("got %v %s, and the services saw %v", a.header, a.body, calls)
 				}
 				return
 			}
-			if want := (service.ForProject[service.Empty]{Project: tc.project}); len(calls) != 1 || calls[0].argument != any(want) {
+			if want := (service.ForProject[service.Empty]{Project: tc.project}); len(calls) != 1 || calls[0].Request != any(want) {
 				t.Errorf("the services saw %+v", calls)
 			}
 			if a.header.Get("Cache-Control") != "public, max-age=300" || a.header.Get("Content-Type") != "application/json" || !strings.Contains(string(a.body), `"kid":"pki-1"`) {
@@ -209,7 +209,7 @@ func TestTheKeysArePublic(t *testing.T) {
 	if preflight.status != 204 || preflight.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(preflight.header.Get("Access-Control-Allow-Headers"), "X-Corbado-ProjectID") {
 		t.Errorf("the preflight got %d %v", preflight.status, preflight.header)
 	}
-	s.services.failWith(always(errors.New("broken")))
+	s.services.Before(always(errors.New("broken")))
 	if a := s.call("GET", path, "", nil); a.status != 500 || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("a failure got %d %v", a.status, a.header)
 	}

@@ -25,6 +25,7 @@ import (
 
 	userv2 "github.com/keyward/keyward/api/zitadel/user/v2"
 	"github.com/keyward/keyward/api/zitadel/user/v2/userv2connect"
+	"github.com/keyward/keyward/core/service/servicetest"
 	"github.com/keyward/keyward/services/gateway"
 )
 
@@ -188,9 +189,9 @@ func TestANewCertificateIsServedWithoutARestart(t *testing.T) {
 }
 
 func TestAGatewayIsNotMadeWithACertificateThatCannotBeUsed(t *testing.T) {
-	services := &recorded{}
+	services := newServices()
 	cfg := gateway.Config{TLSCert: filepath.Join(t.TempDir(), "none"), TLSKey: "none"}
-	_, err := gateway.New(cfg, gateway.Deps{Ceremony: services, Events: recordedEvents{services}, Webhooks: services, Projects: newTenants(), Issuers: newTenants(), Idempotency: noIdempotency{}})
+	_, err := gateway.New(cfg, gateway.Deps{Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Idempotency: noIdempotency{}})
 	if err == nil || !strings.Contains(err.Error(), "tls_cert: ") {
 		t.Errorf("got %v", err)
 	}
@@ -202,7 +203,7 @@ func TestShutdownFinishesCallsOnBothPortsAndTakesNoNewOnes(t *testing.T) {
 	s := serve(t, setup{})
 	under := []way{{overGRPC, portGRPC}, {overConnect, portGRPC}, {overJSON, portHTTP}}
 	entered, leave := make(chan struct{}, len(under)), make(chan struct{})
-	s.services.failWith(func(context.Context, string) error { entered <- struct{}{}; <-leave; return nil })
+	s.services.Before(func(context.Context, string) error { entered <- struct{}{}; <-leave; return nil })
 	answered := make(chan outcome, len(under))
 	for _, w := range under {
 		go func() { answered <- s.listPasskeys(w, "usr-1", nil) }()
@@ -242,7 +243,7 @@ func TestCallsThatOutlastTheGraceAreCancelledOnBothPorts(t *testing.T) {
 	s := serve(t, setup{cfg: gateway.Config{Grace: 50 * time.Millisecond}})
 	under := []way{{overGRPC, portGRPC}, {overConnect, portHTTP}}
 	entered := make(chan struct{}, len(under))
-	s.services.failWith(func(ctx context.Context, _ string) error { entered <- struct{}{}; <-ctx.Done(); return ctx.Err() })
+	s.services.Before(func(ctx context.Context, _ string) error { entered <- struct{}{}; <-ctx.Done(); return ctx.Err() })
 	answered := make(chan outcome, len(under))
 	for _, w := range under {
 		go func() { answered <- s.listPasskeys(w, "usr-1", nil) }()
@@ -263,7 +264,7 @@ func TestCallsThatOutlastTheGraceAreCancelledOnBothPorts(t *testing.T) {
 func TestAClientThatGoesAwayCancelsItsCall(t *testing.T) {
 	s := serve(t, setup{})
 	entered, cancelled := make(chan struct{}), make(chan struct{})
-	s.services.failWith(func(ctx context.Context, _ string) error {
+	s.services.Before(func(ctx context.Context, _ string) error {
 		close(entered)
 		<-ctx.Done()
 		close(cancelled)

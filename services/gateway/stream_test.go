@@ -29,6 +29,7 @@ import (
 	"github.com/keyward/keyward/core/feed"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/service/servicetest"
 	"github.com/keyward/keyward/services/gateway"
 )
 
@@ -65,9 +66,9 @@ func serveStreamsOn(t *testing.T, b *bus.Bus, cfg gateway.Config) *streaming {
 	}
 	s := &streaming{t: t, bus: b, metrics: prometheus.NewRegistry(), log: &safeBuffer{}}
 	cfg.Addr, cfg.GRPCAddr = "127.0.0.1:0", gateway.Off
-	services := &recorded{}
+	services := newServices()
 	s.gateway, err = gateway.New(cfg, gateway.Deps{
-		Ceremony: services, Events: recordedEvents{services}, Projects: newTenants(), Issuers: newTenants(), Feed: f,
+		Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Feed: f,
 		Webhooks: struct{ service.Webhooks }{}, Idempotency: struct{ gateway.Idempotency }{}, // nobody calls them here
 		Log: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics,
 	})

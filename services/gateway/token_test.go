@@ -267,7 +267,7 @@ func TestTheUserServiceLearnsWhereABrowserIsBehindATrustedProxy(t *testing.T) {
 		if a.status != 200 {
 			t.Fatalf("got %d %s", a.status, a.body)
 		}
-		if got := s.services.all()[i].argument; !strings.Contains(sprint(got), "UserAgent:Mozilla Address:2001:db8::7") {
+		if got := s.services.Calls()[i].Request; !strings.Contains(sprint(got), "UserAgent:Mozilla Address:2001:db8::7") {
 			t.Errorf("the service saw %+v", got)
 		}
 	}

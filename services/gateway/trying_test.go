@@ -74,7 +74,7 @@ func TestADecisionIsExplainedWithinTheProjectThatIsVisited(t *testing.T) {
 		t.Fatalf("got %d %s", a.status, a.body)
 	}
 	want := service.ForProject[ident.DecisionID]{Project: "pro-1", Body: "dec-1795348800000123456789012"}
-	if calls := s.services.all(); len(calls) != 1 || calls[0].argument != want {
+	if calls := s.services.Calls(); len(calls) != 1 || calls[0].Request != want {
 		t.Errorf("asked %+v", calls)
 	}
 }
