@@ -1,5 +1,5 @@
 // Package events is the events service: it appends passkey events to the log and projects them into the cache, lists them and deletes them. It touches
-// what core/eventlog touches, and reads accounts. Service is the service; Serve and Client carry it over the bus.
+// what core/eventlog touches, and reads accounts. core/service/remote carries it over the bus.
 package events
 
 import (
