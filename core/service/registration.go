@@ -14,17 +14,17 @@ import (
 // An unknown user or passkey is a fault with the status 404, a state that does not allow the call one with 412. The faults carry the reasons below.
 type Registrations interface {
 	// RegisterPasskey begins a registration and spends the code, if one is given. When it has returned, the offer is in the log. 404
-	// ReasonUserUnknown; 412 ReasonUserInactive, ReasonDenied; 400 ReasonCodeInvalid, ReasonDomain, authenticator.
+	// ReasonUserUnknown; ErrUserInactive; 412 ReasonDenied; 400 ReasonCodeInvalid, ReasonDomain, authenticator.
 	RegisterPasskey(context.Context, ForUser[PasskeyRegistration]) (PendingPasskey, error)
 	// VerifyPasskey finishes a registration. When it has returned, the passkey is on disk and its event is in the log. 404
-	// ReasonUserUnknown, ReasonPasskeyUnknown; 412 ReasonUserInactive; 400 ReasonCredential; 409 ReasonPasskeyExists.
+	// ReasonUserUnknown, ReasonPasskeyUnknown; ErrUserInactive; 400 ReasonCredential; 409 ReasonPasskeyExists.
 	VerifyPasskey(context.Context, ForUser[PasskeyVerification]) (Change, error)
 	// CreatePasskeyCode makes a code that RegisterPasskey takes once, and sends a link with it if one is asked for. 404
-	// ReasonUserUnknown; 412 ReasonUserInactive, ReasonUserNoEmail; 400 ReasonTemplate; 429 and 503 as CreateCode.
+	// ReasonUserUnknown; ErrUserInactive; 412 ReasonUserNoEmail; 400 ReasonTemplate; 429 and 503 as CreateCode.
 	CreatePasskeyCode(context.Context, ForUser[PasskeyCodeRequest]) (PasskeyCodeCreated, error)
-	// ListPasskeys returns the passkeys that can be used to log in, oldest first. 404 ReasonUserUnknown.
+	// ListPasskeys returns the passkeys that can be used to log in, oldest first. ErrUserUnknown.
 	ListPasskeys(context.Context, ForUser[Empty]) (PasskeyList, error)
-	// RemovePasskey deletes a passkey, or ends a registration that is under way. 404 ReasonUserUnknown, ReasonPasskeyUnknown.
+	// RemovePasskey deletes a passkey, or ends a registration that is under way. ErrUserUnknown, ErrPasskeyUnknown.
 	RemovePasskey(context.Context, ForUser[ident.CredentialID]) (Change, error)
 }
 

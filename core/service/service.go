@@ -4,8 +4,9 @@
 // Every error that leaves a method is a *fault.Fault or wraps one. The comments name the faults that a method returns beside those
 // that any may: 503 if what it needs is away or the time is up, 500 if Keyward itself is at fault, 401 if there is no such project.
 // A number is the status, and what follows it are the fields that the fault names, or its Reason: "400 userID" is a fault of the
-// field userID, mostly that there is no such user; "409" means that another has what is asked for. A list is a 400 of sort, filter[],
-// page or pageSize if it is asked for in a way that the API does not allow ("as every list").
+// field userID; "409" means that another has what is asked for. A list is a 400 of sort, filter[], page or pageSize if it is asked for
+// in a way that the API does not allow ("as every list"). What callers tell apart they tell by errors.Is: a user who does not exist is
+// account.ErrUnknown, one who may not take part ErrInactive or ErrDisabled, a passkey that the user does not have ErrUnknownCredential.
 package service
 
 import (
