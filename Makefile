@@ -9,6 +9,9 @@ VERSION  ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null ||
 REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION:v%=%) -X main.revision=$(REVISION)
 
+# grpc's traces of itself, which nothing shows, would bring html/template, and with it every exported method of every library: 15 MB.
+TAGS := grpcnotrace
+
 # Tools are pinned in modules of their own, so that the product carries none of their dependencies.
 TOOL = GOWORK=off go build -C $(1) -ldflags '-s -w' -o $(CURDIR)/$@ $(2)
 
@@ -33,7 +36,7 @@ demo: build ## Tell the story against a server that "make run" started
 
 .PHONY: build
 build: ## Build bin/keyward
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
+	@CGO_ENABLED=0 go build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
 
 .PHONY: test
 test: packages-test ## Run every check and every test, with the race detector
@@ -45,7 +48,7 @@ test: packages-test ## Run every check and every test, with the race detector
 
 # Two at a time, since whatever links or downloads leaves a core idle. The end-to-end tests wait more than they compute, so there are more of them at once than cores.
 .PHONY: test-needs
-test-needs: check-generated check-page test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats bin/grpcurl bin/opa
+test-needs: check-generated check-page check-size check-notices test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats bin/grpcurl bin/opa
 
 .PHONY: chaos
 chaos: ## Kill the process 50 times under load: every acknowledged event must reach every subscriber
@@ -70,6 +73,19 @@ check-page: web/node_modules
 	cd web && npx tsc
 	npm --prefix web run --silent build -- --logLevel warn --outDir $(CURDIR)/bin/page
 	diff -r services/gateway/page/app bin/page
+
+.PHONY: check-size
+check-size: build ## Fail if bin/keyward is larger than .ci/binary-size allows
+	@.ci/check-size bin/keyward
+
+.PHONY: check-notices
+check-notices: web/node_modules ## Fail if THIRD_PARTY_NOTICES is out of date, or a licence is not one that we may ship
+	@go run ./tools/notices -check THIRD_PARTY_NOTICES -npm web/node_modules/preact
+
+.PHONY: notices
+notices: web/node_modules ## Write THIRD_PARTY_NOTICES anew
+	@go run ./tools/notices -npm web/node_modules/preact > bin/THIRD_PARTY_NOTICES
+	@mv bin/THIRD_PARTY_NOTICES THIRD_PARTY_NOTICES
 
 .PHONY: check-format
 check-format:

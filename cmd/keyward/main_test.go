@@ -19,7 +19,7 @@ import (
 func build(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keyward")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X main.version=9.8.7 -X main.revision=abcdef", "-o", path, ".")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-ldflags", "-X main.version=9.8.7 -X main.revision=abcdef", "-o", path, ".")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
