@@ -42,9 +42,9 @@ build: ## Build bin/keyward
 test: packages-test ## Run every check and every test, with the race detector
 	@$(MAKE) --jobs 2 test-needs
 	@$(MAKE) check-format check-protos check-policies
-	go vet ./...
-	go test -race -vet=off -timeout 14m $$(go list ./... | grep -v /test$$)
-	go test -race -vet=off -timeout 14m -parallel 5 ./test/...
+	go vet ./... ./sdk/...
+	go test -race -vet=off -timeout 14m $$(go list ./... ./sdk/... | grep -v /test$$)
+	go test -race -vet=off -timeout 14m -parallel 5 ./test
 
 # Two at a time, since whatever links or downloads leaves a core idle. The end-to-end tests wait more than they compute, so there are more of them at once than cores.
 .PHONY: test-needs
@@ -104,7 +104,7 @@ check-policies: bin/opa
 
 .PHONY: lint
 lint: bin/golangci-lint ## Run the linters
-	@bin/golangci-lint run ./...
+	@bin/golangci-lint run ./... ./sdk/...
 
 .PHONY: generate
 generate: $(PROTO_TOOLS) ## Write every generated file anew

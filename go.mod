@@ -7,6 +7,9 @@ ignore (
 	node_modules
 )
 
+// The tests hold the clients' module against the product. Nobody imports this module, so that the replacement is seen by nobody else.
+replace github.com/keyward/keyward/sdk => ./sdk
+
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.1
 	charm.land/lipgloss/v2 v2.0.6
@@ -33,6 +36,7 @@ require (
 	github.com/google/uuid v1.6.0
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.33.0
 	github.com/jstemmer/go-junit-report/v2 v2.1.0
+	github.com/keyward/keyward/sdk v0.0.0
 	github.com/knadh/koanf/parsers/yaml v1.1.1
 	github.com/knadh/koanf/providers/confmap v1.0.1
 	github.com/knadh/koanf/providers/env/v2 v2.0.2

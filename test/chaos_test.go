@@ -24,7 +24,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/subscribe"
+	"github.com/keyward/keyward/sdk/subscribe"
 )
 
 // arrivals are what one receiver got, each event at its first arrival.

@@ -1,6 +1,9 @@
 package events_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/http"
@@ -20,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/sdk/webhook"
 )
 
 func userOf(k int) ident.UserID { return ident.UserID(fmt.Sprintf("usr-%d", k+1)) }
@@ -108,6 +112,7 @@ func TestADeliveryIsSignedAsStandardWebhooksVerifiesIt(t *testing.T) {
 	if got.Type != "user.created" || got.Data.EventID != want.ID || got.Data.UserID != "usr-1" {
 		t.Errorf("got %s", got.body)
 	}
+	verifiedByClients(t, got, *made.Secret, *second.Secret)
 	user, password, _ := (&http.Request{Header: got.header}).BasicAuth()
 	headers := map[string]string{
 		"user": user, "password": password, "tenant": got.header.Get("X-Tenant"), "type": got.header.Get("Content-Type"), "agent": got.header.Get("User-Agent"),
@@ -117,6 +122,37 @@ func TestADeliveryIsSignedAsStandardWebhooksVerifiesIt(t *testing.T) {
 		"user": "bob", "password": "swordfish", "tenant": "blue", "type": "application/json", "agent": "Keyward", "signatures": "2", "idempotency": "",
 	}, headers); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// verifiedByClients holds a delivery against the package that the clients' module has for it.
+func verifiedByClients(t *testing.T, got delivery, secrets ...string) {
+	t.Helper()
+	const ago = time.Hour
+	for _, secret := range secrets {
+		verifier, err := webhook.New(webhook.Options{}, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := verifier.Verify(got.header, got.body); err != nil {
+			t.Errorf("not verified: %v", err)
+		}
+		if err := verifier.Verify(got.header, append(slices.Clone(got.body), ' ')); !errors.Is(err, webhook.ErrSignature) {
+			t.Errorf("a changed body: %v", err)
+		}
+		late, err := webhook.New(webhook.Options{Now: func() time.Time { return time.Now().Add(ago) }}, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := late.Verify(got.header, got.body); !errors.Is(err, webhook.ErrTime) {
+			t.Errorf("an old delivery: %v", err)
+		}
+	}
+	var told webhook.Payload
+	strict := json.NewDecoder(bytes.NewReader(got.body))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&told); err != nil || told.Type != got.Type || string(told.Data.EventID) != string(got.Data.EventID) {
+		t.Errorf("%+v, %v", told, err)
 	}
 }
 

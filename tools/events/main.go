@@ -1,5 +1,5 @@
 // Command events writes what follows from api/events/types.yaml, the list of event types: the enums of openapi.yaml and frontend.yaml and the messages of asyncapi.yaml, between
-// markers, and the Go constants of core/event. It refuses a list that contradicts itself or the schemas beside it, and then writes nothing. It takes the root of the
+// markers, and the Go constants of core/event and sdk/event. It refuses a list that contradicts itself or the schemas beside it, and then writes nothing. It takes the root of the
 // repository as its only argument.
 package main
 
@@ -37,6 +37,9 @@ func run(args []string) error {
 		}
 	}
 	if written[filepath.Join(root, "core", "event", "types.gen.go")], err = source(coreSource, types); err != nil {
+		return err
+	}
+	if written[filepath.Join(root, "sdk", "event", "types.gen.go")], err = source(sdkSource, types); err != nil {
 		return err
 	}
 	for file, text := range written {

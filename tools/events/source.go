@@ -61,7 +61,11 @@ func (t Type) traits() traits {
 }
 `
 
-var coreSource = parse(constants + traits)
+// The engine asks more of a type than its subscribers.
+var (
+	coreSource = parse(constants + traits)
+	sdkSource  = parse(constants)
+)
 
 func parse(text string) *template.Template {
 	observed := func(types []eventType) []eventType {

@@ -10,8 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// fence keeps order where a process begins to get a consumer's events. What another process had taken, or this one in an earlier life, and did not answer comes again only when NATS has
-// waited for it, while newer events come at once. So nothing is begun until all that is unanswered is here, and then it is begun in the order of the stream.
+// fence keeps order where a process begins to get a consumer's events. What another process had taken, or this one in an earlier life,
+// and did not answer comes again only when NATS has waited for it, while newer events come at once. So nothing is begun until all that is
+// unanswered is here, and then it is begun in the order of the stream.
 type fence struct {
 	*run
 	pin     string // under which NATS gives events to this process

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/sdk/event"
 )
 
 // taken is a delivery that is neither acknowledged nor given back.
@@ -23,8 +23,8 @@ type taken struct {
 }
 
 type whose struct {
-	project ident.ProjectID
-	user    ident.UserID
+	project event.ProjectID
+	user    event.UserID
 }
 
 // run is one call of Run.
@@ -43,8 +43,9 @@ type run struct {
 	queues map[whose][]*taken // with PerUser: what waits behind an event of the same user; there is an entry while one is worked on
 }
 
-// Run hands events to the handler until ctx ends, then waits for handlers under way and gives what they have not begun back to NATS. It returns nil after such a stop. It outlives restarts of NATS,
-// if the connection does, and fails if the consumer is gone or the grace runs out.
+// Run hands events to the handler until ctx ends, then waits for handlers under way and gives what they have not begun back to NATS. It
+// returns nil after such a stop. It outlives restarts of NATS, if the connection does. It returns an error if the grace runs out, if the
+// connection is closed, or if the consumer is gone: then it is jetstream.ErrConsumerDeleted or jetstream.ErrConsumerNotFound.
 func (s *Subscriber) Run(ctx context.Context, handle Handler) error {
 	handlers, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

@@ -1,16 +1,29 @@
-// Package subscribe lets an internal service receive passkey events from NATS JetStream: typed, durably, at least once. It touches the stream PASSKEY_EVENTS, reading only, and the
-// durable consumers that its callers name. It brings no NATS server with it.
+// Package subscribe lets a service receive passkey events from NATS JetStream: typed, durably, at least once. It touches the stream
+// PASSKEY_EVENTS, reading only, and the durable consumers that its callers name. It brings no NATS server with it.
+//
+//	events, err := subscribe.Open(ctx, js, subscribe.Config{
+//		Name:  "passkey-mailer",
+//		Types: []event.Type{event.AppendCompleted, event.UserDeleted},
+//		Order: subscribe.PerUser,
+//	})
+//	// ...
+//	err = events.Run(ctx, func(ctx context.Context, e subscribe.Event) error {
+//		return mail(ctx, e.Key(), e.User, e.Type) // e.Key() is the same if the event comes again
+//	})
 //
 // # Promise
 //
-// Every event that the filters let through, and that was appended after the consumer was made or since the time it was told to begin with, reaches the handler, until the handler has
-// returned nil for it once or it is given up as poison. It may reach the handler again, after a crash for example: Event.Key is the same then, and what the handler does must be safe
-// to do twice. An acknowledgement is sent after the handler has returned nil, never before. Events of a user who is deleted are erased; those that were not handled by then do not come any more, and
-// the event user-deleted does.
+// Every event that the filters let through, and that was appended after the consumer was made or since the time it was told to begin
+// with, reaches the handler, until the handler has returned nil for it once or it is given up as poison. It may reach the handler
+// again, after a crash for example: Event.Key is the same then, and what the handler does must be safe to do twice. An acknowledgement
+// is sent after the handler has returned nil, never before. Events of a user who is deleted are erased; those that were not handled by
+// then do not come any more, and the event user-deleted does.
 //
-// With PerUser the handler gets the events of each user one after the other, in the order they were appended: the next one once it has returned nil for the one before, or that one was
-// given up. Users do not wait for each other. Of the processes that run the same consumer one gets events, and another takes its place when it is gone. It is still at least once, so
-// after a crash events that were handled come again, in order. A process that is cut off from NATS for longer than a take-over takes, and goes on working on what it has, may do so while another does the same.
+// With PerUser the handler gets the events of each user one after the other, in the order they were appended: the next one once it has
+// returned nil for the one before, or that one was given up. Users do not wait for each other. Of the processes that run the same
+// consumer one gets events, and another takes its place when it is gone. It is still at least once, so after a crash events that were
+// handled come again, in order. A process that is cut off from NATS for longer than a take-over takes, and goes on working on what it
+// has, may do so while another does the same.
 package subscribe
 
 import (
@@ -27,15 +40,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/sdk/event"
 )
 
-// Where events are. Package bus makes the stream, and has the NATS server that a subscriber should not carry.
-const (
-	Stream = "PASSKEY_EVENTS"
-	prefix = "passkey.events"
-)
+// Stream is the JetStream stream of events. Keyward makes it.
+const Stream = "PASSKEY_EVENTS"
+
+const prefix = "passkey.events" // of the stream's subjects
 
 // Event is a passkey event as it was delivered.
 type Event struct {
@@ -64,23 +75,25 @@ const (
 type Config struct {
 	// Name is that of the durable consumer. Processes with the same name share the events; with different names each gets all.
 	Name    string
-	Project ident.ProjectID // empty: of all projects
-	User    ident.UserID    // empty: of all users
+	Project event.ProjectID // empty: of all projects
+	User    event.UserID    // empty: of all users
 	Types   []event.Type    // empty: of all types
 	// Since is where a consumer begins that does not exist yet: zero is now, and Beginning the oldest event that is kept. One that exists goes on where it was.
 	Since    time.Time
 	Order    Order
-	Parallel int           // handlers at once; default 16
-	AckWait  time.Duration // after which NATS takes a process that is silent for dead and delivers its events again; default 30 s. A handler may take longer.
+	Parallel int // handlers at once; default 16
+	// AckWait is after how long NATS takes a process that is silent for dead and delivers its events again; default 30 s. A handler may
+	// take longer.
+	AckWait time.Duration
 	// Attempts is how often an event is tried before it is given up: it goes to OnPoison and does not come again. 0 = for ever.
 	Attempts int
 	OnPoison func(ctx context.Context, e Event, cause error)
 	// After a failure an event is tried again after about MinBackoff, then twice as long and so on, up to MaxBackoff. Defaults 100 ms and 1 min.
 	MinBackoff, MaxBackoff time.Duration
 	Grace                  time.Duration // how long a stop waits for handlers; default 30 s
-	Log                    *slog.Logger  // nil: nothing is logged
-
-	takeover time.Duration // how long the process that gets events in order may be silent before another gets them
+	// Takeover is how long the process that gets events in order may be silent before another gets them; default 10 s.
+	Takeover time.Duration
+	Log      *slog.Logger // nil: nothing is logged
 }
 
 // Beginning is the oldest event that is kept, for Config.Since.
@@ -96,7 +109,7 @@ func (c Config) withDefaults() Config {
 	c.MinBackoff = cmp.Or(c.MinBackoff, 100*time.Millisecond)
 	c.MaxBackoff = max(cmp.Or(c.MaxBackoff, time.Minute), c.MinBackoff)
 	c.Grace = cmp.Or(c.Grace, 30*time.Second)
-	c.takeover = cmp.Or(c.takeover, takeover)
+	c.Takeover = cmp.Or(c.Takeover, takeover)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -105,24 +118,22 @@ func (c Config) withDefaults() Config {
 
 var (
 	consumerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	typeName     = regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
+	typeName     = regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`) // also one that this package does not know yet
+	projectID    = regexp.MustCompile(`^pro-[0-9]{1,19}$`)
+	userID       = regexp.MustCompile(`^usr-[0-9]{1,19}$`)
 )
 
-// Validate reports every setting that cannot work.
+// Validate reports every setting that cannot work, joined (errors.Join), or nil. Open calls it.
 func (c Config) Validate() error {
 	var errs []error
 	if !consumerName.MatchString(c.Name) {
 		errs = append(errs, fmt.Errorf("name: must be 1 to 64 letters, digits, - and _, not %q", c.Name))
 	}
-	if c.Project != "" {
-		if _, err := ident.ParseProjectID(string(c.Project)); err != nil {
-			errs = append(errs, fmt.Errorf("project: %w", err))
-		}
+	if c.Project != "" && !projectID.MatchString(string(c.Project)) {
+		errs = append(errs, errors.New("project: must be of the form pro-<number>"))
 	}
-	if c.User != "" {
-		if _, err := ident.ParseUserID(string(c.User)); err != nil {
-			errs = append(errs, fmt.Errorf("user: %w", err))
-		}
+	if c.User != "" && !userID.MatchString(string(c.User)) {
+		errs = append(errs, errors.New("user: must be of the form usr-<number>"))
 	}
 	for _, kind := range c.Types {
 		if !typeName.MatchString(string(kind)) || kind.Observed() {
@@ -132,7 +143,8 @@ func (c Config) Validate() error {
 	if c.Order != Any && c.Order != PerUser {
 		errs = append(errs, errors.New("order: must be Any or PerUser"))
 	}
-	if c.Parallel < 0 || c.Parallel > pending || c.Attempts < 0 || c.AckWait < 0 || c.MinBackoff < 0 || c.MaxBackoff < 0 || c.Grace < 0 {
+	if c.Parallel < 0 || c.Parallel > pending || c.Attempts < 0 ||
+		min(c.AckWait, c.MinBackoff, c.MaxBackoff, c.Grace, c.Takeover) < 0 {
 		errs = append(errs, fmt.Errorf("parallel must be at most %d, and nothing may be negative", pending))
 	}
 	return errors.Join(errs...)
@@ -173,7 +185,9 @@ type Subscriber struct {
 	consumer jetstream.Consumer
 }
 
-// Open makes the durable consumer, or changes the one of that name to what the configuration says. It receives nothing before Run.
+// Open makes the durable consumer, or changes the one of that name to what the configuration says; where it began stays. It receives
+// nothing before Run. It returns what Validate does, or what NATS says when it is asked for the consumer: among others
+// jetstream.ErrStreamNotFound if Keyward has not made the stream yet.
 func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Subscriber, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("subscriber: %w", err)
@@ -203,8 +217,8 @@ const (
 
 func (c Config) consumer() jetstream.ConsumerConfig {
 	made := jetstream.ConsumerConfig{
-		Durable: c.Name, Description: "keyward subscriber", AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.AckWait, MaxAckPending: pending,
-		DeliverPolicy: jetstream.DeliverNewPolicy,
+		Durable: c.Name, Description: "keyward subscriber", AckPolicy: jetstream.AckExplicitPolicy, AckWait: c.AckWait,
+		MaxAckPending: pending, DeliverPolicy: jetstream.DeliverNewPolicy,
 	}
 	if subjects := c.subjects(); len(subjects) == 1 {
 		made.FilterSubject = subjects[0]
@@ -216,7 +230,7 @@ func (c Config) consumer() jetstream.ConsumerConfig {
 		made.DeliverPolicy, made.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
 	}
 	if c.Order == PerUser {
-		made.PriorityPolicy, made.PriorityGroups, made.PinnedTTL = jetstream.PriorityPolicyPinned, []string{group}, c.takeover
+		made.PriorityPolicy, made.PriorityGroups, made.PinnedTTL = jetstream.PriorityPolicyPinned, []string{group}, c.Takeover
 	}
 	return made
 }

@@ -10,9 +10,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/event"
+	stored "github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
-	"github.com/keyward/keyward/core/subscribe"
+	"github.com/keyward/keyward/sdk/event"
+	"github.com/keyward/keyward/sdk/subscribe"
 )
 
 // A service that tells users of each new passkey: each event reaches the handler at least once, those of one user in order, and what cannot be handled is put aside after five attempts.
@@ -78,10 +79,10 @@ func keyward() (address string, stop func()) {
 	if err != nil {
 		panic(err)
 	}
-	for _, e := range []event.Event{
-		{ID: "pke-1", Project: "pro-1", User: "usr-1", Type: event.AppendCompleted, CreatedMs: 1},
-		{ID: "pke-2", Project: "pro-1", User: "usr-1", Type: event.LoginCompleted, CreatedMs: 2},
-		{ID: "pke-3", Project: "pro-1", User: "usr-1", Type: event.UserDeleted, CreatedMs: 3},
+	for _, e := range []stored.Event{
+		{ID: "pke-1", Project: "pro-1", User: "usr-1", Type: stored.AppendCompleted, CreatedMs: 1},
+		{ID: "pke-2", Project: "pro-1", User: "usr-1", Type: stored.LoginCompleted, CreatedMs: 2},
+		{ID: "pke-3", Project: "pro-1", User: "usr-1", Type: stored.UserDeleted, CreatedMs: 3},
 	} {
 		if _, err := log.Append(context.Background(), e); err != nil {
 			panic(err)

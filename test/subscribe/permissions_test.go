@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/subscribe"
+	"github.com/keyward/keyward/sdk/event"
+	"github.com/keyward/keyward/sdk/subscribe"
 )
 
 // TestASubscriberNeedsNoMoreThanTheDocumentSays takes the NATS user from docs/events.md. The environment is set, so it does not run beside others.

@@ -19,9 +19,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/event"
+	stored "github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/subscribe"
+	"github.com/keyward/keyward/sdk/event"
+	"github.com/keyward/keyward/sdk/subscribe"
 )
 
 const patience = 30 * time.Second
@@ -49,7 +50,9 @@ func start(t *testing.T) *harness {
 func (h *harness) publish(project, user string, kind event.Type) uint64 {
 	h.t.Helper()
 	id := ident.NewEventID()
-	body, err := json.Marshal(event.Event{ID: id, Project: ident.ProjectID(project), User: ident.UserID(user), Type: kind, CreatedMs: 1})
+	body, err := json.Marshal(stored.Event{
+		ID: id, Project: ident.ProjectID(project), User: ident.UserID(user), Type: stored.Type(kind), CreatedMs: 1,
+	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -322,10 +325,10 @@ func TestEventsOfOneUserFollowEachOtherAndUsersDoNotWait(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	const users, each = 7, 40
-	cfg := subscribe.Config{Name: "reader", Order: subscribe.PerUser, Since: subscribe.Beginning, Parallel: 5, AckWait: 400 * time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: 4 * time.Millisecond, Grace: 10 * time.Millisecond}.WithTakeover(300 * time.Millisecond)
+	cfg := subscribe.Config{Name: "reader", Order: subscribe.PerUser, Since: subscribe.Beginning, Parallel: 5, AckWait: 400 * time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: 4 * time.Millisecond, Grace: 10 * time.Millisecond, Takeover: 300 * time.Millisecond}
 	var mu sync.Mutex
-	active, together := map[ident.UserID]bool{}, 0
-	done := map[ident.UserID][]uint64{}
+	active, together := map[event.UserID]bool{}, 0
+	done := map[event.UserID][]uint64{}
 	handled := 0
 	handle := func(ctx context.Context, e subscribe.Event) error {
 		mu.Lock()
@@ -359,11 +362,11 @@ func TestEventsOfOneUserFollowEachOtherAndUsersDoNotWait(t *testing.T) {
 		defer mu.Unlock()
 		return handled
 	}
-	want := map[ident.UserID][]uint64{}
+	want := map[event.UserID][]uint64{}
 	publish := func(n int) {
 		for i := range n {
 			user := fmt.Sprintf("usr-%d", 1+i%users)
-			want[ident.UserID(user)] = append(want[ident.UserID(user)], h.publish("pro-1", user, event.LoginError))
+			want[event.UserID(user)] = append(want[event.UserID(user)], h.publish("pro-1", user, event.LoginError))
 		}
 	}
 	for range 4 {
@@ -410,7 +413,9 @@ func firsts(all []uint64) []uint64 {
 func TestOfTwoProcessesThatKeepOrderOneWorksAndTheOtherTakesItsPlace(t *testing.T) {
 	t.Parallel()
 	h := start(t)
-	cfg := subscribe.Config{Name: "reader", Order: subscribe.PerUser, Since: subscribe.Beginning, AckWait: 300 * time.Millisecond}.WithTakeover(300 * time.Millisecond)
+	cfg := subscribe.Config{
+		Name: "reader", Order: subscribe.PerUser, Since: subscribe.Beginning, AckWait: 300 * time.Millisecond, Takeover: 300 * time.Millisecond,
+	}
 	var books [2]notebook
 	stops := make([]func() error, 2)
 	for i := range books {
@@ -555,7 +560,7 @@ func TestNothingIsLostWhenNATSRestarts(t *testing.T) {
 			t.Cleanup(b.Close)
 			h := &harness{t: t, bus: b}
 			var book notebook
-			h.run(h.open(subscribe.Config{Name: "reader", Order: order, AckWait: time.Second}.WithTakeover(500*time.Millisecond)), book.handle)
+			h.run(h.open(subscribe.Config{Name: "reader", Order: order, AckWait: time.Second, Takeover: 500 * time.Millisecond}), book.handle)
 			var want []uint64
 			for range 2 {
 				for range 5 {
@@ -622,7 +627,7 @@ func TestTheStreamIsTheOneThatBusMakes(t *testing.T) {
 
 func TestASubscriberCarriesNoServer(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	out, err := exec.Command("go", "list", "-deps", "github.com/keyward/keyward/sdk/...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,81 @@
+// Package event holds the passkey events that Keyward tells of: their types, and what each carries. It reads nothing and sends
+// nothing; package subscribe receives events from NATS, and package webhook what is posted to an endpoint.
+//
+// What is here only grows. A Keyward that is newer than this package may send types and members that it does not know: a Type may
+// hold a value that no constant has, and members without a field are left out when an event is decoded.
+package event
+
+// Identifiers. Each has a type of its own, so that one cannot be passed for another.
+type (
+	// ProjectID is pro-<number>.
+	ProjectID string
+	// UserID is usr-<number>.
+	UserID string
+	// ID is that of an event, pke-<number>. The same ID is the same event, however often it comes.
+	ID string
+	// CeremonyID is was-<number>, or the ID of the offer that opened the ceremony, pke-<number>.
+	CeremonyID string
+	// DecisionID is dec-<number>. keyward policy explain tells why it was made.
+	DecisionID string
+)
+
+// Type says what happened. The constants are the types that this package knows.
+type Type string
+
+// Route is how a login was offered, or done.
+type Route string
+
+// The routes.
+const (
+	Local       Route = "local"        // on this device
+	CDA         Route = "cda"          // across devices
+	SecurityKey Route = "security-key" // with a security key
+)
+
+// Kind is the kind of an offer to create a passkey.
+type Kind string
+
+// The kinds.
+const (
+	KindDefault           Kind = "default"
+	KindAfterError        Kind = "after-error"
+	KindAfterHybrid       Kind = "after-hybrid"
+	KindAuto              Kind = "auto"
+	KindConditionalCreate Kind = "conditional-create"
+)
+
+// Event says what happened to one user. ID, Project, User, Type and CreatedMs are always set; which of the others a type can carry is
+// in its JSON Schema, api/events/<type>.json.
+type Event struct {
+	ID          ID         `json:"id"`
+	Project     ProjectID  `json:"project"`
+	User        UserID     `json:"user"`
+	Type        Type       `json:"type"`
+	CreatedMs   int64      `json:"createdMs"`             // Unix ms, the server's clock
+	Expires     int64      `json:"expires,omitempty"`     // when it stops having an effect: Unix seconds, or ms above 1e11; 0 = never
+	Process     string     `json:"process,omitempty"`     // processID of the journey
+	Environment string     `json:"environment,omitempty"` // env-<number>; of events that callers sent, whatever they called it
+	Credential  string     `json:"credential,omitempty"`  // cre-<number>; of events that callers sent, whatever they called it
+	Challenge   string     `json:"challenge,omitempty"`   // WebAuthn challenge, base64url without padding
+	Ceremony    CeremonyID `json:"ceremony,omitempty"`
+	Route       Route      `json:"route,omitempty"`    // of login events: as offered; of completed ones: as done
+	Kind        Kind       `json:"kind,omitempty"`     // of append events
+	Decision    DecisionID `json:"decision,omitempty"` // of offers and denials
+	Deletes     ID         `json:"deletes,omitempty"`  // of event-deleted: the event to forget
+	Auth        *Auth      `json:"auth,omitempty"`     // of auth events
+	Client      *Client    `json:"client,omitempty"`   // where it was done from, if that is known
+}
+
+// Auth is what a caller reported of an authentication that Keyward did not make itself.
+type Auth struct {
+	Username string `json:"username"` // whom the user said to be
+	Method   string `json:"method"`
+	Status   string `json:"status"`
+}
+
+// Client is where a ceremony was made from, as the caller reported it.
+type Client struct {
+	Address string `json:"address,omitempty"`
+	OS      string `json:"os,omitempty"`
+	Browser string `json:"browser,omitempty"`
+}
