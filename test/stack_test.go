@@ -33,6 +33,8 @@ type shape struct {
 	split bool
 	redis bool
 	parts []string // what each process of a split runs; nil = one service each, callees first
+
+	deployed bool // a split over the NATS server of deploy/, each service with its own user
 }
 
 func shapes() []shape {
@@ -54,6 +56,7 @@ type stack struct {
 	apps    []*app.App
 	gateway *app.App
 	natsURL string
+	nats    *deployedNATS // nil = one without permissions
 }
 
 func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
@@ -77,12 +80,17 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 		}
 		return cfg
 	}
+	if s.deployed {
+		st.nats = startDeployedNATS(t, st.dataDir)
+	}
 	if !s.split {
 		cfg := configure()
 		st.gateway = startApp(t, cfg)
 		st.apps = []*app.App{st.gateway}
 	} else {
-		st.natsURL = startNATS(t, st.dataDir)
+		if st.nats == nil {
+			st.natsURL = startNATS(t, st.dataDir)
+		}
 		parts := s.parts
 		if parts == nil {
 			parts = []string{"events", "decision", "ceremony", "gateway"}
@@ -90,6 +98,9 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 		for _, names := range parts {
 			cfg := configure()
 			cfg.NATS.URL = settings.Secret(st.natsURL)
+			if st.nats != nil {
+				cfg.NATS.URL = settings.Secret(st.nats.url(names))
+			}
 			cfg.Services = strings.Split(names, ",")
 			a := startApp(t, cfg)
 			st.apps = append(st.apps, a)
@@ -113,7 +124,13 @@ func (s *stack) gateways() []client {
 
 func startApp(t *testing.T, cfg settings.Config) *app.App {
 	t.Helper()
-	a, err := app.Start(t.Context(), cfg, app.Options{Log: testLog(t), Out: io.Discard})
+	return startAppAt(t, cfg, nil)
+}
+
+// startAppAt is startApp with a clock; nil is the machine's.
+func startAppAt(t *testing.T, cfg settings.Config, now func() time.Time) *app.App {
+	t.Helper()
+	a, err := app.Start(t.Context(), cfg, app.Options{Log: testLog(t), Out: io.Discard, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
