@@ -1,10 +1,14 @@
 package main_test
 
 import (
-	"context"
-	"errors"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,11 +17,68 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
+	"github.com/keyward/keyward/core/atrest"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/keyring"
 )
 
-// It sets the environment, so it does not run beside others.
-func TestPrivateKeysAreForTheCeremonyServiceAlone(t *testing.T) {
+// secretBuckets hold what sessions, tokens and codes are made or told with, by who may touch them beside an operator.
+func secretBuckets() map[string]string {
+	buckets := map[string]string{bus.WebhooksBucket: settings.Events}
+	for _, name := range []string{
+		bus.KeysBucket, bus.ProjectKeysBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.CodesBucket, bus.TokensBucket, bus.SpentBucket, bus.ProcessesBucket,
+		bus.ChallengesBucket,
+	} {
+		buckets[name] = settings.Ceremony
+	}
+	return buckets
+}
+
+const knownKey = "pro-1.a.b"
+
+// attack is a request to JetStream that would read or destroy what a bucket holds, or let somebody else read it.
+type attack struct{ what, subject, payload string }
+
+func attacks(bucket string) []attack {
+	s, key := "KV_"+bucket, "$KV."+bucket+"."+knownKey
+	last := fmt.Sprintf(`{"last_by_subj":%q}`, key)
+	consumer := func(name string, more string) string {
+		return fmt.Sprintf(`{"stream_name":%q,"config":{"name":%q,"ack_policy":"none","deliver_policy":"all"%s}}`, s, name, more)
+	}
+	return []attack{
+		{"what the bucket is", "$JS.API.STREAM.INFO." + s, `{"subjects_filter":">"}`},
+		{"a direct read", "$JS.API.DIRECT.GET." + s + "." + key, ""},
+		{"a direct read of the last message", "$JS.API.DIRECT.GET." + s, last},
+		{"a direct read by sequence", "$JS.API.DIRECT.GET." + s, `{"seq":1}`},
+		{"a read from the leader", "$JS.API.STREAM.MSG.GET." + s, last},
+		{"a consumer", "$JS.API.CONSUMER.CREATE." + s + ".spy1", consumer("spy1", "")},
+		{"a consumer of one key", "$JS.API.CONSUMER.CREATE." + s + ".spy2." + key, consumer("spy2", fmt.Sprintf(`,"filter_subject":%q`, key))},
+		{"a consumer without a name", "$JS.API.CONSUMER.CREATE." + s, fmt.Sprintf(`{"stream_name":%q,"config":{"ack_policy":"none","deliver_policy":"all"}}`, s)},
+		{"a durable consumer", "$JS.API.CONSUMER.DURABLE.CREATE." + s + ".spy3",
+			fmt.Sprintf(`{"stream_name":%q,"config":{"durable_name":"spy3","ack_policy":"explicit","deliver_policy":"all"}}`, s)},
+		{"a copy under another name", "$JS.API.STREAM.CREATE.MIRROR_" + bucket, fmt.Sprintf(`{"name":"MIRROR_%s","storage":"file","mirror":{"name":%q}}`, bucket, s)},
+		{"a source of another stream", "$JS.API.STREAM.CREATE.COPY_" + bucket, fmt.Sprintf(`{"name":"COPY_%s","storage":"file","sources":[{"name":%q}]}`, bucket, s)},
+		{"that all is told to whoever listens", "$JS.API.STREAM.UPDATE." + s,
+			fmt.Sprintf(`{"name":%q,"subjects":["$KV.%s.>"],"storage":"file","max_msgs_per_subject":1,"duplicate_window":120000000000,"deny_delete":true,"allow_rollup_hdrs":true,"allow_direct":true,"max_bytes":-1,"max_msgs":-1,"discard":"new","num_replicas":1,"republish":{"src":">","dest":"_INBOX.told.>"}}`, s, bucket)},
+		{"a snapshot", "$JS.API.STREAM.SNAPSHOT." + s, `{"deliver_subject":"_INBOX.snapshot"}`},
+		{"a purge", "$JS.API.STREAM.PURGE." + s, ""},
+		{"the deletion of a message", "$JS.API.STREAM.MSG.DELETE." + s, `{"seq":1}`},
+		{"a write", key, "mine"},
+		{"the end of the bucket", "$JS.API.STREAM.DELETE." + s, ""},
+	}
+}
+
+// listening are subscriptions by which somebody would hear what is not his.
+func listening(bucket string) []string {
+	return []string{"$KV." + bucket + ".>", ">", "_INBOX.>", "_INBOX." + settings.Ceremony + ".>", "$JS.API.>", "$JS.EVENT.>", "keyward.>", "keyward.ceremony.>"}
+}
+
+// deployed is the NATS server as deploy/ configures it, with every bucket. It sets the environment, so its test does not run
+// beside others.
+type deployed struct{ *server.Server }
+
+func startDeployed(t *testing.T) deployed {
+	t.Helper()
 	for _, name := range append(settings.ServiceNames(), "operator") {
 		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
 	}
@@ -38,77 +99,201 @@ func TestPrivateKeysAreForTheCeremonyServiceAlone(t *testing.T) {
 	if !s.ReadyForConnections(10 * time.Second) {
 		t.Fatal("the server does not start")
 	}
-	open := func(user string) (*nats.Conn, jetstream.JetStream) {
-		conn, err := nats.Connect(s.ClientURL(), nats.UserInfo(user, "p"+user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-		if err != nil {
-			t.Fatalf("%s: %v", user, err)
-		}
-		t.Cleanup(conn.Close)
-		js, err := jetstream.New(conn)
+	cfg := bus.DefaultConfig()
+	cfg.URL = strings.Replace(s.ClientURL(), "://", "://ceremony:pceremony@", 1)
+	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("the ceremony service cannot create what there is: %v", err)
+	}
+	defer b.Close()
+	for name := range secretBuckets() {
+		kv, err := b.Bucket(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return conn, js
+		if name == bus.WebhooksBucket {
+			continue // another's
+		}
+		if _, err := kv.Create(t.Context(), knownKey, []byte("secret")); err != nil {
+			t.Fatalf("the ceremony service cannot write to %s: %v", name, err)
+		}
 	}
-	_, js := open("operator")
-	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bus.KeysBucket}); err != nil {
-		t.Fatal(err)
+	return deployed{s}
+}
+
+// refusals are what the server says to a user that it refuses.
+type refusals struct {
+	mu   sync.Mutex
+	said strings.Builder
+}
+
+func (r *refusals) note(_ *nats.Conn, _ *nats.Subscription, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.said.WriteString(strings.ToLower(err.Error()) + "\n")
+}
+
+// tells waits until the server has refused a subject.
+func (r *refusals) tells(subject string) bool {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); <-tick.C {
+		r.mu.Lock()
+		said := strings.Contains(r.said.String(), fmt.Sprintf("%q", strings.ToLower(subject)))
+		r.mu.Unlock()
+		if said {
+			return true
+		}
 	}
-	_, js = open(settings.Ceremony)
-	own, err := js.KeyValue(t.Context(), bus.KeysBucket)
+	return false
+}
+
+func (d deployed) connect(t *testing.T, user string) (*nats.Conn, *refusals) {
+	t.Helper()
+	refused := &refusals{}
+	conn, err := nats.Connect(d.ClientURL(), nats.UserInfo(user, "p"+user), nats.CustomInboxPrefix("_INBOX."+user), nats.ErrorHandler(refused.note))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", user, err)
 	}
-	if _, err := own.Create(t.Context(), "pro-1", []byte("key")); err != nil {
-		t.Fatalf("the ceremony service cannot store a key: %v", err)
-	}
-	if entry, err := own.Get(t.Context(), "pro-1"); err != nil || string(entry.Value()) != "key" {
-		t.Fatalf("the ceremony service cannot read its key: %v", err)
-	}
+	t.Cleanup(conn.Close)
+	return conn, refused
+}
+
+// Whoever takes a gateway, or a process that decides or that keeps events, must not get at what makes a token.
+func TestNoServiceButCeremonyCanReadWhatMakesAToken(t *testing.T) {
+	d := startDeployed(t)
 	for _, name := range settings.ServiceNames() {
 		if name == settings.Ceremony {
 			continue
 		}
-		conn, js := open(name)
-		reads := map[string]func(context.Context) error{
-			"a direct read": func(ctx context.Context) error {
-				reply, err := conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET.KV_signing-keys.$KV.signing-keys.pro-1", nil)
-				return answered(err, reply)
-			},
-			"a read by the last message": func(ctx context.Context) error {
-				reply, err := conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET.KV_signing-keys", []byte(`{"last_by_subj":"$KV.signing-keys.pro-1"}`))
-				return answered(err, reply)
-			},
-			"a read from the leader": func(ctx context.Context) error {
-				reply, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.KV_signing-keys", []byte(`{"last_by_subj":"$KV.signing-keys.pro-1"}`))
-				return answered(err, reply)
-			},
-			"a consumer": func(ctx context.Context) error {
-				_, err := js.CreateConsumer(ctx, "KV_signing-keys", jetstream.ConsumerConfig{})
-				return err
-			},
-			"a durable consumer": func(ctx context.Context) error {
-				_, err := js.CreateConsumer(ctx, "KV_signing-keys", jetstream.ConsumerConfig{Durable: "spy"})
-				return err
-			},
-			"a write": func(ctx context.Context) error {
-				_, err := js.Publish(ctx, "$KV.signing-keys.pro-1", []byte("mine"), jetstream.WithRetryAttempts(0))
-				return err
-			},
-		}
-		for what, read := range reads {
-			ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
-			if err := read(ctx); err == nil {
-				t.Errorf("%s: %s succeeds", name, what)
+		conn, refused := d.connect(t, name)
+		var all []attack
+		for bucket, owner := range secretBuckets() {
+			if owner == name {
+				continue
 			}
-			cancel()
+			all = append(all, attacks(bucket)...)
+			for _, subject := range listening(bucket) {
+				if _, err := conn.SubscribeSync(subject); err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, attack{"what it hears", subject, ""})
+			}
+		}
+		// A stream of its own could be filled from any other.
+		for _, own := range []string{"KV_" + bus.ProjectsBucket, bus.DecisionsStream, bus.EventsStream, "KV_" + bus.WebhooksBucket, "MINE"} {
+			for _, verb := range []string{"CREATE", "UPDATE"} {
+				all = append(all, attack{"a source", "$JS.API.STREAM." + verb + "." + own, `{"name":"` + own + `","sources":[{"name":"KV_project-keys"}]}`})
+			}
+		}
+		for _, a := range all {
+			if a.what == "what it hears" {
+				continue
+			}
+			if err := conn.PublishRequest(a.subject, conn.NewInbox(), []byte(a.payload)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := conn.FlushTimeout(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			if !refused.tells(a.subject) {
+				t.Errorf("%s is not refused %s: %s", name, a.what, a.subject)
+			}
 		}
 	}
 }
 
-func answered(err error, reply *nats.Msg) error {
-	if err == nil && len(reply.Data) == 0 {
-		return errors.New("nothing was answered")
+// The attacks fail for want of a permission and of nothing else: whoever has all succeeds.
+func TestTheAttacksOnSecretsWouldSucceedIfTheyWereAllowed(t *testing.T) {
+	d := startDeployed(t)
+	conn, _ := d.connect(t, "operator")
+	for _, a := range attacks(bus.ProjectKeysBucket) {
+		reply, err := conn.Request(a.subject, []byte(a.payload), 10*time.Second)
+		if err != nil {
+			t.Errorf("%s: %v", a.what, err)
+			continue
+		}
+		var said struct {
+			Error *struct{ Description string }
+		}
+		_ = json.Unmarshal(reply.Data, &said) // a direct read answers with the message itself
+		if (said.Error != nil && a.what != "the deletion of a message") || reply.Header.Get("Status") != "" {
+			t.Errorf("%s: %s %v", a.what, reply.Data, reply.Header)
+		}
 	}
-	return err
+}
+
+// NATS does not check where an answer goes: a service may have a message of its own delivered as a request that it may not
+// make, and so have a bucket copied. What it gets is encrypted under a key that the ceremony service alone has, and what it
+// writes in this way is not believed, since it is not.
+func TestWhatAServiceGetsByADetourIsEncryptedAndWhatItWritesIsNotBelieved(t *testing.T) {
+	d := startDeployed(t)
+	keys, err := atrest.Parse(atrest.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator, _ := d.connect(t, "operator")
+	js, err := jetstream.New(operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := js.KeyValue(t.Context(), bus.ProjectKeysBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bucket.Purge(t.Context(), knownKey); err != nil {
+		t.Fatal(err)
+	}
+	open := func() *keyring.Store {
+		store, err := keyring.Open(t.Context(), keyring.Deps{Bucket: bucket, Sealer: keys.Strict(), Keep: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store
+	}
+	versions, err := open().List(t.Context(), "pro-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := []byte(versions[0].Root)
+
+	gateway, _ := d.connect(t, settings.Gateway)
+	have := func(name, body, delivered string) {
+		subject := "$KV." + bus.ProjectsBucket + "." + name
+		consumer := fmt.Sprintf(`{"stream_name":"KV_projects","config":{"name":%q,"ack_policy":"none","deliver_policy":"all","filter_subject":%q,"deliver_subject":%q}}`,
+			name, subject, delivered)
+		for to, payload := range map[string]string{subject: body, "$JS.API.CONSUMER.CREATE.KV_projects." + name + "." + subject: consumer} {
+			if _, err := gateway.Request(to, []byte(payload), 10*time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	have("copy", `{"name":"COPY","storage":"file","sources":[{"name":"KV_project-keys"}]}`, "$JS.API.STREAM.CREATE.COPY")
+	planted := `[{"number":1,"root":"` + base64.StdEncoding.EncodeToString(make([]byte, 32)) + `"}]`
+	have("planted", planted, "$KV."+bus.ProjectKeysBucket+".pro-1")
+
+	found := func(read func() (*jetstream.RawStreamMsg, error)) string {
+		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+			if msg, err := read(); err == nil {
+				return string(msg.Data)
+			}
+		}
+		return ""
+	}
+	copied := found(func() (*jetstream.RawStreamMsg, error) {
+		stream, err := js.Stream(t.Context(), "COPY")
+		if err != nil {
+			return nil, err
+		}
+		return stream.GetLastMsgForSubject(t.Context(), "$KV."+bus.ProjectKeysBucket+".pro-1")
+	})
+	t.Logf("the detour has given %d bytes", len(copied))
+	if strings.Contains(copied, base64.StdEncoding.EncodeToString(root)) {
+		t.Error("what a service has copied is not encrypted")
+	}
+	if versions, err := open().List(t.Context(), "pro-1"); err == nil && !bytes.Equal(versions[0].Root, root) {
+		t.Error("what a service has written is believed")
+	}
 }

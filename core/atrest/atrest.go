@@ -28,6 +28,9 @@ var (
 	ErrPlain = errors.New("it is not encrypted")
 )
 
+// ErrNone says that a text holds no key.
+var ErrNone = errors.New("there is no key")
+
 // A sealed value is magic, the ID of its key, the nonce and the ciphertext. No JSON begins with magic.
 const (
 	magic  = "kwe1"
@@ -37,9 +40,13 @@ const (
 
 // Keys seal and open values. nil keeps values as they are. It is safe for concurrent use.
 type Keys struct {
-	all    []key // the first seals
-	strict bool
+	all   []key // the first seals
+	plain bool  // what is not encrypted is opened too
 }
+
+// Plain is what Parse takes for the leave to open what is not encrypted, beside the keys: for the start that encrypts what was
+// stored before there were keys.
+const Plain = "plain"
 
 type key struct {
 	id   [idSize]byte
@@ -53,12 +60,16 @@ func NewKey() string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// Parse reads keys, each the base64 form of 32 bytes, separated by commas or white space. There must be one at least. No error
-// holds any part of them.
+// Parse reads keys, each the base64 form of 32 bytes, separated by commas or white space, and Plain. No error holds any part of them; it
+// is ErrNone if there is none.
 func Parse(text string) (*Keys, error) {
 	made := &Keys{}
 	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\r' || r == '\n' })
 	for i, field := range fields {
+		if field == Plain {
+			made.plain = true
+			continue
+		}
 		raw, err := base64.StdEncoding.DecodeString(field)
 		if err != nil || len(raw) != chacha20poly1305.KeySize {
 			return nil, fmt.Errorf("key %d must be the base64 form of %d bytes", i+1, chacha20poly1305.KeySize)
@@ -70,7 +81,7 @@ func Parse(text string) (*Keys, error) {
 		made.all = append(made.all, key{id: idOf(raw), aead: aead})
 	}
 	if len(made.all) == 0 {
-		return nil, errors.New("there is no key")
+		return nil, ErrNone
 	}
 	return made, nil
 }
@@ -87,7 +98,7 @@ func (k *Keys) Strict() *Keys {
 	if k == nil {
 		return nil
 	}
-	return &Keys{all: k.all, strict: true}
+	return &Keys{all: k.all}
 }
 
 // Seal encrypts a value for its place.
@@ -104,10 +115,11 @@ func (k *Keys) Seal(place string, value []byte) ([]byte, error) {
 	return first.aead.Seal(sealed, nonce, value, []byte(place)), nil
 }
 
-// Open decrypts what was sealed for the place, and returns what is not encrypted as it is. Its errors are those above.
+// Open decrypts what was sealed for the place. What is not encrypted it returns as it is if there are no keys, or Plain is
+// beside them. Its errors are those above.
 func (k *Keys) Open(place string, stored []byte) ([]byte, error) {
 	if !Sealed(stored) {
-		if k != nil && k.strict {
+		if k != nil && !k.plain {
 			return nil, ErrPlain
 		}
 		return stored, nil

@@ -48,8 +48,8 @@ func TestWhatIsSealedOpensWithItsKeyAtItsPlaceAndNowhereElse(t *testing.T) {
 		"another bucket":          {parse(t, one), "other/pro-1", sealed, atrest.ErrBroke},
 		"cut short":               {parse(t, one), "keys/pro-1", sealed[:len(sealed)-1], atrest.ErrBroke},
 		"the beginning alone":     {parse(t, one), "keys/pro-1", sealed[:5], atrest.ErrBroke},
-		"what is plain, strictly": {parse(t, one).Strict(), "keys/pro-1", []byte(`{"root":"secret"}`), atrest.ErrPlain},
-		"what is plain":           {parse(t, one), "keys/pro-1", []byte(`{"root":"secret"}`), nil},
+		"what is plain, strictly": {parse(t, one, atrest.Plain).Strict(), "keys/pro-1", []byte(`{"root":"secret"}`), atrest.ErrPlain},
+		"what is plain":           {parse(t, one, atrest.Plain), "keys/pro-1", []byte(`{"root":"secret"}`), nil},
 		"strictly":                {parse(t, one).Strict(), "keys/pro-1", sealed, nil},
 	} {
 		value, err := c.keys.Open(c.place, c.stored)
@@ -77,7 +77,7 @@ func TestEveryBitOfWhatIsSealedCounts(t *testing.T) {
 
 func TestKeysThatAreNoneAreRefusedWithoutBeingShown(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", " , \n", "short", atrest.NewKey() + ",c2hvcnQ=", "!" + atrest.NewKey()} {
+	for _, text := range []string{"", " , \n", "plain", "short", atrest.NewKey() + ",c2hvcnQ=", "!" + atrest.NewKey()} {
 		keys, err := atrest.Parse(text)
 		if err == nil || keys != nil || (len(text) > 9 && strings.Contains(err.Error(), text[:9])) {
 			t.Errorf("%q: %v", text, err)
@@ -127,7 +127,8 @@ func TestABucketIsEncryptedAnewUnderTheFirstKey(t *testing.T) {
 		want int
 		err  error
 	}{
-		{"what was plain", parse(t, one), 2, nil},
+		{"what was plain, without leave", parse(t, one), 0, atrest.ErrPlain},
+		{"what was plain", parse(t, one, atrest.Plain), 2, nil},
 		{"what is encrypted already", parse(t, one), 0, nil},
 		{"without the key", nil, 0, atrest.ErrKey},
 		{"with another key", parse(t, two), 0, atrest.ErrKey},

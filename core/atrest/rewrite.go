@@ -40,6 +40,21 @@ func Rewrite(ctx context.Context, bucket jetstream.KeyValue, keys *Keys) (rewrit
 	return rewritten, nil
 }
 
+// Check reports the first value of a bucket that is not stored as the keys have it: ErrKey, ErrBroke or ErrPlain.
+func Check(ctx context.Context, bucket jetstream.KeyValue, keys *Keys) error {
+	stored, err := entries(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	for _, entry := range stored {
+		place := bucket.Bucket() + "/" + entry.Key()
+		if _, err := keys.Strict().Open(place, entry.Value()); err != nil {
+			return fmt.Errorf("open %s: %w", place, err)
+		}
+	}
+	return nil
+}
+
 func entries(ctx context.Context, bucket jetstream.KeyValue) ([]jetstream.KeyValueEntry, error) {
 	watch, err := bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
 	if err != nil {

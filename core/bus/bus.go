@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -31,8 +33,8 @@ type Bus struct {
 	unlock   func() error
 }
 
-// Open connects, starting the embedded server if the configuration names no other, and creates what is missing. It may be called by any number
-// of processes at once. An error says what could not be reached or created; nothing is left running then.
+// Open connects, starting the embedded server if the configuration names no other, and creates what is missing, unless that is
+// another's to do. It may be called by any number of processes at once. An error says what could not be reached or created; nothing is left running then.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -50,7 +52,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
 	b.JS = js
-	if err := b.provision(ctx, cfg); err != nil {
+	provide := b.provision
+	if cfg.Provided {
+		provide = b.await
+	}
+	if err := provide(ctx, cfg); err != nil {
 		b.Close()
 		return nil, err
 	}
@@ -73,6 +79,9 @@ func (b *Bus) connect(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { log.Info("nats reconnected") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("nats", "error", err) }),
+	}
+	if prefix := inboxPrefix(cfg.URL); prefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(prefix))
 	}
 	if cfg.URL != "" {
 		if cfg.CredentialsFile != "" {
@@ -112,6 +121,22 @@ func (b *Bus) dial(ctx context.Context, address string, opts []nats.Option) erro
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+var inboxName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+
+// inboxPrefix is where the answers to a user of an external server are sent, _INBOX.<user>: a server may then let each user
+// listen to its own answers alone. It is empty if the address names no user.
+func inboxPrefix(address string) string {
+	first, _, _ := strings.Cut(address, ",")
+	u, err := url.Parse(first)
+	if err != nil || u.User == nil {
+		return ""
+	}
+	if _, named := u.User.Password(); !named || !inboxName.MatchString(u.User.Username()) {
+		return "" // a token, or a name that no subject may have
+	}
+	return nats.InboxPrefix + u.User.Username()
 }
 
 func redact(address string) string {

@@ -31,6 +31,9 @@ type Config struct {
 	WebhookDeliveriesMaxBytes int64         // bytes; the oldest deliveries go first
 
 	StartTimeout time.Duration // for connecting and creating streams
+
+	// Provided says that another process creates the streams and buckets, and changes them: this one waits until they are there.
+	Provided bool
 }
 
 // minLogBytes is the least that a log is bounded to: what is being worked on at the moment must not be pushed out by what comes meanwhile.

@@ -90,6 +90,23 @@ func (b *Bus) provision(ctx context.Context, cfg Config) error {
 	return nil
 }
 
+// await waits until the streams and buckets are there. The stream of events is created last.
+func (b *Bus) await(ctx context.Context, _ Config) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
+		_, err := b.JS.Stream(attempt, EventsStream)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the ceremony service to create stream %s: %w", EventsStream, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // attemptLimit is how long one request to create a stream may take.
 const attemptLimit = 5 * time.Second
 
@@ -153,11 +170,12 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	// An entry of the index is never written again, and its session may be until that has expired.
 	sessions.MaxAge, sessionIndex.MaxAge, tokens.MaxAge = cfg.SessionsMaxAge, 2*cfg.SessionsMaxAge, tokensMaxAge
 	return []jetstream.StreamConfig{
-		events, offers, decisions, retries, dead, deliveries, challenges, marks,
+		offers, decisions, retries, dead, deliveries, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, spent, processes, idempotency, sessions, sessionIndex, tokens,
 		b.objects(PoliciesBucket),
+		events, // last: who waits for all waits for it
 	}
 }
 

@@ -30,13 +30,14 @@ type WebhookConfig = webhook.Config
 // DefaultWebhookConfig returns the figures for production.
 func DefaultWebhookConfig() WebhookConfig { return webhook.DefaultConfig() }
 
-// WebhookDeps is what Webhooks work with. All but Instance are required.
+// WebhookDeps is what Webhooks work with. All but Instance and Sealer are required.
 type WebhookDeps struct {
 	JetStream jetstream.JetStream
 	Accounts  Accounts // payloads tell of a passkey what its account does
 	Metrics   prometheus.Registerer
 	Clock     func() time.Time
 	Log       *slog.Logger
+	Sealer    kv.Sealer // nil = endpoints are stored as they are, secrets included
 
 	// Instance is a name that no other running process has, and that this one had before it was restarted, such as that of a
 	// data directory that one process at a time can use: then deliveries go on at once after a crash. Empty = none; then others
@@ -61,7 +62,7 @@ func NewWebhooks(ctx context.Context, config WebhookConfig, deps WebhookDeps) (*
 	w := &Webhooks{config: config, deps: deps}
 	var err error
 	if w.dispatcher, err = webhook.New(ctx, config, webhook.Deps{
-		JetStream: deps.JetStream, Accounts: deps.Accounts, Metrics: deps.Metrics, Now: deps.Clock, Log: deps.Log, Instance: deps.Instance,
+		JetStream: deps.JetStream, Accounts: deps.Accounts, Metrics: deps.Metrics, Now: deps.Clock, Log: deps.Log, Instance: deps.Instance, Sealer: deps.Sealer,
 	}); err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func NewWebhooks(ctx context.Context, config WebhookConfig, deps WebhookDeps) (*
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhooksBucket, err)
 	}
-	w.endpoints = webhook.Endpoints(bucket, fault.Unknown(webhookField))
+	w.endpoints = webhook.Endpoints(bucket, deps.Sealer, fault.Unknown(webhookField))
 	if w.events, err = deps.JetStream.Stream(ctx, bus.EventsStream); err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
 	}

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
+	"github.com/keyward/keyward/core/atrest"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/project"
@@ -66,6 +67,7 @@ type App struct {
 	bus      *bus.Bus
 	cache    *cache.Cache
 	projects *project.Store
+	keys     *atrest.Keys // nil = secrets are stored as they are
 	gateway  *gateway.Gateway
 	parts    parts
 	servers  []*rpc.Server // in the order of starting
@@ -150,7 +152,7 @@ func (a *App) startTelemetry(ctx context.Context) error {
 // openStores opens what the services keep things in.
 func (a *App) openStores(ctx context.Context) error {
 	var err error
-	if a.bus, err = bus.Open(ctx, a.cfg.NATS.Bus(), a.log); err != nil {
+	if a.bus, err = bus.Open(ctx, a.cfg.Bus(), a.log); err != nil {
 		return fmt.Errorf("open nats: %w", err)
 	}
 	a.onStop(func(context.Context) error {
@@ -158,8 +160,14 @@ func (a *App) openStores(ctx context.Context) error {
 		return nil
 	})
 	a.health.Register("nats", telemetry.PingCheck(a.bus.Ping, telemetry.Down))
+	if err := a.openEncryption(ctx); err != nil {
+		return err
+	}
 	if err := a.openCache(); err != nil {
 		return err
+	}
+	if !a.cfg.Runs(settings.Gateway) && !a.cfg.Runs(settings.Ceremony) {
+		return nil
 	}
 	bucket, err := a.bus.Bucket(ctx, bus.ProjectsBucket)
 	if err != nil {

@@ -92,13 +92,11 @@ func (a *App) startServices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := a.bus.Bucket(ctx, bus.AccountsBucket)
-	if err != nil {
-		return fmt.Errorf("open accounts: %w", err)
-	}
-	kept, err := account.Open(account.Deps{Bucket: accounts, Changes: store, Metrics: a.registry}, a.cfg.AccountsNear)
-	if err != nil {
-		return fmt.Errorf("open accounts: %w", err)
+	var kept *account.Store
+	if a.cfg.Runs(settings.Events) || a.cfg.Runs(settings.Ceremony) {
+		if kept, err = a.openAccounts(ctx, store); err != nil {
+			return fmt.Errorf("open accounts: %w", err)
+		}
 	}
 	for _, start := range []func(context.Context, *eventlog.Store, *account.Store) error{a.startEvents, a.startDecision, a.startCeremony} {
 		if err := start(ctx, store, kept); err != nil {
@@ -106,6 +104,14 @@ func (a *App) startServices(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (a *App) openAccounts(ctx context.Context, changes *eventlog.Store) (*account.Store, error) {
+	bucket, err := a.bus.Bucket(ctx, bus.AccountsBucket)
+	if err != nil {
+		return nil, err
+	}
+	return account.Open(account.Deps{Bucket: bucket, Changes: changes, Metrics: a.registry}, a.cfg.AccountsNear)
 }
 
 func (a *App) openLog(ctx context.Context) (*eventlog.Store, error) {
@@ -150,8 +156,12 @@ func (a *App) startWebhooks(ctx context.Context, accounts *account.Store) (*even
 	if a.cfg.NATS.URL == "" {
 		instance = "embedded"
 	}
+	_, sealer, err := a.secretBucket(ctx, bus.WebhooksBucket)
+	if err != nil {
+		return nil, fmt.Errorf("start webhooks: %w", err)
+	}
 	hooks, err := events.NewWebhooks(ctx, a.cfg.Webhooks, events.WebhookDeps{
-		JetStream: a.bus.JS, Accounts: accounts, Metrics: a.registry, Clock: a.opts.Now, Log: a.logger(settings.Events), Instance: instance,
+		JetStream: a.bus.JS, Accounts: accounts, Metrics: a.registry, Clock: a.opts.Now, Log: a.logger(settings.Events), Instance: instance, Sealer: sealer,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start webhooks: %w", err)
@@ -195,7 +205,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	}
 	buckets := make(map[string]jetstream.KeyValue)
 	for _, name := range []string{
-		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket, bus.ProcessesBucket, bus.KeysBucket,
+		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket, bus.ProcessesBucket,
 	} {
 		bucket, err := a.bus.Bucket(ctx, name)
 		if err != nil {
@@ -203,7 +213,13 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		}
 		buckets[name] = bucket
 	}
-	keys, err := signing.Open(ctx, signing.Deps{Bucket: buckets[bus.KeysBucket], MaxAge: a.cfg.Ceremony.SigningKeyMaxAge, Now: a.opts.Now, Log: a.logger(settings.Ceremony)})
+	bucket, sealer, err := a.secretBucket(ctx, bus.KeysBucket)
+	if err != nil {
+		return fmt.Errorf("start the ceremony service: %w", err)
+	}
+	keys, err := signing.Open(ctx, signing.Deps{
+		Bucket: bucket, Sealer: sealer, MaxAge: a.cfg.Ceremony.SigningKeyMaxAge, Now: a.opts.Now, Log: a.logger(settings.Ceremony),
+	})
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}

@@ -2,7 +2,7 @@
 // §3.3). Store touches the bucket "signing-keys" and nothing else.
 //
 // Whether a key signs follows from the clock, so that instances change keys together without telling each other. Private keys
-// are stored as they are: who can read the bucket can sign. They are never logged.
+// are stored as the sealer makes them: without one, who can read the bucket can sign. They are never logged.
 package signing
 
 import (
@@ -24,9 +24,10 @@ import (
 	"github.com/keyward/keyward/core/kv"
 )
 
-// Deps is what a store works with. All fields are required.
+// Deps is what a store works with. All fields but Sealer are required.
 type Deps struct {
 	Bucket jetstream.KeyValue // bus.KeysBucket
+	Sealer kv.Sealer          // nil = private keys are stored as they are
 	MaxAge time.Duration      // how long a key signs
 	Now    func() time.Time
 	Log    *slog.Logger
@@ -50,7 +51,7 @@ func Open(ctx context.Context, deps Deps) (*Store, error) {
 		return nil, errors.New("signing: a dependency is missing")
 	}
 	s := &Store{
-		keys:   kv.Bucket[Keys]{KV: deps.Bucket, Name: "signing keys"},
+		keys:   kv.Bucket[Keys]{KV: deps.Bucket, Name: "signing keys", Sealer: deps.Sealer},
 		maxAge: deps.MaxAge, now: deps.Now, log: deps.Log, rings: make(map[ident.ProjectID]*ring),
 	}
 	if err := s.keys.Load(ctx, s.apply); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/atrest"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/eventlog"
@@ -53,6 +54,7 @@ type Config struct {
 	ShutdownGrace time.Duration
 	AdminAddr     string // host:port
 	LogLevel      slog.Level
+	EncryptionKey Secret // several, separated by commas or white space; the first encrypts
 
 	HTTP      gateway.Config
 	Ceremony  ceremony.Config
@@ -76,6 +78,14 @@ func (n NATS) Bus() bus.Config {
 	c := n.Config
 	c.URL = n.URL.Reveal()
 	return c
+}
+
+// Bus returns the configuration of the bus. The process that runs the ceremony service creates what there is on an external one:
+// no other needs the permission, with which it could read anything.
+func (c Config) Bus() bus.Config {
+	b := c.NATS.Bus()
+	b.Provided = !c.Runs(Ceremony)
+	return b
 }
 
 // Redis is the cache's configuration, with the URL kept as the secret that it may hold.
@@ -169,6 +179,11 @@ func (c Config) Validate() error {
 		c.DeliveryConfig().Validate(),
 		c.NATS.Bus().Validate(),
 		c.Bootstrap.validate(),
+	}
+	if c.EncryptionKey != "" {
+		if _, err := atrest.Parse(c.EncryptionKey.Reveal()); err != nil {
+			errs = append(errs, fmt.Errorf("encryption_key: %w", err))
+		}
 	}
 	if c.NATS.Addr != off {
 		errs = append(errs, checkAddr("nats_addr", c.NATS.Addr))

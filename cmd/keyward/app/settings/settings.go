@@ -290,6 +290,11 @@ func (c *Config) natsSettings() []Setting {
 			Doc: "A NATS .creds file for the external server; empty uses what the URL holds.",
 		},
 		{
+			Section: "Storage", Key: "encryption_key", Value: secretValue{&c.EncryptionKey}, Secret: true,
+			Doc:  "What secrets are stored under: the base64 form of 32 bytes, as openssl rand -base64 32 makes it; empty is the file encryption-key in data_dir, with nats_url none.",
+			Note: "Read by processes that run ceremony or events, and by keyward project. Of several keys, separated by commas, the first encrypts and all decrypt; a start encrypts anew what is not under the first. Lost keys cannot be replaced: without them everybody has to log in again, and webhook secrets have to be made anew.",
+		},
+		{
 			Section: "Storage", Key: "nats_replicas", Value: intValue{&c.NATS.Replicas},
 			Doc:  "How many servers of the external cluster keep each stream and bucket: 1 to 5.",
 			Note: "1 survives the restart of the server, and the loss of no disk. 3 survives the loss of one server or disk, 5 of two; each write then waits for a majority.",

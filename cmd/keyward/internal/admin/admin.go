@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/keyward/keyward/core/atrest"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -22,13 +23,15 @@ import (
 type Server struct {
 	URL             secret.Text // empty = as the data directory says
 	DataDir         string
-	CredentialsFile string // for URL; empty = what the URL holds
+	CredentialsFile string       // for URL; empty = what the URL holds
+	Keys            *atrest.Keys // that it stores secrets under; nil = none
 }
 
 // Projects manages the projects of a running server. Close it.
 type Projects struct {
 	conn  *nats.Conn
 	store *project.Store
+	keys  *atrest.Keys
 }
 
 const connectTimeout = 5 * time.Second
@@ -44,7 +47,7 @@ func Open(ctx context.Context, server Server) (*Projects, error) {
 		conn.Close()
 		return nil, err
 	}
-	return &Projects{conn: conn, store: store}, nil
+	return &Projects{conn: conn, store: store, keys: server.Keys}, nil
 }
 
 // Connect returns a connection to a server's NATS under a name that its operator sees. The error says how to name a server if none is found. Close it.

@@ -61,7 +61,11 @@ func (p *Projects) signing(ctx context.Context, id string) (*signing.Store, erro
 	if err != nil {
 		return nil, fmt.Errorf("open signing keys: %w", err)
 	}
+	sealer, err := p.sealer(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
 	return signing.Open(ctx, signing.Deps{
-		Bucket: bucket, MaxAge: ceremony.DefaultConfig().SigningKeyMaxAge, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Bucket: bucket, Sealer: sealer, MaxAge: ceremony.DefaultConfig().SigningKeyMaxAge, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 }

@@ -17,13 +17,14 @@ import (
 	"github.com/keyward/keyward/core/kv"
 )
 
-// Deps is what a Dispatcher works with. All but Instance and Accounts are required.
+// Deps is what a Dispatcher works with. All but Instance, Accounts and Sealer are required.
 type Deps struct {
 	JetStream jetstream.JetStream
 	Accounts  Accounts // nil = payloads tell of a passkey no more than its ID
 	Metrics   prometheus.Registerer
 	Now       func() time.Time
 	Log       *slog.Logger
+	Sealer    kv.Sealer // nil = endpoints are stored as they are, secrets included
 
 	// Instance is a name that no other running process has, of letters, digits and dashes, and that this one had before it was
 	// restarted: then it goes on with its endpoints at once. Empty = none; after a crash the endpoints are taken over when the
@@ -61,7 +62,7 @@ func New(ctx context.Context, config Config, deps Deps) (*Dispatcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhooksBucket, err)
 	}
-	d.endpoints = Endpoints(endpoints, nil)
+	d.endpoints = Endpoints(endpoints, deps.Sealer, nil)
 	if d.work, err = deps.JetStream.KeyValue(ctx, bus.WebhookWorkBucket); err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhookWorkBucket, err)
 	}

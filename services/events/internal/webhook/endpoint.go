@@ -33,7 +33,7 @@ type Endpoint struct {
 	UpdatedMs int64             `json:"updatedMs"`
 }
 
-// Secret is a key that deliveries are signed with. It has to be stored as it is, since a signature cannot be made from a hash.
+// Secret is a key that deliveries are signed with. A hash of it would not do: a signature cannot be made from that.
 type Secret struct {
 	ID        string `json:"id"` // whs-<number>
 	Value     Hidden `json:"value"`
@@ -90,8 +90,8 @@ func Key(project ident.ProjectID, id ident.WebhookID) string {
 func (e *Endpoint) key() string { return Key(e.Project, e.ID) }
 
 // Endpoints returns the endpoints that are stored in the bucket "webhook-endpoints", under Key; one that is not there is missing.
-func Endpoints(bucket jetstream.KeyValue, missing error) kv.Bucket[Endpoint] {
-	return kv.Bucket[Endpoint]{KV: bucket, Name: "webhook endpoint", Missing: missing}
+func Endpoints(bucket jetstream.KeyValue, sealer kv.Sealer, missing error) kv.Bucket[Endpoint] {
+	return kv.Bucket[Endpoint]{KV: bucket, Name: "webhook endpoint", Missing: missing, Sealer: sealer}
 }
 
 // consumer is the name of the endpoint's durable consumer of the log.

@@ -29,7 +29,11 @@ func FindServer(terminal Terminal, flags *pflag.FlagSet) (admin.Server, error) {
 	if err != nil {
 		return admin.Server{}, Usage(fmt.Errorf("configuration:\n%w", err))
 	}
-	return admin.Server{URL: cfg.NATS.URL, DataDir: cfg.NATS.DataDir, CredentialsFile: cfg.NATS.CredentialsFile}, nil
+	keys, err := cfg.EncryptionKeys()
+	if err != nil {
+		return admin.Server{}, Usage(fmt.Errorf("configuration: %w", err))
+	}
+	return admin.Server{URL: cfg.NATS.URL, DataDir: cfg.NATS.DataDir, CredentialsFile: cfg.NATS.CredentialsFile, Keys: keys}, nil
 }
 
 // WithProjects runs do with the projects of the server that the command's flags name.
