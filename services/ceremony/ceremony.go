@@ -10,12 +10,10 @@ package ceremony
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,18 +21,21 @@ import (
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/codes"
+	"github.com/keyward/keyward/services/ceremony/connect"
+	"github.com/keyward/keyward/services/ceremony/directory"
+	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
-	"github.com/keyward/keyward/services/ceremony/internal/code"
-	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
-	"github.com/keyward/keyward/services/ceremony/internal/credindex"
-	"github.com/keyward/keyward/services/ceremony/internal/identindex"
-	"github.com/keyward/keyward/services/ceremony/internal/process"
-	"github.com/keyward/keyward/services/ceremony/internal/session"
+	"github.com/keyward/keyward/services/ceremony/internal/metrics"
+	"github.com/keyward/keyward/services/ceremony/me"
+	"github.com/keyward/keyward/services/ceremony/passkeys"
+	"github.com/keyward/keyward/services/ceremony/registrations"
+	"github.com/keyward/keyward/services/ceremony/sessions"
+	"github.com/keyward/keyward/services/ceremony/signin"
 	"github.com/keyward/keyward/services/ceremony/signing"
 )
 
@@ -74,8 +75,8 @@ func (c Config) Validate() error {
 	if c.UserVerification != "required" && c.UserVerification != "preferred" {
 		errs = append(errs, fmt.Errorf("user_verification: must be required or preferred, not %q", c.UserVerification))
 	}
-	if err := c.CodeSends.Validate(); err != nil || c.CodeSends.Requests > maxCodeSends {
-		errs = append(errs, fmt.Errorf("code_sends: must be off, or 1 to %d in 1s to 24h, not %s", maxCodeSends, c.CodeSends))
+	if err := c.CodeSends.Validate(); err != nil || c.CodeSends.Requests > codes.MaxSends {
+		errs = append(errs, fmt.Errorf("code_sends: must be off, or 1 to %d in 1s to 24h, not %s", codes.MaxSends, c.CodeSends))
 	}
 	errs = append(errs, c.validateSessions())
 	return errors.Join(errs...)
@@ -137,7 +138,7 @@ type Deps struct {
 	SessionIDs jetstream.KeyValue // bucket bus.SessionIndexBucket
 	Tokens     jetstream.KeyValue // bucket bus.TokensBucket
 	Codes      jetstream.KeyValue // bucket bus.CodesBucket
-	Delivery   Delivery           // of one-time codes and links
+	Delivery   codes.Delivery     // of one-time codes and links
 	Spent      jetstream.KeyValue // bucket bus.SpentBucket
 	Processes  jetstream.KeyValue // bucket bus.ProcessesBucket
 	Signing    *signing.Store
@@ -146,8 +147,8 @@ type Deps struct {
 	Offers     Offers
 	Positions  Positions
 	Decision   service.Decision
-	AAGUIDs    AAGUIDs    // nil: no names
-	Unfinished Unfinished // nil: what Lists finds
+	AAGUIDs    AAGUIDs              // nil: no names
+	Unfinished directory.Unfinished // nil: what Lists finds
 	Now        func() time.Time
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
@@ -163,39 +164,36 @@ func (d Deps) validate() error {
 	return nil
 }
 
-// Service implements service.Ceremony. Its background work is Run; it has nothing to close.
-type Service struct {
-	cfg        Config
-	projects   Projects
-	accounts   *account.Store
-	challenges *challenge.Store
-	index      *credindex.Store
-	names      *identindex.Store
-	sessions   *session.Store
-	tokens     *connecttoken.Store
-	codes      *code.Store
-	delivery   Delivery
-	spent      jetstream.KeyValue
-	processes  *process.Store
-	signing    *signing.Store
-	lists      *Lists
-	events     service.Events
-	offers     Offers
-	positions  Positions
-	decision   service.Decision
-	aaguids    AAGUIDs
-	now        func() time.Time
-	log        *slog.Logger
-	metrics    metrics
+// The rooms. Each has a type of its own called Service; embedded, it goes by these names.
+type (
+	environmentsRoom  = environments.Service
+	codesRoom         = codes.Service
+	sessionsRoom      = sessions.Service
+	directoryRoom     = directory.Service
+	passkeysRoom      = passkeys.Service
+	registrationsRoom = registrations.Service
+	signinRoom        = signin.Service
+	connectRoom       = connect.Service
+	meRoom            = me.Service
+)
 
-	instance           string // tells this process from others, for deletions of users
-	erasures           turns
-	deliveries         sync.WaitGroup // of codes that no answer waits for; Run does
-	delivering         chan struct{}  // a place for each of them
-	unfinishedAccounts Unfinished
+// Service implements service.Ceremony: its rooms do. Its background work is Run; it has nothing to close.
+type Service struct {
+	*environmentsRoom
+	*codesRoom
+	*sessionsRoom
+	*directoryRoom
+	*passkeysRoom
+	*registrationsRoom
+	*signinRoom
+	*connectRoom
+	*meRoom
 }
 
-var _ service.Ceremony = (*Service)(nil)
+var (
+	_ service.Ceremony     = (*Service)(nil)
+	_ service.UserImporter = (*Service)(nil)
+)
 
 // New returns the service, or an error that says which setting or dependency is wrong.
 func New(cfg Config, deps Deps) (*Service, error) {
@@ -205,7 +203,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := deps.validate(); err != nil {
 		return nil, err
 	}
-	m, err := newMetrics(deps.Metrics)
+	m, err := metrics.New(deps.Metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -215,34 +213,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Unfinished == nil {
 		deps.Unfinished = deps.Lists
 	}
-	return &Service{
-		cfg:        cfg,
-		projects:   deps.Projects,
-		accounts:   deps.Accounts,
-		challenges: challenge.NewStore(challenge.Places{Records: deps.Challenges, Marks: deps.Marks, Offers: deps.Offers, Keep: deps.ChallengeMaxAge}),
-		index:      credindex.NewStore(deps.Index),
-		names:      identindex.NewStore(deps.Names),
-		instance:   rand.Text(),
-		sessions:   session.NewStore(deps.Sessions, deps.SessionIDs),
-		tokens:     connecttoken.NewStore(deps.Tokens),
-		codes:      code.NewStore(deps.Codes),
-		delivery:   deps.Delivery,
-		spent:      deps.Spent,
-		processes:  process.NewStore(deps.Processes),
-		signing:    deps.Signing,
-		lists:      deps.Lists,
-		events:     deps.Events,
-		offers:     deps.Offers,
-		positions:  deps.Positions,
-		decision:   deps.Decision,
-		aaguids:    deps.AAGUIDs,
-		now:        deps.Now,
-		log:        deps.Log,
-		metrics:    m,
-
-		unfinishedAccounts: deps.Unfinished,
-		delivering:         make(chan struct{}, maxDeliveries),
-	}, nil
+	return assemble(cfg, deps, m), nil
 }
 
 type nameless struct{}
@@ -252,21 +223,3 @@ func (nameless) Name(string) string { return "" }
 
 // PasswordManager implements AAGUIDs.
 func (nameless) PasswordManager(string) bool { return false }
-
-// project returns the caller's project. The gateway has authenticated it, so one that is gone was deleted a moment ago.
-func (s *Service) project(id ident.ProjectID) (project.Project, error) {
-	p, ok := s.projects.Lookup(id)
-	if !ok {
-		return project.Project{}, fault.Login("unknown project")
-	}
-	return p, nil
-}
-
-// userID checks an ID that came in a body: it becomes part of keys and subjects.
-func userID(text string) (ident.UserID, error) {
-	id, err := ident.ParseUserID(text)
-	if err != nil {
-		return "", fault.Field("userID", "%s", err)
-	}
-	return id, nil
-}

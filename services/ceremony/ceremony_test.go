@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/aaguid"
 )
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
@@ -55,7 +56,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 
 func TestAAGUIDNamesComeFromTheBundle(t *testing.T) {
 	t.Parallel()
-	names, err := ceremony.LoadAAGUIDNames(os.DirFS("../../policies"))
+	names, err := aaguid.LoadAAGUIDNames(os.DirFS("../../policies"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,10 +66,10 @@ func TestAAGUIDNamesComeFromTheBundle(t *testing.T) {
 	if got := names.Name("00000000-0000-0000-0000-000000000000"); got != "" {
 		t.Errorf("got %q", got)
 	}
-	if none, err := ceremony.LoadAAGUIDNames(fstest.MapFS{}); err != nil || none.Name(phoneAAGUID) != "" {
+	if none, err := aaguid.LoadAAGUIDNames(fstest.MapFS{}); err != nil || none.Name(phoneAAGUID) != "" {
 		t.Errorf("a bundle without data.json: %v, %v", none, err)
 	}
-	if _, err := ceremony.LoadAAGUIDNames(fstest.MapFS{"data.json": {Data: []byte("{")}}); err == nil {
+	if _, err := aaguid.LoadAAGUIDNames(fstest.MapFS{"data.json": {Data: []byte("{")}}); err == nil {
 		t.Error("broken data: no error")
 	}
 }
@@ -93,7 +94,7 @@ func TestAChangedBundleShowsItsNamesWithoutARestart(t *testing.T) {
 	}
 	write(named("one"))
 	var log syncBuffer
-	names, err := ceremony.NewBundleNames(os.DirFS(dir), c.Now, slog.New(slog.NewTextHandler(&log, nil)))
+	names, err := aaguid.NewBundleNames(os.DirFS(dir), c.Now, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func TestAChangedBundleShowsItsNamesWithoutARestart(t *testing.T) {
 	expect("")
 
 	write(`[`)
-	if _, err := ceremony.NewBundleNames(os.DirFS(dir), c.Now, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := aaguid.NewBundleNames(os.DirFS(dir), c.Now, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("broken data at the start: no error")
 	}
 }

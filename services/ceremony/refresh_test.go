@@ -33,11 +33,15 @@ func (st *stack) logIn(tb testing.TB) loggedIn {
 
 func (st *stack) logInAs(tb testing.TB, user ident.UserID) loggedIn {
 	tb.Helper()
-	session, refresh, cookies, err := st.LogIn(tb.Context(), st.project.ID, user, email)
+	a, err := st.Enabled(tb.Context(), st.project.ID, user)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return loggedIn{user, session, refresh, cookies}
+	made, err := st.LogIn(tb.Context(), st.project, a, email)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return loggedIn{user, made.Session, made.Refresh, made.Cookies}
 }
 
 // visit is a call with a token.

@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/core/telemetry"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/aaguid"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 	"github.com/keyward/keyward/services/ceremony/signing"
 	"github.com/keyward/keyward/services/decision"
@@ -228,7 +229,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if a.cfg.Decision.PoliciesDir != "" {
 		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
 	}
-	names, err := ceremony.NewBundleNames(bundle, a.opts.Now, a.logger(settings.Ceremony))
+	names, err := aaguid.NewBundleNames(bundle, a.opts.Now, a.logger(settings.Ceremony))
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}

@@ -1,0 +1,126 @@
+package ceremony
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/services/ceremony/codes"
+	"github.com/keyward/keyward/services/ceremony/connect"
+	"github.com/keyward/keyward/services/ceremony/directory"
+	"github.com/keyward/keyward/services/ceremony/environments"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/code"
+	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
+	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/identindex"
+	"github.com/keyward/keyward/services/ceremony/internal/metrics"
+	"github.com/keyward/keyward/services/ceremony/internal/outbox"
+	"github.com/keyward/keyward/services/ceremony/internal/process"
+	"github.com/keyward/keyward/services/ceremony/internal/session"
+	"github.com/keyward/keyward/services/ceremony/me"
+	"github.com/keyward/keyward/services/ceremony/passkeys"
+	"github.com/keyward/keyward/services/ceremony/processes"
+	"github.com/keyward/keyward/services/ceremony/registrations"
+	"github.com/keyward/keyward/services/ceremony/sessions"
+	"github.com/keyward/keyward/services/ceremony/signin"
+)
+
+// stores are where the rooms keep what they are about. Several rooms work with one.
+type stores struct {
+	challenges *challenge.Store
+	index      *credindex.Store
+	names      *identindex.Store
+	sessions   *session.Store
+	tokens     *connecttoken.Store
+	codes      *code.Store
+	processes  *process.Store
+	outbox     *outbox.Store
+}
+
+func newStores(d Deps, m metrics.Metrics) stores {
+	return stores{
+		challenges: challenge.NewStore(challenge.Places{Records: d.Challenges, Marks: d.Marks, Offers: d.Offers, Keep: d.ChallengeMaxAge}),
+		index:      credindex.NewStore(d.Index),
+		names:      identindex.NewStore(d.Names),
+		sessions:   session.NewStore(d.Sessions, d.SessionIDs),
+		tokens:     connecttoken.NewStore(d.Tokens),
+		codes:      code.NewStore(d.Codes),
+		processes:  process.NewStore(d.Processes),
+		outbox:     outbox.New(outbox.Deps{Accounts: d.Accounts, Events: d.Events, Now: d.Now, Log: d.Log, Metrics: m.Outbox}),
+	}
+}
+
+// forget are the steps by which a deletion removes what the rooms keep of a user.
+func (s stores) forget() []directory.Forget {
+	return []directory.Forget{
+		func(ctx context.Context, a account.Account) error { return s.challenges.Erase(ctx, a.Project, a.ID) },
+		func(ctx context.Context, a account.Account) error { return s.sessions.EraseUser(ctx, a.Project, a.ID) },
+		connect.ForgetTokens(s.tokens),
+		func(ctx context.Context, a account.Account) error { return s.processes.Erase(ctx, a.Project, a.ID) },
+		func(ctx context.Context, a account.Account) error { return s.codes.Erase(ctx, a.Project, a.ID) },
+	}
+}
+
+// assemble makes the rooms, lower ones first: each is given those that it calls.
+func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
+	st := newStores(d, m)
+	s := &Service{
+		environmentsRoom: environments.New(environments.Deps{
+			Projects: d.Projects, Accounts: d.Accounts, MaxAge: cfg.HandleMaxAge, Handles: m.Handles, Now: d.Now,
+		}),
+		codesRoom: codes.New(codes.Deps{
+			Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Outbox: st.outbox, Delivery: d.Delivery, Limit: cfg.CodeSends,
+			Calls: m.Codes, Now: d.Now, Log: d.Log,
+		}),
+		sessionsRoom: sessions.New(sessions.Deps{
+			Config: sessions.Config{
+				Lifetime: cfg.SessionLifetime, Inactivity: cfg.SessionInactivity, TokenLifetime: cfg.ShortSessionLifetime,
+				FrontendURL: cfg.FrontendURL,
+			},
+			Projects: d.Projects, Accounts: d.Accounts, Sessions: st.sessions, Signing: d.Signing, Spent: d.Spent, Lists: d.Lists,
+			Verified: m.Verified, Now: d.Now, Log: d.Log,
+		}),
+		directoryRoom: directory.New(directory.Deps{
+			Projects: d.Projects, Accounts: d.Accounts, Index: st.index, Names: st.names, Outbox: st.outbox, Lists: d.Lists,
+			Events: d.Events, Unfinished: d.Unfinished, Forget: st.forget(), Repaired: m.Repaired, Now: d.Now, Log: d.Log,
+		}),
+	}
+	begun := processes.New(processes.Deps{
+		Projects: d.Projects, Processes: st.processes, Environments: s.environmentsRoom, Now: d.Now,
+	})
+	s.passkeysRoom = passkeys.New(passkeys.Deps{
+		Projects: d.Projects, Accounts: d.Accounts, Challenges: st.challenges, Index: st.index, Outbox: st.outbox,
+		Environments: s.environmentsRoom, Signer: s.sessionsRoom, Decision: d.Decision, Offers: d.Offers, AAGUIDs: d.AAGUIDs,
+		Calls: m.Calls, Metrics: m.Passkeys, Now: d.Now, Log: d.Log,
+		ChallengeTTL: cfg.ChallengeTTL, UserVerification: cfg.UserVerification,
+	})
+	s.registrationsRoom = registrations.New(registrations.Deps{
+		Projects: d.Projects, Accounts: d.Accounts, Challenges: st.challenges, Codes: st.codes, Outbox: st.outbox,
+		Passkeys: s.passkeysRoom, Sender: s.codesRoom, Positions: d.Positions, AAGUIDs: d.AAGUIDs,
+		Calls: m.Calls, CodeCalls: m.Codes, Now: d.Now, Log: d.Log,
+	})
+	s.signinRoom = signin.New(signin.Deps{
+		Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Stored: st.processes, Outbox: st.outbox, Delivery: d.Delivery,
+		Passkeys: s.passkeysRoom, Directory: s.directoryRoom, Sessions: s.sessionsRoom, Processes: begun,
+		Environments: s.environmentsRoom, Decision: d.Decision, Events: d.Events,
+		Limit: cfg.CodeSends, ChallengeTTL: cfg.ChallengeTTL, Now: d.Now, Log: d.Log,
+	})
+	s.connectRoom = connect.New(connect.Deps{
+		Projects: d.Projects, Accounts: d.Accounts, Stored: st.processes, Tokens: st.tokens, Outbox: st.outbox,
+		Passkeys: s.passkeysRoom, Directory: s.directoryRoom, Sessions: s.sessionsRoom, Processes: begun,
+		Environments: s.environmentsRoom, Decision: d.Decision, Events: d.Events, Lists: d.Lists,
+		ChallengeTTL: cfg.ChallengeTTL, Calls: m.Calls, Metrics: m.Connect, Now: d.Now,
+	})
+	s.meRoom = me.New(me.Deps{
+		Projects: d.Projects, Accounts: d.Accounts, Passkeys: s.passkeysRoom, Directory: s.directoryRoom,
+		Sessions: s.sessionsRoom, Codes: s.codesRoom, Sent: st.codes,
+	})
+	return s
+}
+
+// Run brings to its end what calls have begun and could not finish: events that are in no log yet and deletions of users. It does so at once and then every few
+// seconds, until ctx ends. The service works without it.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.signinRoom.Wait()
+	return s.directoryRoom.Run(ctx)
+}

@@ -1,0 +1,49 @@
+// Package codes sends one-time codes and links, and judges what comes back. A value is right once; when CheckCode has returned without error, the
+// identifier is verified. It touches the buckets of codes and accounts, tells of what it changes, and calls the room directory for names alone.
+package codes
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/services/ceremony/internal/code"
+	"github.com/keyward/keyward/services/ceremony/internal/metrics"
+	"github.com/keyward/keyward/services/ceremony/internal/outbox"
+	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+)
+
+// Deps is what the room works with. All fields are required.
+type Deps struct {
+	Projects tenant.Projects
+	Accounts *account.Store
+	Codes    *code.Store
+	Outbox   *outbox.Store
+	Delivery Delivery
+	Limit    ratelimit.Limit // messages to one identifier
+	Calls    metrics.Codes
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Service sends one-time codes and links, and judges what comes back.
+type Service struct {
+	projects  tenant.Projects
+	accounts  *account.Store
+	codes     *code.Store
+	outbox    *outbox.Store
+	delivery  Delivery
+	limit     ratelimit.Limit
+	codeCalls metrics.Codes
+	now       func() time.Time
+	log       *slog.Logger
+}
+
+// New returns the room.
+func New(d Deps) *Service {
+	return &Service{
+		projects: d.Projects, accounts: d.Accounts, codes: d.Codes, outbox: d.Outbox, delivery: d.Delivery, limit: d.Limit,
+		codeCalls: d.Calls, now: d.Now, log: d.Log,
+	}
+}

@@ -1,0 +1,146 @@
+package connect
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
+	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+)
+
+// The lifetime of a connect token, in seconds.
+const (
+	connectTokenLifetime    = 3600
+	connectTokenMaxLifetime = 86400
+)
+
+const fieldConnectToken = "connectTokenID"
+
+// CreateConnectToken implements service.ConnectTokens. The secret is in this answer and nowhere else.
+func (s *Service) CreateConnectToken(ctx context.Context, req service.ForProject[rest.ConnectTokenCreateReq]) (rest.ConnectToken, error) {
+	p, err := tenant.Of(s.projects, req.Project)
+	if err != nil {
+		return rest.ConnectToken{}, err
+	}
+	if err := checkConnectToken(req.Body); err != nil {
+		return rest.ConnectToken{}, err
+	}
+	lifetime := time.Duration(connectTokenLifetime) * time.Second
+	if req.Body.MaxLifetimeInSeconds != nil {
+		lifetime = time.Duration(*req.Body.MaxLifetimeInSeconds) * time.Second
+	}
+	now := s.now()
+	t := connecttoken.Token{
+		Project: req.Project, Type: req.Body.Type, Identifier: req.Body.Data.Identifier, Status: rest.ConnectTokenStatusInitial,
+		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(lifetime).UnixMilli(),
+	}
+	if req.Body.Data.DisplayName != nil {
+		t.DisplayName = *req.Body.Data.DisplayName
+	}
+	secret := connecttoken.NewSecret(secretSeed(ctx, p))
+	t, err = s.tokens.Create(ctx, t, secret)
+	if err != nil {
+		return rest.ConnectToken{}, err
+	}
+	answer := connectTokenOf(t)
+	answer.Secret = &secret
+	return answer, nil
+}
+
+// secretSeed returns what the secrets of a call with an Idempotency-Key are derived from, so that a repeat makes the same. The seed alone is stored beside the
+// answers to such calls; it must not be enough.
+func secretSeed(ctx context.Context, p project.Project) ident.Seed {
+	seed := reqctx.Seed(ctx)
+	if seed == "" {
+		return ""
+	}
+	mac := hmac.New(sha256.New, p.HandleKey)
+	mac.Write([]byte("secrets of " + seed))
+	return ident.Seed(hex.EncodeToString(mac.Sum(nil)))
+}
+
+func checkConnectToken(body rest.ConnectTokenCreateReq) error {
+	const blank = "cannot be blank"
+	var wrong []fault.FieldError
+	if body.Type == "" {
+		wrong = append(wrong, fault.FieldError{Field: "type", Message: blank})
+	} else if !body.Type.Valid() {
+		wrong = append(wrong, fault.FieldError{Field: "type", Message: "must be one of passkey-append, passkey-delete, passkey-list, passkey-login"})
+	}
+	if strings.TrimSpace(body.Data.Identifier) == "" {
+		wrong = append(wrong, fault.FieldError{Field: "data.identifier", Message: blank})
+	}
+	if name := body.Data.DisplayName; body.Type == rest.ConnectTokenTypePasskeyAppend && (name == nil || strings.TrimSpace(*name) == "") {
+		wrong = append(wrong, fault.FieldError{Field: "data.displayName", Message: blank})
+	}
+	if seconds := body.MaxLifetimeInSeconds; seconds != nil && (*seconds < 1 || *seconds > connectTokenMaxLifetime) {
+		wrong = append(wrong, fault.FieldError{Field: "maxLifetimeInSeconds", Message: "must be between 1 and 86400"})
+	}
+	if len(wrong) > 0 {
+		return fault.Fields(wrong...)
+	}
+	return nil
+}
+
+// UpdateConnectToken implements service.ConnectTokens. A consumed token stays consumed.
+func (s *Service) UpdateConnectToken(ctx context.Context, req service.ForProject[service.TokenPatch]) (service.Empty, error) {
+	if !req.Body.Status.Valid() {
+		return service.Empty{}, fault.Field("status", "must be one of initial, consumed")
+	}
+	return service.Empty{}, knownToken(s.tokens.Advance(ctx, req.Project, req.Body.ID, req.Body.Status))
+}
+
+// DeleteConnectToken implements service.ConnectTokens.
+func (s *Service) DeleteConnectToken(ctx context.Context, req service.ForProject[ident.ConnectTokenID]) (service.Empty, error) {
+	return service.Empty{}, knownToken(s.tokens.Delete(ctx, req.Project, req.Body))
+}
+
+func knownToken(err error) error {
+	if errors.Is(err, connecttoken.ErrUnknown) {
+		return fault.Unknown(fieldConnectToken)
+	}
+	return err
+}
+
+// connectTokenOf returns a token as the wire has it, without its secret, which nobody knows.
+func connectTokenOf(t connecttoken.Token) rest.ConnectToken {
+	data := rest.ConnectTokenData{Identifier: t.Identifier}
+	if t.DisplayName != "" {
+		data.DisplayName = &t.DisplayName
+	}
+	return rest.ConnectToken{
+		ID: string(t.ID), TokenType: t.Type, Data: data, ConnectTokenStatus: t.Status, Expires: time.UnixMilli(t.ExpiresMs).Unix(),
+	}
+}
+
+// ListConnectTokens implements service.ConnectTokens.
+func (s *Service) ListConnectTokens(ctx context.Context, req service.ForProject[service.List]) (rest.ConnectTokenList, error) {
+	return s.lists.Tokens(ctx, req.Project, req.Body)
+}
+
+// ForgetTokens is the step of a user's deletion that removes the tokens which name one of the user's identifiers.
+func ForgetTokens(tokens *connecttoken.Store) func(context.Context, account.Account) error {
+	return func(ctx context.Context, a account.Account) error {
+		if len(a.Identifiers) == 0 {
+			return nil
+		}
+		return tokens.Erase(ctx, a.Project, func(t connecttoken.Token) bool {
+			return slices.ContainsFunc(a.Identifiers, func(i account.Identifier) bool {
+				return account.IdentifierKey(i.Type, i.Value) == account.IdentifierKey(i.Type, t.Identifier)
+			})
+		})
+	}
+}

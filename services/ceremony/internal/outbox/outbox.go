@@ -1,0 +1,112 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+)
+
+// retryAfter is when it is worth trying again: by then, what was left over has been tried again.
+const retryAfter = 5 * time.Second
+
+// maxUnannounced bounds the events that an account keeps until the log has them. While the log is away, changes of one user end there.
+const maxUnannounced = 50
+
+// NewEvent is an event that tells of an account.
+func (s *Store) NewEvent(project ident.ProjectID, user ident.UserID, t event.Type) event.Event {
+	return event.Event{ID: ident.NewEventID(), Project: project, User: user, Type: t, CreatedMs: s.now().UnixMilli()}
+}
+
+// Change changes an account and tells of it. The event is stored with the change, so that no crash separates the two; when change has returned without error,
+// the event is in the log too. An error may mean that the account has been changed and its event is late, in which case it is a 503.
+func (s *Store) Change(ctx context.Context, tidings event.Event, change func(*account.Account) error) (account.Account, error) {
+	a, _, err := s.Apply(ctx, tidings, change)
+	return a, err
+}
+
+// Apply is change; it says too where in the log the event is.
+func (s *Store) Apply(ctx context.Context, tidings event.Event, change func(*account.Account) error) (account.Account, service.Appended, error) {
+	a, err := s.accounts.Update(ctx, tidings.Project, tidings.User, func(a *account.Account) error {
+		if len(a.Unannounced) >= maxUnannounced {
+			return fault.Unavailable(retryAfter, "earlier changes of the user are not in the event log yet")
+		}
+		if err := change(a); err != nil {
+			return err
+		}
+		a.UpdatedMs = tidings.CreatedMs
+		a.Unannounced = append(a.Unannounced, tidings)
+		return nil
+	})
+	if err != nil {
+		return account.Account{}, service.Appended{}, err
+	}
+	appended, err := s.publish(ctx, a)
+	return a, appended, err
+}
+
+// Announce appends what the account has to tell, oldest first, and removes it from the account. That the log has them is what counts: events that cannot be removed now
+// are appended once more later, under the same IDs.
+func (s *Store) Announce(ctx context.Context, a account.Account) error {
+	_, err := s.publish(ctx, a)
+	return err
+}
+
+// publish is announce; it says too where in the log the last of the events is.
+func (s *Store) publish(ctx context.Context, a account.Account) (last service.Appended, err error) {
+	if len(a.Unannounced) == 0 {
+		return service.Appended{}, nil
+	}
+	for _, e := range a.Unannounced {
+		if last, err = s.Append(ctx, e); err != nil {
+			return service.Appended{}, err
+		}
+	}
+	if err := s.settle(ctx, a); err != nil {
+		s.metrics.Unsettled.Inc()
+		s.log.WarnContext(ctx, "events that are in the log could not be removed from the account; they will be appended again", "project", a.Project, "user", a.ID, "error", err)
+	}
+	return last, nil
+}
+
+// settle removes from the account the events that a has, which are in the log. No decision reads them, so none needs to hear of it.
+func (s *Store) settle(ctx context.Context, a account.Account) error {
+	_, err := s.accounts.Amend(ctx, a.Project, a.ID, false, func(now *account.Account) error {
+		now.Unannounced = slices.DeleteFunc(now.Unannounced, func(e event.Event) bool {
+			return slices.ContainsFunc(a.Unannounced, func(told event.Event) bool { return told.ID == e.ID })
+		})
+		return nil
+	})
+	if errors.Is(err, account.ErrUnknown) {
+		return nil
+	}
+	return err
+}
+
+// How often and how soon the append of an event is tried again: the passkey has been stored or used by then, and the challenge cannot be finished twice.
+const (
+	appendAttempts = 3
+	appendPause    = 50 * time.Millisecond
+)
+
+// Append puts an event into the log. The event's ID makes repetition harmless.
+func (s *Store) Append(ctx context.Context, e event.Event) (service.Appended, error) {
+	for attempt := 1; ; attempt++ {
+		appended, err := s.events.Append(ctx, e)
+		if err == nil || attempt == appendAttempts || !errors.Is(fault.As(err), fault.TypeUnavailable) {
+			return appended, err
+		}
+		s.metrics.Repeated.Inc()
+		select {
+		case <-ctx.Done():
+			return service.Appended{}, err
+		case <-time.After(appendPause):
+		}
+	}
+}

@@ -1,0 +1,22 @@
+// Package tenant finds the project that a call is of. It keeps nothing and touches nothing but what it is given.
+package tenant
+
+import (
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+)
+
+// Projects finds projects. core/project.Store is one.
+type Projects interface {
+	Lookup(ident.ProjectID) (project.Project, bool)
+}
+
+// Of returns the caller's project. The gateway has authenticated it, so one that is gone was deleted a moment ago.
+func Of(projects Projects, id ident.ProjectID) (project.Project, error) {
+	p, ok := projects.Lookup(id)
+	if !ok {
+		return project.Project{}, fault.Login("unknown project")
+	}
+	return p, nil
+}

@@ -1,0 +1,285 @@
+package passkeys
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-webauthn/webauthn/protocol"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/environments"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+)
+
+const FieldAttestation = "attestationResponse"
+
+// What decisions call the situations in which the service itself asks whether to create a passkey.
+const (
+	SituationPostLogin   = "post-login"
+	SituationSignUp      = "sign-up"
+	SituationCurrentUser = "current-user" // somebody with a session has asked for it
+)
+
+// AppendStart implements service.Passkeys.
+func (s *Service) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
+	defer func() { s.calls.Started("append-start", rsp.Body.AppendAllow, err) }()
+	body := req.Body
+	if body.Username == "" {
+		return rsp, fault.Field("username", "cannot be blank")
+	}
+	situation := ""
+	if body.Situation != nil {
+		situation = *body.Situation
+	}
+	st, err := s.start(ctx, req.Project, body.UserID, body.ClientInformation, body.ProcessID)
+	if err != nil {
+		return rsp, err
+	}
+	return s.StartAppend(ctx, st, body.Username, body.PasskeyIntelFlags, situation)
+}
+
+// StartAppend asks for a decision on the user of st, and offers the creation of a passkey or not. The username is what authenticators show.
+func (s *Service) StartAppend(ctx context.Context, st Start, username string, flags rest.PasskeyIntelFlags, situation string) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
+	verdict, err := s.JudgeAppend(ctx, &st, flags, situation)
+	if err != nil {
+		return rsp, err
+	}
+	if st.Account == nil {
+		verdict.Allow = false
+	}
+	options := ""
+	if verdict.Allow {
+		options, err = s.offerAppend(ctx, st, verdict, username)
+		if err != nil {
+			return rsp, err
+		}
+	}
+	return judged(appendAnswer(st, verdict, options), verdict.Verdict), nil
+}
+
+// JudgeAppend asks for a decision whether the user of st is to be offered a passkey. If the account turns out to be out of date, st has the one that counted.
+func (s *Service) JudgeAppend(
+	ctx context.Context, st *Start, flags rest.PasskeyIntelFlags, situation string,
+) (service.AppendVerdict, error) {
+	return ask(ctx, s, st, func() (service.AppendVerdict, error) {
+		return s.decision.Append(ctx, service.AppendQuestion{Question: st.Question, Flags: flags, Situation: situation})
+	}, func(v *service.AppendVerdict) *service.Verdict { return &v.Verdict })
+}
+
+// offerAppend returns creation options as JSON.
+func (s *Service) offerAppend(ctx context.Context, st Start, v service.AppendVerdict, username string) (string, error) {
+	offered, err := s.OfferCreation(ctx, st, v, relyingparty.Creation{
+		Username: username, Attachment: v.Attachment, Hints: v.Hints, Conditional: v.Conditional,
+	}, "")
+	return offered.Options, err
+}
+
+// Offered is an offer to create a passkey that has been made.
+type Offered struct {
+	Options   string // creation options as JSON
+	CreatedMs int64  // of the challenge
+	Event     event.Event
+	Sequence  uint64 // of the event in the log
+}
+
+// OfferCreation makes creation options out of o and of what the verdict says of excluded credentials and user verification. When it has returned, their
+// challenge is stored and the offer is in the log. The passkey is created under the given ID, or under a new one if that is empty.
+func (s *Service) OfferCreation(
+	ctx context.Context, st Start, v service.AppendVerdict, o relyingparty.Creation, passkey ident.CredentialID,
+) (Offered, error) {
+	o.Exclude = pick(st.Account, v.ExcludeCredentials, st.Project.RPID)
+	o.UserVerification = v.UserVerification
+	options, err := relyingparty.New(st.Project, st.Project.Origins).Create(*st.Account, o)
+	if err != nil {
+		return Offered{}, fault.Internal(err)
+	}
+	r := s.record(st, rest.PasskeyChallengeTypeRegister, options, v.Verdict)
+	r.Kind, r.Username, r.AllowedAAGUIDs, r.Passkey = v.Kind, o.Username, v.AllowedAAGUIDs, passkey
+	if err := s.challenges.Put(ctx, r); err != nil {
+		return Offered{}, err
+	}
+	offer := s.offer(st, event.AppendOffered, v.Verdict)
+	offer.ID = EventIDOf(r.ID, event.AppendOffered)
+	offer.Challenge, offer.Ceremony, offer.Kind, offer.Credential = r.Value, r.ID, v.Kind, string(passkey)
+	appended, err := s.outbox.Append(ctx, offer)
+	if err != nil {
+		return Offered{}, err
+	}
+	return Offered{Options: options.JSON, CreatedMs: r.Created, Event: offer, Sequence: appended.Sequence}, nil
+}
+
+func appendAnswer(st Start, v service.AppendVerdict, options string) rest.PasskeyAppendStartRsp {
+	found := insights(v.Insights)
+	rsp := rest.PasskeyAppendStartRsp{
+		AppendAllow:        v.Allow,
+		AttestationOptions: options,
+		CredentialCount:    credentialCount(st.Account),
+		DecisionInsights:   rest.AppendDecisionInsights{Tag: v.Tag, Variant: v.Variant, Auto: v.Auto, IsRestrictedBrowser: v.IsRestrictedBrowser},
+		DecisionTag:        v.Tag,
+		DetectionInsights:  found,
+		DetectionTags:      found.Tags,
+		NewClientEnvHandle: st.Visit.Issued,
+	}
+	if rsp.DecisionInsights.Variant == "" {
+		rsp.DecisionInsights.Variant = rest.AppendVariantDefault
+	}
+	if v.Conditional {
+		rsp.DecisionInsights.Conditional, rsp.DecisionInsights.ManualAllowed = &v.Conditional, &v.ManualAllowed
+	}
+	if reason := rest.PasskeyAppendStartRspAppendNotAllowedReason(v.Reason); !v.Allow && reasonOnWire(reason) {
+		rsp.AppendNotAllowedReason = &reason
+	}
+	return rsp
+}
+
+// reasonOnWire reports whether the wire has a word for the reason; the others travel in the decision's explanation.
+func reasonOnWire(r rest.PasskeyAppendStartRspAppendNotAllowedReason) bool {
+	return r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists || r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
+}
+
+// AppendFinish implements service.Passkeys.
+func (s *Service) AppendFinish(ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq]) (rsp rest.PasskeyAppendFinishRsp, err error) {
+	defer func() { s.calls.Finished("append-finish", err) }()
+	body := req.Body
+	p, err := tenant.Of(s.projects, req.Project)
+	if err != nil {
+		return rsp, err
+	}
+	user, err := userID(body.UserID)
+	if err != nil {
+		return rsp, err
+	}
+	answer, err := relyingparty.ParseCreation(body.AttestationResponse)
+	if err != nil {
+		return rsp, fault.At(FieldAttestation, err)
+	}
+	a, err := s.Active(ctx, p.ID, user)
+	if err != nil {
+		return rsp, err
+	}
+	taken, err := s.challenges.Take(ctx, challenge.Claim{
+		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeRegister, Process: body.ProcessID, RPID: p.RPID,
+	}, s.now())
+	if err != nil {
+		return rsp, fault.At(FieldAttestation, err)
+	}
+	created, err := s.FinishCreation(ctx, Creation{
+		Project: p, Account: a, Taken: taken, Answer: answer, Client: body.ClientInformation, Field: FieldAttestation,
+		Where: environments.SightingOf(body.ClientInformation, detected(taken.Record)),
+	})
+	if err != nil {
+		return rsp, fault.At(FieldAttestation, err)
+	}
+	passkey := created.Passkey
+	route := ceremonyType(passkey, passkey.Attachment, taken.Route)
+	return rest.PasskeyAppendFinishRsp{PasskeyData: s.passkeyData(user, passkey, route, taken.ID)}, nil
+}
+
+// Creation is the answer of an authenticator that has created a passkey. Its challenge has been taken.
+type Creation struct {
+	Project project.Project
+	Account account.Account
+	Taken   challenge.Taken
+	Answer  *protocol.ParsedCredentialCreationData
+	Client  rest.ClientInformation
+	Name    string                // the user's own for the passkey, if any
+	Field   string                // of the request, where the answer came in
+	Where   environments.Sighting // zero: nothing is to be remembered of the environment
+}
+
+// Created is a passkey that has been created.
+type Created struct {
+	Passkey  account.Credential
+	Event    event.Event
+	Sequence uint64 // of the event in the log
+}
+
+// FinishCreation verifies an answer, stores the passkey in the account, and the completed creation in the log, in this order. An answer that does not
+// verify is a *fault.Refusal.
+func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, error) {
+	party, err := finishParty(c.Project, c.Taken.Record)
+	if err != nil {
+		return Created{}, err
+	}
+	passkey, err := party.Register(c.Account, c.Taken.Session, c.Answer)
+	if err != nil {
+		return Created{}, err
+	}
+	if !mayCreate(c.Taken.AllowedAAGUIDs, passkey.AAGUID) {
+		return Created{}, fault.Refuse("the authenticator is not one of those that the policy allows")
+	}
+	s.describe(&passkey, c.Taken.Record, c.Client)
+	passkey.Name = c.Name
+	if err := s.keep(ctx, c.Taken.Record, passkey, c.Where, c.Field); err != nil {
+		return Created{}, err
+	}
+	done := s.completed(c.Taken.Record, c.Account.ID, event.AppendCompleted, passkey.ID)
+	done.Kind, done.Client = c.Taken.Kind, environments.EventClient(c.Client, environments.DeviceOf(c.Client, detected(c.Taken.Record)))
+	appended, err := s.conclude(ctx, c.Taken, done)
+	if err != nil {
+		return Created{}, err
+	}
+	return Created{Passkey: passkey, Event: done, Sequence: appended.Sequence}, nil
+}
+
+// mayCreate reports whether a policy that allows these models of authenticators, any if it names none, takes a passkey of this one. The user has not declined
+// if it does not, and nothing was created, so no event tells of it.
+func mayCreate(allowed []string, aaguid string) bool {
+	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, aaguid) })
+}
+
+// describe fills in what the authenticator does not know.
+func (s *Service) describe(c *account.Credential, r challenge.Record, client rest.ClientInformation) {
+	d := environments.DeviceOf(client, detected(r))
+	nowMs := s.now().UnixMilli()
+	c.ID = cmp.Or(r.Passkey, ident.NewCredentialID())
+	c.Username = r.Username
+	c.CreatedOS, c.CreatedBrowser = d.OS, d.Browser
+	c.Environment = r.Environment
+	c.CreatedMs, c.LastUsedMs = nowMs, nowMs
+}
+
+// keep stores a new passkey: its name first, so that two accounts cannot have the same one, then the account. Without the account the name means nothing
+// and is given back. field is where the answer came in.
+func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Credential, d environments.Sighting, field string) error {
+	entry := credindex.Entry{User: r.User, Credential: c.ID, Created: c.CreatedMs}
+	err := s.index.AddCredential(ctx, r.Project, c.CredentialID, entry)
+	if errors.Is(err, credindex.ErrTaken) {
+		return fault.Conflict(field, "the credential is registered already").Named(service.ReasonPasskeyExists)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.accounts.Update(ctx, r.Project, r.User, func(a *account.Account) error {
+		if err := Active(a); err != nil {
+			return err
+		}
+		a.Credentials = append(a.Credentials, c)
+		environments.Remember(a, r.Environment, d, c.CreatedMs)
+		a.UpdatedMs = c.CreatedMs
+		return nil
+	})
+	if err == nil {
+		return nil
+	}
+	if now, _, unread := s.accounts.Inspect(ctx, r.Project, r.User); (unread != nil && !errors.Is(unread, account.ErrUnknown)) || find(&now, c.CredentialID) != nil {
+		// The account was stored after all, or nobody knows. An entry without an account means nothing; an account without its entry would be a passkey that no mediation finds.
+		return err
+	}
+	if cleanup := s.index.RemoveCredential(ctx, r.Project, c.CredentialID, r.User); cleanup != nil {
+		s.log.WarnContext(ctx, "an index entry without an account is left over", "credential", c.ID, "error", cleanup)
+	}
+	return err
+}

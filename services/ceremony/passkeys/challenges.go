@@ -1,0 +1,68 @@
+package passkeys
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+)
+
+// ListChallenges implements service.Users. A pending challenge that has expired is listed as pending: its expires says the rest.
+func (s *Service) ListChallenges(ctx context.Context, req service.ForUser[service.List]) (rest.PasskeyChallengeList, error) {
+	if _, _, err := s.accounts.Get(ctx, req.Project, req.User); err != nil {
+		return rest.PasskeyChallengeList{}, err
+	}
+	records, err := s.challenges.List(ctx, req.Project, req.User, s.now())
+	if err != nil {
+		return rest.PasskeyChallengeList{}, err
+	}
+	slices.SortFunc(records, func(a, b challenge.Record) int { return cmp.Compare(a.ID, b.ID) })
+	page, paging, err := listing.Apply(records, req.Body, challengeFields(), "created:desc")
+	if err != nil {
+		return rest.PasskeyChallengeList{}, err
+	}
+	challenges := make([]rest.PasskeyChallenge, len(page))
+	for i, r := range page {
+		challenges[i] = challengeOf(r)
+	}
+	return rest.PasskeyChallengeList{PasskeyChallenges: challenges, Paging: paging}, nil
+}
+
+func challengeFields() map[string]listing.Field[challenge.Record] {
+	return map[string]listing.Field[challenge.Record]{
+		"userID":    listing.String(func(r challenge.Record) string { return string(r.User) }),
+		"projectID": listing.String(func(r challenge.Record) string { return string(r.Project) }),
+		"status":    listing.String(func(r challenge.Record) string { return string(r.Status) }),
+		"type":      listing.String(func(r challenge.Record) string { return string(r.Type) }),
+		"created":   listing.Time(func(r challenge.Record) int64 { return r.Created }),
+	}
+}
+
+// UpdateChallenge implements service.Users. A status only moves forward, from pending to completed to consumed; away from pending, the challenge cannot be
+// finished any more.
+func (s *Service) UpdateChallenge(ctx context.Context, req service.ForUser[service.ChallengePatch]) (rest.PasskeyChallenge, error) {
+	if !req.Body.Status.Valid() {
+		return rest.PasskeyChallenge{}, fault.Field("status", "must be one of pending, completed, consumed")
+	}
+	if _, _, err := s.accounts.Get(ctx, req.Project, req.User); err != nil {
+		return rest.PasskeyChallenge{}, err
+	}
+	r, err := s.challenges.Advance(ctx, req.Project, req.User, req.Body.ID, req.Body.Status, s.now())
+	if err != nil {
+		return rest.PasskeyChallenge{}, err
+	}
+	return challengeOf(r), nil
+}
+
+func challengeOf(r challenge.Record) rest.PasskeyChallenge {
+	const second = 1000 // ms
+	return rest.PasskeyChallenge{
+		ChallengeID: string(r.ID), Type: r.Type, Value: r.Value, Status: r.Status,
+		Created: r.Created / second, CreatedMs: r.Created, Expires: r.Expires / second,
+	}
+}

@@ -1,0 +1,152 @@
+package passkeys
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+)
+
+// maxTombstones bounds the deleted credentials that an account remembers; the index remembers the rest.
+const maxTombstones = 100
+
+// ListCredentials implements service.Users.
+func (s *Service) ListCredentials(ctx context.Context, req service.ForUser[service.List]) (rest.CredentialList, error) {
+	a, _, err := s.accounts.Get(ctx, req.Project, req.User)
+	if err != nil {
+		return rest.CredentialList{}, err
+	}
+	page, paging, err := listing.Apply(a.Credentials, req.Body, credentialFields(a.ID), "created:asc")
+	if err != nil {
+		return rest.CredentialList{}, err
+	}
+	credentials := make([]rest.Credential, len(page))
+	for i, c := range page {
+		credentials[i] = s.CredentialOf(c)
+	}
+	return rest.CredentialList{Credentials: credentials, Paging: paging}, nil
+}
+
+func credentialFields(user ident.UserID) map[string]listing.Field[account.Credential] {
+	return map[string]listing.Field[account.Credential]{
+		"userID":      listing.String(func(account.Credential) string { return string(user) }),
+		"created":     listing.Time(func(c account.Credential) int64 { return c.CreatedMs }),
+		"status":      listing.String(func(account.Credential) string { return string(rest.CredentialStatusActive) }),
+		"backupState": listing.Bool(func(c account.Credential) bool { return c.BackupState }),
+		"browserName": listing.String(func(c account.Credential) string { return c.CreatedBrowser }),
+		"osName":      listing.String(func(c account.Credential) string { return c.CreatedOS }),
+	}
+}
+
+// DeleteCredential implements service.Users.
+func (s *Service) DeleteCredential(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Empty, error) {
+	_, err := s.Remove(ctx, req)
+	return service.Empty{}, err
+}
+
+// Remove deletes a passkey. It stops working with the write to the account; what follows only keeps its name known.
+func (s *Service) Remove(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Change, error) {
+	tidings := s.outbox.NewEvent(req.Project, req.User, event.PasskeyDeleted)
+	tidings.Credential = string(req.Body)
+	nowMs := tidings.CreatedMs
+	var gone account.Credential
+	a, told, err := s.outbox.Apply(ctx, tidings, func(a *account.Account) error {
+		i := slices.IndexFunc(a.Credentials, func(c account.Credential) bool { return c.ID == req.Body })
+		if i < 0 {
+			return account.ErrUnknownCredential
+		}
+		gone = a.Credentials[i]
+		a.Credentials = slices.Delete(a.Credentials, i, i+1)
+		a.Deleted = append(a.Deleted, account.Tombstone{ID: gone.ID, CredentialID: gone.CredentialID, DeletedMs: nowMs})
+		if over := len(a.Deleted) - maxTombstones; over > 0 {
+			a.Deleted = slices.Delete(a.Deleted, 0, over)
+		}
+		return nil
+	})
+	if a.ID == "" {
+		return service.Change{}, err
+	}
+	entry := credindex.Entry{User: req.User, Credential: gone.ID, Created: gone.CreatedMs, Deleted: nowMs}
+	change := service.Change{Sequence: told.Sequence, ChangedMs: nowMs, CreatedMs: gone.CreatedMs}
+	return change, errors.Join(err, s.index.MarkDeleted(ctx, req.Project, gone.CredentialID, entry))
+}
+
+// find returns the account's credential with a WebAuthn credential ID, or nil.
+func find(a *account.Account, credentialID []byte) *account.Credential {
+	for i := range a.Credentials {
+		if bytes.Equal(a.Credentials[i].CredentialID, credentialID) {
+			return &a.Credentials[i]
+		}
+	}
+	return nil
+}
+
+// deleted reports whether the account had a credential with that WebAuthn credential ID and lost it.
+func deleted(a *account.Account, credentialID []byte) bool {
+	return slices.ContainsFunc(a.Deleted, func(t account.Tombstone) bool { return bytes.Equal(t.CredentialID, credentialID) })
+}
+
+// pick returns the credentials with the given row IDs, in that order. What was registered under another RP ID is left out: no authenticator would find it.
+func pick(a *account.Account, ids []ident.CredentialID, rpID string) []*account.Credential {
+	picked := make([]*account.Credential, 0, len(ids))
+	for _, id := range ids {
+		for i := range a.Credentials {
+			if a.Credentials[i].ID == id && a.Credentials[i].RPID == rpID {
+				picked = append(picked, &a.Credentials[i])
+				break
+			}
+		}
+	}
+	return picked
+}
+
+func (s *Service) CredentialOf(c account.Credential) rest.Credential {
+	return rest.Credential{
+		ID:                  string(c.ID),
+		CredentialID:        base64.RawURLEncoding.EncodeToString(c.CredentialID),
+		AttestationType:     c.AttestationType,
+		AuthenticatorAAGUID: c.AAGUID,
+		AAGUIDDetails:       s.aaguidDetails(c.AAGUID),
+		BackupEligible:      c.BackupEligible,
+		BackupState:         c.BackupState,
+		Created:             account.Timestamp(c.CreatedMs),
+		CreatedMs:           c.CreatedMs,
+		LastUsed:            account.Timestamp(c.LastUsedMs),
+		LastUsedMs:          c.LastUsedMs,
+		SourceBrowser:       c.CreatedBrowser,
+		SourceOS:            c.CreatedOS,
+		Status:              rest.CredentialStatusActive,
+		Tags:                []string{},
+		Transport:           wireTransports(c.Transports),
+	}
+}
+
+// wireTransports leaves out what the wire has no word for: strict clients reject unknown values.
+func wireTransports(stored []string) []rest.CredentialTransport {
+	list := make([]rest.CredentialTransport, 0, len(stored))
+	for _, t := range stored {
+		if transport := rest.CredentialTransport(t); transport.Valid() {
+			list = append(list, transport)
+		}
+	}
+	return list
+}
+
+func (s *Service) aaguidDetails(aaguid string) rest.AAGUIDDetails {
+	return rest.AAGUIDDetails{AAGUID: aaguid, Name: s.aaguids.Name(aaguid)}
+}
+
+func (s *Service) passkeyData(user ident.UserID, c account.Credential, route rest.CeremonyType, challenge ident.ChallengeID) rest.PasskeyData {
+	return rest.PasskeyData{
+		ID: string(c.ID), UserID: string(user), Username: c.Username, CeremonyType: route, ChallengeID: string(challenge), AAGUIDDetails: s.aaguidDetails(c.AAGUID),
+	}
+}

@@ -1,0 +1,212 @@
+package passkeys
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/go-webauthn/webauthn/protocol"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/environments"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/sessions"
+)
+
+// maxUsedOn bounds the operating systems remembered of a passkey.
+const maxUsedOn = 10
+
+// assertion is a login or mediation whose challenge has been taken.
+type assertion struct {
+	project      project.Project
+	account      account.Account // of the credential's owner, who has it
+	taken        challenge.Taken
+	answer       *protocol.ParsedCredentialAssertionData
+	client       rest.ClientInformation
+	process      string
+	discoverable bool
+}
+
+// finishAssertion verifies, records the use of the passkey in the account, and the completed login in the log, in this order.
+func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.PasskeyData, error) {
+	party, err := finishParty(f.project, f.taken.Record)
+	if err != nil {
+		return rest.PasskeyData{}, fault.At(FieldAssertion, err)
+	}
+	passkey := *find(&f.account, f.answer.RawID)
+	use, err := party.Verify(f.account, f.taken.Session, f.discoverable, f.answer)
+	if err != nil {
+		s.noteBackupChange(ctx, f.account, passkey.ID, err)
+		return rest.PasskeyData{}, fault.At(FieldAssertion, err)
+	}
+	route := ceremonyType(passkey, use.Attachment, f.taken.Route)
+	passkey, err = s.recordUse(ctx, f, use, route)
+	if err != nil {
+		return rest.PasskeyData{}, err
+	}
+	done := s.completed(f.taken.Record, f.account.ID, event.LoginCompleted, passkey.ID)
+	done.Route, done.Process = event.Route(route), f.process
+	done.Client = environments.EventClient(f.client, environments.DeviceOf(f.client, detected(f.taken.Record)))
+	if _, err := s.conclude(ctx, f.taken, done); err != nil {
+		return rest.PasskeyData{}, err
+	}
+	return s.passkeyData(f.account.ID, passkey, route, f.taken.ID), nil
+}
+
+// recordUse writes the use of a passkey to its account. A signature counter that did not go up is recorded too, and then refused: somebody may have
+// copied the key.
+func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.Use, route rest.CeremonyType) (account.Credential, error) {
+	nowMs := s.now().UnixMilli()
+	d := environments.SightingOf(f.client, detected(f.taken.Record))
+	var (
+		used   account.Credential
+		cloned bool
+	)
+	_, err := s.accounts.Update(ctx, f.project.ID, f.account.ID, func(a *account.Account) error {
+		if err := Active(a); err != nil {
+			return err
+		}
+		c := find(a, f.answer.RawID)
+		if c == nil {
+			return fault.At(FieldAssertion, ErrPasskeyDeleted)
+		}
+		cloned = !relyingparty.CountSignature(c, use.Counter)
+		if !cloned {
+			c.BackupState = use.BackupState
+			c.LastUsedMs = nowMs
+			if route == rest.CeremonyTypeLocal && d.OS != "" && !slices.Contains(c.UsedOn, d.OS) && len(c.UsedOn) < maxUsedOn {
+				c.UsedOn = append(c.UsedOn, d.OS)
+			}
+			environments.Remember(a, f.taken.Environment, d, nowMs)
+		}
+		used = *c
+		return nil
+	})
+	if err != nil {
+		return account.Credential{}, err
+	}
+	if cloned {
+		s.metrics.Clones.Inc()
+		s.log.WarnContext(ctx, "a signature counter did not go up; the passkey may have been copied",
+			"project", f.project.ID, "user", f.account.ID, "credential", used.ID)
+		return account.Credential{}, fault.At(FieldAssertion, errPasskeyCloned)
+	}
+	return used, nil
+}
+
+func (s *Service) noteBackupChange(ctx context.Context, a account.Account, credential ident.CredentialID, err error) {
+	if !errors.Is(err, relyingparty.ErrBackupEligibility) {
+		return
+	}
+	s.metrics.BackupChanges.Inc()
+	s.log.WarnContext(ctx, "the backup eligibility of a passkey has changed; the login was refused",
+		"project", a.Project, "user", a.ID, "credential", credential)
+}
+
+// finishParty accepts the origins that the project had at the start and still has.
+func finishParty(p project.Project, r challenge.Record) (*relyingparty.Party, error) {
+	origins := slices.DeleteFunc(slices.Clone(r.Origins), func(origin string) bool { return !slices.Contains(p.Origins, origin) })
+	if len(origins) == 0 {
+		return nil, fault.Refuse("the origins of the project have changed since the start")
+	}
+	return relyingparty.New(p, origins), nil
+}
+
+// Active returns an account that may take part in ceremonies.
+func (s *Service) Active(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, error) {
+	a, _, err := s.accounts.Get(ctx, project, user)
+	if err != nil {
+		return account.Account{}, err
+	}
+	return a, Active(&a)
+}
+
+func Active(a *account.Account) error {
+	if a.Status != rest.UserStatusActive {
+		return account.ErrInactive
+	}
+	return nil
+}
+
+// ceremonyType derives how a passkey was used from what the client said of the authenticator and from what the passkey is. Clients that say nothing of the
+// authenticator are taken to have done what they were offered, as far as the passkey can do it.
+func ceremonyType(c account.Credential, attachment string, offered event.Route) rest.CeremonyType {
+	hybrid := len(c.Transports) == 0 || slices.Contains(c.Transports, string(rest.CredentialTransportHybrid))
+	switch {
+	case attachment == string(protocol.Platform):
+		return rest.CeremonyTypeLocal
+	case isSecurityKey(c):
+		return rest.CeremonyTypeSecurityKey
+	case attachment == string(protocol.CrossPlatform) && hybrid:
+		return rest.CeremonyTypeCDA
+	case attachment == "" && offered == event.CDA && hybrid:
+		return rest.CeremonyTypeCDA
+	default:
+		return rest.CeremonyTypeLocal
+	}
+}
+
+// isSecurityKey is the first row of the credential classes: roaming transports only, or a roaming authenticator whose passkey stays on it.
+func isSecurityKey(c account.Credential) bool {
+	internal := slices.Contains(c.Transports, string(rest.CredentialTransportInternal))
+	hybrid := slices.Contains(c.Transports, string(rest.CredentialTransportHybrid))
+	if len(c.Transports) > 0 && !internal && !hybrid {
+		return true
+	}
+	return c.Attachment == string(protocol.CrossPlatform) && !c.BackupEligible && !hybrid
+}
+
+func detected(r challenge.Record) environments.Device {
+	return environments.Device{OS: r.OS, OSVersion: r.OSVersion, Browser: r.Browser, BrowserVersion: r.BrowserVersion}
+}
+
+// completed is the event of a ceremony that succeeded.
+func (s *Service) completed(r challenge.Record, user ident.UserID, t event.Type, credential ident.CredentialID) event.Event {
+	return event.Event{
+		ID: EventIDOf(r.ID, t), Project: r.Project, User: user, Type: t, CreatedMs: s.now().UnixMilli(), Process: r.Process,
+		Environment: r.Environment, Credential: string(credential), Challenge: r.Value, Ceremony: r.ID,
+	}
+}
+
+// conclude appends the event of a ceremony that succeeded and marks its challenge as completed. A challenge that cannot be marked stays consumed, which is as final.
+func (s *Service) conclude(ctx context.Context, taken challenge.Taken, done event.Event) (service.Appended, error) {
+	marked := make(chan error, 1)
+	go func() { marked <- s.challenges.Complete(ctx, taken) }()
+	appended, err := s.outbox.Append(ctx, done)
+	if marking := <-marked; marking != nil {
+		s.metrics.LeftIncomplete.Inc()
+		s.log.WarnContext(ctx, "a finished challenge could not be marked as completed", "challenge", taken.ID, "error", marking)
+	}
+	return appended, err
+}
+
+// EventIDOf derives the ID of a ceremony's event from the ID of its challenge, so that the same fact is never two events.
+func EventIDOf(id ident.ChallengeID, t event.Type) ident.EventID {
+	sum := sha256.Sum256([]byte(string(id) + "/" + string(t)))
+	return ident.EventID("pke-" + strconv.FormatUint(binary.BigEndian.Uint64(sum[:8])>>1, 10))
+}
+
+// sign returns signed passkey data of a login that has just succeeded, or nil if nobody wants it.
+func (s *Service) sign(ctx context.Context, wanted *bool, f assertion, data rest.PasskeyData) (*string, error) {
+	if wanted == nil || !*wanted {
+		return nil, nil
+	}
+	signed, err := s.signer.SignLogin(ctx, sessions.PasskeyLogin{
+		Project: f.project.ID, User: f.account.ID, Username: data.Username, Process: f.process, Credential: ident.CredentialID(data.ID),
+		CredentialID: f.answer.RawID, Challenge: f.taken.ID, Discoverable: f.discoverable,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &signed, nil
+}

@@ -1,0 +1,149 @@
+package passkeys
+
+import (
+	"context"
+	"errors"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+)
+
+const FieldAssertion = "assertionResponse"
+
+// LoginStart implements service.Passkeys. When it has returned, the next decision for the user sees what was answered.
+func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq]) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
+	defer func() { s.calls.Started("login-start", rsp.Body.LoginAllow, err) }()
+	st, err := s.start(ctx, req.Project, req.Body.UserID, req.Body.ClientInformation, req.Body.ProcessID)
+	if err != nil {
+		return rsp, err
+	}
+	return s.StartLogin(ctx, st, req.Body.CrossDeviceAuthenticationStrategy)
+}
+
+// StartLogin asks for a decision on the user of st, and offers or denies the login.
+func (s *Service) StartLogin(ctx context.Context, st Start, strategy rest.CrossDeviceAuthenticationStrategy) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
+	verdict, err := ask(ctx, s, &st, func() (service.LoginVerdict, error) {
+		return s.decision.Login(ctx, service.LoginQuestion{Question: st.Question, Strategy: strategy})
+	}, func(v *service.LoginVerdict) *service.Verdict { return &v.Verdict })
+	if err != nil {
+		return rsp, err
+	}
+	if st.Account == nil {
+		// Nothing can be offered to, or recorded of, somebody who could not be looked up.
+		verdict.Allow = false
+		return judged(loginAnswer(st, verdict, ""), verdict.Verdict), nil
+	}
+	var allow []*account.Credential
+	if verdict.Allow {
+		allow = pick(st.Account, verdict.AllowCredentials, st.Project.RPID)
+		if len(st.Account.Credentials) == 0 || (len(allow) == 0 && len(verdict.AllowCredentials) > 0) {
+			s.policyContradiction(ctx, st, verdict.Verdict)
+			verdict.Allow, verdict.Tag, verdict.IsCDACandidate, verdict.PreferImmediatelyAvailable = false, rest.DecisionTagDefaultDeny, false, false
+		}
+	}
+	if !verdict.Allow {
+		denial := s.offer(st, event.LoginDenied, verdict.Verdict)
+		if err := s.offers.PublishOffer(ctx, denial); err != nil {
+			return rsp, err
+		}
+		return judged(loginAnswer(st, verdict, ""), verdict.Verdict), nil
+	}
+	options, err := s.offerLogin(ctx, st, verdict, allow)
+	if err != nil {
+		return rsp, err
+	}
+	return judged(loginAnswer(st, verdict, options), verdict.Verdict), nil
+}
+
+// offerLogin returns request options. Their challenge is stored with the offer, as one write, which is awaited.
+func (s *Service) offerLogin(ctx context.Context, st Start, v service.LoginVerdict, allow []*account.Credential) (string, error) {
+	party := relyingparty.New(st.Project, st.Project.Origins)
+	options := party.Get(st.Account.UserHandle, relyingparty.Request{Allow: allow, UserVerification: s.userVerification, Hints: v.Hints})
+	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v.Verdict)
+	r.Route = v.Route
+	if err := s.challenges.Offer(ctx, r, s.offer(st, event.LoginOffered, v.Verdict)); err != nil {
+		return "", err
+	}
+	return options.JSON, nil
+}
+
+func loginAnswer(st Start, v service.LoginVerdict, options string) rest.PasskeyLoginStartRsp {
+	found := insights(v.Insights)
+	return rest.PasskeyLoginStartRsp{
+		AssertionOptions: options,
+		CredentialCount:  credentialCount(st.Account),
+		DecisionInsights: rest.LoginDecisionInsights{
+			Tag: v.Tag, Experiments: orEmpty(v.Experiments), IsCDACandidate: v.IsCDACandidate, PreferImmediatelyAvailable: &v.PreferImmediatelyAvailable,
+		},
+		DecisionTag:        v.Tag,
+		DetectionInsights:  found,
+		DetectionTags:      found.Tags,
+		IsCDACandidate:     v.IsCDACandidate,
+		LoginAllow:         v.Allow,
+		NewClientEnvHandle: st.Visit.Issued,
+	}
+}
+
+// LoginFinish implements service.Passkeys.
+func (s *Service) LoginFinish(ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq]) (rsp rest.PasskeyLoginFinishRsp, err error) {
+	defer func() { s.calls.Finished("login-finish", err) }()
+	body := req.Body
+	p, err := tenant.Of(s.projects, req.Project)
+	if err != nil {
+		return rsp, err
+	}
+	user, err := userID(body.UserID)
+	if err != nil {
+		return rsp, err
+	}
+	answer, err := relyingparty.ParseAssertion(body.AssertionResponse)
+	if err != nil {
+		return rsp, fault.At(FieldAssertion, err)
+	}
+	a, err := s.Active(ctx, p.ID, user)
+	if err != nil {
+		return rsp, err
+	}
+	taken, err := s.challenges.Take(ctx, challenge.Claim{
+		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate, Process: body.ProcessID, RPID: p.RPID,
+	}, s.now())
+	if err != nil {
+		return rsp, fault.At(FieldAssertion, err)
+	}
+	if find(&a, answer.RawID) == nil {
+		if deleted(&a, answer.RawID) {
+			return rsp, fault.At(FieldAssertion, ErrPasskeyDeleted)
+		}
+		return rsp, fault.At(FieldAssertion, errPasskeyUnknown)
+	}
+	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID}
+	data, err := s.finishAssertion(ctx, login)
+	if err != nil {
+		return rsp, err
+	}
+	signed, err := s.sign(ctx, body.SignPasskeyData, login, data)
+	if err != nil {
+		return rsp, err
+	}
+	return rest.PasskeyLoginFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
+}
+
+// Why the passkey of an answer does not log anybody in, although the answer is in order.
+var (
+	errPasskeyUnknown = fault.Refuse("unknown credential")
+	ErrPasskeyDeleted = fault.Refuse("the credential has been deleted")
+	errPasskeyCloned  = fault.Refuse("the signature counter did not go up; the passkey may have been copied")
+	ErrOwnerInactive  = fault.Refuse("the user of the credential is not active")
+)
+
+// IsRefusal reports whether err says that an answer, or the passkey it is of, is good for nothing; otherwise the call itself has failed.
+func IsRefusal(err error) bool {
+	var refusal *fault.Refusal
+	return errors.As(err, &refusal) || errors.Is(err, account.ErrUnknown) || errors.Is(err, account.ErrInactive)
+}

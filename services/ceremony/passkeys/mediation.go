@@ -1,0 +1,127 @@
+package passkeys
+
+import (
+	"context"
+	"errors"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+)
+
+// MediationStart implements service.Passkeys. Nobody is named yet, so nothing is recorded but the challenge.
+func (s *Service) MediationStart(ctx context.Context, req service.ForProject[rest.PasskeyMediationStartReq]) (rsp service.Judged[rest.PasskeyMediationStartRsp], err error) {
+	defer func() { s.calls.Started("mediation-start", rsp.Body.LoginAllow, err) }()
+	process := ""
+	if req.Body.ProcessID != nil {
+		process = *req.Body.ProcessID
+	}
+	st, err := s.Begin(ctx, req.Project, req.Body.ClientInformation, process)
+	if err != nil {
+		return rsp, err
+	}
+	verdict, err := s.decision.Mediation(ctx, st.Question)
+	if err != nil {
+		return rsp, err
+	}
+	body := rest.PasskeyMediationStartRsp{LoginAllow: verdict.Allow, NewClientEnvHandle: st.Visit.Issued}
+	if verdict.Allow {
+		body.AssertionOptions, err = s.offerMediation(ctx, st, verdict)
+		if err != nil {
+			return rsp, err
+		}
+	}
+	return judged(body, verdict), nil
+}
+
+func (s *Service) offerMediation(ctx context.Context, st Start, v service.Verdict) (string, error) {
+	options := relyingparty.New(st.Project, st.Project.Origins).GetDiscoverable(relyingparty.Request{UserVerification: s.userVerification})
+	if err := s.challenges.Put(ctx, s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v)); err != nil {
+		return "", err
+	}
+	return options.JSON, nil
+}
+
+// MediationFinish implements service.Passkeys. A passkey that was deleted here and lives on in an authenticator is no fault: the answer says
+// credentialDeleted, so that the client can tell the authenticator.
+func (s *Service) MediationFinish(ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq]) (rsp rest.PasskeyMediationFinishRsp, err error) {
+	defer func() { s.calls.Finished("mediation-finish", err) }()
+	body := req.Body
+	p, err := tenant.Of(s.projects, req.Project)
+	if err != nil {
+		return rsp, err
+	}
+	answer, err := relyingparty.ParseAssertion(body.AssertionResponse)
+	if err != nil {
+		return rsp, fault.At(FieldAssertion, err)
+	}
+	taken, err := s.challenges.Take(ctx, challenge.Claim{
+		Project: p.ID, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
+		Process: body.ProcessID, AnyProcess: true, RPID: p.RPID,
+	}, s.now())
+	if err != nil {
+		return rsp, fault.At(FieldAssertion, err)
+	}
+	a, gone, err := s.owner(ctx, p.ID, answer.RawID)
+	if err != nil {
+		return rsp, err
+	}
+	if gone {
+		return deletedAnswer(), nil
+	}
+	if err := Active(&a); err != nil {
+		return rsp, fault.At(FieldAssertion, ErrOwnerInactive)
+	}
+	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true}
+	data, err := s.finishAssertion(ctx, login)
+	if err != nil {
+		return rsp, err
+	}
+	signed, err := s.sign(ctx, body.SignPasskeyData, login, data)
+	if err != nil {
+		return rsp, err
+	}
+	return rest.PasskeyMediationFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
+}
+
+// owner finds the account that a WebAuthn credential ID belongs to, or reports that the credential is gone. A credential nobody knows is a fault.
+func (s *Service) owner(ctx context.Context, project ident.ProjectID, credentialID []byte) (a account.Account, gone bool, err error) {
+	entry, ok, err := s.index.Credential(ctx, project, credentialID)
+	if err != nil {
+		return account.Account{}, false, err
+	}
+	if !ok {
+		return account.Account{}, false, fault.At(FieldAssertion, errPasskeyUnknown)
+	}
+	if entry.Deleted != 0 {
+		return account.Account{}, true, nil
+	}
+	a, _, err = s.accounts.Get(ctx, project, entry.User)
+	if errors.Is(err, account.ErrUnknown) {
+		return account.Account{}, false, fault.At(FieldAssertion, errPasskeyUnknown)
+	}
+	if err != nil {
+		return account.Account{}, false, err
+	}
+	if find(&a, credentialID) != nil {
+		return a, false, nil
+	}
+	// The account is the truth: a deletion that was interrupted before it reached the index is still a deletion.
+	if deleted(&a, credentialID) {
+		return account.Account{}, true, nil
+	}
+	return account.Account{}, false, fault.At(FieldAssertion, errPasskeyUnknown)
+}
+
+// deletedAnswer carries an empty passkeyData, since the wire requires one; its ceremony type is local because strict clients reject a blank one.
+func deletedAnswer() rest.PasskeyMediationFinishRsp {
+	return rest.PasskeyMediationFinishRsp{
+		PasskeyData: rest.PasskeyData{CeremonyType: rest.CeremonyTypeLocal},
+		Error:       &rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted},
+	}
+}

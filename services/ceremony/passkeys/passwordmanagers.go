@@ -1,0 +1,71 @@
+package passkeys
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/service"
+)
+
+// What adds to the score of a password manager: how sure it is that it is at hand in the environment that is told with it.
+const (
+	scoreKnown       = 25 // it keeps a passkey of the user
+	scoreSynced      = 25 // the passkey is backed up, so that it follows the user
+	scoreEnvironment = 25 // the passkey was created in an environment that is known still
+	scoreUsed        = 25 // a login was completed with the passkey on the operating system of that environment
+)
+
+const (
+	managerActive  = "active"
+	managerPending = "pending"
+)
+
+// ListPasswordManagers implements service.Directory. A password manager is what keeps a passkey that can be backed up, or what the policy bundle calls one. Its ID is its
+// AAGUID, as in the detection insights of decisions; of several passkeys that one manager keeps, the one used last is told. They are ordered by ID.
+func (s *Service) ListPasswordManagers(ctx context.Context, req service.ForUser[service.Empty]) (rest.PasswordManagerList, error) {
+	a, _, err := s.accounts.Get(ctx, req.Project, req.User)
+	if err != nil {
+		return rest.PasswordManagerList{}, err
+	}
+	return rest.PasswordManagerList{PasswordManagers: s.passwordManagers(a)}, nil
+}
+
+func (s *Service) passwordManagers(a account.Account) []rest.PasswordManager {
+	kept := slices.DeleteFunc(slices.Clone(a.Credentials), func(c account.Credential) bool {
+		return isSecurityKey(c) || (!c.BackupEligible && !s.aaguids.PasswordManager(c.AAGUID))
+	})
+	slices.SortFunc(kept, func(x, y account.Credential) int {
+		return cmp.Or(cmp.Compare(x.AAGUID, y.AAGUID), cmp.Compare(y.LastUsedMs, x.LastUsedMs), cmp.Compare(y.CreatedMs, x.CreatedMs), cmp.Compare(x.ID, y.ID))
+	})
+	kept = slices.CompactFunc(kept, func(x, y account.Credential) bool { return x.AAGUID == y.AAGUID })
+	managers := make([]rest.PasswordManager, len(kept))
+	for i, c := range kept {
+		managers[i] = managerOf(a, c)
+	}
+	return managers
+}
+
+func managerOf(a account.Account, c account.Credential) rest.PasswordManager {
+	m := rest.PasswordManager{
+		ID: c.AAGUID, AAGUID: c.AAGUID, UserID: string(a.ID), CredentialID: string(c.ID), Status: managerPending, Score: scoreKnown, CreatedMs: c.CreatedMs,
+	}
+	if c.LastUsedMs > c.CreatedMs || len(c.UsedOn) > 0 {
+		m.Status = managerActive
+	}
+	if c.BackupState {
+		m.Score += scoreSynced
+	}
+	at := slices.IndexFunc(a.Environments, func(e account.Environment) bool { return e.ID == c.Environment })
+	if at < 0 {
+		return m
+	}
+	m.ClientEnvID = string(c.Environment)
+	m.Score += scoreEnvironment
+	if slices.Contains(c.UsedOn, a.Environments[at].OSName) {
+		m.Score += scoreUsed
+	}
+	return m
+}

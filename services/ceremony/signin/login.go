@@ -1,0 +1,313 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/directory"
+	"github.com/keyward/keyward/services/ceremony/internal/process"
+	"github.com/keyward/keyward/services/ceremony/internal/signin"
+	"github.com/keyward/keyward/services/ceremony/passkeys"
+)
+
+// sought is who a login form is about, and how they are known by what was typed.
+type sought struct {
+	account *account.Account  // nil: nobody
+	typed   signin.Identifier // without a type if it is of no form but a user name's and nobody has it
+}
+
+// LoginInit implements service.SignIn. What is answered for nobody is what is answered for a user without passkeys, and costs the same: the identifier is looked up, the policy
+// is asked, a code is counted and kept. Only the delivery differs, and no answer waits for that.
+func (s *Service) LoginInit(ctx context.Context, req service.ForVisit[frontend.LoginInitReq]) (processAnswer, error) {
+	t, err := s.turn(ctx, req.Visit)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	if !t.state.Open() {
+		return processAnswer{}, signin.ErrPlace
+	}
+	typed := signin.Typed{Value: strings.TrimSpace(req.Body.IdentifierValue), IsPhone: req.Body.IsPhone}
+	who, err := s.seek(ctx, t, typed)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	found, err := s.judgeLogin(ctx, t, who)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.LogIn(typed, found) })); err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+// seek finds the user. Everything that the text could be is looked up, whether or not it has been found already.
+func (s *Service) seek(ctx context.Context, t *turn, typed signin.Typed) (sought, error) {
+	kinds := []rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypeUsername}
+	if typed.IsPhone {
+		kinds = []rest.IdentifierType{rest.IdentifierTypePhone}
+	}
+	var who sought
+	for _, kind := range kinds {
+		value, err := account.CleanIdentifier(kind, typed.Value)
+		if err != nil {
+			continue
+		}
+		if who.account == nil && (who.typed.Type == "" && kind != rest.IdentifierTypeUsername) {
+			who.typed = signin.Identifier{Type: kind, Value: value}
+		}
+		a, err := s.userKnownBy(ctx, t.project.ID, kind, value)
+		if err != nil {
+			return sought{}, err
+		}
+		if a != nil && a.Status == rest.UserStatusActive && who.account == nil {
+			who = sought{account: a, typed: signin.Identifier{Type: kind, Value: value}}
+		}
+	}
+	return who, nil
+}
+
+// judgeLogin asks the policy.
+func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.Found, error) {
+	if who.account == nil {
+		return signin.Found{Means: meansOf(who, false)}, s.judgeNobody(ctx, t)
+	}
+	offer, err := s.loginOffer(ctx, t, who.account.ID)
+	if err != nil {
+		return signin.Found{}, err
+	}
+	name := signin.Identifier{Type: who.typed.Type, Value: who.account.Identifier(who.typed.Type, who.typed.Value).Value}
+	return signin.Found{User: who.account.ID, Name: name, Means: meansOf(who, offer != nil), Offer: offer}, nil
+}
+
+// loginOffer returns nil if the policy offers no login with a passkey.
+func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID) (*signin.Offer, error) {
+	started, err := s.passkeys.LoginStart(ctx, service.ForProject[rest.PasskeyLoginStartReq]{Project: t.project.ID, Body: rest.PasskeyLoginStartReq{
+		UserID: string(user), ProcessID: t.process.ID, CrossDeviceAuthenticationStrategy: rest.CrossDeviceAuthenticationStrategyStandard, ClientInformation: t.client(),
+	}})
+	if err != nil {
+		return nil, err
+	}
+	t.judged(started.Decision, started.PolicyRevision)
+	if !started.Body.LoginAllow {
+		return nil, nil
+	}
+	return &signin.Offer{
+		Options: started.Body.AssertionOptions, CDA: started.Body.IsCDACandidate, Expires: s.now().Add(s.challengeTTL).UnixMilli(),
+	}, nil
+}
+
+// judgeNobody asks the policy about a user without passkeys who does not exist, so that it takes as long as if there were one.
+func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
+	st, err := s.passkeys.Begin(ctx, t.project.ID, t.client(), t.process.ID)
+	if err != nil {
+		return err
+	}
+	// The process stands for the user: it is as new as one of whom nothing is known.
+	nobody := ident.Seed(t.process.ID).UserID()
+	if _, _, err := s.accounts.Get(ctx, t.project.ID, nobody); err != nil && !errors.Is(err, account.ErrUnknown) {
+		return err
+	}
+	st.Question.Account = &account.Account{Project: t.project.ID, ID: nobody, Status: rest.UserStatusActive}
+	verdict, err := s.decision.Login(ctx, service.LoginQuestion{Question: st.Question, Strategy: rest.CrossDeviceAuthenticationStrategyStandard})
+	if err != nil {
+		return err
+	}
+	t.judged(verdict.Decision, verdict.PolicyRevision)
+	return nil
+}
+
+// meansOf returns how a user can be proven beside a passkey. Of one whom the client does not know to be there it is what was typed, or nothing if that takes no
+// message; once a passkey is asked for, it is everything, with what was not typed made unreadable.
+func meansOf(who sought, known bool) []signin.Means {
+	var all []signin.Means
+	add := func(kind rest.IdentifierType, value, shown string) {
+		method := frontend.VerificationMethodEmailOtp
+		if kind == rest.IdentifierTypePhone {
+			method = frontend.VerificationMethodPhoneOtp
+		}
+		all = append(all, signin.Means{Type: kind, Method: method, Value: value, Shown: shown})
+	}
+	takesMessage := who.typed.Type == rest.IdentifierTypeEmail || who.typed.Type == rest.IdentifierTypePhone
+	switch {
+	case takesMessage && who.account == nil:
+		add(who.typed.Type, "", who.typed.Value)
+	case takesMessage:
+		add(who.typed.Type, who.account.Identifier(who.typed.Type, who.typed.Value).Value, who.typed.Value)
+	}
+	if who.account == nil || (takesMessage && !known) {
+		return all
+	}
+	for _, kind := range []rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypePhone} {
+		if i := directory.Foremost(*who.account, kind); i != nil && kind != who.typed.Type {
+			add(kind, i.Value, obscure(i.Value))
+		}
+	}
+	return all
+}
+
+// obscure leaves of an address or number what its owner recognises it by.
+func obscure(value string) string {
+	const stars = "***"
+	if name, host, ok := strings.Cut(value, "@"); ok {
+		return firstRune(name) + stars + "@" + host
+	}
+	const ends = 3
+	if len(value) <= 2*ends {
+		return stars
+	}
+	return value[:ends] + stars + value[len(value)-ends+1:]
+}
+
+func firstRune(text string) string {
+	for _, r := range text {
+		return string(r)
+	}
+	return ""
+}
+
+// PasskeyLoginStart implements service.SignIn. What the block has shown already is handed out once; after that, the policy is asked again.
+func (s *Service) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (processAnswer, error) {
+	return s.startPasskey(ctx, req.Visit, signin.PasskeyLogin, func(ctx context.Context, t *turn) (*signin.Offer, error) {
+		return s.loginOffer(ctx, t, t.state.User)
+	})
+}
+
+// PasskeyLoginFinish implements service.SignIn.
+func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (processAnswer, error) {
+	t, err := s.turn(ctx, req.Visit)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	if t.state.Phase != signin.PasskeyLogin {
+		return processAnswer{}, signin.ErrPlace
+	}
+	user := t.state.User
+	done, err := s.passkeys.LoginFinish(ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: t.project.ID, Body: rest.PasskeyLoginFinishReq{
+		UserID: string(user), ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
+	}})
+	if err != nil {
+		return processAnswer{}, gone(fault.Renamed(err, passkeys.FieldAssertion, fieldSignedChallenge))
+	}
+	by := signin.Known{User: user, Name: t.state.Name, Operation: passkeys.Operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.PasskeyData)}
+	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.LoggedIn(by) })); err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+// PasskeyMediationFinish implements service.SignIn. A passkey that is good for nothing any more leads back to the login form.
+func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (processAnswer, error) {
+	t, err := s.turn(ctx, req.Visit)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	if !t.state.Open() || t.state.Phase != signin.Begin {
+		return processAnswer{}, signin.ErrPlace
+	}
+	done, err := s.passkeys.MediationFinish(ctx, service.ForProject[rest.PasskeyMediationFinishReq]{Project: t.project.ID, Body: rest.PasskeyMediationFinishReq{
+		ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
+	}})
+	if (err == nil && done.Error != nil) || passkeys.IsRefusal(err) {
+		return s.notMediated(ctx, t)
+	}
+	if err != nil {
+		return processAnswer{}, err
+	}
+	user := ident.UserID(done.PasskeyData.UserID)
+	a, _, err := s.accounts.Get(ctx, t.project.ID, user)
+	if err != nil {
+		return processAnswer{}, gone(err)
+	}
+	name := loginName(a, done.PasskeyData.Username)
+	by := signin.Known{User: user, Name: name, Operation: passkeys.Operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.PasskeyData)}
+	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Mediated(by) })); err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+func (s *Service) notMediated(ctx context.Context, t *turn) (processAnswer, error) {
+	options, err := s.mediationOptions(ctx, t)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.NotMediated(options) })); err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+// loginName returns the identifier that a passkey was created for if the user still has it, otherwise the best one.
+func loginName(a account.Account, username string) signin.Identifier {
+	best := signin.Identifier{Type: rest.IdentifierTypeUsername, Value: directory.DisplayName(a)}
+	for _, i := range a.Identifiers {
+		if i.Value == username {
+			return signin.Identifier{Type: i.Type, Value: i.Value}
+		}
+		if i.Value == best.Value {
+			best.Type = i.Type
+		}
+	}
+	return best
+}
+
+// settleProven writes down what a process has proven of its user: whoever got a code has the identifier, and a sign-up that gets this far is complete.
+func (s *Service) settleProven(ctx context.Context, t *turn) (account.Account, error) {
+	a, _, err := s.accounts.Get(ctx, t.project.ID, t.state.User)
+	if err != nil {
+		return account.Account{}, err
+	}
+	if c := t.state.Current; t.state.Auth == signin.Login && t.state.Proof == signin.ByCode {
+		if known := a.Identifier(c.Type, c.Value); known == nil {
+			// It was taken from the user since: who has it is not who has the account.
+			return account.Account{}, process.ErrUnknown
+		} else if known.Status == rest.IdentifierStatusPending {
+			a, err = s.outbox.Change(ctx, s.outbox.NewEvent(a.Project, a.ID, event.UserUpdated), func(a *account.Account) error {
+				if i := a.Identifier(c.Type, c.Value); i != nil && i.Status == rest.IdentifierStatusPending {
+					i.Status = rest.IdentifierStatusVerified
+				}
+				a.SignUpUntilMs = 0
+				return nil
+			})
+			return a, err
+		}
+	}
+	if a.SignUpUntilMs == 0 {
+		return a, nil
+	}
+	return s.accounts.Update(ctx, a.Project, a.ID, func(a *account.Account) error {
+		a.SignUpUntilMs = 0
+		return nil
+	})
+}
+
+// completeProcess answers with the session.
+func (s *Service) completeProcess(ctx context.Context, t *turn) (processAnswer, error) {
+	made, err := s.openProven(ctx, t)
+	if err != nil {
+		return processAnswer{}, gone(err)
+	}
+	refresh := made.RefreshInBody()
+	body, err := t.state.CompletedBlock(frontend.BlockCompleted{
+		SessionToken: made.Session, ShortSession: made.Session, RefreshToken: refresh, LongSession: refresh, PasskeyOperation: t.state.Operation,
+	})
+	if err != nil {
+		return processAnswer{}, fault.Internal(err)
+	}
+	rsp := s.shown(t, body)
+	rsp.Cookies = &made.Cookies
+	return rsp, nil
+}
+
+func (s *Service) endProcess(ctx context.Context, t *turn) error {
+	return s.stored.Delete(ctx, t.project.ID, process.SignIn, t.visit.Process, s.now())
+}

@@ -1,0 +1,320 @@
+package signin
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/codes"
+	"github.com/keyward/keyward/services/ceremony/delivery"
+	"github.com/keyward/keyward/services/ceremony/internal/code"
+	"github.com/keyward/keyward/services/ceremony/internal/process"
+	"github.com/keyward/keyward/services/ceremony/internal/signin"
+	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+)
+
+// How long the delivery of a code may take that no answer waits for, and how many such deliveries may be under way.
+const (
+	deliverLimit  = 15 * time.Second
+	maxDeliveries = 256
+)
+
+// IdentifierVerifyStart implements service.SignIn.
+func (s *Service) IdentifierVerifyStart(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyStartReq]) (processAnswer, error) {
+	return s.moved(ctx, req.Visit, pure(func(state signin.State) (signin.State, error) {
+		return state.Verify(req.Body.IdentifierType, req.Body.VerificationType)
+	}))
+}
+
+// IdentifierVerifyStatus implements service.SignIn. Where a link was opened elsewhere, the process goes on here.
+func (s *Service) IdentifierVerifyStatus(ctx context.Context, req service.ForVisit[service.Empty]) (processAnswer, error) {
+	t, err := s.turn(ctx, req.Visit)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+// IdentifierVerifyFinish implements service.SignIn.
+func (s *Service) IdentifierVerifyFinish(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyFinishReq]) (processAnswer, error) {
+	if req.Process == "" {
+		return s.openLink(ctx, req)
+	}
+	t, err := s.turn(ctx, req.Visit)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	if err := s.move(ctx, t, s.attempt(t.project, req.Body)); err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+// attempt judges a code or the token of a link.
+func (s *Service) attempt(p project.Project, body frontend.IdentifierVerifyFinishReq) transition {
+	return func(state signin.State, found *process.Process) (signin.State, error) {
+		return state.Attempt(body.VerificationType, proofRef(*found), code.Attempt{Key: p.HandleKey, Value: strings.TrimSpace(body.Code), Now: s.now()})
+	}
+}
+
+// proofRef binds a code to its process.
+func proofRef(p process.Process) code.Ref {
+	return code.Ref{Project: p.Project, User: ident.UserID(p.ID)}
+}
+
+// openLink is what the browser does in which a link was opened. It may do nothing else with the process, which goes on where it was begun.
+func (s *Service) openLink(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyFinishReq]) (processAnswer, error) {
+	if req.Body.VerificationType != frontend.VerificationMethodEmailLink {
+		return processAnswer{}, process.ErrUnknown
+	}
+	p, err := tenant.Of(s.projects, req.Project)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	t := &turn{visit: req.Visit, project: p}
+	_, err = s.stored.UpdateAsGuest(ctx, p.ID, process.SignIn, req.TempProcess, s.now(), t.applying(s.attempt(p, req.Body)))
+	if err != nil && !errors.Is(err, signin.ErrPlace) {
+		return processAnswer{}, err
+	}
+	body, err := signin.GuestBlock(t.state, req.Body.VerificationType)
+	if err != nil {
+		return processAnswer{}, fault.Internal(err)
+	}
+	return s.shown(t, body), nil
+}
+
+// IdentifierUpdate implements service.SignIn.
+func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[frontend.IdentifierUpdateReq]) (processAnswer, error) {
+	t, err := s.turn(ctx, req.Visit)
+	if err != nil {
+		return processAnswer{}, err
+	}
+	f := signin.Field{Type: req.Body.IdentifierType, Value: req.Body.Value}
+	if t.state.Phase != signin.Verifying || t.state.Auth != signin.SignUp || t.state.Current.Type != f.Type {
+		return processAnswer{}, signin.ErrPlace
+	}
+	clean, err := signin.Clean(f.Type, f.Value)
+	if err != nil {
+		f.Problem = signin.ProblemFormat()
+	} else {
+		f.Value = clean
+		taken, err := s.taken(ctx, t.project, f.Type, clean)
+		if err != nil {
+			return processAnswer{}, err
+		}
+		if taken {
+			f.Problem = signin.ProblemTaken()
+		}
+	}
+	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Correct(f) })); err != nil {
+		return processAnswer{}, err
+	}
+	return s.answer(ctx, t)
+}
+
+// sendProof sends what the process waits for, or notes that too much has been sent. For somebody who does not exist everything is done but the delivery, and no answer is
+// right.
+func (s *Service) sendProof(ctx context.Context, t *turn) error {
+	now, to := s.now(), t.state.Current.Means
+	sends := sendsOf(t.project, to)
+	wait, err := s.countProof(ctx, sends, now)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return s.note(ctx, t, pure(func(state signin.State) (signin.State, error) {
+			state, _ = state.Wait(now.Add(wait))
+			return state, nil
+		}))
+	}
+	m, err := s.proofMessage(ctx, t, now)
+	if err != nil {
+		return err
+	}
+	won, guest := false, ""
+	err = s.note(ctx, t, func(state signin.State, p *process.Process) (signin.State, error) {
+		ref := proofRef(*p)
+		ref.ID = m.ID
+		state, won = state.Sent(m.ID, sealed(t.project, ref, m, to, now))
+		if won && to.Method == frontend.VerificationMethodEmailLink {
+			guest = p.Invite()
+		}
+		return state, nil
+	})
+	if err != nil || !won {
+		s.uncountProof(ctx, sends, now)
+		return err
+	}
+	if guest != "" {
+		if m.Link, err = s.proofLink(t, guest, m); err != nil {
+			return err
+		}
+	}
+	return s.deliverProof(ctx, t, m, sends, now)
+}
+
+// sends is what the messages to one address are counted under, whoever has it or has it not.
+type sends struct {
+	ref code.Ref
+	to  ident.IdentifierID
+}
+
+func sendsOf(p project.Project, m signin.Means) sends {
+	value := m.Value
+	if value == "" {
+		value = m.Shown
+	}
+	mac := hmac.New(sha256.New, p.HandleKey)
+	mac.Write([]byte("messages of sign-ups and logins\x00" + string(m.Type) + "\x00" + account.IdentifierKey(m.Type, value)))
+	return sends{ref: code.Ref{Project: p.ID, User: "sign-in"}, to: ident.IdentifierID(base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))}
+}
+
+func (s *Service) countProof(ctx context.Context, to sends, now time.Time) (time.Duration, error) {
+	if !s.limit.On() {
+		return 0, nil
+	}
+	return s.codes.Send(ctx, to.ref, to.to, s.limit, now)
+}
+
+func (s *Service) uncountProof(ctx context.Context, to sends, at time.Time) {
+	if s.limit.On() {
+		codes.Undo(ctx, s.log, "take back the count of a code", func(ctx context.Context) error { return s.codes.Unsend(ctx, to.ref, to.to, at) })
+	}
+}
+
+func (s *Service) proofMessage(ctx context.Context, t *turn, now time.Time) (delivery.Message, error) {
+	kinds := map[frontend.VerificationMethod]rest.ChallengeType{
+		frontend.VerificationMethodEmailOtp: rest.ChallengeTypeEmailOtp, frontend.VerificationMethodEmailLink: rest.ChallengeTypeEmailLink,
+		frontend.VerificationMethodPhoneOtp: rest.ChallengeTypeSmsOtp,
+	}
+	to := t.state.Current.Means
+	m := delivery.Message{
+		Project: t.project.ID, User: t.state.User, ID: reqctx.Seed(ctx).CodeID(), Type: kinds[to.Method], Sender: codes.SenderName(t.project), To: to.Value,
+		Expires: now.Add(codes.Lifetime), Lifetime: codes.Lifetime,
+	}
+	value, err := code.Draw(m.Type)
+	if err != nil {
+		return m, fault.Internal(err)
+	}
+	m.Value = value
+	return m, nil
+}
+
+// sealed is what is kept of a message. Of one that goes nowhere it is of a value that nobody can guess.
+func sealed(p project.Project, ref code.Ref, m delivery.Message, to signin.Means, now time.Time) code.Entry {
+	e := code.Entry{Type: m.Type, CreatedMs: now.UnixMilli(), ExpiresMs: m.Expires.UnixMilli()}
+	value := m.Value
+	if to.Value == "" {
+		value = code.Token()
+	}
+	e.Seal(p.HandleKey, ref, value)
+	return e
+}
+
+// deliverProof delivers. A login does not wait for it: by how long it takes one could tell who exists. What fails then is logged, and the user asks for another.
+func (s *Service) deliverProof(ctx context.Context, t *turn, m delivery.Message, to sends, at time.Time) error {
+	if m.To == "" {
+		return nil
+	}
+	if t.state.Auth == signin.SignUp {
+		return s.deliverCounted(ctx, m, to, at)
+	}
+	select {
+	case s.delivering <- struct{}{}:
+	default:
+		// Waiting would tell who exists, so the user asks for another here too.
+		s.log.WarnContext(ctx, "the code of a login was not delivered: too many deliveries are under way", "project", m.Project, "user", m.User)
+		s.uncountProof(ctx, to, at)
+		return nil
+	}
+	s.deliveries.Go(func() {
+		defer func() { <-s.delivering }()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverLimit)
+		defer cancel()
+		if err := s.deliverCounted(ctx, m, to, at); err != nil {
+			s.log.WarnContext(ctx, "the code of a login was not delivered", "project", m.Project, "user", m.User, "error", err)
+		}
+	})
+	return nil
+}
+
+func (s *Service) deliverCounted(ctx context.Context, m delivery.Message, to sends, at time.Time) error {
+	err := s.delivery.Deliver(ctx, m)
+	if err != nil && !delivery.Uncertain(err) {
+		s.uncountProof(ctx, to, at)
+	}
+	return err
+}
+
+// emailLinkID is what existing clients find in a link: everything that a browser needs that has never seen the process.
+type emailLinkID struct {
+	Process struct {
+		TempID         string          `json:"tempId"`
+		ProjectID      ident.ProjectID `json:"projectId"`
+		Expires        int64           `json:"expires"` // Unix seconds
+		FrontendAPIURL string          `json:"frontendApiUrl"`
+	} `json:"process"`
+	BlockData struct {
+		Identifier              string                      `json:"identifier"`
+		RetryNotBefore          int64                       `json:"retryNotBefore"`
+		VerificationMethod      frontend.VerificationMethod `json:"verificationMethod"`
+		IsPostLoginVerification bool                        `json:"isPostLoginVerification"`
+	} `json:"blockData"`
+	AuthType int `json:"authType"` // 0 login, 1 sign-up
+}
+
+// proofLink leads to the first website of the project.
+func (s *Service) proofLink(t *turn, guest string, m delivery.Message) (string, error) {
+	target, err := codes.LinkTarget(t.project, rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailLink})
+	if err != nil {
+		return "", err
+	}
+	id := emailLinkID{AuthType: 1}
+	id.Process.TempID, id.Process.ProjectID, id.Process.Expires, id.Process.FrontendAPIURL = guest, t.project.ID, t.process.ExpiresMs/msPerSecond, s.sessions.Issuer(t.project)
+	id.BlockData.Identifier, id.BlockData.VerificationMethod = m.To, frontend.VerificationMethodEmailLink
+	raw, err := json.Marshal(id)
+	if err != nil {
+		return "", fmt.Errorf("encode a link: %w", err)
+	}
+	u := *target
+	u.RawQuery = url.Values{"corbadoEmailLinkID": {base64.StdEncoding.EncodeToString(inASCII(raw))}, "corbadoToken": {m.Value}}.Encode()
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	return u.String(), nil
+}
+
+// inASCII escapes what is beyond ASCII in JSON: browsers decode the base64 of a link byte by byte.
+func inASCII(raw []byte) []byte {
+	var b strings.Builder
+	for _, r := range string(raw) {
+		switch {
+		case r < 0x80:
+			b.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			const base, half = 0x10000, 10
+			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+(r-base)>>half, 0xdc00+(r-base)&0x3ff)
+		}
+	}
+	return []byte(b.String())
+}
+
+// Wait returns when the deliveries that no answer waits for are over.
+func (s *Service) Wait() { s.deliveries.Wait() }
