@@ -42,6 +42,9 @@ type Answered[T any] struct {
 	Cookies *Cookies `json:"cookies,omitempty"`
 }
 
+// Session returns what to do with the cookies of a session; nil: nothing.
+func (a *Answered[T]) Session() *Cookies { return a.Cookies }
+
 // CurrentUser is the part of the ceremony service that the current user of a frontend deals with. Its methods are called as the
 // operations of the Frontend API are. Whoever has no session that lasts gets a 401, also where nothing more is said.
 type CurrentUser interface {

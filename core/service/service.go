@@ -235,6 +235,12 @@ type Judged[T any] struct {
 	PolicyRevision string           `json:"policyRevision"`
 }
 
+// Inner returns where the body is.
+func (j *Judged[T]) Inner() any { return &j.Body }
+
+// Why names the decision that was made, and the revision of the policy that made it.
+func (j *Judged[T]) Why() (ident.DecisionID, string) { return j.Decision, j.PolicyRevision }
+
 // Appended says where an event is in the stream of passkey events: its sequence, or, if it has been there for a while, that of a later event of the user. Login
 // offers and denials are in another stream; theirs is 0.
 type Appended struct {

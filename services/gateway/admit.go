@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,15 +11,15 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
-	"github.com/keyward/keyward/services/gateway/internal/route"
+	"github.com/keyward/keyward/services/gateway/internal/operation"
 )
 
 // admit stands in front of one operation: who calls comes first, then whether the caller may, then whether the call fits the contract.
-func (g *Gateway) admit(op *contract.Operation) fiber.Handler {
+func (g *Gateway) admit(op operation.Joined) fiber.Handler {
 	repeatable := op.TakesHeader(idempotency.Header)
 	return func(c *fiber.Ctx) error {
 		x := exchangeOf(c.UserContext())
-		x.op, x.route = op, op.Path
+		x.op, x.route = op.Operation, op.Path
 		c.Set(fiber.HeaderCacheControl, "no-store")
 		if !op.Public {
 			if err := g.authenticate(x); err != nil {
@@ -36,25 +35,15 @@ func (g *Gateway) admit(op *contract.Operation) fiber.Handler {
 				return err
 			}
 		}
-		if f := g.validate(c, op); f != nil {
-			return f
+		if err := g.validate(c, op.Operation); err != nil {
+			return err
 		}
 		if repeatable {
 			if key, sent := sentHeader(c, idempotency.Header); sent {
-				return g.once(c, x, key)
+				return g.once(c, x, key, func() error { return op.Serve(c, x) })
 			}
 		}
-		return c.Next()
-	}
-}
-
-// onlyAdmitted keeps a generated handler from running for a request that no admission has seen, should routes and document ever differ.
-func onlyAdmitted(next route.StrictHandlerFunc, operation string) route.StrictHandlerFunc {
-	return func(c *fiber.Ctx, args any) (any, error) {
-		if x := exchangeOf(c.UserContext()); x.project == "" {
-			return nil, fault.Internal(errors.New("operation " + operation + " was reached without admission"))
-		}
-		return next(c, args)
+		return op.Serve(c, x)
 	}
 }
 
@@ -68,34 +57,31 @@ func (x *exchange) checkOrigin() error {
 	return &fault.Fault{Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden, Details: "the project does not list the origin that the request comes from"}
 }
 
-// validate checks path, query and headers. The body is checked as it is decoded (see Gateway.decode), unless something else is wrong already: faults of all are told
-// at once, unless the body is not JSON.
-func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) *fault.Fault {
+// validate checks path, query and headers. The body is checked as it is decoded, unless something else is wrong already: faults of all are told at once, unless the body
+// is not JSON.
+func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) error {
 	found := op.CheckPath(func(name string) string { return c.Params(name) })
 	found = append(found, op.CheckQuery(string(c.Request().URI().QueryString()))...)
 	found = append(found, op.CheckHeaders(func(name string) (string, bool) { return sentHeader(c, name) })...)
 	if !op.TakesBody() {
-		return fieldsFault(found)
+		return operation.Refusal(found, nil)
 	}
 	body := c.Request().Body() // not a copy; it is read here and now
 	if len(body) > g.cfg.BodyLimit {
 		return tooLarge(g.cfg.BodyLimit)
 	}
-	if f := checkMedia(c); f != nil {
-		return f
+	if err := checkMedia(c); err != nil {
+		return err
 	}
 	if len(found) == 0 {
 		return nil
 	}
-	if f := checkBody(op, body); f != nil {
-		f.Validation = append(found, f.Validation...)
-		return f
-	}
-	return fieldsFault(found)
+	inBody, err := op.CheckBody(body)
+	return operation.Refusal(append(found, inBody...), err)
 }
 
-// checkMedia takes JSON, and takes a body without a type for JSON. The generated handlers read the body by its type, so it is set to what it was taken for.
-func checkMedia(c *fiber.Ctx) *fault.Fault {
+// checkMedia takes JSON, and takes a body without a type for JSON.
+func checkMedia(c *fiber.Ctx) error {
 	if string(c.Request().Header.ContentType()) == fiber.MIMEApplicationJSON && len(c.Request().Header.Peek(fiber.HeaderContentEncoding)) == 0 {
 		return nil
 	}
@@ -105,33 +91,11 @@ func checkMedia(c *fiber.Ctx) *fault.Fault {
 	if coding := c.Request().Header.Peek(fiber.HeaderContentEncoding); len(coding) > 0 && !strings.EqualFold(string(coding), "identity") {
 		return fault.Field(fiber.HeaderContentEncoding, "must be identity")
 	}
-	c.Request().Header.SetContentType(fiber.MIMEApplicationJSON)
 	return nil
-}
-
-// checkBody says what is wrong with a body, or nil.
-func checkBody(op *contract.Operation, body []byte) *fault.Fault {
-	found, err := op.CheckBody(body)
-	var broken *contract.NotJSON
-	if errors.As(err, &broken) {
-		f := &fault.Fault{Type: fault.TypeInvalidJSON, Status: http.StatusBadRequest, Details: broken.Reason}
-		if broken.Field != "" {
-			f.Validation = []fault.FieldError{{Field: broken.Field, Message: broken.Reason}}
-		}
-		return f
-	}
-	return fieldsFault(found)
 }
 
 // sentHeader returns a header, and whether it was sent at all. One that was sent several times is a list (RFC 9110 section 5.3).
 func sentHeader(c *fiber.Ctx, name string) (string, bool) {
 	values := c.Request().Header.PeekAll(name)
 	return string(bytes.Join(values, []byte(", "))), len(values) > 0
-}
-
-func fieldsFault(found []fault.FieldError) *fault.Fault {
-	if len(found) == 0 {
-		return nil
-	}
-	return fault.Fields(found...)
 }

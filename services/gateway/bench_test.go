@@ -69,7 +69,8 @@ func BenchmarkLoginStartAlone(b *testing.B) {
 			cfg, many := gateway.DefaultConfig(), ratelimit.Limit{Requests: 1_000_000_000, Per: 10 * time.Second}
 			cfg.RateAddress, cfg.RateProject, cfg.RateFailures = many, many, many
 			g, err := gateway.New(cfg, gateway.Deps{
-				Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Log: log, Metrics: registry,
+				Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services},
+				Explanations: servicetest.Explanations{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Log: log, Metrics: registry,
 				Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now), Limits: limits,
 			})
 			if err != nil {

@@ -76,10 +76,7 @@ func TestEveryOperationOfTheDocumentIsRoutedAndAnswersAsTheDocumentSays(t *testi
 			continue // a stream
 		}
 		t.Run(op.ID, func(t *testing.T) {
-			request, ok := good[op.ID]
-			if !ok {
-				t.Fatal("the document has an operation that this test does not call")
-			}
+			request := goodCall(t, good, op)
 			before := len(s.services.Calls())
 			a := s.call(op.Method, request.path, request.body, map[string]string{"X-Request-ID": "sent-" + op.ID})
 			if a.status != http.StatusOK {
@@ -97,16 +94,29 @@ func TestEveryOperationOfTheDocumentIsRoutedAndAnswersAsTheDocumentSays(t *testi
 	}
 }
 
+type example struct{ path, body string }
+
+// goodCall returns a request that fits an operation. There has to be one for every operation.
+func goodCall(t testing.TB, examples map[string]example, op *contract.Operation) example {
+	t.Helper()
+	request, found := examples[op.ID]
+	if !found {
+		t.Fatalf("operation %s (%s %s) has no request in the tests that fits it", op.ID, op.Method, op.Path)
+	}
+	return request
+}
+
 // spoiled returns bad variants of an operation's good request: of its body, its path and its query.
-func spoiled(op *contract.Operation) map[string]struct{ path, body string } {
-	request := good[op.ID]
+func spoiled(t testing.TB, op *contract.Operation) map[string]example {
+	t.Helper()
+	request := goodCall(t, good, op)
 	path, query, _ := strings.Cut(request.path, "?")
-	bad := map[string]struct{ path, body string }{}
+	bad := map[string]example{}
 	if op.TakesBody() {
-		bad["a body that is no JSON"] = struct{ path, body string }{request.path, "{"}
-		bad["a body that is no object"] = struct{ path, body string }{request.path, "7"}
-		bad["a body with a NUL"] = struct{ path, body string }{request.path, strings.Replace(request.body, "{", `{"x":"\u0000",`, 1)}
-		bad["a body too large"] = struct{ path, body string }{request.path, `{"x":"` + strings.Repeat("x", 2_000_000) + `"}`}
+		bad["a body that is no JSON"] = example{request.path, "{"}
+		bad["a body that is no object"] = example{request.path, "7"}
+		bad["a body with a NUL"] = example{request.path, strings.Replace(request.body, "{", `{"x":"\u0000",`, 1)}
+		bad["a body too large"] = example{request.path, `{"x":"` + strings.Repeat("x", 2_000_000) + `"}`}
 	}
 	if strings.Contains(op.Path, "{") {
 		parts, names := strings.Split(path, "/"), strings.Split(op.Path, "/")
@@ -114,13 +124,13 @@ func spoiled(op *contract.Operation) map[string]struct{ path, body string } {
 			if strings.HasPrefix(name, "{") {
 				spoilt := slices.Clone(parts)
 				spoilt[i] = "x.%3E"
-				bad["a bad "+strings.Trim(name, "{}")] = struct{ path, body string }{strings.Join(spoilt, "/"), request.body}
+				bad["a bad "+strings.Trim(name, "{}")] = example{strings.Join(spoilt, "/"), request.body}
 			}
 		}
 	}
 	if pages := op.CheckQuery("page=0"); len(pages) > 0 {
 		for _, q := range []string{"page=0", "pageSize=10000000", "sort=%00", "filter[]=x", "page=%zz"} {
-			bad["the query "+q] = struct{ path, body string }{path + "?" + strings.TrimPrefix(query+"&"+q, "&"), ""}
+			bad["the query "+q] = example{path + "?" + strings.TrimPrefix(query+"&"+q, "&"), ""}
 		}
 	}
 	return bad
@@ -129,7 +139,7 @@ func spoiled(op *contract.Operation) map[string]struct{ path, body string } {
 func TestEveryOperationRefusesBadRequestsAsTheDocumentSays(t *testing.T) {
 	s := serve(t, setup{cfg: generous()})
 	for _, op := range s.document.Operations {
-		for name, request := range spoiled(op) {
+		for name, request := range spoiled(t, op) {
 			t.Run(op.ID+"/"+name, func(t *testing.T) {
 				a := s.call(op.Method, request.path, request.body, map[string]string{"X-Request-ID": "sent-" + op.ID})
 				if a.status != 400 && (a.status != 413 || name != "a body too large") {
@@ -148,7 +158,8 @@ func TestEveryOperationRefusesBadRequestsAsTheDocumentSays(t *testing.T) {
 			continue
 		}
 		t.Run(op.ID+"/without credentials", func(t *testing.T) {
-			a := s.call(op.Method, good[op.ID].path, good[op.ID].body, map[string]string{"X-Request-ID": "sent-" + op.ID, "Authorization": ""})
+			request := goodCall(t, good, op)
+			a := s.call(op.Method, request.path, request.body, map[string]string{"X-Request-ID": "sent-" + op.ID, "Authorization": ""})
 			if a.status != 401 || a.error.Error.Type != rest.ErrorTypeLoginError {
 				t.Errorf("status %d: %s", a.status, a.body)
 			}
@@ -170,7 +181,8 @@ func TestEveryOperationPassesOnWhatItsServiceSays(t *testing.T) {
 			400: fault.Unknown("userID"), 409: fault.Conflict("x", "is taken"), 503: fault.Unavailable(time.Second, "away"), 500: errors.New("broken"),
 		} {
 			s.services.Before(always(err))
-			a := s.call(op.Method, good[op.ID].path, good[op.ID].body, map[string]string{"X-Request-ID": "sent-" + op.ID})
+			request := goodCall(t, good, op)
+			a := s.call(op.Method, request.path, request.body, map[string]string{"X-Request-ID": "sent-" + op.ID})
 			if a.status != status {
 				t.Errorf("%s: status %d: %s", op.ID, a.status, a.body)
 			}

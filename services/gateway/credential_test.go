@@ -51,7 +51,7 @@ func TestAKeyCallsWhatItsPermissionsNameAndNothingElse(t *testing.T) {
 			continue
 		}
 		t.Run(op.ID, func(t *testing.T) {
-			request, before := good[op.ID], len(s.services.Calls())
+			request, before := goodCall(t, good, op), len(s.services.Calls())
 			a := s.call(op.Method, request.path, request.body, but[op.Permission])
 			if a.status != 403 || a.error.Error.Type != rest.ErrorTypeLoginError || a.error.Error.Details == nil || !strings.Contains(*a.error.Error.Details, op.Permission) {
 				t.Errorf("with every other permission: %d %s", a.status, a.body)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway/internal/operation"
 )
 
 // How callers can say who they are.
@@ -22,7 +23,7 @@ const (
 
 // fail answers with the error envelope. It is the one place where an error becomes a status.
 func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
-	f := g.faultOf(c, x, err)
+	f := g.faultOf(err)
 	if fault.OfServer(f) {
 		x.cause = f
 	}
@@ -47,11 +48,11 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 	case f.RetryAfter > 0:
 		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(seconds(f.RetryAfter), 10))
 	}
-	body, err := encode(rest.ErrorRsp{
+	body, err := operation.Encode(rest.ErrorRsp{
 		HTTPStatusCode: int32(f.Status),
 		Message:        http.StatusText(f.Status),
 		RequestData:    rest.RequestData{RequestID: string(x.id)},
-		Runtime:        g.runtime(x),
+		Runtime:        x.runtime(),
 		Error:          details,
 	})
 	if err != nil {
@@ -62,23 +63,23 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 	c.Response().SetBody(body)
 }
 
-// done is the body of answers that have nothing to tell.
-func (g *Gateway) done(x *exchange) rest.GenericRsp {
+// Done implements operation.Exchange.
+func (x *exchange) Done() rest.GenericRsp {
 	return rest.GenericRsp{
 		HTTPStatusCode: http.StatusOK,
 		Message:        http.StatusText(http.StatusOK),
 		RequestData:    rest.RequestData{RequestID: string(x.id)},
-		Runtime:        g.runtime(x),
+		Runtime:        x.runtime(),
 	}
 }
 
 // runtime returns the seconds since the request came in.
-func (g *Gateway) runtime(x *exchange) float64 {
-	return math.Round(g.now().Sub(x.started).Seconds()*1e6) / 1e6
+func (x *exchange) runtime() float64 {
+	return math.Round(x.now().Sub(x.started).Seconds()*1e6) / 1e6
 }
 
 // faultOf translates Fiber's own errors; all others are read by fault.As.
-func (g *Gateway) faultOf(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
+func (g *Gateway) faultOf(err error) *fault.Fault {
 	var own *fiber.Error
 	if !errors.As(err, &own) {
 		return fault.As(err)
@@ -97,20 +98,10 @@ func (g *Gateway) faultOf(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
 	case http.StatusRequestTimeout:
 		return &fault.Fault{Type: fault.TypeUnavailable, Status: own.Code, Details: "the request did not arrive in time", RetryAfter: time.Second}
 	case http.StatusBadRequest:
-		return g.undecodable(c, x, err)
+		f := &fault.Fault{Type: fault.TypeValidationError, Status: own.Code, Details: "this is not a well-formed HTTP request"}
+		return f.Because(err)
 	}
 	return fault.Internal(err)
-}
-
-// undecodable explains a request that Fiber or the generated handlers could not read.
-func (g *Gateway) undecodable(c *fiber.Ctx, x *exchange, err error) *fault.Fault {
-	if x.op == nil {
-		return (&fault.Fault{Type: fault.TypeValidationError, Status: http.StatusBadRequest, Details: "this is not a well-formed HTTP request"}).Because(err)
-	}
-	if f := checkBody(x.op, c.BodyRaw()); f != nil {
-		return f
-	}
-	return fault.Field("body", "cannot be read").Because(err)
 }
 
 func tooLarge(limit int) *fault.Fault {

@@ -45,6 +45,7 @@ type exchange struct {
 	answer answerHeader
 
 	id       ident.RequestID
+	now      func() time.Time
 	started  time.Time
 	route    string // pattern, or procedure
 	op       *contract.Operation
@@ -91,7 +92,8 @@ func exchangeOf(ctx context.Context) *exchange {
 
 // begin names the exchange and marks its answer, and returns the context of what follows, and the span that report ends.
 func (g *Gateway) begin(ctx context.Context, x *exchange) (context.Context, trace.Span) {
-	x.id, x.started, x.route = requestID(x.asked.Peek(headerRequestID)), g.now(), unmatched
+	x.now = g.now
+	x.id, x.started, x.route = requestID(x.asked.Peek(headerRequestID)), x.now(), unmatched
 	x.answer.Set(headerRequestID, string(x.id))
 	x.answer.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	return g.tracer.start(reqctx.WithRequestID(context.WithValue(ctx, exchangeKey{}, x), x.id), x)
@@ -157,7 +159,7 @@ func (g *Gateway) outOfBand(c *fiber.Ctx, err error) error {
 	x := exchangeIn(c)
 	ctx, span := g.begin(g.base, x)
 	if x.rpc = g.isCall(c); x.rpc {
-		g.bridgeFailure(ctx, c, x, g.faultOf(c, x, err))
+		g.bridgeFailure(ctx, c, x, g.faultOf(err))
 	} else {
 		g.fail(c, x, err)
 	}

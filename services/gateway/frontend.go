@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -15,8 +14,8 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
-	"github.com/keyward/keyward/services/gateway/internal/frontroute"
 	"github.com/keyward/keyward/services/gateway/internal/issuer"
+	"github.com/keyward/keyward/services/gateway/internal/operation"
 )
 
 // Headers and cookies of the Frontend API. Existing SDKs know the names.
@@ -37,51 +36,15 @@ type visit struct {
 	byCookie bool // the token is one that a browser sends by itself
 }
 
-// frontHandlers are the operations of the Frontend API. Requests have been checked by admitVisit.
-type frontHandlers struct{ *Gateway }
-
-var _ frontroute.StrictServerInterface = frontHandlers{}
-
-// mountFrontend registers, for every operation of the Frontend API, its admission in front of the generated handler.
-func (g *Gateway) mountFrontend() {
-	for _, op := range g.frontend.Operations {
-		if isWellKnown(op.Path) {
-			continue
-		}
-		if op.Method == fiber.MethodGet {
-			g.app.Get(op.RouterPath(), g.admitVisit(op)) // HEAD too, as the generated routes have it
-			continue
-		}
-		g.app.Add(op.Method, op.RouterPath(), g.admitVisit(op))
-	}
-	handler := frontroute.NewStrictHandler(frontHandlers{g}, []frontroute.StrictMiddlewareFunc{onlyVisited})
-	frontroute.RegisterHandlersWithOptions(g.app, handler, frontroute.FiberServerOptions{BaseURL: "/v2"})
-	for path, document := range map[string]func(project.Project) any{
-		"/.well-known/apple-app-site-association": func(p project.Project) any { return p.Frontend.AppleAppSiteAssociation() },
-		"/.well-known/assetlinks.json":            func(p project.Project) any { return p.Frontend.AssetLinks() },
-		"/.well-known/passkey-endpoints":          func(p project.Project) any { return p.Frontend.PasskeyEndpoints() },
-		"/.well-known/webauthn":                   func(p project.Project) any { return p.RelatedOrigins() },
-	} {
-		g.app.Get(path, g.wellKnown(document))
-	}
-}
-
-// onlyVisited is onlyAdmitted for the Frontend API.
-func onlyVisited(next frontroute.StrictHandlerFunc, operation string) frontroute.StrictHandlerFunc {
-	return func(c *fiber.Ctx, args any) (any, error) {
-		if exchangeOf(c.UserContext()).visit == nil {
-			return nil, fault.Internal(errors.New("operation " + operation + " was reached without admission"))
-		}
-		return next(c, args)
-	}
-}
-
 // admitVisit stands in front of one operation of the Frontend API: which project is visited comes first, then from where, then by whom, then whether the call fits the
 // contract. Whether a session or a process is good says the ceremony service, which keeps them.
-func (g *Gateway) admitVisit(op *contract.Operation) fiber.Handler {
+func (g *Gateway) admitVisit(op operation.Joined) fiber.Handler {
+	if isWellKnown(op.Path) {
+		return func(c *fiber.Ctx) error { return op.Serve(c, exchangeOf(c.UserContext())) }
+	}
 	return func(c *fiber.Ctx) error {
 		x := exchangeOf(c.UserContext())
-		x.op, x.route = op, op.Path
+		x.op, x.route = op.Operation, op.Path
 		c.Set(fiber.HeaderCacheControl, "no-store")
 		if err := g.visitProject(c, x); err != nil {
 			return err
@@ -92,13 +55,13 @@ func (g *Gateway) admitVisit(op *contract.Operation) fiber.Handler {
 		if err := g.limitProject(x); err != nil {
 			return err
 		}
-		if err := g.admitVisitor(c, x, op); err != nil {
+		if err := g.admitVisitor(c, x, op.Operation); err != nil {
 			return err
 		}
-		if f := g.validate(c, op); f != nil {
-			return f
+		if err := g.validate(c, op.Operation); err != nil {
+			return err
 		}
-		return c.Next()
+		return op.Serve(c, x)
 	}
 }
 
@@ -214,23 +177,24 @@ func (x *exchange) checkForgery() error {
 	return &fault.Fault{Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden, Details: "a call that is known by a cookie must come from an origin of the project"}
 }
 
-// forVisit is a call of a visitor with its body.
-func forVisit[T any](ctx context.Context, body T) service.ForVisit[T] {
-	return service.ForVisit[T]{Visit: exchangeOf(ctx).visit.Visit, Body: body}
-}
+// Visitor implements operation.Exchange.
+func (x *exchange) Visitor() service.Visit { return x.visit.Visit }
 
-// tell puts into the header what an answer has beside its body: the decision, and the cookies of a session.
-func tell[T any](ctx context.Context, answer service.Answered[T]) {
-	x := exchangeOf(ctx)
-	if answer.Decision != "" {
-		x.decision = answer.Decision
-		x.answer.Set(headerDecisionID, string(answer.Decision))
-		x.answer.Set(headerPolicyRevision, answer.PolicyRevision)
+// Caller implements operation.Exchange.
+func (x *exchange) Caller() ident.ProjectID { return x.project }
+
+// Tell implements operation.Exchange.
+func (x *exchange) Tell(decision ident.DecisionID, policyRevision string, cookies *service.Cookies) {
+	// An answer to a visitor need not come of a decision; one of the Backend API that can always does.
+	if decision != "" || x.visit == nil {
+		x.decision = decision
+		x.answer.Set(headerDecisionID, string(decision))
+		x.answer.Set(headerPolicyRevision, policyRevision)
 	}
-	if answer.Cookies == nil {
+	if cookies == nil {
 		return
 	}
-	for _, cookie := range cookiesOf(*answer.Cookies) {
+	for _, cookie := range cookiesOf(*cookies) {
 		x.answer.Add(fiber.HeaderSetCookie, cookie.String())
 	}
 }
@@ -276,10 +240,6 @@ func siteOf(c service.Cookies) http.SameSite {
 	}
 }
 
-func (h frontHandlers) genericDone(ctx context.Context) frontroute.GenericJSONResponse {
-	return frontroute.GenericJSONResponse(h.done(exchangeOf(ctx)))
-}
-
 // wellKnown answers with a document that browsers and operating systems look up, each for one project.
 func (g *Gateway) wellKnown(document func(project.Project) any) fiber.Handler {
 	return func(c *fiber.Ctx) error {
@@ -289,7 +249,7 @@ func (g *Gateway) wellKnown(document func(project.Project) any) fiber.Handler {
 		if !found {
 			return fault.NotFound("no project has this host name")
 		}
-		body, err := encode(document(known))
+		body, err := operation.Encode(document(known))
 		if err != nil {
 			return fault.Internal(err)
 		}

@@ -38,7 +38,7 @@ const (
 )
 
 // goodVisit holds one request that fits for each operation of the Frontend API.
-var goodVisit = map[string]struct{ path, body string }{
+var goodVisit = map[string]example{
 	"getSessionConfig":                  {"/v2/session-config", ""},
 	"getProcessConfig":                  {"/v2/process-config", ""},
 	"getUserDetailsConfig":              {"/v2/user-details-config", ""},
@@ -116,10 +116,7 @@ func TestEveryOperationOfTheFrontendAPIIsRoutedAndAnswersAsTheDocumentSays(t *te
 	s := serve(t, setup{cfg: trying()})
 	for _, op := range frontendDocument(t).Operations {
 		t.Run(op.ID, func(t *testing.T) {
-			request, ok := goodVisit[op.ID]
-			if !ok {
-				t.Fatal("the document has an operation that this test does not call")
-			}
+			request := goodCall(t, goodVisit, op)
 			a := s.call(op.Method, request.path, request.body, visitor(nil))
 			want := http.StatusOK
 			if !op.AnswersJSON("200") {
@@ -141,7 +138,7 @@ func TestEveryOperationOfTheFrontendAPIIsRoutedAndAnswersAsTheDocumentSays(t *te
 func TestEveryOperationOfTheFrontendAPIRefusesBadRequestsAsTheDocumentSays(t *testing.T) {
 	s := serve(t, setup{cfg: trying()})
 	for _, op := range frontendDocument(t).Operations {
-		request := goodVisit[op.ID]
+		request := goodCall(t, goodVisit, op)
 		if op.TakesBody() {
 			for name, body := range map[string]string{
 				"no JSON": "{", "no object": "7", "a body too large": `{"x":"` + strings.Repeat("x", 2_000_000) + `"}`,
@@ -199,7 +196,8 @@ func TestEveryOperationOfTheFrontendAPIPassesOnWhatItsServiceSays(t *testing.T) 
 		if strings.HasPrefix(op.Path, "/.well-known") {
 			continue
 		}
-		if a := s.call(op.Method, goodVisit[op.ID].path, goodVisit[op.ID].body, visitor(nil)); a.status != 401 {
+		request := goodCall(t, goodVisit, op)
+		if a := s.call(op.Method, request.path, request.body, visitor(nil)); a.status != 401 {
 			t.Errorf("%s: status %d: %s", op.ID, a.status, a.body)
 		} else if diff := cmp.Diff([]string{`Bearer realm="keyward"`}, a.header.Values("Www-Authenticate")); diff != "" {
 			t.Errorf("%s: browsers open a dialog for HTTP Basic: %s", op.ID, diff)

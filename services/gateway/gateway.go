@@ -10,29 +10,23 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyward/keyward/api"
-	"github.com/keyward/keyward/api/frontend"
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/certificate"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/issuer"
-	"github.com/keyward/keyward/services/gateway/internal/route"
+	"github.com/keyward/keyward/services/gateway/internal/operation"
 	"github.com/keyward/keyward/services/gateway/internal/userapi"
 )
 
@@ -85,7 +79,6 @@ type Gateway struct {
 	decoy       project.SecretHash
 	document    *contract.Document // of the Backend API
 	frontend    *contract.Document // of the Frontend API
-	bodies      map[reflect.Type]*contract.Decoder
 	app         *fiber.App
 	meter       *meter
 	tracer      *tracer
@@ -158,10 +151,6 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if g.streams, err = newStreams(cfg, deps.Feed, deps.Metrics); err != nil {
 		return nil, fmt.Errorf("gateway metrics: %w", err)
 	}
-	g.bodies = map[reflect.Type]*contract.Decoder{}
-	if err := errors.Join(g.addDecoders(document, bodyTypes()), g.addDecoders(visited, frontBodyTypes())); err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
-	}
 	if err := g.openCalls(deps); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
@@ -206,8 +195,6 @@ func (g *Gateway) newApp() *fiber.App {
 		ReadTimeout:                  g.cfg.ReadTimeout,
 		IdleTimeout:                  g.cfg.IdleTimeout,
 		ErrorHandler:                 g.outOfBand,
-		JSONEncoder:                  encode,
-		JSONDecoder:                  g.decode,
 		DisableStartupMessage:        true,
 		DisablePreParseMultipartForm: true,
 	})
@@ -217,131 +204,45 @@ func (g *Gateway) newApp() *fiber.App {
 	return app
 }
 
-// bodyTypes are what the generated handlers read the bodies of each operation into.
-func bodyTypes() map[string]any {
-	return map[string]any{
-		"createUser":               rest.UserCreateReq{},
-		"updateUser":               rest.UserUpdateReq{},
-		"createPasskeyEvent":       rest.PasskeyEventCreateReq{},
-		"updatePasskeyChallenge":   rest.PasskeyChallengeUpdateReq{},
-		"passkeyAppendStart":       rest.PasskeyAppendStartReq{},
-		"passkeyAppendFinish":      rest.PasskeyAppendFinishReq{},
-		"passkeyLoginStart":        rest.PasskeyLoginStartReq{},
-		"passkeyLoginFinish":       rest.PasskeyLoginFinishReq{},
-		"passkeyMediationStart":    rest.PasskeyMediationStartReq{},
-		"passkeyMediationFinish":   rest.PasskeyMediationFinishReq{},
-		"createSocialAccount":      rest.SocialAccountCreateReq{},
-		"createIdentifier":         rest.IdentifierCreateReq{},
-		"updateIdentifier":         rest.IdentifierUpdateReq{},
-		"createChallenge":          rest.ChallengeCreateReq{},
-		"updateChallenge":          rest.ChallengeUpdateReq{},
-		"createAuthEvent":          rest.AuthEventCreateReq{},
-		"updateCname":              rest.CnameUpdateReq{},
-		"createConnectToken":       rest.ConnectTokenCreateReq{},
-		"updateConnectToken":       rest.ConnectTokenUpdateReq{},
-		"createWebhookEndpoint":    rest.WebhookEndpointCreateReq{},
-		"updateWebhookEndpoint":    rest.WebhookEndpointUpdateReq{},
-		"createWebhookSecret":      rest.WebhookSecretCreateReq{},
-		"replayWebhookDeadLetters": rest.WebhookReplayReq{},
-		"createLongSession":        rest.LongSessionCreateReq{},
-		"updateLongSession":        rest.LongSessionUpdateReq{},
-		"createShortSession":       rest.ShortSessionCreateReq{},
-		"passkeyVerifySignedData":  rest.VerifySignedDataReq{},
-		"passkeysVerifySignedData": rest.VerifySignedDataReq{},
-		"passkeyPostLogin":         rest.PostLoginReq{},
-	}
-}
-
-// frontBodyTypes are those of the Frontend API.
-func frontBodyTypes() map[string]any {
-	return map[string]any{
-		"currentUserUpdate":                 frontend.MeUpdateReq{},
-		"currentUserPasskeyAppendStart":     frontend.MePasskeysAppendStartReq{},
-		"currentUserPasskeyAppendFinish":    frontend.MePasskeysAppendFinishReq{},
-		"currentUserIdentifierCreate":       frontend.MeIdentifierCreateReq{},
-		"currentUserIdentifierUpdate":       frontend.MeIdentifierUpdateReq{},
-		"currentUserIdentifierDelete":       frontend.MeIdentifierDeleteReq{},
-		"currentUserIdentifierVerifyStart":  frontend.MeIdentifierVerifyStartReq{},
-		"currentUserIdentifierVerifyFinish": frontend.MeIdentifierVerifyFinishReq{},
-		"connectLoginInit":                  frontend.ConnectInitReq{},
-		"connectLoginStart":                 frontend.ConnectLoginStartReq{},
-		"connectLoginFinish":                frontend.ConnectLoginFinishReq{},
-		"connectAppendInit":                 frontend.ConnectInitReq{},
-		"connectAppendStart":                frontend.ConnectAppendStartReq{},
-		"connectAppendFinish":               frontend.ConnectAppendFinishReq{},
-		"connectManageInit":                 frontend.ConnectInitReq{},
-		"connectManageList":                 frontend.ConnectManageListReq{},
-		"connectManageDelete":               frontend.ConnectManageDeleteReq{},
-		"connectEventCreate":                frontend.ConnectEventCreateReq{},
-		"connectEventsLowCreate":            frontend.ConnectEventsLowReq{},
-		"connectProcessClear":               frontend.ConnectProcessClearReq{},
-		"processInit":                       frontend.ProcessInitReq{},
-		"signupInit":                        frontend.SignupInitReq{},
-		"loginInit":                         frontend.LoginInitReq{},
-		"passkeyAppendStart":                frontend.PasskeyStartReq{},
-		"passkeyAppendFinish":               frontend.PasskeyFinishReq{},
-		"passkeyLoginStart":                 frontend.PasskeyStartReq{},
-		"passkeyLoginFinish":                frontend.PasskeyFinishReq{},
-		"passkeyMediationFinish":            frontend.PasskeyFinishReq{},
-		"identifierVerifyStart":             frontend.IdentifierVerifyStartReq{},
-		"identifierVerifyFinish":            frontend.IdentifierVerifyFinishReq{},
-		"identifierUpdate":                  frontend.IdentifierUpdateReq{},
-		"authEventCreate":                   frontend.EventCreateReq{},
-	}
-}
-
-// addDecoders makes the decoder for each type of body. It fails if an operation has none. Operations that share a type share its schema, from which the type is generated.
-func (g *Gateway) addDecoders(document *contract.Document, types map[string]any) error {
-	for _, op := range document.Operations {
-		if !op.TakesBody() {
-			continue
-		}
-		prototype, ok := types[op.ID]
-		if !ok {
-			return fmt.Errorf("the type of the body of %s is not known", op.ID)
-		}
-		decoder, err := contract.NewDecoder(op, prototype)
-		if err != nil {
-			return err
-		}
-		g.bodies[decoder.Type()] = decoder
-	}
-	return nil
-}
-
-// decode reads a body and holds it to the contract. It is strict where encoding/json is not: names match exactly and only once, and text is UTF-8.
-func (g *Gateway) decode(body []byte, into any) error {
-	decoder := g.bodies[reflect.TypeOf(into).Elem()]
-	if decoder == nil {
-		return fmt.Errorf("no operation has a body of type %T", into)
-	}
-	return decoder.Decode(body, into)
-}
-
-// encode writes nil slices as [], since strict clients take no null for an array. Optional fields that are set are written even if they are empty.
-func encode(value any) ([]byte, error) {
-	return json.Marshal(value, jsontext.AllowInvalidUTF8(true), jsonv1.OmitEmptyWithLegacySemantics(true))
-}
-
-// mount registers, for every operation of the document, admission (authentication, then validation) in front of the generated handler.
+// mount registers, for every operation of the documents, admission (authentication, then validation) in front of what answers it.
 func (g *Gateway) mount() error {
 	g.app.Use(g.serve)
 	if err := g.mountTryingPage(); err != nil {
 		return err
 	}
-	for _, op := range g.document.Operations {
-		if op.Method == fiber.MethodGet {
-			g.app.Get(op.RouterPath(), g.admit(op)) // HEAD too, as the generated routes have it
-			continue
-		}
-		g.app.Add(op.Method, op.RouterPath(), g.admit(op))
+	services := operation.Services{
+		Ceremony: g.ceremony, Events: g.events, Webhooks: g.webhooks, Explanations: g.explains,
+		Keys: g.keys, Stream: g.streamEvents, WellKnown: g.wellKnown,
 	}
-	handler := route.NewStrictHandler(handlers{g}, []route.StrictMiddlewareFunc{onlyAdmitted})
-	route.RegisterHandlersWithOptions(g.app, handler, route.FiberServerOptions{BaseURL: "/v2"})
-	g.mountFrontend()
-	g.app.Get(keysPath, g.keys)
-	g.mountStream()
+	backend, err := operation.Join(g.document, operation.Backend(services))
+	visited, visitedErr := operation.Join(g.frontend, operation.Frontend(services))
+	if err := errors.Join(named("Backend API", err), named("Frontend API", visitedErr)); err != nil {
+		return err
+	}
+	for _, op := range backend {
+		g.route(op, g.admit(op))
+	}
+	for _, op := range visited {
+		g.route(op, g.admitVisit(op))
+	}
+	// A stream closes its connection itself.
+	g.app.Server().KeepHijackedConns = true
 	return g.mountDocs()
+}
+
+func (g *Gateway) route(op operation.Joined, handler fiber.Handler) {
+	if op.Method == fiber.MethodGet {
+		g.app.Get(op.RouterPath(), handler) // HEAD too
+		return
+	}
+	g.app.Add(op.Method, op.RouterPath(), handler)
+}
+
+func named(document string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", document, err)
 }
 
 // answerUnknownMethods puts an answer of ours also where Fiber answers by itself, before any of its handlers: a method that HTTP does not know.

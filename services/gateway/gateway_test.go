@@ -305,7 +305,7 @@ const (
 )
 
 // good holds one request that fits for each operation.
-var good = map[string]struct{ path, body string }{
+var good = map[string]example{
 	"createUser":               {"/v2/users", `{"status":"active","fullName":"Ada"}`},
 	"listUsers":                {"/v2/users?sort=created:desc&filter[]=status:eq:active&filter[]=created:gt:2026-01-01T00:00:00&page=2&pageSize=5", ""},
 	"getUser":                  {"/v2/users/usr-1", ""},

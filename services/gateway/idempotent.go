@@ -26,7 +26,7 @@ const settleLimit = 2 * time.Second
 
 // once executes the call unless it has been answered before. Only answers of success are kept: a call that failed, and so changed nothing, frees its key, and one of
 // which nobody knows what it did (5xx, a panic) may be repeated at once, with the same IDs.
-func (g *Gateway) once(c *fiber.Ctx, x *exchange, key string) error {
+func (g *Gateway) once(c *fiber.Ctx, x *exchange, key string, call func() error) error {
 	ctx := c.UserContext()
 	attempt, before, err := g.idempotency.Begin(ctx, idempotency.Call{
 		Project: x.project, Salt: x.salt, Key: key, Method: c.Method(), Path: string(c.Request().URI().RequestURI()), Body: c.Request().Body(),
@@ -43,13 +43,13 @@ func (g *Gateway) once(c *fiber.Ctx, x *exchange, key string) error {
 	settle := attempt.Retry
 	defer func() { g.settle(ctx, x, settle) }()
 	c.SetUserContext(reqctx.WithSeed(ctx, attempt.Seed))
-	err = c.Next()
+	err = call()
 	c.SetUserContext(ctx)
 	switch {
 	case err == nil && c.Response().StatusCode() == http.StatusOK:
 		answer := idempotency.Answer{Status: http.StatusOK, Type: string(c.Response().Header.ContentType()), Body: c.Response().Body()}
 		settle = func(ctx context.Context) error { return attempt.Complete(ctx, answer) }
-	case err != nil && !fault.OfServer(g.faultOf(c, x, err)):
+	case err != nil && !fault.OfServer(g.faultOf(err)):
 		settle = attempt.Forget
 	}
 	return err

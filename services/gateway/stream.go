@@ -31,20 +31,10 @@ const (
 	clockTolerance    = time.Minute     // by which a client's clock may be ahead
 )
 
-// mountStream registers the stream behind its admission.
-func (g *Gateway) mountStream() {
-	// A stream closes its connection itself.
-	g.app.Server().KeepHijackedConns = true
-	g.app.Get("/v2/events/stream", g.streamEvents)
-}
-
 // streamEvents answers the operation of that name with server-sent events (WHATWG HTML, section 9.2). Once the client is admitted the connection is taken out of the HTTP server, whose time-outs and
 // whose limit of requests in flight are made for calls that end; the stream lives by limits of its own.
 func (g *Gateway) streamEvents(c *fiber.Ctx) error {
 	x := exchangeOf(c.UserContext())
-	if x.project == "" {
-		return fault.Internal(errors.New("the event stream was reached without admission"))
-	}
 	filter, start, err := streamQuery(c, g.now())
 	if err != nil {
 		return err

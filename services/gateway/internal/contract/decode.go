@@ -55,8 +55,8 @@ func NewDecoder(op *Operation, prototype any) (*Decoder, error) {
 	return d, nil
 }
 
-// Type returns the type that bodies are read into.
-func (d *Decoder) Type() reflect.Type { return d.into }
+// OnePass reports whether bodies are checked while they are read, unless one is unusual; it serves tests.
+func (d *Decoder) OnePass() bool { return d.quick != nil }
 
 // Decode reads body into a pointer to the decoder's type, whose value must be zero. It returns a *Misfit for a body that does not fit; the value then means nothing.
 func (d *Decoder) Decode(body []byte, into any) error {

@@ -38,10 +38,12 @@ type Operation struct {
 	Public bool
 	// Session operations are for users with a session, and process operations for whoever has the token of a process: security schemes sessionAuth and processID.
 	Session, Process bool
-	body             *body // nil: takes none
-	path             []parameter
-	query            []parameter
-	header           []parameter
+	// NoContent operations answer success with 204, and no body.
+	NoContent bool
+	body      *body // nil: takes none
+	path      []parameter
+	query     []parameter
+	header    []parameter
 	// responses holds, by status or "default", what JSON bodies must look like.
 	responses map[string]*jsonschema.Schema
 	doc       *Document
@@ -159,6 +161,15 @@ func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	return op.readResponses(c, at+"/responses")
 }
 
+// PathParameters returns the names of the parameters in the path.
+func (op *Operation) PathParameters() []string {
+	names := make([]string, len(op.path))
+	for i, p := range op.path {
+		names[i] = p.name
+	}
+	return names
+}
+
 // schemes returns the security schemes of which the operation takes any: its own, else those of the document. said is false if neither has a word about it.
 func (op *Operation) schemes(at string) (names map[string]bool, said bool) {
 	security, said := op.doc.at(at + "/security").([]any)
@@ -218,6 +229,7 @@ func (op *Operation) readBody(c *jsonschema.Compiler, at string) error {
 func (op *Operation) readResponses(c *jsonschema.Compiler, at string) error {
 	op.responses = map[string]*jsonschema.Schema{}
 	responses, _ := op.doc.at(at).(map[string]any)
+	_, op.NoContent = responses["204"]
 	for status := range responses {
 		where := op.doc.resolve(at+"/"+status) + "/content/application~1json/schema"
 		if op.doc.at(where) == nil {

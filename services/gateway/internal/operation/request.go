@@ -1,0 +1,213 @@
+package operation
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/gateway/internal/contract"
+)
+
+// Exchange is what admission knows of a request.
+type Exchange interface {
+	// Caller is the project that calls, or is visited.
+	Caller() ident.ProjectID
+	// Visitor is who calls the Frontend API.
+	Visitor() service.Visit
+	// Tell puts into the header what an answer has beside its body. cookies may be nil.
+	Tell(decision ident.DecisionID, policyRevision string, cookies *service.Cookies)
+	// Done is the body of answers that have nothing to tell.
+	Done() rest.GenericRsp
+}
+
+// request is one request that has been admitted: it fits the document, but for its body, which nobody has read yet.
+type request struct {
+	fiber    *fiber.Ctx
+	exchange Exchange
+	joined   *Joined
+}
+
+// path returns a path parameter. That it can be read has been checked.
+func (r *request) path(name string) string {
+	value, _ := url.PathUnescape(r.fiber.Params(name))
+	return value
+}
+
+// query returns the query. That it can be read has been checked.
+func (r *request) query() url.Values {
+	values, _ := url.ParseQuery(string(r.fiber.Request().URI().QueryString()))
+	return values
+}
+
+// decode reads the body and holds it to the contract.
+func (r *request) decode(into any) error {
+	err := r.joined.decoder.Decode(r.fiber.Request().Body(), into) // not a copy; nothing of it is kept
+	var misfit *contract.Misfit
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &misfit):
+		return Refusal(misfit.Found, misfit.Broken)
+	default:
+		return fault.Field("body", "cannot be read").Because(err)
+	}
+}
+
+// Refusal is the fault of a request in which the contract found something wrong, or whose body is no JSON at all. It is nil if nothing is wrong.
+func Refusal(found []fault.FieldError, err error) error {
+	var broken *contract.NotJSON
+	switch {
+	case errors.As(err, &broken):
+		f := &fault.Fault{Type: fault.TypeInvalidJSON, Status: http.StatusBadRequest, Details: broken.Reason, Validation: found}
+		if broken.Field != "" {
+			f.Validation = append(f.Validation, fault.FieldError{Field: broken.Field, Message: broken.Reason})
+		}
+		return f
+	case len(found) > 0:
+		return fault.Fields(found...)
+	default:
+		return nil
+	}
+}
+
+// What answers of services may have beside their bodies.
+type (
+	judged interface {
+		Inner() any
+		Why() (ident.DecisionID, string)
+	}
+	answered interface {
+		judged
+		Session() *service.Cookies
+	}
+)
+
+// write answers with what a method returned; out points to it.
+func (r *request) write(out any) error {
+	switch told := out.(type) {
+	case answered:
+		decision, revision := told.Why()
+		r.exchange.Tell(decision, revision, told.Session())
+		out = told.Inner()
+	case judged:
+		decision, revision := told.Why()
+		r.exchange.Tell(decision, revision, nil)
+		out = told.Inner()
+	}
+	if _, empty := out.(*service.Empty); !empty {
+		return r.writeJSON(out)
+	}
+	if r.joined.NoContent {
+		r.fiber.Status(http.StatusNoContent)
+		return nil
+	}
+	return r.writeJSON(r.exchange.Done())
+}
+
+func (r *request) writeJSON(value any) error {
+	body, err := Encode(value)
+	if err != nil {
+		return err
+	}
+	r.fiber.Response().SetBodyRaw(body)
+	r.fiber.Response().Header.SetContentType(fiber.MIMEApplicationJSON)
+	return nil
+}
+
+// Encode writes nil slices as [], since strict clients take no null for an array. Optional fields that are set are written even if they are empty.
+func Encode(value any) ([]byte, error) {
+	return json.Marshal(value, jsontext.AllowInvalidUTF8(true), jsonv1.OmitEmptyWithLegacySemantics(true))
+}
+
+// form is how a request becomes what a method takes.
+type form[T any] struct {
+	body  reflect.Type // that the body is decoded into; nil: there is none
+	own   bool         // it reads one path parameter, r.joined.own
+	value func(*request) (T, error)
+}
+
+// nothing is read.
+func nothing() form[service.Empty] {
+	return form[service.Empty]{value: func(*request) (service.Empty, error) { return service.Empty{}, nil }}
+}
+
+// body reads the body.
+func body[T any]() form[T] {
+	return form[T]{body: reflect.TypeFor[T](), value: func(r *request) (T, error) {
+		into := new(T)
+		err := r.decode(into)
+		return *into, err
+	}}
+}
+
+// id reads the path parameter that says what the operation is about, beside the user or the webhook.
+func id[T ~string]() form[T] {
+	return form[T]{own: true, value: func(r *request) (T, error) { return T(r.path(r.joined.own)), nil }}
+}
+
+// change reads the path parameter that says what is changed, and the body that says how.
+func change[B, T any](into func(id string, body B) T) func() form[T] {
+	return func() form[T] {
+		return form[T]{own: true, body: reflect.TypeFor[B](), value: func(r *request) (T, error) {
+			how := new(B)
+			if err := r.decode(how); err != nil {
+				var none T
+				return none, err
+			}
+			return into(r.path(r.joined.own), *how), nil
+		}}
+	}
+}
+
+// list reads the parameters of lists; the defaults are the contract's.
+func list() form[service.List] {
+	return form[service.List]{value: func(r *request) (service.List, error) { return listIn(r.query()), nil }}
+}
+
+func listIn(query url.Values) service.List {
+	return service.List{
+		Sort: query.Get("sort"), Filter: query["filter[]"], Page: numberIn(query, "page", 1), PageSize: numberIn(query, "pageSize", 10),
+	}
+}
+
+// numberIn returns a number that has been checked, or what the contract takes for one that is not there.
+func numberIn(query url.Values, name string, otherwise int) int {
+	number, err := strconv.Atoi(query.Get(name))
+	if err != nil {
+		return otherwise
+	}
+	return number
+}
+
+// eventList reads the parameters of a list of events.
+func eventList() form[service.EventList] {
+	return form[service.EventList]{value: func(r *request) (service.EventList, error) {
+		query := r.query()
+		engine := query.Get("include") == string(rest.ListPasskeyEventsParamsIncludeEngine)
+		return service.EventList{List: listIn(query), IncludeEngine: engine}, nil
+	}}
+}
+
+// preferredBlock reads which block a visitor would like to see; nil: any.
+func preferredBlock() form[*frontend.BlockType] {
+	return form[*frontend.BlockType]{value: func(r *request) (*frontend.BlockType, error) {
+		query := r.query()
+		if !query.Has("preferredBlock") {
+			return nil, nil
+		}
+		block := frontend.BlockType(query.Get("preferredBlock"))
+		return &block, nil
+	}}
+}
