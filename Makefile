@@ -9,8 +9,11 @@ VERSION  ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null ||
 REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION:v%=%) -X main.revision=$(REVISION)
 
+# One set of flags for the product, for what tests start, for vet and for tools, so that each package is compiled once. The race detector alone needs cgo.
 # grpc's traces of itself, which nothing shows, would bring html/template, and with it every exported method of every library: 15 MB.
-TAGS := grpcnotrace
+export CGO_ENABLED := 0
+export GOFLAGS     := $(strip $(shell go env GOFLAGS) -trimpath -tags=grpcnotrace)
+RACE               := CGO_ENABLED=1 go test -race -vet=off -timeout 14m
 
 # Tools are pinned in modules of their own, so that the product carries none of their dependencies.
 TOOL = GOWORK=off go build -C $(1) -ldflags '-s -w' -o $(CURDIR)/$@ $(2)
@@ -36,15 +39,21 @@ demo: build ## Tell the story against a server that "make run" started
 
 .PHONY: build
 build: ## Build bin/keyward
-	@CGO_ENABLED=0 go build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
+	@go build -ldflags '$(LDFLAGS)' -o bin/keyward ./cmd/keyward
 
 .PHONY: test
 test: packages-test ## Run every check and every test, with the race detector
 	@$(MAKE) --jobs 2 test-needs
 	@$(MAKE) check-format check-protos check-policies
 	go vet ./... ./sdk/...
-	go test -race -vet=off -timeout 14m $$(go list ./... ./sdk/... | grep -v /test$$)
-	go test -race -vet=off -timeout 14m -parallel 5 ./test
+	$(RACE) $$(go list ./... ./sdk/... | grep -v /test$$)
+	$(RACE) -parallel 5 ./test
+
+# What a change is tried with while it is made: no race detector, no browser, nothing to install.
+.PHONY: test-quick
+test-quick: check-format ## Run the tests of every package, without the race detector and without the whole-system tests
+	go vet ./... ./sdk/...
+	go test -short -vet=off -timeout 5m $$(go list ./... ./sdk/... | grep -v /test$$)
 
 # Two at a time, since whatever links or downloads leaves a core idle. The end-to-end tests wait more than they compute, so there are more of them at once than cores.
 .PHONY: test-needs
