@@ -118,8 +118,8 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 	return s
 }
 
-// Run brings to its end what calls have begun and could not finish: events that are in no log yet and deletions of users. It does so at once and then every few
-// seconds, until ctx ends. The service works without it.
+// Run brings to its end what calls have begun and could not finish: events that are in no log yet and deletions of users. It does so at
+// once and then every few seconds, until ctx ends. The service works without it.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.signinRoom.Wait()
 	return s.directoryRoom.Run(ctx)

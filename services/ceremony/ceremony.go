@@ -1,11 +1,11 @@
 // Package ceremony runs WebAuthn ceremonies (append, login, mediation) and keeps what they are about: users, credentials, challenges and
-// sessions. It asks the decision service what to offer and tells the events service what came of it. It touches the buckets "accounts", "challenges", "challenge-marks",
-// "credential-index", "identifier-index", "projects", "codes", "signing-keys", "spent-tokens", "sessions", "session-index", "processes" and "connect-tokens", and the stream of
-// login offers. Changes of accounts are announced through the event log; while Redis is gone that takes about 0.1 s, and nothing else of
-// a ceremony notices.
+// sessions. It asks the decision service what to offer and tells the events service what came of it. It touches the buckets "accounts",
+// "challenges", "challenge-marks", "credential-index", "identifier-index", "projects", "codes", "signing-keys", "spent-tokens", "sessions",
+// "session-index", "processes" and "connect-tokens", and the stream of login offers. Changes of accounts are announced through the event
+// log; while Redis is gone that takes about 0.1 s, and nothing else of a ceremony notices.
 //
-// A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the account and the event are on disk. What is signed
-// of a login is accepted once, and a failed verification leaves it as it was.
+// A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the account and the event are
+// on disk. What is signed of a login is accepted once, and a failed verification leaves it as it was.
 package ceremony
 
 import (
@@ -56,8 +56,10 @@ type Config struct {
 // DefaultConfig returns five minutes, 400 days (the longest that browsers keep a cookie) and required.
 func DefaultConfig() Config {
 	return Config{
-		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required", CodeSends: ratelimit.Limit{Requests: 5, Per: 10 * time.Minute},
-		SessionLifetime: 30 * day, SessionInactivity: 7 * day, ShortSessionLifetime: 15 * time.Minute, SigningKeyMaxAge: 90 * day, FrontendURL: "http://localhost:8080",
+		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required",
+		CodeSends:       ratelimit.Limit{Requests: 5, Per: 10 * time.Minute},
+		SessionLifetime: 30 * day, SessionInactivity: 7 * day, ShortSessionLifetime: 15 * time.Minute, SigningKeyMaxAge: 90 * day,
+		FrontendURL: "http://localhost:8080",
 	}
 }
 
@@ -108,8 +110,8 @@ type Projects interface {
 	Update(ctx context.Context, id ident.ProjectID, change func(*project.Project)) error
 }
 
-// Offers publishes login-offered, with the challenge that it hands out, and login-denied. When a publication has returned, the next decision for the user
-// sees it. core/eventlog.Store is one.
+// Offers publishes login-offered, with the challenge that it hands out, and login-denied. When a publication has returned, the next
+// decision for the user sees it. core/eventlog.Store is one.
 type Offers interface {
 	PublishOffer(context.Context, event.Event) error
 	challenge.Offers
@@ -157,8 +159,10 @@ type Deps struct {
 }
 
 func (d Deps) validate() error {
-	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil || d.Events == nil || d.Offers == nil || d.Positions == nil ||
-		d.Sessions == nil || d.SessionIDs == nil || d.Tokens == nil || d.Codes == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
+	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil ||
+		d.Events == nil || d.Offers == nil || d.Positions == nil || d.Sessions == nil || d.SessionIDs == nil ||
+		d.Tokens == nil || d.Codes == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil || d.Signing == nil ||
+		d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil

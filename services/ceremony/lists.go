@@ -4,8 +4,8 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/readmodel"
 )
 
-// Lists answers the lists of users, identifiers, social accounts, sessions and connect tokens, from a file that is made from the buckets. Run it, and close it when Run has
-// ended.
+// Lists answers the lists of users, identifiers, social accounts, sessions and connect tokens, from a file that is made from the buckets.
+// Run it, and close it when Run has ended.
 type Lists = readmodel.Store
 
 // ListsDeps is what Lists works with.

@@ -1,4 +1,5 @@
-// Package aaguid names models of authenticators and credential providers, as a policy bundle does. It reads the bundle and touches nothing else.
+// Package aaguid names models of authenticators and credential providers, as a policy bundle does. It reads the bundle and touches nothing
+// else.
 package aaguid
 
 import (
@@ -19,8 +20,8 @@ const (
 	namesAge = 2 * time.Second
 )
 
-// BundleNames is an AAGUIDs that follows the policy bundle: a changed data.json counts within two seconds of the next question. Names of a file that cannot be
-// read are those it had before. It has no background work.
+// BundleNames is an AAGUIDs that follows the policy bundle: a changed data.json counts within two seconds of the next question. Names of a
+// file that cannot be read are those it had before. It has no background work.
 type BundleNames struct {
 	bundle fs.FS
 	now    func() time.Time
@@ -111,8 +112,8 @@ func (n AAGUIDNames) PasswordManager(aaguid string) bool {
 	return n[aaguid].Class == classPasswordManager
 }
 
-// LoadAAGUIDNames reads what a policy bundle says of authenticators: keyward.aaguids.<AAGUID> in the data.json at its root. A bundle without such a file or
-// table says nothing; one that is not JSON is an error.
+// LoadAAGUIDNames reads what a policy bundle says of authenticators: keyward.aaguids.<AAGUID> in the data.json at its root. A bundle
+// without such a file or table says nothing; one that is not JSON is an error.
 func LoadAAGUIDNames(bundle fs.FS) (AAGUIDNames, error) {
 	raw, err := fs.ReadFile(bundle, namesFile)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -42,7 +42,8 @@ const (
 	MaxSends        = 1000    // the time of each is kept
 )
 
-// Whoever was right about a value stores its effect within verifyLimit or not at all; another may not try before verifyHold is over. What lies between is how far the clocks of two instances may be apart.
+// Whoever was right about a value stores its effect within verifyLimit or not at all; another may not try before verifyHold is over. What
+// lies between is how far the clocks of two instances may be apart.
 const (
 	VerifyHold  = 90 * time.Second
 	verifyLimit = 20 * time.Second
@@ -59,8 +60,8 @@ const (
 	redirectKey       = "redirectUrl"
 )
 
-// CreateCode implements service.Codes. When it has returned without error, the delivery has taken the code or link. After an error it cannot be used, even if it has reached
-// the user, unless the store is away at that moment too.
+// CreateCode implements service.Codes. When it has returned without error, the delivery has taken the code or link. After an error it
+// cannot be used, even if it has reached the user, unless the store is away at that moment too.
 func (s *Service) CreateCode(ctx context.Context, req service.ForUser[rest.ChallengeCreateReq]) (rsp rest.Challenge, err error) {
 	defer func() { s.codeCalls.Called("create", err) }()
 	p, err := tenant.Of(s.projects, req.Project)
@@ -85,7 +86,8 @@ func (s *Service) CreateCode(ctx context.Context, req service.ForUser[rest.Chall
 	}
 	now := s.now()
 	m := delivery.Message{
-		Project: req.Project, User: req.User, ID: reqctx.Seed(ctx).CodeID(), Type: req.Body.ChallengeType, Sender: SenderName(p), To: to.Value,
+		Project: req.Project, User: req.User, ID: reqctx.Seed(ctx).CodeID(), Type: req.Body.ChallengeType, Sender: SenderName(p),
+		To:      to.Value,
 		Expires: now.Add(lifetime), Lifetime: lifetime,
 	}
 	if req.Body.ChallengeMetadata != nil {
@@ -101,11 +103,13 @@ func (s *Service) CreateCode(ctx context.Context, req service.ForUser[rest.Chall
 		return rest.Challenge{}, err
 	}
 	return rest.Challenge{
-		ChallengeID: string(m.ID), Type: m.Type, IdentifierValue: to.Value, Value: m.Value, Expires: m.Expires.Unix(), Status: rest.ChallengeStatusPending,
+		ChallengeID: string(m.ID), Type: m.Type, IdentifierValue: to.Value, Value: m.Value, Expires: m.Expires.Unix(),
+		Status: rest.ChallengeStatusPending,
 	}, nil
 }
 
-// Send counts the message, stores what is kept of it and delivers it. If it is not delivered, it is forgotten; if it certainly has not reached anybody, it is not counted either.
+// Send counts the message, stores what is kept of it and delivers it. If it is not delivered, it is forgotten; if it certainly has not
+// reached anybody, it is not counted either.
 func (s *Service) Send(ctx context.Context, p project.Project, to ident.IdentifierID, m delivery.Message, now time.Time) error {
 	ref := code.Ref{Project: m.Project, User: m.User, ID: m.ID}
 	if s.limit.On() {
@@ -190,7 +194,8 @@ func SenderName(p project.Project) string {
 	return p.RPID
 }
 
-// LinkTarget returns where a link leads to: the redirectUrl of the metadata, or the first origin of the project that is a website's. For codes it returns nil.
+// LinkTarget returns where a link leads to: the redirectUrl of the metadata, or the first origin of the project that is a website's. For
+// codes it returns nil.
 func LinkTarget(p project.Project, body rest.ChallengeCreateReq) (*url.URL, error) {
 	if body.ChallengeType != rest.ChallengeTypeEmailLink {
 		return nil, nil
@@ -248,8 +253,8 @@ func link(target *url.URL, id ident.CodeID, token string) string {
 	return u.String()
 }
 
-// CheckCode implements service.Codes. A value is right once. When it has returned without error, the identifier is verified; if it could not be stored, the value can be
-// given again.
+// CheckCode implements service.Codes. A value is right once. When it has returned without error, the identifier is verified; if it could
+// not be stored, the value can be given again.
 func (s *Service) CheckCode(ctx context.Context, req service.ForUser[service.CodeCheck]) (rsp rest.Challenge, err error) {
 	defer func() { s.codeCalls.Called("check", err) }()
 	p, err := tenant.Of(s.projects, req.Project)

@@ -1,5 +1,6 @@
-// Package codes sends one-time codes and links, and judges what comes back. A value is right once; when CheckCode has returned without error, the
-// identifier is verified. It touches the buckets of codes and accounts, tells of what it changes, and calls the room directory for names alone.
+// Package codes sends one-time codes and links, and judges what comes back. A value is right once; when CheckCode has returned without
+// error, the identifier is verified. It touches the buckets of codes and accounts, tells of what it changes, and calls the room directory
+// for names alone.
 package codes
 
 import (

@@ -25,7 +25,9 @@ import (
 const fieldAppendToken = "appendTokenValue"
 
 // ConnectAppendInit implements service.Connect.
-func (s *Service) ConnectAppendInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (rsp service.Answered[frontend.ConnectAppendInitRsp], err error) {
+func (s *Service) ConnectAppendInit(
+	ctx context.Context, req service.ForVisit[frontend.ConnectInitReq],
+) (rsp service.Answered[frontend.ConnectAppendInitRsp], err error) {
 	defer func() { s.calls.Started("connect-append-init", rsp.Body.AppendAllowed, err) }()
 	made, err := s.beginConnect(ctx, req, service.RolloutAppend)
 	if err != nil {
@@ -33,15 +35,19 @@ func (s *Service) ConnectAppendInit(ctx context.Context, req service.ForVisit[fr
 	}
 	rsp.Decision, rsp.PolicyRevision = made.verdict.Decision, made.verdict.PolicyRevision
 	rsp.Body = frontend.ConnectAppendInitRsp{
-		ProcessID: made.Token, ExpiresAt: expiresAt(made.Process), FrontendAPIURL: s.sessions.Issuer(made.project), AppendAllowed: made.verdict.Allow,
-		Flags: frontend.Flags{}, NewClientEnvHandle: made.NewHandle,
+		ProcessID: made.Token, ExpiresAt: expiresAt(made.Process), FrontendAPIURL: s.sessions.Issuer(made.project),
+		AppendAllowed: made.verdict.Allow,
+		Flags:         frontend.Flags{}, NewClientEnvHandle: made.NewHandle,
 	}
 	return rsp, nil
 }
 
-// ConnectAppendStart implements service.Connect. The backend that issued the token has proven who the user is: a user who is not there yet is created, with the identifier
-// as a verified one. The token may start several ceremonies, all in one process, and is spent by the first that is finished.
-func (s *Service) ConnectAppendStart(ctx context.Context, req service.ForVisit[frontend.ConnectAppendStartReq]) (rsp service.Answered[frontend.ConnectAppendStartRsp], err error) {
+// ConnectAppendStart implements service.Connect. The backend that issued the token has proven who the user is: a user who is not there yet
+// is created, with the identifier as a verified one. The token may start several ceremonies, all in one process, and is spent by the first
+// that is finished.
+func (s *Service) ConnectAppendStart(
+	ctx context.Context, req service.ForVisit[frontend.ConnectAppendStartReq],
+) (rsp service.Answered[frontend.ConnectAppendStartRsp], err error) {
 	defer func() { s.calls.Started("connect-append-start", rsp.Body.AttestationOptions != "", err) }()
 	c, err := s.connectCall(ctx, req.Visit)
 	if err != nil {
@@ -73,7 +79,8 @@ func (s *Service) ConnectAppendStart(ctx context.Context, req service.ForVisit[f
 	return s.startConnectAppend(ctx, c, st, who, flags, situation)
 }
 
-// appendFlags is what Connect clients can do: they open the dialog unasked if the answer says so, and create passkeys without one after a password login if the browser can.
+// appendFlags is what Connect clients can do: they open the dialog unasked if the answer says so, and create passkeys without one after a
+// password login if the browser can.
 func appendFlags(client rest.ClientInformation, situation string, force bool) rest.PasskeyIntelFlags {
 	auto := true
 	flags := rest.PasskeyIntelFlags{ForcePasskeyAppend: force, AskForAutoAppend: &auto}
@@ -83,7 +90,9 @@ func appendFlags(client rest.ClientInformation, situation string, force bool) re
 	return flags
 }
 
-func (s *Service) startConnectAppend(ctx context.Context, c connectCall, st passkeys.Start, who named, flags rest.PasskeyIntelFlags, situation string) (rsp service.Answered[frontend.ConnectAppendStartRsp], err error) {
+func (s *Service) startConnectAppend(
+	ctx context.Context, c connectCall, st passkeys.Start, who named, flags rest.PasskeyIntelFlags, situation string,
+) (rsp service.Answered[frontend.ConnectAppendStartRsp], err error) {
 	ends := s.now().Add(s.challengeTTL)
 	answer, err := s.passkeys.StartAppend(ctx, st.Of(&who.account), c.state.Identifier, flags, situation)
 	if err != nil {
@@ -92,7 +101,8 @@ func (s *Service) startConnectAppend(ctx context.Context, c connectCall, st pass
 	found := answer.Body.DecisionInsights
 	rsp.Decision, rsp.PolicyRevision = answer.Decision, answer.PolicyRevision
 	rsp.Body = frontend.ConnectAppendStartRsp{
-		AttestationOptions: answer.Body.AttestationOptions, Variant: connectVariant(found.Variant), IsRestrictedBrowser: found.IsRestrictedBrowser,
+		AttestationOptions: answer.Body.AttestationOptions, Variant: connectVariant(found.Variant),
+		IsRestrictedBrowser: found.IsRestrictedBrowser,
 	}
 	if answer.Body.AppendAllow {
 		rsp.Body.AutoAppend, rsp.Body.ConditionalAppend, rsp.Body.ExpiresMs = found.Auto, is(found.Conditional), ends.UnixMilli()
@@ -148,8 +158,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// createVouched creates the user whom a backend vouches for, with the identifier, in one write. If another user has it, or another call is creating the same user, it is
-// identindex.ErrTaken. One who has not verified it need not be whom the backend means.
+// createVouched creates the user whom a backend vouches for, with the identifier, in one write. If another user has it, or another call is
+// creating the same user, it is identindex.ErrTaken. One who has not verified it need not be whom the backend means.
 func (s *Service) createVouched(ctx context.Context, p project.Project, who named, token connecttoken.Token) error {
 	if who.pending {
 		return fault.Field(fieldAppendToken, "names an identifier that a user of the project has, but has not verified")
@@ -160,7 +170,8 @@ func (s *Service) createVouched(ctx context.Context, p project.Project, who name
 	}
 	nowMs := s.now().UnixMilli()
 	a := account.Account{
-		Project: p.ID, ID: ident.NewUserID(), Status: rest.UserStatusActive, UserHandle: directory.NewUserHandle(), CreatedMs: nowMs, UpdatedMs: nowMs,
+		Project: p.ID, ID: ident.NewUserID(), Status: rest.UserStatusActive, UserHandle: directory.NewUserHandle(), CreatedMs: nowMs,
+		UpdatedMs:   nowMs,
 		Identifiers: []account.Identifier{{ID: ident.NewIdentifierID(), Type: kind, Value: value, Status: rest.IdentifierStatusPrimary, CreatedMs: nowMs}},
 	}
 	if token.DisplayName != "" {
@@ -187,9 +198,12 @@ func identifierOfAnyType(value string) (rest.IdentifierType, string, error) {
 	return "", "", fault.Field(fieldAppendToken, "names what is no email address, phone number or user name")
 }
 
-// ConnectAppendFinish implements service.Connect. The token that the ceremony was started with is spent before the answer is verified, so that no second passkey comes of it; like the
-// challenge, it is not given back if the verification fails. What the client says beside (customData) is not kept.
-func (s *Service) ConnectAppendFinish(ctx context.Context, req service.ForVisit[frontend.ConnectAppendFinishReq]) (rsp service.Answered[frontend.ConnectAppendFinishRsp], err error) {
+// ConnectAppendFinish implements service.Connect. The token that the ceremony was started with is spent before the answer is verified, so
+// that no second passkey comes of it; like the challenge, it is not given back if the verification fails. What the client says beside
+// (customData) is not kept.
+func (s *Service) ConnectAppendFinish(
+	ctx context.Context, req service.ForVisit[frontend.ConnectAppendFinishReq],
+) (rsp service.Answered[frontend.ConnectAppendFinishRsp], err error) {
 	c, err := s.connectCall(ctx, req.Visit)
 	if err != nil {
 		return rsp, err
@@ -208,7 +222,8 @@ func (s *Service) ConnectAppendFinish(ctx context.Context, req service.ForVisit[
 		return rsp, fault.At(fieldAppendToken, err)
 	}
 	done, err := s.passkeys.AppendFinish(ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: c.project.ID, Body: rest.PasskeyAppendFinishReq{
-		UserID: string(c.process.User), ProcessID: c.process.ID, AttestationResponse: req.Body.AttestationResponse, ClientInformation: c.process.Client,
+		UserID: string(c.process.User), ProcessID: c.process.ID, AttestationResponse: req.Body.AttestationResponse,
+		ClientInformation: c.process.Client,
 	}})
 	if err != nil {
 		return rsp, s.orphaned(ctx, c, ofAnswer(passkeys.FieldAttestation, err))

@@ -1,6 +1,7 @@
-// Package connect is the part of the service behind Connect, which adds passkeys to a login that is there already, and the connect tokens by which a
-// backend vouches for its users. Whether there is a user must not show in how long a call takes until the client may know. It touches the buckets of
-// processes, connect tokens and accounts. It calls the rooms passkeys, directory, sessions, processes and environments.
+// Package connect is the part of the service behind Connect, which adds passkeys to a login that is there already, and the connect tokens
+// by which a backend vouches for its users. Whether there is a user must not show in how long a call takes until the client may know. It
+// touches the buckets of processes, connect tokens and accounts. It calls the rooms passkeys, directory, sessions, processes and
+// environments.
 package connect
 
 import (

@@ -13,10 +13,11 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
-// ConnectEventCreate implements service.Connect: it records what happened on the client, for the user of the process, in the environment of the process. The message is not kept:
-// events have no place for free text, which may hold anything about a person.
+// ConnectEventCreate implements service.Connect: it records what happened on the client, for the user of the process, in the environment of
+// the process. The message is not kept: events have no place for free text, which may hold anything about a person.
 //
-// As long as the client has not been told that there is a user, the event is counted and not recorded, be there one or not: how long the call takes would tell.
+// As long as the client has not been told that there is a user, the event is counted and not recorded, be there one or not: how long the
+// call takes would tell.
 func (s *Service) ConnectEventCreate(ctx context.Context, req service.ForVisit[frontend.ConnectEventCreateReq]) (service.Empty, error) {
 	kind := req.Body.EventType
 	if !event.Type(kind).FromClients() {
@@ -72,7 +73,9 @@ func durationType(said string) string {
 }
 
 // ConnectProcessClear implements service.Connect. The token of the process is in the body; whoever has it may end the process.
-func (s *Service) ConnectProcessClear(ctx context.Context, req service.ForVisit[frontend.ConnectProcessClearReq]) (frontend.ConnectProcessClearRsp, error) {
+func (s *Service) ConnectProcessClear(
+	ctx context.Context, req service.ForVisit[frontend.ConnectProcessClearReq],
+) (frontend.ConnectProcessClearRsp, error) {
 	p, err := tenant.Of(s.projects, req.Project)
 	if err != nil {
 		return frontend.ConnectProcessClearRsp{}, err

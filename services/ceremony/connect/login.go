@@ -27,9 +27,11 @@ const (
 	codeAlternativeProject = "cui_alternative_project_id"
 )
 
-// ConnectLoginInit implements service.Connect. Clients keep the answer until expiresAt; with a challenge for conditional UI that is when the challenge ends, since a passkey that is picked later
-// would be refused.
-func (s *Service) ConnectLoginInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (rsp service.Answered[frontend.ConnectLoginInitRsp], err error) {
+// ConnectLoginInit implements service.Connect. Clients keep the answer until expiresAt; with a challenge for conditional UI that is when
+// the challenge ends, since a passkey that is picked later would be refused.
+func (s *Service) ConnectLoginInit(
+	ctx context.Context, req service.ForVisit[frontend.ConnectInitReq],
+) (rsp service.Answered[frontend.ConnectLoginInitRsp], err error) {
 	defer func() { s.calls.Started("connect-login-init", rsp.Body.LoginAllowed, err) }()
 	made, err := s.beginConnect(ctx, req, service.RolloutLogin)
 	if err != nil {
@@ -37,7 +39,8 @@ func (s *Service) ConnectLoginInit(ctx context.Context, req service.ForVisit[fro
 	}
 	rsp.Decision, rsp.PolicyRevision = made.verdict.Decision, made.verdict.PolicyRevision
 	body := frontend.ConnectLoginInitRsp{
-		Token: made.Token, ExpiresAt: expiresAt(made.Process), FrontendAPIURL: s.sessions.Issuer(made.project), LoginAllowed: made.verdict.Allow, Flags: frontend.Flags{},
+		Token: made.Token, ExpiresAt: expiresAt(made.Process), FrontendAPIURL: s.sessions.Issuer(made.project),
+		LoginAllowed: made.verdict.Allow, Flags: frontend.Flags{},
 		NewClientEnvHandle: made.NewHandle,
 	}
 	if made.verdict.Allow && environments.CanMediate(made.Process.Client) {
@@ -58,9 +61,12 @@ func (s *Service) ConnectLoginInit(ctx context.Context, req service.ForVisit[fro
 
 func is(p *bool) bool { return p != nil && *p }
 
-// ConnectLoginStart implements service.Connect. That there is no passkey login is said in the same words, and after the same work, of a user who does not exist, of one without
-// passkeys and of one whose login the policy denies; see name. Only a project that has chosen so tells its frontend that a user is unknown.
-func (s *Service) ConnectLoginStart(ctx context.Context, req service.ForVisit[frontend.ConnectLoginStartReq]) (rsp service.Answered[frontend.ConnectLoginStartRsp], err error) {
+// ConnectLoginStart implements service.Connect. That there is no passkey login is said in the same words, and after the same work, of a
+// user who does not exist, of one without passkeys and of one whose login the policy denies; see name. Only a project that has chosen so
+// tells its frontend that a user is unknown.
+func (s *Service) ConnectLoginStart(
+	ctx context.Context, req service.ForVisit[frontend.ConnectLoginStartReq],
+) (rsp service.Answered[frontend.ConnectLoginStartRsp], err error) {
 	defer func() { s.calls.Started("connect-login-start", rsp.Body.AssertionOptions != "", err) }()
 	c, err := s.connectCall(ctx, req.Visit)
 	if err != nil {
@@ -106,7 +112,9 @@ func (s *Service) loginIdentifier(ctx context.Context, c connectCall, body front
 }
 
 // startConnectLogin asks for a decision on the user, or on the decoy.
-func (s *Service) startConnectLogin(ctx context.Context, c connectCall, st passkeys.Start, who named, identifier string) (rsp service.Answered[frontend.ConnectLoginStartRsp], err error) {
+func (s *Service) startConnectLogin(
+	ctx context.Context, c connectCall, st passkeys.Start, who named, identifier string,
+) (rsp service.Answered[frontend.ConnectLoginStartRsp], err error) {
 	answer, err := s.passkeys.StartLogin(ctx, st.Of(&who.account), rest.CrossDeviceAuthenticationStrategyStandard)
 	if err != nil {
 		return rsp, s.orphaned(ctx, c, err)
@@ -147,7 +155,9 @@ func unknownError(c connectCall, who named) *frontend.RequestError {
 }
 
 // ConnectLoginFinish implements service.Connect.
-func (s *Service) ConnectLoginFinish(ctx context.Context, req service.ForVisit[frontend.ConnectLoginFinishReq]) (rsp service.Answered[frontend.ConnectLoginFinishRsp], err error) {
+func (s *Service) ConnectLoginFinish(
+	ctx context.Context, req service.ForVisit[frontend.ConnectLoginFinishReq],
+) (rsp service.Answered[frontend.ConnectLoginFinishRsp], err error) {
 	c, err := s.connectCall(ctx, req.Visit)
 	if err != nil {
 		return rsp, err
@@ -163,14 +173,16 @@ func (s *Service) ConnectLoginFinish(ctx context.Context, req service.ForVisit[f
 	return rsp, nil
 }
 
-// finishNamed finishes a login that named its user. Who was not given options in this process hears the same whether there is a user or not.
+// finishNamed finishes a login that named its user. Who was not given options in this process hears the same whether there is a user or
+// not.
 func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string) (frontend.ConnectLoginFinishRsp, error) {
 	if !c.state.Told {
 		return frontend.ConnectLoginFinishRsp{}, fault.At(passkeys.FieldAssertion, challenge.ErrUnknown)
 	}
 	signed := true
 	done, err := s.passkeys.LoginFinish(ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: c.project.ID, Body: rest.PasskeyLoginFinishReq{
-		UserID: string(c.process.User), ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client, SignPasskeyData: &signed,
+		UserID: string(c.process.User), ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client,
+		SignPasskeyData: &signed,
 	}})
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
@@ -178,7 +190,8 @@ func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string)
 	return s.loggedIn(ctx, c, done.PasskeyData, done.SignedPasskeyData)
 }
 
-// finishConditional finishes a login whose user was found by the passkey. A passkey that was deleted here is no error envelope, since the client is to go on without it.
+// finishConditional finishes a login whose user was found by the passkey. A passkey that was deleted here is no error envelope, since the
+// client is to go on without it.
 func (s *Service) finishConditional(ctx context.Context, c connectCall, answer string) (frontend.ConnectLoginFinishRsp, error) {
 	signed := true
 	done, err := s.passkeys.MediationFinish(ctx, service.ForProject[rest.PasskeyMediationFinishReq]{Project: c.project.ID, Body: rest.PasskeyMediationFinishReq{
@@ -226,7 +239,9 @@ func knownAs(a account.Account, username string) account.Identifier {
 }
 
 // loggedIn opens the session of a login. A user who is gone by then has none; see openSession.
-func (s *Service) loggedIn(ctx context.Context, c connectCall, data rest.PasskeyData, signed *string) (frontend.ConnectLoginFinishRsp, error) {
+func (s *Service) loggedIn(
+	ctx context.Context, c connectCall, data rest.PasskeyData, signed *string,
+) (frontend.ConnectLoginFinishRsp, error) {
 	app := rest.AppTypeWeb
 	if is(c.process.Client.IsNative) {
 		app = rest.AppTypeNative

@@ -18,7 +18,9 @@ import (
 const fieldManageToken = "connectToken"
 
 // ConnectManageInit implements service.Connect.
-func (s *Service) ConnectManageInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (rsp service.Answered[frontend.ConnectManageInitRsp], err error) {
+func (s *Service) ConnectManageInit(
+	ctx context.Context, req service.ForVisit[frontend.ConnectInitReq],
+) (rsp service.Answered[frontend.ConnectManageInitRsp], err error) {
 	defer func() { s.calls.Started("connect-manage-init", rsp.Body.ManageAllowed, err) }()
 	made, err := s.beginConnect(ctx, req, service.RolloutManage)
 	if err != nil {
@@ -26,15 +28,19 @@ func (s *Service) ConnectManageInit(ctx context.Context, req service.ForVisit[fr
 	}
 	rsp.Decision, rsp.PolicyRevision = made.verdict.Decision, made.verdict.PolicyRevision
 	rsp.Body = frontend.ConnectManageInitRsp{
-		ProcessID: made.Token, ExpiresAt: expiresAt(made.Process), FrontendAPIURL: s.sessions.Issuer(made.project), ManageAllowed: made.verdict.Allow,
-		Flags: frontend.Flags{}, NewClientEnvHandle: made.NewHandle,
+		ProcessID: made.Token, ExpiresAt: expiresAt(made.Process), FrontendAPIURL: s.sessions.Issuer(made.project),
+		ManageAllowed: made.verdict.Allow,
+		Flags:         frontend.Flags{}, NewClientEnvHandle: made.NewHandle,
 	}
 	return rsp, nil
 }
 
-// ConnectManageList implements service.Connect. The token is good for any number of lists until it expires, all in one process: listing changes nothing, and pages list again after
-// each change. A user who is not there yet, because users come with their first passkey, has an empty list.
-func (s *Service) ConnectManageList(ctx context.Context, req service.ForVisit[frontend.ConnectManageListReq]) (frontend.ConnectManageListRsp, error) {
+// ConnectManageList implements service.Connect. The token is good for any number of lists until it expires, all in one process: listing
+// changes nothing, and pages list again after each change. A user who is not there yet, because users come with their first passkey, has an
+// empty list.
+func (s *Service) ConnectManageList(
+	ctx context.Context, req service.ForVisit[frontend.ConnectManageListReq],
+) (frontend.ConnectManageListRsp, error) {
 	c, err := s.connectCall(ctx, req.Visit)
 	if err != nil {
 		return frontend.ConnectManageListRsp{}, err
@@ -57,7 +63,8 @@ func (s *Service) ConnectManageList(ctx context.Context, req service.ForVisit[fr
 	for _, passkey := range newestFirst(who.account.Credentials) {
 		rsp.Passkeys = append(rsp.Passkeys, passkeys.FrontendPasskey(s.passkeys.CredentialOf(passkey)))
 	}
-	// The list is never a part of what there is, so a credential manager may always be told of it, whatever the mode; only of a user who is not there is nothing to tell.
+	// The list is never a part of what there is, so a credential manager may always be told of it, whatever the mode; only of a user who is
+	// not there is nothing to tell.
 	rsp.UserID, rsp.SignalAllAcceptedCredentials = base64.RawURLEncoding.EncodeToString(who.account.UserHandle), true
 	return rsp, nil
 }
@@ -69,8 +76,11 @@ func newestFirst(passkeys []account.Credential) []account.Credential {
 	return slices.SortedStableFunc(slices.Values(passkeys), func(x, y account.Credential) int { return cmp.Compare(y.CreatedMs, x.CreatedMs) })
 }
 
-// ConnectManageDelete implements service.Connect. The token is spent by the attempt, whatever comes of it: it lets delete one passkey at most.
-func (s *Service) ConnectManageDelete(ctx context.Context, req service.ForVisit[frontend.ConnectManageDeleteReq]) (frontend.ConnectManageDeleteRsp, error) {
+// ConnectManageDelete implements service.Connect. The token is spent by the attempt, whatever comes of it: it lets delete one passkey at
+// most.
+func (s *Service) ConnectManageDelete(
+	ctx context.Context, req service.ForVisit[frontend.ConnectManageDeleteReq],
+) (frontend.ConnectManageDeleteRsp, error) {
 	c, err := s.connectCall(ctx, req.Visit)
 	if err != nil {
 		return frontend.ConnectManageDeleteRsp{}, err

@@ -40,8 +40,8 @@ type connectState struct {
 
 	// Named counts how often somebody was named. It makes each time a write, also when the process stays nobody's.
 	Named int `json:"named,omitempty"`
-	// Told says that the client has been told that there is such a user: it was given options, or a backend vouches for the user. Before that, nothing that the client can
-	// call may depend on whether there is one.
+	// Told says that the client has been told that there is such a user: it was given options, or a backend vouches for the user. Before
+	// that, nothing that the client can call may depend on whether there is one.
 	Told bool `json:"told,omitempty"`
 }
 
@@ -60,7 +60,8 @@ type connectBegun struct {
 	verdict service.Verdict
 }
 
-// beginConnect begins a process, or takes up the one that the client is in: web-core has one process for a login, the creation of a passkey after it and the list of passkeys.
+// beginConnect begins a process, or takes up the one that the client is in: web-core has one process for a login, the creation of a passkey
+// after it and the list of passkeys.
 func (s *Service) beginConnect(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq], action string) (connectBegun, error) {
 	p, err := tenant.Of(s.projects, req.Project)
 	if err != nil {
@@ -80,7 +81,9 @@ func (s *Service) beginConnect(ctx context.Context, req service.ForVisit[fronten
 }
 
 // resumeConnect takes up the process that the client is in. What the client says of itself now counts; its user stays.
-func (s *Service) resumeConnect(ctx context.Context, p project.Project, req service.ForVisit[frontend.ConnectInitReq], said connectState) (processes.Begun, error) {
+func (s *Service) resumeConnect(
+	ctx context.Context, p project.Project, req service.ForVisit[frontend.ConnectInitReq], said connectState,
+) (processes.Begun, error) {
 	if req.Process == "" {
 		return processes.Begun{}, process.ErrUnknown
 	}
@@ -178,12 +181,14 @@ type named struct {
 
 // name makes a process that of the user whom an identifier names, or of nobody, and returns the user as it is since.
 //
-// Whether there is such a user must not show in how long this takes. So for somebody who does not exist there is a decoy: an account that is empty and active, under an ID that is
-// derived from the identifier, so that what is kept in memory of a user who was asked for before is kept of the decoy as well. The same calls are made for both: the identifier is
-// looked up as every type that it may be of, then an account is read, the process is written, and the account is read once more, since a deletion that looked for processes
-// before this one was written would leave it behind. What follows, the decision and its record, is the same too. More is done only where an index entry leads to somebody who
-// does not have the identifier, or has not verified it, while another has it as another type. What remains is that there is less to read of nobody: an account, and what the log
-// has of a user when the first decision on it is made, which together take a fraction of a millisecond.
+// Whether there is such a user must not show in how long this takes. So for somebody who does not exist there is a decoy: an account that
+// is empty and active, under an ID that is derived from the identifier, so that what is kept in memory of a user who was asked for before
+// is kept of the decoy as well. The same calls are made for both: the identifier is looked up as every type that it may be of, then an
+// account is read, the process is written, and the account is read once more, since a deletion that looked for processes before this one
+// was written would leave it behind. What follows, the decision and its record, is the same too. More is done only where an index entry
+// leads to somebody who does not have the identifier, or has not verified it, while another has it as another type. What remains is that
+// there is less to read of nobody: an account, and what the log has of a user when the first decision on it is made, which together take a
+// fraction of a millisecond.
 func (s *Service) name(ctx context.Context, c *connectCall, identifier string, by func(*connectState)) (named, error) {
 	who, err := s.find(ctx, c.project, identifier)
 	if err != nil {
@@ -303,7 +308,8 @@ func (s *Service) noteTold(ctx context.Context, c connectCall, user ident.UserID
 	return err
 }
 
-// orphaned makes of the fault that a user does not exist the fault that there is no process: a process goes with its user, and this one was written too late for that.
+// orphaned makes of the fault that a user does not exist the fault that there is no process: a process goes with its user, and this one was
+// written too late for that.
 func (s *Service) orphaned(ctx context.Context, c connectCall, err error) error {
 	if !errors.Is(err, account.ErrUnknown) {
 		return err

@@ -60,8 +60,8 @@ func (s *Service) CreateConnectToken(ctx context.Context, req service.ForProject
 	return answer, nil
 }
 
-// secretSeed returns what the secrets of a call with an Idempotency-Key are derived from, so that a repeat makes the same. The seed alone is stored beside the
-// answers to such calls; it must not be enough.
+// secretSeed returns what the secrets of a call with an Idempotency-Key are derived from, so that a repeat makes the same. The seed alone
+// is stored beside the answers to such calls; it must not be enough.
 func secretSeed(ctx context.Context, p project.Project) ident.Seed {
 	seed := reqctx.Seed(ctx)
 	if seed == "" {

@@ -1,6 +1,7 @@
-// Package directory keeps users and the names that they are known by: identifiers, social accounts, user handles, and the host names of projects. No two
-// users of a project have one name, whoever asks for it at the same time. A deletion that has begun goes on by itself and leaves nothing but the event
-// that tells of it. It touches the buckets of accounts, names and credentials, and the log; other rooms it only forgets through (see Forget).
+// Package directory keeps users and the names that they are known by: identifiers, social accounts, user handles, and the host names of
+// projects. No two users of a project have one name, whoever asks for it at the same time. A deletion that has begun goes on by itself and
+// leaves nothing but the event that tells of it. It touches the buckets of accounts, names and credentials, and the log; other rooms it
+// only forgets through (see Forget).
 package directory
 
 import (

@@ -15,15 +15,16 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 )
 
-// A deletion is done by one instance at a time, because what one has put into the log last must not be purged by another that is behind. Who does not get it done within
-// eraseLimit gives up, long before another may take over.
+// A deletion is done by one instance at a time, because what one has put into the log last must not be purged by another that is behind.
+// Who does not get it done within eraseLimit gives up, long before another may take over.
 const (
 	eraseLease = 30 * time.Second
 	eraseLimit = 20 * time.Second
 )
 
-// DeleteUser implements service.Users. From its first write on there is no such user to anybody. When it has returned without error, nothing is left of the user but the
-// event that tells of the deletion. A 503 says that the deletion goes on by itself; asked for again meanwhile, it is resumed.
+// DeleteUser implements service.Users. From its first write on there is no such user to anybody. When it has returned without error,
+// nothing is left of the user but the event that tells of the deletion. A 503 says that the deletion goes on by itself; asked for again
+// meanwhile, it is resumed.
 func (s *Service) DeleteUser(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return service.Empty{}, s.Erase(ctx, req.Project, req.User)
 }
@@ -69,8 +70,8 @@ func (s *Service) beginErasure(ctx context.Context, project ident.ProjectID, use
 	})
 }
 
-// finishErasure removes everything that is kept of the user elsewhere, writes down that this is done, tells of it, and removes the account. What has been told
-// is not purged again, since the purge is not repeated once it has been written down.
+// finishErasure removes everything that is kept of the user elsewhere, writes down that this is done, tells of it, and removes the account.
+// What has been told is not purged again, since the purge is not repeated once it has been written down.
 func (s *Service) finishErasure(ctx context.Context, a account.Account) error {
 	if !a.Erasure.Cleared {
 		if err := s.clear(ctx, a); err != nil {
@@ -101,8 +102,8 @@ func (s *Service) finishErasure(ctx context.Context, a account.Account) error {
 	return s.accounts.Delete(ctx, a.Project, a.ID)
 }
 
-// clear removes what is kept of the user outside of the account. Each step can be repeated. Events go last, and with them those that calls under way have
-// still appended.
+// clear removes what is kept of the user outside of the account. Each step can be repeated. Events go last, and with them those that calls
+// under way have still appended.
 func (s *Service) clear(ctx context.Context, a account.Account) error {
 	steps := append(slices.Clone(s.forget), s.eraseCredentialIndex, s.eraseIdentifierIndex, func(ctx context.Context, a account.Account) error {
 		_, err := s.events.Erase(ctx, service.ForUser[service.Empty]{Project: a.Project, User: a.ID})

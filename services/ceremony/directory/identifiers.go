@@ -16,8 +16,8 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 )
 
-// A reservation lapses after nameLapsesIn, if its owner's account does not have the name by then. So whoever has reserved one stores the account within nameLimit or
-// not at all; what lies between is how far the clocks of two instances may be apart.
+// A reservation lapses after nameLapsesIn, if its owner's account does not have the name by then. So whoever has reserved one stores the
+// account within nameLimit or not at all; what lies between is how far the clocks of two instances may be apart.
 const (
 	nameLapsesIn = time.Minute
 	nameLimit    = 30 * time.Second
@@ -187,8 +187,8 @@ type claim struct {
 	add     func(*account.Account) error // gives it the name
 }
 
-// claim reserves the name and then gives it to the account; the account says who has it. What is left of an attempt that was interrupted lapses, at once for
-// the same user.
+// claim reserves the name and then gives it to the account; the account says who has it. What is left of an attempt that was interrupted
+// lapses, at once for the same user.
 func (s *Service) claim(ctx context.Context, c claim) error {
 	limited, cancel := context.WithTimeout(ctx, nameLimit)
 	defer cancel()
@@ -229,8 +229,8 @@ func (e *TakenError) Error() string { return "the " + string(e.Type) + " is take
 // Unwrap returns identindex.ErrTaken.
 func (e *TakenError) Unwrap() error { return identindex.ErrTaken }
 
-// CreateWithIdentifiers stores the account of a new user with all its identifiers, which it reserves first. The first that another user has is a
-// *TakenError. After another error nobody knows whether the account was stored; if not, the reservations lapse.
+// CreateWithIdentifiers stores the account of a new user with all its identifiers, which it reserves first. The first that another user has
+// is a *TakenError. After another error nobody knows whether the account was stored; if not, the reservations lapse.
 func (s *Service) CreateWithIdentifiers(ctx context.Context, a account.Account) error {
 	limited, cancel := context.WithTimeout(ctx, nameLimit)
 	defer cancel()

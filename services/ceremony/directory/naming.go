@@ -47,7 +47,8 @@ func PasskeyName(a account.Account) string {
 	return string(a.ID)
 }
 
-// Foremost returns the identifier of a type that stands for the user: the primary one, otherwise a verified one, otherwise the first; nil = there is none.
+// Foremost returns the identifier of a type that stands for the user: the primary one, otherwise a verified one, otherwise the first; nil =
+// there is none.
 func Foremost(a account.Account, kind rest.IdentifierType) *account.Identifier {
 	rank := func(i account.Identifier) int {
 		return slices.Index([]rest.IdentifierStatus{rest.IdentifierStatusPending, rest.IdentifierStatusVerified, rest.IdentifierStatusPrimary}, i.Status)

@@ -15,13 +15,14 @@ const (
 	repairBatch = 100
 )
 
-// Unfinished finds accounts with something that has still to be brought to its end (see account.Account.Unfinished) and that were last written before a time.
+// Unfinished finds accounts with something that has still to be brought to its end (see account.Account.Unfinished) and that were last
+// written before a time.
 type Unfinished interface {
 	Unfinished(ctx context.Context, olderThan time.Time, limit int) ([]account.Ref, error)
 }
 
-// Run brings to its end what calls have begun and could not finish: events that are in no log yet and deletions of users. It does so at once and then every few
-// seconds, until ctx ends. The service works without it.
+// Run brings to its end what calls have begun and could not finish: events that are in no log yet and deletions of users. It does so at
+// once and then every few seconds, until ctx ends. The service works without it.
 func (s *Service) Run(ctx context.Context) error {
 	for {
 		s.repair(ctx)

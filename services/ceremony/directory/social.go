@@ -23,7 +23,8 @@ const (
 	maxAvatarURL   = 2048 // bytes
 )
 
-// CreateSocialAccount implements service.Directory. An account at a provider that any user of the project has is a conflict, this one included.
+// CreateSocialAccount implements service.Directory. An account at a provider that any user of the project has is a conflict, this one
+// included.
 func (s *Service) CreateSocialAccount(ctx context.Context, req service.ForUser[rest.SocialAccountCreateReq]) (rest.SocialAccount, error) {
 	body := req.Body
 	if err := checkSocialAccount(body); err != nil {

@@ -63,7 +63,8 @@ func keyFaults(u transfer.User) []fault.FieldError {
 	return faults
 }
 
-// importUser stores one user. The account goes last: until it is there, what was reserved for it means nothing, and another attempt takes it over.
+// importUser stores one user. The account goes last: until it is there, what was reserved for it means nothing, and another attempt takes
+// it over.
 func (s *Service) importUser(ctx context.Context, a account.Account, dryRun bool) (service.Imported, error) {
 	ctx, cancel := context.WithTimeout(ctx, nameLimit)
 	defer cancel()

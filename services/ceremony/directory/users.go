@@ -24,8 +24,8 @@ const (
 	MaxFullName      = 200 // characters
 )
 
-// CreateUser implements service.Users. An explicitWebauthnID that another user of the project has is a conflict: an authenticator keeps one passkey per
-// user handle, so two users with one handle would overwrite each other's.
+// CreateUser implements service.Users. An explicitWebauthnID that another user of the project has is a conflict: an authenticator keeps one
+// passkey per user handle, so two users with one handle would overwrite each other's.
 func (s *Service) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
 	if _, err := tenant.Of(s.projects, req.Project); err != nil {
 		return rest.User{}, err

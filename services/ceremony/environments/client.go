@@ -6,7 +6,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 )
 
-// clientOfVisit is what a client says of itself, in the words of the Backend API; address and user agent are the request's.
+// ClientOf is what a client says of itself, in the words of the Backend API; address and user agent are the request's.
 func ClientOf(v service.Visit, said frontend.ClientInformation) rest.ClientInformation {
 	client := rest.ClientInformation{
 		RemoteAddress: v.RemoteAddress, UserAgent: v.UserAgent,

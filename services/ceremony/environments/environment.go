@@ -27,7 +27,7 @@ type Visit struct {
 	Private bool
 }
 
-// recorded is the environment to write into history: none in private mode, where nothing is to be remembered.
+// Recorded is the environment to write into history: none in private mode, where nothing is to be remembered.
 func (v Visit) Recorded() ident.EnvironmentID {
 	if v.Private {
 		return ""
@@ -92,7 +92,7 @@ func clip(text string) string {
 	return strings.ToValidUTF8(text[:maxRemembered], "")
 }
 
-// ClientOf is what events tell of who made a ceremony.
+// EventClient is what events tell of who made a ceremony.
 func EventClient(client rest.ClientInformation, d Device) *event.Client {
 	return &event.Client{Address: client.RemoteAddress, OS: d.OS, Browser: d.Browser}
 }
@@ -106,7 +106,7 @@ func DeviceOf(client rest.ClientInformation, detected Device) Device {
 	return Device{OS: parsed.OSName, OSVersion: parsed.OSVersion, Browser: parsed.BrowserName, BrowserVersion: parsed.BrowserVersion}
 }
 
-// seen records that the user was in an environment.
+// Remember records that the user was in an environment.
 func Remember(a *account.Account, id ident.EnvironmentID, d Sighting, nowMs int64) {
 	if id == "" || d.private {
 		return
@@ -138,7 +138,8 @@ func Remember(a *account.Account, id ident.EnvironmentID, d Sighting, nowMs int6
 	a.Environments = append(a.Environments, current)
 }
 
-// ListClientEnvs implements service.Directory. The environment seen last comes first. Each has a new handle, which a client that lost its own can be given.
+// ListClientEnvs implements service.Directory. The environment seen last comes first. Each has a new handle, which a client that lost its
+// own can be given.
 func (s *Service) ListClientEnvs(ctx context.Context, req service.ForUser[service.Empty]) (rest.ClientEnvList, error) {
 	p, err := tenant.Of(s.projects, req.Project)
 	if err != nil {

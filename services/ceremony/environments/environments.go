@@ -1,5 +1,5 @@
-// Package environments knows client environments again by the handles that clients keep, and says what is remembered of them. A handle is never issued
-// in private mode. It reads projects and accounts, writes nothing, and calls no other room.
+// Package environments knows client environments again by the handles that clients keep, and says what is remembered of them. A handle is
+// never issued in private mode. It reads projects and accounts, writes nothing, and calls no other room.
 package environments
 
 import (

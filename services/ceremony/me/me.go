@@ -1,5 +1,5 @@
-// Package me is what somebody with a session does with the own account. Whoever was deleted or disabled meanwhile is no visitor. It keeps nothing and
-// changes nothing but through the rooms passkeys, directory, sessions and codes.
+// Package me is what somebody with a session does with the own account. Whoever was deleted or disabled meanwhile is no visitor. It keeps
+// nothing and changes nothing but through the rooms passkeys, directory, sessions and codes.
 package me
 
 import (

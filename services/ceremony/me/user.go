@@ -27,10 +27,12 @@ func (s *Service) GetSessionConfig(_ context.Context, req service.ForVisit[servi
 	}
 	c := s.sessions.Cookies(p)
 	cookie := frontend.CookieConfig{
-		Domain: c.Domain, Secure: c.Secure, SameSite: frontend.CookieConfigSameSite(c.SameSite), Path: "/", LifetimeSeconds: int32(c.Seconds),
+		Domain: c.Domain, Secure: c.Secure, SameSite: frontend.CookieConfigSameSite(c.SameSite), Path: "/",
+		LifetimeSeconds: int32(c.Seconds),
 	}
 	return frontend.SessionConfigRsp{
-		UseSessionManagement: true, SessionTokenCookieConfig: cookie, ShortSessionCookieConfig: cookie, FrontendAPIURL: s.sessions.Issuer(p),
+		UseSessionManagement: true, SessionTokenCookieConfig: cookie, ShortSessionCookieConfig: cookie,
+		FrontendAPIURL: s.sessions.Issuer(p),
 	}, nil
 }
 
@@ -97,7 +99,9 @@ func (s *Service) CurrentUserUpdate(ctx context.Context, req service.ForVisit[fr
 }
 
 // CurrentUserDelete implements service.CurrentUser.
-func (s *Service) CurrentUserDelete(ctx context.Context, req service.ForVisit[service.Empty]) (rsp service.Answered[service.Empty], err error) {
+func (s *Service) CurrentUserDelete(
+	ctx context.Context, req service.ForVisit[service.Empty],
+) (rsp service.Answered[service.Empty], err error) {
 	who, _, err := s.sessions.VisitorAccount(ctx, req.Visit)
 	if err != nil {
 		return rsp, err
@@ -128,7 +132,9 @@ func (s *Service) CurrentUserPasskeyGet(ctx context.Context, req service.ForVisi
 }
 
 // CurrentUserPasskeyAppendStart implements service.CurrentUser. The policy knows that the user asks for it.
-func (s *Service) CurrentUserPasskeyAppendStart(ctx context.Context, req service.ForVisit[frontend.MePasskeysAppendStartReq]) (rsp service.Answered[frontend.MePasskeysAppendStartRsp], err error) {
+func (s *Service) CurrentUserPasskeyAppendStart(
+	ctx context.Context, req service.ForVisit[frontend.MePasskeysAppendStartReq],
+) (rsp service.Answered[frontend.MePasskeysAppendStartRsp], err error) {
 	who, err := s.sessions.Visitor(ctx, req.Visit)
 	if err != nil {
 		return rsp, err
@@ -162,7 +168,7 @@ func notAllowed(answer rest.PasskeyAppendStartRsp) *rest.PasskeyAppendStartRspAp
 	return &reason
 }
 
-// PasskeyName returns what authenticators show of the user: what the session was begun with, else what the user is known by.
+// passkeyName returns what authenticators show of the user: what the session was begun with, else what the user is known by.
 func (s *Service) passkeyName(ctx context.Context, who sessions.Visitor) (string, error) {
 	if who.Session.IdentifierValue != "" {
 		return who.Session.IdentifierValue, nil
@@ -175,7 +181,9 @@ func (s *Service) passkeyName(ctx context.Context, who sessions.Visitor) (string
 }
 
 // CurrentUserPasskeyAppendFinish implements service.CurrentUser.
-func (s *Service) CurrentUserPasskeyAppendFinish(ctx context.Context, req service.ForVisit[frontend.MePasskeysAppendFinishReq]) (service.Empty, error) {
+func (s *Service) CurrentUserPasskeyAppendFinish(
+	ctx context.Context, req service.ForVisit[frontend.MePasskeysAppendFinishReq],
+) (service.Empty, error) {
 	who, err := s.sessions.Visitor(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err
@@ -188,7 +196,9 @@ func (s *Service) CurrentUserPasskeyAppendFinish(ctx context.Context, req servic
 }
 
 // CurrentUserPasskeyDelete implements service.CurrentUser.
-func (s *Service) CurrentUserPasskeyDelete(ctx context.Context, req service.ForVisit[ident.CredentialID]) (frontend.MePasskeyDeleteRsp, error) {
+func (s *Service) CurrentUserPasskeyDelete(
+	ctx context.Context, req service.ForVisit[ident.CredentialID],
+) (frontend.MePasskeyDeleteRsp, error) {
 	who, _, err := s.sessions.VisitorAccount(ctx, req.Visit)
 	if err != nil {
 		return frontend.MePasskeyDeleteRsp{}, err
@@ -200,7 +210,9 @@ func (s *Service) CurrentUserPasskeyDelete(ctx context.Context, req service.ForV
 }
 
 // CurrentUserIdentifierCreate implements service.CurrentUser.
-func (s *Service) CurrentUserIdentifierCreate(ctx context.Context, req service.ForVisit[frontend.MeIdentifierCreateReq]) (service.Empty, error) {
+func (s *Service) CurrentUserIdentifierCreate(
+	ctx context.Context, req service.ForVisit[frontend.MeIdentifierCreateReq],
+) (service.Empty, error) {
 	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err
@@ -223,7 +235,9 @@ func newStatus(a account.Account, kind rest.IdentifierType) rest.IdentifierStatu
 }
 
 // CurrentUserIdentifierUpdate implements service.CurrentUser. The new user name is there before the old one is gone.
-func (s *Service) CurrentUserIdentifierUpdate(ctx context.Context, req service.ForVisit[frontend.MeIdentifierUpdateReq]) (service.Empty, error) {
+func (s *Service) CurrentUserIdentifierUpdate(
+	ctx context.Context, req service.ForVisit[frontend.MeIdentifierUpdateReq],
+) (service.Empty, error) {
 	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err
@@ -246,7 +260,9 @@ func (s *Service) CurrentUserIdentifierUpdate(ctx context.Context, req service.F
 }
 
 // CurrentUserIdentifierDelete implements service.CurrentUser. The last one stays: nobody could name the user any more.
-func (s *Service) CurrentUserIdentifierDelete(ctx context.Context, req service.ForVisit[frontend.MeIdentifierDeleteReq]) (service.Empty, error) {
+func (s *Service) CurrentUserIdentifierDelete(
+	ctx context.Context, req service.ForVisit[frontend.MeIdentifierDeleteReq],
+) (service.Empty, error) {
 	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err
@@ -260,7 +276,9 @@ func (s *Service) CurrentUserIdentifierDelete(ctx context.Context, req service.F
 }
 
 // CurrentUserIdentifierVerifyStart implements service.CurrentUser.
-func (s *Service) CurrentUserIdentifierVerifyStart(ctx context.Context, req service.ForVisit[frontend.MeIdentifierVerifyStartReq]) (service.Empty, error) {
+func (s *Service) CurrentUserIdentifierVerifyStart(
+	ctx context.Context, req service.ForVisit[frontend.MeIdentifierVerifyStartReq],
+) (service.Empty, error) {
 	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err
@@ -275,13 +293,16 @@ func (s *Service) CurrentUserIdentifierVerifyStart(ctx context.Context, req serv
 		return service.Empty{}, fault.Field(directory.FieldIdentifierID, "is a user name, of which nothing needs to be verified")
 	}
 	_, err = s.codes.CreateCode(ctx, sessions.ForUser(who, rest.ChallengeCreateReq{
-		ChallengeType: kind, IdentifierValue: a.Identifiers[i].Value, ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
+		ChallengeType: kind, IdentifierValue: a.Identifiers[i].Value,
+		ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
 	}))
 	return service.Empty{}, sessions.NoVisitor(err)
 }
 
 // CurrentUserIdentifierVerifyFinish implements service.CurrentUser. The code is the one that was sent last.
-func (s *Service) CurrentUserIdentifierVerifyFinish(ctx context.Context, req service.ForVisit[frontend.MeIdentifierVerifyFinishReq]) (service.Empty, error) {
+func (s *Service) CurrentUserIdentifierVerifyFinish(
+	ctx context.Context, req service.ForVisit[frontend.MeIdentifierVerifyFinishReq],
+) (service.Empty, error) {
 	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err

@@ -33,7 +33,9 @@ const (
 )
 
 // AppendStart implements service.Passkeys.
-func (s *Service) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
+func (s *Service) AppendStart(
+	ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq],
+) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
 	defer func() { s.calls.Started("append-start", rsp.Body.AppendAllow, err) }()
 	body := req.Body
 	if body.Username == "" {
@@ -51,7 +53,9 @@ func (s *Service) AppendStart(ctx context.Context, req service.ForProject[rest.P
 }
 
 // StartAppend asks for a decision on the user of st, and offers the creation of a passkey or not. The username is what authenticators show.
-func (s *Service) StartAppend(ctx context.Context, st Start, username string, flags rest.PasskeyIntelFlags, situation string) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
+func (s *Service) StartAppend(
+	ctx context.Context, st Start, username string, flags rest.PasskeyIntelFlags, situation string,
+) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
 	verdict, err := s.JudgeAppend(ctx, &st, flags, situation)
 	if err != nil {
 		return rsp, err
@@ -69,7 +73,8 @@ func (s *Service) StartAppend(ctx context.Context, st Start, username string, fl
 	return judged(appendAnswer(st, verdict, options), verdict.Verdict), nil
 }
 
-// JudgeAppend asks for a decision whether the user of st is to be offered a passkey. If the account turns out to be out of date, st has the one that counted.
+// JudgeAppend asks for a decision whether the user of st is to be offered a passkey. If the account turns out to be out of date, st has the
+// one that counted.
 func (s *Service) JudgeAppend(
 	ctx context.Context, st *Start, flags rest.PasskeyIntelFlags, situation string,
 ) (service.AppendVerdict, error) {
@@ -94,8 +99,9 @@ type Offered struct {
 	Sequence  uint64 // of the event in the log
 }
 
-// OfferCreation makes creation options out of o and of what the verdict says of excluded credentials and user verification. When it has returned, their
-// challenge is stored and the offer is in the log. The passkey is created under the given ID, or under a new one if that is empty.
+// OfferCreation makes creation options out of o and of what the verdict says of excluded credentials and user verification. When it has
+// returned, their challenge is stored and the offer is in the log. The passkey is created under the given ID, or under a new one if that is
+// empty.
 func (s *Service) OfferCreation(
 	ctx context.Context, st Start, v service.AppendVerdict, o relyingparty.Creation, passkey ident.CredentialID,
 ) (Offered, error) {
@@ -150,7 +156,9 @@ func reasonOnWire(r rest.PasskeyAppendStartRspAppendNotAllowedReason) bool {
 }
 
 // AppendFinish implements service.Passkeys.
-func (s *Service) AppendFinish(ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq]) (rsp rest.PasskeyAppendFinishRsp, err error) {
+func (s *Service) AppendFinish(
+	ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq],
+) (rsp rest.PasskeyAppendFinishRsp, err error) {
 	defer func() { s.calls.Finished("append-finish", err) }()
 	body := req.Body
 	p, err := tenant.Of(s.projects, req.Project)
@@ -170,7 +178,8 @@ func (s *Service) AppendFinish(ctx context.Context, req service.ForProject[rest.
 		return rsp, err
 	}
 	taken, err := s.challenges.Take(ctx, challenge.Claim{
-		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeRegister, Process: body.ProcessID, RPID: p.RPID,
+		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeRegister,
+		Process: body.ProcessID, RPID: p.RPID,
 	}, s.now())
 	if err != nil {
 		return rsp, fault.At(FieldAttestation, err)
@@ -206,8 +215,8 @@ type Created struct {
 	Sequence uint64 // of the event in the log
 }
 
-// FinishCreation verifies an answer, stores the passkey in the account, and the completed creation in the log, in this order. An answer that does not
-// verify is a *fault.Refusal.
+// FinishCreation verifies an answer, stores the passkey in the account, and the completed creation in the log, in this order. An answer
+// that does not verify is a *fault.Refusal.
 func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, error) {
 	party, err := finishParty(c.Project, c.Taken.Record)
 	if err != nil {
@@ -234,8 +243,8 @@ func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, erro
 	return Created{Passkey: passkey, Event: done, Sequence: appended.Sequence}, nil
 }
 
-// mayCreate reports whether a policy that allows these models of authenticators, any if it names none, takes a passkey of this one. The user has not declined
-// if it does not, and nothing was created, so no event tells of it.
+// mayCreate reports whether a policy that allows these models of authenticators, any if it names none, takes a passkey of this one. The
+// user has not declined if it does not, and nothing was created, so no event tells of it.
 func mayCreate(allowed []string, aaguid string) bool {
 	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, aaguid) })
 }
@@ -251,8 +260,8 @@ func (s *Service) describe(c *account.Credential, r challenge.Record, client res
 	c.CreatedMs, c.LastUsedMs = nowMs, nowMs
 }
 
-// keep stores a new passkey: its name first, so that two accounts cannot have the same one, then the account. Without the account the name means nothing
-// and is given back. field is where the answer came in.
+// keep stores a new passkey: its name first, so that two accounts cannot have the same one, then the account. Without the account the name
+// means nothing and is given back. field is where the answer came in.
 func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Credential, d environments.Sighting, field string) error {
 	entry := credindex.Entry{User: r.User, Credential: c.ID, Created: c.CreatedMs}
 	err := s.index.AddCredential(ctx, r.Project, c.CredentialID, entry)
@@ -275,7 +284,8 @@ func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Creden
 		return nil
 	}
 	if now, _, unread := s.accounts.Inspect(ctx, r.Project, r.User); (unread != nil && !errors.Is(unread, account.ErrUnknown)) || find(&now, c.CredentialID) != nil {
-		// The account was stored after all, or nobody knows. An entry without an account means nothing; an account without its entry would be a passkey that no mediation finds.
+		// The account was stored after all, or nobody knows. An entry without an account means nothing; an account without its entry would
+		// be a passkey that no mediation finds.
 		return err
 	}
 	if cleanup := s.index.RemoveCredential(ctx, r.Project, c.CredentialID, r.User); cleanup != nil {

@@ -43,8 +43,8 @@ func challengeFields() map[string]listing.Field[challenge.Record] {
 	}
 }
 
-// UpdateChallenge implements service.Users. A status only moves forward, from pending to completed to consumed; away from pending, the challenge cannot be
-// finished any more.
+// UpdateChallenge implements service.Users. A status only moves forward, from pending to completed to consumed; away from pending, the
+// challenge cannot be finished any more.
 func (s *Service) UpdateChallenge(ctx context.Context, req service.ForUser[service.ChallengePatch]) (rest.PasskeyChallenge, error) {
 	if !req.Body.Status.Valid() {
 		return rest.PasskeyChallenge{}, fault.Field("status", "must be one of pending, completed, consumed")

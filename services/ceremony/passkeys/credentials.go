@@ -95,7 +95,8 @@ func deleted(a *account.Account, credentialID []byte) bool {
 	return slices.ContainsFunc(a.Deleted, func(t account.Tombstone) bool { return bytes.Equal(t.CredentialID, credentialID) })
 }
 
-// pick returns the credentials with the given row IDs, in that order. What was registered under another RP ID is left out: no authenticator would find it.
+// pick returns the credentials with the given row IDs, in that order. What was registered under another RP ID is left out: no authenticator
+// would find it.
 func pick(a *account.Account, ids []ident.CredentialID, rpID string) []*account.Credential {
 	picked := make([]*account.Credential, 0, len(ids))
 	for _, id := range ids {
@@ -145,8 +146,11 @@ func (s *Service) aaguidDetails(aaguid string) rest.AAGUIDDetails {
 	return rest.AAGUIDDetails{AAGUID: aaguid, Name: s.aaguids.Name(aaguid)}
 }
 
-func (s *Service) passkeyData(user ident.UserID, c account.Credential, route rest.CeremonyType, challenge ident.ChallengeID) rest.PasskeyData {
+func (s *Service) passkeyData(
+	user ident.UserID, c account.Credential, route rest.CeremonyType, challenge ident.ChallengeID,
+) rest.PasskeyData {
 	return rest.PasskeyData{
-		ID: string(c.ID), UserID: string(user), Username: c.Username, CeremonyType: route, ChallengeID: string(challenge), AAGUIDDetails: s.aaguidDetails(c.AAGUID),
+		ID: string(c.ID), UserID: string(user), Username: c.Username, CeremonyType: route, ChallengeID: string(challenge),
+		AAGUIDDetails: s.aaguidDetails(c.AAGUID),
 	}
 }

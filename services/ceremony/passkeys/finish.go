@@ -63,8 +63,8 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	return s.passkeyData(f.account.ID, passkey, route, f.taken.ID), nil
 }
 
-// recordUse writes the use of a passkey to its account. A signature counter that did not go up is recorded too, and then refused: somebody may have
-// copied the key.
+// recordUse writes the use of a passkey to its account. A signature counter that did not go up is recorded too, and then refused: somebody
+// may have copied the key.
 func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.Use, route rest.CeremonyType) (account.Credential, error) {
 	nowMs := s.now().UnixMilli()
 	d := environments.SightingOf(f.client, detected(f.taken.Record))
@@ -138,8 +138,8 @@ func Active(a *account.Account) error {
 	return nil
 }
 
-// ceremonyType derives how a passkey was used from what the client said of the authenticator and from what the passkey is. Clients that say nothing of the
-// authenticator are taken to have done what they were offered, as far as the passkey can do it.
+// ceremonyType derives how a passkey was used from what the client said of the authenticator and from what the passkey is. Clients that say
+// nothing of the authenticator are taken to have done what they were offered, as far as the passkey can do it.
 func ceremonyType(c account.Credential, attachment string, offered event.Route) rest.CeremonyType {
 	hybrid := len(c.Transports) == 0 || slices.Contains(c.Transports, string(rest.CredentialTransportHybrid))
 	switch {
@@ -178,7 +178,8 @@ func (s *Service) completed(r challenge.Record, user ident.UserID, t event.Type,
 	}
 }
 
-// conclude appends the event of a ceremony that succeeded and marks its challenge as completed. A challenge that cannot be marked stays consumed, which is as final.
+// conclude appends the event of a ceremony that succeeded and marks its challenge as completed. A challenge that cannot be marked stays
+// consumed, which is as final.
 func (s *Service) conclude(ctx context.Context, taken challenge.Taken, done event.Event) (service.Appended, error) {
 	marked := make(chan error, 1)
 	go func() { marked <- s.challenges.Complete(ctx, taken) }()

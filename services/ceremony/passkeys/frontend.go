@@ -8,8 +8,9 @@ import (
 // FrontendPasskey is a passkey as frontends know it.
 func FrontendPasskey(c rest.Credential) frontend.Passkey {
 	return frontend.Passkey{
-		ID: c.ID, CredentialID: c.CredentialID, AttestationType: c.AttestationType, Transport: c.Transport, BackupEligible: c.BackupEligible,
-		BackupState: c.BackupState, AuthenticatorAAGUID: c.AuthenticatorAAGUID, SourceOS: c.SourceOS, SourceBrowser: c.SourceBrowser,
+		ID: c.ID, CredentialID: c.CredentialID, AttestationType: c.AttestationType, Transport: c.Transport,
+		BackupEligible: c.BackupEligible,
+		BackupState:    c.BackupState, AuthenticatorAAGUID: c.AuthenticatorAAGUID, SourceOS: c.SourceOS, SourceBrowser: c.SourceBrowser,
 		LastUsed: c.LastUsed, LastUsedMs: c.LastUsedMs, Created: c.Created, CreatedMs: c.CreatedMs, Status: c.Status,
 		AAGUIDDetails: frontendAAGUID(c.AAGUIDDetails), Tags: c.Tags,
 	}
@@ -21,7 +22,9 @@ func frontendAAGUID(d rest.AAGUIDDetails) frontend.AAGUIDDetails {
 }
 
 // Operation tells a frontend what has been done with a passkey, and for whom.
-func Operation(kind frontend.PasskeyOperationOperationType, value string, of rest.IdentifierType, data rest.PasskeyData) frontend.PasskeyOperation {
+func Operation(
+	kind frontend.PasskeyOperationOperationType, value string, of rest.IdentifierType, data rest.PasskeyData,
+) frontend.PasskeyOperation {
 	return frontend.PasskeyOperation{
 		OperationType: kind, IdentifierValue: value, IdentifierType: of,
 		CeremonyType: data.CeremonyType, AAGUIDDetails: frontendAAGUID(data.AAGUIDDetails),

@@ -17,7 +17,9 @@ import (
 const FieldAssertion = "assertionResponse"
 
 // LoginStart implements service.Passkeys. When it has returned, the next decision for the user sees what was answered.
-func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq]) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
+func (s *Service) LoginStart(
+	ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq],
+) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
 	defer func() { s.calls.Started("login-start", rsp.Body.LoginAllow, err) }()
 	st, err := s.start(ctx, req.Project, req.Body.UserID, req.Body.ClientInformation, req.Body.ProcessID)
 	if err != nil {
@@ -27,7 +29,9 @@ func (s *Service) LoginStart(ctx context.Context, req service.ForProject[rest.Pa
 }
 
 // StartLogin asks for a decision on the user of st, and offers or denies the login.
-func (s *Service) StartLogin(ctx context.Context, st Start, strategy rest.CrossDeviceAuthenticationStrategy) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
+func (s *Service) StartLogin(
+	ctx context.Context, st Start, strategy rest.CrossDeviceAuthenticationStrategy,
+) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
 	verdict, err := ask(ctx, s, &st, func() (service.LoginVerdict, error) {
 		return s.decision.Login(ctx, service.LoginQuestion{Question: st.Question, Strategy: strategy})
 	}, func(v *service.LoginVerdict) *service.Verdict { return &v.Verdict })
@@ -79,7 +83,8 @@ func loginAnswer(st Start, v service.LoginVerdict, options string) rest.PasskeyL
 		AssertionOptions: options,
 		CredentialCount:  credentialCount(st.Account),
 		DecisionInsights: rest.LoginDecisionInsights{
-			Tag: v.Tag, Experiments: orEmpty(v.Experiments), IsCDACandidate: v.IsCDACandidate, PreferImmediatelyAvailable: &v.PreferImmediatelyAvailable,
+			Tag: v.Tag, Experiments: orEmpty(v.Experiments), IsCDACandidate: v.IsCDACandidate,
+			PreferImmediatelyAvailable: &v.PreferImmediatelyAvailable,
 		},
 		DecisionTag:        v.Tag,
 		DetectionInsights:  found,
@@ -91,7 +96,9 @@ func loginAnswer(st Start, v service.LoginVerdict, options string) rest.PasskeyL
 }
 
 // LoginFinish implements service.Passkeys.
-func (s *Service) LoginFinish(ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq]) (rsp rest.PasskeyLoginFinishRsp, err error) {
+func (s *Service) LoginFinish(
+	ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq],
+) (rsp rest.PasskeyLoginFinishRsp, err error) {
 	defer func() { s.calls.Finished("login-finish", err) }()
 	body := req.Body
 	p, err := tenant.Of(s.projects, req.Project)
@@ -111,7 +118,8 @@ func (s *Service) LoginFinish(ctx context.Context, req service.ForProject[rest.P
 		return rsp, err
 	}
 	taken, err := s.challenges.Take(ctx, challenge.Claim{
-		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate, Process: body.ProcessID, RPID: p.RPID,
+		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
+		Process: body.ProcessID, RPID: p.RPID,
 	}, s.now())
 	if err != nil {
 		return rsp, fault.At(FieldAssertion, err)

@@ -15,7 +15,9 @@ import (
 )
 
 // MediationStart implements service.Passkeys. Nobody is named yet, so nothing is recorded but the challenge.
-func (s *Service) MediationStart(ctx context.Context, req service.ForProject[rest.PasskeyMediationStartReq]) (rsp service.Judged[rest.PasskeyMediationStartRsp], err error) {
+func (s *Service) MediationStart(
+	ctx context.Context, req service.ForProject[rest.PasskeyMediationStartReq],
+) (rsp service.Judged[rest.PasskeyMediationStartRsp], err error) {
 	defer func() { s.calls.Started("mediation-start", rsp.Body.LoginAllow, err) }()
 	process := ""
 	if req.Body.ProcessID != nil {
@@ -47,9 +49,11 @@ func (s *Service) offerMediation(ctx context.Context, st Start, v service.Verdic
 	return options.JSON, nil
 }
 
-// MediationFinish implements service.Passkeys. A passkey that was deleted here and lives on in an authenticator is no fault: the answer says
-// credentialDeleted, so that the client can tell the authenticator.
-func (s *Service) MediationFinish(ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq]) (rsp rest.PasskeyMediationFinishRsp, err error) {
+// MediationFinish implements service.Passkeys. A passkey that was deleted here and lives on in an authenticator is no fault: the answer
+// says credentialDeleted, so that the client can tell the authenticator.
+func (s *Service) MediationFinish(
+	ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq],
+) (rsp rest.PasskeyMediationFinishRsp, err error) {
 	defer func() { s.calls.Finished("mediation-finish", err) }()
 	body := req.Body
 	p, err := tenant.Of(s.projects, req.Project)
@@ -89,7 +93,8 @@ func (s *Service) MediationFinish(ctx context.Context, req service.ForProject[re
 	return rest.PasskeyMediationFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
 }
 
-// owner finds the account that a WebAuthn credential ID belongs to, or reports that the credential is gone. A credential nobody knows is a fault.
+// owner finds the account that a WebAuthn credential ID belongs to, or reports that the credential is gone. A credential nobody knows is a
+// fault.
 func (s *Service) owner(ctx context.Context, project ident.ProjectID, credentialID []byte) (a account.Account, gone bool, err error) {
 	entry, ok, err := s.index.Credential(ctx, project, credentialID)
 	if err != nil {
@@ -118,7 +123,8 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 	return account.Account{}, false, fault.At(FieldAssertion, errPasskeyUnknown)
 }
 
-// deletedAnswer carries an empty passkeyData, since the wire requires one; its ceremony type is local because strict clients reject a blank one.
+// deletedAnswer carries an empty passkeyData, since the wire requires one; its ceremony type is local because strict clients reject a blank
+// one.
 func deletedAnswer() rest.PasskeyMediationFinishRsp {
 	return rest.PasskeyMediationFinishRsp{
 		PasskeyData: rest.PasskeyData{CeremonyType: rest.CeremonyTypeLocal},

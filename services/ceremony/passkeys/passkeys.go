@@ -1,6 +1,7 @@
-// Package passkeys runs WebAuthn ceremonies (login, creation, mediation) and keeps the passkeys and challenges that they are about. A challenge is
-// finished at most once, and a failed verification spends it; when a finish call has returned, the account and the event are on disk. It touches the
-// buckets of accounts, challenges and credentials, and the log. It calls the rooms environments and sessions, and the decision service.
+// Package passkeys runs WebAuthn ceremonies (login, creation, mediation) and keeps the passkeys and challenges that they are about. A
+// challenge is finished at most once, and a failed verification spends it; when a finish call has returned, the account and the event are
+// on disk. It touches the buckets of accounts, challenges and credentials, and the log. It calls the rooms environments and sessions, and
+// the decision service.
 package passkeys
 
 import (

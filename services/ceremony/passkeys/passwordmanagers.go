@@ -23,8 +23,9 @@ const (
 	managerPending = "pending"
 )
 
-// ListPasswordManagers implements service.Directory. A password manager is what keeps a passkey that can be backed up, or what the policy bundle calls one. Its ID is its
-// AAGUID, as in the detection insights of decisions; of several passkeys that one manager keeps, the one used last is told. They are ordered by ID.
+// ListPasswordManagers implements service.Directory. A password manager is what keeps a passkey that can be backed up, or what the policy
+// bundle calls one. Its ID is its AAGUID, as in the detection insights of decisions; of several passkeys that one manager keeps, the one
+// used last is told. They are ordered by ID.
 func (s *Service) ListPasswordManagers(ctx context.Context, req service.ForUser[service.Empty]) (rest.PasswordManagerList, error) {
 	a, _, err := s.accounts.Get(ctx, req.Project, req.User)
 	if err != nil {
@@ -50,7 +51,8 @@ func (s *Service) passwordManagers(a account.Account) []rest.PasswordManager {
 
 func managerOf(a account.Account, c account.Credential) rest.PasswordManager {
 	m := rest.PasswordManager{
-		ID: c.AAGUID, AAGUID: c.AAGUID, UserID: string(a.ID), CredentialID: string(c.ID), Status: managerPending, Score: scoreKnown, CreatedMs: c.CreatedMs,
+		ID: c.AAGUID, AAGUID: c.AAGUID, UserID: string(a.ID), CredentialID: string(c.ID), Status: managerPending, Score: scoreKnown,
+		CreatedMs: c.CreatedMs,
 	}
 	if c.LastUsedMs > c.CreatedMs || len(c.UsedOn) > 0 {
 		m.Status = managerActive

@@ -42,8 +42,8 @@ func (s *Service) start(
 	return st, s.Look(ctx, &st, id)
 }
 
-// Look makes a call that of a user. One who does not exist is a fault. An account that cannot be read is left to the policy, whose answer to
-// incomplete facts is no.
+// Look makes a call that of a user. One who does not exist is a fault. An account that cannot be read is left to the policy, whose answer
+// to incomplete facts is no.
 func (s *Service) Look(ctx context.Context, st *Start, user ident.UserID) error {
 	st.User = user
 	view, err := s.accounts.View(ctx, st.Project.ID, user)
@@ -71,7 +71,8 @@ func (s *Service) see(ctx context.Context, st *Start, view account.View, err err
 	return nil
 }
 
-// ask returns the answer to the question of st. If the account turns out to be out of date, it is read from the store and the question asked again.
+// ask returns the answer to the question of st. If the account turns out to be out of date, it is read from the store and the question
+// asked again.
 func ask[V any](ctx context.Context, s *Service, st *Start, question func() (V, error), verdict func(*V) *service.Verdict) (V, error) {
 	answer, err := question()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
-// processLifetime is how long a process of the Frontend API lasts.
+// Lifetime is how long a process of the Frontend API lasts.
 const Lifetime = 30 * time.Minute
 
 // Begun is a process that has just begun, and what its client is to keep.
@@ -25,8 +25,11 @@ type Begun struct {
 	Visit     environments.Visit
 }
 
-// Begin stores a new process. The client that it keeps has the environment handle that was issued with it, so that what follows happens in that environment.
-func (s *Service) Begin(ctx context.Context, p project.Project, v service.Visit, kind process.Kind, said frontend.ClientInformation, state any) (Begun, error) {
+// Begin stores a new process. The client that it keeps has the environment handle that was issued with it, so that what follows happens in
+// that environment.
+func (s *Service) Begin(
+	ctx context.Context, p project.Project, v service.Visit, kind process.Kind, said frontend.ClientInformation, state any,
+) (Begun, error) {
 	client := environments.ClientOf(v, said)
 	seen, err := s.environments.Visit(p, client)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package processes begins the processes of the Frontend API and finds them again. A process that is not there is one fault, which clients begin anew at.
-// It touches the bucket of processes, and calls the room environments.
+// Package processes begins the processes of the Frontend API and finds them again. A process that is not there is one fault, which clients
+// begin anew at. It touches the bucket of processes, and calls the room environments.
 package processes
 
 import (

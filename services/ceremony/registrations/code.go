@@ -24,11 +24,15 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
-// registrationCodeLifetime is how long a code for a registration can be used: time to change over to the device that is to hold the passkey.
+// registrationCodeLifetime is how long a code for a registration can be used: time to change over to the device that is to hold the
+// passkey.
 const registrationCodeLifetime = time.Hour
 
-// CreatePasskeyCode implements service.Registrations. When it has returned without error, the delivery has taken the link if one was asked for, and the log tells of the code.
-func (s *Service) CreatePasskeyCode(ctx context.Context, req service.ForUser[service.PasskeyCodeRequest]) (rsp service.PasskeyCodeCreated, err error) {
+// CreatePasskeyCode implements service.Registrations. When it has returned without error, the delivery has taken the link if one was asked
+// for, and the log tells of the code.
+func (s *Service) CreatePasskeyCode(
+	ctx context.Context, req service.ForUser[service.PasskeyCodeRequest],
+) (rsp service.PasskeyCodeCreated, err error) {
 	defer func() { s.codeCalls.Called("create-passkey", err) }()
 	p, err := tenant.Of(s.projects, req.Project)
 	if err != nil {
@@ -66,8 +70,11 @@ func (s *Service) keepCode(ctx context.Context, p project.Project, a account.Acc
 	return s.codes.Put(ctx, ref, e)
 }
 
-// sendCode sends a link with the code to the user's email address. It must be verified: whoever reads the message can log in as the user from then on.
-func (s *Service) sendCode(ctx context.Context, p project.Project, a account.Account, made service.PasskeyCode, template string, now time.Time) error {
+// sendCode sends a link with the code to the user's email address. It must be verified: whoever reads the message can log in as the user
+// from then on.
+func (s *Service) sendCode(
+	ctx context.Context, p project.Project, a account.Account, made service.PasskeyCode, template string, now time.Time,
+) error {
 	to := directory.Foremost(a, rest.IdentifierTypeEmail)
 	if to == nil || to.Status == rest.IdentifierStatusPending {
 		return fault.Precondition("the user has no verified email address").Named(service.ReasonUserNoEmail)
@@ -77,13 +84,15 @@ func (s *Service) sendCode(ctx context.Context, p project.Project, a account.Acc
 		return err
 	}
 	return s.sender.Send(ctx, p, to.ID, delivery.Message{
-		Project: p.ID, User: a.ID, ID: ident.CodeID(made.ID), Type: rest.ChallengeTypeEmailLink, Purpose: string(code.Register), Sender: codes.SenderName(p),
-		To: to.Value, Value: made.Code, Link: link, Expires: now.Add(registrationCodeLifetime), Lifetime: registrationCodeLifetime,
+		Project: p.ID, User: a.ID, ID: ident.CodeID(made.ID), Type: rest.ChallengeTypeEmailLink, Purpose: string(code.Register),
+		Sender: codes.SenderName(p),
+		To:     to.Value, Value: made.Code, Link: link, Expires: now.Add(registrationCodeLifetime), Lifetime: registrationCodeLifetime,
 	}, now)
 }
 
-// registrationLink fills in a template, which may use {{.UserID}}, {{.OrgID}}, {{.CodeID}} and {{.Code}} and nothing else of Go's templates. What comes out must be a URL on an origin of the project:
-// nowhere else could a page use the code. Without a template it is the start page of the project's first website, with the same as parameters.
+// registrationLink fills in a template, which may use {{.UserID}}, {{.OrgID}}, {{.CodeID}} and {{.Code}} and nothing else of Go's
+// templates. What comes out must be a URL on an origin of the project: nowhere else could a page use the code. Without a template it is the
+// start page of the project's first website, with the same as parameters.
 func registrationLink(p project.Project, user ident.UserID, made service.PasskeyCode, template string) (string, error) {
 	values := map[string]string{"UserID": string(user), "OrgID": string(p.ID), "CodeID": made.ID, "Code": made.Code}
 	if template == "" {
@@ -156,7 +165,9 @@ func badTemplate(message string) error {
 }
 
 // claimCode judges the code of a registration, if there is one, and claims it: release gives it back, complete spends it.
-func (s *Service) claimCode(ctx context.Context, p project.Project, req service.ForUser[service.PasskeyRegistration]) (release func(context.Context), complete func(context.Context) error, err error) {
+func (s *Service) claimCode(
+	ctx context.Context, p project.Project, req service.ForUser[service.PasskeyRegistration],
+) (release func(context.Context), complete func(context.Context) error, err error) {
 	given := req.Body.Code
 	if given == nil {
 		return func(context.Context) {}, func(context.Context) error { return nil }, nil

@@ -15,7 +15,8 @@ import (
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 )
 
-// ListPasskeys implements service.Registrations. A passkey without a name of the user's has that of its provider, or what the authenticator shows.
+// ListPasskeys implements service.Registrations. A passkey without a name of the user's has that of its provider, or what the authenticator
+// shows.
 func (s *Service) ListPasskeys(ctx context.Context, req service.ForUser[service.Empty]) (service.PasskeyList, error) {
 	// The log before the account: whatever the list lacks came after the sequence that it names.
 	sequence, at, err := s.positions.Newest(ctx, req.Project, req.User)
@@ -53,7 +54,8 @@ func (s *Service) RemovePasskey(ctx context.Context, req service.ForUser[ident.C
 	return change, registrationFault(err)
 }
 
-// endRegistration spends the challenge of a passkey that is yet to be created. The event makes the removal known; a repetition of it is the same event.
+// endRegistration spends the challenge of a passkey that is yet to be created. The event makes the removal known; a repetition of it is the
+// same event.
 func (s *Service) endRegistration(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Change, error) {
 	record, err := s.registrationOf(ctx, req.Project, req.User, req.Body)
 	if err != nil {
@@ -67,7 +69,8 @@ func (s *Service) endRegistration(ctx context.Context, req service.ForUser[ident
 		return service.Change{}, err
 	}
 	gone := event.Event{
-		ID: passkeys.EventIDOf(record.ID, event.PasskeyDeleted), Project: req.Project, User: req.User, Type: event.PasskeyDeleted, CreatedMs: now, Credential: string(req.Body),
+		ID: passkeys.EventIDOf(record.ID, event.PasskeyDeleted), Project: req.Project, User: req.User, Type: event.PasskeyDeleted,
+		CreatedMs: now, Credential: string(req.Body),
 		Ceremony: record.ID,
 	}
 	appended, err := s.outbox.Append(ctx, gone)

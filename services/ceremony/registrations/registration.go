@@ -36,9 +36,12 @@ const (
 // registrationTimeoutMs is how long the client is to wait for the user, in ms: these registrations may involve looking for a security key.
 const registrationTimeoutMs = 300_000
 
-// RegisterPasskey implements service.Registrations. The user has asked for a passkey, or somebody for the user, so the policy is asked as for a user who did: cooldowns and counts do not matter to the
-// default one. Nothing is remembered of the environment, since the call need not come from it.
-func (s *Service) RegisterPasskey(ctx context.Context, req service.ForUser[service.PasskeyRegistration]) (rsp service.PendingPasskey, err error) {
+// RegisterPasskey implements service.Registrations. The user has asked for a passkey, or somebody for the user, so the policy is asked as
+// for a user who did: cooldowns and counts do not matter to the default one. Nothing is remembered of the environment, since the call need
+// not come from it.
+func (s *Service) RegisterPasskey(
+	ctx context.Context, req service.ForUser[service.PasskeyRegistration],
+) (rsp service.PendingPasskey, err error) {
 	defer func() { s.calls.Started("register-passkey", true, err) }()
 	p, err := tenant.Of(s.projects, req.Project)
 	if err != nil {
@@ -61,7 +64,9 @@ func (s *Service) RegisterPasskey(ctx context.Context, req service.ForUser[servi
 }
 
 // startRegistration makes the project the relying party of the domain that is asked for, and looks up the user.
-func (s *Service) startRegistration(ctx context.Context, p project.Project, req service.ForUser[service.PasskeyRegistration]) (passkeys.Start, error) {
+func (s *Service) startRegistration(
+	ctx context.Context, p project.Project, req service.ForUser[service.PasskeyRegistration],
+) (passkeys.Start, error) {
 	body := req.Body
 	switch protocol.AuthenticatorAttachment(body.Attachment) {
 	case "", protocol.Platform, protocol.CrossPlatform:
@@ -84,7 +89,8 @@ func (s *Service) startRegistration(ctx context.Context, p project.Project, req 
 	return st, nil
 }
 
-// onDomain returns the project as the relying party of a domain: its RP ID, or a subdomain of it that one of the project's origins is on. Only what pages of that domain, and apps, send is accepted.
+// onDomain returns the project as the relying party of a domain: its RP ID, or a subdomain of it that one of the project's origins is on.
+// Only what pages of that domain, and apps, send is accepted.
 func onDomain(p project.Project, domain string) (project.Project, error) {
 	if domain == "" || domain == p.RPID {
 		return p, nil
@@ -110,8 +116,11 @@ func onDomain(p project.Project, domain string) (project.Project, error) {
 	return p, nil
 }
 
-// offerRegistration asks the policy and returns creation options. When it has returned, their challenge is stored and the offer is in the log.
-func (s *Service) offerRegistration(ctx context.Context, st passkeys.Start, body service.PasskeyRegistration) (rsp service.PendingPasskey, err error) {
+// offerRegistration asks the policy and returns creation options. When it has returned, their challenge is stored and the offer is in the
+// log.
+func (s *Service) offerRegistration(
+	ctx context.Context, st passkeys.Start, body service.PasskeyRegistration,
+) (rsp service.PendingPasskey, err error) {
 	verdict, err := s.passkeys.JudgeAppend(ctx, &st, rest.PasskeyIntelFlags{ForcePasskeyAppend: true}, "")
 	if err != nil {
 		return rsp, registrationFault(err)
@@ -184,8 +193,11 @@ func (s *Service) VerifyPasskey(ctx context.Context, req service.ForUser[service
 	return service.Change{Sequence: created.Sequence, ChangedMs: created.Event.CreatedMs, CreatedMs: taken.Created}, nil
 }
 
-// pending returns the challenge that was given out with a passkey's ID. An ID that no registration of the user has is told from an answer to another challenge.
-func (s *Service) pending(ctx context.Context, p project.Project, a account.Account, id ident.CredentialID, value string) (challenge.Record, error) {
+// pending returns the challenge that was given out with a passkey's ID. An ID that no registration of the user has is told from an answer
+// to another challenge.
+func (s *Service) pending(
+	ctx context.Context, p project.Project, a account.Account, id ident.CredentialID, value string,
+) (challenge.Record, error) {
 	claim := challenge.Claim{Project: p.ID, User: a.ID, Value: value, Type: rest.PasskeyChallengeTypeRegister}
 	found, err := s.challenges.Find(ctx, claim, s.now())
 	mine := found.Passkey == id
@@ -204,8 +216,11 @@ func (s *Service) pending(ctx context.Context, p project.Project, a account.Acco
 	return challenge.Record{}, fault.Refuse("the challenge is not that of this passkey's registration")
 }
 
-// registrationOf returns the registration under which a passkey's ID was given out, whatever has become of it, or the fault that there is none.
-func (s *Service) registrationOf(ctx context.Context, p ident.ProjectID, user ident.UserID, id ident.CredentialID) (challenge.Record, error) {
+// registrationOf returns the registration under which a passkey's ID was given out, whatever has become of it, or the fault that there is
+// none.
+func (s *Service) registrationOf(
+	ctx context.Context, p ident.ProjectID, user ident.UserID, id ident.CredentialID,
+) (challenge.Record, error) {
 	all, err := s.challenges.List(ctx, p, user, s.now())
 	if err != nil {
 		return challenge.Record{}, err

@@ -1,5 +1,6 @@
-// Package registrations registers passkeys for callers who speak for the user: the user service. The policy is asked as for a user who asks for a passkey,
-// and nothing is remembered of an environment. It touches the buckets of challenges and codes, and the log. It calls the rooms passkeys and codes.
+// Package registrations registers passkeys for callers who speak for the user: the user service. The policy is asked as for a user who asks
+// for a passkey, and nothing is remembered of an environment. It touches the buckets of challenges and codes, and the log. It calls the
+// rooms passkeys and codes.
 package registrations
 
 import (

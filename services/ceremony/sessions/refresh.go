@@ -106,7 +106,7 @@ func (s *Service) loginOf(ctx context.Context, p project.Project, of session.Ses
 	return made, nil
 }
 
-// inBody returns the refresh token if the project gives it to scripts.
+// RefreshInBody returns the refresh token if the project gives it to scripts.
 func (l Login) RefreshInBody() *string {
 	if l.Cookies.RefreshToken != "" {
 		return nil
@@ -126,7 +126,9 @@ func (s *Service) Cookies(p project.Project) service.Cookies {
 }
 
 // CurrentUserSessionRefresh implements service.CurrentUser.
-func (s *Service) CurrentUserSessionRefresh(ctx context.Context, req service.ForVisit[service.Empty]) (rsp service.Answered[frontend.MeRefreshRsp], err error) {
+func (s *Service) CurrentUserSessionRefresh(
+	ctx context.Context, req service.ForVisit[service.Empty],
+) (rsp service.Answered[frontend.MeRefreshRsp], err error) {
 	p, err := tenant.Of(s.projects, req.Project)
 	if err != nil {
 		return rsp, err
@@ -193,8 +195,11 @@ func (s *Service) endOrphan(ctx context.Context, of session.Session, err error) 
 	return fault.Login("the user may not have sessions").Because(err)
 }
 
-// CurrentUserSessionLogout implements service.CurrentUser. A session that has ended already is not a fault: the cookies are to go all the same.
-func (s *Service) CurrentUserSessionLogout(ctx context.Context, req service.ForVisit[service.Empty]) (rsp service.Answered[service.Empty], err error) {
+// CurrentUserSessionLogout implements service.CurrentUser. A session that has ended already is not a fault: the cookies are to go all the
+// same.
+func (s *Service) CurrentUserSessionLogout(
+	ctx context.Context, req service.ForVisit[service.Empty],
+) (rsp service.Answered[service.Empty], err error) {
 	p, err := tenant.Of(s.projects, req.Project)
 	if err != nil {
 		return rsp, err

@@ -28,8 +28,8 @@ const (
 // sessionVersion is the version of the claims of a session.
 const sessionVersion = 1
 
-// sessionClaims is what a session token says. Times are Unix seconds. The names are those that existing SDKs read; sid names the session, so that it can be
-// revoked (OpenID Connect Front-Channel Logout 1.0 §3).
+// sessionClaims is what a session token says. Times are Unix seconds. The names are those that existing SDKs read; sid names the session,
+// so that it can be revoked (OpenID Connect Front-Channel Logout 1.0 §3).
 type sessionClaims struct {
 	Issuer      string          `json:"iss"`
 	Subject     ident.UserID    `json:"sub"`
@@ -79,10 +79,13 @@ func (s *Service) Issuer(p project.Project) string {
 }
 
 // Open stores a new session of a user, and returns the user as it was afterwards. A user who was deleted meanwhile has none.
-func (s *Service) Open(ctx context.Context, a account.Account, identifier string, app rest.AppType) (session.Session, account.Account, error) {
+func (s *Service) Open(
+	ctx context.Context, a account.Account, identifier string, app rest.AppType,
+) (session.Session, account.Account, error) {
 	now := s.now()
 	made := session.Session{
-		Project: a.Project, ID: reqctx.Seed(ctx).SessionID(), User: a.ID, IdentifierValue: identifier, AppType: app, Status: rest.SessionStatusActive,
+		Project: a.Project, ID: reqctx.Seed(ctx).SessionID(), User: a.ID, IdentifierValue: identifier, AppType: app,
+		Status:    rest.SessionStatusActive,
 		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(s.cfg.Lifetime).UnixMilli(),
 	}
 	made.Use(now, s.cfg.Inactivity)
@@ -115,8 +118,10 @@ func (s *Service) Token(ctx context.Context, of session.Session, a account.Accou
 	now := s.now()
 	claims := sessionClaims{
 		Issuer: issuer, Subject: of.User, IssuedAt: now.Unix(), NotBefore: now.Add(-signedDataLeeway).Unix(),
-		Expires: min(now.Add(s.cfg.TokenLifetime).Unix(), time.UnixMilli(of.ExpiresMs).Unix()), ID: ident.Alphanumeric(tokenIDLength), Session: of.ID,
-		Orig: of.IdentifierValue, Email: directory.Proven(a, rest.IdentifierTypeEmail), PhoneNumber: directory.Proven(a, rest.IdentifierTypePhone), Version: sessionVersion,
+		Expires: min(now.Add(s.cfg.TokenLifetime).Unix(), time.UnixMilli(of.ExpiresMs).Unix()), ID: ident.Alphanumeric(tokenIDLength),
+		Session: of.ID,
+		Orig:    of.IdentifierValue, Email: directory.Proven(a, rest.IdentifierTypeEmail),
+		PhoneNumber: directory.Proven(a, rest.IdentifierTypePhone), Version: sessionVersion,
 	}
 	if a.FullName != nil {
 		claims.Name = *a.FullName
@@ -154,7 +159,9 @@ func (s *Service) GetUserLongSession(ctx context.Context, req service.ForUser[id
 	return s.longSessionOf(found), nil
 }
 
-func (s *Service) userSession(ctx context.Context, project ident.ProjectID, user ident.UserID, id ident.SessionID) (session.Session, error) {
+func (s *Service) userSession(
+	ctx context.Context, project ident.ProjectID, user ident.UserID, id ident.SessionID,
+) (session.Session, error) {
 	found, err := s.sessions.Get(ctx, project, id)
 	if errors.Is(err, session.ErrUnknown) || (err == nil && found.User != user) {
 		return session.Session{}, fault.Unknown(fieldLongSession)
@@ -256,7 +263,8 @@ func (s *Service) CreateShortSession(ctx context.Context, req service.ForUser[se
 
 func (s *Service) longSessionOf(of session.Session) rest.LongSession {
 	return rest.LongSession{
-		LongSessionID: string(of.ID), UserID: string(of.User), IdentifierValue: of.IdentifierValue, Status: of.At(s.now()), Expires: account.Timestamp(of.ExpiresMs),
+		LongSessionID: string(of.ID), UserID: string(of.User), IdentifierValue: of.IdentifierValue, Status: of.At(s.now()),
+		Expires: account.Timestamp(of.ExpiresMs),
 	}
 }
 

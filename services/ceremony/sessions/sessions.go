@@ -1,6 +1,6 @@
-// Package sessions keeps sessions, knows who calls by them, and signs what proves a login elsewhere. A session that has ended, anywhere, is none at the
-// next call; signed passkey data is accepted once. It touches the buckets of sessions, signing keys and spent data, reads accounts, and calls the room
-// directory for names alone.
+// Package sessions keeps sessions, knows who calls by them, and signs what proves a login elsewhere. A session that has ended, anywhere, is
+// none at the next call; signed passkey data is accepted once. It touches the buckets of sessions, signing keys and spent data, reads
+// accounts, and calls the room directory for names alone.
 package sessions
 
 import (

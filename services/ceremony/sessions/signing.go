@@ -86,9 +86,11 @@ type unfit struct {
 // Error implements error.
 func (u *unfit) Error() string { return u.message }
 
-// VerifySignedData implements service.Sessions. Of any number of verifications of the same data one succeeds; one that does not, for another reason, leaves the
-// data as good as it was. If the answer is a fault, the data may have been spent.
-func (s *Service) VerifySignedData(ctx context.Context, req service.ForProject[rest.VerifySignedDataReq]) (rest.VerifySignedDataRsp, error) {
+// VerifySignedData implements service.Sessions. Of any number of verifications of the same data one succeeds; one that does not, for
+// another reason, leaves the data as good as it was. If the answer is a fault, the data may have been spent.
+func (s *Service) VerifySignedData(
+	ctx context.Context, req service.ForProject[rest.VerifySignedDataReq],
+) (rest.VerifySignedDataRsp, error) {
 	_, _, err := s.spendSignedData(ctx, req.Project, req.Body.SignedPasskeyData, req.Body.Username)
 	var reason *unfit
 	if errors.As(err, &reason) {
@@ -103,7 +105,9 @@ func (s *Service) VerifySignedData(ctx context.Context, req service.ForProject[r
 }
 
 // spendSignedData verifies signed passkey data, for a user name if one is given, and spends it. What does not verify is an unfit.
-func (s *Service) spendSignedData(ctx context.Context, project ident.ProjectID, token string, username *string) (passkeyClaims, account.Account, error) {
+func (s *Service) spendSignedData(
+	ctx context.Context, project ident.ProjectID, token string, username *string,
+) (passkeyClaims, account.Account, error) {
 	if _, err := tenant.Of(s.projects, project); err != nil {
 		return passkeyClaims{}, account.Account{}, err
 	}

@@ -52,7 +52,7 @@ func (s *Service) sessionOf(ctx context.Context, p project.Project, token string
 	}
 }
 
-// Proven verifies a session token.
+// proven verifies a session token.
 func (s *Service) proven(ctx context.Context, p project.Project, token string) (session.Session, error) {
 	payload, err := s.signing.Verify(ctx, p.ID, token)
 	if errors.Is(err, signing.ErrSignature) {

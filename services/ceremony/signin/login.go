@@ -24,8 +24,8 @@ type sought struct {
 	typed   signin.Identifier // without a type if it is of no form but a user name's and nobody has it
 }
 
-// LoginInit implements service.SignIn. What is answered for nobody is what is answered for a user without passkeys, and costs the same: the identifier is looked up, the policy
-// is asked, a code is counted and kept. Only the delivery differs, and no answer waits for that.
+// LoginInit implements service.SignIn. What is answered for nobody is what is answered for a user without passkeys, and costs the same: the
+// identifier is looked up, the policy is asked, a code is counted and kept. Only the delivery differs, and no answer waits for that.
 func (s *Service) LoginInit(ctx context.Context, req service.ForVisit[frontend.LoginInitReq]) (processAnswer, error) {
 	t, err := s.turn(ctx, req.Visit)
 	if err != nil {
@@ -91,7 +91,8 @@ func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.F
 // loginOffer returns nil if the policy offers no login with a passkey.
 func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID) (*signin.Offer, error) {
 	started, err := s.passkeys.LoginStart(ctx, service.ForProject[rest.PasskeyLoginStartReq]{Project: t.project.ID, Body: rest.PasskeyLoginStartReq{
-		UserID: string(user), ProcessID: t.process.ID, CrossDeviceAuthenticationStrategy: rest.CrossDeviceAuthenticationStrategyStandard, ClientInformation: t.client(),
+		UserID: string(user), ProcessID: t.process.ID, CrossDeviceAuthenticationStrategy: rest.CrossDeviceAuthenticationStrategyStandard,
+		ClientInformation: t.client(),
 	}})
 	if err != nil {
 		return nil, err
@@ -125,8 +126,8 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
 	return nil
 }
 
-// meansOf returns how a user can be proven beside a passkey. Of one whom the client does not know to be there it is what was typed, or nothing if that takes no
-// message; once a passkey is asked for, it is everything, with what was not typed made unreadable.
+// meansOf returns how a user can be proven beside a passkey. Of one whom the client does not know to be there it is what was typed, or
+// nothing if that takes no message; once a passkey is asked for, it is everything, with what was not typed made unreadable.
 func meansOf(who sought, known bool) []signin.Means {
 	var all []signin.Means
 	add := func(kind rest.IdentifierType, value, shown string) {
@@ -260,7 +261,8 @@ func loginName(a account.Account, username string) signin.Identifier {
 	return best
 }
 
-// settleProven writes down what a process has proven of its user: whoever got a code has the identifier, and a sign-up that gets this far is complete.
+// settleProven writes down what a process has proven of its user: whoever got a code has the identifier, and a sign-up that gets this far
+// is complete.
 func (s *Service) settleProven(ctx context.Context, t *turn) (account.Account, error) {
 	a, _, err := s.accounts.Get(ctx, t.project.ID, t.state.User)
 	if err != nil {
@@ -298,7 +300,8 @@ func (s *Service) completeProcess(ctx context.Context, t *turn) (processAnswer, 
 	}
 	refresh := made.RefreshInBody()
 	body, err := t.state.CompletedBlock(frontend.BlockCompleted{
-		SessionToken: made.Session, ShortSession: made.Session, RefreshToken: refresh, LongSession: refresh, PasskeyOperation: t.state.Operation,
+		SessionToken: made.Session, ShortSession: made.Session, RefreshToken: refresh, LongSession: refresh,
+		PasskeyOperation: t.state.Operation,
 	})
 	if err != nil {
 		return processAnswer{}, fault.Internal(err)

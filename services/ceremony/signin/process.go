@@ -68,7 +68,8 @@ func (t *turn) read(p process.Process) error {
 // transition makes another state of one. It may be called several times. What it changes of the process is stored too.
 type transition func(signin.State, *process.Process) (signin.State, error)
 
-// move applies a transition to the process as it is stored, and takes over what it finds there. A call that does not belong there is a fault.
+// move applies a transition to the process as it is stored, and takes over what it finds there. A call that does not belong there is a
+// fault.
 func (s *Service) move(ctx context.Context, t *turn, change transition) error {
 	_, err := s.stored.Update(ctx, t.project.ID, process.SignIn, t.visit.Process, s.now(), t.applying(change))
 	return err
@@ -156,7 +157,9 @@ func (s *Service) shown(t *turn, body frontend.BlockBody) processAnswer {
 }
 
 // ProcessInit implements service.SignIn.
-func (s *Service) ProcessInit(ctx context.Context, req service.ForVisit[frontend.ProcessInitReq]) (rsp service.Answered[frontend.ProcessInitRsp], err error) {
+func (s *Service) ProcessInit(
+	ctx context.Context, req service.ForVisit[frontend.ProcessInitReq],
+) (rsp service.Answered[frontend.ProcessInitRsp], err error) {
 	p, err := tenant.Of(s.projects, req.Project)
 	if err != nil {
 		return rsp, err
@@ -177,7 +180,8 @@ func (s *Service) ProcessInit(ctx context.Context, req service.ForVisit[frontend
 		return rsp, err
 	}
 	rsp.Body = frontend.ProcessInitRsp{
-		Token: begun.Token, ExpiresAt: begun.Process.ExpiresMs / msPerSecond, ProcessResponse: shown.Body, NewClientEnvHandle: begun.NewHandle,
+		Token: begun.Token, ExpiresAt: begun.Process.ExpiresMs / msPerSecond, ProcessResponse: shown.Body,
+		NewClientEnvHandle: begun.NewHandle,
 	}
 	rsp.Decision, rsp.PolicyRevision = shown.Decision, shown.PolicyRevision
 	return rsp, nil
@@ -246,7 +250,8 @@ func (s *Service) ProcessGet(ctx context.Context, req service.ForVisit[*frontend
 	return s.answer(ctx, t)
 }
 
-// ProcessReset implements service.SignIn. The user of a sign-up that ends here goes with it, so that the same identifiers can be signed up with again.
+// ProcessReset implements service.SignIn. The user of a sign-up that ends here goes with it, so that the same identifiers can be signed up
+// with again.
 func (s *Service) ProcessReset(ctx context.Context, req service.ForVisit[service.Empty]) (processAnswer, error) {
 	t, err := s.turn(ctx, req.Visit)
 	if err != nil {

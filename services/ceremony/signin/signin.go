@@ -1,7 +1,8 @@
-// Package signin signs up and logs in, step by step, in a process of the Frontend API. What a process is and which steps it allows is the state machine in
-// internal/signin; this package does what a state asks for. What was interrupted is done again by whichever call comes next, and nothing that a call
-// costs or answers tells whether there is a user before the user has been proven. It touches the buckets of processes, codes and accounts. It calls the
-// rooms passkeys, directory, sessions, processes and environments, and what codes says of links.
+// Package signin signs up and logs in, step by step, in a process of the Frontend API. What a process is and which steps it allows is the
+// state machine in internal/signin; this package does what a state asks for. What was interrupted is done again by whichever call comes
+// next, and nothing that a call costs or answers tells whether there is a user before the user has been proven. It touches the buckets of
+// processes, codes and accounts. It calls the rooms passkeys, directory, sessions, processes and environments, and what codes says of
+// links.
 package signin
 
 import (

@@ -23,7 +23,8 @@ import (
 // signUpHold is how long a user is kept for a sign-up that does not go on, if somebody else wants one of the identifiers.
 const signUpHold = 15 * time.Minute
 
-// SignupInit implements service.SignIn. Until everything that has to be verified is, nothing of it is kept but the process: nobody holds an identifier by typing it.
+// SignupInit implements service.SignIn. Until everything that has to be verified is, nothing of it is kept but the process: nobody holds an
+// identifier by typing it.
 func (s *Service) SignupInit(ctx context.Context, req service.ForVisit[frontend.SignupInitReq]) (processAnswer, error) {
 	t, err := s.turn(ctx, req.Visit)
 	if err != nil {
@@ -97,10 +98,10 @@ func (s *Service) userKnownBy(ctx context.Context, p ident.ProjectID, kind rest.
 
 // join creates the user of a sign-up.
 //
-// A crash leaves nothing in anybody's way. The names are reserved first; a reservation without an account lapses after a minute, and at once for the same process, whose
-// user has the same ID each time. Then the account is stored with all identifiers, as one write: there is no user with half of them. If the crash comes after that, the next
-// call of the process finds the account. If no call comes, the account says until when its sign-up was to be complete; after that it gives way to whoever wants one of its
-// identifiers.
+// A crash leaves nothing in anybody's way. The names are reserved first; a reservation without an account lapses after a minute, and at
+// once for the same process, whose user has the same ID each time. Then the account is stored with all identifiers, as one write: there is
+// no user with half of them. If the crash comes after that, the next call of the process finds the account. If no call comes, the account
+// says until when its sign-up was to be complete; after that it gives way to whoever wants one of its identifiers.
 func (s *Service) join(ctx context.Context, t *turn) error {
 	user := t.state.Seed.UserID()
 	a, _, err := s.accounts.Get(ctx, t.project.ID, user)
@@ -203,7 +204,8 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 		situation = passkeys.SituationSignUp
 	}
 	started, err := s.passkeys.AppendStart(ctx, service.ForProject[rest.PasskeyAppendStartReq]{Project: t.project.ID, Body: rest.PasskeyAppendStartReq{
-		UserID: string(t.state.User), ProcessID: t.process.ID, Username: t.state.Name.Value, Situation: &situation, ClientInformation: t.client(),
+		UserID: string(t.state.User), ProcessID: t.process.ID, Username: t.state.Name.Value, Situation: &situation,
+		ClientInformation: t.client(),
 	}})
 	if err != nil {
 		return nil, err
@@ -215,7 +217,8 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 		return nil, nil
 	}
 	return &signin.Offer{
-		Options: started.Body.AttestationOptions, Variant: insights.Variant, Auto: insights.Auto, Expires: s.now().Add(s.challengeTTL).UnixMilli(),
+		Options: started.Body.AttestationOptions, Variant: insights.Variant, Auto: insights.Auto,
+		Expires: s.now().Add(s.challengeTTL).UnixMilli(),
 	}, nil
 }
 
@@ -225,7 +228,9 @@ func (s *Service) PasskeyAppendStart(ctx context.Context, req service.ForVisit[f
 }
 
 // startPasskey hands out options of the phase.
-func (s *Service) startPasskey(ctx context.Context, v service.Visit, phase signin.Phase, ask func(context.Context, *turn) (*signin.Offer, error)) (processAnswer, error) {
+func (s *Service) startPasskey(
+	ctx context.Context, v service.Visit, phase signin.Phase, ask func(context.Context, *turn) (*signin.Offer, error),
+) (processAnswer, error) {
 	t, err := s.turn(ctx, v)
 	if err != nil {
 		return processAnswer{}, err
@@ -290,8 +295,8 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 
 // openProven opens the session of a process that has proven its user, and ends the process.
 //
-// The ID of the session comes of the process, so that calls at the same time, or one that comes again after a crash, open the same session. It is answered only when the
-// process is gone: from then on the process opens nothing.
+// The ID of the session comes of the process, so that calls at the same time, or one that comes again after a crash, open the same session.
+// It is answered only when the process is gone: from then on the process opens nothing.
 func (s *Service) openProven(ctx context.Context, t *turn) (sessions.Login, error) {
 	a, err := s.settleProven(ctx, t)
 	if err != nil {

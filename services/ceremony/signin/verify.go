@@ -35,7 +35,9 @@ const (
 )
 
 // IdentifierVerifyStart implements service.SignIn.
-func (s *Service) IdentifierVerifyStart(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyStartReq]) (processAnswer, error) {
+func (s *Service) IdentifierVerifyStart(
+	ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyStartReq],
+) (processAnswer, error) {
 	return s.moved(ctx, req.Visit, pure(func(state signin.State) (signin.State, error) {
 		return state.Verify(req.Body.IdentifierType, req.Body.VerificationType)
 	}))
@@ -51,7 +53,9 @@ func (s *Service) IdentifierVerifyStatus(ctx context.Context, req service.ForVis
 }
 
 // IdentifierVerifyFinish implements service.SignIn.
-func (s *Service) IdentifierVerifyFinish(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyFinishReq]) (processAnswer, error) {
+func (s *Service) IdentifierVerifyFinish(
+	ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyFinishReq],
+) (processAnswer, error) {
 	if req.Process == "" {
 		return s.openLink(ctx, req)
 	}
@@ -127,8 +131,8 @@ func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[fro
 	return s.answer(ctx, t)
 }
 
-// sendProof sends what the process waits for, or notes that too much has been sent. For somebody who does not exist everything is done but the delivery, and no answer is
-// right.
+// sendProof sends what the process waits for, or notes that too much has been sent. For somebody who does not exist everything is done but
+// the delivery, and no answer is right.
 func (s *Service) sendProof(ctx context.Context, t *turn) error {
 	now, to := s.now(), t.state.Current.Means
 	sends := sendsOf(t.project, to)
@@ -204,7 +208,8 @@ func (s *Service) proofMessage(ctx context.Context, t *turn, now time.Time) (del
 	}
 	to := t.state.Current.Means
 	m := delivery.Message{
-		Project: t.project.ID, User: t.state.User, ID: reqctx.Seed(ctx).CodeID(), Type: kinds[to.Method], Sender: codes.SenderName(t.project), To: to.Value,
+		Project: t.project.ID, User: t.state.User, ID: reqctx.Seed(ctx).CodeID(), Type: kinds[to.Method],
+		Sender: codes.SenderName(t.project), To: to.Value,
 		Expires: now.Add(codes.Lifetime), Lifetime: codes.Lifetime,
 	}
 	value, err := code.Draw(m.Type)
@@ -226,7 +231,8 @@ func sealed(p project.Project, ref code.Ref, m delivery.Message, to signin.Means
 	return e
 }
 
-// deliverProof delivers. A login does not wait for it: by how long it takes one could tell who exists. What fails then is logged, and the user asks for another.
+// deliverProof delivers. A login does not wait for it: by how long it takes one could tell who exists. What fails then is logged, and the
+// user asks for another.
 func (s *Service) deliverProof(ctx context.Context, t *turn, m delivery.Message, to sends, at time.Time) error {
 	if m.To == "" {
 		return nil

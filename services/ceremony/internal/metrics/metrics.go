@@ -1,5 +1,5 @@
-// Package metrics counts what the ceremony service does: one type for each room that counts, made together and registered once. Names are part of the
-// service's interface; no label holds an ID. It does no I/O.
+// Package metrics counts what the ceremony service does: one type for each room that counts, made together and registered once. Names are
+// part of the service's interface; no label holds an ID. It does no I/O.
 package metrics
 
 import (

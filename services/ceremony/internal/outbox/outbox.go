@@ -24,15 +24,18 @@ func (s *Store) NewEvent(project ident.ProjectID, user ident.UserID, t event.Typ
 	return event.Event{ID: ident.NewEventID(), Project: project, User: user, Type: t, CreatedMs: s.now().UnixMilli()}
 }
 
-// Change changes an account and tells of it. The event is stored with the change, so that no crash separates the two; when change has returned without error,
-// the event is in the log too. An error may mean that the account has been changed and its event is late, in which case it is a 503.
+// Change changes an account and tells of it. The event is stored with the change, so that no crash separates the two; when change has
+// returned without error, the event is in the log too. An error may mean that the account has been changed and its event is late, in which
+// case it is a 503.
 func (s *Store) Change(ctx context.Context, tidings event.Event, change func(*account.Account) error) (account.Account, error) {
 	a, _, err := s.Apply(ctx, tidings, change)
 	return a, err
 }
 
 // Apply is change; it says too where in the log the event is.
-func (s *Store) Apply(ctx context.Context, tidings event.Event, change func(*account.Account) error) (account.Account, service.Appended, error) {
+func (s *Store) Apply(
+	ctx context.Context, tidings event.Event, change func(*account.Account) error,
+) (account.Account, service.Appended, error) {
 	a, err := s.accounts.Update(ctx, tidings.Project, tidings.User, func(a *account.Account) error {
 		if len(a.Unannounced) >= maxUnannounced {
 			return fault.Unavailable(retryAfter, "earlier changes of the user are not in the event log yet")
@@ -51,8 +54,8 @@ func (s *Store) Apply(ctx context.Context, tidings event.Event, change func(*acc
 	return a, appended, err
 }
 
-// Announce appends what the account has to tell, oldest first, and removes it from the account. That the log has them is what counts: events that cannot be removed now
-// are appended once more later, under the same IDs.
+// Announce appends what the account has to tell, oldest first, and removes it from the account. That the log has them is what counts:
+// events that cannot be removed now are appended once more later, under the same IDs.
 func (s *Store) Announce(ctx context.Context, a account.Account) error {
 	_, err := s.publish(ctx, a)
 	return err
@@ -89,7 +92,8 @@ func (s *Store) settle(ctx context.Context, a account.Account) error {
 	return err
 }
 
-// How often and how soon the append of an event is tried again: the passkey has been stored or used by then, and the challenge cannot be finished twice.
+// How often and how soon the append of an event is tried again: the passkey has been stored or used by then, and the challenge cannot be
+// finished twice.
 const (
 	appendAttempts = 3
 	appendPause    = 50 * time.Millisecond

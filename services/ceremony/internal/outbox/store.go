@@ -1,5 +1,6 @@
-// Package outbox changes accounts and tells of it through the event log. The event is stored with the change, so that no crash separates the two; a
-// change that has returned without error is in the log. It touches the bucket of accounts and the log of passkey events, and calls no room.
+// Package outbox changes accounts and tells of it through the event log. The event is stored with the change, so that no crash separates
+// the two; a change that has returned without error is in the log. It touches the bucket of accounts and the log of passkey events, and
+// calls no room.
 package outbox
 
 import (
