@@ -47,7 +47,7 @@ var arrows = []struct {
 	{"core/transfer", "core/account core/event core/fault core/ident api"},
 	{"core/history", "core/account core/event core/ident api"},
 	{"core/listing", "core/fault core/service api"},
-	{"core/project", "core/bus core/fault core/ident core/kv api"},
+	{"core/project", "core/keyring core/bus core/fault core/ident core/kv api"},
 	{"core/account", "core/bus core/event core/fault core/ident core/kv api"},
 	{"core/event", "core/ident api"},
 

@@ -67,20 +67,21 @@ func (b *bench) open(t *testing.T) *keyring.Store {
 
 func newest(t *testing.T, s *keyring.Store, project ident.ProjectID, p keyring.Purpose) keyring.Key {
 	t.Helper()
-	r, err := s.Ring(t.Context(), project)
+	return ringOf(t, s, project).Newest(p)
+}
+
+func ringOf(t *testing.T, s *keyring.Store, project ident.ProjectID) *keyring.Ring {
+	t.Helper()
+	r, err := s.Lookup(project)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.Newest(p)
+	return r
 }
 
 func find(t *testing.T, s *keyring.Store, version int) ([]byte, bool) {
 	t.Helper()
-	key, ok, err := s.Key(t.Context(), shop, keyring.RefreshToken, version)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, ok
+	return ringOf(t, s, shop).Key(keyring.RefreshToken, version)
 }
 
 func TestNoTwoPurposesProjectsOrVersionsShareAKey(t *testing.T) {
@@ -214,8 +215,8 @@ func TestAKeyThatIsPutIntoAProjectLaterIsNotAdopted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, project := range []ident.ProjectID{shop, other} {
-		if _, ok, err := b.open(t).Key(t.Context(), project, keyring.RefreshToken, keyring.Legacy); ok || err != nil {
-			t.Errorf("%s: a planted key verifies, %v", project, err)
+		if _, ok := ringOf(t, b.open(t), project).Key(keyring.RefreshToken, keyring.Legacy); ok {
+			t.Errorf("%s: a planted key verifies", project)
 		}
 	}
 }

@@ -94,6 +94,13 @@ func (s *Store) Maintain(ctx context.Context) {
 	}
 }
 
+// Lookup is Ring within a second, for who has no context. It answers from memory but for a project's first call.
+func (s *Store) Lookup(project ident.ProjectID) (*Ring, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), rereadLimit)
+	defer cancel()
+	return s.Ring(ctx, project)
+}
+
 // Ring returns the keys of a project, made now if there are none. Of several instances that make them at once one wins. Its
 // error is kv.ErrUnavailable.
 func (s *Store) Ring(ctx context.Context, project ident.ProjectID) (*Ring, error) {
@@ -101,22 +108,6 @@ func (s *Store) Ring(ctx context.Context, project ident.ProjectID) (*Ring, error
 		return r, nil
 	}
 	return s.begin(ctx, project, nil)
-}
-
-// Key returns the key of a version, if what it made can still be valid. A version that is newer than all that are known is
-// looked for in the bucket: another instance has made it a moment ago.
-func (s *Store) Key(ctx context.Context, project ident.ProjectID, p Purpose, version int) ([]byte, bool, error) {
-	r, err := s.Ring(ctx, project)
-	if err != nil {
-		return nil, false, err
-	}
-	if version == r.newest()+1 {
-		if r, err = s.read(ctx, project); err != nil {
-			return nil, false, err
-		}
-	}
-	key, ok := r.Key(p, version)
-	return key, ok, nil
 }
 
 // Adopt makes the keys of a project whose key an earlier Keyward kept elsewhere, and lets that one verify what it made. A
@@ -219,6 +210,9 @@ func (s *Store) read(ctx context.Context, project ident.ProjectID) (*Ring, error
 	return s.remember(project, e.Value, e.Revision)
 }
 
+// rereadLimit bounds the look for a version that is not known yet.
+const rereadLimit = time.Second
+
 // apply takes note of what the bucket tells.
 func (s *Store) apply(e kv.Entry[Versions], err error) {
 	project := ident.ProjectID(e.Key)
@@ -248,6 +242,15 @@ func (s *Store) remember(project ident.ProjectID, versions Versions, revision ui
 		return nil, fault.Internal(err)
 	}
 	r.revision = revision
+	r.reread = func() *Ring {
+		ctx, cancel := context.WithTimeout(context.Background(), rereadLimit)
+		defer cancel()
+		newer, err := s.read(ctx, project)
+		if err != nil {
+			return nil
+		}
+		return newer
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if kept := s.rings[project]; kept == nil || kept.revision < revision {

@@ -92,11 +92,9 @@ func New(id ident.ProjectID, name, rpID, rpName string, origins []string, secret
 			return Project{}, fault.Field("origins", "%s: %s", origin, err)
 		}
 	}
-	key := make([]byte, 32)
-	rand.Read(key)
 	return Project{
 		ID: id, Name: name, RPID: rpID, RPName: rpName, Origins: origins,
-		Secret: HashSecret(secret), HandleKey: key, CreatedMs: now.UnixMilli(),
+		Secret: HashSecret(secret), IdempotencySalt: NewSalt(), CreatedMs: now.UnixMilli(),
 	}, nil
 }
 

@@ -51,7 +51,7 @@ func BenchmarkLoginStart(b *testing.B) {
 	}
 	at := func(accounts *account.Store, offers ceremony.Offers) *ceremony.Service {
 		svc, err := ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
-			Projects: st.projects, Accounts: accounts, Challenges: st.buckets.challenges, Marks: st.buckets.marks, Index: st.buckets.index,
+			Projects: st.projects, Keys: st.keys, Accounts: accounts, Challenges: st.buckets.challenges, Marks: st.buckets.marks, Index: st.buckets.index,
 			Names: st.buckets.names, Sessions: st.buckets.sessions, SessionIDs: st.buckets.sessionIDs, Tokens: st.buckets.tokens, Codes: st.buckets.codes, Delivery: st.delivery, Spent: st.buckets.spent, Processes: st.buckets.processes, Signing: st.signing,
 			Events: st.events, Offers: offers, Positions: st.events, Lists: lists, Decision: settled{verdict: verdict}, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler),
 			Metrics: prometheus.NewRegistry(), ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,

@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service"
@@ -110,6 +111,29 @@ type Projects interface {
 	Update(ctx context.Context, id ident.ProjectID, change func(*project.Project)) error
 }
 
+// Keys finds the keys of a project, and makes them if there are none. core/keyring.Store is one.
+type Keys interface {
+	Lookup(ident.ProjectID) (*keyring.Ring, error)
+}
+
+// keyed finds projects with their keys. A project whose keys cannot be read at the moment has none; tenant.Of refuses it then.
+type keyed struct {
+	Projects
+	keys Keys
+}
+
+// Lookup implements Projects.
+func (k keyed) Lookup(id ident.ProjectID) (project.Project, bool) {
+	p, ok := k.Projects.Lookup(id)
+	if !ok {
+		return p, false
+	}
+	if ring, err := k.keys.Lookup(id); err == nil {
+		p.Ring = ring
+	}
+	return p, true
+}
+
 // Offers publishes login-offered, with the challenge that it hands out, and login-denied. When a publication has returned, the next
 // decision for the user sees it. core/eventlog.Store is one.
 type Offers interface {
@@ -131,6 +155,7 @@ type AAGUIDs interface {
 // Deps is what the service works with. All fields are required but AAGUIDs and Unfinished.
 type Deps struct {
 	Projects   Projects
+	Keys       Keys
 	Accounts   *account.Store
 	Challenges jetstream.KeyValue // bucket bus.ChallengesBucket
 	Marks      jetstream.KeyValue // bucket bus.MarksBucket
@@ -159,7 +184,7 @@ type Deps struct {
 }
 
 func (d Deps) validate() error {
-	if d.Projects == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil ||
+	if d.Projects == nil || d.Keys == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil ||
 		d.Events == nil || d.Offers == nil || d.Positions == nil || d.Sessions == nil || d.SessionIDs == nil ||
 		d.Tokens == nil || d.Codes == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil || d.Signing == nil ||
 		d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
@@ -217,6 +242,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Unfinished == nil {
 		deps.Unfinished = deps.Lists
 	}
+	deps.Projects = keyed{deps.Projects, deps.Keys}
 	return assemble(cfg, deps, m), nil
 }
 

@@ -23,7 +23,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	st := newStack(t)
 	whole := func() (ceremony.Config, ceremony.Deps) {
 		return ceremony.DefaultConfig(), ceremony.Deps{
-			Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
+			Projects: st.projects, Keys: st.keys, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
 			Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Codes: b.codes, Delivery: st.delivery, Spent: b.spent, Processes: b.processes, Signing: st.signing, Events: st.events, Offers: st.events, Positions: st.events,
 			ChallengeMaxAge: time.Minute, Lists: lists, Decision: st.decision, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		}

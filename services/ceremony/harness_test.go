@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
@@ -116,11 +117,12 @@ type stack struct {
 	delivery *courier
 	buckets  buckets
 	signing  *signing.Store
+	keys     *keyring.Store
 	log      *syncBuffer
 	registry *prometheus.Registry
 }
 
-type buckets struct{ accounts, challenges, marks, index, names, sessions, sessionIDs, tokens, codes, spent, processes, keys jetstream.KeyValue }
+type buckets struct{ accounts, challenges, marks, index, names, sessions, sessionIDs, tokens, codes, spent, processes, keys, roots jetstream.KeyValue }
 
 func openBuckets(tb testing.TB) buckets {
 	tb.Helper()
@@ -140,6 +142,7 @@ func openBucketsOf(tb testing.TB, storage *bus.Bus) buckets {
 		accounts: open(bus.AccountsBucket), challenges: open(bus.ChallengesBucket), marks: open(bus.MarksBucket), index: open(bus.CredentialsBucket),
 		names:    open(bus.IdentifiersBucket),
 		sessions: open(bus.SessionsBucket), sessionIDs: open(bus.SessionIndexBucket), tokens: open(bus.TokensBucket), codes: open(bus.CodesBucket), spent: open(bus.SpentBucket), processes: open(bus.ProcessesBucket), keys: open(bus.KeysBucket),
+		roots: open(bus.ProjectKeysBucket),
 	}
 }
 
@@ -183,6 +186,15 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	st.keys, err = keyring.Open(tb.Context(), keyring.Deps{
+		Bucket: b.roots, Keep: ceremony.DefaultConfig().HandleMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if st.project.Ring, err = st.keys.Lookup(p.ID); err != nil {
+		tb.Fatal(err)
+	}
 	st.Service, err = ceremony.New(ceremony.DefaultConfig(), st.deps(b))
 	if err != nil {
 		tb.Fatal(err)
@@ -193,7 +205,7 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 // deps is everything around the service, with the buckets given.
 func (st *stack) deps(b buckets) ceremony.Deps {
 	return ceremony.Deps{
-		Projects: st.projects, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
+		Projects: st.projects, Keys: st.keys, Accounts: st.accounts, Challenges: b.challenges, Marks: b.marks, Index: b.index, Names: b.names,
 		Sessions: b.sessions, SessionIDs: b.sessionIDs, Tokens: b.tokens, Codes: b.codes, Delivery: st.delivery, Spent: b.spent, Processes: b.processes, Signing: st.signing, Events: st.events, Offers: st.events, Positions: st.events, Lists: lists, Decision: st.decision,
 		AAGUIDs: names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge, Now: st.clock.Now, Log: slog.New(slog.NewJSONHandler(st.log, nil)), Metrics: st.registry,
 	}

@@ -61,7 +61,7 @@ func (x *exchange) belong(known project.Project, headers ...string) error {
 			return &fault.Fault{Type: fault.TypeProjectIDMismatch, Status: http.StatusForbidden, Details: header + " names another project than the credential"}
 		}
 	}
-	x.project, x.origins, x.salt = known.ID, known.Origins, known.HandleKey
+	x.project, x.origins, x.salt = known.ID, known.Origins, known.Salt()
 	return nil
 }
 

@@ -75,7 +75,7 @@ func (g *Gateway) visitProject(c *fiber.Ctx, x *exchange) error {
 	case !found:
 		return fault.Field(headerProjectID, "cannot be blank, since no project has this host name")
 	}
-	x.project, x.origins, x.salt = known.ID, known.Origins, known.HandleKey
+	x.project, x.origins, x.salt = known.ID, known.Origins, known.Salt()
 	x.visit = &visit{Visit: service.Visit{
 		Project: known.ID, RemoteAddress: remoteText(x, g.cfg), UserAgent: string(x.asked.Peek(fiber.HeaderUserAgent)),
 	}}

@@ -10,7 +10,10 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/atrest"
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/project"
 )
 
 // openEncryption finds the keys that this process stores secrets under. With the embedded NATS there is one in any case.
@@ -61,4 +64,40 @@ func (a *App) keyFile() string {
 		return ""
 	}
 	return ", or the file " + filepath.Join(a.cfg.NATS.DataDir, atrest.FileName)
+}
+
+// openProjectKeys opens what tokens, handles and codes are made with. The keys that an earlier version kept in the projects
+// themselves are taken over first, and leave there: a gateway reads projects.
+func (a *App) openProjectKeys(ctx context.Context) (*keyring.Store, error) {
+	bucket, sealer, err := a.secretBucket(ctx, bus.ProjectKeysBucket)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := keyring.Open(ctx, keyring.Deps{
+		Bucket: bucket, Sealer: sealer, Keep: a.cfg.KeepKeys(), Now: a.opts.Now, Log: a.logger(settings.Ceremony),
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range a.projects.All() {
+		if err := keys.Adopt(ctx, p.ID, p.Legacy); err != nil {
+			return nil, err
+		}
+		if len(p.Legacy) == 0 && len(p.IdempotencySalt) > 0 {
+			continue
+		}
+		if err := a.projects.Update(ctx, p.ID, func(p *project.Project) {
+			p.Legacy = nil
+			if len(p.IdempotencySalt) == 0 {
+				p.IdempotencySalt = project.NewSalt()
+			}
+		}); err != nil {
+			return nil, err
+		}
+	}
+	if err := keys.EndAdoption(ctx); err != nil {
+		return nil, err
+	}
+	a.run("project keys", keys.Run)
+	return keys, nil
 }

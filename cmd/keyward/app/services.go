@@ -225,6 +225,10 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
 	a.run("signing keys", keys.Run)
+	rings, err := a.openProjectKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("start the ceremony service: %w", err)
+	}
 	var bundle fs.FS = policies.Bundle
 	if a.cfg.Decision.PoliciesDir != "" {
 		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
@@ -246,7 +250,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		return nil
 	})
 	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
-		Projects: a.projects, Accounts: accounts, Challenges: buckets[bus.ChallengesBucket], Marks: buckets[bus.MarksBucket], Index: buckets[bus.CredentialsBucket],
+		Projects: a.projects, Keys: rings, Accounts: accounts, Challenges: buckets[bus.ChallengesBucket], Marks: buckets[bus.MarksBucket], Index: buckets[bus.CredentialsBucket],
 		Names:    buckets[bus.IdentifiersBucket],
 		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Codes: buckets[bus.CodesBucket], Delivery: courier, Spent: buckets[bus.SpentBucket], Processes: buckets[bus.ProcessesBucket], Signing: keys,
 		Events: a.parts.events, Offers: store, Positions: store, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,

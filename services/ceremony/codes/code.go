@@ -122,7 +122,7 @@ func (s *Service) Send(ctx context.Context, p project.Project, to ident.Identifi
 		}
 	}
 	e := code.Entry{Type: m.Type, Purpose: code.Purpose(m.Purpose), Identifier: to, CreatedMs: now.UnixMilli(), ExpiresMs: m.Expires.UnixMilli()}
-	e.Seal(p.HandleKey, ref, m.Value)
+	e.Seal(p.Ring, ref, m.Value)
 	err := s.codes.Put(ctx, ref, e)
 	if errors.Is(err, code.ErrUsed) {
 		err = fault.Conflict(fieldCode, directory.MessageTaken)
@@ -273,7 +273,7 @@ func (s *Service) CheckCode(ctx context.Context, req service.ForUser[service.Cod
 	}
 	c := check{
 		ref:     code.Ref{Project: req.Project, User: req.User, ID: req.Body.ID},
-		attempt: code.Attempt{Key: p.HandleKey, Value: req.Body.Value, Now: s.now(), Hold: VerifyHold},
+		attempt: code.Attempt{Keys: p.Ring, Value: req.Body.Value, Now: s.now(), Hold: VerifyHold},
 		by:      rand.Text(),
 	}
 	entry, identifier, err := s.try(ctx, c, a)

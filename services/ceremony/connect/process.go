@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
@@ -291,7 +292,7 @@ func (s *Service) owners(ctx context.Context, project ident.ProjectID, identifie
 
 // nobody is what an identifier names that no user has.
 func nobody(p project.Project, identifier string) named {
-	mac := hmac.New(sha256.New, p.HandleKey)
+	mac := hmac.New(sha256.New, p.Ring.Newest(keyring.DecoyUser).Secret)
 	mac.Write([]byte("decoy of " + account.IdentifierKey(rest.IdentifierTypeEmail, identifier)))
 	id := ident.Seed(hex.EncodeToString(mac.Sum(nil))).UserID()
 	return named{account: account.Account{Project: p.ID, ID: id, Status: rest.UserStatusActive}}

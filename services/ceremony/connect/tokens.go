@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
@@ -67,7 +68,7 @@ func secretSeed(ctx context.Context, p project.Project) ident.Seed {
 	if seed == "" {
 		return ""
 	}
-	mac := hmac.New(sha256.New, p.HandleKey)
+	mac := hmac.New(sha256.New, p.Ring.Newest(keyring.ConnectTokenSecret).Secret)
 	mac.Write([]byte("secrets of " + seed))
 	return ident.Seed(hex.EncodeToString(mac.Sum(nil)))
 }

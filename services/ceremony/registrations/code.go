@@ -66,7 +66,7 @@ func (s *Service) CreatePasskeyCode(
 func (s *Service) keepCode(ctx context.Context, p project.Project, a account.Account, made service.PasskeyCode, now time.Time) error {
 	ref := code.Ref{Project: p.ID, User: a.ID, ID: ident.CodeID(made.ID)}
 	e := code.Entry{Purpose: code.Register, CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(registrationCodeLifetime).UnixMilli()}
-	e.Seal(p.HandleKey, ref, made.Code)
+	e.Seal(p.Ring, ref, made.Code)
 	return s.codes.Put(ctx, ref, e)
 }
 
@@ -179,7 +179,7 @@ func (s *Service) claimCode(
 	ref := code.Ref{Project: p.ID, User: req.User, ID: id}
 	by := rand.Text()
 	err = s.codes.Change(ctx, ref, func(e *code.Entry) error {
-		return e.Try(ref, code.Attempt{Purpose: code.Register, Key: p.HandleKey, Value: given.Code, Now: s.now(), By: by, Hold: codes.VerifyHold})
+		return e.Try(ref, code.Attempt{Purpose: code.Register, Keys: p.Ring, Value: given.Code, Now: s.now(), By: by, Hold: codes.VerifyHold})
 	})
 	if err != nil {
 		return nil, nil, codeRefused(err)

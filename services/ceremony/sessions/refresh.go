@@ -15,23 +15,26 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/session"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
-// refreshPrefix begins every refresh token: rt1_<session>_<generation>_<MAC>. It has no dots, so that nobody takes it for a JWT.
+// refreshPrefix begins every refresh token: rt1_<session>_<generation>_<key version>_<MAC>; those that were made before keys had
+// versions are without. It has no dots, so that nobody takes it for a JWT.
 const refreshPrefix = "rt1_"
 
 // refreshToken returns the refresh token of a generation. It is derived, so nothing that could be stolen is stored.
 func refreshToken(p project.Project, id ident.SessionID, generation int) string {
-	said := string(id) + "_" + strconv.Itoa(generation)
-	return refreshPrefix + said + "_" + refreshMAC(p, said)
+	key := p.Ring.Newest(keyring.RefreshToken)
+	said := string(id) + "_" + strconv.Itoa(generation) + "_" + strconv.Itoa(key.Version)
+	return refreshPrefix + said + "_" + refreshMAC(key.Secret, said)
 }
 
-func refreshMAC(p project.Project, said string) string {
-	mac := hmac.New(sha256.New, p.HandleKey)
+func refreshMAC(key []byte, said string) string {
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("refresh token " + said))
 	return hex.EncodeToString(mac.Sum(nil))
 }
@@ -43,12 +46,24 @@ func parseRefreshToken(p project.Project, token string) (ident.SessionID, int, b
 		return "", 0, false
 	}
 	said, sum, ok := cutLast(parts)
-	if !ok || !hmac.Equal([]byte(sum), []byte(refreshMAC(p, said))) {
+	fields := strings.Split(said, "_")
+	version := keyring.Legacy
+	switch len(fields) {
+	case 2:
+	case 3:
+		var err error
+		if version, err = strconv.Atoi(fields[2]); err != nil || version == keyring.Legacy {
+			return "", 0, false
+		}
+	default:
 		return "", 0, false
 	}
-	id, text, _ := cutLast(said)
-	generation, err := strconv.Atoi(text)
-	return ident.SessionID(id), generation, err == nil
+	key, known := p.Ring.Key(keyring.RefreshToken, version)
+	if !ok || !known || !hmac.Equal([]byte(sum), []byte(refreshMAC(key, said))) {
+		return "", 0, false
+	}
+	generation, err := strconv.Atoi(fields[1])
+	return ident.SessionID(fields[0]), generation, err == nil
 }
 
 func cutLast(text string) (before, after string, ok bool) {

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
@@ -72,7 +73,7 @@ func (s *Service) IdentifierVerifyFinish(
 // attempt judges a code or the token of a link.
 func (s *Service) attempt(p project.Project, body frontend.IdentifierVerifyFinishReq) transition {
 	return func(state signin.State, found *process.Process) (signin.State, error) {
-		return state.Attempt(body.VerificationType, proofRef(*found), code.Attempt{Key: p.HandleKey, Value: strings.TrimSpace(body.Code), Now: s.now()})
+		return state.Attempt(body.VerificationType, proofRef(*found), code.Attempt{Keys: p.Ring, Value: strings.TrimSpace(body.Code), Now: s.now()})
 	}
 }
 
@@ -183,7 +184,7 @@ func sendsOf(p project.Project, m signin.Means) sends {
 	if value == "" {
 		value = m.Shown
 	}
-	mac := hmac.New(sha256.New, p.HandleKey)
+	mac := hmac.New(sha256.New, p.Ring.Newest(keyring.SendCount).Secret)
 	mac.Write([]byte("messages of sign-ups and logins\x00" + string(m.Type) + "\x00" + account.IdentifierKey(m.Type, value)))
 	return sends{ref: code.Ref{Project: p.ID, User: "sign-in"}, to: ident.IdentifierID(base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))}
 }
@@ -227,7 +228,7 @@ func sealed(p project.Project, ref code.Ref, m delivery.Message, to signin.Means
 	if to.Value == "" {
 		value = code.Token()
 	}
-	e.Seal(p.HandleKey, ref, value)
+	e.Seal(p.Ring, ref, value)
 	return e
 }
 

@@ -145,6 +145,12 @@ func (c Config) RunsAll() bool {
 	return !slices.ContainsFunc(ServiceNames(), func(name string) bool { return !c.Runs(name) })
 }
 
+// KeepKeys returns how long what is made with a project's keys may be valid: sessions as long as they are kept, handles as long as
+// they are recognised. All else ends within two days.
+func (c Config) KeepKeys() time.Duration {
+	return max(c.NATS.SessionsMaxAge, c.Ceremony.HandleMaxAge, 48*time.Hour) + time.Hour
+}
+
 // DeliveryConfig returns the delivery of codes, with the kind that is meant if none is set.
 func (c Config) DeliveryConfig() delivery.Config {
 	d := c.Delivery

@@ -6,11 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/signing"
 )
@@ -50,16 +47,9 @@ func (p *Projects) RemoveSigningKey(ctx context.Context, id, key string) error {
 }
 
 func (p *Projects) signing(ctx context.Context, id string) (*signing.Store, error) {
-	if _, ok := p.store.Lookup(ident.ProjectID(id)); !ok {
-		return nil, fmt.Errorf("find project %s: %w", id, Plain(project.ErrUnknown))
-	}
-	js, err := jetstream.New(p.conn)
+	bucket, err := p.secrets(ctx, id, bus.KeysBucket)
 	if err != nil {
-		return nil, fmt.Errorf("open jetstream: %w", err)
-	}
-	bucket, err := js.KeyValue(ctx, bus.KeysBucket)
-	if err != nil {
-		return nil, fmt.Errorf("open signing keys: %w", err)
+		return nil, err
 	}
 	sealer, err := p.sealer(ctx, bucket)
 	if err != nil {

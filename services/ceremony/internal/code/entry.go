@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
@@ -63,6 +64,7 @@ type Entry struct {
 	Identifier ident.IdentifierID `json:"identifier"`
 	Salt       []byte             `json:"salt"`
 	Sum        []byte             `json:"sum"`
+	KeyVersion int                `json:"keyVersion,omitempty"` // of the key that the sum was made with
 	CreatedMs  int64              `json:"createdMs"`
 	ExpiresMs  int64              `json:"expiresMs"`
 	Wrong      int                `json:"wrong,omitempty"` // values that were
@@ -90,10 +92,18 @@ func Draw(t rest.ChallengeType) (string, error) {
 func Token() string { return ident.Alphanumeric(tokenLength) }
 
 // Seal makes the entry one of this value. key is a secret of the project that is kept elsewhere.
-func (e *Entry) Seal(key []byte, ref Ref, value string) {
+func (e *Entry) Seal(keys *keyring.Ring, ref Ref, value string) {
+	key := keys.Newest(keyring.OneTimeCode)
+	e.KeyVersion = key.Version
 	e.Salt = make([]byte, saltSize)
 	_, _ = rand.Read(e.Salt) // does not fail
-	e.Sum = sum(key, ref, e.Salt, value)
+	e.Sum = sum(key.Secret, ref, e.Salt, value)
+}
+
+// is reports whether a value is the right one. If the key is no longer kept, none is.
+func (e *Entry) is(ref Ref, a Attempt) bool {
+	key, known := a.Keys.Key(keyring.OneTimeCode, e.KeyVersion)
+	return known && subtle.ConstantTimeCompare(e.Sum, sum(key, ref, e.Salt, a.Value)) == 1
 }
 
 func sum(key []byte, ref Ref, salt []byte, value string) []byte {
@@ -119,7 +129,7 @@ func (e *Entry) Status(now time.Time) rest.ChallengeStatus {
 // Attempt is a value that was given.
 type Attempt struct {
 	Purpose Purpose
-	Key     []byte // as for Seal
+	Keys    *keyring.Ring // as for Seal
 	Value   string
 	Now     time.Time
 	By      string        // if set, a right value is only claimed, and Complete completes it
@@ -136,7 +146,7 @@ func (e *Entry) Try(ref Ref, a Attempt) error {
 		return ErrUsed
 	case e.Status(a.Now) == rest.ChallengeStatusExpired:
 		return ErrExpired
-	case subtle.ConstantTimeCompare(e.Sum, sum(a.Key, ref, e.Salt, a.Value)) != 1:
+	case !e.is(ref, a):
 		e.Wrong++
 		return ErrWrong
 	case a.By == "":

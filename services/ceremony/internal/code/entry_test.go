@@ -9,14 +9,36 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 )
 
 var (
 	ref   = code.Ref{Project: "pro-1", User: "usr-2", ID: "cha-3"}
-	key   = []byte("0123456789abcdef0123456789abcdef")
+	key   = ringOf("0123456789abcdef0123456789abcdef")
 	start = time.UnixMilli(1_700_000_000_000)
 )
+
+func ringOf(root string) *keyring.Ring {
+	ring, err := keyring.NewRing("pro-1", keyring.Versions{{Number: keyring.Legacy, Root: []byte("old")}, {Number: 1, Root: []byte(root)}})
+	if err != nil {
+		panic(err)
+	}
+	return ring
+}
+
+func TestAHashOfOldIsOfTheKeyOfOld(t *testing.T) {
+	t.Parallel()
+	old, err := keyring.NewRing("pro-1", keyring.Versions{{Number: keyring.Legacy, Root: []byte("old")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := code.Entry{CreatedMs: start.UnixMilli(), ExpiresMs: start.Add(time.Minute).UnixMilli()}
+	e.Seal(old, ref, "123456")
+	if err := e.Try(ref, code.Attempt{Keys: key, Value: "123456", Now: start}); err != nil || e.KeyVersion != keyring.Legacy {
+		t.Errorf("%v, version %d", err, e.KeyVersion)
+	}
+}
 
 func sealed(value string) code.Entry {
 	e := code.Entry{Type: rest.ChallengeTypeEmailOtp, CreatedMs: start.UnixMilli(), ExpiresMs: start.Add(5 * time.Minute).UnixMilli()}
@@ -67,7 +89,7 @@ func TestAHashIsOfOneChallengeAndOneKey(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		ref   code.Ref
-		key   []byte
+		key   *keyring.Ring
 		value string
 		want  error
 	}{
@@ -76,10 +98,10 @@ func TestAHashIsOfOneChallengeAndOneKey(t *testing.T) {
 		"another challenge": {code.Ref{Project: "pro-1", User: "usr-2", ID: "cha-4"}, key, "123456", code.ErrWrong},
 		"another user":      {code.Ref{Project: "pro-1", User: "usr-3", ID: "cha-3"}, key, "123456", code.ErrWrong},
 		"another project":   {code.Ref{Project: "pro-2", User: "usr-2", ID: "cha-3"}, key, "123456", code.ErrWrong},
-		"another key":       {ref, []byte("other"), "123456", code.ErrWrong},
+		"another key":       {ref, ringOf("other"), "123456", code.ErrWrong},
 	} {
 		e := sealed("123456")
-		if err := e.Try(c.ref, code.Attempt{Key: c.key, Value: c.value, Now: start}); !errors.Is(err, c.want) {
+		if err := e.Try(c.ref, code.Attempt{Keys: c.key, Value: c.value, Now: start}); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
@@ -100,7 +122,7 @@ func TestNoOrderOfAttemptsBreaksTheRules(t *testing.T) {
 			before := e.Status(now)
 			switch rapid.SampledFrom([]string{"right", "wrong", "complete", "release"}).Draw(t, "what") {
 			case "right":
-				err := e.Try(ref, code.Attempt{Key: key, Value: "123456", Now: now, By: by, Hold: time.Minute})
+				err := e.Try(ref, code.Attempt{Keys: key, Value: "123456", Now: now, By: by, Hold: time.Minute})
 				if err == nil && before != rest.ChallengeStatusPending {
 					t.Fatalf("a challenge that was %s took a value", before)
 				}
@@ -108,7 +130,7 @@ func TestNoOrderOfAttemptsBreaksTheRules(t *testing.T) {
 					completed++
 				}
 			case "wrong":
-				err := e.Try(ref, code.Attempt{Key: key, Value: "654321", Now: now, By: by, Hold: time.Minute})
+				err := e.Try(ref, code.Attempt{Keys: key, Value: "654321", Now: now, By: by, Hold: time.Minute})
 				if errors.Is(err, code.ErrWrong) {
 					wrong++
 				} else if err == nil {

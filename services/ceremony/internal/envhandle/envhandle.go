@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 )
 
@@ -23,7 +24,8 @@ const Prefix = "ceh1_"
 
 const (
 	numberSize = 8
-	timeSize   = 8
+	timeSize   = 8 // of which the first two bytes are the version of the key: times leave them empty
+	timeBits   = 48
 	macSize    = 20 // bytes of HMAC-SHA256 that are kept
 	size       = numberSize + timeSize + macSize
 	envPrefix  = "env-"
@@ -44,8 +46,9 @@ func Issue(p project.Project, id ident.EnvironmentID, now time.Time) (string, er
 	}
 	raw := make([]byte, 0, size)
 	raw = binary.BigEndian.AppendUint64(raw, number)
-	raw = binary.BigEndian.AppendUint64(raw, uint64(now.Unix()))
-	raw = append(raw, mac(p, raw)...)
+	key := p.Ring.Newest(keyring.EnvironmentHandle)
+	raw = binary.BigEndian.AppendUint64(raw, uint64(key.Version)<<timeBits|uint64(now.Unix()))
+	raw = append(raw, mac(key.Secret, p, raw)...)
 	return Prefix + base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
@@ -60,10 +63,12 @@ func Verify(p project.Project, handle string, now time.Time, maxAge time.Duratio
 		return "", ErrMalformed
 	}
 	claims, proof := raw[:numberSize+timeSize], raw[numberSize+timeSize:]
-	if !hmac.Equal(proof, mac(p, claims)) {
+	said := binary.BigEndian.Uint64(claims[numberSize:])
+	key, known := p.Ring.Key(keyring.EnvironmentHandle, int(said>>timeBits))
+	if !known || !hmac.Equal(proof, mac(key, p, claims)) {
 		return "", ErrForeign
 	}
-	issued := time.Unix(int64(binary.BigEndian.Uint64(claims[numberSize:])), 0)
+	issued := time.Unix(int64(said&(1<<timeBits-1)), 0)
 	if now.Sub(issued) >= maxAge {
 		return "", ErrExpired
 	}
@@ -71,8 +76,8 @@ func Verify(p project.Project, handle string, now time.Time, maxAge time.Duratio
 }
 
 // mac covers the project's ID too, so that two projects that were given one key by mistake still do not share environments.
-func mac(p project.Project, claims []byte) []byte {
-	h := hmac.New(sha256.New, p.HandleKey)
+func mac(key []byte, p project.Project, claims []byte) []byte {
+	h := hmac.New(sha256.New, key)
 	h.Write([]byte(Prefix))
 	h.Write([]byte(p.ID))
 	h.Write([]byte{0})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony/internal/envhandle"
 )
@@ -16,8 +17,51 @@ const maxAge = 400 * 24 * time.Hour
 
 var (
 	now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	own = project.Project{ID: "pro-1", HandleKey: bytes.Repeat([]byte{1}, 32)}
+	own = projectOf("pro-1", 1)
 )
+
+// projectOf returns a project with keys of three versions, that of old among them.
+func projectOf(id ident.ProjectID, root byte) project.Project {
+	var versions keyring.Versions
+	for n := range 3 {
+		versions = append(versions, keyring.Version{Number: n, Root: bytes.Repeat([]byte{root, byte(n)}, 16)})
+	}
+	ring, err := keyring.NewRing(id, versions)
+	if err != nil {
+		panic(err)
+	}
+	return project.Project{ID: id, Ring: ring}
+}
+
+// before returns the project as it was before it was rotated that often.
+func before(t *testing.T, id ident.ProjectID, versions int) project.Project {
+	t.Helper()
+	var all keyring.Versions
+	for n := range versions {
+		all = append(all, keyring.Version{Number: n, Root: bytes.Repeat([]byte{1, byte(n)}, 16)})
+	}
+	ring, err := keyring.NewRing(id, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project.Project{ID: id, Ring: ring}
+}
+
+func TestAHandleOutlivesTheVersionOfTheKeyThatMadeIt(t *testing.T) {
+	t.Parallel()
+	for versions := 1; versions <= 3; versions++ {
+		handle := issue(t, before(t, own.ID, versions), "env-1")
+		if id, err := envhandle.Verify(own, handle, now, maxAge); err != nil || id != "env-1" {
+			t.Errorf("made by version %d: %v", versions-1, err)
+		}
+		if versions == 1 {
+			continue
+		}
+		if _, err := envhandle.Verify(before(t, own.ID, versions-1), handle, now, maxAge); !errors.Is(err, envhandle.ErrForeign) {
+			t.Errorf("version %d is taken where it is not kept: %v", versions-1, err)
+		}
+	}
+}
 
 func issue(t testing.TB, p project.Project, id ident.EnvironmentID) string {
 	t.Helper()
@@ -51,8 +95,8 @@ func TestVerify(t *testing.T) {
 		{"a handle is taken until the last second of its life", own, handle, now.Add(maxAge - time.Second), nil},
 		{"a handle has expired when its life is over", own, handle, now.Add(maxAge), envhandle.ErrExpired},
 		{"a handle from a clock that runs ahead is taken", own, handle, now.Add(-time.Hour), nil},
-		{"another project's handle is foreign", project.Project{ID: "pro-2", HandleKey: bytes.Repeat([]byte{2}, 32)}, handle, now, envhandle.ErrForeign},
-		{"another project with the same key finds it foreign", project.Project{ID: "pro-2", HandleKey: own.HandleKey}, handle, now, envhandle.ErrForeign},
+		{"another project's handle is foreign", projectOf("pro-2", 2), handle, now, envhandle.ErrForeign},
+		{"another project with the same key finds it foreign", project.Project{ID: "pro-2", Ring: own.Ring}, handle, now, envhandle.ErrForeign},
 		{"a changed environment number is foreign", own, flip(len(envhandle.Prefix)), now, envhandle.ErrForeign},
 		{"a changed time is foreign", own, flip(len(envhandle.Prefix) + 14), now, envhandle.ErrForeign},
 		{"a changed proof is foreign", own, flip(len(handle) - 3), now, envhandle.ErrForeign},

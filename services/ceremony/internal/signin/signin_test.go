@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
@@ -20,7 +21,7 @@ import (
 
 var (
 	now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	key = []byte("key of the project")
+	key = ringOf("key of the project")
 	ref = code.Ref{Project: "pro-1", User: "process"}
 )
 
@@ -48,7 +49,15 @@ func seal(id ident.CodeID, value string) code.Entry {
 	return e
 }
 
-func given(value string) code.Attempt { return code.Attempt{Key: key, Value: value, Now: now} }
+func ringOf(root string) *keyring.Ring {
+	ring, err := keyring.NewRing("pro-1", keyring.Versions{{Number: 1, Root: []byte(root)}})
+	if err != nil {
+		panic(err)
+	}
+	return ring
+}
+
+func given(value string) code.Attempt { return code.Attempt{Keys: key, Value: value, Now: now} }
 
 // course is a process of which a test knows, from what was done and nothing else, whether its user is proven.
 type course struct {

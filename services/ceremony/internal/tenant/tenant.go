@@ -2,12 +2,14 @@
 package tenant
 
 import (
+	"time"
+
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 )
 
-// Projects finds projects. core/project.Store is one.
+// Projects finds projects, with their keys.
 type Projects interface {
 	Lookup(ident.ProjectID) (project.Project, bool)
 }
@@ -17,6 +19,9 @@ func Of(projects Projects, id ident.ProjectID) (project.Project, error) {
 	p, ok := projects.Lookup(id)
 	if !ok {
 		return project.Project{}, fault.Login("unknown project")
+	}
+	if p.Ring == nil {
+		return project.Project{}, fault.Unavailable(time.Second, "the keys of the project could not be read")
 	}
 	return p, nil
 }

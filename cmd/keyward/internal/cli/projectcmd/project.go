@@ -29,7 +29,7 @@ events. These commands need a running server, and find it through --data-dir or
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newProjectCreate(terminal), newProjectList(terminal), newProjectRotate(terminal), newProjectDelete(terminal), newProjectSigning(terminal))
+	cmd.AddCommand(newProjectCreate(terminal), newProjectList(terminal), newProjectRotate(terminal), newProjectDelete(terminal), newProjectSigning(terminal), newProjectKeys(terminal))
 	for _, sub := range cmd.Commands() {
 		command.ServerFlags(sub.Flags())
 	}

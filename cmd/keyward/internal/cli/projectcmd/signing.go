@@ -17,9 +17,8 @@ import (
 
 func newProjectSigning(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "signing-keys",
-		Aliases: []string{"keys"},
-		Short:   "List, rotate and remove the keys that sign sessions and signed passkey data",
+		Use:   "signing-keys",
+		Short: "List, rotate and remove the keys that sign sessions and signed passkey data",
 		Long: `Each project signs with a key of its own, which is published, without its
 private part, at /.well-known/jwks. Keys change by themselves as the setting
 signing_key_max_age says; these commands do it by hand.`,
