@@ -81,7 +81,7 @@ page: packages-page web/node_modules ## Build the page at / anew
 check-page: web/node_modules
 	cd web && npx tsc
 	npm --prefix web run --silent build -- --logLevel warn --outDir $(CURDIR)/bin/page
-	diff -r services/gateway/page/app bin/page
+	diff -r services/gateway/internal/page/app bin/page
 
 .PHONY: check-size
 check-size: build ## Fail if bin/keyward is larger than .ci/binary-size allows

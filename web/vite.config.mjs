@@ -8,7 +8,7 @@ export default defineConfig({
   publicDir: 'public',
   esbuild: { jsx: 'automatic', jsxImportSource: 'preact', legalComments: 'none' },
   build: {
-    outDir: fileURLToPath(new URL('../services/gateway/page/app', import.meta.url)),
+    outDir: fileURLToPath(new URL('../services/gateway/internal/page/app', import.meta.url)),
     emptyOutDir: true,
     assetsDir: '',
     assetsInlineLimit: 0,

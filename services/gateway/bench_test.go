@@ -22,8 +22,8 @@ import (
 	"github.com/keyward/keyward/services/gateway"
 )
 
-// BenchmarkLoginStart measures what the gateway adds to POST /v2/passkey/login/start: the same body over loopback to the gateway, with a service behind it that
-// answers at once, and to a bare Fiber handler that parses the body and answers.
+// BenchmarkLoginStart measures what the gateway adds to POST /v2/passkey/login/start: the same body over loopback to the gateway, with a
+// service behind it that answers at once, and to a bare Fiber handler that parses the body and answers.
 func BenchmarkLoginStart(b *testing.B) {
 	b.Run("gateway", func(b *testing.B) {
 		s := serve(b, setup{})
@@ -54,7 +54,8 @@ func BenchmarkLoginStart(b *testing.B) {
 	})
 }
 
-// BenchmarkLoginStartAlone is the same without network and client: what a request costs between the bytes that were read and those that are to be written.
+// BenchmarkLoginStartAlone is the same without network and client: what a request costs between the bytes that were read and those that
+// are to be written.
 func BenchmarkLoginStartAlone(b *testing.B) {
 	made := func(log *slog.Logger) func(*testing.B) {
 		return func(b *testing.B) {

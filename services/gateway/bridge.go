@@ -13,12 +13,15 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway/internal/admission"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
 // isCall reports whether a request to Fiber is a call of the user service.
 func (g *Gateway) isCall(c *fiber.Ctx) bool { return g.users.Owns(c.Path()) }
 
-// bridge passes a call that came to Fiber on to the user service, which speaks net/http. It copies all but the body, for fasthttp uses its memory again.
+// bridge passes a call that came to Fiber on to the user service, which speaks net/http. It copies all but the body, for fasthttp uses
+// its memory again.
 func (g *Gateway) bridge(c *fiber.Ctx) error {
 	out := &bridgeWriter{header: http.Header{}}
 	r, err := bridged(c.Context())
@@ -32,10 +35,10 @@ func (g *Gateway) bridge(c *fiber.Ctx) error {
 }
 
 // bridgeFailure answers a call that Fiber could not read, or refused by itself.
-func (g *Gateway) bridgeFailure(ctx context.Context, c *fiber.Ctx, x *exchange, f *fault.Fault) {
+func (g *Gateway) bridgeFailure(ctx context.Context, c *fiber.Ctx, x *exchange.Exchange, f *fault.Fault) {
 	switch f.Status {
 	case http.StatusRequestEntityTooLarge:
-		f = tooLarge(g.cfg.GRPCMaxMessage)
+		f = admission.TooLarge(g.cfg.GRPCMaxMessage)
 	case http.StatusRequestTimeout:
 		f = fault.Unavailable(f.RetryAfter, "%s", f.Details) // gRPC has no code for it, and this one says to try again
 	}
@@ -50,7 +53,8 @@ func (g *Gateway) bridgeFailure(ctx context.Context, c *fiber.Ctx, x *exchange, 
 	out.send(c.Response())
 }
 
-// notOverBridge stands in front of the user service on Fiber's port: gRPC ends an answer with trailers, for which HTTP/1.1 clients of gRPC do not exist and Fiber has no way.
+// notOverBridge stands in front of the user service on Fiber's port: gRPC ends an answer with trailers, for which HTTP/1.1 clients of
+// gRPC do not exist and Fiber has no way.
 func notOverBridge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")

@@ -10,11 +10,12 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/userapi"
 )
 
-// What the gRPC port has besides the user service asks for no credentials. Load balancers ask for health also when there is too much to do; reflection holds a call
-// open for as long as its client likes, so it has places of its own, which are enough for people with tools.
+// What the gRPC port has besides the user service asks for no credentials. Load balancers ask for health also when there is too much to
+// do; reflection holds a call open for as long as its client likes, so it has places of its own, which are enough for people with tools.
 const (
 	healthService     = "/grpc.health.v1.Health/"
 	reflectionService = "/grpc.reflection."
@@ -27,7 +28,7 @@ func publicRoute(path string) string {
 	case healthService + "Check", healthService + "Watch", reflectionService + "v1.ServerReflection/ServerReflectionInfo", reflectionService + "v1alpha.ServerReflection/ServerReflectionInfo":
 		return path
 	}
-	return unmatched
+	return exchange.Unmatched
 }
 
 // calls is around every call of the user service, on both ports: it does for net/http what serve does for Fiber.
@@ -42,14 +43,14 @@ func (h calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := callIn(out, r)
 	ctx, cancel := context.WithTimeout(r.Context(), g.cfg.RequestTimeout)
 	defer cancel()
-	ctx, span := g.begin(ctx, x)
+	ctx, span := g.recorder.Begin(ctx, x)
 	r = r.WithContext(ctx)
-	if from := remoteAddress(x, g.cfg.TrustedProxies); from.IsValid() {
+	if from := g.door.RemoteAddress(x); from.IsValid() {
 		r.RemoteAddr = from.String()
 	}
 
-	x.route = publicRoute(x.path)
-	if strings.HasPrefix(x.path, reflectionService) {
+	x.Route = publicRoute(x.Path)
+	if strings.HasPrefix(x.Path, reflectionService) {
 		defer g.endInTime(ctx, cancel, w)()
 	}
 	err := g.place(x, func() error {
@@ -62,18 +63,19 @@ func (h calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		answered = g.failCall(out, r, x, err)
-	case x.preflight:
+	case x.Preflight:
 		out.WriteHeader(http.StatusNoContent)
 	}
-	g.report(ctx, x, out.code(), span)
+	g.recorder.Report(ctx, x, out.code(), span)
 	if !answered {
 		panic(http.ErrAbortHandler) // net/http then breaks the answer off, so that nobody takes it for a whole one
 	}
 }
 
-// endInTime ends a stream that its client keeps open when its time is over, or when the gateway stops. The caller calls what it returns when it is done.
+// endInTime ends a stream that its client keeps open when its time is over, or when the gateway stops. The caller calls what it returns
+// when it is done.
 func (g *Gateway) endInTime(ctx context.Context, cancel context.CancelFunc, w http.ResponseWriter) func() {
-	release := context.AfterFunc(g.streams.ctx, cancel)
+	release := context.AfterFunc(g.streams.Context(), cancel)
 	interrupted := make(chan struct{})
 	withdraw := context.AfterFunc(ctx, func() {
 		defer close(interrupted)
@@ -89,12 +91,12 @@ func (g *Gateway) endInTime(ctx context.Context, cancel context.CancelFunc, w ht
 }
 
 // place does the work if there is a place for it, and sheds it otherwise.
-func (g *Gateway) place(x *exchange, work func() error) error {
+func (g *Gateway) place(x *exchange.Exchange, work func() error) error {
 	taken, most := &g.inFlight, int64(g.cfg.MaxInFlight)
 	switch {
-	case strings.HasPrefix(x.path, healthService):
+	case strings.HasPrefix(x.Path, healthService):
 		return work()
-	case strings.HasPrefix(x.path, reflectionService):
+	case strings.HasPrefix(x.Path, reflectionService):
 		taken, most = &g.reflections, maxReflections
 	}
 	defer taken.Add(-1)
@@ -104,13 +106,14 @@ func (g *Gateway) place(x *exchange, work func() error) error {
 	return work()
 }
 
-// failCall answers what went wrong in the protocol of the request. It returns false if it is too late for that, because an answer has begun.
-func (g *Gateway) failCall(out *callWriter, r *http.Request, x *exchange, err error) bool {
+// failCall answers what went wrong in the protocol of the request. It returns false if it is too late for that, because an answer has
+// begun.
+func (g *Gateway) failCall(out *callWriter, r *http.Request, x *exchange.Exchange, err error) bool {
 	f := fault.As(err)
 	if fault.OfServer(f) {
-		x.cause = f
+		x.Cause = f
 	}
-	x.code = userapi.CodeOf(f.Status).String()
+	x.Code = userapi.CodeOf(f.Status).String()
 	if !out.takeBack() {
 		return false
 	}
@@ -120,34 +123,34 @@ func (g *Gateway) failCall(out *callWriter, r *http.Request, x *exchange, err er
 
 // observe is told by the user service how a call ended.
 func (g *Gateway) observe(ctx context.Context, o userapi.Outcome) {
-	x := exchangeOf(ctx)
+	x := exchange.Of(ctx)
 	if o.Procedure != "" {
-		x.route = o.Procedure
+		x.Route = o.Procedure
 	}
-	x.code, x.decision = o.Code, o.Decision
+	x.Code, x.Decision = o.Code, o.Decision
 	switch o.Code {
 	case connect.CodeInternal.String(), connect.CodeUnknown.String(), connect.CodeDataLoss.String(), connect.CodeUnavailable.String(), connect.CodeDeadlineExceeded.String():
-		x.cause = o.Err
+		x.Cause = o.Err
 	}
 }
 
 // callIn returns a new exchange for a call of the user service.
-func callIn(w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{method: r.Method, path: r.URL.Path, asked: plainHeader(r.Header), answer: w.Header(), rpc: true}
+func callIn(w http.ResponseWriter, r *http.Request) *exchange.Exchange {
+	x := &exchange.Exchange{Method: r.Method, Path: r.URL.Path, Asked: plainHeader(r.Header), Answer: w.Header(), RPC: true}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		x.peer = peer.Addr().Unmap()
+		x.Peer = peer.Addr().Unmap()
 	}
-	x.answer.Set("Cache-Control", "no-store")
+	x.Answer.Set("Cache-Control", "no-store")
 	return x
 }
 
 // plainHeader is the header of a request to net/http.
 type plainHeader http.Header
 
-// Peek implements requestHeader.
+// Peek implements exchange.RequestHeader.
 func (h plainHeader) Peek(name string) []byte { return []byte(http.Header(h).Get(name)) }
 
-// PeekAll implements requestHeader.
+// PeekAll implements exchange.RequestHeader.
 func (h plainHeader) PeekAll(name string) [][]byte {
 	var lines [][]byte
 	for _, line := range http.Header(h).Values(name) {

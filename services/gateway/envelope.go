@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway/internal/admission"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/operation"
 )
 
@@ -22,10 +23,10 @@ const (
 )
 
 // fail answers with the error envelope. It is the one place where an error becomes a status.
-func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
+func (g *Gateway) fail(c *fiber.Ctx, x *exchange.Exchange, err error) {
 	f := g.faultOf(err)
 	if fault.OfServer(f) {
-		x.cause = f
+		x.Cause = f
 	}
 	details := rest.ErrorDetails{Type: rest.ErrorType(f.Type), Links: []string{}}
 	if f.Details != "" {
@@ -41,41 +42,26 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange, err error) {
 	switch {
 	case f.Status == http.StatusUnauthorized:
 		// At Basic a browser asks its user for a password, in the middle of a page that knows what to do without one.
-		if x.visit == nil {
+		if x.Visit == nil {
 			c.Set(fiber.HeaderWWWAuthenticate, challengeBasic)
 		}
 		c.Response().Header.Add(fiber.HeaderWWWAuthenticate, challengeBearer)
 	case f.RetryAfter > 0:
-		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(seconds(f.RetryAfter), 10))
+		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(admission.WholeSeconds(f.RetryAfter), 10))
 	}
 	body, err := operation.Encode(rest.ErrorRsp{
 		HTTPStatusCode: int32(f.Status),
 		Message:        http.StatusText(f.Status),
-		RequestData:    rest.RequestData{RequestID: string(x.id)},
-		Runtime:        x.runtime(),
+		RequestData:    rest.RequestData{RequestID: string(x.ID)},
+		Runtime:        x.Runtime(),
 		Error:          details,
 	})
 	if err != nil {
-		x.cause = errors.Join(x.cause, fmt.Errorf("write the error envelope: %w", err))
+		x.Cause = errors.Join(x.Cause, fmt.Errorf("write the error envelope: %w", err))
 	}
 	c.Status(f.Status)
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	c.Response().SetBody(body)
-}
-
-// Done implements operation.Exchange.
-func (x *exchange) Done() rest.GenericRsp {
-	return rest.GenericRsp{
-		HTTPStatusCode: http.StatusOK,
-		Message:        http.StatusText(http.StatusOK),
-		RequestData:    rest.RequestData{RequestID: string(x.id)},
-		Runtime:        x.runtime(),
-	}
-}
-
-// runtime returns the seconds since the request came in.
-func (x *exchange) runtime() float64 {
-	return math.Round(x.now().Sub(x.started).Seconds()*1e6) / 1e6
 }
 
 // faultOf translates Fiber's own errors; all others are read by fault.As.
@@ -90,7 +76,7 @@ func (g *Gateway) faultOf(err error) *fault.Fault {
 	case http.StatusMethodNotAllowed:
 		return &fault.Fault{Type: fault.TypeMethodNotAllowed, Status: own.Code, Details: "the route does not take this method"}
 	case http.StatusRequestEntityTooLarge:
-		return tooLarge(g.cfg.BodyLimit)
+		return admission.TooLarge(g.cfg.BodyLimit)
 	case http.StatusRequestHeaderFieldsTooLarge:
 		f := fault.Field("header", "must be at most %d bytes", g.cfg.HeaderLimit)
 		f.Status = own.Code
@@ -102,10 +88,4 @@ func (g *Gateway) faultOf(err error) *fault.Fault {
 		return f.Because(err)
 	}
 	return fault.Internal(err)
-}
-
-func tooLarge(limit int) *fault.Fault {
-	f := fault.Field("body", "must be at most %d bytes", limit)
-	f.Status = http.StatusRequestEntityTooLarge
-	return f
 }

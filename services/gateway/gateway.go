@@ -1,6 +1,11 @@
-// Package gateway is the edge: it authenticates projects, limits how much they call, checks each request against the OpenAPI document, forwards it to a service and
-// puts every failure into one envelope. Calls of the user service, whose contract are the protos, come in through the same door, on a port of their own too. It decides
-// nothing, and stores nothing but the answers of calls with an Idempotency-Key. No Fiber type leaves this package.
+// Package gateway is the edge: it authenticates projects, limits how much they call, checks each request against the OpenAPI document,
+// forwards it to a service and puts every failure into one envelope. Calls of the user service, whose contract are the protos, come in
+// through the same door, on a port of their own too. It decides nothing, and stores nothing but the answers of calls with an
+// Idempotency-Key. No Fiber type leaves the gateway.
+//
+// The root assembles: exchange is what is known of a request, admission says who may come in, contract whether a request fits its
+// document, operation which method of which service answers it, userapi and issuer are of the user service, eventstream and page answer
+// by themselves.
 package gateway
 
 import (
@@ -20,24 +25,26 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyward/keyward/api"
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/gateway/internal/admission"
 	"github.com/keyward/keyward/services/gateway/internal/certificate"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
+	"github.com/keyward/keyward/services/gateway/internal/eventstream"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/issuer"
-	"github.com/keyward/keyward/services/gateway/internal/operation"
 	"github.com/keyward/keyward/services/gateway/internal/userapi"
 )
 
-// Projects is what the gateway asks of the tenants, at every request; answers must come from memory.
-type Projects interface {
-	Lookup(ident.ProjectID) (project.Project, bool)
-	// OriginAllowed reports whether any project lists origin.
-	OriginAllowed(origin string) bool
-	// Visited returns the project that a call of the Frontend API is about, by the ID that it names or by the host that it came to.
-	Visited(named ident.ProjectID, host string) (project.Project, bool)
-}
+// What the gateway asks of those who assemble it.
+type (
+	// Projects knows the tenants. project.Store is one.
+	Projects = admission.Projects
+	// Limits counts calls. ratelimit.Limiter is one.
+	Limits = admission.Limits
+	// Feed is the stream of events that clients follow. feed.Feed is one.
+	Feed = eventstream.Feed
+)
 
 // Issuers is what the gateway asks of the projects about access tokens; answers must come from memory. project.Store is one.
 type Issuers interface {
@@ -73,21 +80,18 @@ type Gateway struct {
 	explains    service.Explanations
 	projects    Projects
 	idempotency Idempotency
-	limits      Limits
 	log         *slog.Logger
 	now         func() time.Time
-	decoy       project.SecretHash
 	document    *contract.Document // of the Backend API
 	frontend    *contract.Document // of the Frontend API
 	app         *fiber.App
-	meter       *meter
-	tracer      *tracer
+	recorder    *exchange.Recorder
+	door        *admission.Door
 	inFlight    atomic.Int64
-	streams     *streams
+	streams     *eventstream.Streams
 
 	users       *userapi.API
-	calls       calls // of the user service that came to Fiber
-	corsCalls   corsCalls
+	calls       calls        // of the user service that came to Fiber
 	reflections atomic.Int64 // under way
 	tokens      *issuer.Verifier
 	certificate *certificate.Files // nil: no port has TLS
@@ -102,8 +106,8 @@ type Gateway struct {
 	grpcListener net.Listener // nil, after Listen: there is no gRPC port
 }
 
-// drainFactor says how much larger than the limit a body may be to be read to its end and refused with a proper answer; beyond, the connection is cut after the
-// answer, which some clients do not get to see because they are still writing.
+// drainFactor says how much larger than the limit a body may be to be read to its end and refused with a proper answer; beyond, the
+// connection is cut after the answer, which some clients do not get to see because they are still writing.
 const drainFactor = 4
 
 // callFraming is what the protocols of the user service may put around a message.
@@ -134,9 +138,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, explains: deps.Explanations, projects: deps.Projects,
-		idempotency: deps.Idempotency, limits: deps.Limits,
-		log: deps.Log, now: deps.Now, document: document, frontend: visited, tracer: newTracer(deps.Tracer), corsCalls: newCORSCalls(),
-		decoy: project.HashSecret(project.NewSecret()),
+		idempotency: deps.Idempotency, log: deps.Log, now: deps.Now, document: document, frontend: visited,
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -145,11 +147,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		g.now = time.Now
 	}
 	g.base, g.stop = context.WithCancel(context.Background())
-	if g.meter, err = newMeter(deps.Metrics, func() float64 { return float64(g.inFlight.Load()) }); err != nil {
-		return nil, fmt.Errorf("gateway metrics: %w", err)
-	}
-	if g.streams, err = newStreams(cfg, deps.Feed, deps.Metrics); err != nil {
-		return nil, fmt.Errorf("gateway metrics: %w", err)
+	if err := g.openDoor(deps); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if err := g.openCalls(deps); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -162,6 +161,31 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	return g, nil
 }
 
+// openDoor makes what every request comes through.
+func (g *Gateway) openDoor(deps Deps) error {
+	var err error
+	g.recorder, err = exchange.NewRecorder(exchange.Deps{
+		Log: g.log, Metrics: deps.Metrics, Tracer: deps.Tracer, Now: g.now, InFlight: func() float64 { return float64(g.inFlight.Load()) },
+	})
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	g.tokens = issuer.New(issuer.Deps{Issuers: deps.Issuers.Issuers, Now: g.now, Log: g.log})
+	g.door = admission.New(admission.Config{
+		RateProject: g.cfg.RateProject, RateAddress: g.cfg.RateAddress, RateFailures: g.cfg.RateFailures,
+		TrustedProxies: g.cfg.TrustedProxies, BodyLimit: g.cfg.BodyLimit,
+	}, admission.Deps{Projects: deps.Projects, Limits: deps.Limits, Tokens: g.tokens, Now: g.now})
+	g.streams, err = eventstream.New(
+		eventstream.Config{Most: g.cfg.MaxStreams, Heartbeat: g.cfg.StreamHeartbeat, WriteTimeout: g.cfg.StreamWriteTimeout},
+		eventstream.Deps{
+			Feed: deps.Feed, Log: g.log, Metrics: deps.Metrics, Now: g.now, Shed: g.recorder.CountShed, StillAdmits: g.door.StillAdmits,
+		})
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
+
 // openCalls makes what answers calls of the user service, and the server of the port that they have for themselves.
 func (g *Gateway) openCalls(deps Deps) error {
 	var err error
@@ -171,9 +195,8 @@ func (g *Gateway) openCalls(deps Deps) error {
 			return err
 		}
 	}
-	g.tokens = issuer.New(issuer.Deps{Issuers: deps.Issuers.Issuers, Now: g.now, Log: g.log})
 	g.users, err = userapi.New(userapi.Deps{
-		Registrations: deps.Ceremony, Admit: g.admitCall, Observe: g.observe, MaxBytes: g.cfg.GRPCMaxMessage, Timeout: g.cfg.RequestTimeout, Log: g.log,
+		Registrations: deps.Ceremony, Admit: g.door.AdmitCall, Observe: g.observe, MaxBytes: g.cfg.GRPCMaxMessage, Timeout: g.cfg.RequestTimeout, Log: g.log,
 	})
 	if err != nil {
 		return err
@@ -188,7 +211,8 @@ func (g *Gateway) newApp() *fiber.App {
 		AppName:       "keyward",
 		CaseSensitive: true,
 		StrictRouting: true,
-		// Fiber reuses its buffers. With Immutable every string it hands out is a copy, so that user IDs and header values may outlive the request.
+		// Fiber reuses its buffers. With Immutable every string it hands out is a copy, so that user IDs and header values may outlive
+		// the request.
 		Immutable:                    true,
 		BodyLimit:                    g.cfg.BodyLimit * drainFactor,
 		ReadBufferSize:               g.cfg.HeaderLimit,
@@ -204,48 +228,8 @@ func (g *Gateway) newApp() *fiber.App {
 	return app
 }
 
-// mount registers, for every operation of the documents, admission (authentication, then validation) in front of what answers it.
-func (g *Gateway) mount() error {
-	g.app.Use(g.serve)
-	if err := g.mountTryingPage(); err != nil {
-		return err
-	}
-	services := operation.Services{
-		Ceremony: g.ceremony, Events: g.events, Webhooks: g.webhooks, Explanations: g.explains,
-		Keys: g.keys, Stream: g.streamEvents, WellKnown: g.wellKnown,
-	}
-	backend, err := operation.Join(g.document, operation.Backend(services))
-	visited, visitedErr := operation.Join(g.frontend, operation.Frontend(services))
-	if err := errors.Join(named("Backend API", err), named("Frontend API", visitedErr)); err != nil {
-		return err
-	}
-	for _, op := range backend {
-		g.route(op, g.admit(op))
-	}
-	for _, op := range visited {
-		g.route(op, g.admitVisit(op))
-	}
-	// A stream closes its connection itself.
-	g.app.Server().KeepHijackedConns = true
-	return g.mountDocs()
-}
-
-func (g *Gateway) route(op operation.Joined, handler fiber.Handler) {
-	if op.Method == fiber.MethodGet {
-		g.app.Get(op.RouterPath(), handler) // HEAD too
-		return
-	}
-	g.app.Add(op.Method, op.RouterPath(), handler)
-}
-
-func named(document string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", document, err)
-}
-
-// answerUnknownMethods puts an answer of ours also where Fiber answers by itself, before any of its handlers: a method that HTTP does not know.
+// answerUnknownMethods puts an answer of ours also where Fiber answers by itself, before any of its handlers: a method that HTTP does not
+// know.
 func (g *Gateway) answerUnknownMethods() {
 	inner := g.app.Handler()
 	g.app.Server().Handler = func(rc *fasthttp.RequestCtx) {
@@ -274,7 +258,8 @@ func Permissions() ([]string, error) {
 	return document.Permissions(), nil
 }
 
-// Routes returns every route as "METHOD path", parameters as the router writes them (/v2/users/:userID), so that the router can be compared with the document.
+// Routes returns every route as "METHOD path", parameters as the router writes them (/v2/users/:userID), so that the router can be
+// compared with the document.
 func (g *Gateway) Routes() []string {
 	var routes []string
 	for _, r := range g.app.GetRoutes(true) {

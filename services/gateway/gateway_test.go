@@ -30,7 +30,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// fasthttp keeps one goroutine a process that formats the Date header, which has no end, and one a server that looks every 10 s whether it is over.
+	// fasthttp keeps one goroutine a process that formats the Date header, which has no end, and one a server that looks every 10 s
+	// whether it is over.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		// Of the client that the benchmark uses.

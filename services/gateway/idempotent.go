@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/core/reqctx"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
 // Idempotency is what the gateway asks of the store of answers. idempotency.Store is one.
@@ -18,24 +19,25 @@ type Idempotency interface {
 	Begin(context.Context, idempotency.Call) (*idempotency.Attempt, *idempotency.Answer, error)
 }
 
-// HoldMargin is how much longer than a request may take its Idempotency-Key is held for it: clocks of instances differ, and the answer is stored after the call.
+// HoldMargin is how much longer than a request may take its Idempotency-Key is held for it: clocks of instances differ, and the answer is
+// stored after the call.
 const HoldMargin = 5 * time.Second
 
 // settleLimit bounds the storing of an answer. The caller waits for it.
 const settleLimit = 2 * time.Second
 
-// once executes the call unless it has been answered before. Only answers of success are kept: a call that failed, and so changed nothing, frees its key, and one of
-// which nobody knows what it did (5xx, a panic) may be repeated at once, with the same IDs.
-func (g *Gateway) once(c *fiber.Ctx, x *exchange, key string, call func() error) error {
+// once executes the call unless it has been answered before. Only answers of success are kept: a call that failed, and so changed
+// nothing, frees its key, and one of which nobody knows what it did (5xx, a panic) may be repeated at once, with the same IDs.
+func (g *Gateway) once(c *fiber.Ctx, x *exchange.Exchange, key string, call func() error) error {
 	ctx := c.UserContext()
 	attempt, before, err := g.idempotency.Begin(ctx, idempotency.Call{
-		Project: x.project, Salt: x.salt, Key: key, Method: c.Method(), Path: string(c.Request().URI().RequestURI()), Body: c.Request().Body(),
+		Project: x.Project, Salt: x.Salt, Key: key, Method: c.Method(), Path: string(c.Request().URI().RequestURI()), Body: c.Request().Body(),
 	})
 	if err != nil {
 		return err
 	}
 	if before != nil {
-		c.Set(headerReplayed, "true")
+		c.Set(exchange.HeaderReplayed, "true")
 		c.Set(fiber.HeaderContentType, before.Type)
 		c.Status(before.Status).Response().SetBody(before.Body)
 		return nil
@@ -55,11 +57,12 @@ func (g *Gateway) once(c *fiber.Ctx, x *exchange, key string, call func() error)
 	return err
 }
 
-// settle says how an attempt ended, also when the request's own time is over. If that fails, the key is held until its hold is over, and a repeat then makes the same IDs.
-func (g *Gateway) settle(ctx context.Context, x *exchange, how func(context.Context) error) {
+// settle says how an attempt ended, also when the request's own time is over. If that fails, the key is held until its hold is over, and
+// a repeat then makes the same IDs.
+func (g *Gateway) settle(ctx context.Context, x *exchange.Exchange, how func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
 	if err := how(ctx); err != nil {
-		g.log.LogAttrs(ctx, slog.LevelWarn, "the answer of a call with an Idempotency-Key could not be stored", slog.String("request_id", string(x.id)), slog.String("error", err.Error()))
+		g.log.LogAttrs(ctx, slog.LevelWarn, "the answer of a call with an Idempotency-Key could not be stored", slog.String("request_id", string(x.ID)), slog.String("error", err.Error()))
 	}
 }

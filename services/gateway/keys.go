@@ -8,6 +8,8 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/gateway/internal/admission"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 
 // keys is GET /.well-known/jwks: the public keys of one project, or of all (RFC 7517 section 5).
 func (g *Gateway) keys(c *fiber.Ctx) error {
-	id, named := sentHeader(c, headerProjectID)
+	id, named := admission.SentHeader(c, exchange.HeaderProjectID)
 	if named {
 		if _, known := g.projects.Lookup(ident.ProjectID(id)); !known {
 			return fault.NotFound("there is no such project")
@@ -29,7 +31,7 @@ func (g *Gateway) keys(c *fiber.Ctx) error {
 		return err
 	}
 	c.Set(fiber.HeaderCacheControl, keysCache)
-	c.Vary(headerProjectID)
+	c.Vary(exchange.HeaderProjectID)
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	return c.Status(http.StatusOK).Send(set)
 }

@@ -97,12 +97,13 @@ func addrOf(l net.Listener) string {
 	return l.Addr().String()
 }
 
-// Run serves until ctx ends, then stops accepting and gives requests in flight the configured grace. It returns nil after a clean stop, an error if serving failed or the grace ran out.
+// Run serves until ctx ends, then stops accepting and gives requests in flight the configured grace. It returns nil after a clean stop,
+// an error if serving failed or the grace ran out.
 func (g *Gateway) Run(ctx context.Context) error {
 	if err := g.Listen(); err != nil {
 		return err
 	}
-	defer g.streams.end()
+	defer g.streams.End()
 	serving := []func() error{g.serveHTTP}
 	if g.grpcListener != nil {
 		serving = append(serving, g.serveGRPC)
@@ -152,10 +153,11 @@ func (g *Gateway) serveGRPC() error {
 	return nil
 }
 
-// Shutdown ends the event streams, whose clients connect again, stops accepting and waits for the requests in flight until ctx ends; those that are left then are cancelled and an error is returned.
+// Shutdown ends the event streams, whose clients connect again, stops accepting and waits for the requests in flight until ctx ends;
+// those that are left then are cancelled and an error is returned.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.users.SetServing(false)
-	g.streams.end()
+	g.streams.End()
 	other := make(chan error, 1)
 	go func() { other <- g.grpc.Shutdown(ctx) }()
 	err := g.app.ShutdownWithContext(ctx)

@@ -21,7 +21,8 @@ import (
 // maxDepth bounds the nesting of objects and arrays in a body; the contract itself needs 4.
 const maxDepth = 32
 
-// NotJSON reports a body that is not one JSON value: broken syntax, text that is not UTF-8, a member name given twice, or too deep a nesting.
+// NotJSON reports a body that is not one JSON value: broken syntax, text that is not UTF-8, a member name given twice, or too deep a
+// nesting.
 type NotJSON struct {
 	Reason string // for the caller
 	Field  string // with dots; empty if none can be named
@@ -38,7 +39,8 @@ type body struct {
 // TakesBody reports whether the operation has a request body.
 func (op *Operation) TakesBody() bool { return op.body != nil }
 
-// CheckBody returns every field of body that does not fit the contract, nothing if it fits, or a *NotJSON. Members that the contract does not know are ignored.
+// CheckBody returns every field of body that does not fit the contract, nothing if it fits, or a *NotJSON. Members that the contract does
+// not know are ignored.
 func (op *Operation) CheckBody(body []byte) ([]fault.FieldError, error) {
 	if op.body == nil {
 		return nil, nil
@@ -68,7 +70,8 @@ func (op *Operation) CheckPath(raw func(name string) string) []fault.FieldError 
 	return tidy(found)
 }
 
-// CheckQuery checks the query parameters in raw, the part of the URL after the question mark. Parameters that the contract does not know are ignored.
+// CheckQuery checks the query parameters in raw, the part of the URL after the question mark. Parameters that the contract does not know
+// are ignored.
 func (op *Operation) CheckQuery(raw string) []fault.FieldError {
 	if len(op.query) == 0 || raw == "" {
 		return nil

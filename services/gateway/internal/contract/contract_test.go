@@ -95,7 +95,8 @@ func TestAGoodBodyIsAcceptedBothWays(t *testing.T) {
 	}
 }
 
-// agree holds the two checks and the decoder to one another: what is let through quickly is what the full check finds good, and what the full check finds good can be decoded.
+// agree holds the two checks and the decoder to one another: what is let through quickly is what the full check finds good, and what the
+// full check finds good can be decoded.
 func agree(t interface{ Fatalf(string, ...any) }, op *Operation, body []byte) {
 	decoded := typed[op.ID]()
 	decodeErr := json.Unmarshal(body, decoded)
@@ -153,7 +154,8 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
-// TestBodiesChangedInOnePlaceAreJudgedAlike changes good bodies where the fuzzer's random bytes seldom get: one member gone, or of another type, size or spelling.
+// TestBodiesChangedInOnePlaceAreJudgedAlike changes good bodies where the fuzzer's random bytes seldom get: one member gone, or of
+// another type, size or spelling.
 func TestBodiesChangedInOnePlaceAreJudgedAlike(t *testing.T) {
 	d := parse(t)
 	rapid.Check(t, func(t *rapid.T) {

@@ -16,8 +16,8 @@ import (
 	"github.com/keyward/keyward/core/fault"
 )
 
-// Decoder reads the bodies of one operation into one Go type and lets through only what fits the contract. It checks while it reads, in one pass; only a body
-// that this pass does not take, be it bad or merely unusual, is checked in full. It may be shared.
+// Decoder reads the bodies of one operation into one Go type and lets through only what fits the contract. It checks while it reads, in
+// one pass; only a body that this pass does not take, be it bad or merely unusual, is checked in full. It may be shared.
 type Decoder struct {
 	op    *Operation
 	into  reflect.Type
@@ -58,7 +58,8 @@ func NewDecoder(op *Operation, prototype any) (*Decoder, error) {
 // OnePass reports whether bodies are checked while they are read, unless one is unusual; it serves tests.
 func (d *Decoder) OnePass() bool { return d.quick != nil }
 
-// Decode reads body into a pointer to the decoder's type, whose value must be zero. It returns a *Misfit for a body that does not fit; the value then means nothing.
+// Decode reads body into a pointer to the decoder's type, whose value must be zero. It returns a *Misfit for a body that does not fit;
+// the value then means nothing.
 func (d *Decoder) Decode(body []byte, into any) error {
 	value := reflect.ValueOf(into).Elem()
 	if d.quickly(body, value) {

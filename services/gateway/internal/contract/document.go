@@ -1,5 +1,6 @@
-// Package contract reads the OpenAPI document and answers, for each operation, whether a request fits it. An OpenAPI 3.1 schema is a JSON Schema
-// (draft 2020-12), so the document itself is what requests are checked against: nothing is written twice. It is pure: bytes in, field errors out.
+// Package contract reads the OpenAPI document and answers, for each operation, whether a request fits it. An OpenAPI 3.1 schema is a JSON
+// Schema (draft 2020-12), so the document itself is what requests are checked against: nothing is written twice. It is pure: bytes in,
+// field errors out.
 package contract
 
 import (
@@ -36,7 +37,8 @@ type Operation struct {
 	Permission string
 	// Public operations ask for no credentials: the document gives them an empty security.
 	Public bool
-	// Session operations are for users with a session, and process operations for whoever has the token of a process: security schemes sessionAuth and processID.
+	// Session operations are for users with a session, and process operations for whoever has the token of a process: security schemes
+	// sessionAuth and processID.
 	Session, Process bool
 	// NoContent operations answer success with 204, and no body.
 	NoContent bool
@@ -170,7 +172,8 @@ func (op *Operation) PathParameters() []string {
 	return names
 }
 
-// schemes returns the security schemes of which the operation takes any: its own, else those of the document. said is false if neither has a word about it.
+// schemes returns the security schemes of which the operation takes any: its own, else those of the document. said is false if neither
+// has a word about it.
 func (op *Operation) schemes(at string) (names map[string]bool, said bool) {
 	security, said := op.doc.at(at + "/security").([]any)
 	if !said {

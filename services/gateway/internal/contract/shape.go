@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// shape is a schema compiled for one purpose: to say yes to a good value while it is being decoded. It knows the part of JSON Schema that the contract uses;
-// of a schema with anything else there is no shape, and the full validator is always asked. A shape never says yes where the full validator says no.
+// shape is a schema compiled for one purpose: to say yes to a good value while it is being decoded. It knows the part of JSON Schema that
+// the contract uses; of a schema with anything else there is no shape, and the full validator is always asked. A shape never says yes
+// where the full validator says no.
 type shape struct {
 	kind       valueKind
 	bits       int // of integers: 32 or 64

@@ -65,7 +65,8 @@ func (r *request) decode(into any) error {
 	}
 }
 
-// Refusal is the fault of a request in which the contract found something wrong, or whose body is no JSON at all. It is nil if nothing is wrong.
+// Refusal is the fault of a request in which the contract found something wrong, or whose body is no JSON at all. It is nil if nothing is
+// wrong.
 func Refusal(found []fault.FieldError, err error) error {
 	var broken *contract.NotJSON
 	switch {
@@ -126,7 +127,8 @@ func (r *request) writeJSON(value any) error {
 	return nil
 }
 
-// Encode writes nil slices as [], since strict clients take no null for an array. Optional fields that are set are written even if they are empty.
+// Encode writes nil slices as [], since strict clients take no null for an array. Optional fields that are set are written even if they
+// are empty.
 func Encode(value any) ([]byte, error) {
 	return json.Marshal(value, jsontext.AllowInvalidUTF8(true), jsonv1.OmitEmptyWithLegacySemantics(true))
 }

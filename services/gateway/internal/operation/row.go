@@ -1,9 +1,12 @@
-// Package operation binds the operations of the OpenAPI documents to the methods of the services: Backend and Frontend are the one table of them, a row an operation.
+// Package operation binds the operations of the OpenAPI documents to the methods of the services: Backend and Frontend are the one table
+// of them, a row an operation.
 //
-// A row says by its types what an operation takes and answers: what its body is decoded into is the type that its method takes. Join holds the table to the document: an
-// operation without a row, a row without an operation, and a row that reads another body or other path parameters than the document has are errors that name it.
+// A row says by its types what an operation takes and answers: what its body is decoded into is the type that its method takes. Join
+// holds the table to the document: an operation without a row, a row without an operation, and a row that reads another body or other
+// path parameters than the document has are errors that name it.
 //
-// It may touch a request that has been admitted, and no other: who calls, from where, how often and with which parameters has been judged before.
+// It may touch a request that has been admitted, and no other: who calls, from where, how often and with which parameters has been judged
+// before.
 package operation
 
 import (
@@ -88,7 +91,8 @@ type Joined struct {
 	decoder *contract.Decoder
 }
 
-// Join gives every operation of a document its row. It fails if one of either is left over, or if the two do not fit each other, and names each.
+// Join gives every operation of a document its row. It fails if one of either is left over, or if the two do not fit each other, and
+// names each.
 func Join(document *contract.Document, rows []Row) ([]Joined, error) {
 	left := map[string]Row{}
 	var wrong []error

@@ -1,4 +1,7 @@
-package gateway
+// Package page serves what people open in a browser: the page to try passkeys with, the OpenAPI documents, and the pages to browse them.
+// It needs no credentials, and its pages load and call nothing but this server. Its files are kept with the source, so that Go alone
+// builds Keyward; app/ is built from web/.
+package page
 
 import (
 	"bytes"
@@ -13,14 +16,18 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	assets "github.com/swaggest/swgui/v5/static"
+
+	"github.com/keyward/keyward/services/gateway/internal/contract"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
 // pageFiles holds the API page; the viewer itself comes from the module swgui, so the page works without the internet.
 //
-//go:embed page
+//go:embed app index.html start.js
 var pageFiles embed.FS
 
-// contentPolicy lets the API page load and call nothing but this server. The viewer sets styles on elements and draws its icons from data URLs.
+// contentPolicy lets the API page load and call nothing but this server. The viewer sets styles on elements and draws its icons from data
+// URLs.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // file is something served as it is.
@@ -32,22 +39,29 @@ type file struct {
 	tag        string // ETag, by which a browser asks whether what it has is still good; empty: it has to load it again
 }
 
-// mountDocs serves the OpenAPI documents and the pages to browse them. None of it needs authentication.
-func (g *Gateway) mountDocs() error {
+// Config says what is served.
+type Config struct {
+	Trying            bool   // the page to try passkeys with is at /
+	Version           string // of the binary, shown on the API page
+	Backend, Frontend *contract.Document
+}
+
+// MountDocs serves the OpenAPI documents and the pages to browse them. None of it needs authentication.
+func (cfg Config) MountDocs(app *fiber.App) error {
 	files := []file{
-		{path: "/openapi.yaml", kind: "application/yaml", plain: g.document.YAML()},
-		{path: "/openapi.json", kind: fiber.MIMEApplicationJSON, plain: g.document.JSON()},
-		{path: "/frontend.yaml", kind: "application/yaml", plain: g.frontend.YAML()},
-		{path: "/frontend.json", kind: fiber.MIMEApplicationJSON, plain: g.frontend.JSON()},
+		{path: "/openapi.yaml", kind: "application/yaml", plain: cfg.Backend.YAML()},
+		{path: "/openapi.json", kind: fiber.MIMEApplicationJSON, plain: cfg.Backend.JSON()},
+		{path: "/frontend.yaml", kind: "application/yaml", plain: cfg.Frontend.YAML()},
+		{path: "/frontend.json", kind: fiber.MIMEApplicationJSON, plain: cfg.Frontend.JSON()},
 	}
 	for path, shown := range map[string]shownAPI{"/docs": {Name: "Backend API", Document: "/openapi"}, "/docs/frontend": {Name: "Frontend API", Document: "/frontend"}} {
-		index, err := g.index(shown)
+		index, err := cfg.index(shown)
 		if err != nil {
 			return fmt.Errorf("make the API page: %w", err)
 		}
 		files = append(files, file{path: path, kind: fiber.MIMETextHTMLCharsetUTF8, plain: index})
 	}
-	start, err := pageFiles.ReadFile("page/start.js")
+	start, err := pageFiles.ReadFile("start.js")
 	if err != nil {
 		return fmt.Errorf("read the API page: %w", err)
 	}
@@ -68,18 +82,18 @@ func (g *Gateway) mountDocs() error {
 	}
 	files = append(files, file{path: "/docs/favicon-32x32.png", kind: "image/png", plain: icon})
 	for _, f := range files {
-		g.app.Get(f.path, serveFile(f))
+		app.Get(f.path, serveFile(f))
 	}
-	g.redirectToDocs("/docs/")
-	if !g.cfg.TryingPage {
-		g.redirectToDocs("/")
+	redirectToDocs(app, "/docs/")
+	if !cfg.Trying {
+		redirectToDocs(app, "/")
 	}
 	return nil
 }
 
-func (g *Gateway) redirectToDocs(from string) {
-	g.app.Get(from, func(c *fiber.Ctx) error {
-		exchangeOf(c.UserContext()).route = from
+func redirectToDocs(app *fiber.App, from string) {
+	app.Get(from, func(c *fiber.Ctx) error {
+		exchange.Of(c.UserContext()).Route = from
 		return c.Redirect("/docs", http.StatusFound)
 	})
 }
@@ -90,8 +104,8 @@ type shownAPI struct {
 }
 
 // index is the page itself.
-func (g *Gateway) index(shown shownAPI) ([]byte, error) {
-	page, err := pageFiles.ReadFile("page/index.html")
+func (cfg Config) index(shown shownAPI) ([]byte, error) {
+	page, err := pageFiles.ReadFile("index.html")
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +113,7 @@ func (g *Gateway) index(shown shownAPI) ([]byte, error) {
 	filled := strings.NewReplacer(
 		"{{.Name}}", html.EscapeString(shown.Name),
 		"{{.Document}}", html.EscapeString(shown.Document),
-		"{{.Version}}", html.EscapeString(g.cfg.Version),
+		"{{.Version}}", html.EscapeString(cfg.Version),
 	)
 	return []byte(filled.Replace(string(page))), nil
 }
@@ -114,7 +128,7 @@ func zippedAsset(name, kind string) (file, error) {
 
 func serveFile(f file) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		exchangeOf(c.UserContext()).route = f.path
+		exchange.Of(c.UserContext()).Route = f.path
 		c.Set(fiber.HeaderContentType, f.kind)
 		c.Set(fiber.HeaderContentSecurityPolicy, cmp.Or(f.policy, contentPolicy))
 		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")

@@ -1,4 +1,4 @@
-package gateway
+package admission
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
 // credential is what a caller sent to prove who it is.
@@ -21,53 +22,54 @@ type credential struct {
 	secret  string
 }
 
-// authenticate reads HTTP Basic (RFC 7617), where the user is the project ID and the password the API secret, or an API key as a bearer token (RFC 6750). An unknown
-// project and an unknown key cost the same comparison as known ones. An address that failed too often is refused before anything is compared.
-func (g *Gateway) authenticate(x *exchange) error {
-	sent, ok := readCredential(x.asked.Peek(fiber.HeaderAuthorization))
+// authenticate reads HTTP Basic (RFC 7617), where the user is the project ID and the password the API secret, or an API key as a bearer
+// token (RFC 6750). An unknown project and an unknown key cost the same comparison as known ones. An address that failed too often is
+// refused before anything is compared.
+func (d *Door) authenticate(x *exchange.Exchange) error {
+	sent, ok := readCredential(x.Asked.Peek(fiber.HeaderAuthorization))
 	if !ok {
 		return fault.Login("send the project ID and the API secret as HTTP Basic authentication, or an API key as Bearer")
 	}
-	return g.prove(x, sent, headerProjectID)
+	return d.prove(x, sent, exchange.HeaderProjectID)
 }
 
 // prove sets the project of an exchange if what was sent proves that the caller belongs to it, and none of the headers names another one.
-func (g *Gateway) prove(x *exchange, sent credential, headers ...string) error {
-	if err := g.limitFailures(x); err != nil {
+func (d *Door) prove(x *exchange.Exchange, sent credential, headers ...string) error {
+	if err := d.limitFailures(x); err != nil {
 		return err
 	}
-	known, key, ok := g.verify(sent)
+	known, key, ok := d.verify(sent)
 	if !ok {
-		g.countFailure(x)
+		d.countFailure(x)
 		if sent.bearer {
 			return fault.Login("the API key is wrong")
 		}
 		return fault.Login("the project ID or the API secret is wrong")
 	}
-	if key != nil && key.Expired(g.now()) {
+	if key != nil && key.Expired(d.now()) {
 		return fault.Login("the API key has expired")
 	}
-	if err := x.belong(known, headers...); err != nil {
+	if err := belong(x, known, headers...); err != nil {
 		return err
 	}
-	x.key = key
+	x.Key = key
 	return nil
 }
 
 // belong makes it an exchange of a project, unless one of the headers names another one.
-func (x *exchange) belong(known project.Project, headers ...string) error {
+func belong(x *exchange.Exchange, known project.Project, headers ...string) error {
 	for _, header := range headers {
-		if named := x.asked.Peek(header); len(named) > 0 && string(named) != string(known.ID) {
+		if named := x.Asked.Peek(header); len(named) > 0 && string(named) != string(known.ID) {
 			return &fault.Fault{Type: fault.TypeProjectIDMismatch, Status: http.StatusForbidden, Details: header + " names another project than the credential"}
 		}
 	}
-	x.project, x.origins, x.salt = known.ID, known.Origins, known.Salt()
+	x.Project, x.Origins, x.Salt = known.ID, known.Origins, known.Salt()
 	return nil
 }
 
 // verify compares what was sent with what is kept. Without a key, the project's own secret was sent.
-func (g *Gateway) verify(sent credential) (project.Project, *project.APIKey, bool) {
-	known, found := g.projects.Lookup(sent.project)
+func (d *Door) verify(sent credential) (project.Project, *project.APIKey, bool) {
+	known, found := d.projects.Lookup(sent.project)
 	kept := known.Secret
 	var key *project.APIKey
 	if sent.bearer && found {
@@ -77,15 +79,15 @@ func (g *Gateway) verify(sent credential) (project.Project, *project.APIKey, boo
 		}
 	}
 	if !found {
-		kept = g.decoy
+		kept = d.decoy
 	}
 	matches := kept.Matches(sent.secret)
 	return known, key, matches && found
 }
 
 // permit refuses a key that lacks the permission. The API secret may call everything.
-func (x *exchange) permit(permission string) error {
-	if x.key == nil || x.key.Permits(permission) {
+func permit(x *exchange.Exchange, permission string) error {
+	if x.Key == nil || x.Key.Permits(permission) {
 		return nil
 	}
 	return &fault.Fault{Type: fault.TypeLoginError, Status: http.StatusForbidden, Details: "the API key lacks the permission " + permission}

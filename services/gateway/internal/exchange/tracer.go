@@ -1,4 +1,4 @@
-package gateway
+package exchange
 
 import (
 	"context"
@@ -26,43 +26,43 @@ func newTracer(provider trace.TracerProvider) *tracer {
 }
 
 // start begins a span below the one that the caller names in the W3C headers. The span is nil if tracing is off.
-func (t *tracer) start(ctx context.Context, x *exchange) (context.Context, trace.Span) {
+func (t *tracer) start(ctx context.Context, x *Exchange) (context.Context, trace.Span) {
 	if t == nil {
 		return ctx, nil
 	}
-	ctx = t.propagator.Extract(ctx, traceHeader{x.asked})
-	return t.spans.Start(ctx, knownMethod(x.method), trace.WithSpanKind(trace.SpanKindServer))
+	ctx = t.propagator.Extract(ctx, traceHeader{x.Asked})
+	return t.spans.Start(ctx, KnownMethod(x.Method), trace.WithSpanKind(trace.SpanKindServer))
 }
 
 // end names the span by its route, which is known only now, and closes it.
-func (t *tracer) end(span trace.Span, x *exchange, method string, status int) {
+func (t *tracer) end(span trace.Span, x *Exchange, method string, status int) {
 	if t == nil || span == nil {
 		return
 	}
-	span.SetName(method + " " + x.route)
+	span.SetName(method + " " + x.Route)
 	span.SetAttributes(
 		attribute.String("http.request.method", method),
-		attribute.String("http.route", x.route),
+		attribute.String("http.route", x.Route),
 		attribute.Int("http.response.status_code", status),
-		attribute.String("keyward.request_id", string(x.id)),
+		attribute.String("keyward.request_id", string(x.ID)),
 	)
-	if x.project != "" {
-		span.SetAttributes(attribute.String("keyward.project", string(x.project)))
+	if x.Project != "" {
+		span.SetAttributes(attribute.String("keyward.project", string(x.Project)))
 	}
-	if x.decision != "" {
-		span.SetAttributes(attribute.String("keyward.decision_id", string(x.decision)))
+	if x.Decision != "" {
+		span.SetAttributes(attribute.String("keyward.decision_id", string(x.Decision)))
 	}
-	if x.code != "" {
-		span.SetAttributes(attribute.String("rpc.response.status_code", x.code))
+	if x.Code != "" {
+		span.SetAttributes(attribute.String("rpc.response.status_code", x.Code))
 	}
-	if status >= 500 || x.cause != nil {
+	if status >= 500 || x.Cause != nil {
 		span.SetStatus(codes.Error, "")
 	}
 	span.End()
 }
 
 // traceHeader reads trace context from a request; nothing is ever written to one, and nobody asks what else it has.
-type traceHeader struct{ asked requestHeader }
+type traceHeader struct{ asked RequestHeader }
 
 func (h traceHeader) Get(name string) string { return string(h.asked.Peek(name)) }
 

@@ -1,4 +1,4 @@
-package gateway
+package admission
 
 import (
 	"bytes"
@@ -9,66 +9,33 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/keyward/keyward/core/fault"
-	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/operation"
 )
 
-// admit stands in front of one operation: who calls comes first, then whether the caller may, then whether the call fits the contract.
-func (g *Gateway) admit(op operation.Joined) fiber.Handler {
-	repeatable := op.TakesHeader(idempotency.Header)
-	return func(c *fiber.Ctx) error {
-		x := exchangeOf(c.UserContext())
-		x.op, x.route = op.Operation, op.Path
-		c.Set(fiber.HeaderCacheControl, "no-store")
-		if !op.Public {
-			if err := g.authenticate(x); err != nil {
-				return err
-			}
-			if err := x.checkOrigin(); err != nil {
-				return err
-			}
-			if err := g.limitProject(x); err != nil {
-				return err
-			}
-			if err := x.permit(op.Permission); err != nil {
-				return err
-			}
-		}
-		if err := g.validate(c, op.Operation); err != nil {
-			return err
-		}
-		if repeatable {
-			if key, sent := sentHeader(c, idempotency.Header); sent {
-				return g.once(c, x, key, func() error { return op.Serve(c, x) })
-			}
-		}
-		return op.Serve(c, x)
-	}
-}
-
 // checkOrigin refuses a browser's call from a page that the project does not list. Calls from outside browsers have no Origin header.
-func (x *exchange) checkOrigin() error {
-	origin := x.asked.Peek(fiber.HeaderOrigin)
-	if len(origin) == 0 || slices.Contains(x.origins, string(origin)) {
+func checkOrigin(x *exchange.Exchange) error {
+	origin := x.Asked.Peek(fiber.HeaderOrigin)
+	if len(origin) == 0 || slices.Contains(x.Origins, string(origin)) {
 		return nil
 	}
-	x.forgetOrigin()
+	forgetOrigin(x)
 	return &fault.Fault{Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden, Details: "the project does not list the origin that the request comes from"}
 }
 
-// validate checks path, query and headers. The body is checked as it is decoded, unless something else is wrong already: faults of all are told at once, unless the body
-// is not JSON.
-func (g *Gateway) validate(c *fiber.Ctx, op *contract.Operation) error {
+// validate checks path, query and headers. The body is checked as it is decoded, unless something else is wrong already: faults of all
+// are told at once, unless the body is not JSON.
+func (d *Door) validate(c *fiber.Ctx, op *contract.Operation) error {
 	found := op.CheckPath(func(name string) string { return c.Params(name) })
 	found = append(found, op.CheckQuery(string(c.Request().URI().QueryString()))...)
-	found = append(found, op.CheckHeaders(func(name string) (string, bool) { return sentHeader(c, name) })...)
+	found = append(found, op.CheckHeaders(func(name string) (string, bool) { return SentHeader(c, name) })...)
 	if !op.TakesBody() {
 		return operation.Refusal(found, nil)
 	}
 	body := c.Request().Body() // not a copy; it is read here and now
-	if len(body) > g.cfg.BodyLimit {
-		return tooLarge(g.cfg.BodyLimit)
+	if len(body) > d.cfg.BodyLimit {
+		return TooLarge(d.cfg.BodyLimit)
 	}
 	if err := checkMedia(c); err != nil {
 		return err
@@ -94,8 +61,21 @@ func checkMedia(c *fiber.Ctx) error {
 	return nil
 }
 
-// sentHeader returns a header, and whether it was sent at all. One that was sent several times is a list (RFC 9110 section 5.3).
-func sentHeader(c *fiber.Ctx, name string) (string, bool) {
+// SentHeader returns a header, and whether it was sent at all. One that was sent several times is a list (RFC 9110 section 5.3).
+func SentHeader(c *fiber.Ctx, name string) (string, bool) {
 	values := c.Request().Header.PeekAll(name)
 	return string(bytes.Join(values, []byte(", "))), len(values) > 0
+}
+
+// mediaType returns the Content-Type without its parameters, lower case.
+func mediaType(c *fiber.Ctx) string {
+	kind, _, _ := strings.Cut(string(c.Request().Header.ContentType()), ";")
+	return strings.ToLower(strings.TrimSpace(kind))
+}
+
+// TooLarge refuses a body beyond a limit.
+func TooLarge(limit int) *fault.Fault {
+	f := fault.Field("body", "must be at most %d bytes", limit)
+	f.Status = http.StatusRequestEntityTooLarge
+	return f
 }

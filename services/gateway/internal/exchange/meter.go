@@ -1,4 +1,4 @@
-package gateway
+package exchange
 
 import (
 	"errors"
@@ -17,7 +17,8 @@ type meter struct {
 	shed     prometheus.Counter
 	calls    *prometheus.CounterVec // of the user service
 
-	// found are the series that have been asked for, so that a request need not put its labels together. There are as many as routes, methods and classes of status.
+	// found are the series that have been asked for, so that a request need not put its labels together. There are as many as routes,
+	// methods and classes of status.
 	found atomic.Pointer[map[labels]series]
 }
 

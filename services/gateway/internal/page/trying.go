@@ -1,4 +1,4 @@
-package gateway
+package page
 
 import (
 	"bytes"
@@ -18,11 +18,11 @@ const tryingPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; i
 // trialPath is where what only the page asks for begins.
 const trialPath = "/v2/trial"
 
-// mountTryingPage serves the page to try passkeys with at /. Its files are built from web/ and kept with the source, so that Go alone builds Keyward. Without the page
-// there is nothing of what only the page asks for either, whoever asks.
-func (g *Gateway) mountTryingPage() error {
-	if !g.cfg.TryingPage {
-		g.app.Use(trialPath, func(*fiber.Ctx) error { return fault.NotFound("there is no such route") })
+// MountTrying serves the page to try passkeys with at /. Its files are built from web/ and kept with the source, so that Go alone builds
+// Keyward. Without the page there is nothing of what only the page asks for either, whoever asks.
+func (cfg Config) MountTrying(app *fiber.App) error {
+	if !cfg.Trying {
+		app.Use(trialPath, func(*fiber.Ctx) error { return fault.NotFound("there is no such route") })
 		return nil
 	}
 	for _, served := range []struct{ path, name, kind string }{
@@ -31,7 +31,7 @@ func (g *Gateway) mountTryingPage() error {
 		{"/app/main.css", "main.css", "text/css; charset=utf-8"},
 		{"/app/icon.svg", "icon.svg", "image/svg+xml"},
 	} {
-		plain, err := pageFiles.ReadFile("page/app/" + served.name)
+		plain, err := pageFiles.ReadFile("app/" + served.name)
 		if err != nil {
 			return fmt.Errorf("read the page to try passkeys with: %w", err)
 		}
@@ -39,7 +39,7 @@ func (g *Gateway) mountTryingPage() error {
 		if err != nil {
 			return err
 		}
-		g.app.Get(f.path, serveFile(f))
+		app.Get(f.path, serveFile(f))
 	}
 	return nil
 }

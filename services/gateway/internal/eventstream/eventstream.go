@@ -1,4 +1,7 @@
-package gateway
+// Package eventstream sends the events of a project to clients that follow them, for as long as they like. Each stream has a goroutine,
+// which the set of streams owns and waits for; a client that does not read is cut off, and one whose credential no longer holds is let go
+// at the next heartbeat. It touches the connection that it takes over.
+package eventstream
 
 import (
 	"context"
@@ -13,15 +16,37 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/core/feed"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
-// streams are the event streams that are open. It owns their goroutines.
-type streams struct {
-	feed         Feed // nil: there are none
-	most         int
-	heartbeat    time.Duration
-	writeTimeout time.Duration
-	meter        *streamMeter
+// Config bounds streams.
+type Config struct {
+	Most         int           // streams open at once
+	Heartbeat    time.Duration // between two comments
+	WriteTimeout time.Duration // how long a client may take no data
+}
+
+// Feed is the stream of events that clients follow. feed.Feed is one.
+type Feed interface {
+	Subscribe(ctx context.Context, project ident.ProjectID, filter feed.Filter, start feed.Start) (*feed.Subscription, error)
+}
+
+// Deps are what streams work with. All but Feed and Metrics are required.
+type Deps struct {
+	Feed        Feed // nil: there are no streams
+	Log         *slog.Logger
+	Metrics     prometheus.Registerer // nil: nothing is counted for others to see
+	Now         func() time.Time
+	Shed        func()                               // is told of a stream for which there was no room
+	StillAdmits func(*exchange.Exchange) func() bool // returns what says whether the credential of a request still holds
+}
+
+// Streams are the event streams that are open. It owns their goroutines.
+type Streams struct {
+	cfg   Config
+	deps  Deps
+	meter *streamMeter
 
 	ctx  context.Context // ends with the gateway
 	stop context.CancelFunc
@@ -32,11 +57,12 @@ type streams struct {
 	work sync.WaitGroup
 }
 
-func newStreams(cfg Config, from Feed, registerer prometheus.Registerer) (*streams, error) {
-	s := &streams{feed: from, most: cfg.MaxStreams, heartbeat: cfg.StreamHeartbeat, writeTimeout: cfg.StreamWriteTimeout}
+// New fails if its metrics are registered already.
+func New(cfg Config, deps Deps) (*Streams, error) {
+	s := &Streams{cfg: cfg, deps: deps}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	var err error
-	s.meter, err = newStreamMeter(registerer, func() float64 {
+	s.meter, err = newStreamMeter(deps.Metrics, func() float64 {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return float64(s.open)
@@ -44,11 +70,14 @@ func newStreams(cfg Config, from Feed, registerer prometheus.Registerer) (*strea
 	return s, err
 }
 
+// Context ends when the streams do.
+func (s *Streams) Context() context.Context { return s.ctx }
+
 // reserve makes room for one more stream. It reports false if there is none. The caller, or the stream that is made, calls release once.
-func (s *streams) reserve() (release func(), ok bool) {
+func (s *Streams) reserve() (release func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || s.open >= s.most {
+	if s.over || s.open >= s.cfg.Most {
 		return nil, false
 	}
 	s.open++
@@ -61,8 +90,8 @@ func (s *streams) reserve() (release func(), ok bool) {
 	}, true
 }
 
-// end ends all streams, at once, and waits for them. Their clients connect again, elsewhere or later.
-func (s *streams) end() {
+// End ends all streams, at once, and waits for them. Their clients connect again, elsewhere or later.
+func (s *Streams) End() {
 	s.mu.Lock()
 	s.over = true
 	s.mu.Unlock()
@@ -72,7 +101,7 @@ func (s *streams) end() {
 
 // stream is one client that follows the events.
 type stream struct {
-	set          *streams
+	set          *Streams
 	subscription *feed.Subscription
 	release      func()
 	chunked      bool   // HTTP/1.1; otherwise the answer ends with the connection
@@ -88,7 +117,8 @@ type stream struct {
 	ended   bool
 }
 
-// begin takes the connection over, which is the stream's to close from now on. It returns at once, so that the server can use again what it had for the request.
+// begin takes the connection over, which is the stream's to close from now on. It returns at once, so that the server can use again what
+// it had for the request.
 func (s *stream) begin(conn net.Conn) {
 	// What the server hands out reads from a buffer that it will use again.
 	if wrapped, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
@@ -190,7 +220,7 @@ func (s *stream) pass(ctx context.Context) string {
 
 // untilHeartbeat passes events on until a heartbeat is due.
 func (s *stream) untilHeartbeat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.set.heartbeat)
+	ctx, cancel := context.WithTimeout(ctx, s.set.cfg.Heartbeat)
 	defer cancel()
 	for {
 		messages, err := s.subscription.Next(ctx)
@@ -228,7 +258,7 @@ func (s *stream) write(text []byte) error {
 		s.mu.Unlock()
 		return errEnded
 	}
-	err := s.conn.SetWriteDeadline(time.Now().Add(s.set.writeTimeout))
+	err := s.conn.SetWriteDeadline(time.Now().Add(s.set.cfg.WriteTimeout))
 	s.writing = err == nil
 	s.mu.Unlock()
 	if err != nil {

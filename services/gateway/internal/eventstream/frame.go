@@ -1,4 +1,4 @@
-package gateway
+package eventstream
 
 import (
 	"bytes"
@@ -65,7 +65,8 @@ func (f *frame) retry(after time.Duration) {
 	f.text = append(strconv.AppendInt(append(f.text, "retry: "...), after.Milliseconds(), 10), "\n\n"...)
 }
 
-// event writes one event. JSON has no line break in it unless somebody formatted it; then each line is a field of its own, which clients put together again.
+// event writes one event. JSON has no line break in it unless somebody formatted it; then each line is a field of its own, which clients
+// put together again.
 func (f *frame) event(m *feed.Message) {
 	f.text = strconv.AppendUint(append(f.text, "id: "...), m.Sequence, 10)
 	f.text = append(append(f.text, "\nevent: "...), m.Type...)

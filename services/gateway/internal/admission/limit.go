@@ -1,4 +1,4 @@
-package gateway
+package admission
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
 // Limits counts calls, in memory: it is asked several times a request. ratelimit.Limiter is one.
@@ -23,47 +24,47 @@ type Limits interface {
 }
 
 // limitAddress counts a request of whatever kind against the address that it comes from.
-func (g *Gateway) limitAddress(x *exchange) error {
-	if !g.cfg.RateAddress.On() && !g.cfg.RateFailures.On() {
+func (d *Door) limitAddress(x *exchange.Exchange) error {
+	if !d.cfg.RateAddress.On() && !d.cfg.RateFailures.On() {
 		return nil
 	}
-	x.address = ratelimit.AddressKey(remoteAddress(x, g.cfg.TrustedProxies))
-	return x.judge(g.limits.Take(ratelimit.Address, x.address, g.cfg.RateAddress), "too many calls from this address")
+	x.Address = ratelimit.AddressKey(remoteAddress(x, d.cfg.TrustedProxies))
+	return judge(x, d.limits.Take(ratelimit.Address, x.Address, d.cfg.RateAddress), "too many calls from this address")
 }
 
 // limitProject counts a request against its project.
-func (g *Gateway) limitProject(x *exchange) error {
-	if !g.cfg.RateProject.On() {
+func (d *Door) limitProject(x *exchange.Exchange) error {
+	if !d.cfg.RateProject.On() {
 		return nil
 	}
-	return x.judge(g.limits.Take(ratelimit.Project, string(x.project), g.cfg.RateProject), "too many calls of this project")
+	return judge(x, d.limits.Take(ratelimit.Project, string(x.Project), d.cfg.RateProject), "too many calls of this project")
 }
 
 // limitFailures refuses an address that sent wrong credentials too often, whether or not it has better ones now.
-func (g *Gateway) limitFailures(x *exchange) error {
-	if !g.cfg.RateFailures.On() {
+func (d *Door) limitFailures(x *exchange.Exchange) error {
+	if !d.cfg.RateFailures.On() {
 		return nil
 	}
-	if v := g.limits.Peek(ratelimit.Login, x.address, g.cfg.RateFailures); !v.Allowed {
-		return x.judge(v, "too many wrong credentials from this address")
+	if v := d.limits.Peek(ratelimit.Login, x.Address, d.cfg.RateFailures); !v.Allowed {
+		return judge(x, v, "too many wrong credentials from this address")
 	}
 	return nil
 }
 
-func (g *Gateway) countFailure(x *exchange) {
-	if g.cfg.RateFailures.On() {
-		g.limits.Take(ratelimit.Login, x.address, g.cfg.RateFailures)
+func (d *Door) countFailure(x *exchange.Exchange) {
+	if d.cfg.RateFailures.On() {
+		d.limits.Take(ratelimit.Login, x.Address, d.cfg.RateFailures)
 	}
 }
 
 // judge tells the caller how near the limit is, unless it has been told of a nearer one, and refuses a call beyond it.
-func (x *exchange) judge(v ratelimit.Verdict, refusal string) error {
+func judge(x *exchange.Exchange, v ratelimit.Verdict, refusal string) error {
 	if v.Limit == 0 {
 		return nil
 	}
-	if !x.limited || v.Remaining < x.remaining {
-		x.limited, x.remaining = true, v.Remaining
-		tellLimit(x.answer, v)
+	if !x.Limited || v.Remaining < x.Remaining {
+		x.Limited, x.Remaining = true, v.Remaining
+		tellLimit(x.Answer, v)
 	}
 	if v.Allowed {
 		return nil
@@ -78,31 +79,32 @@ var (
 	rateReset     = []byte("Ratelimit-Reset")
 )
 
-func tellLimit(answer answerHeader, v ratelimit.Verdict) {
+func tellLimit(answer exchange.AnswerHeader, v ratelimit.Verdict) {
 	header, ok := answer.(*fasthttp.ResponseHeader)
 	if !ok {
 		answer.Set(string(rateLimit), strconv.Itoa(v.Limit))
 		answer.Set(string(rateRemaining), strconv.Itoa(v.Remaining))
-		answer.Set(string(rateReset), strconv.FormatInt(seconds(v.Reset), 10))
+		answer.Set(string(rateReset), strconv.FormatInt(WholeSeconds(v.Reset), 10))
 		return
 	}
 	// Most requests come this way, and need no memory for it.
 	var digits [20]byte
 	header.SetCanonical(rateLimit, strconv.AppendInt(digits[:0], int64(v.Limit), 10))
 	header.SetCanonical(rateRemaining, strconv.AppendInt(digits[:0], int64(v.Remaining), 10))
-	header.SetCanonical(rateReset, strconv.AppendInt(digits[:0], seconds(v.Reset), 10))
+	header.SetCanonical(rateReset, strconv.AppendInt(digits[:0], WholeSeconds(v.Reset), 10))
 }
 
-// seconds rounds up: a caller that comes a moment too early is refused again.
-func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
+// WholeSeconds rounds up: a caller that comes a moment too early is refused again.
+func WholeSeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 
-// remoteAddress returns where the request comes from: the peer, or, if that is a trusted proxy, the last address of X-Forwarded-For that is none.
-func remoteAddress(x *exchange, trusted []netip.Prefix) netip.Addr {
-	address := x.peer
+// remoteAddress returns where the request comes from: the peer, or, if that is a trusted proxy, the last address of X-Forwarded-For that
+// is none.
+func remoteAddress(x *exchange.Exchange, trusted []netip.Prefix) netip.Addr {
+	address := x.Peer
 	if !contains(trusted, address) {
 		return address
 	}
-	forwarded := string(bytes.Join(x.asked.PeekAll(fiber.HeaderXForwardedFor), []byte(",")))
+	forwarded := string(bytes.Join(x.Asked.PeekAll(fiber.HeaderXForwardedFor), []byte(",")))
 	hops := strings.Split(forwarded, ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))

@@ -1,4 +1,4 @@
-package gateway
+package eventstream
 
 import (
 	"context"
@@ -17,12 +17,8 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/feed"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
-
-// Feed is the stream of events that clients follow. feed.Feed is one.
-type Feed interface {
-	Subscribe(ctx context.Context, project ident.ProjectID, filter feed.Filter, start feed.Start) (*feed.Subscription, error)
-}
 
 const (
 	headerLastEventID = "Last-Event-ID"
@@ -31,11 +27,11 @@ const (
 	clockTolerance    = time.Minute     // by which a client's clock may be ahead
 )
 
-// streamEvents answers the operation of that name with server-sent events (WHATWG HTML, section 9.2). Once the client is admitted the connection is taken out of the HTTP server, whose time-outs and
-// whose limit of requests in flight are made for calls that end; the stream lives by limits of its own.
-func (g *Gateway) streamEvents(c *fiber.Ctx) error {
-	x := exchangeOf(c.UserContext())
-	filter, start, err := streamQuery(c, g.now())
+// Serve answers an admitted request with server-sent events (WHATWG HTML, section 9.2). The connection is taken out of the HTTP server,
+// whose time-outs and whose limit of requests in flight are made for calls that end; the stream lives by limits of its own.
+func (s *Streams) Serve(c *fiber.Ctx) error {
+	x := exchange.Of(c.UserContext())
+	filter, start, err := streamQuery(c, s.deps.Now())
 	if err != nil {
 		return err
 	}
@@ -44,35 +40,25 @@ func (g *Gateway) streamEvents(c *fiber.Ctx) error {
 	if c.Method() == fiber.MethodHead {
 		return nil
 	}
-	if g.streams.feed == nil {
-		return fault.Unavailable(retryShed, "this gateway has no event stream")
+	if s.deps.Feed == nil {
+		return fault.Unavailable(exchange.RetryShed, "this gateway has no event stream")
 	}
-	release, ok := g.streams.reserve()
+	release, ok := s.reserve()
 	if !ok {
-		g.meter.shed.Inc()
+		s.deps.Shed()
 		return fault.Unavailable(retryStream, "too many event streams at once")
 	}
-	subscription, err := g.streams.feed.Subscribe(c.UserContext(), x.project, filter, start)
+	subscription, err := s.deps.Feed.Subscribe(c.UserContext(), x.Project, filter, start)
 	if err != nil {
 		release()
 		return unsubscribed(err)
 	}
 	chunked := c.Request().Header.IsHTTP11()
-	g.streams.hand(c.Context(), &stream{
-		set: g.streams, subscription: subscription, release: release, chunked: chunked, head: streamHead(c, chunked),
-		log: g.log.With("request_id", string(x.id), "project", string(x.project)), valid: g.stillAdmitted(c),
+	s.hand(c.Context(), &stream{
+		set: s, subscription: subscription, release: release, chunked: chunked, head: streamHead(c, chunked),
+		log: s.deps.Log.With("request_id", string(x.ID), "project", string(x.Project)), valid: s.deps.StillAdmits(x),
 	})
 	return nil
-}
-
-// stillAdmitted reports, whenever it is asked, whether the credential that opened the stream would open it now.
-func (g *Gateway) stillAdmitted(c *fiber.Ctx) func() bool {
-	sent, _ := readCredential(c.Request().Header.Peek(fiber.HeaderAuthorization))
-	permission := exchangeOf(c.UserContext()).op.Permission
-	return func() bool {
-		_, key, ok := g.verify(sent)
-		return ok && (key == nil || !key.Expired(g.now()) && key.Permits(permission))
-	}
 }
 
 // streamHead writes the head of the answer, which the server leaves to whoever takes its connection.
@@ -147,7 +133,7 @@ func parseSince(text string, now time.Time) (moment time.Time, problem string) {
 }
 
 // hand gives the connection of a request to a stream. The server has answered nothing by then.
-func (s *streams) hand(rc *fasthttp.RequestCtx, made *stream) {
+func (s *Streams) hand(rc *fasthttp.RequestCtx, made *stream) {
 	rc.HijackSetNoResponse(true)
 	rc.Hijack(made.begin)
 }

@@ -1,0 +1,134 @@
+// Package admission says who may come in: it limits how much an address and a project call, proves who calls, from where a browser may,
+// and that a request fits the document.
+//
+// It promises that a wrong credential costs the same whether or not it names somebody, that an address which sends too many is refused
+// before anything is compared, and that nothing of a request is parsed before its caller is known. It keeps nothing but counters, and
+// asks projects, limits and token issuers for answers from memory.
+package admission
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/services/gateway/internal/contract"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
+	"github.com/keyward/keyward/services/gateway/internal/issuer"
+)
+
+// Projects is what admission asks of the tenants, at every request; answers must come from memory.
+type Projects interface {
+	Lookup(ident.ProjectID) (project.Project, bool)
+	// OriginAllowed reports whether any project lists origin.
+	OriginAllowed(origin string) bool
+	// Visited returns the project that a call of the Frontend API is about, by the ID that it names or by the host that it came to.
+	Visited(named ident.ProjectID, host string) (project.Project, bool)
+}
+
+// Config is what limits requests. Of the limits of calls the zero value limits nothing.
+type Config struct {
+	RateProject    ratelimit.Limit
+	RateAddress    ratelimit.Limit
+	RateFailures   ratelimit.Limit
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed
+	BodyLimit      int            // bytes
+}
+
+// Deps are what a door works with.
+type Deps struct {
+	Projects Projects
+	Limits   Limits // needed only if the configuration limits calls
+	Tokens   *issuer.Verifier
+	Now      func() time.Time
+}
+
+// Door is where every request comes in. It may be shared.
+type Door struct {
+	cfg       Config
+	projects  Projects
+	limits    Limits
+	tokens    *issuer.Verifier
+	now       func() time.Time
+	decoy     project.SecretHash
+	corsCalls corsCalls
+}
+
+// New makes a door.
+func New(cfg Config, deps Deps) *Door {
+	return &Door{
+		cfg: cfg, projects: deps.Projects, limits: deps.Limits, tokens: deps.Tokens, now: deps.Now,
+		decoy: project.HashSecret(project.NewSecret()), corsCalls: newCORSCalls(),
+	}
+}
+
+// Enter is what comes before every route. An exchange that is a preflight is answered by its headers then.
+func (d *Door) Enter(x *exchange.Exchange) error {
+	refused := d.limitAddress(x)
+	err := d.cors(x) // of a refusal too, so that pages can read it
+	if refused != nil {
+		return refused
+	}
+	return err
+}
+
+// Backend admits a call of the Backend API: who calls comes first, then whether the caller may, then whether the call fits the contract.
+func (d *Door) Backend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operation) error {
+	if op.Public {
+		return d.validate(c, op)
+	}
+	if err := d.authenticate(x); err != nil {
+		return err
+	}
+	if err := checkOrigin(x); err != nil {
+		return err
+	}
+	if err := d.limitProject(x); err != nil {
+		return err
+	}
+	if err := permit(x, op.Permission); err != nil {
+		return err
+	}
+	return d.validate(c, op)
+}
+
+// Frontend admits a call of the Frontend API: which project is visited comes first, then from where, then by whom, then whether the call
+// fits the contract. Whether a session or a process is good says the ceremony service, which keeps them.
+func (d *Door) Frontend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operation) error {
+	if err := d.visitProject(c, x); err != nil {
+		return err
+	}
+	if err := checkOrigin(x); err != nil {
+		return err
+	}
+	if err := d.limitProject(x); err != nil {
+		return err
+	}
+	if err := d.admitVisitor(c, x, op); err != nil {
+		return err
+	}
+	return d.validate(c, op)
+}
+
+// Visited returns the project that a request is about, by the ID that it names or by the host that it came to.
+func (d *Door) Visited(c *fiber.Ctx, x *exchange.Exchange) (project.Project, bool) {
+	return d.projects.Visited(ident.ProjectID(x.Asked.Peek(exchange.HeaderProjectID)), hostName(c))
+}
+
+// RemoteAddress returns where a request comes from; zero if it has no address.
+func (d *Door) RemoteAddress(x *exchange.Exchange) netip.Addr {
+	return remoteAddress(x, d.cfg.TrustedProxies)
+}
+
+// StillAdmits returns what reports, whenever it is asked, whether the credential of a request would open the operation now.
+func (d *Door) StillAdmits(x *exchange.Exchange) func() bool {
+	sent, _ := readCredential(x.Asked.Peek(fiber.HeaderAuthorization))
+	permission := x.Op.Permission
+	return func() bool {
+		_, key, ok := d.verify(sent)
+		return ok && (key == nil || !key.Expired(d.now()) && key.Permits(permission))
+	}
+}

@@ -1,0 +1,99 @@
+package exchange
+
+import (
+	"math"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+)
+
+// The cookies of the Frontend API. Existing SDKs know the names.
+const (
+	CookieSession      = "cbo_session_token"
+	CookieShortSession = "cbo_short_session" // its older name
+	CookieRefresh      = "cbo_refresh_token"
+	cookieRefreshPath  = "/v2"
+)
+
+// Visitor implements operation.Exchange.
+func (x *Exchange) Visitor() service.Visit { return x.Visit.Visit }
+
+// Caller implements operation.Exchange.
+func (x *Exchange) Caller() ident.ProjectID { return x.Project }
+
+// Tell implements operation.Exchange.
+func (x *Exchange) Tell(decision ident.DecisionID, policyRevision string, cookies *service.Cookies) {
+	// An answer to a visitor need not come of a decision; one of the Backend API that can always does.
+	if decision != "" || x.Visit == nil {
+		x.Decision = decision
+		x.Answer.Set(HeaderDecisionID, string(decision))
+		x.Answer.Set(HeaderPolicyRevision, policyRevision)
+	}
+	if cookies == nil {
+		return
+	}
+	for _, cookie := range cookiesOf(*cookies) {
+		x.Answer.Add(fiber.HeaderSetCookie, cookie.String())
+	}
+}
+
+// cookiesOf returns the cookies of a session: its token, which SDKs read, for all hosts of the project, and the refresh token, which no
+// script reads, for this host alone. Without tokens they remove what there is, of the older name too. A session whose refresh token is in
+// a body has no cookie of it.
+func cookiesOf(c service.Cookies) []*http.Cookie {
+	if c.SessionToken == "" {
+		return []*http.Cookie{sessionCookie(c, CookieSession), refreshCookie(c), sessionCookie(c, CookieShortSession)}
+	}
+	if c.RefreshToken == "" {
+		return []*http.Cookie{sessionCookie(c, CookieSession)}
+	}
+	return []*http.Cookie{sessionCookie(c, CookieSession), refreshCookie(c)}
+}
+
+func sessionCookie(c service.Cookies, name string) *http.Cookie {
+	//nolint:gosec // whether it is secure follows from the project's URL, and SDKs read it
+	return &http.Cookie{Name: name, Value: c.SessionToken, Domain: c.Domain, Path: "/", MaxAge: keptFor(c, c.SessionToken), Secure: c.Secure, HttpOnly: false, SameSite: siteOf(c)}
+}
+
+func refreshCookie(c service.Cookies) *http.Cookie {
+	//nolint:gosec // whether it is secure follows from the project's URL
+	return &http.Cookie{Name: CookieRefresh, Value: c.RefreshToken, Path: cookieRefreshPath, MaxAge: keptFor(c, c.RefreshToken), Secure: c.Secure, HttpOnly: true, SameSite: siteOf(c)}
+}
+
+// keptFor returns for how long a browser keeps a cookie, in seconds; one without a value it removes.
+func keptFor(c service.Cookies, value string) int {
+	if value == "" {
+		return -1
+	}
+	return c.Seconds
+}
+
+func siteOf(c service.Cookies) http.SameSite {
+	switch c.SameSite {
+	case "strict":
+		return http.SameSiteStrictMode
+	case "none":
+		return http.SameSiteNoneMode
+	default:
+		return http.SameSiteLaxMode
+	}
+}
+
+// Done implements operation.Exchange.
+func (x *Exchange) Done() rest.GenericRsp {
+	return rest.GenericRsp{
+		HTTPStatusCode: http.StatusOK,
+		Message:        http.StatusText(http.StatusOK),
+		RequestData:    rest.RequestData{RequestID: string(x.ID)},
+		Runtime:        x.Runtime(),
+	}
+}
+
+// Runtime returns the seconds since the request came in.
+func (x *Exchange) Runtime() float64 {
+	return math.Round(x.Now().Sub(x.Started).Seconds()*1e6) / 1e6
+}

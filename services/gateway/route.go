@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/idempotency"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/services/gateway/internal/admission"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
+	"github.com/keyward/keyward/services/gateway/internal/operation"
+	"github.com/keyward/keyward/services/gateway/internal/page"
+)
+
+const wellKnownCache = "public, max-age=300"
+
+// mount registers, for every operation of the documents, admission (authentication, then validation) in front of what answers it.
+func (g *Gateway) mount() error {
+	g.app.Use(g.serve)
+	if err := g.pages().MountTrying(g.app); err != nil {
+		return err
+	}
+	services := operation.Services{
+		Ceremony: g.ceremony, Events: g.events, Webhooks: g.webhooks, Explanations: g.explains,
+		Keys: g.keys, Stream: g.streams.Serve, WellKnown: g.wellKnown,
+	}
+	backend, err := operation.Join(g.document, operation.Backend(services))
+	visited, visitedErr := operation.Join(g.frontend, operation.Frontend(services))
+	if err := errors.Join(named("Backend API", err), named("Frontend API", visitedErr)); err != nil {
+		return err
+	}
+	for _, op := range backend {
+		g.route(op, g.admit(op))
+	}
+	for _, op := range visited {
+		g.route(op, g.admitVisit(op))
+	}
+	// A stream closes its connection itself.
+	g.app.Server().KeepHijackedConns = true
+	return g.pages().MountDocs(g.app)
+}
+
+func (g *Gateway) pages() page.Config {
+	return page.Config{Trying: g.cfg.TryingPage, Version: g.cfg.Version, Backend: g.document, Frontend: g.frontend}
+}
+
+func (g *Gateway) route(op operation.Joined, handler fiber.Handler) {
+	if op.Method == fiber.MethodGet {
+		g.app.Get(op.RouterPath(), handler) // HEAD too
+		return
+	}
+	g.app.Add(op.Method, op.RouterPath(), handler)
+}
+
+func named(document string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", document, err)
+}
+
+// admit stands in front of an operation of the Backend API.
+func (g *Gateway) admit(op operation.Joined) fiber.Handler {
+	repeatable := op.TakesHeader(idempotency.Header)
+	return func(c *fiber.Ctx) error {
+		x := exchange.Of(c.UserContext())
+		x.Op, x.Route = op.Operation, op.Path
+		c.Set(fiber.HeaderCacheControl, "no-store")
+		if err := g.door.Backend(c, x, op.Operation); err != nil {
+			return err
+		}
+		if repeatable {
+			if key, sent := admission.SentHeader(c, idempotency.Header); sent {
+				return g.once(c, x, key, func() error { return op.Serve(c, x) })
+			}
+		}
+		return op.Serve(c, x)
+	}
+}
+
+// admitVisit stands in front of an operation of the Frontend API.
+func (g *Gateway) admitVisit(op operation.Joined) fiber.Handler {
+	if admission.IsWellKnown(op.Path) {
+		return func(c *fiber.Ctx) error { return op.Serve(c, exchange.Of(c.UserContext())) }
+	}
+	return func(c *fiber.Ctx) error {
+		x := exchange.Of(c.UserContext())
+		x.Op, x.Route = op.Operation, op.Path
+		c.Set(fiber.HeaderCacheControl, "no-store")
+		if err := g.door.Frontend(c, x, op.Operation); err != nil {
+			return err
+		}
+		return op.Serve(c, x)
+	}
+}
+
+// wellKnown answers with a document that browsers and operating systems look up, each for one project.
+func (g *Gateway) wellKnown(document func(project.Project) any) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		x := exchange.Of(c.UserContext())
+		x.Route = c.Path()
+		known, found := g.door.Visited(c, x)
+		if !found {
+			return fault.NotFound("no project has this host name")
+		}
+		body, err := operation.Encode(document(known))
+		if err != nil {
+			return fault.Internal(err)
+		}
+		c.Set(fiber.HeaderCacheControl, wellKnownCache)
+		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+		return c.Status(http.StatusOK).Send(body)
+	}
+}

@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway/internal/exchange"
+)
+
+// guard does what comes before every route, and then what is next. A panic becomes an error that keeps its stack.
+func (g *Gateway) guard(x *exchange.Exchange, next func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.Stack = debug.Stack()
+			err = fault.Internal(fmt.Errorf("panic: %v", r))
+		}
+	}()
+	if err := g.door.Enter(x); err != nil || x.Preflight {
+		return err
+	}
+	return next()
+}
+
+// shed is the answer to a request beyond what is worked on at once.
+func (g *Gateway) shed() error {
+	g.recorder.CountShed()
+	return fault.Unavailable(exchange.RetryShed, "too many requests at once")
+}
+
+// serve is around every request to Fiber that could be read: it names it, bounds it, answers its failures, and tells log, metrics and
+// traces about it.
+func (g *Gateway) serve(c *fiber.Ctx) error {
+	if g.isCall(c) {
+		return g.bridge(c)
+	}
+	x := exchangeIn(c)
+	running := g.inFlight.Add(1)
+	defer g.inFlight.Add(-1)
+
+	ctx, cancel := context.WithTimeout(g.base, g.cfg.RequestTimeout)
+	defer cancel()
+	ctx, span := g.recorder.Begin(ctx, x)
+	c.SetUserContext(ctx)
+
+	var err error
+	if running > int64(g.cfg.MaxInFlight) {
+		err = g.shed()
+	} else {
+		err = g.guard(x, c.Next)
+	}
+	switch {
+	case err != nil:
+		g.fail(c, x, err)
+	case x.Preflight:
+		c.Status(http.StatusNoContent)
+	}
+	g.recorder.Report(ctx, x, c.Response().StatusCode(), span)
+	return nil
+}
+
+// outOfBand answers what never reached serve: requests that could not be read, or that Fiber refused by itself.
+func (g *Gateway) outOfBand(c *fiber.Ctx, err error) error {
+	x := exchangeIn(c)
+	ctx, span := g.recorder.Begin(g.base, x)
+	if x.RPC = g.isCall(c); x.RPC {
+		g.bridgeFailure(ctx, c, x, g.faultOf(err))
+	} else {
+		g.fail(c, x, err)
+	}
+	g.recorder.Report(ctx, x, c.Response().StatusCode(), span)
+	return nil
+}
+
+// exchangeIn returns a new exchange for a request to Fiber.
+func exchangeIn(c *fiber.Ctx) *exchange.Exchange {
+	x := &exchange.Exchange{Method: c.Method(), Path: c.Path(), Asked: &c.Request().Header, Answer: &c.Response().Header}
+	if peer, ok := c.Context().RemoteAddr().(*net.TCPAddr); ok {
+		x.Peer = peer.AddrPort().Addr().Unmap()
+	}
+	return x
+}
