@@ -12,6 +12,7 @@ import (
 )
 
 func TestBadInputIsRefusedNamesItsFieldsAndReachesNoService(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	const users, start = "/v2/users", "/v2/passkey/login/start"
 	idForm := "must be of the form usr-<number>"
@@ -135,6 +136,7 @@ func basic(user, password string) map[string]string {
 }
 
 func TestBadIDsInPathsAreRefusedByName(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, id := range []string{"usr-", "usr-1.2", "usr-*", "usr-%3E", "usr-1%20", "usr-1%2Fcredentials", "%75sr-1x", "USR-1", "cre-1", "usr-" + strings.Repeat("9", 20), "usr-" + strings.Repeat("9", 5000),
 		"usr-%00", "usr-%ff", "usr-1%zz", "*", "%3E", "-1", "usr--1", "usr-１", "usr-1%0A"} {
@@ -162,6 +164,7 @@ func TestBadIDsInPathsAreRefusedByName(t *testing.T) {
 }
 
 func TestAPercentEncodedIDIsTheSameID(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	if a := s.raw("GET", "/v2/users/%75sr%2D1"); a.status != 200 || !strings.Contains(string(a.body), `"userID":"usr-1"`) {
 		t.Errorf("got %d %s", a.status, a.body)
@@ -169,6 +172,7 @@ func TestAPercentEncodedIDIsTheSameID(t *testing.T) {
 }
 
 func TestWhatIsHarmlessIsAccepted(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, tc := range []struct {
 		name, body string
@@ -193,6 +197,7 @@ func TestWhatIsHarmlessIsAccepted(t *testing.T) {
 }
 
 func TestUnknownProjectAndWrongSecretAreAnsweredAlike(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	wrong := s.call("GET", "/v2/users", "", basic("pro-1", secretB))
 	unknown := s.call("GET", "/v2/users", "", basic("pro-3", secretB))
@@ -205,6 +210,7 @@ func TestUnknownProjectAndWrongSecretAreAnsweredAlike(t *testing.T) {
 }
 
 func TestAWrongMethodIsToldWhichOnesThereAre(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	a := s.call("PUT", "/v2/users/usr-1", "", nil)
 	if got := a.header.Get("Allow"); got != "GET, HEAD, DELETE, PATCH" {

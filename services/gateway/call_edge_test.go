@@ -12,6 +12,7 @@ import (
 )
 
 func TestAMessageMayBeLargerThanOtherBodiesUpToItsOwnLimit(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{BodyLimit: 2048}})
 	headers := basic("pro-1", secretA)
 	headers["Content-Type"] = "application/json"
@@ -45,6 +46,7 @@ func TestAMessageMayBeLargerThanOtherBodiesUpToItsOwnLimit(t *testing.T) {
 }
 
 func TestAMessageThatIsTooLargeIsRefusedInItsProtocol(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{GRPCMaxMessage: 64 << 10}})
 	for _, w := range ways() {
 		if w.protocol == overJSON {
@@ -57,6 +59,7 @@ func TestAMessageThatIsTooLargeIsRefusedInItsProtocol(t *testing.T) {
 }
 
 func TestPreflightsOfCalls(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, tc := range []struct {
 		name, path, origin string
@@ -104,6 +107,7 @@ func TestPreflightsOfCalls(t *testing.T) {
 }
 
 func TestOutcomesAgreeAcrossWays(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, tc := range []struct {
 		name, user, code, message string

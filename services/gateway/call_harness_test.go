@@ -187,7 +187,7 @@ func (s *server) stubborn(port, head, body string) answer {
 		s.t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, head); err != nil {
 		s.t.Fatal(err)
 	}

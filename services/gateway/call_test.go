@@ -22,6 +22,7 @@ import (
 )
 
 func TestTheUserServiceAnswersInEveryProtocolOnBothPorts(t *testing.T) {
+	t.Parallel()
 	spans := tracetest.NewSpanRecorder()
 	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))
 	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
@@ -61,6 +62,7 @@ func TestTheUserServiceAnswersInEveryProtocolOnBothPorts(t *testing.T) {
 }
 
 func TestCallsAreCountedByProcedureAndCode(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, w := range ways() {
 		s.listPasskeys(w, "usr-1", nil)
@@ -84,6 +86,7 @@ keyward_rpc_requests_total{code="unauthenticated",procedure="/zitadel.user.v2.Us
 }
 
 func TestTheRouteOfARegistrationAndItsDecisionAreLogged(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	a := s.send(portHTTP, "POST", "/v2beta/users/usr-1/passkeys", `{}`, basic("pro-1", secretA))
 	if a.status != 200 || !strings.Contains(string(a.body), `"passkeyId":"cre-1"`) {
@@ -95,6 +98,7 @@ func TestTheRouteOfARegistrationAndItsDecisionAreLogged(t *testing.T) {
 }
 
 func TestPathsThatAreNotTheUserServicesStayTheBackendAPIs(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, tc := range []struct{ name, method, path, contains string }{
 		{"a route of the document", "GET", "/v2/users/usr-1", `"userID":"usr-1"`},
@@ -115,6 +119,7 @@ func TestPathsThatAreNotTheUserServicesStayTheBackendAPIs(t *testing.T) {
 }
 
 func TestGRPCOnTheHTTPPortIsToldWhereToGo(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, kind := range []string{"application/grpc", "application/grpc+proto", "Application/gRPC; charset=utf-8"} {
 		a := s.send(portHTTP, "POST", "/zitadel.user.v2.UserService/ListPasskeys", "\x00\x00\x00\x00\x00", map[string]string{"Content-Type": kind})
@@ -125,6 +130,7 @@ func TestGRPCOnTheHTTPPortIsToldWhereToGo(t *testing.T) {
 }
 
 func TestCallsAtOnceDoNotMixTheirBytes(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	const workers, each = 16, 20
 	done := make(chan struct{}, workers)
@@ -160,6 +166,7 @@ func TestCallsAtOnceDoNotMixTheirBytes(t *testing.T) {
 }
 
 func TestAPanicDuringACallIsAnsweredInItsProtocol(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	s.services.Before(func(context.Context, string) error { panic("boom") })
 	for i, w := range ways() {
@@ -173,6 +180,7 @@ func TestAPanicDuringACallIsAnsweredInItsProtocol(t *testing.T) {
 }
 
 func TestHealthIsServedOnTheGRPCPortWithoutCredentials(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	conn, err := grpc.NewClient(s.gateway.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -191,6 +199,7 @@ func TestHealthIsServedOnTheGRPCPortWithoutCredentials(t *testing.T) {
 }
 
 func TestCallsThatAreNoneOfTheUserServiceGetAnAnswerOnTheGRPCPort(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for path, want := range map[string]int{"/": 404, "/v2/users": 404, "/zitadel.user.v2.UserService/Nothing": 501, "/grpc.health.v1.Health/Nothing": 501} {
 		a := s.send(portGRPC, "POST", path, "{}", map[string]string{"Content-Type": "application/json"})
@@ -210,6 +219,7 @@ func TestCallsThatAreNoneOfTheUserServiceGetAnAnswerOnTheGRPCPort(t *testing.T) 
 }
 
 func TestHealthIsAnsweredWhenThereIsTooMuchToDo(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{MaxInFlight: 1}})
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s.services.Before(func(context.Context, string) error { close(entered); <-leave; return nil })
@@ -238,6 +248,7 @@ func TestHealthIsAnsweredWhenThereIsTooMuchToDo(t *testing.T) {
 }
 
 func TestWithoutAGRPCPortTheHTTPPortStillAnswersCalls(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{GRPCAddr: gateway.Off}})
 	if addr := s.gateway.GRPCAddr(); addr != "" {
 		t.Errorf("there is a gRPC port at %s", addr)
@@ -248,6 +259,7 @@ func TestWithoutAGRPCPortTheHTTPPortStillAnswersCalls(t *testing.T) {
 }
 
 func TestAddressesThatAreTakenAreNamedByTheirSetting(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for want, cfg := range map[string]gateway.Config{
 		"http_addr: ": {Addr: s.gateway.Addr(), GRPCAddr: "127.0.0.1:0"},
@@ -261,6 +273,7 @@ func TestAddressesThatAreTakenAreNamedByTheirSetting(t *testing.T) {
 }
 
 func TestOneHTTP2ConnectionCarriesAsManyCallsAtOnceAsItMay(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{GRPCMaxStreams: 2}})
 	entered, leave := make(chan struct{}, 3), make(chan struct{})
 	s.services.Before(func(context.Context, string) error { entered <- struct{}{}; <-leave; return nil })

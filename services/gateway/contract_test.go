@@ -70,6 +70,7 @@ func checkHeaders(t *testing.T, op *contract.Operation, a answer) {
 }
 
 func TestEveryOperationOfTheDocumentIsRoutedAndAnswersAsTheDocumentSays(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: generous()})
 	for _, op := range s.document.Operations {
 		if !op.AnswersJSON("200") {
@@ -137,6 +138,7 @@ func spoiled(t testing.TB, op *contract.Operation) map[string]example {
 }
 
 func TestEveryOperationRefusesBadRequestsAsTheDocumentSays(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: generous()})
 	for _, op := range s.document.Operations {
 		for name, request := range spoiled(t, op) {
@@ -172,6 +174,7 @@ func TestEveryOperationRefusesBadRequestsAsTheDocumentSays(t *testing.T) {
 }
 
 func TestEveryOperationPassesOnWhatItsServiceSays(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: generous()})
 	for _, op := range s.document.Operations {
 		if !op.AnswersJSON("200") {
@@ -195,6 +198,7 @@ func TestEveryOperationPassesOnWhatItsServiceSays(t *testing.T) {
 }
 
 func TestListParametersReachTheService(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	s.call("GET", good["listUsers"].path, "", nil)
 	s.call("GET", "/v2/users", "", nil)
@@ -214,6 +218,7 @@ func TestListParametersReachTheService(t *testing.T) {
 }
 
 func TestEveryRouteUnderV2IsInTheDocument(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	documented := map[string]bool{}
 	for _, op := range append(s.document.Operations, frontendDocument(t).Operations...) {
@@ -237,6 +242,7 @@ func TestEveryRouteUnderV2IsInTheDocument(t *testing.T) {
 }
 
 func TestEveryFailureOfAServiceKeepsItsTypeAndStatus(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, tc := range []struct {
 		name   string
@@ -270,6 +276,7 @@ func TestEveryFailureOfAServiceKeepsItsTypeAndStatus(t *testing.T) {
 }
 
 func TestStartAnswersNameTheDecisionInHeaderAndLog(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for i, tc := range []struct {
 		operation string

@@ -28,6 +28,7 @@ func withKey(t *testing.T, tenants tenants, lifetime time.Duration, permissions 
 }
 
 func TestAKeyCallsWhatItsPermissionsNameAndNothingElse(t *testing.T) {
+	t.Parallel()
 	projects := newTenants()
 	all, err := gateway.Permissions()
 	if err != nil {
@@ -72,6 +73,7 @@ func TestAKeyCallsWhatItsPermissionsNameAndNothingElse(t *testing.T) {
 }
 
 func TestKeysThatProveNothingAreRefused(t *testing.T) {
+	t.Parallel()
 	projects := newTenants()
 	right := withKey(t, projects, 0, "*")["Authorization"]
 	expired := withKey(t, projects, time.Nanosecond, "*")["Authorization"]
@@ -128,6 +130,7 @@ func TestKeysThatProveNothingAreRefused(t *testing.T) {
 }
 
 func TestTheLogNamesTheKeyByItsID(t *testing.T) {
+	t.Parallel()
 	projects := newTenants()
 	header := withKey(t, projects, 0, "users:read")
 	s := serve(t, setup{projects: projects})

@@ -39,7 +39,7 @@ func (s *server) bytes(request string) answer {
 		s.t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, request); err != nil {
 		s.t.Fatal(err)
 	}
@@ -52,7 +52,8 @@ func (s *server) bytes(request string) answer {
 }
 
 func TestRequestsThatAreNotHTTPStillGetTheEnvelope(t *testing.T) {
-	s := serve(t, setup{cfg: gateway.Config{ReadTimeout: 100 * time.Millisecond}})
+	t.Parallel()
+	s := serve(t, setup{cfg: gateway.Config{ReadTimeout: 2 * time.Second}})
 	for _, tc := range []struct {
 		name, request string
 		status        int
@@ -71,6 +72,7 @@ func TestRequestsThatAreNotHTTPStillGetTheEnvelope(t *testing.T) {
 }
 
 func TestRequestIDs(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, tc := range []struct{ name, sent, want string }{
 		{"one that is sent is kept", "trace-1.2:3_4", "trace-1.2:3_4"},
@@ -93,6 +95,7 @@ func TestRequestIDs(t *testing.T) {
 }
 
 func TestCrossOriginMatrix(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for _, tc := range []struct {
 		name      string
@@ -153,6 +156,7 @@ func with(headers map[string]string, key, value string) map[string]string {
 }
 
 func TestRequestsAtOnceDoNotMixTheirBytes(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	const workers, each = 100, 20
 	var group sync.WaitGroup
@@ -201,6 +205,7 @@ func TestRequestsAtOnceDoNotMixTheirBytes(t *testing.T) {
 }
 
 func TestAPanicBecomesAnInternalErrorAndIsLoggedWithItsStack(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	s.services.Before(func(context.Context, string) error { panic("boom") })
 	a := s.call("GET", "/v2/users", "", nil)
@@ -218,6 +223,7 @@ func TestAPanicBecomesAnInternalErrorAndIsLoggedWithItsStack(t *testing.T) {
 }
 
 func TestACallThatTakesTooLongIsUnavailable(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{RequestTimeout: 20 * time.Millisecond}})
 	s.services.Before(func(ctx context.Context, _ string) error {
 		<-ctx.Done()
@@ -230,6 +236,7 @@ func TestACallThatTakesTooLongIsUnavailable(t *testing.T) {
 }
 
 func TestTooManyRequestsAtOnceAreShed(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{MaxInFlight: 2}})
 	entered, leave := make(chan struct{}, 2), make(chan struct{})
 	s.services.Before(func(context.Context, string) error { entered <- struct{}{}; <-leave; return nil })
@@ -256,6 +263,7 @@ func TestTooManyRequestsAtOnceAreShed(t *testing.T) {
 }
 
 func TestShutdownFinishesWhatIsInFlightAndTakesNothingNew(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s.services.Before(func(context.Context, string) error { close(entered); <-leave; return nil })
@@ -281,6 +289,7 @@ func TestShutdownFinishesWhatIsInFlightAndTakesNothingNew(t *testing.T) {
 }
 
 func TestAShutdownWhoseGraceRunsOutCancelsWhatIsLeft(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{Grace: 50 * time.Millisecond}})
 	entered, cancelled := make(chan struct{}), make(chan struct{})
 	s.services.Before(func(ctx context.Context, _ string) error {
@@ -304,6 +313,7 @@ func TestAShutdownWhoseGraceRunsOutCancelsWhatIsLeft(t *testing.T) {
 }
 
 func TestAServerThatIsToldToStopBeforeItServesStops(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	s.stop()
 	if err := <-s.ended; err != nil {
@@ -313,6 +323,7 @@ func TestAServerThatIsToldToStopBeforeItServesStops(t *testing.T) {
 }
 
 func TestLogLinesNameTheRequestAndHoldNoSecrets(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	a := s.call("POST", "/v2/users/usr-77/passkeyEvents", `{"eventType":"login-error","credentialID":"hidden-credential"}`, nil)
 	s.call("POST", "/v2/users", `{"status":"hidden-status"}`, nil)
@@ -345,6 +356,7 @@ func (s *server) metric(name string) float64 {
 }
 
 func TestMetricsHaveRoutePatternsAndNoIDs(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	s.call("GET", "/v2/users/usr-1", "", nil)
 	s.call("GET", "/v2/users/usr-2", "", nil)
@@ -367,6 +379,7 @@ keyward_http_requests_total{method="OTHER",route="unmatched",status="4xx"} 1
 }
 
 func TestSpansContinueTheCallersTrace(t *testing.T) {
+	t.Parallel()
 	spans := tracetest.NewSpanRecorder()
 	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))
 	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
@@ -394,6 +407,7 @@ func TestSpansContinueTheCallersTrace(t *testing.T) {
 }
 
 func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{Version: "v9.8.7<test>"}})
 	open := map[string]string{"Authorization": ""}
 	for path, want := range map[string][2]string{
@@ -422,6 +436,7 @@ func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
 }
 
 func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
+	t.Parallel()
 	for key, spoil := range map[string]func(*gateway.Config){
 		"http_addr":           func(c *gateway.Config) { c.Addr = "8080" },
 		"body_limit":          func(c *gateway.Config) { c.BodyLimit = -1 },

@@ -113,6 +113,7 @@ func visitor(headers map[string]string) map[string]string {
 }
 
 func TestEveryOperationOfTheFrontendAPIIsRoutedAndAnswersAsTheDocumentSays(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: trying()})
 	for _, op := range frontendDocument(t).Operations {
 		t.Run(op.ID, func(t *testing.T) {
@@ -136,6 +137,7 @@ func TestEveryOperationOfTheFrontendAPIIsRoutedAndAnswersAsTheDocumentSays(t *te
 }
 
 func TestEveryOperationOfTheFrontendAPIRefusesBadRequestsAsTheDocumentSays(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: trying()})
 	for _, op := range frontendDocument(t).Operations {
 		request := goodCall(t, goodVisit, op)
@@ -190,6 +192,7 @@ func TestEveryOperationOfTheFrontendAPIRefusesBadRequestsAsTheDocumentSays(t *te
 }
 
 func TestEveryOperationOfTheFrontendAPIPassesOnWhatItsServiceSays(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: trying()})
 	s.services.Before(always(fault.Login("the session has ended")))
 	for _, op := range frontendDocument(t).Operations {
@@ -206,6 +209,7 @@ func TestEveryOperationOfTheFrontendAPIPassesOnWhatItsServiceSays(t *testing.T) 
 }
 
 func TestAVisitIsOfTheProjectThatItNamesOrWhoseHostItCameTo(t *testing.T) {
+	t.Parallel()
 	both := newTenants()
 	a, b := both["pro-1"], both["pro-2"]
 	a.Frontend.Hosts, b.Frontend.Hosts = []string{"a.localhost"}, []string{"b.localhost"}
@@ -252,6 +256,7 @@ func TestAVisitIsOfTheProjectThatItNamesOrWhoseHostItCameTo(t *testing.T) {
 }
 
 func TestWhatAVisitorIsKnownByReachesTheService(t *testing.T) {
+	t.Parallel()
 	issuing := newProvider(t)
 	s := serve(t, setup{projects: issuing.taking(t, "pro-1")})
 	cookies := "cbo_session_token=x.y.z; cbo_refresh_token=rt1_a"
@@ -308,6 +313,7 @@ func TestWhatAVisitorIsKnownByReachesTheService(t *testing.T) {
 }
 
 func TestAnAnswerSetsTheCookiesOfTheSessionAndNamesTheDecision(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	a := s.call("POST", "/v2/me/refresh", "", visitor(nil))
 	want := []string{
@@ -323,6 +329,7 @@ func TestAnAnswerSetsTheCookiesOfTheSessionAndNamesTheDecision(t *testing.T) {
 }
 
 func TestABrowserMayReadTheAnswersToAPageOfTheProject(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	a := s.call("OPTIONS", "/v2/me/passkeys/append/start", "", map[string]string{
 		"Origin": originA, "Authorization": "", "Access-Control-Request-Method": "POST",
@@ -340,6 +347,7 @@ func TestABrowserMayReadTheAnswersToAPageOfTheProject(t *testing.T) {
 }
 
 func TestWellKnownDocumentsAreThoseOfTheProject(t *testing.T) {
+	t.Parallel()
 	all := newTenants()
 	a := all["pro-1"]
 	a.Origins = []string{"https://a.example", "android:apk-key-hash:AAAA"}

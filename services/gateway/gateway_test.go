@@ -150,7 +150,7 @@ func serve(t testing.TB, s setup) *server {
 	}
 	srv.base = "http://" + srv.gateway.Addr()
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 128}
-	srv.client = &http.Client{Transport: transport, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	srv.client = &http.Client{Transport: transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	ctx, stop := context.WithCancel(context.Background())
 	srv.stop = stop
 	go func() { srv.ended <- srv.gateway.Run(ctx) }()
@@ -261,7 +261,7 @@ func (s *server) logLines() (lines []map[string]any) {
 
 func (s *server) eventually(condition func() bool, format string, args ...any) {
 	s.t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -27,6 +27,7 @@ func creations(s *server) (ids []string) {
 }
 
 func TestEveryCreationTakesAKeyAndAnswersItsRepeatAlike(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: generous()})
 	all := creations(s)
 	for _, op := range s.document.Operations {
@@ -66,6 +67,7 @@ func TestEveryCreationTakesAKeyAndAnswersItsRepeatAlike(t *testing.T) {
 }
 
 func TestKeysOfBadFormAreRefused(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for name, key := range map[string]string{"a space": "a b", "a tab": "a\tb", "256 characters": strings.Repeat("k", 256), "no ASCII": "schlüssel"} {
 		a := s.call("POST", "/v2/users", good["createUser"].body, keyed(key))
@@ -90,6 +92,7 @@ func TestKeysOfBadFormAreRefused(t *testing.T) {
 }
 
 func TestWhereNothingIsCreatedAKeyMeansNothing(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	for range 2 {
 		if a := s.call("PATCH", "/v2/users/usr-1", good["updateUser"].body, keyed("k")); a.status != 200 || a.header.Get("Idempotent-Replayed") != "" {
@@ -102,6 +105,7 @@ func TestWhereNothingIsCreatedAKeyMeansNothing(t *testing.T) {
 }
 
 func TestAKeyBelongsToItsProject(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	s.call("POST", "/v2/users", good["createUser"].body, keyed("k"))
 	if a := s.call("POST", "/v2/users", `{"status":"pending"}`, with(basic("pro-2", secretB), "Idempotency-Key", "k")); a.status != 200 || a.header.Get("Idempotent-Replayed") != "" {
@@ -110,6 +114,7 @@ func TestAKeyBelongsToItsProject(t *testing.T) {
 }
 
 func TestAfterAFailureTheCallIsExecutedAgain(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name     string
 		err      func(context.Context, string) error
@@ -149,6 +154,7 @@ func TestAfterAFailureTheCallIsExecutedAgain(t *testing.T) {
 }
 
 func TestOfManyCallsAtOnceWithOneKeyOneIsExecuted(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s.services.Before(func(context.Context, string) error { close(entered); <-leave; return nil })
@@ -178,6 +184,7 @@ func TestOfManyCallsAtOnceWithOneKeyOneIsExecuted(t *testing.T) {
 }
 
 func TestAnotherPathWithTheKeyIsAnotherRequest(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	body := good["createPasskeyEvent"].body
 	s.call("POST", "/v2/users/usr-1/passkeyEvents", body, keyed("k"))

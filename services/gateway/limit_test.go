@@ -38,6 +38,7 @@ func told(a answer) [4]string {
 }
 
 func TestAProjectThatCallsTooOftenIsToldWhenItCanCallAgain(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	s := serve(t, setup{cfg: gateway.Config{RateProject: perTenSeconds(3), RateAddress: perTenSeconds(100)}, now: clock.now})
 	var got [][4]string
@@ -66,6 +67,7 @@ func TestAProjectThatCallsTooOftenIsToldWhenItCanCallAgain(t *testing.T) {
 }
 
 func TestAnAddressThatCallsTooOftenIsRefusedWhateverItCalls(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	s := serve(t, setup{cfg: gateway.Config{RateAddress: perTenSeconds(2)}, now: clock.now})
 	open := map[string]string{"Authorization": ""}
@@ -85,6 +87,7 @@ func TestAnAddressThatCallsTooOftenIsRefusedWhateverItCalls(t *testing.T) {
 }
 
 func TestTheNearerLimitIsTold(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	s := serve(t, setup{cfg: gateway.Config{RateAddress: perTenSeconds(5), RateProject: perTenSeconds(50)}, now: clock.now})
 	if got := told(s.call("GET", "/v2/users", "", nil)); got[0] != "5" || got[1] != "4" {
@@ -93,6 +96,7 @@ func TestTheNearerLimitIsTold(t *testing.T) {
 }
 
 func TestWithoutLimitsNothingIsTold(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	if got := told(s.call("GET", "/v2/users", "", nil)); got != [4]string{} {
 		t.Errorf("got %v", got)
@@ -100,6 +104,7 @@ func TestWithoutLimitsNothingIsTold(t *testing.T) {
 }
 
 func TestWhoGuessesSecretsIsRefusedBeforeAnythingIsCompared(t *testing.T) {
+	t.Parallel()
 	clock := newClock()
 	s := serve(t, setup{cfg: gateway.Config{RateFailures: perTenSeconds(3)}, now: clock.now})
 	for _, wrong := range []map[string]string{basic("pro-1", "x"), basic("pro-9", "x"), {"Authorization": "Bearer kwk1_1_a_b"}} {
@@ -124,6 +129,7 @@ func TestWhoGuessesSecretsIsRefusedBeforeAnythingIsCompared(t *testing.T) {
 }
 
 func TestNoCredentialsAreNoGuess(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{RateFailures: perTenSeconds(1)}})
 	for range 3 {
 		s.call("GET", "/v2/users", "", map[string]string{"Authorization": ""})
@@ -135,6 +141,7 @@ func TestNoCredentialsAreNoGuess(t *testing.T) {
 }
 
 func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
+	t.Parallel()
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	two := append(loopback, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"))
 	for _, tc := range []struct {
@@ -168,6 +175,7 @@ func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 }
 
 func TestTheKeysArePublic(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	const path = "/.well-known/jwks"
 	for _, tc := range []struct {

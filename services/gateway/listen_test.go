@@ -83,7 +83,7 @@ func (c certified) over(t *testing.T, http2 bool) *http.Client {
 	transport.Protocols.SetHTTP1(!http2)
 	transport.Protocols.SetHTTP2(http2)
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	return &http.Client{Transport: transport, Timeout: patience}
 }
 
 func (s *server) listOver(client *http.Client, scheme, port string, options ...connect.ClientOption) error {
@@ -97,6 +97,7 @@ func (s *server) listOver(client *http.Client, scheme, port string, options ...c
 }
 
 func TestEachPortHasTLSIfItIsAskedFor(t *testing.T) {
+	t.Parallel()
 	files := newCertified(t)
 	for _, tc := range []struct {
 		name, ports string
@@ -140,6 +141,7 @@ func TestEachPortHasTLSIfItIsAskedFor(t *testing.T) {
 }
 
 func TestTLSBelowOnePointTwoIsRefused(t *testing.T) {
+	t.Parallel()
 	files := newCertified(t)
 	s := serve(t, setup{cfg: gateway.Config{TLSCert: files.cert, TLSKey: files.key}})
 	for _, address := range []string{s.gateway.Addr(), s.gateway.GRPCAddr()} {
@@ -152,6 +154,7 @@ func TestTLSBelowOnePointTwoIsRefused(t *testing.T) {
 }
 
 func TestANewCertificateIsServedWithoutARestart(t *testing.T) {
+	t.Parallel()
 	files := newCertified(t)
 	clock := newClock()
 	s := serve(t, setup{now: clock.now, cfg: gateway.Config{TLSCert: files.cert, TLSKey: files.key}})
@@ -189,6 +192,7 @@ func TestANewCertificateIsServedWithoutARestart(t *testing.T) {
 }
 
 func TestAGatewayIsNotMadeWithACertificateThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	services := newServices()
 	cfg := gateway.Config{TLSCert: filepath.Join(t.TempDir(), "none"), TLSKey: "none"}
 	_, err := gateway.New(cfg, gateway.Deps{Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Idempotency: noIdempotency{}})
@@ -200,6 +204,7 @@ func TestAGatewayIsNotMadeWithACertificateThatCannotBeUsed(t *testing.T) {
 type noIdempotency struct{ gateway.Idempotency }
 
 func TestShutdownFinishesCallsOnBothPortsAndTakesNoNewOnes(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	under := []way{{overGRPC, portGRPC}, {overConnect, portGRPC}, {overJSON, portHTTP}}
 	entered, leave := make(chan struct{}, len(under)), make(chan struct{})
@@ -240,6 +245,7 @@ func TestShutdownFinishesCallsOnBothPortsAndTakesNoNewOnes(t *testing.T) {
 }
 
 func TestCallsThatOutlastTheGraceAreCancelledOnBothPorts(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{Grace: 50 * time.Millisecond}})
 	under := []way{{overGRPC, portGRPC}, {overConnect, portHTTP}}
 	entered := make(chan struct{}, len(under))
@@ -262,6 +268,7 @@ func TestCallsThatOutlastTheGraceAreCancelledOnBothPorts(t *testing.T) {
 }
 
 func TestAClientThatGoesAwayCancelsItsCall(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	entered, cancelled := make(chan struct{}), make(chan struct{})
 	s.services.Before(func(ctx context.Context, _ string) error {
@@ -289,13 +296,14 @@ func TestAClientThatGoesAwayCancelsItsCall(t *testing.T) {
 }
 
 func TestASilentConnectionIsPinged(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{GRPCKeepalive: time.Second}})
 	conn, err := net.Dial("tcp", s.gateway.GRPCAddr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	// The preface and empty settings (RFC 9113 sections 3.4 and 6.5).
 	if _, err := conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")); err != nil {
 		t.Fatal(err)

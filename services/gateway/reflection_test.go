@@ -32,6 +32,7 @@ func reflect(t *testing.T, ctx context.Context, conn *grpc.ClientConn) ([]string
 }
 
 func TestReflectionStreamsAreBoundedAndTakeNobodyElsesPlace(t *testing.T) {
+	t.Parallel()
 	const places = 32
 	s := serve(t, setup{cfg: gateway.Config{MaxInFlight: 1}})
 	conn, err := grpc.NewClient(s.gateway.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -60,6 +61,7 @@ func TestReflectionStreamsAreBoundedAndTakeNobodyElsesPlace(t *testing.T) {
 }
 
 func TestReflectionStreamsEndWithTheGatewayAndInTime(t *testing.T) {
+	t.Parallel()
 	for name, cfg := range map[string]gateway.Config{
 		"when the gateway stops":  {Grace: patience, ReadTimeout: patience, RequestTimeout: patience},
 		"when their time is over": {Grace: patience, ReadTimeout: patience, RequestTimeout: 200 * time.Millisecond},

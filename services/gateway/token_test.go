@@ -119,6 +119,7 @@ func also(headers map[string]string, more ...string) map[string]string {
 }
 
 func TestAccessTokensAdmitUsersAndServiceUsers(t *testing.T) {
+	t.Parallel()
 	issuer := newProvider(t)
 	projects := issuer.taking(t, "pro-1")
 	reader, writer := withKey(t, projects, 0, "credentials:read"), withKey(t, projects, 0, "credentials:write")
@@ -169,6 +170,7 @@ func TestAccessTokensAdmitUsersAndServiceUsers(t *testing.T) {
 }
 
 func TestATokenThatSeveralProjectsTakeNeedsTheHeaderThatNamesOne(t *testing.T) {
+	t.Parallel()
 	issuer := newProvider(t)
 	s := serve(t, setup{projects: issuer.taking(t, "pro-1", "pro-2")})
 	token := issuer.bearer(t, time.Now(), map[string]any{"sub": "usr-7"})
@@ -181,6 +183,7 @@ func TestATokenThatSeveralProjectsTakeNeedsTheHeaderThatNamesOne(t *testing.T) {
 }
 
 func TestWrongTokensCountAsFailuresAndAnIssuerThatIsAwayDoesNot(t *testing.T) {
+	t.Parallel()
 	issuer := newProvider(t)
 	clock := newClock()
 	projects := issuer.taking(t, "pro-1")
@@ -225,6 +228,7 @@ func TestWrongTokensCountAsFailuresAndAnIssuerThatIsAwayDoesNot(t *testing.T) {
 }
 
 func TestCallsOfBothPortsCountAgainstTheSameLimits(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name, refusal string
 		cfg           gateway.Config
@@ -261,6 +265,7 @@ func TestCallsOfBothPortsCountAgainstTheSameLimits(t *testing.T) {
 }
 
 func TestTheUserServiceLearnsWhereABrowserIsBehindATrustedProxy(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	for i, port := range []string{portHTTP, portGRPC} {
 		a := s.send(port, "POST", "/v2/users/usr-1/passkeys", "{}", also(basic("pro-1", secretA), "Origin", originA, "X-Forwarded-For", "2001:db8::7", "User-Agent", "Mozilla"))

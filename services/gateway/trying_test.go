@@ -10,6 +10,7 @@ import (
 )
 
 func TestThePageToTryPasskeysWithIsServedCompressedAndAskedForAgain(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: trying()})
 	open := func(header ...string) map[string]string {
 		all := map[string]string{"Authorization": ""}
@@ -55,6 +56,7 @@ func TestThePageToTryPasskeysWithIsServedCompressedAndAskedForAgain(t *testing.T
 }
 
 func TestWithoutThePageThereIsNothingOfIt(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{})
 	open := map[string]string{"Authorization": ""}
 	if a := s.call("GET", "/", "", open); a.status != 302 || a.header.Get("Location") != "/docs" {
@@ -68,6 +70,7 @@ func TestWithoutThePageThereIsNothingOfIt(t *testing.T) {
 }
 
 func TestADecisionIsExplainedWithinTheProjectThatIsVisited(t *testing.T) {
+	t.Parallel()
 	s := serve(t, setup{cfg: trying()})
 	a := s.call("GET", "/v2/trial/decisions/dec-1795348800000123456789012", "", visitor(map[string]string{"Authorization": ""}))
 	if a.status != 200 || !strings.Contains(string(a.body), `"decisionID":"dec-1795348800000123456789012"`) {

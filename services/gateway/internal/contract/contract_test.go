@@ -86,6 +86,7 @@ func quickly(t interface{ Fatalf(string, ...any) }, op *Operation, body []byte) 
 }
 
 func TestAGoodBodyIsAcceptedBothWays(t *testing.T) {
+	t.Parallel()
 	op := parse(t).Operation("passkeyLoginStart")
 	if _, ok := quickly(t, op, []byte(wholeLoginStart)); !ok {
 		t.Error("the quick check refuses it")
@@ -157,6 +158,7 @@ func FuzzBodies(f *testing.F) {
 // TestBodiesChangedInOnePlaceAreJudgedAlike changes good bodies where the fuzzer's random bytes seldom get: one member gone, or of
 // another type, size or spelling.
 func TestBodiesChangedInOnePlaceAreJudgedAlike(t *testing.T) {
+	t.Parallel()
 	d := parse(t)
 	rapid.Check(t, func(t *rapid.T) {
 		var body map[string]any
@@ -202,6 +204,7 @@ func change(t *rapid.T, object map[string]any) {
 }
 
 func TestADocumentThatCannotBeUsedIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, document := range map[string]string{
 		"not YAML":        "a: [",
 		"no operation":    "openapi: 3.1.0",
@@ -219,6 +222,7 @@ func TestADocumentThatCannotBeUsedIsRefused(t *testing.T) {
 }
 
 func TestHeadersAreChecked(t *testing.T) {
+	t.Parallel()
 	op := parse(t).Operation("createUser")
 	if !op.TakesHeader("Idempotency-Key") || op.TakesHeader("X-Other") || parse(t).Operation("getUser").TakesHeader("Idempotency-Key") {
 		t.Error("it is not told which headers an operation takes")
@@ -246,6 +250,7 @@ func TestHeadersAreChecked(t *testing.T) {
 }
 
 func TestEveryPermissionIsOfOneForm(t *testing.T) {
+	t.Parallel()
 	d := parse(t)
 	form := regexp.MustCompile(`^[a-z_]+:[a-z]+$`)
 	for _, op := range d.Operations {
@@ -262,6 +267,7 @@ func TestEveryPermissionIsOfOneForm(t *testing.T) {
 }
 
 func TestASchemaBeyondTheQuickCheckIsStillCheckedInFull(t *testing.T) {
+	t.Parallel()
 	d, err := Parse([]byte(`
 paths:
   /a:
@@ -299,6 +305,7 @@ paths:
 }
 
 func TestNestingIsMeasuredOutsideStrings(t *testing.T) {
+	t.Parallel()
 	for body, want := range map[string]int{`{}`: 1, `{"a":"[[[["}`: 1, `{"a":[{"b":1}]}`: 3, `"\"[[["`: 0, `[[`: 2, `{"a":"\\"}[`: 1} {
 		if got := depth([]byte(body)); got != want {
 			t.Errorf("%s is %d deep, measured %d", body, want, got)
@@ -307,6 +314,7 @@ func TestNestingIsMeasuredOutsideStrings(t *testing.T) {
 }
 
 func TestAnswersThatDoNotFitAreTold(t *testing.T) {
+	t.Parallel()
 	op := parse(t).Operation("getUser")
 	if err := op.CheckResponse("200", []byte(`{"userID":"usr-1"}`)); err == nil {
 		t.Error("an answer without its required fields fits")

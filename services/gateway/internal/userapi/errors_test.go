@@ -97,6 +97,7 @@ func (tc faultCase) want(protocol string) reply {
 }
 
 func TestFaultsInEveryProtocol(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, tc := range faultCases() {
 		s.recorded.fail = tc.fail
@@ -116,6 +117,7 @@ func TestFaultsInEveryProtocol(t *testing.T) {
 }
 
 func TestEveryMethodPassesFaultsOn(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	s.recorded.fail = fault.Precondition("no").Named("X-3")
 	for _, tc := range append(casesV2(t), casesBeta(t)...) {
@@ -130,6 +132,7 @@ func TestEveryMethodPassesFaultsOn(t *testing.T) {
 }
 
 func TestCallersThatAreNotAdmitted(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, tc := range []struct {
 		name, header string
@@ -171,6 +174,7 @@ func TestCallersThatAreNotAdmitted(t *testing.T) {
 }
 
 func TestIDsThatNobodyCanHaveAreNotFound(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	credential := structOf(t, testCredential)
 	const user, passkey = "User could not be found (QUERY-Dfbg2)", "Passkey could not be found (PASSKEY-Unknown)"
@@ -201,6 +205,7 @@ func TestIDsThatNobodyCanHaveAreNotFound(t *testing.T) {
 }
 
 func TestWriteErrorKnowsTheProtocol(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	busy := (&fault.Fault{Status: 429, Details: "slow", RetryAfter: time.Second}).Named("X-4")
 	for _, tc := range []struct {
@@ -265,6 +270,7 @@ func TestWriteErrorKnowsTheProtocol(t *testing.T) {
 }
 
 func TestACallThatIsOverSaysSo(t *testing.T) {
+	t.Parallel()
 	entered := make(chan struct{}, 1)
 	s := serve(t, func(d *userDeps) { d.Timeout = 50 * time.Millisecond })
 	s.recorded.wait = func(ctx context.Context) {
@@ -296,6 +302,7 @@ func TestACallThatIsOverSaysSo(t *testing.T) {
 }
 
 func TestAClientsDeadlineIsHeededIfItIsTheEarlier(t *testing.T) {
+	t.Parallel()
 	var left time.Duration
 	s := serve(t, func(d *userDeps) { d.Timeout = time.Hour })
 	s.recorded.wait = func(ctx context.Context) {
@@ -338,6 +345,7 @@ func TestAClientsDeadlineIsHeededIfItIsTheEarlier(t *testing.T) {
 }
 
 func TestACallThatIsCancelledIsObservedAsSuch(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	entered := make(chan struct{})
 	s.recorded.wait = func(ctx context.Context) {
@@ -360,6 +368,7 @@ func TestACallThatIsCancelledIsObservedAsSuch(t *testing.T) {
 }
 
 func TestAPanicIsAnInternalErrorAndLoggedWithItsStack(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	s.recorded.panic = "hunter2"
 	for _, protocol := range protocols() {

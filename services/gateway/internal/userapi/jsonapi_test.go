@@ -16,6 +16,7 @@ import (
 const testDetails = `"details":{"sequence":"9223372036854775809","changeDate":"2026-01-02T03:04:05.678Z","resourceOwner":"pro-7","creationDate":"2026-01-02T03:04:04.678Z"}`
 
 func TestBodiesOfTheJSONAPI(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	const registered = `{` + testDetails + `,"passkeyId":"cre-9","publicKeyCredentialCreationOptions":` + testOptions + `}`
 	verified := about(service.PasskeyVerification{ID: "cre-2", Credential: []byte(testCredential), Name: "n"})
@@ -130,6 +131,7 @@ func TestBodiesOfTheJSONAPI(t *testing.T) {
 }
 
 func TestAnyContentTypeIsReadAsJSON(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, kind := range []string{
 		"", "application/json", "application/json; charset=utf-8", "text/plain", "application/x-www-form-urlencoded", "application/grpc", "application/grpc-web+proto",
@@ -147,6 +149,7 @@ func TestAnyContentTypeIsReadAsJSON(t *testing.T) {
 }
 
 func TestRequestsForWhichThereIsNoRoute(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	const notFound, notAllowed = `{"code":5,"message":"Not Found"}`, `{"code":12,"message":"Method Not Allowed"}`
 	const noID = `{"code":3,"message":"invalid VerifyPasskeyRegistrationRequest.PasskeyId: value length must be between 1 and 200 runes, inclusive"}`
@@ -188,6 +191,7 @@ func TestRequestsForWhichThereIsNoRoute(t *testing.T) {
 
 // A deadline that cannot be read is not one that is ignored.
 func TestADeadlineThatCannotBeReadIsRefused(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	a := s.send(t.Context(), "POST", "/v2/users/usr-1/passkeys", "", map[string]string{"Authorization": "Bearer all", "Grpc-Timeout": "soon"})
 	if a.status != http.StatusBadRequest || !strings.Contains(a.body, `"code":3`) {
@@ -199,6 +203,7 @@ func TestADeadlineThatCannotBeReadIsRefused(t *testing.T) {
 }
 
 func TestErrorsHaveTheBytesThatClientsKnow(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	s.recorded.fail = fault.NotFound("User could not be found").Named(service.ReasonUserUnknown)
 	const detail = `{"@type":"type.googleapis.com/zitadel.v1.ErrorDetail","id":"QUERY-Dfbg2","message":"User could not be found"}`
@@ -220,6 +225,7 @@ func TestErrorsHaveTheBytesThatClientsKnow(t *testing.T) {
 }
 
 func TestOwns(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, tc := range []struct {
 		path string

@@ -78,6 +78,7 @@ func limitedFields() []limited {
 }
 
 func TestLengthsAreCountedInRunes(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, field := range limitedFields() {
 		for _, tc := range []struct {
@@ -112,6 +113,7 @@ func TestLengthsAreCountedInRunes(t *testing.T) {
 }
 
 func TestTheFirstFieldAtFaultIsTold(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	long := strings.Repeat("x", 201)
 	for _, tc := range []struct {
@@ -148,6 +150,7 @@ func TestTheFirstFieldAtFaultIsTold(t *testing.T) {
 
 // A message that is not valid is told so before the caller is told that it may not.
 func TestValidationComesBeforePermission(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, protocol := range protocols() {
 		for _, req := range []proto.Message{
@@ -173,6 +176,7 @@ func credentialOf(t testing.TB, n int, fill string) *structpb.Struct {
 }
 
 func TestCredentialsAreWithinTheirLimits(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(d *userDeps) { d.MaxBytes = 5 << 20 })
 	const want = "invalid VerifyPasskeyRegistrationRequest.PublicKeyCredential: value length must be between 55 and 1048576 characters, inclusive"
 	for _, tc := range []struct {
@@ -208,6 +212,7 @@ func TestCredentialsAreWithinTheirLimits(t *testing.T) {
 
 // Numbers and values that JSON does not have can be sent in binary only.
 func TestACredentialIsAlwaysJSON(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	credential := credentialOf(t, 60, "x")
 	var zero float64
@@ -225,6 +230,7 @@ func TestACredentialIsAlwaysJSON(t *testing.T) {
 }
 
 func TestMessagesThatAreTooLargeAreRefused(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(d *userDeps) { d.MaxBytes = 1000 })
 	for _, tc := range []struct {
 		name string

@@ -155,6 +155,7 @@ func casesBeta(t testing.TB) []methodCase {
 }
 
 func TestEveryMethodInEveryProtocol(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	s.recorded.list = []service.Passkey{{ID: "cre-1", Name: "one"}, {ID: "cre-2", Name: "two"}}
 	for _, tc := range append(casesV2(t), casesBeta(t)...) {
@@ -180,6 +181,7 @@ func TestEveryMethodInEveryProtocol(t *testing.T) {
 }
 
 func TestWhoMayCallWhat(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	register := &userv2.RegisterPasskeyRequest{UserId: "usr-1"}
 	withCode := &userv2.RegisterPasskeyRequest{UserId: "usr-1", Code: &userv2.PasskeyRegistrationCode{Id: "cha-1", Code: "c"}}
@@ -243,6 +245,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 }
 
 func TestTheBrowserIsNamedOnlyIfThereIsOne(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, tc := range []struct {
 		name, origin string
@@ -276,6 +279,7 @@ func TestTheBrowserIsNamedOnlyIfThereIsOne(t *testing.T) {
 }
 
 func TestDescriptorsAreThoseOfTheContract(t *testing.T) {
+	t.Parallel()
 	type row struct{ Method, Route, Permission string }
 	want := []row{
 		{"zitadel.user.v2.UserService.RegisterPasskey", "POST /v2/users/{user_id}/passkeys *", "passkeys:append, or own user"},
@@ -314,6 +318,7 @@ func TestDescriptorsAreThoseOfTheContract(t *testing.T) {
 }
 
 func TestFieldsAreThoseOfTheContract(t *testing.T) {
+	t.Parallel()
 	want := map[string]string{
 		"RegisterPasskeyRequest":                "1 userId, 2 code, 3 authenticator, 4 domain",
 		"RegisterPasskeyResponse":               "1 details, 2 passkeyId, 3 publicKeyCredentialCreationOptions",

@@ -59,6 +59,7 @@ func (a answer) code() string {
 }
 
 func TestFramesThatAreBrokenAreRefused(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(d *userDeps) { d.MaxBytes = 1000 })
 	good := frame(0, listOf("usr-1"))
 	var squeezed bytes.Buffer
@@ -118,6 +119,7 @@ func TestFramesThatAreBrokenAreRefused(t *testing.T) {
 }
 
 func TestOnlyGRPCWebHasTrailersInTheBody(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for kind, want := range map[string]string{"application/grpc-web+proto": "ok", "application/grpc": "unimplemented"} {
 		body := frame(0, listOf("usr-1")) + frame(0x80, "a: b\r\n")
@@ -128,6 +130,7 @@ func TestOnlyGRPCWebHasTrailersInTheBody(t *testing.T) {
 }
 
 func TestConnectRequestsThatAreBrokenAreRefused(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, tc := range []struct {
 		name, verb, kind, body string
@@ -170,6 +173,7 @@ func TestConnectRequestsThatAreBrokenAreRefused(t *testing.T) {
 }
 
 func TestProceduresThatAreNotThere(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, tc := range []struct{ name, path, kind string }{
 		{"a method of v2", "/zitadel.user.v2.UserService/Nothing", "application/grpc"},
@@ -198,6 +202,7 @@ func TestProceduresThatAreNotThere(t *testing.T) {
 
 // Callers that are not admitted get their answer though their body never comes: nothing of it was waited for.
 func TestAdmissionDoesNotWaitForTheBody(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	for _, tc := range []struct{ name, path, kind string }{
 		{"JSON", "/v2/users/usr-1/passkeys", "application/json"},
@@ -226,6 +231,7 @@ func TestAdmissionDoesNotWaitForTheBody(t *testing.T) {
 }
 
 func TestABodyThatNeverEndsEndsWithTheCall(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(d *userDeps) { d.Timeout = 100 * time.Millisecond })
 	for _, tc := range []struct{ name, path, kind, begin string }{
 		{"JSON", "/v2/users/usr-1/passkeys", "application/json", "{"},
@@ -260,6 +266,7 @@ func TestABodyThatNeverEndsEndsWithTheCall(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	client := grpchealth.NewClient(s.h2, s.URL, connect.WithGRPC())
 	for _, tc := range []struct {
@@ -285,6 +292,7 @@ func TestHealth(t *testing.T) {
 }
 
 func TestReflection(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	stream := grpcreflect.NewClient(s.h2, s.URL, connect.WithGRPC()).NewStream(t.Context())
 	defer stream.Close()
@@ -318,6 +326,7 @@ func setOf(names []protoreflect.FullName) map[protoreflect.FullName]bool {
 
 // The HTTP port has neither: what is there for machines on the gRPC port is not for every page.
 func TestTheHTTPPortHasNoReflection(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	s.Config.Handler = s.api.Handler()
 	for _, path := range []string{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Health/Check"} {
@@ -331,6 +340,7 @@ func TestTheHTTPPortHasNoReflection(t *testing.T) {
 }
 
 func TestNewNeedsWhatItWorksWith(t *testing.T) {
+	t.Parallel()
 	whole := userapi.Deps{Registrations: &registrations{}, Admit: admit, MaxBytes: 1, Timeout: 1}
 	for _, tc := range []struct {
 		name   string
@@ -355,6 +365,7 @@ func TestNewNeedsWhatItWorksWith(t *testing.T) {
 
 // Without Observe and Log it works too.
 func TestNobodyNeedsToListen(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(d *userDeps) { d.Observe, d.Log = nil, nil })
 	s.recorded.panic = "x"
 	if got := s.call(protocolGRPC, "all", &userv2.ListPasskeysRequest{UserId: "usr-1"}); got.Code != "internal" {
