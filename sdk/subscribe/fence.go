@@ -53,10 +53,36 @@ func (f *fence) receive(ctx context.Context, messages jetstream.MessagesContext)
 		case err != nil:
 			return err
 		default:
-			if t := read(msg); f.own(t) { // otherwise it is here already, and its acknowledgement will do for both
-				f.pass(ctx, t)
-			}
+			f.take(ctx, msg)
 		}
+	}
+}
+
+// drain ends the iterator and takes what it still holds. When it returns NATS has heard that nobody asks any more. Otherwise what is
+// appended in the next moment would be sent to nobody, and come only when NATS has waited for its acknowledgement. A NATS that is away
+// is waited for as long as for any answer.
+func (f *fence) drain(ctx context.Context, messages jetstream.MessagesContext) {
+	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiWait)
+	defer cancel()
+	messages.Drain()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(waiting))
+		switch {
+		case errors.Is(err, jetstream.ErrNoHeartbeat) && waiting.Err() == nil:
+		case err != nil:
+			return
+		case ctx.Err() != nil:
+			_ = msg.Nak() // without it the event comes again all the same, later
+		default:
+			f.take(ctx, msg)
+		}
+	}
+}
+
+// take passes a delivery on, unless its event is here already: then the acknowledgement of that one will do for both.
+func (f *fence) take(ctx context.Context, msg jetstream.Msg) {
+	if t := read(msg); f.own(t) {
+		f.pass(ctx, t)
 	}
 }
 

@@ -165,7 +165,7 @@ func (r *run) receiveOrdered(ctx context.Context) error {
 		messages, err := r.consumer.Messages(jetstream.PullPriorityGroup(group), jetstream.PullMaxMessages(pending))
 		if err == nil {
 			err = order.receive(ctx, messages)
-			messages.Stop()
+			order.drain(ctx, messages)
 		}
 		if ctx.Err() != nil {
 			return nil
