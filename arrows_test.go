@@ -52,7 +52,6 @@ var arrows = []struct {
 	{"core/event", "core/ident api"},
 
 	// Where things are kept and how they travel.
-	{"core/subscribe", "core/bus core/event core/eventlog core/ident"},
 	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/ident core/kv core/service"},
 	{"core/feed", "core/bus core/event core/ident"},
 	{"core/idempotency", "core/bus core/fault core/ident core/kv"},
