@@ -68,6 +68,7 @@ var arrows = []struct {
 	{"core/fault", ""},
 	{"core/ident", ""},
 	{"core/secret", ""},
+	{"core/yamljson", ""},
 
 	// The contracts, and what an internal service of somebody else's imports.
 	{"api", ""},

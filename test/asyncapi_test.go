@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,6 +28,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/service/remote"
+	"github.com/keyward/keyward/core/yamljson"
 	"github.com/keyward/keyward/policies"
 )
 
@@ -51,7 +51,7 @@ const asyncAPI = "https://keyward.invalid/asyncapi.json"
 // readStreamContract compiles the document. Schemas of bodies allow members that they do not know, for readers; what Keyward publishes must be known, so here they do not.
 func readStreamContract(t *testing.T) *streamContract {
 	t.Helper()
-	asJSON, err := yaml.YAMLToJSON(api.AsyncAPI)
+	asJSON, err := yamljson.ToJSON(api.AsyncAPI)
 	if err != nil {
 		t.Fatal(err)
 	}

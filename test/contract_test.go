@@ -11,10 +11,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/core/yamljson"
 )
 
 // apiContract is what the OpenAPI document says of answers.
@@ -45,7 +45,7 @@ const openAPI = "https://keyward.invalid/openapi.json"
 
 // parseContract reads the document for itself, not as the server does: a fault in how the server reads it must not hide itself.
 func parseContract() (*apiContract, error) {
-	asJSON, err := yaml.YAMLToJSON(api.OpenAPI)
+	asJSON, err := yamljson.ToJSON(api.OpenAPI)
 	if err != nil {
 		return nil, err
 	}

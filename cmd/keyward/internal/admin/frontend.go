@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/yamljson"
 )
 
 // maxFrontend bounds the description of a frontend, in bytes.
@@ -26,7 +25,7 @@ func ReadFrontend(from io.Reader) (project.Frontend, error) {
 	if len(text) > maxFrontend {
 		return project.Frontend{}, fmt.Errorf("read the frontend: it is longer than %d bytes", maxFrontend)
 	}
-	asJSON, err := yaml.YAMLToJSON(text)
+	asJSON, err := yamljson.ToJSON(text)
 	if err != nil {
 		return project.Frontend{}, fmt.Errorf("read the frontend: %w", err)
 	}
@@ -52,7 +51,7 @@ func WriteFrontend(to io.Writer, f project.Frontend) error {
 	if err != nil {
 		return fmt.Errorf("write the frontend: %w", err)
 	}
-	text, err := yaml.JSONToYAML(asJSON)
+	text, err := yamljson.ToYAML(asJSON)
 	if err != nil {
 		return fmt.Errorf("write the frontend: %w", err)
 	}

@@ -12,8 +12,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/keyward/keyward/core/yamljson"
 )
 
 // resource names the document for the schema compiler; nothing is fetched from it.
@@ -64,7 +65,7 @@ var methods = []string{"get", "put", "post", "delete", "options", "head", "patch
 
 // Parse compiles document, which is OpenAPI 3.1 in YAML. An error says which schema does not compile.
 func Parse(document []byte) (*Document, error) {
-	asJSON, err := yaml.YAMLToJSON(document)
+	asJSON, err := yamljson.ToJSON(document)
 	if err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
 	}
