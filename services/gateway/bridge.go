@@ -26,7 +26,9 @@ func (g *Gateway) bridge(c *fiber.Ctx) error {
 	out := &bridgeWriter{header: http.Header{}}
 	r, err := bridged(c.Context())
 	if err != nil {
-		unreadable := &fault.Fault{Type: fault.TypeValidationError, Status: http.StatusBadRequest, Details: "the target of the request cannot be read"}
+		unreadable := &fault.Fault{
+			Type: fault.TypeValidationError, Status: http.StatusBadRequest, Details: "the target of the request cannot be read",
+		}
 		return g.outOfBand(c, unreadable.Because(err))
 	}
 	g.calls.ServeHTTP(out, r.WithContext(g.base))
@@ -60,7 +62,8 @@ func notOverBridge(next http.Handler) http.Handler {
 		kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 		kind = strings.ToLower(strings.TrimSpace(kind))
 		if kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+") {
-			w.Header().Set("Accept-Post", "application/json, application/proto, application/grpc-web, application/grpc-web+proto, application/grpc-web+json")
+			w.Header().Set("Accept-Post", "application/json, application/proto, "+
+				"application/grpc-web, application/grpc-web+proto, application/grpc-web+json")
 			http.Error(w, "gRPC needs HTTP/2: call the port of grpc_addr, or use gRPC-Web or Connect here", http.StatusUnsupportedMediaType)
 			return
 		}
@@ -87,7 +90,8 @@ func bridged(rc *fasthttp.RequestCtx) (*http.Request, error) {
 	body := rc.PostBody()
 	return &http.Request{
 		Method: string(rc.Method()), URL: parsed, RequestURI: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: bridgedHeader(&rc.Request.Header), Host: string(rc.Host()), RemoteAddr: rc.RemoteAddr().String(), TLS: rc.TLSConnectionState(),
+		Header: bridgedHeader(&rc.Request.Header), Host: string(rc.Host()),
+		RemoteAddr: rc.RemoteAddr().String(), TLS: rc.TLSConnectionState(),
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 	}, nil
 }

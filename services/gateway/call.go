@@ -25,7 +25,8 @@ const (
 // publicRoute returns what a path is called in metrics that is beside the user service, which names its own.
 func publicRoute(path string) string {
 	switch path {
-	case healthService + "Check", healthService + "Watch", reflectionService + "v1.ServerReflection/ServerReflectionInfo", reflectionService + "v1alpha.ServerReflection/ServerReflectionInfo":
+	case healthService + "Check", healthService + "Watch",
+		reflectionService + "v1.ServerReflection/ServerReflectionInfo", reflectionService + "v1alpha.ServerReflection/ServerReflectionInfo":
 		return path
 	}
 	return exchange.Unmatched
@@ -129,7 +130,8 @@ func (g *Gateway) observe(ctx context.Context, o userapi.Outcome) {
 	}
 	x.Code, x.Decision = o.Code, o.Decision
 	switch o.Code {
-	case connect.CodeInternal.String(), connect.CodeUnknown.String(), connect.CodeDataLoss.String(), connect.CodeUnavailable.String(), connect.CodeDeadlineExceeded.String():
+	case connect.CodeInternal.String(), connect.CodeUnknown.String(), connect.CodeDataLoss.String(),
+		connect.CodeUnavailable.String(), connect.CodeDeadlineExceeded.String():
 		x.Cause = o.Err
 	}
 }

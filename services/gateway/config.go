@@ -25,7 +25,7 @@ type Config struct {
 	StreamHeartbeat    time.Duration // between two comments on an event stream; default 15 s
 	StreamWriteTimeout time.Duration // how long the client of an event stream may take no data; default 15 s
 	Version            string        // of the binary, shown on the API page
-	TryingPage         bool          // whether / is the page to try passkeys with, which shows anybody who has a decision's ID why it was made
+	TryingPage         bool          // / is the page to try passkeys with, which tells anybody who has a decision's ID why it was made
 
 	GRPCAddr       string        // host:port of the gRPC port, or Off; default 127.0.0.1:8081
 	GRPCMaxMessage int           // bytes of a message of the user service, on both ports; default 2 MiB
@@ -158,7 +158,9 @@ func (c Config) Validate() error {
 			errs = append(errs, errors.New(s.text))
 		}
 	}
-	for key, limit := range map[string]ratelimit.Limit{"rate_limit_project": c.RateProject, "rate_limit_address": c.RateAddress, "rate_limit_failures": c.RateFailures} {
+	for key, limit := range map[string]ratelimit.Limit{
+		"rate_limit_project": c.RateProject, "rate_limit_address": c.RateAddress, "rate_limit_failures": c.RateFailures,
+	} {
 		if err := limit.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}

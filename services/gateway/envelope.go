@@ -82,7 +82,9 @@ func (g *Gateway) faultOf(err error) *fault.Fault {
 		f.Status = own.Code
 		return f
 	case http.StatusRequestTimeout:
-		return &fault.Fault{Type: fault.TypeUnavailable, Status: own.Code, Details: "the request did not arrive in time", RetryAfter: time.Second}
+		return &fault.Fault{
+			Type: fault.TypeUnavailable, Status: own.Code, Details: "the request did not arrive in time", RetryAfter: time.Second,
+		}
 	case http.StatusBadRequest:
 		f := &fault.Fault{Type: fault.TypeValidationError, Status: own.Code, Details: "this is not a well-formed HTTP request"}
 		return f.Because(err)

@@ -119,7 +119,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("gateway configuration: %w", err)
 	}
-	if deps.Ceremony == nil || deps.Events == nil || deps.Webhooks == nil || deps.Projects == nil || deps.Issuers == nil || deps.Idempotency == nil {
+	if deps.Ceremony == nil || deps.Events == nil || deps.Webhooks == nil ||
+		deps.Projects == nil || deps.Issuers == nil || deps.Idempotency == nil {
 		return nil, errors.New("gateway: ceremony, events, webhooks, projects, issuers and idempotency are needed")
 	}
 	if deps.Explanations == nil && cfg.TryingPage {
@@ -137,8 +138,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: Frontend API: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, explains: deps.Explanations, projects: deps.Projects,
-		idempotency: deps.Idempotency, log: deps.Log, now: deps.Now, document: document, frontend: visited,
+		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, explains: deps.Explanations,
+		projects: deps.Projects, idempotency: deps.Idempotency, log: deps.Log, now: deps.Now, document: document, frontend: visited,
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -196,7 +197,8 @@ func (g *Gateway) openCalls(deps Deps) error {
 		}
 	}
 	g.users, err = userapi.New(userapi.Deps{
-		Registrations: deps.Ceremony, Admit: g.door.AdmitCall, Observe: g.observe, MaxBytes: g.cfg.GRPCMaxMessage, Timeout: g.cfg.RequestTimeout, Log: g.log,
+		Registrations: deps.Ceremony, Admit: g.door.AdmitCall, Observe: g.observe,
+		MaxBytes: g.cfg.GRPCMaxMessage, Timeout: g.cfg.RequestTimeout, Log: g.log,
 	})
 	if err != nil {
 		return err

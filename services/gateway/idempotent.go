@@ -31,7 +31,8 @@ const settleLimit = 2 * time.Second
 func (g *Gateway) once(c *fiber.Ctx, x *exchange.Exchange, key string, call func() error) error {
 	ctx := c.UserContext()
 	attempt, before, err := g.idempotency.Begin(ctx, idempotency.Call{
-		Project: x.Project, Salt: x.Salt, Key: key, Method: c.Method(), Path: string(c.Request().URI().RequestURI()), Body: c.Request().Body(),
+		Project: x.Project, Salt: x.Salt, Key: key,
+		Method: c.Method(), Path: string(c.Request().URI().RequestURI()), Body: c.Request().Body(),
 	})
 	if err != nil {
 		return err
@@ -63,6 +64,7 @@ func (g *Gateway) settle(ctx context.Context, x *exchange.Exchange, how func(con
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
 	if err := how(ctx); err != nil {
-		g.log.LogAttrs(ctx, slog.LevelWarn, "the answer of a call with an Idempotency-Key could not be stored", slog.String("request_id", string(x.ID)), slog.String("error", err.Error()))
+		g.log.LogAttrs(ctx, slog.LevelWarn, "the answer of a call with an Idempotency-Key could not be stored",
+			slog.String("request_id", string(x.ID)), slog.String("error", err.Error()))
 	}
 }

@@ -15,10 +15,11 @@ import (
 // of tracing.
 const (
 	corsMethods = "GET, POST, PUT, PATCH, DELETE"
-	corsHeaders = "Authorization, Content-Type, X-Request-ID, X-Corbado-ProjectID, X-Corbado-SDK, X-Corbado-Client-Timezone, X-Corbado-Flags, " +
-		"X-Corbado-Process-ID, X-Corbado-Temp-Process-ID, Cache-Control, Pragma, Expires, Idempotency-Key, Last-Event-ID, traceparent, tracestate, baggage"
-	corsExposed = exchange.HeaderRequestID + ", " + exchange.HeaderDecisionID + ", " + exchange.HeaderPolicyRevision + ", " + exchange.HeaderReplayed +
-		", Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+	corsHeaders = "Authorization, Content-Type, X-Request-ID, X-Corbado-ProjectID, X-Corbado-SDK, X-Corbado-Client-Timezone, " +
+		"X-Corbado-Flags, X-Corbado-Process-ID, X-Corbado-Temp-Process-ID, Cache-Control, Pragma, Expires, Idempotency-Key, " +
+		"Last-Event-ID, traceparent, tracestate, baggage"
+	corsExposed = exchange.HeaderRequestID + ", " + exchange.HeaderDecisionID + ", " + exchange.HeaderPolicyRevision +
+		", " + exchange.HeaderReplayed + ", Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 	corsMaxAge = "600" // seconds that a browser may keep the answer to a preflight
 
 	// The same for the user service: of its protocols, and of the SDKs that call it.
@@ -91,7 +92,9 @@ func corsForAll(x *exchange.Exchange) {
 
 // forgetOrigin takes back what cors said: the page may not read the answer.
 func forgetOrigin(x *exchange.Exchange) {
-	for _, h := range []string{fiber.HeaderAccessControlAllowOrigin, fiber.HeaderAccessControlAllowCredentials, fiber.HeaderAccessControlExposeHeaders} {
+	for _, h := range []string{
+		fiber.HeaderAccessControlAllowOrigin, fiber.HeaderAccessControlAllowCredentials, fiber.HeaderAccessControlExposeHeaders,
+	} {
 		x.Answer.Del(h)
 	}
 }

@@ -60,7 +60,10 @@ func (d *Door) prove(x *exchange.Exchange, sent credential, headers ...string) e
 func belong(x *exchange.Exchange, known project.Project, headers ...string) error {
 	for _, header := range headers {
 		if named := x.Asked.Peek(header); len(named) > 0 && string(named) != string(known.ID) {
-			return &fault.Fault{Type: fault.TypeProjectIDMismatch, Status: http.StatusForbidden, Details: header + " names another project than the credential"}
+			return &fault.Fault{
+				Type: fault.TypeProjectIDMismatch, Status: http.StatusForbidden,
+				Details: header + " names another project than the credential",
+			}
 		}
 	}
 	x.Project, x.Origins, x.Salt = known.ID, known.Origins, known.Salt()

@@ -69,7 +69,9 @@ func judge(x *exchange.Exchange, v ratelimit.Verdict, refusal string) error {
 	if v.Allowed {
 		return nil
 	}
-	return &fault.Fault{Type: fault.TypeRateLimited, Status: http.StatusTooManyRequests, Details: refusal, RetryAfter: max(v.Reset, time.Second)}
+	return &fault.Fault{
+		Type: fault.TypeRateLimited, Status: http.StatusTooManyRequests, Details: refusal, RetryAfter: max(v.Reset, time.Second),
+	}
 }
 
 // The header fields of draft-ietf-httpapi-ratelimit-headers that clients know, as fasthttp writes names.

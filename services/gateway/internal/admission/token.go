@@ -44,7 +44,8 @@ func (d *Door) identify(r *http.Request, x *exchange.Exchange) (userapi.Caller, 
 	case !ok && bearer:
 		return userapi.Caller{}, d.wrong(x, fault.Login("the token is neither an access token that is a JWT nor an API key"))
 	case !ok:
-		return userapi.Caller{}, fault.Login("send an access token or an API key as Bearer, or the project ID and the API secret as HTTP Basic authentication")
+		return userapi.Caller{}, fault.Login("send an access token or an API key as Bearer, " +
+			"or the project ID and the API secret as HTTP Basic authentication")
 	}
 	if err := d.prove(x, sent, exchange.HeaderProjectID, headerOrganization); err != nil {
 		return userapi.Caller{}, err
@@ -70,7 +71,8 @@ func (d *Door) identifyToken(r *http.Request, x *exchange.Exchange, token string
 	}
 	known, found := d.projects.Lookup(identity.Project)
 	if !found {
-		return userapi.Caller{}, fault.Unavailable(exchange.RetryShed, "the project changes just now").Because(errors.New("an issuer's project is not there"))
+		return userapi.Caller{}, fault.Unavailable(exchange.RetryShed, "the project changes just now").
+			Because(errors.New("an issuer's project is not there"))
 	}
 	if err := belong(x, known, exchange.HeaderProjectID); err != nil {
 		return userapi.Caller{}, err

@@ -21,7 +21,10 @@ func checkOrigin(x *exchange.Exchange) error {
 		return nil
 	}
 	forgetOrigin(x)
-	return &fault.Fault{Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden, Details: "the project does not list the origin that the request comes from"}
+	return &fault.Fault{
+		Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden,
+		Details: "the project does not list the origin that the request comes from",
+	}
 }
 
 // validate checks path, query and headers. The body is checked as it is decoded, unless something else is wrong already: faults of all
@@ -49,13 +52,14 @@ func (d *Door) validate(c *fiber.Ctx, op *contract.Operation) error {
 
 // checkMedia takes JSON, and takes a body without a type for JSON.
 func checkMedia(c *fiber.Ctx) error {
-	if string(c.Request().Header.ContentType()) == fiber.MIMEApplicationJSON && len(c.Request().Header.Peek(fiber.HeaderContentEncoding)) == 0 {
+	sent := &c.Request().Header
+	if string(sent.ContentType()) == fiber.MIMEApplicationJSON && len(sent.Peek(fiber.HeaderContentEncoding)) == 0 {
 		return nil
 	}
 	if kind := mediaType(c); kind != "" && kind != fiber.MIMEApplicationJSON {
 		return fault.Field(fiber.HeaderContentType, "must be %s", fiber.MIMEApplicationJSON)
 	}
-	if coding := c.Request().Header.Peek(fiber.HeaderContentEncoding); len(coding) > 0 && !strings.EqualFold(string(coding), "identity") {
+	if coding := sent.Peek(fiber.HeaderContentEncoding); len(coding) > 0 && !strings.EqualFold(string(coding), "identity") {
 		return fault.Field(fiber.HeaderContentEncoding, "must be identity")
 	}
 	return nil

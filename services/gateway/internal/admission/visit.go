@@ -135,7 +135,10 @@ func checkForgery(x *exchange.Exchange) error {
 	if origin := string(x.Asked.Peek(fiber.HeaderOrigin)); origin != "" && slices.Contains(x.Origins, origin) {
 		return nil
 	}
-	return &fault.Fault{Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden, Details: "a call that is known by a cookie must come from an origin of the project"}
+	return &fault.Fault{
+		Type: fault.TypeInvalidOrigin, Status: http.StatusForbidden,
+		Details: "a call that is known by a cookie must come from an origin of the project",
+	}
 }
 
 // IsWellKnown reports whether a path is one that pages of every origin may read.

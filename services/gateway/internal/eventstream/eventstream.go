@@ -295,8 +295,12 @@ type streamMeter struct {
 
 func newStreamMeter(registerer prometheus.Registerer, open func() float64) (*streamMeter, error) {
 	m := &streamMeter{
-		events: prometheus.NewCounter(prometheus.CounterOpts{Name: "keyward_sse_events_total", Help: "Events sent to clients of the event stream."}),
-		cutOff: prometheus.NewCounter(prometheus.CounterOpts{Name: "keyward_sse_cut_off_total", Help: "Event streams that were ended because their client did not read."}),
+		events: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_sse_events_total", Help: "Events sent to clients of the event stream.",
+		}),
+		cutOff: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_sse_cut_off_total", Help: "Event streams that were ended because their client did not read.",
+		}),
 	}
 	if registerer == nil {
 		return m, nil

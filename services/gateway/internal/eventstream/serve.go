@@ -92,7 +92,8 @@ func streamQuery(c *fiber.Ctx, now time.Time) (feed.Filter, feed.Start, error) {
 	for _, name := range query["type"] {
 		kind := event.Type(name)
 		if kind.Observed() || !kind.Known() {
-			faults = append(faults, fault.FieldError{Field: "type", Message: strconv.QuoteToASCII(name) + " is no type of event on this stream"})
+			unknown := strconv.QuoteToASCII(name) + " is no type of event on this stream"
+			faults = append(faults, fault.FieldError{Field: "type", Message: unknown})
 			continue
 		}
 		filter.Types = append(filter.Types, kind)

@@ -56,12 +56,18 @@ func cookiesOf(c service.Cookies) []*http.Cookie {
 
 func sessionCookie(c service.Cookies, name string) *http.Cookie {
 	//nolint:gosec // whether it is secure follows from the project's URL, and SDKs read it
-	return &http.Cookie{Name: name, Value: c.SessionToken, Domain: c.Domain, Path: "/", MaxAge: keptFor(c, c.SessionToken), Secure: c.Secure, HttpOnly: false, SameSite: siteOf(c)}
+	return &http.Cookie{
+		Name: name, Value: c.SessionToken, Domain: c.Domain, Path: "/", MaxAge: keptFor(c, c.SessionToken),
+		Secure: c.Secure, HttpOnly: false, SameSite: siteOf(c),
+	}
 }
 
 func refreshCookie(c service.Cookies) *http.Cookie {
 	//nolint:gosec // whether it is secure follows from the project's URL
-	return &http.Cookie{Name: CookieRefresh, Value: c.RefreshToken, Path: cookieRefreshPath, MaxAge: keptFor(c, c.RefreshToken), Secure: c.Secure, HttpOnly: true, SameSite: siteOf(c)}
+	return &http.Cookie{
+		Name: CookieRefresh, Value: c.RefreshToken, Path: cookieRefreshPath, MaxAge: keptFor(c, c.RefreshToken),
+		Secure: c.Secure, HttpOnly: true, SameSite: siteOf(c),
+	}
 }
 
 // keptFor returns for how long a browser keeps a cookie, in seconds; one without a value it removes.

@@ -42,7 +42,8 @@ func newMeter(registerer prometheus.Registerer, inFlight func() float64) (*meter
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "method"}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "keyward_rpc_requests_total", Help: "Calls of the user service answered, by procedure and code, whatever the protocol and the port.",
+			Name: "keyward_rpc_requests_total",
+			Help: "Calls of the user service answered, by procedure and code, whatever the protocol and the port.",
 		}, []string{"procedure", "code"}),
 		shed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_http_requests_shed_total", Help: "Requests refused because too many were in flight; healthy is 0.",
@@ -75,7 +76,9 @@ func (m *meter) series(l labels) series {
 			return s
 		}
 		more := maps.Clone(*found)
-		more[l] = series{m.requests.WithLabelValues(l.route, l.method, strconv.Itoa(l.class)+"xx"), m.duration.WithLabelValues(l.route, l.method)}
+		more[l] = series{
+			m.requests.WithLabelValues(l.route, l.method, strconv.Itoa(l.class)+"xx"), m.duration.WithLabelValues(l.route, l.method),
+		}
 		m.found.CompareAndSwap(found, &more)
 	}
 }

@@ -28,7 +28,8 @@ var pageFiles embed.FS
 
 // contentPolicy lets the API page load and call nothing but this server. The viewer sets styles on elements and draws its icons from data
 // URLs.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // file is something served as it is.
 type file struct {
@@ -54,7 +55,9 @@ func (cfg Config) MountDocs(app *fiber.App) error {
 		{path: "/frontend.yaml", kind: "application/yaml", plain: cfg.Frontend.YAML()},
 		{path: "/frontend.json", kind: fiber.MIMEApplicationJSON, plain: cfg.Frontend.JSON()},
 	}
-	for path, shown := range map[string]shownAPI{"/docs": {Name: "Backend API", Document: "/openapi"}, "/docs/frontend": {Name: "Frontend API", Document: "/frontend"}} {
+	for path, shown := range map[string]shownAPI{
+		"/docs": {Name: "Backend API", Document: "/openapi"}, "/docs/frontend": {Name: "Frontend API", Document: "/frontend"},
+	} {
 		index, err := cfg.index(shown)
 		if err != nil {
 			return fmt.Errorf("make the API page: %w", err)

@@ -13,7 +13,8 @@ import (
 )
 
 // tryingPolicy lets the page to try passkeys with load and call nothing but this server, and write no markup from text.
-const tryingPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
+const tryingPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
 
 // trialPath is where what only the page asks for begins.
 const trialPath = "/v2/trial"
