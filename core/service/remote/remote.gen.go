@@ -133,379 +133,285 @@ func NewCeremonyClient(conn *nats.Conn, timeout time.Duration) CeremonyClient {
 func (c CeremonyClient) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
 	return rpc.Call[rest.User](ctx, c.calls, "create-user", req)
 }
-
 func (c CeremonyClient) ListUsers(ctx context.Context, req service.ForProject[service.List]) (rest.UserList, error) {
 	return rpc.Call[rest.UserList](ctx, c.calls, "list-users", req)
 }
-
 func (c CeremonyClient) GetUser(ctx context.Context, req service.ForUser[service.Empty]) (rest.User, error) {
 	return rpc.Call[rest.User](ctx, c.calls, "get-user", req)
 }
-
 func (c CeremonyClient) UpdateUser(ctx context.Context, req service.ForUser[rest.UserUpdateReq]) (rest.User, error) {
 	return rpc.Call[rest.User](ctx, c.calls, "update-user", req)
 }
-
 func (c CeremonyClient) DeleteUser(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete-user", req)
 }
-
 func (c CeremonyClient) ListCredentials(ctx context.Context, req service.ForUser[service.List]) (rest.CredentialList, error) {
 	return rpc.Call[rest.CredentialList](ctx, c.calls, "list-credentials", req)
 }
-
 func (c CeremonyClient) DeleteCredential(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete-credential", req)
 }
-
 func (c CeremonyClient) ListChallenges(ctx context.Context, req service.ForUser[service.List]) (rest.PasskeyChallengeList, error) {
 	return rpc.Call[rest.PasskeyChallengeList](ctx, c.calls, "list-challenges", req)
 }
-
 func (c CeremonyClient) UpdateChallenge(ctx context.Context, req service.ForUser[service.ChallengePatch]) (rest.PasskeyChallenge, error) {
 	return rpc.Call[rest.PasskeyChallenge](ctx, c.calls, "update-challenge", req)
 }
-
 func (c CeremonyClient) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (service.Judged[rest.PasskeyAppendStartRsp], error) {
 	return rpc.Call[service.Judged[rest.PasskeyAppendStartRsp]](ctx, c.calls, "append-start", req)
 }
-
 func (c CeremonyClient) AppendFinish(ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error) {
 	return rpc.Call[rest.PasskeyAppendFinishRsp](ctx, c.calls, "append-finish", req)
 }
-
 func (c CeremonyClient) LoginStart(ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq]) (service.Judged[rest.PasskeyLoginStartRsp], error) {
 	return rpc.Call[service.Judged[rest.PasskeyLoginStartRsp]](ctx, c.calls, "login-start", req)
 }
-
 func (c CeremonyClient) LoginFinish(ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error) {
 	return rpc.Call[rest.PasskeyLoginFinishRsp](ctx, c.calls, "login-finish", req)
 }
-
 func (c CeremonyClient) MediationStart(ctx context.Context, req service.ForProject[rest.PasskeyMediationStartReq]) (service.Judged[rest.PasskeyMediationStartRsp], error) {
 	return rpc.Call[service.Judged[rest.PasskeyMediationStartRsp]](ctx, c.calls, "mediation-start", req)
 }
-
 func (c CeremonyClient) MediationFinish(ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error) {
 	return rpc.Call[rest.PasskeyMediationFinishRsp](ctx, c.calls, "mediation-finish", req)
 }
-
 func (c CeremonyClient) CreateIdentifier(ctx context.Context, req service.ForUser[rest.IdentifierCreateReq]) (rest.Identifier, error) {
 	return rpc.Call[rest.Identifier](ctx, c.calls, "create-identifier", req)
 }
-
 func (c CeremonyClient) UpdateIdentifier(ctx context.Context, req service.ForUser[service.IdentifierPatch]) (rest.Identifier, error) {
 	return rpc.Call[rest.Identifier](ctx, c.calls, "update-identifier", req)
 }
-
 func (c CeremonyClient) DeleteIdentifier(ctx context.Context, req service.ForUser[ident.IdentifierID]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete-identifier", req)
 }
-
 func (c CeremonyClient) ListIdentifiers(ctx context.Context, req service.ForProject[service.List]) (rest.IdentifierList, error) {
 	return rpc.Call[rest.IdentifierList](ctx, c.calls, "list-identifiers", req)
 }
-
 func (c CeremonyClient) CreateSocialAccount(ctx context.Context, req service.ForUser[rest.SocialAccountCreateReq]) (rest.SocialAccount, error) {
 	return rpc.Call[rest.SocialAccount](ctx, c.calls, "create-social-account", req)
 }
-
 func (c CeremonyClient) ListUserSocialAccounts(ctx context.Context, req service.ForUser[service.List]) ([]rest.SocialAccount, error) {
 	return rpc.Call[[]rest.SocialAccount](ctx, c.calls, "list-user-social-accounts", req)
 }
-
 func (c CeremonyClient) ListSocialAccounts(ctx context.Context, req service.ForProject[service.List]) (rest.SocialAccountList, error) {
 	return rpc.Call[rest.SocialAccountList](ctx, c.calls, "list-social-accounts", req)
 }
-
 func (c CeremonyClient) ListClientEnvs(ctx context.Context, req service.ForUser[service.Empty]) (rest.ClientEnvList, error) {
 	return rpc.Call[rest.ClientEnvList](ctx, c.calls, "list-client-envs", req)
 }
-
 func (c CeremonyClient) ListPasswordManagers(ctx context.Context, req service.ForUser[service.Empty]) (rest.PasswordManagerList, error) {
 	return rpc.Call[rest.PasswordManagerList](ctx, c.calls, "list-password-managers", req)
 }
-
 func (c CeremonyClient) UpdateCname(ctx context.Context, req service.ForProject[rest.CnameUpdateReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "update-cname", req)
 }
-
 func (c CeremonyClient) CreateCode(ctx context.Context, req service.ForUser[rest.ChallengeCreateReq]) (rest.Challenge, error) {
 	return rpc.Call[rest.Challenge](ctx, c.calls, "create-code", req)
 }
-
 func (c CeremonyClient) CheckCode(ctx context.Context, req service.ForUser[service.CodeCheck]) (rest.Challenge, error) {
 	return rpc.Call[rest.Challenge](ctx, c.calls, "check-code", req)
 }
-
 func (c CeremonyClient) ListSessions(ctx context.Context, req service.ForProject[service.List]) (rest.SessionList, error) {
 	return rpc.Call[rest.SessionList](ctx, c.calls, "list-sessions", req)
 }
-
 func (c CeremonyClient) RevokeSession(ctx context.Context, req service.ForProject[ident.SessionID]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "revoke-session", req)
 }
-
 func (c CeremonyClient) CreateLongSession(ctx context.Context, req service.ForUser[rest.LongSessionCreateReq]) (rest.LongSession, error) {
 	return rpc.Call[rest.LongSession](ctx, c.calls, "create-long-session", req)
 }
-
 func (c CeremonyClient) GetUserLongSession(ctx context.Context, req service.ForUser[ident.SessionID]) (rest.LongSession, error) {
 	return rpc.Call[rest.LongSession](ctx, c.calls, "get-user-long-session", req)
 }
-
 func (c CeremonyClient) GetLongSession(ctx context.Context, req service.ForProject[ident.SessionID]) (rest.LongSession, error) {
 	return rpc.Call[rest.LongSession](ctx, c.calls, "get-long-session", req)
 }
-
 func (c CeremonyClient) UpdateLongSession(ctx context.Context, req service.ForUser[service.SessionPatch]) (rest.LongSession, error) {
 	return rpc.Call[rest.LongSession](ctx, c.calls, "update-long-session", req)
 }
-
 func (c CeremonyClient) CreateShortSession(ctx context.Context, req service.ForUser[service.ShortSession]) (rest.ShortSession, error) {
 	return rpc.Call[rest.ShortSession](ctx, c.calls, "create-short-session", req)
 }
-
 func (c CeremonyClient) VerifySignedData(ctx context.Context, req service.ForProject[rest.VerifySignedDataReq]) (rest.VerifySignedDataRsp, error) {
 	return rpc.Call[rest.VerifySignedDataRsp](ctx, c.calls, "verify-signed-data", req)
 }
-
 func (c CeremonyClient) PostLogin(ctx context.Context, req service.ForProject[rest.PostLoginReq]) (rest.PostLoginRsp, error) {
 	return rpc.Call[rest.PostLoginRsp](ctx, c.calls, "post-login", req)
 }
-
 func (c CeremonyClient) Keys(ctx context.Context, req service.ForProject[service.Empty]) (json.RawMessage, error) {
 	return rpc.Call[json.RawMessage](ctx, c.calls, "keys", req)
 }
-
 func (c CeremonyClient) CreateConnectToken(ctx context.Context, req service.ForProject[rest.ConnectTokenCreateReq]) (rest.ConnectToken, error) {
 	return rpc.Call[rest.ConnectToken](ctx, c.calls, "create-connect-token", req)
 }
-
 func (c CeremonyClient) ListConnectTokens(ctx context.Context, req service.ForProject[service.List]) (rest.ConnectTokenList, error) {
 	return rpc.Call[rest.ConnectTokenList](ctx, c.calls, "list-connect-tokens", req)
 }
-
 func (c CeremonyClient) UpdateConnectToken(ctx context.Context, req service.ForProject[service.TokenPatch]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "update-connect-token", req)
 }
-
 func (c CeremonyClient) DeleteConnectToken(ctx context.Context, req service.ForProject[ident.ConnectTokenID]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete-connect-token", req)
 }
-
 func (c CeremonyClient) RegisterPasskey(ctx context.Context, req service.ForUser[service.PasskeyRegistration]) (service.PendingPasskey, error) {
 	return rpc.Call[service.PendingPasskey](ctx, c.calls, "register-passkey", req)
 }
-
 func (c CeremonyClient) VerifyPasskey(ctx context.Context, req service.ForUser[service.PasskeyVerification]) (service.Change, error) {
 	return rpc.Call[service.Change](ctx, c.calls, "verify-passkey", req)
 }
-
 func (c CeremonyClient) CreatePasskeyCode(ctx context.Context, req service.ForUser[service.PasskeyCodeRequest]) (service.PasskeyCodeCreated, error) {
 	return rpc.Call[service.PasskeyCodeCreated](ctx, c.calls, "create-passkey-code", req)
 }
-
 func (c CeremonyClient) ListPasskeys(ctx context.Context, req service.ForUser[service.Empty]) (service.PasskeyList, error) {
 	return rpc.Call[service.PasskeyList](ctx, c.calls, "list-passkeys", req)
 }
-
 func (c CeremonyClient) RemovePasskey(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Change, error) {
 	return rpc.Call[service.Change](ctx, c.calls, "remove-passkey", req)
 }
-
 func (c CeremonyClient) CurrentUser(ctx context.Context, req service.ForVisit[service.Empty]) (ident.UserID, error) {
 	return rpc.Call[ident.UserID](ctx, c.calls, "current-user", req)
 }
-
 func (c CeremonyClient) GetSessionConfig(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.SessionConfigRsp, error) {
 	return rpc.Call[frontend.SessionConfigRsp](ctx, c.calls, "get-session-config", req)
 }
-
 func (c CeremonyClient) GetProcessConfig(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.ProcessConfigRsp, error) {
 	return rpc.Call[frontend.ProcessConfigRsp](ctx, c.calls, "get-process-config", req)
 }
-
 func (c CeremonyClient) GetUserDetailsConfig(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.UserDetailsConfigRsp, error) {
 	return rpc.Call[frontend.UserDetailsConfigRsp](ctx, c.calls, "get-user-details-config", req)
 }
-
 func (c CeremonyClient) CurrentUserGet(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.MeRsp, error) {
 	return rpc.Call[frontend.MeRsp](ctx, c.calls, "current-user-get", req)
 }
-
 func (c CeremonyClient) CurrentUserUpdate(ctx context.Context, req service.ForVisit[frontend.MeUpdateReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "current-user-update", req)
 }
-
 func (c CeremonyClient) CurrentUserDelete(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[service.Empty], error) {
 	return rpc.Call[service.Answered[service.Empty]](ctx, c.calls, "current-user-delete", req)
 }
-
 func (c CeremonyClient) CurrentUserPasskeyGet(ctx context.Context, req service.ForVisit[service.List]) (frontend.MePasskeyRsp, error) {
 	return rpc.Call[frontend.MePasskeyRsp](ctx, c.calls, "current-user-passkey-get", req)
 }
-
 func (c CeremonyClient) CurrentUserPasskeyAppendStart(ctx context.Context, req service.ForVisit[frontend.MePasskeysAppendStartReq]) (service.Answered[frontend.MePasskeysAppendStartRsp], error) {
 	return rpc.Call[service.Answered[frontend.MePasskeysAppendStartRsp]](ctx, c.calls, "current-user-passkey-append-start", req)
 }
-
 func (c CeremonyClient) CurrentUserPasskeyAppendFinish(ctx context.Context, req service.ForVisit[frontend.MePasskeysAppendFinishReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "current-user-passkey-append-finish", req)
 }
-
 func (c CeremonyClient) CurrentUserPasskeyDelete(ctx context.Context, req service.ForVisit[ident.CredentialID]) (frontend.MePasskeyDeleteRsp, error) {
 	return rpc.Call[frontend.MePasskeyDeleteRsp](ctx, c.calls, "current-user-passkey-delete", req)
 }
-
 func (c CeremonyClient) CurrentUserSessionRefresh(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.MeRefreshRsp], error) {
 	return rpc.Call[service.Answered[frontend.MeRefreshRsp]](ctx, c.calls, "current-user-session-refresh", req)
 }
-
 func (c CeremonyClient) CurrentUserSessionLogout(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[service.Empty], error) {
 	return rpc.Call[service.Answered[service.Empty]](ctx, c.calls, "current-user-session-logout", req)
 }
-
 func (c CeremonyClient) CurrentUserIdentifierCreate(ctx context.Context, req service.ForVisit[frontend.MeIdentifierCreateReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "current-user-identifier-create", req)
 }
-
 func (c CeremonyClient) CurrentUserIdentifierUpdate(ctx context.Context, req service.ForVisit[frontend.MeIdentifierUpdateReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "current-user-identifier-update", req)
 }
-
 func (c CeremonyClient) CurrentUserIdentifierDelete(ctx context.Context, req service.ForVisit[frontend.MeIdentifierDeleteReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "current-user-identifier-delete", req)
 }
-
 func (c CeremonyClient) CurrentUserIdentifierVerifyStart(ctx context.Context, req service.ForVisit[frontend.MeIdentifierVerifyStartReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "current-user-identifier-verify-start", req)
 }
-
 func (c CeremonyClient) CurrentUserIdentifierVerifyFinish(ctx context.Context, req service.ForVisit[frontend.MeIdentifierVerifyFinishReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "current-user-identifier-verify-finish", req)
 }
-
 func (c CeremonyClient) OidcUserInfo(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.OidcUserInfoRsp, error) {
 	return rpc.Call[frontend.OidcUserInfoRsp](ctx, c.calls, "oidc-user-info", req)
 }
-
 func (c CeremonyClient) ConnectLoginInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (service.Answered[frontend.ConnectLoginInitRsp], error) {
 	return rpc.Call[service.Answered[frontend.ConnectLoginInitRsp]](ctx, c.calls, "connect-login-init", req)
 }
-
 func (c CeremonyClient) ConnectLoginStart(ctx context.Context, req service.ForVisit[frontend.ConnectLoginStartReq]) (service.Answered[frontend.ConnectLoginStartRsp], error) {
 	return rpc.Call[service.Answered[frontend.ConnectLoginStartRsp]](ctx, c.calls, "connect-login-start", req)
 }
-
 func (c CeremonyClient) ConnectLoginFinish(ctx context.Context, req service.ForVisit[frontend.ConnectLoginFinishReq]) (service.Answered[frontend.ConnectLoginFinishRsp], error) {
 	return rpc.Call[service.Answered[frontend.ConnectLoginFinishRsp]](ctx, c.calls, "connect-login-finish", req)
 }
-
 func (c CeremonyClient) ConnectAppendInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (service.Answered[frontend.ConnectAppendInitRsp], error) {
 	return rpc.Call[service.Answered[frontend.ConnectAppendInitRsp]](ctx, c.calls, "connect-append-init", req)
 }
-
 func (c CeremonyClient) ConnectAppendStart(ctx context.Context, req service.ForVisit[frontend.ConnectAppendStartReq]) (service.Answered[frontend.ConnectAppendStartRsp], error) {
 	return rpc.Call[service.Answered[frontend.ConnectAppendStartRsp]](ctx, c.calls, "connect-append-start", req)
 }
-
 func (c CeremonyClient) ConnectAppendFinish(ctx context.Context, req service.ForVisit[frontend.ConnectAppendFinishReq]) (service.Answered[frontend.ConnectAppendFinishRsp], error) {
 	return rpc.Call[service.Answered[frontend.ConnectAppendFinishRsp]](ctx, c.calls, "connect-append-finish", req)
 }
-
 func (c CeremonyClient) ConnectManageInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (service.Answered[frontend.ConnectManageInitRsp], error) {
 	return rpc.Call[service.Answered[frontend.ConnectManageInitRsp]](ctx, c.calls, "connect-manage-init", req)
 }
-
 func (c CeremonyClient) ConnectManageList(ctx context.Context, req service.ForVisit[frontend.ConnectManageListReq]) (frontend.ConnectManageListRsp, error) {
 	return rpc.Call[frontend.ConnectManageListRsp](ctx, c.calls, "connect-manage-list", req)
 }
-
 func (c CeremonyClient) ConnectManageDelete(ctx context.Context, req service.ForVisit[frontend.ConnectManageDeleteReq]) (frontend.ConnectManageDeleteRsp, error) {
 	return rpc.Call[frontend.ConnectManageDeleteRsp](ctx, c.calls, "connect-manage-delete", req)
 }
-
 func (c CeremonyClient) ConnectEventCreate(ctx context.Context, req service.ForVisit[frontend.ConnectEventCreateReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "connect-event-create", req)
 }
-
 func (c CeremonyClient) ConnectEventsLowCreate(ctx context.Context, req service.ForVisit[frontend.ConnectEventsLowReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "connect-events-low-create", req)
 }
-
 func (c CeremonyClient) ConnectProcessClear(ctx context.Context, req service.ForVisit[frontend.ConnectProcessClearReq]) (frontend.ConnectProcessClearRsp, error) {
 	return rpc.Call[frontend.ConnectProcessClearRsp](ctx, c.calls, "connect-process-clear", req)
 }
-
 func (c CeremonyClient) ProcessInit(ctx context.Context, req service.ForVisit[frontend.ProcessInitReq]) (service.Answered[frontend.ProcessInitRsp], error) {
 	return rpc.Call[service.Answered[frontend.ProcessInitRsp]](ctx, c.calls, "process-init", req)
 }
-
 func (c CeremonyClient) ProcessGet(ctx context.Context, req service.ForVisit[*frontend.BlockType]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "process-get", req)
 }
-
 func (c CeremonyClient) ProcessComplete(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "process-complete", req)
 }
-
 func (c CeremonyClient) ProcessReset(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "process-reset", req)
 }
-
 func (c CeremonyClient) BlockSkip(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "block-skip", req)
 }
-
 func (c CeremonyClient) SignupInit(ctx context.Context, req service.ForVisit[frontend.SignupInitReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "signup-init", req)
 }
-
 func (c CeremonyClient) LoginInit(ctx context.Context, req service.ForVisit[frontend.LoginInitReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "login-init", req)
 }
-
 func (c CeremonyClient) PasskeyAppendStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "passkey-append-start", req)
 }
-
 func (c CeremonyClient) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "passkey-append-finish", req)
 }
-
 func (c CeremonyClient) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "passkey-login-start", req)
 }
-
 func (c CeremonyClient) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "passkey-login-finish", req)
 }
-
 func (c CeremonyClient) PasskeyMediationFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "passkey-mediation-finish", req)
 }
-
 func (c CeremonyClient) IdentifierVerifyStart(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "identifier-verify-start", req)
 }
-
 func (c CeremonyClient) IdentifierVerifyFinish(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "identifier-verify-finish", req)
 }
-
 func (c CeremonyClient) IdentifierVerifyStatus(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "identifier-verify-status", req)
 }
-
 func (c CeremonyClient) IdentifierUpdate(ctx context.Context, req service.ForVisit[frontend.IdentifierUpdateReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "identifier-update", req)
 }
-
 func (c CeremonyClient) AuthEventCreate(ctx context.Context, req service.ForVisit[frontend.EventCreateReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "auth-event-create", req)
 }
-
 func (c CeremonyClient) ImportUsers(ctx context.Context, req service.ForProject[service.UserImport]) ([]service.Imported, error) {
 	return rpc.Call[[]service.Imported](ctx, c.calls, "import-users", req)
 }
@@ -537,19 +443,15 @@ func NewDecisionClient(conn *nats.Conn, timeout time.Duration) DecisionClient {
 func (c DecisionClient) Login(ctx context.Context, req service.LoginQuestion) (service.LoginVerdict, error) {
 	return rpc.Call[service.LoginVerdict](ctx, c.calls, "login", req)
 }
-
 func (c DecisionClient) Append(ctx context.Context, req service.AppendQuestion) (service.AppendVerdict, error) {
 	return rpc.Call[service.AppendVerdict](ctx, c.calls, "append", req)
 }
-
 func (c DecisionClient) Mediation(ctx context.Context, req service.Question) (service.Verdict, error) {
 	return rpc.Call[service.Verdict](ctx, c.calls, "mediation", req)
 }
-
 func (c DecisionClient) Rollout(ctx context.Context, req service.RolloutQuestion) (service.Verdict, error) {
 	return rpc.Call[service.Verdict](ctx, c.calls, "rollout", req)
 }
-
 func (c DecisionClient) ExplainDecision(ctx context.Context, req service.ForProject[ident.DecisionID]) (frontend.TrialDecision, error) {
 	return rpc.Call[frontend.TrialDecision](ctx, c.calls, "explain-decision", req)
 }
@@ -594,67 +496,51 @@ func NewEventsClient(conn *nats.Conn, timeout time.Duration) EventsClient {
 func (c EventsClient) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
 	return rpc.Call[rest.PasskeyEvent](ctx, c.calls, "create", req)
 }
-
 func (c EventsClient) List(ctx context.Context, req service.ForUser[service.EventList]) (rest.PasskeyEventList, error) {
 	return rpc.Call[rest.PasskeyEventList](ctx, c.calls, "list", req)
 }
-
 func (c EventsClient) Delete(ctx context.Context, req service.ForUser[ident.EventID]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete", req)
 }
-
 func (c EventsClient) Append(ctx context.Context, req event.Event) (service.Appended, error) {
 	return rpc.Call[service.Appended](ctx, c.calls, "append", req)
 }
-
 func (c EventsClient) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
 	return rpc.Call[rest.AuthEvent](ctx, c.calls, "create-auth-event", req)
 }
-
 func (c EventsClient) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "erase", req)
 }
-
 func (c EventsClient) ImportEvents(ctx context.Context, req service.ForProject[service.EventImport]) ([]service.Imported, error) {
 	return rpc.Call[[]service.Imported](ctx, c.calls, "import-events", req)
 }
-
 func (c EventsClient) CreateWebhook(ctx context.Context, req service.ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error) {
 	return rpc.Call[rest.WebhookEndpoint](ctx, c.calls, "create-webhook", req)
 }
-
 func (c EventsClient) ListWebhooks(ctx context.Context, req service.ForProject[service.Empty]) (rest.WebhookEndpointList, error) {
 	return rpc.Call[rest.WebhookEndpointList](ctx, c.calls, "list-webhooks", req)
 }
-
 func (c EventsClient) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "update-webhook", req)
 }
-
 func (c EventsClient) DeleteWebhook(ctx context.Context, req service.ForProject[ident.WebhookID]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete-webhook", req)
 }
-
 func (c EventsClient) CreateWebhookSecret(ctx context.Context, req service.ForWebhook[rest.WebhookSecretCreateReq]) (rest.WebhookSecret, error) {
 	return rpc.Call[rest.WebhookSecret](ctx, c.calls, "create-webhook-secret", req)
 }
-
 func (c EventsClient) ListWebhookSecrets(ctx context.Context, req service.ForWebhook[service.Empty]) (rest.WebhookSecretList, error) {
 	return rpc.Call[rest.WebhookSecretList](ctx, c.calls, "list-webhook-secrets", req)
 }
-
 func (c EventsClient) DeleteWebhookSecret(ctx context.Context, req service.ForWebhook[string]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete-webhook-secret", req)
 }
-
 func (c EventsClient) ListWebhookDeliveries(ctx context.Context, req service.ForWebhook[service.List]) (rest.WebhookDeliveryList, error) {
 	return rpc.Call[rest.WebhookDeliveryList](ctx, c.calls, "list-webhook-deliveries", req)
 }
-
 func (c EventsClient) ListWebhookDeadLetters(ctx context.Context, req service.ForWebhook[service.List]) (rest.WebhookDeadLetterList, error) {
 	return rpc.Call[rest.WebhookDeadLetterList](ctx, c.calls, "list-webhook-dead-letters", req)
 }
-
 func (c EventsClient) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
 	return rpc.Call[rest.WebhookReplayRsp](ctx, c.calls, "replay-webhook-dead-letters", req)
 }

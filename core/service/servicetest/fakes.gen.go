@@ -21,375 +21,282 @@ var _ service.Ceremony = Ceremony{}
 func (f Ceremony) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
 	return answer[rest.User](ctx, f.Recording, "Ceremony.CreateUser", req)
 }
-
 func (f Ceremony) ListUsers(ctx context.Context, req service.ForProject[service.List]) (rest.UserList, error) {
 	return answer[rest.UserList](ctx, f.Recording, "Ceremony.ListUsers", req)
 }
-
 func (f Ceremony) GetUser(ctx context.Context, req service.ForUser[service.Empty]) (rest.User, error) {
 	return answer[rest.User](ctx, f.Recording, "Ceremony.GetUser", req)
 }
-
 func (f Ceremony) UpdateUser(ctx context.Context, req service.ForUser[rest.UserUpdateReq]) (rest.User, error) {
 	return answer[rest.User](ctx, f.Recording, "Ceremony.UpdateUser", req)
 }
-
 func (f Ceremony) DeleteUser(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.DeleteUser", req)
 }
-
 func (f Ceremony) ListCredentials(ctx context.Context, req service.ForUser[service.List]) (rest.CredentialList, error) {
 	return answer[rest.CredentialList](ctx, f.Recording, "Ceremony.ListCredentials", req)
 }
-
 func (f Ceremony) DeleteCredential(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.DeleteCredential", req)
 }
-
 func (f Ceremony) ListChallenges(ctx context.Context, req service.ForUser[service.List]) (rest.PasskeyChallengeList, error) {
 	return answer[rest.PasskeyChallengeList](ctx, f.Recording, "Ceremony.ListChallenges", req)
 }
-
 func (f Ceremony) UpdateChallenge(ctx context.Context, req service.ForUser[service.ChallengePatch]) (rest.PasskeyChallenge, error) {
 	return answer[rest.PasskeyChallenge](ctx, f.Recording, "Ceremony.UpdateChallenge", req)
 }
-
 func (f Ceremony) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (service.Judged[rest.PasskeyAppendStartRsp], error) {
 	return answer[service.Judged[rest.PasskeyAppendStartRsp]](ctx, f.Recording, "Ceremony.AppendStart", req)
 }
-
 func (f Ceremony) AppendFinish(ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error) {
 	return answer[rest.PasskeyAppendFinishRsp](ctx, f.Recording, "Ceremony.AppendFinish", req)
 }
-
 func (f Ceremony) LoginStart(ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq]) (service.Judged[rest.PasskeyLoginStartRsp], error) {
 	return answer[service.Judged[rest.PasskeyLoginStartRsp]](ctx, f.Recording, "Ceremony.LoginStart", req)
 }
-
 func (f Ceremony) LoginFinish(ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error) {
 	return answer[rest.PasskeyLoginFinishRsp](ctx, f.Recording, "Ceremony.LoginFinish", req)
 }
-
 func (f Ceremony) MediationStart(ctx context.Context, req service.ForProject[rest.PasskeyMediationStartReq]) (service.Judged[rest.PasskeyMediationStartRsp], error) {
 	return answer[service.Judged[rest.PasskeyMediationStartRsp]](ctx, f.Recording, "Ceremony.MediationStart", req)
 }
-
 func (f Ceremony) MediationFinish(ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error) {
 	return answer[rest.PasskeyMediationFinishRsp](ctx, f.Recording, "Ceremony.MediationFinish", req)
 }
-
 func (f Ceremony) CreateIdentifier(ctx context.Context, req service.ForUser[rest.IdentifierCreateReq]) (rest.Identifier, error) {
 	return answer[rest.Identifier](ctx, f.Recording, "Ceremony.CreateIdentifier", req)
 }
-
 func (f Ceremony) UpdateIdentifier(ctx context.Context, req service.ForUser[service.IdentifierPatch]) (rest.Identifier, error) {
 	return answer[rest.Identifier](ctx, f.Recording, "Ceremony.UpdateIdentifier", req)
 }
-
 func (f Ceremony) DeleteIdentifier(ctx context.Context, req service.ForUser[ident.IdentifierID]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.DeleteIdentifier", req)
 }
-
 func (f Ceremony) ListIdentifiers(ctx context.Context, req service.ForProject[service.List]) (rest.IdentifierList, error) {
 	return answer[rest.IdentifierList](ctx, f.Recording, "Ceremony.ListIdentifiers", req)
 }
-
 func (f Ceremony) CreateSocialAccount(ctx context.Context, req service.ForUser[rest.SocialAccountCreateReq]) (rest.SocialAccount, error) {
 	return answer[rest.SocialAccount](ctx, f.Recording, "Ceremony.CreateSocialAccount", req)
 }
-
 func (f Ceremony) ListUserSocialAccounts(ctx context.Context, req service.ForUser[service.List]) ([]rest.SocialAccount, error) {
 	return answer[[]rest.SocialAccount](ctx, f.Recording, "Ceremony.ListUserSocialAccounts", req)
 }
-
 func (f Ceremony) ListSocialAccounts(ctx context.Context, req service.ForProject[service.List]) (rest.SocialAccountList, error) {
 	return answer[rest.SocialAccountList](ctx, f.Recording, "Ceremony.ListSocialAccounts", req)
 }
-
 func (f Ceremony) ListClientEnvs(ctx context.Context, req service.ForUser[service.Empty]) (rest.ClientEnvList, error) {
 	return answer[rest.ClientEnvList](ctx, f.Recording, "Ceremony.ListClientEnvs", req)
 }
-
 func (f Ceremony) ListPasswordManagers(ctx context.Context, req service.ForUser[service.Empty]) (rest.PasswordManagerList, error) {
 	return answer[rest.PasswordManagerList](ctx, f.Recording, "Ceremony.ListPasswordManagers", req)
 }
-
 func (f Ceremony) UpdateCname(ctx context.Context, req service.ForProject[rest.CnameUpdateReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.UpdateCname", req)
 }
-
 func (f Ceremony) CreateCode(ctx context.Context, req service.ForUser[rest.ChallengeCreateReq]) (rest.Challenge, error) {
 	return answer[rest.Challenge](ctx, f.Recording, "Ceremony.CreateCode", req)
 }
-
 func (f Ceremony) CheckCode(ctx context.Context, req service.ForUser[service.CodeCheck]) (rest.Challenge, error) {
 	return answer[rest.Challenge](ctx, f.Recording, "Ceremony.CheckCode", req)
 }
-
 func (f Ceremony) ListSessions(ctx context.Context, req service.ForProject[service.List]) (rest.SessionList, error) {
 	return answer[rest.SessionList](ctx, f.Recording, "Ceremony.ListSessions", req)
 }
-
 func (f Ceremony) RevokeSession(ctx context.Context, req service.ForProject[ident.SessionID]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.RevokeSession", req)
 }
-
 func (f Ceremony) CreateLongSession(ctx context.Context, req service.ForUser[rest.LongSessionCreateReq]) (rest.LongSession, error) {
 	return answer[rest.LongSession](ctx, f.Recording, "Ceremony.CreateLongSession", req)
 }
-
 func (f Ceremony) GetUserLongSession(ctx context.Context, req service.ForUser[ident.SessionID]) (rest.LongSession, error) {
 	return answer[rest.LongSession](ctx, f.Recording, "Ceremony.GetUserLongSession", req)
 }
-
 func (f Ceremony) GetLongSession(ctx context.Context, req service.ForProject[ident.SessionID]) (rest.LongSession, error) {
 	return answer[rest.LongSession](ctx, f.Recording, "Ceremony.GetLongSession", req)
 }
-
 func (f Ceremony) UpdateLongSession(ctx context.Context, req service.ForUser[service.SessionPatch]) (rest.LongSession, error) {
 	return answer[rest.LongSession](ctx, f.Recording, "Ceremony.UpdateLongSession", req)
 }
-
 func (f Ceremony) CreateShortSession(ctx context.Context, req service.ForUser[service.ShortSession]) (rest.ShortSession, error) {
 	return answer[rest.ShortSession](ctx, f.Recording, "Ceremony.CreateShortSession", req)
 }
-
 func (f Ceremony) VerifySignedData(ctx context.Context, req service.ForProject[rest.VerifySignedDataReq]) (rest.VerifySignedDataRsp, error) {
 	return answer[rest.VerifySignedDataRsp](ctx, f.Recording, "Ceremony.VerifySignedData", req)
 }
-
 func (f Ceremony) PostLogin(ctx context.Context, req service.ForProject[rest.PostLoginReq]) (rest.PostLoginRsp, error) {
 	return answer[rest.PostLoginRsp](ctx, f.Recording, "Ceremony.PostLogin", req)
 }
-
 func (f Ceremony) Keys(ctx context.Context, req service.ForProject[service.Empty]) (json.RawMessage, error) {
 	return answer[json.RawMessage](ctx, f.Recording, "Ceremony.Keys", req)
 }
-
 func (f Ceremony) CreateConnectToken(ctx context.Context, req service.ForProject[rest.ConnectTokenCreateReq]) (rest.ConnectToken, error) {
 	return answer[rest.ConnectToken](ctx, f.Recording, "Ceremony.CreateConnectToken", req)
 }
-
 func (f Ceremony) ListConnectTokens(ctx context.Context, req service.ForProject[service.List]) (rest.ConnectTokenList, error) {
 	return answer[rest.ConnectTokenList](ctx, f.Recording, "Ceremony.ListConnectTokens", req)
 }
-
 func (f Ceremony) UpdateConnectToken(ctx context.Context, req service.ForProject[service.TokenPatch]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.UpdateConnectToken", req)
 }
-
 func (f Ceremony) DeleteConnectToken(ctx context.Context, req service.ForProject[ident.ConnectTokenID]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.DeleteConnectToken", req)
 }
-
 func (f Ceremony) RegisterPasskey(ctx context.Context, req service.ForUser[service.PasskeyRegistration]) (service.PendingPasskey, error) {
 	return answer[service.PendingPasskey](ctx, f.Recording, "Ceremony.RegisterPasskey", req)
 }
-
 func (f Ceremony) VerifyPasskey(ctx context.Context, req service.ForUser[service.PasskeyVerification]) (service.Change, error) {
 	return answer[service.Change](ctx, f.Recording, "Ceremony.VerifyPasskey", req)
 }
-
 func (f Ceremony) CreatePasskeyCode(ctx context.Context, req service.ForUser[service.PasskeyCodeRequest]) (service.PasskeyCodeCreated, error) {
 	return answer[service.PasskeyCodeCreated](ctx, f.Recording, "Ceremony.CreatePasskeyCode", req)
 }
-
 func (f Ceremony) ListPasskeys(ctx context.Context, req service.ForUser[service.Empty]) (service.PasskeyList, error) {
 	return answer[service.PasskeyList](ctx, f.Recording, "Ceremony.ListPasskeys", req)
 }
-
 func (f Ceremony) RemovePasskey(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Change, error) {
 	return answer[service.Change](ctx, f.Recording, "Ceremony.RemovePasskey", req)
 }
-
 func (f Ceremony) CurrentUser(ctx context.Context, req service.ForVisit[service.Empty]) (ident.UserID, error) {
 	return answer[ident.UserID](ctx, f.Recording, "Ceremony.CurrentUser", req)
 }
-
 func (f Ceremony) GetSessionConfig(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.SessionConfigRsp, error) {
 	return answer[frontend.SessionConfigRsp](ctx, f.Recording, "Ceremony.GetSessionConfig", req)
 }
-
 func (f Ceremony) GetProcessConfig(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.ProcessConfigRsp, error) {
 	return answer[frontend.ProcessConfigRsp](ctx, f.Recording, "Ceremony.GetProcessConfig", req)
 }
-
 func (f Ceremony) GetUserDetailsConfig(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.UserDetailsConfigRsp, error) {
 	return answer[frontend.UserDetailsConfigRsp](ctx, f.Recording, "Ceremony.GetUserDetailsConfig", req)
 }
-
 func (f Ceremony) CurrentUserGet(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.MeRsp, error) {
 	return answer[frontend.MeRsp](ctx, f.Recording, "Ceremony.CurrentUserGet", req)
 }
-
 func (f Ceremony) CurrentUserUpdate(ctx context.Context, req service.ForVisit[frontend.MeUpdateReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.CurrentUserUpdate", req)
 }
-
 func (f Ceremony) CurrentUserDelete(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[service.Empty], error) {
 	return answer[service.Answered[service.Empty]](ctx, f.Recording, "Ceremony.CurrentUserDelete", req)
 }
-
 func (f Ceremony) CurrentUserPasskeyGet(ctx context.Context, req service.ForVisit[service.List]) (frontend.MePasskeyRsp, error) {
 	return answer[frontend.MePasskeyRsp](ctx, f.Recording, "Ceremony.CurrentUserPasskeyGet", req)
 }
-
 func (f Ceremony) CurrentUserPasskeyAppendStart(ctx context.Context, req service.ForVisit[frontend.MePasskeysAppendStartReq]) (service.Answered[frontend.MePasskeysAppendStartRsp], error) {
 	return answer[service.Answered[frontend.MePasskeysAppendStartRsp]](ctx, f.Recording, "Ceremony.CurrentUserPasskeyAppendStart", req)
 }
-
 func (f Ceremony) CurrentUserPasskeyAppendFinish(ctx context.Context, req service.ForVisit[frontend.MePasskeysAppendFinishReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.CurrentUserPasskeyAppendFinish", req)
 }
-
 func (f Ceremony) CurrentUserPasskeyDelete(ctx context.Context, req service.ForVisit[ident.CredentialID]) (frontend.MePasskeyDeleteRsp, error) {
 	return answer[frontend.MePasskeyDeleteRsp](ctx, f.Recording, "Ceremony.CurrentUserPasskeyDelete", req)
 }
-
 func (f Ceremony) CurrentUserSessionRefresh(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.MeRefreshRsp], error) {
 	return answer[service.Answered[frontend.MeRefreshRsp]](ctx, f.Recording, "Ceremony.CurrentUserSessionRefresh", req)
 }
-
 func (f Ceremony) CurrentUserSessionLogout(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[service.Empty], error) {
 	return answer[service.Answered[service.Empty]](ctx, f.Recording, "Ceremony.CurrentUserSessionLogout", req)
 }
-
 func (f Ceremony) CurrentUserIdentifierCreate(ctx context.Context, req service.ForVisit[frontend.MeIdentifierCreateReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.CurrentUserIdentifierCreate", req)
 }
-
 func (f Ceremony) CurrentUserIdentifierUpdate(ctx context.Context, req service.ForVisit[frontend.MeIdentifierUpdateReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.CurrentUserIdentifierUpdate", req)
 }
-
 func (f Ceremony) CurrentUserIdentifierDelete(ctx context.Context, req service.ForVisit[frontend.MeIdentifierDeleteReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.CurrentUserIdentifierDelete", req)
 }
-
 func (f Ceremony) CurrentUserIdentifierVerifyStart(ctx context.Context, req service.ForVisit[frontend.MeIdentifierVerifyStartReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.CurrentUserIdentifierVerifyStart", req)
 }
-
 func (f Ceremony) CurrentUserIdentifierVerifyFinish(ctx context.Context, req service.ForVisit[frontend.MeIdentifierVerifyFinishReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.CurrentUserIdentifierVerifyFinish", req)
 }
-
 func (f Ceremony) OidcUserInfo(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.OidcUserInfoRsp, error) {
 	return answer[frontend.OidcUserInfoRsp](ctx, f.Recording, "Ceremony.OidcUserInfo", req)
 }
-
 func (f Ceremony) ConnectLoginInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (service.Answered[frontend.ConnectLoginInitRsp], error) {
 	return answer[service.Answered[frontend.ConnectLoginInitRsp]](ctx, f.Recording, "Ceremony.ConnectLoginInit", req)
 }
-
 func (f Ceremony) ConnectLoginStart(ctx context.Context, req service.ForVisit[frontend.ConnectLoginStartReq]) (service.Answered[frontend.ConnectLoginStartRsp], error) {
 	return answer[service.Answered[frontend.ConnectLoginStartRsp]](ctx, f.Recording, "Ceremony.ConnectLoginStart", req)
 }
-
 func (f Ceremony) ConnectLoginFinish(ctx context.Context, req service.ForVisit[frontend.ConnectLoginFinishReq]) (service.Answered[frontend.ConnectLoginFinishRsp], error) {
 	return answer[service.Answered[frontend.ConnectLoginFinishRsp]](ctx, f.Recording, "Ceremony.ConnectLoginFinish", req)
 }
-
 func (f Ceremony) ConnectAppendInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (service.Answered[frontend.ConnectAppendInitRsp], error) {
 	return answer[service.Answered[frontend.ConnectAppendInitRsp]](ctx, f.Recording, "Ceremony.ConnectAppendInit", req)
 }
-
 func (f Ceremony) ConnectAppendStart(ctx context.Context, req service.ForVisit[frontend.ConnectAppendStartReq]) (service.Answered[frontend.ConnectAppendStartRsp], error) {
 	return answer[service.Answered[frontend.ConnectAppendStartRsp]](ctx, f.Recording, "Ceremony.ConnectAppendStart", req)
 }
-
 func (f Ceremony) ConnectAppendFinish(ctx context.Context, req service.ForVisit[frontend.ConnectAppendFinishReq]) (service.Answered[frontend.ConnectAppendFinishRsp], error) {
 	return answer[service.Answered[frontend.ConnectAppendFinishRsp]](ctx, f.Recording, "Ceremony.ConnectAppendFinish", req)
 }
-
 func (f Ceremony) ConnectManageInit(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq]) (service.Answered[frontend.ConnectManageInitRsp], error) {
 	return answer[service.Answered[frontend.ConnectManageInitRsp]](ctx, f.Recording, "Ceremony.ConnectManageInit", req)
 }
-
 func (f Ceremony) ConnectManageList(ctx context.Context, req service.ForVisit[frontend.ConnectManageListReq]) (frontend.ConnectManageListRsp, error) {
 	return answer[frontend.ConnectManageListRsp](ctx, f.Recording, "Ceremony.ConnectManageList", req)
 }
-
 func (f Ceremony) ConnectManageDelete(ctx context.Context, req service.ForVisit[frontend.ConnectManageDeleteReq]) (frontend.ConnectManageDeleteRsp, error) {
 	return answer[frontend.ConnectManageDeleteRsp](ctx, f.Recording, "Ceremony.ConnectManageDelete", req)
 }
-
 func (f Ceremony) ConnectEventCreate(ctx context.Context, req service.ForVisit[frontend.ConnectEventCreateReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.ConnectEventCreate", req)
 }
-
 func (f Ceremony) ConnectEventsLowCreate(ctx context.Context, req service.ForVisit[frontend.ConnectEventsLowReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.ConnectEventsLowCreate", req)
 }
-
 func (f Ceremony) ConnectProcessClear(ctx context.Context, req service.ForVisit[frontend.ConnectProcessClearReq]) (frontend.ConnectProcessClearRsp, error) {
 	return answer[frontend.ConnectProcessClearRsp](ctx, f.Recording, "Ceremony.ConnectProcessClear", req)
 }
-
 func (f Ceremony) ProcessInit(ctx context.Context, req service.ForVisit[frontend.ProcessInitReq]) (service.Answered[frontend.ProcessInitRsp], error) {
 	return answer[service.Answered[frontend.ProcessInitRsp]](ctx, f.Recording, "Ceremony.ProcessInit", req)
 }
-
 func (f Ceremony) ProcessGet(ctx context.Context, req service.ForVisit[*frontend.BlockType]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.ProcessGet", req)
 }
-
 func (f Ceremony) ProcessComplete(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.ProcessComplete", req)
 }
-
 func (f Ceremony) ProcessReset(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.ProcessReset", req)
 }
-
 func (f Ceremony) BlockSkip(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.BlockSkip", req)
 }
-
 func (f Ceremony) SignupInit(ctx context.Context, req service.ForVisit[frontend.SignupInitReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.SignupInit", req)
 }
-
 func (f Ceremony) LoginInit(ctx context.Context, req service.ForVisit[frontend.LoginInitReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.LoginInit", req)
 }
-
 func (f Ceremony) PasskeyAppendStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.PasskeyAppendStart", req)
 }
-
 func (f Ceremony) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.PasskeyAppendFinish", req)
 }
-
 func (f Ceremony) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.PasskeyLoginStart", req)
 }
-
 func (f Ceremony) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.PasskeyLoginFinish", req)
 }
-
 func (f Ceremony) PasskeyMediationFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.PasskeyMediationFinish", req)
 }
-
 func (f Ceremony) IdentifierVerifyStart(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.IdentifierVerifyStart", req)
 }
-
 func (f Ceremony) IdentifierVerifyFinish(ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.IdentifierVerifyFinish", req)
 }
-
 func (f Ceremony) IdentifierVerifyStatus(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.IdentifierVerifyStatus", req)
 }
-
 func (f Ceremony) IdentifierUpdate(ctx context.Context, req service.ForVisit[frontend.IdentifierUpdateReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.IdentifierUpdate", req)
 }
-
 func (f Ceremony) AuthEventCreate(ctx context.Context, req service.ForVisit[frontend.EventCreateReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.AuthEventCreate", req)
 }
@@ -411,15 +318,12 @@ var _ service.Decision = Decision{}
 func (f Decision) Login(ctx context.Context, req service.LoginQuestion) (service.LoginVerdict, error) {
 	return answer[service.LoginVerdict](ctx, f.Recording, "Decision.Login", req)
 }
-
 func (f Decision) Append(ctx context.Context, req service.AppendQuestion) (service.AppendVerdict, error) {
 	return answer[service.AppendVerdict](ctx, f.Recording, "Decision.Append", req)
 }
-
 func (f Decision) Mediation(ctx context.Context, req service.Question) (service.Verdict, error) {
 	return answer[service.Verdict](ctx, f.Recording, "Decision.Mediation", req)
 }
-
 func (f Decision) Rollout(ctx context.Context, req service.RolloutQuestion) (service.Verdict, error) {
 	return answer[service.Verdict](ctx, f.Recording, "Decision.Rollout", req)
 }
@@ -441,23 +345,18 @@ var _ service.Events = Events{}
 func (f Events) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
 	return answer[rest.PasskeyEvent](ctx, f.Recording, "Events.Create", req)
 }
-
 func (f Events) List(ctx context.Context, req service.ForUser[service.EventList]) (rest.PasskeyEventList, error) {
 	return answer[rest.PasskeyEventList](ctx, f.Recording, "Events.List", req)
 }
-
 func (f Events) Delete(ctx context.Context, req service.ForUser[ident.EventID]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Events.Delete", req)
 }
-
 func (f Events) Append(ctx context.Context, req event.Event) (service.Appended, error) {
 	return answer[service.Appended](ctx, f.Recording, "Events.Append", req)
 }
-
 func (f Events) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
 	return answer[rest.AuthEvent](ctx, f.Recording, "Events.CreateAuthEvent", req)
 }
-
 func (f Events) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Events.Erase", req)
 }
@@ -479,39 +378,30 @@ var _ service.Webhooks = Webhooks{}
 func (f Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error) {
 	return answer[rest.WebhookEndpoint](ctx, f.Recording, "Webhooks.CreateWebhook", req)
 }
-
 func (f Webhooks) ListWebhooks(ctx context.Context, req service.ForProject[service.Empty]) (rest.WebhookEndpointList, error) {
 	return answer[rest.WebhookEndpointList](ctx, f.Recording, "Webhooks.ListWebhooks", req)
 }
-
 func (f Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Webhooks.UpdateWebhook", req)
 }
-
 func (f Webhooks) DeleteWebhook(ctx context.Context, req service.ForProject[ident.WebhookID]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Webhooks.DeleteWebhook", req)
 }
-
 func (f Webhooks) CreateWebhookSecret(ctx context.Context, req service.ForWebhook[rest.WebhookSecretCreateReq]) (rest.WebhookSecret, error) {
 	return answer[rest.WebhookSecret](ctx, f.Recording, "Webhooks.CreateWebhookSecret", req)
 }
-
 func (f Webhooks) ListWebhookSecrets(ctx context.Context, req service.ForWebhook[service.Empty]) (rest.WebhookSecretList, error) {
 	return answer[rest.WebhookSecretList](ctx, f.Recording, "Webhooks.ListWebhookSecrets", req)
 }
-
 func (f Webhooks) DeleteWebhookSecret(ctx context.Context, req service.ForWebhook[string]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Webhooks.DeleteWebhookSecret", req)
 }
-
 func (f Webhooks) ListWebhookDeliveries(ctx context.Context, req service.ForWebhook[service.List]) (rest.WebhookDeliveryList, error) {
 	return answer[rest.WebhookDeliveryList](ctx, f.Recording, "Webhooks.ListWebhookDeliveries", req)
 }
-
 func (f Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWebhook[service.List]) (rest.WebhookDeadLetterList, error) {
 	return answer[rest.WebhookDeadLetterList](ctx, f.Recording, "Webhooks.ListWebhookDeadLetters", req)
 }
-
 func (f Webhooks) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
 	return answer[rest.WebhookReplayRsp](ctx, f.Recording, "Webhooks.ReplayWebhookDeadLetters", req)
 }
