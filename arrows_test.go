@@ -45,14 +45,14 @@ var arrows = []struct {
 
 	// The domain, in words of its own.
 	{"core/transfer", "core/account core/event core/fault core/ident api"},
-	{"core/history", "core/account core/event core/ident api"},
-	{"core/listing", "core/fault core/service api"},
-	{"core/project", "core/keyring core/bus core/fault core/ident core/kv api"},
+	{"core/history", "core/account core/event core/ident"},
+	{"core/listing", "core/fault"},
+	{"core/project", "core/account core/bus core/fault core/ident core/keyring core/kv"},
 	{"core/account", "core/bus core/event core/fault core/ident core/kv api"},
 	{"core/event", "core/ident api"},
 
 	// Where things are kept and how they travel.
-	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/ident core/kv core/service"},
+	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/ident core/kv"},
 	{"core/feed", "core/bus core/event core/ident"},
 	{"core/idempotency", "core/bus core/fault core/ident core/kv"},
 	{"core/atrest", "core/bus"},

@@ -17,7 +17,6 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/service"
 )
 
 // Config holds what may be tuned. Every instance of an installation must have the same Lease.
@@ -77,8 +76,6 @@ type Store struct {
 	mu      sync.Mutex
 	filling map[string]bool // keys that this process is filling
 }
-
-var _ service.EventReader = (*Store)(nil)
 
 // Open returns a store on streams and a bucket that must exist. Redis is not asked for anything yet.
 func Open(ctx context.Context, deps Deps, config Config) (*Store, error) {
@@ -281,33 +278,33 @@ func (s *Store) Events(ctx context.Context, project ident.ProjectID, user ident.
 }
 
 // Read implements service.EventReader.
-func (s *Store) Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (service.Reading, error) {
+func (s *Store) Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (event.Reading, error) {
 	entry := key(project, user)
 	epoch, err := s.epochs.current(ctx, shardOf(project, user))
 	if err != nil {
 		s.metrics.noEpoch.Inc()
-		return s.unlessStamped(accountStamp, func() (service.Reading, error) { return s.fromLog(ctx, project, user) })
+		return s.unlessStamped(accountStamp, func() (event.Reading, error) { return s.fromLog(ctx, project, user) })
 	}
 	k, result, err := s.fromCache(ctx, entry, epoch, accountStamp)
 	if err != nil {
 		s.metrics.failed.Inc()
-		return s.unlessStamped(accountStamp, func() (service.Reading, error) { return s.fromLog(ctx, project, user) })
+		return s.unlessStamped(accountStamp, func() (event.Reading, error) { return s.fromLog(ctx, project, user) })
 	}
 	if result == trusted {
 		if accountStamp != "" && accountStamp != k.accountStamp {
 			s.metrics.stale.Inc()
-			return service.Reading{AccountStamp: k.accountStamp, AccountStale: true}, nil
+			return event.Reading{AccountStamp: k.accountStamp, AccountStale: true}, nil
 		}
-		return service.Reading{Events: k.events, AccountStamp: k.accountStamp}, nil
+		return event.Reading{Events: k.events, AccountStamp: k.accountStamp}, nil
 	}
-	return s.unlessStamped(accountStamp, func() (service.Reading, error) { return s.readThrough(ctx, project, user, epoch) })
+	return s.unlessStamped(accountStamp, func() (event.Reading, error) { return s.readThrough(ctx, project, user, epoch) })
 }
 
 // unlessStamped reads where no entry vouches for an account. Who has one that needs it is to read the account first, and come again.
-func (s *Store) unlessStamped(accountStamp string, read func() (service.Reading, error)) (service.Reading, error) {
+func (s *Store) unlessStamped(accountStamp string, read func() (event.Reading, error)) (event.Reading, error) {
 	if accountStamp != "" {
 		s.metrics.stale.Inc()
-		return service.Reading{AccountStale: true}, nil
+		return event.Reading{AccountStale: true}, nil
 	}
 	return read()
 }
@@ -338,22 +335,22 @@ func (s *Store) fromCache(ctx context.Context, entry string, epoch uint64, accou
 	return k, result, err
 }
 
-func (s *Store) fromLog(ctx context.Context, project ident.ProjectID, user ident.UserID) (service.Reading, error) {
+func (s *Store) fromLog(ctx context.Context, project ident.ProjectID, user ident.UserID) (event.Reading, error) {
 	events, _, err := s.log.Read(ctx, project, user, 1)
 	if err != nil {
-		return service.Reading{}, unread(err)
+		return event.Reading{}, unread(err)
 	}
-	return service.Reading{Events: event.NewSet(events).Live()}, nil
+	return event.Reading{Events: event.NewSet(events).Live()}, nil
 }
 
 // readThrough reads the log and fills the cache with it. The epoch was current before the log is read, so that whatever was bumped away is in what is read.
-func (s *Store) readThrough(ctx context.Context, project ident.ProjectID, user ident.UserID, epoch uint64) (service.Reading, error) {
+func (s *Store) readThrough(ctx context.Context, project ident.ProjectID, user ident.UserID, epoch uint64) (event.Reading, error) {
 	entry := key(project, user)
 	events, next, err := s.log.Read(ctx, project, user, 1)
 	if err != nil {
-		return service.Reading{}, unread(err)
+		return event.Reading{}, unread(err)
 	}
-	read := service.Reading{Events: event.NewSet(events).Live()}
+	read := event.Reading{Events: event.NewSet(events).Live()}
 	if !s.startFilling(entry) {
 		return read, nil
 	}

@@ -3,24 +3,8 @@ package history
 import (
 	"time"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 )
-
-// HistoryData returns a in the wire's form.
-func (a Append) HistoryData() rest.HistoryData {
-	return rest.HistoryData{
-		DefaultCount:              int32(a.Default.Declines),
-		DefaultCooldown:           a.Default.Cooldown,
-		AfterErrorCount:           int32(a.AfterError.Declines),
-		AfterErrorCooldown:        a.AfterError.Cooldown,
-		AfterHybridCount:          int32(a.AfterHybrid.Declines),
-		AfterHybridCooldown:       a.AfterHybrid.Cooldown,
-		AutoCount:                 int32(a.Auto.Declines),
-		AutoCooldown:              a.Auto.Cooldown,
-		ConditionalCreateCooldown: a.ConditionalCreateCooldown,
-	}
-}
 
 func (f *folder) append() Append {
 	succeeded := f.lastAppend()

@@ -366,11 +366,3 @@ func TestClockSkew(t *testing.T) {
 		{name: "an event that does not count is not", log: entries(wire(10*time.Minute, event.LoginError, "p").in(away)), want: false},
 	})
 }
-
-func TestHistoryData(t *testing.T) {
-	t.Parallel()
-	got := history.Fold(foldCase{log: entries(skip(-2*day, event.KindAfterError), skip(-day, event.KindAfterError), nudged(-time.Hour, event.KindConditionalCreate, "p"))}.input()).Append.HistoryData()
-	if got.AfterErrorCount != 2 || !got.AfterErrorCooldown || !got.ConditionalCreateCooldown || got.DefaultCount != 0 || got.DefaultCooldown {
-		t.Errorf("%+v", got)
-	}
-}

@@ -6,9 +6,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-
-	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/core/service"
 )
 
 // Field is something of an item to sort or filter by. Make one with String, Int, Time, Bool or Search.
@@ -81,14 +78,14 @@ func (f Field[T]) satisfies(item T, term Term) bool {
 
 // Apply returns the page of items that list asks for; the page is never nil. Items that compare equal keep the order they came in, so pages are
 // stable only if that order is. defaultSort has the form of list.Sort and is taken if list asks for none. Items are not changed.
-func Apply[T any](items []T, list service.List, fields map[string]Field[T], defaultSort string) ([]T, rest.Paging, error) {
+func Apply[T any](items []T, list List, fields map[string]Field[T], defaultSort string) ([]T, Paging, error) {
 	uses := make(map[string]Use, len(fields))
 	for name, field := range fields {
 		uses[name] = field.use
 	}
 	query, err := Parse(list, uses, defaultSort)
 	if err != nil {
-		return nil, rest.Paging{}, err
+		return nil, Paging{}, err
 	}
 	kept := make([]T, 0, len(items))
 	for _, item := range items {

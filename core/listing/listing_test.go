@@ -7,10 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/listing"
-	"github.com/keyward/keyward/core/service"
 )
 
 type row struct {
@@ -41,29 +39,29 @@ func TestApply(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		list service.List
+		list listing.List
 		want []string
 	}{
-		{"the default order holds if none is asked for", service.List{}, []string{"a", "b", "c:d"}},
-		{"text descending", service.List{Sort: "name:desc"}, []string{"c:d", "b", "a"}},
-		{"numbers are ordered as numbers", service.List{Sort: "size:asc"}, []string{"c:d", "b", "a"}},
-		{"times descending", service.List{Sort: "at:desc"}, []string{"a", "b", "c:d"}},
-		{"false comes before true", service.List{Sort: "live:asc"}, []string{"a", "b", "c:d"}},
-		{"a sort-only field sorts", service.List{Sort: "ordered:asc"}, []string{"c:d", "b", "a"}},
-		{"a filter's value may contain colons", service.List{Filter: []string{"name:eq:c:d"}}, []string{"c:d"}},
-		{"an empty value is a value", service.List{Filter: []string{"name:eq:"}}, []string{}},
-		{"greater", service.List{Filter: []string{"size:gt:2"}}, []string{"a"}},
-		{"less", service.List{Filter: []string{"size:lt:2"}}, []string{"c:d"}},
-		{"all filters must hold", service.List{Filter: []string{"live:eq:true", "size:gt:0"}}, []string{"b"}},
-		{"a time in the wire's form stands for its whole second", service.List{Filter: []string{"at:eq:2025-11-24T16:00:00"}}, []string{"b"}},
-		{"nothing within that second is greater", service.List{Filter: []string{"at:gt:2025-11-24T16:00:00"}}, []string{"a"}},
-		{"nothing within that second is less", service.List{Filter: []string{"at:lt:2025-11-24T16:00:00Z"}}, []string{"c:d"}},
-		{"a time in ms is exact", service.List{Filter: []string{"at:gt:1764000000499"}}, []string{"a", "b"}},
-		{"a time with a fraction is exact", service.List{Filter: []string{"at:eq:2025-11-24T16:00:00.5Z"}}, []string{"b"}},
-		{"search finds a part, letter case aside", service.List{Filter: []string{"search:eq:lee"}}, []string{"b", "c:d"}},
-		{"a filter-only field filters", service.List{Filter: []string{"chosen:lt:b"}}, []string{"a"}},
-		{"the second page", service.List{Page: 2, PageSize: 2}, []string{"c:d"}},
-		{"a page beyond the last is empty", service.List{Page: 1_000_000_000, PageSize: 1000}, []string{}},
+		{"the default order holds if none is asked for", listing.List{}, []string{"a", "b", "c:d"}},
+		{"text descending", listing.List{Sort: "name:desc"}, []string{"c:d", "b", "a"}},
+		{"numbers are ordered as numbers", listing.List{Sort: "size:asc"}, []string{"c:d", "b", "a"}},
+		{"times descending", listing.List{Sort: "at:desc"}, []string{"a", "b", "c:d"}},
+		{"false comes before true", listing.List{Sort: "live:asc"}, []string{"a", "b", "c:d"}},
+		{"a sort-only field sorts", listing.List{Sort: "ordered:asc"}, []string{"c:d", "b", "a"}},
+		{"a filter's value may contain colons", listing.List{Filter: []string{"name:eq:c:d"}}, []string{"c:d"}},
+		{"an empty value is a value", listing.List{Filter: []string{"name:eq:"}}, []string{}},
+		{"greater", listing.List{Filter: []string{"size:gt:2"}}, []string{"a"}},
+		{"less", listing.List{Filter: []string{"size:lt:2"}}, []string{"c:d"}},
+		{"all filters must hold", listing.List{Filter: []string{"live:eq:true", "size:gt:0"}}, []string{"b"}},
+		{"a time in the wire's form stands for its whole second", listing.List{Filter: []string{"at:eq:2025-11-24T16:00:00"}}, []string{"b"}},
+		{"nothing within that second is greater", listing.List{Filter: []string{"at:gt:2025-11-24T16:00:00"}}, []string{"a"}},
+		{"nothing within that second is less", listing.List{Filter: []string{"at:lt:2025-11-24T16:00:00Z"}}, []string{"c:d"}},
+		{"a time in ms is exact", listing.List{Filter: []string{"at:gt:1764000000499"}}, []string{"a", "b"}},
+		{"a time with a fraction is exact", listing.List{Filter: []string{"at:eq:2025-11-24T16:00:00.5Z"}}, []string{"b"}},
+		{"search finds a part, letter case aside", listing.List{Filter: []string{"search:eq:lee"}}, []string{"b", "c:d"}},
+		{"a filter-only field filters", listing.List{Filter: []string{"chosen:lt:b"}}, []string{"a"}},
+		{"the second page", listing.List{Page: 2, PageSize: 2}, []string{"c:d"}},
+		{"a page beyond the last is empty", listing.List{Page: 1_000_000_000, PageSize: 1000}, []string{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,13 +88,13 @@ func TestTotalsCountWhatTheFiltersLeft(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		list service.List
-		want rest.Paging
+		list listing.List
+		want listing.Paging
 	}{
-		{"defaults", service.List{}, rest.Paging{Page: 1, TotalPages: 1, TotalItems: 3}},
-		{"a last page that is not full", service.List{PageSize: 2}, rest.Paging{Page: 1, TotalPages: 2, TotalItems: 3}},
-		{"filtered", service.List{PageSize: 1, Page: 2, Filter: []string{"live:eq:true"}}, rest.Paging{Page: 2, TotalPages: 2, TotalItems: 2}},
-		{"nothing", service.List{Filter: []string{"size:gt:99"}}, rest.Paging{Page: 1}},
+		{"defaults", listing.List{}, listing.Paging{Page: 1, TotalPages: 1, TotalItems: 3}},
+		{"a last page that is not full", listing.List{PageSize: 2}, listing.Paging{Page: 1, TotalPages: 2, TotalItems: 3}},
+		{"filtered", listing.List{PageSize: 1, Page: 2, Filter: []string{"live:eq:true"}}, listing.Paging{Page: 2, TotalPages: 2, TotalItems: 2}},
+		{"nothing", listing.List{Filter: []string{"size:gt:99"}}, listing.Paging{Page: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -115,24 +113,24 @@ func TestFaultsNameTheParameter(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
-		list  service.List
+		list  listing.List
 		field string
 	}{
-		{"unknown sort field", service.List{Sort: "color:asc"}, "sort"},
-		{"unknown direction", service.List{Sort: "name:up"}, "sort"},
-		{"no direction", service.List{Sort: "name"}, "sort"},
-		{"a filter-only field cannot sort", service.List{Sort: "chosen:asc"}, "sort"},
-		{"search cannot sort", service.List{Sort: "search:asc"}, "sort"},
-		{"unknown filter field", service.List{Filter: []string{"color:eq:red"}}, "filter[]"},
-		{"unknown op", service.List{Filter: []string{"name:ne:a"}}, "filter[]"},
-		{"one colon only", service.List{Filter: []string{"name:eq"}}, "filter[]"},
-		{"a sort-only field cannot filter", service.List{Filter: []string{"ordered:eq:1"}}, "filter[]"},
-		{"not a number", service.List{Filter: []string{"size:eq:many"}}, "filter[]"},
-		{"not a truth value", service.List{Filter: []string{"live:eq:yes"}}, "filter[]"},
-		{"not a time", service.List{Filter: []string{"at:eq:noon"}}, "filter[]"},
-		{"search with another op", service.List{Filter: []string{"search:gt:a"}}, "filter[]"},
-		{"negative page", service.List{Page: -1}, "page"},
-		{"page size over the limit", service.List{PageSize: 1001}, "pageSize"},
+		{"unknown sort field", listing.List{Sort: "color:asc"}, "sort"},
+		{"unknown direction", listing.List{Sort: "name:up"}, "sort"},
+		{"no direction", listing.List{Sort: "name"}, "sort"},
+		{"a filter-only field cannot sort", listing.List{Sort: "chosen:asc"}, "sort"},
+		{"search cannot sort", listing.List{Sort: "search:asc"}, "sort"},
+		{"unknown filter field", listing.List{Filter: []string{"color:eq:red"}}, "filter[]"},
+		{"unknown op", listing.List{Filter: []string{"name:ne:a"}}, "filter[]"},
+		{"one colon only", listing.List{Filter: []string{"name:eq"}}, "filter[]"},
+		{"a sort-only field cannot filter", listing.List{Filter: []string{"ordered:eq:1"}}, "filter[]"},
+		{"not a number", listing.List{Filter: []string{"size:eq:many"}}, "filter[]"},
+		{"not a truth value", listing.List{Filter: []string{"live:eq:yes"}}, "filter[]"},
+		{"not a time", listing.List{Filter: []string{"at:eq:noon"}}, "filter[]"},
+		{"search with another op", listing.List{Filter: []string{"search:gt:a"}}, "filter[]"},
+		{"negative page", listing.List{Page: -1}, "page"},
+		{"page size over the limit", listing.List{PageSize: 1001}, "pageSize"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -153,7 +151,7 @@ func FuzzApply(f *testing.F) {
 	f.Add("size:desc", "size:lt:-9223372036854775808", 1_000_000_000, 1000)
 	f.Add(":", "::", -1, -1)
 	f.Fuzz(func(t *testing.T, sort, filter string, page, size int) {
-		got, paging, err := listing.Apply(rows, service.List{Sort: sort, Filter: []string{filter}, Page: page, PageSize: size}, fields, "name:asc")
+		got, paging, err := listing.Apply(rows, listing.List{Sort: sort, Filter: []string{filter}, Page: page, PageSize: size}, fields, "name:asc")
 		if err != nil {
 			if fault.As(err).Status != 400 {
 				t.Fatalf("not the caller's fault: %v", err)

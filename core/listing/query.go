@@ -9,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
-	"github.com/keyward/keyward/core/service"
 )
 
 // The wire's page size if none is asked for, and the largest.
@@ -110,13 +108,26 @@ type Query struct {
 // Offset returns how many items come before the page.
 func (q Query) Offset() int { return (q.Page - 1) * q.Size }
 
+// List asks for one page. The zero value asks for the first, in the list's own order.
+type List struct {
+	Sort     string   `json:"sort,omitempty"`   // field:asc or field:desc; empty = the list's own order
+	Filter   []string `json:"filter,omitempty"` // field:op:value
+	Page     int      `json:"page"`             // from 1
+	PageSize int      `json:"pageSize"`
+}
+
+// Paging says where a page is.
+type Paging struct {
+	Page, TotalItems, TotalPages int32
+}
+
 // Paging tells the caller where the page is among total items.
-func (q Query) Paging(total int) rest.Paging {
-	return rest.Paging{Page: int32(q.Page), TotalPages: int32((total + q.Size - 1) / q.Size), TotalItems: int32(total)}
+func (q Query) Paging(total int) Paging {
+	return Paging{Page: int32(q.Page), TotalPages: int32((total + q.Size - 1) / q.Size), TotalItems: int32(total)}
 }
 
 // Parse reads what list asks for. defaultSort has the form of list.Sort and is taken if list asks for none; if both are empty, the list's own order holds.
-func Parse(list service.List, fields map[string]Use, defaultSort string) (Query, error) {
+func Parse(list List, fields map[string]Use, defaultSort string) (Query, error) {
 	q := Query{Page: cmp.Or(list.Page, 1), Size: cmp.Or(list.PageSize, DefaultPageSize)}
 	for _, filter := range list.Filter {
 		term, err := parseFilter(filter, fields)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -164,47 +163,6 @@ func pageURL(text string) bool {
 	}
 	u, err := url.Parse(text)
 	return err == nil && len(text) <= maxPageURL && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
-}
-
-// AppleAppSiteAssociation is the document of that name: the apps that share the project's passkeys.
-func (f Frontend) AppleAppSiteAssociation() frontend.AppleAppSiteAssociation {
-	var document frontend.AppleAppSiteAssociation
-	document.Webcredentials.Apps = append([]string{}, f.AppleApps...)
-	return document
-}
-
-// AssetLinks are the Digital Asset Links of the Android apps that share the project's passkeys.
-func (f Frontend) AssetLinks() []frontend.AssetLink {
-	links := []frontend.AssetLink{}
-	for _, app := range f.AndroidApps {
-		link := frontend.AssetLink{Relation: []string{"delegate_permission/common.handle_all_urls", "delegate_permission/common.get_login_creds"}}
-		link.Target.Namespace, link.Target.PackageName, link.Target.Sha256CertFingerprints = "android_app", app.Package, app.Fingerprints
-		links = append(links, link)
-	}
-	return links
-}
-
-// PasskeyEndpoints are the pages where users create and manage passkeys.
-func (f Frontend) PasskeyEndpoints() frontend.PasskeyEndpoints {
-	var pages frontend.PasskeyEndpoints
-	if f.EnrollURL != "" {
-		pages.Enroll = &f.EnrollURL
-	}
-	if f.ManageURL != "" {
-		pages.Manage = &f.ManageURL
-	}
-	return pages
-}
-
-// RelatedOrigins are the web origins that may use the project's RP ID (W3C WebAuthn Level 3 §5.11).
-func (p Project) RelatedOrigins() frontend.RelatedOrigins {
-	origins := []string{}
-	for _, origin := range p.Origins {
-		if strings.HasPrefix(origin, "https://") || strings.HasPrefix(origin, "http://") {
-			origins = append(origins, origin)
-		}
-	}
-	return frontend.RelatedOrigins{Origins: origins}
 }
 
 // Visited returns the project that a call of the Frontend API is about: the one that it names, else the one whose host name or pattern fits the host, the most exact

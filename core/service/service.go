@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/listing"
 )
 
 // Empty is the body of a call that needs or returns none.
@@ -37,12 +38,7 @@ type ForUser[T any] struct {
 }
 
 // List asks for one page: sort and filters as on the wire (section "Lists" of the API), page from 1.
-type List struct {
-	Sort     string   `json:"sort,omitempty"`   // field:asc or field:desc; empty = the list's own order
-	Filter   []string `json:"filter,omitempty"` // field:op:value
-	Page     int      `json:"page"`
-	PageSize int      `json:"pageSize"`
-}
+type List = listing.List
 
 // EventList is List for passkey events.
 type EventList struct {
@@ -416,18 +412,11 @@ type Explanations interface {
 	ExplainDecision(context.Context, ForProject[ident.DecisionID]) (frontend.TrialDecision, error)
 }
 
-// Reading is what was read of a user for a decision. What it points to is shared and must not be changed.
-type Reading struct {
-	Events       []event.Event
-	AccountStamp string // of the account as it is now, to be told to who asked; empty = not known
-	AccountStale bool   // the account may have changed since the stamp that was given; then there are no events
-}
-
 // EventReader reads a user's history: what is in the cache if that can be trusted, otherwise the log.
 type EventReader interface {
 	// Read returns the user's set of events in no particular order. With an accountStamp, it does so only if the account that came with it is still good: if
 	// every change of the account of which anybody had been told before the call is in what was read after the stamp was told.
-	Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (Reading, error)
+	Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (event.Reading, error)
 	// Offers returns the user's recent login-offered and login-denied events, newest first; bounded.
 	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
 }

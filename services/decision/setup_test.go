@@ -17,7 +17,6 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision"
 )
@@ -33,8 +32,8 @@ type fakeEvents struct {
 	err            error
 }
 
-func (f fakeEvents) Read(context.Context, ident.ProjectID, ident.UserID, string) (service.Reading, error) {
-	return service.Reading{Events: f.events}, f.err
+func (f fakeEvents) Read(context.Context, ident.ProjectID, ident.UserID, string) (event.Reading, error) {
+	return event.Reading{Events: f.events}, f.err
 }
 
 func (f fakeEvents) Offers(context.Context, ident.ProjectID, ident.UserID) ([]event.Event, error) {

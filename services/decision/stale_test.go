@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
@@ -22,8 +23,8 @@ type stampedEvents struct {
 	now string
 }
 
-func (s stampedEvents) Read(_ context.Context, _ ident.ProjectID, _ ident.UserID, stamp string) (service.Reading, error) {
-	return service.Reading{Events: s.events, AccountStamp: s.now, AccountStale: stamp != "" && stamp != s.now}, s.err
+func (s stampedEvents) Read(_ context.Context, _ ident.ProjectID, _ ident.UserID, stamp string) (event.Reading, error) {
+	return event.Reading{Events: s.events, AccountStamp: s.now, AccountStale: stamp != "" && stamp != s.now}, s.err
 }
 
 func TestAQuestionWithAnAccountOutOfDateIsNotJudged(t *testing.T) {

@@ -41,7 +41,7 @@ func (s *Service) List(ctx context.Context, req service.ForUser[service.EventLis
 	if err != nil {
 		return rest.PasskeyEventList{}, err
 	}
-	answer := rest.PasskeyEventList{PasskeyEvents: make([]rest.PasskeyEvent, 0, len(page)), Paging: paging}
+	answer := rest.PasskeyEventList{PasskeyEvents: make([]rest.PasskeyEvent, 0, len(page)), Paging: rest.Paging(paging)}
 	for _, e := range page {
 		answer.PasskeyEvents = append(answer.PasskeyEvents, onWire(*e))
 	}

@@ -33,7 +33,7 @@ func (w *Webhooks) ListWebhookDeliveries(ctx context.Context, req service.ForWeb
 	if err != nil {
 		return rest.WebhookDeliveryList{}, err
 	}
-	answer := rest.WebhookDeliveryList{Deliveries: make([]rest.WebhookDelivery, 0, len(page)), Paging: paging}
+	answer := rest.WebhookDeliveryList{Deliveries: make([]rest.WebhookDelivery, 0, len(page)), Paging: rest.Paging(paging)}
 	for _, r := range page {
 		answer.Deliveries = append(answer.Deliveries, rest.WebhookDelivery{
 			ID: webhook.MessageID(r.EventID, e.ID), EventID: string(r.EventID), EventType: r.EventType, UserID: string(r.User), Attempt: int32(r.Attempt),
@@ -79,7 +79,7 @@ func (w *Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWe
 	if err != nil {
 		return rest.WebhookDeadLetterList{}, err
 	}
-	answer := rest.WebhookDeadLetterList{DeadLetters: make([]rest.WebhookDeadLetter, 0, len(page)), Paging: paging}
+	answer := rest.WebhookDeadLetterList{DeadLetters: make([]rest.WebhookDeadLetter, 0, len(page)), Paging: rest.Paging(paging)}
 	for _, l := range page {
 		answer.DeadLetters = append(answer.DeadLetters, rest.WebhookDeadLetter{
 			ID: webhook.MessageID(l.Event.ID, e.ID), EventID: string(l.Event.ID), EventType: nameOf(e, l), UserID: string(l.Event.User), Attempts: int32(l.Attempts),

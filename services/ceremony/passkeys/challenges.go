@@ -30,7 +30,7 @@ func (s *Service) ListChallenges(ctx context.Context, req service.ForUser[servic
 	for i, r := range page {
 		challenges[i] = challengeOf(r)
 	}
-	return rest.PasskeyChallengeList{PasskeyChallenges: challenges, Paging: paging}, nil
+	return rest.PasskeyChallengeList{PasskeyChallenges: challenges, Paging: rest.Paging(paging)}, nil
 }
 
 func challengeFields() map[string]listing.Field[challenge.Record] {

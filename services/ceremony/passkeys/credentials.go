@@ -33,7 +33,7 @@ func (s *Service) ListCredentials(ctx context.Context, req service.ForUser[servi
 	for i, c := range page {
 		credentials[i] = s.CredentialOf(c)
 	}
-	return rest.CredentialList{Credentials: credentials, Paging: paging}, nil
+	return rest.CredentialList{Credentials: credentials, Paging: rest.Paging(paging)}, nil
 }
 
 func credentialFields(user ident.UserID) map[string]listing.Field[account.Credential] {

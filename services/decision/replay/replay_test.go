@@ -55,7 +55,7 @@ func decisions(t *testing.T) int {
 // randomHistory gives each user a random history.
 type randomHistory struct{ seed uint64 }
 
-func (h randomHistory) Read(_ context.Context, project ident.ProjectID, user ident.UserID, _ string) (service.Reading, error) {
+func (h randomHistory) Read(_ context.Context, project ident.ProjectID, user ident.UserID, _ string) (event.Reading, error) {
 	random := rand.New(rand.NewPCG(h.seed, uint64(len(user))+uint64(user[len(user)-1])))
 	types := []event.Type{event.LoginCompleted, event.LoginError, event.LoginExplicitAbort, event.AppendOffered, event.AppendExplicitAbort, event.AppendCompleted}
 	routes := []event.Route{event.Local, event.CDA, event.SecurityKey}
@@ -68,7 +68,7 @@ func (h randomHistory) Read(_ context.Context, project ident.ProjectID, user ide
 			Credential: "cre-" + strconv.Itoa(random.IntN(3)), Kind: event.KindDefault,
 		})
 	}
-	return service.Reading{Events: events}, nil
+	return event.Reading{Events: events}, nil
 }
 
 func (randomHistory) Offers(context.Context, ident.ProjectID, ident.UserID) ([]event.Event, error) {

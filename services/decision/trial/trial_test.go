@@ -39,7 +39,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(
 // declined is the history of a user who said "not now" once.
 type declined struct{}
 
-func (declined) Read(context.Context, ident.ProjectID, ident.UserID, string) (service.Reading, error) {
+func (declined) Read(context.Context, ident.ProjectID, ident.UserID, string) (event.Reading, error) {
 	at := time.Now().Add(-time.Hour).UnixMilli()
 	made := func(id string, kind event.Type) event.Event {
 		return event.Event{
@@ -47,7 +47,7 @@ func (declined) Read(context.Context, ident.ProjectID, ident.UserID, string) (se
 			Challenge: "c", Ceremony: "was-1", Kind: event.KindDefault,
 		}
 	}
-	return service.Reading{Events: []event.Event{made("pke-1", event.AppendOffered), made("pke-2", event.AppendExplicitAbort)}}, nil
+	return event.Reading{Events: []event.Event{made("pke-1", event.AppendOffered), made("pke-2", event.AppendExplicitAbort)}}, nil
 }
 
 func (declined) Offers(context.Context, ident.ProjectID, ident.UserID) ([]event.Event, error) {

@@ -154,7 +154,7 @@ func drawList(t *rapid.T, fields []string) service.List {
 }
 
 // expect pages items that are in memory. Rows that compare equal are in the list's own order, or in its reverse under a descending sort.
-func expect[T any](items []T, list service.List, fields map[string]listing.Field[T], own func(a, b T) int) ([]T, rest.Paging, error) {
+func expect[T any](items []T, list service.List, fields map[string]listing.Field[T], own func(a, b T) int) ([]T, listing.Paging, error) {
 	items = slices.Clone(items)
 	slices.SortFunc(items, own)
 	if strings.HasSuffix(list.Sort, ":desc") {
@@ -284,7 +284,7 @@ func TestListsOfAccountsAgreeWithListsInMemory(t *testing.T) {
 				byCreated(func(a account.Account) int64 { return a.CreatedMs }, func(a account.Account) int64 { return number(string(a.ID)) }))
 			got, gotErr := m.Users(t.Context(), project, list)
 			if compareFault(rt, err, gotErr) {
-				compare(rt, list, rest.UserList{Users: mapped(want, aggregateOf), Paging: paging}, got)
+				compare(rt, list, rest.UserList{Users: mapped(want, aggregateOf), Paging: rest.Paging(paging)}, got)
 			}
 		}
 		for range 4 {
@@ -297,7 +297,7 @@ func TestListsOfAccountsAgreeWithListsInMemory(t *testing.T) {
 			got, gotErr := m.Identifiers(t.Context(), project, list)
 			if compareFault(rt, err, gotErr) {
 				compare(rt, list, rest.IdentifierList{
-					Identifiers: mapped(want, func(i owned[account.Identifier]) rest.Identifier { return identifierOf(i.account.ID, i.of) }), Paging: paging,
+					Identifiers: mapped(want, func(i owned[account.Identifier]) rest.Identifier { return identifierOf(i.account.ID, i.of) }), Paging: rest.Paging(paging),
 				}, got)
 			}
 		}
@@ -308,7 +308,7 @@ func TestListsOfAccountsAgreeWithListsInMemory(t *testing.T) {
 			got, gotErr := m.SocialAccounts(t.Context(), project, list)
 			if compareFault(rt, err, gotErr) {
 				compare(rt, list, rest.SocialAccountList{
-					SocialAccounts: mapped(want, func(s owned[account.SocialAccount]) rest.SocialAccount { return socialOf(s.account.ID, s.of) }), Paging: paging,
+					SocialAccounts: mapped(want, func(s owned[account.SocialAccount]) rest.SocialAccount { return socialOf(s.account.ID, s.of) }), Paging: rest.Paging(paging),
 				}, got)
 			}
 		}
@@ -363,7 +363,7 @@ func TestSessionsAndTokensAgreeWithListsInMemory(t *testing.T) {
 			want, paging, err := expect(ss, prefixUsers(list, "userID"), sessionFields, own)
 			got, gotErr := m.Sessions(t.Context(), project, started, list)
 			if compareFault(rt, err, gotErr) {
-				compare(rt, list, rest.SessionList{Sessions: mapped(want, sessionOf), Paging: paging}, got)
+				compare(rt, list, rest.SessionList{Sessions: mapped(want, sessionOf), Paging: rest.Paging(paging)}, got)
 			}
 		}
 		for range 4 {
@@ -374,7 +374,7 @@ func TestSessionsAndTokensAgreeWithListsInMemory(t *testing.T) {
 			want, paging, err := expect(ts, list, tokenFields, own)
 			got, gotErr := m.Tokens(t.Context(), project, list)
 			if compareFault(rt, err, gotErr) {
-				compare(rt, list, rest.ConnectTokenList{ConnectTokens: mapped(want, tokenOf), Paging: paging}, got)
+				compare(rt, list, rest.ConnectTokenList{ConnectTokens: mapped(want, tokenOf), Paging: rest.Paging(paging)}, got)
 			}
 		}
 	})

@@ -64,7 +64,7 @@ func (s *Store) Users(ctx context.Context, project ident.ProjectID, list service
 	if err != nil {
 		return rest.UserList{}, err
 	}
-	return rest.UserList{Users: users, Paging: asked.Paging(total)}, nil
+	return rest.UserList{Users: users, Paging: rest.Paging(asked.Paging(total))}, nil
 }
 
 func scanUser(rows *sql.Rows, id *int64) (rest.UserAggregate, error) {
@@ -159,7 +159,7 @@ func (s *Store) Identifiers(ctx context.Context, project ident.ProjectID, list s
 	if err != nil {
 		return rest.IdentifierList{}, err
 	}
-	return rest.IdentifierList{Identifiers: identifiers, Paging: asked.Paging(total)}, nil
+	return rest.IdentifierList{Identifiers: identifiers, Paging: rest.Paging(asked.Paging(total))}, nil
 }
 
 func scanIdentifier(rows *sql.Rows, id *int64) (i rest.Identifier, err error) {
@@ -181,7 +181,7 @@ func (s *Store) SocialAccounts(ctx context.Context, project ident.ProjectID, lis
 	if err != nil {
 		return rest.SocialAccountList{}, err
 	}
-	return rest.SocialAccountList{SocialAccounts: socials, Paging: asked.Paging(total)}, nil
+	return rest.SocialAccountList{SocialAccounts: socials, Paging: rest.Paging(asked.Paging(total))}, nil
 }
 
 func scanSocial(rows *sql.Rows, id *int64) (a rest.SocialAccount, err error) {
@@ -216,7 +216,7 @@ func (s *Store) Sessions(ctx context.Context, project ident.ProjectID, now time.
 	if err != nil {
 		return rest.SessionList{}, err
 	}
-	return rest.SessionList{Sessions: items, Paging: asked.Paging(total)}, nil
+	return rest.SessionList{Sessions: items, Paging: rest.Paging(asked.Paging(total))}, nil
 }
 
 func scanSession(now time.Time) func(*sql.Rows, *int64) (rest.Session, error) {
@@ -249,7 +249,7 @@ func (s *Store) Tokens(ctx context.Context, project ident.ProjectID, list servic
 	if err != nil {
 		return rest.ConnectTokenList{}, err
 	}
-	return rest.ConnectTokenList{ConnectTokens: items, Paging: asked.Paging(total)}, nil
+	return rest.ConnectTokenList{ConnectTokens: items, Paging: rest.Paging(asked.Paging(total))}, nil
 }
 
 func scanToken(rows *sql.Rows, id *int64) (rest.ConnectToken, error) {

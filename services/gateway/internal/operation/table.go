@@ -143,10 +143,10 @@ func Frontend(s Services) []Row {
 		ofVisit("authEventCreate", s.Ceremony.AuthEventCreate, body),
 		ofProject("trialDecision", explain, id),
 		ofVisit("trialEvents", s.recentEvents, nothing),
-		Plain("appleAppSiteAssociation", s.WellKnown(func(p project.Project) any { return p.Frontend.AppleAppSiteAssociation() })),
-		Plain("assetLinks", s.WellKnown(func(p project.Project) any { return p.Frontend.AssetLinks() })),
-		Plain("passkeyEndpoints", s.WellKnown(func(p project.Project) any { return p.Frontend.PasskeyEndpoints() })),
-		Plain("relatedOrigins", s.WellKnown(func(p project.Project) any { return p.RelatedOrigins() })),
+		Plain("appleAppSiteAssociation", s.WellKnown(func(p project.Project) any { return appleAppSiteAssociation(p.Frontend) })),
+		Plain("assetLinks", s.WellKnown(func(p project.Project) any { return assetLinks(p.Frontend) })),
+		Plain("passkeyEndpoints", s.WellKnown(func(p project.Project) any { return passkeyEndpoints(p.Frontend) })),
+		Plain("relatedOrigins", s.WellKnown(func(p project.Project) any { return relatedOrigins(p) })),
 	}
 }
 
