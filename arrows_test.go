@@ -44,18 +44,19 @@ var arrows = []struct {
 	{"core/rpc", "core/bus core/fault core/ident core/reqctx"},
 
 	// The domain, in words of its own.
-	{"core/transfer", "core/account core/event core/fault core/ident api"},
+	{"core/transfer", "core/account core/event core/fault core/ident"},
 	{"core/history", "core/account core/event core/ident"},
 	{"core/listing", "core/fault"},
 	{"core/project", "core/account core/bus core/fault core/ident core/keyring core/kv"},
-	{"core/account", "core/bus core/event core/fault core/ident core/kv api"},
-	{"core/event", "core/ident api"},
+	{"core/account", "core/bus core/event core/fault core/ident core/kv"},
+	{"core/event", "core/ident"},
 
 	// Where things are kept and how they travel.
 	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/ident core/kv"},
 	{"core/feed", "core/bus core/event core/ident"},
 	{"core/idempotency", "core/bus core/fault core/ident core/kv"},
 	{"core/atrest", "core/bus"},
+	{"core/atrest", ""},
 	{"core/keyring", "core/atrest core/bus core/fault core/ident core/kv core/secret"},
 	{"core/kv", "core/bus core/fault core/ident"},
 	{"core/ratelimit", "core/cache"},

@@ -7,7 +7,6 @@ package account
 import (
 	"time"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -17,7 +16,7 @@ type Account struct {
 	Project            ident.ProjectID `json:"project"`
 	ID                 ident.UserID    `json:"id"`
 	FullName           *string         `json:"fullName,omitempty"`
-	Status             rest.UserStatus `json:"status"`
+	Status             Status          `json:"status"`
 	ExplicitWebauthnID *string         `json:"explicitWebauthnID,omitempty"`
 	UserHandle         []byte          `json:"userHandle"` // W3C WebAuthn user handle, at most 64 bytes; never changes
 	CreatedMs          int64           `json:"createdMs"`
@@ -64,22 +63,22 @@ func (a Account) GivenUp(nowMs int64) bool {
 
 // Identifier is a name that the user logs in with. Of a type and value there is one in a project.
 type Identifier struct {
-	ID        ident.IdentifierID    `json:"id"`
-	Type      rest.IdentifierType   `json:"type"`
-	Value     string                `json:"value"`
-	Status    rest.IdentifierStatus `json:"status"`
-	CreatedMs int64                 `json:"createdMs"`
+	ID        ident.IdentifierID `json:"id"`
+	Type      IdentifierType     `json:"type"`
+	Value     string             `json:"value"`
+	Status    IdentifierStatus   `json:"status"`
+	CreatedMs int64              `json:"createdMs"`
 }
 
 // SocialAccount is an account at an identity provider. Of a provider and foreign ID there is one in a project.
 type SocialAccount struct {
-	ID              ident.SocialAccountID   `json:"id"`
-	Provider        rest.SocialProviderType `json:"provider"`
-	ForeignID       string                  `json:"foreignID"` // the provider's ID of the account
-	IdentifierValue string                  `json:"identifierValue"`
-	AvatarURL       string                  `json:"avatarURL"`
-	FullName        string                  `json:"fullName"`
-	CreatedMs       int64                   `json:"createdMs"`
+	ID              ident.SocialAccountID `json:"id"`
+	Provider        SocialProvider        `json:"provider"`
+	ForeignID       string                `json:"foreignID"` // the provider's ID of the account
+	IdentifierValue string                `json:"identifierValue"`
+	AvatarURL       string                `json:"avatarURL"`
+	FullName        string                `json:"fullName"`
+	CreatedMs       int64                 `json:"createdMs"`
 }
 
 // Credential is a passkey. Raw binary fields are base64 in JSON.

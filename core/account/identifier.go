@@ -8,8 +8,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
-
-	"github.com/keyward/keyward/api/rest"
 )
 
 // The bounds of identifiers. Of each kind, a user has at most MaxIdentifiers, social accounts apart.
@@ -33,7 +31,7 @@ var (
 
 // CleanIdentifier returns the value of an identifier as it is to be kept, or an error that says what form it must have. Email
 // addresses lose the space around them; a phone number is taken as ITU-T E.164 writes it, and with nothing between its digits.
-func CleanIdentifier(kind rest.IdentifierType, value string) (string, error) {
+func CleanIdentifier(kind IdentifierType, value string) (string, error) {
 	if !utf8.ValidString(value) {
 		return "", errUsername
 	}
@@ -41,11 +39,11 @@ func CleanIdentifier(kind rest.IdentifierType, value string) (string, error) {
 		return "", errBlank
 	}
 	switch kind {
-	case rest.IdentifierTypeEmail:
+	case IdentifierTypeEmail:
 		return cleanEmail(strings.TrimSpace(value))
-	case rest.IdentifierTypePhone:
+	case IdentifierTypePhone:
 		return value, checkPhone(value)
-	case rest.IdentifierTypeUsername:
+	case IdentifierTypeUsername:
 		return value, checkUsername(value)
 	default:
 		return "", errType
@@ -55,9 +53,9 @@ func CleanIdentifier(kind rest.IdentifierType, value string) (string, error) {
 // IdentifierKey returns what two values of one type have in common if and only if they are the same identifier: letters of an
 // email address are compared without regard to case, and characters of all by what they mean, not by how they are composed
 // (Unicode NFC).
-func IdentifierKey(kind rest.IdentifierType, value string) string {
+func IdentifierKey(kind IdentifierType, value string) string {
 	value = strings.TrimSpace(value)
-	if kind == rest.IdentifierTypeEmail {
+	if kind == IdentifierTypeEmail {
 		value = strings.ToLower(value)
 	}
 	return norm.NFC.String(value)
@@ -93,7 +91,7 @@ func checkUsername(value string) error {
 }
 
 // Identifier returns the account's identifier of a type and value, or nil.
-func (a *Account) Identifier(kind rest.IdentifierType, value string) *Identifier {
+func (a *Account) Identifier(kind IdentifierType, value string) *Identifier {
 	key := IdentifierKey(kind, value)
 	for i := range a.Identifiers {
 		if known := &a.Identifiers[i]; known.Type == kind && IdentifierKey(kind, known.Value) == key {
@@ -104,7 +102,7 @@ func (a *Account) Identifier(kind rest.IdentifierType, value string) *Identifier
 }
 
 // SocialAccount returns the user's account at a provider, or nil.
-func (a *Account) SocialAccount(provider rest.SocialProviderType, foreignID string) *SocialAccount {
+func (a *Account) SocialAccount(provider SocialProvider, foreignID string) *SocialAccount {
 	for i := range a.SocialAccounts {
 		if known := &a.SocialAccounts[i]; known.Provider == provider && known.ForeignID == foreignID {
 			return known

@@ -6,16 +6,15 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 )
 
 func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 	t.Parallel()
 	const (
-		email    = rest.IdentifierTypeEmail
-		phone    = rest.IdentifierTypePhone
-		username = rest.IdentifierTypeUsername
+		email    = account.IdentifierTypeEmail
+		phone    = account.IdentifierTypePhone
+		username = account.IdentifierTypeUsername
 	)
 	const (
 		badEmail    = "must be an email address"
@@ -23,7 +22,7 @@ func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 		badUsername = "must be at most 128 characters long, without control characters and without spaces at its ends"
 	)
 	cases := map[string]struct {
-		kind         rest.IdentifierType
+		kind         account.IdentifierType
 		value        string
 		kept, refuse string
 	}{
@@ -72,16 +71,16 @@ func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 func TestIdentifiersAreTheSameByWhatTheyMean(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		kind rest.IdentifierType
+		kind account.IdentifierType
 		a, b string
 		same bool
 	}{
-		"email addresses in another case":            {rest.IdentifierTypeEmail, "Ada@Example.COM", "ada@example.com", true},
-		"email addresses composed in another way":    {rest.IdentifierTypeEmail, "jos\u00e9@example.com", "jose\u0301@example.com", true},
-		"email addresses of two people":              {rest.IdentifierTypeEmail, "ada@example.com", "bob@example.com", false},
-		"user names in another case":                 {rest.IdentifierTypeUsername, "Ada", "ada", false},
-		"user names composed in another way":         {rest.IdentifierTypeUsername, "Jos\u00e9", "Jose\u0301", true},
-		"a user name that only looks like the other": {rest.IdentifierTypeUsername, "\u0430da", "ada", false},
+		"email addresses in another case":            {account.IdentifierTypeEmail, "Ada@Example.COM", "ada@example.com", true},
+		"email addresses composed in another way":    {account.IdentifierTypeEmail, "jos\u00e9@example.com", "jose\u0301@example.com", true},
+		"email addresses of two people":              {account.IdentifierTypeEmail, "ada@example.com", "bob@example.com", false},
+		"user names in another case":                 {account.IdentifierTypeUsername, "Ada", "ada", false},
+		"user names composed in another way":         {account.IdentifierTypeUsername, "Jos\u00e9", "Jose\u0301", true},
+		"a user name that only looks like the other": {account.IdentifierTypeUsername, "\u0430da", "ada", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +98,7 @@ func TestIdentifiersAreTheSameByWhatTheyMean(t *testing.T) {
 func TestAKeyDoesNotChangeWhenItIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		kind := rapid.SampledFrom([]rest.IdentifierType{"email", "phone", "username"}).Draw(t, "kind")
+		kind := rapid.SampledFrom([]account.IdentifierType{"email", "phone", "username"}).Draw(t, "kind")
 		value := rapid.String().Draw(t, "value")
 		key := account.IdentifierKey(kind, value)
 		if again := account.IdentifierKey(kind, key); again != key {

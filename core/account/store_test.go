@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
@@ -35,7 +34,7 @@ func store(t *testing.T) *account.Store {
 func full(project ident.ProjectID, user ident.UserID) account.Account {
 	name := "Ada"
 	return account.Account{
-		Project: project, ID: user, FullName: &name, Status: rest.UserStatusActive, UserHandle: []byte{1, 2, 3}, CreatedMs: 1, UpdatedMs: 2,
+		Project: project, ID: user, FullName: &name, Status: account.StatusActive, UserHandle: []byte{1, 2, 3}, CreatedMs: 1, UpdatedMs: 2,
 		Credentials: []account.Credential{{
 			ID: "cre-1", CredentialID: []byte{4}, PublicKey: []byte{5}, AAGUID: "a", Transports: []string{"internal"}, Attachment: "platform",
 			BackupEligible: true, BackupState: true, UserVerified: true, SignCount: 7, RPID: "localhost", Username: "ada", CreatedOS: "macOS",
@@ -117,11 +116,11 @@ func TestAChangeThatIsRefusedStoresNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusal := errors.New("no")
-	_, err := s.Update(t.Context(), "pro-1", "usr-1", func(a *account.Account) error { a.Status = rest.UserStatusDisabled; return refusal })
+	_, err := s.Update(t.Context(), "pro-1", "usr-1", func(a *account.Account) error { a.Status = account.StatusDisabled; return refusal })
 	if !errors.Is(err, refusal) {
 		t.Errorf("got %v", err)
 	}
-	if got, _, _ := s.Get(t.Context(), "pro-1", "usr-1"); got.Status != rest.UserStatusActive {
+	if got, _, _ := s.Get(t.Context(), "pro-1", "usr-1"); got.Status != account.StatusActive {
 		t.Errorf("status %s", got.Status)
 	}
 	if err := s.Delete(t.Context(), "pro-1", "usr-1"); err != nil {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -41,8 +41,8 @@ type Frontend struct {
 
 // IdentifierRule is one thing that users are known by.
 type IdentifierRule struct {
-	Type     rest.IdentifierType `json:"type"`
-	Required bool                `json:"required,omitempty"`
+	Type     account.IdentifierType `json:"type"`
+	Required bool                   `json:"required,omitempty"`
 	// Verify says when an email address or a phone number has to be verified: never, or before a sign-up is complete.
 	Verify Verification `json:"verify,omitempty"`
 	// Link verifies an email address by a link instead of a code.
@@ -67,7 +67,7 @@ type AndroidApp struct {
 // DefaultIdentifiers returns what users sign up with unless the project says otherwise. An address is verified: otherwise somebody could sign up with that of another person,
 // create a passkey, and wait for them to come.
 func DefaultIdentifiers() []IdentifierRule {
-	return []IdentifierRule{{Type: rest.IdentifierTypeEmail, Verify: VerifySignUp}, {Type: rest.IdentifierTypeUsername}}
+	return []IdentifierRule{{Type: account.IdentifierTypeEmail, Verify: VerifySignUp}, {Type: account.IdentifierTypeUsername}}
 }
 
 // IdentifierRules returns what users of the project sign up with.
@@ -79,7 +79,7 @@ func (f Frontend) IdentifierRules() []IdentifierRule {
 }
 
 // Rule returns the rule of a type, and whether there is one.
-func (f Frontend) Rule(kind rest.IdentifierType) (IdentifierRule, bool) {
+func (f Frontend) Rule(kind account.IdentifierType) (IdentifierRule, bool) {
 	rules := f.IdentifierRules()
 	i := slices.IndexFunc(rules, func(r IdentifierRule) bool { return r.Type == kind })
 	if i < 0 {
@@ -132,14 +132,14 @@ func (f Frontend) Check() (Frontend, error) {
 }
 
 func (f Frontend) identifiersFit() bool {
-	seen := map[rest.IdentifierType]bool{}
+	seen := map[account.IdentifierType]bool{}
 	for _, rule := range f.Identifiers {
 		verified := rule.Verify != VerifyNever || rule.Link
 		switch {
 		case !rule.Type.Valid(), seen[rule.Type],
 			rule.Verify != VerifyNever && rule.Verify != VerifySignUp,
-			verified && rule.Type == rest.IdentifierTypeUsername,
-			rule.Link && rule.Type != rest.IdentifierTypeEmail:
+			verified && rule.Type == account.IdentifierTypeUsername,
+			rule.Link && rule.Type != account.IdentifierTypeEmail:
 			return false
 		}
 		seen[rule.Type] = true

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -101,7 +100,7 @@ func (c *completion) identifiers(user ident.UserID, all []Identifier) []account.
 		c.fault("identifiers", "must be at most %d", maxOfEach)
 		return nil
 	}
-	seen, primary := map[string]bool{}, map[rest.IdentifierType]bool{}
+	seen, primary := map[string]bool{}, map[account.IdentifierType]bool{}
 	kept := make([]account.Identifier, 0, len(all))
 	for i, one := range all {
 		field := func(name string) string { return fmt.Sprintf("identifiers.%d.%s", i, name) }
@@ -116,7 +115,7 @@ func (c *completion) identifiers(user ident.UserID, all []Identifier) []account.
 		} else if one.Type.Valid() {
 			c.fault(field("value"), "%s", err)
 		}
-		if one.Status == rest.IdentifierStatusPrimary {
+		if one.Status == account.IdentifierStatusPrimary {
 			if primary[one.Type] {
 				c.fault(field("status"), "must be primary for one identifier of a type only")
 			}

@@ -19,7 +19,6 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
@@ -58,7 +57,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 type User struct {
 	ID             ident.UserID    `json:"userID,omitempty"` // form usr-<number>; without one it follows from the user handle or the first identifier
 	FullName       *string         `json:"fullName,omitempty"`
-	Status         rest.UserStatus `json:"status"`
+	Status         account.Status  `json:"status"`
 	UserHandle     Bytes           `json:"userHandle,omitempty"` // W3C WebAuthn user handle, 1 to 64 bytes; needed with credentials, which hold it too
 	Explicit       bool            `json:"explicitUserHandle,omitempty"`
 	CreatedMs      int64           `json:"createdMs,omitempty"`
@@ -72,22 +71,22 @@ type User struct {
 
 // Identifier is a name that the user logs in with.
 type Identifier struct {
-	ID        ident.IdentifierID    `json:"identifierID,omitempty"`
-	Type      rest.IdentifierType   `json:"type"`
-	Value     string                `json:"value"`
-	Status    rest.IdentifierStatus `json:"status"`
-	CreatedMs int64                 `json:"createdMs,omitempty"`
+	ID        ident.IdentifierID       `json:"identifierID,omitempty"`
+	Type      account.IdentifierType   `json:"type"`
+	Value     string                   `json:"value"`
+	Status    account.IdentifierStatus `json:"status"`
+	CreatedMs int64                    `json:"createdMs,omitempty"`
 }
 
 // SocialAccount is an account at an identity provider.
 type SocialAccount struct {
-	ID              ident.SocialAccountID   `json:"socialAccountID,omitempty"`
-	Provider        rest.SocialProviderType `json:"providerType"`
-	ForeignID       string                  `json:"foreignID"`
-	IdentifierValue string                  `json:"identifierValue,omitempty"`
-	AvatarURL       string                  `json:"avatarURL,omitempty"`
-	FullName        string                  `json:"fullName,omitempty"`
-	CreatedMs       int64                   `json:"createdMs,omitempty"`
+	ID              ident.SocialAccountID  `json:"socialAccountID,omitempty"`
+	Provider        account.SocialProvider `json:"providerType"`
+	ForeignID       string                 `json:"foreignID"`
+	IdentifierValue string                 `json:"identifierValue,omitempty"`
+	AvatarURL       string                 `json:"avatarURL,omitempty"`
+	FullName        string                 `json:"fullName,omitempty"`
+	CreatedMs       int64                  `json:"createdMs,omitempty"`
 }
 
 // Credential is a passkey. CredentialID and PublicKey are needed.

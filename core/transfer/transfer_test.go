@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/transfer"
 )
@@ -58,9 +57,9 @@ func TestBinaryDataIsTakenInEveryBase64(t *testing.T) {
 func good() transfer.User {
 	name := "Ada"
 	return transfer.User{
-		FullName: &name, Status: rest.UserStatusActive, UserHandle: []byte("handle"),
-		Identifiers:    []transfer.Identifier{{Type: rest.IdentifierTypeEmail, Value: "Ada@example.com", Status: rest.IdentifierStatusPrimary}},
-		SocialAccounts: []transfer.SocialAccount{{Provider: rest.SocialProviderTypeGithub, ForeignID: "7"}},
+		FullName: &name, Status: account.StatusActive, UserHandle: []byte("handle"),
+		Identifiers:    []transfer.Identifier{{Type: account.IdentifierTypeEmail, Value: "Ada@example.com", Status: account.IdentifierStatusPrimary}},
+		SocialAccounts: []transfer.SocialAccount{{Provider: account.SocialProviderGithub, ForeignID: "7"}},
 		Credentials:    []transfer.Credential{{CredentialID: []byte{1}, PublicKey: []byte{2}, AAGUID: "EA9B8D66-4D01-1D21-3CE4-B6B48CB575D4", BackupEligible: true}},
 		Environments:   []transfer.Environment{{ID: "env-1", OSName: "iOS"}},
 	}
@@ -76,7 +75,7 @@ func TestEveryFaultOfARecordIsNamed(t *testing.T) {
 		{"a good record", func(*transfer.User) {}, ""},
 		{"no status", func(u *transfer.User) { u.Status = "" }, "status"},
 		{"a user ID of another form", func(u *transfer.User) { u.ID = "42" }, "userID"},
-		{"nobody to name", func(u *transfer.User) { *u = transfer.User{Status: rest.UserStatusActive} }, "userID"},
+		{"nobody to name", func(u *transfer.User) { *u = transfer.User{Status: account.StatusActive} }, "userID"},
 		{"a passkey without user handle", func(u *transfer.User) { u.UserHandle = nil }, "userHandle"},
 		{"a handle of 65 bytes", func(u *transfer.User) { u.UserHandle = make([]byte, 65) }, "userHandle"},
 		{"a name of 201 characters", func(u *transfer.User) { long := strings.Repeat("é", 201); u.FullName = &long }, "fullName"},
@@ -84,10 +83,10 @@ func TestEveryFaultOfARecordIsNamed(t *testing.T) {
 		{"what is no address", func(u *transfer.User) { u.Identifiers[0].Value = "nobody" }, "identifiers.0.value"},
 		{"a blank identifier", func(u *transfer.User) { u.Identifiers[0].Value = "" }, "identifiers.0.value"},
 		{"an identifier twice", func(u *transfer.User) {
-			u.Identifiers = append(u.Identifiers, transfer.Identifier{Type: rest.IdentifierTypeEmail, Value: "ADA@example.com", Status: rest.IdentifierStatusVerified})
+			u.Identifiers = append(u.Identifiers, transfer.Identifier{Type: account.IdentifierTypeEmail, Value: "ADA@example.com", Status: account.IdentifierStatusVerified})
 		}, "identifiers.1.value"},
 		{"two primary ones of a type", func(u *transfer.User) {
-			u.Identifiers = append(u.Identifiers, transfer.Identifier{Type: rest.IdentifierTypeEmail, Value: "b@example.com", Status: rest.IdentifierStatusPrimary})
+			u.Identifiers = append(u.Identifiers, transfer.Identifier{Type: account.IdentifierTypeEmail, Value: "b@example.com", Status: account.IdentifierStatusPrimary})
 		}, "identifiers.1.status"},
 		{"a provider that there is not", func(u *transfer.User) { u.SocialAccounts[0].Provider = "myspace" }, "socialAccounts.0.providerType"},
 		{"no credential ID", func(u *transfer.User) { u.Credentials[0].CredentialID = nil }, "credentials.0.credentialID"},

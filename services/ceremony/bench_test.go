@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
@@ -125,7 +124,7 @@ func BenchmarkCreateUser(b *testing.B) {
 	b.Run("the account alone", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			a := account.Account{Project: st.project.ID, ID: ident.NewUserID(), Status: rest.UserStatusActive, UserHandle: make([]byte, 32), CreatedMs: 1, UpdatedMs: 1}
+			a := account.Account{Project: st.project.ID, ID: ident.NewUserID(), Status: account.StatusActive, UserHandle: make([]byte, 32), CreatedMs: 1, UpdatedMs: 1}
 			if err := st.accounts.Create(b.Context(), a); err != nil {
 				b.Fatal(err)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -40,12 +41,12 @@ func checkCode(ctx context.Context, st *stack, svc service.Codes, user ident.Use
 }
 
 // named makes a user with an address and a number, whose status is given.
-func (st *stack) named(tb testing.TB, status rest.IdentifierStatus) ident.UserID {
+func (st *stack) named(tb testing.TB, status account.IdentifierStatus) ident.UserID {
 	tb.Helper()
 	user := st.user(tb)
-	for kind, value := range map[rest.IdentifierType]string{rest.IdentifierTypeEmail: email, rest.IdentifierTypePhone: mobile} {
+	for kind, value := range map[account.IdentifierType]string{account.IdentifierTypeEmail: email, account.IdentifierTypePhone: mobile} {
 		if _, err := st.CreateIdentifier(tb.Context(), service.ForUser[rest.IdentifierCreateReq]{Project: st.project.ID, User: user, Body: rest.IdentifierCreateReq{
-			IdentifierType: kind, IdentifierValue: value, Status: status,
+			IdentifierType: rest.IdentifierType(kind), IdentifierValue: value, Status: rest.IdentifierStatus(status),
 		}}); err != nil {
 			tb.Fatal(err)
 		}
@@ -53,7 +54,7 @@ func (st *stack) named(tb testing.TB, status rest.IdentifierStatus) ident.UserID
 	return user
 }
 
-func (st *stack) statusOf(tb testing.TB, user ident.UserID, kind rest.IdentifierType, value string) rest.IdentifierStatus {
+func (st *stack) statusOf(tb testing.TB, user ident.UserID, kind account.IdentifierType, value string) account.IdentifierStatus {
 	tb.Helper()
 	a := st.get(tb, user)
 	return a.Identifier(kind, value).Status
@@ -71,27 +72,27 @@ func TestACodeIsSentAndVerifiesTheIdentifier(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		body      rest.ChallengeCreateReq
-		kind      rest.IdentifierType
+		kind      account.IdentifierType
 		to, value string // as kept; form of the value
 		link      string
 		lifetime  time.Duration
 	}{
-		"by email":                  {codeTo(rest.ChallengeTypeEmailOtp, email), rest.IdentifierTypeEmail, email, `^[0-9]{6}$`, "", 5 * time.Minute},
-		"to an address in capitals": {codeTo(rest.ChallengeTypeEmailOtp, "  ADA@Example.COM "), rest.IdentifierTypeEmail, email, `^[0-9]{6}$`, "", 5 * time.Minute},
+		"by email":                  {codeTo(rest.ChallengeTypeEmailOtp, email), account.IdentifierTypeEmail, email, `^[0-9]{6}$`, "", 5 * time.Minute},
+		"to an address in capitals": {codeTo(rest.ChallengeTypeEmailOtp, "  ADA@Example.COM "), account.IdentifierTypeEmail, email, `^[0-9]{6}$`, "", 5 * time.Minute},
 		"by text message, for a day": {
 			rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeSmsOtp, IdentifierValue: mobile, LifetimeSeconds: ptr[int32](86400)},
-			rest.IdentifierTypePhone, mobile, `^[0-9]{6}$`, "", 24 * time.Hour,
+			account.IdentifierTypePhone, mobile, `^[0-9]{6}$`, "", 24 * time.Hour,
 		},
-		"as a link": {codeTo(rest.ChallengeTypeEmailLink, email), rest.IdentifierTypeEmail, email, `^[A-Za-z0-9]{40}$`, origin + "/", 5 * time.Minute},
+		"as a link": {codeTo(rest.ChallengeTypeEmailLink, email), account.IdentifierTypeEmail, email, `^[A-Za-z0-9]{40}$`, origin + "/", 5 * time.Minute},
 		"as a link to a page": {
 			rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailLink, IdentifierValue: email, ChallengeMetadata: &map[string]any{"redirectUrl": "HTTPS://LOGIN.example.com:443/in?next=%2Fcart&token=x#top"}},
-			rest.IdentifierTypeEmail, email, `^[A-Za-z0-9]{40}$`, "https://LOGIN.example.com:443/in", 5 * time.Minute,
+			account.IdentifierTypeEmail, email, `^[A-Za-z0-9]{40}$`, "https://LOGIN.example.com:443/in", 5 * time.Minute,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := newStack(t)
-			user := st.named(t, rest.IdentifierStatusPending)
+			user := st.named(t, account.IdentifierStatusPending)
 			made, err := st.createCode(t, user, c.body)
 			if err != nil {
 				t.Fatal(err)
@@ -118,7 +119,7 @@ func TestACodeIsSentAndVerifiesTheIdentifier(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("checked (-want +got):\n%s", diff)
 			}
-			if status := st.statusOf(t, user, c.kind, c.to); status != rest.IdentifierStatusVerified {
+			if status := st.statusOf(t, user, c.kind, c.to); status != account.IdentifierStatusVerified {
 				t.Errorf("the identifier is %s", status)
 			}
 			if told := st.events.ofType(event.UserUpdated); len(told) != 3 { // two identifiers, one verification
@@ -164,7 +165,7 @@ func (st *stack) wantSent(t *testing.T, user ident.UserID, made rest.Challenge, 
 
 func TestAVerifiedIdentifierStaysWhatItIs(t *testing.T) {
 	t.Parallel()
-	for _, status := range []rest.IdentifierStatus{rest.IdentifierStatusPrimary, rest.IdentifierStatusVerified} {
+	for _, status := range []account.IdentifierStatus{account.IdentifierStatusPrimary, account.IdentifierStatusVerified} {
 		st := newStack(t)
 		user := st.named(t, status)
 		made, err := st.createCode(t, user, codeTo(rest.ChallengeTypeEmailOtp, email))
@@ -175,7 +176,7 @@ func TestAVerifiedIdentifierStaysWhatItIs(t *testing.T) {
 		if _, err := checkCode(t.Context(), st, st, user, made.ChallengeID, made.Value); err != nil {
 			t.Fatal(err)
 		}
-		if got := st.statusOf(t, user, rest.IdentifierTypeEmail, email); got != status {
+		if got := st.statusOf(t, user, account.IdentifierTypeEmail, email); got != status {
 			t.Errorf("%s became %s", status, got)
 		}
 		if after := len(st.events.told(user)); after != before {
@@ -187,7 +188,7 @@ func TestAVerifiedIdentifierStaysWhatItIs(t *testing.T) {
 func TestWhatCannotBeSentIsRefusedByField(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user, stranger := st.named(t, rest.IdentifierStatusPending), st.user(t)
+	user, stranger := st.named(t, account.IdentifierStatusPending), st.user(t)
 	link := func(target any) rest.ChallengeCreateReq {
 		return rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailLink, IdentifierValue: email, ChallengeMetadata: &map[string]any{"redirectUrl": target}}
 	}
@@ -249,7 +250,7 @@ func TestWhatCannotBeSentIsRefusedByField(t *testing.T) {
 func TestALinkNeedsAWebsite(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusPending)
+	user := st.named(t, account.IdentifierStatusPending)
 	p := st.project
 	p.Origins = []string{"android:apk-key-hash:AAAA"}
 	st.projects.set(p)
@@ -260,7 +261,7 @@ func TestALinkNeedsAWebsite(t *testing.T) {
 func TestWhatIsCheckedMustBeThereAndOfTheUser(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user, stranger := st.named(t, rest.IdentifierStatusPending), st.user(t)
+	user, stranger := st.named(t, account.IdentifierStatusPending), st.user(t)
 	made, err := st.createCode(t, user, codeTo(rest.ChallengeTypeEmailOtp, email))
 	if err != nil {
 		t.Fatal(err)
@@ -303,7 +304,7 @@ func TestACodeExpires(t *testing.T) {
 		"by five wrong values":               {guesses(5), "has expired"},
 		"when the identifier is gone": {func(t *testing.T, st *stack, user ident.UserID, _ rest.Challenge) {
 			a := st.get(t, user)
-			id := a.Identifier(rest.IdentifierTypeEmail, email).ID
+			id := a.Identifier(account.IdentifierTypeEmail, email).ID
 			if _, err := st.DeleteIdentifier(t.Context(), service.ForUser[ident.IdentifierID]{Project: st.project.ID, User: user, Body: id}); err != nil {
 				t.Fatal(err)
 			}
@@ -312,7 +313,7 @@ func TestACodeExpires(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := newStack(t)
-			user := st.named(t, rest.IdentifierStatusPending)
+			user := st.named(t, account.IdentifierStatusPending)
 			made, err := st.createCode(t, user, codeTo(rest.ChallengeTypeEmailOtp, email))
 			if err != nil {
 				t.Fatal(err)
@@ -367,7 +368,7 @@ func outcomes(t *testing.T, st *stack, n int, check func(svc service.Codes, i in
 func TestAHundredGuessesAtOnceAreFive(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusPending)
+	user := st.named(t, account.IdentifierStatusPending)
 	made, err := st.createCode(t, user, codeTo(rest.ChallengeTypeEmailOtp, email))
 	if err != nil {
 		t.Fatal(err)
@@ -385,14 +386,14 @@ func TestAHundredGuessesAtOnceAreFive(t *testing.T) {
 	}
 	_, err = checkCode(t.Context(), st, st, user, made.ChallengeID, made.Value)
 	wantField(t, err, 400, "value", "has expired")
-	if status := st.statusOf(t, user, rest.IdentifierTypeEmail, email); status != rest.IdentifierStatusPending {
+	if status := st.statusOf(t, user, account.IdentifierTypeEmail, email); status != account.IdentifierStatusPending {
 		t.Errorf("the identifier is %s", status)
 	}
 }
 
 func TestARightValueGivenManyTimesAtOnceIsRightOnce(t *testing.T) {
 	t.Parallel()
-	for _, status := range []rest.IdentifierStatus{rest.IdentifierStatusPending, rest.IdentifierStatusPrimary} {
+	for _, status := range []account.IdentifierStatus{account.IdentifierStatusPending, account.IdentifierStatusPrimary} {
 		t.Run(string(status), func(t *testing.T) {
 			t.Parallel()
 			st := newStack(t)
@@ -416,7 +417,7 @@ func TestNoCrashLosesARightValueOrLetsItBeUsedTwice(t *testing.T) {
 	t.Parallel()
 	everyCrash(t, func(t *testing.T, c *crash) {
 		st := newStack(t)
-		user := st.named(t, rest.IdentifierStatusPending)
+		user := st.named(t, account.IdentifierStatusPending)
 		made, err := st.createCode(t, user, codeTo(rest.ChallengeTypeEmailOtp, email))
 		if err != nil {
 			t.Fatal(err)
@@ -433,7 +434,7 @@ func TestNoCrashLosesARightValueOrLetsItBeUsedTwice(t *testing.T) {
 				wantField(t, err, 400, "value", "has been used already")
 			}
 		}
-		if status := st.statusOf(t, user, rest.IdentifierTypeEmail, email); status != rest.IdentifierStatusVerified {
+		if status := st.statusOf(t, user, account.IdentifierTypeEmail, email); status != account.IdentifierStatusVerified {
 			t.Errorf("the identifier is %s", status)
 		}
 		st.wantTold(t, user, event.UserCreated, event.UserUpdated, event.UserUpdated, event.UserUpdated) // two identifiers, one verification
@@ -455,7 +456,7 @@ func TestACodeThatIsNotDeliveredCannotBeUsed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := newStack(t)
-			user := st.named(t, rest.IdentifierStatusPending)
+			user := st.named(t, account.IdentifierStatusPending)
 			var lost delivery.Message
 			st.delivery.fail = func(m delivery.Message) error {
 				lost = m
@@ -478,7 +479,7 @@ func TestACodeThatIsNotDeliveredCannotBeUsed(t *testing.T) {
 func TestOnlySoManyAreSentToAnIdentifierInSoLong(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusPending)
+	user := st.named(t, account.IdentifierStatusPending)
 	send := func(kind rest.ChallengeType, to string) error {
 		_, err := st.createCode(t, user, codeTo(kind, to))
 		return err
@@ -508,7 +509,7 @@ func TestOnlySoManyAreSentToAnIdentifierInSoLong(t *testing.T) {
 func TestTheLimitOfSendsHoldsForAllInstancesAtOnce(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusPending)
+	user := st.named(t, account.IdentifierStatusPending)
 	var sent atomic.Int64
 	got := outcomes(t, st, 40, func(svc service.Codes, _ int) error {
 		_, err := svc.CreateCode(t.Context(), service.ForUser[rest.ChallengeCreateReq]{Project: st.project.ID, User: user, Body: codeTo(rest.ChallengeTypeEmailOtp, email)})
@@ -525,7 +526,7 @@ func TestTheLimitOfSendsHoldsForAllInstancesAtOnce(t *testing.T) {
 func TestNoCodeIsKeptOrTold(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusPending)
+	user := st.named(t, account.IdentifierStatusPending)
 	made, err := st.createCode(t, user, codeTo(rest.ChallengeTypeEmailLink, email))
 	if err != nil {
 		t.Fatal(err)

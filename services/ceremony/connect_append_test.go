@@ -22,11 +22,11 @@ func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		identifier string
-		kind       rest.IdentifierType
+		kind       account.IdentifierType
 	}{
-		"of an email address": {"ada@example.com", rest.IdentifierTypeEmail},
-		"of a phone number":   {"+4915112345678", rest.IdentifierTypePhone},
-		"of a user name":      {"ada", rest.IdentifierTypeUsername},
+		"of an email address": {"ada@example.com", account.IdentifierTypeEmail},
+		"of a phone number":   {"+4915112345678", account.IdentifierTypePhone},
+		"of a user name":      {"ada", account.IdentifierTypeUsername},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -52,15 +52,15 @@ func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantDone := frontend.ConnectAppendFinishRsp{PasskeyOperation: frontend.PasskeyOperation{
-				OperationType: frontend.PasskeyOperationOperationTypeAppend, IdentifierValue: c.identifier, IdentifierType: c.kind,
+				OperationType: frontend.PasskeyOperationOperationTypeAppend, IdentifierValue: c.identifier, IdentifierType: rest.IdentifierType(c.kind),
 				CeremonyType: rest.CeremonyTypeLocal, AAGUIDDetails: frontend.AAGUIDDetails{Name: "Apple Passwords"},
 			}}
 			if diff := cmp.Diff(wantDone, done); diff != "" {
 				t.Error(diff)
 			}
 			a := p.get(t, p.owner(t, c.identifier))
-			wantID := []account.Identifier{{ID: a.Identifiers[0].ID, Type: c.kind, Value: c.identifier, Status: rest.IdentifierStatusPrimary, CreatedMs: started.UnixMilli()}}
-			if diff := cmp.Diff(wantID, a.Identifiers); diff != "" || a.Status != rest.UserStatusActive || *a.FullName != "Ada" || len(a.Credentials) != 1 || len(a.UserHandle) != 32 {
+			wantID := []account.Identifier{{ID: a.Identifiers[0].ID, Type: c.kind, Value: c.identifier, Status: account.IdentifierStatusPrimary, CreatedMs: started.UnixMilli()}}
+			if diff := cmp.Diff(wantID, a.Identifiers); diff != "" || a.Status != account.StatusActive || *a.FullName != "Ada" || len(a.Credentials) != 1 || len(a.UserHandle) != 32 {
 				t.Errorf("%s%+v", diff, a)
 			}
 			if told := p.events.ofType(event.UserCreated); len(told) != 1 || told[0].User != a.ID {
@@ -76,7 +76,7 @@ func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 func TestAnAppendTokenFindsTheUserWhoIsThere(t *testing.T) {
 	t.Parallel()
 	p := newPage(newStack(t))
-	user := p.userWith(t, rest.IdentifierTypeEmail, "Ada@example.com", rest.IdentifierStatusVerified)
+	user := p.userWith(t, account.IdentifierTypeEmail, "Ada@example.com", account.IdentifierStatusVerified)
 	p.enrolled(t, "ada@EXAMPLE.com")
 	if a := p.get(t, user); len(a.Credentials) != 1 || len(a.Identifiers) != 1 || a.Credentials[0].Username != "ada@EXAMPLE.com" {
 		t.Errorf("%+v", a)
@@ -244,7 +244,7 @@ func TestAnAppendTokenIsGoodForOnePasskeyInOneProcess(t *testing.T) {
 		"of another process":   {boundSecret, "the connect token is in use by another process"},
 		"of what names nobody": {func(t *testing.T, p *page) string { return p.secret(t, "passkey-append", strings.Repeat("x", 200)) }, "names what is no email address, phone number or user name"},
 		"of a user who has not verified the identifier": {func(t *testing.T, p *page) string {
-			p.userWith(t, rest.IdentifierTypeEmail, "eve@example.com", rest.IdentifierStatusPending)
+			p.userWith(t, account.IdentifierTypeEmail, "eve@example.com", account.IdentifierStatusPending)
 			return p.secret(t, "passkey-append", "eve@example.com")
 		}, "names an identifier that a user of the project has, but has not verified"},
 	}

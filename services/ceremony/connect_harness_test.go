@@ -150,11 +150,11 @@ func (p *page) owner(tb testing.TB, identifier string) ident.UserID {
 }
 
 // userWith creates a user with an identifier.
-func (st *stack) userWith(tb testing.TB, kind rest.IdentifierType, value string, status rest.IdentifierStatus) ident.UserID {
+func (st *stack) userWith(tb testing.TB, kind account.IdentifierType, value string, status account.IdentifierStatus) ident.UserID {
 	tb.Helper()
 	user := st.user(tb)
 	_, err := st.CreateIdentifier(tb.Context(), service.ForUser[rest.IdentifierCreateReq]{Project: st.project.ID, User: user, Body: rest.IdentifierCreateReq{
-		IdentifierType: kind, IdentifierValue: value, Status: status,
+		IdentifierType: rest.IdentifierType(kind), IdentifierValue: value, Status: rest.IdentifierStatus(status),
 	}})
 	if err != nil {
 		tb.Fatal(err)

@@ -238,10 +238,10 @@ func everyCrash(t *testing.T, try func(t *testing.T, c *crash)) {
 	}
 }
 
-func (st *stack) createIdentifier(tb testing.TB, svc service.Directory, user ident.UserID, kind rest.IdentifierType, value string) (rest.Identifier, error) {
+func (st *stack) createIdentifier(tb testing.TB, svc service.Directory, user ident.UserID, kind account.IdentifierType, value string) (rest.Identifier, error) {
 	tb.Helper()
 	return svc.CreateIdentifier(tb.Context(), service.ForUser[rest.IdentifierCreateReq]{Project: st.project.ID, User: user, Body: rest.IdentifierCreateReq{
-		IdentifierType: kind, IdentifierValue: value, Status: rest.IdentifierStatusPrimary,
+		IdentifierType: rest.IdentifierType(kind), IdentifierValue: value, Status: rest.IdentifierStatusPrimary,
 	}})
 }
 
@@ -270,7 +270,7 @@ func TestNoCrashLeavesHalfAnIdentifier(t *testing.T) {
 	everyCrash(t, func(t *testing.T, c *crash) {
 		st := newStack(t)
 		ada, bob := st.user(t), st.user(t)
-		_, err := st.createIdentifier(t, st.process(t, c), ada, rest.IdentifierTypeEmail, email)
+		_, err := st.createIdentifier(t, st.process(t, c), ada, account.IdentifierTypeEmail, email)
 		st.clock.advance(time.Minute)
 		again := st.restart(t)
 		a := st.get(t, ada)
@@ -279,13 +279,13 @@ func TestNoCrashLeavesHalfAnIdentifier(t *testing.T) {
 		}
 		if len(a.Identifiers) == 0 {
 			st.wantTold(t, ada, event.UserCreated)
-			if _, err := again.createIdentifier(t, again, bob, rest.IdentifierTypeEmail, email); err != nil {
+			if _, err := again.createIdentifier(t, again, bob, account.IdentifierTypeEmail, email); err != nil {
 				t.Errorf("nobody has the address, and it is not free: %v", err)
 			}
 			return
 		}
 		st.wantTold(t, ada, event.UserCreated, event.UserUpdated)
-		_, err = again.createIdentifier(t, again, bob, rest.IdentifierTypeEmail, email)
+		_, err = again.createIdentifier(t, again, bob, account.IdentifierTypeEmail, email)
 		wantField(t, err, 409, "identifierValue", "already exists")
 	})
 }
@@ -295,10 +295,10 @@ func TestAnInterruptedCallerMayTryAgainAtOnce(t *testing.T) {
 	everyCrash(t, func(t *testing.T, c *crash) {
 		st := newStack(t)
 		ada := st.user(t)
-		_, _ = st.createIdentifier(t, st.process(t, c), ada, rest.IdentifierTypeEmail, email)
+		_, _ = st.createIdentifier(t, st.process(t, c), ada, account.IdentifierTypeEmail, email)
 		again := st.restart(t)
 		before := len(st.get(t, ada).Identifiers)
-		_, err := again.createIdentifier(t, again, ada, rest.IdentifierTypeEmail, email)
+		_, err := again.createIdentifier(t, again, ada, account.IdentifierTypeEmail, email)
 		if before == 0 && err != nil {
 			t.Errorf("got %v", err)
 		}
@@ -313,7 +313,7 @@ func TestNoCrashLeavesHalfADeletedIdentifier(t *testing.T) {
 	everyCrash(t, func(t *testing.T, c *crash) {
 		st := newStack(t)
 		ada, bob := st.user(t), st.user(t)
-		created, err := st.createIdentifier(t, st, ada, rest.IdentifierTypeEmail, email)
+		created, err := st.createIdentifier(t, st, ada, account.IdentifierTypeEmail, email)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -327,7 +327,7 @@ func TestNoCrashLeavesHalfADeletedIdentifier(t *testing.T) {
 		if err == nil && len(a.Identifiers) != 0 {
 			t.Fatalf("acknowledged and still there: %+v", a)
 		}
-		_, claimed := again.createIdentifier(t, again, bob, rest.IdentifierTypeEmail, email)
+		_, claimed := again.createIdentifier(t, again, bob, account.IdentifierTypeEmail, email)
 		if len(a.Identifiers) == 0 {
 			st.wantTold(t, ada, event.UserCreated, event.UserUpdated, event.UserUpdated)
 			if claimed != nil {
@@ -381,7 +381,7 @@ func (st *stack) populated(t *testing.T) (user ident.UserID, d *device) {
 		t.Fatal(err)
 	}
 	st.loginStart(t, user, d)
-	if _, err := st.createIdentifier(t, st, user, rest.IdentifierTypeEmail, email); err != nil {
+	if _, err := st.createIdentifier(t, st, user, account.IdentifierTypeEmail, email); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := st.createSocialAccount(t, st, user, "4711"); err != nil {
@@ -424,7 +424,7 @@ func (st *stack) wantErased(t *testing.T, user ident.UserID) {
 	if err != nil {
 		t.Fatalf("the handle is not free: %v", err)
 	}
-	if _, err := st.createIdentifier(t, st, ident.UserID(other.UserID), rest.IdentifierTypeEmail, email); err != nil {
+	if _, err := st.createIdentifier(t, st, ident.UserID(other.UserID), account.IdentifierTypeEmail, email); err != nil {
 		t.Errorf("the address is not free: %v", err)
 	}
 	if _, err := st.createSocialAccount(t, st, ident.UserID(other.UserID), "4711"); err != nil {
@@ -513,14 +513,14 @@ func TestAnErasureThatIsResumedTakesNothingFromWhoHasTheNamesNow(t *testing.T) {
 			continue
 		}
 		other := ident.UserID(second.UserID)
-		_, err = st.createIdentifier(t, st, other, rest.IdentifierTypeEmail, email)
+		_, err = st.createIdentifier(t, st, other, account.IdentifierTypeEmail, email)
 		took := err == nil
 		st.clock.advance(time.Minute)
 		again := st.restart(t)
 		_, err = again.createUser(t, rest.UserCreateReq{Status: rest.UserStatusActive, ExplicitWebauthnID: ptr("ada")})
 		wantField(t, err, 409, "explicitWebauthnID", "is another user's already")
 		if took {
-			_, err = again.createIdentifier(t, again, st.user(t), rest.IdentifierTypeEmail, email)
+			_, err = again.createIdentifier(t, again, st.user(t), account.IdentifierTypeEmail, email)
 			wantField(t, err, 409, "identifierValue", "already exists")
 		}
 	}

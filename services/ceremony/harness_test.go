@@ -167,7 +167,7 @@ func newStackWith(tb testing.TB, b buckets, accounts *account.Store) *stack {
 		tb.Fatal(err)
 	}
 	// Nothing has to be verified, unless a test says so.
-	p.Frontend.Identifiers = []project.IdentifierRule{{Type: rest.IdentifierTypeEmail}, {Type: rest.IdentifierTypeUsername}}
+	p.Frontend.Identifiers = []project.IdentifierRule{{Type: account.IdentifierTypeEmail}, {Type: account.IdentifierTypeUsername}}
 	st := &stack{
 		project:  p,
 		projects: &projects{known: map[ident.ProjectID]project.Project{p.ID: p}},

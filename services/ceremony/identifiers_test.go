@@ -29,10 +29,10 @@ func wantStatus(tb testing.TB, err error, status int) {
 	}
 }
 
-func (st *stack) setStatus(tb testing.TB, user ident.UserID, id string, status rest.IdentifierStatus) (rest.Identifier, error) {
+func (st *stack) setStatus(tb testing.TB, user ident.UserID, id string, status account.IdentifierStatus) (rest.Identifier, error) {
 	tb.Helper()
 	return st.UpdateIdentifier(tb.Context(), service.ForUser[service.IdentifierPatch]{
-		Project: st.project.ID, User: user, Body: service.IdentifierPatch{ID: ident.IdentifierID(id), Status: status},
+		Project: st.project.ID, User: user, Body: service.IdentifierPatch{ID: ident.IdentifierID(id), Status: rest.IdentifierStatus(status)},
 	})
 }
 
@@ -47,7 +47,7 @@ func TestAnIdentifierIsCreatedChangedAndDeleted(t *testing.T) {
 	st := newStack(t)
 	ada, bob := st.user(t), st.user(t)
 	st.clock.advance(time.Second)
-	created, err := st.createIdentifier(t, st, ada, rest.IdentifierTypeEmail, " Ada@Example.com ")
+	created, err := st.createIdentifier(t, st, ada, account.IdentifierTypeEmail, " Ada@Example.com ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestAnIdentifierIsCreatedChangedAndDeleted(t *testing.T) {
 		t.Error(diff, a.UpdatedMs)
 	}
 	for name, user := range map[string]ident.UserID{"another user": bob, "the same user": ada} {
-		_, err = st.createIdentifier(t, st, user, rest.IdentifierTypeEmail, "ada@example.COM")
+		_, err = st.createIdentifier(t, st, user, account.IdentifierTypeEmail, "ada@example.COM")
 		if t.Log(name); true {
 			wantField(t, err, 409, "identifierValue", "already exists")
 		}
@@ -70,12 +70,12 @@ func TestAnIdentifierIsCreatedChangedAndDeleted(t *testing.T) {
 		t.Errorf("another project cannot have it: %v", err)
 	}
 
-	changed, err := st.setStatus(t, ada, created.IdentifierID, rest.IdentifierStatusVerified)
+	changed, err := st.setStatus(t, ada, created.IdentifierID, account.IdentifierStatusVerified)
 	want.Status = rest.IdentifierStatusVerified
 	if diff := cmp.Diff(want, changed); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	_, err = st.setStatus(t, bob, created.IdentifierID, rest.IdentifierStatusVerified)
+	_, err = st.setStatus(t, bob, created.IdentifierID, account.IdentifierStatusVerified)
 	wantField(t, err, 400, "identifierID", "does not exist")
 	wantField(t, st.deleteIdentifier(t, bob, created.IdentifierID), 400, "identifierID", "does not exist")
 
@@ -83,7 +83,7 @@ func TestAnIdentifierIsCreatedChangedAndDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantField(t, st.deleteIdentifier(t, ada, created.IdentifierID), 400, "identifierID", "does not exist")
-	if _, err := st.createIdentifier(t, st, bob, rest.IdentifierTypeEmail, "ada@example.com"); err != nil {
+	if _, err := st.createIdentifier(t, st, bob, account.IdentifierTypeEmail, "ada@example.com"); err != nil {
 		t.Errorf("what was deleted is not free at once: %v", err)
 	}
 	st.wantTold(t, ada, event.UserCreated, event.UserUpdated, event.UserUpdated, event.UserUpdated)
@@ -92,7 +92,7 @@ func TestAnIdentifierIsCreatedChangedAndDeleted(t *testing.T) {
 
 func (st *stack) createIdentifierOfNew(tb testing.TB, value string) (rest.Identifier, error) {
 	tb.Helper()
-	return st.createIdentifier(tb, st, st.user(tb), rest.IdentifierTypeEmail, value)
+	return st.createIdentifier(tb, st, st.user(tb), account.IdentifierTypeEmail, value)
 }
 
 func TestBadIdentifiersAreRefused(t *testing.T) {
@@ -133,7 +133,7 @@ func TestAUserHasOnePrimaryIdentifierOfAType(t *testing.T) {
 	user := st.user(t)
 	ids := map[string]string{}
 	for _, c := range []struct {
-		kind  rest.IdentifierType
+		kind  account.IdentifierType
 		value string
 	}{{"email", "a@example.com"}, {"phone", "+491511234567"}, {"email", "b@example.com"}} {
 		made, err := st.createIdentifier(t, st, user, c.kind, c.value)
@@ -142,18 +142,18 @@ func TestAUserHasOnePrimaryIdentifierOfAType(t *testing.T) {
 		}
 		ids[c.value] = made.IdentifierID
 	}
-	statuses := func() map[string]rest.IdentifierStatus {
-		found := map[string]rest.IdentifierStatus{}
+	statuses := func() map[string]account.IdentifierStatus {
+		found := map[string]account.IdentifierStatus{}
 		for _, i := range st.get(t, user).Identifiers {
 			found[i.Value] = i.Status
 		}
 		return found
 	}
-	want := map[string]rest.IdentifierStatus{"a@example.com": "verified", "+491511234567": "primary", "b@example.com": "primary"}
+	want := map[string]account.IdentifierStatus{"a@example.com": "verified", "+491511234567": "primary", "b@example.com": "primary"}
 	if diff := cmp.Diff(want, statuses()); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := st.setStatus(t, user, ids["a@example.com"], rest.IdentifierStatusPrimary); err != nil {
+	if _, err := st.setStatus(t, user, ids["a@example.com"], account.IdentifierStatusPrimary); err != nil {
 		t.Fatal(err)
 	}
 	want["a@example.com"], want["b@example.com"] = "primary", "verified"
@@ -167,13 +167,13 @@ func TestTheIdentifiersOfAUserAreBounded(t *testing.T) {
 	st := newStack(t)
 	user := st.user(t)
 	for i := range account.MaxIdentifiers {
-		if _, err := st.createIdentifier(t, st, user, rest.IdentifierTypeUsername, fmt.Sprint("ada", i)); err != nil {
+		if _, err := st.createIdentifier(t, st, user, account.IdentifierTypeUsername, fmt.Sprint("ada", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := st.createIdentifier(t, st, user, rest.IdentifierTypeUsername, "one too many")
+	_, err := st.createIdentifier(t, st, user, account.IdentifierTypeUsername, "one too many")
 	wantField(t, err, 400, "identifierValue", "a user has at most 100 identifiers")
-	if _, err := st.createIdentifier(t, st, st.user(t), rest.IdentifierTypeUsername, "one too many"); err != nil {
+	if _, err := st.createIdentifier(t, st, st.user(t), account.IdentifierTypeUsername, "one too many"); err != nil {
 		t.Errorf("what was refused is not free: %v", err)
 	}
 }
@@ -234,7 +234,7 @@ func TestIdentifiersStayUnique(t *testing.T) {
 			user := rapid.SampledFrom(users).Draw(r, "user")
 			value := rapid.SampledFrom(values).Draw(r, "value")
 			if rapid.Bool().Draw(r, "create") {
-				made, err := st.createIdentifier(t, st, user, rest.IdentifierTypeEmail, value)
+				made, err := st.createIdentifier(t, st, user, account.IdentifierTypeEmail, value)
 				if free := owner[value] == ""; free != (err == nil) {
 					r.Fatalf("%s is %s's, and a creation for %s answered %v", value, owner[value], user, err)
 				}

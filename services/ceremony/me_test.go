@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -283,7 +284,7 @@ func TestAFrontendLearnsHowItsProjectIsConfigured(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
 	st.change(func(p *project.Project) {
-		p.Frontend = project.Frontend{FullName: true, SameSite: "none", Identifiers: []project.IdentifierRule{{Type: rest.IdentifierTypePhone}}}
+		p.Frontend = project.Frontend{FullName: true, SameSite: "none", Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypePhone}}}
 	})
 	cookie := frontend.CookieConfig{Domain: rpID, Secure: true, SameSite: frontend.CookieConfigSameSiteNone, Path: "/", LifetimeSeconds: 2592000}
 	session, err := st.GetSessionConfig(t.Context(), visit(st, "", service.Empty{}))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -27,7 +28,7 @@ type loggedIn struct {
 
 func (st *stack) logIn(tb testing.TB) loggedIn {
 	tb.Helper()
-	user := st.named(tb, rest.IdentifierStatusPrimary)
+	user := st.named(tb, account.IdentifierStatusPrimary)
 	return st.logInAs(tb, user)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -66,7 +67,7 @@ func wantReason(tb testing.TB, err error, status int, reason string) {
 func TestARegisteredPasskeyLogsIn(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user, d := st.named(t, rest.IdentifierStatusVerified), phone()
+	user, d := st.named(t, account.IdentifierStatusVerified), phone()
 	if list := st.passkeys(t, user); len(list.Passkeys) != 0 || list.Sequence == 0 || list.ChangedMs != started.UnixMilli() {
 		t.Errorf("at first: %+v", list)
 	}
@@ -149,7 +150,7 @@ func TestTheCallersChoicesAreInTheOptions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := newStack(t)
-			user, d := st.named(t, rest.IdentifierStatusVerified), phone()
+			user, d := st.named(t, account.IdentifierStatusVerified), phone()
 			pending := st.mustRegister(t, user, c.body)
 			var got optionsOf
 			if err := json.Unmarshal(pending.Options, &got); err != nil {
@@ -403,7 +404,7 @@ func (st *stack) passkeyCode(tb testing.TB, user ident.UserID, body service.Pass
 func TestACodeRegistersOnePasskey(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusVerified)
+	user := st.named(t, account.IdentifierStatusVerified)
 	made, err := st.passkeyCode(t, user, service.PasskeyCodeRequest{})
 	if err != nil || made.Code == nil || len(made.Code.Code) != 40 || made.Sequence == 0 || made.ChangedMs != started.UnixMilli() || made.CreatedMs != started.UnixMilli() {
 		t.Fatalf("got %+v, %v", made, err)
@@ -444,7 +445,7 @@ func TestACodeRegistersOnePasskey(t *testing.T) {
 func TestACodeThatVerifiesAnIdentifierRegistersNothing(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusPending)
+	user := st.named(t, account.IdentifierStatusPending)
 	sent, err := st.createCode(t, user, codeTo(rest.ChallengeTypeEmailLink, email))
 	if err != nil {
 		t.Fatal(err)
@@ -466,7 +467,7 @@ func TestALinkIsSentToTheVerifiedAddress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := newStack(t)
-			user := st.named(t, rest.IdentifierStatusVerified)
+			user := st.named(t, account.IdentifierStatusVerified)
 			made, err := st.passkeyCode(t, user, service.PasskeyCodeRequest{Send: true, URLTemplate: c.template})
 			if err != nil || made.Code != nil || made.Sequence == 0 {
 				t.Fatalf("got %+v, %v", made, err)
@@ -486,10 +487,10 @@ func TestALinkIsSentToTheVerifiedAddress(t *testing.T) {
 func TestALinkGoesToThePrimaryAddress(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusVerified)
-	for value, status := range map[string]rest.IdentifierStatus{"first@example.com": rest.IdentifierStatusPrimary, "other@example.com": rest.IdentifierStatusVerified} {
+	user := st.named(t, account.IdentifierStatusVerified)
+	for value, status := range map[string]account.IdentifierStatus{"first@example.com": account.IdentifierStatusPrimary, "other@example.com": account.IdentifierStatusVerified} {
 		if _, err := st.CreateIdentifier(t.Context(), service.ForUser[rest.IdentifierCreateReq]{Project: st.project.ID, User: user, Body: rest.IdentifierCreateReq{
-			IdentifierType: rest.IdentifierTypeEmail, IdentifierValue: value, Status: status,
+			IdentifierType: rest.IdentifierTypeEmail, IdentifierValue: value, Status: rest.IdentifierStatus(status),
 		}}); err != nil {
 			t.Fatal(err)
 		}
@@ -503,11 +504,11 @@ func TestALinkThatCannotBeSentIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		template string
-		status   rest.IdentifierStatus
+		status   account.IdentifierStatus
 		want     int
 		reason   string
 	}{
-		"to an address that is not verified": {"", rest.IdentifierStatusPending, 412, service.ReasonUserNoEmail},
+		"to an address that is not verified": {"", account.IdentifierStatusPending, 412, service.ReasonUserNoEmail},
 		"with open braces":                   {origin + "/{{.Code", "", 400, service.ReasonTemplate},
 		"with another field":                 {origin + "/{{.Secret}}", "", 400, service.ReasonTemplate},
 		"with a function":                    {origin + "/{{printf .Code}}", "", 400, service.ReasonTemplate},
@@ -527,7 +528,7 @@ func TestALinkThatCannotBeSentIsRefused(t *testing.T) {
 			t.Parallel()
 			st := newStack(t)
 			if c.status == "" {
-				c.status = rest.IdentifierStatusVerified
+				c.status = account.IdentifierStatusVerified
 			}
 			user := st.named(t, c.status)
 			_, err := st.passkeyCode(t, user, service.PasskeyCodeRequest{Send: true, URLTemplate: c.template})

@@ -77,7 +77,7 @@ func (st *stack) fill(tb testing.TB, user ident.UserID, identifiers ...account.I
 	}
 }
 
-func identifier(kind rest.IdentifierType, value string, status rest.IdentifierStatus) account.Identifier {
+func identifier(kind account.IdentifierType, value string, status account.IdentifierStatus) account.Identifier {
 	return account.Identifier{ID: ident.NewIdentifierID(), Type: kind, Value: value, Status: status}
 }
 
@@ -95,10 +95,10 @@ func TestPostLoginTurnsSignedDataIntoASession(t *testing.T) {
 			st.projects.set(p)
 			user, d, _ := known(t, st)
 			st.fill(t, user,
-				identifier(rest.IdentifierTypeEmail, "pending@example.com", rest.IdentifierStatusPending),
-				identifier(rest.IdentifierTypeEmail, "verified@example.com", rest.IdentifierStatusVerified),
-				identifier(rest.IdentifierTypeEmail, "primary@example.com", rest.IdentifierStatusPrimary),
-				identifier(rest.IdentifierTypePhone, "+4915112345678", rest.IdentifierStatusPending),
+				identifier(account.IdentifierTypeEmail, "pending@example.com", account.IdentifierStatusPending),
+				identifier(account.IdentifierTypeEmail, "verified@example.com", account.IdentifierStatusVerified),
+				identifier(account.IdentifierTypeEmail, "primary@example.com", account.IdentifierStatusPrimary),
+				identifier(account.IdentifierTypePhone, "+4915112345678", account.IdentifierStatusPending),
 			)
 			token := signedLogin(t, st, user, d)
 			req := service.ForProject[rest.PostLoginReq]{Project: st.project.ID, Body: rest.PostLoginReq{SignedPasskeyData: token}}
@@ -350,7 +350,7 @@ func TestAShortSessionIsIssuedByWhomTheCallerNames(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
 	user := st.user(t)
-	st.fill(t, user, identifier(rest.IdentifierTypePhone, "+4915112345678", rest.IdentifierStatusVerified))
+	st.fill(t, user, identifier(account.IdentifierTypePhone, "+4915112345678", account.IdentifierStatusVerified))
 	id := ident.SessionID(st.longSession(t, user).LongSessionID)
 	claims := st.verified(t, st.shortSession(t, user, id, "https://api.example.com/pro-1"), "https://api.example.com/pro-1")
 	want := map[string]any{

@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -214,7 +215,7 @@ func (st *stack) userNamed(tb testing.TB, id string) ident.UserID {
 func verifying(link bool) func(*project.Frontend) {
 	return func(f *project.Frontend) {
 		f.Identifiers = []project.IdentifierRule{
-			{Type: rest.IdentifierTypeEmail, Verify: project.VerifySignUp, Link: link}, {Type: rest.IdentifierTypeUsername},
+			{Type: account.IdentifierTypeEmail, Verify: project.VerifySignUp, Link: link}, {Type: account.IdentifierTypeUsername},
 		}
 	}
 }

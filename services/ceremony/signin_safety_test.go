@@ -15,6 +15,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -27,7 +28,7 @@ import (
 func TestACodeLogsIn(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusPending)
+	user := st.named(t, account.IdentifierStatusPending)
 	st.decision.login = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.Allow = false }
 	st.decision.append = noAppend
 	b := st.begin(t)
@@ -40,7 +41,7 @@ func TestACodeLogsIn(t *testing.T) {
 		t.Errorf("message: %+v", sent)
 	}
 	b.code(t, sent.Value, frontend.BlockTypeCompleted)
-	if got := st.statusOf(t, user, rest.IdentifierTypeEmail, email); got != rest.IdentifierStatusVerified {
+	if got := st.statusOf(t, user, account.IdentifierTypeEmail, email); got != account.IdentifierStatusVerified {
 		t.Errorf("status %s", got)
 	}
 	if me := st.whose(t, b.session(t).SessionToken); me.ID != string(user) || b.session(t).PasskeyOperation != nil {
@@ -160,9 +161,9 @@ func interrogate(t *testing.T, st *stack, typed string, isPhone bool) (all []tol
 	before := len(st.decision.asked)
 	st.decision.mu.Unlock()
 	b := st.begin(t)
-	method, kind := frontend.VerificationMethodEmailOtp, rest.IdentifierTypeEmail
+	method, kind := frontend.VerificationMethodEmailOtp, account.IdentifierTypeEmail
 	if isPhone {
-		method, kind = frontend.VerificationMethodPhoneOtp, rest.IdentifierTypePhone
+		method, kind = frontend.VerificationMethodPhoneOtp, account.IdentifierTypePhone
 	}
 	all = append(all, learn(t, b, b.LoginInit, frontend.LoginInitReq{IdentifierValue: typed, IsPhone: isPhone}))
 	get := func(ctx context.Context, r service.ForVisit[*frontend.BlockType]) (service.Answered[frontend.ProcessResponse], error) {
@@ -170,16 +171,16 @@ func interrogate(t *testing.T, st *stack, typed string, isPhone bool) (all []tol
 	}
 	all = append(all, learn(t, b, get, nil))
 	for range 7 { // beyond the limit of wrong ones
-		all = append(all, learn(t, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{Code: "x23456", IdentifierType: kind, VerificationType: method}))
+		all = append(all, learn(t, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{Code: "x23456", IdentifierType: rest.IdentifierType(kind), VerificationType: method}))
 	}
 	for range 6 { // beyond the limit of messages
-		all = append(all, learn(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{IdentifierType: kind, VerificationType: method}))
+		all = append(all, learn(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierType(kind), VerificationType: method}))
 	}
-	all = append(all, learn(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{IdentifierType: kind, VerificationType: frontend.VerificationMethodEmailLink}))
+	all = append(all, learn(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierType(kind), VerificationType: frontend.VerificationMethodEmailLink}))
 	all = append(all, learn(t, b, b.IdentifierVerifyStatus, service.Empty{}))
 	all = append(all, learn(t, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}), learn(t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}))
 	all = append(all, learn(t, b, b.PasskeyAppendStart, frontend.PasskeyStartReq{}), learn(t, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}))
-	all = append(all, learn(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: kind, Value: "other@example.com"}))
+	all = append(all, learn(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierType(kind), Value: "other@example.com"}))
 	all = append(all, learn(t, b, b.BlockSkip, service.Empty{}), learn(t, b, b.ProcessComplete, service.Empty{}))
 	event := func(ctx context.Context, r service.ForVisit[frontend.EventCreateReq]) (service.Answered[frontend.ProcessResponse], error) {
 		_, err := b.AuthEventCreate(ctx, r)
@@ -194,13 +195,13 @@ func interrogate(t *testing.T, st *stack, typed string, isPhone bool) (all []tol
 
 func TestNobodyCanTellWhoExists(t *testing.T) {
 	t.Parallel()
-	with := func(kind rest.IdentifierType, value string, status rest.UserStatus) func(*testing.T, *stack) {
+	with := func(kind account.IdentifierType, value string, status account.Status) func(*testing.T, *stack) {
 		return func(t *testing.T, st *stack) {
 			user := st.user(t)
 			if _, err := st.createIdentifier(t, st, user, kind, value); err != nil {
 				t.Fatal(err)
 			}
-			setStatus(t, st, user, status)
+			setStatus(t, st, user, rest.UserStatus(status))
 		}
 	}
 	for name, c := range map[string]struct {
@@ -208,10 +209,10 @@ func TestNobodyCanTellWhoExists(t *testing.T) {
 		isPhone bool
 		known   func(*testing.T, *stack)
 	}{
-		"by an address":                    {"ada@example.com", false, with(rest.IdentifierTypeEmail, "Ada@Example.com", rest.UserStatusActive)},
-		"by the address of a disabled one": {"ada@example.com", false, with(rest.IdentifierTypeEmail, "ada@example.com", rest.UserStatusDisabled)},
-		"by a number":                      {mobile, true, with(rest.IdentifierTypePhone, mobile, rest.UserStatusActive)},
-		"by a user name":                   {"ada", false, with(rest.IdentifierTypeUsername, "ada", rest.UserStatusActive)},
+		"by an address":                    {"ada@example.com", false, with(account.IdentifierTypeEmail, "Ada@Example.com", account.StatusActive)},
+		"by the address of a disabled one": {"ada@example.com", false, with(account.IdentifierTypeEmail, "ada@example.com", account.StatusDisabled)},
+		"by a number":                      {mobile, true, with(account.IdentifierTypePhone, mobile, account.StatusActive)},
+		"by a user name":                   {"ada", false, with(account.IdentifierTypeUsername, "ada", account.StatusActive)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -711,7 +712,7 @@ func TestADeliveryThatFailsIsToldOnSignUpAlone(t *testing.T) {
 func TestAnAddressThatIsTakenAwayLogsNobodyIn(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusVerified)
+	user := st.named(t, account.IdentifierStatusVerified)
 	st.decision.login = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.Allow = false }
 	st.decision.append = noAppend
 	b := st.begin(t)
@@ -719,7 +720,7 @@ func TestAnAddressThatIsTakenAwayLogsNobodyIn(t *testing.T) {
 	sent := st.delivery.inbox(t, 1)
 	a := st.get(t, user)
 	if _, err := st.DeleteIdentifier(t.Context(), service.ForUser[ident.IdentifierID]{
-		Project: st.project.ID, User: user, Body: a.Identifier(rest.IdentifierTypeEmail, email).ID,
+		Project: st.project.ID, User: user, Body: a.Identifier(account.IdentifierTypeEmail, email).ID,
 	}); err != nil {
 		t.Fatal(err)
 	}

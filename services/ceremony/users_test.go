@@ -278,11 +278,11 @@ func TestUsersAreListed(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
 	for i, name := range []*string{ptr("Grace"), ptr("Ada"), nil, ptr("Barbara")} {
-		status := rest.UserStatusActive
+		status := account.StatusActive
 		if i == 3 {
-			status = rest.UserStatusDisabled
+			status = account.StatusDisabled
 		}
-		if _, err := st.createUser(t, rest.UserCreateReq{FullName: name, Status: status}); err != nil {
+		if _, err := st.createUser(t, rest.UserCreateReq{FullName: name, Status: rest.UserStatus(status)}); err != nil {
 			t.Fatal(err)
 		}
 		st.clock.advance(time.Minute)

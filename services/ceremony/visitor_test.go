@@ -15,6 +15,7 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jws"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
@@ -181,7 +182,7 @@ func TestASessionTokenSurvivesTheRotationOfItsKey(t *testing.T) {
 func TestAUserIsKnownByAnIssuerOfTheProject(t *testing.T) {
 	t.Parallel()
 	st := newStack(t)
-	user := st.named(t, rest.IdentifierStatusPrimary)
+	user := st.named(t, account.IdentifierStatusPrimary)
 	req := visit(st, "", service.Empty{})
 	req.User = user
 	me, err := st.CurrentUserGet(t.Context(), req)

@@ -86,7 +86,7 @@ func TestHistoryThatCannotBeReadMakesFactsIncomplete(t *testing.T) {
 func TestAccountsThatAreNotActiveGetNothing(t *testing.T) {
 	t.Parallel()
 	svc := newService(t, serviceOptions{now: noon})
-	for _, status := range []rest.UserStatus{rest.UserStatusDisabled, rest.UserStatusPending} {
+	for _, status := range []account.Status{account.StatusDisabled, account.StatusPending} {
 		q := factstest.BusyUser(noon)
 		q.Account.Status = status
 		if v := login(t, svc, q); v.Allow || v.Rule != "L0" {
@@ -191,7 +191,7 @@ func TestRollout(t *testing.T) {
 		"an action that there is not":     {func(q *service.RolloutQuestion) { q.Action = "remove" }, "R0", rest.DecisionTagDefaultDeny},
 		"no action":                       {func(q *service.RolloutQuestion) { q.Action = "" }, "R0", rest.DecisionTagDefaultDeny},
 		"a lookup that went astray":       {func(q *service.RolloutQuestion) { q.LookupFailed = true }, "R0", rest.DecisionTagDefaultDeny},
-		"an account that must not matter": {func(q *service.RolloutQuestion) { q.Account = &account.Account{Status: rest.UserStatusDisabled} }, "R5", service.TagRolloutAllowed},
+		"an account that must not matter": {func(q *service.RolloutQuestion) { q.Account = &account.Account{Status: account.StatusDisabled} }, "R5", service.TagRolloutAllowed},
 	} {
 		q := service.RolloutQuestion{Question: factstest.BusyUser(noon).Question, Action: service.RolloutLogin}
 		tc.change(&q)

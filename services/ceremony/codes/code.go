@@ -178,11 +178,11 @@ func checkCodeRequest(body rest.ChallengeCreateReq) (time.Duration, error) {
 	return lifetime, nil
 }
 
-func identifierTypeOf(t rest.ChallengeType) rest.IdentifierType {
+func identifierTypeOf(t rest.ChallengeType) account.IdentifierType {
 	if t == rest.ChallengeTypeSmsOtp {
-		return rest.IdentifierTypePhone
+		return account.IdentifierTypePhone
 	}
-	return rest.IdentifierTypeEmail
+	return account.IdentifierTypeEmail
 }
 
 func SenderName(p project.Project) string {
@@ -310,7 +310,7 @@ func (s *Service) try(ctx context.Context, c check, a account.Account) (entry co
 		if i >= 0 {
 			identifier = a.Identifiers[i]
 		}
-		if identifier.Status == rest.IdentifierStatusPending {
+		if identifier.Status == account.IdentifierStatusPending {
 			attempt.By = c.by
 		}
 		err := e.Try(c.ref, attempt)
@@ -332,10 +332,10 @@ func (s *Service) complete(ctx context.Context, c check, entry code.Entry) error
 		switch {
 		case i < 0:
 			return code.ErrExpired
-		case a.Identifiers[i].Status != rest.IdentifierStatusPending:
+		case a.Identifiers[i].Status != account.IdentifierStatusPending:
 			return errVerified
 		}
-		a.Identifiers[i].Status = rest.IdentifierStatusVerified
+		a.Identifiers[i].Status = account.IdentifierStatusVerified
 		return nil
 	})
 	if err == nil || errors.Is(err, errVerified) {

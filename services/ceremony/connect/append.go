@@ -170,9 +170,11 @@ func (s *Service) createVouched(ctx context.Context, p project.Project, who name
 	}
 	nowMs := s.now().UnixMilli()
 	a := account.Account{
-		Project: p.ID, ID: ident.NewUserID(), Status: rest.UserStatusActive, UserHandle: directory.NewUserHandle(), CreatedMs: nowMs,
-		UpdatedMs:   nowMs,
-		Identifiers: []account.Identifier{{ID: ident.NewIdentifierID(), Type: kind, Value: value, Status: rest.IdentifierStatusPrimary, CreatedMs: nowMs}},
+		Project: p.ID, ID: ident.NewUserID(), Status: account.StatusActive, UserHandle: directory.NewUserHandle(), CreatedMs: nowMs,
+		UpdatedMs: nowMs,
+		Identifiers: []account.Identifier{{
+			ID: ident.NewIdentifierID(), Type: kind, Value: value, Status: account.IdentifierStatusPrimary, CreatedMs: nowMs,
+		}},
 	}
 	if token.DisplayName != "" {
 		name := token.DisplayName
@@ -189,7 +191,7 @@ func (s *Service) createVouched(ctx context.Context, p project.Project, who name
 }
 
 // identifierOfAnyType returns what an identifier without a type is by its form, and its value as it is to be kept.
-func identifierOfAnyType(value string) (rest.IdentifierType, string, error) {
+func identifierOfAnyType(value string) (account.IdentifierType, string, error) {
 	for _, kind := range identifierTypes() {
 		if cleaned, err := account.CleanIdentifier(kind, value); err == nil {
 			return kind, cleaned, nil

@@ -56,7 +56,7 @@ type Finishes interface {
 
 // Directory knows who has an identifier. The room directory is one.
 type Directory interface {
-	Owner(ctx context.Context, project ident.ProjectID, kind rest.IdentifierType, value string) (ident.UserID, error)
+	Owner(ctx context.Context, project ident.ProjectID, kind account.IdentifierType, value string) (ident.UserID, error)
 	CreateWithIdentifiers(context.Context, account.Account) error
 }
 

@@ -235,7 +235,7 @@ func knownAs(a account.Account, username string) account.Identifier {
 			return account.Identifier{Type: kind, Value: value}
 		}
 	}
-	return account.Identifier{Type: rest.IdentifierTypeUsername, Value: cmp.Or(username, directory.DisplayName(a))}
+	return account.Identifier{Type: account.IdentifierTypeUsername, Value: cmp.Or(username, directory.DisplayName(a))}
 }
 
 // loggedIn opens the session of a login. A user who is gone by then has none; see openSession.

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keyward/keyward/api/frontend"
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -35,9 +34,9 @@ type connectState struct {
 	Flags      map[string]string `json:"flags,omitempty"`
 
 	// Of the user, if there is one. What was typed for somebody who does not exist is not kept: nobody could have it erased.
-	Identifier     string               `json:"identifier,omitempty"`
-	IdentifierType rest.IdentifierType  `json:"identifierType,omitempty"`
-	AppendToken    ident.ConnectTokenID `json:"appendToken,omitempty"` // to be spent when the passkey is created
+	Identifier     string                 `json:"identifier,omitempty"`
+	IdentifierType account.IdentifierType `json:"identifierType,omitempty"`
+	AppendToken    ident.ConnectTokenID   `json:"appendToken,omitempty"` // to be spent when the passkey is created
 
 	// Named counts how often somebody was named. It makes each time a write, also when the process stays nobody's.
 	Named int `json:"named,omitempty"`
@@ -175,7 +174,7 @@ func (s *Service) connectCall(ctx context.Context, v service.Visit) (connectCall
 // named is whom an identifier names.
 type named struct {
 	account account.Account // the decoy's, if there is no such user
-	kind    rest.IdentifierType
+	kind    account.IdentifierType
 	known   bool
 	pending bool // there is a user with the identifier, who has not verified it
 }
@@ -258,7 +257,7 @@ func (s *Service) find(ctx context.Context, p project.Project, identifier string
 		if id == nil {
 			continue
 		}
-		if id.Status != rest.IdentifierStatusPending {
+		if id.Status != account.IdentifierStatusPending {
 			return named{account: a, kind: kind, known: true}, nil
 		}
 		who.pending = true
@@ -273,8 +272,8 @@ func (s *Service) find(ctx context.Context, p project.Project, identifier string
 }
 
 // identifierTypes are what an identifier without a type may be, in the order in which they are tried.
-func identifierTypes() [3]rest.IdentifierType {
-	return [...]rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypePhone, rest.IdentifierTypeUsername}
+func identifierTypes() [3]account.IdentifierType {
+	return [...]account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypePhone, account.IdentifierTypeUsername}
 }
 
 // owners returns who has reserved an identifier, by type; whether they have it only they can tell.
@@ -293,9 +292,9 @@ func (s *Service) owners(ctx context.Context, project ident.ProjectID, identifie
 // nobody is what an identifier names that no user has.
 func nobody(p project.Project, identifier string) named {
 	mac := hmac.New(sha256.New, p.Ring.Newest(keyring.DecoyUser).Secret)
-	mac.Write([]byte("decoy of " + account.IdentifierKey(rest.IdentifierTypeEmail, identifier)))
+	mac.Write([]byte("decoy of " + account.IdentifierKey(account.IdentifierTypeEmail, identifier)))
 	id := ident.Seed(hex.EncodeToString(mac.Sum(nil))).UserID()
-	return named{account: account.Account{Project: p.ID, ID: id, Status: rest.UserStatusActive}}
+	return named{account: account.Account{Project: p.ID, ID: id, Status: account.StatusActive}}
 }
 
 // noteTold notes that the client now knows of the user, unless the process has become another's meanwhile.

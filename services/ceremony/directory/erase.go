@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
@@ -58,7 +57,7 @@ func (s *Service) beginErasure(ctx context.Context, project ident.ProjectID, use
 	return s.accounts.Amend(ctx, project, user, true, func(a *account.Account) error {
 		now := s.now()
 		if !a.Erasing {
-			a.Erasing, a.Status, a.Erasure = true, rest.UserStatusDisabled, &account.Erasure{}
+			a.Erasing, a.Status, a.Erasure = true, account.StatusDisabled, &account.Erasure{}
 			// What else there was to tell is about to be purged.
 			a.Unannounced = []event.Event{tidings}
 		}

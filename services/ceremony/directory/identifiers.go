@@ -47,7 +47,10 @@ func (s *Service) CreateIdentifier(ctx context.Context, req service.ForUser[rest
 	if i := IdentifierAt(&a, id); i >= 0 { // of an earlier attempt of this call
 		return identifierOf(req.User, a.Identifiers[i]), s.outbox.Announce(ctx, a)
 	}
-	created := account.Identifier{ID: id, Type: req.Body.IdentifierType, Value: value, Status: req.Body.Status, CreatedMs: s.now().UnixMilli()}
+	created := account.Identifier{
+		ID: id, Type: account.IdentifierType(req.Body.IdentifierType), Value: value, Status: account.IdentifierStatus(req.Body.Status),
+		CreatedMs: s.now().UnixMilli(),
+	}
 	add := func(a *account.Account) error { return addIdentifier(a, created) }
 	if err := add(&a); err != nil {
 		return rest.Identifier{}, err
@@ -72,7 +75,7 @@ func checkIdentifier(body rest.IdentifierCreateReq) (string, error) {
 	case !body.IdentifierType.Valid():
 		wrong = append(wrong, fault.FieldError{Field: FieldIdentifierType, Message: messageIdentifierType})
 	default:
-		cleaned, err := account.CleanIdentifier(body.IdentifierType, body.IdentifierValue)
+		cleaned, err := account.CleanIdentifier(account.IdentifierType(body.IdentifierType), body.IdentifierValue)
 		if err != nil {
 			wrong = append(wrong, fault.FieldError{Field: FieldIdentifier, Message: err.Error()})
 		}
@@ -113,12 +116,12 @@ func addIdentifier(a *account.Account, created account.Identifier) error {
 
 // keepOnePrimary makes the earlier primary identifier of the type a verified one, if this one is primary.
 func keepOnePrimary(a *account.Account, chosen account.Identifier) {
-	if chosen.Status != rest.IdentifierStatusPrimary {
+	if chosen.Status != account.IdentifierStatusPrimary {
 		return
 	}
 	for i := range a.Identifiers {
-		if other := &a.Identifiers[i]; other.Type == chosen.Type && other.ID != chosen.ID && other.Status == rest.IdentifierStatusPrimary {
-			other.Status = rest.IdentifierStatusVerified
+		if other := &a.Identifiers[i]; other.Type == chosen.Type && other.ID != chosen.ID && other.Status == account.IdentifierStatusPrimary {
+			other.Status = account.IdentifierStatusVerified
 		}
 	}
 }
@@ -134,7 +137,7 @@ func (s *Service) UpdateIdentifier(ctx context.Context, req service.ForUser[serv
 		if i < 0 {
 			return fault.Unknown(FieldIdentifierID)
 		}
-		a.Identifiers[i].Status = req.Body.Status
+		a.Identifiers[i].Status = account.IdentifierStatus(req.Body.Status)
 		changed = a.Identifiers[i]
 		keepOnePrimary(a, changed)
 		return nil
@@ -168,12 +171,14 @@ func IdentifierAt(a *account.Account, id ident.IdentifierID) int {
 	return slices.IndexFunc(a.Identifiers, func(i account.Identifier) bool { return i.ID == id })
 }
 
-func identifierName(project ident.ProjectID, kind rest.IdentifierType, value string) identindex.Name {
+func identifierName(project ident.ProjectID, kind account.IdentifierType, value string) identindex.Name {
 	return identindex.InProject(project, string(kind), account.IdentifierKey(kind, value))
 }
 
 func identifierOf(user ident.UserID, i account.Identifier) rest.Identifier {
-	return rest.Identifier{IdentifierID: string(i.ID), Type: i.Type, Value: i.Value, Status: i.Status, UserID: string(user)}
+	return rest.Identifier{
+		IdentifierID: string(i.ID), Type: rest.IdentifierType(i.Type), Value: i.Value, Status: rest.IdentifierStatus(i.Status), UserID: string(user),
+	}
 }
 
 // claim is a name that a user is to have, and nobody else of the project.
@@ -215,13 +220,13 @@ func (s *Service) claim(ctx context.Context, c claim) error {
 }
 
 // Owner returns who has reserved an identifier, or ""; whether they have it only their account can tell.
-func (s *Service) Owner(ctx context.Context, project ident.ProjectID, kind rest.IdentifierType, value string) (ident.UserID, error) {
+func (s *Service) Owner(ctx context.Context, project ident.ProjectID, kind account.IdentifierType, value string) (ident.UserID, error) {
 	entry, _, err := s.names.Find(ctx, identifierName(project, kind, value))
 	return ident.UserID(entry.Owner), err
 }
 
 // TakenError reports that another user has an identifier. It is an identindex.ErrTaken.
-type TakenError struct{ Type rest.IdentifierType }
+type TakenError struct{ Type account.IdentifierType }
 
 // Error implements error.
 func (e *TakenError) Error() string { return "the " + string(e.Type) + " is taken" }

@@ -3,13 +3,12 @@ package directory
 import (
 	"slices"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 )
 
 // DisplayName returns the best name of a user: an email address, a phone number, a user name, the full name, the ID.
 func DisplayName(a account.Account) string {
-	for _, kind := range []rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypePhone, rest.IdentifierTypeUsername} {
+	for _, kind := range []account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypePhone, account.IdentifierTypeUsername} {
 		if value := Proven(a, kind); value != "" {
 			return value
 		}
@@ -24,8 +23,8 @@ func DisplayName(a account.Account) string {
 }
 
 // Proven returns the user's primary identifier of a type, or else the first that was verified, or "".
-func Proven(a account.Account, kind rest.IdentifierType) string {
-	for _, status := range []rest.IdentifierStatus{rest.IdentifierStatusPrimary, rest.IdentifierStatusVerified} {
+func Proven(a account.Account, kind account.IdentifierType) string {
+	for _, status := range []account.IdentifierStatus{account.IdentifierStatusPrimary, account.IdentifierStatusVerified} {
 		i := slices.IndexFunc(a.Identifiers, func(i account.Identifier) bool { return i.Type == kind && i.Status == status })
 		if i >= 0 {
 			return a.Identifiers[i].Value
@@ -36,7 +35,7 @@ func Proven(a account.Account, kind rest.IdentifierType) string {
 
 // PasskeyName is what an authenticator shows of a user whose caller gave no name.
 func PasskeyName(a account.Account) string {
-	for _, kind := range []rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypeUsername, rest.IdentifierTypePhone} {
+	for _, kind := range []account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypeUsername, account.IdentifierTypePhone} {
 		if name := Foremost(a, kind); name != nil {
 			return name.Value
 		}
@@ -49,9 +48,11 @@ func PasskeyName(a account.Account) string {
 
 // Foremost returns the identifier of a type that stands for the user: the primary one, otherwise a verified one, otherwise the first; nil =
 // there is none.
-func Foremost(a account.Account, kind rest.IdentifierType) *account.Identifier {
+func Foremost(a account.Account, kind account.IdentifierType) *account.Identifier {
 	rank := func(i account.Identifier) int {
-		return slices.Index([]rest.IdentifierStatus{rest.IdentifierStatusPending, rest.IdentifierStatusVerified, rest.IdentifierStatusPrimary}, i.Status)
+		return slices.Index([]account.IdentifierStatus{
+			account.IdentifierStatusPending, account.IdentifierStatusVerified, account.IdentifierStatusPrimary,
+		}, i.Status)
 	}
 	var best *account.Identifier
 	for i := range a.Identifiers {

@@ -41,7 +41,7 @@ func (s *Service) CreateSocialAccount(ctx context.Context, req service.ForUser[r
 		}
 	}
 	created := account.SocialAccount{
-		ID: id, Provider: body.ProviderType, ForeignID: body.ForeignID, IdentifierValue: body.IdentifierValue,
+		ID: id, Provider: account.SocialProvider(body.ProviderType), ForeignID: body.ForeignID, IdentifierValue: body.IdentifierValue,
 		AvatarURL: body.AvatarURL, FullName: body.FullName, CreatedMs: s.now().UnixMilli(),
 	}
 	add := func(a *account.Account) error { return addSocialAccount(a, created) }
@@ -120,13 +120,13 @@ func socialAccountFields() map[string]listing.Field[account.SocialAccount] {
 	}
 }
 
-func socialName(project ident.ProjectID, provider rest.SocialProviderType, foreignID string) identindex.Name {
+func socialName(project ident.ProjectID, provider account.SocialProvider, foreignID string) identindex.Name {
 	return identindex.InProject(project, "social-"+string(provider), foreignID)
 }
 
 func socialAccountOf(user ident.UserID, s account.SocialAccount) rest.SocialAccount {
 	return rest.SocialAccount{
-		SocialAccountID: string(s.ID), ProviderType: s.Provider, IdentifierValue: s.IdentifierValue, UserID: string(user),
+		SocialAccountID: string(s.ID), ProviderType: rest.SocialProviderType(s.Provider), IdentifierValue: s.IdentifierValue, UserID: string(user),
 		ForeignID: s.ForeignID, AvatarURL: s.AvatarURL, FullName: s.FullName,
 	}
 }

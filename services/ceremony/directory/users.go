@@ -39,7 +39,7 @@ func (s *Service) CreateUser(ctx context.Context, req service.ForProject[rest.Us
 	}
 	nowMs := s.now().UnixMilli()
 	a := account.Account{
-		Project: req.Project, ID: seed.UserID(), FullName: req.Body.FullName, Status: req.Body.Status,
+		Project: req.Project, ID: seed.UserID(), FullName: req.Body.FullName, Status: account.Status(req.Body.Status),
 		ExplicitWebauthnID: req.Body.ExplicitWebauthnID, CreatedMs: nowMs, UpdatedMs: nowMs,
 	}
 	a.Unannounced = []event.Event{s.outbox.NewEvent(a.Project, a.ID, event.UserCreated)}
@@ -147,7 +147,7 @@ func (s *Service) UpdateUser(ctx context.Context, req service.ForUser[rest.UserU
 			a.FullName = req.Body.FullName
 		}
 		if req.Body.Status != nil {
-			a.Status = *req.Body.Status
+			a.Status = account.Status(*req.Body.Status)
 		}
 		return nil
 	})
@@ -159,7 +159,7 @@ func (s *Service) UpdateUser(ctx context.Context, req service.ForUser[rest.UserU
 
 func userOf(a account.Account) rest.User {
 	return rest.User{
-		UserID: string(a.ID), FullName: a.FullName, Status: a.Status, ExplicitWebauthnID: a.ExplicitWebauthnID,
+		UserID: string(a.ID), FullName: a.FullName, Status: rest.UserStatus(a.Status), ExplicitWebauthnID: a.ExplicitWebauthnID,
 		Updated: account.Timestamp(a.UpdatedMs), UpdatedMs: a.UpdatedMs,
 	}
 }

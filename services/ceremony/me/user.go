@@ -53,7 +53,7 @@ func (s *Service) GetUserDetailsConfig(_ context.Context, req service.ForVisit[s
 	}
 	rsp := frontend.UserDetailsConfigRsp{FullNameRequired: p.Frontend.FullName, Identifiers: []frontend.IdentifierConfig{}}
 	for _, rule := range p.Frontend.IdentifierRules() {
-		rsp.Identifiers = append(rsp.Identifiers, frontend.IdentifierConfig{Type: rule.Type})
+		rsp.Identifiers = append(rsp.Identifiers, frontend.IdentifierConfig{Type: rest.IdentifierType(rule.Type)})
 	}
 	return rsp, nil
 }
@@ -76,12 +76,12 @@ func (s *Service) CurrentUserGet(ctx context.Context, req service.ForVisit[servi
 	}
 	for _, i := range a.Identifiers {
 		me.Identifiers = append(me.Identifiers, frontend.Identifier{
-			ID: string(i.ID), Type: i.Type, Value: i.Value, Status: i.Status,
+			ID: string(i.ID), Type: rest.IdentifierType(i.Type), Value: i.Value, Status: rest.IdentifierStatus(i.Status),
 		})
 	}
 	for _, social := range a.SocialAccounts {
 		me.SocialAccounts = append(me.SocialAccounts, frontend.SocialAccount{
-			ProviderType: social.Provider, IdentifierValue: social.IdentifierValue,
+			ProviderType: rest.SocialProviderType(social.Provider), IdentifierValue: social.IdentifierValue,
 			AvatarURL: social.AvatarURL, FullName: social.FullName,
 		})
 	}
@@ -217,20 +217,22 @@ func (s *Service) CurrentUserIdentifierCreate(
 	if err != nil {
 		return service.Empty{}, err
 	}
-	kind := req.Body.IdentifierType
-	_, err = s.directory.CreateIdentifier(ctx, sessions.ForUser(who, rest.IdentifierCreateReq{IdentifierType: kind, IdentifierValue: req.Body.Value, Status: newStatus(a, kind)}))
+	kind := account.IdentifierType(req.Body.IdentifierType)
+	_, err = s.directory.CreateIdentifier(ctx, sessions.ForUser(who, rest.IdentifierCreateReq{
+		IdentifierType: req.Body.IdentifierType, IdentifierValue: req.Body.Value, Status: rest.IdentifierStatus(newStatus(a, kind)),
+	}))
 	return service.Empty{}, sessions.NoVisitor(fault.Renamed(err, directory.FieldIdentifier, "value"))
 }
 
 // newStatus is that of an identifier that a user gives to itself. Nothing needs to be proven of a user name; the first is the primary one.
-func newStatus(a account.Account, kind rest.IdentifierType) rest.IdentifierStatus {
+func newStatus(a account.Account, kind account.IdentifierType) account.IdentifierStatus {
 	switch {
-	case kind != rest.IdentifierTypeUsername:
-		return rest.IdentifierStatusPending
+	case kind != account.IdentifierTypeUsername:
+		return account.IdentifierStatusPending
 	case directory.Proven(a, kind) == "":
-		return rest.IdentifierStatusPrimary
+		return account.IdentifierStatusPrimary
 	default:
-		return rest.IdentifierStatusVerified
+		return account.IdentifierStatusVerified
 	}
 }
 
@@ -246,11 +248,11 @@ func (s *Service) CurrentUserIdentifierUpdate(
 		return service.Empty{}, fault.Field(directory.FieldIdentifierType, "must be username: another identifier is added, verified and then the old one deleted")
 	}
 	i := directory.IdentifierAt(&a, ident.IdentifierID(req.Body.IdentifierID))
-	if i < 0 || a.Identifiers[i].Type != rest.IdentifierTypeUsername {
+	if i < 0 || a.Identifiers[i].Type != account.IdentifierTypeUsername {
 		return service.Empty{}, fault.Unknown(directory.FieldIdentifierID)
 	}
 	_, err = s.directory.CreateIdentifier(ctx, sessions.ForUser(who, rest.IdentifierCreateReq{
-		IdentifierType: rest.IdentifierTypeUsername, IdentifierValue: req.Body.Value, Status: a.Identifiers[i].Status,
+		IdentifierType: rest.IdentifierTypeUsername, IdentifierValue: req.Body.Value, Status: rest.IdentifierStatus(a.Identifiers[i].Status),
 	}))
 	if err != nil {
 		return service.Empty{}, sessions.NoVisitor(fault.Renamed(err, directory.FieldIdentifier, "value"))
@@ -287,7 +289,7 @@ func (s *Service) CurrentUserIdentifierVerifyStart(
 	if i < 0 {
 		return service.Empty{}, fault.Unknown(directory.FieldIdentifierID)
 	}
-	kinds := map[rest.IdentifierType]rest.ChallengeType{rest.IdentifierTypeEmail: rest.ChallengeTypeEmailOtp, rest.IdentifierTypePhone: rest.ChallengeTypeSmsOtp}
+	kinds := map[account.IdentifierType]rest.ChallengeType{account.IdentifierTypeEmail: rest.ChallengeTypeEmailOtp, account.IdentifierTypePhone: rest.ChallengeTypeSmsOtp}
 	kind, ok := kinds[a.Identifiers[i].Type]
 	if !ok {
 		return service.Empty{}, fault.Field(directory.FieldIdentifierID, "is a user name, of which nothing needs to be verified")
@@ -330,12 +332,12 @@ func (s *Service) OidcUserInfo(ctx context.Context, req service.ForVisit[service
 	}
 	info := frontend.OidcUserInfoRsp{Sub: string(a.ID), Name: a.FullName}
 	verified := true
-	if email := directory.Proven(a, rest.IdentifierTypeEmail); email != "" {
+	if email := directory.Proven(a, account.IdentifierTypeEmail); email != "" {
 		info.Email, info.EmailVerified = &email, &verified
 		return info, nil
 	}
 	for _, i := range a.Identifiers {
-		if i.Type == rest.IdentifierTypeEmail {
+		if i.Type == account.IdentifierTypeEmail {
 			verified = false
 			info.Email, info.EmailVerified = &i.Value, &verified
 			break

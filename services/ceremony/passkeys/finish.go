@@ -132,7 +132,7 @@ func (s *Service) Active(ctx context.Context, project ident.ProjectID, user iden
 }
 
 func Active(a *account.Account) error {
-	if a.Status != rest.UserStatusActive {
+	if a.Status != account.StatusActive {
 		return account.ErrInactive
 	}
 	return nil

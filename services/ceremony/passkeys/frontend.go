@@ -3,6 +3,7 @@ package passkeys
 import (
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 )
 
 // FrontendPasskey is a passkey as frontends know it.
@@ -23,10 +24,10 @@ func frontendAAGUID(d rest.AAGUIDDetails) frontend.AAGUIDDetails {
 
 // Operation tells a frontend what has been done with a passkey, and for whom.
 func Operation(
-	kind frontend.PasskeyOperationOperationType, value string, of rest.IdentifierType, data rest.PasskeyData,
+	kind frontend.PasskeyOperationOperationType, value string, of account.IdentifierType, data rest.PasskeyData,
 ) frontend.PasskeyOperation {
 	return frontend.PasskeyOperation{
-		OperationType: kind, IdentifierValue: value, IdentifierType: of,
+		OperationType: kind, IdentifierValue: value, IdentifierType: rest.IdentifierType(of),
 		CeremonyType: data.CeremonyType, AAGUIDDetails: frontendAAGUID(data.AAGUIDDetails),
 	}
 }

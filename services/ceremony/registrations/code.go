@@ -75,8 +75,8 @@ func (s *Service) keepCode(ctx context.Context, p project.Project, a account.Acc
 func (s *Service) sendCode(
 	ctx context.Context, p project.Project, a account.Account, made service.PasskeyCode, template string, now time.Time,
 ) error {
-	to := directory.Foremost(a, rest.IdentifierTypeEmail)
-	if to == nil || to.Status == rest.IdentifierStatusPending {
+	to := directory.Foremost(a, account.IdentifierTypeEmail)
+	if to == nil || to.Status == account.IdentifierStatusPending {
 		return fault.Precondition("the user has no verified email address").Named(service.ReasonUserNoEmail)
 	}
 	link, err := registrationLink(p, a.ID, made, template)

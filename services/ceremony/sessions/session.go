@@ -107,7 +107,7 @@ func (s *Service) Enabled(ctx context.Context, project ident.ProjectID, user ide
 	if err != nil {
 		return account.Account{}, err
 	}
-	if a.Status == rest.UserStatusDisabled {
+	if a.Status == account.StatusDisabled {
 		return account.Account{}, account.ErrDisabled
 	}
 	return a, nil
@@ -120,8 +120,8 @@ func (s *Service) Token(ctx context.Context, of session.Session, a account.Accou
 		Issuer: issuer, Subject: of.User, IssuedAt: now.Unix(), NotBefore: now.Add(-signedDataLeeway).Unix(),
 		Expires: min(now.Add(s.cfg.TokenLifetime).Unix(), time.UnixMilli(of.ExpiresMs).Unix()), ID: ident.Alphanumeric(tokenIDLength),
 		Session: of.ID,
-		Orig:    of.IdentifierValue, Email: directory.Proven(a, rest.IdentifierTypeEmail),
-		PhoneNumber: directory.Proven(a, rest.IdentifierTypePhone), Version: sessionVersion,
+		Orig:    of.IdentifierValue, Email: directory.Proven(a, account.IdentifierTypeEmail),
+		PhoneNumber: directory.Proven(a, account.IdentifierTypePhone), Version: sessionVersion,
 	}
 	if a.FullName != nil {
 		claims.Name = *a.FullName

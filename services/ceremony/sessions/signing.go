@@ -186,7 +186,7 @@ func (s *Service) holder(ctx context.Context, claims passkeyClaims) (account.Acc
 	if err != nil {
 		return account.Account{}, err
 	}
-	if a.Status == rest.UserStatusDisabled {
+	if a.Status == account.StatusDisabled {
 		return account.Account{}, &unfit{result, "belongs to a user who is disabled"}
 	}
 	if !slices.ContainsFunc(a.Credentials, func(c account.Credential) bool { return c.ID == claims.Credential }) {

@@ -106,7 +106,7 @@ func (s *Service) VisitorAccount(ctx context.Context, v service.Visit) (Visitor,
 	if err != nil {
 		return Visitor{}, account.Account{}, NoVisitor(err)
 	}
-	if a.Status == rest.UserStatusDisabled {
+	if a.Status == account.StatusDisabled {
 		return Visitor{}, account.Account{}, fault.Login("the user is disabled")
 	}
 	return who, a, nil

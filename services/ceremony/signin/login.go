@@ -51,9 +51,9 @@ func (s *Service) LoginInit(ctx context.Context, req service.ForVisit[frontend.L
 
 // seek finds the user. Everything that the text could be is looked up, whether or not it has been found already.
 func (s *Service) seek(ctx context.Context, t *turn, typed signin.Typed) (sought, error) {
-	kinds := []rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypeUsername}
+	kinds := []account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypeUsername}
 	if typed.IsPhone {
-		kinds = []rest.IdentifierType{rest.IdentifierTypePhone}
+		kinds = []account.IdentifierType{account.IdentifierTypePhone}
 	}
 	var who sought
 	for _, kind := range kinds {
@@ -61,14 +61,14 @@ func (s *Service) seek(ctx context.Context, t *turn, typed signin.Typed) (sought
 		if err != nil {
 			continue
 		}
-		if who.account == nil && (who.typed.Type == "" && kind != rest.IdentifierTypeUsername) {
+		if who.account == nil && (who.typed.Type == "" && kind != account.IdentifierTypeUsername) {
 			who.typed = signin.Identifier{Type: kind, Value: value}
 		}
 		a, err := s.userKnownBy(ctx, t.project.ID, kind, value)
 		if err != nil {
 			return sought{}, err
 		}
-		if a != nil && a.Status == rest.UserStatusActive && who.account == nil {
+		if a != nil && a.Status == account.StatusActive && who.account == nil {
 			who = sought{account: a, typed: signin.Identifier{Type: kind, Value: value}}
 		}
 	}
@@ -117,7 +117,7 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
 	if _, _, err := s.accounts.Get(ctx, t.project.ID, nobody); err != nil && !errors.Is(err, account.ErrUnknown) {
 		return err
 	}
-	st.Question.Account = &account.Account{Project: t.project.ID, ID: nobody, Status: rest.UserStatusActive}
+	st.Question.Account = &account.Account{Project: t.project.ID, ID: nobody, Status: account.StatusActive}
 	verdict, err := s.decision.Login(ctx, service.LoginQuestion{Question: st.Question, Strategy: rest.CrossDeviceAuthenticationStrategyStandard})
 	if err != nil {
 		return err
@@ -130,14 +130,14 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
 // nothing if that takes no message; once a passkey is asked for, it is everything, with what was not typed made unreadable.
 func meansOf(who sought, known bool) []signin.Means {
 	var all []signin.Means
-	add := func(kind rest.IdentifierType, value, shown string) {
+	add := func(kind account.IdentifierType, value, shown string) {
 		method := frontend.VerificationMethodEmailOtp
-		if kind == rest.IdentifierTypePhone {
+		if kind == account.IdentifierTypePhone {
 			method = frontend.VerificationMethodPhoneOtp
 		}
 		all = append(all, signin.Means{Type: kind, Method: method, Value: value, Shown: shown})
 	}
-	takesMessage := who.typed.Type == rest.IdentifierTypeEmail || who.typed.Type == rest.IdentifierTypePhone
+	takesMessage := who.typed.Type == account.IdentifierTypeEmail || who.typed.Type == account.IdentifierTypePhone
 	switch {
 	case takesMessage && who.account == nil:
 		add(who.typed.Type, "", who.typed.Value)
@@ -147,7 +147,7 @@ func meansOf(who sought, known bool) []signin.Means {
 	if who.account == nil || (takesMessage && !known) {
 		return all
 	}
-	for _, kind := range []rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypePhone} {
+	for _, kind := range []account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypePhone} {
 		if i := directory.Foremost(*who.account, kind); i != nil && kind != who.typed.Type {
 			add(kind, i.Value, obscure(i.Value))
 		}
@@ -249,7 +249,7 @@ func (s *Service) notMediated(ctx context.Context, t *turn) (processAnswer, erro
 
 // loginName returns the identifier that a passkey was created for if the user still has it, otherwise the best one.
 func loginName(a account.Account, username string) signin.Identifier {
-	best := signin.Identifier{Type: rest.IdentifierTypeUsername, Value: directory.DisplayName(a)}
+	best := signin.Identifier{Type: account.IdentifierTypeUsername, Value: directory.DisplayName(a)}
 	for _, i := range a.Identifiers {
 		if i.Value == username {
 			return signin.Identifier{Type: i.Type, Value: i.Value}
@@ -272,10 +272,10 @@ func (s *Service) settleProven(ctx context.Context, t *turn) (account.Account, e
 		if known := a.Identifier(c.Type, c.Value); known == nil {
 			// It was taken from the user since: who has it is not who has the account.
 			return account.Account{}, process.ErrUnknown
-		} else if known.Status == rest.IdentifierStatusPending {
+		} else if known.Status == account.IdentifierStatusPending {
 			a, err = s.outbox.Change(ctx, s.outbox.NewEvent(a.Project, a.ID, event.UserUpdated), func(a *account.Account) error {
-				if i := a.Identifier(c.Type, c.Value); i != nil && i.Status == rest.IdentifierStatusPending {
-					i.Status = rest.IdentifierStatusVerified
+				if i := a.Identifier(c.Type, c.Value); i != nil && i.Status == account.IdentifierStatusPending {
+					i.Status = account.IdentifierStatusVerified
 				}
 				a.SignUpUntilMs = 0
 				return nil

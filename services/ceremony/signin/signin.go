@@ -37,7 +37,7 @@ type Passkeys interface {
 
 // Directory is what the room directory does for a sign-up or login.
 type Directory interface {
-	Owner(ctx context.Context, project ident.ProjectID, kind rest.IdentifierType, value string) (ident.UserID, error)
+	Owner(ctx context.Context, project ident.ProjectID, kind account.IdentifierType, value string) (ident.UserID, error)
 	CreateWithIdentifiers(context.Context, account.Account) error
 	Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error
 }

@@ -63,7 +63,7 @@ func (s *Service) markTaken(ctx context.Context, p project.Project, e signin.Ent
 }
 
 // taken reports whether a user has an identifier. One who is left of a sign-up that was given up is deleted.
-func (s *Service) taken(ctx context.Context, p project.Project, kind rest.IdentifierType, value string) (bool, error) {
+func (s *Service) taken(ctx context.Context, p project.Project, kind account.IdentifierType, value string) (bool, error) {
 	a, err := s.userKnownBy(ctx, p.ID, kind, value)
 	if err != nil || a == nil {
 		return false, err
@@ -78,7 +78,7 @@ func (s *Service) taken(ctx context.Context, p project.Project, kind rest.Identi
 }
 
 // userKnownBy returns the user who has an identifier, or nil.
-func (s *Service) userKnownBy(ctx context.Context, p ident.ProjectID, kind rest.IdentifierType, value string) (*account.Account, error) {
+func (s *Service) userKnownBy(ctx context.Context, p ident.ProjectID, kind account.IdentifierType, value string) (*account.Account, error) {
 	owner, err := s.directory.Owner(ctx, p, kind, value)
 	if err != nil || owner == "" {
 		return nil, err
@@ -135,7 +135,7 @@ func (s *Service) createJoining(ctx context.Context, t *turn, user ident.UserID)
 func (s *Service) joining(t *turn, user ident.UserID) account.Account {
 	now := s.now()
 	a := account.Account{
-		Project: t.project.ID, ID: user, Status: rest.UserStatusActive, UserHandle: directory.NewUserHandle(),
+		Project: t.project.ID, ID: user, Status: account.StatusActive, UserHandle: directory.NewUserHandle(),
 		CreatedMs: now.UnixMilli(), UpdatedMs: now.UnixMilli(), SignUpUntilMs: now.Add(signUpHold).UnixMilli(),
 	}
 	if name := t.state.Entry.FullName; name != "" {
@@ -152,11 +152,11 @@ func (s *Service) joining(t *turn, user ident.UserID) account.Account {
 	return a
 }
 
-func joiningStatus(f signin.Field) rest.IdentifierStatus {
-	if f.Proven || f.Type == rest.IdentifierTypeUsername {
-		return rest.IdentifierStatusPrimary
+func joiningStatus(f signin.Field) account.IdentifierStatus {
+	if f.Proven || f.Type == account.IdentifierTypeUsername {
+		return account.IdentifierStatusPrimary
 	}
-	return rest.IdentifierStatusPending
+	return account.IdentifierStatusPending
 }
 
 // giveUp deletes the user of a sign-up that is begun anew, unless it has become more than that.

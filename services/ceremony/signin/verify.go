@@ -40,7 +40,7 @@ func (s *Service) IdentifierVerifyStart(
 	ctx context.Context, req service.ForVisit[frontend.IdentifierVerifyStartReq],
 ) (processAnswer, error) {
 	return s.moved(ctx, req.Visit, pure(func(state signin.State) (signin.State, error) {
-		return state.Verify(req.Body.IdentifierType, req.Body.VerificationType)
+		return state.Verify(account.IdentifierType(req.Body.IdentifierType), req.Body.VerificationType)
 	}))
 }
 
@@ -109,7 +109,7 @@ func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[fro
 	if err != nil {
 		return processAnswer{}, err
 	}
-	f := signin.Field{Type: req.Body.IdentifierType, Value: req.Body.Value}
+	f := signin.Field{Type: account.IdentifierType(req.Body.IdentifierType), Value: req.Body.Value}
 	if t.state.Phase != signin.Verifying || t.state.Auth != signin.SignUp || t.state.Current.Type != f.Type {
 		return processAnswer{}, signin.ErrPlace
 	}

@@ -102,7 +102,7 @@ func question(random *rand.Rand, n int) service.Question {
 	if random.IntN(15) == 0 {
 		return q
 	}
-	q.Account = &account.Account{Project: q.Project, ID: ident.UserID("usr-" + strconv.Itoa(n)), Status: pick(random, rest.UserStatusActive, rest.UserStatusActive, rest.UserStatusActive, rest.UserStatusDisabled)}
+	q.Account = &account.Account{Project: q.Project, ID: ident.UserID("usr-" + strconv.Itoa(n)), Status: pick(random, account.StatusActive, account.StatusActive, account.StatusActive, account.StatusDisabled)}
 	for c := range random.IntN(4) {
 		q.Account.Credentials = append(q.Account.Credentials, account.Credential{
 			ID: ident.CredentialID("cre-" + strconv.Itoa(c)), CredentialID: fmt.Appendf(nil, "credential %d", c),

@@ -30,7 +30,7 @@ var (
 var (
 	actions     = []string{Login, Append, Mediation, Rollout}
 	abouts      = []string{service.RolloutLogin, service.RolloutAppend, service.RolloutManage}
-	statuses    = words(rest.UserStatusActive, rest.UserStatusPending, rest.UserStatusDisabled)
+	statuses    = words(account.StatusActive, account.StatusPending, account.StatusDisabled)
 	strategies  = words(rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyMinimize, rest.CrossDeviceAuthenticationStrategyMaximize)
 	attachments = []string{"platform", "cross-platform", ""}
 	transports  = words(rest.CredentialTransportBle, rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc,
@@ -239,12 +239,12 @@ func environment(env string, private bool) service.Environment {
 
 // accountOf reads user and passkeys.
 func (l *library) accountOf(s *scenario, fields map[string]*yaml.Node) {
-	a := &account.Account{Project: projectID, ID: userID, Status: rest.UserStatusActive}
+	a := &account.Account{Project: projectID, ID: userID, Status: account.StatusActive}
 	absent := false
 	if n := fields["user"]; n != nil {
 		user := l.object(n, "user", userKeys)
 		if given := user["status"]; given != nil {
-			a.Status = rest.UserStatus(l.choice(given, "status", statuses))
+			a.Status = account.Status(l.choice(given, "status", statuses))
 		}
 		absent = l.boolean(user["absent"], "absent")
 		s.question.LookupFailed = l.boolean(user["lookupFailed"], "lookupFailed")

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 )
 
@@ -231,7 +232,7 @@ func TestWhoAndWhere(t *testing.T) {
 		"env: E1":                                func(s scenario) bool { return s.question.Environment.ID == "E1" && s.question.Environment.Known },
 		"env: E1, client: { privateMode: true }": func(s scenario) bool { return s.question.Environment.ID == "E1" && !s.question.Environment.Known },
 		"user: { absent: true }":                 func(s scenario) bool { return s.question.Account == nil },
-		"user: { status: disabled }":             func(s scenario) bool { return s.question.Account.Status == rest.UserStatusDisabled },
+		"user: { status: disabled }":             func(s scenario) bool { return s.question.Account.Status == account.StatusDisabled },
 		"user: { lookupFailed: true }":           func(s scenario) bool { return s.question.LookupFailed },
 		"now: 2025-01-01T01:00:00+01:00":         func(s scenario) bool { return s.now.Equal(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)) },
 		"process: p0":                            func(s scenario) bool { return s.question.Process == "p0" },

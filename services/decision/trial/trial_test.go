@@ -95,7 +95,7 @@ func appendStart(t *testing.T, svc service.Decision, privateMode bool) service.A
 	t.Helper()
 	yes := true
 	verdict, err := svc.Append(t.Context(), service.AppendQuestion{Question: service.Question{
-		Project: "pro-1", Account: &account.Account{Project: "pro-1", ID: "usr-1", Status: rest.UserStatusActive}, Process: "visit",
+		Project: "pro-1", Account: &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive}, Process: "visit",
 		Environment: service.Environment{ID: "env-1", Known: true},
 		Client: rest.ClientInformation{
 			RemoteAddress: "203.0.113.10",

@@ -95,7 +95,7 @@ var (
 	words    = rapid.SampledFrom([]string{"Ada", "ada lovelace", "GRACE", "Łukasz", "a\"b", "x'; DROP TABLE users;--", "", "%_", "péter", "日本語の名前", "a:b:c", "\x1f", "zz"})
 	values   = rapid.SampledFrom([]string{"ada@example.com", "Ada@Example.com", "+4915112345678", "grace", "Grace", "łu@example.com", "a\"b", "usr-1", "x:y", "日本語"})
 	moments  = rapid.Map(rapid.Int64Range(-2, 3000), func(n int64) int64 { return started.UnixMilli() + n - 1500 })
-	statuses = rapid.SampledFrom([]rest.UserStatus{rest.UserStatusActive, rest.UserStatusPending, rest.UserStatusDisabled})
+	statuses = rapid.SampledFrom([]account.Status{account.StatusActive, account.StatusPending, account.StatusDisabled})
 )
 
 func distinct[T ~string](t *rapid.T, name string, used map[T]bool, make func(int) T) T {
@@ -120,14 +120,14 @@ func drawAccounts(t *rapid.T, project ident.ProjectID) []account.Account {
 		for range rapid.IntRange(0, 3).Draw(t, "identifiers") {
 			a.Identifiers = append(a.Identifiers, account.Identifier{
 				ID:   distinct(t, "identifier", identifiers, func(n int) ident.IdentifierID { return ident.IdentifierID(fmt.Sprintf("ide-%d", n)) }),
-				Type: rapid.SampledFrom([]rest.IdentifierType{"email", "phone", "username"}).Draw(t, "type"), Value: values.Draw(t, "value"),
-				Status: rapid.SampledFrom([]rest.IdentifierStatus{"pending", "primary", "verified"}).Draw(t, "status"), CreatedMs: moments.Draw(t, "created"),
+				Type: rapid.SampledFrom([]account.IdentifierType{"email", "phone", "username"}).Draw(t, "type"), Value: values.Draw(t, "value"),
+				Status: rapid.SampledFrom([]account.IdentifierStatus{"pending", "primary", "verified"}).Draw(t, "status"), CreatedMs: moments.Draw(t, "created"),
 			})
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "socials") {
 			a.SocialAccounts = append(a.SocialAccounts, account.SocialAccount{
 				ID:       distinct(t, "social", socials, func(n int) ident.SocialAccountID { return ident.SocialAccountID(fmt.Sprintf("soc-%d", n)) }),
-				Provider: rapid.SampledFrom([]rest.SocialProviderType{"google", "github", "microsoft"}).Draw(t, "provider"), ForeignID: values.Draw(t, "foreignID"),
+				Provider: rapid.SampledFrom([]account.SocialProvider{"google", "github", "microsoft"}).Draw(t, "provider"), ForeignID: values.Draw(t, "foreignID"),
 				IdentifierValue: values.Draw(t, "value"), AvatarURL: words.Draw(t, "avatar"), FullName: words.Draw(t, "name"), CreatedMs: moments.Draw(t, "created"),
 			})
 		}
@@ -197,23 +197,23 @@ func names[T any](fields map[string]listing.Field[T]) []string {
 }
 
 func identifierOf(user ident.UserID, i account.Identifier) rest.Identifier {
-	return rest.Identifier{IdentifierID: string(i.ID), UserID: string(user), Type: i.Type, Value: i.Value, Status: i.Status}
+	return rest.Identifier{IdentifierID: string(i.ID), UserID: string(user), Type: rest.IdentifierType(i.Type), Value: i.Value, Status: rest.IdentifierStatus(i.Status)}
 }
 
 func socialOf(user ident.UserID, s account.SocialAccount) rest.SocialAccount {
 	return rest.SocialAccount{
-		SocialAccountID: string(s.ID), UserID: string(user), ProviderType: s.Provider, ForeignID: s.ForeignID, IdentifierValue: s.IdentifierValue, AvatarURL: s.AvatarURL, FullName: s.FullName,
+		SocialAccountID: string(s.ID), UserID: string(user), ProviderType: rest.SocialProviderType(s.Provider), ForeignID: s.ForeignID, IdentifierValue: s.IdentifierValue, AvatarURL: s.AvatarURL, FullName: s.FullName,
 	}
 }
 
 func aggregateOf(a account.Account) rest.UserAggregate {
 	u := rest.UserAggregate{
-		UserID: string(a.ID), FullName: a.FullName, Status: a.Status, ExplicitWebauthnID: a.ExplicitWebauthnID, Created: account.Timestamp(a.CreatedMs), CreatedMS: a.CreatedMs,
+		UserID: string(a.ID), FullName: a.FullName, Status: rest.UserStatus(a.Status), ExplicitWebauthnID: a.ExplicitWebauthnID, Created: account.Timestamp(a.CreatedMs), CreatedMS: a.CreatedMs,
 		Updated: account.Timestamp(a.UpdatedMs), UpdatedMs: a.UpdatedMs, EmailIdentifiers: []rest.Identifier{}, PhoneNumberIdentifiers: []rest.Identifier{},
 		UsernameIdentifiers: []rest.Identifier{}, SocialAccounts: []rest.SocialAccount{},
 	}
 	for _, i := range a.Identifiers {
-		of := map[rest.IdentifierType]*[]rest.Identifier{"email": &u.EmailIdentifiers, "phone": &u.PhoneNumberIdentifiers, "username": &u.UsernameIdentifiers}[i.Type]
+		of := map[account.IdentifierType]*[]rest.Identifier{"email": &u.EmailIdentifiers, "phone": &u.PhoneNumberIdentifiers, "username": &u.UsernameIdentifiers}[i.Type]
 		*of = append(*of, identifierOf(a.ID, i))
 	}
 	for _, s := range a.SocialAccounts {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
@@ -46,20 +45,20 @@ func benchAccount(project ident.ProjectID, i int) account.Account {
 	first, last := firstNames[i%len(firstNames)], lastNames[i/len(firstNames)%len(lastNames)]
 	at := started.UnixMilli() + int64(i)*1000
 	name := first + " " + last + " " + strconv.Itoa(i%1000)
-	status := []rest.UserStatus{"active", "active", "active", "pending"}[i%4]
+	status := []account.Status{"active", "active", "active", "pending"}[i%4]
 	if i%100 == 0 {
-		status = rest.UserStatusDisabled
+		status = account.StatusDisabled
 	}
 	a := account.Account{
 		Project: project, ID: ident.NewUserID(), FullName: &name, Status: status, UserHandle: make([]byte, 32), CreatedMs: at, UpdatedMs: at,
 		Identifiers: []account.Identifier{{
-			ID: ident.NewIdentifierID(), Type: rest.IdentifierTypeEmail, Value: strings.ToLower(fmt.Sprintf("%s.%s.%d@example.com", first, last, i)), Status: rest.IdentifierStatusPrimary, CreatedMs: at,
+			ID: ident.NewIdentifierID(), Type: account.IdentifierTypeEmail, Value: strings.ToLower(fmt.Sprintf("%s.%s.%d@example.com", first, last, i)), Status: account.IdentifierStatusPrimary, CreatedMs: at,
 		}},
 		Credentials: []account.Credential{{ID: ident.NewCredentialID(), CredentialID: make([]byte, 32), PublicKey: make([]byte, 77), AAGUID: "ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4", CreatedMs: at}},
 	}
 	if i%2 == 0 {
 		a.Identifiers = append(a.Identifiers, account.Identifier{
-			ID: ident.NewIdentifierID(), Type: rest.IdentifierTypePhone, Value: fmt.Sprintf("+49151%08d", i), Status: rest.IdentifierStatusVerified, CreatedMs: at,
+			ID: ident.NewIdentifierID(), Type: account.IdentifierTypePhone, Value: fmt.Sprintf("+49151%08d", i), Status: account.IdentifierStatusVerified, CreatedMs: at,
 		})
 	}
 	return a

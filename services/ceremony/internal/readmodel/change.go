@@ -12,7 +12,6 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
@@ -56,7 +55,7 @@ type change struct {
 // user is what the rows of a user are made of: an account without passkeys, environments and secrets.
 type user struct {
 	FullName           *string                 `json:"fullName"`
-	Status             rest.UserStatus         `json:"status"`
+	Status             account.Status          `json:"status"`
 	ExplicitWebauthnID *string                 `json:"explicitWebauthnID"`
 	CreatedMs          int64                   `json:"createdMs"`
 	UpdatedMs          int64                   `json:"updatedMs"`
@@ -173,7 +172,7 @@ func number(id string) int64 {
 
 // identifierKeys returns the keys that value has as an identifier of each type.
 func identifierKeys(value string) []identifierKey {
-	types := []rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypePhone, rest.IdentifierTypeUsername}
+	types := []account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypePhone, account.IdentifierTypeUsername}
 	keys := make([]identifierKey, len(types))
 	for i, kind := range types {
 		keys[i] = identifierKey{kind, account.IdentifierKey(kind, value)}
@@ -182,6 +181,6 @@ func identifierKeys(value string) []identifierKey {
 }
 
 type identifierKey struct {
-	kind rest.IdentifierType
+	kind account.IdentifierType
 	key  string
 }

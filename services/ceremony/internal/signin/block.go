@@ -6,6 +6,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/project"
 )
 
@@ -73,9 +74,9 @@ func (s State) loginForm(v View) (frontend.BlockBody, error) {
 	if s.Mediation != "" {
 		form.ConditionalUIChallenge = &s.Mediation
 	}
-	_, form.IsEmailAvailable = v.Project.Rule(rest.IdentifierTypeEmail)
-	_, form.IsPhoneAvailable = v.Project.Rule(rest.IdentifierTypePhone)
-	_, form.IsUsernameAvailable = v.Project.Rule(rest.IdentifierTypeUsername)
+	_, form.IsEmailAvailable = v.Project.Rule(account.IdentifierTypeEmail)
+	_, form.IsPhoneAvailable = v.Project.Rule(account.IdentifierTypePhone)
+	_, form.IsUsernameAvailable = v.Project.Rule(account.IdentifierTypeUsername)
 	body, err := s.body(frontend.BlockTypeLoginInit, func(d *frontend.BlockData) error { return d.FromBlockLoginInit(form) })
 	body.AuthType = Login
 	return body, err
@@ -92,7 +93,7 @@ func (s State) signUpForm(v View) (frontend.BlockBody, error) {
 		BlockType: frontend.BlockSignupInitBlockTypeSignupInit, Identifiers: []frontend.IdentifierWithError{}, SocialData: social(), Error: entry.Closed,
 	}
 	for _, f := range entry.Fields {
-		form.Identifiers = append(form.Identifiers, frontend.IdentifierWithError{Type: f.Type, Identifier: f.Value, Error: f.Problem})
+		form.Identifiers = append(form.Identifiers, frontend.IdentifierWithError{Type: rest.IdentifierType(f.Type), Identifier: f.Value, Error: f.Problem})
 	}
 	if v.Project.FullName {
 		form.FullName = &frontend.FullNameWithError{FullName: entry.FullName, Error: entry.Problem}
@@ -130,7 +131,7 @@ func (s State) passkeyVerify() (frontend.BlockBody, error) {
 
 func (s State) verification() (frontend.BlockBody, error) {
 	kind, data := frontend.BlockTypeEmailVerify, frontend.BlockVerifyIdentifierBlockTypeEmailVerify
-	if s.Current.Type == rest.IdentifierTypePhone {
+	if s.Current.Type == account.IdentifierTypePhone {
 		kind, data = frontend.BlockTypePhoneVerify, frontend.BlockVerifyIdentifierBlockTypePhoneVerify
 	}
 	block := frontend.BlockVerifyIdentifier{
@@ -153,7 +154,7 @@ func (s State) verification() (frontend.BlockBody, error) {
 func (s State) passkeyAppend(v View) (frontend.BlockBody, error) {
 	block := frontend.BlockPasskeyAppend{
 		BlockType: frontend.BlockPasskeyAppendBlockTypePasskeyAppend, Challenge: s.Offer.Options, IdentifierValue: s.Name.Value,
-		IdentifierType: s.Name.Type, AutoSubmit: s.Offer.Auto, PasskeyIconSet: iconSet(v.UserAgent), Variant: s.variant(),
+		IdentifierType: rest.IdentifierType(s.Name.Type), AutoSubmit: s.Offer.Auto, PasskeyIconSet: iconSet(v.UserAgent), Variant: s.variant(),
 	}
 	body, err := s.body(frontend.BlockTypePasskeyAppend, func(d *frontend.BlockData) error { return d.FromBlockPasskeyAppend(block) })
 	if err != nil {
@@ -190,7 +191,7 @@ func GuestBlock(s State, method frontend.VerificationMethod) (frontend.BlockBody
 	reason := frontend.ContinueOnOtherDeviceReasonProcessAlreadyCompleted
 	shown := s
 	if shown.Current == nil {
-		shown.Current = &Verification{Means: Means{Type: rest.IdentifierTypeEmail, Method: method}}
+		shown.Current = &Verification{Means: Means{Type: account.IdentifierTypeEmail, Method: method}}
 	}
 	if s.Phase == Joining || s.Phase == Verifying {
 		reason = frontend.ContinueOnOtherDeviceReasonEmailLinkVerified

@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/api/frontend"
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/project"
 )
@@ -22,7 +21,7 @@ type Entry struct {
 
 // Field is one identifier of a sign-up.
 type Field struct {
-	Type    rest.IdentifierType         `json:"type"`
+	Type    account.IdentifierType      `json:"type"`
 	Value   string                      `json:"value"`
 	Method  frontend.VerificationMethod `json:"method,omitempty"` // how it is verified first; empty = it need not be
 	Proven  bool                        `json:"proven,omitempty"`
@@ -41,7 +40,7 @@ func Fill(p project.Frontend, given frontend.SignupInitReq) Entry {
 		e.Fields = append(e.Fields, fillField(rule, given.Identifiers))
 	}
 	for _, other := range given.Identifiers {
-		kind := other.Type
+		kind := account.IdentifierType(other.Type)
 		if _, ok := p.Rule(kind); !ok {
 			e.Fields = append(e.Fields, Field{Type: kind, Value: other.Identifier, Problem: ProblemNotAllowed()})
 		}
@@ -65,7 +64,7 @@ func fillField(rule project.IdentifierRule, given []frontend.LoginIdentifier) Fi
 	if rule.Verify == project.VerifySignUp {
 		f.Method = MethodOf(rule)
 	}
-	i := slices.IndexFunc(given, func(g frontend.LoginIdentifier) bool { return g.Type == rule.Type })
+	i := slices.IndexFunc(given, func(g frontend.LoginIdentifier) bool { return account.IdentifierType(g.Type) == rule.Type })
 	if i < 0 || strings.TrimSpace(given[i].Identifier) == "" {
 		if rule.Required {
 			f.Problem = ProblemMissing()
@@ -85,12 +84,12 @@ func fillField(rule project.IdentifierRule, given []frontend.LoginIdentifier) Fi
 var errAddress = errors.New("must not have the form of an email address")
 
 // Clean is account.CleanIdentifier for those who choose an identifier themselves: nobody calls themselves by what may be the address of another.
-func Clean(kind rest.IdentifierType, value string) (string, error) {
+func Clean(kind account.IdentifierType, value string) (string, error) {
 	clean, err := account.CleanIdentifier(kind, value)
-	if err != nil || kind != rest.IdentifierTypeUsername {
+	if err != nil || kind != account.IdentifierTypeUsername {
 		return clean, err
 	}
-	if _, err := account.CleanIdentifier(rest.IdentifierTypeEmail, clean); err == nil {
+	if _, err := account.CleanIdentifier(account.IdentifierTypeEmail, clean); err == nil {
 		return "", errAddress
 	}
 	return clean, nil
@@ -99,7 +98,7 @@ func Clean(kind rest.IdentifierType, value string) (string, error) {
 // MethodOf returns how an identifier is verified.
 func MethodOf(rule project.IdentifierRule) frontend.VerificationMethod {
 	switch {
-	case rule.Type == rest.IdentifierTypePhone:
+	case rule.Type == account.IdentifierTypePhone:
 		return frontend.VerificationMethodPhoneOtp
 	case rule.Link:
 		return frontend.VerificationMethodEmailLink
@@ -114,9 +113,9 @@ func (e Entry) Faulty() bool {
 }
 
 // MarkTaken says of an identifier that it is another's.
-func (e Entry) MarkTaken(kind rest.IdentifierType) Entry { return e.mark(kind, ProblemTaken()) }
+func (e Entry) MarkTaken(kind account.IdentifierType) Entry { return e.mark(kind, ProblemTaken()) }
 
-func (e Entry) mark(kind rest.IdentifierType, problem *frontend.RequestError) Entry {
+func (e Entry) mark(kind account.IdentifierType, problem *frontend.RequestError) Entry {
 	return e.each(func(f *Field) {
 		if f.Type == kind {
 			f.Problem = problem
@@ -124,14 +123,14 @@ func (e Entry) mark(kind rest.IdentifierType, problem *frontend.RequestError) En
 	})
 }
 
-func (e Entry) proven(kind rest.IdentifierType) Entry {
+func (e Entry) proven(kind account.IdentifierType) Entry {
 	return e.each(func(f *Field) { f.Proven = f.Proven || f.Type == kind })
 }
 
 // without returns the entry with nothing proven.
 func (e Entry) without() Entry { return e.each(func(f *Field) { f.Proven = false }) }
 
-func (e Entry) replace(kind rest.IdentifierType, value string) Entry {
+func (e Entry) replace(kind account.IdentifierType, value string) Entry {
 	return e.each(func(f *Field) {
 		if f.Type == kind {
 			f.Value, f.Proven = value, false

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
@@ -30,7 +31,7 @@ const user = ident.UserID("usr-1")
 // entry is a sign-up with an address and a number, of which some have to be verified.
 func entry(email, phone bool) signin.Entry {
 	e := signin.Entry{Fields: []signin.Field{
-		{Type: rest.IdentifierTypeEmail, Value: "ada@example.com"}, {Type: rest.IdentifierTypePhone, Value: "+4915112345678"},
+		{Type: account.IdentifierTypeEmail, Value: "ada@example.com"}, {Type: account.IdentifierTypePhone, Value: "+4915112345678"},
 	}}
 	if email {
 		e.Fields[0].Method = frontend.VerificationMethodEmailOtp
@@ -62,7 +63,7 @@ func given(value string) code.Attempt { return code.Attempt{Keys: key, Value: va
 // course is a process of which a test knows, from what was done and nothing else, whether its user is proven.
 type course struct {
 	state  signin.State
-	needs  []rest.IdentifierType // what a sign-up has still to verify
+	needs  []account.IdentifierType // what a sign-up has still to verify
 	proven bool
 	code   string // that is right; empty = none
 	wrong  int
@@ -97,7 +98,7 @@ func (c *course) signUp(t *rapid.T) {
 	email, phone, faulty := rapid.Bool().Draw(t, "email"), rapid.Bool().Draw(t, "phone"), rapid.Bool().Draw(t, "faulty")
 	e := entry(email, phone)
 	if faulty {
-		e = e.MarkTaken(rest.IdentifierTypePhone)
+		e = e.MarkTaken(account.IdentifierTypePhone)
 	}
 	next, err := c.state.SignUpWith(e)
 	if !c.take(t, next, err) {
@@ -105,10 +106,10 @@ func (c *course) signUp(t *rapid.T) {
 	}
 	c.code, c.needs = "", nil
 	if email {
-		c.needs = append(c.needs, rest.IdentifierTypeEmail)
+		c.needs = append(c.needs, account.IdentifierTypeEmail)
 	}
 	if phone {
-		c.needs = append(c.needs, rest.IdentifierTypePhone)
+		c.needs = append(c.needs, account.IdentifierTypePhone)
 	}
 	c.proven = !faulty && len(c.needs) == 0
 }
@@ -122,7 +123,7 @@ func (c *course) logIn(t *rapid.T) {
 		}
 	}
 	if rapid.Bool().Draw(t, "means") {
-		found.Means = []signin.Means{{Type: rest.IdentifierTypeEmail, Method: frontend.VerificationMethodEmailOtp, Value: "ada@example.com"}}
+		found.Means = []signin.Means{{Type: account.IdentifierTypeEmail, Method: frontend.VerificationMethodEmailOtp, Value: "ada@example.com"}}
 	}
 	next, err := c.state.LogIn(signin.Typed{Value: "ada@example.com"}, found)
 	if c.take(t, next, err) {
@@ -161,7 +162,7 @@ func (c *course) attempt(t *rapid.T) {
 	}
 	c.code = ""
 	kind := before.Current.Type
-	c.needs = slices.DeleteFunc(c.needs, func(k rest.IdentifierType) bool { return k == kind })
+	c.needs = slices.DeleteFunc(c.needs, func(k account.IdentifierType) bool { return k == kind })
 	c.proven = len(c.needs) == 0
 }
 
@@ -175,7 +176,7 @@ func (c *course) known(t *rapid.T) signin.Known {
 }
 
 func (c *course) correct(t *rapid.T) {
-	f := signin.Field{Type: rapid.SampledFrom([]rest.IdentifierType{rest.IdentifierTypeEmail, rest.IdentifierTypePhone}).Draw(t, "type"), Value: "other@example.com"}
+	f := signin.Field{Type: rapid.SampledFrom([]account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypePhone}).Draw(t, "type"), Value: "other@example.com"}
 	if rapid.Bool().Draw(t, "faulty") {
 		f.Problem = signin.ProblemTaken()
 	}
@@ -201,7 +202,7 @@ func TestASessionComesOfAProofWhateverTheOrderOfCalls(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"sign up": c.signUp, "log in": c.logIn, "send": c.send, "attempt": c.attempt, "correct": c.correct,
 			"verify": c.plain(func(s signin.State) (signin.State, error) {
-				return s.Verify(rest.IdentifierTypeEmail, frontend.VerificationMethodEmailOtp)
+				return s.Verify(account.IdentifierTypeEmail, frontend.VerificationMethodEmailOtp)
 			}),
 			"passkey login": func(t *rapid.T) {
 				by := c.known(t)
@@ -219,7 +220,7 @@ func TestASessionComesOfAProofWhateverTheOrderOfCalls(t *testing.T) {
 			},
 			"failed mediation": c.plain(func(s signin.State) (signin.State, error) { return s.NotMediated("{}") }),
 			"taken": func(t *rapid.T) {
-				next, err := c.state.Taken(rest.IdentifierTypeEmail)
+				next, err := c.state.Taken(account.IdentifierTypeEmail)
 				if c.take(t, next, err) {
 					c.proven, c.code = false, ""
 				}
@@ -272,9 +273,9 @@ func TestASignUpIsFilledIn(t *testing.T) {
 	username := func(v string) frontend.LoginIdentifier {
 		return frontend.LoginIdentifier{Type: rest.IdentifierTypeUsername, Identifier: v}
 	}
-	trusting := project.Frontend{Identifiers: []project.IdentifierRule{{Type: rest.IdentifierTypeEmail}, {Type: rest.IdentifierTypeUsername}}}
+	trusting := project.Frontend{Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypeEmail}, {Type: account.IdentifierTypeUsername}}}
 	verified := project.Frontend{Identifiers: []project.IdentifierRule{
-		{Type: rest.IdentifierTypeEmail, Required: true, Verify: project.VerifySignUp, Link: true}, {Type: rest.IdentifierTypePhone, Verify: project.VerifySignUp},
+		{Type: account.IdentifierTypeEmail, Required: true, Verify: project.VerifySignUp, Link: true}, {Type: account.IdentifierTypePhone, Verify: project.VerifySignUp},
 	}}
 	for name, c := range map[string]struct {
 		project project.Frontend

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
@@ -82,8 +83,8 @@ type Settings struct {
 
 // Identifier is a value of a type.
 type Identifier struct {
-	Type  rest.IdentifierType `json:"type"`
-	Value string              `json:"value"`
+	Type  account.IdentifierType `json:"type"`
+	Value string                 `json:"value"`
 }
 
 // Typed is what was typed into the login form.
@@ -95,7 +96,7 @@ type Typed struct {
 
 // Means is a way to prove who logs in by something that is sent.
 type Means struct {
-	Type   rest.IdentifierType         `json:"type"`
+	Type   account.IdentifierType      `json:"type"`
 	Method frontend.VerificationMethod `json:"method"`
 	Value  string                      `json:"value,omitempty"` // where it is sent; empty = nowhere, since there is no such user
 	Shown  string                      `json:"shown"`           // what a client is told of it
@@ -170,7 +171,7 @@ func (s State) proveNext() State {
 }
 
 // Taken goes back to the form: an identifier has become another's meanwhile.
-func (s State) Taken(kind rest.IdentifierType) (State, error) {
+func (s State) Taken(kind account.IdentifierType) (State, error) {
 	if s.Phase != Joining {
 		return s, ErrPlace
 	}

@@ -5,13 +5,13 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api/frontend"
-	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 )
 
 // Verify asks for something to be sent: again, or in place of a passkey. What was sent before stays good until then.
-func (s State) Verify(kind rest.IdentifierType, method frontend.VerificationMethod) (State, error) {
+func (s State) Verify(kind account.IdentifierType, method frontend.VerificationMethod) (State, error) {
 	if !s.Open() || (s.Phase != Verifying && s.Phase != PasskeyLogin) {
 		return s, ErrPlace
 	}

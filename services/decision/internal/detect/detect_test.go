@@ -105,7 +105,7 @@ func question(info rest.ClientInformation, credentials ...account.Credential) se
 	}
 	return service.Question{
 		Project: "pro-1", Client: info, Environment: service.Environment{ID: "env-1", Known: true},
-		Account: &account.Account{Project: "pro-1", ID: "usr-1", Status: rest.UserStatusActive, Credentials: credentials},
+		Account: &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive, Credentials: credentials},
 	}
 }
 

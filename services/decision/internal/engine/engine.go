@@ -230,7 +230,7 @@ func (e *Engine) probe(ctx context.Context) error {
 }
 
 func (v *view) probe(ctx context.Context, timeout time.Duration) error {
-	nobody := service.Question{Account: &account.Account{Status: rest.UserStatusActive}}
+	nobody := service.Question{Account: &account.Account{Status: account.StatusActive}}
 	in := detect.Input{Question: nobody, Complete: true}
 	l, a, m := v.knowledge.Login(in), v.knowledge.Append(in, rest.PasskeyIntelFlags{}, ""), v.knowledge.Mediation(nobody)
 	_, loginErr := direct(ctx, v, timeout, login, &l.Facts, readLogin)

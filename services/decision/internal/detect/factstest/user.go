@@ -15,7 +15,7 @@ import (
 // BusyUser is a login start of someone with 3 passkeys, in an environment that is known.
 func BusyUser(now time.Time) service.LoginQuestion {
 	yes := true
-	acct := &account.Account{Project: "pro-1", ID: "usr-1", Status: rest.UserStatusActive}
+	acct := &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive}
 	for i := range 3 {
 		acct.Credentials = append(acct.Credentials, account.Credential{
 			ID: ident.CredentialID("cre-" + strconv.Itoa(i)), CredentialID: fmt.Appendf(nil, "credential %d of this user", i), AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd",
