@@ -33,7 +33,7 @@ func goFiles(t *testing.T, root string, mode parser.Mode) []goFile {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && name != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules" || entry.Name() == "testdata"):
+		case entry.IsDir() && name != "." && notOurs(name):
 			return fs.SkipDir
 		case entry.IsDir() && name != "." && exists(filepath.Join(root, name, "go.mod")) && name != "sdk":
 			return fs.SkipDir
@@ -56,6 +56,12 @@ func goFiles(t *testing.T, root string, mode parser.Mode) []goFile {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// notOurs reports whether a folder holds what is built, fetched or read by tests: the go command, too, passes over all of it.
+func notOurs(name string) bool {
+	base := path.Base(name)
+	return strings.HasPrefix(base, ".") || base == "node_modules" || base == "testdata" || name == "bin" || name == "data" || name == "coverage"
 }
 
 func exists(name string) bool {
