@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 )
@@ -76,7 +75,12 @@ func linked() ([]work, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list what is linked: %w", err)
 	}
-	library, err := licencesBetween(runtime.GOROOT(), runtime.GOROOT()) //nolint:staticcheck // the tree of the toolchain that runs this
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("find the Go library: %w", err)
+	}
+	goroot := strings.TrimSpace(string(root))
+	library, err := licencesBetween(goroot, goroot)
 	if err != nil {
 		return nil, err
 	}
