@@ -98,7 +98,7 @@ func TestAFailureIsAnotherThingToThoseAbove(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	other := errors.New("other")
-	if err := above.Instead(other, below); err != other {
+	if err := above.Instead(other, below); !errors.Is(err, other) {
 		t.Errorf("got %v", err)
 	}
 	if err := above.Instead(nil, below); err != nil {
@@ -140,7 +140,7 @@ func TestARefusalBecomesAFaultOfTheFieldItCameIn(t *testing.T) {
 	if diff := cmp.Diff(fault.Field("code", "has expired"), f, cmpopts.IgnoreUnexported(fault.Fault{})); diff != "" || !errors.Is(f, expired) {
 		t.Error(diff, f)
 	}
-	if err := fault.At("code", secret); err != secret {
+	if err := fault.At("code", secret); !errors.Is(err, secret) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -69,10 +69,10 @@ func (b *Bucket[T]) Follow(ctx context.Context, see func(Entry[T], error)) error
 		}
 		return true
 	})
-	if ctx.Err() != nil || errors.Is(err, errWatchEnded) {
-		return nil
+	if ctx.Err() == nil && !errors.Is(err, errWatchEnded) {
+		return err
 	}
-	return err
+	return nil
 }
 
 var errWatchEnded = errors.New("the watch ended")

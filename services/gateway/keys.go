@@ -12,11 +12,8 @@ import (
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
-const (
-	keysPath = "/.well-known/jwks"
-	// keysCache is how long verifiers may keep the keys. A new key is published for longer than that before anything is signed with it.
-	keysCache = "public, max-age=300"
-)
+// keysCache is how long verifiers may keep the keys. A new key is published for longer than that before anything is signed with it.
+const keysCache = "public, max-age=300"
 
 // keys is GET /.well-known/jwks: the public keys of one project, or of all (RFC 7517 section 5).
 func (g *Gateway) keys(c *fiber.Ctx) error {

@@ -164,7 +164,7 @@ func userOf(a account.Account) rest.User {
 	}
 }
 
-// newHandle draws the handle by which authenticators know a user.
+// NewUserHandle draws the handle by which authenticators know a user.
 func NewUserHandle() []byte {
 	handle := make([]byte, userHandleLength)
 	rand.Read(handle)

@@ -28,7 +28,7 @@ type Deps struct {
 	Metrics  metrics.Outbox
 }
 
-// outboxService changes accounts and tells of it.
+// Store changes accounts and tells of it.
 type Store struct {
 	accounts *account.Store
 	events   Log
