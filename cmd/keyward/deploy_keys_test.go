@@ -96,7 +96,7 @@ func startDeployed(t *testing.T) deployed {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(time.Minute) {
 		t.Fatal("the server does not start")
 	}
 	cfg := bus.DefaultConfig()
@@ -137,7 +137,7 @@ func (r *refusals) note(_ *nats.Conn, _ *nats.Subscription, err error) {
 func (r *refusals) tells(subject string) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
 		r.mu.Lock()
 		said := strings.Contains(r.said.String(), fmt.Sprintf("%q", strings.ToLower(subject)))
 		r.mu.Unlock()
@@ -194,7 +194,7 @@ func TestNoServiceButCeremonyCanReadWhatMakesAToken(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := conn.FlushTimeout(10 * time.Second); err != nil {
+		if err := conn.FlushTimeout(time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		for _, a := range all {
@@ -275,7 +275,7 @@ func TestWhatAServiceGetsByADetourIsEncryptedAndWhatItWritesIsNotBelieved(t *tes
 	have("planted", planted, "$KV."+bus.ProjectKeysBucket+".pro-1")
 
 	found := func(read func() (*jetstream.RawStreamMsg, error)) string {
-		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 			if msg, err := read(); err == nil {
 				return string(msg.Data)
 			}

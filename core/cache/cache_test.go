@@ -20,7 +20,7 @@ func TestAnEmbeddedEntryExpiresByTheWallClock(t *testing.T) {
 	if err := c.Client.Set(t.Context(), "k", "v", 30*time.Millisecond).Err(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		if errors.Is(c.Client.Get(t.Context(), "k").Err(), redis.Nil) {
 			return

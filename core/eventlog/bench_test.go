@@ -152,7 +152,7 @@ func startRedis(tb testing.TB) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		conn, err := net.Dial("tcp", address.String())
 		if err == nil {
 			_ = conn.Close()

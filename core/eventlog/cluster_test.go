@@ -52,7 +52,7 @@ func cluster(t *testing.T) ([]*server.Server, string) {
 		servers = append(servers, s)
 	}
 	for _, s := range servers {
-		if !s.ReadyForConnections(10 * time.Second) {
+		if !s.ReadyForConnections(time.Minute) {
 			t.Fatal("a server did not start")
 		}
 		addresses = append(addresses, s.ClientURL())

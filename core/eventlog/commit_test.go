@@ -28,7 +28,7 @@ func gathered(t testing.TB, c *commits, count int, start func()) {
 	c.alone += maxAlone
 	c.mu.Unlock()
 	start()
-	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
 		c.mu.Lock()
 		waiting := len(c.waiting)
 		c.mu.Unlock()
@@ -42,19 +42,27 @@ func gathered(t testing.TB, c *commits, count int, start func()) {
 	c.passOn(func() { c.alone -= maxAlone })
 }
 
+// answered asks until there is an answer: a stream whose leader went away has none for as long as the others take to vote, and a question put to it is lost.
+func answered[T any](t *testing.T, ask func() (T, error)) T {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		answer, err := ask()
+		if err == nil {
+			return answer
+		}
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // logged returns the messages in the stream, by event ID.
 func logged(t *testing.T, js jetstream.JetStream) map[ident.EventID][]*jetstream.RawStreamMsg {
 	t.Helper()
-	stream, err := js.Stream(t.Context(), bus.EventsStream)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stream := answered(t, func() (jetstream.Stream, error) { return js.Stream(t.Context(), bus.EventsStream) })
 	messages := make(map[ident.EventID][]*jetstream.RawStreamMsg)
 	for sequence := uint64(1); sequence <= stream.CachedInfo().State.LastSeq; sequence++ {
-		msg, err := stream.GetMsg(t.Context(), sequence)
-		if err != nil {
-			t.Fatal(err)
-		}
+		msg := answered(t, func() (*jetstream.RawStreamMsg, error) { return stream.GetMsg(t.Context(), sequence) })
 		id := ident.EventID(msg.Header.Get(headerID))
 		messages[id] = append(messages[id], msg)
 	}

@@ -98,7 +98,7 @@ func TestTheAdminPortAnswersAndStops(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- admin.Serve() }()
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	for path, want := range map[string]string{
 		"/livez":   "ok\n",
 		"/readyz":  "ok\n",

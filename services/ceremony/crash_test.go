@@ -197,7 +197,7 @@ func (st *stack) restart(tb testing.TB) *stack {
 	ctx, stop := context.WithCancel(tb.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- again.Run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		left, err := unfinishedOf{st}.Unfinished(tb.Context(), time.Time{}, 10)
 		if err == nil && len(left) == 0 {
 			break

@@ -159,7 +159,7 @@ func (st *stack) whose(tb testing.TB, token string) frontend.MeRsp {
 // inbox waits until a number of messages has been delivered, since a login does not, and returns the last.
 func (c *courier) inbox(tb testing.TB, n int) delivery.Message {
 	tb.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()

@@ -532,7 +532,7 @@ func TestADeadEndpointIsTriedSparinglyAndGetsEverythingWhenItIsBack(t *testing.T
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if holds() {
 			return
 		}

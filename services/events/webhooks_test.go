@@ -182,7 +182,7 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 // until waits for a condition on what was taken.
 func (r *receiver) until(what string, holds func(got []delivery) bool) []delivery {
 	r.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		r.mu.Lock()
 		got := append([]delivery(nil), r.got...)

@@ -50,7 +50,7 @@ func mustStart(t *testing.T, cfg settings.Config, out io.Writer) (a *app.App, st
 		t.Fatal(err)
 	}
 	stop = sync.OnceFunc(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		if err := a.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
@@ -69,7 +69,7 @@ func get(t *testing.T, address, path, secret string) (int, string) {
 	if secret != "" {
 		req.SetBasicAuth("pro-1", secret)
 	}
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	rsp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func TestOfTwoGatewaysThatStartAtOnceOneMakesTheProject(t *testing.T) {
 	}
 	for _, a := range apps {
 		// The one that lost learns of the project by its watch.
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for {
 			status, body := get(t, a.HTTPAddr(), "/v2/users", secret)
 			// No ceremony service runs: past authentication there is nobody to ask.

@@ -114,7 +114,7 @@ func explained(t *testing.T, svc service.Explanations, id ident.DecisionID) fron
 	t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	for deadline := time.Now().Add(20 * time.Second); ; <-again.C {
+	for deadline := time.Now().Add(time.Minute); ; <-again.C {
 		d, err := svc.ExplainDecision(t.Context(), service.ForProject[ident.DecisionID]{Project: "pro-1", Body: id})
 		if err == nil {
 			return d

@@ -40,7 +40,7 @@ func TestATokenOfAServiceUserIsIssuedAtARunningServer(t *testing.T) {
 	// The server follows the projects: it may take a moment until it knows the token.
 	arrived := func(token string) {
 		t.Helper()
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for status("GET", api, token) == http.StatusUnauthorized {
 			if time.Now().After(deadline) {
 				t.Fatal("the token is not let in")

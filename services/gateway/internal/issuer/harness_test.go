@@ -300,7 +300,7 @@ func accepted(t *testing.T, s setup, token string) {
 // until waits for a condition that another goroutine brings about.
 func until(t *testing.T, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not come about")
