@@ -50,6 +50,7 @@ var arrows = []struct {
 	{"services/decision/trial", "core api services/decision/explain services/decision/replay"},
 	{"services/decision/replay", "core api policies services/decision. services/decision/explain services/decision/internal"},
 	{"services/decision/scenario", "core api policies services/decision/internal"},
+	{"services/decision/scenario/internal", ""},
 	{"services/decision/explain", "core api policies services/decision/internal"},
 	{"services/decision/internal", "core api policies"},
 	{"services/events", "core api"},

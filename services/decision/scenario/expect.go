@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
 
 // Keys of expect.
@@ -71,9 +72,9 @@ var (
 
 // expect reads what the engine must answer.
 func (l *library) expect(s *scenario, n, scenario *yaml.Node) {
-	if n == nil || isNull(n) || n.Kind == yaml.MappingNode && len(n.Content) == 0 {
+	if n == nil || strictyaml.IsNull(n) || n.Kind == yaml.MappingNode && len(n.Content) == 0 {
 		if scenario.Kind == yaml.MappingNode {
-			l.refuse(scenario, "the scenario expects nothing, so it could not fail")
+			l.Refuse(scenario, "the scenario expects nothing, so it could not fail")
 		}
 		return
 	}
@@ -83,12 +84,12 @@ func (l *library) expect(s *scenario, n, scenario *yaml.Node) {
 	} else {
 		what += " of action " + s.action
 	}
-	fields := l.object(n, what, allowed)
+	fields := l.Object(n, what, allowed)
 	names := make([]string, len(s.passkeys))
 	for i := range s.passkeys {
 		names[i] = s.passkeys[i].name
 	}
-	for key := range pairs(n) {
+	for key := range strictyaml.Pairs(n) {
 		value := fields[key.Value]
 		if value == nil {
 			continue
@@ -101,22 +102,22 @@ func (l *library) wanted(action, key string, n *yaml.Node, passkeys []string) an
 	if action == Rollout {
 		switch key {
 		case "tag":
-			return l.choice(n, "tag of rollout", rolloutTags)
+			return l.Choice(n, "tag of rollout", rolloutTags)
 		case "reason": // the name of a rule, which is the bundle's affair
-			return l.text(n, key)
+			return l.Text(n, key)
 		}
 	}
 	switch key {
 	case "rule":
-		return l.text(n, key)
+		return l.Text(n, key)
 	case "tag":
-		return l.choice(n, "decision tag", decisionTags)
+		return l.Choice(n, "decision tag", decisionTags)
 	case "kind":
-		return l.choice(n, key, append(slices.Clone(kinds), ""))
+		return l.Choice(n, key, append(slices.Clone(kinds), ""))
 	case "reason":
-		return l.choice(n, key, reasons)
+		return l.Choice(n, key, reasons)
 	case "attachment":
-		return l.choice(n, key, attachments)
+		return l.Choice(n, key, attachments)
 	case "hints":
 		return l.choices(n, "hint", hints)
 	case "allowCredentials", keyExclude:
@@ -126,14 +127,14 @@ func (l *library) wanted(action, key string, n *yaml.Node, passkeys []string) an
 	case keyHistory:
 		return l.historyData(n)
 	default:
-		return l.boolean(n, key)
+		return l.Boolean(n, key)
 	}
 }
 
 func (l *library) choices(n *yaml.Node, what string, vocabulary []string) []string {
 	chosen := []string{}
-	for _, element := range l.list(n, "a list of "+what+"s") {
-		chosen = append(chosen, l.choice(element, what, vocabulary))
+	for _, element := range l.List(n, "a list of "+what+"s") {
+		chosen = append(chosen, l.Choice(element, what, vocabulary))
 	}
 	return chosen
 }
@@ -147,25 +148,25 @@ func (l *library) detectionTags(n *yaml.Node, key string) []string {
 	}
 	slices.Sort(known)
 	tags := []string{}
-	for _, element := range l.list(n, key) {
+	for _, element := range l.List(n, key) {
 		if streakTag.MatchString(element.Value) {
 			tags = append(tags, element.Value)
 			continue
 		}
-		tags = append(tags, l.choice(element, "detection tag", known))
+		tags = append(tags, l.Choice(element, "detection tag", known))
 	}
 	return tags
 }
 
 func (l *library) historyData(n *yaml.Node) map[string]any {
-	fields := jsonFields(reflect.TypeFor[rest.HistoryData]())
+	fields := strictyaml.JSONFields(reflect.TypeFor[rest.HistoryData]())
 	want := map[string]any{}
-	for name, value := range l.object(n, keyHistory, slices.Sorted(maps.Keys(fields))) {
+	for name, value := range l.Object(n, keyHistory, slices.Sorted(maps.Keys(fields))) {
 		what := keyHistory + "." + name
 		if reflect.TypeFor[rest.HistoryData]().Field(fields[name]).Type.Kind() == reflect.Bool {
-			want[name] = l.boolean(value, what)
+			want[name] = l.Boolean(value, what)
 		} else {
-			want[name] = l.integer(value, what)
+			want[name] = l.Integer(value, what)
 		}
 	}
 	return want
@@ -175,8 +176,7 @@ func (l *library) historyData(n *yaml.Node) map[string]any {
 func historyOf(h rest.HistoryData) map[string]any {
 	v := reflect.ValueOf(h)
 	all := make(map[string]any, v.NumField())
-	for i := range v.NumField() {
-		name := jsonName(v.Type().Field(i))
+	for name, i := range strictyaml.JSONFields(v.Type()) {
 		if f := v.Field(i); f.CanInt() {
 			all[name] = f.Int()
 		} else {

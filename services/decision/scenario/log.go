@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
 
 // openOffer is how long the events service lets an append offer wait for an event that names no process.
@@ -44,11 +46,12 @@ type entry struct {
 	foreign   bool  // of another account
 }
 
-// history reads the log and fills in what the events service would hold now, and what the account would. It returns the processes that the log names.
+// history reads the log and fills in what the events service would hold now, and what the account would. It returns the processes that
+// the log names.
 func (l *library) history(s *scenario, log *yaml.Node) []string {
 	var entries []entry
 	var processes []string
-	for _, n := range l.list(log, "log") {
+	for _, n := range l.List(log, "log") {
 		e := l.entry(n, s)
 		processes = append(processes, e.event.Process)
 		if !e.foreign && e.event.Type != "" {
@@ -64,11 +67,11 @@ func (l *library) history(s *scenario, log *yaml.Node) []string {
 func (l *library) entry(n *yaml.Node, s *scenario) entry {
 	var e entry
 	e.event.Project, e.event.User = projectID, userID
-	given := get(n, "type")
+	given := strictyaml.Get(n, "type")
 	if given != nil {
-		e.event.Type = event.Type(l.choice(given, "type", types))
+		e.event.Type = event.Type(l.Choice(given, "type", types))
 	} else if n.Kind == yaml.MappingNode {
-		l.refuse(n, "the log entry has no type")
+		l.Refuse(n, "the log entry has no type")
 	}
 	what, allowed := "a log entry", slices.Concat(entryKeys, wireKeys, []string{"route", "kind", "ceremonyType"})
 	if t := e.event.Type; t != "" {
@@ -78,22 +81,22 @@ func (l *library) entry(n *yaml.Node, s *scenario) entry {
 			allowed = slices.Concat(entryKeys, own)
 		}
 	}
-	fields := l.object(n, what, allowed)
+	fields := l.Object(n, what, allowed)
 	if at := fields["at"]; at != nil {
-		e.event.CreatedMs = l.moment(at, "at", s.now).UnixMilli()
+		e.event.CreatedMs = l.Moment(at, "at", s.now).UnixMilli()
 	} else if n.Kind == yaml.MappingNode {
-		l.refuse(n, "the log entry does not say when it happened (at)")
+		l.Refuse(n, "the log entry does not say when it happened (at)")
 	}
 	if given := fields["deleted"]; given != nil {
-		e.deletedMs = l.moment(given, "deleted", s.now).UnixMilli()
+		e.deletedMs = l.Moment(given, "deleted", s.now).UnixMilli()
 	}
 	if given := fields["user"]; given != nil {
-		e.foreign = l.text(given, "user") != ""
+		e.foreign = l.Text(given, "user") != ""
 	}
-	e.event.ID = ident.EventID(l.text(fields["id"], "id"))
-	e.event.Process = l.text(fields["process"], "process")
-	e.event.Challenge = event.Canonical(l.text(fields["challenge"], "challenge"))
-	if env := l.text(fields["env"], "env"); env != envNone && env != envForged {
+	e.event.ID = ident.EventID(l.Text(fields["id"], "id"))
+	e.event.Process = l.Text(fields["process"], "process")
+	e.event.Challenge = event.Canonical(l.Text(fields["challenge"], "challenge"))
+	if env := l.Text(fields["env"], "env"); env != envNone && env != envForged {
 		e.event.Environment = ident.EnvironmentID(env)
 	}
 	e.event.Expires = l.expires(fields["expires"], s.now)
@@ -106,15 +109,16 @@ func (l *library) entry(n *yaml.Node, s *scenario) entry {
 func (l *library) kindAndRoute(e *event.Event, fields map[string]*yaml.Node) {
 	switch e.Type {
 	case event.LoginOffered:
-		e.Route = event.Route(cmp.Or(l.choice(fields["route"], "route", routes), string(event.Local)))
+		e.Route = event.Route(cmp.Or(l.Choice(fields["route"], "route", routes), string(event.Local)))
 	case event.LoginCompleted:
-		e.Route = event.Route(cmp.Or(l.choice(fields["ceremonyType"], "ceremonyType", routes), string(event.Local)))
+		e.Route = event.Route(cmp.Or(l.Choice(fields["ceremonyType"], "ceremonyType", routes), string(event.Local)))
 	case event.AppendOffered:
-		e.Kind = event.Kind(cmp.Or(l.choice(fields["kind"], "kind", kinds), string(event.KindDefault)))
+		e.Kind = event.Kind(cmp.Or(l.Choice(fields["kind"], "kind", kinds), string(event.KindDefault)))
 	}
 }
 
-// credentialNamed returns the row ID of the account's passkey of that name that existed then, or the WebAuthn ID of one that the account does not have.
+// credentialNamed returns the row ID of the account's passkey of that name that existed then, or the WebAuthn ID of one that the account
+// does not have.
 func (l *library) credentialNamed(n *yaml.Node, s *scenario, atMs int64) string {
 	if n == nil {
 		return ""
@@ -125,7 +129,7 @@ func (l *library) credentialNamed(n *yaml.Node, s *scenario, atMs int64) string 
 			known = append(known, s.passkeys[i].name)
 		}
 	}
-	name := l.choice(n, "credential", known)
+	name := l.Choice(n, "credential", known)
 	found := ""
 	for i := range s.passkeys {
 		p := &s.passkeys[i]
@@ -140,7 +144,7 @@ func (l *library) credentialNamed(n *yaml.Node, s *scenario, atMs int64) string 
 		}
 	}
 	if defined := l.credentials[name]; found == "" && defined != nil {
-		if id := get(defined, "credentialID"); id != nil {
+		if id := strictyaml.Get(defined, "credentialID"); id != nil {
 			return id.Value
 		}
 	}
@@ -149,8 +153,9 @@ func (l *library) credentialNamed(n *yaml.Node, s *scenario, atMs int64) string 
 
 func rowID(i int) ident.CredentialID { return ident.CredentialID("cre-" + strconv.Itoa(i+1)) }
 
-// arrange sorts entries by time and, within a millisecond, offers before their answers; then by content, so that their order in the file means nothing.
-// Entries without an ID get one that follows this order, and entries that repeat an ID are told apart from the first by nothing.
+// arrange sorts entries by time and, within a millisecond, offers before their answers; then by content, so that their order in the file
+// means nothing. Entries without an ID get one that follows this order, and entries that repeat an ID are told apart from the first by
+// nothing.
 func arrange(entries []entry) {
 	slices.SortFunc(entries, func(a, b entry) int {
 		x, y := &a.event, &b.event
@@ -189,8 +194,8 @@ func padded(i int) string {
 	return strconv.Itoa(first + i)
 }
 
-// hold joins every event to what was known when it happened, and keeps events and offers as the events service does. A deletion that lies in the future
-// has not happened.
+// hold joins every event to what was known when it happened, and keeps events and offers as the events service does. A deletion that lies
+// in the future has not happened.
 func (s *scenario) hold(entries []entry) {
 	nowMs := s.now.UnixMilli()
 	seen := map[ident.EventID]bool{}
@@ -217,7 +222,8 @@ func (s *scenario) hold(entries []entry) {
 	}
 }
 
-// join finds the ceremony of an event among what was there at its time. The engine's own events know theirs, which the file tells by challenge or process.
+// join finds the ceremony of an event among what was there at its time. The engine's own events know theirs, which the file tells by
+// challenge or process.
 func join(e event.Event, entries []entry) event.Event {
 	var known []event.Event
 	for _, k := range entries {
@@ -239,8 +245,8 @@ func join(e event.Event, entries []entry) event.Event {
 	return e
 }
 
-// settle splits the passkeys into those the account has and those it had, and notes on which systems they were used. The system of an environment is
-// that on which a passkey of the file was created there.
+// settle splits the passkeys into those the account has and those it had, and notes on which systems they were used. The system of an
+// environment is that on which a passkey of the file was created there.
 func (s *scenario) settle(entries []entry, systems map[string][]string) {
 	nowMs := s.now.UnixMilli()
 	a := s.question.Account
@@ -271,4 +277,31 @@ func (s *scenario) settle(entries []entry, systems map[string][]string) {
 		}
 		a.Credentials = append(a.Credentials, p.credential)
 	}
+}
+
+// msThreshold is the value above which the wire reads expires as ms.
+const msThreshold = 100_000_000_000
+
+// expires returns the end of an event as it would be sent: a whole number is taken as it is.
+func (l *library) expires(n *yaml.Node, now time.Time) int64 {
+	if n == nil {
+		return 0
+	}
+	if strictyaml.IsInteger(n) {
+		raw := l.Integer(n, "expires")
+		if raw < 1 || raw > math.MaxInt64/1000 {
+			l.Refuse(n, "expires must be a Unix time in seconds above zero, or in ms above 100000000000")
+			return 0
+		}
+		return raw
+	}
+	at := l.Moment(n, "expires", now)
+	if at.IsZero() {
+		return 0
+	}
+	// Seconds unless that would lose something, or be taken for ms.
+	if ms := at.UnixMilli(); ms%1000 != 0 && ms > msThreshold || at.Unix() > msThreshold {
+		return ms
+	}
+	return at.Unix()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
 
 // Keys of the format.
@@ -43,7 +44,8 @@ const (
 	envForged = "forged"
 )
 
-// Everybody in a scenario is this user. The project is one that no server creates, so that a bundle's overrides for a project do not reach it.
+// Everybody in a scenario is this user. The project is one that no server creates, so that a bundle's overrides for a project do not
+// reach it.
 const (
 	projectID = ident.ProjectID("pro-0")
 	userID    = ident.UserID("usr-1")
@@ -64,7 +66,7 @@ func words[T ~string](values ...T) []string {
 
 // library is what the scenarios of a file share.
 type library struct {
-	*reader
+	*strictyaml.Reader
 	now         time.Time
 	clients     map[string]*yaml.Node
 	credentials map[string]*yaml.Node
@@ -72,41 +74,41 @@ type library struct {
 }
 
 func parse(file string, content []byte) ([]scenario, Problems) {
-	r := &reader{file: file}
-	root := r.document(content)
+	r := strictyaml.New(file)
+	root := r.Document(content)
 	if root == nil {
-		return nil, r.problems.tidy()
+		return nil, r.Problems()
 	}
-	fields := r.object(root, "the file", fileKeys)
-	l := &library{reader: r, clients: map[string]*yaml.Node{}, credentials: map[string]*yaml.Node{}, systems: map[string][]string{}}
+	fields := r.Object(root, "the file", fileKeys)
+	l := &library{Reader: r, clients: map[string]*yaml.Node{}, credentials: map[string]*yaml.Node{}, systems: map[string][]string{}}
 	if n := fields["now"]; n != nil {
-		l.now = cmp.Or(r.clock(n, "now"), unclear)
+		l.now = cmp.Or(r.Clock(n, "now"), unclear)
 	}
 	l.define(fields["clients"], fields["credentials"])
-	list := r.list(fields["scenarios"], "scenarios")
-	if len(list) == 0 && len(r.problems) == 0 {
-		r.refuse(root, "the file has no scenarios")
+	list := r.List(fields["scenarios"], "scenarios")
+	if len(list) == 0 && r.Noted() == 0 {
+		r.Refuse(root, "the file has no scenarios")
 	}
 	var scenarios []scenario
 	for _, n := range list {
 		scenarios = append(scenarios, l.scenario(n))
 	}
-	return scenarios, r.problems.tidy()
+	return scenarios, r.Problems()
 }
 
 // define reads the named clients and credentials, also to find fault with those that nobody uses.
 func (l *library) define(clients, credentials *yaml.Node) {
-	if clients != nil && !isNull(clients) {
-		for name, n := range l.named(clients, "clients") {
-			l.clients[name] = merge(nil, n)
+	if clients != nil && !strictyaml.IsNull(clients) {
+		for name, n := range l.Named(clients, "clients") {
+			l.clients[name] = strictyaml.Merge(nil, n)
 			l.client(l.clients[name])
 		}
 	}
-	if credentials == nil || isNull(credentials) {
+	if credentials == nil || strictyaml.IsNull(credentials) {
 		return
 	}
-	for name, n := range l.named(credentials, "credentials") {
-		l.credentials[name] = merge(nil, n)
+	for name, n := range l.Named(credentials, "credentials") {
+		l.credentials[name] = strictyaml.Merge(nil, n)
 		c := l.credential(l.credentials[name], cmp.Or(l.now, unclear), false).credential
 		if env, os := string(c.Environment), c.CreatedOS; env != "" && os != "" && !slices.Contains(l.systems[env], os) {
 			l.systems[env] = append(l.systems[env], os)
@@ -115,30 +117,30 @@ func (l *library) define(clients, credentials *yaml.Node) {
 }
 
 func (l *library) scenario(n *yaml.Node) scenario {
-	s := scenario{file: l.file, line: n.Line, now: l.now}
-	before := len(l.problems)
+	s := scenario{file: l.File(), line: n.Line, now: l.now}
+	before := l.Noted()
 	fields := l.keys(n, &s)
-	misspelt := len(l.problems) > before
+	misspelt := l.Noted() > before
 	if given := fields["now"]; given != nil {
-		s.now = l.clock(given, "now")
+		s.now = l.Clock(given, "now")
 	} else if s.now.IsZero() && n.Kind == yaml.MappingNode {
-		l.refuse(n, "the scenario has no clock: give now in the file or in the scenario")
+		l.Refuse(n, "the scenario has no clock: give now in the file or in the scenario")
 	}
 	s.now = cmp.Or(s.now, unclear)
 	s.question = service.Question{Project: projectID}
 	s.question.Client = l.scenarioClient(fields["client"], n)
 	private := s.question.Client.PrivateMode
-	s.question.Environment = environment(l.text(fields["env"], "env"), private != nil && *private)
+	s.question.Environment = environment(l.Text(fields["env"], "env"), private != nil && *private)
 	l.accountOf(&s, fields)
-	s.strategy = rest.CrossDeviceAuthenticationStrategy(l.choice(fields["strategy"], "strategy", strategies))
+	s.strategy = rest.CrossDeviceAuthenticationStrategy(l.Choice(fields["strategy"], "strategy", strategies))
 	l.flagsOf(&s, fields["flags"])
-	s.rollout.Action = cmp.Or(l.choice(fields["about"], "about", abouts), service.RolloutLogin)
-	s.rollout.Identifier, s.rollout.Invitation = l.text(fields["identifier"], "identifier"), l.text(fields["invitation"], "invitation")
-	s.situation = l.text(fields["situation"], "situation")
+	s.rollout.Action = cmp.Or(l.Choice(fields["about"], "about", abouts), service.RolloutLogin)
+	s.rollout.Identifier, s.rollout.Invitation = l.Text(fields["identifier"], "identifier"), l.Text(fields["invitation"], "invitation")
+	s.situation = l.Text(fields["situation"], "situation")
 	s.parameters = l.parameters(fields["parameters"])
 	used := l.history(&s, fields["log"])
 	if given := fields["process"]; given != nil {
-		s.question.Process = l.text(given, "process")
+		s.question.Process = l.Text(given, "process")
 	} else {
 		s.question.Process = unused(used)
 	}
@@ -154,8 +156,8 @@ func (l *library) flagsOf(s *scenario, n *yaml.Node) {
 	case n == nil:
 	case s.action == Rollout:
 		s.rollout.Flags = map[string]string{}
-		for name, value := range l.named(n, "flags") {
-			s.rollout.Flags[name] = l.text(value, "flags."+name)
+		for name, value := range l.Named(n, "flags") {
+			s.rollout.Flags[name] = l.Text(value, "flags."+name)
 		}
 	default:
 		s.flags = l.flags(n)
@@ -165,15 +167,15 @@ func (l *library) flagsOf(s *scenario, n *yaml.Node) {
 // keys reads name and action, which decide what other keys there may be.
 func (l *library) keys(n *yaml.Node, s *scenario) map[string]*yaml.Node {
 	allowed := sharedKeys
-	s.name = l.text(get(n, "name"), "name")
-	if given := get(n, "action"); given != nil {
-		s.action = l.choice(given, "action", actions)
+	s.name = l.Text(strictyaml.Get(n, "name"), "name")
+	if given := strictyaml.Get(n, "action"); given != nil {
+		s.action = l.Choice(given, "action", actions)
 		allowed = slices.Concat(allowed, actionKeys[s.action])
 	} else if n.Kind == yaml.MappingNode {
-		l.refuse(n, "the scenario has no action; there are %s", strings.Join(actions, ", "))
+		l.Refuse(n, "the scenario has no action; there are %s", strings.Join(actions, ", "))
 	}
-	if get(n, "name") == nil && n.Kind == yaml.MappingNode {
-		l.refuse(n, "the scenario has no name")
+	if strictyaml.Get(n, "name") == nil && n.Kind == yaml.MappingNode {
+		l.Refuse(n, "the scenario has no name")
 	}
 	if s.action == "" {
 		for _, more := range actionKeys {
@@ -184,13 +186,13 @@ func (l *library) keys(n *yaml.Node, s *scenario) map[string]*yaml.Node {
 	if s.action != "" {
 		what += " of action " + s.action
 	}
-	return l.object(n, what, allowed)
+	return l.Object(n, what, allowed)
 }
 
 func (l *library) scenarioClient(n, scenario *yaml.Node) rest.ClientInformation {
 	if n == nil {
 		if scenario.Kind == yaml.MappingNode {
-			l.refuse(scenario, "the scenario has no client")
+			l.Refuse(scenario, "the scenario has no client")
 		}
 		return rest.ClientInformation{}
 	}
@@ -205,25 +207,25 @@ func (l *library) scenarioClient(n, scenario *yaml.Node) rest.ClientInformation 
 func (l *library) use(n *yaml.Node, what string, from map[string]*yaml.Node) (string, *yaml.Node) {
 	known := slices.Sorted(maps.Keys(from))
 	if n.Kind != yaml.MappingNode {
-		name := l.choice(n, what, known)
+		name := l.Choice(n, what, known)
 		return name, from[name]
 	}
-	given := get(n, "use")
+	given := strictyaml.Get(n, "use")
 	if given == nil {
-		return "", merge(nil, n)
+		return "", strictyaml.Merge(nil, n)
 	}
-	name := l.choice(given, what, known)
+	name := l.Choice(given, what, known)
 	if from[name] == nil {
 		return "", nil
 	}
 	changes := *n
 	changes.Content = nil
-	for key, value := range pairs(n) {
+	for key, value := range strictyaml.Pairs(n) {
 		if key.Value != "use" {
 			changes.Content = append(changes.Content, key, value)
 		}
 	}
-	return name, merge(from[name], &changes)
+	return name, strictyaml.Merge(from[name], &changes)
 }
 
 func environment(env string, private bool) service.Environment {
@@ -242,17 +244,17 @@ func (l *library) accountOf(s *scenario, fields map[string]*yaml.Node) {
 	a := &account.Account{Project: projectID, ID: userID, Status: account.StatusActive}
 	absent := false
 	if n := fields["user"]; n != nil {
-		user := l.object(n, "user", userKeys)
+		user := l.Object(n, "user", userKeys)
 		if given := user["status"]; given != nil {
-			a.Status = account.Status(l.choice(given, "status", statuses))
+			a.Status = account.Status(l.Choice(given, "status", statuses))
 		}
-		absent = l.boolean(user["absent"], "absent")
-		s.question.LookupFailed = l.boolean(user["lookupFailed"], "lookupFailed")
+		absent = l.Boolean(user["absent"], "absent")
+		s.question.LookupFailed = l.Boolean(user["lookupFailed"], "lookupFailed")
 	}
 	if !absent {
 		s.question.Account = a
 	}
-	for i, n := range l.list(fields["passkeys"], "passkeys") {
+	for i, n := range l.List(fields["passkeys"], "passkeys") {
 		name, merged := l.use(n, "passkey", l.credentials)
 		if merged == nil {
 			continue
@@ -272,32 +274,32 @@ func (l *library) credential(n *yaml.Node, now time.Time, ofAccount bool) passke
 	if ofAccount {
 		allowed = slices.Concat(allowed, []string{"deleted"})
 	}
-	fields := l.object(n, "a passkey", allowed)
+	fields := l.Object(n, "a passkey", allowed)
 	var p passkey
 	c := &p.credential
 	c.CredentialID = l.credentialID(n, fields["credentialID"])
 	if given := fields["aaguid"]; given != nil {
-		if c.AAGUID = strings.ToLower(l.text(given, "aaguid")); c.AAGUID != "" && !aaguidForm.MatchString(c.AAGUID) {
-			l.refuse(given, "aaguid %q is no UUID", c.AAGUID)
+		if c.AAGUID = strings.ToLower(l.Text(given, "aaguid")); c.AAGUID != "" && !aaguidForm.MatchString(c.AAGUID) {
+			l.Refuse(given, "aaguid %q is no UUID", c.AAGUID)
 		}
 	}
-	for _, t := range l.list(fields["transports"], "transports") {
-		c.Transports = append(c.Transports, l.choice(t, "transport", transports))
+	for _, t := range l.List(fields["transports"], "transports") {
+		c.Transports = append(c.Transports, l.Choice(t, "transport", transports))
 	}
-	c.BackupEligible = l.boolean(fields["backupEligible"], "backupEligible")
-	c.BackupState = l.boolean(fields["backupState"], "backupState")
-	c.Attachment = l.choice(fields["attachment"], "attachment", attachments)
-	c.CreatedOS = l.text(fields["createdOS"], "createdOS")
-	c.CreatedBrowser = l.text(fields["createdBrowser"], "createdBrowser")
-	c.Environment = ident.EnvironmentID(l.text(fields["env"], "env"))
+	c.BackupEligible = l.Boolean(fields["backupEligible"], "backupEligible")
+	c.BackupState = l.Boolean(fields["backupState"], "backupState")
+	c.Attachment = l.Choice(fields["attachment"], "attachment", attachments)
+	c.CreatedOS = l.Text(fields["createdOS"], "createdOS")
+	c.CreatedBrowser = l.Text(fields["createdBrowser"], "createdBrowser")
+	c.Environment = ident.EnvironmentID(l.Text(fields["env"], "env"))
 	if given := fields["created"]; given != nil {
-		c.CreatedMs = l.moment(given, "created", now).UnixMilli()
+		c.CreatedMs = l.Moment(given, "created", now).UnixMilli()
 	} else {
 		c.CreatedMs = now.UnixMilli()
 	}
 	c.LastUsedMs = c.CreatedMs
 	if given := fields["deleted"]; given != nil {
-		p.deletedMs = l.moment(given, "deleted", now).UnixMilli()
+		p.deletedMs = l.Moment(given, "deleted", now).UnixMilli()
 	}
 	return p
 }
@@ -305,29 +307,29 @@ func (l *library) credential(n *yaml.Node, now time.Time, ofAccount bool) passke
 func (l *library) credentialID(passkey, n *yaml.Node) []byte {
 	if n == nil {
 		if passkey.Kind == yaml.MappingNode {
-			l.refuse(passkey, "the passkey has no credentialID")
+			l.Refuse(passkey, "the passkey has no credentialID")
 		}
 		return nil
 	}
-	text := l.text(n, "credentialID")
+	text := l.Text(n, "credentialID")
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(raw) == 0 {
-		l.refuse(n, "credentialID %q is no base64url without padding", text)
+		l.Refuse(n, "credentialID %q is no base64url without padding", text)
 	}
 	return raw
 }
 
 // parameters reads the overrides. Which there are is the bundle's affair.
 func (l *library) parameters(n *yaml.Node) []parameter {
-	if n == nil || isNull(n) {
+	if n == nil || strictyaml.IsNull(n) {
 		return nil
 	}
 	var list []parameter
-	l.named(n, "parameters")
-	for key, node := range pairs(n) {
+	l.Named(n, "parameters")
+	for key, node := range strictyaml.Pairs(n) {
 		var value any
 		if err := node.Decode(&value); err != nil {
-			l.refuse(node, "parameter %s: %v", key.Value, err)
+			l.Refuse(node, "parameter %s: %v", key.Value, err)
 			continue
 		}
 		list = append(list, parameter{name: key.Value, value: value, line: key.Line})
@@ -342,4 +344,18 @@ func unused(used []string) string {
 		process += "-"
 	}
 	return process
+}
+
+// client reads a clientInformation document, with the keys of the wire.
+func (l *library) client(n *yaml.Node) rest.ClientInformation {
+	var info rest.ClientInformation
+	l.Decode(n, "client", &info)
+	return info
+}
+
+// flags reads passkeyIntelFlags.
+func (l *library) flags(n *yaml.Node) rest.PasskeyIntelFlags {
+	var flags rest.PasskeyIntelFlags
+	l.Decode(n, "flags", &flags)
+	return flags
 }

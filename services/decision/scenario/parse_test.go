@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
 
 // head defines what the cases below use; their own lines begin at 5.
@@ -140,24 +141,6 @@ func wantProblems(t *testing.T, file string, want []string) {
 	}
 	if diff := cmp.Diff(strings.Join(want, "\n"), err.Error()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-func TestOffsetsAddUp(t *testing.T) {
-	t.Parallel()
-	const day = 24 * time.Hour
-	for text, want := range map[string]time.Duration{
-		"0s": 0, "5s": 5 * time.Second, "-5m": -5 * time.Minute, "3h": 3 * time.Hour, "-180d": -180 * day, "-179d23h59m59s": -180*day + time.Second,
-		"1h1h": 2 * time.Hour, "30m1d": day + 30*time.Minute, "-36500d": -36500 * day,
-	} {
-		if got, err := parseOffset(text); err != nil || got != want {
-			t.Errorf("%s: got %v, %v, want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "-", "5", "d", "-d", "+5d", "--5d", "5 d", "1.5h", "5ms", "5D", "-5d-3h", "99999999999999999999d", "36600d1d"} {
-		if got, err := parseOffset(text); err == nil {
-			t.Errorf("%q was read as %v", text, got)
-		}
 	}
 }
 
@@ -330,8 +313,8 @@ func TestEverySignalOfTheWireCanBeWritten(t *testing.T) {
 			return write(kind.Elem())
 		case reflect.Struct:
 			var fields []string
-			for i := range kind.NumField() {
-				fields = append(fields, jsonName(kind.Field(i))+": "+write(kind.Field(i).Type))
+			for name, i := range strictyaml.JSONFields(kind) {
+				fields = append(fields, name+": "+write(kind.Field(i).Type))
 			}
 			return "{ " + strings.Join(fields, ", ") + " }"
 		case reflect.Bool:

@@ -70,8 +70,8 @@ func shown(value any) string {
 	}
 }
 
-// WriteText writes a line for each failed scenario with its diff below, and a count. If verbose, also a line for each that passed, and the facts of those
-// that failed.
+// WriteText writes a line for each failed scenario with its diff below, and a count. If verbose, also a line for each that passed, and
+// the facts of those that failed.
 func (r *Report) WriteText(w io.Writer, verbose bool) error {
 	var b strings.Builder
 	for i := range r.Scenarios {

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/scenario/internal/tablerow"
 )
 
 // Bundle is a policy that was found good: it compiles, fits its schemas, has every entrypoint and passes its own tests. It is immutable.
@@ -24,7 +25,7 @@ func Open(ctx context.Context, source fs.FS) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tableRows(source)
+	rows, err := tablerow.List(source)
 	if err != nil {
 		return nil, fmt.Errorf("list the rows of the decision tables: %w", err)
 	}
@@ -34,8 +35,8 @@ func Open(ctx context.Context, source fs.FS) (*Bundle, error) {
 // Revision names the policy as decisions do.
 func (b *Bundle) Revision() string { return b.engine.Revision() }
 
-// Run tries every scenario of the suite against the bundle. The error is Problems if a scenario overrides a parameter that the bundle does not have or that does
-// not fit; then nothing was tried.
+// Run tries every scenario of the suite against the bundle. The error is Problems if a scenario overrides a parameter that the bundle
+// does not have or that does not fit; then nothing was tried.
 func (b *Bundle) Run(ctx context.Context, suite Suite) (*Report, error) {
 	engines, err := b.engines(suite)
 	if err != nil {
@@ -58,6 +59,19 @@ func (b *Bundle) Run(ctx context.Context, suite Suite) (*Report, error) {
 	}
 	report.NotReached = b.unreached(reached)
 	return report, nil
+}
+
+// unreached returns the rows that did not answer, by action; actions of which every row did are left out.
+func (b *Bundle) unreached(reached map[string]bool) map[string][]string {
+	missing := map[string][]string{}
+	for _, action := range actions {
+		for _, row := range b.rows[action] {
+			if !reached[action+" "+row] {
+				missing[action] = append(missing[action], row)
+			}
+		}
+	}
+	return missing
 }
 
 // engines returns the engine of each scenario: the bundle's, with what the scenario overrides.

@@ -391,22 +391,6 @@ decision := {"rule": name, "allow": false, "tag": "default-deny", "route": "", "
 	}
 }
 
-func TestRowsAreFoundWhereverTheyAreWritten(t *testing.T) {
-	t.Parallel()
-	rows, err := tableRows(fstest.MapFS{
-		"lib/table.rego":        {Data: []byte("package keyward.table\n\ndeny(tag, row) := {\"rule\": row, \"tag\": tag}\n")},
-		"login/login.rego":      {Data: []byte("package keyward.login\n\nimport data.keyward.table\n\ndefault decision := {\"rule\": \"L10\"}\n\ndecision := table.deny(\"t\", \"L7a\") if input.a\n\nelse := {\"rule\": \"VIP\"} if input.b\n\nelse := table.deny(\"t\", \"L7b\") if input.c\n")},
-		"login/login_test.rego": {Data: []byte("package keyward.login_test\n\nrow := {\"rule\": \"L99\"}\n")},
-		"README.md":             {Data: []byte("no rego")},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"VIP", "L7a", "L7b", "L10"}, rows["login"]); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestOwnScenariosAreFoundInTheBundle(t *testing.T) {
 	t.Parallel()
 	good := []byte(world + "  - { name: a, action: login, client: OLD, expect: { rule: L1 } }\n")

@@ -1,20 +1,18 @@
-// Package scenario runs decisions that are written down: what was known, what happened before, what the engine must answer. Security teams keep them
-// beside their rules. A scenario goes through the detection, the fold and the policy that answer in production, with the clock set to its own moment.
+// Package scenario runs decisions that are written down: what was known, what happened before, what the engine must answer. Security
+// teams keep them beside their rules. A scenario goes through the detection, the fold and the policy that answer in production, with the
+// clock set to its own moment.
 //
-// The package reads the files it is told of and nothing else. A file that holds anything the format does not know is refused as a whole, each fault with
-// its line: a misspelt key would otherwise be a test that cannot fail.
+// The package reads the files it is told of and nothing else. A file that holds anything the format does not know is refused as a whole,
+// each fault with its line: a misspelt key would otherwise be a test that cannot fail.
 package scenario
 
 import (
-	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
@@ -22,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
 
 // The actions that a scenario may ask about.
@@ -92,39 +91,21 @@ type expectation struct {
 	want any
 }
 
-// Problem is one reason to refuse a file.
-type Problem struct {
-	File    string
-	Line    int // 0 if the whole file is meant
-	Message string
-}
-
-// Error implements error: file:line: message.
-func (p Problem) Error() string {
-	if p.Line == 0 {
-		return p.File + ": " + p.Message
-	}
-	return p.File + ":" + strconv.Itoa(p.Line) + ": " + p.Message
-}
-
-// Problems is everything wrong with one or several files, in their order.
-type Problems []Problem
-
-// Error implements error, one problem a line.
-func (p Problems) Error() string {
-	lines := make([]string, len(p))
-	for i := range p {
-		lines[i] = p[i].Error()
-	}
-	return strings.Join(lines, "\n")
-}
+// What is wrong with files.
+type (
+	// Problem is one reason to refuse a file. As an error it reads file:line: message.
+	Problem = strictyaml.Problem
+	// Problems is everything wrong with one or several files, in their order. As an error it has one problem a line.
+	Problems = strictyaml.Problems
+)
 
 // Read returns the scenarios of the files. An error is or wraps Problems if a file could be read but not understood.
 func Read(files ...string) (Suite, error) {
 	return read(files, os.ReadFile)
 }
 
-// Own returns the scenarios that a bundle brings along in scenarios/*.yaml, none if it has no such file. Places in errors begin with at, the bundle's directory.
+// Own returns the scenarios that a bundle brings along in scenarios/*.yaml, none if it has no such file. Places in errors begin with at,
+// the bundle's directory.
 func Own(bundle fs.FS, at string) (Suite, error) {
 	var files []string
 	for _, pattern := range []string{"scenarios/*.yaml", "scenarios/*.yml"} {
@@ -168,12 +149,6 @@ func Parse(file string, content []byte) (Suite, error) {
 		return Suite{}, problems
 	}
 	return Suite{scenarios}, nil
-}
-
-// tidy sorts by line and keeps one of equal problems: a faulty definition shows wherever it is used.
-func (p Problems) tidy() Problems {
-	slices.SortFunc(p, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message)) })
-	return slices.Compact(p)
 }
 
 // nameOf returns what the file calls a credential of the account.

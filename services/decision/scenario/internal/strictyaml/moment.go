@@ -1,8 +1,7 @@
-package scenario
+package strictyaml
 
 import (
 	"errors"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -60,73 +59,46 @@ func parseOffset(text string) (time.Duration, error) {
 	return total, nil
 }
 
-// clock reads an RFC 3339 time.
-func (r *reader) clock(n *yaml.Node, what string) time.Time {
+// Clock reads an RFC 3339 time.
+func (r *Reader) Clock(n *yaml.Node, what string) time.Time {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != tagText && n.ShortTag() != tagMoment {
-		r.refuse(n, "%s must be a time like 2026-11-22T12:00:00Z, not %s", what, kindOf(n))
+		r.Refuse(n, "%s must be a time like 2026-11-22T12:00:00Z, not %s", what, kindOf(n))
 		return time.Time{}
 	}
 	at, err := time.Parse(time.RFC3339, n.Value)
 	if err != nil {
-		r.refuse(n, "%s %q is no time like 2026-11-22T12:00:00Z", what, n.Value)
+		r.Refuse(n, "%s %q is no time like 2026-11-22T12:00:00Z", what, n.Value)
 		return time.Time{}
 	}
 	return r.plausible(n, what, at.UTC())
 }
 
 // plausible refuses what Unix times cannot say.
-func (r *reader) plausible(n *yaml.Node, what string, at time.Time) time.Time {
+func (r *Reader) plausible(n *yaml.Node, what string, at time.Time) time.Time {
 	const first = 2 // 1970, with a day to spare
 	if at.Unix() < first*int64(units[3].length/time.Second) {
-		r.refuse(n, "%s lies before 1970", what)
+		r.Refuse(n, "%s lies before 1970", what)
 		return time.Time{}
 	}
 	return at
 }
 
-// moment reads an offset from now, or an RFC 3339 time.
-func (r *reader) moment(n *yaml.Node, what string, now time.Time) time.Time {
+// Moment reads an offset from now, or an RFC 3339 time.
+func (r *Reader) Moment(n *yaml.Node, what string, now time.Time) time.Time {
 	if n == nil {
 		return time.Time{}
 	}
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == tagMoment || n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "T") {
-		return r.clock(n, what)
+		return r.Clock(n, what)
 	}
-	if n.Kind != yaml.ScalarNode || isNull(n) {
-		r.refuse(n, "%s must be an offset or a time, not %s", what, kindOf(n))
+	if n.Kind != yaml.ScalarNode || IsNull(n) {
+		r.Refuse(n, "%s must be an offset or a time, not %s", what, kindOf(n))
 		return time.Time{}
 	}
 	offset, err := parseOffset(n.Value)
 	if err != nil {
-		r.refuse(n, "%s %q %v", what, n.Value, err)
+		r.Refuse(n, "%s %q %v", what, n.Value, err)
 		return time.Time{}
 	}
 	return r.plausible(n, what, now.Add(offset))
-}
-
-// msThreshold is the value above which the wire reads expires as ms.
-const msThreshold = 100_000_000_000
-
-// expires returns the end of an event as it would be sent: a whole number is taken as it is.
-func (r *reader) expires(n *yaml.Node, now time.Time) int64 {
-	if n == nil {
-		return 0
-	}
-	if n.Kind == yaml.ScalarNode && n.ShortTag() == tagInteger {
-		raw := r.integer(n, "expires")
-		if raw < 1 || raw > math.MaxInt64/1000 {
-			r.refuse(n, "expires must be a Unix time in seconds above zero, or in ms above 100000000000")
-			return 0
-		}
-		return raw
-	}
-	at := r.moment(n, "expires", now)
-	if at.IsZero() {
-		return 0
-	}
-	// Seconds unless that would lose something, or be taken for ms.
-	if ms := at.UnixMilli(); ms%1000 != 0 && ms > msThreshold || at.Unix() > msThreshold {
-		return ms
-	}
-	return at.Unix()
 }

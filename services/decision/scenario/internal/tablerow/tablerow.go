@@ -1,4 +1,6 @@
-package scenario
+// Package tablerow finds the rows that the decision tables of a bundle can answer with, in the rules as they are written, so that it can
+// be told which of them nothing has reached. It is pure: it reads the bundle it is given and evaluates nothing.
+package tablerow
 
 import (
 	"cmp"
@@ -13,9 +15,10 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// tableRows lists the rows that a bundle's tables can answer with, by action, in the order of their numbers. A row is a text that becomes the member rule of
-// an answer, written there or handed to a function that puts it there.
-func tableRows(source fs.FS) (map[string][]string, error) {
+// List returns the rows that a bundle's tables can answer with, by action, in the order of their numbers. A row is a text that becomes
+// the member rule of an answer, written there or handed to a function that puts it there. An error says which file could not be read or
+// parsed.
+func List(source fs.FS) (map[string][]string, error) {
 	var modules []*ast.Module
 	err := fs.WalkDir(source, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || path.Ext(name) != ".rego" || strings.HasSuffix(name, "_test.rego") {
@@ -123,17 +126,4 @@ func lastPart(ref ast.Ref) string {
 	default:
 		return ""
 	}
-}
-
-// unreached returns the rows that did not answer, by action; actions of which every row did are left out.
-func (b *Bundle) unreached(reached map[string]bool) map[string][]string {
-	missing := map[string][]string{}
-	for _, action := range actions {
-		for _, row := range b.rows[action] {
-			if !reached[action+" "+row] {
-				missing[action] = append(missing[action], row)
-			}
-		}
-	}
-	return missing
 }

@@ -1,7 +1,12 @@
-package scenario
+// Package strictyaml reads YAML files in which every key and word has to be known. What is not understood is noted with its line, and
+// reading goes on, so that a writer is told of everything at once; words that are nearly right are told the one that was probably meant.
+// Files cannot make it run away: what they may hold, with their aliases followed, is bounded. It is pure: it is given content and touches
+// no file.
+package strictyaml
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,26 +35,44 @@ const (
 	tagMerge   = "!!merge"
 )
 
-// reader reads one file and keeps what is wrong with it. Its methods never fail: they note the problem and return a zero value.
-type reader struct {
+// Reader reads one file and keeps what is wrong with it. Its methods never fail: they note the problem and return a zero value. What they
+// take as what names the thing that is read, for complaints. It is for one goroutine.
+type Reader struct {
 	file     string
 	problems Problems
 	nodes    int
 }
 
-func (r *reader) refuse(n *yaml.Node, format string, args ...any) {
+// New returns a reader of a file; the name is how problems call it.
+func New(file string) *Reader { return &Reader{file: file} }
+
+// File returns the name of the file.
+func (r *Reader) File() string { return r.file }
+
+// Noted returns how many problems have been noted so far.
+func (r *Reader) Noted() int { return len(r.problems) }
+
+// Problems returns what is wrong with the file, by line, each problem once: a faulty definition shows wherever it is used.
+func (r *Reader) Problems() Problems {
+	sorted := slices.Clone(r.problems)
+	slices.SortFunc(sorted, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message)) })
+	return slices.Compact(sorted)
+}
+
+// Refuse notes a problem at a node.
+func (r *Reader) Refuse(n *yaml.Node, format string, args ...any) {
 	r.problems = append(r.problems, Problem{File: r.file, Line: n.Line, Message: fmt.Sprintf(format, args...)})
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// document parses the one YAML document of a file. It returns nil if there is none that can be used.
-func (r *reader) document(content []byte) *yaml.Node {
+// Document parses the one YAML document of a file. It returns nil if there is none that can be used.
+func (r *Reader) Document(content []byte) *yaml.Node {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	var document yaml.Node
 	switch err := decoder.Decode(&document); {
 	case errors.Is(err, io.EOF):
-		r.refuse(&yaml.Node{}, "the file is empty")
+		r.Refuse(&yaml.Node{}, "the file is empty")
 		return nil
 	case err != nil:
 		text := err.Error()
@@ -59,22 +82,23 @@ func (r *reader) document(content []byte) *yaml.Node {
 			line, _ = strconv.Atoi(place[1])
 			text = text[len(place[0]):]
 		}
-		r.refuse(&yaml.Node{Line: line}, "this is no YAML: %s", text)
+		r.Refuse(&yaml.Node{Line: line}, "this is no YAML: %s", text)
 		return nil
 	}
 	root := r.expand(document.Content[0], 0)
 	var second yaml.Node
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		r.refuse(&yaml.Node{Line: max(second.Line, 1)}, "the file holds more than one YAML document; a line of --- separates documents")
+		r.Refuse(&yaml.Node{Line: max(second.Line, 1)}, "the file holds more than one YAML document; a line of --- separates documents")
 	}
 	return root
 }
 
-// expand returns the tree with aliases replaced by what they stand for and merge keys (<<) merged. It returns nil once the file is too large.
-func (r *reader) expand(n *yaml.Node, depth int) *yaml.Node {
+// expand returns the tree with aliases replaced by what they stand for and merge keys (<<) merged. It returns nil once the file is too
+// large.
+func (r *Reader) expand(n *yaml.Node, depth int) *yaml.Node {
 	if r.nodes++; r.nodes > maxNodes || depth > maxDepth {
 		if r.nodes <= maxNodes+1 {
-			r.refuse(n, "the file is nested too deeply or too large; anchors may not contain themselves")
+			r.Refuse(n, "the file is nested too deeply or too large; anchors may not contain themselves")
 		}
 		r.nodes = maxNodes + 1
 		return nil
@@ -98,24 +122,24 @@ func (r *reader) expand(n *yaml.Node, depth int) *yaml.Node {
 	return &c
 }
 
-func (r *reader) checkKeys(n *yaml.Node) {
+func (r *Reader) checkKeys(n *yaml.Node) {
 	seen := make(map[string]bool, len(n.Content)/2)
-	for key := range pairs(n) {
+	for key := range Pairs(n) {
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			r.refuse(key, "a key must be a name, not %s", kindOf(key))
+			r.Refuse(key, "a key must be a name, not %s", kindOf(key))
 		case seen[key.Value]:
-			r.refuse(key, "the key %q is given twice", key.Value)
+			r.Refuse(key, "the key %q is given twice", key.Value)
 		}
 		seen[key.Value] = true
 	}
 }
 
 // mergeKeys puts what << brings behind the mapping's own keys, which win.
-func (r *reader) mergeKeys(n *yaml.Node) {
+func (r *Reader) mergeKeys(n *yaml.Node) {
 	var brought []*yaml.Node
 	own := n.Content[:0:0]
-	for key, value := range pairs(n) {
+	for key, value := range Pairs(n) {
 		if key.ShortTag() != tagMerge {
 			own = append(own, key, value)
 			continue
@@ -126,25 +150,25 @@ func (r *reader) mergeKeys(n *yaml.Node) {
 		case yaml.SequenceNode:
 			brought = append(brought, value.Content...)
 		default:
-			r.refuse(value, "<< needs an alias of an object, or a list of them")
+			r.Refuse(value, "<< needs an alias of an object, or a list of them")
 		}
 	}
 	n.Content = own
 	for _, from := range brought {
 		if from.Kind != yaml.MappingNode {
-			r.refuse(from, "<< needs an alias of an object, or a list of them")
+			r.Refuse(from, "<< needs an alias of an object, or a list of them")
 			continue
 		}
-		for key, value := range pairs(from) {
-			if get(n, key.Value) == nil {
+		for key, value := range Pairs(from) {
+			if Get(n, key.Value) == nil {
 				n.Content = append(n.Content, key, value)
 			}
 		}
 	}
 }
 
-// pairs yields the keys and values of a mapping.
-func pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
+// Pairs yields the keys and values of a mapping.
+func Pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
 	return func(yield func(key, value *yaml.Node) bool) {
 		if n.Kind != yaml.MappingNode {
 			return
@@ -157,8 +181,9 @@ func pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
 	}
 }
 
-func get(n *yaml.Node, name string) *yaml.Node {
-	for key, value := range pairs(n) {
+// Get returns the value of a key of a mapping, nil if it has none.
+func Get(n *yaml.Node, name string) *yaml.Node {
+	for key, value := range Pairs(n) {
 		if key.Value == name {
 			return value
 		}
@@ -166,7 +191,11 @@ func get(n *yaml.Node, name string) *yaml.Node {
 	return nil
 }
 
-func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == tagNull }
+// IsNull reports whether a node is nothing at all.
+func IsNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == tagNull }
+
+// IsInteger reports whether a node is a whole number.
+func IsInteger(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == tagInteger }
 
 // kindOf names what a node holds, for complaints.
 func kindOf(n *yaml.Node) string {
@@ -190,89 +219,92 @@ func kindOf(n *yaml.Node) string {
 	}
 }
 
-// object returns the values of a mapping by key; keys other than those allowed are problems. what names the object in complaints.
-func (r *reader) object(n *yaml.Node, what string, allowed []string) map[string]*yaml.Node {
-	fields := r.named(n, what)
-	for key := range pairs(n) {
+// Object returns the values of a mapping by key; keys other than those allowed are problems. what names the object in complaints.
+func (r *Reader) Object(n *yaml.Node, what string, allowed []string) map[string]*yaml.Node {
+	fields := r.Named(n, what)
+	for key := range Pairs(n) {
 		if !slices.Contains(allowed, key.Value) {
-			r.refuse(key, "%s has no key %q%s", what, key.Value, instead(key.Value, allowed))
+			r.Refuse(key, "%s has no key %q%s", what, key.Value, instead(key.Value, allowed))
 			delete(fields, key.Value)
 		}
 	}
 	return fields
 }
 
-// named is object for a mapping whose keys are of the writer's choice.
-func (r *reader) named(n *yaml.Node, what string) map[string]*yaml.Node {
+// Named is Object for a mapping whose keys are of the writer's choice.
+func (r *Reader) Named(n *yaml.Node, what string) map[string]*yaml.Node {
 	fields := map[string]*yaml.Node{}
 	if n.Kind != yaml.MappingNode {
-		r.refuse(n, "%s must be an object, not %s", what, kindOf(n))
+		r.Refuse(n, "%s must be an object, not %s", what, kindOf(n))
 		return fields
 	}
-	for key, value := range pairs(n) {
+	for key, value := range Pairs(n) {
 		fields[key.Value] = value
 	}
 	return fields
 }
 
-// list returns the elements of a sequence; nothing at all is an empty one.
-func (r *reader) list(n *yaml.Node, what string) []*yaml.Node {
-	if n == nil || isNull(n) {
+// List returns the elements of a sequence; nothing at all is an empty one.
+func (r *Reader) List(n *yaml.Node, what string) []*yaml.Node {
+	if n == nil || IsNull(n) {
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		r.refuse(n, "%s must be a list, not %s", what, kindOf(n))
+		r.Refuse(n, "%s must be a list, not %s", what, kindOf(n))
 		return nil
 	}
 	return n.Content
 }
 
-func (r *reader) text(n *yaml.Node, what string) string {
+// Text returns a scalar that is text; of no node, nothing.
+func (r *Reader) Text(n *yaml.Node, what string) string {
 	if n == nil {
 		return ""
 	}
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != tagText {
 		hint := ""
-		if n.Kind == yaml.ScalarNode && !isNull(n) {
+		if n.Kind == yaml.ScalarNode && !IsNull(n) {
 			hint = "; put it in quotes"
 		}
-		r.refuse(n, "%s must be text, not %s%s", what, kindOf(n), hint)
+		r.Refuse(n, "%s must be text, not %s%s", what, kindOf(n), hint)
 		return ""
 	}
 	return n.Value
 }
 
-func (r *reader) boolean(n *yaml.Node, what string) bool {
+// Boolean returns a scalar that is true or false; of no node, false.
+func (r *Reader) Boolean(n *yaml.Node, what string) bool {
 	if n == nil {
 		return false
 	}
 	var b bool
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != tagBoolean || n.Decode(&b) != nil {
-		r.refuse(n, "%s must be true or false, not %s", what, kindOf(n))
+		r.Refuse(n, "%s must be true or false, not %s", what, kindOf(n))
 	}
 	return b
 }
 
-func (r *reader) integer(n *yaml.Node, what string) int64 {
+// Integer returns a scalar that is a whole number; of no node, 0.
+func (r *Reader) Integer(n *yaml.Node, what string) int64 {
 	if n == nil {
 		return 0
 	}
 	var i int64
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != tagInteger || n.Decode(&i) != nil {
-		r.refuse(n, "%s must be a whole number, not %s", what, kindOf(n))
+	if !IsInteger(n) || n.Decode(&i) != nil {
+		r.Refuse(n, "%s must be a whole number, not %s", what, kindOf(n))
 	}
 	return i
 }
 
-// choice is text out of a vocabulary.
-func (r *reader) choice(n *yaml.Node, what string, vocabulary []string) string {
+// Choice is Text out of a vocabulary.
+func (r *Reader) Choice(n *yaml.Node, what string, vocabulary []string) string {
 	if n == nil {
 		return ""
 	}
 	before := len(r.problems)
-	word := r.text(n, what)
+	word := r.Text(n, what)
 	if len(r.problems) == before && !slices.Contains(vocabulary, word) {
-		r.refuse(n, "unknown %s %q%s", what, word, instead(word, vocabulary))
+		r.Refuse(n, "unknown %s %q%s", what, word, instead(word, vocabulary))
 		return ""
 	}
 	return word
@@ -326,14 +358,14 @@ func nearest(word string, vocabulary []string) string {
 	return ""
 }
 
-// merge returns base with changes laid over it, also inside nested objects. A null removes the key. Nodes keep the lines they came from.
-func merge(base, changes *yaml.Node) *yaml.Node {
+// Merge returns base with changes laid over it, also inside nested objects. A null removes the key. Nodes keep the lines they came from.
+func Merge(base, changes *yaml.Node) *yaml.Node {
 	merged := *changes
 	merged.Content = nil
 	if base != nil {
 		merged.Content = slices.Clone(base.Content)
 	}
-	for key, value := range pairs(changes) {
+	for key, value := range Pairs(changes) {
 		at := -1
 		for i := 0; i+1 < len(merged.Content); i += 2 {
 			if merged.Content[i].Value == key.Value {
@@ -345,15 +377,15 @@ func merge(base, changes *yaml.Node) *yaml.Node {
 			old = merged.Content[at+1]
 		}
 		switch {
-		case isNull(value):
+		case IsNull(value):
 			if at >= 0 {
 				merged.Content = slices.Delete(merged.Content, at, at+2)
 			}
 			continue
 		case value.Kind == yaml.MappingNode && (old == nil || old.Kind == yaml.MappingNode):
-			value = merge(old, value)
+			value = Merge(old, value)
 		case value.Kind == yaml.MappingNode:
-			value = merge(nil, value)
+			value = Merge(nil, value)
 		}
 		if at >= 0 {
 			merged.Content[at], merged.Content[at+1] = key, value
