@@ -14,7 +14,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/events/internal/webhook"
+	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
 
 // sweeper is the durable consumer that all instances share to hear of deleted users.
@@ -29,7 +29,7 @@ func (s *Service) Erase(ctx context.Context, req service.ForUser[service.Empty])
 		return service.Empty{}, err
 	}
 	// After the events: what is not in the log is not delivered anew.
-	if err := webhook.PurgeUser(ctx, s.deps.JetStream, req.Project, req.User); err != nil {
+	if err := queue.PurgeUser(ctx, s.deps.JetStream, req.Project, req.User); err != nil {
 		return service.Empty{}, fault.Unavailable(time.Second, "the webhook deliveries could not be erased").Because(err)
 	}
 	return service.Empty{}, nil

@@ -22,6 +22,8 @@ import (
 	"github.com/keyward/keyward/core/secret"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events/internal/webhook"
+	"github.com/keyward/keyward/services/events/internal/webhook/dispatch"
+	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
 
 // WebhookConfig says what webhook endpoints may be, and how hard they are tried.
@@ -51,8 +53,8 @@ type Webhooks struct {
 	deps       WebhookDeps
 	endpoints  kv.Bucket[webhook.Endpoint]
 	events     jetstream.Stream
-	lists      *webhook.Lists
-	dispatcher *webhook.Dispatcher
+	lists      *queue.Lists
+	dispatcher *dispatch.Dispatcher
 }
 
 var _ service.Webhooks = (*Webhooks)(nil)
@@ -61,12 +63,12 @@ var _ service.Webhooks = (*Webhooks)(nil)
 func NewWebhooks(ctx context.Context, config WebhookConfig, deps WebhookDeps) (*Webhooks, error) {
 	w := &Webhooks{config: config, deps: deps}
 	var err error
-	if w.dispatcher, err = webhook.New(ctx, config, webhook.Deps{
+	if w.dispatcher, err = dispatch.New(ctx, config, dispatch.Deps{
 		JetStream: deps.JetStream, Accounts: deps.Accounts, Metrics: deps.Metrics, Now: deps.Clock, Log: deps.Log, Instance: deps.Instance, Sealer: deps.Sealer,
 	}); err != nil {
 		return nil, err
 	}
-	if w.lists, err = webhook.OpenLists(ctx, deps.JetStream); err != nil {
+	if w.lists, err = queue.OpenLists(ctx, deps.JetStream); err != nil {
 		return nil, err
 	}
 	bucket, err := deps.JetStream.KeyValue(ctx, bus.WebhooksBucket)
@@ -229,7 +231,7 @@ func (w *Webhooks) DeleteWebhook(ctx context.Context, req service.ForProject[ide
 		return service.Empty{}, err
 	}
 	// Whoever delivers to it hears of that, ends, and removes what its last attempts may still write after this.
-	if err := webhook.Remove(ctx, w.deps.JetStream, req.Project, req.Body); err != nil {
+	if err := queue.Remove(ctx, w.deps.JetStream, req.Project, req.Body); err != nil {
 		return service.Empty{}, unavailable(err)
 	}
 	return service.Empty{}, nil

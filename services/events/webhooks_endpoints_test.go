@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events/internal/webhook"
+	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
 
 func at[T any](id string, body T) service.ForWebhook[T] {
@@ -232,7 +233,7 @@ func TestAnErasedUserLeavesNothingAndComesNotBack(t *testing.T) {
 		if err := log.Purge(t.Context(), jetstream.WithPurgeSubject(fmt.Sprintf("%s.%s.%s.>", bus.EventsPrefix, project, user))); err != nil {
 			t.Fatal(err)
 		}
-		if err := webhook.PurgeUser(t.Context(), h.bus.JS, project, user); err != nil {
+		if err := queue.PurgeUser(t.Context(), h.bus.JS, project, user); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -243,7 +244,7 @@ func TestAnErasedUserLeavesNothingAndComesNotBack(t *testing.T) {
 	}
 	eventually(t, "nothing is parked", func() bool { return retries() == 0 })
 	// An attempt that was under way may have written its line afterwards.
-	if err := webhook.PurgeUser(t.Context(), h.bus.JS, project, "usr-1"); err != nil {
+	if err := queue.PurgeUser(t.Context(), h.bus.JS, project, "usr-1"); err != nil {
 		t.Fatal(err)
 	}
 	list, err := d.ListWebhookDeliveries(t.Context(), at(made.ID, service.List{PageSize: 100, Filter: []string{"outcome:eq:retry"}}))

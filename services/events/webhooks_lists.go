@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events/internal/webhook"
+	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
 
 // ListWebhookDeliveries implements service.Webhooks: of the newest 1,000 attempts that the filters by userID and outcome leave.
@@ -23,12 +24,12 @@ func (w *Webhooks) ListWebhookDeliveries(ctx context.Context, req service.ForWeb
 	if err != nil {
 		return rest.WebhookDeliveryList{}, unavailable(err)
 	}
-	page, paging, err := listing.Apply(records, req.Body, map[string]listing.Field[webhook.Record]{
-		"created":   listing.Time(func(r webhook.Record) int64 { return r.CreatedMs }).SortOnly(),
-		"outcome":   listing.String(func(r webhook.Record) string { return string(r.Outcome) }).FilterOnly(),
-		"eventType": listing.String(func(r webhook.Record) string { return r.EventType }).FilterOnly(),
-		"eventID":   listing.String(func(r webhook.Record) string { return string(r.EventID) }).FilterOnly(),
-		"userID":    listing.String(func(r webhook.Record) string { return string(r.User) }).FilterOnly(),
+	page, paging, err := listing.Apply(records, req.Body, map[string]listing.Field[queue.Record]{
+		"created":   listing.Time(func(r queue.Record) int64 { return r.CreatedMs }).SortOnly(),
+		"outcome":   listing.String(func(r queue.Record) string { return string(r.Outcome) }).FilterOnly(),
+		"eventType": listing.String(func(r queue.Record) string { return r.EventType }).FilterOnly(),
+		"eventID":   listing.String(func(r queue.Record) string { return string(r.EventID) }).FilterOnly(),
+		"userID":    listing.String(func(r queue.Record) string { return string(r.User) }).FilterOnly(),
 	}, "created:desc")
 	if err != nil {
 		return rest.WebhookDeliveryList{}, err
@@ -45,8 +46,8 @@ func (w *Webhooks) ListWebhookDeliveries(ctx context.Context, req service.ForWeb
 }
 
 // narrow returns what filters say of the user and the outcome, if it can be a part of a subject.
-func narrow(filters []string) webhook.Narrow {
-	var n webhook.Narrow
+func narrow(filters []string) queue.Narrow {
+	var n queue.Narrow
 	for _, filter := range filters {
 		if user, ok := strings.CutPrefix(filter, "userID:eq:"); ok {
 			if id, err := ident.ParseUserID(user); err == nil {
@@ -54,7 +55,7 @@ func narrow(filters []string) webhook.Narrow {
 			}
 		}
 		if outcome, ok := strings.CutPrefix(filter, "outcome:eq:"); ok && rest.WebhookDeliveryOutcome(outcome).Valid() {
-			n.Outcome = webhook.Outcome(outcome)
+			n.Outcome = queue.Outcome(outcome)
 		}
 	}
 	return n
@@ -70,11 +71,11 @@ func (w *Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWe
 	if err != nil {
 		return rest.WebhookDeadLetterList{}, unavailable(err)
 	}
-	page, paging, err := listing.Apply(letters, req.Body, map[string]listing.Field[webhook.Letter]{
-		"created":   listing.Time(func(l webhook.Letter) int64 { return l.DeadMs }).SortOnly(),
-		"eventType": listing.String(func(l webhook.Letter) string { return nameOf(e, l) }).FilterOnly(),
-		"eventID":   listing.String(func(l webhook.Letter) string { return string(l.Event.ID) }).FilterOnly(),
-		"userID":    listing.String(func(l webhook.Letter) string { return string(l.Event.User) }).FilterOnly(),
+	page, paging, err := listing.Apply(letters, req.Body, map[string]listing.Field[queue.Letter]{
+		"created":   listing.Time(func(l queue.Letter) int64 { return l.DeadMs }).SortOnly(),
+		"eventType": listing.String(func(l queue.Letter) string { return nameOf(e, l) }).FilterOnly(),
+		"eventID":   listing.String(func(l queue.Letter) string { return string(l.Event.ID) }).FilterOnly(),
+		"userID":    listing.String(func(l queue.Letter) string { return string(l.Event.User) }).FilterOnly(),
 	}, "created:asc")
 	if err != nil {
 		return rest.WebhookDeadLetterList{}, err
@@ -91,7 +92,7 @@ func (w *Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWe
 
 // nameOf returns the type under which a dead letter would be sent now, or its type in the log if the endpoint has not
 // subscribed to it any more.
-func nameOf(e *webhook.Endpoint, l webhook.Letter) string {
+func nameOf(e *webhook.Endpoint, l queue.Letter) string {
 	if name, ok := e.Subscribed(l.Event.Type); ok {
 		return name
 	}
@@ -118,15 +119,15 @@ func (w *Webhooks) ReplayWebhookDeadLetters(ctx context.Context, req service.For
 	return rest.WebhookReplayRsp{Queued: int32(len(letters))}, nil
 }
 
-func (w *Webhooks) chosen(ctx context.Context, e *webhook.Endpoint, ids *[]string) ([]webhook.Letter, error) {
+func (w *Webhooks) chosen(ctx context.Context, e *webhook.Endpoint, ids *[]string) ([]queue.Letter, error) {
 	if ids == nil {
-		letters, err := w.lists.Letters(ctx, e, webhook.Narrow{})
+		letters, err := w.lists.Letters(ctx, e, queue.Narrow{})
 		if err != nil {
 			return nil, unavailable(err)
 		}
 		return letters, nil
 	}
-	var letters []webhook.Letter
+	var letters []queue.Letter
 	seen := make(map[string]bool)
 	for _, id := range *ids {
 		if seen[id] {

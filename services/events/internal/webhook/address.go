@@ -10,7 +10,8 @@ import (
 // errAddress says that a name led where no delivery may go.
 var errAddress = errors.New("the address is not allowed")
 
-// inside are the ranges that are not the public Internet, beyond those that netip tells by itself (IANA special-purpose address registries).
+// inside are the ranges that are not the public Internet, beyond those that netip tells by itself (IANA special-purpose address
+// registries).
 var inside = [...]netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),       // this network
 	netip.MustParsePrefix("100.64.0.0/10"),   // shared by carriers (RFC 6598)

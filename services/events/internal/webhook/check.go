@@ -188,7 +188,8 @@ func token(s string) bool {
 	return true
 }
 
-// fieldValue reports whether s can be the value of a header (RFC 9110 section 5.5): visible characters, with spaces and tabs between them only.
+// fieldValue reports whether s can be the value of a header (RFC 9110 section 5.5): visible characters, with spaces and tabs between them
+// only.
 func fieldValue(s string) bool {
 	if len(s) > maxHeader || s != strings.Trim(s, " \t") {
 		return false

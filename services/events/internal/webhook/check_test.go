@@ -169,24 +169,24 @@ func TestTheIntervalGrowsAndIsDrawnWhole(t *testing.T) {
 	lowest := func(int64) int64 { return 0 }
 	var got []time.Duration
 	for _, failed := range []int{1, 2, 3, 11, 12, 22, 1000} {
-		got = append(got, c.delay(failed, 0, highest))
+		got = append(got, c.Delay(failed, 0, highest))
 	}
 	if diff := cmp.Diff([]time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 10240 * time.Second, 4 * time.Hour, 4 * time.Hour, 4 * time.Hour}, got); diff != "" {
 		t.Error(diff)
 	}
-	if got := c.delay(5, 0, lowest); got != 0 {
+	if got := c.Delay(5, 0, lowest); got != 0 {
 		t.Errorf("the jitter is not full: %s", got)
 	}
-	if got := c.delay(1, time.Hour, highest); got != time.Hour {
+	if got := c.Delay(1, time.Hour, highest); got != time.Hour {
 		t.Errorf("the endpoint asked for an hour and gets %s", got)
 	}
-	if got := c.delay(1, 1000*time.Hour, highest); got != maxRetryAfter {
+	if got := c.Delay(1, 1000*time.Hour, highest); got != maxRetryAfter {
 		t.Errorf("an endpoint may not ask for %s", got)
 	}
 	total := time.Duration(0)
 	d := DefaultConfig()
 	for failed := range d.MaxAttempts - 1 {
-		total += d.delay(failed+1, 0, func(n int64) int64 { return n / 2 })
+		total += d.Delay(failed+1, 0, func(n int64) int64 { return n / 2 })
 	}
 	if total < 18*time.Hour || total > 30*time.Hour {
 		t.Errorf("an event is tried for %s on average, not for about a day", total)
@@ -244,7 +244,7 @@ func FuzzEndpoint(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q was taken: %v", address, err)
 		}
-		s := sender{now: time.Now}
+		s := Sender{now: time.Now}
 		s.dress(req, &e, "msg_1_2", []byte("{}"))
 		var wire strings.Builder
 		if err := req.Write(&wire); err != nil {

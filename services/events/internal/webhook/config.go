@@ -27,7 +27,8 @@ type Config struct {
 // DefaultConfig returns the figures for production: an event is tried for about a day.
 func DefaultConfig() Config {
 	return Config{
-		PerProject: 50, Timeout: 10 * time.Second, Concurrency: 32, MaxAttempts: 22, RetryMin: 10 * time.Second, RetryMax: 4 * time.Hour, Lease: 6 * time.Second,
+		PerProject: 50, Timeout: 10 * time.Second, Concurrency: 32, MaxAttempts: 22,
+		RetryMin: 10 * time.Second, RetryMax: 4 * time.Hour, Lease: 6 * time.Second,
 	}
 }
 
@@ -37,7 +38,9 @@ func (c Config) Validate() error {
 	if _, err := c.ranges(); err != nil {
 		errs = append(errs, err)
 	}
-	for key, n := range map[string]int{"webhooks_per_project": c.PerProject, "webhooks_concurrency": c.Concurrency, "webhooks_max_attempts": c.MaxAttempts} {
+	for key, n := range map[string]int{
+		"webhooks_per_project": c.PerProject, "webhooks_concurrency": c.Concurrency, "webhooks_max_attempts": c.MaxAttempts,
+	} {
 		if n < 1 {
 			errs = append(errs, fmt.Errorf("%s: must be at least 1", key))
 		}
@@ -72,9 +75,9 @@ func (c Config) ranges() ([]netip.Prefix, error) {
 // maxRetryAfter bounds what an endpoint may ask for.
 const maxRetryAfter = 24 * time.Hour
 
-// delay returns how long to wait after so many failed attempts, from 1: exponential backoff with full jitter, and no sooner than the endpoint asked for.
-// random draws from [0, n); nil = the default.
-func (c Config) delay(failed int, retryAfter time.Duration, random func(n int64) int64) time.Duration {
+// Delay returns how long to wait after so many failed attempts, from 1: exponential backoff with full jitter, and no sooner than the
+// endpoint asked for. random draws from [0, n); nil = the default.
+func (c Config) Delay(failed int, retryAfter time.Duration, random func(n int64) int64) time.Duration {
 	if random == nil {
 		random = rand.Int64N
 	}

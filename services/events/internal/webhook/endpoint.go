@@ -87,25 +87,27 @@ func Key(project ident.ProjectID, id ident.WebhookID) string {
 	return string(project) + "." + string(id)
 }
 
-func (e *Endpoint) key() string { return Key(e.Project, e.ID) }
+func (e *Endpoint) Key() string { return Key(e.Project, e.ID) }
 
 // Endpoints returns the endpoints that are stored in the bucket "webhook-endpoints", under Key; one that is not there is missing.
 func Endpoints(bucket jetstream.KeyValue, sealer kv.Sealer, missing error) kv.Bucket[Endpoint] {
 	return kv.Bucket[Endpoint]{KV: bucket, Name: "webhook endpoint", Missing: missing, Sealer: sealer}
 }
 
-// consumer is the name of the endpoint's durable consumer of the log.
-func (e *Endpoint) consumer() string { return consumerPrefix + string(e.ID) }
+// Consumer is the name of the endpoint's durable consumer of the log.
+func (e *Endpoint) Consumer() string { return Consumer(e.ID) }
 
-const consumerPrefix = "webhook-"
+// Consumer is the name of the durable consumer of the log that an endpoint of that ID has, or had.
+func Consumer(id ident.WebhookID) string { return "webhook-" + string(id) }
 
-// logSubject matches every event of the endpoint's project.
-func (e *Endpoint) logSubject() string { return bus.EventsPrefix + "." + string(e.Project) + ".>" }
+// LogSubject matches every event of the endpoint's project.
+func (e *Endpoint) LogSubject() string { return bus.EventsPrefix + "." + string(e.Project) + ".>" }
 
-// subject returns the start of what is kept for the endpoint, without a dot at the end.
-func (e *Endpoint) subject(prefix string) string { return subject(prefix, e.Project, e.ID) }
+// Subject returns the start of the subjects under which something is kept for the endpoint, without a dot at the end.
+func (e *Endpoint) Subject(prefix string) string { return Subject(prefix, e.Project, e.ID) }
 
-func subject(prefix string, project ident.ProjectID, endpoint ident.WebhookID) string {
+// Subject is subject of the endpoint that a project has, or had, under that ID.
+func Subject(prefix string, project ident.ProjectID, endpoint ident.WebhookID) string {
 	return prefix + "." + string(project) + "." + string(endpoint)
 }
 

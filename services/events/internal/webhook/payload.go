@@ -62,8 +62,9 @@ type credential struct {
 	Deleted    int64  `json:"deletedMs,omitempty"`
 }
 
-// body returns what is sent of an event under the name that was subscribed to. What is told of a passkey is what is known of it at this moment.
-func body(ctx context.Context, accounts Accounts, endpoint *Endpoint, name string, e *event.Event) ([]byte, error) {
+// Body returns what is sent of an event under the name that was subscribed to. What is told of a passkey is what is known of it at this
+// moment.
+func Body(ctx context.Context, accounts Accounts, endpoint *Endpoint, name string, e *event.Event) ([]byte, error) {
 	p := payload{
 		Type:      name,
 		Metadata:  metadata{CustomHeaders: endpoint.Headers},
@@ -103,7 +104,8 @@ func lookUp(ctx context.Context, accounts Accounts, e *event.Event) *credential 
 	id := ident.CredentialID(e.Credential)
 	if i := slices.IndexFunc(a.Credentials, func(c account.Credential) bool { return c.ID == id }); i >= 0 {
 		c := a.Credentials[i]
-		found.WebAuthnID, found.Browser, found.OS, found.AAGUID = base64.RawURLEncoding.EncodeToString(c.CredentialID), c.CreatedBrowser, c.CreatedOS, c.AAGUID
+		found.WebAuthnID, found.AAGUID = base64.RawURLEncoding.EncodeToString(c.CredentialID), c.AAGUID
+		found.Browser, found.OS = c.CreatedBrowser, c.CreatedOS
 		found.Created, found.LastUsed = c.CreatedMs, c.LastUsedMs
 		return found
 	}

@@ -19,13 +19,13 @@ import (
 	"time"
 )
 
-// result is what became of one attempt.
-type result struct {
-	delivered  bool
-	status     int    // 0 = no answer
-	problem    string // in fixed words: what a network says of itself inside is not for the project to know
-	retryAfter time.Duration
-	took       time.Duration
+// Result is what became of one attempt.
+type Result struct {
+	Delivered  bool
+	Status     int    // 0 = no answer
+	Problem    string // in fixed words: what a network says of itself inside is not for the project to know
+	RetryAfter time.Duration
+	Took       time.Duration
 }
 
 const (
@@ -34,16 +34,16 @@ const (
 	idleLimit   = 60 * time.Second
 )
 
-// sender makes attempts. All endpoints share it; it keeps no more than idle connections between attempts.
-type sender struct {
+// Sender makes attempts. All endpoints share it; it keeps no more than idle connections between attempts.
+type Sender struct {
 	transport *http.Transport
 	timeout   time.Duration
 	now       func() time.Time
 }
 
-func newSender(c Config, now func() time.Time) *sender {
+func NewSender(c Config, now func() time.Time) *Sender {
 	dialer := &net.Dialer{Timeout: c.Timeout, KeepAlive: 30 * time.Second, Control: c.control}
-	return &sender{
+	return &Sender{
 		timeout: c.Timeout,
 		now:     now,
 		transport: &http.Transport{
@@ -60,36 +60,36 @@ func newSender(c Config, now func() time.Time) *sender {
 	}
 }
 
-func (s *sender) close() { s.transport.CloseIdleConnections() }
+func (s *Sender) Close() { s.transport.CloseIdleConnections() }
 
-// send makes one attempt. It does not follow redirects: the transport never does by itself.
-func (s *sender) send(ctx context.Context, e *Endpoint, messageID string, body []byte) result {
+// Send makes one attempt. It does not follow redirects: the transport never does by itself.
+func (s *Sender) Send(ctx context.Context, e *Endpoint, messageID string, body []byte) Result {
 	began := time.Now() // a monotonic reading, whatever the injected clock
 	r := s.attempt(ctx, e, messageID, body)
-	r.took = time.Since(began)
+	r.Took = time.Since(began)
 	return r
 }
 
-func (s *sender) attempt(ctx context.Context, e *Endpoint, messageID string, body []byte) result {
+func (s *Sender) attempt(ctx context.Context, e *Endpoint, messageID string, body []byte) Result {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL, bytes.NewReader(body))
 	if err != nil {
-		return result{problem: "the URL cannot be used"}
+		return Result{Problem: "the URL cannot be used"}
 	}
 	s.dress(req, e, messageID, body)
 	rsp, err := s.transport.RoundTrip(req)
 	if err != nil {
-		return result{problem: problem(err)}
+		return Result{Problem: problem(err)}
 	}
 	defer func() { _ = rsp.Body.Close() }()
-	r := result{status: rsp.StatusCode, delivered: rsp.StatusCode >= 200 && rsp.StatusCode <= 299}
-	if !r.delivered {
-		r.problem = "answered " + strconv.Itoa(rsp.StatusCode)
+	r := Result{Status: rsp.StatusCode, Delivered: rsp.StatusCode >= 200 && rsp.StatusCode <= 299}
+	if !r.Delivered {
+		r.Problem = "answered " + strconv.Itoa(rsp.StatusCode)
 		if rsp.StatusCode >= 300 && rsp.StatusCode <= 399 {
-			r.problem += "; redirects are not followed"
+			r.Problem += "; redirects are not followed"
 		}
-		r.retryAfter = retryAfter(rsp.Header.Get("Retry-After"), s.now())
+		r.RetryAfter = retryAfter(rsp.Header.Get("Retry-After"), s.now())
 	}
 	// The connection of an answer that is longer is closed with it.
 	_, _ = io.CopyN(io.Discard, rsp.Body, answerLimit)
@@ -97,7 +97,7 @@ func (s *sender) attempt(ctx context.Context, e *Endpoint, messageID string, bod
 }
 
 // dress sets the headers. The project's own come first, so that they replace none of ours.
-func (s *sender) dress(req *http.Request, e *Endpoint, messageID string, body []byte) {
+func (s *Sender) dress(req *http.Request, e *Endpoint, messageID string, body []byte) {
 	for name, value := range e.Headers {
 		req.Header.Set(name, value)
 	}
@@ -136,7 +136,7 @@ func signatures(secrets []Secret, now time.Time, messageID, timestamp string, bo
 	return strings.Join(all, " ")
 }
 
-// retryAfter reads the header of that name: seconds or a date (RFC 9110 section 10.2.3).
+// RetryAfter reads the header of that name: seconds or a date (RFC 9110 section 10.2.3).
 func retryAfter(text string, now time.Time) time.Duration {
 	if text == "" {
 		return 0
@@ -150,7 +150,7 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return 0
 }
 
-// problem names the cause of a missing answer.
+// Problem names the cause of a missing answer.
 func problem(err error) string {
 	var dns *net.DNSError
 	var unknown x509.UnknownAuthorityError

@@ -82,13 +82,13 @@ func TestANameThatLeadsInsideIsRefusedWhenItIsDialled(t *testing.T) {
 	for name, c := range map[string]struct {
 		at     string
 		change func(*Config)
-		want   result
+		want   Result
 	}{
-		"loopback":                  {at: "127.0.0.1", want: result{problem: "the address is private and not allowed"}},
-		"loopback in IPv6":          {at: "::1", want: result{problem: "the address is private and not allowed"}},
-		"mapped loopback":           {at: "::ffff:127.0.0.1", want: result{problem: "the address is private and not allowed"}},
-		"the address of a cloud":    {at: "169.254.169.254", want: result{problem: "the address is private and not allowed"}},
-		"loopback where it is free": {at: "127.0.0.1", change: func(c *Config) { c.AllowCIDRs = []string{"127.0.0.0/8"} }, want: result{delivered: true, status: 200}},
+		"loopback":                  {at: "127.0.0.1", want: Result{Problem: "the address is private and not allowed"}},
+		"loopback in IPv6":          {at: "::1", want: Result{Problem: "the address is private and not allowed"}},
+		"mapped loopback":           {at: "::ffff:127.0.0.1", want: Result{Problem: "the address is private and not allowed"}},
+		"the address of a cloud":    {at: "169.254.169.254", want: Result{Problem: "the address is private and not allowed"}},
+		"loopback where it is free": {at: "127.0.0.1", change: func(c *Config) { c.AllowCIDRs = []string{"127.0.0.0/8"} }, want: Result{Delivered: true, Status: 200}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := hits.Load()
@@ -97,20 +97,20 @@ func TestANameThatLeadsInsideIsRefusedWhenItIsDialled(t *testing.T) {
 			if c.change != nil {
 				c.change(&config)
 			}
-			s := newSender(config, time.Now)
-			t.Cleanup(s.close)
+			s := NewSender(config, time.Now)
+			t.Cleanup(s.Close)
 			dialer := &net.Dialer{Control: config.control, Resolver: names(t, netip.MustParseAddr(c.at))}
 			s.transport.DialContext = dialer.DialContext
 			e := Endpoint{URL: "http://hooks.example.com:" + u.Port() + "/", Secrets: []Secret{NewSecret(time.Now())}}
 			if faults := config.Check(&Endpoint{URL: e.URL, Events: []string{All}}); len(faults) > 0 {
 				t.Fatalf("the name is refused at once: %v", faults)
 			}
-			got := s.send(t.Context(), &e, "msg_1_2", []byte("{}"))
-			got.took = 0
+			got := s.Send(t.Context(), &e, "msg_1_2", []byte("{}"))
+			got.Took = 0
 			if got != c.want {
 				t.Errorf("%+v, want %+v", got, c.want)
 			}
-			if reached := hits.Load() > before; reached != c.want.delivered {
+			if reached := hits.Load() > before; reached != c.want.Delivered {
 				t.Errorf("reached: %v", reached)
 			}
 		})
@@ -123,15 +123,15 @@ func TestAProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	t.Cleanup(proxy.Close)
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	t.Setenv("ALL_PROXY", proxy.URL)
-	if s := newSender(DefaultConfig(), time.Now); s.transport.Proxy != nil {
+	if s := NewSender(DefaultConfig(), time.Now); s.transport.Proxy != nil {
 		t.Error("the transport has a proxy")
 	}
 	config := DefaultConfig()
 	config.AllowHTTP = true
-	s := newSender(config, time.Now)
-	t.Cleanup(s.close)
+	s := NewSender(config, time.Now)
+	t.Cleanup(s.Close)
 	s.transport.DialContext = (&net.Dialer{Control: config.control, Resolver: names(t, netip.MustParseAddr("127.0.0.1"))}).DialContext
-	s.send(t.Context(), &Endpoint{URL: "http://hooks.example.com/"}, "msg_1_2", []byte("{}"))
+	s.Send(t.Context(), &Endpoint{URL: "http://hooks.example.com/"}, "msg_1_2", []byte("{}"))
 	if asked.Load() > 0 {
 		t.Error("the proxy was asked")
 	}
@@ -148,15 +148,15 @@ func TestWhatHasNoAnswerIsNamedWithoutTellingOfTheNetwork(t *testing.T) {
 	closed.Close()
 	config := DefaultConfig()
 	config.AllowPrivate, config.AllowHTTP = true, true
-	s := newSender(config, time.Now)
-	t.Cleanup(s.close)
+	s := NewSender(config, time.Now)
+	t.Cleanup(s.Close)
 	for address, want := range map[string]string{
 		closed.URL:  "the connection was refused",
 		private.URL: "the certificate is not trusted",
 		strings.Replace(plain.URL, "http:", "https:", 1):   "the endpoint does not speak TLS",
 		strings.Replace(private.URL, "https:", "http:", 1): "answered 400",
 	} {
-		if got := s.send(t.Context(), &Endpoint{URL: address}, "msg_1_2", []byte("{}")); got.problem != want || got.delivered {
+		if got := s.Send(t.Context(), &Endpoint{URL: address}, "msg_1_2", []byte("{}")); got.Problem != want || got.Delivered {
 			t.Errorf("%s: %+v, want %q", address, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package webhook
+package queue
 
 import (
 	"cmp"
@@ -14,9 +14,11 @@ import (
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/events/internal/webhook"
 )
 
-// What a list looks at. Beyond these bounds a list says nothing; filters by user and outcome narrow what is read, so that they reach further.
+// What a list looks at. Beyond these bounds a list says nothing; filters by user and outcome narrow what is read, so that they reach
+// further.
 const (
 	NewestRecords = 1000   // delivery log: the newest of the endpoint
 	OldestLetters = 10_000 // dead letters: those that have been there for longest
@@ -25,16 +27,20 @@ const (
 	spanGrowth    = 8
 )
 
+// WakePrefix begins the keys of the bucket "webhook-work", followed by those of endpoints, that are written when something was parked for
+// an endpoint by somebody who does not work for it.
+const WakePrefix = "wake."
+
 // Lists reads the delivery log and the dead letters, and replays. It is safe for concurrent use.
 type Lists struct {
 	js    jetstream.JetStream
-	queue *queue
+	queue *Queue
 	work  jetstream.KeyValue
 }
 
 // OpenLists opens streams that must exist.
 func OpenLists(ctx context.Context, js jetstream.JetStream) (*Lists, error) {
-	queue, err := openQueue(ctx, js)
+	queue, err := Open(ctx, js)
 	if err != nil {
 		return nil, err
 	}
@@ -56,14 +62,14 @@ func (n Narrow) tokens() (user, outcome string) {
 }
 
 // Records returns the newest attempts to deliver to an endpoint, at most NewestRecords, newest first.
-func (l *Lists) Records(ctx context.Context, e *Endpoint, n Narrow) ([]Record, error) {
+func (l *Lists) Records(ctx context.Context, e *webhook.Endpoint, n Narrow) ([]Record, error) {
 	stream, err := l.js.Stream(ctx, bus.WebhookDeliveriesStream)
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", bus.WebhookDeliveriesStream, err)
 	}
 	state := stream.CachedInfo().State
 	user, outcome := n.tokens()
-	subject := e.subject(bus.WebhookDeliveriesPrefix) + "." + user + "." + outcome
+	subject := e.Subject(bus.WebhookDeliveriesPrefix) + "." + user + "." + outcome
 	from, err := l.start(ctx, subject, max(state.FirstSeq, 1), state.LastSeq)
 	if err != nil {
 		return nil, err
@@ -77,8 +83,9 @@ func (l *Lists) Records(ctx context.Context, e *Endpoint, n Narrow) ([]Record, e
 	return records, nil
 }
 
-// start returns a sequence from which on the subject has at least NewestRecords messages, or first if it has fewer in all, and seldom many more. Streams are
-// read forwards only, so the place is found by going back from the end in growing steps, and by halving the last of them.
+// start returns a sequence from which on the subject has at least NewestRecords messages, or first if it has fewer in all, and seldom
+// many more. Streams are read forwards only, so the place is found by going back from the end in growing steps, and by halving the last
+// of them.
 func (l *Lists) start(ctx context.Context, subject string, first, last uint64) (uint64, error) {
 	const plenty = 4 * NewestRecords
 	low, high := first, last+1 // from low on there are enough, or it is the first; from high on there are too few
@@ -114,7 +121,8 @@ func (l *Lists) start(ctx context.Context, subject string, first, last uint64) (
 // count returns how many messages the subject has from a sequence on.
 func (l *Lists) count(ctx context.Context, subject string, from uint64) (uint64, error) {
 	n := uint64(0)
-	batch, err := jetstreamext.GetBatch(ctx, l.js, bus.WebhookDeliveriesStream, 1, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
+	batch, err := jetstreamext.GetBatch(ctx, l.js, bus.WebhookDeliveriesStream, 1,
+		jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
 	if err != nil {
 		return 0, fmt.Errorf("count deliveries: %w", err)
 	}
@@ -151,10 +159,11 @@ func (l *Lists) tail(ctx context.Context, subject string, from uint64) ([]Record
 }
 
 // Letters returns the dead letters of an endpoint that have been there for longest, at most OldestLetters.
-func (l *Lists) Letters(ctx context.Context, e *Endpoint, n Narrow) ([]Letter, error) {
+func (l *Lists) Letters(ctx context.Context, e *webhook.Endpoint, n Narrow) ([]Letter, error) {
 	user, _ := n.tokens()
 	var letters []Letter
-	err := readAll(ctx, l.js, bus.WebhookDeadStream, e.subject(bus.WebhookDeadPrefix)+"."+user+".*", 1, func(msg *jetstream.RawStreamMsg) (bool, error) {
+	subject := e.Subject(bus.WebhookDeadPrefix) + "." + user + ".*"
+	err := readAll(ctx, l.js, bus.WebhookDeadStream, subject, 1, func(msg *jetstream.RawStreamMsg) (bool, error) {
 		letter, err := decodeLetter(msg.Data)
 		letters = append(letters, letter)
 		return len(letters) < OldestLetters, err
@@ -171,8 +180,8 @@ func decodeLetter(raw []byte) (Letter, error) {
 }
 
 // Find returns the dead letter of an event, or false.
-func (l *Lists) Find(ctx context.Context, e *Endpoint, id ident.EventID) (Letter, bool, error) {
-	msg, err := l.queue.dead.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(e.subject(bus.WebhookDeadPrefix)+".*."+string(id)))
+func (l *Lists) Find(ctx context.Context, e *webhook.Endpoint, id ident.EventID) (Letter, bool, error) {
+	msg, err := l.queue.dead.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(e.Subject(bus.WebhookDeadPrefix)+".*."+string(id)))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return Letter{}, false, nil
 	}
@@ -183,15 +192,16 @@ func (l *Lists) Find(ctx context.Context, e *Endpoint, id ident.EventID) (Letter
 	return letter, err == nil, err
 }
 
-// Replay queues dead letters behind what their users have parked, in the order of the log. When it has returned they are queued for good: each stays a dead
-// letter until it has been delivered. Replaying what is queued already changes nothing. A call that fails may have queued some.
-func (l *Lists) Replay(ctx context.Context, e *Endpoint, letters []Letter) error {
+// Replay queues dead letters behind what their users have parked, in the order of the log. When it has returned they are queued for good:
+// each stays a dead letter until it has been delivered. Replaying what is queued already changes nothing. A call that fails may have
+// queued some.
+func (l *Lists) Replay(ctx context.Context, e *webhook.Endpoint, letters []Letter) error {
 	letters = slices.Clone(letters)
 	slices.SortFunc(letters, func(a, b Letter) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	users := make(map[ident.UserID]bool)
 	var order []ident.UserID
 	for _, letter := range letters {
-		if err := l.queue.park(ctx, e, parked{Event: letter.Event, Sequence: letter.Sequence, Replay: true}); err != nil {
+		if err := l.queue.Park(ctx, e, Parked{Event: letter.Event, Sequence: letter.Sequence, Replay: true}); err != nil {
 			return err
 		}
 		if user := letter.Event.User; !users[user] {
@@ -204,14 +214,17 @@ func (l *Lists) Replay(ctx context.Context, e *Endpoint, letters []Letter) error
 			return err
 		}
 	}
-	if _, err := l.work.Put(ctx, wakePrefix+e.key(), nil); err != nil {
+	if _, err := l.work.Put(ctx, WakePrefix+e.Key(), nil); err != nil {
 		return fmt.Errorf("announce a replay: %w", err)
 	}
 	return nil
 }
 
+// taker gets one message and says whether it wants more.
+type taker func(*jetstream.RawStreamMsg) (more bool, err error)
+
 // readAll hands messages of a subject to take, in the order of the stream, until it says enough.
-func readAll(ctx context.Context, js jetstream.JetStream, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) (more bool, err error)) error {
+func readAll(ctx context.Context, js jetstream.JetStream, stream, subject string, from uint64, take taker) error {
 	next := from
 	for {
 		last, pending, more, err := readPage(ctx, js, stream, subject, next, take)
@@ -227,7 +240,9 @@ func readAll(ctx context.Context, js jetstream.JetStream, stream, subject string
 
 var errIncomplete = errors.New("the answer was incomplete")
 
-func readPage(ctx context.Context, js jetstream.JetStream, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) (bool, error)) (last, pending uint64, more bool, err error) {
+func readPage(
+	ctx context.Context, js jetstream.JetStream, stream, subject string, from uint64, take taker,
+) (last, pending uint64, more bool, err error) {
 	batch, err := jetstreamext.GetBatch(ctx, js, stream, pageSize, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
 	if err != nil {
 		return 0, 0, false, err

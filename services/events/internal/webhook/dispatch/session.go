@@ -1,4 +1,4 @@
-package webhook
+package dispatch
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/events/internal/webhook"
+	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
 
 const (
@@ -24,22 +26,23 @@ const (
 
 // tools are what every session works with.
 type tools struct {
-	config   Config
+	config   webhook.Config
 	js       jetstream.JetStream
 	events   jetstream.Stream
-	queue    *queue
-	sender   *sender
-	records  *recorder
-	accounts Accounts
+	queue    *queue.Queue
+	sender   *webhook.Sender
+	records  *queue.Recorder
+	accounts webhook.Accounts
 	metrics  *metrics
 	now      func() time.Time
 	log      *slog.Logger
 }
 
-// session is the work for one endpoint while this instance does it. It ends with the first failure of the bus, and is then begun anew by its owner.
+// session is the work for one endpoint while this instance does it. It ends with the first failure of the bus, and is then begun anew by
+// its owner.
 type session struct {
 	tools
-	endpoint atomic.Pointer[Endpoint]
+	endpoint atomic.Pointer[webhook.Endpoint]
 	consumer jetstream.Consumer
 
 	slots  chan struct{} // taken while an attempt is under way
@@ -63,7 +66,7 @@ type line struct {
 	waiting []item
 	busy    bool
 	parked  bool // what follows is meaningful
-	head    head
+	head    queue.Head
 	next    time.Time
 	timer   *time.Timer
 }
@@ -77,7 +80,7 @@ type item struct {
 	done     chan<- bool // if not nil, told whether an attempt was made
 }
 
-func newSession(t tools, e *Endpoint) *session {
+func newSession(t tools, e *webhook.Endpoint) *session {
 	s := &session{
 		tools:  t,
 		slots:  make(chan struct{}, t.config.Concurrency),
@@ -90,7 +93,7 @@ func newSession(t tools, e *Endpoint) *session {
 	return s
 }
 
-// run works until ctx ends, and returns why it ended earlier. Nothing is under way any more when it returns.
+// Run works until ctx ends, and returns why it ended earlier. Nothing is under way any more when it returns.
 func (s *session) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -113,9 +116,9 @@ func (s *session) run(ctx context.Context) error {
 func (s *session) begin(ctx context.Context) error {
 	e := s.endpoint.Load()
 	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.events.CachedInfo().Config.Name, jetstream.ConsumerConfig{
-		Durable:       e.consumer(),
+		Durable:       e.Consumer(),
 		Description:   "delivers to a webhook endpoint",
-		FilterSubject: e.logSubject(),
+		FilterSubject: e.LogSubject(),
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   e.Start,
 		AckPolicy:     jetstream.AckExplicitPolicy,
@@ -125,7 +128,7 @@ func (s *session) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the consumer: %w", err)
 	}
-	if _, err := s.js.ResetConsumer(ctx, s.events.CachedInfo().Config.Name, e.consumer()); err != nil {
+	if _, err := s.js.ResetConsumer(ctx, s.events.CachedInfo().Config.Name, e.Consumer()); err != nil {
 		return fmt.Errorf("reset the consumer: %w", err)
 	}
 	s.consumer = consumer
@@ -174,7 +177,7 @@ func (s *session) rescans(ctx context.Context) {
 
 // scan schedules the users with parked events that are not scheduled yet.
 func (s *session) scan(ctx context.Context) error {
-	users, err := s.queue.heads(ctx, s.endpoint.Load())
+	users, err := s.queue.Heads(ctx, s.endpoint.Load())
 	if err != nil {
 		return err
 	}
@@ -186,7 +189,7 @@ func (s *session) scan(ctx context.Context) error {
 		if known {
 			continue
 		}
-		h, found, err := s.queue.head(ctx, s.endpoint.Load(), user)
+		h, found, err := s.queue.Head(ctx, s.endpoint.Load(), user)
 		if err != nil {
 			return err
 		}
@@ -198,7 +201,7 @@ func (s *session) scan(ctx context.Context) error {
 }
 
 // schedule notes that a user has parked events.
-func (s *session) schedule(user ident.UserID, h head) {
+func (s *session) schedule(user ident.UserID, h queue.Head) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.line(user)
@@ -325,9 +328,9 @@ func (s *session) handle(ctx context.Context, l *line, t task) error {
 			i.done <- t.kind == fresh
 		}
 	}()
-	p := parked{Event: i.event, Sequence: i.sequence}
+	p := queue.Parked{Event: i.event, Sequence: i.sequence}
 	if t.kind == behind {
-		if err := s.queue.park(ctx, s.endpoint.Load(), p); err != nil {
+		if err := s.queue.Park(ctx, s.endpoint.Load(), p); err != nil {
 			return err
 		}
 		return s.acknowledge(ctx, i)
@@ -336,19 +339,19 @@ func (s *session) handle(ctx context.Context, l *line, t task) error {
 	if !ok {
 		return nil
 	}
-	s.count(r.delivered)
-	if r.delivered {
-		s.record(&p.Event, i.name, 1, Delivered, r)
+	s.count(r.Delivered)
+	if r.Delivered {
+		s.record(&p.Event, i.name, 1, queue.Delivered, r)
 		if err := i.msg.Ack(); err != nil {
 			return fmt.Errorf("acknowledge an event: %w", err)
 		}
 		return nil
 	}
-	exists, err := s.queue.there(ctx, s.events, i.sequence)
+	still, err := s.queue.Exists(ctx, s.events, i.sequence)
 	if err != nil {
 		return err
 	}
-	if !exists {
+	if !still {
 		s.metrics.erased.Inc()
 		return s.acknowledge(ctx, i)
 	}
@@ -358,7 +361,8 @@ func (s *session) handle(ctx context.Context, l *line, t task) error {
 	return s.acknowledge(ctx, i)
 }
 
-// acknowledge waits until the server has the acknowledgement: an event that is parked must not come from the log again once it may have been delivered.
+// acknowledge waits until the server has the acknowledgement: an event that is parked must not come from the log again once it may have
+// been delivered.
 func (s *session) acknowledge(ctx context.Context, i item) error {
 	if err := i.msg.DoubleAck(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("acknowledge an event: %w", err)
@@ -367,26 +371,27 @@ func (s *session) acknowledge(ctx context.Context, i item) error {
 }
 
 // attempt sends one event when there is a slot for it; false if the session ends before or meanwhile.
-func (s *session) attempt(ctx context.Context, e *event.Event, name string) (result, bool) {
+func (s *session) attempt(ctx context.Context, e *event.Event, name string) (webhook.Result, bool) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	case <-ctx.Done():
-		return result{}, false
+		return webhook.Result{}, false
 	}
 	endpoint := s.endpoint.Load()
-	raw, err := body(ctx, s.accounts, endpoint, name, e)
+	raw, err := webhook.Body(ctx, s.accounts, endpoint, name, e)
 	if err != nil {
-		return result{problem: "the event cannot be encoded"}, true
+		return webhook.Result{Problem: "the event cannot be encoded"}, true
 	}
-	r := s.sender.send(ctx, endpoint, MessageID(e.ID, endpoint.ID), raw)
-	if !r.delivered && ctx.Err() != nil {
-		return result{}, false
+	r := s.sender.Send(ctx, endpoint, webhook.MessageID(e.ID, endpoint.ID), raw)
+	if !r.Delivered && ctx.Err() != nil {
+		return webhook.Result{}, false
 	}
 	return r, true
 }
 
-// count keeps the number of first attempts in a row that failed. The first success after too many of them lets everything be tried again soon.
+// count keeps the number of first attempts in a row that failed. The first success after too many of them lets everything be tried again
+// soon.
 func (s *session) count(delivered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -401,7 +406,7 @@ func (s *session) count(delivered bool) {
 	}
 	signal(s.news)
 	for _, l := range s.users {
-		if soon := s.now().Add(s.config.delay(1, 0, nil)); l.parked && !l.busy && soon.Before(l.next) {
+		if soon := s.now().Add(s.config.Delay(1, 0, nil)); l.parked && !l.busy && soon.Before(l.next) {
 			l.next = soon
 			s.wake(l)
 		}
@@ -411,11 +416,11 @@ func (s *session) count(delivered bool) {
 // down reports whether the endpoint is taken for down. The lock is held.
 func (s *session) down() bool { return s.failed >= max(downAfter, 2*s.config.Concurrency) }
 
-func (s *session) record(e *event.Event, name string, attempt int, outcome Outcome, r result) {
+func (s *session) record(e *event.Event, name string, attempt int, outcome queue.Outcome, r webhook.Result) {
 	s.metrics.attempts.WithLabelValues(string(outcome)).Inc()
-	s.metrics.duration.Observe(r.took.Seconds())
-	s.records.add(s.endpoint.Load(), Record{
-		EventID: e.ID, EventType: name, User: e.User, Attempt: attempt, Outcome: outcome, Status: r.status, Problem: r.problem,
-		CreatedMs: s.now().UnixMilli(), DurationMs: r.took.Milliseconds(),
+	s.metrics.duration.Observe(r.Took.Seconds())
+	s.records.Add(s.endpoint.Load(), queue.Record{
+		EventID: e.ID, EventType: name, User: e.User, Attempt: attempt, Outcome: outcome, Status: r.Status, Problem: r.Problem,
+		CreatedMs: s.now().UnixMilli(), DurationMs: r.Took.Milliseconds(),
 	})
 }

@@ -1,4 +1,4 @@
-package webhook
+package queue
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/events/internal/webhook"
 )
 
 // Outcome is what became of an attempt, in the wire's words.
@@ -40,24 +41,24 @@ const (
 	recordWait      = 5 * time.Second
 )
 
-// recorder writes the delivery log in the background. A delivery never waits for its record: what cannot be written is lost and counted.
-type recorder struct {
+// Recorder writes the delivery log in the background. A delivery never waits for its record: what cannot be written is lost and counted.
+type Recorder struct {
 	js   jetstream.JetStream
 	lost func()
 	sent chan jetstream.PubAckFuture
 }
 
-func newRecorder(js jetstream.JetStream, lost func()) *recorder {
-	return &recorder{js: js, lost: lost, sent: make(chan jetstream.PubAckFuture, recordsInFlight)}
+func NewRecorder(js jetstream.JetStream, lost func()) *Recorder {
+	return &Recorder{js: js, lost: lost, sent: make(chan jetstream.PubAckFuture, recordsInFlight)}
 }
 
-func (r *recorder) add(e *Endpoint, record Record) {
+func (r *Recorder) Add(e *webhook.Endpoint, record Record) {
 	raw, err := json.Marshal(record)
 	if err != nil {
 		r.lost()
 		return
 	}
-	subject := e.subject(bus.WebhookDeliveriesPrefix) + "." + string(record.User) + "." + string(record.Outcome)
+	subject := e.Subject(bus.WebhookDeliveriesPrefix) + "." + string(record.User) + "." + string(record.Outcome)
 	future, err := r.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: raw})
 	if err != nil {
 		r.lost()
@@ -70,8 +71,8 @@ func (r *recorder) add(e *Endpoint, record Record) {
 	}
 }
 
-// run waits for acknowledgements until ctx ends.
-func (r *recorder) run(ctx context.Context) {
+// Run waits for acknowledgements until ctx ends.
+func (r *Recorder) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,7 +83,7 @@ func (r *recorder) run(ctx context.Context) {
 	}
 }
 
-func (r *recorder) settle(ctx context.Context, future jetstream.PubAckFuture) {
+func (r *Recorder) settle(ctx context.Context, future jetstream.PubAckFuture) {
 	timer := time.NewTimer(recordWait)
 	defer timer.Stop()
 	select {

@@ -1,4 +1,4 @@
-package webhook
+package dispatch
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,12 +16,14 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/services/events/internal/webhook"
+	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
 
 // Deps is what a Dispatcher works with. All but Instance, Accounts and Sealer are required.
 type Deps struct {
 	JetStream jetstream.JetStream
-	Accounts  Accounts // nil = payloads tell of a passkey no more than its ID
+	Accounts  webhook.Accounts // nil = payloads tell of a passkey no more than its ID
 	Metrics   prometheus.Registerer
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -36,12 +39,12 @@ type Deps struct {
 type Dispatcher struct {
 	tools
 	deps      Deps
-	endpoints kv.Bucket[Endpoint]
+	endpoints kv.Bucket[webhook.Endpoint]
 	work      jetstream.KeyValue
 }
 
 // New returns a dispatcher on streams and buckets that must exist.
-func New(ctx context.Context, config Config, deps Deps) (*Dispatcher, error) {
+func New(ctx context.Context, config webhook.Config, deps Deps) (*Dispatcher, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -50,7 +53,7 @@ func New(ctx context.Context, config Config, deps Deps) (*Dispatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	queue, err := openQueue(ctx, deps.JetStream)
+	kept, err := queue.Open(ctx, deps.JetStream)
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +65,13 @@ func New(ctx context.Context, config Config, deps Deps) (*Dispatcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhooksBucket, err)
 	}
-	d.endpoints = Endpoints(endpoints, deps.Sealer, nil)
+	d.endpoints = webhook.Endpoints(endpoints, deps.Sealer, nil)
 	if d.work, err = deps.JetStream.KeyValue(ctx, bus.WebhookWorkBucket); err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhookWorkBucket, err)
 	}
 	d.tools = tools{
-		config: config, js: deps.JetStream, events: events, queue: queue, sender: newSender(config, deps.Now), records: newRecorder(deps.JetStream, m.lost.Inc),
+		config: config, js: deps.JetStream, events: events, queue: kept,
+		sender: webhook.NewSender(config, deps.Now), records: queue.NewRecorder(deps.JetStream, m.lost.Inc),
 		accounts: deps.Accounts, metrics: m, now: deps.Now, log: deps.Log,
 	}
 	return d, nil
@@ -76,7 +80,7 @@ func New(ctx context.Context, config Config, deps Deps) (*Dispatcher, error) {
 // Run delivers until ctx ends. Nothing is under way any more when it returns.
 func (d *Dispatcher) Run(ctx context.Context) {
 	var owned sync.WaitGroup
-	owned.Go(func() { d.records.run(ctx) })
+	owned.Go(func() { d.records.Run(ctx) })
 	for ctx.Err() == nil {
 		if err := d.term(ctx); err != nil && ctx.Err() == nil {
 			d.metrics.lapses.Inc()
@@ -85,7 +89,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		}
 	}
 	owned.Wait()
-	d.sender.close()
+	d.sender.Close()
 }
 
 func wait(ctx context.Context, d time.Duration) {
@@ -118,7 +122,9 @@ func (d *Dispatcher) term(ctx context.Context) error {
 	}
 	var owned sync.WaitGroup
 	owned.Go(func() { fail(d.keep(ctx, name)) })
-	m := &management{Dispatcher: d, claims: c, running: make(map[string]*employment), endpoints: make(map[string]*Endpoint), ended: make(chan string)}
+	m := &management{
+		Dispatcher: d, claims: c, running: make(map[string]*employment), endpoints: make(map[string]*webhook.Endpoint), ended: make(chan string),
+	}
 	fail(m.run(ctx))
 	owned.Wait()
 	// Whoever is alive may go on at once.
@@ -168,7 +174,7 @@ func (d *Dispatcher) keep(ctx context.Context, name string) error {
 type management struct {
 	*Dispatcher
 	claims    *claims
-	endpoints map[string]*Endpoint
+	endpoints map[string]*webhook.Endpoint
 	running   map[string]*employment
 	ended     chan string // endpoint keys
 	sessions  sync.WaitGroup
@@ -308,7 +314,7 @@ func (m *management) arrange(ctx context.Context) error {
 	return nil
 }
 
-func (m *management) place(ctx context.Context, key string, e *Endpoint, best string) error {
+func (m *management) place(ctx context.Context, key string, e *webhook.Endpoint, best string) error {
 	me := best == m.claims.name
 	running := m.running[key]
 	switch {
@@ -335,7 +341,7 @@ func (m *management) settled(name string) bool {
 	return known && time.Since(seen.first) > m.config.Lease
 }
 
-func (m *management) employ(ctx context.Context, key string, e *Endpoint) {
+func (m *management) employ(ctx context.Context, key string, e *webhook.Endpoint) {
 	ctx, stop := context.WithCancel(ctx)
 	work := &employment{session: newSession(m.tools, e), stop: stop}
 	m.running[key] = work
@@ -365,28 +371,10 @@ func (m *management) dismiss(ctx context.Context, key string) {
 
 // clean removes what is left of a deleted endpoint. Nobody works for it any more.
 func (m *management) clean(ctx context.Context, key string) error {
-	project, endpoint, ok := split(key)
-	if ok {
-		if err := Remove(ctx, m.js, project, endpoint); err != nil {
+	if project, endpoint, ok := strings.Cut(key, "."); ok {
+		if err := queue.Remove(ctx, m.js, ident.ProjectID(project), ident.WebhookID(endpoint)); err != nil {
 			return err
 		}
 	}
 	return m.claims.forget(ctx, key)
-}
-
-func split(key string) (ident.ProjectID, ident.WebhookID, bool) {
-	for i := range key {
-		if key[i] == '.' {
-			return ident.ProjectID(key[:i]), ident.WebhookID(key[i+1:]), true
-		}
-	}
-	return "", "", false
-}
-
-// Remove removes the consumer of an endpoint and everything that is kept for it.
-func Remove(ctx context.Context, js jetstream.JetStream, project ident.ProjectID, id ident.WebhookID) error {
-	if err := js.DeleteConsumer(ctx, bus.EventsStream, consumerPrefix+string(id)); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("delete the consumer of a webhook endpoint: %w", err)
-	}
-	return PurgeEndpoint(ctx, js, project, id)
 }

@@ -1,4 +1,4 @@
-package webhook
+package dispatch
 
 import (
 	"context"
@@ -157,20 +157,15 @@ func (r *reader) batch(ctx context.Context, n int, done chan<- bool) (got, taken
 
 // ended returns err unless it says no more than that time is up or nothing is there.
 func ended(ctx context.Context, err error) error {
-	select {
-	case <-ctx.Done():
+	if err == nil || ctx.Err() != nil {
 		return nil
-	default:
 	}
 	for _, harmless := range []error{context.DeadlineExceeded, nats.ErrTimeout, jetstream.ErrNoMessages} {
 		if errors.Is(err, harmless) {
 			return nil
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("read the log: %w", err)
-	}
-	return nil
+	return fmt.Errorf("read the log: %w", err)
 }
 
 // receive reads a message. Of events that the endpoint has not subscribed to only the subject is looked at.

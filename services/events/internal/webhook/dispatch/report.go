@@ -1,4 +1,4 @@
-package webhook
+package dispatch
 
 import (
 	"context"
@@ -17,7 +17,8 @@ type standing struct {
 	down                      int
 }
 
-// report sets the gauges to what holds for the endpoints of this instance. It asks the bus in a goroutine of its own, so that leases are not late.
+// report sets the gauges to what holds for the endpoints of this instance. It asks the bus in a goroutine of its own, so that leases are
+// not late.
 func (m *management) report(ctx context.Context) {
 	sessions := make([]*session, 0, len(m.running))
 	for _, e := range m.running {
@@ -49,7 +50,7 @@ func (m *management) report(ctx context.Context) {
 
 func (s *session) standing(ctx context.Context) (standing, error) {
 	e := s.endpoint.Load()
-	consumer, err := s.js.Consumer(ctx, s.events.CachedInfo().Config.Name, e.consumer())
+	consumer, err := s.js.Consumer(ctx, s.events.CachedInfo().Config.Name, e.Consumer())
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return standing{}, nil // it has just been made, or deleted
 	}
@@ -59,13 +60,15 @@ func (s *session) standing(ctx context.Context) (standing, error) {
 	info := consumer.CachedInfo()
 	now := standing{waiting: info.NumPending, underway: uint64(info.NumAckPending)}
 	if now.waiting+now.underway > 0 {
-		now.oldest = s.age(ctx, s.events, info.AckFloor.Stream+1, e.logSubject())
+		now.oldest = s.age(ctx, info.AckFloor.Stream+1, e.LogSubject())
 	}
 	s.mu.Lock()
 	now.parked = uint64(s.parked)
 	s.mu.Unlock()
 	if now.parked > 0 {
-		now.oldest = max(now.oldest, s.age(ctx, s.queue.retries, 1, e.parkedSubject()))
+		if since, found := s.queue.Oldest(ctx, e); found {
+			now.oldest = max(now.oldest, s.now().Sub(since))
+		}
 	}
 	if _, down := s.state(); down {
 		now.down = 1
@@ -73,9 +76,9 @@ func (s *session) standing(ctx context.Context) (standing, error) {
 	return now, nil
 }
 
-// age returns how long ago the first message from a sequence on was stored, or 0 if there is none.
-func (s *session) age(ctx context.Context, stream jetstream.Stream, from uint64, subject string) time.Duration {
-	msg, err := stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
+// age returns how long ago the first event of the log from a sequence on was stored, or 0 if there is none.
+func (s *session) age(ctx context.Context, from uint64, subject string) time.Duration {
+	msg, err := s.events.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
 	if err != nil {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package webhook
+package dispatch
 
 import (
 	"context"
@@ -9,20 +9,22 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
 
 // Keys of the bucket "webhook-work".
 const (
 	instancePrefix = "instance." // renewed by the instance as long as it works
 	ownerPrefix    = "owner."    // + project + endpoint: the name of the instance that works for it
-	wakePrefix     = "wake."     // + project + endpoint: written when somebody else has parked something
 )
 
 // claims is what one instance knows of who works for which endpoint. It is used by one goroutine.
 //
-// An instance renews its entry; who has not, for a lease, by the clock of whoever looks, is dead, and its endpoints may be taken. Each claim is a write on the
-// revision that was seen, so of several one succeeds. An instance that could not renew its entry for most of a lease gives up everything first, and goes on
-// under another name. So two never work for one endpoint, as long as their clocks run at about the same rate; what time they show does not matter.
+// An instance renews its entry; who has not, for a lease, by the clock of whoever looks, is dead, and its endpoints may be taken. Each
+// claim is a write on the revision that was seen, so of several one succeeds. An instance that could not renew its entry for most of a
+// lease gives up everything first, and goes on under another name. So two never work for one endpoint, as long as their clocks run at
+// about the same rate; what time they show does not matter.
 type claims struct {
 	kv        jetstream.KeyValue
 	name      string
@@ -68,7 +70,7 @@ func (c *claims) see(entry jetstream.KeyValueEntry) (wake string) {
 		c.owners[key] = owner{name: string(entry.Value()), revision: entry.Revision()}
 		return ""
 	}
-	if key, ok := strings.CutPrefix(entry.Key(), wakePrefix); ok && !gone {
+	if key, ok := strings.CutPrefix(entry.Key(), queue.WakePrefix); ok && !gone {
 		return key
 	}
 	return ""
@@ -113,7 +115,8 @@ func (c *claims) alive() []string {
 	return names
 }
 
-// preferred returns which of the instances should have the endpoint: for each another one, and the same in everybody's eyes (rendezvous hashing).
+// preferred returns which of the instances should have the endpoint: for each another one, and the same in everybody's eyes (rendezvous
+// hashing).
 func preferred(key string, names []string) string {
 	best, highest := "", uint64(0)
 	for _, name := range names {
@@ -145,7 +148,7 @@ func (c *claims) claim(ctx context.Context, key string) (bool, error) {
 		revision, err = c.kv.Create(ctx, ownerPrefix+key, []byte(c.name)) // also where one was before it was deleted
 	}
 	if err != nil {
-		if alreadyThere(err) || errors.Is(err, jetstream.ErrKeyExists) {
+		if outrun(err) {
 			return false, nil
 		}
 		return false, fmt.Errorf("claim a webhook endpoint: %w", err)
@@ -154,9 +157,14 @@ func (c *claims) claim(ctx context.Context, key string) (bool, error) {
 	return true, nil
 }
 
+// outrun reports whether a write failed because somebody else's came first.
+func outrun(err error) bool {
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
+}
+
 // release gives up an endpoint for which this instance does nothing any more.
 func (c *claims) release(ctx context.Context, key string) error {
-	if _, err := c.kv.Update(ctx, ownerPrefix+key, nil, c.owners[key].revision); err != nil && !alreadyThere(err) {
+	if _, err := c.kv.Update(ctx, ownerPrefix+key, nil, c.owners[key].revision); err != nil && !outrun(err) {
 		return fmt.Errorf("release a webhook endpoint: %w", err)
 	}
 	delete(c.owners, key)
@@ -165,7 +173,7 @@ func (c *claims) release(ctx context.Context, key string) error {
 
 // forget removes what is known of a deleted endpoint.
 func (c *claims) forget(ctx context.Context, key string) error {
-	for _, prefix := range []string{ownerPrefix, wakePrefix} {
+	for _, prefix := range []string{ownerPrefix, queue.WakePrefix} {
 		if err := c.kv.Purge(ctx, prefix+key); err != nil {
 			return fmt.Errorf("forget a webhook endpoint: %w", err)
 		}
@@ -174,7 +182,7 @@ func (c *claims) forget(ctx context.Context, key string) error {
 	return nil
 }
 
-// bury removes the entries of instances that have been dead for long.
+// Bury removes the entries of instances that have been dead for long.
 func (c *claims) bury(ctx context.Context) {
 	const long = 20
 	for name, seen := range c.instances {
