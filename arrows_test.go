@@ -52,6 +52,7 @@ var arrows = []struct {
 	{"services/decision/scenario", "core api policies services/decision/internal"},
 	{"services/decision/scenario/internal", ""},
 	{"services/decision/explain", "core api policies services/decision/internal"},
+	{"services/decision/explain/internal", "services/decision/internal"},
 	{"services/decision/internal", "core api policies"},
 	{"services/events", "core api"},
 	{"services/events/internal", "core api"},

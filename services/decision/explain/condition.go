@@ -5,12 +5,14 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/keyward/keyward/services/decision/explain/internal/source"
 )
 
 // condition explains one condition in its place. holds says whether it does.
 func (i *inquiry) condition(s scope, expr *ast.Expr, holds bool) Condition {
-	c := Condition{Text: text(expr), Holds: holds, File: s.module.Package.Location.File, Line: expr.Loc().Row}
-	if len(expr.With) > 0 || expr.IsEvery() || declaration(expr) {
+	c := Condition{Text: source.Text(expr), Holds: holds, File: s.module.Package.Location.File, Line: expr.Loc().Row}
+	if len(expr.With) > 0 || expr.IsEvery() || source.Declaration(expr) {
 		return i.asWritten(s, c, expr)
 	}
 	if !holds && len(i.tried(s, expr)) > 0 {
@@ -30,8 +32,8 @@ func (i *inquiry) condition(s scope, expr *ast.Expr, holds bool) Condition {
 }
 
 // asked returns the definitions that an expression asks, if it does nothing else, with the values of the arguments.
-func (i *inquiry) asked(s scope, expr *ast.Expr) ([]*definition, []*ast.Term, bool) {
-	if operator := operatorOf(expr); operator != nil {
+func (i *inquiry) asked(s scope, expr *ast.Expr) ([]*source.Definition, []*ast.Term, bool) {
+	if operator := source.OperatorOf(expr); operator != nil {
 		return i.called(s, operator, expr.Operands())
 	}
 	term, ok := expr.Terms.(*ast.Term)
@@ -42,7 +44,7 @@ func (i *inquiry) asked(s scope, expr *ast.Expr) ([]*definition, []*ast.Term, bo
 }
 
 // askedBy does the same for a term.
-func (i *inquiry) askedBy(s scope, term *ast.Term) ([]*definition, []*ast.Term, bool) {
+func (i *inquiry) askedBy(s scope, term *ast.Term) ([]*source.Definition, []*ast.Term, bool) {
 	switch v := term.Value.(type) {
 	case ast.Call:
 		operator, ok := v[0].Value.(ast.Ref)
@@ -66,16 +68,16 @@ func (i *inquiry) askedBy(s scope, term *ast.Term) ([]*definition, []*ast.Term, 
 	return nil, nil, false
 }
 
-func (i *inquiry) named(s scope, ref ast.Ref) ([]*definition, []*ast.Term, bool) {
+func (i *inquiry) named(s scope, ref ast.Ref) ([]*source.Definition, []*ast.Term, bool) {
 	if len(ref) == 1 && ast.RootDocumentNames.Contains(ref[0]) {
 		return nil, nil, false
 	}
-	defs := i.rules.find(plug(i.rules.resolve(ref, s.module), s.bindings))
+	defs := i.rules.Find(source.Plug(i.rules.Resolve(ref, s.module), s.bindings))
 	return defs, nil, len(defs) > 0
 }
 
-func (i *inquiry) called(s scope, operator ast.Ref, operands []*ast.Term) ([]*definition, []*ast.Term, bool) {
-	defs := i.rules.byPath[i.rules.resolve(operator, s.module).String()]
+func (i *inquiry) called(s scope, operator ast.Ref, operands []*ast.Term) ([]*source.Definition, []*ast.Term, bool) {
+	defs := i.rules.At(i.rules.Resolve(operator, s.module).String())
 	if len(defs) == 0 {
 		return nil, nil, false
 	}
@@ -91,14 +93,14 @@ func (i *inquiry) called(s scope, operator ast.Ref, operands []*ast.Term) ([]*de
 }
 
 // asking explains a condition that asks a rule.
-func (i *inquiry) asking(s scope, c Condition, expr *ast.Expr, defs []*definition, arguments []*ast.Term, holds bool) Condition {
-	c.Rule, c.Title = defs[0].name(), titles(defs)
+func (i *inquiry) asking(s scope, c Condition, expr *ast.Expr, defs []*source.Definition, arguments []*ast.Term, holds bool) Condition {
+	c.Rule, c.Title = defs[0].Name(), titles(defs)
 	c.facts.join(i.facts(s, expr))
 	c.parameters.join(i.parameters(s, expr))
 	because, held := i.rule(defs, arguments, holds, s.depth+1)
 	c.Because = because
-	if held != nil && held.title() != "" {
-		c.Title = held.title()
+	if held != nil && held.Title() != "" {
+		c.Title = held.Title()
 	}
 	for _, one := range because {
 		c.facts.join(one.facts)
@@ -108,32 +110,32 @@ func (i *inquiry) asking(s scope, c Condition, expr *ast.Expr, defs []*definitio
 	case len(because) > 0:
 		c.Reason = i.joined(c, holds)
 	case holds && held != nil:
-		c.Reason = text(expr) + " always holds"
+		c.Reason = source.Text(expr) + " always holds"
 	case holds:
-		c.Reason = text(expr) + " holds"
+		c.Reason = source.Text(expr) + " holds"
 	case len(arguments) > 0:
 		c.Reason = "no definition of " + c.Rule + " is for " + listed(arguments)
 	default:
-		c.Reason = text(expr) + " does not hold"
+		c.Reason = source.Text(expr) + " does not hold"
 	}
 	return c
 }
 
 // asExpr makes a condition of the value of a definition.
-func asExpr(value *ast.Term, d *definition) *ast.Expr {
+func asExpr(value *ast.Term, d *source.Definition) *ast.Expr {
 	expr := ast.NewExpr(value)
 	if call, ok := value.Value.(ast.Call); ok {
 		expr = ast.NewExpr([]*ast.Term(call))
 	}
-	expr.SetLocation(d.rule.Loc())
+	expr.SetLocation(d.Rule.Loc())
 	return expr
 }
 
 // titles says what a rule means; each of its definitions may have a title of its own.
-func titles(defs []*definition) string {
+func titles(defs []*source.Definition) string {
 	var all []string
 	for _, d := range defs {
-		if title := d.title(); title != "" && !slices.Contains(all, title) && !d.rule.Default {
+		if title := d.Title(); title != "" && !slices.Contains(all, title) && !d.Rule.Default {
 			all = append(all, title)
 		}
 	}
@@ -157,17 +159,17 @@ func (i *inquiry) joined(c Condition, holds bool) string {
 	return sentence
 }
 
-// rule explains why a rule holds, by the conditions of the definition that does, or why not, by the first condition that fails in each. settled is
-// the definition that gave the value, if one did.
-func (i *inquiry) rule(defs []*definition, arguments []*ast.Term, holds bool, depth int) (because []Condition, settled *definition) {
+// Rule explains why a rule holds, by the conditions of the definition that does, or why not, by the first condition that fails in each.
+// settled is the definition that gave the value, if one did.
+func (i *inquiry) rule(defs []*source.Definition, arguments []*ast.Term, holds bool, depth int) (because []Condition, settled *source.Definition) {
 	if depth > maxDepth {
 		return nil, nil
 	}
 	for _, first := range defs {
-		if first.rule.Default {
+		if first.Rule.Default {
 			continue
 		}
-		for _, d := range first.chain() {
+		for _, d := range first.Chain() {
 			o := i.judge(d, arguments, depth)
 			switch {
 			case !o.applicable:
@@ -181,7 +183,7 @@ func (i *inquiry) rule(defs []*definition, arguments []*ast.Term, holds bool, de
 				}
 			case truthy(o.value) == holds:
 				because = i.held(o)
-				if value := o.rule.Head.Value; value != nil && !constant(value) {
+				if value := o.Rule.Head.Value; value != nil && !source.Constant(value) {
 					because = append(because, i.condition(o.scope, asExpr(value, d), holds))
 				}
 				return because, d
@@ -212,12 +214,6 @@ func (i *inquiry) held(o outcome) []Condition {
 	return all
 }
 
-// declaration reports whether an expression begins with some.
-func declaration(expr *ast.Expr) bool {
-	_, ok := expr.Terms.(*ast.SomeDecl)
-	return ok
-}
-
 // trivial reports whether an expression is the body of a rule without one.
 func trivial(expr *ast.Expr) bool {
 	term, ok := expr.Terms.(*ast.Term)
@@ -229,8 +225,8 @@ func binds(expr *ast.Expr) bool { return expr.IsAssignment() && !expr.Negated }
 
 // valueless explains a definition whose conditions hold, but whose value is undefined.
 func (i *inquiry) valueless(o outcome) Condition {
-	value := o.rule.Head.Value
-	c := Condition{Text: text(value), File: o.module.Package.Location.File, Line: o.rule.Loc().Row, Reason: "its value " + text(value) + " is undefined"}
+	value := o.Rule.Head.Value
+	c := Condition{Text: source.Text(value), File: o.Module.Package.Location.File, Line: o.Rule.Loc().Row, Reason: "its value " + source.Text(value) + " is undefined"}
 	if undefined, ok := i.undefined(o.scope, value); ok {
 		c.Reason += ": " + undefined.Reason
 		c.Because = []Condition{undefined}
@@ -242,11 +238,11 @@ func (i *inquiry) valueless(o outcome) Condition {
 // undefined finds the first part of a node that has no value and explains it.
 func (i *inquiry) undefined(s scope, node any) (Condition, bool) {
 	var found *Condition
-	walkTerms(node, func(term *ast.Term) bool {
-		if found != nil || closed(term) {
+	source.WalkTerms(node, func(term *ast.Term) bool {
+		if found != nil || source.Closed(term) {
 			return true
 		}
-		c := Condition{Text: text(term), File: s.module.Package.Location.File, Line: line(term, s)}
+		c := Condition{Text: source.Text(term), File: s.module.Package.Location.File, Line: line(term, s)}
 		if ref, ok := term.Value.(ast.Ref); ok && ref[0].Equal(ast.InputRootDocument) {
 			if _, given := i.value(s, term); !given {
 				c.Reason = i.facts(s, term).missing()
@@ -291,40 +287,4 @@ func line(term *ast.Term, s scope) int {
 		return term.Location.Row
 	}
 	return s.module.Package.Location.Row
-}
-
-// closed reports whether a term has names of its own, so that its parts mean nothing outside it.
-func closed(term *ast.Term) bool {
-	switch term.Value.(type) {
-	case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
-		return true
-	}
-	return false
-}
-
-// walkTerms visits the terms of a node from the outside in, until stop says not to go deeper. Names of what is called and heads of references are no terms.
-func walkTerms(node any, stop func(*ast.Term) bool) {
-	each := func(terms []*ast.Term) bool {
-		for _, term := range terms {
-			walkTerms(term, stop)
-		}
-		return true
-	}
-	ast.NewGenericVisitor(func(x any) bool {
-		switch v := x.(type) {
-		case *ast.Expr:
-			return v.IsCall() && len(v.With) == 0 && each(v.Operands())
-		case *ast.Term:
-			if stop(v) {
-				return true
-			}
-			switch below := v.Value.(type) {
-			case ast.Call:
-				return each(below[1:])
-			case ast.Ref:
-				return each(below[1:])
-			}
-		}
-		return false
-	}).Walk(node)
 }

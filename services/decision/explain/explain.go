@@ -1,6 +1,7 @@
-// Package explain says why a policy answered as it did: the row of the decision table that answered, the facts and parameters it read, and for each row above it
-// the first condition that failed. It follows the rules as they are written in the bundle, so it explains an edited bundle as well as the default one; what it
-// cannot put into words it shows as source text. It is pure: the same bundle and facts give the same explanation.
+// Package explain says why a policy answered as it did: the row of the decision table that answered, the facts and parameters it read,
+// and for each row above it the first condition that failed. It follows the rules as they are written in the bundle, so it explains an
+// edited bundle as well as the default one; what it cannot put into words it shows as source text. It is pure: the same bundle and facts
+// give the same explanation.
 package explain
 
 import (
@@ -18,6 +19,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/explain/internal/source"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
@@ -84,16 +86,16 @@ type Reading struct {
 // Policy is a loaded bundle that can be asked and explained. It is immutable and safe for concurrent use.
 type Policy struct {
 	engine  *engine.Engine
-	rules   *rules
-	schemas schemas
+	rules   *source.Rules
+	schemas source.Schemas
 }
 
 // evalTimeout bounds one evaluation. Nobody waits for an explanation as for an answer.
 const evalTimeout = 5 * time.Second
 
-// Load loads the bundle in source as the server would. An error says why it is refused, with file and line.
-func Load(ctx context.Context, source fs.FS) (*Policy, error) {
-	loaded, err := engine.Load(ctx, source, engine.Options{EvalTimeout: evalTimeout})
+// Load loads the bundle in a file system as the server would. An error says why it is refused, with file and line.
+func Load(ctx context.Context, bundle fs.FS) (*Policy, error) {
+	loaded, err := engine.Load(ctx, bundle, engine.Options{EvalTimeout: evalTimeout})
 	if err != nil {
 		return nil, err
 	}
@@ -102,11 +104,11 @@ func Load(ctx context.Context, source fs.FS) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	index, err := newRules(modules)
+	index, err := source.NewRules(modules)
 	if err != nil {
 		return nil, err
 	}
-	described, err := newSchemas(files.Files())
+	described, err := source.NewSchemas(files.Files())
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +120,8 @@ func entrypoint(action string) string { return "data.keyward." + action + ".deci
 // Revision names the loaded bundle as decisions name it.
 func (p *Policy) Revision() string { return p.engine.Revision() }
 
-// CheckFacts holds facts, a JSON document, against the bundle's schema of the action. The error names every fact that is unknown, missing or of the wrong form.
-// Facts of an action that the bundle has no rules for are all good: nothing reads them.
+// CheckFacts holds facts, a JSON document, against the bundle's schema of the action. The error names every fact that is unknown, missing
+// or of the wrong form. Facts of an action that the bundle has no rules for are all good: nothing reads them.
 func (p *Policy) CheckFacts(action string, facts []byte) error {
 	if err := known(action); err != nil {
 		return err
@@ -137,7 +139,8 @@ func known(action string) error {
 	return fmt.Errorf("unknown action %q: must be login, append, mediation or rollout", action)
 }
 
-// Evaluate returns the policy's answer document to facts, a JSON document. The parameters are those of the project; empty means those of all.
+// Evaluate returns the policy's answer document to facts, a JSON document. The parameters are those of the project; empty means those of
+// all.
 func (p *Policy) Evaluate(ctx context.Context, action string, project ident.ProjectID, facts []byte) (map[string]any, error) {
 	_, answer, err := p.evaluate(ctx, action, project, facts)
 	return answer, err

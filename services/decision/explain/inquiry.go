@@ -8,6 +8,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/keyward/keyward/services/decision/explain/internal/source"
 )
 
 // Bounds on one explanation. Rules that go beyond are shown as source text.
@@ -19,8 +21,8 @@ const (
 // inquiry is one explanation under way.
 type inquiry struct {
 	ctx     context.Context //nolint:containedctx // an inquiry lives as long as the call that made it
-	rules   *rules
-	schemas schemas
+	rules   *source.Rules
+	schemas source.Schemas
 	action  string
 	store   storage.Store
 	reading storage.Transaction
@@ -65,13 +67,13 @@ func (i *inquiry) solve(module *ast.Module, body ast.Body) (solution, error) {
 	for _, expr := range body {
 		copied.Append(expr.Copy())
 	}
-	queries := i.rules.compiler.QueryCompiler().WithContext(ast.NewQueryContext().WithPackage(module.Package).WithImports(module.Imports))
+	queries := i.rules.Compiler().QueryCompiler().WithContext(ast.NewQueryContext().WithPackage(module.Package).WithImports(module.Imports))
 	compiled, err := queries.Compile(copied)
 	if err != nil {
 		return solution{}, err
 	}
 	var results []topdown.QueryResult
-	err = topdown.NewQuery(compiled).WithQueryCompiler(queries).WithCompiler(i.rules.compiler).WithStore(i.store).WithTransaction(i.reading).WithInput(i.input).
+	err = topdown.NewQuery(compiled).WithQueryCompiler(queries).WithCompiler(i.rules.Compiler()).WithStore(i.store).WithTransaction(i.reading).WithInput(i.input).
 		Iter(i.ctx, func(result topdown.QueryResult) error {
 			if results = append(results, result); len(results) > 1 {
 				return errEnough
@@ -100,7 +102,7 @@ const answerVar = ast.Var("the value")
 
 // value evaluates a term; false if it is undefined or cannot be evaluated by itself.
 func (i *inquiry) value(s scope, term *ast.Term) (*ast.Term, bool) {
-	if constant(term) {
+	if source.Constant(term) {
 		return term, true
 	}
 	if v, ok := term.Value.(ast.Var); ok {
@@ -116,22 +118,9 @@ func (i *inquiry) value(s scope, term *ast.Term) (*ast.Term, bool) {
 	return value, ok
 }
 
-// constant reports whether a term is the same whatever is asked.
-func constant(term *ast.Term) bool {
-	fixed := true
-	ast.NewGenericVisitor(func(x any) bool {
-		switch x.(type) {
-		case ast.Var, ast.Ref, ast.Call, *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension, *ast.TemplateString:
-			fixed = false
-		}
-		return !fixed
-	}).Walk(term)
-	return fixed
-}
-
 // outcome is how one definition of a rule fared.
 type outcome struct {
-	*definition
+	*source.Definition
 	scope      scope
 	applicable bool        // its argument patterns fit
 	matched    bool        // it has a value
@@ -142,9 +131,9 @@ type outcome struct {
 }
 
 // judge follows a definition from its first condition on.
-func (i *inquiry) judge(d *definition, arguments []*ast.Term, depth int) outcome {
-	o := outcome{definition: d, scope: scope{module: d.module, depth: depth}}
-	patterns := d.arguments()
+func (i *inquiry) judge(d *source.Definition, arguments []*ast.Term, depth int) outcome {
+	o := outcome{Definition: d, scope: scope{module: d.Module, depth: depth}}
+	patterns := d.Arguments()
 	for n, pattern := range patterns {
 		if n >= len(arguments) {
 			return o
@@ -155,13 +144,13 @@ func (i *inquiry) judge(d *definition, arguments []*ast.Term, depth int) outcome
 		}
 		o.scope.given.Append(ast.Equality.Expr(pattern, arguments[n]))
 	}
-	solved, err := i.solve(d.module, o.scope.given)
+	solved, err := i.solve(d.Module, o.scope.given)
 	if o.applicable = solved.found && err == nil; !o.applicable {
 		return o
 	}
 	o.scope.bindings = solved.variables
-	for _, expr := range d.rule.Body {
-		solved, err := i.solve(d.module, append(o.scope.body(), expr))
+	for _, expr := range d.Rule.Body {
+		solved, err := i.solve(d.Module, append(o.scope.body(), expr))
 		if err == nil && !solved.found {
 			o.failed, o.before = expr, o.scope
 			return o
@@ -173,7 +162,7 @@ func (i *inquiry) judge(d *definition, arguments []*ast.Term, depth int) outcome
 		o.scope.held = append(slices.Clone(o.scope.held), expr)
 		o.held = append(o.held, expr)
 	}
-	if _, err := i.solve(d.module, o.scope.body()); err != nil {
+	if _, err := i.solve(d.Module, o.scope.body()); err != nil {
 		return o
 	}
 	o.value, o.matched = i.worth(o)
@@ -182,40 +171,10 @@ func (i *inquiry) judge(d *definition, arguments []*ast.Term, depth int) outcome
 
 // worth is the value of a definition whose conditions hold.
 func (i *inquiry) worth(o outcome) (*ast.Term, bool) {
-	if o.rule.Head.Value == nil {
+	if o.Rule.Head.Value == nil {
 		return ast.BooleanTerm(true), true
 	}
-	return i.value(o.scope, o.rule.Head.Value)
-}
-
-// operatorOf returns the name of what an expression calls, as a reference; nil if it calls nothing.
-func operatorOf(expr *ast.Expr) ast.Ref {
-	if !expr.IsCall() {
-		return nil
-	}
-	return expr.Operator()
-}
-
-// plug replaces the variables in a reference that are bound, and cuts it where one is not.
-func plug(ref ast.Ref, bindings map[ast.Var]*ast.Term) ast.Ref {
-	plugged := ast.Ref{ref[0]}
-	for _, term := range ref[1:] {
-		if v, ok := term.Value.(ast.Var); ok {
-			bound, ok := bindings[v]
-			if !ok {
-				return plugged
-			}
-			term = bound
-		}
-		if !term.IsGround() {
-			return plugged
-		}
-		if _, ok := term.Value.(ast.Ref); ok {
-			return plugged
-		}
-		plugged = append(plugged, term)
-	}
-	return plugged
+	return i.value(o.scope, o.Rule.Head.Value)
 }
 
 // readings are values by name, in the order they were first read.

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/keyward/keyward/services/decision/explain/internal/source"
 )
 
 // facts are the facts that a node reads by itself, and those behind the variables it uses.
@@ -14,34 +16,35 @@ func (i *inquiry) facts(s scope, node any) readings {
 		if !ref[0].Equal(ast.InputRootDocument) || len(ref) == 1 {
 			return
 		}
-		names := keys(ref)
-		value, given := dig(plain(i.input.Value), names)
-		found.add(Reading{Name: strings.Join(names, "."), Value: value, Given: given, Description: i.schemas.describe(i.action, names)})
+		names := source.Keys(ref)
+		value, given := source.Dig(plain(i.input.Value), names)
+		found.add(Reading{Name: strings.Join(names, "."), Value: value, Given: given, Description: i.schemas.Describe(i.action, names)})
 	})
 	return found
 }
 
-// parameters are the parameters, and other data of the bundle, that a node reads by itself.
+// Parameters are the parameters, and other data of the bundle, that a node reads by itself.
 func (i *inquiry) parameters(s scope, node any) readings {
 	var found readings
-	space := []string{"keyward", parameters}
+	space := []string{"keyward", source.Parameters}
 	i.references(s, node, func(ref ast.Ref) {
-		if !ref[0].Equal(ast.DefaultRootDocument) || len(ref) == 1 || len(i.rules.find(ref)) > 0 {
+		if !ref[0].Equal(ast.DefaultRootDocument) || len(ref) == 1 || len(i.rules.Find(ref)) > 0 {
 			return
 		}
-		names := keys(ref)
-		value, given := dig(i.data, names)
+		names := source.Keys(ref)
+		value, given := source.Dig(i.data, names)
 		one := Reading{Name: strings.Join(names, "."), Value: value, Given: given}
 		if len(names) > len(space) && slices.Equal(names[:len(space)], space) {
 			one.Name = strings.Join(names[len(space):], ".")
-			one.Description = i.schemas.describe(parameters, names[len(space):])
+			one.Description = i.schemas.Describe(source.Parameters, names[len(space):])
 		}
 		found.add(one)
 	})
 	return found
 }
 
-// references visits the references of a node as paths, as far as they are known, and those of the conditions above that bound its variables.
+// references visits the references of a node as paths, as far as they are known, and those of the conditions above that bound its
+// variables.
 func (i *inquiry) references(s scope, node any, visit func(ast.Ref)) {
 	seen := map[ast.Var]bool{}
 	var walk func(any)
@@ -49,7 +52,7 @@ func (i *inquiry) references(s scope, node any, visit func(ast.Ref)) {
 		ast.NewGenericVisitor(func(x any) bool {
 			switch v := x.(type) {
 			case ast.Ref:
-				visit(plug(i.rules.resolve(v, s.module), s.bindings))
+				visit(source.Plug(i.rules.Resolve(v, s.module), s.bindings))
 			case ast.Var:
 				if seen[v] {
 					return false
@@ -73,11 +76,11 @@ func declares(expr *ast.Expr, v ast.Var) bool {
 		target, ok := expr.Operand(0).Value.(ast.Var)
 		return ok && target == v
 	}
-	if !declaration(expr) {
+	if !source.Declaration(expr) {
 		return false
 	}
 	declared := false
-	walkTerms(expr, func(term *ast.Term) bool {
+	source.WalkTerms(expr, func(term *ast.Term) bool {
 		declared = declared || term.Value.Compare(v) == 0
 		return declared
 	})

@@ -5,17 +5,19 @@ import (
 	"reflect"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/keyward/keyward/services/decision/explain/internal/source"
 )
 
-// table explains the rows of a decision table, which are the definitions of its entrypoint from the top: the one that answered and those above it. The
-// note says what is wrong with that, if anything is.
+// table explains the rows of a decision table, which are the definitions of its entrypoint from the top: the one that answered and those
+// above it. The note says what is wrong with that, if anything is.
 func (i *inquiry) table(entrypoint string, answer map[string]any) (answered Row, above []Row, note string) {
 	above = []Row{}
 	for _, first := range i.rows(entrypoint) {
-		if first.rule.Default {
+		if first.Rule.Default {
 			continue
 		}
-		for _, d := range first.chain() {
+		for _, d := range first.Chain() {
 			o := i.judge(d, nil, 0)
 			row := i.row(o)
 			if !o.matched {
@@ -42,12 +44,12 @@ func (i *inquiry) note(agrees bool) string {
 }
 
 // rows returns the definitions of the table. An entrypoint that only passes on what another rule says leads to that rule.
-func (i *inquiry) rows(entrypoint string) []*definition {
-	defs := i.rules.byPath[entrypoint]
+func (i *inquiry) rows(entrypoint string) []*source.Definition {
+	defs := i.rules.At(entrypoint)
 	for range maxDepth {
-		var only *definition
+		var only *source.Definition
 		for _, d := range defs {
-			if d.rule.Default {
+			if d.Rule.Default {
 				continue
 			}
 			if only != nil {
@@ -55,10 +57,10 @@ func (i *inquiry) rows(entrypoint string) []*definition {
 			}
 			only = d
 		}
-		if only == nil || only.rule.Else != nil || only.rule.Head.Value == nil {
+		if only == nil || only.Rule.Else != nil || only.Rule.Head.Value == nil {
 			return defs
 		}
-		next, arguments, ok := i.askedBy(scope{module: only.module}, only.rule.Head.Value)
+		next, arguments, ok := i.askedBy(scope{module: only.Module}, only.Rule.Head.Value)
 		if !ok || len(arguments) > 0 {
 			return defs
 		}
@@ -67,19 +69,19 @@ func (i *inquiry) rows(entrypoint string) []*definition {
 	return defs
 }
 
-// row explains one row by its outcome.
+// Row explains one row by its outcome.
 func (i *inquiry) row(o outcome) Row {
 	row := Row{
-		Name: i.rules.constant(o.rule.Head.Value, "rule", o.module), Tag: i.rules.constant(o.rule.Head.Value, "tag", o.module),
-		File: o.module.Package.Location.File, Line: o.rule.Loc().Row, Matched: o.matched,
+		Name: i.rules.ConstantMember(o.Rule.Head.Value, "rule", o.Module), Tag: i.rules.ConstantMember(o.Rule.Head.Value, "tag", o.Module),
+		File: o.Module.Package.Location.File, Line: o.Rule.Loc().Row, Matched: o.matched,
 	}
-	for _, expr := range o.rule.Body {
+	for _, expr := range o.Rule.Body {
 		defs, _, ok := i.asked(o.scope, expr)
 		if !ok {
 			continue
 		}
 		row.Title = cmp.Or(row.Title, titles(defs))
-		row.Name = cmp.Or(row.Name, defs[0].row())
+		row.Name = cmp.Or(row.Name, defs[0].Row())
 	}
 	switch {
 	case o.matched:
@@ -87,7 +89,7 @@ func (i *inquiry) row(o outcome) Row {
 		if len(row.Conditions) == 1 {
 			row.Title = cmp.Or(row.Conditions[0].Title, row.Title)
 		}
-		row.Details = i.details(o.scope, o.rule.Head.Value)
+		row.Details = i.details(o.scope, o.Rule.Head.Value)
 	case o.failed != nil:
 		row.Conditions = []Condition{i.condition(o.before, o.failed, false)}
 	default:
@@ -99,8 +101,8 @@ func (i *inquiry) row(o outcome) Row {
 		parameters.join(c.parameters)
 	}
 	if o.matched {
-		facts.join(i.facts(o.scope, o.rule.Head.Value))
-		parameters.join(i.parameters(o.scope, o.rule.Head.Value))
+		facts.join(i.facts(o.scope, o.Rule.Head.Value))
+		parameters.join(i.parameters(o.scope, o.Rule.Head.Value))
 	}
 	row.Facts, row.Parameters = facts.list(), parameters.list()
 	row.Reason = reasons(row.Conditions)
@@ -134,10 +136,10 @@ func (r *Row) answered(answer map[string]any) {
 // lastRow is the default of the table, which answers when no row matches.
 func (i *inquiry) lastRow(entrypoint string, answer map[string]any) (row Row, value *ast.Term) {
 	row = Row{Matched: true, Reason: "no row above it matched, so the default of the table answered"}
-	for _, d := range i.rules.byPath[entrypoint] {
-		if d.rule.Default {
-			row.File, row.Line, row.Title = d.module.Package.Location.File, d.rule.Loc().Row, d.title()
-			value = d.rule.Head.Value
+	for _, d := range i.rules.At(entrypoint) {
+		if d.Rule.Default {
+			row.File, row.Line, row.Title = d.Module.Package.Location.File, d.Rule.Loc().Row, d.Title()
+			value = d.Rule.Head.Value
 		}
 	}
 	row.answered(answer)
@@ -169,8 +171,8 @@ func (i *inquiry) choices(s scope, value *ast.Term, visit func(Condition)) {
 	if value == nil || s.depth > maxDepth {
 		return
 	}
-	walkTerms(value, func(term *ast.Term) bool {
-		if closed(term) {
+	source.WalkTerms(value, func(term *ast.Term) bool {
+		if source.Closed(term) {
 			return true
 		}
 		defs, arguments, ok := i.askedBy(s, term)
@@ -178,10 +180,10 @@ func (i *inquiry) choices(s scope, value *ast.Term, visit func(Condition)) {
 			return false
 		}
 		for _, first := range defs {
-			for _, d := range first.chain() {
+			for _, d := range first.Chain() {
 				o := i.judge(d, arguments, s.depth+1)
 				switch {
-				case !o.applicable || first.rule.Default:
+				case !o.applicable || first.Rule.Default:
 					continue
 				case o.failed != nil:
 					visit(i.condition(o.before, o.failed, false))
@@ -192,79 +194,12 @@ func (i *inquiry) choices(s scope, value *ast.Term, visit func(Condition)) {
 				for _, c := range i.held(o) {
 					visit(c)
 				}
-				if o.rule.Head.Value != nil {
-					i.choices(o.scope, o.rule.Head.Value, visit)
+				if o.Rule.Head.Value != nil {
+					i.choices(o.scope, o.Rule.Head.Value, visit)
 				}
 				break
 			}
 		}
 		return false
 	})
-}
-
-// constant finds the value of a member of an object that a term will make, if it is the same in any case: in the object itself, or in what a function
-// makes of its arguments. It returns "" if there is no such text.
-func (r *rules) constant(term *ast.Term, key string, module *ast.Module) string {
-	if found := r.member(term, key, module, 0); found != nil {
-		if text, ok := found.Value.(ast.String); ok {
-			return string(text)
-		}
-	}
-	return ""
-}
-
-func (r *rules) member(term *ast.Term, key string, module *ast.Module, depth int) *ast.Term {
-	if term == nil || depth > maxDepth {
-		return nil
-	}
-	switch v := term.Value.(type) {
-	case ast.Object:
-		return v.Get(ast.StringTerm(key))
-	case ast.Var:
-		return r.memberOfRule(ast.Ref{term}, key, module, depth)
-	case ast.Ref:
-		return r.memberOfRule(v, key, module, depth)
-	case ast.Call:
-		return r.memberOfCall(v, key, module, depth)
-	}
-	return nil
-}
-
-func (r *rules) memberOfRule(ref ast.Ref, key string, module *ast.Module, depth int) *ast.Term {
-	for _, d := range r.byPath[r.resolve(ref, module).String()] {
-		if found := r.member(d.rule.Head.Value, key, d.module, depth+1); found != nil {
-			return found
-		}
-	}
-	return nil
-}
-
-func (r *rules) memberOfCall(call ast.Call, key string, module *ast.Module, depth int) *ast.Term {
-	operator, ok := call[0].Value.(ast.Ref)
-	if !ok {
-		return nil
-	}
-	defs := r.byPath[r.resolve(operator, module).String()]
-	for _, d := range defs {
-		found := r.member(d.rule.Head.Value, key, d.module, depth+1)
-		if found == nil {
-			continue
-		}
-		for n, pattern := range d.arguments() {
-			if pattern.Equal(found) && n+1 < len(call) {
-				return call[n+1]
-			}
-		}
-		return found
-	}
-	if len(defs) > 0 {
-		return nil
-	}
-	// Of objects that a builtin joins, the later ones win.
-	for n := len(call) - 1; n > 0; n-- {
-		if found := r.member(call[n], key, module, depth+1); found != nil {
-			return found
-		}
-	}
-	return nil
 }

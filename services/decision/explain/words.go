@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/keyward/keyward/services/decision/explain/internal/source"
 )
 
 // leaf explains a condition that asks no rule, in words if its form is known.
@@ -42,8 +44,8 @@ func (i *inquiry) nested(s scope, c *Condition, node any) {
 	if s.depth >= maxDepth {
 		return
 	}
-	walkTerms(node, func(term *ast.Term) bool {
-		if closed(term) {
+	source.WalkTerms(node, func(term *ast.Term) bool {
+		if source.Closed(term) {
 			return true
 		}
 		defs, arguments, ok := i.askedBy(s, term)
@@ -88,7 +90,7 @@ func (i *inquiry) tried(s scope, expr *ast.Expr) []string {
 		return nil
 	}
 	var names []string
-	walkTerms(expr, func(term *ast.Term) bool {
+	source.WalkTerms(expr, func(term *ast.Term) bool {
 		v, ok := term.Value.(ast.Var)
 		if _, local := s.bindings[v]; ok && local && !slices.Contains(names, string(v)) {
 			names = append(names, string(v))
@@ -137,7 +139,7 @@ func (i *inquiry) say(s scope, expr *ast.Expr, holds bool) (string, bool) {
 	if term, ok := expr.Terms.(*ast.Term); ok {
 		return i.sayTerm(s, term)
 	}
-	operator := operatorOf(expr)
+	operator := source.OperatorOf(expr)
 	if operator == nil || len(expr.Operands()) != 2 {
 		return "", false
 	}
@@ -146,7 +148,7 @@ func (i *inquiry) say(s scope, expr *ast.Expr, holds bool) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if constant(left) && !constant(right) && how.flipped != "" {
+	if source.Constant(left) && !source.Constant(right) && how.flipped != "" {
 		left, right = right, left
 		how, _ = comparisonOf(how.flipped)
 	}
@@ -168,7 +170,7 @@ func (i *inquiry) say(s scope, expr *ast.Expr, holds bool) (string, bool) {
 	case yesOrNo:
 	case relation != "":
 		said += ", " + relation + " " + other
-	case !constant(right):
+	case !source.Constant(right):
 		said += ", the same as " + other
 	}
 	return said, true
@@ -179,15 +181,15 @@ func (i *inquiry) sayTerm(s scope, term *ast.Term) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if constant(term) {
-		return text(term), true
+	if source.Constant(term) {
+		return source.Text(term), true
 	}
 	return i.name(term) + " is " + compact(plain(value.Value)), true
 }
 
 // operand names a value: a constant by itself, everything else with its value behind it.
 func (i *inquiry) operand(s scope, term *ast.Term) (string, bool) {
-	if constant(term) {
+	if source.Constant(term) {
 		return strings.ReplaceAll(strings.Trim(compact(plain(term.Value)), "[]"), `","`, `", "`), true
 	}
 	value, ok := i.value(s, term)
@@ -201,8 +203,10 @@ func (i *inquiry) operand(s scope, term *ast.Term) (string, bool) {
 // prefixes are what every fact and parameter begins with in a rule, which says nothing to the reader.
 var prefixes = regexp.MustCompile(`\b(input\.|data\.keyward\.parameters\.)`)
 
-// name is how a term is called in the text.
-func (i *inquiry) name(term *ast.Term) string { return prefixes.ReplaceAllString(text(term), "") }
+// Name is how a term is called in the text.
+func (i *inquiry) name(term *ast.Term) string {
+	return prefixes.ReplaceAllString(source.Text(term), "")
+}
 
 func listed(values []*ast.Term) string {
 	shown := make([]string, 0, len(values))

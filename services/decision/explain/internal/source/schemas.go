@@ -1,4 +1,4 @@
-package explain
+package source
 
 import (
 	"encoding/json"
@@ -6,12 +6,10 @@ import (
 	"path"
 	"strconv"
 	"strings"
-
-	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// schemas are the bundle's JSON schemas by name: those of the facts by action, and parameters.
-type schemas map[string]schema
+// Schemas are the bundle's JSON schemas by name: those of the facts by action, and parameters.
+type Schemas map[string]schema
 
 // schema is the part of a JSON schema that describes.
 type schema struct {
@@ -19,10 +17,12 @@ type schema struct {
 	Properties  map[string]schema `json:"properties"`
 }
 
-const parameters = "parameters"
+// Parameters is the name of the parameters: of their schema and of their place in the data.
+const Parameters = "parameters"
 
-func newSchemas(files map[string][]byte) (schemas, error) {
-	all := schemas{}
+// NewSchemas reads the schemas among the files of a bundle. An error says which cannot be read.
+func NewSchemas(files map[string][]byte) (Schemas, error) {
+	all := Schemas{}
 	for name, content := range files {
 		if path.Dir(name) != "schemas" || path.Ext(name) != ".json" {
 			continue
@@ -36,8 +36,8 @@ func newSchemas(files map[string][]byte) (schemas, error) {
 	return all, nil
 }
 
-// describe returns what a schema says of a place in its document; of the nearest place above if it says nothing there.
-func (s schemas) describe(name string, keys []string) string {
+// Describe returns what a schema says of a place in its document; of the nearest place above if it says nothing there.
+func (s Schemas) Describe(name string, keys []string) string {
 	place, described := s[name], ""
 	for _, key := range keys {
 		below, ok := place.Properties[key]
@@ -50,24 +50,8 @@ func (s schemas) describe(name string, keys []string) string {
 	return sentence(described)
 }
 
-// keys returns the names along a reference, without its head.
-func keys(ref ast.Ref) []string {
-	names := make([]string, 0, len(ref))
-	for _, term := range ref[1:] {
-		switch v := term.Value.(type) {
-		case ast.String:
-			names = append(names, string(v))
-		case ast.Number:
-			names = append(names, v.String())
-		default:
-			names = append(names, v.String())
-		}
-	}
-	return names
-}
-
-// dig returns the value at a place in a document.
-func dig(document any, names []string) (any, bool) {
+// Dig returns the value at a place in a document.
+func Dig(document any, names []string) (any, bool) {
 	for _, name := range names {
 		switch at := document.(type) {
 		case map[string]any:

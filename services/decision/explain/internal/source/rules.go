@@ -1,4 +1,7 @@
-package explain
+// Package source reads the rules of a policy bundle as they are written, and what its schemas say of the facts and parameters: which
+// definitions a name means, what they are called, what stands above them. Nothing is evaluated here. It is pure, and what it returns is
+// never changed.
+package source
 
 import (
 	"fmt"
@@ -7,37 +10,37 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/format"
 
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 )
 
-// rules are the rules of a bundle as they are written, by the path of what they define.
-type rules struct {
+// Rules are the rules of a bundle as they are written, by the path of what they define.
+type Rules struct {
 	compiler *ast.Compiler
-	byPath   map[string][]*definition // data.keyward.login.decision, in the order of files and lines
+	byPath   map[string][]*Definition // data.keyward.login.decision, in the order of files and lines
 }
 
-// definition is one rule, with its module for the names in it.
-type definition struct {
-	rule   *ast.Rule
-	module *ast.Module
+// Definition is one rule, with its module for the names in it, and the path of what it defines.
+type Definition struct {
+	Rule   *ast.Rule
+	Module *ast.Module
 	path   string
 }
 
-func newRules(modules map[string]*ast.Module) (*rules, error) {
+// NewRules compiles the modules of a bundle, by file. An error says why they do not compile.
+func NewRules(modules map[string]*ast.Module) (*Rules, error) {
 	// Not strict: conditions are evaluated by themselves, where a variable may have no use.
 	compiler := ast.NewCompiler().WithCapabilities(bundle.Capabilities()).WithDefaultRegoVersion(ast.RegoV1)
 	compiler.Compile(modules)
 	if compiler.Failed() {
 		return nil, fmt.Errorf("compile the rules for explaining: %w", compiler.Errors)
 	}
-	r := &rules{compiler: compiler, byPath: map[string][]*definition{}}
+	r := &Rules{compiler: compiler, byPath: map[string][]*Definition{}}
 	for _, file := range slices.Sorted(maps.Keys(modules)) {
 		module := modules[file]
 		for _, rule := range module.Rules {
 			path := slices.Concat(module.Package.Path, namePart(rule.Head.Ref())).String()
-			r.byPath[path] = append(r.byPath[path], &definition{rule: rule, module: module, path: path})
+			r.byPath[path] = append(r.byPath[path], &Definition{Rule: rule, Module: module, path: path})
 		}
 	}
 	return r, nil
@@ -56,26 +59,26 @@ func namePart(name ast.Ref) ast.Ref {
 	return part
 }
 
-// chain returns the rule and what stands behind each else, in order.
-func (d *definition) chain() []*definition {
-	var all []*definition
-	for rule := d.rule; rule != nil; rule = rule.Else {
-		all = append(all, &definition{rule: rule, module: d.module, path: d.path})
+// Chain returns the rule and what stands behind each else, in order.
+func (d *Definition) Chain() []*Definition {
+	var all []*Definition
+	for rule := d.Rule; rule != nil; rule = rule.Else {
+		all = append(all, &Definition{Rule: rule, Module: d.Module, path: d.path})
 	}
 	return all
 }
 
-// arguments are the patterns of a function's arguments. Those behind an else are those of the function's head.
-func (d *definition) arguments() []*ast.Term { return d.rule.Head.Args }
+// Arguments are the patterns of a function's arguments. Those behind an else are those of the function's head.
+func (d *Definition) Arguments() []*ast.Term { return d.Rule.Head.Args }
 
-// name is how a rule is called in the text: without the path of its package.
-func (d *definition) name() string {
-	return strings.TrimPrefix(strings.TrimPrefix(d.path, d.module.Package.Path.String()), ".")
+// Name is how a rule is called in the text: without the path of its package.
+func (d *Definition) Name() string {
+	return strings.TrimPrefix(strings.TrimPrefix(d.path, d.Module.Package.Path.String()), ".")
 }
 
-// title is the title of the rule's METADATA, or else the comment above it.
-func (d *definition) title() string {
-	for _, annotations := range slices.Backward(d.rule.Annotations) {
+// Title is the title of the rule's METADATA, or else the comment above it.
+func (d *Definition) Title() string {
+	for _, annotations := range slices.Backward(d.Rule.Annotations) {
 		if annotations.Title != "" {
 			return sentence(annotations.Title)
 		}
@@ -83,9 +86,9 @@ func (d *definition) title() string {
 	return sentence(d.commentAbove())
 }
 
-// row is the name of the row that the rule's METADATA tells.
-func (d *definition) row() string {
-	for _, annotations := range slices.Backward(d.rule.Annotations) {
+// Row is the name of the row that the rule's METADATA tells.
+func (d *Definition) Row() string {
+	for _, annotations := range slices.Backward(d.Rule.Annotations) {
 		if row, ok := annotations.Custom["row"].(string); ok {
 			return row
 		}
@@ -93,10 +96,10 @@ func (d *definition) row() string {
 	return ""
 }
 
-func (d *definition) commentAbove() string {
+func (d *Definition) commentAbove() string {
 	var lines []string
-	above := d.rule.Loc().Row - 1
-	for _, comment := range slices.Backward(d.module.Comments) {
+	above := d.Rule.Loc().Row - 1
+	for _, comment := range slices.Backward(d.Module.Comments) {
 		if comment.Location.Row != above {
 			continue
 		}
@@ -118,15 +121,22 @@ func (d *definition) commentAbove() string {
 
 func sentence(text string) string { return strings.TrimSuffix(strings.TrimSpace(text), ".") }
 
-// find returns the definitions that a reference means, and nothing for what is not a rule. A reference may go on below what the rules define.
-func (r *rules) find(path ast.Ref) []*definition {
+// Compiler returns the compiler that holds the rules, to evaluate with.
+func (r *Rules) Compiler() *ast.Compiler { return r.compiler }
+
+// At returns the definitions of what is at a path such as data.keyward.login.decision, in the order of files and lines.
+func (r *Rules) At(path string) []*Definition { return r.byPath[path] }
+
+// Find returns the definitions that a reference means, and nothing for what is not a rule. A reference may go on below what the rules
+// define.
+func (r *Rules) Find(path ast.Ref) []*Definition {
 	for end := len(path); end > 1; end-- {
 		if found := r.byPath[path[:end].String()]; len(found) > 0 {
 			return found
 		}
 	}
 	prefix := path.GroundPrefix().String() + "."
-	var below []*definition
+	var below []*Definition
 	for _, name := range slices.Sorted(maps.Keys(r.byPath)) {
 		if strings.HasPrefix(name, prefix) {
 			below = append(below, r.byPath[name]...)
@@ -135,8 +145,8 @@ func (r *rules) find(path ast.Ref) []*definition {
 	return below
 }
 
-// resolve returns ref with its first name replaced by what it stands for in the module: a rule beside it or an import.
-func (r *rules) resolve(ref ast.Ref, module *ast.Module) ast.Ref {
+// Resolve returns ref with its first name replaced by what it stands for in the module: a rule beside it or an import.
+func (r *Rules) Resolve(ref ast.Ref, module *ast.Module) ast.Ref {
 	head, ok := ref[0].Value.(ast.Var)
 	if !ok {
 		return ref
@@ -156,13 +166,4 @@ func (r *rules) resolve(ref ast.Ref, module *ast.Module) ast.Ref {
 		}
 	}
 	return ref
-}
-
-// text returns a node as it would be written.
-func text(node any) string {
-	raw, err := format.AstWithOpts(node, format.Opts{RegoVersion: ast.RegoV1})
-	if err != nil {
-		return fmt.Sprint(node)
-	}
-	return strings.Join(strings.Fields(string(raw)), " ")
 }
