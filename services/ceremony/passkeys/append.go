@@ -20,7 +20,6 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
-	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
 const FieldAttestation = "attestationResponse"
@@ -161,11 +160,7 @@ func (s *Service) AppendFinish(
 ) (rsp rest.PasskeyAppendFinishRsp, err error) {
 	defer func() { s.calls.Finished("append-finish", err) }()
 	body := req.Body
-	p, err := tenant.Of(s.projects, req.Project)
-	if err != nil {
-		return rsp, err
-	}
-	user, err := userID(body.UserID)
+	p, user, err := s.named(req.Project, body.UserID)
 	if err != nil {
 		return rsp, err
 	}
@@ -173,16 +168,12 @@ func (s *Service) AppendFinish(
 	if err != nil {
 		return rsp, fault.At(FieldAttestation, err)
 	}
-	a, err := s.Active(ctx, p.ID, user)
-	if err != nil {
-		return rsp, err
-	}
-	taken, err := s.challenges.Take(ctx, challenge.Claim{
+	a, taken, err := s.take(ctx, challenge.Claim{
 		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeRegister,
 		Process: body.ProcessID, RPID: p.RPID,
-	}, s.now())
+	}, FieldAttestation)
 	if err != nil {
-		return rsp, fault.At(FieldAttestation, err)
+		return rsp, err
 	}
 	created, err := s.FinishCreation(ctx, Creation{
 		Project: p, Account: a, Taken: taken, Answer: answer, Client: body.ClientInformation, Field: FieldAttestation,

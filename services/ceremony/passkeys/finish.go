@@ -20,11 +20,32 @@ import (
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
 
 // maxUsedOn bounds the operating systems remembered of a passkey.
 const maxUsedOn = 10
+
+// named finds the project and the user that the end of a ceremony names.
+func (s *Service) named(in ident.ProjectID, user string) (project.Project, ident.UserID, error) {
+	p, err := tenant.Of(s.projects, in)
+	if err != nil {
+		return project.Project{}, "", err
+	}
+	id, err := userID(user)
+	return p, id, err
+}
+
+// take takes the challenge that a user answers, who has to be active. field is where the answer came in.
+func (s *Service) take(ctx context.Context, c challenge.Claim, field string) (account.Account, challenge.Taken, error) {
+	a, err := s.Active(ctx, c.Project, c.User)
+	if err != nil {
+		return account.Account{}, challenge.Taken{}, err
+	}
+	taken, err := s.challenges.Take(ctx, c, s.now())
+	return a, taken, fault.At(field, err)
+}
 
 // assertion is a login or mediation whose challenge has been taken.
 type assertion struct {

@@ -11,7 +11,6 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
-	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
 const FieldAssertion = "assertionResponse"
@@ -101,11 +100,7 @@ func (s *Service) LoginFinish(
 ) (rsp rest.PasskeyLoginFinishRsp, err error) {
 	defer func() { s.calls.Finished("login-finish", err) }()
 	body := req.Body
-	p, err := tenant.Of(s.projects, req.Project)
-	if err != nil {
-		return rsp, err
-	}
-	user, err := userID(body.UserID)
+	p, user, err := s.named(req.Project, body.UserID)
 	if err != nil {
 		return rsp, err
 	}
@@ -113,16 +108,12 @@ func (s *Service) LoginFinish(
 	if err != nil {
 		return rsp, fault.At(FieldAssertion, err)
 	}
-	a, err := s.Active(ctx, p.ID, user)
-	if err != nil {
-		return rsp, err
-	}
-	taken, err := s.challenges.Take(ctx, challenge.Claim{
+	a, taken, err := s.take(ctx, challenge.Claim{
 		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
 		Process: body.ProcessID, RPID: p.RPID,
-	}, s.now())
+	}, FieldAssertion)
 	if err != nil {
-		return rsp, fault.At(FieldAssertion, err)
+		return rsp, err
 	}
 	if find(&a, answer.RawID) == nil {
 		if deleted(&a, answer.RawID) {
