@@ -60,23 +60,7 @@ const maintainEvery = 5 * time.Minute
 
 // Run follows changes that any instance makes and drops versions of which all that they made has expired, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
-	var work sync.WaitGroup
-	defer work.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	work.Go(func() {
-		tick := time.NewTicker(maintainEvery)
-		defer tick.Stop()
-		for {
-			s.Maintain(ctx)
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-		}
-	})
-	return s.bucket.Follow(ctx, s.apply)
+	return s.bucket.Keep(ctx, s.apply, maintainEvery, s.Maintain)
 }
 
 // Maintain drops versions of which all that they made has expired. What fails is logged and tried again the next time.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -73,6 +75,29 @@ func (b *Bucket[T]) Follow(ctx context.Context, see func(Entry[T], error)) error
 		return err
 	}
 	return nil
+}
+
+// Keep is Follow beside maintain, which is called at once and then every so often. It returns when both have.
+func (b *Bucket[T]) Keep(
+	ctx context.Context, see func(Entry[T], error), every time.Duration, maintain func(context.Context),
+) error {
+	var maintained sync.WaitGroup
+	defer maintained.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	maintained.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			maintain(ctx)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return b.Follow(ctx, see)
 }
 
 var errWatchEnded = errors.New("the watch ended")

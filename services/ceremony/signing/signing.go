@@ -65,28 +65,10 @@ const maintainEvery = 5 * time.Minute
 
 // Run follows changes that any instance makes and rotates keys by their age, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
-	var maintained sync.WaitGroup
-	defer maintained.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	maintained.Go(func() { s.keepMaintained(ctx) })
-	if err := s.keys.Follow(ctx, s.apply); err != nil {
+	if err := s.keys.Keep(ctx, s.apply, maintainEvery, s.Maintain); err != nil {
 		return fmt.Errorf("watch signing keys: %w", err)
 	}
 	return nil
-}
-
-func (s *Store) keepMaintained(ctx context.Context) {
-	tick := time.NewTicker(maintainEvery)
-	defer tick.Stop()
-	for {
-		s.Maintain(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // Maintain publishes the next key of every project whose active key is about to be too old, and removes keys that nobody needs.

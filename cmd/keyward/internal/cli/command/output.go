@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -33,6 +34,19 @@ func (o *Output) Type() string { return "form" }
 
 // JSON reports whether JSON was asked for.
 func (o *Output) JSON() bool { return o.format == "json" }
+
+// WriteRows prints rows as JSON, if that was asked for, or as a table. The cells of a line, as of the heading, have tabs between them.
+func WriteRows[T any](cmd *cobra.Command, out Output, rows []T, heading string, line func(T) string) error {
+	if out.JSON() {
+		return WriteJSON(cmd, rows)
+	}
+	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, heading)
+	for _, row := range rows {
+		_, _ = fmt.Fprintln(table, line(row))
+	}
+	return table.Flush()
+}
 
 // WriteJSON prints a value, indented.
 func WriteJSON(cmd *cobra.Command, value any) error {

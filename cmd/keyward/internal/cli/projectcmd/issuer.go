@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -112,15 +111,10 @@ func newIssuerList(terminal command.Terminal) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if out.JSON() {
-					return command.WriteJSON(cmd, append([]project.Issuer{}, all...))
-				}
-				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				_, _ = fmt.Fprintln(table, "URL\tAUDIENCE\tSCOPES\tUSER CLAIM\tPERMISSION CLAIM")
-				for _, i := range all {
-					_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", i.URL, i.Audience, orAny(i.Scopes), i.UserClaim, i.PermissionClaim)
-				}
-				return table.Flush()
+				heading := "URL\tAUDIENCE\tSCOPES\tUSER CLAIM\tPERMISSION CLAIM"
+				return command.WriteRows(cmd, out, append([]project.Issuer{}, all...), heading, func(i project.Issuer) string {
+					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", i.URL, i.Audience, orAny(i.Scopes), i.UserClaim, i.PermissionClaim)
+				})
 			})
 		},
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -119,15 +118,9 @@ func newKeyList(terminal command.Terminal) *cobra.Command {
 				for _, k := range keys {
 					all = append(all, showKey(k, ""))
 				}
-				if out.JSON() {
-					return command.WriteJSON(cmd, all)
-				}
-				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				_, _ = fmt.Fprintln(table, "ID\tNAME\tPERMISSIONS\tCREATED\tEXPIRES")
-				for _, k := range all {
-					_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, strings.Join(k.Permissions, " "), k.Created, orNever(k.Expires))
-				}
-				return table.Flush()
+				return command.WriteRows(cmd, out, all, "ID\tNAME\tPERMISSIONS\tCREATED\tEXPIRES", func(k shownKey) string {
+					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", k.ID, k.Name, strings.Join(k.Permissions, " "), k.Created, orNever(k.Expires))
+				})
 			})
 		},
 	}

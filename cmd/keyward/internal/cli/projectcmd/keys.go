@@ -3,7 +3,6 @@ package projectcmd
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -47,15 +46,9 @@ func showKeys(cmd *cobra.Command, out command.Output, versions keyring.Versions)
 			all[i].State, all[i].Retired = "retired", timestamp(v.RetiredMs)
 		}
 	}
-	if out.JSON() {
-		return command.WriteJSON(cmd, all)
-	}
-	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "VERSION\tSTATE\tCREATED\tRETIRED")
-	for _, v := range all {
-		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", v.Version, v.State, v.Created, v.Retired)
-	}
-	return table.Flush()
+	return command.WriteRows(cmd, out, all, "VERSION\tSTATE\tCREATED\tRETIRED", func(v shownKeys) string {
+		return fmt.Sprintf("%d\t%s\t%s\t%s", v.Version, v.State, v.Created, v.Retired)
+	})
 }
 
 func newProjectKeysList(terminal command.Terminal) *cobra.Command {

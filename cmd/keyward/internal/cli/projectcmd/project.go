@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,15 +101,9 @@ func newProjectList(terminal command.Terminal) *cobra.Command {
 				for _, p := range projects.List() {
 					all = append(all, shown(p, ""))
 				}
-				if out.JSON() {
-					return command.WriteJSON(cmd, all)
-				}
-				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				_, _ = fmt.Fprintln(table, "ID\tNAME\tRP ID\tORIGINS\tCREATED")
-				for _, p := range all {
-					_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", p.ID, p.Name, p.RPID, strings.Join(p.Origins, " "), p.Created)
-				}
-				return table.Flush()
+				return command.WriteRows(cmd, out, all, "ID\tNAME\tRP ID\tORIGINS\tCREATED", func(p shownProject) string {
+					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", p.ID, p.Name, p.RPID, strings.Join(p.Origins, " "), p.Created)
+				})
 			})
 		},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,15 +44,9 @@ func showSigningKeys(cmd *cobra.Command, out command.Output, keys signing.Keys, 
 	for i, k := range keys {
 		all[i] = shownSigningKey{ID: k.ID, State: keys.StateOf(i, now), Created: timestamp(k.CreatedMs), Signs: timestamp(k.SignsMs)}
 	}
-	if out.JSON() {
-		return command.WriteJSON(cmd, all)
-	}
-	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ID\tSTATE\tCREATED\tSIGNS FROM")
-	for _, k := range all {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", k.ID, k.State, k.Created, k.Signs)
-	}
-	return table.Flush()
+	return command.WriteRows(cmd, out, all, "ID\tSTATE\tCREATED\tSIGNS FROM", func(k shownSigningKey) string {
+		return fmt.Sprintf("%s\t%s\t%s\t%s", k.ID, k.State, k.Created, k.Signs)
+	})
 }
 
 func newProjectSigningList(terminal command.Terminal) *cobra.Command {
