@@ -75,7 +75,8 @@ var arrows = []struct {
 	{"core/event", "core/ident"},
 
 	// Where things are kept and how they travel.
-	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/ident core/kv"},
+	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/historycache core/ident"},
+	{"core/historycache", "core/cache core/event core/ident core/kv"},
 	{"core/feed", "core/bus core/event core/ident"},
 	{"core/idempotency", "core/bus core/fault core/ident core/kv"},
 	{"core/atrest", "core/bus"},

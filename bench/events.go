@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -52,7 +53,7 @@ func openStorage(ctx context.Context, dir string) (s *storage, err error) {
 	}
 	s.store, err = eventlog.Open(ctx, eventlog.Deps{
 		JetStream: s.bus.JS, Epochs: epochs, Redis: s.cache.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
-	}, eventlog.DefaultConfig())
+	}, historycache.DefaultConfig())
 	return s, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -111,7 +112,7 @@ func (w *benchWorld) store(tb testing.TB) *eventlog.Store {
 	}
 	s, err := eventlog.Open(tb.Context(), eventlog.Deps{
 		JetStream: w.bus.JS, Epochs: epochs, Redis: w.redis.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
-	}, eventlog.DefaultConfig())
+	}, historycache.DefaultConfig())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -65,13 +66,13 @@ type instance struct {
 	conns   []net.Conn
 }
 
-func quick() eventlog.Config {
-	config := eventlog.DefaultConfig()
+func quick() historycache.Config {
+	config := historycache.DefaultConfig()
 	config.BreakerPause = 50 * time.Millisecond
 	return config
 }
 
-func (i *installation) start(config eventlog.Config) *instance {
+func (i *installation) start(config historycache.Config) *instance {
 	i.t.Helper()
 	n := &instance{metrics: prometheus.NewRegistry()}
 	options := *i.redis.Client.Options()

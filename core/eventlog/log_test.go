@@ -141,20 +141,3 @@ func TestWhatIsPendingIsReadByWhoAsksForItAlone(t *testing.T) {
 		t.Error("a wildcard was read")
 	}
 }
-
-func TestShardsAreUsedEvenly(t *testing.T) {
-	t.Parallel()
-	const users = 256 * 100
-	counts := make(map[uint8]int)
-	for range users {
-		counts[shardOf("pro-1", ident.NewUserID())]++
-	}
-	for shard, n := range counts {
-		if n > 200 {
-			t.Errorf("shard %d has %d of %d users", shard, n, users)
-		}
-	}
-	if len(counts) != shards {
-		t.Errorf("%d of %d shards are used", len(counts), shards)
-	}
-}

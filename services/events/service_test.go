@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events"
@@ -71,7 +72,7 @@ func beginSweeping(t *testing.T, after time.Duration) *world {
 	}
 	w.store, err = eventlog.Open(t.Context(), eventlog.Deps{
 		JetStream: w.bus.JS, Epochs: epochs, Redis: w.cache.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
-	}, eventlog.DefaultConfig())
+	}, historycache.DefaultConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

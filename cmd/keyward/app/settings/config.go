@@ -16,7 +16,7 @@ import (
 	"github.com/keyward/keyward/core/atrest"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
-	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/secret"
@@ -59,7 +59,7 @@ type Config struct {
 	HTTP      gateway.Config
 	Ceremony  ceremony.Config
 	Decision  decision.Config
-	Events    eventlog.Config
+	Events    historycache.Config
 	Webhooks  events.WebhookConfig
 	Delivery  delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off
 	NATS      NATS
@@ -122,7 +122,7 @@ func DefaultConfig() Config {
 		HTTP:          gateway.DefaultConfig(),
 		Ceremony:      ceremony.DefaultConfig(),
 		Decision:      decision.DefaultConfig(),
-		Events:        eventlog.DefaultConfig(),
+		Events:        historycache.DefaultConfig(),
 		Webhooks:      events.DefaultWebhookConfig(),
 		Delivery:      delivery.DefaultConfig(),
 		NATS:          NATS{Config: bus.DefaultConfig()},

@@ -1,4 +1,4 @@
-package eventlog
+package historycache
 
 import (
 	"fmt"
@@ -23,7 +23,8 @@ type metrics struct {
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	reads := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyward_events_cache_reads_total",
-		Help: "Reads of a user's events by what the cache answered: near if it confirmed what the process had decoded before, hit, miss, untrusted, error, or no-epoch if its trust could not be judged.",
+		Help: "Reads of a user's events by what the cache answered: near if it confirmed what the process had decoded before, " +
+			"hit, miss, untrusted, error, or no-epoch if its trust could not be judged.",
 	}, []string{"result"})
 	m := &metrics{
 		hits:      reads.WithLabelValues(string(trusted)),
@@ -38,7 +39,8 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}),
 		bumps: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_events_cache_epoch_bumps_total",
-			Help: "Times that cache entries were withdrawn through the epochs: at the start of an events service and after writes that could not reach Redis.",
+			Help: "Times that cache entries were withdrawn through the epochs: " +
+				"at the start of an events service and after writes that could not reach Redis.",
 		}),
 		writeFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_events_cache_write_failures_total",

@@ -1,4 +1,4 @@
-package eventlog
+package historycache
 
 import (
 	"context"
@@ -92,7 +92,7 @@ type run struct {
 	dialled uint64 // how many connections had been made when it was asked for
 }
 
-func newCache(client *redis.Client, config Config, changed func(from, to gobreaker.State)) *entries {
+func newEntries(client *redis.Client, config Config, changed func(from, to gobreaker.State)) *entries {
 	c := &entries{client: client, reads: cache.NewBatch(client), writes: cache.NewBatch(client), config: config}
 	client.AddHook(dialCounter{&c.dialled})
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
@@ -174,7 +174,8 @@ func controlOf(reply []any) (control, error) {
 	return control{fill: texts[0], ready: texts[1], version: texts[2], account: texts[3]}, nil
 }
 
-// decode reads the events of an entry: tens of them at every decision, hence the decoder, which takes a third of the time of encoding/json's.
+// decode reads the events of an entry: tens of them at every decision, hence the decoder, which takes a third of the time of
+// encoding/json's.
 func decode(fields map[string]string) ([]event.Event, error) {
 	events := make([]event.Event, 0, len(fields))
 	var raw []byte
@@ -191,7 +192,8 @@ func decode(fields map[string]string) ([]event.Event, error) {
 	return events, nil
 }
 
-// add puts an event that the log holds, in JSON, into the entry, whether or not there is one, and returns what the entry then says of itself.
+// add puts an event that the log holds, in JSON, into the entry, whether or not there is one, and returns what the entry then says of
+// itself.
 func (c *entries) add(ctx context.Context, key string, id ident.EventID, raw []byte) (control, error) {
 	return c.write(ctx, "add to cache entry", key,
 		redis.NewCmd(ctx, "hset", key, string(id), raw),
@@ -203,8 +205,8 @@ func (c *entries) noteAccount(ctx context.Context, key string) (control, error) 
 	return c.write(ctx, "note a changed account in the cache entry", key, redis.NewCmd(ctx, "hincrby", key, fieldAccount, 1))
 }
 
-// write changes an entry in one step and returns what it says of itself after that. The transaction is spelled out because the client's own cannot be sent
-// together with others.
+// write changes an entry in one step and returns what it says of itself after that. The transaction is spelled out because the client's
+// own cannot be sent together with others.
 func (c *entries) write(ctx context.Context, what, key string, changes ...redis.Cmder) (said control, err error) {
 	const around = 4
 	cmds := make([]redis.Cmder, 0, len(changes)+around)
@@ -240,9 +242,11 @@ func afterWrite(replies []any) (control, error) {
 	return controlOf(last)
 }
 
-// fill makes the entry whole: events is what the log holds, more reads what it got since. It returns what the entry said of itself at last; it is not
-// whole if something came in between.
-func (c *entries) fill(ctx context.Context, key string, epoch uint64, events []event.Event, more func() ([]event.Event, error)) (control, error) {
+// fill makes the entry whole: events is what the log holds, more reads what it got since. It returns what the entry said of itself at
+// last; it is not whole if something came in between.
+func (c *entries) fill(
+	ctx context.Context, key string, epoch uint64, events []event.Event, more func() ([]event.Event, error),
+) (control, error) {
 	fields, err := encode(events)
 	if err != nil {
 		return control{}, err
@@ -298,8 +302,9 @@ func encode(events []event.Event) ([]any, error) {
 	return fields, nil
 }
 
-// run returns the run ID of the server that answers, asking for it if a connection has been made since it last was: a server that is another one, or
-// that lives again, is reached over new connections only. A server that tells none, such as the embedded one, keeps nothing over a restart.
+// run returns the run ID of the server that answers, asking for it if a connection has been made since it last was: a server that is
+// another one, or that lives again, is reached over new connections only. A server that tells none, such as the embedded one, keeps
+// nothing over a restart.
 func (c *entries) run(ctx context.Context) (string, error) {
 	dialled := c.dialled.Load()
 	if seen := c.lastSeen.Load(); seen != nil && seen.dialled == dialled {
@@ -336,9 +341,4 @@ func (d dialCounter) ProcessHook(next redis.ProcessHook) redis.ProcessHook { ret
 
 func (d dialCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
-}
-
-// detached returns a context for what must be done although the caller may have gone.
-func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), afterLimit)
 }

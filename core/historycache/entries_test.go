@@ -1,4 +1,4 @@
-package eventlog
+package historycache
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
 )
 
 // TestFill lets things happen at each point of a fill: before is after the filler has read the log, during after it has written the entry.
@@ -99,5 +100,9 @@ func embedded(t *testing.T) *entries {
 	t.Cleanup(func() { _ = c.Close() })
 	config := DefaultConfig()
 	config.TTL = time.Minute
-	return newCache(c.Client, config, func(_, _ gobreaker.State) {})
+	return newEntries(c.Client, config, func(_, _ gobreaker.State) {})
+}
+
+func some(user ident.UserID) event.Event {
+	return event.Event{ID: ident.NewEventID(), Project: "pro-1", User: user, Type: event.LoginError, CreatedMs: 1}
 }

@@ -1,4 +1,4 @@
-package eventlog
+package historycache
 
 import (
 	"slices"
@@ -35,8 +35,8 @@ func (k *known) now(said control) *known {
 	return &known{control: said, accountStamp: said.stamp(), events: k.events, deletions: k.deletions}
 }
 
-// with returns what is known after e was added and nothing else; nil = something else may have been. The deletions themselves are not kept, so what one of
-// them might concern is not added to.
+// with returns what is known after e was added and nothing else; nil = something else may have been. The deletions themselves are not
+// kept, so what one of them might concern is not added to.
 func (k *known) with(e event.Event, said control) *known {
 	before, err := strconv.ParseUint(said.version, 10, 64)
 	if err != nil || k.fill != said.fill || said.fill != said.ready || k.deletions || e.Type == event.Deleted {

@@ -1,0 +1,66 @@
+// Package historycache keeps a copy of users' histories in Redis, and the most used of them decoded in the process, so that reading one
+// takes one round trip. The truth is a log. The package touches the key-value bucket "cache-epochs" and the Redis keys
+// {project/user}:events, and reads the log.
+//
+// # Promise
+//
+// When Add or Remove has returned without error, every read that begins afterwards, on whichever instance, holds what the log held
+// before: also if Redis was empty, flushed, restarted, evicting or out of reach of any instance in between. Once AccountChanged or
+// AccountGone has returned without error, no read that begins afterwards vouches for the account as it was before.
+//
+// # How it is kept
+//
+// A cache entry is a hash: a field for each event and four of its own. A reader trusts it only if all of these hold; otherwise it reads
+// the log:
+//
+//   - It is whole. A filler draws a mark, writes what the log holds together with :fill=mark, reads what the log got meanwhile, writes
+//     that, and then :ready=mark. The entry is whole if both are equal: since :fill was written the entry has not been removed, so what
+//     writers have added since is there, and what was appended before was in the log when it was read the second time. What a writer adds
+//     to an entry that is not there has no mark.
+//   - Its epoch is current. A writer whose event is in the log but who cannot update Redis raises the epoch of the user's shard in the
+//     key-value store, waits until no instance can still hold the old one for current, and only then returns. An instance holds its view of
+//     the epochs for current for a lease, counted from before it asked for them, on its monotonic clock.
+//   - It was filled in the run of the Redis server that answers. A server that restarts from a snapshot, or a replica that was promoted,
+//     may have lost what writers added; it has another run ID. The run ID is asked for again after each new connection.
+//
+// The mark names the epoch and the run of its fill, and no two fills have the same.
+//
+// # What a process keeps
+//
+// Reading and decoding a whole entry costs far more than asking what it says of itself, so a process keeps decoded entries, the most used
+// ones, up to a number of events. With each event it adds, a writer raises the field :version in the same step. A reader that keeps an
+// entry asks for the four fields only, judges them as above, and if :fill and :version are those under which it keeps the entry, what it
+// keeps is good. For an event whose Add returned before that reader began had been added to the entry, or its epoch raised. If it was
+// added after the entry was read whole, then either the entry has not been removed since and :version is higher, or it has and :fill is
+// another. If it was added before, it was in the entry that was read. And if the epoch was raised, the entry is not trusted, unless it
+// was filled after that, and then from a log that held the event. The order in which :version and the events are read does not matter,
+// since Redis answers HGETALL in one step.
+//
+// A process that adds an event to an entry it keeps learns in the same step what the entry says after that. If :fill is as it was and
+// :version one higher, its own event is all that has been added, and it goes on with the entry that has this event too.
+//
+// # Accounts
+//
+// Who has changed an account raises the field :account of the user's entry before telling anybody, or, if Redis cannot be reached, the
+// epoch. The part of the mark that is drawn, with :account, is the account's stamp; what a trusted entry says is told to those who ask
+// for decisions. An account that was read from its store after its stamp was told, is good for a decision if a trusted entry still has
+// that stamp when the decision is made. For take a change that was announced before the decision began, and the moment at which the stamp
+// was read that was told. If the change raised :account before that moment, it was in the store before the account was read. If it raised
+// it afterwards, and the entry has stood since, :account is higher now; if the entry was removed, :fill is another, as :fill is never
+// written twice. If it raised the epoch instead, then a trusted entry was filled after the change was stored; its stamp cannot have been
+// told earlier, so the account was read later. Nothing here asks which change of an account is the newer: a stamp is only ever compared
+// for equality, and who finds that it does not hold reads the account from the store. There is no watch whose messages could be late.
+//
+// A stamp says nothing of a change of which its writer does not know whether it was stored. Such a writer raises :account too if it can,
+// and what is left of the doubt ends when the entry expires.
+//
+// # What is left
+//
+// An entry expires a while after it was filled. That bounds how long it can lack an event that nobody was told is stored: one whose
+// writer died between the log and the cache, or never learned what became of it. An events service that starts raises all epochs, which
+// ends that sooner. Entries that a process keeps go with the entry that confirms them.
+//
+// Not covered: a Redis that is split so that two masters answer at once, a suspended process whose monotonic clock stands still while
+// others' runs, and a network that brings both steps of a fill a second time, over connections that were given up, after the entry has
+// been removed.
+package historycache
