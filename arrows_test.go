@@ -54,6 +54,7 @@ var arrows = []struct {
 	{"services/decision/explain", "core api policies services/decision/internal"},
 	{"services/decision/explain/internal", "services/decision/internal"},
 	{"services/decision/internal", "core api policies"},
+	{"services/decision/internal/facts", "core api policies services/decision/internal/memo"},
 	{"services/events", "core api"},
 	{"services/events/internal", "core api"},
 	{"services/events/internal/webhook", "core"},

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 // BenchmarkLogin judges a user with 3 passkeys and 20 events, all in memory.

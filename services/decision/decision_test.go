@@ -21,7 +21,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
-	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 // measured returns the values of a metric, by its labels in the order of their names.

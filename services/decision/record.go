@@ -11,7 +11,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // Judgement is the part of a record that is the same for who writes and for who reads it: of what was decided, by which policy, and how it came out.
@@ -36,7 +36,7 @@ type Judgement struct {
 // same question. The subject is passkey.decisions.<project>.<user or _>.<action>.
 type Record struct {
 	Judgement
-	Facts  *detect.Facts   `json:"facts"`  // the policy's input as a whole
+	Facts  *facts.Facts    `json:"facts"`  // the policy's input as a whole
 	Answer json.RawMessage `json:"answer"` // the policy's answer document; null if the policy failed and the safe default was answered
 }
 
@@ -54,7 +54,7 @@ func newRecord(j judged, v *service.Verdict, took time.Duration) *Record {
 
 // appendJSON appends the record as encoding/json would write it, without reflection: there is one for every decision.
 func (r *Record) appendJSON(to []byte) []byte {
-	text := func(name, value string) { to = detect.AppendText(append(to, name...), value) }
+	text := func(name, value string) { to = facts.AppendText(append(to, name...), value) }
 	text(`{"id":`, string(r.ID))
 	to = append(r.Time.AppendFormat(append(to, `,"time":"`...), time.RFC3339Nano), '"')
 	text(`,"project":`, string(r.Project))

@@ -10,8 +10,8 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/services/decision/internal/detect"
-	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
@@ -47,8 +47,8 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 
 // BenchmarkRecord makes the message of a decision.
 func BenchmarkRecord(b *testing.B) {
-	facts := &detect.Facts{Complete: true, Account: "active", Strategy: "standard", AccountFacts: &detect.AccountFacts{
-		Experiments: detect.Assignments{{Experiment: detect.DeviceLocalPasskey, Arm: detect.Control}},
+	facts := &facts.Facts{Complete: true, Account: "active", Strategy: "standard", AccountFacts: &facts.AccountFacts{
+		Experiments: facts.Assignments{{Experiment: facts.DeviceLocalPasskey, Arm: facts.Control}},
 	}}
 	r := &Record{Facts: facts, Judgement: Judgement{
 		ID: ident.NewDecisionID(time.Now()), Time: time.Now().UTC(), Project: "pro-1234567890123456789", User: "usr-1234567890123456789", RequestID: "req-1234567890123456789",

@@ -12,7 +12,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision"
-	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 func TestDecisionsAreRecorded(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
-	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 // reloadsVariable says how often the bundle is changed under load. A thousand times takes minutes, so that the usual run makes do with fewer.

@@ -22,49 +22,50 @@ import (
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
-func base() detect.Facts {
-	return detect.Facts{
+func base() facts.Facts {
+	return facts.Facts{
 		Complete: true, Account: "active",
-		Client:       detect.ClientFacts{OS: "windows", OSVersion: 11, Browser: "chrome", Desktop: true},
-		Support:      detect.Support{WebAuthn: true, UVPA: true, BLE: "on", ConditionalGet: true, ConditionalCreate: true, Hybrid: "yes"},
-		Environment:  detect.Environment{Known: true, Listed: detect.ListedNot},
-		AccountFacts: &detect.AccountFacts{Credentials: detect.Counts{Total: 1, Uncertain: 1}},
+		Client:       facts.Client{OS: "windows", OSVersion: 11, Browser: "chrome", Desktop: true},
+		Support:      facts.Support{WebAuthn: true, UVPA: true, BLE: "on", ConditionalGet: true, ConditionalCreate: true, Hybrid: "yes"},
+		Environment:  facts.Environment{Known: true, Listed: facts.ListedNot},
+		AccountFacts: &facts.AccountFacts{Credentials: facts.Counts{Total: 1, Uncertain: 1}},
 	}
 }
 
-func loginFacts(change func(*detect.Facts)) []byte {
+func loginFacts(change func(*facts.Facts)) []byte {
 	f := base()
 	f.Strategy = "standard"
 	change(&f)
 	return raw(f)
 }
 
-func appendFacts(change func(*detect.Facts)) []byte {
+func appendFacts(change func(*facts.Facts)) []byte {
 	f := base()
 	situation := detect.DefaultSituation
-	f.Flags, f.Situation, f.Process, f.Nudges = &detect.Flags{}, &situation, &detect.Process{Outcome: history.OutcomeNotOffered}, &detect.Nudges{Spaced: true}
+	f.Flags, f.Situation, f.Process, f.Nudges = &facts.Flags{}, &situation, &facts.Process{Outcome: history.OutcomeNotOffered}, &facts.Nudges{Spaced: true}
 	change(&f)
 	return raw(f)
 }
 
-func mediationFacts(change func(*detect.Facts)) []byte {
+func mediationFacts(change func(*facts.Facts)) []byte {
 	f := base()
 	f.Account, f.AccountFacts = "", nil
 	change(&f)
 	return raw(f)
 }
 
-func rolloutFacts(change func(*detect.Facts)) []byte {
+func rolloutFacts(change func(*facts.Facts)) []byte {
 	f := base()
 	f.Account, f.AccountFacts = "", nil
-	f.Rollout = &detect.RolloutFacts{Action: "login", Identifier: detect.NotNamed, BrowserVersion: 142}
+	f.Rollout = &facts.Rollout{Action: "login", Identifier: facts.NotNamed, BrowserVersion: 142}
 	change(&f)
 	return raw(f)
 }
 
-func raw(f detect.Facts) []byte {
+func raw(f facts.Facts) []byte {
 	encoded, err := json.Marshal(&f)
 	if err != nil {
 		panic(err)
@@ -94,34 +95,34 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 		params []string          // parameters it read
 	}{
 		"L0: a lookup failed": {
-			explain.Login, loginFacts(func(f *detect.Facts) { f.Complete = false }), "L0",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Complete = false }), "L0",
 			[]string{"complete is false"}, nil, map[string]any{"complete": false}, nil,
 		},
 		"L0: the account is disabled": {
-			explain.Login, loginFacts(func(f *detect.Facts) { f.Account = "disabled" }), "L0",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Account = "disabled" }), "L0",
 			[]string{`account is "disabled", among "disabled", "pending"`}, nil, map[string]any{"account": "disabled"}, nil,
 		},
 		"L2: nothing reachable": {
-			explain.Login, loginFacts(func(f *detect.Facts) { f.Support.UVPA = false }), "L2",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Support.UVPA = false }), "L2",
 			[]string{"support.uvpa is false", "credentials.securityKey is 0", "cda.route is false"},
 			map[string]string{"L0": `complete is true ("`, "L1": `support.webauthn is true ("`}, map[string]any{"support.uvpa": false}, nil,
 		},
 		"L3: no passkey": {
-			explain.Login, loginFacts(func(f *detect.Facts) { f.Credentials = detect.Counts{} }), "L3",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Credentials = facts.Counts{} }), "L3",
 			[]string{"credentials.total is 0"}, map[string]string{"L2": "support.uvpa is true"}, map[string]any{"credentials.total": json.Number("0")}, nil,
 		},
 		"L4: barred": {
-			explain.Login, loginFacts(func(f *detect.Facts) { f.Blacklist.Login = true }), "L4",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Blacklist.Login = true }), "L4",
 			[]string{"blacklist.login is true"}, map[string]string{"L3": "credentials.total is 1, not 0"}, nil, nil,
 		},
 		"L6: it worked here": {
-			explain.Login, loginFacts(func(f *detect.Facts) { f.Pair.Positive, f.Pair.LastRoute, f.Pair.LocalStreak = true, "local", 1 }), "L6",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Pair.Positive, f.Pair.LastRoute, f.Pair.LocalStreak = true, "local", 1 }), "L6",
 			[]string{"pair.positive is true", "pair.localStreak is 1, below streakThreshold (2)"},
 			map[string]string{"L4": "blacklist.login is false"},
 			map[string]any{"pair.positive": true, "pair.lastRoute": "local", "pair.localStreak": json.Number("1")}, []string{"streakThreshold"},
 		},
 		"L7a: it failed here; the streak speaks against L6, too": {
-			explain.Login, loginFacts(func(f *detect.Facts) {
+			explain.Login, loginFacts(func(f *facts.Facts) {
 				f.Pair.Positive, f.Pair.LastRoute, f.Pair.LocalStreak, f.Pair.LastFailedRoute = true, "local", 2, "local"
 			}), "L7a",
 			[]string{"pair.localStreak is 2, at least streakThreshold (2)"},
@@ -129,47 +130,47 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 			map[string]any{"pair.localStreak": json.Number("2")}, []string{"streakThreshold"},
 		},
 		"L8: barred environment": {
-			explain.Login, loginFacts(func(f *detect.Facts) { f.Environment.Listed = "webdriver" }), "L8",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Environment.Listed = "webdriver" }), "L8",
 			[]string{`environment.listed is "webdriver", not "none"`}, map[string]string{"L6": "pair.positive is false"}, nil, nil,
 		},
 		"L9: expected here": {
-			explain.Login, loginFacts(func(f *detect.Facts) { f.Credentials = detect.Counts{Total: 2, Likely: 2} }), "L9",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Credentials = facts.Counts{Total: 2, Likely: 2} }), "L9",
 			[]string{"credentials.likely is 2, above 0", "pair.localStreak is 0, below streakThreshold (2)"},
 			map[string]string{"L8": `environment.listed is "none"`, "L7a": "pair.localStreak is 0, below streakThreshold (2)"},
 			map[string]any{"credentials.likely": json.Number("2")}, []string{"streakThreshold"},
 		},
 		"L13: out of reach": {
-			explain.Login, loginFacts(func(f *detect.Facts) { f.Credentials = detect.Counts{Total: 1} }), "L13",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Credentials = facts.Counts{Total: 1} }), "L13",
 			[]string{"credentials.total is 1"}, map[string]string{"L9": "credentials.likely is 0, not above 0", "L11": "credentials.uncertain is 0, not above 0"}, nil, nil,
 		},
 		"A2: on request": {
-			explain.Append, appendFacts(func(f *detect.Facts) { f.Flags.Force = true }), "A2",
+			explain.Append, appendFacts(func(f *facts.Facts) { f.Flags.Force = true }), "A2",
 			[]string{"flags.force is true"}, map[string]string{"A0": `complete is true`}, nil, nil,
 		},
 		"A10: one exists": {
-			explain.Append, appendFacts(func(f *detect.Facts) { f.Pair.ExistsHere = true }), "A10",
+			explain.Append, appendFacts(func(f *facts.Facts) { f.Pair.ExistsHere = true }), "A10",
 			[]string{"pair.existsHere is true", "process.missingEvidence is false"},
 			map[string]string{"A2": `flags.force is false ("`, "A9": `process.outcome is "not-offered", not "local"`}, nil, nil,
 		},
 		"A13: the gate is closed": {
-			explain.Append, appendFacts(func(f *detect.Facts) { f.Nudges.Default = detect.Nudge{Declines: 3, Cooldown: true} }), "A13",
+			explain.Append, appendFacts(func(f *facts.Facts) { f.Nudges.Default = facts.Nudge{Declines: 3, Cooldown: true} }), "A13",
 			[]string{"nudges.default.cooldown is true"}, map[string]string{"A10": "pair.existsHere is false"}, map[string]any{"nudges.default.cooldown": true}, nil,
 		},
 		"M4: offered": {
-			explain.Mediation, mediationFacts(func(*detect.Facts) {}), "M4",
+			explain.Mediation, mediationFacts(func(*facts.Facts) {}), "M4",
 			[]string{"environment.listed"}, map[string]string{"M1": "support.webauthn is true", "M2": "support.conditionalGet is true"}, nil, nil,
 		},
 		"M2: no autofill": {
-			explain.Mediation, mediationFacts(func(f *detect.Facts) { f.Support.ConditionalGet = false }), "M2",
+			explain.Mediation, mediationFacts(func(f *facts.Facts) { f.Support.ConditionalGet = false }), "M2",
 			[]string{"support.conditionalGet is false"}, nil, nil, nil,
 		},
 		"R5: switched on": {
-			explain.Rollout, rolloutFacts(func(f *detect.Facts) { f.Rollout.Identifier = detect.Unlisted }), "R5",
+			explain.Rollout, rolloutFacts(func(f *facts.Facts) { f.Rollout.Identifier = facts.Unlisted }), "R5",
 			[]string{`rollout.action is "login", among`, `client.os is "windows"`},
 			map[string]string{"R0": "complete is true", "R2": `verdict is "none", not "block"`, "R4": "rollout.requireAllowlistedIdentifier is false"}, map[string]any{"rollout.action": "login"}, nil,
 		},
 		"R0: nothing that anybody asks for": {
-			explain.Rollout, rolloutFacts(func(f *detect.Facts) { f.Complete = false }), "R0", []string{"complete is false"}, nil, map[string]any{"complete": false}, nil,
+			explain.Rollout, rolloutFacts(func(f *facts.Facts) { f.Complete = false }), "R0", []string{"complete is false"}, nil, map[string]any{"complete": false}, nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -237,17 +238,17 @@ func TestTheRowsOfARolloutAreExplainedByItsParameters(t *testing.T) {
 		).Replace(data)
 	}}))
 	for row, c := range map[string]struct {
-		change func(*detect.Facts)
+		change func(*facts.Facts)
 		reason string
 		facts  []string
 	}{
-		"R1": {func(f *detect.Facts) { f.Rollout.Action = "append" }, "killSwitch", []string{"rollout.action"}},
-		"R2": {func(f *detect.Facts) { f.Client.OS = "macos" }, `"block"`, []string{"client.os"}},
-		"R3": {func(f *detect.Facts) {
-			f.Rollout.Samples = detect.Assignments{{Experiment: "few", Arm: detect.Control}}
+		"R1": {func(f *facts.Facts) { f.Rollout.Action = "append" }, "killSwitch", []string{"rollout.action"}},
+		"R2": {func(f *facts.Facts) { f.Client.OS = "macos" }, `"block"`, []string{"client.os"}},
+		"R3": {func(f *facts.Facts) {
+			f.Rollout.Samples = facts.Assignments{{Experiment: "few", Arm: facts.Control}}
 		}, `"sample"`, []string{"rollout.samples"}},
-		"R4": {func(f *detect.Facts) {
-			f.Rollout.Samples, f.Rollout.Identifier = detect.Assignments{{Experiment: "few", Arm: detect.Treatment}}, detect.Unlisted
+		"R4": {func(f *facts.Facts) {
+			f.Rollout.Samples, f.Rollout.Identifier = facts.Assignments{{Experiment: "few", Arm: facts.Treatment}}, facts.Unlisted
 		}, `rollout.identifier is "unlisted"`, []string{"rollout.identifier"}},
 	} {
 		e, err := policy.Explain(t.Context(), explain.Rollout, "", rolloutFacts(c.change))
@@ -270,7 +271,7 @@ func TestABundleWithoutRolloutSaysThatItLetsEverybodyIn(t *testing.T) {
 	files := edited(t, nil)
 	delete(files, "rollout/rollout.rego")
 	delete(files, "schemas/rollout.json")
-	policy, facts := load(t, files), rolloutFacts(func(*detect.Facts) {})
+	policy, facts := load(t, files), rolloutFacts(func(*facts.Facts) {})
 	if err := policy.CheckFacts(explain.Rollout, facts); err != nil {
 		t.Error(err)
 	}
@@ -394,14 +395,14 @@ func TestAnEditedBundleIsExplained(t *testing.T) {
 	}))
 	type said struct{ Row, Tag, Reason string }
 	for name, c := range map[string]struct {
-		change func(*detect.Facts)
+		change func(*facts.Facts)
 		row    said
 		above  []said
 		facts  []string
 		params []string
 	}{
 		"through an import and a computed value": {
-			func(f *detect.Facts) { f.Pair.CDAStreak = 3 },
+			func(f *facts.Facts) { f.Pair.CDAStreak = 3 },
 			said{"X2", "user-negative-env-history", "worst is 3, at least settings.streakThreshold (2)"},
 			[]said{
 				{"X0", "default-deny", `complete is true, and account is "active", not "disabled"`},
@@ -410,7 +411,7 @@ func TestAnEditedBundleIsExplained(t *testing.T) {
 			[]string{"pair.localStreak", "pair.cdaStreak"}, []string{"streakThreshold"},
 		},
 		"by local variables": {
-			func(f *detect.Facts) { f.Credentials = detect.Counts{Total: 3, Likely: 1} },
+			func(f *facts.Facts) { f.Credentials = facts.Counts{Total: 3, Likely: 1} },
 			said{"X4", "user-env-no-pks", "reachable is 1, below total (3)"},
 			[]said{
 				{"X0", "default-deny", `complete is true, and account is "active", not "disabled"`},
@@ -421,12 +422,12 @@ func TestAnEditedBundleIsExplained(t *testing.T) {
 			[]string{"credentials.likely", "credentials.uncertain", "credentials.total"}, nil,
 		},
 		"past a condition without words, with a detail of its answer": {
-			func(*detect.Facts) {},
+			func(*facts.Facts) {},
 			said{"X6", "user-platform-pk-high-confidence", `complete is true, and account is "active", not "disabled"`},
 			nil, []string{"complete", "account", "support.uvpa"}, nil,
 		},
 		"a row whose value is undefined falls to the default": {
-			func(f *detect.Facts) { f.Support.UVPA = false },
+			func(f *facts.Facts) { f.Support.UVPA = false },
 			said{"X9", "default-deny", "no row above it matched, so the default of the table answered"},
 			nil, nil, nil,
 		},
@@ -484,7 +485,7 @@ func TestAConditionWithoutWordsIsShownAsItIsWritten(t *testing.T) {
 		"login/login.rego":   func(string) string { return crafted },
 		"shared/shared.rego": func(string) string { return shared },
 	}))
-	e, err := policy.Explain(t.Context(), explain.Login, "", loginFacts(func(*detect.Facts) {}))
+	e, err := policy.Explain(t.Context(), explain.Login, "", loginFacts(func(*facts.Facts) {}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -509,7 +510,7 @@ func TestAProjectsOwnParametersAreExplained(t *testing.T) {
 		}
 		return string(changed)
 	}}))
-	facts := loginFacts(func(f *detect.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 1, "local" })
+	facts := loginFacts(func(f *facts.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 1, "local" })
 	mine, err := policy.Explain(t.Context(), explain.Login, "pro-7", facts)
 	if err != nil {
 		t.Fatal(err)
@@ -529,7 +530,7 @@ func TestAProjectsOwnParametersAreExplained(t *testing.T) {
 func TestFactsAreHeldAgainstTheSchema(t *testing.T) {
 	t.Parallel()
 	policy := load(t, policies.Bundle)
-	good := string(loginFacts(func(*detect.Facts) {}))
+	good := string(loginFacts(func(*facts.Facts) {}))
 	for name, c := range map[string]struct{ facts, want string }{
 		"an unknown fact":           {strings.Replace(good, `"complete"`, `"weather":"fine","complete"`, 1), "unknown fact weather"},
 		"an unknown fact below":     {strings.Replace(good, `"localStreak"`, `"streak":1,"localStreak"`, 1), "unknown fact pair.streak"},
@@ -598,31 +599,31 @@ func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
 	seen := map[string]bool{}
 	r := rand.New(rand.NewPCG(1, 2))
 	for n := range 400 {
-		change := func(f *detect.Facts) {
+		change := func(f *facts.Facts) {
 			random(r, reflect.ValueOf(f).Elem())
 			f.Complete, f.Support.WebAuthn, f.Support.UVPA = r.IntN(20) > 0, r.IntN(10) > 0, r.IntN(5) > 0
 			f.Support.BLE, f.Support.Hybrid = "on", "yes"
 		}
-		action, facts := explain.Login, loginFacts(change)
+		action, document := explain.Login, loginFacts(change)
 		switch n % 6 {
 		case 5:
-			action, facts = explain.Rollout, rolloutFacts(func(f *detect.Facts) { change(f); f.Account, f.Strategy, f.Rollout.Action = "", "", "manage" })
+			action, document = explain.Rollout, rolloutFacts(func(f *facts.Facts) { change(f); f.Account, f.Strategy, f.Rollout.Action = "", "", "manage" })
 		case 0, 1:
-			action, facts = explain.Append, appendFacts(func(f *detect.Facts) { change(f); f.Strategy, *f.Situation = "", "post-login" })
+			action, document = explain.Append, appendFacts(func(f *facts.Facts) { change(f); f.Strategy, *f.Situation = "", "post-login" })
 		case 2:
-			action, facts = explain.Mediation, mediationFacts(func(f *detect.Facts) { change(f); f.Account, f.Strategy = "", "" })
+			action, document = explain.Mediation, mediationFacts(func(f *facts.Facts) { change(f); f.Account, f.Strategy = "", "" })
 		}
-		e, err := policy.Explain(t.Context(), action, "", facts)
+		e, err := policy.Explain(t.Context(), action, "", document)
 		if err != nil {
 			t.Fatal(err)
 		}
 		seen[e.Row.Name] = true
 		if e.Note != "" || !e.Row.Matched || len(e.Row.Facts) == 0 || strings.Contains(e.Row.Reason, "does not hold: ,") {
-			t.Errorf("%s %s: %+v", action, facts, e)
+			t.Errorf("%s %s: %+v", action, document, e)
 		}
 		for _, row := range e.Above {
 			if row.Matched || row.Reason == "" || len(row.Facts)+len(row.Parameters) == 0 {
-				t.Errorf("%s %s: row above %+v", action, facts, row)
+				t.Errorf("%s %s: row above %+v", action, document, row)
 			}
 		}
 	}
@@ -634,7 +635,7 @@ func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
 func TestTheTextNamesRowFactsParametersAndRowsAbove(t *testing.T) {
 	t.Parallel()
 	policy := load(t, policies.Bundle)
-	e, err := policy.Explain(t.Context(), explain.Login, "", loginFacts(func(f *detect.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 2, "local" }))
+	e, err := policy.Explain(t.Context(), explain.Login, "", loginFacts(func(f *facts.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 2, "local" }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -657,7 +658,7 @@ func TestAnExplanationEndsWithItsContext(t *testing.T) {
 	policy := load(t, policies.Bundle)
 	ctx, cancel := context.WithTimeout(t.Context(), -time.Second)
 	defer cancel()
-	if _, err := policy.Explain(ctx, explain.Login, "", loginFacts(func(*detect.Facts) {})); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := policy.Explain(ctx, explain.Login, "", loginFacts(func(*facts.Facts) {})); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // OS is an operating system as facts name it: one of the constants, or another name in lower case. Empty means unknown.
@@ -113,23 +114,8 @@ type Client struct {
 	NoScreenLock                    bool
 	PlayServices                    Ternary
 	PasswordManager                 Ternary
-	Listed                          Listing
+	Listed                          facts.Listing
 }
-
-// Listing says why an environment is barred.
-type Listing string
-
-// The reasons, in order of precedence.
-const (
-	ListedNot               Listing = "none"
-	ListedWebdriver         Listing = "webdriver"
-	ListedRestrictedBrowser Listing = "restricted-browser"
-	ListedBrowser           Listing = "browser"
-	ListedOperatingSystem   Listing = "operating-system"
-	ListedAddress           Listing = "address"
-	ListedApplication       Listing = "application"
-	ListedEnvironment       Listing = "environment"
-)
 
 // maxUserAgent is how much of a user agent is looked at, in bytes. True ones are shorter; a longer one only costs time.
 const maxUserAgent = 1024
@@ -317,25 +303,25 @@ func (c *Client) support(info rest.ClientInformation) {
 	}
 }
 
-func (k *Knowledge) listing(c Client, address string, environment service.Environment) Listing {
+func (k *Knowledge) listing(c Client, address string, environment service.Environment) facts.Listing {
 	p := &k.Parameters
 	switch {
 	case c.Webdriver && !p.AllowWebdriver:
-		return ListedWebdriver
+		return facts.ListedWebdriver
 	case c.RestrictedBrowser:
-		return ListedRestrictedBrowser
+		return facts.ListedRestrictedBrowser
 	case !c.Native && blocked(p.BlockedBrowsers, c.BrowserName, c.Browser, c.BrowserVersion):
-		return ListedBrowser
+		return facts.ListedBrowser
 	case blocked(p.BlockedOperatingSystems, c.OSName, string(c.OS), c.OSVersion):
-		return ListedOperatingSystem
+		return facts.ListedOperatingSystem
 	case k.blockedAddress(address):
-		return ListedAddress
+		return facts.ListedAddress
 	case c.Native && containsFold(p.BlockedApplications, c.BrowserName):
-		return ListedApplication
+		return facts.ListedApplication
 	case environment.ID != "" && containsFold(p.BlockedEnvironments, string(environment.ID)):
-		return ListedEnvironment
+		return facts.ListedEnvironment
 	default:
-		return ListedNot
+		return facts.ListedNot
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 const (
@@ -37,31 +38,31 @@ func TestWhatTheClientIs(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		info rest.ClientInformation
-		want detect.ClientFacts
+		want facts.Client
 	}{
-		{"Safari on a Mac: the version is frozen, so unknown", rest.ClientInformation{UserAgent: uaSafari}, detect.ClientFacts{OS: "macos", Browser: "safari", Desktop: true}},
-		{"Safari on an iPhone", rest.ClientInformation{UserAgent: uaIPhone}, detect.ClientFacts{OS: "ios", OSVersion: 18, Browser: "safari", Mobile: true}},
-		{"Safari on an iPad", rest.ClientInformation{UserAgent: uaIPad}, detect.ClientFacts{OS: "ios", OSVersion: 17, Browser: "safari", Mobile: true}},
-		{"Chrome on Windows", rest.ClientInformation{UserAgent: uaWindows}, detect.ClientFacts{OS: "windows", OSVersion: 10, Browser: "chrome", Desktop: true}},
-		{"Chrome on Windows 11 by its hints", rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "15.0.0", false)}, detect.ClientFacts{OS: "windows", OSVersion: 11, Browser: "chrome", Desktop: true}},
-		{"the last Windows 10 by its hints", rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "12.9.0", false)}, detect.ClientFacts{OS: "windows", OSVersion: 10, Browser: "chrome", Desktop: true}},
+		{"Safari on a Mac: the version is frozen, so unknown", rest.ClientInformation{UserAgent: uaSafari}, facts.Client{OS: "macos", Browser: "safari", Desktop: true}},
+		{"Safari on an iPhone", rest.ClientInformation{UserAgent: uaIPhone}, facts.Client{OS: "ios", OSVersion: 18, Browser: "safari", Mobile: true}},
+		{"Safari on an iPad", rest.ClientInformation{UserAgent: uaIPad}, facts.Client{OS: "ios", OSVersion: 17, Browser: "safari", Mobile: true}},
+		{"Chrome on Windows", rest.ClientInformation{UserAgent: uaWindows}, facts.Client{OS: "windows", OSVersion: 10, Browser: "chrome", Desktop: true}},
+		{"Chrome on Windows 11 by its hints", rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "15.0.0", false)}, facts.Client{OS: "windows", OSVersion: 11, Browser: "chrome", Desktop: true}},
+		{"the last Windows 10 by its hints", rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "12.9.0", false)}, facts.Client{OS: "windows", OSVersion: 10, Browser: "chrome", Desktop: true}},
 		{"the caller's own parse wins over hints", rest.ClientInformation{
 			UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "15.0.0", false),
 			ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "macOS", OSVersion: "15.1", BrowserName: "Safari", BrowserVersion: "18"},
-		}, detect.ClientFacts{OS: "macos", OSVersion: 15, Browser: "safari", Desktop: true}},
-		{"a parse without a browser leaves that to the user agent", rest.ClientInformation{UserAgent: uaEdge, ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "Windows", OSVersion: "11"}}, detect.ClientFacts{OS: "windows", OSVersion: 11, Browser: "edge", Desktop: true}},
-		{"an old Internet Explorer", rest.ClientInformation{UserAgent: uaWindows7}, detect.ClientFacts{OS: "windows", OSVersion: 7, Browser: "internet explorer", Desktop: true}},
-		{"Firefox on Linux", rest.ClientInformation{UserAgent: uaLinux}, detect.ClientFacts{OS: "linux", Browser: "firefox", Desktop: true}},
-		{"Chrome on Android", rest.ClientInformation{UserAgent: uaAndroid}, detect.ClientFacts{OS: "android", OSVersion: 14, Browser: "chrome", Mobile: true}},
-		{"Chrome on ChromeOS", rest.ClientInformation{UserAgent: uaCrOS}, detect.ClientFacts{OS: "chromeos", Browser: "chrome", Desktop: true}},
-		{"Chrome on iOS", rest.ClientInformation{UserAgent: uaCriOS}, detect.ClientFacts{OS: "ios", OSVersion: 18, Browser: "chrome", Mobile: true}},
-		{"a mobile client of a desktop system", rest.ClientInformation{JavaScriptHighEntropy: hints("Windows", "10", true)}, detect.ClientFacts{OS: "windows", OSVersion: 10, Mobile: true}},
-		{"a parsed device with a mobile user agent", rest.ClientInformation{UserAgent: "Mozilla/5.0 (X11; Linux) Mobile", ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "Linux", BrowserName: "Firefox"}}, detect.ClientFacts{OS: "linux", Browser: "firefox", Mobile: true}},
-		{"an app", app("Android", "15", rest.NativeMeta{}), detect.ClientFacts{OS: "android", OSVersion: 15, Browser: "examplebank", Native: true, Mobile: true}},
-		{"an app that sends only its meta data", rest.ClientInformation{NativeMeta: &rest.NativeMeta{}}, detect.ClientFacts{Native: true}},
-		{"a browser that sends meta data all the same", rest.ClientInformation{IsNative: ptr(false), NativeMeta: &rest.NativeMeta{}}, detect.ClientFacts{}},
-		{"private and driven", rest.ClientInformation{PrivateMode: ptr(true), Webdriver: ptr(true)}, detect.ClientFacts{PrivateMode: true, Webdriver: true}},
-		{"nothing", rest.ClientInformation{}, detect.ClientFacts{}},
+		}, facts.Client{OS: "macos", OSVersion: 15, Browser: "safari", Desktop: true}},
+		{"a parse without a browser leaves that to the user agent", rest.ClientInformation{UserAgent: uaEdge, ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "Windows", OSVersion: "11"}}, facts.Client{OS: "windows", OSVersion: 11, Browser: "edge", Desktop: true}},
+		{"an old Internet Explorer", rest.ClientInformation{UserAgent: uaWindows7}, facts.Client{OS: "windows", OSVersion: 7, Browser: "internet explorer", Desktop: true}},
+		{"Firefox on Linux", rest.ClientInformation{UserAgent: uaLinux}, facts.Client{OS: "linux", Browser: "firefox", Desktop: true}},
+		{"Chrome on Android", rest.ClientInformation{UserAgent: uaAndroid}, facts.Client{OS: "android", OSVersion: 14, Browser: "chrome", Mobile: true}},
+		{"Chrome on ChromeOS", rest.ClientInformation{UserAgent: uaCrOS}, facts.Client{OS: "chromeos", Browser: "chrome", Desktop: true}},
+		{"Chrome on iOS", rest.ClientInformation{UserAgent: uaCriOS}, facts.Client{OS: "ios", OSVersion: 18, Browser: "chrome", Mobile: true}},
+		{"a mobile client of a desktop system", rest.ClientInformation{JavaScriptHighEntropy: hints("Windows", "10", true)}, facts.Client{OS: "windows", OSVersion: 10, Mobile: true}},
+		{"a parsed device with a mobile user agent", rest.ClientInformation{UserAgent: "Mozilla/5.0 (X11; Linux) Mobile", ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "Linux", BrowserName: "Firefox"}}, facts.Client{OS: "linux", Browser: "firefox", Mobile: true}},
+		{"an app", app("Android", "15", rest.NativeMeta{}), facts.Client{OS: "android", OSVersion: 15, Browser: "examplebank", Native: true, Mobile: true}},
+		{"an app that sends only its meta data", rest.ClientInformation{NativeMeta: &rest.NativeMeta{}}, facts.Client{Native: true}},
+		{"a browser that sends meta data all the same", rest.ClientInformation{IsNative: ptr(false), NativeMeta: &rest.NativeMeta{}}, facts.Client{}},
+		{"private and driven", rest.ClientInformation{PrivateMode: ptr(true), Webdriver: ptr(true)}, facts.Client{PrivateMode: true, Webdriver: true}},
+		{"nothing", rest.ClientInformation{}, facts.Client{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -76,8 +77,8 @@ func TestWhatTheClientIs(t *testing.T) {
 func TestWhatTheClientCanDo(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t)
-	none := detect.Support{BLE: "unknown", Hybrid: "unknown"}
-	but := func(change func(*detect.Support)) detect.Support {
+	none := facts.Support{BLE: "unknown", Hybrid: "unknown"}
+	but := func(change func(*facts.Support)) facts.Support {
 		s := none
 		change(&s)
 		return s
@@ -85,29 +86,29 @@ func TestWhatTheClientCanDo(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		info rest.ClientInformation
-		want detect.Support
+		want facts.Support
 	}{
 		{"nothing said", rest.ClientInformation{}, none},
 		{"everything denied", rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: ptr(false), ConditionalMediationAvailable: ptr(false)}, none},
-		{"backend name of UVPAA", rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: ptr(true)}, but(func(s *detect.Support) { s.WebAuthn, s.UVPA = true, true })},
-		{"frontend name of UVPAA", rest.ClientInformation{IsUserVerifyingPlatformAuthenticatorAvailable: ptr(true)}, but(func(s *detect.Support) { s.WebAuthn, s.UVPA = true, true })},
-		{"old alias of UVPAA", rest.ClientInformation{CanUsePasskeys: ptr(true)}, but(func(s *detect.Support) { s.WebAuthn, s.UVPA = true, true })},
-		{"conditional mediation", rest.ClientInformation{ConditionalMediationAvailable: ptr(true)}, but(func(s *detect.Support) { s.WebAuthn, s.ConditionalGet = true, true })},
-		{"frontend name of conditional mediation", rest.ClientInformation{IsConditionalMediationAvailable: ptr(true)}, but(func(s *detect.Support) { s.WebAuthn, s.ConditionalGet = true, true })},
-		{"capabilities, even if all false", rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{HybridTransport: ptr(false)}}, but(func(s *detect.Support) { s.WebAuthn, s.Hybrid = true, "no" })},
-		{"passkeyPlatformAuthenticator is no local authenticator", rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{PasskeyPlatformAuthenticator: ptr(true)}}, but(func(s *detect.Support) { s.WebAuthn = true })},
+		{"backend name of UVPAA", rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true })},
+		{"frontend name of UVPAA", rest.ClientInformation{IsUserVerifyingPlatformAuthenticatorAvailable: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true })},
+		{"old alias of UVPAA", rest.ClientInformation{CanUsePasskeys: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true })},
+		{"conditional mediation", rest.ClientInformation{ConditionalMediationAvailable: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true })},
+		{"frontend name of conditional mediation", rest.ClientInformation{IsConditionalMediationAvailable: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true })},
+		{"capabilities, even if all false", rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{HybridTransport: ptr(false)}}, but(func(s *facts.Support) { s.WebAuthn, s.Hybrid = true, "no" })},
+		{"passkeyPlatformAuthenticator is no local authenticator", rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{PasskeyPlatformAuthenticator: ptr(true)}}, but(func(s *facts.Support) { s.WebAuthn = true })},
 		{"all capabilities", rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{
 			UserVerifyingPlatformAuthenticator: ptr(true), ConditionalGet: ptr(true), ConditionalCreate: ptr(true), HybridTransport: ptr(true), ImmediateGet: ptr(true),
-		}}, detect.Support{WebAuthn: true, UVPA: true, BLE: "unknown", ConditionalGet: true, ConditionalCreate: true, Hybrid: "yes", ImmediateGet: true}},
-		{"bluetooth off", rest.ClientInformation{BluetoothAvailable: ptr(false)}, but(func(s *detect.Support) { s.BLE = "off" })},
-		{"bluetooth on", rest.ClientInformation{BluetoothAvailable: ptr(true)}, but(func(s *detect.Support) { s.BLE = "on" })},
-		{"an app", app("iOS", "18", rest.NativeMeta{}), but(func(s *detect.Support) { s.WebAuthn, s.UVPA = true, true })},
+		}}, facts.Support{WebAuthn: true, UVPA: true, BLE: "unknown", ConditionalGet: true, ConditionalCreate: true, Hybrid: "yes", ImmediateGet: true}},
+		{"bluetooth off", rest.ClientInformation{BluetoothAvailable: ptr(false)}, but(func(s *facts.Support) { s.BLE = "off" })},
+		{"bluetooth on", rest.ClientInformation{BluetoothAvailable: ptr(true)}, but(func(s *facts.Support) { s.BLE = "on" })},
+		{"an app", app("iOS", "18", rest.NativeMeta{}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true })},
 		{"an app without the API", app("iOS", "18", rest.NativeMeta{IsPlatformAuthenticatorAPISupported: ptr(false)}), none},
-		{"an app on a device without a lock", app("Android", "15", rest.NativeMeta{DeviceSecure: ptr(false)}), but(func(s *detect.Support) { s.WebAuthn = true })},
-		{"an app whose owner cannot be verified", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("none")}), but(func(s *detect.Support) { s.WebAuthn = true })},
-		{"an app with biometrics", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("biometrics"), DeviceSecure: ptr(true)}), but(func(s *detect.Support) { s.WebAuthn, s.UVPA = true, true })},
-		{"an app with bluetooth switched off", app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(false)}), but(func(s *detect.Support) { s.WebAuthn, s.UVPA, s.BLE = true, true, "off" })},
-		{"an app with bluetooth on", app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(true)}), but(func(s *detect.Support) { s.WebAuthn, s.UVPA, s.BLE = true, true, "on" })},
+		{"an app on a device without a lock", app("Android", "15", rest.NativeMeta{DeviceSecure: ptr(false)}), but(func(s *facts.Support) { s.WebAuthn = true })},
+		{"an app whose owner cannot be verified", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("none")}), but(func(s *facts.Support) { s.WebAuthn = true })},
+		{"an app with biometrics", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("biometrics"), DeviceSecure: ptr(true)}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true })},
+		{"an app with bluetooth switched off", app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(false)}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.BLE = true, true, "off" })},
+		{"an app with bluetooth on", app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(true)}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.BLE = true, true, "on" })},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -137,30 +138,30 @@ func TestWhyAnEnvironmentIsBarred(t *testing.T) {
 		name   string
 		client rest.ClientInformation
 		change func(map[string]any)
-		want   detect.Listing
+		want   facts.Listing
 	}{
-		{"it is not", chrome, nil, detect.ListedNot},
-		{"automation", driven, nil, detect.ListedWebdriver},
-		{"automation that is allowed", driven, set("allowWebdriver", true), detect.ListedNot},
-		{"a restricted browser", rest.ClientInformation{UserAgent: uaFacebook}, nil, detect.ListedRestrictedBrowser},
-		{"Line's browser", rest.ClientInformation{UserAgent: uaIPhone + " Line/14.19.1"}, nil, detect.ListedRestrictedBrowser},
-		{"the same words from an app", with(app("iOS", "18", rest.NativeMeta{}), func(i *rest.ClientInformation) { i.UserAgent = uaFacebook }), nil, detect.ListedNot},
-		{"a restricted browser that is no longer on the list", rest.ClientInformation{UserAgent: uaFacebook}, set("restrictedBrowserTokens", []any{}), detect.ListedNot},
-		{"a browser in all versions", chrome, set("blockedBrowsers", blocked("Chrome", "")), detect.ListedBrowser},
-		{"a browser below a version", chrome, set("blockedBrowsers", blocked("chrome", "142.1")), detect.ListedBrowser},
-		{"a browser at that version", chrome, set("blockedBrowsers", blocked("chrome", "142.0")), detect.ListedNot},
-		{"a browser above that version, compared as numbers", chrome, set("blockedBrowsers", blocked("chrome", "99")), detect.ListedNot},
-		{"another browser", chrome, set("blockedBrowsers", blocked("Safari", "")), detect.ListedNot},
-		{"an operating system", chrome, set("blockedOperatingSystems", blocked("Windows", "")), detect.ListedOperatingSystem},
-		{"an operating system below a version", chrome, set("blockedOperatingSystems", blocked("windows", "11")), detect.ListedNot},
-		{"an address", at("203.0.113.10"), set("blockedAddresses", []any{"203.0.113.10"}), detect.ListedAddress},
-		{"a range", at("203.0.113.10"), set("blockedAddresses", []any{"203.0.113.0/24"}), detect.ListedAddress},
-		{"a range, address mapped to IPv6", at("::ffff:203.0.113.10"), set("blockedAddresses", []any{"203.0.113.0/24"}), detect.ListedAddress},
-		{"outside the range", at("203.0.114.10"), set("blockedAddresses", []any{"203.0.113.0/24"}), detect.ListedNot},
-		{"an address that is none", at("localhost"), set("blockedAddresses", []any{"203.0.113.0/24"}), detect.ListedNot},
-		{"an app", app("iOS", "18", rest.NativeMeta{}), set("blockedApplications", []any{"examplebank"}), detect.ListedApplication},
-		{"a browser of an app's name", client("iOS", "18", "ExampleBank"), set("blockedApplications", []any{"ExampleBank"}), detect.ListedNot},
-		{"the environment itself", chrome, set("blockedEnvironments", []any{"env-1"}), detect.ListedEnvironment},
+		{"it is not", chrome, nil, facts.ListedNot},
+		{"automation", driven, nil, facts.ListedWebdriver},
+		{"automation that is allowed", driven, set("allowWebdriver", true), facts.ListedNot},
+		{"a restricted browser", rest.ClientInformation{UserAgent: uaFacebook}, nil, facts.ListedRestrictedBrowser},
+		{"Line's browser", rest.ClientInformation{UserAgent: uaIPhone + " Line/14.19.1"}, nil, facts.ListedRestrictedBrowser},
+		{"the same words from an app", with(app("iOS", "18", rest.NativeMeta{}), func(i *rest.ClientInformation) { i.UserAgent = uaFacebook }), nil, facts.ListedNot},
+		{"a restricted browser that is no longer on the list", rest.ClientInformation{UserAgent: uaFacebook}, set("restrictedBrowserTokens", []any{}), facts.ListedNot},
+		{"a browser in all versions", chrome, set("blockedBrowsers", blocked("Chrome", "")), facts.ListedBrowser},
+		{"a browser below a version", chrome, set("blockedBrowsers", blocked("chrome", "142.1")), facts.ListedBrowser},
+		{"a browser at that version", chrome, set("blockedBrowsers", blocked("chrome", "142.0")), facts.ListedNot},
+		{"a browser above that version, compared as numbers", chrome, set("blockedBrowsers", blocked("chrome", "99")), facts.ListedNot},
+		{"another browser", chrome, set("blockedBrowsers", blocked("Safari", "")), facts.ListedNot},
+		{"an operating system", chrome, set("blockedOperatingSystems", blocked("Windows", "")), facts.ListedOperatingSystem},
+		{"an operating system below a version", chrome, set("blockedOperatingSystems", blocked("windows", "11")), facts.ListedNot},
+		{"an address", at("203.0.113.10"), set("blockedAddresses", []any{"203.0.113.10"}), facts.ListedAddress},
+		{"a range", at("203.0.113.10"), set("blockedAddresses", []any{"203.0.113.0/24"}), facts.ListedAddress},
+		{"a range, address mapped to IPv6", at("::ffff:203.0.113.10"), set("blockedAddresses", []any{"203.0.113.0/24"}), facts.ListedAddress},
+		{"outside the range", at("203.0.114.10"), set("blockedAddresses", []any{"203.0.113.0/24"}), facts.ListedNot},
+		{"an address that is none", at("localhost"), set("blockedAddresses", []any{"203.0.113.0/24"}), facts.ListedNot},
+		{"an app", app("iOS", "18", rest.NativeMeta{}), set("blockedApplications", []any{"examplebank"}), facts.ListedApplication},
+		{"a browser of an app's name", client("iOS", "18", "ExampleBank"), set("blockedApplications", []any{"ExampleBank"}), facts.ListedNot},
+		{"the environment itself", chrome, set("blockedEnvironments", []any{"env-1"}), facts.ListedEnvironment},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -2,39 +2,10 @@ package detect
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
-
-// Class is the kind of thing that holds a passkey.
-type Class string
-
-// The classes.
-const (
-	ClassSecurityKey     Class = "security-key"
-	ClassApple           Class = "apple"
-	ClassGoogle          Class = "google"
-	ClassWindowsHello    Class = "windows-hello"
-	ClassBrowserProfile  Class = "browser-profile"
-	ClassSamsung         Class = "samsung"
-	ClassPasswordManager Class = "password-manager"
-	ClassUnknown         Class = "unknown-provider"
-)
-
-var classes = [...]Class{
-	ClassSecurityKey, ClassApple, ClassGoogle, ClassWindowsHello, ClassBrowserProfile, ClassSamsung, ClassPasswordManager, ClassUnknown,
-}
-
-func (c Class) known() bool { return slices.Contains(classes[:], c) }
-
-func knownClasses() string {
-	names := make([]string, len(classes))
-	for i, class := range classes {
-		names[i] = string(class)
-	}
-	return strings.Join(names, ", ")
-}
 
 // Availability is how a passkey can be reached from a client.
 type Availability string
@@ -59,36 +30,36 @@ const (
 )
 
 // Classify tells what holds a credential.
-func (k *Knowledge) Classify(c *account.Credential) Class {
+func (k *Knowledge) Classify(c *account.Credential) facts.Class {
 	hybrid := slices.Contains(c.Transports, transportHybrid)
 	if len(c.Transports) > 0 && !hybrid && !slices.Contains(c.Transports, transportInternal) {
-		return ClassSecurityKey
+		return facts.ClassSecurityKey
 	}
 	if c.Attachment == crossPlatform && !c.BackupEligible && !hybrid {
-		return ClassSecurityKey
+		return facts.ClassSecurityKey
 	}
 	if known, ok := k.Authenticators[c.AAGUID]; ok {
 		return known.Class
 	}
 	if c.AAGUID != noAAGUID && c.AAGUID != "" {
-		return ClassUnknown
+		return facts.ClassUnknown
 	}
 	switch os := ParseOS(c.CreatedOS); {
 	case c.BackupEligible && os.apple():
-		return ClassApple
+		return facts.ClassApple
 	case c.BackupEligible && os == Android:
-		return ClassGoogle
+		return facts.ClassGoogle
 	case !c.BackupEligible && os == Windows:
-		return ClassWindowsHello
+		return facts.ClassWindowsHello
 	default:
-		return ClassUnknown
+		return facts.ClassUnknown
 	}
 }
 
 // passkey is a credential as it looks from a client.
 type passkey struct {
 	*account.Credential
-	class        Class
+	class        facts.Class
 	availability Availability
 	remoteHigh   bool // known to be on a phone
 	remoteLow    bool // perhaps on another device
@@ -96,7 +67,7 @@ type passkey struct {
 
 func (k *Knowledge) assess(c *account.Credential, client *Client) passkey {
 	p := passkey{Credential: c, class: k.Classify(c)}
-	if p.class == ClassSecurityKey {
+	if p.class == facts.ClassSecurityKey {
 		p.availability = SecurityKey
 		return p
 	}
@@ -115,9 +86,9 @@ func (k *Knowledge) assess(c *account.Credential, client *Client) passkey {
 
 func (p passkey) syncsToPhones() bool {
 	switch p.class {
-	case ClassApple, ClassGoogle, ClassSamsung:
+	case facts.ClassApple, facts.ClassGoogle, facts.ClassSamsung:
 		return true
-	case ClassUnknown:
+	case facts.ClassUnknown:
 		return p.BackupEligible
 	default:
 		return false
@@ -136,7 +107,7 @@ func onPhone(c *account.Credential) bool {
 // seen here can still hold a local passkey; other rows fall to their remote column.
 func (k *Knowledge) availability(p passkey, client *Client, hybrid bool) Availability {
 	local, remote := k.row(p, client)
-	if local != AvailabilityNot && !client.UVPA && (p.class != ClassPasswordManager || client.PasswordManager != Yes) {
+	if local != AvailabilityNot && !client.UVPA && (p.class != facts.ClassPasswordManager || client.PasswordManager != Yes) {
 		local, remote = AvailabilityNot, true
 	}
 	switch {
@@ -152,24 +123,24 @@ func (k *Knowledge) availability(p passkey, client *Client, hybrid bool) Availab
 // row returns the likely or uncertain column if one applies, and whether the remote column does otherwise.
 func (k *Knowledge) row(p passkey, client *Client) (local Availability, remote bool) {
 	switch p.class {
-	case ClassApple:
+	case facts.ClassApple:
 		if (client.OS == IOS && atLeast(client.OSMajor, k.Parameters.MinimumVersions.IOS)) || (client.OS == MacOS && atLeast(client.OSMajor, k.Parameters.MinimumVersions.MacOS)) {
 			return Likely, false
 		}
 		return AvailabilityNot, client.Desktop
-	case ClassGoogle:
+	case facts.ClassGoogle:
 		return k.googleRow(client)
-	case ClassWindowsHello:
+	case facts.ClassWindowsHello:
 		if client.OS == Windows {
 			return Uncertain, false
 		}
 		return AvailabilityNot, false
-	case ClassBrowserProfile:
+	case facts.ClassBrowserProfile:
 		if client.OS == ParseOS(p.CreatedOS) && client.Browser == parseBrowser(p.CreatedBrowser) {
 			return Uncertain, false
 		}
 		return AvailabilityNot, false
-	case ClassSamsung:
+	case facts.ClassSamsung:
 		switch {
 		case client.OS == Android && client.Samsung == Yes:
 			return Likely, false
@@ -177,7 +148,7 @@ func (k *Knowledge) row(p passkey, client *Client) (local Availability, remote b
 			return Uncertain, false
 		}
 		return AvailabilityNot, client.Desktop
-	case ClassPasswordManager:
+	case facts.ClassPasswordManager:
 		switch client.PasswordManager {
 		case Yes:
 			return Likely, false

@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 const (
@@ -115,28 +116,28 @@ func TestClassOfACredential(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
 		credential account.Credential
-		want       detect.Class
+		want       facts.Class
 	}{
-		{"no transport of a phone or platform is a security key", credential(yubikey, false, "Windows", "usb", "nfc"), detect.ClassSecurityKey},
-		{"a key that syncs is a security key too", credential(stranger, true, "Windows", "usb"), detect.ClassSecurityKey},
-		{"cross-platform, device-bound and without hybrid is a security key", account.Credential{AAGUID: yubikey, Attachment: "cross-platform"}, detect.ClassSecurityKey},
-		{"cross-platform with hybrid is not", account.Credential{AAGUID: stranger, Attachment: "cross-platform", Transports: []string{"hybrid"}}, detect.ClassUnknown},
-		{"cross-platform that syncs is not", account.Credential{AAGUID: stranger, Attachment: "cross-platform", BackupEligible: true}, detect.ClassUnknown},
-		{"iCloud", credential(apple, true, "iOS", "internal", "hybrid"), detect.ClassApple},
-		{"managed iCloud", credential("dd4ec289-e01d-41c9-bb89-70fa845d4bf2", true, "iOS", "internal"), detect.ClassApple},
-		{"nameless, synced, from an Apple system", credential(zero, true, "macOS", "internal"), detect.ClassApple},
-		{"nameless, synced, from an iPad", credential(zero, true, "iPadOS", "internal"), detect.ClassApple},
-		{"Google", credential(google, true, "Android", "internal", "hybrid"), detect.ClassGoogle},
-		{"nameless, synced, from Android", credential(zero, true, "Android", "internal"), detect.ClassGoogle},
-		{"Windows Hello", credential(hello, false, "Windows", "internal"), detect.ClassWindowsHello},
-		{"nameless, device-bound, from Windows", credential(zero, false, "Windows 11", "internal"), detect.ClassWindowsHello},
-		{"nameless, synced, from Windows", credential(zero, true, "Windows", "internal"), detect.ClassUnknown},
-		{"nameless, device-bound, from a Mac", credential(zero, false, "macOS", "internal"), detect.ClassUnknown},
-		{"Chrome's own store on a Mac", credential(chromeMac, false, "macOS", "internal"), detect.ClassBrowserProfile},
-		{"Samsung", credential(samsung, true, "Android", "internal", "hybrid"), detect.ClassSamsung},
-		{"Bitwarden", credential(bitwarden, true, "Windows", "internal"), detect.ClassPasswordManager},
-		{"a stranger", credential(stranger, true, "Windows", "internal"), detect.ClassUnknown},
-		{"nothing known at all", account.Credential{}, detect.ClassUnknown},
+		{"no transport of a phone or platform is a security key", credential(yubikey, false, "Windows", "usb", "nfc"), facts.ClassSecurityKey},
+		{"a key that syncs is a security key too", credential(stranger, true, "Windows", "usb"), facts.ClassSecurityKey},
+		{"cross-platform, device-bound and without hybrid is a security key", account.Credential{AAGUID: yubikey, Attachment: "cross-platform"}, facts.ClassSecurityKey},
+		{"cross-platform with hybrid is not", account.Credential{AAGUID: stranger, Attachment: "cross-platform", Transports: []string{"hybrid"}}, facts.ClassUnknown},
+		{"cross-platform that syncs is not", account.Credential{AAGUID: stranger, Attachment: "cross-platform", BackupEligible: true}, facts.ClassUnknown},
+		{"iCloud", credential(apple, true, "iOS", "internal", "hybrid"), facts.ClassApple},
+		{"managed iCloud", credential("dd4ec289-e01d-41c9-bb89-70fa845d4bf2", true, "iOS", "internal"), facts.ClassApple},
+		{"nameless, synced, from an Apple system", credential(zero, true, "macOS", "internal"), facts.ClassApple},
+		{"nameless, synced, from an iPad", credential(zero, true, "iPadOS", "internal"), facts.ClassApple},
+		{"Google", credential(google, true, "Android", "internal", "hybrid"), facts.ClassGoogle},
+		{"nameless, synced, from Android", credential(zero, true, "Android", "internal"), facts.ClassGoogle},
+		{"Windows Hello", credential(hello, false, "Windows", "internal"), facts.ClassWindowsHello},
+		{"nameless, device-bound, from Windows", credential(zero, false, "Windows 11", "internal"), facts.ClassWindowsHello},
+		{"nameless, synced, from Windows", credential(zero, true, "Windows", "internal"), facts.ClassUnknown},
+		{"nameless, device-bound, from a Mac", credential(zero, false, "macOS", "internal"), facts.ClassUnknown},
+		{"Chrome's own store on a Mac", credential(chromeMac, false, "macOS", "internal"), facts.ClassBrowserProfile},
+		{"Samsung", credential(samsung, true, "Android", "internal", "hybrid"), facts.ClassSamsung},
+		{"Bitwarden", credential(bitwarden, true, "Windows", "internal"), facts.ClassPasswordManager},
+		{"a stranger", credential(stranger, true, "Windows", "internal"), facts.ClassUnknown},
+		{"nothing known at all", account.Credential{}, facts.ClassUnknown},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -273,25 +274,25 @@ func TestCrossDeviceRoute(t *testing.T) {
 		client     rest.ClientInformation
 		strategy   rest.CrossDeviceAuthenticationStrategy
 		credential account.Credential
-		want       detect.CDA
+		want       facts.CDA
 		reachable  bool // named in allowCredentials as remote
 	}{
-		{"a phone's passkey", windows, standard, fromPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
-		{"a phone's passkey under minimize", windows, minimize, fromPhone, detect.CDA{Client: true, RemoteHigh: true}, true},
-		{"a Mac's passkey", windows, standard, fromMac, detect.CDA{Client: true, RemoteLow: true}, true},
-		{"a Mac's passkey under maximize", windows, maximize, fromMac, detect.CDA{Client: true, RemoteLow: true, Route: true}, true},
-		{"a Mac's passkey that was used on a phone", windows, standard, usedOnPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
-		{"bluetooth off", bleOff, maximize, fromPhone, detect.CDA{RemoteHigh: true}, true},
-		{"bluetooth unknown, hybrid known", bleUnknown, standard, fromPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
-		{"neither known", silent, standard, fromPhone, detect.CDA{RemoteHigh: true}, true},
-		{"neither known under maximize", silent, maximize, fromPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
-		{"no hybrid", noHybrid, maximize, fromPhone, detect.CDA{RemoteHigh: true}, true},
-		{"on a phone", phone, standard, fromPhone, detect.CDA{RemoteHigh: true}, false},
-		{"on a phone under maximize, which reaches a passkey that its row does not", phone, maximize, fromPhone, detect.CDA{Client: true, RemoteHigh: true, Route: true}, true},
-		{"a passkey that is here", client("macOS", "15", "Safari"), standard, fromPhone, detect.CDA{Client: true}, false},
-		{"a manager's passkey from a phone is no evidence", windows, standard, credential(bitwarden, true, "iOS", "internal", "hybrid"), detect.CDA{Client: true}, false},
-		{"a device-bound passkey of a stranger is no evidence", windows, standard, credential(stranger, false, "iOS", "internal", "hybrid"), detect.CDA{Client: true}, true},
-		{"a passkey without hybrid", windows, maximize, credential(apple, true, "iOS", "internal"), detect.CDA{Client: true}, false},
+		{"a phone's passkey", windows, standard, fromPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"a phone's passkey under minimize", windows, minimize, fromPhone, facts.CDA{Client: true, RemoteHigh: true}, true},
+		{"a Mac's passkey", windows, standard, fromMac, facts.CDA{Client: true, RemoteLow: true}, true},
+		{"a Mac's passkey under maximize", windows, maximize, fromMac, facts.CDA{Client: true, RemoteLow: true, Route: true}, true},
+		{"a Mac's passkey that was used on a phone", windows, standard, usedOnPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"bluetooth off", bleOff, maximize, fromPhone, facts.CDA{RemoteHigh: true}, true},
+		{"bluetooth unknown, hybrid known", bleUnknown, standard, fromPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"neither known", silent, standard, fromPhone, facts.CDA{RemoteHigh: true}, true},
+		{"neither known under maximize", silent, maximize, fromPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"no hybrid", noHybrid, maximize, fromPhone, facts.CDA{RemoteHigh: true}, true},
+		{"on a phone", phone, standard, fromPhone, facts.CDA{RemoteHigh: true}, false},
+		{"on a phone under maximize, which reaches a passkey that its row does not", phone, maximize, fromPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{"a passkey that is here", client("macOS", "15", "Safari"), standard, fromPhone, facts.CDA{Client: true}, false},
+		{"a manager's passkey from a phone is no evidence", windows, standard, credential(bitwarden, true, "iOS", "internal", "hybrid"), facts.CDA{Client: true}, false},
+		{"a device-bound passkey of a stranger is no evidence", windows, standard, credential(stranger, false, "iOS", "internal", "hybrid"), facts.CDA{Client: true}, true},
+		{"a passkey without hybrid", windows, maximize, credential(apple, true, "iOS", "internal"), facts.CDA{Client: true}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -441,7 +442,7 @@ func TestNoListIsEverAbsent(t *testing.T) {
 		if i.Tags == nil || i.CredentialIds == nil || i.ClientEnvIds == nil || i.PasswordManagerIds == nil || d.Select(nil) == nil || d.All() == nil {
 			t.Errorf("%s: %+v", name, i)
 		}
-		if d.Facts.Account != "" && d.Facts.Account != detect.StatusUnknown {
+		if d.Facts.Account != "" && d.Facts.Account != facts.StatusUnknown {
 			t.Errorf("%s has status %s", name, d.Facts.Account)
 		}
 	}

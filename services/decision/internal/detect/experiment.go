@@ -5,68 +5,23 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"slices"
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
-
-// Arm is the side of an experiment that a user is on.
-type Arm string
-
-// The arms. Control is the behaviour without the experiment.
-const (
-	Treatment Arm = "treatment"
-	Control   Arm = "control"
-)
-
-// DeviceLocalPasskey is the experiment whose share is the parameter deviceLocalTreatmentShare: whether a passkey of this device is offered after a login
-// with one of a password manager.
-const DeviceLocalPasskey = "device-local-platform-passkey"
 
 // buckets is how finely users are divided; shares are counted in it.
 const buckets = 10_000
 
-// Assignment says which arm of an experiment a user is in.
-type Assignment struct {
-	Experiment string
-	Arm        Arm
-}
-
-// Assignments are a user's arms of all experiments, sorted by experiment. The JSON form is an object from experiment to arm.
-type Assignments []Assignment
-
-// MarshalJSON implements json.Marshaler.
-func (a Assignments) MarshalJSON() ([]byte, error) {
-	arms := make(map[string]Arm, len(a))
-	for _, one := range a {
-		arms[one.Experiment] = one.Arm
-	}
-	return json.Marshal(arms)
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (a *Assignments) UnmarshalJSON(raw []byte) error {
-	var arms map[string]Arm
-	if err := json.Unmarshal(raw, &arms); err != nil {
-		return err
-	}
-	*a = make(Assignments, 0, len(arms))
-	for name, arm := range arms {
-		*a = append(*a, Assignment{Experiment: name, Arm: arm})
-	}
-	slices.SortFunc(*a, func(x, y Assignment) int { return cmp.Compare(x.Experiment, y.Experiment) })
-	return nil
-}
-
 // experiments are all experiments of a bundle, ready to assign users. They are immutable.
 type experiments struct {
 	salt  string
-	all   []experiment // sorted by name
-	fixed Assignments  // what every user has, if nobody has to be told apart
-	told  []string     // the same as the wire tells it
+	all   []experiment      // sorted by name
+	fixed facts.Assignments // what every user has, if nobody has to be told apart
+	told  []string          // the same as the wire tells it
 }
 
 type experiment struct {
@@ -76,13 +31,13 @@ type experiment struct {
 
 // learnExperiments reads what the parameters define. The engine's own experiment has a parameter of its own, so the list may not name it again.
 func learnExperiments(p *Parameters) (experiments, error) {
-	if _, twice := p.Experiments[DeviceLocalPasskey]; twice {
+	if _, twice := p.Experiments[facts.DeviceLocalPasskey]; twice {
 		return experiments{}, &MisfitError{
-			Keys:    []string{"keyward", "parameters", "experiments", DeviceLocalPasskey},
-			Message: fmt.Sprintf("parameter experiments.%s: set deviceLocalTreatmentShare instead", DeviceLocalPasskey),
+			Keys:    []string{"keyward", "parameters", "experiments", facts.DeviceLocalPasskey},
+			Message: fmt.Sprintf("parameter experiments.%s: set deviceLocalTreatmentShare instead", facts.DeviceLocalPasskey),
 		}
 	}
-	x := experiments{salt: p.ExperimentSalt, all: []experiment{{DeviceLocalPasskey, p.DeviceLocalTreatmentShare}}}
+	x := experiments{salt: p.ExperimentSalt, all: []experiment{{facts.DeviceLocalPasskey, p.DeviceLocalTreatmentShare}}}
 	for name, share := range p.Experiments {
 		x.all = append(x.all, experiment{name, share})
 	}
@@ -96,7 +51,7 @@ func learnExperiments(p *Parameters) (experiments, error) {
 
 // assign returns the arms of a user and those that the wire tells: name:arm of every experiment that runs, which is to say treats anyone at all. A user that
 // does not exist takes part in none.
-func (x *experiments) assign(project ident.ProjectID, a *account.Account) (Assignments, []string) {
+func (x *experiments) assign(project ident.ProjectID, a *account.Account) (facts.Assignments, []string) {
 	switch {
 	case a == nil:
 		return nil, []string{}
@@ -107,14 +62,14 @@ func (x *experiments) assign(project ident.ProjectID, a *account.Account) (Assig
 	}
 }
 
-func (x *experiments) draw(project ident.ProjectID, user ident.UserID) (Assignments, []string) {
-	arms, told := make(Assignments, 0, len(x.all)), make([]string, 0, len(x.all))
+func (x *experiments) draw(project ident.ProjectID, user ident.UserID) (facts.Assignments, []string) {
+	arms, told := make(facts.Assignments, 0, len(x.all)), make([]string, 0, len(x.all))
 	for _, e := range x.all {
-		arm := Control
+		arm := facts.Control
 		if e.share >= buckets || (e.share > 0 && x.bucket(project, e.name, string(user)) < e.share) {
-			arm = Treatment
+			arm = facts.Treatment
 		}
-		arms = append(arms, Assignment{Experiment: e.name, Arm: arm})
+		arms = append(arms, facts.Assignment{Experiment: e.name, Arm: arm})
 		if e.share > 0 {
 			told = append(told, e.name+":"+string(arm))
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // arms asks for one user's facts.
@@ -22,7 +23,7 @@ func arms(k *detect.Knowledge, project, user string) detect.Detection {
 	return k.Login(detect.Input{Question: q, Complete: true, Now: now})
 }
 
-func arm(t *testing.T, d detect.Detection, experiment string) detect.Arm {
+func arm(t *testing.T, d detect.Detection, experiment string) facts.Arm {
 	t.Helper()
 	for _, one := range d.Facts.Experiments {
 		if one.Experiment == experiment {
@@ -40,20 +41,20 @@ func TestExperimentsThatRunAreToldAndTheOthersAreControl(t *testing.T) {
 		name        string
 		share       int
 		experiments map[string]any
-		want        detect.Assignments
+		want        facts.Assignments
 		told        []string
 	}{
-		{"none runs", 0, nil, detect.Assignments{{detect.DeviceLocalPasskey, detect.Control}}, []string{}},
-		{"one treats everyone", everyone, nil, detect.Assignments{{detect.DeviceLocalPasskey, detect.Treatment}}, []string{"device-local-platform-passkey:treatment"}},
+		{"none runs", 0, nil, facts.Assignments{{Experiment: facts.DeviceLocalPasskey, Arm: facts.Control}}, []string{}},
+		{"one treats everyone", everyone, nil, facts.Assignments{{Experiment: facts.DeviceLocalPasskey, Arm: facts.Treatment}}, []string{"device-local-platform-passkey:treatment"}},
 		{
 			"a bundle's own, sorted", everyone, map[string]any{"zeal": everyone, "ardour": everyone, "rest": 0},
-			detect.Assignments{{"ardour", detect.Treatment}, {detect.DeviceLocalPasskey, detect.Treatment}, {"rest", detect.Control}, {"zeal", detect.Treatment}},
+			facts.Assignments{{Experiment: "ardour", Arm: facts.Treatment}, {Experiment: facts.DeviceLocalPasskey, Arm: facts.Treatment}, {Experiment: "rest", Arm: facts.Control}, {Experiment: "zeal", Arm: facts.Treatment}},
 			[]string{"ardour:treatment", "device-local-platform-passkey:treatment", "zeal:treatment"},
 		},
 		// The smallest share there is treats nobody in the other 9,999 buckets, and still runs.
 		{
 			"a share of one in ten thousand", 1, nil,
-			detect.Assignments{{detect.DeviceLocalPasskey, detect.Control}}, []string{"device-local-platform-passkey:control"},
+			facts.Assignments{{Experiment: facts.DeviceLocalPasskey, Arm: facts.Control}}, []string{"device-local-platform-passkey:control"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -93,9 +94,9 @@ func TestAUserIsTreatedIffTheBucketIsBelowTheShare(t *testing.T) {
 		"usr-2":                  1014,
 		"usr-100000000000000001": 1892,
 	} {
-		for share, want := range map[int]detect.Arm{bucket: detect.Control, bucket + 1: detect.Treatment} {
+		for share, want := range map[int]facts.Arm{bucket: facts.Control, bucket + 1: facts.Treatment} {
 			k := knowledge(t, set("experimentSalt", "salt"), set("deviceLocalTreatmentShare", share))
-			if got := arm(t, arms(k, "pro-1", user), detect.DeviceLocalPasskey); got != want {
+			if got := arm(t, arms(k, "pro-1", user), facts.DeviceLocalPasskey); got != want {
 				t.Errorf("%s in bucket %d with share %d: %s, want %s", user, bucket, share, got, want)
 			}
 		}
@@ -113,16 +114,16 @@ func TestArmsHoldTheirSharesAndDoNotDependOnOneAnother(t *testing.T) {
 	for i := range users {
 		user := "usr-" + strconv.Itoa(i)
 		d := arms(k, "pro-1", user)
-		if arm(t, d, detect.DeviceLocalPasskey) != detect.Treatment {
+		if arm(t, d, facts.DeviceLocalPasskey) != facts.Treatment {
 			continue
 		}
 		treated++
-		if arm(t, arms(grown, "pro-1", user), detect.DeviceLocalPasskey) != detect.Treatment {
+		if arm(t, arms(grown, "pro-1", user), facts.DeviceLocalPasskey) != facts.Treatment {
 			t.Fatalf("%s left the treatment arm when its share grew", user)
 		}
 		inBoth += is(arm(t, d, "other"))
-		inBothProjects += is(arm(t, arms(k, "pro-2", user), detect.DeviceLocalPasskey))
-		underBothSalts += is(arm(t, arms(salted, "pro-1", user), detect.DeviceLocalPasskey))
+		inBothProjects += is(arm(t, arms(k, "pro-2", user), facts.DeviceLocalPasskey))
+		underBothSalts += is(arm(t, arms(salted, "pro-1", user), facts.DeviceLocalPasskey))
 	}
 	for name, got := range map[string]float64{
 		"treated":          float64(treated) / users,
@@ -136,30 +137,11 @@ func TestArmsHoldTheirSharesAndDoNotDependOnOneAnother(t *testing.T) {
 	}
 }
 
-func is(a detect.Arm) int {
-	if a == detect.Treatment {
+func is(a facts.Arm) int {
+	if a == facts.Treatment {
 		return 1
 	}
 	return 0
-}
-
-func TestAssignmentsKeepTheirJSONForm(t *testing.T) {
-	t.Parallel()
-	given := detect.Assignments{{"ardour", detect.Treatment}, {"zeal", detect.Control}}
-	raw, err := json.Marshal(given)
-	if err != nil || string(raw) != `{"ardour":"treatment","zeal":"control"}` {
-		t.Fatalf("%s, %v", raw, err)
-	}
-	var back detect.Assignments
-	if err := json.Unmarshal(raw, &back); err != nil || !cmp.Equal(given, back) {
-		t.Errorf("%v, %v", back, err)
-	}
-	if raw, err = json.Marshal(detect.Assignments(nil)); err != nil || string(raw) != "{}" {
-		t.Errorf("none: %s, %v", raw, err)
-	}
-	if err := json.Unmarshal([]byte(`["ardour"]`), &back); err == nil {
-		t.Error("a list was accepted")
-	}
 }
 
 func TestTheEnginesOwnExperimentIsNotDefinedTwice(t *testing.T) {
@@ -172,7 +154,7 @@ func TestTheEnginesOwnExperimentIsNotDefinedTwice(t *testing.T) {
 	if err := json.Unmarshal(raw, &data); err != nil {
 		t.Fatal(err)
 	}
-	data["keyward"].(map[string]any)["parameters"].(map[string]any)["experiments"] = map[string]any{detect.DeviceLocalPasskey: 1}
+	data["keyward"].(map[string]any)["parameters"].(map[string]any)["experiments"] = map[string]any{facts.DeviceLocalPasskey: 1}
 	if _, err := detect.Learn(data); err == nil || !strings.Contains(err.Error(), "set deviceLocalTreatmentShare instead") {
 		t.Errorf("got %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // Parameters are what detection and the fold read of the bundle's data.keyward.parameters. Rules may read more.
@@ -50,8 +51,8 @@ type MinimumVersions struct {
 
 // Authenticator is what is known of an AAGUID.
 type Authenticator struct {
-	Class Class  `json:"class"`
-	Name  string `json:"name"`
+	Class facts.Class `json:"class"`
+	Name  string      `json:"name"`
 }
 
 // Knowledge is everything that detection takes from a bundle, checked and ready to use. It is immutable.
@@ -84,8 +85,9 @@ func Learn(data map[string]any) (*Knowledge, error) {
 		return nil, err
 	}
 	for id, known := range k.Authenticators {
-		if !known.Class.known() || id != strings.ToLower(id) {
-			return nil, &MisfitError{Keys: []string{"keyward", "aaguids", id}, Message: "the key must be an AAGUID in lower case and class one of " + knownClasses()}
+		if !known.Class.Known() || id != strings.ToLower(id) {
+			message := "the key must be an AAGUID in lower case and class one of " + facts.KnownClasses()
+			return nil, &MisfitError{Keys: []string{"keyward", "aaguids", id}, Message: message}
 		}
 	}
 	for _, address := range k.Parameters.BlockedAddresses {

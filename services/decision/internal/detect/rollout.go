@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // Rollout are the parameters of the gradual rollout, as far as detection reads them. A bundle that has none of them switches passkeys on for everybody.
@@ -32,26 +33,6 @@ type RolloutRule struct {
 
 // verdictSample is the verdict of rules that let in a share.
 const verdictSample = "sample"
-
-// RolloutFacts are what the client that asks for passkeys at all is told apart by. What it sent comes down to names and words of the bundle.
-type RolloutFacts struct {
-	Action         string      `json:"action"`
-	Identifier     Membership  `json:"identifier"`
-	Invitation     string      `json:"invitation"` // name of the one whose token was sent; empty = none
-	BrowserVersion int         `json:"browserVersion"`
-	Samples        Assignments `json:"samples"` // of the rules that sample, by name
-	Flags          Assignments `json:"flags"`   // that a rule asks for, by name; the value stands where experiments have the arm
-}
-
-// Membership says how an identifier stands to the list of those that are let in.
-type Membership string
-
-// The values of Membership.
-const (
-	NotNamed Membership = "none"
-	Listed   Membership = "listed"
-	Unlisted Membership = "unlisted"
-)
 
 // rollout is what is taken of the parameters, ready to use. It is immutable.
 type rollout struct {
@@ -125,7 +106,7 @@ func folded(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 func (k *Knowledge) Rollout(q service.RolloutQuestion) Detection {
 	d := Detection{Client: k.DetectClient(q.Client, q.Environment), Experiments: []string{}}
 	d.Facts = clientFacts(&d.Client, q.Environment, !q.LookupFailed)
-	d.Facts.Rollout = &RolloutFacts{
+	d.Facts.Rollout = &facts.Rollout{
 		Action: q.Action, Identifier: k.rollout.membership(q.Identifier), Invitation: k.rollout.invitation(q.Invitation),
 		BrowserVersion: major(d.Client.BrowserVersion), Samples: k.sample(q), Flags: k.rollout.known(q.Flags),
 	}
@@ -134,16 +115,16 @@ func (k *Knowledge) Rollout(q service.RolloutQuestion) Detection {
 }
 
 // membership looks for an identifier as a whole, and for the domain of an e-mail address.
-func (r *rollout) membership(identifier string) Membership {
+func (r *rollout) membership(identifier string) facts.Membership {
 	plain := folded(identifier)
 	if plain == "" {
-		return NotNamed
+		return facts.NotNamed
 	}
 	at := strings.LastIndexByte(plain, '@')
 	if r.identifiers[plain] || (at > 0 && r.domains[plain[at+1:]]) {
-		return Listed
+		return facts.Listed
 	}
-	return Unlisted
+	return facts.Unlisted
 }
 
 func (r *rollout) invitation(token string) string {
@@ -153,33 +134,33 @@ func (r *rollout) invitation(token string) string {
 	return r.invitations[sha256.Sum256([]byte(token))]
 }
 
-// known returns the flags that a rule asks for. Others cannot matter, and what a client makes up must not become facts.
-func (r *rollout) known(flags map[string]string) Assignments {
-	var known Assignments
+// Known returns the flags that a rule asks for. Others cannot matter, and what a client makes up must not become facts.
+func (r *rollout) known(flags map[string]string) facts.Assignments {
+	var known facts.Assignments
 	for name, value := range flags {
 		if r.flags[flagValue{name, value}] {
-			known = append(known, Assignment{Experiment: name, Arm: Arm(value)})
+			known = append(known, facts.Assignment{Experiment: name, Arm: facts.Arm(value)})
 		}
 	}
-	slices.SortFunc(known, func(a, b Assignment) int { return cmp.Compare(a.Experiment, b.Experiment) })
+	slices.SortFunc(known, func(a, b facts.Assignment) int { return cmp.Compare(a.Experiment, b.Experiment) })
 	return known
 }
 
 // sample draws for every rule that samples. The browser profile or app installation comes before the identifier: it is there before anybody is named and is still
 // the same then. What cannot be told apart is in no sample that does not hold everybody.
-func (k *Knowledge) sample(q service.RolloutQuestion) Assignments {
+func (k *Knowledge) sample(q service.RolloutQuestion) facts.Assignments {
 	subject := cmp.Or(string(q.Environment.ID), folded(q.Identifier))
-	drawn := make(Assignments, len(k.rollout.samples))
+	drawn := make(facts.Assignments, len(k.rollout.samples))
 	for i, s := range k.rollout.samples {
-		drawn[i] = Assignment{Experiment: s.name, Arm: k.experiments.drawSample(q.Project, s, subject)}
+		drawn[i] = facts.Assignment{Experiment: s.name, Arm: k.experiments.drawSample(q.Project, s, subject)}
 	}
 	return drawn
 }
 
 // drawSample divides as experiments do. The name cannot be that of an experiment, which has no slash.
-func (x *experiments) drawSample(project ident.ProjectID, s experiment, subject string) Arm {
+func (x *experiments) drawSample(project ident.ProjectID, s experiment, subject string) facts.Arm {
 	if s.share >= buckets || (subject != "" && x.bucket(project, "rollout/"+s.name, subject) < s.share) {
-		return Treatment
+		return facts.Treatment
 	}
-	return Control
+	return facts.Control
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 const token = "Aiy3Ohxe"
@@ -38,23 +39,23 @@ func TestIdentifiersAreListedWholeOrByDomain(t *testing.T) {
 	k := knowledge(t, rolling(map[string]any{
 		"allowedIdentifiers": []string{"Ada@example.org", "+4915112345678", "grace"}, "allowedDomains": []string{"Example.com", "müller.example"},
 	}))
-	for identifier, want := range map[string]detect.Membership{
-		"":                          detect.NotNamed,
-		"  ":                        detect.NotNamed,
-		"ada@example.org":           detect.Listed,
-		" ADA@EXAMPLE.ORG ":         detect.Listed,
-		"bob@example.org":           detect.Unlisted,
-		"bob@EXAMPLE.com":           detect.Listed,
-		"bob@shop.example.com":      detect.Unlisted,
-		"bob@notexample.com":        detect.Unlisted,
-		"bob@MÜLLER.example":        detect.Listed,
-		"\"a@b\"@example.com":       detect.Listed,
-		"eve@example.com@evil.test": detect.Unlisted,
-		"@example.com":              detect.Unlisted,
-		"example.com":               detect.Unlisted,
-		"+4915112345678":            detect.Listed,
-		"+491511234567":             detect.Unlisted,
-		"Grace":                     detect.Listed,
+	for identifier, want := range map[string]facts.Membership{
+		"":                          facts.NotNamed,
+		"  ":                        facts.NotNamed,
+		"ada@example.org":           facts.Listed,
+		" ADA@EXAMPLE.ORG ":         facts.Listed,
+		"bob@example.org":           facts.Unlisted,
+		"bob@EXAMPLE.com":           facts.Listed,
+		"bob@shop.example.com":      facts.Unlisted,
+		"bob@notexample.com":        facts.Unlisted,
+		"bob@MÜLLER.example":        facts.Listed,
+		"\"a@b\"@example.com":       facts.Listed,
+		"eve@example.com@evil.test": facts.Unlisted,
+		"@example.com":              facts.Unlisted,
+		"example.com":               facts.Unlisted,
+		"+4915112345678":            facts.Listed,
+		"+491511234567":             facts.Unlisted,
+		"Grace":                     facts.Listed,
 	} {
 		if got := k.Rollout(service.RolloutQuestion{Identifier: identifier}).Facts.Rollout.Identifier; got != want {
 			t.Errorf("%q is %s, want %s", identifier, got, want)
@@ -79,7 +80,7 @@ func TestAnInvitationIsKnownByItsTokenAndAFlagIfARuleAsksForIt(t *testing.T) {
 		}
 	}
 	sent := map[string]string{"shop": "at", "beta": "on", "theme": "dark", "": ""}
-	want := detect.Assignments{{Experiment: "beta", Arm: "on"}, {Experiment: "shop", Arm: "at"}}
+	want := facts.Assignments{{Experiment: "beta", Arm: "on"}, {Experiment: "shop", Arm: "at"}}
 	if diff := cmp.Diff(want, k.Rollout(service.RolloutQuestion{Flags: sent}).Facts.Rollout.Flags); diff != "" {
 		t.Error(diff)
 	}
@@ -113,7 +114,7 @@ func sampling(share int) func(map[string]any) {
 }
 
 // few is the side of rule few that somebody is on.
-func few(k *detect.Knowledge, project, environment, identifier string) detect.Arm {
+func few(k *detect.Knowledge, project, environment, identifier string) facts.Arm {
 	q := service.RolloutQuestion{Identifier: identifier}
 	q.Project, q.Environment.ID = ident.ProjectID(project), ident.EnvironmentID(environment)
 	return k.Rollout(q).Facts.Rollout.Samples[0].Arm
@@ -126,7 +127,7 @@ func TestASampleHoldsItsShareAndKeepsWhomItHas(t *testing.T) {
 	var sampled, other, elsewhere int
 	for i := range clients {
 		environment := "env-" + strconv.Itoa(i)
-		if few(k, "pro-1", environment, "") != detect.Treatment {
+		if few(k, "pro-1", environment, "") != facts.Treatment {
 			continue
 		}
 		sampled++
@@ -134,7 +135,7 @@ func TestASampleHoldsItsShareAndKeepsWhomItHas(t *testing.T) {
 		q.Project, q.Environment.ID = "pro-1", ident.EnvironmentID(environment)
 		other += is(k.Rollout(q).Facts.Rollout.Samples[1].Arm)
 		elsewhere += is(few(k, "pro-2", environment, ""))
-		if few(grown, "pro-1", environment, "") != detect.Treatment {
+		if few(grown, "pro-1", environment, "") != facts.Treatment {
 			t.Fatalf("%s left when the share grew", environment)
 		}
 	}
@@ -150,7 +151,7 @@ func TestASampleHoldsItsShareAndKeepsWhomItHas(t *testing.T) {
 func TestABrowserIsSampledTheSameWhoeverIsNamedInIt(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t, sampling(5_000))
-	sides := map[detect.Arm]bool{}
+	sides := map[facts.Arm]bool{}
 	for i := range 100 {
 		environment := "env-" + strconv.Itoa(i)
 		nobody := few(k, "pro-1", environment, "")
@@ -167,10 +168,10 @@ func TestABrowserIsSampledTheSameWhoeverIsNamedInIt(t *testing.T) {
 	if len(sides) != 2 {
 		t.Errorf("everybody is on the same side: %v", sides)
 	}
-	if few(k, "pro-1", "", "") != detect.Control || few(knowledge(t, sampling(9_999)), "pro-1", "", "") != detect.Control {
+	if few(k, "pro-1", "", "") != facts.Control || few(knowledge(t, sampling(9_999)), "pro-1", "", "") != facts.Control {
 		t.Error("a client that cannot be told apart is in a sample")
 	}
-	if few(knowledge(t, sampling(10_000)), "pro-1", "", "") != detect.Treatment || few(knowledge(t, sampling(0)), "pro-1", "env-1", "") != detect.Control {
+	if few(knowledge(t, sampling(10_000)), "pro-1", "", "") != facts.Treatment || few(knowledge(t, sampling(0)), "pro-1", "env-1", "") != facts.Control {
 		t.Error("all and none are not what they say")
 	}
 }
@@ -209,7 +210,7 @@ func TestAKnowledgeWithoutRolloutTellsTheFactsOfOne(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t, func(parameters map[string]any) { delete(parameters, "rollout") })
 	got := k.Rollout(service.RolloutQuestion{Action: service.RolloutLogin, Identifier: "ada", Question: service.Question{Client: client("iOS", "18.1", "Safari")}}).Facts
-	want := &detect.RolloutFacts{Action: "login", Identifier: detect.Unlisted, BrowserVersion: 142, Samples: detect.Assignments{}}
+	want := &facts.Rollout{Action: "login", Identifier: facts.Unlisted, BrowserVersion: 142, Samples: facts.Assignments{}}
 	if diff := cmp.Diff(want, got.Rollout); diff != "" || !got.Complete || got.Client.OS != "ios" {
 		t.Errorf("%+v\n%s", got, diff)
 	}

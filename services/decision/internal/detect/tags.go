@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // insights are what the wire tells of a detection. No slice is nil.
@@ -29,7 +30,7 @@ func (d *Detection) insights(a *account.Account, h history.History, threshold in
 	for i := range d.passkeys {
 		p := &d.passkeys[i]
 		insights.CredentialIds = append(insights.CredentialIds, string(p.ID))
-		if p.class == ClassPasswordManager && !slices.Contains(insights.PasswordManagerIds, p.AAGUID) {
+		if p.class == facts.ClassPasswordManager && !slices.Contains(insights.PasswordManagerIds, p.AAGUID) {
 			insights.PasswordManagerIds = append(insights.PasswordManagerIds, p.AAGUID)
 		}
 	}
@@ -115,7 +116,7 @@ func (d *Detection) environmentTags(t *tagging, h history.History, threshold int
 	t.add(d.Facts.Environment.Rejected, "handle-rejected")
 	t.add(h.Pair.Positive, "positive")
 	t.add(threshold > 0 && max(h.Pair.LocalStreak, h.Pair.CDAStreak, h.Pair.SecurityKeyStreak) >= threshold, "negative")
-	t.add(d.Client.Listed != ListedNot, "blacklisted")
+	t.add(d.Client.Listed != facts.ListedNot, "blacklisted")
 }
 
 func historyTags(t *tagging, h history.History) {

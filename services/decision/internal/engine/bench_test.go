@@ -8,8 +8,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
-	"github.com/keyward/keyward/services/decision/internal/detect"
-	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -36,21 +36,21 @@ func userWith(history int) (service.LoginQuestion, Evidence) {
 }
 
 // rows are facts that the first and the last row of the login table answer.
-func rows() map[string]*detect.Facts {
-	plain := func() *detect.Facts {
-		f := &detect.Facts{Complete: true, Account: "active", Strategy: "standard", AccountFacts: &detect.AccountFacts{
-			Experiments: detect.Assignments{{Experiment: detect.DeviceLocalPasskey, Arm: detect.Control}},
+func rows() map[string]*facts.Facts {
+	plain := func() *facts.Facts {
+		f := &facts.Facts{Complete: true, Account: "active", Strategy: "standard", AccountFacts: &facts.AccountFacts{
+			Experiments: facts.Assignments{{Experiment: facts.DeviceLocalPasskey, Arm: facts.Control}},
 		}}
-		f.Environment.Listed, f.Support.BLE, f.Support.Hybrid = detect.ListedNot, "on", "yes"
+		f.Environment.Listed, f.Support.BLE, f.Support.Hybrid = facts.ListedNot, "on", "yes"
 		f.Client.OS, f.Client.Browser, f.Client.OSVersion, f.Client.Desktop = "windows", "chrome", 11, true
 		return f
 	}
 	first, last := plain(), plain()
 	last.Support.WebAuthn, last.Support.UVPA, last.Credentials.Total = true, true, 1
-	return map[string]*detect.Facts{"L1": first, "L13": last}
+	return map[string]*facts.Facts{"L1": first, "L13": last}
 }
 
-func benchmarkRows(b *testing.B, e *Engine, before func(*detect.Facts, int)) {
+func benchmarkRows(b *testing.B, e *Engine, before func(*facts.Facts, int)) {
 	n := 0 // never repeats, since the engine remembers
 	for _, rule := range []string{"L1", "L13"} {
 		facts := rows()[rule]
@@ -70,17 +70,17 @@ func benchmarkRows(b *testing.B, e *Engine, before func(*detect.Facts, int)) {
 
 // BenchmarkDirect evaluates the login table, facts to answer.
 func BenchmarkDirect(b *testing.B) {
-	benchmarkRows(b, defaultEngine(b, Options{}), func(*detect.Facts, int) {})
+	benchmarkRows(b, defaultEngine(b, Options{}), func(*facts.Facts, int) {})
 }
 
 // BenchmarkMemoHit finds an answer that is known, facts to answer.
 func BenchmarkMemoHit(b *testing.B) {
-	benchmarkRows(b, defaultEngine(b, Options{MemoEntries: entries}), func(*detect.Facts, int) {})
+	benchmarkRows(b, defaultEngine(b, Options{MemoEntries: entries}), func(*facts.Facts, int) {})
 }
 
 // BenchmarkMemoMiss asks about other facts every time, in a value that the rules only compare with small ones.
 func BenchmarkMemoMiss(b *testing.B) {
-	benchmarkRows(b, defaultEngine(b, Options{MemoEntries: entries}), func(f *detect.Facts, n int) { f.Pair.SecurityKeyStreak = -n })
+	benchmarkRows(b, defaultEngine(b, Options{MemoEntries: entries}), func(f *facts.Facts, n int) { f.Pair.SecurityKeyStreak = -n })
 }
 
 // BenchmarkFacts turns a request with 3 passkeys and a history into facts: detection and fold.

@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/memo"
 )
 
@@ -75,7 +76,7 @@ type Engine struct {
 	base      view
 	projects  map[ident.ProjectID]*view // those that override parameters
 	overrides map[string]any            // of With
-	reads     [questions]*detect.Projection
+	reads     [questions]*facts.Projection
 	memo      *memo.Memo
 }
 
@@ -83,7 +84,7 @@ type Engine struct {
 type view struct {
 	*bundle.Bundle
 	knowledge *detect.Knowledge
-	inputs    *detect.Inputs
+	inputs    *facts.Inputs
 	number    uint64 // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
 
@@ -98,16 +99,16 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 	e := &Engine{opts: opts, memo: memo.New(opts.MemoEntries, opts.Evicted)}
 	for q, entrypoint := range entrypoints {
 		if !loaded.Defines(entrypoint) {
-			e.reads[q] = detect.NewProjection(nil)
+			e.reads[q] = facts.NewProjection(nil)
 			continue
 		}
 		paths, err := loaded.Reads(entrypoint)
 		if err != nil {
 			return nil, err
 		}
-		e.reads[q] = detect.NewProjection(paths)
+		e.reads[q] = facts.NewProjection(paths)
 	}
-	if e.base, err = learn(loaded, bundle.BaseParameters, detect.NewInputs()); err != nil {
+	if e.base, err = learn(loaded, bundle.BaseParameters, facts.NewInputs()); err != nil {
 		return nil, err
 	}
 	if err := e.learnProjects(ctx); err != nil {
@@ -152,7 +153,7 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 }
 
 // learn takes the knowledge out of a bundle whose parameters come from the place.
-func learn(loaded *bundle.Bundle, place bundle.Place, inputs *detect.Inputs) (view, error) {
+func learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.Inputs) (view, error) {
 	knowledge, err := detect.Learn(loaded.Data)
 	var misfit *detect.MisfitError
 	if errors.As(err, &misfit) {
@@ -194,7 +195,7 @@ func (e *Engine) MemoPaths() map[string][]string {
 
 // Evaluate returns the policy's answer document to given facts, as encoding/json would decode it, with numbers as json.Number. It evaluates the rules in every
 // call. The document is not held against the form of an answer. An unknown action is an error.
-func (e *Engine) Evaluate(ctx context.Context, action string, project ident.ProjectID, facts *detect.Facts) (map[string]any, error) {
+func (e *Engine) Evaluate(ctx context.Context, action string, project ident.ProjectID, f *facts.Facts) (map[string]any, error) {
 	q := slices.Index(actions[:], action)
 	if q < 0 {
 		return nil, fmt.Errorf("action %q: want %s, %s, %s or %s", action, ActionLogin, ActionAppend, ActionMediation, ActionRollout)
@@ -202,7 +203,7 @@ func (e *Engine) Evaluate(ctx context.Context, action string, project ident.Proj
 	if answer := e.Undefined(action); answer != nil {
 		return answer, nil
 	}
-	object, err := e.view(project).Eval(ctx, e.opts.EvalTimeout, entrypoints[q], facts.Value())
+	object, err := e.view(project).Eval(ctx, e.opts.EvalTimeout, entrypoints[q], f.Value())
 	if err != nil {
 		return nil, err
 	}

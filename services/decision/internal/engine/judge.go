@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // Evidence is what was looked up about the user of a question. A user that does not exist has none.
@@ -24,7 +25,7 @@ type Evidence struct {
 
 // Basis is what a verdict rests on.
 type Basis struct {
-	Facts    *detect.Facts   // the policy's input as a whole
+	Facts    *facts.Facts    // the policy's input as a whole
 	Answer   json.RawMessage // the policy's answer document; nil if the policy gave no usable answer
 	Memoised bool            // the answer was known from equal facts before
 }
@@ -124,17 +125,19 @@ type answered[T any] struct {
 
 // ask answers from memory what was asked before about facts that agree on everything the rules read, and evaluates the rules otherwise. A failure is not
 // remembered: what took too long once may be quick the next time.
-func ask[T any](ctx context.Context, e *Engine, v *view, q question, facts *detect.Facts, read func(*answer) T) (known *answered[T], memoised bool, err error) {
+func ask[T any](
+	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*answer) T,
+) (known *answered[T], memoised bool, err error) {
 	if e.memo == nil {
-		known, err = direct(ctx, v, e.opts.EvalTimeout, q, facts, read)
+		known, err = direct(ctx, v, e.opts.EvalTimeout, q, f, read)
 		return known, false, err
 	}
 	var room [usualKey]byte
-	key := e.reads[q].Append(binary.AppendUvarint(append(room[:0], byte(q)), v.number), facts)
+	key := e.reads[q].Append(binary.AppendUvarint(append(room[:0], byte(q)), v.number), f)
 	if known, memoised = e.memo.Get(key).(*answered[T]); memoised {
 		return known, true, nil
 	}
-	if known, err = direct(ctx, v, e.opts.EvalTimeout, q, facts, read); err == nil {
+	if known, err = direct(ctx, v, e.opts.EvalTimeout, q, f, read); err == nil {
 		e.memo.Put(key, known)
 	}
 	return known, false, err
@@ -144,8 +147,10 @@ func ask[T any](ctx context.Context, e *Engine, v *view, q question, facts *dete
 const usualKey = 256
 
 // direct evaluates one document and reads its answer.
-func direct[T any](ctx context.Context, v *view, timeout time.Duration, q question, facts *detect.Facts, read func(*answer) T) (*answered[T], error) {
-	object, err := v.Eval(ctx, timeout, entrypoints[q], v.inputs.Value(facts))
+func direct[T any](
+	ctx context.Context, v *view, timeout time.Duration, q question, f *facts.Facts, read func(*answer) T,
+) (*answered[T], error) {
+	object, err := v.Eval(ctx, timeout, entrypoints[q], v.inputs.Value(f))
 	if err != nil {
 		return nil, err
 	}

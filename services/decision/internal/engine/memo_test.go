@@ -18,8 +18,8 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
-	"github.com/keyward/keyward/services/decision/internal/detect"
-	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 // unhurried keeps a busy machine out of the answers.
@@ -32,15 +32,15 @@ type checker interface {
 }
 
 // agree asks one question with and without the memo and reports whether the answer was remembered.
-func agree[T any](t checker, e *Engine, v *view, q question, facts *detect.Facts, read func(*answer) T) bool {
+func agree[T any](t checker, e *Engine, v *view, q question, f *facts.Facts, read func(*answer) T) bool {
 	t.Helper()
-	known, memoised, err := ask(context.Background(), e, v, q, facts, read)
-	fresh, freshErr := direct(context.Background(), v, e.opts.EvalTimeout, q, facts, read)
+	known, memoised, err := ask(context.Background(), e, v, q, f, read)
+	fresh, freshErr := direct(context.Background(), v, e.opts.EvalTimeout, q, f, read)
 	switch {
 	case (err == nil) != (freshErr == nil):
 		t.Fatalf("with memo %v, without %v", err, freshErr)
 	case err == nil && !bytes.Equal(known.document, fresh.document):
-		t.Fatalf("memoised %t\nwith memo %s\nwithout   %s\nfacts     %s", memoised, known.document, fresh.document, facts.AppendJSON(nil))
+		t.Fatalf("memoised %t\nwith memo %s\nwithout   %s\nfacts     %s", memoised, known.document, fresh.document, f.AppendJSON(nil))
 	}
 	return memoised
 }
@@ -86,7 +86,7 @@ var conditions = []string{
 
 // randomPolicy writes an ordered table of a few rows. A row has one condition of its own and one in a rule beside it.
 func randomPolicy(t *rapid.T) string {
-	leaves := detect.NewProjection([][]string{{}}).Paths()
+	leaves := facts.NewProjection([][]string{{}}).Paths()
 	groups := []string{"pair", "client", "support", "credentials", "cda", "blacklist", "flags", "nudges", "nudges.default", "experiments", "account"}
 	expand := func(s string) string {
 		for _, blank := range []struct {

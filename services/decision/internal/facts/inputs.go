@@ -1,4 +1,4 @@
-package detect
+package facts
 
 import (
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -9,8 +9,8 @@ import (
 // inputParts bounds the parts that are kept; each takes about 1 kB.
 const inputParts = 4096
 
-// Inputs makes policy inputs of facts, as Facts.Value does, and uses parts of earlier inputs again: there are few kinds of client, support or history, and making
-// the objects is a good part of what a short evaluation costs. It is safe for concurrent use.
+// Inputs makes policy inputs of facts, as Facts.Value does, and uses parts of earlier inputs again: there are few kinds of client,
+// support or history, and making the objects is a good part of what a short evaluation costs. It is safe for concurrent use.
 type Inputs struct {
 	parts *memo.Memo
 	reads []*Projection // of each member of the facts that is an object; nil of the others
@@ -57,7 +57,8 @@ func (in *Inputs) part(i int, f *Facts) *ast.Term {
 	return made
 }
 
-// sortKeys makes objects put their keys in order, which they do when they are first walked and which must not happen while another evaluation reads them.
+// sortKeys makes objects put their keys in order, which they do when they are first walked and which must not happen while another
+// evaluation reads them.
 func sortKeys(value ast.Value) {
 	if o, ok := value.(ast.Object); ok {
 		o.Foreach(func(_, inner *ast.Term) { sortKeys(inner.Value) })

@@ -1,4 +1,5 @@
-// Package factstest provides what tests and benchmarks of decisions start from: a user with a history, and random facts for property tests. Values come from small sets, so that facts often agree in part.
+// Package factstest provides what tests and benchmarks of decisions start from: a user with a history, and random facts for property
+// tests. Values come from small sets, so that facts often agree in part.
 package factstest
 
 import (
@@ -7,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // texts are the strings that facts are drawn from, among them what has to be escaped in JSON.
@@ -17,19 +18,19 @@ var texts = []string{"", "local", "cda", "windows", "é\u2028", "a\"b\\c", "<&>"
 const largest = 3
 
 // Facts returns a generator of facts in which everything may be absent that can be.
-func Facts() *rapid.Generator[*detect.Facts] {
-	return rapid.Custom(func(t *rapid.T) *detect.Facts {
-		f := &detect.Facts{}
+func Facts() *rapid.Generator[*facts.Facts] {
+	return rapid.Custom(func(t *rapid.T) *facts.Facts {
+		f := &facts.Facts{}
 		fill(t, reflect.ValueOf(f).Elem(), func() bool { return true })
 		return f
 	})
 }
 
 // Like returns a generator of facts that differ from the given ones in a few values.
-func Like(f *detect.Facts) *rapid.Generator[*detect.Facts] {
-	return rapid.Custom(func(t *rapid.T) *detect.Facts {
+func Like(f *facts.Facts) *rapid.Generator[*facts.Facts] {
+	return rapid.Custom(func(t *rapid.T) *facts.Facts {
 		const oneIn = 20
-		other := &detect.Facts{}
+		other := &facts.Facts{}
 		if err := json.Unmarshal(f.AppendJSON(nil), other); err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +41,7 @@ func Like(f *detect.Facts) *rapid.Generator[*detect.Facts] {
 
 // fill draws the values for which the chance says so.
 func fill(t *rapid.T, v reflect.Value, chance func() bool) {
-	if arms, ok := v.Addr().Interface().(*detect.Assignments); ok {
+	if arms, ok := v.Addr().Interface().(*facts.Assignments); ok {
 		if chance() {
 			*arms = assignments(t)
 		}
@@ -75,12 +76,12 @@ func fill(t *rapid.T, v reflect.Value, chance func() bool) {
 	}
 }
 
-func assignments(t *rapid.T) detect.Assignments {
-	var drawn detect.Assignments
-	for _, name := range []string{"ardour", detect.DeviceLocalPasskey, "zeal"} {
+func assignments(t *rapid.T) facts.Assignments {
+	var drawn facts.Assignments
+	for _, name := range []string{"ardour", facts.DeviceLocalPasskey, "zeal"} {
 		if rapid.Bool().Draw(t, name) {
-			arm := rapid.SampledFrom([]detect.Arm{detect.Treatment, detect.Control}).Draw(t, "arm")
-			drawn = append(drawn, detect.Assignment{Experiment: name, Arm: arm})
+			arm := rapid.SampledFrom([]facts.Arm{facts.Treatment, facts.Control}).Draw(t, "arm")
+			drawn = append(drawn, facts.Assignment{Experiment: name, Arm: arm})
 		}
 	}
 	return drawn

@@ -1,4 +1,4 @@
-package detect_test
+package facts_test
 
 import (
 	"bytes"
@@ -14,17 +14,17 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/keyward/keyward/policies"
-	"github.com/keyward/keyward/services/decision/internal/detect"
-	"github.com/keyward/keyward/services/decision/internal/detect/factstest"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 func TestInputsThatShareTheirPartsAreTheSame(t *testing.T) {
 	t.Parallel()
-	inputs := detect.NewInputs()
+	inputs := facts.NewInputs()
 	rapid.Check(t, func(t *rapid.T) {
 		first := factstest.Facts().Draw(t, "facts")
-		for _, facts := range append(rapid.SliceOfN(factstest.Like(first), 1, 5).Draw(t, "others"), first) {
-			if want, got := facts.Value(), inputs.Value(facts); want.Compare(got) != 0 || want.Hash() != got.Hash() {
+		for _, f := range append(rapid.SliceOfN(factstest.Like(first), 1, 5).Draw(t, "others"), first) {
+			if want, got := f.Value(), inputs.Value(f); want.Compare(got) != 0 || want.Hash() != got.Hash() {
 				t.Fatalf("got  %s\nwant %s", got, want)
 			}
 		}
@@ -34,22 +34,22 @@ func TestInputsThatShareTheirPartsAreTheSame(t *testing.T) {
 func TestTheTableWritesFactsAsEncodingJSONDoes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		facts := factstest.Facts().Draw(t, "facts")
-		want, err := json.Marshal(facts)
+		f := factstest.Facts().Draw(t, "facts")
+		want, err := json.Marshal(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := facts.AppendJSON(nil); !bytes.Equal(got, want) {
+		if got := f.AppendJSON(nil); !bytes.Equal(got, want) {
 			t.Fatalf("got  %s\nwant %s", got, want)
 		}
 		value, err := ast.ValueFromReader(bytes.NewReader(want))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := facts.Value(); got.Compare(value) != 0 {
+		if got := f.Value(); got.Compare(value) != 0 {
 			t.Fatalf("got  %s\nwant %s", got, value)
 		}
-		var back detect.Facts
+		var back facts.Facts
 		if err := json.Unmarshal(want, &back); err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestTheSchemasDescribeWhatTheTableHolds(t *testing.T) {
 		}
 	}
 	want := slices.Sorted(maps.Keys(described))
-	got := slices.Sorted(slices.Values(detect.NewProjection([][]string{{}}).Paths()))
+	got := slices.Sorted(slices.Values(facts.NewProjection([][]string{{}}).Paths()))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("schemas (-), table (+)\n%s", diff)
 	}
@@ -128,9 +128,9 @@ func cut(document map[string]any, paths [][]string) map[string]any {
 
 func TestAProjectionTellsFactsApartThatDifferOnItsPaths(t *testing.T) {
 	t.Parallel()
-	every := detect.NewProjection([][]string{{}}).Paths()
+	every := facts.NewProjection([][]string{{}}).Paths()
 	generate := rapid.SliceOfN(rapid.SampledFrom(every), 1, 4)
-	document := func(t *rapid.T, f *detect.Facts) map[string]any {
+	document := func(t *rapid.T, f *facts.Facts) map[string]any {
 		var d map[string]any
 		if err := json.Unmarshal(f.AppendJSON(nil), &d); err != nil {
 			t.Fatal(err)
@@ -146,7 +146,7 @@ func TestAProjectionTellsFactsApartThatDifferOnItsPaths(t *testing.T) {
 			}
 			paths = append(paths, names[:rapid.IntRange(1, len(names)).Draw(t, "depth")])
 		}
-		projection := detect.NewProjection(paths)
+		projection := facts.NewProjection(paths)
 		a, b := factstest.Facts().Draw(t, "a"), factstest.Facts().Draw(t, "b")
 		same := bytes.Equal(projection.Append(nil, a), projection.Append(nil, b))
 		if agree := cmp.Equal(cut(document(t, a), paths), cut(document(t, b), paths)); same != agree {
@@ -169,7 +169,7 @@ func TestAProjectionKnowsItsPaths(t *testing.T) {
 		"what no facts have":              {[][]string{{"weather"}, {"pair", "weather"}, {"complete", "deeper"}}, []string{"complete"}},
 		"nothing, of a policy that reads": {nil, nil},
 	} {
-		if diff := cmp.Diff(tc.want, detect.NewProjection(tc.paths).Paths()); diff != "" {
+		if diff := cmp.Diff(tc.want, facts.NewProjection(tc.paths).Paths()); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", name, diff)
 		}
 	}

@@ -1,4 +1,4 @@
-package detect
+package facts
 
 import (
 	"encoding/binary"
@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Projection writes some of the facts as bytes: two facts give the same bytes if and only if they agree on the projection's paths. It is immutable.
+// Projection writes some of the facts as bytes: two facts give the same bytes if and only if they agree on the projection's paths. It is
+// immutable.
 type Projection struct {
 	steps []step
 	paths []string
@@ -19,8 +20,8 @@ type step struct {
 	skip int    // of an optional member: how many steps belong to it
 }
 
-// NewProjection returns the projection on the paths in the policy's input, the empty path being all of it. A path that no facts have does not matter, since
-// what is there is always undefined.
+// NewProjection returns the projection on the paths in the policy's input, the empty path being all of it. A path that no facts have does
+// not matter, since what is there is always undefined.
 func NewProjection(paths [][]string) *Projection {
 	p := &Projection{}
 	p.add(&root, nil, paths)

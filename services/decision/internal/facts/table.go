@@ -1,4 +1,4 @@
-package detect
+package facts
 
 import (
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -18,8 +18,8 @@ const (
 	arms // an object whose keys are the bundle's own
 )
 
-// member is one named value of the facts. The table of all members is what the input of policies, the JSON of records and the keys of memoised answers are
-// made from, without reflection; tests hold it against encoding/json and the bundle's schemas.
+// member is one named value of the facts. The table of all members is what the input of policies, the JSON of records and the keys of
+// memoised answers are made from, without reflection; tests hold it against encoding/json and the bundle's schemas.
 type member struct {
 	name    string
 	kind    kind

@@ -1,4 +1,4 @@
-package detect
+package facts
 
 import (
 	"encoding/json"

@@ -1,0 +1,174 @@
+package detect
+
+import (
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+// Input is everything that facts are made of. Detection does not look anything up.
+type Input struct {
+	Question service.Question
+	Complete bool // every lookup succeeded
+	History  history.History
+	Now      time.Time
+	Strategy rest.CrossDeviceAuthenticationStrategy // of a login; empty otherwise
+}
+
+// Detection is what was found out: the facts for the policy, and what answers need beyond them.
+type Detection struct {
+	Facts       facts.Facts
+	Client      Client
+	Insights    rest.DetectionInsights
+	Experiments []string // name:arm of those that run, sorted; shared, read only
+
+	passkeys []passkey
+}
+
+// DefaultSituation is where an append start comes from unless it says otherwise.
+const DefaultSituation = "post-login"
+
+// Login finds the facts of a login start.
+func (k *Knowledge) Login(in Input) Detection {
+	if in.Strategy == "" {
+		in.Strategy = rest.CrossDeviceAuthenticationStrategyStandard
+	}
+	d := k.detect(in)
+	d.Facts.Strategy = string(in.Strategy)
+	return d
+}
+
+// Append finds the facts of an append start.
+func (k *Knowledge) Append(in Input, flags rest.PasskeyIntelFlags, situation string) Detection {
+	in.Strategy = rest.CrossDeviceAuthenticationStrategyStandard
+	d := k.detect(in)
+	if situation == "" {
+		situation = DefaultSituation
+	}
+	d.Facts.Situation = &situation
+	d.Facts.Flags = &facts.Flags{Force: flags.ForcePasskeyAppend, Auto: is(flags.AskForAutoAppend), ConditionalCreate: is(flags.AskForConditionalCreate)}
+	if flags.AskForInAppAppend != nil {
+		d.Facts.Flags.InApp = *flags.AskForInAppAppend
+	}
+	d.Facts.Process = d.process(in.History.Process)
+	d.Facts.Nudges = k.nudges(in)
+	return d
+}
+
+// Mediation finds the facts of conditional mediation, where there is no user yet.
+func (k *Knowledge) Mediation(question service.Question) Detection {
+	d := Detection{Client: k.DetectClient(question.Client, question.Environment), Experiments: []string{}}
+	d.Facts = clientFacts(&d.Client, question.Environment, !question.LookupFailed)
+	d.Insights = d.insights(nil, history.History{}, k.Parameters.StreakThreshold)
+	return d
+}
+
+func (k *Knowledge) detect(in Input) Detection {
+	d := Detection{Client: k.DetectClient(in.Question.Client, in.Question.Environment)}
+	d.Facts = clientFacts(&d.Client, in.Question.Environment, in.Complete)
+	d.Facts.Account = status(in.Question.Account)
+	d.Facts.AccountFacts = &facts.AccountFacts{Pair: pairFacts(in.History.Pair), Blacklist: facts.Blacklist(in.History.Blacklist)}
+	d.assess(k, in)
+	d.Facts.Experiments, d.Experiments = k.experiments.assign(in.Question.Project, in.Question.Account)
+	d.Insights = d.insights(in.Question.Account, in.History, k.Parameters.StreakThreshold)
+	return d
+}
+
+// assess looks at every passkey and counts what can be reached. Whether a cross-device route is open depends on all of them, so it comes in two steps.
+func (d *Detection) assess(k *Knowledge, in Input) {
+	f := d.Facts.AccountFacts
+	f.CDA.Client = cdaClient(&d.Client, in.Strategy)
+	if in.Question.Account != nil {
+		credentials := in.Question.Account.Credentials
+		d.passkeys = make([]passkey, len(credentials))
+		for i := range credentials {
+			d.passkeys[i] = k.assess(&credentials[i], &d.Client)
+			f.CDA.RemoteHigh = f.CDA.RemoteHigh || d.passkeys[i].remoteHigh
+			f.CDA.RemoteLow = f.CDA.RemoteLow || d.passkeys[i].remoteLow
+		}
+	}
+	maximize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMaximize
+	minimize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMinimize
+	f.CDA.Route = !minimize && f.CDA.Client && (f.CDA.RemoteHigh || (maximize && f.CDA.RemoteLow))
+	f.Credentials.Total = len(d.passkeys)
+	for i := range d.passkeys {
+		p := &d.passkeys[i]
+		if p.availability == AvailabilityNot && f.CDA.Route && (p.remoteHigh || p.remoteLow) {
+			p.availability = Remote
+		}
+		switch p.availability {
+		case Likely:
+			f.Credentials.Likely++
+		case Uncertain:
+			f.Credentials.Uncertain++
+		case Remote:
+			f.Credentials.Remote++
+		case SecurityKey:
+			f.Credentials.SecurityKey++
+		}
+	}
+	f.SecurityKeyOnly = f.Credentials.SecurityKey > 0 && f.Credentials.Likely+f.Credentials.Uncertain == 0 && !f.CDA.Route
+}
+
+func cdaClient(c *Client, strategy rest.CrossDeviceAuthenticationStrategy) bool {
+	maximize := strategy == rest.CrossDeviceAuthenticationStrategyMaximize
+	return c.BLE != No && c.Hybrid != No && (c.Desktop || maximize) && (c.Hybrid == Yes || c.BLE == Yes || maximize)
+}
+
+func status(a *account.Account) facts.Status {
+	if a == nil {
+		return facts.StatusUnknown
+	}
+	return facts.Status(a.Status)
+}
+
+func clientFacts(c *Client, environment service.Environment, complete bool) facts.Facts {
+	return facts.Facts{
+		Complete: complete,
+		Client: facts.Client{
+			OS: string(c.OS), OSVersion: c.OSMajor, Browser: c.Browser, Native: c.Native, Mobile: c.Mobile, Desktop: c.Desktop,
+			PrivateMode: c.PrivateMode, Webdriver: c.Webdriver,
+		},
+		Support: facts.Support{
+			WebAuthn: c.WebAuthn, UVPA: c.UVPA, BLE: c.BLE.word("on", "off"), ConditionalGet: c.ConditionalGet, ConditionalCreate: c.ConditionalCreate,
+			Hybrid: c.Hybrid.word("yes", "no"), ImmediateGet: c.ImmediateGet,
+		},
+		Environment: facts.Environment{Known: environment.Known && !c.PrivateMode, Rejected: environment.Rejected, Listed: c.Listed},
+	}
+}
+
+func pairFacts(p history.Pair) facts.Pair {
+	return facts.Pair{
+		LocalStreak: p.LocalStreak, CDAStreak: p.CDAStreak, SecurityKeyStreak: p.SecurityKeyStreak, NoCredentials: p.NoCredentials,
+		LastFailedRoute: p.LastFailedRoute, Positive: p.Positive, LastRoute: p.LastRoute, PositiveSecurityKey: p.PositiveSecurityKey,
+		ExistsHere: p.ExistsHere, CreatedHere: p.CreatedHere,
+	}
+}
+
+func (d *Detection) process(p history.Process) *facts.Process {
+	found := &facts.Process{Outcome: p.Outcome, FailedLocal: p.FailedLocal, MissingEvidence: p.MissingEvidence}
+	if found.Outcome == "" {
+		found.Outcome = history.OutcomeNotOffered
+	}
+	for i := range d.passkeys {
+		if p.Credential != "" && string(d.passkeys[i].ID) == p.Credential {
+			found.CredentialClass = d.passkeys[i].class
+		}
+	}
+	return found
+}
+
+func (k *Knowledge) nudges(in Input) *facts.Nudges {
+	h := in.History.Append
+	found := &facts.Nudges{
+		Default: facts.Nudge(h.Default), AfterError: facts.Nudge(h.AfterError), AfterHybrid: facts.Nudge(h.AfterHybrid), Auto: facts.Nudge(h.Auto),
+	}
+	found.ConditionalCreate.Cooldown = h.ConditionalCreateCooldown
+	spacing := time.Duration(k.Parameters.InAppSpacingSeconds) * time.Second
+	found.Spaced = h.LastOffer.IsZero() || in.Now.Sub(h.LastOffer) >= spacing
+	return found
+}

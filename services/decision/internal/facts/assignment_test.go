@@ -1,0 +1,29 @@
+package facts_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+func TestAssignmentsKeepTheirJSONForm(t *testing.T) {
+	t.Parallel()
+	given := facts.Assignments{{Experiment: "ardour", Arm: facts.Treatment}, {Experiment: "zeal", Arm: facts.Control}}
+	raw, err := json.Marshal(given)
+	if err != nil || string(raw) != `{"ardour":"treatment","zeal":"control"}` {
+		t.Fatalf("%s, %v", raw, err)
+	}
+	var back facts.Assignments
+	if err := json.Unmarshal(raw, &back); err != nil || !cmp.Equal(given, back) {
+		t.Errorf("%v, %v", back, err)
+	}
+	if raw, err = json.Marshal(facts.Assignments(nil)); err != nil || string(raw) != "{}" {
+		t.Errorf("none: %s, %v", raw, err)
+	}
+	if err := json.Unmarshal([]byte(`["ardour"]`), &back); err == nil {
+		t.Error("a list was accepted")
+	}
+}

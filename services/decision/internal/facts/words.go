@@ -1,0 +1,52 @@
+package facts
+
+import (
+	"slices"
+	"strings"
+)
+
+// Class is the kind of thing that holds a passkey.
+type Class string
+
+// The classes.
+const (
+	ClassSecurityKey     Class = "security-key"
+	ClassApple           Class = "apple"
+	ClassGoogle          Class = "google"
+	ClassWindowsHello    Class = "windows-hello"
+	ClassBrowserProfile  Class = "browser-profile"
+	ClassSamsung         Class = "samsung"
+	ClassPasswordManager Class = "password-manager"
+	ClassUnknown         Class = "unknown-provider"
+)
+
+var classes = [...]Class{
+	ClassSecurityKey, ClassApple, ClassGoogle, ClassWindowsHello, ClassBrowserProfile, ClassSamsung, ClassPasswordManager, ClassUnknown,
+}
+
+// Known reports whether c is one of the classes.
+func (c Class) Known() bool { return slices.Contains(classes[:], c) }
+
+// KnownClasses returns the names of all classes, for complaints.
+func KnownClasses() string {
+	names := make([]string, len(classes))
+	for i, class := range classes {
+		names[i] = string(class)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Listing says why an environment is barred.
+type Listing string
+
+// The reasons, in order of precedence.
+const (
+	ListedNot               Listing = "none"
+	ListedWebdriver         Listing = "webdriver"
+	ListedRestrictedBrowser Listing = "restricted-browser"
+	ListedBrowser           Listing = "browser"
+	ListedOperatingSystem   Listing = "operating-system"
+	ListedAddress           Listing = "address"
+	ListedApplication       Listing = "application"
+	ListedEnvironment       Listing = "environment"
+)
