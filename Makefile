@@ -111,9 +111,15 @@ check-policies: bin/opa
 	bin/opa check --strict --schema policies/schemas policies/login policies/append policies/mediation policies/rollout
 	bin/opa test --bundle policies
 
+# The tools that have a module apart, because of what they link, are named one by one.
 .PHONY: lint
 lint: bin/golangci-lint ## Run the linters
-	@bin/golangci-lint run ./... ./sdk/...
+	@bin/golangci-lint run ./... ./sdk/... ./tools/...
+	@cd tools/proto && GOWORK=off $(CURDIR)/bin/golangci-lint run ./linked
+
+.PHONY: vulns
+vulns: build bin/govulncheck bin/vulndb ## Fail if bin/keyward links a version of a module with a known vulnerability
+	@bin/govulncheck -db file://$(CURDIR)/bin/vulndb -mode binary bin/keyward
 
 .PHONY: generate
 generate: $(PROTO_TOOLS) ## Write every generated file anew
@@ -216,6 +222,17 @@ bin/protoc-gen-grpc-gateway: tools/proto/go.mod tools/proto/go.sum
 # Calls the user service from a terminal.
 bin/grpcurl: tools/proto/go.mod tools/proto/go.sum
 	$(call TOOL,tools/proto,github.com/fullstorydev/grpcurl/cmd/grpcurl)
+	@touch $@
+
+bin/govulncheck: tools/vulns/go.mod tools/vulns/go.sum
+	$(call TOOL,tools/vulns,golang.org/x/vuln/cmd/govulncheck)
+	@touch $@
+
+# The list of known vulnerabilities as a commit of tools/vulns pins it: it comes as a module, from where all others come.
+bin/vulndb: tools/vulns/go.mod tools/vulns/go.sum
+	rm -rf $@
+	cd tools/vulns && GOWORK=off go tool indexdb -out $(CURDIR)/$@ \
+		-vulns "$$(GOWORK=off go mod download -json golang.org/x/vulndb | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/data/osv"
 	@touch $@
 
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
