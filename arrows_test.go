@@ -46,6 +46,8 @@ var arrows = []struct {
 	{"services/ceremony/signing", "core api"},
 	{"services/ceremony/aaguid", ""},
 	{"services/ceremony/internal", "core api services/ceremony/delivery"},
+	{"services/ceremony/internal/readmodel/internal/pages", "core services/ceremony/internal/readmodel/internal/listdb"},
+	{"services/ceremony/internal/readmodel/internal/listdb", "core api services/ceremony/internal/session services/ceremony/internal/connecttoken"},
 	{"services/decision", "core api policies"},
 	{"services/decision/trial", "core api services/decision/explain services/decision/replay"},
 	{"services/decision/replay", "core api policies services/decision. services/decision/explain services/decision/internal"},

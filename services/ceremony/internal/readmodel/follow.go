@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/listdb"
 )
 
 const (
@@ -24,7 +26,8 @@ const (
 // errRenew ends the following of a file that is to be made anew.
 var errRenew = errors.New("the rows are to be made anew")
 
-// Run reads the buckets until ctx ends; it returns nil then. While NATS is away, and while the file is made anew, lists wait or are answered 503.
+// Run reads the buckets until ctx ends; it returns nil then. While NATS is away, and while the file is made anew, lists wait or are
+// answered 503.
 func (s *Store) Run(ctx context.Context) error {
 	var diverged time.Time
 	for {
@@ -47,34 +50,34 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // origins asks for the streams of all buckets.
-func (s *Store) origins(ctx context.Context) (map[string]cursor, error) {
-	found := map[string]cursor{}
-	for i, name := range bucketNames() {
+func (s *Store) origins(ctx context.Context) (map[string]listdb.Cursor, error) {
+	found := map[string]listdb.Cursor{}
+	for i, name := range listdb.BucketNames() {
 		origin, err := s.ask(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		s.progress.heard(i, origin.sequence)
+		s.progress.heard(i, origin.Sequence)
 		found[name] = origin
 	}
 	return found, nil
 }
 
-// open returns the file that is there if it can be taken up, otherwise why not.
-func (s *Store) open(ctx context.Context, origins map[string]cursor) (*file, map[string]cursor, string, error) {
+// Open returns the file that is there if it can be taken up, otherwise why not.
+func (s *Store) open(ctx context.Context, origins map[string]listdb.Cursor) (*listdb.File, map[string]listdb.Cursor, string, error) {
 	if reason := s.takeBroken(); reason != "" {
 		return nil, nil, reason, nil
 	}
-	f, err := open(ctx, s.path(), false)
+	f, err := listdb.Open(ctx, s.path())
 	if err != nil {
-		if isDamage(err) {
+		if listdb.IsDamage(err) {
 			return nil, nil, reasonDamaged, nil
 		}
 		return nil, nil, "", err
 	}
 	reason := reasonMissing
-	if f.complete(ctx) {
-		cursors, err := f.cursors(ctx)
+	if f.Complete(ctx) {
+		cursors, err := f.Cursors(ctx)
 		if err == nil && same(cursors, origins) {
 			return f, cursors, "", nil
 		}
@@ -87,10 +90,10 @@ func (s *Store) open(ctx context.Context, origins map[string]cursor) (*file, map
 }
 
 // same reports whether rows that have come as far as cursors are of these streams.
-func same(cursors, origins map[string]cursor) bool {
+func same(cursors, origins map[string]listdb.Cursor) bool {
 	for name, origin := range origins {
 		c, ok := cursors[name]
-		if !ok || c.stream != origin.stream || c.sequence > origin.sequence {
+		if !ok || c.Stream != origin.Stream || c.Sequence > origin.Sequence {
 			return false
 		}
 	}
@@ -132,7 +135,7 @@ func (s *Store) follow(ctx context.Context, diverged *time.Time) error {
 	err = s.keep(following, f, cursors, diverged)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.broken == "" && isDamage(err) {
+	if s.broken == "" && listdb.IsDamage(err) {
 		s.broken = reasonDamaged
 	}
 	if s.broken != "" {
@@ -143,7 +146,7 @@ func (s *Store) follow(ctx context.Context, diverged *time.Time) error {
 }
 
 // keep writes what the buckets say, from the cursors on.
-func (s *Store) keep(ctx context.Context, f *file, cursors map[string]cursor, diverged *time.Time) error {
+func (s *Store) keep(ctx context.Context, f *listdb.File, cursors map[string]listdb.Cursor, diverged *time.Time) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var others sync.WaitGroup
 	defer others.Wait()
@@ -151,13 +154,13 @@ func (s *Store) keep(ctx context.Context, f *file, cursors map[string]cursor, di
 	changed := make(chan struct{}, 1)
 	defer close(changed)
 	others.Go(func() { s.checkpoint(f, changed) })
-	w, err := newWriter(ctx, f, false)
+	w, err := listdb.NewWriter(ctx, f)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = w.close() }()
-	changes := make(chan change, queueLength)
-	for i, name := range bucketNames() {
+	defer func() { _ = w.Close() }()
+	changes := make(chan listdb.Change, queueLength)
+	for i, name := range listdb.BucketNames() {
 		from := cursors[name] // which moves on while others still begin
 		others.Go(func() {
 			if err := s.pull(ctx, i, from, changes); err != nil {
@@ -168,21 +171,21 @@ func (s *Store) keep(ctx context.Context, f *file, cursors map[string]cursor, di
 	s.showRows(f)
 	upkeep := time.NewTicker(s.deps.Upkeep)
 	defer upkeep.Stop()
-	batch := make([]change, 0, batchLimit)
+	batch := make([]listdb.Change, 0, batchLimit)
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-upkeep.C:
-			if err := s.upkeep(ctx, w, cursors, diverged); err != nil {
+			if err := s.upkeep(ctx, f, w, cursors, diverged); err != nil {
 				return err
 			}
 		case first := <-changes:
 			batch = gather(append(batch[:0], first), changes)
-			if err := s.write(ctx, w, batch, cursors); err != nil {
+			if err := s.write(ctx, f, w, batch, cursors); err != nil {
 				return err
 			}
-			if err := errors.Join(f.relieve(ctx), w.join(ctx, len(changes) == 0)); err != nil {
+			if err := errors.Join(f.Relieve(ctx), w.Join(ctx, len(changes) == 0)); err != nil {
 				return err
 			}
 			select {
@@ -193,8 +196,17 @@ func (s *Store) keep(ctx context.Context, f *file, cursors map[string]cursor, di
 	}
 }
 
+// Checkpoint moves changes into the file whenever it is told that there are some, until told that there will be no more.
+func (s *Store) checkpoint(f *listdb.File, changed <-chan struct{}) {
+	for range changed {
+		if err := f.Checkpoint(context.Background()); err != nil {
+			s.deps.Log.Warn("the read model could not move changes into its file; it will try again", "error", err)
+		}
+	}
+}
+
 // gather adds what is there already, up to a limit.
-func gather(batch []change, changes <-chan change) []change {
+func gather(batch []listdb.Change, changes <-chan listdb.Change) []listdb.Change {
 	for len(batch) < batchLimit {
 		select {
 		case c := <-changes:
@@ -206,58 +218,49 @@ func gather(batch []change, changes <-chan change) []change {
 	return batch
 }
 
-func (s *Store) write(ctx context.Context, w *writer, batch []change, cursors map[string]cursor) error {
-	moved := map[string]cursor{}
-	var reached [bucketCount]uint64
-	names := bucketNames()
+func (s *Store) write(
+	ctx context.Context, f *listdb.File, w *listdb.Writer, batch []listdb.Change, cursors map[string]listdb.Cursor,
+) error {
+	moved := map[string]listdb.Cursor{}
+	var reached [listdb.BucketCount]uint64
+	names := listdb.BucketNames()
 	for _, c := range batch {
-		reached[c.bucket] = c.sequence
-		moved[names[c.bucket]] = cursor{stream: cursors[names[c.bucket]].stream, sequence: c.sequence}
+		reached[c.Bucket] = c.Sequence
+		moved[names[c.Bucket]] = listdb.Cursor{Stream: cursors[names[c.Bucket]].Stream, Sequence: c.Sequence}
 		s.warn(ctx, c)
 	}
-	if err := w.commit(ctx, batch, moved); err != nil {
+	if err := w.Commit(ctx, batch, moved); err != nil {
 		return err
 	}
 	for name, c := range moved {
 		cursors[name] = c
 	}
 	s.progress.advance(reached)
-	s.showRows(w.file)
+	s.showRows(f)
 	return nil
 }
 
-func (s *Store) warn(ctx context.Context, c change) {
-	if c.wrong != nil {
+func (s *Store) warn(ctx context.Context, c listdb.Change) {
+	if c.Wrong != nil {
 		s.metrics.unread.Inc()
-		s.deps.Log.ErrorContext(ctx, "an entry is in no list", "bucket", bucketNames()[c.bucket], "sequence", c.sequence, "error", c.wrong)
+		s.deps.Log.ErrorContext(ctx, "an entry is in no list", "bucket", listdb.BucketNames()[c.Bucket], "sequence", c.Sequence, "error", c.Wrong)
 	}
 }
 
-func (s *Store) showRows(f *file) {
-	for i, name := range bucketNames() {
+func (s *Store) showRows(f *listdb.File) {
+	for i, name := range listdb.BucketNames() {
 		s.metrics.lag.WithLabelValues(name).Set(float64(s.progress.lag(i)))
 	}
-	rows, err := f.writer.QueryContext(context.Background(), `SELECT list, n FROM counts WHERE project = 0`)
+	err := f.Counts(context.Background(), func(list string, n int64) { s.metrics.rows.WithLabelValues(list).Set(float64(n)) })
 	if err != nil {
-		return // the next write says what is wrong
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var list string
-		var n float64
-		if rows.Scan(&list, &n) == nil {
-			s.metrics.rows.WithLabelValues(list).Set(n)
-		}
-	}
-	if err := rows.Err(); err != nil {
 		s.deps.Log.Warn("the rows of the read model could not be counted", "error", err)
 	}
 }
 
 // pull hands on what a bucket's stream holds after a cursor, and what comes, in order, until ctx ends.
-func (s *Store) pull(ctx context.Context, bucket int, from cursor, changes chan<- change) error {
-	name := bucketNames()[bucket]
-	consumer, err := s.deps.JetStream.OrderedConsumer(ctx, streamName(name), ordered(from.sequence))
+func (s *Store) pull(ctx context.Context, bucket int, from listdb.Cursor, changes chan<- listdb.Change) error {
+	name := listdb.BucketNames()[bucket]
+	consumer, err := s.deps.JetStream.OrderedConsumer(ctx, listdb.StreamName(name), ordered(from.Sequence))
 	if err != nil {
 		return fmt.Errorf("follow bucket %s: %w", name, err)
 	}
@@ -266,7 +269,7 @@ func (s *Store) pull(ctx context.Context, bucket int, from cursor, changes chan<
 		return fmt.Errorf("follow bucket %s: %w", name, err)
 	}
 	defer messages.Stop()
-	last := from.sequence
+	last := from.Sequence
 	for {
 		msg, err := next(ctx, messages)
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
@@ -277,7 +280,7 @@ func (s *Store) pull(ctx context.Context, bucket int, from cursor, changes chan<
 			if err != nil {
 				return err
 			}
-			if last = c.sequence; !send(ctx, changes, c) {
+			if last = c.Sequence; !send(ctx, changes, c) {
 				return nil
 			}
 			continue
@@ -288,21 +291,21 @@ func (s *Store) pull(ctx context.Context, bucket int, from cursor, changes chan<
 		if err != nil {
 			return fmt.Errorf("follow bucket %s: %w", name, err)
 		}
-		c, err := read(bucket, msg)
+		c, err := listdb.ReadChange(bucket, msg)
 		if err != nil {
 			return err
 		}
-		if c.sequence <= last {
+		if c.Sequence <= last {
 			continue
 		}
-		s.progress.heard(bucket, c.sequence+c.pending)
-		if last = c.sequence; !send(ctx, changes, c) {
+		s.progress.heard(bucket, c.Sequence+c.Pending)
+		if last = c.Sequence; !send(ctx, changes, c) {
 			return nil
 		}
 	}
 }
 
-func send(ctx context.Context, changes chan<- change, c change) bool {
+func send(ctx context.Context, changes chan<- listdb.Change, c listdb.Change) bool {
 	select {
 	case changes <- c:
 		return true
@@ -311,7 +314,7 @@ func send(ctx context.Context, changes chan<- change, c change) bool {
 	}
 }
 
-// ordered starts after a sequence. A consumer that cannot be made again at once is made again from the start, by whoever follows.
+// Ordered starts after a sequence. A consumer that cannot be made again at once is made again from the start, by whoever follows.
 func ordered(after uint64) jetstream.OrderedConsumerConfig {
 	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, MaxResetAttempts: 1}
 	if after > 0 {
@@ -326,15 +329,16 @@ func next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Ms
 	return messages.Next(jetstream.NextContext(limited))
 }
 
-// skip finds out whether what lies between last and the end of the stream has been removed, so that no message will ever come of it; the change says how far that is so.
-func (s *Store) skip(ctx context.Context, bucket int, from cursor, consumer jetstream.Consumer, last uint64) (change, error) {
-	name := bucketNames()[bucket]
-	still := change{bucket: bucket, sequence: last}
+// skip finds out whether what lies between last and the end of the stream has been removed, so that no message will ever come of it; the
+// change says how far that is so.
+func (s *Store) skip(ctx context.Context, bucket int, from listdb.Cursor, consumer jetstream.Consumer, last uint64) (listdb.Change, error) {
+	name := listdb.BucketNames()[bucket]
+	still := listdb.Change{Bucket: bucket, Sequence: last}
 	origin, err := s.ask(ctx, name)
 	if err != nil {
 		return still, err
 	}
-	if origin.stream != from.stream {
+	if origin.Stream != from.Stream {
 		s.replaced()
 		return still, fmt.Errorf("follow bucket %s: %w", name, errRenew)
 	}
@@ -343,31 +347,31 @@ func (s *Store) skip(ctx context.Context, bucket int, from cursor, consumer jets
 		return still, fmt.Errorf("follow bucket %s: %w", name, err)
 	}
 	if info.NumPending == 0 && info.Delivered.Stream <= last {
-		still.sequence = max(last, origin.sequence)
+		still.Sequence = max(last, origin.Sequence)
 	}
 	return still, nil
 }
 
 // upkeep removes what has gone by age, and compares the number of rows with that of entries.
-func (s *Store) upkeep(ctx context.Context, w *writer, cursors map[string]cursor, diverged *time.Time) error {
-	for i, name := range bucketNames() {
-		stream, err := s.deps.JetStream.Stream(ctx, streamName(name))
+func (s *Store) upkeep(ctx context.Context, f *listdb.File, w *listdb.Writer, cursors map[string]listdb.Cursor, diverged *time.Time) error {
+	for i, name := range listdb.BucketNames() {
+		stream, err := s.deps.JetStream.Stream(ctx, listdb.StreamName(name))
 		if err != nil {
 			s.deps.Log.WarnContext(ctx, "the read model cannot look at a bucket", "bucket", name, "error", err)
 			continue
 		}
 		info := stream.CachedInfo()
-		if age := info.Config.MaxAge; age > 0 && i != accounts {
-			if err := w.prune(ctx, listOf(i), s.deps.Now().Add(-age-ageMargin).UnixMilli()); err != nil {
+		if age := info.Config.MaxAge; age > 0 && i != listdb.Accounts {
+			if err := w.Prune(ctx, listdb.ListOf(i), s.deps.Now().Add(-age-ageMargin).UnixMilli()); err != nil {
 				return err
 			}
-			s.totals.forget()
+			s.totals.Forget()
 			continue
 		}
-		if info.State.LastSeq != cursors[name].sequence || info.Created.UnixNano() != cursors[name].stream {
+		if info.State.LastSeq != cursors[name].Sequence || info.Created.UnixNano() != cursors[name].Stream {
 			continue
 		}
-		rows, err := w.file.entries(ctx, i)
+		rows, err := f.Entries(ctx, i)
 		if err != nil {
 			return err
 		}
@@ -378,21 +382,9 @@ func (s *Store) upkeep(ctx context.Context, w *writer, cursors map[string]cursor
 		s.deps.Log.ErrorContext(ctx, "rows and entries do not agree", "bucket", name, "rows", rows, "entries", info.State.Msgs)
 		if now := s.deps.Now(); diverged.IsZero() || now.Sub(*diverged) > renewalPause {
 			*diverged = now
-			s.renew(w.file, reasonDiverged)
+			s.renew(f, reasonDiverged)
 			return errRenew
 		}
 	}
 	return nil
-}
-
-func listOf(bucket int) string { return [bucketCount]string{"users", "sessions", "tokens"}[bucket] }
-
-// entries returns how many entries of a bucket the file knows of, with rows and without.
-func (f *file) entries(ctx context.Context, bucket int) (uint64, error) {
-	const text = `SELECT (SELECT count(*) FROM markers WHERE bucket = ?) + ifnull((SELECT n FROM counts WHERE project = 0 AND list = ? AND value = ''), 0)`
-	var n int64
-	if err := f.writer.QueryRowContext(ctx, text, bucketNames()[bucket], listOf(bucket)).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count entries: %w", err)
-	}
-	return uint64(n), nil
 }

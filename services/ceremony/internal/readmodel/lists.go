@@ -13,6 +13,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/listdb"
+	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/pages"
 	"github.com/keyward/keyward/services/ceremony/internal/session"
 )
 
@@ -26,36 +28,42 @@ func prefixed(id string) string {
 	return userPrefix + id
 }
 
-func text(name string) column   { return column{use: listing.Use{Kind: listing.Text}, name: name} }
-func moment(name string) column { return column{use: listing.Use{Kind: listing.Moment}, name: name} }
+func text(name string) pages.Column {
+	return pages.Column{Use: listing.Use{Kind: listing.Text}, Name: name}
+}
+func moment(name string) pages.Column {
+	return pages.Column{Use: listing.Use{Kind: listing.Moment}, Name: name}
+}
 
 // unique is a column of which an equal value finds few rows.
-func unique(name string) column {
+func unique(name string) pages.Column {
 	c := text(name)
-	c.few = true
+	c.Few = true
 	return c
 }
 
-func userColumn() column {
+func userColumn() pages.Column {
 	c := unique("user")
-	c.read = prefixed
+	c.Read = prefixed
 	return c
 }
 
-func usersTable() table {
+func usersTable() pages.Table {
 	id := userColumn()
-	id.ordered = "user"
-	return table{name: "users", bucket: accounts, columns: map[string]column{
-		"id": id, "name": unique("name"), "fullName": unique("name"), "status": text("status"), "created": moment("created"), "updated": moment("updated"),
-		"searchValue": {use: listing.Use{Kind: listing.Part}, index: noIndex},
+	id.Ordered = "user"
+	return pages.Table{Name: "users", Bucket: listdb.Accounts, Columns: map[string]pages.Column{
+		"id": id, "name": unique("name"), "fullName": unique("name"), "status": text("status"),
+		"created": moment("created"), "updated": moment("updated"),
+		"searchValue": {Use: listing.Use{Kind: listing.Part}, Index: pages.NoIndex},
 	}}
 }
 
-// Users returns a page of a project's users, oldest first unless asked otherwise, with their identifiers and social accounts. Errors are faults.
+// Users returns a page of a project's users, oldest first unless asked otherwise, with their identifiers and social accounts. Errors are
+// faults.
 func (s *Store) Users(ctx context.Context, project ident.ProjectID, list service.List) (rest.UserList, error) {
 	users := []rest.UserAggregate{}
-	asked, total, err := s.page(ctx, usersTable(), project, time.Time{}, list, func(r reader, page found) (err error) {
-		users, err = fetch(r, page, `SELECT id, user, name, named, webauthn, status, created, updated FROM users WHERE id IN (SELECT value FROM json_each(?1))`, scanUser)
+	asked, total, err := s.page(ctx, usersTable(), project, time.Time{}, list, func(r listdb.Reader, page pages.Found) (err error) {
+		users, err = pages.Fetch(r, page, `user, name, named, webauthn, status, created, updated`, scanUser)
 		if err != nil {
 			return err
 		}
@@ -69,7 +77,8 @@ func (s *Store) Users(ctx context.Context, project ident.ProjectID, list service
 
 func scanUser(rows *sql.Rows, id *int64) (rest.UserAggregate, error) {
 	u := rest.UserAggregate{
-		EmailIdentifiers: []rest.Identifier{}, PhoneNumberIdentifiers: []rest.Identifier{}, UsernameIdentifiers: []rest.Identifier{}, SocialAccounts: []rest.SocialAccount{},
+		EmailIdentifiers: []rest.Identifier{}, PhoneNumberIdentifiers: []rest.Identifier{}, UsernameIdentifiers: []rest.Identifier{},
+		SocialAccounts: []rest.SocialAccount{},
 	}
 	var name string
 	var named bool
@@ -82,7 +91,7 @@ func scanUser(rows *sql.Rows, id *int64) (rest.UserAggregate, error) {
 }
 
 // attach adds identifiers and social accounts to users, in the order in which the account holds them.
-func attach(r reader, users []rest.UserAggregate, page found) error {
+func attach(r listdb.Reader, users []rest.UserAggregate, page pages.Found) error {
 	if len(users) == 0 {
 		return nil
 	}
@@ -96,8 +105,8 @@ func attach(r reader, users []rest.UserAggregate, page found) error {
 	if err != nil {
 		return fmt.Errorf("encode user IDs: %w", err)
 	}
-	args := []any{page.project, string(raw)}
-	err = r.each(`SELECT id, identifier, status, type, user, value FROM identifiers INDEXED BY identifiers_user
+	args := []any{page.Project, string(raw)}
+	err = r.Each(`SELECT id, identifier, status, type, user, value FROM identifiers INDEXED BY identifiers_user
 		WHERE project = ?1 AND user IN (SELECT value FROM json_each(?2)) ORDER BY id`, args, func(rows *sql.Rows) error {
 		var id int64
 		i, err := scanIdentifier(rows, &id)
@@ -118,7 +127,7 @@ func attach(r reader, users []rest.UserAggregate, page found) error {
 	if err != nil {
 		return err
 	}
-	return r.each(`SELECT id, avatar, foreignid, name, value, provider, social, user FROM socials INDEXED BY socials_user
+	return r.Each(`SELECT id, avatar, foreignid, name, value, provider, social, user FROM socials INDEXED BY socials_user
 		WHERE project = ?1 AND user IN (SELECT value FROM json_each(?2)) ORDER BY id`, args, func(rows *sql.Rows) error {
 		var id int64
 		a, err := scanSocial(rows, &id)
@@ -130,21 +139,21 @@ func attach(r reader, users []rest.UserAggregate, page found) error {
 	})
 }
 
-func identifiersTable() table {
+func identifiersTable() pages.Table {
 	value := unique("value")
-	value.equal, value.keyed = sameIdentifier, "key"
-	return table{name: "identifiers", bucket: accounts, columns: map[string]column{
+	value.Equal, value.Keyed = sameIdentifier, "key"
+	return pages.Table{Name: "identifiers", Bucket: listdb.Accounts, Columns: map[string]pages.Column{
 		"userID": userColumn(), "identifierType": text("type"), "identifierValue": value,
 	}}
 }
 
 // sameIdentifier is the condition that value is the same identifier as the row's, as identifiers are unique.
-func sameIdentifier(q *query, value string) string {
-	keys := identifierKeys(value)
+func sameIdentifier(q *pages.Query, value string) string {
+	keys := listdb.IdentifierKeys(value)
 	some, each := make([]string, len(keys)), make([]string, len(keys))
 	for i, k := range keys {
-		some[i] = q.bind(k.key)
-		each[i] = `identifiers.type = ` + q.bind(string(k.kind)) + ` AND identifiers.key = ` + q.bind(k.key)
+		some[i] = q.Bind(k.Key)
+		each[i] = `identifiers.type = ` + q.Bind(string(k.Kind)) + ` AND identifiers.key = ` + q.Bind(k.Key)
 	}
 	return `identifiers.key IN (` + strings.Join(some, `, `) + `) AND (` + strings.Join(each, ` OR `) + `)`
 }
@@ -152,8 +161,8 @@ func sameIdentifier(q *query, value string) string {
 // Identifiers returns a page of the identifiers of a project's users, oldest first unless asked otherwise. Errors are faults.
 func (s *Store) Identifiers(ctx context.Context, project ident.ProjectID, list service.List) (rest.IdentifierList, error) {
 	identifiers := []rest.Identifier{}
-	asked, total, err := s.page(ctx, identifiersTable(), project, time.Time{}, list, func(r reader, page found) (err error) {
-		identifiers, err = fetch(r, page, `SELECT id, identifier, status, type, user, value FROM identifiers WHERE id IN (SELECT value FROM json_each(?1))`, scanIdentifier)
+	asked, total, err := s.page(ctx, identifiersTable(), project, time.Time{}, list, func(r listdb.Reader, page pages.Found) (err error) {
+		identifiers, err = pages.Fetch(r, page, `identifier, status, type, user, value`, scanIdentifier)
 		return err
 	})
 	if err != nil {
@@ -167,15 +176,17 @@ func scanIdentifier(rows *sql.Rows, id *int64) (i rest.Identifier, err error) {
 	return i, err
 }
 
-func socialsTable() table {
-	return table{name: "socials", bucket: accounts, columns: map[string]column{"providerType": text("provider"), "foreignID": unique("foreignid")}}
+func socialsTable() pages.Table {
+	return pages.Table{Name: "socials", Bucket: listdb.Accounts, Columns: map[string]pages.Column{
+		"providerType": text("provider"), "foreignID": unique("foreignid"),
+	}}
 }
 
 // SocialAccounts returns a page of the social accounts of a project's users, oldest first unless asked otherwise. Errors are faults.
 func (s *Store) SocialAccounts(ctx context.Context, project ident.ProjectID, list service.List) (rest.SocialAccountList, error) {
 	socials := []rest.SocialAccount{}
-	asked, total, err := s.page(ctx, socialsTable(), project, time.Time{}, list, func(r reader, page found) (err error) {
-		socials, err = fetch(r, page, `SELECT id, avatar, foreignid, name, value, provider, social, user FROM socials WHERE id IN (SELECT value FROM json_each(?1))`, scanSocial)
+	asked, total, err := s.page(ctx, socialsTable(), project, time.Time{}, list, func(r listdb.Reader, page pages.Found) (err error) {
+		socials, err = pages.Fetch(r, page, `avatar, foreignid, name, value, provider, social, user`, scanSocial)
 		return err
 	})
 	if err != nil {
@@ -190,27 +201,28 @@ func scanSocial(rows *sql.Rows, id *int64) (a rest.SocialAccount, err error) {
 }
 
 // sessionStatus is session.At in SQL.
-func sessionStatus(q *query) string {
+func sessionStatus(q *pages.Query) string {
 	return `CASE WHEN sessions.status <> 'active' THEN sessions.status
-		WHEN sessions.idle <= ` + q.bind(q.now) + ` AND sessions.idle < sessions.expires THEN 'inactivity_reached'
-		WHEN sessions.expires <= ` + q.bind(q.now) + ` THEN 'expired' ELSE 'active' END`
+		WHEN sessions.idle <= ` + q.Bind(q.Now) + ` AND sessions.idle < sessions.expires THEN 'inactivity_reached'
+		WHEN sessions.expires <= ` + q.Bind(q.Now) + ` THEN 'expired' ELSE 'active' END`
 }
 
-func sessionsTable() table {
+func sessionsTable() pages.Table {
 	id := unique("num")
-	id.ordered = "num"
+	id.Ordered = "num"
 	status := text("status")
-	status.value, status.index = sessionStatus, noIndex
-	return table{name: "sessions", bucket: sessions, columns: map[string]column{
-		"ID": id, "userID": userColumn(), "expires": moment("expires"), "lastAction": moment("used"), "created": moment("created"), "updated": moment("updated"), "status": status,
+	status.Value, status.Index = sessionStatus, pages.NoIndex
+	return pages.Table{Name: "sessions", Bucket: listdb.Sessions, Columns: map[string]pages.Column{
+		"ID": id, "userID": userColumn(), "expires": moment("expires"), "lastAction": moment("used"),
+		"created": moment("created"), "updated": moment("updated"), "status": status,
 	}}
 }
 
 // Sessions returns a page of a project's sessions as they stand at a moment, oldest first unless asked otherwise. Errors are faults.
 func (s *Store) Sessions(ctx context.Context, project ident.ProjectID, now time.Time, list service.List) (rest.SessionList, error) {
 	items := []rest.Session{}
-	asked, total, err := s.page(ctx, sessionsTable(), project, now, list, func(r reader, page found) (err error) {
-		items, err = fetch(r, page, `SELECT id, num, user, value, status, created, used, idle, expires FROM sessions WHERE id IN (SELECT value FROM json_each(?1))`, scanSession(now))
+	asked, total, err := s.page(ctx, sessionsTable(), project, now, list, func(r listdb.Reader, page pages.Found) (err error) {
+		items, err = pages.Fetch(r, page, `num, user, value, status, created, used, idle, expires`, scanSession(now))
 		return err
 	})
 	if err != nil {
@@ -222,7 +234,10 @@ func (s *Store) Sessions(ctx context.Context, project ident.ProjectID, now time.
 func scanSession(now time.Time) func(*sql.Rows, *int64) (rest.Session, error) {
 	return func(rows *sql.Rows, id *int64) (rest.Session, error) {
 		var stored session.Session
-		err := rows.Scan(id, &stored.ID, &stored.User, &stored.IdentifierValue, &stored.Status, &stored.CreatedMs, &stored.LastActionMs, &stored.IdleMs, &stored.ExpiresMs)
+		err := rows.Scan(
+			id, &stored.ID, &stored.User, &stored.IdentifierValue, &stored.Status,
+			&stored.CreatedMs, &stored.LastActionMs, &stored.IdleMs, &stored.ExpiresMs,
+		)
 		return rest.Session{
 			SessionID: string(stored.ID), UserID: string(stored.User), IdentifierValue: stored.IdentifierValue, Status: stored.At(now),
 			CreatedMs: stored.CreatedMs, LastActionMs: stored.LastActionMs, ExpiresMs: stored.ExpiresMs,
@@ -230,20 +245,20 @@ func scanSession(now time.Time) func(*sql.Rows, *int64) (rest.Session, error) {
 	}
 }
 
-func tokensTable() table {
+func tokensTable() pages.Table {
 	id := unique("num")
-	id.ordered = "num"
-	return table{name: "tokens", bucket: tokens, columns: map[string]column{
+	id.Ordered = "num"
+	return pages.Table{Name: "tokens", Bucket: listdb.Tokens, Columns: map[string]pages.Column{
 		"token": id, "tokenType": text("type"), "status": text("status"),
-		"expires": {use: listing.Use{Kind: listing.Whole}, name: "expires"},
+		"expires": {Use: listing.Use{Kind: listing.Whole}, Name: "expires"},
 	}}
 }
 
 // Tokens returns a page of a project's connect tokens, without their secrets, oldest first unless asked otherwise. Errors are faults.
 func (s *Store) Tokens(ctx context.Context, project ident.ProjectID, list service.List) (rest.ConnectTokenList, error) {
 	items := []rest.ConnectToken{}
-	asked, total, err := s.page(ctx, tokensTable(), project, time.Time{}, list, func(r reader, page found) (err error) {
-		items, err = fetch(r, page, `SELECT id, num, type, identifier, display, status, expires FROM tokens WHERE id IN (SELECT value FROM json_each(?1))`, scanToken)
+	asked, total, err := s.page(ctx, tokensTable(), project, time.Time{}, list, func(r listdb.Reader, page pages.Found) (err error) {
+		items, err = pages.Fetch(r, page, `num, type, identifier, display, status, expires`, scanToken)
 		return err
 	})
 	if err != nil {

@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/listdb"
 )
 
 // progress is how far the rows have come. Whoever waits for more is woken whenever that changes.
 type progress struct {
 	mu      sync.Mutex
 	ready   bool
-	streams [bucketCount]int64  // when each stream was made, Unix ns
-	reached [bucketCount]uint64 // the sequence up to which rows can be read
-	head    [bucketCount]uint64 // the last sequence that anybody has heard of
-	loaded  uint64              // of a load: messages read
+	streams [listdb.BucketCount]int64  // when each stream was made, Unix ns
+	reached [listdb.BucketCount]uint64 // the sequence up to which rows can be read
+	head    [listdb.BucketCount]uint64 // the last sequence that anybody has heard of
+	loaded  uint64                     // of a load: messages read
 	total   uint64
 	changed chan struct{} // closed at the next change
 }
@@ -29,12 +30,12 @@ func (p *progress) wake() {
 }
 
 // begin makes the rows that have come as far as cursors readable.
-func (p *progress) begin(cursors map[string]cursor) {
+func (p *progress) begin(cursors map[string]listdb.Cursor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ready = true
-	for i, name := range bucketNames() {
-		p.streams[i], p.reached[i] = cursors[name].stream, cursors[name].sequence
+	for i, name := range listdb.BucketNames() {
+		p.streams[i], p.reached[i] = cursors[name].Stream, cursors[name].Sequence
 	}
 	p.wake()
 }
@@ -48,7 +49,7 @@ func (p *progress) end() {
 	p.wake()
 }
 
-func (p *progress) advance(reached [bucketCount]uint64) {
+func (p *progress) advance(reached [listdb.BucketCount]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.reached {
@@ -96,7 +97,8 @@ func (p *progress) lag(bucket int) uint64 {
 	return max(p.head[bucket], p.reached[bucket]) - p.reached[bucket]
 }
 
-// look returns whether rows of the stream can be read up to sequence, whether they are of that stream at all, and a channel that tells of the next change.
+// look returns whether rows of the stream can be read up to sequence, whether they are of that stream at all, and a channel that tells of
+// the next change.
 func (p *progress) look(bucket int, stream int64, sequence uint64) (there, same bool, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,15 +124,15 @@ func (s *Store) await(ctx context.Context, bucket int) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	name := bucketNames()[bucket]
+	name := listdb.BucketNames()[bucket]
 	origin, err := s.ask(ctx, name)
 	if err != nil {
 		s.metrics.timeouts.Inc()
 		return fault.Unavailable(retrySoon, "the list could not be read").Because(err)
 	}
-	s.progress.heard(bucket, origin.sequence)
+	s.progress.heard(bucket, origin.Sequence)
 	for {
-		there, same, changed := s.progress.look(bucket, origin.stream, origin.sequence)
+		there, same, changed := s.progress.look(bucket, origin.Stream, origin.Sequence)
 		if there {
 			return nil
 		}
@@ -164,11 +166,11 @@ func (s *Store) late(ctx context.Context) error {
 }
 
 // ask returns which stream a bucket has and where it ends. The leader answers.
-func (s *Store) ask(ctx context.Context, bucket string) (cursor, error) {
-	stream, err := s.deps.JetStream.Stream(ctx, streamName(bucket))
+func (s *Store) ask(ctx context.Context, bucket string) (listdb.Cursor, error) {
+	stream, err := s.deps.JetStream.Stream(ctx, listdb.StreamName(bucket))
 	if err != nil {
-		return cursor{}, fmt.Errorf("look at bucket %s: %w", bucket, err)
+		return listdb.Cursor{}, fmt.Errorf("look at bucket %s: %w", bucket, err)
 	}
 	info := stream.CachedInfo()
-	return cursor{stream: info.Created.UnixNano(), sequence: info.State.LastSeq}, nil
+	return listdb.Cursor{Stream: info.Created.UnixNano(), Sequence: info.State.LastSeq}, nil
 }

@@ -1,10 +1,10 @@
-// Package readmodel keeps lists of users, identifiers, social accounts, sessions and connect tokens in an SQLite file, in the order and under the filters that callers
-// can ask for, so that a page costs the same however many there are. The file is a projection of the buckets "accounts", "sessions" and "connect-tokens": it holds
-// nothing that they do not, and is made anew from them whenever it is missing, damaged, of another version, or of other streams than it came from. It touches those buckets, reading,
-// and its directory.
+// Package readmodel keeps lists of users, identifiers, social accounts, sessions and connect tokens in an SQLite file, in the order and
+// under the filters that callers can ask for, so that a page costs the same however many there are. The file is a projection of the
+// buckets "accounts", "sessions" and "connect-tokens": it holds nothing that they do not, and is made anew from them whenever it is
+// missing, damaged, of another version, or of other streams than it came from. It touches those buckets, reading, and its directory.
 //
-// Read your writes: what had been stored in a bucket when a list was asked for is in the list. Each list asks the bucket's stream for its last sequence and waits until
-// the rows have come as far.
+// Read your writes: what had been stored in a bucket when a list was asked for is in the list. Each list asks the bucket's stream for its
+// last sequence and waits until the rows have come as far.
 package readmodel
 
 import (
@@ -21,6 +21,9 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/listdb"
+	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/pages"
 )
 
 // Deps is what a read model works with. All are required but Dir and Upkeep.
@@ -48,26 +51,28 @@ type Store struct {
 	lock      *flock.Flock
 	metrics   *metrics
 	progress  *progress
-	totals    *totals
+	totals    *pages.Totals
 
 	mu        sync.RWMutex // held for reading while file is read
-	file      *file        // nil: there is nothing to read yet
+	file      *listdb.File // nil: there is nothing to read yet
 	broken    string       // why the file is to be made anew; empty: it is not
 	interrupt context.CancelFunc
 }
 
 const (
+	lockName         = "lock" // of the directory
 	temporaryPattern = "keyward-readmodel-"
 	ownerOnly        = 0o700
 )
 
-// Open takes the directory and returns at once: it is Run that reads what is there. An error says what is wrong; another process that uses the directory is one.
+// Open takes the directory and returns at once: it is Run that reads what is there. An error says what is wrong; another process that
+// uses the directory is one.
 func Open(deps Deps) (*Store, error) {
 	if err := deps.validate(); err != nil {
 		return nil, err
 	}
 	deps.Upkeep = cmp.Or(deps.Upkeep, upkeepInterval)
-	s := &Store{deps: deps, dir: deps.Dir, temporary: deps.Dir == "", progress: newProgress(), totals: newTotals()}
+	s := &Store{deps: deps, dir: deps.Dir, temporary: deps.Dir == "", progress: newProgress(), totals: pages.NewTotals()}
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics); err != nil {
 		return nil, err
@@ -115,9 +120,10 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.lock.Unlock())
 }
 
-func (s *Store) path() string { return filepath.Join(s.dir, fileName) }
+func (s *Store) path() string { return filepath.Join(s.dir, listdb.FileName) }
 
-// Building reports whether lists have to wait because their rows are being read, and how far that has come: "" or for example "120000 of 1000000 entries".
+// Building reports whether lists have to wait because their rows are being read, and how far that has come: "" or for example "120000 of
+// 1000000 entries".
 func (s *Store) Building() (detail string, building bool) { return s.progress.building() }
 
 // FileSize returns how many bytes the rows take on disk.
@@ -127,14 +133,14 @@ func (s *Store) FileSize() int64 {
 	if s.file == nil {
 		return 0
 	}
-	return s.file.size()
+	return s.file.Size()
 }
 
 // install lets f be read.
-func (s *Store) install(f *file, interrupt context.CancelFunc) {
+func (s *Store) install(f *listdb.File, interrupt context.CancelFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.file, s.interrupt, s.broken, s.totals = f, interrupt, "", newTotals()
+	s.file, s.interrupt, s.broken, s.totals = f, interrupt, "", pages.NewTotals()
 }
 
 // withdraw waits for those who read and lets nobody read any more.
@@ -145,7 +151,7 @@ func (s *Store) withdraw() {
 }
 
 // renew has the file that is read now made anew.
-func (s *Store) renew(f *file, reason string) {
+func (s *Store) renew(f *listdb.File, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.file != f || s.interrupt == nil {
@@ -161,23 +167,4 @@ func (s *Store) takeBroken() string {
 	reason := s.broken
 	s.broken = ""
 	return reason
-}
-
-// errAway says that there is nothing to read.
-var errAway = errors.New("the read model is not open")
-
-// read runs do on one state of the rows.
-func (s *Store) read(ctx context.Context, do func(reader) error) error {
-	s.mu.RLock()
-	f := s.file
-	if f == nil {
-		s.mu.RUnlock()
-		return errAway
-	}
-	err := f.read(ctx, do)
-	s.mu.RUnlock()
-	if err != nil && isDamage(err) {
-		s.renew(f, reasonDamaged)
-	}
-	return err
 }

@@ -1,4 +1,4 @@
-package readmodel
+package pages
 
 import (
 	"slices"
@@ -6,10 +6,11 @@ import (
 	"sync"
 
 	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/listdb"
 )
 
-// totals remembers how many rows filters left, for those who turn pages: it holds until the bucket changes.
-type totals struct {
+// Totals remembers how many rows filters left, for those who turn pages: it holds until the bucket changes.
+type Totals struct {
 	mu    sync.Mutex
 	known map[string]total
 }
@@ -24,16 +25,17 @@ const (
 	keyMax    = 1000 // bytes; what is asked for with more is counted each time
 )
 
-func newTotals() *totals { return &totals{known: map[string]total{}} }
+// NewTotals returns totals that remember nothing yet.
+func NewTotals() *Totals { return &Totals{known: map[string]total{}} }
 
-func (t *totals) get(key string, sequence uint64) (int, bool) {
+func (t *Totals) get(key string, sequence uint64) (int, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	found, ok := t.known[key]
 	return found.rows, ok && found.sequence == sequence
 }
 
-func (t *totals) put(key string, sequence uint64, rows int) {
+func (t *Totals) put(key string, sequence uint64, rows int) {
 	if len(key) > keyMax {
 		return
 	}
@@ -45,28 +47,28 @@ func (t *totals) put(key string, sequence uint64, rows int) {
 	t.known[key] = total{sequence, rows}
 }
 
-// forget forgets all: rows have changed although the bucket has not.
-func (t *totals) forget() {
+// Forget forgets all: rows have changed although the bucket has not.
+func (t *Totals) Forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.known)
 }
 
 // lasting reports whether the number of rows changes with the bucket only, not with time.
-func (q *query) lasting() bool {
-	return !slices.ContainsFunc(q.asked.Terms, func(t listing.Term) bool { return q.table.columns[t.Field].value != nil })
+func (q *Query) lasting() bool {
+	return !slices.ContainsFunc(q.asked.Terms, func(t listing.Term) bool { return q.table.Columns[t.Field].Value != nil })
 }
 
 // total is count, remembered.
-func (q *query) total(r reader) (int, error) {
+func (q *Query) total(r listdb.Reader) (int, error) {
 	if len(q.asked.Terms) == 0 || !q.lasting() {
 		return q.count(r)
 	}
-	sequence, err := r.number(`SELECT sequence FROM cursors WHERE bucket = ?1`, bucketNames()[q.table.bucket])
+	sequence, err := r.Number(`SELECT sequence FROM cursors WHERE bucket = ?1`, listdb.BucketNames()[q.table.Bucket])
 	if err != nil {
 		return 0, err
 	}
-	key := strings.Join(append([]string{q.table.name, string(q.name)}, q.filters...), "\x00")
+	key := strings.Join(append([]string{q.table.Name, string(q.name)}, q.filters...), "\x00")
 	if rows, ok := q.totals.get(key, uint64(sequence)); ok {
 		return rows, nil
 	}

@@ -1,4 +1,4 @@
-package readmodel
+package listdb
 
 import (
 	"context"
@@ -37,7 +37,7 @@ func openReaders(dsn string) (*readers, error) {
 	return r, nil
 }
 
-// close waits for those who read.
+// Close waits for those who read.
 func (r *readers) close() error {
 	var errs []error
 	for range readerLimit {
@@ -83,8 +83,8 @@ func (r *readers) give(c *connection, failed bool) {
 	r.free <- c
 }
 
-// read runs do on what was committed last, as one state.
-func (f *file) read(ctx context.Context, do func(reader) error) error {
+// Read runs do on what was committed last, as one state.
+func (f *File) Read(ctx context.Context, do func(Reader) error) error {
 	c, err := f.readers.take(ctx)
 	if err != nil {
 		return fmt.Errorf("open the read model: %w", err)
@@ -97,25 +97,25 @@ func (f *file) read(ctx context.Context, do func(reader) error) error {
 	return nil
 }
 
-func (c *connection) within(ctx context.Context, do func(reader) error) error {
+func (c *connection) within(ctx context.Context, do func(Reader) error) error {
 	if _, err := c.ExecContext(ctx, `BEGIN`); err != nil {
 		return err
 	}
-	if err := do(reader{ctx, c}); err != nil {
+	if err := do(Reader{ctx, c}); err != nil {
 		return err
 	}
 	_, err := c.ExecContext(ctx, `COMMIT`)
 	return err
 }
 
-// reader reads one state of the file.
-type reader struct {
+// Reader reads one state of the file.
+type Reader struct {
 	ctx context.Context
 	c   *connection
 }
 
-// each visits the rows of a query.
-func (r reader) each(text string, args []any, scan func(*sql.Rows) error) error {
+// Each visits the rows of a query.
+func (r Reader) Each(text string, args []any, scan func(*sql.Rows) error) error {
 	rows, err := r.query(text, args)
 	if err != nil {
 		return err
@@ -129,8 +129,8 @@ func (r reader) each(text string, args []any, scan func(*sql.Rows) error) error 
 	return rows.Err()
 }
 
-// query runs a statement that is kept prepared, if there are not too many already: callers can ask for any combination of filters.
-func (r reader) query(text string, args []any) (*sql.Rows, error) {
+// Query runs a statement that is kept prepared, if there are not too many already: callers can ask for any combination of filters.
+func (r Reader) query(text string, args []any) (*sql.Rows, error) {
 	statement, known := r.c.statements[text]
 	if !known && len(r.c.statements) >= statementMax {
 		return r.c.QueryContext(r.ctx, text, args...)
@@ -145,9 +145,9 @@ func (r reader) query(text string, args []any) (*sql.Rows, error) {
 	return statement.QueryContext(r.ctx, args...)
 }
 
-// number returns the number that a query of one row and column answers; 0 if it has none.
-func (r reader) number(text string, args ...any) (int, error) {
+// Number returns the number that a query of one row and column answers; 0 if it has none.
+func (r Reader) Number(text string, args ...any) (int, error) {
 	var n int
-	err := r.each(text, args, func(rows *sql.Rows) error { return rows.Scan(&n) })
+	err := r.Each(text, args, func(rows *sql.Rows) error { return rows.Scan(&n) })
 	return n, err
 }

@@ -1,23 +1,26 @@
-package readmodel
+package listdb
 
 import "strings"
 
 // schemaVersion changes with anything that a file written before would answer wrongly; such a file is replaced.
 const schemaVersion = 3
 
-// Rows of users are numbered within their project, in the order they came: project<<rowBits + n. So the full-text index, which knows row numbers only, can be
-// searched for one project.
-const rowBits = 40
+// Rows of users are numbered within their project, in the order they came: project<<rowBits + n. So the full-text index, which knows row
+// numbers only, can be searched for one project.
+const RowBits = 40
 
 // tables holds what a load fills.
 //
-// Of every list, rows of equal rank are in the list's own order: created (Unix ms), then num, which is the number in the ID; for sessions the ID itself.
+// Of every list, rows of equal rank are in the list's own order: created (Unix ms), then num, which is the number in the ID; for sessions
+// the ID itself.
 var tables = []string{
 	`CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID`,
-	// The streams that the rows come from. stream is the time at which the stream was made (Unix ns): what tells it from another of the same name.
+	// The streams that the rows come from. stream is the time at which the stream was made (Unix ns): what tells it from another of the same
+	// name.
 	`CREATE TABLE cursors (bucket TEXT PRIMARY KEY, stream INTEGER NOT NULL, sequence INTEGER NOT NULL) WITHOUT ROWID`,
 	`CREATE TABLE projects (id INTEGER PRIMARY KEY, project TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL)`,
-	// How many rows there are: of a project and list (value empty), and of those with one value of the field by which rows are counted. Project 0 is all.
+	// How many rows there are: of a project and list (value empty), and of those with one value of the field by which rows are counted.
+	// Project 0 is all.
 	`CREATE TABLE counts (project INTEGER NOT NULL, list TEXT NOT NULL, value TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (project, list, value)) WITHOUT ROWID`,
 	// Keys of buckets whose last message makes no row: deletions, users being erased, and what cannot be read.
 	`CREATE TABLE markers (bucket TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID`,
@@ -27,12 +30,13 @@ var tables = []string{
 	// digest is of everything that the rows of a user show.
 	`CREATE TABLE users (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, user TEXT NOT NULL, num INTEGER NOT NULL, name TEXT NOT NULL, named INTEGER NOT NULL,
 		webauthn TEXT, status TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, digest INTEGER NOT NULL)`,
-	// key is what makes the value unique.
+	// Key is what makes the value unique.
 	`CREATE TABLE identifiers (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, user TEXT NOT NULL, identifier TEXT NOT NULL, num INTEGER NOT NULL, type TEXT NOT NULL,
 		value TEXT NOT NULL, key TEXT NOT NULL, status TEXT NOT NULL, created INTEGER NOT NULL)`,
 	`CREATE TABLE socials (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, user TEXT NOT NULL, social TEXT NOT NULL, num INTEGER NOT NULL, provider TEXT NOT NULL,
 		foreignid TEXT NOT NULL, value TEXT NOT NULL, avatar TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL)`,
-	// What searchValue looks through, in lower case: the name and the values of the identifiers of the user in the row of that number. Who has neither is not here.
+	// What searchValue looks through, in lower case: the name and the values of the identifiers of the user in the row of that number. Who
+	// has neither is not here.
 	`CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL)`,
 	`CREATE VIRTUAL TABLE search USING fts5(text, content='', contentless_delete=1, detail=none, tokenize='trigram case_sensitive 1')`,
 
@@ -44,8 +48,8 @@ var tables = []string{
 		status TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, stored INTEGER NOT NULL)`,
 }
 
-// indexes are made when the tables have been loaded, which is faster than to load into them. Each begins with the project and what is sorted or filtered by; the
-// columns that follow make the order total, or spare the look at the row.
+// indexes are made when the tables have been loaded, which is faster than to load into them. Each begins with the project and what is
+// sorted or filtered by; the Columns that follow make the order total, or spare the look at the row.
 var indexes = []string{
 	`CREATE UNIQUE INDEX users_user ON users (project, user)`,
 	`CREATE INDEX users_created ON users (project, created, num, status)`,
@@ -78,6 +82,9 @@ var indexes = []string{
 
 // counted is, for each list of which rows are counted by the values of a field, the column of that field.
 var counted = map[string]string{"users": "status", "identifiers": "type", "socials": "provider", "sessions": "", "tokens": "status"}
+
+// Counted returns the column by whose values the rows of a list are counted, empty if there is none.
+func Counted(list string) string { return counted[list] }
 
 // tally counts the rows of a list after a load.
 func tally(list, column string) []string {

@@ -1,4 +1,8 @@
-package readmodel
+// Package listdb is the SQLite file that lists are read from: its tables, the rows that entries of buckets become, one connection that
+// writes and some that read. A writer applies changes and says how far it has come in one transaction; a reader sees one state of the
+// file. A file is whole only when a load was finished, and says so when it is opened. The package touches the file it is told of, and no
+// stream: messages are handed to it.
+package listdb
 
 import (
 	"context"
@@ -16,23 +20,26 @@ import (
 )
 
 const (
-	fileName    = "lists.db"
-	lockName    = "lock"
+	FileName    = "lists.db" // as the file is called in its directory
 	busyTimeout = 10 * time.Second
 )
 
-// file is an open SQLite file: one connection that writes and some that read.
-type file struct {
+// File is an open SQLite file: one connection that writes and some that read.
+type File struct {
 	path    string
+	loading bool    // it is being filled
 	pool    *sql.DB // of the writer
 	writer  *sql.Conn
 	mover   *sql.DB // moves what was written from the log to the file
 	readers *readers
 }
 
-// open opens a file that may be there, in the mode of a load or for good.
-func open(ctx context.Context, path string, loading bool) (*file, error) {
-	f := &file{path: path}
+// Open opens a file that may be there, to follow it. Whether it is whole says Complete.
+func Open(ctx context.Context, path string) (*File, error) { return openAs(ctx, path, false) }
+
+// openAs opens a file in the mode of a load or for good.
+func openAs(ctx context.Context, path string, loading bool) (*File, error) {
+	f := &File{path: path, loading: loading}
 	// While a load writes, nobody reads, and what a crash leaves is thrown away.
 	write := []string{"journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-16384)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)"}
 	if loading {
@@ -64,7 +71,7 @@ func dsn(path string, pragmas ...string) string {
 }
 
 // Close closes every connection. Nobody may be reading.
-func (f *file) Close() error {
+func (f *File) Close() error {
 	var errs []error
 	if f.readers != nil {
 		errs = append(errs, f.readers.close())
@@ -92,7 +99,7 @@ func discard(path string) error {
 }
 
 // execute runs statements on the writing connection.
-func (f *file) execute(ctx context.Context, statements ...string) error {
+func (f *File) execute(ctx context.Context, statements ...string) error {
 	for _, statement := range statements {
 		if _, err := f.writer.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%.60s: %w", statement, err)
@@ -101,41 +108,42 @@ func (f *file) execute(ctx context.Context, statements ...string) error {
 	return nil
 }
 
-// complete reports whether the file holds a whole load of this version of the schema.
-func (f *file) complete(ctx context.Context) bool {
+// Complete reports whether the file holds a whole load of this version of the schema.
+func (f *File) Complete(ctx context.Context) bool {
 	var version string
 	err := f.writer.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'loaded'`).Scan(&version)
 	return err == nil && version == strconv.Itoa(schemaVersion)
 }
 
-// cursor is where the rows of a bucket stand.
-type cursor struct {
-	stream   int64 // when the stream was made, Unix ns
-	sequence uint64
+// Cursor is where the rows of a bucket stand.
+type Cursor struct {
+	Stream   int64 // when the stream was made, Unix ns
+	Sequence uint64
 }
 
-func (f *file) cursors(ctx context.Context) (map[string]cursor, error) {
+// Cursors returns where the rows of each bucket stand, by the name of the bucket.
+func (f *File) Cursors(ctx context.Context) (map[string]Cursor, error) {
 	rows, err := f.writer.QueryContext(ctx, `SELECT bucket, stream, sequence FROM cursors`)
 	if err != nil {
 		return nil, fmt.Errorf("read cursors: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	found := map[string]cursor{}
+	found := map[string]Cursor{}
 	for rows.Next() {
 		var bucket string
-		var c cursor
+		var c Cursor
 		var sequence int64
-		if err := rows.Scan(&bucket, &c.stream, &sequence); err != nil {
+		if err := rows.Scan(&bucket, &c.Stream, &sequence); err != nil {
 			return nil, fmt.Errorf("read cursors: %w", err)
 		}
-		c.sequence = uint64(sequence)
+		c.Sequence = uint64(sequence)
 		found[bucket] = c
 	}
 	return found, rows.Err()
 }
 
-// isDamage reports whether err says that the file is not what was written.
-func isDamage(err error) bool {
+// IsDamage reports whether err says that the file is not what was written.
+func IsDamage(err error) bool {
 	var failure *sqlite.Error
 	if !errors.As(err, &failure) {
 		return false
@@ -151,8 +159,8 @@ func isDamage(err error) bool {
 	return false
 }
 
-// size returns how many bytes the file takes.
-func (f *file) size() int64 {
+// Size returns how many bytes the file takes.
+func (f *File) Size() int64 {
 	var total int64
 	for _, suffix := range []string{"", "-wal"} {
 		if info, err := os.Stat(filepath.Clean(f.path + suffix)); err == nil {
@@ -160,4 +168,34 @@ func (f *file) size() int64 {
 		}
 	}
 	return total
+}
+
+// ListOf returns the list whose rows are those of a bucket's entries.
+func ListOf(bucket int) string { return [BucketCount]string{"users", "sessions", "tokens"}[bucket] }
+
+// Entries returns how many entries of a bucket the file knows of, with rows and without.
+func (f *File) Entries(ctx context.Context, bucket int) (uint64, error) {
+	const text = `SELECT (SELECT count(*) FROM markers WHERE bucket = ?) + ifnull((SELECT n FROM counts WHERE project = 0 AND list = ? AND value = ''), 0)`
+	var n int64
+	if err := f.writer.QueryRowContext(ctx, text, BucketNames()[bucket], ListOf(bucket)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count entries: %w", err)
+	}
+	return uint64(n), nil
+}
+
+// Counts visits the lists with the number of their rows. If they cannot be asked for it visits none: the next write says what is wrong.
+func (f *File) Counts(ctx context.Context, visit func(list string, n int64)) error {
+	rows, err := f.writer.QueryContext(ctx, `SELECT list, n FROM counts WHERE project = 0`)
+	if err != nil {
+		return nil //nolint:nilerr // said above
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var list string
+		var n int64
+		if rows.Scan(&list, &n) == nil {
+			visit(list, n)
+		}
+	}
+	return rows.Err()
 }

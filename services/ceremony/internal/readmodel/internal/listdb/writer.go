@@ -1,4 +1,4 @@
-package readmodel
+package listdb
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/session"
 )
 
-// writer turns changes into rows, some at a time in one transaction with the cursors. After an error it is of no more use.
-type writer struct {
-	file       *file
+// Writer turns changes into rows, some at a time in one transaction with the cursors. After an error it is of no more use.
+type Writer struct {
+	file       *File
 	loading    bool // rows are added only, without counting and searching
 	statements map[string]*sql.Stmt
 	projects   map[string]*projectRow
@@ -32,8 +32,12 @@ type countKey struct {
 	list, value string
 }
 
-func newWriter(ctx context.Context, f *file, loading bool) (*writer, error) {
-	w := &writer{file: f, loading: loading, statements: map[string]*sql.Stmt{}, projects: map[string]*projectRow{}, counts: map[countKey]int{}}
+// NewWriter returns a writer of a file. Close it before the file.
+func NewWriter(ctx context.Context, f *File) (*Writer, error) {
+	w := &Writer{
+		file: f, loading: f.loading,
+		statements: map[string]*sql.Stmt{}, projects: map[string]*projectRow{}, counts: map[countKey]int{},
+	}
 	rows, err := f.writer.QueryContext(ctx, `SELECT project, id, rows FROM projects`)
 	if err != nil {
 		return nil, fmt.Errorf("read projects: %w", err)
@@ -50,8 +54,8 @@ func newWriter(ctx context.Context, f *file, loading bool) (*writer, error) {
 	return w, rows.Err()
 }
 
-// close releases the statements, not the file.
-func (w *writer) close() error {
+// Close releases the statements, not the file.
+func (w *Writer) Close() error {
 	var errs []error
 	for _, statement := range w.statements {
 		errs = append(errs, statement.Close())
@@ -59,8 +63,8 @@ func (w *writer) close() error {
 	return errors.Join(errs...)
 }
 
-// commit applies changes and moves the cursors, all or nothing.
-func (w *writer) commit(ctx context.Context, changes []change, cursors map[string]cursor) error {
+// Commit applies changes and moves the cursors, all or nothing.
+func (w *Writer) Commit(ctx context.Context, changes []Change, cursors map[string]Cursor) error {
 	// A transaction that has begun ends at once: it is short, and to interrupt it would cost the connection.
 	ctx = context.WithoutCancel(ctx)
 	if err := w.file.execute(ctx, `BEGIN IMMEDIATE`); err != nil {
@@ -79,8 +83,8 @@ func (w *writer) commit(ctx context.Context, changes []change, cursors map[strin
 // scatteredMost is how many commits may go by before pieces of the full-text index are joined although changes wait.
 const scatteredMost = 16
 
-// join joins pieces of the full-text index, a few at a time: for some milliseconds at most.
-func (w *writer) join(ctx context.Context, idle bool) error {
+// Join joins pieces of the full-text index, a few at a time: for some milliseconds at most.
+func (w *Writer) Join(ctx context.Context, idle bool) error {
 	if w.scattered == 0 || !idle && w.scattered < scatteredMost {
 		return nil
 	}
@@ -88,7 +92,7 @@ func (w *writer) join(ctx context.Context, idle bool) error {
 	return w.run(context.WithoutCancel(ctx), `INSERT INTO search (search, rank) VALUES ('merge', 16)`)
 }
 
-func (w *writer) apply(ctx context.Context, changes []change, cursors map[string]cursor) error {
+func (w *Writer) apply(ctx context.Context, changes []Change, cursors map[string]Cursor) error {
 	for i := range changes {
 		if err := w.change(ctx, &changes[i]); err != nil {
 			return fmt.Errorf("write %s: %w", changes[i].key, err)
@@ -111,14 +115,14 @@ func (w *writer) apply(ctx context.Context, changes []change, cursors map[string
 	}
 	clear(w.counts)
 	for bucket, c := range cursors {
-		if err := w.run(ctx, `INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)`, bucket, c.stream, int64(c.sequence)); err != nil {
+		if err := w.run(ctx, `INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)`, bucket, c.Stream, int64(c.Sequence)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *writer) statement(ctx context.Context, text string) (*sql.Stmt, error) {
+func (w *Writer) statement(ctx context.Context, text string) (*sql.Stmt, error) {
 	if statement, ok := w.statements[text]; ok {
 		return statement, nil
 	}
@@ -130,7 +134,7 @@ func (w *writer) statement(ctx context.Context, text string) (*sql.Stmt, error) 
 	return statement, nil
 }
 
-func (w *writer) run(ctx context.Context, text string, args ...any) error {
+func (w *Writer) run(ctx context.Context, text string, args ...any) error {
 	statement, err := w.statement(ctx, text)
 	if err != nil {
 		return err
@@ -141,8 +145,8 @@ func (w *writer) run(ctx context.Context, text string, args ...any) error {
 	return nil
 }
 
-// each visits what a statement returns.
-func (w *writer) each(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
+// Each visits what a statement returns.
+func (w *Writer) each(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
 	statement, err := w.statement(ctx, text)
 	if err != nil {
 		return err
@@ -160,7 +164,7 @@ func (w *writer) each(ctx context.Context, text string, args []any, scan func(*s
 	return rows.Err()
 }
 
-func (w *writer) count(project int64, list, value string, n int) {
+func (w *Writer) count(project int64, list, value string, n int) {
 	if w.loading {
 		return // counted at the end
 	}
@@ -171,7 +175,7 @@ func (w *writer) count(project int64, list, value string, n int) {
 	}
 }
 
-func (w *writer) project(name string) *projectRow {
+func (w *Writer) project(name string) *projectRow {
 	p, known := w.projects[name]
 	if !known {
 		p = &projectRow{id: int64(len(w.projects)) + 1, changed: true}
@@ -180,7 +184,7 @@ func (w *writer) project(name string) *projectRow {
 	return p
 }
 
-func (w *writer) change(ctx context.Context, c *change) error {
+func (w *Writer) change(ctx context.Context, c *Change) error {
 	if c.key == "" {
 		return nil
 	}
@@ -191,18 +195,18 @@ func (w *writer) change(ctx context.Context, c *change) error {
 		return nil
 	}
 	p := w.project(c.project)
-	switch c.bucket {
-	case accounts:
+	switch c.Bucket {
+	case Accounts:
 		return errors.Join(w.unfinished(ctx, c), w.user(ctx, p, c))
-	case sessions:
+	case Sessions:
 		return w.session(ctx, p, c)
 	default:
 		return w.token(ctx, p, c)
 	}
 }
 
-func (w *writer) mark(ctx context.Context, c *change) error {
-	bucket := bucketNames()[c.bucket]
+func (w *Writer) mark(ctx context.Context, c *Change) error {
+	bucket := BucketNames()[c.Bucket]
 	if !c.shows() {
 		return w.run(ctx, `INSERT OR IGNORE INTO markers VALUES (?, ?)`, bucket, c.key)
 	}
@@ -212,7 +216,7 @@ func (w *writer) mark(ctx context.Context, c *change) error {
 	return w.run(ctx, `DELETE FROM markers WHERE bucket = ? AND key = ?`, bucket, c.key)
 }
 
-func (w *writer) unfinished(ctx context.Context, c *change) error {
+func (w *Writer) unfinished(ctx context.Context, c *Change) error {
 	if c.unfinished {
 		return w.run(ctx, `INSERT OR REPLACE INTO unfinished VALUES (?, ?, ?)`, c.project, c.id, c.stored)
 	}
@@ -222,7 +226,7 @@ func (w *writer) unfinished(ctx context.Context, c *change) error {
 	return w.run(ctx, `DELETE FROM unfinished WHERE project = ? AND user = ?`, c.project, c.id)
 }
 
-func (w *writer) user(ctx context.Context, p *projectRow, c *change) error {
+func (w *Writer) user(ctx context.Context, p *projectRow, c *Change) error {
 	var id, digest int64
 	var status string
 	if !w.loading {
@@ -252,13 +256,13 @@ func (w *writer) user(ctx context.Context, p *projectRow, c *change) error {
 	if id == 0 {
 		p.rows++
 		p.changed = true
-		id = p.id<<rowBits + p.rows
+		id = p.id<<RowBits + p.rows
 	}
 	w.count(p.id, "users", string(c.user.Status), 1)
 	return w.addUser(ctx, p, c, id, now)
 }
 
-func (w *writer) removeUser(ctx context.Context, p *projectRow, user string, id int64) error {
+func (w *Writer) removeUser(ctx context.Context, p *projectRow, user string, id int64) error {
 	for _, child := range []string{"identifiers", "socials"} {
 		err := w.each(ctx, `DELETE FROM `+child+` WHERE project = ? AND user = ? RETURNING `+counted[child], []any{p.id, user}, func(rows *sql.Rows) error {
 			var value string
@@ -279,7 +283,7 @@ func (w *writer) removeUser(ctx context.Context, p *projectRow, user string, id 
 	)
 }
 
-func (w *writer) addUser(ctx context.Context, p *projectRow, c *change, id, digest int64) error {
+func (w *Writer) addUser(ctx context.Context, p *projectRow, c *Change, id, digest int64) error {
 	u := c.user
 	err := w.run(ctx, `INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		id, p.id, c.id, number(c.id), u.name(), u.FullName != nil, u.ExplicitWebauthnID, string(u.Status), u.CreatedMs, u.UpdatedMs, digest)
@@ -314,7 +318,7 @@ func (w *writer) addUser(ctx context.Context, p *projectRow, c *change, id, dige
 }
 
 // replace removes the row of a list without rows of its own under it, if there is one, and counts what came of it.
-func (w *writer) replace(ctx context.Context, p *projectRow, list, id string, value *string) error {
+func (w *Writer) replace(ctx context.Context, p *projectRow, list, id string, value *string) error {
 	if !w.loading {
 		err := w.each(ctx, `DELETE FROM `+list+` WHERE project = ? AND num = ? RETURNING status`, []any{p.id, id}, func(rows *sql.Rows) error {
 			var status string
@@ -341,7 +345,7 @@ func countedValue(list, status string) string {
 	return status
 }
 
-func (w *writer) session(ctx context.Context, p *projectRow, c *change) error {
+func (w *Writer) session(ctx context.Context, p *projectRow, c *Change) error {
 	s := c.session
 	if s == nil {
 		return w.replace(ctx, p, "sessions", c.id, nil)
@@ -353,11 +357,11 @@ func (w *writer) session(ctx context.Context, p *projectRow, c *change) error {
 	return w.run(ctx, `INSERT INTO sessions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, sessionRow(p, c, s)...)
 }
 
-func sessionRow(p *projectRow, c *change, s *session.Session) []any {
+func sessionRow(p *projectRow, c *Change, s *session.Session) []any {
 	return []any{p.id, c.id, string(s.User), s.IdentifierValue, string(s.Status), s.CreatedMs, s.UpdatedMs, s.LastActionMs, s.IdleMs, s.ExpiresMs, c.stored}
 }
 
-func (w *writer) token(ctx context.Context, p *projectRow, c *change) error {
+func (w *Writer) token(ctx context.Context, p *projectRow, c *Change) error {
 	t := c.token
 	if t == nil {
 		return w.replace(ctx, p, "tokens", c.id, nil)
@@ -372,12 +376,12 @@ func (w *writer) token(ctx context.Context, p *projectRow, c *change) error {
 // msPerSecond turns Unix ms into the Unix seconds that callers see of a token's expiry.
 const msPerSecond = 1000
 
-func tokenRow(p *projectRow, c *change, t *connecttoken.Token) []any {
+func tokenRow(p *projectRow, c *Change, t *connecttoken.Token) []any {
 	return []any{p.id, c.id, string(t.Type), t.Identifier, t.DisplayName, string(t.Status), t.CreatedMs, t.ExpiresMs / msPerSecond, c.stored}
 }
 
-// prune removes rows whose entries the bucket has dropped by age.
-func (w *writer) prune(ctx context.Context, list string, before int64) error {
+// Prune removes rows whose entries the bucket has dropped by age.
+func (w *Writer) Prune(ctx context.Context, list string, before int64) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := w.file.execute(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return err

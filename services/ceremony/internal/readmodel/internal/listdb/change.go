@@ -1,4 +1,4 @@
-package readmodel
+package listdb
 
 import (
 	"errors"
@@ -20,23 +20,25 @@ import (
 
 // The buckets that are followed, by their places.
 const (
-	accounts = iota
-	sessions
-	tokens
-	bucketCount
+	Accounts = iota
+	Sessions
+	Tokens
+	BucketCount
 )
 
-func bucketNames() [bucketCount]string {
-	return [bucketCount]string{bus.AccountsBucket, bus.SessionsBucket, bus.TokensBucket}
+// BucketNames returns the names of the buckets, by their places.
+func BucketNames() [BucketCount]string {
+	return [BucketCount]string{bus.AccountsBucket, bus.SessionsBucket, bus.TokensBucket}
 }
 
-func streamName(bucket string) string { return "KV_" + bucket }
+// StreamName returns the name of a bucket's stream.
+func StreamName(bucket string) string { return "KV_" + bucket }
 
-// change is what one message of a bucket's stream says.
-type change struct {
-	bucket   int
-	sequence uint64
-	pending  uint64 // how many messages follow, as far as the server knew
+// Change is what one message of a bucket's stream says.
+type Change struct {
+	Bucket   int
+	Sequence uint64
+	Pending  uint64 // how many messages follow, as far as the server knew
 	stored   int64  // Unix ms, by the server's clock
 
 	key     string // <project>.<id>; empty: nothing but that the stream has come to sequence
@@ -49,7 +51,7 @@ type change struct {
 	token   *connecttoken.Token
 
 	unfinished bool  // of an account
-	wrong      error // why an entry makes no row although it should
+	Wrong      error // why an entry makes no row although it should
 }
 
 // user is what the rows of a user are made of: an account without passkeys, environments and secrets.
@@ -67,31 +69,32 @@ type user struct {
 
 var errKey = errors.New("the key is not of the form <project>.<id>")
 
-// read makes a change of a message.
-func read(bucket int, msg jetstream.Msg) (change, error) {
+// ReadChange makes a change of a message. What is in the message and cannot be read is said in the change; an error means that it is no
+// message of a stream.
+func ReadChange(bucket int, msg jetstream.Msg) (Change, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		return change{}, fmt.Errorf("read a message of %s: %w", msg.Subject(), err)
+		return Change{}, fmt.Errorf("read a message of %s: %w", msg.Subject(), err)
 	}
-	c := change{bucket: bucket, sequence: meta.Sequence.Stream, pending: meta.NumPending, stored: meta.Timestamp.UnixMilli()}
-	c.key = strings.TrimPrefix(msg.Subject(), "$KV."+bucketNames()[bucket]+".")
+	c := Change{Bucket: bucket, Sequence: meta.Sequence.Stream, Pending: meta.NumPending, stored: meta.Timestamp.UnixMilli()}
+	c.key = strings.TrimPrefix(msg.Subject(), "$KV."+BucketNames()[bucket]+".")
 	var ok bool
 	if c.project, c.id, ok = strings.Cut(c.key, "."); !ok {
-		c.wrong = errKey
+		c.Wrong = errKey
 		return c, nil
 	}
 	// What the store removed by age it marks in a header of its own.
 	if msg.Headers().Get("KV-Operation") != "" || msg.Headers().Get("Nats-Marker-Reason") != "" {
 		return c, nil
 	}
-	c.wrong = c.decode(msg.Data())
+	c.Wrong = c.decode(msg.Data())
 	return c, nil
 }
 
-func (c *change) decode(data []byte) error {
+func (c *Change) decode(data []byte) error {
 	var err error
-	switch c.bucket {
-	case accounts:
+	switch c.Bucket {
+	case Accounts:
 		var u user
 		if err = jsonv2.Unmarshal(data, &u); err == nil {
 			c.unfinished = u.Erasing || len(u.Unannounced) > 0
@@ -99,12 +102,12 @@ func (c *change) decode(data []byte) error {
 				c.user = &u
 			}
 		}
-	case sessions:
+	case Sessions:
 		var s session.Session
 		if err = jsonv2.Unmarshal(data, &s); err == nil {
 			c.session = &s
 		}
-	case tokens:
+	case Tokens:
 		var t connecttoken.Token
 		if err = jsonv2.Unmarshal(data, &t); err == nil {
 			c.token = &t
@@ -117,7 +120,7 @@ func (c *change) decode(data []byte) error {
 }
 
 // shows reports whether the change leaves a row.
-func (c *change) shows() bool { return c.user != nil || c.session != nil || c.token != nil }
+func (c *Change) shows() bool { return c.user != nil || c.session != nil || c.token != nil }
 
 func (u *user) name() string {
 	if u.FullName == nil {
@@ -141,8 +144,8 @@ func (u *user) digest() int64 {
 // Texts are kept together with a character between them that no part of a text can hold.
 const separator = "\x1f"
 
-// searchable puts s into the form in which texts are kept and looked for.
-func searchable(s string) string {
+// Searchable puts s into the form in which texts are kept and looked for.
+func Searchable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == 0 || r == rune(separator[0]) {
 			return '\uFFFD'
@@ -155,32 +158,34 @@ func searchable(s string) string {
 func (u *user) text() (string, bool) {
 	var texts []string
 	if u.FullName != nil {
-		texts = append(texts, searchable(*u.FullName))
+		texts = append(texts, Searchable(*u.FullName))
 	}
 	for _, i := range u.Identifiers {
-		texts = append(texts, searchable(i.Value))
+		texts = append(texts, Searchable(i.Value))
 	}
 	return strings.Join(texts, separator), len(texts) > 0
 }
 
-// number returns the number in an ID, which orders rows that nothing else does. The largest have 19 digits and turn negative, which orders them as well as anything.
+// Number returns the number in an ID, which orders rows that nothing else does. The largest have 19 digits and turn negative, which
+// orders them as well as anything.
 func number(id string) int64 {
 	digits := id[strings.LastIndexByte(id, '-')+1:]
 	n, _ := strconv.ParseUint(digits, 10, 64)
 	return int64(n)
 }
 
-// identifierKeys returns the keys that value has as an identifier of each type.
-func identifierKeys(value string) []identifierKey {
+// IdentifierKeys returns the keys that value has as an identifier of each type.
+func IdentifierKeys(value string) []IdentifierKey {
 	types := []account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypePhone, account.IdentifierTypeUsername}
-	keys := make([]identifierKey, len(types))
+	keys := make([]IdentifierKey, len(types))
 	for i, kind := range types {
-		keys[i] = identifierKey{kind, account.IdentifierKey(kind, value)}
+		keys[i] = IdentifierKey{kind, account.IdentifierKey(kind, value)}
 	}
 	return slices.Clip(keys)
 }
 
-type identifierKey struct {
-	kind account.IdentifierType
-	key  string
+// IdentifierKey is what makes a value unique among identifiers of a type.
+type IdentifierKey struct {
+	Kind account.IdentifierType
+	Key  string
 }
