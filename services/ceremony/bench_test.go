@@ -15,18 +15,19 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 )
 
-// BenchmarkLoginStart is the hot path but for the decision. With storage, the account is read and the offer published over embedded NATS. Alone, both answer
-// at once; what is left is the service's own work and, apart from it, the decoding of the account.
+// BenchmarkLoginStart is the hot path but for the decision. With storage, the account is read and the offer published over embedded NATS.
+// Alone, both answer at once; what is left is the service's own work and, apart from it, the decoding of the account.
 func BenchmarkLoginStart(b *testing.B) {
-	st := newStack(b)
-	user, d := st.user(b), phone()
+	st := ceremonytest.New(b)
+	user, d := st.NewUser(b), ceremonytest.Phone()
 	for range 2 {
-		st.enroll(b, user, phone())
+		st.Enroll(b, user, ceremonytest.Phone())
 	}
-	st.enroll(b, user, d)
-	req := st.loginStartReq(user, d)
+	st.Enroll(b, user, d)
+	req := st.LoginStartReq(user, d)
 	start := func(svc *ceremony.Service) func(*testing.B) {
 		return func(b *testing.B) {
 			b.ReportAllocs()
@@ -37,22 +38,22 @@ func BenchmarkLoginStart(b *testing.B) {
 			}
 		}
 	}
-	entry, err := st.buckets.accounts.Get(b.Context(), string(st.project.ID)+"."+string(user))
+	entry, err := st.Buckets.Accounts.Get(b.Context(), string(st.Project.ID)+"."+string(user))
 	if err != nil {
 		b.Fatal(err)
 	}
-	verdict, err := st.decision.Login(b.Context(), service.LoginQuestion{Question: st.decision.last()})
+	verdict, err := st.Decision.Login(b.Context(), service.LoginQuestion{Question: st.Decision.Last()})
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, c := range st.get(b, user).Credentials {
+	for _, c := range st.Account(b, user).Credentials {
 		verdict.AllowCredentials = append(verdict.AllowCredentials, c.ID)
 	}
 	at := func(accounts *account.Store, offers ceremony.Offers) *ceremony.Service {
 		svc, err := ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
-			Projects: st.projects, Keys: st.keys, Accounts: accounts, Challenges: st.buckets.challenges, Marks: st.buckets.marks, Index: st.buckets.index,
-			Names: st.buckets.names, Sessions: st.buckets.sessions, SessionIDs: st.buckets.sessionIDs, Tokens: st.buckets.tokens, Codes: st.buckets.codes, Delivery: st.delivery, Spent: st.buckets.spent, Processes: st.buckets.processes, Signing: st.signing,
-			Events: st.events, Offers: offers, Positions: st.events, Lists: lists, Decision: settled{verdict: verdict}, Now: st.clock.Now, Log: slog.New(slog.DiscardHandler),
+			Projects: st.Projects, Keys: st.Keyring, Accounts: accounts, Challenges: st.Buckets.Challenges, Marks: st.Buckets.Marks, Index: st.Buckets.Index,
+			Names: st.Buckets.Names, Sessions: st.Buckets.Sessions, SessionIDs: st.Buckets.SessionIDs, Tokens: st.Buckets.Tokens, Codes: st.Buckets.Codes, Delivery: st.Delivery, Spent: st.Buckets.Spent, Processes: st.Buckets.Processes, Signing: st.Signing,
+			Events: st.Events, Offers: offers, Positions: st.Events, Lists: st.Lists, Decision: settled{verdict: verdict}, Now: st.Clock.Now, Log: slog.New(slog.DiscardHandler),
 			Metrics: prometheus.NewRegistry(), ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		})
 		if err != nil {
@@ -60,13 +61,13 @@ func BenchmarkLoginStart(b *testing.B) {
 		}
 		return svc
 	}
-	b.Run("with storage", start(at(st.accounts, instant{published: st.events.offers.PublishPending})))
+	b.Run("with storage", start(at(st.Accounts, instant{published: st.Events.Offers.PublishPending})))
 	still := account.NewStore(stillness{entry: entry})
 	b.Run("alone", start(at(still, instant{published: func(context.Context, event.Offer) error { return nil }})))
 	b.Run("the account", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, err := still.Get(b.Context(), st.project.ID, user); err != nil {
+			if _, _, err := still.Get(b.Context(), st.Project.ID, user); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -99,8 +100,8 @@ type stillness struct {
 
 func (s stillness) Get(context.Context, string) (jetstream.KeyValueEntry, error) { return s.entry, nil }
 
-// BenchmarkCreateUser is POST /users without HTTP, on a NATS that has on disk what it acknowledges. The account alone is what it would be without the event that
-// tells of it.
+// BenchmarkCreateUser is POST /users without HTTP, on a NATS that has on disk what it acknowledges. The account alone is what it would be
+// without the event that tells of it.
 func BenchmarkCreateUser(b *testing.B) {
 	cfg := bus.DefaultConfig()
 	cfg.DataDir = b.TempDir()
@@ -109,23 +110,23 @@ func BenchmarkCreateUser(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer durable.Close()
-	st := newStackOn(b, openBucketsOf(b, durable))
-	deps := st.deps(st.buckets)
-	deps.Events, deps.Metrics = published{st.events, durable.JS}, prometheus.NewRegistry()
+	st := ceremonytest.NewOn(b, ceremonytest.OpenBucketsOf(b, durable))
+	deps := st.Deps(st.Buckets)
+	deps.Events, deps.Metrics = published{st.Events, durable.JS}, prometheus.NewRegistry()
 	if st.Service, err = ceremony.New(ceremony.DefaultConfig(), deps); err != nil {
 		b.Fatal(err)
 	}
 	b.Run("with its event", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			st.user(b)
+			st.NewUser(b)
 		}
 	})
 	b.Run("the account alone", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			a := account.Account{Project: st.project.ID, ID: ident.NewUserID(), Status: account.StatusActive, UserHandle: make([]byte, 32), CreatedMs: 1, UpdatedMs: 1}
-			if err := st.accounts.Create(b.Context(), a); err != nil {
+			a := account.Account{Project: st.Project.ID, ID: ident.NewUserID(), Status: account.StatusActive, UserHandle: make([]byte, 32), CreatedMs: 1, UpdatedMs: 1}
+			if err := st.Accounts.Create(b.Context(), a); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -134,7 +135,7 @@ func BenchmarkCreateUser(b *testing.B) {
 
 // published is a log that publishes each event by itself.
 type published struct {
-	*events
+	*ceremonytest.Events
 	js jetstream.JetStream
 }
 

@@ -1,0 +1,103 @@
+package ceremonytest
+
+import (
+	"context"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Faulty is a bucket that fails on demand, as one whose server is away.
+type Faulty struct {
+	jetstream.KeyValue
+	mu                                    sync.Mutex
+	reads, puts, creates, updates, purges int // how many calls to come fail
+}
+
+// FailReads lets a number of reads to come fail.
+func (f *Faulty) FailReads(n int) { f.set(&f.reads, n) }
+
+// FailPuts lets a number of puts to come fail.
+func (f *Faulty) FailPuts(n int) { f.set(&f.puts, n) }
+
+// FailCreates lets a number of creations to come fail.
+func (f *Faulty) FailCreates(n int) { f.set(&f.creates, n) }
+
+// FailUpdates lets a number of updates to come fail.
+func (f *Faulty) FailUpdates(n int) { f.set(&f.updates, n) }
+
+// FailPurges lets a number of purges to come fail.
+func (f *Faulty) FailPurges(n int) { f.set(&f.purges, n) }
+
+func (f *Faulty) set(left *int, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	*left = n
+}
+
+func (f *Faulty) fails(left *int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if *left == 0 {
+		return false
+	}
+	*left--
+	return true
+}
+
+// Get implements jetstream.KeyValue.
+func (f *Faulty) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
+	if f.fails(&f.reads) {
+		return nil, nats.ErrConnectionClosed
+	}
+	return f.KeyValue.Get(ctx, key)
+}
+
+// Put implements jetstream.KeyValue.
+func (f *Faulty) Put(ctx context.Context, key string, value []byte) (uint64, error) {
+	if f.fails(&f.puts) {
+		return 0, nats.ErrConnectionClosed
+	}
+	return f.KeyValue.Put(ctx, key, value)
+}
+
+// Create implements jetstream.KeyValue.
+func (f *Faulty) Create(ctx context.Context, key string, value []byte, opts ...jetstream.KVCreateOpt) (uint64, error) {
+	if f.fails(&f.creates) {
+		return 0, nats.ErrConnectionClosed
+	}
+	return f.KeyValue.Create(ctx, key, value, opts...)
+}
+
+// Update implements jetstream.KeyValue.
+func (f *Faulty) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if f.fails(&f.updates) {
+		return 0, nats.ErrConnectionClosed
+	}
+	return f.KeyValue.Update(ctx, key, value, revision)
+}
+
+// Purge implements jetstream.KeyValue.
+func (f *Faulty) Purge(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
+	if f.fails(&f.purges) {
+		return nats.ErrConnectionClosed
+	}
+	return f.KeyValue.Purge(ctx, key, opts...)
+}
+
+// Keys lists what a bucket holds.
+type Keys struct{ jetstream.KeyValue }
+
+// ListKeys returns every key.
+func (k Keys) ListKeys(ctx context.Context) ([]string, error) {
+	lister, err := k.KeyValue.ListKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for key := range lister.Keys() {
+		all = append(all, key)
+	}
+	return all, nil
+}

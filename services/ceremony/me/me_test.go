@@ -1,0 +1,295 @@
+package me_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+)
+
+// ofBrowser is a call with a token from the browser of a device.
+func ofBrowser[T any](st *ceremonytest.Stack, d *ceremonytest.Device, token string, body T) service.ForVisit[T] {
+	req := ceremonytest.Visit(st, token, body)
+	req.UserAgent = d.Client().UserAgent
+	return req
+}
+
+func startMine(tb testing.TB, st *ceremonytest.Stack, d *ceremonytest.Device, token string) service.Answered[frontend.MePasskeysAppendStartRsp] {
+	tb.Helper()
+	rsp, err := st.CurrentUserPasskeyAppendStart(tb.Context(), ofBrowser(st, d, token, frontend.MePasskeysAppendStartReq{ClientInformation: d.Said()}))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if rsp.Body.NewClientEnvHandle != nil {
+		d.Handle = *rsp.Body.NewClientEnvHandle
+	}
+	return rsp
+}
+
+func finishMine(tb testing.TB, st *ceremonytest.Stack, d *ceremonytest.Device, token, answer string) error {
+	tb.Helper()
+	_, err := st.CurrentUserPasskeyAppendFinish(tb.Context(), ofBrowser(st, d, token, frontend.MePasskeysAppendFinishReq{AttestationResponse: answer, ClientInformation: d.Said()}))
+	return err
+}
+
+func mine(tb testing.TB, st *ceremonytest.Stack, token string) []frontend.Passkey {
+	tb.Helper()
+	rsp, err := st.CurrentUserPasskeyGet(tb.Context(), ceremonytest.Visit(st, token, service.List{Page: 1, PageSize: 1000}))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return rsp.Passkeys
+}
+
+func TestTheCurrentUserCreatesListsAndDeletesAPasskey(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	in, d := st.OpenSession(t), ceremonytest.Phone()
+
+	start := startMine(t, st, d, in.Session)
+	if start.Body.AppendNotAllowedReason != nil || start.Decision == "" || start.PolicyRevision != "rev-1" || d.Handle == "" {
+		t.Fatalf("got %+v", start)
+	}
+	q := st.Decision.Last()
+	if q.Process == "" || q.Client.UserAgent == "" || q.Client.RemoteAddress != "203.0.113.7" {
+		t.Errorf("the decision was asked %+v", q)
+	}
+	var options struct {
+		PublicKey struct {
+			Challenge string `json:"challenge"`
+			User      struct{ ID, Name, DisplayName string }
+		} `json:"publicKey"`
+	}
+	if err := json.Unmarshal([]byte(start.Body.AttestationOptions), &options); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"challenge": options.PublicKey.Challenge, "user.id": options.PublicKey.User.ID} {
+		if _, err := base64.RawURLEncoding.DecodeString(value); err != nil || value == "" {
+			t.Errorf("%s %q is no base64url without padding, which parseCreationOptionsFromJSON needs: %v", name, value, err)
+		}
+	}
+	if options.PublicKey.User.Name != ceremonytest.Email {
+		t.Errorf("the authenticator shows %q", options.PublicKey.User.Name)
+	}
+	if err := finishMine(t, st, d, in.Session, d.Create(t, start.Body.AttestationOptions)); err != nil {
+		t.Fatal(err)
+	}
+	passkeys := mine(t, st, in.Session)
+	if len(passkeys) != 1 || passkeys[0].AAGUIDDetails.Name != "Apple Passwords" || passkeys[0].Status != rest.CredentialStatusActive || passkeys[0].Tags == nil {
+		t.Fatalf("the list is %+v", passkeys)
+	}
+	if done := st.Events.OfType(event.AppendCompleted); len(done) != 1 || done[0].User != in.User || done[0].Credential != passkeys[0].ID {
+		t.Errorf("told of %+v", done)
+	}
+
+	gone, err := st.CurrentUserPasskeyDelete(t.Context(), ceremonytest.Visit(st, in.Session, ident.CredentialID(passkeys[0].ID)))
+	if err != nil || gone.ID != passkeys[0].ID {
+		t.Errorf("got %+v, %v", gone, err)
+	}
+	if left := mine(t, st, in.Session); len(left) != 0 || left == nil {
+		t.Errorf("left are %#v", left)
+	}
+	_, err = st.CurrentUserPasskeyDelete(t.Context(), ceremonytest.Visit(st, in.Session, ident.CredentialID(passkeys[0].ID)))
+	ceremonytest.WantField(t, err, 400, "credentialID", "does not exist")
+}
+
+func TestTheCurrentUserIsToldWhyThereIsNoPasskeyToCreate(t *testing.T) {
+	t.Parallel()
+	exists, unsupported := rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists, rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
+	for reason, want := range map[string]rest.PasskeyAppendStartRspAppendNotAllowedReason{
+		"passkey_already_exists": exists, "passkeys_not_supported": unsupported, "data_incomplete": unsupported,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			var situation string
+			st.Decision.OnAppend = func(q service.AppendQuestion, v *service.AppendVerdict) {
+				situation = q.Situation
+				v.Allow, v.Reason = false, reason
+			}
+			start := startMine(t, st, ceremonytest.Phone(), st.OpenSession(t).Session)
+			if start.Body.AttestationOptions != "" || start.Body.AppendNotAllowedReason == nil || *start.Body.AppendNotAllowedReason != want {
+				t.Errorf("got %+v", start.Body)
+			}
+			if situation != "current-user" {
+				t.Errorf("the situation was %q", situation)
+			}
+		})
+	}
+}
+
+func TestAPasskeyIsFinishedInTheSessionThatBeganIt(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	in, d := st.OpenSession(t), ceremonytest.Phone()
+	created := d.Create(t, startMine(t, st, d, in.Session).Body.AttestationOptions)
+	other := st.OpenSessionOf(t, st.NewUser(t))
+	ceremonytest.WantField(t, finishMine(t, st, d, other.Session, created), 400, "attestationResponse", "the challenge is unknown, or was not given to this user")
+	again := st.OpenSessionOf(t, in.User)
+	ceremonytest.WantField(t, finishMine(t, st, d, again.Session, created), 400, "attestationResponse", "the challenge belongs to another process")
+	if err := finishMine(t, st, d, in.Session, created); err != nil {
+		t.Fatal(err)
+	}
+	ceremonytest.WantField(t, finishMine(t, st, d, in.Session, created), 400, "attestationResponse", "the challenge has been used already")
+}
+
+func TestTheCurrentUserIsShownAndChanged(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	in := st.OpenSession(t)
+	if _, err := st.CurrentUserUpdate(t.Context(), ceremonytest.Visit(st, in.Session, frontend.MeUpdateReq{FullName: "Ada Lovelace"})); err != nil {
+		t.Fatal(err)
+	}
+	me, err := st.Me(in.Session)
+	if err != nil || me.FullName != "Ada Lovelace" || me.ID != string(in.User) || len(me.Identifiers) != 2 || me.SocialAccounts == nil {
+		t.Errorf("got %+v, %v", me, err)
+	}
+	_, err = st.CurrentUserUpdate(t.Context(), ceremonytest.Visit(st, in.Session, frontend.MeUpdateReq{FullName: string(make([]byte, 201))}))
+	ceremonytest.WantField(t, err, 400, "fullName", "must be at most 200 characters long")
+
+	info, err := st.OidcUserInfo(t.Context(), ceremonytest.Visit(st, in.Session, service.Empty{}))
+	name, address, yes := "Ada Lovelace", ceremonytest.Email, true
+	if d := cmp.Diff(frontend.OidcUserInfoRsp{Sub: string(in.User), Name: &name, Email: &address, EmailVerified: &yes}, info); err != nil || d != "" {
+		t.Errorf("%v, %s", err, d)
+	}
+
+	rsp, err := st.CurrentUserDelete(t.Context(), ceremonytest.Visit(st, in.Session, service.Empty{}))
+	if err != nil || rsp.Cookies == nil || rsp.Cookies.SessionToken != "" {
+		t.Errorf("got %+v, %v", rsp, err)
+	}
+	_, err = st.Me(in.Session)
+	ceremonytest.WantLogin(t, err, "the session has ended")
+}
+
+func identifiersOf(tb testing.TB, st *ceremonytest.Stack, token string) map[string]frontend.Identifier {
+	tb.Helper()
+	me, err := st.Me(token)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	found := map[string]frontend.Identifier{}
+	for _, i := range me.Identifiers {
+		found[i.Value] = i
+	}
+	return found
+}
+
+func TestTheCurrentUserAddsAnAddressAndVerifiesItWithTheCodeSentLast(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	in := st.OpenSession(t)
+	const second = "ada@second.example"
+	add := frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeEmail, Value: second}
+	if _, err := st.CurrentUserIdentifierCreate(t.Context(), ceremonytest.Visit(st, in.Session, add)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := st.CurrentUserIdentifierCreate(t.Context(), ceremonytest.Visit(st, in.Session, add))
+	ceremonytest.WantField(t, err, 409, "value", "already exists")
+	_, err = st.CurrentUserIdentifierCreate(t.Context(), ceremonytest.Visit(st, in.Session, frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeEmail, Value: "x"}))
+	if f := fault.As(err); len(f.Validation) != 1 || f.Validation[0].Field != "value" {
+		t.Errorf("got %v", err)
+	}
+	added := identifiersOf(t, st, in.Session)[second]
+	if added.Status != rest.IdentifierStatusPending {
+		t.Fatalf("it is %+v", added)
+	}
+	finish := func(code string) error {
+		_, err := st.CurrentUserIdentifierVerifyFinish(t.Context(), ceremonytest.Visit(st, in.Session, frontend.MeIdentifierVerifyFinishReq{IdentifierID: added.ID, Code: code}))
+		return err
+	}
+	ceremonytest.WantField(t, finish("123456"), 400, "code", "none was sent to this identifier")
+	send := func() string {
+		t.Helper()
+		req := ceremonytest.Visit(st, in.Session, frontend.MeIdentifierVerifyStartReq{IdentifierID: added.ID})
+		if _, err := st.CurrentUserIdentifierVerifyStart(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		if sent := st.Delivery.Last(); sent.To != second || sent.Type != rest.ChallengeTypeEmailOtp {
+			t.Fatalf("sent %+v", sent)
+		}
+		st.Clock.Advance(time.Second)
+		return st.Delivery.Last().Value
+	}
+	first := send()
+	last := send()
+	for last == first { // one in a million
+		last = send()
+	}
+	ceremonytest.WantField(t, finish(first), 400, "code", "is wrong")
+	if err := finish(last); err != nil {
+		t.Fatal(err)
+	}
+	if now := identifiersOf(t, st, in.Session)[second]; now.Status != rest.IdentifierStatusVerified {
+		t.Errorf("it is %+v", now)
+	}
+}
+
+func TestTheCurrentUserChangesAUserNameAndKeepsTheLastIdentifier(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	in := st.OpenSessionOf(t, st.NewUser(t))
+	ctx := t.Context()
+	if _, err := st.CurrentUserIdentifierCreate(ctx, ceremonytest.Visit(st, in.Session, frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeUsername, Value: "ada"})); err != nil {
+		t.Fatal(err)
+	}
+	before := identifiersOf(t, st, in.Session)["ada"]
+	if before.Status != rest.IdentifierStatusPrimary {
+		t.Errorf("the first user name is %s", before.Status)
+	}
+	remove := func(id string) error {
+		_, err := st.CurrentUserIdentifierDelete(ctx, ceremonytest.Visit(st, in.Session, frontend.MeIdentifierDeleteReq{IdentifierID: id}))
+		return err
+	}
+	ceremonytest.WantField(t, remove(before.ID), 400, "identifierID", "is the last one and cannot be deleted")
+	ceremonytest.WantField(t, remove("ide-1"), 400, "identifierID", "does not exist")
+
+	change := frontend.MeIdentifierUpdateReq{IdentifierID: before.ID, IdentifierType: rest.IdentifierTypeUsername, Value: "countess"}
+	if _, err := st.CurrentUserIdentifierUpdate(ctx, ceremonytest.Visit(st, in.Session, change)); err != nil {
+		t.Fatal(err)
+	}
+	all := identifiersOf(t, st, in.Session)
+	if after, ok := all["countess"]; !ok || len(all) != 1 || after.ID == before.ID || after.Status != before.Status {
+		t.Errorf("identifiers are %+v", all)
+	}
+	_, err := st.CurrentUserIdentifierUpdate(ctx, ceremonytest.Visit(st, in.Session, change))
+	ceremonytest.WantField(t, err, 400, "identifierID", "does not exist")
+	change.IdentifierType = rest.IdentifierTypeEmail
+	_, err = st.CurrentUserIdentifierUpdate(ctx, ceremonytest.Visit(st, in.Session, change))
+	ceremonytest.WantField(t, err, 400, "identifierType", "must be username: another identifier is added, verified and then the old one deleted")
+	_, err = st.CurrentUserIdentifierVerifyStart(ctx, ceremonytest.Visit(st, in.Session, frontend.MeIdentifierVerifyStartReq{IdentifierID: all["countess"].ID}))
+	ceremonytest.WantField(t, err, 400, "identifierID", "is a user name, of which nothing needs to be verified")
+}
+
+func TestAFrontendLearnsHowItsProjectIsConfigured(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	st.ChangeProject(func(p *project.Project) {
+		p.Frontend = project.Frontend{FullName: true, SameSite: "none", Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypePhone}}}
+	})
+	cookie := frontend.CookieConfig{Domain: ceremonytest.RPID, Secure: true, SameSite: frontend.CookieConfigSameSiteNone, Path: "/", LifetimeSeconds: 2592000}
+	session, err := st.GetSessionConfig(t.Context(), ceremonytest.Visit(st, "", service.Empty{}))
+	want := frontend.SessionConfigRsp{UseSessionManagement: true, FrontendAPIURL: ceremonytest.FrontendURL, SessionTokenCookieConfig: cookie, ShortSessionCookieConfig: cookie}
+	if d := cmp.Diff(want, session); err != nil || d != "" {
+		t.Errorf("%v, %s", err, d)
+	}
+	process, err := st.GetProcessConfig(t.Context(), ceremonytest.Visit(st, "", service.Empty{}))
+	if d := cmp.Diff(frontend.ProcessConfigRsp{FrontendAPIURL: ceremonytest.FrontendURL}, process); err != nil || d != "" {
+		t.Errorf("%v, %s", err, d)
+	}
+	details, err := st.GetUserDetailsConfig(t.Context(), ceremonytest.Visit(st, "", service.Empty{}))
+	if d := cmp.Diff(frontend.UserDetailsConfigRsp{FullNameRequired: true, Identifiers: []frontend.IdentifierConfig{{Type: rest.IdentifierTypePhone}}}, details); err != nil || d != "" {
+		t.Errorf("%v, %s", err, d)
+	}
+}

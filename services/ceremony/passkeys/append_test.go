@@ -1,0 +1,478 @@
+package passkeys_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+)
+
+func TestAPasskeyIsCreated(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), ceremonytest.Phone()
+	start := st.BeginAppend(t, user, d)
+	st.Clock.Advance(time.Minute)
+	data, err := st.FinishAppend(t, user, d, d.Create(t, start.AttestationOptions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := st.Account(t, user)
+	nowMs := st.Clock.Now().UnixMilli()
+	want := []account.Credential{{
+		ID: ident.CredentialID(data.ID), CredentialID: d.Key.ID, AttestationType: "basic_surrogate", AAGUID: ceremonytest.PhoneAAGUID,
+		Transports: []string{"internal", "hybrid"}, Attachment: "platform", BackupEligible: true, BackupState: true, UserVerified: true,
+		RPID: ceremonytest.RPID, Username: "ada@example.com", CreatedOS: "macOS", CreatedBrowser: "Safari", Environment: a.Environments[0].ID, CreatedMs: nowMs, LastUsedMs: nowMs,
+	}}
+	if diff := cmp.Diff(want, a.Credentials, cmpopts.IgnoreFields(account.Credential{}, "PublicKey")); diff != "" {
+		t.Error(diff)
+	}
+	if len(a.Credentials[0].PublicKey) == 0 || a.UpdatedMs != nowMs {
+		t.Errorf("account: %+v", a)
+	}
+	environments := []account.Environment{{
+		ID: st.Decision.Last().Environment.ID, OSName: "macOS", OSVersion: "15", BrowserName: "Safari", BrowserVersion: "18", UserAgent: "Mozilla/5.0", CreatedMs: nowMs, LastSeenMs: nowMs,
+	}}
+	if diff := cmp.Diff(environments, a.Environments); diff != "" {
+		t.Error(diff)
+	}
+
+	stored := st.Challenges(t, user)[0]
+	if stored.Status != rest.PasskeyChallengeStatusCompleted || stored.Type != rest.PasskeyChallengeTypeRegister || stored.Value != ceremonytest.ChallengeIn(t, start.AttestationOptions) {
+		t.Errorf("challenge: %+v", stored)
+	}
+	common := event.Event{
+		Project: st.Project.ID, User: user, Process: ceremonytest.Process, Environment: a.Environments[0].ID, Challenge: stored.Value,
+		Ceremony: ident.ChallengeID(stored.ChallengeID), Kind: event.KindDefault,
+	}
+	offered, completed := common, common
+	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, ceremonytest.Started.UnixMilli(), "dec-4693224802260150919"
+	completed.Type, completed.CreatedMs, completed.Credential = event.AppendCompleted, nowMs, data.ID
+	completed.Client = &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"}
+	got := st.Events.All()
+	if diff := cmp.Diff([]event.Event{offered, completed}, got, cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {
+		t.Error(diff)
+	}
+	if got[0].ID == got[1].ID {
+		t.Error("both events have one ID")
+	}
+}
+
+func TestWhatTheCallerParsedOfTheDeviceIsKept(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), ceremonytest.Phone()
+	start := st.BeginAppend(t, user, d)
+	client := d.Client()
+	client.ParsedDeviceInfo = &rest.ParsedDeviceInfo{OSName: "iOS", OSVersion: "18", BrowserName: "Firefox", BrowserVersion: "140"}
+	_, err := st.AppendFinish(t.Context(), service.ForProject[rest.PasskeyAppendFinishReq]{
+		Project: st.Project.ID, Body: rest.PasskeyAppendFinishReq{
+			UserID: string(user), ProcessID: ceremonytest.Process, AttestationResponse: d.Create(t, start.AttestationOptions), ClientInformation: client,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := st.Account(t, user)
+	if c := a.Credentials[0]; c.CreatedOS != "iOS" || c.CreatedBrowser != "Firefox" || a.Environments[0].OSVersion != "18" {
+		t.Errorf("account: %+v", a)
+	}
+}
+
+func TestADeniedAppend(t *testing.T) {
+	t.Parallel()
+	exists := rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists
+	for reason, want := range map[string]*rest.PasskeyAppendStartRspAppendNotAllowedReason{
+		"passkey_already_exists": &exists,
+		"private_mode":           nil,
+		"":                       nil,
+	} {
+		t.Run("for reason "+reason, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			st.Decision.OnAppend = func(_ service.AppendQuestion, v *service.AppendVerdict) {
+				v.Allow, v.Reason, v.Variant = false, reason, ""
+			}
+			user := st.NewUser(t)
+			rsp := st.BeginAppend(t, user, ceremonytest.Phone())
+			if rsp.AppendAllow || rsp.AttestationOptions != "" || !cmp.Equal(rsp.AppendNotAllowedReason, want) || rsp.DecisionInsights.Variant != rest.AppendVariantDefault {
+				t.Errorf("answer: %+v", rsp)
+			}
+			if len(st.Challenges(t, user)) != 0 || len(st.Events.All()) != 0 {
+				t.Error("something was stored")
+			}
+		})
+	}
+}
+
+func TestCreationOptionsFollowTheVerdict(t *testing.T) {
+	t.Parallel()
+	type selection struct {
+		Attachment       *string `json:"authenticatorAttachment"`
+		ResidentKey      string  `json:"residentKey"`
+		RequireResident  bool    `json:"requireResidentKey"`
+		UserVerification string  `json:"userVerification"`
+	}
+	platform := "platform"
+	cases := map[string]struct {
+		change func(*service.AppendVerdict)
+		want   selection
+		hints  []string
+	}{
+		"a local passkey": {func(*service.AppendVerdict) {}, selection{&platform, "required", true, "required"}, []string{"client-device"}},
+		"an attachment left unset stays unset whatever the hints": {
+			func(v *service.AppendVerdict) { v.Attachment = "" }, selection{nil, "required", true, "required"}, []string{"client-device"},
+		},
+		"a preferred verification": {
+			func(v *service.AppendVerdict) { v.UserVerification, v.Hints = "preferred", nil }, selection{&platform, "required", true, "preferred"}, nil,
+		},
+		"a conditional creation cannot require verification": {
+			func(v *service.AppendVerdict) { v.Conditional, v.Hints = true, nil }, selection{&platform, "required", true, "preferred"}, nil,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			st.Decision.OnAppend = func(_ service.AppendQuestion, v *service.AppendVerdict) { c.change(v) }
+			var options struct {
+				PublicKey struct {
+					AuthenticatorSelection selection `json:"authenticatorSelection"`
+					Hints                  []string  `json:"hints"`
+				} `json:"publicKey"`
+				Mediation *string `json:"mediation"`
+			}
+			if err := json.Unmarshal([]byte(st.BeginAppend(t, st.NewUser(t), ceremonytest.Phone()).AttestationOptions), &options); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, options.PublicKey.AuthenticatorSelection); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(c.hints, options.PublicKey.Hints); diff != "" {
+				t.Error(diff)
+			}
+			if options.Mediation != nil {
+				t.Error("the options hold more than publicKey")
+			}
+		})
+	}
+}
+
+func TestAConditionalCreationNeedsNeitherPresenceNorVerification(t *testing.T) {
+	t.Parallel()
+	for _, conditional := range []bool{true, false} {
+		st := ceremonytest.New(t)
+		st.Decision.OnAppend = func(_ service.AppendQuestion, v *service.AppendVerdict) {
+			v.Conditional, v.ManualAllowed, v.UserVerification = conditional, true, "preferred"
+			v.Kind = event.KindConditionalCreate
+		}
+		user, d := st.NewUser(t), ceremonytest.Phone()
+		start := st.BeginAppend(t, user, d)
+		if told := start.DecisionInsights.Conditional != nil && *start.DecisionInsights.Conditional; told != conditional {
+			t.Errorf("insights: %+v", start.DecisionInsights)
+		}
+		d.Options.UserNotPresent, d.Options.UserNotVerified = true, true
+		_, err := st.FinishAppend(t, user, d, d.Create(t, start.AttestationOptions))
+		if conditional && err != nil {
+			t.Error(err)
+		}
+		if !conditional {
+			ceremonytest.WantField(t, err, 400, "attestationResponse", "the user was not present")
+		}
+	}
+}
+
+func TestAnAppendIsRefused(t *testing.T) {
+	t.Parallel()
+	const attestation = "attestationResponse"
+	cases := map[string]struct {
+		change  func(t *testing.T, st *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq)
+		field   string
+		message string
+	}{
+		"of an answer that is not JSON": {func(_ *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.AttestationResponse = "null"
+		}, attestation, "is not the JSON of a PublicKeyCredential"},
+		"of an attestation object that is not CBOR": {func(t *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.AttestationResponse = ceremonytest.Edit(t, req.AttestationResponse, func(_, response map[string]any) { response["attestationObject"] = "AAAA" })
+		}, attestation, "is not the JSON of a PublicKeyCredential"},
+		"of an assertion": {func(t *testing.T, st *ceremonytest.Stack, d *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			st.Enroll(t, ident.UserID(req.UserID), d)
+			login := d.Get(t, st.BeginLogin(t, ident.UserID(req.UserID), d).AssertionOptions)
+			req.AttestationResponse = ceremonytest.Edit(t, req.AttestationResponse, func(_, response map[string]any) {
+				ceremonytest.Edit(t, login, func(_, signed map[string]any) { response["clientDataJSON"] = signed["clientDataJSON"] })
+			})
+		}, attestation, "the client data is not of type webauthn.create"},
+		"of another process": {func(_ *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.ProcessID = "prc-2"
+		}, attestation, "the challenge belongs to another process"},
+		"of another user": {func(t *testing.T, st *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.UserID = string(st.NewUser(t))
+		}, attestation, "the challenge is unknown, or was not given to this user"},
+		"of an unknown user": {func(_ *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.UserID = "usr-1"
+		}, "userID", "does not exist"},
+		"of an expired challenge": {func(_ *testing.T, st *ceremonytest.Stack, _ *ceremonytest.Device, _ string, _ *rest.PasskeyAppendFinishReq) {
+			st.Clock.Advance(5 * time.Minute)
+		}, attestation, "the challenge has expired"},
+		"of another origin": {func(t *testing.T, _ *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq) {
+			d.Origin = "https://evil.example"
+			req.AttestationResponse = d.Create(t, options)
+		}, attestation, "the origin is not one of the project's"},
+		"of another RP ID": {func(t *testing.T, _ *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq) {
+			d.RPID = "evil.example"
+			req.AttestationResponse = d.Create(t, options)
+		}, attestation, "the RP ID hash is not that of the project's RP ID"},
+		"of a user who was not verified": {func(t *testing.T, _ *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq) {
+			d.Options.UserNotVerified = true
+			req.AttestationResponse = d.Create(t, options)
+		}, attestation, "the user was not verified"},
+		"of backup flags that contradict each other": {func(t *testing.T, _ *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq) {
+			d.Options.BackupEligible = false
+			req.AttestationResponse = d.Create(t, options)
+		}, attestation, "the backup flags contradict each other"},
+		"of a tampered attestation": {func(t *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.AttestationResponse = ceremonytest.Edit(t, req.AttestationResponse, func(_, response map[string]any) { ceremonytest.Flip(t, response, "attestationObject", -1) })
+		}, attestation, "the attestation is invalid, or of an algorithm that was not asked for"},
+		"of a credential ID that was not attested": {func(t *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.AttestationResponse = ceremonytest.Edit(t, req.AttestationResponse, func(credential, _ map[string]any) { credential["id"], credential["rawId"] = "AAAA", "AAAA" })
+		}, attestation, "the passkey could not be verified"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			user, d := st.NewUser(t), ceremonytest.Phone()
+			options := st.BeginAppend(t, user, d).AttestationOptions
+			req := rest.PasskeyAppendFinishReq{UserID: string(user), ProcessID: ceremonytest.Process, AttestationResponse: d.Create(t, options), ClientInformation: d.Client()}
+			c.change(t, st, d, options, &req)
+			before := st.Account(t, user)
+			_, err := st.AppendFinish(t.Context(), service.ForProject[rest.PasskeyAppendFinishReq]{Project: st.Project.ID, Body: req})
+			ceremonytest.WantField(t, err, 400, c.field, c.message)
+			if diff := cmp.Diff(before, st.Account(t, user)); diff != "" {
+				t.Errorf("the account was changed: %s", diff)
+			}
+		})
+	}
+}
+
+func TestOnlyAuthenticatorsThatThePolicyAllowsCreatePasskeys(t *testing.T) {
+	t.Parallel()
+	const other = "08987058-cadc-4b81-b6e1-30de50dcbe96"
+	for name, c := range map[string]struct {
+		allowed []string
+		taken   bool
+	}{
+		"any, if it names none":          {nil, true},
+		"one that it names":              {[]string{other, ceremonytest.PhoneAAGUID}, true},
+		"one that it names in capitals":  {[]string{strings.ToUpper(ceremonytest.PhoneAAGUID)}, true},
+		"not one that it does not name":  {[]string{other}, false},
+		"not one that it names in part":  {[]string{ceremonytest.PhoneAAGUID[:8]}, false},
+		"not, if what it names is blank": {[]string{""}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			st.Decision.OnAppend = func(_ service.AppendQuestion, v *service.AppendVerdict) { v.AllowedAAGUIDs = c.allowed }
+			user, d := st.NewUser(t), ceremonytest.Phone()
+			answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
+			// What counts is what the policy allowed when the creation was started.
+			st.Decision.OnAppend = func(_ service.AppendQuestion, v *service.AppendVerdict) { v.AllowedAAGUIDs = []string{other} }
+			_, err := st.FinishAppend(t, user, d, answer)
+			if c.taken {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			ceremonytest.WantField(t, err, 400, "attestationResponse", "the authenticator is not one of those that the policy allows")
+			if n := len(st.Account(t, user).Credentials); n != 0 {
+				t.Errorf("%d passkeys were kept", n)
+			}
+			if got := st.Events.All(); len(got) != 1 || got[0].Type != event.AppendOffered {
+				t.Errorf("a success or a decline was recorded: %+v", got)
+			}
+			_, err = st.FinishAppend(t, user, d, answer)
+			ceremonytest.WantField(t, err, 400, "attestationResponse", "the challenge has been used already")
+			st.Decision.OnAppend = nil
+			st.Enroll(t, user, d)
+		})
+	}
+}
+
+func TestAnAttestationIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), ceremonytest.Phone()
+	answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
+	if _, err := st.FinishAppend(t, user, d, answer); err != nil {
+		t.Fatal(err)
+	}
+	_, err := st.FinishAppend(t, user, d, answer)
+	ceremonytest.WantField(t, err, 400, "attestationResponse", "the challenge has been used already")
+}
+
+func TestACredentialIDBelongsToOneUserOfAProject(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, other, d := st.NewUser(t), st.NewUser(t), ceremonytest.Phone()
+	st.Enroll(t, user, d)
+	for _, u := range []ident.UserID{other, user} {
+		_, err := st.FinishAppend(t, u, d, d.Create(t, st.BeginAppend(t, u, d).AttestationOptions))
+		ceremonytest.WantField(t, err, 409, "attestationResponse", "the credential is registered already")
+	}
+	if n := len(st.Account(t, other).Credentials); n != 0 {
+		t.Errorf("the other user has %d credentials", n)
+	}
+
+	elsewhere := ceremonytest.New(t)
+	elsewhere.Enroll(t, elsewhere.NewUser(t), d)
+}
+
+func TestAUserBlankOrAUsernameBlankIsRefused(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	start := func(user, username string) error {
+		_, err := st.AppendStart(t.Context(), service.ForProject[rest.PasskeyAppendStartReq]{
+			Project: st.Project.ID, Body: rest.PasskeyAppendStartReq{
+				UserID: user, ProcessID: ceremonytest.Process, Username: username, ClientInformation: ceremonytest.Phone().Client(),
+			},
+		})
+		return err
+	}
+	ceremonytest.WantField(t, start(string(st.NewUser(t)), ""), 400, "username", "cannot be blank")
+	ceremonytest.WantField(t, start("", "ada"), 400, "userID", "must be of the form usr-<number>")
+	ceremonytest.WantField(t, start("usr-1", "ada"), 400, "userID", "does not exist")
+}
+
+func TestExcludedCredentialsCarryTheirTransports(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), ceremonytest.Phone()
+	st.Enroll(t, user, d)
+	var options struct {
+		PublicKey struct {
+			Exclude []struct {
+				Transports []string `json:"transports"`
+			} `json:"excludeCredentials"`
+		} `json:"publicKey"`
+	}
+	rsp := st.BeginAppend(t, user, d)
+	if err := json.Unmarshal([]byte(rsp.AttestationOptions), &options); err != nil {
+		t.Fatal(err)
+	}
+	if len(options.PublicKey.Exclude) != 1 || !cmp.Equal(options.PublicKey.Exclude[0].Transports, d.Transports) || rsp.CredentialCount != 1 {
+		t.Errorf("answer: %+v", rsp)
+	}
+}
+
+func TestWritersOfOneAccountDoNotLoseOneAnothersPasskeys(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user := st.NewUser(t)
+	const writers = 12
+	var wait sync.WaitGroup
+	for range writers {
+		d := ceremonytest.Phone()
+		answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
+		wait.Go(func() {
+			if _, err := st.AppendFinish(context.Background(), service.ForProject[rest.PasskeyAppendFinishReq]{
+				Project: st.Project.ID, Body: rest.PasskeyAppendFinishReq{
+					UserID: string(user), ProcessID: ceremonytest.Process, AttestationResponse: answer, ClientInformation: d.Client(),
+				},
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if n := len(st.Account(t, user).Credentials); n != writers {
+		t.Errorf("%d of %d passkeys were kept", n, writers)
+	}
+}
+
+func TestAnAppendThatCannotBeStoredLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	b := ceremonytest.OpenBuckets(t)
+	broken := &ceremonytest.Faulty{KeyValue: b.Accounts}
+	b.Accounts = broken
+	st := ceremonytest.NewOn(t, b)
+	user, d := st.NewUser(t), ceremonytest.Phone()
+	answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
+	broken.FailUpdates(1)
+	_, err := st.FinishAppend(t, user, d, answer)
+	if f := fault.As(err); f.Status != 503 {
+		t.Fatalf("got %v", err)
+	}
+	if len(st.Events.OfType(event.AppendCompleted)) != 0 || len(st.Account(t, user).Credentials) != 0 {
+		t.Error("an append that failed was recorded")
+	}
+	// The credential ID is free again: the same passkey can be registered by a new ceremony.
+	st.Enroll(t, user, d)
+}
+
+func TestAnAccountThatCannotBeReadIsLeftToThePolicy(t *testing.T) {
+	t.Parallel()
+	b := ceremonytest.OpenBuckets(t)
+	broken := &ceremonytest.Faulty{KeyValue: b.Accounts}
+	b.Accounts = broken
+	st := ceremonytest.NewOn(t, b)
+	user, d := st.NewUser(t), ceremonytest.Phone()
+	st.Enroll(t, user, d)
+
+	broken.FailReads(1)
+	rsp := st.BeginLogin(t, user, d)
+	if q := st.Decision.Last(); !q.LookupFailed || q.Account != nil {
+		t.Errorf("the decision was asked with %+v", q)
+	}
+	if rsp.LoginAllow || rsp.AssertionOptions != "" {
+		t.Errorf("something was offered to nobody: %+v", rsp)
+	}
+	broken.FailReads(1)
+	if rsp := st.BeginAppend(t, user, d); rsp.AppendAllow || rsp.AttestationOptions != "" {
+		t.Errorf("something was offered to nobody: %+v", rsp)
+	}
+}
+
+func TestASessionOfAnotherReleaseIsRefused(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), ceremonytest.Phone()
+	options := st.BeginAppend(t, user, d).AttestationOptions
+	key := string(st.Project.ID) + "." + string(user) + "." + ceremonytest.ChallengeIn(t, options)
+	entry, err := st.Buckets.Challenges.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r challenge.Record
+	if err := json.Unmarshal(entry.Value(), &r); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(r.Session.Format, "go-webauthn/") {
+		t.Fatalf("format %q", r.Session.Format)
+	}
+	r.Session.Format = "go-webauthn/9.9"
+	raw, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Buckets.Challenges.Put(t.Context(), key, raw); err != nil {
+		t.Fatal(err)
+	}
+	_, err = st.FinishAppend(t, user, d, d.Create(t, options))
+	ceremonytest.WantField(t, err, 400, "attestationResponse", "the ceremony was started by another version of the server; start it again")
+}
