@@ -13,45 +13,48 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/valyala/fasthttp"
+
+	"github.com/keyward/keyward/bench/internal/fleet"
 )
 
-// compareDecisions measures login start beside the OPA server, then what policies, histories and the memo do to it, then how often the memo knows the answer.
-func (f *fleet) compareDecisions(ctx context.Context) error {
+// compareDecisions measures login start beside the OPA server, then what policies, histories and the memo do to it, then how often the
+// memo knows the answer.
+func (f bench) compareDecisions(ctx context.Context) error {
 	if err := f.besideOPA(ctx); err != nil {
 		return err
 	}
-	if err := f.stop(); err != nil {
+	if err := f.Stop(); err != nil {
 		return err
 	}
 	if err := f.besideItself(ctx); err != nil {
 		return err
 	}
-	if err := f.stop(); err != nil || f.population == 0 {
+	if err := f.Stop(); err != nil || f.Population == 0 {
 		return err
 	}
 	return f.replayDemo(ctx)
 }
 
-func (f *fleet) besideOPA(ctx context.Context) error {
-	contenders, err := f.all(ctx, f.bare, f.bareRedis, f.opaServer, f.oneProcess, f.embedded)
+func (f bench) besideOPA(ctx context.Context) error {
+	contenders, err := f.All(ctx, f.Bare, f.BareRedis, f.opaServer, f.OneProcess, f.Embedded)
 	if err != nil {
 		return err
 	}
 	const bare, opa = 0, 2
 	for _, connections := range []int{1, 16, 32} {
-		results, err := f.measure(ctx, contenders, connections)
+		results, err := f.Measure(ctx, contenders, connections)
 		if err != nil {
 			return err
 		}
 		fmt.Printf("POST %s, %d users with %d passkeys and %d events each; OPA: the same policy on the same facts; %d connections, median of %d rounds of %s\n\n",
-			path, usual.users, passkeys, usual.events, connections, f.settings.rounds, f.duration)
-		t := newTable("calls/s", "of bare", "of OPA", "p50 ms", "p99 ms", "p99 of OPA", "memory MiB")
+			fleet.Path, fleet.Usual.Users, fleet.Passkeys, fleet.Usual.Events, connections, f.Settings.Rounds, f.Duration)
+		t := fleet.NewTable("calls/s", "of bare", "of OPA", "p50 ms", "p99 ms", "p99 of OPA", "memory MiB")
 		for i, c := range contenders {
 			r := results[i]
-			t.row(c.name, "%.0f", r.rate(), "%.0f %%", 100*r.rate()/results[bare].rate(), "%.2f", r.rate()/results[opa].rate(),
-				"%.2f", r.p50(), "%.2f", r.p99(), "%.2f", r.p99()/results[opa].p99(), "%.0f", r.memory())
+			t.Row(c.Name, "%.0f", r.Rate(), "%.0f %%", 100*r.Rate()/results[bare].Rate(), "%.2f", r.Rate()/results[opa].Rate(),
+				"%.2f", r.P50(), "%.2f", r.P99(), "%.2f", r.P99()/results[opa].P99(), "%.0f", r.Memory())
 		}
-		if err := t.print(); err != nil {
+		if err := t.Print(); err != nil {
 			return err
 		}
 		fmt.Println()
@@ -60,40 +63,40 @@ func (f *fleet) besideOPA(ctx context.Context) error {
 }
 
 // besideItself measures one Keyward beside others: without memo, with ten times the rules, with ten times the events.
-func (f *fleet) besideItself(ctx context.Context) error {
+func (f bench) besideItself(ctx context.Context) error {
 	const factor = 10
 	more, err := f.inflatedBundle(factor)
 	if err != nil {
 		return err
 	}
-	contenders, err := f.all(ctx, f.oneProcess,
-		func(ctx context.Context) (*contender, error) {
-			return f.withRedis(ctx, "memo off", usual, "KEYWARD_POLICY_MEMO=0")
+	contenders, err := f.All(ctx, f.OneProcess,
+		func(ctx context.Context) (*fleet.Contender, error) {
+			return f.WithRedis(ctx, "memo off", fleet.Usual, "KEYWARD_POLICY_MEMO=0")
 		},
-		func(ctx context.Context) (*contender, error) {
-			return f.withRedis(ctx, "10 times the rules", usual, "KEYWARD_POLICIES="+more)
+		func(ctx context.Context) (*fleet.Contender, error) {
+			return f.WithRedis(ctx, "10 times the rules", fleet.Usual, "KEYWARD_POLICIES="+more)
 		},
-		func(ctx context.Context) (*contender, error) {
-			return f.withRedis(ctx, "10 times the rules, memo off", usual, "KEYWARD_POLICIES="+more, "KEYWARD_POLICY_MEMO=0")
+		func(ctx context.Context) (*fleet.Contender, error) {
+			return f.WithRedis(ctx, "10 times the rules, memo off", fleet.Usual, "KEYWARD_POLICIES="+more, "KEYWARD_POLICY_MEMO=0")
 		},
-		func(ctx context.Context) (*contender, error) {
-			return f.withRedis(ctx, "200 events a user", crowd{users: usual.users, events: factor * usual.events})
+		func(ctx context.Context) (*fleet.Contender, error) {
+			return f.WithRedis(ctx, "200 events a user", fleet.Crowd{Users: fleet.Usual.Users, Events: factor * fleet.Usual.Events})
 		},
 	)
 	if err != nil {
 		return err
 	}
-	results, err := f.measure(ctx, contenders, f.connections)
+	results, err := f.Measure(ctx, contenders, f.Connections)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("The same beside itself, %d connections\n\n", f.connections)
-	t := newTable("calls/s", "of the first", "p50 ms", "p99 ms")
+	fmt.Printf("The same beside itself, %d connections\n\n", f.Connections)
+	t := fleet.NewTable("calls/s", "of the first", "p50 ms", "p99 ms")
 	for i, c := range contenders {
 		r := results[i]
-		t.row(c.name, "%.0f", r.rate(), "%.0f %%", 100*r.rate()/results[0].rate(), "%.2f", r.p50(), "%.2f", r.p99())
+		t.Row(c.Name, "%.0f", r.Rate(), "%.0f %%", 100*r.Rate()/results[0].Rate(), "%.2f", r.P50(), "%.2f", r.P99())
 	}
-	if err := t.print(); err != nil {
+	if err := t.Print(); err != nil {
 		return err
 	}
 	fmt.Println()
@@ -101,7 +104,7 @@ func (f *fleet) besideItself(ctx context.Context) error {
 }
 
 // opaServer serves the bundle by itself. It is asked about the facts of a login start as Keyward recorded them.
-func (f *fleet) opaServer(ctx context.Context) (*contender, error) {
+func (f bench) opaServer(ctx context.Context) (*fleet.Contender, error) {
 	facts, err := f.recordedFacts(ctx)
 	if err != nil {
 		return nil, err
@@ -110,13 +113,13 @@ func (f *fleet) opaServer(ctx context.Context) (*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	address := freeAddress()
+	address := fleet.FreeAddress()
 	began := time.Now()
-	cmd, err := f.launch(nil, f.opa, "run", "--server", "--addr", address, "--log-level", "error", "--bundle", bundle)
+	cmd, err := f.Launch(nil, f.Opa, "run", "--server", "--addr", address, "--log-level", "error", "--bundle", bundle)
 	if err != nil {
 		return nil, err
 	}
-	if err := answering(ctx, "http://"+address+"/health?bundles"); err != nil {
+	if err := fleet.Answering(ctx, "http://"+address+"/health?bundles"); err != nil {
 		return nil, err
 	}
 	body, err := json.Marshal(map[string]any{"input": facts})
@@ -128,7 +131,7 @@ func (f *fleet) opaServer(ctx context.Context) (*contender, error) {
 	req.SetRequestURI("http://" + address + "/v1/data/keyward/login/decision")
 	req.Header.SetContentType("application/json")
 	req.SetBody(body)
-	c := &contender{name: "OPA server", ready: time.Since(began), processes: []*exec.Cmd{cmd}, requests: []*fasthttp.Request{req}}
+	c := &fleet.Contender{Name: "OPA server", Ready: time.Since(began), Processes: []*exec.Cmd{cmd}, Requests: []*fasthttp.Request{req}}
 	return c, decides(req)
 }
 
@@ -153,28 +156,28 @@ func decides(req *fasthttp.Request) error {
 }
 
 // recordedFacts lets a Keyward judge a login start and returns the facts in its record.
-func (f *fleet) recordedFacts(ctx context.Context) (json.RawMessage, error) {
-	url, err := f.nats(ctx, "facts")
+func (f bench) recordedFacts(ctx context.Context) (json.RawMessage, error) {
+	url, err := f.Nats(ctx, "facts")
 	if err != nil {
 		return nil, err
 	}
-	redis, err := f.redis(ctx)
+	redis, err := f.Redis(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &contender{name: "facts"}
-	address := freeAddress()
-	ready, err := f.keyward(c, address, "all", []string{"KEYWARD_NATS_URL=" + url, "KEYWARD_REDIS_URL=" + redis})
+	c := &fleet.Contender{Name: "facts"}
+	address := fleet.FreeAddress()
+	ready, err := f.Keyward(c, address, "all", []string{"KEYWARD_NATS_URL=" + url, "KEYWARD_REDIS_URL=" + redis})
 	if err != nil {
 		return nil, err
 	}
-	if err := answering(ctx, ready); err != nil {
+	if err := fleet.Answering(ctx, ready); err != nil {
 		return nil, err
 	}
-	if _, err := f.populate(c, address, crowd{users: 1, events: usual.events}); err != nil {
+	if _, err := f.Populate(c, address, fleet.Crowd{Users: 1, Events: fleet.Usual.Events}); err != nil {
 		return nil, err
 	}
-	if err := fasthttp.Do(c.requests[0], new(fasthttp.Response)); err != nil {
+	if err := fasthttp.Do(c.Requests[0], new(fasthttp.Response)); err != nil {
 		return nil, fmt.Errorf("start a login: %w", err)
 	}
 	return lastLogin(ctx, url)
@@ -193,7 +196,7 @@ func lastLogin(ctx context.Context, url string) (json.RawMessage, error) {
 	var record struct {
 		Facts json.RawMessage `json:"facts"`
 	}
-	err = wait(ctx, "the decision stream", func() bool {
+	err = fleet.Wait(ctx, "the decision stream", func() bool {
 		stream, err := js.Stream(ctx, "PASSKEY_DECISIONS")
 		if err != nil {
 			return false

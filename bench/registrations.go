@@ -21,6 +21,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/keyward/keyward/bench/internal/fleet"
+
 	userv2 "github.com/keyward/keyward/api/zitadel/user/v2"
 	"github.com/keyward/keyward/api/zitadel/user/v2/userv2connect"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
@@ -37,15 +39,16 @@ type verification struct {
 	body    []byte // the same as JSON
 }
 
-// compareRegistrations measures VerifyPasskeyRegistration over gRPC and JSON beside go-webauthn's own verification of such answers on all cores.
-func (f *fleet) compareRegistrations(ctx context.Context) error {
+// compareRegistrations measures VerifyPasskeyRegistration over gRPC and JSON beside go-webauthn's own verification of such answers on all
+// cores.
+func (f bench) compareRegistrations(ctx context.Context) error {
 	floor, err := f.bareVerification(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("VerifyPasskeyRegistration, %d callers, median of %d rounds of %d registrations of as many users, load generator on the same cores\n\n", registrars, f.rounds, registrationsARound)
-	t := newTable("calls/s", "of verification", "p50 ms", "p99 ms")
-	t.row("go-webauthn alone, every core", "%.0f", floor, "%.0f %%", 100.0, "%.2f", 0.0, "%.2f", 0.0)
+	fmt.Printf("VerifyPasskeyRegistration, %d callers, median of %d rounds of %d registrations of as many users, load generator on the same cores\n\n", registrars, f.Rounds, registrationsARound)
+	t := fleet.NewTable("calls/s", "of verification", "p50 ms", "p99 ms")
+	t.Row("go-webauthn alone, every core", "%.0f", floor, "%.0f %%", 100.0, "%.2f", 0.0, "%.2f", 0.0)
 	for _, shape := range []struct{ name, sync string }{{"every write on disk", "always"}, {"flushed every 2 s", "2s"}} {
 		results, err := f.registrationsOf(ctx, shape.sync)
 		if err != nil {
@@ -53,33 +56,33 @@ func (f *fleet) compareRegistrations(ctx context.Context) error {
 		}
 		for _, protocol := range []string{"gRPC", "JSON"} {
 			r := results[protocol]
-			t.row(protocol+", "+shape.name, "%.0f", r.rate(), "%.0f %%", 100*r.rate()/floor, "%.2f", r.p50(), "%.2f", r.p99())
+			t.Row(protocol+", "+shape.name, "%.0f", r.Rate(), "%.0f %%", 100*r.Rate()/floor, "%.2f", r.P50(), "%.2f", r.P99())
 		}
 	}
-	return t.print()
+	return t.Print()
 }
 
 // registrationsOf measures one Keyward over both protocols in turn.
-func (f *fleet) registrationsOf(ctx context.Context, sync string) (map[string]rounds, error) {
-	data, err := os.MkdirTemp(f.dir, "data-")
+func (f bench) registrationsOf(ctx context.Context, sync string) (map[string]fleet.Rounds, error) {
+	data, err := os.MkdirTemp(f.Dir, "data-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	c, address, grpc := &contender{}, freeAddress(), freeAddress()
-	ready, err := f.keyward(c, address, "all", []string{
+	c, address, grpc := &fleet.Contender{}, fleet.FreeAddress(), fleet.FreeAddress()
+	ready, err := f.Keyward(c, address, "all", []string{
 		"KEYWARD_DATA_DIR=" + data, "KEYWARD_NATS_ADDR=off", "KEYWARD_GRPC_ADDR=" + grpc, "KEYWARD_SYNC_INTERVAL=" + sync,
 		"KEYWARD_RATE_LIMIT_ADDRESS=off", "KEYWARD_RATE_LIMIT_PROJECT=off",
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := answering(ctx, ready); err != nil {
+	if err := fleet.Answering(ctx, ready); err != nil {
 		return nil, err
 	}
 	r := newRegistrar(address, grpc)
 	defer r.http.CloseIdleConnections()
-	results := map[string]rounds{}
-	for round := range f.rounds + 1 {
+	results := map[string]fleet.Rounds{}
+	for round := range f.Rounds + 1 {
 		for name, verify := range map[string]func(context.Context, verification) error{"gRPC": r.overGRPC, "JSON": r.overJSON} {
 			pending, err := r.prepare(ctx)
 			if err != nil {
@@ -94,7 +97,7 @@ func (f *fleet) registrationsOf(ctx context.Context, sync string) (map[string]ro
 			}
 		}
 	}
-	return results, f.stop()
+	return results, f.Stop()
 }
 
 // registrar calls the user service of one Keyward.
@@ -116,7 +119,7 @@ func newRegistrar(address, grpc string) *registrar {
 
 func authorize(header http.Header) {
 	request := http.Request{Header: header}
-	request.SetBasicAuth(project, secret)
+	request.SetBasicAuth(fleet.Project, fleet.Secret)
 }
 
 // prepare registers a passkey for as many users as a round has, up to the second call.
@@ -137,7 +140,7 @@ func (r *registrar) register(ctx context.Context) (verification, error) {
 	var user struct {
 		ID string `json:"userID"`
 	}
-	if err := post(r.address, "/v2/users", map[string]string{"status": "active"}, &user); err != nil {
+	if err := fleet.Post(r.address, "/v2/users", map[string]string{"status": "active"}, &user); err != nil {
 		return verification{}, err
 	}
 	header := http.Header{}
@@ -154,7 +157,7 @@ func (r *registrar) register(ctx context.Context) (verification, error) {
 	if err != nil {
 		return verification{}, err
 	}
-	credential, err := authenticator.Phone().Create(string(options), origin)
+	credential, err := authenticator.Phone().Create(string(options), fleet.Origin)
 	if err != nil {
 		return verification{}, err
 	}
@@ -194,7 +197,7 @@ func (r *registrar) overJSON(ctx context.Context, v verification) error {
 }
 
 // verifyAll makes the second calls, each once.
-func verifyAll(ctx context.Context, pending []verification, verify func(context.Context, verification) error) (sample, error) {
+func verifyAll(ctx context.Context, pending []verification, verify func(context.Context, verification) error) (fleet.Sample, error) {
 	took := make([]time.Duration, len(pending))
 	var next atomic.Int64
 	began := time.Now()
@@ -215,7 +218,7 @@ func verifyAll(ctx context.Context, pending []verification, verify func(context.
 	all := time.Since(began)
 	slices.SortFunc(took, func(a, b time.Duration) int { return cmp.Compare(a, b) })
 	ms := func(share int) float64 { return float64(took[len(took)*share/100].Microseconds()) / 1000 }
-	return sample{rate: float64(len(pending)) / all.Seconds(), p50: ms(50), p99: ms(99)}, err
+	return fleet.Sample{Rate: float64(len(pending)) / all.Seconds(), P50: ms(50), P99: ms(99)}, err
 }
 
 // someone is a user of the library.
@@ -227,8 +230,8 @@ func (someone) WebAuthnDisplayName() string                { return "Ada" }
 func (someone) WebAuthnCredentials() []webauthn.Credential { return nil }
 
 // bareVerification returns how many answers a second go-webauthn parses and verifies on all cores, and does nothing else with.
-func (f *fleet) bareVerification(ctx context.Context) (float64, error) {
-	web, err := webauthn.New(&webauthn.Config{RPID: "localhost", RPDisplayName: "bench", RPOrigins: []string{origin}})
+func (f bench) bareVerification(ctx context.Context) (float64, error) {
+	web, err := webauthn.New(&webauthn.Config{RPID: "localhost", RPDisplayName: "bench", RPOrigins: []string{fleet.Origin}})
 	if err != nil {
 		return 0, err
 	}
@@ -240,11 +243,11 @@ func (f *fleet) bareVerification(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	credential, err := authenticator.Phone().Create(string(raw), origin)
+	credential, err := authenticator.Phone().Create(string(raw), fleet.Origin)
 	if err != nil {
 		return 0, err
 	}
-	rates := make([]float64, f.rounds)
+	rates := make([]float64, f.Rounds)
 	for i := range rates {
 		began := time.Now()
 		var done atomic.Int64

@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/valyala/fasthttp"
+
+	"github.com/keyward/keyward/bench/internal/fleet"
 )
 
 // recorder stands before a Keyward and keeps the login starts that pass.
@@ -31,7 +33,7 @@ type recorder struct {
 
 // ServeHTTP implements http.Handler.
 func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if req.URL.Path == path {
+	if req.URL.Path == fleet.Path {
 		body, err := io.ReadAll(req.Body)
 		r.mu.Lock()
 		if err != nil {
@@ -45,8 +47,8 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 // replayDemo lets the demo's population live, replays its login starts and tells how often the memo knew the answer.
-func (f *fleet) replayDemo(ctx context.Context) error {
-	c, err := f.withRedis(ctx, "demo", crowd{users: 1, events: usual.events})
+func (f bench) replayDemo(ctx context.Context) error {
+	c, err := f.WithRedis(ctx, "demo", fleet.Crowd{Users: 1, Events: fleet.Usual.Events})
 	if err != nil {
 		return err
 	}
@@ -56,41 +58,41 @@ func (f *fleet) replayDemo(ctx context.Context) error {
 	}
 	requests := make([]*fasthttp.Request, len(logins))
 	for i, body := range logins {
-		requests[i] = signed(c.address)
+		requests[i] = fleet.Signed(c.Address)
 		requests[i].SetBody(body)
 	}
-	lived, err := memoOf(c.admin)
+	lived, err := memoOf(c.Admin)
 	if err != nil {
 		return err
 	}
-	rate, err := once(ctx, c.address, requests, f.connections)
+	rate, err := once(ctx, c.Address, requests, f.Connections)
 	if err != nil {
 		return err
 	}
-	all, err := memoOf(c.admin)
+	all, err := memoOf(c.Admin)
 	if err != nil {
 		return err
 	}
 	replayed := memo{hits: all.hits - lived.hits, misses: all.misses - lived.misses}
 	fmt.Printf("keyward demo --users %d, its %d login starts replayed at %.0f a second: hit ratio %.3f %% (%.0f misses; %.0f answers kept); while the demo lived, logins and creations: %.2f %% (%.0f misses)\n",
-		f.population, len(logins), rate, replayed.ratio(), replayed.misses, all.entries, lived.ratio(), lived.misses)
+		f.Population, len(logins), rate, replayed.ratio(), replayed.misses, all.entries, lived.ratio(), lived.misses)
 	return nil
 }
 
 // demo runs the demo through a recorder and returns the bodies of its login starts.
-func (f *fleet) demo(ctx context.Context, c *contender) ([][]byte, error) {
+func (f bench) demo(ctx context.Context, c *fleet.Contender) ([][]byte, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	r := &recorder{proxy: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: c.address})}
+	r := &recorder{proxy: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: c.Address})}
 	r.proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
 	server := &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })
 	defer serving.Wait()
 	defer func() { _ = server.Close() }()
-	demo := exec.CommandContext(ctx, f.settings.keyward, "demo", "--url", "http://"+listener.Addr().String(), "--project", project, "--secret", secret, "--users", strconv.Itoa(f.population))
+	demo := exec.CommandContext(ctx, f.Settings.Keyward, "demo", "--url", "http://"+listener.Addr().String(), "--project", fleet.Project, "--secret", fleet.Secret, "--users", strconv.Itoa(f.Population))
 	if out, err := demo.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("run the demo: %w: %s", err, out)
 	}

@@ -11,9 +11,10 @@ import (
 	"github.com/keyward/keyward/policies"
 )
 
-// inflatedBundle writes the default bundle with factor times the rows in its login table: before each row stand others that never match. It returns the directory.
-func (f *fleet) inflatedBundle(factor int) (string, error) {
-	dir := filepath.Join(f.dir, fmt.Sprintf("policies-%d", factor))
+// inflatedBundle writes the default bundle with factor times the rows in its login table: before each row stand others that never match.
+// It returns the directory.
+func (f bench) inflatedBundle(factor int) (string, error) {
+	dir := filepath.Join(f.Dir, fmt.Sprintf("policies-%d", factor))
 	if err := os.CopyFS(dir, policies.Bundle); err != nil {
 		return "", fmt.Errorf("write the bundle: %w", err)
 	}

@@ -1,4 +1,4 @@
-package main
+package fleet
 
 import (
 	"context"
@@ -8,24 +8,32 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jwt"
 	"github.com/redis/go-redis/v9"
 )
 
 // The commands by which this binary serves what Keyward is compared with.
 const (
-	bareCommand      = "bare"
-	bareRedisCommand = "bare-redis"
+	bareCommand        = "bare"
+	bareRedisCommand   = "bare-redis"
+	BareSessionCommand = "bare-session"
 )
 
-func serves(command string) bool {
-	return command == bareCommand || command == bareRedisCommand || command == bareSessionCommand
+// MinePath is where the current user starts a passkey.
+const MinePath = "/v2/me/passkeys/append/start"
+
+// Serves reports whether a command is one by which this binary serves.
+func Serves(command string) bool {
+	return command == bareCommand || command == bareRedisCommand || command == BareSessionCommand
 }
 
-func serve(ctx context.Context, command string, args []string) error {
+// Serve serves by such a command until the process ends.
+func Serve(ctx context.Context, command string, args []string) error {
 	switch command {
 	case bareRedisCommand:
 		return serveBareRedis(ctx, args[0], args[1])
-	case bareSessionCommand:
+	case BareSessionCommand:
 		return serveBareSession(args[0], args[1])
 	}
 	return serveBare(args[0], func(context.Context) error { return nil })
@@ -34,7 +42,7 @@ func serve(ctx context.Context, command string, args []string) error {
 // serveBare is the floor: a Fiber handler that decodes the body into a map, as any handler must, and answers with two fields.
 func serveBare(address string, more func(context.Context) error) error {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
-	app.Post(path, func(c *fiber.Ctx) error {
+	app.Post(Path, func(c *fiber.Ctx) error {
 		var body map[string]any
 		if err := json.Unmarshal(c.Body(), &body); err != nil {
 			return fmt.Errorf("decode: %w", err)
@@ -72,4 +80,26 @@ func serveBareRedis(ctx context.Context, url, address string) error {
 		}
 		return err
 	})
+}
+
+// serveBareSession decodes the body into a map, verifies the token as any service that trusts the keys would, and answers with two fields.
+func serveBareSession(file, address string) error {
+	keys, err := jwk.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read the keys: %w", err)
+	}
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Post(MinePath, func(c *fiber.Ctx) error {
+		token, err := jwt.ParseString(strings.TrimPrefix(c.Get(fiber.HeaderAuthorization), "Bearer "), jwt.WithKeySet(keys), jwt.WithIssuer(Origin))
+		if err != nil {
+			return fmt.Errorf("verify: %w", err)
+		}
+		var body map[string]any
+		if err := json.Unmarshal(c.Body(), &body); err != nil {
+			return fmt.Errorf("decode: %w", err)
+		}
+		subject, _ := token.Subject()
+		return c.JSON(fiber.Map{"attestationOptions": "", "userID": subject})
+	})
+	return app.Listen(address)
 }

@@ -1,4 +1,4 @@
-package main
+package events
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyward/keyward/bench/internal/fleet"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
@@ -71,7 +72,7 @@ func (s *storage) close() error {
 // someEvent is one as an SDK reports it.
 func someEvent(user int) event.Event {
 	return event.Event{
-		ID: ident.NewEventID(), Project: project, User: ident.UserID(fmt.Sprintf("usr-%d", user)), Type: event.LoginError, CreatedMs: time.Now().UnixMilli(),
+		ID: ident.NewEventID(), Project: fleet.Project, User: ident.UserID(fmt.Sprintf("usr-%d", user)), Type: event.LoginError, CreatedMs: time.Now().UnixMilli(),
 		Environment: "env-1234567890", Process: "prc-1234567890", Ceremony: "was-1234567890", Route: event.Local,
 	}
 }
@@ -102,7 +103,7 @@ func (s *storage) publishOne(ctx context.Context, e event.Event) error {
 }
 
 // callers calls one over and over from a number of goroutines, and fails when one of them does.
-func callers(ctx context.Context, count int, duration time.Duration, one func(ctx context.Context, n int64) error) (sample, error) {
+func callers(ctx context.Context, count int, duration time.Duration, one func(ctx context.Context, n int64) error) (fleet.Sample, error) {
 	ending, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
 	var (
@@ -111,11 +112,11 @@ func callers(ctx context.Context, count int, duration time.Duration, one func(ct
 		failure error
 		next    atomic.Int64
 	)
-	total := histogram()
+	total := fleet.Histogram()
 	began := time.Now()
 	for range count {
 		all.Go(func() {
-			seen := histogram()
+			seen := fleet.Histogram()
 			var failed error
 			for failed == nil && ending.Err() == nil {
 				started := time.Now()
@@ -131,18 +132,22 @@ func callers(ctx context.Context, count int, duration time.Duration, one func(ct
 	}
 	all.Wait()
 	took := time.Since(began)
-	return sample{
-		rate: float64(total.TotalCount()) / took.Seconds(),
-		p50:  float64(total.ValueAtQuantile(50)) / 1000,
-		p99:  float64(total.ValueAtQuantile(99)) / 1000,
+	return fleet.Sample{
+		Rate: float64(total.TotalCount()) / took.Seconds(),
+		P50:  float64(total.ValueAtQuantile(50)) / 1000,
+		P99:  float64(total.ValueAtQuantile(99)) / 1000,
 	}, failure
 }
 
 // eventUsers are the users whose events are appended.
 const eventUsers = 10_000
 
-// compareEvents measures all that is to be said of events.
-func (f *fleet) compareEvents(ctx context.Context) error {
+// measurement puts events into the contenders of a fleet and follows them.
+type measurement struct{ *fleet.Fleet }
+
+// Compare measures all that is to be said of events.
+func Compare(ctx context.Context, of *fleet.Fleet) error {
+	f := measurement{of}
 	for _, compare := range []func(context.Context) error{f.compareAppends, f.compareCalls, f.compareLists, f.compareMany} {
 		if err := compare(ctx); err != nil {
 			return err
@@ -152,24 +157,24 @@ func (f *fleet) compareEvents(ctx context.Context) error {
 }
 
 // compareAppends measures appends to the log beside raw publishing, in turn.
-func (f *fleet) compareAppends(ctx context.Context) (err error) {
+func (f measurement) compareAppends(ctx context.Context) (err error) {
 	var ours, raw *storage
 	for name, s := range map[string]**storage{"appends": &ours, "raw": &raw} {
-		if *s, err = openStorage(ctx, filepath.Join(f.dir, name)); err != nil {
+		if *s, err = openStorage(ctx, filepath.Join(f.Dir, name)); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, (*s).close()) }()
 	}
-	fmt.Printf("Appends to the log (embedded NATS, every acknowledged write on disk, embedded cache) beside raw synchronous publishing of the same messages with as many publishers to a server of its own; median of %d rounds of %s\n\n", f.rounds, f.duration)
-	t := newTable("raw/s", "appends/s", "of raw", "raw p50 ms", "p50 ms", "raw p99 ms", "p99 ms")
+	fmt.Printf("Appends to the log (embedded NATS, every acknowledged write on disk, embedded cache) beside raw synchronous publishing of the same messages with as many publishers to a server of its own; median of %d rounds of %s\n\n", f.Rounds, f.Duration)
+	t := fleet.NewTable("raw/s", "appends/s", "of raw", "raw p50 ms", "p50 ms", "raw p99 ms", "p99 ms")
 	for _, count := range publishers {
-		var results [2]rounds
-		for round := range f.rounds + 1 {
+		var results [2]fleet.Rounds
+		for round := range f.Rounds + 1 {
 			for i, one := range []func(context.Context, int64) error{
 				func(ctx context.Context, n int64) error { return raw.publishOne(ctx, someEvent(int(n%eventUsers)+1)) },
 				func(ctx context.Context, n int64) error { return ours.appendOne(ctx, someEvent(int(n%eventUsers)+1)) },
 			} {
-				got, err := callers(ctx, count, f.duration, one)
+				got, err := callers(ctx, count, f.Duration, one)
 				if err != nil {
 					return err
 				}
@@ -179,7 +184,7 @@ func (f *fleet) compareAppends(ctx context.Context) (err error) {
 			}
 		}
 		r, o := results[0], results[1]
-		t.row(fmt.Sprintf("%d", count), "%.0f", r.rate(), "%.0f", o.rate(), "%.0f %%", 100*o.rate()/r.rate(), "%.2f", r.p50(), "%.2f", o.p50(), "%.2f", r.p99(), "%.2f", o.p99())
+		t.Row(fmt.Sprintf("%d", count), "%.0f", r.Rate(), "%.0f", o.Rate(), "%.0f %%", 100*o.Rate()/r.Rate(), "%.2f", r.P50(), "%.2f", o.P50(), "%.2f", r.P99(), "%.2f", o.P99())
 	}
-	return t.print()
+	return t.Print()
 }

@@ -1,4 +1,4 @@
-package main
+package events
 
 import (
 	"bytes"
@@ -19,33 +19,36 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/keyward/keyward/bench/internal/fleet"
 	"github.com/keyward/keyward/core/bus"
 )
 
-// fanOut measures clients that all follow the same events over HTTP. Each checks that it gets every event once and in order, by the positions that the events carry. Delays are counted from the moment an event
-// is handed to NATS, so they hold the time until it is on disk; with an interval between flushes what is left is the way from the stream to the clients.
-func (f *fleet) fanOut(ctx context.Context) error {
-	fmt.Printf("GET /v2/events/stream, %d clients, %d events/s for %s, server, NATS, publisher and clients on the same cores\n\n", f.streams, f.eventRate, f.duration)
-	t := newTable("events/s", "deliveries/s", "lost", "p50 ms", "p99 ms", "max ms", "server CPU", "clients' CPU", "memory MiB", "before MiB")
+// FanOut measures clients that all follow the same events over HTTP. Each checks that it gets every event once and in order, by the
+// positions that the events carry. Delays are counted from the moment an event is handed to NATS, so they hold the time until it is on
+// disk; with an interval between flushes what is left is the way from the stream to the clients.
+func FanOut(ctx context.Context, of *fleet.Fleet) error {
+	f := measurement{of}
+	fmt.Printf("GET /v2/events/stream, %d clients, %d events/s for %s, server, NATS, publisher and clients on the same cores\n\n", f.Streams, f.EventRate, f.Duration)
+	t := fleet.NewTable("events/s", "deliveries/s", "lost", "p50 ms", "p99 ms", "max ms", "server CPU", "clients' CPU", "memory MiB", "before MiB")
 	for _, flush := range []string{"2s", "always"} {
 		if err := f.fanOutOnce(ctx, flush, t); err != nil {
 			return err
 		}
 	}
-	return t.print()
+	return t.Print()
 }
 
-func (f *fleet) fanOutOnce(ctx context.Context, flush string, t *table) error {
-	data, err := os.MkdirTemp(f.dir, "data-")
+func (f measurement) fanOutOnce(ctx context.Context, flush string, t *fleet.Table) error {
+	data, err := os.MkdirTemp(f.Dir, "data-")
 	if err != nil {
 		return fmt.Errorf("make a directory: %w", err)
 	}
-	c, address := &contender{name: "flushed: " + flush}, freeAddress()
-	ready, err := f.keyward(c, address, "all", []string{"KEYWARD_DATA_DIR=" + data, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_SYNC_INTERVAL=" + flush})
+	c, address := &fleet.Contender{Name: "flushed: " + flush}, fleet.FreeAddress()
+	ready, err := f.Keyward(c, address, "all", []string{"KEYWARD_DATA_DIR=" + data, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_SYNC_INTERVAL=" + flush})
 	if err != nil {
 		return err
 	}
-	if err := answering(ctx, ready); err != nil {
+	if err := fleet.Answering(ctx, ready); err != nil {
 		return err
 	}
 	source, err := openSource(data)
@@ -53,14 +56,14 @@ func (f *fleet) fanOutOnce(ctx context.Context, flush string, t *table) error {
 		return err
 	}
 	defer source.conn.Close()
-	idle := c.memory()
-	followers, err := follow(ctx, address, f.streams, source)
+	idle := c.Memory()
+	followers, err := follow(ctx, address, f.Streams, source)
 	if err != nil {
 		return err
 	}
 	defer followers.close()
-	began, server, own := time.Now(), cpu(c.processes[0].Process.Pid), cpu(os.Getpid())
-	if err := source.publish(ctx, f.eventRate, f.duration); err != nil {
+	began, server, own := time.Now(), cpu(c.Processes[0].Process.Pid), cpu(os.Getpid())
+	if err := source.publish(ctx, f.EventRate, f.Duration); err != nil {
 		return err
 	}
 	published := time.Since(began)
@@ -68,13 +71,13 @@ func (f *fleet) fanOutOnce(ctx context.Context, flush string, t *table) error {
 		return err
 	}
 	took := time.Since(began)
-	server, own = cpu(c.processes[0].Process.Pid)-server, cpu(os.Getpid())-own
+	server, own = cpu(c.Processes[0].Process.Pid)-server, cpu(os.Getpid())-own
 	latency := followers.latency()
-	lost := source.published.Load()*int64(f.streams) - latency.TotalCount()
-	t.row(c.name, "%.0f", float64(source.published.Load())/published.Seconds(), "%.0f", float64(latency.TotalCount())/took.Seconds(), "%d", lost,
+	lost := source.published.Load()*int64(f.Streams) - latency.TotalCount()
+	t.Row(c.Name, "%.0f", float64(source.published.Load())/published.Seconds(), "%.0f", float64(latency.TotalCount())/took.Seconds(), "%d", lost,
 		"%.1f", float64(latency.ValueAtQuantile(50))/1000, "%.1f", float64(latency.ValueAtQuantile(99))/1000, "%.1f", float64(latency.Max())/1000,
-		"%.0f %%", 100*server.Seconds()/took.Seconds(), "%.0f %%", 100*own.Seconds()/took.Seconds(), "%.0f", c.memory(), "%.0f", idle)
-	return f.stop()
+		"%.0f %%", 100*server.Seconds()/took.Seconds(), "%.0f %%", 100*own.Seconds()/took.Seconds(), "%.0f", c.Memory(), "%.0f", idle)
+	return f.Stop()
 }
 
 // source appends events to the stream as the events service does, and knows when it did.
@@ -142,7 +145,8 @@ type crowdOfFollowers struct {
 	work   sync.WaitGroup
 }
 
-// follower is one client: it reads the bytes of the answer and no more than it must of them, since a thousand of it share two cores with the server.
+// follower is one client: it reads the bytes of the answer and no more than it must of them, since a thousand of it share two cores with
+// the server.
 type follower struct {
 	conn    net.Conn
 	reached atomic.Int64 // events
@@ -153,13 +157,13 @@ type follower struct {
 func follow(ctx context.Context, address string, clients int, from *source) (*crowdOfFollowers, error) {
 	from.when = make([]atomic.Int64, mostEvents)
 	c := &crowdOfFollowers{source: from}
-	head := "GET /v2/events/stream HTTP/1.1\r\nHost: " + address + "\r\nAuthorization: Basic " + base64.StdEncoding.EncodeToString([]byte(project+":"+secret)) + "\r\n\r\n"
+	head := "GET /v2/events/stream HTTP/1.1\r\nHost: " + address + "\r\nAuthorization: Basic " + base64.StdEncoding.EncodeToString([]byte(fleet.Project+":"+fleet.Secret)) + "\r\n\r\n"
 	for range clients {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			return nil, fmt.Errorf("connect: %w", err)
 		}
-		one := &follower{conn: conn, seen: histogram()}
+		one := &follower{conn: conn, seen: fleet.Histogram()}
 		c.all = append(c.all, one)
 		if _, err := conn.Write([]byte(head)); err != nil {
 			return nil, fmt.Errorf("ask for the stream: %w", err)
@@ -178,7 +182,8 @@ func follow(ctx context.Context, address string, clients int, from *source) (*cr
 	return c, ctx.Err()
 }
 
-// read checks positions and notes how late each event is. Lines of a chunk's size may stand between events, or, since chunks end where frames end, nowhere inside of one.
+// read checks positions and notes how late each event is. Lines of a chunk's size may stand between events, or, since chunks end where
+// frames end, nowhere inside of one.
 func (f *follower) read(from *source) error {
 	mark := []byte("\nid: ")
 	buffer := make([]byte, 64<<10)
@@ -223,7 +228,7 @@ func (f *follower) read(from *source) error {
 
 // await waits until every client has every event.
 func (c *crowdOfFollowers) await(ctx context.Context, events int64) error {
-	return wait(ctx, "not every event", func() bool {
+	return fleet.Wait(ctx, "not every event", func() bool {
 		for _, f := range c.all {
 			if f.reached.Load() < events {
 				return false
@@ -242,7 +247,7 @@ func (c *crowdOfFollowers) close() {
 
 // latency merges what the clients saw.
 func (c *crowdOfFollowers) latency() *hdrhistogram.Histogram {
-	total := histogram()
+	total := fleet.Histogram()
 	for _, f := range c.all {
 		total.Merge(f.seen)
 	}

@@ -1,4 +1,4 @@
-package main
+package events
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/keyward/keyward/bench/internal/fleet"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -24,36 +25,36 @@ const (
 )
 
 // compareMany measures starts on a stream with many events, and reads of users whom no cache knows.
-func (f *fleet) compareMany(ctx context.Context) error {
-	dir := filepath.Join(f.dir, "many")
+func (f measurement) compareMany(ctx context.Context) error {
+	dir := filepath.Join(f.Dir, "many")
 	bytes, err := fill(ctx, dir)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("\nA stream of %d events of %d users, %.0f bytes an event on disk\n\n", manyEvents, manyUsers, float64(bytes)/manyEvents)
-	t := newTable("ready ms", "memory MiB")
+	t := fleet.NewTable("ready ms", "memory MiB")
 	for _, start := range []struct {
 		name string
 		end  os.Signal // how the process is stopped afterwards
 	}{{"first start", os.Interrupt}, {"after a clean stop", syscall.SIGKILL}, {"after a kill", os.Interrupt}} {
-		c := &contender{name: start.name}
+		c := &fleet.Contender{Name: start.name}
 		began := time.Now()
-		ready, err := f.keyward(c, freeAddress(), "all", []string{"KEYWARD_DATA_DIR=" + dir, "KEYWARD_NATS_ADDR=off"})
+		ready, err := f.Keyward(c, fleet.FreeAddress(), "all", []string{"KEYWARD_DATA_DIR=" + dir, "KEYWARD_NATS_ADDR=off"})
 		if err != nil {
 			return err
 		}
-		if err := answering(ctx, ready); err != nil {
+		if err := fleet.Answering(ctx, ready); err != nil {
 			return err
 		}
-		t.row(c.name, "%.0f", float64(time.Since(began).Milliseconds()), "%.0f", c.memory())
-		process := c.processes[0]
+		t.Row(c.Name, "%.0f", float64(time.Since(began).Milliseconds()), "%.0f", c.Memory())
+		process := c.Processes[0]
 		if err := process.Process.Signal(start.end); err != nil {
 			return fmt.Errorf("stop: %w", err)
 		}
 		_ = process.Wait()
-		f.started = slices.DeleteFunc(f.started, func(p *exec.Cmd) bool { return p == process })
+		f.Started = slices.DeleteFunc(f.Started, func(p *exec.Cmd) bool { return p == process })
 	}
-	if err := t.print(); err != nil {
+	if err := t.Print(); err != nil {
 		return err
 	}
 	return f.readCold(ctx, dir)
@@ -90,18 +91,18 @@ func fill(ctx context.Context, dir string) (bytes uint64, err error) {
 }
 
 // readCold reads users in no order whom no cache knows yet.
-func (f *fleet) readCold(ctx context.Context, dir string) (err error) {
+func (f measurement) readCold(ctx context.Context, dir string) (err error) {
 	s, err := openStorage(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	seen := histogram()
+	seen := fleet.Histogram()
 	const stride = 7919 // a prime, so that neighbours on disk are not read one after the other
 	for n := range coldReads {
 		user := ident.UserID(fmt.Sprintf("usr-%d", n*stride%manyUsers+1))
 		began := time.Now()
-		events, err := s.store.Events(ctx, project, user)
+		events, err := s.store.Events(ctx, fleet.Project, user)
 		if err != nil {
 			return fmt.Errorf("read: %w", err)
 		}

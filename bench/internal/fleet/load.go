@@ -1,4 +1,4 @@
-package main
+package fleet
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// sample is what one round measured: calls per second, latencies in ms, memory in MiB.
-type sample struct {
-	rate, p50, p99, memory float64
+// Sample is what one round measured: calls per second, latencies in ms, memory in MiB.
+type Sample struct {
+	Rate, P50, P99, memory float64
 }
 
 // load sends the requests in turn, over and over, on a number of connections, each waiting for its answer, and fails on any answer but 200.
-func load(ctx context.Context, requests []*fasthttp.Request, connections int, duration time.Duration) (sample, error) {
+func load(ctx context.Context, requests []*fasthttp.Request, connections int, duration time.Duration) (Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
 	client := &fasthttp.HostClient{Addr: string(requests[0].Host()), MaxConns: connections}
@@ -26,7 +26,7 @@ func load(ctx context.Context, requests []*fasthttp.Request, connections int, du
 		mu      sync.Mutex
 		failure error
 	)
-	total := histogram()
+	total := Histogram()
 	began := time.Now()
 	for i := range connections {
 		all.Go(func() {
@@ -43,21 +43,21 @@ func load(ctx context.Context, requests []*fasthttp.Request, connections int, du
 	all.Wait()
 	took := time.Since(began)
 	if failure != nil {
-		return sample{}, failure
+		return Sample{}, failure
 	}
-	return sample{
-		rate: float64(total.TotalCount()) / took.Seconds(),
-		p50:  float64(total.ValueAtQuantile(50)) / 1000,
-		p99:  float64(total.ValueAtQuantile(99)) / 1000,
+	return Sample{
+		Rate: float64(total.TotalCount()) / took.Seconds(),
+		P50:  float64(total.ValueAtQuantile(50)) / 1000,
+		P99:  float64(total.ValueAtQuantile(99)) / 1000,
 	}, nil
 }
 
-// histogram holds µs.
-func histogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60_000_000, 3) }
+// Histogram holds µs.
+func Histogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60_000_000, 3) }
 
 // hammer has copies of the requests to itself and begins with the one at next.
 func hammer(ctx context.Context, client *fasthttp.HostClient, requests []*fasthttp.Request, next int) (*hdrhistogram.Histogram, error) {
-	seen := histogram()
+	seen := Histogram()
 	rsp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(rsp)
 	mine := make([]fasthttp.Request, len(requests))

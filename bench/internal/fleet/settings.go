@@ -1,0 +1,15 @@
+package fleet
+
+import "time"
+
+// Settings say which binaries are measured, and how.
+type Settings struct {
+	Keyward, NatsServer, RedisServer, Opa string // paths of binaries
+	Attach                                string // measure only the server at this address
+	Connections, Rounds                   int
+	Duration                              time.Duration
+	Decision, Events                      bool
+	Population                            int
+	Sse, Registrations, Sessions          bool
+	Streams, EventRate                    int
+}
