@@ -21,8 +21,8 @@ import (
 // maxDepth bounds the nesting of objects and arrays in a body; the contract itself needs 4.
 const maxDepth = 32
 
-// NotJSON reports a body that is not one JSON value: broken syntax, text that is not UTF-8, a member name given twice, or too deep a
-// nesting.
+// NotJSON reports a body that is not one JSON value that may be read: broken syntax, text that is not UTF-8, a member name given twice, too
+// deep a nesting, or a number that costs more than its bytes.
 type NotJSON struct {
 	Reason string // for the caller
 	Field  string // with dots; empty if none can be named
@@ -176,7 +176,7 @@ func checkSyntax(body []byte) error {
 	_, err := dec.ReadValue()
 	if err == nil {
 		if _, err = dec.ReadToken(); errors.Is(err, io.EOF) {
-			return nil
+			return checkNumbers(body)
 		}
 		return &NotJSON{Reason: "something follows the JSON value"}
 	}
@@ -184,11 +184,7 @@ func checkSyntax(body []byte) error {
 	if !errors.As(err, &at) {
 		return &NotJSON{Reason: "the body ends too early"}
 	}
-	var tokens []string
-	for token := range at.JSONPointer.Tokens() {
-		tokens = append(tokens, token)
-	}
-	field := strings.Join(tokens, ".")
+	field := fieldAt(at.JSONPointer)
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return &NotJSON{Reason: "a name is given twice", Field: clip(field)}

@@ -352,3 +352,35 @@ func BenchmarkBody(b *testing.B) {
 		}
 	})
 }
+
+func TestANumberThatCostsMoreThanItsBytesIsRefusedByNameWhereverItStands(t *testing.T) {
+	t.Parallel()
+	op := parse(t).Operation("passkeyLoginStart")
+	long := strings.Repeat("1", maxNumberBytes+1)
+	for _, tc := range []struct{ name, body, field string }{
+		{"a huge exponent", `{"clientInformation":{"javaScriptHighEntropy":{"mobile":1e1000000}}}`, "clientInformation.javaScriptHighEntropy.mobile"},
+		{"a huge exponent below nothing", `{"a":1E-1000000}`, "a"},
+		{"an exponent beyond all numbers", `{"a":1e99999999999999999999999}`, "a"},
+		{"too many digits", `{"a":` + long + `}`, "a"},
+		{"too many digits behind the point", `{"a":0.` + long + `}`, "a"},
+		{"in an array of a member that nobody knows", `{"a":[1,{"b":` + long + `}]}`, "a.1.b"},
+		{"after a text that ends in a backslash", `{"t":"\\","a":` + long + `}`, "a"},
+		{"alone", long, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := op.CheckBody([]byte(tc.body))
+			var broken *NotJSON
+			if !errors.As(err, &broken) || broken.Field != tc.field || !strings.Contains(broken.Reason, "a number") {
+				t.Errorf("got %v in %q", err, broken)
+			}
+			if _, quick := quickly(t, op, []byte(tc.body)); quick {
+				t.Error("the quick check takes it")
+			}
+		})
+	}
+	for _, fine := range []string{`{"a":1e99}`, `{"a":"` + long + `"}`, `{"a":"1e1000000"}`, `{"a":-1.25E-9}`, `{"1e1000000":1}`} {
+		if err := checkNumbers([]byte(fine)); err != nil {
+			t.Errorf("%s: %v", fine, err)
+		}
+	}
+}

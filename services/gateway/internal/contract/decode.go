@@ -219,7 +219,7 @@ func (r *reader) readObject(from *jsontext.Decoder, into reflect.Value) bool {
 		}
 		m, known := r.members[string(name[1:len(name)-1])]
 		if !known {
-			if from.SkipValue() != nil {
+			if unknown, err := from.ReadValue(); err != nil || !plainNumbers(unknown) {
 				return false
 			}
 			continue

@@ -43,6 +43,8 @@ type Operation struct {
 	Session, Process bool
 	// NoContent operations answer success with 204, and no body.
 	NoContent bool
+	// BodyLimit is how many bytes of a body are read at most: x-body-limit of the document, else defaultBodyLimit.
+	BodyLimit int
 	body      *body // nil: takes none
 	path      []parameter
 	query     []parameter
@@ -59,6 +61,9 @@ type parameter struct {
 	list     bool
 	schema   *jsonschema.Schema
 }
+
+// defaultBodyLimit is the bound of bodies for which the document has none: twice what the largest of them may need.
+const defaultBodyLimit = 64 << 10
 
 // methods in the order that an OpenAPI path item is read.
 var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
@@ -142,6 +147,7 @@ func (d *Document) readPaths(c *jsonschema.Compiler) error {
 func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	op.ID, _ = op.doc.at(at + "/operationId").(string)
 	op.Permission, _ = op.doc.at(at + "/x-permission").(string)
+	op.BodyLimit = number(op.doc.at(at+"/x-body-limit"), defaultBodyLimit)
 	schemes, said := op.schemes(at)
 	if !said {
 		return fmt.Errorf("operation %s must either name its x-permission or have an empty security", op.ID)
