@@ -71,15 +71,6 @@ func notOverBridge(next http.Handler) http.Handler {
 	})
 }
 
-// callBodies lets calls have bodies of another size than other requests. It is asked when a header has been read.
-func (g *Gateway) callBodies(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	path, _, _ := bytes.Cut(header.RequestURI(), []byte("?"))
-	if !g.users.Owns(string(path)) {
-		return fasthttp.RequestConfig{}
-	}
-	return fasthttp.RequestConfig{MaxRequestBodySize: g.cfg.GRPCMaxMessage + callFraming}
-}
-
 // bridged returns the request as net/http has it. Its body must not be read once the handler has returned.
 func bridged(rc *fasthttp.RequestCtx) (*http.Request, error) {
 	target := string(rc.RequestURI())
@@ -87,12 +78,15 @@ func bridged(rc *fasthttp.RequestCtx) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the request target: %w", err)
 	}
-	body := rc.PostBody()
+	var body io.Reader = http.NoBody
+	if stream := rc.RequestBodyStream(); stream != nil {
+		body = stream
+	}
 	return &http.Request{
 		Method: string(rc.Method()), URL: parsed, RequestURI: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: bridgedHeader(&rc.Request.Header), Host: string(rc.Host()),
 		RemoteAddr: rc.RemoteAddr().String(), TLS: rc.TLSConnectionState(),
-		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		Body: io.NopCloser(body), ContentLength: int64(max(rc.Request.Header.ContentLength(), -1)),
 	}, nil
 }
 

@@ -21,6 +21,8 @@ type Config struct {
 	RequestTimeout     time.Duration // deadline of everything behind the gateway; default 10 s
 	Grace              time.Duration // how long Run waits for requests in flight when it is told to stop; default 15 s
 	MaxInFlight        int           // requests handled at once, more are shed with 503; default 1024
+	MaxConnections     int           // connections open at once, of both ports, more are closed; 0: 3/4 of the files the process may open
+	MaxConnectionsAddr int           // the same from one address that is no trusted proxy; default 1024
 	MaxStreams         int           // event streams open at once, more are refused with 503; default 4096
 	StreamHeartbeat    time.Duration // between two comments on an event stream; default 15 s
 	StreamWriteTimeout time.Duration // how long the client of an event stream may take no data; default 15 s
@@ -62,6 +64,7 @@ func DefaultConfig() Config {
 		RequestTimeout:     10 * time.Second,
 		Grace:              15 * time.Second,
 		MaxInFlight:        1024,
+		MaxConnectionsAddr: 1024,
 		MaxStreams:         4096,
 		StreamHeartbeat:    15 * time.Second,
 		StreamWriteTimeout: 15 * time.Second,
@@ -89,6 +92,8 @@ func (c Config) withDefaults() Config {
 		RequestTimeout:     cmp.Or(c.RequestTimeout, d.RequestTimeout),
 		Grace:              cmp.Or(c.Grace, d.Grace),
 		MaxInFlight:        cmp.Or(c.MaxInFlight, d.MaxInFlight),
+		MaxConnections:     c.MaxConnections,
+		MaxConnectionsAddr: cmp.Or(c.MaxConnectionsAddr, d.MaxConnectionsAddr),
 		MaxStreams:         cmp.Or(c.MaxStreams, d.MaxStreams),
 		StreamHeartbeat:    cmp.Or(c.StreamHeartbeat, d.StreamHeartbeat),
 		StreamWriteTimeout: cmp.Or(c.StreamWriteTimeout, d.StreamWriteTimeout),
@@ -144,6 +149,8 @@ func (c Config) Validate() error {
 		{c.RequestTimeout <= 0, "request_timeout: must be above 0"},
 		{c.Grace <= 0, "shutdown_grace: must be above 0"},
 		{c.MaxInFlight < 1, "concurrency: must be at least 1"},
+		{c.MaxConnections < 0, "max_connections: must be at least 1, or 0 for three quarters of the files that the process may open"},
+		{c.MaxConnectionsAddr < 1, "max_connections_address: must be at least 1"},
 		{c.MaxStreams < 1, "sse_max_streams: must be at least 1"},
 		{c.StreamHeartbeat <= 0, "the heartbeat of event streams must be above 0"},
 		{c.StreamWriteTimeout <= 0, "the write timeout of event streams must be above 0"},

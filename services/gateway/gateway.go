@@ -9,6 +9,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyward/keyward/api"
@@ -29,6 +29,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/admission"
 	"github.com/keyward/keyward/services/gateway/internal/certificate"
+	"github.com/keyward/keyward/services/gateway/internal/connection"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/eventstream"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
@@ -88,6 +89,7 @@ type Gateway struct {
 	recorder    *exchange.Recorder
 	door        *admission.Door
 	inFlight    atomic.Int64
+	connections *connection.Count
 	streams     *eventstream.Streams
 
 	users       *userapi.API
@@ -105,13 +107,6 @@ type Gateway struct {
 	listener     net.Listener
 	grpcListener net.Listener // nil, after Listen: there is no gRPC port
 }
-
-// drainFactor says how much larger than the limit a body may be to be read to its end and refused with a proper answer; beyond, the
-// connection is cut after the answer, which some clients do not get to see because they are still writing.
-const drainFactor = 4
-
-// callFraming is what the protocols of the user service may put around a message.
-const callFraming = 64 << 10
 
 // New makes a gateway. It fails if the configuration cannot work, a dependency is missing or the OpenAPI document does not compile.
 func New(cfg Config, deps Deps) (*Gateway, error) {
@@ -158,7 +153,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err := g.mount(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	g.answerUnknownMethods()
+	server := g.app.Server()
+	server.HeaderReceived, server.Handler = g.receiveHead, g.receive(g.app.Handler())
 	return g, nil
 }
 
@@ -171,11 +167,14 @@ func (g *Gateway) openDoor(deps Deps) error {
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
+	g.connections = connection.NewCount(connection.Limits{
+		Total: cmp.Or(g.cfg.MaxConnections, connection.MostByFiles()), PerAddress: g.cfg.MaxConnectionsAddr, Exempt: g.cfg.TrustedProxies,
+	}, g.recorder.CountRefusedConnection)
 	g.tokens = issuer.New(issuer.Deps{Issuers: deps.Issuers.Issuers, Now: g.now, Log: g.log})
 	g.door = admission.New(admission.Config{
 		RateProject: g.cfg.RateProject, RateAddress: g.cfg.RateAddress, RateFailures: g.cfg.RateFailures,
 		TrustedProxies: g.cfg.TrustedProxies, BodyLimit: g.cfg.BodyLimit,
-	}, admission.Deps{Projects: deps.Projects, Limits: deps.Limits, Tokens: g.tokens, Now: g.now})
+	}, admission.Deps{Projects: deps.Projects, Limits: deps.Limits, Tokens: g.tokens, Now: g.now, Reading: g.withoutPlace})
 	g.streams, err = eventstream.New(
 		eventstream.Config{Most: g.cfg.MaxStreams, Heartbeat: g.cfg.StreamHeartbeat, WriteTimeout: g.cfg.StreamWriteTimeout},
 		eventstream.Deps{
@@ -209,14 +208,16 @@ func (g *Gateway) openCalls(deps Deps) error {
 }
 
 func (g *Gateway) newApp() *fiber.App {
-	app := fiber.New(fiber.Config{
+	return fiber.New(fiber.Config{
 		AppName:       "keyward",
 		CaseSensitive: true,
 		StrictRouting: true,
 		// Fiber reuses its buffers. With Immutable every string it hands out is a copy, so that user IDs and header values may outlive
 		// the request.
-		Immutable:                    true,
-		BodyLimit:                    g.cfg.BodyLimit * drainFactor,
+		Immutable: true,
+		// A body is read when its sender is admitted, and not before (admission.Door): of a request that is refused, fasthttp holds 8 KiB.
+		StreamRequestBody:            true,
+		BodyLimit:                    max(g.cfg.BodyLimit, g.cfg.GRPCMaxMessage),
 		ReadBufferSize:               g.cfg.HeaderLimit,
 		ReadTimeout:                  g.cfg.ReadTimeout,
 		IdleTimeout:                  g.cfg.IdleTimeout,
@@ -224,31 +225,6 @@ func (g *Gateway) newApp() *fiber.App {
 		DisableStartupMessage:        true,
 		DisablePreParseMultipartForm: true,
 	})
-	if g.cfg.BodyLimit*drainFactor < g.cfg.GRPCMaxMessage+callFraming {
-		app.Server().HeaderReceived = g.callBodies
-	}
-	return app
-}
-
-// answerUnknownMethods puts an answer of ours also where Fiber answers by itself, before any of its handlers: a method that HTTP does not
-// know.
-func (g *Gateway) answerUnknownMethods() {
-	inner := g.app.Handler()
-	g.app.Server().Handler = func(rc *fasthttp.RequestCtx) {
-		for _, known := range fiber.DefaultMethods {
-			if string(rc.Method()) == known {
-				inner(rc)
-				return
-			}
-		}
-		c := g.app.AcquireCtx(rc)
-		defer g.app.ReleaseCtx(c)
-		if g.isCall(c) {
-			_ = g.bridge(c) // it always answers
-			return
-		}
-		_ = g.outOfBand(c, fiber.ErrMethodNotAllowed) // it always answers
-	}
 }
 
 // Permissions returns the permissions that an API key can have, sorted: those that the operations of the API need.

@@ -64,6 +64,10 @@ func (g *Gateway) Listen() error {
 			return errors.Join(fmt.Errorf("grpc_addr: %w", err), listener.Close())
 		}
 	}
+	listener = g.connections.Listen(listener)
+	if g.grpcListener != nil {
+		g.grpcListener = g.connections.Listen(g.grpcListener)
+	}
 	if g.cfg.UsesTLS(TLSHTTP) {
 		listener = tls.NewListener(listener, g.tlsConfig("http/1.1"))
 	}

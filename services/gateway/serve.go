@@ -33,6 +33,17 @@ func (g *Gateway) shed() error {
 	return fault.Unavailable(exchange.RetryShed, "too many requests at once")
 }
 
+// withoutPlace gives the place of a request back while its body is read: a sender may draw that out, and there are fewer places than
+// connections.
+func (g *Gateway) withoutPlace(read func() error) error {
+	g.inFlight.Add(-1)
+	err := read()
+	if g.inFlight.Add(1) > int64(g.cfg.MaxInFlight) && err == nil {
+		return g.shed()
+	}
+	return err
+}
+
 // serve is around every request to Fiber that could be read: it names it, bounds it, answers its failures, and tells log, metrics and
 // traces about it.
 func (g *Gateway) serve(c *fiber.Ctx) error {

@@ -127,6 +127,16 @@ func (c *Config) httpSettings() []Setting {
 			Doc: "How many requests are worked on at once, of both ports together; more are answered 503.",
 		},
 		{
+			Section: "HTTP", Key: "max_connections", Value: intValue{&c.HTTP.MaxConnections},
+			Doc:  "How many connections may be open at once, of both ports together; more are closed at once.",
+			Note: "0 is three quarters of the files that the process may open.",
+		},
+		{
+			Section: "HTTP", Key: "max_connections_address", Value: intValue{&c.HTTP.MaxConnectionsAddr},
+			Doc:  "The same from one address, of IPv6 from one network of 64 bits.",
+			Note: "trusted_proxies, which stand for many, may have all.",
+		},
+		{
 			Section: "HTTP", Key: "rate_limit_project", Value: limitValue{&c.HTTP.RateProject},
 			Doc:  "How many calls of one project are answered in how long; more are answered 429. off has no limit.",
 			Note: "Counted in memory; gateways that share a Redis learn of one another's calls about ten times a second.",

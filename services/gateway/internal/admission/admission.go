@@ -44,6 +44,9 @@ type Deps struct {
 	Limits   Limits // needed only if the configuration limits calls
 	Tokens   *issuer.Verifier
 	Now      func() time.Time
+	// Reading is around the reading of a body, which its sender may draw out: what a request holds it may give back meanwhile. Its error ends
+	// the request.
+	Reading func(read func() error) error
 }
 
 // Door is where every request comes in. It may be shared.
@@ -53,6 +56,7 @@ type Door struct {
 	limits    Limits
 	tokens    *issuer.Verifier
 	now       func() time.Time
+	reading   func(func() error) error
 	decoy     project.SecretHash
 	corsCalls corsCalls
 }
@@ -60,7 +64,7 @@ type Door struct {
 // New makes a door.
 func New(cfg Config, deps Deps) *Door {
 	return &Door{
-		cfg: cfg, projects: deps.Projects, limits: deps.Limits, tokens: deps.Tokens, now: deps.Now,
+		cfg: cfg, projects: deps.Projects, limits: deps.Limits, tokens: deps.Tokens, now: deps.Now, reading: deps.Reading,
 		decoy: project.HashSecret(project.NewSecret()), corsCalls: newCORSCalls(),
 	}
 }

@@ -36,11 +36,11 @@ func (d *Door) validate(c *fiber.Ctx, op *contract.Operation) error {
 	if !op.TakesBody() {
 		return operation.Refusal(found, nil)
 	}
-	body := c.Request().Body() // not a copy; it is read here and now
-	if len(body) > d.cfg.BodyLimit {
-		return TooLarge(d.cfg.BodyLimit)
-	}
 	if err := checkMedia(c); err != nil {
+		return err
+	}
+	body, err := d.readBody(c, min(op.BodyLimit, d.cfg.BodyLimit))
+	if err != nil {
 		return err
 	}
 	if len(found) == 0 {

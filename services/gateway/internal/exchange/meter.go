@@ -15,6 +15,7 @@ type meter struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	shed     prometheus.Counter
+	refused  prometheus.Counter     // connections
 	calls    *prometheus.CounterVec // of the user service
 
 	// found are the series that have been asked for, so that a request need not put its labels together. There are as many as routes,
@@ -48,6 +49,9 @@ func newMeter(registerer prometheus.Registerer, inFlight func() float64) (*meter
 		shed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_http_requests_shed_total", Help: "Requests refused because too many were in flight; healthy is 0.",
 		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_http_connections_refused_total", Help: "Connections closed at once because too many were open; healthy is 0.",
+		}),
 	}
 	m.found.Store(&map[labels]series{})
 	running := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -57,7 +61,7 @@ func newMeter(registerer prometheus.Registerer, inFlight func() float64) (*meter
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.shed, m.calls, running} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.shed, m.refused, m.calls, running} {
 		errs = append(errs, registerer.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -39,6 +39,9 @@ func NewRecorder(deps Deps) (*Recorder, error) {
 // CountShed counts a request that was refused because there was too much to do.
 func (r *Recorder) CountShed() { r.meter.shed.Inc() }
 
+// CountRefusedConnection counts a connection that was closed because too many were open.
+func (r *Recorder) CountRefusedConnection() { r.meter.refused.Inc() }
+
 // Begin names the exchange and marks its answer, and returns the context of what follows, and the span that Report ends.
 func (r *Recorder) Begin(ctx context.Context, x *Exchange) (context.Context, trace.Span) {
 	x.Now = r.now
