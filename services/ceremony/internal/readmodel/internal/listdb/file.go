@@ -187,7 +187,7 @@ func (f *File) Entries(ctx context.Context, bucket int) (uint64, error) {
 func (f *File) Counts(ctx context.Context, visit func(list string, n int64)) error {
 	rows, err := f.writer.QueryContext(ctx, `SELECT list, n FROM counts WHERE project = 0`)
 	if err != nil {
-		return nil //nolint:nilerr // said above
+		return nil
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {

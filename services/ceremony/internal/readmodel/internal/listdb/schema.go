@@ -5,8 +5,8 @@ import "strings"
 // schemaVersion changes with anything that a file written before would answer wrongly; such a file is replaced.
 const schemaVersion = 3
 
-// Rows of users are numbered within their project, in the order they came: project<<rowBits + n. So the full-text index, which knows row
-// numbers only, can be searched for one project.
+// RowBits is how many bits of a row number of a user count within the project, in the order they came: project<<RowBits + n. So the
+// full-text index, which knows row numbers only, can be searched for one project.
 const RowBits = 40
 
 // tables holds what a load fills.
