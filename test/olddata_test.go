@@ -117,7 +117,7 @@ func serveOldData(t *testing.T, dir string, old oldData) *stack {
 	cfg.HTTP.Addr, cfg.HTTP.GRPCAddr, cfg.AdminAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	cfg.NATS.Addr, cfg.NATS.DataDir = "off", dir
 	cfg.NATS.SessionsMaxAge, _ = time.ParseDuration(century)
-	cfg.Decision.EvalTimeout = 5 * time.Second
+	cfg.Decision.EvalTimeout, cfg.HTTP.RequestTimeout = 5*time.Second, time.Minute
 	began, made := time.Now(), time.UnixMilli(old.MadeMs)
 	a := startAppAt(t, cfg, func() time.Time { return made.Add(time.Minute + time.Since(began)) })
 	return &stack{client: client{base: "http://" + a.HTTPAddr(), project: project1, secret: secret1}, dataDir: dir, apps: []*app.App{a}, gateway: a}

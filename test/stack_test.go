@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +26,7 @@ const (
 	project1 = "pro-1"
 	secret1  = "corbado1_e2eSecretOfProjectOne0000000001"
 	origin   = "http://localhost:8080"
-	patience = 20 * time.Second
+	patience = time.Minute
 )
 
 // shape is one way to run Keyward.
@@ -71,7 +73,7 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 		cfg.NATS.Addr, cfg.NATS.DataDir = "off", st.dataDir
 		cfg.Bootstrap.APISecret = secret1
 		// Machines are busy and the race detector is slow; what a policy that takes too long leads to is tested where it can be forced.
-		cfg.Decision.EvalTimeout = 5 * time.Second
+		cfg.Decision.EvalTimeout, cfg.CallTimeout, cfg.HTTP.RequestTimeout = 5*time.Second, 45*time.Second, time.Minute
 		if st.redis != nil {
 			cfg.Redis.URL = settings.Secret(st.redis.url())
 		}
@@ -213,14 +215,25 @@ func (r *redisServer) stop() {
 	r.cmd = nil
 }
 
+// nextPort is where freePort looks next: below the ports that the kernel gives to whoever asks for any, so that nobody is given one between its
+// being found free and its being used.
+var nextPort atomic.Int32
+
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, last = 10_000, 30_000
+	nextPort.CompareAndSwap(0, first+rand.Int32N(last-first))
+	for {
+		port := int(nextPort.Add(1))
+		if port >= last {
+			nextPort.CompareAndSwap(int32(port), first)
+			continue
+		}
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // eventually asks until the answer is yes, and fails after a while.
