@@ -11,7 +11,7 @@ import (
 
 // arrows says what each part of the tree may import of the product, from the top floor down. A part is a folder with everything below it, unless a longer name is listed. What
 // it may import is a folder with everything below it, or, with a dot at the end, the package alone; its own folder is always allowed, to Go's own
-// rules on internal packages. What tests alone stand on, a package whose name ends in test, nothing else may import.
+// rules on internal packages. What tests alone stand on, a package whose name ends in test and those below it, nothing else may import.
 var arrows = []struct {
 	part string
 	may  string
@@ -171,7 +171,7 @@ func TestAnArrowUpwardIsFound(t *testing.T) {
 
 // forbidden says why a package may not import another, or nothing.
 func forbidden(from, to string) string {
-	if to != from && strings.HasSuffix(path.Base(to), "test") {
+	if strings.Contains(to+"/", "test/") && !strings.HasPrefix(to, "test/") && !within(to, from) {
 		return "only tests may import it"
 	}
 	best := -1

@@ -16,15 +16,16 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // BenchmarkLoginStart is the hot path but for the decision. With storage, the account is read and the offer published over embedded NATS.
 // Alone, both answer at once; what is left is the service's own work and, apart from it, the decoding of the account.
 func BenchmarkLoginStart(b *testing.B) {
 	st := ceremonytest.New(b)
-	user, d := st.NewUser(b), ceremonytest.Phone()
+	user, d := st.NewUser(b), authenticator.Phone()
 	for range 2 {
-		st.Enroll(b, user, ceremonytest.Phone())
+		st.Enroll(b, user, authenticator.Phone())
 	}
 	st.Enroll(b, user, d)
 	req := st.LoginStartReq(user, d)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
@@ -53,7 +54,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 func TestCallsAreCountedByOutcome(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	options := st.BeginLogin(t, user, d).AssertionOptions
 	d.Origin = "https://evil.example"

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func TestNoCrashLeavesHalfAnIdentifier(t *testing.T) {
@@ -120,15 +121,15 @@ func TestNoCrashLeavesHalfAUser(t *testing.T) {
 }
 
 // populated makes a user of whom there is something in every place.
-func populated(t *testing.T, st *ceremonytest.Stack) (user ident.UserID, d *ceremonytest.Device) {
+func populated(t *testing.T, st *ceremonytest.Stack) (user ident.UserID, d *authenticator.Device) {
 	t.Helper()
 	created, err := st.NewUserOf(t, rest.UserCreateReq{Status: rest.UserStatusActive, ExplicitWebauthnID: new("ada"), FullName: new("Ada")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	user, d = ident.UserID(created.UserID), ceremonytest.Phone()
+	user, d = ident.UserID(created.UserID), authenticator.Phone()
 	st.Enroll(t, user, d)
-	gone := st.Enroll(t, user, ceremonytest.Phone())
+	gone := st.Enroll(t, user, authenticator.Phone())
 	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(gone.ID)}); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func TestNoCrashLeavesHalfADeletedUser(t *testing.T) {
 				st := ceremonytest.New(t)
 				user, d := populated(t, st)
 				bystander := st.NewUser(t)
-				st.Enroll(t, bystander, ceremonytest.Phone())
+				st.Enroll(t, bystander, authenticator.Phone())
 				named := service.ForUser[service.Empty]{Project: st.Project.ID, User: user}
 
 				_, err := st.Mortal(t, c).DeleteUser(t.Context(), named)

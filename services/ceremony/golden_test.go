@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // The shapes on the wire: options as clients parse them, and whole answers as they are sent.
@@ -28,7 +29,7 @@ func TestGoldenAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	user, d := ident.UserID(u.UserID), ceremonytest.Phone()
+	user, d := ident.UserID(u.UserID), authenticator.Phone()
 	golden(t, "user", u)
 
 	append1 := st.BeginAppend(t, user, d)

@@ -7,6 +7,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // NewUser creates an active user who has nothing yet.
@@ -22,7 +23,7 @@ func (st *Stack) NewUser(tb testing.TB) ident.UserID {
 }
 
 // BeginAppend starts the creation of a passkey; the device keeps the handle that it is given.
-func (st *Stack) BeginAppend(tb testing.TB, user ident.UserID, d *Device) rest.PasskeyAppendStartRsp {
+func (st *Stack) BeginAppend(tb testing.TB, user ident.UserID, d *authenticator.Device) rest.PasskeyAppendStartRsp {
 	tb.Helper()
 	rsp, err := st.AppendStart(tb.Context(), service.ForProject[rest.PasskeyAppendStartReq]{
 		Project: st.Project.ID, Body: rest.PasskeyAppendStartReq{
@@ -39,7 +40,7 @@ func (st *Stack) BeginAppend(tb testing.TB, user ident.UserID, d *Device) rest.P
 }
 
 // FinishAppend finishes the creation of a passkey with the answer of a device.
-func (st *Stack) FinishAppend(tb testing.TB, user ident.UserID, d *Device, answer string) (rest.PasskeyData, error) {
+func (st *Stack) FinishAppend(tb testing.TB, user ident.UserID, d *authenticator.Device, answer string) (rest.PasskeyData, error) {
 	tb.Helper()
 	rsp, err := st.AppendFinish(tb.Context(), service.ForProject[rest.PasskeyAppendFinishReq]{
 		Project: st.Project.ID, Body: rest.PasskeyAppendFinishReq{
@@ -50,7 +51,7 @@ func (st *Stack) FinishAppend(tb testing.TB, user ident.UserID, d *Device, answe
 }
 
 // Enroll creates a passkey of the user on the device.
-func (st *Stack) Enroll(tb testing.TB, user ident.UserID, d *Device) rest.PasskeyData {
+func (st *Stack) Enroll(tb testing.TB, user ident.UserID, d *authenticator.Device) rest.PasskeyData {
 	tb.Helper()
 	start := st.BeginAppend(tb, user, d)
 	d.Options.UserHandle = nil
@@ -62,7 +63,7 @@ func (st *Stack) Enroll(tb testing.TB, user ident.UserID, d *Device) rest.Passke
 }
 
 // BeginLogin starts a login.
-func (st *Stack) BeginLogin(tb testing.TB, user ident.UserID, d *Device) rest.PasskeyLoginStartRsp {
+func (st *Stack) BeginLogin(tb testing.TB, user ident.UserID, d *authenticator.Device) rest.PasskeyLoginStartRsp {
 	tb.Helper()
 	rsp, err := st.LoginStart(tb.Context(), st.LoginStartReq(user, d))
 	if err != nil {
@@ -72,7 +73,7 @@ func (st *Stack) BeginLogin(tb testing.TB, user ident.UserID, d *Device) rest.Pa
 }
 
 // LoginStartReq is the call that BeginLogin makes.
-func (st *Stack) LoginStartReq(user ident.UserID, d *Device) service.ForProject[rest.PasskeyLoginStartReq] {
+func (st *Stack) LoginStartReq(user ident.UserID, d *authenticator.Device) service.ForProject[rest.PasskeyLoginStartReq] {
 	return service.ForProject[rest.PasskeyLoginStartReq]{Project: st.Project.ID, Body: rest.PasskeyLoginStartReq{
 		UserID: string(user), ProcessID: Process, ClientInformation: d.Client(),
 		CrossDeviceAuthenticationStrategy: rest.CrossDeviceAuthenticationStrategyStandard,
@@ -80,21 +81,21 @@ func (st *Stack) LoginStartReq(user ident.UserID, d *Device) service.ForProject[
 }
 
 // FinishLogin finishes a login with the answer of a device.
-func (st *Stack) FinishLogin(tb testing.TB, user ident.UserID, d *Device, answer string) (rest.PasskeyData, error) {
+func (st *Stack) FinishLogin(tb testing.TB, user ident.UserID, d *authenticator.Device, answer string) (rest.PasskeyData, error) {
 	tb.Helper()
 	rsp, err := st.LoginFinish(tb.Context(), st.LoginFinishReq(user, d, answer))
 	return rsp.PasskeyData, err
 }
 
 // LoginFinishReq is the call that FinishLogin makes.
-func (st *Stack) LoginFinishReq(user ident.UserID, d *Device, answer string) service.ForProject[rest.PasskeyLoginFinishReq] {
+func (st *Stack) LoginFinishReq(user ident.UserID, d *authenticator.Device, answer string) service.ForProject[rest.PasskeyLoginFinishReq] {
 	return service.ForProject[rest.PasskeyLoginFinishReq]{Project: st.Project.ID, Body: rest.PasskeyLoginFinishReq{
 		UserID: string(user), ProcessID: Process, AssertionResponse: answer, ClientInformation: d.Client(),
 	}}
 }
 
 // BeginMediation starts a login by conditional UI.
-func (st *Stack) BeginMediation(tb testing.TB, d *Device) rest.PasskeyMediationStartRsp {
+func (st *Stack) BeginMediation(tb testing.TB, d *authenticator.Device) rest.PasskeyMediationStartRsp {
 	tb.Helper()
 	id := Process
 	rsp, err := st.MediationStart(tb.Context(), service.ForProject[rest.PasskeyMediationStartReq]{
@@ -109,7 +110,7 @@ func (st *Stack) BeginMediation(tb testing.TB, d *Device) rest.PasskeyMediationS
 }
 
 // FinishMediation finishes a login by conditional UI with the answer of a device.
-func (st *Stack) FinishMediation(tb testing.TB, d *Device, answer string) (rest.PasskeyMediationFinishRsp, error) {
+func (st *Stack) FinishMediation(tb testing.TB, d *authenticator.Device, answer string) (rest.PasskeyMediationFinishRsp, error) {
 	tb.Helper()
 	return st.MediationFinish(tb.Context(), service.ForProject[rest.PasskeyMediationFinishReq]{
 		Project: st.Project.ID, Body: rest.PasskeyMediationFinishReq{
@@ -141,9 +142,9 @@ func (st *Stack) Challenges(tb testing.TB, user ident.UserID, filter ...string) 
 }
 
 // Known returns a user whose passkey the device holds, as a discoverable credential.
-func Known(t *testing.T, st *Stack) (ident.UserID, *Device, rest.PasskeyData) {
+func Known(t *testing.T, st *Stack) (ident.UserID, *authenticator.Device, rest.PasskeyData) {
 	t.Helper()
-	user, d := st.NewUser(t), Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	data := st.Enroll(t, user, d)
 	d.Options.UserHandle = st.Account(t, user).UserHandle
 	return user, d, data

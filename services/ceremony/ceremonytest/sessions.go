@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // LoggedIn is a user with a session.
@@ -50,7 +51,7 @@ func (st *Stack) OpenSessionOf(tb testing.TB, user ident.UserID) LoggedIn {
 func Visit[T any](st *Stack, token string, body T) service.ForVisit[T] {
 	return service.ForVisit[T]{
 		Visit: service.Visit{
-			Project: st.Project.ID, Token: token, RemoteAddress: "203.0.113.7", UserAgent: Phone().Client().UserAgent,
+			Project: st.Project.ID, Token: token, RemoteAddress: "203.0.113.7", UserAgent: authenticator.Phone().Client().UserAgent,
 		},
 		Body: body,
 	}

@@ -19,13 +19,12 @@ import (
 	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	"github.com/keyward/keyward/services/ceremony/signing"
 )
 
 // What most tests speak of.
 const (
-	Origin      = "https://login.example.com"
-	RPID        = "example.com"
 	Process     = "prc-1"
 	Email       = "ada@example.com"
 	Mobile      = "+4915112345678"
@@ -74,8 +73,8 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	origins := []string{Origin, "android:apk-key-hash:AAAA"}
-	p, err := project.New(ident.NewProjectID(), "Shop", RPID, "Shop", origins, project.NewSecret(), Started)
+	origins := []string{authenticator.Origin, "android:apk-key-hash:AAAA"}
+	p, err := project.New(ident.NewProjectID(), "Shop", authenticator.RPID, "Shop", origins, project.NewSecret(), Started)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
@@ -41,7 +42,7 @@ func TestACodeIsSentAndVerifiesTheIdentifier(t *testing.T) {
 			rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeSmsOtp, IdentifierValue: ceremonytest.Mobile, LifetimeSeconds: new(int32(86400))},
 			account.IdentifierTypePhone, ceremonytest.Mobile, `^[0-9]{6}$`, "", 24 * time.Hour,
 		},
-		"as a link": {ceremonytest.CodeTo(rest.ChallengeTypeEmailLink, ceremonytest.Email), account.IdentifierTypeEmail, ceremonytest.Email, `^[A-Za-z0-9]{40}$`, ceremonytest.Origin + "/", 5 * time.Minute},
+		"as a link": {ceremonytest.CodeTo(rest.ChallengeTypeEmailLink, ceremonytest.Email), account.IdentifierTypeEmail, ceremonytest.Email, `^[A-Za-z0-9]{40}$`, authenticator.Origin + "/", 5 * time.Minute},
 		"as a link to a page": {
 			rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailLink, IdentifierValue: ceremonytest.Email, ChallengeMetadata: &map[string]any{"redirectUrl": "HTTPS://LOGIN.example.com:443/in?next=%2Fcart&token=x#top"}},
 			account.IdentifierTypeEmail, ceremonytest.Email, `^[A-Za-z0-9]{40}$`, "https://LOGIN.example.com:443/in", 5 * time.Minute,
@@ -188,7 +189,7 @@ func TestWhatCannotBeSentIsRefusedByField(t *testing.T) {
 		"a path alone":                       {user, link("/in"), redirect, noURL},
 		"a host alone":                       {user, link("//login.example.com/in"), redirect, noURL},
 		"a link with a line break":           {user, link("https://login.example.com/\r\nBcc: x"), redirect, noURL},
-		"a link that is too long":            {user, link(ceremonytest.Origin + "/" + strings.Repeat("x", 2048)), redirect, noURL},
+		"a link that is too long":            {user, link(authenticator.Origin + "/" + strings.Repeat("x", 2048)), redirect, noURL},
 		"a link that is no text":             {user, link(5.0), redirect, noURL},
 		"an empty link":                      {user, link(""), redirect, noURL},
 	} {

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 var deniedAppend = frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault}
@@ -328,7 +329,7 @@ func TestAnAppendFinishIsRefused(t *testing.T) {
 			if err := finish(t, p, p.device.Create(t, second.AttestationOptions)); err != nil {
 				t.Fatal(err)
 			}
-			p.device.Key = ceremonytest.NewKey()
+			p.device.Key = authenticator.NewKey()
 			return finish(t, p, p.device.Create(t, first.AttestationOptions))
 		}, "appendTokenValue", "the connect token has been used already"},
 		"by a user who was disabled": {func(t *testing.T, p *page, options string) error {
@@ -367,7 +368,7 @@ func TestTwoFinishesOfOneTokenCreateOnePasskey(t *testing.T) {
 	secret := p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com")
 	var answers [4]string
 	for i := range answers {
-		answers[i] = ceremonytest.Phone().Create(t, p.appendStartWith(t, secret).AttestationOptions)
+		answers[i] = authenticator.Phone().Create(t, p.appendStartWith(t, secret).AttestationOptions)
 	}
 	var group sync.WaitGroup
 	for _, answer := range answers {

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // tally counts what is done to the stores.
@@ -115,7 +116,7 @@ type outside struct {
 func learned(t *testing.T, p *page, done *tally, name string) []outside {
 	t.Helper()
 	p.token = ""
-	p.device = ceremonytest.Phone()
+	p.device = authenticator.Phone()
 	p.loginInit(t)
 	done.take()
 	var all []outside

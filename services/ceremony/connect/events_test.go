@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 )
 
 func (p *page) tell(tb testing.TB, kind frontend.PasskeyEventType, challenge *string) error {
@@ -218,7 +219,7 @@ func TestADeletedUserLeavesNothingInProcesses(t *testing.T) {
 			p.token = ""
 			use(t, p)
 			deleteUser(t, p.Stack, user)
-			names, err := ceremonytest.Keys{KeyValue: p.Buckets.Processes}.ListKeys(t.Context())
+			names, err := faulty.Keys{KeyValue: p.Buckets.Processes}.ListKeys(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,16 +11,17 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // page is a frontend that speaks Connect, and what it keeps.
 type page struct {
 	*ceremonytest.Stack
-	device *ceremonytest.Device
+	device *authenticator.Device
 	token  string // of its process
 }
 
-func newPage(st *ceremonytest.Stack) *page { return &page{Stack: st, device: ceremonytest.Phone()} }
+func newPage(st *ceremonytest.Stack) *page { return &page{Stack: st, device: authenticator.Phone()} }
 
 // in returns a call of a page.
 func in[T any](p *page, body T) service.ForVisit[T] {

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	processes "github.com/keyward/keyward/services/ceremony/internal/process"
 )
 
@@ -338,7 +339,7 @@ func TestAConnectLoginFinishIsRefused(t *testing.T) {
 	}{
 		"without an answer": {func(*testing.T, *page, ident.UserID, string) string { return "" }, "assertionResponse", "is not the JSON of a PublicKeyCredential"},
 		"with a changed signature": {func(t *testing.T, p *page, _ ident.UserID, options string) string {
-			return ceremonytest.Edit(t, p.device.Get(t, options), func(_, response map[string]any) { ceremonytest.Flip(t, response, "signature", -1) })
+			return authenticator.Edit(t, p.device.Get(t, options), func(_, response map[string]any) { authenticator.Flip(t, response, "signature", -1) })
 		}, "assertionResponse", "the signature is invalid"},
 		"twice": {func(t *testing.T, p *page, _ ident.UserID, options string) string {
 			answer := p.device.Get(t, options)

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func (p *page) list(tb testing.TB, secret string, mode frontend.ConnectManageListReqMode) (frontend.ConnectManageListRsp, error) {
@@ -35,7 +36,7 @@ func TestPasskeysAreListedAndDeletedOverConnect(t *testing.T) {
 	user := p.enrolled(t, "ada@example.com")
 	first := p.Account(t, user).Credentials[0]
 	p.Clock.Advance(time.Minute)
-	p.device.Key = ceremonytest.NewKey()
+	p.device.Key = authenticator.NewKey()
 	p.enrolled(t, "ada@example.com")
 	a := p.Account(t, user)
 	second := a.Credentials[1]
@@ -54,7 +55,7 @@ func TestPasskeysAreListedAndDeletedOverConnect(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := frontend.ConnectManageListRsp{
-			Passkeys: got.Passkeys, RpID: ceremonytest.RPID, UserID: base64.RawURLEncoding.EncodeToString(a.UserHandle), SignalAllAcceptedCredentials: true,
+			Passkeys: got.Passkeys, RpID: authenticator.RPID, UserID: base64.RawURLEncoding.EncodeToString(a.UserHandle), SignalAllAcceptedCredentials: true,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
@@ -87,7 +88,7 @@ func TestAUserWhoIsNotThereHasNoPasskeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(frontend.ConnectManageListRsp{Passkeys: []frontend.Passkey{}, RpID: ceremonytest.RPID}, got); diff != "" {
+	if diff := cmp.Diff(frontend.ConnectManageListRsp{Passkeys: []frontend.Passkey{}, RpID: authenticator.RPID}, got); diff != "" {
 		t.Error(diff)
 	}
 	_, err = p.delete(t, p.secret(t, rest.ConnectTokenTypePasskeyDelete, "ada@example.com"), "cre-1")

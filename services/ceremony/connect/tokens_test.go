@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 )
 
@@ -206,7 +207,7 @@ func TestAConnectTokenIsRedeemedOnce(t *testing.T) {
 func TestConnectTokensAreNotAcknowledgedWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	b := ceremonytest.OpenBuckets(t)
-	tokens := &ceremonytest.Faulty{KeyValue: b.Tokens}
+	tokens := &faulty.Bucket{KeyValue: b.Tokens}
 	b.Tokens = tokens
 	st := ceremonytest.NewOn(t, b)
 	id := connectToken(t, st, rest.ConnectTokenTypePasskeyLogin).ID

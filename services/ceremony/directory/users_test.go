@@ -16,6 +16,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 )
 
 func TestAUserIsCreatedReadChangedAndDeleted(t *testing.T) {
@@ -57,7 +59,7 @@ func TestAUserIsCreatedReadChangedAndDeleted(t *testing.T) {
 		t.Errorf("more was changed than was asked for: %s", diff)
 	}
 
-	d := ceremonytest.Phone()
+	d := authenticator.Phone()
 	st.Enroll(t, user, d)
 	st.BeginLogin(t, user, d)
 	if _, err := st.DeleteUser(t.Context(), named); err != nil {
@@ -147,7 +149,7 @@ func TestAUserHandleBelongsToOneUserOfAProject(t *testing.T) {
 func TestAUserHandleWhoseUserWasNeverStoredLapses(t *testing.T) {
 	t.Parallel()
 	b := ceremonytest.OpenBuckets(t)
-	accounts, index := &ceremonytest.Faulty{KeyValue: b.Accounts}, &ceremonytest.Faulty{KeyValue: b.Index}
+	accounts, index := &faulty.Bucket{KeyValue: b.Accounts}, &faulty.Bucket{KeyValue: b.Index}
 	b.Accounts, b.Index = accounts, index
 	st := ceremonytest.NewOn(t, b)
 	body := rest.UserCreateReq{Status: rest.UserStatusActive, ExplicitWebauthnID: new("ada")}
@@ -169,29 +171,29 @@ func TestAUserHandleWhoseUserWasNeverStoredLapses(t *testing.T) {
 
 func TestAnInterruptedDeletionIsRepeated(t *testing.T) {
 	t.Parallel()
-	for name, interrupt := range map[string]func(st *ceremonytest.Stack, accounts, challenges, index *ceremonytest.Faulty){
-		"while events are erased":      func(st *ceremonytest.Stack, _, _, _ *ceremonytest.Faulty) { st.Events.FailNext(1) },
-		"while challenges are removed": func(_ *ceremonytest.Stack, _, challenges, _ *ceremonytest.Faulty) { challenges.FailPurges(1) },
-		"while marks are removed": func(st *ceremonytest.Stack, _, _, _ *ceremonytest.Faulty) {
-			st.Buckets.Marks.(*ceremonytest.Faulty).FailPurges(1)
+	for name, interrupt := range map[string]func(st *ceremonytest.Stack, accounts, challenges, index *faulty.Bucket){
+		"while events are erased":      func(st *ceremonytest.Stack, _, _, _ *faulty.Bucket) { st.Events.FailNext(1) },
+		"while challenges are removed": func(_ *ceremonytest.Stack, _, challenges, _ *faulty.Bucket) { challenges.FailPurges(1) },
+		"while marks are removed": func(st *ceremonytest.Stack, _, _, _ *faulty.Bucket) {
+			st.Buckets.Marks.(*faulty.Bucket).FailPurges(1)
 		},
-		"while the index is cleared":         func(_ *ceremonytest.Stack, _, _, index *ceremonytest.Faulty) { index.FailPurges(1) },
-		"before the account itself is gone":  func(_ *ceremonytest.Stack, accounts, _, _ *ceremonytest.Faulty) { accounts.FailPurges(1) },
-		"before anything at all has changed": func(_ *ceremonytest.Stack, accounts, _, _ *ceremonytest.Faulty) { accounts.FailUpdates(1) },
+		"while the index is cleared":         func(_ *ceremonytest.Stack, _, _, index *faulty.Bucket) { index.FailPurges(1) },
+		"before the account itself is gone":  func(_ *ceremonytest.Stack, accounts, _, _ *faulty.Bucket) { accounts.FailPurges(1) },
+		"before anything at all has changed": func(_ *ceremonytest.Stack, accounts, _, _ *faulty.Bucket) { accounts.FailUpdates(1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := ceremonytest.OpenBuckets(t)
-			accounts, challenges, index := &ceremonytest.Faulty{KeyValue: b.Accounts}, &ceremonytest.Faulty{KeyValue: b.Challenges}, &ceremonytest.Faulty{KeyValue: b.Index}
-			b.Accounts, b.Challenges, b.Index, b.Marks = accounts, challenges, index, &ceremonytest.Faulty{KeyValue: b.Marks}
+			accounts, challenges, index := &faulty.Bucket{KeyValue: b.Accounts}, &faulty.Bucket{KeyValue: b.Challenges}, &faulty.Bucket{KeyValue: b.Index}
+			b.Accounts, b.Challenges, b.Index, b.Marks = accounts, challenges, index, &faulty.Bucket{KeyValue: b.Marks}
 			st := ceremonytest.NewOn(t, b)
 			created, err := st.NewUserOf(t, rest.UserCreateReq{Status: rest.UserStatusActive, ExplicitWebauthnID: new("ada")})
 			if err != nil {
 				t.Fatal(err)
 			}
-			user, d := ident.UserID(created.UserID), ceremonytest.Phone()
+			user, d := ident.UserID(created.UserID), authenticator.Phone()
 			data := st.Enroll(t, user, d)
-			st.Enroll(t, user, ceremonytest.Phone())
+			st.Enroll(t, user, authenticator.Phone())
 			if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)}); err != nil {
 				t.Fatal(err)
 			}
@@ -215,7 +217,7 @@ func TestAnInterruptedDeletionIsRepeated(t *testing.T) {
 func TestACeremonyUnderWayAddsNothingToAUserWhoIsBeingDeleted(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
 	st.Events.OnErase = func() {
 		st.Events.OnErase = nil

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func environments(t *testing.T, st *ceremonytest.Stack, user ident.UserID) []rest.ClientEnv {
@@ -27,7 +28,7 @@ func environments(t *testing.T, st *ceremonytest.Stack, user ident.UserID) []res
 }
 
 // login logs in from a client that says of itself what describe adds.
-func login(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *ceremonytest.Device, describe func(*rest.ClientInformation)) {
+func login(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, describe func(*rest.ClientInformation)) {
 	t.Helper()
 	start := st.BeginLogin(t, user, d)
 	if start.NewClientEnvHandle != nil {
@@ -43,7 +44,7 @@ func login(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *ceremonyt
 func TestEnvironmentsAreListedAsLastSeen(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	if got := environments(t, st, user); len(got) != 0 {
 		t.Errorf("a new user has been seen: %+v", got)
 	}
@@ -64,7 +65,7 @@ func TestEnvironmentsAreListedAsLastSeen(t *testing.T) {
 	}
 
 	// The handle is one that is recognised.
-	other := ceremonytest.Phone()
+	other := authenticator.Phone()
 	other.Key, other.Handle = d.Key, got[0].Handle
 	st.BeginLogin(t, user, other)
 	if seen := st.Decision.Last().Environment; string(seen.ID) != got[0].ID || !seen.Known {
@@ -84,7 +85,7 @@ func TestEnvironmentsAreListedAsLastSeen(t *testing.T) {
 func TestNothingIsRememberedInPrivateMode(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	before := environments(t, st, user)
 	st.Clock.Advance(time.Minute)
@@ -99,7 +100,7 @@ func TestNothingIsRememberedInPrivateMode(t *testing.T) {
 func TestEnvironmentHandles(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 
 	first := st.BeginLogin(t, user, d)
 	if first.NewClientEnvHandle == nil {
@@ -112,7 +113,7 @@ func TestEnvironmentHandles(t *testing.T) {
 
 	ask := func(handle string, private bool) (service.Environment, *string) {
 		t.Helper()
-		req := st.LoginStartReq(user, ceremonytest.Phone())
+		req := st.LoginStartReq(user, authenticator.Phone())
 		if handle != "" {
 			req.Body.ClientInformation.ClientEnvHandle = &handle
 		}
@@ -124,7 +125,7 @@ func TestEnvironmentHandles(t *testing.T) {
 		return st.Decision.Last().Environment, rsp.Body.NewClientEnvHandle
 	}
 	foreign := ceremonytest.New(t)
-	foreignHandle := *foreign.BeginLogin(t, foreign.NewUser(t), ceremonytest.Phone()).NewClientEnvHandle
+	foreignHandle := *foreign.BeginLogin(t, foreign.NewUser(t), authenticator.Phone()).NewClientEnvHandle
 	own := *first.NewClientEnvHandle
 
 	for name, c := range map[string]struct {
@@ -164,7 +165,7 @@ func TestEnvironmentHandles(t *testing.T) {
 func TestPrivateModeLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	before := st.Account(t, user).Environments
 	req := st.LoginStartReq(user, d)
@@ -192,7 +193,7 @@ func TestPrivateModeLeavesNoTrace(t *testing.T) {
 func TestEnvironmentsAreBoundedAndTheOneNotSeenForLongestGoesFirst(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	if _, err := st.Accounts.Update(t.Context(), st.Project.ID, user, func(a *account.Account) error {
 		for i := range 49 {

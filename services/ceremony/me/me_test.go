@@ -17,16 +17,17 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // ofBrowser is a call with a token from the browser of a device.
-func ofBrowser[T any](st *ceremonytest.Stack, d *ceremonytest.Device, token string, body T) service.ForVisit[T] {
+func ofBrowser[T any](st *ceremonytest.Stack, d *authenticator.Device, token string, body T) service.ForVisit[T] {
 	req := ceremonytest.Visit(st, token, body)
 	req.UserAgent = d.Client().UserAgent
 	return req
 }
 
-func startMine(tb testing.TB, st *ceremonytest.Stack, d *ceremonytest.Device, token string) service.Answered[frontend.MePasskeysAppendStartRsp] {
+func startMine(tb testing.TB, st *ceremonytest.Stack, d *authenticator.Device, token string) service.Answered[frontend.MePasskeysAppendStartRsp] {
 	tb.Helper()
 	rsp, err := st.CurrentUserPasskeyAppendStart(tb.Context(), ofBrowser(st, d, token, frontend.MePasskeysAppendStartReq{ClientInformation: d.Said()}))
 	if err != nil {
@@ -38,7 +39,7 @@ func startMine(tb testing.TB, st *ceremonytest.Stack, d *ceremonytest.Device, to
 	return rsp
 }
 
-func finishMine(tb testing.TB, st *ceremonytest.Stack, d *ceremonytest.Device, token, answer string) error {
+func finishMine(tb testing.TB, st *ceremonytest.Stack, d *authenticator.Device, token, answer string) error {
 	tb.Helper()
 	_, err := st.CurrentUserPasskeyAppendFinish(tb.Context(), ofBrowser(st, d, token, frontend.MePasskeysAppendFinishReq{AttestationResponse: answer, ClientInformation: d.Said()}))
 	return err
@@ -56,7 +57,7 @@ func mine(tb testing.TB, st *ceremonytest.Stack, token string) []frontend.Passke
 func TestTheCurrentUserCreatesListsAndDeletesAPasskey(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	in, d := st.OpenSession(t), ceremonytest.Phone()
+	in, d := st.OpenSession(t), authenticator.Phone()
 
 	start := startMine(t, st, d, in.Session)
 	if start.Body.AppendNotAllowedReason != nil || start.Decision == "" || start.PolicyRevision != "rev-1" || d.Handle == "" {
@@ -119,7 +120,7 @@ func TestTheCurrentUserIsToldWhyThereIsNoPasskeyToCreate(t *testing.T) {
 				situation = q.Situation
 				v.Allow, v.Reason = false, reason
 			}
-			start := startMine(t, st, ceremonytest.Phone(), st.OpenSession(t).Session)
+			start := startMine(t, st, authenticator.Phone(), st.OpenSession(t).Session)
 			if start.Body.AttestationOptions != "" || start.Body.AppendNotAllowedReason == nil || *start.Body.AppendNotAllowedReason != want {
 				t.Errorf("got %+v", start.Body)
 			}
@@ -133,7 +134,7 @@ func TestTheCurrentUserIsToldWhyThereIsNoPasskeyToCreate(t *testing.T) {
 func TestAPasskeyIsFinishedInTheSessionThatBeganIt(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	in, d := st.OpenSession(t), ceremonytest.Phone()
+	in, d := st.OpenSession(t), authenticator.Phone()
 	created := d.Create(t, startMine(t, st, d, in.Session).Body.AttestationOptions)
 	other := st.OpenSessionOf(t, st.NewUser(t))
 	ceremonytest.WantField(t, finishMine(t, st, d, other.Session, created), 400, "attestationResponse", "the challenge is unknown, or was not given to this user")
@@ -278,7 +279,7 @@ func TestAFrontendLearnsHowItsProjectIsConfigured(t *testing.T) {
 	st.ChangeProject(func(p *project.Project) {
 		p.Frontend = project.Frontend{FullName: true, SameSite: "none", Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypePhone}}}
 	})
-	cookie := frontend.CookieConfig{Domain: ceremonytest.RPID, Secure: true, SameSite: frontend.CookieConfigSameSiteNone, Path: "/", LifetimeSeconds: 2592000}
+	cookie := frontend.CookieConfig{Domain: authenticator.RPID, Secure: true, SameSite: frontend.CookieConfigSameSiteNone, Path: "/", LifetimeSeconds: 2592000}
 	session, err := st.GetSessionConfig(t.Context(), ceremonytest.Visit(st, "", service.Empty{}))
 	want := frontend.SessionConfigRsp{UseSessionManagement: true, FrontendAPIURL: ceremonytest.FrontendURL, SessionTokenCookieConfig: cookie, ShortSessionCookieConfig: cookie}
 	if d := cmp.Diff(want, session); err != nil || d != "" {

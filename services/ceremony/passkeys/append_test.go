@@ -18,13 +18,15 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 )
 
 func TestAPasskeyIsCreated(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	start := st.BeginAppend(t, user, d)
 	st.Clock.Advance(time.Minute)
 	data, err := st.FinishAppend(t, user, d, d.Create(t, start.AttestationOptions))
@@ -36,7 +38,7 @@ func TestAPasskeyIsCreated(t *testing.T) {
 	want := []account.Credential{{
 		ID: ident.CredentialID(data.ID), CredentialID: d.Key.ID, AttestationType: "basic_surrogate", AAGUID: ceremonytest.PhoneAAGUID,
 		Transports: []string{"internal", "hybrid"}, Attachment: "platform", BackupEligible: true, BackupState: true, UserVerified: true,
-		RPID: ceremonytest.RPID, Username: "ada@example.com", CreatedOS: "macOS", CreatedBrowser: "Safari", Environment: a.Environments[0].ID, CreatedMs: nowMs, LastUsedMs: nowMs,
+		RPID: authenticator.RPID, Username: "ada@example.com", CreatedOS: "macOS", CreatedBrowser: "Safari", Environment: a.Environments[0].ID, CreatedMs: nowMs, LastUsedMs: nowMs,
 	}}
 	if diff := cmp.Diff(want, a.Credentials, cmpopts.IgnoreFields(account.Credential{}, "PublicKey")); diff != "" {
 		t.Error(diff)
@@ -52,7 +54,7 @@ func TestAPasskeyIsCreated(t *testing.T) {
 	}
 
 	stored := st.Challenges(t, user)[0]
-	if stored.Status != rest.PasskeyChallengeStatusCompleted || stored.Type != rest.PasskeyChallengeTypeRegister || stored.Value != ceremonytest.ChallengeIn(t, start.AttestationOptions) {
+	if stored.Status != rest.PasskeyChallengeStatusCompleted || stored.Type != rest.PasskeyChallengeTypeRegister || stored.Value != authenticator.ChallengeIn(t, start.AttestationOptions) {
 		t.Errorf("challenge: %+v", stored)
 	}
 	common := event.Event{
@@ -75,7 +77,7 @@ func TestAPasskeyIsCreated(t *testing.T) {
 func TestWhatTheCallerParsedOfTheDeviceIsKept(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	start := st.BeginAppend(t, user, d)
 	client := d.Client()
 	client.ParsedDeviceInfo = &rest.ParsedDeviceInfo{OSName: "iOS", OSVersion: "18", BrowserName: "Firefox", BrowserVersion: "140"}
@@ -108,7 +110,7 @@ func TestADeniedAppend(t *testing.T) {
 				v.Allow, v.Reason, v.Variant = false, reason, ""
 			}
 			user := st.NewUser(t)
-			rsp := st.BeginAppend(t, user, ceremonytest.Phone())
+			rsp := st.BeginAppend(t, user, authenticator.Phone())
 			if rsp.AppendAllow || rsp.AttestationOptions != "" || !cmp.Equal(rsp.AppendNotAllowedReason, want) || rsp.DecisionInsights.Variant != rest.AppendVariantDefault {
 				t.Errorf("answer: %+v", rsp)
 			}
@@ -156,7 +158,7 @@ func TestCreationOptionsFollowTheVerdict(t *testing.T) {
 				} `json:"publicKey"`
 				Mediation *string `json:"mediation"`
 			}
-			if err := json.Unmarshal([]byte(st.BeginAppend(t, st.NewUser(t), ceremonytest.Phone()).AttestationOptions), &options); err != nil {
+			if err := json.Unmarshal([]byte(st.BeginAppend(t, st.NewUser(t), authenticator.Phone()).AttestationOptions), &options); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(c.want, options.PublicKey.AuthenticatorSelection); diff != "" {
@@ -180,7 +182,7 @@ func TestAConditionalCreationNeedsNeitherPresenceNorVerification(t *testing.T) {
 			v.Conditional, v.ManualAllowed, v.UserVerification = conditional, true, "preferred"
 			v.Kind = event.KindConditionalCreate
 		}
-		user, d := st.NewUser(t), ceremonytest.Phone()
+		user, d := st.NewUser(t), authenticator.Phone()
 		start := st.BeginAppend(t, user, d)
 		if told := start.DecisionInsights.Conditional != nil && *start.DecisionInsights.Conditional; told != conditional {
 			t.Errorf("insights: %+v", start.DecisionInsights)
@@ -200,63 +202,63 @@ func TestAnAppendIsRefused(t *testing.T) {
 	t.Parallel()
 	const attestation = "attestationResponse"
 	cases := map[string]struct {
-		change  func(t *testing.T, st *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq)
+		change  func(t *testing.T, st *ceremonytest.Stack, d *authenticator.Device, options string, req *rest.PasskeyAppendFinishReq)
 		field   string
 		message string
 	}{
-		"of an answer that is not JSON": {func(_ *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+		"of an answer that is not JSON": {func(_ *testing.T, _ *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
 			req.AttestationResponse = "null"
 		}, attestation, "is not the JSON of a PublicKeyCredential"},
-		"of an attestation object that is not CBOR": {func(t *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
-			req.AttestationResponse = ceremonytest.Edit(t, req.AttestationResponse, func(_, response map[string]any) { response["attestationObject"] = "AAAA" })
+		"of an attestation object that is not CBOR": {func(t *testing.T, _ *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.AttestationResponse = authenticator.Edit(t, req.AttestationResponse, func(_, response map[string]any) { response["attestationObject"] = "AAAA" })
 		}, attestation, "is not the JSON of a PublicKeyCredential"},
-		"of an assertion": {func(t *testing.T, st *ceremonytest.Stack, d *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+		"of an assertion": {func(t *testing.T, st *ceremonytest.Stack, d *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
 			st.Enroll(t, ident.UserID(req.UserID), d)
 			login := d.Get(t, st.BeginLogin(t, ident.UserID(req.UserID), d).AssertionOptions)
-			req.AttestationResponse = ceremonytest.Edit(t, req.AttestationResponse, func(_, response map[string]any) {
-				ceremonytest.Edit(t, login, func(_, signed map[string]any) { response["clientDataJSON"] = signed["clientDataJSON"] })
+			req.AttestationResponse = authenticator.Edit(t, req.AttestationResponse, func(_, response map[string]any) {
+				authenticator.Edit(t, login, func(_, signed map[string]any) { response["clientDataJSON"] = signed["clientDataJSON"] })
 			})
 		}, attestation, "the client data is not of type webauthn.create"},
-		"of another process": {func(_ *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+		"of another process": {func(_ *testing.T, _ *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
 			req.ProcessID = "prc-2"
 		}, attestation, "the challenge belongs to another process"},
-		"of another user": {func(t *testing.T, st *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+		"of another user": {func(t *testing.T, st *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
 			req.UserID = string(st.NewUser(t))
 		}, attestation, "the challenge is unknown, or was not given to this user"},
-		"of an unknown user": {func(_ *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+		"of an unknown user": {func(_ *testing.T, _ *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
 			req.UserID = "usr-1"
 		}, "userID", "does not exist"},
-		"of an expired challenge": {func(_ *testing.T, st *ceremonytest.Stack, _ *ceremonytest.Device, _ string, _ *rest.PasskeyAppendFinishReq) {
+		"of an expired challenge": {func(_ *testing.T, st *ceremonytest.Stack, _ *authenticator.Device, _ string, _ *rest.PasskeyAppendFinishReq) {
 			st.Clock.Advance(5 * time.Minute)
 		}, attestation, "the challenge has expired"},
-		"of another origin": {func(t *testing.T, _ *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq) {
+		"of another origin": {func(t *testing.T, _ *ceremonytest.Stack, d *authenticator.Device, options string, req *rest.PasskeyAppendFinishReq) {
 			d.Origin = "https://evil.example"
 			req.AttestationResponse = d.Create(t, options)
 		}, attestation, "the origin is not one of the project's"},
-		"of another RP ID": {func(t *testing.T, _ *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq) {
+		"of another RP ID": {func(t *testing.T, _ *ceremonytest.Stack, d *authenticator.Device, options string, req *rest.PasskeyAppendFinishReq) {
 			d.RPID = "evil.example"
 			req.AttestationResponse = d.Create(t, options)
 		}, attestation, "the RP ID hash is not that of the project's RP ID"},
-		"of a user who was not verified": {func(t *testing.T, _ *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq) {
+		"of a user who was not verified": {func(t *testing.T, _ *ceremonytest.Stack, d *authenticator.Device, options string, req *rest.PasskeyAppendFinishReq) {
 			d.Options.UserNotVerified = true
 			req.AttestationResponse = d.Create(t, options)
 		}, attestation, "the user was not verified"},
-		"of backup flags that contradict each other": {func(t *testing.T, _ *ceremonytest.Stack, d *ceremonytest.Device, options string, req *rest.PasskeyAppendFinishReq) {
+		"of backup flags that contradict each other": {func(t *testing.T, _ *ceremonytest.Stack, d *authenticator.Device, options string, req *rest.PasskeyAppendFinishReq) {
 			d.Options.BackupEligible = false
 			req.AttestationResponse = d.Create(t, options)
 		}, attestation, "the backup flags contradict each other"},
-		"of a tampered attestation": {func(t *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
-			req.AttestationResponse = ceremonytest.Edit(t, req.AttestationResponse, func(_, response map[string]any) { ceremonytest.Flip(t, response, "attestationObject", -1) })
+		"of a tampered attestation": {func(t *testing.T, _ *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.AttestationResponse = authenticator.Edit(t, req.AttestationResponse, func(_, response map[string]any) { authenticator.Flip(t, response, "attestationObject", -1) })
 		}, attestation, "the attestation is invalid, or of an algorithm that was not asked for"},
-		"of a credential ID that was not attested": {func(t *testing.T, _ *ceremonytest.Stack, _ *ceremonytest.Device, _ string, req *rest.PasskeyAppendFinishReq) {
-			req.AttestationResponse = ceremonytest.Edit(t, req.AttestationResponse, func(credential, _ map[string]any) { credential["id"], credential["rawId"] = "AAAA", "AAAA" })
+		"of a credential ID that was not attested": {func(t *testing.T, _ *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
+			req.AttestationResponse = authenticator.Edit(t, req.AttestationResponse, func(credential, _ map[string]any) { credential["id"], credential["rawId"] = "AAAA", "AAAA" })
 		}, attestation, "the passkey could not be verified"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := ceremonytest.New(t)
-			user, d := st.NewUser(t), ceremonytest.Phone()
+			user, d := st.NewUser(t), authenticator.Phone()
 			options := st.BeginAppend(t, user, d).AttestationOptions
 			req := rest.PasskeyAppendFinishReq{UserID: string(user), ProcessID: ceremonytest.Process, AttestationResponse: d.Create(t, options), ClientInformation: d.Client()}
 			c.change(t, st, d, options, &req)
@@ -288,7 +290,7 @@ func TestOnlyAuthenticatorsThatThePolicyAllowsCreatePasskeys(t *testing.T) {
 			t.Parallel()
 			st := ceremonytest.New(t)
 			st.Decision.OnAppend = func(_ service.AppendQuestion, v *service.AppendVerdict) { v.AllowedAAGUIDs = c.allowed }
-			user, d := st.NewUser(t), ceremonytest.Phone()
+			user, d := st.NewUser(t), authenticator.Phone()
 			answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
 			// What counts is what the policy allowed when the creation was started.
 			st.Decision.OnAppend = func(_ service.AppendQuestion, v *service.AppendVerdict) { v.AllowedAAGUIDs = []string{other} }
@@ -317,7 +319,7 @@ func TestOnlyAuthenticatorsThatThePolicyAllowsCreatePasskeys(t *testing.T) {
 func TestAnAttestationIsTakenOnce(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
 	if _, err := st.FinishAppend(t, user, d, answer); err != nil {
 		t.Fatal(err)
@@ -329,7 +331,7 @@ func TestAnAttestationIsTakenOnce(t *testing.T) {
 func TestACredentialIDBelongsToOneUserOfAProject(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, other, d := st.NewUser(t), st.NewUser(t), ceremonytest.Phone()
+	user, other, d := st.NewUser(t), st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	for _, u := range []ident.UserID{other, user} {
 		_, err := st.FinishAppend(t, u, d, d.Create(t, st.BeginAppend(t, u, d).AttestationOptions))
@@ -349,7 +351,7 @@ func TestAUserBlankOrAUsernameBlankIsRefused(t *testing.T) {
 	start := func(user, username string) error {
 		_, err := st.AppendStart(t.Context(), service.ForProject[rest.PasskeyAppendStartReq]{
 			Project: st.Project.ID, Body: rest.PasskeyAppendStartReq{
-				UserID: user, ProcessID: ceremonytest.Process, Username: username, ClientInformation: ceremonytest.Phone().Client(),
+				UserID: user, ProcessID: ceremonytest.Process, Username: username, ClientInformation: authenticator.Phone().Client(),
 			},
 		})
 		return err
@@ -362,7 +364,7 @@ func TestAUserBlankOrAUsernameBlankIsRefused(t *testing.T) {
 func TestExcludedCredentialsCarryTheirTransports(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	var options struct {
 		PublicKey struct {
@@ -387,7 +389,7 @@ func TestWritersOfOneAccountDoNotLoseOneAnothersPasskeys(t *testing.T) {
 	const writers = 12
 	var wait sync.WaitGroup
 	for range writers {
-		d := ceremonytest.Phone()
+		d := authenticator.Phone()
 		answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
 		wait.Go(func() {
 			if _, err := st.AppendFinish(context.Background(), service.ForProject[rest.PasskeyAppendFinishReq]{
@@ -408,10 +410,10 @@ func TestWritersOfOneAccountDoNotLoseOneAnothersPasskeys(t *testing.T) {
 func TestAnAppendThatCannotBeStoredLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	b := ceremonytest.OpenBuckets(t)
-	broken := &ceremonytest.Faulty{KeyValue: b.Accounts}
+	broken := &faulty.Bucket{KeyValue: b.Accounts}
 	b.Accounts = broken
 	st := ceremonytest.NewOn(t, b)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
 	broken.FailUpdates(1)
 	_, err := st.FinishAppend(t, user, d, answer)
@@ -428,10 +430,10 @@ func TestAnAppendThatCannotBeStoredLeavesNothingBehind(t *testing.T) {
 func TestAnAccountThatCannotBeReadIsLeftToThePolicy(t *testing.T) {
 	t.Parallel()
 	b := ceremonytest.OpenBuckets(t)
-	broken := &ceremonytest.Faulty{KeyValue: b.Accounts}
+	broken := &faulty.Bucket{KeyValue: b.Accounts}
 	b.Accounts = broken
 	st := ceremonytest.NewOn(t, b)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 
 	broken.FailReads(1)
@@ -451,9 +453,9 @@ func TestAnAccountThatCannotBeReadIsLeftToThePolicy(t *testing.T) {
 func TestASessionOfAnotherReleaseIsRefused(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	options := st.BeginAppend(t, user, d).AttestationOptions
-	key := string(st.Project.ID) + "." + string(user) + "." + ceremonytest.ChallengeIn(t, options)
+	key := string(st.Project.ID) + "." + string(user) + "." + authenticator.ChallengeIn(t, options)
 	entry, err := st.Buckets.Challenges.Get(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)

@@ -14,16 +14,18 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 )
 
 func TestALoginStartIsOneWrite(t *testing.T) {
 	t.Parallel()
 	b := ceremonytest.OpenBuckets(t)
-	records, marks := &ceremonytest.Faulty{KeyValue: b.Challenges}, &ceremonytest.Faulty{KeyValue: b.Marks}
+	records, marks := &faulty.Bucket{KeyValue: b.Challenges}, &faulty.Bucket{KeyValue: b.Marks}
 	b.Challenges, b.Marks = records, marks
 	st := ceremonytest.NewOn(t, b)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	records.FailPuts(1)
 	marks.FailCreates(1)
@@ -37,7 +39,7 @@ func TestALoginStartIsOneWrite(t *testing.T) {
 func TestAsManyLoginsAreUnderWayAsOffersAreKept(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	first := st.BeginLogin(t, user, d).AssertionOptions
 	second := st.BeginLogin(t, user, d).AssertionOptions
@@ -54,10 +56,10 @@ func TestAsManyLoginsAreUnderWayAsOffersAreKept(t *testing.T) {
 func TestAChallengeWhoseMarkCannotBeMadeIsNotFinished(t *testing.T) {
 	t.Parallel()
 	b := ceremonytest.OpenBuckets(t)
-	marks := &ceremonytest.Faulty{KeyValue: b.Marks}
+	marks := &faulty.Bucket{KeyValue: b.Marks}
 	b.Marks = marks
 	st := ceremonytest.NewOn(t, b)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	answer := d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
 	marks.FailCreates(1)
@@ -77,7 +79,7 @@ func TestALoginStartedByAnEarlierVersionIsFinishedOnce(t *testing.T) {
 	t.Parallel()
 	for _, status := range []rest.PasskeyChallengeStatus{"pending", "consumed", "completed"} {
 		st := ceremonytest.New(t)
-		user, d := st.NewUser(t), ceremonytest.Phone()
+		user, d := st.NewUser(t), authenticator.Phone()
 		st.Enroll(t, user, d)
 		answer := d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
 		offers, err := st.Events.Pending(t.Context(), st.Project.ID, user, "")
@@ -119,7 +121,7 @@ func TestALoginStartedByAnEarlierVersionIsFinishedOnce(t *testing.T) {
 func TestChallengesAreListedAndMoveForward(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	st.Clock.Advance(time.Second)
 	st.BeginLogin(t, user, d)

@@ -13,13 +13,14 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func TestADeletedPasskeyIsToldOf(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	user := st.NewUser(t)
-	data := st.Enroll(t, user, ceremonytest.Phone())
+	data := st.Enroll(t, user, authenticator.Phone())
 	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)}); err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +35,9 @@ func TestCredentialsAreListedAndDeleted(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	user := st.NewUser(t)
-	first := st.Enroll(t, user, ceremonytest.Phone())
+	first := st.Enroll(t, user, authenticator.Phone())
 	st.Clock.Advance(time.Minute)
-	second := st.Enroll(t, user, ceremonytest.SecurityKey())
+	second := st.Enroll(t, user, authenticator.SecurityKey())
 
 	list := func(l service.List) []string {
 		t.Helper()
@@ -99,7 +100,7 @@ func TestTombstonesAreBounded(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	data := st.Enroll(t, user, ceremonytest.Phone())
+	data := st.Enroll(t, user, authenticator.Phone())
 	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)}); err != nil {
 		t.Fatal(err)
 	}

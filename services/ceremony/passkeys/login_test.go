@@ -18,18 +18,19 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func TestAPasskeyLogsIn(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range map[string]func(*ceremonytest.Device, []byte){
-		"with the user handle":    func(d *ceremonytest.Device, handle []byte) { d.Options.UserHandle = handle },
-		"without the user handle": func(*ceremonytest.Device, []byte) {},
+	for name, prepare := range map[string]func(*authenticator.Device, []byte){
+		"with the user handle":    func(d *authenticator.Device, handle []byte) { d.Options.UserHandle = handle },
+		"without the user handle": func(*authenticator.Device, []byte) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := ceremonytest.New(t)
-			user, d := st.NewUser(t), ceremonytest.Phone()
+			user, d := st.NewUser(t), authenticator.Phone()
 			created := st.Enroll(t, user, d)
 			prepare(d, st.Account(t, user).UserHandle)
 
@@ -87,7 +88,7 @@ func TestAPasskeyLogsIn(t *testing.T) {
 func TestAChallengeIsFinishedOnce(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	answer := d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
 
@@ -128,7 +129,7 @@ func TestAChallengeIsFinishedOnce(t *testing.T) {
 func TestASignatureCounterThatDoesNotGoUpIsRefusedAndRemembered(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.SecurityKey()
+	user, d := st.NewUser(t), authenticator.SecurityKey()
 	st.Enroll(t, user, d)
 	login := func() error {
 		_, err := st.FinishLogin(t, user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions))
@@ -159,7 +160,7 @@ func TestASignatureCounterThatDoesNotGoUpIsRefusedAndRemembered(t *testing.T) {
 func TestABackupEligibilityThatChangesIsLogged(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	d.Options.BackupEligible, d.Options.BackupState = false, false
 	_, err := st.FinishLogin(t, user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions))
@@ -172,7 +173,7 @@ func TestABackupEligibilityThatChangesIsLogged(t *testing.T) {
 func TestABackupStateThatChangesIsKept(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	d.Options.BackupState = false
 	st.Enroll(t, user, d)
 	d.Options.BackupState = true
@@ -187,9 +188,9 @@ func TestABackupStateThatChangesIsKept(t *testing.T) {
 func TestAnotherPasskeyDeletedMeanwhileDoesNotHinderALogin(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
-	other := st.Enroll(t, user, ceremonytest.Phone())
+	other := st.Enroll(t, user, authenticator.Phone())
 	options := st.BeginLogin(t, user, d).AssertionOptions
 	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(other.ID)}); err != nil {
 		t.Fatal(err)
@@ -202,7 +203,7 @@ func TestAnotherPasskeyDeletedMeanwhileDoesNotHinderALogin(t *testing.T) {
 func TestADeniedLogin(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) {
 		v.Allow, v.Rule, v.Tag = false, "L3", rest.DecisionTagUserNoPks
 	}
@@ -221,9 +222,9 @@ func TestADeniedLogin(t *testing.T) {
 
 func TestAPolicyThatAllowsALoginWithoutAPasskeyIsOverruled(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range map[string]func(*ceremonytest.Stack, ident.UserID, *ceremonytest.Device){
-		"of a user who has none": func(*ceremonytest.Stack, ident.UserID, *ceremonytest.Device) {},
-		"of a user whose only one is of another RP ID": func(st *ceremonytest.Stack, user ident.UserID, d *ceremonytest.Device) {
+	for name, prepare := range map[string]func(*ceremonytest.Stack, ident.UserID, *authenticator.Device){
+		"of a user who has none": func(*ceremonytest.Stack, ident.UserID, *authenticator.Device) {},
+		"of a user whose only one is of another RP ID": func(st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device) {
 			st.Enroll(t, user, d)
 			p := st.Project
 			p.RPID = "login.example.com"
@@ -233,7 +234,7 @@ func TestAPolicyThatAllowsALoginWithoutAPasskeyIsOverruled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := ceremonytest.New(t)
-			user, d := st.NewUser(t), ceremonytest.Phone()
+			user, d := st.NewUser(t), authenticator.Phone()
 			prepare(st, user, d)
 			rsp := st.BeginLogin(t, user, d)
 			if rsp.LoginAllow || rsp.AssertionOptions != "" || rsp.DecisionTag != rest.DecisionTagDefaultDeny || rsp.DecisionInsights.Tag != rest.DecisionTagDefaultDeny {
@@ -249,7 +250,7 @@ func TestAPolicyThatAllowsALoginWithoutAPasskeyIsOverruled(t *testing.T) {
 func TestLoginOptionsFollowTheVerdict(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, first, second := st.NewUser(t), ceremonytest.Phone(), ceremonytest.Phone()
+	user, first, second := st.NewUser(t), authenticator.Phone(), authenticator.Phone()
 	first.Transports = []string{"hybrid", "future-transport", "internal"}
 	second.Transports = nil
 	a, b := st.Enroll(t, user, first), st.Enroll(t, user, second)
@@ -284,7 +285,7 @@ func TestLoginOptionsFollowTheVerdict(t *testing.T) {
 func TestALoginWithoutAllowCredentialsTakesAnyPasskeyOfTheUser(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	st.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.AllowCredentials = nil }
 	options := st.BeginLogin(t, user, d).AssertionOptions
@@ -299,14 +300,14 @@ func TestALoginWithoutAllowCredentialsTakesAnyPasskeyOfTheUser(t *testing.T) {
 func TestAStartOfAnUnknownUserOrProjectIsRefused(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	_, err := st.LoginStart(t.Context(), st.LoginStartReq("usr-1", ceremonytest.Phone()))
+	_, err := st.LoginStart(t.Context(), st.LoginStartReq("usr-1", authenticator.Phone()))
 	ceremonytest.WantField(t, err, 400, "userID", "does not exist")
-	_, err = st.LoginStart(t.Context(), st.LoginStartReq("usr-1.>", ceremonytest.Phone()))
+	_, err = st.LoginStart(t.Context(), st.LoginStartReq("usr-1.>", authenticator.Phone()))
 	ceremonytest.WantField(t, err, 400, "userID", "must be of the form usr-<number>")
 	if len(st.Decision.Asked) != 0 {
 		t.Error("a decision was asked for")
 	}
-	req := st.LoginStartReq("usr-1", ceremonytest.Phone())
+	req := st.LoginStartReq("usr-1", authenticator.Phone())
 	req.Project = "pro-404"
 	_, err = st.LoginStart(t.Context(), req)
 	if f := fault.As(err); f.Type != fault.TypeLoginError {
@@ -317,7 +318,7 @@ func TestAStartOfAnUnknownUserOrProjectIsRefused(t *testing.T) {
 func TestAStartFailsIfTheOfferCannotBeStored(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	st.Events.FailNext(1)
 	_, err := st.LoginStart(t.Context(), st.LoginStartReq(user, d))
@@ -329,7 +330,7 @@ func TestAStartFailsIfTheOfferCannotBeStored(t *testing.T) {
 func TestAFinishTriesAgainToRecordWhatHasHappened(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	answer := d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
 	st.Events.FailNext(2)
@@ -351,7 +352,7 @@ func TestAFinishTriesAgainToRecordWhatHasHappened(t *testing.T) {
 func TestTheProjectOfAnotherOriginIsNotServed(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	d.Origin = "android:apk-key-hash:AAAA"
 	st.Enroll(t, user, d)
 	if _, err := st.FinishLogin(t, user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)); err != nil {

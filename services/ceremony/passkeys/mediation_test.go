@@ -16,6 +16,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 )
 
 func TestAMediationFindsTheUser(t *testing.T) {
@@ -38,7 +40,7 @@ func TestAMediationFindsTheUser(t *testing.T) {
 	}
 	want := []event.Event{{
 		Project: st.Project.ID, User: user, Type: event.LoginCompleted, CreatedMs: ceremonytest.Started.UnixMilli(), Process: ceremonytest.Process, Environment: st.Account(t, user).Environments[0].ID,
-		Credential: created.ID, Challenge: ceremonytest.ChallengeIn(t, start.AssertionOptions), Ceremony: ident.ChallengeID(rsp.PasskeyData.ChallengeID), Route: event.Local,
+		Credential: created.ID, Challenge: authenticator.ChallengeIn(t, start.AssertionOptions), Ceremony: ident.ChallengeID(rsp.PasskeyData.ChallengeID), Route: event.Local,
 		Client: &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
 	}}
 	if diff := cmp.Diff(want, st.Events.OfType(event.LoginCompleted), cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {
@@ -70,7 +72,7 @@ func TestADeniedMediation(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	st.Decision.OnMediation = func(_ service.Question, v *service.Verdict) { v.Allow = false }
-	if rsp := st.BeginMediation(t, ceremonytest.Phone()); rsp.LoginAllow || rsp.AssertionOptions != "" || rsp.NewClientEnvHandle == nil {
+	if rsp := st.BeginMediation(t, authenticator.Phone()); rsp.LoginAllow || rsp.AssertionOptions != "" || rsp.NewClientEnvHandle == nil {
 		t.Errorf("answer: %+v", rsp)
 	}
 	if len(st.Events.All()) != 0 {
@@ -84,7 +86,7 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 		PasskeyData: rest.PasskeyData{CeremonyType: rest.CeremonyTypeLocal},
 		Error:       &rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted},
 	}
-	finish := func(t *testing.T, st *ceremonytest.Stack, d *ceremonytest.Device) (rest.PasskeyMediationFinishRsp, error) {
+	finish := func(t *testing.T, st *ceremonytest.Stack, d *authenticator.Device) (rest.PasskeyMediationFinishRsp, error) {
 		return st.FinishMediation(t, d, d.Get(t, st.BeginMediation(t, d).AssertionOptions))
 	}
 	t.Run("deleted", func(t *testing.T) {
@@ -108,7 +110,7 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 	t.Run("deleted, but the index does not know yet", func(t *testing.T) {
 		t.Parallel()
 		b := ceremonytest.OpenBuckets(t)
-		index := &ceremonytest.Faulty{KeyValue: b.Index}
+		index := &faulty.Bucket{KeyValue: b.Index}
 		b.Index = index
 		st := ceremonytest.NewOn(t, b)
 		user, d, created := ceremonytest.Known(t, st)
@@ -127,7 +129,7 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 	t.Run("never registered", func(t *testing.T) {
 		t.Parallel()
 		st := ceremonytest.New(t)
-		d := ceremonytest.Phone()
+		d := authenticator.Phone()
 		d.Options.UserHandle = []byte("somebody")
 		_, err := finish(t, st, d)
 		ceremonytest.WantField(t, err, 400, "assertionResponse", "unknown credential")
@@ -153,39 +155,39 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 func TestAMediationIsRefused(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
-		change  func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *ceremonytest.Device, options string) (answer string)
+		change  func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, options string) (answer string)
 		message string
 	}{
-		"without a user handle": {func(t *testing.T, _ *ceremonytest.Stack, _ ident.UserID, d *ceremonytest.Device, options string) string {
+		"without a user handle": {func(t *testing.T, _ *ceremonytest.Stack, _ ident.UserID, d *authenticator.Device, options string) string {
 			d.Options.UserHandle = nil
 			return d.Get(t, options)
 		}, "the user handle is missing"},
-		"with another user's handle": {func(t *testing.T, _ *ceremonytest.Stack, _ ident.UserID, d *ceremonytest.Device, options string) string {
+		"with another user's handle": {func(t *testing.T, _ *ceremonytest.Stack, _ ident.UserID, d *authenticator.Device, options string) string {
 			d.Options.UserHandle = []byte("somebody")
 			return d.Get(t, options)
 		}, "the user handle is another user's"},
-		"with a tampered signature": {func(t *testing.T, _ *ceremonytest.Stack, _ ident.UserID, d *ceremonytest.Device, options string) string {
-			return ceremonytest.Edit(t, d.Get(t, options), func(_, response map[string]any) { ceremonytest.Flip(t, response, "signature", -1) })
+		"with a tampered signature": {func(t *testing.T, _ *ceremonytest.Stack, _ ident.UserID, d *authenticator.Device, options string) string {
+			return authenticator.Edit(t, d.Get(t, options), func(_, response map[string]any) { authenticator.Flip(t, response, "signature", -1) })
 		}, "the signature is invalid"},
-		"with another origin": {func(t *testing.T, _ *ceremonytest.Stack, _ ident.UserID, d *ceremonytest.Device, options string) string {
+		"with another origin": {func(t *testing.T, _ *ceremonytest.Stack, _ ident.UserID, d *authenticator.Device, options string) string {
 			d.Origin = "https://evil.example"
 			return d.Get(t, options)
 		}, "the origin is not one of the project's"},
-		"with a challenge that was given to a user": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *ceremonytest.Device, _ string) string {
+		"with a challenge that was given to a user": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, _ string) string {
 			return d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
 		}, "the challenge is unknown, or was not given to this user"},
-		"after the challenge has expired": {func(t *testing.T, st *ceremonytest.Stack, _ ident.UserID, d *ceremonytest.Device, options string) string {
+		"after the challenge has expired": {func(t *testing.T, st *ceremonytest.Stack, _ ident.UserID, d *authenticator.Device, options string) string {
 			st.Clock.Advance(5 * time.Minute)
 			return d.Get(t, options)
 		}, "the challenge has expired"},
-		"of a disabled user": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *ceremonytest.Device, options string) string {
+		"of a disabled user": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, options string) string {
 			disabled := rest.UserStatusDisabled
 			if _, err := st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: user, Body: rest.UserUpdateReq{Status: &disabled}}); err != nil {
 				t.Fatal(err)
 			}
 			return d.Get(t, options)
 		}, "the user of the credential is not active"},
-		"of something that is not JSON": {func(*testing.T, *ceremonytest.Stack, ident.UserID, *ceremonytest.Device, string) string { return "[]" }, "is not the JSON of a PublicKeyCredential"},
+		"of something that is not JSON": {func(*testing.T, *ceremonytest.Stack, ident.UserID, *authenticator.Device, string) string { return "[]" }, "is not the JSON of a PublicKeyCredential"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // refusal is a login that goes wrong in one way.
@@ -29,7 +30,7 @@ type refusal struct {
 type attempt struct {
 	st      *ceremonytest.Stack
 	user    ident.UserID
-	device  *ceremonytest.Device
+	device  *authenticator.Device
 	options string
 	req     service.ForProject[rest.PasskeyLoginFinishReq]
 }
@@ -42,7 +43,7 @@ func (l *attempt) sign(t *testing.T) {
 
 func (l *attempt) edit(t *testing.T, change func(credential, response map[string]any)) {
 	t.Helper()
-	l.req.Body.AssertionResponse = ceremonytest.Edit(t, l.req.Body.AssertionResponse, change)
+	l.req.Body.AssertionResponse = authenticator.Edit(t, l.req.Body.AssertionResponse, change)
 }
 
 // editClientData changes the client data after it was signed.
@@ -85,7 +86,7 @@ func refusals() []refusal {
 		}, assertion, unknown, false},
 		{"a challenge of a creation", func(t *testing.T, l *attempt) {
 			creation := l.st.BeginAppend(t, l.user, l.device)
-			l.options = strings.Replace(l.options, ceremonytest.ChallengeIn(t, l.options), ceremonytest.ChallengeIn(t, creation.AttestationOptions), 1)
+			l.options = strings.Replace(l.options, authenticator.ChallengeIn(t, l.options), authenticator.ChallengeIn(t, creation.AttestationOptions), 1)
 			l.sign(t)
 		}, assertion, "the challenge belongs to a ceremony of the other type", false},
 		{"a challenge of a mediation", func(t *testing.T, l *attempt) {
@@ -154,17 +155,17 @@ func refusals() []refusal {
 			l.st.Projects.Set(p)
 		}, assertion, "the RP ID of the project has changed since the start", false},
 		{"a tampered signature", func(t *testing.T, l *attempt) {
-			l.edit(t, func(_, response map[string]any) { ceremonytest.Flip(t, response, "signature", -1) })
+			l.edit(t, func(_, response map[string]any) { authenticator.Flip(t, response, "signature", -1) })
 		}, assertion, "the signature is invalid", true},
 		{"tampered client data", func(t *testing.T, l *attempt) {
 			l.editClientData(t, func(data map[string]any) { data["extra"] = true })
 		}, assertion, "the signature is invalid", true},
 		{"a tampered counter", func(t *testing.T, l *attempt) {
-			l.edit(t, func(_, response map[string]any) { ceremonytest.Flip(t, response, "authenticatorData", -1) })
+			l.edit(t, func(_, response map[string]any) { authenticator.Flip(t, response, "authenticatorData", -1) })
 		}, assertion, "the signature is invalid", true},
 		{"another key", func(t *testing.T, l *attempt) {
 			id := l.device.Key.ID
-			l.device.Key = ceremonytest.Phone().Key
+			l.device.Key = authenticator.Phone().Key
 			l.device.Key.ID = id
 			l.sign(t)
 		}, assertion, "the signature is invalid", true},
@@ -179,9 +180,9 @@ func refusals() []refusal {
 			l.sign(t)
 		}, assertion, "the backup flags contradict each other", true},
 		{"another user's handle", func(t *testing.T, l *attempt) { l.device.Options.UserHandle = []byte("somebody"); l.sign(t) }, assertion, "the user handle is another user's", true},
-		{"a passkey that nobody knows", func(t *testing.T, l *attempt) { l.device = ceremonytest.Phone(); l.sign(t) }, assertion, "unknown credential", true},
+		{"a passkey that nobody knows", func(t *testing.T, l *attempt) { l.device = authenticator.Phone(); l.sign(t) }, assertion, "unknown credential", true},
 		{"another user's passkey", func(t *testing.T, l *attempt) {
-			l.device = ceremonytest.Phone()
+			l.device = authenticator.Phone()
 			l.st.Enroll(t, l.st.NewUser(t), l.device)
 			l.sign(t)
 		}, assertion, "unknown credential", true},
@@ -193,7 +194,7 @@ func refusals() []refusal {
 			}
 		}, assertion, "the credential has been deleted", true},
 		{"a passkey made after the start", func(t *testing.T, l *attempt) {
-			l.device = ceremonytest.Phone()
+			l.device = authenticator.Phone()
 			l.st.Enroll(t, l.user, l.device)
 			l.sign(t)
 		}, assertion, "the credential is not one of those that were allowed", true},
@@ -206,7 +207,7 @@ func TestALoginIsRefused(t *testing.T) {
 		t.Run("of "+c.name, func(t *testing.T) {
 			t.Parallel()
 			st := ceremonytest.New(t)
-			l := &attempt{st: st, user: st.NewUser(t), device: ceremonytest.Phone()}
+			l := &attempt{st: st, user: st.NewUser(t), device: authenticator.Phone()}
 			st.Enroll(t, l.user, l.device)
 			l.options = st.BeginLogin(t, l.user, l.device).AssertionOptions
 			good := l.device.Get(t, l.options)

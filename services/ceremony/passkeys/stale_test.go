@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // stamps gives the account a stamp, as the event log does.
@@ -32,7 +33,7 @@ func TestADecisionThatFindsTheAccountOutOfDateIsAskedAgainWithTheAccountOfTheSto
 		t.Fatal(err)
 	}
 	st := ceremonytest.NewWith(t, b, near)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
 	judge := func(stamp string, q service.Question, v *service.Verdict) {
 		v.AccountStamp = stamp

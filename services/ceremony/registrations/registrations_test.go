@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func register(tb testing.TB, st *ceremonytest.Stack, user ident.UserID, body service.PasskeyRegistration) (service.PendingPasskey, error) {
@@ -70,7 +71,7 @@ func wantReason(tb testing.TB, err error, status int, reason string) {
 func TestARegisteredPasskeyLogsIn(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NamedUser(t, account.IdentifierStatusVerified), ceremonytest.Phone()
+	user, d := st.NamedUser(t, account.IdentifierStatusVerified), authenticator.Phone()
 	if list := passkeys(t, st, user); len(list.Passkeys) != 0 || list.Sequence == 0 || list.ChangedMs != ceremonytest.Started.UnixMilli() {
 		t.Errorf("at first: %+v", list)
 	}
@@ -97,11 +98,11 @@ func TestARegisteredPasskeyLogsIn(t *testing.T) {
 	if diff := cmp.Diff(want, passkeys(t, st, user)); diff != "" {
 		t.Error(diff)
 	}
-	if a := st.Account(t, user); a.Credentials[0].Username != ceremonytest.Email || a.Credentials[0].RPID != ceremonytest.RPID || len(a.Environments) != 0 {
+	if a := st.Account(t, user); a.Credentials[0].Username != ceremonytest.Email || a.Credentials[0].RPID != authenticator.RPID || len(a.Environments) != 0 {
 		t.Errorf("account: %+v", a)
 	}
 
-	common := event.Event{Project: st.Project.ID, User: user, Challenge: ceremonytest.ChallengeIn(t, string(pending.Options)), Kind: event.KindDefault, Credential: string(pending.ID)}
+	common := event.Event{Project: st.Project.ID, User: user, Challenge: authenticator.ChallengeIn(t, string(pending.Options)), Kind: event.KindDefault, Credential: string(pending.ID)}
 	offered, completed := common, common
 	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, ceremonytest.Started.UnixMilli(), pending.Decision
 	completed.Type, completed.CreatedMs, completed.Client = event.AppendCompleted, nowMs, &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"}
@@ -143,17 +144,17 @@ func TestTheCallersChoicesAreInTheOptions(t *testing.T) {
 		attachment string
 		hints      []string
 	}{
-		"nothing is chosen":      {service.PasskeyRegistration{}, ceremonytest.RPID, "platform", []string{"client-device"}},
-		"this device":            {service.PasskeyRegistration{Attachment: "platform"}, ceremonytest.RPID, "platform", []string{"client-device"}},
-		"another device":         {service.PasskeyRegistration{Attachment: "cross-platform"}, ceremonytest.RPID, "cross-platform", []string{"security-key", "hybrid"}},
-		"the domain there is":    {service.PasskeyRegistration{Domain: ceremonytest.RPID}, ceremonytest.RPID, "platform", []string{"client-device"}},
+		"nothing is chosen":      {service.PasskeyRegistration{}, authenticator.RPID, "platform", []string{"client-device"}},
+		"this device":            {service.PasskeyRegistration{Attachment: "platform"}, authenticator.RPID, "platform", []string{"client-device"}},
+		"another device":         {service.PasskeyRegistration{Attachment: "cross-platform"}, authenticator.RPID, "cross-platform", []string{"security-key", "hybrid"}},
+		"the domain there is":    {service.PasskeyRegistration{Domain: authenticator.RPID}, authenticator.RPID, "platform", []string{"client-device"}},
 		"a subdomain":            {service.PasskeyRegistration{Domain: "login.example.com"}, "login.example.com", "platform", []string{"client-device"}},
 		"a subdomain in capital": {service.PasskeyRegistration{Domain: "Login.Example.COM"}, "login.example.com", "platform", []string{"client-device"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := ceremonytest.New(t)
-			user, d := st.NamedUser(t, account.IdentifierStatusVerified), ceremonytest.Phone()
+			user, d := st.NamedUser(t, account.IdentifierStatusVerified), authenticator.Phone()
 			pending := mustRegister(t, st, user, c.body)
 			var got optionsOf
 			if err := json.Unmarshal(pending.Options, &got); err != nil {
@@ -232,7 +233,7 @@ type registering struct {
 	st      *ceremonytest.Stack
 	user    ident.UserID
 	id      ident.CredentialID
-	device  *ceremonytest.Device
+	device  *authenticator.Device
 	pending service.PendingPasskey
 	answer  string
 }
@@ -264,19 +265,19 @@ func TestAnAnswerThatDoesNotFitRegistersNothing(t *testing.T) {
 			a.answer = a.device.Create(t, a.st.BeginAppend(t, a.user, a.device).AttestationOptions)
 		}, 400, service.ReasonCredential},
 		"to the challenge of a login": {func(t *testing.T, a *registering) {
-			a.st.Enroll(t, a.user, ceremonytest.SecurityKey())
-			a.pending.Options = json.RawMessage(strings.ReplaceAll(string(a.pending.Options), ceremonytest.ChallengeIn(t, string(a.pending.Options)), ceremonytest.ChallengeIn(t, a.st.BeginLogin(t, a.user, a.device).AssertionOptions)))
+			a.st.Enroll(t, a.user, authenticator.SecurityKey())
+			a.pending.Options = json.RawMessage(strings.ReplaceAll(string(a.pending.Options), authenticator.ChallengeIn(t, string(a.pending.Options)), authenticator.ChallengeIn(t, a.st.BeginLogin(t, a.user, a.device).AssertionOptions)))
 			a.sign(t)
 		}, 400, service.ReasonCredential},
 		"to an unknown challenge": {func(t *testing.T, a *registering) {
-			a.pending.Options = json.RawMessage(strings.ReplaceAll(string(a.pending.Options), ceremonytest.ChallengeIn(t, string(a.pending.Options)), strings.Repeat("A", 43)))
+			a.pending.Options = json.RawMessage(strings.ReplaceAll(string(a.pending.Options), authenticator.ChallengeIn(t, string(a.pending.Options)), strings.Repeat("A", 43)))
 			a.sign(t)
 		}, 400, service.ReasonCredential},
 		"to another registration": {func(t *testing.T, a *registering) {
 			a.id = mustRegister(t, a.st, a.user, service.PasskeyRegistration{}).ID
 		}, 400, service.ReasonCredential},
 		"with a changed key": {func(t *testing.T, a *registering) {
-			a.answer = ceremonytest.Edit(t, a.answer, func(_, response map[string]any) { ceremonytest.Flip(t, response, "attestationObject", -1) })
+			a.answer = authenticator.Edit(t, a.answer, func(_, response map[string]any) { authenticator.Flip(t, response, "attestationObject", -1) })
 		}, 400, service.ReasonCredential},
 		"on origins that are gone": {func(t *testing.T, a *registering) {
 			a.st.Project.Origins = []string{"https://other.example.com"}
@@ -291,7 +292,7 @@ func TestAnAnswerThatDoesNotFitRegistersNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := ceremonytest.New(t)
-			a := &registering{st: st, user: st.NewUser(t), device: ceremonytest.Phone()}
+			a := &registering{st: st, user: st.NewUser(t), device: authenticator.Phone()}
 			a.pending = mustRegister(t, st, a.user, service.PasskeyRegistration{})
 			a.id = a.pending.ID
 			a.answer = a.device.Create(t, string(a.pending.Options))
@@ -309,7 +310,7 @@ func TestAnAnswerThatDoesNotFitRegistersNothing(t *testing.T) {
 func TestOfManyRegistrationsOfOnePasskeyOneSucceeds(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	pending := mustRegister(t, st, user, service.PasskeyRegistration{})
 	answer := d.Create(t, string(pending.Options))
 	var succeeded atomic.Int64
@@ -335,7 +336,7 @@ func TestOfManyRegistrationsOfOnePasskeyOneSucceeds(t *testing.T) {
 func TestAPasskeyIsRemovedWhetherItIsPendingOrVerified(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	verified, pending := mustRegister(t, st, user, service.PasskeyRegistration{}), mustRegister(t, st, user, service.PasskeyRegistration{})
 	if _, err := verifyPasskey(t.Context(), st, user, verified.ID, d.Create(t, string(verified.Options))); err != nil {
 		t.Fatal(err)
@@ -356,7 +357,7 @@ func TestAPasskeyIsRemovedWhetherItIsPendingOrVerified(t *testing.T) {
 	if diff := cmp.Diff([]string{string(verified.ID), string(pending.ID)}, told); diff != "" {
 		t.Error(diff)
 	}
-	_, err := verifyPasskey(t.Context(), st, user, pending.ID, ceremonytest.SecurityKey().Create(t, string(pending.Options)))
+	_, err := verifyPasskey(t.Context(), st, user, pending.ID, authenticator.SecurityKey().Create(t, string(pending.Options)))
 	wantReason(t, err, 400, service.ReasonCredential)
 	if list := passkeys(t, st, user); len(list.Passkeys) != 0 {
 		t.Errorf("left: %+v", list)
@@ -377,7 +378,7 @@ func TestAPasskeyWithoutANameHasThatOfItsProvider(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	user := st.NewUser(t)
-	data := st.Enroll(t, user, ceremonytest.Phone())
+	data := st.Enroll(t, user, authenticator.Phone())
 	if diff := cmp.Diff([]service.Passkey{{ID: ident.CredentialID(data.ID), Name: ceremonytest.Names{}.Name(ceremonytest.PhoneAAGUID)}}, passkeys(t, st, user).Passkeys); diff != "" {
 		t.Error(diff)
 	}
@@ -386,7 +387,7 @@ func TestAPasskeyWithoutANameHasThatOfItsProvider(t *testing.T) {
 func TestNothingIsRegisteredThatTheLogDoesNotHave(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), ceremonytest.Phone()
+	user, d := st.NewUser(t), authenticator.Phone()
 	st.Events.FailNext(9)
 	_, err := register(t, st, user, service.PasskeyRegistration{})
 	wantReason(t, err, 503, "")
@@ -461,11 +462,11 @@ func TestALinkIsSentToTheVerifiedAddress(t *testing.T) {
 	t.Parallel()
 	const all = "?userID=$U&orgID=$P&codeID=$I&code=$C"
 	for name, c := range map[string]struct{ template, want string }{
-		"without a template":   {"", ceremonytest.Origin + "/" + all},
-		"with all there is":    {ceremonytest.Origin + "/in?u={{.UserID}}&o={{.OrgID}}&i={{.CodeID}}&c={{.Code}}", ceremonytest.Origin + "/in?u=$U&o=$P&i=$I&c=$C"},
-		"with the code alone":  {ceremonytest.Origin + "/{{ .Code }}#{{.CodeID}}", ceremonytest.Origin + "/$C#$I"},
-		"with nothing at all":  {ceremonytest.Origin + "/passkey", ceremonytest.Origin + "/passkey"},
-		"with trimming braces": {ceremonytest.Origin + "/a {{- .Code -}} b", ceremonytest.Origin + "/a$Cb"},
+		"without a template":   {"", authenticator.Origin + "/" + all},
+		"with all there is":    {authenticator.Origin + "/in?u={{.UserID}}&o={{.OrgID}}&i={{.CodeID}}&c={{.Code}}", authenticator.Origin + "/in?u=$U&o=$P&i=$I&c=$C"},
+		"with the code alone":  {authenticator.Origin + "/{{ .Code }}#{{.CodeID}}", authenticator.Origin + "/$C#$I"},
+		"with nothing at all":  {authenticator.Origin + "/passkey", authenticator.Origin + "/passkey"},
+		"with trimming braces": {authenticator.Origin + "/a {{- .Code -}} b", authenticator.Origin + "/a$Cb"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -514,14 +515,14 @@ func TestALinkThatCannotBeSentIsRefused(t *testing.T) {
 		reason   string
 	}{
 		"to an address that is not verified": {"", account.IdentifierStatusPending, 412, service.ReasonUserNoEmail},
-		"with open braces":                   {ceremonytest.Origin + "/{{.Code", "", 400, service.ReasonTemplate},
-		"with another field":                 {ceremonytest.Origin + "/{{.Secret}}", "", 400, service.ReasonTemplate},
-		"with a function":                    {ceremonytest.Origin + "/{{printf .Code}}", "", 400, service.ReasonTemplate},
-		"with a pipe":                        {ceremonytest.Origin + "/{{.Code | .UserID}}", "", 400, service.ReasonTemplate},
-		"with a condition":                   {ceremonytest.Origin + "/{{if .Code}}x{{end}}", "", 400, service.ReasonTemplate},
-		"with a definition":                  {`{{define "a"}}{{end}}` + ceremonytest.Origin, "", 400, service.ReasonTemplate},
-		"with a field of a field":            {ceremonytest.Origin + "/{{.Code.UserID}}", "", 400, service.ReasonTemplate},
-		"with a variable":                    {ceremonytest.Origin + "/{{$x := .Code}}", "", 400, service.ReasonTemplate},
+		"with open braces":                   {authenticator.Origin + "/{{.Code", "", 400, service.ReasonTemplate},
+		"with another field":                 {authenticator.Origin + "/{{.Secret}}", "", 400, service.ReasonTemplate},
+		"with a function":                    {authenticator.Origin + "/{{printf .Code}}", "", 400, service.ReasonTemplate},
+		"with a pipe":                        {authenticator.Origin + "/{{.Code | .UserID}}", "", 400, service.ReasonTemplate},
+		"with a condition":                   {authenticator.Origin + "/{{if .Code}}x{{end}}", "", 400, service.ReasonTemplate},
+		"with a definition":                  {`{{define "a"}}{{end}}` + authenticator.Origin, "", 400, service.ReasonTemplate},
+		"with a field of a field":            {authenticator.Origin + "/{{.Code.UserID}}", "", 400, service.ReasonTemplate},
+		"with a variable":                    {authenticator.Origin + "/{{$x := .Code}}", "", 400, service.ReasonTemplate},
 		"with a comment alone":               {"{{/* x */}}", "", 400, service.ReasonTemplate},
 		"to another page":                    {"https://evil.example/{{.Code}}", "", 400, service.ReasonTemplate},
 		"to a page that a code names":        {"https://{{.Code}}.example.com/", "", 400, service.ReasonTemplate},

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func refreshWith(st *ceremonytest.Stack, token string) (service.Answered[frontend.MeRefreshRsp], error) {
@@ -24,7 +25,7 @@ func TestARefreshTokenIsSpentAndReplaced(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	in := st.OpenSession(t)
-	if in.Cookies.RefreshToken != in.Refresh || in.Cookies.SessionToken != in.Session || in.Cookies.Domain != ceremonytest.RPID || in.Cookies.Secure {
+	if in.Cookies.RefreshToken != in.Refresh || in.Cookies.SessionToken != in.Session || in.Cookies.Domain != authenticator.RPID || in.Cookies.Secure {
 		t.Errorf("cookies are %+v", in.Cookies)
 	}
 	st.Clock.Advance(time.Hour)
@@ -235,7 +236,7 @@ func TestALogoutEndsTheSessionAtOnceWhicheverTokenComes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if d := cmp.Diff(&service.Cookies{Domain: ceremonytest.RPID, SameSite: "lax", Seconds: 2592000}, rsp.Cookies); d != "" {
+				if d := cmp.Diff(&service.Cookies{Domain: authenticator.RPID, SameSite: "lax", Seconds: 2592000}, rsp.Cookies); d != "" {
 					t.Error(d)
 				}
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 )
 
 func longSession(tb testing.TB, st *ceremonytest.Stack, user ident.UserID) rest.LongSession {
@@ -411,7 +412,7 @@ func TestSessionsGoWithTheirUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, bucket := range map[string]jetstream.KeyValue{"sessions": st.Buckets.Sessions, "the index": st.Buckets.SessionIDs} {
-		all, err := ceremonytest.Keys{KeyValue: bucket}.ListKeys(t.Context())
+		all, err := faulty.Keys{KeyValue: bucket}.ListKeys(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -462,7 +463,7 @@ func TestASessionCreatedWhileItsUserIsDeletedIsNotLeftBehind(t *testing.T) {
 		t.Errorf("answer: %v", err)
 	}
 	for _, bucket := range []jetstream.KeyValue{b.Sessions, b.SessionIDs} {
-		all, err := ceremonytest.Keys{KeyValue: bucket}.ListKeys(t.Context())
+		all, err := faulty.Keys{KeyValue: bucket}.ListKeys(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,10 +15,12 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 )
 
 // signedLogin logs a user in and returns what was signed of it.
-func signedLogin(tb testing.TB, st *ceremonytest.Stack, user ident.UserID, d *ceremonytest.Device) string {
+func signedLogin(tb testing.TB, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device) string {
 	tb.Helper()
 	req := st.LoginFinishReq(user, d, d.Get(tb, st.BeginLogin(tb, user, d).AssertionOptions))
 	wanted := true
@@ -220,7 +222,7 @@ func TestOfManyVerificationsAtOnceOneSucceeds(t *testing.T) {
 func TestSignedDataIsNotJudgedWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	b := ceremonytest.OpenBuckets(t)
-	spent := &ceremonytest.Faulty{KeyValue: b.Spent}
+	spent := &faulty.Bucket{KeyValue: b.Spent}
 	b.Spent = spent
 	st := ceremonytest.NewOn(t, b)
 	user, d, _ := ceremonytest.Known(t, st)
@@ -257,7 +259,7 @@ func TestKeysOfAnUnknownProjectAreNotMade(t *testing.T) {
 // The cost of a verification that succeeds and spends what it verified, without flushing disks.
 func BenchmarkVerifySignedData(b *testing.B) {
 	st := ceremonytest.New(b)
-	user, d := st.NewUser(b), ceremonytest.Phone()
+	user, d := st.NewUser(b), authenticator.Phone()
 	st.Enroll(b, user, d)
 	claims := st.Verified(b, signedLogin(b, st, user, d), string(st.Project.ID))
 	var tokens []string

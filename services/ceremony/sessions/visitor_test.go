@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // partsOf returns header and claims of a token.
@@ -96,7 +97,7 @@ func TestWhatIsNoSessionTokenOpensNothing(t *testing.T) {
 			return signedWith(t, jwa.RS256(), key, header["kid"].(string), claims)
 		}, foreign},
 		"signed passkey data": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
-			d := ceremonytest.Phone()
+			d := authenticator.Phone()
 			st.Enroll(t, in.User, d)
 			return signedLogin(t, st, in.User, d)
 		}, "the token is not a session token of this project"},

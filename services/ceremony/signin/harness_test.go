@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 // browser is a client in the middle of a sign-up or login, with the answers that it got.
@@ -100,14 +101,14 @@ func (b *browser) code(tb testing.TB, value string, want frontend.BlockType) {
 }
 
 // append creates the passkey that the block asks for.
-func (b *browser) append(tb testing.TB, d *ceremonytest.Device) {
+func (b *browser) append(tb testing.TB, d *authenticator.Device) {
 	tb.Helper()
 	do(tb, b, b.PasskeyAppendStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyAppend)
 	do(tb, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Create(tb, b.creation(tb).Challenge)}, frontend.BlockTypePasskeyAppended)
 }
 
 // verify logs in with the passkey that the block asks for.
-func (b *browser) verify(tb testing.TB, d *ceremonytest.Device, want frontend.BlockType) {
+func (b *browser) verify(tb testing.TB, d *authenticator.Device, want frontend.BlockType) {
 	tb.Helper()
 	do(tb, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyVerify)
 	do(tb, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Get(tb, b.request(tb).Challenge)}, want)
@@ -198,7 +199,7 @@ func verifying(link bool) func(*project.Frontend) {
 func noAppend(_ service.AppendQuestion, v *service.AppendVerdict) { v.Allow = false }
 
 // member signs a user up with a passkey and returns the ID.
-func member(tb testing.TB, st *ceremonytest.Stack, d *ceremonytest.Device, identifiers ...frontend.LoginIdentifier) ident.UserID {
+func member(tb testing.TB, st *ceremonytest.Stack, d *authenticator.Device, identifiers ...frontend.LoginIdentifier) ident.UserID {
 	tb.Helper()
 	b := begin(tb, st)
 	b.signUp(tb, frontend.BlockTypePasskeyAppend, identifiers...)

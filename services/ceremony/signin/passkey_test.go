@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func TestALoginThatIsAbortedFallsBack(t *testing.T) {
@@ -24,7 +25,7 @@ func TestALoginThatIsAbortedFallsBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st, d := ceremonytest.New(t), ceremonytest.Phone()
+			st, d := ceremonytest.New(t), authenticator.Phone()
 			user := member(t, st, d, c.identifiers...)
 			st.Decision.OnAppend = noAppend
 			var told []service.ForUser[rest.PasskeyEventCreateReq]
@@ -42,7 +43,7 @@ func TestALoginThatIsAbortedFallsBack(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			if len(told) != 1 || told[0].User != user || *told[0].Body.Challenge != ceremonytest.ChallengeIn(t, options) || *told[0].Body.ProcessID != b.token[:20] {
+			if len(told) != 1 || told[0].User != user || *told[0].Body.Challenge != authenticator.ChallengeIn(t, options) || *told[0].Body.ProcessID != b.token[:20] {
 				t.Errorf("told: %+v", told)
 			}
 			b.skip(t, c.want)
@@ -62,14 +63,14 @@ func TestALoginThatIsAbortedFallsBack(t *testing.T) {
 
 func TestAPasskeyThatFailsCanBeTriedAgain(t *testing.T) {
 	t.Parallel()
-	st, d := ceremonytest.New(t), ceremonytest.Phone()
+	st, d := ceremonytest.New(t), authenticator.Phone()
 	member(t, st, d, emailOf(ceremonytest.Email))
 	st.Decision.OnAppend = noAppend
 	b := begin(t, st)
 	b.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
 	do(t, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyVerify)
 	first := b.request(t).Challenge
-	bad := ceremonytest.Edit(t, d.Get(t, first), func(_, response map[string]any) { ceremonytest.Flip(t, response, "signature", -1) })
+	bad := authenticator.Edit(t, d.Get(t, first), func(_, response map[string]any) { authenticator.Flip(t, response, "signature", -1) })
 	if err := try(t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: bad}); fault.As(err).Status != 400 || fault.As(err).Validation[0].Field != "signedChallenge" {
 		t.Fatalf("got %v", err)
 	}
@@ -90,7 +91,7 @@ func TestAPasskeyThatFailsCanBeTriedAgain(t *testing.T) {
 
 func TestSomebodyElsesPasskeyLogsNobodyIn(t *testing.T) {
 	t.Parallel()
-	st, d, other := ceremonytest.New(t), ceremonytest.Phone(), ceremonytest.Phone()
+	st, d, other := ceremonytest.New(t), authenticator.Phone(), authenticator.Phone()
 	member(t, st, d, emailOf(ceremonytest.Email))
 	member(t, st, other, emailOf("bob@example.com"))
 	b := begin(t, st)
@@ -112,7 +113,7 @@ func TestSomebodyElsesPasskeyLogsNobodyIn(t *testing.T) {
 
 func TestACreationThatIsOfferedNoLongerIsShownAsAProblem(t *testing.T) {
 	t.Parallel()
-	st, d := ceremonytest.New(t), ceremonytest.Phone()
+	st, d := ceremonytest.New(t), authenticator.Phone()
 	b := begin(t, st)
 	b.signUp(t, frontend.BlockTypePasskeyAppend, emailOf(ceremonytest.Email))
 	shown := b.creation(t).Challenge
@@ -120,7 +121,7 @@ func TestACreationThatIsOfferedNoLongerIsShownAsAProblem(t *testing.T) {
 	if b.creation(t).Challenge != shown {
 		t.Error("what the block has shown is good, and is an offer already")
 	}
-	bad := ceremonytest.Edit(t, d.Create(t, shown), func(_, response map[string]any) { ceremonytest.Flip(t, response, "attestationObject", 40) })
+	bad := authenticator.Edit(t, d.Create(t, shown), func(_, response map[string]any) { authenticator.Flip(t, response, "attestationObject", 40) })
 	if err := try(t, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: bad}); fault.As(err).Status != 400 || fault.As(err).Validation[0].Field != "signedChallenge" {
 		t.Fatalf("got %v", err)
 	}
@@ -134,7 +135,7 @@ func TestACreationThatIsOfferedNoLongerIsShownAsAProblem(t *testing.T) {
 
 func TestADisabledUserLogsInNeitherByPasskeyNorByForm(t *testing.T) {
 	t.Parallel()
-	st, d := ceremonytest.New(t), ceremonytest.Phone()
+	st, d := ceremonytest.New(t), authenticator.Phone()
 	user := member(t, st, d, emailOf(ceremonytest.Email))
 	b := begin(t, st)
 	b.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	steps "github.com/keyward/keyward/services/ceremony/internal/process"
 )
 
@@ -49,7 +50,7 @@ func TestAProcessOpensOneSession(t *testing.T) {
 	})
 	t.Run("however many finish its passkey at once", func(t *testing.T) {
 		t.Parallel()
-		st, d := ceremonytest.New(t), ceremonytest.Phone()
+		st, d := ceremonytest.New(t), authenticator.Phone()
 		user := member(t, st, d, emailOf(ceremonytest.Email))
 		st.Decision.OnAppend = noAppend
 		b := begin(t, st)
@@ -108,7 +109,7 @@ func TestAProcessIsGoneWhen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := ceremonytest.New(t)
-			member(t, st, ceremonytest.Phone(), emailOf(ceremonytest.Email))
+			member(t, st, authenticator.Phone(), emailOf(ceremonytest.Email))
 			b := begin(t, st)
 			b.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
 			spoil(t, b)
@@ -135,7 +136,7 @@ func TestAProcessIsGoneWhen(t *testing.T) {
 
 func TestAProcessBeginsAnew(t *testing.T) {
 	t.Parallel()
-	st, d := ceremonytest.New(t), ceremonytest.Phone()
+	st, d := ceremonytest.New(t), authenticator.Phone()
 	member(t, st, d, emailOf(ceremonytest.Email))
 	b := begin(t, st, mediating)
 	b.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
@@ -27,7 +28,7 @@ func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st, d := ceremonytest.New(t), ceremonytest.Phone()
+			st, d := ceremonytest.New(t), authenticator.Phone()
 			b := begin(t, st, func(r *frontend.ProcessInitReq) { r.PreferredBlock = new(frontend.BlockTypeSignupInit) })
 			b.at(t, frontend.BlockTypeSignupInit)
 			b.signUp(t, frontend.BlockTypePasskeyAppend, c.identifier)
@@ -71,7 +72,7 @@ func TestAUserSignsUpAndLogsInWithAPasskey(t *testing.T) {
 
 func TestASignUpVerifiesAnAddressBeforeAnythingIsKept(t *testing.T) {
 	t.Parallel()
-	st, d := meeting(ceremonytest.New(t), verifying(false)), ceremonytest.Phone()
+	st, d := meeting(ceremonytest.New(t), verifying(false)), authenticator.Phone()
 	b := begin(t, st)
 	b.signUp(t, frontend.BlockTypeEmailVerify, emailOf("Ada@Example.com"))
 	want := frontend.BlockVerifyIdentifier{
@@ -132,7 +133,7 @@ func TestASignUpSaysWhatIsWrongInTheForm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := ceremonytest.New(t)
-			member(t, st, ceremonytest.Phone(), emailOf(ceremonytest.Email), usernameOf("ada"))
+			member(t, st, authenticator.Phone(), emailOf(ceremonytest.Email), usernameOf("ada"))
 			if c.frontend != nil {
 				meeting(st, c.frontend)
 			}
@@ -218,7 +219,7 @@ func TestACreationThatIsNotOfferedOrNotWantedLeadsToTheSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st, d := ceremonytest.New(t), ceremonytest.Phone()
+			st, d := ceremonytest.New(t), authenticator.Phone()
 			if !c.signUp {
 				member(t, st, d, emailOf(ceremonytest.Email))
 			}
@@ -256,7 +257,7 @@ func TestALoginWithAnotherDeviceIsFollowedByAnOfferForThisOne(t *testing.T) {
 	for name, optOut := range map[string]bool{"by default": false, "unless the user does not want to be asked": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st, d := ceremonytest.New(t), ceremonytest.Phone()
+			st, d := ceremonytest.New(t), authenticator.Phone()
 			member(t, st, d, emailOf(ceremonytest.Email))
 			st.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.IsCDACandidate, v.Route = true, event.CDA }
 			b := begin(t, st, func(r *frontend.ProcessInitReq) { r.OptOutOfPasskeyAppendAfterHybrid = &optOut })
@@ -290,7 +291,7 @@ func mediating(r *frontend.ProcessInitReq) {
 
 func TestTheLoginFormTakesAPasskey(t *testing.T) {
 	t.Parallel()
-	st, d := ceremonytest.New(t), ceremonytest.Phone()
+	st, d := ceremonytest.New(t), authenticator.Phone()
 	user := member(t, st, d, usernameOf("ada"))
 	st.Decision.OnAppend = noAppend
 	b := begin(t, st, mediating)

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
 func TestOneOfTwoGetsAnIdentifier(t *testing.T) {
@@ -111,7 +112,7 @@ func TestASignUpThatWasGivenUpGivesWay(t *testing.T) {
 	}{
 		"not at once":               {14 * time.Minute, func(*testing.T, *browser) {}, frontend.BlockTypeSignupInit},
 		"after a while":             {15 * time.Minute, func(*testing.T, *browser) {}, frontend.BlockTypePasskeyAppend},
-		"not once it has a passkey": {time.Hour, func(t *testing.T, b *browser) { b.append(t, ceremonytest.Phone()) }, frontend.BlockTypeSignupInit},
+		"not once it has a passkey": {time.Hour, func(t *testing.T, b *browser) { b.append(t, authenticator.Phone()) }, frontend.BlockTypeSignupInit},
 		"not once it is complete":   {time.Hour, func(t *testing.T, b *browser) { b.skip(t, frontend.BlockTypeCompleted) }, frontend.BlockTypeSignupInit},
 		"at once if it begins anew": {0, func(t *testing.T, b *browser) {
 			do(t, b, b.ProcessReset, service.Empty{}, frontend.BlockTypeSignupInit)

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
@@ -106,7 +107,7 @@ func TestACodeThatHasExpiredIsNotTaken(t *testing.T) {
 func TestAnAddressIsCorrectedBeforeItIsVerified(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	member(t, st, ceremonytest.Phone(), emailOf("taken@example.com"))
+	member(t, st, authenticator.Phone(), emailOf("taken@example.com"))
 	meeting(st, verifying(false))
 	b := begin(t, st)
 	b.signUp(t, frontend.BlockTypeEmailVerify, emailOf("adda@example.com"))
@@ -135,7 +136,7 @@ func TestALinkThatIsOpenedElsewhereLetsTheFirstBrowserGoOn(t *testing.T) {
 	b.signUp(t, frontend.BlockTypeEmailVerify, emailOf("ädä@example.com"))
 	sent := st.Delivery.Inbox(t, 1)
 	link, err := url.Parse(sent.Link)
-	if err != nil || !strings.HasPrefix(sent.Link, ceremonytest.Origin+"/?") || link.Query().Get("corbadoToken") != sent.Value {
+	if err != nil || !strings.HasPrefix(sent.Link, authenticator.Origin+"/?") || link.Query().Get("corbadoToken") != sent.Value {
 		t.Fatalf("link %q", sent.Link)
 	}
 	raw, err := base64.StdEncoding.DecodeString(link.Query().Get("corbadoEmailLinkID"))

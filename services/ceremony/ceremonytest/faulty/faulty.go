@@ -1,4 +1,5 @@
-package ceremonytest
+// Package faulty is storage that fails on demand, for tests.
+package faulty
 
 import (
 	"context"
@@ -8,35 +9,35 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Faulty is a bucket that fails on demand, as one whose server is away.
-type Faulty struct {
+// Bucket fails on demand, as one whose server is away.
+type Bucket struct {
 	jetstream.KeyValue
 	mu                                    sync.Mutex
 	reads, puts, creates, updates, purges int // how many calls to come fail
 }
 
 // FailReads lets a number of reads to come fail.
-func (f *Faulty) FailReads(n int) { f.set(&f.reads, n) }
+func (f *Bucket) FailReads(n int) { f.set(&f.reads, n) }
 
 // FailPuts lets a number of puts to come fail.
-func (f *Faulty) FailPuts(n int) { f.set(&f.puts, n) }
+func (f *Bucket) FailPuts(n int) { f.set(&f.puts, n) }
 
 // FailCreates lets a number of creations to come fail.
-func (f *Faulty) FailCreates(n int) { f.set(&f.creates, n) }
+func (f *Bucket) FailCreates(n int) { f.set(&f.creates, n) }
 
 // FailUpdates lets a number of updates to come fail.
-func (f *Faulty) FailUpdates(n int) { f.set(&f.updates, n) }
+func (f *Bucket) FailUpdates(n int) { f.set(&f.updates, n) }
 
 // FailPurges lets a number of purges to come fail.
-func (f *Faulty) FailPurges(n int) { f.set(&f.purges, n) }
+func (f *Bucket) FailPurges(n int) { f.set(&f.purges, n) }
 
-func (f *Faulty) set(left *int, n int) {
+func (f *Bucket) set(left *int, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	*left = n
 }
 
-func (f *Faulty) fails(left *int) bool {
+func (f *Bucket) fails(left *int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if *left == 0 {
@@ -47,7 +48,7 @@ func (f *Faulty) fails(left *int) bool {
 }
 
 // Get implements jetstream.KeyValue.
-func (f *Faulty) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
+func (f *Bucket) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
 	if f.fails(&f.reads) {
 		return nil, nats.ErrConnectionClosed
 	}
@@ -55,7 +56,7 @@ func (f *Faulty) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, 
 }
 
 // Put implements jetstream.KeyValue.
-func (f *Faulty) Put(ctx context.Context, key string, value []byte) (uint64, error) {
+func (f *Bucket) Put(ctx context.Context, key string, value []byte) (uint64, error) {
 	if f.fails(&f.puts) {
 		return 0, nats.ErrConnectionClosed
 	}
@@ -63,7 +64,7 @@ func (f *Faulty) Put(ctx context.Context, key string, value []byte) (uint64, err
 }
 
 // Create implements jetstream.KeyValue.
-func (f *Faulty) Create(ctx context.Context, key string, value []byte, opts ...jetstream.KVCreateOpt) (uint64, error) {
+func (f *Bucket) Create(ctx context.Context, key string, value []byte, opts ...jetstream.KVCreateOpt) (uint64, error) {
 	if f.fails(&f.creates) {
 		return 0, nats.ErrConnectionClosed
 	}
@@ -71,7 +72,7 @@ func (f *Faulty) Create(ctx context.Context, key string, value []byte, opts ...j
 }
 
 // Update implements jetstream.KeyValue.
-func (f *Faulty) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+func (f *Bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	if f.fails(&f.updates) {
 		return 0, nats.ErrConnectionClosed
 	}
@@ -79,7 +80,7 @@ func (f *Faulty) Update(ctx context.Context, key string, value []byte, revision 
 }
 
 // Purge implements jetstream.KeyValue.
-func (f *Faulty) Purge(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
+func (f *Bucket) Purge(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
 	if f.fails(&f.purges) {
 		return nats.ErrConnectionClosed
 	}

@@ -1,4 +1,6 @@
-package ceremonytest
+// Package authenticator is a virtual authenticator and the browser around it, for tests: it answers creation and request options as
+// devices do, and its answers can be spoilt.
+package authenticator
 
 import (
 	"encoding/base64"
@@ -9,6 +11,12 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+)
+
+// Where a device is, unless a test says otherwise.
+const (
+	Origin = "https://login.example.com"
+	RPID   = "example.com"
 )
 
 // Device is an authenticator and the browser around it.
