@@ -46,7 +46,14 @@ test: packages-test ## Run every check and every test, with the race detector
 	@$(MAKE) --jobs 2 test-needs
 	@$(MAKE) check-format check-protos check-policies
 	go vet ./... ./sdk/...
+	@$(MAKE) --jobs 2 test-packages test-system
+
+# Both at once: a linker uses one core, and the whole-system tests wait more than they compute, so that there are more of them than cores.
+.PHONY: test-packages test-system
+test-packages:
 	$(RACE) $$(go list ./... ./sdk/... | grep -v /test$$)
+
+test-system:
 	$(RACE) -parallel 5 ./test
 
 # What a change is tried with while it is made: no race detector, no browser, nothing to install.
@@ -55,7 +62,7 @@ test-quick: check-format ## Run the tests of every package, without the race det
 	go vet ./... ./sdk/...
 	go test -short -vet=off -timeout 5m $$(go list ./... ./sdk/... | grep -v /test$$)
 
-# Two at a time, since whatever links or downloads leaves a core idle. The end-to-end tests wait more than they compute, so there are more of them at once than cores.
+# Two at a time, since whatever links or downloads leaves a core idle.
 .PHONY: test-needs
 test-needs: check-generated check-page check-size check-notices test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats bin/grpcurl bin/opa
 
@@ -122,7 +129,7 @@ vulns: build bin/govulncheck bin/vulndb ## Fail if bin/keyward links a version o
 	@bin/govulncheck -db file://$(CURDIR)/bin/vulndb -mode binary bin/keyward
 
 .PHONY: generate
-generate: $(PROTO_TOOLS) ## Write every generated file anew
+generate: packages-page $(PROTO_TOOLS) ## Write every generated file anew
 	tools/generate
 
 .PHONY: bench
@@ -172,7 +179,7 @@ packages-redis:
 
 # The SDK and the clients that the tests drive Keyward with, and the schema of AsyncAPI documents.
 # What the page is built with, and what its suite drives a browser with.
-test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules web/node_modules: %/node_modules: %/package-lock.json
+test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules tools/buf/node_modules web/node_modules: %/node_modules: %/package-lock.json
 	npm ci --prefix $*
 	@touch $@
 
@@ -193,8 +200,9 @@ bin/nats: tools/nats/go.mod tools/nats/go.sum
 	$(call TOOL,tools/nats,github.com/nats-io/natscli/nats)
 	@touch $@
 
-bin/buf: tools/buf/go.mod tools/buf/go.sum
-	$(call TOOL,tools/buf,github.com/bufbuild/buf/cmd/buf)
+bin/buf: tools/buf/node_modules
+	@mkdir -p bin
+	cp tools/buf/node_modules/@bufbuild/buf-*/bin/buf $@
 	@touch $@
 
 # The protos of others that ours import.
