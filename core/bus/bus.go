@@ -7,6 +7,7 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,20 +29,32 @@ type Bus struct {
 	Conn *nats.Conn
 	JS   jetstream.JetStream
 
+	id       string // of this connection among the probes
 	replicas int
 	embedded *server.Server
+	measure  func(dir string) (volume, error)
+	guard    *guard // nil = an external server
+	unguard  func()
 	unlock   func() error
 }
+
+// pingsOut is how many pings may be unanswered before a connection is given up.
+const pingsOut = 2
 
 // Open connects, starting the embedded server if the configuration names no other, and creates what is missing, unless that is
 // another's to do. It may be called by any number of processes at once. An error says what could not be reached or created; nothing is left running then.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
+	return openOn(ctx, cfg, log, measure)
+}
+
+// openOn is Open on a volume as measured.
+func openOn(ctx context.Context, cfg Config, log *slog.Logger, measured func(dir string) (volume, error)) (*Bus, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
-	b := &Bus{replicas: cfg.Replicas}
+	b := &Bus{id: rand.Text(), replicas: cfg.Replicas, measure: measured}
 	if err := b.connect(ctx, cfg, log); err != nil {
 		b.Close()
 		return nil, err
@@ -56,11 +69,29 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
 	if cfg.Provided {
 		provide = b.await
 	}
-	if err := provide(ctx, cfg); err != nil {
+	if err := provide(ctx, cfg, log); err != nil {
 		b.Close()
 		return nil, err
 	}
+	b.watch()
 	return b, nil
+}
+
+// watch looks after the embedded server's disk until the bus is closed.
+func (b *Bus) watch() {
+	if b.guard == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.guard.run(ctx)
+	}()
+	b.unguard = func() {
+		cancel()
+		<-done
+	}
 }
 
 func (b *Bus) connect(ctx context.Context, cfg Config, log *slog.Logger) error {
@@ -68,6 +99,9 @@ func (b *Bus) connect(ctx context.Context, cfg Config, log *slog.Logger) error {
 		nats.Name("keyward"),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
+		// A server that hangs is left after three intervals: it still has its connections, and nothing else says that it hangs.
+		nats.PingInterval(cfg.PingInterval),
+		nats.MaxPingsOutstanding(pingsOut),
 		// Nothing is buffered while the server is away: a write either reaches the log or fails at once.
 		nats.ReconnectBufSize(-1),
 		// Each batch read makes a queue of that length for its answer, of 1,000 messages at most; the client's default costs half a megabyte each time.
@@ -157,6 +191,9 @@ func (b *Bus) Ping(ctx context.Context) error {
 
 // Close ends the connection and, if it is ours, the server behind it.
 func (b *Bus) Close() {
+	if b.unguard != nil {
+		b.unguard()
+	}
 	if b.Conn != nil {
 		b.Conn.Close()
 	}

@@ -31,6 +31,8 @@ type Config struct {
 	WebhookDeliveriesMaxBytes int64         // bytes; the oldest deliveries go first
 
 	StartTimeout time.Duration // for connecting and creating streams
+	PingInterval time.Duration // how often a silent server is pinged; one that does not answer three times is left
+	DiskReserve  int64         // embedded server: bytes of its volume that stay free; below that nothing is written
 
 	// Provided says that another process creates the streams and buckets, and changes them: this one waits until they are there.
 	Provided bool
@@ -38,6 +40,9 @@ type Config struct {
 
 // minLogBytes is the least that a log is bounded to: what is being worked on at the moment must not be pushed out by what comes meanwhile.
 const minLogBytes = 64 << 20
+
+// minReserve is what the server may need for itself while writes are refused: indexes, state of consumers, deletions.
+const minReserve = 16 << 20
 
 // DefaultConfig returns the configuration of a laptop: embedded, durable.
 func DefaultConfig() Config {
@@ -53,6 +58,8 @@ func DefaultConfig() Config {
 		SessionsMaxAge:    90 * 24 * time.Hour,
 		IdempotencyMaxAge: 24 * time.Hour,
 		StartTimeout:      30 * time.Second,
+		PingInterval:      time.Second,
+		DiskReserve:       64 << 20,
 
 		WebhookDeliveriesMaxAge:   7 * 24 * time.Hour,
 		WebhookDeliveriesMaxBytes: 1 << 30,
@@ -87,6 +94,12 @@ func (c Config) Validate() error {
 		if bytes != 0 && bytes < minLogBytes {
 			errs = append(errs, fmt.Errorf("%s: must be at least 64MiB, or unlimited, not %d bytes", name, bytes))
 		}
+	}
+	if c.PingInterval < 100*time.Millisecond || c.PingInterval > time.Minute {
+		errs = append(errs, errors.New("nats_ping_interval: must be between 100ms and 1m"))
+	}
+	if c.DiskReserve < minReserve {
+		errs = append(errs, errors.New("disk_reserve: must be at least 16MiB"))
 	}
 	if c.EventsMaxAge != 0 && c.EventsMaxAge < time.Hour {
 		errs = append(errs, errors.New("events_max_age: must be at least one hour, or forever"))

@@ -24,6 +24,8 @@ const (
 	passwordFile   = "nats-password"
 	maxPayload     = 4 << 20 // bytes; above the largest HTTP body
 	readyTimeout   = 10 * time.Second
+	readyStep      = 20 * time.Millisecond
+	storeDir       = "nats"
 	listenerOff    = "off"
 	ownerOnlyFile  = 0o600
 	ownerOnlyEntry = 0o700
@@ -31,13 +33,13 @@ const (
 
 // startEmbedded runs a NATS server in this process. A lock on the data directory keeps a second process from opening the same store.
 func (b *Bus) startEmbedded(ctx context.Context, cfg Config, log *slog.Logger) error {
-	if err := os.MkdirAll(cfg.DataDir, ownerOnlyEntry); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
+	if err := os.MkdirAll(filepath.Join(cfg.DataDir, storeDir), ownerOnlyEntry); err != nil {
+		return fmt.Errorf("data_dir: make data directory: %w", err)
 	}
 	lock := flock.New(filepath.Join(cfg.DataDir, "lock"))
 	locked, err := lock.TryLock()
 	if err != nil {
-		return fmt.Errorf("lock data directory: %w", err)
+		return fmt.Errorf("data_dir: lock data directory: %w", err)
 	}
 	if !locked {
 		return fmt.Errorf("data directory %s is in use by another keyward", cfg.DataDir)
@@ -52,17 +54,33 @@ func (b *Bus) startEmbedded(ctx context.Context, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return fmt.Errorf("make embedded nats: %w", err)
 	}
-	srv.SetLoggerV2(serverLog{log}, false, false, false)
+	fatal := make(chan string, 1)
+	srv.SetLoggerV2(serverLog{log, fatal}, false, false, false)
 	b.embedded = srv
+	b.guard = &guard{dir: opts.StoreDir, reserve: cfg.DiskReserve, srv: srv, log: log, measure: b.measure}
 	srv.Start()
-	wait := readyTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = min(wait, time.Until(deadline))
-	}
-	if !srv.ReadyForConnections(wait) {
-		return fmt.Errorf("embedded nats was not ready within %s; is %s free?", wait, cfg.Addr)
+	if err := awaitServer(ctx, srv, fatal); err != nil {
+		return err
 	}
 	return b.publishURL(cfg)
+}
+
+// awaitServer returns when the server takes connections, or says why it will not.
+func awaitServer(ctx context.Context, srv *server.Server, fatal <-chan string) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		select {
+		case cause := <-fatal:
+			return fmt.Errorf("the embedded nats does not start (nats_addr, data_dir): %s", cause)
+		case <-ctx.Done():
+			return fmt.Errorf("the embedded nats was not ready in time: %w", ctx.Err())
+		default:
+		}
+		if srv.ReadyForConnections(readyStep) {
+			return nil
+		}
+	}
 }
 
 func serverOptions(cfg Config) (*server.Options, error) {
@@ -73,9 +91,13 @@ func serverOptions(cfg Config) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName: "keyward",
 		JetStream:  true,
-		StoreDir:   filepath.Join(cfg.DataDir, "nats"),
+		StoreDir:   filepath.Join(cfg.DataDir, storeDir),
 		NoSigs:     true,
 		MaxPayload: maxPayload,
+
+		JetStreamMaxStore: storeLimit,
+		PingInterval:      cfg.PingInterval,
+		MaxPingsOut:       pingsOut,
 
 		CustomClientAuthentication: passwordCheck{user, password},
 	}
@@ -152,13 +174,24 @@ func credentials(dataDir string) (user, password string, err error) {
 }
 
 // serverLog passes the embedded server's messages on. Its notices are a start-up banner, of interest only when debugging.
-type serverLog struct{ log *slog.Logger }
+// What would end a server of its own goes to fatal too.
+type serverLog struct {
+	log   *slog.Logger
+	fatal chan<- string
+}
 
 func (l serverLog) Noticef(format string, v ...any) {
 	l.log.Debug("nats: " + fmt.Sprintf(format, v...))
 }
-func (l serverLog) Warnf(format string, v ...any)  { l.log.Warn("nats: " + fmt.Sprintf(format, v...)) }
-func (l serverLog) Fatalf(format string, v ...any) { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Warnf(format string, v ...any) { l.log.Warn("nats: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Fatalf(format string, v ...any) {
+	cause := fmt.Sprintf(format, v...)
+	l.log.Error("nats: " + cause)
+	select {
+	case l.fatal <- cause:
+	default:
+	}
+}
 func (l serverLog) Errorf(format string, v ...any) { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
 func (l serverLog) Debugf(format string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
 func (l serverLog) Tracef(format string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }

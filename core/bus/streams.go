@@ -80,53 +80,6 @@ const clockMargin = time.Minute
 // unlimited is what JetStream calls a limit that there is not.
 const unlimited int64 = -1
 
-// provision creates or updates every stream and bucket. It is idempotent.
-func (b *Bus) provision(ctx context.Context, cfg Config) error {
-	for _, stream := range b.streams(cfg) {
-		if err := b.ensure(ctx, stream); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// await waits until the streams and buckets are there. The stream of events is created last.
-func (b *Bus) await(ctx context.Context, _ Config) error {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
-		_, err := b.JS.Stream(attempt, EventsStream)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the ceremony service to create stream %s: %w", EventsStream, err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// attemptLimit is how long one request to create a stream may take.
-const attemptLimit = 5 * time.Second
-
-// ensure tries until ctx ends: a cluster that is starting has no leader for a moment, and does not answer what it is asked before it has one.
-func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
-		_, err := b.JS.CreateOrUpdateStream(attempt, cfg)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("create stream %s: %w", cfg.Name, err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
 func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	events := b.log(EventsStream, EventsPrefix)
 	events.MaxAge, events.MaxBytes = cfg.EventsMaxAge, cmp.Or(cfg.EventsMaxBytes, unlimited)
@@ -174,7 +127,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, spent, processes, idempotency, sessions, sessionIndex, tokens,
-		b.objects(PoliciesBucket),
+		b.objects(PoliciesBucket), b.probes(),
 		events, // last: who waits for all waits for it
 	}
 }

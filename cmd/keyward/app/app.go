@@ -159,7 +159,7 @@ func (a *App) openStores(ctx context.Context) error {
 		a.bus.Close()
 		return nil
 	})
-	a.health.Register("nats", telemetry.PingCheck(a.bus.Ping, telemetry.Down))
+	a.health.Register("nats", a.storage)
 	if err := a.openEncryption(ctx); err != nil {
 		return err
 	}
@@ -178,6 +178,19 @@ func (a *App) openStores(ctx context.Context) error {
 	}
 	a.run("projects", a.projects.Run)
 	return nil
+}
+
+// storage finds out whether anything can be stored.
+func (a *App) storage(ctx context.Context) telemetry.Status {
+	err := a.bus.Writable(ctx)
+	switch {
+	case err == nil:
+		return telemetry.Status{State: telemetry.OK}
+	case errors.Is(err, bus.ErrProbesMissing):
+		return telemetry.Status{State: telemetry.Degraded, Detail: err.Error()}
+	default:
+		return telemetry.Status{State: telemetry.Down, Detail: err.Error()}
+	}
 }
 
 // run starts work that is to last until background ends. If it ends earlier, that is a failure.

@@ -314,6 +314,16 @@ func (c *Config) natsSettings() []Setting {
 			Doc: "How long a start waits for NATS to be reachable and its streams to exist.",
 		},
 		{
+			Section: "Storage", Key: "nats_ping_interval", Value: durationValue{&c.NATS.PingInterval, ""},
+			Doc:  "How often a silent NATS server is pinged, 100ms to 1m; one that leaves three unanswered is left for another.",
+			Note: "Of several servers in nats_url one that hangs is noticed after four intervals at most. Shorter ones take a server under load for one that hangs.",
+		},
+		{
+			Section: "Storage", Key: "disk_reserve", Value: bytesValue[int64]{&c.NATS.DiskReserve},
+			Doc:  "How much of the volume of data_dir stays free, at least 16MiB: with less, writes are answered 503 at once and /readyz says so, until there is a quarter more.",
+			Note: "Reads go on. The logs that are bounded in bytes, except that of events, take half of the volume at most, whatever they are bounded to.",
+		},
+		{
 			Section: "Storage", Key: "sync_interval", Value: durationValue{&c.NATS.SyncInterval, "always"},
 			Doc:  "How often the embedded NATS flushes events, accounts and projects to disk; always flushes before each acknowledgement.",
 			Note: "always survives a power cut with every acknowledged write, at 234 µs a write in process and about 5,000 writes a second in all; passkey events that come together share their flushes, so that several times as many are stored. With an interval such as 2s the death of the process loses nothing, a power cut the writes of the last interval; a write takes about 20 µs.",

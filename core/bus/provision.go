@@ -1,0 +1,184 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	attemptLimit = 5 * time.Second // of one request to create a stream
+	attemptPause = 100 * time.Millisecond
+)
+
+// Errors of JetStream that say how an installation must change. The first two come while a cluster starts, too.
+const (
+	noSuitablePeers  jetstream.ErrorCode = 10005
+	clusterNotReady  jetstream.ErrorCode = 10008
+	replicasTooMany  jetstream.ErrorCode = 10074
+	storageExceeded  jetstream.ErrorCode = 10047
+	accountExceeded  jetstream.ErrorCode = 10002
+	notEnabledForAcc jetstream.ErrorCode = 10039
+)
+
+// provision creates or updates every stream and bucket. It is idempotent.
+func (b *Bus) provision(ctx context.Context, cfg Config, log *slog.Logger) error {
+	wanted := b.streams(cfg)
+	if b.guard != nil {
+		v, err := b.guard.measure(b.guard.dir)
+		if err != nil {
+			return err
+		}
+		if err := fit(wanted, v, cfg, log); err != nil {
+			return err
+		}
+	}
+	for _, stream := range wanted {
+		if err := b.ensure(ctx, stream); err != nil {
+			return fmt.Errorf("create stream %s: %w%s", stream.Name, err, advice(err, cfg))
+		}
+	}
+	return nil
+}
+
+// await waits until the streams and buckets are there. The stream of events is created last.
+func (b *Bus) await(ctx context.Context, _ Config, _ *slog.Logger) error {
+	err := retry(ctx, func(ctx context.Context) error {
+		_, err := b.JS.Stream(ctx, EventsStream)
+		return err
+	}, func(err error) bool { return passing(err) || errors.Is(err, jetstream.ErrStreamNotFound) })
+	if err != nil {
+		return fmt.Errorf("wait for the ceremony service to create stream %s: %w", EventsStream, err)
+	}
+	return nil
+}
+
+// ensure tries until ctx ends: a cluster that is starting has no leader for a moment, and does not answer what it is asked before it has one.
+func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
+	return retry(ctx, func(ctx context.Context) error {
+		stored, err := b.stored(ctx, cfg.Name)
+		if err != nil {
+			return err
+		}
+		if stored == nil || stored.Mirror != nil || stored.PersistMode == jetstream.AsyncPersistMode && cfg.PersistMode != stored.PersistMode {
+			return b.remake(ctx, cfg, stored)
+		}
+		// A stream that was replicated stays as durable as it was: how it is persisted cannot be changed.
+		cfg.PersistMode = stored.PersistMode
+		updated, err := b.JS.UpdateStream(ctx, cfg)
+		if err != nil || stored.Replicas == cfg.Replicas {
+			return err
+		}
+		return settle(ctx, updated, cfg.Replicas)
+	}, passing)
+}
+
+// settle returns when most replicas of a stream have what there is: while they agree on a leader for the first time, nobody answers writes.
+func settle(ctx context.Context, stream jetstream.Stream, replicas int) error {
+	for replicas > 1 {
+		if info, err := stream.Info(ctx); err == nil && info.Cluster != nil && info.Cluster.Leader != "" {
+			current := 1
+			for _, peer := range info.Cluster.Replicas {
+				if peer.Current {
+					current++
+				}
+			}
+			if current > replicas/2 {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for replicas of %s: %w", stream.CachedInfo().Config.Name, ctx.Err())
+		case <-time.After(attemptPause):
+		}
+	}
+	return nil
+}
+
+// retry tries until it succeeds, ctx ends, or an error comes that waiting does not heal. It returns the last error.
+func retry(ctx context.Context, try func(context.Context) error, heals func(error) bool) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
+		err := try(attempt)
+		cancel()
+		if err == nil || !heals(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(attemptPause):
+		}
+	}
+}
+
+// passing reports whether waiting may heal err: nobody answered, or somebody who is not ready yet.
+func passing(err error) bool {
+	var refused jetstream.JetStreamError
+	if !errors.As(err, &refused) || refused.APIError() == nil {
+		return true
+	}
+	api := refused.APIError()
+	return api.Code == http.StatusServiceUnavailable && api.ErrorCode != notEnabledForAcc || api.ErrorCode == noSuitablePeers || api.ErrorCode == clusterNotReady
+}
+
+// advice names the settings that would help against an error that waiting does not heal.
+func advice(err error, cfg Config) string {
+	var refused jetstream.JetStreamError
+	if !errors.As(err, &refused) || refused.APIError() == nil {
+		return ""
+	}
+	switch refused.APIError().ErrorCode {
+	case storageExceeded, accountExceeded:
+		return fmt.Sprintf("; the server has no room for what streams may grow to: raise max_file in its jetstream block, or the limit of the account, or lower "+
+			"decisions_max_bytes (%d MiB), webhooks_deliveries_max_bytes (%d MiB), events_max_bytes (%d MiB) or offers_max_bytes (%d MiB)",
+			cfg.DecisionsMaxBytes>>20, cfg.WebhookDeliveriesMaxBytes>>20, cfg.EventsMaxBytes>>20, cfg.OffersMaxBytes>>20)
+	case replicasTooMany, noSuitablePeers:
+		return fmt.Sprintf("; nats_replicas is %d: set it to at most the number of servers with JetStream", cfg.Replicas)
+	case notEnabledForAcc:
+		return "; nats_url: the account of the user has no JetStream"
+	default:
+		return ""
+	}
+}
+
+// fit makes what streams may grow to fit the volume: observations, of which the oldest go first anyway, share a part of it.
+func fit(streams []jetstream.StreamConfig, v volume, cfg Config, log *slog.Logger) error {
+	if v.total == 0 {
+		return nil
+	}
+	if v.total < 4*cfg.DiskReserve {
+		return fmt.Errorf("data_dir: the volume has %d MiB, and disk_reserve keeps %d MiB of it free: use a larger volume, or set disk_reserve to at most %d MiB",
+			v.total>>20, cfg.DiskReserve>>20, v.total>>22)
+	}
+	if cfg.EventsMaxBytes > v.total-cfg.DiskReserve {
+		return fmt.Errorf("events_max_bytes: %d MiB do not fit the volume of data_dir, which has %d MiB", cfg.EventsMaxBytes>>20, v.total>>20)
+	}
+	var reserved int64
+	for i := range streams {
+		if bounded(streams[i]) {
+			reserved += streams[i].MaxBytes
+		}
+	}
+	if reserved <= v.keptForLogs() {
+		return nil
+	}
+	share := float64(v.keptForLogs()) / float64(reserved)
+	for i := range streams {
+		if bounded(streams[i]) {
+			asked := streams[i].MaxBytes
+			streams[i].MaxBytes = int64(float64(asked) * share)
+			log.Info("a log is bounded to fit the disk", "stream", streams[i].Name, "max_bytes", streams[i].MaxBytes, "asked_for", asked)
+		}
+	}
+	return nil
+}
+
+// bounded reports whether a stream is one of observations with a bound in bytes.
+func bounded(cfg jetstream.StreamConfig) bool { return cfg.MaxBytes > 0 && cfg.Name != EventsStream }
