@@ -28,6 +28,9 @@ func build(t *testing.T) string {
 }
 
 func TestTheBinaryServesDrainsOnSIGTERMAndLogsNoSecret(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	binary := build(t)
 	version, err := exec.CommandContext(t.Context(), binary, "version").Output()

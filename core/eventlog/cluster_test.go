@@ -61,6 +61,9 @@ func cluster(t *testing.T) ([]*server.Server, string) {
 }
 
 func TestOnAClusterAppendsShareBatchesAndNoAcknowledgedOneIsLostWithTheLeader(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	servers, address := cluster(t)
 	config := bus.DefaultConfig()

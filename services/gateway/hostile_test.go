@@ -70,6 +70,9 @@ func cpu(t *testing.T) time.Duration {
 
 // It does not run beside other tests, whose work would be counted too; and it takes the best of three, since the machine works for others.
 func TestNothingThatAStrangerSendsCostsMoreThanItsBytesAreWorth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	s := serve(t, setup{cfg: gateway.Config{MaxInFlight: 10_000}})
 	visited, err := contract.Parse(api.Frontend)
 	if err != nil {

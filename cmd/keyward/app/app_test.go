@@ -83,6 +83,9 @@ func get(t *testing.T, address, path, secret string) (int, string) {
 }
 
 func TestTheFirstStartMakesAProjectAndTellsItsSecretOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	cfg := configuration(t)
 	var out bytes.Buffer
@@ -188,6 +191,9 @@ func TestOfTwoGatewaysThatStartAtOnceOneMakesTheProject(t *testing.T) {
 }
 
 func TestAGatewayAloneSaysWhichServiceItMisses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	cfg := configuration(t)
 	cfg.NATS.URL, cfg.Services = externalNATS(t), []string{settings.Gateway}

@@ -240,6 +240,17 @@ func TestKeysAreManagedAtARunningServer(t *testing.T) {
 		return rsp.StatusCode
 	}
 
+	// Gateways learn of a key by a watch, a moment after it is stored.
+	accepted := func(key string) bool {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+			if status("POST", key) == http.StatusOK {
+				return true
+			}
+		}
+		return false
+	}
+
 	created := run(t, environ, "project", "key", "create", "--project", "pro-1", "--name", "backend", "--permission", "users:write", "--permission", "passkeys:login", "--expires", "90d")
 	lines := strings.Split(strings.TrimSpace(created.out), "\n")
 	key := lines[len(lines)-1]
@@ -248,13 +259,16 @@ func TestKeysAreManagedAtARunningServer(t *testing.T) {
 	if parts == nil || created.code != cli.ExitOK || !strings.Contains(created.out, "permissions  passkeys:login users:write\n") {
 		t.Fatalf("create: %+v", created)
 	}
-	if got := []int{status("POST", key), status("GET", key)}; got[0] != http.StatusOK || got[1] != http.StatusForbidden {
-		t.Errorf("the key is answered %v", got)
+	if !accepted(key) {
+		t.Error("the key is not accepted")
+	}
+	if got := status("GET", key); got != http.StatusForbidden {
+		t.Errorf("the key is answered %d where it lacks the permission", got)
 	}
 
 	asJSON := run(t, environ, "project", "key", "create", "--project", "pro-1", "--name", "all", "--permission", "*", "-o", "json")
 	var made struct{ ID, Key, Expires string }
-	if err := json.Unmarshal([]byte(asJSON.out), &made); err != nil || !form.MatchString(made.Key) || made.Expires != "" || status("POST", made.Key) != http.StatusOK {
+	if err := json.Unmarshal([]byte(asJSON.out), &made); err != nil || !form.MatchString(made.Key) || made.Expires != "" || !accepted(made.Key) {
 		t.Errorf("create in JSON: %+v %v", asJSON, err)
 	}
 
@@ -314,6 +328,9 @@ func TestTheDemoTellsTheWholeStory(t *testing.T) {
 }
 
 func TestTheDemoMakesACrowd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	environ, _ := server(t)
 	crowd := run(t, environ, "demo", "--users", "60", "--seed", "7")

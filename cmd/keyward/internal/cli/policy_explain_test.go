@@ -123,6 +123,9 @@ func TestFactsAreAnsweredByABundle(t *testing.T) {
 }
 
 func TestRecordedDecisionsAreReplayedAndExplained(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	t.Parallel()
 	environ, _ := server(t)
 	if crowd := run(t, environ, "demo", "--users", "60", "--seed", "7"); crowd.code != cli.ExitOK {
