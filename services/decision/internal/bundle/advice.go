@@ -16,7 +16,10 @@ import (
 const (
 	adviseForbidden = "policies may call only functions whose answer depends on their arguments alone, so that a decision can be evaluated again: " +
 		"use a fact of the input or a parameter of data.json instead"
-	adviseSyntax    = "correct the syntax there or just above; `opa fmt` points at it, too"
+	adviseSyntax = "correct the syntax there or just above; `opa fmt` points at it, too"
+	adviseBounds = "its cost is not bounded by the size of its arguments, and one call could end the process: use a fact of the input or a " +
+		"parameter of data.json instead"
+	adviseFormat    = "write the format as a text, with widths of at most 99"
 	adviseTest      = "correct the rule, or the test if what it does now is meant"
 	adviseJSON      = "correct the JSON there or just before: a comma, a quote or a bracket is missing or too many"
 	adviseManifest  = "correct .manifest, or move the data below one of its roots"
@@ -32,6 +35,9 @@ const (
 	adviseStrict    = "write the rule without it; strict mode is on for every policy"
 	adviseNoFact    = "rules read facts of the input, parameters and other rules: correct the name, or define it"
 )
+
+// AdviseSlow says what to do about rules or tests that take too long.
+const AdviseSlow = "look for a rule that goes through every combination of long lists, and count in fewer steps"
 
 // adviseCompiler says what to do about an error of OPA's parser, type checker or compiler.
 func adviseCompiler(e *ast.Error) string {
@@ -71,6 +77,9 @@ func adviseFunction(name string) string {
 		if builtin.Name != name {
 			allowed = append(allowed, builtin.Name)
 			continue
+		}
+		if unbounded(name) {
+			return adviseBounds
 		}
 		return adviseForbidden
 	}

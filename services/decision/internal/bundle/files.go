@@ -30,8 +30,8 @@ const manifestFile = ".manifest"
 // files is a bundle's content as it was at one moment, by slash-separated path from its root.
 type files map[string][]byte
 
-// read takes what belongs to a bundle. Directories that begin with a dot are left out: Kubernetes keeps the copies behind a mounted ConfigMap there, and
-// links to them.
+// read takes what belongs to a bundle. Names that begin with a dot are left out: Kubernetes keeps the copies behind a mounted ConfigMap there, and links to
+// them; editors, file systems and other systems' copies leave locks and attributes beside the files.
 func read(fsys fs.FS) (files, error) {
 	r := reader{found: files{}}
 	if err := r.directory(fsys, "", 0); err != nil {
@@ -42,6 +42,12 @@ func read(fsys fs.FS) (files, error) {
 	}
 	return r.found, nil
 }
+
+// Read returns the files of the bundle in fsys as they are now, by slash-separated path from its root.
+func Read(fsys fs.FS) (map[string][]byte, error) { return read(fsys) }
+
+// HashOf returns what Load would set as Hash for these files.
+func HashOf(content map[string][]byte) string { return files(content).revision() }
 
 // reader is a read under way.
 type reader struct {
@@ -97,6 +103,9 @@ func belongs(name string) bool {
 	switch path.Base(name) {
 	case "data.json", "data.yaml", "data.yml", manifestFile, ".signatures.json":
 		return true
+	}
+	if strings.HasPrefix(path.Base(name), ".") {
+		return false
 	}
 	return path.Ext(name) == ".rego" || (strings.HasPrefix(name, schemaDir) && path.Ext(name) == ".json")
 }

@@ -11,6 +11,11 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/detect"
 )
 
+const (
+	rolloutTag     = "a tag of rollout, such as " + string(service.TagRolloutRuleBlocked)
+	givenIfAllowed = "given when allow is true"
+)
+
 // answer reads the object that a policy returned. The first thing that does not fit is kept in err; later reads return zero values.
 type answer struct {
 	object ast.Object
@@ -94,7 +99,7 @@ func (a *answer) verdict(known func(rest.DecisionTag) bool, want string) verdict
 
 // ofWire reads a verdict whose tag callers see.
 func (a *answer) ofWire() verdict {
-	return a.verdict(rest.DecisionTag.Valid, "a decision tag of the wire")
+	return a.verdict(rest.DecisionTag.Valid, wireTag)
 }
 
 // verdict is the part of an answer that all actions share.
@@ -123,14 +128,11 @@ func readLogin(a *answer) loginAnswer {
 		verdict: a.ofWire(), route: event.Route(a.text("route")), cda: a.boolean("isCDACandidate"),
 		immediately: a.boolean("preferImmediatelyAvailable"), hints: a.texts("hints"),
 	}
-	switch l.route {
-	case event.Local, event.CDA, event.SecurityKey:
-	case "":
-		if l.allow {
-			a.wrong("route", "given when allow is true")
-		}
-	default:
-		a.wrong("route", "local, cda or security-key")
+	switch {
+	case !knownRoute(string(l.route)):
+		a.wrong("route", wantRoute)
+	case l.route == "" && l.allow:
+		a.wrong("route", givenIfAllowed)
 	}
 	for _, group := range a.texts("credentials") {
 		switch availability := detect.Availability(group); availability {
@@ -161,31 +163,23 @@ func readAppend(a *answer) appendAnswer {
 		restrictedBrowser: a.boolean("isRestrictedBrowser"), reason: a.text("reason"), attachment: a.text("attachment"),
 		hints: a.texts("hints"), userVerification: a.text("userVerification"),
 	}
-	switch p.kind {
-	case event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate:
-	case "":
-		if p.allow {
-			a.wrong("kind", "given when allow is true")
-		}
-	default:
-		a.wrong("kind", "a kind of offer")
+	switch {
+	case !knownKind(string(p.kind)):
+		a.wrong("kind", wantKind)
+	case p.kind == "" && p.allow:
+		a.wrong("kind", givenIfAllowed)
 	}
 	if !p.variant.Valid() {
-		a.wrong("variant", "a variant of the wire")
+		a.wrong("variant", wantVariant)
 	}
-	switch p.attachment {
-	case "", "platform", "cross-platform":
-	default:
-		a.wrong("attachment", "platform, cross-platform or empty")
+	if !knownAttachment(p.attachment) {
+		a.wrong("attachment", wantAttachment)
 	}
-	switch p.userVerification {
-	case "required", "preferred", "discouraged":
-	case "":
-		if p.allow {
-			a.wrong("userVerification", "given when allow is true")
-		}
-	default:
-		a.wrong("userVerification", "required, preferred or discouraged")
+	switch {
+	case !knownVerification(p.userVerification):
+		a.wrong("userVerification", wantVerification)
+	case p.userVerification == "" && p.allow:
+		a.wrong("userVerification", givenIfAllowed)
 	}
 	return p
 }
@@ -194,7 +188,7 @@ func readMediation(a *answer) verdict { return a.ofWire() }
 
 func readRollout(a *answer) verdict {
 	a.text("reason")
-	return a.verdict(ofRollout, "a tag of rollout, such as "+string(service.TagRolloutRuleBlocked))
+	return a.verdict(ofRollout, rolloutTag)
 }
 
 func ofRollout(tag rest.DecisionTag) bool {

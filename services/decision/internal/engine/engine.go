@@ -67,6 +67,7 @@ const DefaultEvalTimeout = 50 * time.Millisecond
 type Options struct {
 	EvalTimeout time.Duration // most that one policy evaluation may take; 0 = DefaultEvalTimeout
 	MemoEntries int           // answers to remember; 0 = none, every question is put to the rules
+	Admitted    bool          // the very same files have passed their tests already, elsewhere
 	Evicted     func()        // called when an answer makes room for another; may be nil; must not call the engine
 }
 
@@ -91,8 +92,13 @@ type view struct {
 // Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers every question in the right form. An error says why
 // not; those that concern a place in the bundle are or wrap a *bundle.Error with file and line.
 func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
-	loaded, err := bundle.Load(ctx, source, bundle.Entrypoints{Required: entrypoints[:rollout], Optional: entrypoints[rollout:]})
+	loaded, err := bundle.Load(ctx, source, bundle.Entrypoints{
+		Required: entrypoints[:rollout], Optional: entrypoints[rollout:], Admitted: opts.Admitted,
+	})
 	if err != nil {
+		return nil, err
+	}
+	if err := checkConstants(loaded); err != nil {
 		return nil, err
 	}
 	opts.EvalTimeout = cmp.Or(opts.EvalTimeout, DefaultEvalTimeout)
@@ -255,7 +261,7 @@ func (v *view) advise(q question, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, bundle.ErrTimeout):
-		return v.AtRule(entrypoints[q], err.Error(), "look for a rule that goes through every combination of long lists, and count in fewer steps")
+		return v.AtRule(entrypoints[q], err.Error(), bundle.AdviseSlow)
 	default:
 		return v.AtRule(entrypoints[q], err.Error(), "every row has to answer with every member that the default bundle's rows have, each of the same type")
 	}

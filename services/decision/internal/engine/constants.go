@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/services/decision/internal/bundle"
+)
+
+// member is one of an answer that may hold only certain texts.
+type member struct {
+	name  string
+	known func(string) bool
+	want  string
+}
+
+// isTag makes members of the tags that an action knows.
+func isTag(known func(rest.DecisionTag) bool, want string) member {
+	return member{name: "tag", known: func(text string) bool { return known(rest.DecisionTag(text)) }, want: want}
+}
+
+// memberRule names the row.
+func memberRule() member {
+	return member{
+		name: "rule", known: func(text string) bool { return text != "" && len(text) <= maxRule },
+		want: fmt.Sprintf("a name of at most %d bytes", maxRule),
+	}
+}
+
+// members returns what answers to a question hold of such members.
+func members(q question) []member {
+	switch q {
+	case login:
+		return []member{memberRule(), isTag(rest.DecisionTag.Valid, wireTag), {"route", knownRoute, wantRoute}}
+	case appending:
+		return []member{
+			memberRule(), isTag(rest.DecisionTag.Valid, wireTag), {"kind", knownKind, wantKind},
+			{"variant", func(text string) bool { return rest.AppendVariant(text).Valid() }, wantVariant},
+			{"attachment", knownAttachment, wantAttachment}, {"userVerification", knownVerification, wantVerification},
+		}
+	case rollout:
+		return []member{memberRule(), isTag(ofRollout, rolloutTag)}
+	default:
+		return []member{memberRule(), isTag(rest.DecisionTag.Valid, wireTag)}
+	}
+}
+
+// checkConstants refuses rows that can never answer in the right form, whether or not a test or a probe reaches them.
+func checkConstants(b *bundle.Bundle) error {
+	var refused []error
+	for q, entrypoint := range entrypoints {
+		if !b.Defines(entrypoint) {
+			continue
+		}
+		for _, m := range members(question(q)) {
+			constants, err := b.Constants(entrypoint, m.name)
+			if err != nil {
+				return err
+			}
+			for _, c := range constants {
+				if !m.known(c.Text) {
+					refused = append(refused, c.Refuse(fmt.Sprintf("%q: %s must be %s", c.Text, m.name, m.want), adviseMember))
+				}
+			}
+		}
+	}
+	return errors.Join(refused...)
+}
+
+// What members must be.
+const (
+	adviseMember     = "take one that callers know; the default bundle's rows have them all"
+	wireTag          = "a decision tag of the wire"
+	wantRoute        = "local, cda or security-key"
+	wantKind         = "a kind of offer"
+	wantVariant      = "a variant of the wire"
+	wantAttachment   = "platform, cross-platform or empty"
+	wantVerification = "required, preferred or discouraged"
+)
+
+// The empty text is for answers that offer nothing.
+
+func knownRoute(text string) bool {
+	switch event.Route(text) {
+	case "", event.Local, event.CDA, event.SecurityKey:
+		return true
+	}
+	return false
+}
+
+func knownKind(text string) bool {
+	switch event.Kind(text) {
+	case "", event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate:
+		return true
+	}
+	return false
+}
+
+func knownAttachment(text string) bool {
+	return text == "" || text == "platform" || text == "cross-platform"
+}
+
+func knownVerification(text string) bool {
+	return text == "" || text == "required" || text == "preferred" || text == "discouraged"
+}
