@@ -176,3 +176,56 @@ func TestManyFaultsAtOnceArriveEach(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestRollingRestartsLoseNoCall(t *testing.T) {
+	t.Parallel()
+	cfg := bus.DefaultConfig()
+	cfg.DataDir = t.TempDir()
+	log := slog.New(slog.DiscardHandler)
+	b, err := bus.Open(t.Context(), cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	answers := rpc.Service{Name: "oracle", Methods: []rpc.Method{rpc.Bind("ask", func(ctx context.Context, q question) (answer, error) {
+		return answer{Text: q.Text}, ctx.Err()
+	})}}
+	start := func() *rpc.Server {
+		server, err := rpc.Serve(b.Conn, answers, rpc.Options{Version: "0.0.1"}, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return server
+	}
+	old := start()
+	restarted := make(chan struct{})
+	var callers sync.WaitGroup
+	for range 8 {
+		client := rpc.NewClient(b.Conn, "oracle", time.Minute)
+		callers.Go(func() {
+			for {
+				select {
+				case <-restarted:
+					return
+				default:
+				}
+				if _, err := ask(t.Context(), client); err != nil {
+					t.Errorf("a call was lost: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for range 100 {
+		next := start()
+		if err := old.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		old = next
+	}
+	close(restarted)
+	callers.Wait()
+	if err := old.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

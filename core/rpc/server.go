@@ -48,7 +48,7 @@ func Serve(conn *nats.Conn, service Service, opts Options, log *slog.Logger) (*S
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.listen(conn, service.Methods); err != nil {
 		s.cancel()
-		return nil, errors.Join(fmt.Errorf("serve %s: %w", s.name, err), s.stop())
+		return nil, errors.Join(fmt.Errorf("serve %s: %w", s.name, err), s.stop(s.ctx))
 	}
 	return s, nil
 }
@@ -166,20 +166,35 @@ func (s *Server) tell(msg *nats.Msg, answer any) {
 	s.respond(msg, &nats.Msg{Data: body})
 }
 
-// stop stops taking calls. What a closed connection was subscribed to is gone anyway.
-func (s *Server) stop() error {
+// stop stops taking calls, and returns when those that had been sent here before have begun, or ctx has ended. What a closed connection was
+// subscribed to is gone anyway.
+func (s *Server) stop(ctx context.Context) error {
 	var all error
+	var drained []<-chan struct{}
 	for _, sub := range s.subs {
-		if err := sub.Drain(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		done := make(chan struct{})
+		sub.SetClosedHandler(func(string) { close(done) })
+		err := sub.Drain()
+		switch {
+		case err == nil:
+			drained = append(drained, done)
+		case !errors.Is(err, nats.ErrConnectionClosed):
 			all = errors.Join(all, fmt.Errorf("stop listening on %s: %w", sub.Subject, err))
+		}
+	}
+	for _, done := range drained {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return all
 		}
 	}
 	return all
 }
 
-// Close stops taking calls and waits for those under way, at most until ctx ends.
+// Close stops taking calls and waits for those under way, and those that were sent here before it said so, at most until ctx ends.
 func (s *Server) Close(ctx context.Context) error {
-	err := s.stop()
+	err := s.stop(ctx)
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()

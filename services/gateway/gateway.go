@@ -89,6 +89,7 @@ type Gateway struct {
 	recorder    *exchange.Recorder
 	door        *admission.Door
 	inFlight    atomic.Int64
+	draining    atomic.Bool
 	connections *connection.Count
 	streams     *eventstream.Streams
 

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/gofiber/fiber/v2"
 )
 
 // farewell is how long calls that a shutdown has cancelled may take to say so to their clients.
@@ -157,10 +159,24 @@ func (g *Gateway) serveGRPC() error {
 	return nil
 }
 
+// Drain has every answer from now on close its connection, so that clients make their next ones elsewhere. Calls are answered as before.
+func (g *Gateway) Drain() {
+	g.draining.Store(true)
+	g.users.SetServing(false)
+	g.grpc.SetKeepAlivesEnabled(false)
+}
+
+// dismiss asks a client to come back over another connection, if this gateway is to end.
+func (g *Gateway) dismiss(c *fiber.Ctx) {
+	if g.draining.Load() {
+		c.Response().Header.SetConnectionClose()
+	}
+}
+
 // Shutdown ends the event streams, whose clients connect again, stops accepting and waits for the requests in flight until ctx ends;
 // those that are left then are cancelled and an error is returned.
 func (g *Gateway) Shutdown(ctx context.Context) error {
-	g.users.SetServing(false)
+	g.Drain()
 	g.streams.End()
 	other := make(chan error, 1)
 	go func() { other <- g.grpc.Shutdown(ctx) }()

@@ -47,6 +47,7 @@ func (g *Gateway) withoutPlace(read func() error) error {
 // serve is around every request to Fiber that could be read: it names it, bounds it, answers its failures, and tells log, metrics and
 // traces about it.
 func (g *Gateway) serve(c *fiber.Ctx) error {
+	defer g.dismiss(c)
 	if g.isCall(c) {
 		return g.bridge(c)
 	}
@@ -77,6 +78,7 @@ func (g *Gateway) serve(c *fiber.Ctx) error {
 
 // outOfBand answers what never reached serve: requests that could not be read, or that Fiber refused by itself.
 func (g *Gateway) outOfBand(c *fiber.Ctx, err error) error {
+	defer g.dismiss(c)
 	x := exchangeIn(c)
 	ctx, span := g.recorder.Begin(g.base, x)
 	if x.RPC = g.isCall(c); x.RPC {

@@ -236,11 +236,13 @@ func (a *App) BootstrapSecret() string { return a.bootstrapSecret.Reveal() }
 // Failed is closed when something that should run for as long as the process has ended. Stop then says what.
 func (a *App) Failed() <-chan struct{} { return a.failed.Done() }
 
-// Stop drains and ends everything: readiness says down, the gateway accepts no more, calls under way finish until ctx ends, records are flushed, connections close. It returns what went wrong, now or before, and must be called once.
+// Stop drains and ends everything: readiness says down, for the configured delay calls are answered still, the gateway accepts no more, calls under way finish until ctx ends, records are flushed, connections close. It returns what went wrong, now or before, and must be called once.
 func (a *App) Stop(ctx context.Context) error {
 	a.health.Drain()
 	var errs []error
 	if a.gateway != nil {
+		a.gateway.Drain()
+		a.linger(ctx)
 		errs = append(errs, a.gateway.Shutdown(ctx))
 	}
 	for i := len(a.servers) - 1; i >= 0; i-- {
@@ -259,6 +261,20 @@ func (a *App) Stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// linger goes on answering while load balancers find out that this process is to end.
+func (a *App) linger(ctx context.Context) {
+	if a.cfg.ShutdownDelay == 0 || !a.started.Load() || a.failed.Err() != nil {
+		return
+	}
+	delay := time.NewTimer(a.cfg.ShutdownDelay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-a.Failed():
+	case <-ctx.Done():
+	}
+}
+
 // Run starts, runs until ctx ends or something fails, and stops within the configured grace.
 func Run(ctx context.Context, cfg settings.Config, opts Options) error {
 	a, err := Start(ctx, cfg, opts)
@@ -271,7 +287,7 @@ func Run(ctx context.Context, cfg settings.Config, opts Options) error {
 	case <-a.Failed():
 		a.log.Error("stopping, since something failed")
 	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownGrace)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownDelay+cfg.ShutdownGrace)
 	defer cancel()
 	return a.Stop(stopping)
 }

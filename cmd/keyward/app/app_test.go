@@ -279,3 +279,41 @@ func TestRunEndsWhenItsContextDoes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAnInstanceThatIsToEndAnswersUntilBalancersKnowAndSendsItsClientsAway(t *testing.T) {
+	t.Parallel()
+	cfg := configuration(t)
+	cfg.ShutdownDelay = 5 * time.Minute
+	a, err := start(t, cfg, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	delayed, enough := context.WithCancel(ctx)
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Stop(delayed) }()
+	for {
+		if status, _ := get(t, a.AdminAddr(), "/readyz", ""); status == http.StatusServiceUnavailable {
+			break
+		}
+	}
+	for closes := false; !closes; {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.HTTPAddr()+"/v2/users", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("pro-1", a.BootstrapSecret())
+		rsp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = rsp.Body.Close()
+		if rsp.StatusCode != http.StatusOK {
+			t.Fatalf("a call after the end was announced: %d", rsp.StatusCode)
+		}
+		closes = rsp.Close
+	}
+	enough()
+	<-stopped
+}

@@ -51,6 +51,7 @@ type Config struct {
 	ReadModelDir  string        // where lists are kept; empty = beside the embedded NATS's data, otherwise in a directory of the process's own
 	CallTimeout   time.Duration // of a call to a service that runs elsewhere
 	CallLimit     int           // calls over NATS under way at once in each service; more are shed
+	ShutdownDelay time.Duration // how long calls are taken after readiness has begun to say down
 	ShutdownGrace time.Duration
 	AdminAddr     string // host:port
 	LogLevel      slog.Level
@@ -199,6 +200,9 @@ func (c Config) Validate() error {
 	}
 	if c.CallLimit < 1 {
 		errs = append(errs, errors.New("call_limit: must be at least 1"))
+	}
+	if c.ShutdownDelay < 0 || c.ShutdownDelay > 5*time.Minute {
+		errs = append(errs, errors.New("shutdown_delay: must be between 0s and 5m"))
 	}
 	if c.ShutdownGrace <= 0 {
 		errs = append(errs, errors.New("shutdown_grace: must be above 0"))

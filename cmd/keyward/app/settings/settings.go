@@ -49,6 +49,11 @@ func (c *Config) processSettings() []Setting {
 			Doc: "The least important level that is logged: debug, info, warn or error.",
 		},
 		{
+			Section: "Process", Key: "shutdown_delay", Value: durationValue{&c.ShutdownDelay, ""},
+			Doc:  "How long after SIGTERM a gateway goes on taking calls while /readyz says down and each answer closes its connection, 0s to 5m.",
+			Note: "Behind a load balancer set it to what the balancer takes to notice: then a rolling restart loses no call. shutdown_grace begins after it.",
+		},
+		{
 			Section: "Process", Key: "shutdown_grace", Value: durationValue{&c.ShutdownGrace, ""},
 			Doc: "How long calls under way may take to finish after SIGTERM.",
 		},
