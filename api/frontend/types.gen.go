@@ -1152,7 +1152,15 @@ type NativeMeta struct {
 	Name                 *string                    `json:"name,omitempty"`
 	Platform             string                     `json:"platform"`
 	PlatformVersion      string                     `json:"platformVersion"`
-	Version              *string                    `json:"version,omitempty"`
+	Screen               *struct {
+		HeightPoints *float64 `json:"heightPoints,omitempty"`
+		Scale        *float64 `json:"scale,omitempty"`
+		WidthPoints  *float64 `json:"widthPoints,omitempty"`
+	} `json:"screen,omitempty"`
+
+	// SdkInitTimeMs Unix milliseconds.
+	SdkInitTimeMs *int64  `json:"sdkInitTimeMs,omitempty"`
+	Version       *string `json:"version,omitempty"`
 }
 
 // NativeMetaDeviceOwnerAuth defines model for NativeMeta.DeviceOwnerAuth.

@@ -967,15 +967,17 @@ type ClientInformation struct {
 	IsUserVerifyingPlatformAuthenticatorAvailable *bool                  `json:"isUserVerifyingPlatformAuthenticatorAvailable,omitempty"`
 	JavaScriptHighEntropy                         *JavaScriptHighEntropy `json:"javaScriptHighEntropy,omitempty"`
 	JavascriptFingerprint                         *string                `json:"javascriptFingerprint,omitempty"`
-	NativeMeta                                    *NativeMeta            `json:"nativeMeta,omitempty"`
-	ParsedDeviceInfo                              *ParsedDeviceInfo      `json:"parsedDeviceInfo,omitempty"`
-	PasswordManagerAvailable                      *bool                  `json:"passwordManagerAvailable,omitempty"`
-	PrivateMode                                   *bool                  `json:"privateMode,omitempty"`
-	RemoteAddress                                 string                 `json:"remoteAddress"`
-	UserAgent                                     string                 `json:"userAgent"`
-	UserVerifyingPlatformAuthenticatorAvailable   *bool                  `json:"userVerifyingPlatformAuthenticatorAvailable,omitempty"`
-	VisitorID                                     *string                `json:"visitorId,omitempty"`
-	Webdriver                                     *bool                  `json:"webdriver,omitempty"`
+
+	// NativeMeta What an app said of itself and of its device. The Frontend API's names of members are taken too. An absent key means unknown, not false.
+	NativeMeta                                  *NativeMeta       `json:"nativeMeta,omitempty"`
+	ParsedDeviceInfo                            *ParsedDeviceInfo `json:"parsedDeviceInfo,omitempty"`
+	PasswordManagerAvailable                    *bool             `json:"passwordManagerAvailable,omitempty"`
+	PrivateMode                                 *bool             `json:"privateMode,omitempty"`
+	RemoteAddress                               string            `json:"remoteAddress"`
+	UserAgent                                   string            `json:"userAgent"`
+	UserVerifyingPlatformAuthenticatorAvailable *bool             `json:"userVerifyingPlatformAuthenticatorAvailable,omitempty"`
+	VisitorID                                   *string           `json:"visitorId,omitempty"`
+	Webdriver                                   *bool             `json:"webdriver,omitempty"`
 }
 
 // CnameUpdateReq defines model for CnameUpdateReq.
@@ -1253,17 +1255,46 @@ type MediationError struct {
 // MediationErrorType defines model for MediationError.Type.
 type MediationErrorType string
 
-// NativeMeta defines model for NativeMeta.
+// NativeMeta What an app said of itself and of its device. The Frontend API's names of members are taken too. An absent key means unknown, not false.
 type NativeMeta struct {
-	Brand                               *string `json:"brand,omitempty"`
-	Build                               *string `json:"build,omitempty"`
-	DeviceOwnerAuth                     *string `json:"deviceOwnerAuth,omitempty"`
-	DeviceSecure                        *bool   `json:"deviceSecure,omitempty"`
-	GooglePlayServices                  *bool   `json:"googlePlayServices,omitempty"`
-	IsBluetoothAvailable                *bool   `json:"isBluetoothAvailable,omitempty"`
-	IsBluetoothOn                       *bool   `json:"isBluetoothOn,omitempty"`
+	Brand *string `json:"brand,omitempty"`
+	Build *string `json:"build,omitempty"`
+
+	// DeviceOwnerAuth How the device verifies its owner: biometrics, code or none.
+	DeviceOwnerAuth *string `json:"deviceOwnerAuth,omitempty"`
+	DeviceSecure    *bool   `json:"deviceSecure,omitempty"`
+	DisplayName     *string `json:"displayName,omitempty"`
+
+	// Error Why the app could not find out something. That there is one counts, never its text.
+	Error                *string `json:"error,omitempty"`
+	GooglePlayServices   *bool   `json:"googlePlayServices,omitempty"`
+	IsBluetoothAvailable *bool   `json:"isBluetoothAvailable,omitempty"`
+	IsBluetoothOn        *bool   `json:"isBluetoothOn,omitempty"`
+
+	// IsDeviceSecure Frontend name of deviceSecure.
+	IsDeviceSecure *bool `json:"isDeviceSecure,omitempty"`
+
+	// IsGooglePlayServices Frontend name of googlePlayServices.
+	IsGooglePlayServices                *bool   `json:"isGooglePlayServices,omitempty"`
 	IsPlatformAuthenticatorAPISupported *bool   `json:"isPlatformAuthenticatorAPISupported,omitempty"`
+	Locale                              *string `json:"locale,omitempty"`
 	Model                               *string `json:"model,omitempty"`
+
+	// Name Bundle or package of the app.
+	Name *string `json:"name,omitempty"`
+
+	// Platform Operating system, for example iOS, iPadOS, Android. It goes before parsedDeviceInfo and userAgent.
+	Platform        *string `json:"platform,omitempty"`
+	PlatformVersion *string `json:"platformVersion,omitempty"`
+	Screen          *struct {
+		HeightPoints *float64 `json:"heightPoints,omitempty"`
+		Scale        *float64 `json:"scale,omitempty"`
+		WidthPoints  *float64 `json:"widthPoints,omitempty"`
+	} `json:"screen,omitempty"`
+
+	// SdkInitTimeMs Unix milliseconds.
+	SdkInitTimeMs *int64  `json:"sdkInitTimeMs,omitempty"`
+	Version       *string `json:"version,omitempty"`
 }
 
 // Paging defines model for Paging.

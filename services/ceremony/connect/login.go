@@ -43,7 +43,7 @@ func (s *Service) ConnectLoginInit(
 		LoginAllowed: made.verdict.Allow, Flags: frontend.Flags{},
 		NewClientEnvHandle: made.NewHandle,
 	}
-	if made.verdict.Allow && environments.CanMediate(made.Process.Client) {
+	if made.verdict.Allow && environments.MayMediate(made.Process.Client) {
 		ends := s.now().Add(s.challengeTTL)
 		offered, err := s.passkeys.MediationStart(ctx, service.ForProject[rest.PasskeyMediationStartReq]{Project: made.project.ID, Body: rest.PasskeyMediationStartReq{
 			ProcessID: &made.Process.ID, ClientInformation: made.Process.Client,

@@ -31,8 +31,9 @@ func ClientOf(v service.Visit, said frontend.ClientInformation) rest.ClientInfor
 
 func nativeOf(said frontend.NativeMeta) *rest.NativeMeta {
 	native := &rest.NativeMeta{
+		Platform: &said.Platform, PlatformVersion: &said.PlatformVersion, DisplayName: &said.DisplayName, Name: said.Name, Version: said.Version,
 		Brand: said.Brand, Build: said.Build, Model: said.Model, DeviceSecure: said.IsDeviceSecure, GooglePlayServices: said.IsGooglePlayServices,
-		IsBluetoothAvailable: said.IsBluetoothAvailable, IsBluetoothOn: said.IsBluetoothOn,
+		IsBluetoothAvailable: said.IsBluetoothAvailable, IsBluetoothOn: said.IsBluetoothOn, Error: said.Error,
 	}
 	if said.DeviceOwnerAuth != nil {
 		auth := string(*said.DeviceOwnerAuth)
@@ -41,8 +42,12 @@ func nativeOf(said frontend.NativeMeta) *rest.NativeMeta {
 	return native
 }
 
-// CanMediate reports whether a client can offer passkeys in a form.
-func CanMediate(c rest.ClientInformation) bool {
+// MayMediate reports whether a client can perhaps offer passkeys in a form, so that the policy is worth asking. Apps say nothing of it: their system
+// tells.
+func MayMediate(c rest.ClientInformation) bool {
 	said := func(p *bool) bool { return p != nil && *p }
-	return said(c.IsConditionalMediationAvailable) || (c.ClientCapabilities != nil && said(c.ClientCapabilities.ConditionalMediation))
+	native := said(c.IsNative) || (c.IsNative == nil && c.NativeMeta != nil)
+	can := c.ClientCapabilities
+	return native || said(c.ConditionalMediationAvailable) || said(c.IsConditionalMediationAvailable) ||
+		(can != nil && (said(can.ConditionalMediation) || said(can.ConditionalGet)))
 }

@@ -225,7 +225,7 @@ func (s *Service) mediate(ctx context.Context, t *turn) error {
 }
 
 func (s *Service) mediationOptions(ctx context.Context, t *turn) (string, error) {
-	if !environments.CanMediate(t.process.Client) {
+	if !environments.MayMediate(t.process.Client) {
 		return "", nil
 	}
 	started, err := s.passkeys.MediationStart(ctx, service.ForProject[rest.PasskeyMediationStartReq]{Project: t.project.ID, Body: rest.PasskeyMediationStartReq{

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/mileusna/useragent"
@@ -11,57 +10,6 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
-
-// OS is an operating system as facts name it: one of the constants, or another name in lower case. Empty means unknown.
-type OS string
-
-// The operating systems that rules tell apart. iPadOS counts as iOS.
-const (
-	Windows  OS = "windows"
-	MacOS    OS = "macos"
-	IOS      OS = "ios"
-	Android  OS = "android"
-	ChromeOS OS = "chromeos"
-	Linux    OS = "linux"
-)
-
-// ParseOS reads the name of an operating system in any of the usual spellings.
-func ParseOS(name string) OS {
-	// Most come in these spellings, and bringing others into one form costs allocations.
-	switch name {
-	case "iOS", "iPadOS":
-		return IOS
-	case "macOS":
-		return MacOS
-	case "Android":
-		return Android
-	case "Windows", "Windows 10", "Windows 11":
-		return Windows
-	case "":
-		return ""
-	}
-	plain := strings.ToLower(strings.Join(strings.Fields(name), ""))
-	switch plain {
-	case "ios", "ipados", "iphoneos", "iphone", "ipad":
-		return IOS
-	case "macos", "macosx", "osx", "mac", "macintosh", "darwin":
-		return MacOS
-	case "android":
-		return Android
-	case "chromeos", "cros", "chromiumos":
-		return ChromeOS
-	case "linux", "gnu/linux", "ubuntu", "debian", "fedora":
-		return Linux
-	}
-	if strings.HasPrefix(plain, "windows") && !strings.HasPrefix(plain, "windowsphone") {
-		return Windows
-	}
-	return OS(plain)
-}
-
-func (o OS) desktop() bool { return o == Windows || o == MacOS || o == Linux || o == ChromeOS }
-func (o OS) phone() bool   { return o == IOS || o == Android }
-func (o OS) apple() bool   { return o == MacOS || o == IOS }
 
 // Ternary is yes, no or unknown.
 type Ternary int8
@@ -130,90 +78,79 @@ func (k *Knowledge) DetectClient(info rest.ClientInformation, environment servic
 		PasswordManager: ternary(info.PasswordManagerAvailable),
 	}
 	c.identify(info)
-	c.support(info)
+	k.support(&c, info)
 	c.RestrictedBrowser = !c.Native && containsAny(info.UserAgent, k.Parameters.RestrictedBrowserTokens)
-	c.Listed = k.listing(c, info.RemoteAddress, environment)
+	c.Listed = k.listing(c, info, environment)
 	return c
 }
 
-// identify finds operating system, browser and form factor. The caller's own parse wins over client hints, and those over the user agent.
+// identify finds operating system, browser and form factor. What an app says of its device wins over the caller's own parse, that over client hints, and
+// those over the user agent.
 func (c *Client) identify(info rest.ClientInformation) {
 	hints, device := info.JavaScriptHighEntropy, info.ParsedDeviceInfo
 	complete := device != nil && device.OSName != "" && device.BrowserName != ""
 	if !complete {
 		agent := useragent.Parse(info.UserAgent)
-		c.OSName, c.OSVersion, c.BrowserName, c.BrowserVersion = agent.OS, agent.OSVersion, agent.Name, agent.Version
+		c.OSName, c.OSVersion, c.BrowserName, c.BrowserVersion = agent.OS, agentVersion(agent), agent.Name, agent.Version
 		c.Mobile = agent.Mobile || agent.Tablet
-		if c.OSName == useragent.Windows {
-			c.OSVersion = windowsVersion(c.OSVersion)
-		}
 	} else {
 		c.Mobile = containsAny(info.UserAgent, mobileTokens[:])
 	}
+	hinted := hints != nil && hints.Platform != ""
 	if hints != nil {
 		c.Mobile = hints.Mobile
-		if hints.Platform != "" {
-			c.OSName, c.OSVersion = hints.Platform, hints.PlatformVersion
-			if ParseOS(hints.Platform) == Windows {
-				c.OSVersion = windowsFromHint(hints.PlatformVersion)
-			}
+	}
+	if hinted {
+		c.OSName, c.OSVersion = hints.Platform, hints.PlatformVersion
+		if ParseOS(hints.Platform) == Windows {
+			c.OSVersion = windowsFromHint(hints.PlatformVersion)
 		}
 	}
 	if device != nil {
-		if device.OSName != "" {
-			c.OSName, c.OSVersion = device.OSName, device.OSVersion
-		}
-		if device.BrowserName != "" {
-			c.BrowserName, c.BrowserVersion = device.BrowserName, device.BrowserVersion
-		}
+		c.parsed(*device, hinted, info.UserAgent)
 	}
-	c.OS, c.Browser = ParseOS(c.OSName), parseBrowser(c.BrowserName)
+	if c.Native {
+		c.identifyApp(info)
+	}
+	c.OS = ParseOS(c.OSName)
+	if c.Browser = browserOfApps; !c.Native {
+		c.Browser = parseBrowser(c.BrowserName)
+	}
+	if c.OS == MacOS && neverReleased(c.OSVersion) {
+		c.OSVersion = ""
+	}
 	c.OSMajor = major(c.OSVersion)
-	if c.OS == MacOS && frozen(c.OSVersion) {
-		c.OSMajor = 0
-	}
 	c.Mobile = c.Mobile || c.OS.phone()
 	c.Desktop = c.OS.desktop() && !c.Mobile
 	c.Samsung = samsung(c.OS, info)
 }
 
+// parsed takes the caller's own parse. A version in it that browsers freeze is a parse of the same user agent, and tells as little.
+func (c *Client) parsed(device rest.ParsedDeviceInfo, hinted bool, userAgent string) {
+	if device.BrowserName != "" {
+		c.BrowserName, c.BrowserVersion = device.BrowserName, device.BrowserVersion
+	}
+	if device.OSName == "" {
+		return
+	}
+	found, os := c.OSVersion, ParseOS(device.OSName)
+	same := os == ParseOS(c.OSName)
+	c.OSName, c.OSVersion = device.OSName, device.OSVersion
+	if c.Native || !frozenParse(os, device.OSVersion, userAgent) {
+		return
+	}
+	switch {
+	case hinted && same:
+		c.OSVersion = found
+	case os == IOS:
+		c.OSVersion = agentVersion(useragent.Parse(userAgent))
+	default:
+		c.OSVersion = ""
+	}
+}
+
 // mobileTokens are what phones and tablets put into their user agents.
 var mobileTokens = [...]string{"Mobi", "Tablet", "iPad"}
-
-// frozen reports whether a macOS version is the one that browsers put into every user agent: 10_15_7, in Firefox 10.15.
-func frozen(version string) bool {
-	plain := strings.ReplaceAll(version, "_", ".")
-	return plain == "10.15.7" || plain == "10.15"
-}
-
-// windowsFromHint reads platformVersion of the user-agent client hints: 13 and above is Windows 11.
-func windowsFromHint(version string) string {
-	const first11 = 13
-	switch n := major(version); {
-	case n >= first11:
-		return "11"
-	case n > 0:
-		return "10"
-	default:
-		return ""
-	}
-}
-
-// windowsVersion translates the NT version of a user agent. Windows 11 calls itself NT 10.0 too.
-func windowsVersion(nt string) string {
-	switch nt {
-	case "6.1":
-		return "7"
-	case "6.2":
-		return "8"
-	case "6.3":
-		return "8.1"
-	case "10.0":
-		return "10"
-	default:
-		return nt
-	}
-}
 
 func parseBrowser(name string) string {
 	switch name {
@@ -272,38 +209,27 @@ func samsung(os OS, info rest.ClientInformation) Ternary {
 	return No
 }
 
-func (c *Client) support(info rest.ClientInformation) {
+func (k *Knowledge) support(c *Client, info rest.ClientInformation) {
 	can := info.ClientCapabilities
 	if can == nil {
 		can = &rest.ClientCapabilities{}
 	}
 	uvpaa := is(info.UserVerifyingPlatformAuthenticatorAvailable) || is(info.IsUserVerifyingPlatformAuthenticatorAvailable) || is(info.CanUsePasskeys)
 	conditional := is(info.ConditionalMediationAvailable) || is(info.IsConditionalMediationAvailable)
-	meta := info.NativeMeta
-	nativeAPI := meta != nil && is(meta.IsPlatformAuthenticatorAPISupported)
 
-	c.WebAuthn = uvpaa || conditional || info.ClientCapabilities != nil || nativeAPI
+	c.WebAuthn = uvpaa || conditional || info.ClientCapabilities != nil
 	c.UVPA = uvpaa || is(can.UserVerifyingPlatformAuthenticator)
 	c.ConditionalGet = conditional || is(can.ConditionalMediation) || is(can.ConditionalGet)
 	c.ConditionalCreate = is(can.ConditionalCreate)
 	c.ImmediateGet = is(can.ImmediateGet)
 	c.Hybrid = ternary(can.HybridTransport)
 	c.BLE = ternary(info.BluetoothAvailable)
-	if !c.Native || meta == nil {
-		return
-	}
-	c.NoScreenLock = isNot(meta.DeviceSecure) || (meta.DeviceOwnerAuth != nil && *meta.DeviceOwnerAuth == "none")
-	c.UVPA = nativeAPI && !c.NoScreenLock
-	c.PlayServices = ternary(meta.GooglePlayServices)
-	switch {
-	case isNot(meta.IsBluetoothAvailable), isNot(meta.IsBluetoothOn):
-		c.BLE = No
-	case c.BLE == Unknown && is(meta.IsBluetoothAvailable) && is(meta.IsBluetoothOn):
-		c.BLE = Yes
+	if c.Native {
+		k.supportApp(c, info, *can)
 	}
 }
 
-func (k *Knowledge) listing(c Client, address string, environment service.Environment) facts.Listing {
+func (k *Knowledge) listing(c Client, info rest.ClientInformation, environment service.Environment) facts.Listing {
 	p := &k.Parameters
 	switch {
 	case c.Webdriver && !p.AllowWebdriver:
@@ -314,9 +240,9 @@ func (k *Knowledge) listing(c Client, address string, environment service.Enviro
 		return facts.ListedBrowser
 	case blocked(p.BlockedOperatingSystems, c.OSName, string(c.OS), c.OSVersion):
 		return facts.ListedOperatingSystem
-	case k.blockedAddress(address):
+	case k.blockedAddress(info.RemoteAddress):
 		return facts.ListedAddress
-	case c.Native && containsFold(p.BlockedApplications, c.BrowserName):
+	case c.Native && blockedApplication(p.BlockedApplications, c, info.NativeMeta):
 		return facts.ListedApplication
 	case environment.ID != "" && containsFold(p.BlockedEnvironments, string(environment.ID)):
 		return facts.ListedEnvironment
@@ -352,38 +278,6 @@ func blocked(list []Blocked, name, plain, version string) bool {
 		}
 	}
 	return false
-}
-
-// compareVersions compares dotted numbers; what is not a number counts as 0.
-func compareVersions(a, b string) int {
-	for a != "" || b != "" {
-		var x, y string
-		x, a, _ = strings.Cut(a, ".")
-		y, b, _ = strings.Cut(b, ".")
-		if m, n := number(x), number(y); m != n {
-			return m - n
-		}
-	}
-	return 0
-}
-
-func major(version string) int {
-	first, _, _ := strings.Cut(strings.ReplaceAll(version, "_", "."), ".")
-	return number(first)
-}
-
-// number reads a number of at most nine digits; anything else is 0.
-func number(s string) int {
-	const maxDigits = 9
-	s = strings.TrimSpace(s)
-	if len(s) > maxDigits {
-		return 0
-	}
-	n, err := strconv.ParseUint(s, 10, 31)
-	if err != nil {
-		return 0
-	}
-	return int(n)
 }
 
 func is(b *bool) bool    { return b != nil && *b }

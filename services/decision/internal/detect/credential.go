@@ -124,7 +124,9 @@ func (k *Knowledge) availability(p passkey, client *Client, hybrid bool) Availab
 func (k *Knowledge) row(p passkey, client *Client) (local Availability, remote bool) {
 	switch p.class {
 	case facts.ClassApple:
-		if (client.OS == IOS && atLeast(client.OSMajor, k.Parameters.MinimumVersions.IOS)) || (client.OS == MacOS && atLeast(client.OSMajor, k.Parameters.MinimumVersions.MacOS)) {
+		minimum := &k.Parameters.MinimumVersions
+		if client.OS == VisionOS || (client.OS == IOS && atLeast(client.OSMajor, minimum.IOS)) ||
+			(client.OS == MacOS && atLeast(client.OSMajor, minimum.MacOS)) {
 			return Likely, false
 		}
 		return AvailabilityNot, client.Desktop
@@ -149,18 +151,27 @@ func (k *Knowledge) row(p passkey, client *Client) (local Availability, remote b
 		}
 		return AvailabilityNot, client.Desktop
 	case facts.ClassPasswordManager:
-		switch client.PasswordManager {
-		case Yes:
-			return Likely, false
-		case Unknown:
-			return Uncertain, false
-		}
-		return AvailabilityNot, false
+		return k.managerRow(client), false
 	default:
 		if client.OS != "" && client.OS == ParseOS(p.CreatedOS) {
 			return Uncertain, false
 		}
 		return AvailabilityNot, true
+	}
+}
+
+// managerRow is none where the system does not serve passkeys of managers that it does not come with.
+func (k *Knowledge) managerRow(client *Client) Availability {
+	minimum := &k.Parameters.MinimumVersions
+	old := (client.OS == IOS && !atLeast(client.OSMajor, minimum.ManagersIOS)) ||
+		(client.OS == Android && !atLeast(client.OSMajor, minimum.ManagersAndroid))
+	switch {
+	case old || client.PasswordManager == No:
+		return AvailabilityNot
+	case client.PasswordManager == Yes:
+		return Likely
+	default:
+		return Uncertain
 	}
 }
 

@@ -42,11 +42,14 @@ type Blocked struct {
 	Below string `json:"below,omitempty"`
 }
 
-// MinimumVersions are the oldest major versions that sync passkeys.
+// MinimumVersions are the oldest major versions that sync passkeys, and that serve those of other managers than the system's own; 0 = any. Bundles
+// from before the latter have none.
 type MinimumVersions struct {
-	IOS     int `json:"ios"`
-	MacOS   int `json:"macos"`
-	Android int `json:"android"`
+	IOS             int `json:"ios"`
+	MacOS           int `json:"macos"`
+	Android         int `json:"android"`
+	ManagersIOS     int `json:"managersIos,omitempty"`
+	ManagersAndroid int `json:"managersAndroid,omitempty"`
 }
 
 // Authenticator is what is known of an AAGUID.

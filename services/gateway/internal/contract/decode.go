@@ -141,6 +141,10 @@ func newReader(s *shape, into reflect.Type) *reader {
 		if kind != reflect.Int64 && (kind != reflect.Int32 || s.bits != 32) {
 			return nil
 		}
+	case kindNumber:
+		if kind != reflect.Float64 {
+			return nil
+		}
 	}
 	return r
 }
@@ -196,6 +200,10 @@ func (r *reader) read(from *jsontext.Decoder, into reflect.Value) bool {
 	case kindBoolean:
 		into.SetBool(raw[0] == 't')
 		return raw[0] == 't' || raw[0] == 'f'
+	case kindNumber:
+		f, err := strconv.ParseFloat(string(raw), 64)
+		into.SetFloat(f)
+		return err == nil && plainNumber(raw)
 	default:
 		n, err := strconv.ParseInt(string(raw), 10, r.bits)
 		into.SetInt(n)

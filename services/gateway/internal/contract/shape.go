@@ -33,6 +33,7 @@ const (
 	kindText
 	kindBoolean
 	kindInteger
+	kindNumber
 )
 
 // known are the keywords that a shape understands or that say nothing about validity.
@@ -69,6 +70,12 @@ func (d *Document) shape(pointer string, depth int) *shape {
 		return s
 	case "integer":
 		return s.whole(object)
+	case "number":
+		s.kind = kindNumber
+		if object["format"] != "double" || object["minimum"] != nil || object["maximum"] != nil {
+			return nil
+		}
+		return s
 	}
 	return nil
 }

@@ -36,6 +36,8 @@ func (r *Reader) fill(n *yaml.Node, what string, into reflect.Value) {
 		into.SetBool(r.Boolean(n, what))
 	case reflect.Int64, reflect.Int32, reflect.Int:
 		into.SetInt(r.Integer(n, what))
+	case reflect.Float32, reflect.Float64:
+		into.SetFloat(r.Number(n, what))
 	default:
 		panic("strictyaml: a field is of a type that cannot be written: " + into.Type().String())
 	}

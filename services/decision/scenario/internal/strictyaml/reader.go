@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -294,6 +295,18 @@ func (r *Reader) Integer(n *yaml.Node, what string) int64 {
 		r.Refuse(n, "%s must be a whole number, not %s", what, kindOf(n))
 	}
 	return i
+}
+
+// Number returns a scalar that is a finite number; of no node, 0.
+func (r *Reader) Number(n *yaml.Node, what string) float64 {
+	if n == nil {
+		return 0
+	}
+	var f float64
+	if (!IsInteger(n) && (n.Kind != yaml.ScalarNode || n.ShortTag() != "!!float")) || n.Decode(&f) != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+		r.Refuse(n, "%s must be a number, not %s", what, kindOf(n))
+	}
+	return f
 }
 
 // Choice is Text out of a vocabulary.

@@ -1,0 +1,150 @@
+package detect
+
+import (
+	"strings"
+
+	"github.com/keyward/keyward/api/rest"
+)
+
+// browserOfApps stands where a browser would. Which app it is is free text, which facts do not hold.
+const browserOfApps = "app"
+
+// ownerNone is what an app says of a device without a lock.
+const ownerNone = "none"
+
+// appSystems are what apps write before a version in a user agent of their own, like NativeApp/1.4.0 (iOS 18.1; iPhone; iPhone16,2; arm64). Those of
+// URLSession and OkHttp name no system.
+var appSystems = [...]string{"iOS ", "iPadOS ", "Android ", "macOS ", "visionOS "}
+
+// identifyApp takes what an app says of the system and of itself.
+func (c *Client) identifyApp(info rest.ClientInformation) {
+	meta, device := info.NativeMeta, info.ParsedDeviceInfo
+	if meta == nil {
+		meta = &rest.NativeMeta{}
+	}
+	switch {
+	case text(meta.Platform) != "":
+		c.OSName, c.OSVersion = *meta.Platform, text(meta.PlatformVersion)
+		c.Mobile = ParseOS(c.OSName).phone()
+	case device == nil || device.OSName == "":
+		if name, version := appSystem(info.UserAgent); name != "" {
+			c.OSName, c.OSVersion = name, version
+		}
+	}
+	if device == nil || device.BrowserName == "" {
+		if name := text(meta.Name); name != "" {
+			c.BrowserName, c.BrowserVersion = name, text(meta.Version)
+		}
+	}
+}
+
+func appSystem(userAgent string) (name, version string) {
+	for _, system := range appSystems {
+		before, after, found := strings.Cut(userAgent, system)
+		if !found || (before != "" && !strings.ContainsAny(before[len(before)-1:], "(; ")) {
+			continue
+		}
+		end := strings.IndexFunc(after, func(r rune) bool { return (r < '0' || r > '9') && r != '.' && r != '_' })
+		if end < 0 {
+			end = len(after)
+		}
+		if end > 0 {
+			return strings.TrimSpace(system), after[:end]
+		}
+	}
+	return "", ""
+}
+
+// supportApp finds what an app can do. Apps state neither capabilities nor an authenticator that verifies its user: both come with the system. What is
+// absent is unknown and never no.
+func (k *Knowledge) supportApp(c *Client, info rest.ClientInformation, can rest.ClientCapabilities) {
+	meta := info.NativeMeta
+	if meta == nil {
+		meta = &rest.NativeMeta{}
+	}
+	c.PlayServices = ternary(either(meta.GooglePlayServices, meta.IsGooglePlayServices))
+	c.NoScreenLock = noScreenLock(c.OS, meta)
+	switch stated := meta.IsPlatformAuthenticatorAPISupported; {
+	case stated != nil:
+		c.WebAuthn = *stated
+	case !c.WebAuthn:
+		c.WebAuthn = k.systemHasPasskeys(c)
+	}
+	denied := isNot(info.UserVerifyingPlatformAuthenticatorAvailable) || isNot(info.IsUserVerifyingPlatformAuthenticatorAvailable) ||
+		isNot(can.UserVerifyingPlatformAuthenticator)
+	// Without meta data it is Flutter's word for biometrics; a passcode verifies a user as well.
+	denied = denied && info.NativeMeta != nil
+	c.UVPA = c.WebAuthn && !denied && !c.NoScreenLock
+
+	unsaid := info.ConditionalMediationAvailable == nil && info.IsConditionalMediationAvailable == nil &&
+		can.ConditionalMediation == nil && can.ConditionalGet == nil
+	if unsaid {
+		c.ConditionalGet = c.WebAuthn && k.systemFillsIn(c)
+	}
+	switch {
+	case isNot(meta.IsBluetoothAvailable), isNot(meta.IsBluetoothOn):
+		c.BLE = No
+	case c.BLE == Unknown && is(meta.IsBluetoothAvailable) && is(meta.IsBluetoothOn):
+		c.BLE = Yes
+	}
+}
+
+// noScreenLock reports whether nothing on the device verifies its owner. Apple's systems never say none: they answer an error instead of a way.
+func noScreenLock(os OS, meta *rest.NativeMeta) bool {
+	if isNot(either(meta.DeviceSecure, meta.IsDeviceSecure)) || text(meta.DeviceOwnerAuth) == ownerNone {
+		return true
+	}
+	return os.apple() && meta.DeviceOwnerAuth == nil && meta.Error != nil
+}
+
+// systemHasPasskeys reports whether the system of an app has passkeys. A version that is unknown is new enough.
+func (k *Knowledge) systemHasPasskeys(c *Client) bool {
+	minimum := &k.Parameters.MinimumVersions
+	switch c.OS {
+	case IOS:
+		return atLeast(c.OSMajor, minimum.IOS)
+	case MacOS:
+		return atLeast(c.OSMajor, minimum.MacOS)
+	case VisionOS:
+		return true
+	case Android:
+		return atLeast(c.OSMajor, minimum.Android) && c.PlayServices != No
+	default:
+		return false
+	}
+}
+
+// systemFillsIn reports whether the system offers passkeys in the fields of apps. On Android it takes the Credential Manager that serves other managers too.
+func (k *Knowledge) systemFillsIn(c *Client) bool {
+	switch c.OS {
+	case IOS, VisionOS:
+		return true
+	case Android:
+		return atLeast(c.OSMajor, k.Parameters.MinimumVersions.ManagersAndroid)
+	default:
+		return false
+	}
+}
+
+// blockedApplication reports whether an app is barred, under any of its names.
+func blockedApplication(list []string, c Client, meta *rest.NativeMeta) bool {
+	if containsFold(list, c.BrowserName) {
+		return true
+	}
+	return meta != nil && (containsFold(list, text(meta.Name)) || containsFold(list, text(meta.DisplayName)))
+}
+
+// either returns the one of a member's two spellings that was said. If both were, the doubt counts.
+func either(a, b *bool) *bool {
+	if a == nil || isNot(b) {
+		return b
+	}
+	return a
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,73 @@
+package detect_test
+
+import (
+	"testing"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+// A version that browsers write whatever the system's is must not bar anybody who has a newer one.
+func TestAFrozenVersionIsUnknownAndBelowNothing(t *testing.T) {
+	t.Parallel()
+	const (
+		uaReduced  = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
+		uaOldOne   = "Mozilla/5.0 (Android 10; Mobile; rv:145.0) Gecko/145.0 Firefox/145.0"
+		uaIOS26    = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
+		uaIOS18    = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.7 Mobile/15E148 Safari/604.1"
+		uaCriOS18  = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/142.0.7444.77 Mobile/15E148 Safari/604.1"
+		uaCatalina = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/14.0 Safari/605.1.15"
+	)
+	hint := func(platform, version string) *rest.JavaScriptHighEntropy {
+		return &rest.JavaScriptHighEntropy{Platform: platform, PlatformVersion: version}
+	}
+	parse := func(os, version, userAgent string) rest.ClientInformation {
+		device := &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: "Chrome", BrowserVersion: "142"}
+		return rest.ClientInformation{UserAgent: userAgent, ParsedDeviceInfo: device}
+	}
+	hinted := func(info rest.ClientInformation, hint *rest.JavaScriptHighEntropy) rest.ClientInformation {
+		info.JavaScriptHighEntropy = hint
+		return info
+	}
+	for _, tc := range []struct {
+		name   string
+		client rest.ClientInformation
+		want   int
+	}{
+		{"macOS in a user agent", rest.ClientInformation{UserAgent: uaSafari}, 0},
+		{"macOS in a parse of it", parse("macOS", "10.15.7", uaSafari), 0},
+		{"another macOS of the 10th", rest.ClientInformation{UserAgent: uaCatalina}, 10},
+		{"a hint beside a parse that is frozen", hinted(parse("macOS", "10.15.7", uaSafari), hint("macOS", "26.1.0")), 26},
+		{"macOS 16 to a program built before 26", parse("macOS", "16.0", uaSafari), 0},
+		{"Windows in a user agent", rest.ClientInformation{UserAgent: uaWindows}, 0},
+		{"Windows in a parse of it", parse("Windows", "10", uaWindows), 0},
+		{"a Windows that only a parse with hints can know", parse("Windows", "11", uaWindows), 11},
+		{"Windows 10 by its hint", rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hint("Windows", "10.0.0")}, 10},
+		{"Windows 8.1 by its hint", rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hint("Windows", "0.3.0")}, 8},
+		{"a hint without a version", rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hint("Windows", "")}, 0},
+		{"Android in a reduced user agent", rest.ClientInformation{UserAgent: uaReduced}, 0},
+		{"Android in a parse of it", parse("Android", "10", uaReduced), 0},
+		{"Android by its hint", rest.ClientInformation{UserAgent: uaReduced, JavaScriptHighEntropy: hint("Android", "16.0.0")}, 16},
+		{"an Android that is the 10th", rest.ClientInformation{UserAgent: uaOldOne}, 10},
+		{"iOS under Safari 26", rest.ClientInformation{UserAgent: uaIOS26}, 26},
+		{"iOS under Safari 26, in a parse", parse("iOS", "18.6", uaIOS26), 26},
+		{"iOS under Safari 18", rest.ClientInformation{UserAgent: uaIOS18}, 18},
+		{"iOS under Chrome", rest.ClientInformation{UserAgent: uaCriOS18}, 0},
+		{"iOS 18.1 under Chrome", rest.ClientInformation{UserAgent: uaCriOS}, 18},
+		{"ChromeOS", rest.ClientInformation{UserAgent: uaCrOS}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			found := knowledge(t).Mediation(service.Question{Client: tc.client}).Facts.Client
+			if found.OSVersion != tc.want {
+				t.Errorf("%s %d, want %d", found.OS, found.OSVersion, tc.want)
+			}
+			bar := knowledge(t, set("blockedOperatingSystems", []any{map[string]any{"name": found.OS, "below": "99"}}))
+			listed := bar.Mediation(service.Question{Client: tc.client}).Facts.Environment.Listed
+			if barred := listed == facts.ListedOperatingSystem; barred != (tc.want != 0) {
+				t.Errorf("below 99: %s", listed)
+			}
+		})
+	}
+}
