@@ -181,14 +181,6 @@ func redact(address string) string {
 	return u.Redacted()
 }
 
-// Ping reports whether the server answers.
-func (b *Bus) Ping(ctx context.Context) error {
-	if err := b.Conn.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("ping nats: %w", err)
-	}
-	return nil
-}
-
 // Close ends the connection and, if it is ours, the server behind it.
 func (b *Bus) Close() {
 	if b.unguard != nil {

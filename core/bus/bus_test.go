@@ -101,7 +101,7 @@ func TestPlainNATSToolsConnectWithTheURLInTheDataDirectory(t *testing.T) {
 	external := open(t, ext)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := external.Ping(ctx); err != nil {
+	if err := external.Writable(ctx); err != nil {
 		t.Error(err)
 	}
 }

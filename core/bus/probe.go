@@ -28,12 +28,18 @@ func (b *Bus) probes() jetstream.StreamConfig {
 // ErrProbesMissing says that JetStream answers, but the stream of probes is not there: an earlier version provided the streams.
 var ErrProbesMissing = errors.New("there is no stream for probes; restart the process that makes the streams")
 
-// Writable reports why nothing can be stored: ErrDiskFull, ErrProbesMissing, or that no server took a small write before ctx ended.
+// ErrDisconnected says that no server is connected at the moment.
+var ErrDisconnected = errors.New("no server is connected")
+
+// Writable reports why nothing can be stored: ErrDiskFull, ErrDisconnected, ErrProbesMissing, or that no server took a small write before ctx ended.
 func (b *Bus) Writable(ctx context.Context) error {
 	if b.guard != nil {
 		if err := b.guard.Err(); err != nil {
 			return err
 		}
+	}
+	if !b.Conn.IsConnected() {
+		return fmt.Errorf("nats is %s: %w", b.Conn.Status(), errors.Join(ErrDisconnected, b.Conn.LastError()))
 	}
 	_, err := b.JS.Publish(ctx, ProbesPrefix+"."+b.id, nil, jetstream.WithRetryAttempts(0))
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {

@@ -27,6 +27,7 @@ func DefaultConfig() Config { return Config{Timeout: 250 * time.Millisecond} }
 // Cache is an open client. Close it.
 type Cache struct {
 	Client   *redis.Client
+	id       string // of this client among the probes
 	embedded *miniredis.Miniredis
 	stop     chan struct{}  // closed by Close
 	clock    sync.WaitGroup // of the embedded server
@@ -42,7 +43,7 @@ func Open(cfg Config) (*Cache, error) {
 		if err != nil {
 			return nil, fmt.Errorf("redis_url: %w", err)
 		}
-		return &Cache{Client: redis.NewClient(tune(opts, cfg))}, nil
+		return &Cache{Client: redis.NewClient(tune(opts, cfg)), id: rand.Text()}, nil
 	}
 	embedded := miniredis.NewMiniRedis()
 	password := rand.Text()
@@ -50,7 +51,7 @@ func Open(cfg Config) (*Cache, error) {
 	if err := embedded.StartAddr("127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("start the embedded cache: %w", err)
 	}
-	c := &Cache{embedded: embedded, stop: make(chan struct{})}
+	c := &Cache{id: rand.Text(), embedded: embedded, stop: make(chan struct{})}
 	opts := &redis.Options{Addr: embedded.Addr(), Password: password, Dialer: c.dial}
 	c.Client = redis.NewClient(tune(opts, cfg))
 	c.clock.Go(c.age)
@@ -102,10 +103,13 @@ func tune(opts *redis.Options, cfg Config) *redis.Options {
 	return opts
 }
 
-// Ping reports whether the cache answers.
-func (c *Cache) Ping(ctx context.Context) error {
-	if err := c.Client.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("ping redis: %w", err)
+// probeAge is how long what Writable writes is kept.
+const probeAge = time.Minute
+
+// Writable reports why nothing can be put into the cache: it does not answer, is full, takes no writes, or is no server for all keys.
+func (c *Cache) Writable(ctx context.Context) error {
+	if err := c.Client.Set(ctx, "keyward:probe:"+c.id, 1, probeAge).Err(); err != nil {
+		return fmt.Errorf("write to redis: %w", err)
 	}
 	return nil
 }

@@ -64,8 +64,8 @@ func New(deps Deps, config Config) (*Cache, error) {
 	}
 	c := &Cache{log: deps.Log, near: kept, metrics: m, filling: make(map[string]bool)}
 	c.epochs = newEpochs(deps.Epochs, deps.Clock, config, m.bumps.Inc)
-	c.entries = newEntries(deps.Redis, config, func(from, to gobreaker.State) {
-		deps.Logger.Warn("redis circuit changed", "from", from.String(), "to", to.String())
+	c.entries = newEntries(deps.Redis, config, func(from, to gobreaker.State, cause error) {
+		deps.Logger.Warn("redis circuit changed", "from", from.String(), "to", to.String(), "cause", cause)
 	})
 	return c, nil
 }
@@ -76,7 +76,7 @@ func (c *Cache) Run(ctx context.Context) { c.epochs.run(ctx) }
 // Degraded returns why reads go to the log at the moment, or nil.
 func (c *Cache) Degraded() error {
 	if state := c.entries.breaker.State(); state == gobreaker.StateOpen {
-		return errors.New("redis does not answer; events are read from the log")
+		return fmt.Errorf("redis failed too often; events are read from the log: %w", c.entries.cause())
 	}
 	return nil
 }

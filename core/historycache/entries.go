@@ -84,6 +84,7 @@ type entries struct {
 
 	dialled  atomic.Uint64 // connections made
 	lastSeen atomic.Pointer[run]
+	failure  atomic.Pointer[error] // the last one
 }
 
 // run is one life of the Redis server's process.
@@ -92,14 +93,14 @@ type run struct {
 	dialled uint64 // how many connections had been made when it was asked for
 }
 
-func newEntries(client *redis.Client, config Config, changed func(from, to gobreaker.State)) *entries {
+func newEntries(client *redis.Client, config Config, changed func(from, to gobreaker.State, cause error)) *entries {
 	c := &entries{client: client, reads: cache.NewBatch(client), writes: cache.NewBatch(client), config: config}
 	client.AddHook(dialCounter{&c.dialled})
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name:          "redis",
 		Timeout:       config.BreakerPause,
 		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= config.BreakerFailures },
-		OnStateChange: func(_ string, from, to gobreaker.State) { changed(from, to) },
+		OnStateChange: func(_ string, from, to gobreaker.State) { changed(from, to, c.cause()) },
 		// That a caller went away says nothing of Redis.
 		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 	})
@@ -112,8 +113,22 @@ func key(project ident.ProjectID, user ident.UserID) string {
 
 // do runs f unless Redis has failed too often just now.
 func (c *entries) do(f func() error) error {
-	_, err := c.breaker.Execute(func() (any, error) { return nil, f() })
+	_, err := c.breaker.Execute(func() (any, error) {
+		err := f()
+		if err != nil {
+			c.failure.Store(&err)
+		}
+		return nil, err
+	})
 	return err
+}
+
+// cause returns why Redis was not reached last, nil if it always was.
+func (c *entries) cause() error {
+	if failure := c.failure.Load(); failure != nil {
+		return *failure
+	}
+	return nil
 }
 
 // look returns what the entry says of itself, and whether it can be trusted under the epoch.

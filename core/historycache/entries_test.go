@@ -100,7 +100,7 @@ func embedded(t *testing.T) *entries {
 	t.Cleanup(func() { _ = c.Close() })
 	config := DefaultConfig()
 	config.TTL = time.Minute
-	return newEntries(c.Client, config, func(_, _ gobreaker.State) {})
+	return newEntries(c.Client, config, func(_, _ gobreaker.State, _ error) {})
 }
 
 func some(user ident.UserID) event.Event {

@@ -2,8 +2,12 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // State of a dependency, or of the whole process.
@@ -45,6 +49,21 @@ func PingCheck(ping func(context.Context) error, away State) Check {
 	}
 }
 
+// Seldom makes a check that looks at most once a pause, however often it is asked: for one that costs the dependency something.
+func Seldom(pause time.Duration, check Check) Check {
+	var mu sync.Mutex
+	var last Status
+	var at time.Time
+	return func(ctx context.Context) Status {
+		mu.Lock()
+		defer mu.Unlock()
+		if at.IsZero() || time.Since(at) >= pause {
+			last, at = check(ctx), time.Now()
+		}
+		return last
+	}
+}
+
 // Finding is the status of one dependency by name.
 type Finding struct {
 	Name string
@@ -54,11 +73,64 @@ type Finding struct {
 // checkTimeout bounds a report, so that a probe with the usual timeout of a few seconds is answered rather than cut off.
 const checkTimeout = 900 * time.Millisecond
 
+// watchInterval is how often Watch looks: seldom enough to cost nothing, and often enough for a metric that is read every 15 seconds.
+const watchInterval = 5 * time.Second
+
 // Health holds the checks of a process. The zero value has none and is healthy. It is safe for concurrent use.
 type Health struct {
 	mu       sync.Mutex
 	checks   []namedCheck
 	draining bool
+}
+
+// Watch looks at every dependency until ctx ends: it tells a change of state, with its cause, and keeps keyward_dependency_state up to date.
+func (h *Health) Watch(ctx context.Context, registerer prometheus.Registerer, log *slog.Logger) error {
+	states := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "keyward_dependency_state", Help: "What /readyz says of each dependency: 0 ok, 1 degraded, 2 down.",
+	}, []string{"name"})
+	if err := registerer.Register(states); err != nil {
+		return fmt.Errorf("register the state of dependencies: %w", err)
+	}
+	known := make(map[string]State)
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		_, findings := h.Report(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		for _, f := range findings {
+			states.WithLabelValues(f.Name).Set(f.State.number())
+			tell(ctx, log, known[f.Name], f)
+			known[f.Name] = f.State
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func tell(ctx context.Context, log *slog.Logger, before State, f Finding) {
+	switch {
+	case f.State == before, before == "" && f.State == OK:
+	case f.State == OK:
+		log.InfoContext(ctx, "a dependency is well again", "dependency", f.Name, "before", string(before))
+	default:
+		log.WarnContext(ctx, "a dependency is not well", "dependency", f.Name, "state", string(f.State), "cause", f.Detail)
+	}
+}
+
+func (s State) number() float64 {
+	switch s {
+	case OK:
+		return 0
+	case Degraded:
+		return 1
+	default:
+		return 2
+	}
 }
 
 type namedCheck struct {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -178,5 +179,53 @@ func TestSpansReachTheExporterNamedInTheEnvironment(t *testing.T) {
 		if !strings.Contains(body, want) {
 			t.Errorf("the collector did not receive %q", want)
 		}
+	}
+}
+
+func TestAChangeOfReadinessIsToldWithItsCauseAndCounted(t *testing.T) {
+	t.Parallel()
+	health := &telemetry.Health{}
+	health.Register("redis", telemetry.PingCheck(func(context.Context) error { return errors.New("READONLY replica") }, telemetry.Degraded))
+	health.Register("nats", telemetry.PingCheck(func(context.Context) error { return nil }, telemetry.Down))
+	var out bytes.Buffer
+	registry := telemetry.NewRegistry(telemetry.Build{})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- health.Watch(ctx, registry, telemetry.NewLogger(&out, slog.LevelInfo)) }()
+	metrics := func() string {
+		rsp := httptest.NewRecorder()
+		request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics", nil)
+		telemetry.AdminHandler(registry, health, telemetry.Build{}).ServeHTTP(rsp, request)
+		return rsp.Body.String()
+	}
+	limit := time.Now().Add(time.Minute)
+	for !strings.Contains(metrics(), `keyward_dependency_state{name="redis"} 1`) {
+		if time.Now().After(limit) {
+			t.Fatalf("the state is not in the metrics:\n%s", metrics())
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(out.String(), "READONLY replica") || strings.Contains(out.String(), "nats") {
+		t.Errorf("the log does not tell the cause, or tells what is well:\n%s", out.String())
+	}
+}
+
+func TestACheckThatCostsSomethingIsMadeSeldom(t *testing.T) {
+	t.Parallel()
+	var looks atomic.Int64
+	check := telemetry.Seldom(time.Hour, func(context.Context) telemetry.Status {
+		looks.Add(1)
+		return telemetry.Status{State: telemetry.Degraded, Detail: "full"}
+	})
+	for range 10 {
+		if got := check(t.Context()); got.Detail != "full" {
+			t.Errorf("got %+v", got)
+		}
+	}
+	if n := looks.Load(); n != 1 {
+		t.Errorf("looked %d times", n)
 	}
 }

@@ -112,6 +112,7 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.serveGateway()
 	a.started.Store(true)
+	a.run("health", func(ctx context.Context) error { return a.health.Watch(ctx, a.registry, a.log) })
 	a.greet()
 	return nil
 }
@@ -159,7 +160,7 @@ func (a *App) openStores(ctx context.Context) error {
 		a.bus.Close()
 		return nil
 	})
-	a.health.Register("nats", a.storage)
+	a.health.Register("nats", telemetry.Seldom(probePause, a.storage))
 	if err := a.openEncryption(ctx); err != nil {
 		return err
 	}
@@ -179,6 +180,9 @@ func (a *App) openStores(ctx context.Context) error {
 	a.run("projects", a.projects.Run)
 	return nil
 }
+
+// probePause is how often readiness writes at most to what it asks whether it can be written.
+const probePause = 500 * time.Millisecond
 
 // storage finds out whether anything can be stored.
 func (a *App) storage(ctx context.Context) telemetry.Status {

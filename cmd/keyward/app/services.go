@@ -58,7 +58,7 @@ func (a *App) openCache() error {
 	}
 	a.onStop(func(context.Context) error { return a.cache.Close() })
 	if a.usesLog() {
-		a.health.Register("redis", telemetry.PingCheck(a.cache.Ping, telemetry.Degraded))
+		a.health.Register("redis", telemetry.Seldom(probePause, telemetry.PingCheck(a.cache.Writable, telemetry.Degraded)))
 	}
 	return nil
 }
@@ -126,6 +126,7 @@ func (a *App) openLog(ctx context.Context) (*eventlog.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the event log: %w", err)
 	}
+	a.health.Register("redis-circuit", telemetry.PingCheck(func(context.Context) error { return store.Degraded() }, telemetry.Degraded))
 	a.run("event log", func(ctx context.Context) error {
 		store.Run(ctx)
 		return nil
