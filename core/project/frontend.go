@@ -1,6 +1,7 @@
 package project
 
 import (
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -165,34 +166,52 @@ func pageURL(text string) bool {
 	return err == nil && len(text) <= maxPageURL && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
 }
 
-// Visited returns the project that a call of the Frontend API is about: the one that it names, else the one whose host name or pattern fits the host, the most exact
-// first, else the only one there is. It answers from memory.
+// Visited returns the project that a call of the Frontend API is about: the one that it names, else the one that has the host's name,
+// else the first one if the host is the installation's own, else the one whose pattern fits, else the only one there is. It answers from
+// memory.
 func (s *Store) Visited(named ident.ProjectID, host string) (Project, bool) {
 	if named != "" {
 		return s.Lookup(named)
 	}
 	now := s.snapshot.Load()
-	if id, ok := now.visited(strings.ToLower(host)); ok {
+	host = strings.ToLower(host)
+	if id, ok := now.hosts[host]; ok {
 		return now.projects[id], true
 	}
-	if len(now.projects) == 1 {
-		for _, only := range now.projects {
-			return only, true
+	if s.isHome(host) {
+		return now.first()
+	}
+	if _, parent, ok := strings.Cut(host, "."); ok {
+		if id, ok := now.hosts["*."+parent]; ok {
+			return now.projects[id], true
 		}
+	}
+	if len(now.projects) == 1 {
+		return now.first()
 	}
 	return Project{}, false
 }
 
-func (s *snapshot) visited(host string) (ident.ProjectID, bool) {
-	if id, ok := s.hosts[host]; ok {
-		return id, true
+// First returns the project that was created first, which is at home at the installation's own host. It answers from memory.
+func (s *Store) First() (Project, bool) { return s.snapshot.Load().first() }
+
+func (s *snapshot) first() (Project, bool) {
+	first, found := Project{}, false
+	for _, p := range s.projects {
+		if !found || older(p, first) {
+			first, found = p, true
+		}
 	}
-	_, parent, ok := strings.Cut(host, ".")
-	if !ok {
-		return "", false
+	return first, found
+}
+
+// isHome knows localhost by its addresses, too: they are no names that a project could have.
+func (s *Store) isHome(host string) bool {
+	if s.home == "" || host == s.home {
+		return s.home != ""
 	}
-	id, ok := s.hosts["*."+parent]
-	return id, ok
+	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && address.IsLoopback() && s.home == "localhost"
 }
 
 // hostsOf maps every host name and pattern to its project. One that several projects have belongs to the oldest.

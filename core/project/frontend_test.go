@@ -44,3 +44,33 @@ func TestAVisitIsOfTheProjectWhoseHostFitsBest(t *testing.T) {
 		t.Errorf("the only project is not taken: %v, %t", only.ID, ok)
 	}
 }
+
+func TestTheFirstProjectIsAtHomeAtTheHostOfTheInstallation(t *testing.T) {
+	projects := map[ident.ProjectID]Project{
+		"pro-1": {ID: "pro-1", CreatedMs: 1},
+		"pro-2": {ID: "pro-2", CreatedMs: 2, Frontend: Frontend{Hosts: []string{"*.example.com", "shop.example.org"}}},
+	}
+	for _, tc := range []struct {
+		name, home, host string
+		want             ident.ProjectID
+	}{
+		{"at that host, however many projects there are", "localhost", "localhost", "pro-1"},
+		{"in whatever case", "Localhost", "LOCALHOST", "pro-1"},
+		{"localhost by its address", "localhost", "127.0.0.1", "pro-1"},
+		{"and by its address of IPv6", "localhost", "[::1]", "pro-1"},
+		{"but at no other address", "localhost", "192.0.2.1", ""},
+		{"nor at addresses if the host has a name", "login.example.net", "127.0.0.1", ""},
+		{"before a pattern of another project", "login.example.com", "login.example.com", "pro-1"},
+		{"not at the exact host of another project", "shop.example.org", "shop.example.org", "pro-2"},
+		{"nowhere if no host is the installation's", "", "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			store := &Store{log: slog.New(slog.DiscardHandler)}
+			store.LiveAt(tc.home)
+			store.snapshot.Store(&snapshot{projects: projects, hosts: hostsOf(projects)})
+			if found, _ := store.Visited("", tc.host); found.ID != tc.want {
+				t.Errorf("got %q", found.ID)
+			}
+		})
+	}
+}

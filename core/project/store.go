@@ -124,6 +124,7 @@ const lookupLimit = time.Second
 type Store struct {
 	projects kv.Bucket[Project]
 	log      *slog.Logger
+	home     string // host of the installation itself, in lower case; empty = none
 	snapshot atomic.Pointer[snapshot]
 }
 
@@ -144,6 +145,9 @@ func NewStore(ctx context.Context, bucket jetstream.KeyValue, log *slog.Logger) 
 	}
 	return s, nil
 }
+
+// LiveAt says which host is the installation's own. It comes before any look-up.
+func (s *Store) LiveAt(host string) { s.home = strings.ToLower(host) }
 
 // Run follows changes that any instance makes, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {

@@ -95,6 +95,8 @@ func (t tenants) Visited(named ident.ProjectID, host string) (project.Project, b
 	return project.Project{}, false
 }
 
+func (t tenants) First() (project.Project, bool) { return t.Lookup("pro-1") }
+
 // server is a gateway on a free port with recorded services behind it.
 type server struct {
 	t        testing.TB

@@ -45,7 +45,13 @@ func (g *Gateway) mount() error {
 }
 
 func (g *Gateway) pages() page.Config {
-	return page.Config{Trying: g.cfg.TryingPage, Version: g.cfg.Version, Backend: g.document, Frontend: g.frontend}
+	return page.Config{
+		Trying: g.cfg.TryingPage, Version: g.cfg.Version, Backend: g.document, Frontend: g.frontend,
+		Project: func(c *fiber.Ctx) string {
+			shown, _ := g.door.Shown(c)
+			return string(shown.ID)
+		},
+	}
 }
 
 func (g *Gateway) route(op operation.Joined, handler fiber.Handler) {

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -79,5 +80,32 @@ func TestADecisionIsExplainedWithinTheProjectThatIsVisited(t *testing.T) {
 	want := service.ForProject[ident.DecisionID]{Project: "pro-1", Body: "dec-1795348800000123456789012"}
 	if calls := s.services.Calls(); len(calls) != 1 || calls[0].Request != want {
 		t.Errorf("asked %+v", calls)
+	}
+}
+
+func TestThePageIsToldItsProjectByItsServer(t *testing.T) {
+	t.Parallel()
+	both := newTenants()
+	second := both["pro-2"]
+	second.Frontend.Hosts = []string{"b.localhost"}
+	both["pro-2"] = second
+	s := serve(t, setup{cfg: trying(), projects: both})
+	for _, tc := range []struct{ host, want string }{
+		{"b.localhost", "pro-2"}, {"nobody.example", "pro-1"}, {"b.localhost:8080", "pro-2"}, {"192.0.2.1:8080", "pro-1"},
+	} {
+		r, err := http.NewRequest("GET", s.base+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = tc.host
+		rsp, err := s.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := s.read(rsp)
+		_ = rsp.Body.Close()
+		if a.status != 200 || !strings.Contains(string(a.body), `<meta name="keyward-project" content="`+tc.want+`">`) {
+			t.Errorf("at %s the page is %d %s, not of %s", tc.host, a.status, a.body, tc.want)
+		}
 	}
 }

@@ -16,6 +16,9 @@ export class CallError extends Error {
 /** Who a call is known by: the session, the process under way, a link into a process that was begun elsewhere, or nobody. */
 type Known = 'session' | 'process' | 'guest' | 'nobody';
 
+/** The project that the server told the page to work in; without one, the host says it. */
+const project = document.querySelector<HTMLMetaElement>('meta[name="keyward-project"]')?.content;
+
 /** Calls the Frontend API of the server that the page came from. */
 export class Api {
   process = '';
@@ -57,6 +60,7 @@ export class Api {
 
   private async call<T>(method: string, path: string, body: unknown, known: Known, bearer: string): Promise<T> {
     const headers: Record<string, string> = {};
+    if (project) headers['X-Corbado-ProjectID'] = project;
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     if (known === 'process') headers['X-Corbado-Process-ID'] = this.process;
     if (known === 'guest') headers['X-Corbado-Temp-Process-ID'] = this.guest;

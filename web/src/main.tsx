@@ -52,6 +52,14 @@ function Stage({ state }: { state: State }) {
           <Action kind="main" busy={state.busy === 'start'} locked={!!state.busy} onClick={() => void trial.start()}>Try again</Action>
         </div>
       );
+    case 'refused':
+      return (
+        <div class="stack" key="refused">
+          <Heading>The page cannot begin</Heading>
+          <p class="lead">Keyward runs, and refused its first call. What it said is below.</p>
+          <Action kind="main" busy={state.busy === 'start'} locked={!!state.busy} onClick={() => void trial.start()}>Try again</Action>
+        </div>
+      );
     case 'block':
       return <Block key={screen.body.block} trial={trial} state={state} body={screen.body} failed={screen.failed} quiet={quiet} />;
     case 'link':

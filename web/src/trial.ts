@@ -12,6 +12,7 @@ import * as webauthn from './webauthn';
 export type Screen =
   | { name: 'loading' }
   | { name: 'offline' }
+  | { name: 'refused' }
   | { name: 'block'; body: BlockBody; failed?: Failure }
   | { name: 'link'; link: Link; opened: boolean }
   | { name: 'account'; me: Me };
@@ -337,8 +338,8 @@ export class Trial {
     this.leave();
     try {
       await this.begin('login-init');
-    } catch {
-      this.state.screen = { name: 'offline' };
+    } catch (failed) {
+      this.state.screen = unbegun(failed);
     }
     this.say('status', 'The session has ended.');
   }
@@ -450,8 +451,8 @@ export class Trial {
     if (failed.type === 'process_not_available' && this.state.screen.name !== 'account') {
       try {
         await this.begin('login-init');
-      } catch {
-        this.state.screen = { name: 'offline' };
+      } catch (again) {
+        this.state.screen = unbegun(again);
       }
     }
     const open = failed.fields.filter((f) => {
@@ -463,9 +464,14 @@ export class Trial {
       this.rendered();
       return;
     }
-    if (this.state.screen.name === 'loading') this.state.screen = { name: 'offline' };
+    if (['loading', 'offline', 'refused'].includes(this.state.screen.name)) this.state.screen = unbegun(failed);
     this.say('error', failed.message, failed.requestID);
   }
+}
+
+/** A server that refuses is one that answers; what no envelope came with may be a proxy's word. */
+function unbegun(failed: unknown): Screen {
+  return { name: failed instanceof CallError && failed.type !== 'unreachable' && failed.type !== 'unknown' ? 'refused' : 'offline' };
 }
 
 type RequestErrorLike = { message: string };

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -176,6 +177,9 @@ func (a *App) openStores(ctx context.Context) error {
 	}
 	if a.projects, err = project.NewStore(ctx, bucket, a.log); err != nil {
 		return fmt.Errorf("open projects: %w", err)
+	}
+	if home, err := url.Parse(a.cfg.Ceremony.FrontendURL); err == nil {
+		a.projects.LiveAt(home.Hostname())
 	}
 	a.run("projects", a.projects.Run)
 	return nil

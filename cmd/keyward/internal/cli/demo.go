@@ -71,7 +71,8 @@ func runDemo(cmd *cobra.Command, terminal command.Terminal, f demoFlags) error {
 	if f.url == "" {
 		f.url = "http://" + cfg.HTTP.Addr
 	}
-	if f.project == "" {
+	fresh := f.project == ""
+	if fresh {
 		err := command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 			p, made, err := ownProject(ctx, projects, f.origin)
 			f.project, f.secret = string(p.ID), made.Reveal()
@@ -86,7 +87,7 @@ func runDemo(cmd *cobra.Command, terminal command.Terminal, f demoFlags) error {
 		Project: client.Project{URL: f.url, ID: f.project, Secret: f.secret}, Origin: f.origin, Full: f.full,
 		Out: colorprofile.NewWriter(cmd.OutOrStdout(), terminal.Environ),
 	}
-	if err := demo.Await(cmd.Context(), opts.Project, 5*time.Second); err != nil {
+	if err := demo.Await(cmd.Context(), opts.Project, fresh, 5*time.Second); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	if f.crowd.Users == 0 {

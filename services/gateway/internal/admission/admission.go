@@ -27,6 +27,8 @@ type Projects interface {
 	OriginAllowed(origin string) bool
 	// Visited returns the project that a call of the Frontend API is about, by the ID that it names or by the host that it came to.
 	Visited(named ident.ProjectID, host string) (project.Project, bool)
+	// First returns the project that was created first.
+	First() (project.Project, bool)
 }
 
 // Config is what limits requests. Of the limits of calls the zero value limits nothing.
@@ -120,6 +122,14 @@ func (d *Door) Frontend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operati
 // Visited returns the project that a request is about, by the ID that it names or by the host that it came to.
 func (d *Door) Visited(c *fiber.Ctx, x *exchange.Exchange) (project.Project, bool) {
 	return d.projects.Visited(ident.ProjectID(x.Asked.Peek(exchange.HeaderProjectID)), hostName(c))
+}
+
+// Shown returns the project whose users the page to try passkeys with is for: the visited one, and at a host of nobody the first.
+func (d *Door) Shown(c *fiber.Ctx) (project.Project, bool) {
+	if visited, found := d.projects.Visited("", hostName(c)); found {
+		return visited, true
+	}
+	return d.projects.First()
 }
 
 // RemoteAddress returns where a request comes from; zero if it has no address.

@@ -45,6 +45,9 @@ type Config struct {
 	Trying            bool   // the page to try passkeys with is at /
 	Version           string // of the binary, shown on the API page
 	Backend, Frontend *contract.Document
+
+	// Project returns the ID of the project that the page to try passkeys with works in, "" if there is none.
+	Project func(*fiber.Ctx) string
 }
 
 // MountDocs serves the OpenAPI documents and the pages to browse them. None of it needs authentication.

@@ -5,7 +5,11 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"html"
+	"strings"
+	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -27,7 +31,6 @@ func (cfg Config) MountTrying(app *fiber.App) error {
 		return nil
 	}
 	for _, served := range []struct{ path, name, kind string }{
-		{"/", "index.html", fiber.MIMETextHTMLCharsetUTF8},
 		{"/app/main.js", "main.js", "text/javascript; charset=utf-8"},
 		{"/app/main.css", "main.css", "text/css; charset=utf-8"},
 		{"/app/icon.svg", "icon.svg", "image/svg+xml"},
@@ -42,7 +45,41 @@ func (cfg Config) MountTrying(app *fiber.App) error {
 		}
 		app.Get(f.path, serveFile(f))
 	}
+	index, err := pageFiles.ReadFile("app/index.html")
+	if err != nil {
+		return fmt.Errorf("read the page to try passkeys with: %w", err)
+	}
+	if !bytes.Contains(index, []byte(projectSlot)) {
+		return errors.New("the page to try passkeys with has no place for its project")
+	}
+	app.Get("/", cfg.serveIndex(string(index)))
 	return nil
+}
+
+// projectSlot is where the page has the ID of its project.
+const projectSlot = `name="keyward-project" content="`
+
+// serveIndex tells the page which project it works in, whatever host it was opened at. Most requests are for one project.
+func (cfg Config) serveIndex(index string) fiber.Handler {
+	type told struct {
+		project string
+		serve   fiber.Handler
+	}
+	var last atomic.Pointer[told]
+	return func(c *fiber.Ctx) error {
+		project := cfg.Project(c)
+		if l := last.Load(); l != nil && l.project == project {
+			return l.serve(c)
+		}
+		filled := strings.Replace(index, projectSlot, projectSlot+html.EscapeString(project), 1)
+		f, err := zippedFile("/", fiber.MIMETextHTMLCharsetUTF8, []byte(filled))
+		if err != nil {
+			return err
+		}
+		l := &told{project: project, serve: serveFile(f)}
+		last.Store(l)
+		return l.serve(c)
+	}
 }
 
 // zippedFile returns a file of the page with its compressed form, made once, and the tag of its content.
