@@ -41,7 +41,7 @@ type Config struct {
 	// Of these the zero value limits nothing, and trusts nobody.
 	RateProject    ratelimit.Limit // calls of one project
 	RateAddress    ratelimit.Limit // calls from one address
-	RateFailures   ratelimit.Limit // wrong credentials from one address; more are refused without a comparison
+	RateFailures   ratelimit.Limit // wrong credentials from one address; more guesses are answered 429
 	TrustedProxies []netip.Prefix  // peers whose X-Forwarded-For is believed
 }
 

@@ -103,7 +103,7 @@ func TestWithoutLimitsNothingIsTold(t *testing.T) {
 	}
 }
 
-func TestWhoGuessesSecretsIsRefusedBeforeAnythingIsCompared(t *testing.T) {
+func TestWhoGuessesSecretsIsToldNothingMoreAndTheRightOneIsTaken(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
 	s := serve(t, setup{cfg: gateway.Config{RateFailures: perTenSeconds(3)}, now: clock.now})
@@ -112,12 +112,17 @@ func TestWhoGuessesSecretsIsRefusedBeforeAnythingIsCompared(t *testing.T) {
 			t.Fatalf("got %d %s", a.status, a.body)
 		}
 	}
-	a := s.call("GET", "/v2/users", "", nil)
-	if a.status != 429 || a.error.Error.Type != rest.ErrorTypeRateLimited || a.header.Get("Retry-After") == "" {
-		t.Errorf("the right secret after too many wrong ones: %d %s", a.status, a.body)
+	for _, wrong := range []map[string]string{basic("pro-1", "y"), basic("pro-9", "y"), {"Authorization": "Bearer kwk1_1_a_b"}} {
+		a := s.call("GET", "/v2/users", "", wrong)
+		if a.status != 429 || a.error.Error.Type != rest.ErrorTypeRateLimited || a.header.Get("Retry-After") == "" {
+			t.Errorf("one more guess: %d %s", a.status, a.body)
+		}
 	}
 	if calls := s.services.Calls(); len(calls) != 0 {
 		t.Errorf("a service was called: %+v", calls)
+	}
+	if a := s.call("GET", "/v2/users", "", nil); a.status != 200 {
+		t.Errorf("the right secret from the address that others guess at: %d %s", a.status, a.body)
 	}
 	if a := s.call("GET", "/.well-known/jwks", "", nil); a.status != 200 {
 		t.Errorf("what asks for no credentials: %d %s", a.status, a.body)

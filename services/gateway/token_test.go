@@ -213,13 +213,16 @@ func TestWrongTokensCountAsFailuresAndAnIssuerThatIsAwayDoesNot(t *testing.T) {
 		}
 	}
 	for _, w := range ways() {
-		got := s.listPasskeys(w, "usr-7", good)
+		got := s.listPasskeys(w, "usr-7", wrong[0])
 		if got.code != "resource_exhausted" || got.message != "too many wrong credentials from this address" || got.header.Get("Retry-After") == "" {
-			t.Errorf("%v: a good token after too many wrong ones: %+v", w, got)
+			t.Errorf("%v: one more wrong token: %+v", w, got)
+		}
+		if got := s.listPasskeys(w, "usr-7", good); got.code != "ok" {
+			t.Errorf("%v: a good token from the address of wrong ones: %+v", w, got)
 		}
 	}
-	if a := s.call("GET", "/v2/users", "", nil); a.status != 429 {
-		t.Errorf("a call of the Backend API got %d", a.status)
+	if a := s.call("GET", "/v2/users", "", basic("pro-1", "x")); a.status != 429 {
+		t.Errorf("a guess at the Backend API got %d", a.status)
 	}
 	clock.pass(time.Minute)
 	if got := s.listPasskeys(way{overConnect, portHTTP}, "usr-7", good); got.code != "ok" {

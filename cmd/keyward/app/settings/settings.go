@@ -152,8 +152,8 @@ func (c *Config) httpSettings() []Setting {
 		},
 		{
 			Section: "HTTP", Key: "rate_limit_failures", Value: limitValue{&c.HTTP.RateFailures},
-			Doc:  "How many wrong credentials one address may send in how long; then all its calls are answered 429 for a while, without comparing any.",
-			Note: "Behind a proxy that is not in trusted_proxies all callers have the proxy's address, so that one of them can lock out the others.",
+			Doc:  "How many wrong credentials one address may send in how long; then it is answered 429 for a while whatever else it guesses.",
+			Note: "The right API secret, API keys and access tokens are taken from that address all the same.",
 		},
 		{
 			Section: "HTTP", Key: "trusted_proxies", Value: networksValue{&c.HTTP.TrustedProxies},

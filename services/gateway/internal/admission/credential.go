@@ -23,8 +23,8 @@ type credential struct {
 }
 
 // authenticate reads HTTP Basic (RFC 7617), where the user is the project ID and the password the API secret, or an API key as a bearer
-// token (RFC 6750). An unknown project and an unknown key cost the same comparison as known ones. An address that failed too often is
-// refused before anything is compared.
+// token (RFC 6750). An unknown project and an unknown key cost the same comparison as known ones. Who failed too often is told no more
+// than that; the right credentials are taken from whatever address, which others may share. Secrets are too long to be guessed.
 func (d *Door) authenticate(x *exchange.Exchange) error {
 	sent, ok := readCredential(x.Asked.Peek(fiber.HeaderAuthorization))
 	if !ok {
@@ -35,16 +35,13 @@ func (d *Door) authenticate(x *exchange.Exchange) error {
 
 // prove sets the project of an exchange if what was sent proves that the caller belongs to it, and none of the headers names another one.
 func (d *Door) prove(x *exchange.Exchange, sent credential, headers ...string) error {
-	if err := d.limitFailures(x); err != nil {
-		return err
-	}
 	known, key, ok := d.verify(sent)
-	if !ok {
-		d.countFailure(x)
-		if sent.bearer {
-			return fault.Login("the API key is wrong")
-		}
-		return fault.Login("the project ID or the API secret is wrong")
+	switch {
+	case ok:
+	case sent.bearer:
+		return d.wrong(x, fault.Login("the API key is wrong"))
+	default:
+		return d.wrong(x, fault.Login("the project ID or the API secret is wrong"))
 	}
 	if key != nil && key.Expired(d.now()) {
 		return fault.Login("the API key has expired")

@@ -40,7 +40,7 @@ func (d *Door) limitProject(x *exchange.Exchange) error {
 	return judge(x, d.limits.Take(ratelimit.Project, string(x.Project), d.cfg.RateProject), "too many calls of this project")
 }
 
-// limitFailures refuses an address that sent wrong credentials too often, whether or not it has better ones now.
+// limitFailures refuses an address that sent wrong credentials too often.
 func (d *Door) limitFailures(x *exchange.Exchange) error {
 	if !d.cfg.RateFailures.On() {
 		return nil

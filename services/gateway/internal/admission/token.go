@@ -59,15 +59,9 @@ func (d *Door) identify(r *http.Request, x *exchange.Exchange) (userapi.Caller, 
 
 // identifyToken verifies an access token. That an issuer cannot be reached says nothing about the token, so it counts against nobody.
 func (d *Door) identifyToken(r *http.Request, x *exchange.Exchange, token string) (userapi.Caller, error) {
-	if err := d.limitFailures(x); err != nil {
-		return userapi.Caller{}, err
-	}
 	identity, err := d.tokens.Verify(r.Context(), token, ident.ProjectID(r.Header.Get(headerOrganization)))
 	if err != nil {
-		if fault.Unauthenticated(err) {
-			d.countFailure(x)
-		}
-		return userapi.Caller{}, err
+		return userapi.Caller{}, d.unproven(x, err)
 	}
 	known, found := d.projects.Lookup(identity.Project)
 	if !found {
@@ -80,8 +74,16 @@ func (d *Door) identifyToken(r *http.Request, x *exchange.Exchange, token string
 	return userapi.Caller{Project: identity.Project, User: identity.User, Permissions: identity.Permissions}, nil
 }
 
+// unproven counts a token that is not good. That its issuer cannot be reached says nothing about it.
+func (d *Door) unproven(x *exchange.Exchange, err error) error {
+	if !fault.Unauthenticated(err) {
+		return err
+	}
+	return d.wrong(x, err)
+}
+
 // wrong counts a credential that proves nothing, unless its sender has sent too many.
-func (d *Door) wrong(x *exchange.Exchange, f *fault.Fault) error {
+func (d *Door) wrong(x *exchange.Exchange, f error) error {
 	if err := d.limitFailures(x); err != nil {
 		return err
 	}

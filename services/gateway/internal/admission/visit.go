@@ -108,15 +108,9 @@ func (d *Door) readBearer(ctx context.Context, x *exchange.Exchange, token strin
 		x.Visit.Token = token
 		return nil
 	}
-	if err := d.limitFailures(x); err != nil {
-		return err
-	}
 	identity, err := d.tokens.Verify(ctx, token, x.Project)
 	if err != nil {
-		if fault.Unauthenticated(err) {
-			d.countFailure(x)
-		}
-		return err
+		return d.unproven(x, err)
 	}
 	user, err := ident.ParseUserID(string(identity.User))
 	if err != nil {
