@@ -34,5 +34,19 @@ func run() int {
 	defer stop()
 	// The first signal drains; a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	return cli.Run(ctx, os.Args[1:], command.Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()}, cli.NewBuild(version, revision))
+	terminal := command.Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Program: program()}
+	return cli.Run(ctx, os.Args[1:], terminal, cli.NewBuild(version, revision))
+}
+
+// program is the file that runs. On Linux that is so even when another version has taken its place.
+func program() string {
+	const own = "/proc/self/exe"
+	if _, err := os.Stat(own); err == nil {
+		return own
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return path
 }

@@ -34,12 +34,16 @@ type Config struct {
 	RecordQueue  int           // decisions that may wait to be recorded; more are lost and counted; default 8192
 	DrainTimeout time.Duration // most that recording may take after shutdown has begun; default 5 s
 	Debounce     time.Duration // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
+	Poll         time.Duration // how often the files are compared with what answers, since not every change sends a notice; default 2 s
+	CheckTimeout time.Duration // most that checking a bundle may take, all its tests included; default 30 s
+	CheckMemory  int64         // most memory of the process that checks a bundle, in bytes; default 512 MiB; see Deps.Admit
 }
 
 // DefaultConfig returns the embedded policy with the defaults.
 func DefaultConfig() Config {
 	return Config{
-		EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second, Debounce: 150 * time.Millisecond,
+		EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second,
+		Debounce: 150 * time.Millisecond, Poll: 2 * time.Second, CheckTimeout: 30 * time.Second, CheckMemory: 512 << 20,
 	}
 }
 
@@ -47,7 +51,8 @@ func DefaultConfig() Config {
 func (c Config) withDefaults() Config {
 	d := DefaultConfig()
 	c.EvalTimeout, c.DrainTimeout, c.Debounce = cmp.Or(c.EvalTimeout, d.EvalTimeout), cmp.Or(c.DrainTimeout, d.DrainTimeout), cmp.Or(c.Debounce, d.Debounce)
-	c.RecordQueue = cmp.Or(c.RecordQueue, d.RecordQueue)
+	c.RecordQueue, c.Poll = cmp.Or(c.RecordQueue, d.RecordQueue), cmp.Or(c.Poll, d.Poll)
+	c.CheckTimeout, c.CheckMemory = cmp.Or(c.CheckTimeout, d.CheckTimeout), cmp.Or(c.CheckMemory, d.CheckMemory)
 	return c
 }
 
@@ -63,16 +68,32 @@ func (c Config) Validate() error {
 	if c.RecordQueue < 1 {
 		errs = append(errs, errors.New("decisions_queue: must be at least 1"))
 	}
+	if c.Poll < 0 {
+		errs = append(errs, errors.New("policy_poll: must be above 0"))
+	}
+	if c.CheckTimeout < time.Second {
+		errs = append(errs, errors.New("policy_check_timeout: must be at least 1s"))
+	}
+	if c.CheckMemory < leastMemory {
+		errs = append(errs, errors.New("policy_check_memory: must be at least 256MiB; the check of the default bundle takes about 160MiB"))
+	}
 	return errors.Join(errs...)
 }
 
-// Deps are what the service needs of others. All are required.
+// leastMemory is what the check of the default bundle runs in, with room for rules of one's own.
+const leastMemory = 256 << 20
+
+// Deps are what the service needs of others. All but Admit are required.
 type Deps struct {
 	Events   service.EventReader
 	JS       jetstream.JetStream
 	Now      func() time.Time
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+
+	// Admit checks a packed bundle (see package admit) away from this process, which a rule could end or keep busy, and returns why it is refused.
+	// Without it bundles are checked within the process.
+	Admit func(ctx context.Context, packed []byte) error
 }
 
 // Service is the decision service. Its methods may be called at once; the slices in its answers must not be changed.
@@ -86,13 +107,15 @@ type Service struct {
 
 	active  atomic.Pointer[policy]
 	refused atomic.Pointer[refusal]
-	loading sync.Mutex // one load at a time
+	loading sync.Mutex // one load at a time; guards seen
+	seen    string     // the hash of the files that were judged last; empty if they could not be
 }
 
 var _ service.Decision = (*Service)(nil)
 
-// New loads the policy and returns a service that answers. An error says why the policy was refused, with file and line. Decisions are recorded, and changed
-// policy files noticed, only while Run runs.
+// New loads the policy and returns a service that answers: with the files of the directory, or, if they are refused, with the revision that answered last, as
+// the archive has it. An error says why the policy was refused, with file and line, and that there is no other. Decisions are recorded, and changed policy
+// files noticed, only while Run runs.
 func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Events == nil || deps.JS == nil || deps.Now == nil || deps.Log == nil || deps.Registry == nil {
 		return nil, errors.New("decision: a dependency is missing")
@@ -113,16 +136,14 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	})
 	s.records = newRecorder(s.cfg, deps.JS, s.metrics)
 	s.archive = archive.New(deps.JS, deps.Log, deps.Registry)
-	loaded, err := s.load(context.Background())
-	if err != nil {
+	if err := s.begin(context.Background()); err != nil {
 		return nil, fmt.Errorf("load policy from %s: %w", s.origin(), err)
 	}
-	s.activate(loaded)
 	return s, nil
 }
 
-// Run records decisions and watches the policy files until ctx ends; then it records what is still waiting, within the drain timeout. It returns an error only if
-// it could not start to watch.
+// Run records decisions and watches the policy files until ctx ends; then it records what is still waiting, within the drain timeout. It returns no
+// error.
 func (s *Service) Run(ctx context.Context) error {
 	var owned sync.WaitGroup
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
@@ -134,7 +155,8 @@ func (s *Service) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	return s.watch(ctx)
+	s.watch(ctx)
+	return nil
 }
 
 func (s *Service) origin() string {

@@ -69,19 +69,21 @@ type judged struct {
 func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 	v.Decision = ident.NewDecisionID(j.start)
 	if j.err != nil {
-		s.failed(ctx, j.action, j.err)
+		s.failed(ctx, j)
 	}
 	took := s.deps.Now().Sub(j.start)
 	s.metrics.decided(j.action, v.Rule, j.basis.Memoised, took)
 	s.records.add(newRecord(j, v, took))
 }
 
-// failed reports that the policy gave no usable answer.
-func (s *Service) failed(ctx context.Context, action string, err error) {
+// failed reports that the policy gave no usable answer. What is too slow may be so for a moment; what errs, errs again for the next one like it.
+func (s *Service) failed(ctx context.Context, j judged) {
 	cause := "error"
-	if errors.Is(err, bundle.ErrTimeout) {
+	if errors.Is(j.err, bundle.ErrTimeout) {
 		cause = "timeout"
+	} else {
+		j.policy.failed.Store(&refusal{err: j.err, at: s.deps.Now()})
 	}
-	s.metrics.policyErrors.WithLabelValues(action, cause).Inc()
-	s.deps.Log.ErrorContext(ctx, "policy failed, answering with the safe default", "action", action, "cause", cause, "error", err)
+	s.metrics.policyErrors.WithLabelValues(j.action, cause).Inc()
+	s.deps.Log.ErrorContext(ctx, "policy failed, answering with the safe default", "action", j.action, "cause", cause, "error", j.err)
 }

@@ -3,16 +3,21 @@ package decision
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
 	"time"
 
+	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
-// policy is one loaded revision. It is immutable.
+// policy is one loaded revision. It is immutable but for what it has failed at.
 type policy struct {
 	*engine.Engine
 	loaded time.Time
+	failed atomic.Pointer[refusal]
 }
 
 type refusal struct {
@@ -26,26 +31,114 @@ type PolicyStatus struct {
 	LoadedAt  time.Time
 	Refused   error     // why the files as they are now were refused, with file and line; nil if they are what answers
 	RefusedAt time.Time // zero if Refused is nil
+	Behind    error     // that the files are not, or not yet, what answers, though they were not refused; nil if they are
+	Failed    error     // the last answer of this revision that was of no use; nil if there was none
 }
 
-// Status returns the state of the policy. A service that New returned always has one that answers.
+// errBehind says that a change of the files has not been taken up.
+var errBehind = errors.New("the files have changed and are not what answers")
+
+// Status returns the state of the policy, held against the files as they are now. A service that New returned always has a policy that answers.
 func (s *Service) Status() PolicyStatus {
 	active := s.active.Load()
 	status := PolicyStatus{Revision: active.Revision(), LoadedAt: active.loaded}
+	if failed := active.failed.Load(); failed != nil {
+		status.Failed = failed.err
+	}
 	if refused := s.refused.Load(); refused != nil {
 		status.Refused, status.RefusedAt = refused.err, refused.at
+		return status
+	}
+	if s.cfg.PoliciesDir == "" {
+		return status
+	}
+	switch hash, err := bundle.Hash(s.source); {
+	case err != nil:
+		status.Behind = err
+	case hash != active.Hash():
+		status.Behind = errBehind
 	}
 	return status
 }
 
-func (s *Service) load(ctx context.Context) (*policy, error) {
-	loaded, err := engine.Load(ctx, s.source, engine.Options{
-		EvalTimeout: s.cfg.EvalTimeout, MemoEntries: s.cfg.MemoEntries, Evicted: s.metrics.memoEvictions.Inc,
-	})
+// begin finds the first policy to answer.
+func (s *Service) begin(ctx context.Context) error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	loaded, err := s.load(ctx, s.source)
+	if err == nil {
+		s.activate(loaded)
+		return nil
+	}
+	if s.cfg.PoliciesDir == "" {
+		return err
+	}
+	kept, keptErr := s.lastGood(ctx)
+	if keptErr != nil {
+		return errors.Join(err, fmt.Errorf("the revision that answered last: %w", keptErr))
+	}
+	s.activate(kept)
+	s.refuse(ctx, err)
+	return nil
+}
+
+// archiveTimeout is how long a start waits for the archive.
+const archiveTimeout = 20 * time.Second
+
+// lastGood loads the revision that answered last.
+func (s *Service) lastGood(ctx context.Context) (*policy, error) {
+	limited, cancel := context.WithTimeout(ctx, archiveTimeout)
+	defer cancel()
+	files, err := archive.Latest(limited, s.deps.JS)
 	if err != nil {
 		return nil, err
 	}
+	seen := s.seen
+	defer func() { s.seen = seen }()
+	return s.load(ctx, files)
+}
+
+// load reads files, has them checked and makes of them what answers. The files of the binary were checked when it was built.
+func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
+	limited, cancel := context.WithTimeout(ctx, s.cfg.CheckTimeout)
+	defer cancel()
+	s.seen = ""
+	files, err := bundle.Read(source)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := archive.Pack(files)
+	if err != nil {
+		return nil, err
+	}
+	admitted := s.cfg.PoliciesDir == ""
+	if !admitted && s.deps.Admit != nil {
+		if err := s.deps.Admit(limited, packed); err != nil {
+			return nil, s.judged(files, err)
+		}
+		admitted = true
+	}
+	// What was checked is what is loaded, whatever became of the files since.
+	unpacked, err := archive.Unpack(packed)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := engine.Load(limited, unpacked, engine.Options{
+		EvalTimeout: s.cfg.EvalTimeout, MemoEntries: s.cfg.MemoEntries, Admitted: admitted, Evicted: s.metrics.memoEvictions.Inc,
+	})
+	if err != nil {
+		return nil, s.judged(files, err)
+	}
+	s.seen = loaded.Hash()
 	return &policy{Engine: loaded, loaded: s.deps.Now()}, nil
+}
+
+// judged remembers files that are to blame for the error themselves: they are not looked at again until they change.
+func (s *Service) judged(files map[string][]byte, err error) error {
+	if place := (*bundle.Error)(nil); errors.As(err, &place) {
+		s.seen = bundle.HashOf(files)
+	}
+	return err
 }
 
 func (s *Service) activate(p *policy) {
@@ -55,16 +148,32 @@ func (s *Service) activate(p *policy) {
 	s.archive.Keep(p.Hash(), p.Revision(), p.Bundle("").Files())
 }
 
+// changed reports whether the files are others than those that were judged last. Files that cannot be read are a change once.
+func (s *Service) changed() bool {
+	hash, err := bundle.Hash(s.source)
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if err != nil {
+		return s.seen != ""
+	}
+	return hash != s.seen
+}
+
 // reload loads the policy files again. A bundle that is refused is logged, counted and remembered; the one that answers stays.
 func (s *Service) reload(ctx context.Context) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	if hash, err := bundle.Hash(s.source); err == nil && hash == s.active.Load().Hash() {
+	hash, err := bundle.Hash(s.source)
+	switch {
+	case err == nil && hash == s.active.Load().Hash():
+		s.seen = hash
 		s.refused.Store(nil)
+		return
+	case err == nil && hash == s.seen:
 		return
 	}
 	start := time.Now()
-	loaded, err := s.load(ctx)
+	loaded, err := s.load(ctx, s.source)
 	if ctx.Err() != nil {
 		return
 	}

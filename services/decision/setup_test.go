@@ -60,10 +60,11 @@ type serviceOptions struct {
 	log      *slog.Logger
 	cfg      decision.Config
 	noMemo   bool
+	admit    func(context.Context, []byte) error
 }
 
-func newService(t testing.TB, o serviceOptions) *decision.Service {
-	t.Helper()
+// deps are those of the options, and what stands in where there are none.
+func deps(o serviceOptions) decision.Deps {
 	if o.js == nil {
 		o.js = noStream{}
 	}
@@ -77,6 +78,11 @@ func newService(t testing.TB, o serviceOptions) *decision.Service {
 	if o.now.IsZero() {
 		now = time.Now
 	}
+	return decision.Deps{Events: o.events, JS: o.js, Now: now, Log: o.log, Registry: o.registry, Admit: o.admit}
+}
+
+func newService(t testing.TB, o serviceOptions) *decision.Service {
+	t.Helper()
 	o.cfg.PoliciesDir = o.dir
 	if !o.noMemo && o.cfg.MemoEntries == 0 {
 		o.cfg.MemoEntries = decision.DefaultConfig().MemoEntries
@@ -85,7 +91,7 @@ func newService(t testing.TB, o serviceOptions) *decision.Service {
 		// Tests share the processor with others and with the race detector; what is slow then is not the policy.
 		o.cfg.EvalTimeout = time.Minute
 	}
-	svc, err := decision.New(o.cfg, decision.Deps{Events: o.events, JS: o.js, Now: now, Log: o.log, Registry: o.registry})
+	svc, err := decision.New(o.cfg, deps(o))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,11 +29,12 @@ import (
 
 // Options are what a process has besides its configuration. The zero value logs JSON to stderr and greets nobody.
 type Options struct {
-	Log    *slog.Logger
-	Out    io.Writer           // for the person who starts it: the first project's secret, once
-	Build  telemetry.Build     // what runs
-	Getenv func(string) string // of the OTEL_* variables; nil = the process's
-	Now    func() time.Time    // nil = time.Now
+	Log     *slog.Logger
+	Out     io.Writer           // for the person who starts it: the first project's secret, once
+	Build   telemetry.Build     // what runs
+	Getenv  func(string) string // of the OTEL_* variables; nil = the process's
+	Now     func() time.Time    // nil = time.Now
+	Program string              // keyward, to check policy bundles in a process of its own; empty = they are checked in this one
 }
 
 func (o Options) withDefaults(cfg settings.Config) Options {

@@ -30,6 +30,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/delivery"
 	"github.com/keyward/keyward/services/ceremony/signing"
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/decision/admit"
 	"github.com/keyward/keyward/services/decision/trial"
 	"github.com/keyward/keyward/services/events"
 )
@@ -180,9 +181,11 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 	if !a.cfg.Runs(settings.Decision) {
 		return nil
 	}
-	svc, err := decision.New(a.cfg.Decision, decision.Deps{
-		Events: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry,
-	})
+	deps := decision.Deps{Events: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry}
+	if a.opts.Program != "" {
+		deps.Admit = admit.Keyward(a.opts.Program, a.cfg.Decision.CheckMemory, a.cfg.Decision.CheckTimeout).Admit
+	}
+	svc, err := decision.New(a.cfg.Decision, deps)
 	if err != nil {
 		return fmt.Errorf("start the decision service: %w", err)
 	}
@@ -195,8 +198,16 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 
 // policyHealth says which policy answers. A refused change is for an operator to see: the policy that answers is not the one in the files.
 func policyHealth(status decision.PolicyStatus) telemetry.Status {
-	if status.Refused != nil {
-		return telemetry.Status{State: telemetry.Degraded, Detail: fmt.Sprintf("revision %s answers; refused: %s", status.Revision, status.Refused)}
+	degraded := func(what string, err error) telemetry.Status {
+		return telemetry.Status{State: telemetry.Degraded, Detail: fmt.Sprintf("revision %s answers; %s: %s", status.Revision, what, err)}
+	}
+	switch {
+	case status.Refused != nil:
+		return degraded("refused", status.Refused)
+	case status.Behind != nil:
+		return degraded("the files", status.Behind)
+	case status.Failed != nil:
+		return degraded("a row failed, and the safe default took its place", status.Failed)
 	}
 	return telemetry.Status{State: telemetry.OK, Detail: "revision " + status.Revision}
 }
@@ -234,7 +245,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if a.cfg.Decision.PoliciesDir != "" {
 		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
 	}
-	names, err := aaguid.NewBundleNames(bundle, a.opts.Now, a.logger(settings.Ceremony))
+	names, err := aaguid.NewBundleNames(bundle, policies.Bundle, a.opts.Now, a.logger(settings.Ceremony))
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}

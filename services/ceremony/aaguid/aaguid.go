@@ -39,14 +39,17 @@ type stamp struct {
 	size     int64
 }
 
-// NewBundleNames reads the names of a bundle (see LoadAAGUIDNames) and fails if they cannot be read.
-func NewBundleNames(bundle fs.FS, now func() time.Time, log *slog.Logger) (*BundleNames, error) {
+// NewBundleNames reads the names of a bundle (see LoadAAGUIDNames), or, as long as they cannot be read, those of another one, and fails if neither can.
+func NewBundleNames(bundle, otherwise fs.FS, now func() time.Time, log *slog.Logger) (*BundleNames, error) {
 	b := &BundleNames{bundle: bundle, now: now, log: log}
 	// The stamp is taken first: should the file change now, it is read once more.
 	b.seen = b.stamp()
 	names, err := LoadAAGUIDNames(bundle)
 	if err != nil {
-		return nil, err
+		log.Warn("the names of authenticators are not those of the policy's directory", "error", err)
+		if names, err = LoadAAGUIDNames(otherwise); err != nil {
+			return nil, err
+		}
 	}
 	b.names.Store(&names)
 	b.looked.Store(now().UnixNano())

@@ -55,7 +55,7 @@ func TestAChangedBundleShowsItsNamesWithoutARestart(t *testing.T) {
 	}
 	write(named("one"))
 	var log strings.Builder
-	names, err := aaguid.NewBundleNames(os.DirFS(dir), func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)))
+	names, err := aaguid.NewBundleNames(os.DirFS(dir), fstest.MapFS{}, func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,19 @@ func TestAChangedBundleShowsItsNamesWithoutARestart(t *testing.T) {
 	expect("")
 
 	write(`[`)
-	if _, err := aaguid.NewBundleNames(os.DirFS(dir), func() time.Time { return now }, slog.New(slog.DiscardHandler)); err == nil {
-		t.Error("broken data at the start: no error")
+	begin := func(otherwise string) (*aaguid.BundleNames, error) {
+		other := fstest.MapFS{"data.json": {Data: []byte(otherwise)}}
+		return aaguid.NewBundleNames(os.DirFS(dir), other, func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	}
+	if _, err := begin("["); err == nil {
+		t.Error("broken data at the start, and in what stands in: no error")
+	}
+	names, err = begin(named("kept"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("kept")
+	write(named("five"))
+	now = now.Add(2 * time.Second)
+	expect("five")
 }

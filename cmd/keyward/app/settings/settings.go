@@ -244,6 +244,20 @@ func (c *Config) judgeSettings() []Setting {
 			Doc: "How long the evaluation of a policy may take; then the safe default answers.",
 		},
 		{
+			Section: "Decisions", Key: "policy_poll", Value: durationValue{&c.Decision.Poll, ""},
+			Doc:  "How often the files of policies are compared with what answers, beside the notices that the system sends of changes.",
+			Note: "Not every change sends one: a link above the directory that is swapped, a file behind a link, a file system of the network.",
+		},
+		{
+			Section: "Decisions", Key: "policy_check_timeout", Value: durationValue{&c.Decision.CheckTimeout, ""},
+			Doc: "How long the check of a changed bundle may take, all its tests included; at least 1s.",
+		},
+		{
+			Section: "Decisions", Key: "policy_check_memory", Value: bytesValue[int64]{&c.Decision.CheckMemory},
+			Doc:  "How much memory the process that checks a changed bundle may take; at least 256MiB.",
+			Note: "A check runs as keyward policy check, beside the server, which goes on with the last good bundle whatever the rules do.",
+		},
+		{
 			Section: "Decisions", Key: "policy_memo", Value: intValue{&c.Decision.MemoEntries},
 			Doc:  "How many answers of the policy are remembered, for facts that agree on everything its rules read; 0 turns it off.",
 			Note: "An entry takes about 1 kB. A changed bundle starts with none. The metrics keyward_policy_memo_* show what it brings.",

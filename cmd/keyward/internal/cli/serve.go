@@ -31,7 +31,7 @@ error as lines of JSON.`,
 			}
 			log := telemetry.NewLogger(terminal.Err, cfg.LogLevel)
 			cache.LogTo(log)
-			return app.Run(cmd.Context(), cfg, app.Options{Log: log, Out: terminal.Out, Build: build})
+			return app.Run(cmd.Context(), cfg, app.Options{Log: log, Out: terminal.Out, Build: build, Program: terminal.Program})
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "YAML file with settings ("+config.FileEnv+")")

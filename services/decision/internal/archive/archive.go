@@ -211,6 +211,26 @@ func (a *Archive) prune(ctx context.Context, objects jetstream.ObjectStore) erro
 	return nil
 }
 
+// Latest returns the files of the revision that answered last. The error wraps ErrUnknown if none is kept.
+func Latest(ctx context.Context, js jetstream.JetStream) (fs.FS, error) {
+	objects, err := js.ObjectStore(ctx, bus.PoliciesBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, ErrUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bus.PoliciesBucket, err)
+	}
+	all, err := objects.List(ctx)
+	if errors.Is(err, jetstream.ErrNoObjectsFound) {
+		return nil, ErrUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list revisions: %w", err)
+	}
+	last := slices.MaxFunc(all, func(a, b *jetstream.ObjectInfo) int { return a.ModTime.Compare(b.ModTime) })
+	return Open(ctx, js, last.Name)
+}
+
 // Open returns the files of a kept revision. The error wraps ErrUnknown if there is none of that hash.
 func Open(ctx context.Context, js jetstream.JetStream, hash string) (fs.FS, error) {
 	objects, err := js.ObjectStore(ctx, bus.PoliciesBucket)

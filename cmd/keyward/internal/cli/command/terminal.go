@@ -16,6 +16,7 @@ type Terminal struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Environ  []string // "KEY=value"
+	Program  string   // this very program, to be run once more; empty = it cannot be
 }
 
 // UsageError marks what the caller can only mend by another command line or configuration.

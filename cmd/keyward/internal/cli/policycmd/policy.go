@@ -15,7 +15,7 @@ import (
 // policyCommands are what "keyward policy" can do, in the order of its help.
 func policyCommands(terminal command.Terminal) []*cobra.Command {
 	return []*cobra.Command{
-		newPolicyCheck(),
+		newPolicyCheck(terminal),
 		newPolicyTest(),
 		newPolicyEval(terminal),
 		newPolicyExplain(terminal),

@@ -13,29 +13,6 @@ import (
 	"github.com/keyward/keyward/services/decision/scenario"
 )
 
-func newPolicyCheck() *cobra.Command {
-	var from bundleFlag
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Say whether the server would accept a bundle",
-		Long: `Loads a bundle as the server does: the rules must compile and fit the schemas of
-their input, data.json must fit the schema of the parameters, and the bundle's own
-Rego tests must pass. Prints the revision, or what is wrong with file and line.`,
-		Example: "  keyward policy check --bundle policies",
-		Args:    command.NoArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			bundle, err := openBundle(cmd.Context(), from)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "The bundle is good; its revision is", bundle.Revision()+".")
-			return err
-		},
-	}
-	from.flag(cmd)
-	return cmd
-}
-
 func openBundle(ctx context.Context, from bundleFlag) (*scenario.Bundle, error) {
 	source, err := from.open()
 	if err != nil {
