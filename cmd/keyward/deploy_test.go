@@ -37,6 +37,7 @@ func TestComposeRunsEveryServiceWithSettingsThatWork(t *testing.T) {
 	var file struct {
 		Services map[string]struct {
 			Environment map[string]string `yaml:"environment"`
+			Command     []string          `yaml:"command"`
 		} `yaml:"services"`
 	}
 	if err := yaml.Unmarshal([]byte(substitute(deployFile(t, "compose.yaml"))), &file); err != nil {
@@ -50,6 +51,9 @@ func TestComposeRunsEveryServiceWithSettingsThatWork(t *testing.T) {
 	}
 	if len(image) == 0 {
 		t.Error("the image sets nothing")
+	}
+	if command := strings.Join(file.Services["redis"].Command, " "); !strings.Contains(command, "--requirepass pEnv1") {
+		t.Errorf("redis asks for no password: %s", command)
 	}
 	for _, name := range settings.ServiceNames() {
 		environ := append([]string{}, image...)
@@ -72,6 +76,9 @@ func TestComposeRunsEveryServiceWithSettingsThatWork(t *testing.T) {
 		}
 		if usesCache := name != settings.Gateway; usesCache != (cfg.Redis.URL != "") {
 			t.Errorf("%s: Redis is %q", name, cfg.Redis.URL.Reveal())
+		}
+		if usesCache := name != settings.Gateway; usesCache && !strings.HasPrefix(cfg.Redis.URL.Reveal(), "redis://:pEnv1@") {
+			t.Errorf("%s has no password for Redis", name)
 		}
 	}
 }

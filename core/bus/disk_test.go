@@ -25,9 +25,12 @@ func TestWhatLogsReserveFitsTheDisk(t *testing.T) {
 		deliveries int64
 		refused    string
 	}{
-		"a large disk takes what is asked for":          {total: 100 * gib, decisions: 4 * gib, deliveries: gib},
-		"a small disk keeps half for what must not go":  {total: gib, decisions: 410 * mib, deliveries: 103 * mib},
-		"bounds that fit are left alone":                {total: gib, change: func(c *bus.Config) { c.DecisionsMaxBytes, c.WebhookDeliveriesMaxBytes = 100*mib, 50*mib }, decisions: 100 * mib, deliveries: 50 * mib},
+		"a large disk takes what is asked for":         {total: 100 * gib, decisions: 4 * gib, deliveries: gib},
+		"a small disk keeps half for what must not go": {total: gib, decisions: 410 * mib, deliveries: 103 * mib},
+		"bounds that fit are left alone": {
+			total: gib, change: func(c *bus.Config) { c.DecisionsMaxBytes, c.WebhookDeliveriesMaxBytes = 100*mib, 50*mib },
+			decisions: 100 * mib, deliveries: 50 * mib,
+		},
 		"events are not thrown away to fit":             {total: gib, change: func(c *bus.Config) { c.EventsMaxBytes = 2 * gib }, refused: "events_max_bytes: "},
 		"a disk of little more than the reserve is not": {total: 100 * mib, refused: "disk_reserve"},
 	} {

@@ -20,7 +20,8 @@ type volume struct{ total, free int64 }
 
 func (v volume) has(bytes int64) bool { return v == volume{} || v.free >= bytes }
 
-// keptForLogs is the part of a volume that bounded observations may reserve together: the rest is for events and accounts, which must not be lost.
+// keptForLogs is the part of a volume that bounded observations may reserve together: the rest is for events and accounts, which must not
+// be lost.
 func (v volume) keptForLogs() int64 { return v.total / 2 }
 
 const (

@@ -31,7 +31,8 @@ var ErrProbesMissing = errors.New("there is no stream for probes; restart the pr
 // ErrDisconnected says that no server is connected at the moment.
 var ErrDisconnected = errors.New("no server is connected")
 
-// Writable reports why nothing can be stored: ErrDiskFull, ErrDisconnected, ErrProbesMissing, or that no server took a small write before ctx ended.
+// Writable reports why nothing can be stored: ErrDiskFull, ErrDisconnected, ErrProbesMissing, or that no server took a small write
+// before ctx ended.
 func (b *Bus) Writable(ctx context.Context) error {
 	if b.guard != nil {
 		if err := b.guard.Err(); err != nil {

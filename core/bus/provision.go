@@ -58,7 +58,8 @@ func (b *Bus) await(ctx context.Context, _ Config, _ *slog.Logger) error {
 	return nil
 }
 
-// ensure tries until ctx ends: a cluster that is starting has no leader for a moment, and does not answer what it is asked before it has one.
+// ensure tries until ctx ends: a cluster that is starting has no leader for a moment, and does not answer what it is asked before it
+// has one.
 func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 	return retry(ctx, func(ctx context.Context) error {
 		stored, err := b.stored(ctx, cfg.Name)
@@ -125,7 +126,14 @@ func passing(err error) bool {
 		return true
 	}
 	api := refused.APIError()
-	return api.Code == http.StatusServiceUnavailable && api.ErrorCode != notEnabledForAcc || api.ErrorCode == noSuitablePeers || api.ErrorCode == clusterNotReady
+	switch api.ErrorCode {
+	case noSuitablePeers, clusterNotReady:
+		return true
+	case notEnabledForAcc:
+		return false
+	default:
+		return api.Code == http.StatusServiceUnavailable
+	}
 }
 
 // advice names the settings that would help against an error that waiting does not heal.
@@ -136,8 +144,8 @@ func advice(err error, cfg Config) string {
 	}
 	switch refused.APIError().ErrorCode {
 	case storageExceeded, accountExceeded:
-		return fmt.Sprintf("; the server has no room for what streams may grow to: raise max_file in its jetstream block, or the limit of the account, or lower "+
-			"decisions_max_bytes (%d MiB), webhooks_deliveries_max_bytes (%d MiB), events_max_bytes (%d MiB) or offers_max_bytes (%d MiB)",
+		return fmt.Sprintf("; the server has no room for what streams may grow to: raise max_file in its jetstream block, or the limit of "+
+			"the account, or lower decisions_max_bytes (%d MiB), webhooks_deliveries_max_bytes (%d MiB), events_max_bytes (%d MiB) or offers_max_bytes (%d MiB)",
 			cfg.DecisionsMaxBytes>>20, cfg.WebhookDeliveriesMaxBytes>>20, cfg.EventsMaxBytes>>20, cfg.OffersMaxBytes>>20)
 	case replicasTooMany, noSuitablePeers:
 		return fmt.Sprintf("; nats_replicas is %d: set it to at most the number of servers with JetStream", cfg.Replicas)
@@ -154,7 +162,8 @@ func fit(streams []jetstream.StreamConfig, v volume, cfg Config, log *slog.Logge
 		return nil
 	}
 	if v.total < 4*cfg.DiskReserve {
-		return fmt.Errorf("data_dir: the volume has %d MiB, and disk_reserve keeps %d MiB of it free: use a larger volume, or set disk_reserve to at most %d MiB",
+		return fmt.Errorf("data_dir: the volume has %d MiB, and disk_reserve keeps %d MiB of it free: use a larger volume, or set disk_reserve to "+
+			"at most %d MiB",
 			v.total>>20, cfg.DiskReserve>>20, v.total>>22)
 	}
 	if cfg.EventsMaxBytes > v.total-cfg.DiskReserve {

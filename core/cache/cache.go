@@ -12,11 +12,12 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Config says which Redis to use. Timeouts are short because the log answers when the cache does not.
 type Config struct {
-	URL      string        // redis://, rediss:// or unix:// URL; empty = embedded
+	URL      string        // redis://, rediss://, unix:// or redis+sentinel:// URL; empty = embedded
 	Timeout  time.Duration // for dialling, and for each read and write
 	PoolSize int           // connections; 0 = the client's default
 }
@@ -38,6 +39,13 @@ type Cache struct {
 
 // Open returns a client. It fails only for a URL it cannot read or an embedded server it cannot start: a Redis that is away is no error, since every reader can do without.
 func Open(cfg Config) (*Cache, error) {
+	if bySentinels(cfg.URL) {
+		opts, err := sentinels(cfg.URL, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("redis_url: %w", err)
+		}
+		return &Cache{Client: redis.NewFailoverClient(opts), id: rand.Text()}, nil
+	}
 	if cfg.URL != "" {
 		opts, err := redis.ParseURL(cfg.URL)
 		if err != nil {
@@ -98,6 +106,8 @@ func tune(opts *redis.Options, cfg Config) *redis.Options {
 	opts.DialerRetries = 1
 	// One attempt: a second one would spend the caller's time on what the log can answer. The exception is a connection that the server closed while it was idle.
 	opts.MaxRetries = 1
+	// No server that people run themselves announces its maintenance; the client would ask each connection, and complain.
+	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	opts.MinRetryBackoff = -1
 	opts.MaxRetryBackoff = -1
 	return opts

@@ -83,7 +83,8 @@ type Health struct {
 	draining bool
 }
 
-// Watch looks at every dependency until ctx ends: it tells a change of state, with its cause, and keeps keyward_dependency_state up to date.
+// Watch looks at every dependency until ctx ends: it tells a change of state, with its cause, and keeps keyward_dependency_state up
+// to date.
 func (h *Health) Watch(ctx context.Context, registerer prometheus.Registerer, log *slog.Logger) error {
 	states := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "keyward_dependency_state", Help: "What /readyz says of each dependency: 0 ok, 1 degraded, 2 down.",
