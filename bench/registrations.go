@@ -71,7 +71,7 @@ func (f bench) registrationsOf(ctx context.Context, sync string) (map[string]fle
 	c, address, grpc := &fleet.Contender{}, fleet.FreeAddress(), fleet.FreeAddress()
 	ready, err := f.Keyward(c, address, "all", []string{
 		"KEYWARD_DATA_DIR=" + data, "KEYWARD_NATS_ADDR=off", "KEYWARD_GRPC_ADDR=" + grpc, "KEYWARD_SYNC_INTERVAL=" + sync,
-		"KEYWARD_RATE_LIMIT_ADDRESS=off", "KEYWARD_RATE_LIMIT_PROJECT=off",
+		"KEYWARD_RATE_LIMIT_ADDRESS=off", "KEYWARD_RATE_LIMIT_PROCESSES=off", "KEYWARD_RATE_LIMIT_SIGN_UPS=off", "KEYWARD_RATE_LIMIT_PROJECT=off",
 	})
 	if err != nil {
 		return nil, err

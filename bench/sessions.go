@@ -56,7 +56,7 @@ func (f bench) sessions(ctx context.Context, name, sync string) (*fleet.Contende
 	c := &fleet.Contender{Name: name}
 	ready, err := f.Keyward(c, fleet.FreeAddress(), "all", []string{
 		"KEYWARD_DATA_DIR=" + data, "KEYWARD_NATS_ADDR=off", "KEYWARD_SYNC_INTERVAL=" + sync, "KEYWARD_SHORT_SESSION_LIFETIME=1h",
-		"KEYWARD_RATE_LIMIT_ADDRESS=off", "KEYWARD_RATE_LIMIT_PROJECT=off",
+		"KEYWARD_RATE_LIMIT_ADDRESS=off", "KEYWARD_RATE_LIMIT_PROCESSES=off", "KEYWARD_RATE_LIMIT_SIGN_UPS=off", "KEYWARD_RATE_LIMIT_PROJECT=off",
 	})
 	if err != nil {
 		return nil, err

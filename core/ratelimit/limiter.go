@@ -32,11 +32,15 @@ const (
 	Project Kind = iota // calls of a project
 	Address             // calls from a remote address
 	Login               // failed authentications from a remote address
+	Process             // processes that visitors of a project begin from a remote address
+	SignUp              // users that visitors of a project make from a remote address
 	kinds
 )
 
 // String returns the kind as metrics and keys have it.
-func (k Kind) String() string { return [...]string{"project", "address", "login"}[k] }
+func (k Kind) String() string {
+	return [...]string{"project", "address", "login", "process", "sign-up"}[k]
+}
 
 // Config holds what may be tuned.
 type Config struct {

@@ -45,6 +45,7 @@ type Config struct {
 	ChallengeTTL     time.Duration   // how long a challenge can be finished; at most as long as its record is kept
 	HandleMaxAge     time.Duration   // how long a client environment handle is recognised
 	UserVerification string          // W3C WebAuthn userVerification of assertions: required or preferred
+	MaxPasskeys      int             // of one user; those that are there already, or imported, stay
 	CodeSends        ratelimit.Limit // one-time codes and links to one identifier
 
 	SessionLifetime      time.Duration // how long a session lasts at most
@@ -57,7 +58,7 @@ type Config struct {
 // DefaultConfig returns five minutes, 400 days (the longest that browsers keep a cookie) and required.
 func DefaultConfig() Config {
 	return Config{
-		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required",
+		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required", MaxPasskeys: 100,
 		CodeSends:       ratelimit.Limit{Requests: 5, Per: 10 * time.Minute},
 		SessionLifetime: 30 * day, SessionInactivity: 7 * day, ShortSessionLifetime: 15 * time.Minute, SigningKeyMaxAge: 90 * day,
 		FrontendURL: "http://localhost:8080",
@@ -77,6 +78,9 @@ func (c Config) Validate() error {
 	}
 	if c.UserVerification != "required" && c.UserVerification != "preferred" {
 		errs = append(errs, fmt.Errorf("user_verification: must be required or preferred, not %q", c.UserVerification))
+	}
+	if c.MaxPasskeys < 1 || c.MaxPasskeys > 1000 {
+		errs = append(errs, fmt.Errorf("max_passkeys: must be between 1 and 1000, not %d", c.MaxPasskeys))
 	}
 	if err := c.CodeSends.Validate(); err != nil || c.CodeSends.Requests > codes.MaxSends {
 		errs = append(errs, fmt.Errorf("code_sends: must be off, or 1 to %d in 1s to 24h, not %s", codes.MaxSends, c.CodeSends))

@@ -24,6 +24,7 @@ type Config struct {
 	MaxConnections     int           // connections open at once, of both ports, more are closed; 0: 3/4 of the files the process may open
 	MaxConnectionsAddr int           // the same from one address that is no trusted proxy; default 1024
 	MaxStreams         int           // event streams open at once, more are refused with 503; default 4096
+	MaxStreamsProject  int           // event streams of one project open at once; 0: a quarter of MaxStreams
 	StreamHeartbeat    time.Duration // between two comments on an event stream; default 15 s
 	StreamWriteTimeout time.Duration // how long the client of an event stream may take no data; default 15 s
 	Version            string        // of the binary, shown on the API page
@@ -42,6 +43,8 @@ type Config struct {
 	RateProject    ratelimit.Limit // calls of one project
 	RateAddress    ratelimit.Limit // calls from one address
 	RateFailures   ratelimit.Limit // wrong credentials from one address; more guesses are answered 429
+	RateProcesses  ratelimit.Limit // processes that visitors of one project begin from one address
+	RateSignUps    ratelimit.Limit // users that visitors of one project make from one address
 	TrustedProxies []netip.Prefix  // peers whose X-Forwarded-For is believed
 }
 
@@ -78,6 +81,8 @@ func DefaultConfig() Config {
 		RateProject:        ratelimit.Limit{Requests: 200_000, Per: 10 * time.Second},
 		RateAddress:        ratelimit.Limit{Requests: 200_000, Per: 10 * time.Second},
 		RateFailures:       ratelimit.Limit{Requests: 100, Per: 10 * time.Second},
+		RateProcesses:      ratelimit.Limit{Requests: 200, Per: 10 * time.Second},
+		RateSignUps:        ratelimit.Limit{Requests: 30, Per: 10 * time.Second},
 	}
 }
 
@@ -95,6 +100,7 @@ func (c Config) withDefaults() Config {
 		MaxConnections:     c.MaxConnections,
 		MaxConnectionsAddr: cmp.Or(c.MaxConnectionsAddr, d.MaxConnectionsAddr),
 		MaxStreams:         cmp.Or(c.MaxStreams, d.MaxStreams),
+		MaxStreamsProject:  c.MaxStreamsProject,
 		StreamHeartbeat:    cmp.Or(c.StreamHeartbeat, d.StreamHeartbeat),
 		StreamWriteTimeout: cmp.Or(c.StreamWriteTimeout, d.StreamWriteTimeout),
 		Version:            cmp.Or(c.Version, d.Version),
@@ -109,6 +115,8 @@ func (c Config) withDefaults() Config {
 		RateProject:        c.RateProject,
 		RateAddress:        c.RateAddress,
 		RateFailures:       c.RateFailures,
+		RateProcesses:      c.RateProcesses,
+		RateSignUps:        c.RateSignUps,
 		TrustedProxies:     c.TrustedProxies,
 	}
 }
@@ -122,6 +130,11 @@ const (
 // UsesTLS reports whether a port, TLSHTTP or TLSGRPC, is served with TLS.
 func (c Config) UsesTLS(port string) bool {
 	return c.TLSCert != "" && (c.TLSPorts == TLSBoth || c.TLSPorts == port)
+}
+
+// limits reports whether any calls are counted.
+func (c Config) limits() bool {
+	return c.RateProject.On() || c.RateAddress.On() || c.RateFailures.On() || c.RateProcesses.On() || c.RateSignUps.On()
 }
 
 func isAddr(addr string) bool {
@@ -152,6 +165,7 @@ func (c Config) Validate() error {
 		{c.MaxConnections < 0, "max_connections: must be at least 1, or 0 for three quarters of the files that the process may open"},
 		{c.MaxConnectionsAddr < 1, "max_connections_address: must be at least 1"},
 		{c.MaxStreams < 1, "sse_max_streams: must be at least 1"},
+		{c.MaxStreamsProject < 0, "sse_max_streams_project: must be at least 1, or 0 for a quarter of sse_max_streams"},
 		{c.StreamHeartbeat <= 0, "the heartbeat of event streams must be above 0"},
 		{c.StreamWriteTimeout <= 0, "the write timeout of event streams must be above 0"},
 		{c.GRPCMaxMessage < minMessage || c.GRPCMaxMessage > maxMessage, "grpc_max_message: must be 64KiB to 64MiB"},
@@ -167,6 +181,7 @@ func (c Config) Validate() error {
 	}
 	for key, limit := range map[string]ratelimit.Limit{
 		"rate_limit_project": c.RateProject, "rate_limit_address": c.RateAddress, "rate_limit_failures": c.RateFailures,
+		"rate_limit_processes": c.RateProcesses, "rate_limit_sign_ups": c.RateSignUps,
 	} {
 		if err := limit.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))

@@ -122,7 +122,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Explanations == nil && cfg.TryingPage {
 		return nil, errors.New("gateway: explanations are needed for the page to try passkeys with")
 	}
-	if deps.Limits == nil && (cfg.RateProject.On() || cfg.RateAddress.On() || cfg.RateFailures.On()) {
+	if deps.Limits == nil && cfg.limits() {
 		return nil, errors.New("gateway: limits are needed where there is a rate limit")
 	}
 	document, err := contract.Parse(api.OpenAPI)
@@ -174,10 +174,14 @@ func (g *Gateway) openDoor(deps Deps) error {
 	g.tokens = issuer.New(issuer.Deps{Issuers: deps.Issuers.Issuers, Now: g.now, Log: g.log})
 	g.door = admission.New(admission.Config{
 		RateProject: g.cfg.RateProject, RateAddress: g.cfg.RateAddress, RateFailures: g.cfg.RateFailures,
+		RateProcesses: g.cfg.RateProcesses, RateSignUps: g.cfg.RateSignUps,
 		TrustedProxies: g.cfg.TrustedProxies, BodyLimit: g.cfg.BodyLimit,
 	}, admission.Deps{Projects: deps.Projects, Limits: deps.Limits, Tokens: g.tokens, Now: g.now, Reading: g.withoutPlace})
 	g.streams, err = eventstream.New(
-		eventstream.Config{Most: g.cfg.MaxStreams, Heartbeat: g.cfg.StreamHeartbeat, WriteTimeout: g.cfg.StreamWriteTimeout},
+		eventstream.Config{
+			Most: g.cfg.MaxStreams, MostOfProject: cmp.Or(g.cfg.MaxStreamsProject, (g.cfg.MaxStreams+3)/4),
+			Heartbeat: g.cfg.StreamHeartbeat, WriteTimeout: g.cfg.StreamWriteTimeout,
+		},
 		eventstream.Deps{
 			Feed: deps.Feed, Log: g.log, Metrics: deps.Metrics, Now: g.now, Shed: g.recorder.CountShed, StillAdmits: g.door.StillAdmits,
 		})

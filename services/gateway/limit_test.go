@@ -86,6 +86,37 @@ func TestAnAddressThatCallsTooOftenIsRefusedWhateverItCalls(t *testing.T) {
 	}
 }
 
+func TestWhatStrangersLeaveBehindIsBoundedForEachAddressAndProject(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ name, path, body, limited string }{
+		{"processes of a sign-in", "/v2/auth/process/init", `{"clientInformation":{}}`, "processes"},
+		{"processes of Connect", "/v2/connect/login/init", `{"clientInformation":{},"flags":{}}`, "processes"},
+		{"users", "/v2/auth/signup/init", `{"identifiers":[]}`, "users"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, setup{cfg: gateway.Config{RateProcesses: perTenSeconds(2), RateSignUps: perTenSeconds(2)}, now: newClock().now})
+			call := func(project string) answer {
+				return s.call("POST", tc.path, tc.body, map[string]string{
+					"Authorization": "", "X-Corbado-ProjectID": project, "X-Corbado-Process-ID": "pcs-1",
+				})
+			}
+			for range 2 {
+				if a := call("pro-1"); a.status == 429 {
+					t.Errorf("refused: %s", a.body)
+				}
+			}
+			a := call("pro-1")
+			if a.status != 429 || a.error.Error.Details == nil || !strings.Contains(*a.error.Error.Details, tc.limited) || a.header.Get("Retry-After") == "" {
+				t.Errorf("got %d %s", a.status, a.body)
+			}
+			if a := call("pro-2"); a.status == 429 {
+				t.Errorf("another project is refused: %s", a.body)
+			}
+		})
+	}
+}
+
 func TestTheNearerLimitIsTold(t *testing.T) {
 	t.Parallel()
 	clock := newClock()

@@ -522,7 +522,7 @@ func readHead(t *testing.T, conn io.Reader) {
 
 func TestAtTheMostStreamsMoreAreRefusedUntilOneEnds(t *testing.T) {
 	t.Parallel()
-	s := serveStreams(t, gateway.Config{MaxStreams: 2})
+	s := serveStreams(t, gateway.Config{MaxStreams: 2, MaxStreamsProject: 2})
 	first := s.follow("", nil)
 	s.follow("", nil)
 	if status, e := s.refused("", nil); status != http.StatusServiceUnavailable || e.Error.Type != rest.ErrorTypeUnavailable {
@@ -531,6 +531,22 @@ func TestAtTheMostStreamsMoreAreRefusedUntilOneEnds(t *testing.T) {
 	first.close()
 	s.await("the first is still open", func() bool { return s.open() == 1 })
 	s.follow("", nil)
+}
+
+func TestAProjectCannotTakeTheStreamsOfOthers(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]gateway.Config{"a quarter of all": {MaxStreams: 8}, "as configured": {MaxStreams: 100, MaxStreamsProject: 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serveStreams(t, cfg)
+			s.follow("", nil)
+			s.follow("", nil)
+			if status, e := s.refused("", nil); status != http.StatusServiceUnavailable {
+				t.Errorf("a third of the project: %d %+v", status, e.Error)
+			}
+			s.follow("", basic("pro-2", secretB))
+		})
+	}
 }
 
 func TestStreamsEndAtOnceWhenTheGatewayStops(t *testing.T) {

@@ -77,10 +77,17 @@ func (s *Service) StartAppend(
 func (s *Service) JudgeAppend(
 	ctx context.Context, st *Start, flags rest.PasskeyIntelFlags, situation string,
 ) (service.AppendVerdict, error) {
-	return ask(ctx, s, st, func() (service.AppendVerdict, error) {
+	verdict, err := ask(ctx, s, st, func() (service.AppendVerdict, error) {
 		return s.decision.Append(ctx, service.AppendQuestion{Question: st.Question, Flags: flags, Situation: situation})
 	}, func(v *service.AppendVerdict) *service.Verdict { return &v.Verdict })
+	if st.Account != nil && s.full(st.Account) {
+		verdict.Allow = false
+	}
+	return verdict, err
 }
+
+// full reports whether an account has as many passkeys as one may have.
+func (s *Service) full(a *account.Account) bool { return len(a.Credentials) >= s.maxPasskeys }
 
 // offerAppend returns creation options as JSON.
 func (s *Service) offerAppend(ctx context.Context, st Start, v service.AppendVerdict, username string) (string, error) {
@@ -265,6 +272,9 @@ func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Creden
 	_, err = s.accounts.Update(ctx, r.Project, r.User, func(a *account.Account) error {
 		if err := Active(a); err != nil {
 			return err
+		}
+		if s.full(a) {
+			return fault.Conflict(field, "the user has %d passkeys, which is the most", len(a.Credentials))
 		}
 		a.Credentials = append(a.Credentials, c)
 		environments.Remember(a, r.Environment, d, c.CreatedMs)

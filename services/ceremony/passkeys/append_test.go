@@ -3,6 +3,8 @@ package passkeys_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,11 +19,44 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 )
+
+func TestAUserHasAtMostSoManyPasskeys(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user := st.NewUser(t)
+	most := ceremony.DefaultConfig().MaxPasskeys
+	if _, err := st.Accounts.Update(t.Context(), st.Project.ID, user, func(a *account.Account) error {
+		for i := range most - 1 {
+			a.Credentials = append(a.Credentials, account.Credential{
+				ID: ident.NewCredentialID(), CredentialID: []byte(strconv.Itoa(i)), RPID: authenticator.RPID,
+			})
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// Both begin while there is a place for one.
+	first, second := authenticator.Phone(), authenticator.Phone()
+	one, other := st.BeginAppend(t, user, first), st.BeginAppend(t, user, second)
+	if _, err := st.FinishAppend(t, user, first, first.Create(t, one.AttestationOptions)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.FinishAppend(t, user, second, second.Create(t, other.AttestationOptions)); !errors.Is(err, fault.TypeAlreadyExists) {
+		t.Errorf("one too many: %v", err)
+	}
+	if rsp := st.BeginAppend(t, user, second); rsp.AppendAllow || rsp.AttestationOptions != "" {
+		t.Errorf("one more is offered: %+v", rsp)
+	}
+	if n := len(st.Account(t, user).Credentials); n != most {
+		t.Errorf("the user has %d", n)
+	}
+}
 
 func TestAPasskeyIsCreated(t *testing.T) {
 	t.Parallel()

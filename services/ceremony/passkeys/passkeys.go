@@ -70,6 +70,7 @@ type Deps struct {
 
 	ChallengeTTL     time.Duration // how long a challenge can be finished
 	UserVerification string        // W3C WebAuthn userVerification of assertions
+	MaxPasskeys      int           // of one user
 }
 
 // Service runs WebAuthn ceremonies and keeps the passkeys that come of them.
@@ -91,6 +92,7 @@ type Service struct {
 
 	challengeTTL     time.Duration
 	userVerification string
+	maxPasskeys      int
 }
 
 // New returns the room.
@@ -98,6 +100,6 @@ func New(d Deps) *Service {
 	return &Service{
 		projects: d.Projects, accounts: d.Accounts, challenges: d.Challenges, index: d.Index, outbox: d.Outbox, environments: d.Environments,
 		signer: d.Signer, decision: d.Decision, offers: d.Offers, aaguids: d.AAGUIDs, calls: d.Calls, metrics: d.Metrics, now: d.Now, log: d.Log,
-		challengeTTL: d.ChallengeTTL, userVerification: d.UserVerification,
+		challengeTTL: d.ChallengeTTL, userVerification: d.UserVerification, maxPasskeys: d.MaxPasskeys,
 	}
 }

@@ -160,9 +160,23 @@ func (c *Config) httpSettings() []Setting {
 			Doc: "Networks of proxies whose X-Forwarded-For is believed, for limits by address; empty believes none.",
 		},
 		{
+			Section: "HTTP", Key: "rate_limit_processes", Value: limitValue{&c.HTTP.RateProcesses},
+			Doc:  "How many processes of the Frontend API visitors of one project begin from one address in how long; more are answered 429.",
+			Note: "A process is begun by each visit to a sign-in page and needs no credentials. Behind proxies, set trusted_proxies.",
+		},
+		{
+			Section: "HTTP", Key: "rate_limit_sign_ups", Value: limitValue{&c.HTTP.RateSignUps},
+			Doc: "The same for users who sign up, each of whom is kept.",
+		},
+		{
 			Section: "HTTP", Key: "sse_max_streams", Value: intValue{&c.HTTP.MaxStreams},
 			Doc:  "How many clients may follow GET /v2/events/stream at once; more are answered 503.",
 			Note: "Streams do not count as requests that are worked on. One takes about 20 kB and a file descriptor.",
+		},
+		{
+			Section: "HTTP", Key: "sse_max_streams_project", Value: intValue{&c.HTTP.MaxStreamsProject},
+			Doc:  "How many of them one project may have.",
+			Note: "0 is a quarter of sse_max_streams, so that no project can take the streams of all others.",
 		},
 		{
 			Section: "HTTP", Key: "trying_page", Value: boolValue{&c.HTTP.TryingPage},
@@ -204,6 +218,11 @@ func (c *Config) judgeSettings() []Setting {
 		{
 			Section: "Ceremonies", Key: "user_verification", Value: stringValue(&c.Ceremony.UserVerification),
 			Doc: "WebAuthn user verification that logins ask for: required or preferred.",
+		},
+		{
+			Section: "Ceremonies", Key: "max_passkeys", Value: intValue{&c.Ceremony.MaxPasskeys},
+			Doc:  "How many passkeys a user may have: 1 to 1000; who has as many is offered no other.",
+			Note: "People have a handful. Passkeys that are there already, or imported, stay.",
 		},
 		{
 			Section: "Sessions", Key: "session_lifetime", Value: durationValue{&c.Ceremony.SessionLifetime, ""},

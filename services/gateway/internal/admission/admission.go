@@ -36,6 +36,8 @@ type Config struct {
 	RateProject    ratelimit.Limit
 	RateAddress    ratelimit.Limit
 	RateFailures   ratelimit.Limit
+	RateProcesses  ratelimit.Limit
+	RateSignUps    ratelimit.Limit
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed
 	BodyLimit      int            // bytes
 }
@@ -114,6 +116,9 @@ func (d *Door) Frontend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operati
 		return err
 	}
 	if err := d.admitVisitor(c, x, op); err != nil {
+		return err
+	}
+	if err := d.limitCreations(x, op.Creates); err != nil {
 		return err
 	}
 	return d.validate(c, op)

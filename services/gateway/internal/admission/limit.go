@@ -51,6 +51,23 @@ func (d *Door) limitFailures(x *exchange.Exchange) error {
 	return nil
 }
 
+// limitCreations counts what a visitor leaves behind, which costs more than the call: whoever has not proven to be anybody may begin few
+// processes, and make fewer users, of a project from one address.
+func (d *Door) limitCreations(x *exchange.Exchange, creates string) error {
+	kind, limit, refusal := ratelimit.Process, d.cfg.RateProcesses, "too many processes are begun from this address"
+	switch creates {
+	case "":
+		return nil
+	case "user":
+		kind, limit, refusal = ratelimit.SignUp, d.cfg.RateSignUps, "too many users sign up from this address"
+	}
+	if !limit.On() {
+		return nil
+	}
+	from := ratelimit.AddressKey(remoteAddress(x, d.cfg.TrustedProxies))
+	return judge(x, d.limits.Take(kind, string(x.Project)+"|"+from, limit), refusal)
+}
+
 func (d *Door) countFailure(x *exchange.Exchange) {
 	if d.cfg.RateFailures.On() {
 		d.limits.Take(ratelimit.Login, x.Address, d.cfg.RateFailures)

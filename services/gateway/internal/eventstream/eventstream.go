@@ -22,9 +22,10 @@ import (
 
 // Config bounds streams.
 type Config struct {
-	Most         int           // streams open at once
-	Heartbeat    time.Duration // between two comments
-	WriteTimeout time.Duration // how long a client may take no data
+	Most          int           // streams open at once
+	MostOfProject int           // streams of one project open at once
+	Heartbeat     time.Duration // between two comments
+	WriteTimeout  time.Duration // how long a client may take no data
 }
 
 // Feed is the stream of events that clients follow. feed.Feed is one.
@@ -51,15 +52,16 @@ type Streams struct {
 	ctx  context.Context // ends with the gateway
 	stop context.CancelFunc
 
-	mu   sync.Mutex // guards what follows
-	open int
-	over bool
-	work sync.WaitGroup
+	mu        sync.Mutex // guards what follows
+	open      int
+	ofProject map[ident.ProjectID]int // how many of the open ones
+	over      bool
+	work      sync.WaitGroup
 }
 
 // New fails if its metrics are registered already.
 func New(cfg Config, deps Deps) (*Streams, error) {
-	s := &Streams{cfg: cfg, deps: deps}
+	s := &Streams{cfg: cfg, deps: deps, ofProject: map[ident.ProjectID]int{}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	var err error
 	s.meter, err = newStreamMeter(deps.Metrics, func() float64 {
@@ -73,21 +75,28 @@ func New(cfg Config, deps Deps) (*Streams, error) {
 // Context ends when the streams do.
 func (s *Streams) Context() context.Context { return s.ctx }
 
-// reserve makes room for one more stream. It reports false if there is none. The caller, or the stream that is made, calls release once.
-func (s *Streams) reserve() (release func(), ok bool) {
+// reserve makes room for one more stream of a project. It reports false if there is none. The caller, or the stream that is made, calls
+// release once.
+func (s *Streams) reserve(project ident.ProjectID) (release func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || s.open >= s.cfg.Most {
+	if s.over || s.open >= s.cfg.Most || s.ofProject[project] >= s.cfg.MostOfProject {
 		return nil, false
 	}
 	s.open++
+	s.ofProject[project]++
 	s.work.Add(1)
-	return func() {
-		s.mu.Lock()
-		s.open--
-		s.mu.Unlock()
-		s.work.Done()
-	}, true
+	return func() { s.release(project) }, true
+}
+
+func (s *Streams) release(project ident.ProjectID) {
+	s.mu.Lock()
+	s.open--
+	if s.ofProject[project]--; s.ofProject[project] == 0 {
+		delete(s.ofProject, project)
+	}
+	s.mu.Unlock()
+	s.work.Done()
 }
 
 // End ends all streams, at once, and waits for them. Their clients connect again, elsewhere or later.

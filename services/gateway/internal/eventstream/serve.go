@@ -43,7 +43,7 @@ func (s *Streams) Serve(c *fiber.Ctx) error {
 	if s.deps.Feed == nil {
 		return fault.Unavailable(exchange.RetryShed, "this gateway has no event stream")
 	}
-	release, ok := s.reserve()
+	release, ok := s.reserve(x.Project)
 	if !ok {
 		s.deps.Shed()
 		return fault.Unavailable(retryStream, "too many event streams at once")
