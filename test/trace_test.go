@@ -19,7 +19,8 @@ func TestOneTraceFollowsACallThroughEveryService(t *testing.T) {
 	var processes []*exec.Cmd
 	for _, service := range []string{"events", "decision", "ceremony", "gateway"} {
 		cmd := exec.Command(binary, "serve", "--services="+service, "--http-addr", address, "--grpc-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
-		cmd.Env = append(os.Environ(), "KEYWARD_NATS_URL="+nats, "KEYWARD_BOOTSTRAP_API_SECRET="+secret1, "OTEL_TRACES_EXPORTER=console")
+		cmd.Env = append(os.Environ(), "KEYWARD_NATS_URL="+nats, "KEYWARD_BOOTSTRAP_API_SECRET="+secret1, "OTEL_TRACES_EXPORTER=console",
+			"KEYWARD_FRONTEND_URL=http://localhost:8080", "KEYWARD_BOOTSTRAP_ORIGINS=http://localhost:8080")
 		printed[service] = new(bytes.Buffer)
 		cmd.Stdout = printed[service]
 		if err := cmd.Start(); err != nil {

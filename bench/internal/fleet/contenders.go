@@ -227,7 +227,7 @@ func (f *Fleet) Keyward(c *Contender, address, services string, env []string) (s
 	admin := FreeAddress()
 	cmd, err := f.Launch(append([]string{
 		"KEYWARD_HTTP_ADDR=" + address, "KEYWARD_GRPC_ADDR=off", "KEYWARD_ADMIN_ADDR=" + admin, "KEYWARD_SERVICES=" + services, "KEYWARD_BOOTSTRAP_API_SECRET=" + Secret,
-		"KEYWARD_LOG_LEVEL=warn", "KEYWARD_POLICY_TIMEOUT=1s",
+		"KEYWARD_LOG_LEVEL=warn", "KEYWARD_POLICY_TIMEOUT=1s", "KEYWARD_FRONTEND_URL=http://localhost:8080", "KEYWARD_BOOTSTRAP_ORIGINS=http://localhost:8080",
 	}, env...), f.Settings.Keyward, "serve")
 	if err != nil {
 		return "", err

@@ -246,7 +246,7 @@ func (c *Config) judgeSettings() []Setting {
 		{
 			Section: "Sessions", Key: "frontend_url", Value: stringValue(&c.Ceremony.FrontendURL),
 			Doc:  "The issuer (iss) of the session tokens of projects without a CNAME; verifiers compare it exactly.",
-			Note: "The tokens of a project with a CNAME are issued by https:// and the CNAME.",
+			Note: "If it is not set, it follows http_addr: the name localhost with its port. The tokens of a project with a CNAME are issued by https:// and the CNAME.",
 		},
 		{
 			Section: "Sessions", Key: "signing_key_max_age", Value: durationValue{&c.Ceremony.SigningKeyMaxAge, ""},
@@ -457,7 +457,8 @@ func (c *Config) bootstrapSettings() []Setting {
 		},
 		{
 			Section: "First start", Key: "bootstrap_origins", Value: listValue{&c.Bootstrap.Origins},
-			Doc: "Origins that ceremonies and CORS accept, on the relying party ID or its subdomains.",
+			Doc:  "Origins that ceremonies and CORS accept, on the relying party ID or its subdomains.",
+			Note: "If they are not set, they follow frontend_url.",
 		},
 	}
 }

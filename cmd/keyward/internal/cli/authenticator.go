@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/cmd/keyward/internal/config"
 )
 
 // deviceFlags say which software authenticator, and on a page of which origin.
@@ -32,22 +33,41 @@ authenticator says to it, for the finish call. Passkeys are kept in a file.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&f.file, "device", "device.json", "file that holds the device and the private keys of its passkeys")
-	cmd.PersistentFlags().StringVar(&f.origin, "origin", "http://localhost:8080", "origin of the page that the passkey is used on; one of the project's")
+	cmd.PersistentFlags().StringVar(&f.origin, "origin", "", "origin of the page that the passkey is used on, one of the project's; empty = that of frontend_url")
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "create", Short: "Create a passkey for the options of an append start", Args: command.NoArguments,
-			RunE: func(*cobra.Command, []string) error {
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				if err := f.follow(cmd, terminal); err != nil {
+					return err
+				}
 				return useDevice(terminal, f, "attestationOptions", (*authenticator.Device).Create)
 			},
 		},
 		&cobra.Command{
 			Use: "get", Short: "Sign for the options of a login start", Args: command.NoArguments,
-			RunE: func(*cobra.Command, []string) error {
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				if err := f.follow(cmd, terminal); err != nil {
+					return err
+				}
 				return useDevice(terminal, f, "assertionOptions", (*authenticator.Device).Get)
 			},
 		},
 	)
 	return cmd
+}
+
+// follow takes the origin that a server with the same environment has, unless one is given.
+func (f *deviceFlags) follow(cmd *cobra.Command, terminal command.Terminal) error {
+	if f.origin != "" {
+		return nil
+	}
+	cfg, err := config.Load("", terminal.Environ, cmd.Flags())
+	if err != nil {
+		return command.Usage(fmt.Errorf("configuration:\n%w", err))
+	}
+	f.origin = cfg.Origin()
+	return nil
 }
 
 // useDevice lets the device of the file answer options, and keeps what it has become.

@@ -48,7 +48,7 @@ creates through the NATS of the server that --data-dir or --nats-url names.`,
 	flags.StringVar(&f.url, "url", "", "where the server is; empty = as KEYWARD_HTTP_ADDR says, or http://127.0.0.1:8080")
 	flags.StringVar(&f.project, "project", "", "ID of the project to work in; empty = the demo's own")
 	flags.StringVar(&f.secret, "secret", "", "API secret of that project")
-	flags.StringVar(&f.origin, "origin", "http://localhost:8080", "origin of the page that passkeys are used on; one of the project's")
+	flags.StringVar(&f.origin, "origin", "", "origin of the page that passkeys are used on, one of the project's; empty = that of frontend_url")
 	flags.BoolVar(&f.full, "full", false, "print whole bodies")
 	flags.IntVar(&f.crowd.Users, "users", 0, "make so many users instead of telling the story of one")
 	flags.IntVar(&f.crowd.Concurrency, "concurrency", 8, "users at work at once")
@@ -70,6 +70,9 @@ func runDemo(cmd *cobra.Command, terminal command.Terminal, f demoFlags) error {
 	}
 	if f.url == "" {
 		f.url = "http://" + cfg.HTTP.Addr
+	}
+	if f.origin == "" {
+		f.origin = cfg.Origin()
 	}
 	fresh := f.project == ""
 	if fresh {

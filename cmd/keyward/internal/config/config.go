@@ -74,6 +74,7 @@ func Load(path string, environ []string, flags *pflag.FlagSet) (settings.Config,
 	if err := errors.Join(errs...); err != nil {
 		return settings.Config{}, err
 	}
+	cfg.Follow(merged.Exists)
 	if err := cfg.Validate(); err != nil {
 		return settings.Config{}, err
 	}

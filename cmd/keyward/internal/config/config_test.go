@@ -244,3 +244,31 @@ func TestEverySettingIsExplained(t *testing.T) {
 		}
 	}
 }
+
+func TestAtAnotherPortOnlyTheAddressHasToBeChanged(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		environ []string
+		url     string
+		origins []string
+	}{
+		"nothing is set":             {nil, "http://localhost:8080", []string{"http://localhost:8080"}},
+		"another port":               {[]string{"KEYWARD_HTTP_ADDR=127.0.0.1:9000"}, "http://localhost:9000", []string{"http://localhost:9000"}},
+		"the usual port":             {[]string{"KEYWARD_HTTP_ADDR=:80"}, "http://localhost", []string{"http://localhost"}},
+		"a port that is chosen":      {[]string{"KEYWARD_HTTP_ADDR=127.0.0.1:0"}, "http://localhost:8080", []string{"http://localhost:8080"}},
+		"a URL that is set":          {[]string{"KEYWARD_HTTP_ADDR=:9000", "KEYWARD_FRONTEND_URL=http://a.localhost:1/x"}, "http://a.localhost:1/x", []string{"http://a.localhost:1"}},
+		"origins that are set, too":  {[]string{"KEYWARD_HTTP_ADDR=:9000", "KEYWARD_BOOTSTRAP_ORIGINS=http://b.localhost"}, "http://localhost:9000", []string{"http://b.localhost"}},
+		"a certificate for the port": {[]string{"KEYWARD_HTTP_ADDR=:9000", "KEYWARD_TLS_CERT=c", "KEYWARD_TLS_KEY=k"}, "https://localhost:9000", []string{"https://localhost:9000"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := load(t, "", c.environ, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.origins, cfg.Bootstrap.Origins); cfg.Ceremony.FrontendURL != c.url || diff != "" {
+				t.Errorf("frontend_url %s, origins:\n%s", cfg.Ceremony.FrontendURL, diff)
+			}
+		})
+	}
+}
