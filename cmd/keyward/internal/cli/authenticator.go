@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -62,12 +63,24 @@ func (f *deviceFlags) follow(cmd *cobra.Command, terminal command.Terminal) erro
 	if f.origin != "" {
 		return nil
 	}
-	cfg, err := config.Load("", terminal.Environ, cmd.Flags())
+	cfg, err := config.Load("", ofOrigin(terminal.Environ), cmd.Flags())
 	if err != nil {
 		return command.Usage(fmt.Errorf("configuration:\n%w", err))
 	}
 	f.origin = cfg.Origin()
 	return nil
+}
+
+// ofOrigin returns the variables that an origin follows from. A device minds no others: whoever scripts it may have KEYWARD_ names of their own.
+func ofOrigin(environ []string) []string {
+	var kept []string
+	for _, setting := range environ {
+		switch name, _, _ := strings.Cut(setting, "="); name {
+		case "KEYWARD_HTTP_ADDR", "KEYWARD_FRONTEND_URL", "KEYWARD_BOOTSTRAP_ORIGINS":
+			kept = append(kept, setting)
+		}
+	}
+	return kept
 }
 
 // useDevice lets the device of the file answer options, and keeps what it has become.
