@@ -1442,6 +1442,9 @@ type PasskeyEvent struct {
 	PasskeyEventID string  `json:"passkeyEventID"`
 	ProcessID      *string `json:"processID,omitempty"`
 
+	// Proven `false` if a client told it that had not proven to be the user's; otherwise absent.
+	Proven *bool `json:"proven,omitempty"`
+
 	// UserID Examples: usr-4693224802260150919
 	UserID UserID `json:"userID"`
 }
@@ -1459,6 +1462,9 @@ type PasskeyEventCreateReq struct {
 	// Expires Absolute Unix time in seconds; a value above 1e11 is read as milliseconds. From this moment on the event has no effect.
 	Expires   *int64  `json:"expires,omitempty"`
 	ProcessID *string `json:"processID,omitempty"`
+
+	// Proven `false` if it is the word of a client that has not proven yet to be the user's, which a backend passes on. Such an event counts in its own environment and process, never for the user as a whole. Without the member the event is the backend's own word. Only types that begin with `login-` can be without a proof.
+	Proven *bool `json:"proven,omitempty"`
 }
 
 // PasskeyEventList defines model for PasskeyEventList.

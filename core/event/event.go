@@ -43,6 +43,7 @@ type Event struct {
 	Type        Type                `json:"type"`
 	CreatedMs   int64               `json:"createdMs"`             // Unix ms, the server's clock
 	Expires     int64               `json:"expires,omitempty"`     // as the caller sent it: Unix seconds, or ms above 1e11; 0 = never
+	Proven      *bool               `json:"proven,omitempty"`      // false: see Unproven; nil: the word of Keyward or of a backend, or of a proven client
 	Process     string              `json:"process,omitempty"`     // processID of the journey
 	Environment ident.EnvironmentID `json:"environment,omitempty"` // may hold any string that a caller sent as clientEnvID
 	Credential  string              `json:"credential,omitempty"`  // row ID, or as the caller sent it
@@ -85,6 +86,10 @@ type Offer struct {
 	Event
 	Pending json.RawMessage `json:"pending,omitempty"`
 }
+
+// Unproven reports whether e is the word of a client that had not proven to be the user's. Whoever can name a user can give it, so it counts
+// where it was given, in its environment and process, and never for the user as a whole.
+func (e Event) Unproven() bool { return e.Proven != nil && !*e.Proven }
 
 // ExpiresMs returns the moment the event stops having an effect in Unix ms, or 0 for never.
 // The wire leaves the unit open: values above 1e11 are read as ms, others as seconds.

@@ -174,9 +174,9 @@ func (t Type) traits() traits {
 	case LoginNoCredentials:
 		return traits{known: true, backend: true, frontend: true, answers: LoginOffered}
 	case AppendBlacklistedAfterHybrid:
-		return traits{known: true, backend: true, frontend: true}
+		return traits{known: true, backend: true}
 	case AppendBlacklistedAfterError:
-		return traits{known: true, backend: true, frontend: true}
+		return traits{known: true, backend: true}
 	case AppendCredentialExists:
 		return traits{known: true, backend: true, frontend: true, answers: AppendOffered}
 	case AppendExplicitAbort:

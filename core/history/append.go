@@ -41,7 +41,7 @@ func (f *folder) lastAppend() int64 {
 func (f *folder) declines(succeeded int64) []*event.Event {
 	declines := make([]*event.Event, 0, len(f.events))
 	for _, e := range f.events {
-		if (e.Type == event.AppendExplicitAbort || e.Type == event.AppendError) && !f.created[ceremony(e)] {
+		if (e.Type == event.AppendExplicitAbort || e.Type == event.AppendError) && !e.Unproven() && !f.created[ceremony(e)] {
 			declines = append(declines, e)
 		}
 	}

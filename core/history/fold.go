@@ -108,7 +108,7 @@ func (f *folder) ofDeleted(e *event.Event) bool {
 func (f *folder) blacklist() Blacklist {
 	var b Blacklist
 	for _, e := range f.events {
-		if e.Environment != "" && e.Environment != f.environment {
+		if e.Unproven() || e.Environment != "" && e.Environment != f.environment {
 			continue
 		}
 		switch e.Type {

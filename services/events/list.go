@@ -61,6 +61,7 @@ func onWire(e event.Event) rest.PasskeyEvent {
 		ProcessID:      present(e.Process),
 		CredentialID:   present(e.Credential),
 		Expires:        present(e.Expires),
+		Proven:         e.Proven,
 	}
 }
 

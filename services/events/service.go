@@ -76,7 +76,8 @@ func (s *Service) Run(ctx context.Context) {
 
 // Create implements service.Events. The event is joined to the offer it answers by what the user's history holds at this moment.
 func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
-	if err := validate(req.Body); err != nil {
+	now := s.deps.Clock()
+	if err := validate(req.Body, now); err != nil {
 		return rest.PasskeyEvent{}, err
 	}
 	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
@@ -89,8 +90,9 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 		Project:     req.Project,
 		User:        req.User,
 		Type:        event.Type(req.Body.EventType),
-		CreatedMs:   s.deps.Clock().UnixMilli(),
+		CreatedMs:   now.UnixMilli(),
 		Expires:     value(req.Body.Expires),
+		Proven:      unproven(req.Body),
 		Process:     value(req.Body.ProcessID),
 		Environment: ident.EnvironmentID(value(req.Body.ClientEnvID)),
 		Credential:  value(req.Body.CredentialID),
@@ -106,18 +108,34 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 	return onWire(e), nil
 }
 
-func validate(body rest.PasskeyEventCreateReq) error {
+func validate(body rest.PasskeyEventCreateReq, now time.Time) error {
 	var faults []fault.FieldError
 	if !event.Type(body.EventType).OnWire() {
 		faults = append(faults, fault.FieldError{Field: "eventType", Message: "is no type that callers may send"})
 	}
-	if body.Expires != nil && *body.Expires < 1 {
+	expires := event.Event{Expires: value(body.Expires)}.ExpiresMs()
+	switch {
+	case body.Expires == nil:
+	case *body.Expires < 1:
 		faults = append(faults, fault.FieldError{Field: "expires", Message: "must be a Unix time in seconds above zero"})
+	case expires <= now.UnixMilli():
+		faults = append(faults, fault.FieldError{Field: "expires", Message: "is in the past: it is a Unix time in seconds, not a duration"})
+	}
+	if unproven(body) != nil && !event.Type(body.EventType).AnswersLogin() {
+		faults = append(faults, fault.FieldError{Field: "proven", Message: "only a type that begins with login- can be without a proof"})
 	}
 	if len(faults) > 0 {
 		return fault.Fields(faults...)
 	}
 	return nil
+}
+
+// unproven returns what an event says of its proof: false, or nothing.
+func unproven(body rest.PasskeyEventCreateReq) *bool {
+	if body.Proven == nil || *body.Proven {
+		return nil
+	}
+	return body.Proven
 }
 
 // join reads only what an event of the type can belong to.

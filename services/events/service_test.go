@@ -193,6 +193,19 @@ func TestCreateAnswersWhatWasStored(t *testing.T) {
 	}
 }
 
+func TestAnEventSaysThatItIsTheWordOfAClientWithoutAProof(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	got := w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Proven: pointer(false)})
+	if e := w.stored(got.PasskeyEventID); !e.Unproven() || got.Proven == nil || *got.Proven {
+		t.Errorf("stored %+v, answered %+v", e, got)
+	}
+	vouched := w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Proven: pointer(true)})
+	if e := w.stored(vouched.PasskeyEventID); e.Proven != nil || vouched.Proven != nil {
+		t.Errorf("stored %+v, answered %+v", e, vouched)
+	}
+}
+
 func TestEveryTypeOfTheWireIsAccepted(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
@@ -218,6 +231,10 @@ func TestCreateRefuses(t *testing.T) {
 		{"a type of the engine's own", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-completed"}, "eventType"},
 		{"a deletion", "usr-1", rest.PasskeyEventCreateReq{EventType: "event-deleted"}, "eventType"},
 		{"an end before time began", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-error", Expires: pointer(int64(0))}, "expires"},
+		{"a duration for an end", "usr-1", rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Expires: pointer(int64(3600))}, "expires"},
+		{"an end in the past", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-error", Expires: pointer(start.UnixMilli())}, "expires"},
+		{"what bars a user without a proof", "usr-1", rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Proven: pointer(false)}, "proven"},
+		{"a creation without a proof", "usr-1", rest.PasskeyEventCreateReq{EventType: "append-error", Proven: pointer(false)}, "proven"},
 		{"an unknown user", "usr-404", rest.PasskeyEventCreateReq{EventType: "login-error"}, "userID"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -135,7 +135,7 @@ func (s *Service) vouchedFor(ctx context.Context, c *connectCall, token connectt
 			}
 			continue
 		}
-		who, err = s.name(ctx, c, token.Identifier, func(st *connectState) { st.Told, st.AppendToken = true, token.ID })
+		who, err = s.name(ctx, c, token.Identifier, func(st *connectState) { vouched(st); st.AppendToken = token.ID })
 		if err != nil || who.known {
 			return who, err
 		}

@@ -17,7 +17,7 @@ import (
 // the process. The message is not kept: events have no place for free text, which may hold anything about a person.
 //
 // As long as the client has not been told that there is a user, the event is counted and not recorded, be there one or not: how long the
-// call takes would tell.
+// call takes would tell. Before it has proven to be the user's it may tell how the login went that it was given, and nothing else.
 func (s *Service) ConnectEventCreate(ctx context.Context, req service.ForVisit[frontend.ConnectEventCreateReq]) (service.Empty, error) {
 	kind := req.Body.EventType
 	if !event.Type(kind).FromClients() {
@@ -35,7 +35,16 @@ func (s *Service) ConnectEventCreate(ctx context.Context, req service.ForVisit[f
 	if err != nil {
 		return service.Empty{}, err
 	}
-	e := rest.PasskeyEventCreateReq{EventType: kind, ProcessID: &c.process.ID, Challenge: req.Body.Challenge}
+	e := rest.PasskeyEventCreateReq{EventType: kind, ProcessID: &c.process.ID}
+	if challenge := process.ChallengeIn(req.Body.Challenge); challenge != "" {
+		e.Challenge = &challenge
+	}
+	if !c.state.Proven {
+		if e, err = s.unproven(ctx, c, e); err != nil || e.Proven == nil {
+			s.metrics.Events.WithLabelValues(string(kind), "unproven").Inc()
+			return service.Empty{}, err
+		}
+	}
 	if id := string(seen.Recorded()); id != "" {
 		e.ClientEnvID = &id
 	}
@@ -44,6 +53,28 @@ func (s *Service) ConnectEventCreate(ctx context.Context, req service.ForVisit[f
 	}
 	s.metrics.Events.WithLabelValues(string(kind), "recorded").Inc()
 	return service.Empty{}, nil
+}
+
+// unproven returns the event as the word of a client without a proof, and notes that it was told. What such a client may not tell is
+// returned as it is.
+func (s *Service) unproven(ctx context.Context, c connectCall, e rest.PasskeyEventCreateReq) (rest.PasskeyEventCreateReq, error) {
+	var given *process.Given
+	taken := false
+	_, err := s.stored.Update(ctx, c.project.ID, process.Connect, c.visit.Process, s.now(), func(pr *process.Process) error {
+		return change(pr, func(st *connectState) {
+			if taken = false; pr.User != c.process.User {
+				return
+			}
+			st.Given, taken = st.Given.Take(event.Type(e.EventType), text(e.Challenge))
+			given = st.Given
+		})
+	})
+	if err != nil || !taken {
+		return e, err
+	}
+	proven := false
+	e.Challenge, e.Proven = &given.Challenge, &proven
+	return e, nil
 }
 
 // longestDuration is how long anything can take on a client, as far as metrics go: what is beyond, or below zero, is a clock that was set.

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 )
 
@@ -41,8 +42,13 @@ func TestClientEventsAreRecordedOnceTheClientKnowsOfTheUser(t *testing.T) {
 	send(rest.PasskeyEventTypeLoginOneTapSwitch, nil)
 	p.identified(t, "nobody@example.com")
 	send(rest.PasskeyEventTypeLoginError, nil)
-	p.identified(t, "ada@example.com")
-	challenge := "abc"
+	options := p.identified(t, "ada@example.com").Body.AssertionOptions
+	challenge, other := authenticator.ChallengeIn(t, options), "abc"
+	send(rest.PasskeyEventTypeLoginExplicitAbort, &other)
+	send(rest.PasskeyEventTypeAppendExplicitAbort, nil)
+	send(rest.PasskeyEventTypeManageError, nil)
+	send(rest.PasskeyEventTypeLocalUnlock, nil)
+	send(rest.PasskeyEventTypeLoginExplicitAbort, &options)
 	send(rest.PasskeyEventTypeLoginExplicitAbort, &challenge)
 	p.manageInit(t)
 	if _, err := p.list(t, p.secret(t, rest.ConnectTokenTypePasskeyList, "ada@example.com"), ""); err != nil {
@@ -51,10 +57,11 @@ func TestClientEventsAreRecordedOnceTheClientKnowsOfTheUser(t *testing.T) {
 	send(rest.PasskeyEventTypeManageLearnMore, nil)
 
 	process := p.token[:20]
+	unproven := false
 	environment := string(p.Decision.Last().Environment.ID)
 	want := []service.ForUser[rest.PasskeyEventCreateReq]{
 		{Project: p.Project.ID, User: user, Body: rest.PasskeyEventCreateReq{
-			EventType: rest.PasskeyEventTypeLoginExplicitAbort, ProcessID: &process, ClientEnvID: &environment, Challenge: &challenge,
+			EventType: rest.PasskeyEventTypeLoginExplicitAbort, ProcessID: &process, ClientEnvID: &environment, Challenge: &challenge, Proven: &unproven,
 		}},
 		{Project: p.Project.ID, User: user, Body: rest.PasskeyEventCreateReq{
 			EventType: rest.PasskeyEventTypeManageLearnMore, ProcessID: &process, ClientEnvID: &environment,
@@ -63,12 +70,16 @@ func TestClientEventsAreRecordedOnceTheClientKnowsOfTheUser(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	counts := `# HELP keyward_ceremony_connect_events_total Events that Connect clients sent by type and what became of them: recorded, or unnamed, which are not recorded because the client has not been told of a user.
+	counts := `# HELP keyward_ceremony_connect_events_total Events that Connect clients sent by type and what became of them: recorded, or not, since the client has not been told of a user (unnamed), or has no proof of being the user's and may not tell this without one (unproven).
 # TYPE keyward_ceremony_connect_events_total counter
 keyward_ceremony_connect_events_total{outcome="recorded",type="login-explicit-abort"} 1
 keyward_ceremony_connect_events_total{outcome="recorded",type="manage-learn-more"} 1
 keyward_ceremony_connect_events_total{outcome="unnamed",type="login-error"} 1
 keyward_ceremony_connect_events_total{outcome="unnamed",type="login-one-tap-switch"} 1
+keyward_ceremony_connect_events_total{outcome="unproven",type="append-explicit-abort"} 1
+keyward_ceremony_connect_events_total{outcome="unproven",type="local-unlock"} 1
+keyward_ceremony_connect_events_total{outcome="unproven",type="login-explicit-abort"} 2
+keyward_ceremony_connect_events_total{outcome="unproven",type="manage-error"} 1
 `
 	if err := testutil.GatherAndCompare(p.Registry, strings.NewReader(counts), "keyward_ceremony_connect_events_total"); err != nil {
 		t.Error(err)
@@ -111,7 +122,9 @@ func TestEveryTypeOfEventThatClientsHaveIsTaken(t *testing.T) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
-	for _, kind := range []frontend.PasskeyEventType{"", "login-completed", "user-login-blacklisted", "login-offered"} {
+	for _, kind := range []frontend.PasskeyEventType{"", "login-completed", "user-login-blacklisted", "login-offered",
+		"user-append-after-cross-platform-blacklisted", "user-append-after-login-error-blacklisted",
+	} {
 		ceremonytest.WantField(t, p.tell(t, kind, nil), 400, "eventType", "is no type that clients may send")
 	}
 }

@@ -3,6 +3,7 @@ package connect
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/keyward/keyward/api/frontend"
@@ -14,6 +15,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 )
 
@@ -124,7 +126,8 @@ func (s *Service) startConnectLogin(
 		rsp.Body = noLogin(identifier, unknownError(c, who))
 		return rsp, nil
 	}
-	if err := s.noteTold(ctx, c, who.account.ID); err != nil {
+	given := process.GivenIn(answer.Body.AssertionOptions)
+	if err := s.noteOf(ctx, c, who.account.ID, func(st *connectState) { st.Told, st.Given = true, given }); err != nil {
 		return rsp, err
 	}
 	rsp.Body = frontend.ConnectLoginStartRsp{
@@ -187,6 +190,10 @@ func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string)
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
+	// The login is done, so that the process has ended meanwhile is no failure of it.
+	if err := s.noteOf(ctx, c, c.process.User, vouched); err != nil && !errors.Is(err, process.ErrUnknown) {
+		return frontend.ConnectLoginFinishRsp{}, err
+	}
 	return s.loggedIn(ctx, c, done.PasskeyData, done.SignedPasskeyData)
 }
 
@@ -210,7 +217,7 @@ func (s *Service) finishConditional(ctx context.Context, c connectCall, answer s
 	}
 	known := knownAs(a, done.PasskeyData.Username)
 	who := named{account: a, kind: known.Type, known: true}
-	if err := s.assign(ctx, &c, who, known.Value, func(st *connectState) { st.Told = true }); err != nil {
+	if err := s.assign(ctx, &c, who, known.Value, vouched); err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
 	return s.loggedIn(ctx, c, done.PasskeyData, done.SignedPasskeyData)

@@ -69,8 +69,8 @@ func (s *Service) ConnectManageList(
 	return rsp, nil
 }
 
-// vouched notes that a backend says who the user is.
-func vouched(st *connectState) { st.Told = true }
+// vouched notes that a backend says who the user is, or a passkey.
+func vouched(st *connectState) { st.Told, st.Proven = true, true }
 
 func newestFirst(passkeys []account.Credential) []account.Credential {
 	return slices.SortedStableFunc(slices.Values(passkeys), func(x, y account.Credential) int { return cmp.Compare(y.CreatedMs, x.CreatedMs) })

@@ -43,6 +43,10 @@ type connectState struct {
 	// Told says that the client has been told that there is such a user: it was given options, or a backend vouches for the user. Before
 	// that, nothing that the client can call may depend on whether there is one.
 	Told bool `json:"told,omitempty"`
+	// Proven says that the client has shown to be the user's: by a passkey, or because a backend vouches for the user.
+	Proven bool `json:"proven,omitempty"`
+	// Given is the login that was offered last, which a client may tell of before it has proven anything.
+	Given *process.Given `json:"given,omitempty"`
 }
 
 func connectStateOf(p process.Process) (connectState, error) {
@@ -297,13 +301,13 @@ func nobody(p project.Project, identifier string) named {
 	return named{account: account.Account{Project: p.ID, ID: id, Status: account.StatusActive}}
 }
 
-// noteTold notes that the client now knows of the user, unless the process has become another's meanwhile.
-func (s *Service) noteTold(ctx context.Context, c connectCall, user ident.UserID) error {
+// noteOf notes something of the user, unless the process has become another's meanwhile.
+func (s *Service) noteOf(ctx context.Context, c connectCall, user ident.UserID, by func(*connectState)) error {
 	_, err := s.stored.Update(ctx, c.project.ID, process.Connect, c.visit.Process, s.now(), func(pr *process.Process) error {
 		if pr.User != user {
 			return nil
 		}
-		return change(pr, func(st *connectState) { st.Told = true })
+		return change(pr, by)
 	})
 	return err
 }

@@ -36,14 +36,20 @@ func TestALoginThatIsAbortedFallsBack(t *testing.T) {
 			b := begin(t, st)
 			b.logIn(t, c.typed, frontend.BlockTypePasskeyVerify)
 			options := b.request(t).Challenge
-			if _, err := st.AuthEventCreate(t.Context(), service.ForVisit[frontend.EventCreateReq]{
-				Visit: visitOf(st, b.token), Body: frontend.EventCreateReq{
-					EventType: rest.PasskeyEventTypeLoginExplicitAbort, Challenge: &options,
-				},
-			}); err != nil {
-				t.Fatal(err)
+			tell := func(kind rest.PasskeyEventType, challenge string) {
+				t.Helper()
+				if _, err := st.AuthEventCreate(t.Context(), service.ForVisit[frontend.EventCreateReq]{
+					Visit: visitOf(st, b.token), Body: frontend.EventCreateReq{EventType: kind, Challenge: &challenge},
+				}); err != nil {
+					t.Fatal(err)
+				}
 			}
-			if len(told) != 1 || told[0].User != user || *told[0].Body.Challenge != authenticator.ChallengeIn(t, options) || *told[0].Body.ProcessID != b.token[:20] {
+			tell(rest.PasskeyEventTypeLoginExplicitAbort, "abc")
+			tell(rest.PasskeyEventTypeAppendExplicitAbort, options)
+			tell(rest.PasskeyEventTypeManageError, "")
+			tell(rest.PasskeyEventTypeLoginExplicitAbort, options)
+			tell(rest.PasskeyEventTypeLoginExplicitAbort, options)
+			if len(told) != 1 || told[0].Body.Proven == nil || *told[0].Body.Proven || told[0].User != user || *told[0].Body.Challenge != authenticator.ChallengeIn(t, options) || *told[0].Body.ProcessID != b.token[:20] {
 				t.Errorf("told: %+v", told)
 			}
 			b.skip(t, c.want)

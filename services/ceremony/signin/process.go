@@ -299,20 +299,29 @@ func (s *Service) moved(ctx context.Context, v service.Visit, change transition)
 	return s.answer(ctx, t)
 }
 
-// AuthEventCreate implements service.SignIn. Nothing is recorded of a user whom the client does not know to be there.
+// AuthEventCreate implements service.SignIn. Nothing is recorded of a user whom the client does not know to be there, and before a proof a
+// client may tell how the login went that it was given, and nothing else.
 func (s *Service) AuthEventCreate(ctx context.Context, req service.ForVisit[frontend.EventCreateReq]) (service.Empty, error) {
 	t, err := s.turn(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err
 	}
 	kind := req.Body.EventType
-	if !event.Type(kind).OnWire() {
-		return service.Empty{}, fault.Field("eventType", "is no type that callers may send")
+	if !event.Type(kind).FromClients() {
+		return service.Empty{}, fault.Field("eventType", "is no type that clients may send")
 	}
 	if !t.state.Told() {
 		return service.Empty{}, nil
 	}
 	told := rest.PasskeyEventCreateReq{EventType: kind, ProcessID: &t.process.ID}
+	if challenge := process.ChallengeIn(req.Body.Challenge); challenge != "" {
+		told.Challenge = &challenge
+	}
+	if t.state.Open() {
+		if told, err = s.unproven(ctx, t, told); err != nil || told.Proven == nil {
+			return service.Empty{}, err
+		}
+	}
 	seen, err := s.environments.Visit(t.project, t.client())
 	if err != nil {
 		return service.Empty{}, err
@@ -320,25 +329,28 @@ func (s *Service) AuthEventCreate(ctx context.Context, req service.ForVisit[fron
 	if environment := string(seen.Recorded()); environment != "" && seen.Known {
 		told.ClientEnvID = &environment
 	}
-	if challenge := challengeOfEvent(req.Body.Challenge); challenge != "" {
-		told.Challenge = &challenge
-	}
 	_, err = s.events.Create(ctx, service.ForUser[rest.PasskeyEventCreateReq]{Project: t.project.ID, User: t.state.User, Body: told})
 	return service.Empty{}, gone(err)
 }
 
-// challengeOfEvent takes a challenge, or options as JSON that it is in.
-func challengeOfEvent(said *string) string {
-	if said == nil {
-		return ""
+// unproven returns an event as the word of a client without a proof, and notes that it was told. What such a client may not tell is returned
+// as it is.
+func (s *Service) unproven(ctx context.Context, t *turn, told rest.PasskeyEventCreateReq) (rest.PasskeyEventCreateReq, error) {
+	said := ""
+	if told.Challenge != nil {
+		said = *told.Challenge
 	}
-	var options struct {
-		PublicKey struct {
-			Challenge string `json:"challenge"`
-		} `json:"publicKey"`
+	user, taken := t.state.User, false
+	err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) {
+		if taken = false; state.User == user {
+			state.Given, taken = state.Given.Take(event.Type(told.EventType), said)
+		}
+		return state, nil
+	}))
+	if err != nil || !taken {
+		return told, err
 	}
-	if err := json.Unmarshal([]byte(*said), &options); err == nil {
-		return options.PublicKey.Challenge
-	}
-	return *said
+	proven := false
+	told.Challenge, told.Proven = &t.state.Given.Challenge, &proven
+	return told, nil
 }

@@ -94,8 +94,8 @@ func (f *factory) connect() Connect {
 			"Passkeys created over Connect by how the client says that it came to it: auto, conditional, manual, "+
 				"manual-retry; untold if it does not say.", "completion"),
 		Events: f.counters("keyward_ceremony_connect_events_total",
-			"Events that Connect clients sent by type and what became of them: recorded, or unnamed, which are not "+
-				"recorded because the client has not been told of a user.", "type", "outcome"),
+			"Events that Connect clients sent by type and what became of them: recorded, or not, since the client "+
+				"has not been told of a user (unnamed), or has no proof of being the user's and may not tell this without one (unproven).", "type", "outcome"),
 		Durations: durations,
 	}
 }

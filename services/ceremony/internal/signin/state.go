@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
+	"github.com/keyward/keyward/services/ceremony/internal/process"
 )
 
 // ErrPlace reports a call that does not belong where the process is.
@@ -58,6 +59,8 @@ type State struct {
 	// Seed is what the IDs of the user, the identifiers and the session are derived from that the process makes: what is made twice is the same.
 	Seed     ident.Seed `json:"seed"`
 	Settings Settings   `json:"settings"`
+	// Given is the login that was offered last, which a client may tell of before anything is proven.
+	Given *process.Given `json:"given,omitempty"`
 	// Mediation is what the login form asks browsers for a passkey with, if it does.
 	Mediation string                 `json:"mediation,omitempty"`
 	Problem   *frontend.RequestError `json:"problem,omitempty"` // of the block that is shown
@@ -205,7 +208,7 @@ func (s State) LogIn(typed Typed, found Found) (State, error) {
 	s = s.anew(Login)
 	s.Typed, s.User, s.Name, s.Means = typed, found.User, found.Name, found.Means
 	if found.Offer != nil {
-		s.Phase, s.Offer, s.Asked = PasskeyLogin, found.Offer, true
+		s.Phase, s.Offer, s.Asked, s.Given = PasskeyLogin, found.Offer, true, process.GivenIn(found.Offer.Options)
 		return s, nil
 	}
 	return s.fallBack(), nil
@@ -229,8 +232,11 @@ func (s State) Offered(o Offer) (State, error) {
 	if s.Phase != Offering && s.Phase != PasskeyAppend && s.Phase != PasskeyLogin {
 		return s, ErrPlace
 	}
-	if s.Phase == Offering {
+	switch s.Phase {
+	case Offering:
 		s.Phase = PasskeyAppend
+	case PasskeyLogin:
+		s.Given = process.GivenIn(o.Options)
 	}
 	s.Offer, s.Problem = &o, nil
 	return s, nil
