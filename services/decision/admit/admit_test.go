@@ -42,7 +42,7 @@ func program(args []string) int {
 }
 
 const (
-	memory  = 256 << 20
+	memory  = shadows * 256 << 20
 	patient = time.Minute
 )
 
