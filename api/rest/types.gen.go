@@ -1667,7 +1667,7 @@ type ShortSession struct {
 type ShortSessionCreateReq struct {
 	AppType AppType `json:"appType"`
 
-	// Issuer The iss claim: the URL that verifiers know as the Frontend API.
+	// Issuer The iss claim: the URL that verifiers know as the Frontend API, one of the project's own.
 	Issuer string `json:"issuer"`
 }
 

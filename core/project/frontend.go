@@ -27,6 +27,9 @@ type Frontend struct {
 	RefreshTokenInBody bool `json:"refreshTokenInBody,omitempty"`
 	// RefreshTokenFixed lets a refresh token be used again and again, for SDKs that do not take the next one from a body. One that is stolen then goes unnoticed.
 	RefreshTokenFixed bool `json:"refreshTokenFixed,omitempty"`
+	// NoAudience leaves the audience out of tokens, for verifiers that refuse one that they were not told of. Services of such a project have
+	// its keys alone to tell its tokens by.
+	NoAudience bool `json:"noAudience,omitempty"`
 	// SameSite is of the cookies: lax, strict or none; empty = lax.
 	SameSite string `json:"sameSite,omitempty"`
 	// TellUnknownUsers lets Connect frontends tell that an identifier is unknown. Otherwise they learn no more than that there is no passkey login.
@@ -164,6 +167,12 @@ func pageURL(text string) bool {
 	}
 	u, err := url.Parse(text)
 	return err == nil && len(text) <= maxPageURL && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
+}
+
+// HasHost reports whether a host name, in lower case, is one of the project's own, by itself or by a pattern.
+func (p Project) HasHost(host string) bool {
+	_, parent, _ := strings.Cut(host, ".")
+	return host != "" && (host == p.CNAME || slices.Contains(p.Frontend.Hosts, host) || slices.Contains(p.Frontend.Hosts, "*."+parent))
 }
 
 // Visited returns the project that a call of the Frontend API is about: the one that it names, else the one that has the host's name,

@@ -184,8 +184,7 @@ type Sessions interface {
 	// PostLogin turns signed passkey data, which it spends, into a session. 400 signedPasskeyData if it proves nothing, userID if
 	// the user was deleted or disabled meanwhile.
 	PostLogin(context.Context, ForProject[rest.PostLoginReq]) (rest.PostLoginRsp, error)
-	// Keys returns the public keys of the project as a JSON Web Key Set (RFC 7517); without a project, those of all. 404 if there is
-	// no such project.
+	// Keys returns the public keys of the project as a JSON Web Key Set (RFC 7517). 404 if there is no such project.
 	Keys(context.Context, ForProject[Empty]) (json.RawMessage, error)
 }
 

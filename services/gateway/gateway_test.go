@@ -51,8 +51,8 @@ type tenants map[ident.ProjectID]project.Project
 
 func newTenants() tenants {
 	return tenants{
-		"pro-1": {ID: "pro-1", Secret: project.HashSecret(secretA), Origins: []string{originA}},
-		"pro-2": {ID: "pro-2", Secret: project.HashSecret(secretB), Origins: []string{originB}},
+		"pro-1": {ID: "pro-1", Secret: project.HashSecret(secretA), Origins: []string{originA}, Frontend: project.Frontend{Hosts: []string{"127.0.0.1"}}},
+		"pro-2": {ID: "pro-2", Secret: project.HashSecret(secretB), Origins: []string{originB}, Frontend: project.Frontend{Hosts: []string{"two.example.com"}}},
 	}
 }
 
@@ -184,6 +184,7 @@ func (s *server) call(method, path, body string, headers map[string]string) answ
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	req.Host = headers["Host"]
 	for k, v := range headers {
 		req.Header.Del(k)
 		if v != "" {

@@ -6,24 +6,25 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/keyward/keyward/core/fault"
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/gateway/internal/admission"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
 // keysCache is how long verifiers may keep the keys. A new key is published for longer than that before anything is signed with it.
 const keysCache = "public, max-age=300"
 
-// keys is GET /.well-known/jwks: the public keys of one project, or of all (RFC 7517 section 5).
+// keys is GET /.well-known/jwks: the public keys of the project that the request names, else of the one whose host it came to (RFC 7517
+// section 5). Never those of several projects: a verifier that takes any of them takes the tokens of all.
 func (g *Gateway) keys(c *fiber.Ctx) error {
-	id, named := admission.SentHeader(c, exchange.HeaderProjectID)
-	if named {
-		if _, known := g.projects.Lookup(ident.ProjectID(id)); !known {
-			return fault.NotFound("there is no such project")
-		}
+	x := exchange.Of(c.UserContext())
+	of, found := g.door.Visited(c, x)
+	switch named := len(x.Asked.Peek(exchange.HeaderProjectID)) > 0; {
+	case !found && named:
+		return fault.NotFound("there is no such project")
+	case !found:
+		return fault.NotFound("no project has this host name; %s names one", exchange.HeaderProjectID)
 	}
-	set, err := g.ceremony.Keys(c.UserContext(), service.ForProject[service.Empty]{Project: ident.ProjectID(id)})
+	set, err := g.ceremony.Keys(c.UserContext(), service.ForProject[service.Empty]{Project: of.ID})
 	if err != nil {
 		return err
 	}

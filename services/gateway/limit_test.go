@@ -220,10 +220,12 @@ func TestTheKeysArePublic(t *testing.T) {
 		status  int
 		project ident.ProjectID
 	}{
-		{"of all projects", map[string]string{"Authorization": ""}, 200, ""},
+		{"of the project whose host it is", map[string]string{"Authorization": "", "Host": "two.example.com:8443"}, 200, "pro-2"},
+		{"of the named project at the host of another", map[string]string{"Authorization": "", "Host": "two.example.com", "X-Corbado-ProjectID": "pro-1"}, 200, "pro-1"},
+		{"at a host of nobody", map[string]string{"Authorization": "", "Host": "mallory.example.com"}, 404, ""},
 		{"of one project", map[string]string{"Authorization": "", "X-Corbado-ProjectID": "pro-2"}, 200, "pro-2"},
-		{"with credentials that nobody asks for", basic("pro-1", "wrong"), 200, ""},
-		{"from a page of any origin", map[string]string{"Authorization": "", "Origin": "https://anyone.example"}, 200, ""},
+		{"with credentials that nobody asks for", with(basic("pro-1", "wrong"), "Host", "two.example.com"), 200, "pro-2"},
+		{"from a page of any origin", map[string]string{"Authorization": "", "Origin": "https://anyone.example", "Host": "two.example.com"}, 200, "pro-2"},
 		{"of an unknown project", map[string]string{"Authorization": "", "X-Corbado-ProjectID": "pro-3"}, 404, ""},
 		{"of what is no project", map[string]string{"Authorization": "", "X-Corbado-ProjectID": "pro-*"}, 404, ""},
 		{"of a project with a name beyond reason", map[string]string{"Authorization": "", "X-Corbado-ProjectID": strings.Repeat("x", 65)}, 400, ""},

@@ -10,7 +10,6 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/directory"
@@ -32,6 +31,7 @@ const sessionVersion = 1
 // so that it can be revoked (OpenID Connect Front-Channel Logout 1.0 §3).
 type sessionClaims struct {
 	Issuer      string          `json:"iss"`
+	Audience    ident.ProjectID `json:"aud,omitempty"`
 	Subject     ident.UserID    `json:"sub"`
 	IssuedAt    int64           `json:"iat"`
 	NotBefore   int64           `json:"nbf"`
@@ -68,14 +68,6 @@ func (s *Service) PostLogin(ctx context.Context, req service.ForProject[rest.Pos
 		return rest.PostLoginRsp{}, err
 	}
 	return rest.PostLoginRsp{Session: token}, nil
-}
-
-// Issuer is the URL under which frontends know the project.
-func (s *Service) Issuer(p project.Project) string {
-	if p.CNAME != "" {
-		return "https://" + p.CNAME
-	}
-	return s.cfg.FrontendURL
 }
 
 // Open stores a new session of a user, and returns the user as it was afterwards. A user who was deleted meanwhile has none.
@@ -117,7 +109,7 @@ func (s *Service) Enabled(ctx context.Context, project ident.ProjectID, user ide
 func (s *Service) Token(ctx context.Context, of session.Session, a account.Account, issuer string) (string, error) {
 	now := s.now()
 	claims := sessionClaims{
-		Issuer: issuer, Subject: of.User, IssuedAt: now.Unix(), NotBefore: now.Add(-signedDataLeeway).Unix(),
+		Issuer: issuer, Audience: s.audienceOf(of.Project), Subject: of.User, IssuedAt: now.Unix(), NotBefore: now.Add(-signedDataLeeway).Unix(),
 		Expires: min(now.Add(s.cfg.TokenLifetime).Unix(), time.UnixMilli(of.ExpiresMs).Unix()), ID: ident.Alphanumeric(tokenIDLength),
 		Session: of.ID,
 		Orig:    of.IdentifierValue, Email: directory.Proven(a, account.IdentifierTypeEmail),
@@ -232,6 +224,13 @@ func (s *Service) CreateShortSession(ctx context.Context, req service.ForUser[se
 	}
 	if strings.TrimSpace(req.Body.Request.Issuer) == "" {
 		return rest.ShortSession{}, fault.Field(fieldIssuer, "cannot be blank")
+	}
+	p, err := tenant.Of(s.projects, req.Project)
+	if err != nil {
+		return rest.ShortSession{}, err
+	}
+	if !s.issues(p, req.Body.Request.Issuer) {
+		return rest.ShortSession{}, fault.Field(fieldIssuer, "must be %s, or the URL of a host of the project", s.Issuer(p))
 	}
 	if _, err := s.userSession(ctx, req.Project, req.User, req.Body.ID); err != nil {
 		return rest.ShortSession{}, err

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
@@ -100,7 +101,7 @@ func TestPostLoginTurnsSignedDataIntoASession(t *testing.T) {
 			claims := st.Verified(t, rsp.Session, c.issuer)
 			id, _ := claims["sid"].(string)
 			want := map[string]any{
-				"iss": c.issuer, "sub": string(user), "iat": float64(ceremonytest.Started.Unix()), "nbf": float64(ceremonytest.Started.Unix() - 10), "exp": float64(ceremonytest.Started.Unix() + 900),
+				"iss": c.issuer, "aud": string(st.Project.ID), "sub": string(user), "iat": float64(ceremonytest.Started.Unix()), "nbf": float64(ceremonytest.Started.Unix() - 10), "exp": float64(ceremonytest.Started.Unix() + 900),
 				"name": "Ada Lovelace", "orig": "ada@example.com", "email": "primary@example.com", "version": float64(1), "sid": id, "jti": claims["jti"],
 			}
 			if diff := cmp.Diff(want, claims); diff != "" {
@@ -345,9 +346,10 @@ func TestAShortSessionIsIssuedByWhomTheCallerNames(t *testing.T) {
 	user := st.NewUser(t)
 	fill(t, st, user, identifier(account.IdentifierTypePhone, "+4915112345678", account.IdentifierStatusVerified))
 	id := ident.SessionID(longSession(t, st, user).LongSessionID)
-	claims := st.Verified(t, shortSession(t, st, user, id, "https://api.example.com/pro-1"), "https://api.example.com/pro-1")
+	st.ChangeProject(func(p *project.Project) { p.Frontend.Hosts = []string{"api.example.com"} })
+	claims := st.Verified(t, shortSession(t, st, user, id, "https://api.example.com"), "https://api.example.com")
 	want := map[string]any{
-		"iss": "https://api.example.com/pro-1", "sub": string(user), "iat": float64(ceremonytest.Started.Unix()), "nbf": float64(ceremonytest.Started.Unix() - 10), "exp": float64(ceremonytest.Started.Unix() + 900),
+		"iss": "https://api.example.com", "aud": string(st.Project.ID), "sub": string(user), "iat": float64(ceremonytest.Started.Unix()), "nbf": float64(ceremonytest.Started.Unix() - 10), "exp": float64(ceremonytest.Started.Unix() + 900),
 		"name": "Ada Lovelace", "orig": "ada@example.com", "phone_number": "+4915112345678", "version": float64(1), "sid": string(id), "jti": claims["jti"],
 	}
 	if diff := cmp.Diff(want, claims); diff != "" {

@@ -29,6 +29,7 @@ const (
 // passkeyClaims is what signed passkey data says. Times are Unix seconds.
 type passkeyClaims struct {
 	Issuer     ident.ProjectID    `json:"iss"`
+	Audience   ident.ProjectID    `json:"aud,omitempty"`
 	Subject    ident.UserID       `json:"sub"`
 	IssuedAt   int64              `json:"iat"`
 	NotBefore  int64              `json:"nbf"`
@@ -44,9 +45,6 @@ type passkeyClaims struct {
 
 // Keys implements service.Sessions.
 func (s *Service) Keys(ctx context.Context, req service.ForProject[service.Empty]) (json.RawMessage, error) {
-	if req.Project == "" {
-		return s.signing.AllPublic()
-	}
 	// Anybody may ask, so a project that is not there must not get a key.
 	if _, ok := s.projects.Lookup(req.Project); !ok {
 		return nil, fault.NotFound("there is no project %s", req.Project)
@@ -70,7 +68,7 @@ type PasskeyLogin struct {
 func (s *Service) SignLogin(ctx context.Context, of PasskeyLogin) (string, error) {
 	now := s.now()
 	return s.signing.Sign(ctx, of.Project, passkeyClaims{
-		Issuer: of.Project, Subject: of.User, IssuedAt: now.Unix(), NotBefore: now.Add(-signedDataLeeway).Unix(),
+		Issuer: of.Project, Audience: s.audienceOf(of.Project), Subject: of.User, IssuedAt: now.Unix(), NotBefore: now.Add(-signedDataLeeway).Unix(),
 		Expires: now.Add(signedDataLifetime).Unix(), ID: ident.Alphanumeric(tokenIDLength), Process: of.Process, Username: of.Username,
 		Credential: of.Credential, Challenge: of.Challenge, WebAuthnID: base64.RawURLEncoding.EncodeToString(of.CredentialID),
 		IsCUI: of.Discoverable,
@@ -148,8 +146,8 @@ func (s *Service) readSignedData(ctx context.Context, project ident.ProjectID, t
 		return passkeyClaims{}, err
 	}
 	claims, err := parsePasskeyClaims(payload)
-	if err != nil || claims.Issuer != project {
-		// The same keys sign sessions, whose issuer the caller may choose.
+	if err != nil || claims.Issuer != project || !isFor(project, claims.Audience) {
+		// The same keys sign sessions.
 		return passkeyClaims{}, foreign
 	}
 	switch now := s.now().Unix(); {

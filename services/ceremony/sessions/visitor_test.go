@@ -101,9 +101,14 @@ func TestWhatIsNoSessionTokenOpensNothing(t *testing.T) {
 			st.Enroll(t, in.User, d)
 			return signedLogin(t, st, in.User, d)
 		}, "the token is not a session token of this project"},
-		"a token that the backend made for other verifiers": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
-			long := longSession(t, st, in.User)
-			return shortSession(t, st, in.User, ident.SessionID(long.LongSessionID), "https://other.example")
+		"a token that an earlier version made for other verifiers": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
+			return resigned(t, st, in.Session, "iss", "https://other.example")
+		}, "the token is not a session token of this project"},
+		"a token for another project": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
+			return resigned(t, st, in.Session, "aud", "pro-9")
+		}, "the token is not a session token of this project"},
+		"a token for several projects": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
+			return resigned(t, st, in.Session, "aud", []string{string(st.Project.ID), "pro-9"})
 		}, "the token is not a session token of this project"},
 		"a token that has expired": {func(_ *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
 			st.Clock.Advance(15 * time.Minute)
@@ -211,6 +216,102 @@ func TestTheNameOfTheFrontendIsTheIssuerOfSessions(t *testing.T) {
 	st.ChangeProject(func(p *project.Project) { p.CNAME = "other.example.com" })
 	_, err := st.Me(in.Session)
 	ceremonytest.WantLogin(t, err, "the token is not a session token of this project")
+}
+
+func TestATokenWithoutAnAudienceIsOfAnEarlierVersionAndIsTaken(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	in := st.OpenSession(t)
+	if _, err := st.Me(resigned(t, st, in.Session, "aud", nil)); err != nil {
+		t.Errorf("a session: %v", err)
+	}
+	d := authenticator.Phone()
+	st.Enroll(t, in.User, d)
+	if result := st.Verify(t, resigned(t, st, signedLogin(t, st, in.User, d), "aud", nil)); result != ceremonytest.Success {
+		t.Errorf("signed data: %s", result)
+	}
+	if result := st.Verify(t, resigned(t, st, signedLogin(t, st, in.User, d), "aud", "pro-9")); result != ceremonytest.InvalidSignature {
+		t.Errorf("signed data for another project: %s", result)
+	}
+}
+
+func TestAProjectMayLeaveTheAudienceOut(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	st.ChangeProject(func(p *project.Project) { p.Frontend.NoAudience = true })
+	in := st.OpenSession(t)
+	if _, claims := partsOf(t, in.Session); claims["aud"] != nil {
+		t.Errorf("the audience is %v", claims["aud"])
+	}
+	if _, err := st.Me(in.Session); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTokensAreIssuedInTheNameOfTheProjectsOwnHosts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cname, issuer string
+		taken         bool
+	}{
+		"of the configuration":                        {"", ceremonytest.FrontendURL, true},
+		"of the configuration, with a slash":          {"", ceremonytest.FrontendURL + "/", false},
+		"of the configuration, beside the own":        {"login.example.com", ceremonytest.FrontendURL, false},
+		"of the project's CNAME":                      {"login.example.com", "https://login.example.com", true},
+		"of a host of the project":                    {"", "https://id.example.com", true},
+		"of a host, as the configured URL is written": {"", "http://id.example.com:8080", true},
+		"of a host in the clear":                      {"", "http://id.example.com", false},
+		"of a host at another port":                   {"", "https://id.example.com:8443", false},
+		"of a host, with a path":                      {"", "https://id.example.com/pro-1", false},
+		"of a host, with a user":                      {"", "https://ada@id.example.com", false},
+		"of a host, with a query":                     {"", "https://id.example.com?a", false},
+		"of a host in capitals":                       {"", "https://ID.example.com", false},
+		"of a host under a pattern of the project":    {"", "https://munich.shop.example", true},
+		"of a host two labels under a pattern":        {"", "https://a.munich.shop.example", false},
+		"of the parent of a pattern":                  {"", "https://shop.example", false},
+		"of a host of nobody":                         {"", "https://mallory.example", false},
+		"of a host of nobody that begins with an own": {"", "https://id.example.com.mallory.example", false},
+		"of no host":                                  {"", "https://", false},
+		"of what is no URL":                           {"", "pro-1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			st.ChangeProject(func(p *project.Project) {
+				p.CNAME, p.Frontend.Hosts = c.cname, []string{"id.example.com", "*.shop.example"}
+			})
+			user := st.NewUser(t)
+			id := ident.SessionID(longSession(t, st, user).LongSessionID)
+			made, err := st.CreateShortSession(t.Context(), shortSessionReq(st, user, id, c.issuer))
+			if !c.taken {
+				ceremonytest.WantField(t, err, 400, "issuer", "must be "+map[bool]string{true: ceremonytest.FrontendURL, false: "https://" + c.cname}[c.cname == ""]+
+					", or the URL of a host of the project")
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			st.Verified(t, made.Value, c.issuer)
+			if _, err := st.Me(made.Value); err != nil {
+				t.Errorf("it is not taken back: %v", err)
+			}
+		})
+	}
+}
+
+// resigned changes a claim of a token, or removes it, and signs it with the project's key, as an earlier version may have done.
+func resigned(tb testing.TB, st *ceremonytest.Stack, token, claim string, value any) string {
+	tb.Helper()
+	_, claims := partsOf(tb, token)
+	claims[claim] = value
+	if value == nil {
+		delete(claims, claim)
+	}
+	text, err := st.Signing.Sign(tb.Context(), st.Project.ID, claims)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text
 }
 
 func signedWith(tb testing.TB, algorithm jwa.SignatureAlgorithm, key any, id string, claims map[string]any) string {

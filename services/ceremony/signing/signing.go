@@ -149,17 +149,6 @@ func (s *Store) Public(ctx context.Context, project ident.ProjectID) (json.RawMe
 	return keySet(r.public(nil, s.now()))
 }
 
-// AllPublic is Public for all projects that have keys.
-func (s *Store) AllPublic() (json.RawMessage, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var all []json.RawMessage
-	for _, project := range slices.Sorted(maps.Keys(s.rings)) {
-		all = s.rings[project].public(all, s.now())
-	}
-	return keySet(all)
-}
-
 func keySet(keys []json.RawMessage) (json.RawMessage, error) {
 	if keys == nil {
 		keys = []json.RawMessage{}
