@@ -44,6 +44,7 @@ var arrows = []struct {
 	{"services/ceremony/codes", room("directory delivery")},
 	{"services/ceremony/processes", room("environments")},
 	{"services/ceremony/directory", room("")},
+	{"services/ceremony/integrity", room("")},
 	{"services/ceremony/environments", room("")},
 	{"services/ceremony/delivery", "core api"},
 	{"services/ceremony/signing", "core api"},

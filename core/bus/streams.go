@@ -54,6 +54,7 @@ const (
 	WebhookWorkBucket  = "webhook-work"      // instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
 	ProcessesBucket    = "processes"         // <project>.<process>: sign-ups, logins and Connect processes under way
 	IdempotencyBucket  = "idempotency"       // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
+	IntegrityBucket    = "store-integrity"   // how far the store had come, and what was found missing since
 )
 
 // OffersPerSubject bounds the login offers that are kept of one user and type, and so how many of a user's logins can be under way at once.
@@ -127,7 +128,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, spent, processes, idempotency, sessions, sessionIndex, tokens,
-		b.objects(PoliciesBucket), b.probes(),
+		b.objects(PoliciesBucket), b.bucket(IntegrityBucket), b.probes(),
 		events, // last: who waits for all waits for it
 	}
 }

@@ -317,3 +317,19 @@ func TestAnInstanceThatIsToEndAnswersUntilBalancersKnowAndSendsItsClientsAway(t 
 	enough()
 	<-stopped
 }
+
+func TestAStartOnADamagedStoreIsDegradedAndSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	cfg := configuration(t)
+	_, stop := mustStart(t, cfg, io.Discard)
+	stop()
+	projects := filepath.Join(cfg.NATS.DataDir, "nats", "jetstream", "$G", "streams", "KV_"+bus.ProjectsBucket, "msgs", "1.blk")
+	if err := os.Truncate(projects, 0); err != nil {
+		t.Fatal(err)
+	}
+	a, _ := mustStart(t, cfg, io.Discard)
+	status, body := get(t, a.AdminAddr(), "/readyz?verbose", "")
+	if status != http.StatusOK || !strings.Contains(body, "degraded") || !strings.Contains(body, "KV_"+bus.ProjectsBucket) {
+		t.Errorf("%d %s", status, body)
+	}
+}

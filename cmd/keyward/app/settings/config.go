@@ -53,7 +53,8 @@ type Config struct {
 	CallLimit     int           // calls over NATS under way at once in each service; more are shed
 	ShutdownDelay time.Duration // how long calls are taken after readiness has begun to say down
 	ShutdownGrace time.Duration
-	AdminAddr     string // host:port
+	MarkInterval  time.Duration // how often what is stored is compared with what was; 0 = never
+	AdminAddr     string        // host:port
 	LogLevel      slog.Level
 	EncryptionKey Secret // several, separated by commas or white space; the first encrypts
 
@@ -118,6 +119,7 @@ func DefaultConfig() Config {
 		CallTimeout:   5 * time.Second,
 		CallLimit:     512,
 		ShutdownGrace: 10 * time.Second,
+		MarkInterval:  10 * time.Second,
 		AdminAddr:     "127.0.0.1:9090",
 		LogLevel:      slog.LevelInfo,
 		HTTP:          gateway.DefaultConfig(),
@@ -203,6 +205,9 @@ func (c Config) Validate() error {
 	}
 	if c.ShutdownDelay < 0 || c.ShutdownDelay > 5*time.Minute {
 		errs = append(errs, errors.New("shutdown_delay: must be between 0s and 5m"))
+	}
+	if c.MarkInterval != 0 && c.MarkInterval < time.Second {
+		errs = append(errs, errors.New("integrity_interval: must be at least 1s, or 0s for never"))
 	}
 	if c.ShutdownGrace <= 0 {
 		errs = append(errs, errors.New("shutdown_grace: must be above 0"))

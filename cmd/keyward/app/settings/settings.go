@@ -58,6 +58,11 @@ func (c *Config) processSettings() []Setting {
 			Doc: "How long calls under way may take to finish after SIGTERM.",
 		},
 		{
+			Section: "Process", Key: "integrity_interval", Value: durationValue{&c.MarkInterval, ""},
+			Doc:  "How often the ceremony service compares how far each stream is with how far it was, and notes it. 0s = never, not at the start either.",
+			Note: "It costs one small write. What a crash leaves unnoted is not missed: what was stored since the last note and is lost again.",
+		},
+		{
 			Section: "Process", Key: "call_timeout", Value: durationValue{&c.CallTimeout, ""},
 			Doc: "How long a call to a service in another process may take.",
 		},

@@ -85,6 +85,7 @@ All settings:            keyward config`,
 	})
 	root.AddCommand(
 		newServe(terminal, build),
+		newCheck(terminal),
 		newConfig(terminal),
 		projectcmd.New(terminal),
 		usercmd.New(terminal),

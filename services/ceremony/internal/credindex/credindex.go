@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -89,6 +90,11 @@ func (s *Store) ReserveHandle(
 // RemoveHandle releases a user handle if it is the user's. One that is not there, or that is another's, is no error.
 func (s *Store) RemoveHandle(ctx context.Context, project ident.ProjectID, handle []byte, user ident.UserID) error {
 	return s.entries.DeleteIf(ctx, handleKey(project, handle), func(e Entry) bool { return e.User == user })
+}
+
+// All yields every entry, in no particular order. Its key begins with the project. An error is the last that it yields.
+func (s *Store) All(ctx context.Context) iter.Seq2[kv.Entry[Entry], error] {
+	return s.entries.All(ctx, ">")
 }
 
 func credentialKey(project ident.ProjectID, credentialID []byte) string {

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -92,6 +93,11 @@ func lapsed(old, e Entry, grace time.Duration, has func(owner string) (bool, err
 // over meanwhile stays.
 func (s *Store) Release(ctx context.Context, n Name, owner, id string) error {
 	return s.entries.DeleteIf(ctx, key(n), func(e Entry) bool { return e.Owner == owner && (id == "" || e.ID == id) })
+}
+
+// All yields every entry, in no particular order. Its key begins with the scope. An error is the last that it yields.
+func (s *Store) All(ctx context.Context) iter.Seq2[kv.Entry[Entry], error] {
+	return s.entries.All(ctx, ">")
 }
 
 // key gives outside text of any length a key of fixed length in a safe alphabet.
