@@ -214,6 +214,11 @@ func eachTold(ctx context.Context, stream jetstream.Stream, see func(project, us
 
 // findings looks at each suspect again, since all that was read changes meanwhile, and says what is left.
 func (p *pass) findings(ctx context.Context, log mark) ([]Finding, error) {
+	if len(p.unindexed) > 0 {
+		if err := p.readIndexes(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var found []Finding
 	for _, of := range []struct {
 		kind     Kind
@@ -276,10 +281,11 @@ func (p *pass) account(ctx context.Context, s suspect) (account.Account, bool, e
 	return e.Value, err == nil, err
 }
 
+// stillHas is so of what no index has come to lead to either: who is imported may bring what is older than the import.
 func (p *pass) stillHas(ctx context.Context, s suspect) (bool, error) {
 	a, is, err := p.account(ctx, s)
 	_, has := items(a)[s.item]
-	return is && has && !a.Erasing, err
+	return is && has && !a.Erasing && !p.indexed.has(s.project, s.item), err
 }
 
 // stillGone is so of users whose own history says that they were there; what else an index tells of is what an interrupted write left.
