@@ -1,7 +1,6 @@
 package project
 
 import (
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
-	"github.com/keyward/keyward/core/ident"
 )
 
 // Frontend is how a project meets browsers and apps. The zero value works: users sign up with an email address, which is verified, or a user name.
@@ -167,85 +165,4 @@ func pageURL(text string) bool {
 	}
 	u, err := url.Parse(text)
 	return err == nil && len(text) <= maxPageURL && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
-}
-
-// HasHost reports whether a host name, in lower case, is one of the project's own, by itself or by a pattern.
-func (p Project) HasHost(host string) bool {
-	_, parent, _ := strings.Cut(host, ".")
-	return host != "" && (host == p.CNAME || slices.Contains(p.Frontend.Hosts, host) || slices.Contains(p.Frontend.Hosts, "*."+parent))
-}
-
-// Visited returns the project that a call of the Frontend API is about: the one that it names, else the one that has the host's name,
-// else the first one if the host is the installation's own, else the one whose pattern fits, else the only one there is. It answers from
-// memory.
-func (s *Store) Visited(named ident.ProjectID, host string) (Project, bool) {
-	if named != "" {
-		return s.Lookup(named)
-	}
-	now := s.snapshot.Load()
-	host = strings.ToLower(host)
-	if id, ok := now.hosts[host]; ok {
-		return now.projects[id], true
-	}
-	if s.isHome(host) {
-		return now.first()
-	}
-	if _, parent, ok := strings.Cut(host, "."); ok {
-		if id, ok := now.hosts["*."+parent]; ok {
-			return now.projects[id], true
-		}
-	}
-	if len(now.projects) == 1 {
-		return now.first()
-	}
-	return Project{}, false
-}
-
-// First returns the project that was created first, which is at home at the installation's own host. It answers from memory.
-func (s *Store) First() (Project, bool) { return s.snapshot.Load().first() }
-
-func (s *snapshot) first() (Project, bool) {
-	first, found := Project{}, false
-	for _, p := range s.projects {
-		if !found || older(p, first) {
-			first, found = p, true
-		}
-	}
-	return first, found
-}
-
-// isHome knows localhost by its addresses, too: they are no names that a project could have.
-func (s *Store) isHome(host string) bool {
-	if s.home == "" || host == s.home {
-		return s.home != ""
-	}
-	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && address.IsLoopback() && s.home == "localhost"
-}
-
-// hostsOf maps every host name and pattern to its project. One that several projects have belongs to the oldest.
-func hostsOf(projects map[ident.ProjectID]Project) map[string]ident.ProjectID {
-	hosts := map[string]ident.ProjectID{}
-	claim := func(host string, p Project) {
-		if other, taken := hosts[host]; taken && !older(p, projects[other]) {
-			return
-		}
-		hosts[host] = p.ID
-	}
-	for _, p := range projects {
-		if p.CNAME != "" {
-			claim(p.CNAME, p)
-		}
-		for _, host := range p.Frontend.Hosts {
-			claim(host, p)
-		}
-	}
-	return hosts
-}
-
-func older(a, b Project) bool {
-	if a.CreatedMs != b.CreatedMs {
-		return a.CreatedMs < b.CreatedMs
-	}
-	return a.ID < b.ID
 }

@@ -123,6 +123,7 @@ const lookupLimit = time.Second
 // Store keeps projects in the bucket "projects". Look-ups are answered from memory, kept true by a watch; what is not there yet is read.
 type Store struct {
 	projects kv.Bucket[Project]
+	claims   kv.Bucket[[]claim]
 	log      *slog.Logger
 	home     string // host of the installation itself, in lower case; empty = none
 	snapshot atomic.Pointer[snapshot]
@@ -138,7 +139,10 @@ type snapshot struct {
 
 // NewStore loads all projects. Run keeps them true.
 func NewStore(ctx context.Context, bucket jetstream.KeyValue, log *slog.Logger) (*Store, error) {
-	s := &Store{projects: kv.Bucket[Project]{KV: bucket, Name: "project", Missing: ErrUnknown}, log: log}
+	s := &Store{
+		projects: kv.Bucket[Project]{KV: bucket, Name: "project", Missing: ErrUnknown},
+		claims:   kv.Bucket[[]claim]{KV: bucket, Name: "claim of host names"}, log: log,
+	}
 	s.snapshot.Store(&snapshot{revisions: map[ident.ProjectID]uint64{}})
 	if err := s.projects.Load(ctx, s.apply); err != nil {
 		return nil, fmt.Errorf("load projects: %w", err)
@@ -160,6 +164,7 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) apply(e kv.Entry[Project], err error) {
 	id := ident.ProjectID(e.Key)
 	switch {
+	case e.Key == claimsKey:
 	case err != nil:
 		s.log.Error("a stored project cannot be read", "project", id, "error", err)
 	case e.Gone:
@@ -232,8 +237,14 @@ func (s *Store) All() []Project {
 	return all
 }
 
-// Create stores a new project. A project that exists already is ErrExists.
+// Create stores a new project. A project that exists already is ErrExists; a host that overlaps with another project's is a conflict of its
+// field.
 func (s *Store) Create(ctx context.Context, p Project) error {
+	ctx, cancel := context.WithTimeout(ctx, claimLimit)
+	defer cancel()
+	if err := s.claim(ctx, Project{}, p); err != nil {
+		return err
+	}
 	revision, err := s.projects.Create(ctx, string(p.ID), p)
 	if errors.Is(err, kv.ErrExists) {
 		return fault.Conflict("id", "%s exists already", p.ID).Named(ErrExists.Reason)
@@ -245,8 +256,21 @@ func (s *Store) Create(ctx context.Context, p Project) error {
 	return nil
 }
 
-// Update changes a stored project under its revision. An unknown project is ErrUnknown.
+// Update changes a stored project under its revision. An unknown project is ErrUnknown. A host that overlaps with another project's, or with
+// the installation's own, is a conflict of its field; of several projects that want one at the same time one gets it.
 func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Project)) error {
+	ctx, cancel := context.WithTimeout(ctx, claimLimit)
+	defer cancel()
+	before, err := s.projects.Get(ctx, string(id))
+	if err != nil {
+		return err
+	}
+	after := before.Value
+	after.Frontend.Hosts = slices.Clone(after.Frontend.Hosts)
+	change(&after)
+	if err := s.claim(ctx, before.Value, after); err != nil {
+		return err
+	}
 	e, err := s.projects.Change(ctx, string(id), func(p *Project) error {
 		change(p)
 		return nil
@@ -255,7 +279,7 @@ func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Pro
 		return err
 	}
 	s.replace(id, &e.Value, e.Revision)
-	return nil
+	return s.giveUp(ctx, before.Value, e.Value)
 }
 
 // Delete removes a project: its credentials stop working at once. Accounts and events of the project are left in the store, out of reach.

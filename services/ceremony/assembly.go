@@ -82,6 +82,7 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 		}),
 		directoryRoom: directory.New(directory.Deps{
 			Projects: d.Projects, Accounts: d.Accounts, Index: st.index, Names: st.names, Outbox: st.outbox, Lists: d.Lists,
+			HostProof: cfg.HostProof, DNS: d.DNS,
 			Events: d.Events, Unfinished: d.Unfinished, Forget: st.forget(), Repaired: m.Repaired, Now: d.Now, Log: d.Log,
 		}),
 	}

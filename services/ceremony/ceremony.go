@@ -53,6 +53,7 @@ type Config struct {
 	ShortSessionLifetime time.Duration // how long a token of a session is valid; at most signing.MaxLifetime
 	SigningKeyMaxAge     time.Duration // how long a key signs before the next one does
 	FrontendURL          string        // issuer of the sessions of projects without a CNAME
+	HostProof            string        // what a project shows before it gets a CNAME over the API: directory.ProofDNS or directory.ProofNone
 }
 
 // DefaultConfig returns five minutes, 400 days (the longest that browsers keep a cookie) and required.
@@ -61,7 +62,7 @@ func DefaultConfig() Config {
 		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required", MaxPasskeys: 100,
 		CodeSends:       ratelimit.Limit{Requests: 5, Per: 10 * time.Minute},
 		SessionLifetime: 30 * day, SessionInactivity: 7 * day, ShortSessionLifetime: 15 * time.Minute, SigningKeyMaxAge: 90 * day,
-		FrontendURL: "http://localhost:8080",
+		FrontendURL: "http://localhost:8080", HostProof: directory.ProofDNS,
 	}
 }
 
@@ -84,6 +85,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.CodeSends.Validate(); err != nil || c.CodeSends.Requests > codes.MaxSends {
 		errs = append(errs, fmt.Errorf("code_sends: must be off, or 1 to %d in 1s to 24h, not %s", codes.MaxSends, c.CodeSends))
+	}
+	if c.HostProof != directory.ProofDNS && c.HostProof != directory.ProofNone {
+		errs = append(errs, fmt.Errorf("host_proof: must be %s or %s, not %q", directory.ProofDNS, directory.ProofNone, c.HostProof))
 	}
 	errs = append(errs, c.validateSessions())
 	return errors.Join(errs...)
@@ -112,6 +116,7 @@ func (c Config) validateSessions() error {
 // Projects finds and changes projects. core/project.Store is one.
 type Projects interface {
 	Lookup(ident.ProjectID) (project.Project, bool)
+	All() []project.Project
 	Update(ctx context.Context, id ident.ProjectID, change func(*project.Project)) error
 }
 
@@ -177,6 +182,7 @@ type Deps struct {
 	Events     service.Events
 	Offers     Offers
 	Positions  Positions
+	DNS        directory.DNS
 	Decision   service.Decision
 	AAGUIDs    AAGUIDs              // nil: no names
 	Unfinished directory.Unfinished // nil: what Lists finds
@@ -189,7 +195,7 @@ type Deps struct {
 
 func (d Deps) validate() error {
 	if d.Projects == nil || d.Keys == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil ||
-		d.Events == nil || d.Offers == nil || d.Positions == nil || d.Sessions == nil || d.SessionIDs == nil ||
+		d.Events == nil || d.Offers == nil || d.Positions == nil || d.DNS == nil || d.Sessions == nil || d.SessionIDs == nil ||
 		d.Tokens == nil || d.Codes == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil || d.Signing == nil ||
 		d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")

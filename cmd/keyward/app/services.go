@@ -237,6 +237,9 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
 	a.run("signing keys", keys.Run)
+	if err := a.projects.Settle(ctx); err != nil {
+		return fmt.Errorf("start the ceremony service: %w", err)
+	}
 	rings, err := a.openProjectKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
@@ -265,7 +268,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		Projects: a.projects, Keys: rings, Accounts: accounts, Challenges: buckets[bus.ChallengesBucket], Marks: buckets[bus.MarksBucket], Index: buckets[bus.CredentialsBucket],
 		Names:    buckets[bus.IdentifiersBucket],
 		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Codes: buckets[bus.CodesBucket], Delivery: courier, Spent: buckets[bus.SpentBucket], Processes: buckets[bus.ProcessesBucket], Signing: keys,
-		Events: a.parts.events, Offers: store, Positions: store, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,
+		Events: a.parts.events, Offers: store, Positions: store, DNS: net.DefaultResolver, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,
 		Now: a.opts.Now, Log: a.logger(settings.Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 	})
 	if err != nil {

@@ -3,6 +3,8 @@ package ceremonytest
 import (
 	"context"
 	"errors"
+	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +33,24 @@ func (p *Projects) Lookup(id ident.ProjectID) (project.Project, bool) {
 	defer p.mu.Unlock()
 	found, ok := p.known[id]
 	return found, ok
+}
+
+// All implements ceremony.Projects.
+func (p *Projects) All() []project.Project {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.known))
+}
+
+// DNS has TXT records.
+type DNS map[string][]string
+
+// LookupTXT implements directory.DNS.
+func (d DNS) LookupTXT(_ context.Context, name string) ([]string, error) {
+	if found, ok := d[name]; ok {
+		return found, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 }
 
 // Update implements ceremony.Projects.

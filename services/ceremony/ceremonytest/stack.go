@@ -39,6 +39,7 @@ type Stack struct {
 	*ceremony.Service
 	Project  project.Project
 	Projects *Projects
+	DNS      DNS
 	Accounts *account.Store
 	Decision *Decision
 	Events   *Events
@@ -82,7 +83,7 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 	p.Frontend.Identifiers = []project.IdentifierRule{{Type: account.IdentifierTypeEmail}, {Type: account.IdentifierTypeUsername}}
 	st := &Stack{
 		Project:  p,
-		Projects: &Projects{known: map[ident.ProjectID]project.Project{p.ID: p}},
+		Projects: &Projects{known: map[ident.ProjectID]project.Project{p.ID: p}}, DNS: DNS{},
 		Accounts: accounts,
 		Decision: &Decision{},
 		Events:   &Events{Offers: offers},
@@ -122,7 +123,7 @@ func (st *Stack) Deps(b Buckets) ceremony.Deps {
 		Projects: st.Projects, Keys: st.Keyring, Accounts: st.Accounts,
 		Challenges: b.Challenges, Marks: b.Marks, Index: b.Index, Names: b.Names, Sessions: b.Sessions, SessionIDs: b.SessionIDs,
 		Tokens: b.Tokens, Codes: b.Codes, Spent: b.Spent, Processes: b.Processes,
-		Delivery: st.Delivery, Signing: st.Signing, Events: st.Events, Offers: st.Events, Positions: st.Events, Lists: st.Lists,
+		Delivery: st.Delivery, Signing: st.Signing, Events: st.Events, Offers: st.Events, Positions: st.Events, DNS: st.DNS, Lists: st.Lists,
 		Decision: st.Decision, AAGUIDs: Names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		Now: st.Clock.Now, Log: slog.New(slog.NewJSONHandler(st.Log, nil)), Metrics: st.Registry,
 	}

@@ -3,20 +3,32 @@ package directory
 import (
 	"context"
 	"errors"
+	"net"
+	"slices"
+	"time"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
-const fieldCNAME = "cname"
+// What a project shows before it gets a host name over the API.
+const (
+	ProofDNS  = "dns"  // a TXT record, as soon as there is another project that the host could be taken from
+	ProofNone = "none" // nothing: everybody with an API secret is trusted
+)
 
-// UpdateCname implements service.Directory. A host name that another project has is a conflict. The project's earlier one is
-// free as soon as a minute has passed since it was set.
+const (
+	fieldCNAME  = "cname"
+	proofPrefix = "_keyward."
+	proofValue  = "keyward-project="
+	dnsLimit    = 5 * time.Second
+)
+
+// UpdateCname implements service.Directory. A host name that overlaps with one of another project, or with the installation's own, is a
+// conflict. The project's earlier one is free at once.
 func (s *Service) UpdateCname(ctx context.Context, req service.ForProject[rest.CnameUpdateReq]) (service.Empty, error) {
 	host, err := project.CheckCNAME(req.Body.Cname)
 	if err != nil {
@@ -26,22 +38,28 @@ func (s *Service) UpdateCname(ctx context.Context, req service.ForProject[rest.C
 	if err != nil || p.CNAME == host {
 		return service.Empty{}, err
 	}
-	limited, cancel := context.WithTimeout(ctx, nameLimit)
-	defer cancel()
-	entry := identindex.Entry{Owner: string(p.ID), Created: s.now().UnixMilli()}
-	err = s.names.Reserve(limited, cnameName(host), entry, nameLapsesIn, func(owner string) (bool, error) {
-		other, ok := s.projects.Lookup(ident.ProjectID(owner))
-		return ok && other.CNAME == host, nil
-	})
-	if errors.Is(err, identindex.ErrTaken) {
-		return service.Empty{}, fault.Conflict(fieldCNAME, MessageTaken)
-	}
-	if err != nil {
+	if err := s.proveHost(ctx, p, host); err != nil {
 		return service.Empty{}, err
 	}
-	return service.Empty{}, s.projects.Update(limited, p.ID, func(p *project.Project) { p.CNAME = host })
+	return service.Empty{}, s.projects.Update(ctx, p.ID, func(p *project.Project) { p.CNAME = host })
 }
 
-func cnameName(host string) identindex.Name {
-	return identindex.Name{Scope: identindex.Everywhere, Kind: fieldCNAME, Value: host}
+// proveHost asks the DNS whether whoever rules over a host gives it to the project: visitors of a host that somebody has taken see, and trust,
+// the taker's project.
+func (s *Service) proveHost(ctx context.Context, p project.Project, host string) error {
+	if s.hostProof == ProofNone || len(s.projects.All()) < 2 || p.HasHost(host) {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, dnsLimit)
+	defer cancel()
+	name, value := proofPrefix+host, proofValue+string(p.ID)
+	found, err := s.dns.LookupTXT(limited, name+".")
+	var missing *net.DNSError
+	if err != nil && !(errors.As(err, &missing) && missing.IsNotFound) {
+		return fault.Unavailable(dnsLimit, "the TXT record of %s could not be looked up", name).Because(err)
+	}
+	if !slices.Contains(found, value) {
+		return fault.Field(fieldCNAME, "is not proven: the DNS must have a TXT record of %s with %s", name, value)
+	}
+	return nil
 }

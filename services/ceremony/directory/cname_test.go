@@ -1,11 +1,8 @@
 package directory_test
 
 import (
-	"context"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
@@ -14,56 +11,52 @@ import (
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 )
 
-func TestAHostNameBelongsToOneProject(t *testing.T) {
+func TestAProjectProvesAHostThatItCouldTakeFromOthers(t *testing.T) {
 	t.Parallel()
-	st := ceremonytest.New(t)
-	others := make([]ident.ProjectID, 5)
-	for i := range others {
-		p := st.Project
-		p.ID = ident.NewProjectID()
-		st.Projects.Set(p)
-		others[i] = p.ID
-	}
-	set := func(id ident.ProjectID, host string) error {
-		_, err := st.UpdateCname(t.Context(), service.ForProject[rest.CnameUpdateReq]{Project: id, Body: rest.CnameUpdateReq{Cname: host}})
-		return err
-	}
-	host := func(id ident.ProjectID) string { p, _ := st.Projects.Lookup(id); return p.CNAME }
-	// The index of host names is one for all projects: other tests must not want these.
-	one, two := "login-"+string(st.Project.ID)+".example.com", "auth-"+string(st.Project.ID)+".example.com"
-
-	for range 2 {
-		if err := set(st.Project.ID, strings.ToUpper(one)); err != nil || host(st.Project.ID) != one {
-			t.Fatalf("%q, %v", host(st.Project.ID), err)
-		}
-	}
-	st.Clock.Advance(time.Hour)
-	ceremonytest.WantField(t, set(others[0], one), 409, "cname", "already exists")
-	if err := set(st.Project.ID, two); err != nil || host(st.Project.ID) != two {
-		t.Fatalf("%q, %v", host(st.Project.ID), err)
-	}
-
-	var wait sync.WaitGroup
-	var mu sync.Mutex
-	won := 0
-	for _, id := range others {
-		wait.Go(func() {
-			_, err := st.UpdateCname(context.Background(), service.ForProject[rest.CnameUpdateReq]{
-				Project: id, Body: rest.CnameUpdateReq{Cname: one},
-			})
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				won++
-				return
+	const host = "login.example.com"
+	for name, c := range map[string]struct {
+		only    bool // no other project is there
+		hosts   []string
+		records []string
+		message string
+	}{
+		"by a TXT record that names it":                      {false, nil, []string{"v=spf1 -all", "keyward-project=%s"}, ""},
+		"not by one that names another":                      {false, nil, []string{"keyward-project=pro-9"}, "is not proven: the DNS must have a TXT record of _keyward.login.example.com with keyward-project=%s"},
+		"not by one that begins with it":                     {false, nil, []string{"keyward-project=%s0"}, "is not proven: the DNS must have a TXT record of _keyward.login.example.com with keyward-project=%s"},
+		"not without a record":                               {false, nil, nil, "is not proven: the DNS must have a TXT record of _keyward.login.example.com with keyward-project=%s"},
+		"nothing if the operator has given it the host":      {false, []string{"*.example.com"}, nil, ""},
+		"nothing if there is nobody that it could take from": {true, nil, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			id := string(st.Project.ID)
+			st.ChangeProject(func(p *project.Project) { p.Frontend.Hosts = c.hosts })
+			if !c.only {
+				other := st.Project
+				other.ID, other.Frontend.Hosts = ident.NewProjectID(), nil
+				st.Projects.Set(other)
 			}
-			ceremonytest.WantField(t, err, 409, "cname", "already exists")
+			for _, record := range c.records {
+				st.DNS["_keyward."+host+"."] = append(st.DNS["_keyward."+host+"."], strings.ReplaceAll(record, "%s", id))
+			}
+			_, err := st.UpdateCname(t.Context(), service.ForProject[rest.CnameUpdateReq]{Project: st.Project.ID, Body: rest.CnameUpdateReq{Cname: host}})
+			p, _ := st.Projects.Lookup(st.Project.ID)
+			if c.message != "" {
+				ceremonytest.WantField(t, err, 400, "cname", strings.ReplaceAll(c.message, "%s", id))
+			} else if err != nil {
+				t.Error(err)
+			}
+			if (p.CNAME == host) != (c.message == "") {
+				t.Errorf("the project has %q", p.CNAME)
+			}
 		})
 	}
-	wait.Wait()
-	if won != 1 {
-		t.Errorf("%d projects took a host name that was free", won)
-	}
+}
+
+func TestANameThatIsNoHostIsRefused(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
 	for name, c := range map[string]struct{ host, message string }{
 		"an empty one":               {"", "cannot be blank"},
 		"one without a dot":          {"localhost", "must be a host name"},
@@ -78,7 +71,8 @@ func TestAHostNameBelongsToOneProject(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ceremonytest.WantField(t, set(st.Project.ID, c.host), 400, "cname", c.message)
+			_, err := st.UpdateCname(t.Context(), service.ForProject[rest.CnameUpdateReq]{Project: st.Project.ID, Body: rest.CnameUpdateReq{Cname: c.host}})
+			ceremonytest.WantField(t, err, 400, "cname", c.message)
 			if _, err := project.CheckCNAME(c.host); err == nil {
 				t.Error("taken by the project")
 			}

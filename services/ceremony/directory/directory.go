@@ -26,7 +26,13 @@ import (
 // Projects finds and changes projects. core/project.Store is one.
 type Projects interface {
 	tenant.Projects
+	All() []project.Project
 	Update(ctx context.Context, id ident.ProjectID, change func(*project.Project)) error
+}
+
+// DNS looks up TXT records. net.Resolver is one.
+type DNS interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
 
 // Lists answers the lists that are made from the buckets.
@@ -54,6 +60,8 @@ type Deps struct {
 	Lists      Lists
 	Events     Events
 	Unfinished Unfinished
+	HostProof  string // ProofDNS or ProofNone
+	DNS        DNS
 	Forget     []Forget // what else is kept of a user, in the order in which it goes
 	Repaired   *prometheus.CounterVec
 	Now        func() time.Time
@@ -70,6 +78,8 @@ type Service struct {
 	lists      Lists
 	events     Events
 	unfinished Unfinished
+	hostProof  string
+	dns        DNS
 	forget     []Forget
 	repaired   *prometheus.CounterVec
 	now        func() time.Time
@@ -83,6 +93,6 @@ type Service struct {
 func New(d Deps) *Service {
 	return &Service{
 		projects: d.Projects, accounts: d.Accounts, index: d.Index, names: d.Names, outbox: d.Outbox, lists: d.Lists, events: d.Events,
-		unfinished: d.Unfinished, forget: d.Forget, repaired: d.Repaired, now: d.Now, log: d.Log, instance: rand.Text(),
+		hostProof: d.HostProof, dns: d.DNS, unfinished: d.Unfinished, forget: d.Forget, repaired: d.Repaired, now: d.Now, log: d.Log, instance: rand.Text(),
 	}
 }

@@ -254,6 +254,12 @@ func (c *Config) judgeSettings() []Setting {
 			Note: "If it is not set, it follows http_addr: the name localhost with its port. The tokens of a project with a CNAME are issued by https:// and the CNAME.",
 		},
 		{
+			Section: "Sessions", Key: "host_proof", Value: stringValue(&c.Ceremony.HostProof),
+			Doc: "What a project shows before it gets a CNAME over the API: dns or none.",
+			Note: "dns asks for the TXT record _keyward.<host> with keyward-project=<project ID> as soon as there is more than one project. " +
+				"keyward project frontend set asks for nothing: it is the operator's word.",
+		},
+		{
 			Section: "Sessions", Key: "signing_key_max_age", Value: durationValue{&c.Ceremony.SigningKeyMaxAge, ""},
 			Doc:  "How long a key signs sessions and signed passkey data before the next one does; at least 24h.",
 			Note: "The next key is published an hour before it signs, and an old one a day after it last signed. keyward project signing-keys rotate does it now.",
