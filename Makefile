@@ -45,16 +45,19 @@ build: ## Build bin/keyward
 test: packages-test ## Run every check and every test, with the race detector
 	@$(MAKE) --jobs 2 test-needs
 	@$(MAKE) check-format check-protos check-policies
-	go vet ./... ./sdk/...
+	CGO_ENABLED=1 go vet -race ./... ./sdk/...
 	@$(MAKE) --jobs 2 test-packages test-system
 
-# Both at once: a linker uses one core, and the whole-system tests wait more than they compute, so that there are more of them than cores.
+# Both at once: a linker uses one core, and the whole-system tests wait more than they compute, so that there are more of them than cores. What both need is
+# compiled before, or each would compile it. The whole system is tested twice: with the race detector what runs in the tests' own process, and without it
+# everything, the binary, the browsers and the suites in JavaScript too.
 .PHONY: test-packages test-system
 test-packages:
 	$(RACE) $$(go list ./... ./sdk/... | grep -v /test$$)
 
 test-system:
 	$(RACE) -parallel 5 ./test
+	go test -vet=off -timeout 14m -parallel 5 ./test
 
 # What a change is tried with while it is made: no race detector, no browser, nothing to install.
 .PHONY: test-quick

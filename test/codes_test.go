@@ -85,7 +85,7 @@ func (b *postbox) last(t *testing.T) posted {
 
 func TestACodeAndALinkFromTheirSendingToTheirEnd(t *testing.T) {
 	t.Parallel()
-	for _, s := range []shape{shapes()[0], shapes()[5]} {
+	for _, s := range []shape{everyShape()[0], everyShape()[5]} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			box := newPostbox(t)

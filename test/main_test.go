@@ -30,9 +30,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// outside leaves a test of what runs outside this process to the run without the race detector, which would only make it slower.
+func outside(t *testing.T) {
+	t.Helper()
+	if detecting {
+		t.Skip("the race detector sees nothing of it; the run without it has this test")
+	}
+}
+
 // build returns the path of the binary.
 func build(t *testing.T) string {
 	t.Helper()
+	outside(t)
 	path := filepath.Join(compiled.dir, "keyward")
 	compiled.once.Do(func() {
 		// As make builds it, so that nothing is compiled another time.
@@ -52,6 +61,7 @@ func build(t *testing.T) string {
 // suiteTools returns where the commands are that a suite in JavaScript needs. Its packages must be there.
 func suiteTools(t *testing.T, suite string, commands ...string) map[string]string {
 	t.Helper()
+	outside(t)
 	tools := map[string]string{}
 	for _, command := range commands {
 		path, err := exec.LookPath(command)

@@ -72,7 +72,7 @@ func sdkCall(t *testing.T, st *stack, headers map[string]string, path, process s
 // A user who has no passkey is offered one in every client of the published SDKs that can hold one, and passkeys in its login form.
 func TestTheBodiesOfThePublishedSDKsAreAnsweredWithPasskeys(t *testing.T) {
 	t.Parallel()
-	st := shapes()[0].start(t)
+	st := everyShape()[0].start(t)
 	without := map[string]bool{ // bodies of clients that have no passkeys or no lock
 		"web-core-process-init-no-webauthn": true, "corbado-ios-manage-init": true,
 	}
@@ -104,7 +104,7 @@ func TestTheBodiesOfThePublishedSDKsAreAnsweredWithPasskeys(t *testing.T) {
 // The Backend API takes what the server SDKs send of their users' clients.
 func TestTheBodiesOfTheServerSDKsAreTaken(t *testing.T) {
 	t.Parallel()
-	st := shapes()[0].start(t)
+	st := everyShape()[0].start(t)
 	for _, body := range sdkBodies(t) {
 		if body.Surface != "backend" || !strings.HasSuffix(body.Path, "/start") {
 			continue

@@ -39,7 +39,16 @@ type shape struct {
 	deployed bool // a split over the NATS server of deploy/, each service with its own user
 }
 
+// shapes are all of them, and with the race detector the two that run everything there is to run: all in one process, and several of each over the network.
 func shapes() []shape {
+	all := everyShape()
+	if detecting {
+		return []shape{all[0], all[len(all)-1]}
+	}
+	return all
+}
+
+func everyShape() []shape {
 	return []shape{
 		{name: "one process with the embedded cache"},
 		{name: "one process with Redis", redis: true},
