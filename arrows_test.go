@@ -100,6 +100,7 @@ var arrows = []struct {
 	{"core/telemetry", "core/reqctx core/secret"},
 	{"core/reqctx", "core/ident"},
 	{"core/fault", ""},
+	{"core/address", ""},
 	{"core/ident", ""},
 	{"core/secret", ""},
 	{"core/yamljson", ""},

@@ -9,6 +9,7 @@ import (
 
 // Join returns e with Ceremony, Route and Kind as the offer that e answers had them. Join is called once, when e is appended; known is what the user's
 // history then holds: the recent login offers, and the live events of the set, in any order. What e already says of its ceremony is kept.
+// An event that names the challenge of an offer and no environment happened in that of the offer.
 //
 // A login event belongs to the offer with its challenge, else to the newest offer of its process; failing both, Ceremony and Route stay empty and the
 // event is a ceremony of its own, taken for a local one. An append event belongs to the offer with its challenge, else to the newest of its process, else
@@ -19,7 +20,7 @@ func Join(e Event, known []Event, openOffer time.Duration) Event {
 		return e
 	case e.Type.AnswersLogin():
 		if offer, ok := answered(e, known, LoginOffered); ok {
-			e.Ceremony, e.Route = offer.offerID(), offer.Route
+			e.Ceremony, e.Route, e.Environment = offer.offerID(), offer.Route, environmentOf(e, offer)
 		}
 		return e
 	case e.Type.AnswersAppend():
@@ -31,7 +32,7 @@ func Join(e Event, known []Event, openOffer time.Duration) Event {
 			e.Kind = KindDefault
 			return e
 		}
-		e.Ceremony, e.Kind = offer.offerID(), offer.Kind
+		e.Ceremony, e.Kind, e.Environment = offer.offerID(), offer.Kind, environmentOf(e, offer)
 		return e
 	default:
 		return e
@@ -60,10 +61,7 @@ func (e Event) offerID() ident.ChallengeID {
 // answered finds the offer of the type that e names, by challenge or by process.
 func answered(e Event, known []Event, offered Type) (Event, bool) {
 	if e.Challenge != "" {
-		opened := func(o Event) bool {
-			return string(o.Ceremony) == e.Challenge || o.Challenge != "" && SameChallenge(o.Challenge, e.Challenge)
-		}
-		if offer, ok := newest(known, func(o Event) bool { return o.Type == offered && opened(o) }); ok {
+		if offer, ok := newest(known, func(o Event) bool { return o.Type == offered && names(e, o) }); ok {
 			return offer, true
 		}
 	}
@@ -76,6 +74,18 @@ func answered(e Event, known []Event, offered Type) (Event, bool) {
 	}
 	// The clocks of two instances may differ by more than the time between offer and answer.
 	return newest(known, ofProcess)
+}
+
+// names reports whether e names the challenge of an offer, or its ID.
+func names(e, offer Event) bool {
+	return e.Challenge != "" && (string(offer.Ceremony) == e.Challenge || offer.Challenge != "" && SameChallenge(offer.Challenge, e.Challenge))
+}
+
+func environmentOf(e, offer Event) ident.EnvironmentID {
+	if e.Environment == "" && names(e, offer) {
+		return offer.Environment
+	}
+	return e.Environment
 }
 
 // newestOpen finds the newest append offer in e's environment that nothing has answered and that is younger than openOffer at e's time.

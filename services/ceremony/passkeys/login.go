@@ -146,3 +146,13 @@ func IsRefusal(err error) bool {
 	var refusal *fault.Refusal
 	return errors.As(err, &refusal) || errors.Is(err, account.ErrUnknown) || errors.Is(err, account.ErrInactive)
 }
+
+// IsUnknown reports whether err says that the project does not have the passkey.
+func IsUnknown(err error) bool {
+	return errors.Is(err, errPasskeyUnknown) || errors.Is(err, ErrPasskeyDeleted)
+}
+
+// IsLate reports whether err says that the challenge of an answer is over, whatever the passkey is worth.
+func IsLate(err error) bool {
+	return errors.Is(err, challenge.ErrExpired) || errors.Is(err, challenge.ErrUsed)
+}

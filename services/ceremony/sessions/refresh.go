@@ -148,7 +148,7 @@ func (s *Service) CurrentUserSessionRefresh(
 	if err != nil {
 		return rsp, err
 	}
-	id, generation, ok := parseRefreshToken(p, refreshOf(req.Visit))
+	id, generation, ok := s.refreshToken(ctx, p, req.Visit)
 	if !ok {
 		return rsp, errRefreshToken()
 	}
@@ -175,6 +175,29 @@ func refreshOf(v service.Visit) string {
 		return v.Token
 	}
 	return v.Refresh
+}
+
+// refreshToken returns the refresh token of a visit that is to be spent: of several the one that a live session has not seen, else the first of the
+// project's. To spend one that is spent ends its session, so that the wrong choice would log somebody out.
+func (s *Service) refreshToken(ctx context.Context, p project.Project, v service.Visit) (id ident.SessionID, generation int, ok bool) {
+	chosen := refreshOf(v)
+	id, generation, ok = parseRefreshToken(p, chosen)
+	if chosen != v.Refresh || len(v.OtherRefresh) == 0 {
+		return id, generation, ok
+	}
+	for _, token := range append([]string{v.Refresh}, v.OtherRefresh...) {
+		of, number, known := parseRefreshToken(p, token)
+		if !known {
+			continue
+		}
+		if found, err := s.liveSession(ctx, p, of); err == nil && found.Current(number, s.now()) {
+			return of, number, true
+		}
+		if !ok {
+			id, generation, ok = of, number, true
+		}
+	}
+	return id, generation, ok
 }
 
 func (s *Service) spendRefreshToken(ctx context.Context, p project.Project, id ident.SessionID, generation int) (session.Session, error) {

@@ -61,6 +61,30 @@ func TestTheRefreshTokenOfTheCookieIsTakenIfTheBearerIsNone(t *testing.T) {
 	}
 }
 
+func TestOfSeveralRefreshCookiesTheGoodOneIsSpentWhereverItStands(t *testing.T) {
+	t.Parallel()
+	for name, goodFirst := range map[string]bool{"first": true, "last": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			in := st.OpenSession(t)
+			second, err := refreshWith(st, in.Refresh)
+			if err != nil {
+				t.Fatal(err)
+			}
+			st.Clock.Advance(time.Minute) // the first one is spent for good
+			req := ceremonytest.Visit(st, in.Session, service.Empty{})
+			req.Refresh, req.OtherRefresh = in.Refresh, []string{"another's", second.Cookies.RefreshToken}
+			if goodFirst {
+				req.Refresh, req.OtherRefresh = second.Cookies.RefreshToken, []string{in.Refresh}
+			}
+			if _, err := st.CurrentUserSessionRefresh(t.Context(), req); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestSpendingARefreshTokenTwiceEndsTheSessionOfBoth(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)

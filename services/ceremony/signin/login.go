@@ -205,7 +205,7 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 	return s.answer(ctx, t)
 }
 
-// PasskeyMediationFinish implements service.SignIn. A passkey that is good for nothing any more leads back to the login form.
+// PasskeyMediationFinish implements service.SignIn. An answer that logs nobody in leads back to the login form, which says why and has new options.
 func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (processAnswer, error) {
 	t, err := s.turn(ctx, req.Visit)
 	if err != nil {
@@ -218,7 +218,7 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 		ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 	}})
 	if (err == nil && done.Error != nil) || passkeys.IsRefusal(err) {
-		return s.notMediated(ctx, t)
+		return s.notMediated(ctx, t, whyNotMediated(err))
 	}
 	if err != nil {
 		return processAnswer{}, err
@@ -236,12 +236,24 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 	return s.answer(ctx, t)
 }
 
-func (s *Service) notMediated(ctx context.Context, t *turn) (processAnswer, error) {
+// whyNotMediated tells the causes apart. Only a passkey that the project has no longer, or never had, is called gone.
+func whyNotMediated(err error) *frontend.RequestError {
+	switch {
+	case err == nil, passkeys.IsUnknown(err):
+		return signin.ProblemPasskeyGone()
+	case passkeys.IsLate(err):
+		return signin.ProblemPasskeyLate()
+	default:
+		return signin.ProblemPasskeyRefused()
+	}
+}
+
+func (s *Service) notMediated(ctx context.Context, t *turn, why *frontend.RequestError) (processAnswer, error) {
 	options, err := s.mediationOptions(ctx, t)
 	if err != nil {
 		return processAnswer{}, err
 	}
-	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.NotMediated(options) })); err != nil {
+	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.NotMediated(options, why) })); err != nil {
 		return processAnswer{}, err
 	}
 	return s.answer(ctx, t)

@@ -2,6 +2,7 @@ package signin_test
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -314,6 +315,46 @@ func TestTheLoginFormTakesAPasskey(t *testing.T) {
 	next := dataOf(t, b.body.Data.AsBlockLoginInit).ConditionalUIChallenge
 	if problem(b.body.Error) != "invalid_conditional_ui_login" || next == nil || *next == first {
 		t.Errorf("problem %q, options %v", problem(b.body.Error), next)
+	}
+}
+
+// Only a passkey that the project does not have is called gone: a browser may be told to remove it.
+func TestTheLoginFormSaysWhyAPasskeyDidNotLogAnybodyIn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer func(tb testing.TB, st *ceremonytest.Stack, d *authenticator.Device, options string) string
+		want   string
+	}{
+		"its challenge has expired": {func(tb testing.TB, st *ceremonytest.Stack, d *authenticator.Device, options string) string {
+			signed := d.Get(tb, options)
+			st.Clock.Advance(6 * time.Minute)
+			return signed
+		}, "conditional_ui_challenge_expired"},
+		"the signature is bad": {func(tb testing.TB, _ *ceremonytest.Stack, d *authenticator.Device, options string) string {
+			var signed map[string]any
+			if err := json.Unmarshal([]byte(d.Get(tb, options)), &signed); err != nil {
+				tb.Fatal(err)
+			}
+			signed["response"].(map[string]any)["signature"] = "MAYCAQECAQE"
+			raw, err := json.Marshal(signed)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return string(raw)
+		}, "conditional_ui_login_refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, d := ceremonytest.New(t), authenticator.Phone()
+			member(t, st, d, usernameOf("ada"))
+			b := begin(t, st, mediating)
+			first := *dataOf(t, b.body.Data.AsBlockLoginInit).ConditionalUIChallenge
+			do(t, b, b.PasskeyMediationFinish, frontend.PasskeyFinishReq{SignedChallenge: c.answer(t, st, d, first)}, frontend.BlockTypeLoginInit)
+			next := dataOf(t, b.body.Data.AsBlockLoginInit).ConditionalUIChallenge
+			if problem(b.body.Error) != c.want || next == nil || *next == first {
+				t.Errorf("problem %q, options %v", problem(b.body.Error), next)
+			}
+		})
 	}
 }
 

@@ -27,6 +27,7 @@ type Session struct {
 	IdleMs          int64              `json:"idleMs"`               // it ends then unless it is used before
 	Generation      int                `json:"generation,omitempty"` // of the refresh token that has not been spent
 	RotatedMs       int64              `json:"rotatedMs,omitempty"`  // when the one before was spent
+	EarlierMs       []int64            `json:"earlierMs,omitempty"`  // when those before that were, newest first, as long as they may come again
 }
 
 // At returns how the session stands at a moment: as stored if somebody ended it, otherwise active, inactivity_reached or expired, whichever came first.
@@ -64,8 +65,36 @@ func (s Session) Current(generation int, now time.Time) bool {
 	return generation == s.Generation || s.justSpent(generation, now)
 }
 
+// maxEarlier is how many rotations within the leeway are remembered: more than tabs refresh in ten seconds, and few enough to keep the record small.
+const maxEarlier = 32
+
 func (s Session) justSpent(generation int, now time.Time) bool {
-	return generation == s.Generation-1 && now.UnixMilli() < s.RotatedMs+refreshLeeway.Milliseconds()
+	back := s.Generation - 1 - generation
+	switch {
+	case back == 0:
+		return within(s.RotatedMs, now)
+	case back > 0 && back <= len(s.EarlierMs):
+		return within(s.EarlierMs[back-1], now)
+	default:
+		return false
+	}
+}
+
+func within(spentMs int64, now time.Time) bool {
+	return now.UnixMilli() < spentMs+refreshLeeway.Milliseconds()
+}
+
+// rotate makes the next refresh token the session's.
+func (s *Session) rotate(now time.Time) {
+	var earlier []int64
+	for _, ms := range append([]int64{s.RotatedMs}, s.EarlierMs...) {
+		if !within(ms, now) || len(earlier) == maxEarlier {
+			break
+		}
+		earlier = append(earlier, ms)
+	}
+	s.Generation++
+	s.RotatedMs, s.EarlierMs = now.UnixMilli(), earlier
 }
 
 // Spend uses up a refresh token of a generation and makes the next one the session's; one that comes again within the leeway gets what the first time got. With fixed the
@@ -76,8 +105,7 @@ func (s *Session) Spend(generation int, fixed bool, now time.Time, inactivity ti
 		return ErrOver
 	case generation == s.Generation:
 		if !fixed {
-			s.Generation++
-			s.RotatedMs = now.UnixMilli()
+			s.rotate(now)
 		}
 		s.Use(now, inactivity)
 		return nil

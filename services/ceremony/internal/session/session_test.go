@@ -87,3 +87,40 @@ func TestOfTwoWhoHaveTheSameTokenNeitherGoesOnUnnoticed(t *testing.T) {
 		}
 	})
 }
+
+func TestATokenSpentTwiceAgoIsGoodForTheSameMomentAsTheOneAfter(t *testing.T) {
+	t.Parallel()
+	s := active()
+	for i, after := range []time.Duration{0, time.Second, 2 * time.Second} { // R0, R1, R2 are spent
+		if err := s.Spend(i, false, began.Add(after), inactivity); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for generation, last := range map[int]time.Duration{0: leeway, 1: leeway + time.Second, 2: leeway + 2*time.Second} {
+		for _, tc := range []struct {
+			at   time.Duration
+			want error
+		}{{last - time.Millisecond, nil}, {last, session.ErrReused}} {
+			again := s
+			if err := again.Spend(generation, false, began.Add(tc.at), inactivity); !errors.Is(err, tc.want) {
+				t.Errorf("generation %d after %v: %v, want %v", generation, tc.at, err, tc.want)
+			}
+			if tc.want == nil && again.Generation != 3 {
+				t.Errorf("generation %d is the session's", again.Generation)
+			}
+		}
+	}
+}
+
+func TestASessionThatIsRefreshedWithoutEndStaysSmall(t *testing.T) {
+	t.Parallel()
+	s := active()
+	for i := range 1000 {
+		if err := s.Spend(i, false, began, inactivity); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.EarlierMs) > 32 {
+		t.Errorf("%d rotations are remembered", len(s.EarlierMs))
+	}
+}

@@ -39,9 +39,19 @@ func ProblemNoLogin() *frontend.RequestError {
 	return problem("login_identifier_unknown_user", "there is no login with this identifier here")
 }
 
-// ProblemPasskeyGone is of a passkey that the login form was given and that is good for nothing any more.
+// ProblemPasskeyGone is of a passkey that the login form was given and that the project does not have, or has no longer.
 func ProblemPasskeyGone() *frontend.RequestError {
 	return problem("invalid_conditional_ui_login", "the passkey cannot be used any more")
+}
+
+// ProblemPasskeyLate is of a passkey that was picked when the login form had been open for too long, or a second time. Nothing is wrong with it.
+func ProblemPasskeyLate() *frontend.RequestError {
+	return problem("conditional_ui_challenge_expired", "the form was open for too long; pick the passkey once more")
+}
+
+// ProblemPasskeyRefused is of a passkey whose answer did not pass. Whether the passkey is to blame is not known.
+func ProblemPasskeyRefused() *frontend.RequestError {
+	return problem("conditional_ui_login_refused", "the login with the passkey did not work; try again or log in another way")
 }
 
 // ProblemNoPasskey is of a login with a passkey that is offered no longer.

@@ -314,13 +314,13 @@ func (s State) known(by Known) State {
 	return s
 }
 
-// NotMediated goes back to the login form, with other options for browsers.
-func (s State) NotMediated(mediation string) (State, error) {
+// NotMediated goes back to the login form, with other options for browsers and why.
+func (s State) NotMediated(mediation string, why *frontend.RequestError) (State, error) {
 	if !s.Open() || s.Phase != Begin {
 		return s, ErrPlace
 	}
 	s = s.anew(Login)
-	s.Mediation, s.Problem = mediation, ProblemPasskeyGone()
+	s.Mediation, s.Problem = mediation, why
 	return s, nil
 }
 

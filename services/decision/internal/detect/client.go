@@ -1,12 +1,12 @@
 package detect
 
 import (
-	"net/netip"
 	"strings"
 
 	"github.com/mileusna/useragent"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
@@ -251,17 +251,16 @@ func (k *Knowledge) listing(c Client, info rest.ClientInformation, environment s
 	}
 }
 
-func (k *Knowledge) blockedAddress(s string) bool {
+func (k *Knowledge) blockedAddress(remote string) bool {
 	if len(k.addresses) == 0 {
 		return false
 	}
-	address, err := netip.ParseAddr(s)
-	if err != nil {
+	from, ok := address.Client(remote)
+	if !ok {
 		return false
 	}
-	address = address.Unmap().WithZone("")
 	for _, prefix := range k.addresses {
-		if prefix.Contains(address) {
+		if prefix.Contains(from) {
 			return true
 		}
 	}

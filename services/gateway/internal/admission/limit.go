@@ -12,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
@@ -119,23 +120,23 @@ func WholeSeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) 
 // remoteAddress returns where the request comes from: the peer, or, if that is a trusted proxy, the last address of X-Forwarded-For that
 // is none.
 func remoteAddress(x *exchange.Exchange, trusted []netip.Prefix) netip.Addr {
-	address := x.Peer
-	if !contains(trusted, address) {
-		return address
+	from := x.Peer
+	if !contains(trusted, from) {
+		return from
 	}
 	forwarded := string(bytes.Join(x.Asked.PeekAll(fiber.HeaderXForwardedFor), []byte(",")))
 	hops := strings.Split(forwarded, ",")
 	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
+		hop, ok := address.Parse(hops[i])
+		if !ok {
 			break // what a trusted proxy did not write is worth nothing, and nothing beyond it is
 		}
-		address = hop.Unmap()
-		if !contains(trusted, address) {
+		from = hop
+		if !contains(trusted, from) {
 			break
 		}
 	}
-	return address
+	return from
 }
 
 func contains(networks []netip.Prefix, address netip.Addr) bool {

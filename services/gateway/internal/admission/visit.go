@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -87,7 +88,8 @@ func (d *Door) readSession(c *fiber.Ctx, x *exchange.Exchange) error {
 	if token != "" {
 		return d.readBearer(c.UserContext(), x, token)
 	}
-	v.Token, v.Refresh = c.Cookies(exchange.CookieSession, c.Cookies(exchange.CookieShortSession)), c.Cookies(exchange.CookieRefresh)
+	v.Token = c.Cookies(exchange.CookieSession, c.Cookies(exchange.CookieShortSession))
+	v.Refresh, v.OtherRefresh = refreshCookies(&c.Request().Header)
 	v.ByCookie = true
 	if v.Token == "" && v.Refresh == "" {
 		return fault.Login("send a session token as Bearer or in the cookie %s", exchange.CookieSession)
@@ -137,3 +139,21 @@ func checkForgery(x *exchange.Exchange) error {
 
 // IsWellKnown reports whether a path is one that pages of every origin may read.
 func IsWellKnown(path string) bool { return strings.HasPrefix(path, "/.well-known/") }
+
+// maxRefreshCookies is how many refresh cookies are looked at: a browser sends one for each domain and path that it was set for.
+const maxRefreshCookies = 4
+
+// refreshCookies returns the refresh token, and the others of the name: a browser that has the cookie of a host and that of its domain sends both, and
+// does not say which is newer.
+func refreshCookies(asked *fasthttp.RequestHeader) (first string, others []string) {
+	asked.VisitAllCookie(func(name, value []byte) {
+		switch {
+		case string(name) != exchange.CookieRefresh || len(value) == 0:
+		case first == "":
+			first = string(value)
+		case len(others) < maxRefreshCookies-1 && len(value) <= maxToken:
+			others = append(others, string(value))
+		}
+	})
+	return first, others
+}
