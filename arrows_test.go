@@ -26,7 +26,7 @@ var arrows = []struct {
 	// Services never know one another: they meet in core/service.
 	{"services/gateway", "core api"},
 	{"services/gateway/internal/admission", "core api " + gatewayRooms("contract exchange issuer operation userapi")},
-	{"services/gateway/internal/eventstream", "core api " + gatewayRooms("exchange")},
+	{"services/gateway/internal/eventstream", "core api " + gatewayRooms("contract exchange")},
 	{"services/gateway/internal/exchange", "core api " + gatewayRooms("contract")},
 	{"services/gateway/internal/operation", "core api " + gatewayRooms("contract")},
 	{"services/gateway/internal/contract", "core api"},

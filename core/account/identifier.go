@@ -3,10 +3,13 @@ package account
 import (
 	"errors"
 	"net/mail"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/idna"
+	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -14,7 +17,8 @@ import (
 const (
 	MaxIdentifiers    = 100
 	MaxSocialAccounts = 100
-	maxEmail          = 320 // bytes, RFC 3696 erratum 1690: 64 before the @ and 255 after it
+	maxLocalPart      = 64  // bytes of an email address before the @, RFC 5321 §4.5.3.1.1
+	maxMailDomain     = 255 // bytes after it, §4.5.3.1.2
 	maxUsername       = 128 // characters
 	minPhoneDigits    = 7
 	maxPhoneDigits    = 15 // ITU-T E.164
@@ -25,12 +29,15 @@ var (
 	errBlank    = errors.New("cannot be blank")
 	errType     = errors.New("must be one of email, phone, username")
 	errEmail    = errors.New("must be an email address")
+	errLocal    = errors.New("must have at most 64 bytes before the @ (RFC 5321)")
 	errPhone    = errors.New("must be a phone number of the form +<digits>")
 	errUsername = errors.New("must be at most 128 characters long, without control characters and without spaces at its ends")
+	errName     = errors.New("must be a user name of RFC 8265: without invisible characters, symbols and marks that change the direction of text")
 )
 
 // CleanIdentifier returns the value of an identifier as it is to be kept, or an error that says what form it must have. Email
-// addresses lose the space around them; a phone number is taken as ITU-T E.164 writes it, and with nothing between its digits.
+// addresses lose the space around them; a phone number is taken as ITU-T E.164 writes it, and with nothing between its digits; a user
+// name is kept in the form of RFC 8265, UsernameCasePreserved.
 func CleanIdentifier(kind IdentifierType, value string) (string, error) {
 	if !utf8.ValidString(value) {
 		return "", errUsername
@@ -44,16 +51,34 @@ func CleanIdentifier(kind IdentifierType, value string) (string, error) {
 	case IdentifierTypePhone:
 		return value, checkPhone(value)
 	case IdentifierTypeUsername:
-		return value, checkUsername(value)
+		return cleanUsername(value)
 	default:
 		return "", errType
 	}
 }
 
 // IdentifierKey returns what two values of one type have in common if and only if they are the same identifier: letters of an
-// email address are compared without regard to case, and characters of all by what they mean, not by how they are composed
-// (Unicode NFC).
+// email address are compared without regard to case, its domain in Unicode (RFC 5891), user names in the form of RFC 8265, and
+// characters of all by what they mean, not by how they are composed (Unicode NFC).
 func IdentifierKey(kind IdentifierType, value string) string {
+	key := EarlierIdentifierKey(kind, value)
+	switch kind {
+	case IdentifierTypeEmail:
+		local, domain, _ := cutAddress(key)
+		if unicode, err := idna.Lookup.ToUnicode(domain); err == nil && domain != "" {
+			return norm.NFC.String(local + "@" + unicode)
+		}
+	case IdentifierTypeUsername:
+		if name, err := precisName(key); err == nil {
+			return name
+		}
+	}
+	return key
+}
+
+// EarlierIdentifierKey is what IdentifierKey was until domains and user names had forms of their own. What was entered under such keys is still there, and
+// IDs that were made of them stay.
+func EarlierIdentifierKey(kind IdentifierType, value string) string {
 	value = strings.TrimSpace(value)
 	if kind == IdentifierTypeEmail {
 		value = strings.ToLower(value)
@@ -61,14 +86,55 @@ func IdentifierKey(kind IdentifierType, value string) string {
 	return norm.NFC.String(value)
 }
 
+// IdentifierForms returns the keys under which the same identifier may have been entered, in the order to look: first what it is written as, so that of two
+// accounts of earlier days each stays its owner's.
+func IdentifierForms(kind IdentifierType, value string) []string {
+	forms := []string{EarlierIdentifierKey(kind, value)}
+	add := func(form string) {
+		if !slices.Contains(forms, form) {
+			forms = append(forms, form)
+		}
+	}
+	key := IdentifierKey(kind, value)
+	add(key)
+	if local, domain, ok := cutAddress(key); ok && kind == IdentifierTypeEmail {
+		if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+			add(EarlierIdentifierKey(kind, local+"@"+ascii))
+		}
+	}
+	return forms
+}
+
+func cutAddress(value string) (local, domain string, ok bool) {
+	at := strings.LastIndexByte(value, '@')
+	if at < 0 {
+		return value, "", false
+	}
+	return value[:at], value[at+1:], true
+}
+
 func cleanEmail(value string) (string, error) {
 	address, err := mail.ParseAddress(value)
 	// A parsed address that differs has a display name, a comment or quotes, none of which belongs to it.
-	if err != nil || address.Address != value || len(value) > maxEmail {
+	if err != nil || address.Address != value || strings.ContainsFunc(value, invisible) {
+		return "", errEmail
+	}
+	local, domain, _ := cutAddress(value)
+	switch {
+	case len(local) > maxLocalPart:
+		return "", errLocal
+	case len(domain) > maxMailDomain:
+		return "", errEmail
+	}
+	if _, err := idna.Lookup.ToASCII(domain); err != nil && strings.ContainsFunc(domain, beyondASCII) {
 		return "", errEmail
 	}
 	return value, nil
 }
+
+func invisible(r rune) bool { return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }
+
+func beyondASCII(r rune) bool { return r > unicode.MaxASCII }
 
 func checkPhone(value string) error {
 	digits, plus := strings.CutPrefix(value, "+")
@@ -83,11 +149,31 @@ func checkPhone(value string) error {
 	return nil
 }
 
-func checkUsername(value string) error {
+func cleanUsername(value string) (string, error) {
 	if utf8.RuneCountInString(value) > maxUsername || strings.TrimSpace(value) != value || strings.ContainsFunc(value, unicode.IsControl) {
-		return errUsername
+		return "", errUsername
 	}
-	return nil
+	name, err := precisName(value)
+	if err != nil {
+		return "", errName
+	}
+	return name, nil
+}
+
+// precisName prepares a user name as RFC 8265 §3.4 has it: parts with spaces between them, letters of any width and composition in one form.
+func precisName(value string) (string, error) {
+	parts := strings.Split(value, " ")
+	for i, part := range parts {
+		if part == "" {
+			continue
+		}
+		enforced, err := precis.UsernameCasePreserved.String(part)
+		if err != nil {
+			return "", err
+		}
+		parts[i] = enforced
+	}
+	return strings.Join(parts, " "), nil
 }
 
 // Identifier returns the account's identifier of a type and value, or nil.

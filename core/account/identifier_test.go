@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +22,7 @@ func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 		badPhone    = "must be a phone number of the form +<digits>"
 		badUsername = "must be at most 128 characters long, without control characters and without spaces at its ends"
 	)
+	const badName = "must be a user name of RFC 8265: without invisible characters, symbols and marks that change the direction of text"
 	cases := map[string]struct {
 		kind         account.IdentifierType
 		value        string
@@ -33,7 +35,14 @@ func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 		"no email address":                    {email, "ada", "", badEmail},
 		"an email address with a name":        {email, "Ada <ada@example.com>", "", badEmail},
 		"two email addresses":                 {email, "a@example.com,b@example.com", "", badEmail},
-		"an email address too long":           {email, strings.Repeat("a", 310) + "@example.com", "", badEmail},
+		"a local part of 64 bytes":            {email, strings.Repeat("a", 64) + "@example.com", strings.Repeat("a", 64) + "@example.com", ""},
+		"a local part of 65 bytes":            {email, strings.Repeat("a", 65) + "@example.com", "", "must have at most 64 bytes before the @ (RFC 5321)"},
+		"a domain too long":                   {email, "a@" + strings.Repeat("a.", 128) + "com", "", badEmail},
+		"an email address in another script":  {email, "a@xn--mnchen-3ya.de", "a@xn--mnchen-3ya.de", ""},
+		"a domain that is none":               {email, "a@m\u00fcn chen.de", "", badEmail},
+		"a domain of forbidden characters":    {email, "a@\u0378.de", "", badEmail},
+		"an email address with a zero width":  {email, "a\u200bda@example.com", "", badEmail},
+		"an email address that turns around":  {email, "a\u202eda@example.com", "", badEmail},
 		"an empty value":                      {email, "", "", "cannot be blank"},
 		"spaces alone":                        {username, "  ", "", "cannot be blank"},
 		"a phone number":                      {phone, "+4915112345678", "+4915112345678", ""},
@@ -46,6 +55,14 @@ func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 		"a user name":                         {username, "ada lovelace", "ada lovelace", ""},
 		"a user name as long as it may be":    {username, strings.Repeat("ä", 128), strings.Repeat("ä", 128), ""},
 		"a user name too long":                {username, strings.Repeat("ä", 129), "", badUsername},
+		"a user name in full width":           {username, "\uff41\uff44\uff41", "ada", ""},
+		"a user name in Greek":                {username, "\u0391\u03b4\u03b1", "\u0391\u03b4\u03b1", ""},
+		"a user name in Hebrew":               {username, "\u05d0\u05d1\u05d2", "\u05d0\u05d1\u05d2", ""},
+		"a user name with a zero width":       {username, "a\u200bda", "", badName},
+		"a user name with a soft hyphen":      {username, "a\u00adda", "", badName},
+		"a user name that turns around":       {username, "a\u202eda", "", badName},
+		"a user name in two directions":       {username, "a\u05d0b", "", badName},
+		"a user name with another space":      {username, "ada\u00a0lovelace", "", badName},
 		"a user name with a space at its end": {username, "ada ", "", badUsername},
 		"a user name with a line break":       {username, "a\nda", "", badUsername},
 		"a user name that is not UTF-8":       {username, "a\xff", "", badUsername},
@@ -78,6 +95,10 @@ func TestIdentifiersAreTheSameByWhatTheyMean(t *testing.T) {
 		"email addresses in another case":            {account.IdentifierTypeEmail, "Ada@Example.COM", "ada@example.com", true},
 		"email addresses composed in another way":    {account.IdentifierTypeEmail, "jos\u00e9@example.com", "jose\u0301@example.com", true},
 		"email addresses of two people":              {account.IdentifierTypeEmail, "ada@example.com", "bob@example.com", false},
+		"email addresses of one domain":              {account.IdentifierTypeEmail, "a@m\u00fcnchen.de", "A@XN--MNCHEN-3YA.de", true},
+		"email addresses with another dot":           {account.IdentifierTypeEmail, "a@example\u3002com", "a@example.com", true},
+		"user names in full width":                   {account.IdentifierTypeUsername, "\uff21da", "Ada", true},
+		"user names of several words":                {account.IdentifierTypeUsername, "\uff21da Lovelace", "Ada Lovelace", true},
 		"user names in another case":                 {account.IdentifierTypeUsername, "Ada", "ada", false},
 		"user names composed in another way":         {account.IdentifierTypeUsername, "Jos\u00e9", "Jose\u0301", true},
 		"a user name that only looks like the other": {account.IdentifierTypeUsername, "\u0430da", "ada", false},
@@ -108,4 +129,26 @@ func TestAKeyDoesNotChangeWhenItIsMadeAgain(t *testing.T) {
 			t.Errorf("what is kept of %q is another identifier: %q", value, kept)
 		}
 	})
+}
+
+func TestAnIdentifierIsLookedForUnderItsEarlierKeys(t *testing.T) {
+	t.Parallel()
+	const unicode, ascii = "a@m\u00fcnchen.de", "a@xn--mnchen-3ya.de"
+	for name, c := range map[string]struct {
+		kind  account.IdentifierType
+		value string
+		want  []string
+	}{
+		"an ASCII address is one":              {account.IdentifierTypeEmail, " Ada@Example.com", []string{"ada@example.com"}},
+		"a domain in Unicode, then in ASCII":   {account.IdentifierTypeEmail, unicode, []string{unicode, ascii}},
+		"a domain in ASCII, then in Unicode":   {account.IdentifierTypeEmail, ascii, []string{ascii, unicode}},
+		"a user name":                          {account.IdentifierTypeUsername, "Ada", []string{"Ada"}},
+		"a user name as it was, then as it is": {account.IdentifierTypeUsername, "\uff21da", []string{"\uff21da", "Ada"}},
+		"a user name that is refused now":      {account.IdentifierTypeUsername, "a\u200bda", []string{"a\u200bda"}},
+		"a phone number":                       {account.IdentifierTypePhone, "+4915112345678", []string{"+4915112345678"}},
+	} {
+		if got := account.IdentifierForms(c.kind, c.value); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
 }

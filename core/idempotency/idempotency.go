@@ -22,6 +22,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -89,8 +90,8 @@ const retryAfter = time.Second
 // errAnswered says that the answer is known.
 var errAnswered = errors.New("the call was answered")
 
-// Begin returns either the answer that the call was given before, or the right to execute it. The faults are 409 on
-// Idempotency-Key, if the key belongs to another request or the first attempt is still under way (with Retry-After), and 503 if
+// Begin returns either the answer that the call was given before, or the right to execute it. The faults are of
+// Idempotency-Key, 422 if the key belongs to another request, and 409 with Retry-After if the first attempt is still under way; 503 if
 // nothing could be read or stored.
 func (s *Store) Begin(ctx context.Context, call Call) (*Attempt, *Answer, error) {
 	k, err := derive(call)
@@ -101,7 +102,7 @@ func (s *Store) Begin(ctx context.Context, call Call) (*Attempt, *Answer, error)
 	e, err := s.records.CreateOrChange(ctx, k.name, fresh, func(found *record) error {
 		switch {
 		case !hmac.Equal(found.Fingerprint, fresh.Fingerprint):
-			return fault.Conflict(Header, "was used for another request")
+			return otherRequest()
 		case found.Sealed != nil:
 			return errAnswered
 		case found.UntilMs > s.now().UnixMilli():
@@ -156,6 +157,13 @@ func (a *Attempt) Forget(ctx context.Context) error {
 		return fmt.Errorf("free an idempotency key: %w", err)
 	}
 	return nil
+}
+
+// otherRequest is a mistake of the caller, which waiting does not heal (draft-ietf-httpapi-idempotency-key-header section 2.7).
+func otherRequest() error {
+	f := fault.Field(Header, "was used for another request")
+	f.Status = http.StatusUnprocessableEntity
+	return f
 }
 
 func underWay() error {

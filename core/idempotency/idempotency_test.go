@@ -61,12 +61,15 @@ func (b *bench) begin(t *testing.T, c idempotency.Call) *idempotency.Attempt {
 	return attempt
 }
 
-// refused holds that the call is neither executed nor answered.
+// refused holds that the call is neither executed nor answered, and whether it is worth to wait.
 func (b *bench) refused(t *testing.T, c idempotency.Call, retry time.Duration) {
 	t.Helper()
 	attempt, before, err := b.store.Begin(t.Context(), c)
-	f := fault.As(err)
-	if attempt != nil || before != nil || err == nil || f.Status != 409 || len(f.Validation) != 1 || f.Validation[0].Field != "Idempotency-Key" || f.RetryAfter != retry {
+	f, status := fault.As(err), 422
+	if retry > 0 {
+		status = 409
+	}
+	if attempt != nil || before != nil || err == nil || f.Status != status || len(f.Validation) != 1 || f.Validation[0].Field != "Idempotency-Key" || f.RetryAfter != retry {
 		t.Fatalf("got %v, %v, %v", attempt, before, err)
 	}
 }

@@ -1,5 +1,5 @@
 // Package listing reads the parameters of a list in the wire's terms (sort=field:asc, filter[]=field:op:value, page from 1), and sorts, filters and pages a
-// list that is already in memory. It is pure; every error is a *fault.Fault that names sort, filter[], page or pageSize.
+// list that is already in memory. It is pure; every error is a *fault.Fault that names sort, filter[], page, pageSize, or the column to sort by.
 package listing
 
 import (

@@ -116,11 +116,11 @@ func TestFaultsNameTheParameter(t *testing.T) {
 		list  listing.List
 		field string
 	}{
-		{"unknown sort field", listing.List{Sort: "color:asc"}, "sort"},
+		{"unknown sort field", listing.List{Sort: "color:asc"}, "color"},
 		{"unknown direction", listing.List{Sort: "name:up"}, "sort"},
 		{"no direction", listing.List{Sort: "name"}, "sort"},
-		{"a filter-only field cannot sort", listing.List{Sort: "chosen:asc"}, "sort"},
-		{"search cannot sort", listing.List{Sort: "search:asc"}, "sort"},
+		{"a filter-only field cannot sort", listing.List{Sort: "chosen:asc"}, "chosen"},
+		{"search cannot sort", listing.List{Sort: "search:asc"}, "search"},
 		{"unknown filter field", listing.List{Filter: []string{"color:eq:red"}}, "filter[]"},
 		{"unknown op", listing.List{Filter: []string{"name:ne:a"}}, "filter[]"},
 		{"one colon only", listing.List{Filter: []string{"name:eq"}}, "filter[]"},

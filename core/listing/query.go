@@ -157,7 +157,7 @@ func parseSort(sort string, fields map[string]Use) (name string, descending bool
 		return "", false, fault.Field("sort", "must be of the form field:asc or field:desc")
 	}
 	if use, known := fields[name]; !known || !use.sorts() {
-		return "", false, fault.Field("sort", "must sort by one of %s", names(fields, Use.sorts))
+		return "", false, fault.Field(name, "not sortable by this column")
 	}
 	return name, direction == "desc", nil
 }

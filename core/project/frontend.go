@@ -1,6 +1,8 @@
 package project
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"net/url"
 	"regexp"
 	"slices"
@@ -148,6 +150,26 @@ func (f Frontend) identifiersFit() bool {
 	}
 	return true
 }
+
+// AppOrigins returns the origins at which the apps that share the project's passkeys create and use them: an app of Apple's at that of the RP ID, an app of
+// Android's at one made of the fingerprint of its certificate.
+func (p Project) AppOrigins() []string {
+	var all []string
+	if len(p.Frontend.AppleApps) > 0 {
+		all = append(all, "https://"+p.RPID)
+	}
+	for _, app := range p.Frontend.AndroidApps {
+		for _, print := range app.Fingerprints {
+			if digest, err := hex.DecodeString(strings.ReplaceAll(print, ":", "")); err == nil {
+				all = append(all, androidOrigin+base64.RawURLEncoding.EncodeToString(digest))
+			}
+		}
+	}
+	return all
+}
+
+// androidOrigin begins the origin of an Android app; its certificate's SHA-256 follows in base64url.
+const androidOrigin = "android:apk-key-hash:"
 
 func (a AndroidApp) fits() bool {
 	return len(a.Package) <= maxAppText && androidPackage.MatchString(a.Package) && len(a.Fingerprints) > 0 && len(a.Fingerprints) <= maxFingerprints &&

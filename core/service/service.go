@@ -288,7 +288,7 @@ type Webhooks interface {
 	ListWebhooks(context.Context, ForProject[Empty]) (rest.WebhookEndpointList, error)
 	// UpdateWebhook changes an endpoint; what the request does not name stays as it is, and so does a password of stars. 400
 	// webhookEndpointID and for each field at fault.
-	UpdateWebhook(context.Context, ForProject[WebhookPatch]) (Empty, error)
+	UpdateWebhook(context.Context, ForProject[WebhookPatch]) (rest.WebhookEndpoint, error)
 	// DeleteWebhook removes an endpoint and what is queued for it. 400 webhookEndpointID.
 	DeleteWebhook(context.Context, ForProject[ident.WebhookID]) (Empty, error)
 	// CreateWebhookSecret adds a secret that deliveries are signed with. It is in this answer and nowhere else. 400

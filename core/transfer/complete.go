@@ -17,7 +17,8 @@ const (
 	maxHandle       = 64
 	maxCredentialID = 1023
 	maxOfEach       = 1000 // credentials, identifiers and so on of one user
-	maxName         = 200  // characters, of a user and of a passkey
+	maxFullName     = 255  // characters
+	maxName         = 200  // characters, of a passkey
 )
 
 // Account returns the account that the user becomes in a project, or every fault of the record, by field. What the record leaves open is filled in: times from nowMs,
@@ -31,8 +32,8 @@ func (u User) Account(project ident.ProjectID, rpID string, nowMs int64) (accoun
 	if !u.Status.Valid() {
 		c.fault("status", "must be one of pending, active, disabled")
 	}
-	if u.FullName != nil && utf8.RuneCountInString(*u.FullName) > maxName {
-		c.fault("fullName", "must be at most %d characters long", maxName)
+	if u.FullName != nil && utf8.RuneCountInString(*u.FullName) > maxFullName {
+		c.fault("fullName", "must be at most %d characters long", maxFullName)
 	}
 	if len(u.UserHandle) > maxHandle {
 		c.fault("userHandle", "must be from 1 to %d bytes long", maxHandle)
@@ -89,7 +90,7 @@ func (c *completion) userID(u User) ident.UserID {
 		return ident.UserID("usr-" + derived(string(c.project), "handle", string(u.UserHandle)))
 	case len(u.Identifiers) > 0:
 		first := u.Identifiers[0]
-		return ident.UserID("usr-" + derived(string(c.project), string(first.Type), account.IdentifierKey(first.Type, first.Value)))
+		return ident.UserID("usr-" + derived(string(c.project), string(first.Type), account.EarlierIdentifierKey(first.Type, first.Value)))
 	}
 	c.fault("userID", "cannot be blank without a user handle and identifiers")
 	return ""
@@ -127,7 +128,8 @@ func (c *completion) identifiers(user ident.UserID, all []Identifier) []account.
 		}
 		seen[normal] = true
 		if one.ID == "" {
-			one.ID = ident.IdentifierID("ide-" + derived(string(c.project), string(user), normal))
+			earlier := string(one.Type) + "\x00" + account.EarlierIdentifierKey(one.Type, one.Value)
+			one.ID = ident.IdentifierID("ide-" + derived(string(c.project), string(user), earlier))
 		} else {
 			c.id(field("identifierID"), "ide-", string(one.ID))
 		}

@@ -78,7 +78,7 @@ func TestEveryFaultOfARecordIsNamed(t *testing.T) {
 		{"nobody to name", func(u *transfer.User) { *u = transfer.User{Status: account.StatusActive} }, "userID"},
 		{"a passkey without user handle", func(u *transfer.User) { u.UserHandle = nil }, "userHandle"},
 		{"a handle of 65 bytes", func(u *transfer.User) { u.UserHandle = make([]byte, 65) }, "userHandle"},
-		{"a name of 201 characters", func(u *transfer.User) { long := strings.Repeat("é", 201); u.FullName = &long }, "fullName"},
+		{"a name of 256 characters", func(u *transfer.User) { long := strings.Repeat("é", 256); u.FullName = &long }, "fullName"},
 		{"seconds for milliseconds", func(u *transfer.User) { u.CreatedMs = 1_790_000_000 }, "createdMs"},
 		{"what is no address", func(u *transfer.User) { u.Identifiers[0].Value = "nobody" }, "identifiers.0.value"},
 		{"a blank identifier", func(u *transfer.User) { u.Identifiers[0].Value = "" }, "identifiers.0.value"},

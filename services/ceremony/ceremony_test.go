@@ -21,7 +21,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	whole := func() (ceremony.Config, ceremony.Deps) {
 		return ceremony.DefaultConfig(), ceremony.Deps{
 			Projects: st.Projects, Keys: st.Keyring, Accounts: st.Accounts, Challenges: b.Challenges, Marks: b.Marks, Index: b.Index, Names: b.Names,
-			Sessions: b.Sessions, SessionIDs: b.SessionIDs, Tokens: b.Tokens, Codes: b.Codes, Delivery: st.Delivery, Spent: b.Spent, Processes: b.Processes, Signing: st.Signing, Events: st.Events, Offers: st.Events, Positions: st.Events,
+			Sessions: b.Sessions, SessionIDs: b.SessionIDs, Tokens: b.Tokens, Codes: b.Codes, Delivery: st.Delivery, Spent: b.Spent, Processes: b.Processes, Signing: st.Signing, Events: st.Events, Offers: st.Events, Positions: st.Events, DNS: st.DNS,
 			ChallengeMaxAge: time.Minute, Lists: st.Lists, Decision: st.Decision, Now: st.Clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		}
 	}

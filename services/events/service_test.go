@@ -303,7 +303,7 @@ func TestListSortsFiltersAndPages(t *testing.T) {
 		list  service.List
 		field string
 	}{
-		{"sorted by what cannot be", "usr-1", service.List{Sort: "processID:asc"}, "sort"},
+		{"sorted by what cannot be", "usr-1", service.List{Sort: "processID:asc"}, "processID"},
 		{"filtered by what cannot be", "usr-1", service.List{Filter: []string{"created:gt:2026-01-01T00:00:00"}}, "filter[]"},
 		{"of an unknown user", "usr-404", service.List{}, "userID"},
 	} {

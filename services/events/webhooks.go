@@ -187,21 +187,23 @@ func check(project ident.ProjectID, id ident.WebhookID) error {
 }
 
 // update changes an endpoint. change may be called several times, if others change the endpoint at the same moment.
-func (w *Webhooks) update(ctx context.Context, project ident.ProjectID, id ident.WebhookID, change func(*webhook.Endpoint) error) error {
+func (w *Webhooks) update(
+	ctx context.Context, project ident.ProjectID, id ident.WebhookID, change func(*webhook.Endpoint) error,
+) (webhook.Endpoint, error) {
 	if err := check(project, id); err != nil {
-		return err
+		return webhook.Endpoint{}, err
 	}
-	_, err := w.endpoints.Change(ctx, webhook.Key(project, id), func(e *webhook.Endpoint) error {
+	changed, err := w.endpoints.Change(ctx, webhook.Key(project, id), func(e *webhook.Endpoint) error {
 		e.UpdatedMs = w.deps.Clock().UnixMilli()
 		return change(e)
 	})
-	return err
+	return changed.Value, err
 }
 
 // UpdateWebhook implements service.Webhooks. A password of stars, as lists show it, is left as it is.
-func (w *Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (service.Empty, error) {
+func (w *Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (rest.WebhookEndpoint, error) {
 	c := req.Body.Changes
-	return service.Empty{}, w.update(ctx, req.Project, req.Body.ID, func(e *webhook.Endpoint) error {
+	changed, err := w.update(ctx, req.Project, req.Body.ID, func(e *webhook.Endpoint) error {
 		set(&e.URL, c.URL)
 		set(&e.Username, c.BasicAuthUsername)
 		if c.BasicAuthPassword != nil && *c.BasicAuthPassword != secret.Stars {
@@ -214,6 +216,10 @@ func (w *Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[ser
 		}
 		return nil
 	})
+	if err != nil {
+		return rest.WebhookEndpoint{}, err
+	}
+	return endpointOnWire(&changed), nil
 }
 
 func set[T any](into, from *T) {

@@ -127,7 +127,7 @@ func TestFaultsOfCallsAboutEndpoints(t *testing.T) {
 		t.Errorf("of no dead letters %+v, %v", rsp, err)
 	}
 	_, err = d.ListWebhookDeliveries(t.Context(), at(made.ID, service.List{Sort: "color:asc"}))
-	expectFault(t, err, "sort")
+	expectFault(t, err, "color")
 	_, err = d.ListWebhookDeadLetters(t.Context(), at(made.ID, service.List{Filter: []string{"outcome:eq:dead"}}))
 	expectFault(t, err, "filter[]")
 }

@@ -22,7 +22,7 @@ func (w *Webhooks) CreateWebhookSecret(ctx context.Context, req service.ForWebho
 	if seconds != nil && (*seconds < 0 || *seconds > maxOverlap) {
 		return rest.WebhookSecret{}, fault.Field("expireOthersInSeconds", "must be from 0 to %d", maxOverlap)
 	}
-	err := w.update(ctx, req.Project, req.Webhook, func(e *webhook.Endpoint) error {
+	_, err := w.update(ctx, req.Project, req.Webhook, func(e *webhook.Endpoint) error {
 		e.Secrets = slices.DeleteFunc(e.Secrets, func(s webhook.Secret) bool { return !s.Active(now) })
 		if seconds != nil {
 			expireAt(e.Secrets, now.Add(time.Duration(*seconds)*time.Second).UnixMilli())
@@ -71,7 +71,7 @@ func (w *Webhooks) ListWebhookSecrets(ctx context.Context, req service.ForWebhoo
 // would be worse than none.
 func (w *Webhooks) DeleteWebhookSecret(ctx context.Context, req service.ForWebhook[string]) (service.Empty, error) {
 	now := w.deps.Clock()
-	return service.Empty{}, w.update(ctx, req.Project, req.Webhook, func(e *webhook.Endpoint) error {
+	_, err := w.update(ctx, req.Project, req.Webhook, func(e *webhook.Endpoint) error {
 		at := slices.IndexFunc(e.Secrets, func(s webhook.Secret) bool { return s.ID == req.Body && s.Active(now) })
 		if at < 0 {
 			return fault.Unknown("secretID")
@@ -82,6 +82,7 @@ func (w *Webhooks) DeleteWebhookSecret(ctx context.Context, req service.ForWebho
 		}
 		return nil
 	})
+	return service.Empty{}, err
 }
 
 func secretOnWire(s webhook.Secret) rest.WebhookSecret {

@@ -57,15 +57,18 @@ func TestRequestsThatAreNotHTTPStillGetTheEnvelope(t *testing.T) {
 	for _, tc := range []struct {
 		name, request string
 		status        int
+		readable      string // Access-Control-Allow-Origin
 	}{
-		{"no HTTP at all", "hello\r\n\r\n", 400},
-		{"headers that are too large", "GET /v2/users HTTP/1.1\r\nHost: a\r\nX-Big: " + strings.Repeat("x", 20_000) + "\r\n\r\n", 431},
-		{"a body far too large", "POST /v2/users HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n", 413},
-		{"a body that never comes", "POST /v2/users HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", 408},
+		{"no HTTP at all", "hello\r\n\r\n", 400, ""},
+		{"headers that are too large", "GET /v2/users HTTP/1.1\r\nHost: a\r\nX-Big: " + strings.Repeat("x", 20_000) + "\r\n\r\n", 431, "*"},
+		{"a body far too large", "POST /v2/users HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n", 413, ""},
+		{"the same from a page", "POST /v2/users HTTP/1.1\r\nHost: a\r\nOrigin: " + originA + "\r\nContent-Length: 100000000\r\n\r\n", 413, originA},
+		{"the same from a page nobody lists", "POST /v2/users HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\nContent-Length: 100000000\r\n\r\n", 413, ""},
+		{"a body that never comes", "POST /v2/users HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", 408, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if a := s.bytes(tc.request); a.status != tc.status {
-				t.Errorf("got %d %s", a.status, a.body)
+			if a := s.bytes(tc.request); a.status != tc.status || a.header.Get("Access-Control-Allow-Origin") != tc.readable {
+				t.Errorf("got %d, readable for %q: %s", a.status, a.header.Get("Access-Control-Allow-Origin"), a.body)
 			}
 		})
 	}

@@ -55,7 +55,7 @@ func TestEveryCreationTakesAKeyAndAnswersItsRepeatAlike(t *testing.T) {
 				other = `{"more":1}`
 			}
 			a := s.call("POST", request.path, other, keyed("key-of-"+id))
-			if a.status != 409 || a.error.Error.Type != "already_exists" || a.fields()["Idempotency-Key"] == "" || a.header.Get("Retry-After") != "" {
+			if a.status != 422 || a.error.Error.Type != "validation_error" || a.fields()["Idempotency-Key"] == "" || a.header.Get("Retry-After") != "" {
 				t.Errorf("another body: %d %s", a.status, a.body)
 			}
 			calls := s.services.Calls()[before:]
@@ -192,7 +192,7 @@ func TestAnotherPathWithTheKeyIsAnotherRequest(t *testing.T) {
 	for _, user := range []string{"usr-1", "usr-2"} {
 		got = append(got, s.call("POST", fmt.Sprintf("/v2/users/%s/passkeyEvents", user), body, keyed("k")).status)
 	}
-	if diff := cmp.Diff([]int{200, 409}, got); diff != "" {
+	if diff := cmp.Diff([]int{200, 422}, got); diff != "" {
 		t.Error(diff)
 	}
 }

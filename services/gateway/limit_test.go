@@ -192,7 +192,9 @@ func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 		{"what the caller itself wrote is not believed", loopback, "198.51.100.1, 192.0.2.1", "198.51.100.2, 192.0.2.1", true},
 		{"a chain of trusted proxies", two, "192.0.2.1, 10.0.0.1", "192.0.2.2, 10.0.0.2", false},
 		{"a chain of trusted proxies with one caller", two, "192.0.2.1, 10.0.0.1", "192.0.2.1, fd00::1", true},
-		{"an address that is none", loopback, "192.0.2.1, unknown", "192.0.2.2, unknown", true},
+		{"one address, once with a port", loopback, "192.0.2.1:4711", "192.0.2.1", true},
+		{"one address by IPv6, once in brackets", loopback, "[2001:db8::1]:443", "2001:db8::1", true},
+		{"a caller who wrote what is none before it", loopback, "unknown, 192.0.2.1", "192.0.2.1", true},
 		{"nothing", loopback, "", "", true},
 		{"two addresses of one customer by IPv6", loopback, "2001:db8::1", "2001:db8::ffff", true},
 		{"two customers by IPv6", loopback, "2001:db8::1", "2001:db8:0:1::1", false},
@@ -205,6 +207,31 @@ func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 			got := told(s.call("GET", "/v2/users", "", map[string]string{"X-Forwarded-For": tc.second}))[1]
 			if want := map[bool]string{true: "8", false: "9"}[tc.same]; got != want {
 				t.Errorf("%s calls remain, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestWhatATrustedProxyCallsAnAddressIsOne(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, forwarded string
+		trusted         string
+		status          int
+	}{
+		{"an address", "192.0.2.1", "127.0.0.0/8", 200},
+		{"what is none", "unknown", "127.0.0.0/8", 400},
+		{"what is none behind an address", "192.0.2.1, unknown", "127.0.0.0/8", 400},
+		{"what is none before an address", "unknown, 192.0.2.1", "127.0.0.0/8", 200},
+		{"a list that ends with a comma", "192.0.2.1,", "127.0.0.0/8", 400},
+		{"what is none of somebody who is not trusted", "unknown", "10.0.0.0/8", 200},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, setup{cfg: gateway.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix(tc.trusted)}}})
+			a := s.call("GET", "/v2/users", "", map[string]string{"X-Forwarded-For": tc.forwarded})
+			if a.status != tc.status || (tc.status == 400) != (a.fields()["X-Forwarded-For"] != "") {
+				t.Errorf("%d %s", a.status, a.body)
 			}
 		})
 	}

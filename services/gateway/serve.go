@@ -84,6 +84,7 @@ func (g *Gateway) outOfBand(c *fiber.Ctx, err error) error {
 	if x.RPC = g.isCall(c); x.RPC {
 		g.bridgeFailure(ctx, c, x, g.faultOf(err))
 	} else {
+		g.door.LetRead(x, g.faultOf(err).Status == http.StatusRequestHeaderFieldsTooLarge)
 		g.fail(c, x, err)
 	}
 	g.recorder.Report(ctx, x, c.Response().StatusCode(), span)

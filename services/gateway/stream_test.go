@@ -284,6 +284,7 @@ func TestAClientGoesOnWhereItWas(t *testing.T) {
 		want   []received
 	}{
 		"after the second":                    {"", map[string]string{"Last-Event-ID": want[1].ID}, want[2:]},
+		"an empty ID is none":                 {"?since=0", map[string]string{"Last-Event-ID": ""}, want},
 		"from the beginning":                  {"", map[string]string{"Last-Event-ID": "0"}, want},
 		"since a time in RFC 3339":            {"?since=" + url.QueryEscape(third.Time.Format(time.RFC3339Nano)), nil, want[2:]},
 		"since a time with an offset":         {"?since=" + url.QueryEscape(third.Time.In(time.FixedZone("", 3600)).Format(time.RFC3339Nano)), nil, want[2:]},

@@ -520,8 +520,8 @@ func (c EventsClient) CreateWebhook(ctx context.Context, req service.ForProject[
 func (c EventsClient) ListWebhooks(ctx context.Context, req service.ForProject[service.Empty]) (rest.WebhookEndpointList, error) {
 	return rpc.Call[rest.WebhookEndpointList](ctx, c.calls, "list-webhooks", req)
 }
-func (c EventsClient) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (service.Empty, error) {
-	return rpc.Call[service.Empty](ctx, c.calls, "update-webhook", req)
+func (c EventsClient) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (rest.WebhookEndpoint, error) {
+	return rpc.Call[rest.WebhookEndpoint](ctx, c.calls, "update-webhook", req)
 }
 func (c EventsClient) DeleteWebhook(ctx context.Context, req service.ForProject[ident.WebhookID]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete-webhook", req)

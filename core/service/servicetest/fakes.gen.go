@@ -381,8 +381,8 @@ func (f Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[rest
 func (f Webhooks) ListWebhooks(ctx context.Context, req service.ForProject[service.Empty]) (rest.WebhookEndpointList, error) {
 	return answer[rest.WebhookEndpointList](ctx, f.Recording, "Webhooks.ListWebhooks", req)
 }
-func (f Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (service.Empty, error) {
-	return answer[service.Empty](ctx, f.Recording, "Webhooks.UpdateWebhook", req)
+func (f Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (rest.WebhookEndpoint, error) {
+	return answer[rest.WebhookEndpoint](ctx, f.Recording, "Webhooks.UpdateWebhook", req)
 }
 func (f Webhooks) DeleteWebhook(ctx context.Context, req service.ForProject[ident.WebhookID]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Webhooks.DeleteWebhook", req)

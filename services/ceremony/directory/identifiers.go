@@ -172,7 +172,9 @@ func IdentifierAt(a *account.Account, id ident.IdentifierID) int {
 }
 
 func identifierName(project ident.ProjectID, kind account.IdentifierType, value string) identindex.Name {
-	return identindex.InProject(project, string(kind), account.IdentifierKey(kind, value))
+	name := identindex.InProject(project, string(kind), account.IdentifierKey(kind, value))
+	name.Forms = account.IdentifierForms(kind, value)
+	return name
 }
 
 func identifierOf(user ident.UserID, i account.Identifier) rest.Identifier {

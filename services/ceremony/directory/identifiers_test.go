@@ -2,6 +2,8 @@ package directory_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync"
@@ -321,7 +323,7 @@ func TestBadSocialAccountsAreRefused(t *testing.T) {
 		"providerType": func(b *rest.SocialAccountCreateReq) { b.ProviderType = "myspace" },
 		"foreignID":    func(b *rest.SocialAccountCreateReq) { b.ForeignID = strings.Repeat("x", 256) },
 		"avatarURL":    func(b *rest.SocialAccountCreateReq) { b.AvatarURL = "javascript:alert(1)" },
-		"fullName":     func(b *rest.SocialAccountCreateReq) { b.FullName = strings.Repeat("x", 201) },
+		"fullName":     func(b *rest.SocialAccountCreateReq) { b.FullName = strings.Repeat("x", 256) },
 	} {
 		t.Run(field, func(t *testing.T) {
 			t.Parallel()
@@ -399,5 +401,81 @@ func TestChangesWaitWhileTheLogIsAway(t *testing.T) {
 	st.Restart(t)
 	if err := rename("Ada"); err != nil {
 		t.Error(err)
+	}
+}
+
+// entered gives a user an identifier as a version before did, which knew one form of a domain from another.
+func entered(t *testing.T, st *ceremonytest.Stack, value string) ident.UserID {
+	t.Helper()
+	user := st.NewUser(t)
+	one := account.Identifier{ID: ident.NewIdentifierID(), Type: account.IdentifierTypeEmail, Value: value, Status: account.IdentifierStatusPrimary, CreatedMs: 1}
+	if _, err := st.Accounts.Update(t.Context(), st.Project.ID, user, func(a *account.Account) error {
+		a.Identifiers = append(a.Identifiers, one)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(value))
+	key := string(st.Project.ID) + ".email." + base64.RawURLEncoding.EncodeToString(sum[:])
+	entry := []byte(`{"owner":"` + string(user) + `","id":"` + string(one.ID) + `","created":1}`)
+	if _, err := st.Buckets.Names.Create(t.Context(), key, entry); err != nil {
+		t.Fatal(err)
+	}
+	return user
+}
+
+func TestADomainIsOneWhicheverWayItIsWritten(t *testing.T) {
+	t.Parallel()
+	const unicode, ascii = "a@m\u00fcnchen.de", "a@xn--mnchen-3ya.de"
+	other := map[string]string{unicode: ascii, ascii: unicode}
+	owner := func(t *testing.T, st *ceremonytest.Stack, value string) ident.UserID {
+		t.Helper()
+		user, err := st.Owner(t.Context(), st.Project.ID, account.IdentifierTypeEmail, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return user
+	}
+	for kept, sent := range other {
+		for name, make := range map[string]func(t *testing.T, st *ceremonytest.Stack) ident.UserID{
+			"entered now": func(t *testing.T, st *ceremonytest.Stack) ident.UserID {
+				t.Helper()
+				user := st.NewUser(t)
+				if _, err := st.AddIdentifier(t, st, user, account.IdentifierTypeEmail, kept); err != nil {
+					t.Fatal(err)
+				}
+				return user
+			},
+			"entered before": func(t *testing.T, st *ceremonytest.Stack) ident.UserID { t.Helper(); return entered(t, st, kept) },
+		} {
+			t.Run(kept+" "+name, func(t *testing.T) {
+				t.Parallel()
+				st := ceremonytest.New(t)
+				user := make(t, st)
+				if owner(t, st, kept) != user || owner(t, st, sent) != user {
+					t.Errorf("%s is of %s and %s of %s, not of %s", kept, owner(t, st, kept), sent, owner(t, st, sent), user)
+				}
+				_, err := st.AddIdentifier(t, st, st.NewUser(t), account.IdentifierTypeEmail, sent)
+				ceremonytest.WantField(t, err, 409, "identifierValue", "already exists")
+				if err := deleteIdentifier(t, st, user, string(st.Account(t, user).Identifiers[0].ID)); err != nil {
+					t.Fatal(err)
+				}
+				if owner(t, st, kept) != "" || owner(t, st, sent) != "" {
+					t.Error("a deleted address is somebody's still")
+				}
+			})
+		}
+	}
+}
+
+func TestOfTwoAccountsOfOneMailboxEachStaysItsOwners(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	for value, user := range map[string]ident.UserID{
+		"a@m\u00fcnchen.de": entered(t, st, "a@m\u00fcnchen.de"), "a@xn--mnchen-3ya.de": entered(t, st, "a@xn--mnchen-3ya.de"),
+	} {
+		if found, err := st.Owner(t.Context(), st.Project.ID, account.IdentifierTypeEmail, value); err != nil || found != user {
+			t.Errorf("%s is of %s, %v, not of %s", value, found, err, user)
+		}
 	}
 }

@@ -76,8 +76,8 @@ func checkSocialAccount(body rest.SocialAccountCreateReq) error {
 	if u, err := url.Parse(body.AvatarURL); err != nil || len(body.AvatarURL) > maxAvatarURL || (body.AvatarURL != "" && u.Scheme != "https" && u.Scheme != "http") {
 		refuse("avatarURL", "must be empty or an http or https URL of at most 2048 bytes")
 	}
-	if tooLong(&body.FullName) {
-		refuse(fieldUserName, nameMessage)
+	if utf8.RuneCountInString(body.FullName) > MaxFullName { // the provider's word, which may be short
+		refuse(fieldUserName, "must be at most 255 characters long")
 	}
 	if len(wrong) > 0 {
 		return fault.Fields(wrong...)

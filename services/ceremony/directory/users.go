@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"unicode/utf8"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -21,7 +22,8 @@ const (
 	userHandleLength = 32 // bytes
 	fieldUserName    = "fullName"
 	fieldHandle      = "explicitWebauthnID"
-	MaxFullName      = 200 // characters
+	MinFullName      = 3   // characters
+	MaxFullName      = 255 // characters
 )
 
 // CreateUser implements service.Users. An explicitWebauthnID that another user of the project has is a conflict: an authenticator keeps one
@@ -94,7 +96,7 @@ func checkNewUser(body rest.UserCreateReq) error {
 	if id := body.ExplicitWebauthnID; id != nil && (*id == "" || len(*id) > maxUserHandle) {
 		wrong = append(wrong, fault.FieldError{Field: fieldHandle, Message: "must be from 1 to 64 bytes long"})
 	}
-	if tooLong(body.FullName) {
+	if !fitsName(body.FullName) {
 		wrong = append(wrong, fault.FieldError{Field: fieldUserName, Message: nameMessage})
 	}
 	if len(wrong) > 0 {
@@ -105,10 +107,17 @@ func checkNewUser(body rest.UserCreateReq) error {
 
 const (
 	statusMessage = "must be one of pending, active, disabled"
-	nameMessage   = "must be at most 200 characters long"
+	nameMessage   = "the length must be between 3 and 255"
 )
 
-func tooLong(name *string) bool { return name != nil && len([]rune(*name)) > MaxFullName }
+// fitsName reports whether a full name that is given has a length that one may have.
+func fitsName(name *string) bool {
+	if name == nil {
+		return true
+	}
+	length := utf8.RuneCountInString(*name)
+	return length >= MinFullName && length <= MaxFullName
+}
 
 // errHandleTaken says that a user handle cannot be another user's too.
 var errHandleTaken = fault.Conflict(fieldHandle, "is another user's already").Named("handle-taken")
@@ -139,7 +148,7 @@ func (s *Service) UpdateUser(ctx context.Context, req service.ForUser[rest.UserU
 	if req.Body.Status != nil && !req.Body.Status.Valid() {
 		return rest.User{}, fault.Field("status", statusMessage)
 	}
-	if tooLong(req.Body.FullName) {
+	if !fitsName(req.Body.FullName) {
 		return rest.User{}, fault.Field(fieldUserName, nameMessage)
 	}
 	a, err := s.outbox.Change(ctx, s.outbox.NewEvent(req.Project, req.User, event.UserUpdated), func(a *account.Account) error {

@@ -99,7 +99,8 @@ func TestBadUsersAreRefused(t *testing.T) {
 		"an unknown status":      {rest.UserCreateReq{Status: "gone"}, "status", "must be one of pending, active, disabled"},
 		"an empty user handle":   {rest.UserCreateReq{Status: "active", ExplicitWebauthnID: new("")}, "explicitWebauthnID", "must be from 1 to 64 bytes long"},
 		"a user handle too long": {rest.UserCreateReq{Status: "active", ExplicitWebauthnID: new(strings.Repeat("ä", 33))}, "explicitWebauthnID", "must be from 1 to 64 bytes long"},
-		"a name too long":        {rest.UserCreateReq{Status: "active", FullName: new(strings.Repeat("ä", 201))}, "fullName", "must be at most 200 characters long"},
+		"a name too long":        {rest.UserCreateReq{Status: "active", FullName: new(strings.Repeat("ä", 256))}, "fullName", "the length must be between 3 and 255"},
+		"a name too short":       {rest.UserCreateReq{Status: "active", FullName: new("äd")}, "fullName", "the length must be between 3 and 255"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -282,7 +283,7 @@ func TestUsersAreListed(t *testing.T) {
 		})
 	}
 	_, err := st.ListUsers(t.Context(), service.ForProject[service.List]{Project: st.Project.ID, Body: service.List{Sort: "email:asc"}})
-	if f := fault.As(err); len(f.Validation) != 1 || f.Validation[0].Field != "sort" {
+	if f := fault.As(err); len(f.Validation) != 1 || f.Validation[0].Field != "email" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -246,7 +246,7 @@ func TestAnAppendIsRefused(t *testing.T) {
 		}, attestation, "is not the JSON of a PublicKeyCredential"},
 		"of an attestation object that is not CBOR": {func(t *testing.T, _ *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
 			req.AttestationResponse = authenticator.Edit(t, req.AttestationResponse, func(_, response map[string]any) { response["attestationObject"] = "AAAA" })
-		}, attestation, "is not the JSON of a PublicKeyCredential"},
+		}, attestation, "response.attestationObject is not one (W3C WebAuthn §6.5.4): not CBOR, or without the data of a credential"},
 		"of an assertion": {func(t *testing.T, st *ceremonytest.Stack, d *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
 			st.Enroll(t, ident.UserID(req.UserID), d)
 			login := d.Get(t, st.BeginLogin(t, ident.UserID(req.UserID), d).AssertionOptions)

@@ -134,9 +134,10 @@ func (s *Service) noteBackupChange(ctx context.Context, a account.Account, crede
 		"project", a.Project, "user", a.ID, "credential", credential)
 }
 
-// finishParty accepts the origins that the project had at the start and still has.
+// finishParty accepts the origins that the project had at the start and still has, and those of its apps.
 func finishParty(p project.Project, r challenge.Record) (*relyingparty.Party, error) {
 	origins := slices.DeleteFunc(slices.Clone(r.Origins), func(origin string) bool { return !slices.Contains(p.Origins, origin) })
+	origins = append(origins, p.AppOrigins()...)
 	if len(origins) == 0 {
 		return nil, fault.Refuse("the origins of the project have changed since the start")
 	}

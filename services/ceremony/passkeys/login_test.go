@@ -3,6 +3,7 @@ package passkeys_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
@@ -92,7 +94,7 @@ func TestAChallengeIsFinishedOnce(t *testing.T) {
 	st.Enroll(t, user, d)
 	answer := d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
 
-	const callers = 1000
+	const callers = 200
 	var (
 		gate      = make(chan struct{})
 		succeeded atomic.Int32
@@ -361,4 +363,36 @@ func TestTheProjectOfAnotherOriginIsNotServed(t *testing.T) {
 	d.Origin = "android:apk-key-hash:BBBB"
 	_, err := st.FinishLogin(t, user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions))
 	ceremonytest.WantField(t, err, 400, "assertionResponse", "the origin is not one of the project's")
+}
+
+func TestAnAppThatIsDescribedIsServedAtItsOrigin(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), authenticator.Phone()
+	st.Enroll(t, user, d)
+	// What keytool prints of a certificate, and what Android makes of it.
+	print := "A9:FC:88:3C:6F:D7:0F:3C:20:72:3A:7E:E1:2F:4C:74:34:FE:22:37:F4:03:C1:73:CA:7B:84:B2:9A:67:F9:0F"
+	digest, err := hex.DecodeString(strings.ReplaceAll(print, ":", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	android, apple := "android:apk-key-hash:"+base64.RawURLEncoding.EncodeToString(digest), "https://"+d.RPID
+	login := func(origin string) error {
+		d.Origin = origin
+		_, err := st.FinishLogin(t, user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions))
+		return err
+	}
+	for _, origin := range []string{android, apple} {
+		ceremonytest.WantField(t, login(origin), 400, "assertionResponse", "the origin is not one of the project's")
+	}
+	st.ChangeProject(func(p *project.Project) {
+		p.Frontend.AndroidApps = []project.AndroidApp{{Package: "com.example.app", Fingerprints: []string{print}}}
+		p.Frontend.AppleApps = []string{"ABCDE12345.com.example.app"}
+	})
+	for _, origin := range []string{android, apple} {
+		if err := login(origin); err != nil {
+			t.Errorf("%s: %v", origin, err)
+		}
+	}
+	ceremonytest.WantField(t, login("android:apk-key-hash:BBBB"), 400, "assertionResponse", "the origin is not one of the project's")
 }

@@ -74,7 +74,7 @@ func refusals() []refusal {
 		{"an answer with something behind it", func(_ *testing.T, l *attempt) { l.req.Body.AssertionResponse += "{}" }, assertion, "is not the JSON of a PublicKeyCredential", false},
 		{"an answer without authenticator data", func(t *testing.T, l *attempt) {
 			l.edit(t, func(_, response map[string]any) { response["authenticatorData"] = "AA" })
-		}, assertion, "is not the JSON of a PublicKeyCredential", false},
+		}, assertion, "response.authenticatorData is not that of an authenticator (W3C WebAuthn §6.1)", false},
 		{"an answer of the other type", func(t *testing.T, l *attempt) {
 			l.editClientData(t, func(data map[string]any) { data["type"] = "webauthn.create" })
 		}, assertion, "the client data is not of type webauthn.get", false},

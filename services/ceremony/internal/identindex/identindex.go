@@ -25,6 +25,20 @@ type Name struct {
 	Scope string // where it is unique: a project, or Everywhere
 	Kind  string // letters and dashes
 	Value string // any text; equal for equal names
+
+	// Forms are the values under which versions before may have entered the name, Value among them, in the order to look. Empty: Value alone.
+	Forms []string
+}
+
+func (n Name) keys() []string {
+	if len(n.Forms) == 0 {
+		return []string{n.key(n.Value)}
+	}
+	keys := make([]string, len(n.Forms))
+	for i, form := range n.Forms {
+		keys[i] = n.key(form)
+	}
+	return keys
 }
 
 // Everywhere is the scope of all projects together. No project has such an ID.
@@ -55,18 +69,33 @@ func NewStore(bucket jetstream.KeyValue) *Store {
 
 // Find returns the entry of a name; ok is false if there is none. Whether the owner really has the name, only the owner can tell.
 func (s *Store) Find(ctx context.Context, n Name) (e Entry, ok bool, err error) {
-	found, err := s.entries.Get(ctx, key(n))
-	if errors.Is(err, kv.ErrNotFound) {
-		return Entry{}, false, nil
+	for _, key := range n.keys() {
+		found, err := s.entries.Get(ctx, key)
+		if !errors.Is(err, kv.ErrNotFound) {
+			return found.Value, err == nil, err
+		}
 	}
-	return found.Value, err == nil, err
+	return Entry{}, false, nil
 }
 
 // Reserve enters a name, or returns ErrTaken. The caller has seen that e.Owner does not have the name, so an older reservation
 // of the same owner gives way. One of another owner does when it is older than grace and has denies that its owner has the
 // name. Whoever reserves must have made the name the owner's, or have given up for good, before grace is over.
 func (s *Store) Reserve(ctx context.Context, n Name, e Entry, grace time.Duration, has func(owner string) (bool, error)) error {
-	_, err := s.entries.CreateOrChange(ctx, key(n), e, func(old *Entry) error {
+	own := n.key(n.Value)
+	for _, key := range n.keys() {
+		if key == own {
+			continue
+		}
+		found, err := s.entries.Get(ctx, key)
+		if err == nil {
+			err = lapsed(found.Value, e, grace, has)
+		}
+		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return err
+		}
+	}
+	_, err := s.entries.CreateOrChange(ctx, own, e, func(old *Entry) error {
 		if err := lapsed(*old, e, grace, has); err != nil {
 			return err
 		}
@@ -92,7 +121,12 @@ func lapsed(old, e Entry, grace time.Duration, has func(owner string) (bool, err
 // Release frees a name, if its entry is the owner's and, unless id is empty, has that ID. An entry that somebody else has taken
 // over meanwhile stays.
 func (s *Store) Release(ctx context.Context, n Name, owner, id string) error {
-	return s.entries.DeleteIf(ctx, key(n), func(e Entry) bool { return e.Owner == owner && (id == "" || e.ID == id) })
+	for _, key := range n.keys() {
+		if err := s.entries.DeleteIf(ctx, key, func(e Entry) bool { return e.Owner == owner && (id == "" || e.ID == id) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // All yields every entry, in no particular order. Its key begins with the scope. An error is the last that it yields.
@@ -101,7 +135,7 @@ func (s *Store) All(ctx context.Context) iter.Seq2[kv.Entry[Entry], error] {
 }
 
 // key gives outside text of any length a key of fixed length in a safe alphabet.
-func key(n Name) string {
-	sum := sha256.Sum256([]byte(n.Value))
+func (n Name) key(form string) string {
+	sum := sha256.Sum256([]byte(form))
 	return n.Scope + "." + n.Kind + "." + base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -11,30 +11,6 @@ import (
 	"github.com/keyward/keyward/core/fault"
 )
 
-// ParseCreation decodes the JSON of the PublicKeyCredential that create() resolved to.
-func ParseCreation(text string) (*protocol.ParsedCredentialCreationData, error) {
-	answer, err := protocol.ParseCredentialCreationResponseBytes([]byte(text))
-	if err != nil {
-		return nil, refuse("is not the JSON of a PublicKeyCredential", err)
-	}
-	if answer.Response.CollectedClientData.Type != protocol.CreateCeremony {
-		return nil, refuse("the client data is not of type webauthn.create", nil)
-	}
-	return answer, nil
-}
-
-// ParseAssertion decodes the JSON of the PublicKeyCredential that get() resolved to.
-func ParseAssertion(text string) (*protocol.ParsedCredentialAssertionData, error) {
-	answer, err := protocol.ParseCredentialRequestResponseBytes([]byte(text))
-	if err != nil {
-		return nil, refuse("is not the JSON of a PublicKeyCredential", err)
-	}
-	if answer.Response.CollectedClientData.Type != protocol.AssertCeremony {
-		return nil, refuse("the client data is not of type webauthn.get", nil)
-	}
-	return answer, nil
-}
-
 // explainCreation names the first step of W3C WebAuthn §7.1 that the answer fails. The library has refused it already; this only finds the words.
 func (p *Party) explainCreation(cause error, session webauthn.SessionData, answer *protocol.ParsedCredentialCreationData) *fault.Refusal {
 	data := answer.Response.AttestationObject.AuthData

@@ -149,6 +149,9 @@ func (p *Party) Register(a account.Account, s challenge.Session, answer *protoco
 	if err != nil {
 		return account.Credential{}, p.explainCreation(err, session, answer)
 	}
+	if err := CheckPublicKey(created.PublicKey); err != nil {
+		return account.Credential{}, refuse("the public key could not verify a login (W3C WebAuthn §5.8.5)", err)
+	}
 	aaguid, err := uuid.FromBytes(created.Authenticator.AAGUID)
 	if err != nil {
 		return account.Credential{}, refuse("the AAGUID is invalid", err)
@@ -211,29 +214,6 @@ func (p *Party) Verify(a account.Account, s challenge.Session, discoverable bool
 		UserVerified: data.Flags.HasUserVerified(),
 		Attachment:   string(answer.AuthenticatorAttachment),
 	}, nil
-}
-
-// CheckPublicKey reports why a COSE key (RFC 9052) cannot verify the assertions of a passkey.
-func CheckPublicKey(key []byte) error {
-	parsed, err := webauthncose.ParsePublicKey(key)
-	if err != nil {
-		return fmt.Errorf("parse the public key: %w", err)
-	}
-	var algorithm int64
-	switch k := parsed.(type) {
-	case webauthncose.EC2PublicKeyData:
-		algorithm = k.Algorithm
-	case webauthncose.RSAPublicKeyData:
-		algorithm = k.Algorithm
-	case webauthncose.OKPPublicKeyData:
-		algorithm = k.Algorithm
-	}
-	for _, offered := range algorithms() {
-		if int64(offered.Algorithm) == algorithm {
-			return nil
-		}
-	}
-	return fmt.Errorf("algorithm %d is not offered", algorithm)
 }
 
 // CountSignature advances the signature counter of a credential, or sets its CloneWarning and reports false if the counter did not go up (W3C WebAuthn §6.1.1).

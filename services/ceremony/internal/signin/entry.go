@@ -28,7 +28,11 @@ type Field struct {
 	Problem *frontend.RequestError      `json:"problem,omitempty"`
 }
 
-const maxFullName = 200 // characters, as of all users
+// The length of a full name in characters, as of all users.
+const (
+	minFullName = 3
+	maxFullName = 255
+)
 
 // Fill returns a sign-up form as a project has it, with what was given, and what is wrong with that.
 func Fill(p project.Frontend, given frontend.SignupInitReq) Entry {
@@ -53,7 +57,8 @@ func Fill(p project.Frontend, given frontend.SignupInitReq) Entry {
 	if given.FullName != nil {
 		e.FullName = strings.TrimSpace(*given.FullName)
 	}
-	if (p.FullName && e.FullName == "") || utf8.RuneCountInString(e.FullName) > maxFullName {
+	length := utf8.RuneCountInString(e.FullName)
+	if (p.FullName && length == 0) || (length > 0 && length < minFullName) || length > maxFullName {
 		e.Problem = ProblemFullName()
 	}
 	return e

@@ -24,9 +24,9 @@ func ProblemNotAllowed() *frontend.RequestError {
 	return problem("identifier_not_allowed", "users of this project do not sign up with one of this type")
 }
 
-// ProblemFullName is of a full name that is missing or too long.
+// ProblemFullName is of a full name that is missing, too short or too long.
 func ProblemFullName() *frontend.RequestError {
-	return problem("missing_full_name", "must have 1 to 200 characters")
+	return problem("missing_full_name", "the length must be between 3 and 255")
 }
 
 // ProblemClosed is of a sign-up where nobody can sign up.

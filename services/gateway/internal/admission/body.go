@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/keyward/keyward/core/fault"
 )
@@ -24,7 +25,7 @@ func (d *Door) readBody(c *fiber.Ctx, limit int) ([]byte, error) {
 	sent := c.Request()
 	stream := sent.BodyStream()
 	if stream == nil {
-		return sent.Body(), nil
+		return withoutMark(sent, sent.Body()), nil
 	}
 	length := sent.Header.ContentLength()
 	if length > limit {
@@ -40,7 +41,16 @@ func (d *Door) readBody(c *fiber.Ctx, limit int) ([]byte, error) {
 		return nil, unread(err, limit)
 	}
 	sent.SetBodyRaw(body)
-	return body, nil
+	return withoutMark(sent, body), nil
+}
+
+// withoutMark leaves out a byte order mark, which nobody may put before JSON and readers may ignore (RFC 8259 section 8.1).
+func withoutMark(sent *fasthttp.Request, body []byte) []byte {
+	marked := len(body)
+	if body = bytes.TrimPrefix(body, []byte("\ufeff")); len(body) < marked {
+		sent.SetBodyRaw(body)
+	}
+	return body
 }
 
 // errTooLong is a body of unknown length that turned out to be longer than its limit.

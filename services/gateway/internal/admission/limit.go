@@ -26,6 +26,9 @@ type Limits interface {
 
 // limitAddress counts a request of whatever kind against the address that it comes from.
 func (d *Door) limitAddress(x *exchange.Exchange) error {
+	if _, ok := cameFrom(x, d.cfg.TrustedProxies); !ok {
+		return fault.Field(fiber.HeaderXForwardedFor, "must be a list of IP addresses, each with or without a port")
+	}
 	if !d.cfg.RateAddress.On() && !d.cfg.RateFailures.On() {
 		return nil
 	}
@@ -120,23 +123,29 @@ func WholeSeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) 
 // remoteAddress returns where the request comes from: the peer, or, if that is a trusted proxy, the last address of X-Forwarded-For that
 // is none.
 func remoteAddress(x *exchange.Exchange, trusted []netip.Prefix) netip.Addr {
-	from := x.Peer
-	if !contains(trusted, from) {
-		return from
+	from, _ := cameFrom(x, trusted)
+	return from
+}
+
+// cameFrom is remoteAddress, and reports whether all that a trusted proxy wrote can be read. Nothing beyond that was written by one.
+func cameFrom(x *exchange.Exchange, trusted []netip.Prefix) (from netip.Addr, ok bool) {
+	from = x.Peer
+	if !contains(trusted, from) || len(x.Asked.Peek(fiber.HeaderXForwardedFor)) == 0 {
+		return from, true
 	}
 	forwarded := string(bytes.Join(x.Asked.PeekAll(fiber.HeaderXForwardedFor), []byte(",")))
 	hops := strings.Split(forwarded, ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop, ok := address.Parse(hops[i])
 		if !ok {
-			break // what a trusted proxy did not write is worth nothing, and nothing beyond it is
+			return from, false
 		}
 		from = hop
 		if !contains(trusted, from) {
 			break
 		}
 	}
-	return from
+	return from, true
 }
 
 func contains(networks []netip.Prefix, address netip.Addr) bool {

@@ -65,10 +65,14 @@ func checkMedia(c *fiber.Ctx) error {
 	return nil
 }
 
+// headerLastEventID is as absent if it is empty: clients that have seen no event yet send it so (WHATWG HTML section 9.2).
+const headerLastEventID = "Last-Event-ID"
+
 // SentHeader returns a header, and whether it was sent at all. One that was sent several times is a list (RFC 9110 section 5.3).
 func SentHeader(c *fiber.Ctx, name string) (string, bool) {
 	values := c.Request().Header.PeekAll(name)
-	return string(bytes.Join(values, []byte(", "))), len(values) > 0
+	text := string(bytes.Join(values, []byte(", ")))
+	return text, len(values) > 0 && (text != "" || name != headerLastEventID)
 }
 
 // mediaType returns the Content-Type without its parameters, lower case.

@@ -2,10 +2,12 @@ package contract
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -70,22 +72,60 @@ func (op *Operation) CheckPath(raw func(name string) string) []fault.FieldError 
 	return tidy(found)
 }
 
-// CheckQuery checks the query parameters in raw, the part of the URL after the question mark. Parameters that the contract does not know
-// are ignored.
+// CheckQuery checks the query parameters in raw, the part of the URL after the question mark. A name that the operation does not know is refused: a
+// filter that is left out for its spelling would answer with everything. An operation without parameters looks at none.
 func (op *Operation) CheckQuery(raw string) []fault.FieldError {
 	if len(op.query) == 0 || raw == "" {
 		return nil
 	}
-	values, err := url.ParseQuery(raw)
+	values, err := Query(raw)
 	if err != nil {
 		return []fault.FieldError{{Field: "query", Message: "must be percent-encoded name=value pairs joined by &"}}
 	}
-	var found []fault.FieldError
+	found := op.unknownParameters(values)
 	for _, p := range op.query {
 		found = append(found, op.checkQueryParameter(p, values[p.name])...)
 	}
 	return tidy(found)
 }
+
+func (op *Operation) unknownParameters(values url.Values) []fault.FieldError {
+	names := make([]string, len(op.query))
+	for i, p := range op.query {
+		names[i] = p.name
+	}
+	var found []fault.FieldError
+	for _, sent := range slices.Sorted(maps.Keys(values)) {
+		if !slices.Contains(names, sent) {
+			message := "is no parameter of this operation; it takes " + strings.Join(names, ", ")
+			found = append(found, fault.FieldError{Field: clip(strings.ToValidUTF8(sent, "\ufffd")), Message: message})
+		}
+	}
+	return found
+}
+
+// indexed is the name of a list with numbers in its brackets, or more brackets behind them, as PHP's http_build_query and the qs of Node write it.
+var indexed = regexp.MustCompile(`^([A-Za-z]+)\[[0-9]{0,4}\](\[[0-9]{0,4}\])?$`)
+
+// Query reads the part of a URL after the question mark. Lists are called name[], however they were written: name[0]=, name[][]= or name[][0]=.
+func Query(raw string) (url.Values, error) {
+	sent, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, err
+	}
+	values := make(url.Values, len(sent))
+	for _, name := range slices.SortedFunc(maps.Keys(sent), byLength) {
+		list := name
+		if parts := indexed.FindStringSubmatch(name); parts != nil {
+			list = parts[1] + "[]"
+		}
+		values[list] = append(values[list], sent[name]...)
+	}
+	return values, nil
+}
+
+// byLength sorts x[9] before x[10].
+func byLength(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }
 
 // TakesHeader reports whether the operation knows a header of that name, as the document spells it.
 func (op *Operation) TakesHeader(name string) bool {

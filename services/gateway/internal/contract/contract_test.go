@@ -249,6 +249,39 @@ func TestHeadersAreChecked(t *testing.T) {
 	}
 }
 
+func TestAParameterThatNobodyKnowsIsRefusedByItsName(t *testing.T) {
+	t.Parallel()
+	d := parse(t)
+	for raw, field := range map[string]string{
+		"": "", "sort=created:asc&page=1&pageSize=5": "", "filter[]=userID:eq:usr-1": "", "filter%5B%5D=userID:eq:usr-1&filter%5B%5D=created:gt:1": "",
+		"filter[0]=userID:eq:usr-1&filter[1]=created:gt:1": "", "filter[][0]=userID:eq:usr-1": "", "filter%5B%5D%5B%5D=userID:eq:usr-1": "", "&": "",
+		"filter=userID:eq:usr-1": "filter", "filters[]=userID:eq:usr-1": "filters[]", "filter[a]=userID:eq:usr-1": "filter[a]", "filter[0]x=1": "filter[0]x",
+		"Sort=created:asc": "Sort", "page_size=5": "page_size", "limit=5": "limit", "sort[]=created:asc": "sort[]", "filter[00000]=a": "filter[00000]",
+		"\xff=1": "\ufffd",
+	} {
+		found := d.Operation("listUsers").CheckQuery(raw)
+		if (field == "") != (len(found) == 0) || len(found) > 1 || len(found) == 1 && found[0].Field != field {
+			t.Errorf("%q: %v", raw, found)
+		}
+	}
+	if found := d.Operation("getUser").CheckQuery("_=1764374400"); len(found) > 0 {
+		t.Errorf("an operation without parameters looked at one: %v", found)
+	}
+}
+
+func TestAListIsReadInTheOrderOfItsNumbers(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string][]string{
+		"filter[]=a&filter[]=b": {"a", "b"}, "filter[10]=c&filter[9]=b&filter[0]=a": {"a", "b", "c"}, "filter[][1]=b&filter[][0]=a": {"a", "b"},
+		"filter[]=a&filter[0]=b": {"a", "b"},
+	} {
+		values, err := Query(raw)
+		if err != nil || !slices.Equal(values["filter[]"], want) {
+			t.Errorf("%q: %v, %v", raw, values, err)
+		}
+	}
+}
+
 func TestEveryPermissionIsOfOneForm(t *testing.T) {
 	t.Parallel()
 	d := parse(t)

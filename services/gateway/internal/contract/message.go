@@ -46,8 +46,14 @@ func (op *Operation) explain(err error, prefix []string, whole string) []fault.F
 	return found
 }
 
-// message says in the words of the API what is wrong with one value.
+// message says in the words of the API what is wrong with one value; a schema may have words of its own for its length and its pattern.
 func (op *Operation) message(e *jsonschema.ValidationError) string {
+	switch e.ErrorKind.(type) {
+	case *kind.MinLength, *kind.MaxLength:
+		if own, ok := op.ownMessage(e.SchemaURL); ok {
+			return own
+		}
+	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.Type:
 		if k.Got == "null" {
@@ -67,7 +73,10 @@ func (op *Operation) message(e *jsonschema.ValidationError) string {
 		}
 		return "must be " + oneOf(k.Want)
 	case *kind.Pattern:
-		return op.patternMessage(e.SchemaURL)
+		if own, ok := op.ownMessage(e.SchemaURL); ok {
+			return own
+		}
+		return "has the wrong form"
 	case *kind.Format:
 		return "must be an integer"
 	case *kind.Minimum:
@@ -84,15 +93,15 @@ func (op *Operation) message(e *jsonschema.ValidationError) string {
 	return "is not valid"
 }
 
-// patternMessage returns the x-message of the schema that holds the pattern.
-func (op *Operation) patternMessage(schemaURL string) string {
+// ownMessage returns the x-message of a schema.
+func (op *Operation) ownMessage(schemaURL string) (string, bool) {
 	_, pointer, _ := strings.Cut(schemaURL, "#")
-	if unescaped, err := url.PathUnescape(pointer); err == nil {
-		if text, ok := op.doc.at(unescaped + "/x-message").(string); ok {
-			return text
-		}
+	unescaped, err := url.PathUnescape(pointer)
+	if err != nil {
+		return "", false
 	}
-	return "has the wrong form"
+	text, ok := op.doc.at(unescaped + "/x-message").(string)
+	return text, ok
 }
 
 func article(kind string) string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/feed"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
@@ -85,7 +85,7 @@ func streamQuery(c *fiber.Ctx, now time.Time) (feed.Filter, feed.Start, error) {
 	var filter feed.Filter
 	var start feed.Start
 	var faults []fault.FieldError
-	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
+	query, err := contract.Query(string(c.Request().URI().QueryString()))
 	if err != nil {
 		return filter, start, fault.Field("query", "must be percent-encoded name=value pairs joined by &")
 	}

@@ -47,7 +47,7 @@ func (r *request) path(name string) string {
 
 // query returns the query. That it can be read has been checked.
 func (r *request) query() url.Values {
-	values, _ := url.ParseQuery(string(r.fiber.Request().URI().QueryString()))
+	values, _ := contract.Query(string(r.fiber.Request().URI().QueryString()))
 	return values
 }
 

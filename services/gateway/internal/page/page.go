@@ -55,6 +55,7 @@ func (cfg Config) MountDocs(app *fiber.App) error {
 	files := []file{
 		{path: "/openapi.yaml", kind: "application/yaml", plain: cfg.Backend.YAML()},
 		{path: "/openapi.json", kind: fiber.MIMEApplicationJSON, plain: cfg.Backend.JSON()},
+		{path: "/v2/openapi.yaml", kind: "application/yaml", plain: cfg.Backend.YAML()},
 		{path: "/frontend.yaml", kind: "application/yaml", plain: cfg.Frontend.YAML()},
 		{path: "/frontend.json", kind: fiber.MIMEApplicationJSON, plain: cfg.Frontend.JSON()},
 	}

@@ -3,7 +3,7 @@ package listdb
 import "strings"
 
 // schemaVersion changes with anything that a file written before would answer wrongly; such a file is replaced.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // RowBits is how many bits of a row number of a user count within the project, in the order they came: project<<RowBits + n. So the
 // full-text index, which knows row numbers only, can be searched for one project.
