@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
+	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
@@ -94,6 +95,17 @@ func startDeployedNATS(t *testing.T, dir string) *deployedNATS {
 		t.Fatal("the NATS server does not start")
 	}
 	return d
+}
+
+// provision does what the job of that name does.
+func (s *stack) provision(t *testing.T, cfg settings.Config) {
+	t.Helper()
+	cfg.NATS.URL = settings.Secret(s.nats.url("provision"))
+	b, err := bus.Open(t.Context(), cfg.NATS.Bus(), testLog(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
 }
 
 // Each service may do what it does: through everything that the APIs offer, the server refuses nothing to any of them.

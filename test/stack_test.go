@@ -93,6 +93,7 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 	}
 	if s.deployed {
 		st.nats = startDeployedNATS(t, st.dataDir)
+		st.provision(t, configure())
 	}
 	if !s.split {
 		cfg := configure()
@@ -110,7 +111,7 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 			cfg := configure()
 			cfg.NATS.URL = settings.Secret(st.natsURL)
 			if st.nats != nil {
-				cfg.NATS.URL = settings.Secret(st.nats.url(names))
+				cfg.NATS.URL, cfg.NATS.Provisioned = settings.Secret(st.nats.url(names)), true
 			}
 			cfg.Services = strings.Split(names, ",")
 			a := startApp(t, cfg)

@@ -79,7 +79,7 @@ type deployed struct{ *server.Server }
 
 func startDeployed(t *testing.T) deployed {
 	t.Helper()
-	for _, name := range append(settings.ServiceNames(), "operator") {
+	for _, name := range append(settings.ServiceNames(), "operator", "provision") {
 		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
 	}
 	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
@@ -100,25 +100,23 @@ func startDeployed(t *testing.T) deployed {
 		t.Fatal("the server does not start")
 	}
 	cfg := bus.DefaultConfig()
-	cfg.URL = strings.Replace(s.ClientURL(), "://", "://ceremony:pceremony@", 1)
+	cfg.URL = strings.Replace(s.ClientURL(), "://", "://provision:pprovision@", 1)
 	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
-		t.Fatalf("the ceremony service cannot create what there is: %v", err)
+		t.Fatalf("what there is cannot be created: %v", err)
 	}
-	defer b.Close()
-	for name := range secretBuckets() {
-		kv, err := b.Bucket(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
+	b.Close()
+	d := deployed{s}
+	conn, _ := d.connect(t, settings.Ceremony)
+	for name, owner := range secretBuckets() {
+		if owner != settings.Ceremony {
+			continue
 		}
-		if name == bus.WebhooksBucket {
-			continue // another's
-		}
-		if _, err := kv.Create(t.Context(), knownKey, []byte("secret")); err != nil {
+		if _, err := conn.Request("$KV."+name+"."+knownKey, []byte("secret"), time.Minute); err != nil {
 			t.Fatalf("the ceremony service cannot write to %s: %v", name, err)
 		}
 	}
-	return deployed{s}
+	return d
 }
 
 // refusals are what the server says to a user that it refuses.

@@ -71,6 +71,9 @@ func TestComposeRunsEveryServiceWithSettingsThatWork(t *testing.T) {
 		if !strings.HasPrefix(cfg.NATS.URL.Reveal(), "nats://"+name+":") {
 			t.Errorf("%s does not log in to NATS as itself", name)
 		}
+		if !cfg.NATS.Provisioned {
+			t.Errorf("%s creates streams, and may not", name)
+		}
 		if keepsSecrets := name == settings.Ceremony || name == settings.Events; keepsSecrets != (cfg.EncryptionKey != "") {
 			t.Errorf("%s: it has an encryption key: %v", name, !keepsSecrets)
 		}
@@ -85,7 +88,7 @@ func TestComposeRunsEveryServiceWithSettingsThatWork(t *testing.T) {
 
 // It sets the environment, so it does not run beside others.
 func TestTheNATSConfigurationIsDurableAndKnowsEveryService(t *testing.T) {
-	for _, name := range append(settings.ServiceNames(), "operator") {
+	for _, name := range append(settings.ServiceNames(), "operator", "provision") {
 		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
 	}
 	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
@@ -109,7 +112,7 @@ func TestTheNATSConfigurationIsDurableAndKnowsEveryService(t *testing.T) {
 
 // A permission to purge is one for a stream. Erasing what is kept of a user is the business of the service of events.
 func TestOnlyWhatAServiceErasesMayBePurgedByIt(t *testing.T) {
-	for _, name := range append(settings.ServiceNames(), "operator") {
+	for _, name := range append(settings.ServiceNames(), "operator", "provision") {
 		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
 	}
 	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
@@ -123,7 +126,7 @@ func TestOnlyWhatAServiceErasesMayBePurgedByIt(t *testing.T) {
 		},
 	}
 	for _, user := range opts.Users {
-		if user.Username == settings.Ceremony || user.Permissions == nil {
+		if user.Username == "provision" || user.Permissions == nil {
 			continue
 		}
 		var purged []string

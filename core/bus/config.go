@@ -36,6 +36,9 @@ type Config struct {
 
 	// Provided says that another process creates the streams and buckets, and changes them: this one waits until they are there.
 	Provided bool
+
+	// Sees says that this process may look at every stream, so that it need not take the last one that is made for all of them.
+	Sees bool
 }
 
 // minLogBytes is the least that a log is bounded to: what is being worked on at the moment must not be pushed out by what comes meanwhile.

@@ -46,14 +46,24 @@ func (b *Bus) provision(ctx context.Context, cfg Config, log *slog.Logger) error
 	return nil
 }
 
-// await waits until the streams and buckets are there. The stream of events is created last.
-func (b *Bus) await(ctx context.Context, _ Config, _ *slog.Logger) error {
-	err := retry(ctx, func(ctx context.Context) error {
-		_, err := b.JS.Stream(ctx, EventsStream)
-		return err
-	}, func(err error) bool { return passing(err) || errors.Is(err, jetstream.ErrStreamNotFound) })
-	if err != nil {
-		return fmt.Errorf("wait for the ceremony service to create stream %s: %w", EventsStream, err)
+// await waits until the streams and buckets are there. The stream of events is created last, but a version of Keyward that brings a
+// stream of its own finds it there.
+func (b *Bus) await(ctx context.Context, cfg Config, _ *slog.Logger) error {
+	awaited := []string{EventsStream}
+	if cfg.Sees {
+		awaited = nil
+		for _, stream := range b.streams(cfg) {
+			awaited = append(awaited, stream.Name)
+		}
+	}
+	for _, name := range awaited {
+		err := retry(ctx, func(ctx context.Context) error {
+			_, err := b.JS.Stream(ctx, name)
+			return err
+		}, func(err error) bool { return passing(err) || errors.Is(err, jetstream.ErrStreamNotFound) })
+		if err != nil {
+			return fmt.Errorf("wait for stream %s, which the ceremony service or keyward provision creates: %w", name, err)
+		}
 	}
 	return nil
 }

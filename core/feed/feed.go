@@ -240,7 +240,8 @@ func (f *Feed) cancelWhenUnwanted(ctx context.Context, cancel context.CancelFunc
 // messages no longer follow one another.
 func (f *Feed) follow(ctx context.Context) error {
 	const (
-		forgotten = 30 * time.Second
+		// After the last request for messages. Nobody deletes it: who may delete one consumer of a stream may delete all of them.
+		forgotten = 10 * time.Second
 		heartbeat = time.Second // two without one, and the consumer is taken to be gone
 	)
 	state, err := f.state(ctx)
@@ -257,7 +258,6 @@ func (f *Feed) follow(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create a consumer: %w", err)
 	}
-	defer f.forget(ctx, consumer.CachedInfo().Name)
 	messages, err := consumer.Messages(jetstream.PullExpiry(forgotten), jetstream.PullHeartbeat(heartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
@@ -284,14 +284,5 @@ func (f *Feed) pump(ctx context.Context, messages jetstream.MessagesContext) err
 			m = Message{Sequence: meta.Sequence.Stream} // not ours; it takes its place and matches nothing
 		}
 		f.ring.add(m)
-	}
-}
-
-// forget removes the consumer now instead of when the server finds that nobody uses it.
-func (f *Feed) forget(ctx context.Context, name string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := f.js.DeleteConsumer(ctx, bus.EventsStream, name); err != nil {
-		f.log.Debug("a consumer is left to the server to remove", "error", err)
 	}
 }

@@ -72,7 +72,8 @@ type Config struct {
 // NATS is the bus's configuration, with the URL kept as the secret that it may hold.
 type NATS struct {
 	bus.Config
-	URL Secret
+	URL         Secret
+	Provisioned bool // keyward provision creates what there is, and no service does
 }
 
 // Bus returns the configuration that the bus takes.
@@ -82,11 +83,11 @@ func (n NATS) Bus() bus.Config {
 	return c
 }
 
-// Bus returns the configuration of the bus. The process that runs the ceremony service creates what there is on an external one:
-// no other needs the permission, with which it could read anything.
+// Bus returns the configuration of the bus. The process that runs the ceremony service creates what there is on an external one,
+// unless keyward provision has: no other needs the permission, with which it could read anything.
 func (c Config) Bus() bus.Config {
 	b := c.NATS.Bus()
-	b.Provided = !c.Runs(Ceremony)
+	b.Provided, b.Sees = c.NATS.Provisioned || !c.Runs(Ceremony), c.Runs(Ceremony)
 	return b
 }
 
@@ -217,6 +218,9 @@ func (c Config) Validate() error {
 	}
 	if c.Ceremony.SessionLifetime > c.NATS.SessionsMaxAge {
 		errs = append(errs, errors.New("session_lifetime: must not be above sessions_max_age"))
+	}
+	if c.NATS.Provisioned && c.NATS.URL == "" {
+		errs = append(errs, errors.New("nats_provisioned: needs nats_url: the embedded NATS has nobody else who could create what there is"))
 	}
 	if c.AccountsNear < 0 {
 		errs = append(errs, errors.New("accounts_near_cache: must not be negative"))

@@ -359,6 +359,11 @@ func (c *Config) natsSettings() []Setting {
 			Note: "1 survives the restart of the server, and the loss of no disk. 3 survives the loss of one server or disk, 5 of two; each write then waits for a majority.",
 		},
 		{
+			Section: "Storage", Key: "nats_provisioned", Value: boolValue{&c.NATS.Provisioned},
+			Doc:  "Whether streams and buckets are created and changed by keyward provision alone: services wait for them.",
+			Note: "Then no service needs the permission to create a stream, with which it could copy and erase all others.",
+		},
+		{
 			Section: "Storage", Key: "nats_start_timeout", Value: durationValue{&c.NATS.StartTimeout, ""},
 			Doc: "How long a start waits for NATS to be reachable and its streams to exist.",
 		},

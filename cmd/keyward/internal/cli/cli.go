@@ -86,6 +86,7 @@ All settings:            keyward config`,
 	root.AddCommand(
 		newServe(terminal, build),
 		newCheck(terminal),
+		newProvision(terminal),
 		newConfig(terminal),
 		projectcmd.New(terminal),
 		usercmd.New(terminal),
