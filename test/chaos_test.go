@@ -225,7 +225,7 @@ func (c *chaos) attach(ctx context.Context, t *testing.T, dataDir string, runnin
 	if err != nil {
 		t.Fatal(err)
 	}
-	js, err := jetstream.New(conn)
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,6 +81,7 @@ func startDeployedNATS(t *testing.T, dir string) *deployedNATS {
 		t.Fatal(err)
 	}
 	opts.Host, opts.Port, opts.HTTPHost, opts.HTTPPort, opts.StoreDir, opts.NoSigs = "127.0.0.1", server.RANDOM_PORT, "", 0, dir, true
+	opts.PingInterval = patientPing
 	d := &deployedNATS{}
 	if d.Server, err = server.NewServer(opts); err != nil {
 		t.Fatal(err)

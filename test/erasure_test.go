@@ -109,7 +109,7 @@ func TestOfADeletedUserNothingIsLeftAnywhereButTheEventThatTellsOfIt(t *testing.
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	js, err := jetstream.New(conn)
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

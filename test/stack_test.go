@@ -29,6 +29,9 @@ const (
 	patience = time.Minute
 )
 
+// patientPing keeps a server that is only busy from being taken for one that hangs.
+const patientPing = 20 * time.Second
+
 // shape is one way to run Keyward.
 type shape struct {
 	name  string
@@ -82,7 +85,8 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 		cfg.NATS.Addr, cfg.NATS.DataDir = "off", st.dataDir
 		cfg.Bootstrap.APISecret = secret1
 		// Machines are busy and the race detector is slow; what a policy that takes too long leads to is tested where it can be forced.
-		cfg.Decision.EvalTimeout, cfg.CallTimeout, cfg.HTTP.RequestTimeout = 5*time.Second, 45*time.Second, time.Minute
+		cfg.Decision.EvalTimeout, cfg.CallTimeout, cfg.HTTP.RequestTimeout = 15*time.Second, 45*time.Second, time.Minute
+		cfg.NATS.PingInterval = patientPing
 		if st.redis != nil {
 			cfg.Redis.URL = settings.Secret(st.redis.url())
 		}
@@ -168,7 +172,7 @@ func testLog(t *testing.T) *slog.Logger {
 func startNATS(t *testing.T, dir string) string {
 	t.Helper()
 	cfg := bus.DefaultConfig()
-	cfg.DataDir, cfg.Addr = dir, "127.0.0.1:0"
+	cfg.DataDir, cfg.Addr, cfg.PingInterval = dir, "127.0.0.1:0", patientPing
 	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
