@@ -130,7 +130,9 @@ func (b *Bus) connect(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	conn, err := nats.Connect("", append(opts, nats.InProcessServer(b.embedded), nats.UserInfo(user, password))...)
+	// If this process hangs, so does the server in it; if it is only busy, neither is to be left for that.
+	opts = append(opts, nats.PingInterval(nats.DefaultPingInterval), nats.InProcessServer(b.embedded), nats.UserInfo(user, password))
+	conn, err := nats.Connect("", opts...)
 	if err != nil {
 		return fmt.Errorf("connect to the embedded nats: %w", err)
 	}

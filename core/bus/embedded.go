@@ -96,8 +96,6 @@ func serverOptions(cfg Config) (*server.Options, error) {
 		MaxPayload: maxPayload,
 
 		JetStreamMaxStore: storeLimit,
-		PingInterval:      cfg.PingInterval,
-		MaxPingsOut:       pingsOut,
 
 		CustomClientAuthentication: passwordCheck{user, password},
 	}
