@@ -205,7 +205,7 @@ func forgeries(t *testing.T, st *stack, v *visitor) {
 // followed reads the first event of the stream of events.
 func followed(t *testing.T, st *stack) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, st.base+"/v2/events/stream?from=1", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, st.base+"/v2/events/stream?since=2020-01-01T00:00:00Z", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

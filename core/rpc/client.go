@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -19,16 +20,27 @@ import (
 	"github.com/keyward/keyward/core/reqctx"
 )
 
-// Client calls the methods of one service.
+// Client calls the methods of one service. An instance that hangs gets no more calls, and what may be asked again is asked of another.
 type Client struct {
-	conn    *nats.Conn
-	service string
-	timeout time.Duration
+	conn       *nats.Conn
+	service    string
+	timeout    time.Duration
+	repeatable map[string]bool // methods
+	fleet      *fleet
 }
 
-// NewClient returns a client. A call whose context has no earlier deadline ends after timeout.
-func NewClient(conn *nats.Conn, service string, timeout time.Duration) *Client {
-	return &Client{conn: conn, service: service, timeout: timeout}
+// hedgeAfter is when a call that may be asked again is, of another instance. Nine of ten calls take a tenth of it, so that it adds
+// little work, and a person does not notice it.
+const hedgeAfter = 100 * time.Millisecond
+
+// NewClient returns a client. A call whose context has no earlier deadline ends after timeout. The repeatable methods are those that may
+// be called twice to the same effect as once.
+func NewClient(conn *nats.Conn, service string, timeout time.Duration, repeatable ...string) *Client {
+	c := &Client{conn: conn, service: service, timeout: timeout, repeatable: make(map[string]bool), fleet: newFleet(conn, service)}
+	for _, method := range repeatable {
+		c.repeatable[method] = true
+	}
+	return c
 }
 
 // Call calls a method. An error is always a *fault.Fault: the service's own, or 503 if no instance answered in time.
@@ -47,7 +59,7 @@ func (c *Client) call(ctx context.Context, method string, req, rsp any) error {
 	if err != nil {
 		return fault.Internal(err)
 	}
-	answer, err := c.conn.RequestMsgWithContext(ctx, msg)
+	answer, err := c.request(ctx, method, msg)
 	if err != nil {
 		return c.unanswered(method, err)
 	}
@@ -62,6 +74,60 @@ func (c *Client) call(ctx context.Context, method string, req, rsp any) error {
 		return fault.Internal(fmt.Errorf("decode the answer of %s.%s: %w", c.service, method, err))
 	}
 	return nil
+}
+
+// request asks one instance, and a second one if the first is late and the method may be asked again.
+func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*nats.Msg, error) {
+	first := c.fleet.pick(time.Now(), nil)
+	if !c.repeatable[method] {
+		return c.ask(ctx, first, msg)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	type reply struct {
+		msg *nats.Msg
+		err error
+	}
+	replies := make(chan reply, 2)
+	of := func(i *instance) {
+		asking.Go(func() {
+			msg, err := c.ask(ctx, i, msg)
+			replies <- reply{msg, err}
+		})
+	}
+	of(first)
+	late := time.NewTimer(hedgeAfter)
+	defer late.Stop()
+	select {
+	case r := <-replies:
+		return r.msg, r.err
+	case <-late.C:
+	}
+	of(c.fleet.pick(time.Now(), first))
+	r := <-replies
+	if r.err != nil {
+		r = <-replies
+	}
+	return r.msg, r.err
+}
+
+// ask asks one instance, or whom the bus hands the call to. An instance that has ended meanwhile has not seen the call.
+func (c *Client) ask(ctx context.Context, of *instance, msg *nats.Msg) (*nats.Msg, error) {
+	if of == nil {
+		return c.conn.RequestMsgWithContext(ctx, msg)
+	}
+	began := time.Now()
+	direct := &nats.Msg{Subject: msg.Subject + "." + of.id, Header: msg.Header, Data: msg.Data}
+	answer, err := c.conn.RequestMsgWithContext(ctx, direct)
+	now := time.Now()
+	c.fleet.done(of, err == nil || ctx.Err() == nil, now.Sub(began), now)
+	if errors.Is(err, nats.ErrNoResponders) {
+		c.fleet.leave(of)
+		return c.conn.RequestMsgWithContext(ctx, msg)
+	}
+	return answer, err
 }
 
 func (c *Client) message(ctx context.Context, method string, req any) (*nats.Msg, error) {

@@ -20,9 +20,12 @@ type listing struct {
 	endpoints []*endpoint
 }
 
+// addressed is what an instance says of itself whose methods also listen at subjects that end with its ID.
+const addressed = "addressed"
+
 func newListing(service, version string) listing {
 	return listing{
-		identity: micro.ServiceIdentity{Name: "keyward-" + service, ID: rand.Text(), Version: version, Metadata: map[string]string{}},
+		identity: micro.ServiceIdentity{Name: "keyward-" + service, ID: rand.Text(), Version: version, Metadata: map[string]string{addressed: "true"}},
 		started:  time.Now().UTC(),
 	}
 }

@@ -61,6 +61,11 @@ func (s *Server) listen(conn *nats.Conn, methods []Method) error {
 			return fmt.Errorf("listen on %s: %w", e.subject, err)
 		}
 		s.subs, s.listed.endpoints = append(s.subs, sub), append(s.listed.endpoints, e)
+		own := e.subject + "." + s.listed.identity.ID
+		if sub, err = conn.Subscribe(own, func(msg *nats.Msg) { s.take(e, msg) }); err != nil {
+			return fmt.Errorf("listen on %s: %w", own, err)
+		}
+		s.subs = append(s.subs, sub)
 	}
 	for subject, answer := range s.listed.answers() {
 		sub, err := conn.Subscribe(subject, func(msg *nats.Msg) { s.tell(msg, answer()) })

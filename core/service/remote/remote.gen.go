@@ -127,7 +127,7 @@ var (
 
 // NewCeremonyClient returns a client whose calls end after timeout at the latest.
 func NewCeremonyClient(conn *nats.Conn, timeout time.Duration) CeremonyClient {
-	return CeremonyClient{rpc.NewClient(conn, "ceremony", timeout)}
+	return CeremonyClient{rpc.NewClient(conn, "ceremony", timeout, repeatable("ceremony")...)}
 }
 
 func (c CeremonyClient) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
@@ -437,7 +437,7 @@ var (
 
 // NewDecisionClient returns a client whose calls end after timeout at the latest.
 func NewDecisionClient(conn *nats.Conn, timeout time.Duration) DecisionClient {
-	return DecisionClient{rpc.NewClient(conn, "decision", timeout)}
+	return DecisionClient{rpc.NewClient(conn, "decision", timeout, repeatable("decision")...)}
 }
 
 func (c DecisionClient) Login(ctx context.Context, req service.LoginQuestion) (service.LoginVerdict, error) {
@@ -490,7 +490,7 @@ var (
 
 // NewEventsClient returns a client whose calls end after timeout at the latest.
 func NewEventsClient(conn *nats.Conn, timeout time.Duration) EventsClient {
-	return EventsClient{rpc.NewClient(conn, "events", timeout)}
+	return EventsClient{rpc.NewClient(conn, "events", timeout, repeatable("events")...)}
 }
 
 func (c EventsClient) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {

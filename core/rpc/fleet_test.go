@@ -1,0 +1,115 @@
+package rpc_test
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/keyward/keyward/core/rpc"
+)
+
+// hung is an instance that takes calls and answers none; pings it answers until it is deaf.
+type hung struct {
+	deaf  atomic.Bool
+	taken atomic.Int64
+}
+
+func hang(t *testing.T, conn *nats.Conn) *hung {
+	t.Helper()
+	h := &hung{}
+	identity := micro.ServiceIdentity{Name: "keyward-oracle", ID: "HUNG", Version: "0.0.1", Metadata: map[string]string{"addressed": "true"}}
+	pong, err := json.Marshal(micro.Ping{ServiceIdentity: identity, Type: micro.PingResponseType})
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(*nats.Msg) { h.taken.Add(1) }
+	for _, err := range []error{
+		second(conn.Subscribe("$SRV.PING.keyward-oracle", func(msg *nats.Msg) {
+			if !h.deaf.Load() {
+				_ = msg.Respond(pong)
+			}
+		})),
+		second(conn.QueueSubscribe("keyward.oracle.ask", micro.DefaultQueueGroup, take)),
+		second(conn.Subscribe("keyward.oracle.ask.HUNG", take)),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+func second(_ *nats.Subscription, err error) error { return err }
+
+// left waits until calls are answered one after the other without any of them going to the instance that hangs.
+func (h *hung) left(t *testing.T, client *rpc.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for in, before := 0, h.taken.Load(); in < 100; in++ {
+		if _, err := ask(ctx, client); err != nil {
+			if ctx.Err() != nil {
+				t.Fatal("it still gets calls")
+			}
+			in = 0
+		}
+		if now := h.taken.Load(); now != before {
+			in, before = 0, now
+		}
+	}
+}
+
+func echo(_ context.Context, q question) (answer, error) { return answer{Text: q.Text}, nil }
+
+func TestAnInstanceThatAnswersNoPingsGetsNoCalls(t *testing.T) {
+	t.Parallel()
+	conn := serveOn(t, rpc.Options{}, echo)
+	h := hang(t, conn)
+	client := rpc.NewClient(conn, "oracle", 500*time.Millisecond)
+	met := time.After(time.Minute)
+	for h.taken.Load() == 0 {
+		_, _ = ask(t.Context(), client)
+		select {
+		case <-met:
+			t.Fatal("it never gets a call")
+		default:
+		}
+	}
+	h.deaf.Store(true)
+	h.left(t, client)
+}
+
+func TestAnInstanceThatAnswersPingsButNoCallsGetsNone(t *testing.T) {
+	t.Parallel()
+	conn := serveOn(t, rpc.Options{}, echo)
+	h := hang(t, conn)
+	for name, client := range map[string]*rpc.Client{
+		"what may be asked once":  rpc.NewClient(conn, "oracle", 2*time.Second),
+		"what may be asked again": rpc.NewClient(conn, "oracle", time.Minute, "ask"),
+	} {
+		h.left(t, client)
+		if t.Failed() {
+			t.Error(name)
+		}
+	}
+}
+
+func TestWhatMayBeAskedAgainIsAnsweredThoughAnInstanceHangs(t *testing.T) {
+	t.Parallel()
+	conn := serveOn(t, rpc.Options{}, echo)
+	h := hang(t, conn)
+	client := rpc.NewClient(conn, "oracle", time.Minute, "ask")
+	for range 20 {
+		if _, err := ask(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h.taken.Load() == 0 {
+		t.Error("none of them was asked of the instance that hangs")
+	}
+}
