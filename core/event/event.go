@@ -58,6 +58,9 @@ type Event struct {
 	Deletes  ident.EventID    `json:"deletes,omitempty"`  // of event-deleted
 	Auth     *Auth            `json:"auth,omitempty"`     // of auth events
 	Client   *Client          `json:"client,omitempty"`   // of completed ceremonies: who did it
+
+	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
+	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed
 }
 
 // AuthMethod is how a user authenticated, in the caller's words.
@@ -65,6 +68,18 @@ type AuthMethod string
 
 // AuthStatus is how an authentication ended, in the caller's words.
 type AuthStatus string
+
+// Counter is the signature counter of a passkey, as it was known and as it came.
+type Counter struct {
+	Stored   uint32 `json:"stored"`
+	Received uint32 `json:"received"`
+}
+
+// Backup is whether a passkey may be synchronised, as it was known and as it came.
+type Backup struct {
+	Stored   bool `json:"stored"`
+	Received bool `json:"received"`
+}
 
 // Auth is what a caller reported of an authentication that Keyward did not make itself.
 type Auth struct {

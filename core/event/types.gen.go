@@ -14,6 +14,12 @@ const (
 	AppendOffered Type = "append-offered"
 	// AppendCompleted: A user created a passkey.
 	AppendCompleted Type = "append-completed"
+	// LoginCodeFailed: A wrong code was given for the user: at a login, or for a challenge of the Backend API. Somebody may be guessing.
+	LoginCodeFailed Type = "login-code-failed"
+	// PasskeyCounterRegressed: A passkey signed with a signature counter that had not gone up: its key may have been copied, or its authenticator may have been reset (W3C WebAuthn Level 3 section 6.1.1). The login was refused, unless the counter received is 0: such a passkey does not count any more, and goes on being used.
+	PasskeyCounterRegressed Type = "passkey-counter-regressed"
+	// PasskeyBackupChanged: A passkey came back with another backup-eligible flag than it was created with, which no passkey may (W3C WebAuthn Level 3 section 6.1.3). The login was refused.
+	PasskeyBackupChanged Type = "passkey-backup-changed"
 	// Deleted: Another event was deleted. Whoever keeps events forgets the one that is named; it has no effect any more.
 	Deleted Type = "event-deleted"
 	// UserCreated: A user was created.
@@ -80,6 +86,9 @@ func Types() []Type {
 		LoginCompleted,
 		AppendOffered,
 		AppendCompleted,
+		LoginCodeFailed,
+		PasskeyCounterRegressed,
+		PasskeyBackupChanged,
 		Deleted,
 		UserCreated,
 		UserUpdated,
@@ -140,6 +149,12 @@ func (t Type) traits() traits {
 	case AppendOffered:
 		return traits{known: true}
 	case AppendCompleted:
+		return traits{known: true}
+	case LoginCodeFailed:
+		return traits{known: true}
+	case PasskeyCounterRegressed:
+		return traits{known: true}
+	case PasskeyBackupChanged:
 		return traits{known: true}
 	case Deleted:
 		return traits{known: true}

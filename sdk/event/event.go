@@ -65,6 +65,21 @@ type Event struct {
 	Deletes     ID         `json:"deletes,omitempty"`  // of event-deleted: the event to forget
 	Auth        *Auth      `json:"auth,omitempty"`     // of auth events
 	Client      *Client    `json:"client,omitempty"`   // where it was done from, if that is known
+
+	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
+	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed
+}
+
+// Counter is the signature counter of a passkey, as it was known and as it came.
+type Counter struct {
+	Stored   uint32 `json:"stored"`
+	Received uint32 `json:"received"`
+}
+
+// Backup is whether a passkey may be synchronised, as it was known and as it came.
+type Backup struct {
+	Stored   bool `json:"stored"`
+	Received bool `json:"received"`
 }
 
 // Auth is what a caller reported of an authentication that Keyward did not make itself.

@@ -31,6 +31,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/metrics"
 	"github.com/keyward/keyward/services/ceremony/me"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
@@ -46,7 +47,11 @@ type Config struct {
 	HandleMaxAge     time.Duration   // how long a client environment handle is recognised
 	UserVerification string          // W3C WebAuthn userVerification of assertions: required or preferred
 	MaxPasskeys      int             // of one user; those that are there already, or imported, stay
-	CodeSends        ratelimit.Limit // one-time codes and links to one identifier
+	CodeSends        ratelimit.Limit // one-time codes and links to one identifier; of sign-ups and logins those that one address asks for
+	CodeSendsTotal   ratelimit.Limit // one-time codes and links of sign-ups and logins to one identifier
+	CodeGuesses      ratelimit.Limit // wrong codes for one account without a wait, and the first wait
+	CodeGuessesFrom  ratelimit.Limit // the same for one address
+	CodeGuessesWait  time.Duration   // the longest wait; 24 of them after the last wrong code the count begins anew
 
 	SessionLifetime      time.Duration // how long a session lasts at most
 	SessionInactivity    time.Duration // how long a session lasts without being used
@@ -61,6 +66,10 @@ func DefaultConfig() Config {
 	return Config{
 		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required", MaxPasskeys: 100,
 		CodeSends:       ratelimit.Limit{Requests: 5, Per: 10 * time.Minute},
+		CodeSendsTotal:  ratelimit.Limit{Requests: 15, Per: 10 * time.Minute},
+		CodeGuesses:     ratelimit.Limit{Requests: 10, Per: 30 * time.Second},
+		CodeGuessesFrom: ratelimit.Limit{Requests: 20, Per: 30 * time.Second},
+		CodeGuessesWait: time.Hour,
 		SessionLifetime: 30 * day, SessionInactivity: 7 * day, ShortSessionLifetime: 15 * time.Minute, SigningKeyMaxAge: 90 * day,
 		FrontendURL: "http://localhost:8080", HostProof: directory.ProofDNS,
 	}
@@ -86,11 +95,41 @@ func (c Config) Validate() error {
 	if err := c.CodeSends.Validate(); err != nil || c.CodeSends.Requests > codes.MaxSends {
 		errs = append(errs, fmt.Errorf("code_sends: must be off, or 1 to %d in 1s to 24h, not %s", codes.MaxSends, c.CodeSends))
 	}
+	errs = append(errs, c.validateGuesses())
 	if c.HostProof != directory.ProofDNS && c.HostProof != directory.ProofNone {
 		errs = append(errs, fmt.Errorf("host_proof: must be %s or %s, not %q", directory.ProofDNS, directory.ProofNone, c.HostProof))
 	}
 	errs = append(errs, c.validateSessions())
 	return errors.Join(errs...)
+}
+
+func (c Config) validateGuesses() error {
+	var errs []error
+	if err := c.CodeSendsTotal.Validate(); err != nil || c.CodeSendsTotal.Requests > codes.MaxSends {
+		errs = append(errs, fmt.Errorf("code_sends_total: must be off, or 1 to %d in 1s to 24h, not %s", codes.MaxSends, c.CodeSendsTotal))
+	}
+	for key, limit := range map[string]ratelimit.Limit{"code_guesses": c.CodeGuesses, "code_guesses_from": c.CodeGuessesFrom} {
+		if err := limit.Validate(); err != nil || limit.Requests > maxGuesses {
+			errs = append(errs, fmt.Errorf("%s: must be off, or 1 to %d and a first wait of 1s to 24h, not %s", key, maxGuesses, limit))
+		}
+	}
+	if c.CodeGuessesWait < time.Minute || c.CodeGuessesWait > day {
+		errs = append(errs, fmt.Errorf("code_guesses_wait: must be between 1m and 24h, not %s", c.CodeGuessesWait))
+	}
+	return errors.Join(errs...)
+}
+
+// maxGuesses is how many wrong values in a row NIST SP 800-63B-4 §3.2.2 allows.
+const maxGuesses = 100
+
+// codeLimits are the limits of codes as the rooms take them.
+func (c Config) codeLimits() codes.Limits {
+	guesses := func(l ratelimit.Limit) code.Guesses {
+		return code.Guesses{Free: l.Requests, First: l.Per, Longest: c.CodeGuessesWait, Forget: 24 * c.CodeGuessesWait}
+	}
+	return codes.Limits{
+		Sends: c.CodeSends, AllSends: c.CodeSendsTotal, Guesses: guesses(c.CodeGuesses), GuessesFrom: guesses(c.CodeGuessesFrom),
+	}
 }
 
 func (c Config) validateSessions() error {

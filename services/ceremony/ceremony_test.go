@@ -38,6 +38,11 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"signing_key_max_age":    func(c *ceremony.Config, _ *ceremony.Deps) { c.SigningKeyMaxAge = time.Hour },
 		"frontend_url":           func(c *ceremony.Config, _ *ceremony.Deps) { c.FrontendURL = "login.example.com" },
 		"code_sends":             func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeSends.Requests = 1001 },
+		"code_sends_total":       func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeSendsTotal.Requests = 1001 },
+		"code_guesses":           func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeGuesses.Requests = 101 },
+		"code_guesses_from":      func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeGuessesFrom.Per = time.Millisecond },
+		"code_guesses_wait":      func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeGuessesWait = time.Second },
+		"host_proof":             func(c *ceremony.Config, _ *ceremony.Deps) { c.HostProof = "trust" },
 		"dependency":             func(_ *ceremony.Config, d *ceremony.Deps) { d.Decision = nil },
 		"metrics": func(_ *ceremony.Config, d *ceremony.Deps) {
 			d.Metrics.MustRegister(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keyward_ceremony_calls_total"}, []string{"other"}))

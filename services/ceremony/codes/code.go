@@ -112,8 +112,8 @@ func (s *Service) CreateCode(ctx context.Context, req service.ForUser[rest.Chall
 // reached anybody, it is not counted either.
 func (s *Service) Send(ctx context.Context, p project.Project, to ident.IdentifierID, m delivery.Message, now time.Time) error {
 	ref := code.Ref{Project: m.Project, User: m.User, ID: m.ID}
-	if s.limit.On() {
-		wait, err := s.codes.Send(ctx, ref, to, s.limit, now)
+	if s.limits.Sends.On() {
+		wait, err := s.codes.Send(ctx, ref, to, s.limits.Sends, now)
 		if err != nil {
 			return err
 		}
@@ -132,10 +132,18 @@ func (s *Service) Send(ctx context.Context, p project.Project, to ident.Identifi
 		}
 		Undo(ctx, s.log, "forget a challenge that was not delivered", func(ctx context.Context) error { return s.codes.Remove(ctx, ref) })
 	}
-	if s.limit.On() && !delivery.Uncertain(err) {
+	if s.limits.Sends.On() && !delivery.Uncertain(err) {
 		Undo(ctx, s.log, "take back the count of a challenge", func(ctx context.Context) error { return s.codes.Unsend(ctx, ref, to, now) })
 	}
 	return err
+}
+
+// TooManyGuesses refuses to look at a code.
+func TooManyGuesses(wait time.Duration) error {
+	return &fault.Fault{
+		Type: fault.TypeRateLimited, Status: http.StatusTooManyRequests, RetryAfter: max(wait, time.Second),
+		Details: "too many wrong codes; this one was not looked at",
+	}
 }
 
 func tooManyCodes(wait time.Duration) error {
@@ -276,7 +284,7 @@ func (s *Service) CheckCode(ctx context.Context, req service.ForUser[service.Cod
 		attempt: code.Attempt{Keys: p.Ring, Value: req.Body.Value, Now: s.now(), Hold: VerifyHold},
 		by:      rand.Text(),
 	}
-	entry, identifier, err := s.try(ctx, c, a)
+	entry, identifier, err := s.guess(ctx, c, a)
 	if err != nil {
 		return rest.Challenge{}, codeFault(err)
 	}
@@ -296,6 +304,31 @@ type check struct {
 	ref     code.Ref
 	attempt code.Attempt
 	by      string // tells this call from others
+}
+
+// guess is try, counted against the account. What is not wrong but of no use, such as a code that has expired, counts for nothing.
+func (s *Service) guess(ctx context.Context, c check, a account.Account) (code.Entry, account.Identifier, error) {
+	who := code.Account(c.ref.Project, c.ref.User)
+	wait, err := s.codes.Charge(ctx, who, s.limits.Guesses, c.attempt.Now)
+	if err == nil && wait > 0 {
+		err = TooManyGuesses(wait)
+	}
+	if err != nil {
+		return code.Entry{}, account.Identifier{}, err
+	}
+	entry, identifier, err := s.try(ctx, c, a)
+	switch {
+	case errors.Is(err, code.ErrWrong):
+		if _, telling := s.outbox.Append(ctx, s.outbox.NewEvent(c.ref.Project, c.ref.User, event.LoginCodeFailed)); telling != nil {
+			s.log.WarnContext(ctx, "a wrong code is not in the log", "project", c.ref.Project, "user", c.ref.User, "error", telling)
+		}
+	case !s.limits.Guesses.On():
+	case err != nil:
+		Undo(ctx, s.log, "take back the count of a wrong code", func(ctx context.Context) error { return s.codes.Refund(ctx, who) })
+	default:
+		Undo(ctx, s.log, "forget wrong codes after a right one", func(ctx context.Context) error { return s.codes.Acquit(ctx, who) })
+	}
+	return entry, identifier, err
 }
 
 // try counts the attempt. A right value whose identifier is verified already is completed; otherwise it is claimed.

@@ -15,6 +15,14 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
+// Limits is how many messages are sent and how many wrong codes are looked at.
+type Limits struct {
+	Sends       ratelimit.Limit // messages to one identifier; of sign-ups and logins those that one source asks for
+	AllSends    ratelimit.Limit // messages of sign-ups and logins to one identifier, whoever asks for them
+	Guesses     code.Guesses    // wrong codes for one account
+	GuessesFrom code.Guesses    // wrong codes from one address, for whichever accounts
+}
+
 // Deps is what the room works with. All fields are required.
 type Deps struct {
 	Projects tenant.Projects
@@ -22,7 +30,7 @@ type Deps struct {
 	Codes    *code.Store
 	Outbox   *outbox.Store
 	Delivery Delivery
-	Limit    ratelimit.Limit // messages to one identifier
+	Limits   Limits
 	Calls    metrics.Codes
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -35,7 +43,7 @@ type Service struct {
 	codes     *code.Store
 	outbox    *outbox.Store
 	delivery  Delivery
-	limit     ratelimit.Limit
+	limits    Limits
 	codeCalls metrics.Codes
 	now       func() time.Time
 	log       *slog.Logger
@@ -44,7 +52,7 @@ type Service struct {
 // New returns the room.
 func New(d Deps) *Service {
 	return &Service{
-		projects: d.Projects, accounts: d.Accounts, codes: d.Codes, outbox: d.Outbox, delivery: d.Delivery, limit: d.Limit,
+		projects: d.Projects, accounts: d.Accounts, codes: d.Codes, outbox: d.Outbox, delivery: d.Delivery, limits: d.Limits,
 		codeCalls: d.Calls, now: d.Now, log: d.Log,
 	}
 }

@@ -342,9 +342,12 @@ func TestAHundredGuessesAtOnceAreFive(t *testing.T) {
 		_, err := ceremonytest.CheckCode(t.Context(), st, svc, user, made.ChallengeID, guess)
 		return err
 	})
-	if diff := cmp.Diff(map[string]int{"validation_error: value: is wrong": 5, "validation_error: value: has expired": 95}, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	const wrong, expired = "validation_error: value: is wrong", "validation_error: value: has expired"
+	unseen := got["rate_limited: too many wrong codes; this one was not looked at"] // while more than ten are under way
+	if got[wrong] != 5 || got[expired]+unseen != 95 {
+		t.Errorf("got %v", got)
 	}
+	st.Clock.Advance(time.Minute) // whatever wait there is
 	_, err = ceremonytest.CheckCode(t.Context(), st, st, user, made.ChallengeID, made.Value)
 	ceremonytest.WantField(t, err, 400, "value", "has expired")
 	if status := st.IdentifierStatus(t, user, account.IdentifierTypeEmail, ceremonytest.Email); status != account.IdentifierStatusPending {

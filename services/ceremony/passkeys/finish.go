@@ -67,7 +67,7 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	passkey := *find(&f.account, f.answer.RawID)
 	use, err := party.Verify(f.account, f.taken.Session, f.discoverable, f.answer)
 	if err != nil {
-		s.noteBackupChange(ctx, f.account, passkey.ID, err)
+		s.tellBackupChange(ctx, f, passkey, err)
 		return rest.PasskeyData{}, fault.At(FieldAssertion, err)
 	}
 	route := ceremonyType(passkey, use.Attachment, f.taken.Route)
@@ -84,14 +84,15 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	return s.passkeyData(f.account.ID, passkey, route, f.taken.ID), nil
 }
 
-// recordUse writes the use of a passkey to its account. A signature counter that did not go up is recorded too, and then refused: somebody
-// may have copied the key.
+// recordUse writes the use of a passkey to its account. A signature counter that did not go up is recorded too, told, and then refused:
+// somebody may have copied the key. One that has become 0 is told alone: whoever has such an authenticator could never log in again.
 func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.Use, route rest.CeremonyType) (account.Credential, error) {
 	nowMs := s.now().UnixMilli()
 	d := environments.SightingOf(f.client, detected(f.taken.Record))
 	var (
-		used   account.Credential
-		cloned bool
+		used    account.Credential
+		counted relyingparty.Counted
+		stored  uint32
 	)
 	_, err := s.accounts.Update(ctx, f.project.ID, f.account.ID, func(a *account.Account) error {
 		if err := Active(a); err != nil {
@@ -101,8 +102,9 @@ func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.U
 		if c == nil {
 			return fault.At(FieldAssertion, ErrPasskeyDeleted)
 		}
-		cloned = !relyingparty.CountSignature(c, use.Counter)
-		if !cloned {
+		stored = c.SignCount
+		counted = relyingparty.CountSignature(c, use.Counter)
+		if counted != relyingparty.Regressed {
 			c.BackupState = use.BackupState
 			c.LastUsedMs = nowMs
 			if route == rest.CeremonyTypeLocal && d.OS != "" && !slices.Contains(c.UsedOn, d.OS) && len(c.UsedOn) < maxUsedOn {
@@ -116,22 +118,46 @@ func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.U
 	if err != nil {
 		return account.Credential{}, err
 	}
-	if cloned {
-		s.metrics.Clones.Inc()
-		s.log.WarnContext(ctx, "a signature counter did not go up; the passkey may have been copied",
-			"project", f.project.ID, "user", f.account.ID, "credential", used.ID)
-		return account.Credential{}, fault.At(FieldAssertion, errPasskeyCloned)
+	if counted == relyingparty.Rose {
+		return used, nil
 	}
-	return used, nil
+	regressed := s.suspicion(f, event.PasskeyCounterRegressed, used.ID)
+	regressed.Counter = &event.Counter{Stored: stored, Received: use.Counter}
+	s.tell(ctx, regressed)
+	if counted == relyingparty.NoLonger {
+		return used, nil
+	}
+	s.metrics.Clones.Inc()
+	return account.Credential{}, fault.At(FieldAssertion, errPasskeyCloned)
 }
 
-func (s *Service) noteBackupChange(ctx context.Context, a account.Account, credential ident.CredentialID, err error) {
+// tellBackupChange tells of a login that was refused because the passkey is not the kind that it was created as.
+func (s *Service) tellBackupChange(ctx context.Context, f assertion, passkey account.Credential, err error) {
 	if !errors.Is(err, relyingparty.ErrBackupEligibility) {
 		return
 	}
 	s.metrics.BackupChanges.Inc()
-	s.log.WarnContext(ctx, "the backup eligibility of a passkey has changed; the login was refused",
-		"project", a.Project, "user", a.ID, "credential", credential)
+	changed := s.suspicion(f, event.PasskeyBackupChanged, passkey.ID)
+	changed.Backup = &event.Backup{
+		Stored: passkey.BackupEligible, Received: f.answer.Response.AuthenticatorData.Flags.HasBackupEligible(),
+	}
+	s.tell(ctx, changed)
+}
+
+// suspicion is an event that casts doubt on a passkey.
+func (s *Service) suspicion(f assertion, t event.Type, passkey ident.CredentialID) event.Event {
+	e := s.completed(f.taken.Record, f.account.ID, t, passkey)
+	e.Process = f.process
+	e.Client = environments.EventClient(f.client, environments.DeviceOf(f.client, detected(f.taken.Record)))
+	return e
+}
+
+// tell records what casts doubt on a passkey. The login goes its way whether or not that can be done.
+func (s *Service) tell(ctx context.Context, e event.Event) {
+	if _, err := s.outbox.Append(ctx, e); err != nil {
+		s.log.WarnContext(ctx, "what casts doubt on a passkey is not in the log", "event", string(e.Type), "project", e.Project, "user", e.User,
+			"credential", e.Credential, "error", err)
+	}
 }
 
 // finishParty accepts the origins that the project had at the start and still has, and those of its apps.

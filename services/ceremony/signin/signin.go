@@ -16,7 +16,6 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
-	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/codes"
 	"github.com/keyward/keyward/services/ceremony/environments"
@@ -86,7 +85,7 @@ type Deps struct {
 	Environments Environments
 	Decision     Decision
 	Events       Events
-	Limit        ratelimit.Limit // messages to one identifier
+	Limits       codes.Limits
 	ChallengeTTL time.Duration
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -107,7 +106,7 @@ type Service struct {
 	environments Environments
 	decision     Decision
 	events       Events
-	limit        ratelimit.Limit
+	limits       codes.Limits
 	challengeTTL time.Duration
 	now          func() time.Time
 	log          *slog.Logger
@@ -121,7 +120,7 @@ func New(d Deps) *Service {
 	return &Service{
 		projects: d.Projects, accounts: d.Accounts, codes: d.Codes, stored: d.Stored, outbox: d.Outbox, delivery: d.Delivery,
 		passkeys: d.Passkeys, directory: d.Directory, sessions: d.Sessions, processes: d.Processes, environments: d.Environments,
-		decision: d.Decision, events: d.Events, limit: d.Limit, challengeTTL: d.ChallengeTTL, now: d.Now, log: d.Log,
+		decision: d.Decision, events: d.Events, limits: d.Limits, challengeTTL: d.ChallengeTTL, now: d.Now, log: d.Log,
 		delivering: make(chan struct{}, maxDeliveries),
 	}
 }

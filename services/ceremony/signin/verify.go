@@ -2,8 +2,6 @@ package signin
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -17,7 +15,6 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
@@ -64,7 +61,7 @@ func (s *Service) IdentifierVerifyFinish(
 	if err != nil {
 		return processAnswer{}, err
 	}
-	if err := s.move(ctx, t, s.attempt(t.project, req.Body)); err != nil {
+	if err := s.guess(ctx, t, s.attempt(t.project, req.Body)); err != nil {
 		return processAnswer{}, err
 	}
 	return s.answer(ctx, t)
@@ -136,7 +133,7 @@ func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[fro
 // the delivery, and no answer is right.
 func (s *Service) sendProof(ctx context.Context, t *turn) error {
 	now, to := s.now(), t.state.Current.Means
-	sends := sendsOf(t.project, to)
+	sends := sendsOf(t.project, to, t.visit.RemoteAddress)
 	wait, err := s.countProof(ctx, sends, now)
 	if err != nil {
 		return err
@@ -171,35 +168,6 @@ func (s *Service) sendProof(ctx context.Context, t *turn) error {
 		}
 	}
 	return s.deliverProof(ctx, t, m, sends, now)
-}
-
-// sends is what the messages to one address are counted under, whoever has it or has it not.
-type sends struct {
-	ref code.Ref
-	to  ident.IdentifierID
-}
-
-func sendsOf(p project.Project, m signin.Means) sends {
-	value := m.Value
-	if value == "" {
-		value = m.Shown
-	}
-	mac := hmac.New(sha256.New, p.Ring.Newest(keyring.SendCount).Secret)
-	mac.Write([]byte("messages of sign-ups and logins\x00" + string(m.Type) + "\x00" + account.IdentifierKey(m.Type, value)))
-	return sends{ref: code.Ref{Project: p.ID, User: "sign-in"}, to: ident.IdentifierID(base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))}
-}
-
-func (s *Service) countProof(ctx context.Context, to sends, now time.Time) (time.Duration, error) {
-	if !s.limit.On() {
-		return 0, nil
-	}
-	return s.codes.Send(ctx, to.ref, to.to, s.limit, now)
-}
-
-func (s *Service) uncountProof(ctx context.Context, to sends, at time.Time) {
-	if s.limit.On() {
-		codes.Undo(ctx, s.log, "take back the count of a code", func(ctx context.Context) error { return s.codes.Unsend(ctx, to.ref, to.to, at) })
-	}
 }
 
 func (s *Service) proofMessage(ctx context.Context, t *turn, now time.Time) (delivery.Message, error) {

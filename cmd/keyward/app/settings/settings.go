@@ -332,7 +332,27 @@ func (c *Config) codeSettings() []Setting {
 		{
 			Section: "Codes", Key: "code_sends", Value: limitValue{&c.Ceremony.CodeSends},
 			Doc:  "How many codes and links are sent to one identifier in how long, or off; more are answered 429.",
-			Note: "Counted for all instances together, in the store.",
+			Note: "Of sign-ups and logins: how many one address may ask for, of IPv6 a network of 64 bits. Counted for all instances together, in the store.",
+		},
+		{
+			Section: "Codes", Key: "code_sends_total", Value: limitValue{&c.Ceremony.CodeSendsTotal},
+			Doc:  "How many codes and links of sign-ups and logins are sent to one identifier in how long, whoever asks for them, or off.",
+			Note: "More than code_sends, so that a stranger who asks for codes leaves room for whom the identifier belongs to.",
+		},
+		{
+			Section: "Codes", Key: "code_guesses", Value: limitValue{&c.Ceremony.CodeGuesses},
+			Doc:  "How many wrong codes in a row are taken for one account before the next one has to wait, and the first wait; or off.",
+			Note: "Each further wait is twice as long, up to code_guesses_wait; they outlive processes. Ten are two codes mistyped five times. A right one ends the count.",
+		},
+		{
+			Section: "Codes", Key: "code_guesses_from", Value: limitValue{&c.Ceremony.CodeGuessesFrom},
+			Doc:  "The same for one address, for whichever accounts of a project; or off.",
+			Note: "More than code_guesses, since several people may share an address.",
+		},
+		{
+			Section: "Codes", Key: "code_guesses_wait", Value: durationValue{&c.Ceremony.CodeGuessesWait, ""},
+			Doc:  "The longest wait after wrong codes: 1m to 24h.",
+			Note: "With 1h, whoever guesses all day gets 40 guesses at one in a million. The count begins anew after 24 of them without a wrong code.",
 		},
 	}
 }

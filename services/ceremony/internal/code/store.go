@@ -15,15 +15,17 @@ import (
 
 // Store is the bucket "codes". It is safe for concurrent use.
 type Store struct {
-	codes kv.Bucket[Entry]
-	sends kv.Bucket[sends] // of the same bucket
+	codes   kv.Bucket[Entry]
+	sends   kv.Bucket[sends]   // of the same bucket
+	guesses kv.Bucket[guesses] // likewise
 }
 
 // NewStore returns a store on the bucket "codes".
 func NewStore(bucket jetstream.KeyValue) *Store {
 	return &Store{
-		codes: kv.Bucket[Entry]{KV: bucket, Name: "challenge", Missing: ErrUnknown},
-		sends: kv.Bucket[sends]{KV: bucket, Name: "challenge"},
+		codes:   kv.Bucket[Entry]{KV: bucket, Name: "challenge", Missing: ErrUnknown},
+		sends:   kv.Bucket[sends]{KV: bucket, Name: "challenge"},
+		guesses: kv.Bucket[guesses]{KV: bucket, Name: "count of wrong codes"},
 	}
 }
 

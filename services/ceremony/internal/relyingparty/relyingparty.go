@@ -216,16 +216,32 @@ func (p *Party) Verify(a account.Account, s challenge.Session, discoverable bool
 	}, nil
 }
 
-// CountSignature advances the signature counter of a credential, or sets its CloneWarning and reports false if the counter did not go up (W3C WebAuthn §6.1.1).
-func CountSignature(c *account.Credential, counter uint32) bool {
+// Counted is what a signature counter says of a credential.
+type Counted int
+
+// What a counter says (W3C WebAuthn Level 3 §6.1.1).
+const (
+	Rose      Counted = iota // or there is none
+	Regressed                // the key may have been copied: the counter is that of an earlier signature
+	NoLonger                 // there was a counter, and there is none now, as when a system's update stopped counting
+)
+
+// CountSignature advances the signature counter of a credential. If it did not go up, CloneWarning is set; the counter of one that counts no
+// longer is forgotten.
+func CountSignature(c *account.Credential, counter uint32) Counted {
 	authenticator := webauthn.Authenticator{SignCount: c.SignCount}
 	authenticator.UpdateCounter(counter)
-	if authenticator.CloneWarning {
+	switch {
+	case !authenticator.CloneWarning:
+		c.SignCount = authenticator.SignCount
+		return Rose
+	case counter == 0:
+		c.SignCount, c.CloneWarning = 0, true
+		return NoLonger
+	default:
 		c.CloneWarning = true
-		return false
+		return Regressed
 	}
-	c.SignCount = authenticator.SignCount
-	return true
 }
 
 func decode(s challenge.Session) (webauthn.SessionData, error) {

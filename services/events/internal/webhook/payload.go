@@ -35,20 +35,22 @@ type metadata struct {
 }
 
 type data struct {
-	UserID      string      `json:"userID"`
-	EventID     string      `json:"eventID"`
-	EventType   string      `json:"eventType"` // in the log
-	ProjectID   string      `json:"projectID"`
-	CreatedMs   int64       `json:"createdMs"`
-	Credential  *credential `json:"credential,omitempty"`
-	ProcessID   string      `json:"processID,omitempty"`
-	ClientEnvID string      `json:"clientEnvID,omitempty"`
-	Ceremony    string      `json:"ceremonyID,omitempty"`
-	Route       string      `json:"ceremonyType,omitempty"`
-	Kind        string      `json:"appendKind,omitempty"`
-	ExpiresMs   int64       `json:"expiresMs,omitempty"`
-	Deletes     string      `json:"deletedEventID,omitempty"`
-	Auth        *event.Auth `json:"auth,omitempty"`
+	UserID      string         `json:"userID"`
+	EventID     string         `json:"eventID"`
+	EventType   string         `json:"eventType"` // in the log
+	ProjectID   string         `json:"projectID"`
+	CreatedMs   int64          `json:"createdMs"`
+	Credential  *credential    `json:"credential,omitempty"`
+	ProcessID   string         `json:"processID,omitempty"`
+	ClientEnvID string         `json:"clientEnvID,omitempty"`
+	Ceremony    string         `json:"ceremonyID,omitempty"`
+	Route       string         `json:"ceremonyType,omitempty"`
+	Kind        string         `json:"appendKind,omitempty"`
+	ExpiresMs   int64          `json:"expiresMs,omitempty"`
+	Deletes     string         `json:"deletedEventID,omitempty"`
+	Auth        *event.Auth    `json:"auth,omitempty"`
+	Counter     *event.Counter `json:"counter,omitempty"`
+	Backup      *event.Backup  `json:"backup,omitempty"`
 }
 
 type credential struct {
@@ -73,6 +75,7 @@ func Body(ctx context.Context, accounts Accounts, endpoint *Endpoint, name strin
 			UserID: string(e.User), EventID: string(e.ID), EventType: string(e.Type), ProjectID: string(e.Project), CreatedMs: e.CreatedMs,
 			ProcessID: e.Process, ClientEnvID: string(e.Environment), Ceremony: string(e.Ceremony), Route: string(e.Route), Kind: string(e.Kind),
 			ExpiresMs: e.ExpiresMs(), Deletes: string(e.Deletes), Auth: e.Auth,
+			Counter: e.Counter, Backup: e.Backup,
 		},
 	}
 	if p.Metadata.CustomHeaders == nil {
