@@ -34,12 +34,13 @@ const (
 	Login               // failed authentications from a remote address
 	Process             // processes that visitors of a project begin from a remote address
 	SignUp              // users that visitors of a project make from a remote address
+	Lookup              // identifiers that visitors of a project look up from a remote address
 	kinds
 )
 
 // String returns the kind as metrics and keys have it.
 func (k Kind) String() string {
-	return [...]string{"project", "address", "login", "process", "sign-up"}[k]
+	return [...]string{"project", "address", "login", "process", "sign-up", "lookup"}[k]
 }
 
 // Config holds what may be tuned.

@@ -45,6 +45,7 @@ type Config struct {
 	RateFailures   ratelimit.Limit // wrong credentials from one address; more guesses are answered 429
 	RateProcesses  ratelimit.Limit // processes that visitors of one project begin from one address
 	RateSignUps    ratelimit.Limit // users that visitors of one project make from one address
+	RateLookups    ratelimit.Limit // identifiers that visitors of one project look up from one address
 	TrustedProxies []netip.Prefix  // peers whose X-Forwarded-For is believed
 }
 
@@ -83,6 +84,7 @@ func DefaultConfig() Config {
 		RateFailures:       ratelimit.Limit{Requests: 100, Per: 10 * time.Second},
 		RateProcesses:      ratelimit.Limit{Requests: 200, Per: 10 * time.Second},
 		RateSignUps:        ratelimit.Limit{Requests: 30, Per: 10 * time.Second},
+		RateLookups:        ratelimit.Limit{Requests: 600, Per: 10 * time.Minute},
 	}
 }
 
@@ -117,6 +119,7 @@ func (c Config) withDefaults() Config {
 		RateFailures:       c.RateFailures,
 		RateProcesses:      c.RateProcesses,
 		RateSignUps:        c.RateSignUps,
+		RateLookups:        c.RateLookups,
 		TrustedProxies:     c.TrustedProxies,
 	}
 }
@@ -134,7 +137,7 @@ func (c Config) UsesTLS(port string) bool {
 
 // limits reports whether any calls are counted.
 func (c Config) limits() bool {
-	return c.RateProject.On() || c.RateAddress.On() || c.RateFailures.On() || c.RateProcesses.On() || c.RateSignUps.On()
+	return c.RateProject.On() || c.RateAddress.On() || c.RateFailures.On() || c.RateProcesses.On() || c.RateSignUps.On() || c.RateLookups.On()
 }
 
 func isAddr(addr string) bool {
@@ -181,7 +184,7 @@ func (c Config) Validate() error {
 	}
 	for key, limit := range map[string]ratelimit.Limit{
 		"rate_limit_project": c.RateProject, "rate_limit_address": c.RateAddress, "rate_limit_failures": c.RateFailures,
-		"rate_limit_processes": c.RateProcesses, "rate_limit_sign_ups": c.RateSignUps,
+		"rate_limit_processes": c.RateProcesses, "rate_limit_sign_ups": c.RateSignUps, "rate_limit_lookups": c.RateLookups,
 	} {
 		if err := limit.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))

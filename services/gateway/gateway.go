@@ -174,7 +174,7 @@ func (g *Gateway) openDoor(deps Deps) error {
 	g.tokens = issuer.New(issuer.Deps{Issuers: deps.Issuers.Issuers, Now: g.now, Log: g.log})
 	g.door = admission.New(admission.Config{
 		RateProject: g.cfg.RateProject, RateAddress: g.cfg.RateAddress, RateFailures: g.cfg.RateFailures,
-		RateProcesses: g.cfg.RateProcesses, RateSignUps: g.cfg.RateSignUps,
+		RateProcesses: g.cfg.RateProcesses, RateSignUps: g.cfg.RateSignUps, RateLookups: g.cfg.RateLookups,
 		TrustedProxies: g.cfg.TrustedProxies, BodyLimit: g.cfg.BodyLimit,
 	}, admission.Deps{Projects: deps.Projects, Limits: deps.Limits, Tokens: g.tokens, Now: g.now, Reading: g.withoutPlace})
 	g.streams, err = eventstream.New(

@@ -92,10 +92,12 @@ func TestWhatStrangersLeaveBehindIsBoundedForEachAddressAndProject(t *testing.T)
 		{"processes of a sign-in", "/v2/auth/process/init", `{"clientInformation":{}}`, "processes"},
 		{"processes of Connect", "/v2/connect/login/init", `{"clientInformation":{},"flags":{}}`, "processes"},
 		{"users", "/v2/auth/signup/init", `{"identifiers":[]}`, "users"},
+		{"identifiers of a sign-in", "/v2/auth/login/init", `{"identifierValue":"ada@example.com","isPhone":false}`, "identifiers"},
+		{"identifiers of Connect", "/v2/connect/login/start", `{"identifier":"ada@example.com","source":"text-field","loadedMs":1}`, "identifiers"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, setup{cfg: gateway.Config{RateProcesses: perTenSeconds(2), RateSignUps: perTenSeconds(2)}, now: newClock().now})
+			s := serve(t, setup{cfg: gateway.Config{RateProcesses: perTenSeconds(2), RateSignUps: perTenSeconds(2), RateLookups: perTenSeconds(2)}, now: newClock().now})
 			call := func(project string) answer {
 				return s.call("POST", tc.path, tc.body, map[string]string{
 					"Authorization": "", "X-Corbado-ProjectID": project, "X-Corbado-Process-ID": "pcs-1",

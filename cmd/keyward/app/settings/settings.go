@@ -174,6 +174,11 @@ func (c *Config) httpSettings() []Setting {
 			Doc: "The same for users who sign up, each of whom is kept.",
 		},
 		{
+			Section: "HTTP", Key: "rate_limit_lookups", Value: limitValue{&c.HTTP.RateLookups},
+			Doc:  "The same for logins that begin with an identifier, whose answers tell who has a passkey.",
+			Note: "One a second goes on for an office behind one address; to try a list of a million takes that address twelve days.",
+		},
+		{
 			Section: "HTTP", Key: "sse_max_streams", Value: intValue{&c.HTTP.MaxStreams},
 			Doc:  "How many clients may follow GET /v2/events/stream at once; more are answered 503.",
 			Note: "Streams do not count as requests that are worked on. One takes about 20 kB and a file descriptor.",

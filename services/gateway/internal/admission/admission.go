@@ -38,6 +38,7 @@ type Config struct {
 	RateFailures   ratelimit.Limit
 	RateProcesses  ratelimit.Limit
 	RateSignUps    ratelimit.Limit
+	RateLookups    ratelimit.Limit
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed
 	BodyLimit      int            // bytes
 }
@@ -118,7 +119,7 @@ func (d *Door) Frontend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operati
 	if err := d.admitVisitor(c, x, op); err != nil {
 		return err
 	}
-	if err := d.limitCreations(x, op.Creates); err != nil {
+	if err := d.limitVisitor(x, op.Counts); err != nil {
 		return err
 	}
 	return d.validate(c, op)

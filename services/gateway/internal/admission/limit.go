@@ -55,13 +55,15 @@ func (d *Door) limitFailures(x *exchange.Exchange) error {
 	return nil
 }
 
-// limitCreations counts what a visitor leaves behind, which costs more than the call: whoever has not proven to be anybody may begin few
-// processes, and make fewer users, of a project from one address.
-func (d *Door) limitCreations(x *exchange.Exchange, creates string) error {
+// limitVisitor counts what costs more than the call: whoever has not proven to be anybody may begin few processes, make fewer users, and find out of few
+// identifiers whether somebody has a passkey, of a project from one address.
+func (d *Door) limitVisitor(x *exchange.Exchange, counts string) error {
 	kind, limit, refusal := ratelimit.Process, d.cfg.RateProcesses, "too many processes are begun from this address"
-	switch creates {
+	switch counts {
 	case "":
 		return nil
+	case "lookup":
+		kind, limit, refusal = ratelimit.Lookup, d.cfg.RateLookups, "too many identifiers are looked up from this address"
 	case "user":
 		kind, limit, refusal = ratelimit.SignUp, d.cfg.RateSignUps, "too many users sign up from this address"
 	}

@@ -43,8 +43,9 @@ type Operation struct {
 	Session, Process bool
 	// NoContent operations answer success with 204, and no body.
 	NoContent bool
-	// Creates says what a call leaves behind, whoever makes it: "process", "user", or nothing; x-creates of the document.
-	Creates string
+	// Counts says what a call of a visitor is counted as beside being a call: "process" or "user", which it leaves behind, "lookup" of an identifier, or
+	// nothing; x-counts of the document.
+	Counts string
 	// BodyLimit is how many bytes of a body are read at most: x-body-limit of the document, else defaultBodyLimit.
 	BodyLimit int
 	body      *body // nil: takes none
@@ -149,7 +150,7 @@ func (d *Document) readPaths(c *jsonschema.Compiler) error {
 func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	op.ID, _ = op.doc.at(at + "/operationId").(string)
 	op.Permission, _ = op.doc.at(at + "/x-permission").(string)
-	op.Creates, _ = op.doc.at(at + "/x-creates").(string)
+	op.Counts, _ = op.doc.at(at + "/x-counts").(string)
 	op.BodyLimit = number(op.doc.at(at+"/x-body-limit"), defaultBodyLimit)
 	schemes, said := op.schemes(at)
 	if !said {
