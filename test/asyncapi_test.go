@@ -24,12 +24,14 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
+	"github.com/keyward/keyward/cmd/keyward/authenticator"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/service/remote"
 	"github.com/keyward/keyward/core/yamljson"
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
 // streamContract is api/asyncapi.yaml with its schemas compiled.
@@ -301,7 +303,7 @@ func TestEverythingThatIsPublishedIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 	for _, s := range []shape{{name: "one process"}, {name: "split", split: true}} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			st := s.start(t, func(c *settings.Config) { c.NATS.Addr = "127.0.0.1:0" })
+			st := s.start(t, func(c *settings.Config) { c.NATS.Addr, c.Delivery.Kind = "127.0.0.1:0", delivery.Outbox })
 			tellAllTypes(t, st)
 			published := allMessages(t, st)
 			c := readStreamContract(t)
@@ -322,6 +324,35 @@ func TestEverythingThatIsPublishedIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 	}
 }
 
+// tellDoubts does what casts doubt on a user's passkeys and codes.
+func tellDoubts(t *testing.T, st *stack) {
+	t.Helper()
+	refused := func(p *person) {
+		process := p.nextProcess()
+		p.loginFinish(t, process, p.loginStart(t, process).AssertionOptions).fault(t, 400)
+	}
+	copied := st.newPerson(t)
+	copied.device = authenticator.SecurityKey()
+	copied.createPasskey(t)
+	process := copied.nextProcess()
+	as[rest.PasskeyLoginFinishRsp](t, copied.loginFinish(t, process, copied.loginStart(t, process).AssertionOptions))
+	copied.device.Passkeys[0].Credential.Counter = 0
+	refused(copied)
+	changed := st.newPerson(t)
+	changed.createPasskey(t)
+	changed.device.BackupEligible, changed.device.BackupState = false, false
+	refused(changed)
+	guessed := st.newPerson(t)
+	identifier := map[string]any{"identifierType": "email", "identifierValue": guessed.id + "@example.com", "status": "primary"}
+	as[rest.Identifier](t, guessed.call(t, http.MethodPost, "/v2/users/"+guessed.id+"/identifiers", identifier))
+	made := as[rest.Challenge](t, guessed.call(t, http.MethodPost, "/v2/users/"+guessed.id+"/challenges", map[string]any{
+		"challengeType": "email_otp", "identifierValue": guessed.id + "@example.com", "clientInformation": mac(""),
+	}))
+	guessed.call(t, http.MethodPatch, "/v2/users/"+guessed.id+"/challenges/"+made.ChallengeID, map[string]any{
+		"value": "x" + made.Value,
+	}).fault(t, 400)
+}
+
 // tellAllTypes does everything that an event tells of.
 func tellAllTypes(t *testing.T, st *stack) {
 	t.Helper()
@@ -337,6 +368,7 @@ func tellAllTypes(t *testing.T, st *stack) {
 	start := p.loginStart(t, process)
 	as[rest.PasskeyLoginFinishRsp](t, p.loginFinish(t, process, start.AssertionOptions))
 	mediation(t, p)
+	tellDoubts(t, st)
 
 	var last rest.PasskeyEvent
 	for _, kind := range event.Types() {
@@ -344,7 +376,7 @@ func tellAllTypes(t *testing.T, st *stack) {
 			continue
 		}
 		last = p.postEvent(t, map[string]any{
-			"eventType": kind, "processID": p.nextProcess(), "clientEnvID": "env-1", "credentialID": created.ID, "challenge": "Y2hhbGxlbmdl", "expires": time.Now().Add(time.Hour).Unix(),
+			"eventType": kind, "processID": p.nextProcess(), "clientEnvID": start.DetectionInsights.ClientEnvIds[0], "credentialID": created.ID, "challenge": "Y2hhbGxlbmdl", "expires": time.Now().Add(time.Hour).Unix(),
 		})
 		p.postEvent(t, map[string]any{"eventType": kind})
 	}

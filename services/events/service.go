@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,7 +81,8 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 	if err := validate(req.Body, now); err != nil {
 		return rest.PasskeyEvent{}, err
 	}
-	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
+	a, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User)
+	if err != nil {
 		return rest.PasskeyEvent{}, err
 	}
 	if made, ok, err := s.madeBefore(ctx, req.Project, req.User); err != nil || ok {
@@ -98,8 +100,10 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 		Credential:  value(req.Body.CredentialID),
 		Challenge:   event.Canonical(value(req.Body.Challenge)),
 	}
-	e, err := s.join(ctx, e)
-	if err != nil {
+	if err := s.checkEnvironment(ctx, a, e); err != nil {
+		return rest.PasskeyEvent{}, err
+	}
+	if e, err = s.join(ctx, e); err != nil {
 		return rest.PasskeyEvent{}, err
 	}
 	if e.ID, err = s.store(ctx, e); err != nil {
@@ -128,6 +132,33 @@ func validate(body rest.PasskeyEventCreateReq, now time.Time) error {
 		return fault.Fields(faults...)
 	}
 	return nil
+}
+
+// checkEnvironment refuses an environment that is none of the user's: an event would have an effect in it and nowhere else, so in none. Known
+// are those of the account, and those that the user's offers and events name. A process that was begun in a new one may name it first.
+func (s *Service) checkEnvironment(ctx context.Context, a account.Account, e event.Event) error {
+	if e.Environment == "" || slices.ContainsFunc(a.Environments, func(known account.Environment) bool { return known.ID == e.Environment }) {
+		return nil
+	}
+	offers, err := s.deps.Store.Offers(ctx, e.Project, e.User)
+	if err != nil {
+		return err
+	}
+	events, err := s.live(ctx, e.Project, e.User)
+	if err != nil {
+		return err
+	}
+	elsewhere := false
+	for _, known := range slices.Concat(offers, events) {
+		if known.Environment == e.Environment {
+			return nil
+		}
+		elsewhere = elsewhere || known.Environment != "" && known.Process == e.Process
+	}
+	if e.Process != "" && !elsewhere && e.Type.FromClients() {
+		return nil
+	}
+	return fault.Field("clientEnvID", "is no environment of the user")
 }
 
 // unproven returns what an event says of its proof: false, or nothing.

@@ -250,6 +250,41 @@ func TestCreateRefuses(t *testing.T) {
 	})
 }
 
+func TestAnEnvironmentThatIsNoneOfTheUsersIsRefused(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	w.append(event.Event{Type: event.LoginOffered, Ceremony: "was-1", Process: "p1", Environment: "env-1"})
+	w.append(event.Event{Type: event.AppendOffered, Ceremony: "was-2", Process: "p2", Environment: "env-2"})
+	for name, c := range map[string]struct {
+		kind                 rest.PasskeyEventType
+		environment, process string
+		taken                bool
+	}{
+		"a login was offered there":                           {rest.PasskeyEventTypeUserLoginBlacklisted, "env-1", "", true},
+		"a passkey was offered there":                         {rest.PasskeyEventTypeUserLoginBlacklisted, "env-2", "", true},
+		"nobody has it":                                       {rest.PasskeyEventTypeUserLoginBlacklisted, "env-3", "", false},
+		"nobody has it, in a process":                         {rest.PasskeyEventTypeUserLoginBlacklisted, "env-3", "p3", false},
+		"it is a handle":                                      {rest.PasskeyEventTypeUserLoginBlacklisted, "1.abc.def", "", false},
+		"nobody has it, of what clients tell":                 {rest.PasskeyEventTypeLoginError, "env-3", "", false},
+		"a process that is elsewhere names it":                {rest.PasskeyEventTypeLoginError, "env-3", "p1", false},
+		"a process that begins there is the first to know it": {rest.PasskeyEventTypeLoginError, "env-3", "p3", true},
+		"none is named":                                       {rest.PasskeyEventTypeUserLoginBlacklisted, "", "", true},
+	} {
+		req := rest.PasskeyEventCreateReq{EventType: c.kind}
+		if c.environment != "" {
+			req.ClientEnvID = &c.environment
+		}
+		if c.process != "" {
+			req.ProcessID = &c.process
+		}
+		_, err := w.Create(t.Context(), service.ForUser[rest.PasskeyEventCreateReq]{Project: project, User: "usr-1", Body: req})
+		f := fault.As(err)
+		if c.taken && err != nil || !c.taken && (err == nil || len(f.Validation) != 1 || f.Validation[0].Field != "clientEnvID") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestAnEventIsJoinedToItsOfferWhenItIsCreated(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
