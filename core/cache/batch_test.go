@@ -65,7 +65,7 @@ func TestEveryCallerOfABatchGetsItsOwnAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	batch := NewBatch(c.Client)
+	batch := NewBatch(c.Client.(*redis.Client))
 	var work sync.WaitGroup
 	for k := range callers {
 		work.Go(func() {
@@ -88,7 +88,7 @@ func TestWhatComesWhileACommandIsUnderWayIsSentTogether(t *testing.T) {
 	t.Parallel()
 	c, g := embedded(t), newGate()
 	c.Client.AddHook(g)
-	batch := NewBatch(c.Client)
+	batch := NewBatch(c.Client.(*redis.Client))
 	var work sync.WaitGroup
 	work.Go(func() { _ = batch.Do(t.Context(), hget(0)) })
 	<-g.entered
@@ -142,7 +142,7 @@ func TestAFirstInLineWhoLeavesPassesItsTurnOn(t *testing.T) {
 	t.Parallel()
 	c, g := embedded(t), newGate()
 	c.Client.AddHook(g)
-	batch := NewBatch(c.Client)
+	batch := NewBatch(c.Client.(*redis.Client))
 	first, second := &call{cmds: []redis.Cmder{hget(1)}, turn: make(chan bool, 1)}, &call{cmds: []redis.Cmder{hget(2)}, turn: make(chan bool, 1)}
 	batch.sending, batch.waiting = true, []*call{first, second}
 	batch.passOn() // to the first, who is just leaving
@@ -160,7 +160,7 @@ func TestAFirstInLineWhoLeavesPassesItsTurnOn(t *testing.T) {
 func TestAServerThatGoesAwayFailsEveryCallerOfABatchAndLaterOnesAreServed(t *testing.T) {
 	t.Parallel()
 	c := embedded(t)
-	options := *c.Client.Options()
+	options := *c.Client.(*redis.Client).Options()
 	var cut atomic.Bool
 	options.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if cut.Load() {

@@ -17,7 +17,7 @@ import (
 
 // Config says which Redis to use. Timeouts are short because the log answers when the cache does not.
 type Config struct {
-	URL      string        // redis://, rediss://, unix:// or redis+sentinel:// URL; empty = embedded
+	URL      string        // redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// URL; empty = embedded
 	Timeout  time.Duration // for dialling, and for each read and write
 	PoolSize int           // connections; 0 = the client's default
 }
@@ -27,7 +27,7 @@ func DefaultConfig() Config { return Config{Timeout: 250 * time.Millisecond} }
 
 // Cache is an open client. Close it.
 type Cache struct {
-	Client   *redis.Client
+	Client   redis.UniversalClient
 	id       string // of this client among the probes
 	embedded *miniredis.Miniredis
 	stop     chan struct{}  // closed by Close
@@ -45,6 +45,13 @@ func Open(cfg Config) (*Cache, error) {
 			return nil, fmt.Errorf("redis_url: %w", err)
 		}
 		return &Cache{Client: redis.NewFailoverClient(opts), id: rand.Text()}, nil
+	}
+	if inCluster(cfg.URL) {
+		opts, err := cluster(cfg.URL, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("redis_url: %w", err)
+		}
+		return &Cache{Client: redis.NewClusterClient(opts), id: rand.Text()}, nil
 	}
 	if cfg.URL != "" {
 		opts, err := redis.ParseURL(cfg.URL)
@@ -116,8 +123,15 @@ func tune(opts *redis.Options, cfg Config) *redis.Options {
 // probeAge is how long what Writable writes is kept.
 const probeAge = time.Minute
 
-// Writable reports why nothing can be put into the cache: it does not answer, is full, takes no writes, or is no server for all keys.
+// Writable reports why nothing can be put into the cache: it does not answer, is full, takes no writes, or is no server for all keys. Of a
+// Cluster each master has to answer.
 func (c *Cache) Writable(ctx context.Context) error {
+	if all, is := c.Client.(*redis.ClusterClient); is {
+		err := all.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return node.Ping(ctx).Err() })
+		if err != nil {
+			return fmt.Errorf("reach the masters of redis: %w", err)
+		}
+	}
 	if err := c.Client.Set(ctx, "keyward:probe:"+c.id, 1, probeAge).Err(); err != nil {
 		return fmt.Errorf("write to redis: %w", err)
 	}

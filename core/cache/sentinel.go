@@ -29,12 +29,8 @@ func bySentinels(address string) bool {
 
 // sentinels reads such a URL. User and password are of Redis; those of the Sentinels are sentinel_user and sentinel_password in the query.
 func sentinels(address string, cfg Config) (*redis.FailoverOptions, error) {
-	scheme, rest, _ := strings.Cut(address, "://")
-	authority, path, _ := strings.Cut(rest, "/")
-	hosts := authority[strings.LastIndex(authority, "@")+1:]
-	// Of several hosts together no URL can be read.
-	u, err := url.Parse(scheme + "://" + strings.TrimSuffix(authority, hosts) + "sentinels/" + path)
-	if err != nil || hosts == "" {
+	u, hosts, err := several(address, sentinelPort)
+	if err != nil {
 		return nil, errSentinelURL
 	}
 	master, database, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
@@ -44,7 +40,8 @@ func sentinels(address string, cfg Config) (*redis.FailoverOptions, error) {
 	tuned := tune(&redis.Options{}, cfg)
 	opts := &redis.FailoverOptions{
 		MasterName: master, SentinelUsername: u.Query().Get("sentinel_user"), SentinelPassword: u.Query().Get("sentinel_password"),
-		DialTimeout: tuned.DialTimeout, ReadTimeout: tuned.ReadTimeout, WriteTimeout: tuned.WriteTimeout, PoolTimeout: tuned.PoolTimeout,
+		SentinelAddrs: hosts,
+		DialTimeout:   tuned.DialTimeout, ReadTimeout: tuned.ReadTimeout, WriteTimeout: tuned.WriteTimeout, PoolTimeout: tuned.PoolTimeout,
 		PoolSize: tuned.PoolSize, ContextTimeoutEnabled: true, DisableIdentity: true, DialerRetries: tuned.DialerRetries,
 		MaxRetries: tuned.MaxRetries, MinRetryBackoff: tuned.MinRetryBackoff, MaxRetryBackoff: tuned.MaxRetryBackoff,
 	}
@@ -57,14 +54,29 @@ func sentinels(address string, cfg Config) (*redis.FailoverOptions, error) {
 			return nil, fmt.Errorf("the database %q is not a number", database)
 		}
 	}
-	for host := range strings.SplitSeq(hosts, ",") {
-		if _, _, err := net.SplitHostPort(host); err != nil {
-			host = net.JoinHostPort(strings.Trim(host, "[]"), sentinelPort)
-		}
-		opts.SentinelAddrs = append(opts.SentinelAddrs, host)
-	}
-	if scheme == sentinelTLSScheme {
+	if u.Scheme == sentinelTLSScheme {
 		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	return opts, nil
 }
+
+// several reads a URL of several hosts, for which no other reader is made. The host of what it returns means nothing.
+func several(address, port string) (*url.URL, []string, error) {
+	scheme, rest, _ := strings.Cut(address, "://")
+	authority, path, _ := strings.Cut(rest, "/")
+	names := authority[strings.LastIndex(authority, "@")+1:]
+	u, err := url.Parse(scheme + "://" + strings.TrimSuffix(authority, names) + "several/" + path)
+	if err != nil || names == "" {
+		return nil, nil, errNoHosts
+	}
+	var hosts []string
+	for host := range strings.SplitSeq(names, ",") {
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+		}
+		hosts = append(hosts, host)
+	}
+	return u, hosts, nil
+}
+
+var errNoHosts = errors.New("names no hosts")

@@ -34,7 +34,7 @@ func TestAMasterThatDiesIsLeftForTheOneThatTheSentinelNames(t *testing.T) {
 	t.Cleanup(func() { _ = c.Close() })
 	// A replica that has not followed yet cannot become the master.
 	eventually(t, "the replica follows", func() bool {
-		n, err := c.Client.Wait(t.Context(), 1, time.Second).Result()
+		n, err := c.Client.(*redis.Client).Wait(t.Context(), 1, time.Second).Result()
 		return err == nil && n == 1 && c.Writable(t.Context()) == nil
 	})
 	watch := redis.NewSentinelClient(&redis.Options{Addr: "127.0.0.1:" + sentinel})
@@ -50,7 +50,7 @@ func TestAMasterThatDiesIsLeftForTheOneThatTheSentinelNames(t *testing.T) {
 	}
 }
 
-func TestAURLOfSentinelsIsReadWhole(t *testing.T) {
+func TestAURLOfSeveralHostsIsReadWhole(t *testing.T) {
 	t.Parallel()
 	for url, fine := range map[string]bool{
 		"redis+sentinel://a,b:26380,[::1]:26379/main": true,
@@ -59,6 +59,10 @@ func TestAURLOfSentinelsIsReadWhole(t *testing.T) {
 		"redis+sentinel://a":                          false,
 		"redis+sentinel:///main":                      false,
 		"redis+sentinel://a/main/first":               false,
+		"redis+cluster://user:pa%40ss@a,b:7000,[::1]": true,
+		"rediss+cluster://a/":                         true,
+		"redis+cluster://a/1":                         false,
+		"redis+cluster://":                            false,
 	} {
 		c, err := cache.Open(cache.Config{URL: url, Timeout: time.Second})
 		if (err == nil) != fine {

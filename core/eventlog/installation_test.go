@@ -75,11 +75,11 @@ func quick() historycache.Config {
 func (i *installation) start(config historycache.Config) *instance {
 	i.t.Helper()
 	n := &instance{metrics: prometheus.NewRegistry()}
-	options := *i.redis.Client.Options()
+	options := *i.redis.Client.(*redis.Client).Options()
 	options.Dialer = n.dial
-	options.CredentialsProvider = func() (string, string) { return "", n.serving(i).Client.Options().Password }
+	options.CredentialsProvider = func() (string, string) { return "", n.serving(i).Client.(*redis.Client).Options().Password }
 	n.client = redis.NewClient(&options)
-	n.client.AddHook(runID{func() string { return n.serving(i).Client.Options().Addr }})
+	n.client.AddHook(runID{func() string { return n.serving(i).Client.(*redis.Client).Options().Addr }})
 	i.t.Cleanup(func() { _ = n.client.Close() })
 	epochs, err := i.bus.Bucket(i.t.Context(), bus.EpochsBucket)
 	if err != nil {
@@ -103,7 +103,7 @@ func (n *instance) dial(ctx context.Context, network, addr string) (net.Conn, er
 		return nil, fmt.Errorf("dial %s: cut off", addr)
 	}
 	if server := n.server.Load(); server != nil {
-		addr = server.Client.Options().Addr
+		addr = server.Client.(*redis.Client).Options().Addr
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err == nil {

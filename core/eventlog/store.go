@@ -20,8 +20,8 @@ import (
 // Deps is what a Store works on. All are required.
 type Deps struct {
 	JetStream jetstream.JetStream
-	Epochs    jetstream.KeyValue // bucket "cache-epochs"; its reads must come from the leader
-	Redis     *redis.Client      // may be out of reach; its timeouts should be short
+	Epochs    jetstream.KeyValue    // bucket "cache-epochs"; its reads must come from the leader
+	Redis     redis.UniversalClient // may be out of reach; its timeouts should be short
 	Metrics   prometheus.Registerer
 	Clock     func() time.Time // with a monotonic reading, as time.Now gives it
 	Log       *slog.Logger

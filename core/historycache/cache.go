@@ -25,8 +25,8 @@ type Log interface {
 // Deps is what a Cache works on. All are required.
 type Deps struct {
 	Log     Log
-	Epochs  jetstream.KeyValue // bucket "cache-epochs"; its reads must come from the leader
-	Redis   *redis.Client      // may be out of reach; its timeouts should be short
+	Epochs  jetstream.KeyValue    // bucket "cache-epochs"; its reads must come from the leader
+	Redis   redis.UniversalClient // may be out of reach; its timeouts should be short
 	Metrics prometheus.Registerer
 	Clock   func() time.Time // with a monotonic reading, as time.Now gives it
 	Logger  *slog.Logger

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -76,15 +77,20 @@ func mark(epoch uint64, run string) string {
 
 // entries are the users' histories in Redis.
 type entries struct {
-	client  *redis.Client
-	reads   *cache.Batch
-	writes  *cache.Batch
+	client  redis.UniversalClient
+	nodes   sync.Map // *node by *redis.Client; a Redis that is no Cluster is one
 	breaker *gobreaker.CircuitBreaker[any]
 	config  Config
+	failure atomic.Pointer[error] // the last one
+}
 
+// node is a server that has some of the entries.
+type node struct {
+	client   *redis.Client
+	reads    *cache.Batch
+	writes   *cache.Batch
 	dialled  atomic.Uint64 // connections made
 	lastSeen atomic.Pointer[run]
-	failure  atomic.Pointer[error] // the last one
 }
 
 // run is one life of the Redis server's process.
@@ -93,9 +99,8 @@ type run struct {
 	dialled uint64 // how many connections had been made when it was asked for
 }
 
-func newEntries(client *redis.Client, config Config, changed func(from, to gobreaker.State, cause error)) *entries {
-	c := &entries{client: client, reads: cache.NewBatch(client), writes: cache.NewBatch(client), config: config}
-	client.AddHook(dialCounter{&c.dialled})
+func newEntries(client redis.UniversalClient, config Config, changed func(from, to gobreaker.State, cause error)) *entries {
+	c := &entries{client: client, config: config}
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name:          "redis",
 		Timeout:       config.BreakerPause,
@@ -111,16 +116,38 @@ func key(project ident.ProjectID, user ident.UserID) string {
 	return "{" + string(project) + "/" + string(user) + "}:events"
 }
 
-// do runs f unless Redis has failed too often just now.
-func (c *entries) do(f func() error) error {
+// do runs f on the server that has the key, unless Redis has failed too often just now. A server that no longer has the key says so: that
+// is a failure, after which it is found out who has.
+func (c *entries) do(ctx context.Context, key string, f func(*node) error) error {
 	_, err := c.breaker.Execute(func() (any, error) {
-		err := f()
+		n, err := c.node(ctx, key)
+		if err == nil {
+			err = f(n)
+		}
 		if err != nil {
 			c.failure.Store(&err)
+			cache.Relearn(ctx, c.client)
 		}
 		return nil, err
 	})
 	return err
+}
+
+// node returns the server that has the key.
+func (c *entries) node(ctx context.Context, key string) (*node, error) {
+	client, err := cache.Node(ctx, c.client, key)
+	if err != nil {
+		return nil, err
+	}
+	if known, is := c.nodes.Load(client); is {
+		return known.(*node), nil //nolint:forcetypeassert // nothing else is stored
+	}
+	n := &node{client: client, reads: cache.NewBatch(client), writes: cache.NewBatch(client)}
+	known, is := c.nodes.LoadOrStore(client, n)
+	if !is {
+		client.AddHook(dialCounter{&n.dialled})
+	}
+	return known.(*node), nil //nolint:forcetypeassert // nothing else is stored
 }
 
 // cause returns why Redis was not reached last, nil if it always was.
@@ -134,7 +161,7 @@ func (c *entries) cause() error {
 // look returns what the entry says of itself, and whether it can be trusted under the epoch.
 func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, trust, error) {
 	cmd := redis.NewSliceCmd(ctx, "hmget", key, fieldFill, fieldReady, fieldVersion, fieldAccount)
-	current, err := c.ask(ctx, cmd)
+	current, err := c.ask(ctx, key, cmd)
 	if err != nil {
 		return control{}, untrusted, err
 	}
@@ -148,7 +175,7 @@ func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, 
 // read returns an entry with its events if it can be trusted under the epoch.
 func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, trust, error) {
 	cmd := redis.NewMapStringStringCmd(ctx, "hgetall", key)
-	current, err := c.ask(ctx, cmd)
+	current, err := c.ask(ctx, key, cmd)
 	if err != nil {
 		return nil, untrusted, err
 	}
@@ -165,13 +192,13 @@ func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, t
 }
 
 // ask sends a command that reads and returns the run of the server that answered.
-func (c *entries) ask(ctx context.Context, cmd redis.Cmder) (current string, err error) {
-	err = c.do(func() (err error) {
-		if err = c.reads.Do(ctx, cmd); err != nil {
+func (c *entries) ask(ctx context.Context, key string, cmd redis.Cmder) (current string, err error) {
+	err = c.do(ctx, key, func(n *node) (err error) {
+		if err = n.reads.Do(ctx, cmd); err != nil {
 			return fmt.Errorf("read cache entry: %w", err)
 		}
 		// After the read: the answer may have come over a new connection.
-		current, err = c.run(ctx)
+		current, err = n.run(ctx)
 		return err
 	})
 	return current, err
@@ -233,8 +260,8 @@ func (c *entries) write(ctx context.Context, what, key string, changes ...redis.
 		redis.NewCmd(ctx, "expire", key, int64(c.config.TTL/time.Second), "nx"),
 		redis.NewCmd(ctx, "hmget", key, fieldFill, fieldReady, fieldVersion, fieldAccount),
 		exec)
-	err = c.do(func() error {
-		if err := c.writes.Do(ctx, cmds...); err != nil {
+	err = c.do(ctx, key, func(n *node) error {
+		if err := n.writes.Do(ctx, cmds...); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		said, err = afterWrite(exec.Val())
@@ -266,14 +293,15 @@ func (c *entries) fill(
 	if err != nil {
 		return control{}, err
 	}
-	current, err := c.run(ctx)
-	if err != nil {
-		return control{}, err
-	}
-	mark := mark(epoch, current)
-	fields = append(fields, fieldFill, mark)
-	err = c.do(func() error {
-		_, err := c.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+	var filled string
+	err = c.do(ctx, key, func(n *node) error {
+		current, err := n.run(ctx)
+		if err != nil {
+			return err
+		}
+		filled = mark(epoch, current)
+		fields = append(fields, fieldFill, filled)
+		_, err = n.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			p.HSet(ctx, key, fields...)
 			p.Expire(ctx, key, c.config.TTL)
 			return nil
@@ -291,14 +319,14 @@ func (c *entries) fill(
 		return control{}, err
 	}
 	// In this order: what came meanwhile, then that the entry is whole.
-	fields = append(fields, fieldReady, mark)
+	fields = append(fields, fieldReady, filled)
 	return c.write(ctx, "finish cache entry", key, redis.NewCmd(ctx, append([]any{"hset", key}, fields...)...))
 }
 
 // remove deletes the entry.
 func (c *entries) remove(ctx context.Context, key string) error {
-	return c.do(func() error {
-		if err := c.client.Unlink(ctx, key).Err(); err != nil {
+	return c.do(ctx, key, func(n *node) error {
+		if err := n.client.Unlink(ctx, key).Err(); err != nil {
 			return fmt.Errorf("remove cache entry: %w", err)
 		}
 		return nil
@@ -320,12 +348,12 @@ func encode(events []event.Event) ([]any, error) {
 // run returns the run ID of the server that answers, asking for it if a connection has been made since it last was: a server that is
 // another one, or that lives again, is reached over new connections only. A server that tells none, such as the embedded one, keeps
 // nothing over a restart.
-func (c *entries) run(ctx context.Context) (string, error) {
-	dialled := c.dialled.Load()
-	if seen := c.lastSeen.Load(); seen != nil && seen.dialled == dialled {
+func (n *node) run(ctx context.Context) (string, error) {
+	dialled := n.dialled.Load()
+	if seen := n.lastSeen.Load(); seen != nil && seen.dialled == dialled {
 		return seen.id, nil
 	}
-	info, err := c.client.Info(ctx).Result()
+	info, err := n.client.Info(ctx).Result()
 	if err != nil {
 		return "", fmt.Errorf("ask redis for its run ID: %w", err)
 	}
@@ -335,7 +363,7 @@ func (c *entries) run(ctx context.Context) (string, error) {
 			id = strings.TrimSpace(value)
 		}
 	}
-	c.lastSeen.Store(&run{id: id, dialled: dialled})
+	n.lastSeen.Store(&run{id: id, dialled: dialled})
 	return id, nil
 }
 

@@ -66,7 +66,7 @@ func (c Config) Validate() error {
 
 // Deps is what a Limiter works on.
 type Deps struct {
-	Redis   *redis.Client         // nil = every instance by itself
+	Redis   redis.UniversalClient // nil = every instance by itself
 	Clock   func() time.Time      // required
 	Metrics prometheus.Registerer // required
 }
@@ -74,7 +74,7 @@ type Deps struct {
 // Limiter answers for all keys. It is safe for concurrent use. Run must run for instances to know of one another, and for idle keys to be forgotten.
 type Limiter struct {
 	cfg     Config
-	redis   *redis.Client
+	redis   redis.UniversalClient
 	clock   func() time.Time
 	metrics *metrics
 	seed    maphash.Seed

@@ -41,7 +41,7 @@ type instance struct {
 	registry *prometheus.Registry
 }
 
-func newLimiter(tb testing.TB, cfg ratelimit.Config, client *redis.Client, now func() time.Time) instance {
+func newLimiter(tb testing.TB, cfg ratelimit.Config, client redis.UniversalClient, now func() time.Time) instance {
 	tb.Helper()
 	registry := prometheus.NewPedanticRegistry()
 	l, err := ratelimit.New(cfg, ratelimit.Deps{Redis: client, Clock: now, Metrics: registry})
@@ -431,12 +431,12 @@ func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-var servers = map[string]func(testing.TB) *redis.Client{
+var servers = map[string]func(testing.TB) redis.UniversalClient{
 	"a real Redis":       realRedis,
 	"the embedded cache": embeddedRedis,
 }
 
-func embeddedRedis(tb testing.TB) *redis.Client {
+func embeddedRedis(tb testing.TB) redis.UniversalClient {
 	tb.Helper()
 	c, err := cache.Open(cache.DefaultConfig())
 	if err != nil {
@@ -447,7 +447,7 @@ func embeddedRedis(tb testing.TB) *redis.Client {
 }
 
 // realRedis runs a redis-server of our own.
-func realRedis(tb testing.TB) *redis.Client {
+func realRedis(tb testing.TB) redis.UniversalClient {
 	tb.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {

@@ -54,7 +54,7 @@ func (a *App) openGateway(ctx context.Context) error {
 
 // openLimits counts calls. Gateways tell one another through a Redis that they share; the cache inside a process is shared with nobody.
 func (a *App) openLimits() (*ratelimit.Limiter, error) {
-	var shared *redis.Client
+	var shared redis.UniversalClient
 	if a.cfg.Redis.URL != "" {
 		shared = a.cache.Client
 	}

@@ -448,7 +448,7 @@ func (c *Config) redisSettings() []Setting {
 	return []Setting{
 		{
 			Section: "Storage", Key: "redis_url", Value: urlValue{&c.Redis.URL}, Secret: true,
-			Doc:  "URL of a Redis (redis://, rediss://, unix://, or redis+sentinel://user:password@host:port,host:port/master/database); empty uses a cache inside the process with the embedded NATS, and none with nats_url.",
+			Doc:  "URL of a Redis (redis://, rediss://, unix://, redis+sentinel://user:password@host:port,host:port/master/database, or redis+cluster://user:password@host:port,host:port); empty uses a cache inside the process with the embedded NATS, and none with nats_url.",
 			Note: "Redis holds no only copy: losing it, or its content, loses nothing and makes the next reads slower. While it is away, and without one, reads go to the log and each event and each change of an account takes about 0.1 s longer to acknowledge.",
 		},
 		{
