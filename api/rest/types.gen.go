@@ -425,18 +425,19 @@ func (e DetectionTagCategory) Valid() bool {
 
 // Defines values for ErrorType.
 const (
-	ErrorTypeAlreadyExists       ErrorType = "already_exists"
-	ErrorTypeInternalError       ErrorType = "internal_error"
-	ErrorTypeInvalidJSON         ErrorType = "invalid_json"
-	ErrorTypeInvalidOrigin       ErrorType = "invalid_origin"
-	ErrorTypeLoginError          ErrorType = "login_error"
-	ErrorTypeMethodNotAllowed    ErrorType = "method_not_allowed"
-	ErrorTypeNotFound            ErrorType = "not_found"
-	ErrorTypeProcessNotAvailable ErrorType = "process_not_available"
-	ErrorTypeProjectIDMismatch   ErrorType = "project_id_mismatch"
-	ErrorTypeRateLimited         ErrorType = "rate_limited"
-	ErrorTypeUnavailable         ErrorType = "unavailable"
-	ErrorTypeValidationError     ErrorType = "validation_error"
+	ErrorTypeAlreadyExists            ErrorType = "already_exists"
+	ErrorTypeInternalError            ErrorType = "internal_error"
+	ErrorTypeInvalidJSON              ErrorType = "invalid_json"
+	ErrorTypeInvalidOrigin            ErrorType = "invalid_origin"
+	ErrorTypeLoginError               ErrorType = "login_error"
+	ErrorTypeMethodNotAllowed         ErrorType = "method_not_allowed"
+	ErrorTypeNotFound                 ErrorType = "not_found"
+	ErrorTypeProcessNotAvailable      ErrorType = "process_not_available"
+	ErrorTypeProjectIDMismatch        ErrorType = "project_id_mismatch"
+	ErrorTypeRateLimited              ErrorType = "rate_limited"
+	ErrorTypeReauthenticationRequired ErrorType = "reauthentication_required"
+	ErrorTypeUnavailable              ErrorType = "unavailable"
+	ErrorTypeValidationError          ErrorType = "validation_error"
 )
 
 // Valid indicates whether the value is a known member of the ErrorType enum.
@@ -461,6 +462,8 @@ func (e ErrorType) Valid() bool {
 	case ErrorTypeProjectIDMismatch:
 		return true
 	case ErrorTypeRateLimited:
+		return true
+	case ErrorTypeReauthenticationRequired:
 		return true
 	case ErrorTypeUnavailable:
 		return true

@@ -33,6 +33,7 @@ const (
 	TypeProcessNotAvailable Type = "process_not_available"
 	TypeProjectIDMismatch   Type = "project_id_mismatch"
 	TypeRateLimited         Type = "rate_limited"
+	TypeReauthentication    Type = "reauthentication_required"
 	TypeUnavailable         Type = "unavailable"
 	TypeValidationError     Type = "validation_error"
 )
@@ -158,6 +159,11 @@ func Conflict(field, format string, args ...any) *Fault {
 // Login reports wrong or missing project credentials: 401 login_error.
 func Login(format string, args ...any) *Fault {
 	return &Fault{Type: TypeLoginError, Status: http.StatusUnauthorized, Details: fmt.Sprintf(format, args...)}
+}
+
+// Reauthentication reports that the user has to log in anew: 403 reauthentication_required.
+func Reauthentication(format string, args ...any) *Fault {
+	return &Fault{Type: TypeReauthentication, Status: http.StatusForbidden, Details: fmt.Sprintf(format, args...)}
 }
 
 // NoProcess reports that a process of the Frontend API is not there, so that clients begin anew: 404 process_not_available.

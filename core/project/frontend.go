@@ -27,6 +27,9 @@ type Frontend struct {
 	RefreshTokenInBody bool `json:"refreshTokenInBody,omitempty"`
 	// RefreshTokenFixed lets a refresh token be used again and again, for SDKs that do not take the next one from a body. One that is stolen then goes unnoticed.
 	RefreshTokenFixed bool `json:"refreshTokenFixed,omitempty"`
+	// ReauthAge is how old, in seconds, the login may be of somebody who adds a passkey or takes one, an identifier or the account away; 0 = of any
+	// age.
+	ReauthAge int `json:"reauthAge,omitempty"`
 	// NoAudience leaves the audience out of tokens, for verifiers that refuse one that they were not told of. Services of such a project have
 	// its keys alone to tell its tokens by.
 	NoAudience bool `json:"noAudience,omitempty"`
@@ -95,6 +98,8 @@ func (f Frontend) Rule(kind account.IdentifierType) (IdentifierRule, bool) {
 // Bounds of a frontend's configuration.
 const (
 	maxHosts        = 100
+	minReauthAge    = 60    // seconds: less is over before somebody who has logged in finds the button
+	maxReauthAge    = 86400 // seconds
 	maxApps         = 100
 	maxFingerprints = 20
 	maxAppText      = 255  // bytes
@@ -127,6 +132,7 @@ func (f Frontend) Check() (Frontend, error) {
 		"appleApps", "each must be of the form <team ID>.<bundle ID>")
 	complain(len(f.AndroidApps) > maxApps || slices.ContainsFunc(f.AndroidApps, func(app AndroidApp) bool { return !app.fits() }),
 		"androidApps", "each must have a package and SHA-256 fingerprints in the form AB:CD:...")
+	complain(f.ReauthAge != 0 && (f.ReauthAge < minReauthAge || f.ReauthAge > maxReauthAge), "reauthAge", "must be 60 to 86400 seconds, or 0 for off")
 	complain(!pageURL(f.EnrollURL), "enrollURL", "must be a URL of https or http")
 	complain(!pageURL(f.ManageURL), "manageURL", "must be a URL of https or http")
 	if len(wrong) > 0 {

@@ -12,6 +12,7 @@ type Visit struct {
 	Project ident.ProjectID `json:"project"`
 	// User is whom an access token of an issuer of the project is of; then there is no token below.
 	User          ident.UserID `json:"user,omitempty"`
+	LoggedInMs    int64        `json:"loggedInMs,omitempty"`   // when, as that token says; 0: it does not
 	Token         string       `json:"token,omitempty"`        // a session token, or a refresh token as Bearer
 	Refresh       string       `json:"refresh,omitempty"`      // a refresh token from its cookie
 	OtherRefresh  []string     `json:"otherRefresh,omitempty"` // those of further cookies of that name; any of them may be the good one

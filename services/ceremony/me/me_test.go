@@ -1,8 +1,11 @@
 package me_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -292,5 +295,76 @@ func TestAFrontendLearnsHowItsProjectIsConfigured(t *testing.T) {
 	details, err := st.GetUserDetailsConfig(t.Context(), ceremonytest.Visit(st, "", service.Empty{}))
 	if d := cmp.Diff(frontend.UserDetailsConfigRsp{FullNameRequired: true, Identifiers: []frontend.IdentifierConfig{{Type: rest.IdentifierTypePhone}}}, details); err != nil || d != "" {
 		t.Errorf("%v, %s", err, d)
+	}
+}
+
+func TestWhatDoesHarmTakesARecentLoginIfTheProjectSaysSo(t *testing.T) {
+	t.Parallel()
+	acts := map[string]func(st *ceremonytest.Stack, visit service.Visit) error{
+		"to add a passkey": func(st *ceremonytest.Stack, visit service.Visit) error {
+			_, err := st.CurrentUserPasskeyAppendStart(context.Background(), service.ForVisit[frontend.MePasskeysAppendStartReq]{
+				Visit: visit, Body: frontend.MePasskeysAppendStartReq{ClientInformation: authenticator.Phone().Said()},
+			})
+			return err
+		},
+		"to delete a passkey": func(st *ceremonytest.Stack, visit service.Visit) error {
+			_, err := st.CurrentUserPasskeyDelete(context.Background(), service.ForVisit[ident.CredentialID]{Visit: visit, Body: "cre-1"})
+			return err
+		},
+		"to add an identifier": func(st *ceremonytest.Stack, visit service.Visit) error {
+			_, err := st.CurrentUserIdentifierCreate(context.Background(), service.ForVisit[frontend.MeIdentifierCreateReq]{
+				Visit: visit, Body: frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeEmail, Value: "eve@example.com"},
+			})
+			return err
+		},
+		"to change a user name": func(st *ceremonytest.Stack, visit service.Visit) error {
+			_, err := st.CurrentUserIdentifierUpdate(context.Background(), service.ForVisit[frontend.MeIdentifierUpdateReq]{Visit: visit})
+			return err
+		},
+		"to delete an identifier": func(st *ceremonytest.Stack, visit service.Visit) error {
+			_, err := st.CurrentUserIdentifierDelete(context.Background(), service.ForVisit[frontend.MeIdentifierDeleteReq]{Visit: visit})
+			return err
+		},
+		"to delete the account": func(st *ceremonytest.Stack, visit service.Visit) error {
+			_, err := st.CurrentUserDelete(context.Background(), service.ForVisit[service.Empty]{Visit: visit})
+			return err
+		},
+	}
+	for name, act := range acts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, c := range []struct {
+				name   string
+				age    time.Duration // of the login
+				issuer bool          // known by a token of an issuer
+				silent bool          // which does not say when the login was
+				limit  int           // of the project
+				taken  bool
+			}{
+				{"an hour after the login", time.Hour, false, false, 600, false},
+				{"as long after it as the project says", 10 * time.Minute, false, false, 600, true},
+				{"an hour after the login, at a project that does not ask for it", time.Hour, false, false, 0, true},
+				{"by a token that tells of a login an hour ago", time.Hour, true, false, 600, false},
+				{"by a token that tells of a recent login", 10 * time.Minute, true, false, 600, true},
+				{"by a token that does not tell of a login", 0, true, true, 600, false},
+			} {
+				st := ceremonytest.New(t)
+				in := st.OpenSession(t)
+				st.ChangeProject(func(p *project.Project) { p.Frontend.ReauthAge = c.limit })
+				visit := ceremonytest.Visit(st, in.Refresh, service.Empty{}).Visit
+				if c.issuer {
+					visit.Token, visit.User, visit.LoggedInMs = "", in.User, st.Clock.Now().UnixMilli()
+				}
+				if c.silent {
+					visit.LoggedInMs = 0
+				}
+				st.Clock.Advance(c.age)
+				var f *fault.Fault
+				err := act(st, visit)
+				if refused := errors.As(err, &f) && f.Status == http.StatusForbidden && f.Type == fault.TypeReauthentication; refused == c.taken {
+					t.Errorf("%s: got %v", c.name, err)
+				}
+			}
+		})
 	}
 }

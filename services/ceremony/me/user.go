@@ -98,11 +98,20 @@ func (s *Service) CurrentUserUpdate(ctx context.Context, req service.ForVisit[fr
 	return service.Empty{}, sessions.NoVisitor(err)
 }
 
+// recent is VisitorAccount for what the project asks a recent login for.
+func (s *Service) recent(ctx context.Context, v service.Visit) (sessions.Visitor, account.Account, error) {
+	who, a, err := s.sessions.VisitorAccount(ctx, v)
+	if err == nil {
+		err = who.Recent()
+	}
+	return who, a, err
+}
+
 // CurrentUserDelete implements service.CurrentUser.
 func (s *Service) CurrentUserDelete(
 	ctx context.Context, req service.ForVisit[service.Empty],
 ) (rsp service.Answered[service.Empty], err error) {
-	who, _, err := s.sessions.VisitorAccount(ctx, req.Visit)
+	who, _, err := s.recent(ctx, req.Visit)
 	if err != nil {
 		return rsp, err
 	}
@@ -136,6 +145,9 @@ func (s *Service) CurrentUserPasskeyAppendStart(
 	ctx context.Context, req service.ForVisit[frontend.MePasskeysAppendStartReq],
 ) (rsp service.Answered[frontend.MePasskeysAppendStartRsp], err error) {
 	who, err := s.sessions.Visitor(ctx, req.Visit)
+	if err == nil {
+		err = who.Recent() // who has begun may end it: the challenge is good for minutes, in this session alone
+	}
 	if err != nil {
 		return rsp, err
 	}
@@ -199,7 +211,7 @@ func (s *Service) CurrentUserPasskeyAppendFinish(
 func (s *Service) CurrentUserPasskeyDelete(
 	ctx context.Context, req service.ForVisit[ident.CredentialID],
 ) (frontend.MePasskeyDeleteRsp, error) {
-	who, _, err := s.sessions.VisitorAccount(ctx, req.Visit)
+	who, _, err := s.recent(ctx, req.Visit)
 	if err != nil {
 		return frontend.MePasskeyDeleteRsp{}, err
 	}
@@ -213,7 +225,7 @@ func (s *Service) CurrentUserPasskeyDelete(
 func (s *Service) CurrentUserIdentifierCreate(
 	ctx context.Context, req service.ForVisit[frontend.MeIdentifierCreateReq],
 ) (service.Empty, error) {
-	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
+	who, a, err := s.recent(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err
 	}
@@ -240,7 +252,7 @@ func newStatus(a account.Account, kind account.IdentifierType) account.Identifie
 func (s *Service) CurrentUserIdentifierUpdate(
 	ctx context.Context, req service.ForVisit[frontend.MeIdentifierUpdateReq],
 ) (service.Empty, error) {
-	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
+	who, a, err := s.recent(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err
 	}
@@ -265,7 +277,7 @@ func (s *Service) CurrentUserIdentifierUpdate(
 func (s *Service) CurrentUserIdentifierDelete(
 	ctx context.Context, req service.ForVisit[frontend.MeIdentifierDeleteReq],
 ) (service.Empty, error) {
-	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
+	who, a, err := s.recent(ctx, req.Visit)
 	if err != nil {
 		return service.Empty{}, err
 	}

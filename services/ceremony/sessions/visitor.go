@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -22,6 +23,18 @@ type Visitor struct {
 	Project project.Project
 	User    ident.UserID
 	Session session.Session // zero: the user is known by a token of an issuer
+
+	loggedIn, now time.Time // zero: nobody can tell
+}
+
+// Recent refuses somebody whose login is older than the project takes for what whoever finds an open session could do harm by. Only a new
+// login makes it younger: no use and no refresh of the session does.
+func (v Visitor) Recent() error {
+	limit := time.Duration(v.Project.Frontend.ReauthAge) * time.Second
+	if limit == 0 || !v.loggedIn.IsZero() && v.now.Sub(v.loggedIn) <= limit {
+		return nil
+	}
+	return fault.Reauthentication("log in again: this takes a login that is not older than %s", limit)
 }
 
 // Visitor finds out who calls. A session that has ended, anywhere, is none: it is read at each call. Faults: 401.
@@ -31,13 +44,17 @@ func (s *Service) Visitor(ctx context.Context, v service.Visit) (Visitor, error)
 		return Visitor{}, err
 	}
 	if v.User != "" {
-		return Visitor{Project: p, User: v.User}, nil
+		who := Visitor{Project: p, User: v.User, now: s.now()}
+		if v.LoggedInMs > 0 {
+			who.loggedIn = time.UnixMilli(v.LoggedInMs)
+		}
+		return who, nil
 	}
 	found, err := s.sessionOf(ctx, p, v.Token)
 	if err != nil {
 		return Visitor{}, err
 	}
-	return Visitor{Project: p, User: found.User, Session: found}, nil
+	return Visitor{Project: p, User: found.User, Session: found, loggedIn: time.UnixMilli(found.CreatedMs), now: s.now()}, nil
 }
 
 // sessionOf returns the session that a token proves, be it a session token or a refresh token that has not been spent.

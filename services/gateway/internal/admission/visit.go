@@ -118,7 +118,7 @@ func (d *Door) readBearer(ctx context.Context, x *exchange.Exchange, token strin
 	if err != nil {
 		return fault.Login("the access token names no user of Keyward")
 	}
-	x.Visit.User = user
+	x.Visit.User, x.Visit.LoggedInMs = user, identity.LoggedInMs
 	return nil
 }
 

@@ -147,7 +147,11 @@ func read(c claims, candidate project.Candidate) (Identity, error) {
 		return Identity{}, fault.Login("the access token names no user and grants no permission; the project reads them from the claims %s and %s",
 			issuer.UserClaim, issuer.PermissionClaim)
 	}
-	return Identity{Project: candidate.Project, User: ident.UserID(user), Permissions: permissions}, nil
+	identity := Identity{Project: candidate.Project, User: ident.UserID(user), Permissions: permissions}
+	if at, stated, ok := c.seconds("auth_time"); stated && ok {
+		identity.LoggedInMs = int64(at * 1000)
+	}
+	return identity, nil
 }
 
 // missing returns the wanted scopes that a token has not. Issuers write them as RFC 8693 §4.2 has it, or as an array, or under the name scp.

@@ -32,6 +32,7 @@ type Identity struct {
 	Project     ident.ProjectID
 	User        ident.UserID // as the token has it, 1 to 200 runes: it need not have the form of Keyward's own IDs. Empty: a service user
 	Permissions []string     // as the token has them
+	LoggedInMs  int64        // when the user logged in: the claim auth_time (OpenID Connect Core 1.0 §2); 0: the token does not say
 }
 
 // Verifier verifies tokens and keeps the keys of issuers. It may be shared. Close it.
