@@ -1873,7 +1873,10 @@ type WebhookEndpoint struct {
 	// CreatedMs Unix milliseconds.
 	CreatedMs     UnixMs            `json:"createdMs"`
 	CustomHeaders map[string]string `json:"customHeaders"`
-	ID            string            `json:"id"`
+
+	// GoneMs When it answered 410 Gone, in Unix milliseconds: nothing is delivered to it until it is changed, and then what has waited is.
+	GoneMs *int64 `json:"goneMs,omitempty"`
+	ID     string `json:"id"`
 
 	// Secret The signing secret, whsec_ and base64; in the answer to its creation only.
 	Secret           *string  `json:"secret,omitempty"`

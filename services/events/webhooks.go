@@ -194,7 +194,7 @@ func (w *Webhooks) update(
 		return webhook.Endpoint{}, err
 	}
 	changed, err := w.endpoints.Change(ctx, webhook.Key(project, id), func(e *webhook.Endpoint) error {
-		e.UpdatedMs = w.deps.Clock().UnixMilli()
+		e.UpdatedMs, e.GoneMs = w.deps.Clock().UnixMilli(), 0
 		return change(e)
 	})
 	return changed.Value, err
@@ -249,7 +249,8 @@ func endpointOnWire(e *webhook.Endpoint) rest.WebhookEndpoint {
 		headers = map[string]string{}
 	}
 	return rest.WebhookEndpoint{
-		ID: string(e.ID), URL: e.URL, BasicAuthUsername: e.Username, BasicAuthPassword: e.Password.String(), CustomHeaders: headers, SubscribedEvents: e.Events,
+		GoneMs: present(e.GoneMs),
+		ID:     string(e.ID), URL: e.URL, BasicAuthUsername: e.Username, BasicAuthPassword: e.Password.String(), CustomHeaders: headers, SubscribedEvents: e.Events,
 		Created: account.Timestamp(e.CreatedMs), CreatedMs: e.CreatedMs, Updated: account.Timestamp(e.UpdatedMs), UpdatedMs: e.UpdatedMs,
 	}
 }

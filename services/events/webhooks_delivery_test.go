@@ -201,7 +201,6 @@ func TestWhatAnEndpointMayDoToAnAttempt(t *testing.T) {
 	})
 	for name, first := range map[string]func(http.ResponseWriter, *http.Request){
 		"answer 500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
-		"answer 410": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) },
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, target.URL, http.StatusTemporaryRedirect)
 		},
@@ -249,6 +248,63 @@ func TestWhatAnEndpointMayDoToAnAttempt(t *testing.T) {
 	if elsewhere.Load() > 0 {
 		t.Error("a redirect was followed")
 	}
+}
+
+func TestAnEndpointThatIsGoneIsLeftAloneUntilItIsChangedAndThenGetsWhatWaited(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	d := h.start("one")
+	var gone atomic.Bool
+	var refused atomic.Int64
+	gone.Store(true)
+	r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ delivery) bool {
+		if gone.Load() {
+			refused.Add(1)
+			w.WriteHeader(http.StatusGone)
+			return false
+		}
+		return true
+	})
+	other := receive(t, nil)
+	made := d.create(r.URL)
+	d.create(other.URL)
+	listed := func() rest.WebhookEndpoint {
+		t.Helper()
+		list, err := d.ListWebhooks(t.Context(), service.ForProject[service.Empty]{Project: project})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list.WebhookEndpoints[slices.IndexFunc(list.WebhookEndpoints, func(e rest.WebhookEndpoint) bool { return e.ID == made.ID })]
+	}
+	want := make(map[ident.UserID][]ident.EventID)
+	more := func() {
+		t.Helper()
+		for user, events := range h.fill(2, 2) {
+			want[user] = append(want[user], events...)
+		}
+		other.complete(want)
+	}
+	more()
+	for deadline := time.Now().Add(time.Minute); listed().GoneMs == nil; {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody is told that the endpoint is gone")
+		}
+		more() // the other goes on, and gives the first time
+	}
+	more()
+	before := refused.Load()
+	more()
+	if now := refused.Load(); now != before || before == 0 {
+		t.Errorf("an endpoint that said it is gone was sent %d, then %d", before, now)
+	}
+	gone.Store(false)
+	changed, err := d.UpdateWebhook(t.Context(), service.ForProject[service.WebhookPatch]{
+		Project: project, Body: service.WebhookPatch{ID: ident.WebhookID(made.ID), Changes: rest.WebhookEndpointUpdateReq{URL: &r.URL}},
+	})
+	if err != nil || changed.GoneMs != nil || changed.URL != r.URL || changed.Secret != nil {
+		t.Errorf("the changed endpoint is %+v, %v", changed, err)
+	}
+	r.complete(want)
 }
 
 func TestALargeAnswerOfSuccessIsHarmless(t *testing.T) {

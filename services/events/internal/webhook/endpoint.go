@@ -31,6 +31,7 @@ type Endpoint struct {
 	Start     uint64            `json:"start"` // sequence in the log of the first event that it gets
 	CreatedMs int64             `json:"createdMs"`
 	UpdatedMs int64             `json:"updatedMs"`
+	GoneMs    int64             `json:"goneMs,omitempty"` // when it answered 410: nothing is delivered until the endpoint is changed
 }
 
 // Secret is a key that deliveries are signed with. A hash of it would not do: a signature cannot be made from that.

@@ -38,9 +38,8 @@ type Deps struct {
 // Dispatcher delivers events to the endpoints, sharing them with the dispatchers of other processes. Make it with New, and let it Run.
 type Dispatcher struct {
 	tools
-	deps      Deps
-	endpoints kv.Bucket[webhook.Endpoint]
-	work      jetstream.KeyValue
+	deps Deps
+	work jetstream.KeyValue
 }
 
 // New returns a dispatcher on streams and buckets that must exist.
@@ -65,12 +64,12 @@ func New(ctx context.Context, config webhook.Config, deps Deps) (*Dispatcher, er
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhooksBucket, err)
 	}
-	d.endpoints = webhook.Endpoints(endpoints, deps.Sealer, nil)
 	if d.work, err = deps.JetStream.KeyValue(ctx, bus.WebhookWorkBucket); err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhookWorkBucket, err)
 	}
 	d.tools = tools{
-		config: config, js: deps.JetStream, events: events, queue: kept,
+		endpoints: webhook.Endpoints(endpoints, deps.Sealer, nil),
+		config:    config, js: deps.JetStream, events: events, queue: kept,
 		sender: webhook.NewSender(config, deps.Now), records: queue.NewRecorder(deps.JetStream, m.lost.Inc),
 		accounts: deps.Accounts, metrics: m, now: deps.Now, log: deps.Log,
 	}
@@ -294,11 +293,14 @@ func (m *management) learn(entry jetstream.KeyValueEntry) {
 func (m *management) arrange(ctx context.Context) error {
 	names := m.claims.alive()
 	for key, e := range m.running {
-		if m.endpoints[key] == nil {
+		if known := m.endpoints[key]; known == nil || known.GoneMs > 0 {
 			e.stop()
 		}
 	}
 	for key, e := range m.endpoints {
+		if e.GoneMs > 0 {
+			continue
+		}
 		if err := m.place(ctx, key, e, preferred(key, names)); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/services/events/internal/webhook"
 	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
@@ -26,16 +28,17 @@ const (
 
 // tools are what every session works with.
 type tools struct {
-	config   webhook.Config
-	js       jetstream.JetStream
-	events   jetstream.Stream
-	queue    *queue.Queue
-	sender   *webhook.Sender
-	records  *queue.Recorder
-	accounts webhook.Accounts
-	metrics  *metrics
-	now      func() time.Time
-	log      *slog.Logger
+	config    webhook.Config
+	endpoints kv.Bucket[webhook.Endpoint]
+	js        jetstream.JetStream
+	events    jetstream.Stream
+	queue     *queue.Queue
+	sender    *webhook.Sender
+	records   *queue.Recorder
+	accounts  webhook.Accounts
+	metrics   *metrics
+	now       func() time.Time
+	log       *slog.Logger
 }
 
 // session is the work for one endpoint while this instance does it. It ends with the first failure of the bus, and is then begun anew by
@@ -384,10 +387,31 @@ func (s *session) attempt(ctx context.Context, e *event.Event, name string) (web
 		return webhook.Result{Problem: "the event cannot be encoded"}, true
 	}
 	r := s.sender.Send(ctx, endpoint, webhook.MessageID(e.ID, endpoint.ID), raw)
+	if r.Status == http.StatusGone {
+		s.record(e, name, 1, queue.Retry, r)
+		s.fail(s.gone(ctx, endpoint))
+		return webhook.Result{}, false
+	}
 	if !r.Delivered && ctx.Err() != nil {
 		return webhook.Result{}, false
 	}
 	return r, true
+}
+
+// gone ends deliveries to an endpoint that asks for that (Standard Webhooks, "Operational considerations"). What is in hand stays where it is: whoever
+// changes the endpoint gets it.
+func (s *session) gone(ctx context.Context, told *webhook.Endpoint) error {
+	_, err := s.endpoints.Change(ctx, told.Key(), func(e *webhook.Endpoint) error {
+		if e.UpdatedMs == told.UpdatedMs && e.GoneMs == 0 {
+			e.GoneMs = s.now().UnixMilli()
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return fmt.Errorf("note that an endpoint is gone: %w", err)
+	}
+	s.log.WarnContext(ctx, "a webhook endpoint answered 410 Gone; nothing is delivered to it until it is changed", "project", told.Project, "endpoint", told.ID)
+	return context.Canceled
 }
 
 // count keeps the number of first attempts in a row that failed. The first success after too many of them lets everything be tried again
