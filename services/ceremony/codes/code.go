@@ -225,13 +225,19 @@ func LinkTarget(p project.Project, body rest.ChallengeCreateReq) (*url.URL, erro
 	if !ok || err != nil || WebOrigin(u) == "" || u.User != nil || len(text) > maxRedirectURL {
 		return nil, fault.Field(fieldRedirect, "must be an absolute URL of http or https")
 	}
-	if !slices.ContainsFunc(p.Origins, func(origin string) bool {
-		known, err := url.Parse(origin)
-		return err == nil && WebOrigin(known) == WebOrigin(u)
-	}) {
-		return nil, fault.Field(fieldRedirect, "must have an origin of the project")
+	if !MayLead(p, u) {
+		return nil, fault.Field(fieldRedirect, "must have an origin of the project, or https and one of its hosts")
 	}
 	return u, nil
+}
+
+// MayLead reports whether a link of the project's may lead to a URL: to an origin of the project, or to a host that it lists, with TLS at the usual port.
+func MayLead(p project.Project, u *url.URL) bool {
+	listed := slices.ContainsFunc(p.Origins, func(origin string) bool {
+		known, err := url.Parse(origin)
+		return err == nil && WebOrigin(known) == WebOrigin(u)
+	})
+	return listed || (WebOrigin(u) == "https://"+strings.ToLower(u.Hostname()) && p.HasHost(strings.ToLower(u.Hostname())))
 }
 
 // WebOrigin returns the origin of a URL as RFC 6454 §6.2 writes it, or "" if it is none of http or https.

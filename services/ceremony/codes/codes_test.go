@@ -157,7 +157,7 @@ func TestWhatCannotBeSentIsRefusedByField(t *testing.T) {
 	const (
 		redirect = "challengeMetadata.redirectUrl"
 		noURL    = "must be an absolute URL of http or https"
-		foreign  = "must have an origin of the project"
+		foreign  = "must have an origin of the project, or https and one of its hosts"
 		lifetime = "must be between 30 and 86400"
 	)
 	for name, c := range map[string]struct {

@@ -113,11 +113,8 @@ func registrationLink(p project.Project, user ident.UserID, made service.Passkey
 	if err != nil || codes.WebOrigin(u) == "" || u.User != nil {
 		return "", badTemplate("must make an absolute URL of http or https")
 	}
-	if !slices.ContainsFunc(p.Origins, func(origin string) bool {
-		known, err := url.Parse(origin)
-		return err == nil && codes.WebOrigin(known) == codes.WebOrigin(u)
-	}) {
-		return "", badTemplate("must make a URL on an origin of the project")
+	if !codes.MayLead(p, u) {
+		return "", badTemplate("must make a URL on an origin of the project, or with https on one of its hosts")
 	}
 	return u.String(), nil
 }

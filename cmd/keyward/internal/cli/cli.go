@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/projectcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/usercmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/config"
 	"github.com/keyward/keyward/core/telemetry"
 )
 
@@ -47,7 +48,7 @@ func NewBuild(version, revision string) telemetry.Build {
 func Run(ctx context.Context, args []string, terminal command.Terminal, build telemetry.Build) int {
 	root := newRoot(terminal, build)
 	// Without any, cobra would take those of the process.
-	root.SetArgs(append([]string{}, args...))
+	root.SetArgs(append([]string{}, config.JoinFlags(args)...))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return ExitOK

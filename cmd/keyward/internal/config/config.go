@@ -32,12 +32,37 @@ const (
 	fileSuffix = "_FILE"
 )
 
+// boolType is how settings that are true or false call themselves.
+const boolType = "bool"
+
+// JoinFlags returns arguments with the value of each flag that may go without one joined to it: --trying-page false is --trying-page=false, and whatever
+// else follows --trying-page is not its value.
+func JoinFlags(args []string) []string {
+	mayGoWithout := map[string]bool{}
+	defaults := settings.DefaultConfig()
+	for _, s := range defaults.Settings() {
+		mayGoWithout["--"+s.Flag()] = s.Value.Type() == boolType
+	}
+	var joined []string
+	for _, arg := range args {
+		if last := len(joined) - 1; last >= 0 && mayGoWithout[joined[last]] && (arg == "true" || arg == "false") {
+			joined[last] += "=" + arg
+			continue
+		}
+		joined = append(joined, arg)
+	}
+	return joined
+}
+
 // AddFlags defines a flag for each setting. The values that they are given are read by Load.
 func AddFlags(flags *pflag.FlagSet) {
 	defaults := settings.DefaultConfig()
 	for _, s := range defaults.Settings() {
 		usage := strings.TrimSuffix(s.Doc, ".") + " (" + s.Env() + ")"
 		flags.Var(s.Value, s.Flag(), usage)
+		if s.Value.Type() == boolType {
+			flags.Lookup(s.Flag()).NoOptDefVal = "true"
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 // Result is what became of one attempt.
 type Result struct {
 	Delivered  bool
+	Gone       bool   // the endpoint asks for no more
 	Status     int    // 0 = no answer
 	Problem    string // in fixed words: what a network says of itself inside is not for the project to know
 	RetryAfter time.Duration
@@ -83,7 +84,7 @@ func (s *Sender) attempt(ctx context.Context, e *Endpoint, messageID string, bod
 		return Result{Problem: problem(err)}
 	}
 	defer func() { _ = rsp.Body.Close() }()
-	r := Result{Status: rsp.StatusCode, Delivered: rsp.StatusCode >= 200 && rsp.StatusCode <= 299}
+	r := Result{Status: rsp.StatusCode, Delivered: rsp.StatusCode >= 200 && rsp.StatusCode <= 299, Gone: rsp.StatusCode == http.StatusGone}
 	if !r.Delivered {
 		r.Problem = "answered " + strconv.Itoa(rsp.StatusCode)
 		if rsp.StatusCode >= 300 && rsp.StatusCode <= 399 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -387,7 +386,7 @@ func (s *session) attempt(ctx context.Context, e *event.Event, name string) (web
 		return webhook.Result{Problem: "the event cannot be encoded"}, true
 	}
 	r := s.sender.Send(ctx, endpoint, webhook.MessageID(e.ID, endpoint.ID), raw)
-	if r.Status == http.StatusGone {
+	if r.Gone {
 		s.record(e, name, 1, queue.Retry, r)
 		s.fail(s.gone(ctx, endpoint))
 		return webhook.Result{}, false
