@@ -165,7 +165,7 @@ func TestSpansReachTheExporterNamedInTheEnvironment(t *testing.T) {
 	for key, value := range env {
 		t.Setenv(key, value)
 	}
-	provider, stop, err := telemetry.StartTracing(t.Context(), func(key string) string { return env[key] }, telemetry.Build{Version: "1.2.3"})
+	provider, stop, err := telemetry.StartTracing(t.Context(), func(key string) string { return env[key] }, "ceremony", telemetry.Build{Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestSpansReachTheExporterNamedInTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := <-received
-	for _, want := range []string{"a-span-name", "keyward", "1.2.3"} {
+	for _, want := range []string{"a-span-name", "keyward-ceremony", "service.instance.id", "1.2.3"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the collector did not receive %q", want)
 		}

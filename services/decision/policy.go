@@ -182,7 +182,7 @@ func (s *Service) reload(ctx context.Context) {
 		return
 	}
 	s.activate(loaded)
-	s.deps.Log.InfoContext(ctx, "policy activated", "revision", loaded.Revision(), "origin", s.origin(), "took", time.Since(start))
+	s.deps.Log.InfoContext(ctx, "policy activated", "revision", loaded.Revision(), "origin", s.origin(), "took_ms", time.Since(start).Milliseconds())
 }
 
 func (s *Service) refuse(ctx context.Context, err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/core/ratelimit"
@@ -47,6 +48,7 @@ type Config struct {
 	RateSignUps    ratelimit.Limit // users that visitors of one project make from one address
 	RateLookups    ratelimit.Limit // identifiers that visitors of one project look up from one address
 	TrustedProxies []netip.Prefix  // peers whose X-Forwarded-For is believed
+	LogAddresses   string          // LogWhole, LogNetwork or LogNone; empty: LogWhole
 }
 
 // What settings that are words may be.
@@ -56,6 +58,29 @@ const (
 	TLSHTTP = "http"
 	TLSGRPC = "grpc"
 )
+
+// How much of a client's address the request log has.
+const (
+	LogWhole   = "whole"
+	LogNetwork = "network" // the first 24 bits of an IPv4 address and 48 of IPv6: a site, and no person
+	LogNone    = "none"
+)
+
+// logged returns what the log has of an address.
+func (c Config) logged(address netip.Addr) string {
+	bits := 24
+	if address.Is6() {
+		bits = 48
+	}
+	switch {
+	case !address.IsValid() || c.LogAddresses == LogNone:
+		return ""
+	case c.LogAddresses == LogNetwork:
+		return netip.PrefixFrom(address, bits).Masked().String()
+	default:
+		return address.WithZone("").String()
+	}
+}
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
@@ -80,6 +105,7 @@ func DefaultConfig() Config {
 		GRPCKeepalive:      time.Minute,
 		TLSPorts:           TLSBoth,
 		RateProject:        ratelimit.Limit{Requests: 200_000, Per: 10 * time.Second},
+		LogAddresses:       LogWhole,
 		RateAddress:        ratelimit.Limit{Requests: 200_000, Per: 10 * time.Second},
 		RateFailures:       ratelimit.Limit{Requests: 100, Per: 10 * time.Second},
 		RateProcesses:      ratelimit.Limit{Requests: 200, Per: 10 * time.Second},
@@ -92,6 +118,7 @@ func (c Config) withDefaults() Config {
 	d := DefaultConfig()
 	return Config{
 		Addr:               cmp.Or(c.Addr, d.Addr),
+		LogAddresses:       cmp.Or(c.LogAddresses, d.LogAddresses),
 		BodyLimit:          cmp.Or(c.BodyLimit, d.BodyLimit),
 		HeaderLimit:        cmp.Or(c.HeaderLimit, d.HeaderLimit),
 		ReadTimeout:        cmp.Or(c.ReadTimeout, d.ReadTimeout),
@@ -176,6 +203,7 @@ func (c Config) Validate() error {
 		{c.GRPCKeepalive < time.Second, "grpc_keepalive: must be at least 1s"},
 		{c.TLSCert != "" && c.TLSKey == "", "tls_key: cannot be blank if tls_cert is set"},
 		{c.TLSCert == "" && c.TLSKey != "", "tls_cert: cannot be blank if tls_key is set"},
+		{!slices.Contains([]string{LogWhole, LogNetwork, LogNone}, c.LogAddresses), "log_addresses: must be whole, network or none"},
 		{c.TLSPorts != TLSBoth && c.TLSPorts != TLSHTTP && c.TLSPorts != TLSGRPC, "tls_ports: must be both, http or grpc"},
 	} {
 		if s.bad {

@@ -325,6 +325,15 @@ func TestAServerThatIsToldToStopBeforeItServesStops(t *testing.T) {
 	close(s.ended)
 }
 
+func TestTheLogLineHasNoMoreOfTheAddressThanIsSet(t *testing.T) {
+	t.Parallel()
+	s := serve(t, setup{cfg: gateway.Config{LogAddresses: gateway.LogNetwork}})
+	s.call("GET", "/v2/users", "", nil)
+	if line := s.logged(1)[0]; line["client"] != "127.0.0.0/24" {
+		t.Errorf("logged %v", line)
+	}
+}
+
 func TestLogLinesNameTheRequestAndHoldNoSecrets(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})
@@ -334,7 +343,8 @@ func TestLogLinesNameTheRequestAndHoldNoSecrets(t *testing.T) {
 	lines := s.logged(3)
 	line := lines[0]
 	if line["msg"] != "request" || line["method"] != "POST" || line["route"] != "/v2/users/{userID}/passkeyEvents" || line["status"] != 200.0 ||
-		line["request_id"] != a.header.Get("X-Request-ID") || line["project"] != "pro-1" || line["duration_ms"] == nil {
+		line["request_id"] != a.header.Get("X-Request-ID") || line["project"] != "pro-1" || line["duration_ms"] == nil ||
+		line["client"] != "127.0.0.1" {
 		t.Errorf("logged %v", line)
 	}
 	for _, word := range []string{"hidden", secretA, "corbado1_", "Basic", "usr-77"} {

@@ -102,7 +102,7 @@ func Start(ctx context.Context, cfg settings.Config, opts Options) (*App, error)
 		defer cancel()
 		return nil, errors.Join(err, a.Stop(stopping))
 	}
-	a.log.InfoContext(ctx, "ready", "services", cfg.Services, "http_addr", a.HTTPAddr(), "grpc_addr", a.GRPCAddr(), "admin_addr", a.AdminAddr(), "nats_addr", a.bus.ListenAddr(), "version", opts.Build.Version, "took", opts.Now().Sub(began).String())
+	a.log.InfoContext(ctx, "ready", "services", cfg.Services, "http_addr", a.HTTPAddr(), "grpc_addr", a.GRPCAddr(), "admin_addr", a.AdminAddr(), "nats_addr", a.bus.ListenAddr(), "version", opts.Build.Version, "took_ms", opts.Now().Sub(began).Milliseconds())
 	return a, nil
 }
 
@@ -119,9 +119,17 @@ func (a *App) start(ctx context.Context) error {
 	return nil
 }
 
+// role returns what traces call a process that runs one service of several; empty: it runs more than one.
+func (a *App) role() string {
+	if len(a.cfg.Services) == 1 && !a.cfg.RunsAll() {
+		return a.cfg.Services[0]
+	}
+	return ""
+}
+
 // startTelemetry comes first, so that a probe is answered while the rest still starts.
 func (a *App) startTelemetry(ctx context.Context) error {
-	tracer, stop, err := telemetry.StartTracing(ctx, a.opts.Getenv, a.opts.Build)
+	tracer, stop, err := telemetry.StartTracing(ctx, a.opts.Getenv, a.role(), a.opts.Build)
 	if err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}

@@ -165,6 +165,11 @@ func (c *Config) httpSettings() []Setting {
 			Doc: "Networks of proxies whose X-Forwarded-For is believed, for limits by address; empty believes none.",
 		},
 		{
+			Section: "HTTP", Key: "log_addresses", Value: stringValue(&c.HTTP.LogAddresses),
+			Doc:  "How much of a client's address is in the request log: whole, network (the first 24 bits of IPv4, 48 of IPv6) or none.",
+			Note: "Behind proxies it is the proxy's, unless trusted_proxies names it.",
+		},
+		{
 			Section: "HTTP", Key: "rate_limit_processes", Value: limitValue{&c.HTTP.RateProcesses},
 			Doc:  "How many processes of the Frontend API visitors of one project begin from one address in how long; more are answered 429.",
 			Note: "A process is begun by each visit to a sign-in page and needs no credentials. Behind proxies, set trusted_proxies.",

@@ -44,7 +44,7 @@ func (s *Store) load(ctx context.Context, origins map[string]listdb.Cursor) (err
 	}
 	if loaded > 0 {
 		s.deps.Log.InfoContext(ctx, "the read model is made anew",
-			"entries", loaded, "took", time.Since(began).String(), "reading", read.String())
+			"entries", loaded, "took_ms", time.Since(began).Milliseconds(), "reading_ms", read.Milliseconds())
 	}
 	return nil
 }

@@ -13,13 +13,15 @@ import (
 	"github.com/keyward/keyward/core/reqctx"
 )
 
-// Deps are what a recorder works with. Log and Now are required.
+// Deps are what a recorder works with. Log, Now and Address are required.
 type Deps struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil: nothing is counted for others to see
 	Tracer   trace.TracerProvider  // nil: no spans, and no cost
 	Now      func() time.Time
 	InFlight func() float64 // requests being handled
+
+	Address func(*Exchange) string // of the client, as the log may have it; empty: it has none
 }
 
 // Recorder tells operators of exchanges. It may be shared.
@@ -28,12 +30,14 @@ type Recorder struct {
 	now    func() time.Time
 	meter  *meter
 	tracer *tracer
+
+	address func(*Exchange) string
 }
 
 // NewRecorder fails if its metrics are registered already.
 func NewRecorder(deps Deps) (*Recorder, error) {
 	made, err := newMeter(deps.Metrics, deps.InFlight)
-	return &Recorder{log: deps.Log, now: deps.Now, meter: made, tracer: newTracer(deps.Tracer)}, err
+	return &Recorder{log: deps.Log, now: deps.Now, meter: made, tracer: newTracer(deps.Tracer), address: deps.Address}, err
 }
 
 // CountShed counts a request that was refused because there was too much to do.
@@ -68,11 +72,14 @@ func (r *Recorder) Report(ctx context.Context, x *Exchange, status int, span tra
 	if !r.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
+	attrs := make([]slog.Attr, 0, 13)
 	attrs = append(attrs, slog.String("method", method), slog.String("route", x.Route), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", string(x.ID)))
 	if x.Code != "" {
 		attrs = append(attrs, slog.String("code", x.Code))
+	}
+	if address := r.address(x); address != "" {
+		attrs = append(attrs, slog.String("client", address))
 	}
 	if x.Project != "" {
 		attrs = append(attrs, slog.String("project", string(x.Project)))
