@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -18,7 +17,7 @@ import (
 
 // streamed is an event as a client of GET /v2/events/stream gets it.
 type streamed struct {
-	id    uint64
+	id    string
 	event event.Event
 }
 
@@ -64,7 +63,7 @@ func (r *streamReader) next() streamed {
 		name, value, _ := strings.Cut(r.lines.Text(), ": ")
 		switch name {
 		case "id":
-			s.id, _ = strconv.ParseUint(value, 10, 64)
+			s.id = value
 		case "data":
 			if err := json.Unmarshal([]byte(value), &s.event); err != nil {
 				r.t.Fatal(err)
@@ -96,7 +95,7 @@ func TestABackendWithoutNATSFollowsEventsOverHTTPWhicheverProcessItAsks(t *testi
 					t.Errorf("got %+v, %+v, %+v", first, second, last)
 				}
 				// Who comes too late finds what is not erased.
-				again := st.gateways()[0].followEvents(t, "?userID="+p.id, strconv.FormatUint(first.id, 10))
+				again := st.gateways()[0].followEvents(t, "?userID="+p.id, first.id)
 				if diff := cmp.Diff(last, again.next(), cmp.AllowUnexported(streamed{})); diff != "" {
 					t.Errorf("after the erasure: %s", diff)
 				}

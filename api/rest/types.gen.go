@@ -2001,7 +2001,7 @@ type StreamEventsParams struct {
 	// Since Begin with what was appended at this time or later: RFC 3339, or Unix milliseconds. Without it and Last-Event-ID the stream begins now.
 	Since *string `form:"since,omitempty" json:"since,omitempty"`
 
-	// LastEventID The position to go on after.
+	// LastEventID The id of the event to go on after.
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 

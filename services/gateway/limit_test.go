@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -140,12 +141,12 @@ func TestWhoGuessesSecretsIsToldNothingMoreAndTheRightOneIsTaken(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
 	s := serve(t, setup{cfg: gateway.Config{RateFailures: perTenSeconds(3)}, now: clock.now})
-	for _, wrong := range []map[string]string{basic("pro-1", "x"), basic("pro-9", "x"), {"Authorization": "Bearer kwk1_1_a_b"}} {
+	for _, wrong := range []map[string]string{basic("pro-1", "x"), basic("pro-1", "z"), {"Authorization": "Bearer kwk1_1_a_b"}} {
 		if a := s.call("GET", "/v2/users", "", wrong); a.status != 401 {
 			t.Fatalf("got %d %s", a.status, a.body)
 		}
 	}
-	for _, wrong := range []map[string]string{basic("pro-1", "y"), basic("pro-9", "y"), {"Authorization": "Bearer kwk1_1_a_b"}} {
+	for _, wrong := range []map[string]string{basic("pro-1", "y"), {"Authorization": "Bearer kwk1_1_a_b"}} {
 		a := s.call("GET", "/v2/users", "", wrong)
 		if a.status != 429 || a.error.Error.Type != rest.ErrorTypeRateLimited || a.header.Get("Retry-After") == "" {
 			t.Errorf("one more guess: %d %s", a.status, a.body)
@@ -163,6 +164,25 @@ func TestWhoGuessesSecretsIsToldNothingMoreAndTheRightOneIsTaken(t *testing.T) {
 	clock.pass(20 * time.Second)
 	if a := s.call("GET", "/v2/users", "", nil); a.status != 200 {
 		t.Errorf("later: %d %s", a.status, a.body)
+	}
+}
+
+func TestWrongCredentialsOfOneProjectAreNotCountedForAnother(t *testing.T) {
+	t.Parallel()
+	s := serve(t, setup{cfg: gateway.Config{RateFailures: perTenSeconds(2)}})
+	status := func(project string) int { return s.call("GET", "/v2/users", "", basic(project, "wrong")).status }
+	for _, project := range []string{"pro-1", "pro-2"} {
+		for i, want := range []int{401, 401, 429} {
+			if got := status(project); got != want {
+				t.Errorf("%s, guess %d: %d, want %d", project, i+1, got, want)
+			}
+		}
+	}
+	// Whoever invents projects does not get more guesses by it.
+	for i, want := range []int{401, 401, 429, 429} {
+		if got := status("pro-" + strconv.Itoa(100+i)); got != want {
+			t.Errorf("invented project %d: %d, want %d", i+1, got, want)
+		}
 	}
 }
 

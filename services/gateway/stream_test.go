@@ -4,6 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -232,7 +237,21 @@ func (r *reader) next(n int) []received {
 }
 
 func sent(sequence uint64, kind event.Type, body string) received {
-	return received{ID: strconv.FormatUint(sequence, 10), Event: string(kind), Data: body}
+	return received{ID: positionOf(sequence), Event: string(kind), Data: body}
+}
+
+// positionOf is how a project without a salt is told of a position. Clients keep them, so they stay what they are.
+func positionOf(sequence uint64) string {
+	mac := hmac.New(sha256.New, nil)
+	mac.Write([]byte("positions in the stream of events"))
+	block, err := aes.NewCipher(mac.Sum(nil))
+	if err != nil {
+		panic(err)
+	}
+	var told [aes.BlockSize]byte
+	binary.BigEndian.PutUint64(told[:], sequence)
+	block.Encrypt(told[:], told[:])
+	return base64.RawURLEncoding.EncodeToString(told[:])
 }
 
 func TestAClientReceivesItsProjectsEventsAsTheyAreAppended(t *testing.T) {
@@ -306,8 +325,25 @@ func TestAClientGoesOnWhereItWas(t *testing.T) {
 	if diff := cmp.Diff(want[3:], r.next(2)); diff != "" {
 		t.Errorf("after what is no longer kept: %s", diff)
 	}
-	if diff := cmp.Diff([]string{"events before 4 are no longer kept"}, r.comments); diff != "" {
+	if diff := cmp.Diff([]string{"events before " + positionOf(4) + " are no longer kept"}, r.comments); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAPlainPositionDoesNotTellWhereTheStreamOfAllProjectsEnds(t *testing.T) {
+	t.Parallel()
+	s := serveStreams(t, gateway.Config{})
+	s.publish("pro-2", "usr-2", event.LoginError)
+	for _, position := range []string{"0", "1", "2", "1000000"} {
+		r := s.follow("", map[string]string{"Last-Event-ID": position})
+		sequence, body := s.publish("pro-1", "usr-1", event.LoginError)
+		if position == "0" || position == "1" || position == "2" {
+			r.close()
+			continue
+		}
+		if diff := cmp.Diff([]received{sent(sequence, event.LoginError, body)}, r.next(1)); diff != "" {
+			t.Errorf("after %s: %s", position, diff)
+		}
 	}
 }
 
@@ -328,7 +364,8 @@ func TestAStreamThatIsAskedForBadlyIsRefused(t *testing.T) {
 		"a time in the future":           {"?since=" + fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()), nil, "since"},
 		"a time beyond all numbers":      {"?since=99999999999999999999", nil, "since"},
 		"an ID that is no number":        {"", map[string]string{"Last-Event-ID": "x"}, "Last-Event-ID"},
-		"an ID beyond the end":           {"", map[string]string{"Last-Event-ID": "2"}, "Last-Event-ID"},
+		"an ID beyond the end":           {"", map[string]string{"Last-Event-ID": positionOf(2)}, "Last-Event-ID"},
+		"an ID of another project":       {"", map[string]string{"Last-Event-ID": strings.Repeat("A", 22)}, "Last-Event-ID"},
 		"an ID beyond all numbers":       {"", map[string]string{"Last-Event-ID": "99999999999999999999"}, "Last-Event-ID"},
 		"a query that cannot be decoded": {"?type=%zz", nil, "query"},
 	} {
@@ -421,8 +458,8 @@ func TestAClientThatDoesNotReadIsCutOffAndHoldsUpNobody(t *testing.T) {
 		if _, err := s.bus.JS.Publish(t.Context(), bus.EventsPrefix+".pro-1.usr-1.login-error", []byte(big)); err != nil {
 			t.Fatal(err)
 		}
-		if got := r.nextBig(big); got != strconv.Itoa(n) {
-			t.Fatalf("event %s came, not %d", got, n)
+		if got := r.nextBig(big); got != positionOf(uint64(n)) {
+			t.Fatalf("event %s came, not number %d", got, n)
 		}
 	}
 	s.await("the stalled client was not cut off", func() bool {

@@ -203,9 +203,9 @@ func TestWrongTokensCountAsFailuresAndAnIssuerThatIsAwayDoesNot(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 	wrong := []map[string]string{
-		{"Authorization": good["Authorization"][:len(good["Authorization"])-4] + "AAAA"},
+		{"Authorization": good["Authorization"][:len(good["Authorization"])-4] + "AAAA", "x-zitadel-orgid": "pro-1"},
 		{"Authorization": "Bearer kwk1_1_a_b"},
-		{"Authorization": "Bearer opaque"},
+		{"Authorization": "Bearer opaque", "x-zitadel-orgid": "pro-1"},
 	}
 	for i, w := range []way{{overGRPC, portGRPC}, {overConnect, portHTTP}, {overGRPCWeb, portGRPC}} {
 		if got := s.listPasskeys(w, "usr-7", wrong[i]); got.code != "unauthenticated" {

@@ -39,9 +39,9 @@ func (d *Door) prove(x *exchange.Exchange, sent credential, headers ...string) e
 	switch {
 	case ok:
 	case sent.bearer:
-		return d.wrong(x, fault.Login("the API key is wrong"))
+		return d.wrong(x, sent.project, fault.Login("the API key is wrong"))
 	default:
-		return d.wrong(x, fault.Login("the project ID or the API secret is wrong"))
+		return d.wrong(x, sent.project, fault.Login("the project ID or the API secret is wrong"))
 	}
 	if key != nil && key.Expired(d.now()) {
 		return fault.Login("the API key has expired")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
@@ -44,12 +45,12 @@ func (d *Door) limitProject(x *exchange.Exchange) error {
 	return judge(x, d.limits.Take(ratelimit.Project, string(x.Project), d.cfg.RateProject), "too many calls of this project")
 }
 
-// limitFailures refuses an address that sent wrong credentials too often.
-func (d *Door) limitFailures(x *exchange.Exchange) error {
+// limitFailures refuses an address that sent wrong credentials of a project too often.
+func (d *Door) limitFailures(x *exchange.Exchange, of ident.ProjectID) error {
 	if !d.cfg.RateFailures.On() {
 		return nil
 	}
-	if v := d.limits.Peek(ratelimit.Login, x.Address, d.cfg.RateFailures); !v.Allowed {
+	if v := d.limits.Peek(ratelimit.Login, d.failing(x, of), d.cfg.RateFailures); !v.Allowed {
 		return judge(x, v, "too many wrong credentials from this address")
 	}
 	return nil
@@ -74,9 +75,18 @@ func (d *Door) limitVisitor(x *exchange.Exchange, counts string) error {
 	return judge(x, d.limits.Take(kind, string(x.Project)+"|"+from, limit), refusal)
 }
 
-func (d *Door) countFailure(x *exchange.Exchange) {
+// failing is what wrong credentials are counted under: the project and the address that they come from, since a tenant's mistakes are none of
+// another's. Those of no project there is are counted together.
+func (d *Door) failing(x *exchange.Exchange, of ident.ProjectID) string {
+	if _, known := d.projects.Lookup(of); !known {
+		of = ""
+	}
+	return string(of) + "|" + x.Address
+}
+
+func (d *Door) countFailure(x *exchange.Exchange, of ident.ProjectID) {
 	if d.cfg.RateFailures.On() {
-		d.limits.Take(ratelimit.Login, x.Address, d.cfg.RateFailures)
+		d.limits.Take(ratelimit.Login, d.failing(x, of), d.cfg.RateFailures)
 	}
 }
 

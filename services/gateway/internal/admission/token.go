@@ -40,9 +40,10 @@ func (d *Door) identify(r *http.Request, x *exchange.Exchange) (userapi.Caller, 
 		return d.identifyToken(r, x, string(token))
 	}
 	sent, ok := readCredential([]byte(header))
+	named := ident.ProjectID(r.Header.Get(headerOrganization))
 	switch {
 	case !ok && bearer:
-		return userapi.Caller{}, d.wrong(x, fault.Login("the token is neither an access token that is a JWT nor an API key"))
+		return userapi.Caller{}, d.wrong(x, named, fault.Login("the token is neither an access token that is a JWT nor an API key"))
 	case !ok:
 		return userapi.Caller{}, fault.Login("send an access token or an API key as Bearer, " +
 			"or the project ID and the API secret as HTTP Basic authentication")
@@ -61,7 +62,7 @@ func (d *Door) identify(r *http.Request, x *exchange.Exchange) (userapi.Caller, 
 func (d *Door) identifyToken(r *http.Request, x *exchange.Exchange, token string) (userapi.Caller, error) {
 	identity, err := d.tokens.Verify(r.Context(), token, ident.ProjectID(r.Header.Get(headerOrganization)))
 	if err != nil {
-		return userapi.Caller{}, d.unproven(x, err)
+		return userapi.Caller{}, d.unproven(x, ident.ProjectID(r.Header.Get(headerOrganization)), err)
 	}
 	known, found := d.projects.Lookup(identity.Project)
 	if !found {
@@ -75,18 +76,18 @@ func (d *Door) identifyToken(r *http.Request, x *exchange.Exchange, token string
 }
 
 // unproven counts a token that is not good. That its issuer cannot be reached says nothing about it.
-func (d *Door) unproven(x *exchange.Exchange, err error) error {
+func (d *Door) unproven(x *exchange.Exchange, of ident.ProjectID, err error) error {
 	if !fault.Unauthenticated(err) {
 		return err
 	}
-	return d.wrong(x, err)
+	return d.wrong(x, of, err)
 }
 
-// wrong counts a credential that proves nothing, unless its sender has sent too many.
-func (d *Door) wrong(x *exchange.Exchange, f error) error {
-	if err := d.limitFailures(x); err != nil {
+// wrong counts a credential of a project that proves nothing, unless its sender has sent too many.
+func (d *Door) wrong(x *exchange.Exchange, of ident.ProjectID, f error) error {
+	if err := d.limitFailures(x, of); err != nil {
 		return err
 	}
-	d.countFailure(x)
+	d.countFailure(x, of)
 	return f
 }

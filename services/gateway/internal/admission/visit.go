@@ -112,7 +112,7 @@ func (d *Door) readBearer(ctx context.Context, x *exchange.Exchange, token strin
 	}
 	identity, err := d.tokens.Verify(ctx, token, x.Project)
 	if err != nil {
-		return d.unproven(x, err)
+		return d.unproven(x, x.Project, err)
 	}
 	user, err := ident.ParseUserID(string(identity.User))
 	if err != nil {

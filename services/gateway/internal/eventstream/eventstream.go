@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -112,6 +111,7 @@ func (s *Streams) End() {
 type stream struct {
 	set          *Streams
 	subscription *feed.Subscription
+	positions    positions
 	release      func()
 	chunked      bool   // HTTP/1.1; otherwise the answer ends with the connection
 	head         []byte // of the answer
@@ -200,7 +200,7 @@ func (s *stream) pass(ctx context.Context) string {
 	defer text.free()
 	text.prepend(s.head)
 	if oldest, missed := s.subscription.Missed(); missed {
-		text.comment("events before " + strconv.FormatUint(oldest, 10) + " are no longer kept")
+		text.comment("events before " + string(s.positions.append(nil, oldest)) + " are no longer kept")
 	} else {
 		text.comment("events follow")
 	}
@@ -250,7 +250,7 @@ func (s *stream) send(messages []feed.Message) error {
 	text := newFrame(s.chunked)
 	defer text.free()
 	for i := range messages {
-		text.event(&messages[i])
+		text.event(&messages[i], s.positions)
 	}
 	if err := s.write(text.finish()); err != nil {
 		return err

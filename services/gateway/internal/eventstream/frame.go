@@ -67,8 +67,8 @@ func (f *frame) retry(after time.Duration) {
 
 // event writes one event. JSON has no line break in it unless somebody formatted it; then each line is a field of its own, which clients
 // put together again.
-func (f *frame) event(m *feed.Message) {
-	f.text = strconv.AppendUint(append(f.text, "id: "...), m.Sequence, 10)
+func (f *frame) event(m *feed.Message, at positions) {
+	f.text = at.append(append(f.text, "id: "...), m.Sequence)
 	f.text = append(append(f.text, "\nevent: "...), m.Type...)
 	for rest, more := m.Data, true; more; {
 		var line []byte

@@ -31,7 +31,8 @@ const (
 // whose time-outs and whose limit of requests in flight are made for calls that end; the stream lives by limits of its own.
 func (s *Streams) Serve(c *fiber.Ctx) error {
 	x := exchange.Of(c.UserContext())
-	filter, start, err := streamQuery(c, s.deps.Now())
+	positions := newPositions(x.Salt)
+	filter, start, plain, err := streamQuery(c, s.deps.Now(), positions)
 	if err != nil {
 		return err
 	}
@@ -49,13 +50,17 @@ func (s *Streams) Serve(c *fiber.Ctx) error {
 		return fault.Unavailable(retryStream, "too many event streams at once")
 	}
 	subscription, err := s.deps.Feed.Subscribe(c.UserContext(), x.Project, filter, start)
+	if plain && errors.Is(err, feed.ErrBeyond) {
+		// By refusals of plain positions one could find the end of what all projects have.
+		subscription, err = s.deps.Feed.Subscribe(c.UserContext(), x.Project, filter, feed.Start{})
+	}
 	if err != nil {
 		release()
 		return unsubscribed(err)
 	}
 	chunked := c.Request().Header.IsHTTP11()
 	s.hand(c.Context(), &stream{
-		set: s, subscription: subscription, release: release, chunked: chunked, head: streamHead(c, chunked),
+		set: s, subscription: subscription, positions: positions, release: release, chunked: chunked, head: streamHead(c, chunked),
 		log: s.deps.Log.With("request_id", string(x.ID), "project", string(x.Project)), valid: s.deps.StillAdmits(x),
 	})
 	return nil
@@ -80,14 +85,14 @@ func unsubscribed(err error) error {
 	return fault.Unavailable(retryStream, "the events cannot be read now").Because(err)
 }
 
-// streamQuery reads what the client wants. Where to go on outweighs since when, for a client that connects again sends both.
-func streamQuery(c *fiber.Ctx, now time.Time) (feed.Filter, feed.Start, error) {
+// streamQuery reads what the client wants, and whether it says where as earlier versions did. Where to go on outweighs since when, for a client that connects again sends both.
+func streamQuery(c *fiber.Ctx, now time.Time, at positions) (_ feed.Filter, _ feed.Start, plain bool, _ error) {
 	var filter feed.Filter
 	var start feed.Start
 	var faults []fault.FieldError
 	query, err := contract.Query(string(c.Request().URI().QueryString()))
 	if err != nil {
-		return filter, start, fault.Field("query", "must be percent-encoded name=value pairs joined by &")
+		return filter, start, false, fault.Field("query", "must be percent-encoded name=value pairs joined by &")
 	}
 	for _, name := range query["type"] {
 		kind := event.Type(name)
@@ -107,16 +112,16 @@ func streamQuery(c *fiber.Ctx, now time.Time) (feed.Filter, feed.Start, error) {
 		start = feed.Since(moment)
 	}
 	if last := c.Get(headerLastEventID); last != "" {
-		position, err := strconv.ParseUint(last, 10, 64)
-		if err != nil {
+		position, old, ok := at.parse(last)
+		if plain = old; !ok {
 			faults = append(faults, fault.FieldError{Field: headerLastEventID, Message: "must be the id of an event of this stream"})
 		}
 		start = feed.After(position)
 	}
 	if len(faults) > 0 {
-		return filter, start, fault.Fields(faults...)
+		return filter, start, plain, fault.Fields(faults...)
 	}
-	return filter, start, nil
+	return filter, start, plain, nil
 }
 
 // parseSince reads RFC 3339 or Unix ms. The problem is empty if there is none.
