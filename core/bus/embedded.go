@@ -60,7 +60,7 @@ func (b *Bus) startEmbedded(ctx context.Context, cfg Config, log *slog.Logger) e
 	b.guard = &guard{dir: opts.StoreDir, reserve: cfg.DiskReserve, srv: srv, log: log, measure: b.measure}
 	srv.Start()
 	if err := awaitServer(ctx, srv, fatal); err != nil {
-		return err
+		return fmt.Errorf("%w; nats_addr is %s, data_dir is %s", err, cfg.Addr, cfg.DataDir)
 	}
 	return b.publishURL(cfg)
 }
