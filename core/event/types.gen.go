@@ -14,6 +14,8 @@ const (
 	AppendOffered Type = "append-offered"
 	// AppendCompleted: A user created a passkey.
 	AppendCompleted Type = "append-completed"
+	// AppendRefused: A passkey was created at the client and refused by Keyward: what came does not verify, or the policy does not allow the authenticator. The client has it still; nothing is concluded about the user.
+	AppendRefused Type = "append-refused"
 	// LoginCodeFailed: A wrong code was given for the user: at a login, or for a challenge of the Backend API. Somebody may be guessing.
 	LoginCodeFailed Type = "login-code-failed"
 	// PasskeyCounterRegressed: A passkey signed with a signature counter that had not gone up: its key may have been copied, or its authenticator may have been reset (W3C WebAuthn Level 3 section 6.1.1). The login was refused, unless the counter received is 0: such a passkey does not count any more, and goes on being used.
@@ -86,6 +88,7 @@ func Types() []Type {
 		LoginCompleted,
 		AppendOffered,
 		AppendCompleted,
+		AppendRefused,
 		LoginCodeFailed,
 		PasskeyCounterRegressed,
 		PasskeyBackupChanged,
@@ -149,6 +152,8 @@ func (t Type) traits() traits {
 	case AppendOffered:
 		return traits{known: true}
 	case AppendCompleted:
+		return traits{known: true}
+	case AppendRefused:
 		return traits{known: true}
 	case LoginCodeFailed:
 		return traits{known: true}

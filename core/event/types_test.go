@@ -14,7 +14,7 @@ func TestTypesAreAsTheyWereWhenEventsOfThemWereStored(t *testing.T) {
 	t.Parallel()
 	engine := []event.Type{
 		event.LoginOffered, event.LoginDenied, event.LoginCompleted, event.AppendOffered, event.AppendCompleted, event.Deleted,
-		event.LoginCodeFailed, event.PasskeyCounterRegressed, event.PasskeyBackupChanged,
+		event.LoginCodeFailed, event.PasskeyCounterRegressed, event.PasskeyBackupChanged, event.AppendRefused,
 	}
 	account := []event.Type{
 		event.UserCreated, event.UserUpdated, event.UserDeleted, event.PasskeyDeleted, event.PasskeyCode, event.AuthSignUp, event.AuthLogin,

@@ -3,11 +3,13 @@ package passkeys
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/google/uuid"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -221,11 +223,12 @@ func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, erro
 		return Created{}, err
 	}
 	passkey, err := party.Register(c.Account, c.Taken.Session, c.Answer)
-	if err != nil {
-		return Created{}, err
+	if err == nil && !mayCreate(c.Taken.AllowedAAGUIDs, passkey.AAGUID) {
+		err = errAuthenticator
 	}
-	if !mayCreate(c.Taken.AllowedAAGUIDs, passkey.AAGUID) {
-		return Created{}, fault.Refuse("the authenticator is not one of those that the policy allows")
+	if err != nil {
+		s.tellRefused(ctx, c, err)
+		return Created{}, err
 	}
 	s.describe(&passkey, c.Taken.Record, c.Client)
 	passkey.Name = c.Name
@@ -241,8 +244,24 @@ func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, erro
 	return Created{Passkey: passkey, Event: done, Sequence: appended.Sequence}, nil
 }
 
-// mayCreate reports whether a policy that allows these models of authenticators, any if it names none, takes a passkey of this one. The
-// user has not declined if it does not, and nothing was created, so no event tells of it.
+var errAuthenticator = fault.Refuse("the authenticator is not one of those that the policy allows")
+
+// tellRefused tells of a passkey that the client has now and the server does not. The refusal stands whether or not that can be done.
+func (s *Service) tellRefused(ctx context.Context, c Creation, why error) {
+	var refusal *fault.Refusal
+	if !errors.As(why, &refusal) {
+		return
+	}
+	e := s.completed(c.Taken.Record, c.Account.ID, event.AppendRefused, "")
+	e.Kind, e.Client = c.Taken.Kind, environments.EventClient(c.Client, environments.DeviceOf(c.Client, detected(c.Taken.Record)))
+	e.Refused = &event.Refused{Passkey: base64.RawURLEncoding.EncodeToString(c.Answer.RawID), Reason: refusal.Error()}
+	if aaguid, err := uuid.FromBytes(c.Answer.Response.AttestationObject.AuthData.AttData.AAGUID); err == nil {
+		e.Refused.AAGUID = aaguid.String()
+	}
+	s.tell(ctx, e)
+}
+
+// mayCreate reports whether a policy that allows these models of authenticators, any if it names none, takes a passkey of this one.
 func mayCreate(allowed []string, aaguid string) bool {
 	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, aaguid) })
 }

@@ -2,6 +2,7 @@ package passkeys_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -340,8 +341,15 @@ func TestOnlyAuthenticatorsThatThePolicyAllowsCreatePasskeys(t *testing.T) {
 			if n := len(st.Account(t, user).Credentials); n != 0 {
 				t.Errorf("%d passkeys were kept", n)
 			}
-			if got := st.Events.All(); len(got) != 1 || got[0].Type != event.AppendOffered {
-				t.Errorf("a success or a decline was recorded: %+v", got)
+			got := st.Events.All()
+			if len(got) != 2 || got[0].Type != event.AppendOffered || got[1].Type != event.AppendRefused || got[1].Ceremony != got[0].Ceremony {
+				t.Fatalf("something else was recorded: %+v", got)
+			}
+			want := &event.Refused{
+				Passkey: base64.RawURLEncoding.EncodeToString(d.Key.ID), AAGUID: ceremonytest.PhoneAAGUID, Reason: "the authenticator is not one of those that the policy allows",
+			}
+			if diff := cmp.Diff(want, got[1].Refused); diff != "" {
+				t.Error(diff)
 			}
 			_, err = st.FinishAppend(t, user, d, answer)
 			ceremonytest.WantField(t, err, 400, "attestationResponse", "the challenge has been used already")

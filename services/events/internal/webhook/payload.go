@@ -51,6 +51,7 @@ type data struct {
 	Auth        *event.Auth    `json:"auth,omitempty"`
 	Counter     *event.Counter `json:"counter,omitempty"`
 	Backup      *event.Backup  `json:"backup,omitempty"`
+	Refused     *event.Refused `json:"refused,omitempty"`
 }
 
 type credential struct {
@@ -75,7 +76,7 @@ func Body(ctx context.Context, accounts Accounts, endpoint *Endpoint, name strin
 			UserID: string(e.User), EventID: string(e.ID), EventType: string(e.Type), ProjectID: string(e.Project), CreatedMs: e.CreatedMs,
 			ProcessID: e.Process, ClientEnvID: string(e.Environment), Ceremony: string(e.Ceremony), Route: string(e.Route), Kind: string(e.Kind),
 			ExpiresMs: e.ExpiresMs(), Deletes: string(e.Deletes), Auth: e.Auth,
-			Counter: e.Counter, Backup: e.Backup,
+			Counter: e.Counter, Backup: e.Backup, Refused: e.Refused,
 		},
 	}
 	if p.Metadata.CustomHeaders == nil {
