@@ -267,7 +267,7 @@ func TestAnEnvironmentThatIsNoneOfTheUsersIsRefused(t *testing.T) {
 		"it is a handle":                                      {rest.PasskeyEventTypeUserLoginBlacklisted, "1.abc.def", "", false},
 		"nobody has it, of what clients tell":                 {rest.PasskeyEventTypeLoginError, "env-3", "", false},
 		"a process that is elsewhere names it":                {rest.PasskeyEventTypeLoginError, "env-3", "p1", false},
-		"a process that begins there is the first to know it": {rest.PasskeyEventTypeLoginError, "env-3", "p3", true},
+		"a process that begins there is the first to know it": {rest.PasskeyEventTypeLoginError, "env-4", "p4", true},
 		"none is named":                                       {rest.PasskeyEventTypeUserLoginBlacklisted, "", "", true},
 	} {
 		req := rest.PasskeyEventCreateReq{EventType: c.kind}
