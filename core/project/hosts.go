@@ -209,8 +209,8 @@ func (s *Store) giveUp(ctx context.Context, before, after Project) error {
 	return err
 }
 
-// free looks whether another project has one of the hosts. The installation's own is the first project's. It asks the bucket: what this process
-// has heard of may be older than the claims.
+// free looks whether another project has one of the hosts. The installation's own is the first project's. It asks the bucket: what this
+// process has heard of may be older than the claims.
 func (s *Store) free(ctx context.Context, of Project, wanted map[string]string, home string) error {
 	first, taken := of, []string(nil)
 	err := s.projects.Load(ctx, func(e kv.Entry[Project], err error) {

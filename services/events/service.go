@@ -134,8 +134,8 @@ func validate(body rest.PasskeyEventCreateReq, now time.Time) error {
 	return nil
 }
 
-// checkEnvironment refuses an environment that is none of the user's: an event would have an effect in it and nowhere else, so in none. Known
-// are those of the account, and those that the user's offers and events name. A process that was begun in a new one may name it first.
+// checkEnvironment refuses an environment that is none of the user's: an event would have an effect in it and nowhere else, so in none.
+// Known are those of the account, and those that the user's offers and events name. A process that was begun in a new one may name it first.
 func (s *Service) checkEnvironment(ctx context.Context, a account.Account, e event.Event) error {
 	if e.Environment == "" || slices.ContainsFunc(a.Environments, func(known account.Environment) bool { return known.ID == e.Environment }) {
 		return nil

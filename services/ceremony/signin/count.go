@@ -19,8 +19,8 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
 )
 
-// sends is what the messages to one address are counted under, whoever has it or has it not: all of them, and those that one source has asked
-// for. So a stranger uses up a part, and leaves room for whom the address belongs to.
+// sends is what the messages to one address are counted under, whoever has it or has it not: all of them, and those that one source has
+// asked for. So a stranger uses up a part, and leaves room for whom the address belongs to.
 type sends struct {
 	ref      code.Ref
 	all, own ident.IdentifierID
@@ -94,8 +94,8 @@ func (s *Service) uncountProof(ctx context.Context, to sends, at time.Time) {
 	})
 }
 
-// guess has an attempt judged. It is counted before, against the account and against the address that it comes from, in whatever process. Of
-// somebody who does not exist it is counted alike.
+// guess has an attempt judged. It is counted before, against the account and against the address that it comes from, in whatever process.
+// Of somebody who does not exist it is counted alike.
 func (s *Service) guess(ctx context.Context, t *turn, attempt transition) error {
 	if t.state.Phase != signin.Verifying || t.state.Current.Method == frontend.VerificationMethodEmailLink {
 		return s.move(ctx, t, attempt) // the token of a link cannot be guessed

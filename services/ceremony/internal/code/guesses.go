@@ -7,8 +7,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Guesses says how often a wrong value may be given, and how long it takes then until the next one is looked at (NIST SP 800-63B-4 §3.2.2).
-// The zero value limits nothing.
+// Guesses says how often a wrong value may be given, and how long it takes then until the next one is looked at (NIST SP 800-63B-4
+// §3.2.2). The zero value limits nothing.
 type Guesses struct {
 	Free    int           // wrong values before the first wait
 	First   time.Duration // the first wait; each further one is twice as long
