@@ -79,7 +79,8 @@ var arrows = []struct {
 	{"core/transfer", "core/account core/event core/fault core/ident"},
 	{"core/history", "core/account core/event core/ident"},
 	{"core/listing", "core/fault"},
-	{"core/project", "core/account core/bus core/fault core/ident core/keyring core/kv"},
+	{"core/project", "core/account core/bus core/fault core/ident core/keyring core/kv core/origin"},
+	{"core/origin", ""},
 	{"core/account", "core/bus core/event core/fault core/ident core/kv"},
 	{"core/event", "core/ident"},
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/origin"
 )
 
 // Frontend is how a project meets browsers and apps. The zero value works: users sign up with an email address, which is verified, or a user name.
@@ -124,7 +125,9 @@ func (f Frontend) Check() (Frontend, error) {
 	complain(len(f.Hosts) > maxHosts, "hosts", "must be at most 100")
 	for i, host := range f.Hosts {
 		f.Hosts[i] = strings.ToLower(host)
-		complain(!hostPattern(f.Hosts[i]), "hosts", host+" must be a host name, or *. and a host name")
+		if err := origin.CheckPattern(f.Hosts[i]); err != nil {
+			complain(true, "hosts", host+": "+err.Error())
+		}
 	}
 	complain(!f.identifiersFit(), "identifiers", "must name email, phone and username at most once each, and verify sign-up what is no user name")
 	complain(!slices.Contains([]string{"", "lax", "strict", "none"}, f.SameSite), "sameSite", "must be lax, strict or none")
@@ -180,11 +183,6 @@ const androidOrigin = "android:apk-key-hash:"
 func (a AndroidApp) fits() bool {
 	return len(a.Package) <= maxAppText && androidPackage.MatchString(a.Package) && len(a.Fingerprints) > 0 && len(a.Fingerprints) <= maxFingerprints &&
 		!slices.ContainsFunc(a.Fingerprints, func(print string) bool { return !fingerprint.MatchString(print) })
-}
-
-func hostPattern(host string) bool {
-	name := strings.TrimPrefix(host, "*.")
-	return len(host) <= maxHostName && (hostName.MatchString(name) || (name == "localhost" && host == name) || (strings.HasPrefix(host, "*.") && name == "localhost"))
 }
 
 func pageURL(text string) bool {

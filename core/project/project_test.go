@@ -2,10 +2,13 @@ package project_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
@@ -24,20 +27,24 @@ func newProject(t *testing.T, id ident.ProjectID, origin string) project.Project
 
 func TestAProjectThatCouldNeverLogInIsRefused(t *testing.T) {
 	t.Parallel()
+	const secret = "corbado1_x0123456789abcde"
 	cases := map[string]struct {
 		id, rpID, origin, secret, field string
 	}{
-		"an ID of another form":              {"project-1", "example.com", "https://example.com", "corbado1_x", "id"},
-		"no relying party ID":                {"pro-1", "", "https://example.com", "corbado1_x", "rpID"},
-		"a relying party ID with a scheme":   {"pro-1", "https://example.com", "https://example.com", "corbado1_x", "rpID"},
-		"an origin on another domain":        {"pro-1", "example.com", "https://example.org", "corbado1_x", "origins"},
-		"an origin that only ends like it":   {"pro-1", "example.com", "https://notexample.com", "corbado1_x", "origins"},
-		"an origin with a path":              {"pro-1", "example.com", "https://example.com/login", "corbado1_x", "origins"},
+		"an ID of another form":              {"project-1", "example.com", "https://example.com", secret, "id"},
+		"no relying party ID":                {"pro-1", "", "https://example.com", secret, "rpID"},
+		"a relying party ID with a scheme":   {"pro-1", "https://example.com", "https://example.com", secret, "rpID"},
+		"an origin on another domain":        {"pro-1", "example.com", "https://example.org", secret, "origins"},
+		"an origin that only ends like it":   {"pro-1", "example.com", "https://notexample.com", secret, "origins"},
+		"an origin with a path":              {"pro-1", "example.com", "https://example.com/login", secret, "origins"},
 		"a secret that SDKs would not take":  {"pro-1", "example.com", "https://example.com", "hunter2", "secret"},
+		"a secret of one character":          {"pro-1", "example.com", "https://example.com", "corbado1_x", "secret"},
+		"a public suffix":                    {"pro-1", "co.uk", "https://shop.co.uk", secret, "rpID"},
+		"http beyond localhost":              {"pro-1", "example.com", "http://example.com", secret, "origins"},
 		"a secret that is only the prefix":   {"pro-1", "example.com", "https://example.com", "corbado1_", "secret"},
-		"an origin that is not one":          {"pro-1", "example.com", "example.com", "corbado1_x", "origins"},
-		"no origin":                          {"pro-1", "example.com", "", "corbado1_x", "origins"},
-		"a relying party ID that has a port": {"pro-1", "localhost:8080", "http://localhost:8080", "corbado1_x", "rpID"},
+		"an origin that is not one":          {"pro-1", "example.com", "example.com", secret, "origins"},
+		"no origin":                          {"pro-1", "example.com", "", secret, "origins"},
+		"a relying party ID that has a port": {"pro-1", "localhost:8080", "http://localhost:8080", secret, "rpID"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -53,8 +60,48 @@ func TestAProjectThatCouldNeverLogInIsRefused(t *testing.T) {
 
 func TestOriginsOfSubdomainsAndAppsAreTaken(t *testing.T) {
 	t.Parallel()
-	for _, origin := range []string{"https://example.com", "https://login.example.com", "http://example.com:8443", "android:apk-key-hash:abc"} {
+	for _, origin := range []string{"https://example.com", "https://login.example.com", "https://example.com:8443",
+		"android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"} {
 		newProject(t, "pro-1", origin)
+	}
+}
+
+func TestOriginsAreStoredAsClientsSendThem(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "pro-1", "https://example.com")
+	own := []string{"https://example.com", "android:apk-key-hash:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "https://example.com"}
+	if err := p.SetOrigins(own, []string{"https://example.de", "https://www.example.co.uk"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{
+		"https://example.com", "android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "https://example.de", "https://www.example.co.uk",
+	}, p.Origins); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"https://example.de", "https://www.example.co.uk"}, p.Related()); diff != "" {
+		t.Error(diff)
+	}
+	if doubts := p.Doubts(); len(doubts) != 0 {
+		t.Errorf("what was taken is doubted: %v", doubts)
+	}
+	before := p.Origins
+	if err := p.SetOrigins(own, []string{"https://a.com", "https://b.com", "https://c.com", "https://d.com", "https://e.com", "https://f.com"}); err == nil {
+		t.Error("a sixth label was taken, which browsers do not look at")
+	}
+	if diff := cmp.Diff(before, p.Origins); diff != "" {
+		t.Errorf("what was refused has changed the project: %s", diff)
+	}
+}
+
+func TestAStoredProjectOfTheVersionBeforeIsDoubtedAndNotLost(t *testing.T) {
+	t.Parallel()
+	stored := project.Project{ID: "pro-1", RPID: "EXAMPLE.com", Origins: []string{"http://EXAMPLE.com", "android:apk-key-hash:abc"}, CNAME: "a..b.com"}
+	stored.Frontend.Hosts = []string{"*.com"}
+	told := fmt.Sprint(stored.Doubts())
+	for _, part := range []string{"rpID: EXAMPLE.com", "example.com", "http://EXAMPLE.com", "*.com", "cname: a..b.com"} {
+		if !strings.Contains(told, part) {
+			t.Errorf("%s is missing from %s", part, told)
+		}
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -46,75 +44,6 @@ func sum(salt []byte, secret string) []byte {
 	digest.Write(salt)
 	digest.Write([]byte(secret))
 	return digest.Sum(nil)
-}
-
-// CheckSecret says what is wrong with a secret that an operator chose.
-func CheckSecret(secret string) error {
-	if !strings.HasPrefix(secret, SecretPrefix) || len(secret) == len(SecretPrefix) {
-		return fmt.Errorf("must start with %s", SecretPrefix)
-	}
-	return nil
-}
-
-// hostName is a DNS name of at least two labels (RFC 1123 §2.1), whose last one is letters: no address, no port, no dot at its end.
-var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
-
-const maxHostName = 253
-
-// CheckCNAME returns the host name in lower case, or says what is wrong with it.
-func CheckCNAME(host string) (string, error) {
-	host = strings.ToLower(host)
-	if host == "" {
-		return "", errors.New("cannot be blank")
-	}
-	if len(host) > maxHostName || !hostName.MatchString(host) {
-		return "", errors.New("must be a host name")
-	}
-	return host, nil
-}
-
-// New makes a project. RP ID and origins are checked: a wrong RP ID makes passkeys that can never log in.
-func New(id ident.ProjectID, name, rpID, rpName string, origins []string, secret string, now time.Time) (Project, error) {
-	if _, err := ident.ParseProjectID(string(id)); err != nil {
-		return Project{}, fault.Field("id", "%s", err)
-	}
-	if err := CheckSecret(secret); err != nil {
-		return Project{}, fault.Field("secret", "%s", err)
-	}
-	if rpID == "" || strings.ContainsAny(rpID, "/: ") {
-		return Project{}, fault.Field("rpID", "must be a domain without scheme or port")
-	}
-	if len(origins) == 0 {
-		return Project{}, fault.Field("origins", "cannot be blank")
-	}
-	for _, origin := range origins {
-		if err := checkOrigin(origin, rpID); err != nil {
-			return Project{}, fault.Field("origins", "%s: %s", origin, err)
-		}
-	}
-	return Project{
-		ID: id, Name: name, RPID: rpID, RPName: rpName, Origins: origins,
-		Secret: HashSecret(secret), IdempotencySalt: NewSalt(), CreatedMs: now.UnixMilli(),
-	}, nil
-}
-
-// checkOrigin applies what browsers apply: the RP ID is the origin's host or a parent domain of it. Native origins
-// (android:apk-key-hash:...) have no host.
-func checkOrigin(origin, rpID string) error {
-	u, err := url.Parse(origin)
-	if err != nil {
-		return errors.New("is not an origin")
-	}
-	if u.Scheme == "android" {
-		return nil
-	}
-	if (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || (u.Path != "" && u.Path != "/") || strings.HasSuffix(origin, "/") {
-		return errors.New("must be of the form https://host[:port]")
-	}
-	if host := u.Hostname(); host != rpID && !strings.HasSuffix(host, "."+rpID) {
-		return fmt.Errorf("must be on the RP ID %s or a subdomain of it", rpID)
-	}
-	return nil
 }
 
 // lookupLimit bounds the read of a project that is not in memory.
@@ -259,6 +188,14 @@ func (s *Store) Create(ctx context.Context, p Project) error {
 // Update changes a stored project under its revision. An unknown project is ErrUnknown. A host that overlaps with another project's, or with
 // the installation's own, is a conflict of its field; of several projects that want one at the same time one gets it.
 func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Project)) error {
+	return s.Change(ctx, id, func(p *Project) error {
+		change(p)
+		return nil
+	})
+}
+
+// Change is Update by a function that may refuse; then nothing is stored.
+func (s *Store) Change(ctx context.Context, id ident.ProjectID, change func(*Project) error) error {
 	ctx, cancel := context.WithTimeout(ctx, claimLimit)
 	defer cancel()
 	before, err := s.projects.Get(ctx, string(id))
@@ -267,14 +204,13 @@ func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Pro
 	}
 	after := before.Value
 	after.Frontend.Hosts = slices.Clone(after.Frontend.Hosts)
-	change(&after)
+	if err := change(&after); err != nil {
+		return err
+	}
 	if err := s.claim(ctx, before.Value, after); err != nil {
 		return err
 	}
-	e, err := s.projects.Change(ctx, string(id), func(p *Project) error {
-		change(p)
-		return nil
-	})
+	e, err := s.projects.Change(ctx, string(id), change)
 	if err != nil {
 		return err
 	}

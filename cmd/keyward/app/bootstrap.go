@@ -13,6 +13,7 @@ import (
 
 // bootstrap creates the first project if the store holds none. Only a gateway does, so that a secret is printed where calls arrive. Of several that start at once one creates it; the others use what is there.
 func (a *App) bootstrap(ctx context.Context) error {
+	a.doubt()
 	if !a.cfg.Runs(settings.Gateway) || len(a.projects.All()) > 0 {
 		return nil
 	}
@@ -28,6 +29,15 @@ func (a *App) bootstrap(ctx context.Context) error {
 	}
 	a.bootstrapSecret = first.Secret
 	return nil
+}
+
+// doubt warns of what an earlier version took for a project and no browser does.
+func (a *App) doubt() {
+	for _, p := range a.projects.All() {
+		for _, doubt := range p.Doubts() {
+			a.log.Warn("a stored project has what cannot work; change it with keyward project update", "project", p.ID, "error", doubt)
+		}
+	}
 }
 
 // greet tells the person who started the process the secret of the first project. It is said once and never logged.

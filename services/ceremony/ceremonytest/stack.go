@@ -74,7 +74,7 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	origins := []string{authenticator.Origin, "android:apk-key-hash:AAAA"}
+	origins := []string{authenticator.Origin, "android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}
 	p, err := project.New(ident.NewProjectID(), "Shop", authenticator.RPID, "Shop", origins, project.NewSecret(), Started)
 	if err != nil {
 		tb.Fatal(err)

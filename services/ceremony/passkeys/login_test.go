@@ -390,7 +390,7 @@ func TestTheProjectOfAnotherOriginIsNotServed(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	user, d := st.NewUser(t), authenticator.Phone()
-	d.Origin = "android:apk-key-hash:AAAA"
+	d.Origin = "android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
 	st.Enroll(t, user, d)
 	if _, err := st.FinishLogin(t, user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)); err != nil {
 		t.Errorf("a native app of the project was refused: %v", err)

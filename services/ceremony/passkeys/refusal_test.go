@@ -130,7 +130,7 @@ func refusals() []refusal {
 		{"another origin", func(t *testing.T, l *attempt) { l.device.Origin = "https://evil.example"; l.sign(t) }, assertion, "the origin is not one of the project's", true},
 		{"an origin that the project gave up", func(_ *testing.T, l *attempt) {
 			p := l.st.Project
-			p.Origins = []string{"android:apk-key-hash:AAAA"}
+			p.Origins = []string{"android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}
 			l.st.Projects.Set(p)
 		}, assertion, "the origin is not one of the project's", true},
 		{"an origin that the project took up meanwhile", func(t *testing.T, l *attempt) {

@@ -110,6 +110,7 @@ type Bootstrap struct {
 	APISecret Secret // empty = random
 	RPID      string
 	Origins   []string
+	Related   []string // origins on other domains
 }
 
 // DefaultConfig returns the configuration of a laptop: everything in one process, embedded and durable.
@@ -249,7 +250,7 @@ func (c Config) validateServices() error {
 
 func (b Bootstrap) validate() error {
 	if _, err := b.Project(time.Unix(0, 0)); err != nil {
-		return fmt.Errorf("bootstrap_project_id, bootstrap_api_secret, bootstrap_rp_id, bootstrap_origins: %w", err)
+		return fmt.Errorf("bootstrap_project_id, bootstrap_api_secret, bootstrap_rp_id, bootstrap_origins, bootstrap_related_origins: %w", err)
 	}
 	return nil
 }
@@ -262,6 +263,9 @@ func (b Bootstrap) Project(now time.Time) (NewProject, error) {
 	}
 	p, err := project.New(ident.ProjectID(b.ProjectID), "Keyward", b.RPID, b.RPID, b.Origins, text, now)
 	if err != nil {
+		return NewProject{}, err
+	}
+	if err := p.SetOrigins(b.Origins, b.Related); err != nil {
 		return NewProject{}, err
 	}
 	return NewProject{Project: p, Secret: Secret(text)}, nil

@@ -506,5 +506,11 @@ func (c *Config) bootstrapSettings() []Setting {
 			Doc:  "Origins that ceremonies and CORS accept, on the relying party ID or its subdomains.",
 			Note: "If they are not set, they follow frontend_url.",
 		},
+		{
+			Section: "First start", Key: "bootstrap_related_origins", Value: listValue{&c.Bootstrap.Related},
+			Doc: "Origins on other domains that may use the relying party ID, of at most five registrable labels.",
+			Note: "Browsers fetch https://<relying party ID>/.well-known/webauthn to see that they are named (WebAuthn Level 3, related origins), " +
+				"so that host must be answered by Keyward.",
+		},
 	}
 }

@@ -99,6 +99,7 @@ type New struct {
 	RPID    string
 	RPName  string // empty = the RP ID
 	Origins []string
+	Related []string // origins on other domains
 }
 
 // Create stores a project with a random secret, which it returns; nobody can read it again.
@@ -118,6 +119,9 @@ func (p *Projects) Create(ctx context.Context, n New, now time.Time) (project.Pr
 	if err != nil {
 		return project.Project{}, "", fmt.Errorf("create a project: %w", Plain(err))
 	}
+	if err := made.SetOrigins(n.Origins, n.Related); err != nil {
+		return project.Project{}, "", fmt.Errorf("create a project: %w", Plain(err))
+	}
 	if err := p.store.Create(ctx, made); err != nil {
 		return project.Project{}, "", fmt.Errorf("create project %s: %w", id, Plain(err))
 	}
@@ -126,6 +130,15 @@ func (p *Projects) Create(ctx context.Context, n New, now time.Time) (project.Pr
 
 // List returns all projects, ordered by ID.
 func (p *Projects) List() []project.Project { return p.store.All() }
+
+// Update changes what an update names, and returns the project as it is then.
+func (p *Projects) Update(ctx context.Context, id string, u project.Update) (project.Project, error) {
+	if err := p.store.Change(ctx, ident.ProjectID(id), u.Apply); err != nil {
+		return project.Project{}, fmt.Errorf("update project %s: %w", id, Plain(err))
+	}
+	changed, _ := p.store.Lookup(ident.ProjectID(id))
+	return changed, nil
+}
 
 // RotateSecret gives a project another random secret and returns it. The old one stops working at once.
 func (p *Projects) RotateSecret(ctx context.Context, id string) (secret.Text, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"flag"
 	"io"
 	"net"
@@ -57,7 +58,7 @@ func TestWhatCommandsPrint(t *testing.T) {
 		"help":         {nil, nil},
 		"version":      {nil, []string{"version"}},
 		"version-json": {nil, []string{"version", "-o", "json"}},
-		"config":       {[]string{"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222", "KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2"}, []string{"config", "--http-addr", "0.0.0.0:80"}},
+		"config":       {[]string{"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222", "KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2hunter2hunter2"}, []string{"config", "--http-addr", "0.0.0.0:80"}},
 		"config-json":  {[]string{"KEYWARD_REDIS_URL=redis://:hunter2@cache:6379"}, []string{"config", "-o", "json"}},
 		"config-check": {nil, []string{"config", "--check"}},
 		"project-help": {nil, []string{"project", "create", "--help"}},
@@ -195,6 +196,14 @@ func TestProjectsAreManagedAtARunningServer(t *testing.T) {
 	if again := run(t, environ, "project", "create", "--id", "pro-77", "--rp-id", "example.com", "--origin", "https://example.com"); again.code != cli.ExitFailure || !strings.Contains(again.err, "pro-77 exists already") {
 		t.Errorf("create again: %+v", again)
 	}
+	for wrong, told := range map[string]string{
+		"EXAMPLE.com": "example.com", "co.uk": "public suffix", "127.0.0.1": "IP address", "bücher.example": "xn--bcher-kva.example",
+	} {
+		refused := run(t, environ, "project", "create", "--rp-id", wrong, "--origin", "https://"+wrong)
+		if refused.code != cli.ExitFailure || !strings.Contains(refused.err, "rpID: "+wrong) || !strings.Contains(refused.err, told) {
+			t.Errorf("RP ID %s: code %d, %s", wrong, refused.code, refused.err)
+		}
+	}
 	if foreign := run(t, environ, "project", "create", "--rp-id", "example.com", "--origin", "https://other.com"); foreign.code != cli.ExitFailure || !strings.Contains(foreign.err, "must be on the RP ID") {
 		t.Errorf("an origin elsewhere: %+v", foreign)
 	}
@@ -202,6 +211,20 @@ func TestProjectsAreManagedAtARunningServer(t *testing.T) {
 	listed := run(t, environ, "project", "list")
 	if lines := strings.Count(listed.out, "\n"); lines != 3 || !strings.Contains(listed.out, "pro-77  example.com  example.com  https://login.example.com") || secretForm.MatchString(listed.out) {
 		t.Errorf("list: %+v", listed)
+	}
+	updated := run(t, environ, "project", "update", "pro-77", "--name", "Shop", "--related-origin", "https://example.de", "--host", "*.example.com", "-o", "json")
+	var now struct{ Name, Origins, RelatedOrigins, Hosts any }
+	if err := json.Unmarshal([]byte(updated.out), &now); err != nil || now.Name != "Shop" {
+		t.Fatalf("update: %+v %v", updated, err)
+	}
+	if got := fmt.Sprint(now.Origins, now.RelatedOrigins, now.Hosts); got != "[https://login.example.com] [https://example.de] [*.example.com]" {
+		t.Errorf("update: %s", got)
+	}
+	if gone := run(t, environ, "project", "update", "pro-77", "--related-origin", "", "-o", "json"); strings.Contains(gone.out, "example.de") {
+		t.Errorf("a related origin is not gone: %+v", gone)
+	}
+	if refused := run(t, environ, "project", "update", "pro-77", "--origin", "http://example.com"); refused.code != cli.ExitFailure || !strings.Contains(refused.err, "use https://example.com") {
+		t.Errorf("update to http: %+v", refused)
 	}
 	rotated := run(t, environ, "project", "rotate-secret", "pro-1")
 	if other := secretForm.FindString(rotated.out); other == "" || other == first {

@@ -77,7 +77,7 @@ decisions_max_bytes: 1GiB
 body_limit: 131072
 log_level: debug
 bootstrap_origins: [http://localhost:3000, "http://localhost:8080"]
-`, []string{"KEYWARD_REDIS_URL_FILE=" + secretFile, "KEYWARD_CONCURRENCY=7", "KEYWARD_EVENTS_MAX_AGE=8760h"}, []string{"--bootstrap-api-secret=corbado1_abc"})
+`, []string{"KEYWARD_REDIS_URL_FILE=" + secretFile, "KEYWARD_CONCURRENCY=7", "KEYWARD_EVENTS_MAX_AGE=8760h"}, []string{"--bootstrap-api-secret=corbado1_abcdefghijklmnop"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ bootstrap_origins: [http://localhost:3000, "http://localhost:8080"]
 	want.LogLevel = -4
 	want.Redis.URL = "redis://:hunter2@cache:6379"
 	want.Bootstrap.Origins = []string{"http://localhost:3000", "http://localhost:8080"}
-	want.Bootstrap.APISecret = "corbado1_abc"
+	want.Bootstrap.APISecret = "corbado1_abcdefghijklmnop"
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
@@ -175,7 +175,7 @@ func TestVariablesThatKubernetesInjectsAreNotOurs(t *testing.T) {
 func TestSecretsArePrintedAsStars(t *testing.T) {
 	t.Parallel()
 	cfg, err := load(t, "", []string{
-		"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222", "KEYWARD_REDIS_URL=redis://:hunter2@cache:6379", "KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2",
+		"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222", "KEYWARD_REDIS_URL=redis://:hunter2@cache:6379", "KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2hunter2hunter2",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

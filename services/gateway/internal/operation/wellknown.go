@@ -1,9 +1,10 @@
 package operation
 
 import (
-	"strings"
+	"slices"
 
 	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/core/origin"
 	"github.com/keyward/keyward/core/project"
 )
 
@@ -37,13 +38,9 @@ func passkeyEndpoints(f project.Frontend) frontend.PasskeyEndpoints {
 	return pages
 }
 
-// relatedOrigins are the web origins that may use the project's RP ID (W3C WebAuthn Level 3 §5.11).
+// relatedOrigins are the web origins that may use the project's RP ID (W3C WebAuthn Level 3 §5.11). Those that need the document come
+// first: browsers look at a few registrable labels, and those on the RP ID never look.
 func relatedOrigins(p project.Project) frontend.RelatedOrigins {
-	origins := []string{}
-	for _, origin := range p.Origins {
-		if strings.HasPrefix(origin, "https://") || strings.HasPrefix(origin, "http://") {
-			origins = append(origins, origin)
-		}
-	}
+	origins := slices.DeleteFunc(append(p.Related(), p.Own()...), func(o string) bool { return !origin.Web(o) })
 	return frontend.RelatedOrigins{Origins: origins}
 }

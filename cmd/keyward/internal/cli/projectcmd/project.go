@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,14 +22,17 @@ import (
 func New(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "project",
-		Short: "Create, list and delete projects; change their secrets, keys and issuers",
+		Short: "Create, list, update and delete projects; change their secrets, keys and issuers",
 		Long: `A project is one relying party with its own API secret, origins, users and
 events. These commands need a running server, and find it through --data-dir or
 --nats-url. The server takes up changes at once.`,
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newProjectCreate(terminal), newProjectList(terminal), newProjectRotate(terminal), newProjectDelete(terminal), newProjectSigning(terminal), newProjectKeys(terminal))
+	cmd.AddCommand(
+		newProjectCreate(terminal), newProjectList(terminal), newProjectUpdate(terminal), newProjectRotate(terminal), newProjectDelete(terminal),
+		newProjectSigning(terminal), newProjectKeys(terminal),
+	)
 	for _, sub := range cmd.Commands() {
 		command.ServerFlags(sub.Flags())
 	}
@@ -43,6 +47,8 @@ type shownProject struct {
 	RPID    string          `json:"rpID"`
 	RPName  string          `json:"rpName"`
 	Origins []string        `json:"origins"`
+	Related []string        `json:"relatedOrigins,omitempty"`
+	Hosts   []string        `json:"hosts,omitempty"`
 	CNAME   string          `json:"cname,omitempty"`
 	Created string          `json:"created"`
 	Secret  string          `json:"apiSecret,omitempty"` // only when it has just been made
@@ -50,7 +56,8 @@ type shownProject struct {
 
 func shown(p project.Project, made secret.Text) shownProject {
 	return shownProject{
-		ID: p.ID, Name: p.Name, RPID: p.RPID, RPName: p.RPName, Origins: p.Origins, CNAME: p.CNAME,
+		ID: p.ID, Name: p.Name, RPID: p.RPID, RPName: p.RPName,
+		Origins: p.Own(), Related: p.Related(), Hosts: p.Frontend.Hosts, CNAME: p.CNAME,
 		Created: time.UnixMilli(p.CreatedMs).UTC().Format(time.RFC3339), Secret: made.Reveal(),
 	}
 }
@@ -85,6 +92,7 @@ func newProjectCreate(terminal command.Terminal) *cobra.Command {
 	cmd.Flags().StringVar(&n.RPID, "rp-id", "", "WebAuthn relying party ID: the domain that passkeys belong to, for good")
 	cmd.Flags().StringVar(&n.RPName, "rp-name", "", "name that authenticators show; empty = the RP ID")
 	cmd.Flags().StringArrayVar(&n.Origins, "origin", nil, "origin that ceremonies and CORS accept; repeat for several")
+	cmd.Flags().StringArrayVar(&n.Related, "related-origin", nil, relatedHelp)
 	out.Flag(cmd, "text")
 	return cmd
 }
@@ -102,7 +110,7 @@ func newProjectList(terminal command.Terminal) *cobra.Command {
 					all = append(all, shown(p, ""))
 				}
 				return command.WriteRows(cmd, out, all, "ID\tNAME\tRP ID\tORIGINS\tCREATED", func(p shownProject) string {
-					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", p.ID, p.Name, p.RPID, strings.Join(p.Origins, " "), p.Created)
+					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", p.ID, p.Name, p.RPID, strings.Join(slices.Concat(p.Origins, p.Related), " "), p.Created)
 				})
 			})
 		},
