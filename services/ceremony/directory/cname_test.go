@@ -59,15 +59,15 @@ func TestANameThatIsNoHostIsRefused(t *testing.T) {
 	st := ceremonytest.New(t)
 	for name, c := range map[string]struct{ host, message string }{
 		"an empty one":               {"", "cannot be blank"},
-		"one without a dot":          {"localhost", "must be a host name"},
-		"an address":                 {"192.0.2.1", "must be a host name"},
-		"a URL":                      {"https://login.example.com", "must be a host name"},
-		"one with a port":            {"login.example.com:443", "must be a host name"},
-		"one with a dot at its end":  {"login.example.com.", "must be a host name"},
-		"one with a line break":      {"login.example.com\n", "must be a host name"},
-		"one with a label too long":  {strings.Repeat("a", 64) + ".example.com", "must be a host name"},
-		"one too long":               {strings.Repeat("a.", 127) + "com", "must be a host name"},
-		"one with a dash at the end": {"login-.example.com", "must be a host name"},
+		"one without a dot":          {"localhost", "must be a host name of at least two labels, such as login.example.com"},
+		"an address":                 {"192.0.2.1", "must be a host name, not an IP address"},
+		"a URL":                      {"https://login.example.com", "must be a host name without the scheme https: use login.example.com"},
+		"one with a port":            {"login.example.com:443", "must be a host name without the port 443: use login.example.com"},
+		"one with a dot at its end":  {"login.example.com.", "must not end with a dot: use login.example.com"},
+		"one with a line break":      {"login.example.com\n", "must be a domain name of letters, digits, hyphens and dots"},
+		"one with a label too long":  {strings.Repeat("a", 64) + ".example.com", "must be a domain name whose labels have at most 63 characters"},
+		"one too long":               {strings.Repeat("a.", 127) + "com", "must be a domain name of at most 253 characters"},
+		"one with a dash at the end": {"login-.example.com", "must be a domain name whose labels neither begin nor end with a hyphen"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
