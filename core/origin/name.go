@@ -17,6 +17,9 @@ var toASCII = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainNa
 // checkName says why a text is no domain name in the form that browsers compare: lower case, ASCII, no dot at its end.
 func checkName(name string) error {
 	ascii, err := toASCII.ToASCII(strings.TrimSuffix(name, "."))
+	if err != nil && (strings.Contains("."+name, ".-") || strings.Contains(name+".", "-.")) {
+		return breaks(name, "", "must be a domain name whose labels neither begin nor end with a hyphen")
+	}
 	if err != nil {
 		return breaks(name, "", "must be a domain name of letters, digits, hyphens and dots")
 	}
