@@ -29,6 +29,9 @@ const (
 	guardInterval = 200 * time.Millisecond
 	// repairInterval is how often writes that are refused may be let through again.
 	repairInterval = time.Second
+	// sickFor is for how many looks in a row the server must say of itself the same that ails it. What it says of a stream that is being made or removed at
+	// that moment is over with the next look, and to open the store anew interrupts everybody.
+	sickFor = 5
 	// storeLimit is what JetStream may store: more than any disk has. Its default is a part of what is free at the start, from which streams
 	// then reserve what they may grow to; here the guard sees to it that the disk does not run full, and streams are bounded by its size.
 	storeLimit = 1 << 50
@@ -42,6 +45,9 @@ type guard struct {
 	srv     *server.Server
 	log     *slog.Logger
 	measure func(dir string) (volume, error)
+
+	ails  string // what the server said of itself when it was last looked at; empty = nothing
+	looks int    // for how many looks in a row
 
 	mu    sync.Mutex
 	cause error // nil = writes are let through
@@ -129,8 +135,16 @@ func (g *guard) heal() error {
 	if g.srv.JetStreamEnabled() {
 		health := g.srv.Healthz(&server.HealthzOptions{})
 		if health.StatusCode == http.StatusOK {
+			g.ails, g.looks = "", 0
 			return nil
 		}
+		if health.Error != g.ails {
+			g.ails, g.looks = health.Error, 0
+		}
+		if g.looks++; g.looks < sickFor {
+			return g.Err()
+		}
+		g.ails, g.looks = "", 0
 		g.log.Error("nats: the store is opened anew, since it cannot be written", "cause", health.Error)
 		if err := g.srv.ShutdownJetStream(); err != nil {
 			return fmt.Errorf("close the store: %w", err)

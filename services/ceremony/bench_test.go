@@ -54,7 +54,7 @@ func BenchmarkLoginStart(b *testing.B) {
 		svc, err := ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
 			Projects: st.Projects, Keys: st.Keyring, Accounts: accounts, Challenges: st.Buckets.Challenges, Marks: st.Buckets.Marks, Index: st.Buckets.Index,
 			Names: st.Buckets.Names, Sessions: st.Buckets.Sessions, SessionIDs: st.Buckets.SessionIDs, Tokens: st.Buckets.Tokens, Codes: st.Buckets.Codes, Delivery: st.Delivery, Spent: st.Buckets.Spent, Processes: st.Buckets.Processes, Signing: st.Signing,
-			Events: st.Events, Offers: offers, Positions: st.Events, Lists: st.Lists, Decision: settled{verdict: verdict}, Now: st.Clock.Now, Log: slog.New(slog.DiscardHandler),
+			Events: st.Events, Offers: offers, Positions: st.Events, DNS: st.DNS, Lists: st.Lists, Decision: settled{verdict: verdict}, Now: st.Clock.Now, Log: slog.New(slog.DiscardHandler),
 			Metrics: prometheus.NewRegistry(), ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		})
 		if err != nil {

@@ -426,6 +426,7 @@ func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
 	for path, want := range map[string][2]string{
 		"/openapi.yaml":              {"application/yaml", "openapi: 3.1.0"},
 		"/openapi.json":              {"application/json", `"openapi": "3.1.0"`},
+		"/v2/openapi.yaml":           {"application/yaml", "openapi: 3.1.0"},
 		"/frontend.yaml":             {"application/yaml", "title: Keyward Frontend API"},
 		"/frontend.json":             {"application/json", `"title": "Keyward Frontend API"`},
 		"/docs":                      {"text/html; charset=utf-8", "v9.8.7&lt;test&gt;"},
