@@ -13,8 +13,10 @@ import (
 
 // bootstrap creates the first project if the store holds none. Only a gateway does, so that a secret is printed where calls arrive. Of several that start at once one creates it; the others use what is there.
 func (a *App) bootstrap(ctx context.Context) error {
-	a.doubt()
-	if !a.cfg.Runs(settings.Gateway) || len(a.projects.All()) > 0 {
+	if !a.cfg.Runs(settings.Gateway) {
+		return nil
+	}
+	if a.doubt(); len(a.projects.All()) > 0 {
 		return nil
 	}
 	first, err := a.cfg.Bootstrap.Project(a.opts.Now())

@@ -52,7 +52,7 @@ appleApps:
 	}
 	for text, want := range map[string]string{
 		"host: x\n":                        `unknown field "host"`,
-		"hosts: [http://x]\n":              "hosts: http://x must be a host name",
+		"hosts: [http://x]\n":              "hosts: http://x: must be a host name without the scheme http",
 		"sameSite: maybe\n":                "sameSite: must be lax, strict or none",
 		"identifiers: [{type: fax}]\n":     "identifiers: must name email, phone and username",
 		"appleApps: [x]\n":                 "appleApps: each must be of the form",
