@@ -91,7 +91,7 @@ func TestNothingThatAStrangerSendsCostsMoreThanItsBytesAreWorth(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(bodies)) {
 			body := bodies[name]
 			time, memory := mostTime, uint64(mostMemory)
-			for range 3 {
+			for tries := 0; tries < 3 && (time >= mostTime || memory >= mostMemory); tries++ {
 				used, taken := costOf(t, func() { s.call(op.Method, path, body, headers) })
 				time, memory = min(time, used/durationOf(len(body))), min(memory, taken/uint64(len(body)))
 			}
