@@ -114,9 +114,6 @@ func TestAnAnswerOfTheWrongFormIsRefusedAtLoad(t *testing.T) {
 			t.Parallel()
 			dir := policyDir(t)
 			replace(t, dir, tc.file, tc.old, tc.replacement)
-			if err := os.Remove(filepath.Join(dir, "mediation", "mediation_test.rego")); err != nil {
-				t.Fatal(err)
-			}
 			_, err := decision.New(decision.Config{PoliciesDir: dir}, decision.Deps{
 				Events: fakeEvents{}, JS: noStream{}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 			})
@@ -132,7 +129,7 @@ const patience = time.Minute
 
 func TestAChangedRuleAnswersAndABadOneNever(t *testing.T) {
 	t.Parallel()
-	dir, registry := policyDir(t), prometheus.NewRegistry()
+	dir, registry := testedPolicyDir(t), prometheus.NewRegistry()
 	log := &lines{}
 	svc := newService(t, serviceOptions{dir: dir, registry: registry, now: noon, log: slog.New(slog.NewJSONHandler(log, nil))})
 	run(t, svc)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,12 +99,23 @@ func newService(t testing.TB, o serviceOptions) *decision.Service {
 	return svc
 }
 
-// policyDir returns a directory with a copy of the embedded bundle.
+// policyDir returns a directory with a copy of the embedded bundle, without its tests: to run them takes longer than all else that is done with it.
 func policyDir(t testing.TB) string {
+	t.Helper()
+	return copyBundle(t, func(name string) bool { return !strings.HasSuffix(name, "_test.rego") })
+}
+
+// testedPolicyDir is policyDir with the bundle's tests.
+func testedPolicyDir(t testing.TB) string {
+	t.Helper()
+	return copyBundle(t, func(string) bool { return true })
+}
+
+func copyBundle(t testing.TB, wanted func(name string) bool) string {
 	t.Helper()
 	dir := t.TempDir()
 	err := fs.WalkDir(policies.Bundle, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || entry.IsDir() || !wanted(name) {
 			return err
 		}
 		content, err := policies.Bundle.ReadFile(name)
