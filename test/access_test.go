@@ -68,7 +68,7 @@ func addProject(t *testing.T, natsURL string, id ident.ProjectID, secret string)
 
 func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 	t.Parallel()
-	st := shape{split: true, redis: true}.start(t, func(cfg *settings.Config) { cfg.Delivery.Kind = "outbox" })
+	st := shape{split: true, redis: true}.start(t, func(cfg *settings.Config) { cfg.Delivery.Kind, cfg.Ceremony.HostProof = "outbox", "none" })
 	const otherSecret = "corbado1_e2eSecretOfProjectTwo0000000002"
 	addProject(t, st.natsURL, "pro-2", otherSecret)
 	intruder := client{st.base, "pro-2", otherSecret}
@@ -76,6 +76,9 @@ func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 		a, err := intruder.do("GET", "/v2/users", nil)
 		return err == nil && a.status == 200
 	})
+
+	// The issuer that one of the calls names is then the intruder's own.
+	as[rest.GenericRsp](t, intruder.call(t, "PUT", "/v2/projectConfig/cname", map[string]any{"cname": "mallory.example.com"}))
 
 	o := st.newOwner(t)
 	before := o.snapshot(t)

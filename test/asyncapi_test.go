@@ -342,6 +342,15 @@ func tellDoubts(t *testing.T, st *stack) {
 	changed.createPasskey(t)
 	changed.device.BackupEligible, changed.device.BackupState = false, false
 	refused(changed)
+	strange := st.newPerson(t)
+	process = strange.nextProcess()
+	response, err := strange.device.Create(strange.appendStart(t, process).AttestationOptions, "https://evil.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	strange.call(t, http.MethodPost, "/v2/passkey/append/finish", map[string]any{
+		"userID": strange.id, "processID": process, "attestationResponse": response, "clientInformation": mac(strange.handle),
+	}).fault(t, 400)
 	guessed := st.newPerson(t)
 	identifier := map[string]any{"identifierType": "email", "identifierValue": guessed.id + "@example.com", "status": "primary"}
 	as[rest.Identifier](t, guessed.call(t, http.MethodPost, "/v2/users/"+guessed.id+"/identifiers", identifier))

@@ -94,8 +94,8 @@ func TestWhicheverGatewayIsAskedACallWithAKeyIsExecutedOnce(t *testing.T) {
 	})
 
 	body["fullName"] = "Somebody Else"
-	e := gateways[1].repeatable(t, "/v2/users", "order-4711", body).fault(t, http.StatusConflict)
-	if e.Error.Type != rest.ErrorTypeAlreadyExists || field(e, "Idempotency-Key") == "" {
+	e := gateways[1].repeatable(t, "/v2/users", "order-4711", body).fault(t, http.StatusUnprocessableEntity)
+	if e.Error.Type != rest.ErrorTypeValidationError || field(e, "Idempotency-Key") == "" {
 		t.Errorf("another request with the key: %+v", e)
 	}
 }

@@ -33,6 +33,12 @@ type Client struct {
 // little work, and a person does not notice it.
 const hedgeAfter = 100 * time.Millisecond
 
+// The next asks come ever later, and there are at most mostAsks: while no instance is known by its pings, the bus may hand several in a row to one that hangs.
+const (
+	slower   = 4
+	mostAsks = 5
+)
+
 // NewClient returns a client. A call whose context has no earlier deadline ends after timeout. The repeatable methods are those that may
 // be called twice to the same effect as once.
 func NewClient(conn *nats.Conn, service string, timeout time.Duration, repeatable ...string) *Client {
@@ -76,7 +82,7 @@ func (c *Client) call(ctx context.Context, method string, req, rsp any) error {
 	return nil
 }
 
-// request asks one instance, and a second one if the first is late and the method may be asked again.
+// request asks one instance, and others if that one is late and the method may be asked again.
 func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*nats.Msg, error) {
 	first := c.fleet.pick(time.Now(), nil)
 	if !c.repeatable[method] {
@@ -90,7 +96,7 @@ func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*na
 		msg *nats.Msg
 		err error
 	}
-	replies := make(chan reply, 2)
+	replies := make(chan reply, mostAsks)
 	of := func(i *instance) {
 		asking.Go(func() {
 			msg, err := c.ask(ctx, i, msg)
@@ -98,19 +104,25 @@ func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*na
 		})
 	}
 	of(first)
-	late := time.NewTimer(hedgeAfter)
+	wait := hedgeAfter
+	late := time.NewTimer(wait)
 	defer late.Stop()
-	select {
-	case r := <-replies:
-		return r.msg, r.err
-	case <-late.C:
+	for last, asked, open := first, 1, 1; ; {
+		select {
+		case r := <-replies:
+			if open--; r.err == nil || open == 0 {
+				return r.msg, r.err
+			}
+		case <-late.C:
+			if asked == mostAsks {
+				continue
+			}
+			last = c.fleet.pick(time.Now(), last)
+			of(last)
+			asked, open, wait = asked+1, open+1, slower*wait
+			late.Reset(wait)
+		}
 	}
-	of(c.fleet.pick(time.Now(), first))
-	r := <-replies
-	if r.err != nil {
-		r = <-replies
-	}
-	return r.msg, r.err
 }
 
 // ask asks one instance, or whom the bus hands the call to. An instance that has ended meanwhile has not seen the call.
