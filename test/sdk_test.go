@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,11 +19,17 @@ func TestTheNodeSDK(t *testing.T) {
 		t.Fatalf("the SDK is not installed (make test installs it): %v", err)
 	}
 	binary := build(t)
-	server := run(t, binary, t.TempDir(), "KEYWARD_NATS_ADDR=off")
-	suite := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", "sdk.test.mjs", "api.test.mjs")
-	suite.Dir = "sdk"
-	suite.Env = append(os.Environ(), "KEYWARD_URL="+server.base, "KEYWARD_PROJECT="+server.project, "KEYWARD_SECRET="+server.secret, "KEYWARD_BINARY="+binary)
-	if out, err := suite.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	// Each has a server of its own: one of them gives the project a host name, which its tokens are then issued under.
+	for _, file := range []string{"sdk.test.mjs", "api.test.mjs"} {
+		t.Run(file, func(t *testing.T) {
+			port := freePort(t)
+			server := runAt(t, fmt.Sprintf("127.0.0.1:%d", port), nil, nil, binary, t.TempDir(), fmt.Sprintf("KEYWARD_FRONTEND_URL=http://localhost:%d", port))
+			suite := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", file)
+			suite.Dir = "sdk"
+			suite.Env = append(os.Environ(), "KEYWARD_URL="+server.base, "KEYWARD_PROJECT="+server.project, "KEYWARD_SECRET="+server.secret, "KEYWARD_BINARY="+binary)
+			if out, err := suite.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
 	}
 }

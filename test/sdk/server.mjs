@@ -14,10 +14,12 @@ function setting(name) {
 export const base = setting('KEYWARD_URL');
 export const project = setting('KEYWARD_PROJECT');
 export const secret = setting('KEYWARD_SECRET');
+// home is the same by the name that tokens are issued under.
+export const home = base.replace('127.0.0.1', 'localhost');
 const binary = setting('KEYWARD_BINARY');
 
-export function sdk(withSecret = secret, withProject = project) {
-  return new SDK(new Config(withProject, withSecret, base, base));
+export function sdk(withSecret = secret, withProject = project, frontend = base) {
+  return new SDK(new Config(withProject, withSecret, frontend, base));
 }
 
 let counter = 0;
