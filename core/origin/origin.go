@@ -53,19 +53,10 @@ func CheckRPID(id string) error {
 	if id == "" {
 		return breaks(id, "the domain of your pages, such as example.com", "cannot be blank")
 	}
-	if scheme, rest, ok := strings.Cut(id, "://"); ok {
-		return breaks(id, hostIn(rest), "must be a domain without the scheme %s", scheme)
-	}
-	if strings.ContainsAny(id, "/?#@") {
-		return breaks(id, hostIn(id), "must be a domain, without path, query, fragment or user")
-	}
 	if address(id) {
 		return breaks(id, "localhost, or a domain of yours", "must be a domain: passkeys cannot belong to an IP address")
 	}
-	if host, port, ok := strings.Cut(id, ":"); ok {
-		return breaks(id, host, "must be a domain without the port %s", port)
-	}
-	if err := checkName(id); err != nil {
+	if err := checkBare(id, "a domain"); err != nil {
 		return err
 	}
 	if id != localhost && public(id) {
@@ -74,24 +65,29 @@ func CheckRPID(id string) error {
 	return nil
 }
 
+// checkBare says why a text is more than a name, or none; what is how callers call it.
+func checkBare(name, what string) error {
+	if scheme, rest, ok := strings.Cut(name, "://"); ok {
+		return breaks(name, hostIn(rest), "must be %s without the scheme %s", what, scheme)
+	}
+	if strings.ContainsAny(name, "/?#@") {
+		return breaks(name, hostIn(name), "must be %s, without path, query, fragment or user", what)
+	}
+	if host, port, ok := strings.Cut(name, ":"); ok {
+		return breaks(name, host, "must be %s without the port %s", what, port)
+	}
+	return checkName(name)
+}
+
 // CheckHost says why a text is no name of a host of at least two labels.
 func CheckHost(host string) error {
 	if host == "" {
 		return breaks(host, "", "cannot be blank")
 	}
-	if scheme, rest, ok := strings.Cut(host, "://"); ok {
-		return breaks(host, hostIn(rest), "must be a host name without the scheme %s", scheme)
-	}
-	if strings.ContainsAny(host, "/?#@") {
-		return breaks(host, hostIn(host), "must be a host name, without path, query, fragment or user")
-	}
 	if address(host) {
 		return breaks(host, "", "must be a host name, not an IP address")
 	}
-	if name, port, ok := strings.Cut(host, ":"); ok {
-		return breaks(host, name, "must be a host name without the port %s", port)
-	}
-	if err := checkName(host); err != nil {
+	if err := checkBare(host, "a host name"); err != nil {
 		return err
 	}
 	if !strings.Contains(host, ".") {
