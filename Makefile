@@ -49,15 +49,16 @@ test: packages-test ## Run every check and every test, with the race detector
 	@$(MAKE) --jobs 2 test-packages test-system
 
 # Both at once: a linker uses one core, and the whole-system tests wait more than they compute, so that there are more of them than cores. What both need is
-# compiled before, or each would compile it. The whole system is tested twice: with the race detector what runs in the tests' own process, and without it
-# everything, the binary, the browsers and the suites in JavaScript too, and the commands, each of which does one thing after another.
+# compiled before, or each would compile it. The whole system is tested in two runs: with the race detector what runs in the tests' own process, and without it
+# (-short) what that leaves: the other shapes, the binary, the browsers, the suites in JavaScript, and the commands, each of which does one thing after another.
 .PHONY: test-packages test-system
 test-packages:
 	$(RACE) $$(go list ./... ./sdk/... | grep -v -e /test$$ -e /cmd/keyward$$ -e /cmd/keyward/internal/cli$$)
 
 test-system:
 	$(RACE) -parallel 5 ./test
-	go test -vet=off -timeout 14m -parallel 5 ./test ./cmd/keyward ./cmd/keyward/internal/cli
+	go test -short -vet=off -timeout 14m -parallel 5 ./test
+	go test -vet=off -timeout 14m ./cmd/keyward ./cmd/keyward/internal/cli
 
 # What a change is tried with while it is made: no race detector, no browser, nothing to install.
 .PHONY: test-quick

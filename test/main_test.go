@@ -38,6 +38,14 @@ func outside(t *testing.T) {
 	}
 }
 
+// inside leaves a test of what runs in this process to the run with the race detector, where there are both.
+func inside(t *testing.T) {
+	t.Helper()
+	if testing.Short() && !detecting {
+		t.Skip("the run with the race detector has this test")
+	}
+}
+
 // build returns the path of the binary.
 func build(t *testing.T) string {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -40,15 +41,27 @@ type shape struct {
 	parts []string // what each process of a split runs; nil = one service each, callees first
 
 	deployed bool // a split over the NATS server of deploy/, each service with its own user
+	outside  bool // what is asked runs as a binary, which the race detector sees nothing of
 }
 
 // shapes are all of them, and with the race detector the two that run everything there is to run: all in one process, and several of each over the network.
+// The run without it, when it is told -short, leaves these two to the other.
 func shapes() []shape {
 	all := everyShape()
-	if detecting {
-		return []shape{all[0], all[len(all)-1]}
+	switch last := len(all) - 1; {
+	case detecting:
+		return []shape{all[0], all[last]}
+	case testing.Short():
+		return all[1:last]
+	default:
+		return all
 	}
-	return all
+}
+
+// left says that the run without the race detector has the shape, also where there are both.
+func (s shape) left() bool {
+	all := everyShape()
+	return s.outside || slices.ContainsFunc(all[1:len(all)-1], func(other shape) bool { return other.name == s.name })
 }
 
 func everyShape() []shape {
@@ -75,6 +88,9 @@ type stack struct {
 
 func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 	t.Helper()
+	if !s.left() {
+		inside(t)
+	}
 	st := &stack{dataDir: t.TempDir()}
 	if s.redis {
 		st.redis = startRedis(t)
