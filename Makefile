@@ -68,7 +68,7 @@ test-quick: check-format ## Run the tests of every package, without the race det
 
 # Two at a time, since whatever links or downloads leaves a core idle.
 .PHONY: test-needs
-test-needs: check-generated check-page check-size check-notices test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats bin/grpcurl bin/opa
+test-needs: check-generated check-page check-size check-notices test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats bin/opa
 
 .PHONY: chaos
 chaos: ## Kill the process 50 times under load: every acknowledged event must reach every subscriber
@@ -229,11 +229,6 @@ bin/protoc-gen-connect-go: tools/proto/go.mod tools/proto/go.sum
 
 bin/protoc-gen-grpc-gateway: tools/proto/go.mod tools/proto/go.sum
 	$(call TOOL,tools/proto,github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway)
-	@touch $@
-
-# Calls the user service from a terminal.
-bin/grpcurl: tools/proto/go.mod tools/proto/go.sum
-	$(call TOOL,tools/proto,github.com/fullstorydev/grpcurl/cmd/grpcurl)
 	@touch $@
 
 bin/govulncheck: tools/vulns/go.mod tools/vulns/go.sum

@@ -22,16 +22,16 @@ import (
 	zitadelv1 "github.com/keyward/keyward/api/zitadel/v1"
 )
 
-// The suite itself is JavaScript: published clients, curl, grpcurl and a browser, against the binary that users run.
+// The suite itself is JavaScript: published clients, curl, buf and a browser, against the binary that users run.
 func TestTheUserServiceWithItsOwnClients(t *testing.T) {
 	t.Parallel()
 	tools := suiteTools(t, "zitadel", "node", "curl", "chromium")
-	grpcurl, err := filepath.Abs(filepath.Join("..", "bin", "grpcurl"))
+	buf, err := filepath.Abs(filepath.Join("..", "bin", "buf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(grpcurl); err != nil {
-		t.Fatalf("grpcurl is not there (make test builds it): %v", err)
+	if _, err := os.Stat(buf); err != nil {
+		t.Fatalf("buf is not there (make test fetches it): %v", err)
 	}
 	binary, data := build(t), t.TempDir()
 	page, grpc := fmt.Sprintf("http://localhost:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
@@ -45,7 +45,7 @@ func TestTheUserServiceWithItsOwnClients(t *testing.T) {
 	suite.Dir = "zitadel"
 	suite.Env = append(os.Environ(),
 		"SUITE_URL="+server.base, "SUITE_GRPC_URL=http://"+grpc, "SUITE_PROJECT="+server.project, "SUITE_SECRET="+server.secret, "SUITE_TOKEN="+lines[len(lines)-1],
-		"SUITE_BINARY="+binary, "SUITE_DATA_DIR="+data, "SUITE_PAGE_ORIGIN="+page, "SUITE_DESCRIPTORS="+descriptorFile(t), "SUITE_GRPCURL="+grpcurl,
+		"SUITE_BINARY="+binary, "SUITE_DATA_DIR="+data, "SUITE_PAGE_ORIGIN="+page, "SUITE_DESCRIPTORS="+descriptorFile(t), "SUITE_BUF="+buf,
 		"SUITE_CHROMIUM="+tools["chromium"])
 	if out, err := suite.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

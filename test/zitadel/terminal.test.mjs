@@ -1,7 +1,7 @@
-// curl and grpcurl, as a person uses them.
+// curl and buf, as a person uses them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { device, grpc, grpcurl, http, login, newUser, pageOrigin, run, token } from './server.mjs';
+import { buf, device, grpc, http, login, newUser, pageOrigin, run, token } from './server.mjs';
 
 // curl resolves to the status and the JSON of an answer.
 async function curl(method, path, body, { headers = ['Authorization: Bearer ' + token], base = http } = {}) {
@@ -134,21 +134,19 @@ test('bad calls with curl', async () => {
   }]);
 });
 
-test('grpcurl through reflection', async () => {
-  const plain = ['-plaintext', '-H', `Authorization: Bearer ${token}`];
-  const target = grpc.replace('http://', '');
-  const list = (await run(grpcurl, ['-plaintext', target, 'list'])).split('\n');
+test('buf curl over gRPC, through reflection', async () => {
+  const ask = (method, ...args) => run(buf, ['curl', '--protocol', 'grpc', '--http2-prior-knowledge', ...args, `${grpc}/${method}`]);
+  const list = (await run(buf, ['curl', '--http2-prior-knowledge', '--list-services', grpc])).split('\n');
   for (const service of ['grpc.health.v1.Health', 'zitadel.user.v2.UserService', 'zitadel.user.v2beta.UserService']) assert.ok(list.includes(service), list.join());
-  assert.match(await run(grpcurl, ['-plaintext', target, 'describe', 'zitadel.user.v2.RegisterPasskeyRequest']), /string domain = 4/);
-  const methods = await run(grpcurl, ['-plaintext', target, 'list', 'zitadel.user.v2.UserService']);
-  assert.deepEqual(methods.trim().split('\n'), [
+  const methods = await run(buf, ['curl', '--http2-prior-knowledge', '--list-methods', grpc]);
+  assert.deepEqual(methods.trim().split('\n').filter((method) => method.startsWith('zitadel.user.v2.')), [
     'CreatePasskeyRegistrationLink', 'ListPasskeys', 'RegisterPasskey', 'RemovePasskey', 'VerifyPasskeyRegistration',
-  ].map((method) => `zitadel.user.v2.UserService.${method}`));
-  const user = await newUser();
-  const answer = JSON.parse(await run(grpcurl, [...plain, '-d', JSON.stringify({ userId: user }), target, 'zitadel.user.v2.UserService/ListPasskeys']));
+  ].map((method) => `zitadel.user.v2.UserService/${method}`));
+  const mine = ['-H', `Authorization: Bearer ${token}`];
+  const user = JSON.stringify({ userId: await newUser() });
+  const answer = JSON.parse(await ask('zitadel.user.v2.UserService/ListPasskeys', ...mine, '-d', user));
   assert.match(answer.details.processedSequence, /^[0-9]+$/);
-  assert.deepEqual(JSON.parse(await run(grpcurl, ['-plaintext', target, 'grpc.health.v1.Health/Check'])), { status: 'SERVING' });
-  const anonymous = run(grpcurl, ['-plaintext', '-d', JSON.stringify({ userId: user }), target, 'zitadel.user.v2.UserService/ListPasskeys']);
-  await assert.rejects(anonymous, /Unauthenticated[^]*auth header missing/);
-  await assert.rejects(run(grpcurl, [...plain, '-d', '{"userId": "usr-1"}', target, 'zitadel.user.v2.UserService/ListPasskeys']), /NotFound[^]*QUERY-Dfbg2/);
+  assert.deepEqual(JSON.parse(await ask('grpc.health.v1.Health/Check')), { status: 'SERVING' });
+  await assert.rejects(ask('zitadel.user.v2.UserService/ListPasskeys', '-d', user), /unauthenticated[^]*auth header missing/);
+  await assert.rejects(ask('zitadel.user.v2.UserService/ListPasskeys', ...mine, '-d', '{"userId": "usr-1"}'), /not_found[^]*QUERY-Dfbg2/);
 });
