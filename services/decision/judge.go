@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/kept"
 )
 
 // Login implements service.Decision. It never returns an error.
@@ -19,8 +20,10 @@ func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.L
 		return service.LoginVerdict{Verdict: found.unjudged()}, nil
 	}
 	v, basis, err := p.Login(ctx, q, found.Evidence)
+	asked := found.keep(&q.Question)
+	asked.Strategy = q.Strategy
 	v.AccountStamp = found.accountStamp
-	s.finish(ctx, judged{start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err}, &v.Verdict)
+	s.finish(ctx, judged{start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err, kept: asked}, &v.Verdict)
 	return v, nil
 }
 
@@ -32,8 +35,10 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 		return service.AppendVerdict{Verdict: found.unjudged()}, nil
 	}
 	v, basis, err := p.Append(ctx, q, found.Evidence)
+	asked := found.keep(&q.Question)
+	asked.Flags, asked.Situation = &q.Flags, q.Situation
 	v.AccountStamp = found.accountStamp
-	s.finish(ctx, judged{start: start, action: engine.ActionAppend, policy: p, question: &q.Question, basis: basis, err: err}, &v.Verdict)
+	s.finish(ctx, judged{start: start, action: engine.ActionAppend, policy: p, question: &q.Question, basis: basis, err: err, kept: asked}, &v.Verdict)
 	return v, nil
 }
 
@@ -42,7 +47,7 @@ func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Ve
 	start, p := s.deps.Now(), s.active.Load()
 	q.Account = nil
 	v, basis, err := p.Mediation(ctx, q)
-	s.finish(ctx, judged{start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err}, &v)
+	s.finish(ctx, judged{start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err, kept: kept.Keep(&q)}, &v)
 	return v, nil
 }
 
@@ -51,7 +56,7 @@ func (s *Service) Rollout(ctx context.Context, q service.RolloutQuestion) (servi
 	start, p := s.deps.Now(), s.active.Load()
 	q.Account = nil
 	v, basis, err := p.Rollout(ctx, q)
-	s.finish(ctx, judged{start: start, action: engine.ActionRollout, policy: p, question: &q.Question, basis: basis, err: err}, &v)
+	s.finish(ctx, judged{start: start, action: engine.ActionRollout, policy: p, question: &q.Question, basis: basis, err: err, kept: kept.Keep(&q.Question)}, &v)
 	return v, nil
 }
 
@@ -63,6 +68,7 @@ type judged struct {
 	question *service.Question
 	basis    engine.Basis
 	err      error // why the policy gave no usable answer
+	kept     *kept.Question
 }
 
 // finish names the decision, counts it and hands it to the recorder.

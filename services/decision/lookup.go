@@ -6,6 +6,7 @@ import (
 
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/kept"
 )
 
 // looked is what was looked up for a question.
@@ -32,6 +33,15 @@ func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time,
 		return looked{Evidence: engine.Evidence{Now: now}}
 	}
 	return found
+}
+
+// keep returns what the record keeps of the question, and of what was looked up for it.
+func (l looked) keep(q *service.Question) *kept.Question {
+	k := kept.Keep(q)
+	if k.Account != nil && l.Complete && !q.LookupFailed {
+		k.Read = kept.NewRead(l.Events, l.Offers, q.Process)
+	}
+	return k
 }
 
 // unjudged is the verdict on a question whose account may be out of date: none, and not recorded.

@@ -12,10 +12,12 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/kept"
 )
 
 // Judgement is the part of a record that is the same for who writes and for who reads it: of what was decided, by which policy, and how it came out.
 type Judgement struct {
+	Schema         int              `json:"schema"` // 2; records of the version before have none, and no question
 	ID             ident.DecisionID `json:"id"`
 	Time           time.Time        `json:"time"`
 	Project        ident.ProjectID  `json:"project"`
@@ -33,16 +35,17 @@ type Judgement struct {
 }
 
 // Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask another policy the
-// same question. The subject is passkey.decisions.<project>.<user or _>.<action>.
+// same question, with other parameters too. The subject is passkey.decisions.<project>.<user or _>.<action>.
 type Record struct {
 	Judgement
-	Facts  *facts.Facts    `json:"facts"`  // the policy's input as a whole
-	Answer json.RawMessage `json:"answer"` // the policy's answer document; null if the policy failed and the safe default was answered
+	Question *kept.Question  `json:"question"` // what was asked, so that facts can be found anew
+	Facts    *facts.Facts    `json:"facts"`    // the policy's input as a whole
+	Answer   json.RawMessage `json:"answer"`   // the policy's answer document; null if the policy failed and the safe default was answered
 }
 
 func newRecord(j judged, v *service.Verdict, took time.Duration) *Record {
-	r := &Record{Facts: j.basis.Facts, Answer: j.basis.Answer, Judgement: Judgement{
-		ID: v.Decision, Time: j.start.UTC(), Project: j.question.Project, RequestID: j.question.RequestID, Process: j.question.Process, Action: j.action,
+	r := &Record{Question: j.kept, Facts: j.basis.Facts, Answer: j.basis.Answer, Judgement: Judgement{
+		Schema: kept.Schema, ID: v.Decision, Time: j.start.UTC(), Project: j.question.Project, RequestID: j.question.RequestID, Process: j.question.Process, Action: j.action,
 		PolicyRevision: v.PolicyRevision, PolicyHash: j.policy.Hash(), Rule: v.Rule, Tag: v.Tag, Allow: v.Allow,
 		DurationMicros: took.Microseconds(), Memoised: j.basis.Memoised,
 	}}
@@ -52,10 +55,11 @@ func newRecord(j judged, v *service.Verdict, took time.Duration) *Record {
 	return r
 }
 
-// appendJSON appends the record as encoding/json would write it, without reflection: there is one for every decision.
+// appendJSON appends the record as encoding/json would write it, and all but the question without reflection: there is one for every decision.
 func (r *Record) appendJSON(to []byte) []byte {
 	text := func(name, value string) { to = facts.AppendText(append(to, name...), value) }
-	text(`{"id":`, string(r.ID))
+	to = strconv.AppendInt(append(to, `{"schema":`...), int64(r.Schema), 10)
+	text(`,"id":`, string(r.ID))
 	to = append(r.Time.AppendFormat(append(to, `,"time":"`...), time.RFC3339Nano), '"')
 	text(`,"project":`, string(r.Project))
 	if r.User != "" {
@@ -75,6 +79,7 @@ func (r *Record) appendJSON(to []byte) []byte {
 	to = strconv.AppendBool(append(to, `,"allow":`...), r.Allow)
 	to = strconv.AppendInt(append(to, `,"durationMicros":`...), r.DurationMicros, 10)
 	to = strconv.AppendBool(append(to, `,"memoised":`...), r.Memoised)
+	to = r.Question.AppendJSON(append(to, `,"question":`...))
 	to = r.Facts.AppendJSON(append(to, `,"facts":`...))
 	if to = append(to, `,"answer":`...); r.Answer == nil {
 		to = append(to, "null"...)
@@ -99,7 +104,7 @@ var (
 // message returns the record as it is published. It has no ID for the server to remember: a record is published once, and remembering the IDs of minutes would
 // cost the server time and memory for every decision.
 func (r *Record) message() *nats.Msg {
-	const usual = 2048 // bytes
+	const usual = 4096 // bytes
 	user := string(r.User)
 	if user == "" {
 		user = noUser

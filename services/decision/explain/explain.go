@@ -94,8 +94,13 @@ type Policy struct {
 const evalTimeout = 5 * time.Second
 
 // Load loads the bundle in a file system as the server would. An error says why it is refused, with file and line.
-func Load(ctx context.Context, bundle fs.FS) (*Policy, error) {
-	loaded, err := engine.Load(ctx, bundle, engine.Options{EvalTimeout: evalTimeout})
+func Load(ctx context.Context, bundle fs.FS) (*Policy, error) { return load(ctx, bundle, false) }
+
+// Reload loads a bundle that has answered before. Its tests were run then, and are not run again.
+func Reload(ctx context.Context, bundle fs.FS) (*Policy, error) { return load(ctx, bundle, true) }
+
+func load(ctx context.Context, bundle fs.FS, admitted bool) (*Policy, error) {
+	loaded, err := engine.Load(ctx, bundle, engine.Options{EvalTimeout: evalTimeout, Admitted: admitted})
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +124,9 @@ func entrypoint(action string) string { return "data.keyward." + action + ".deci
 
 // Revision names the loaded bundle as decisions name it.
 func (p *Policy) Revision() string { return p.engine.Revision() }
+
+// Engine returns what detects and judges by the loaded bundle.
+func (p *Policy) Engine() *engine.Engine { return p.engine }
 
 // CheckFacts holds facts, a JSON document, against the bundle's schema of the action. The error names every fact that is unknown, missing
 // or of the wrong form. Facts of an action that the bundle has no rules for are all good: nothing reads them.

@@ -1,5 +1,7 @@
-// Package replay reads recorded decisions back and evaluates them again: with the revision that made each, which must give the same answers, or with another, which
-// shows what it would change. It reads the decision stream and the archive of policy revisions, and writes nothing.
+// Package replay reads recorded decisions back and makes them again: with the revision that made each, which must give the same answers, or with another,
+// which shows what it would change. Where the other detects by other parameters, the user's events are folded anew, as of the moment of the decision; what
+// cannot be made again so is counted, and never called the same. It reads the decision stream, the log of events and the archive of policy revisions, and
+// writes nothing.
 package replay
 
 import (
@@ -18,13 +20,15 @@ import (
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/kept"
 )
 
 // Record is a decision as the stream holds it. Facts and answer are the documents that the policy read and wrote, as they were.
 type Record struct {
 	decision.Judgement
-	Facts  json.RawMessage `json:"facts"`
-	Answer json.RawMessage `json:"answer"` // null if the policy failed and the safe default was answered
+	Question *kept.Question  `json:"question,omitempty"` // nil in records of the version before
+	Facts    json.RawMessage `json:"facts"`
+	Answer   json.RawMessage `json:"answer"` // null if the policy failed and the safe default was answered
 }
 
 // PolicyFailed reports that the policy gave no answer, so that the safe default was answered.

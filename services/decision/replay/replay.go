@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -25,6 +24,7 @@ type Summary struct {
 	Different int            `json:"different"`
 	Skipped   int            `json:"skipped"`               // the policy had failed, so there is no answer to compare with
 	Missing   map[string]int `json:"notArchived,omitempty"` // decisions left out by policy revision, because the archive lacks it
+	NotJudged map[Reason]int `json:"notJudged,omitempty"`   // decisions left out by why other parameters cannot find their facts anew
 	Changes   []Change       `json:"changes"`               // the most frequent first
 	Revisions map[string]int `json:"revisions,omitempty"`   // decisions by the revision that made them
 }
@@ -58,19 +58,14 @@ type Options struct {
 	Progress  func(done int, total uint64) // called now and then from one goroutine, if not nil
 }
 
-// maxPolicies bounds the revisions that are held loaded.
-const maxPolicies = 16
-
 // replayer is a replay under way.
 type replayer struct {
-	records *Records
-	opts    Options
+	*detector
+	opts Options
 
-	mu       sync.Mutex
-	policies map[string]*explain.Policy // by hash; nil = not archived
-	order    []string
-	summary  Summary
-	changes  map[changeKey]*Change
+	tally   sync.Mutex // guards what follows
+	summary Summary
+	changes map[changeKey]*Change
 }
 
 type changeKey struct{ action, from, to string }
@@ -78,8 +73,9 @@ type changeKey struct{ action, from, to string }
 // Replay evaluates recorded decisions again and says which answers differ. Records are streamed and evaluated side by side.
 func (r *Records) Replay(ctx context.Context, opts Options) (*Summary, error) {
 	opts.Examples = cmp.Or(opts.Examples, 3)
-	p := &replayer{records: r, opts: opts, policies: map[string]*explain.Policy{}, changes: map[changeKey]*Change{}}
-	p.summary.Missing, p.summary.Revisions, p.summary.Changes = map[string]int{}, map[string]int{}, []Change{}
+	p := &replayer{detector: newDetector(r), opts: opts, changes: map[changeKey]*Change{}}
+	p.summary.Missing, p.summary.Revisions, p.summary.NotJudged = map[string]int{}, map[string]int{}, map[Reason]int{}
+	p.summary.Changes = []Change{}
 	if opts.Candidate != nil {
 		p.summary.Candidate = opts.Candidate.Revision()
 	}
@@ -136,19 +132,35 @@ func (p *replayer) evaluate(ctx context.Context, record *Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	policy, err := p.policy(ctx, record)
+	policy := p.opts.Candidate
+	if policy == nil {
+		own, err := p.policy(ctx, record.PolicyHash)
+		if err != nil {
+			return err
+		}
+		policy = own
+	}
+	switch {
+	case policy == nil:
+		p.leaveOut(func(s *Summary) { s.Missing[record.PolicyHash]++ })
+		return nil
+	case record.PolicyFailed():
+		p.leaveOut(func(s *Summary) { s.Skipped++ })
+		return nil
+	}
+	found, err := p.facts(ctx, record, policy)
+	if reason, known := ReasonOf(err); known {
+		p.leaveOut(func(s *Summary) { s.NotJudged[reason]++ })
+		return nil
+	}
 	if err != nil {
 		return err
-	}
-	if policy == nil || record.PolicyFailed() {
-		p.leaveOut(record, policy == nil)
-		return nil
 	}
 	was, err := document(record.Answer)
 	if err != nil {
 		return fmt.Errorf("decision %s: %w", record.ID, err)
 	}
-	is, err := policy.Evaluate(ctx, record.Action, record.Project, record.Facts)
+	is, err := policy.Evaluate(ctx, record.Action, record.Project, found)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -156,19 +168,15 @@ func (p *replayer) evaluate(ctx context.Context, record *Record) error {
 	return nil
 }
 
-func (p *replayer) leaveOut(record *Record, missing bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if missing {
-		p.summary.Missing[record.PolicyHash]++
-		return
-	}
-	p.summary.Skipped++
+func (p *replayer) leaveOut(note func(*Summary)) {
+	p.tally.Lock()
+	defer p.tally.Unlock()
+	note(&p.summary)
 }
 
 func (p *replayer) count(record *Record, was, is map[string]any, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.tally.Lock()
+	defer p.tally.Unlock()
 	p.summary.Decisions++
 	p.summary.Revisions[record.PolicyRevision]++
 	if err == nil && reflect.DeepEqual(was, is) {
@@ -197,35 +205,13 @@ func rowOf(answer map[string]any) string {
 	return row
 }
 
-// policy returns what a decision is to be evaluated with; nil if its revision is not in the archive.
-func (p *replayer) policy(ctx context.Context, record *Record) (*explain.Policy, error) {
-	if p.opts.Candidate != nil {
-		return p.opts.Candidate, nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if policy, known := p.policies[record.PolicyHash]; known {
-		return policy, nil
-	}
-	policy, err := p.records.Policy(ctx, record.PolicyHash)
-	if err != nil && !errors.Is(err, ErrNotArchived) {
-		return nil, err
-	}
-	if len(p.order) == maxPolicies {
-		delete(p.policies, p.order[0])
-		p.order = p.order[1:]
-	}
-	p.policies[record.PolicyHash], p.order = policy, append(p.order, record.PolicyHash)
-	return policy, nil
-}
-
 // Policy loads a policy revision by the hash of its content. The error wraps ErrNotArchived if it cannot be had.
 func (r *Records) Policy(ctx context.Context, hash string) (*explain.Policy, error) {
 	files, err := r.Revision(ctx, hash)
 	if err != nil {
 		return nil, err
 	}
-	policy, err := explain.Load(ctx, files)
+	policy, err := explain.Reload(ctx, files)
 	if err != nil {
 		return nil, fmt.Errorf("load revision %s: %w", hash, err)
 	}

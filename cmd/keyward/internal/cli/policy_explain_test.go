@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -49,6 +48,12 @@ const rolloutFacts = `{
 // changedPolicy returns a directory with the default bundle without its tests, in which one failure is enough.
 func changedPolicy(t *testing.T) string {
 	t.Helper()
+	return policyWith(t, `"streakThreshold": 2`, `"streakThreshold": 1`)
+}
+
+// policyWith returns a directory with the default bundle without its tests, and something else in its data.
+func policyWith(t *testing.T, was, is string) string {
+	t.Helper()
 	dir := t.TempDir()
 	err := fs.WalkDir(policies.Bundle, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || strings.HasSuffix(name, "_test.rego") {
@@ -59,9 +64,9 @@ func changedPolicy(t *testing.T) string {
 			return err
 		}
 		if name == "data.json" {
-			changed := regexp.MustCompile(`"streakThreshold": \d+`).ReplaceAll(content, []byte(`"streakThreshold": 1`))
+			changed := bytes.ReplaceAll(content, []byte(was), []byte(is))
 			if bytes.Equal(changed, content) {
-				t.Fatal("data.json has no streakThreshold")
+				t.Fatalf("data.json has no %s", was)
 			}
 			content = changed
 		}

@@ -65,12 +65,12 @@ type Client struct {
 	Listed                          facts.Listing
 }
 
-// maxUserAgent is how much of a user agent is looked at, in bytes. True ones are shorter; a longer one only costs time.
-const maxUserAgent = 1024
+// MaxUserAgent is how much of a user agent is looked at, in bytes. True ones are shorter; a longer one only costs time.
+const MaxUserAgent = 1024
 
 // DetectClient reads what a client sent. It never fails: what cannot be told stays unknown.
 func (k *Knowledge) DetectClient(info rest.ClientInformation, environment service.Environment) Client {
-	info.UserAgent = info.UserAgent[:min(len(info.UserAgent), maxUserAgent)]
+	info.UserAgent = info.UserAgent[:min(len(info.UserAgent), MaxUserAgent)]
 	c := Client{
 		Native:          is(info.IsNative) || (info.IsNative == nil && info.NativeMeta != nil),
 		PrivateMode:     is(info.PrivateMode),

@@ -34,9 +34,7 @@ type Basis struct {
 // safe default, which offers nothing; the basis is complete in any case.
 func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence) (service.LoginVerdict, Basis, error) {
 	v := e.view(q.Project)
-	in := v.input(q.Question, ev)
-	in.Strategy = q.Strategy
-	d := v.knowledge.Login(in)
+	d := v.login(q, ev)
 	known, memoised, err := ask(ctx, e, v, login, &d.Facts, readLogin)
 	if err != nil {
 		known = &answered[loginAnswer]{answer: loginAnswer{verdict: safeDefault(), hints: []string{}}}
@@ -51,7 +49,7 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 // Append judges whether to offer the creation of a passkey, under the same terms as Login.
 func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Evidence) (service.AppendVerdict, Basis, error) {
 	v := e.view(q.Project)
-	d := v.knowledge.Append(v.input(q.Question, ev), q.Flags, q.Situation)
+	d := v.append(q, ev)
 	known, memoised, err := ask(ctx, e, v, appending, &d.Facts, readAppend)
 	if err != nil {
 		known = &answered[appendAnswer]{answer: appendAnswer{verdict: safeDefault(), variant: rest.AppendVariantDefault, hints: []string{}}}
@@ -90,6 +88,16 @@ func (e *Engine) Rollout(ctx context.Context, q service.RolloutQuestion) (servic
 		known = &answered[verdict]{answer: safeDefault()}
 	}
 	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
+}
+
+func (v *view) login(q service.LoginQuestion, ev Evidence) detect.Detection {
+	in := v.input(q.Question, ev)
+	in.Strategy = q.Strategy
+	return v.knowledge.Login(in)
+}
+
+func (v *view) append(q service.AppendQuestion, ev Evidence) detect.Detection {
+	return v.knowledge.Append(v.input(q.Question, ev), q.Flags, q.Situation)
 }
 
 // input folds the evidence.

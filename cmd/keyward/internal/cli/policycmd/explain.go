@@ -67,9 +67,11 @@ func withRecords(cmd *cobra.Command, terminal command.Terminal, do func(context.
 
 // explained is a recorded decision with its explanation.
 type explained struct {
-	Decision    replay.Record        `json:"decision"`
-	Bundle      string               `json:"bundle,omitempty"` // named by the caller; empty = the revision that decided
-	Same        bool                 `json:"sameAnswer"`       // the explained answer is the recorded one
+	Decision replay.Record `json:"decision"`
+	Bundle   string        `json:"bundle,omitempty"` // named by the caller; empty = the revision that decided
+	Same     bool          `json:"sameAnswer"`       // the explained answer is the recorded one
+	// NotAnew is why the bundle's own parameters could not find facts, so that the recorded ones were put to its rules; empty = they did.
+	NotAnew     string               `json:"recordedFacts,omitempty"`
 	Explanation *explain.Explanation `json:"explanation"`
 }
 
@@ -106,7 +108,16 @@ func (e *policyExplain) explain(ctx context.Context, records *replay.Records, id
 	if err != nil {
 		return nil, err
 	}
-	explanation, err := policy.Explain(ctx, record.Action, record.Project, record.Facts)
+	facts, notAnew := record.Facts, ""
+	if e.bundle.dir != "" {
+		facts, err = records.Facts(ctx, &record, policy)
+		if reason, known := replay.ReasonOf(err); known {
+			facts, notAnew = record.Facts, reason.String()
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	explanation, err := policy.Explain(ctx, record.Action, record.Project, facts)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +125,9 @@ func (e *policyExplain) explain(ctx context.Context, records *replay.Records, id
 	if err != nil {
 		return nil, fmt.Errorf("decision %s: %w", id, err)
 	}
-	return &explained{Decision: record, Bundle: e.bundle.dir, Same: reflect.DeepEqual(was, explanation.Answer), Explanation: explanation}, nil
+	return &explained{
+		Decision: record, Bundle: e.bundle.dir, Same: reflect.DeepEqual(was, explanation.Answer), NotAnew: notAnew, Explanation: explanation,
+	}, nil
 }
 
 func (e *policyExplain) policy(ctx context.Context, records *replay.Records, record *replay.Record) (*explain.Policy, error) {
@@ -165,8 +178,16 @@ func orNone(user string) string {
 	return user
 }
 
-// comparison says how the explained answer relates to the recorded one.
+// comparison says how the explained answer relates to the recorded one, and what it rests on.
 func (e *explained) comparison() string {
+	if e.NotAnew == "" {
+		return e.outcome()
+	}
+	return e.outcome() + "\nThe facts are the recorded ones, though the bundle would find others: " + e.NotAnew + "."
+}
+
+// outcome says how the explained answer relates to the recorded one.
+func (e *explained) outcome() string {
 	with := "the revision that decided"
 	if e.Bundle != "" {
 		with = "the bundle in " + e.Bundle + ", not the revision that decided"

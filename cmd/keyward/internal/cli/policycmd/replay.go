@@ -33,10 +33,12 @@ func newPolicyReplay(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay",
 		Short: "Answer recorded decisions again and show what differs",
-		Long: `Puts the facts of recorded decisions to the rules again. With --bundle it shows what
-that bundle would have answered otherwise: how many decisions go from which row to
-which, with examples for keyward policy explain. Without, each decision is judged by
-the revision that made it, and no answer may differ.
+		Long: `Makes recorded decisions again. With --bundle it shows what that bundle would have
+answered otherwise: how many decisions go from which row to which, with examples for
+keyward policy explain. Where the bundle counts or detects by other parameters, the
+user's events are counted again as they were then, and the client is looked at again;
+what a record has not enough for is told apart and counted. Without --bundle each
+decision is judged by the revision that made it, and no answer may differ.
 
 The server is found through --data-dir or --nats-url; nothing is changed there. The
 exit code is 0 also if answers differ, unless --exit-code is given.`,
@@ -52,7 +54,7 @@ exit code is 0 also if answers differ, unless --exit-code is given.`,
 	cmd.Flags().StringVar(&r.project, "project", "", "only decisions of the project with this `ID`")
 	cmd.Flags().IntVar(&r.examples, "examples", 3, "most examples of each change")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the summary as JSON")
-	cmd.Flags().BoolVar(&r.exitCode, "exit-code", false, "exit with 1 if any answer differs or a revision is missing")
+	cmd.Flags().BoolVar(&r.exitCode, "exit-code", false, "exit with 1 if any answer differs, cannot be judged, or has no revision any more")
 	command.ServerFlags(cmd.Flags())
 	return cmd
 }
@@ -82,7 +84,7 @@ func (r *policyReplay) do(cmd *cobra.Command, terminal command.Terminal) error {
 		if err := r.print(cmd, summary); err != nil {
 			return err
 		}
-		if r.exitCode && (summary.Different > 0 || len(summary.Missing) > 0) {
+		if r.exitCode && (summary.Different > 0 || len(summary.Missing) > 0 || len(summary.NotJudged) > 0) {
 			return errors.New("not every decision would be the same")
 		}
 		return nil
@@ -123,6 +125,9 @@ func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
 	_, _ = fmt.Fprintf(out, "%d decisions judged again with %s: %d the same, %d different.\n", s.Decisions, with, s.Same, s.Different)
 	if s.Skipped > 0 {
 		_, _ = fmt.Fprintf(out, "%d were left out, because the policy had failed and the safe default was answered.\n", s.Skipped)
+	}
+	for _, reason := range slices.Sorted(maps.Keys(s.NotJudged)) {
+		_, _ = fmt.Fprintf(out, "%d were not judged: %s.\n", s.NotJudged[reason], reason)
 	}
 	for _, hash := range slices.Sorted(maps.Keys(s.Missing)) {
 		_, _ = fmt.Fprintf(out, "%d were left out, because revision %s is not in the archive.\n", s.Missing[hash], hash)

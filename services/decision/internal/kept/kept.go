@@ -1,0 +1,248 @@
+// Package kept is what a decision record keeps of a question, so that other parameters can find its facts anew: what the client said, what the account
+// had, and which of the user's events had been read. It promises that detection and the fold make the same of what is restored as of what was asked; of an
+// address it keeps the network alone, and of what names a browser nothing. It is pure.
+package kept
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/detect"
+)
+
+// Schema is the version of records that keep a question. Those of the version before say nothing of their version.
+const Schema = 2
+
+// Of an address as much is kept as log_addresses calls a network: enough for lists of networks, and of no use to find a person.
+const (
+	networkIPv4 = 24
+	networkIPv6 = 48
+)
+
+// Question is what was asked, and what was looked up for it. What stands in the record beside it is not repeated: project, user, process and time.
+type Question struct {
+	Client       rest.ClientInformation                 `json:"client"` // its remote address is a network
+	Environment  service.Environment                    `json:"environment"`
+	LookupFailed bool                                   `json:"lookupFailed,omitempty"`
+	Strategy     rest.CrossDeviceAuthenticationStrategy `json:"strategy,omitempty"`  // of a login
+	Flags        *rest.PasskeyIntelFlags                `json:"flags,omitempty"`     // of an append start, as the situation
+	Situation    string                                 `json:"situation,omitempty"` // empty = that which detection takes then
+	Account      *Account                               `json:"account,omitempty"`   // nil = there was no such user, or none was asked about
+	Read         *Read                                  `json:"read,omitempty"`      // nil = no history was looked up, or it could not be
+}
+
+// Account is what was known of the user.
+type Account struct {
+	Status   account.Status      `json:"status"`
+	Passkeys []Passkey           `json:"passkeys,omitempty"`
+	Deleted  []account.Tombstone `json:"deleted,omitempty"`
+}
+
+// Passkey is what detection and the fold read of a credential.
+type Passkey struct {
+	ID             ident.CredentialID  `json:"id"`
+	CredentialID   []byte              `json:"credentialID"`
+	AAGUID         string              `json:"aaguid"`
+	Transports     []string            `json:"transports,omitempty"`
+	Attachment     string              `json:"attachment,omitempty"`
+	BackupEligible bool                `json:"backupEligible"`
+	CreatedOS      string              `json:"createdOS"`
+	CreatedBrowser string              `json:"createdBrowser"`
+	Environment    ident.EnvironmentID `json:"environment,omitempty"`
+	CreatedMs      int64               `json:"createdMs"`
+	UsedOn         []string            `json:"usedOn,omitempty"`
+}
+
+// Read is which of the user's events had been read: how many, and the exclusive or of the FNV-1a hashes of their IDs. Offers of the process are kept
+// themselves, since their stream drops them early.
+type Read struct {
+	Events int     `json:"events"`
+	Hash   string  `json:"hash"` // 16 hexadecimal digits
+	Offers []Offer `json:"offers,omitempty"`
+}
+
+// Offer is a login that the process was offered.
+type Offer struct {
+	ID        ident.EventID     `json:"id"`
+	Ceremony  ident.ChallengeID `json:"ceremony,omitempty"`
+	Challenge string            `json:"challenge,omitempty"`
+	CreatedMs int64             `json:"createdMs"`
+}
+
+// AppendJSON appends the question as encoding/json would write it; null if there is none.
+func (q *Question) AppendJSON(to []byte) []byte {
+	raw, err := json.Marshal(q)
+	if err != nil {
+		// Numbers that JSON has no form for cannot come from it; should one be there, the record is of use without the question.
+		raw = []byte("null")
+	}
+	return append(to, raw...)
+}
+
+// Keep returns what is kept of a question. Nothing in it is changed when the account is.
+func Keep(q *service.Question) *Question {
+	k := &Question{Client: client(q.Client), Environment: q.Environment, LookupFailed: q.LookupFailed}
+	if q.Account == nil {
+		return k
+	}
+	k.Account = &Account{Status: q.Account.Status, Deleted: slices.Clone(q.Account.Deleted)}
+	if len(q.Account.Credentials) > 0 {
+		k.Account.Passkeys = make([]Passkey, len(q.Account.Credentials))
+	}
+	for i := range q.Account.Credentials {
+		c := &q.Account.Credentials[i]
+		k.Account.Passkeys[i] = Passkey{
+			ID: c.ID, CredentialID: c.CredentialID, AAGUID: c.AAGUID, Transports: c.Transports, Attachment: c.Attachment, BackupEligible: c.BackupEligible,
+			CreatedOS: c.CreatedOS, CreatedBrowser: c.CreatedBrowser, Environment: c.Environment, CreatedMs: c.CreatedMs, UsedOn: c.UsedOn,
+		}
+	}
+	return k
+}
+
+// client leaves out what tells one browser or device from all others: the handle is a secret, and detection reads none of it.
+func client(c rest.ClientInformation) rest.ClientInformation {
+	c.ClientEnvHandle, c.ClientEnvHandleMeta, c.JavascriptFingerprint, c.VisitorID = nil, nil, nil, nil
+	c.UserAgent = c.UserAgent[:min(len(c.UserAgent), detect.MaxUserAgent)]
+	c.RemoteAddress = network(c.RemoteAddress)
+	return c
+}
+
+func network(remote string) string {
+	from, ok := address.Client(remote)
+	if !ok {
+		return ""
+	}
+	bits := networkIPv6
+	if from.Is4() {
+		bits = networkIPv4
+	}
+	within, err := from.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return within.String()
+}
+
+// Network returns the network that the client asked from; zero if it is not known.
+func (q *Question) Network() netip.Prefix {
+	within, err := netip.ParsePrefix(q.Client.RemoteAddress)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return within
+}
+
+// Restore returns the question as far as it was kept. The client's address is the first of its network.
+func (q *Question) Restore(project ident.ProjectID, user ident.UserID, process string) service.Question {
+	restored := service.Question{Project: project, Process: process, Client: q.Client, Environment: q.Environment, LookupFailed: q.LookupFailed}
+	restored.Client.RemoteAddress = ""
+	if within := q.Network(); within.IsValid() {
+		restored.Client.RemoteAddress = within.Addr().String()
+	}
+	if q.Account == nil {
+		return restored
+	}
+	a := &account.Account{Project: project, ID: user, Status: q.Account.Status, Deleted: q.Account.Deleted}
+	for i := range q.Account.Passkeys {
+		p := &q.Account.Passkeys[i]
+		a.Credentials = append(a.Credentials, account.Credential{
+			ID: p.ID, CredentialID: p.CredentialID, AAGUID: p.AAGUID, Transports: p.Transports, Attachment: p.Attachment, BackupEligible: p.BackupEligible,
+			CreatedOS: p.CreatedOS, CreatedBrowser: p.CreatedBrowser, Environment: p.Environment, CreatedMs: p.CreatedMs, UsedOn: p.UsedOn,
+		})
+	}
+	restored.Account = a
+	return restored
+}
+
+// NewRead returns which events were read, and the offers of the process among those that were.
+func NewRead(events, offers []event.Event, process string) *Read {
+	var seen tally
+	for _, e := range live(events) {
+		seen.toggle(e.ID, 1)
+	}
+	r := &Read{Events: seen.events, Hash: seen.text()}
+	for i := range offers {
+		if o := &offers[i]; process != "" && o.Process == process && o.Type == event.LoginOffered {
+			r.Offers = append(r.Offers, Offer{ID: o.ID, Ceremony: o.Ceremony, Challenge: o.Challenge, CreatedMs: o.CreatedMs})
+		}
+	}
+	return r
+}
+
+// live returns the events that count. Where nothing was deleted, as stores answer, those are all of them.
+func live(events []event.Event) []*event.Event {
+	if slices.ContainsFunc(events, func(e event.Event) bool { return e.Type == event.Deleted }) {
+		return event.NewSet(events).Refs()
+	}
+	all := make([]*event.Event, len(events))
+	for i := range events {
+		all[i] = &events[i]
+	}
+	return all
+}
+
+// Restored returns the offers as events of the process.
+func (r *Read) Restored(process string) []event.Event {
+	offers := make([]event.Event, len(r.Offers))
+	for i, o := range r.Offers {
+		offers[i] = event.Event{
+			ID: o.ID, Type: event.LoginOffered, Process: process, Ceremony: o.Ceremony, Challenge: o.Challenge, CreatedMs: o.CreatedMs,
+		}
+	}
+	return offers
+}
+
+// Within returns the part of the log that had been read. Whoever reads sees what was appended before, so it is all up to some event; false if no such
+// part has the events that were read, because some of them have been dropped or erased since. The log is in the order in which it was appended,
+// deletions included.
+func (r *Read) Within(log []event.Event) ([]event.Event, bool) {
+	var seen tally
+	there, gone := map[ident.EventID]bool{}, map[ident.EventID]bool{}
+	end, found := 0, r.is(&seen)
+	for i := range log {
+		e := &log[i]
+		switch {
+		case e.Type == event.Deleted:
+			if there[e.Deletes] {
+				seen.toggle(e.Deletes, -1)
+			}
+			gone[e.Deletes], there[e.Deletes] = true, false
+		case !gone[e.ID] && !there[e.ID]:
+			there[e.ID] = true
+			seen.toggle(e.ID, 1)
+		}
+		if r.is(&seen) {
+			end, found = i+1, true
+		}
+	}
+	return log[:end], found
+}
+
+func (r *Read) is(seen *tally) bool { return seen.events == r.Events && seen.text() == r.Hash }
+
+// tally counts events and mixes their IDs, in whatever order they come.
+type tally struct {
+	events int
+	hash   [8]byte
+}
+
+func (t *tally) toggle(id ident.EventID, by int) {
+	t.events += by
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(id))
+	var room [8]byte
+	for i, b := range sum.Sum(room[:0]) {
+		t.hash[i] ^= b
+	}
+}
+
+func (t *tally) text() string { return hex.EncodeToString(t.hash[:]) }

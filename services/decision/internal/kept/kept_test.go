@@ -1,0 +1,152 @@
+package kept_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/kept"
+)
+
+func TestNothingIsKeptThatNamesABrowserOrAnAddress(t *testing.T) {
+	t.Parallel()
+	text := func(s string) *string { return &s }
+	q := service.Question{Client: rest.ClientInformation{
+		UserAgent: strings.Repeat("a", 2000), ClientEnvHandle: text("secret-handle"), JavascriptFingerprint: text("secret-print"), VisitorID: text("secret-visitor"),
+		ClientEnvHandleMeta: &rest.ClientEnvHandleMeta{},
+	}}
+	for given, want := range map[string]string{
+		"203.0.113.77":                  "203.0.113.0/24",
+		"203.0.113.77:4711":             "203.0.113.0/24",
+		"[2001:db8:1:2::3]:443":         "2001:db8:1::/48",
+		"::ffff:203.0.113.77":           "203.0.113.0/24",
+		"203.0.113.77, 10.0.0.1":        "203.0.113.0/24",
+		"":                              "",
+		"the address is not an address": "",
+	} {
+		q.Client.RemoteAddress = given
+		k := kept.Keep(&q)
+		if k.Client.RemoteAddress != want {
+			t.Errorf("of %q is kept %q, want %q", given, k.Client.RemoteAddress, want)
+		}
+		if raw := string(k.AppendJSON(nil)); strings.Contains(raw, "secret") || strings.Contains(raw, ".77") || strings.Contains(raw, "EnvHandle") || len(raw) > 1500 {
+			t.Errorf("kept is %s", raw)
+		}
+	}
+}
+
+func TestAQuestionIsRestoredAsItWasAskedUpToItsAddress(t *testing.T) {
+	t.Parallel()
+	some := rapid.SampledFrom([]string{"", "Windows", "internal", "hybrid"})
+	rapid.Check(t, func(t *rapid.T) {
+		asked := service.Question{
+			Project: "pro-1", Process: "p", LookupFailed: rapid.Bool().Draw(t, "failed"),
+			Environment: service.Environment{ID: "env-1", Known: rapid.Bool().Draw(t, "known"), Rejected: rapid.Bool().Draw(t, "rejected")},
+			Client:      rest.ClientInformation{UserAgent: some.Draw(t, "agent"), RemoteAddress: "203.0.113.0"},
+		}
+		if rapid.Bool().Draw(t, "user") {
+			asked.Account = &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive}
+			for i := range rapid.IntRange(0, 3).Draw(t, "passkeys") {
+				asked.Account.Credentials = append(asked.Account.Credentials, account.Credential{
+					ID: ident.CredentialID("cre-" + strconv.Itoa(i)), CredentialID: []byte{byte(i)}, AAGUID: some.Draw(t, "aaguid"),
+					Transports: rapid.SliceOfN(some, 1, 3).Draw(t, "transports"), Attachment: some.Draw(t, "attachment"), BackupEligible: rapid.Bool().Draw(t, "eligible"),
+					CreatedOS: some.Draw(t, "os"), CreatedBrowser: some.Draw(t, "browser"), Environment: "env-1", CreatedMs: rapid.Int64Range(0, 1e12).Draw(t, "at"),
+					UsedOn: rapid.SliceOfN(some, 1, 3).Draw(t, "used"),
+				})
+				asked.Account.Deleted = append(asked.Account.Deleted, account.Tombstone{ID: "cre-9", CredentialID: []byte{9}, DeletedMs: 1})
+			}
+		}
+		var read kept.Question
+		if err := json.Unmarshal(kept.Keep(&asked).AppendJSON(nil), &read); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(asked, read.Restore("pro-1", "usr-1", "p")); diff != "" {
+			t.Fatalf("(-asked +restored)\n%s", diff)
+		}
+	})
+}
+
+// happened is a log: events by their IDs, deletions as -ID.
+func happened(ids ...string) []event.Event {
+	var log []event.Event
+	for i, id := range ids {
+		e := event.Event{ID: ident.EventID(id), Type: event.LoginError, CreatedMs: int64(i)}
+		if gone, deletes := strings.CutPrefix(id, "-"); deletes {
+			e = event.Event{ID: ident.EventID(fmt.Sprint("d", i)), Type: event.Deleted, Deletes: ident.EventID(gone), CreatedMs: int64(i)}
+		}
+		log = append(log, e)
+	}
+	return log
+}
+
+func TestWhatHadBeenReadIsFoundInTheLog(t *testing.T) {
+	t.Parallel()
+	for sentence, c := range map[string]struct {
+		read, log []string
+		want      []string // that count; nil = they cannot be found
+	}{
+		"nothing had happened, and nothing has":                    {nil, nil, []string{}},
+		"what happened since does not count":                       {[]string{"a", "b"}, []string{"a", "b", "c"}, []string{"a", "b"}},
+		"nothing had happened, and something has since":            {nil, []string{"a"}, []string{}},
+		"what was deleted since counts":                            {[]string{"a", "b"}, []string{"a", "b", "-a"}, []string{"a", "b"}},
+		"what had been deleted does not":                           {[]string{"a", "b", "-a"}, []string{"a", "b", "-a", "c"}, []string{"b"}},
+		"what was deleted before it came does not":                 {[]string{"-a", "a", "b"}, []string{"-a", "a", "b"}, []string{"b"}},
+		"what came twice counts once":                              {[]string{"a", "b"}, []string{"a", "a", "b"}, []string{"a", "b"}},
+		"the oldest has been dropped":                              {[]string{"a", "b"}, []string{"b", "c"}, nil},
+		"all has been erased":                                      {[]string{"a", "b"}, nil, nil},
+		"as many are there, but others":                            {[]string{"a", "b"}, []string{"b", "c"}, nil},
+		"the deletion was dropped with what it deleted":            {[]string{"a", "b", "-a"}, []string{"b", "-a"}, []string{"b"}},
+		"what was deleted was dropped, and not what had been read": {[]string{"a", "b", "-a"}, []string{"b"}, []string{"b"}},
+	} {
+		found, ok := kept.NewRead(happened(c.read...), nil, "").Within(happened(c.log...))
+		if ok != (c.want != nil) {
+			t.Errorf("%s: found %v", sentence, ok)
+			continue
+		}
+		count := []string{}
+		for _, e := range event.NewSet(found).Refs() {
+			count = append(count, string(e.ID))
+		}
+		slices.Sort(count)
+		if ok && !slices.Equal(count, c.want) {
+			t.Errorf("%s: %v count, want %v", sentence, count, c.want)
+		}
+	}
+}
+
+func TestWhateverIsReadIsFoundAgainInEveryLongerLog(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		ids := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "-a", "-b", "-c"}), 0, 12).Draw(t, "log")
+		log := happened(ids...)
+		until := rapid.IntRange(0, len(log)).Draw(t, "until")
+		read := event.NewSet(log[:until]).Live()
+		found, ok := kept.NewRead(read, nil, "").Within(log)
+		if !ok {
+			t.Fatal("not found")
+		}
+		if diff := cmp.Diff(ofIDs(read), ofIDs(event.NewSet(found).Live())); diff != "" {
+			t.Fatalf("(-read +found)\n%s", diff)
+		}
+	})
+}
+
+func ofIDs(events []event.Event) []ident.EventID {
+	ids := make([]ident.EventID, 0, len(events))
+	for i := range events {
+		ids = append(ids, events[i].ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
