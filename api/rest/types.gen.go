@@ -1481,6 +1481,9 @@ type PasskeyEventType string
 
 // PasskeyIntelFlags defines model for PasskeyIntelFlags.
 type PasskeyIntelFlags struct {
+	// AppendShown When the client last showed that a passkey can be created, to whomever; Unix seconds. The parameter `shownSpacingSeconds` says for how long it counts.
+	AppendShown *int64 `json:"appendShown,omitempty"`
+
 	// AskForAutoAppend The caller can open the creation dialog unasked.
 	AskForAutoAppend *bool `json:"askForAutoAppend,omitempty"`
 
@@ -1492,6 +1495,9 @@ type PasskeyIntelFlags struct {
 
 	// ForcePasskeyAppend The user asked for a passkey.
 	ForcePasskeyAppend bool `json:"forcePasskeyAppend"`
+
+	// OptOutAfterHybrid The user does not want to be asked after a login over another device.
+	OptOutAfterHybrid *bool `json:"optOutAfterHybrid,omitempty"`
 }
 
 // PasskeyLoginFinishReq defines model for PasskeyLoginFinishReq.

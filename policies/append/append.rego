@@ -56,9 +56,13 @@ else := deny("A6b", "user-append-blacklisted", "user_blacklisted") if user_appen
 
 else := deny("A7", "process-pk-login-sk-completed", "security_key_login") if process_pk_login_sk_completed
 
+else := deny("A7", "process-pk-login-sk-completed", "cooldown") if process_pk_login_sk_completed_shown
+
 else := offer("A7", "process-pk-login-sk-completed", "default") if process_pk_login_sk_completed_open
 
 else := deny("A7", "process-pk-login-sk-completed", "cooldown") if process_pk_login_sk_completed_paused
+
+else := deny("A8", "device-local-platform-passkey-experiment", "cooldown") if device_local_platform_passkey_experiment_shown
 
 else := offer("A8", "device-local-platform-passkey-experiment", "default") if device_local_platform_passkey_experiment
 
@@ -74,6 +78,8 @@ else := deny("A11", "process-pk-login-cross-platform-completed", "cooldown") if 
 
 else := offer_silently("A12", "process-pk-login-incomplete", "after-error", after_error_open) if process_pk_login_incomplete_silent
 
+else := deny("A12", "process-pk-login-incomplete", "cooldown") if process_pk_login_incomplete_shown
+
 else := offer("A12", "process-pk-login-incomplete", "after-error") if process_pk_login_incomplete
 
 else := deny("A12", "process-pk-login-incomplete", "cooldown") if process_pk_login_incomplete_paused
@@ -83,6 +89,8 @@ else := offer("A13", "process-pk-login-not-offered", "default") if process_pk_lo
 else := deny("A13", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_in_app_paused
 
 else := offer_silently("A13", "process-pk-login-not-offered", "default", default_open) if process_pk_login_not_offered_silent
+
+else := deny("A13", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_shown
 
 else := offer("A13", "process-pk-login-not-offered", "auto") if process_pk_login_not_offered_auto
 
@@ -176,6 +184,16 @@ user_append_blacklisted_after_hybrid if {
 }
 
 # METADATA
+# title: The client says that the user does not want to be asked after a login over another device
+# scope: rule
+# custom:
+#   row: A6a
+user_append_blacklisted_after_hybrid if {
+	input.process.outcome == "cda"
+	input.flags.optOutAfterHybrid == true
+}
+
+# METADATA
 # title: The user does not want to be asked after a failed passkey login
 # scope: rule
 # custom:
@@ -193,6 +211,18 @@ user_append_blacklisted_after_error if {
 process_pk_login_sk_completed if {
 	input.process.outcome == "sk"
 	data.keyward.parameters.appendAfterSecurityKey == false
+}
+
+# METADATA
+# title: The login used a security key, and this client has shown an offer lately
+# scope: rule
+# custom:
+#   row: A7
+process_pk_login_sk_completed_shown if {
+	input.process.outcome == "sk"
+	shown_lately
+	data.keyward.parameters.appendAfterSecurityKey == true
+	not user_positive_env_history
 }
 
 # METADATA
@@ -217,6 +247,16 @@ process_pk_login_sk_completed_paused if {
 	input.nudges.default.cooldown == true
 	data.keyward.parameters.appendAfterSecurityKey == true
 	not user_positive_env_history
+}
+
+# METADATA
+# title: The experiment would offer a passkey of this device, and this client has shown an offer lately
+# scope: rule
+# custom:
+#   row: A8
+device_local_platform_passkey_experiment_shown if {
+	device_local_treatment
+	shown_lately
 }
 
 # METADATA
@@ -287,6 +327,16 @@ process_pk_login_incomplete_silent if {
 }
 
 # METADATA
+# title: A passkey login was offered but not finished, and this client has shown an offer lately
+# scope: rule
+# custom:
+#   row: A12
+process_pk_login_incomplete_shown if {
+	input.process.outcome == "incomplete"
+	shown_lately
+}
+
+# METADATA
 # title: A passkey login was offered but not finished
 # scope: rule
 # custom:
@@ -340,6 +390,16 @@ process_pk_login_not_offered_silent if {
 }
 
 # METADATA
+# title: No passkey login was offered, and this client has shown an offer lately
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_shown if {
+	input.process.outcome == "not-offered"
+	shown_lately
+}
+
+# METADATA
 # title: No passkey login was offered, and the first passkey may be asked for without a click
 # description: Phones and apps convert better so, desktops do not.
 # scope: rule
@@ -372,6 +432,15 @@ process_pk_login_not_offered if {
 process_pk_login_not_offered_paused if {
 	input.process.outcome == "not-offered"
 	input.nudges.default.cooldown == true
+}
+
+# METADATA
+# title: The client has shown an offer lately, whoever it was shown to
+# description: Only the parameter shownSpacingSeconds makes it count. Who signs up is always one to ask, whoever used the client before.
+# scope: rule
+shown_lately if {
+	input.flags.shownLately == true
+	input.situation != "sign-up"
 }
 
 # METADATA

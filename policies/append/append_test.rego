@@ -6,7 +6,7 @@ import data.keyward.append
 facts := {
 	"complete": true,
 	"account": "active",
-	"flags": {"force": false, "auto": false, "conditionalCreate": false, "inApp": ""},
+	"flags": {"force": false, "auto": false, "conditionalCreate": false, "inApp": "", "shownLately": false, "optOutAfterHybrid": false},
 	"situation": "post-login",
 	"client": {"os": "windows", "osVersion": 11, "browser": "chrome", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
 	"support": {"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
@@ -75,6 +75,8 @@ app := {"client": {"os": "android", "native": true, "mobile": true, "desktop": f
 forced := {"flags": {"force": true}}
 
 ask_auto := {"flags": {"auto": true}}
+
+shown := {"flags": {"shownLately": true}}
 
 ask_silent := {"flags": {"conditionalCreate": true}}
 
@@ -509,4 +511,42 @@ test_a13_in_app_situation_without_a_trigger if {
 test_a13_in_app_means_nothing_after_a_login if {
 	changes := together([unlock, outcome("cda"), {"nudges": {"spaced": false}}])
 	is_offered(answer(changes), "A11", "process-pk-login-cross-platform-completed", "after-hybrid")
+}
+
+test_a6a_as_the_client_says if {
+	opted := together([outcome("cda"), {"flags": {"optOutAfterHybrid": true}}])
+	is_denied(answer(opted), "A6a", "user-append-blacklisted", "user_blacklisted")
+	is_offered(answer({"flags": {"optOutAfterHybrid": true}}), "A13", "process-pk-login-not-offered", "default")
+}
+
+test_a13_shown_lately if is_denied(answer(shown), "A13", "process-pk-login-not-offered", "cooldown")
+
+test_a13_shown_lately_not_unasked_either if {
+	is_denied(answer(together([shown, ask_auto, phone])), "A13", "process-pk-login-not-offered", "cooldown")
+}
+
+test_a13_shown_lately_does_not_matter_to_who_signs_up if {
+	is_offered(answer(together([shown, {"situation": "sign-up"}])), "A13", "process-pk-login-not-offered", "default")
+}
+
+test_a13_shown_lately_does_not_matter_to_what_nobody_notices if {
+	is_silent(answer(together([shown, ask_silent])), "A13", "process-pk-login-not-offered", "default", true)
+}
+
+test_a12_shown_lately if {
+	is_denied(answer(together([outcome("incomplete"), shown])), "A12", "process-pk-login-incomplete", "cooldown")
+}
+
+test_a11_shown_lately_does_not_matter if {
+	is_offered(answer(together([outcome("cda"), shown])), "A11", "process-pk-login-cross-platform-completed", "after-hybrid")
+}
+
+test_a8_shown_lately if {
+	changes := together([with_manager, treated, shown])
+	is_denied(answer(changes), "A8", "device-local-platform-passkey-experiment", "cooldown")
+}
+
+test_a7_shown_lately if {
+	changes := together([outcome("sk"), shown])
+	is_denied(answer_under({"appendAfterSecurityKey": true}, changes), "A7", "process-pk-login-sk-completed", "cooldown")
 }

@@ -205,6 +205,30 @@ test('declining counts, and the account takes a passkey later, once, and lets go
   await leave(visitor);
 });
 
+test('declined three times, a user is left in peace, and the counts and the pause are seen', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await signUp(visitor, address);
+  const counts = (declined, pausing) => page.locator('.decision tr', { hasText: 'Manual offers' }).filter({ hasText: new RegExp(`Manual offers\\s*${declined}\\s*${pausing}`) }).waitFor();
+  for (const declined of [0, 1, 2]) {
+    await decision(page, 'Offer to create a passkey?', 'Yes');
+    await counts(declined, 'no');
+    await page.getByRole('button', { name: 'Not now' }).click();
+    await heading(page, `Signed in as ${address}`);
+    await signOut(visitor);
+    await signIn(visitor, address);
+    await prove(visitor, address);
+    if (declined < 2) await heading(page, 'Create a passkey');
+  }
+  await heading(page, `Signed in as ${address}`);
+  const why = await decision(page, 'Offer to create a passkey?', 'No');
+  assert.match(why, /manual offers pause/);
+  await counts(3, 'yes');
+  await inspect(visitor, 'left-in-peace');
+  await leave(visitor);
+});
+
 test('passkeys of the account: one a device, deleted when asked twice', async () => {
   const visitor = await visit(browser);
   const { page } = visitor;

@@ -75,7 +75,7 @@ function Decision({ watched }: { watched: Watched | undefined }) {
           </dl>
         </details>
       )}
-      <Counts data={d.historyData} />
+      <Counts data={d.historyData} open={d.action === 'append'} />
       <p class="small"><When ms={d.createdMs} /> · policy <code>{d.policyRevision}</code> · <code class="long">{d.decisionID}</code></p>
     </article>
   );
@@ -95,12 +95,12 @@ function Row({ row }: { row: TrialRow }) {
 }
 
 /** The counts and cool-downs that the decision knew, in pairs: how often the user declined, and whether offers pause for it. */
-function Counts({ data }: { data: Record<string, unknown> }) {
+function Counts({ data, open }: { data: Record<string, unknown>; open: boolean }) {
   const kinds = [['default', 'Manual offers'], ['afterError', 'Offers after a failed login'], ['afterHybrid', 'Offers after another device'], ['auto', 'Automatic offers'], ['conditionalCreate', 'Silent creation']] as const;
   const rows = kinds.filter(([key]) => data[key + 'Cooldown'] !== undefined);
   if (rows.length === 0) return null;
   return (
-    <details>
+    <details open={open}>
       <summary>Counts and cool-downs</summary>
       <table>
         <thead><tr><th scope="col">Kind</th><th scope="col">Declined</th><th scope="col">Pausing</th></tr></thead>

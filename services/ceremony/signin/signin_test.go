@@ -214,7 +214,7 @@ func TestACreationThatIsNotOfferedOrNotWantedLeadsToTheSession(t *testing.T) {
 		"a sign-up with a silent offer only":           {true, nil, func(_ service.AppendQuestion, v *service.AppendVerdict) { v.Conditional = true }, ""},
 		"a sign-up whose offer is skipped":             {true, nil, nil, frontend.BlockTypePasskeyAppend},
 		"a login without an offer":                     {false, nil, noAppend, ""},
-		"a login an hour after the last offer":         {false, func(r *frontend.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, ""},
+		"a login that the policy spares another offer": {false, func(r *frontend.ProcessInitReq) { r.PasskeyAppendShown = &hour }, unlessShown, ""},
 		"a login whose offer is skipped":               {false, nil, nil, frontend.BlockTypePasskeyAppend},
 		"a sign-up an hour after the last login's one": {true, func(r *frontend.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, frontend.BlockTypePasskeyAppend},
 	} {
@@ -253,6 +253,16 @@ func TestACreationThatIsNotOfferedOrNotWantedLeadsToTheSession(t *testing.T) {
 	}
 }
 
+// unlessShown is a policy that spares clients which have shown an offer.
+func unlessShown(q service.AppendQuestion, v *service.AppendVerdict) {
+	v.Allow = v.Allow && (q.Flags.AppendShown == nil || *q.Flags.AppendShown != ceremonytest.Started.Add(-time.Hour).Unix())
+}
+
+// unlessOptedOut is a policy that does as clients say of logins with another device.
+func unlessOptedOut(q service.AppendQuestion, v *service.AppendVerdict) {
+	v.Allow = v.Allow && (q.Flags.OptOutAfterHybrid == nil || !*q.Flags.OptOutAfterHybrid)
+}
+
 func TestALoginWithAnotherDeviceIsFollowedByAnOfferForThisOne(t *testing.T) {
 	t.Parallel()
 	for name, optOut := range map[string]bool{"by default": false, "unless the user does not want to be asked": true} {
@@ -261,6 +271,7 @@ func TestALoginWithAnotherDeviceIsFollowedByAnOfferForThisOne(t *testing.T) {
 			st, d := ceremonytest.New(t), authenticator.Phone()
 			member(t, st, d, emailOf(ceremonytest.Email))
 			st.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.IsCDACandidate, v.Route = true, event.CDA }
+			st.Decision.OnAppend = unlessOptedOut
 			b := begin(t, st, func(r *frontend.ProcessInitReq) { r.OptOutOfPasskeyAppendAfterHybrid = &optOut })
 			b.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
 			if hint := b.request(t).LoginHint; hint == nil || *hint != frontend.BlockPasskeyVerifyLoginHintCDA {

@@ -182,12 +182,9 @@ func (s *Service) giveUp(ctx context.Context, t *turn, before signin.State) erro
 
 // offerCreation asks the policy whether to offer a passkey to whoever has just signed up or logged in.
 func (s *Service) offerCreation(ctx context.Context, t *turn) error {
-	var offer *signin.Offer
-	if t.state.WantsOffer(s.now()) {
-		var err error
-		if offer, err = s.creationOffer(ctx, t); err != nil {
-			return err
-		}
+	offer, err := s.creationOffer(ctx, t)
+	if err != nil {
+		return err
 	}
 	return s.note(ctx, t, pure(func(state signin.State) (signin.State, error) {
 		if offer == nil {
@@ -205,7 +202,7 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 	}
 	started, err := s.passkeys.AppendStart(ctx, service.ForProject[rest.PasskeyAppendStartReq]{Project: t.project.ID, Body: rest.PasskeyAppendStartReq{
 		UserID: string(t.state.User), ProcessID: t.process.ID, Username: t.state.Name.Value, Situation: &situation,
-		ClientInformation: t.client(),
+		ClientInformation: t.client(), PasskeyIntelFlags: t.state.Settings.Flags(),
 	}})
 	if err != nil {
 		return nil, err

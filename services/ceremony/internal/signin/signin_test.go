@@ -324,26 +324,21 @@ func TestASignUpIsFilledIn(t *testing.T) {
 	}
 }
 
-func TestWhoIsAskedForAPasskey(t *testing.T) {
+func TestThePolicyIsToldWhatTheClientSaidAtTheBeginning(t *testing.T) {
 	t.Parallel()
-	hour := now.Add(-time.Hour).Unix()
+	shown, yes := now.Unix(), true
 	for name, c := range map[string]struct {
-		state signin.State
-		want  bool
+		said signin.Settings
+		want rest.PasskeyIntelFlags
 	}{
-		"somebody who signs up, even right after another":         {signin.State{Auth: signin.SignUp, Settings: signin.Settings{AppendShown: hour}}, true},
-		"somebody who logs in":                                    {signin.State{Auth: signin.Login}, true},
-		"nobody an hour after the last one":                       {signin.State{Auth: signin.Login, Settings: signin.Settings{AppendShown: hour}}, false},
-		"somebody a day after the last one":                       {signin.State{Auth: signin.Login, Settings: signin.Settings{AppendShown: now.Add(-24 * time.Hour).Unix()}}, true},
-		"somebody who used another device":                        {signin.State{Auth: signin.Login, AfterHybrid: true, Settings: signin.Settings{AppendShown: hour}}, true},
-		"nobody who used another device and will not be asked so": {signin.State{Auth: signin.Login, AfterHybrid: true, Settings: signin.Settings{NotAfterCDA: true}}, false},
+		"nothing": {},
+		"that it showed an offer, and is not to after a login with another device": {
+			signin.Settings{AppendShown: shown, NotAfterCDA: true}, rest.PasskeyIntelFlags{AppendShown: &shown, OptOutAfterHybrid: &yes},
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if got := c.state.WantsOffer(now); got != c.want {
-				t.Errorf("got %t", got)
-			}
-		})
+		if diff := cmp.Diff(c.want, c.said.Flags()); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }
 

@@ -84,6 +84,18 @@ type Settings struct {
 	NotAfterCDA bool  `json:"notAfterCDA,omitempty"` // the user does not want to be asked after a login with another device
 }
 
+// Flags are the settings as the policy is told them. Whether they keep anything from being offered is for the policy to say, and on record.
+func (s Settings) Flags() rest.PasskeyIntelFlags {
+	var flags rest.PasskeyIntelFlags
+	if s.AppendShown != 0 {
+		flags.AppendShown = &s.AppendShown
+	}
+	if s.NotAfterCDA {
+		flags.OptOutAfterHybrid = &s.NotAfterCDA
+	}
+	return flags
+}
+
 // Identifier is a value of a type.
 type Identifier struct {
 	Type  account.IdentifierType `json:"type"`
@@ -267,21 +279,6 @@ func (s State) Handed(now time.Time) (State, bool) {
 	o.Taken = true
 	s.Offer, s.Problem = &o, nil
 	return s, true
-}
-
-// appendPause is how long a client that has shown the creation of a passkey is spared another one after a login, whoever it was shown to.
-const appendPause = 24 * time.Hour
-
-// WantsOffer reports whether the policy is to be asked. Whoever signs up is always one to ask for.
-func (s State) WantsOffer(now time.Time) bool {
-	switch {
-	case s.Auth == SignUp:
-		return true
-	case s.AfterHybrid:
-		return !s.Settings.NotAfterCDA
-	default:
-		return now.Unix()-s.Settings.AppendShown >= int64(appendPause/time.Second)
-	}
 }
 
 // Known is who a passkey has shown the user to be.

@@ -52,7 +52,10 @@ var appendChoices = map[string]map[string][]any{
 	"pair":        {"existsHere": {true, false, false}, "createdHere": {true, false}},
 	"blacklist":   {"appendAfterHybrid": {true, false}, "appendAfterError": {true, false}},
 	"experiments": {"device-local-platform-passkey": {"treatment", "control"}},
-	"flags":       {"force": {true, false, false, false}, "auto": {true, false}, "conditionalCreate": {true, false, false}, "inApp": {"", "", "after-unlock", "after-splash"}},
+	"flags": {
+		"force": {true, false, false, false}, "auto": {true, false}, "conditionalCreate": {true, false, false},
+		"inApp": {"", "", "after-unlock", "after-splash"}, "shownLately": {true, false, false}, "optOutAfterHybrid": {true, false, false},
+	},
 	"process": {
 		"outcome": {"sk", "local", "cda", "incomplete", "not-offered", "not-offered"}, "missingEvidence": {true, false},
 		"credentialClass": {"", "apple", "password-manager", "unknown-provider"},

@@ -3,6 +3,7 @@ package detect_test
 import (
 	"encoding/json"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -504,5 +505,37 @@ func TestTagsAreSortedAndOnce(t *testing.T) {
 	}
 	if !slices.IsSorted(got) {
 		t.Error("not sorted")
+	}
+}
+
+func TestAnOfferThatTheClientHasShownCountsForAsLongAsTheBundleSays(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	k := detect.Knowledge{Parameters: detect.Parameters{ShownSpacingSeconds: 86400}}
+	k.Parameters.ClockSkewSeconds = 300
+	for name, tc := range map[string]struct {
+		shown   time.Time
+		spacing int64
+		want    bool
+	}{
+		"an hour ago":                         {now.Add(-time.Hour), 86400, true},
+		"an hour ago, and the bundle asks":    {now.Add(-time.Hour), 0, false},
+		"just now, and the bundle asks":       {now, 0, false},
+		"a day ago":                           {now.Add(-24 * time.Hour), 86400, false},
+		"by a clock a minute ahead":           {now.Add(time.Minute), 86400, true},
+		"by a clock that is wrong":            {now.Add(time.Hour), 86400, false},
+		"at the beginning of times":           {time.Unix(math.MinInt64, 0), 86400, false},
+		"at the end of times":                 {time.Unix(math.MaxInt64, 0), 86400, false},
+		"a minute ahead, and the bundle asks": {now.Add(time.Minute), 0, false},
+	} {
+		k.Parameters.ShownSpacingSeconds = tc.spacing
+		shown := tc.shown.Unix()
+		d := k.Append(detect.Input{Now: now, Complete: true}, rest.PasskeyIntelFlags{AppendShown: &shown, OptOutAfterHybrid: &tc.want}, "")
+		if got := d.Facts.Flags; got.ShownLately != tc.want || got.OptOutAfterHybrid != tc.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if d := k.Append(detect.Input{Now: now, Complete: true}, rest.PasskeyIntelFlags{}, ""); d.Facts.Flags.ShownLately || d.Facts.Flags.OptOutAfterHybrid {
+		t.Error("nothing was said, and counts")
 	}
 }

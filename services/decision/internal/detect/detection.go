@@ -50,13 +50,22 @@ func (k *Knowledge) Append(in Input, flags rest.PasskeyIntelFlags, situation str
 		situation = DefaultSituation
 	}
 	d.Facts.Situation = &situation
-	d.Facts.Flags = &facts.Flags{Force: flags.ForcePasskeyAppend, Auto: is(flags.AskForAutoAppend), ConditionalCreate: is(flags.AskForConditionalCreate)}
+	d.Facts.Flags = &facts.Flags{
+		Force: flags.ForcePasskeyAppend, Auto: is(flags.AskForAutoAppend), ConditionalCreate: is(flags.AskForConditionalCreate),
+		ShownLately: k.shownLately(flags.AppendShown, in.Now), OptOutAfterHybrid: is(flags.OptOutAfterHybrid),
+	}
 	if flags.AskForInAppAppend != nil {
 		d.Facts.Flags.InApp = *flags.AskForInAppAppend
 	}
 	d.Facts.Process = d.process(in.History.Process)
 	d.Facts.Nudges = k.nudges(in)
 	return d
+}
+
+// shownLately reports whether a client's word of when it last showed an offer counts. A moment to come is none: its clock is wrong.
+func (k *Knowledge) shownLately(shown *int64, now time.Time) bool {
+	spacing, skew := k.Parameters.ShownSpacingSeconds, k.Parameters.ClockSkewSeconds
+	return shown != nil && spacing > 0 && *shown > now.Unix()-spacing && *shown <= now.Unix()+skew
 }
 
 // Mediation finds the facts of conditional mediation, where there is no user yet.

@@ -19,6 +19,7 @@ type Parameters struct {
 	history.Parameters
 
 	InAppSpacingSeconds     int64           `json:"inAppSpacingSeconds"`
+	ShownSpacingSeconds     int64           `json:"shownSpacingSeconds,omitempty"` // bundles from before it have none: 0
 	AllowWebdriver          bool            `json:"allowWebdriver"`
 	RestrictedBrowserTokens []string        `json:"restrictedBrowserTokens"`
 	BlockedBrowsers         []Blocked       `json:"blockedBrowsers"`

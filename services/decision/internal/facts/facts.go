@@ -116,6 +116,8 @@ type Flags struct {
 	Auto              bool   `json:"auto"`
 	ConditionalCreate bool   `json:"conditionalCreate"`
 	InApp             string `json:"inApp"`
+	ShownLately       bool   `json:"shownLately"`
+	OptOutAfterHybrid bool   `json:"optOutAfterHybrid"`
 }
 
 // Process is how the passkey login of the process went.

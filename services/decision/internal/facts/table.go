@@ -146,6 +146,8 @@ var root = group(
 		flag("auto", func(f *Facts) bool { return f.Flags.Auto }),
 		flag("conditionalCreate", func(f *Facts) bool { return f.Flags.ConditionalCreate }),
 		word("inApp", func(f *Facts) string { return f.Flags.InApp }),
+		flag("shownLately", func(f *Facts) bool { return f.Flags.ShownLately }),
+		flag("optOutAfterHybrid", func(f *Facts) bool { return f.Flags.OptOutAfterHybrid }),
 	).when(func(f *Facts) bool { return f.Flags != nil }),
 	word("situation", func(f *Facts) string { return *f.Situation }).when(func(f *Facts) bool { return f.Situation != nil }),
 	group(

@@ -118,7 +118,7 @@ var words = vocabulary(
 	"desktop", "environment", "existsHere", "failedLocal", "flags", "force", "hybrid", "immediateGet", "inApp", "known", "lastFailedRoute", "lastRoute",
 	"likely", "listed", "localStreak", "login", "missingEvidence", "mobile", "native", "noCredentials", "nudges", "os", "osVersion", "outcome", "pair",
 	"positive", "positiveSecurityKey", "privateMode", "process", "rejected", "remote", "remoteHigh", "remoteLow", "route", "securityKey",
-	"securityKeyOnly", "securityKeyStreak", "situation", "spaced", "strategy", "support", "total", "uncertain", "uvpa", "webauthn", "webdriver",
+	"optOutAfterHybrid", "securityKeyOnly", "securityKeyStreak", "shownLately", "situation", "spaced", "strategy", "support", "total", "uncertain", "uvpa", "webauthn", "webdriver",
 	"active", "pending", "disabled", "unknown", "standard", "minimize", "maximize", "windows", "macos", "ios", "android", "chromeos", "linux", "chrome",
 	"safari", "edge", "firefox", "on", "off", "yes", "no", "none", "restricted-browser", "local", "security-key", "", "sk", "incomplete", "not-offered",
 	"rollout", "action", "identifier", "invitation", "browserVersion", "samples", "append", "manage", string(Listed), string(Unlisted),
