@@ -68,8 +68,9 @@ export const heading = (page, name) => page.getByRole('heading', { level: 1, nam
 /** Waits until the panel lists an event. */
 export const event = (page, type) => page.locator('.events .kind', { hasText: type }).first().waitFor({ timeout: 15_000 });
 
-/** Waits until the panel explains a decision about the question, and returns what it says. */
-export async function decision(page, question, verdict) {
+/** Waits until the panel explains a decision about the question, and returns what it says. The newest is shown, unless one is chosen by its name. */
+export async function decision(page, question, verdict, chosen) {
+  if (chosen) await page.locator('.history').getByRole('button', { name: chosen }).first().click();
   await page.locator('.decision', { hasText: question }).locator('.verdict', { hasText: new RegExp('^' + verdict) }).waitFor({ timeout: 15_000 });
   return page.locator('.decision').innerText();
 }

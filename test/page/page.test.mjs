@@ -90,7 +90,7 @@ test('sign up, create a passkey, sign out and sign in with it, and see why', asy
   await visitor.touches(true);
   await signIn(visitor, address);
   await heading(page, `Signed in as ${address}`);
-  await decision(page, 'Offer a passkey login?', 'Yes');
+  await decision(page, 'Offer a passkey login?', 'Yes', 'Login: yes');
   await event(page, 'login-completed');
 
   await page.reload();
@@ -145,7 +145,7 @@ test('a passkey that the browser suggests signs in without a name', async () => 
   await visitor.touches(true);
   await visitor.page.reload();
   await heading(visitor.page, `Signed in as ${address}`);
-  await decision(visitor.page, 'Suggest passkeys in the field?', 'Yes');
+  await decision(visitor.page, 'Suggest passkeys in the field?', 'Yes', 'Suggest: yes');
   await event(visitor.page, 'login-completed');
   await leave(visitor);
 });
