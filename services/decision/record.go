@@ -17,7 +17,7 @@ import (
 
 // Judgement is the part of a record that is the same for who writes and for who reads it: of what was decided, by which policy, and how it came out.
 type Judgement struct {
-	Schema         int              `json:"schema"` // 2; records of the version before have none, and no question
+	Schema         int              `json:"schema,omitempty"` // 2; records of the version before have none, and no question
 	ID             ident.DecisionID `json:"id"`
 	Time           time.Time        `json:"time"`
 	Project        ident.ProjectID  `json:"project"`

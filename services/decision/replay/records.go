@@ -123,17 +123,37 @@ type Selection struct {
 	Since   time.Time       // by the time of recording; zero = all
 	Action  string          // empty = any
 	Project ident.ProjectID // empty = any
+	User    ident.UserID    // empty = any, and none
 }
 
 func (s Selection) subject() string {
-	project, action := "*", "*"
+	project, user, action := "*", "*", "*"
 	if s.Project != "" {
 		project = string(s.Project)
+	}
+	if s.User != "" {
+		user = string(s.User)
 	}
 	if s.Action != "" {
 		action = s.Action
 	}
-	return bus.DecisionsPrefix + "." + project + ".*." + action
+	return bus.DecisionsPrefix + "." + project + "." + user + "." + action
+}
+
+// Newest returns the newest of the selected decisions. The error wraps ErrNotFound if there is none.
+func (r *Records) Newest(ctx context.Context, s Selection) (Record, error) {
+	stream, err := r.js.Stream(ctx, bus.DecisionsStream)
+	if err != nil {
+		return Record{}, fmt.Errorf("open stream %s: %w", bus.DecisionsStream, err)
+	}
+	msg, err := stream.GetLastMsgForSubject(ctx, s.subject())
+	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && msg.Time.Before(s.Since) {
+		return Record{}, fmt.Errorf("of those that are meant: %w", ErrNotFound)
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("read the newest decision: %w", err)
+	}
+	return decode(msg.Data)
 }
 
 // Each visits the selected decisions from the oldest to the newest that is there when it begins, until visit returns false or an error. total is how many there are

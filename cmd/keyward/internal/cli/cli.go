@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/decisionscmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/eventscmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/projectcmd"
@@ -93,6 +94,7 @@ All settings:            keyward config`,
 		usercmd.New(terminal),
 		projectcmd.NewToken(terminal),
 		policycmd.New(terminal),
+		decisionscmd.New(terminal),
 		eventscmd.New(terminal),
 		newDemo(terminal),
 		newAuthenticator(terminal),

@@ -1,25 +1,36 @@
-// Package journal reads the stream of events of a running server, for a person at a terminal: what is kept, or what comes. It touches that stream, reading only.
+// Package journal reads a stream of a running server, that of events or that of decisions, for a person at a terminal: what is kept, or what comes. It
+// touches that stream, reading only.
 package journal
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Query says which events to read.
+// Journal is a stream that can be read.
+type Journal struct{ stream, prefix, what string }
+
+// Events is the stream of passkey events; the kinds of its entries are their types.
+func Events() Journal { return Journal{bus.EventsStream, bus.EventsPrefix, "events"} }
+
+// Decisions is the stream of recorded decisions; the kinds of its entries are their actions.
+func Decisions() Journal { return Journal{bus.DecisionsStream, bus.DecisionsPrefix, "decisions"} }
+
+// Query says which entries to read.
 type Query struct {
+	Of      Journal
 	Project ident.ProjectID // empty: of all projects
 	User    ident.UserID    // empty: of all users
-	Types   []event.Type    // empty: of all types
+	Kinds   []string        // empty: of all kinds
 	Since   time.Time       // zero: of all times, or from now on
 }
 
@@ -31,28 +42,27 @@ func (q Query) subjects() []string {
 	if user == "" {
 		user = "*"
 	}
-	start := bus.EventsPrefix + "." + project + "." + user + "."
-	if len(q.Types) == 0 {
+	start := q.Of.prefix + "." + project + "." + user + "."
+	if len(q.Kinds) == 0 {
 		return []string{start + "*"}
 	}
-	seen := map[event.Type]bool{}
 	var all []string
-	for _, kind := range q.Types {
-		if !seen[kind] {
-			seen[kind], all = true, append(all, start+string(kind))
+	for _, kind := range q.Kinds {
+		if !slices.Contains(all, start+kind) {
+			all = append(all, start+kind)
 		}
 	}
 	return all
 }
 
-// Entry is one event.
+// Entry is one event or decision.
 type Entry struct {
 	Sequence uint64 // position in the stream
 	Data     []byte // JSON
 	Last     bool   // nothing follows at the moment
 }
 
-// Reader reads events. Take is called for each, in the order of the stream; its error ends the reading and is returned.
+// Reader reads entries. Take is called for each, in the order of the stream; its error ends the reading and is returned.
 type Reader struct {
 	Connect func() (*nats.Conn, error) // to the server as it can be found now
 	Query   Query
@@ -78,7 +88,7 @@ func (r *Reader) Replay(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	js, end, err := open(ctx, conn)
+	js, end, err := r.Query.Of.open(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -135,7 +145,7 @@ func (r *Reader) tail(ctx context.Context, at *position, first bool) error {
 		return err
 	}
 	defer conn.Close()
-	js, end, err := open(ctx, conn)
+	js, end, err := r.Query.Of.open(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -146,20 +156,20 @@ func (r *Reader) tail(ctx context.Context, at *position, first bool) error {
 	return r.read(ctx, js, at)
 }
 
-// open returns the position of the last event, too.
-func open(ctx context.Context, conn *nats.Conn) (jetstream.JetStream, uint64, error) {
+// open returns the position of the last entry, too.
+func (j Journal) open(ctx context.Context, conn *nats.Conn) (jetstream.JetStream, uint64, error) {
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return nil, 0, fmt.Errorf("open jetstream: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiWait)
 	defer cancel()
-	stream, err := js.Stream(ctx, bus.EventsStream)
+	stream, err := js.Stream(ctx, j.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, 0, errors.New("that NATS holds no events yet; start keyward serve with it first")
+		return nil, 0, fmt.Errorf("that NATS holds no %s yet; start keyward serve with it first", j.what)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
+		return nil, 0, fmt.Errorf("open stream %s: %w", j.stream, err)
 	}
 	return js, stream.CachedInfo().State.LastSeq, nil
 }
@@ -168,7 +178,7 @@ func open(ctx context.Context, conn *nats.Conn) (jetstream.JetStream, uint64, er
 func (r *Reader) read(ctx context.Context, js jetstream.JetStream, at *position) error {
 	const forgotten = 30 * time.Second
 	config := jetstream.ConsumerConfig{
-		Description: "keyward events", DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: at.after + 1,
+		Description: "keyward " + r.Query.Of.what, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: at.after + 1,
 		AckPolicy: jetstream.AckNonePolicy, FilterSubjects: r.Query.subjects(), MemoryStorage: true, Replicas: 1, InactiveThreshold: forgotten,
 	}
 	if since := at.since; !since.IsZero() {
@@ -176,7 +186,7 @@ func (r *Reader) read(ctx context.Context, js jetstream.JetStream, at *position)
 	}
 	create, cancel := context.WithTimeout(ctx, apiWait)
 	defer cancel()
-	consumer, err := js.CreateConsumer(create, bus.EventsStream, config)
+	consumer, err := js.CreateConsumer(create, r.Query.Of.stream, config)
 	if err != nil {
 		return fmt.Errorf("create a consumer: %w", err)
 	}
@@ -191,11 +201,11 @@ func (r *Reader) read(ctx context.Context, js jetstream.JetStream, at *position)
 	for delivered := uint64(1); ; delivered++ {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return fmt.Errorf("next event: %w", err)
+			return fmt.Errorf("next of the %s: %w", r.Query.Of.what, err)
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
-			return fmt.Errorf("read where an event is in the stream: %w", err)
+			return fmt.Errorf("read where it is in the stream: %w", err)
 		}
 		if meta.Sequence.Consumer != delivered {
 			return fmt.Errorf("message %d came where %d was due", meta.Sequence.Consumer, delivered)

@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -87,7 +85,7 @@ func (q *eventsQuery) flags(cmd *cobra.Command, otherwise string) {
 }
 
 func (q *eventsQuery) read(now time.Time) (journal.Query, error) {
-	var made journal.Query
+	made := journal.Query{Of: journal.Events()}
 	var err error
 	if made.Project, err = command.CheckProject(q.project); err != nil {
 		return made, err
@@ -105,9 +103,9 @@ func (q *eventsQuery) read(now time.Time) (journal.Query, error) {
 		if !kind.Known() {
 			return made, command.Usage(fmt.Errorf("--type: %q is no type of event; one of %s", name, strings.Join(durableTypes(), ", ")))
 		}
-		made.Types = append(made.Types, kind)
+		made.Kinds = append(made.Kinds, name)
 	}
-	made.Since, err = sinceFlag(q.since, now)
+	made.Since, err = command.Since(q.since, now)
 	return made, err
 }
 
@@ -121,21 +119,6 @@ func durableTypes() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// sinceFlag reads a duration, counted back from now, or a time.
-func sinceFlag(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	moment, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || moment.After(now) || moment.Unix() <= 0 {
-		return time.Time{}, command.Usage(fmt.Errorf("--since: must be a duration such as 24h or a time in the past such as 2026-11-22T12:00:00Z, not %q", text))
-	}
-	return moment, nil
 }
 
 func (q *eventsQuery) do(cmd *cobra.Command, terminal command.Terminal, read func(*journal.Reader, context.Context) error) error {
@@ -198,11 +181,11 @@ func (p *eventPrinter) flush() error {
 func eventLine(entry journal.Entry) string {
 	var e event.Event
 	if err := json.Unmarshal(entry.Data, &e); err != nil {
-		return fmt.Sprintf("%d cannot be read: %s\n", entry.Sequence, harmless(string(entry.Data)))
+		return fmt.Sprintf("%d cannot be read: %s\n", entry.Sequence, command.Word(string(entry.Data)))
 	}
 	var line strings.Builder
 	fmt.Fprintf(&line, "%s  %s  %s  %-24s  %s", time.UnixMilli(e.CreatedMs).UTC().Format("2006-01-02T15:04:05.000Z"),
-		harmless(string(e.Project)), harmless(string(e.User)), harmless(string(e.Type)), harmless(string(e.ID)))
+		command.Word(string(e.Project)), command.Word(string(e.User)), command.Word(string(e.Type)), command.Word(string(e.ID)))
 	details := []struct{ name, value string }{
 		{"deletes", string(e.Deletes)}, {"route", string(e.Route)}, {"kind", string(e.Kind)}, {"credential", e.Credential}, {"environment", string(e.Environment)},
 		{"process", e.Process}, {"decision", string(e.Decision)},
@@ -212,19 +195,8 @@ func eventLine(entry journal.Entry) string {
 	}
 	for _, d := range details {
 		if d.value != "" {
-			fmt.Fprintf(&line, "  %s=%s", d.name, harmless(d.value))
+			fmt.Fprintf(&line, "  %s=%s", d.name, command.Word(d.value))
 		}
 	}
 	return line.String() + "\n"
-}
-
-// harmless quotes text that would not stay one word on a terminal.
-func harmless(text string) string {
-	odd := func(r rune) bool {
-		return !unicode.IsPrint(r) || unicode.IsSpace(r) || r == '"' || r == unicode.ReplacementChar
-	}
-	if text == "" || strings.ContainsFunc(text, odd) {
-		return strconv.QuoteToASCII(text)
-	}
-	return text
 }

@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"text/tabwriter"
-	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/keyward/keyward/cmd/keyward/internal/admin"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
-	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/decisionscmd"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/replay"
 )
@@ -21,48 +17,35 @@ import (
 // policyExplain is what "keyward policy explain" was asked for.
 type policyExplain struct {
 	bundle bundleFlag
+	whose  decisionscmd.Filter
+	last   bool
 	json   bool
 }
 
 func newPolicyExplain(terminal command.Terminal) *cobra.Command {
 	var e policyExplain
 	cmd := &cobra.Command{
-		Use:   "explain <decision ID>",
+		Use:   "explain [decision ID]",
 		Short: "Say why a decision was made",
 		Long: `Finds the record of a decision and says which row of the table answered, the facts
 it read, and of each row above it the first condition that failed. It uses the very
 revision of the bundle that decided, which the server keeps, or another with --bundle.
 
 The ID is in the response header X-Keyward-Decision-ID of every start call, and in
-the server's log as decision_id. The server is found through --data-dir or
---nats-url. The exit code is 1 if there is no such record.`,
+the server's log as decision_id; keyward decisions list finds it. --last means the
+newest decision, with --user the newest about that user. The server is found through
+--data-dir or --nats-url. The exit code is 1 if there is no such record.`,
 		Example: `  keyward policy explain dec-1795348800000123456789012
-  keyward policy explain dec-1795348800000123456789012 --bundle policies`,
-		Args: command.OneArgument("the decision ID"),
-		RunE: func(cmd *cobra.Command, args []string) error { return e.do(cmd, terminal, args[0]) },
+  keyward policy explain dec-1795348800000123456789012 --bundle policies
+  keyward policy explain --user usr-4693224802260150919 --last`,
+		RunE: func(cmd *cobra.Command, args []string) error { return e.do(cmd, terminal, args) },
 	}
+	e.whose.Whose(cmd)
+	cmd.Flags().BoolVar(&e.last, "last", false, "explain the newest decision of those that --project, --user and --action name")
 	cmd.Flags().StringVar(&e.bundle.dir, "bundle", "", "explain with the bundle in this directory instead of the revision that decided")
 	cmd.Flags().BoolVar(&e.json, "json", false, "print the record and the explanation as JSON")
 	command.ServerFlags(cmd.Flags())
 	return cmd
-}
-
-// withRecords runs do with the decision records of the server that the command's flags name.
-func withRecords(cmd *cobra.Command, terminal command.Terminal, do func(context.Context, *replay.Records) error) error {
-	server, err := command.FindServer(terminal, cmd.Flags())
-	if err != nil {
-		return err
-	}
-	conn, err := admin.Connect(server, "keyward policy")
-	if err != nil {
-		return fmt.Errorf("find the server: %w", err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return fmt.Errorf("open jetstream: %w", err)
-	}
-	return do(cmd.Context(), replay.NewRecords(js))
 }
 
 // explained is a recorded decision with its explanation.
@@ -75,13 +58,12 @@ type explained struct {
 	Explanation *explain.Explanation `json:"explanation"`
 }
 
-func (e *policyExplain) do(cmd *cobra.Command, terminal command.Terminal, argument string) error {
-	id, err := ident.ParseDecisionID(argument)
-	if err != nil {
-		return command.Usage(fmt.Errorf("%q is no decision ID: it %w; copy it from the response header X-Keyward-Decision-ID", argument, err))
+func (e *policyExplain) do(cmd *cobra.Command, terminal command.Terminal, args []string) error {
+	if named := len(args) > 0; named == e.last {
+		return command.Usage(errors.New("give the decision ID, or --last for the newest decision; with --user U --last it is the newest about that user"))
 	}
-	return withRecords(cmd, terminal, func(ctx context.Context, records *replay.Records) error {
-		found, err := e.explain(ctx, records, id)
+	return decisionscmd.WithRecord(cmd, terminal, &e.whose, args, func(ctx context.Context, records *replay.Records, record replay.Record) error {
+		found, err := e.explain(ctx, records, record)
 		if err != nil {
 			return err
 		}
@@ -92,18 +74,7 @@ func (e *policyExplain) do(cmd *cobra.Command, terminal command.Terminal, argume
 	})
 }
 
-func (e *policyExplain) explain(ctx context.Context, records *replay.Records, id ident.DecisionID) (*explained, error) {
-	record, err := records.Find(ctx, id)
-	switch {
-	case errors.Is(err, replay.ErrUntimely):
-		return nil, fmt.Errorf("%w; decision IDs have 25 digits, is it complete?", err)
-	case errors.Is(err, replay.ErrEvicted):
-		return nil, fmt.Errorf("%w; decisions_max_age and decisions_max_bytes say how long records are kept", err)
-	case errors.Is(err, replay.ErrNotFound):
-		return nil, fmt.Errorf("%w; is this the server that made it, and is its user still there? keyward_decisions_lost_total counts decisions that could not be recorded", err)
-	case err != nil:
-		return nil, err
-	}
+func (e *policyExplain) explain(ctx context.Context, records *replay.Records, record replay.Record) (*explained, error) {
 	policy, err := e.policy(ctx, records, &record)
 	if err != nil {
 		return nil, err
@@ -123,7 +94,7 @@ func (e *policyExplain) explain(ctx context.Context, records *replay.Records, id
 	}
 	was, err := record.AnswerDocument()
 	if err != nil {
-		return nil, fmt.Errorf("decision %s: %w", id, err)
+		return nil, fmt.Errorf("decision %s: %w", record.ID, err)
 	}
 	return &explained{
 		Decision: record, Bundle: e.bundle.dir, Same: reflect.DeepEqual(was, explanation.Answer), NotAnew: notAnew, Explanation: explanation,
@@ -142,40 +113,13 @@ func (e *policyExplain) policy(ctx context.Context, records *replay.Records, rec
 }
 
 func (e *explained) print(cmd *cobra.Command) error {
-	r := &e.Decision
-	allow := "no"
-	if r.Allow {
-		allow = "yes"
-	}
-	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	line := func(name, value string) {
-		if value != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", name, value)
-		}
-	}
-	line("decision", string(r.ID))
-	line("made", r.Time.UTC().Format(time.RFC3339Nano))
-	line("project", string(r.Project))
-	line("user", orNone(string(r.User)))
-	line("process", r.Process)
-	line("request", string(r.RequestID))
-	line("action", r.Action)
-	line("answer", fmt.Sprintf("allow %s, row %s, tag %s", allow, r.Rule, r.Tag))
-	line("revision", r.PolicyRevision)
-	if err := table.Flush(); err != nil {
+	if err := decisionscmd.WriteHead(cmd.OutOrStdout(), &e.Decision); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n\n", e.comparison()); err != nil {
 		return err
 	}
 	return e.Explanation.WriteText(cmd.OutOrStdout())
-}
-
-func orNone(user string) string {
-	if user == "" {
-		return "none: there was no such user, or none was named"
-	}
-	return user
 }
 
 // comparison says how the explained answer relates to the recorded one, and what it rests on.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/decisionscmd"
 	"github.com/keyward/keyward/services/decision/replay"
 )
 
@@ -73,7 +74,7 @@ func (r *policyReplay) do(cmd *cobra.Command, terminal command.Terminal) error {
 			_ = bar.Set(done)
 		}
 	}
-	return withRecords(cmd, terminal, func(ctx context.Context, records *replay.Records) error {
+	return decisionscmd.WithRecords(cmd, terminal, func(ctx context.Context, records *replay.Records) error {
 		summary, err := records.Replay(ctx, opts)
 		if bar != nil {
 			_ = bar.Finish()

@@ -1,0 +1,140 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/keyward/keyward/cmd/keyward/internal/cli"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/core/telemetry"
+)
+
+func TestDecisionsAreFoundAmongThemThoseThatDenied(t *testing.T) {
+	t.Parallel()
+	environ, greeting := server(t)
+	api := firstProject(t, environ, greeting)
+	grace, alan := decline(t, api, 4), decline(t, api, 1)
+	decisions := func(args ...string) result {
+		t.Helper()
+		return run(t, environ, append([]string{"decisions"}, args...)...)
+	}
+	eventually(t, "the decisions are not recorded", func() bool { return strings.Count(decisions("list").out, "append") == 5 })
+
+	const tag = "process-pk-login-not-offered"
+	for name, c := range map[string]struct {
+		flags []string
+		want  int
+	}{
+		"all":                            {nil, 5},
+		"about one user":                 {[]string{"--user", grace}, 4},
+		"about another":                  {[]string{"--user", alan}, 1},
+		"those that allowed":             {[]string{"--allow"}, 4},
+		"those that did not":             {[]string{"--allow=false"}, 1},
+		"those of a user that did not":   {[]string{"--user", alan, "--allow=false"}, 0},
+		"of a tag":                       {[]string{"--tag", tag}, 5},
+		"of a tag that none has":         {[]string{"--tag", "default-deny"}, 0},
+		"of one of two tags":             {[]string{"--tag", tag, "--tag", "default-deny"}, 5},
+		"about logins":                   {[]string{"--action", "login"}, 0},
+		"of a project that has none":     {[]string{"--project", "pro-77"}, 0},
+		"of the last hour":               {[]string{"--since", "1h"}, 5},
+		"since now":                      {[]string{"--since", "0s"}, 0},
+		"the newest two":                 {[]string{"--limit", "2"}, 2},
+		"as many as there are":           {[]string{"--limit", "0"}, 5},
+		"the newest of those that allow": {[]string{"--limit", "1", "--allow"}, 1},
+	} {
+		table, asJSON := decisions(append([]string{"list"}, c.flags...)...), decisions(append([]string{"list", "--json"}, c.flags...)...)
+		if got := lines(table.out); table.code != cli.ExitOK || len(got) != 1+c.want || !strings.HasPrefix(got[0], "MADE ") {
+			t.Errorf("%s: %d lines, want %d: %+v", name, len(got)-1, c.want, table)
+		}
+		if got := lines(asJSON.out); len(got) != c.want {
+			t.Errorf("%s: %d records, want %d", name, len(got), c.want)
+		}
+	}
+
+	newest := lines(decisions("list", "--limit", "1").out)[1]
+	if !strings.Contains(newest, alan+"  append  yes") || !strings.Contains(newest, tag) {
+		t.Errorf("the newest is %s", newest)
+	}
+	denied := regexp.MustCompile(`dec-\d{25}`).FindString(decisions("list", "--allow=false").out)
+	var record struct {
+		ID, User string
+		Allow    bool
+		Question struct {
+			Client struct{ RemoteAddress string }
+		}
+	}
+	shown := decisions("show", "--user", grace, "--json")
+	if err := json.Unmarshal([]byte(shown.out), &record); err != nil || record.ID != denied || record.User != grace || record.Allow ||
+		record.Question.Client.RemoteAddress != "203.0.113.0/24" {
+		t.Errorf("the newest about Grace is not %s: %v %+v", denied, err, shown)
+	}
+	for how, args := range map[string][]string{
+		"by its ID": {"show", denied}, "as the newest that denied": {"show", "--allow=false"}, "as the newest about her": {"show", "--user", grace},
+	} {
+		shown := decisions(args...)
+		for _, want := range []string{
+			"decision  " + denied, "user      " + grace, "answer    allow no,", "    nudges.default.declines ", "    reason ", "Why: keyward policy explain " + denied,
+		} {
+			if shown.code != cli.ExitOK || !strings.Contains(shown.out, want) {
+				t.Errorf("shown %s, it lacks %q: %+v", how, want, shown)
+			}
+		}
+	}
+	if why := run(t, environ, "policy", "explain", "--user", grace, "--last"); why.code != cli.ExitOK || !strings.Contains(why.out, "decision  "+denied) {
+		t.Errorf("the last of Grace, explained: %+v", why)
+	}
+	if why := run(t, environ, "policy", "explain", "--last"); why.code != cli.ExitOK || !strings.Contains(why.out, "user      "+alan) {
+		t.Errorf("the last of all, explained: %+v", why)
+	}
+	if none := run(t, environ, "policy", "explain", "--user", "usr-7", "--last"); none.code != cli.ExitFailure || !strings.Contains(none.err, "no such decision is recorded") {
+		t.Errorf("the last of nobody, explained: %+v", none)
+	}
+	tailed(t, environ, func() { decline(t, api, 1) })
+}
+
+// tailed follows the decisions about appending that are made from an hour ago on, until one more than the five that there are has come.
+func tailed(t *testing.T, environ []string, more func()) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	out, errs := &screen{}, &screen{}
+	var following sync.WaitGroup
+	following.Go(func() {
+		terminal := command.Terminal{In: strings.NewReader(""), Out: out, Err: errs, Environ: environ}
+		if code := cli.Run(ctx, []string{"decisions", "tail", "--since", "1h", "--action", "append"}, terminal, telemetry.Build{}); code != cli.ExitOK {
+			t.Errorf("tail ended with %d: %s", code, errs.String())
+		}
+	})
+	eventually(t, "what was decided before was not told", func() bool { return strings.Count(out.String(), "  append ") == 5 })
+	more()
+	eventually(t, "what is decided now was not told", func() bool { return strings.Count(out.String(), "  append ") == 6 })
+	stop()
+	following.Wait()
+}
+
+func TestWhatNamesNoDecisionIsRefusedBeforeAnythingIsTried(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"no project":                   {[]string{"decisions", "list", "--project", "x"}, "--project: must be of the form pro-<number>"},
+		"no user":                      {[]string{"decisions", "tail", "--user", "ada"}, "--user: must be of the form usr-<number>"},
+		"no action":                    {[]string{"decisions", "list", "--action", "logout"}, "--action: must be login, append, mediation or rollout"},
+		"no time":                      {[]string{"decisions", "show", "--since", "yesterday"}, "--since: must be a duration"},
+		"fewer than none":              {[]string{"decisions", "list", "--limit", "-1"}, "--limit must not be negative"},
+		"no decision ID":               {[]string{"decisions", "show", "7"}, "copy it from the response header X-Keyward-Decision-ID"},
+		"two decision IDs":             {[]string{"decisions", "show", "dec-1", "dec-2"}, "needs one argument"},
+		"an ID and a user":             {[]string{"decisions", "show", "dec-1", "--user", "usr-1"}, "not both"},
+		"an ID and the last":           {[]string{"policy", "explain", "dec-1", "--last"}, "give the decision ID, or --last"},
+		"a user and nothing of theirs": {[]string{"policy", "explain", "--user", "usr-1"}, "give the decision ID, or --last"},
+		"an argument":                  {[]string{"decisions", "list", "all"}, `unknown argument "all"`},
+	} {
+		if r := run(t, nil, append(c.args, "--data-dir", t.TempDir())...); r.code != cli.ExitUsage || !strings.Contains(r.err, c.says) {
+			t.Errorf("%s: got %d %q, want %q", name, r.code, r.err, c.says)
+		}
+	}
+}

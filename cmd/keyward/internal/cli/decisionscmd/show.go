@@ -1,0 +1,182 @@
+package decisionscmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/replay"
+)
+
+func newShow(terminal command.Terminal) *cobra.Command {
+	var f Filter
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show [decision ID]",
+		Short: "Show the record of a decision",
+		Long: `Prints what is recorded of a decision: what was asked, the facts that were found, and
+the answer. Without an ID it is the newest of those that the flags name. The server is
+found through --data-dir or --nats-url. The exit code is 1 if there is no such record.`,
+		Example: `  keyward decisions show dec-1795348800000123456789012
+  keyward decisions show --user usr-4693224802260150919 --allow=false`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return WithRecord(cmd, terminal, &f, args, func(_ context.Context, _ *replay.Records, record replay.Record) error {
+				if asJSON {
+					return command.WriteJSON(cmd, record)
+				}
+				return write(cmd.OutOrStdout(), &record)
+			})
+		},
+	}
+	f.flags(cmd, "all that is kept")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the record as JSON")
+	return cmd
+}
+
+// WithRecord runs do with the decision that the argument names, or without one with the newest that the filter means.
+func WithRecord(
+	cmd *cobra.Command, terminal command.Terminal, f *Filter, args []string, do func(context.Context, *replay.Records, replay.Record) error,
+) error {
+	var id ident.DecisionID
+	if len(args) > 0 {
+		var err error
+		if id, err = named(cmd, args); err != nil {
+			return err
+		}
+	} else if _, err := f.read(cmd, time.Now()); err != nil {
+		return err
+	}
+	return WithRecords(cmd, terminal, func(ctx context.Context, records *replay.Records) error {
+		record, err := find(ctx, cmd, records, f, id)
+		if err != nil {
+			return err
+		}
+		return do(ctx, records, record)
+	})
+}
+
+func named(cmd *cobra.Command, args []string) (ident.DecisionID, error) {
+	if len(args) > 1 {
+		return "", command.Usage(fmt.Errorf("needs one argument, the decision ID, not %d", len(args)))
+	}
+	if given(cmd) {
+		return "", command.Usage(errors.New("give the decision ID, or flags that say which decisions are meant, not both"))
+	}
+	id, err := ident.ParseDecisionID(args[0])
+	if err != nil {
+		return "", command.Usage(fmt.Errorf("%q is no decision ID: it %w; copy it from the response header X-Keyward-Decision-ID", args[0], err))
+	}
+	return id, nil
+}
+
+func find(ctx context.Context, cmd *cobra.Command, records *replay.Records, f *Filter, id ident.DecisionID) (replay.Record, error) {
+	if id == "" {
+		record, err := f.Newest(ctx, cmd, records)
+		if errors.Is(err, replay.ErrNotFound) {
+			err = fmt.Errorf("%w; keyward decisions list shows those that are there", err)
+		}
+		return record, err
+	}
+	record, err := records.Find(ctx, id)
+	switch {
+	case errors.Is(err, replay.ErrUntimely):
+		err = fmt.Errorf("%w; decision IDs have 25 digits, is it complete?", err)
+	case errors.Is(err, replay.ErrEvicted):
+		err = fmt.Errorf("%w; decisions_max_age and decisions_max_bytes say how long records are kept", err)
+	case errors.Is(err, replay.ErrNotFound):
+		err = fmt.Errorf("%w; is this the server that made it, and is its user still there? "+
+			"keyward_decisions_lost_total counts decisions that could not be recorded", err)
+	}
+	return record, err
+}
+
+// WriteHead prints whose a decision is, and what it answered.
+func WriteHead(out io.Writer, r *replay.Record) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(name, value string) {
+		if value != "" {
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", name, value)
+		}
+	}
+	about := string(r.User)
+	if about == "" {
+		about = "none: there was no such user, or none was named"
+	}
+	line("decision", string(r.ID))
+	line("made", r.Time.UTC().Format(time.RFC3339Nano))
+	line("project", string(r.Project))
+	line("user", about)
+	line("process", r.Process)
+	line("request", string(r.RequestID))
+	line("action", r.Action)
+	line("answer", fmt.Sprintf("allow %s, row %s, tag %s", verdict(r), r.Rule, r.Tag))
+	line("revision", r.PolicyRevision)
+	return table.Flush()
+}
+
+// write prints a record for a person.
+func write(out io.Writer, r *replay.Record) error {
+	if err := WriteHead(out, r); err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		title    string
+		document json.RawMessage
+	}{{"Facts", r.Facts}, {"Answer", r.Answer}} {
+		if err := writePart(out, part.title, part.document); err != nil {
+			return fmt.Errorf("decision %s: %w", r.ID, err)
+		}
+	}
+	_, err := fmt.Fprintf(out, "\nWhy: keyward policy explain %s\n", r.ID)
+	return err
+}
+
+// writePart prints a document, a line for each value.
+func writePart(out io.Writer, title string, document json.RawMessage) error {
+	var value map[string]any
+	if err := json.Unmarshal(document, &value); err != nil {
+		return fmt.Errorf("decode its %s: %w", title, err)
+	}
+	values := map[string]string{}
+	flatten(values, "", value)
+	if _, err := fmt.Fprintf(out, "\n%s\n", title); err != nil {
+		return err
+	}
+	if len(values) == 0 {
+		_, err := fmt.Fprintln(out, "    none: the policy failed, and the safe default was answered")
+		return err
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		_, _ = fmt.Fprintf(table, "    %s\t%s\n", name, values[name])
+	}
+	return table.Flush()
+}
+
+func flatten(into map[string]string, at string, value any) {
+	if object, ok := value.(map[string]any); ok {
+		for name, inner := range object {
+			path := name
+			if at != "" {
+				path = at + "." + name
+			}
+			flatten(into, path, inner)
+		}
+		return
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		text = []byte(fmt.Sprint(value)) // what came from JSON goes back to it
+	}
+	into[at] = string(text)
+}
