@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/service/remote"
 	"github.com/keyward/keyward/core/yamljson"
@@ -408,7 +409,7 @@ func tellAllTypes(t *testing.T, st *stack) {
 // rollout asks the decision service, as another service does.
 func rollout(t *testing.T, st *stack) {
 	t.Helper()
-	calls := remote.NewDecisionClient(st.jetStream(t).Conn(), time.Minute)
+	calls := remote.NewDecisionClient(st.jetStream(t).Conn(), rpc.Within(time.Minute))
 	q := service.RolloutQuestion{Question: service.Question{Project: "pro-1", Process: "process-1"}, Action: service.RolloutLogin, Identifier: "ada@example.com"}
 	v, err := calls.Rollout(t.Context(), q)
 	if err != nil || !v.Allow || v.Tag != service.TagRolloutAllowed {

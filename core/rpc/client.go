@@ -24,25 +24,15 @@ import (
 type Client struct {
 	conn       *nats.Conn
 	service    string
-	timeout    time.Duration
+	limits     Limits
 	repeatable map[string]bool // methods
 	fleet      *fleet
 }
 
-// hedgeAfter is when a call that may be asked again is, of another instance. Nine of ten calls take a tenth of it, so that it adds
-// little work, and a person does not notice it.
-const hedgeAfter = 100 * time.Millisecond
-
-// The next asks come ever later, and there are at most mostAsks: while no instance is known by its pings, the bus may hand several in a row to one that hangs.
-const (
-	slower   = 4
-	mostAsks = 5
-)
-
-// NewClient returns a client. A call whose context has no earlier deadline ends after timeout. The repeatable methods are those that may
-// be called twice to the same effect as once.
-func NewClient(conn *nats.Conn, service string, timeout time.Duration, repeatable ...string) *Client {
-	c := &Client{conn: conn, service: service, timeout: timeout, repeatable: make(map[string]bool), fleet: newFleet(conn, service)}
+// NewClient returns a client. A call whose context has no earlier deadline ends after the timeout of the limits. The repeatable methods
+// are those that may be called twice to the same effect as once.
+func NewClient(conn *nats.Conn, service string, limits Limits, repeatable ...string) *Client {
+	c := &Client{conn: conn, service: service, limits: limits, repeatable: make(map[string]bool), fleet: newFleet(conn, service, limits)}
 	for _, method := range repeatable {
 		c.repeatable[method] = true
 	}
@@ -57,7 +47,7 @@ func Call[Rsp any](ctx context.Context, c *Client, method string, req any) (Rsp,
 }
 
 func (c *Client) call(ctx context.Context, method string, req, rsp any) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.limits.Timeout)
 	defer cancel()
 	ctx, span := otel.Tracer(scope).Start(ctx, c.service+"."+method, trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
@@ -85,7 +75,7 @@ func (c *Client) call(ctx context.Context, method string, req, rsp any) error {
 // request asks one instance, and others if that one is late and the method may be asked again.
 func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*nats.Msg, error) {
 	first := c.fleet.pick(time.Now(), nil)
-	if !c.repeatable[method] {
+	if !c.repeatable[method] || c.limits.HedgeAfter == 0 {
 		return c.ask(ctx, first, msg)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -96,7 +86,7 @@ func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*na
 		msg *nats.Msg
 		err error
 	}
-	replies := make(chan reply, mostAsks)
+	replies := make(chan reply, c.limits.Asks)
 	of := func(i *instance) {
 		asking.Go(func() {
 			msg, err := c.ask(ctx, i, msg)
@@ -104,7 +94,7 @@ func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*na
 		})
 	}
 	of(first)
-	wait := hedgeAfter
+	wait := c.limits.HedgeAfter
 	late := time.NewTimer(wait)
 	defer late.Stop()
 	for last, asked, open := first, 1, 1; ; {
@@ -114,7 +104,7 @@ func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*na
 				return r.msg, r.err
 			}
 		case <-late.C:
-			if asked == mostAsks {
+			if asked >= c.limits.Asks {
 				continue
 			}
 			last = c.fleet.pick(time.Now(), last)

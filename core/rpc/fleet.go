@@ -10,22 +10,8 @@ import (
 	"github.com/nats-io/nats.go/micro"
 )
 
-const (
-	// pingEvery is how often the instances of a service are asked for while it is called.
-	pingEvery = 250 * time.Millisecond
-
-	// silence is how long an instance may leave a ping unanswered before others get its calls: four pings, more than a busy machine is late.
-	silence = time.Second
-
-	// losses is how many calls in a row an instance may leave to another that was asked later.
-	losses = 5
-
-	// shunned is how long an instance that let a call run out of time, or left too many to others, gets none while there is one that answers.
-	shunned = 5 * time.Second
-
-	// forgotten is how long an instance that answers no ping is remembered.
-	forgotten = time.Minute
-)
+// forgotten is how long an instance that answers no ping is remembered.
+const forgotten = time.Minute
 
 // instance is a process that serves the service.
 type instance struct {
@@ -41,6 +27,7 @@ type instance struct {
 type fleet struct {
 	conn    *nats.Conn
 	service string
+	limits  Limits
 
 	mu        sync.Mutex
 	listening bool
@@ -50,8 +37,8 @@ type fleet struct {
 	known     map[string]*instance
 }
 
-func newFleet(conn *nats.Conn, service string) *fleet {
-	return &fleet{conn: conn, service: service, known: make(map[string]*instance)}
+func newFleet(conn *nats.Conn, service string, limits Limits) *fleet {
+	return &fleet{conn: conn, service: service, limits: limits, known: make(map[string]*instance)}
 }
 
 // pick returns the instance with the fewest calls under way of those that are well, nil if none is known. Give it back with done.
@@ -88,7 +75,7 @@ func (f *fleet) silent(i *instance, now time.Time) bool {
 	if f.awaited.After(since) {
 		since = f.awaited
 	}
-	return now.Sub(since) > silence
+	return now.Sub(since) > f.limits.Silence
 }
 
 // done takes an instance back after a call that it answered or not.
@@ -100,12 +87,12 @@ func (f *fleet) done(i *instance, answered bool, took time.Duration, now time.Ti
 	case answered:
 		i.lost = 0
 		return
-	case took < hedgeAfter:
+	case took < f.limits.HedgeAfter:
 		return // the caller has left, which says nothing about who was asked
 	}
 	i.lost++
-	if took > silence || i.lost >= losses {
-		i.shunned, i.lost = now.Add(shunned), 0
+	if took > f.limits.Silence || i.lost >= f.limits.Losses {
+		i.shunned, i.lost = now.Add(f.limits.Shunned), 0
 	}
 }
 
@@ -120,7 +107,7 @@ func (f *fleet) leave(i *instance) {
 
 // ping asks who is there, now and then.
 func (f *fleet) ping(now time.Time) {
-	if now.Sub(f.asked) < pingEvery {
+	if now.Sub(f.asked) < f.limits.Silence/pings {
 		return
 	}
 	if !f.listening {
@@ -130,7 +117,7 @@ func (f *fleet) ping(now time.Time) {
 		}
 		f.listening = true
 	}
-	if now.Sub(f.asked) > silence {
+	if now.Sub(f.asked) > f.limits.Silence {
 		f.awaited = now
 	}
 	f.asked = now

@@ -3,6 +3,8 @@ package rpc_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -70,7 +72,7 @@ func TestAnInstanceThatAnswersNoPingsGetsNoCalls(t *testing.T) {
 	t.Parallel()
 	conn := serveOn(t, rpc.Options{}, echo)
 	h := hang(t, conn)
-	client := rpc.NewClient(conn, "oracle", 500*time.Millisecond)
+	client := rpc.NewClient(conn, "oracle", rpc.Within(500*time.Millisecond))
 	met := time.After(time.Minute)
 	for h.taken.Load() == 0 {
 		_, _ = ask(t.Context(), client)
@@ -89,8 +91,8 @@ func TestAnInstanceThatAnswersPingsButNoCallsGetsNone(t *testing.T) {
 	conn := serveOn(t, rpc.Options{}, echo)
 	h := hang(t, conn)
 	for name, client := range map[string]*rpc.Client{
-		"what may be asked once":  rpc.NewClient(conn, "oracle", 2*time.Second),
-		"what may be asked again": rpc.NewClient(conn, "oracle", time.Minute, "ask"),
+		"what may be asked once":  rpc.NewClient(conn, "oracle", rpc.Within(2*time.Second)),
+		"what may be asked again": rpc.NewClient(conn, "oracle", rpc.Within(time.Minute), "ask"),
 	} {
 		h.left(t, client)
 		if t.Failed() {
@@ -99,11 +101,50 @@ func TestAnInstanceThatAnswersPingsButNoCallsGetsNone(t *testing.T) {
 	}
 }
 
+func TestWithoutHedgingNothingIsAskedTwiceAndShunningTakesAsManyLossesAsItSays(t *testing.T) {
+	t.Parallel()
+	conn := serveOn(t, rpc.Options{}, echo)
+	h := hang(t, conn)
+	limits := rpc.Within(300 * time.Millisecond)
+	limits.HedgeAfter, limits.Silence, limits.Losses, limits.Shunned = 0, time.Minute, 2, 0
+	client := rpc.NewClient(conn, "oracle", limits, "ask")
+	failed := 0
+	for end := time.Now().Add(time.Minute); failed < 3 && time.Now().Before(end); {
+		if _, err := ask(t.Context(), client); err != nil {
+			failed++
+		}
+	}
+	if failed != 3 || h.taken.Load() != int64(failed) {
+		t.Errorf("%d calls failed, the instance that hangs has taken %d", failed, h.taken.Load())
+	}
+}
+
+func TestLimitsThatCannotBeAreRefusedByTheNameOfTheirSetting(t *testing.T) {
+	t.Parallel()
+	if err := rpc.Within(5 * time.Second).Validate(); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+	for setting, change := range map[string]func(*rpc.Limits){
+		"call_timeout":     func(l *rpc.Limits) { l.Timeout = 0; l.HedgeAfter = 0 },
+		"call_hedge_after": func(l *rpc.Limits) { l.HedgeAfter = l.Timeout },
+		"call_asks":        func(l *rpc.Limits) { l.Asks = 0 },
+		"call_silence":     func(l *rpc.Limits) { l.Silence = time.Millisecond },
+		"call_losses":      func(l *rpc.Limits) { l.Losses = 0 },
+		"call_shunned":     func(l *rpc.Limits) { l.Shunned = -1 },
+	} {
+		limits := rpc.Within(5 * time.Second)
+		change(&limits)
+		if said := fmt.Sprint(limits.Validate()); !strings.HasPrefix(said, setting+":") || strings.Contains(said, "\n") {
+			t.Errorf("%s: %s", setting, said)
+		}
+	}
+}
+
 func TestWhatMayBeAskedAgainIsAnsweredThoughAnInstanceHangs(t *testing.T) {
 	t.Parallel()
 	conn := serveOn(t, rpc.Options{}, echo)
 	h := hang(t, conn)
-	client := rpc.NewClient(conn, "oracle", time.Minute, "ask")
+	client := rpc.NewClient(conn, "oracle", rpc.Within(time.Minute), "ask")
 	for range 20 {
 		if _, err := ask(t.Context(), client); err != nil {
 			t.Fatal(err)

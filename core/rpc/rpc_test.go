@@ -33,7 +33,7 @@ type answer struct {
 
 func serve(t *testing.T, opts rpc.Options, do func(context.Context, question) (answer, error)) *rpc.Client {
 	t.Helper()
-	return rpc.NewClient(serveOn(t, opts, do), "oracle", 5*time.Second)
+	return rpc.NewClient(serveOn(t, opts, do), "oracle", rpc.Within(5*time.Second))
 }
 
 // serveOn serves an oracle with one method, ask, and returns the connection to call it by.
@@ -201,7 +201,7 @@ func TestRollingRestartsLoseNoCall(t *testing.T) {
 	restarted := make(chan struct{})
 	var callers sync.WaitGroup
 	for range 8 {
-		client := rpc.NewClient(b.Conn, "oracle", time.Minute)
+		client := rpc.NewClient(b.Conn, "oracle", rpc.Within(time.Minute))
 		callers.Go(func() {
 			for {
 				select {

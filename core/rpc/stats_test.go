@@ -38,7 +38,7 @@ func TestStatisticsCountRefusedCallsAndTheirTime(t *testing.T) {
 		return answer{}, fault.Unknown("userID")
 	})
 	for range 3 {
-		if _, err := ask(t.Context(), rpc.NewClient(conn, "oracle", 5*time.Second)); err == nil {
+		if _, err := ask(t.Context(), rpc.NewClient(conn, "oracle", rpc.Within(5*time.Second))); err == nil {
 			t.Fatal("the call was not refused")
 		}
 	}
@@ -64,7 +64,7 @@ func TestStatisticsTellWhatWentWellFromWhatDidNot(t *testing.T) {
 		return answer{}, nil
 	})
 	for _, fails = range []bool{true, false, false} {
-		_, _ = ask(t.Context(), rpc.NewClient(conn, "oracle", 5*time.Second))
+		_, _ = ask(t.Context(), rpc.NewClient(conn, "oracle", rpc.Within(5*time.Second)))
 	}
 	if stats := statsOf(t, conn); stats.NumRequests != 3 || stats.NumErrors != 1 || stats.LastError != "500:internal_error" {
 		t.Errorf("%+v", stats)

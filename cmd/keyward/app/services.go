@@ -75,14 +75,14 @@ func (a *App) usesLog() bool {
 
 // startServices starts what this process runs and connects it with what it does not. Whoever is called starts before its callers.
 func (a *App) startServices(ctx context.Context) error {
-	remoteEvents := remote.NewEventsClient(a.bus.Conn, a.cfg.CallTimeout)
-	remoteDecision := remote.NewDecisionClient(a.bus.Conn, a.cfg.CallTimeout)
+	remoteEvents := remote.NewEventsClient(a.bus.Conn, a.cfg.Calls)
+	remoteDecision := remote.NewDecisionClient(a.bus.Conn, a.cfg.Calls)
 	a.parts = parts{
 		events:       remoteEvents,
 		webhooks:     remoteEvents,
 		decision:     remoteDecision,
 		explanations: remoteDecision,
-		ceremony:     remote.NewCeremonyClient(a.bus.Conn, a.cfg.CallTimeout),
+		ceremony:     remote.NewCeremonyClient(a.bus.Conn, a.cfg.Calls),
 	}
 	for _, name := range a.needed() {
 		a.health.Register(name, a.remote(name))

@@ -13,7 +13,6 @@ import (
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/nats-io/nats.go"
-	"time"
 )
 
 // CeremonyMethods is the method table of the ceremony service, for rpc.Serve.
@@ -125,9 +124,9 @@ var (
 	_ service.UserImporter = CeremonyClient{}
 )
 
-// NewCeremonyClient returns a client whose calls end after timeout at the latest.
-func NewCeremonyClient(conn *nats.Conn, timeout time.Duration) CeremonyClient {
-	return CeremonyClient{rpc.NewClient(conn, "ceremony", timeout, repeatable("ceremony")...)}
+// NewCeremonyClient returns a client whose calls end after the timeout of the limits at the latest.
+func NewCeremonyClient(conn *nats.Conn, limits rpc.Limits) CeremonyClient {
+	return CeremonyClient{rpc.NewClient(conn, "ceremony", limits, repeatable("ceremony")...)}
 }
 
 func (c CeremonyClient) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
@@ -435,9 +434,9 @@ var (
 	_ service.Explanations = DecisionClient{}
 )
 
-// NewDecisionClient returns a client whose calls end after timeout at the latest.
-func NewDecisionClient(conn *nats.Conn, timeout time.Duration) DecisionClient {
-	return DecisionClient{rpc.NewClient(conn, "decision", timeout, repeatable("decision")...)}
+// NewDecisionClient returns a client whose calls end after the timeout of the limits at the latest.
+func NewDecisionClient(conn *nats.Conn, limits rpc.Limits) DecisionClient {
+	return DecisionClient{rpc.NewClient(conn, "decision", limits, repeatable("decision")...)}
 }
 
 func (c DecisionClient) Login(ctx context.Context, req service.LoginQuestion) (service.LoginVerdict, error) {
@@ -488,9 +487,9 @@ var (
 	_ service.Webhooks      = EventsClient{}
 )
 
-// NewEventsClient returns a client whose calls end after timeout at the latest.
-func NewEventsClient(conn *nats.Conn, timeout time.Duration) EventsClient {
-	return EventsClient{rpc.NewClient(conn, "events", timeout, repeatable("events")...)}
+// NewEventsClient returns a client whose calls end after the timeout of the limits at the latest.
+func NewEventsClient(conn *nats.Conn, limits rpc.Limits) EventsClient {
+	return EventsClient{rpc.NewClient(conn, "events", limits, repeatable("events")...)}
 }
 
 func (c EventsClient) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {

@@ -82,7 +82,7 @@ func TestEveryMethodOfAClientArrivesAsItself(t *testing.T) {
 	t.Parallel()
 	conn, fake := serveAll(t)
 	for _, client := range []any{
-		remote.NewCeremonyClient(conn, time.Minute), remote.NewDecisionClient(conn, time.Minute), remote.NewEventsClient(conn, time.Minute),
+		remote.NewCeremonyClient(conn, rpc.Within(time.Minute)), remote.NewDecisionClient(conn, rpc.Within(time.Minute)), remote.NewEventsClient(conn, rpc.Within(time.Minute)),
 	} {
 		for i := range reflect.TypeOf(client).NumMethod() {
 			method, name := reflect.ValueOf(client).Method(i), reflect.TypeOf(client).Method(i).Name

@@ -135,7 +135,7 @@ func TestADecisionIsExplainedByItsRecordAlsoOverTheBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close(context.Background())
-	client := remote.NewDecisionClient(b.Conn, 30*time.Second)
+	client := remote.NewDecisionClient(b.Conn, rpc.Within(30*time.Second))
 
 	verdict := appendStart(t, svc, true)
 	if verdict.Allow {

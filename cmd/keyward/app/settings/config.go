@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/secret"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/delivery"
@@ -49,7 +50,7 @@ type Config struct {
 	Services      []string      // "all", or some of ServiceNames
 	AccountsNear  int           // accounts that the process keeps decoded
 	ReadModelDir  string        // where lists are kept; empty = beside the embedded NATS's data, otherwise in a directory of the process's own
-	CallTimeout   time.Duration // of a call to a service that runs elsewhere
+	Calls         rpc.Limits    // of calls to services that run elsewhere
 	CallLimit     int           // calls over NATS under way at once in each service; more are shed
 	ShutdownDelay time.Duration // how long calls are taken after readiness has begun to say down
 	ShutdownGrace time.Duration
@@ -118,7 +119,7 @@ func DefaultConfig() Config {
 	c := Config{
 		Services:      []string{allServices},
 		AccountsNear:  account.DefaultNear,
-		CallTimeout:   5 * time.Second,
+		Calls:         rpc.Within(5 * time.Second),
 		CallLimit:     512,
 		ShutdownGrace: 10 * time.Second,
 		MarkInterval:  10 * time.Second,
@@ -199,9 +200,7 @@ func (c Config) Validate() error {
 	if c.NATS.Addr != off {
 		errs = append(errs, checkAddr("nats_addr", c.NATS.Addr))
 	}
-	if c.CallTimeout <= 0 {
-		errs = append(errs, errors.New("call_timeout: must be above 0"))
-	}
+	errs = append(errs, c.Calls.Validate())
 	if c.CallLimit < 1 {
 		errs = append(errs, errors.New("call_limit: must be at least 1"))
 	}

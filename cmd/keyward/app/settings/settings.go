@@ -29,7 +29,7 @@ func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
 
 // Settings returns every setting, bound to c: setting a value changes c.
 func (c *Config) Settings() []Setting {
-	return slices.Concat(c.processSettings(), c.edgeSettings(), c.httpSettings(), c.grpcSettings(), c.judgeSettings(), c.codeSettings(), c.natsSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings())
+	return slices.Concat(c.processSettings(), c.callSettings(), c.edgeSettings(), c.httpSettings(), c.grpcSettings(), c.judgeSettings(), c.codeSettings(), c.natsSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings())
 }
 
 func (c *Config) processSettings() []Setting {
@@ -61,14 +61,6 @@ func (c *Config) processSettings() []Setting {
 			Section: "Process", Key: "integrity_interval", Value: durationValue{&c.MarkInterval, ""},
 			Doc:  "How often the ceremony service compares how far each stream is with how far it was, and notes it. 0s = never, not at the start either.",
 			Note: "It costs one small write. What a crash leaves unnoted is not missed: what was stored since the last note and is lost again.",
-		},
-		{
-			Section: "Process", Key: "call_timeout", Value: durationValue{&c.CallTimeout, ""},
-			Doc: "How long a call to a service in another process may take.",
-		},
-		{
-			Section: "Process", Key: "call_limit", Value: intValue{&c.CallLimit},
-			Doc: "How many calls from other processes each service works on at once; more are answered 503.",
 		},
 	}
 }

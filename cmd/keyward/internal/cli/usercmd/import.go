@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/mover"
+	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service/remote"
 )
 
@@ -85,7 +86,7 @@ func (i *userImport) do(cmd *cobra.Command, terminal command.Terminal, file stri
 	bar := newBar(terminal, size, "importing")
 	run := mover.Import{
 		Project: project, DryRun: i.dryRun,
-		Users: remote.NewCeremonyClient(conn, importTimeout), Events: remote.NewEventsClient(conn, importTimeout),
+		Users: remote.NewCeremonyClient(conn, rpc.Within(importTimeout)), Events: remote.NewEventsClient(conn, rpc.Within(importTimeout)),
 		Refused: func(bad mover.BadLine) error {
 			_ = bar.Clear()
 			if i.out.JSON() {
