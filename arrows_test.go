@@ -85,16 +85,16 @@ var arrows = []struct {
 	{"core/event", "core/ident"},
 
 	// Where things are kept and how they travel.
-	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/historycache core/ident"},
+	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/historycache core/ident core/span"},
 	{"core/historycache", "core/cache core/event core/ident core/kv"},
 	{"core/feed", "core/bus core/event core/ident"},
 	{"core/idempotency", "core/bus core/fault core/ident core/kv"},
 	{"core/atrest", "core/bus"},
 	{"core/atrest", ""},
 	{"core/keyring", "core/atrest core/bus core/fault core/ident core/kv core/secret"},
-	{"core/kv", "core/bus core/fault core/ident"},
+	{"core/kv", "core/bus core/fault core/ident core/span"},
 	{"core/ratelimit", "core/cache"},
-	{"core/cache", ""},
+	{"core/cache", "core/span"},
 	{"core/bus", ""},
 
 	// What everything may stand on.
@@ -104,6 +104,7 @@ var arrows = []struct {
 	{"core/address", ""},
 	{"core/ident", ""},
 	{"core/secret", ""},
+	{"core/span", ""},
 	{"core/yamljson", ""},
 
 	// The contracts, and what an internal service of somebody else's imports.

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keyward/keyward/core/span"
 )
 
 // Batch sends the commands of concurrent callers together: while a batch is under way, those that come gather for the next. That spares most of the system
@@ -40,6 +42,8 @@ func (b *Batch) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	c := &call{cmds: cmds, turn: make(chan bool, 1)}
 	b.waiting = append(b.waiting, c)
 	b.mu.Unlock()
+	ctx, step := span.Cache(ctx, "wait", len(cmds))
+	defer step.End(nil)
 	select {
 	case first := <-c.turn:
 		if first {

@@ -44,21 +44,21 @@ func Open(cfg Config) (*Cache, error) {
 		if err != nil {
 			return nil, fmt.Errorf("redis_url: %w", err)
 		}
-		return &Cache{Client: redis.NewFailoverClient(opts), id: rand.Text()}, nil
+		return &Cache{Client: traced(redis.NewFailoverClient(opts)), id: rand.Text()}, nil
 	}
 	if inCluster(cfg.URL) {
 		opts, err := cluster(cfg.URL, cfg)
 		if err != nil {
 			return nil, fmt.Errorf("redis_url: %w", err)
 		}
-		return &Cache{Client: redis.NewClusterClient(opts), id: rand.Text()}, nil
+		return &Cache{Client: traced(redis.NewClusterClient(opts)), id: rand.Text()}, nil
 	}
 	if cfg.URL != "" {
 		opts, err := redis.ParseURL(cfg.URL)
 		if err != nil {
 			return nil, fmt.Errorf("redis_url: %w", err)
 		}
-		return &Cache{Client: redis.NewClient(tune(opts, cfg)), id: rand.Text()}, nil
+		return &Cache{Client: traced(redis.NewClient(tune(opts, cfg))), id: rand.Text()}, nil
 	}
 	embedded := miniredis.NewMiniRedis()
 	password := rand.Text()
@@ -68,7 +68,7 @@ func Open(cfg Config) (*Cache, error) {
 	}
 	c := &Cache{id: rand.Text(), embedded: embedded, stop: make(chan struct{})}
 	opts := &redis.Options{Addr: embedded.Addr(), Password: password, Dialer: c.dial}
-	c.Client = redis.NewClient(tune(opts, cfg))
+	c.Client = traced(redis.NewClient(tune(opts, cfg)))
 	c.clock.Go(c.age)
 	return c, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/span"
 )
 
 // Headers and values of CloudEvents 1.0 over NATS, binary mode.
@@ -69,11 +70,20 @@ type Receipt struct {
 // Append stores e on disk. After an error e may be stored or not. Of two events of a user, one appended after Append of the other had returned comes later in
 // the log.
 func (l *Log) Append(ctx context.Context, e event.Event) (Receipt, error) {
-	msg, err := message(bus.EventsPrefix, event.Offer{Event: e})
+	_, receipt, err := l.append(ctx, e)
+	return receipt, err
+}
+
+// append is Append, and returns what was stored.
+func (l *Log) append(ctx context.Context, e event.Event) (stored []byte, r Receipt, err error) {
+	ctx, step := span.Stream(ctx, "append", bus.EventsStream)
+	defer func() { step.End(err) }()
+	msg, err := message(ctx, bus.EventsPrefix, event.Offer{Event: e})
 	if err != nil {
-		return Receipt{}, err
+		return nil, Receipt{}, err
 	}
-	return l.commits.publish(ctx, msg, string(e.ID))
+	r, err = l.commits.publish(ctx, msg, string(e.ID))
+	return msg.Data, r, err
 }
 
 // PublishOffer stores a login-offered or login-denied event; a machine that loses power may lose the last of them.
@@ -83,12 +93,16 @@ func (l *Log) PublishOffer(ctx context.Context, e event.Event) error {
 
 // PublishPending stores a login offer together with what its ceremony needs to be finished, as one message.
 func (l *Log) PublishPending(ctx context.Context, o event.Offer) error {
-	msg, err := message(bus.OffersPrefix, o)
+	ctx, step := span.Stream(ctx, "append", bus.OffersStream)
+	msg, err := message(ctx, bus.OffersPrefix, o)
 	if err != nil {
+		step.End(err)
 		return err
 	}
 	// Without an ID for the server to remember, which would be a sixth of what an offer costs: offers are read as a set, so two of one ID would do no harm.
-	if _, err := l.js.PublishMsg(ctx, msg); err != nil {
+	_, err = l.js.PublishMsg(ctx, msg)
+	step.End(err)
+	if err != nil {
 		return fmt.Errorf("append to %s: %w", bus.OffersStream, err)
 	}
 	return nil
@@ -97,8 +111,8 @@ func (l *Log) PublishPending(ctx context.Context, o event.Offer) error {
 // errMalformed marks what no caller over the wire can cause, since IDs and types are checked before.
 var errMalformed = errors.New("malformed")
 
-// message renders an event as a CloudEvent. It refuses IDs and types that would reach beyond their place in the subject.
-func message(prefix string, e event.Offer) (*nats.Msg, error) {
+// message renders an event as a CloudEvent of the trace of the call that it comes of. It refuses IDs and types that would reach beyond their place in the subject.
+func message(ctx context.Context, prefix string, e event.Offer) (*nats.Msg, error) {
 	if _, err := ident.ParseEventID(string(e.ID)); err != nil {
 		return nil, fmt.Errorf("%w: event ID %w", errMalformed, err)
 	}
@@ -121,6 +135,9 @@ func message(prefix string, e event.Offer) (*nats.Msg, error) {
 	header := make(nats.Header, len(values))
 	for i, name := range [...]string{headerSpecVersion, headerID, headerSource, headerType, headerSubject, headerTime, headerDataType, headerContentType} {
 		header[name] = values[i : i+1 : i+1]
+	}
+	if parent := span.Parent(ctx); parent != "" {
+		header[span.TraceParent] = []string{parent}
 	}
 	return &nats.Msg{Subject: subject + string(e.Type), Header: header, Data: body}, nil
 }
@@ -170,6 +187,15 @@ func (l *Log) Read(ctx context.Context, project ident.ProjectID, user ident.User
 func (l *Log) read(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
+	ctx, step := span.Stream(ctx, "read", stream)
+	next, err := l.readLatest(ctx, stream, subject, from, take)
+	step.End(err)
+	return next, err
+}
+
+func (l *Log) readLatest(
+	ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error,
+) (uint64, error) {
 	var last uint64
 	var err error
 	if l.replicated {

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/historycache"
@@ -59,11 +58,10 @@ func (s *Store) Degraded() error { return s.cache.Degraded() }
 // after ctx ends, so that the cache does not fall behind the log. Events of the account go to the log alone, since no read of a history
 // holds them.
 func (s *Store) Append(ctx context.Context, e event.Event) (Receipt, error) {
-	msg, err := message(bus.EventsPrefix, event.Offer{Event: e})
-	if err != nil {
+	stored, receipt, err := s.log.append(ctx, e)
+	if errors.Is(err, errMalformed) {
 		return Receipt{}, unstored(err)
 	}
-	receipt, err := s.log.commits.publish(ctx, msg, string(e.ID))
 	if err != nil {
 		if !e.Type.OfAccount() {
 			// It may be stored all the same. Without its entry the next reader asks the log.
@@ -78,7 +76,7 @@ func (s *Store) Append(ctx context.Context, e event.Event) (Receipt, error) {
 		// What is in the log need not be what the caller has now.
 		err = s.cache.Remove(ctx, e.Project, e.User)
 	default:
-		err = s.cache.Add(ctx, e, msg.Data)
+		err = s.cache.Add(ctx, e, stored)
 	}
 	if err != nil {
 		return Receipt{}, fault.Unavailable(retryAfter, "the event could not be announced").Because(err)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
@@ -68,6 +70,36 @@ func TestAnEventIsACloudEventOnItsSubject(t *testing.T) {
 		if got := msg.Header[header]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s: got %q, want %q", header, got, want)
 		}
+	}
+}
+
+func TestAnEventCarriesOnTheTraceOfItsCall(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	n := i.start(quick())
+	recorder := tracetest.NewSpanRecorder()
+	ctx, call := sdk.NewTracerProvider(sdk.WithSpanProcessor(recorder)).Tracer("test").Start(t.Context(), "call")
+	if _, err := n.Append(ctx, failure("usr-1")); err != nil {
+		t.Fatal(err)
+	}
+	call.End()
+	appended := ""
+	for _, s := range recorder.Ended() {
+		if s.Name() == "append "+bus.EventsStream && s.Parent().SpanID() == call.SpanContext().SpanID() {
+			appended = s.SpanContext().SpanID().String()
+		}
+	}
+	stream, err := i.bus.Stream(t.Context(), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := stream.GetLastMsgForSubject(t.Context(), "passkey.events.pro-1.usr-1.login-error")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "00-" + call.SpanContext().TraceID().String() + "-" + appended + "-01"
+	if got := msg.Header.Get("traceparent"); got != want {
+		t.Errorf("traceparent %q, not %q", got, want)
 	}
 }
 

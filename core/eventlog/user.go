@@ -14,6 +14,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/span"
 )
 
 // readUser hands every message of a user of the wanted types from the sequence on to take, in the order of the stream, and returns the sequence that follows
@@ -24,6 +25,15 @@ import (
 func (l *Log) readUser(ctx context.Context, stream, prefix string, from uint64, wanted func(event.Type) bool, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
+	ctx, step := span.Stream(ctx, "read", stream)
+	next, err := l.readUserLatest(ctx, stream, prefix, from, wanted, take)
+	step.End(err)
+	return next, err
+}
+
+func (l *Log) readUserLatest(
+	ctx context.Context, stream, prefix string, from uint64, wanted func(event.Type) bool, take func(*jetstream.RawStreamMsg) error,
+) (uint64, error) {
 	var last uint64
 	var err error
 	if l.replicated {

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/span"
 )
 
 // What a bucket answers. Every other error is one of its codec, of its sealer or of the caller's own function.
@@ -91,7 +92,10 @@ func (b *Bucket[T]) Put(ctx context.Context, key string, value T) error {
 	if raw, err = b.seal(key, raw); err != nil {
 		return err
 	}
-	if _, err = b.KV.Put(ctx, key, raw); err != nil {
+	ctx, step := b.step(ctx, "put")
+	_, err = b.KV.Put(ctx, key, raw)
+	step.End(err)
+	if err != nil {
 		return b.unavailable("stored", err)
 	}
 	return nil
@@ -142,7 +146,9 @@ func (b *Bucket[T]) create(ctx context.Context, key string, raw []byte) (uint64,
 	if err != nil {
 		return 0, err
 	}
+	ctx, step := b.step(ctx, "create")
 	revision, err := b.KV.Create(ctx, key, raw)
+	step.End(failure(err))
 	if conflict(err) {
 		return 0, ErrExists
 	}
@@ -157,7 +163,9 @@ func (b *Bucket[T]) update(ctx context.Context, key string, raw []byte, revision
 	if err != nil {
 		return 0, err
 	}
+	ctx, step := b.step(ctx, "update")
 	revision, err = b.KV.Update(ctx, key, raw, revision)
+	step.End(failure(err))
 	if conflict(err) {
 		return 0, ErrConflict
 	}
@@ -168,7 +176,9 @@ func (b *Bucket[T]) update(ctx context.Context, key string, raw []byte, revision
 }
 
 func (b *Bucket[T]) purge(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
+	ctx, step := b.step(ctx, "purge")
 	err := b.KV.Purge(ctx, key, opts...)
+	step.End(failure(err))
 	if conflict(err) {
 		return ErrConflict
 	}
@@ -183,12 +193,28 @@ func conflict(err error) bool {
 	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
 }
 
+// step tells the trace of a call of an operation on the bucket.
+func (b *Bucket[T]) step(ctx context.Context, operation string) (context.Context, span.Step) {
+	return span.Stream(ctx, operation, b.KV.Bucket())
+}
+
+// failure is err unless another writer was faster.
+func failure(err error) error {
+	if conflict(err) {
+		return nil
+	}
+	return err
+}
+
 // read returns a value, and as it was encoded, or ErrNotFound.
 func (b *Bucket[T]) read(ctx context.Context, key string) (Entry[T], []byte, error) {
+	ctx, step := b.step(ctx, "get")
 	stored, err := b.KV.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
+		step.End(nil)
 		return Entry[T]{}, nil, ErrNotFound
 	}
+	step.End(err)
 	if err != nil {
 		return Entry[T]{}, nil, b.unavailable("read", err)
 	}

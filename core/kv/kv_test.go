@@ -296,6 +296,7 @@ type away struct {
 
 type entry struct{ jetstream.KeyValueEntry }
 
+func (away) Bucket() string                                               { return "away" }
 func (entry) Key() string                                                 { return "one" }
 func (entry) Value() []byte                                               { return []byte("{}") }
 func (entry) Revision() uint64                                            { return 1 }

@@ -79,7 +79,7 @@ func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 	}
 	took := s.deps.Now().Sub(j.start)
 	s.metrics.decided(j.action, v.Rule, j.basis.Memoised, took)
-	s.records.add(newRecord(j, v, took))
+	s.records.add(newRecord(ctx, j, v, took))
 }
 
 // failed reports that the policy gave no usable answer. What is too slow may be so for a moment; what errs, errs again for the next one like it.

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/span"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 )
@@ -41,11 +43,14 @@ type Record struct {
 	Question *kept.Question  `json:"question"` // what was asked, so that facts can be found anew
 	Facts    *facts.Facts    `json:"facts"`    // the policy's input as a whole
 	Answer   json.RawMessage `json:"answer"`   // the policy's answer document; null if the policy failed and the safe default was answered
+
+	trace string // traceparent of the call; empty = it has none
 }
 
-func newRecord(j judged, v *service.Verdict, took time.Duration) *Record {
-	r := &Record{Question: j.kept, Facts: j.basis.Facts, Answer: j.basis.Answer, Judgement: Judgement{
-		Schema: kept.Schema, ID: v.Decision, Time: j.start.UTC(), Project: j.question.Project, RequestID: j.question.RequestID, Process: j.question.Process, Action: j.action,
+func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Duration) *Record {
+	r := &Record{Question: j.kept, Facts: j.basis.Facts, Answer: j.basis.Answer, trace: span.Parent(ctx), Judgement: Judgement{
+		Schema: kept.Schema, ID: v.Decision, Time: j.start.UTC(), Project: j.question.Project, RequestID: j.question.RequestID,
+		Process: j.question.Process, Action: j.action,
 		PolicyRevision: v.PolicyRevision, PolicyHash: j.policy.Hash(), Rule: v.Rule, Tag: v.Tag, Allow: v.Allow,
 		DurationMicros: took.Microseconds(), Memoised: j.basis.Memoised,
 	}}
@@ -110,7 +115,7 @@ func (r *Record) message() *nats.Msg {
 		user = noUser
 	}
 	values := [...]string{string(r.ID), sourcePrefix + string(r.Project), typePrefix + r.Action, user, r.Time.Format(timeFormat)}
-	return &nats.Msg{
+	msg := &nats.Msg{
 		Subject: bus.DecisionsPrefix + "." + string(r.Project) + "." + user + "." + r.Action,
 		Header: nats.Header{
 			"ce-specversion":     specVersion,
@@ -124,4 +129,8 @@ func (r *Record) message() *nats.Msg {
 		},
 		Data: r.appendJSON(make([]byte, 0, usual)),
 	}
+	if r.trace != "" {
+		msg.Header[span.TraceParent] = []string{r.trace}
+	}
+	return msg
 }

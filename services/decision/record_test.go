@@ -1,15 +1,18 @@
 package decision
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/trace"
 	"pgregory.net/rapid"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/span"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 	"github.com/keyward/keyward/services/decision/internal/kept"
@@ -49,6 +52,20 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 			t.Fatalf("decoded and written again\n%s", diff)
 		}
 	})
+}
+
+func TestTheMessageOfADecisionCarriesTheTraceOfItsCallOn(t *testing.T) {
+	t.Parallel()
+	of := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+	for want, ctx := range map[string]context.Context{
+		"": t.Context(),
+		"00-01000000000000000000000000000000-0200000000000000-01": trace.ContextWithSpanContext(t.Context(), of),
+	} {
+		r := &Record{Facts: &facts.Facts{}, trace: span.Parent(ctx)}
+		if got := r.message().Header.Get("traceparent"); got != want {
+			t.Errorf("traceparent %q, not %q", got, want)
+		}
+	}
 }
 
 // BenchmarkRecord makes the message of a decision.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/keyward/keyward/api/rest"
@@ -340,6 +341,40 @@ func flaky() func(http.ResponseWriter, *http.Request, delivery) bool {
 			return false
 		}
 		return true
+	}
+}
+
+func TestADeliveryNamesTheTraceOfItsEventAlsoWhenItIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	d := h.start("one")
+	var attempts atomic.Int64
+	traces := make(chan string, 2)
+	r := receive(t, func(w http.ResponseWriter, _ *http.Request, got delivery) bool {
+		traces <- got.header.Get("traceparent")
+		if attempts.Add(1) == 1 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return false
+		}
+		return true
+	})
+	d.create(r.URL, "user.created")
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	msg := nats.NewMsg(fmt.Sprintf("%s.%s.usr-1.%s", bus.EventsPrefix, project, event.UserCreated))
+	msg.Header.Set("traceparent", parent)
+	raw, err := json.Marshal(event.Event{ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.UserCreated, CreatedMs: time.Now().UnixMilli()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg.Data = raw
+	if _, err := h.bus.JS.PublishMsg(t.Context(), msg); err != nil {
+		t.Fatal(err)
+	}
+	r.atLeast(1)
+	for range 2 {
+		if got := <-traces; got != parent {
+			t.Errorf("traceparent %q", got)
+		}
 	}
 }
 

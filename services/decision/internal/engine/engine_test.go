@@ -7,6 +7,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
@@ -56,6 +58,31 @@ func seen(t *testing.T, e *Engine, project ident.ProjectID) (rule string, cooldo
 		t.Fatal(err)
 	}
 	return v.Rule, e.Knowledge(project).Parameters.Default.CooldownSeconds
+}
+
+func TestAnEvaluationIsAStepOfTheTraceWhetherItsAnswerWasKnownOrNot(t *testing.T) {
+	t.Parallel()
+	e := load(t, overriding(t, `{}`), Options{MemoEntries: entries})
+	recorder := tracetest.NewSpanRecorder()
+	ctx, call := sdk.NewTracerProvider(sdk.WithSpanProcessor(recorder)).Tracer("test").Start(t.Context(), "call")
+	q, ev := busyUser()
+	for range 2 {
+		if _, _, err := e.Login(ctx, q, ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call.End()
+	var known []bool
+	for _, s := range recorder.Ended() {
+		for _, about := range s.Attributes() {
+			if about.Key == "keyward.policy.memoised" && s.Name() == "evaluate "+entrypoints[login] {
+				known = append(known, about.Value.AsBool())
+			}
+		}
+	}
+	if len(known) != 2 || known[0] || !known[1] {
+		t.Errorf("known: %v", known)
+	}
 }
 
 func TestProjectsOverrideParametersForThemselves(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/span"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
@@ -131,9 +132,20 @@ type answered[T any] struct {
 	document json.RawMessage
 }
 
-// ask answers from memory what was asked before about facts that agree on everything the rules read, and evaluates the rules otherwise. A failure is not
-// remembered: what took too long once may be quick the next time.
+// ask answers, and tells the trace of a call how long that took.
 func ask[T any](
+	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*answer) T,
+) (*answered[T], bool, error) {
+	ctx, step := span.Policy(ctx, entrypoints[q], v.Revision)
+	known, memoised, err := remember(ctx, e, v, q, f, read)
+	step.Known(memoised)
+	step.End(err)
+	return known, memoised, err
+}
+
+// remember answers from memory what was asked before about facts that agree on everything the rules read, and evaluates the rules otherwise. A failure is not
+// remembered: what took too long once may be quick the next time.
+func remember[T any](
 	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*answer) T,
 ) (known *answered[T], memoised bool, err error) {
 	if e.memo == nil {

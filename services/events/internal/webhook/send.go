@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/keyward/keyward/core/span"
 )
 
 // Result is what became of one attempt.
@@ -108,6 +110,9 @@ func (s *Sender) dress(req *http.Request, e *Endpoint, messageID string, body []
 	// Present and empty, it is not sent, and lets the transport try again on a new connection if an idle one turns out to be closed.
 	if req.Header.Get("Idempotency-Key") == "" {
 		req.Header["Idempotency-Key"] = nil
+	}
+	if parent := span.Parent(req.Context()); parent != "" {
+		req.Header.Set(span.TraceParent, parent)
 	}
 	now := s.now()
 	timestamp := strconv.FormatInt(now.Unix(), 10)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/keyward/keyward/core/span"
 	"github.com/keyward/keyward/services/events/internal/webhook"
 	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
@@ -26,7 +27,7 @@ func (s *session) retry(ctx context.Context, l *line) error {
 	if l.head.Event == p.Event.ID {
 		attempts += l.head.Attempts
 	}
-	r, ok := s.attempt(ctx, &p.Event, name)
+	r, ok := s.attempt(span.Under(ctx, p.Trace), &p.Event, name)
 	if !ok {
 		return nil
 	}

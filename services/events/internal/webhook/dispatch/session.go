@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/span"
 	"github.com/keyward/keyward/services/events/internal/webhook"
 	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
@@ -330,14 +331,14 @@ func (s *session) handle(ctx context.Context, l *line, t task) error {
 			i.done <- t.kind == fresh
 		}
 	}()
-	p := queue.Parked{Event: i.event, Sequence: i.sequence}
+	p := queue.Parked{Event: i.event, Sequence: i.sequence, Trace: i.msg.Headers().Get(span.TraceParent)}
 	if t.kind == behind {
 		if err := s.queue.Park(ctx, s.endpoint.Load(), p); err != nil {
 			return err
 		}
 		return s.acknowledge(ctx, i)
 	}
-	r, ok := s.attempt(ctx, &p.Event, i.name)
+	r, ok := s.attempt(span.Under(ctx, p.Trace), &p.Event, i.name)
 	if !ok {
 		return nil
 	}

@@ -29,6 +29,7 @@ import (
 type Parked struct {
 	Event    event.Event `json:"event"`
 	Sequence uint64      `json:"sequence"`         // in the log
+	Trace    string      `json:"trace,omitempty"`  // traceparent of the call that it comes of
 	Replay   bool        `json:"replay,omitempty"` // it is a dead letter too, which goes when it is delivered
 
 	at uint64 // sequence in the stream of retries; 0 = it is not there
