@@ -94,6 +94,7 @@ func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 		"POST /connectTokens":             map[string]any{"type": "passkey-list", "data": map[string]any{"identifier": "mallory"}},
 		"GET /webhookEndpoints":           nil,
 		"POST /webhookEndpoints":          map[string]any{"url": "https://mallory.example.com/", "subscribedEvents": []string{"*"}},
+		"PATCH /projectConfig":            map[string]any{"name": "mallory"},
 		"PUT /projectConfig/cname":        map[string]any{"cname": "mallory.example.com"},
 		"POST /passkey/mediation/start":   map[string]any{"processID": "x", "clientInformation": mac("")},
 		"POST /passkey/verifySignedData":  map[string]any{"signedPasskeyData": o.signed},

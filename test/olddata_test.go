@@ -12,7 +12,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -63,7 +65,12 @@ func TestADataDirectoryOfAnEarlierVersionIsServed(t *testing.T) {
 	dir := t.TempDir()
 	old := unpackOldData(t, dir)
 	putAging(t, dir, old)
-	st := serveOldData(t, dir, old)
+	var said warnings
+	st := serveOldData(t, dir, old, slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn})))
+
+	if told := said.String(); !strings.Contains(told, "must name one host") || !strings.Contains(told, wildcard) {
+		t.Errorf("no warning tells of %s, which would be refused now:\n%s", wildcard, told)
+	}
 
 	ada := &person{client: st.client, id: old.User, device: old.Device, handle: old.Handle, process: 100}
 	for range 2 {
@@ -101,6 +108,12 @@ func TestADataDirectoryOfAnEarlierVersionIsServed(t *testing.T) {
 	if passkeys := manage(t, st.base, old.Connect); len(passkeys) != 1 {
 		t.Errorf("the old connect token shows %d passkeys", len(passkeys))
 	}
+
+	st.call(t, "PATCH", "/v2/projectConfig", map[string]any{"origins": []string{origin, wildcard}}).fault(t, http.StatusBadRequest)
+	mended := as[rest.ProjectConfig](t, st.call(t, "PATCH", "/v2/projectConfig", map[string]any{"origins": []string{origin}, "relatedOrigins": []string{}}))
+	if !slices.Equal(mended.Origins, []string{origin}) || len(mended.RelatedOrigins) > 0 {
+		t.Errorf("the mended project has %v and %v", mended.Origins, mended.RelatedOrigins)
+	}
 }
 
 // manage lists the passkeys that a connect token of type passkey-list shows.
@@ -111,7 +124,28 @@ func manage(t *testing.T, base, secret string) []frontend.Passkey {
 	return as[frontend.ConnectManageListRsp](t, v.visit(t, "POST", "/v2/connect/manage/list", quoted(t, "connectToken", secret))).Passkeys
 }
 
-func serveOldData(t *testing.T, dir string, old oldData) *stack {
+// warnings are what a log was written.
+type warnings struct {
+	mu   sync.Mutex
+	said strings.Builder
+}
+
+func (w *warnings) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said.Write(line)
+}
+
+func (w *warnings) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said.String()
+}
+
+// wildcard is an origin that earlier versions took, and no browser sends.
+const wildcard = "https://*.example.com"
+
+func serveOldData(t *testing.T, dir string, old oldData, log *slog.Logger) *stack {
 	t.Helper()
 	cfg := settings.DefaultConfig()
 	cfg.HTTP.Addr, cfg.HTTP.GRPCAddr, cfg.AdminAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
@@ -119,7 +153,7 @@ func serveOldData(t *testing.T, dir string, old oldData) *stack {
 	cfg.NATS.SessionsMaxAge, _ = time.ParseDuration(century)
 	cfg.Decision.EvalTimeout, cfg.HTTP.RequestTimeout = 5*time.Second, time.Minute
 	began, made := time.Now(), time.UnixMilli(old.MadeMs)
-	a := startAppAt(t, cfg, func() time.Time { return made.Add(time.Minute + time.Since(began)) })
+	a := startAppAt(t, cfg, log, func() time.Time { return made.Add(time.Minute + time.Since(began)) })
 	return &stack{client: client{base: "http://" + a.HTTPAddr(), project: project1, secret: secret1}, dataDir: dir, apps: []*app.App{a}, gateway: a}
 }
 
@@ -162,7 +196,7 @@ func unpackOldData(t *testing.T, dir string) oldData {
 	}
 }
 
-// putAging puts back what NATS has dropped since, as the old version had written it.
+// putAging puts back what NATS has dropped since, as the old version had written it, and gives its project an origin that it took.
 func putAging(t *testing.T, dir string, old oldData) {
 	t.Helper()
 	cfg := bus.DefaultConfig()
@@ -181,6 +215,26 @@ func putAging(t *testing.T, dir string, old oldData) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	bucket, err := b.Bucket(t.Context(), bus.ProjectsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := bucket.Get(t.Context(), project1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var changed map[string]any
+	if err := json.Unmarshal(stored.Value(), &changed); err != nil {
+		t.Fatal(err)
+	}
+	changed["origins"] = append(changed["origins"].([]any), wildcard)
+	raw, err := json.Marshal(changed)
+	if err == nil {
+		_, err = bucket.Put(t.Context(), project1, raw)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

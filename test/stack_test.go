@@ -156,13 +156,13 @@ func (s *stack) gateways() []client {
 
 func startApp(t *testing.T, cfg settings.Config) *app.App {
 	t.Helper()
-	return startAppAt(t, cfg, nil)
+	return startAppAt(t, cfg, testLog(t), nil)
 }
 
-// startAppAt is startApp with a clock; nil is the machine's.
-func startAppAt(t *testing.T, cfg settings.Config, now func() time.Time) *app.App {
+// startAppAt is startApp with a log and a clock; nil is the machine's clock.
+func startAppAt(t *testing.T, cfg settings.Config, log *slog.Logger, now func() time.Time) *app.App {
 	t.Helper()
-	a, err := app.Start(t.Context(), cfg, app.Options{Log: testLog(t), Out: io.Discard, Now: now})
+	a, err := app.Start(t.Context(), cfg, app.Options{Log: log, Out: io.Discard, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -985,6 +985,7 @@ type ClientInformation struct {
 
 // CnameUpdateReq defines model for CnameUpdateReq.
 type CnameUpdateReq struct {
+	// Cname A host name of at least two labels in its ASCII form.
 	Cname string `json:"cname"`
 }
 
@@ -1635,6 +1636,39 @@ type PostLoginRsp struct {
 // ProcessID Ties login start, login finish, events and append start of one journey.
 type ProcessID = string
 
+// ProjectConfig defines model for ProjectConfig.
+type ProjectConfig struct {
+	// Cname Absent if the project has none.
+	Cname          *string  `json:"cname,omitempty"`
+	Hosts          []string `json:"hosts"`
+	Name           string   `json:"name"`
+	Origins        []string `json:"origins"`
+	ProjectID      string   `json:"projectID"`
+	RelatedOrigins []string `json:"relatedOrigins"`
+
+	// RpID The domain that passkeys belong to.
+	RpID   string `json:"rpID"`
+	RpName string `json:"rpName"`
+}
+
+// ProjectConfigUpdateReq defines model for ProjectConfigUpdateReq.
+type ProjectConfigUpdateReq struct {
+	// Hosts Host names that frontends reach the project at beside its cname, or `*.` and a host name.
+	Hosts *[]string `json:"hosts,omitempty"`
+
+	// Name For your own use.
+	Name *string `json:"name,omitempty"`
+
+	// Origins Origins that ceremonies and CORS accept, on the RP ID or below it, or an app's.
+	Origins *[]string `json:"origins,omitempty"`
+
+	// RelatedOrigins Origins on other domains that may use the RP ID, of at most five registrable labels (WebAuthn Level 3 §5.11).
+	RelatedOrigins *[]string `json:"relatedOrigins,omitempty"`
+
+	// RpName What authenticators show.
+	RpName *string `json:"rpName,omitempty"`
+}
+
 // RequestData defines model for RequestData.
 type RequestData struct {
 	Link      string `json:"link"`
@@ -2159,6 +2193,9 @@ type PasskeyVerifySignedDataJSONRequestBody = VerifySignedDataReq
 
 // PasskeysVerifySignedDataJSONRequestBody defines body for PasskeysVerifySignedData for application/json ContentType.
 type PasskeysVerifySignedDataJSONRequestBody = VerifySignedDataReq
+
+// UpdateProjectConfigJSONRequestBody defines body for UpdateProjectConfig for application/json ContentType.
+type UpdateProjectConfigJSONRequestBody = ProjectConfigUpdateReq
 
 // UpdateCnameJSONRequestBody defines body for UpdateCname for application/json ContentType.
 type UpdateCnameJSONRequestBody = CnameUpdateReq

@@ -3,7 +3,7 @@ package project
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"net/url"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -136,8 +136,11 @@ func (f Frontend) Check() (Frontend, error) {
 	complain(len(f.AndroidApps) > maxApps || slices.ContainsFunc(f.AndroidApps, func(app AndroidApp) bool { return !app.fits() }),
 		"androidApps", "each must have a package and SHA-256 fingerprints in the form AB:CD:...")
 	complain(f.ReauthAge != 0 && (f.ReauthAge < minReauthAge || f.ReauthAge > maxReauthAge), "reauthAge", "must be 60 to 86400 seconds, or 0 for off")
-	complain(!pageURL(f.EnrollURL), "enrollURL", "must be a URL of https or http")
-	complain(!pageURL(f.ManageURL), "manageURL", "must be a URL of https or http")
+	for field, text := range map[string]string{"enrollURL": f.EnrollURL, "manageURL": f.ManageURL} {
+		if err := checkPage(text); err != nil {
+			complain(true, field, err.Error())
+		}
+	}
 	if len(wrong) > 0 {
 		return Frontend{}, fault.Fields(wrong...)
 	}
@@ -185,10 +188,12 @@ func (a AndroidApp) fits() bool {
 		!slices.ContainsFunc(a.Fingerprints, func(print string) bool { return !fingerprint.MatchString(print) })
 }
 
-func pageURL(text string) bool {
+func checkPage(text string) error {
 	if text == "" {
-		return true
+		return nil
 	}
-	u, err := url.Parse(text)
-	return err == nil && len(text) <= maxPageURL && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
+	if len(text) > maxPageURL {
+		return fmt.Errorf("must be at most %d bytes long", maxPageURL)
+	}
+	return origin.CheckURL(text, origin.Parts{Query: true, Fragment: true})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/origin"
 )
 
 // What an issuer's tokens are read by unless the operator says otherwise. The scopes are those that clients of the user service ask for.
@@ -87,12 +88,11 @@ func checkIssuerURL(text string) error {
 	if text == "" || len(text) > maxIssuerURL || strings.ContainsFunc(text, invisible) {
 		return fault.Field("url", "must be 1 to %d visible ASCII characters", maxIssuerURL)
 	}
-	u, err := url.Parse(text)
-	if err != nil || !Protected(u) {
-		return fault.Field("url", "must be https://..., or http://... on a loopback address")
+	if err := origin.CheckURL(text, origin.Parts{}); err != nil {
+		return fault.Field("url", "%s", err)
 	}
-	if u.User != nil || strings.ContainsAny(text, "?#") {
-		return fault.Field("url", "must have no user, query or fragment")
+	if u, err := url.Parse(text); err != nil || !Protected(u) {
+		return fault.Field("url", "must be https://..., or http://... on a loopback address")
 	}
 	return nil
 }

@@ -129,6 +129,9 @@ type Directory interface {
 	ListPasswordManagers(context.Context, ForUser[Empty]) (rest.PasswordManagerList, error)
 	// UpdateCname sets the host name under which frontends know the project. 400 cname; 409 cname if another project has it.
 	UpdateCname(context.Context, ForProject[rest.CnameUpdateReq]) (Empty, error)
+	// UpdateProjectConfig changes the names, origins and hosts of the project, all or none. 400 name, rpName, origins, relatedOrigins,
+	// hosts; 409 hosts if another project has one.
+	UpdateProjectConfig(context.Context, ForProject[rest.ProjectConfigUpdateReq]) (rest.ProjectConfig, error)
 }
 
 // CodeCheck is a value that a user gave back.

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,6 +22,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/origin"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service"
@@ -146,8 +146,8 @@ func (c Config) validateSessions() error {
 	if c.SigningKeyMaxAge < day {
 		errs = append(errs, fmt.Errorf("signing_key_max_age: must be at least 24h, not %s", c.SigningKeyMaxAge))
 	}
-	if u, err := url.Parse(c.FrontendURL); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		errs = append(errs, fmt.Errorf("frontend_url: must be a URL such as https://login.example.com, not %q", c.FrontendURL))
+	if err := origin.CheckURL(c.FrontendURL, origin.Parts{}); err != nil {
+		errs = append(errs, fmt.Errorf("frontend_url: %w", err))
 	}
 	return errors.Join(errs...)
 }
@@ -156,7 +156,7 @@ func (c Config) validateSessions() error {
 type Projects interface {
 	Lookup(ident.ProjectID) (project.Project, bool)
 	All() []project.Project
-	Update(ctx context.Context, id ident.ProjectID, change func(*project.Project)) error
+	Change(ctx context.Context, id ident.ProjectID, change func(*project.Project) error) error
 }
 
 // Keys finds the keys of a project, and makes them if there are none. core/keyring.Store is one.

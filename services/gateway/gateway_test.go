@@ -340,6 +340,7 @@ var good = map[string]example{
 	"createAuthEvent":          {"/v2/users/usr-1/authEvents", `{"username":"ada","eventType":"login","method":"password","status":"success","clientInformation":` + client + `}`},
 	"listPasswordManagers":     {"/v2/users/usr-1/passwordManagers", ""},
 	"listClientEnvs":           {"/v2/users/usr-1/clientEnvs", ""},
+	"updateProjectConfig":      {"/v2/projectConfig", `{"name":"Shop","origins":["https://example.com"],"hosts":["*.example.com"]}`},
 	"updateCname":              {"/v2/projectConfig/cname", `{"cname":"auth.example.com"}`},
 	"createConnectToken":       {"/v2/connectTokens", `{"type":"passkey-login","data":{"identifier":"ada"}}`},
 	"listConnectTokens":        {"/v2/connectTokens", ""},

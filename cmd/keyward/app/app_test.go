@@ -100,6 +100,7 @@ func TestTheFirstStartMakesAProjectAndTellsItsSecretOnce(t *testing.T) {
 	stop()
 
 	out.Reset()
+	cfg.Bootstrap.RPID = "com" // refused where there is no project yet
 	second, _ := mustStart(t, cfg, &out)
 	if second.BootstrapSecret() != "" || out.Len() > 0 {
 		t.Errorf("the second start made a project too:\n%s", out.String())
@@ -239,7 +240,7 @@ func TestAStartThatCannotWorkSaysWhyAndLeavesNothingBehind(t *testing.T) {
 		"a policy that does not parse":    {func(c *settings.Config) { c.Decision.PoliciesDir = broken }, "login.rego:3"},
 		"a Redis URL that is none":        {func(c *settings.Config) { c.Redis.URL = "http://x" }, "redis_url"},
 		"a secret of the wrong form":      {func(c *settings.Config) { c.Bootstrap.APISecret = "x" }, "bootstrap_api_secret"},
-		"a relying party with a scheme":   {func(c *settings.Config) { c.Bootstrap.RPID = "https://x" }, "rpID"},
+		"a relying party with a scheme":   {func(c *settings.Config) { c.Bootstrap.RPID = "https://x" }, "bootstrap_rp_id: https://x: must be a domain without the scheme https: use x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

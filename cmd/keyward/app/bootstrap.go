@@ -16,10 +16,14 @@ func (a *App) bootstrap(ctx context.Context) error {
 	if !a.cfg.Runs(settings.Gateway) {
 		return nil
 	}
-	if a.doubt(); len(a.projects.All()) > 0 {
+	a.doubt()
+	first, err := a.cfg.Bootstrap.Project(a.opts.Now())
+	if len(a.projects.All()) > 0 {
+		if err != nil {
+			a.log.Warn("settings of the first project could not work; there are projects, so they are not used", "error", err)
+		}
 		return nil
 	}
-	first, err := a.cfg.Bootstrap.Project(a.opts.Now())
 	if err != nil {
 		return fmt.Errorf("create the first project: %w", err)
 	}

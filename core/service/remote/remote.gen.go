@@ -43,6 +43,7 @@ func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporte
 		rpc.Bind("list-client-envs", ceremony.ListClientEnvs),
 		rpc.Bind("list-password-managers", ceremony.ListPasswordManagers),
 		rpc.Bind("update-cname", ceremony.UpdateCname),
+		rpc.Bind("update-project-config", ceremony.UpdateProjectConfig),
 		rpc.Bind("create-code", ceremony.CreateCode),
 		rpc.Bind("check-code", ceremony.CheckCode),
 		rpc.Bind("list-sessions", ceremony.ListSessions),
@@ -203,6 +204,9 @@ func (c CeremonyClient) ListPasswordManagers(ctx context.Context, req service.Fo
 }
 func (c CeremonyClient) UpdateCname(ctx context.Context, req service.ForProject[rest.CnameUpdateReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "update-cname", req)
+}
+func (c CeremonyClient) UpdateProjectConfig(ctx context.Context, req service.ForProject[rest.ProjectConfigUpdateReq]) (rest.ProjectConfig, error) {
+	return rpc.Call[rest.ProjectConfig](ctx, c.calls, "update-project-config", req)
 }
 func (c CeremonyClient) CreateCode(ctx context.Context, req service.ForUser[rest.ChallengeCreateReq]) (rest.Challenge, error) {
 	return rpc.Call[rest.Challenge](ctx, c.calls, "create-code", req)

@@ -93,6 +93,9 @@ func (f Ceremony) ListPasswordManagers(ctx context.Context, req service.ForUser[
 func (f Ceremony) UpdateCname(ctx context.Context, req service.ForProject[rest.CnameUpdateReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.UpdateCname", req)
 }
+func (f Ceremony) UpdateProjectConfig(ctx context.Context, req service.ForProject[rest.ProjectConfigUpdateReq]) (rest.ProjectConfig, error) {
+	return answer[rest.ProjectConfig](ctx, f.Recording, "Ceremony.UpdateProjectConfig", req)
+}
 func (f Ceremony) CreateCode(ctx context.Context, req service.ForUser[rest.ChallengeCreateReq]) (rest.Challenge, error) {
 	return answer[rest.Challenge](ctx, f.Recording, "Ceremony.CreateCode", req)
 }

@@ -53,15 +53,17 @@ func (d DNS) LookupTXT(_ context.Context, name string) ([]string, error) {
 	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 }
 
-// Update implements ceremony.Projects.
-func (p *Projects) Update(_ context.Context, id ident.ProjectID, change func(*project.Project)) error {
+// Change implements ceremony.Projects.
+func (p *Projects) Change(_ context.Context, id ident.ProjectID, change func(*project.Project) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found, ok := p.known[id]
 	if !ok {
 		return fault.Unknown("id")
 	}
-	change(&found)
+	if err := change(&found); err != nil {
+		return err
+	}
 	p.known[id] = found
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/origin"
 )
 
 // Bounds of the secret (Standard Webhooks, "Signature scheme") and of what is read of an answer.
@@ -37,9 +38,9 @@ type target struct {
 
 func parseWebhook(c Config) (target, error) {
 	var errs []error
-	u, err := url.Parse(c.WebhookURL.Reveal())
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.Fragment != "" {
-		errs = append(errs, errors.New("delivery_webhook_url: must be an absolute http or https URL without a fragment"))
+	var bad *origin.Error // whose form would tell the URL
+	if errors.As(origin.CheckURL(c.WebhookURL.Reveal(), origin.Parts{User: true, Query: true}), &bad) {
+		errs = append(errs, errors.New("delivery_webhook_url: "+bad.Rule))
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(c.WebhookSecret.Reveal(), secretPrefix))
 	if err != nil || len(key) < minSecret || len(key) > maxSecret {
@@ -49,7 +50,7 @@ func parseWebhook(c Config) (target, error) {
 		return target{}, errors.Join(errs...)
 	}
 	signer, err := standardwebhooks.NewWebhookRaw(key)
-	return target{url: u.String(), signer: signer}, err
+	return target{url: c.WebhookURL.Reveal(), signer: signer}, err
 }
 
 // webhook posts messages to a URL that the operator has chosen, so it may be in a private network. The ID of a message is that of the challenge, so a receiver can tell a

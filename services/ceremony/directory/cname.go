@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
@@ -22,6 +23,7 @@ const (
 
 const (
 	fieldCNAME  = "cname"
+	fieldHosts  = "hosts"
 	proofPrefix = "_keyward."
 	proofValue  = "keyward-project="
 	dnsLimit    = 5 * time.Second
@@ -38,28 +40,77 @@ func (s *Service) UpdateCname(ctx context.Context, req service.ForProject[rest.C
 	if err != nil || p.CNAME == host {
 		return service.Empty{}, err
 	}
-	if err := s.proveHost(ctx, p, host); err != nil {
+	if err := s.proveHost(ctx, p, fieldCNAME, host); err != nil {
 		return service.Empty{}, err
 	}
-	return service.Empty{}, s.projects.Update(ctx, p.ID, func(p *project.Project) { p.CNAME = host })
+	return service.Empty{}, s.projects.Change(ctx, p.ID, func(p *project.Project) error {
+		p.CNAME = host
+		return nil
+	})
 }
 
-// proveHost asks the DNS whether whoever rules over a host gives it to the project: visitors of a host that somebody has taken see, and trust,
-// the taker's project.
-func (s *Service) proveHost(ctx context.Context, p project.Project, host string) error {
+// UpdateProjectConfig implements service.Directory. Hosts are proven before anything is changed; those that the project has are its own.
+func (s *Service) UpdateProjectConfig(
+	ctx context.Context, req service.ForProject[rest.ProjectConfigUpdateReq],
+) (rest.ProjectConfig, error) {
+	p, err := tenant.Of(s.projects, req.Project)
+	if err != nil {
+		return rest.ProjectConfig{}, err
+	}
+	update := project.Update{
+		Name: req.Body.Name, RPName: req.Body.RpName,
+		Origins: req.Body.Origins, RelatedOrigins: req.Body.RelatedOrigins, Hosts: req.Body.Hosts,
+	}
+	wanted := p
+	if err := update.Apply(&wanted); err != nil {
+		return rest.ProjectConfig{}, err
+	}
+	for _, host := range wanted.Frontend.Hosts {
+		if err := s.proveHost(ctx, p, fieldHosts, host); err != nil {
+			return rest.ProjectConfig{}, err
+		}
+	}
+	changed := p
+	if update != (project.Update{}) {
+		err = s.projects.Change(ctx, p.ID, func(p *project.Project) error {
+			err := update.Apply(p)
+			changed = *p
+			return err
+		})
+	}
+	return configOf(changed), err
+}
+
+func configOf(p project.Project) rest.ProjectConfig {
+	c := rest.ProjectConfig{
+		ProjectID: string(p.ID), Name: p.Name, RpID: p.RPID, RpName: p.RPName,
+		Origins: listed(p.Own()), RelatedOrigins: listed(p.Related()), Hosts: listed(p.Frontend.Hosts),
+	}
+	if p.CNAME != "" {
+		c.Cname = &p.CNAME
+	}
+	return c
+}
+
+// listed is never null in JSON.
+func listed(texts []string) []string { return append([]string{}, texts...) }
+
+// proveHost asks the DNS whether whoever rules over a host, or over all below that of a pattern, gives it to the project: visitors of a
+// host that somebody has taken see, and trust, the taker's project.
+func (s *Service) proveHost(ctx context.Context, p project.Project, field, host string) error {
 	if s.hostProof == ProofNone || len(s.projects.All()) < 2 || p.HasHost(host) {
 		return nil
 	}
 	limited, cancel := context.WithTimeout(ctx, dnsLimit)
 	defer cancel()
-	name, value := proofPrefix+host, proofValue+string(p.ID)
+	name, value := proofPrefix+strings.TrimPrefix(host, "*."), proofValue+string(p.ID)
 	found, err := s.dns.LookupTXT(limited, name+".")
 	var missing *net.DNSError
 	if err != nil && !(errors.As(err, &missing) && missing.IsNotFound) {
 		return fault.Unavailable(dnsLimit, "the TXT record of %s could not be looked up", name).Because(err)
 	}
 	if !slices.Contains(found, value) {
-		return fault.Field(fieldCNAME, "is not proven: the DNS must have a TXT record of %s with %s", name, value)
+		return fault.Field(field, "is not proven: the DNS must have a TXT record of %s with %s", name, value)
 	}
 	return nil
 }

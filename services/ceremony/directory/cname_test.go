@@ -1,6 +1,8 @@
 package directory_test
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +51,68 @@ func TestAProjectProvesAHostThatItCouldTakeFromOthers(t *testing.T) {
 			}
 			if (p.CNAME == host) != (c.message == "") {
 				t.Errorf("the project has %q", p.CNAME)
+			}
+		})
+	}
+}
+
+func TestAProjectChangesItsNamesOriginsAndHostsOverTheAPI(t *testing.T) {
+	t.Parallel()
+	const record = "_keyward.shop.example."
+	texts := func(all ...string) *[]string { return &all }
+	name := "Shop"
+	for title, c := range map[string]struct {
+		body           rest.ProjectConfigUpdateReq
+		field, message string // of the refusal
+		proven         bool
+	}{
+		"nothing":                                    {},
+		"a name":                                     {body: rest.ProjectConfigUpdateReq{Name: &name}},
+		"a name of blanks":                           {rest.ProjectConfigUpdateReq{Name: new(" ")}, "name", "must be 1 to 200 characters long, and not only blanks", false},
+		"an origin":                                  {body: rest.ProjectConfigUpdateReq{Origins: texts("https://login.example.com")}},
+		"an origin that cannot work":                 {rest.ProjectConfigUpdateReq{Name: &name, Origins: texts("https://*.example.com")}, "origins", "https://*.example.com: must name one host: there are no wildcards in origins, so name each", false},
+		"a related origin":                           {body: rest.ProjectConfigUpdateReq{RelatedOrigins: texts("https://example.de")}},
+		"a host that the DNS gives":                  {body: rest.ProjectConfigUpdateReq{Hosts: texts("shop.example")}, proven: true},
+		"a pattern whose name the DNS gives":         {body: rest.ProjectConfigUpdateReq{Hosts: texts("*.shop.example")}, proven: true},
+		"a host that the DNS does not give":          {rest.ProjectConfigUpdateReq{Name: &name, Hosts: texts("shop.example")}, "hosts", "is not proven: the DNS must have a TXT record of _keyward.shop.example with keyward-project=%s", false},
+		"a pattern that the DNS does not give":       {rest.ProjectConfigUpdateReq{Hosts: texts("*.shop.example")}, "hosts", "is not proven: the DNS must have a TXT record of _keyward.shop.example with keyward-project=%s", false},
+		"a host that the project has already":        {body: rest.ProjectConfigUpdateReq{Hosts: texts("id.example.com")}},
+		"no host any more":                           {body: rest.ProjectConfigUpdateReq{Hosts: texts()}},
+		"a host with a port, which cannot be a host": {rest.ProjectConfigUpdateReq{Hosts: texts("a.example:1")}, "hosts", "a.example:1: must be a host name without the port 1: use a.example", false},
+	} {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			id := string(st.Project.ID)
+			st.ChangeProject(func(p *project.Project) { p.RPID, p.Frontend.Hosts = "example.com", []string{"id.example.com"} })
+			other := st.Project
+			other.ID, other.Frontend.Hosts = ident.NewProjectID(), nil
+			st.Projects.Set(other)
+			if c.proven {
+				st.DNS[record] = []string{"keyward-project=" + id}
+			}
+			before, _ := st.Projects.Lookup(st.Project.ID)
+			got, err := st.UpdateProjectConfig(t.Context(), service.ForProject[rest.ProjectConfigUpdateReq]{Project: st.Project.ID, Body: c.body})
+			after, _ := st.Projects.Lookup(st.Project.ID)
+			if c.field != "" {
+				ceremonytest.WantField(t, err, 400, c.field, strings.ReplaceAll(c.message, "%s", id))
+				if !reflect.DeepEqual(after, before) {
+					t.Error("a part of it was changed")
+				}
+				return
+			}
+			want := before
+			if err := (project.Update{
+				Name: c.body.Name, Origins: c.body.Origins, RelatedOrigins: c.body.RelatedOrigins, Hosts: c.body.Hosts,
+			}).Apply(&want); err != nil {
+				t.Fatal(err)
+			}
+			if err != nil || !reflect.DeepEqual(after, want) {
+				t.Errorf("the project is %+v, want %+v: %v", after, want, err)
+			}
+			if got.ProjectID != id || got.Name != want.Name || got.RpID != want.RPID || !slices.Equal(got.Origins, want.Own()) ||
+				!slices.Equal(got.RelatedOrigins, want.Related()) || !slices.Equal(got.Hosts, want.Frontend.Hosts) || got.Hosts == nil {
+				t.Errorf("answered %+v of %+v", got, want)
 			}
 		})
 	}

@@ -27,7 +27,7 @@ import (
 type Projects interface {
 	tenant.Projects
 	All() []project.Project
-	Update(ctx context.Context, id ident.ProjectID, change func(*project.Project)) error
+	Change(ctx context.Context, id ident.ProjectID, change func(*project.Project) error) error
 }
 
 // DNS looks up TXT records. net.Resolver is one.

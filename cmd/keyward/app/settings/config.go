@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/atrest"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -190,7 +191,6 @@ func (c Config) Validate() error {
 		c.Webhooks.Validate(),
 		c.DeliveryConfig().Validate(),
 		c.NATS.Bus().Validate(),
-		c.Bootstrap.validate(),
 	}
 	if c.EncryptionKey != "" {
 		if _, err := atrest.Parse(c.EncryptionKey.Reveal()); err != nil {
@@ -247,27 +247,38 @@ func (c Config) validateServices() error {
 	return nil
 }
 
-func (b Bootstrap) validate() error {
-	if _, err := b.Project(time.Unix(0, 0)); err != nil {
-		return fmt.Errorf("bootstrap_project_id, bootstrap_api_secret, bootstrap_rp_id, bootstrap_origins, bootstrap_related_origins: %w", err)
-	}
-	return nil
-}
-
-// Project makes the project, with a random secret if none is set.
+// Project makes the project, with a random secret if none is set. Each setting that cannot work is named with its rule. They count where
+// there is no project yet, so that Validate does not look at them.
 func (b Bootstrap) Project(now time.Time) (NewProject, error) {
 	text := b.APISecret.Reveal()
 	if text == "" {
 		text = project.NewSecret()
 	}
 	p, err := project.New(ident.ProjectID(b.ProjectID), "Keyward", b.RPID, b.RPID, b.Origins, text, now)
-	if err != nil {
-		return NewProject{}, err
+	if err == nil {
+		err = p.SetOrigins(b.Origins, b.Related)
 	}
-	if err := p.SetOrigins(b.Origins, b.Related); err != nil {
-		return NewProject{}, err
+	if err != nil {
+		return NewProject{}, ofSettings(err)
 	}
 	return NewProject{Project: p, Secret: Secret(text)}, nil
+}
+
+// ofSettings names the settings of the first project that the fields of a fault were read from.
+func ofSettings(err error) error {
+	var f *fault.Fault
+	if !errors.As(err, &f) || len(f.Validation) == 0 {
+		return err
+	}
+	keys := map[string]string{
+		"id": "bootstrap_project_id", "secret": "bootstrap_api_secret", "rpID": "bootstrap_rp_id",
+		"origins": "bootstrap_origins", "relatedOrigins": "bootstrap_related_origins",
+	}
+	var all []error
+	for _, wrong := range f.Validation {
+		all = append(all, fmt.Errorf("%s: %s", keys[wrong.Field], wrong.Message))
+	}
+	return errors.Join(all...)
 }
 
 // NewProject is a new project with the secret of which the store keeps only the hash.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/origin"
 )
 
 // Bounds of what an endpoint may ask for.
@@ -52,31 +53,21 @@ func (c Config) checkURL(raw string) string {
 	if err != nil || u.Opaque != "" {
 		return "must be an absolute URL such as https://example.com/hook"
 	}
-	switch {
+	switch err := origin.CheckURL(raw, origin.Parts{User: true, Query: true}); {
 	case u.Scheme == "http" && !c.AllowHTTP:
 		return "must be https: this installation does not allow http (webhooks_allow_http)"
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "must be https"
 	case u.User != nil:
 		return "must hold no credentials: use basicAuthUsername and basicAuthPassword"
-	case u.Fragment != "" || strings.Contains(raw, "#"):
-		return "must have no fragment"
+	case err != nil:
+		return err.Error()
 	}
 	return c.checkHost(u)
 }
 
 func (c Config) checkHost(u *url.URL) string {
 	host := u.Hostname()
-	if host == "" {
-		return "must name a host"
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return "must have a port from 1 to 65535"
-		}
-	} else if strings.HasSuffix(u.Host, ":") {
-		return "must have a port from 1 to 65535"
-	}
 	literal := host
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") {

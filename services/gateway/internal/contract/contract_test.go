@@ -39,6 +39,7 @@ var typed = map[string]func() any{
 	"createChallenge":          func() any { return new(rest.ChallengeCreateReq) },
 	"updateChallenge":          func() any { return new(rest.ChallengeUpdateReq) },
 	"createAuthEvent":          func() any { return new(rest.AuthEventCreateReq) },
+	"updateProjectConfig":      func() any { return new(rest.ProjectConfigUpdateReq) },
 	"updateCname":              func() any { return new(rest.CnameUpdateReq) },
 	"createConnectToken":       func() any { return new(rest.ConnectTokenCreateReq) },
 	"updateConnectToken":       func() any { return new(rest.ConnectTokenUpdateReq) },
