@@ -601,7 +601,10 @@ type BlockLoginInit struct {
 	IsPhone                bool             `json:"isPhone"`
 	IsPhoneAvailable       bool             `json:"isPhoneAvailable"`
 	IsUsernameAvailable    bool             `json:"isUsernameAvailable"`
-	SocialData             SocialData       `json:"socialData"`
+
+	// Signals What a page tells the credential manager, by the WebAuthn Signal API; what is absent is not to be told.
+	Signals    *PasskeySignals `json:"signals,omitempty"`
+	SocialData SocialData      `json:"socialData"`
 }
 
 // BlockLoginInitBlockType defines model for BlockLoginInit.BlockType.
@@ -821,6 +824,9 @@ type ConnectLoginFinishRsp struct {
 
 	// Session A session token; empty if the login did not succeed.
 	Session string `json:"session"`
+
+	// Signals What a page tells the credential manager, by the WebAuthn Signal API; what is absent is not to be told.
+	Signals *PasskeySignals `json:"signals,omitempty"`
 
 	// SignedPasskeyData A JWT for the backend, which spends it; empty if the login did not succeed.
 	SignedPasskeyData string `json:"signedPasskeyData"`
@@ -1085,6 +1091,9 @@ type MePasskeyDeleteRsp struct {
 type MePasskeyRsp struct {
 	Paging   Paging    `json:"paging"`
 	Passkeys []Passkey `json:"passkeys"`
+
+	// Signals What a page tells the credential manager, by the WebAuthn Signal API; what is absent is not to be told.
+	Signals *PasskeySignals `json:"signals,omitempty"`
 }
 
 // MePasskeysAppendFinishReq defines model for MePasskeysAppendFinishReq.
@@ -1125,9 +1134,12 @@ type MeRefreshRsp struct {
 
 // MeRsp defines model for MeRsp.
 type MeRsp struct {
-	FullName       string          `json:"fullName"`
-	ID             string          `json:"id"`
-	Identifiers    []Identifier    `json:"identifiers"`
+	FullName    string       `json:"fullName"`
+	ID          string       `json:"id"`
+	Identifiers []Identifier `json:"identifiers"`
+
+	// Signals What a page tells the credential manager, by the WebAuthn Signal API; what is absent is not to be told.
+	Signals        *PasskeySignals `json:"signals,omitempty"`
 	SocialAccounts []SocialAccount `json:"socialAccounts"`
 }
 
@@ -1233,6 +1245,27 @@ type PasskeyOperation struct {
 
 // PasskeyOperationOperationType defines model for PasskeyOperation.OperationType.
 type PasskeyOperationOperationType string
+
+// PasskeySignals What a page tells the credential manager, by the WebAuthn Signal API; what is absent is not to be told.
+type PasskeySignals struct {
+	// AllAcceptedCredentialIDs signalAllAcceptedCredentials: every passkey of the user, never a part of them.
+	AllAcceptedCredentialIDs *[]string `json:"allAcceptedCredentialIDs,omitempty"`
+
+	// DisplayName signalCurrentUserDetails: what the user is called.
+	DisplayName *string `json:"displayName,omitempty"`
+
+	// Name signalCurrentUserDetails: what the user is known by.
+	Name *string `json:"name,omitempty"`
+
+	// RpID RP ID of the project.
+	RpID string `json:"rpID"`
+
+	// UnknownCredentialID signalUnknownCredential: a passkey that was used and that the project does not have and did not revoke.
+	UnknownCredentialID *string `json:"unknownCredentialID,omitempty"`
+
+	// UserID WebAuthn user handle, base64url without padding; with all but unknownCredentialID.
+	UserID *string `json:"userID,omitempty"`
+}
 
 // PasskeyStartReq defines model for PasskeyStartReq.
 type PasskeyStartReq struct {

@@ -437,6 +437,7 @@ const (
 	ErrorTypeRateLimited              ErrorType = "rate_limited"
 	ErrorTypeReauthenticationRequired ErrorType = "reauthentication_required"
 	ErrorTypeUnavailable              ErrorType = "unavailable"
+	ErrorTypeUnknownCredential        ErrorType = "unknown_credential"
 	ErrorTypeValidationError          ErrorType = "validation_error"
 )
 
@@ -466,6 +467,8 @@ func (e ErrorType) Valid() bool {
 	case ErrorTypeReauthenticationRequired:
 		return true
 	case ErrorTypeUnavailable:
+		return true
+	case ErrorTypeUnknownCredential:
 		return true
 	case ErrorTypeValidationError:
 		return true

@@ -35,6 +35,7 @@ const (
 	TypeRateLimited         Type = "rate_limited"
 	TypeReauthentication    Type = "reauthentication_required"
 	TypeUnavailable         Type = "unavailable"
+	TypeUnknownCredential   Type = "unknown_credential"
 	TypeValidationError     Type = "validation_error"
 )
 

@@ -229,8 +229,16 @@ test('declined three times, a user is left in peace, and the counts and the paus
   await leave(visitor);
 });
 
-test('passkeys of the account: one a device, deleted when asked twice', async () => {
-  const visitor = await visit(browser);
+/** Notes what the page tells the credential manager. */
+const listen = () => {
+  window.signals = [];
+  for (const name of ['signalUnknownCredential', 'signalAllAcceptedCredentials', 'signalCurrentUserDetails']) {
+    PublicKeyCredential[name] = (told) => { window.signals.push({ ...told, call: name }); return Promise.reject(new Error('it does not listen')); };
+  }
+};
+
+test('passkeys of the account: one a device, deleted when asked twice, and the credential manager is told which are left', async () => {
+  const visitor = await visit(browser, { before: listen });
   const { page } = visitor;
   await join(visitor, newAddress());
   await visitor.touches(true);
@@ -247,6 +255,12 @@ test('passkeys of the account: one a device, deleted when asked twice', async ()
   await page.getByRole('button', { name: /for good$/ }).click();
   await page.getByText('There is none yet').waitFor();
   await focusOn(page, 'Passkeys');
+  const told = await page.evaluate(() => window.signals);
+  const lists = told.filter((s) => s.call === 'signalAllAcceptedCredentials');
+  assert.deepEqual(lists.map((s) => s.allAcceptedCredentialIds.length), [1, 0], 'the list at sign-in and after the deletion');
+  assert.ok(told.every((s) => s.rpId === 'localhost' && s.userId === lists[0].userId), JSON.stringify(told));
+  assert.ok(told.some((s) => s.call === 'signalCurrentUserDetails' && s.name.includes('@') && s.displayName), JSON.stringify(told));
+  assert.ok(!told.some((s) => s.call === 'signalUnknownCredential'), 'a passkey that was revoked is not unknown');
   await leave(visitor);
 });
 

@@ -3,7 +3,7 @@ import { Api, CallError } from './api';
 import * as client from './client';
 import { openedLink, type Link } from './link';
 import type {
-  AppendStart, BlockBody, ClientEvent, Completed, IdentifierType, LoginInit, Me, Passkey, PasskeyAppend, PasskeyVerify, ProcessInit, ProcessResponse, Refreshed,
+  AppendStart, BlockBody, ClientEvent, Completed, IdentifierType, LoginInit, Me, Passkey, PasskeyAppend, PasskeyVerify, ProcessInit, ProcessResponse, Refreshed, Signals,
   VerificationMethod, VerifyIdentifier,
 } from './types';
 import { Watch } from './watch';
@@ -246,6 +246,7 @@ export class Trial {
     try {
       await this.step(path, { signedChallenge });
     } catch (refused) {
+      if (refused instanceof CallError && refused.type === 'unknown_credential') webauthn.signal(webauthn.unknown((body.data as PasskeyVerify).challenge, signedChallenge));
       if (this.state.screen.name === 'block' && this.state.screen.body === body) this.state.screen = { name: 'block', body, failed: 'failed' };
       throw refused;
     }
@@ -268,6 +269,7 @@ export class Trial {
     }
     if (body.block === 'conditional-ui-completed') return this.step('/auth/process/complete');
     this.showBlock(body);
+    if (body.block === 'login-init') webauthn.signal((body.data as LoginInit).signals);
     if (body.block === 'login-init') void this.suggestPasskeys(body.data as LoginInit);
     if (body.block.startsWith('passkey-append') && body.block !== 'passkey-appended') client.keepAppendShown();
     if (!webauthn.supported) return;
@@ -358,7 +360,9 @@ export class Trial {
   }
 
   private async listPasskeys(): Promise<void> {
-    this.state.passkeys = (await this.api.get<{ passkeys: Passkey[] }>('/me/passkeys', 'session')).passkeys;
+    const list = await this.api.get<{ passkeys: Passkey[]; signals?: Signals }>('/me/passkeys', 'session');
+    this.state.passkeys = list.passkeys;
+    webauthn.signal(list.signals);
   }
 
   addPasskey(): Promise<void> {
@@ -387,7 +391,6 @@ export class Trial {
   deletePasskey(passkey: Passkey): Promise<void> {
     return this.do('delete', async () => {
       await this.api.delete('/me/passkeys/' + encodeURIComponent(passkey.id));
-      await webauthn.forget(passkey.credentialID);
       await this.listPasskeys();
       this.say('status', 'The passkey is deleted here. Your password manager may still list it.');
     });

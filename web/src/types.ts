@@ -21,6 +21,15 @@ export interface SignupInit {
   error?: RequestError;
 }
 
+export interface Signals {
+  rpID: string;
+  userID?: string;
+  allAcceptedCredentialIDs?: string[];
+  name?: string;
+  displayName?: string;
+  unknownCredentialID?: string;
+}
+
 export interface LoginInit {
   blockType: 'login-init';
   conditionalUIChallenge?: string;
@@ -31,6 +40,7 @@ export interface LoginInit {
   isUsernameAvailable: boolean;
   fieldError?: RequestError;
   error?: RequestError;
+  signals?: Signals;
 }
 
 export interface PasskeyAppend {
@@ -87,6 +97,7 @@ export interface Me {
   id: string;
   fullName: string;
   identifiers: { id: string; value: string; type: IdentifierType; status: 'pending' | 'primary' | 'verified' }[];
+  signals?: Signals;
 }
 
 export interface Passkey {

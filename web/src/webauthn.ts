@@ -1,5 +1,7 @@
 // WebAuthn in the JSON form of Level 3, with what browsers that do not know that form yet lack.
 
+import type { Signals } from './types';
+
 interface DescriptorJSON { id: string; type: PublicKeyCredentialType; transports?: string[] }
 
 export const supported = typeof PublicKeyCredential === 'function' && !!navigator.credentials?.create;
@@ -26,14 +28,28 @@ export async function get(options: string, signal: AbortSignal, conditional = fa
   return JSON.stringify(toJSON(credential as PublicKeyCredential));
 }
 
-/** Tells the credential manager that a passkey is of no use any more, if it listens. */
-export async function forget(credentialID: string): Promise<void> {
-  try {
-    await (PublicKeyCredential as unknown as { signalUnknownCredential?(o: object): Promise<void> })
-      .signalUnknownCredential?.({ rpId: location.hostname, credentialId: credentialID });
-  } catch {
-    // The passkey is deleted at the server, which is what counts.
-  }
+interface Signalling {
+  signalUnknownCredential?(o: { rpId: string; credentialId: string }): Promise<void>;
+  signalAllAcceptedCredentials?(o: { rpId: string; userId: string; allAcceptedCredentialIds: string[] }): Promise<void>;
+  signalCurrentUserDetails?(o: { rpId: string; userId: string; name: string; displayName: string }): Promise<void>;
+}
+
+/** Tells the credential manager what the server says of passkeys, if it listens. Nobody waits for it, and that it fails changes nothing. */
+export function signal(told: Signals | undefined): void {
+  if (!supported || !told) return;
+  const manager = PublicKeyCredential as unknown as Signalling;
+  const { rpID: rpId, userID: userId, allAcceptedCredentialIDs, name, displayName, unknownCredentialID } = told;
+  const quiet = (done: Promise<void> | undefined) => { done?.catch(() => {}); };
+  if (unknownCredentialID) quiet(manager.signalUnknownCredential?.({ rpId, credentialId: unknownCredentialID }));
+  if (!userId) return;
+  if (allAcceptedCredentialIDs) quiet(manager.signalAllAcceptedCredentials?.({ rpId, userId, allAcceptedCredentialIds: allAcceptedCredentialIDs }));
+  if (name !== undefined) quiet(manager.signalCurrentUserDetails?.({ rpId, userId, name, displayName: displayName ?? name }));
+}
+
+/** What is told of a passkey that the server does not know, after it was used with these options. */
+export function unknown(options: string, answer: string): Signals {
+  const { publicKey } = JSON.parse(options) as { publicKey: { rpId?: string } };
+  return { rpID: publicKey.rpId ?? location.hostname, unknownCredentialID: (JSON.parse(answer) as { id: string }).id };
 }
 
 function creation(o: PublicKeyCredentialCreationOptionsJSON): PublicKeyCredentialCreationOptions {

@@ -26,6 +26,7 @@ const (
 	codeUnknownUser        = "user_not_found"
 	codeNotListed          = "identifier_not_whitelisted"
 	codeDeleted            = "cui_credential_deleted"
+	codeUnknown            = "cui_credential_unknown"
 	codeAlternativeProject = "cui_alternative_project_id"
 )
 
@@ -204,6 +205,11 @@ func (s *Service) finishConditional(ctx context.Context, c connectCall, answer s
 	done, err := s.passkeys.MediationFinish(ctx, service.ForProject[rest.PasskeyMediationFinishReq]{Project: c.project.ID, Body: rest.PasskeyMediationFinishReq{
 		ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client, SignPasskeyData: &signed,
 	}})
+	if unknown := passkeys.UnknownCredential(err, answer); unknown != "" {
+		return frontend.ConnectLoginFinishRsp{Signals: passkeys.UnknownSignal(c.project.RPID, unknown), FallbackOperationError: &frontend.FallbackOperationError{
+			InitFallback: true, Error: &frontend.RequestError{Code: codeUnknown, Message: passkeys.ErrPasskeyUnknown.Error()},
+		}}, nil
+	}
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}

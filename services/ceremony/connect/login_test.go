@@ -2,6 +2,7 @@ package connect_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,32 @@ func TestConditionalUILogsInOverConnect(t *testing.T) {
 	deleteUser(t, p.Stack, user)
 	_, err = p.ConnectLoginStart(t.Context(), in(p, loginOf("ada@example.com")))
 	wantNoProcess(t, err)
+}
+
+func TestConditionalUIWithAPasskeyThatNobodyHasFallsBackAndSignalsIt(t *testing.T) {
+	t.Parallel()
+	p := newPage(ceremonytest.New(t))
+	challenge := p.loginInit(t).Body.ConditionalUIChallenge
+	stranger := authenticator.Phone()
+	stranger.Options.UserHandle = []byte("somebody")
+	answer := stranger.Get(t, *challenge)
+	done, err := p.loginFinishWith(t, answer, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var passkey struct{ ID string }
+	if err := json.Unmarshal([]byte(answer), &passkey); err != nil {
+		t.Fatal(err)
+	}
+	want := frontend.ConnectLoginFinishRsp{
+		Signals: &frontend.PasskeySignals{RpID: p.Project.RPID, UnknownCredentialID: &passkey.ID},
+		FallbackOperationError: &frontend.FallbackOperationError{
+			InitFallback: true, Error: &frontend.RequestError{Code: "cui_credential_unknown", Message: "unknown credential"},
+		},
+	}
+	if diff := cmp.Diff(want, done); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestConditionalUIWithADeletedPasskeyFallsBack(t *testing.T) {

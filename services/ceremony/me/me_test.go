@@ -98,6 +98,8 @@ func TestTheCurrentUserCreatesListsAndDeletesAPasskey(t *testing.T) {
 		t.Errorf("told of %+v", done)
 	}
 
+	wantSignals(t, st, in.Session, passkeys[0].CredentialID)
+
 	gone, err := st.CurrentUserPasskeyDelete(t.Context(), ceremonytest.Visit(st, in.Session, ident.CredentialID(passkeys[0].ID)))
 	if err != nil || gone.ID != passkeys[0].ID {
 		t.Errorf("got %+v, %v", gone, err)
@@ -105,8 +107,46 @@ func TestTheCurrentUserCreatesListsAndDeletesAPasskey(t *testing.T) {
 	if left := mine(t, st, in.Session); len(left) != 0 || left == nil {
 		t.Errorf("left are %#v", left)
 	}
+	wantSignals(t, st, in.Session)
 	_, err = st.CurrentUserPasskeyDelete(t.Context(), ceremonytest.Visit(st, in.Session, ident.CredentialID(passkeys[0].ID)))
 	ceremonytest.WantField(t, err, 400, "credentialID", "does not exist")
+}
+
+// wantSignals holds both answers that carry them to what credential managers are to know: all passkeys, by the handle and the names of the user.
+func wantSignals(tb testing.TB, st *ceremonytest.Stack, token string, passkeys ...string) {
+	tb.Helper()
+	me, err := st.CurrentUserGet(tb.Context(), ceremonytest.Visit(st, token, service.Empty{}))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	handle := base64.RawURLEncoding.EncodeToString(st.Account(tb, ident.UserID(me.ID)).UserHandle)
+	name, all := ceremonytest.Email, append([]string{}, passkeys...)
+	want := &frontend.PasskeySignals{RpID: st.Project.RPID, UserID: &handle, AllAcceptedCredentialIDs: &all, Name: &name, DisplayName: &name}
+	if me.FullName != "" {
+		want.DisplayName = &me.FullName
+	}
+	if diff := cmp.Diff(want, me.Signals); diff != "" {
+		tb.Errorf("the user: %s", diff)
+	}
+	list, err := st.CurrentUserPasskeyGet(tb.Context(), ceremonytest.Visit(st, token, service.List{Page: 1, PageSize: 1}))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if diff := cmp.Diff(want, list.Signals); diff != "" {
+		tb.Errorf("the passkeys: %s", diff)
+	}
+}
+
+func TestTheNamesThatAreSignalledAreThoseOfNow(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	in := st.OpenSession(t)
+	wantSignals(t, st, in.Session)
+	req := ceremonytest.Visit(st, in.Session, frontend.MeUpdateReq{FullName: "Ada Lovelace"})
+	if _, err := st.CurrentUserUpdate(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	wantSignals(t, st, in.Session)
 }
 
 func TestTheCurrentUserIsToldWhyThereIsNoPasskeyToCreate(t *testing.T) {

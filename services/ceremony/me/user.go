@@ -66,11 +66,13 @@ func (s *Service) CurrentUser(ctx context.Context, req service.ForVisit[service.
 
 // CurrentUserGet implements service.CurrentUser.
 func (s *Service) CurrentUserGet(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.MeRsp, error) {
-	_, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
+	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
 	if err != nil {
 		return frontend.MeRsp{}, err
 	}
-	me := frontend.MeRsp{ID: string(a.ID), Identifiers: []frontend.Identifier{}, SocialAccounts: []frontend.SocialAccount{}}
+	me := frontend.MeRsp{
+		ID: string(a.ID), Identifiers: []frontend.Identifier{}, SocialAccounts: []frontend.SocialAccount{}, Signals: signals(who, a),
+	}
 	if a.FullName != nil {
 		me.FullName = *a.FullName
 	}
@@ -86,6 +88,17 @@ func (s *Service) CurrentUserGet(ctx context.Context, req service.ForVisit[servi
 		})
 	}
 	return me, nil
+}
+
+// signals are of the user by the name that the session was begun with, unless the user has it no longer.
+func signals(who sessions.Visitor, a account.Account) *frontend.PasskeySignals {
+	name := directory.DisplayName(a)
+	for _, i := range a.Identifiers {
+		if i.Value == who.Session.IdentifierValue {
+			name = i.Value
+		}
+	}
+	return passkeys.Signals(who.Project.RPID, a, name)
 }
 
 // CurrentUserUpdate implements service.CurrentUser.
@@ -125,7 +138,7 @@ func (s *Service) CurrentUserDelete(
 
 // CurrentUserPasskeyGet implements service.CurrentUser.
 func (s *Service) CurrentUserPasskeyGet(ctx context.Context, req service.ForVisit[service.List]) (frontend.MePasskeyRsp, error) {
-	who, _, err := s.sessions.VisitorAccount(ctx, req.Visit)
+	who, a, err := s.sessions.VisitorAccount(ctx, req.Visit)
 	if err != nil {
 		return frontend.MePasskeyRsp{}, err
 	}
@@ -137,7 +150,7 @@ func (s *Service) CurrentUserPasskeyGet(ctx context.Context, req service.ForVisi
 	for i, c := range list.Credentials {
 		kept[i] = passkeys.FrontendPasskey(c)
 	}
-	return frontend.MePasskeyRsp{Passkeys: kept, Paging: list.Paging}, nil
+	return frontend.MePasskeyRsp{Passkeys: kept, Paging: list.Paging, Signals: signals(who, a)}, nil
 }
 
 // CurrentUserPasskeyAppendStart implements service.CurrentUser. The policy knows that the user asks for it.

@@ -1,6 +1,9 @@
 package passkeys
 
 import (
+	"cmp"
+	"encoding/base64"
+
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -30,4 +33,24 @@ func Operation(
 		OperationType: kind, IdentifierValue: value, IdentifierType: rest.IdentifierType(of),
 		CeremonyType: data.CeremonyType, AAGUIDDetails: frontendAAGUID(data.AAGUIDDetails),
 	}
+}
+
+// Signals are what a page tells credential managers of a user who has proven to be the one: every passkey that is left, and the names.
+func Signals(rpID string, a account.Account, name string) *frontend.PasskeySignals {
+	handle, displayName, all := base64.RawURLEncoding.EncodeToString(a.UserHandle), name, make([]string, len(a.Credentials))
+	if a.FullName != nil {
+		displayName = cmp.Or(*a.FullName, name)
+	}
+	for i, c := range a.Credentials {
+		all[i] = base64.RawURLEncoding.EncodeToString(c.CredentialID)
+	}
+	return &frontend.PasskeySignals{RpID: rpID, UserID: &handle, AllAcceptedCredentialIDs: &all, Name: &name, DisplayName: &displayName}
+}
+
+// UnknownSignal is all that a page tells credential managers of a passkey that nobody has; nil if it is none.
+func UnknownSignal(rpID, credentialID string) *frontend.PasskeySignals {
+	if credentialID == "" {
+		return nil
+	}
+	return &frontend.PasskeySignals{RpID: rpID, UnknownCredentialID: &credentialID}
 }

@@ -2,6 +2,7 @@ package passkeys
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 
 	"github.com/keyward/keyward/api/rest"
@@ -119,7 +120,7 @@ func (s *Service) LoginFinish(
 		if deleted(&a, answer.RawID) {
 			return rsp, fault.At(FieldAssertion, ErrPasskeyDeleted)
 		}
-		return rsp, fault.At(FieldAssertion, errPasskeyUnknown)
+		return rsp, fault.At(FieldAssertion, ErrPasskeyUnknown)
 	}
 	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID}
 	data, err := s.finishAssertion(ctx, login)
@@ -135,7 +136,7 @@ func (s *Service) LoginFinish(
 
 // Why the passkey of an answer does not log anybody in, although the answer is in order.
 var (
-	errPasskeyUnknown = fault.Refuse("unknown credential")
+	ErrPasskeyUnknown = fault.Refuse("unknown credential").OfType(fault.TypeUnknownCredential)
 	ErrPasskeyDeleted = fault.Refuse("the credential has been deleted")
 	errPasskeyCloned  = fault.Refuse("the signature counter did not go up; the passkey may have been copied")
 	ErrOwnerInactive  = fault.Refuse("the user of the credential is not active")
@@ -149,7 +150,20 @@ func IsRefusal(err error) bool {
 
 // IsUnknown reports whether err says that the project does not have the passkey.
 func IsUnknown(err error) bool {
-	return errors.Is(err, errPasskeyUnknown) || errors.Is(err, ErrPasskeyDeleted)
+	return errors.Is(err, ErrPasskeyUnknown) || errors.Is(err, ErrPasskeyDeleted)
+}
+
+// UnknownCredential returns the WebAuthn ID of the passkey that an answer is of, if err says that the project never had it. Of one that was
+// revoked it returns none: credential managers hide those when they are told which are left.
+func UnknownCredential(err error, answer string) string {
+	if !errors.Is(err, ErrPasskeyUnknown) {
+		return ""
+	}
+	parsed, err := relyingparty.ParseAssertion(answer)
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(parsed.RawID)
 }
 
 // IsLate reports whether err says that the challenge of an answer is over, whatever the passkey is worth.

@@ -101,14 +101,14 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 		return account.Account{}, false, err
 	}
 	if !ok {
-		return account.Account{}, false, fault.At(FieldAssertion, errPasskeyUnknown)
+		return account.Account{}, false, fault.At(FieldAssertion, ErrPasskeyUnknown)
 	}
 	if entry.Deleted != 0 {
 		return account.Account{}, true, nil
 	}
 	a, _, err = s.accounts.Get(ctx, project, entry.User)
 	if errors.Is(err, account.ErrUnknown) {
-		return account.Account{}, false, fault.At(FieldAssertion, errPasskeyUnknown)
+		return account.Account{}, false, fault.At(FieldAssertion, ErrPasskeyUnknown)
 	}
 	if err != nil {
 		return account.Account{}, false, err
@@ -120,7 +120,7 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 	if deleted(&a, credentialID) {
 		return account.Account{}, true, nil
 	}
-	return account.Account{}, false, fault.At(FieldAssertion, errPasskeyUnknown)
+	return account.Account{}, false, fault.At(FieldAssertion, ErrPasskeyUnknown)
 }
 
 // deletedAnswer carries an empty passkeyData, since the wire requires one; its ceremony type is local because strict clients reject a blank

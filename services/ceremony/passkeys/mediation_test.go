@@ -2,6 +2,7 @@ package passkeys_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
@@ -133,12 +135,18 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 		d.Options.UserHandle = []byte("somebody")
 		_, err := finish(t, st, d)
 		ceremonytest.WantField(t, err, 400, "assertionResponse", "unknown credential")
+		if !errors.Is(err, fault.TypeUnknownCredential) {
+			t.Errorf("clients cannot tell it by its type: %v", err)
+		}
 	})
 	t.Run("registered in another project", func(t *testing.T) {
 		t.Parallel()
 		_, d, _ := ceremonytest.Known(t, ceremonytest.New(t))
 		_, err := finish(t, ceremonytest.New(t), d)
 		ceremonytest.WantField(t, err, 400, "assertionResponse", "unknown credential")
+		if !errors.Is(err, fault.TypeUnknownCredential) {
+			t.Errorf("clients cannot tell it by its type: %v", err)
+		}
 	})
 	t.Run("of a user who was deleted", func(t *testing.T) {
 		t.Parallel()
@@ -149,6 +157,9 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 		}
 		_, err := finish(t, st, d)
 		ceremonytest.WantField(t, err, 400, "assertionResponse", "unknown credential")
+		if !errors.Is(err, fault.TypeUnknownCredential) {
+			t.Errorf("clients cannot tell it by its type: %v", err)
+		}
 	})
 }
 

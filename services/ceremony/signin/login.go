@@ -218,7 +218,8 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 		ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 	}})
 	if (err == nil && done.Error != nil) || passkeys.IsRefusal(err) {
-		return s.notMediated(ctx, t, whyNotMediated(err))
+		why := signin.Unmediated{Problem: whyNotMediated(err), Unknown: passkeys.UnknownCredential(err, req.Body.SignedChallenge)}
+		return s.notMediated(ctx, t, why)
 	}
 	if err != nil {
 		return processAnswer{}, err
@@ -248,7 +249,7 @@ func whyNotMediated(err error) *frontend.RequestError {
 	}
 }
 
-func (s *Service) notMediated(ctx context.Context, t *turn, why *frontend.RequestError) (processAnswer, error) {
+func (s *Service) notMediated(ctx context.Context, t *turn, why signin.Unmediated) (processAnswer, error) {
 	options, err := s.mediationOptions(ctx, t)
 	if err != nil {
 		return processAnswer{}, err

@@ -135,7 +135,7 @@ func (s *Service) answer(ctx context.Context, t *turn) (processAnswer, error) {
 }
 
 func (s *Service) show(t *turn) (processAnswer, error) {
-	body, err := t.state.Block(signin.View{Project: t.project.Frontend, UserAgent: t.visit.UserAgent})
+	body, err := t.state.Block(signin.View{Project: t.project.Frontend, RPID: t.project.RPID, UserAgent: t.visit.UserAgent})
 	if err != nil {
 		return processAnswer{}, fault.Internal(err)
 	}

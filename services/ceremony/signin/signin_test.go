@@ -327,6 +327,27 @@ func TestTheLoginFormTakesAPasskey(t *testing.T) {
 	if problem(b.body.Error) != "invalid_conditional_ui_login" || next == nil || *next == first {
 		t.Errorf("problem %q, options %v", problem(b.body.Error), next)
 	}
+	if told := dataOf(t, b.body.Data.AsBlockLoginInit).Signals; told != nil {
+		t.Errorf("of a passkey that was revoked, browsers are told %+v", told)
+	}
+}
+
+func TestAPasskeyThatTheProjectNeverHadIsSignalledAsUnknown(t *testing.T) {
+	t.Parallel()
+	st, d := ceremonytest.New(t), authenticator.Phone()
+	d.Options.UserHandle = []byte("somebody")
+	b := begin(t, st, mediating)
+	first := *dataOf(t, b.body.Data.AsBlockLoginInit).ConditionalUIChallenge
+	answer := d.Get(t, first)
+	do(t, b, b.PasskeyMediationFinish, frontend.PasskeyFinishReq{SignedChallenge: answer}, frontend.BlockTypeLoginInit)
+	var passkey struct{ ID string }
+	if err := json.Unmarshal([]byte(answer), &passkey); err != nil {
+		t.Fatal(err)
+	}
+	want := &frontend.PasskeySignals{RpID: st.Project.RPID, UnknownCredentialID: &passkey.ID}
+	if diff := cmp.Diff(want, dataOf(t, b.body.Data.AsBlockLoginInit).Signals); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // Only a passkey that the project does not have is called gone: a browser may be told to remove it.

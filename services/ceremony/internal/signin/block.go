@@ -13,6 +13,7 @@ import (
 // View is what blocks are made of beside the state.
 type View struct {
 	Project   project.Frontend
+	RPID      string
 	UserAgent string
 }
 
@@ -70,6 +71,9 @@ func social() frontend.SocialData {
 func (s State) loginForm(v View) (frontend.BlockBody, error) {
 	form := frontend.BlockLoginInit{
 		BlockType: frontend.BlockLoginInitBlockTypeLoginInit, IdentifierValue: s.Typed.Value, IsPhone: s.Typed.IsPhone, FieldError: s.Typed.Problem, SocialData: social(),
+	}
+	if s.Unknown != "" {
+		form.Signals = &frontend.PasskeySignals{RpID: v.RPID, UnknownCredentialID: &s.Unknown}
 	}
 	if s.Mediation != "" {
 		form.ConditionalUIChallenge = &s.Mediation

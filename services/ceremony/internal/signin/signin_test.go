@@ -218,7 +218,9 @@ func TestASessionComesOfAProofWhateverTheOrderOfCalls(t *testing.T) {
 					c.proven = true
 				}
 			},
-			"failed mediation": c.plain(func(s signin.State) (signin.State, error) { return s.NotMediated("{}", signin.ProblemPasskeyGone()) }),
+			"failed mediation": c.plain(func(s signin.State) (signin.State, error) {
+				return s.NotMediated("{}", signin.Unmediated{Problem: signin.ProblemPasskeyGone()})
+			}),
 			"taken": func(t *rapid.T) {
 				next, err := c.state.Taken(account.IdentifierTypeEmail)
 				if c.take(t, next, err) {

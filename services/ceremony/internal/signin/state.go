@@ -71,7 +71,8 @@ type State struct {
 	Current *Verification `json:"current,omitempty"` // the one under way, or that was the proof
 
 	User        ident.UserID               `json:"user,omitempty"`
-	Name        Identifier                 `json:"name"` // what the session and the authenticator call the user
+	Unknown     string                     `json:"unknown,omitempty"` // WebAuthn ID of a passkey that was tried and that nobody has
+	Name        Identifier                 `json:"name"`              // what the session and the authenticator call the user
 	Offer       *Offer                     `json:"offer,omitempty"`
 	Asked       bool                       `json:"asked,omitempty"`       // a passkey of the user has been asked for
 	AfterHybrid bool                       `json:"afterHybrid,omitempty"` // the login came from another device
@@ -311,13 +312,19 @@ func (s State) known(by Known) State {
 	return s
 }
 
+// Unmediated is why a passkey logged nobody in.
+type Unmediated struct {
+	Problem *frontend.RequestError
+	Unknown string // WebAuthn ID of a passkey that the project never had; empty = it is none such
+}
+
 // NotMediated goes back to the login form, with other options for browsers and why.
-func (s State) NotMediated(mediation string, why *frontend.RequestError) (State, error) {
+func (s State) NotMediated(mediation string, why Unmediated) (State, error) {
 	if !s.Open() || s.Phase != Begin {
 		return s, ErrPlace
 	}
 	s = s.anew(Login)
-	s.Mediation, s.Problem = mediation, why
+	s.Mediation, s.Problem, s.Unknown = mediation, why.Problem, why.Unknown
 	return s, nil
 }
 
