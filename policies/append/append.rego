@@ -142,7 +142,7 @@ passkey_list_initiated_process if input.situation == "passkey-list"
 env_no_platform_pk_support if input.support.uvpa == false
 
 # METADATA
-# title: The current user asks for another passkey, and this device has one that works
+# title: The current user asks for another passkey, and one exists here that nothing in this process speaks against
 # scope: rule
 # custom:
 #   row: A3a

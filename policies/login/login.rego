@@ -134,7 +134,7 @@ user_security_key_withheld if {
 }
 
 # METADATA
-# title: A passkey worked here, last on this device, and that has not failed since
+# title: A passkey worked here, last on this device, and that has failed fewer times since than the threshold
 # scope: rule
 # custom:
 #   row: L6
@@ -145,7 +145,7 @@ user_positive_env_history if {
 }
 
 # METADATA
-# title: A passkey worked here, last over another device, and that has not failed since
+# title: A passkey worked here, last over another device, and that has failed fewer times since than the threshold
 # scope: rule
 # custom:
 #   row: L6
@@ -158,7 +158,7 @@ user_positive_env_history if {
 }
 
 # METADATA
-# title: A passkey worked here, last with a security key, and that has not failed since
+# title: A passkey worked here, last with a security key, and that has failed fewer times since than the threshold
 # scope: rule
 # custom:
 #   row: L6
@@ -169,7 +169,7 @@ user_positive_env_history if {
 }
 
 # METADATA
-# title: Passkeys of this device failed here repeatedly, and no other device takes over
+# title: Passkeys of this device failed here as often as the threshold, and no other device takes over
 # scope: rule
 # custom:
 #   row: L7a
@@ -180,7 +180,7 @@ user_negative_env_history if {
 }
 
 # METADATA
-# title: Only another device is left, and it failed here repeatedly
+# title: Only another device is left, and it failed here as often as the threshold
 # scope: rule
 # custom:
 #   row: L7b
@@ -192,7 +192,7 @@ user_negative_env_history_cross_platform if {
 }
 
 # METADATA
-# title: Only a security key is left, and it failed here repeatedly
+# title: Only a security key is left, and it failed here as often as the threshold
 # scope: rule
 # custom:
 #   row: L7c
@@ -256,6 +256,19 @@ user_cross_platform_pk_high_confidence_maximize if {
 # scope: rule
 # custom:
 #   row: L13
+user_env_no_pks if {
+	input.credentials.total > 0
+	input.credentials.likely == 0
+	input.credentials.uncertain == 0
+	input.credentials.securityKey == 0
+	input.cda.route == false
+}
+
+# METADATA
+# title: There are passkeys, and no row above offers a way to one
+# scope: rule
+# custom:
+#   row: L13
 user_env_no_pks if input.credentials.total > 0
 
 # METADATA
@@ -289,7 +302,7 @@ local_concerned if input.credentials.likely > 0
 local_concerned if input.credentials.uncertain > 0
 
 # METADATA
-# title: The caller wants every chance, and another device can be reached that has not failed
+# title: The caller wants every chance, and another device can be reached that has failed fewer times than the threshold
 # scope: rule
 cross_platform_takes_over if {
 	input.strategy == "maximize"

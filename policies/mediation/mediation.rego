@@ -61,7 +61,10 @@ env_blacklisted if input.environment.listed != "none"
 # scope: rule
 # custom:
 #   row: M4
-user_platform_pk_high_confidence if input.environment.listed == "none"
+user_platform_pk_high_confidence if {
+	input.support.conditionalGet == true
+	input.environment.listed == "none"
+}
 
 # METADATA
 # title: Passkeys are not offered in autofill

@@ -86,6 +86,16 @@ rollout_identifier_not_listed if {
 # scope: rule
 # custom:
 #   row: R5
+rollout_allowed if {
+	data.keyward.parameters.rollout.killSwitch[input.rollout.action] == false
+	verdict != "block"
+}
+
+# METADATA
+# title: No row above bars passkeys
+# scope: rule
+# custom:
+#   row: R5
 rollout_allowed if told
 
 # METADATA

@@ -142,6 +142,9 @@ func titles(defs []*source.Definition) string {
 	return strings.Join(all, "; or ")
 }
 
+// mostSaid is how many conditions of a rule are told one by one. A rule with more of them is named by its title, if it has one: nobody reads ten.
+const mostSaid = 6
+
 // joined makes one sentence of the conditions of a rule. All of them count: if it holds they all do, if not none of its definitions does.
 func (i *inquiry) joined(c Condition, holds bool) string {
 	said := make([]string, 0, len(c.Because))
@@ -153,6 +156,9 @@ func (i *inquiry) joined(c Condition, holds bool) string {
 		}
 	}
 	sentence := strings.Join(said, ", and ")
+	if holds && len(said) > mostSaid && c.Title != "" {
+		return c.Rule + ` holds ("` + c.Title + `")`
+	}
 	if holds && len(said) > 1 {
 		return c.Rule + " holds: " + sentence
 	}

@@ -166,7 +166,7 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 		},
 		"R5: switched on": {
 			explain.Rollout, rolloutFacts(func(f *facts.Facts) { f.Rollout.Identifier = facts.Unlisted }), "R5",
-			[]string{`rollout.action is "login", among`, `client.os is "windows"`},
+			[]string{`rollout.killSwitch[rollout.action] is false`, `verdict is "none", not "block"`},
 			map[string]string{"R0": "complete is true", "R2": `verdict is "none", not "block"`, "R4": "rollout.requireAllowlistedIdentifier is false"}, map[string]any{"rollout.action": "login"}, nil,
 		},
 		"R0: nothing that anybody asks for": {

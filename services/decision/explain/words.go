@@ -24,17 +24,16 @@ func (i *inquiry) leaf(s scope, c Condition, expr *ast.Expr, holds bool) Conditi
 	if !ok {
 		return i.asWritten(s, c, expr)
 	}
-	c.Reason = said + i.description(c)
+	c.Reason = said + description(c, said)
 	return c
 }
 
-// description adds what the schema says of the one fact that a condition reads.
-func (i *inquiry) description(c Condition) string {
-	if len(c.facts.names) != 1 {
-		return ""
-	}
-	if described := c.facts.values[c.facts.names[0]].Description; described != "" {
-		return ` ("` + described + `")`
+// description adds what the schema says of the fact or parameter that a sentence begins with. Of others that it reads, it would be said of the wrong one.
+func description(c Condition, said string) string {
+	for _, one := range append(c.facts.list(), c.parameters.list()...) {
+		if one.Description != "" && strings.HasPrefix(said, one.Name+" is ") {
+			return ` ("` + one.Description + `")`
+		}
 	}
 	return ""
 }
@@ -190,6 +189,9 @@ func (i *inquiry) sayTerm(s scope, term *ast.Term) (string, bool) {
 // operand names a value: a constant by itself, everything else with its value behind it.
 func (i *inquiry) operand(s scope, term *ast.Term) (string, bool) {
 	if source.Constant(term) {
+		if term.Value.Compare(ast.String("")) == 0 {
+			return "empty", true
+		}
 		return strings.ReplaceAll(strings.Trim(compact(plain(term.Value)), "[]"), `","`, `", "`), true
 	}
 	value, ok := i.value(s, term)
