@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -333,4 +334,83 @@ func TestAStartOnADamagedStoreIsDegradedAndSaysWhatIsMissing(t *testing.T) {
 	if status != http.StatusOK || !strings.Contains(body, "degraded") || !strings.Contains(body, "KV_"+bus.ProjectsBucket) {
 		t.Errorf("%d %s", status, body)
 	}
+}
+
+func TestEveryTakenAddressIsNamedAtOnceWithItsSetting(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(cfg *settings.Config)
+		named  []string
+	}{
+		"all four": {
+			change: func(*settings.Config) {},
+			named:  []string{"admin_addr", "http_addr", "grpc_addr", "nats_addr"},
+		},
+		"all but the first that is bound": {
+			change: func(cfg *settings.Config) { cfg.AdminAddr = "127.0.0.1:0" },
+			named:  []string{"http_addr", "grpc_addr", "nats_addr"},
+		},
+		"those of the gateway alone": {
+			change: func(cfg *settings.Config) { cfg.AdminAddr, cfg.NATS.Addr = "127.0.0.1:0", "off" },
+			named:  []string{"http_addr", "grpc_addr"},
+		},
+		"gRPC and NATS off": {
+			change: func(cfg *settings.Config) { cfg.HTTP.GRPCAddr, cfg.NATS.Addr = "off", "off" },
+			named:  []string{"admin_addr", "http_addr"},
+		},
+		"one address for two settings": {
+			change: func(cfg *settings.Config) {
+				free := freeAddr(t)
+				cfg.AdminAddr, cfg.HTTP.Addr, cfg.HTTP.GRPCAddr, cfg.NATS.Addr = free, free, "off", "off"
+			},
+			named: []string{"http_addr"},
+		},
+		"an address of another machine": {
+			change: func(cfg *settings.Config) {
+				cfg.AdminAddr, cfg.HTTP.Addr = "203.0.113.1:8080", "203.0.113.1:8081"
+				cfg.HTTP.GRPCAddr, cfg.NATS.Addr = "off", "off"
+			},
+			named: []string{"admin_addr", "http_addr"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := configuration(t)
+			cfg.AdminAddr, cfg.HTTP.Addr, cfg.HTTP.GRPCAddr, cfg.NATS.Addr = taken(t), taken(t), taken(t), taken(t)
+			c.change(&cfg)
+			_, err := start(t, cfg, io.Discard)
+			if err == nil {
+				t.Fatal("it started")
+			}
+			var named []string
+			for line := range strings.Lines(err.Error()) {
+				setting, _, _ := strings.Cut(line, ":")
+				named = append(named, setting)
+			}
+			if !slices.Equal(named, c.named) {
+				t.Errorf("named are %v, want %v:\n%v", named, c.named, err)
+			}
+		})
+	}
+}
+
+// taken returns an address that somebody listens on.
+func taken(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
