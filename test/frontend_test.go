@@ -44,8 +44,9 @@ func TestTheFrontendAPIWithItsOwnClients(t *testing.T) {
 	page := fmt.Sprintf("https://www.shop.example:%d", pages)
 	admin := serveTLS(t, outbox, binary, fmt.Sprintf("127.0.0.1:%d", api), map[string]string{
 		"DATA_DIR": data, "NATS_ADDR": "127.0.0.1:0", "GRPC_ADDR": "off", "TLS_CERT": cert, "TLS_KEY": key,
-		"FRONTEND_URL":         fmt.Sprintf("https://%s.auth.shop.example:%d", project1, api),
-		"BOOTSTRAP_API_SECRET": secret1, "BOOTSTRAP_RP_ID": "shop.example", "BOOTSTRAP_ORIGINS": page,
+		"DEVELOPMENT_OVER_HTTPS": "true",
+		"FRONTEND_URL":           fmt.Sprintf("https://%s.auth.shop.example:%d", project1, api),
+		"BOOTSTRAP_API_SECRET":   secret1, "BOOTSTRAP_RP_ID": "shop.example", "BOOTSTRAP_ORIGINS": page,
 		// The shortest there is, so that the SDK renews it whenever it looks.
 		"SHORT_SESSION_LIFETIME": "1m",
 		"POLICIES":               bundleWithProjects(t),

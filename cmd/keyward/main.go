@@ -23,6 +23,7 @@ var (
 const collectAt = 75
 
 func main() {
+	keepPrivate()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -39,7 +40,8 @@ func TestTheBinaryServesDrainsOnSIGTERMAndLogsNoSecret(t *testing.T) {
 	}
 
 	cmd := exec.CommandContext(t.Context(), binary, "serve")
-	cmd.Env = append(os.Environ(), "KEYWARD_DATA_DIR="+t.TempDir(), "KEYWARD_HTTP_ADDR=127.0.0.1:0", "KEYWARD_GRPC_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_NATS_ADDR=off")
+	data := filepath.Join(t.TempDir(), "data")
+	cmd.Env = append(os.Environ(), "KEYWARD_DATA_DIR="+data, "KEYWARD_HTTP_ADDR=127.0.0.1:0", "KEYWARD_GRPC_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_NATS_ADDR=off")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -95,5 +97,30 @@ func TestTheBinaryServesDrainsOnSIGTERMAndLogsNoSecret(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry["msg"] == nil {
 			t.Errorf("not a line of JSON: %q", line)
 		}
+	}
+	wantPrivate(t, data)
+	for _, unsafe := range []string{"trying_page is on", "one-time codes are printed", "anybody can sign up"} {
+		if n := strings.Count(log.String(), unsafe); n != 1 {
+			t.Errorf("that %q was said %d times", unsafe, n)
+		}
+	}
+}
+
+// wantPrivate fails for each file and directory that others than its owner may read.
+func wantPrivate(t *testing.T, dir string) {
+	t.Helper()
+	const others = 0o077
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		about, err := entry.Info()
+		if err == nil && about.Mode().Perm()&others != 0 {
+			t.Errorf("%s has the mode %s", path, about.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

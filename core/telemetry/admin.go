@@ -16,21 +16,30 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin is the server of the admin port: GET /metrics, /livez, /readyz, /readyz?verbose, /version and Go's profiles below /debug/pprof/. It asks for no credentials and shows no secret; keep its port off the public network.
+// Admin is the server of the admin port: GET /metrics, /livez, /readyz, /readyz?verbose, /version and, if asked for, Go's profiles below
+// /debug/pprof/. It asks for no credentials and shows no secret; keep its port off the public network.
 type Admin struct {
 	server   *http.Server
 	listener net.Listener
 }
 
+// Shown is what the admin port shows. Metrics and Health are required.
+type Shown struct {
+	Metrics  *prometheus.Registry
+	Health   *Health
+	Build    Build
+	Profiles bool // they cost work, and tell what the process does
+}
+
 // NewAdmin listens on addr; Serve answers. An error means that the address is taken or cannot be read.
-func NewAdmin(ctx context.Context, addr string, registry *prometheus.Registry, health *Health, build Build, log *slog.Logger) (*Admin, error) {
+func NewAdmin(ctx context.Context, addr string, shows Shown, log *slog.Logger) (*Admin, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin_addr: %w", err)
 	}
 	server := &http.Server{
-		Handler:           AdminHandler(registry, health, build),
+		Handler:           AdminHandler(shows),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -63,17 +72,19 @@ func (a *Admin) Shutdown(ctx context.Context) error {
 }
 
 // AdminHandler returns the routes of the admin port.
-func AdminHandler(registry *prometheus.Registry, health *Health, build Build) http.Handler {
+func AdminHandler(shows Shown) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(shows.Metrics, promhttp.HandlerOpts{Registry: shows.Metrics}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, string(OK)) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, health) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, shows.Health) })
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(build)
+		_ = json.NewEncoder(w).Encode(shows.Build)
 	})
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	if shows.Profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	}
 	return mux
 }
 

@@ -78,7 +78,7 @@ func TestReadinessSaysHowEachDependencyIs(t *testing.T) {
 			if c.drain {
 				health.Drain()
 			}
-			handler := telemetry.AdminHandler(telemetry.NewRegistry(telemetry.Build{}), health, telemetry.Build{})
+			handler := telemetry.AdminHandler(telemetry.Shown{Metrics: telemetry.NewRegistry(telemetry.Build{}), Health: health})
 			for path, want := range map[string]string{"/readyz": c.short, "/readyz?verbose": c.long} {
 				rsp := httptest.NewRecorder()
 				handler.ServeHTTP(rsp, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
@@ -93,7 +93,7 @@ func TestReadinessSaysHowEachDependencyIs(t *testing.T) {
 func TestTheAdminPortAnswersAndStops(t *testing.T) {
 	t.Parallel()
 	build := telemetry.Build{Version: "1.2.3", Revision: "abc", Go: "go1"}
-	admin, err := telemetry.NewAdmin(t.Context(), "127.0.0.1:0", telemetry.NewRegistry(build), &telemetry.Health{}, build, slog.New(slog.DiscardHandler))
+	admin, err := telemetry.NewAdmin(t.Context(), "127.0.0.1:0", telemetry.Shown{Metrics: telemetry.NewRegistry(build), Health: &telemetry.Health{}, Build: build}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestAChangeOfReadinessIsToldWithItsCauseAndCounted(t *testing.T) {
 	metrics := func() string {
 		rsp := httptest.NewRecorder()
 		request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics", nil)
-		telemetry.AdminHandler(registry, health, telemetry.Build{}).ServeHTTP(rsp, request)
+		telemetry.AdminHandler(telemetry.Shown{Metrics: registry, Health: health}).ServeHTTP(rsp, request)
 		return rsp.Body.String()
 	}
 	limit := time.Now().Add(time.Minute)
@@ -227,5 +227,17 @@ func TestACheckThatCostsSomethingIsMadeSeldom(t *testing.T) {
 	}
 	if n := looks.Load(); n != 1 {
 		t.Errorf("looked %d times", n)
+	}
+}
+
+func TestProfilesAreThereOnlyIfAskedFor(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[bool]int{false: http.StatusNotFound, true: http.StatusOK} {
+		shows := telemetry.Shown{Metrics: telemetry.NewRegistry(telemetry.Build{}), Health: &telemetry.Health{}, Profiles: asked}
+		rsp := httptest.NewRecorder()
+		telemetry.AdminHandler(shows).ServeHTTP(rsp, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/pprof/", nil))
+		if rsp.Code != want {
+			t.Errorf("asked for: %t, answered %d", asked, rsp.Code)
+		}
 	}
 }

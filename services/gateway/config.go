@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/core/ratelimit"
@@ -29,6 +31,7 @@ type Config struct {
 	StreamHeartbeat    time.Duration // between two comments on an event stream; default 15 s
 	StreamWriteTimeout time.Duration // how long the client of an event stream may take no data; default 15 s
 	Version            string        // of the binary, shown on the API page
+	HSTSMaxAge         time.Duration // that browsers use https alone for, told with TLS; 0 = nothing is told
 	TryingPage         bool          // / is the page to try passkeys with, which tells anybody who has a decision's ID why it was made
 
 	GRPCAddr       string        // host:port of the gRPC port, or Off; default 127.0.0.1:8081
@@ -98,6 +101,7 @@ func DefaultConfig() Config {
 		StreamHeartbeat:    15 * time.Second,
 		StreamWriteTimeout: 15 * time.Second,
 		Version:            "dev",
+		HSTSMaxAge:         365 * 24 * time.Hour,
 		TryingPage:         true,
 		GRPCAddr:           "127.0.0.1:8081",
 		GRPCMaxMessage:     2 << 20,
@@ -133,6 +137,7 @@ func (c Config) withDefaults() Config {
 		StreamHeartbeat:    cmp.Or(c.StreamHeartbeat, d.StreamHeartbeat),
 		StreamWriteTimeout: cmp.Or(c.StreamWriteTimeout, d.StreamWriteTimeout),
 		Version:            cmp.Or(c.Version, d.Version),
+		HSTSMaxAge:         c.HSTSMaxAge,
 		TryingPage:         c.TryingPage,
 		GRPCAddr:           cmp.Or(c.GRPCAddr, d.GRPCAddr),
 		GRPCMaxMessage:     cmp.Or(c.GRPCMaxMessage, d.GRPCMaxMessage),
@@ -160,6 +165,24 @@ const (
 // UsesTLS reports whether a port, TLSHTTP or TLSGRPC, is served with TLS.
 func (c Config) UsesTLS(port string) bool {
 	return c.TLSCert != "" && (c.TLSPorts == TLSBoth || c.TLSPorts == port)
+}
+
+// strictTransport returns what browsers are told of https at a host; nil: nothing anywhere. A machine's own name is never for https alone,
+// since browsers would hold everything to it that runs on the machine.
+func (c Config) strictTransport() func(host string) string {
+	if c.HSTSMaxAge < time.Second || !c.UsesTLS(TLSHTTP) {
+		return nil
+	}
+	told := "max-age=" + strconv.FormatInt(int64(c.HSTSMaxAge/time.Second), 10)
+	return func(host string) string {
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+			return ""
+		}
+		return told
+	}
 }
 
 // limits reports whether any calls are counted.

@@ -18,3 +18,11 @@ func (g *Gateway) Healthy() bool {
 	g.grpc.Handler.ServeHTTP(w, r)
 	return w.Code == http.StatusOK && !strings.Contains(w.Body.String(), "NOT_SERVING")
 }
+
+// StrictTransport is what browsers are told of https at a host.
+func StrictTransport(c Config, host string) string {
+	if told := c.strictTransport(); told != nil {
+		return told(host)
+	}
+	return ""
+}

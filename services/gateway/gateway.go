@@ -164,6 +164,7 @@ func (g *Gateway) openDoor(deps Deps) error {
 	var err error
 	g.recorder, err = exchange.NewRecorder(exchange.Deps{
 		Log: g.log, Metrics: deps.Metrics, Tracer: deps.Tracer, Now: g.now, InFlight: func() float64 { return float64(g.inFlight.Load()) },
+		Secure:  g.cfg.strictTransport(),
 		Address: func(x *exchange.Exchange) string { return g.cfg.logged(g.door.RemoteAddress(x)) },
 	})
 	if err != nil {

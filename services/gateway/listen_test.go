@@ -109,7 +109,7 @@ func TestEachPortHasTLSIfItIsAskedFor(t *testing.T) {
 		{"gRPC only", gateway.TLSGRPC, map[string]bool{portGRPC: true}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := serve(t, setup{cfg: gateway.Config{TLSCert: files.cert, TLSKey: files.key, TLSPorts: tc.ports}})
+			s := serve(t, setup{cfg: gateway.Config{TLSCert: files.cert, TLSKey: files.key, TLSPorts: tc.ports, HSTSMaxAge: time.Hour}})
 			for _, port := range []string{portHTTP, portGRPC} {
 				scheme, client, second := "http", s.client, http2(t)
 				if tc.tls[port] {
@@ -134,6 +134,9 @@ func TestEachPortHasTLSIfItIsAskedFor(t *testing.T) {
 				defer rsp.Body.Close()
 				if _, err := io.Copy(io.Discard, rsp.Body); err != nil || rsp.StatusCode != http.StatusOK {
 					t.Errorf("the API's document: %d, %v", rsp.StatusCode, err)
+				}
+				if told := rsp.Header.Get("Strict-Transport-Security"); told != "max-age=3600" {
+					t.Errorf("browsers are told %q of https", told)
 				}
 			}
 		})

@@ -116,6 +116,7 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.serveGateway()
 	a.started.Store(true)
+	a.warn(ctx)
 	a.run("health", func(ctx context.Context) error { return a.health.Watch(ctx, a.registry, a.log) })
 	a.greet()
 	return nil
@@ -143,7 +144,9 @@ func (a *App) startTelemetry(ctx context.Context) error {
 		}
 		return telemetry.Status{State: telemetry.OK}
 	})
-	a.admin, err = telemetry.NewAdmin(ctx, a.cfg.AdminAddr, a.registry, a.health, a.opts.Build, a.log)
+	a.admin, err = telemetry.NewAdmin(ctx, a.cfg.AdminAddr, telemetry.Shown{
+		Metrics: a.registry, Health: a.health, Build: a.opts.Build, Profiles: a.cfg.AdminProfiles,
+	}, a.log)
 	if err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}

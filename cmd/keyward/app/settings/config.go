@@ -57,6 +57,8 @@ type Config struct {
 	ShutdownGrace time.Duration
 	MarkInterval  time.Duration // how often what is stored is compared with what was; 0 = never
 	AdminAddr     string        // host:port
+	AdminProfiles bool          // whether the admin port has Go's profiles
+	DevOverHTTPS  bool          // whether what is for development may run under an https frontend_url
 	LogLevel      slog.Level
 	EncryptionKey Secret // several, separated by commas or white space; the first encrypts
 
@@ -197,6 +199,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("encryption_key: %w", err))
 		}
 	}
+	errs = append(errs, c.validateDevelopment())
 	if c.NATS.Addr != off {
 		errs = append(errs, checkAddr("nats_addr", c.NATS.Addr))
 	}

@@ -81,6 +81,10 @@ func (c *Config) edgeSettings() []Setting {
 			Doc: "Where metrics, health and version are served; it asks for no credentials, so keep it private.",
 		},
 		{
+			Section: "Listeners", Key: "admin_profiles", Value: boolValue{&c.AdminProfiles},
+			Doc: "Whether the admin port has Go's profiles below /debug/pprof/, which cost work and tell what the process does.",
+		},
+		{
 			Section: "Listeners", Key: "nats_addr", Value: stringValue(&c.NATS.Addr),
 			Doc:  "Where the embedded NATS server listens for NATS tools and keyward commands, or off.",
 			Note: "Its URL with credentials is in nats-url in the data directory, readable by the owner only.",
@@ -184,6 +188,16 @@ func (c *Config) httpSettings() []Setting {
 			Section: "HTTP", Key: "sse_max_streams_project", Value: intValue{&c.HTTP.MaxStreamsProject},
 			Doc:  "How many of them one project may have.",
 			Note: "0 is a quarter of sse_max_streams, so that no project can take the streams of all others.",
+		},
+		{
+			Section: "HTTP", Key: "hsts_max_age", Value: durationValue{&c.HTTP.HSTSMaxAge, ""},
+			Doc:  "How long browsers are told to use https alone for a host that was answered with the certificate of tls_cert; 0s = they are not told.",
+			Note: "Hosts named localhost are never told: all that runs there would be meant. Behind a proxy that ends TLS, the proxy says it.",
+		},
+		{
+			Section: "HTTP", Key: "development_over_https", Value: boolValue{&c.DevOverHTTPS},
+			Doc:  "Whether trying_page, and codes printed to the terminal, may be on although frontend_url is https at another name than localhost.",
+			Note: "Without it such a process does not start: others sign in there.",
 		},
 		{
 			Section: "HTTP", Key: "trying_page", Value: boolValue{&c.HTTP.TryingPage},

@@ -21,7 +21,8 @@ type Deps struct {
 	Now      func() time.Time
 	InFlight func() float64 // requests being handled
 
-	Address func(*Exchange) string // of the client, as the log may have it; empty: it has none
+	Secure  func(host string) string // what a browser is told of https at a host; nil or empty: nothing
+	Address func(*Exchange) string   // of the client, as the log may have it; empty: it has none
 }
 
 // Recorder tells operators of exchanges. It may be shared.
@@ -31,13 +32,14 @@ type Recorder struct {
 	meter  *meter
 	tracer *tracer
 
+	secure  func(host string) string
 	address func(*Exchange) string
 }
 
 // NewRecorder fails if its metrics are registered already.
 func NewRecorder(deps Deps) (*Recorder, error) {
 	made, err := newMeter(deps.Metrics, deps.InFlight)
-	return &Recorder{log: deps.Log, now: deps.Now, meter: made, tracer: newTracer(deps.Tracer), address: deps.Address}, err
+	return &Recorder{log: deps.Log, now: deps.Now, meter: made, tracer: newTracer(deps.Tracer), secure: deps.Secure, address: deps.Address}, err
 }
 
 // CountShed counts a request that was refused because there was too much to do.
@@ -52,6 +54,11 @@ func (r *Recorder) Begin(ctx context.Context, x *Exchange) (context.Context, tra
 	x.ID, x.Started, x.Route = requestID(x.Asked.Peek(HeaderRequestID)), x.Now(), Unmatched
 	x.Answer.Set(HeaderRequestID, string(x.ID))
 	x.Answer.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	if r.secure != nil {
+		if told := r.secure(string(x.Asked.Peek(fiber.HeaderHost))); told != "" {
+			x.Answer.Set(fiber.HeaderStrictTransportSecurity, told)
+		}
+	}
 	return r.tracer.start(reqctx.WithRequestID(context.WithValue(ctx, exchangeKey{}, x), x.ID), x)
 }
 
