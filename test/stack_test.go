@@ -101,7 +101,8 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 		cfg.NATS.Addr, cfg.NATS.DataDir = "off", st.dataDir
 		cfg.Bootstrap.APISecret = secret1
 		// Machines are busy and the race detector is slow; what a policy that takes too long leads to is tested where it can be forced.
-		cfg.Decision.EvalTimeout, cfg.Calls.Timeout, cfg.HTTP.RequestTimeout = 15*time.Second, 45*time.Second, time.Minute
+		cfg.Decision.EvalTimeout, cfg.Decision.LookupTimeout = 15*time.Second, 15*time.Second
+		cfg.Calls.Timeout, cfg.HTTP.RequestTimeout = 45*time.Second, time.Minute
 		cfg.NATS.PingInterval = patientPing
 		if st.redis != nil {
 			cfg.Redis.URL = settings.Secret(st.redis.url())

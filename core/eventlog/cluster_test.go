@@ -134,6 +134,19 @@ func TestOnAClusterAppendsShareBatchesAndNoAcknowledgedOneIsLostWithTheLeader(t 
 			s.WaitForShutdown()
 		}
 	}
+	// One that comes while there is no leader goes through as soon as there is.
+	lone, gone := some("usr-1"), time.Now()
+	for try := 1; ; try++ {
+		_, err := log.Append(t.Context(), lone)
+		if err == nil {
+			t.Logf("appended %s after the leader had gone, with call %d", time.Since(gone), try)
+			break
+		}
+		if since := time.Since(gone); since < batchLimit || since > time.Minute {
+			t.Fatalf("an append was given up %s after the leader had gone: %v", since, err)
+		}
+	}
+	again = append(again, lone)
 	appending.Wait()
 
 	batched := false

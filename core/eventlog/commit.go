@@ -21,7 +21,11 @@ const (
 	maxAlone    = 8               // appends under way that have a message of their own
 	minTogether = 16              // appends waiting from which a batch is cheaper than as many messages
 	maxTogether = 500             // messages of a batch; the server takes up to 1,000
-	batchLimit  = 5 * time.Second // of one batch, as of one message
+	batchLimit  = 5 * time.Second // of one batch, as of one message with all its attempts
+
+	// A disk that is flushed takes hundredths of a second. What takes as long as this was sent to a leader that is gone, mostly.
+	attemptLimit = time.Second
+	leaderPause  = 50 * time.Millisecond // between looks for a leader
 )
 
 // commits sends appends to the stream of events. Up to maxAlone are under way with a message of their own, so that a lone one waits for nobody. Those that come
@@ -120,12 +124,29 @@ func (c *commits) sendAlone(ctx context.Context, msg *nats.Msg, id string) (Rece
 	return c.single(ctx, msg, id)
 }
 
+// single sends a message until it is stored: while the stream changes its leader, what was sent to the old one is lost, and there is
+// nobody to send to. The server knows it again by its ID, so it is stored once.
 func (c *commits) single(ctx context.Context, msg *nats.Msg, id string) (Receipt, error) {
-	ack, err := c.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(bus.EventsStream))
+	ctx, cancel := context.WithTimeout(ctx, batchLimit)
+	defer cancel()
+	ack, err := c.attempt(ctx, msg, id)
+	again := false
+	for ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoStreamResponse)) {
+		again = again || errors.Is(err, context.DeadlineExceeded)
+		ack, err = c.attempt(ctx, msg, id)
+	}
 	if err != nil {
 		return Receipt{}, fmt.Errorf("append to %s: %w", bus.EventsStream, err)
 	}
-	return Receipt{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil
+	return Receipt{Sequence: ack.Sequence, Duplicate: ack.Duplicate && !again, Unsure: ack.Duplicate && again}, nil
+}
+
+// attempt waits as long as a leader that there is may take, and for one to come.
+func (c *commits) attempt(ctx context.Context, msg *nats.Msg, id string) (*jetstream.PubAck, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	return c.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(bus.EventsStream),
+		jetstream.WithRetryAttempts(int(attemptLimit/leaderPause)), jetstream.WithRetryWait(leaderPause))
 }
 
 // passOn notes what has ended, and gives those that wait their turn.

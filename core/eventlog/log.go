@@ -65,6 +65,7 @@ func NewLog(ctx context.Context, js jetstream.JetStream) (*Log, error) {
 type Receipt struct {
 	Sequence  uint64 // in the stream of passkey events; of a duplicate: of the event that was there first
 	Duplicate bool   // the log held an event with the same ID already, of which it knows for two minutes, and nothing was stored
+	Unsure    bool   // the same, but what was there may be this event, from an attempt whose answer was lost
 }
 
 // Append stores e on disk. After an error e may be stored or not. Of two events of a user, one appended after Append of the other had returned comes later in

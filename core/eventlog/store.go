@@ -72,7 +72,7 @@ func (s *Store) Append(ctx context.Context, e event.Event) (Receipt, error) {
 	switch {
 	case e.Type.OfAccount():
 		return receipt, nil
-	case receipt.Duplicate:
+	case receipt.Duplicate || receipt.Unsure:
 		// What is in the log need not be what the caller has now.
 		err = s.cache.Remove(ctx, e.Project, e.User)
 	default:

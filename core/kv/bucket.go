@@ -93,7 +93,10 @@ func (b *Bucket[T]) Put(ctx context.Context, key string, value T) error {
 		return err
 	}
 	ctx, step := b.step(ctx, "put")
-	_, err = b.KV.Put(ctx, key, raw)
+	err = led(ctx, func() error {
+		_, err := b.KV.Put(ctx, key, raw)
+		return err
+	})
 	step.End(err)
 	if err != nil {
 		return b.unavailable("stored", err)
@@ -147,7 +150,11 @@ func (b *Bucket[T]) create(ctx context.Context, key string, raw []byte) (uint64,
 		return 0, err
 	}
 	ctx, step := b.step(ctx, "create")
-	revision, err := b.KV.Create(ctx, key, raw)
+	var revision uint64
+	err = led(ctx, func() error {
+		revision, err = b.KV.Create(ctx, key, raw)
+		return err
+	})
 	step.End(failure(err))
 	if conflict(err) {
 		return 0, ErrExists
@@ -158,13 +165,16 @@ func (b *Bucket[T]) create(ctx context.Context, key string, raw []byte) (uint64,
 	return revision, nil
 }
 
-func (b *Bucket[T]) update(ctx context.Context, key string, raw []byte, revision uint64) (uint64, error) {
-	raw, err := b.seal(key, raw)
+func (b *Bucket[T]) update(ctx context.Context, key string, raw []byte, last uint64) (revision uint64, err error) {
+	raw, err = b.seal(key, raw)
 	if err != nil {
 		return 0, err
 	}
 	ctx, step := b.step(ctx, "update")
-	revision, err = b.KV.Update(ctx, key, raw, revision)
+	err = led(ctx, func() error {
+		revision, err = b.KV.Update(ctx, key, raw, last)
+		return err
+	})
 	step.End(failure(err))
 	if conflict(err) {
 		return 0, ErrConflict
@@ -177,7 +187,7 @@ func (b *Bucket[T]) update(ctx context.Context, key string, raw []byte, revision
 
 func (b *Bucket[T]) purge(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
 	ctx, step := b.step(ctx, "purge")
-	err := b.KV.Purge(ctx, key, opts...)
+	err := led(ctx, func() error { return b.KV.Purge(ctx, key, opts...) })
 	step.End(failure(err))
 	if conflict(err) {
 		return ErrConflict
@@ -191,6 +201,26 @@ func (b *Bucket[T]) purge(ctx context.Context, key string, opts ...jetstream.KVD
 // conflict reports whether a write was refused for its revision. A server says that of one replica by another code than of several.
 func conflict(err error) bool {
 	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
+}
+
+// leaderPause is how often a write that nobody takes looks for somebody: a change of leaders that is planned takes a moment, one
+// after a crash seconds.
+const leaderPause = 100 * time.Millisecond
+
+// led writes as soon as the bucket has a leader, for as long as the caller waits. A write that nobody took has not been made, so it can
+// be made then; what was sent and not answered is left to the caller, who alone knows whether it may be made twice.
+func led(ctx context.Context, write func() error) error {
+	err := write()
+	_, bounded := ctx.Deadline()
+	for bounded && errors.Is(err, jetstream.ErrNoStreamResponse) {
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(leaderPause):
+		}
+		err = write()
+	}
+	return err
 }
 
 // step tells the trace of a call of an operation on the bucket.

@@ -351,6 +351,48 @@ func TestAFailedWriteIsNotMadeAgain(t *testing.T) {
 	}
 }
 
+// leaderless is a bucket whose writes nobody takes until there is a leader.
+type leaderless struct {
+	away
+	until int
+}
+
+func (l *leaderless) Update(context.Context, string, []byte, uint64) (uint64, error) {
+	if l.updates++; l.updates <= l.until {
+		return 0, jetstream.ErrNoStreamResponse
+	}
+	return 2, nil
+}
+
+func TestAWriteThatNobodyTakesIsMadeWhenThereIsALeaderIfItsCallerStillWaits(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		wait  time.Duration
+		until int
+		want  error
+	}{
+		"in time":          {10 * time.Second, 30, nil},
+		"too late":         {time.Second, 30, jetstream.ErrNoStreamResponse},
+		"with no deadline": {0, 1, jetstream.ErrNoStreamResponse}, // the caller has no deadline, and would wait for ever
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if c.wait > 0 {
+					ctx, cancel = context.WithTimeout(ctx, c.wait)
+					defer cancel()
+				}
+				b := kv.Bucket[thing]{KV: &leaderless{until: c.until}, Name: "thing"}
+				if _, err := b.Change(ctx, "one", more); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+	}
+}
+
 func wantUnavailable(t *testing.T, err error, details string) {
 	t.Helper()
 	f := fault.As(err)

@@ -28,21 +28,22 @@ import (
 
 // Config says where the policy is and what the service may spend. A limit that is zero takes its default; only MemoEntries means what it says.
 type Config struct {
-	PoliciesDir  string        // directory of the bundle, watched for changes; empty = the bundle in the binary
-	EvalTimeout  time.Duration // most that one policy evaluation may take; default 50 ms
-	MemoEntries  int           // answers of the policy that are remembered, about 1 kB each; 0 = none, every decision evaluates the rules
-	RecordQueue  int           // decisions that may wait to be recorded; more are lost and counted; default 8192
-	DrainTimeout time.Duration // most that recording may take after shutdown has begun; default 5 s
-	Debounce     time.Duration // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
-	Poll         time.Duration // how often the files are compared with what answers, since not every change sends a notice; default 2 s
-	CheckTimeout time.Duration // most that checking a bundle may take, all its tests included; default 30 s
-	CheckMemory  int64         // most memory of the process that checks a bundle, in bytes; default 512 MiB; see Deps.Admit
+	PoliciesDir   string        // directory of the bundle, watched for changes; empty = the bundle in the binary
+	LookupTimeout time.Duration // most that reading what has happened to the user may take; default 1 s
+	EvalTimeout   time.Duration // most that one policy evaluation may take; default 50 ms
+	MemoEntries   int           // answers of the policy that are remembered, about 1 kB each; 0 = none, every decision evaluates the rules
+	RecordQueue   int           // decisions that may wait to be recorded; more are lost and counted; default 8192
+	DrainTimeout  time.Duration // most that recording may take after shutdown has begun; default 5 s
+	Debounce      time.Duration // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
+	Poll          time.Duration // how often the files are compared with what answers, since not every change sends a notice; default 2 s
+	CheckTimeout  time.Duration // most that checking a bundle may take, all its tests included; default 30 s
+	CheckMemory   int64         // most memory of the process that checks a bundle, in bytes; default 512 MiB; see Deps.Admit
 }
 
 // DefaultConfig returns the embedded policy with the defaults.
 func DefaultConfig() Config {
 	return Config{
-		EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second,
+		LookupTimeout: time.Second, EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second,
 		Debounce: 150 * time.Millisecond, Poll: 2 * time.Second, CheckTimeout: 30 * time.Second, CheckMemory: 512 << 20,
 	}
 }
@@ -51,6 +52,7 @@ func DefaultConfig() Config {
 func (c Config) withDefaults() Config {
 	d := DefaultConfig()
 	c.EvalTimeout, c.DrainTimeout, c.Debounce = cmp.Or(c.EvalTimeout, d.EvalTimeout), cmp.Or(c.DrainTimeout, d.DrainTimeout), cmp.Or(c.Debounce, d.Debounce)
+	c.LookupTimeout = cmp.Or(c.LookupTimeout, d.LookupTimeout)
 	c.RecordQueue, c.Poll = cmp.Or(c.RecordQueue, d.RecordQueue), cmp.Or(c.Poll, d.Poll)
 	c.CheckTimeout, c.CheckMemory = cmp.Or(c.CheckTimeout, d.CheckTimeout), cmp.Or(c.CheckMemory, d.CheckMemory)
 	return c
@@ -59,6 +61,9 @@ func (c Config) withDefaults() Config {
 // Validate reports every setting that cannot work, one a line.
 func (c Config) Validate() error {
 	var errs []error
+	if c.LookupTimeout <= 0 {
+		errs = append(errs, errors.New("lookup_timeout: must be above 0"))
+	}
 	if c.EvalTimeout <= 0 {
 		errs = append(errs, errors.New("policy_timeout: must be above 0"))
 	}

@@ -16,12 +16,15 @@ type looked struct {
 	stale        bool // the account that came with the question may be out of date; nothing else was looked up then
 }
 
-// lookUp reads what has happened to the user. A read that fails makes the evidence incomplete; it is not an error of the decision.
+// lookUp reads what has happened to the user. A read that fails, or takes too long, makes the evidence incomplete; it is not an error of
+// the decision: who waits for a store that changes its leader is answered by what needs no history, while there is time.
 func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time, withOffers bool) looked {
 	found := looked{Evidence: engine.Evidence{Complete: true, Now: now}}
 	if q.Account == nil || q.LookupFailed {
 		return found
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.LookupTimeout)
+	defer cancel()
 	read, err := s.deps.Events.Read(ctx, q.Project, q.Account.ID, q.AccountStamp)
 	found.Events, found.accountStamp, found.stale = read.Events, read.AccountStamp, read.AccountStale
 	if err == nil && withOffers && !found.stale {

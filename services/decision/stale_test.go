@@ -59,3 +59,28 @@ func TestAQuestionWithAnAccountOutOfDateIsNotJudged(t *testing.T) {
 		}
 	}
 }
+
+// stalled never answers.
+type stalled struct{ fakeEvents }
+
+func (stalled) Read(ctx context.Context, _ ident.ProjectID, _ ident.UserID, _ string) (event.Reading, error) {
+	<-ctx.Done()
+	return event.Reading{}, ctx.Err()
+}
+
+func TestAHistoryThatCannotBeReadInTimeIsAnsweredBySafeDefaultWhileTheCallerWaits(t *testing.T) {
+	t.Parallel()
+	config := decision.Config{EvalTimeout: time.Minute, LookupTimeout: 10 * time.Millisecond}
+	d := deps(serviceOptions{now: noon})
+	d.Events = stalled{}
+	svc, err := decision.New(config, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	v, err := svc.Append(ctx, service.AppendQuestion{Question: factstest.BusyUser(noon).Question})
+	if err != nil || v.Allow || v.Rule != "A0" || ctx.Err() != nil {
+		t.Errorf("allow %v by %s, %v", v.Allow, v.Rule, err)
+	}
+}

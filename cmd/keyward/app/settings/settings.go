@@ -286,6 +286,11 @@ func (c *Config) judgeSettings() []Setting {
 			Note: "A change of its files is picked up while running. A bundle that does not compile or fails its own tests is refused and the last good one stays.",
 		},
 		{
+			Section: "Decisions", Key: "lookup_timeout", Value: durationValue{&c.Decision.LookupTimeout, ""},
+			Doc:  "How long reading a user's history may take; then the policy is told that it is incomplete, and the safe default answers.",
+			Note: "It takes milliseconds, but while the log changes its leader nobody answers. Less than call_timeout, or the caller has left.",
+		},
+		{
 			Section: "Decisions", Key: "policy_timeout", Value: durationValue{&c.Decision.EvalTimeout, ""},
 			Doc: "How long the evaluation of a policy may take; then the safe default answers.",
 		},
