@@ -20,6 +20,7 @@ import (
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/explain/internal/source"
+	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
@@ -43,6 +44,13 @@ type Explanation struct {
 	Row      Row             `json:"row"`            // the one that answered
 	Above    []Row           `json:"above"`          // from the top of the table; none of them matched
 	Note     string          `json:"note,omitempty"` // what the explanation lacks; empty = nothing
+	Passkeys []detect.Reach  `json:"passkeys,omitempty"`
+}
+
+// Circumstances are what a record tells beyond the facts, which hold no names.
+type Circumstances struct {
+	Passkeys []detect.Reach // of the account, as they could be reached from the client
+	Barring  string         // which entry of the parameters bars the client; empty = none, or it is not known
 }
 
 // Row is one row of a decision table.
@@ -182,6 +190,11 @@ func (p *Policy) evaluate(ctx context.Context, action string, project ident.Proj
 
 // Explain answers as Evaluate does and says why.
 func (p *Policy) Explain(ctx context.Context, action string, project ident.ProjectID, facts []byte) (*Explanation, error) {
+	return p.ExplainIn(ctx, action, project, facts, Circumstances{})
+}
+
+// ExplainIn is Explain, and names what the circumstances know.
+func (p *Policy) ExplainIn(ctx context.Context, action string, project ident.ProjectID, facts []byte, known Circumstances) (*Explanation, error) {
 	input, answer, err := p.evaluate(ctx, action, project, facts)
 	if err != nil {
 		return nil, err
@@ -191,8 +204,8 @@ func (p *Policy) Explain(ctx context.Context, action string, project ident.Proje
 	if err != nil {
 		return nil, err
 	}
-	i := &inquiry{ctx: ctx, rules: p.rules, schemas: p.schemas, action: action, store: store, reading: reading, input: ast.NewTerm(input), data: view.Data}
-	e := &Explanation{Action: action, Project: project, Revision: view.Revision, Answer: answer}
+	i := &inquiry{ctx: ctx, rules: p.rules, schemas: p.schemas, action: action, store: store, reading: reading, input: ast.NewTerm(input), data: view.Data, barring: known.Barring}
+	e := &Explanation{Action: action, Project: project, Revision: view.Revision, Answer: answer, Passkeys: known.Passkeys}
 	if p.engine.Undefined(action) != nil {
 		e.Row, e.Above = undefinedRow(answer), []Row{}
 		return e, nil

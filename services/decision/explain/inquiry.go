@@ -28,6 +28,7 @@ type inquiry struct {
 	reading storage.Transaction
 	input   *ast.Term
 	data    map[string]any
+	barring string // see Circumstances
 	steps   int
 }
 

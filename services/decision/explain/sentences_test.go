@@ -94,6 +94,18 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 	}
 }
 
+func TestAListIsToldWithTheEntryThatBars(t *testing.T) {
+	t.Parallel()
+	e, err := load(t, policies.Bundle).ExplainIn(t.Context(), explain.Login, "", loginFacts(func(f *facts.Facts) { f.Environment.Listed = "browser" }),
+		explain.Circumstances{Barring: `blockedBrowsers has "Firefox"`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `environment.listed is "browser", not "none" ("What bars the environment"): blockedBrowsers has "Firefox"`; e.Row.Reason != want {
+		t.Errorf("got %q, want %q", e.Row.Reason, want)
+	}
+}
+
 // A fact that is false, or none, is told with the words of its schema behind it. Words that deny make that a double negation.
 func TestNoFactThatCanBeFalseIsDescribedByADenial(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/keyward/keyward/services/decision/internal/detect"
 )
 
 // WriteText writes the explanation for a person at a terminal.
@@ -18,6 +20,7 @@ func (e *Explanation) WriteText(w io.Writer) error {
 	p.details(e.Row.Details)
 	p.readings("Facts it read", e.Row.Facts)
 	p.readings("Parameters it read", e.Row.Parameters)
+	p.passkeys(e.Passkeys)
 	p.above(e.Above)
 	return p.err
 }
@@ -111,6 +114,23 @@ func (p *page) readings(heading string, all []Reading) {
 			value = compact(one.Value)
 		}
 		_, _ = fmt.Fprintln(table, strings.TrimRight(fmt.Sprintf("    %s\t%s\t%s", one.Name, value, one.Description), "\t"))
+	}
+	p.err = table.Flush()
+}
+
+// passkeys tells of each passkey in a line what holds it, and why it can or cannot be used from the client.
+func (p *page) passkeys(all []detect.Reach) {
+	if len(all) == 0 || p.err != nil {
+		return
+	}
+	p.printf("\nPasskeys of the account\n")
+	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	for _, one := range all {
+		held := string(one.Class)
+		if one.Authenticator != "" {
+			held += " (" + one.Authenticator + ")"
+		}
+		_, _ = fmt.Fprintf(table, "    %s\t%s\t%s\t%s\n", one.Credential, held, one.Availability, one.Why)
 	}
 	p.err = table.Flush()
 }

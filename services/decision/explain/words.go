@@ -24,14 +24,20 @@ func (i *inquiry) leaf(s scope, c Condition, expr *ast.Expr, holds bool) Conditi
 	if !ok {
 		return i.asWritten(s, c, expr)
 	}
-	c.Reason = said + description(c, said)
+	c.Reason = said + i.description(c, said)
 	return c
 }
 
+// listedFact is the fact that says on what kind of list a client is; the entry is among the circumstances.
+const listedFact = "environment.listed"
+
 // description adds what the schema says of the fact or parameter that a sentence begins with. Of others that it reads, it would be said of the wrong one.
-func description(c Condition, said string) string {
+func (i *inquiry) description(c Condition, said string) string {
 	for _, one := range append(c.facts.list(), c.parameters.list()...) {
 		if one.Description != "" && strings.HasPrefix(said, one.Name+" is ") {
+			if one.Name == listedFact && i.barring != "" {
+				return ` ("` + one.Description + `"): ` + i.barring
+			}
 			return ` ("` + one.Description + `")`
 		}
 	}

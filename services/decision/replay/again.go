@@ -197,3 +197,18 @@ func (d *detector) policy(ctx context.Context, hash string) (*explain.Policy, er
 	d.policies[hash], d.order = policy, append(d.order, hash)
 	return policy, nil
 }
+
+// Circumstances returns what the record tells beyond its facts, as the policy sees it; nothing of records of the version before.
+func (r *Record) Circumstances(policy *explain.Policy) explain.Circumstances {
+	var found struct {
+		Environment struct{ Listed facts.Listing }
+	}
+	if r.Question == nil || json.Unmarshal(r.Facts, &found) != nil {
+		return explain.Circumstances{}
+	}
+	k, q := policy.Engine().Knowledge(r.Project), r.Question.Restore(r.Project, r.User, r.Process)
+	seen := k.Login(detect.Input{Question: q, Complete: true, Now: r.Time, Strategy: r.Question.Strategy})
+	return explain.Circumstances{
+		Passkeys: seen.Reaches(k), Barring: k.Barring(found.Environment.Listed, q.Client, r.Question.Network(), q.Environment),
+	}
+}

@@ -51,7 +51,7 @@ func (e *Explanations) ExplainDecision(ctx context.Context, req service.ForProje
 	if err != nil {
 		return frontend.TrialDecision{}, unread(err)
 	}
-	explanation, err := policy.Explain(ctx, record.Action, record.Project, record.Facts)
+	explanation, err := policy.ExplainIn(ctx, record.Action, record.Project, record.Facts, record.Circumstances(policy))
 	if err != nil {
 		return frontend.TrialDecision{}, fmt.Errorf("explain decision %s: %w", record.ID, err)
 	}

@@ -88,7 +88,7 @@ func (e *policyExplain) explain(ctx context.Context, records *replay.Records, re
 			return nil, err
 		}
 	}
-	explanation, err := policy.Explain(ctx, record.Action, record.Project, facts)
+	explanation, err := policy.ExplainIn(ctx, record.Action, record.Project, facts, record.Circumstances(policy))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,79 @@
+package detect
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+func TestEachPasskeyIsToldWithWhyItCanOrCannotBeUsedHere(t *testing.T) {
+	t.Parallel()
+	yes := true
+	hybrid := []string{"internal", "hybrid"}
+	apple := account.Credential{ID: "cre-1", AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", Transports: hybrid, BackupEligible: true, CreatedOS: "macOS"}
+	hello := account.Credential{ID: "cre-1", AAGUID: "08987058-cadc-4b81-b6e1-30de50dcbe96", Transports: []string{"internal"}, CreatedOS: "Windows"}
+	key := account.Credential{ID: "cre-1", Transports: []string{"usb"}}
+	k := &Knowledge{Authenticators: map[string]Authenticator{
+		apple.AAGUID: {Class: facts.ClassApple, Name: "Apple Passwords"}, hello.AAGUID: {Class: facts.ClassWindowsHello, Name: "Windows Hello"},
+	}}
+	for name, c := range map[string]struct {
+		os         string
+		credential account.Credential
+		uvpa       *bool
+		want       Reach
+	}{
+		"Apple's on a Mac": {"macOS", apple, &yes, Reach{"cre-1", facts.ClassApple, "Apple Passwords", Likely, "macOS 15 has Apple's passkeys"}},
+		"Apple's on Windows": {"Windows", apple, &yes, Reach{"cre-1", facts.ClassApple, "Apple Passwords", Remote,
+			"it may be used from another device, and the way to one is closed"}},
+		"Apple's on Android": {"Android", apple, &yes, Reach{"cre-1", facts.ClassApple, "Apple Passwords", AvailabilityNot,
+			"Android 15 does not have Apple's passkeys; the way to another device is closed"}},
+		"Windows Hello on a Mac": {"macOS", hello, &yes, Reach{"cre-1", facts.ClassWindowsHello, "Windows Hello", AvailabilityNot,
+			"it stays on one Windows device, and this is none; it cannot be used from another device"}},
+		"Windows Hello on Windows": {"Windows", hello, &yes, Reach{"cre-1", facts.ClassWindowsHello, "Windows Hello", Uncertain,
+			"it stays on one Windows device, which this one may be"}},
+		"Windows Hello without Hello": {"Windows", hello, nil, Reach{"cre-1", facts.ClassWindowsHello, "Windows Hello", AvailabilityNot,
+			"the client has no authenticator of its own that verifies the user; it cannot be used from another device"}},
+		"a security key": {"macOS", key, &yes, Reach{"cre-1", facts.ClassSecurityKey, "", SecurityKey, "whoever carries the key can use it anywhere"}},
+	} {
+		d := k.Login(Input{Complete: true, Question: service.Question{
+			Account: &account.Account{ID: "usr-1", Status: account.StatusActive, Credentials: []account.Credential{c.credential}},
+			Client: rest.ClientInformation{
+				ParsedDeviceInfo:   &rest.ParsedDeviceInfo{OSName: c.os, OSVersion: "15", BrowserName: "Firefox", BrowserVersion: "140"},
+				ClientCapabilities: &rest.ClientCapabilities{},
+				UserVerifyingPlatformAuthenticatorAvailable: c.uvpa,
+			},
+		}})
+		if got := d.Reaches(k); len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestTheEntryThatBarsAClientIsNamed(t *testing.T) {
+	t.Parallel()
+	k := &Knowledge{Parameters: Parameters{
+		RestrictedBrowserTokens: []string{"FBAN", "Instagram"}, BlockedBrowsers: []Blocked{{Name: "chrome"}, {Name: "Firefox", Below: "150"}},
+		BlockedOperatingSystems: []Blocked{{Name: "macos", Below: "16"}}, BlockedAddresses: []string{"198.51.100.0/24", "203.0.113.64/26"},
+		BlockedEnvironments: []string{"env-1"},
+	}}
+	info := rest.ClientInformation{UserAgent: "Instagram 1", ParsedDeviceInfo: &rest.ParsedDeviceInfo{
+		OSName: "macOS", OSVersion: "15.3", BrowserName: "Firefox", BrowserVersion: "140",
+	}}
+	for found, want := range map[facts.Listing]string{
+		facts.ListedNot:               "",
+		facts.ListedWebdriver:         "allowWebdriver is false",
+		facts.ListedRestrictedBrowser: `restrictedBrowserTokens has "Instagram"`,
+		facts.ListedBrowser:           `blockedBrowsers has "Firefox" below 150`,
+		facts.ListedOperatingSystem:   `blockedOperatingSystems has "macos" below 16`,
+		facts.ListedAddress:           `blockedAddresses has "203.0.113.64/26"`,
+		facts.ListedEnvironment:       `blockedEnvironments has "env-1"`,
+	} {
+		if got := k.Barring(found, info, netip.MustParsePrefix("203.0.113.0/24"), service.Environment{ID: "env-1"}); got != want {
+			t.Errorf("%s: got %q, want %q", found, got, want)
+		}
+	}
+}
