@@ -285,10 +285,10 @@ func TestAnAppendIsRefused(t *testing.T) {
 		}, attestation, "the backup flags contradict each other"},
 		"of a tampered attestation": {func(t *testing.T, _ *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
 			req.AttestationResponse = authenticator.Edit(t, req.AttestationResponse, func(_, response map[string]any) { authenticator.Flip(t, response, "attestationObject", -1) })
-		}, attestation, "the attestation is invalid, or of an algorithm that was not asked for"},
+		}, attestation, "the public key in response.attestationObject could not verify a login (W3C WebAuthn §5.8.5)"},
 		"of a credential ID that was not attested": {func(t *testing.T, _ *ceremonytest.Stack, _ *authenticator.Device, _ string, req *rest.PasskeyAppendFinishReq) {
 			req.AttestationResponse = authenticator.Edit(t, req.AttestationResponse, func(credential, _ map[string]any) { credential["id"], credential["rawId"] = "AAAA", "AAAA" })
-		}, attestation, "the passkey could not be verified"},
+		}, attestation, "rawId is not the ID of the credential in response.attestationObject (W3C WebAuthn §5.1)"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

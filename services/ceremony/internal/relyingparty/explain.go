@@ -18,14 +18,21 @@ func (p *Party) explainCreation(cause error, session webauthn.SessionData, answe
 	if message := p.explain(answer.Response.CollectedClientData, data, session, present); message != "" {
 		return refuse(message, cause)
 	}
+	if err := CheckPublicKey(data.AttData.CredentialPublicKey); err != nil {
+		return refuse(messagePublicKey, errors.Join(cause, err))
+	}
 	var e *protocol.Error
-	if errors.As(cause, &e) && (e.Type == protocol.ErrInvalidAttestation.Type || e.Type == protocol.ErrAssertionSignature.Type) {
-		return refuse("the attestation is invalid, or of an algorithm that was not asked for", cause)
-	}
-	if contradictory(data.Flags) {
+	invalid := errors.As(cause, &e) && (e.Type == protocol.ErrInvalidAttestation.Type || e.Type == protocol.ErrAssertionSignature.Type)
+	switch {
+	case invalid:
+		return refuse("the attestation statement in response.attestationObject is invalid, or of no known format (W3C WebAuthn §8)", cause)
+	case !bytes.Equal(answer.RawID, data.AttData.CredentialID):
+		return refuse("rawId is not the ID of the credential in response.attestationObject (W3C WebAuthn §5.1)", cause)
+	case contradictory(data.Flags):
 		return refuse(messageBackupFlags, cause)
+	default:
+		return refuse("response.attestationObject could not be verified (W3C WebAuthn §7.1)", cause)
 	}
-	return refuse("the passkey could not be verified", cause)
 }
 
 // explainAssertion names the first step of W3C WebAuthn §7.2 that the answer fails.
@@ -55,7 +62,10 @@ func (p *Party) explainAssertion(cause error, signer user, session webauthn.Sess
 // ErrBackupEligibility is the refusal of a credential whose flag BE is not what it was at creation (W3C WebAuthn §6.1.3).
 var ErrBackupEligibility = fault.Refuse("the backup eligibility of the credential has changed")
 
-const messageBackupFlags = "the backup flags contradict each other"
+const (
+	messageBackupFlags = "the backup flags contradict each other"
+	messagePublicKey   = "the public key in response.attestationObject could not verify a login (W3C WebAuthn §5.8.5)"
+)
 
 func contradictory(flags protocol.AuthenticatorFlags) bool {
 	return !flags.HasBackupEligible() && flags.HasBackupState()

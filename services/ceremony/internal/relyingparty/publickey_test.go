@@ -7,10 +7,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"slices"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 )
@@ -133,4 +138,96 @@ func TestAPasskeyWhoseKeyCannotVerifyIsNotRegistered(t *testing.T) {
 	if _, err := register(spoilt); err == nil {
 		t.Error("a key beside its curve was registered")
 	}
+}
+
+func TestARefusedAttestationObjectNamesItsMemberAndTheStep(t *testing.T) {
+	t.Parallel()
+	const badKey = "the public key in response.attestationObject could not verify a login (W3C WebAuthn §5.8.5)"
+	const badStatement = "the attestation statement in response.attestationObject is invalid, or of no known format (W3C WebAuthn §8)"
+	key := func(change func(key map[any]any)) func(object map[string]any) {
+		return func(object map[string]any) {
+			head, old := splitKey(t, object)
+			var members map[any]any
+			if err := cbor.Unmarshal(old, &members); err != nil {
+				t.Fatal(err)
+			}
+			change(members)
+			raw, err := cbor.Marshal(members)
+			if err != nil {
+				t.Fatal(err)
+			}
+			object["authData"] = append(head, raw...)
+		}
+	}
+	raw := func(bytes ...byte) func(object map[string]any) {
+		return func(object map[string]any) {
+			head, _ := splitKey(t, object)
+			object["authData"] = append(head, bytes...)
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(object map[string]any)
+		want   string
+	}{
+		"a key type that is a text":      {key(func(k map[any]any) { k[uint64(kty)] = "EC2" }), badKey},
+		"no key type":                    {key(func(k map[any]any) { delete(k, uint64(kty)) }), badKey},
+		"a key type of nobody":           {key(func(k map[any]any) { k[uint64(kty)] = 77 }), badKey},
+		"an algorithm that is a text":    {key(func(k map[any]any) { k[uint64(alg)] = "ES256" }), badKey},
+		"no algorithm":                   {key(func(k map[any]any) { delete(k, uint64(alg)) }), badKey},
+		"an algorithm of nobody":         {key(func(k map[any]any) { k[uint64(alg)] = -7777 }), badKey},
+		"a curve that is a text":         {key(func(k map[any]any) { k[int64(crv)] = "P-256" }), badKey},
+		"a coordinate that is a text":    {key(func(k map[any]any) { k[int64(x)] = "x" }), badKey},
+		"a coordinate that is a list":    {key(func(k map[any]any) { k[int64(x)] = []int{1} }), badKey},
+		"a key that is a text":           {raw(0x61, 'x'), badKey},
+		"a key that is a number":         {raw(0x07), badKey},
+		"a key that is nothing":          {raw(0xf6), badKey},
+		"a key that is a list":           {raw(0x80), badKey},
+		"a key without a member":         {raw(0xa0), badKey},
+		"a format of nobody":             {func(o map[string]any) { o["fmt"] = "x" }, badStatement},
+		"a statement of the format none": {func(o map[string]any) { o["fmt"] = "none" }, badStatement},
+		"a statement without members":    {func(o map[string]any) { o["fmt"], o["attStmt"] = "packed", map[string]any{"x": 1} }, badStatement},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answer, register := created(t, authenticator.Phone())
+			_, err := register(authenticator.Edit(t, answer, func(_, response map[string]any) {
+				response["attestationObject"] = edited(t, response["attestationObject"], c.change)
+			}))
+			var refused *fault.Refusal
+			if !errors.As(err, &refused) || refused.Error() != c.want {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+// idAt is where the ID of a credential begins in authenticator data; its length is in the two bytes before (W3C WebAuthn §6.5.1).
+const idAt = 55
+
+func splitKey(t *testing.T, object map[string]any) (head, key []byte) {
+	t.Helper()
+	data, ok := object["authData"].([]byte)
+	if !ok || len(data) < idAt {
+		t.Fatalf("authenticator data: %x", data)
+	}
+	at := idAt + int(binary.BigEndian.Uint16(data[idAt-2:]))
+	return slices.Clip(data[:at]), data[at:]
+}
+
+func edited(t *testing.T, member any, change func(object map[string]any)) string {
+	t.Helper()
+	text, _ := member.(string)
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var object map[string]any
+	if err := cbor.Unmarshal(raw, &object); err != nil {
+		t.Fatal(err)
+	}
+	change(object)
+	if raw, err = cbor.Marshal(object); err != nil {
+		t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
 }

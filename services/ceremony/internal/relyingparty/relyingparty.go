@@ -150,7 +150,7 @@ func (p *Party) Register(a account.Account, s challenge.Session, answer *protoco
 		return account.Credential{}, p.explainCreation(err, session, answer)
 	}
 	if err := CheckPublicKey(created.PublicKey); err != nil {
-		return account.Credential{}, refuse("the public key could not verify a login (W3C WebAuthn §5.8.5)", err)
+		return account.Credential{}, refuse(messagePublicKey, err)
 	}
 	aaguid, err := uuid.FromBytes(created.Authenticator.AAGUID)
 	if err != nil {
