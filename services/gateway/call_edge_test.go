@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,8 +27,8 @@ func TestAMessageMayBeLargerThanOtherBodiesUpToItsOwnLimit(t *testing.T) {
 	}{
 		{"the largest credential", "/v2/users/usr-1/passkeys/cre-1", credential(1_048_576 - len(`{"id":""}`)), 200, `"sequence":"8"`},
 		{"a credential that is too long", "/v2/users/usr-1/passkeys/cre-1", credential(1_048_577), 400, "value length must be between 55 and 1048576"},
-		{"a message beyond the limit", "/v2/users/usr-1/passkeys/cre-1", credential(2 << 20), 400, "at most 2097152 bytes"},
-		{"a message far beyond", "/v2/users/usr-1/passkeys/cre-1", credential(30 << 20), 400, "at most 2097152 bytes"},
+		{"a message beyond the limit", "/v2/users/usr-1/passkeys/cre-1", credential(2 << 20), 413, "body: must be at most 2097152 bytes"},
+		{"a message far beyond", "/v2/users/usr-1/passkeys/cre-1", credential(30 << 20), 413, "body: must be at most 2097152 bytes"},
 		{"another body beyond the body limit", "/v2/users", `{"status":"` + strings.Repeat("x", 3000) + `"}`, 413, "must be at most 2048 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -35,10 +36,14 @@ func TestAMessageMayBeLargerThanOtherBodiesUpToItsOwnLimit(t *testing.T) {
 				if port == portGRPC && !strings.Contains(tc.path, "passkeys") {
 					continue
 				}
-				request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", tc.path, headers["Authorization"], len(tc.body))
+				request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nOrigin: %s\r\nAuthorization: %s\r\n"+
+					"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", tc.path, originA, headers["Authorization"], len(tc.body))
 				a := s.stubborn(port, request, tc.body)
 				if a.status != tc.status || !strings.Contains(string(a.body), tc.contains) {
 					t.Errorf("on %s: got %d %.200s", port, a.status, a.body)
+				}
+				if read := a.header.Values("Access-Control-Allow-Origin"); !slices.Equal(read, []string{originA}) {
+					t.Errorf("on %s: the answer is for pages of %q", port, read)
 				}
 			}
 		})

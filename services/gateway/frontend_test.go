@@ -157,6 +157,12 @@ func TestEveryOperationOfTheFrontendAPIRefusesBadRequestsAsTheDocumentSays(t *te
 				})
 			}
 		}
+		t.Run(op.ID+"/a query that nobody knows", func(t *testing.T) {
+			a := s.call(op.Method, withQuery(request.path, "filterBy=x"), request.body, visitor(nil))
+			if _, named := a.fields()["filterBy"]; a.status != 400 || !named {
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+		})
 		if op.Session {
 			t.Run(op.ID+"/without a session", func(t *testing.T) {
 				a := s.call(op.Method, request.path, request.body, visitor(map[string]string{"Authorization": ""}))
@@ -189,6 +195,13 @@ func TestEveryOperationOfTheFrontendAPIRefusesBadRequestsAsTheDocumentSays(t *te
 	if calls := s.services.Calls(); len(calls) != 0 {
 		t.Errorf("a service was called: %+v", calls)
 	}
+}
+
+func withQuery(path, query string) string {
+	if strings.Contains(path, "?") {
+		return path + "&" + query
+	}
+	return path + "?" + query
 }
 
 func TestEveryOperationOfTheFrontendAPIPassesOnWhatItsServiceSays(t *testing.T) {

@@ -91,7 +91,14 @@ func (g *Gateway) admit(op operation.Joined) fiber.Handler {
 // admitVisit stands in front of an operation of the Frontend API.
 func (g *Gateway) admitVisit(op operation.Joined) fiber.Handler {
 	if admission.IsWellKnown(op.Path) {
-		return func(c *fiber.Ctx) error { return op.Serve(c, exchange.Of(c.UserContext())) }
+		return func(c *fiber.Ctx) error {
+			x := exchange.Of(c.UserContext())
+			x.Route = op.Path
+			if err := g.door.Reader(c, op.Operation); err != nil {
+				return err
+			}
+			return op.Serve(c, x)
+		}
 	}
 	return func(c *fiber.Ctx) error {
 		x := exchange.Of(c.UserContext())

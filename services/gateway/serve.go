@@ -81,10 +81,12 @@ func (g *Gateway) outOfBand(c *fiber.Ctx, err error) error {
 	defer g.dismiss(c)
 	x := exchangeIn(c)
 	ctx, span := g.recorder.Begin(g.base, x)
-	if x.RPC = g.isCall(c); x.RPC {
-		g.bridgeFailure(ctx, c, x, g.faultOf(err))
+	x.RPC = g.isCall(c)
+	f := g.faultOf(err)
+	g.door.LetRead(x, f.Status == http.StatusRequestHeaderFieldsTooLarge)
+	if x.RPC {
+		g.bridgeFailure(ctx, c, x, f)
 	} else {
-		g.door.LetRead(x, g.faultOf(err).Status == http.StatusRequestHeaderFieldsTooLarge)
 		g.fail(c, x, err)
 	}
 	g.recorder.Report(ctx, x, c.Response().StatusCode(), span)

@@ -87,7 +87,7 @@ func (d *Door) Enter(x *exchange.Exchange) error {
 // Backend admits a call of the Backend API: who calls comes first, then whether the caller may, then whether the call fits the contract.
 func (d *Door) Backend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operation) error {
 	if op.Public {
-		return d.validate(c, op)
+		return d.Reader(c, op)
 	}
 	if err := d.authenticate(x); err != nil {
 		return err
@@ -124,6 +124,9 @@ func (d *Door) Frontend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operati
 	}
 	return d.validate(c, op)
 }
+
+// Reader admits who reads a document that is open to everybody: whether the call fits the contract is all that is looked at.
+func (d *Door) Reader(c *fiber.Ctx, op *contract.Operation) error { return d.validate(c, op) }
 
 // Visited returns the project that a request is about, by the ID that it names or by the host that it came to.
 func (d *Door) Visited(c *fiber.Ctx, x *exchange.Exchange) (project.Project, bool) {

@@ -72,10 +72,10 @@ func (op *Operation) CheckPath(raw func(name string) string) []fault.FieldError 
 	return tidy(found)
 }
 
-// CheckQuery checks the query parameters in raw, the part of the URL after the question mark. A name that the operation does not know is refused: a
-// filter that is left out for its spelling would answer with everything. An operation without parameters looks at none.
+// CheckQuery checks the query parameters in raw, the part of the URL after the question mark. A name that the operation does not know is
+// refused, also where it knows none: a filter that is left out for its spelling, or since there is none, would answer with everything.
 func (op *Operation) CheckQuery(raw string) []fault.FieldError {
-	if len(op.query) == 0 || raw == "" {
+	if raw == "" {
 		return nil
 	}
 	values, err := Query(raw)
@@ -94,11 +94,12 @@ func (op *Operation) unknownParameters(values url.Values) []fault.FieldError {
 	for i, p := range op.query {
 		names[i] = p.name
 	}
+	known := cmp.Or(strings.Join(names, ", "), "none")
 	var found []fault.FieldError
 	for _, sent := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(names, sent) {
-			message := "is no parameter of this operation; it takes " + strings.Join(names, ", ")
-			found = append(found, fault.FieldError{Field: clip(strings.ToValidUTF8(sent, "\ufffd")), Message: message})
+			name := clip(strings.ToValidUTF8(sent, "\ufffd"))
+			found = append(found, fault.FieldError{Field: name, Message: "is no parameter of this operation; it takes " + known})
 		}
 	}
 	return found

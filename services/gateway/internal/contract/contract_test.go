@@ -265,8 +265,28 @@ func TestAParameterThatNobodyKnowsIsRefusedByItsName(t *testing.T) {
 			t.Errorf("%q: %v", raw, found)
 		}
 	}
-	if found := d.Operation("getUser").CheckQuery("_=1764374400"); len(found) > 0 {
-		t.Errorf("an operation without parameters looked at one: %v", found)
+}
+
+func TestNoOperationTakesAParameterThatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	for name, document := range map[string][]byte{"Backend API": api.OpenAPI, "Frontend API": api.Frontend} {
+		d, err := Parse(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, op := range d.Operations {
+			for raw, field := range map[string]string{
+				"filterBy=x": "filterBy", "filters[]=x": "filters[]", "_=1764374400": "_", "=x": "", "no-such": "no-such", "page=%": "query",
+			} {
+				found := op.CheckQuery(raw)
+				if !slices.ContainsFunc(found, func(f fault.FieldError) bool { return f.Field == field }) {
+					t.Errorf("%s: %s: %q: %v", name, op.ID, raw, found)
+				}
+			}
+			if found := op.CheckQuery(""); len(found) > 0 {
+				t.Errorf("%s: %s: no query at all: %v", name, op.ID, found)
+			}
+		}
 	}
 }
 

@@ -13,15 +13,17 @@ import (
 	"connectrpc.com/connect"
 )
 
-// body is that of a request. It remembers why it could not be read.
+// body is that of a request. It remembers how much of it was read, and why no more could be.
 type body struct {
 	io.ReadCloser
+	size   int64
 	failed error
 }
 
 // Read implements io.Reader.
 func (b *body) Read(into []byte) (int, error) {
 	n, err := b.ReadCloser.Read(into)
+	b.size += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.failed = err
 	}

@@ -1,6 +1,7 @@
 package userapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,9 @@ func unmarshalJSON(raw []byte, into proto.Message) error {
 	}
 	return fmt.Errorf("the body does not fit %s%s", into.ProtoReflect().Descriptor().Name(), position(err))
 }
+
+// withoutMark leaves out a byte order mark, which nobody may put before JSON and readers may ignore (RFC 8259 section 8.1).
+func withoutMark(raw []byte) []byte { return bytes.TrimPrefix(raw, []byte("\ufeff")) }
 
 // position returns where protojson found a value that does not fit. It writes that before anything that it repeats.
 func position(err error) string {
@@ -48,7 +52,7 @@ func codecs() []connect.Codec {
 		return nil
 	}
 	text := func(raw []byte, into proto.Message) error {
-		if len(raw) == 0 {
+		if raw = withoutMark(raw); len(raw) == 0 {
 			return errors.New("the body is empty; an empty message is {}")
 		}
 		return unmarshalJSON(raw, into)

@@ -64,7 +64,7 @@ func faultCases() []faultCase {
 			"a passkey that is there already", fault.Conflict("credential", "exists").Named(service.ReasonPasskeyExists), "already_exists", 409,
 			"credential: exists (PASSKEY-Exists)", "PASSKEY-Exists", "credential: exists", "", "",
 		},
-		{"something too large", plain(413, "too large"), "resource_exhausted", 400, "too large", "", "", "", "invalid_argument"},
+		{"something too large", plain(413, "too large"), "resource_exhausted", 413, "too large", "", "", "", "invalid_argument"},
 		{
 			"too many calls", &fault.Fault{Status: 429, Details: "slow down", RetryAfter: 1200 * time.Millisecond}, "resource_exhausted", 429,
 			"slow down", "", "", "2", "",

@@ -88,6 +88,8 @@ func (s *jsonAPI) fail(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marsh
 		if c := callOf(ctx); c != nil {
 			if unread := c.body.unread(ctx); unread != nil {
 				refused = unread
+			} else if c.body.size > int64(s.api.deps.MaxBytes) {
+				refused = refusal(ctx, tooLarge(s.api.deps.MaxBytes).Because(err))
 			}
 			c.ended(refused, errors.Join(err, c.body.failed))
 		}
@@ -120,6 +122,13 @@ func (s *jsonAPI) allowed(path string) string {
 	return strings.Join(verbs, ", ")
 }
 
+// tooLarge refuses a body beyond the limit of messages.
+func tooLarge(limit int) *fault.Fault {
+	f := fault.Field("body", "must be at most %d bytes", limit)
+	f.Status = http.StatusRequestEntityTooLarge
+	return f
+}
+
 // jsonMarshaler reads a body as one JSON value, and tells of what is wrong with it without repeating any of it.
 type jsonMarshaler struct {
 	*runtime.JSONPb
@@ -139,9 +148,9 @@ func (m jsonMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
 		}
 		if len(raw) > m.maxBytes {
 			_, _ = io.Copy(io.Discard, r) // as much as serve allows
-			return fmt.Errorf("the body must be at most %d bytes", m.maxBytes)
+			return tooLarge(m.maxBytes)
 		}
-		if len(raw) == 0 {
+		if raw = withoutMark(raw); len(raw) == 0 {
 			return io.EOF
 		}
 		return unmarshalJSON(raw, message)

@@ -29,6 +29,13 @@ func TestBodiesOfTheJSONAPI(t *testing.T) {
 	}{
 		{"no body is an empty message", "POST /v2/users/usr-1/passkeys", 200, registered, about(service.PasskeyRegistration{})},
 		{"an empty object", "POST /v2/users/usr-1/passkeys {}", 200, registered, about(service.PasskeyRegistration{})},
+		{"a byte order mark", "POST /v2/users/usr-1/passkeys \ufeff{}", 200, registered, about(service.PasskeyRegistration{})},
+		{"a byte order mark in v2beta", "POST /v2beta/users/usr-1/passkeys \ufeff{}", 200, registered, about(service.PasskeyRegistration{})},
+		{"a byte order mark and nothing else", "POST /v2/users/usr-1/passkeys \ufeff", 200, registered, about(service.PasskeyRegistration{})},
+		{
+			"two byte order marks", "POST /v2/users/usr-1/passkeys \ufeff\ufeff{}", 400,
+			`{"code":3,"message":"the body is not valid JSON (byte 1)"}`, nil,
+		},
 		{"the same in v2beta", "POST /v2beta/users/usr-1/passkeys {}", 200, registered, about(service.PasskeyRegistration{})},
 		{"an enum by its name", `POST /v2/users/usr-1/passkeys {"authenticator":"PASSKEY_AUTHENTICATOR_PLATFORM"}`, 200, registered, platform},
 		{"an enum by its number", `POST /v2/users/usr-1/passkeys {"authenticator":1}`, 200, registered, platform},

@@ -239,14 +239,14 @@ func TestMessagesThatAreTooLargeAreRefused(t *testing.T) {
 		for _, protocol := range protocols() {
 			t.Run(tc.name+" over "+protocol, func(t *testing.T) {
 				got := s.call(protocol, "all", &userv2.RegisterPasskeyRequest{UserId: "usr-1", Domain: strings.Repeat("x", tc.size)})
-				want := "resource_exhausted"
+				want, status := "resource_exhausted", got.Status
 				if protocol == protocolJSON {
-					want = "invalid_argument"
+					want, status = "invalid_argument", 413
 				}
-				if got.Code != want || !utf8.ValidString(got.Message) || got.Message == "" {
+				if got.Code != want || got.Status != status || !utf8.ValidString(got.Message) || got.Message == "" {
 					t.Errorf("got %+v", got)
 				}
-				if o := s.observed(1)[0]; o.Code != want || o.Err == nil || o.Procedure != "/zitadel.user.v2.UserService/RegisterPasskey" {
+				if o := s.observed(1)[0]; o.Code != "resource_exhausted" || o.Err == nil || o.Procedure != "/zitadel.user.v2.UserService/RegisterPasskey" {
 					t.Errorf("outcome %+v", o)
 				}
 			})

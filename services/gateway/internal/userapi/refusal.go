@@ -133,12 +133,13 @@ func (a *API) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 // challenge names the scheme that a 401 must name (RFC 9110 section 11.6.1).
 func challenge(w http.ResponseWriter) { w.Header().Set("WWW-Authenticate", `Bearer realm="keyward"`) }
 
-// writeStatus writes an error of the JSON API. status 0 = that of the code.
+// writeStatus writes an error of the JSON API. status 0 = that of the code, or of a body that is too long, for which there is no code.
 func writeStatus(w http.ResponseWriter, refused *connect.Error, status int) {
 	body := &spb.Status{Code: int32(refused.Code()), Message: refused.Message()}
 	var f *fault.Fault
 	if errors.As(refused, &f) && f.Status == http.StatusRequestEntityTooLarge {
-		body.Code = int32(codes.InvalidArgument) // 8 is what a caller that calls too often gets, and JSON has no other way to tell them apart
+		body.Code = int32(codes.InvalidArgument) // 8 is what a caller that calls too often gets
+		status = f.Status
 	}
 	for _, d := range refused.Details() {
 		if value, err := d.Value(); err == nil {

@@ -141,6 +141,8 @@ func TestConnectRequestsThatAreBrokenAreRefused(t *testing.T) {
 		{"good JSON", "POST", "application/json", `{"userId":"usr-1"}`, nil, 200, "ok"},
 		{"good JSON with a charset", "POST", "application/json; charset=utf-8", `{"userId":"usr-1","unknown":1}`, nil, 200, "ok"},
 		{"a good message", "POST", "application/proto", listOf("usr-1"), nil, 200, "ok"},
+		{"JSON behind a byte order mark", "POST", "application/json", "\ufeff" + `{"userId":"usr-1"}`, nil, 200, "ok"},
+		{"a byte order mark and no JSON", "POST", "application/json", "\ufeff", nil, 400, "invalid_argument"},
 		{"broken JSON", "POST", "application/json", `{"userId":"secret`, nil, 400, "invalid_argument"},
 		{"JSON of another form", "POST", "application/json", `["secret"]`, nil, 400, "invalid_argument"},
 		{"no JSON", "POST", "application/json", "", nil, 400, "invalid_argument"},
