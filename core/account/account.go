@@ -5,6 +5,7 @@
 package account
 
 import (
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/core/event"
@@ -104,6 +105,43 @@ type Credential struct {
 	CreatedMs       int64               `json:"createdMs"`
 	LastUsedMs      int64               `json:"lastUsedMs"`
 	UsedOn          []string            `json:"usedOn,omitempty"` // operating systems that finished a local login with it: phone evidence
+}
+
+// Words of W3C WebAuthn that tell where a passkey is.
+const (
+	transportInternal = "internal"
+	transportHybrid   = "hybrid"
+	transportCable    = "cable" // what hybrid was called before
+	crossPlatform     = "cross-platform"
+)
+
+// Hybrid reports whether the authenticator said that it serves other devices.
+func (c *Credential) Hybrid() bool {
+	return slices.Contains(c.Transports, transportHybrid) || slices.Contains(c.Transports, transportCable)
+}
+
+// Elsewhere reports whether the passkey was made with an authenticator that is no part of the device it was made on.
+func (c *Credential) Elsewhere() bool { return c.Attachment == crossPlatform }
+
+// Roaming reports whether the passkey is on a security key, as far as that tells without its model: it has transports of keys alone, or came from
+// elsewhere and neither leaves its authenticator nor is served by a phone.
+func (c *Credential) Roaming() bool {
+	if len(c.Transports) > 0 && !slices.Contains(c.Transports, transportInternal) && !c.Hybrid() {
+		return true
+	}
+	return c.Elsewhere() && !c.BackupEligible && !c.Hybrid()
+}
+
+// CreatedBy returns the route on which the passkey was created: with a security key, with a phone by QR code, or on the device itself.
+func (c *Credential) CreatedBy() event.Route {
+	switch {
+	case c.Roaming():
+		return event.SecurityKey
+	case c.Elsewhere():
+		return event.CDA
+	default:
+		return event.Local
+	}
 }
 
 // Tombstone remembers that a credential was deleted, so that its later use is told apart from a credential nobody knows.

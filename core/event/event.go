@@ -51,13 +51,15 @@ type Event struct {
 
 	// What the ceremony's own offer said, filled in when the event is appended (see Join), so that history never needs the offer.
 	Ceremony ident.ChallengeID `json:"ceremony,omitempty"` // challenge ID of the ceremony
-	Route    Route             `json:"route,omitempty"`    // of login events: the route that was offered; of completed ones: the one taken
+	Route    Route             `json:"route,omitempty"`    // of login events: the route that was offered; of completed ones, creations too: the one taken
 	Kind     Kind              `json:"kind,omitempty"`     // of append events
 
 	Decision ident.DecisionID `json:"decision,omitempty"` // of offers and denials
 	Deletes  ident.EventID    `json:"deletes,omitempty"`  // of event-deleted
 	Auth     *Auth            `json:"auth,omitempty"`     // of auth events
 	Client   *Client          `json:"client,omitempty"`   // of completed ceremonies: who did it
+
+	Attachment string `json:"attachment,omitempty"` // of append-completed: platform or cross-platform, as the client said of the authenticator
 
 	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
 	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed

@@ -66,6 +66,8 @@ type Event struct {
 	Auth        *Auth      `json:"auth,omitempty"`     // of auth events
 	Client      *Client    `json:"client,omitempty"`   // where it was done from, if that is known
 
+	Attachment string `json:"attachment,omitempty"` // of append-completed: platform or cross-platform, as the client said of the authenticator
+
 	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
 	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed
 	Refused *Refused `json:"refused,omitempty"` // of append-refused

@@ -192,7 +192,7 @@ func (s *Service) AppendFinish(
 		return rsp, fault.At(FieldAttestation, err)
 	}
 	passkey := created.Passkey
-	route := ceremonyType(passkey, passkey.Attachment, taken.Route)
+	route := rest.CeremonyType(passkey.CreatedBy())
 	return rest.PasskeyAppendFinishRsp{PasskeyData: s.passkeyData(user, passkey, route, taken.ID)}, nil
 }
 
@@ -237,6 +237,7 @@ func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, erro
 	}
 	done := s.completed(c.Taken.Record, c.Account.ID, event.AppendCompleted, passkey.ID)
 	done.Kind, done.Client = c.Taken.Kind, environments.EventClient(c.Client, environments.DeviceOf(c.Client, detected(c.Taken.Record)))
+	done.Route, done.Attachment = passkey.CreatedBy(), passkey.Attachment
 	appended, err := s.conclude(ctx, c.Taken, done)
 	if err != nil {
 		return Created{}, err

@@ -100,6 +100,7 @@ func TestAPasskeyIsCreated(t *testing.T) {
 	offered, completed := common, common
 	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, ceremonytest.Started.UnixMilli(), "dec-4693224802260150919"
 	completed.Type, completed.CreatedMs, completed.Credential = event.AppendCompleted, nowMs, data.ID
+	completed.Route, completed.Attachment = event.Local, "platform"
 	completed.Client = &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"}
 	got := st.Events.All()
 	if diff := cmp.Diff([]event.Event{offered, completed}, got, cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {

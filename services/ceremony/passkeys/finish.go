@@ -189,11 +189,11 @@ func Active(a *account.Account) error {
 // ceremonyType derives how a passkey was used from what the client said of the authenticator and from what the passkey is. Clients that say
 // nothing of the authenticator are taken to have done what they were offered, as far as the passkey can do it.
 func ceremonyType(c account.Credential, attachment string, offered event.Route) rest.CeremonyType {
-	hybrid := len(c.Transports) == 0 || slices.Contains(c.Transports, string(rest.CredentialTransportHybrid))
+	hybrid := len(c.Transports) == 0 || c.Hybrid()
 	switch {
 	case attachment == string(protocol.Platform):
 		return rest.CeremonyTypeLocal
-	case isSecurityKey(c):
+	case c.Roaming():
 		return rest.CeremonyTypeSecurityKey
 	case attachment == string(protocol.CrossPlatform) && hybrid:
 		return rest.CeremonyTypeCDA
@@ -202,16 +202,6 @@ func ceremonyType(c account.Credential, attachment string, offered event.Route) 
 	default:
 		return rest.CeremonyTypeLocal
 	}
-}
-
-// isSecurityKey is the first row of the credential classes: roaming transports only, or a roaming authenticator whose passkey stays on it.
-func isSecurityKey(c account.Credential) bool {
-	internal := slices.Contains(c.Transports, string(rest.CredentialTransportInternal))
-	hybrid := slices.Contains(c.Transports, string(rest.CredentialTransportHybrid))
-	if len(c.Transports) > 0 && !internal && !hybrid {
-		return true
-	}
-	return c.Attachment == string(protocol.CrossPlatform) && !c.BackupEligible && !hybrid
 }
 
 func detected(r challenge.Record) environments.Device {

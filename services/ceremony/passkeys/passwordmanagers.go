@@ -36,7 +36,7 @@ func (s *Service) ListPasswordManagers(ctx context.Context, req service.ForUser[
 
 func (s *Service) passwordManagers(a account.Account) []rest.PasswordManager {
 	kept := slices.DeleteFunc(slices.Clone(a.Credentials), func(c account.Credential) bool {
-		return isSecurityKey(c) || (!c.BackupEligible && !s.aaguids.PasswordManager(c.AAGUID))
+		return c.Roaming() || (!c.BackupEligible && !s.aaguids.PasswordManager(c.AAGUID))
 	})
 	slices.SortFunc(kept, func(x, y account.Credential) int {
 		return cmp.Or(cmp.Compare(x.AAGUID, y.AAGUID), cmp.Compare(y.LastUsedMs, x.LastUsedMs), cmp.Compare(y.CreatedMs, x.CreatedMs), cmp.Compare(x.ID, y.ID))

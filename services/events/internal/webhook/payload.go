@@ -48,6 +48,7 @@ type data struct {
 	Kind        string         `json:"appendKind,omitempty"`
 	ExpiresMs   int64          `json:"expiresMs,omitempty"`
 	Deletes     string         `json:"deletedEventID,omitempty"`
+	Attachment  string         `json:"attachment,omitempty"`
 	Auth        *event.Auth    `json:"auth,omitempty"`
 	Counter     *event.Counter `json:"counter,omitempty"`
 	Backup      *event.Backup  `json:"backup,omitempty"`
@@ -75,7 +76,7 @@ func Body(ctx context.Context, accounts Accounts, endpoint *Endpoint, name strin
 		Data: data{
 			UserID: string(e.User), EventID: string(e.ID), EventType: string(e.Type), ProjectID: string(e.Project), CreatedMs: e.CreatedMs,
 			ProcessID: e.Process, ClientEnvID: string(e.Environment), Ceremony: string(e.Ceremony), Route: string(e.Route), Kind: string(e.Kind),
-			ExpiresMs: e.ExpiresMs(), Deletes: string(e.Deletes), Auth: e.Auth,
+			Attachment: e.Attachment, ExpiresMs: e.ExpiresMs(), Deletes: string(e.Deletes), Auth: e.Auth,
 			Counter: e.Counter, Backup: e.Backup, Refused: e.Refused,
 		},
 	}
