@@ -46,13 +46,21 @@ func (f *folder) declines(succeeded int64) []*event.Event {
 		}
 	}
 	kept := declines[:0]
-	for _, e := range firsts(declines) {
+	for _, e := range firstsBy(declines, offer) {
 		if e.CreatedMs > succeeded && f.younger(e.CreatedMs, f.parameters.CountWindowSeconds) {
 			f.counts(e)
 			kept = append(kept, e)
 		}
 	}
 	return kept
+}
+
+// offer names what an append event answers: the offer that it was joined to, else its process, which shows one offer at most.
+func offer(e *event.Event) string {
+	if e.Ceremony == "" && e.Process != "" {
+		return "process " + e.Process
+	}
+	return ceremony(e)
 }
 
 func (f *folder) nudge(declines []*event.Event, kind event.Kind, limit Cooldown) Nudge {

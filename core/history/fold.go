@@ -139,14 +139,17 @@ func ceremony(e *event.Event) string {
 }
 
 // firsts returns the first event of each ceremony, oldest first.
-func firsts(events []*event.Event) []*event.Event {
+func firsts(events []*event.Event) []*event.Event { return firstsBy(events, ceremony) }
+
+// firstsBy returns the first of the events that have a name in common, oldest first.
+func firstsBy(events []*event.Event, name func(*event.Event) string) []*event.Event {
 	if len(events) < 2 {
 		return events
 	}
 	seen := make(map[string]bool, len(events))
 	first := make([]*event.Event, 0, len(events))
 	for _, e := range events {
-		if key := ceremony(e); !seen[key] {
+		if key := name(e); !seen[key] {
 			seen[key] = true
 			first = append(first, e)
 		}
@@ -168,10 +171,16 @@ func (f *folder) completed(t event.Type) map[string]bool {
 	return done
 }
 
-// route of an event: one that no offer was found for is taken for local.
-func route(e *event.Event) event.Route {
-	if e.Route == "" || e.Type == event.AppendCompleted {
+// route of an event: one that no offer was found for is taken for local. Creations of before their events said so took the route that the credential tells.
+func (f *folder) route(e *event.Event) event.Route {
+	switch {
+	case e.Route != "":
+		return e.Route
+	case e.Type != event.AppendCompleted:
 		return event.Local
 	}
-	return e.Route
+	if c := f.credential(e); c != nil {
+		return c.CreatedBy()
+	}
+	return event.Local
 }

@@ -239,6 +239,15 @@ func TestPositive(t *testing.T) {
 	})
 }
 
+func byRoute(n entry, route event.Route) entry { n.e.Route = route; return n }
+
+// fromElsewhere is a passkey of an authenticator that is no part of the device, made here.
+func fromElsewhere(synced bool) []account.Credential {
+	c := passkey("1", 2*day, here)
+	c.Attachment, c.BackupEligible = "cross-platform", synced
+	return []account.Credential{c}
+}
+
 func TestExistsHere(t *testing.T) {
 	t.Parallel()
 	exists := func(at time.Duration) []entry { return entries(wire(at, event.AppendCredentialExists, "p")) }
@@ -251,6 +260,10 @@ func TestExistsHere(t *testing.T) {
 		{name: "said elsewhere", log: entries(wire(-3*day, event.AppendCredentialExists, "p").in(away)), want: history.Pair{}},
 		{name: "a passkey was created here, by the account's own record", passkeys: []account.Credential{passkey("1", 3*day, here)}, want: history.Pair{ExistsHere: true, CreatedHere: true}},
 		{name: "long ago", passkeys: []account.Credential{passkey("1", 180*day, here)}, want: history.Pair{CreatedHere: true}},
+		{name: "a passkey made by QR code is on the phone", log: entries(byRoute(created(-day, "cre-1", "p"), event.CDA)), want: history.Pair{Positive: true, LastRoute: event.CDA}},
+		{name: "one made by QR code before events said so is too", log: entries(created(-day, "cre-1", "p")), passkeys: fromElsewhere(true), want: history.Pair{Positive: true, LastRoute: event.CDA}},
+		{name: "one on a security key is on the key", log: entries(created(-day, "cre-1", "p")), passkeys: fromElsewhere(false), want: history.Pair{Positive: true, LastRoute: event.SecurityKey, PositiveSecurityKey: true}},
+		{name: "the client's word that it holds one ends what failed before", log: entries(fail(-5*day, event.Local), fail(-4*day, event.Local), fail(-4*day, event.CDA), exists(-3*day)), want: history.Pair{CDAStreak: 1, LastFailedRoute: event.CDA, ExistsHere: true}},
 		{name: "a login over another device does not mean it is here", log: entries(completed(-day, event.CDA, "cre-1", "p", "c")), want: history.Pair{Positive: true, LastRoute: event.CDA}},
 	})
 }
@@ -296,6 +309,7 @@ func TestAppendHistory(t *testing.T) {
 		{name: "a skip in the millisecond of the success came before it", log: entries(skip(-day, event.KindDefault), created(-day, "cre-1", "p")), want: history.Append{}},
 		{name: "skips after the success count again", log: entries(three(-3*day, -2*day, -day), created(-time.Hour, "cre-1", "p"), skip(-time.Minute, event.KindDefault)), want: def(1, false)},
 		{name: "an offer that was taken up in the end was not declined", log: entries(nudged(-time.Hour, event.KindDefault, "p"), entry{at: -time.Minute, e: event.Event{Type: event.AppendCompleted, Ceremony: "pke-1"}}, wire(-time.Second, event.AppendError, "p")), want: history.Append{}},
+		{name: "without an offer one process yields at most one decline", log: entries(wire(-day, event.AppendError, "p").on("a"), wire(-day, event.AppendExplicitAbort, "p").on("b"), wire(-day, event.AppendError, "p")), want: def(1, false)},
 		{name: "one offer yields at most one decline", log: entries(nudged(-day, event.KindDefault, "p"), wire(-day, event.AppendError, "p"), wire(-day, event.AppendExplicitAbort, "p")), want: def(1, false)},
 		{name: "each of two offers in a process yields its own", log: entries(nudged(-day, event.KindAuto, "p"), wire(-day, event.AppendError, "p"), nudged(-day+time.Minute, event.KindDefault, "p"), wire(-day+2*time.Minute, event.AppendExplicitAbort, "p")),
 			want: history.Append{Default: history.Nudge{Declines: 1}, Auto: history.Nudge{Declines: 1, Cooldown: true}}},

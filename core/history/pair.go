@@ -2,7 +2,9 @@ package history
 
 import (
 	"math"
+	"slices"
 
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -45,18 +47,22 @@ func (f *folder) successes(p *Pair, here []*event.Event) {
 			continue
 		}
 		p.Positive = true
-		p.LastRoute = route(e)
-		p.PositiveSecurityKey = p.PositiveSecurityKey || route(e) == event.SecurityKey
+		p.LastRoute = f.route(e)
+		p.PositiveSecurityKey = p.PositiveSecurityKey || f.route(e) == event.SecurityKey
 	}
 	p.PositiveStale = p.PositiveStale && !p.Positive
 }
 
-// failures fills in the streaks: the failed ceremonies of each route since its last success. A success ends a streak even if its credential is gone.
+// failures fills in the streaks: the failed ceremonies of each route since its last success. A success ends a streak even if its credential is gone. The
+// client's word that it holds a passkey of the account ends that of this device.
 func (f *folder) failures(p *Pair, here []*event.Event) {
 	lastSuccess := map[event.Route]int64{event.Local: beginning, event.CDA: beginning, event.SecurityKey: beginning}
 	for _, e := range here {
-		if succeeded(e) {
-			lastSuccess[route(e)] = max(lastSuccess[route(e)], e.CreatedMs)
+		switch {
+		case succeeded(e):
+			lastSuccess[f.route(e)] = max(lastSuccess[f.route(e)], e.CreatedMs)
+		case e.Type == event.AppendCredentialExists:
+			lastSuccess[event.Local] = max(lastSuccess[event.Local], e.CreatedMs)
 		}
 	}
 	window := f.parameters.StreakWindowSeconds
@@ -66,12 +72,13 @@ func (f *folder) failures(p *Pair, here []*event.Event) {
 	streaks := make(map[event.Route]int, len(lastSuccess))
 	newest := beginning
 	for _, e := range f.failedCeremonies(here) {
-		if e.CreatedMs <= lastSuccess[route(e)] || !f.younger(e.CreatedMs, window) {
+		route := f.route(e)
+		if e.CreatedMs <= lastSuccess[route] || !f.younger(e.CreatedMs, window) {
 			continue
 		}
 		f.counts(e)
-		streaks[route(e)]++
-		p.LastFailedRoute, newest = route(e), e.CreatedMs
+		streaks[route]++
+		p.LastFailedRoute, newest = route, e.CreatedMs
 	}
 	p.LocalStreak, p.CDAStreak, p.SecurityKeyStreak = streaks[event.Local], streaks[event.CDA], streaks[event.SecurityKey]
 	f.noCredentials(p, here, lastSuccess[event.Local], newest)
@@ -103,27 +110,32 @@ func (f *folder) failedCeremonies(events []*event.Event) []*event.Event {
 	return firsts(failures)
 }
 
-// existence fills in whether a credential of the account is known to be here.
+// existence fills in whether a credential of the account is known to be here. Only what was made or used on this device is evidence.
 func (f *folder) existence(p *Pair, here []*event.Event, environment ident.EnvironmentID) {
 	recent := func(createdMs int64) bool { return f.younger(createdMs, f.parameters.PositiveSeconds) }
-	for _, c := range f.credentials {
-		if c.Environment == environment {
+	for i := range f.credentials {
+		if c := &f.credentials[i]; c.Environment == environment && c.CreatedBy() == event.Local && !f.createdElsewhere(c, here) {
 			p.CreatedHere = true
 			p.ExistsHere = p.ExistsHere || recent(c.CreatedMs)
 		}
 	}
 	for _, e := range here {
 		switch {
-		case e.Type == event.AppendCompleted && f.credential(e) != nil:
-			p.CreatedHere = true
-			p.ExistsHere = p.ExistsHere || recent(e.CreatedMs)
-		case e.Type == event.LoginCompleted && f.credential(e) != nil && route(e) == event.Local:
+		case succeeded(e) && f.credential(e) != nil && f.route(e) == event.Local:
+			p.CreatedHere = p.CreatedHere || e.Type == event.AppendCompleted
 			p.ExistsHere = p.ExistsHere || recent(e.CreatedMs)
 		case e.Type == event.AppendCredentialExists && f.heldAt(e.CreatedMs) && recent(e.CreatedMs):
 			f.counts(e)
 			p.ExistsHere = true
 		}
 	}
+}
+
+// createdElsewhere reports whether the event of a credential's creation says that it was not made on this device.
+func (f *folder) createdElsewhere(c *account.Credential, here []*event.Event) bool {
+	return slices.ContainsFunc(here, func(e *event.Event) bool {
+		return e.Type == event.AppendCompleted && f.credential(e) == c && f.route(e) != event.Local
+	})
 }
 
 // heldAt reports whether a credential that is still active existed then.

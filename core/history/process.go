@@ -45,7 +45,7 @@ func (f *folder) outcome(p *Process, current []*event.Event) {
 		case event.LoginCompleted:
 			f.counts(e)
 			p.Credential = e.Credential
-			p.Outcome = completedBy(route(e))
+			p.Outcome = completedBy(f.route(e))
 		case event.LoginError, event.LoginExplicitAbort, event.LoginNoCredentials:
 			// Only an event that was joined proves that a login was offered.
 			if e.Ceremony != "" && p.Outcome == OutcomeNotOffered {
@@ -58,7 +58,7 @@ func (f *folder) outcome(p *Process, current []*event.Event) {
 
 func (f *folder) evidence(p *Process, current []*event.Event) {
 	for _, e := range f.failedCeremonies(current) {
-		if route(e) == event.Local {
+		if f.route(e) == event.Local {
 			f.counts(e)
 			p.FailedLocal++
 		}

@@ -32,7 +32,7 @@ var (
 		event.LoginDenied:     {"process", "env"},
 		event.LoginCompleted:  {"ceremonyType", "credential", "process", "challenge", "env"},
 		event.AppendOffered:   {"kind", "process", "challenge", "env"},
-		event.AppendCompleted: {"credential", "process", "challenge", "env"},
+		event.AppendCompleted: {"ceremonyType", "attachment", "credential", "process", "challenge", "env"},
 	}
 	wireKeys  = []string{"process", "env", "challenge", "credential", "expires"}
 	wireTypes = words(slices.DeleteFunc(slices.Sorted(slices.Values(event.Types())), func(t event.Type) bool { return !t.OnWire() })...)
@@ -73,7 +73,7 @@ func (l *library) entry(n *yaml.Node, s *scenario) entry {
 	} else if n.Kind == yaml.MappingNode {
 		l.Refuse(n, "the log entry has no type")
 	}
-	what, allowed := "a log entry", slices.Concat(entryKeys, wireKeys, []string{"route", "kind", "ceremonyType"})
+	what, allowed := "a log entry", slices.Concat(entryKeys, wireKeys, []string{"route", "kind", "ceremonyType", "attachment"})
 	if t := e.event.Type; t != "" {
 		what = "a log entry of type " + string(t)
 		allowed = slices.Concat(entryKeys, wireKeys)
@@ -112,6 +112,9 @@ func (l *library) kindAndRoute(e *event.Event, fields map[string]*yaml.Node) {
 		e.Route = event.Route(cmp.Or(l.Choice(fields["route"], "route", routes), string(event.Local)))
 	case event.LoginCompleted:
 		e.Route = event.Route(cmp.Or(l.Choice(fields["ceremonyType"], "ceremonyType", routes), string(event.Local)))
+	case event.AppendCompleted:
+		e.Route = event.Route(l.Choice(fields["ceremonyType"], "ceremonyType", routes))
+		e.Attachment = l.Choice(fields["attachment"], "attachment", attachments)
 	case event.AppendOffered:
 		e.Kind = event.Kind(cmp.Or(l.Choice(fields["kind"], "kind", kinds), string(event.KindDefault)))
 	}
