@@ -24,7 +24,7 @@ export const agents = {
   android: 'Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Mobile Safari/537.36',
 };
 /** A test of which a step that never ends fails only itself. */
-export const story = (name, tell, timeout = 45_000) => test(name, { timeout }, tell);
+export const story = (name, tell, timeout = 180_000) => test(name, { timeout }, tell);
 
 const platform = { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
 
@@ -43,7 +43,7 @@ export async function device(t, story, { path = '/complete', agent = 'linux', au
     assert.deepEqual(wrong, [], 'the page went wrong');
   });
   const page = context.pages()[0] ?? await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   const cdp = await context.newCDPSession(page);
   await cdp.send('WebAuthn.enable');
   const visitor = { context, page, cdp };

@@ -24,7 +24,7 @@ export const frontendAPI = (of = project) => `https://${of}.${apiSuffix}`;
 
 /** Runs a command of the operator and resolves to what it prints. */
 export const keyward = (...args) => new Promise((resolve, reject) => {
-  execFile(binary, [...args, '--data-dir', dataDir], { timeout: 30_000 }, (error, stdout, stderr) => {
+  execFile(binary, [...args, '--data-dir', dataDir], { timeout: 120_000 }, (error, stdout, stderr) => {
     if (error) reject(new Error(`keyward ${args.join(' ')}: ${error.message}\n${stdout}${stderr}`));
     else resolve(stdout);
   }).stdin.end();

@@ -63,15 +63,15 @@ async function version(browser) {
   return known;
 }
 
-export const heading = (page, name) => page.getByRole('heading', { level: 1, name }).waitFor({ timeout: 15_000 });
+export const heading = (page, name) => page.getByRole('heading', { level: 1, name }).waitFor({ timeout: 60_000 });
 
 /** Waits until the panel lists an event. */
-export const event = (page, type) => page.locator('.events .kind', { hasText: type }).first().waitFor({ timeout: 15_000 });
+export const event = (page, type) => page.locator('.events .kind', { hasText: type }).first().waitFor({ timeout: 60_000 });
 
 /** Waits until the panel explains a decision about the question, and returns what it says. The newest is shown, unless one is chosen by its name. */
 export async function decision(page, question, verdict, chosen) {
   if (chosen) await page.locator('.history').getByRole('button', { name: chosen }).first().click();
-  await page.locator('.decision', { hasText: question }).locator('.verdict', { hasText: new RegExp('^' + verdict) }).waitFor({ timeout: 15_000 });
+  await page.locator('.decision', { hasText: question }).locator('.verdict', { hasText: new RegExp('^' + verdict) }).waitFor({ timeout: 60_000 });
   return page.locator('.decision').innerText();
 }
 
@@ -147,7 +147,7 @@ export async function tabTo(page, name) {
 /** Waits until the focus is where it should be. */
 export async function focusOn(page, text) {
   try {
-    await page.waitForFunction((wanted) => document.activeElement !== document.body && document.activeElement.textContent.startsWith(wanted), text, { timeout: 2000 });
+    await page.waitForFunction((wanted) => document.activeElement !== document.body && document.activeElement.textContent.startsWith(wanted), text, { timeout: 20_000 });
   } catch {
     throw new Error(`the focus is not on ${text}, but on ${await page.evaluate(() => document.activeElement.outerHTML.slice(0, 200))}`);
   }

@@ -61,7 +61,7 @@ test('a page of another origin is kept out', async () => {
   const [page, issuer] = [await open(await serve('http://localhost:0')), await newIssuer()];
   const userId = await newUser();
   const token = await issuer.token(userId);
-  const blocked = { predicate: (said) => /blocked by CORS policy/.test(said.text()), timeout: 10_000 };
+  const blocked = { predicate: (said) => /blocked by CORS policy/.test(said.text()), timeout: 60_000 };
   for (const [kind, baseUrl] of ways) {
     const call = { kind, baseUrl, token, userId, passkeyName: 'x' };
     const [got] = await Promise.all([page.evaluate((with_) => window.addPasskey(with_), call), page.waitForEvent('console', blocked)]); // the browser says why

@@ -27,7 +27,7 @@ const basic = 'Basic ' + Buffer.from(`${project}:${need('SUITE_SECRET')}`).toStr
 
 // run runs a command and resolves to its output; with input, that is its standard input.
 export const run = (command, args, input) => new Promise((resolve, reject) => {
-  const child = execFile(command, args, { timeout: 30_000 }, (error, stdout, stderr) => {
+  const child = execFile(command, args, { timeout: 120_000 }, (error, stdout, stderr) => {
     if (error) reject(new Error(`${command} ${args.join(' ')}: ${error.message}\n${stdout}${stderr}`));
     else resolve(stdout);
   });
