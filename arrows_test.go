@@ -27,6 +27,7 @@ var arrows = []struct {
 	{"services/gateway", "core api"},
 	{"services/gateway/internal/admission", "core api " + gatewayRooms("contract exchange issuer operation userapi")},
 	{"services/gateway/internal/eventstream", "core api " + gatewayRooms("contract exchange")},
+	{"services/gateway/internal/framing", gatewayRooms("connection")},
 	{"services/gateway/internal/exchange", "core api " + gatewayRooms("contract")},
 	{"services/gateway/internal/operation", "core api " + gatewayRooms("contract")},
 	{"services/gateway/internal/contract", "core api"},

@@ -975,15 +975,17 @@ type ClientInformation struct {
 	JavascriptFingerprint                         *string                `json:"javascriptFingerprint,omitempty"`
 
 	// NativeMeta What an app said of itself and of its device. The Frontend API's names of members are taken too. An absent key means unknown, not false.
-	NativeMeta                                  *NativeMeta       `json:"nativeMeta,omitempty"`
-	ParsedDeviceInfo                            *ParsedDeviceInfo `json:"parsedDeviceInfo,omitempty"`
-	PasswordManagerAvailable                    *bool             `json:"passwordManagerAvailable,omitempty"`
-	PrivateMode                                 *bool             `json:"privateMode,omitempty"`
-	RemoteAddress                               string            `json:"remoteAddress"`
-	UserAgent                                   string            `json:"userAgent"`
-	UserVerifyingPlatformAuthenticatorAvailable *bool             `json:"userVerifyingPlatformAuthenticatorAvailable,omitempty"`
-	VisitorID                                   *string           `json:"visitorId,omitempty"`
-	Webdriver                                   *bool             `json:"webdriver,omitempty"`
+	NativeMeta               *NativeMeta       `json:"nativeMeta,omitempty"`
+	ParsedDeviceInfo         *ParsedDeviceInfo `json:"parsedDeviceInfo,omitempty"`
+	PasswordManagerAvailable *bool             `json:"passwordManagerAvailable,omitempty"`
+	PrivateMode              *bool             `json:"privateMode,omitempty"`
+
+	// RemoteAddress The IP address of the client, with or without a port, or a list as proxies write it into X-Forwarded-For; the first is the client's.
+	RemoteAddress                               string  `json:"remoteAddress"`
+	UserAgent                                   string  `json:"userAgent"`
+	UserVerifyingPlatformAuthenticatorAvailable *bool   `json:"userVerifyingPlatformAuthenticatorAvailable,omitempty"`
+	VisitorID                                   *string `json:"visitorId,omitempty"`
+	Webdriver                                   *bool   `json:"webdriver,omitempty"`
 }
 
 // CnameUpdateReq defines model for CnameUpdateReq.

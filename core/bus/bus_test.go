@@ -218,6 +218,49 @@ func TestAStreamOfAnEarlierVersionTakesAtomicBatchesAfterAnUpgrade(t *testing.T)
 	}
 }
 
+func TestAStreamRemembersUpToWherePlainPositionsWereTold(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	said := func(b *bus.Bus) string {
+		t.Helper()
+		stream, err := b.Stream(t.Context(), bus.EventsStream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.CachedInfo().Config.Metadata[bus.PositionsTold]
+	}
+	publish := func(b *bus.Bus) {
+		t.Helper()
+		if _, err := b.JS.Publish(t.Context(), bus.EventsPrefix+".pro-1.usr-1.local-unlock", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := open(t, cfg)
+	if got := said(first); got != "0" {
+		t.Errorf("of a new stream: %q", got)
+	}
+	publish(first)
+	stream, err := first.Stream(t.Context(), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier := stream.CachedInfo().Config
+	earlier.Metadata = nil
+	if _, err := first.JS.UpdateStream(t.Context(), earlier); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	upgraded := open(t, cfg)
+	if got := said(upgraded); got != "1" {
+		t.Errorf("after an upgrade: %q", got)
+	}
+	publish(upgraded)
+	upgraded.Close()
+	if got := said(open(t, cfg)); got != "1" {
+		t.Errorf("after another start: %q", got)
+	}
+}
+
 func TestBoundsThatCannotWorkAreRefused(t *testing.T) {
 	t.Parallel()
 	for field, change := range map[string]func(*bus.Config){

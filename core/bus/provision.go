@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -76,6 +77,11 @@ func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 		if err != nil {
 			return err
 		}
+		if cfg.Name == EventsStream {
+			if err := b.rememberPositions(ctx, &cfg, stored); err != nil {
+				return err
+			}
+		}
 		if stored == nil || stored.Mirror != nil || stored.PersistMode == jetstream.AsyncPersistMode && cfg.PersistMode != stored.PersistMode {
 			return b.remake(ctx, cfg, stored)
 		}
@@ -87,6 +93,26 @@ func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 		}
 		return settle(ctx, updated, cfg.Replicas)
 	}, passing)
+}
+
+// PositionsTold is in the metadata of the stream of events up to which number of its messages clients were told plain numbers, by versions
+// that told them. Whoever asks for more than that has guessed.
+const PositionsTold = "keyward_positions_told"
+
+// rememberPositions keeps what the stream says of PositionsTold, and says it of a stream that does not.
+func (b *Bus) rememberPositions(ctx context.Context, cfg, stored *jetstream.StreamConfig) error {
+	told := "0"
+	if stored != nil {
+		if told = stored.Metadata[PositionsTold]; told == "" {
+			stream, err := b.JS.Stream(ctx, cfg.Name)
+			if err != nil {
+				return err
+			}
+			told = strconv.FormatUint(stream.CachedInfo().State.LastSeq, 10)
+		}
+	}
+	cfg.Metadata = map[string]string{PositionsTold: told}
+	return nil
 }
 
 // settle returns when most replicas of a stream have what there is: while they agree on a leader for the first time, nobody answers writes.

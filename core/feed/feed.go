@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,6 +86,7 @@ type Feed struct {
 	metrics    *metrics
 	replicated bool
 	linger     time.Duration
+	told       uint64
 
 	ring        *ring
 	reading     chan struct{} // holds one for each subscriber that reads the stream
@@ -102,6 +104,7 @@ func Open(ctx context.Context, js jetstream.JetStream, log *slog.Logger, registe
 	}
 	f := &Feed{
 		js: js, log: log, linger: linger, replicated: stream.CachedInfo().Config.Replicas > 1,
+		told: positionsTold(stream.CachedInfo()),
 		ring: newRing(ringMessages, ringBytes), reading: make(chan struct{}, readers), wanted: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	if f.metrics, err = newMetrics(registerer, func() float64 { return float64(f.subscribers.Load()) }); err != nil {
@@ -109,6 +112,18 @@ func Open(ctx context.Context, js jetstream.JetStream, log *slog.Logger, registe
 	}
 	return f, nil
 }
+
+// positionsTold reads what package bus wrote. A stream that does not say was made by an earlier version, which told all.
+func positionsTold(info *jetstream.StreamInfo) uint64 {
+	told, err := strconv.ParseUint(info.Config.Metadata[bus.PositionsTold], 10, 64)
+	if err != nil {
+		return info.State.LastSeq
+	}
+	return told
+}
+
+// PositionsTold returns up to which position in the stream subscribers may have been told plain numbers.
+func (f *Feed) PositionsTold() uint64 { return f.told }
 
 // Subscribe begins to receive the events of a project. Close the subscription. It fails with ErrBeyond if the start is a position beyond the end of the stream, with ErrClosed if Run has ended, and if
 // NATS does not answer.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/keyward/keyward/services/gateway/internal/framing"
 )
 
 // farewell is how long calls that a shutdown has cancelled may take to say so to their clients.
@@ -27,7 +29,7 @@ func (g *Gateway) newGRPCServer(handler http.Handler) *http.Server {
 		protocols.SetUnencryptedHTTP2(true)
 	}
 	return &http.Server{
-		Handler:           handler,
+		Handler:           g.onceOverTLS(handler),
 		Protocols:         &protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: g.cfg.GRPCMaxStreams, SendPingTimeout: g.cfg.GRPCKeepalive},
 		TLSConfig:         g.tlsConfig(),
@@ -40,6 +42,20 @@ func (g *Gateway) newGRPCServer(handler http.Handler) *http.Server {
 		ErrorLog:       slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), // handshakes and frames of clients that went wrong
 		BaseContext:    func(net.Listener) context.Context { return g.base },
 	}
+}
+
+// onceOverTLS ends a connection of HTTP/1.1 with its first answer where there is TLS: net/http wants to see TLS itself, so that nothing reads
+// along there, and where there is no second request none can be hidden in the first.
+func (g *Gateway) onceOverTLS(next http.Handler) http.Handler {
+	if !g.cfg.UsesTLS(TLSGRPC) {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // tlsConfig returns nil if there is no certificate.
@@ -67,13 +83,17 @@ func (g *Gateway) Listen() error {
 		}
 	}
 	listener = g.connections.Listen(listener)
-	if g.grpcListener != nil {
-		g.grpcListener = g.connections.Listen(g.grpcListener)
-	}
 	if g.cfg.UsesTLS(TLSHTTP) {
 		listener = tls.NewListener(listener, g.tlsConfig("http/1.1"))
 	}
-	g.listener = listener
+	g.listener = framing.Listen(listener, framing.Config{LineLimit: 2 * g.cfg.HeaderLimit})
+	if g.grpcListener == nil {
+		return nil
+	}
+	g.grpcListener = g.connections.Listen(g.grpcListener)
+	if !g.cfg.UsesTLS(TLSGRPC) {
+		g.grpcListener = framing.Listen(g.grpcListener, framing.Config{LineLimit: 2 * g.cfg.HeaderLimit, HTTP2: true})
+	}
 	return nil
 }
 

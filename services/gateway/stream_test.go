@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -330,20 +329,48 @@ func TestAClientGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-func TestAPlainPositionDoesNotTellWhereTheStreamOfAllProjectsEnds(t *testing.T) {
+// Plain numbers are those of all projects: by what is answered to guesses one could count what the others do.
+func TestAPlainPositionThatNobodyWasToldDoesNotTellWhatOtherProjectsDo(t *testing.T) {
 	t.Parallel()
 	s := serveStreams(t, gateway.Config{})
 	s.publish("pro-2", "usr-2", event.LoginError)
-	for _, position := range []string{"0", "1", "2", "1000000"} {
+	sequence, body := s.publish("pro-1", "usr-1", event.LoginError)
+	for _, position := range []string{"0", "1", "2", "3", "1000000"} {
 		r := s.follow("", map[string]string{"Last-Event-ID": position})
-		sequence, body := s.publish("pro-1", "usr-1", event.LoginError)
-		if position == "0" || position == "1" || position == "2" {
-			r.close()
-			continue
-		}
 		if diff := cmp.Diff([]received{sent(sequence, event.LoginError, body)}, r.next(1)); diff != "" {
 			t.Errorf("after %s: %s", position, diff)
 		}
+		r.close()
+	}
+}
+
+func TestAPlainPositionThatAnEarlierVersionToldIsTaken(t *testing.T) {
+	t.Parallel()
+	b := openBus(t)
+	earlier := serveStreamsOn(t, b, gateway.Config{})
+	earlier.publish("pro-1", "usr-1", event.LoginError)
+	earlier.publish("pro-1", "usr-1", event.LoginError)
+	stream, err := b.Stream(t.Context(), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.Metadata = map[string]string{bus.PositionsTold: "2"}
+	if _, err := b.JS.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	later := serveStreamsOn(t, b, gateway.Config{})
+	third, thirdBody := later.publish("pro-1", "usr-1", event.LoginError)
+	fourth, fourthBody := later.publish("pro-1", "usr-1", event.LoginError)
+	for position, want := range map[string][]received{
+		"2": {sent(third, event.LoginError, thirdBody), sent(fourth, event.LoginError, fourthBody)},
+		"3": {sent(third, event.LoginError, thirdBody), sent(fourth, event.LoginError, fourthBody)}, // told to nobody as a number
+	} {
+		r := later.follow("", map[string]string{"Last-Event-ID": position})
+		if diff := cmp.Diff(want, r.next(2)); diff != "" {
+			t.Errorf("after %s: %s", position, diff)
+		}
+		r.close()
 	}
 }
 
@@ -587,8 +614,8 @@ func TestAProjectCannotTakeTheStreamsOfOthers(t *testing.T) {
 	}
 }
 
-func TestStreamsEndAtOnceWhenTheGatewayStops(t *testing.T) {
-	t.Parallel()
+func openBus(t *testing.T) *bus.Bus {
+	t.Helper()
 	settings := bus.DefaultConfig()
 	settings.DataDir, settings.SyncInterval = t.TempDir(), time.Minute
 	b, err := bus.Open(t.Context(), settings, slog.New(slog.DiscardHandler))
@@ -596,6 +623,12 @@ func TestStreamsEndAtOnceWhenTheGatewayStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
+	return b
+}
+
+func TestStreamsEndAtOnceWhenTheGatewayStops(t *testing.T) {
+	t.Parallel()
+	b := openBus(t)
 	first := serveStreamsOn(t, b, gateway.Config{Grace: patience})
 	r := first.follow("", nil)
 	stalled := first.dial("GET /v2/events/stream HTTP/1.1")
@@ -616,7 +649,7 @@ func TestStreamsEndAtOnceWhenTheGatewayStops(t *testing.T) {
 
 	missed, missedBody := first.publish("pro-1", "usr-1", event.LoginCompleted)
 	second := serveStreamsOn(t, b, gateway.Config{})
-	again := second.follow("", map[string]string{"Last-Event-ID": strconv.FormatUint(sequence, 10)})
+	again := second.follow("", map[string]string{"Last-Event-ID": positionOf(sequence)})
 	if diff := cmp.Diff([]received{sent(missed, event.LoginCompleted, missedBody)}, again.next(1)); diff != "" {
 		t.Error(diff)
 	}

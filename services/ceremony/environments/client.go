@@ -3,8 +3,6 @@ package environments
 import (
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/core/address"
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 )
 
@@ -42,18 +40,6 @@ func nativeOf(said frontend.NativeMeta) *rest.NativeMeta {
 		native.DeviceOwnerAuth = &auth
 	}
 	return native
-}
-
-// CheckAddress refuses what is no address of a client, in any of the forms in which proxies and backends write one. Where the request tells none, as over a
-// socket of files, there is none.
-func CheckAddress(client rest.ClientInformation) error {
-	if client.RemoteAddress == "" {
-		return nil
-	}
-	if _, ok := address.Client(client.RemoteAddress); !ok {
-		return fault.Field("clientInformation.remoteAddress", "must be an IP address, with or without a port")
-	}
-	return nil
 }
 
 // MayMediate reports whether a client can perhaps offer passkeys in a form, so that the policy is worth asking. Apps say nothing of it: their system

@@ -37,9 +37,6 @@ func (v Visit) Recorded() ident.EnvironmentID {
 
 // Visit verifies the client's environment handle and issues one if there is no valid one, but never in private mode.
 func (s *Service) Visit(p project.Project, client rest.ClientInformation) (Visit, error) {
-	if err := CheckAddress(client); err != nil {
-		return Visit{}, err
-	}
 	v := Visit{Private: client.PrivateMode != nil && *client.PrivateMode}
 	if client.ClientEnvHandle != nil && *client.ClientEnvHandle != "" {
 		id, err := envhandle.Verify(p, *client.ClientEnvHandle, s.now(), s.maxAge)

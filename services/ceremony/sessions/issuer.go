@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -22,8 +23,8 @@ func (s *Service) issues(p project.Project, issuer string) bool {
 		return true
 	}
 	u, err := url.Parse(issuer)
-	if err != nil || !p.HasHost(u.Hostname()) {
-		return false
+	if err != nil || strings.Contains(u.Hostname(), "*") || !p.HasHost(u.Hostname()) {
+		return false // a pattern of hosts is none
 	}
 	if issuer == "https://"+u.Hostname() {
 		return true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,6 +184,9 @@ func TestWhereARequestComesFrom(t *testing.T) {
 		"from its peer, whatever a stranger says":           {peer: "192.0.2.1", forwarded: "198.51.100.9", want: "192.0.2.1"},
 		"from where a trusted proxy says":                   {peer: "10.0.0.1", forwarded: "198.51.100.9", want: "198.51.100.9"},
 		"from the last that is no proxy":                    {peer: "10.0.0.1", forwarded: "203.0.113.5, 198.51.100.9, 10.0.0.2", want: "198.51.100.9"},
+		"an empty line hides no other":                      {peer: "10.0.0.1", forwarded: "|198.51.100.9", want: "198.51.100.9"},
+		"whatever line is empty":                            {peer: "10.0.0.1", forwarded: "203.0.113.5|198.51.100.9|", want: "198.51.100.9"},
+		"from the proxy, if all lines are empty":            {peer: "10.0.0.1", forwarded: "|", want: "10.0.0.1"},
 		"with a port":                                       {peer: "10.0.0.1", forwarded: "[2001:db8::1]:443", want: "2001:db8::1"},
 		"from a proxy itself, if all are":                   {peer: "10.0.0.1", forwarded: "10.0.0.3, 10.0.0.2", want: "10.0.0.3"},
 		"what is no address before the last is not read":    {peer: "10.0.0.1", forwarded: "unknown, 198.51.100.9", want: "198.51.100.9"},
@@ -192,7 +196,9 @@ func TestWhereARequestComesFrom(t *testing.T) {
 			t.Parallel()
 			h := header()
 			if c.forwarded != "" {
-				h = header("X-Forwarded-For", c.forwarded)
+				for line := range strings.SplitSeq(c.forwarded, "|") {
+					h.Add("X-Forwarded-For", line)
+				}
 			}
 			x := &exchange.Exchange{Asked: h, Peer: netip.MustParseAddr(c.peer)}
 			if from, ok := cameFrom(x, trusted); from.String() != c.want || ok == c.unreadable {

@@ -142,11 +142,10 @@ func remoteAddress(x *exchange.Exchange, trusted []netip.Prefix) netip.Addr {
 // cameFrom is remoteAddress, and reports whether all that a trusted proxy wrote can be read. Nothing beyond that was written by one.
 func cameFrom(x *exchange.Exchange, trusted []netip.Prefix) (from netip.Addr, ok bool) {
 	from = x.Peer
-	if !contains(trusted, from) || len(x.Asked.Peek(fiber.HeaderXForwardedFor)) == 0 {
+	if !contains(trusted, from) {
 		return from, true
 	}
-	forwarded := string(bytes.Join(x.Asked.PeekAll(fiber.HeaderXForwardedFor), []byte(",")))
-	hops := strings.Split(forwarded, ",")
+	hops := forwarded(x)
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop, ok := address.Parse(hops[i])
 		if !ok {
@@ -158,6 +157,17 @@ func cameFrom(x *exchange.Exchange, trusted []netip.Prefix) (from netip.Addr, ok
 		}
 	}
 	return from, true
+}
+
+// forwarded returns what X-Forwarded-For lists, in all its lines (RFC 9110 section 5.3). An empty line lists nothing.
+func forwarded(x *exchange.Exchange) []string {
+	var hops []string
+	for _, line := range x.Asked.PeekAll(fiber.HeaderXForwardedFor) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			hops = append(hops, strings.Split(string(line), ",")...)
+		}
+	}
+	return hops
 }
 
 func contains(networks []netip.Prefix, address netip.Addr) bool {

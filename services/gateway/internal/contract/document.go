@@ -86,6 +86,7 @@ func Parse(document []byte) (*Document, error) {
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.RegisterFormat(&jsonschema.Format{Name: "int32", Validate: integer(32)})
 	c.RegisterFormat(&jsonschema.Format{Name: "int64", Validate: integer(64)})
+	c.RegisterFormat(&jsonschema.Format{Name: formatAddress, Validate: clientAddress})
 	c.AssertFormat()
 	if err := c.AddResource(resource, root); err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)

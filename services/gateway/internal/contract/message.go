@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/fault"
 )
 
@@ -78,6 +79,9 @@ func (op *Operation) message(e *jsonschema.ValidationError) string {
 		}
 		return "has the wrong form"
 	case *kind.Format:
+		if own, ok := op.ownMessage(e.SchemaURL); ok {
+			return own
+		}
 		return "must be an integer"
 	case *kind.Minimum:
 		return "must be at least " + k.Want.RatString()
@@ -139,6 +143,21 @@ func tidy(found []fault.FieldError) []fault.FieldError {
 		return strings.Compare(a.Message, b.Message)
 	})
 	return slices.CompactFunc(found, func(a, b fault.FieldError) bool { return a.Field == b.Field })
+}
+
+// formatAddress is the address of a client in the forms in which proxies and backends write one.
+const formatAddress = "client-address"
+
+// clientAddress is the check of that format.
+func clientAddress(v any) error {
+	text, ok := v.(string)
+	if !ok || text == "" {
+		return nil // a wrong type is reported as such, and a blank
+	}
+	if _, ok := address.Client(text); !ok {
+		return errors.New("must be an IP address, with or without a port")
+	}
+	return nil
 }
 
 // integer returns the check of the formats int32 and int64: a JSON integer written without fraction or exponent that fits.

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/keyward/keyward/core/address"
 )
 
 // shape is a schema compiled for one purpose: to say yes to a good value while it is being decoded. It knows the part of JSON Schema that
@@ -17,6 +19,7 @@ type shape struct {
 	minLength  int
 	maxLength  int // -1: no limit
 	pattern    *pattern
+	address    bool              // of a client
 	enum       map[string]string // to itself, so that a value need not be copied
 	properties map[string]*shape
 	required   []string
@@ -115,7 +118,11 @@ func (s *shape) text(object map[string]any) *shape {
 			s.enum[text] = text
 		}
 	}
-	if object["format"] != nil {
+	switch object["format"] {
+	case nil:
+	case formatAddress:
+		s.address = true
+	default:
 		return nil
 	}
 	return s
@@ -161,6 +168,11 @@ func (s *shape) takesText(text []byte) bool {
 	}
 	if s.maxLength >= 0 && len(text) > s.maxLength && utf8.RuneCount(text) > s.maxLength {
 		return false
+	}
+	if s.address {
+		if _, ok := address.Client(string(text)); !ok {
+			return false
+		}
 	}
 	return s.pattern == nil || s.pattern.match(text)
 }

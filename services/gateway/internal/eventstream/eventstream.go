@@ -30,6 +30,8 @@ type Config struct {
 // Feed is the stream of events that clients follow. feed.Feed is one.
 type Feed interface {
 	Subscribe(ctx context.Context, project ident.ProjectID, filter feed.Filter, start feed.Start) (*feed.Subscription, error)
+	// PositionsTold returns up to which position clients may have been told plain numbers.
+	PositionsTold() uint64
 }
 
 // Deps are what streams work with. All but Feed and Metrics are required.

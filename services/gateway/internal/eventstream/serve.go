@@ -32,7 +32,11 @@ const (
 func (s *Streams) Serve(c *fiber.Ctx) error {
 	x := exchange.Of(c.UserContext())
 	positions := newPositions(x.Salt)
-	filter, start, plain, err := streamQuery(c, s.deps.Now(), positions)
+	var told uint64
+	if s.deps.Feed != nil {
+		told = s.deps.Feed.PositionsTold()
+	}
+	filter, start, err := streamQuery(c, s.deps.Now(), positions, told)
 	if err != nil {
 		return err
 	}
@@ -50,10 +54,6 @@ func (s *Streams) Serve(c *fiber.Ctx) error {
 		return fault.Unavailable(retryStream, "too many event streams at once")
 	}
 	subscription, err := s.deps.Feed.Subscribe(c.UserContext(), x.Project, filter, start)
-	if plain && errors.Is(err, feed.ErrBeyond) {
-		// By refusals of plain positions one could find the end of what all projects have.
-		subscription, err = s.deps.Feed.Subscribe(c.UserContext(), x.Project, filter, feed.Start{})
-	}
 	if err != nil {
 		release()
 		return unsubscribed(err)
@@ -85,14 +85,15 @@ func unsubscribed(err error) error {
 	return fault.Unavailable(retryStream, "the events cannot be read now").Because(err)
 }
 
-// streamQuery reads what the client wants, and whether it says where as earlier versions did. Where to go on outweighs since when, for a client that connects again sends both.
-func streamQuery(c *fiber.Ctx, now time.Time, at positions) (_ feed.Filter, _ feed.Start, plain bool, _ error) {
+// streamQuery reads what the client wants. Where to go on outweighs since when, for a client that connects again sends both. A plain number is
+// from an earlier version if it is one of those that were told; a larger one is a guess at what other projects do, and begins behind them.
+func streamQuery(c *fiber.Ctx, now time.Time, at positions, told uint64) (feed.Filter, feed.Start, error) {
 	var filter feed.Filter
 	var start feed.Start
 	var faults []fault.FieldError
 	query, err := contract.Query(string(c.Request().URI().QueryString()))
 	if err != nil {
-		return filter, start, false, fault.Field("query", "must be percent-encoded name=value pairs joined by &")
+		return filter, start, fault.Field("query", "must be percent-encoded name=value pairs joined by &")
 	}
 	for _, name := range query["type"] {
 		kind := event.Type(name)
@@ -112,16 +113,19 @@ func streamQuery(c *fiber.Ctx, now time.Time, at positions) (_ feed.Filter, _ fe
 		start = feed.Since(moment)
 	}
 	if last := c.Get(headerLastEventID); last != "" {
-		position, old, ok := at.parse(last)
-		if plain = old; !ok {
+		position, plain, ok := at.parse(last)
+		if plain {
+			position = min(position, told)
+		}
+		if !ok {
 			faults = append(faults, fault.FieldError{Field: headerLastEventID, Message: "must be the id of an event of this stream"})
 		}
 		start = feed.After(position)
 	}
 	if len(faults) > 0 {
-		return filter, start, plain, fault.Fields(faults...)
+		return filter, start, fault.Fields(faults...)
 	}
-	return filter, start, plain, nil
+	return filter, start, nil
 }
 
 // parseSince reads RFC 3339 or Unix ms. The problem is empty if there is none.

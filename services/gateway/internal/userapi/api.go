@@ -150,10 +150,13 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err *connect.Error)
 	a.deps.Observe(r.Context(), Outcome{Code: err.Code().String(), Err: err})
 }
 
+// mostOfAnybody is how long a message may be of whoever has not said who it is: names of services and files.
+const mostOfAnybody = 4 << 10
+
 // GRPCHandler returns what Handler does, and reflection and health, which need no token: they tell only what the documentation does.
 func (a *API) GRPCHandler() http.Handler {
 	public := http.NewServeMux()
-	options := []connect.HandlerOption{connect.WithReadMaxBytes(a.deps.MaxBytes)}
+	options := []connect.HandlerOption{connect.WithReadMaxBytes(mostOfAnybody)}
 	reflector := grpcreflect.NewStaticReflector(userv2connect.UserServiceName, userv2betaconnect.UserServiceName, grpchealth.HealthV1ServiceName)
 	public.Handle(grpcreflect.NewHandlerV1(reflector, options...))
 	public.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
