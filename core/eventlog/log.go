@@ -335,14 +335,22 @@ func (l *Log) Newest(ctx context.Context, project ident.ProjectID, user ident.Us
 	}
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	return l.last(ctx, bus.EventsStream, prefix+">")
+	sequence, data, err := l.last(ctx, bus.EventsStream, prefix+">")
+	if err != nil || sequence == 0 {
+		return 0, time.Time{}, err
+	}
+	var newest event.Event
+	if err := json.Unmarshal(data, &newest); err != nil {
+		return 0, time.Time{}, fmt.Errorf("decode the newest of %s: %w", user, err)
+	}
+	return sequence, time.UnixMilli(newest.CreatedMs), nil
 }
 
-// last asks the leader of the stream where the newest message of the subject is, and when it came; of no message, zeros.
-func (l *Log) last(ctx context.Context, stream, subject string) (sequence uint64, at time.Time, err error) {
+// last asks the leader of the stream where the newest message of the subject is, and what it says; of no message, zeros.
+func (l *Log) last(ctx context.Context, stream, subject string) (sequence uint64, data []byte, err error) {
 	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
 	if err != nil {
-		return 0, time.Time{}, fmt.Errorf("encode request: %w", err)
+		return 0, nil, fmt.Errorf("encode request: %w", err)
 	}
 	options := l.js.Options()
 	api := cmp.Or(options.APIPrefix, jetstream.DefaultAPIPrefix)
@@ -351,23 +359,23 @@ func (l *Log) last(ctx context.Context, stream, subject string) (sequence uint64
 	}
 	reply, err := l.js.Conn().RequestWithContext(ctx, strings.TrimSuffix(api, ".")+".STREAM.MSG.GET."+stream, request)
 	if err != nil {
-		return 0, time.Time{}, fmt.Errorf("ask for the newest of %s: %w", subject, err)
+		return 0, nil, fmt.Errorf("ask for the newest of %s: %w", subject, err)
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
-			Sequence uint64    `json:"seq"`
-			Time     time.Time `json:"time"`
+			Sequence uint64 `json:"seq"`
+			Data     []byte `json:"data"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return 0, time.Time{}, fmt.Errorf("decode the newest of %s: %w", subject, err)
+		return 0, nil, fmt.Errorf("decode the newest of %s: %w", subject, err)
 	}
 	if answer.Error == nil {
-		return answer.Message.Sequence, answer.Message.Time, nil
+		return answer.Message.Sequence, answer.Message.Data, nil
 	}
 	if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-		return 0, time.Time{}, nil
+		return 0, nil, nil
 	}
-	return 0, time.Time{}, fmt.Errorf("ask for the newest of %s: %w", subject, answer.Error)
+	return 0, nil, fmt.Errorf("ask for the newest of %s: %w", subject, answer.Error)
 }

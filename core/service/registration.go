@@ -52,7 +52,6 @@ var (
 
 // Change is what a call has added to the event log.
 type Change struct {
-	Sequence  uint64 `json:"sequence"`  // of the last event that the call added, in the stream of passkey events
 	ChangedMs int64  `json:"changedMs"` // when that event happened; Unix ms
 	CreatedMs int64  `json:"createdMs"` // when what the call is about began to exist; Unix ms
 }
@@ -107,9 +106,8 @@ type Passkey struct {
 	Name string             `json:"name"`
 }
 
-// PasskeyList is what there was when the log had come to Sequence.
+// PasskeyList is what there was when the user's last event had happened.
 type PasskeyList struct {
 	Passkeys  []Passkey `json:"passkeys"`
-	Sequence  uint64    `json:"sequence"`  // of the user's last event
-	ChangedMs int64     `json:"changedMs"` // when it happened; Unix ms
+	ChangedMs int64     `json:"changedMs"` // when that was; Unix ms
 }

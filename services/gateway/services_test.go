@@ -209,21 +209,21 @@ func newServices() *servicetest.Recording {
 	})
 	servicetest.Answer(r, service.Ceremony.RegisterPasskey, func(q service.ForUser[service.PasskeyRegistration]) service.PendingPasskey {
 		return service.PendingPasskey{
-			Change: service.Change{Sequence: 7, ChangedMs: 1_800_000_000_000, CreatedMs: 1_800_000_000_000}, ID: "cre-1",
+			Change: service.Change{ChangedMs: 1_800_000_000_000, CreatedMs: 1_800_000_000_000}, ID: "cre-1",
 			Options: []byte(`{"publicKey":{"challenge":"` + string(q.User) + `"}}`), Decision: "dec-4", PolicyRevision: "rev-a",
 		}
 	})
 	servicetest.Answer(r, service.Ceremony.VerifyPasskey, func(_ service.ForUser[service.PasskeyVerification]) service.Change {
-		return service.Change{Sequence: 8, ChangedMs: 1_800_000_001_000, CreatedMs: 1_800_000_000_000}
+		return service.Change{ChangedMs: 1_800_000_001_000, CreatedMs: 1_800_000_000_000}
 	})
 	servicetest.Answer(r, service.Ceremony.CreatePasskeyCode, func(_ service.ForUser[service.PasskeyCodeRequest]) service.PasskeyCodeCreated {
-		return service.PasskeyCodeCreated{Change: service.Change{Sequence: 6}, Code: &service.PasskeyCode{ID: "cod-1", Code: "secret"}}
+		return service.PasskeyCodeCreated{Change: service.Change{ChangedMs: 1_799_999_999_000}, Code: &service.PasskeyCode{ID: "cod-1", Code: "secret"}}
 	})
 	servicetest.Answer(r, service.Ceremony.ListPasskeys, func(q service.ForUser[service.Empty]) service.PasskeyList {
-		return service.PasskeyList{Passkeys: []service.Passkey{{ID: "cre-1", Name: "of " + string(q.User)}}, Sequence: 8, ChangedMs: 1_800_000_001_000}
+		return service.PasskeyList{Passkeys: []service.Passkey{{ID: "cre-1", Name: "of " + string(q.User)}}, ChangedMs: 1_800_000_001_000}
 	})
 	servicetest.Answer(r, service.Ceremony.RemovePasskey, func(_ service.ForUser[ident.CredentialID]) service.Change {
-		return service.Change{Sequence: 9, ChangedMs: 1_800_000_002_000, CreatedMs: 1_800_000_000_000}
+		return service.Change{ChangedMs: 1_800_000_002_000, CreatedMs: 1_800_000_000_000}
 	})
 	return r
 }

@@ -59,7 +59,7 @@ func (s *Service) Remove(ctx context.Context, req service.ForUser[ident.Credenti
 	tidings.Credential = string(req.Body)
 	nowMs := tidings.CreatedMs
 	var gone account.Credential
-	a, told, err := s.outbox.Apply(ctx, tidings, func(a *account.Account) error {
+	a, _, err := s.outbox.Apply(ctx, tidings, func(a *account.Account) error {
 		i := slices.IndexFunc(a.Credentials, func(c account.Credential) bool { return c.ID == req.Body })
 		if i < 0 {
 			return account.ErrUnknownCredential
@@ -76,7 +76,7 @@ func (s *Service) Remove(ctx context.Context, req service.ForUser[ident.Credenti
 		return service.Change{}, err
 	}
 	entry := credindex.Entry{User: req.User, Credential: gone.ID, Created: gone.CreatedMs, Deleted: nowMs}
-	change := service.Change{Sequence: told.Sequence, ChangedMs: nowMs, CreatedMs: gone.CreatedMs}
+	change := service.Change{ChangedMs: nowMs, CreatedMs: gone.CreatedMs}
 	return change, errors.Join(err, s.index.MarkDeleted(ctx, req.Project, gone.CredentialID, entry))
 }
 

@@ -54,11 +54,10 @@ func (s *Service) CreatePasskeyCode(
 		return service.PasskeyCodeCreated{}, err
 	}
 	tidings := s.outbox.NewEvent(p.ID, a.ID, event.PasskeyCode)
-	appended, err := s.outbox.Append(ctx, tidings)
-	if err != nil {
+	if _, err := s.outbox.Append(ctx, tidings); err != nil {
 		return service.PasskeyCodeCreated{}, err
 	}
-	rsp.Change = service.Change{Sequence: appended.Sequence, ChangedMs: tidings.CreatedMs, CreatedMs: tidings.CreatedMs}
+	rsp.Change = service.Change{ChangedMs: tidings.CreatedMs, CreatedMs: tidings.CreatedMs}
 	return rsp, nil
 }
 

@@ -18,7 +18,7 @@ import (
 // ListPasskeys implements service.Registrations. A passkey without a name of the user's has that of its provider, or what the authenticator
 // shows.
 func (s *Service) ListPasskeys(ctx context.Context, req service.ForUser[service.Empty]) (service.PasskeyList, error) {
-	// The log before the account: whatever the list lacks came after the sequence that it names.
+	// The log before the account: whatever the list lacks came after the moment that it names.
 	sequence, at, err := s.positions.Newest(ctx, req.Project, req.User)
 	if err != nil {
 		return service.PasskeyList{}, err
@@ -30,7 +30,7 @@ func (s *Service) ListPasskeys(ctx context.Context, req service.ForUser[service.
 	if sequence == 0 {
 		at = time.UnixMilli(a.UpdatedMs)
 	}
-	list := service.PasskeyList{Passkeys: make([]service.Passkey, len(a.Credentials)), Sequence: sequence, ChangedMs: at.UnixMilli()}
+	list := service.PasskeyList{Passkeys: make([]service.Passkey, len(a.Credentials)), ChangedMs: at.UnixMilli()}
 	for i, c := range a.Credentials {
 		list.Passkeys[i] = service.Passkey{ID: c.ID, Name: cmp.Or(c.Name, s.aaguids.Name(c.AAGUID), c.Username)}
 	}
@@ -73,9 +73,8 @@ func (s *Service) endRegistration(ctx context.Context, req service.ForUser[ident
 		CreatedMs: now, Credential: string(req.Body),
 		Ceremony: record.ID,
 	}
-	appended, err := s.outbox.Append(ctx, gone)
-	if err != nil {
+	if _, err := s.outbox.Append(ctx, gone); err != nil {
 		return service.Change{}, err
 	}
-	return service.Change{Sequence: appended.Sequence, ChangedMs: now, CreatedMs: record.Created}, nil
+	return service.Change{ChangedMs: now, CreatedMs: record.Created}, nil
 }

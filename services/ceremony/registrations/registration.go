@@ -140,7 +140,7 @@ func (s *Service) offerRegistration(
 		return rsp, err
 	}
 	return service.PendingPasskey{
-		Change: service.Change{Sequence: offered.Sequence, ChangedMs: offered.Event.CreatedMs, CreatedMs: offered.CreatedMs},
+		Change: service.Change{ChangedMs: offered.Event.CreatedMs, CreatedMs: offered.CreatedMs},
 		ID:     id, Options: []byte(offered.Options), Decision: verdict.Decision, PolicyRevision: verdict.PolicyRevision,
 	}, nil
 }
@@ -190,7 +190,7 @@ func (s *Service) VerifyPasskey(ctx context.Context, req service.ForUser[service
 	if err != nil {
 		return rsp, registrationFault(registrationRefused(err))
 	}
-	return service.Change{Sequence: created.Sequence, ChangedMs: created.Event.CreatedMs, CreatedMs: taken.Created}, nil
+	return service.Change{ChangedMs: created.Event.CreatedMs, CreatedMs: taken.Created}, nil
 }
 
 // pending returns the challenge that was given out with a passkey's ID. An ID that no registration of the user has is told from an answer

@@ -2,6 +2,8 @@ package bundle_test
 
 import (
 	"errors"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -56,5 +58,52 @@ func TestABusyMachineDoesNotCutAShortEvaluation(t *testing.T) {
 	}
 	if answer, err := b.Eval(t.Context(), time.Nanosecond, login, ast.NewObject()); err != nil || answer.Len() == 0 {
 		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+// Rules that double what they have reach any size in a few steps, and a deadline is looked at between two steps only.
+func TestRulesThatDoubleWhatTheyHaveAreEnded(t *testing.T) {
+	t.Parallel()
+	chain := func(first, step string) string {
+		lines := []string{"x0 := " + first}
+		for i := range 40 {
+			lines = append(lines, strings.ReplaceAll(strings.ReplaceAll(step, "NEXT", "x"+strconv.Itoa(i+1)), "X", "x"+strconv.Itoa(i)))
+		}
+		return strings.Join(append(lines, "x40 != input"), "\n\t")
+	}
+	for name, body := range map[string]string{
+		"numbers multiplied by themselves":   chain(strings.Repeat("9", 41), "NEXT := X * X"),
+		"a number of one that was a text":    "x := to_number(\"1e1000000\")\n\tx % 7 == 0",
+		"a product of many":                  "x := product([1e999 | some i in numbers.range(1, 1000)])\n\tx % 7 == 0",
+		"texts joined with themselves":       chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := concat(\"\", [X, X])"),
+		"texts formatted into one":           chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := sprintf(\"%s%s\", [X, X])"),
+		"letters replaced by texts":          chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := replace(X, \"a\", X)"),
+		"patterns replaced by texts":         chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := regex.replace(X, \"a\", X)"),
+		"many letters replaced by texts":     chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := strings.replace_n({\"a\": X}, X)"),
+		"lists put one behind the other":     chain("numbers.range(1, 100)", "NEXT := array.concat(X, X)"),
+		"a text joined as often as there is": "x := concat(\"\", [y | some i in numbers.range(1, 65536); y := \"" + strings.Repeat("a", 4096) + "\"])\n\tx != input",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const entrypoint = "data.keyward.doubling.decision"
+			files := fstest.MapFS{
+				"doubling/doubling.rego": {Data: []byte("package keyward.doubling\n\ndecision := {\"found\": true} if {\n\t" + body + "\n}\n")},
+				"schemas/doubling.json":  {Data: []byte("{}")}, "schemas/parameters.json": {Data: []byte("{}")},
+				"data.json": {Data: []byte(`{"keyward": {"parameters": {}}}`)},
+			}
+			b, err := bundle.Load(t.Context(), files, bundle.Entrypoints{Required: []string{entrypoint}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if _, err = b.Eval(t.Context(), time.Minute, entrypoint, ast.NewObject()); err == nil {
+				t.Error("it came to an end")
+			}
+			runtime.ReadMemStats(&after)
+			if grown := (after.TotalAlloc - before.TotalAlloc) >> 20; grown > 1000 {
+				t.Errorf("%d MiB were taken, by this and what else ran", grown)
+			}
+		})
 	}
 }

@@ -56,7 +56,7 @@ func (r *registrations) taken() []any {
 
 // change is what every call has changed: 2026-01-02T03:04:05.678Z, of a thing a second older.
 func change() service.Change {
-	return service.Change{Sequence: 1<<63 + 1, ChangedMs: 1_767_323_045_678, CreatedMs: 1_767_323_044_678}
+	return service.Change{ChangedMs: 1_767_323_045_678, CreatedMs: 1_767_323_044_678}
 }
 
 const testOptions = `{"publicKey":{"challenge":"AQID","excludeCredentials":[],"rp":{"id":"a.example","name":"A"},"timeout":300000,"user":{"id":"dXNyLTE"}}}`
@@ -80,7 +80,7 @@ func (r *registrations) ListPasskeys(ctx context.Context, q service.ForUser[serv
 	if err := r.record(ctx, q); err != nil {
 		return service.PasskeyList{}, err
 	}
-	return service.PasskeyList{Passkeys: r.list, Sequence: uint64(len(r.list)) * 5, ChangedMs: int64(len(r.list)) * 1000}, nil
+	return service.PasskeyList{Passkeys: r.list, ChangedMs: int64(len(r.list)) * 1000}, nil
 }
 
 func (r *registrations) RemovePasskey(ctx context.Context, q service.ForUser[ident.CredentialID]) (service.Change, error) {

@@ -13,7 +13,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 )
 
-const testDetails = `"details":{"sequence":"9223372036854775809","changeDate":"2026-01-02T03:04:05.678Z","resourceOwner":"pro-7","creationDate":"2026-01-02T03:04:04.678Z"}`
+const testDetails = `"details":{"sequence":"1767323045678","changeDate":"2026-01-02T03:04:05.678Z","resourceOwner":"pro-7","creationDate":"2026-01-02T03:04:04.678Z"}`
 
 func TestBodiesOfTheJSONAPI(t *testing.T) {
 	t.Parallel()

@@ -50,7 +50,7 @@ type methodCase struct {
 
 func detailsV2() *objectv2.Details {
 	return &objectv2.Details{
-		Sequence: 1<<63 + 1, ChangeDate: &timestamppb.Timestamp{Seconds: 1_767_323_045, Nanos: 678_000_000}, ResourceOwner: "pro-7",
+		Sequence: 1_767_323_045_678, ChangeDate: &timestamppb.Timestamp{Seconds: 1_767_323_045, Nanos: 678_000_000}, ResourceOwner: "pro-7",
 		CreationDate: &timestamppb.Timestamp{Seconds: 1_767_323_044, Nanos: 678_000_000},
 	}
 }
@@ -105,7 +105,7 @@ func casesV2(t testing.TB) []methodCase {
 		{
 			"a list", &userv2.ListPasskeysRequest{UserId: "usr-1"}, about(service.Empty{}),
 			&userv2.ListPasskeysResponse{
-				Details: &objectv2.ListDetails{TotalResult: 2, ProcessedSequence: 10, Timestamp: &timestamppb.Timestamp{Seconds: 2}},
+				Details: &objectv2.ListDetails{TotalResult: 2, ProcessedSequence: 2000, Timestamp: &timestamppb.Timestamp{Seconds: 2}},
 				Result: []*userv2.Passkey{
 					{Id: "cre-1", State: userv2.AuthFactorState_AUTH_FACTOR_STATE_READY, Name: "one"}, {Id: "cre-2", State: userv2.AuthFactorState_AUTH_FACTOR_STATE_READY, Name: "two"},
 				},

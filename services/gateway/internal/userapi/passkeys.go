@@ -165,7 +165,7 @@ func (p *passkeys) list(ctx context.Context, c *call, req *userv2.ListPasskeysRe
 		return nil, err
 	}
 	res := &userv2.ListPasskeysResponse{
-		Details: &objectv2.ListDetails{TotalResult: uint64(len(list.Passkeys)), ProcessedSequence: list.Sequence, Timestamp: timestamp(list.ChangedMs)},
+		Details: &objectv2.ListDetails{TotalResult: uint64(len(list.Passkeys)), ProcessedSequence: sequenceAt(list.ChangedMs), Timestamp: timestamp(list.ChangedMs)},
 	}
 	for _, one := range list.Passkeys {
 		res.Result = append(res.Result, &userv2.Passkey{Id: string(one.ID), State: userv2.AuthFactorState_AUTH_FACTOR_STATE_READY, Name: one.Name})
@@ -240,7 +240,7 @@ func forUser[T any](c *call, user ident.UserID, body T) service.ForUser[T] {
 
 func (c *call) details(change service.Change) *objectv2.Details {
 	return &objectv2.Details{
-		Sequence: change.Sequence, ChangeDate: timestamp(change.ChangedMs), ResourceOwner: string(c.caller.Project), CreationDate: timestamp(change.CreatedMs),
+		Sequence: sequenceAt(change.ChangedMs), ChangeDate: timestamp(change.ChangedMs), ResourceOwner: string(c.caller.Project), CreationDate: timestamp(change.CreatedMs),
 	}
 }
 
@@ -251,3 +251,7 @@ func timestamp(ms int64) *timestamppb.Timestamp {
 	}
 	return timestamppb.New(time.UnixMilli(ms))
 }
+
+// sequenceAt is what existing clients get for the sequence of a change: it grows with every later one. The place in the stream would tell each
+// tenant how much the others do.
+func sequenceAt(changedMs int64) uint64 { return uint64(max(changedMs, 0)) }
