@@ -29,6 +29,8 @@ func (e entry) Value() []byte                 { return e.value }
 func (e entry) Revision() uint64              { return e.revision }
 func (entry) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
 
+func (*bucket) Bucket() string { return "idempotency" }
+
 func (b *bucket) Create(_ context.Context, key string, value []byte, _ ...jetstream.KVCreateOpt) (uint64, error) {
 	return b.put(key, value, 0)
 }

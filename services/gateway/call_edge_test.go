@@ -25,7 +25,7 @@ func TestAMessageMayBeLargerThanOtherBodiesUpToItsOwnLimit(t *testing.T) {
 		status           int
 		contains         string
 	}{
-		{"the largest credential", "/v2/users/usr-1/passkeys/cre-1", credential(1_048_576 - len(`{"id":""}`)), 200, `"sequence":"8"`},
+		{"the largest credential", "/v2/users/usr-1/passkeys/cre-1", credential(1_048_576 - len(`{"id":""}`)), 200, `"sequence":"1800000001000"`},
 		{"a credential that is too long", "/v2/users/usr-1/passkeys/cre-1", credential(1_048_577), 400, "value length must be between 55 and 1048576"},
 		{"a message beyond the limit", "/v2/users/usr-1/passkeys/cre-1", credential(2 << 20), 413, "body: must be at most 2097152 bytes"},
 		{"a message far beyond", "/v2/users/usr-1/passkeys/cre-1", credential(30 << 20), 413, "body: must be at most 2097152 bytes"},
