@@ -52,8 +52,8 @@ var (
 
 // Change is what a call has added to the event log.
 type Change struct {
-	ChangedMs int64  `json:"changedMs"` // when that event happened; Unix ms
-	CreatedMs int64  `json:"createdMs"` // when what the call is about began to exist; Unix ms
+	ChangedMs int64 `json:"changedMs"` // when that event happened; Unix ms
+	CreatedMs int64 `json:"createdMs"` // when what the call is about began to exist; Unix ms
 }
 
 // PasskeyCode is a registration code: whoever has it may register one passkey for the user it was made for.
