@@ -274,6 +274,8 @@ func TestWithoutTheBucketNothingIsExecuted(t *testing.T) {
 
 type broken struct{ jetstream.KeyValue }
 
+func (broken) Bucket() string { return "idempotency" }
+
 func (broken) Create(context.Context, string, []byte, ...jetstream.KVCreateOpt) (uint64, error) {
 	return 0, errors.New("no NATS")
 }

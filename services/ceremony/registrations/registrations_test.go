@@ -106,6 +106,7 @@ func TestARegisteredPasskeyLogsIn(t *testing.T) {
 	offered, completed := common, common
 	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, ceremonytest.Started.UnixMilli(), pending.Decision
 	completed.Type, completed.CreatedMs, completed.Client = event.AppendCompleted, nowMs, &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"}
+	completed.Route, completed.Attachment = event.Local, "platform"
 	if diff := cmp.Diff([]event.Event{offered, completed}, st.Events.All(), cmpopts.IgnoreFields(event.Event{}, "ID", "Ceremony")); diff != "" {
 		t.Error(diff)
 	}
