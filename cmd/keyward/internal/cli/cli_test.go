@@ -124,7 +124,7 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 		"token without a server":    {nil, []string{"token", "create", "--project", "pro-1", "--data-dir", empty}, cli.ExitFailure, "start one with keyward serve"},
 		"issuer without a project":  {nil, []string{"project", "issuer", "add", "--url", "https://id.example.com", "--audience", "a"}, cli.ExitUsage, "--project is needed"},
 		"issuer without audience":   {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "https://id.example.com"}, cli.ExitUsage, "--url and --audience are needed"},
-		"issuer in the clear":       {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "http://bob:hunter2@id.example.com", "--audience", "a"}, cli.ExitUsage, "url: must be https://"},
+		"issuer in the clear":       {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "http://bob:hunter2@id.example.com", "--audience", "a"}, cli.ExitUsage, "url: must have no user"},
 		"issuer of any scope and b": {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "https://id.example.com", "--audience", "a", "--scope", "b", "--any-scope"}, cli.ExitUsage, "exclude each other"},
 		"issuers of no project":     {nil, []string{"project", "issuer", "list"}, cli.ExitUsage, "--project is needed"},
 		"remove what issuer":        {nil, []string{"project", "issuer", "remove", "--project", "pro-1"}, cli.ExitUsage, "--url is needed"},

@@ -57,7 +57,7 @@ appleApps:
 		"identifiers: [{type: fax}]\n":     "identifiers: must name email, phone and username",
 		"appleApps: [x]\n":                 "appleApps: each must be of the form",
 		"androidApps: [{package: a.b}]\n":  "androidApps: each must have a package",
-		"enrollURL: javascript:alert(1)\n": "enrollURL: must be a URL",
+		"enrollURL: javascript:alert(1)\n": "enrollURL: must be an absolute URL of https or http",
 		"hosts: [":                         "read the frontend",
 	} {
 		if refused := set(text); refused.code != cli.ExitUsage || !strings.Contains(refused.err, want) {
