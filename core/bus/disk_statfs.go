@@ -13,6 +13,6 @@ func measure(dir string) (volume, error) {
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		return volume{}, fmt.Errorf("ask for the free space of %s: %w", dir, err)
 	}
-	size := uint64(fs.Bsize)                                                          //nolint:gosec // a block size is never negative
-	return volume{total: int64(fs.Blocks * size), free: int64(fs.Bavail * size)}, nil //nolint:gosec // of real volumes
+	size := uint64(fs.Bsize)
+	return volume{total: int64(fs.Blocks * size), free: int64(fs.Bavail * size)}, nil
 }

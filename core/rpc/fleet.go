@@ -58,7 +58,7 @@ func (f *fleet) pick(now time.Time, but *instance) *instance {
 		case best == nil || i.underWay < best.underWay:
 			best, ties = i, 1
 		case i.underWay == best.underWay:
-			if ties++; rand.IntN(ties) == 0 {
+			if ties++; rand.IntN(ties) == 0 { //nolint:gosec // which of equals is asked is no secret
 				best = i
 			}
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 )
@@ -149,5 +148,5 @@ func TestOutsideAnExchangeThereIsNone(t *testing.T) {
 			t.Error("a context without an exchange has one")
 		}
 	}()
-	_ = ident.ProjectID(Of(t.Context()).Project)
+	_ = Of(t.Context()).Project
 }
