@@ -15,7 +15,12 @@ import (
 // exchangeRaw sends what is given over one connection, and returns the answers until the server closes it or is silent. closed reports which.
 func (s *server) exchangeRaw(sent string) (statuses []int, closed bool) {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.gateway.Addr())
+	return s.exchangeRawAt(s.gateway.Addr(), sent)
+}
+
+func (s *server) exchangeRawAt(address, sent string) (statuses []int, closed bool) {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -122,6 +127,29 @@ func TestAHeadThatCanBeReadInTwoWaysIsRefusedAndItsConnectionClosed(t *testing.T
 				t.Errorf("got %v, closed: %v", statuses, closed)
 			}
 		})
+	}
+}
+
+// The port of gRPC speaks HTTP/1.1 too, by another server.
+func TestTheGRPCPortRefusesWhatCanBeReadInTwoWaysAndCloses(t *testing.T) {
+	t.Parallel()
+	s := serve(t, setup{})
+	const hidden = "POST /v2/users/usr-1/passkeys/_search HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+	if statuses, _ := s.exchangeRawAt(s.gateway.GRPCAddr(), strings.Replace(hidden, "Connection: close\r\n", "", 1)+hidden); len(statuses) != 2 {
+		t.Fatalf("two plain requests are answered with %v", statuses)
+	}
+	const post = "POST /v2/users/usr-1/passkeys/_search HTTP/1.1\r\n"
+	for name, head := range map[string]string{
+		"a length and chunks":    post + "Host: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"a line that goes on":    post + "Host: a\r\nX: b\r\n c\r\nContent-Length: 2\r\n\r\n{}",
+		"lines of LF alone":      strings.ReplaceAll(post+"Host: a\r\nContent-Length: 2\r\n\r\n", "\r", "") + "{}",
+		"the same length twice":  post + "Host: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+		"another host in target": "POST http://b/v2/users/usr-1/passkeys/_search HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+	} {
+		statuses, closed := s.exchangeRawAt(s.gateway.GRPCAddr(), head+hidden)
+		if len(statuses) != 1 || statuses[0] != http.StatusBadRequest || !closed {
+			t.Errorf("%s: got %v, closed: %v", name, statuses, closed)
+		}
 	}
 }
 
