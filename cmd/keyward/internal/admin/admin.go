@@ -70,6 +70,19 @@ func Connect(server Server, name string) (*nats.Conn, error) {
 	return conn, nil
 }
 
+// JetStream is Connect for what is kept in streams and buckets. Calling closes ends the connection.
+func JetStream(server Server, name string) (js jetstream.JetStream, closes func(), err error) {
+	conn, err := Connect(server, name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the server: %w", err)
+	}
+	if js, err = jetstream.New(conn); err != nil {
+		conn.Close()
+		return nil, nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	return js, conn.Close, nil
+}
+
 func open(ctx context.Context, conn *nats.Conn) (*project.Store, error) {
 	js, err := jetstream.New(conn)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
@@ -41,15 +40,11 @@ Nothing is mended: what is missing comes from a backup. The server is found thro
 		if err != nil {
 			return err
 		}
-		conn, err := admin.Connect(server, "keyward check")
+		js, closes, err := admin.JetStream(server, "keyward check")
 		if err != nil {
-			return fmt.Errorf("find the server: %w", err)
+			return err
 		}
-		defer conn.Close()
-		js, err := jetstream.New(conn)
-		if err != nil {
-			return fmt.Errorf("open jetstream: %w", err)
-		}
+		defer closes()
 		return check(cmd, integrity.Deps{JetStream: js, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, out, acknowledge)
 	}
 	return cmd

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
@@ -105,14 +104,10 @@ func WithRecords(cmd *cobra.Command, terminal command.Terminal, do func(context.
 	if err != nil {
 		return err
 	}
-	conn, err := admin.Connect(server, "keyward decisions")
+	js, closes, err := admin.JetStream(server, "keyward decisions")
 	if err != nil {
-		return fmt.Errorf("find the server: %w", err)
+		return err
 	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return fmt.Errorf("open jetstream: %w", err)
-	}
+	defer closes()
 	return do(cmd.Context(), replay.NewRecords(js))
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
@@ -69,15 +68,11 @@ func (e *userExport) do(cmd *cobra.Command, terminal command.Terminal) error {
 	if err != nil {
 		return err
 	}
-	conn, err := admin.Connect(server, "keyward user export")
+	js, closes, err := admin.JetStream(server, "keyward user export")
 	if err != nil {
-		return fmt.Errorf("find the server: %w", err)
+		return err
 	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return fmt.Errorf("open jetstream: %w", err)
-	}
+	defer closes()
 	run := mover.Export{Project: project, JS: js}
 	switch {
 	case user != "":
