@@ -27,7 +27,7 @@ const (
 // What is wrong with a value, in the words of the API.
 var (
 	errBlank    = errors.New("cannot be blank")
-	errType     = errors.New("must be one of email, phone, username")
+	errType     = errors.New("must be a valid value")
 	errEmail    = errors.New("must be an email address")
 	errLocal    = errors.New("must have at most 64 bytes before the @ (RFC 5321)")
 	errPhone    = errors.New("must be a phone number of the form +<digits>")

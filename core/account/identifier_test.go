@@ -66,7 +66,7 @@ func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 		"a user name with a space at its end": {username, "ada ", "", badUsername},
 		"a user name with a line break":       {username, "a\nda", "", badUsername},
 		"a user name that is not UTF-8":       {username, "a\xff", "", badUsername},
-		"an unknown type":                     {"pager", "123", "", "must be one of email, phone, username"},
+		"an unknown type":                     {"pager", "123", "", "must be a valid value"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

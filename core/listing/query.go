@@ -49,8 +49,8 @@ const (
 	Text  Kind = iota // compared byte by byte
 	Whole             // whole numbers of 64 bits
 	Truth             // true or false; false comes first
-	// Moment is Unix ms. A filter's value is the wire's yyyy-MM-dd'T'HH:mm:ss in UTC, RFC 3339, or Unix ms; one without a fraction stands for its whole second, as that is
-	// all a list shows.
+	// Moment is Unix ms. A filter's value is the wire's yyyy-MM-dd'T'HH:mm:ss in UTC, RFC 3339, a date, or Unix ms; a time without a fraction
+	// stands for its whole second, as that is all a list shows, and a date for its whole day in UTC.
 	Moment
 	Part // texts to be searched, with eq only, for a part of any of them, letter case aside; not to be sorted by
 )
@@ -70,7 +70,7 @@ type Term struct {
 	Op     Op
 	Text   string // of Text; of Part in lower case, as strings.ToLower has it
 	Number int64  // of Whole and Moment; of Truth 0 or 1
-	Unit   int64  // of Moment: 1000 if Number stands for its whole second; otherwise 1
+	Unit   int64  // of Moment: how many ms Number stands for, those of its second or day; otherwise 1
 }
 
 // Bounds returns the smallest and the largest number that satisfy the term; none does if the first is above the second.
@@ -201,7 +201,7 @@ func (t *Term) read(kind Kind, value string) (wrong string) {
 	case Moment:
 		var ok bool
 		if t.Number, t.Unit, ok = parseTime(value); !ok {
-			return "a time of the form yyyy-MM-dd'T'HH:mm:ss or Unix milliseconds"
+			return "a time of the form yyyy-MM-dd'T'HH:mm:ss, a date or Unix milliseconds"
 		}
 	case Part:
 		if t.Op != Equal {
@@ -226,12 +226,15 @@ func names(fields map[string]Use, able func(Use) bool) string {
 
 // parseTime returns value in Unix ms and how many ms it stands for.
 func parseTime(value string) (ms, unit int64, ok bool) {
-	const second = 1000
+	const second, day = 1000, 86_400_000
 	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
 		return n, 1, true
 	}
 	if t, err := time.Parse("2006-01-02T15:04:05", value); err == nil && !strings.Contains(value, ".") {
 		return t.UnixMilli(), second, true
+	}
+	if t, err := time.Parse(time.DateOnly, value); err == nil {
+		return t.UnixMilli(), day, true
 	}
 	t, err := time.Parse(time.RFC3339Nano, value)
 	if err != nil {

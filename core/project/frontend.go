@@ -38,6 +38,9 @@ type Frontend struct {
 	SameSite string `json:"sameSite,omitempty"`
 	// TellUnknownUsers lets Connect frontends tell that an identifier is unknown. Otherwise they learn no more than that there is no passkey login.
 	TellUnknownUsers bool `json:"tellUnknownUsers,omitempty"`
+	// NamedToOthers tells who picks one of the project's passkeys at another project of the same RP ID where it belongs, by the project's name.
+	// Otherwise it is a passkey that nobody knows.
+	NamedToOthers bool `json:"namedToOthers,omitempty"`
 	// AppleApps are the application identifiers, <team>.<bundle>, that share the project's passkeys.
 	AppleApps []string `json:"appleApps,omitempty"`
 	// AndroidApps share the project's passkeys.

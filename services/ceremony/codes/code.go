@@ -163,7 +163,7 @@ func checkCodeRequest(body rest.ChallengeCreateReq) (time.Duration, error) {
 	case body.ChallengeType == "":
 		complain(fieldCodeType, "cannot be blank")
 	case !body.ChallengeType.Valid():
-		complain(fieldCodeType, "must be one of email_otp, email_link, sms_otp")
+		complain(fieldCodeType, "must be a valid value")
 	}
 	if strings.TrimSpace(body.IdentifierValue) == "" {
 		complain(directory.FieldIdentifier, "cannot be blank")

@@ -166,7 +166,7 @@ func TestWhatCannotBeSentIsRefusedByField(t *testing.T) {
 		field, message string
 	}{
 		"no type":                            {user, ceremonytest.CodeTo("", ceremonytest.Email), "challengeType", "cannot be blank"},
-		"an unknown type":                    {user, ceremonytest.CodeTo("fax", ceremonytest.Email), "challengeType", "must be one of email_otp, email_link, sms_otp"},
+		"an unknown type":                    {user, ceremonytest.CodeTo("fax", ceremonytest.Email), "challengeType", "must be a valid value"},
 		"no identifier":                      {user, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, " "), "identifierValue", "cannot be blank"},
 		"an address nobody has":              {user, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, "bob@example.com"), "identifierValue", "does not exist"},
 		"an address of another user":         {stranger, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Email), "identifierValue", "does not exist"},

@@ -240,7 +240,7 @@ func completionOf(said *frontend.ConnectAppendFinishReqCompletionType) (string, 
 		return "untold", nil
 	}
 	if !said.Valid() {
-		return "", fault.Field("completionType", "must be one of auto, conditional, manual, manual-retry")
+		return "", fault.Field("completionType", "must be a valid value")
 	}
 	return string(*said), nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
@@ -102,7 +103,7 @@ func (s *Service) ConnectLoginStart(
 // loginIdentifier returns whom a login is of: what a backend says in a connect token, which this spends, comes before what was typed.
 func (s *Service) loginIdentifier(ctx context.Context, c connectCall, body frontend.ConnectLoginStartReq) (string, error) {
 	if !body.Source.Valid() {
-		return "", fault.Field("source", "must be one of one-tap, text-field, error-soft, error-hard")
+		return "", fault.Field("source", "must be a valid value")
 	}
 	if secret := text(body.LoginConnectToken); secret != "" {
 		token, err := s.tokens.Redeem(ctx, c.project.ID, secret, rest.ConnectTokenTypePasskeyLogin, s.now())
@@ -214,7 +215,7 @@ func (s *Service) finishConditional(ctx context.Context, c connectCall, answer s
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
 	if done.Error != nil {
-		return frontend.ConnectLoginFinishRsp{FallbackOperationError: &frontend.FallbackOperationError{InitFallback: true, Error: conditionalError(*done.Error)}}, nil
+		return frontend.ConnectLoginFinishRsp{FallbackOperationError: &frontend.FallbackOperationError{InitFallback: true, Error: conditionalError(c.project, *done.Error)}}, nil
 	}
 	user := ident.UserID(done.PasskeyData.UserID)
 	a, err := s.sessions.Enabled(ctx, c.project.ID, user)
@@ -229,9 +230,9 @@ func (s *Service) finishConditional(ctx context.Context, c connectCall, answer s
 	return s.loggedIn(ctx, c, done.PasskeyData, done.SignedPasskeyData)
 }
 
-func conditionalError(e rest.MediationError) *frontend.RequestError {
+func conditionalError(p project.Project, e rest.MediationError) *frontend.RequestError {
 	if e.Type == rest.MediationErrorTypeAlternativeProjectID {
-		return &frontend.RequestError{Code: codeAlternativeProject, Message: "the passkey belongs to the project " + text(e.AlternativeProjectName)}
+		return &frontend.RequestError{Code: codeAlternativeProject, Message: "the passkey belongs to the project " + text(e.AlternativeProjectName) + ", not to the project " + p.Name}
 	}
 	return &frontend.RequestError{Code: codeDeleted, Message: passkeys.ErrPasskeyDeleted.Error()}
 }

@@ -250,7 +250,7 @@ func TestAConnectLoginStartChecksItsInput(t *testing.T) {
 	}{
 		"without an identifier":           {func(r *frontend.ConnectLoginStartReq) { r.Identifier = "" }, "identifier", "cannot be blank"},
 		"of white space":                  {func(r *frontend.ConnectLoginStartReq) { r.Identifier = " \t" }, "identifier", "cannot be blank"},
-		"from an unknown source":          {func(r *frontend.ConnectLoginStartReq) { r.Source = "sky" }, "source", "must be one of one-tap, text-field, error-soft, error-hard"},
+		"from an unknown source":          {func(r *frontend.ConnectLoginStartReq) { r.Source = "sky" }, "source", "must be a valid value"},
 		"with what is no token":           {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &bad }, "loginConnectToken", "there is no such connect token"},
 		"with a token that was guessed":   {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &wrong }, "loginConnectToken", "there is no such connect token"},
 		"with another project's token":    {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &foreign }, "loginConnectToken", "there is no such connect token"},

@@ -46,7 +46,7 @@ func (s *Service) ConnectManageList(
 		return frontend.ConnectManageListRsp{}, err
 	}
 	if mode := req.Body.Mode; mode != nil && !mode.Valid() {
-		return frontend.ConnectManageListRsp{}, fault.Field("mode", "must be one of default, post-delete, post-append")
+		return frontend.ConnectManageListRsp{}, fault.Field("mode", "must be a valid value")
 	}
 	token, err := s.tokens.Bind(ctx, c.project.ID, req.Body.ConnectToken, rest.ConnectTokenTypePasskeyList, c.process.ID, s.now())
 	if err != nil {

@@ -182,7 +182,7 @@ func TestWhatIsManagedIsChecked(t *testing.T) {
 	others := p.Account(t, bob.enrolled(t, "bob@example.com")).Credentials[0].ID
 	p.manageInit(t)
 	_, err := p.list(t, p.secret(t, rest.ConnectTokenTypePasskeyList, ceremonytest.Email), "all")
-	ceremonytest.WantField(t, err, 400, "mode", "must be one of default, post-delete, post-append")
+	ceremonytest.WantField(t, err, 400, "mode", "must be a valid value")
 	secret := p.secret(t, rest.ConnectTokenTypePasskeyDelete, ceremonytest.Email)
 	for _, id := range []string{"", "cre-", "usr-1", "cre-x", "cre-1.2"} {
 		_, err := p.delete(t, secret, id)

@@ -79,7 +79,7 @@ func checkConnectToken(body rest.ConnectTokenCreateReq) error {
 	if body.Type == "" {
 		wrong = append(wrong, fault.FieldError{Field: "type", Message: blank})
 	} else if !body.Type.Valid() {
-		wrong = append(wrong, fault.FieldError{Field: "type", Message: "must be one of passkey-append, passkey-delete, passkey-list, passkey-login"})
+		wrong = append(wrong, fault.FieldError{Field: "type", Message: "must be a valid value"})
 	}
 	if strings.TrimSpace(body.Data.Identifier) == "" {
 		wrong = append(wrong, fault.FieldError{Field: "data.identifier", Message: blank})
@@ -99,7 +99,7 @@ func checkConnectToken(body rest.ConnectTokenCreateReq) error {
 // UpdateConnectToken implements service.ConnectTokens. A consumed token stays consumed.
 func (s *Service) UpdateConnectToken(ctx context.Context, req service.ForProject[service.TokenPatch]) (service.Empty, error) {
 	if !req.Body.Status.Valid() {
-		return service.Empty{}, fault.Field("status", "must be one of initial, consumed")
+		return service.Empty{}, fault.Field("status", "must be a valid value")
 	}
 	return service.Empty{}, knownToken(s.tokens.Advance(ctx, req.Project, req.Body.ID, req.Body.Status))
 }

@@ -29,8 +29,8 @@ const (
 	FieldIdentifierType   = "identifierType"
 	fieldIdentifierStatus = "status"
 	MessageTaken          = "already exists"
-	messageIdentifierType = "must be one of email, phone, username"
-	messageIdentifierStat = "must be one of pending, primary, verified"
+	messageIdentifierType = "must be a valid value"
+	messageIdentifierStat = "must be a valid value"
 )
 
 // CreateIdentifier implements service.Directory. A value that any user of the project has is a conflict, this one included.

@@ -65,7 +65,7 @@ func checkSocialAccount(body rest.SocialAccountCreateReq) error {
 	var wrong []fault.FieldError
 	refuse := func(field, message string) { wrong = append(wrong, fault.FieldError{Field: field, Message: message}) }
 	if !body.ProviderType.Valid() {
-		refuse(fieldProvider, "must be one of google, microsoft, github")
+		refuse(fieldProvider, "must be a valid value")
 	}
 	switch {
 	case body.ForeignID == "":

@@ -106,7 +106,7 @@ func checkNewUser(body rest.UserCreateReq) error {
 }
 
 const (
-	statusMessage = "must be one of pending, active, disabled"
+	statusMessage = "must be a valid value"
 	nameMessage   = "the length must be between 3 and 255"
 )
 

@@ -47,7 +47,7 @@ func challengeFields() map[string]listing.Field[challenge.Record] {
 // challenge cannot be finished any more.
 func (s *Service) UpdateChallenge(ctx context.Context, req service.ForUser[service.ChallengePatch]) (rest.PasskeyChallenge, error) {
 	if !req.Body.Status.Valid() {
-		return rest.PasskeyChallenge{}, fault.Field("status", "must be one of pending, completed, consumed")
+		return rest.PasskeyChallenge{}, fault.Field("status", "must be a valid value")
 	}
 	if _, _, err := s.accounts.Get(ctx, req.Project, req.User); err != nil {
 		return rest.PasskeyChallenge{}, err

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
@@ -72,11 +73,14 @@ func (s *Service) MediationFinish(
 		return rsp, fault.At(FieldAssertion, err)
 	}
 	a, gone, err := s.owner(ctx, p.ID, answer.RawID)
+	if errors.Is(err, ErrPasskeyUnknown) {
+		return s.elsewhere(ctx, p, answer.RawID)
+	}
 	if err != nil {
 		return rsp, err
 	}
 	if gone {
-		return deletedAnswer(), nil
+		return failedAnswer(rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted}), nil
 	}
 	if err := Active(&a); err != nil {
 		return rsp, fault.At(FieldAssertion, ErrOwnerInactive)
@@ -123,11 +127,26 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 	return account.Account{}, false, fault.At(FieldAssertion, ErrPasskeyUnknown)
 }
 
-// deletedAnswer carries an empty passkeyData, since the wire requires one; its ceremony type is local because strict clients reject a blank
-// one.
-func deletedAnswer() rest.PasskeyMediationFinishRsp {
-	return rest.PasskeyMediationFinishRsp{
-		PasskeyData: rest.PasskeyData{CeremonyType: rest.CeremonyTypeLocal},
-		Error:       &rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted},
+// elsewhere tells at which other project of the RP ID a passkey is in use, if that project lets itself be named. Otherwise it is one that
+// nobody knows.
+func (s *Service) elsewhere(ctx context.Context, p project.Project, credentialID []byte) (rsp rest.PasskeyMediationFinishRsp, err error) {
+	for _, other := range s.projects.All() {
+		if other.ID == p.ID || other.RPID != p.RPID || !other.Frontend.NamedToOthers {
+			continue
+		}
+		entry, ok, err := s.index.Credential(ctx, other.ID, credentialID)
+		if err != nil {
+			return rsp, err
+		}
+		if ok && entry.Deleted == 0 {
+			return failedAnswer(rest.MediationError{Type: rest.MediationErrorTypeAlternativeProjectID, AlternativeProjectName: &other.Name}), nil
+		}
 	}
+	return rsp, fault.At(FieldAssertion, ErrPasskeyUnknown)
+}
+
+// failedAnswer carries an empty passkeyData, since the wire requires one; its ceremony type is local because strict clients reject a blank
+// one.
+func failedAnswer(e rest.MediationError) rest.PasskeyMediationFinishRsp {
+	return rest.PasskeyMediationFinishRsp{PasskeyData: rest.PasskeyData{CeremonyType: rest.CeremonyTypeLocal}, Error: &e}
 }

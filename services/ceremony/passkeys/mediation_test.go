@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
@@ -128,6 +129,36 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+	for name, c := range map[string]struct {
+		change func(owner, here *project.Project)
+		told   bool
+	}{
+		"of another project that lets itself be named": {func(owner, _ *project.Project) { owner.Frontend.NamedToOthers = true }, true},
+		"of another project that does not":             {func(_, here *project.Project) { here.Frontend.NamedToOthers = true }, false},
+		"of another project of another RP ID, by whose name nobody is led": {func(owner, here *project.Project) {
+			owner.Frontend.NamedToOthers, owner.RPID = true, "other.example"
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			_, d, _ := ceremonytest.Known(t, st)
+			owner, here := st.Project, st.Project
+			owner.Name, here.ID = "Shop", ident.NewProjectID()
+			c.change(&owner, &here)
+			st.Projects.Set(owner)
+			st.Projects.Set(here)
+			st.Project = here
+			rsp, err := finish(t, st, d)
+			if !c.told {
+				ceremonytest.WantField(t, err, 400, "assertionResponse", "unknown credential")
+				return
+			}
+			if err != nil || rsp.Error == nil || rsp.Error.Type != rest.MediationErrorTypeAlternativeProjectID || *rsp.Error.AlternativeProjectName != "Shop" {
+				t.Errorf("answered %+v, %v", rsp, err)
+			}
+		})
+	}
 	t.Run("never registered", func(t *testing.T) {
 		t.Parallel()
 		st := ceremonytest.New(t)

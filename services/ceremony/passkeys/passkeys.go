@@ -41,6 +41,12 @@ type AAGUIDs interface {
 	PasswordManager(aaguid string) bool
 }
 
+// Projects finds projects. core/project.Store is one.
+type Projects interface {
+	tenant.Projects
+	All() []project.Project
+}
+
 // Environments knows client environments again. The room environments is one.
 type Environments interface {
 	Visit(project.Project, rest.ClientInformation) (environments.Visit, error)
@@ -53,7 +59,7 @@ type Signer interface {
 
 // Deps is what the room works with. All fields are required.
 type Deps struct {
-	Projects     tenant.Projects
+	Projects     Projects
 	Accounts     *account.Store
 	Challenges   *challenge.Store
 	Index        *credindex.Store
@@ -75,7 +81,7 @@ type Deps struct {
 
 // Service runs WebAuthn ceremonies and keeps the passkeys that come of them.
 type Service struct {
-	projects     tenant.Projects
+	projects     Projects
 	accounts     *account.Store
 	challenges   *challenge.Store
 	index        *credindex.Store

@@ -140,7 +140,7 @@ func (s *Service) CreateLongSession(ctx context.Context, req service.ForUser[res
 	return s.longSessionOf(made), nil
 }
 
-const messageAppType = "must be one of empty, web, native"
+const messageAppType = "must be a valid value"
 
 // GetUserLongSession implements service.Sessions.
 func (s *Service) GetUserLongSession(ctx context.Context, req service.ForUser[ident.SessionID]) (rest.LongSession, error) {
@@ -176,7 +176,7 @@ func (s *Service) GetLongSession(ctx context.Context, req service.ForProject[ide
 // UpdateLongSession implements service.Sessions. Only a session that is active can be ended; how it ended stays.
 func (s *Service) UpdateLongSession(ctx context.Context, req service.ForUser[service.SessionPatch]) (rest.LongSession, error) {
 	if !req.Body.Status.Valid() {
-		return rest.LongSession{}, fault.Field("status", "must be one of active, logged_out, expired, inactivity_reached, revoked")
+		return rest.LongSession{}, fault.Field("status", "must be a valid value")
 	}
 	now := s.now()
 	changed, err := s.sessions.Update(ctx, req.Project, req.Body.ID, func(found *session.Session) error {
