@@ -89,7 +89,7 @@ func TestBadInputIsRefusedNamesItsFieldsAndReachesNoService(t *testing.T) {
 			fields: map[string]string{"filter[]": "must be valid UTF-8 without NUL characters"}},
 		{name: "a query that cannot be read", method: "GET", path: users + "?page=%zz", status: 400, kind: "validation_error",
 			fields: map[string]string{"query": "must be percent-encoded name=value pairs joined by &"}},
-		{name: "an unknown value of include", method: "GET", path: "/v2/users/usr-1/passkeyEvents?include=all", status: 400, kind: "validation_error", fields: map[string]string{"include": "must be engine"}},
+		{name: "an unknown value of include", method: "GET", path: "/v2/users/usr-1/passkeyEvents?include=all", status: 400, kind: "validation_error", fields: map[string]string{"include": "must be a valid value"}},
 		{name: "a 2 MB body", method: "POST", path: users, body: fmt.Sprintf(`{"status":"active","fullName":%q}`, strings.Repeat("x", 2_000_000)), status: 413, kind: "validation_error",
 			fields: map[string]string{"body": "must be at most 65536 bytes"}},
 		{name: "a wrong method", method: "PUT", path: users, body: `{}`, status: 405, kind: "method_not_allowed"},
