@@ -27,7 +27,8 @@ type refusal struct {
 
 // PolicyStatus tells which policy answers, and whether a newer one was refused.
 type PolicyStatus struct {
-	Revision  string
+	Revision  string // as decisions name it: of the bundle's manifest, otherwise the same as Content
+	Content   string // a hash of the bundle's files
 	LoadedAt  time.Time
 	Refused   error     // why the files as they are now were refused, with file and line; nil if they are what answers
 	RefusedAt time.Time // zero if Refused is nil
@@ -41,7 +42,7 @@ var errBehind = errors.New("the files have changed and are not what answers")
 // Status returns the state of the policy, held against the files as they are now. A service that New returned always has a policy that answers.
 func (s *Service) Status() PolicyStatus {
 	active := s.active.Load()
-	status := PolicyStatus{Revision: active.Revision(), LoadedAt: active.loaded}
+	status := PolicyStatus{Revision: active.Revision(), Content: active.Hash(), LoadedAt: active.loaded}
 	if failed := active.failed.Load(); failed != nil {
 		status.Failed = failed.err
 	}

@@ -198,8 +198,12 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 
 // policyHealth says which policy answers. A refused change is for an operator to see: the policy that answers is not the one in the files.
 func policyHealth(status decision.PolicyStatus) telemetry.Status {
+	answering := "revision " + status.Revision
+	if status.Content != status.Revision {
+		answering += " of content " + status.Content
+	}
 	degraded := func(what string, err error) telemetry.Status {
-		return telemetry.Status{State: telemetry.Degraded, Detail: fmt.Sprintf("revision %s answers; %s: %s", status.Revision, what, err)}
+		return telemetry.Status{State: telemetry.Degraded, Detail: fmt.Sprintf("%s answers; %s: %s", answering, what, err)}
 	}
 	switch {
 	case status.Refused != nil:
@@ -209,7 +213,7 @@ func policyHealth(status decision.PolicyStatus) telemetry.Status {
 	case status.Failed != nil:
 		return degraded("a row failed, and the safe default took its place", status.Failed)
 	}
-	return telemetry.Status{State: telemetry.OK, Detail: "revision " + status.Revision}
+	return telemetry.Status{State: telemetry.OK, Detail: answering}
 }
 
 func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts *account.Store) error {

@@ -45,6 +45,9 @@ func (r Report) Err() error {
 	return errors.Join(refused...)
 }
 
+// Content returns the hash of a bundle's files by which a server that answers by them names them. They are read and not checked.
+func Content(source fs.FS) (string, error) { return bundle.Hash(source) }
+
 // Pack reads the bundle in a directory and packs it.
 func Pack(source fs.FS) ([]byte, error) {
 	files, err := bundle.Read(source)

@@ -144,12 +144,12 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 }
 
 // server runs "keyward serve" in this process until the test ends, and returns the environment by which other commands find it.
-func server(t *testing.T) (environ []string, greeting string) {
+func server(t *testing.T, settings ...string) (environ []string, greeting string) {
 	t.Helper()
-	environ = []string{
-		"KEYWARD_DATA_DIR=" + t.TempDir(), "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_GRPC_ADDR=127.0.0.1:0",
+	environ = append([]string{
+		"KEYWARD_DATA_DIR=" + t.TempDir(), "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=" + freeAddress(t), "KEYWARD_GRPC_ADDR=127.0.0.1:0",
 		"KEYWARD_HTTP_ADDR=" + freeAddress(t),
-	}
+	}, settings...)
 	ctx, cancel := context.WithCancel(t.Context())
 	read, write := io.Pipe()
 	ended := make(chan int, 1)

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
@@ -87,7 +88,7 @@ func find(ctx context.Context, cmd *cobra.Command, records *replay.Records, f *F
 		}
 		return record, err
 	}
-	record, err := records.Find(ctx, id)
+	record, err := recorded(ctx, records, id)
 	switch {
 	case errors.Is(err, replay.ErrUntimely):
 		err = fmt.Errorf("%w; decision IDs have 25 digits, is it complete?", err)
@@ -98,6 +99,21 @@ func find(ctx context.Context, cmd *cobra.Command, records *replay.Records, f *F
 			"keyward_decisions_lost_total counts decisions that could not be recorded", err)
 	}
 	return record, err
+}
+
+// recordedWithin is how long after a decision its record may still be on its way: a call is answered before that is kept.
+const recordedWithin = 10 * time.Second
+
+// recorded finds a decision. One that was made a moment ago is waited for.
+func recorded(ctx context.Context, records *replay.Records, id ident.DecisionID) (replay.Record, error) {
+	return backoff.Retry(ctx, func() (replay.Record, error) {
+		record, err := records.Find(ctx, id)
+		made, known := id.Time()
+		if err != nil && !(errors.Is(err, replay.ErrNotFound) && known && time.Since(made) < recordedWithin) {
+			err = backoff.Permanent(err)
+		}
+		return record, err
+	}, backoff.WithBackOff(backoff.NewConstantBackOff(100*time.Millisecond)))
 }
 
 // WriteHead prints whose a decision is, and what it answered.

@@ -16,6 +16,7 @@ import (
 func policyCommands(terminal command.Terminal) []*cobra.Command {
 	return []*cobra.Command{
 		newPolicyCheck(terminal),
+		newPolicyWait(terminal),
 		newPolicyTest(),
 		newPolicyEval(terminal),
 		newPolicyExplain(terminal),
