@@ -68,7 +68,8 @@ var arrows = []struct {
 	{"services/events/internal", "core api"},
 	{"services/events/internal/webhook", "core"},
 	{"services/events/internal/webhook/queue", "core services/events/internal/webhook."},
-	{"services/events/internal/webhook/dispatch", "core services/events/internal/webhook. services/events/internal/webhook/queue"},
+	{"services/events/internal/webhook/claim", ""},
+	{"services/events/internal/webhook/dispatch", "core services/events/internal/webhook. services/events/internal/webhook/claim services/events/internal/webhook/queue"},
 
 	// What services can do for each other, and how calls get there.
 	{"core/service", "core/account core/event core/fault core/history core/ident core/listing core/transfer api"},

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/services/events/internal/webhook"
+	"github.com/keyward/keyward/services/events/internal/webhook/claim"
 	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
 
@@ -100,36 +100,23 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// errLapsed says that the instance may be taken for dead by others.
-var errLapsed = errors.New("the lease could not be renewed in time")
-
 // term works under one name, until ctx ends or the lease cannot be renewed.
 func (d *Dispatcher) term(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	prefix := d.deps.Instance + "."
-	name := rand.Text()
-	if d.deps.Instance != "" {
-		name = prefix + name
-	}
-	c := &claims{
-		kv: d.work, name: name, exclusive: d.deps.Instance != "", prefix: prefix, lease: d.config.Lease, now: time.Now,
-		instances: make(map[string]sighting), owners: make(map[string]owner),
-	}
-	if err := d.renew(ctx, name); err != nil {
+	claims := claim.New(d.work, d.deps.Instance, d.config.Lease, time.Now)
+	if err := claims.Renew(ctx); err != nil {
 		return err
 	}
 	var owned sync.WaitGroup
-	owned.Go(func() { fail(d.keep(ctx, name)) })
+	owned.Go(func() { fail(claims.Keep(ctx)) })
 	m := &management{
-		Dispatcher: d, claims: c, running: make(map[string]*employment), endpoints: make(map[string]*webhook.Endpoint), ended: make(chan string),
+		Dispatcher: d, claims: claims, running: make(map[string]*employment), endpoints: make(map[string]*webhook.Endpoint),
+		ended: make(chan string),
 	}
 	fail(m.run(ctx))
 	owned.Wait()
-	// Whoever is alive may go on at once.
-	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.config.Lease/4)
-	defer cancel()
-	if err := d.work.Purge(leave, instancePrefix+name); err != nil {
+	if err := claims.Leave(context.WithoutCancel(ctx)); err != nil {
 		d.log.Debug("the lease of webhooks was not given back", "error", err)
 	}
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
@@ -138,41 +125,10 @@ func (d *Dispatcher) term(ctx context.Context) error {
 	return nil
 }
 
-func (d *Dispatcher) renew(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, d.config.Lease/4)
-	defer cancel()
-	if _, err := d.work.Put(ctx, instancePrefix+name, []byte(d.now().UTC().Format(time.RFC3339))); err != nil {
-		return fmt.Errorf("renew the lease of webhooks: %w", err)
-	}
-	return nil
-}
-
-// keep renews the lease until ctx ends. It returns early enough for everything to end before others may think that the lease is over.
-func (d *Dispatcher) keep(ctx context.Context, name string) error {
-	good := time.Now()
-	ticker := time.NewTicker(d.config.Lease / 8)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		began := time.Now()
-		if err := d.renew(ctx, name); err == nil {
-			good = began
-		}
-		// A renewal takes a quarter of the lease at most, so the next look may come that late.
-		if time.Since(good) > d.config.Lease/2 {
-			return errLapsed
-		}
-	}
-}
-
 // management decides which endpoints this instance works for. One goroutine uses it.
 type management struct {
 	*Dispatcher
-	claims    *claims
+	claims    *claim.Claims
 	endpoints map[string]*webhook.Endpoint
 	running   map[string]*employment
 	ended     chan string // endpoint keys
@@ -252,9 +208,8 @@ func (m *management) follow(ctx context.Context, endpoints, work <-chan jetstrea
 				unread--
 			default:
 				changed = false // the next tick will do, but for what is woken
-				if e := m.running[m.claims.see(entry)]; e != nil {
-					e.nudge()
-				}
+				m.claims.See(entry)
+				m.wake(entry)
 			}
 		case key := <-m.ended:
 			m.dismiss(ctx, key)
@@ -269,6 +224,14 @@ func (m *management) follow(ctx context.Context, endpoints, work <-chan jetstrea
 				m.log.Warn("the work for webhooks could not be arranged", "error", err)
 			}
 		}
+	}
+}
+
+// wake tells the work for an endpoint that there is something to do.
+func (m *management) wake(entry jetstream.KeyValueEntry) {
+	key, ok := strings.CutPrefix(entry.Key(), queue.WakePrefix)
+	if e := m.running[key]; ok && e != nil && entry.Operation() == jetstream.KeyValuePut {
+		e.nudge()
 	}
 }
 
@@ -291,7 +254,7 @@ func (m *management) learn(entry jetstream.KeyValueEntry) {
 
 // arrange claims, begins and ends work so that each endpoint has one instance, the one that all prefer.
 func (m *management) arrange(ctx context.Context) error {
-	names := m.claims.alive()
+	preference := m.claims.Preference()
 	for key, e := range m.running {
 		if known := m.endpoints[key]; known == nil || known.GoneMs > 0 {
 			e.stop()
@@ -301,32 +264,32 @@ func (m *management) arrange(ctx context.Context) error {
 		if e.GoneMs > 0 {
 			continue
 		}
-		if err := m.place(ctx, key, e, preferred(key, names)); err != nil {
+		best, me := preference(key)
+		if err := m.place(ctx, key, e, best, me); err != nil {
 			return err
 		}
 	}
-	for key := range m.claims.owners {
-		if m.endpoints[key] == nil && m.running[key] == nil && (m.claims.mine(key) || m.claims.free(ctx, key)) {
+	for key := range m.claims.Owned() {
+		if m.endpoints[key] == nil && m.running[key] == nil && (m.claims.Mine(key) || m.claims.Free(ctx, key)) {
 			if err := m.clean(ctx, key); err != nil {
 				return err
 			}
 		}
 	}
-	m.claims.bury(ctx)
+	m.claims.Bury(ctx)
 	return nil
 }
 
-func (m *management) place(ctx context.Context, key string, e *webhook.Endpoint, best string) error {
-	me := best == m.claims.name
+func (m *management) place(ctx context.Context, key string, e *webhook.Endpoint, best string, me bool) error {
 	running := m.running[key]
 	switch {
-	case running != nil && !me && m.settled(best):
+	case running != nil && !me && m.claims.Settled(best):
 		running.leaving = true
 		running.stop()
-	case running == nil && m.claims.mine(key):
+	case running == nil && m.claims.Mine(key):
 		m.employ(ctx, key, e)
-	case running == nil && me && m.claims.free(ctx, key):
-		won, err := m.claims.claim(ctx, key)
+	case running == nil && me && m.claims.Free(ctx, key):
+		won, err := m.claims.Take(ctx, key)
 		if err != nil {
 			return err
 		}
@@ -335,12 +298,6 @@ func (m *management) place(ctx context.Context, key string, e *webhook.Endpoint,
 		}
 	}
 	return nil
-}
-
-// settled reports whether an instance has been there for long enough to be given something.
-func (m *management) settled(name string) bool {
-	seen, known := m.claims.instances[name]
-	return known && time.Since(seen.first) > m.config.Lease
 }
 
 func (m *management) employ(ctx context.Context, key string, e *webhook.Endpoint) {
@@ -365,7 +322,7 @@ func (m *management) dismiss(ctx context.Context, key string) {
 	if e.leaving {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.Lease/4)
 		defer cancel()
-		if err := m.claims.release(ctx, key); err != nil {
+		if err := m.claims.Release(ctx, key); err != nil {
 			m.log.Warn("a webhook endpoint could not be handed over", "endpoint", key, "error", err)
 		}
 	}
@@ -378,5 +335,8 @@ func (m *management) clean(ctx context.Context, key string) error {
 			return err
 		}
 	}
-	return m.claims.forget(ctx, key)
+	if err := m.work.Purge(ctx, queue.WakePrefix+key); err != nil {
+		return fmt.Errorf("forget a webhook endpoint: %w", err)
+	}
+	return m.claims.Forget(ctx, key)
 }

@@ -10,7 +10,7 @@
 //
 // # How it is kept
 //
-// Each endpoint has a durable consumer of the log, and one instance at a time that works for it (see claims). The instance resets the
+// Each endpoint has a durable consumer of the log, and one instance at a time that works for it (see claim). The instance resets the
 // consumer to its acknowledgement floor when it begins, so whatever its predecessor had not acknowledged comes again, and in order; what
 // had been acknowledged out of order may come twice.
 //
