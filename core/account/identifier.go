@@ -187,6 +187,23 @@ func (a *Account) Identifier(kind IdentifierType, value string) *Identifier {
 	return nil
 }
 
+// Foremost returns the identifier of a type that stands for the user: the primary one, otherwise a verified one, otherwise the first; nil =
+// there is none.
+func (a *Account) Foremost(kind IdentifierType) *Identifier {
+	rank := func(i Identifier) int {
+		return slices.Index([]IdentifierStatus{
+			IdentifierStatusPending, IdentifierStatusVerified, IdentifierStatusPrimary,
+		}, i.Status)
+	}
+	var best *Identifier
+	for i := range a.Identifiers {
+		if one := &a.Identifiers[i]; one.Type == kind && (best == nil || rank(*one) > rank(*best)) {
+			best = one
+		}
+	}
+	return best
+}
+
 // SocialAccount returns the user's account at a provider, or nil.
 func (a *Account) SocialAccount(provider SocialProvider, foreignID string) *SocialAccount {
 	for i := range a.SocialAccounts {

@@ -36,7 +36,7 @@ func Proven(a account.Account, kind account.IdentifierType) string {
 // PasskeyName is what an authenticator shows of a user whose caller gave no name.
 func PasskeyName(a account.Account) string {
 	for _, kind := range []account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypeUsername, account.IdentifierTypePhone} {
-		if name := Foremost(a, kind); name != nil {
+		if name := a.Foremost(kind); name != nil {
 			return name.Value
 		}
 	}
@@ -44,21 +44,4 @@ func PasskeyName(a account.Account) string {
 		return *a.FullName
 	}
 	return string(a.ID)
-}
-
-// Foremost returns the identifier of a type that stands for the user: the primary one, otherwise a verified one, otherwise the first; nil =
-// there is none.
-func Foremost(a account.Account, kind account.IdentifierType) *account.Identifier {
-	rank := func(i account.Identifier) int {
-		return slices.Index([]account.IdentifierStatus{
-			account.IdentifierStatusPending, account.IdentifierStatusVerified, account.IdentifierStatusPrimary,
-		}, i.Status)
-	}
-	var best *account.Identifier
-	for i := range a.Identifiers {
-		if one := &a.Identifiers[i]; one.Type == kind && (best == nil || rank(*one) > rank(*best)) {
-			best = one
-		}
-	}
-	return best
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/codes"
 	"github.com/keyward/keyward/services/ceremony/delivery"
-	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
@@ -74,7 +73,7 @@ func (s *Service) keepCode(ctx context.Context, p project.Project, a account.Acc
 func (s *Service) sendCode(
 	ctx context.Context, p project.Project, a account.Account, made service.PasskeyCode, template string, now time.Time,
 ) error {
-	to := directory.Foremost(a, account.IdentifierTypeEmail)
+	to := a.Foremost(account.IdentifierTypeEmail)
 	if to == nil || to.Status == account.IdentifierStatusPending {
 		return fault.Precondition("the user has no verified email address").Named(service.ReasonUserNoEmail)
 	}

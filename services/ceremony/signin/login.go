@@ -78,14 +78,14 @@ func (s *Service) seek(ctx context.Context, t *turn, typed signin.Typed) (sought
 // judgeLogin asks the policy.
 func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.Found, error) {
 	if who.account == nil {
-		return signin.Found{Means: meansOf(who, false)}, s.judgeNobody(ctx, t)
+		return signin.Found{Means: signin.MeansOf(nil, who.typed, false)}, s.judgeNobody(ctx, t)
 	}
 	offer, err := s.loginOffer(ctx, t, who.account.ID)
 	if err != nil {
 		return signin.Found{}, err
 	}
 	name := signin.Identifier{Type: who.typed.Type, Value: who.account.Identifier(who.typed.Type, who.typed.Value).Value}
-	return signin.Found{User: who.account.ID, Name: name, Means: meansOf(who, offer != nil), Offer: offer}, nil
+	return signin.Found{User: who.account.ID, Name: name, Means: signin.MeansOf(who.account, who.typed, offer != nil), Offer: offer}, nil
 }
 
 // loginOffer returns nil if the policy offers no login with a passkey.
@@ -124,55 +124,6 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
 	}
 	t.judged(verdict.Decision, verdict.PolicyRevision)
 	return nil
-}
-
-// meansOf returns how a user can be proven beside a passkey. Of one whom the client does not know to be there it is what was typed, or
-// nothing if that takes no message; once a passkey is asked for, it is everything, with what was not typed made unreadable.
-func meansOf(who sought, known bool) []signin.Means {
-	var all []signin.Means
-	add := func(kind account.IdentifierType, value, shown string) {
-		method := frontend.VerificationMethodEmailOtp
-		if kind == account.IdentifierTypePhone {
-			method = frontend.VerificationMethodPhoneOtp
-		}
-		all = append(all, signin.Means{Type: kind, Method: method, Value: value, Shown: shown})
-	}
-	takesMessage := who.typed.Type == account.IdentifierTypeEmail || who.typed.Type == account.IdentifierTypePhone
-	switch {
-	case takesMessage && who.account == nil:
-		add(who.typed.Type, "", who.typed.Value)
-	case takesMessage:
-		add(who.typed.Type, who.account.Identifier(who.typed.Type, who.typed.Value).Value, who.typed.Value)
-	}
-	if who.account == nil || (takesMessage && !known) {
-		return all
-	}
-	for _, kind := range []account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypePhone} {
-		if i := directory.Foremost(*who.account, kind); i != nil && kind != who.typed.Type {
-			add(kind, i.Value, obscure(i.Value))
-		}
-	}
-	return all
-}
-
-// obscure leaves of an address or number what its owner recognises it by.
-func obscure(value string) string {
-	const stars = "***"
-	if name, host, ok := strings.Cut(value, "@"); ok {
-		return firstRune(name) + stars + "@" + host
-	}
-	const ends = 3
-	if len(value) <= 2*ends {
-		return stars
-	}
-	return value[:ends] + stars + value[len(value)-ends+1:]
-}
-
-func firstRune(text string) string {
-	for _, r := range text {
-		return string(r)
-	}
-	return ""
 }
 
 // PasskeyLoginStart implements service.SignIn. What the block has shown already is handed out once; after that, the policy is asked again.

@@ -2,11 +2,7 @@ package signin
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -236,59 +232,11 @@ func (s *Service) deliverCounted(ctx context.Context, m delivery.Message, to sen
 	return err
 }
 
-// emailLinkID is what existing clients find in a link: everything that a browser needs that has never seen the process.
-type emailLinkID struct {
-	Process struct {
-		TempID         string          `json:"tempId"`
-		ProjectID      ident.ProjectID `json:"projectId"`
-		Expires        int64           `json:"expires"` // Unix seconds
-		FrontendAPIURL string          `json:"frontendApiUrl"`
-	} `json:"process"`
-	BlockData struct {
-		Identifier              string                      `json:"identifier"`
-		RetryNotBefore          int64                       `json:"retryNotBefore"`
-		VerificationMethod      frontend.VerificationMethod `json:"verificationMethod"`
-		IsPostLoginVerification bool                        `json:"isPostLoginVerification"`
-	} `json:"blockData"`
-	AuthType int `json:"authType"` // 0 login, 1 sign-up
-}
-
 // proofLink leads to the first website of the project.
 func (s *Service) proofLink(t *turn, guest string, m delivery.Message) (string, error) {
-	target, err := codes.LinkTarget(t.project, rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailLink})
-	if err != nil {
-		return "", err
-	}
-	id := emailLinkID{AuthType: 1}
-	id.Process.TempID, id.Process.ProjectID, id.Process.Expires, id.Process.FrontendAPIURL = guest, t.project.ID, t.process.ExpiresMs/msPerSecond, s.sessions.Issuer(t.project)
-	id.BlockData.Identifier, id.BlockData.VerificationMethod = m.To, frontend.VerificationMethodEmailLink
-	raw, err := json.Marshal(id)
-	if err != nil {
-		return "", fmt.Errorf("encode a link: %w", err)
-	}
-	u := *target
-	u.RawQuery = url.Values{"corbadoEmailLinkID": {base64.StdEncoding.EncodeToString(inASCII(raw))}, "corbadoToken": {m.Value}}.Encode()
-	if u.Path == "" {
-		u.Path = "/"
-	}
-	return u.String(), nil
-}
-
-// inASCII escapes what is beyond ASCII in JSON: browsers decode the base64 of a link byte by byte.
-func inASCII(raw []byte) []byte {
-	var b strings.Builder
-	for _, r := range string(raw) {
-		switch {
-		case r < 0x80:
-			b.WriteRune(r)
-		case r < 0x10000:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			const base, half = 0x10000, 10
-			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+(r-base)>>half, 0xdc00+(r-base)&0x3ff)
-		}
-	}
-	return []byte(b.String())
+	return codes.ProcessLink(t.project, codes.LinkedProcess{
+		Guest: guest, ExpiresMs: t.process.ExpiresMs, FrontendAPI: s.sessions.Issuer(t.project), Identifier: m.To, Token: m.Value,
+	})
 }
 
 // Wait returns when the deliveries that no answer waits for are over.
