@@ -215,11 +215,25 @@ func (b *Bus) ListenAddr() string {
 // URLFile is the name of the file in the data directory that holds the URL, credentials included, of the running embedded server.
 const URLFile = "nats-url"
 
-// ServerURL reads the URL of the server that runs on dataDir. An error means that none has been started there with its listener on.
+// Why there is no URL in a data directory.
+var (
+	// ErrNoServer says that none runs there.
+	ErrNoServer = errors.New("no running server found")
+	// ErrNotListening says that one does, and that nobody can reach its NATS.
+	ErrNotListening = errors.New("the server there runs with nats_addr off, so that no command reaches it")
+)
+
+// ServerURL reads the URL of the server that runs on dataDir. Errors are ErrNoServer, ErrNotListening, or of reading.
 func ServerURL(dataDir string) (string, error) {
 	raw, err := os.ReadFile(filepath.Join(dataDir, URLFile))
-	if err != nil {
-		return "", fmt.Errorf("no running server found in %s: %w", dataDir, err)
+	switch {
+	case err == nil:
+		return string(raw), nil
+	case !errors.Is(err, os.ErrNotExist):
+		return "", fmt.Errorf("find the server of %s: %w", dataDir, err)
+	case inUse(dataDir):
+		return "", fmt.Errorf("%w: %s", ErrNotListening, dataDir)
+	default:
+		return "", fmt.Errorf("%w in %s: %w", ErrNoServer, dataDir, err)
 	}
-	return string(raw), nil
 }

@@ -26,6 +26,7 @@ const (
 	readyTimeout   = 10 * time.Second
 	readyStep      = 20 * time.Millisecond
 	storeDir       = "nats"
+	lockFile       = "lock"
 	listenerOff    = "off"
 	ownerOnlyFile  = 0o600
 	ownerOnlyEntry = 0o700
@@ -36,7 +37,7 @@ func (b *Bus) startEmbedded(ctx context.Context, cfg Config, log *slog.Logger) e
 	if err := os.MkdirAll(filepath.Join(cfg.DataDir, storeDir), ownerOnlyEntry); err != nil {
 		return fmt.Errorf("data_dir: make data directory: %w", err)
 	}
-	lock := flock.New(filepath.Join(cfg.DataDir, "lock"))
+	lock := flock.New(filepath.Join(cfg.DataDir, lockFile))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return fmt.Errorf("data_dir: lock data directory: %w", err)
@@ -63,6 +64,21 @@ func (b *Bus) startEmbedded(ctx context.Context, cfg Config, log *slog.Logger) e
 		return fmt.Errorf("%w; nats_addr is %s, data_dir is %s", err, cfg.Addr, cfg.DataDir)
 	}
 	return b.publishURL(cfg)
+}
+
+// inUse reports whether a process has the data directory. It makes no file.
+func inUse(dataDir string) bool {
+	path := filepath.Join(dataDir, lockFile)
+	if _, err := os.Stat(path); err != nil {
+		return false
+	}
+	lock := flock.New(path)
+	free, err := lock.TryLock()
+	if err != nil {
+		return false
+	}
+	_ = lock.Unlock()
+	return !free
 }
 
 // awaitServer returns when the server takes connections, or says why it will not.

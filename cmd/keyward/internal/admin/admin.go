@@ -56,7 +56,10 @@ func Connect(server Server, name string) (*nats.Conn, error) {
 	options := []nats.Option{nats.Name(name), nats.Timeout(connectTimeout), nats.NoReconnect()}
 	if address == "" {
 		found, err := bus.ServerURL(server.DataDir)
-		if err != nil {
+		switch {
+		case errors.Is(err, bus.ErrNotListening):
+			return nil, fmt.Errorf("%w; start it with nats_addr set, such as 127.0.0.1:4222", err)
+		case err != nil:
 			return nil, fmt.Errorf("%w; start one with keyward serve, or name it with --data-dir or --nats-url", err)
 		}
 		address = found

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,8 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 )
+
+const deviceFile = "device.json"
 
 // deviceFlags say which software authenticator, and on a page of which origin.
 type deviceFlags struct {
@@ -33,7 +36,8 @@ authenticator says to it, for the finish call. Passkeys are kept in a file.`,
 		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().StringVar(&f.file, "device", "device.json", "file that holds the device and the private keys of its passkeys")
+	cmd.PersistentFlags().StringVar(&f.file, "device", "", "file that holds the device and the private keys of its passkeys; "+
+		"empty = keyward/"+deviceFile+" where the user's settings are, or "+deviceFile+" here, if there is one")
 	cmd.PersistentFlags().StringVar(&f.origin, "origin", "", "origin of the page that the passkey is used on, one of the project's; empty = that of frontend_url")
 	cmd.AddCommand(
 		&cobra.Command{
@@ -89,7 +93,11 @@ func useDevice(terminal command.Terminal, f deviceFlags, member string, answer f
 	if err != nil {
 		return err
 	}
-	device, err := loadDevice(f.file)
+	file, err := f.path()
+	if err != nil {
+		return err
+	}
+	device, err := loadDevice(file)
 	if err != nil {
 		return err
 	}
@@ -97,7 +105,7 @@ func useDevice(terminal command.Terminal, f deviceFlags, member string, answer f
 	if err != nil {
 		return fmt.Errorf("authenticator: %w", err)
 	}
-	if err := saveDevice(f.file, device); err != nil {
+	if err := saveDevice(file, device); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(terminal.Out, credential)
@@ -118,6 +126,26 @@ func readOptions(in io.Reader, member string) (string, error) {
 		return "", fmt.Errorf("%s is empty: the decision was not to offer a passkey; see decisionTag", member)
 	}
 	return options, nil
+}
+
+// path returns the file of the device. Unless it is named, it is the user's own and not in the directory where the command is given: that may be a
+// checkout, and private keys do not belong there. One that an earlier version left there is used on.
+func (f deviceFlags) path() (string, error) {
+	if f.file != "" {
+		return f.file, nil
+	}
+	if _, err := os.Stat(deviceFile); err == nil {
+		return deviceFile, nil
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", command.Usage(fmt.Errorf("--device is needed: %w", err))
+	}
+	dir = filepath.Join(dir, "keyward")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make a place for the device: %w", err)
+	}
+	return filepath.Join(dir, deviceFile), nil
 }
 
 func loadDevice(file string) (*authenticator.Device, error) {

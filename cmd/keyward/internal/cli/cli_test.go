@@ -7,11 +7,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,8 +21,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/telemetry"
 )
 
@@ -33,6 +37,20 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"), // after storing an object
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 	)
+}
+
+// occupied makes a data directory as a server has it that runs with nats_addr off.
+func occupied(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cfg := bus.DefaultConfig()
+	cfg.DataDir = dir
+	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return dir
 }
 
 // result is what a command left.
@@ -93,6 +111,35 @@ func TestWhatCommandsPrint(t *testing.T) {
 	}
 }
 
+func TestHelpListsEachSettingOnceUnderItsSubject(t *testing.T) {
+	t.Parallel()
+	cfg := settings.DefaultConfig()
+	for _, name := range []string{"serve", "config", "provision"} {
+		help := run(t, nil, name, "--help").out
+		subject := ""
+		at := map[string][]string{}
+		for line := range strings.Lines(help) {
+			if title, ok := strings.CutSuffix(line, ":\n"); ok && !strings.HasPrefix(line, " ") {
+				subject = title
+			}
+			if flag := regexp.MustCompile(`^ +(?:-\w, )?--([a-z-]+)`).FindStringSubmatch(line); flag != nil {
+				at[flag[1]] = append(at[flag[1]], subject)
+			}
+		}
+		for _, s := range cfg.Settings() {
+			if got := at[s.Flag()]; !slices.Equal(got, []string{s.Section}) {
+				t.Errorf("%s: --%s is under %q, want %q", name, s.Flag(), got, s.Section)
+			}
+		}
+		if got := at["config"]; !slices.Equal(got, []string{"Flags"}) {
+			t.Errorf("%s: its own --config is under %q", name, got)
+		}
+	}
+	if help := run(t, nil, "config", "reference", "--help").out; strings.Contains(help, "--http-addr") {
+		t.Errorf("a command that takes no settings lists them:\n%s", help)
+	}
+}
+
 func TestExitCodesTellUseFromFailure(t *testing.T) {
 	t.Parallel()
 	empty := t.TempDir()
@@ -110,6 +157,7 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 		"wrong value":               {nil, []string{"config", "--check", "--services=gateway"}, cli.ExitUsage, "KEYWARD_NATS_URL"},
 		"unknown form of output":    {nil, []string{"version", "-o", "xml"}, cli.ExitUsage, "must be text or json"},
 		"no server there":           {nil, []string{"project", "list", "--data-dir", empty}, cli.ExitFailure, "start one with keyward serve"},
+		"a server without listener": {nil, []string{"project", "list", "--data-dir", occupied(t)}, cli.ExitFailure, "runs with nats_addr off"},
 		"no server at the URL":      {nil, []string{"project", "list", "--nats-url", "nats://bob:hunter2@127.0.0.1:1"}, cli.ExitFailure, "no server answers at nats://bob:********@127.0.0.1:1"},
 		"delete without a yes":      {nil, []string{"project", "delete", "pro-1", "--data-dir", empty}, cli.ExitUsage, "nothing was deleted"},
 		"key without a project":     {nil, []string{"project", "key", "create", "--name", "a", "--permission", "*", "--data-dir", empty}, cli.ExitUsage, "--project is needed"},

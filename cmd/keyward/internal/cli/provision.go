@@ -44,7 +44,6 @@ the services are started: with what is there already it changes nothing.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", "", "YAML file with settings ("+config.FileEnv+")")
-	config.AddFlags(cmd.Flags())
+	command.SettingsFlags(cmd, &path)
 	return cmd
 }

@@ -34,8 +34,7 @@ error as lines of JSON.`,
 			return app.Run(cmd.Context(), cfg, app.Options{Log: log, Out: terminal.Out, Build: build, Program: terminal.Program})
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", "", "YAML file with settings ("+config.FileEnv+")")
-	config.AddFlags(cmd.Flags())
+	command.SettingsFlags(cmd, &path)
 	return cmd
 }
 
@@ -64,10 +63,9 @@ flags would use. What is printed can be given to --config, once secrets are fill
 			return config.WriteYAML(cmd.OutOrStdout(), cfg)
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", "", "YAML file with settings ("+config.FileEnv+")")
+	command.SettingsFlags(cmd, &path)
 	cmd.Flags().BoolVar(&check, "check", false, "only say whether the settings are valid")
 	out.Flag(cmd, "yaml")
-	config.AddFlags(cmd.Flags())
 	cmd.AddCommand(&cobra.Command{
 		Use:   "reference",
 		Short: "Print the reference of all settings, as Markdown",

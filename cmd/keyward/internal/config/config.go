@@ -54,15 +54,36 @@ func JoinFlags(args []string) []string {
 	return joined
 }
 
-// AddFlags defines a flag for each setting. The values that they are given are read by Load.
-func AddFlags(flags *pflag.FlagSet) {
+// FlagGroup is the flags of settings that belong together, in the order of the reference.
+type FlagGroup struct {
+	Title string
+	Flags *pflag.FlagSet
+}
+
+// FlagGroups returns a flag for each setting. The values that they are given are read by Load.
+func FlagGroups() []FlagGroup {
 	defaults := settings.DefaultConfig()
+	var groups []FlagGroup
 	for _, s := range defaults.Settings() {
-		usage := strings.TrimSuffix(s.Doc, ".") + " (" + s.Env() + ")"
-		flags.Var(s.Value, s.Flag(), usage)
-		if s.Value.Type() == boolType {
-			flags.Lookup(s.Flag()).NoOptDefVal = "true"
+		i := slices.IndexFunc(groups, func(g FlagGroup) bool { return g.Title == s.Section })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, FlagGroup{s.Section, pflag.NewFlagSet(s.Section, pflag.ContinueOnError)})
+			groups[i].Flags.SortFlags = false
 		}
+		usage := strings.TrimSuffix(s.Doc, ".") + " (" + s.Env() + ")"
+		groups[i].Flags.Var(s.Value, s.Flag(), usage)
+		if s.Value.Type() == boolType {
+			groups[i].Flags.Lookup(s.Flag()).NoOptDefVal = "true"
+		}
+	}
+	return groups
+}
+
+// AddFlags adds all of them.
+func AddFlags(flags *pflag.FlagSet) {
+	for _, g := range FlagGroups() {
+		flags.AddFlagSet(g.Flags)
 	}
 }
 
