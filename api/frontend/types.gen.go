@@ -616,11 +616,14 @@ type BlockPasskeyAppend struct {
 	BlockType  BlockPasskeyAppendBlockType `json:"blockType"`
 
 	// Challenge A JSON object in a string, {"publicKey": ...} in the form of W3C WebAuthn Level 3 parseCreationOptionsFromJSON or parseRequestOptionsFromJSON; empty if nothing is offered.
-	Challenge       WebAuthnOptions                  `json:"challenge"`
-	IdentifierType  IdentifierType                   `json:"identifierType"`
-	IdentifierValue string                           `json:"identifierValue"`
-	PasskeyIconSet  BlockPasskeyAppendPasskeyIconSet `json:"passkeyIconSet"`
-	Variant         BlockPasskeyAppendVariant        `json:"variant"`
+	Challenge       WebAuthnOptions `json:"challenge"`
+	IdentifierType  IdentifierType  `json:"identifierType"`
+	IdentifierValue string          `json:"identifierValue"`
+
+	// OnlyWayBack Whether the user cannot log in again without this passkey, having no identifier that receives codes. A page is to say so before it skips the block.
+	OnlyWayBack    *bool                            `json:"onlyWayBack,omitempty"`
+	PasskeyIconSet BlockPasskeyAppendPasskeyIconSet `json:"passkeyIconSet"`
+	Variant        BlockPasskeyAppendVariant        `json:"variant"`
 }
 
 // BlockPasskeyAppendBlockType defines model for BlockPasskeyAppend.BlockType.
@@ -1031,9 +1034,12 @@ type IdentifierVerifyStartReq struct {
 
 // IdentifierWithError defines model for IdentifierWithError.
 type IdentifierWithError struct {
-	Error      *RequestError  `json:"error,omitempty"`
-	Identifier string         `json:"identifier"`
-	Type       IdentifierType `json:"type"`
+	Error      *RequestError `json:"error,omitempty"`
+	Identifier string        `json:"identifier"`
+
+	// ReceivesCodes Whether a code or link can be sent to it. Who signs up with none of these can log in again by a passkey alone, which a page is to say before it takes the sign-up.
+	ReceivesCodes *bool          `json:"receivesCodes,omitempty"`
+	Type          IdentifierType `json:"type"`
 }
 
 // JavaScriptHighEntropy defines model for JavaScriptHighEntropy.

@@ -28,9 +28,9 @@ const (
 var (
 	errBlank    = errors.New("cannot be blank")
 	errType     = errors.New("must be a valid value")
-	errEmail    = errors.New("must be an email address")
+	errEmail    = errors.New("must be an email address such as ada@example.com")
 	errLocal    = errors.New("must have at most 64 bytes before the @ (RFC 5321)")
-	errPhone    = errors.New("must be a phone number of the form +<digits>")
+	errPhone    = errors.New("must be a phone number with the country's code and nothing between its digits, such as +4915112345678")
 	errUsername = errors.New("must be at most 128 characters long, without control characters and without spaces at its ends")
 	errName     = errors.New("must be a user name of RFC 8265: without invisible characters, symbols and marks that change the direction of text")
 )

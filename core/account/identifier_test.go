@@ -18,8 +18,8 @@ func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 		username = account.IdentifierTypeUsername
 	)
 	const (
-		badEmail    = "must be an email address"
-		badPhone    = "must be a phone number of the form +<digits>"
+		badEmail    = "must be an email address such as ada@example.com"
+		badPhone    = "must be a phone number with the country's code and nothing between its digits, such as +4915112345678"
 		badUsername = "must be at most 128 characters long, without control characters and without spaces at its ends"
 	)
 	const badName = "must be a user name of RFC 8265: without invisible characters, symbols and marks that change the direction of text"

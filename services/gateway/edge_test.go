@@ -431,6 +431,7 @@ func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
 		"/frontend.json":             {"application/json", `"title": "Keyward Frontend API"`},
 		"/docs":                      {"text/html; charset=utf-8", "v9.8.7&lt;test&gt;"},
 		"/docs/frontend":             {"text/html; charset=utf-8", `data-document="/frontend"`},
+		"/docs/docs.css":             {"text/css; charset=utf-8", "prefers-color-scheme: dark"},
 		"/docs/start.js":             {"text/javascript; charset=utf-8", "dataset.document"},
 		"/docs/swagger-ui-bundle.js": {"text/javascript; charset=utf-8", "SwaggerUIBundle"},
 		"/docs/swagger-ui.css":       {"text/css; charset=utf-8", ".swagger-ui"},

@@ -100,6 +100,48 @@ test('sign up, create a passkey, sign out and sign in with it, and see why', asy
   await leave(visitor);
 });
 
+test('a user name alone is told before the sign-up and before the passkey is skipped that nothing else leads back', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const name = newAddress().split('@')[0];
+  await heading(page, 'Sign in');
+  await page.getByRole('button', { name: 'Create an account' }).click();
+  await heading(page, 'Create an account');
+  await page.getByLabel('Email address').fill('ada');
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.getByText('Email address must be an email address such as ada@example.com.').waitFor();
+  await page.getByLabel('Email address').fill('');
+  await page.getByText('with it alone, only a passkey brings you back in').waitFor();
+  await page.getByLabel('User name').fill(name);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await heading(page, 'Create a passkey');
+  await page.getByRole('button', { name: 'Not now' }).click();
+  await page.getByRole('alert').filter({ hasText: `Without a passkey you cannot sign in as ${name} again` }).waitFor();
+  await inspect(visitor, 'only-way-back');
+  await page.getByRole('button', { name: 'Go on without' }).click();
+  await heading(page, `Signed in as ${name}`);
+  await leave(visitor);
+});
+
+test('the pages of the documents are dark in the dark, fit a phone, and lead back', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.setViewportSize({ width: 360, height: 740 });
+  await page.getByRole('link', { name: 'API' }).click();
+  for (const name of ['Backend API', 'Frontend API']) {
+    await page.getByRole('navigation').getByRole('link', { name }).click();
+    await page.locator('nav [aria-current]', { hasText: name }).waitFor();
+    await page.locator('.opblock').first().click();
+    await page.locator('.opblock .microlight').first().waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, `${name} is wider than the window`);
+    assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), 'rgb(14, 22, 27)', `${name} is not dark`);
+  }
+  await page.getByRole('link', { name: 'Try passkeys' }).click();
+  await heading(page, 'Sign in');
+  await leave(visitor);
+});
+
 test('all of it by keyboard alone', async () => {
   const visitor = await visit(browser);
   const { page } = visitor;

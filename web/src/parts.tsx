@@ -1,6 +1,7 @@
 // What screens are made of.
 import type { ComponentChildren } from 'preact';
 import { useId, useLayoutEffect, useRef } from 'preact/hooks';
+import { sentence } from './words';
 
 /** A heading that takes the focus when its screen appears, so that who cannot see the change hears of it. */
 export function Heading({ children, quiet }: { children: ComponentChildren; quiet?: boolean }) {
@@ -42,7 +43,7 @@ export function Field({ name, label, fault, hint, type = 'text', autocomplete, i
         spellcheck={false} autocapitalize="none"
       />
       {hint && <p class="hint" id={id + 'h'}>{hint}</p>}
-      {fault && <p class="fault" id={id + 'f'}>{/^[a-z]/.test(fault) ? label + ' ' + fault : fault}</p>}
+      {fault && <p class="fault" id={id + 'f'}>{sentence(fault, label)}</p>}
     </div>
   );
 }

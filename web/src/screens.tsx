@@ -56,8 +56,11 @@ function SignUp({ trial, state, quiet, data }: BlockProps & { data: SignupInit }
       <Heading quiet={quiet}>Create an account</Heading>
       <p class="lead">{several ? `Choose what you are known by: ${either(data.identifiers.map((i) => labels[i.type].toLowerCase()))}. One is enough.` : 'Next, your device makes a passkey for it.'}</p>
       {data.fullName && <Field name="fullName" label="Your name" autocomplete="name" value={data.fullName.fullName} fault={state.faults['fullName']} maxLength={255} />}
-      {data.identifiers.map(({ type, identifier }) => (
-        <Field key={type} name={type} label={labels[type]} value={identifier} fault={state.faults[type]} maxLength={320} {...kinds[type]} />
+      {data.identifiers.map(({ type, identifier, receivesCodes }) => (
+        <Field
+          key={type} name={type} label={labels[type]} value={identifier} fault={state.faults[type]} maxLength={320} {...kinds[type]}
+          hint={receivesCodes === false ? noCodes : undefined}
+        />
       ))}
       <Action kind="main" busy={state.busy === 'signup'} locked={!!state.busy}>Create account</Action>
       <p class="other">
@@ -66,6 +69,11 @@ function SignUp({ trial, state, quiet, data }: BlockProps & { data: SignupInit }
     </Form>
   );
 }
+
+/** What is said before a sign-up with what receives no codes. */
+const noCodes = supported
+  ? 'No code can be sent to it: with it alone, only a passkey brings you back in.'
+  : 'No code can be sent to it, and this browser has no passkeys: with it alone you could not sign in again.';
 
 function SignIn({ trial, state, quiet, data }: BlockProps & { data: LoginInit }) {
   const known = either([data.isEmailAvailable && 'email address', data.isUsernameAvailable && 'user name', data.isPhoneAvailable && 'phone number'].filter((w) => w !== false));
@@ -94,6 +102,7 @@ const offers: Record<PasskeyAppend['variant'], { title: string; text: string }> 
 };
 
 function CreatePasskey({ trial, state, quiet, body, data, failed }: BlockProps & { data: PasskeyAppend }) {
+  const [leaving, leave] = useState(false); // the user was told what comes of going on without it
   const offer = offers[body.block === 'passkey-append-after-hybrid' ? 'after-hybrid' : data.variant] ?? offers.default;
   return (
     <div class="stack">
@@ -101,9 +110,16 @@ function CreatePasskey({ trial, state, quiet, body, data, failed }: BlockProps &
       <p class="lead">{offer.text}</p>
       <p class="who"><span>For</span> <strong>{data.identifierValue}</strong></p>
       {failed && <p class="fault" role="alert">{createFailed[failed]}</p>}
+      {leaving && (
+        <p class="fault" role="alert">
+          Without a passkey you cannot sign in as {data.identifierValue} again: no code can be sent to a user name. Create one, or begin anew with an email address.
+        </p>
+      )}
       <div class="row">
         <Action kind="main" busy={state.busy === 'create'} locked={!!state.busy} onClick={() => void trial.createPasskey()}>{failed ? 'Try again' : 'Create passkey'}</Action>
-        <Action busy={state.busy === 'skip'} locked={!!state.busy} onClick={() => void trial.skip()}>Not now</Action>
+        {data.onlyWayBack && !leaving
+          ? <Action key="ask" busy={false} locked={!!state.busy} onClick={() => leave(true)}>Not now</Action>
+          : <Action key="skip" busy={state.busy === 'skip'} locked={!!state.busy} onClick={() => void trial.skip()}>{leaving ? 'Go on without' : 'Not now'}</Action>}
       </div>
     </div>
   );

@@ -8,6 +8,7 @@ import type {
 } from './types';
 import { Watch } from './watch';
 import * as webauthn from './webauthn';
+import { sentence } from './words';
 
 export type Screen =
   | { name: 'loading' }
@@ -424,7 +425,7 @@ export class Trial {
   }
 
   private say(kind: Notice['kind'], text: string, requestID?: string): void {
-    this.state.notice = { kind, text, requestID };
+    this.state.notice = { kind, text: sentence(text), requestID };
     this.rendered();
   }
 

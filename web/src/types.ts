@@ -12,7 +12,7 @@ export interface ErrorBody {
   error?: { type: string; details?: string; validation?: FieldError[] };
 }
 
-export interface IdentifierData { type: IdentifierType; identifier: string; error?: RequestError }
+export interface IdentifierData { type: IdentifierType; identifier: string; receivesCodes?: boolean; error?: RequestError }
 
 export interface SignupInit {
   blockType: 'signup-init';
@@ -48,6 +48,7 @@ export interface PasskeyAppend {
   challenge: string;
   identifierValue: string;
   autoSubmit: boolean;
+  onlyWayBack?: boolean;
   variant: 'default' | 'after-hybrid' | 'after-error' | 'after-no-credential';
 }
 

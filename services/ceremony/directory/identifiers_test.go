@@ -104,8 +104,8 @@ func TestBadIdentifiersAreRefused(t *testing.T) {
 		"an unknown type":       {user, rest.IdentifierCreateReq{IdentifierType: "pager", IdentifierValue: "x", Status: "primary"}, "identifierType", "must be a valid value"},
 		"no status":             {user, rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x"}, "status", "cannot be blank"},
 		"an unknown status":     {user, rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x", Status: "lost"}, "status", "must be a valid value"},
-		"no email address":      {user, rest.IdentifierCreateReq{IdentifierType: "email", IdentifierValue: "x", Status: "primary"}, "identifierValue", "must be an email address"},
-		"no phone number":       {user, rest.IdentifierCreateReq{IdentifierType: "phone", IdentifierValue: "123", Status: "primary"}, "identifierValue", "must be a phone number of the form +<digits>"},
+		"no email address":      {user, rest.IdentifierCreateReq{IdentifierType: "email", IdentifierValue: "x", Status: "primary"}, "identifierValue", "must be an email address such as ada@example.com"},
+		"no phone number":       {user, rest.IdentifierCreateReq{IdentifierType: "phone", IdentifierValue: "123", Status: "primary"}, "identifierValue", "must be a phone number with the country's code and nothing between its digits, such as +4915112345678"},
 		"a user nobody created": {"usr-1", rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x", Status: "primary"}, "userID", "does not exist"},
 		"a user that cannot be": {"usr-*", rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x", Status: "primary"}, "userID", "does not exist"},
 	} {

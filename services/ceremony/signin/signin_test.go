@@ -284,7 +284,8 @@ func TestALoginWithAnotherDeviceIsFollowedByAnOfferForThisOne(t *testing.T) {
 			}
 			b.verify(t, d, frontend.BlockTypePasskeyAppend)
 			want := frontend.BlockPasskeyAppend{
-				BlockType: "passkey-append", Challenge: b.creation(t).Challenge, IdentifierValue: ceremonytest.Email, IdentifierType: "email", PasskeyIconSet: "apple", Variant: "after-hybrid",
+				BlockType: "passkey-append", Challenge: b.creation(t).Challenge, IdentifierValue: ceremonytest.Email, IdentifierType: "email",
+				OnlyWayBack: new(false), PasskeyIconSet: "apple", Variant: "after-hybrid",
 			}
 			if diff := cmp.Diff(want, b.creation(t)); diff != "" {
 				t.Error(diff)

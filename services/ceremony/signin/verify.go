@@ -108,7 +108,7 @@ func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[fro
 	}
 	clean, err := signin.Clean(f.Type, f.Value)
 	if err != nil {
-		f.Problem = signin.ProblemFormat()
+		f.Problem = signin.ProblemFormat(err)
 	} else {
 		f.Value = clean
 		taken, err := s.taken(ctx, t.project, f.Type, clean)

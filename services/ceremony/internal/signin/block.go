@@ -2,6 +2,7 @@ package signin
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/api/frontend"
@@ -97,7 +98,9 @@ func (s State) signUpForm(v View) (frontend.BlockBody, error) {
 		BlockType: frontend.BlockSignupInitBlockTypeSignupInit, Identifiers: []frontend.IdentifierWithError{}, SocialData: social(), Error: entry.Closed,
 	}
 	for _, f := range entry.Fields {
-		form.Identifiers = append(form.Identifiers, frontend.IdentifierWithError{Type: rest.IdentifierType(f.Type), Identifier: f.Value, Error: f.Problem})
+		form.Identifiers = append(form.Identifiers, frontend.IdentifierWithError{
+			Type: rest.IdentifierType(f.Type), Identifier: f.Value, ReceivesCodes: new(f.receivesCodes()), Error: f.Problem,
+		})
 	}
 	if v.Project.FullName {
 		form.FullName = &frontend.FullNameWithError{FullName: entry.FullName, Error: entry.Problem}
@@ -158,7 +161,7 @@ func (s State) verification() (frontend.BlockBody, error) {
 func (s State) passkeyAppend(v View) (frontend.BlockBody, error) {
 	block := frontend.BlockPasskeyAppend{
 		BlockType: frontend.BlockPasskeyAppendBlockTypePasskeyAppend, Challenge: s.Offer.Options, IdentifierValue: s.Name.Value,
-		IdentifierType: rest.IdentifierType(s.Name.Type), AutoSubmit: s.Offer.Auto, PasskeyIconSet: iconSet(v.UserAgent), Variant: s.variant(),
+		IdentifierType: rest.IdentifierType(s.Name.Type), AutoSubmit: s.Offer.Auto, OnlyWayBack: new(s.onlyWayBack()), PasskeyIconSet: iconSet(v.UserAgent), Variant: s.variant(),
 	}
 	body, err := s.body(frontend.BlockTypePasskeyAppend, func(d *frontend.BlockData) error { return d.FromBlockPasskeyAppend(block) })
 	if err != nil {
@@ -169,6 +172,11 @@ func (s State) passkeyAppend(v View) (frontend.BlockBody, error) {
 	completed, err := other.CompletedBlock(frontend.BlockCompleted{})
 	body.Alternatives = &[]frontend.BlockBody{completed}
 	return body, err
+}
+
+// onlyWayBack reports whether the user could not log in again without a passkey. Who logs in has come by a passkey or by a code.
+func (s State) onlyWayBack() bool {
+	return s.Auth == SignUp && !slices.ContainsFunc(s.Entry.Fields, func(f Field) bool { return f.Value != "" && f.receivesCodes() })
 }
 
 func (s State) variant() frontend.BlockPasskeyAppendVariant {

@@ -28,6 +28,9 @@ type Field struct {
 	Problem *frontend.RequestError      `json:"problem,omitempty"`
 }
 
+// receivesCodes reports whether something can be sent to it by which the user logs in.
+func (f Field) receivesCodes() bool { return f.Type != account.IdentifierTypeUsername }
+
 // The length of a full name in characters, as of all users.
 const (
 	minFullName = 3
@@ -78,7 +81,7 @@ func fillField(rule project.IdentifierRule, given []frontend.LoginIdentifier) Fi
 	}
 	clean, err := Clean(rule.Type, given[i].Identifier)
 	if err != nil {
-		f.Value, f.Problem = given[i].Identifier, ProblemFormat()
+		f.Value, f.Problem = given[i].Identifier, ProblemFormat(err)
 		return f
 	}
 	f.Value = clean
@@ -86,7 +89,7 @@ func fillField(rule project.IdentifierRule, given []frontend.LoginIdentifier) Fi
 }
 
 // errAddress is of a user name that would be taken for another user's address.
-var errAddress = errors.New("must not have the form of an email address")
+var errAddress = errors.New("must not have the form of an email address; choose another name, or enter it as an email address")
 
 // Clean is account.CleanIdentifier for those who choose an identifier themselves: nobody calls themselves by what may be the address of another.
 func Clean(kind account.IdentifierType, value string) (string, error) {

@@ -2,46 +2,47 @@ package signin
 
 import "github.com/keyward/keyward/api/frontend"
 
-// The problems that blocks show. Existing clients have a text of their own for each code.
+// The problems that blocks show. Existing clients have a text of their own for each code; where a message is shown, it follows the name of its field, or
+// stands alone, and says what is wrong and what would do.
 
 // ProblemMissing is of an identifier that is required and was not given.
 func ProblemMissing() *frontend.RequestError {
 	return problem("missing_identifier_type", "cannot be blank")
 }
 
-// ProblemFormat is of an identifier of another form than its type's.
-func ProblemFormat() *frontend.RequestError {
-	return problem("identifier_invalid_format", "is not of the form of its type")
+// ProblemFormat is of an identifier that Clean refuses for the reason why.
+func ProblemFormat(why error) *frontend.RequestError {
+	return problem("identifier_invalid_format", why.Error())
 }
 
 // ProblemTaken is of an identifier that another user has.
 func ProblemTaken() *frontend.RequestError {
-	return problem("identifier_already_in_use", "another user has it already")
+	return problem("identifier_already_in_use", "belongs to an account already; log in with it, or sign up with another")
 }
 
 // ProblemNotAllowed is of an identifier that nobody signs up with here.
 func ProblemNotAllowed() *frontend.RequestError {
-	return problem("identifier_not_allowed", "users of this project do not sign up with one of this type")
+	return problem("identifier_not_allowed", "is none that users of this project sign up with; leave it out")
 }
 
 // ProblemFullName is of a full name that is missing, too short or too long.
 func ProblemFullName() *frontend.RequestError {
-	return problem("missing_full_name", "the length must be between 3 and 255")
+	return problem("missing_full_name", "must have 3 to 255 characters")
 }
 
 // ProblemClosed is of a sign-up where nobody can sign up.
 func ProblemClosed() *frontend.RequestError {
-	return problem("identifier_not_allowed", "this project has no sign-up")
+	return problem("identifier_not_allowed", "nobody can sign up here; whoever runs this project makes accounts")
 }
 
 // ProblemNoLogin is of an identifier that leads to no login: whether there is such a user is not said.
 func ProblemNoLogin() *frontend.RequestError {
-	return problem("login_identifier_unknown_user", "there is no login with this identifier here")
+	return problem("login_identifier_unknown_user", "leads to no login here; see that it is written as at the sign-up, or sign up with it")
 }
 
 // ProblemPasskeyGone is of a passkey that the login form was given and that the project does not have, or has no longer.
 func ProblemPasskeyGone() *frontend.RequestError {
-	return problem("invalid_conditional_ui_login", "the passkey cannot be used any more")
+	return problem("invalid_conditional_ui_login", "this passkey is not known here any more; log in another way, and delete it where it is kept")
 }
 
 // ProblemPasskeyLate is of a passkey that was picked when the login form had been open for too long, or a second time. Nothing is wrong with it.
@@ -56,17 +57,21 @@ func ProblemPasskeyRefused() *frontend.RequestError {
 
 // ProblemNoPasskey is of a login with a passkey that is offered no longer.
 func ProblemNoPasskey() *frontend.RequestError {
-	return problem("noPasskeyAvailable", "a login with a passkey is not offered any more")
+	return problem("noPasskeyAvailable", "a login with a passkey is not offered any more; log in another way")
 }
 
 // ProblemNoAppend is of the creation of a passkey that is offered no longer.
 func ProblemNoAppend() *frontend.RequestError {
-	return problem("unknown", "the creation of a passkey is not offered any more")
+	return problem("unknown", "the creation of a passkey is not offered any more; go on without")
 }
 
 // ProblemCode is of a code or link that is wrong, has expired, was used, or was never sent.
 func ProblemCode(method frontend.VerificationMethod) *frontend.RequestError {
-	return problem("invalid_challenge_solution_"+string(method), "is wrong or has expired")
+	message := "is wrong or has expired; enter the newest that came, or have another sent"
+	if method == frontend.VerificationMethodEmailLink {
+		message = "this link is wrong or has expired; open the newest that came, or have another sent"
+	}
+	return problem("invalid_challenge_solution_"+string(method), message)
 }
 
 func problem(code, message string) *frontend.RequestError {

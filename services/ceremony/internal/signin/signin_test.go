@@ -270,15 +270,19 @@ func (c *course) check(t *rapid.T, reached map[signin.Phase]bool) {
 	}
 }
 
+func email(v string) frontend.LoginIdentifier {
+	return frontend.LoginIdentifier{Type: rest.IdentifierTypeEmail, Identifier: v}
+}
+
+func username(v string) frontend.LoginIdentifier {
+	return frontend.LoginIdentifier{Type: rest.IdentifierTypeUsername, Identifier: v}
+}
+
+// trusting is of a project that verifies nothing.
+var trusting = project.Frontend{Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypeEmail}, {Type: account.IdentifierTypeUsername}}}
+
 func TestASignUpIsFilledIn(t *testing.T) {
 	t.Parallel()
-	email := func(v string) frontend.LoginIdentifier {
-		return frontend.LoginIdentifier{Type: rest.IdentifierTypeEmail, Identifier: v}
-	}
-	username := func(v string) frontend.LoginIdentifier {
-		return frontend.LoginIdentifier{Type: rest.IdentifierTypeUsername, Identifier: v}
-	}
-	trusting := project.Frontend{Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypeEmail}, {Type: account.IdentifierTypeUsername}}}
 	verified := project.Frontend{Identifiers: []project.IdentifierRule{
 		{Type: account.IdentifierTypeEmail, Required: true, Verify: project.VerifySignUp, Link: true}, {Type: account.IdentifierTypePhone, Verify: project.VerifySignUp},
 	}}
@@ -298,10 +302,12 @@ func TestASignUpIsFilledIn(t *testing.T) {
 			{Type: "email", Problem: signin.ProblemMissing()}, {Type: "username", Problem: signin.ProblemMissing()},
 		}}},
 		"with what is no address": {trusting, "", []frontend.LoginIdentifier{email("ada")}, signin.Entry{Fields: []signin.Field{
-			{Type: "email", Value: "ada", Problem: signin.ProblemFormat()}, {Type: "username"},
+			{Type: "email", Value: "ada", Problem: malformed("must be an email address such as ada@example.com")}, {Type: "username"},
 		}}},
 		"with an address as the user name": {trusting, "", []frontend.LoginIdentifier{username("bob@example.com")}, signin.Entry{Fields: []signin.Field{
-			{Type: "email"}, {Type: "username", Value: "bob@example.com", Problem: signin.ProblemFormat()},
+			{Type: "email"}, {Type: "username", Value: "bob@example.com", Problem: malformed(
+				"must not have the form of an email address; choose another name, or enter it as an email address",
+			)},
 		}}},
 		"without one that is required": {verified, "", []frontend.LoginIdentifier{{Type: "phone", Identifier: "+4915112345678"}}, signin.Entry{Fields: []signin.Field{
 			{Type: "email", Method: "email-link", Problem: signin.ProblemMissing()}, {Type: "phone", Method: "phone-otp", Value: "+4915112345678"},
@@ -323,6 +329,79 @@ func TestASignUpIsFilledIn(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func malformed(message string) *frontend.RequestError {
+	return &frontend.RequestError{Code: "identifier_invalid_format", Message: message}
+}
+
+// Where a page shows a message as it is, it follows the name of the field, or it stands alone.
+func TestWhatIsWrongIsSaidWithWhatWouldDo(t *testing.T) {
+	t.Parallel()
+	_, noAddress := signin.Clean("email", "ada")
+	_, noNumber := signin.Clean("phone", "123")
+	_, addressAsName := signin.Clean("username", "ada@example.com")
+	for field, c := range map[string]struct {
+		problem *frontend.RequestError
+		want    string
+	}{
+		"Email address":                    {signin.ProblemFormat(noAddress), "must be an email address such as ada@example.com"},
+		"Phone number":                     {signin.ProblemFormat(noNumber), "must be a phone number with the country's code and nothing between its digits, such as +4915112345678"},
+		"User name":                        {signin.ProblemFormat(addressAsName), "must not have the form of an email address; choose another name, or enter it as an email address"},
+		"An identifier of another":         {signin.ProblemTaken(), "belongs to an account already; log in with it, or sign up with another"},
+		"A phone number nobody asked for":  {signin.ProblemNotAllowed(), "is none that users of this project sign up with; leave it out"},
+		"An identifier that nobody has":    {signin.ProblemNoLogin(), "leads to no login here; see that it is written as at the sign-up, or sign up with it"},
+		"A wrong code":                     {signin.ProblemCode("email-otp"), "is wrong or has expired; enter the newest that came, or have another sent"},
+		"A wrong link":                     {signin.ProblemCode("email-link"), "this link is wrong or has expired; open the newest that came, or have another sent"},
+		"Your name":                        {signin.ProblemFullName(), "must have 3 to 255 characters"},
+		"A sign-up where there is none":    {signin.ProblemClosed(), "nobody can sign up here; whoever runs this project makes accounts"},
+		"A passkey that was deleted":       {signin.ProblemPasskeyGone(), "this passkey is not known here any more; log in another way, and delete it where it is kept"},
+		"A login no longer offered":        {signin.ProblemNoPasskey(), "a login with a passkey is not offered any more; log in another way"},
+		"A creation that is none any more": {signin.ProblemNoAppend(), "the creation of a passkey is not offered any more; go on without"},
+	} {
+		if c.problem.Message != c.want {
+			t.Errorf("%s: it %q, want %q", field, c.problem.Message, c.want)
+		}
+	}
+}
+
+func TestASignUpThatOnlyAPasskeyLeadsBackToSaysSoBeforeItIsSkipped(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		given []frontend.LoginIdentifier
+		only  bool
+	}{
+		"with a user name alone":              {[]frontend.LoginIdentifier{username("ada")}, true},
+		"with an address":                     {[]frontend.LoginIdentifier{email("ada@example.com")}, false},
+		"with an address beside the username": {[]frontend.LoginIdentifier{username("ada"), email("ada@example.com")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			state := signin.New(signin.SignUp, ident.NewSeed(), signin.Settings{})
+			state = must(t)(state.SignUpWith(signin.Fill(trusting, frontend.SignupInitReq{Identifiers: c.given})))
+			state = must(t)(state.Joined("usr-1"))
+			state = must(t)(state.Offered(signin.Offer{Options: "{}"}))
+			body, err := state.Block(signin.View{Project: trusting})
+			if err != nil {
+				t.Fatal(err)
+			}
+			block, err := body.Data.AsBlockPasskeyAppend()
+			if err != nil || block.OnlyWayBack == nil || *block.OnlyWayBack != c.only {
+				t.Errorf("the passkey is the only way back: %v, want %v (%v)", block.OnlyWayBack, c.only, err)
+			}
+		})
+	}
+}
+
+func must(t *testing.T) func(signin.State, error) signin.State {
+	t.Helper()
+	return func(s signin.State, err error) signin.State {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 
 // pageFiles holds the API page; the viewer itself comes from the module swgui, so the page works without the internet.
 //
-//go:embed app index.html start.js
+//go:embed app index.html docs.css start.js
 var pageFiles embed.FS
 
 // contentPolicy lets the API page load and call nothing but this server. The viewer sets styles on elements and draws its icons from data
@@ -68,11 +68,13 @@ func (cfg Config) MountDocs(app *fiber.App) error {
 		}
 		files = append(files, file{path: path, kind: fiber.MIMETextHTMLCharsetUTF8, plain: index})
 	}
-	start, err := pageFiles.ReadFile("start.js")
-	if err != nil {
-		return fmt.Errorf("read the API page: %w", err)
+	for _, own := range []struct{ name, kind string }{{"start.js", "text/javascript; charset=utf-8"}, {"docs.css", "text/css; charset=utf-8"}} {
+		raw, err := pageFiles.ReadFile(own.name)
+		if err != nil {
+			return fmt.Errorf("read the API page: %w", err)
+		}
+		files = append(files, file{path: "/docs/" + own.name, kind: own.kind, plain: raw})
 	}
-	files = append(files, file{path: "/docs/start.js", kind: "text/javascript; charset=utf-8", plain: start})
 	for _, viewer := range []struct{ name, kind string }{
 		{"swagger-ui-bundle.js", "text/javascript; charset=utf-8"},
 		{"swagger-ui.css", "text/css; charset=utf-8"},
@@ -116,10 +118,15 @@ func (cfg Config) index(shown shownAPI) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	home := ""
+	if cfg.Trying {
+		home = `<a href="/">Try passkeys</a>`
+	}
 	// Not html/template: whatever calls it keeps every exported method of every type in the binary, 15 MB of them.
 	filled := strings.NewReplacer(
 		"{{.Name}}", html.EscapeString(shown.Name),
 		"{{.Document}}", html.EscapeString(shown.Document),
+		"{{.Home}}", home,
 		"{{.Version}}", html.EscapeString(cfg.Version),
 	)
 	return []byte(filled.Replace(string(page))), nil

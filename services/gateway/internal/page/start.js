@@ -1,4 +1,5 @@
 // Shows the document that this server serves. Calls made from the page go to this server and are real.
+document.querySelector(`nav a[href="${location.pathname}"]`)?.setAttribute("aria-current", "page");
 window.ui = SwaggerUIBundle({
   url: document.getElementById("swagger-ui").dataset.document + ".json",
   dom_id: "#swagger-ui",
