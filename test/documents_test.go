@@ -51,19 +51,27 @@ func TestTheExamplesOfTheDocumentsPrintWhatTheyShow(t *testing.T) {
 	for _, name := range []string{"README.md", "docs/operations.md", "docs/policies.md", "docs/scenarios.md", "docs/explaining.md", "docs/moving.md", "docs/events.md", "docs/backend.md", "docs/webhooks.md", "docs/userservice.md", "docs/frontend.md", "docs/signin.md", "docs/connect.md"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			follow(t, binary, examples(t, repoFile(t, name)))
+			document := repoFile(t, name)
+			follow(t, binary, examples(t, document), startedWith(document)...)
 		})
 	}
 }
 
+// startedWith returns the settings of webhooks that a document says to start the server with, since without them its examples take a day.
+func startedWith(document string) []string {
+	start := regexp.MustCompile("(?m)^```sh\n((?:KEYWARD_WEBHOOKS_|  KEYWARD_WEBHOOKS_)[^`]*) bin/keyward serve\n```").FindStringSubmatch(document)
+	if start == nil {
+		return nil
+	}
+	return strings.Fields(strings.ReplaceAll(start[1], "\\\n", ""))
+}
+
 // follow does what a person does who pastes the blocks one by one into one shell, in a checkout with a server running.
-func follow(t *testing.T, binary string, blocks []example) {
+func follow(t *testing.T, binary string, blocks []example, settings ...string) {
 	t.Helper()
 	dir := checkout(t, binary)
 	data := t.TempDir()
-	server := run(t, binary, data, "KEYWARD_POLICIES="+filepath.Join(dir, "policies"), "KEYWARD_NATS_ADDR=127.0.0.1:0",
-		// Webhooks to this machine, and nobody waits a day for a dead letter.
-		"KEYWARD_WEBHOOKS_ALLOW_HTTP=true", "KEYWARD_WEBHOOKS_ALLOW_CIDRS=127.0.0.0/8", "KEYWARD_WEBHOOKS_MAX_ATTEMPTS=3", "KEYWARD_WEBHOOKS_RETRY_MIN=100ms")
+	server := run(t, binary, data, append(settings, "KEYWARD_POLICIES="+filepath.Join(dir, "policies"), "KEYWARD_NATS_ADDR=127.0.0.1:0")...)
 
 	const mark = "--- end of block ---"
 	script := &strings.Builder{}
@@ -75,6 +83,7 @@ func follow(t *testing.T, binary string, blocks []example) {
 	}
 	shell := exec.Command("bash", "-c", script.String())
 	shell.Dir = dir
+	shell.Env = append(os.Environ(), "XDG_CONFIG_HOME="+t.TempDir()) // where the authenticator keeps its device
 	var complaints strings.Builder
 	shell.Stderr = &complaints
 	raw, err := shell.Output()
@@ -90,6 +99,34 @@ func follow(t *testing.T, binary string, blocks []example) {
 			t.Errorf("the block in line %d printed\n%s\nbut shows\n%s", b.line, outputs[i], b.shown)
 		}
 	}
+	leavesNothing(t, dir)
+}
+
+// leavesNothing fails if git would take up anything that commands have left in a checkout, but for the policies that they change.
+func leavesNothing(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, ".gitignore"), []byte(repoFile(t, ".gitignore")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"init", "--quiet"}, {"add", ".gitignore", "policies"}} {
+		if out, err := git(dir, args...); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	left, err := git(dir, "ls-files", "--others", "--exclude-standard")
+	if err != nil || left != "" {
+		t.Errorf("the commands leave what git does not ignore, which may be a secret (%v):\n%s", err, left)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "device.json")); err == nil {
+		t.Error("the commands leave private keys in the checkout")
+	}
+}
+
+func git(dir string, args ...string) (string, error) {
+	cmd := exec.Command("git", args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // checkout makes a directory that looks like a built checkout.
