@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway/internal/bridge"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/userapi"
 )
@@ -40,7 +41,7 @@ type calls struct {
 
 // ServeHTTP implements http.Handler.
 func (h calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g, out := h.gateway, &callWriter{ResponseWriter: w}
+	g, out := h.gateway, bridge.NewAnswer(w)
 	x := callIn(out, r)
 	ctx, cancel := context.WithTimeout(r.Context(), g.cfg.RequestTimeout)
 	defer cancel()
@@ -67,7 +68,7 @@ func (h calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case x.Preflight:
 		out.WriteHeader(http.StatusNoContent)
 	}
-	g.recorder.Report(ctx, x, out.code(), span)
+	g.recorder.Report(ctx, x, out.Code(), span)
 	if !answered {
 		panic(http.ErrAbortHandler) // net/http then breaks the answer off, so that nobody takes it for a whole one
 	}
@@ -109,13 +110,13 @@ func (g *Gateway) place(x *exchange.Exchange, work func() error) error {
 
 // failCall answers what went wrong in the protocol of the request. It returns false if it is too late for that, because an answer has
 // begun.
-func (g *Gateway) failCall(out *callWriter, r *http.Request, x *exchange.Exchange, err error) bool {
+func (g *Gateway) failCall(out *bridge.Answer, r *http.Request, x *exchange.Exchange, err error) bool {
 	f := fault.As(err)
 	if fault.OfServer(f) {
 		x.Cause = f
 	}
 	x.Code = userapi.CodeOf(f.Status).String()
-	if !out.takeBack() {
+	if !out.TakeBack() {
 		return false
 	}
 	g.users.WriteError(out, r, f)

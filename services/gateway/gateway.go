@@ -4,8 +4,8 @@
 // Idempotency-Key. No Fiber type leaves the gateway.
 //
 // The root assembles: exchange is what is known of a request, admission says who may come in, contract whether a request fits its
-// document, operation which method of which service answers it, userapi and issuer are of the user service, eventstream and page answer
-// by themselves.
+// document, operation which method of which service answers it, userapi and issuer are of the user service, bridge brings its calls from
+// Fiber's port, eventstream and page answer by themselves.
 package gateway
 
 import (

@@ -74,7 +74,7 @@ func (g *Gateway) answerUnknownMethod(rc *fasthttp.RequestCtx) {
 	c := g.app.AcquireCtx(rc)
 	defer g.app.ReleaseCtx(c)
 	if g.isCall(c) {
-		_ = g.bridge(c) // it always answers
+		_ = g.overBridge(c) // it always answers
 		return
 	}
 	_ = g.outOfBand(c, fiber.ErrMethodNotAllowed) // it always answers

@@ -49,7 +49,7 @@ func (g *Gateway) withoutPlace(read func() error) error {
 func (g *Gateway) serve(c *fiber.Ctx) error {
 	defer g.dismiss(c)
 	if g.isCall(c) {
-		return g.bridge(c)
+		return g.overBridge(c)
 	}
 	x := exchangeIn(c)
 	running := g.inFlight.Add(1)

@@ -146,7 +146,7 @@ const maxRefreshCookies = 4
 // refreshCookies returns the refresh token, and the others of the name: a browser that has the cookie of a host and that of its domain sends both, and
 // does not say which is newer.
 func refreshCookies(asked *fasthttp.RequestHeader) (first string, others []string) {
-	asked.VisitAllCookie(func(name, value []byte) {
+	for name, value := range asked.Cookies() {
 		switch {
 		case string(name) != exchange.CookieRefresh || len(value) == 0:
 		case first == "":
@@ -154,6 +154,6 @@ func refreshCookies(asked *fasthttp.RequestHeader) (first string, others []strin
 		case len(others) < maxRefreshCookies-1 && len(value) <= maxToken:
 			others = append(others, string(value))
 		}
-	})
+	}
 	return first, others
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/api/zitadel/user/v2/userv2connect"
 	userv2beta "github.com/keyward/keyward/api/zitadel/user/v2beta"
 	"github.com/keyward/keyward/api/zitadel/user/v2beta/userv2betaconnect"
+	"github.com/keyward/keyward/services/gateway/internal/protocodec"
 )
 
 // API answers calls of the user service. Make it with New. It may be used by many goroutines at once.
@@ -77,7 +78,7 @@ func New(deps Deps) (*API, error) {
 
 func (a *API) options() []connect.HandlerOption {
 	options := []connect.HandlerOption{connect.WithReadMaxBytes(a.deps.MaxBytes)}
-	for _, codec := range codecs() {
+	for _, codec := range protocodec.All() {
 		options = append(options, connect.WithCodec(codec))
 	}
 	return options

@@ -18,6 +18,7 @@ import (
 	userv2 "github.com/keyward/keyward/api/zitadel/user/v2"
 	userv2beta "github.com/keyward/keyward/api/zitadel/user/v2beta"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway/internal/protocodec"
 )
 
 // jsonAPI is the JSON API: the routes that the protos give the methods.
@@ -150,9 +151,9 @@ func (m jsonMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
 			_, _ = io.Copy(io.Discard, r) // as much as serve allows
 			return tooLarge(m.maxBytes)
 		}
-		if raw = withoutMark(raw); len(raw) == 0 {
+		if raw = protocodec.WithoutMark(raw); len(raw) == 0 {
 			return io.EOF
 		}
-		return unmarshalJSON(raw, message)
+		return protocodec.UnmarshalJSON(raw, message)
 	})
 }

@@ -157,15 +157,12 @@ func (r *reader) batch(ctx context.Context, n int, done chan<- bool) (got, taken
 
 // ended returns err unless it says no more than that time is up or nothing is there.
 func ended(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil {
-		return nil
+	harmless := ctx.Err() != nil ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages)
+	if err != nil && !harmless {
+		return fmt.Errorf("read the log: %w", err)
 	}
-	for _, harmless := range []error{context.DeadlineExceeded, nats.ErrTimeout, jetstream.ErrNoMessages} {
-		if errors.Is(err, harmless) {
-			return nil
-		}
-	}
-	return fmt.Errorf("read the log: %w", err)
+	return nil
 }
 
 // receive reads a message. Of events that the endpoint has not subscribed to only the subject is looked at.

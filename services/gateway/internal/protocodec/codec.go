@@ -1,4 +1,6 @@
-package userapi
+// Package protocodec reads and writes the messages of calls. It promises that what its errors say repeats neither what was sent nor the names
+// of Go types. It touches nothing.
+package protocodec
 
 import (
 	"bytes"
@@ -12,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// unmarshalJSON reads a message as ProtoJSON and ignores unknown fields. Its errors say what is wrong and where, and repeat nothing of the text.
-func unmarshalJSON(raw []byte, into proto.Message) error {
+// UnmarshalJSON reads a message as ProtoJSON and ignores unknown fields. Its errors say what is wrong and where, and repeat nothing of the text.
+func UnmarshalJSON(raw []byte, into proto.Message) error {
 	err := protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(raw, into)
 	if err == nil {
 		return nil
@@ -25,8 +27,8 @@ func unmarshalJSON(raw []byte, into proto.Message) error {
 	return fmt.Errorf("the body does not fit %s%s", into.ProtoReflect().Descriptor().Name(), position(err))
 }
 
-// withoutMark leaves out a byte order mark, which nobody may put before JSON and readers may ignore (RFC 8259 section 8.1).
-func withoutMark(raw []byte) []byte { return bytes.TrimPrefix(raw, []byte("\ufeff")) }
+// WithoutMark leaves out a byte order mark, which nobody may put before JSON and readers may ignore (RFC 8259 section 8.1).
+func WithoutMark(raw []byte) []byte { return bytes.TrimPrefix(raw, []byte("\ufeff")) }
 
 // position returns where protojson found a value that does not fit. It writes that before anything that it repeats.
 func position(err error) string {
@@ -43,8 +45,8 @@ type codec struct {
 	unmarshal func([]byte, proto.Message) error
 }
 
-// codecs are the library's, but that their errors repeat neither what was sent nor the names of Go types.
-func codecs() []connect.Codec {
+// All are the codecs of Connect, gRPC-web and gRPC: the library's, but that their errors repeat neither what was sent nor the names of Go types.
+func All() []connect.Codec {
 	binary := func(raw []byte, into proto.Message) error {
 		if err := proto.Unmarshal(raw, into); err != nil {
 			return fmt.Errorf("the message is not a well-formed %s", into.ProtoReflect().Descriptor().Name())
@@ -52,10 +54,10 @@ func codecs() []connect.Codec {
 		return nil
 	}
 	text := func(raw []byte, into proto.Message) error {
-		if raw = withoutMark(raw); len(raw) == 0 {
+		if raw = WithoutMark(raw); len(raw) == 0 {
 			return errors.New("the body is empty; an empty message is {}")
 		}
-		return unmarshalJSON(raw, into)
+		return UnmarshalJSON(raw, into)
 	}
 	return []connect.Codec{
 		codec{"proto", proto.Marshal, binary},
