@@ -19,6 +19,7 @@ func Fold(in Input) History {
 		Append:    f.append(),
 		Blacklist: f.blacklist(),
 		Process:   f.process(in.Process),
+		ByPhone:   f.byPhone(),
 	}
 	if in.Environment != "" {
 		history.Pair = f.pair(in.Environment)
@@ -36,6 +37,7 @@ type folder struct {
 	environment ident.EnvironmentID
 	now         int64 // Unix ms
 	parameters  Parameters
+	createdBy   func(*account.Credential) event.Route
 	skewed      bool
 
 	loggedIn, created map[string]bool // ceremonies that a login and a creation finished
@@ -48,6 +50,10 @@ func newFolder(in Input) *folder {
 		environment: in.Environment,
 		now:         in.Now.UnixMilli(),
 		parameters:  in.Parameters,
+		createdBy:   in.Created,
+	}
+	if f.createdBy == nil {
+		f.createdBy = (*account.Credential).CreatedBy
 	}
 	f.events = f.unexpired(event.NewSet(in.Events).Refs())
 	f.offers = f.unexpired(event.NewSet(in.Offers).Refs())
@@ -180,7 +186,29 @@ func (f *folder) route(e *event.Event) event.Route {
 		return event.Local
 	}
 	if c := f.credential(e); c != nil {
-		return c.CreatedBy()
+		return f.createdBy(c)
 	}
 	return event.Local
+}
+
+// byPhone returns the credentials that finished a ceremony over another device. Where and when does not matter: what was on a phone once is sought there.
+func (f *folder) byPhone() []ident.CredentialID {
+	var found []ident.CredentialID
+	for _, e := range f.events {
+		if !succeeded(e) || f.route(e) != event.CDA {
+			continue
+		}
+		if c := f.credential(e); c != nil {
+			found = add(found, c.ID)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func add(list []ident.CredentialID, id ident.CredentialID) []ident.CredentialID {
+	if slices.Contains(list, id) {
+		return list
+	}
+	return append(list, id)
 }

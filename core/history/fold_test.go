@@ -149,6 +149,7 @@ func runFold(t *testing.T, cases []foldCase) {
 			var part any
 			switch c.want.(type) {
 			case history.Pair:
+				got.Pair.Wins, got.Pair.Lost = nil, false // tests of their own
 				part = got.Pair
 			case history.Append:
 				got.Append.LastOffer = time.Time{}
@@ -170,6 +171,9 @@ func runFold(t *testing.T, cases []foldCase) {
 		})
 	}
 }
+
+// one is the account's only passkey.
+var one = []ident.CredentialID{"cre-1"}
 
 func TestStreaks(t *testing.T) {
 	t.Parallel()
@@ -195,14 +199,14 @@ func TestStreaks(t *testing.T) {
 		{name: "failed CDA ceremonies are a streak of their own", log: entries(fail(-2*day, event.CDA), fail(-day, event.CDA)), want: history.Pair{CDAStreak: 2, LastFailedRoute: event.CDA}},
 		{name: "failed security key ceremonies likewise", log: entries(fail(-3*day, event.SecurityKey), fail(-day, event.SecurityKey)), want: history.Pair{SecurityKeyStreak: 2, LastFailedRoute: event.SecurityKey}},
 		{name: "the last failed route is that of the newest failure", log: entries(fail(-2*day, event.SecurityKey), fail(-day, event.CDA)), want: history.Pair{SecurityKeyStreak: 1, CDAStreak: 1, LastFailedRoute: event.CDA}},
-		{name: "a local success ends the local streak", log: entries(fail(-3*time.Hour, event.Local), completed(-2*time.Hour, event.Local, "cre-1", "p", "c")), want: history.Pair{Positive: true, LastRoute: event.Local, ExistsHere: true}},
+		{name: "a local success ends the local streak", log: entries(fail(-3*time.Hour, event.Local), completed(-2*time.Hour, event.Local, "cre-1", "p", "c")), want: history.Pair{Positive: true, LastRoute: event.Local, Proven: one}},
 		{name: "a CDA success keeps the local streak", log: entries(fail(-3*time.Hour, event.Local), completed(-2*time.Hour, event.CDA, "cre-1", "p", "c")), want: history.Pair{LocalStreak: 1, LastFailedRoute: event.Local, Positive: true, LastRoute: event.CDA}},
-		{name: "a created passkey ends the local streak", log: entries(fail(-3*time.Hour, event.Local), fail(-3*time.Hour, event.CDA), created(-2*time.Hour, "cre-1", "p")), want: history.Pair{CDAStreak: 1, LastFailedRoute: event.CDA, Positive: true, LastRoute: event.Local, ExistsHere: true, CreatedHere: true}},
-		{name: "success and failure of one millisecond: success wins", log: entries(fail(-time.Hour, event.Local), completed(-time.Hour, event.Local, "cre-1", "p", "c")), want: history.Pair{Positive: true, LastRoute: event.Local, ExistsHere: true}},
-		{name: "positive: two failures within 24 h count", log: entries(completed(-10*day, event.Local, "cre-1", "p", "c"), fail(-2*time.Hour, event.Local), fail(-time.Hour, event.Local)), want: history.Pair{LocalStreak: 2, LastFailedRoute: event.Local, Positive: true, LastRoute: event.Local, ExistsHere: true}},
-		{name: "positive: a failure of age exactly 24 h no longer counts", log: entries(completed(-10*day, event.Local, "cre-1", "p", "c"), fail(-24*time.Hour, event.Local), fail(-time.Hour, event.Local)), want: history.Pair{LocalStreak: 1, LastFailedRoute: event.Local, Positive: true, LastRoute: event.Local, ExistsHere: true}},
-		{name: "positive: a failure a second younger than 24 h counts", log: entries(completed(-10*day, event.Local, "cre-1", "p", "c"), fail(-24*time.Hour+time.Second, event.Local), fail(-time.Hour, event.Local)), want: history.Pair{LocalStreak: 2, LastFailedRoute: event.Local, Positive: true, LastRoute: event.Local, ExistsHere: true}},
-		{name: "a failure on a ceremony that then succeeded is none", log: entries(offered(-time.Hour, event.CDA, "p", "c"), wire(-time.Hour, event.LoginError, "").on("c"), entry{at: -time.Minute, e: event.Event{Type: event.LoginCompleted, Route: event.Local, Credential: "cre-1", Ceremony: "pke-1", Environment: here}}), want: history.Pair{Positive: true, LastRoute: event.Local, ExistsHere: true}},
+		{name: "a created passkey ends the local streak", log: entries(fail(-3*time.Hour, event.Local), fail(-3*time.Hour, event.CDA), created(-2*time.Hour, "cre-1", "p")), want: history.Pair{CDAStreak: 1, LastFailedRoute: event.CDA, Positive: true, LastRoute: event.Local, Proven: one, CreatedHere: true}},
+		{name: "success and failure of one millisecond: success wins", log: entries(fail(-time.Hour, event.Local), completed(-time.Hour, event.Local, "cre-1", "p", "c")), want: history.Pair{Positive: true, LastRoute: event.Local, Proven: one}},
+		{name: "positive: two failures within 24 h count", log: entries(completed(-10*day, event.Local, "cre-1", "p", "c"), fail(-2*time.Hour, event.Local), fail(-time.Hour, event.Local)), want: history.Pair{LocalStreak: 2, LastFailedRoute: event.Local, Positive: true, LastRoute: event.Local, Proven: one}},
+		{name: "positive: a failure of age exactly 24 h no longer counts", log: entries(completed(-10*day, event.Local, "cre-1", "p", "c"), fail(-24*time.Hour, event.Local), fail(-time.Hour, event.Local)), want: history.Pair{LocalStreak: 1, LastFailedRoute: event.Local, Positive: true, LastRoute: event.Local, Proven: one}},
+		{name: "positive: a failure a second younger than 24 h counts", log: entries(completed(-10*day, event.Local, "cre-1", "p", "c"), fail(-24*time.Hour+time.Second, event.Local), fail(-time.Hour, event.Local)), want: history.Pair{LocalStreak: 2, LastFailedRoute: event.Local, Positive: true, LastRoute: event.Local, Proven: one}},
+		{name: "a failure on a ceremony that then succeeded is none", log: entries(offered(-time.Hour, event.CDA, "p", "c"), wire(-time.Hour, event.LoginError, "").on("c"), entry{at: -time.Minute, e: event.Event{Type: event.LoginCompleted, Route: event.Local, Credential: "cre-1", Ceremony: "pke-1", Environment: here}}), want: history.Pair{Positive: true, LastRoute: event.Local, Proven: one}},
 	})
 }
 
@@ -212,9 +216,9 @@ func TestNoCredentials(t *testing.T) {
 	runFold(t, []foldCase{
 		{name: "it weighs as much as two failures", log: entries(wire(-3*day, event.LoginNoCredentials, "p")), want: told},
 		{name: "it does not lower a longer streak", log: entries(fail(-4*day, event.Local), fail(-3*day, event.Local), fail(-2*day, event.Local), wire(-day, event.LoginNoCredentials, "p")), want: history.Pair{LocalStreak: 3, NoCredentials: true, LastFailedRoute: event.Local}},
-		{name: "it lasts 30 d also in a positive pair", log: entries(completed(-40*day, event.Local, "cre-1", "p", "c"), wire(-30*day+time.Second, event.LoginNoCredentials, "q")), want: history.Pair{LocalStreak: 2, NoCredentials: true, LastFailedRoute: event.Local, Positive: true, LastRoute: event.Local, ExistsHere: true}},
+		{name: "it lasts 30 d also in a positive pair", log: entries(completed(-40*day, event.Local, "cre-1", "p", "c"), wire(-30*day+time.Second, event.LoginNoCredentials, "q")), want: history.Pair{LocalStreak: 2, NoCredentials: true, LastFailedRoute: event.Local, Positive: true, LastRoute: event.Local, Proven: one}},
 		{name: "at exactly 30 d it is over", log: entries(wire(-30*day, event.LoginNoCredentials, "p")), want: history.Pair{}},
-		{name: "a later local success clears it", log: entries(wire(-3*day, event.LoginNoCredentials, "p"), completed(-day, event.Local, "cre-1", "q", "c")), want: history.Pair{Positive: true, LastRoute: event.Local, ExistsHere: true}},
+		{name: "a later local success clears it", log: entries(wire(-3*day, event.LoginNoCredentials, "p"), completed(-day, event.Local, "cre-1", "q", "c")), want: history.Pair{Positive: true, LastRoute: event.Local, Proven: one}},
 		{name: "a later CDA success does not", log: entries(wire(-3*day, event.LoginNoCredentials, "p"), completed(-day, event.CDA, "cre-1", "q", "c")), want: history.Pair{LocalStreak: 2, NoCredentials: true, LastFailedRoute: event.Local, Positive: true, LastRoute: event.CDA}},
 		{name: "elsewhere it says nothing", log: entries(wire(-3*day, event.LoginNoCredentials, "p").in(away)), want: history.Pair{}},
 	})
@@ -225,7 +229,7 @@ func TestPositive(t *testing.T) {
 	gone := []account.Tombstone{{ID: "cre-2", CredentialID: []byte("raw?>2"), DeletedMs: now.UnixMilli()}}
 	runFold(t, []foldCase{
 		{name: "a success of age exactly 180 d no longer counts", log: entries(created(-180*day, "cre-1", "p")), passkeys: []account.Credential{passkey("1", 180*day, here)}, want: history.Pair{PositiveStale: true, CreatedHere: true}},
-		{name: "a second younger it does", log: entries(created(-180*day+time.Second, "cre-1", "p")), passkeys: []account.Credential{passkey("1", 180*day-time.Second, here)}, want: history.Pair{Positive: true, LastRoute: event.Local, ExistsHere: true, CreatedHere: true}},
+		{name: "a second younger it does", log: entries(created(-180*day+time.Second, "cre-1", "p")), passkeys: []account.Credential{passkey("1", 180*day-time.Second, here)}, want: history.Pair{Positive: true, LastRoute: event.Local, Proven: one, CreatedHere: true}},
 		{name: "the credential may be named by its WebAuthn ID", log: entries(completed(-day, event.CDA, raw("1"), "p", "c")), want: history.Pair{Positive: true, LastRoute: event.CDA}},
 		{name: "in padded base64 of the other alphabet too", log: entries(completed(-day, event.CDA, base64.StdEncoding.EncodeToString([]byte("raw?>1")), "p", "c")), want: history.Pair{Positive: true, LastRoute: event.CDA}},
 		{name: "the success of a credential that is gone does not count", log: entries(completed(-day, event.Local, "cre-2", "p", "c")), deleted: gone, want: history.Pair{}},
@@ -235,8 +239,74 @@ func TestPositive(t *testing.T) {
 		{name: "failures of an active or unheard-of credential count", log: entries(wire(-2*day, event.LoginError, "").with(raw("1")), wire(-day, event.LoginError, "").with("cre-404")), deleted: gone, want: history.Pair{LocalStreak: 2, LastFailedRoute: event.Local}},
 		{name: "the last route is that of the newest success", log: entries(completed(-2*day, event.SecurityKey, "cre-1", "p", "c"), completed(-day, event.CDA, "cre-1", "q", "d")), want: history.Pair{Positive: true, LastRoute: event.CDA, PositiveSecurityKey: true}},
 		{name: "a success elsewhere says nothing of here", log: entries(completed(-day, event.Local, "cre-1", "p", "c").in(away)), want: history.Pair{}},
-		{name: "a stale success beside a recent one is not reported", log: entries(completed(-200*day, event.Local, "cre-1", "p", "c"), completed(-day, event.Local, "cre-1", "q", "d")), want: history.Pair{Positive: true, LastRoute: event.Local, ExistsHere: true}},
+		{name: "a stale success beside a recent one is not reported", log: entries(completed(-200*day, event.Local, "cre-1", "p", "c"), completed(-day, event.Local, "cre-1", "q", "d")), want: history.Pair{Positive: true, LastRoute: event.Local, Proven: one}},
 	})
+}
+
+func TestWins(t *testing.T) {
+	t.Parallel()
+	by := func(attachment string) []account.Credential {
+		c := passkey("1", 90*day, here)
+		c.Attachment, c.BackupEligible, c.CreatedMs = attachment, true, now.Add(-day).UnixMilli()
+		return []account.Credential{c}
+	}
+	win := func(route event.Route, at time.Duration) history.Win {
+		return history.Win{Route: route, Credential: "cre-1", AtMs: now.Add(at).UnixMilli()}
+	}
+	for _, tc := range []struct {
+		name     string
+		log      []entry
+		passkeys []account.Credential
+		wins     []history.Win
+		proven   []ident.CredentialID
+		byPhone  []ident.CredentialID
+	}{
+		{"the newest of each route comes first", entries(completed(-3*day, event.Local, "cre-1", "p", "a"), completed(-2*day, event.CDA, "cre-1", "q", "b"), completed(-day, event.Local, "cre-1", "r", "c")), nil,
+			[]history.Win{win(event.Local, -day), win(event.CDA, -2*day)}, one, one},
+		{"a creation counts on the route that its event says", entries(byRoute(created(-day, "cre-1", "p"), event.CDA)), by("platform"), []history.Win{win(event.CDA, -day)}, nil, one},
+		{"one of before that, by QR code, as the passkey tells", entries(created(-day, "cre-1", "p")), by("cross-platform"), []history.Win{win(event.CDA, -day)}, nil, one},
+		{"one of before that, on this device", entries(created(-day, "cre-1", "p")), by("platform"), []history.Win{win(event.Local, -day)}, one, nil},
+		{"a login by phone elsewhere is evidence of the phone alone", entries(completed(-400*day, event.CDA, "cre-1", "p", "c").in(away)), by("platform")[:1], nil, one, one},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			got := history.Fold(foldCase{log: tc.log, passkeys: tc.passkeys}.input())
+			if diff := cmp.Diff(tc.wins, got.Pair.Wins); diff != "" {
+				t.Error("wins", diff)
+			}
+			if diff := cmp.Diff(tc.proven, got.Pair.Proven); diff != "" {
+				t.Error("proven", diff)
+			}
+			if diff := cmp.Diff(tc.byPhone, got.ByPhone); diff != "" {
+				t.Error("by phone", diff)
+			}
+		})
+	}
+}
+
+func TestLost(t *testing.T) {
+	t.Parallel()
+	twice := entries(fail(-3*day, event.Local), fail(-2*day, event.Local))
+	for _, tc := range []struct {
+		name string
+		log  []entry
+		want bool
+	}{
+		{"two failures on this device", twice, true},
+		{"one is forgiven", entries(fail(-2*day, event.Local)), false},
+		{"failures over a phone say nothing of this device", entries(fail(-3*day, event.CDA), fail(-2*day, event.CDA)), false},
+		{"the client said that it holds none", entries(wire(-day, event.LoginNoCredentials, "p")), true},
+		{"a local success ends it", entries(twice, completed(-day, event.Local, "cre-1", "p", "c")), false},
+		{"a success over a phone does not", entries(twice, completed(-36*time.Hour, event.CDA, "cre-1", "p", "c"), fail(-2*time.Hour, event.Local), fail(-time.Hour, event.Local)), true},
+		{"the client's word that it holds one ends it", entries(twice, wire(-day, event.AppendCredentialExists, "p")), false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if got := history.Fold(foldCase{log: tc.log}.input()).Pair.Lost; got != tc.want {
+				t.Errorf("got %t", got)
+			}
+		})
+	}
 }
 
 func byRoute(n entry, route event.Route) entry { n.e.Route = route; return n }
@@ -252,18 +322,18 @@ func TestExistsHere(t *testing.T) {
 	t.Parallel()
 	exists := func(at time.Duration) []entry { return entries(wire(at, event.AppendCredentialExists, "p")) }
 	runFold(t, []foldCase{
-		{name: "the provider said so while the account had a passkey", log: exists(-3 * day), want: history.Pair{ExistsHere: true}},
+		{name: "the provider said so while the account had a passkey", log: exists(-3 * day), want: history.Pair{Said: one}},
 		{name: "the passkey it had then is gone", log: exists(-100 * day), want: history.Pair{}},
 		{name: "the account has none", log: exists(-3 * day), passkeys: []account.Credential{}, want: history.Pair{}},
 		{name: "said exactly 180 d ago", log: exists(-180 * day), passkeys: []account.Credential{passkey("1", 300*day, away)}, want: history.Pair{}},
-		{name: "said a second later than that", log: exists(-180*day + time.Second), passkeys: []account.Credential{passkey("1", 300*day, away)}, want: history.Pair{ExistsHere: true}},
+		{name: "said a second later than that", log: exists(-180*day + time.Second), passkeys: []account.Credential{passkey("1", 300*day, away)}, want: history.Pair{Said: one}},
 		{name: "said elsewhere", log: entries(wire(-3*day, event.AppendCredentialExists, "p").in(away)), want: history.Pair{}},
-		{name: "a passkey was created here, by the account's own record", passkeys: []account.Credential{passkey("1", 3*day, here)}, want: history.Pair{ExistsHere: true, CreatedHere: true}},
+		{name: "a passkey was created here, by the account's own record", passkeys: []account.Credential{passkey("1", 3*day, here)}, want: history.Pair{Proven: one, CreatedHere: true}},
 		{name: "long ago", passkeys: []account.Credential{passkey("1", 180*day, here)}, want: history.Pair{CreatedHere: true}},
 		{name: "a passkey made by QR code is on the phone", log: entries(byRoute(created(-day, "cre-1", "p"), event.CDA)), want: history.Pair{Positive: true, LastRoute: event.CDA}},
 		{name: "one made by QR code before events said so is too", log: entries(created(-day, "cre-1", "p")), passkeys: fromElsewhere(true), want: history.Pair{Positive: true, LastRoute: event.CDA}},
 		{name: "one on a security key is on the key", log: entries(created(-day, "cre-1", "p")), passkeys: fromElsewhere(false), want: history.Pair{Positive: true, LastRoute: event.SecurityKey, PositiveSecurityKey: true}},
-		{name: "the client's word that it holds one ends what failed before", log: entries(fail(-5*day, event.Local), fail(-4*day, event.Local), fail(-4*day, event.CDA), exists(-3*day)), want: history.Pair{CDAStreak: 1, LastFailedRoute: event.CDA, ExistsHere: true}},
+		{name: "the client's word that it holds one ends what failed before", log: entries(fail(-5*day, event.Local), fail(-4*day, event.Local), fail(-4*day, event.CDA), exists(-3*day)), want: history.Pair{CDAStreak: 1, LastFailedRoute: event.CDA, Said: one}},
 		{name: "a login over another device does not mean it is here", log: entries(completed(-day, event.CDA, "cre-1", "p", "c")), want: history.Pair{Positive: true, LastRoute: event.CDA}},
 	})
 }

@@ -20,6 +20,9 @@ type Input struct {
 	Process     string               // processID of the request; empty = none
 	Now         time.Time
 	Parameters  Parameters
+
+	// Created returns the route on which a credential was created, for creations whose event does not say; nil = as the credential alone tells.
+	Created func(*account.Credential) event.Route
 }
 
 // Parameters are the figures that a security team sets in the bundle's data.json under the same names. Durations are in seconds there, so that JSON stays plain.
@@ -78,7 +81,8 @@ type History struct {
 	Pair      Pair
 	Blacklist Blacklist
 	Process   Process
-	ClockSkew bool // an event that counts lies further in the future than the clocks may differ
+	ByPhone   []ident.CredentialID // finished a ceremony with the help of another device, anywhere; sorted
+	ClockSkew bool                 // an event that counts lies further in the future than the clocks may differ
 }
 
 // Append is the account's nudge history (reference: historyData).
@@ -97,14 +101,25 @@ type Nudge struct {
 // Pair is the history of this user in this environment. The zero value is a pair without history.
 type Pair struct {
 	LocalStreak, CDAStreak, SecurityKeyStreak int         // failed ceremonies of the route since its last success
-	NoCredentials                             bool        // the client reported that it holds none, and no local success followed
+	NoCredentials                             bool        // the client reported that it holds none, and nothing local spoke against that since
 	LastFailedRoute                           event.Route // of the newest failure that counts; empty = none
 	Positive                                  bool        // an active credential finished a ceremony here recently
 	PositiveStale                             bool        // one did, but too long ago to count
 	LastRoute                                 event.Route // of the newest success that counts; empty unless Positive
 	PositiveSecurityKey                       bool        // positive through a security key
-	ExistsHere                                bool        // a credential of the account is known to exist in this environment
-	CreatedHere                               bool        // an active credential was created in this pair
+	CreatedHere                               bool        // an active credential was created in this pair, on this device
+	Lost                                      bool        // what should be here failed as often as the threshold, or the client reported that it holds none
+
+	Wins   []Win                // successes that make the pair positive, newest first, one for each route and credential
+	Proven []ident.CredentialID // were created or used on this device recently; sorted
+	Said   []ident.CredentialID // existed when the client said recently that it holds one of the account's; sorted
+}
+
+// Win is a ceremony that an active credential finished in the pair.
+type Win struct {
+	Route      event.Route
+	Credential ident.CredentialID
+	AtMs       int64 // Unix ms
 }
 
 // Blacklist is what is barred now, for the user as a whole or in this environment.

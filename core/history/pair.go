@@ -37,8 +37,12 @@ func failed(e *event.Event) bool {
 
 // successes fills in what follows from ceremonies that an active credential finished here.
 func (f *folder) successes(p *Pair, here []*event.Event) {
-	for _, e := range here {
-		if !succeeded(e) || f.credential(e) == nil {
+	for _, e := range slices.Backward(here) {
+		if !succeeded(e) {
+			continue
+		}
+		c := f.credential(e)
+		if c == nil {
 			continue
 		}
 		f.counts(e)
@@ -46,9 +50,15 @@ func (f *folder) successes(p *Pair, here []*event.Event) {
 			p.PositiveStale = true
 			continue
 		}
-		p.Positive = true
-		p.LastRoute = f.route(e)
-		p.PositiveSecurityKey = p.PositiveSecurityKey || f.route(e) == event.SecurityKey
+		won := Win{Route: f.route(e), Credential: c.ID, AtMs: e.CreatedMs}
+		known := func(w Win) bool { return w.Route == won.Route && w.Credential == won.Credential }
+		if !slices.ContainsFunc(p.Wins, known) {
+			p.Wins = append(p.Wins, won)
+		}
+		p.PositiveSecurityKey = p.PositiveSecurityKey || won.Route == event.SecurityKey
+	}
+	if p.Positive = len(p.Wins) > 0; p.Positive {
+		p.LastRoute = p.Wins[0].Route
 	}
 	p.PositiveStale = p.PositiveStale && !p.Positive
 }
@@ -82,6 +92,7 @@ func (f *folder) failures(p *Pair, here []*event.Event) {
 	}
 	p.LocalStreak, p.CDAStreak, p.SecurityKeyStreak = streaks[event.Local], streaks[event.CDA], streaks[event.SecurityKey]
 	f.noCredentials(p, here, lastSuccess[event.Local], newest)
+	p.Lost = f.parameters.StreakThreshold > 0 && p.LocalStreak >= f.parameters.StreakThreshold
 }
 
 // noCredentials applies the client's word that it holds no credential. It weighs as much as failing often enough, also where passkeys usually work, and for the longer window.
@@ -110,25 +121,34 @@ func (f *folder) failedCeremonies(events []*event.Event) []*event.Event {
 	return firsts(failures)
 }
 
-// existence fills in whether a credential of the account is known to be here. Only what was made or used on this device is evidence.
+// existence fills in which credentials are known or said to be here. Only what was made or used on this device is evidence.
 func (f *folder) existence(p *Pair, here []*event.Event, environment ident.EnvironmentID) {
 	recent := func(createdMs int64) bool { return f.younger(createdMs, f.parameters.PositiveSeconds) }
 	for i := range f.credentials {
-		if c := &f.credentials[i]; c.Environment == environment && c.CreatedBy() == event.Local && !f.createdElsewhere(c, here) {
+		if c := &f.credentials[i]; c.Environment == environment && f.createdBy(c) == event.Local && !f.createdElsewhere(c, here) {
 			p.CreatedHere = true
-			p.ExistsHere = p.ExistsHere || recent(c.CreatedMs)
+			if recent(c.CreatedMs) {
+				p.Proven = add(p.Proven, c.ID)
+			}
 		}
 	}
 	for _, e := range here {
 		switch {
-		case succeeded(e) && f.credential(e) != nil && f.route(e) == event.Local:
+		case succeeded(e) && f.route(e) == event.Local:
+			c := f.credential(e)
+			if c == nil {
+				continue
+			}
 			p.CreatedHere = p.CreatedHere || e.Type == event.AppendCompleted
-			p.ExistsHere = p.ExistsHere || recent(e.CreatedMs)
-		case e.Type == event.AppendCredentialExists && f.heldAt(e.CreatedMs) && recent(e.CreatedMs):
-			f.counts(e)
-			p.ExistsHere = true
+			if recent(e.CreatedMs) {
+				p.Proven = add(p.Proven, c.ID)
+			}
+		case e.Type == event.AppendCredentialExists && recent(e.CreatedMs):
+			f.said(p, e)
 		}
 	}
+	slices.Sort(p.Proven)
+	slices.Sort(p.Said)
 }
 
 // createdElsewhere reports whether the event of a credential's creation says that it was not made on this device.
@@ -138,12 +158,12 @@ func (f *folder) createdElsewhere(c *account.Credential, here []*event.Event) bo
 	})
 }
 
-// heldAt reports whether a credential that is still active existed then.
-func (f *folder) heldAt(createdMs int64) bool {
-	for _, c := range f.credentials {
-		if c.CreatedMs <= createdMs {
-			return true
+// said notes the credentials that are still active and existed when the client said that it holds one.
+func (f *folder) said(p *Pair, e *event.Event) {
+	for i := range f.credentials {
+		if c := &f.credentials[i]; c.CreatedMs <= e.CreatedMs {
+			f.counts(e)
+			p.Said = add(p.Said, c.ID)
 		}
 	}
-	return false
 }

@@ -38,6 +38,8 @@ decision := deny("A0", "default-deny", "data_incomplete") if default_deny
 
 else := deny("A1", "env-no-pk-support", "passkeys_not_supported") if env_no_pk_support
 
+else := deny("A1a", "env-blacklisted", "env_blacklisted") if env_blacklisted_hard
+
 else := offer_anywhere("A2", "passkey-list-initiated-process") if passkey_list_initiated_process
 
 else := deny("A3", "env-no-platform-pk-support", "passkeys_not_supported") if env_no_platform_pk_support
@@ -84,6 +86,16 @@ else := offer("A12", "process-pk-login-incomplete", "after-error") if process_pk
 
 else := deny("A12", "process-pk-login-incomplete", "cooldown") if process_pk_login_incomplete_paused
 
+else := offer_silently("A10a", "process-pk-login-not-offered", "after-error", after_error_open) if process_pk_login_not_offered_lost_silent
+
+else := deny("A10a", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_lost_shown
+
+else := offer("A10a", "process-pk-login-not-offered", "after-error") if process_pk_login_not_offered_lost
+
+else := deny("A10a", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_lost_paused
+
+else := deny("A10b", "user-positive-env-history", "passkey_already_exists") if user_positive_env_history_expected
+
 else := offer("A13", "process-pk-login-not-offered", "default") if process_pk_login_not_offered_in_app
 
 else := deny("A13", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_in_app_paused
@@ -120,8 +132,18 @@ default_deny if input.account != "active"
 env_no_pk_support if input.support.webauthn == false
 
 # METADATA
+# title: The environment is barred by configuration or automation, and asking for a passkey does not help
+# scope: rule
+# custom:
+#   row: A1a
+env_blacklisted_hard if {
+	input.environment.listed != "none"
+	not input.environment.listed in data.keyward.parameters.softBars
+}
+
+# METADATA
 # title: The user asked for a passkey
-# description: Blacklists, counts, cooldowns, lists and private windows do not matter.
+# description: Blacklists, counts, cooldowns, soft bars and private windows do not matter.
 # scope: rule
 # custom:
 #   row: A2
@@ -153,14 +175,14 @@ user_positive_env_history_of_current_user if {
 
 # METADATA
 # title: The current user asks for a passkey
-# description: Somebody with a session asked by themselves. Blacklists, counts, cooldowns, lists and private windows do not matter.
+# description: Somebody with a session asked by themselves. Blacklists, counts, cooldowns, soft bars and private windows do not matter.
 # scope: rule
 # custom:
 #   row: A3b
 passkey_list_initiated_process_of_current_user if input.situation == "current-user"
 
 # METADATA
-# title: The environment is barred by configuration, automation or a restricted browser
+# title: The environment is barred softly
 # scope: rule
 # custom:
 #   row: A4
@@ -293,6 +315,7 @@ process_pk_login_platform_completed if input.process.outcome == "local"
 #   row: A10
 user_positive_env_history if {
 	input.pair.existsHere == true
+	input.pair.lost == false
 	input.process.missingEvidence == false
 }
 
@@ -354,6 +377,59 @@ process_pk_login_incomplete if {
 process_pk_login_incomplete_paused if {
 	input.process.outcome == "incomplete"
 	input.nudges.afterError.cooldown == true
+}
+
+# METADATA
+# title: No passkey login was offered since the passkey of this client is lost, and one can be created silently
+# scope: rule
+# custom:
+#   row: A10a
+process_pk_login_not_offered_lost_silent if {
+	lost_passkey
+	silent_eligible
+}
+
+# METADATA
+# title: No passkey login was offered since the passkey of this client is lost, and this client has shown an offer lately
+# scope: rule
+# custom:
+#   row: A10a
+process_pk_login_not_offered_lost_shown if {
+	lost_passkey
+	shown_lately
+}
+
+# METADATA
+# title: No passkey login was offered since the passkey of this client is lost
+# description: Login is refused for the same reason. Who lost a passkey must be able to have another.
+# scope: rule
+# custom:
+#   row: A10a
+process_pk_login_not_offered_lost if {
+	lost_passkey
+	input.nudges.afterError.cooldown == false
+}
+
+# METADATA
+# title: No passkey login was offered since the passkey of this client is lost, and offers after failed logins pause
+# scope: rule
+# custom:
+#   row: A10a
+process_pk_login_not_offered_lost_paused if {
+	lost_passkey
+	input.nudges.afterError.cooldown == true
+}
+
+# METADATA
+# title: No passkey login was offered, and a passkey is expected on this client
+# scope: rule
+# custom:
+#   row: A10b
+user_positive_env_history_expected if {
+	input.process.outcome == "not-offered"
+	input.credentials.likely > 0
+	input.process.missingEvidence == false
+	data.keyward.parameters.offerWhereLikely == false
 }
 
 # METADATA
@@ -432,6 +508,33 @@ process_pk_login_not_offered if {
 process_pk_login_not_offered_paused if {
 	input.process.outcome == "not-offered"
 	input.nudges.default.cooldown == true
+}
+
+# METADATA
+# title: No passkey login was offered, and the passkey that is known to be on this client failed as often as the threshold
+# scope: rule
+lost_passkey if {
+	input.process.outcome == "not-offered"
+	input.pair.lost == true
+	input.pair.existsHere == true
+}
+
+# METADATA
+# title: No passkey login was offered, and the passkey that is expected on this client failed as often as the threshold
+# scope: rule
+lost_passkey if {
+	input.process.outcome == "not-offered"
+	input.pair.lost == true
+	input.credentials.likely > 0
+}
+
+# METADATA
+# title: No passkey login was offered, and the passkey that was on this client failed as often as the threshold
+# scope: rule
+lost_passkey if {
+	input.process.outcome == "not-offered"
+	input.pair.lost == true
+	input.pair.evidenceHere == true
 }
 
 # METADATA

@@ -17,6 +17,7 @@ facts := {
 	"pair": {
 		"localStreak": 0, "cdaStreak": 0, "securityKeyStreak": 0, "noCredentials": false, "lastFailedRoute": "",
 		"positive": false, "lastRoute": "", "positiveSecurityKey": false, "existsHere": false, "createdHere": false,
+		"lost": false, "evidenceHere": false, "firstWin": "", "secondWin": "", "thirdWin": "",
 	},
 	"blacklist": {"login": false, "appendAfterHybrid": false, "appendAfterError": false},
 	"experiments": {"device-local-platform-passkey": "control"},
@@ -37,7 +38,10 @@ incomplete := {"complete": true, "account": "active", "situation": "", "support"
 # What the tests are written for. They test rules, so a figure that somebody changes in data.json must not fail them.
 parameters := object.union(
 	data.keyward.parameters,
-	{"autoDesktop": false, "inAppTriggers": ["after-unlock", "after-cta"], "appendAfterSecurityKey": false},
+	{
+		"autoDesktop": false, "inAppTriggers": ["after-unlock", "after-cta"], "appendAfterSecurityKey": false, "offerWhereLikely": false,
+		"softBars": ["restricted-browser"],
+	},
 )
 
 answer(changes) := answer_under({}, changes)
@@ -195,7 +199,7 @@ test_a3_no_local_authenticator if {
 }
 
 test_a3_before_a4 if {
-	changes := together([barred("webdriver"), {"support": {"uvpa": false}}])
+	changes := together([barred("restricted-browser"), {"support": {"uvpa": false}}])
 	is_denied(answer(changes), "A3", "env-no-platform-pk-support", "passkeys_not_supported")
 }
 
@@ -209,7 +213,7 @@ test_a3a_current_user_has_one_here if {
 test_a3b_current_user_asks if is_offered_anywhere(answer(current_user), "A3b", "passkey-list-initiated-process")
 
 test_a3b_current_user_asks_in_spite_of_all_else if {
-	changes := together([current_user, paused("default"), private, barred("configured")])
+	changes := together([current_user, paused("default"), private, barred("restricted-browser")])
 	is_offered_anywhere(answer(changes), "A3b", "passkey-list-initiated-process")
 }
 
@@ -223,9 +227,32 @@ test_a3_current_user_without_a_local_authenticator if {
 	is_denied(answer(changes), "A3", "env-no-platform-pk-support", "passkeys_not_supported")
 }
 
-test_a4_barred if {
-	is_denied(answer(barred("webdriver")), "A4", "env-blacklisted", "env_blacklisted")
-	is_denied(answer(barred("address")), "A4", "env-blacklisted", "env_blacklisted")
+test_a1a_barred_whatever_was_asked_for if {
+	is_denied(answer(barred("webdriver")), "A1a", "env-blacklisted", "env_blacklisted")
+	is_denied(answer(together([barred("address"), forced])), "A1a", "env-blacklisted", "env_blacklisted")
+}
+
+lost := {"pair": {"lost": true}}
+
+test_a10a_a_lost_passkey_is_no_dead_end if {
+	is_offered(answer(together([exists_here, lost])), "A10a", "process-pk-login-not-offered", "after-error")
+	is_offered(answer(together([{"pair": {"evidenceHere": true}}, lost])), "A10a", "process-pk-login-not-offered", "after-error")
+	is_offered(answer(together([{"credentials": {"likely": 1}}, lost])), "A10a", "process-pk-login-not-offered", "after-error")
+	is_denied(answer(together([exists_here, lost, paused("afterError")])), "A10a", "process-pk-login-not-offered", "cooldown")
+	answer(together([exists_here, lost, ask_silent])).kind == "conditional-create"
+	is_offered(answer(lost), "A13", "process-pk-login-not-offered", "default")
+}
+
+test_a10b_none_beside_one_that_is_expected if {
+	expected := {"credentials": {"total": 1, "likely": 1}}
+	is_denied(answer(expected), "A10b", "user-positive-env-history", "passkey_already_exists")
+	is_offered(answer(together([expected, missing])), "A13", "process-pk-login-not-offered", "default")
+	is_offered(answer_under({"offerWhereLikely": true}, expected), "A13", "process-pk-login-not-offered", "default")
+}
+
+test_a4_tells_no_other_soft_bar_as_a_restricted_browser if {
+	given := answer_under({"softBars": ["browser"]}, barred("browser"))
+	is_denied(given, "A4", "env-blacklisted", "env_blacklisted")
 }
 
 test_a4_tells_a_restricted_browser if {
@@ -234,7 +261,7 @@ test_a4_tells_a_restricted_browser if {
 	is_denied(object.union(given, {"isRestrictedBrowser": false}), "A4", "env-blacklisted", "env_blacklisted")
 }
 
-test_a4_before_a5 if is_denied(answer(together([barred("webdriver"), private])), "A4", "env-blacklisted", "env_blacklisted")
+test_a4_before_a5 if answer(together([barred("restricted-browser"), private])).rule == "A4"
 
 test_a5_private_window if is_denied(answer(private), "A5", "default-deny", "private_mode")
 

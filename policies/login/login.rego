@@ -33,6 +33,8 @@ decision := deny("L0", "default-deny") if default_deny
 
 else := deny("L1", "env-no-pk-support") if env_no_pk_support
 
+else := deny("L1a", "env-blacklisted") if env_blacklisted_hard
+
 else := deny("L2", "env-no-platform-pk-support") if env_no_platform_pk_support
 
 else := deny("L3", "user-no-pks") if user_no_pks
@@ -43,7 +45,11 @@ else := allow("L5", "user-security-key", "security-key") if user_security_key
 
 else := deny("L5", "user-security-key") if user_security_key_withheld
 
-else := allow("L6", "user-positive-env-history", input.pair.lastRoute) if user_positive_env_history
+else := allow("L6", "user-positive-env-history", input.pair.firstWin) if user_positive_env_history
+
+else := allow("L6", "user-positive-env-history", input.pair.secondWin) if user_positive_env_history_second
+
+else := allow("L6", "user-positive-env-history", input.pair.thirdWin) if user_positive_env_history_third
 
 else := deny("L7a", "user-negative-env-history") if user_negative_env_history
 
@@ -60,6 +66,8 @@ else := allow("L10", "user-cross-platform-pk-high-confidence", "cda") if user_cr
 else := allow("L11", "user-platform-pk-high-confidence", "local") if user_platform_pk_high_confidence_uncertain
 
 else := allow("L12", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence_maximize
+
+else := allow("L12a", "user-security-key", "security-key") if user_security_key_left
 
 else := deny("L13", "user-env-no-pks") if user_env_no_pks
 
@@ -86,6 +94,16 @@ default_deny if input.account in {"pending", "disabled"}
 env_no_pk_support if input.support.webauthn == false
 
 # METADATA
+# title: The environment is barred by configuration or automation, whatever is known of the account
+# scope: rule
+# custom:
+#   row: L1a
+env_blacklisted_hard if {
+	input.environment.listed != "none"
+	not input.environment.listed in data.keyward.parameters.softBars
+}
+
+# METADATA
 # title: The client has no local authenticator, and there is no other way to a passkey from here
 # scope: rule
 # custom:
@@ -95,6 +113,7 @@ env_no_platform_pk_support if {
 	input.cda.route == false
 	input.credentials.securityKey == 0
 	input.credentials.likely == 0
+	input.credentials.uncertain == 0
 }
 
 # METADATA
@@ -118,6 +137,7 @@ user_login_blacklisted if input.blacklist.login == true
 #   row: L5
 user_security_key if {
 	input.securityKeyOnly == true
+	input.environment.listed == "none"
 	not security_key_failing
 	security_key_welcome
 }
@@ -129,54 +149,51 @@ user_security_key if {
 #   row: L5
 user_security_key_withheld if {
 	input.securityKeyOnly == true
+	input.environment.listed == "none"
 	not security_key_failing
 	not security_key_welcome
 }
 
 # METADATA
-# title: A passkey worked here, last on this device, and that has failed fewer times since than the threshold
+# title: A passkey worked here, and the route that it took last is open
 # scope: rule
 # custom:
 #   row: L6
 user_positive_env_history if {
-	input.pair.positive == true
-	input.pair.lastRoute == "local"
-	not local_failing
+	input.pair.firstWin != ""
+	open(input.pair.firstWin)
 }
 
 # METADATA
-# title: A passkey worked here, last over another device, and that has failed fewer times since than the threshold
+# title: A passkey worked here, and the route that it took before the last is open
 # scope: rule
 # custom:
 #   row: L6
-user_positive_env_history if {
-	input.pair.positive == true
-	input.pair.lastRoute == "cda"
-	input.cda.client == true
-	input.strategy != "minimize"
-	not cross_platform_failing
+user_positive_env_history_second if {
+	input.pair.secondWin != ""
+	open(input.pair.secondWin)
 }
 
 # METADATA
-# title: A passkey worked here, last with a security key, and that has failed fewer times since than the threshold
+# title: A passkey worked here, and the route that it took long before the last is open
 # scope: rule
 # custom:
 #   row: L6
-user_positive_env_history if {
-	input.pair.positive == true
-	input.pair.lastRoute == "security-key"
-	not security_key_failing
+user_positive_env_history_third if {
+	input.pair.thirdWin != ""
+	open(input.pair.thirdWin)
 }
 
 # METADATA
-# title: Passkeys of this device failed here as often as the threshold, and no other device takes over
+# title: Passkeys of this device failed here as often as the threshold, and neither a phone nor a security key is left
 # scope: rule
 # custom:
 #   row: L7a
 user_negative_env_history if {
-	local_failing
 	local_concerned
-	not cross_platform_takes_over
+	local_failing
+	not phone_open
+	not key_open
 }
 
 # METADATA
@@ -189,6 +206,7 @@ user_negative_env_history_cross_platform if {
 	input.credentials.likely == 0
 	input.credentials.uncertain == 0
 	cross_platform_failing
+	not key_open
 }
 
 # METADATA
@@ -202,7 +220,7 @@ user_negative_env_history_security_key if {
 }
 
 # METADATA
-# title: The environment is barred by configuration, automation or a restricted browser
+# title: The environment is barred softly, and nothing has worked there
 # scope: rule
 # custom:
 #   row: L8
@@ -224,9 +242,8 @@ user_platform_pk_high_confidence if {
 # custom:
 #   row: L10
 user_cross_platform_pk_high_confidence if {
-	input.cda.route == true
 	input.cda.remoteHigh == true
-	not cross_platform_failing
+	phone_open
 }
 
 # METADATA
@@ -246,10 +263,16 @@ user_platform_pk_high_confidence_uncertain if {
 #   row: L12
 user_cross_platform_pk_high_confidence_maximize if {
 	input.strategy == "maximize"
-	input.cda.client == true
 	input.cda.remoteLow == true
-	not cross_platform_failing
+	phone_open
 }
+
+# METADATA
+# title: There is a security key, which can be used anywhere
+# scope: rule
+# custom:
+#   row: L12a
+user_security_key_left if key_open
 
 # METADATA
 # title: There are passkeys, but none can be reached from here
@@ -287,11 +310,6 @@ cross_platform_failing if input.pair.cdaStreak >= data.keyward.parameters.streak
 security_key_failing if input.pair.securityKeyStreak >= data.keyward.parameters.streakThreshold
 
 # METADATA
-# title: The last failure was one of this device
-# scope: rule
-local_concerned if input.pair.lastFailedRoute == "local"
-
-# METADATA
 # title: A passkey is expected on this client, so it can fail again
 # scope: rule
 local_concerned if input.credentials.likely > 0
@@ -302,12 +320,42 @@ local_concerned if input.credentials.likely > 0
 local_concerned if input.credentials.uncertain > 0
 
 # METADATA
-# title: The caller wants every chance, and another device can be reached that has failed fewer times than the threshold
+# title: A phone can be reached from here, and has failed fewer times than the threshold
 # scope: rule
-cross_platform_takes_over if {
-	input.strategy == "maximize"
+phone_open if {
 	input.cda.route == true
 	not cross_platform_failing
+}
+
+# METADATA
+# title: There is a security key that may be used, and it has failed fewer times than the threshold
+# scope: rule
+key_open if {
+	input.credentials.securityKey > 0
+	not security_key_failing
+	security_key_welcome
+}
+
+# METADATA
+# title: Passkeys of this device have failed here fewer times than the threshold
+# scope: rule
+open("local") if not local_failing
+
+# METADATA
+# title: Another device can be reached, and has failed here fewer times than the threshold
+# scope: rule
+open("cda") if {
+	input.cda.client == true
+	input.strategy != "minimize"
+	not cross_platform_failing
+}
+
+# METADATA
+# title: Security keys may be used, and have failed here fewer times than the threshold
+# scope: rule
+open("security-key") if {
+	not security_key_failing
+	security_key_welcome
 }
 
 # METADATA
@@ -364,7 +412,7 @@ allow(row, tag, "cda") := {
 	"route": "cda",
 	"isCDACandidate": true,
 	"preferImmediatelyAvailable": false,
-	"credentials": ["remote", "likely", "uncertain", "security-key"],
+	"credentials": cross_platform_credentials,
 	"hints": cross_platform_hints,
 }
 
@@ -390,11 +438,13 @@ default immediately_available := false
 
 immediately_available if {
 	input.client.native == true
+	input.credentials.likely > 0
 	input.pair.lastRoute != "security-key"
 }
 
 immediately_available if {
 	browser_immediate
+	input.credentials.likely > 0
 	input.pair.lastRoute != "security-key"
 }
 
@@ -410,7 +460,7 @@ browser_immediate if {
 
 # METADATA
 # title: Which passkeys to name, in this order, if one of this device is expected
-# description: Only minimize leaves out passkeys that could be reached. Immediate mediation in browsers takes no list at all.
+# description: Only minimize leaves out passkeys that could be reached, and security keys where they are denied. Immediate mediation in browsers takes no list at all.
 # scope: document
 default local_credentials := ["likely", "uncertain", "remote", "security-key"]
 
@@ -419,7 +469,16 @@ local_credentials := [] if {
 	immediately_available
 } else := ["likely", "uncertain"] if {
 	input.strategy == "minimize"
+} else := ["likely", "uncertain", "remote"] if {
+	data.keyward.parameters.securityKeyLogin == "deny"
 }
+
+# METADATA
+# title: Which passkeys to name, in this order, if a passkey of another device is expected
+# scope: document
+default cross_platform_credentials := ["remote", "likely", "uncertain", "security-key"]
+
+cross_platform_credentials := ["remote", "likely", "uncertain"] if data.keyward.parameters.securityKeyLogin == "deny"
 
 # METADATA
 # title: Which passkeys to name, in this order, if a security key is expected

@@ -16,6 +16,7 @@ facts := {
 	"pair": {
 		"localStreak": 0, "cdaStreak": 0, "securityKeyStreak": 0, "noCredentials": false, "lastFailedRoute": "",
 		"positive": false, "lastRoute": "", "positiveSecurityKey": false, "existsHere": false, "createdHere": false,
+		"lost": false, "evidenceHere": false, "firstWin": "", "secondWin": "", "thirdWin": "",
 	},
 	"blacklist": {"login": false, "appendAfterHybrid": false, "appendAfterError": false},
 	"experiments": {"device-local-platform-passkey": "control"},
@@ -25,7 +26,7 @@ facts := {
 incomplete := {"complete": true, "account": "active", "support": {"webauthn": true, "uvpa": true}}
 
 # What the tests are written for. They test rules, so a figure that somebody changes in data.json must not fail them.
-parameters := object.union(data.keyward.parameters, {"streakThreshold": 2, "webImmediate": false, "securityKeyLogin": "allow"})
+parameters := object.union(data.keyward.parameters, {"streakThreshold": 2, "webImmediate": false, "securityKeyLogin": "allow", "softBars": ["restricted-browser"]})
 
 answer(changes) := answer_under({}, changes)
 
@@ -44,6 +45,8 @@ maximize := {"strategy": "maximize"}
 app := {"client": {"native": true}}
 
 barred := {"environment": {"listed": "browser"}}
+
+barred_softly := {"environment": {"listed": "restricted-browser"}}
 
 blacklisted := {"blacklist": {"login": true}}
 
@@ -67,9 +70,9 @@ other_device := {"strategy": "maximize", "cda": {"remoteLow": true, "route": tru
 
 key_only := {"securityKeyOnly": true, "credentials": {"likely": 0, "uncertain": 0, "remote": 0, "securityKey": 1}}
 
-positive(route) := {"pair": {"positive": true, "lastRoute": route}}
+positive(route) := {"pair": {"positive": true, "lastRoute": route, "firstWin": route}}
 
-positive_key := {"pair": {"positive": true, "lastRoute": "security-key", "positiveSecurityKey": true}}
+positive_key := {"pair": {"positive": true, "lastRoute": "security-key", "firstWin": "security-key", "positiveSecurityKey": true}}
 
 failed_local(times) := {"pair": {"localStreak": times, "lastFailedRoute": "local"}}
 
@@ -197,7 +200,10 @@ test_l5_before_l7a if {
 	is_security_key(answer(together([key_only, failed_local(2)])), "L5", "user-security-key")
 }
 
-test_l5_before_l8 if is_security_key(answer(together([key_only, barred])), "L5", "user-security-key")
+test_l5_not_in_a_barred_environment if {
+	is_denied(answer(together([key_only, barred])), "L1a", "env-blacklisted")
+	is_denied(answer(together([key_only, barred_softly])), "L8", "env-blacklisted")
+}
 
 test_l5_one_failure_is_forgiven if is_security_key(answer(together([key_only, failed_key(1)])), "L5", "user-security-key")
 
@@ -249,8 +255,18 @@ test_l6_with_a_security_key_under_minimize if {
 	given.credentials == ["security-key"]
 }
 
-test_l6_with_a_security_key_although_switched_off_for_key_only_users if {
-	is_security_key(answer_under({"securityKeyLogin": "deny"}, positive_key), "L6", "user-positive-env-history")
+test_l6_not_with_a_security_key_where_keys_are_denied if {
+	given := answer_under({"securityKeyLogin": "deny"}, positive_key)
+	is_local(given, "L9", "user-platform-pk-high-confidence")
+	given.credentials == ["likely", "uncertain", "remote"]
+}
+
+test_l6_the_newest_route_that_is_open if {
+	both := {"pair": {"secondWin": "local"}}
+	is_cross_platform(answer(together([positive("cda"), both])), "L6", "user-positive-env-history")
+	is_local(answer(together([failed_cda(2), positive("cda"), both])), "L6", "user-positive-env-history")
+	third := {"pair": {"secondWin": "cda", "thirdWin": "local"}}
+	is_local(answer(together([failed_cda(2), failed_key(2), positive_key, third])), "L6", "user-positive-env-history")
 }
 
 test_l6_one_failure_is_forgiven if {
@@ -269,7 +285,7 @@ test_l6_although_another_route_fails if {
 	is_security_key(answer(together([failed_local(2), positive_key])), "L6", "user-positive-env-history")
 }
 
-test_l6_before_l8 if is_local(answer(together([barred, positive("local")])), "L6", "user-positive-env-history")
+test_l6_before_l8 if is_local(answer(together([barred_softly, positive("local")])), "L6", "user-positive-env-history")
 
 test_l7a_two_failures if {
 	is_denied(answer(failed_local(2)), "L7a", "user-negative-env-history")
@@ -287,15 +303,9 @@ test_l7a_threshold_is_a_parameter if {
 	is_denied(answer_under({"streakThreshold": 3}, failed_local(3)), "L7a", "user-negative-env-history")
 }
 
-test_l7a_local_failures_count_without_a_local_passkey if {
-	is_denied(answer(together([elsewhere, failed_local(2)])), "L7a", "user-negative-env-history")
-	is_denied(answer(together([elsewhere, phone, failed_local(2)])), "L7a", "user-negative-env-history")
-}
-
 test_l7a_not_for_another_route_without_a_local_passkey if {
-	later_cda := together([failed_local(2), failed_cda(1)])
-	is_denied(answer(together([elsewhere, later_cda])), "L13", "user-env-no-pks")
-	is_cross_platform(answer(together([elsewhere, phone, later_cda])), "L10", "user-cross-platform-pk-high-confidence")
+	is_denied(answer(together([elsewhere, failed_local(2)])), "L13", "user-env-no-pks")
+	is_cross_platform(answer(together([elsewhere, phone, failed_local(2)])), "L10", "user-cross-platform-pk-high-confidence")
 }
 
 test_l7a_whatever_failed_last_with_a_local_passkey if {
@@ -303,8 +313,10 @@ test_l7a_whatever_failed_last_with_a_local_passkey if {
 	is_denied(answer(together([possible, failed_local(2), failed_cda(1)])), "L7a", "user-negative-env-history")
 }
 
-test_l7a_standard_does_not_slide_to_a_phone if {
-	is_denied(answer(together([possible, phone, failed_local(2)])), "L7a", "user-negative-env-history")
+test_l7a_a_failure_counts_on_its_route_only if {
+	is_cross_platform(answer(together([possible, phone, failed_local(2)])), "L10", "user-cross-platform-pk-high-confidence")
+	key_too := {"credentials": {"securityKey": 1}}
+	is_security_key(answer(together([possible, key_too, failed_local(2)])), "L12a", "user-security-key")
 }
 
 test_l7a_maximize_leaves_room_for_another_device if {
@@ -321,7 +333,7 @@ test_l7a_maximize_passes_over_l11_too if {
 }
 
 test_l7a_maximize_but_not_from_a_barred_environment if {
-	is_denied(answer(together([possible, phone, maximize, barred, failed_local(2)])), "L8", "env-blacklisted")
+	is_denied(answer(together([possible, phone, maximize, barred_softly, failed_local(2)])), "L8", "env-blacklisted")
 }
 
 test_l7a_maximize_but_the_other_device_fails_too if {
@@ -334,7 +346,7 @@ test_l7a_maximize_but_no_other_device if {
 	is_denied(answer(together([possible, maximize, no_client, failed_local(2)])), "L7a", "user-negative-env-history")
 }
 
-test_l7a_before_l8 if is_denied(answer(together([barred, failed_local(2)])), "L7a", "user-negative-env-history")
+test_l7a_before_l8 if is_denied(answer(together([barred_softly, failed_local(2)])), "L7a", "user-negative-env-history")
 
 test_l7b_the_phone_failed if {
 	is_denied(answer(together([elsewhere, phone, failed_cda(2)])), "L7b", "user-negative-env-history")
@@ -353,7 +365,7 @@ test_l7b_not_with_a_local_passkey if {
 	is_local(answer(together([possible, phone, failed_cda(2)])), "L11", "user-platform-pk-high-confidence")
 }
 
-test_l7b_before_l8 if is_denied(answer(together([elsewhere, phone, barred, failed_cda(2)])), "L7b", "user-negative-env-history")
+test_l7b_before_l8 if is_denied(answer(together([elsewhere, phone, barred_softly, failed_cda(2)])), "L7b", "user-negative-env-history")
 
 test_l7c_the_key_failed if {
 	is_denied(answer(together([key_only, failed_key(2)])), "L7c", "user-negative-env-history")
@@ -365,12 +377,18 @@ test_l7c_not_with_another_way if {
 	is_local(answer(failed_key(2)), "L9", "user-platform-pk-high-confidence")
 }
 
-test_l7c_before_l8 if is_denied(answer(together([key_only, barred, failed_key(2)])), "L7c", "user-negative-env-history")
+test_l7c_before_l8 if is_denied(answer(together([key_only, barred_softly, failed_key(2)])), "L7c", "user-negative-env-history")
 
 test_l8_barred if {
-	is_denied(answer(barred), "L8", "env-blacklisted")
-	is_denied(answer({"environment": {"listed": "webdriver"}}), "L8", "env-blacklisted")
-	is_denied(answer(together([elsewhere, phone, barred])), "L8", "env-blacklisted")
+	is_denied(answer(barred_softly), "L8", "env-blacklisted")
+	is_denied(answer(together([elsewhere, phone, barred_softly])), "L8", "env-blacklisted")
+}
+
+test_l1a_barred_whatever_is_known_of_the_account if {
+	is_denied(answer(barred), "L1a", "env-blacklisted")
+	is_denied(answer({"environment": {"listed": "webdriver"}}), "L1a", "env-blacklisted")
+	is_denied(answer(together([barred, positive("local")])), "L1a", "env-blacklisted")
+	is_denied(answer_under({"softBars": ["browser"]}, barred), "L8", "env-blacklisted")
 }
 
 test_l9_expected_here if {
@@ -452,7 +470,7 @@ test_immediately_available_in_an_app if {
 	is_local(given, "L9", "user-platform-pk-high-confidence")
 	given.preferImmediatelyAvailable == true
 	given.credentials == all_reachable
-	answer(together([app, possible])).preferImmediatelyAvailable == true
+	answer(together([app, possible])).preferImmediatelyAvailable == false
 	answer(together([app, positive("local")])).preferImmediatelyAvailable == true
 	answer(together([app, {"client": {"privateMode": true}}])).preferImmediatelyAvailable == true
 }

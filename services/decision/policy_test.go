@@ -26,18 +26,18 @@ const slowRule = `package keyward.login
 slow if count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) > 0
 `
 
-// slowOnAmiga makes login decisions for an Amiga take for ever, which no test of the bundle asks about.
-func slowOnAmiga(t *testing.T, dir string) {
+// slowOnHarmonyOS makes login decisions for HarmonyOS take for ever, which no test of the bundle asks about.
+func slowOnHarmonyOS(t *testing.T, dir string) {
 	t.Helper()
 	if err := writeFile(dir, "login/slow.rego", []byte(slowRule)); err != nil {
 		t.Fatal(err)
 	}
-	replace(t, dir, "login/login.rego", "default_deny if not input.complete", "default_deny if {\n\tinput.client.os == \"amiga\"\n\tslow\n}\n\ndefault_deny if not input.complete")
+	replace(t, dir, "login/login.rego", "default_deny if not input.complete", "default_deny if {\n\tinput.client.os == \"harmonyos\"\n\tslow\n}\n\ndefault_deny if not input.complete")
 }
 
-func onAmiga(q service.LoginQuestion) service.LoginQuestion {
+func onHarmonyOS(q service.LoginQuestion) service.LoginQuestion {
 	device := *q.Client.ParsedDeviceInfo
-	device.OSName = "Amiga"
+	device.OSName = "HarmonyOS"
 	q.Client.ParsedDeviceInfo = &device
 	return q
 }
@@ -60,9 +60,9 @@ func replace(t *testing.T, dir, name, old, replacement string) {
 func TestAPolicyThatTakesTooLongIsAnsweredForSafely(t *testing.T) {
 	t.Parallel()
 	dir, registry := policyDir(t), prometheus.NewRegistry()
-	slowOnAmiga(t, dir)
+	slowOnHarmonyOS(t, dir)
 	svc := newService(t, serviceOptions{dir: dir, registry: registry, cfg: decision.Config{EvalTimeout: 20 * time.Millisecond}})
-	q := onAmiga(factstest.BusyUser(time.Now()))
+	q := onHarmonyOS(factstest.BusyUser(time.Now()))
 	start := time.Now()
 	v := login(t, svc, q)
 	if took := time.Since(start); took > 5*time.Second {
@@ -87,10 +87,14 @@ func TestAPolicyThatConflictsIsAnsweredForSafely(t *testing.T) {
 	t.Parallel()
 	dir, registry := policyDir(t), prometheus.NewRegistry()
 	// Two values of one rule for a client that no test and no probe asks about: found only when it happens.
-	const last = `if input.strategy == "maximize"`
-	replace(t, dir, "login/login.rego", `["client-device", "hybrid"] `+last, `["client-device", "hybrid"] `+last+"\n\nlocal_hints := [\"odd\"] if input.client.os == \"amiga\"")
+	const last = `default cross_platform_hints := ["hybrid"]`
+	replace(t, dir, "login/login.rego", last, last+`
+
+cross_platform_hints := ["odd"] if input.client.os == "harmonyos"
+
+cross_platform_hints := ["odder"] if startswith(input.client.os, "harmony")`)
 	svc := newService(t, serviceOptions{dir: dir, registry: registry})
-	q := onAmiga(factstest.BusyUser(time.Now()))
+	q := onHarmonyOS(factstest.BusyUser(time.Now()))
 	q.Strategy = rest.CrossDeviceAuthenticationStrategyMaximize
 	q.Account.Credentials[0].AAGUID, q.Account.Credentials[0].BackupEligible = "bada5566-a7aa-401f-bd96-45619a55120d", true
 	yes := true

@@ -114,13 +114,13 @@ func TestARowThatErrsIsToldUntilAnotherRevisionAnswers(t *testing.T) {
 	t.Parallel()
 	dir := policyDir(t)
 	replace(t, dir, "login/login.rego", "default_deny if not input.complete",
-		"odd(os) := 1 if os == \"amiga\"\n\nodd(os) := 2 if startswith(os, \"a\")\n\ndefault_deny if odd(input.client.os) == 1\n\ndefault_deny if not input.complete")
+		"odd(os) := 1 if os == \"harmonyos\"\n\nodd(os) := 2 if startswith(os, \"h\")\n\ndefault_deny if odd(input.client.os) == 1\n\ndefault_deny if not input.complete")
 	svc := newService(t, serviceOptions{dir: dir, cfg: often})
 	run(t, svc)
-	if v := login(t, svc, onAmiga(factstest.BusyUser(time.Now()))); v.Allow || svc.Status().Failed == nil {
+	if v := login(t, svc, onHarmonyOS(factstest.BusyUser(time.Now()))); v.Allow || svc.Status().Failed == nil {
 		t.Fatalf("%+v, %+v", v, svc.Status())
 	}
-	replace(t, dir, "login/login.rego", `odd(os) := 2 if startswith(os, "a")`, `odd(os) := 2 if os == "atari"`)
+	replace(t, dir, "login/login.rego", `odd(os) := 2 if startswith(os, "h")`, `odd(os) := 2 if os == "atari"`)
 	eventually(t, "the mended rule", patience, func() bool { return svc.Status().Failed == nil && svc.Status().Behind == nil })
 }
 

@@ -103,7 +103,7 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 			[]string{`account is "disabled", among "disabled", "pending"`}, nil, map[string]any{"account": "disabled"}, nil,
 		},
 		"L2: nothing reachable": {
-			explain.Login, loginFacts(func(f *facts.Facts) { f.Support.UVPA = false }), "L2",
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Support.UVPA, f.Credentials = false, facts.Counts{Total: 1} }), "L2",
 			[]string{"support.uvpa is false", "credentials.securityKey is 0", "cda.route is false"},
 			map[string]string{"L0": `complete is true ("`, "L1": `support.webauthn is true ("`}, map[string]any{"support.uvpa": false}, nil,
 		},
@@ -116,22 +116,22 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 			[]string{"blacklist.login is true"}, map[string]string{"L3": "credentials.total is 1, not 0"}, nil, nil,
 		},
 		"L6: it worked here": {
-			explain.Login, loginFacts(func(f *facts.Facts) { f.Pair.Positive, f.Pair.LastRoute, f.Pair.LocalStreak = true, "local", 1 }), "L6",
-			[]string{"pair.positive is true", "pair.localStreak is 1, below streakThreshold (2)"},
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Pair.FirstWin, f.Pair.LocalStreak = "local", 1 }), "L6",
+			[]string{`pair.firstWin is "local"`, "pair.localStreak is 1, below streakThreshold (2)"},
 			map[string]string{"L4": "blacklist.login is false"},
-			map[string]any{"pair.positive": true, "pair.lastRoute": "local", "pair.localStreak": json.Number("1")}, []string{"streakThreshold"},
+			map[string]any{"pair.firstWin": "local", "pair.localStreak": json.Number("1")}, []string{"streakThreshold"},
 		},
 		"L7a: it failed here; the streak speaks against L6, too": {
 			explain.Login, loginFacts(func(f *facts.Facts) {
-				f.Pair.Positive, f.Pair.LastRoute, f.Pair.LocalStreak, f.Pair.LastFailedRoute = true, "local", 2, "local"
+				f.Pair.FirstWin, f.Pair.LocalStreak, f.Pair.LastFailedRoute = "local", 2, "local"
 			}), "L7a",
 			[]string{"pair.localStreak is 2, at least streakThreshold (2)"},
 			map[string]string{"L6": "pair.localStreak is 2, at least streakThreshold (2)"},
 			map[string]any{"pair.localStreak": json.Number("2")}, []string{"streakThreshold"},
 		},
 		"L8: barred environment": {
-			explain.Login, loginFacts(func(f *facts.Facts) { f.Environment.Listed = "webdriver" }), "L8",
-			[]string{`environment.listed is "webdriver", not "none"`}, map[string]string{"L6": "pair.positive is false"}, nil, nil,
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Environment.Listed = "restricted-browser" }), "L8",
+			[]string{`environment.listed is "restricted-browser", not "none"`}, map[string]string{"L6": `pair.firstWin is ""`}, nil, nil,
 		},
 		"L9: expected here": {
 			explain.Login, loginFacts(func(f *facts.Facts) { f.Credentials = facts.Counts{Total: 2, Likely: 2} }), "L9",
@@ -644,8 +644,9 @@ func TestTheTextNamesRowFactsParametersAndRowsAbove(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"login: not allowed   row L7a   tag user-negative-env-history   revision ", "L7a  user-negative-env-history answered   login/login.rego:", "because pair.localStreak is 2, at least streakThreshold (2)",
-		"Facts it read\n", "    pair.localStreak", "Parameters it read\n", "    streakThreshold", "Rows above it\n", "did not match: pair.positive is false",
+		"login: not allowed   row L7a   tag user-negative-env-history   revision ", "L7a  user-negative-env-history answered   login/login.rego:",
+		"because credentials.uncertain is 1, above 0", "and pair.localStreak is 2, at least streakThreshold (2)",
+		"Facts it read\n", "    pair.localStreak", "Parameters it read\n", "    streakThreshold", "Rows above it\n", `did not match: pair.firstWin is ""`,
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the text lacks %q:\n%s", want, out.String())

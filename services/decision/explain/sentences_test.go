@@ -27,23 +27,23 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 		title, reads string // the reason without what schemas say of the facts
 	}{
 		"worked here, and has failed once since": {
-			explain.Login, loginFacts(func(f *facts.Facts) { f.Pair.Positive, f.Pair.LastRoute, f.Pair.LocalStreak = true, "local", 1 }), "L6",
-			"A passkey worked here, last on this device, and that has failed fewer times since than the threshold",
-			`user_positive_env_history holds: pair.positive is true, and pair.lastRoute is "local", and pair.localStreak is 1, below streakThreshold (2)`,
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Pair.FirstWin, f.Pair.LocalStreak = "local", 1 }), "L6",
+			"A passkey worked here, and the route that it took last is open",
+			`user_positive_env_history holds: pair.firstWin is "local", not empty, and pair.localStreak is 1, below streakThreshold (2)`,
 		},
 		"worked over another device, and has failed once since": {
 			explain.Login, loginFacts(func(f *facts.Facts) {
-				f.Pair.Positive, f.Pair.LastRoute, f.Pair.CDAStreak, f.CDA.Client = true, "cda", 1, true
+				f.Pair.FirstWin, f.Pair.CDAStreak, f.CDA.Client = "cda", 1, true
 			}), "L6",
-			"A passkey worked here, last over another device, and that has failed fewer times since than the threshold",
-			`user_positive_env_history holds: pair.positive is true, and pair.lastRoute is "cda", and cda.client is true, and strategy is "standard", not "minimize", ` +
+			"A passkey worked here, and the route that it took last is open",
+			`user_positive_env_history holds: pair.firstWin is "cda", not empty, and open holds: cda.client is true, and strategy is "standard", not "minimize", ` +
 				`and pair.cdaStreak is 1, below streakThreshold (2)`,
 		},
 		"failed as often as the threshold": {
 			explain.Login, loginFacts(func(f *facts.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 2, "local" }), "L7a",
-			"Passkeys of this device failed here as often as the threshold, and no other device takes over",
-			`user_negative_env_history holds: pair.localStreak is 2, at least streakThreshold (2), and pair.lastFailedRoute is "local", and ` +
-				`strategy is "standard", not "maximize"`,
+			"Passkeys of this device failed here as often as the threshold, and neither a phone nor a security key is left",
+			`user_negative_env_history holds: credentials.uncertain is 1, above 0, and pair.localStreak is 2, at least streakThreshold (2), ` +
+				`and cda.route is false, and credentials.securityKey is 0, not above 0`,
 		},
 		"a passkey, and no way to it": {
 			explain.Login, loginFacts(func(f *facts.Facts) { f.Credentials = facts.Counts{Total: 1} }), "L13",
@@ -56,8 +56,14 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 			"There are passkeys, and no row above offers a way to one", `credentials.total is 1, above 0`,
 		},
 		"on a list": {
-			explain.Login, loginFacts(func(f *facts.Facts) { f.Environment.Listed = "address" }), "L8",
-			"The environment is barred by configuration, automation or a restricted browser", `environment.listed is "address", not "none"`,
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Environment.Listed = "address" }), "L1a",
+			"The environment is barred by configuration or automation, whatever is known of the account",
+			`env_blacklisted_hard holds: environment.listed is "address", not "none", and environment.listed is "address", ` +
+				`not among softBars (["restricted-browser"])`,
+		},
+		"on a list that proofs outweigh": {
+			explain.Login, loginFacts(func(f *facts.Facts) { f.Environment.Listed = "restricted-browser" }), "L8",
+			"The environment is barred softly, and nothing has worked there", `environment.listed is "restricted-browser", not "none"`,
 		},
 		"nothing bars autofill": {
 			explain.Mediation, mediationFacts(func(*facts.Facts) {}), "M4",
@@ -72,7 +78,7 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 			explain.Append, appendFacts(func(f *facts.Facts) { *f.Situation, f.Pair.ExistsHere = "current-user", true }), "A3a",
 			"The current user asks for another passkey, and one exists here that nothing in this process speaks against",
 			`user_positive_env_history_of_current_user holds: situation is "current-user", and user_positive_env_history holds: pair.existsHere is true, ` +
-				`and process.missingEvidence is false`,
+				`and pair.lost is false, and process.missingEvidence is false`,
 		},
 		"an app asks by another trigger": {
 			explain.Append, appendFacts(func(f *facts.Facts) { f.Flags.InApp, f.Process.Outcome = "other", history.OutcomeNotOffered }), "A13",
@@ -101,7 +107,8 @@ func TestAListIsToldWithTheEntryThatBars(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `environment.listed is "browser", not "none" ("What bars the environment"): blockedBrowsers has "Firefox"`; e.Row.Reason != want {
+	if want := `env_blacklisted_hard holds: environment.listed is "browser", not "none" ("What bars the environment"): blockedBrowsers has "Firefox", ` +
+		`and environment.listed is "browser", not among softBars (["restricted-browser"]) ("What bars the environment")`; e.Row.Reason != want {
 		t.Errorf("got %q, want %q", e.Row.Reason, want)
 	}
 }

@@ -35,7 +35,7 @@ const listedFact = "environment.listed"
 func (i *inquiry) description(c Condition, said string) string {
 	for _, one := range append(c.facts.list(), c.parameters.list()...) {
 		if one.Description != "" && strings.HasPrefix(said, one.Name+" is ") {
-			if one.Name == listedFact && i.barring != "" {
+			if one.Name == listedFact && i.barring != "" && strings.HasSuffix(said, `not "none"`) {
 				return ` ("` + one.Description + `"): ` + i.barring
 			}
 			return ` ("` + one.Description + `")`

@@ -55,15 +55,16 @@ var (
 	detectionNames = map[rest.DetectionTagCategory][]string{
 		rest.DetectionTagCategorySupport: {
 			"webauthn", "no-webauthn", "uvpaa", "no-uvpaa", "conditional-get", "conditional-create", "hybrid", "no-hybrid", "ble-on", "ble-off", "ble-unknown",
-			"native", "private-mode", "webdriver", "restricted-browser", "no-screen-lock", "immediate-get",
+			"native", "private-mode", "webdriver", "bot", "headless", "restricted-browser", "embedded-webview", "no-screen-lock", "immediate-get",
 		},
 		rest.DetectionTagCategoryClientEnv: {"known", "unknown", "handle-rejected", "positive", "negative", "blacklisted"},
 		rest.DetectionTagCategoryHistory: {
 			"login-blacklisted", "no-credentials", "positive-recent", "positive-stale", "default-cooldown", "after-error-cooldown", "after-hybrid-cooldown",
-			"auto-cooldown", "conditional-create-cooldown", "append-blacklisted-after-hybrid", "append-blacklisted-after-error", "clock-skew",
+			"auto-cooldown", "conditional-create-cooldown", "append-blacklisted-after-hybrid", "append-blacklisted-after-error", "passkey-lost",
+			"clock-skew",
 		},
 		rest.DetectionTagCategoryPasskey: {
-			"none", "security-key", "apple", "google", "windows-hello", "samsung", "browser-profile", "password-manager", "unknown-provider", "synced",
+			"none", "security-key", "apple", "google", "windows-hello", "samsung", "browser-profile", "password-manager", "phone-bound", "unknown-provider", "synced",
 			"device-bound", "availability-likely", "availability-uncertain", "availability-remote", "availability-none",
 		},
 	}

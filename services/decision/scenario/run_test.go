@@ -291,7 +291,7 @@ func TestReportsNameWhatWasExpectedAndWhatCame(t *testing.T) {
 		wantNone []string
 	}{
 		"in short": {false, []string{
-			"FAIL x.yaml:17 <bad> (append, answered by A2): " + summary, "\n       - allow: false\n       + allow: true\n", "1 of 2 scenarios passed, 1 failed; policy revision " + report.Revision, "note: no scenario was answered by L0, L2, L3,",
+			"FAIL x.yaml:17 <bad> (append, answered by A2): " + summary, "\n       - allow: false\n       + allow: true\n", "1 of 2 scenarios passed, 1 failed; policy revision " + report.Revision, "note: no scenario was answered by L0, L1a, L2, L3,",
 		}, []string{"good", "facts: "}},
 		"at length": {true, []string{"ok   x.yaml:16 good (login, answered by L1)\n", `       facts: {"complete":true`}, nil},
 	} {

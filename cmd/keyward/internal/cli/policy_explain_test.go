@@ -98,7 +98,7 @@ func TestFactsAreAnsweredByABundle(t *testing.T) {
 		"the answer document":             {"", []string{"--input", file}, cli.ExitOK, `"rule": "L9"`},
 		"from standard input":             {loginFacts, []string{"--input", "-"}, cli.ExitOK, `"rule": "L9"`},
 		"by another bundle":               {loginFacts, []string{"--input", "-", "--bundle", changed}, cli.ExitOK, `"rule": "L7a"`},
-		"why":                             {loginFacts, []string{"--input", "-", "--explain"}, cli.ExitOK, "did not match: pair.positive is false"},
+		"why":                             {loginFacts, []string{"--input", "-", "--explain"}, cli.ExitOK, "did not match: credentials.total is 1, not 0"},
 		"facts of a rollout":              {rolloutFacts, []string{"--input", "-"}, cli.ExitOK, `"rule": "R5"`},
 		"why, as JSON":                    {loginFacts, []string{"--input", "-", "--explain", "--json"}, cli.ExitOK, `"above": [`},
 		"without facts":                   {"", nil, cli.ExitUsage, "--input is needed"},

@@ -48,8 +48,8 @@ var appendChoices = map[string]map[string][]any{
 	"client":      {"native": {true, false}, "mobile": {true, false}, "privateMode": {true, false, false, false}},
 	"environment": {"listed": {"none", "none", "none", "none", "webdriver", "restricted-browser"}},
 	"support":     {"webauthn": {true, true, true, false}, "uvpa": {true, true, false}, "conditionalCreate": {true, false}},
-	"credentials": {"total": {0, 1}},
-	"pair":        {"existsHere": {true, false, false}, "createdHere": {true, false}},
+	"credentials": {"total": {0, 1}, "likely": {0, 1}},
+	"pair":        {"existsHere": {true, false, false}, "createdHere": {true, false}, "lost": {true, false}, "evidenceHere": {true, false}},
 	"blacklist":   {"appendAfterHybrid": {true, false}, "appendAfterError": {true, false}},
 	"experiments": {"device-local-platform-passkey": {"treatment", "control"}},
 	"flags": {
@@ -110,8 +110,10 @@ func TestWhateverTheFactsTheAnswerFitsItsSchema(t *testing.T) {
 		facts func(*rand.Rand) map[string]any
 		rows  []string
 	}{
-		"login":     {randomFacts, []string{"L0", "L1", "L2", "L3", "L4", "L5", "L6", "L7a", "L7b", "L7c", "L8", "L9", "L10", "L11", "L12", "L13"}},
-		"append":    {randomAppendFacts, []string{"A0", "A1", "A2", "A3", "A3a", "A3b", "A4", "A5", "A6a", "A6b", "A7", "A8", "A9", "A10", "A11", "A12", "A13"}},
+		"login": {randomFacts, []string{"L0", "L1", "L2", "L3", "L4", "L5", "L6", "L7a", "L7b", "L7c", "L8", "L9", "L10",
+			"L11", "L12", "L12a", "L13", "L1a"}},
+		"append": {randomAppendFacts, []string{"A0", "A1", "A2", "A3", "A3a", "A3b", "A4", "A5", "A6a", "A6b", "A7", "A8", "A9",
+			"A10", "A11", "A12", "A13", "A1a", "A10a", "A10b"}},
 		"mediation": {randomMediationFacts, []string{"M0", "M1", "M2", "M3", "M4"}},
 		"rollout":   {randomRolloutFacts, []string{"R0", "R5"}}, // what the other rows turn on are parameters
 	} {

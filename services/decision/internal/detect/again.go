@@ -18,7 +18,8 @@ var (
 
 // Same reports whether two bundles detect alike: whether each finds the facts in a question that the other finds.
 func (k *Knowledge) Same(other *Knowledge) bool {
-	return k == other || reflect.DeepEqual(&k.Parameters, &other.Parameters) && maps.Equal(k.Authenticators, other.Authenticators)
+	return k == other || reflect.DeepEqual(&k.Parameters, &other.Parameters) && reflect.DeepEqual(k.Authenticators, other.Authenticators) &&
+		k.ownAgents == other.ownAgents && reflect.DeepEqual(&k.Agents, &other.Agents)
 }
 
 // TellsNetwork returns ErrAddressNotKept if some addresses of the network are barred and others are not.

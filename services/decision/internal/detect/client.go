@@ -1,9 +1,8 @@
 package detect
 
 import (
+	"slices"
 	"strings"
-
-	"github.com/mileusna/useragent"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/address"
@@ -49,7 +48,11 @@ type Client struct {
 	BrowserName, BrowserVersion string
 	OS                          OS
 	OSMajor                     int    // 0 = unknown
-	Browser                     string // in lower case
+	Browser                     string // as facts name it
+	Chromium                    Ternary
+	Device                      facts.Device
+	Embedded                    bool   // in a web view of an app
+	InApp                       string // which browser within an app
 	Native, Mobile, Desktop     bool
 	PrivateMode, Webdriver      bool
 	RestrictedBrowser           bool
@@ -77,108 +80,143 @@ func (k *Knowledge) DetectClient(info rest.ClientInformation, environment servic
 		Webdriver:       is(info.Webdriver),
 		PasswordManager: ternary(info.PasswordManagerAvailable),
 	}
-	c.identify(info)
+	k.identify(&c, info)
 	k.support(&c, info)
-	c.RestrictedBrowser = !c.Native && containsAny(info.UserAgent, k.Parameters.RestrictedBrowserTokens)
+	c.RestrictedBrowser = !c.Native && ((c.InApp != "" && k.ownAgents) || containsAny(info.UserAgent, k.Parameters.RestrictedBrowserTokens))
 	c.Listed = k.listing(c, info, environment)
 	return c
 }
 
 // identify finds operating system, browser and form factor. What an app says of its device wins over the caller's own parse, that over client hints, and
 // those over the user agent.
-func (c *Client) identify(info rest.ClientInformation) {
+func (k *Knowledge) identify(c *Client, info rest.ClientInformation) {
 	hints, device := info.JavaScriptHighEntropy, info.ParsedDeviceInfo
-	complete := device != nil && device.OSName != "" && device.BrowserName != ""
-	if !complete {
-		agent := useragent.Parse(info.UserAgent)
-		c.OSName, c.OSVersion, c.BrowserName, c.BrowserVersion = agent.OS, agentVersion(agent), agent.Name, agent.Version
-		c.Mobile = agent.Mobile || agent.Tablet
-	} else {
-		c.Mobile = containsAny(info.UserAgent, mobileTokens[:])
+	g := k.Agents.read(info.UserAgent)
+	c.OSName, c.OSVersion, c.BrowserVersion, c.Device = g.osName, g.systemVersion(), g.browserVersion, g.device
+	if g.browser != nil {
+		c.BrowserName = g.browser.Label
+	}
+	if g.osName == "" {
+		c.OS = g.os // of a device or a browser that does not name it
 	}
 	hinted := hints != nil && hints.Platform != ""
-	if hints != nil {
-		c.Mobile = hints.Mobile
-	}
 	if hinted {
 		c.OSName, c.OSVersion = hints.Platform, hints.PlatformVersion
-		if ParseOS(hints.Platform) == Windows {
+		if k.Agents.system(hints.Platform) == Windows {
 			c.OSVersion = windowsFromHint(hints.PlatformVersion)
 		}
 	}
 	if device != nil {
-		c.parsed(*device, hinted, info.UserAgent)
+		k.parsed(c, *device, hinted, &g)
 	}
 	if c.Native {
-		c.identifyApp(info)
+		c.Device = ""
+		k.identifyApp(c, info)
+	} else {
+		c.Embedded, c.InApp = g.embedded, g.inApp
 	}
-	c.OS = ParseOS(c.OSName)
+	if c.OSName != "" {
+		c.OS = k.Agents.system(c.OSName)
+	}
 	if c.Browser = browserOfApps; !c.Native {
-		c.Browser = parseBrowser(c.BrowserName)
+		k.nameBrowser(c, &g)
 	}
 	if c.OS == MacOS && neverReleased(c.OSVersion) {
 		c.OSVersion = ""
 	}
-	c.OSMajor = major(c.OSVersion)
-	c.Mobile = c.Mobile || c.OS.phone()
-	c.Desktop = c.OS.desktop() && !c.Mobile
+	if c.OS != OtherOS { // versions of systems that no table knows tell nothing
+		c.OSMajor = major(c.OSVersion)
+	}
+	c.Device = formFactor(c, &g, hints)
+	c.Mobile = c.Device == facts.DevicePhone || c.Device == facts.DeviceTablet
+	c.Desktop = c.Device == facts.DeviceDesktop && c.OS.desktop()
 	c.Samsung = samsung(c.OS, info)
 }
 
+// formFactor is the class of device: what the user agent names, else what the system comes on.
+func formFactor(c *Client, g *agent, hints *rest.JavaScriptHighEntropy) facts.Device {
+	if c.Device != "" && (c.Device != facts.DeviceScript || c.OS == "") {
+		return c.Device
+	}
+	mobile := g.mobile
+	if hints != nil {
+		mobile = hints.Mobile
+	}
+	switch {
+	case c.OS == VisionOS:
+		return facts.DeviceHeadset
+	case c.OS == IOS && g.tablet:
+		return facts.DeviceTablet
+	case c.OS == IOS:
+		return facts.DevicePhone
+	case c.OS == Android && (c.Native || mobile || (hints == nil && !strings.Contains(g.text, "Android"))):
+		return facts.DevicePhone
+	case c.OS == Android, g.tablet:
+		return facts.DeviceTablet
+	case mobile:
+		return facts.DevicePhone
+	case c.OS.desktop():
+		return facts.DeviceDesktop
+	default:
+		return facts.DeviceUnknown
+	}
+}
+
+// nameBrowser finds the browser's name for facts: other is what no table knows, of a client that said what it is.
+func (k *Knowledge) nameBrowser(c *Client, g *agent) {
+	switch known := k.Agents.browser(c.BrowserName); {
+	case c.BrowserName != "" && known != nil:
+		c.Browser = known.Name
+		c.Chromium = No
+		if known.Chromium || (known.Name == otherWord && strings.Contains(g.text, "Chrome/")) {
+			c.Chromium = Yes
+		}
+	case c.BrowserName != "":
+		c.Browser = otherWord
+	case c.OS != "" && g.device != facts.DeviceScript && g.text != "":
+		c.Browser = otherWord
+	default:
+		c.Browser = ""
+	}
+}
+
+// browserWord is how facts name a browser.
+func (k *Knowledge) browserWord(name string) string {
+	switch known := k.Agents.browser(name); {
+	case name == "":
+		return ""
+	case known == nil:
+		return otherWord
+	default:
+		return known.Name
+	}
+}
+
 // parsed takes the caller's own parse. A version in it that browsers freeze is a parse of the same user agent, and tells as little.
-func (c *Client) parsed(device rest.ParsedDeviceInfo, hinted bool, userAgent string) {
+func (k *Knowledge) parsed(c *Client, device rest.ParsedDeviceInfo, hinted bool, g *agent) {
 	if device.BrowserName != "" {
 		c.BrowserName, c.BrowserVersion = device.BrowserName, device.BrowserVersion
 	}
 	if device.OSName == "" {
 		return
 	}
-	found, os := c.OSVersion, ParseOS(device.OSName)
-	same := os == ParseOS(c.OSName)
+	found, os := c.OSVersion, k.Agents.system(device.OSName)
+	same := os == k.Agents.system(c.OSName)
 	c.OSName, c.OSVersion = device.OSName, device.OSVersion
-	if c.Native || !frozenParse(os, device.OSVersion, userAgent) {
+	if os == Windows {
+		c.OSVersion = windowsOfBuild(device.OSVersion)
+	}
+	if c.Native || !g.frozenParse(os, device.OSVersion) {
 		return
 	}
 	switch {
 	case hinted && same:
 		c.OSVersion = found
 	case os == IOS:
-		c.OSVersion = agentVersion(useragent.Parse(userAgent))
+		c.OSVersion = g.systemVersion()
 	default:
 		c.OSVersion = ""
 	}
-}
-
-// mobileTokens are what phones and tablets put into their user agents.
-var mobileTokens = [...]string{"Mobi", "Tablet", "iPad"}
-
-func parseBrowser(name string) string {
-	switch name {
-	case "Chrome":
-		return "chrome"
-	case "Safari":
-		return "safari"
-	case "Edge":
-		return "edge"
-	case "Firefox":
-		return "firefox"
-	}
-	plain := strings.ToLower(name)
-	switch plain {
-	case "headless chrome", "chrome mobile", "chrome mobile ios", "google chrome", "crios":
-		return "chrome"
-	case "trident", "msie", "ie":
-		return "internet explorer"
-	case "mobile safari":
-		return "safari"
-	case "microsoft edge", "edge mobile":
-		return "edge"
-	case "firefox mobile", "firefox ios", "mozilla firefox":
-		return "firefox"
-	case "samsung internet", "samsungbrowser":
-		return "samsung browser"
-	}
-	return plain
 }
 
 // samsung tells the maker of an Android device by what the app said, or by the model in the user agent, which newer browsers replace by K.
@@ -193,7 +231,7 @@ func samsung(os OS, info rest.ClientInformation) Ternary {
 		return No
 	}
 	agent := info.UserAgent
-	if containsAny(agent, []string{"SamsungBrowser", "SAMSUNG", "; SM-", "; GT-"}) {
+	if containsAny(agent, []string{"SAMSUNG", "; SM-", "; GT-"}) {
 		return Yes
 	}
 	_, rest, found := strings.Cut(agent, "Android ")
@@ -229,26 +267,57 @@ func (k *Knowledge) support(c *Client, info rest.ClientInformation) {
 	}
 }
 
+// listing finds what bars the client: the first that is hard, or else the first that is soft.
 func (k *Knowledge) listing(c Client, info rest.ClientInformation, environment service.Environment) facts.Listing {
 	p := &k.Parameters
-	switch {
-	case c.Webdriver && !p.AllowWebdriver:
-		return facts.ListedWebdriver
-	case c.RestrictedBrowser:
-		return facts.ListedRestrictedBrowser
-	case !c.Native && blocked(p.BlockedBrowsers, c.BrowserName, c.Browser, c.BrowserVersion):
-		return facts.ListedBrowser
-	case blocked(p.BlockedOperatingSystems, c.OSName, string(c.OS), c.OSVersion):
-		return facts.ListedOperatingSystem
-	case k.blockedAddress(info.RemoteAddress):
-		return facts.ListedAddress
-	case c.Native && blockedApplication(p.BlockedApplications, c, info.NativeMeta):
-		return facts.ListedApplication
-	case environment.ID != "" && containsFold(p.BlockedEnvironments, string(environment.ID)):
-		return facts.ListedEnvironment
-	default:
-		return facts.ListedNot
+	automatic := c.Device == facts.DeviceBot || c.Device == facts.DeviceHeadless
+	soft := facts.ListedNot
+	for _, one := range [...]struct {
+		listed facts.Listing
+		bars   bool
+	}{
+		{facts.ListedWebdriver, c.Webdriver && !p.AllowWebdriver},
+		{facts.ListedBot, automatic && !c.Native && !p.AllowWebdriver},
+		{facts.ListedAddress, k.blockedAddress(info.RemoteAddress)},
+		{facts.ListedEnvironment, environment.ID != "" && containsFold(p.BlockedEnvironments, string(environment.ID))},
+		{facts.ListedApplication, c.Native && blockedApplication(p.BlockedApplications, c, info.NativeMeta)},
+		{facts.ListedOperatingSystem, k.blockedSystem(&c)},
+		{facts.ListedBrowser, !c.Native && k.blockedBrowser(&c)},
+		{facts.ListedEmbeddedWebview, c.Embedded && p.EmbeddedWebviews == "deny"},
+		{facts.ListedRestrictedBrowser, c.RestrictedBrowser},
+	} {
+		switch {
+		case !one.bars:
+		case !slices.Contains(p.SoftBars, one.listed):
+			return one.listed
+		case soft == facts.ListedNot:
+			soft = one.listed
+		}
 	}
+	return soft
+}
+
+func (k *Knowledge) blockedSystem(c *Client) bool {
+	return slices.ContainsFunc(k.Parameters.BlockedOperatingSystems, func(b Blocked) bool { return k.barsSystem(b, c) })
+}
+
+func (k *Knowledge) barsSystem(b Blocked, c *Client) bool {
+	os := k.Agents.system(b.Name)
+	return b.bars(c.OSVersion, strings.EqualFold(b.Name, c.OSName) || (os == c.OS && os != OtherOS))
+}
+
+func (k *Knowledge) blockedBrowser(c *Client) bool {
+	return slices.ContainsFunc(k.Parameters.BlockedBrowsers, func(b Blocked) bool { return k.barsBrowser(b, c) })
+}
+
+func (k *Knowledge) barsBrowser(b Blocked, c *Client) bool {
+	name := k.browserWord(b.Name)
+	return b.bars(c.BrowserVersion, strings.EqualFold(b.Name, c.BrowserName) || (name == c.Browser && name != otherWord))
+}
+
+// bars reports whether an entry that names the client bars its version. One that is unknown is below nothing.
+func (b Blocked) bars(version string, named bool) bool {
+	return named && (b.Below == "" || (version != "" && compareVersions(version, b.Below) < 0))
 }
 
 func (k *Knowledge) blockedAddress(remote string) bool {
@@ -261,18 +330,6 @@ func (k *Knowledge) blockedAddress(remote string) bool {
 	}
 	for _, prefix := range k.addresses {
 		if prefix.Contains(from) {
-			return true
-		}
-	}
-	return false
-}
-
-func blocked(list []Blocked, name, plain, version string) bool {
-	for _, entry := range list {
-		if !strings.EqualFold(entry.Name, name) && !strings.EqualFold(entry.Name, plain) {
-			continue
-		}
-		if entry.Below == "" || (version != "" && compareVersions(version, entry.Below) < 0) {
 			return true
 		}
 	}

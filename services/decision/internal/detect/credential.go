@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -22,29 +24,21 @@ const (
 // noAAGUID is what authenticators send that do not say what they are.
 const noAAGUID = "00000000-0000-0000-0000-000000000000"
 
-// W3C WebAuthn transports and attachments.
-const (
-	transportInternal = "internal"
-	transportHybrid   = "hybrid"
-	crossPlatform     = "cross-platform"
-)
-
 // Classify tells what holds a credential.
 func (k *Knowledge) Classify(c *account.Credential) facts.Class {
-	hybrid := slices.Contains(c.Transports, transportHybrid)
-	if len(c.Transports) > 0 && !hybrid && !slices.Contains(c.Transports, transportInternal) {
-		return facts.ClassSecurityKey
-	}
-	if c.Attachment == crossPlatform && !c.BackupEligible && !hybrid {
+	if onlyRoams(c) {
 		return facts.ClassSecurityKey
 	}
 	if known, ok := k.Authenticators[c.AAGUID]; ok {
 		return known.Class
 	}
-	if c.AAGUID != noAAGUID && c.AAGUID != "" {
+	if c.Roaming() {
+		return facts.ClassSecurityKey
+	}
+	if (c.AAGUID != noAAGUID && c.AAGUID != "") || c.Elsewhere() {
 		return facts.ClassUnknown
 	}
-	switch os := ParseOS(c.CreatedOS); {
+	switch os := k.Agents.system(c.CreatedOS); {
 	case c.BackupEligible && os.apple():
 		return facts.ClassApple
 	case c.BackupEligible && os == Android:
@@ -56,137 +50,276 @@ func (k *Knowledge) Classify(c *account.Credential) facts.Class {
 	}
 }
 
+// onlyRoams reports whether the transports are those of keys alone.
+func onlyRoams(c *account.Credential) bool {
+	return len(c.Transports) > 0 && !slices.Contains(c.Transports, "internal") && !c.Hybrid()
+}
+
+// CreatedBy returns the route on which a credential was created, with what is known of its model.
+func (k *Knowledge) CreatedBy(c *account.Credential) event.Route {
+	if k.Classify(c) == facts.ClassSecurityKey {
+		return event.SecurityKey
+	}
+	return c.CreatedBy()
+}
+
 // passkey is a credential as it looks from a client.
 type passkey struct {
 	*account.Credential
 	class        facts.Class
+	local        reach // likely, uncertain or none
+	byPhone      reach // high, low or none
 	availability Availability
-	remoteHigh   bool // known to be on a phone
-	remoteLow    bool // perhaps on another device
+	gone         bool // what it needs is not there, whatever was proven
+	proven, said bool // here
 }
 
-func (k *Knowledge) assess(c *account.Credential, client *Client) passkey {
+// reach is how far a passkey can be reached in one way, and why.
+type reach struct{ value, why string }
+
+// The values of reach: of this client likely, uncertain and none, of a phone high, low and none.
+const (
+	likely    = string(Likely)
+	uncertain = string(Uncertain)
+	none      = string(AvailabilityNot)
+	high      = "high"
+	low       = "low"
+)
+
+func (k *Knowledge) assess(c *account.Credential, client *Client, h *history.History) passkey {
 	p := passkey{Credential: c, class: k.Classify(c)}
+	_, p.proven = slices.BinarySearch(h.Pair.Proven, c.ID)
+	_, p.said = slices.BinarySearch(h.Pair.Said, c.ID)
+	_, byPhone := slices.BinarySearch(h.ByPhone, c.ID)
 	if p.class == facts.ClassSecurityKey {
+		p.local, p.byPhone = reach{none, "security-key"}, reach{none, "security-key"}
+		if byPhone {
+			p.byPhone = reach{high, "used-by-phone"}
+		}
 		p.availability = SecurityKey
 		return p
 	}
-	hybrid := slices.Contains(c.Transports, transportHybrid)
-	p.availability = k.availability(p, client, hybrid)
-	if !hybrid || p.availability == Likely {
-		return p
-	}
-	if phone := onPhone(c); phone {
-		p.remoteHigh = p.syncsToPhones()
-	} else {
-		p.remoteLow = true
+	p.local = k.local(&p, client, h.Pair.Lost)
+	p.byPhone = k.byPhone(&p, byPhone)
+	switch {
+	case p.local.value != none:
+		p.availability = Availability(p.local.value)
+	case p.byPhone.value != none:
+		p.availability = Remote
+	default:
+		p.availability = AvailabilityNot
 	}
 	return p
 }
 
-func (p passkey) syncsToPhones() bool {
+// local is what this client may hold: the column of the class, then what was proven here. What a passkey needs and is not there outweighs both.
+func (k *Knowledge) local(p *passkey, client *Client, lost bool) reach {
+	found := k.row(p, client)
+	if why := k.missing(p, client); why != "" {
+		p.gone = true
+		return reach{none, why}
+	}
+	switch {
+	case p.proven && !lost:
+		found = reach{likely, "worked-here"}
+	case p.said && found.value == none:
+		found = reach{uncertain, "said-to-exist-here"}
+	}
+	if client.Embedded && found.value == likely {
+		return reach{uncertain, "embedded-webview"}
+	}
+	return found
+}
+
+// managed reports whether the passkey is with a manager that is no part of the system, or may be.
+func (p *passkey) managed() bool {
+	return p.class == facts.ClassPasswordManager || (p.class == facts.ClassUnknown && p.BackupEligible)
+}
+
+// sameSystem reports whether the client runs the system that the passkey was made on, and it was made there.
+func (k *Knowledge) sameSystem(p *passkey, client *Client) bool {
+	return client.OS != "" && !p.Elsewhere() && client.OS == k.Agents.system(p.CreatedOS)
+}
+
+// missing says what the passkey needs and the client lacks; empty = nothing.
+func (k *Knowledge) missing(p *passkey, client *Client) string {
+	manager := p.class == facts.ClassPasswordManager
+	if !client.UVPA && !(manager && client.PasswordManager == Yes) && !(p.managed() && p.proven) {
+		return "no-local-authenticator"
+	}
+	foreign := p.class == facts.ClassUnknown && p.BackupEligible && !k.sameSystem(p, client)
+	switch {
+	case (manager || foreign) && client.PasswordManager == No:
+		return "manager-absent"
+	case (manager || foreign) && k.belowManagers(client):
+		return "os-too-old"
+	case p.class == facts.ClassGoogle && client.Native && client.OS == Android && client.PlayServices == No:
+		return "no-play-services"
+	}
+	return ""
+}
+
+// belowManagers reports whether the system is known to be older than those that serve passkeys of managers.
+func (k *Knowledge) belowManagers(client *Client) bool {
+	minimum := &k.Parameters.MinimumVersions
+	return (client.OS == IOS && !atLeast(client.OSMajor, minimum.ManagersIOS)) || (client.OS == Android && !atLeast(client.OSMajor, minimum.ManagersAndroid))
+}
+
+// row is the table of the reference: one row a class.
+func (k *Knowledge) row(p *passkey, client *Client) reach {
+	switch client.Device {
+	case facts.DeviceTV, facts.DeviceConsole:
+		return reach{none, "device-class"}
+	case facts.DeviceHeadset:
+		if client.OS != VisionOS {
+			return reach{none, "device-class"}
+		}
+	}
+	if client.OS == "" {
+		return reach{uncertain, "system-unknown"}
+	}
+	minimum := &k.Parameters.MinimumVersions
 	switch p.class {
-	case facts.ClassApple, facts.ClassGoogle, facts.ClassSamsung:
+	case facts.ClassApple:
+		return appleRow(client, minimum)
+	case facts.ClassGoogle:
+		return googleRow(client, minimum)
+	case facts.ClassWindowsHello:
+		switch {
+		case client.OS != Windows:
+			return reach{none, "other-os"}
+		case !atLeast(client.OSMajor, minimum.Windows):
+			return reach{none, "os-too-old"}
+		}
+		return reach{uncertain, "same-machine-unknown"}
+	case facts.ClassBrowserProfile:
+		if k.sameSystem(p, client) && client.Browser == k.browserWord(p.CreatedBrowser) {
+			return reach{uncertain, "same-machine-unknown"}
+		}
+		return reach{none, "other-browser"}
+	case facts.ClassSamsung:
+		return samsungRow(client)
+	case facts.ClassPasswordManager:
+		return k.managerRow(p, client)
+	case facts.ClassPhoneBound:
+		if k.productExists(p, client.OS) && client.OS.phone() {
+			return reach{uncertain, "same-machine-unknown"}
+		}
+		return reach{none, "other-os"}
+	default:
+		return k.unknownRow(p, client)
+	}
+}
+
+func appleRow(client *Client, minimum *MinimumVersions) reach {
+	switch {
+	case client.OS == VisionOS, client.OS == IOS && atLeast(client.OSMajor, minimum.IOS), client.OS == MacOS && atLeast(client.OSMajor, minimum.MacOS):
+		return reach{likely, "synced-here"}
+	case client.OS.apple():
+		return reach{none, "os-too-old"}
+	}
+	return reach{none, "other-os"}
+}
+
+func googleRow(client *Client, minimum *MinimumVersions) reach {
+	switch {
+	case client.OS == ChromeOS:
+		return reach{likely, "synced-here"}
+	case client.OS == Android && !client.Native && client.Browser == "huawei browser":
+		return reach{none, "other-browser"}
+	case client.OS == Android && atLeast(client.OSMajor, minimum.Android):
+		return reach{likely, "synced-here"}
+	case client.OS == Android:
+		return reach{none, "os-too-old"}
+	case client.OS == IOS && atLeast(client.OSMajor, minimum.GoogleIOS):
+		return reach{uncertain, "third-party-provider"}
+	case client.OS == IOS:
+		return reach{none, "os-too-old"}
+	case !client.Desktop:
+		return reach{none, "other-os"}
+	case client.Browser != "chrome":
+		return reach{none, "other-browser"}
+	case !atLeast(major(client.BrowserVersion), minimum.GoogleChrome):
+		return reach{none, "browser-too-old"}
+	}
+	return reach{uncertain, "third-party-provider"}
+}
+
+func samsungRow(client *Client) reach {
+	switch {
+	case client.OS != Android:
+		return reach{none, "other-os"}
+	case client.Samsung == Yes:
+		return reach{likely, "synced-here"}
+	case client.Samsung == Unknown:
+		return reach{uncertain, "brand-unknown"}
+	}
+	return reach{none, "other-brand"}
+}
+
+// servesManagers reports whether managers that are no part of the system serve passkeys there, in versions that are new enough.
+func servesManagers(os OS) bool {
+	switch os {
+	case IOS, Android, MacOS, Windows, Linux, ChromeOS:
 		return true
-	case facts.ClassUnknown:
-		return p.BackupEligible
 	default:
 		return false
 	}
 }
 
-// onPhone reports whether the credential was created or used on a phone or tablet.
-func onPhone(c *account.Credential) bool {
-	if ParseOS(c.CreatedOS).phone() {
-		return true
-	}
-	return slices.ContainsFunc(c.UsedOn, func(os string) bool { return ParseOS(os).phone() })
-}
-
-// availability is the table of the reference: one row a class. Without a local authenticator that verifies the user, only a password manager that was
-// seen here can still hold a local passkey; other rows fall to their remote column.
-func (k *Knowledge) availability(p passkey, client *Client, hybrid bool) Availability {
-	local, remote := k.row(p, client)
-	if local != AvailabilityNot && !client.UVPA && (p.class != facts.ClassPasswordManager || client.PasswordManager != Yes) {
-		local, remote = AvailabilityNot, true
-	}
+func (k *Knowledge) managerRow(p *passkey, client *Client) reach {
 	switch {
-	case local != AvailabilityNot:
-		return local
-	case remote && hybrid:
-		return Remote
-	default:
-		return AvailabilityNot
-	}
-}
-
-// row returns the likely or uncertain column if one applies, and whether the remote column does otherwise.
-func (k *Knowledge) row(p passkey, client *Client) (local Availability, remote bool) {
-	switch p.class {
-	case facts.ClassApple:
-		minimum := &k.Parameters.MinimumVersions
-		if client.OS == VisionOS || (client.OS == IOS && atLeast(client.OSMajor, minimum.IOS)) ||
-			(client.OS == MacOS && atLeast(client.OSMajor, minimum.MacOS)) {
-			return Likely, false
-		}
-		return AvailabilityNot, client.Desktop
-	case facts.ClassGoogle:
-		return k.googleRow(client)
-	case facts.ClassWindowsHello:
-		if client.OS == Windows {
-			return Uncertain, false
-		}
-		return AvailabilityNot, false
-	case facts.ClassBrowserProfile:
-		if client.OS == ParseOS(p.CreatedOS) && client.Browser == parseBrowser(p.CreatedBrowser) {
-			return Uncertain, false
-		}
-		return AvailabilityNot, false
-	case facts.ClassSamsung:
-		switch {
-		case client.OS == Android && client.Samsung == Yes:
-			return Likely, false
-		case client.OS == Android && client.Samsung == Unknown:
-			return Uncertain, false
-		}
-		return AvailabilityNot, client.Desktop
-	case facts.ClassPasswordManager:
-		return k.managerRow(client), false
-	default:
-		if client.OS != "" && client.OS == ParseOS(p.CreatedOS) {
-			return Uncertain, false
-		}
-		return AvailabilityNot, true
-	}
-}
-
-// managerRow is none where the system does not serve passkeys of managers that it does not come with.
-func (k *Knowledge) managerRow(client *Client) Availability {
-	minimum := &k.Parameters.MinimumVersions
-	old := (client.OS == IOS && !atLeast(client.OSMajor, minimum.ManagersIOS)) ||
-		(client.OS == Android && !atLeast(client.OSMajor, minimum.ManagersAndroid))
-	switch {
-	case old || client.PasswordManager == No:
-		return AvailabilityNot
+	case !servesManagers(client.OS):
+		return reach{none, "other-os"}
+	case !k.productExists(p, client.OS):
+		return reach{none, "no-such-product"}
 	case client.PasswordManager == Yes:
-		return Likely
-	default:
-		return Uncertain
+		return reach{likely, "manager-seen"}
 	}
+	return reach{uncertain, "manager-unknown"}
 }
 
-func (k *Knowledge) googleRow(client *Client) (local Availability, remote bool) {
-	chrome := client.Browser == "chrome"
+// productExists reports whether the provider has a product for the system. An entry that does not say has one wherever its class has.
+func (k *Knowledge) productExists(p *passkey, os OS) bool {
+	platforms := k.Authenticators[p.AAGUID].Platforms
+	return len(platforms) == 0 || slices.Contains(platforms, string(os))
+}
+
+func (k *Knowledge) unknownRow(p *passkey, client *Client) reach {
+	synced := p.BackupEligible
 	switch {
-	case client.OS == Android && atLeast(client.OSMajor, k.Parameters.MinimumVersions.Android) && (!client.Native || client.PlayServices != No):
-		return Likely, false
-	case client.OS == ChromeOS:
-		return Likely, false
-	case chrome && (client.Desktop || client.OS == IOS):
-		return Uncertain, false
-	default:
-		return AvailabilityNot, client.Desktop
+	case k.sameSystem(p, client):
+		return reach{uncertain, "provider-unknown"}
+	case synced && (servesManagers(client.OS) || client.OS == VisionOS):
+		return reach{uncertain, "provider-unknown"}
+	case !synced && p.Elsewhere() && client.OS.phone():
+		return reach{uncertain, "same-machine-unknown"}
 	}
+	return reach{none, "other-os"}
+}
+
+// byPhone is what a phone may hold. A ceremony that a phone finished outranks what the authenticator said of itself.
+func (k *Knowledge) byPhone(p *passkey, finished bool) reach {
+	onPhone := func(os string) bool { return k.Agents.system(os).phone() }
+	switch {
+	case finished:
+		return reach{high, "used-by-phone"}
+	case p.class == facts.ClassWindowsHello, p.class == facts.ClassBrowserProfile:
+		return reach{none, "never-on-a-phone"}
+	case len(p.Transports) > 0 && !p.Hybrid():
+		return reach{none, "no-hybrid-transport"}
+	case p.Elsewhere():
+		return reach{high, "made-by-phone"}
+	case p.class == facts.ClassSamsung, p.class == facts.ClassPhoneBound:
+		return reach{high, "lives-on-phones"}
+	case onPhone(p.CreatedOS):
+		return reach{high, "made-on-phone"}
+	case slices.ContainsFunc(p.UsedOn, onPhone):
+		return reach{high, "used-on-phone"}
+	case p.BackupEligible:
+		return reach{low, "synced-no-phone-seen"}
+	}
+	return reach{none, "never-on-a-phone"}
 }
 
 // atLeast treats an unknown version as new enough.

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/detect"
@@ -171,7 +172,7 @@ func TestAvailabilityOfACredential(t *testing.T) {
 	}{
 		{"apple on an iPhone", iCloud, client("iOS", "18.1", "Safari"), detect.Likely},
 		{"apple on the first iOS that syncs", iCloud, client("iOS", "16.0", "Safari"), detect.Likely},
-		{"apple on an older iOS", iCloud, client("iOS", "15.8", "Safari"), detect.AvailabilityNot},
+		{"apple on an older iOS", iCloud, client("iOS", "15.8", "Safari"), detect.Remote},
 		{"apple on an iPad of unknown version", iCloud, client("iPadOS", "", "Safari"), detect.Likely},
 		{"apple on a Mac", iCloud, mac, detect.Likely},
 		{"apple on the first macOS that syncs", iCloud, client("macOS", "13.0", "Safari"), detect.Likely},
@@ -181,20 +182,20 @@ func TestAvailabilityOfACredential(t *testing.T) {
 		{"apple on a true 10.14", iCloud, client("macOS", "10.14.6", "Safari"), detect.Remote},
 		{"apple on Windows", iCloud, windows, detect.Remote},
 		{"apple on Windows, hybrid not stored", iCloudNoHybrid, windows, detect.AvailabilityNot},
-		{"apple on Android", iCloud, android, detect.AvailabilityNot},
+		{"apple on Android", iCloud, android, detect.Remote},
 		{"apple on a Mac without a local authenticator", iCloud, with(mac, noUVPA), detect.Remote},
 		{"apple on a Mac without a local authenticator, hybrid not stored", iCloudNoHybrid, with(mac, noUVPA), detect.AvailabilityNot},
 
 		{"google on Android", gpm, android, detect.Likely},
 		{"google on Android 9", gpm, client("Android", "9", "Chrome"), detect.Likely},
-		{"google on Android 8", gpm, client("Android", "8.1", "Chrome"), detect.AvailabilityNot},
+		{"google on Android 8", gpm, client("Android", "8.1", "Chrome"), detect.Remote},
 		{"google in an app with Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: ptr(true)}), detect.Likely},
 		{"google in an app that does not say", gpm, app("Android", "15", rest.NativeMeta{}), detect.Likely},
-		{"google in an app without Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: ptr(false)}), detect.AvailabilityNot},
+		{"google in an app without Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: ptr(false)}), detect.Remote},
 		{"google on ChromeOS", gpm, client("Chrome OS", "130", "Chrome"), detect.Likely},
 		{"google in Chrome on Windows", gpm, windows, detect.Uncertain},
 		{"google in Chrome on iOS", gpm, client("iOS", "18.1", "Chrome"), detect.Uncertain},
-		{"google in Safari on iOS", gpm, client("iOS", "18.1", "Safari"), detect.AvailabilityNot},
+		{"google in Safari on iOS", gpm, client("iOS", "18.1", "Safari"), detect.Uncertain},
 		{"google in Edge on Windows", gpm, client("Windows", "11", "Edge"), detect.Remote},
 
 		{"hello on Windows", windowsHello, windows, detect.Uncertain},
@@ -207,17 +208,17 @@ func TestAvailabilityOfACredential(t *testing.T) {
 		{"a browser's store on another system", profile, windows, detect.AvailabilityNot},
 
 		{"samsung on a Galaxy app", galaxy, app("Android", "15", rest.NativeMeta{Brand: ptr("Samsung")}), detect.Likely},
-		{"samsung on another maker's app", galaxy, app("Android", "15", rest.NativeMeta{Brand: ptr("google")}), detect.AvailabilityNot},
+		{"samsung on another maker's app", galaxy, app("Android", "15", rest.NativeMeta{Brand: ptr("google")}), detect.Remote},
 		{"samsung on Android that hides its model", galaxy, android, detect.Uncertain},
 		{"samsung on a model of Samsung's", galaxy, with(android, func(i *rest.ClientInformation) {
 			i.UserAgent = "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36"
 		}), detect.Likely},
-		{"samsung in Samsung's browser", galaxy, with(android, func(i *rest.ClientInformation) {
+		{"samsung in Samsung's browser, which other makers' devices have too", galaxy, with(android, func(i *rest.ClientInformation) {
 			i.UserAgent = strings.Replace(reduced, "Chrome/", "SamsungBrowser/27.0 Chrome/", 1)
-		}), detect.Likely},
+		}), detect.Uncertain},
 		{"samsung on another model", galaxy, with(android, func(i *rest.ClientInformation) {
 			i.UserAgent = "Mozilla/5.0 (Linux; Android 14; Pixel 9) AppleWebKit/537.36"
-		}), detect.AvailabilityNot},
+		}), detect.Remote},
 		{"samsung on a desktop", galaxy, windows, detect.Remote},
 
 		{"a manager that was seen", vault, with(windows, manager(ptr(true))), detect.Likely},
@@ -227,8 +228,8 @@ func TestAvailabilityOfACredential(t *testing.T) {
 		{"a manager that may be there without a local authenticator", vault, with(windows, noUVPA), detect.AvailabilityNot},
 
 		{"unknown, synced, same system", unknownSynced, windows, detect.Uncertain},
-		{"unknown, synced, other system", unknownSynced, mac, detect.AvailabilityNot},
-		{"unknown, synced, other system, hybrid", unknownHybrid, mac, detect.Remote},
+		{"unknown, synced, other system", unknownSynced, mac, detect.Uncertain},
+		{"unknown, synced, other system without managers, hybrid", unknownHybrid, with(mac, manager(ptr(false))), detect.Remote},
 		{"unknown, device-bound, same system", unknownBound, windows, detect.Uncertain},
 		{"unknown, device-bound, other system", unknownBound, mac, detect.AvailabilityNot},
 
@@ -288,11 +289,11 @@ func TestCrossDeviceRoute(t *testing.T) {
 		{"neither known", silent, standard, fromPhone, facts.CDA{RemoteHigh: true}, true},
 		{"neither known under maximize", silent, maximize, fromPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
 		{"no hybrid", noHybrid, maximize, fromPhone, facts.CDA{RemoteHigh: true}, true},
-		{"on a phone", phone, standard, fromPhone, facts.CDA{RemoteHigh: true}, false},
+		{"on a phone", phone, standard, fromPhone, facts.CDA{RemoteHigh: true}, true},
 		{"on a phone under maximize, which reaches a passkey that its row does not", phone, maximize, fromPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
 		{"a passkey that is here", client("macOS", "15", "Safari"), standard, fromPhone, facts.CDA{Client: true}, false},
-		{"a manager's passkey from a phone is no evidence", windows, standard, credential(bitwarden, true, "iOS", "internal", "hybrid"), facts.CDA{Client: true}, false},
-		{"a device-bound passkey of a stranger is no evidence", windows, standard, credential(stranger, false, "iOS", "internal", "hybrid"), facts.CDA{Client: true}, true},
+		{"a manager's passkey from a phone", windows, standard, credential(bitwarden, true, "iOS", "internal", "hybrid"), facts.CDA{Client: true, RemoteHigh: true, Route: true}, false},
+		{"a device-bound passkey of a stranger from a phone", windows, standard, credential(stranger, false, "iOS", "internal", "hybrid"), facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
 		{"a passkey without hybrid", windows, maximize, credential(apple, true, "iOS", "internal"), facts.CDA{Client: true}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -342,7 +343,7 @@ func TestFactsAreTheSameDocumentInBothForms(t *testing.T) {
 		Question: question(client("macOS", "15.1", "Safari"), credential(apple, true, "iOS", "internal", "hybrid"), credential(yubikey, false, "Windows", "usb")), Complete: true, Now: now,
 		History: history.History{
 			Append: history.Append{Default: history.Nudge{Declines: 3, Cooldown: true}, Auto: history.Nudge{Declines: 1}, LastOffer: now.Add(-time.Hour)},
-			Pair:   history.Pair{LocalStreak: 1, CDAStreak: 2, SecurityKeyStreak: 3, Positive: true, LastRoute: event.CDA, LastFailedRoute: event.Local, ExistsHere: true},
+			Pair:   history.Pair{LocalStreak: 1, CDAStreak: 2, SecurityKeyStreak: 3, Positive: true, LastRoute: event.CDA, LastFailedRoute: event.Local, Proven: []ident.CredentialID{"cre-1"}},
 			Process: history.Process{
 				Outcome: history.OutcomeCDA, FailedLocal: 1, MissingEvidence: true, Credential: "cre-1",
 			},

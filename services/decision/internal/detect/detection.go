@@ -1,10 +1,12 @@
 package detect
 
 import (
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -80,7 +82,7 @@ func (k *Knowledge) detect(in Input) Detection {
 	d := Detection{Client: k.DetectClient(in.Question.Client, in.Question.Environment)}
 	d.Facts = clientFacts(&d.Client, in.Question.Environment, in.Complete)
 	d.Facts.Account = status(in.Question.Account)
-	d.Facts.AccountFacts = &facts.AccountFacts{Pair: pairFacts(in.History.Pair), Blacklist: facts.Blacklist(in.History.Blacklist)}
+	d.Facts.AccountFacts = &facts.AccountFacts{Pair: pairFacts(&in.History.Pair), Blacklist: facts.Blacklist(in.History.Blacklist)}
 	d.assess(k, in)
 	d.Facts.Experiments, d.Experiments = k.experiments.assign(in.Question.Project, in.Question.Account)
 	d.Insights = d.insights(in.Question.Account, in.History, k.Parameters.StreakThreshold)
@@ -90,25 +92,17 @@ func (k *Knowledge) detect(in Input) Detection {
 // assess looks at every passkey and counts what can be reached. Whether a cross-device route is open depends on all of them, so it comes in two steps.
 func (d *Detection) assess(k *Knowledge, in Input) {
 	f := d.Facts.AccountFacts
-	f.CDA.Client = cdaClient(&d.Client, in.Strategy)
+	f.CDA.Client = cdaClient(&d.Client, in.Strategy, &k.Parameters.MinimumVersions)
 	if in.Question.Account != nil {
 		credentials := in.Question.Account.Credentials
 		d.passkeys = make([]passkey, len(credentials))
 		for i := range credentials {
-			d.passkeys[i] = k.assess(&credentials[i], &d.Client)
-			f.CDA.RemoteHigh = f.CDA.RemoteHigh || d.passkeys[i].remoteHigh
-			f.CDA.RemoteLow = f.CDA.RemoteLow || d.passkeys[i].remoteLow
+			d.passkeys[i] = k.assess(&credentials[i], &d.Client, &in.History)
 		}
 	}
-	maximize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMaximize
-	minimize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMinimize
-	f.CDA.Route = !minimize && f.CDA.Client && (f.CDA.RemoteHigh || (maximize && f.CDA.RemoteLow))
 	f.Credentials.Total = len(d.passkeys)
 	for i := range d.passkeys {
 		p := &d.passkeys[i]
-		if p.availability == AvailabilityNot && f.CDA.Route && (p.remoteHigh || p.remoteLow) {
-			p.availability = Remote
-		}
 		switch p.availability {
 		case Likely:
 			f.Credentials.Likely++
@@ -119,13 +113,81 @@ func (d *Detection) assess(k *Knowledge, in Input) {
 		case SecurityKey:
 			f.Credentials.SecurityKey++
 		}
+		if p.availability != Likely && p.availability != SecurityKey {
+			f.CDA.RemoteHigh = f.CDA.RemoteHigh || p.byPhone.value == high
+			f.CDA.RemoteLow = f.CDA.RemoteLow || p.byPhone.value == low
+		}
+		f.Pair.EvidenceHere = f.Pair.EvidenceHere || p.proven
+		f.Pair.ExistsHere = f.Pair.ExistsHere || ((p.proven || p.said) && !p.gone)
 	}
+	d.wins(in.History.Pair.Wins)
+	maximize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMaximize
+	minimize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMinimize
+	f.CDA.Route = !minimize && f.CDA.Client && (f.CDA.RemoteHigh || (maximize && f.CDA.RemoteLow))
 	f.SecurityKeyOnly = f.Credentials.SecurityKey > 0 && f.Credentials.Likely+f.Credentials.Uncertain == 0 && !f.CDA.Route
 }
 
-func cdaClient(c *Client, strategy rest.CrossDeviceAuthenticationStrategy) bool {
+// wins fills in the routes that worked here, newest first, as far as their passkeys can still be reached so.
+func (d *Detection) wins(wins []history.Win) {
+	pair := &d.Facts.Pair
+	at := [...]*event.Route{&pair.FirstWin, &pair.SecondWin, &pair.ThirdWin}
+	found := 0
+	for _, win := range wins {
+		reachable := slices.ContainsFunc(d.passkeys, func(p passkey) bool { return p.ID == win.Credential && p.reachable(win.Route) })
+		known := slices.ContainsFunc(at[:found], func(r *event.Route) bool { return *r == win.Route })
+		if reachable && !known && found < len(at) {
+			*at[found] = win.Route
+			found++
+		}
+	}
+}
+
+// reachable reports whether the passkey can be used on the route again.
+func (p *passkey) reachable(route event.Route) bool {
+	switch route {
+	case event.CDA:
+		return p.byPhone.value != none
+	case event.SecurityKey:
+		return p.class == facts.ClassSecurityKey
+	default:
+		return p.local.value != none
+	}
+}
+
+// firstWindowsOfCDA is the oldest Windows whose own dialog serves passkeys of phones, for browsers that bring none.
+const firstWindowsOfCDA = 11
+
+// cdaClient reports whether the client can log in with the help of a phone. What it states itself outranks what is known of its like.
+func cdaClient(c *Client, strategy rest.CrossDeviceAuthenticationStrategy, minimum *MinimumVersions) bool {
 	maximize := strategy == rest.CrossDeviceAuthenticationStrategyMaximize
-	return c.BLE != No && c.Hybrid != No && (c.Desktop || maximize) && (c.Hybrid == Yes || c.BLE == Yes || maximize)
+	if c.BLE == No || c.Hybrid == No || (!c.Desktop && !maximize) {
+		return false
+	}
+	if c.Hybrid == Yes {
+		return true
+	}
+	return (c.BLE == Yes || maximize) && !withoutPhones(c, minimum)
+}
+
+// withoutPhones reports whether clients of the kind are known to serve no passkeys of phones.
+func withoutPhones(c *Client, minimum *MinimumVersions) bool {
+	switch c.Device {
+	case facts.DeviceTV, facts.DeviceConsole, facts.DeviceHeadset:
+		return true
+	}
+	if c.Native || c.Chromium != No {
+		return false
+	}
+	switch c.OS {
+	case Linux:
+		return true
+	case Windows:
+		return !atLeast(c.OSMajor, firstWindowsOfCDA)
+	case MacOS:
+		return !atLeast(c.OSMajor, minimum.MacOS)
+	default:
+		return false
+	}
 }
 
 func status(a *account.Account) facts.Status {
@@ -140,7 +202,7 @@ func clientFacts(c *Client, environment service.Environment, complete bool) fact
 		Complete: complete,
 		Client: facts.Client{
 			OS: string(c.OS), OSVersion: c.OSMajor, Browser: c.Browser, Native: c.Native, Mobile: c.Mobile, Desktop: c.Desktop,
-			PrivateMode: c.PrivateMode, Webdriver: c.Webdriver,
+			PrivateMode: c.PrivateMode, Webdriver: c.Webdriver, Device: c.Device, Embedded: c.Embedded, InApp: c.InApp,
 		},
 		Support: facts.Support{
 			WebAuthn: c.WebAuthn, UVPA: c.UVPA, BLE: c.BLE.word("on", "off"), ConditionalGet: c.ConditionalGet, ConditionalCreate: c.ConditionalCreate,
@@ -150,11 +212,11 @@ func clientFacts(c *Client, environment service.Environment, complete bool) fact
 	}
 }
 
-func pairFacts(p history.Pair) facts.Pair {
+func pairFacts(p *history.Pair) facts.Pair {
 	return facts.Pair{
 		LocalStreak: p.LocalStreak, CDAStreak: p.CDAStreak, SecurityKeyStreak: p.SecurityKeyStreak, NoCredentials: p.NoCredentials,
 		LastFailedRoute: p.LastFailedRoute, Positive: p.Positive, LastRoute: p.LastRoute, PositiveSecurityKey: p.PositiveSecurityKey,
-		ExistsHere: p.ExistsHere, CreatedHere: p.CreatedHere,
+		CreatedHere: p.CreatedHere, Lost: p.Lost,
 	}
 }
 

@@ -27,6 +27,8 @@ type Parameters struct {
 	BlockedAddresses        []string        `json:"blockedAddresses"`
 	BlockedApplications     []string        `json:"blockedApplications"`
 	BlockedEnvironments     []string        `json:"blockedEnvironments"`
+	SoftBars                []facts.Listing `json:"softBars,omitempty"`         // bundles from before it have none
+	EmbeddedWebviews        string          `json:"embeddedWebviews,omitempty"` // allow or deny; bundles from before it have none, which allows
 	MinimumVersions         MinimumVersions `json:"minimumVersions"`
 
 	AllowedAAGUIDs            []string       `json:"allowedAaguids"` // of authenticators that may create passkeys; empty = any
@@ -51,19 +53,25 @@ type MinimumVersions struct {
 	Android         int `json:"android"`
 	ManagersIOS     int `json:"managersIos,omitempty"`
 	ManagersAndroid int `json:"managersAndroid,omitempty"`
+	GoogleIOS       int `json:"googleIos,omitempty"`
+	GoogleChrome    int `json:"googleChrome,omitempty"`
+	Windows         int `json:"windows,omitempty"`
 }
 
 // Authenticator is what is known of an AAGUID.
 type Authenticator struct {
-	Class facts.Class `json:"class"`
-	Name  string      `json:"name"`
+	Class     facts.Class `json:"class"`
+	Name      string      `json:"name"`
+	Platforms []string    `json:"platforms,omitempty"` // systems that there is a product for; none = wherever its class is
 }
 
 // Knowledge is everything that detection takes from a bundle, checked and ready to use. It is immutable.
 type Knowledge struct {
 	Parameters     Parameters
 	Authenticators map[string]Authenticator // by AAGUID in lower case
+	Agents         Agents
 
+	ownAgents   bool // the bundle has tables of agents of its own
 	addresses   []netip.Prefix
 	experiments experiments
 	rollout     rollout
@@ -102,6 +110,9 @@ func Learn(data map[string]any) (*Knowledge, error) {
 		k.addresses = append(k.addresses, prefix)
 	}
 	var err error
+	if k.Agents, k.ownAgents, err = learnAgents(space); err != nil {
+		return nil, err
+	}
 	if k.experiments, err = learnExperiments(&k.Parameters); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // browserOfApps stands where a browser would. Which app it is is free text, which facts do not hold.
@@ -17,7 +18,7 @@ const ownerNone = "none"
 var appSystems = [...]string{"iOS ", "iPadOS ", "Android ", "macOS ", "visionOS "}
 
 // identifyApp takes what an app says of the system and of itself.
-func (c *Client) identifyApp(info rest.ClientInformation) {
+func (k *Knowledge) identifyApp(c *Client, info rest.ClientInformation) {
 	meta, device := info.NativeMeta, info.ParsedDeviceInfo
 	if meta == nil {
 		meta = &rest.NativeMeta{}
@@ -25,16 +26,28 @@ func (c *Client) identifyApp(info rest.ClientInformation) {
 	switch {
 	case text(meta.Platform) != "":
 		c.OSName, c.OSVersion = *meta.Platform, text(meta.PlatformVersion)
-		c.Mobile = ParseOS(c.OSName).phone()
+		c.Device = deviceOfApp(*meta.Platform)
 	case device == nil || device.OSName == "":
 		if name, version := appSystem(info.UserAgent); name != "" {
-			c.OSName, c.OSVersion = name, version
+			c.OSName, c.OSVersion, c.Device = name, version, deviceOfApp(name)
 		}
 	}
 	if device == nil || device.BrowserName == "" {
 		if name := text(meta.Name); name != "" {
 			c.BrowserName, c.BrowserVersion = name, text(meta.Version)
 		}
+	}
+}
+
+// deviceOfApp returns the class of a device by what an app calls its platform; empty where the system tells.
+func deviceOfApp(platform string) facts.Device {
+	switch plainName(platform) {
+	case "ipados":
+		return facts.DeviceTablet
+	case "tvos":
+		return facts.DeviceTV
+	default:
+		return ""
 	}
 }
 

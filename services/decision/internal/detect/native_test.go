@@ -47,11 +47,11 @@ func sent(t *testing.T) map[string]rest.ClientInformation {
 func TestWhatThePublishedSDKsSendIsUnderstood(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t)
-	ios := facts.Client{OS: "ios", OSVersion: 18, Browser: "app", Native: true, Mobile: true}
-	android := facts.Client{OS: "android", OSVersion: 15, Browser: "app", Native: true, Mobile: true}
-	mac26 := facts.Client{OS: "macos", OSVersion: 26, Browser: "chrome", Desktop: true}
-	mac := facts.Client{OS: "macos", Browser: "chrome", Desktop: true}
-	firefox := facts.Client{OS: "windows", Browser: "firefox", Desktop: true}
+	ios := facts.Client{OS: "ios", OSVersion: 18, Browser: "app", Native: true, Mobile: true, Device: facts.DevicePhone}
+	android := facts.Client{OS: "android", OSVersion: 15, Browser: "app", Native: true, Mobile: true, Device: facts.DevicePhone}
+	mac26 := facts.Client{OS: "macos", OSVersion: 26, Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop}
+	mac := facts.Client{OS: "macos", Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop}
+	firefox := facts.Client{OS: "windows", Browser: "firefox", Desktop: true, Device: facts.DeviceDesktop}
 	all := facts.Support{WebAuthn: true, UVPA: true, BLE: "unknown", ConditionalGet: true, Hybrid: "unknown"}
 	bluetooth := all
 	bluetooth.BLE = "on"
@@ -73,10 +73,10 @@ func TestWhatThePublishedSDKsSendIsUnderstood(t *testing.T) {
 		"web-core-me-append-start":           {mac26, capable},
 		"connect-react-login-init":           {mac26, capable},
 		"connect-react-append-init":          {mac26, capable},
-		"connect-react-manage-init":          {facts.Client{OS: "ios", OSVersion: 26, Browser: "safari", Mobile: true}, phone},
+		"connect-react-manage-init":          {facts.Client{OS: "ios", OSVersion: 26, Browser: "safari", Mobile: true, Device: facts.DevicePhone}, phone},
 		"corbado-ios-login-init":             {ios, all},
 		"corbado-ios-append-init":            {ios, all},
-		"corbado-ios-manage-init":            {facts.Client{OS: "ios", OSVersion: 26, Browser: "app", Native: true, Mobile: true}, unlocked},
+		"corbado-ios-manage-init":            {facts.Client{OS: "ios", OSVersion: 26, Browser: "app", Native: true, Mobile: true, Device: facts.DeviceTablet}, unlocked},
 		"corbado-android-login-init":         {android, bluetooth},
 		"corbado-android-append-init":        {android, all},
 		"corbado-android-manage-init-failed": {android, all},

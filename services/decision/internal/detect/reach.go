@@ -3,7 +3,6 @@ package detect
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/api/rest"
@@ -27,27 +26,26 @@ func (d *Detection) Reaches(k *Knowledge) []Reach {
 	for i := range d.passkeys {
 		p := &d.passkeys[i]
 		all = append(all, Reach{
-			Credential: p.ID, Class: p.class, Authenticator: k.Authenticators[p.AAGUID].Name, Availability: p.availability, Why: d.why(k, p),
+			Credential: p.ID, Class: p.class, Authenticator: k.Authenticators[p.AAGUID].Name, Availability: p.availability, Why: d.why(p),
 		})
 	}
 	return all
 }
 
-func (d *Detection) why(k *Knowledge, p *passkey) string {
+func (d *Detection) why(p *passkey) string {
 	switch p.availability {
 	case SecurityKey:
 		return "whoever carries the key can use it anywhere"
-	case Likely:
-		return likely(p.class, d.system())
-	case Uncertain:
-		return uncertain(p.class)
+	case Likely, Uncertain:
+		return d.sayLocal(p.local.why)
 	case Remote:
+		way := "the way to a phone is closed"
 		if d.Facts.AccountFacts.CDA.Route {
-			return "it is on another device, and this client can use it from there"
+			way = "this client can use it from there"
 		}
-		return "it may be used from another device, and the way to one is closed"
+		return d.sayLocal(p.local.why) + "; " + sayByPhone(p.byPhone.why) + ", and " + way
 	default:
-		return d.missing(k, p) + d.elsewhere(p)
+		return d.sayLocal(p.local.why) + "; " + sayByPhone(p.byPhone.why)
 	}
 }
 
@@ -59,65 +57,74 @@ func (d *Detection) system() string {
 	return strings.TrimSpace(d.Client.OSName + " " + d.Client.OSVersion)
 }
 
-func likely(class facts.Class, system string) string {
-	switch class {
-	case facts.ClassApple:
-		return system + " has Apple's passkeys"
-	case facts.ClassGoogle:
-		return system + " has Google's passkeys"
-	case facts.ClassSamsung:
-		return "the device is one of Samsung's"
-	default:
+// sayLocal puts into words why this client may or cannot hold a passkey.
+func (d *Detection) sayLocal(why string) string {
+	switch why {
+	case "synced-here":
+		return d.system() + " syncs passkeys of its kind"
+	case "worked-here":
+		return "it was created or used here recently"
+	case "said-to-exist-here":
+		return "the client said that it holds one of the account's"
+	case "embedded-webview":
+		return "it would be here, but the client is a web view within an app"
+	case "manager-seen":
 		return "the client has a password manager"
-	}
-}
-
-func uncertain(class facts.Class) string {
-	switch class {
-	case facts.ClassGoogle:
-		return "Chrome has Google's passkeys where the user is signed in to it"
-	case facts.ClassWindowsHello:
-		return "it stays on one Windows device, which this one may be"
-	case facts.ClassBrowserProfile:
-		return "it stays in one browser profile, which this one may be"
-	case facts.ClassSamsung:
-		return "the device may be one of Samsung's"
-	case facts.ClassPasswordManager:
+	case "manager-unknown":
 		return "the client may have the password manager"
-	default:
-		return "it was created on such a system, which this one may be"
-	}
-}
-
-// missing says why the client itself has not got the passkey.
-func (d *Detection) missing(k *Knowledge, p *passkey) string {
-	if local, _ := k.row(*p, &d.Client); local != AvailabilityNot {
-		return "the client has no authenticator of its own that verifies the user"
-	}
-	switch p.class {
-	case facts.ClassApple:
-		return d.system() + " does not have Apple's passkeys"
-	case facts.ClassGoogle:
-		return d.system() + " does not have Google's passkeys here"
-	case facts.ClassWindowsHello:
-		return "it stays on one Windows device, and this is none"
-	case facts.ClassBrowserProfile:
-		return "it stays in the browser profile where it was created, and this is another system or browser"
-	case facts.ClassSamsung:
+	case "manager-absent":
+		return "the client has no password manager"
+	case "no-such-product":
+		return "there is no such password manager for " + d.system()
+	case "provider-unknown":
+		return "what holds it is not known, and may be here"
+	case "third-party-provider":
+		return "the client serves it where the user is signed in to the provider"
+	case "same-machine-unknown":
+		return "it stays on one device or in one browser, which this one may be"
+	case "system-unknown":
+		return "nothing is known of the system"
+	case "brand-unknown":
+		return "the device may be one of Samsung's"
+	case "other-brand":
 		return "the device is not one of Samsung's"
-	case facts.ClassPasswordManager:
-		return "the client has no password manager that serves passkeys"
+	case "other-browser":
+		return "it is in another browser"
+	case "browser-too-old":
+		return "the browser is too old for passkeys of its kind"
+	case "os-too-old":
+		return d.system() + " is too old for passkeys of its kind"
+	case "no-play-services":
+		return "the device has no Google Play services"
+	case "no-local-authenticator":
+		return "the client has no authenticator of its own that verifies the user"
+	case "device-class":
+		return "devices of the class " + string(d.Client.Device) + " hold no passkeys"
 	default:
-		return "it was created on another system"
+		return d.system() + " has no passkeys of its kind"
 	}
 }
 
-// elsewhere says why it cannot be used from another device either.
-func (d *Detection) elsewhere(p *passkey) string {
-	if !slices.Contains(p.Transports, transportHybrid) {
-		return "; it cannot be used from another device"
+// sayByPhone puts into words why a phone may or cannot hold a passkey.
+func sayByPhone(why string) string {
+	switch why {
+	case "used-by-phone":
+		return "a phone has finished a login with it"
+	case "made-by-phone":
+		return "it was made by QR code, with a phone"
+	case "made-on-phone":
+		return "it was made on a phone"
+	case "used-on-phone":
+		return "it was used on a phone"
+	case "lives-on-phones":
+		return "passkeys of its kind are on phones"
+	case "synced-no-phone-seen":
+		return "it syncs, but has not been seen on a phone"
+	case "no-hybrid-transport":
+		return "its authenticator serves no other device"
+	default:
+		return "it is never on a phone"
 	}
-	return "; the way to another device is closed"
 }
 
 // Barring says which entry of the parameters bars a client for the reason that was found; empty if none can be named. Of its address the network is
@@ -128,14 +135,19 @@ func (k *Knowledge) Barring(found facts.Listing, info rest.ClientInformation, ne
 	switch found {
 	case facts.ListedWebdriver:
 		return "allowWebdriver is false"
+	case facts.ListedBot:
+		return "allowWebdriver is false, and the device is of the class " + string(c.Device)
+	case facts.ListedEmbeddedWebview:
+		return `embeddedWebviews is "deny"`
 	case facts.ListedRestrictedBrowser:
+		if found := entry("agents.inApp", []string{c.InApp}, func(name string) bool { return name != "" && k.ownAgents }); found != "" {
+			return found
+		}
 		return entry("restrictedBrowserTokens", p.RestrictedBrowserTokens, func(token string) bool { return strings.Contains(info.UserAgent, token) })
 	case facts.ListedBrowser:
-		return blockedEntry("blockedBrowsers", p.BlockedBrowsers, func(one []Blocked) bool { return blocked(one, c.BrowserName, c.Browser, c.BrowserVersion) })
+		return blockedEntry("blockedBrowsers", p.BlockedBrowsers, func(one Blocked) bool { return k.barsBrowser(one, &c) })
 	case facts.ListedOperatingSystem:
-		return blockedEntry("blockedOperatingSystems", p.BlockedOperatingSystems, func(one []Blocked) bool {
-			return blocked(one, c.OSName, string(c.OS), c.OSVersion)
-		})
+		return blockedEntry("blockedOperatingSystems", p.BlockedOperatingSystems, func(one Blocked) bool { return k.barsSystem(one, &c) })
 	case facts.ListedAddress:
 		return entry("blockedAddresses", p.BlockedAddresses, func(text string) bool {
 			barred, err := parsePrefix(text)
@@ -159,10 +171,10 @@ func entry(list string, of []string, bars func(string) bool) string {
 	return ""
 }
 
-func blockedEntry(list string, of []Blocked, bars func([]Blocked) bool) string {
+func blockedEntry(list string, of []Blocked, bars func(Blocked) bool) string {
 	for _, one := range of {
 		switch {
-		case !bars([]Blocked{one}):
+		case !bars(one):
 		case one.Below == "":
 			return fmt.Sprintf("%s has %q", list, one.Name)
 		default:

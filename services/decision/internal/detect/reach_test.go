@@ -26,17 +26,17 @@ func TestEachPasskeyIsToldWithWhyItCanOrCannotBeUsedHere(t *testing.T) {
 		uvpa       *bool
 		want       Reach
 	}{
-		"Apple's on a Mac": {"macOS", apple, &yes, Reach{"cre-1", facts.ClassApple, "Apple Passwords", Likely, "macOS 15 has Apple's passkeys"}},
+		"Apple's on a Mac": {"macOS", apple, &yes, Reach{"cre-1", facts.ClassApple, "Apple Passwords", Likely, "macOS 15 syncs passkeys of its kind"}},
 		"Apple's on Windows": {"Windows", apple, &yes, Reach{"cre-1", facts.ClassApple, "Apple Passwords", Remote,
-			"it may be used from another device, and the way to one is closed"}},
-		"Apple's on Android": {"Android", apple, &yes, Reach{"cre-1", facts.ClassApple, "Apple Passwords", AvailabilityNot,
-			"Android 15 does not have Apple's passkeys; the way to another device is closed"}},
+			"Windows 15 has no passkeys of its kind; it syncs, but has not been seen on a phone, and the way to a phone is closed"}},
+		"Apple's on Android": {"Android", apple, &yes, Reach{"cre-1", facts.ClassApple, "Apple Passwords", Remote,
+			"Android 15 has no passkeys of its kind; it syncs, but has not been seen on a phone, and the way to a phone is closed"}},
 		"Windows Hello on a Mac": {"macOS", hello, &yes, Reach{"cre-1", facts.ClassWindowsHello, "Windows Hello", AvailabilityNot,
-			"it stays on one Windows device, and this is none; it cannot be used from another device"}},
+			"macOS 15 has no passkeys of its kind; it is never on a phone"}},
 		"Windows Hello on Windows": {"Windows", hello, &yes, Reach{"cre-1", facts.ClassWindowsHello, "Windows Hello", Uncertain,
-			"it stays on one Windows device, which this one may be"}},
+			"it stays on one device or in one browser, which this one may be"}},
 		"Windows Hello without Hello": {"Windows", hello, nil, Reach{"cre-1", facts.ClassWindowsHello, "Windows Hello", AvailabilityNot,
-			"the client has no authenticator of its own that verifies the user; it cannot be used from another device"}},
+			"the client has no authenticator of its own that verifies the user; it is never on a phone"}},
 		"a security key": {"macOS", key, &yes, Reach{"cre-1", facts.ClassSecurityKey, "", SecurityKey, "whoever carries the key can use it anywhere"}},
 	} {
 		d := k.Login(Input{Complete: true, Question: service.Question{

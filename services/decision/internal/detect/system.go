@@ -3,11 +3,9 @@ package detect
 import (
 	"strconv"
 	"strings"
-
-	"github.com/mileusna/useragent"
 )
 
-// OS is an operating system as facts name it: one of the constants, or another name in lower case. Empty means unknown.
+// OS is an operating system as facts name it. Empty means that nothing was said.
 type OS string
 
 // The operating systems that rules tell apart. iPadOS counts as iOS.
@@ -19,50 +17,19 @@ const (
 	ChromeOS OS = "chromeos"
 	Linux    OS = "linux"
 	VisionOS OS = "visionos"
-)
 
-// ParseOS reads the name of an operating system in any of the usual spellings.
-func ParseOS(name string) OS {
-	// Most come in these spellings, and bringing others into one form costs allocations.
-	switch name {
-	case "iOS", "iPadOS":
-		return IOS
-	case "macOS":
-		return MacOS
-	case "Android":
-		return Android
-	case "Windows", "Windows 10", "Windows 11":
-		return Windows
-	case "":
-		return ""
-	}
-	plain := strings.ToLower(strings.Join(strings.Fields(name), ""))
-	switch plain {
-	case "ios", "ipados", "iphoneos", "iphone", "ipad":
-		return IOS
-	case "macos", "macosx", "osx", "mac", "macintosh", "darwin":
-		return MacOS
-	case "android":
-		return Android
-	case "chromeos", "cros", "chromiumos":
-		return ChromeOS
-	case "linux", "gnu/linux", "ubuntu", "debian", "fedora":
-		return Linux
-	}
-	if strings.HasPrefix(plain, "windows") && !strings.HasPrefix(plain, "windowsphone") {
-		return Windows
-	}
-	return OS(plain)
-}
+	HarmonyOS OS = "harmonyos"
+	OtherOS   OS = "other"
+)
 
 func (o OS) desktop() bool { return o == Windows || o == MacOS || o == Linux || o == ChromeOS }
 func (o OS) phone() bool   { return o == IOS || o == Android }
 func (o OS) apple() bool   { return o == MacOS || o == IOS || o == VisionOS }
 
-// agentVersion is the version of the operating system as a user agent tells it; empty where browsers write the same whatever the system is.
-func agentVersion(agent useragent.UserAgent) string {
-	version := agent.OSVersion
-	switch ParseOS(agent.OS) {
+// systemVersion is the version of the operating system as a user agent tells it; empty where browsers write the same whatever the system is.
+func (g *agent) systemVersion() string {
+	version := g.osVersion
+	switch g.os {
 	case Windows:
 		return windowsVersion(version)
 	case MacOS:
@@ -70,11 +37,11 @@ func agentVersion(agent useragent.UserAgent) string {
 			return ""
 		}
 	case Android:
-		if frozenAndroid(version, agent.String) {
+		if frozenAndroid(version, g.text) {
 			return ""
 		}
 	case IOS:
-		return iosVersion(version, agent)
+		return g.iosVersion()
 	case ChromeOS:
 		return "" // Chromium writes 14541.0.0 since 2023
 	}
@@ -82,16 +49,17 @@ func agentVersion(agent useragent.UserAgent) string {
 }
 
 // frozenParse reports whether a parse holds what a browser writes whatever the system's version is.
-func frozenParse(os OS, version, userAgent string) bool {
+func (g *agent) frozenParse(os OS, version string) bool {
 	switch os {
 	case Windows:
 		return version == "10" || version == "10.0"
 	case MacOS:
 		return frozenMacOS(version)
 	case Android:
-		return frozenAndroid(version, userAgent)
+		return frozenAndroid(version, g.text)
 	case IOS:
-		return frozenIOS(version) && userAgent != ""
+		plain := strings.ReplaceAll(g.osVersion, "_", ".")
+		return g.text != "" && (frozenIOS(version) || (g.os == IOS && version == plain))
 	case ChromeOS:
 		return strings.HasPrefix(version, "14541.")
 	}
@@ -122,26 +90,23 @@ func frozenIOS(version string) bool {
 	return number(first) == frozenIOSMajor && number(minor) >= frozenIOSMinor
 }
 
-// iosVersion reads the system's version of a user agent of iOS or iPadOS. Safari's own version tells it where the system's is frozen; that of another
-// browser or of a web view does not.
-func iosVersion(version string, agent useragent.UserAgent) string {
-	if !frozenIOS(version) {
-		return version
-	}
-	_, after, safari := strings.Cut(agent.String, "Version/")
-	safari = safari && strings.Contains(after, " Safari/") && !containsAny(agent.String, otherBrowsers[:])
-	if !safari {
-		return ""
-	}
-	own, _, _ := strings.Cut(after, " ")
-	if major(own) >= firstOfSafari {
+// iosVersion reads the system's version of a user agent of iOS or iPadOS. Safari's own version tells it from the one on that freezes the system's,
+// whatever stands there; below, the system's is true. Browsers with a version of their own, and web views, have nothing else to tell a frozen one by.
+func (g *agent) iosVersion() string {
+	_, after, safari := strings.Cut(g.text, "Version/")
+	safari = safari && strings.Contains(after, " Safari/") && g.inApp == "" && !containsAny(g.text, otherBrowsers[:])
+	switch own := numbers(after); {
+	case safari && major(own) >= firstOfSafari:
 		return own
+	case !safari && frozenIOS(g.osVersion):
+		return ""
+	default:
+		return g.osVersion
 	}
-	return version
 }
 
-// otherBrowsers are the names that browsers of iOS put beside Safari's own version.
-var otherBrowsers = [...]string{"CriOS/", "FxiOS/", "EdgiOS/", "OPT/", "OPiOS/", "GSA/", "DuckDuckGo/", "YaBrowser/", "UCBrowser/", "Instagram", "FBAN"}
+// otherBrowsers are the names that browsers of iOS with versions of their own put beside Safari's.
+var otherBrowsers = [...]string{"CriOS/", "FxiOS/", "EdgiOS/", "OPT/", "OPiOS/", "GSA/", "DuckDuckGo/", "Ddg/", "YaBrowser/", "UCBrowser/"}
 
 // neverReleased reports whether a version of macOS is one that no system has: macOS 26 tells 16 to programs built before it.
 func neverReleased(version string) bool {
@@ -185,6 +150,22 @@ func windowsVersion(nt string) string {
 	default:
 		return nt
 	}
+}
+
+// windowsOfBuild reads a version in a parse. A build tells what NT 10.0 does not; some parsers leave the NT before it.
+func windowsOfBuild(version string) string {
+	const first11 = 22000
+	if nt, found := strings.CutPrefix(version, "NT "); found {
+		return windowsVersion(nt)
+	}
+	_, build, found := strings.Cut(version, "10.0.")
+	if !found || !strings.HasPrefix(version, "10.0.") {
+		return version
+	}
+	if major(build) >= first11 {
+		return "11"
+	}
+	return "10"
 }
 
 // compareVersions compares dotted numbers; what is not a number counts as 0.

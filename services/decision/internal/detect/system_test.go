@@ -15,6 +15,8 @@ func TestAFrozenVersionIsUnknownAndBelowNothing(t *testing.T) {
 		uaReduced  = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
 		uaOldOne   = "Mozilla/5.0 (Android 10; Mobile; rv:145.0) Gecko/145.0 Firefox/145.0"
 		uaIOS26    = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
+		uaIOS26Old = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
+		uaDuckDuck = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1 Ddg/26.0"
 		uaIOS18    = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.7 Mobile/15E148 Safari/604.1"
 		uaCriOS18  = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/142.0.7444.77 Mobile/15E148 Safari/604.1"
 		uaCatalina = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/14.0 Safari/605.1.15"
@@ -52,6 +54,15 @@ func TestAFrozenVersionIsUnknownAndBelowNothing(t *testing.T) {
 		{"an Android that is the 10th", rest.ClientInformation{UserAgent: uaOldOne}, 10},
 		{"iOS under Safari 26", rest.ClientInformation{UserAgent: uaIOS26}, 26},
 		{"iOS under Safari 26, in a parse", parse("iOS", "18.6", uaIOS26), 26},
+		{"iOS under Safari 26 that says another", rest.ClientInformation{UserAgent: uaIOS26Old}, 26},
+		{"iOS under Safari 26 that says another, in a parse", parse("iOS", "18.5", uaIOS26Old), 26},
+		{"iOS under another browser with Safari's words", rest.ClientInformation{UserAgent: uaDuckDuck}, 0},
+		{"iOS in a parse of its own", parse("iOS", "17.5", uaIOS26Old), 17},
+		{"Windows in a parse that leaves the NT", parse("Windows", "NT 10.0", uaWindows), 0},
+		{"Windows 7 in a parse that leaves the NT", parse("Windows", "NT 6.1", uaWindows7), 7},
+		{"Windows 11 by its build", parse("Windows", "10.0.26100", uaWindows), 11},
+		{"Windows 10 by its build", parse("Windows", "10.0.19045", uaWindows), 10},
+		{"ChromeOS in a parse of it", parse("Chrome OS", "14541.0.0", uaCrOS), 0},
 		{"iOS under Safari 18", rest.ClientInformation{UserAgent: uaIOS18}, 18},
 		{"iOS under Chrome", rest.ClientInformation{UserAgent: uaCriOS18}, 0},
 		{"iOS 18.1 under Chrome", rest.ClientInformation{UserAgent: uaCriOS}, 18},

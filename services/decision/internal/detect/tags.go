@@ -84,7 +84,7 @@ func (d *Detection) tags(h history.History, threshold int) []rest.DetectionTag {
 	t := &tagging{tags: make([]rest.DetectionTag, 0, usual)}
 	d.environmentTags(t, h, threshold)
 	if d.Facts.AccountFacts != nil {
-		historyTags(t, h)
+		d.historyTags(t, h)
 		d.passkeyTags(t)
 	}
 	d.supportTags(t)
@@ -105,7 +105,10 @@ func (d *Detection) supportTags(t *tagging) {
 	t.add(c.Native, "native")
 	t.add(c.PrivateMode, "private-mode")
 	t.add(c.Webdriver, "webdriver")
+	t.add(c.Device == facts.DeviceBot, "bot")
+	t.add(c.Device == facts.DeviceHeadless, "headless")
 	t.add(c.RestrictedBrowser, "restricted-browser")
+	t.add(c.Embedded, "embedded-webview")
 	t.add(c.NoScreenLock, "no-screen-lock")
 	t.add(c.ImmediateGet, "immediate-get")
 }
@@ -119,7 +122,7 @@ func (d *Detection) environmentTags(t *tagging, h history.History, threshold int
 	t.add(d.Client.Listed != facts.ListedNot, "blacklisted")
 }
 
-func historyTags(t *tagging, h history.History) {
+func (d *Detection) historyTags(t *tagging, h history.History) {
 	t.begin(rest.DetectionTagCategoryHistory)
 	t.add(h.Blacklist.Login, "login-blacklisted")
 	t.add(h.Blacklist.AppendAfterHybrid, "append-blacklisted-after-hybrid")
@@ -135,6 +138,7 @@ func historyTags(t *tagging, h history.History) {
 	t.add(h.Append.AfterHybrid.Cooldown, "after-hybrid-cooldown")
 	t.add(h.Append.Auto.Cooldown, "auto-cooldown")
 	t.add(h.Append.ConditionalCreateCooldown, "conditional-create-cooldown")
+	t.add(h.Pair.Lost && d.Facts.Pair.EvidenceHere, "passkey-lost")
 	t.add(h.ClockSkew, "clock-skew")
 }
 

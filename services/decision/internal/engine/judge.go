@@ -110,6 +110,7 @@ func (v *view) input(q service.Question, ev Evidence) detect.Input {
 	pair := history.Input{
 		Events: ev.Events, Offers: ev.Offers, Credentials: q.Account.Credentials, Deleted: q.Account.Deleted,
 		Process: q.Process, Now: ev.Now, Parameters: v.knowledge.Parameters.Parameters,
+		Created: v.knowledge.CreatedBy,
 	}
 	private := q.Client.PrivateMode != nil && *q.Client.PrivateMode
 	if q.Environment.Known && !private {

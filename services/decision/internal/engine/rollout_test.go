@@ -172,7 +172,7 @@ func TestARolloutThatCannotBeJudgedIsDenied(t *testing.T) {
 	files := small(t, answersLogin)
 	files["rollout/rollout.rego"] = &fstest.MapFile{Data: []byte(`package keyward.rollout
 
-decision := {"rule": "R", "allow": true, "tag": "rollout-allowed", "reason": ""} if input.client.os != "amiga"
+decision := {"rule": "R", "allow": true, "tag": "rollout-allowed", "reason": ""} if input.client.os != "harmonyos"
 `)}
 	files["schemas/rollout.json"] = files["schemas/login.json"]
 	e, err := Load(t.Context(), files, Options{})
@@ -180,7 +180,7 @@ decision := {"rule": "R", "allow": true, "tag": "rollout-allowed", "reason": ""}
 		t.Fatal(err)
 	}
 	q := service.RolloutQuestion{Action: service.RolloutLogin}
-	q.Client.ParsedDeviceInfo = &rest.ParsedDeviceInfo{OSName: "Amiga", BrowserName: "AWeb"}
+	q.Client.ParsedDeviceInfo = &rest.ParsedDeviceInfo{OSName: "HarmonyOS", BrowserName: "AWeb"}
 	v, basis, err := e.Rollout(t.Context(), q)
 	if err == nil || v.Allow || v.Rule != "default" || v.Tag != rest.DecisionTagDefaultDeny || basis.Answer != nil || basis.Facts.Rollout == nil {
 		t.Errorf("%+v, %+v, %v", v, basis, err)

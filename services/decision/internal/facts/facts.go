@@ -52,6 +52,9 @@ type Client struct {
 	Desktop     bool   `json:"desktop"`
 	PrivateMode bool   `json:"privateMode"`
 	Webdriver   bool   `json:"webdriver"`
+	Device      Device `json:"device"`
+	Embedded    bool   `json:"embedded"`
+	InApp       string `json:"inApp"`
 }
 
 // Support is what the client can do.
@@ -101,6 +104,11 @@ type Pair struct {
 	PositiveSecurityKey bool        `json:"positiveSecurityKey"`
 	ExistsHere          bool        `json:"existsHere"`
 	CreatedHere         bool        `json:"createdHere"`
+	Lost                bool        `json:"lost"`
+	EvidenceHere        bool        `json:"evidenceHere"`
+	FirstWin            event.Route `json:"firstWin"` // routes that worked here and lead somewhere still, newest first
+	SecondWin           event.Route `json:"secondWin"`
+	ThirdWin            event.Route `json:"thirdWin"`
 }
 
 // Blacklist is what is barred for the user.

@@ -87,6 +87,9 @@ var root = group(
 		flag("desktop", func(f *Facts) bool { return f.Client.Desktop }),
 		flag("privateMode", func(f *Facts) bool { return f.Client.PrivateMode }),
 		flag("webdriver", func(f *Facts) bool { return f.Client.Webdriver }),
+		word("device", func(f *Facts) Device { return f.Client.Device }),
+		flag("embedded", func(f *Facts) bool { return f.Client.Embedded }),
+		word("inApp", func(f *Facts) string { return f.Client.InApp }),
 	),
 	group(
 		"support",
@@ -132,6 +135,11 @@ var root = group(
 		flag("positiveSecurityKey", func(f *Facts) bool { return f.Pair.PositiveSecurityKey }),
 		flag("existsHere", func(f *Facts) bool { return f.Pair.ExistsHere }),
 		flag("createdHere", func(f *Facts) bool { return f.Pair.CreatedHere }),
+		flag("lost", func(f *Facts) bool { return f.Pair.Lost }),
+		flag("evidenceHere", func(f *Facts) bool { return f.Pair.EvidenceHere }),
+		word("firstWin", func(f *Facts) event.Route { return f.Pair.FirstWin }),
+		word("secondWin", func(f *Facts) event.Route { return f.Pair.SecondWin }),
+		word("thirdWin", func(f *Facts) event.Route { return f.Pair.ThirdWin }),
 	).when(ofAccount),
 	group(
 		"blacklist",

@@ -122,6 +122,7 @@ var words = vocabulary(
 	"active", "pending", "disabled", "unknown", "standard", "minimize", "maximize", "windows", "macos", "ios", "android", "chromeos", "linux", "chrome",
 	"safari", "edge", "firefox", "on", "off", "yes", "no", "none", "restricted-browser", "local", "security-key", "", "sk", "incomplete", "not-offered",
 	"rollout", "action", "identifier", "invitation", "browserVersion", "samples", "append", "manage", string(Listed), string(Unlisted),
+	"device", "embedded", "lost", "evidenceHere", "firstWin", "secondWin", "thirdWin", "phone", "tablet", "tv", "other",
 	"post-login", "sign-up", "mfa", "in-app", "passkey-list", "current-user", "experiments", DeviceLocalPasskey, string(Treatment), string(Control),
 )
 

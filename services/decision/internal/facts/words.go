@@ -17,11 +17,13 @@ const (
 	ClassBrowserProfile  Class = "browser-profile"
 	ClassSamsung         Class = "samsung"
 	ClassPasswordManager Class = "password-manager"
+	ClassPhoneBound      Class = "phone-bound" // authenticators within apps of phones, whose passkeys stay there
 	ClassUnknown         Class = "unknown-provider"
 )
 
 var classes = [...]Class{
-	ClassSecurityKey, ClassApple, ClassGoogle, ClassWindowsHello, ClassBrowserProfile, ClassSamsung, ClassPasswordManager, ClassUnknown,
+	ClassSecurityKey, ClassApple, ClassGoogle, ClassWindowsHello, ClassBrowserProfile, ClassSamsung, ClassPasswordManager, ClassPhoneBound,
+	ClassUnknown,
 }
 
 // Known reports whether c is one of the classes.
@@ -39,14 +41,16 @@ func KnownClasses() string {
 // Listing says why an environment is barred.
 type Listing string
 
-// The reasons, in order of precedence.
+// The reasons, in order of precedence. Which of them are hard is a parameter.
 const (
 	ListedNot               Listing = "none"
 	ListedWebdriver         Listing = "webdriver"
-	ListedRestrictedBrowser Listing = "restricted-browser"
-	ListedBrowser           Listing = "browser"
-	ListedOperatingSystem   Listing = "operating-system"
+	ListedBot               Listing = "bot"
 	ListedAddress           Listing = "address"
-	ListedApplication       Listing = "application"
 	ListedEnvironment       Listing = "environment"
+	ListedApplication       Listing = "application"
+	ListedOperatingSystem   Listing = "operating-system"
+	ListedBrowser           Listing = "browser"
+	ListedEmbeddedWebview   Listing = "embedded-webview"
+	ListedRestrictedBrowser Listing = "restricted-browser"
 )
