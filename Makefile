@@ -68,7 +68,7 @@ test-quick: check-format ## Run the tests of every package, without the race det
 
 # Two at a time, since whatever links or downloads leaves a core idle.
 .PHONY: test-needs
-test-needs: check-generated check-page check-size check-notices test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats bin/opa
+test-needs: check-generated check-page check-contracts check-size check-notices test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats bin/opa
 
 .PHONY: chaos
 chaos: ## Kill the process 50 times under load: every acknowledged event must reach every subscriber
@@ -93,6 +93,10 @@ check-page: web/node_modules
 	cd web && npx tsc
 	npm --prefix web run --silent build -- --logLevel warn --outDir $(CURDIR)/bin/page
 	diff -r services/gateway/internal/page/app bin/page
+
+.PHONY: check-contracts
+check-contracts: tools/contracts/node_modules ## Hold the documents in api/ to what their readers recommend
+	tools/contracts/check
 
 .PHONY: check-size
 check-size: build ## Fail if bin/keyward is larger than .ci/binary-size allows
@@ -183,7 +187,7 @@ packages-redis:
 
 # The SDK and the clients that the tests drive Keyward with, and the schema of AsyncAPI documents.
 # What the page is built with, and what its suite drives a browser with.
-test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules tools/buf/node_modules web/node_modules: %/node_modules: %/package-lock.json
+test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules tools/buf/node_modules tools/contracts/node_modules web/node_modules: %/node_modules: %/package-lock.json
 	npm ci --prefix $*
 	@touch $@
 

@@ -231,7 +231,7 @@ func (c *streamContract) agree(msg *nats.Msg, body map[string]any) error {
 
 func TestTheAsyncAPIDocumentIsOne(t *testing.T) {
 	t.Parallel()
-	const meta = "asyncapi/node_modules/@asyncapi/specs/schemas/3.0.0-without-$id.json"
+	const meta = "asyncapi/node_modules/@asyncapi/specs/schemas/3.1.0-without-$id.json"
 	raw, err := os.ReadFile(meta)
 	if err != nil {
 		t.Fatalf("the schema of AsyncAPI documents is not installed (make test installs it): %v", err)
@@ -251,7 +251,7 @@ func TestTheAsyncAPIDocumentIsOne(t *testing.T) {
 	if err := compiled.Validate(readStreamContract(t).plain(t)); err != nil {
 		t.Errorf("api/asyncapi.yaml: %v", err)
 	}
-	if err := compiled.Validate(map[string]any{"asyncapi": "3.0.0", "info": map[string]any{"title": "x"}}); err == nil {
+	if err := compiled.Validate(map[string]any{"asyncapi": "3.1.0", "info": map[string]any{"title": "x"}}); err == nil {
 		t.Error("a document without a version was taken: the check checks nothing")
 	}
 }
