@@ -91,14 +91,15 @@ var arrows = []struct {
 	// Where things are kept and how they travel.
 	{"core/eventlog", "core/account core/bus core/cache core/event core/fault core/historycache core/ident core/span"},
 	{"core/historycache", "core/cache core/event core/ident core/kv"},
-	{"core/feed", "core/bus core/event core/ident"},
+	{"core/feed", "core/bus core/direct core/event core/ident"},
 	{"core/idempotency", "core/bus core/fault core/ident core/kv"},
 	{"core/atrest", "core/bus"},
 	{"core/atrest", ""},
 	{"core/keyring", "core/atrest core/bus core/fault core/ident core/kv core/secret"},
-	{"core/kv", "core/bus core/fault core/ident core/span"},
+	{"core/kv", "core/bus core/direct core/fault core/ident core/span"},
 	{"core/ratelimit", "core/cache"},
 	{"core/cache", "core/span"},
+	{"core/direct", ""},
 	{"core/bus", ""},
 
 	// What everything may stand on.

@@ -79,14 +79,17 @@ type deployed struct{ *server.Server }
 
 func startDeployed(t *testing.T) deployed {
 	t.Helper()
-	for _, name := range append(settings.ServiceNames(), "operator", "provision") {
-		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
-	}
+	return startDeployedOn(t, t.TempDir())
+}
+
+func startDeployedOn(t *testing.T, dir string) deployed {
+	t.Helper()
+	setPasswords(t)
 	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts.Host, opts.Port, opts.HTTPHost, opts.HTTPPort, opts.StoreDir, opts.NoSigs, opts.NoLog = "127.0.0.1", server.RANDOM_PORT, "", 0, t.TempDir(), true, true
+	opts.Host, opts.Port, opts.HTTPHost, opts.HTTPPort, opts.StoreDir, opts.NoSigs, opts.NoLog = "127.0.0.1", server.RANDOM_PORT, "", 0, dir, true, true
 	s, err := server.NewServer(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +111,7 @@ func startDeployed(t *testing.T) deployed {
 	b.Close()
 	d := deployed{s}
 	conn, _ := d.connect(t, settings.Ceremony)
+	defer conn.Close()
 	for name, owner := range secretBuckets() {
 		if owner != settings.Ceremony {
 			continue
@@ -223,8 +227,8 @@ func TestTheAttacksOnSecretsWouldSucceedIfTheyWereAllowed(t *testing.T) {
 	}
 }
 
-// NATS does not check where an answer goes: a service may have a message of its own delivered as a request that it may not
-// make, and so have a bucket copied. What it gets is encrypted under a key that the ceremony service alone has, and what it
+// NATS does not check where an answer goes: within its account a service may have a message of its own delivered as a request that it may not
+// make, and so the service of events, which needs consumers there, may have a bucket copied. What it gets is encrypted under a key that the ceremony service alone has, and what it
 // writes in this way is not believed, since it is not.
 func TestWhatAServiceGetsByADetourIsEncryptedAndWhatItWritesIsNotBelieved(t *testing.T) {
 	if testing.Short() {
@@ -260,13 +264,13 @@ func TestWhatAServiceGetsByADetourIsEncryptedAndWhatItWritesIsNotBelieved(t *tes
 	}
 	root := []byte(versions[0].Root)
 
-	gateway, _ := d.connect(t, settings.Gateway)
+	keeper, _ := d.connect(t, settings.Events)
 	have := func(name, body, delivered string) {
-		subject := "$KV." + bus.ProjectsBucket + "." + name
-		consumer := fmt.Sprintf(`{"stream_name":"KV_projects","config":{"name":%q,"ack_policy":"none","deliver_policy":"all","filter_subject":%q,"deliver_subject":%q}}`,
-			name, subject, delivered)
-		for to, payload := range map[string]string{subject: body, "$JS.API.CONSUMER.CREATE.KV_projects." + name + "." + subject: consumer} {
-			if _, err := gateway.Request(to, []byte(payload), 10*time.Second); err != nil {
+		subject := bus.EventsPrefix + ".pro-1.usr-1." + name
+		consumer := fmt.Sprintf(`{"stream_name":%q,"config":{"name":%q,"ack_policy":"none","deliver_policy":"all","filter_subject":%q,"deliver_subject":%q}}`,
+			bus.EventsStream, name, subject, delivered)
+		for to, payload := range map[string]string{subject: body, "$JS.API.CONSUMER.CREATE." + bus.EventsStream + "." + name + "." + subject: consumer} {
+			if _, err := keeper.Request(to, []byte(payload), 10*time.Second); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -26,6 +26,14 @@ func deployFile(t *testing.T, name string) string {
 	return string(raw)
 }
 
+// setPasswords gives each user of NATS a password. It sets the environment, so its test does not run beside others.
+func setPasswords(t *testing.T) {
+	t.Helper()
+	for _, name := range append(settings.ServiceNames(), "operator", "provision") {
+		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
+	}
+}
+
 // substitute gives every variable of a compose file a value.
 func substitute(text string) string {
 	key := regexp.MustCompile(`\$\{[A-Z]+_ENCRYPTION_KEY[^}]*\}`).ReplaceAllString(text, atrest.NewKey())
@@ -88,9 +96,7 @@ func TestComposeRunsEveryServiceWithSettingsThatWork(t *testing.T) {
 
 // It sets the environment, so it does not run beside others.
 func TestTheNATSConfigurationIsDurableAndKnowsEveryService(t *testing.T) {
-	for _, name := range append(settings.ServiceNames(), "operator", "provision") {
-		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
-	}
+	setPasswords(t)
 	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
 	if err != nil {
 		t.Fatal(err)
@@ -112,9 +118,7 @@ func TestTheNATSConfigurationIsDurableAndKnowsEveryService(t *testing.T) {
 
 // A permission to purge is one for a stream. Erasing what is kept of a user is the business of the service of events.
 func TestOnlyWhatAServiceErasesMayBePurgedByIt(t *testing.T) {
-	for _, name := range append(settings.ServiceNames(), "operator", "provision") {
-		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
-	}
+	setPasswords(t)
 	opts, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats-server.conf"))
 	if err != nil {
 		t.Fatal(err)

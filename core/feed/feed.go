@@ -7,7 +7,7 @@
 //
 // # How
 //
-// One consumer follows the stream, for as long as there are subscribers, and keeps the latest events in a ring of bounded size. A subscriber whose position is in the ring reads the ring. One whose
+// One reader follows the stream, for as long as there are subscribers, and keeps the latest events in a ring of bounded size. A subscriber whose position is in the ring reads the ring. One whose
 // position is older reads the stream with batch reads of its own until it has reached the ring. The more subscribers there are, the longer each pauses between two reads while events keep coming,
 // so that what they cost grows with the number of events and not of wake-ups; the first event after a quiet moment is handed on at once.
 package feed
@@ -26,6 +26,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -71,7 +72,8 @@ const (
 )
 
 const (
-	linger       = 10 * time.Second       // how long the consumer outlives the last subscriber, since a client that lost its connection is back soon
+	// How long the stream is followed after the last subscriber has gone, since a client that lost its connection is back soon.
+	linger       = 10 * time.Second
 	retry        = 250 * time.Millisecond // between two attempts while NATS is away
 	readers      = 8                      // subscribers that read the stream at once
 	apiWait      = 5 * time.Second
@@ -82,6 +84,7 @@ const (
 // Feed fans the stream of one process out. Make it with Open, run it with Run.
 type Feed struct {
 	js         jetstream.JetStream
+	stream     *direct.Stream
 	log        *slog.Logger
 	metrics    *metrics
 	replicated bool
@@ -102,8 +105,12 @@ func Open(ctx context.Context, js jetstream.JetStream, log *slog.Logger, registe
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
 	}
+	read, err := direct.Open(ctx, js, bus.EventsStream)
+	if err != nil {
+		return nil, err
+	}
 	f := &Feed{
-		js: js, log: log, linger: linger, replicated: stream.CachedInfo().Config.Replicas > 1,
+		js: js, stream: read, log: log, linger: linger, replicated: stream.CachedInfo().Config.Replicas > 1,
 		told: positionsTold(stream.CachedInfo()),
 		ring: newRing(ringMessages, ringBytes), reading: make(chan struct{}, readers), wanted: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
@@ -161,15 +168,7 @@ func (f *Feed) Subscribe(ctx context.Context, project ident.ProjectID, filter Fi
 }
 
 // state asks for the bounds of the stream as they are now.
-func (f *Feed) state(ctx context.Context) (jetstream.StreamState, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiWait)
-	defer cancel()
-	stream, err := f.js.Stream(ctx, bus.EventsStream)
-	if err != nil {
-		return jetstream.StreamState{}, fmt.Errorf("ask for the bounds of %s: %w", bus.EventsStream, err)
-	}
-	return stream.CachedInfo().State, nil
-}
+func (f *Feed) state(ctx context.Context) (jetstream.StreamState, error) { return f.stream.State(ctx) }
 
 func (f *Feed) isEnded() bool {
 	select {
@@ -251,53 +250,18 @@ func (f *Feed) cancelWhenUnwanted(ctx context.Context, cancel context.CancelFunc
 	cancel()
 }
 
-// follow reads the stream into the ring from where the ring ends, with a consumer that nobody acknowledges to and that the server forgets. It returns when ctx ends or the
-// messages no longer follow one another.
+// follow reads the stream into the ring from where the ring ends. It returns when ctx ends, the stream is another one or cannot be read.
 func (f *Feed) follow(ctx context.Context) error {
-	const (
-		// After the last request for messages. Nobody deletes it: who may delete one consumer of a stream may delete all of them.
-		forgotten = 10 * time.Second
-		heartbeat = time.Second // two without one, and the consumer is taken to be gone
-	)
 	state, err := f.state(ctx)
 	if err != nil {
 		return err
 	}
-	from := f.ring.start(state.LastSeq)
-	create, cancel := context.WithTimeout(ctx, apiWait)
-	defer cancel()
-	consumer, err := f.js.CreateConsumer(create, bus.EventsStream, jetstream.ConsumerConfig{
-		Description: "keyward feed", DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from + 1, AckPolicy: jetstream.AckNonePolicy,
-		FilterSubject: bus.EventsPrefix + ".>", MemoryStorage: true, Replicas: 1, InactiveThreshold: forgotten,
-	})
-	if err != nil {
-		return fmt.Errorf("create a consumer: %w", err)
-	}
-	messages, err := consumer.Messages(jetstream.PullExpiry(forgotten), jetstream.PullHeartbeat(heartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
-	if err != nil {
-		return fmt.Errorf("consume: %w", err)
-	}
-	defer messages.Stop()
-	return f.pump(ctx, messages)
-}
-
-func (f *Feed) pump(ctx context.Context, messages jetstream.MessagesContext) error {
-	for delivered := uint64(1); ; delivered++ {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return fmt.Errorf("next event: %w", err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return fmt.Errorf("read where an event is in the stream: %w", err)
-		}
-		if meta.Sequence.Consumer != delivered {
-			return fmt.Errorf("message %d came where %d was due", meta.Sequence.Consumer, delivered)
-		}
-		m, ok := parse(msg.Subject(), meta.Sequence.Stream, msg.Data())
+	return f.stream.Follow(ctx, bus.EventsPrefix+".>", f.ring.start(state.LastSeq), func(stored direct.Message) error {
+		m, ok := parse(stored.Subject, stored.Sequence, stored.Data)
 		if !ok {
-			m = Message{Sequence: meta.Sequence.Stream} // not ours; it takes its place and matches nothing
+			m = Message{Sequence: stored.Sequence} // not ours; it takes its place and matches nothing
 		}
 		f.ring.add(m)
-	}
+		return nil
+	})
 }

@@ -34,6 +34,37 @@ var errNoThing = errors.New("there is no such thing")
 
 func open(t *testing.T) jetstream.KeyValue {
 	t.Helper()
+	return opened(t, func(_ *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) { return bucket, nil })
+}
+
+// openings are the ways in which a bucket is listed and followed.
+func openings() map[string]func(*bus.Bus, jetstream.KeyValue) (jetstream.KeyValue, error) {
+	leader := func(b *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) {
+		stream, err := b.Stream(context.Background(), "KV_"+bucket.Bucket())
+		if err != nil {
+			return nil, err
+		}
+		cfg := stream.CachedInfo().Config
+		cfg.AllowDirect = false // as with replicas
+		if _, err := b.JS.UpdateStream(context.Background(), cfg); err != nil {
+			return nil, err
+		}
+		if bucket, err = b.Bucket(context.Background(), bucket.Bucket()); err != nil {
+			return nil, err
+		}
+		return kv.ByGets(context.Background(), b.JS, bucket)
+	}
+	return map[string]func(*bus.Bus, jetstream.KeyValue) (jetstream.KeyValue, error){
+		"with a consumer": func(_ *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) { return bucket, nil },
+		"by direct gets": func(b *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) {
+			return kv.ByGets(context.Background(), b.JS, bucket)
+		},
+		"from the leader": leader,
+	}
+}
+
+func opened(t *testing.T, open func(*bus.Bus, jetstream.KeyValue) (jetstream.KeyValue, error)) jetstream.KeyValue {
+	t.Helper()
 	cfg := bus.DefaultConfig()
 	cfg.DataDir = t.TempDir()
 	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
@@ -43,6 +74,9 @@ func open(t *testing.T) jetstream.KeyValue {
 	t.Cleanup(b.Close)
 	bucket, err := b.Bucket(t.Context(), bus.IdentifiersBucket)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if bucket, err = open(b, bucket); err != nil {
 		t.Fatal(err)
 	}
 	return bucket
@@ -490,7 +524,16 @@ func TestWhatWasStoredPlainIsReadAndSealedWhenItChanges(t *testing.T) {
 
 func TestListing(t *testing.T) {
 	t.Parallel()
-	raw := open(t)
+	for how, open := range openings() {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			listing(t, opened(t, open))
+		})
+	}
+}
+
+func listing(t *testing.T, raw jetstream.KeyValue) {
+	t.Helper()
 	b := kv.Bucket[string]{
 		KV: raw, Name: "word",
 		Encode: func(v string) ([]byte, error) { return []byte(v), nil },
@@ -552,8 +595,19 @@ func TestListing(t *testing.T) {
 
 func TestFollowingEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	b := kv.Bucket[thing]{KV: open(t), Name: "thing"}
-	ctx, cancel := context.WithCancel(t.Context())
+	for how, open := range openings() {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			following(t, opened(t, open))
+		})
+	}
+}
+
+func following(t *testing.T, raw jetstream.KeyValue) {
+	t.Helper()
+	b := kv.Bucket[thing]{KV: raw, Name: "thing"}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	if err := b.Put(ctx, "one", thing{N: 1}); err != nil {
 		t.Fatal(err)
 	}

@@ -15,14 +15,14 @@ import (
 func (b *Bucket[T]) All(ctx context.Context, pattern string) iter.Seq2[Entry[T], error] {
 	return func(yield func(Entry[T], error) bool) {
 		more := true
-		err := b.watch(ctx, pattern, func(stored jetstream.KeyValueEntry) bool {
+		err := b.watch(ctx, sought{pattern: pattern, values: true}, func(stored jetstream.KeyValueEntry) bool {
 			if stored == nil {
 				return false
 			}
 			e, err := b.Open(stored)
 			more = yield(e, err) && err == nil
 			return more
-		}, jetstream.IgnoreDeletes())
+		})
 		if err != nil && more {
 			yield(Entry[T]{}, err)
 		}
@@ -32,13 +32,13 @@ func (b *Bucket[T]) All(ctx context.Context, pattern string) iter.Seq2[Entry[T],
 // Keys returns the keys that match a pattern, in no particular order. Its error is ErrUnavailable.
 func (b *Bucket[T]) Keys(ctx context.Context, pattern string) ([]string, error) {
 	var keys []string
-	err := b.watch(ctx, pattern, func(stored jetstream.KeyValueEntry) bool {
+	err := b.watch(ctx, sought{pattern: pattern}, func(stored jetstream.KeyValueEntry) bool {
 		if stored == nil {
 			return false
 		}
 		keys = append(keys, stored.Key())
 		return true
-	}, jetstream.IgnoreDeletes(), jetstream.MetaOnly())
+	})
 	return keys, err
 }
 
@@ -55,7 +55,7 @@ func (b *Bucket[T]) DeleteAll(ctx context.Context, pattern string) error {
 
 // Load hands what there is to see, entries of deleted keys too. What cannot be decoded comes with an error, and does not end it.
 func (b *Bucket[T]) Load(ctx context.Context, see func(Entry[T], error)) error {
-	return b.watch(ctx, jetstream.AllKeys, func(stored jetstream.KeyValueEntry) bool {
+	return b.watch(ctx, sought{pattern: jetstream.AllKeys, values: true, gone: true}, func(stored jetstream.KeyValueEntry) bool {
 		if stored != nil {
 			see(b.Open(stored))
 		}
@@ -65,7 +65,7 @@ func (b *Bucket[T]) Load(ctx context.Context, see func(Entry[T], error)) error {
 
 // Follow does what Load does and goes on with all that is written, until ctx ends or the connection is closed; that is no error.
 func (b *Bucket[T]) Follow(ctx context.Context, see func(Entry[T], error)) error {
-	err := b.watch(ctx, jetstream.AllKeys, func(stored jetstream.KeyValueEntry) bool {
+	err := b.watch(ctx, sought{pattern: jetstream.AllKeys, values: true, gone: true}, func(stored jetstream.KeyValueEntry) bool {
 		if stored != nil {
 			see(b.Open(stored))
 		}
@@ -102,9 +102,33 @@ func (b *Bucket[T]) Keep(
 
 var errWatchEnded = errors.New("the watch ended")
 
+// sought says which entries are wanted.
+type sought struct {
+	pattern string
+	values  bool // and not the keys alone
+	gone    bool // of deleted keys too
+}
+
+func (w sought) options() []jetstream.WatchOpt {
+	var opts []jetstream.WatchOpt
+	if !w.gone {
+		opts = append(opts, jetstream.IgnoreDeletes())
+	}
+	if !w.values {
+		opts = append(opts, jetstream.MetaOnly())
+	}
+	return opts
+}
+
 // watch hands entries to see, and nil when it has had all that there were, until see says that it wants no more.
-func (b *Bucket[T]) watch(ctx context.Context, pattern string, see func(jetstream.KeyValueEntry) bool, opts ...jetstream.WatchOpt) error {
-	w, err := b.KV.Watch(ctx, pattern, opts...)
+func (b *Bucket[T]) watch(ctx context.Context, wanted sought, see func(jetstream.KeyValueEntry) bool) error {
+	if d, ok := b.KV.(*gets); ok {
+		if err := d.watch(ctx, wanted, see); err != nil {
+			return b.unavailable("read", err)
+		}
+		return nil
+	}
+	w, err := b.KV.Watch(ctx, wanted.pattern, wanted.options()...)
 	if err != nil {
 		return b.unavailable("read", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,5 +228,29 @@ func TestRollingRestartsLoseNoCall(t *testing.T) {
 	callers.Wait()
 	if err := old.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a service answers is published by a user who may publish answers. Whoever asks must not be able to have it published as something else.
+func TestACallWhoseAnswerWouldNotGoToAnInboxIsNotTaken(t *testing.T) {
+	t.Parallel()
+	var taken atomic.Int64
+	conn := serveOn(t, rpc.Options{}, func(_ context.Context, q question) (answer, error) {
+		taken.Add(1)
+		return answer{Text: q.Text}, nil
+	})
+	for _, reply := range []string{
+		"passkey.events.pro-1.usr-1.login-error", "$KV.accounts.pro-1.usr-1", "$JS.API.STREAM.PURGE.KV_accounts", "keyward.oracle.tell", "_INBOXES.a",
+	} {
+		if err := conn.PublishRequest("keyward.oracle.ask", reply, []byte(`{"text":"trick"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// It comes after them.
+	if _, err := conn.Request("keyward.oracle.ask", []byte(`{"text":"why"}`), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if n := taken.Load(); n != 1 {
+		t.Errorf("%d calls were taken", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,25 +57,43 @@ func Serve(conn *nats.Conn, service Service, opts Options, log *slog.Logger) (*S
 func (s *Server) listen(conn *nats.Conn, methods []Method) error {
 	for _, m := range methods {
 		e := &endpoint{method: m, subject: Subject(s.name, m.name)}
-		sub, err := conn.QueueSubscribe(e.subject, micro.DefaultQueueGroup, func(msg *nats.Msg) { s.take(e, msg) })
+		take := s.asked(func(msg *nats.Msg) { s.take(e, msg) })
+		sub, err := conn.QueueSubscribe(e.subject, micro.DefaultQueueGroup, take)
 		if err != nil {
 			return fmt.Errorf("listen on %s: %w", e.subject, err)
 		}
 		s.subs, s.listed.endpoints = append(s.subs, sub), append(s.listed.endpoints, e)
 		own := e.subject + "." + s.listed.identity.ID
-		if sub, err = conn.Subscribe(own, func(msg *nats.Msg) { s.take(e, msg) }); err != nil {
+		if sub, err = conn.Subscribe(own, take); err != nil {
 			return fmt.Errorf("listen on %s: %w", own, err)
 		}
 		s.subs = append(s.subs, sub)
 	}
 	for subject, answer := range s.listed.answers() {
-		sub, err := conn.Subscribe(subject, func(msg *nats.Msg) { s.tell(msg, answer()) })
+		sub, err := conn.Subscribe(subject, s.asked(func(msg *nats.Msg) { s.tell(msg, answer()) }))
 		if err != nil {
 			return fmt.Errorf("listen on %s: %w", subject, err)
 		}
 		s.subs = append(s.subs, sub)
 	}
 	return nil
+}
+
+// asked hands on what somebody asks who listens to the answer. Elsewhere an answer would be an event, a value of a bucket or a request of
+// JetStream, written by this service in the name of whoever asks.
+func (s *Server) asked(handle nats.MsgHandler) nats.MsgHandler {
+	return func(msg *nats.Msg) {
+		if !isInbox(msg.Reply) {
+			s.log.Warn("a call is not taken: its answer would not go to an inbox", "service", s.name, "subject", msg.Subject, "reply", msg.Reply)
+			return
+		}
+		handle(msg)
+	}
+}
+
+// isInbox reports whether answers may be sent there: to an inbox of a client, or where the server takes them for one in another account.
+func isInbox(reply string) bool {
+	return strings.HasPrefix(reply, nats.InboxPrefix) || strings.HasPrefix(reply, "_R_.")
 }
 
 // take starts a call, if there is room for one.

@@ -52,6 +52,10 @@ func (noStream) ObjectStore(context.Context, string) (jetstream.ObjectStore, err
 	return nil, jetstream.ErrBucketNotFound
 }
 
+func (noStream) Stream(context.Context, string) (jetstream.Stream, error) {
+	return nil, jetstream.ErrStreamNotFound
+}
+
 type serviceOptions struct {
 	dir      string
 	events   fakeEvents

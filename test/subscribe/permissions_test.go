@@ -60,7 +60,8 @@ func TestASubscriberNeedsNoMoreThanTheDocumentSays(t *testing.T) {
 	t.Cleanup(admin.Close)
 
 	refused := make(chan error, 16)
-	conn, err := nats.Connect(srv.ClientURL(), nats.UserInfo("mailer", "mailer-password"), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
+	conn, err := nats.Connect(srv.ClientURL(), nats.UserInfo("mailer", "mailer-password"), nats.CustomInboxPrefix("_INBOX.mailer"),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/core/atrest"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/telemetry"
@@ -187,6 +188,9 @@ func (a *App) openStores(ctx context.Context) error {
 	}
 	bucket, err := a.bus.Bucket(ctx, bus.ProjectsBucket)
 	if err != nil {
+		return fmt.Errorf("open projects: %w", err)
+	}
+	if bucket, err = kv.ByGets(ctx, a.bus.JS, bucket); err != nil {
 		return fmt.Errorf("open projects: %w", err)
 	}
 	if a.projects, err = project.NewStore(ctx, bucket, a.log); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision"
@@ -65,21 +66,20 @@ func (r *Records) Find(ctx context.Context, id ident.DecisionID) (Record, error)
 	if !ok {
 		return Record{}, fmt.Errorf("decision %s: %w", id, ErrUntimely)
 	}
-	stream, err := r.js.Stream(ctx, bus.DecisionsStream)
+	stream, err := direct.Open(ctx, r.js, bus.DecisionsStream)
 	if err != nil {
-		return Record{}, fmt.Errorf("open stream %s: %w", bus.DecisionsStream, err)
+		return Record{}, err
 	}
 	for _, around := range windows() {
-		sequence, err := r.locate(ctx, stream, id, made.Add(-around.before), made.Add(around.after))
-		if err != nil {
-			return Record{}, err
-		}
-		if sequence != 0 {
-			return read(ctx, stream, sequence)
+		record, found, err := locate(ctx, stream, id, made.Add(-around.before), made.Add(around.after))
+		if found || err != nil {
+			return record, err
 		}
 	}
-	state := stream.CachedInfo().State
+	state, err := stream.State(ctx)
 	switch {
+	case err != nil:
+		return Record{}, err
 	case state.Msgs == 0 && state.LastSeq > 0:
 		return Record{}, fmt.Errorf("decision %s of %s: %w, which is empty", id, made.Format(time.RFC3339), ErrEvicted)
 	case state.FirstSeq > 1 && made.Before(state.FirstTime):
@@ -88,26 +88,16 @@ func (r *Records) Find(ctx context.Context, id ident.DecisionID) (Record, error)
 	return Record{}, fmt.Errorf("decision %s: %w", id, ErrNotFound)
 }
 
-// locate returns the sequence of the record with that ID, 0 if it is not there between the two times.
-func (r *Records) locate(ctx context.Context, stream jetstream.Stream, id ident.DecisionID, from, until time.Time) (uint64, error) {
-	var found uint64
-	err := scan(ctx, stream, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &from, HeadersOnly: true,
-	}, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
-		if msg.Headers().Get("ce-id") == string(id) {
-			found = meta.Sequence.Stream
+// locate returns the record with that ID, if it is there between the two times.
+func locate(ctx context.Context, stream *direct.Stream, id ident.DecisionID, from, until time.Time) (record Record, found bool, err error) {
+	err = stream.Each(ctx, bus.DecisionsPrefix+".>", direct.Since(from), func(m direct.Message) (more bool, err error) {
+		if m.Header.Get("ce-id") == string(id) {
+			found = true
+			record, err = decode(m.Data)
 		}
-		return found == 0 && meta.Timestamp.Before(until), nil
+		return !found && m.Time.Before(until), err
 	})
-	return found, err
-}
-
-func read(ctx context.Context, stream jetstream.Stream, sequence uint64) (Record, error) {
-	msg, err := stream.GetMsg(ctx, sequence)
-	if err != nil {
-		return Record{}, fmt.Errorf("read the decision at %d: %w", sequence, err)
-	}
-	return decode(msg.Data)
+	return record, found, err
 }
 
 func decode(data []byte) (Record, error) {
@@ -159,89 +149,31 @@ func (r *Records) Newest(ctx context.Context, s Selection) (Record, error) {
 // Each visits the selected decisions from the oldest to the newest that is there when it begins, until visit returns false or an error. total is how many there are
 // about. Memory is bounded, however many there are.
 func (r *Records) Each(ctx context.Context, s Selection, visit func(record Record, total uint64) (bool, error)) error {
-	stream, err := r.js.Stream(ctx, bus.DecisionsStream)
+	stream, err := direct.Open(ctx, r.js, bus.DecisionsStream)
 	if err != nil {
-		return fmt.Errorf("open stream %s: %w", bus.DecisionsStream, err)
+		return err
 	}
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{s.subject()}, DeliverPolicy: jetstream.DeliverAllPolicy}
+	state, err := stream.State(ctx)
+	if err != nil {
+		return err
+	}
+	from := direct.Start{}
 	if !s.Since.IsZero() {
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &s.Since
+		from = direct.Since(s.Since)
 	}
 	var seen uint64
-	return scan(ctx, stream, cfg, func(msg jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
-		record, err := decode(msg.Data())
+	return stream.Each(ctx, s.subject(), from, func(m direct.Message) (bool, error) {
+		if m.Sequence > state.LastSeq {
+			return false, nil
+		}
+		record, err := decode(m.Data)
 		if err != nil {
 			return false, err
 		}
 		seen++
-		return visit(record, seen+meta.NumPending)
+		more, err := visit(record, seen+m.Pending)
+		return more && m.Sequence < state.LastSeq, err
 	})
-}
-
-// patience is how long the next message may take before the consumer is asked whether there is one.
-const patience = 5 * time.Second
-
-// scan visits the messages of a stream up to the one that is the last when it begins, until visit returns false or an error.
-func scan(ctx context.Context, stream jetstream.Stream, cfg jetstream.OrderedConsumerConfig, visit func(jetstream.Msg, *jetstream.MsgMetadata) (bool, error)) error {
-	info, err := stream.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", bus.DecisionsStream, err)
-	}
-	last := info.State.LastSeq
-	if info.State.Msgs == 0 || (cfg.OptStartTime != nil && info.State.LastTime.Before(*cfg.OptStartTime)) {
-		return nil
-	}
-	consumer, err := stream.OrderedConsumer(ctx, cfg)
-	if err != nil {
-		return fmt.Errorf("read stream %s: %w", bus.DecisionsStream, err)
-	}
-	if over, err := exhausted(ctx, consumer); over || err != nil {
-		return err
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return fmt.Errorf("read stream %s: %w", bus.DecisionsStream, err)
-	}
-	defer messages.Stop()
-	for {
-		msg, err := next(ctx, messages)
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			// What was pending may have been dropped from the stream meanwhile.
-			if over, err := exhausted(ctx, consumer); over || err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read stream %s: %w", bus.DecisionsStream, err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return fmt.Errorf("read stream %s: %w", bus.DecisionsStream, err)
-		}
-		if meta.Sequence.Stream > last {
-			return nil
-		}
-		more, err := visit(msg, meta)
-		if err != nil || !more || meta.NumPending == 0 || meta.Sequence.Stream == last {
-			return err
-		}
-	}
-}
-
-func next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
-	limited, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return messages.Next(jetstream.NextContext(limited))
-}
-
-// exhausted reports whether nothing more will come of what was there.
-func exhausted(ctx context.Context, consumer jetstream.Consumer) (bool, error) {
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return false, fmt.Errorf("read stream %s: %w", bus.DecisionsStream, err)
-	}
-	return info.NumPending == 0, nil
 }
 
 // Revision returns the files of a policy revision, given by the hash of its content: from the archive, or the bundle of this binary if it is the one. The error wraps

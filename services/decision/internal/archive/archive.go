@@ -180,12 +180,9 @@ func put(ctx context.Context, objects jetstream.ObjectStore, meta jetstream.Obje
 
 // prune removes the revisions that are neither among the newest nor younger than the oldest decision.
 func (a *Archive) prune(ctx context.Context, objects jetstream.ObjectStore) error {
-	all, err := objects.List(ctx)
-	if errors.Is(err, jetstream.ErrNoObjectsFound) || len(all) <= newest {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("list revisions: %w", err)
+	all, err := list(ctx, a.js)
+	if err != nil || len(all) <= newest {
+		return err
 	}
 	decisions, err := a.js.Stream(ctx, bus.DecisionsStream)
 	if err != nil {
@@ -213,19 +210,12 @@ func (a *Archive) prune(ctx context.Context, objects jetstream.ObjectStore) erro
 
 // Latest returns the files of the revision that answered last. The error wraps ErrUnknown if none is kept.
 func Latest(ctx context.Context, js jetstream.JetStream) (fs.FS, error) {
-	objects, err := js.ObjectStore(ctx, bus.PoliciesBucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, ErrUnknown
-	}
+	all, err := list(ctx, js)
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", bus.PoliciesBucket, err)
+		return nil, err
 	}
-	all, err := objects.List(ctx)
-	if errors.Is(err, jetstream.ErrNoObjectsFound) {
+	if len(all) == 0 {
 		return nil, ErrUnknown
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list revisions: %w", err)
 	}
 	last := slices.MaxFunc(all, func(a, b *jetstream.ObjectInfo) int { return a.ModTime.Compare(b.ModTime) })
 	return Open(ctx, js, last.Name)
@@ -240,10 +230,14 @@ func Open(ctx context.Context, js jetstream.JetStream, hash string) (fs.FS, erro
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.PoliciesBucket, err)
 	}
-	packed, err := objects.GetBytes(ctx, hash)
+	info, err := objects.GetInfo(ctx, hash)
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, fmt.Errorf("revision %s: %w", hash, ErrUnknown)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("read revision %s: %w", hash, err)
+	}
+	packed, err := content(ctx, js, info)
 	if err != nil {
 		return nil, fmt.Errorf("read revision %s: %w", hash, err)
 	}

@@ -1,0 +1,235 @@
+// Package direct reads streams without consumers: with batches of direct gets, and where a stream answers none (of several replicas a follower
+// may be behind), one message after the other from its leader. It reads, and touches nothing.
+//
+// Whoever may create a consumer may have what it delivers sent to any subject, since NATS does not check that: a service that only reads needs no
+// such permission in this way.
+//
+// What is read comes in the order of the stream, each message once. What has been erased in the meantime does not come.
+package direct
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+// ErrReset reports that a stream ends before the position that was read last: it was restored from a backup, or made anew.
+var ErrReset = errors.New("the stream is not the one that was read")
+
+// errIncomplete reports an answer of which a part is missing.
+var errIncomplete = errors.New("the answer was incomplete")
+
+const (
+	batchMessages = 256
+	batchBytes    = 1 << 20
+	answerWait    = 5 * time.Second
+
+	// While nothing comes, it is looked for that often: soon after a sign of something, which is heard before it is stored, and ever more seldom.
+	soonest = time.Millisecond
+	latest  = 250 * time.Millisecond
+	// How often it is looked at, while nothing comes, whether the stream is still the same.
+	doubtful = time.Second
+)
+
+// Message is a message of a stream, and how many of those that were asked for follow it, about.
+type Message struct {
+	*jetstream.RawStreamMsg
+	Pending uint64
+}
+
+// Start says where to begin to read. The zero value is the oldest message.
+type Start struct {
+	sequence uint64
+	at       time.Time
+}
+
+// After begins after a position.
+func After(sequence uint64) Start { return Start{sequence: sequence + 1} }
+
+// Since begins with the first message that was stored at that time or later.
+func Since(t time.Time) Start { return Start{at: t} }
+
+// Stream is a stream that is read. It is safe for concurrent use.
+type Stream struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	name   string
+	batch  bool // it answers direct gets
+}
+
+// Open asks how the stream can be read.
+func Open(ctx context.Context, js jetstream.JetStream, name string) (*Stream, error) {
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", name, err)
+	}
+	return &Stream{js: js, stream: stream, name: name, batch: stream.CachedInfo().Config.AllowDirect}, nil
+}
+
+// State returns the bounds of the stream as they are now.
+func (s *Stream) State(ctx context.Context) (jetstream.StreamState, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	info, err := s.stream.Info(ctx)
+	if err != nil {
+		return jetstream.StreamState{}, fmt.Errorf("ask for the bounds of %s: %w", s.name, err)
+	}
+	return info.State, nil
+}
+
+// Each reads the messages of a subject up to the end of the stream, until take wants no more or returns an error.
+func (s *Stream) Each(ctx context.Context, subject string, from Start, take func(Message) (more bool, err error)) error {
+	for {
+		p, err := s.page(ctx, subject, from, take)
+		if err != nil || p.over || p.last == 0 || p.pending == 0 {
+			return err
+		}
+		from = After(p.last)
+	}
+}
+
+// Follow reads the messages of a subject after a position and all that are stored from then on, until ctx ends, take returns an error, the stream
+// is another one (ErrReset) or cannot be read. It returns why.
+func (s *Stream) Follow(ctx context.Context, subject string, after uint64, take func(Message) error) error {
+	signs := make(chan struct{}, 1)
+	sub, err := s.js.Conn().Subscribe(subject, func(*nats.Msg) {
+		select {
+		case signs <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("listen for signs of %s: %w", subject, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	pause, looked, connected := soonest, time.Now(), s.js.Conn().Stats().Reconnects
+	for {
+		p, err := s.page(ctx, subject, After(after), func(m Message) (bool, error) { return true, take(m) })
+		if err != nil {
+			return err
+		}
+		if p.last > 0 {
+			after, pause = p.last, soonest
+			continue
+		}
+		if now := s.js.Conn().Stats().Reconnects; now != connected || time.Since(looked) > doubtful {
+			if err := s.reaches(ctx, after); err != nil {
+				return err
+			}
+			looked, connected = time.Now(), now
+		}
+		sign, err := await(ctx, signs, pause)
+		if err != nil {
+			return err
+		}
+		if pause = min(2*pause, latest); sign {
+			pause = soonest
+		}
+	}
+}
+
+// reaches fails if the stream ends before a position.
+func (s *Stream) reaches(ctx context.Context, position uint64) error {
+	state, err := s.State(ctx)
+	if err == nil && state.LastSeq < position {
+		err = fmt.Errorf("%s ends at %d, %d was read: %w", s.name, state.LastSeq, position, ErrReset)
+	}
+	return err
+}
+
+// await returns at a sign, or after a pause.
+func await(ctx context.Context, signs <-chan struct{}, pause time.Duration) (sign bool, err error) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-signs:
+		return true, nil
+	case <-timer.C:
+		return false, nil
+	}
+}
+
+// page is what one read has come to.
+type page struct {
+	last    uint64 // sequence of the last message; 0 = there was none
+	pending uint64 // how many come after it
+	over    bool   // no more is wanted
+}
+
+func (s *Stream) page(ctx context.Context, subject string, from Start, take func(Message) (bool, error)) (page, error) {
+	asking, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	read := s.fromLeader
+	if s.batch {
+		read = s.fromAny
+	}
+	p, err := read(asking, subject, from, take)
+	if err != nil {
+		return p, fmt.Errorf("read %s: %w", s.name, err)
+	}
+	return p, nil
+}
+
+// fromAny reads a batch. The client ends one silently when time runs out; what the last message says is pending then remains to be read.
+func (s *Stream) fromAny(ctx context.Context, subject string, from Start, take func(Message) (bool, error)) (p page, err error) {
+	opts := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(batchBytes)}
+	switch {
+	case !from.at.IsZero():
+		opts = append(opts, jetstreamext.GetBatchStartTime(from.at))
+	case from.sequence > 0:
+		opts = append(opts, jetstreamext.GetBatchSeq(from.sequence))
+	}
+	batch, err := jetstreamext.GetBatch(ctx, s.js, s.name, batchMessages, opts...)
+	if err != nil {
+		return p, fmt.Errorf("ask for a batch: %w", err)
+	}
+	for msg, err := range batch {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return p, nil
+		}
+		if err != nil {
+			return p, fmt.Errorf("read a batch: %w", err)
+		}
+		if msg.Header.Get("Nats-Last-Sequence") != strconv.FormatUint(p.last, 10) {
+			return p, errIncomplete
+		}
+		if p.pending, err = strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64); err != nil {
+			return p, fmt.Errorf("read what is pending: %w", err)
+		}
+		p.last = msg.Sequence
+		more, err := take(Message{msg, p.pending})
+		if err != nil || !more {
+			p.over = true
+			return p, err
+		}
+	}
+	if p.last == 0 {
+		return p, errors.Join(errIncomplete, ctx.Err())
+	}
+	return p, nil
+}
+
+// fromLeader reads one message.
+func (s *Stream) fromLeader(ctx context.Context, subject string, from Start, take func(Message) (bool, error)) (page, error) {
+	msg, err := s.stream.GetMsg(ctx, max(from.sequence, 1), jetstream.WithGetMsgSubject(subject))
+	for err == nil && msg.Time.Before(from.at) {
+		msg, err = s.stream.GetMsg(ctx, msg.Sequence+1, jetstream.WithGetMsgSubject(subject))
+	}
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return page{}, nil
+	}
+	if err != nil {
+		return page{}, fmt.Errorf("ask the leader: %w", err)
+	}
+	const unknown = 1
+	more, err := take(Message{msg, unknown})
+	return page{last: msg.Sequence, pending: unknown, over: !more}, err
+}
