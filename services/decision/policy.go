@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
@@ -53,7 +54,7 @@ func (s *Service) Status() PolicyStatus {
 	if s.cfg.PoliciesDir == "" {
 		return status
 	}
-	switch hash, err := bundle.Hash(s.source); {
+	switch hash, err := bundlefile.Hash(s.source); {
 	case err != nil:
 		status.Behind = err
 	case hash != active.Hash():
@@ -104,7 +105,7 @@ func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
 	limited, cancel := context.WithTimeout(ctx, s.cfg.CheckTimeout)
 	defer cancel()
 	s.seen = ""
-	files, err := bundle.Read(source)
+	files, err := bundlefile.Read(source)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
 // judged remembers files that are to blame for the error themselves: they are not looked at again until they change.
 func (s *Service) judged(files map[string][]byte, err error) error {
 	if place := (*bundle.Error)(nil); errors.As(err, &place) {
-		s.seen = bundle.HashOf(files)
+		s.seen = bundlefile.Files(files).Hash()
 	}
 	return err
 }
@@ -151,7 +152,7 @@ func (s *Service) activate(p *policy) {
 
 // changed reports whether the files are others than those that were judged last. Files that cannot be read are a change once.
 func (s *Service) changed() bool {
-	hash, err := bundle.Hash(s.source)
+	hash, err := bundlefile.Hash(s.source)
 	s.loading.Lock()
 	defer s.loading.Unlock()
 	if err != nil {
@@ -164,7 +165,7 @@ func (s *Service) changed() bool {
 func (s *Service) reload(ctx context.Context) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	hash, err := bundle.Hash(s.source)
+	hash, err := bundlefile.Hash(s.source)
 	switch {
 	case err == nil && hash == s.active.Load().Hash():
 		s.seen = hash

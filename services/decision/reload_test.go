@@ -16,7 +16,7 @@ import (
 
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
-	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
@@ -69,7 +69,7 @@ func (c *changing) write(t *testing.T, row, more string) string {
 	if err := os.Rename(temporary, filepath.Join(c.dir, "login", "login.rego")); err != nil {
 		t.Fatal(err)
 	}
-	hash, err := bundle.Hash(os.DirFS(c.dir))
+	hash, err := bundlefile.Hash(os.DirFS(c.dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
@@ -46,11 +47,11 @@ func (r Report) Err() error {
 }
 
 // Content returns the hash of a bundle's files by which a server that answers by them names them. They are read and not checked.
-func Content(source fs.FS) (string, error) { return bundle.Hash(source) }
+func Content(source fs.FS) (string, error) { return bundlefile.Hash(source) }
 
 // Pack reads the bundle in a directory and packs it.
 func Pack(source fs.FS) ([]byte, error) {
-	files, err := bundle.Read(source)
+	files, err := bundlefile.Read(source)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/archive"
-	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 )
 
@@ -179,7 +179,7 @@ func (r *Records) Each(ctx context.Context, s Selection, visit func(record Recor
 // Revision returns the files of a policy revision, given by the hash of its content: from the archive, or the bundle of this binary if it is the one. The error wraps
 // ErrNotArchived if there is none.
 func (r *Records) Revision(ctx context.Context, hash string) (fs.FS, error) {
-	if own, err := bundle.Hash(policies.Bundle); err == nil && own == hash {
+	if own, err := bundlefile.Hash(policies.Bundle); err == nil && own == hash {
 		return policies.Bundle, nil
 	}
 	files, err := archive.Open(ctx, r.js, hash)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/agnivade/levenshtein"
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 )
 
 // What to do about errors, for someone who writes rules and not Go.
@@ -21,9 +23,7 @@ const (
 		"parameter of data.json instead"
 	adviseFormat    = "write the format as a text, with widths of at most 99"
 	adviseTest      = "correct the rule, or the test if what it does now is meant"
-	adviseJSON      = "correct the JSON there or just before: a comma, a quote or a bracket is missing or too many"
 	adviseManifest  = "correct .manifest, or move the data below one of its roots"
-	adviseFiles     = "name the directory that holds .manifest, data.json, schemas and the rules"
 	adviseSchema    = "restore the file from the default bundle, and describe in it what your rules read beyond that"
 	adviseParameter = "schemas/parameters.json describes every parameter"
 	adviseUnsafe    = "give the variable a value before it is used, or correct its name"
@@ -129,7 +129,7 @@ type described struct {
 // describe finds what the schema says of a parameter, or of its nearest ancestor.
 func (b *Bundle) describe(parameter []string) described {
 	var found described
-	if json.Unmarshal(b.files[schemaDir+parametersSchema+".json"], &found) != nil {
+	if json.Unmarshal(b.files[bundlefile.SchemaDir+parametersSchema+".json"], &found) != nil {
 		return described{}
 	}
 	for _, name := range parameter {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 )
 
 // reason loads a bundle that must be refused.
@@ -96,14 +97,14 @@ func TestAMissingTableIsSaidInALineBeforeTheTestsThatFailWithoutIt(t *testing.T)
 func TestWhatEditorsAndSystemsLeaveBesideTheFilesIsNoPartOfABundle(t *testing.T) {
 	t.Parallel()
 	files := defaultBundle(t)
-	before, err := bundle.Hash(files)
+	before, err := bundlefile.Hash(files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"login/.#login.rego", "login/._login.rego", ".nfs0000000000000001.rego", "schemas/._login.json", ".login.rego.swp"} {
 		files[name] = &fstest.MapFile{Data: []byte("\x00\x05\x16\x07 not Rego")}
 	}
-	after, err := bundle.Hash(files)
+	after, err := bundlefile.Hash(files)
 	if err != nil || before != after {
 		t.Errorf("the revision is %s, was %s: %v", after, before, err)
 	}

@@ -13,7 +13,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,38 +21,18 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 )
 
 const (
-	schemaDir        = "schemas/"
 	parametersSchema = "parameters"
 	testTimeout      = 5 * time.Second
 	shownErrors      = 10
 )
 
-// Error is one reason to refuse a bundle, with its place. Line is 0 if the whole file, File empty if the whole bundle is meant.
-type Error struct {
-	File    string
-	Line    int
-	Message string
-	Advice  string // what to do about it
-}
-
-// Error implements error: file:line: message; advice.
-func (e *Error) Error() string {
-	text := e.Message
-	if e.Advice != "" {
-		text += "; " + e.Advice
-	}
-	switch {
-	case e.File == "":
-		return text
-	case e.Line == 0:
-		return e.File + ": " + text
-	default:
-		return e.File + ":" + strconv.Itoa(e.Line) + ": " + text
-	}
-}
+// Error is one reason to refuse a bundle, with its place.
+type Error = bundlefile.Error
 
 // Bundle is a loaded revision of the policy.
 type Bundle struct {
@@ -61,7 +40,7 @@ type Bundle struct {
 	Hash     string         // of the content
 	Data     map[string]any // the bundle's data documents, as json.Number and the like; read only
 
-	files    files
+	files    bundlefile.Files
 	schema   *jsonschema.Schema // of the parameters
 	terms    ast.Object         // Data as rules read it
 	compiler *ast.Compiler
@@ -94,19 +73,19 @@ func (e Entrypoints) in(modules []bundle.ModuleFile) []string {
 // Load reads, checks and tests the bundle in fsys and prepares the entrypoints. Every error that concerns a place in the bundle is or wraps an *Error.
 // The deadline of ctx is one for all tests of the bundle.
 func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) {
-	content, err := read(fsys)
+	content, err := bundlefile.Read(fsys)
 	if err != nil {
 		return nil, err
 	}
-	if err := content.checkJSON(); err != nil {
+	if err := content.CheckJSON(); err != nil {
 		return nil, err
 	}
 	capabilities := Capabilities()
-	parsed, err := content.parse(capabilities)
+	parsed, err := parse(content, capabilities)
 	if err != nil {
-		return nil, content.refuse(capabilities, err)
+		return nil, refuseParsed(content, capabilities, err)
 	}
-	b := &Bundle{Revision: parsed.Manifest.Revision, Hash: content.revision(), Data: parsed.Data, files: content}
+	b := &Bundle{Revision: parsed.Manifest.Revision, Hash: content.Hash(), Data: parsed.Data, files: content}
 	if b.Revision == "" {
 		b.Revision = b.Hash
 	}
@@ -114,7 +93,7 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 	if err := errors.Join(missing(parsed.Modules, entrypoints), checkCalls(parsed.Modules)); err != nil {
 		return nil, err
 	}
-	schemas, err := content.schemas(entrypoints)
+	schemas, err := schemasIn(content, entrypoints)
 	if err != nil {
 		return nil, err
 	}
@@ -147,15 +126,6 @@ func (b *Bundle) Defines(entrypoint string) bool {
 	return ok
 }
 
-// Hash returns what Load would set as Hash, without loading.
-func Hash(fsys fs.FS) (string, error) {
-	content, err := read(fsys)
-	if err != nil {
-		return "", err
-	}
-	return content.revision(), nil
-}
-
 // AtRule returns an Error for the rule that answers an entrypoint.
 func (b *Bundle) AtRule(entrypoint, message, advice string) *Error {
 	e := &Error{Message: message, Advice: advice}
@@ -169,7 +139,7 @@ func (b *Bundle) AtRule(entrypoint, message, advice string) *Error {
 
 // At returns an Error for a place in the bundle's data, given as keys from the root.
 func (b *Bundle) At(keys []string, message, advice string) *Error {
-	for _, name := range b.files.names() {
+	for _, name := range b.files.Names() {
 		if path.Base(name) != "data.json" {
 			continue
 		}
@@ -181,7 +151,7 @@ func (b *Bundle) At(keys []string, message, advice string) *Error {
 			}
 			rest = keys[len(parts):]
 		}
-		return &Error{File: name, Line: locate(b.files[name], rest), Message: message, Advice: advice}
+		return &Error{File: name, Line: bundlefile.Locate(b.files[name], rest), Message: message, Advice: advice}
 	}
 	return &Error{Message: message, Advice: advice}
 }
@@ -263,11 +233,11 @@ func failed(result *tester.Result) *Error {
 	return e
 }
 
-// schemas collects schemas/<name>.json as schema.<name>. Every entrypoint's package needs one.
-func (f files) schemas(entrypoints []string) (*ast.SchemaSet, error) {
+// schemasIn collects schemas/<name>.json as schema.<name>. Every entrypoint's package needs one.
+func schemasIn(f bundlefile.Files, entrypoints []string) (*ast.SchemaSet, error) {
 	set := ast.NewSchemaSet()
 	for name, content := range f {
-		stem, ok := strings.CutPrefix(name, schemaDir)
+		stem, ok := strings.CutPrefix(name, bundlefile.SchemaDir)
 		if !ok {
 			continue
 		}
@@ -283,7 +253,7 @@ func (f files) schemas(entrypoints []string) (*ast.SchemaSet, error) {
 	}
 	for _, entrypoint := range entrypoints {
 		parts := strings.Split(entrypoint, ".")
-		name := schemaDir + parts[len(parts)-2] + ".json"
+		name := bundlefile.SchemaDir + parts[len(parts)-2] + ".json"
 		if _, ok := f[name]; !ok {
 			return nil, &Error{File: name, Message: "the schema of the input is missing", Advice: adviseSchema}
 		}
@@ -292,23 +262,23 @@ func (f files) schemas(entrypoints []string) (*ast.SchemaSet, error) {
 }
 
 // parse lets OPA read the files.
-func (f files) parse(capabilities *ast.Capabilities) (bundle.Bundle, error) {
-	return bundle.NewCustomReader(f.loader()).WithCapabilities(capabilities).WithProcessAnnotations(true).
+func parse(f bundlefile.Files, capabilities *ast.Capabilities) (bundle.Bundle, error) {
+	return bundle.NewCustomReader(f.Loader()).WithCapabilities(capabilities).WithProcessAnnotations(true).
 		WithSkipBundleVerification(true).WithRegoVersion(ast.RegoV1).Read()
 }
 
-// refuse is refuse for what parse reports. OPA does not say when the manifest is to blame: it is if the files can be parsed without it.
-func (f files) refuse(capabilities *ast.Capabilities, err error) error {
+// refuseParsed is refuse for what parse reports. OPA does not say when the manifest is to blame: it is if the files can be parsed without it.
+func refuseParsed(f bundlefile.Files, capabilities *ast.Capabilities, err error) error {
 	var several ast.Errors
 	if errors.As(err, &several) {
 		return refuse(err)
 	}
 	bare := maps.Clone(f)
-	delete(bare, manifestFile)
-	if _, still := bare.parse(capabilities); still != nil {
+	delete(bare, bundlefile.ManifestFile)
+	if _, still := parse(bare, capabilities); still != nil {
 		return refuse(err)
 	}
-	return &Error{File: manifestFile, Message: err.Error(), Advice: adviseManifest}
+	return &Error{File: bundlefile.ManifestFile, Message: err.Error(), Advice: adviseManifest}
 }
 
 // refuse turns what OPA reports into errors with a place.

@@ -13,6 +13,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 )
 
 // Files returns the files that the bundle was loaded from, by slash-separated path from its root. They must not be changed.
@@ -21,7 +23,7 @@ func (b *Bundle) Files() map[string][]byte { return b.files }
 // Modules parses the rules anew, as they are written and with their annotations, by file. Tests are left out.
 func (b *Bundle) Modules() (map[string]*ast.Module, error) {
 	modules := map[string]*ast.Module{}
-	for _, name := range b.files.names() {
+	for _, name := range b.files.Names() {
 		if path.Ext(name) != ".rego" || strings.HasSuffix(name, "_test.rego") {
 			continue
 		}
@@ -36,7 +38,7 @@ func (b *Bundle) Modules() (map[string]*ast.Module, error) {
 
 // CheckInput holds an input, a JSON document, against the bundle's schema of that name. The error names every fact that is unknown, missing or of the wrong form.
 func (b *Bundle) CheckInput(name string, input []byte) error {
-	file := schemaDir + name + ".json"
+	file := bundlefile.SchemaDir + name + ".json"
 	content, ok := b.files[file]
 	if !ok {
 		return &Error{File: file, Message: "the schema of the input is missing", Advice: adviseSchema}

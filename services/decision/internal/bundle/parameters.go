@@ -18,6 +18,7 @@ import (
 	"golang.org/x/text/message"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 )
 
 // Where a bundle keeps its parameters, and what projects override of them: keyward.projects.<project ID>.parameters.
@@ -62,7 +63,7 @@ func (b *Bundle) Misfit(place Place, keys []string, message string) *Error {
 
 // checkParameters holds data.keyward.parameters against schemas/parameters.json and names each parameter at fault.
 func (b *Bundle) checkParameters() error {
-	name := schemaDir + parametersSchema + ".json"
+	name := bundlefile.SchemaDir + parametersSchema + ".json"
 	content, ok := b.files[name]
 	if !ok {
 		return &Error{File: name, Message: "the schema of the parameters is missing", Advice: adviseSchema}

@@ -1,4 +1,6 @@
-package bundle
+// Package bundlefile reads what belongs to a policy bundle: the files in a directory as they were at one moment, with bounds on their number
+// and size. It says where in a file something is wrong, and hands the files to OPA. It touches nothing but the file system that it is given.
+package bundlefile
 
 import (
 	"bytes"
@@ -24,16 +26,25 @@ const (
 	maxLinks      = 3 // directories reached by way of links, one below the other
 )
 
-// manifestFile says what of the data and the policies is the bundle's.
-const manifestFile = ".manifest"
+// SchemaDir is where a bundle's schemas lie.
+const SchemaDir = "schemas/"
 
-// files is a bundle's content as it was at one moment, by slash-separated path from its root.
-type files map[string][]byte
+// ManifestFile says what of the data and the policies is the bundle's.
+const ManifestFile = ".manifest"
 
-// read takes what belongs to a bundle. Names that begin with a dot are left out: Kubernetes keeps the copies behind a mounted ConfigMap there, and links to
+// What to do about errors, for someone who writes rules and not Go.
+const (
+	adviseFiles = "name the directory that holds .manifest, data.json, schemas and the rules"
+	adviseJSON  = "correct the JSON there or just before: a comma, a quote or a bracket is missing or too many"
+)
+
+// Files is a bundle's content as it was at one moment, by slash-separated path from its root.
+type Files map[string][]byte
+
+// Read takes what belongs to the bundle in fsys. The error is an Error if it is none. Names that begin with a dot are left out: Kubernetes keeps the copies behind a mounted ConfigMap there, and links to
 // them; editors, file systems and other systems' copies leave locks and attributes beside the files.
-func read(fsys fs.FS) (files, error) {
-	r := reader{found: files{}}
+func Read(fsys fs.FS) (Files, error) {
+	r := reader{found: Files{}}
 	if err := r.directory(fsys, "", 0); err != nil {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
@@ -43,15 +54,18 @@ func read(fsys fs.FS) (files, error) {
 	return r.found, nil
 }
 
-// Read returns the files of the bundle in fsys as they are now, by slash-separated path from its root.
-func Read(fsys fs.FS) (map[string][]byte, error) { return read(fsys) }
-
-// HashOf returns what Load would set as Hash for these files.
-func HashOf(content map[string][]byte) string { return files(content).revision() }
+// Hash returns the hash of the bundle in fsys as it is now.
+func Hash(fsys fs.FS) (string, error) {
+	content, err := Read(fsys)
+	if err != nil {
+		return "", err
+	}
+	return content.Hash(), nil
+}
 
 // reader is a read under way.
 type reader struct {
-	found files
+	found Files
 	total int64
 }
 
@@ -101,16 +115,17 @@ func (r *reader) file(fsys fs.FS, at, full string) error {
 
 func belongs(name string) bool {
 	switch path.Base(name) {
-	case "data.json", "data.yaml", "data.yml", manifestFile, ".signatures.json":
+	case "data.json", "data.yaml", "data.yml", ManifestFile, ".signatures.json":
 		return true
 	}
 	if strings.HasPrefix(path.Base(name), ".") {
 		return false
 	}
-	return path.Ext(name) == ".rego" || (strings.HasPrefix(name, schemaDir) && path.Ext(name) == ".json")
+	return path.Ext(name) == ".rego" || (strings.HasPrefix(name, SchemaDir) && path.Ext(name) == ".json")
 }
 
-func (f files) names() []string {
+// Names returns the names in order.
+func (f Files) Names() []string {
 	names := make([]string, 0, len(f))
 	for name := range f {
 		names = append(names, name)
@@ -119,21 +134,21 @@ func (f files) names() []string {
 	return names
 }
 
-// revision is a hash of names and contents, so that the same files are the same revision everywhere.
-func (f files) revision() string {
+// Hash is a hash of names and contents, so that the same files are the same revision everywhere.
+func (f Files) Hash() string {
 	const shown = 12
 	sum := sha256.New()
-	for _, name := range f.names() {
+	for _, name := range f.Names() {
 		fmt.Fprintf(sum, "%d %s %d ", len(name), name, len(f[name]))
 		sum.Write(f[name])
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:shown]
 }
 
-// checkJSON reports the first JSON file that does not parse, with its line, which OPA's reader does not tell.
-func (f files) checkJSON() error {
-	for _, name := range f.names() {
-		if path.Ext(name) != ".json" && path.Base(name) != manifestFile {
+// CheckJSON reports the first JSON file that does not parse, with its line, which OPA's reader does not tell.
+func (f Files) CheckJSON() error {
+	for _, name := range f.Names() {
+		if path.Ext(name) != ".json" && path.Base(name) != ManifestFile {
 			continue
 		}
 		var value any
@@ -146,8 +161,8 @@ func (f files) checkJSON() error {
 	return nil
 }
 
-// locate finds the line of a key in a JSON document, or of its nearest ancestor; 1 if there is none.
-func locate(document []byte, keys []string) int {
+// Locate finds the line of a key in a JSON document, or of its nearest ancestor; 1 if there is none.
+func Locate(document []byte, keys []string) int {
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	line := 1
 	for _, key := range keys {
@@ -180,14 +195,15 @@ func lineAt(document []byte, offset int) int {
 	return 1 + bytes.Count(document[:min(offset, len(document))], []byte{'\n'})
 }
 
-// loader hands the files to OPA's bundle reader.
+// loader is a reading of the files.
 type loader struct {
-	files files
+	files Files
 	names []string
 }
 
-func (f files) loader() *loader {
-	names := slices.DeleteFunc(f.names(), func(name string) bool { return strings.HasPrefix(name, schemaDir) })
+// Loader hands the files to OPA's bundle reader, but for the schemas.
+func (f Files) Loader() bundle.DirectoryLoader {
+	names := slices.DeleteFunc(f.Names(), func(name string) bool { return strings.HasPrefix(name, SchemaDir) })
 	return &loader{files: f, names: names}
 }
 
