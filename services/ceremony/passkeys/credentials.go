@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/passwordmanager"
 )
 
 // maxTombstones bounds the deleted credentials that an account remembers; the index remembers the rest.
@@ -153,4 +154,13 @@ func (s *Service) passkeyData(
 		ID: string(c.ID), UserID: string(user), Username: c.Username, CeremonyType: route, ChallengeID: string(challenge),
 		AAGUIDDetails: s.aaguidDetails(c.AAGUID),
 	}
+}
+
+// ListPasswordManagers implements service.Directory.
+func (s *Service) ListPasswordManagers(ctx context.Context, req service.ForUser[service.Empty]) (rest.PasswordManagerList, error) {
+	a, _, err := s.accounts.Get(ctx, req.Project, req.User)
+	if err != nil {
+		return rest.PasswordManagerList{}, err
+	}
+	return rest.PasswordManagerList{PasswordManagers: passwordmanager.Of(a, s.aaguids.PasswordManager)}, nil
 }

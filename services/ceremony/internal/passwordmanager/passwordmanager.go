@@ -1,13 +1,12 @@
-package passkeys
+// Package passwordmanager says which password managers a user has, and how sure that is. It is pure.
+package passwordmanager
 
 import (
 	"cmp"
-	"context"
 	"slices"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
-	"github.com/keyward/keyward/core/service"
 )
 
 // What adds to the score of a password manager: how sure it is that it is at hand in the environment that is told with it.
@@ -23,20 +22,12 @@ const (
 	managerPending = "pending"
 )
 
-// ListPasswordManagers implements service.Directory. A password manager is what keeps a passkey that can be backed up, or what the policy
-// bundle calls one. Its ID is its AAGUID, as in the detection insights of decisions; of several passkeys that one manager keeps, the one
-// used last is told. They are ordered by ID.
-func (s *Service) ListPasswordManagers(ctx context.Context, req service.ForUser[service.Empty]) (rest.PasswordManagerList, error) {
-	a, _, err := s.accounts.Get(ctx, req.Project, req.User)
-	if err != nil {
-		return rest.PasswordManagerList{}, err
-	}
-	return rest.PasswordManagerList{PasswordManagers: s.passwordManagers(a)}, nil
-}
-
-func (s *Service) passwordManagers(a account.Account) []rest.PasswordManager {
+// Of returns the password managers of a user: what keeps a passkey that can be backed up, or what known calls one by its AAGUID. The ID of a
+// password manager is its AAGUID, as in the detection insights of decisions; of several passkeys that one keeps, the one used last is told.
+// They are ordered by ID.
+func Of(a account.Account, known func(aaguid string) bool) []rest.PasswordManager {
 	kept := slices.DeleteFunc(slices.Clone(a.Credentials), func(c account.Credential) bool {
-		return c.Roaming() || (!c.BackupEligible && !s.aaguids.PasswordManager(c.AAGUID))
+		return c.Roaming() || (!c.BackupEligible && !known(c.AAGUID))
 	})
 	slices.SortFunc(kept, func(x, y account.Credential) int {
 		return cmp.Or(cmp.Compare(x.AAGUID, y.AAGUID), cmp.Compare(y.LastUsedMs, x.LastUsedMs), cmp.Compare(y.CreatedMs, x.CreatedMs), cmp.Compare(x.ID, y.ID))
