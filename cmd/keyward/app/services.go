@@ -13,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/account"
@@ -49,7 +48,7 @@ type parts struct {
 func (a *App) openCache() error {
 	cfg := a.cfg.Redis.Cache()
 	if cfg.URL == "" && a.cfg.NATS.URL != "" {
-		a.cache = &cache.Cache{Client: redis.NewClient(&redis.Options{Dialer: noRedis, MaxRetries: -1, DialerRetries: 1})}
+		a.cache = cache.None(errNoRedis)
 	} else {
 		opened, err := cache.Open(cfg)
 		if err != nil {
@@ -65,8 +64,6 @@ func (a *App) openCache() error {
 }
 
 var errNoRedis = errors.New("no redis_url is set; events are read from the log")
-
-func noRedis(context.Context, string, string) (net.Conn, error) { return nil, errNoRedis }
 
 // usesLog reports whether a service of this process reads or writes events itself.
 func (a *App) usesLog() bool {

@@ -1,0 +1,160 @@
+package direct_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/direct"
+)
+
+const name, subjects = "READ", "read.>"
+
+// open makes a stream. A batch is answered only by one that allows direct gets.
+func open(t *testing.T, batches bool) (jetstream.JetStream, *direct.Stream) {
+	t.Helper()
+	cfg := bus.DefaultConfig()
+	cfg.DataDir = t.TempDir()
+	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if _, err := b.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{subjects}, AllowDirect: batches}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := direct.Open(t.Context(), b.JS, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.JS, s
+}
+
+func publish(t *testing.T, js jetstream.JetStream, subject string) *jetstream.PubAck {
+	t.Helper()
+	ack, err := js.Publish(t.Context(), subject, []byte(subject))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ack
+}
+
+func eachWay(t *testing.T, do func(t *testing.T, js jetstream.JetStream, s *direct.Stream)) {
+	t.Helper()
+	for way, batches := range map[string]bool{"in batches": true, "from the leader": false} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			js, s := open(t, batches)
+			do(t, js, s)
+		})
+	}
+}
+
+func TestEachMessageOfASubjectIsReadOnceFromWhereItIsToldToTheEnd(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, js jetstream.JetStream, s *direct.Stream) {
+		const many = 600 // more than two batches
+		for i := range many {
+			publish(t, js, fmt.Sprintf("read.%d", i%2))
+		}
+		halfway, err := js.Publish(t.Context(), "read.1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg, err := stream.GetMsg(t.Context(), halfway.Sequence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		publish(t, js, "read.0")
+		publish(t, js, "read.1")
+		for name, c := range map[string]struct {
+			subject     string
+			from        direct.Start
+			count       int
+			first, last uint64
+		}{
+			"from the oldest":          {"read.0", direct.Start{}, many/2 + 1, 1, many + 2},
+			"of all subjects":          {subjects, direct.Start{}, many + 3, 1, many + 3},
+			"after a position":         {"read.1", direct.After(many), 2, many + 1, many + 3},
+			"since a time":             {subjects, direct.Since(msg.Time), 3, many + 1, many + 3},
+			"after the end":            {subjects, direct.After(many + 3), 0, 0, 0},
+			"of a subject without any": {"read.none", direct.Start{}, 0, 0, 0},
+		} {
+			var got []uint64
+			err := s.Each(t.Context(), c.subject, c.from, func(m direct.Message) (bool, error) {
+				if n := len(got); n > 0 && m.Sequence <= got[n-1] {
+					t.Errorf("%s: %d came after %d", name, m.Sequence, got[n-1])
+				}
+				got = append(got, m.Sequence)
+				return true, nil
+			})
+			if err != nil || len(got) != c.count || c.count > 0 && (got[0] != c.first || got[len(got)-1] != c.last) {
+				t.Errorf("%s: %d messages, %v", name, len(got), err)
+			}
+		}
+	})
+}
+
+var errEnough = errors.New("enough")
+
+func TestWhatIsStoredMeanwhileIsFollowedWithoutAConsumer(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, js jetstream.JetStream, s *direct.Stream) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		publish(t, js, "read.0")
+		var got []string
+		err := s.Follow(ctx, subjects, 0, func(m direct.Message) error {
+			got = append(got, m.Subject)
+			if len(got) == 4 {
+				return errEnough
+			}
+			publish(t, js, fmt.Sprintf("read.%d", len(got)))
+			return nil
+		})
+		if diff := cmp.Diff([]string{"read.0", "read.1", "read.2", "read.3"}, got); diff != "" || !errors.Is(err, errEnough) {
+			t.Error(diff, err)
+		}
+		stream, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := stream.CachedInfo().State.Consumers; n != 0 {
+			t.Errorf("there are %d consumers", n)
+		}
+	})
+}
+
+func TestWhoeverFollowsAStreamIsToldThatItIsAnother(t *testing.T) {
+	t.Parallel()
+	js, s := open(t, true)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for range 3 {
+		publish(t, js, "read.0")
+	}
+	err := s.Follow(ctx, subjects, 0, func(m direct.Message) error {
+		if m.Sequence < 3 {
+			return nil
+		}
+		if err := js.DeleteStream(t.Context(), name); err != nil {
+			return err
+		}
+		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{subjects}, AllowDirect: true})
+		return err
+	})
+	if !errors.Is(err, direct.ErrReset) {
+		t.Errorf("got %v", err)
+	}
+}
