@@ -1121,6 +1121,7 @@ type ErrorDetails struct {
 
 // ErrorRsp defines model for ErrorRsp.
 type ErrorRsp struct {
+	// Data With signals, what a client tells its credential manager of a passkey that it used or created and that the project does not have, by signalUnknownCredential: {"signals": {"rpID": "example.com", "unknownCredentialID": "AbC"}}.
 	Data           *map[string]interface{} `json:"data,omitempty"`
 	Error          ErrorDetails            `json:"error"`
 	HTTPStatusCode int32                   `json:"httpStatusCode"`

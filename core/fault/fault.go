@@ -56,7 +56,15 @@ type Fault struct {
 	Validation []FieldError  `json:"validation,omitempty"` // every field at fault, not only the first
 	RetryAfter time.Duration `json:"retryAfter,omitempty"` // 0: none stated
 	Reason     string        `json:"reason,omitempty"`     // stable ID of this failure, by which it is told from others; see Is
+	Signals    *Signals      `json:"signals,omitempty"`
 	cause      error
+}
+
+// Signals is what a client tells its credential manager by the WebAuthn Signal API: a passkey that it used or made, and the server does not
+// have.
+type Signals struct {
+	RPID                string `json:"rpID"`
+	UnknownCredentialID string `json:"unknownCredentialID"` // base64url without padding
 }
 
 // Error implements error.
@@ -100,6 +108,13 @@ func (f *Fault) Because(cause error) *Fault {
 func (f *Fault) Named(reason string) *Fault {
 	g := *f
 	g.Reason = reason
+	return &g
+}
+
+// Signalling returns a copy of f that tells the client of an unknown passkey.
+func (f *Fault) Signalling(rpID, credentialID string) *Fault {
+	g := *f
+	g.Signals = &Signals{RPID: rpID, UnknownCredentialID: credentialID}
 	return &g
 }
 
@@ -192,6 +207,18 @@ func As(err error) *Fault {
 		return Unavailable(time.Second, "the call ran out of time").Because(err)
 	}
 	return Internal(err)
+}
+
+// Words says what is wrong in the caller's words, whatever field it came in.
+func Words(err error) string {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r.text
+	}
+	if f := As(err); len(f.Validation) > 0 {
+		return f.Validation[0].Message
+	}
+	return As(err).Details
 }
 
 // OfServer reports whether the server is to blame for err rather than the caller: whatever is no Fault, and what is away or broken.

@@ -70,7 +70,7 @@ type Event struct {
 
 	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
 	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed
-	Refused *Refused `json:"refused,omitempty"` // of append-refused
+	Refused *Refused `json:"refused,omitempty"` // of append-refused and login-refused
 }
 
 // Counter is the signature counter of a passkey, as it was known and as it came.
@@ -79,11 +79,11 @@ type Counter struct {
 	Received uint32 `json:"received"`
 }
 
-// Refused is a passkey that an authenticator created and Keyward did not take.
+// Refused is an authenticator's answer that Keyward did not take.
 type Refused struct {
-	Passkey string `json:"passkey"`          // WebAuthn credential ID, base64url without padding
-	AAGUID  string `json:"aaguid,omitempty"` // of the authenticator
-	Reason  string `json:"reason"`           // in words
+	Passkey string `json:"passkey,omitempty"` // WebAuthn credential ID, base64url without padding; empty: the answer has none
+	AAGUID  string `json:"aaguid,omitempty"`  // of the authenticator that created it
+	Reason  string `json:"reason"`            // in words
 }
 
 // Backup is whether a passkey may be synchronised, as it was known and as it came.

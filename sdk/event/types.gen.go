@@ -14,8 +14,10 @@ const (
 	AppendOffered Type = "append-offered"
 	// AppendCompleted: A user created a passkey.
 	AppendCompleted Type = "append-completed"
-	// AppendRefused: A passkey was created at the client and refused by Keyward: what came does not verify, or the policy does not allow the authenticator. The client has it still; nothing is concluded about the user.
+	// AppendRefused: A passkey was created at the client and refused by Keyward: its challenge is unknown, used or expired, what came does not verify, the policy does not allow the authenticator, or the user has as many passkeys as one may have. The client may have it still; nothing is concluded about the user.
 	AppendRefused Type = "append-refused"
+	// LoginRefused: A sign-in with a passkey was refused by Keyward: its challenge is unknown, used or expired, what came does not verify, or the passkey is no longer one of the user. Anybody may have sent it; nothing is concluded about the user. Without a challenge that was given out, a process tells of one.
+	LoginRefused Type = "login-refused"
 	// LoginCodeFailed: A wrong code was given for the user: at a login, or for a challenge of the Backend API. Somebody may be guessing.
 	LoginCodeFailed Type = "login-code-failed"
 	// PasskeyCounterRegressed: A passkey signed with a signature counter that had not gone up: its key may have been copied, or its authenticator may have been reset (W3C WebAuthn Level 3 section 6.1.1). The login was refused, unless the counter received is 0: such a passkey does not count any more, and goes on being used.
@@ -89,6 +91,7 @@ func Types() []Type {
 		AppendOffered,
 		AppendCompleted,
 		AppendRefused,
+		LoginRefused,
 		LoginCodeFailed,
 		PasskeyCounterRegressed,
 		PasskeyBackupChanged,

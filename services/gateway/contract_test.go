@@ -277,6 +277,25 @@ func TestEveryFailureOfAServiceKeepsItsTypeAndStatus(t *testing.T) {
 	}
 }
 
+func TestARefusalSaysWhatToSignalAndNoOtherDoes(t *testing.T) {
+	t.Parallel()
+	s := serve(t, setup{})
+	refused := fault.Unknown("assertionResponse")
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{refused.Signalling("example.com", "AbC"), `"data":{"signals":{"rpID":"example.com","unknownCredentialID":"AbC"}}`},
+		{refused, ""},
+	} {
+		s.services.Before(always(tc.err))
+		a := s.call("GET", "/v2/users/usr-1", "", nil)
+		if !strings.Contains(string(a.body), tc.want) || strings.Contains(string(a.body), "signals") != (tc.want != "") {
+			t.Errorf("got %d %s", a.status, a.body)
+		}
+	}
+}
+
 func TestStartAnswersNameTheDecisionInHeaderAndLog(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})

@@ -49,13 +49,17 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange.Exchange, err error) {
 	case f.RetryAfter > 0:
 		c.Set(fiber.HeaderRetryAfter, strconv.FormatInt(admission.WholeSeconds(f.RetryAfter), 10))
 	}
-	body, err := operation.Encode(rest.ErrorRsp{
+	envelope := rest.ErrorRsp{
 		HTTPStatusCode: int32(f.Status),
 		Message:        http.StatusText(f.Status),
 		RequestData:    rest.RequestData{RequestID: string(x.ID)},
 		Runtime:        x.Runtime(),
 		Error:          details,
-	})
+	}
+	if f.Signals != nil {
+		envelope.Data = &map[string]any{"signals": f.Signals}
+	}
+	body, err := operation.Encode(envelope)
 	if err != nil {
 		x.Cause = errors.Join(x.Cause, fmt.Errorf("write the error envelope: %w", err))
 	}

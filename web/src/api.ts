@@ -1,4 +1,4 @@
-import type { ErrorBody, FieldError } from './types';
+import type { ErrorBody, FieldError, Signals } from './types';
 
 /** A call that failed, with what the error envelope says. */
 export class CallError extends Error {
@@ -8,6 +8,7 @@ export class CallError extends Error {
     message: string,
     readonly fields: FieldError[] = [],
     readonly requestID = '',
+    readonly signals?: Signals, // what to tell the credential manager
   ) {
     super(message);
   }
@@ -91,7 +92,7 @@ function failure(answer: Response, text: string): CallError {
   }
   const type = body.error?.type ?? 'unknown';
   const fields = body.error?.validation ?? [];
-  return new CallError(answer.status, type, sentence(answer, body, type), fields, body.requestData?.requestID);
+  return new CallError(answer.status, type, sentence(answer, body, type), fields, body.requestData?.requestID, body.data?.signals);
 }
 
 /** sentence says what went wrong in words for a person. */

@@ -247,7 +247,6 @@ export class Trial {
     try {
       await this.step(path, { signedChallenge });
     } catch (refused) {
-      if (refused instanceof CallError && refused.type === 'unknown_credential') webauthn.signal(webauthn.unknown((body.data as PasskeyVerify).challenge, signedChallenge));
       if (this.state.screen.name === 'block' && this.state.screen.body === body) this.state.screen = { name: 'block', body, failed: 'failed' };
       throw refused;
     }
@@ -452,6 +451,7 @@ export class Trial {
       this.say('error', failed instanceof Error ? failed.message : String(failed));
       return;
     }
+    webauthn.signal(failed.signals);
     if (failed.type === 'process_not_available' && this.state.screen.name !== 'account') {
       try {
         await this.begin('login-init');

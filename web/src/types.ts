@@ -9,6 +9,7 @@ export interface FieldError { field: string; message: string }
 export interface ErrorBody {
   message?: string;
   requestData?: { requestID?: string };
+  data?: { signals?: Signals };
   error?: { type: string; details?: string; validation?: FieldError[] };
 }
 

@@ -46,12 +46,6 @@ export function signal(told: Signals | undefined): void {
   if (name !== undefined) quiet(manager.signalCurrentUserDetails?.({ rpId, userId, name, displayName: displayName ?? name }));
 }
 
-/** What is told of a passkey that the server does not know, after it was used with these options. */
-export function unknown(options: string, answer: string): Signals {
-  const { publicKey } = JSON.parse(options) as { publicKey: { rpId?: string } };
-  return { rpID: publicKey.rpId ?? location.hostname, unknownCredentialID: (JSON.parse(answer) as { id: string }).id };
-}
-
 function creation(o: PublicKeyCredentialCreationOptionsJSON): PublicKeyCredentialCreationOptions {
   return {
     ...(o as unknown as PublicKeyCredentialCreationOptions),

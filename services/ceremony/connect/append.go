@@ -214,14 +214,8 @@ func (s *Service) ConnectAppendFinish(
 	if err != nil {
 		return rsp, err
 	}
-	if _, err := relyingparty.ParseCreation(req.Body.AttestationResponse); err != nil {
-		return rsp, fault.At(passkeys.FieldAttestation, err)
-	}
-	if c.state.AppendToken == "" {
-		return rsp, fault.At(passkeys.FieldAttestation, challenge.ErrUnknown)
-	}
-	if err := s.tokens.Spend(ctx, c.project.ID, c.state.AppendToken, c.process.ID); err != nil {
-		return rsp, fault.At(fieldAppendToken, err)
+	if err := s.spendAppendToken(ctx, c, req.Body.AttestationResponse); err != nil {
+		return rsp, err
 	}
 	done, err := s.passkeys.AppendFinish(ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: c.project.ID, Body: rest.PasskeyAppendFinishReq{
 		UserID: string(c.process.User), ProcessID: c.process.ID, AttestationResponse: req.Body.AttestationResponse,
@@ -233,6 +227,28 @@ func (s *Service) ConnectAppendFinish(
 	s.metrics.Appends.WithLabelValues(completion).Inc()
 	rsp.Body.PasskeyOperation = passkeys.Operation(frontend.PasskeyOperationOperationTypeAppend, c.state.Identifier, c.state.IdentifierType, done.PasskeyData)
 	return rsp, nil
+}
+
+// spendAppendToken spends the token of a creation whose answer can be read. Whose token it was has been refused a creation otherwise.
+func (s *Service) spendAppendToken(ctx context.Context, c connectCall, answer string) error {
+	attempt := passkeys.Attempt{
+		Project: c.project, User: c.process.User, Process: c.process.ID, Client: c.process.Client, Answer: answer,
+	}
+	parsed, err := relyingparty.ParseCreation(answer)
+	if err != nil && c.state.AppendToken == "" {
+		return fault.At(passkeys.FieldAttestation, err)
+	}
+	if err != nil {
+		return s.passkeys.RefuseCreation(ctx, attempt, fault.At(passkeys.FieldAttestation, err))
+	}
+	if c.state.AppendToken == "" {
+		return fault.At(passkeys.FieldAttestation, challenge.ErrUnknown)
+	}
+	attempt.Of(parsed)
+	if err := s.tokens.Spend(ctx, c.project.ID, c.state.AppendToken, c.process.ID); err != nil {
+		return s.passkeys.RefuseCreation(ctx, attempt, fault.At(fieldAppendToken, err))
+	}
+	return nil
 }
 
 func completionOf(said *frontend.ConnectAppendFinishReqCompletionType) (string, error) {

@@ -52,6 +52,7 @@ type Finishes interface {
 	LoginFinish(context.Context, service.ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error)
 	AppendFinish(context.Context, service.ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error)
 	MediationFinish(context.Context, service.ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error)
+	RefuseCreation(ctx context.Context, a passkeys.Attempt, err error) error
 }
 
 // Directory knows who has an identifier. The room directory is one.

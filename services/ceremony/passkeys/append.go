@@ -3,13 +3,11 @@ package passkeys
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
-	"github.com/google/uuid"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -173,23 +171,26 @@ func (s *Service) AppendFinish(
 	if err != nil {
 		return rsp, err
 	}
+	attempt := Attempt{Project: p, User: user, Process: body.ProcessID, Client: body.ClientInformation, Answer: body.AttestationResponse}
 	answer, err := relyingparty.ParseCreation(body.AttestationResponse)
 	if err != nil {
-		return rsp, fault.At(FieldAttestation, err)
+		return rsp, s.RefuseCreation(ctx, attempt, fault.At(FieldAttestation, err))
 	}
+	attempt.Of(answer)
 	a, taken, err := s.take(ctx, challenge.Claim{
 		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeRegister,
 		Process: body.ProcessID, RPID: p.RPID,
 	}, FieldAttestation)
 	if err != nil {
-		return rsp, err
+		attempt.Record = taken.Record
+		return rsp, s.RefuseCreation(ctx, attempt, err)
 	}
 	created, err := s.FinishCreation(ctx, Creation{
 		Project: p, Account: a, Taken: taken, Answer: answer, Client: body.ClientInformation, Field: FieldAttestation,
 		Where: environments.SightingOf(body.ClientInformation, detected(taken.Record)),
 	})
 	if err != nil {
-		return rsp, fault.At(FieldAttestation, err)
+		return rsp, err
 	}
 	passkey := created.Passkey
 	route := rest.CeremonyType(passkey.CreatedBy())
@@ -215,9 +216,19 @@ type Created struct {
 	Sequence uint64 // of the event in the log
 }
 
-// FinishCreation verifies an answer, stores the passkey in the account, and the completed creation in the log, in this order. An answer
-// that does not verify is a *fault.Refusal.
+// FinishCreation verifies an answer, stores the passkey in the account, and the completed creation in the log, in this order. A refused
+// creation is in the log, too.
 func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, error) {
+	created, err := s.finishCreation(ctx, c)
+	if err == nil {
+		return created, nil
+	}
+	attempt := Attempt{Project: c.Project, User: c.Account.ID, Process: c.Taken.Process, Client: c.Client, Record: c.Taken.Record}
+	attempt.Of(c.Answer)
+	return Created{}, s.RefuseCreation(ctx, attempt, fault.At(c.Field, err))
+}
+
+func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, error) {
 	party, err := finishParty(c.Project, c.Taken.Record)
 	if err != nil {
 		return Created{}, err
@@ -227,7 +238,6 @@ func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, erro
 		err = errAuthenticator
 	}
 	if err != nil {
-		s.tellRefused(ctx, c, err)
 		return Created{}, err
 	}
 	s.describe(&passkey, c.Taken.Record, c.Client)
@@ -246,21 +256,6 @@ func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, erro
 }
 
 var errAuthenticator = fault.Refuse("the authenticator is not one of those that the policy allows")
-
-// tellRefused tells of a passkey that the client has now and the server does not. The refusal stands whether or not that can be done.
-func (s *Service) tellRefused(ctx context.Context, c Creation, why error) {
-	var refusal *fault.Refusal
-	if !errors.As(why, &refusal) {
-		return
-	}
-	e := s.completed(c.Taken.Record, c.Account.ID, event.AppendRefused, "")
-	e.Kind, e.Client = c.Taken.Kind, environments.EventClient(c.Client, environments.DeviceOf(c.Client, detected(c.Taken.Record)))
-	e.Refused = &event.Refused{Passkey: base64.RawURLEncoding.EncodeToString(c.Answer.RawID), Reason: refusal.Error()}
-	if aaguid, err := uuid.FromBytes(c.Answer.Response.AttestationObject.AuthData.AttData.AAGUID); err == nil {
-		e.Refused.AAGUID = aaguid.String()
-	}
-	s.tell(ctx, e)
-}
 
 // mayCreate reports whether a policy that allows these models of authenticators, any if it names none, takes a passkey of this one.
 func mayCreate(allowed []string, aaguid string) bool {

@@ -25,6 +25,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 )
 
 func TestAUserHasAtMostSoManyPasskeys(t *testing.T) {
@@ -305,7 +306,82 @@ func TestAnAppendIsRefused(t *testing.T) {
 			if diff := cmp.Diff(before, st.Account(t, user)); diff != "" {
 				t.Errorf("the account was changed: %s", diff)
 			}
+			wantRefused(t, st, event.AppendRefused, err, req.UserID, c.message)
+			wantSignal(t, st, err, req.AttestationResponse)
 		})
+	}
+}
+
+func TestACreationThatIsRefusedForWhatIsThereLeavesItsEvent(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, answer string)
+		status int
+		field  string
+		reason string // of the event; empty: none is left
+		signal bool
+	}{
+		"a user who was disabled meanwhile": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, _ *authenticator.Device, _ string) {
+			disabled := rest.UserStatusDisabled
+			if _, err := st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{
+				Project: st.Project.ID, User: user, Body: rest.UserUpdateReq{Status: &disabled},
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}, 400, "userID", "is not active", true},
+		"a passkey that another user has": {func(t *testing.T, st *ceremonytest.Stack, _ ident.UserID, d *authenticator.Device, _ string) {
+			st.Enroll(t, st.NewUser(t), d)
+		}, 409, "attestationResponse", "the credential is registered already", false},
+		"an answer that made a passkey before": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, answer string) {
+			if _, err := st.FinishAppend(t, user, d, answer); err != nil {
+				t.Fatal(err)
+			}
+		}, 400, "attestationResponse", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			user, d := st.NewUser(t), authenticator.Phone()
+			answer := d.Create(t, st.BeginAppend(t, user, d).AttestationOptions)
+			c.change(t, st, user, d, answer)
+			_, err := st.FinishAppend(t, user, d, answer)
+			if f := fault.As(err); f.Status != c.status || f.Validation[0].Field != c.field || (f.Signals != nil) != c.signal {
+				t.Errorf("got %v with the signals %+v", f, f.Signals)
+			}
+			if c.reason != "" {
+				wantRefused(t, st, event.AppendRefused, err, string(user), c.reason)
+			} else if n := len(st.Events.OfType(event.AppendRefused)); n != 0 {
+				t.Errorf("%d events of a creation that was not refused", n)
+			}
+		})
+	}
+}
+
+// wantRefused checks that one refusal has left one event with its reason, if its user is there.
+func wantRefused(t *testing.T, st *ceremonytest.Stack, kind event.Type, err error, user, reason string) {
+	t.Helper()
+	told := st.Events.OfType(kind)
+	if errors.Is(err, account.ErrUnknown) || fault.As(err).Validation[0].Message == "must be of the form usr-<number>" {
+		if len(told) != 0 {
+			t.Errorf("%d events of a user who is not there", len(told))
+		}
+		return
+	}
+	if len(told) != 1 || told[0].Refused == nil || told[0].Refused.Reason != reason || string(told[0].User) != user {
+		t.Errorf("the refusal left %+v", told)
+	}
+}
+
+// wantSignal checks that a refused creation tells the client of its passkey, as far as the answer can be read.
+func wantSignal(t *testing.T, st *ceremonytest.Stack, err error, answer string) {
+	t.Helper()
+	parsed, unreadable := relyingparty.ParseCreation(answer)
+	if unreadable != nil || errors.Is(err, account.ErrUnknown) {
+		return
+	}
+	want := &fault.Signals{RPID: st.Project.RPID, UnknownCredentialID: base64.RawURLEncoding.EncodeToString(parsed.RawID)}
+	if diff := cmp.Diff(want, fault.As(err).Signals); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -37,7 +37,8 @@ func (s *Service) named(in ident.ProjectID, user string) (project.Project, ident
 	return p, id, err
 }
 
-// take takes the challenge that a user answers, who has to be active. field is where the answer came in.
+// take takes the challenge that a user answers, who has to be active. field is where the answer came in. A challenge that is known and not
+// good for the answer comes with the error.
 func (s *Service) take(ctx context.Context, c challenge.Claim, field string) (account.Account, challenge.Taken, error) {
 	a, err := s.Active(ctx, c.Project, c.User)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
@@ -105,22 +106,23 @@ func (s *Service) LoginFinish(
 	if err != nil {
 		return rsp, err
 	}
+	attempt := Attempt{Project: p, User: user, Process: body.ProcessID, Client: body.ClientInformation}
+	defer func() { err = s.refuseLogin(ctx, attempt, err) }()
 	answer, err := relyingparty.ParseAssertion(body.AssertionResponse)
 	if err != nil {
 		return rsp, fault.At(FieldAssertion, err)
 	}
+	attempt.Passkey = answer.RawID
 	a, taken, err := s.take(ctx, challenge.Claim{
 		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
 		Process: body.ProcessID, RPID: p.RPID,
 	}, FieldAssertion)
+	attempt.Record = taken.Record
 	if err != nil {
 		return rsp, err
 	}
 	if find(&a, answer.RawID) == nil {
-		if deleted(&a, answer.RawID) {
-			return rsp, fault.At(FieldAssertion, ErrPasskeyDeleted)
-		}
-		return rsp, fault.At(FieldAssertion, ErrPasskeyUnknown)
+		return rsp, fault.At(FieldAssertion, s.notTheirs(ctx, p, a, answer.RawID))
 	}
 	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID}
 	data, err := s.finishAssertion(ctx, login)
@@ -134,10 +136,27 @@ func (s *Service) LoginFinish(
 	return rest.PasskeyLoginFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
 }
 
+// notTheirs tells why a user does not have a passkey. One that another user has is not told from an unknown one in words, but is not unknown:
+// a client that hid it would take it from its owner.
+func (s *Service) notTheirs(ctx context.Context, p project.Project, a account.Account, credentialID []byte) error {
+	if deleted(&a, credentialID) {
+		return ErrPasskeyDeleted
+	}
+	_, known, err := s.index.Credential(ctx, p.ID, credentialID)
+	if err != nil {
+		return err
+	}
+	if known {
+		return errPasskeyOthers
+	}
+	return ErrPasskeyUnknown
+}
+
 // Why the passkey of an answer does not log anybody in, although the answer is in order.
 var (
 	ErrPasskeyUnknown = fault.Refuse("unknown credential").OfType(fault.TypeUnknownCredential)
 	ErrPasskeyDeleted = fault.Refuse("the credential has been deleted")
+	errPasskeyOthers  = fault.Refuse(ErrPasskeyUnknown.Error())
 	errPasskeyCloned  = fault.Refuse("the signature counter did not go up; the passkey may have been copied")
 	ErrOwnerInactive  = fault.Refuse("the user of the credential is not active")
 )

@@ -61,14 +61,18 @@ func (s *Service) MediationFinish(
 	if err != nil {
 		return rsp, err
 	}
+	attempt := Attempt{Project: p, Process: body.ProcessID, Client: body.ClientInformation}
+	defer func() { err = s.refuseLogin(ctx, attempt, err) }()
 	answer, err := relyingparty.ParseAssertion(body.AssertionResponse)
 	if err != nil {
 		return rsp, fault.At(FieldAssertion, err)
 	}
+	attempt.Passkey = answer.RawID
 	taken, err := s.challenges.Take(ctx, challenge.Claim{
 		Project: p.ID, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
 		Process: body.ProcessID, AnyProcess: true, RPID: p.RPID,
 	}, s.now())
+	attempt.Record = taken.Record
 	if err != nil {
 		return rsp, fault.At(FieldAssertion, err)
 	}
@@ -80,6 +84,7 @@ func (s *Service) MediationFinish(
 		return rsp, err
 	}
 	if gone {
+		_ = s.refuseLogin(ctx, attempt, fault.At(FieldAssertion, ErrPasskeyDeleted)) // told, and no fault of the call
 		return failedAnswer(rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted}), nil
 	}
 	if err := Active(&a); err != nil {

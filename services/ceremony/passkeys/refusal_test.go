@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
@@ -227,6 +228,10 @@ func TestALoginIsRefused(t *testing.T) {
 			}
 			if len(st.Events.OfType(event.LoginCompleted)) != history {
 				t.Error("a completed login was recorded")
+			}
+			wantRefused(t, st, event.LoginRefused, err, l.req.Body.UserID, c.message)
+			if signals := fault.As(err).Signals; (signals != nil) != (c.name == "a passkey that nobody knows") {
+				t.Errorf("the client is to signal %+v", signals)
 			}
 			if strings.Contains(err.Error(), good) || strings.Contains(st.Log.String(), base64.RawURLEncoding.EncodeToString(before.Key.ID)) {
 				t.Error("the answer's bytes were echoed")

@@ -164,28 +164,34 @@ func (s *Service) VerifyPasskey(ctx context.Context, req service.ForUser[service
 	if err != nil {
 		return rsp, err
 	}
-	answer, err := relyingparty.ParseCreation(string(req.Body.Credential))
-	if err != nil {
-		return rsp, registrationRefused(err)
+	client := rest.ClientInformation{RemoteAddress: req.Body.Address}
+	attempt := passkeys.Attempt{Project: p, User: req.User, Client: client, Answer: string(req.Body.Credential)}
+	refused := func(err error) error {
+		return registrationFault(s.passkeys.RefuseCreation(ctx, attempt, registrationRefused(err)))
 	}
+	answer, err := relyingparty.ParseCreation(attempt.Answer)
+	if err != nil {
+		return rsp, refused(err)
+	}
+	attempt.Of(answer)
 	a, err := s.passkeys.Active(ctx, p.ID, req.User)
 	if err != nil {
-		return rsp, registrationFault(err)
+		return rsp, refused(err)
 	}
-	record, err := s.pending(ctx, p, a, req.Body.ID, answer.Response.CollectedClientData.Challenge)
+	attempt.Record, err = s.pending(ctx, p, a, req.Body.ID, answer.Response.CollectedClientData.Challenge)
 	if err != nil {
-		return rsp, registrationRefused(err)
+		return rsp, refused(err)
 	}
-	if p, err = onDomain(p, record.RPID); err != nil {
-		return rsp, registrationRefused(challenge.ErrRPID)
+	if p, err = onDomain(p, attempt.Record.RPID); err != nil {
+		return rsp, refused(challenge.ErrRPID)
 	}
-	taken, err := s.challenges.Spend(ctx, record)
+	attempt.Project = p
+	taken, err := s.challenges.Spend(ctx, attempt.Record)
 	if err != nil {
-		return rsp, registrationRefused(err)
+		return rsp, refused(err)
 	}
 	created, err := s.passkeys.FinishCreation(ctx, passkeys.Creation{
-		Project: p, Account: a, Taken: taken, Answer: answer, Client: rest.ClientInformation{RemoteAddress: req.Body.Address},
-		Name: req.Body.Name, Field: fieldRegistration,
+		Project: p, Account: a, Taken: taken, Answer: answer, Client: client, Name: req.Body.Name, Field: fieldRegistration,
 	})
 	if err != nil {
 		return rsp, registrationFault(registrationRefused(err))
@@ -194,7 +200,7 @@ func (s *Service) VerifyPasskey(ctx context.Context, req service.ForUser[service
 }
 
 // pending returns the challenge that was given out with a passkey's ID. An ID that no registration of the user has is told from an answer
-// to another challenge.
+// to another challenge. The challenge of the answer comes with the error if it is known.
 func (s *Service) pending(
 	ctx context.Context, p project.Project, a account.Account, id ident.CredentialID, value string,
 ) (challenge.Record, error) {
@@ -205,7 +211,7 @@ func (s *Service) pending(
 		return found, nil
 	}
 	if err != nil && (mine || !errors.Is(err, challenge.ErrUnknown)) {
-		return challenge.Record{}, err
+		return found, err
 	}
 	if slices.ContainsFunc(a.Credentials, func(c account.Credential) bool { return c.ID == id }) {
 		return challenge.Record{}, challenge.ErrUsed
@@ -235,10 +241,13 @@ func (s *Service) registrationOf(
 func registrationRefused(err error) error {
 	var f *fault.Fault
 	var refusal *fault.Refusal
-	if errors.As(err, &f) || !errors.As(err, &refusal) {
+	if !errors.As(err, &refusal) {
 		return err
 	}
-	return fault.Field(fieldRegistration, "%s", refusal).Named(service.ReasonCredential).Because(err)
+	if !errors.As(err, &f) {
+		f = fault.As(fault.At(fieldRegistration, err))
+	}
+	return f.Named(service.ReasonCredential)
 }
 
 // registrationFault turns faults of the account into those of the user service. Others pass.

@@ -30,8 +30,14 @@ type Passkeys interface {
 	OfferCreation(
 		ctx context.Context, st passkeys.Start, v service.AppendVerdict, o relyingparty.Creation, passkey ident.CredentialID,
 	) (passkeys.Offered, error)
-	FinishCreation(context.Context, passkeys.Creation) (passkeys.Created, error)
+	Creations
 	Accounts
+}
+
+// Creations is what the room passkeys does of an authenticator's answer.
+type Creations interface {
+	FinishCreation(context.Context, passkeys.Creation) (passkeys.Created, error)
+	RefuseCreation(ctx context.Context, a passkeys.Attempt, err error) error
 }
 
 // Accounts is what the room passkeys does of accounts.

@@ -68,6 +68,45 @@ func wantReason(tb testing.TB, err error, status int, reason string) {
 	}
 }
 
+func TestARegistrationThatIsRefusedLeavesItsEventOnceAndTellsWhatToSignal(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(st *ceremonytest.Stack, d *authenticator.Device, answer *string, options []byte)
+		reason string
+		known  bool // the challenge
+		signal bool
+	}{
+		"an answer that cannot be read": {func(_ *ceremonytest.Stack, _ *authenticator.Device, answer *string, _ []byte) {
+			*answer = "null"
+		}, "is not the JSON of a PublicKeyCredential", false, false},
+		"an expired challenge": {func(st *ceremonytest.Stack, _ *authenticator.Device, _ *string, _ []byte) {
+			st.Clock.Advance(time.Hour)
+		}, "the challenge has expired", true, true},
+		"another origin": {func(_ *ceremonytest.Stack, d *authenticator.Device, answer *string, options []byte) {
+			d.Origin = "https://evil.example"
+			*answer = d.Create(t, string(options))
+		}, "the origin is not one of the project's", true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			user, d := st.NamedUser(t, account.IdentifierStatusVerified), authenticator.Phone()
+			pending := mustRegister(t, st, user, service.PasskeyRegistration{})
+			answer := d.Create(t, string(pending.Options))
+			c.change(st, d, &answer, pending.Options)
+			_, err := verifyPasskey(t.Context(), st, user, pending.ID, answer)
+			wantReason(t, err, 400, service.ReasonCredential)
+			if signals := fault.As(err).Signals; (signals != nil) != c.signal {
+				t.Errorf("the client is to signal %+v", signals)
+			}
+			told := st.Events.OfType(event.AppendRefused)
+			if len(told) != 1 || told[0].Refused.Reason != c.reason || (told[0].Ceremony != "") != c.known {
+				t.Errorf("the refusal left %+v", told)
+			}
+		})
+	}
+}
+
 func TestARegisteredPasskeyLogsIn(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)

@@ -100,13 +100,18 @@ func (s *Store) Offer(ctx context.Context, r Record, offer event.Event) error {
 	return s.places.Offers.PublishPending(ctx, r.offer(offer))
 }
 
-// Take finds the challenge that a response answers and spends it.
+// Take finds the challenge that a response answers and spends it. With an error comes the record of a challenge that is there and not to
+// be had; nobody has taken it then.
 func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error) {
 	r, err := s.Find(ctx, c, now)
 	if err != nil {
-		return Taken{}, err
+		return Taken{Record: r}, err
 	}
-	return s.Spend(ctx, r)
+	taken, err := s.Spend(ctx, r)
+	if err != nil {
+		return Taken{Record: r}, err
+	}
+	return taken, nil
 }
 
 // Find returns the challenge that a response answers. A claim that does not fit gets one of the errors above; whether the

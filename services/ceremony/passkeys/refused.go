@@ -1,0 +1,111 @@
+package passkeys
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/google/uuid"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/services/ceremony/environments"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+)
+
+// maxCredentialID is how many bytes an authenticator's ID of a passkey has at most (W3C WebAuthn §4, "Credential ID").
+const maxCredentialID = 1023
+
+// Attempt is an authenticator's answer, and what is known of it by the time it is refused. Only the project and the client are always set.
+type Attempt struct {
+	Project project.Project
+	User    ident.UserID // empty: whom the passkey belongs to
+	Process string
+	Client  rest.ClientInformation
+	Answer  string           // as it came
+	Record  challenge.Record // zero: its challenge is none that is known
+	Passkey []byte           // WebAuthn credential ID
+	AAGUID  []byte
+}
+
+// Of notes what an answer says of the passkey that was created.
+func (a *Attempt) Of(answer *protocol.ParsedCredentialCreationData) {
+	a.Passkey, a.AAGUID = answer.RawID, answer.Response.AttestationObject.AuthData.AttData.AAGUID
+}
+
+// RefuseCreation tells of a creation that ends with err, and returns err with what the client is to signal. The client may have a passkey
+// now that the server does not. What is the server's own failure, and an answer whose passkey the user has, are not refused creations.
+func (s *Service) RefuseCreation(ctx context.Context, a Attempt, err error) error {
+	if err == nil || fault.OfServer(err) || a.User == "" || errors.Is(err, account.ErrUnknown) {
+		return err
+	}
+	owner, _, unread := s.accounts.Get(ctx, a.Project.ID, a.User)
+	if unread != nil || find(&owner, a.Passkey) != nil {
+		return err
+	}
+	// Whoever creates passkeys has proven to be the user, so that each answer is one fact.
+	s.tell(ctx, s.refused(a, event.AppendRefused, err, a.Answer))
+	return s.unknownTo(ctx, a, err)
+}
+
+// refuseLogin does as much for a sign-in: err, or why there is an answer that logs nobody in.
+func (s *Service) refuseLogin(ctx context.Context, a Attempt, err error) error {
+	if err == nil || fault.OfServer(err) || errors.Is(err, account.ErrUnknown) {
+		return err
+	}
+	if a.User == "" && len(a.Passkey) > 0 {
+		entry, _, unread := s.index.Credential(ctx, a.Project.ID, a.Passkey)
+		if unread != nil {
+			return err
+		}
+		a.User = entry.User
+	}
+	if a.User != "" {
+		// Anybody can make up answers: without a challenge that was given out, a process tells of one.
+		s.tell(ctx, s.refused(a, event.LoginRefused, err, ""))
+	}
+	if !errors.Is(err, ErrPasskeyUnknown) {
+		return err
+	}
+	return s.unknownTo(ctx, a, err)
+}
+
+// unknownTo adds to err that the project does not know the passkey of an attempt, unless it does or cannot be asked.
+func (s *Service) unknownTo(ctx context.Context, a Attempt, err error) error {
+	if len(a.Passkey) == 0 || len(a.Passkey) > maxCredentialID {
+		return err
+	}
+	if _, known, unread := s.index.Credential(ctx, a.Project.ID, a.Passkey); known || unread != nil {
+		return err
+	}
+	return fault.As(err).Signalling(a.Project.RPID, base64.RawURLEncoding.EncodeToString(a.Passkey))
+}
+
+// refused is the event of an attempt. Its ID is that of the ceremony's refusal; without a known challenge, of the process and of what else
+// tells one fact from another.
+func (s *Service) refused(a Attempt, t event.Type, why error, more string) event.Event {
+	r := a.Record
+	r.Project = a.Project.ID
+	r.Process = cmp.Or(a.Process, r.Process)
+	e := s.completed(r, a.User, t, "")
+	if r.ID == "" {
+		e.ID = EventIDOf(ident.ChallengeID(strings.Join([]string{string(a.Project.ID), string(a.User), a.Process, more}, "/")), t)
+	}
+	e.Kind = r.Kind
+	e.Client = environments.EventClient(a.Client, environments.DeviceOf(a.Client, detected(r)))
+	e.Refused = &event.Refused{Reason: fault.Words(why)}
+	if len(a.Passkey) <= maxCredentialID {
+		e.Refused.Passkey = base64.RawURLEncoding.EncodeToString(a.Passkey)
+	}
+	if aaguid, err := uuid.FromBytes(a.AAGUID); err == nil {
+		e.Refused.AAGUID = aaguid.String()
+	}
+	return e
+}
