@@ -1,10 +1,12 @@
 // The methods that the SDK offers, each with what it must do and how it must fail.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { UserStatus, IdentifierType, IdentifierStatus } from './node_modules/@corbado/node-sdk/esm/generated/api.js';
 import { SessionsApi } from './node_modules/@corbado/node-sdk/esm/generated/api.js';
+import { Config, SDK } from '@corbado/node-sdk';
 import { ServerError, ValidationError } from '@corbado/node-sdk/errors';
-import { home, sdk, unique } from './server.mjs';
+import { base, home, sdk, secret, unique } from './server.mjs';
 
 const keyward = sdk();
 const made = [];
@@ -244,6 +246,18 @@ describe('sessions', () => {
     const { owner, value } = await token(home);
     assert.deepEqual(await atHome.sessions().validateToken(value), { userId: owner.userID, fullName: 'Ada Lovelace' });
   });
+
+  for (const name of ['backend', 'sdks']) {
+    test(`validateToken accepts a token of Keyward in an SDK that is made as docs/${name}.md says`, async () => {
+      const document = readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
+      const [written] = /new SDK\(new Config\(.*\)\)/.exec(document);
+      const here = written.replace('http://localhost:8080', home).replace('http://127.0.0.1:8080', base);
+      const made = new Function('SDK', 'Config', 'process', `return ${here}`)(SDK, Config, { env: { API_SECRET: secret } });
+      const { owner, value } = await token(home);
+      assert.deepEqual(await made.sessions().validateToken(value), { userId: owner.userID, fullName: 'Ada Lovelace' });
+      assert.equal((await made.users().get(owner.userID)).userID, owner.userID);
+    });
+  }
 
   test('validateToken refuses another issuer', async () => {
     const { value } = await token(home); // as an SDK sees it that was told the address in another way

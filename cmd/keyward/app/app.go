@@ -109,7 +109,7 @@ func Start(ctx context.Context, cfg settings.Config, opts Options) (*App, error)
 
 func (a *App) start(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		a.probeAddrs, a.startTelemetry, a.openStores, a.watchIntegrity, a.startServices, a.openGateway, a.bootstrap,
+		a.probeAddrs, a.startTelemetry, a.openStores, a.watchIntegrity, a.startServices, a.certify, a.openGateway, a.bootstrap,
 	} {
 		if err := step(ctx); err != nil {
 			return err

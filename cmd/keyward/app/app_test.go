@@ -3,6 +3,8 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"log/slog"
 	"net"
@@ -18,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/keyward/keyward/cmd/keyward/app"
+	"github.com/keyward/keyward/cmd/keyward/app/devtls"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 )
@@ -236,6 +239,7 @@ func TestAStartThatCannotWorkSaysWhyAndLeavesNothingBehind(t *testing.T) {
 		"some services without a NATS":    {func(c *settings.Config) { c.Services = []string{settings.Gateway} }, "nats_url"},
 		"the API's address is taken":      {func(c *settings.Config) { c.HTTP.Addr = taken.Addr().String() }, "http_addr"},
 		"the gRPC address is taken":       {func(c *settings.Config) { c.HTTP.GRPCAddr = taken.Addr().String() }, "grpc_addr"},
+		"two certificates":                {func(c *settings.Config) { c.TLSDev, c.HTTP.TLSCert, c.HTTP.TLSKey = true, "/a.pem", "/a.key" }, "tls_dev"},
 		"a certificate that is not there": {func(c *settings.Config) { c.HTTP.TLSCert, c.HTTP.TLSKey = "/no/such.pem", "/no/such.key" }, "tls_cert"},
 		"the admin address is taken":      {func(c *settings.Config) { c.AdminAddr = taken.Addr().String() }, "admin_addr"},
 		"a policy that does not parse":    {func(c *settings.Config) { c.Decision.PoliciesDir = broken }, "login.rego:3"},
@@ -413,4 +417,33 @@ func freeAddr(t *testing.T) string {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
+}
+
+func TestALocalAuthorityMakesTheServerAnswerByHTTPSToWhoTrustsIt(t *testing.T) {
+	t.Parallel()
+	cfg := configuration(t)
+	cfg.TLSDev, cfg.NATS.DataDir = true, filepath.Join(t.TempDir(), "data")
+	cfg.Follow(func(key string) bool { return key == "frontend_url" })
+	a, _ := mustStart(t, cfg, io.Discard)
+	raw, err := os.ReadFile(devtls.Authority(devtls.Dir(cfg.NATS.DataDir)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(raw)
+	for name, roots := range map[string]*x509.CertPool{"who trusts it": trusted, "who does not": x509.NewCertPool()} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+		t.Cleanup(transport.CloseIdleConnections)
+		rsp, err := (&http.Client{Transport: transport}).Get("https://" + a.HTTPAddr() + "/docs")
+		if trusts := roots == trusted; (err == nil) != trusts {
+			t.Fatalf("%s is answered %v", name, err)
+		}
+		if err != nil {
+			continue
+		}
+		_ = rsp.Body.Close()
+		if told := rsp.Header.Get("Strict-Transport-Security"); rsp.StatusCode != http.StatusOK || told != "" {
+			t.Errorf("%s gets %d; browsers are told %q of everything at localhost", name, rsp.StatusCode, told)
+		}
+	}
 }

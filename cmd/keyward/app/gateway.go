@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/url"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/keyward/keyward/cmd/keyward/app/devtls"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/feed"
@@ -13,6 +15,24 @@ import (
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/services/gateway"
 )
+
+// certify makes the certificate of tls_dev and says how clients come to trust it.
+func (a *App) certify(ctx context.Context) error {
+	if !a.cfg.TLSDev || !a.cfg.Runs(settings.Gateway) {
+		return nil
+	}
+	dir := devtls.Dir(a.cfg.NATS.DataDir)
+	u, err := url.Parse(a.cfg.Ceremony.FrontendURL)
+	if err != nil {
+		return fmt.Errorf("frontend_url: %w", err)
+	}
+	if err := devtls.Ensure(dir, u.Hostname(), a.opts.Now()); err != nil {
+		return fmt.Errorf("tls_dev: %w", err)
+	}
+	a.log.InfoContext(ctx, "clients trust this server by the certificate of its local authority: SSL_CERT_FILE for Go, Python and curl, NODE_EXTRA_CA_CERTS for Node; "+
+		"docs/sdks.md has the others", "authority", devtls.Authority(dir))
+	return nil
+}
 
 // openGateway makes the gateway and binds its addresses. Calls are taken once everything else has started.
 func (a *App) openGateway(ctx context.Context) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyward/keyward/cmd/keyward/app/devtls"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/atrest"
 	"github.com/keyward/keyward/core/bus"
@@ -58,6 +59,7 @@ type Config struct {
 	MarkInterval  time.Duration // how often what is stored is compared with what was; 0 = never
 	AdminAddr     string        // host:port
 	AdminProfiles bool          // whether the admin port has Go's profiles
+	TLSDev        bool          // whether the server's certificate is one of an authority that is made for this machine
 	DevOverHTTPS  bool          // whether what is for development may run under an https frontend_url
 	LogLevel      slog.Level
 	EncryptionKey Secret // several, separated by commas or white space; the first encrypts
@@ -200,6 +202,9 @@ func (c Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.validateDevelopment())
+	if certFile, _ := devtls.Server(devtls.Dir(c.NATS.DataDir)); c.TLSDev && c.HTTP.TLSCert != certFile {
+		errs = append(errs, errors.New("tls_dev: makes a certificate of its own; leave out tls_cert and tls_key, or set it to false"))
+	}
 	if c.NATS.Addr != off {
 		errs = append(errs, checkAddr("nats_addr", c.NATS.Addr))
 	}

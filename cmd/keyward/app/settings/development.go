@@ -50,6 +50,9 @@ func (c Config) Unsafe() []string {
 	if host, _, err := net.SplitHostPort(c.AdminAddr); err == nil && !Own(host) {
 		found = append(found, "admin_addr listens beyond this machine and asks for no credentials; set it to 127.0.0.1 or keep it off the public network (KEYWARD_ADMIN_ADDR)")
 	}
+	if c.TLSDev {
+		found = append(found, "tls_dev is on: only who was told to trusts the certificate; set tls_cert and tls_key to one of an authority that all trust (KEYWARD_TLS_DEV)")
+	}
 	if c.AdminProfiles {
 		found = append(found, "admin_profiles is on: who reaches the admin port sees what the process does and can make it work; turn it off when done (KEYWARD_ADMIN_PROFILES)")
 	}

@@ -99,6 +99,12 @@ func (c *Config) edgeSettings() []Setting {
 			Doc: "A PEM file with the key of tls_cert.",
 		},
 		{
+			Section: "Listeners", Key: "tls_dev", Value: boolValue{&c.TLSDev},
+			Doc: "Whether to serve with a certificate of a local authority, for development with clients that call https alone: true or false.",
+			Note: "Both are made in a directory beside data_dir, with -tls behind its name, which only its owner reads. The authority can speak for localhost and the host of " +
+				"frontend_url alone. docs/sdks.md says how clients come to trust it.",
+		},
+		{
 			Section: "Listeners", Key: "tls_ports", Value: stringValue(&c.HTTP.TLSPorts),
 			Doc:  "Which ports use the certificate: both, http (http_addr) or grpc (grpc_addr).",
 			Note: "The admin port and the embedded NATS never do.",
