@@ -115,6 +115,21 @@ func TestARuleThatTakesAllMemoryEndsTheCheckAlone(t *testing.T) {
 	}
 }
 
+// The compiler looks at types as a whole, also where they share.
+func TestTypesThatDoubleEndTheCheckAlone(t *testing.T) {
+	t.Parallel()
+	var rules strings.Builder
+	rules.WriteString("package keyward.login\n\nlist_0 := [1, 2]\n")
+	for i := range 40 {
+		last := "list_" + strconv.Itoa(i)
+		rules.WriteString("\nlist_" + strconv.Itoa(i+1) + " := [" + last + ", " + last + "]\n")
+	}
+	report, err := check(t, 2*time.Second, map[string]string{"login/extra.rego": rules.String() + "\ndefault_deny if list_40 == []\n"})
+	if err != nil || report.Err() == nil || report.Refused[0].Advice == "" {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
 func TestACheckThatDoesNotEndIsEnded(t *testing.T) {
 	t.Parallel()
 	slow := "package keyward.login_slow_test\n"

@@ -12,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
+	"github.com/keyward/keyward/services/decision/internal/limits"
 )
 
 // What to do about errors, for someone who writes rules and not Go.
@@ -78,7 +79,7 @@ func adviseFunction(name string) string {
 			allowed = append(allowed, builtin.Name)
 			continue
 		}
-		if unbounded(name) {
+		if limits.Unbounded(name) {
 			return adviseBounds
 		}
 		return adviseForbidden

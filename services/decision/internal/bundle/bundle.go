@@ -23,6 +23,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
+	"github.com/keyward/keyward/services/decision/internal/limits"
 )
 
 const (
@@ -80,7 +81,7 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 	if err := content.CheckJSON(); err != nil {
 		return nil, err
 	}
-	capabilities := Capabilities()
+	capabilities := limits.Capabilities()
 	parsed, err := parse(content, capabilities)
 	if err != nil {
 		return nil, refuseParsed(content, capabilities, err)
@@ -162,8 +163,8 @@ func (b *Bundle) prepare(
 	if err := b.open(ctx); err != nil {
 		return err
 	}
-	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities).WithSchemas(schemas).
-		WithUseTypeCheckAnnotations(true).WithDefaultRegoVersion(ast.RegoV1)
+	compiler := limits.Guarded(ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities).WithSchemas(schemas).
+		WithUseTypeCheckAnnotations(true).WithDefaultRegoVersion(ast.RegoV1))
 	modules := make(map[string]*ast.Module, len(parsed.Modules))
 	for _, module := range parsed.Modules {
 		modules[module.Path] = module.Parsed

@@ -72,23 +72,34 @@ func TestRulesThatDoubleWhatTheyHaveAreEnded(t *testing.T) {
 		return strings.Join(append(lines, "x40 != input"), "\n\t")
 	}
 	for name, body := range map[string]string{
-		"numbers multiplied by themselves":   chain(strings.Repeat("9", 41), "NEXT := X * X"),
-		"a number of one that was a text":    "x := to_number(\"1e1000000\")\n\tx % 7 == 0",
-		"a product of many":                  "x := product([1e999 | some i in numbers.range(1, 1000)])\n\tx % 7 == 0",
-		"texts joined with themselves":       chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := concat(\"\", [X, X])"),
-		"texts formatted into one":           chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := sprintf(\"%s%s\", [X, X])"),
-		"letters replaced by texts":          chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := replace(X, \"a\", X)"),
-		"patterns replaced by texts":         chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := regex.replace(X, \"a\", X)"),
-		"many letters replaced by texts":     chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := strings.replace_n({\"a\": X}, X)"),
-		"lists put one behind the other":     chain("numbers.range(1, 100)", "NEXT := array.concat(X, X)"),
-		"a text joined as often as there is": "x := concat(\"\", [y | some i in numbers.range(1, 65536); y := \"" + strings.Repeat("a", 4096) + "\"])\n\tx != input",
+		"numbers multiplied by themselves":    chain(strings.Repeat("9", 41), "NEXT := X * X"),
+		"a number of one that was a text":     "x := to_number(\"1e1000000\")\n\tx % 7 == 0",
+		"a product of many":                   "x := product([1e999 | some i in numbers.range(1, 1000)])\n\tx % 7 == 0",
+		"texts joined with themselves":        chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := concat(\"\", [X, X])"),
+		"texts formatted into one":            chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := sprintf(\"%s%s\", [X, X])"),
+		"letters replaced by texts":           chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := replace(X, \"a\", X)"),
+		"patterns replaced by texts":          chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := regex.replace(X, \"a\", X)"),
+		"many letters replaced by texts":      chain(`"aaaaaaaaaaaaaaaa"`, "NEXT := strings.replace_n({\"a\": X}, X)"),
+		"lists put one behind the other":      chain("numbers.range(1, 100)", "NEXT := array.concat(X, X)"),
+		"lists of lists that share":           chain("[1, 2]", "NEXT := same([X, X])"),
+		"lists of lists that are compared":    strings.ReplaceAll(chain("[1, 2]", "NEXT := same([X, X])"), "x40 != input", "x40 == [x39, x39]"),
+		"objects of objects that share":       chain(`{"a": 1}`, `NEXT := same({"a": X, "b": X})`),
+		"objects united with what they hold":  chain(`{"a": 1}`, `NEXT := object.union({"a": X}, {"b": X})`),
+		"sets of sets that share":             chain("{1}", "NEXT := same({X, [X]})"),
+		"comprehensions within each other":    chain("[1]", "NEXT := [X | some i in [1, 2, 3]]"),
+		"functions that double what they get": chain("[1]", "NEXT := twice([X])"),
+		"patches with what is patched":        chain(`{"a": 1}`, `NEXT := json.patch({"c": X}, [{"op": "add", "path": "b", "value": X}])`),
+		"an input that is replaced":           chain("[1]", "NEXT := given with input as [X, X]"),
+		"submatches without number":           "x := regex.find_all_string_submatch_n(\"" + strings.Repeat("(", 200) + "a" + strings.Repeat(")", 200) + "\", concat(\"\", [\"aaaaaaaaaaaaaaaa\" | some i in numbers.range(1, 50000)]), -1)\n\tx != input",
+		"a text joined as often as there is":  "x := concat(\"\", [y | some i in numbers.range(1, 65536); y := \"" + strings.Repeat("a", 4096) + "\"])\n\tx != input",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const entrypoint = "data.keyward.doubling.decision"
 			files := fstest.MapFS{
-				"doubling/doubling.rego": {Data: []byte("package keyward.doubling\n\ndecision := {\"found\": true} if {\n\t" + body + "\n}\n")},
-				"schemas/doubling.json":  {Data: []byte("{}")}, "schemas/parameters.json": {Data: []byte("{}")},
+				"doubling/doubling.rego": {Data: []byte("package keyward.doubling\n\ndecision := {\"found\": true} if {\n\t" + body + "\n}\n" +
+					"\ntwice(x) := [x, x]\n\nsame(x) := x\n\ngiven := input\n")},
+				"schemas/doubling.json": {Data: []byte("{}")}, "schemas/parameters.json": {Data: []byte("{}")},
 				"data.json": {Data: []byte(`{"keyward": {"parameters": {}}}`)},
 			}
 			b, err := bundle.Load(t.Context(), files, bundle.Entrypoints{Required: []string{entrypoint}})

@@ -11,7 +11,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
-	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/limits"
 )
 
 // Rules are the rules of a bundle as they are written, by the path of what they define.
@@ -30,7 +30,7 @@ type Definition struct {
 // NewRules compiles the modules of a bundle, by file. An error says why they do not compile.
 func NewRules(modules map[string]*ast.Module) (*Rules, error) {
 	// Not strict: conditions are evaluated by themselves, where a variable may have no use.
-	compiler := ast.NewCompiler().WithCapabilities(bundle.Capabilities()).WithDefaultRegoVersion(ast.RegoV1)
+	compiler := ast.NewCompiler().WithCapabilities(limits.Capabilities()).WithDefaultRegoVersion(ast.RegoV1)
 	compiler.Compile(modules)
 	if compiler.Failed() {
 		return nil, fmt.Errorf("compile the rules for explaining: %w", compiler.Errors)

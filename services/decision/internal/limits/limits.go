@@ -1,4 +1,9 @@
-package bundle
+// Package limits says what rules of a policy may call, and bounds what one step of theirs may cost, since a deadline is looked at between steps
+// only: builtins refuse operands beyond the bounds, and what rules put together is looked into while it is small. Either ends the evaluation
+// with an error.
+//
+// It changes OPA's registry of builtins, which is the process's own, when the process starts.
+package limits
 
 import (
 	"fmt"
@@ -30,14 +35,19 @@ func boundBuiltins() bool {
 		excess := excessOf(builtin.Name)
 		topdown.RegisterBuiltinFunc(builtin.Name, func(bctx topdown.BuiltinContext, args []*ast.Term, iter func(*ast.Term) error) error {
 			if what := excess(args); what != "" {
-				return topdown.Halt{Err: &topdown.Error{
-					Code: topdown.BuiltinErr, Message: fmt.Sprintf("%s: %s is more than a policy may work with", builtin.Name, what), Location: bctx.Location,
-				}}
+				return halt(bctx, builtin.Name, what)
 			}
 			return call(bctx, args, iter)
 		})
 	}
 	return true
+}
+
+// halt ends an evaluation.
+func halt(bctx topdown.BuiltinContext, who, what string) error {
+	return topdown.Halt{Err: &topdown.Error{
+		Code: topdown.BuiltinErr, Message: fmt.Sprintf("%s: %s is more than a policy may work with", who, what), Location: bctx.Location,
+	}}
 }
 
 // excessOf returns what says which operand of a builtin is too much; empty: none.
@@ -47,6 +57,8 @@ func excessOf(name string) func([]*ast.Term) string {
 		return excessOfReplacement
 	case name == ast.Product.Name:
 		return excessOfProduct
+	case name == ast.RegexFindAllStringSubmatch.Name:
+		return excessOfSubmatches
 	case joins(name):
 		return excessOfAll
 	}
@@ -138,6 +150,19 @@ func excessOfProduct(args []*ast.Term) string {
 	}
 	if all > 10*mostDigits {
 		return "such a product"
+	}
+	return ""
+}
+
+// excessOfSubmatches bounds how many submatches there may be: as many as the text has bytes, for each group of the pattern.
+func excessOfSubmatches(args []*ast.Term) string {
+	if what := excessOfAll(args); what != "" {
+		return what
+	}
+	pattern, isText := args[0].Value.(ast.String)
+	text, also := args[1].Value.(ast.String)
+	if isText && also && (1+strings.Count(string(pattern), "("))*len(text) > mostText {
+		return "so many submatches"
 	}
 	return ""
 }

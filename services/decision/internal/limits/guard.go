@@ -1,0 +1,150 @@
+package limits
+
+import (
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/types"
+)
+
+// guardName is a builtin that only compiled rules call: policies may not, and so cannot replace it either.
+const guardName = "internal.keyward_bounded"
+
+// mostParts is how many values a rule may put together in all, lists within lists counted through. The facts of a decision are some hundred.
+const mostParts = 20_000
+
+// A list that holds another twice, forty times over, is made in forty steps and takes 2^40 to compare, copy or write out; nothing ends that.
+// So whatever a rule puts together is looked into at once, when it is still small, and the evaluation ends if it is not.
+var guard = registerGuard()
+
+func registerGuard() *ast.Term {
+	declared := &ast.Builtin{Name: guardName, Decl: types.NewFunction(types.Args(types.A), types.B)}
+	ast.RegisterBuiltin(declared)
+	topdown.RegisterBuiltinFunc(guardName, func(bctx topdown.BuiltinContext, args []*ast.Term, iter func(*ast.Term) error) error {
+		if parts(mostParts, args[0]) < 0 {
+			return halt(bctx, "a rule", "such a collection")
+		}
+		if what := excessOfAll(args); what != "" {
+			return halt(bctx, "a rule", what)
+		}
+		return iter(ast.InternedTerm(true))
+	})
+	return ast.NewTerm(declared.Ref())
+}
+
+// parts returns what is left of a budget of values once those of a term are counted, or less than nothing.
+func parts(left int, term *ast.Term) int {
+	left--
+	each := func(inner *ast.Term) {
+		if left >= 0 {
+			left = parts(left, inner)
+		}
+	}
+	switch v := term.Value.(type) {
+	case *ast.Array:
+		v.Foreach(each)
+	case ast.Set:
+		v.Foreach(each)
+	case ast.Object:
+		v.Foreach(func(key, value *ast.Term) { each(key); each(value) })
+	}
+	return left
+}
+
+// Guarded has a compiler put a guard behind all that rules put together.
+func Guarded(c *ast.Compiler) *ast.Compiler {
+	return c.WithStageAfterID(ast.StageBuildRequiredCapabilities, ast.CompilerStageDefinition{
+		Name: "GuardCollections", MetricName: "compile_stage_guard_collections", Stage: func(c *ast.Compiler) *ast.Error {
+			for _, module := range c.Modules {
+				ast.NewGenericVisitor(guardBodies).Walk(module)
+			}
+			return nil
+		},
+	})
+}
+
+// guardBodies guards the bodies that belong to a node, and goes on to what is in them.
+func guardBodies(node any) bool {
+	switch n := node.(type) {
+	case *ast.Rule:
+		n.Body = guardBody(n.Body, n.Head.Key, n.Head.Value)
+	case *ast.ArrayComprehension:
+		n.Body = guardBody(n.Body, n.Term)
+	case *ast.SetComprehension:
+		n.Body = guardBody(n.Body, n.Term)
+	case *ast.ObjectComprehension:
+		n.Body = guardBody(n.Body, n.Key, n.Value)
+	case *ast.Every:
+		n.Body = guardBody(n.Body)
+	case *ast.Not:
+		n.Body = guardBody(n.Body)
+	}
+	return false
+}
+
+// guardBody guards what expressions put together, and what the body is for.
+func guardBody(body ast.Body, results ...*ast.Term) ast.Body {
+	all := make(ast.Body, 0, len(body))
+	for _, expr := range body {
+		before, after := operandsToGuard(expr)
+		all = append(appendGuards(all, expr, before), expr)
+		all = appendGuards(all, expr, after)
+	}
+	if len(body) > 0 {
+		all = appendGuards(all, body[len(body)-1], results)
+	}
+	for i, expr := range all {
+		expr.Index = i
+	}
+	return all
+}
+
+// operandsToGuard returns what there is before an expression is evaluated, and what there is by then only.
+func operandsToGuard(expr *ast.Expr) (before, after []*ast.Term) {
+	for _, with := range expr.With {
+		before = append(before, with.Value)
+	}
+	if !expr.IsEquality() {
+		if terms, ok := expr.Terms.([]*ast.Term); ok && expr.IsCall() {
+			before = append(before, terms[1:]...)
+		}
+		return before, nil
+	}
+	left, right := expr.Operand(0), expr.Operand(1)
+	operands := []*ast.Term{left, right}
+	switch {
+	case expr.Negated:
+		return append(before, operands...), nil
+	case isComprehension(left) || isComprehension(right):
+		if _, ok := left.Value.(ast.Var); ok {
+			return before, []*ast.Term{ast.ArrayTerm(left)}
+		}
+		if _, ok := right.Value.(ast.Var); ok {
+			return before, []*ast.Term{ast.ArrayTerm(right)}
+		}
+	}
+	return before, operands
+}
+
+func isComprehension(term *ast.Term) bool {
+	switch term.Value.(type) {
+	case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+		return true
+	}
+	return false
+}
+
+// appendGuards appends a guard for each collection that is not a constant.
+func appendGuards(body ast.Body, of *ast.Expr, terms []*ast.Term) ast.Body {
+	for _, term := range terms {
+		if term == nil || term.IsGround() || isComprehension(term) {
+			continue
+		}
+		switch term.Value.(type) {
+		case *ast.Array, ast.Set, ast.Object:
+			call := ast.NewExpr([]*ast.Term{guard, term})
+			call.Generated, call.Location = true, of.Location
+			body = append(body, call)
+		}
+	}
+	return body
+}
