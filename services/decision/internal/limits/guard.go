@@ -55,37 +55,40 @@ func Guarded(c *ast.Compiler) *ast.Compiler {
 	return c.WithStageAfterID(ast.StageBuildRequiredCapabilities, ast.CompilerStageDefinition{
 		Name: "GuardCollections", MetricName: "compile_stage_guard_collections", Stage: func(c *ast.Compiler) *ast.Error {
 			for _, module := range c.Modules {
-				ast.NewGenericVisitor(guardBodies).Walk(module)
+				ast.NewGenericVisitor(guards{c}.guardBodies).Walk(module)
 			}
 			return nil
 		},
 	})
 }
 
+// guards puts guards into rules that a compiler is done with.
+type guards struct{ compiler *ast.Compiler }
+
 // guardBodies guards the bodies that belong to a node, and goes on to what is in them.
-func guardBodies(node any) bool {
+func (g guards) guardBodies(node any) bool {
 	switch n := node.(type) {
 	case *ast.Rule:
-		n.Body = guardBody(n.Body, n.Head.Key, n.Head.Value)
+		n.Body = g.guardBody(n.Body, n.Head.Key, n.Head.Value)
 	case *ast.ArrayComprehension:
-		n.Body = guardBody(n.Body, n.Term)
+		n.Body = g.guardBody(n.Body, n.Term)
 	case *ast.SetComprehension:
-		n.Body = guardBody(n.Body, n.Term)
+		n.Body = g.guardBody(n.Body, n.Term)
 	case *ast.ObjectComprehension:
-		n.Body = guardBody(n.Body, n.Key, n.Value)
+		n.Body = g.guardBody(n.Body, n.Key, n.Value)
 	case *ast.Every:
-		n.Body = guardBody(n.Body)
+		n.Body = g.guardBody(n.Body)
 	case *ast.Not:
-		n.Body = guardBody(n.Body)
+		n.Body = g.guardBody(n.Body)
 	}
 	return false
 }
 
 // guardBody guards what expressions put together, and what the body is for.
-func guardBody(body ast.Body, results ...*ast.Term) ast.Body {
+func (g guards) guardBody(body ast.Body, results ...*ast.Term) ast.Body {
 	all := make(ast.Body, 0, len(body))
 	for _, expr := range body {
-		before, after := operandsToGuard(expr)
+		before, after := g.operandsToGuard(expr)
 		all = append(appendGuards(all, expr, before), expr)
 		all = appendGuards(all, expr, after)
 	}
@@ -99,30 +102,50 @@ func guardBody(body ast.Body, results ...*ast.Term) ast.Body {
 }
 
 // operandsToGuard returns what there is before an expression is evaluated, and what there is by then only.
-func operandsToGuard(expr *ast.Expr) (before, after []*ast.Term) {
+func (g guards) operandsToGuard(expr *ast.Expr) (before, after []*ast.Term) {
 	for _, with := range expr.With {
 		before = append(before, with.Value)
 	}
-	if !expr.IsEquality() {
-		if terms, ok := expr.Terms.([]*ast.Term); ok && expr.IsCall() {
-			before = append(before, terms[1:]...)
-		}
-		return before, nil
-	}
-	left, right := expr.Operand(0), expr.Operand(1)
-	operands := []*ast.Term{left, right}
 	switch {
-	case expr.Negated:
-		return append(before, operands...), nil
-	case isComprehension(left) || isComprehension(right):
-		if _, ok := left.Value.(ast.Var); ok {
-			return before, []*ast.Term{ast.ArrayTerm(left)}
+	case expr.IsEquality() && expr.Negated:
+		return before, nil // it compares with what is guarded already, and binds nothing
+	case expr.IsEquality():
+		return before, equated(expr.Operand(0), expr.Operand(1))
+	case expr.IsCall():
+		terms := expr.Terms.([]*ast.Term)
+		inputs := min(1+g.arity(terms[0].Value.(ast.Ref)), len(terms))
+		before = append(before, terms[1:inputs]...)
+		if expr.Negated {
+			return before, nil
 		}
-		if _, ok := right.Value.(ast.Var); ok {
-			return before, []*ast.Term{ast.ArrayTerm(right)}
-		}
+		return before, terms[inputs:]
 	}
-	return before, operands
+	return before, nil
+}
+
+// arity returns how many operands a builtin or a function takes; what comes behind them is what it answers.
+func (g guards) arity(called ast.Ref) int {
+	if builtin, ok := ast.BuiltinMap[called.String()]; ok {
+		return builtin.Decl.Arity()
+	}
+	if rules := g.compiler.GetRulesExact(called); len(rules) > 0 {
+		return len(rules[0].Head.Args)
+	}
+	return 0
+}
+
+// equated returns what an equality makes of its sides: a list of it if a side is a comprehension, which has no variables of its own to guard.
+func equated(left, right *ast.Term) []*ast.Term {
+	if isComprehension(right) {
+		left, right = right, left
+	}
+	if !isComprehension(left) {
+		return []*ast.Term{left, right}
+	}
+	if _, ok := right.Value.(ast.Var); ok {
+		return []*ast.Term{ast.ArrayTerm(right)}
+	}
+	return []*ast.Term{right}
 }
 
 func isComprehension(term *ast.Term) bool {
