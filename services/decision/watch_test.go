@@ -160,21 +160,26 @@ func TestARestartWithABadDirectoryAnswersWithTheLastGoodRevision(t *testing.T) {
 	good := first.Status().Revision
 	stop() // what waits for the archive is stored
 
-	for name, spoil := range map[string]func(){
-		"a rule that does not compile": func() { replace(t, dir, "login/login.rego", "package keyward.login", "package keyward.login\n\n}") },
-		"no directory at all": func() {
+	for _, bad := range []struct {
+		name  string
+		spoil func()
+	}{
+		{"a rule that does not compile", func() {
+			replace(t, dir, "login/login.rego", "package keyward.login", "package keyward.login\n\n}")
+		}},
+		{"no directory at all", func() { // the last, since nothing brings it back
 			if err := os.RemoveAll(dir); err != nil {
 				t.Fatal(err)
 			}
-		},
+		}},
 	} {
-		spoil()
+		bad.spoil()
 		again := newService(t, serviceOptions{dir: dir, js: b.JS})
 		if status := again.Status(); status.Revision != good || status.Refused == nil {
-			t.Errorf("%s: %+v", name, status)
+			t.Errorf("%s: %+v", bad.name, status)
 		}
 		if v := login(t, again, factstest.BusyUser(noon)); v.PolicyRevision != good {
-			t.Errorf("%s: %+v", name, v)
+			t.Errorf("%s: %+v", bad.name, v)
 		}
 	}
 }
