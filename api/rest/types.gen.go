@@ -815,9 +815,17 @@ type AppendDecisionInsights struct {
 	IsRestrictedBrowser bool  `json:"isRestrictedBrowser"`
 
 	// ManualAllowed With conditional: whether a manual nudge may follow if nothing was created.
-	ManualAllowed *bool         `json:"manualAllowed,omitempty"`
-	Tag           DecisionTag   `json:"tag"`
-	Variant       AppendVariant `json:"variant"`
+	ManualAllowed *bool `json:"manualAllowed,omitempty"`
+
+	// NextEligibleAt When the same question is no longer refused for the same reason, if nothing changes but the time: RFC 3339, UTC, whole seconds. Absent = not a matter of time.
+	//
+	// Examples: 2026-12-22T12:00:00Z
+	NextEligibleAt *string `json:"nextEligibleAt,omitempty"`
+
+	// Reason Why no creation is offered, in more words than appendNotAllowedReason has: also data_incomplete, env_blacklisted, private_mode, user_blacklisted, security_key_login, cooldown, trigger or spacing. Absent if one is.
+	Reason  *string       `json:"reason,omitempty"`
+	Tag     DecisionTag   `json:"tag"`
+	Variant AppendVariant `json:"variant"`
 }
 
 // AppendVariant defines model for AppendVariant.
@@ -1225,10 +1233,18 @@ type JavaScriptHighEntropy struct {
 
 // LoginDecisionInsights defines model for LoginDecisionInsights.
 type LoginDecisionInsights struct {
-	Experiments                []string    `json:"experiments"`
-	IsCDACandidate             bool        `json:"isCDACandidate"`
-	PreferImmediatelyAvailable *bool       `json:"preferImmediatelyAvailable,omitempty"`
-	Tag                        DecisionTag `json:"tag"`
+	Experiments    []string `json:"experiments"`
+	IsCDACandidate bool     `json:"isCDACandidate"`
+
+	// NextEligibleAt When the same question is no longer refused for the same reason, if nothing changes but the time: RFC 3339, UTC, whole seconds. Absent = not a matter of time.
+	//
+	// Examples: 2026-12-22T12:00:00Z
+	NextEligibleAt             *string `json:"nextEligibleAt,omitempty"`
+	PreferImmediatelyAvailable *bool   `json:"preferImmediatelyAvailable,omitempty"`
+
+	// Reason Why no login is offered: environment_barred, user_barred, failing_here, unreachable, no_passkeys, unsupported or data_incomplete. Absent if one is.
+	Reason *string     `json:"reason,omitempty"`
+	Tag    DecisionTag `json:"tag"`
 }
 
 // LongSession defines model for LongSession.

@@ -12,6 +12,7 @@ package service
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
@@ -362,11 +363,14 @@ type Verdict struct {
 	OSVersion      string                 `json:"osVersion"`
 	Browser        string                 `json:"browser"`
 	BrowserVersion string                 `json:"browserVersion"`
+	// NextEligibleAt is when the same question is not refused any more for the same reason, in whole seconds; zero if that is not a matter of time.
+	NextEligibleAt time.Time `json:"nextEligibleAt,omitzero"`
 }
 
 // LoginVerdict answers a LoginQuestion. The options fields are meaningful only if Allow is true.
 type LoginVerdict struct {
 	Verdict
+	Reason                     string               `json:"reason,omitempty"` // why none is offered; empty if one is
 	Route                      event.Route          `json:"route"`
 	IsCDACandidate             bool                 `json:"isCDACandidate"`
 	PreferImmediatelyAvailable bool                 `json:"preferImmediatelyAvailable"`

@@ -98,6 +98,10 @@ else := deny("A10b", "user-positive-env-history", "passkey_already_exists") if u
 
 else := offer("A13", "process-pk-login-not-offered", "default") if process_pk_login_not_offered_in_app
 
+else := deny("A13", "process-pk-login-not-offered", "trigger") if process_pk_login_not_offered_in_app_untaken
+
+else := deny("A13", "process-pk-login-not-offered", "spacing") if process_pk_login_not_offered_in_app_soon
+
 else := deny("A13", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_in_app_paused
 
 else := offer_silently("A13", "process-pk-login-not-offered", "default", default_open) if process_pk_login_not_offered_silent
@@ -446,7 +450,29 @@ process_pk_login_not_offered_in_app if {
 }
 
 # METADATA
-# title: No passkey login was offered, and the app asks by another trigger, too soon, or while manual offers pause
+# title: No passkey login was offered, and the app asks by a trigger that is not configured
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_in_app_untaken if {
+	input.process.outcome == "not-offered"
+	in_app
+	not input.flags.inApp in data.keyward.parameters.inAppTriggers
+}
+
+# METADATA
+# title: No passkey login was offered, and the app asks too soon after another offer
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_in_app_soon if {
+	input.process.outcome == "not-offered"
+	in_app
+	input.nudges.spaced == false
+}
+
+# METADATA
+# title: No passkey login was offered, and the app asks while manual offers pause
 # scope: rule
 # custom:
 #   row: A13

@@ -515,11 +515,11 @@ test_a13_in_app_before_silent_and_auto if {
 
 test_a13_in_app_slides_to_no_other_kind if {
 	changes := together([{"flags": {"inApp": "after-splash"}}, ask_silent, ask_auto, app])
-	is_denied(answer(changes), "A13", "process-pk-login-not-offered", "cooldown")
+	is_denied(answer(changes), "A13", "process-pk-login-not-offered", "trigger")
 }
 
 test_a13_in_app_too_soon if {
-	is_denied(answer(together([unlock, {"nudges": {"spaced": false}}])), "A13", "process-pk-login-not-offered", "cooldown")
+	is_denied(answer(together([unlock, {"nudges": {"spaced": false}}])), "A13", "process-pk-login-not-offered", "spacing")
 }
 
 test_a13_in_app_shares_the_default_cooldown if {
@@ -527,12 +527,12 @@ test_a13_in_app_shares_the_default_cooldown if {
 }
 
 test_a13_in_app_unknown_trigger if {
-	is_denied(answer({"flags": {"inApp": "after-splash"}}), "A13", "process-pk-login-not-offered", "cooldown")
-	is_denied(answer_under({"inAppTriggers": []}, unlock), "A13", "process-pk-login-not-offered", "cooldown")
+	is_denied(answer({"flags": {"inApp": "after-splash"}}), "A13", "process-pk-login-not-offered", "trigger")
+	is_denied(answer_under({"inAppTriggers": []}, unlock), "A13", "process-pk-login-not-offered", "trigger")
 }
 
 test_a13_in_app_situation_without_a_trigger if {
-	is_denied(answer({"situation": "in-app"}), "A13", "process-pk-login-not-offered", "cooldown")
+	is_denied(answer({"situation": "in-app"}), "A13", "process-pk-login-not-offered", "trigger")
 }
 
 test_a13_in_app_means_nothing_after_a_login if {

@@ -138,7 +138,10 @@ func appendAnswer(st Start, v service.AppendVerdict, options string) rest.Passke
 		AppendAllow:        v.Allow,
 		AttestationOptions: options,
 		CredentialCount:    credentialCount(st.Account),
-		DecisionInsights:   rest.AppendDecisionInsights{Tag: v.Tag, Variant: v.Variant, Auto: v.Auto, IsRestrictedBrowser: v.IsRestrictedBrowser},
+		DecisionInsights: rest.AppendDecisionInsights{
+			Tag: v.Tag, Variant: v.Variant, Auto: v.Auto, IsRestrictedBrowser: v.IsRestrictedBrowser,
+			Reason: refusal(v.Verdict, v.Reason), NextEligibleAt: eligible(v.Verdict),
+		},
 		DecisionTag:        v.Tag,
 		DetectionInsights:  found,
 		DetectionTags:      found.Tags,
@@ -156,7 +159,7 @@ func appendAnswer(st Start, v service.AppendVerdict, options string) rest.Passke
 	return rsp
 }
 
-// reasonOnWire reports whether the wire has a word for the reason; the others travel in the decision's explanation.
+// reasonOnWire reports whether appendNotAllowedReason has a word for the reason; the others travel in the decision's insights.
 func reasonOnWire(r rest.PasskeyAppendStartRspAppendNotAllowedReason) bool {
 	return r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists || r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"time"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -86,6 +87,7 @@ func loginAnswer(st Start, v service.LoginVerdict, options string) rest.PasskeyL
 		DecisionInsights: rest.LoginDecisionInsights{
 			Tag: v.Tag, Experiments: orEmpty(v.Experiments), IsCDACandidate: v.IsCDACandidate,
 			PreferImmediatelyAvailable: &v.PreferImmediatelyAvailable,
+			Reason:                     refusal(v.Verdict, v.Reason), NextEligibleAt: eligible(v.Verdict),
 		},
 		DecisionTag:        v.Tag,
 		DetectionInsights:  found,
@@ -94,6 +96,23 @@ func loginAnswer(st Start, v service.LoginVerdict, options string) rest.PasskeyL
 		LoginAllow:         v.Allow,
 		NewClientEnvHandle: st.Visit.Issued,
 	}
+}
+
+// refusal is why nothing is offered, as the wire has it.
+func refusal(v service.Verdict, reason string) *string {
+	if v.Allow || reason == "" {
+		return nil
+	}
+	return &reason
+}
+
+// eligible is until when a refusal lasts, as the wire has it.
+func eligible(v service.Verdict) *string {
+	if v.Allow || v.NextEligibleAt.IsZero() {
+		return nil
+	}
+	at := v.NextEligibleAt.UTC().Format(time.RFC3339)
+	return &at
 }
 
 // LoginFinish implements service.Passkeys.

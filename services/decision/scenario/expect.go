@@ -6,11 +6,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
 
@@ -20,12 +22,17 @@ const (
 	keyNotDetectionTags = "notDetectionTags"
 	keyHistory          = "history"
 	keyExclude          = "excludeCredentials"
+	keyFacts            = "facts"
+	keyPasskeys         = "passkeys"
+	keyNextEligible     = "nextEligibleAt"
 )
 
 var (
-	sharedExpectations = []string{"allow", "tag", "rule", keyHistory, keyDetectionTags, keyNotDetectionTags}
-	loginExpectations  = []string{"isCDACandidate", "preferImmediatelyAvailable", "hints", "allowCredentials"}
-	expectations       = map[string][]string{
+	sharedExpectations = []string{
+		"allow", "tag", "rule", keyHistory, keyDetectionTags, keyNotDetectionTags, keyFacts, keyPasskeys, keyNextEligible,
+	}
+	loginExpectations = []string{"isCDACandidate", "preferImmediatelyAvailable", "hints", "allowCredentials"}
+	expectations      = map[string][]string{
 		Login:     loginExpectations,
 		Append:    {"hints", keyExclude, "attachment", "kind", "manualAllowed", "reason", "isRestrictedBrowser"},
 		Mediation: loginExpectations,
@@ -95,12 +102,12 @@ func (l *library) expect(s *scenario, n, scenario *yaml.Node) {
 		if value == nil {
 			continue
 		}
-		s.expectation = append(s.expectation, expectation{key: key.Value, line: key.Line, want: l.wanted(s.action, key.Value, value, names)})
+		s.expectation = append(s.expectation, expectation{key: key.Value, line: key.Line, want: l.wanted(s, key.Value, value, names)})
 	}
 }
 
-func (l *library) wanted(action, key string, n *yaml.Node, passkeys []string) any {
-	if action == Rollout {
+func (l *library) wanted(s *scenario, key string, n *yaml.Node, passkeys []string) any {
+	if s.action == Rollout {
 		switch key {
 		case "tag":
 			return l.Choice(n, "tag of rollout", rolloutTags)
@@ -127,6 +134,12 @@ func (l *library) wanted(action, key string, n *yaml.Node, passkeys []string) an
 		return l.detectionTags(n, key)
 	case keyHistory:
 		return l.historyData(n)
+	case keyFacts:
+		return l.wantedFacts(n)
+	case keyPasskeys:
+		return l.wantedPasskeys(n, passkeys)
+	case keyNextEligible:
+		return l.wantedMoment(n, s.now)
 	default:
 		return l.Boolean(n, key)
 	}
@@ -159,6 +172,59 @@ func (l *library) detectionTags(n *yaml.Node, key string) []string {
 	return tags
 }
 
+// wantedFacts reads facts by their paths.
+func (l *library) wantedFacts(n *yaml.Node) map[string]any {
+	want := map[string]any{}
+	for path, value := range strictyaml.Pairs(n) {
+		switch {
+		case !facts.KnownPath(path.Value):
+			l.Refuse(path, "there is no fact %q; the bundle's schemas describe all, such as client.os", path.Value)
+		case value.ShortTag() == "!!bool":
+			want[path.Value] = l.Boolean(value, path.Value)
+		case strictyaml.IsInteger(value):
+			want[path.Value] = l.Integer(value, path.Value)
+		default:
+			want[path.Value] = l.Text(value, path.Value)
+		}
+	}
+	if len(want) == 0 && n.Kind != yaml.MappingNode {
+		l.Refuse(n, "facts must be an object of paths and values")
+	}
+	return want
+}
+
+var (
+	reachable = []string{"local", "byPhone"}
+	reaches   = map[string][]string{"local": {"likely", "uncertain", "none"}, "byPhone": {"high", "low", "none"}}
+)
+
+// wantedPasskeys reads how far passkeys can be reached, by name and way.
+func (l *library) wantedPasskeys(n *yaml.Node, passkeys []string) map[string]any {
+	want := map[string]any{}
+	for name, value := range l.Object(n, keyPasskeys, passkeys) {
+		for way, reach := range l.Object(value, keyPasskeys+"."+name, reachable) {
+			want[name+"."+way] = l.Choice(reach, way, reaches[way])
+		}
+	}
+	return want
+}
+
+// wantedMoment reads an offset from the scenario's clock, or a time; empty = none.
+func (l *library) wantedMoment(n *yaml.Node, now time.Time) string {
+	if n.Kind == yaml.ScalarNode && n.Value == "" {
+		return ""
+	}
+	return wireTime(l.Moment(n, keyNextEligible, now))
+}
+
+// wireTime is a moment as the wire has it; empty = none.
+func wireTime(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339)
+}
+
 func (l *library) historyData(n *yaml.Node) map[string]any {
 	fields := strictyaml.JSONFields(reflect.TypeFor[rest.HistoryData]())
 	want := map[string]any{}
@@ -187,7 +253,7 @@ func historyOf(h rest.HistoryData) map[string]any {
 	return all
 }
 
-// Mismatch is an expectation that was not met. Of history only the members that differ are named, as history.defaultCount.
+// Mismatch is an expectation that was not met. Of history, facts and passkeys only the members that differ are named, as history.defaultCount.
 type Mismatch struct {
 	Key      string `json:"key"`
 	Expected any    `json:"expected"`
@@ -205,12 +271,12 @@ func (s *scenario) compare(actual map[string]any) []Mismatch {
 			if !tagsMet(e, detected) {
 				all = append(all, Mismatch{Key: e.key, Expected: e.want, Actual: detected})
 			}
-		case keyHistory:
+		case keyHistory, keyFacts, keyPasskeys:
 			want, _ := e.want.(map[string]any)
 			have, _ := got.(map[string]any)
 			for _, name := range slices.Sorted(maps.Keys(want)) {
 				if want[name] != have[name] {
-					all = append(all, Mismatch{Key: keyHistory + "." + name, Expected: want[name], Actual: have[name]})
+					all = append(all, Mismatch{Key: e.key + "." + name, Expected: want[name], Actual: have[name]})
 				}
 			}
 		case keyExclude:

@@ -118,6 +118,7 @@ func (s *scenario) run(ctx context.Context, e *engine.Engine) Result {
 	if err != nil {
 		r.Error = err.Error()
 	}
+	s.observe(actual, basis, e)
 	r.Mismatches = s.compare(actual)
 	r.Passed = err == nil && len(r.Mismatches) == 0
 	if !r.Passed && basis.Facts != nil {
@@ -150,6 +151,21 @@ func (s *scenario) ask(ctx context.Context, e *engine.Engine) (map[string]any, e
 	}
 }
 
+// observe adds what detection found.
+func (s *scenario) observe(actual map[string]any, basis engine.Basis, e *engine.Engine) {
+	if basis.Facts != nil {
+		actual[keyFacts] = basis.Facts.Flat()
+	}
+	passkeys := map[string]any{}
+	if basis.Found != nil {
+		for _, reach := range basis.Found.Reaches(e.Knowledge(s.question.Project)) {
+			name := s.nameOf(reach.Credential)
+			passkeys[name+".local"], passkeys[name+".byPhone"] = reach.Local, reach.ByPhone
+		}
+	}
+	actual[keyPasskeys] = passkeys
+}
+
 // rolledOut takes the reason from the policy's document, since a verdict has none.
 func rolledOut(v service.Verdict, document json.RawMessage) map[string]any {
 	actual := shared(v)
@@ -169,7 +185,7 @@ func shared(v service.Verdict) map[string]any {
 		tags = append(tags, string(tag.Category)+"/"+tag.Name)
 	}
 	return map[string]any{
-		"allow": v.Allow, "tag": string(v.Tag), "rule": v.Rule, keyHistory: historyOf(v.Insights.HistoryData), keyDetectionTags: tags,
+		keyNextEligible: wireTime(v.NextEligibleAt), "allow": v.Allow, "tag": string(v.Tag), "rule": v.Rule, keyHistory: historyOf(v.Insights.HistoryData), keyDetectionTags: tags,
 	}
 }
 

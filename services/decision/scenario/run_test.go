@@ -141,6 +141,16 @@ func TestScenariosMeanWhatTheFormatSays(t *testing.T) {
 		"a rollout":                                     "action: rollout, client: MAC, expect: { allow: true, rule: R5, tag: rollout-allowed, reason: '' }",
 		"a rollout that ends with who is named":         "action: rollout, about: append, client: MAC, identifier: eve, parameters: { rollout: { requireAllowlistedIdentifier: true } }, expect: { allow: false, rule: R4, tag: rollout-identifier-not-listed }",
 		"a rollout by rules":                            "action: rollout, about: manage, client: MAC, flags: { beta: 'on' }, parameters: { rollout: { rules: { beta: { salience: 0, verdict: block, flags: { beta: 'on' } } } } }, expect: { allow: false, rule: R2, reason: beta }",
+		"facts by their paths":                          "action: login, client: MAC, env: E1, passkeys: [apple], expect: { facts: { client.os: macos, credentials.likely: 1, environment.known: true, experiments.device-local-platform-passkey: control } }",
+		"where a passkey may be":                        "action: login, client: MAC, env: E1, passkeys: [apple, other], expect: { passkeys: { apple: { local: likely, byPhone: high }, other: { local: likely } } }",
+		"declines end a pause later":                    "action: append, client: MAC, env: E1, log: [{ at: -25d, type: append-explicit-abort }, { at: -20d, type: append-explicit-abort }, { at: -10d, type: append-explicit-abort }], expect: { allow: false, nextEligibleAt: 20d }",
+		"failures that are forgotten":                   "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -3d, type: login-error, env: E1 }, { at: -2d, type: login-error, env: E1 }], expect: { rule: L7a, nextEligibleAt: 27d }",
+		"a bar that ends":                               "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -2d, type: user-login-blacklisted, expires: 90m }], expect: { rule: L4, nextEligibleAt: 2026-11-22T13:30:00Z }",
+		"a bar without an end":                          "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -2d, type: user-login-blacklisted, expires: 90m }, { at: -1d, type: user-login-blacklisted }], expect: { rule: L4, nextEligibleAt: '' }",
+		"a passkey that exists is no matter of time":    "action: append, client: MAC, env: E1, passkeys: [apple], log: [{ at: -1d, type: login-completed, ceremonyType: local, credential: apple, env: E1 }], expect: { rule: A10, nextEligibleAt: '' }",
+		"a pause after a phone's login, in its process": "action: append, client: MAC, env: E1, process: p, passkeys: [apple], log: [{ at: -1m, type: login-offered, route: cda, process: p, challenge: c, env: E1 }, { at: -30s, type: login-completed, ceremonyType: cda, credential: apple, process: p, challenge: c, env: E1 }, { at: -9d, type: append-offered, kind: after-hybrid, process: a }, { at: -9d, type: append-explicit-abort, process: a }, { at: -8d, type: append-offered, kind: after-hybrid, process: b }, { at: -8d, type: append-explicit-abort, process: b }, { at: -7d, type: append-offered, kind: after-hybrid, process: d }, { at: -7d, type: append-explicit-abort, process: d }], expect: { rule: A11, allow: false, nextEligibleAt: 23d }",
+		"an app's moment too soon after the last":       "action: append, client: MAC, env: E1, flags: { askForInAppAppend: after-unlock }, log: [{ at: -23h, type: append-offered, kind: default }], expect: { allow: false, nextEligibleAt: 1h }",
+		"an app's moment that nobody configured":        "action: append, client: MAC, env: E1, flags: { askForInAppAppend: after-splash }, log: [{ at: -23h, type: append-offered, kind: default }], expect: { allow: false, nextEligibleAt: '' }",
 		"a clock of its own":                            "now: 2030-01-01T00:00:00Z, action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: 2026-11-20T12:00:00Z, type: login-error, env: E1 }, { at: 2026-11-21T12:00:00Z, type: login-error, env: E1 }], expect: { rule: L9 }",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -182,6 +192,8 @@ func another(e expectation) any {
 			switch v := value.(type) {
 			case bool:
 				changed[name] = !v
+			case string:
+				changed[name] = v + "x"
 			case int64:
 				changed[name] = v + 1
 			}

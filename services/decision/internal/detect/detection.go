@@ -26,7 +26,8 @@ type Detection struct {
 	Facts       facts.Facts
 	Client      Client
 	Insights    rest.DetectionInsights
-	Experiments []string // name:arm of those that run, sorted; shared, read only
+	LastOffer   time.Time // of a creation, of any kind; zero = never
+	Experiments []string  // name:arm of those that run, sorted; shared, read only
 
 	passkeys []passkey
 }
@@ -61,6 +62,7 @@ func (k *Knowledge) Append(in Input, flags rest.PasskeyIntelFlags, situation str
 	}
 	d.Facts.Process = d.process(in.History.Process)
 	d.Facts.Nudges = k.nudges(in)
+	d.LastOffer = in.History.Append.LastOffer
 	return d
 }
 

@@ -17,6 +17,8 @@ type Reach struct {
 	Class         facts.Class        `json:"class"`
 	Authenticator string             `json:"authenticator,omitempty"` // the name of it, if it is known
 	Availability  Availability       `json:"availability"`
+	Local         string             `json:"local"`   // what this client may hold: likely, uncertain or none
+	ByPhone       string             `json:"byPhone"` // what a phone may hold: high, low or none
 	Why           string             `json:"why"`
 }
 
@@ -26,7 +28,8 @@ func (d *Detection) Reaches(k *Knowledge) []Reach {
 	for i := range d.passkeys {
 		p := &d.passkeys[i]
 		all = append(all, Reach{
-			Credential: p.ID, Class: p.class, Authenticator: k.Authenticators[p.AAGUID].Name, Availability: p.availability, Why: d.why(p),
+			Credential: p.ID, Class: p.class, Authenticator: k.Authenticators[p.AAGUID].Name, Availability: p.availability,
+			Local: p.local.value, ByPhone: p.byPhone.value, Why: d.why(p),
 		})
 	}
 	return all

@@ -22,6 +22,8 @@ type Evidence struct {
 	Offers   []event.Event // recent login-offered and login-denied events; read by Append only
 	Complete bool          // every lookup succeeded
 	Now      time.Time
+
+	asked time.Time // when the question was asked, if Now is a moment to come: until then its process stands still
 }
 
 // Basis is what a verdict rests on.
@@ -29,6 +31,7 @@ type Basis struct {
 	Facts    *facts.Facts    // the policy's input as a whole
 	Answer   json.RawMessage // the policy's answer document; nil if the policy gave no usable answer
 	Memoised bool            // the answer was known from equal facts before
+	Found    *detect.Detection
 }
 
 // Login judges whether to offer a passkey login. The verdict has no decision ID. If the policy gives no usable answer, the error says why and the verdict is the
@@ -41,10 +44,20 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 		known = &answered[loginAnswer]{answer: loginAnswer{verdict: safeDefault(), hints: []string{}}}
 	}
 	a := &known.answer
+	reason := loginReason(a.verdict)
+	said := v.verdict(a.verdict, &d)
+	said.NextEligibleAt = v.eligible(q.Question, ev, reason, func(later Evidence) (string, error) {
+		d := v.login(q, later)
+		known, _, err := ask(ctx, e, v, login, &d.Facts, readLogin)
+		if err != nil {
+			return "", err
+		}
+		return loginReason(known.answer.verdict), nil
+	})
 	return service.LoginVerdict{
-		Verdict: v.verdict(a.verdict, &d), Route: a.route, IsCDACandidate: a.cda, PreferImmediatelyAvailable: a.immediately,
+		Verdict: said, Reason: reason, Route: a.route, IsCDACandidate: a.cda, PreferImmediatelyAvailable: a.immediately,
 		AllowCredentials: d.Select(a.credentials), Hints: a.hints,
-	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
+	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
 }
 
 // Append judges whether to offer the creation of a passkey, under the same terms as Login.
@@ -56,11 +69,20 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 		known = &answered[appendAnswer]{answer: appendAnswer{verdict: safeDefault(), variant: rest.AppendVariantDefault, hints: []string{}}}
 	}
 	a := &known.answer
+	said := v.verdict(a.verdict, &d)
+	said.NextEligibleAt = v.eligible(q.Question, ev, a.reason, func(later Evidence) (string, error) {
+		d := v.append(q, later)
+		known, _, err := ask(ctx, e, v, appending, &d.Facts, readAppend)
+		if err != nil {
+			return "", err
+		}
+		return known.answer.reason, nil
+	}, v.offerEnds(q, ev, d.LastOffer)...)
 	return service.AppendVerdict{
-		Verdict: v.verdict(a.verdict, &d), Kind: a.kind, Variant: a.variant, Auto: a.auto, Conditional: a.conditional, ManualAllowed: a.manualAllowed,
+		Verdict: said, Kind: a.kind, Variant: a.variant, Auto: a.auto, Conditional: a.conditional, ManualAllowed: a.manualAllowed,
 		IsRestrictedBrowser: a.restrictedBrowser, Reason: a.reason, ExcludeCredentials: d.All(), Attachment: a.attachment, Hints: a.hints,
 		UserVerification: a.userVerification, AllowedAAGUIDs: v.knowledge.Parameters.AllowedAAGUIDs,
-	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
+	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
 }
 
 // Mediation judges whether to offer passkeys in autofill, under the same terms as Login. There is no user yet, so the account of the question does not matter.
@@ -72,7 +94,7 @@ func (e *Engine) Mediation(ctx context.Context, q service.Question) (service.Ver
 	if err != nil {
 		known = &answered[verdict]{answer: safeDefault()}
 	}
-	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
+	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
 }
 
 // Rollout judges whether passkeys are switched on, under the same terms as Login. A bundle without rules of rollout switches them on for everybody. The account
@@ -82,13 +104,13 @@ func (e *Engine) Rollout(ctx context.Context, q service.RolloutQuestion) (servic
 	q.Account = nil
 	d := v.knowledge.Rollout(q)
 	if !v.Defines(entrypoints[rollout]) {
-		return v.verdict(unruled(), &d), Basis{Facts: &d.Facts, Answer: json.RawMessage(unruledAnswer)}, nil
+		return v.verdict(unruled(), &d), Basis{Facts: &d.Facts, Answer: json.RawMessage(unruledAnswer), Found: &d}, nil
 	}
 	known, memoised, err := ask(ctx, e, v, rollout, &d.Facts, readRollout)
 	if err != nil {
 		known = &answered[verdict]{answer: safeDefault()}
 	}
-	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised}, err
+	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
 }
 
 func (v *view) login(q service.LoginQuestion, ev Evidence) detect.Detection {
@@ -107,6 +129,17 @@ func (v *view) input(q service.Question, ev Evidence) detect.Input {
 	if q.Account == nil || !in.Complete {
 		return in
 	}
+	pair := v.evidence(q, ev)
+	in.History = history.Fold(pair)
+	if !ev.asked.IsZero() {
+		pair.Now = ev.asked
+		in.History.Process = history.Fold(pair).Process
+	}
+	return in
+}
+
+// evidence is what the fold reads.
+func (v *view) evidence(q service.Question, ev Evidence) history.Input {
 	pair := history.Input{
 		Events: ev.Events, Offers: ev.Offers, Credentials: q.Account.Credentials, Deleted: q.Account.Deleted,
 		Process: q.Process, Now: ev.Now, Parameters: v.knowledge.Parameters.Parameters,
@@ -116,8 +149,7 @@ func (v *view) input(q service.Question, ev Evidence) detect.Input {
 	if q.Environment.Known && !private {
 		pair.Environment = q.Environment.ID
 	}
-	in.History = history.Fold(pair)
-	return in
+	return pair
 }
 
 func (v *view) verdict(a verdict, d *detect.Detection) service.Verdict {

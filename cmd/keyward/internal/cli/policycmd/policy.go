@@ -21,6 +21,7 @@ func policyCommands(terminal command.Terminal) []*cobra.Command {
 		newPolicyEval(terminal),
 		newPolicyExplain(terminal),
 		newPolicyReplay(terminal),
+		newPolicyFacts(terminal),
 		newPolicyParameters(),
 	}
 }

@@ -1,0 +1,66 @@
+package facts
+
+import (
+	"slices"
+	"strings"
+)
+
+// Paths returns the paths of all facts, such as client.os, sorted. One that ends with a dot has members that bundles name.
+func Paths() []string {
+	var all []string
+	for i := range root.members {
+		all = root.members[i].paths("", all)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (m *member) paths(above string, all []string) []string {
+	switch m.kind {
+	case object:
+		for i := range m.members {
+			all = m.members[i].paths(above+m.name+".", all)
+		}
+		return all
+	case arms:
+		return append(all, above+m.name+".")
+	default:
+		return append(all, above+m.name)
+	}
+}
+
+// KnownPath reports whether there is a fact at a path.
+func KnownPath(path string) bool {
+	return slices.ContainsFunc(Paths(), func(known string) bool {
+		return known == path || (strings.HasSuffix(known, ".") && strings.HasPrefix(path, known) && len(path) > len(known))
+	})
+}
+
+// Flat returns the facts by their paths: each is a bool, an int64 or a string.
+func (f *Facts) Flat() map[string]any {
+	flat := map[string]any{}
+	root.flatten("", f, flat)
+	return flat
+}
+
+func (m *member) flatten(at string, f *Facts, into map[string]any) {
+	switch m.kind {
+	case boolean:
+		into[at] = m.boolean(f)
+	case integer:
+		into[at] = int64(m.integer(f))
+	case text:
+		into[at] = m.text(f)
+	case arms:
+		for _, one := range m.arms(f) {
+			into[at+"."+one.Experiment] = string(one.Arm)
+		}
+	default:
+		for i := range m.members {
+			inner := &m.members[i]
+			if inner.present == nil || inner.present(f) {
+				inner.flatten(strings.TrimPrefix(at+"."+inner.name, "."), f, into)
+			}
+		}
+	}
+}

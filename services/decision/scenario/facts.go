@@ -1,0 +1,69 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+// ErrNoScenario says that a suite has no scenario of a name.
+var ErrNoScenario = errors.New("there is no scenario of that name")
+
+// Facts are what detection makes of a client, and of what happened before.
+type Facts struct {
+	Facts    *facts.Facts   `json:"facts"`
+	Tags     []string       `json:"detectionTags"`
+	Passkeys []detect.Reach `json:"passkeys"` // in the account's order
+
+	OS, OSVersion           string `json:"-"` // as the client or its user agent says, before the tables
+	Browser, BrowserVersion string `json:"-"`
+}
+
+// Flat returns the facts by their paths.
+func (f *Facts) Flat() map[string]any { return f.Facts.Flat() }
+
+// Alone is the suite of one scenario that knows nothing but its clock: a login in an environment without history, of an account without passkeys.
+func Alone(now time.Time) Suite {
+	s := scenario{name: "alone", action: Login, now: now}
+	s.question.Account = &account.Account{Status: account.StatusActive}
+	return Suite{scenarios: []scenario{s}}
+}
+
+// Facts returns what detection finds in the scenario of the name, or in the only one if the name is empty; a client that is given takes the place of the
+// scenario's own. The error wraps ErrNoScenario if there is none.
+func (b *Bundle) Facts(ctx context.Context, suite Suite, name string, client *rest.ClientInformation) (*Facts, error) {
+	at := -1
+	for i := range suite.scenarios {
+		if suite.scenarios[i].name == name || (name == "" && suite.Len() == 1) {
+			at = i
+		}
+	}
+	if at < 0 {
+		return nil, fmt.Errorf("%q: %w", name, ErrNoScenario)
+	}
+	one := Suite{scenarios: suite.scenarios[at : at+1]}
+	engines, err := b.engines(one)
+	if err != nil {
+		return nil, err
+	}
+	s := one.scenarios[0]
+	if client != nil {
+		s.question.Client = *client
+	}
+	actual, basis, err := s.ask(ctx, engines[0])
+	if err != nil {
+		return nil, err
+	}
+	tags, _ := actual[keyDetectionTags].([]string)
+	c := &basis.Found.Client
+	return &Facts{
+		Facts: basis.Facts, Tags: tags, Passkeys: basis.Found.Reaches(engines[0].Knowledge(s.question.Project)),
+		OS: c.OSName, OSVersion: c.OSVersion, Browser: c.BrowserName, BrowserVersion: c.BrowserVersion,
+	}, nil
+}
