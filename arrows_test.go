@@ -9,9 +9,10 @@ import (
 	"testing"
 )
 
-// arrows says what each part of the tree may import of the product, from the top floor down. A part is a folder with everything below it, unless a longer name is listed. What
-// it may import is a folder with everything below it, or, with a dot at the end, the package alone; its own folder is always allowed, to Go's own
-// rules on internal packages. What tests alone stand on, a package whose name ends in test and those below it, nothing else may import.
+// arrows says what each part of the tree may import of the product, from the top floor down. A part is a folder with everything below it,
+// unless a longer name is listed. What it may import is a folder with everything below it, or, with a dot at the end, the package alone;
+// its own folder is always allowed, to Go's own rules on internal packages. What tests alone stand on, a package whose name ends in test
+// and those below it, nothing else may import.
 var arrows = []struct {
 	part string
 	may  string

@@ -10,13 +10,14 @@ import (
 	"testing"
 )
 
-// edges are where faults are written for callers, where answers are read that others wrote, or where tests say which they want: a status means
-// something there.
+// edges are where faults are written for callers, where answers are read that others wrote, or where tests say which they want: a status
+// means something there.
 var edges = []string{
 	"core/fault/", "core/rpc/", "services/gateway/", "services/ceremony/ceremonytest/", "cmd/keyward/", "bench/", "test/", "sdk/",
 }
 
-// TestErrorsAreToldByWhatTheyAre holds the tree to errors.Is and errors.As. A message may be put in other words, and several failures share a field or a status.
+// TestErrorsAreToldByWhatTheyAre holds the tree to errors.Is and errors.As. A message may be put in other words, and several failures share
+// a field or a status.
 func TestErrorsAreToldByWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	files := goFiles(t, ".", parser.SkipObjectResolution)

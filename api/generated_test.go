@@ -52,8 +52,8 @@ var inline = map[string]string{
 	"PasskeyAppendStartRspAppendNotAllowedReason": "PasskeyAppendStartRsp.properties.appendNotAllowedReason",
 }
 
-// TestTypesOfBothAPIsHaveOneSchema holds the two documents to each other where the Frontend API takes the Go type of the Backend API, which its overlay names: a member
-// that one of them lacks would get lost without a word.
+// TestTypesOfBothAPIsHaveOneSchema holds the two documents to each other where the Frontend API takes the Go type of the Backend API, which
+// its overlay names: a member that one of them lacks would get lost without a word.
 func TestTypesOfBothAPIsHaveOneSchema(t *testing.T) {
 	t.Parallel()
 	var overlay struct {

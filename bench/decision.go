@@ -46,8 +46,11 @@ func (f bench) besideOPA(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("POST %s, %d users with %d passkeys and %d events each; OPA: the same policy on the same facts; %d connections, median of %d rounds of %s\n\n",
-			fleet.Path, fleet.Usual.Users, fleet.Passkeys, fleet.Usual.Events, connections, f.Settings.Rounds, f.Duration)
+		fmt.Printf(
+			"POST %s, %d users with %d passkeys and %d events each; OPA: the same policy on the same facts; %d connections, median of %d rounds "+
+				"of %s\n\n",
+			fleet.Path, fleet.Usual.Users, fleet.Passkeys, fleet.Usual.Events, connections, f.Settings.Rounds, f.Duration,
+		)
 		t := fleet.NewTable("calls/s", "of bare", "of OPA", "p50 ms", "p99 ms", "p99 of OPA", "memory MiB")
 		for i, c := range contenders {
 			r := results[i]

@@ -39,7 +39,10 @@ func run(ctx context.Context) (err error) {
 	flag.StringVar(&s.NatsServer, "nats-server", "bin/nats-server", "NATS server of the split shape")
 	flag.StringVar(&s.RedisServer, "redis-server", "redis-server", "Redis of every shape but the embedded one")
 	flag.StringVar(&s.Opa, "opa", "bin/opa", "OPA to compare with")
-	flag.StringVar(&s.Attach, "attach", "", "measure only the Keyward that runs at this address, with its first project and the bench's secret; for profiling")
+	flag.StringVar(
+		&s.Attach, "attach", "",
+		"measure only the Keyward that runs at this address, with its first project and the bench's secret; for profiling",
+	)
 	flag.IntVar(&s.Connections, "connections", 32, "concurrent connections")
 	flag.IntVar(&s.Rounds, "rounds", 5, "rounds of every contender")
 	flag.DurationVar(&s.Duration, "duration", 3*time.Second, "length of a round")
@@ -48,7 +51,9 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&s.Population, "population", 10_000, "users of the demo whose logins are replayed for the hit ratio; 0 = none")
 	flag.BoolVar(&s.Sse, "sse", false, "measure clients that follow the event stream over HTTP")
 	flag.BoolVar(&s.Registrations, "registrations", false, "measure registrations of passkeys through the user service")
-	flag.BoolVar(&s.Sessions, "sessions", false, "measure the start of a passkey for the current user beside a bare handler that verifies the same JWT")
+	flag.BoolVar(
+		&s.Sessions, "sessions", false, "measure the start of a passkey for the current user beside a bare handler that verifies the same JWT",
+	)
 	flag.IntVar(&s.Streams, "streams", 1000, "clients of the event stream")
 	flag.IntVar(&s.EventRate, "event-rate", 1000, "events a second on the event stream")
 	flag.Parse()
@@ -95,12 +100,17 @@ func (f bench) compareShapes(ctx context.Context, starts ...func(context.Context
 	if err != nil {
 		return err
 	}
-	fmt.Printf("POST %s, %d users with %d passkeys and %d events each, %d connections, median of %d rounds of %s, load generator on the same cores\n\n",
-		fleet.Path, fleet.Usual.Users, fleet.Passkeys, fleet.Usual.Events, f.Connections, f.Rounds, f.Duration)
+	fmt.Printf(
+		"POST %s, %d users with %d passkeys and %d events each, %d connections, median of %d rounds of %s, load generator on the same cores\n\n",
+		fleet.Path, fleet.Usual.Users, fleet.Passkeys, fleet.Usual.Events, f.Connections, f.Rounds, f.Duration,
+	)
 	t := fleet.NewTable("calls/s", "of bare", "p50 ms", "p99 ms", "memory MiB", "ready ms")
 	for i, c := range contenders {
 		r := results[i]
-		t.Row(c.Name, "%.0f", r.Rate(), "%.0f %%", 100*r.Rate()/results[0].Rate(), "%.2f", r.P50(), "%.2f", r.P99(), "%.0f", r.Memory(), "%.0f", float64(c.Ready.Milliseconds()))
+		t.Row(
+			c.Name, "%.0f", r.Rate(), "%.0f %%", 100*r.Rate()/results[0].Rate(), "%.2f", r.P50(), "%.2f", r.P99(), "%.0f", r.Memory(), "%.0f",
+			float64(c.Ready.Milliseconds()),
+		)
 	}
 	if err := t.Print(); err != nil {
 		return err

@@ -46,7 +46,10 @@ func (f bench) compareRegistrations(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("VerifyPasskeyRegistration, %d callers, median of %d rounds of %d registrations of as many users, load generator on the same cores\n\n", registrars, f.Rounds, registrationsARound)
+	fmt.Printf(
+		"VerifyPasskeyRegistration, %d callers, median of %d rounds of %d registrations of as many users, load generator on the same cores\n\n",
+		registrars, f.Rounds, registrationsARound,
+	)
 	t := fleet.NewTable("calls/s", "of verification", "p50 ms", "p99 ms")
 	t.Row("go-webauthn alone, every core", "%.0f", floor, "%.0f %%", 100.0, "%.2f", 0.0, "%.2f", 0.0)
 	for _, shape := range []struct{ name, sync string }{{"every write on disk", "always"}, {"flushed every 2 s", "2s"}} {
@@ -161,11 +164,15 @@ func (r *registrar) register(ctx context.Context) (verification, error) {
 	if err != nil {
 		return verification{}, err
 	}
-	request := &userv2.VerifyPasskeyRegistrationRequest{UserId: user.ID, PasskeyId: begun.GetPasskeyId(), PasskeyName: "Phone", PublicKeyCredential: &structpb.Struct{}}
+	request := &userv2.VerifyPasskeyRegistrationRequest{
+		UserId: user.ID, PasskeyId: begun.GetPasskeyId(), PasskeyName: "Phone", PublicKeyCredential: &structpb.Struct{},
+	}
 	if err := request.GetPublicKeyCredential().UnmarshalJSON([]byte(credential)); err != nil {
 		return verification{}, err
 	}
-	body, err := protojson.Marshal(&userv2.VerifyPasskeyRegistrationRequest{PublicKeyCredential: request.GetPublicKeyCredential(), PasskeyName: "Phone"})
+	body, err := protojson.Marshal(
+		&userv2.VerifyPasskeyRegistrationRequest{PublicKeyCredential: request.GetPublicKeyCredential(), PasskeyName: "Phone"},
+	)
 	return verification{request: request, body: body}, err
 }
 

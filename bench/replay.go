@@ -74,8 +74,11 @@ func (f bench) replayDemo(ctx context.Context) error {
 		return err
 	}
 	replayed := memo{hits: all.hits - lived.hits, misses: all.misses - lived.misses}
-	fmt.Printf("keyward demo --users %d, its %d login starts replayed at %.0f a second: hit ratio %.3f %% (%.0f misses; %.0f answers kept); while the demo lived, logins and creations: %.2f %% (%.0f misses)\n",
-		f.Population, len(logins), rate, replayed.ratio(), replayed.misses, all.entries, lived.ratio(), lived.misses)
+	fmt.Printf(
+		"keyward demo --users %d, its %d login starts replayed at %.0f a second: hit ratio %.3f %% (%.0f misses; %.0f answers kept); while the "+
+			"demo lived, logins and creations: %.2f %% (%.0f misses)\n",
+		f.Population, len(logins), rate, replayed.ratio(), replayed.misses, all.entries, lived.ratio(), lived.misses,
+	)
 	return nil
 }
 
@@ -92,7 +95,10 @@ func (f bench) demo(ctx context.Context, c *fleet.Contender) ([][]byte, error) {
 	serving.Go(func() { _ = server.Serve(listener) })
 	defer serving.Wait()
 	defer func() { _ = server.Close() }()
-	demo := exec.CommandContext(ctx, f.Settings.Keyward, "demo", "--url", "http://"+listener.Addr().String(), "--project", fleet.Project, "--secret", fleet.Secret, "--users", strconv.Itoa(f.Population))
+	demo := exec.CommandContext(
+		ctx, f.Settings.Keyward, "demo", "--url", "http://"+listener.Addr().String(), "--project", fleet.Project, "--secret", fleet.Secret,
+		"--users", strconv.Itoa(f.Population),
+	)
 	if out, err := demo.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("run the demo: %w: %s", err, out)
 	}

@@ -88,7 +88,9 @@ func settleSession(address string) (*fasthttp.Request, error) {
 		return nil, err
 	}
 	var short struct{ Value string }
-	if err := fleet.Post(address, sessions+"/"+long.LongSessionID+"/shortSessions", map[string]any{"appType": "web", "issuer": fleet.Origin}, &short); err != nil {
+	if err := fleet.Post(
+		address, sessions+"/"+long.LongSessionID+"/shortSessions", map[string]any{"appType": "web", "issuer": fleet.Origin}, &short,
+	); err != nil {
 		return nil, err
 	}
 	return mine(address, short.Value)
@@ -96,9 +98,16 @@ func settleSession(address string) (*fasthttp.Request, error) {
 
 func mine(address, token string) (*fasthttp.Request, error) {
 	body, err := json.Marshal(map[string]any{"clientInformation": map[string]any{
-		"bluetoothAvailable": true, "visitorId": "9f86d081884c7d659a2feaa0c55ad015", "isUserVerifyingPlatformAuthenticatorAvailable": true,
-		"isConditionalMediationAvailable": true, "privateMode": false, "webdriver": false,
-		"clientCapabilities":    map[string]any{"conditionalCreate": true, "conditionalMediation": true, "hybridTransport": true, "passkeyPlatformAuthenticator": true},
+		"bluetoothAvailable": true,
+		"visitorId":          "9f86d081884c7d659a2feaa0c55ad015",
+		"isUserVerifyingPlatformAuthenticatorAvailable": true,
+		"isConditionalMediationAvailable":               true,
+		"privateMode":                                   false,
+		"webdriver":                                     false,
+		"clientCapabilities": map[string]any{
+			"conditionalCreate": true, "conditionalMediation": true, "hybridTransport": true,
+			"passkeyPlatformAuthenticator": true,
+		},
 		"javaScriptHighEntropy": map[string]any{"platform": "macOS", "platformVersion": "15.1.0", "mobile": false},
 	}})
 	if err != nil {
@@ -108,7 +117,9 @@ func mine(address, token string) (*fasthttp.Request, error) {
 	req.Header.SetMethod(http.MethodPost)
 	req.SetRequestURI("http://" + address + fleet.MinePath)
 	req.Header.SetContentType("application/json")
-	req.Header.SetUserAgent("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15")
+	req.Header.SetUserAgent(
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
+	)
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("X-Corbado-ProjectID", fleet.Project)
 	req.SetBody(body)

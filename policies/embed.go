@@ -1,4 +1,5 @@
-// Package policies carries the default bundle inside the binary: rules, parameters, schemas, the rules' tests and scenarios. It holds no logic.
+// Package policies carries the default bundle inside the binary: rules, parameters, schemas, the rules' tests and scenarios. It holds no
+// logic.
 package policies
 
 import "embed"

@@ -51,7 +51,8 @@ type streamMessage struct {
 
 const asyncAPI = "https://keyward.invalid/asyncapi.json"
 
-// readStreamContract compiles the document. Schemas of bodies allow members that they do not know, for readers; what Keyward publishes must be known, so here they do not.
+// readStreamContract compiles the document. Schemas of bodies allow members that they do not know, for readers; what Keyward publishes must
+// be known, so here they do not.
 func readStreamContract(t *testing.T) *streamContract {
 	t.Helper()
 	asJSON, err := yamljson.ToJSON(api.AsyncAPI)

@@ -16,7 +16,8 @@ type example struct {
 	commands, shown string
 }
 
-// examples reads the ```bash blocks of a document; a ```json or ```text block right after one shows its output. Blocks marked sh are for people.
+// examples reads the ```bash blocks of a document; a ```json or ```text block right after one shows its output. Blocks marked sh are for
+// people.
 func examples(t *testing.T, document string) []example {
 	t.Helper()
 	fence := regexp.MustCompile("(?ms)^```bash\n(.*?)^```\n(?:```(?:json|text)\n(.*?)^```\n)?")

@@ -22,8 +22,9 @@ type holdings struct {
 	redis *redisServer
 }
 
-// naming returns where the text is found: the subject of each message that holds it in its subject, its headers or its body, and each key of Redis that holds it
-// in its name or its value. A marker with which a key-value bucket says that a key is gone has no body; it is left out.
+// naming returns where the text is found: the subject of each message that holds it in its subject, its headers or its body, and each key
+// of Redis that holds it in its name or its value. A marker with which a key-value bucket says that a key is gone has no body; it is left
+// out.
 func (e holdings) naming(t *testing.T, text string) []string {
 	t.Helper()
 	var found []string

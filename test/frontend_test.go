@@ -24,12 +24,14 @@ import (
 	"github.com/keyward/keyward/policies"
 )
 
-// The stories are told by the SDKs that existing pages use, in a real browser, against the binary that users run with TLS, at names such as an operator gives it: pages at
-// www.shop.example, the Frontend API below auth.shop.example. What the browser showed at each step is in frontend/screenshots.
+// The stories are told by the SDKs that existing pages use, in a real browser, against the binary that users run with TLS, at names such as
+// an operator gives it: pages at www.shop.example, the Frontend API below auth.shop.example. What the browser showed at each step is in
+// frontend/screenshots.
 //
-// In reality the operator needs a DNS record *.auth.shop.example (or one for <project ID>.auth.shop.example), a certificate for it, and a project whose frontend has the host
-// *.auth.shop.example. Pages then say frontendApiUrlSuffix "auth.shop.example". That the API is on a subdomain of the pages' domain lets browsers send its cookies. Here the
-// browser is told that these names are this machine, and to trust a certificate that nobody signed.
+// In reality the operator needs a DNS record *.auth.shop.example (or one for <project ID>.auth.shop.example), a certificate for it, and a
+// project whose frontend has the host *.auth.shop.example. Pages then say frontendApiUrlSuffix "auth.shop.example". That the API is on a
+// subdomain of the pages' domain lets browsers send its cookies. Here the browser is told that these names are this machine, and to trust a
+// certificate that nobody signed.
 func TestTheFrontendAPIWithItsOwnClients(t *testing.T) {
 	t.Parallel()
 	tools := suiteTools(t, "frontend", "node", "chromium")

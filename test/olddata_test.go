@@ -58,8 +58,8 @@ const (
 	century      = "876000h"
 )
 
-// A data directory that an earlier version left is served by this one, and what it gave out still holds. The clock is the test's: it goes on where the old version
-// stopped, so that the test does not age.
+// A data directory that an earlier version left is served by this one, and what it gave out still holds. The clock is the test's: it goes
+// on where the old version stopped, so that the test does not age.
 func TestADataDirectoryOfAnEarlierVersionIsServed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// The story of the page is told in a real browser, against the binary that users run with what it is without any setting. What it looks like is in page/screenshots.
+// The story of the page is told in a real browser, against the binary that users run with what it is without any setting. What it looks
+// like is in page/screenshots.
 func TestThePageToTryPasskeysWith(t *testing.T) {
 	t.Parallel()
 	tools := suiteTools(t, "page", "node", "chromium")

@@ -97,7 +97,8 @@ func lacks(value any, member string) error {
 	return nil
 }
 
-// Clients read these members without looking whether they are there. One story calls every operation; what passes is kept and held to the table.
+// Clients read these members without looking whether they are there. One story calls every operation; what passes is kept and held to the
+// table.
 func TestEveryPublishedOperationAnswersWithTheMembersThatItsClientsRead(t *testing.T) {
 	t.Parallel()
 	rows := readPublished(t)

@@ -206,7 +206,8 @@ func TestOfAThousandConcurrentFinishesOfOneChallengeExactlyOneSucceeds(t *testin
 	}
 }
 
-// TestTheNextLoginStartSeesEveryChangeOfThePasskeysWhicheverInstanceAnswers changes an account through one instance and asks the other at once, again and again.
+// TestTheNextLoginStartSeesEveryChangeOfThePasskeysWhicheverInstanceAnswers changes an account through one instance and asks the other at
+// once, again and again.
 func TestTheNextLoginStartSeesEveryChangeOfThePasskeysWhicheverInstanceAnswers(t *testing.T) {
 	t.Parallel()
 	for _, s := range []shape{

@@ -33,8 +33,8 @@ func sdkBodies(t *testing.T) []sdkBody {
 	return file.Bodies
 }
 
-// sdkCall sends a body with exactly the headers of its SDK, but the project and the origin, which are this server's. A project that an SDK does not name
-// is told by the host.
+// sdkCall sends a body with exactly the headers of its SDK, but the project and the origin, which are this server's. A project that an SDK
+// does not name is told by the host.
 func sdkCall(t *testing.T, st *stack, headers map[string]string, path, process string, body any) answer {
 	t.Helper()
 	raw, err := json.Marshal(body)

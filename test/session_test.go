@@ -13,8 +13,8 @@ import (
 	"github.com/keyward/keyward/api/rest"
 )
 
-// What a backend does with a login: it takes the signed data, turns it into a session, and verifies tokens with the published keys and a library that knows
-// nothing of Keyward.
+// What a backend does with a login: it takes the signed data, turns it into a session, and verifies tokens with the published keys and a
+// library that knows nothing of Keyward.
 func TestALoginBecomesASessionThatAnybodyCanVerify(t *testing.T) {
 	t.Parallel()
 	for _, s := range shapes() {
@@ -140,7 +140,8 @@ func signedLogin(t *testing.T, p *person) string {
 	return *rsp.SignedPasskeyData
 }
 
-// verified checks a token with the keys that everybody can fetch. An instance that has not heard of a new key yet is asked again, as verifiers do.
+// verified checks a token with the keys that everybody can fetch. An instance that has not heard of a new key yet is asked again, as
+// verifiers do.
 func verified(t *testing.T, st *stack, token, issuer, audience string) jwt.Token {
 	t.Helper()
 	anybody := client{base: st.base}

@@ -44,8 +44,8 @@ type shape struct {
 	outside  bool // what is asked runs as a binary, which the race detector sees nothing of
 }
 
-// shapes are all of them, and with the race detector the two that run everything there is to run: all in one process, and several of each over the network.
-// The run without it, when it is told -short, leaves these two to the other.
+// shapes are all of them, and with the race detector the two that run everything there is to run: all in one process, and several of each
+// over the network. The run without it, when it is told -short, leaves these two to the other.
 func shapes() []shape {
 	all := everyShape()
 	switch last := len(all) - 1; {
@@ -246,8 +246,8 @@ func (r *redisServer) stop() {
 	r.cmd = nil
 }
 
-// nextPort is where freePort looks next: below the ports that the kernel gives to whoever asks for any, so that nobody is given one between its
-// being found free and its being used.
+// nextPort is where freePort looks next: below the ports that the kernel gives to whoever asks for any, so that nobody is given one between
+// its being found free and its being used.
 var nextPort atomic.Int32
 
 func freePort(t *testing.T) int {

@@ -227,9 +227,9 @@ func TestTheAttacksOnSecretsWouldSucceedIfTheyWereAllowed(t *testing.T) {
 	}
 }
 
-// NATS does not check where an answer goes: within its account a service may have a message of its own delivered as a request that it may not
-// make, and so the service of events, which needs consumers there, may have a bucket copied. What it gets is encrypted under a key that the ceremony service alone has, and what it
-// writes in this way is not believed, since it is not.
+// NATS does not check where an answer goes: within its account a service may have a message of its own delivered as a request that it may
+// not make, and so the service of events, which needs consumers there, may have a bucket copied. What it gets is encrypted under a key that
+// the ceremony service alone has, and what it writes in this way is not believed, since it is not.
 func TestWhatAServiceGetsByADetourIsEncryptedAndWhatItWritesIsNotBelieved(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")

@@ -123,8 +123,8 @@ func (c *Credential) Hybrid() bool {
 // Elsewhere reports whether the passkey was made with an authenticator that is no part of the device it was made on.
 func (c *Credential) Elsewhere() bool { return c.Attachment == crossPlatform }
 
-// Roaming reports whether the passkey is on a security key, as far as that tells without its model: it has transports of keys alone, or came from
-// elsewhere and neither leaves its authenticator nor is served by a phone.
+// Roaming reports whether the passkey is on a security key, as far as that tells without its model: it has transports of keys alone, or
+// came from elsewhere and neither leaves its authenticator nor is served by a phone.
 func (c *Credential) Roaming() bool {
 	if len(c.Transports) > 0 && !slices.Contains(c.Transports, transportInternal) && !c.Hybrid() {
 		return true

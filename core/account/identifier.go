@@ -32,7 +32,9 @@ var (
 	errLocal    = errors.New("must have at most 64 bytes before the @ (RFC 5321)")
 	errPhone    = errors.New("must be a phone number with the country's code and nothing between its digits, such as +4915112345678")
 	errUsername = errors.New("must be at most 128 characters long, without control characters and without spaces at its ends")
-	errName     = errors.New("must be a user name of RFC 8265: without invisible characters, symbols and marks that change the direction of text")
+	errName     = errors.New(
+		"must be a user name of RFC 8265: without invisible characters, symbols and marks that change the direction of text",
+	)
 )
 
 // CleanIdentifier returns the value of an identifier as it is to be kept, or an error that says what form it must have. Email
@@ -76,8 +78,8 @@ func IdentifierKey(kind IdentifierType, value string) string {
 	return key
 }
 
-// EarlierIdentifierKey is what IdentifierKey was until domains and user names had forms of their own. What was entered under such keys is still there, and
-// IDs that were made of them stay.
+// EarlierIdentifierKey is what IdentifierKey was until domains and user names had forms of their own. What was entered under such keys is
+// still there, and IDs that were made of them stay.
 func EarlierIdentifierKey(kind IdentifierType, value string) string {
 	value = strings.TrimSpace(value)
 	if kind == IdentifierTypeEmail {
@@ -86,8 +88,8 @@ func EarlierIdentifierKey(kind IdentifierType, value string) string {
 	return norm.NFC.String(value)
 }
 
-// IdentifierForms returns the keys under which the same identifier may have been entered, in the order to look: first what it is written as, so that of two
-// accounts of earlier days each stays its owner's.
+// IdentifierForms returns the keys under which the same identifier may have been entered, in the order to look: first what it is written
+// as, so that of two accounts of earlier days each stays its owner's.
 func IdentifierForms(kind IdentifierType, value string) []string {
 	forms := []string{EarlierIdentifierKey(kind, value)}
 	add := func(form string) {
@@ -160,7 +162,8 @@ func cleanUsername(value string) (string, error) {
 	return name, nil
 }
 
-// precisName prepares a user name as RFC 8265 §3.4 has it: parts with spaces between them, letters of any width and composition in one form.
+// precisName prepares a user name as RFC 8265 §3.4 has it: parts with spaces between them, letters of any width and composition in one
+// form.
 func precisName(value string) (string, error) {
 	parts := strings.Split(value, " ")
 	for i, part := range parts {

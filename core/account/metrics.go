@@ -11,7 +11,8 @@ type metrics struct {
 func newMetrics() (*metrics, prometheus.Collector) {
 	views := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyward_account_views_total",
-		Help: "Accounts for decisions by where they came from: near for this process's memory, bucket for the key-value store; stale counts those from memory that turned out to be out of date and were read again.",
+		Help: "Accounts for decisions by where they came from: near for this process's memory, bucket for the key-value store; stale counts " +
+			"those from memory that turned out to be out of date and were read again.",
 	}, []string{"source"})
 	return &metrics{near: views.WithLabelValues("near"), bucket: views.WithLabelValues("bucket"), stale: views.WithLabelValues("stale")}, views
 }

@@ -84,7 +84,9 @@ func (s *Store) Update(ctx context.Context, project ident.ProjectID, user ident.
 
 // Amend is Update for those who finish what was begun: it changes the account of a user who is being deleted, too. A change
 // that decisions can see must set announce, or they may be made on the account as it was.
-func (s *Store) Amend(ctx context.Context, project ident.ProjectID, user ident.UserID, announce bool, change func(*Account) error) (Account, error) {
+func (s *Store) Amend(
+	ctx context.Context, project ident.ProjectID, user ident.UserID, announce bool, change func(*Account) error,
+) (Account, error) {
 	a, err := s.write(ctx, project, user, change)
 	if err != nil || !announce {
 		return a, err

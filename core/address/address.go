@@ -1,5 +1,5 @@
-// Package address reads addresses of clients in the forms in which proxies and backends write them: with a port, in brackets, mapped into IPv6, with a
-// zone, in a list. It promises that two forms of one address are read as equal. It is pure.
+// Package address reads addresses of clients in the forms in which proxies and backends write them: with a port, in brackets, mapped into
+// IPv6, with a zone, in a list. It promises that two forms of one address are read as equal. It is pure.
 package address
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Parse reads one address, with or without a port. An IPv4 address mapped into IPv6 is read as what it is, and a zone, which means something on one
-// machine only, is left out.
+// Parse reads one address, with or without a port. An IPv4 address mapped into IPv6 is read as what it is, and a zone, which means
+// something on one machine only, is left out.
 func Parse(text string) (netip.Addr, bool) {
 	text = strings.Trim(strings.TrimSpace(text), `"`)
 	found, err := netip.ParseAddr(text)
@@ -31,8 +31,8 @@ func withPort(text string) (netip.Addr, error) {
 	return found.Addr(), err
 }
 
-// Client reads what a backend passes on of its client: an address, or a list as proxies write it, each putting the address it was asked from behind
-// what it was given. The first is the client's.
+// Client reads what a backend passes on of its client: an address, or a list as proxies write it, each putting the address it was asked
+// from behind what it was given. The first is the client's.
 func Client(text string) (netip.Addr, bool) {
 	first, rest, listed := strings.Cut(text, ",")
 	found, ok := Parse(first)

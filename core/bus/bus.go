@@ -1,8 +1,9 @@
 // Package bus is the connection to NATS: an embedded server with JetStream on disk, or an external one by URL. It creates the streams and
 // buckets of the design and owns the connection; what is written to them is the business of others.
 //
-// A write that JetStream acknowledged is on disk under the default configuration. The streams of observations (offers, decisions, pending challenges) are
-// persisted asynchronously: they survive the death of the process, and may lose their last moments when the machine loses power.
+// A write that JetStream acknowledged is on disk under the default configuration. The streams of observations (offers, decisions, pending
+// challenges) are persisted asynchronously: they survive the death of the process, and may lose their last moments when the machine loses
+// power.
 package bus
 
 import (
@@ -41,8 +42,9 @@ type Bus struct {
 // pingsOut is how many pings may be unanswered before a connection is given up.
 const pingsOut = 2
 
-// Open connects, starting the embedded server if the configuration names no other, and creates what is missing, unless that is
-// another's to do. It may be called by any number of processes at once. An error says what could not be reached or created; nothing is left running then.
+// Open connects, starting the embedded server if the configuration names no other, and creates what is missing, unless that is another's to
+// do. It may be called by any number of processes at once. An error says what could not be reached or created; nothing is left running
+// then.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
 	return openOn(ctx, cfg, log, measure)
 }
@@ -104,7 +106,8 @@ func (b *Bus) connect(ctx context.Context, cfg Config, log *slog.Logger) error {
 		nats.MaxPingsOutstanding(pingsOut),
 		// Nothing is buffered while the server is away: a write either reaches the log or fails at once.
 		nats.ReconnectBufSize(-1),
-		// Each batch read makes a queue of that length for its answer, of 1,000 messages at most; the client's default costs half a megabyte each time.
+		// Each batch read makes a queue of that length for its answer, of 1,000 messages at most; the client's default costs half a megabyte each
+		// time.
 		nats.SyncQueueLen(2048),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {

@@ -8,12 +8,13 @@ import (
 
 // Config says which NATS to use and how durable it is.
 type Config struct {
-	URL             string        // external NATS; empty = embedded server
-	CredentialsFile string        // NATS .creds file for the external server; empty = what the URL holds
-	Addr            string        // where the embedded server listens for NATS tools; "off" = in-process only
-	DataDir         string        // directory of the embedded server; unused with URL
-	SyncInterval    time.Duration // embedded server: 0 = every acknowledged write is on disk first; otherwise the longest that a power cut may lose
-	Replicas        int           // of streams and buckets; more than 1 needs an external cluster
+	URL             string // external NATS; empty = embedded server
+	CredentialsFile string // NATS .creds file for the external server; empty = what the URL holds
+	Addr            string // where the embedded server listens for NATS tools; "off" = in-process only
+	DataDir         string // directory of the embedded server; unused with URL
+	// Embedded server: 0 = every acknowledged write is on disk first; otherwise the longest that a power cut may lose
+	SyncInterval time.Duration
+	Replicas     int // of streams and buckets; more than 1 needs an external cluster
 
 	OffersMaxAge      time.Duration
 	DecisionsMaxAge   time.Duration

@@ -29,8 +29,8 @@ const (
 	guardInterval = 200 * time.Millisecond
 	// repairInterval is how often writes that are refused may be let through again.
 	repairInterval = time.Second
-	// sickFor is for how many looks in a row the server must say of itself the same that ails it. What it says of a stream that is being made or removed at
-	// that moment is over with the next look, and to open the store anew interrupts everybody.
+	// sickFor is for how many looks in a row the server must say of itself the same that ails it. What it says of a stream that is being made
+	// or removed at that moment is over with the next look, and to open the store anew interrupts everybody.
 	sickFor = 5
 	// storeLimit is what JetStream may store: more than any disk has. Its default is a part of what is free at the start, from which streams
 	// then reserve what they may grow to; here the guard sees to it that the disk does not run full, and streams are bounded by its size.

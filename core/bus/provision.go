@@ -181,7 +181,8 @@ func advice(err error, cfg Config) string {
 	switch refused.APIError().ErrorCode {
 	case storageExceeded, accountExceeded:
 		return fmt.Sprintf("; the server has no room for what streams may grow to: raise max_file in its jetstream block, or the limit of "+
-			"the account, or lower decisions_max_bytes (%d MiB), webhooks_deliveries_max_bytes (%d MiB), events_max_bytes (%d MiB) or offers_max_bytes (%d MiB)",
+			"the account, or lower decisions_max_bytes (%d MiB), webhooks_deliveries_max_bytes (%d MiB), events_max_bytes (%d MiB) or "+
+			"offers_max_bytes (%d MiB)",
 			cfg.DecisionsMaxBytes>>20, cfg.WebhookDeliveriesMaxBytes>>20, cfg.EventsMaxBytes>>20, cfg.OffersMaxBytes>>20)
 	case replicasTooMany, noSuitablePeers:
 		return fmt.Sprintf("; nats_replicas is %d: set it to at most the number of servers with JetStream", cfg.Replicas)
@@ -198,9 +199,13 @@ func fit(streams []jetstream.StreamConfig, v volume, cfg Config, log *slog.Logge
 		return nil
 	}
 	if v.total < 4*cfg.DiskReserve {
-		return fmt.Errorf("data_dir: the volume has %d MiB, and disk_reserve keeps %d MiB of it free: use a larger volume, or set disk_reserve to "+
-			"at most %d MiB",
-			v.total>>20, cfg.DiskReserve>>20, v.total>>22)
+		return fmt.Errorf(
+			"data_dir: the volume has %d MiB, and disk_reserve keeps %d MiB of it free: use a larger volume, or set disk_reserve to "+
+				"at most %d MiB",
+			v.total>>20,
+			cfg.DiskReserve>>20,
+			v.total>>22,
+		)
 	}
 	if cfg.EventsMaxBytes > v.total-cfg.DiskReserve {
 		return fmt.Errorf("events_max_bytes: %d MiB do not fit the volume of data_dir, which has %d MiB", cfg.EventsMaxBytes>>20, v.total>>20)

@@ -15,8 +15,9 @@ const (
 	OffersStream    = "PASSKEY_OFFERS"
 	DecisionsStream = "PASSKEY_DECISIONS"
 
-	// What the delivery of events to webhook endpoints keeps. Subjects are <prefix>.<project>.<endpoint>.<user>, and of all but the heads a last token: of
-	// retries and dead letters the event ID, of deliveries the outcome. All that they hold of a user is purged by these subjects.
+	// What the delivery of events to webhook endpoints keeps. Subjects are <prefix>.<project>.<endpoint>.<user>, and of all but the heads a
+	// last token: of retries and dead letters the event ID, of deliveries the outcome. All that they hold of a user is purged by these
+	// subjects.
 	WebhookRetriesStream    = "WEBHOOK_RETRIES"    // events that wait to be delivered again, and how far each user's first one is
 	WebhookDeadStream       = "WEBHOOK_DEAD"       // events that were given up
 	WebhookDeliveriesStream = "WEBHOOK_DELIVERIES" // what became of each attempt
@@ -51,16 +52,18 @@ const (
 	CodesBucket        = "codes"             // <project>.<user>.<challenge>: one-time codes and links under way
 	SpentBucket        = "spent-tokens"      // <project>.<token ID>: signed passkey data that was used
 	WebhooksBucket     = "webhook-endpoints" // <project>.<endpoint>
-	WebhookWorkBucket  = "webhook-work"      // instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
-	ProcessesBucket    = "processes"         // <project>.<process>: sign-ups, logins and Connect processes under way
-	IdempotencyBucket  = "idempotency"       // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
-	IntegrityBucket    = "store-integrity"   // how far the store had come, and what was found missing since
+	// Instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
+	WebhookWorkBucket = "webhook-work"
+	ProcessesBucket   = "processes"       // <project>.<process>: sign-ups, logins and Connect processes under way
+	IdempotencyBucket = "idempotency"     // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
+	IntegrityBucket   = "store-integrity" // how far the store had come, and what was found missing since
 )
 
 // OffersPerSubject bounds the login offers that are kept of one user and type, and so how many of a user's logins can be under way at once.
 const OffersPerSubject = 64
 
-// The server remembers the ID of every message for this long, in memory. Observations are many, and nobody publishes one again but the client, at once.
+// The server remembers the ID of every message for this long, in memory. Observations are many, and nobody publishes one again but the
+// client, at once.
 const (
 	duplicateWindow            = 2 * time.Minute
 	observationDuplicateWindow = 5 * time.Second
@@ -146,8 +149,9 @@ func (b *Bus) log(name, prefix string) jetstream.StreamConfig {
 	}
 }
 
-// bucket returns the stream behind a key-value bucket. It is spelled out because the client's own bucket configuration lacks the persist mode, and always allows direct reads, which a
-// follower may answer with what was true a moment ago; on several replicas reads go to the leader instead.
+// bucket returns the stream behind a key-value bucket. It is spelled out because the client's own bucket configuration lacks the persist
+// mode, and always allows direct reads, which a follower may answer with what was true a moment ago; on several replicas reads go to the
+// leader instead.
 func (b *Bus) bucket(name string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              "KV_" + name,
@@ -176,7 +180,8 @@ func (b *Bus) objects(name string) jetstream.StreamConfig {
 	}
 }
 
-// observations makes a stream's writes asynchronous and its memory of duplicates short. The server offers that on one replica only; replicated streams flush as the cluster is configured.
+// observations makes a stream's writes asynchronous and its memory of duplicates short. The server offers that on one replica only;
+// replicated streams flush as the cluster is configured.
 func (b *Bus) observations(cfg jetstream.StreamConfig) jetstream.StreamConfig {
 	cfg.Duplicates = observationDuplicateWindow
 	if b.replicas == 1 {

@@ -9,9 +9,9 @@ import (
 	"github.com/keyward/keyward/core/span"
 )
 
-// Batch sends the commands of concurrent callers together: while a batch is under way, those that come gather for the next. That spares most of the system
-// calls and wake-ups that a round trip costs both sides, and a lone caller waits for nobody. It has no goroutine of its own: the first caller of a batch
-// sends it. It is safe for concurrent use.
+// Batch sends the commands of concurrent callers together: while a batch is under way, those that come gather for the next. That spares
+// most of the system calls and wake-ups that a round trip costs both sides, and a lone caller waits for nobody. It has no goroutine of its
+// own: the first caller of a batch sends it. It is safe for concurrent use.
 type Batch struct {
 	client *redis.Client
 
@@ -28,8 +28,9 @@ type call struct {
 // NewBatch returns a batch that sends over client, under its timeouts and hooks.
 func NewBatch(client *redis.Client) *Batch { return &Batch{client: client} }
 
-// Do runs the commands one after the other on one connection and returns the first error. They may be sent although the caller has gone. After an error other
-// than redis.Nil they may still be in use and must not be looked at. A caller that sends for others too may outstay its context by the client's timeouts.
+// Do runs the commands one after the other on one connection and returns the first error. They may be sent although the caller has gone.
+// After an error other than redis.Nil they may still be in use and must not be looked at. A caller that sends for others too may outstay
+// its context by the client's timeouts.
 func (b *Batch) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	b.mu.Lock()
 	if !b.sending {

@@ -1,5 +1,6 @@
-// Package cache is the connection to Redis: an external one by URL, or an embedded Redis-protocol server in this process for a laptop. Both are
-// reached through the same client, so that nothing above can tell them apart. What is stored in it is the business of others; nothing in it is the only copy.
+// Package cache is the connection to Redis: an external one by URL, or an embedded Redis-protocol server in this process for a laptop. Both
+// are reached through the same client, so that nothing above can tell them apart. What is stored in it is the business of others; nothing
+// in it is the only copy.
 package cache
 
 import (
@@ -37,7 +38,8 @@ type Cache struct {
 	closed bool
 }
 
-// Open returns a client. It fails only for a URL it cannot read or an embedded server it cannot start: a Redis that is away is no error, since every reader can do without.
+// Open returns a client. It fails only for a URL it cannot read or an embedded server it cannot start: a Redis that is away is no error,
+// since every reader can do without.
 func Open(cfg Config) (*Cache, error) {
 	if bySentinels(cfg.URL) {
 		opts, err := sentinels(cfg.URL, cfg)
@@ -73,8 +75,8 @@ func Open(cfg Config) (*Cache, error) {
 	return c, nil
 }
 
-// dial connects with the embedded server without the operating system, which spares half of a round trip. The server listens on loopback, too, for tests that
-// cut a client off.
+// dial connects with the embedded server without the operating system, which spares half of a round trip. The server listens on loopback,
+// too, for tests that cut a client off.
 func (c *Cache) dial(context.Context, string, string) (net.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,8 +88,8 @@ func (c *Cache) dial(context.Context, string, string) (net.Conn, error) {
 	return client, nil
 }
 
-// age lets the embedded server's entries grow older, as in a real Redis, and removes those that expire. The server can follow the wall clock by itself, but
-// then looks at every entry with each command.
+// age lets the embedded server's entries grow older, as in a real Redis, and removes those that expire. The server can follow the wall
+// clock by itself, but then looks at every entry with each command.
 func (c *Cache) age() {
 	const step = time.Second
 	ticker := time.NewTicker(step)
@@ -111,7 +113,8 @@ func tune(opts *redis.Options, cfg Config) *redis.Options {
 	opts.ContextTimeoutEnabled = true
 	opts.DisableIdentity = true
 	opts.DialerRetries = 1
-	// One attempt: a second one would spend the caller's time on what the log can answer. The exception is a connection that the server closed while it was idle.
+	// One attempt: a second one would spend the caller's time on what the log can answer. The exception is a connection that the server closed
+	// while it was idle.
 	opts.MaxRetries = 1
 	// No server that people run themselves announces its maintenance; the client would ask each connection, and complain.
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

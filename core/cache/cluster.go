@@ -49,7 +49,8 @@ func cluster(address string, cfg Config) (*redis.ClusterOptions, error) {
 }
 
 // Node returns the client of the server that has a key: of a Cluster the master that the key belongs to, as far as is known. It follows no
-// redirection, so that whoever must know which server answered does. An error of it, or that it no longer has the key, is a reason to Relearn.
+// redirection, so that whoever must know which server answered does. An error of it, or that it no longer has the key, is a reason to
+// Relearn.
 func Node(ctx context.Context, client redis.UniversalClient, key string) (*redis.Client, error) {
 	switch c := client.(type) {
 	case *redis.Client:

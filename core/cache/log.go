@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// LogTo sends what the Redis client has to say to log, at debug level: that Redis is away is told once by those who notice, and not with every attempt. The
-// client has one logger for the whole process, so this is for main to call, once, before anything else.
+// LogTo sends what the Redis client has to say to log, at debug level: that Redis is away is told once by those who notice, and not with
+// every attempt. The client has one logger for the whole process, so this is for main to call, once, before anything else.
 func LogTo(log *slog.Logger) { redis.SetLogger(clientLog{log}) }
 
 type clientLog struct{ log *slog.Logger }

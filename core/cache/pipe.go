@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// pipe returns the two ends of a connection within the process. Unlike those of net.Pipe they hold what is written until it is read, as a socket does, since
-// client and server both write while the other still does. The client bounds what it writes by reading the answers.
+// pipe returns the two ends of a connection within the process. Unlike those of net.Pipe they hold what is written until it is read, as a
+// socket does, since client and server both write while the other still does. The client bounds what it writes by reading the answers.
 func pipe() (client, server net.Conn) {
 	requests, answers := newStream(), newStream()
 	return &end{in: answers, out: requests}, &end{in: requests, out: answers}

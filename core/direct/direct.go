@@ -1,8 +1,8 @@
-// Package direct reads streams without consumers: with batches of direct gets, and where a stream answers none (of several replicas a follower
-// may be behind), one message after the other from its leader. It reads, and touches nothing.
+// Package direct reads streams without consumers: with batches of direct gets, and where a stream answers none (of several replicas a
+// follower may be behind), one message after the other from its leader. It reads, and touches nothing.
 //
-// Whoever may create a consumer may have what it delivers sent to any subject, since NATS does not check that: a service that only reads needs no
-// such permission in this way.
+// Whoever may create a consumer may have what it delivers sent to any subject, since NATS does not check that: a service that only reads
+// needs no such permission in this way.
 //
 // What is read comes in the order of the stream, each message once. What has been erased in the meantime does not come.
 package direct
@@ -30,7 +30,8 @@ const (
 	batchBytes    = 1 << 20
 	answerWait    = 5 * time.Second
 
-	// While nothing comes, it is looked for that often: soon after a sign of something, which is heard before it is stored, and ever more seldom.
+	// While nothing comes, it is looked for that often: soon after a sign of something, which is heard before it is stored, and ever more
+	// seldom.
 	soonest = time.Millisecond
 	latest  = 250 * time.Millisecond
 	// How often it is looked at, while nothing comes, whether the stream is still the same.
@@ -94,8 +95,8 @@ func (s *Stream) Each(ctx context.Context, subject string, from Start, take func
 	}
 }
 
-// Follow reads the messages of a subject after a position and all that are stored from then on, until ctx ends, take returns an error, the stream
-// is another one (ErrReset) or cannot be read. It returns why.
+// Follow reads the messages of a subject after a position and all that are stored from then on, until ctx ends, take returns an error, the
+// stream is another one (ErrReset) or cannot be read. It returns why.
 func (s *Stream) Follow(ctx context.Context, subject string, after uint64, take func(Message) error) error {
 	signs := make(chan struct{}, 1)
 	sub, err := s.js.Conn().Subscribe(subject, func(*nats.Msg) {

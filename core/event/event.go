@@ -37,13 +37,14 @@ const (
 
 // Event is one entry of a user's history. Only ID, Project, User, Type and CreatedMs are always set.
 type Event struct {
-	ID          ident.EventID       `json:"id"`
-	Project     ident.ProjectID     `json:"project"`
-	User        ident.UserID        `json:"user"`
-	Type        Type                `json:"type"`
-	CreatedMs   int64               `json:"createdMs"`             // Unix ms, the server's clock
-	Expires     int64               `json:"expires,omitempty"`     // as the caller sent it: Unix seconds, or ms above 1e11; 0 = never
-	Proven      *bool               `json:"proven,omitempty"`      // false: see Unproven; nil: the word of Keyward or of a backend, or of a proven client
+	ID        ident.EventID   `json:"id"`
+	Project   ident.ProjectID `json:"project"`
+	User      ident.UserID    `json:"user"`
+	Type      Type            `json:"type"`
+	CreatedMs int64           `json:"createdMs"`         // Unix ms, the server's clock
+	Expires   int64           `json:"expires,omitempty"` // as the caller sent it: Unix seconds, or ms above 1e11; 0 = never
+	// False: see Unproven; nil: the word of Keyward or of a backend, or of a proven client
+	Proven      *bool               `json:"proven,omitempty"`
 	Process     string              `json:"process,omitempty"`     // processID of the journey
 	Environment ident.EnvironmentID `json:"environment,omitempty"` // may hold any string that a caller sent as clientEnvID
 	Credential  string              `json:"credential,omitempty"`  // row ID, or as the caller sent it
@@ -51,8 +52,9 @@ type Event struct {
 
 	// What the ceremony's own offer said, filled in when the event is appended (see Join), so that history never needs the offer.
 	Ceremony ident.ChallengeID `json:"ceremony,omitempty"` // challenge ID of the ceremony
-	Route    Route             `json:"route,omitempty"`    // of login events: the route that was offered; of completed ones, creations too: the one taken
-	Kind     Kind              `json:"kind,omitempty"`     // of append events
+	// Of login events: the route that was offered; of completed ones, creations too: the one taken
+	Route Route `json:"route,omitempty"`
+	Kind  Kind  `json:"kind,omitempty"` // of append events
 
 	Decision ident.DecisionID `json:"decision,omitempty"` // of offers and denials
 	Deletes  ident.EventID    `json:"deletes,omitempty"`  // of event-deleted
@@ -105,15 +107,15 @@ type Client struct {
 	Browser string `json:"browser,omitempty"`
 }
 
-// Offer is a login offer together with what the ceremony service needs to finish the ceremony that it opens, so that a login start is one write. Nobody
-// else reads Pending: history, lists and joins see the event alone.
+// Offer is a login offer together with what the ceremony service needs to finish the ceremony that it opens, so that a login start is one
+// write. Nobody else reads Pending: history, lists and joins see the event alone.
 type Offer struct {
 	Event
 	Pending json.RawMessage `json:"pending,omitempty"`
 }
 
-// Unproven reports whether e is the word of a client that had not proven to be the user's. Whoever can name a user can give it, so it counts
-// where it was given, in its environment and process, and never for the user as a whole.
+// Unproven reports whether e is the word of a client that had not proven to be the user's. Whoever can name a user can give it, so it
+// counts where it was given, in its environment and process, and never for the user as a whole.
 func (e Event) Unproven() bool { return e.Proven != nil && !*e.Proven }
 
 // ExpiresMs returns the moment the event stops having an effect in Unix ms, or 0 for never.

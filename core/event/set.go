@@ -7,15 +7,15 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Set is a user's events as they count: each ID once, without what was deleted and without the deletions themselves. The same events give the same
-// set in whatever order and however often they came. The zero value is empty. A Set is not changed after NewSet.
-// It points into the events that it was made of, which must not be changed either.
+// Set is a user's events as they count: each ID once, without what was deleted and without the deletions themselves. The same events give
+// the same set in whatever order and however often they came. The zero value is empty. A Set is not changed after NewSet. It points into
+// the events that it was made of, which must not be changed either.
 type Set struct {
 	live []*Event // oldest first, then by ID
 }
 
-// NewSet applies the deletions among events to them. A deletion wins over its event even if it came first, and cannot itself be deleted. Should two
-// events share an ID, one of them is kept, the same in every order. The argument is not changed.
+// NewSet applies the deletions among events to them. A deletion wins over its event even if it came first, and cannot itself be deleted.
+// Should two events share an ID, one of them is kept, the same in every order. The argument is not changed.
 func NewSet(events []Event) Set {
 	// Pointers are sorted, since an event is large. What was sorted before, as a cache may keep it, is sorted again in one pass.
 	sorted := make([]*Event, len(events))
@@ -70,7 +70,8 @@ func byAge(a, b *Event) int {
 	return cmp.Compare(a.ID, b.ID)
 }
 
-// byAgeThenContent is total over everything an event holds, so that which of two events with one ID comes first does not depend on their order before.
+// byAgeThenContent is total over everything an event holds, so that which of two events with one ID comes first does not depend on their
+// order before.
 func byAgeThenContent(a, b *Event) int {
 	if c := byAge(a, b); c != 0 {
 		return c

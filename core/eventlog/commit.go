@@ -15,8 +15,8 @@ import (
 	"github.com/keyward/keyward/core/bus"
 )
 
-// How appends are committed. A server that flushes every write takes one message after the other, however many publish, so that beyond a few there is nothing
-// to be gained by sending more at once; an atomic batch costs it a handful of flushes whatever its size.
+// How appends are committed. A server that flushes every write takes one message after the other, however many publish, so that beyond a
+// few there is nothing to be gained by sending more at once; an atomic batch costs it a handful of flushes whatever its size.
 const (
 	maxAlone    = 8               // appends under way that have a message of their own
 	minTogether = 16              // appends waiting from which a batch is cheaper than as many messages
@@ -28,9 +28,10 @@ const (
 	leaderPause  = 50 * time.Millisecond // between looks for a leader
 )
 
-// commits sends appends to the stream of events. Up to maxAlone are under way with a message of their own, so that a lone one waits for nobody. Those that come
-// while so many are under way wait, in order; when one has ended they go on, as one atomic batch if there are minTogether or more. While a batch is under way,
-// the next gathers. There is no goroutine: the caller that has waited longest sends the batch. It is safe for concurrent use.
+// commits sends appends to the stream of events. Up to maxAlone are under way with a message of their own, so that a lone one waits for
+// nobody. Those that come while so many are under way wait, in order; when one has ended they go on, as one atomic batch if there are
+// minTogether or more. While a batch is under way, the next gathers. There is no goroutine: the caller that has waited longest sends the
+// batch. It is safe for concurrent use.
 type commits struct {
 	js jetstream.JetStream
 
@@ -67,7 +68,8 @@ type answer struct {
 
 func newCommits(js jetstream.JetStream) *commits { return &commits{js: js} }
 
-// publish stores msg under the ID. If ctx ends while it waits, it is not sent. One that sends a batch may outstay its context by batchLimit.
+// publish stores msg under the ID. If ctx ends while it waits, it is not sent. One that sends a batch may outstay its context by
+// batchLimit.
 func (c *commits) publish(ctx context.Context, msg *nats.Msg, id string) (Receipt, error) {
 	c.mu.Lock()
 	if c.alone < maxAlone && !c.together && len(c.waiting) == 0 {
@@ -105,7 +107,8 @@ func (c *commits) take(ctx context.Context, mine *commit, t turn) (Receipt, erro
 	return mine.answer.receipt, mine.answer.err
 }
 
-// leave takes an append out of those that wait. It reports whether it did: otherwise the append has its turn, or is in a batch that is under way.
+// leave takes an append out of those that wait. It reports whether it did: otherwise the append has its turn, or is in a batch that is
+// under way.
 func (c *commits) leave(mine *commit) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +175,8 @@ func (c *commits) passOn(end func()) {
 	}
 }
 
-// sendTogether sends a batch and answers its members, of which the caller is the first. The caller may go while it is under way, the others not be told so.
+// sendTogether sends a batch and answers its members, of which the caller is the first. The caller may go while it is under way, the others
+// not be told so.
 func (c *commits) sendTogether(ctx context.Context, members []*commit) {
 	defer c.passOn(func() { c.together = false })
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchLimit)

@@ -42,7 +42,8 @@ func gathered(t testing.TB, c *commits, count int, start func()) {
 	c.passOn(func() { c.alone -= maxAlone })
 }
 
-// answered asks until there is an answer: a stream whose leader went away has none for as long as the others take to vote, and a question put to it is lost.
+// answered asks until there is an answer: a stream whose leader went away has none for as long as the others take to vote, and a question
+// put to it is lost.
 func answered[T any](t *testing.T, ask func() (T, error)) T {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; {

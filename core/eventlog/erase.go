@@ -73,19 +73,21 @@ func (l *Log) purge(ctx context.Context, name, subject string) error {
 	return nil
 }
 
-// Erase removes all that the streams hold of a user, decisions too, and the cache entry. When it has returned, no read finds any of it. What a call that
-// was under way appends afterwards is left for EraseLate.
+// Erase removes all that the streams hold of a user, decisions too, and the cache entry. When it has returned, no read finds any of it.
+// What a call that was under way appends afterwards is left for EraseLate.
 func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
 	return s.erase(ctx, project, user, s.log.Erase)
 }
 
-// EraseLate does what Erase does, but leaves the events that tell of the user's deletion: it removes what was appended after Erase by calls that had begun
-// before it.
+// EraseLate does what Erase does, but leaves the events that tell of the user's deletion: it removes what was appended after Erase by calls
+// that had begun before it.
 func (s *Store) EraseLate(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
 	return s.erase(ctx, project, user, s.log.EraseLate)
 }
 
-func (s *Store) erase(ctx context.Context, project ident.ProjectID, user ident.UserID, from func(context.Context, ident.ProjectID, ident.UserID) error) error {
+func (s *Store) erase(
+	ctx context.Context, project ident.ProjectID, user ident.UserID, from func(context.Context, ident.ProjectID, ident.UserID) error,
+) error {
 	if err := from(ctx, project, user); err != nil {
 		return fault.Unavailable(retryAfter, "the events could not be erased").Because(err)
 	}

@@ -68,8 +68,8 @@ type Receipt struct {
 	Unsure    bool   // the same, but what was there may be this event, from an attempt whose answer was lost
 }
 
-// Append stores e on disk. After an error e may be stored or not. Of two events of a user, one appended after Append of the other had returned comes later in
-// the log.
+// Append stores e on disk. After an error e may be stored or not. Of two events of a user, one appended after Append of the other had
+// returned comes later in the log.
 func (l *Log) Append(ctx context.Context, e event.Event) (Receipt, error) {
 	_, receipt, err := l.append(ctx, e)
 	return receipt, err
@@ -100,7 +100,8 @@ func (l *Log) PublishPending(ctx context.Context, o event.Offer) error {
 		step.End(err)
 		return err
 	}
-	// Without an ID for the server to remember, which would be a sixth of what an offer costs: offers are read as a set, so two of one ID would do no harm.
+	// Without an ID for the server to remember, which would be a sixth of what an offer costs: offers are read as a set, so two of one ID
+	// would do no harm.
 	_, err = l.js.PublishMsg(ctx, msg)
 	step.End(err)
 	if err != nil {
@@ -112,7 +113,8 @@ func (l *Log) PublishPending(ctx context.Context, o event.Offer) error {
 // errMalformed marks what no caller over the wire can cause, since IDs and types are checked before.
 var errMalformed = errors.New("malformed")
 
-// message renders an event as a CloudEvent of the trace of the call that it comes of. It refuses IDs and types that would reach beyond their place in the subject.
+// message renders an event as a CloudEvent of the trace of the call that it comes of. It refuses IDs and types that would reach beyond
+// their place in the subject.
 func message(ctx context.Context, prefix string, e event.Offer) (*nats.Msg, error) {
 	if _, err := ident.ParseEventID(string(e.ID)); err != nil {
 		return nil, fmt.Errorf("%w: event ID %w", errMalformed, err)
@@ -134,7 +136,9 @@ func message(ctx context.Context, prefix string, e event.Offer) (*nats.Msg, erro
 		time.UnixMilli(e.CreatedMs).UTC().Format("2006-01-02T15:04:05.000Z"), contentType, contentType,
 	}
 	header := make(nats.Header, len(values))
-	for i, name := range [...]string{headerSpecVersion, headerID, headerSource, headerType, headerSubject, headerTime, headerDataType, headerContentType} {
+	for i, name := range [...]string{
+		headerSpecVersion, headerID, headerSource, headerType, headerSubject, headerTime, headerDataType, headerContentType,
+	} {
 		header[name] = values[i : i+1 : i+1]
 	}
 	if parent := span.Parent(ctx); parent != "" {
@@ -143,7 +147,8 @@ func message(ctx context.Context, prefix string, e event.Offer) (*nats.Msg, erro
 	return &nats.Msg{Subject: subject + string(e.Type), Header: header, Data: body}, nil
 }
 
-// encodeOffer puts what is pending behind the members of the event. It is JSON already, so it is neither read nor copied through the encoder again.
+// encodeOffer puts what is pending behind the members of the event. It is JSON already, so it is neither read nor copied through the
+// encoder again.
 func encodeOffer(o event.Offer) ([]byte, error) {
 	body, err := json.Marshal(o.Event)
 	if err != nil {
@@ -168,8 +173,8 @@ func userSubject(prefix string, project ident.ProjectID, user ident.UserID) (str
 	return prefix + "." + string(project) + "." + string(user) + ".", nil
 }
 
-// Read returns the user's history from the sequence on, in the order it was appended: deletions included, events of the account left out. It returns too the
-// sequence that follows the last. It holds everything acknowledged before the call. No events is no error.
+// Read returns the user's history from the sequence on, in the order it was appended: deletions included, events of the account left out.
+// It returns too the sequence that follows the last. It holds everything acknowledged before the call. No events is no error.
 func (l *Log) Read(ctx context.Context, project ident.ProjectID, user ident.UserID, from uint64) ([]event.Event, uint64, error) {
 	prefix, err := userSubject(bus.EventsPrefix, project, user)
 	if err != nil {
@@ -183,8 +188,8 @@ func (l *Log) Read(ctx context.Context, project ident.ProjectID, user ident.User
 	return events, next, nil
 }
 
-// read hands every message of the subject from the sequence on to take, in the order of the stream, and returns the sequence that follows the last. A
-// follower that is behind is waited for.
+// read hands every message of the subject from the sequence on to take, in the order of the stream, and returns the sequence that follows
+// the last. A follower that is behind is waited for.
 func (l *Log) read(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
@@ -219,8 +224,11 @@ func into[T any](list *[]T) func(*jetstream.RawStreamMsg) error {
 	}
 }
 
-// readThrough reads until what it read reaches the sequence last, which exists in the stream: a follower that is behind catches up in a moment.
-func (l *Log) readThrough(ctx context.Context, stream, subject string, from, last uint64, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
+// readThrough reads until what it read reaches the sequence last, which exists in the stream: a follower that is behind catches up in a
+// moment.
+func (l *Log) readThrough(
+	ctx context.Context, stream, subject string, from, last uint64, take func(*jetstream.RawStreamMsg) error,
+) (uint64, error) {
 	const pause = 5 * time.Millisecond
 	next := max(from, 1)
 	for {
@@ -254,8 +262,8 @@ func (l *Log) Offers(ctx context.Context, project ident.ProjectID, user ident.Us
 	return offers[:min(len(offers), maxOffers)], nil
 }
 
-// Pending returns the user's login offers that were published with something pending, oldest first: as many as the stream keeps. With a challenge, only
-// offers of that challenge are returned.
+// Pending returns the user's login offers that were published with something pending, oldest first: as many as the stream keeps. With a
+// challenge, only offers of that challenge are returned.
 func (l *Log) Pending(ctx context.Context, project ident.ProjectID, user ident.UserID, challenge string) ([]event.Offer, error) {
 	prefix, err := userSubject(bus.OffersPrefix, project, user)
 	if err != nil {
@@ -294,9 +302,11 @@ func (l *Log) readAll(ctx context.Context, stream, subject string, from uint64, 
 
 var errIncomplete = errors.New("the answer was incomplete")
 
-// readPage reads one batch. It returns the sequence after the last message, 0 if there was none, and how many messages match and come after. The client ends a
-// batch silently when time runs out; what the last message says is pending then remains to be read.
-func (l *Log) readPage(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) (next, pending uint64, err error) {
+// readPage reads one batch. It returns the sequence after the last message, 0 if there was none, and how many messages match and come
+// after. The client ends a batch silently when time runs out; what the last message says is pending then remains to be read.
+func (l *Log) readPage(
+	ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error,
+) (next, pending uint64, err error) {
 	batch, err := jetstreamext.GetBatch(ctx, l.js, stream, pageSize, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
 	if err != nil {
 		return 0, 0, err

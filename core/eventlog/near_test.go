@@ -361,7 +361,8 @@ func TestEveryReadSeesWhatWasWritten(t *testing.T) {
 	})
 }
 
-// TestADecisionIsMadeOnTheNewestAccountWithConcurrentWritersAndFlushes lets several instances, one of which cannot always reach Redis, change one account while entries vanish.
+// TestADecisionIsMadeOnTheNewestAccountWithConcurrentWritersAndFlushes lets several instances, one of which cannot always reach Redis,
+// change one account while entries vanish.
 func TestADecisionIsMadeOnTheNewestAccountWithConcurrentWritersAndFlushes(t *testing.T) {
 	t.Parallel()
 	i := install(t)

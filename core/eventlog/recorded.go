@@ -10,7 +10,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Recorded returns the IDs of everything that the log holds of a user: deletions, what they delete, and events of the account too. It reads the log itself.
+// Recorded returns the IDs of everything that the log holds of a user: deletions, what they delete, and events of the account too. It reads
+// the log itself.
 func (s *Store) Recorded(ctx context.Context, project ident.ProjectID, user ident.UserID) (map[ident.EventID]bool, error) {
 	prefix, err := userSubject(bus.EventsPrefix, project, user)
 	if err != nil {

@@ -422,7 +422,8 @@ func TestOffersComeNewestFirstAndBounded(t *testing.T) {
 	}
 }
 
-// TestReadYourWritesWithConcurrentWritersFillersAndFlushes lets several instances, one of which cannot always reach Redis, append and read one user's events while entries vanish.
+// TestReadYourWritesWithConcurrentWritersFillersAndFlushes lets several instances, one of which cannot always reach Redis, append and read
+// one user's events while entries vanish.
 func TestReadYourWritesWithConcurrentWritersFillersAndFlushes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")

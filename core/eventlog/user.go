@@ -17,12 +17,14 @@ import (
 	"github.com/keyward/keyward/core/span"
 )
 
-// readUser hands every message of a user of the wanted types from the sequence on to take, in the order of the stream, and returns the sequence that follows
-// the last. A follower that is behind is waited for.
+// readUser hands every message of a user of the wanted types from the sequence on to take, in the order of the stream, and returns the
+// sequence that follows the last. A follower that is behind is waited for.
 //
-// The types are read one by one. A server that is asked for all of a user's subjects at once looks at every message between the first and the last of them,
-// whosever it is, but it knows where those of one subject are.
-func (l *Log) readUser(ctx context.Context, stream, prefix string, from uint64, wanted func(event.Type) bool, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
+// The types are read one by one. A server that is asked for all of a user's subjects at once looks at every message between the first and
+// the last of them, whosever it is, but it knows where those of one subject are.
+func (l *Log) readUser(
+	ctx context.Context, stream, prefix string, from uint64, wanted func(event.Type) bool, take func(*jetstream.RawStreamMsg) error,
+) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
 	ctx, step := span.Stream(ctx, "read", stream)
@@ -71,9 +73,11 @@ const followerPause = 5 * time.Millisecond
 // errBehind is for an answer of a follower that lacks what another one had.
 var errBehind = errors.New("a follower is behind")
 
-// readTypes reads what a server knows of a user now, from the sequence on: neither more, since what comes while one type is read may be missing of another,
-// nor less.
-func (l *Log) readTypes(ctx context.Context, stream, prefix string, from uint64, wanted func(event.Type) bool) (messages []*jetstream.RawStreamMsg, next uint64, err error) {
+// readTypes reads what a server knows of a user now, from the sequence on: neither more, since what comes while one type is read may be
+// missing of another, nor less.
+func (l *Log) readTypes(
+	ctx context.Context, stream, prefix string, from uint64, wanted func(event.Type) bool,
+) (messages []*jetstream.RawStreamMsg, next uint64, err error) {
 	newest, err := l.newest(ctx, stream, prefix+">")
 	if err != nil {
 		return nil, 0, err

@@ -11,7 +11,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// TestPropertyAUsersEventsOfAllTypesAreReadInTheOrderOfTheLog appends events of several users and types, reads one user's, appends more and reads on.
+// TestPropertyAUsersEventsOfAllTypesAreReadInTheOrderOfTheLog appends events of several users and types, reads one user's, appends more and
+// reads on.
 func TestPropertyAUsersEventsOfAllTypesAreReadInTheOrderOfTheLog(t *testing.T) {
 	t.Parallel()
 	log := open(t)

@@ -1,5 +1,5 @@
-// Package fault holds the one error type that crosses service borders. A Fault knows what kind of failure it is and its HTTP status; handlers
-// never choose a status. It does no I/O.
+// Package fault holds the one error type that crosses service borders. A Fault knows what kind of failure it is and its HTTP status;
+// handlers never choose a status. It does no I/O.
 //
 // A failure that callers tell from others is declared once, as a variable of the package that owns it, with a reason:
 //
@@ -48,7 +48,8 @@ type FieldError struct {
 	Message string `json:"message"`
 }
 
-// Fault is a failure that a caller can act on. The zero value is not a fault; use a constructor. A Fault is not changed once it is made: others are copies.
+// Fault is a failure that a caller can act on. The zero value is not a fault; use a constructor. A Fault is not changed once it is made:
+// others are copies.
 type Fault struct {
 	Type       Type          `json:"type"`
 	Status     int           `json:"status"`               // HTTP status
@@ -197,7 +198,8 @@ func Internal(cause error) *Fault {
 	return &Fault{Type: TypeInternalError, Status: http.StatusInternalServerError, cause: cause}
 }
 
-// As returns err as a Fault. What is not one becomes internal_error, except a deadline or cancellation, which becomes 503: the caller may try again.
+// As returns err as a Fault. What is not one becomes internal_error, except a deadline or cancellation, which becomes 503: the caller may
+// try again.
 func As(err error) *Fault {
 	var f *Fault
 	if errors.As(err, &f) {

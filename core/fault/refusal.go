@@ -5,8 +5,9 @@ import (
 	"errors"
 )
 
-// Refusal says what is wrong with a value that a caller gave, in words for that caller. Whoever judges a value does not know in which field of which call it came;
-// who took it from there makes a Fault of the Refusal with At. One that callers tell from others is a variable of its package: errors.Is finds that very one.
+// Refusal says what is wrong with a value that a caller gave, in words for that caller. Whoever judges a value does not know in which field
+// of which call it came; who took it from there makes a Fault of the Refusal with At. One that callers tell from others is a variable of
+// its package: errors.Is finds that very one.
 type Refusal struct {
 	text  string
 	kind  Type // of the fault; empty = validation_error

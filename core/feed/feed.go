@@ -2,14 +2,16 @@
 //
 // # Promise
 //
-// A subscriber gets every event of its project that its filter lets through and that the stream still keeps, in the order of the stream, each once, from where it began; also while NATS is
-// away in between. What was erased in the meantime it does not get. Nothing is kept for it: a subscriber that does not ask for a while reads the stream by itself when it does, and holds up nobody else.
+// A subscriber gets every event of its project that its filter lets through and that the stream still keeps, in the order of the stream,
+// each once, from where it began; also while NATS is away in between. What was erased in the meantime it does not get. Nothing is kept for
+// it: a subscriber that does not ask for a while reads the stream by itself when it does, and holds up nobody else.
 //
 // # How
 //
-// One reader follows the stream, for as long as there are subscribers, and keeps the latest events in a ring of bounded size. A subscriber whose position is in the ring reads the ring. One whose
-// position is older reads the stream with batch reads of its own until it has reached the ring. The more subscribers there are, the longer each pauses between two reads while events keep coming,
-// so that what they cost grows with the number of events and not of wake-ups; the first event after a quiet moment is handed on at once.
+// One reader follows the stream, for as long as there are subscribers, and keeps the latest events in a ring of bounded size. A subscriber
+// whose position is in the ring reads the ring. One whose position is older reads the stream with batch reads of its own until it has
+// reached the ring. The more subscribers there are, the longer each pauses between two reads while events keep coming, so that what they
+// cost grows with the number of events and not of wake-ups; the first event after a quiet moment is handed on at once.
 package feed
 
 import (
@@ -132,10 +134,12 @@ func positionsTold(info *jetstream.StreamInfo) uint64 {
 // PositionsTold returns up to which position in the stream subscribers may have been told plain numbers.
 func (f *Feed) PositionsTold() uint64 { return f.told }
 
-// Subscribe begins to receive the events of a project. Close the subscription. It fails with ErrBeyond if the start is a position beyond the end of the stream, with ErrClosed if Run has ended, and if
-// NATS does not answer.
+// Subscribe begins to receive the events of a project. Close the subscription. It fails with ErrBeyond if the start is a position beyond
+// the end of the stream, with ErrClosed if Run has ended, and if NATS does not answer.
 func (f *Feed) Subscribe(ctx context.Context, project ident.ProjectID, filter Filter, start Start) (*Subscription, error) {
-	s := &Subscription{feed: f, project: project, filter: filter, since: start.since, generation: f.ring.generation(), closed: make(chan struct{})}
+	s := &Subscription{
+		feed: f, project: project, filter: filter, since: start.since, generation: f.ring.generation(), closed: make(chan struct{}),
+	}
 	// Counted before the stream is asked, so that the ring begins no later than the subscription.
 	if f.subscribers.Add(1) == 1 {
 		select {

@@ -10,7 +10,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// parse reads project, user and type from the subject passkey.events.<project>.<user>.<type>. The data is copied: what comes from the client shares its memory with headers and more.
+// parse reads project, user and type from the subject passkey.events.<project>.<user>.<type>. The data is copied: what comes from the
+// client shares its memory with headers and more.
 func parse(subject string, sequence uint64, data []byte) (Message, bool) {
 	rest, ok := strings.CutPrefix(subject, bus.EventsPrefix+".")
 	if !ok {
@@ -21,7 +22,9 @@ func parse(subject string, sequence uint64, data []byte) (Message, bool) {
 	if !ok || strings.Contains(kind, ".") {
 		return Message{}, false
 	}
-	return Message{Sequence: sequence, Project: ident.ProjectID(project), User: ident.UserID(user), Type: event.Type(kind), Data: bytes.Clone(data)}, true
+	return Message{
+		Sequence: sequence, Project: ident.ProjectID(project), User: ident.UserID(user), Type: event.Type(kind), Data: bytes.Clone(data),
+	}, true
 }
 
 // matches reports whether the filter lets m through.

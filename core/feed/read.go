@@ -18,7 +18,8 @@ import (
 
 var errIncomplete = errors.New("the answer was incomplete")
 
-// readBatch reads what comes next for the subscriber from the stream into its buffer and moves its position behind it. It reports whether there is no more.
+// readBatch reads what comes next for the subscriber from the stream into its buffer and moves its position behind it. It reports whether
+// there is no more.
 func (s *Subscription) readBatch(ctx context.Context) (done bool, err error) {
 	s.buffer = s.buffer[:0]
 	select {
@@ -74,7 +75,8 @@ func (s *Subscription) take(msg *jetstream.RawStreamMsg) {
 	}
 }
 
-// atEnd reports whether there is nothing after the subscriber's position. On several replicas a follower may have answered that has not seen it yet, so the leader is asked for the last.
+// atEnd reports whether there is nothing after the subscriber's position. On several replicas a follower may have answered that has not
+// seen it yet, so the leader is asked for the last.
 func (s *Subscription) atEnd(ctx context.Context, subject string) (bool, error) {
 	if !s.feed.replicated {
 		return true, nil

@@ -103,8 +103,9 @@ func (r *ring) erase(project ident.ProjectID, user ident.UserID) {
 	}
 }
 
-// take appends to into what comes after a position and matches, up to a number of bytes, and returns the position it has read to. It reports false if the ring begins
-// later than that position or nobody follows the stream. A position after the end of the ring is that of a reader who was faster than the consumer.
+// take appends to into what comes after a position and matches, up to a number of bytes, and returns the position it has read to. It
+// reports false if the ring begins later than that position or nobody follows the stream. A position after the end of the ring is that of a
+// reader who was faster than the consumer.
 func (r *ring) take(into []Message, project ident.ProjectID, filter Filter, after uint64) ([]Message, uint64, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -126,7 +127,8 @@ func (r *ring) take(into []Message, project ident.ProjectID, filter Filter, afte
 	return into, max(after, r.last), true
 }
 
-// wait returns a channel that is closed as soon as there is something after the position or the ring starts or stops; nil if there is something already.
+// wait returns a channel that is closed as soon as there is something after the position or the ring starts or stops; nil if there is
+// something already.
 func (r *ring) wait(after uint64) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()

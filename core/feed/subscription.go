@@ -47,8 +47,9 @@ func (s *Subscription) Close() {
 	})
 }
 
-// Next waits for events and returns them, at least one, in the order of the stream. The slice is good until the next call, the messages in it for ever. It fails when ctx ends, with its
-// error, and nothing is lost then: the next call goes on. It fails for good with ErrClosed when the subscription or the feed has ended, and with ErrReset. While NATS is away it waits.
+// Next waits for events and returns them, at least one, in the order of the stream. The slice is good until the next call, the messages in
+// it for ever. It fails when ctx ends, with its error, and nothing is lost then: the next call goes on. It fails for good with ErrClosed
+// when the subscription or the feed has ended, and with ErrReset. While NATS is away it waits.
 func (s *Subscription) Next(ctx context.Context) ([]Message, error) {
 	for {
 		if err := s.pace(ctx); err != nil {
@@ -127,7 +128,8 @@ func (s *Subscription) ended(ctx context.Context) error {
 	}
 }
 
-// readOlder reads one batch of the stream into the buffer. Once there is no more it moves the position to where the stream was known to be before it looked, which is in the ring if there is one.
+// readOlder reads one batch of the stream into the buffer. Once there is no more it moves the position to where the stream was known to be
+// before it looked, which is in the ring if there is one.
 func (s *Subscription) readOlder(ctx context.Context) error {
 	reached, live := s.feed.ring.mark()
 	changed := s.feed.ring.wait(reached)

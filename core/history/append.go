@@ -26,7 +26,8 @@ func (f *folder) append() Append {
 	return a
 }
 
-// lastAppend returns when a passkey was last created for the account, or the beginning of time. That it was deleted later does not bring back what it ended.
+// lastAppend returns when a passkey was last created for the account, or the beginning of time. That it was deleted later does not bring
+// back what it ended.
 func (f *folder) lastAppend() int64 {
 	last := beginning
 	for _, e := range f.events {
@@ -37,7 +38,8 @@ func (f *folder) lastAppend() int64 {
 	return last
 }
 
-// declines returns the first decline of each offer since the last success, oldest first. An offer that was taken up in the end was not declined.
+// declines returns the first decline of each offer since the last success, oldest first. An offer that was taken up in the end was not
+// declined.
 func (f *folder) declines(succeeded int64) []*event.Event {
 	declines := make([]*event.Event, 0, len(f.events))
 	for _, e := range f.events {

@@ -10,9 +10,10 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Fold returns what the events mean at in.Now. It has one answer for every order and repetition of the same events, and the answer to a set with a
-// deletion is that to the set without the deleted event. Windows are half open: an event of age exactly the window no longer counts, and a cooldown is
-// over at exactly its end. Events of the future have age 0. A success and a failure of the same millisecond: the success came after.
+// Fold returns what the events mean at in.Now. It has one answer for every order and repetition of the same events, and the answer to a set
+// with a deletion is that to the set without the deleted event. Windows are half open: an event of age exactly the window no longer counts,
+// and a cooldown is over at exactly its end. Events of the future have age 0. A success and a failure of the same millisecond: the success
+// came after.
 func Fold(in Input) History {
 	f := newFolder(in)
 	history := History{
@@ -102,7 +103,8 @@ func names(id string, row ident.CredentialID, credentialID []byte) bool {
 	return len(id) == base64.RawURLEncoding.EncodedLen(len(credentialID)) && id == base64.RawURLEncoding.EncodeToString(credentialID)
 }
 
-// ofDeleted reports whether e names a credential that has been deleted since. An ID that the account never had is not held against the event.
+// ofDeleted reports whether e names a credential that has been deleted since. An ID that the account never had is not held against the
+// event.
 func (f *folder) ofDeleted(e *event.Event) bool {
 	if e.Credential == "" || f.credential(e) != nil {
 		return false
@@ -177,7 +179,8 @@ func (f *folder) completed(t event.Type) map[string]bool {
 	return done
 }
 
-// route of an event: one that no offer was found for is taken for local. Creations of before their events said so took the route that the credential tells.
+// route of an event: one that no offer was found for is taken for local. Creations of before their events said so took the route that the
+// credential tells.
 func (f *folder) route(e *event.Event) event.Route {
 	switch {
 	case e.Route != "":
@@ -191,7 +194,8 @@ func (f *folder) route(e *event.Event) event.Route {
 	return event.Local
 }
 
-// byPhone returns the credentials that finished a ceremony over another device. Where and when does not matter: what was on a phone once is sought there.
+// byPhone returns the credentials that finished a ceremony over another device. Where and when does not matter: what was on a phone once is
+// sought there.
 func (f *folder) byPhone() []ident.CredentialID {
 	var found []ident.CredentialID
 	for _, e := range f.events {

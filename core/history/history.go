@@ -1,5 +1,5 @@
-// Package history is the fold: what a user's set of events means at one moment. It is pure: no I/O, no clock, no hidden state. The same fold
-// serves decisions, the API, replay and tests. Order and repetition of events change nothing.
+// Package history is the fold: what a user's set of events means at one moment. It is pure: no I/O, no clock, no hidden state. The same
+// fold serves decisions, the API, replay and tests. Order and repetition of events change nothing.
 package history
 
 import (
@@ -21,11 +21,13 @@ type Input struct {
 	Now         time.Time
 	Parameters  Parameters
 
-	// Created returns the route on which a credential was created, for creations whose event does not say; nil = as the credential alone tells.
+	// Created returns the route on which a credential was created, for creations whose event does not say; nil = as the credential alone
+	// tells.
 	Created func(*account.Credential) event.Route
 }
 
-// Parameters are the figures that a security team sets in the bundle's data.json under the same names. Durations are in seconds there, so that JSON stays plain.
+// Parameters are the figures that a security team sets in the bundle's data.json under the same names. Durations are in seconds there, so
+// that JSON stays plain.
 type Parameters struct {
 	Default                     Cooldown          `json:"default"`
 	AfterError                  Cooldown          `json:"afterError"`
@@ -108,7 +110,8 @@ type Pair struct {
 	LastRoute                                 event.Route // of the newest success that counts; empty unless Positive
 	PositiveSecurityKey                       bool        // positive through a security key
 	CreatedHere                               bool        // an active credential was created in this pair, on this device
-	Lost                                      bool        // what should be here failed as often as the threshold, or the client reported that it holds none
+	// What should be here failed as often as the threshold, or the client reported that it holds none
+	Lost bool
 
 	Wins   []Win                // successes that make the pair positive, newest first, one for each route and credential
 	Proven []ident.CredentialID // were created or used on this device recently; sorted

@@ -20,8 +20,8 @@ const (
 // maxMoments bounds how many moments are told. What is further back than so many events of a cause is far beyond the counts that decide.
 const maxMoments = 24
 
-// Moments returns when the history can mean something else than now because an event of the cause no longer counts: sorted, each after now, and at most as
-// many as are worth a look, of which the latest ones are kept.
+// Moments returns when the history can mean something else than now because an event of the cause no longer counts: sorted, each after now,
+// and at most as many as are worth a look, of which the latest ones are kept.
 func Moments(in Input, cause Cause, more ...time.Duration) []time.Time {
 	nowMs := in.Now.UnixMilli()
 	var all []int64

@@ -63,8 +63,8 @@ func (f *folder) successes(p *Pair, here []*event.Event) {
 	p.PositiveStale = p.PositiveStale && !p.Positive
 }
 
-// failures fills in the streaks: the failed ceremonies of each route since its last success. A success ends a streak even if its credential is gone. The
-// client's word that it holds a passkey of the account ends that of this device.
+// failures fills in the streaks: the failed ceremonies of each route since its last success. A success ends a streak even if its credential
+// is gone. The client's word that it holds a passkey of the account ends that of this device.
 func (f *folder) failures(p *Pair, here []*event.Event) {
 	lastSuccess := map[event.Route]int64{event.Local: beginning, event.CDA: beginning, event.SecurityKey: beginning}
 	for _, e := range here {
@@ -95,10 +95,12 @@ func (f *folder) failures(p *Pair, here []*event.Event) {
 	p.Lost = f.parameters.StreakThreshold > 0 && p.LocalStreak >= f.parameters.StreakThreshold
 }
 
-// noCredentials applies the client's word that it holds no credential. It weighs as much as failing often enough, also where passkeys usually work, and for the longer window.
+// noCredentials applies the client's word that it holds no credential. It weighs as much as failing often enough, also where passkeys
+// usually work, and for the longer window.
 func (f *folder) noCredentials(p *Pair, here []*event.Event, lastSuccess, newestFailure int64) {
 	for _, e := range here {
-		if e.Type != event.LoginNoCredentials || f.ofDeleted(e) || e.CreatedMs <= lastSuccess || !f.younger(e.CreatedMs, f.parameters.StreakWindowSeconds) {
+		if e.Type != event.LoginNoCredentials || f.ofDeleted(e) || e.CreatedMs <= lastSuccess ||
+			!f.younger(e.CreatedMs, f.parameters.StreakWindowSeconds) {
 			continue
 		}
 		f.counts(e)

@@ -2,8 +2,9 @@ package history
 
 import "github.com/keyward/keyward/core/event"
 
-// process folds what the process has seen. A login start speaks for its process until it is ProcessSeconds old; where the start itself is no longer
-// known, the events that belong to it stand for it. An event belongs to the process by its processID, or by its ceremony if it names no process.
+// process folds what the process has seen. A login start speaks for its process until it is ProcessSeconds old; where the start itself is
+// no longer known, the events that belong to it stand for it. An event belongs to the process by its processID, or by its ceremony if it
+// names no process.
 func (f *folder) process(id string) Process {
 	p := Process{Outcome: OutcomeNotOffered}
 	if id == "" {

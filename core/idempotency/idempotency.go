@@ -37,8 +37,9 @@ const Header = "Idempotency-Key"
 
 // Call is one request with a key.
 type Call struct {
-	Project      ident.ProjectID
-	Salt         []byte // a secret of the project that is kept elsewhere than in the bucket: without it, a key that is easy to guess would open its record
+	Project ident.ProjectID
+	// A secret of the project that is kept elsewhere than in the bucket: without it, a key that is easy to guess would open its record
+	Salt         []byte
 	Key          string // as sent; valid
 	Method, Path string // with the query
 	Body         []byte

@@ -1,7 +1,7 @@
 // Package ident makes and checks the identifiers of the wire contract. It does no I/O but reads the random source it is given.
 //
-// Every ID is a prefix and a number of at most 19 digits, of a decision 25. The grammar holds no '.', '*', '>' or space, so a checked ID is safe as a NATS
-// subject token, a key-value key and part of a Redis key.
+// Every ID is a prefix and a number of at most 19 digits, of a decision 25. The grammar holds no '.', '*', '>' or space, so a checked ID is
+// safe as a NATS subject token, a key-value key and part of a Redis key.
 package ident
 
 import (
@@ -27,13 +27,15 @@ type (
 	ChallengeID string
 	// EnvironmentID is env-<number>: one browser profile or app installation.
 	EnvironmentID string
-	// DecisionID is dec-<number>: the Unix time in milliseconds, 13 digits, and 12 random digits. IDs sort by time, so that a decision is found by its ID alone.
+	// DecisionID is dec-<number>: the Unix time in milliseconds, 13 digits, and 12 random digits. IDs sort by time, so that a decision is
+	// found by its ID alone.
 	DecisionID string
 	// IdentifierID is ide-<number>.
 	IdentifierID string
 	// SocialAccountID is soc-<number>.
 	SocialAccountID string
-	// CodeID is cha-<number>: a one-time code or link sent to an identifier. The API calls it a challenge; ChallengeID is that of a passkey ceremony.
+	// CodeID is cha-<number>: a one-time code or link sent to an identifier. The API calls it a challenge; ChallengeID is that of a passkey
+	// ceremony.
 	CodeID string
 	// ConnectTokenID is ctk-<number>.
 	ConnectTokenID string
@@ -221,7 +223,8 @@ const (
 // floor is the smallest number of 19 digits.
 const floor = 1_000_000_000_000_000_000
 
-// random draws 19 digits below 2^63. Numbers are not ordered by time: an ID tells nothing of when or where it was made, and two writers never need to agree.
+// random draws 19 digits below 2^63. Numbers are not ordered by time: an ID tells nothing of when or where it was made, and two writers
+// never need to agree.
 func random(prefix string) string {
 	var raw [8]byte
 	for {

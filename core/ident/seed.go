@@ -8,8 +8,9 @@ import (
 	"strconv"
 )
 
-// Seed is what the IDs of one call are derived from: a call that is repeated with its seed makes the same IDs, so that it finds what its first attempt left. It is
-// text that fits a header. From an empty seed every ID is random. A call makes at most one ID of each kind from its seed.
+// Seed is what the IDs of one call are derived from: a call that is repeated with its seed makes the same IDs, so that it finds what its
+// first attempt left. It is text that fits a header. From an empty seed every ID is random. A call makes at most one ID of each kind from
+// its seed.
 type Seed string
 
 // NewSeed returns a random seed of over 125 bits.

@@ -23,7 +23,8 @@ type gets struct {
 	prefix string // of the subjects of its keys
 }
 
-// ByGets returns a bucket of which a Bucket lists and follows the entries without a consumer: for small buckets, and processes that may create none.
+// ByGets returns a bucket of which a Bucket lists and follows the entries without a consumer: for small buckets, and processes that may
+// create none.
 func ByGets(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyValue) (jetstream.KeyValue, error) {
 	stream, err := direct.Open(ctx, js, "KV_"+bucket.Bucket())
 	if err != nil {
@@ -89,7 +90,8 @@ func (e *got) Revision() uint64   { return e.Sequence }
 func (e *got) Created() time.Time { return e.Time }
 func (e *got) Delta() uint64      { return e.Pending }
 
-// Operation tells what was written from what says that there is nothing any more: of a writer, or of the server when an entry has got too old.
+// Operation tells what was written from what says that there is nothing any more: of a writer, or of the server when an entry has got too
+// old.
 func (e *got) Operation() jetstream.KeyValueOp {
 	switch {
 	case e.Header.Get("KV-Operation") == "DEL":

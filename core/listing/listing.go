@@ -1,5 +1,6 @@
-// Package listing reads the parameters of a list in the wire's terms (sort=field:asc, filter[]=field:op:value, page from 1), and sorts, filters and pages a
-// list that is already in memory. It is pure; every error is a *fault.Fault that names sort, filter[], page, pageSize, or the column to sort by.
+// Package listing reads the parameters of a list in the wire's terms (sort=field:asc, filter[]=field:op:value, page from 1), and sorts,
+// filters and pages a list that is already in memory. It is pure; every error is a *fault.Fault that names sort, filter[], page, pageSize,
+// or the column to sort by.
 package listing
 
 import (
@@ -76,8 +77,8 @@ func (f Field[T]) satisfies(item T, term Term) bool {
 	}
 }
 
-// Apply returns the page of items that list asks for; the page is never nil. Items that compare equal keep the order they came in, so pages are
-// stable only if that order is. defaultSort has the form of list.Sort and is taken if list asks for none. Items are not changed.
+// Apply returns the page of items that list asks for; the page is never nil. Items that compare equal keep the order they came in, so pages
+// are stable only if that order is. defaultSort has the form of list.Sort and is taken if list asks for none. Items are not changed.
 func Apply[T any](items []T, list List, fields map[string]Field[T], defaultSort string) ([]T, Paging, error) {
 	uses := make(map[string]Use, len(fields))
 	for name, field := range fields {

@@ -126,7 +126,8 @@ func (q Query) Paging(total int) Paging {
 	return Paging{Page: int32(q.Page), TotalPages: int32((total + q.Size - 1) / q.Size), TotalItems: int32(total)}
 }
 
-// Parse reads what list asks for. defaultSort has the form of list.Sort and is taken if list asks for none; if both are empty, the list's own order holds.
+// Parse reads what list asks for. defaultSort has the form of list.Sort and is taken if list asks for none; if both are empty, the list's
+// own order holds.
 func Parse(list List, fields map[string]Use, defaultSort string) (Query, error) {
 	q := Query{Page: cmp.Or(list.Page, 1), Size: cmp.Or(list.PageSize, DefaultPageSize)}
 	for _, filter := range list.Filter {

@@ -60,7 +60,10 @@ func CheckRPID(id string) error {
 		return err
 	}
 	if id != localhost && public(id) {
-		return breaks(id, "example."+id+" with the name that you registered", "must not be a public suffix, under which anybody can register: browsers refuse it")
+		return breaks(
+			id, "example."+id+" with the name that you registered",
+			"must not be a public suffix, under which anybody can register: browsers refuse it",
+		)
 	}
 	return nil
 }
@@ -247,7 +250,9 @@ func parseAndroid(text string) (string, error) {
 		return "", breaks(text, form, "is not the origin of an Android app")
 	}
 	if sum, err := hex.DecodeString(strings.ReplaceAll(hash, ":", "")); err == nil && len(sum) == keyHashLength {
-		return "", breaks(text, androidPrefix+base64.RawURLEncoding.EncodeToString(sum), "must have the fingerprint in base64url, not in hexadecimal")
+		return "", breaks(
+			text, androidPrefix+base64.RawURLEncoding.EncodeToString(sum), "must have the fingerprint in base64url, not in hexadecimal",
+		)
 	}
 	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(hash, "="))
 	sum, err := base64.RawStdEncoding.Strict().DecodeString(standard)

@@ -13,7 +13,8 @@ import (
 	"github.com/keyward/keyward/core/origin"
 )
 
-// Frontend is how a project meets browsers and apps. The zero value works: users sign up with an email address, which is verified, or a user name.
+// Frontend is how a project meets browsers and apps. The zero value works: users sign up with an email address, which is verified, or a
+// user name.
 type Frontend struct {
 	// Hosts are the host names that frontends reach the project at, beside its CNAME: names, or *.name for all that are one label longer.
 	Hosts []string `json:"hosts,omitempty"`
@@ -23,23 +24,25 @@ type Frontend struct {
 	FullName bool `json:"fullName,omitempty"`
 	// NoSignUp closes sign-up: users are created over the Backend API alone.
 	NoSignUp bool `json:"noSignUp,omitempty"`
-	// RefreshTokenInBody gives refresh tokens to scripts, for frontends on another site than Keyward, whose cookies browsers withhold. Otherwise they are in a cookie that
-	// scripts cannot read.
+	// RefreshTokenInBody gives refresh tokens to scripts, for frontends on another site than Keyward, whose cookies browsers withhold.
+	// Otherwise they are in a cookie that scripts cannot read.
 	RefreshTokenInBody bool `json:"refreshTokenInBody,omitempty"`
-	// RefreshTokenFixed lets a refresh token be used again and again, for SDKs that do not take the next one from a body. One that is stolen then goes unnoticed.
+	// RefreshTokenFixed lets a refresh token be used again and again, for SDKs that do not take the next one from a body. One that is stolen
+	// then goes unnoticed.
 	RefreshTokenFixed bool `json:"refreshTokenFixed,omitempty"`
-	// ReauthAge is how old, in seconds, the login may be of somebody who adds a passkey or takes one, an identifier or the account away; 0 = of any
-	// age.
+	// ReauthAge is how old, in seconds, the login may be of somebody who adds a passkey or takes one, an identifier or the account away; 0 =
+	// of any age.
 	ReauthAge int `json:"reauthAge,omitempty"`
 	// NoAudience leaves the audience out of tokens, for verifiers that refuse one that they were not told of. Services of such a project have
 	// its keys alone to tell its tokens by.
 	NoAudience bool `json:"noAudience,omitempty"`
 	// SameSite is of the cookies: lax, strict or none; empty = lax.
 	SameSite string `json:"sameSite,omitempty"`
-	// TellUnknownUsers lets Connect frontends tell that an identifier is unknown. Otherwise they learn no more than that there is no passkey login.
+	// TellUnknownUsers lets Connect frontends tell that an identifier is unknown. Otherwise they learn no more than that there is no passkey
+	// login.
 	TellUnknownUsers bool `json:"tellUnknownUsers,omitempty"`
-	// NamedToOthers tells who picks one of the project's passkeys at another project of the same RP ID where it belongs, by the project's name.
-	// Otherwise it is a passkey that nobody knows.
+	// NamedToOthers tells who picks one of the project's passkeys at another project of the same RP ID where it belongs, by the project's
+	// name. Otherwise it is a passkey that nobody knows.
 	NamedToOthers bool `json:"namedToOthers,omitempty"`
 	// AppleApps are the application identifiers, <team>.<bundle>, that share the project's passkeys.
 	AppleApps []string `json:"appleApps,omitempty"`
@@ -75,8 +78,8 @@ type AndroidApp struct {
 	Fingerprints []string `json:"fingerprints"`
 }
 
-// DefaultIdentifiers returns what users sign up with unless the project says otherwise. An address is verified: otherwise somebody could sign up with that of another person,
-// create a passkey, and wait for them to come.
+// DefaultIdentifiers returns what users sign up with unless the project says otherwise. An address is verified: otherwise somebody could
+// sign up with that of another person, create a passkey, and wait for them to come.
 func DefaultIdentifiers() []IdentifierRule {
 	return []IdentifierRule{{Type: account.IdentifierTypeEmail, Verify: VerifySignUp}, {Type: account.IdentifierTypeUsername}}
 }
@@ -132,13 +135,17 @@ func (f Frontend) Check() (Frontend, error) {
 			complain(true, "hosts", host+": "+err.Error())
 		}
 	}
-	complain(!f.identifiersFit(), "identifiers", "must name email, phone and username at most once each, and verify sign-up what is no user name")
+	complain(
+		!f.identifiersFit(), "identifiers", "must name email, phone and username at most once each, and verify sign-up what is no user name",
+	)
 	complain(!slices.Contains([]string{"", "lax", "strict", "none"}, f.SameSite), "sameSite", "must be lax, strict or none")
 	complain(len(f.AppleApps) > maxApps || slices.ContainsFunc(f.AppleApps, func(app string) bool { return !appleApp.MatchString(app) }),
 		"appleApps", "each must be of the form <team ID>.<bundle ID>")
 	complain(len(f.AndroidApps) > maxApps || slices.ContainsFunc(f.AndroidApps, func(app AndroidApp) bool { return !app.fits() }),
 		"androidApps", "each must have a package and SHA-256 fingerprints in the form AB:CD:...")
-	complain(f.ReauthAge != 0 && (f.ReauthAge < minReauthAge || f.ReauthAge > maxReauthAge), "reauthAge", "must be 60 to 86400 seconds, or 0 for off")
+	complain(
+		f.ReauthAge != 0 && (f.ReauthAge < minReauthAge || f.ReauthAge > maxReauthAge), "reauthAge", "must be 60 to 86400 seconds, or 0 for off",
+	)
 	for field, text := range map[string]string{"enrollURL": f.EnrollURL, "manageURL": f.ManageURL} {
 		if err := checkPage(text); err != nil {
 			complain(true, field, err.Error())
@@ -166,8 +173,8 @@ func (f Frontend) identifiersFit() bool {
 	return true
 }
 
-// AppOrigins returns the origins at which the apps that share the project's passkeys create and use them: an app of Apple's at that of the RP ID, an app of
-// Android's at one made of the fingerprint of its certificate.
+// AppOrigins returns the origins at which the apps that share the project's passkeys create and use them: an app of Apple's at that of the
+// RP ID, an app of Android's at one made of the fingerprint of its certificate.
 func (p Project) AppOrigins() []string {
 	var all []string
 	if len(p.Frontend.AppleApps) > 0 {
@@ -187,7 +194,8 @@ func (p Project) AppOrigins() []string {
 const androidOrigin = "android:apk-key-hash:"
 
 func (a AndroidApp) fits() bool {
-	return len(a.Package) <= maxAppText && androidPackage.MatchString(a.Package) && len(a.Fingerprints) > 0 && len(a.Fingerprints) <= maxFingerprints &&
+	return len(a.Package) <= maxAppText && androidPackage.MatchString(a.Package) && len(a.Fingerprints) > 0 &&
+		len(a.Fingerprints) <= maxFingerprints &&
 		!slices.ContainsFunc(a.Fingerprints, func(print string) bool { return !fingerprint.MatchString(print) })
 }
 

@@ -97,7 +97,8 @@ func checkIssuerURL(text string) error {
 	return nil
 }
 
-// Protected reports whether nobody on the way can change what is fetched from the URL: it is https, or http that does not leave the machine.
+// Protected reports whether nobody on the way can change what is fetched from the URL: it is https, or http that does not leave the
+// machine.
 func Protected(u *url.URL) bool {
 	switch u.Scheme {
 	case "https":
@@ -153,8 +154,8 @@ type Candidate struct {
 	Issuer  Issuer
 }
 
-// Issuers returns the projects that take access tokens of an issuer, ordered by ID, and those of one project in the order in which they were added. It answers
-// from memory; the caller must not change what it gets.
+// Issuers returns the projects that take access tokens of an issuer, ordered by ID, and those of one project in the order in which they
+// were added. It answers from memory; the caller must not change what it gets.
 func (s *Store) Issuers(issuer string) []Candidate { return s.snapshot.Load().issuers[issuer] }
 
 // candidates maps the URL of each issuer to the projects that take its tokens.

@@ -31,7 +31,8 @@ type APIKey struct {
 	ExpiresMs   int64      `json:"expiresMs,omitempty"` // 0 = never
 }
 
-// NewAPIKey makes a key of a project and returns it with its text, of the form kwk1_<project number>_<key ID>_<secret>, which nobody can read again. lifetime 0 = for ever.
+// NewAPIKey makes a key of a project and returns it with its text, of the form kwk1_<project number>_<key ID>_<secret>, which nobody can
+// read again. lifetime 0 = for ever.
 func NewAPIKey(project ident.ProjectID, name string, permissions []string, lifetime time.Duration, now time.Time) (APIKey, string, error) {
 	switch {
 	case name == "" || len(name) > maxKeyName:
@@ -45,7 +46,13 @@ func NewAPIKey(project ident.ProjectID, name string, permissions []string, lifet
 	permissions = slices.Clone(permissions)
 	slices.Sort(permissions)
 	key := APIKey{
-		ID: ident.Alphanumeric(keyIDLength), Name: name, Hash: HashSecret(secret), Permissions: slices.Compact(permissions), CreatedMs: now.UnixMilli(),
+		ID: ident.Alphanumeric(
+			keyIDLength,
+		),
+		Name:        name,
+		Hash:        HashSecret(secret),
+		Permissions: slices.Compact(permissions),
+		CreatedMs:   now.UnixMilli(),
 	}
 	if lifetime > 0 {
 		key.ExpiresMs = now.Add(lifetime).UnixMilli()

@@ -1,4 +1,5 @@
-// Package project holds the tenants: each project is one relying party with its own secret and origins. Store touches the key-value bucket "projects" and nothing else.
+// Package project holds the tenants: each project is one relying party with its own secret and origins. Store touches the key-value bucket
+// "projects" and nothing else.
 package project
 
 import (
@@ -22,10 +23,11 @@ type Project struct {
 	Issuers []Issuer        `json:"issuers,omitempty"` // whose access tokens the project takes
 	// IdempotencySalt is what a gateway keeps the answers to calls with an Idempotency-Key under. It is of no use elsewhere.
 	IdempotencySalt []byte    `json:"idempotencySalt,omitempty"`
-	Legacy          LegacyKey `json:"handleKey"`       // until the ceremony service has taken it over
-	CNAME           string    `json:"cname,omitempty"` // host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
-	Frontend        Frontend  `json:"frontend"`
-	CreatedMs       int64     `json:"createdMs"`
+	Legacy          LegacyKey `json:"handleKey"` // until the ceremony service has taken it over
+	// Host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
+	CNAME     string   `json:"cname,omitempty"`
+	Frontend  Frontend `json:"frontend"`
+	CreatedMs int64    `json:"createdMs"`
 
 	// Ring holds what tokens, handles and codes of the project are made with. It is not stored here, and the ceremony service
 	// alone has it: nil elsewhere.

@@ -110,7 +110,9 @@ func (s *Store) replace(id ident.ProjectID, p *Project, revision uint64) {
 		if revision <= old.revisions[id] {
 			return
 		}
-		next := &snapshot{projects: make(map[ident.ProjectID]Project, len(old.projects)+1), revisions: maps.Clone(old.revisions), origins: map[string]int{}}
+		next := &snapshot{
+			projects: make(map[ident.ProjectID]Project, len(old.projects)+1), revisions: maps.Clone(old.revisions), origins: map[string]int{},
+		}
 		next.revisions[id] = revision
 		for k, v := range old.projects {
 			if k != id {
@@ -185,8 +187,8 @@ func (s *Store) Create(ctx context.Context, p Project) error {
 	return nil
 }
 
-// Update changes a stored project under its revision. An unknown project is ErrUnknown. A host that overlaps with another project's, or with
-// the installation's own, is a conflict of its field; of several projects that want one at the same time one gets it.
+// Update changes a stored project under its revision. An unknown project is ErrUnknown. A host that overlaps with another project's, or
+// with the installation's own, is a conflict of its field; of several projects that want one at the same time one gets it.
 func (s *Store) Update(ctx context.Context, id ident.ProjectID, change func(*Project)) error {
 	return s.Change(ctx, id, func(p *Project) error {
 		change(p)

@@ -60,8 +60,8 @@ type part struct {
 	read   *redis.StringCmd
 }
 
-// Exchange tells Redis what was counted since the last exchange and learns what all instances counted. Run calls it; an error means that Redis did not
-// answer. What could not be told counts for this instance alone: telling it again might count it twice.
+// Exchange tells Redis what was counted since the last exchange and learns what all instances counted. Run calls it; an error means that
+// Redis did not answer. What could not be told counts for this instance alone: telling it again might count it twice.
 func (l *Limiter) Exchange(ctx context.Context) error {
 	shares := l.gather()
 	if l.redis == nil {

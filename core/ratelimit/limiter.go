@@ -1,12 +1,13 @@
-// Package ratelimit says whether a call may go on, by how many were made with the same key lately: of a project, from an address, or with wrong credentials. The
-// answer comes from memory, so a call waits for no server; Run tells Redis what this instance let through and learns what others did, about ten times a second.
-// Without Redis each instance keeps the limit by itself.
+// Package ratelimit says whether a call may go on, by how many were made with the same key lately: of a project, from an address, or with
+// wrong credentials. The answer comes from memory, so a call waits for no server; Run tells Redis what this instance let through and learns
+// what others did, about ten times a second. Without Redis each instance keeps the limit by itself.
 //
-// How exact it is. A key has a count for the current window, of the limit's length and aligned to the clock, and one for the window before, which weighs
-// as much as a sliding window would still cover of it. One instance lets through at most the limit at once and per aligned window, and less than twice the limit in any
-// span of that length. An instance does not know of calls that others let through since the last exchange: with n instances these can be n-1 times what one lets
-// through in an exchange interval, and never more than n-1 times the limit. Clocks that differ by d count up to d's worth of calls in the wrong window. Refused calls
-// are not counted, so a caller that asks too often is served at the limit's rate.
+// How exact it is. A key has a count for the current window, of the limit's length and aligned to the clock, and one for the window before,
+// which weighs as much as a sliding window would still cover of it. One instance lets through at most the limit at once and per aligned
+// window, and less than twice the limit in any span of that length. An instance does not know of calls that others let through since the
+// last exchange: with n instances these can be n-1 times what one lets through in an exchange interval, and never more than n-1 times the
+// limit. Clocks that differ by d count up to d's worth of calls in the wrong window. Refused calls are not counted, so a caller that asks
+// too often is served at the limit's rate.
 //
 // It touches Redis keys that begin with {rate/ and nothing else.
 package ratelimit
@@ -71,7 +72,8 @@ type Deps struct {
 	Metrics prometheus.Registerer // required
 }
 
-// Limiter answers for all keys. It is safe for concurrent use. Run must run for instances to know of one another, and for idle keys to be forgotten.
+// Limiter answers for all keys. It is safe for concurrent use. Run must run for instances to know of one another, and for idle keys to be
+// forgotten.
 type Limiter struct {
 	cfg     Config
 	redis   redis.UniversalClient
@@ -121,12 +123,14 @@ func New(cfg Config, deps Deps) (*Limiter, error) {
 	return l, nil
 }
 
-// Take asks whether a call may go on and, if so, counts it. The key is copied if it is kept, so it may point into a buffer that is used again.
+// Take asks whether a call may go on and, if so, counts it. The key is copied if it is kept, so it may point into a buffer that is used
+// again.
 func (l *Limiter) Take(kind Kind, key string, limit Limit) Verdict {
 	return l.ask(name{kind, key}, limit, true)
 }
 
-// Peek is Take that counts nothing: for calls of which only some count, such as those that turn out to have failed, and are counted with Take then.
+// Peek is Take that counts nothing: for calls of which only some count, such as those that turn out to have failed, and are counted with
+// Take then.
 func (l *Limiter) Peek(kind Kind, key string, limit Limit) Verdict {
 	return l.ask(name{kind, key}, limit, false)
 }
@@ -168,8 +172,8 @@ func (l *Limiter) judge(n name, limit Limit, count bool) Verdict {
 	return v
 }
 
-// list notes that the entry is to take part in the next exchange. The list is as bounded as the entries are: entries that were dropped from memory while they are
-// on it could otherwise make it grow.
+// list notes that the entry is to take part in the next exchange. The list is as bounded as the entries are: entries that were dropped from
+// memory while they are on it could otherwise make it grow.
 func (l *Limiter) list(s *shard, e *entry) {
 	if e.listed || len(s.active) >= l.perShard() {
 		return
@@ -191,8 +195,8 @@ func (l *Limiter) admit(s *shard, n name, now int64) *entry {
 	return e
 }
 
-// forget drops, of a few entries that the map's random order shows, the one that has used least: that of a key which was asked about once, and not that of one which is
-// near its limit. An attack with many addresses so pushes out its own.
+// forget drops, of a few entries that the map's random order shows, the one that has used least: that of a key which was asked about once,
+// and not that of one which is near its limit. An attack with many addresses so pushes out its own.
 func (l *Limiter) forget(s *shard, now int64) {
 	const looked = 8
 	var least *entry
@@ -231,7 +235,8 @@ func (l *Limiter) keys() int {
 	return total
 }
 
-// AddressKey returns the key of a remote address: an IPv4 address itself, and of an IPv6 address its network of 64 bits, which is what one customer is given.
+// AddressKey returns the key of a remote address: an IPv4 address itself, and of an IPv6 address its network of 64 bits, which is what one
+// customer is given.
 func AddressKey(address netip.Addr) string {
 	address = address.Unmap().WithZone("")
 	if !address.Is6() {

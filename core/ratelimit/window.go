@@ -27,8 +27,8 @@ type tally struct {
 
 func (t tally) sum() int64 { return t.known + t.pending }
 
-// turn makes the window that nowNs is in the current one, and returns how much of it has passed. A clock that went back a little stays at the begin of the current
-// window; one that went back further starts anew, since it would refuse for as long otherwise.
+// turn makes the window that nowNs is in the current one, and returns how much of it has passed. A clock that went back a little stays at
+// the begin of the current window; one that went back further starts anew, since it would refuse for as long otherwise.
 func (w *window) turn(nowNs, per int64) (elapsed int64) {
 	index := nowNs / per
 	switch index {
@@ -54,8 +54,8 @@ func (w *window) tally(index int64) *tally {
 	return nil
 }
 
-// judge weighs both windows. Of the window before, as much counts as a sliding window would still cover if its calls were spread evenly; rounded up, so that
-// a burst at the turn of windows cannot exceed the limit.
+// judge weighs both windows. Of the window before, as much counts as a sliding window would still cover if its calls were spread evenly;
+// rounded up, so that a burst at the turn of windows cannot exceed the limit.
 func judge(limit Limit, cur, prev, elapsed int64) Verdict {
 	per, requests := int64(limit.Per), int64(limit.Requests)
 	used := cur + int64(math.Ceil(float64(prev)*float64(per-elapsed)/float64(per)))

@@ -22,7 +22,8 @@ func RequestID(ctx context.Context) ident.RequestID {
 
 type seedKey struct{}
 
-// WithSeed returns a context that carries what the IDs of a call's creations are derived from, so that a repeat of the call makes the same IDs.
+// WithSeed returns a context that carries what the IDs of a call's creations are derived from, so that a repeat of the call makes the same
+// IDs.
 func WithSeed(ctx context.Context, seed ident.Seed) context.Context {
 	return context.WithValue(ctx, seedKey{}, seed)
 }

@@ -12,7 +12,8 @@ type Limits struct {
 	Asks       int           // how often one such call is asked at most
 	Silence    time.Duration // how long an instance may leave its pings unanswered
 	Losses     int           // how many calls in a row an instance may leave to another that was asked later
-	Shunned    time.Duration // how long an instance gets no calls that let one run out of time or left too many, while there is one that answers
+	// How long an instance gets no calls that let one run out of time or left too many, while there is one that answers
+	Shunned time.Duration
 }
 
 // Within returns the limits that fit services beside each other on one network, with a timeout. Nine of ten calls take a tenth of the

@@ -11,9 +11,9 @@ import (
 	"github.com/keyward/keyward/core/fault"
 )
 
-// listing answers what NATS tools ask a service: who is there, where it listens, and how it fares (NATS micro protocol, ADR-32). It stands in the place of
-// micro.AddService, which measures how long its handlers run and whether they have failed when they return; calls here are handed to goroutines of their own,
-// so that would be microseconds and no failure.
+// listing answers what NATS tools ask a service: who is there, where it listens, and how it fares (NATS micro protocol, ADR-32). It stands
+// in the place of micro.AddService, which measures how long its handlers run and whether they have failed when they return; calls here are
+// handed to goroutines of their own, so that would be microseconds and no failure.
 type listing struct {
 	identity  micro.ServiceIdentity
 	started   time.Time
@@ -25,8 +25,10 @@ const addressed = "addressed"
 
 func newListing(service, version string) listing {
 	return listing{
-		identity: micro.ServiceIdentity{Name: "keyward-" + service, ID: rand.Text(), Version: version, Metadata: map[string]string{addressed: "true"}},
-		started:  time.Now().UTC(),
+		identity: micro.ServiceIdentity{
+			Name: "keyward-" + service, ID: rand.Text(), Version: version, Metadata: map[string]string{addressed: "true"},
+		},
+		started: time.Now().UTC(),
 	}
 }
 
@@ -47,7 +49,9 @@ func (l *listing) ping() any {
 }
 
 func (l *listing) info() any {
-	info := micro.Info{ServiceIdentity: l.identity, Type: micro.InfoResponseType, Description: "Keyward " + l.identity.Name[len("keyward-"):] + " service"}
+	info := micro.Info{
+		ServiceIdentity: l.identity, Type: micro.InfoResponseType, Description: "Keyward " + l.identity.Name[len("keyward-"):] + " service",
+	}
 	for _, e := range l.endpoints {
 		info.Endpoints = append(info.Endpoints, micro.EndpointInfo{
 			Name: e.method.name, Subject: e.subject, QueueGroup: micro.DefaultQueueGroup, Metadata: map[string]string{},

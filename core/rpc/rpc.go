@@ -1,5 +1,6 @@
-// Package rpc carries a service's methods over NATS request/reply. It carries deadlines, request IDs, seeds and trace context, and brings faults back as what they
-// were. A service is found, listed and measured as the NATS micro protocol has it, so plain NATS tools show what it does. It knows nothing of what the services do.
+// Package rpc carries a service's methods over NATS request/reply. It carries deadlines, request IDs, seeds and trace context, and brings
+// faults back as what they were. A service is found, listed and measured as the NATS micro protocol has it, so plain NATS tools show what
+// it does. It knows nothing of what the services do.
 package rpc
 
 import (

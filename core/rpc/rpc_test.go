@@ -231,7 +231,8 @@ func TestRollingRestartsLoseNoCall(t *testing.T) {
 	}
 }
 
-// What a service answers is published by a user who may publish answers. Whoever asks must not be able to have it published as something else.
+// What a service answers is published by a user who may publish answers. Whoever asks must not be able to have it published as something
+// else.
 func TestACallWhoseAnswerWouldNotGoToAnInboxIsNotTaken(t *testing.T) {
 	t.Parallel()
 	var taken atomic.Int64

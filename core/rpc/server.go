@@ -177,7 +177,9 @@ func (s *Server) refuse(c *call, f *fault.Fault) {
 	if err != nil {
 		body = nil
 	}
-	s.answer(c, f, &nats.Msg{Header: nats.Header{micro.ErrorCodeHeader: {strconv.Itoa(f.Status)}, micro.ErrorHeader: {string(f.Type)}}, Data: body})
+	s.answer(
+		c, f, &nats.Msg{Header: nats.Header{micro.ErrorCodeHeader: {strconv.Itoa(f.Status)}, micro.ErrorHeader: {string(f.Type)}}, Data: body},
+	)
 }
 
 // tell answers a question about the service itself.

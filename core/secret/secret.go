@@ -1,4 +1,5 @@
-// Package secret holds the type of values that must never be printed: configuration carries its secrets as Text, so that a log line, an error or a dump of the configuration shows stars. It does no I/O.
+// Package secret holds the type of values that must never be printed: configuration carries its secrets as Text, so that a log line, an
+// error or a dump of the configuration shows stars. It does no I/O.
 package secret
 
 import (
@@ -34,7 +35,8 @@ func (t Text) LogValue() slog.Value { return slog.StringValue(t.String()) }
 // MarshalText implements encoding.TextMarshaler, for JSON and YAML.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// URL returns a URL, or several separated by commas, with passwords and tokens as stars. What cannot be read as a URL is all stars, since nobody knows what it holds.
+// URL returns a URL, or several separated by commas, with passwords and tokens as stars. What cannot be read as a URL is all stars, since
+// nobody knows what it holds.
 func URL(raw string) string {
 	if raw == "" {
 		return ""

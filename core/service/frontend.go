@@ -67,7 +67,9 @@ type CurrentUser interface {
 	// CurrentUserPasskeyGet returns a page of the passkeys of the user. 400 as every list.
 	CurrentUserPasskeyGet(context.Context, ForVisit[List]) (frontend.MePasskeyRsp, error)
 	// CurrentUserPasskeyAppendStart is AppendStart for the user. The policy knows that the user asks for it.
-	CurrentUserPasskeyAppendStart(context.Context, ForVisit[frontend.MePasskeysAppendStartReq]) (Answered[frontend.MePasskeysAppendStartRsp], error)
+	CurrentUserPasskeyAppendStart(
+		context.Context, ForVisit[frontend.MePasskeysAppendStartReq],
+	) (Answered[frontend.MePasskeysAppendStartRsp], error)
 	// CurrentUserPasskeyAppendFinish is AppendFinish for the user. 400 and 409 attestationResponse.
 	CurrentUserPasskeyAppendFinish(context.Context, ForVisit[frontend.MePasskeysAppendFinishReq]) (Empty, error)
 	// CurrentUserPasskeyDelete deletes a passkey of the user. 400 credentialID.

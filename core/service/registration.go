@@ -8,10 +8,11 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Registrations is the part of the ceremony service that the user service is made of (api/proto/zitadel/user): passkeys that are registered under a name, on demand
-// of the user or of somebody who acts for users. They are the same passkeys, events and decisions as everybody's.
+// Registrations is the part of the ceremony service that the user service is made of (api/proto/zitadel/user): passkeys that are registered
+// under a name, on demand of the user or of somebody who acts for users. They are the same passkeys, events and decisions as everybody's.
 //
-// An unknown user or passkey is a fault with the status 404, a state that does not allow the call one with 412. The faults carry the reasons below.
+// An unknown user or passkey is a fault with the status 404, a state that does not allow the call one with 412. The faults carry the
+// reasons below.
 type Registrations interface {
 	// RegisterPasskey begins a registration and spends the code, if one is given. When it has returned, the offer is in the log. 404
 	// ReasonUserUnknown; ErrUserInactive; 412 ReasonDenied; 400 ReasonCodeInvalid, ReasonDomain, authenticator.
@@ -28,8 +29,8 @@ type Registrations interface {
 	RemovePasskey(context.Context, ForUser[ident.CredentialID]) (Change, error)
 }
 
-// Reasons are the IDs of failures that clients of the user service tell apart (zitadel.v1.ErrorDetail). They are stable. Those of a known meaning are the ones that
-// existing clients know.
+// Reasons are the IDs of failures that clients of the user service tell apart (zitadel.v1.ErrorDetail). They are stable. Those of a known
+// meaning are the ones that existing clients know.
 const (
 	ReasonUserUnknown    = "QUERY-Dfbg2"
 	ReasonUserInactive   = "USER-Inactive"
@@ -90,8 +91,9 @@ type PasskeyVerification struct {
 
 // PasskeyCodeRequest asks for a registration code.
 type PasskeyCodeRequest struct {
-	Send        bool   `json:"send,omitempty"`        // send a link to the user's verified email address; otherwise the code is returned
-	URLTemplate string `json:"urlTemplate,omitempty"` // of the link: a URL with {{.UserID}}, {{.OrgID}}, {{.CodeID}} and {{.Code}}; empty = a page on the project's first origin
+	Send bool `json:"send,omitempty"` // send a link to the user's verified email address; otherwise the code is returned
+	// Of the link: a URL with {{.UserID}}, {{.OrgID}}, {{.CodeID}} and {{.Code}}; empty = a page on the project's first origin
+	URLTemplate string `json:"urlTemplate,omitempty"`
 }
 
 // PasskeyCodeCreated is a registration code that has been made.

@@ -78,7 +78,8 @@ type Users interface {
 	UpdateChallenge(context.Context, ForUser[ChallengePatch]) (rest.PasskeyChallenge, error)
 }
 
-// Passkeys is the part of the ceremony service that runs WebAuthn ceremonies. In the requests the user ID is part of the body, as on the wire.
+// Passkeys is the part of the ceremony service that runs WebAuthn ceremonies. In the requests the user ID is part of the body, as on the
+// wire.
 type Passkeys interface {
 	// AppendStart asks whether to offer the creation of a passkey and returns options if so. Then the challenge is stored and the
 	// offer is in the log. 400 userID, username.
@@ -240,15 +241,16 @@ func (j *Judged[T]) Inner() any { return &j.Body }
 // Why names the decision that was made, and the revision of the policy that made it.
 func (j *Judged[T]) Why() (ident.DecisionID, string) { return j.Decision, j.PolicyRevision }
 
-// Appended says where an event is in the stream of passkey events: its sequence, or, if it has been there for a while, that of a later event of the user. Login
-// offers and denials are in another stream; theirs is 0.
+// Appended says where an event is in the stream of passkey events: its sequence, or, if it has been there for a while, that of a later
+// event of the user. Login offers and denials are in another stream; theirs is 0.
 type Appended struct {
 	Sequence uint64 `json:"sequence"`
 }
 
-// Events is the events service. When Create, Append or Delete has returned, the change is on disk and the next decision for the user sees it.
+// Events is the events service. When Create, Append or Delete has returned, the change is on disk and the next decision for the user sees
+// it.
 //
-//keyward:service events
+// keyward:service events
 type Events interface {
 	// Create appends an event that a caller sent, joined to the offer that it answers by what the user's history holds at this
 	// moment. 400 userID, eventType, expires.
@@ -323,9 +325,10 @@ type Environment struct {
 
 // Question is what every decision needs to know. Decisions read the user's events themselves.
 type Question struct {
-	Project      ident.ProjectID        `json:"project"`
-	Account      *account.Account       `json:"account,omitempty"`      // nil = there is no such user
-	AccountStamp string                 `json:"accountStamp,omitempty"` // the account was read after this stamp was told; empty = just now, from the store
+	Project ident.ProjectID  `json:"project"`
+	Account *account.Account `json:"account,omitempty"` // nil = there is no such user
+	// The account was read after this stamp was told; empty = just now, from the store
+	AccountStamp string                 `json:"accountStamp,omitempty"`
 	LookupFailed bool                   `json:"lookupFailed,omitempty"`
 	Client       rest.ClientInformation `json:"client"`
 	Environment  Environment            `json:"environment"`
@@ -348,10 +351,11 @@ type AppendQuestion struct {
 
 // Verdict is what every decision answers.
 type Verdict struct {
-	// Stale says that the question's account may have changed since the question's stamp was told. Nothing was decided then: the account is to be read from
-	// the store and the question asked again without a stamp.
-	Stale          bool                   `json:"stale,omitempty"`
-	AccountStamp   string                 `json:"accountStamp,omitempty"` // of the account as it is now: what is read after this is good while the stamp holds
+	// Stale says that the question's account may have changed since the question's stamp was told. Nothing was decided then: the account is to
+	// be read from the store and the question asked again without a stamp.
+	Stale bool `json:"stale,omitempty"`
+	// Of the account as it is now: what is read after this is good while the stamp holds
+	AccountStamp   string                 `json:"accountStamp,omitempty"`
 	Decision       ident.DecisionID       `json:"decision"`
 	PolicyRevision string                 `json:"policyRevision"`
 	Rule           string                 `json:"rule"` // row of the decision table, for example L7a
@@ -363,7 +367,8 @@ type Verdict struct {
 	OSVersion      string                 `json:"osVersion"`
 	Browser        string                 `json:"browser"`
 	BrowserVersion string                 `json:"browserVersion"`
-	// NextEligibleAt is when the same question is not refused any more for the same reason, in whole seconds; zero if that is not a matter of time.
+	// NextEligibleAt is when the same question is not refused any more for the same reason, in whole seconds; zero if that is not a matter of
+	// time.
 	NextEligibleAt time.Time `json:"nextEligibleAt,omitzero"`
 }
 
@@ -391,8 +396,9 @@ type AppendVerdict struct {
 	ExcludeCredentials  []ident.CredentialID `json:"excludeCredentials"`
 	Attachment          string               `json:"attachment"` // platform, or empty = unset
 	Hints               []string             `json:"hints"`
-	UserVerification    string               `json:"userVerification"`         // required or preferred
-	AllowedAAGUIDs      []string             `json:"allowedAaguids,omitempty"` // of authenticators that may create the passkey, in lower case; empty = any
+	UserVerification    string               `json:"userVerification"` // required or preferred
+	// Of authenticators that may create the passkey, in lower case; empty = any
+	AllowedAAGUIDs []string `json:"allowedAaguids,omitempty"`
 }
 
 // Decision is the decision service. It answers with the safe default rather than fail; an error means that not even that could be said.
@@ -420,8 +426,8 @@ type Explanations interface {
 
 // EventReader reads a user's history: what is in the cache if that can be trusted, otherwise the log.
 type EventReader interface {
-	// Read returns the user's set of events in no particular order. With an accountStamp, it does so only if the account that came with it is still good: if
-	// every change of the account of which anybody had been told before the call is in what was read after the stamp was told.
+	// Read returns the user's set of events in no particular order. With an accountStamp, it does so only if the account that came with it is
+	// still good: if every change of the account of which anybody had been told before the call is in what was read after the stamp was told.
 	Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (event.Reading, error)
 	// Offers returns the user's recent login-offered and login-denied events, newest first; bounded.
 	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)

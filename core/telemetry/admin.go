@@ -88,7 +88,8 @@ func AdminHandler(shows Shown) http.Handler {
 	return mux
 }
 
-// ready answers 200 as long as calls are answered: degraded is ready, and says so. With ?verbose each dependency has a line: name, state, and what is the matter.
+// ready answers 200 as long as calls are answered: degraded is ready, and says so. With ?verbose each dependency has a line: name, state,
+// and what is the matter.
 func ready(w http.ResponseWriter, r *http.Request, health *Health) {
 	state, findings := health.Report(r.Context())
 	status := http.StatusOK

@@ -153,7 +153,8 @@ func (h *Health) Drain() {
 	h.draining = true
 }
 
-// Report runs all checks at once and returns the worst state and each finding. Checks have under a second; what a check says of a dependency that did not answer by then stands.
+// Report runs all checks at once and returns the worst state and each finding. Checks have under a second; what a check says of a
+// dependency that did not answer by then stands.
 func (h *Health) Report(ctx context.Context) (State, []Finding) {
 	h.mu.Lock()
 	checks, draining := h.checks, h.draining

@@ -23,12 +23,14 @@ const (
 	KeyError      = "error"
 )
 
-// NewLogger returns a logger of JSON lines. A line logged with a context carries the request ID and the trace ID of that context. What bears the name of a secret is logged as stars, whatever its type.
+// NewLogger returns a logger of JSON lines. A line logged with a context carries the request ID and the trace ID of that context. What
+// bears the name of a secret is logged as stars, whatever its type.
 func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(contextHandler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})})
 }
 
-// secretKeys are parts of attribute names whose values are never logged: the second guard behind secret.Text, for values that were plain strings.
+// secretKeys are parts of attribute names whose values are never logged: the second guard behind secret.Text, for values that were plain
+// strings.
 func secretKeys() []string {
 	return []string{"secret", "password", "authorization", "cookie", "private_key", "handle_key"}
 }

@@ -1,5 +1,5 @@
-// Package telemetry is how an operator sees into a process: JSON logs, metrics, traces, and the health that the admin port reports. It writes to the writer and listens on the address that it is given, and reads the standard OTEL_*
-// variables; it knows no service.
+// Package telemetry is how an operator sees into a process: JSON logs, metrics, traces, and the health that the admin port reports. It
+// writes to the writer and listens on the address that it is given, and reads the standard OTEL_* variables; it knows no service.
 package telemetry
 
 // Build names the program that runs.

@@ -16,18 +16,20 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// TracingWanted reports whether the environment asks for traces. The OpenTelemetry SDK would export to localhost unasked; Keyward traces nothing unless one of these variables is set.
+// TracingWanted reports whether the environment asks for traces. The OpenTelemetry SDK would export to localhost unasked; Keyward traces
+// nothing unless one of these variables is set.
 func TracingWanted(getenv func(string) string) bool {
 	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return false
 	}
-	return getenv("OTEL_TRACES_EXPORTER") != "" || getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
+	return getenv("OTEL_TRACES_EXPORTER") != "" || getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" ||
+		getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
 }
 
-// StartTracing makes a tracer provider as the standard OTEL_* variables say, and sets it with the W3C propagators as the process's own, which
-// libraries use. Spans are of the service "keyward", or "keyward-" and the role of a process that has one, and of an instance whose ID no other
-// has. Without such variables nothing is set and the provider is nil. The returned function sends what is still held back and ends tracing; call
-// it once, after the last span has ended.
+// StartTracing makes a tracer provider as the standard OTEL_* variables say, and sets it with the W3C propagators as the process's own,
+// which libraries use. Spans are of the service "keyward", or "keyward-" and the role of a process that has one, and of an instance whose
+// ID no other has. Without such variables nothing is set and the provider is nil. The returned function sends what is still held back and
+// ends tracing; call it once, after the last span has ended.
 func StartTracing(
 	ctx context.Context, getenv func(string) string, role string, build Build,
 ) (trace.TracerProvider, func(context.Context) error, error) {

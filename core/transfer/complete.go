@@ -21,8 +21,8 @@ const (
 	maxName         = 200  // characters, of a passkey
 )
 
-// Account returns the account that the user becomes in a project, or every fault of the record, by field. What the record leaves open is filled in: times from nowMs,
-// IDs from what they are of, so that the same record gives the same account.
+// Account returns the account that the user becomes in a project, or every fault of the record, by field. What the record leaves open is
+// filled in: times from nowMs, IDs from what they are of, so that the same record gives the same account.
 func (u User) Account(project ident.ProjectID, rpID string, nowMs int64) (account.Account, []fault.FieldError) {
 	c := completion{project: project, rpID: rpID, nowMs: nowMs}
 	a := account.Account{
@@ -201,7 +201,10 @@ func (c *completion) credentials(all []Credential) []account.Credential {
 		if one.RPID == "" {
 			one.RPID = c.rpID
 		} else if one.RPID != c.rpID && !strings.HasSuffix(one.RPID, "."+c.rpID) {
-			c.fault(field("rpID"), "must be %s, that of the project, or a subdomain of it: a passkey of another relying party can never log in here", c.rpID)
+			c.fault(
+				field("rpID"), "must be %s, that of the project, or a subdomain of it: a passkey of another relying party can never log in here",
+				c.rpID,
+			)
 		}
 		if utf8.RuneCountInString(one.Name) > maxName {
 			c.fault(field("name"), "must be at most %d characters long", maxName)
@@ -218,10 +221,26 @@ func (c *completion) credentials(all []Credential) []account.Credential {
 			one.AttestationType = "none"
 		}
 		kept = append(kept, account.Credential{
-			ID: one.ID, CredentialID: one.CredentialID, PublicKey: one.PublicKey, AttestationType: one.AttestationType, AAGUID: aaguid, Transports: one.Transports,
-			Attachment: one.Attachment, BackupEligible: one.BackupEligible, BackupState: one.BackupState, UserVerified: one.UserVerified, SignCount: one.SignCount, RPID: one.RPID,
-			Username: one.Username, Name: one.Name, CreatedOS: one.CreatedOS, CreatedBrowser: one.CreatedBrowser, Environment: one.Environment,
-			CreatedMs: c.time(field("createdMs"), one.CreatedMs), LastUsedMs: c.time(field("lastUsedMs"), one.LastUsedMs), UsedOn: one.UsedOn,
+			ID:              one.ID,
+			CredentialID:    one.CredentialID,
+			PublicKey:       one.PublicKey,
+			AttestationType: one.AttestationType,
+			AAGUID:          aaguid,
+			Transports:      one.Transports,
+			Attachment:      one.Attachment,
+			BackupEligible:  one.BackupEligible,
+			BackupState:     one.BackupState,
+			UserVerified:    one.UserVerified,
+			SignCount:       one.SignCount,
+			RPID:            one.RPID,
+			Username:        one.Username,
+			Name:            one.Name,
+			CreatedOS:       one.CreatedOS,
+			CreatedBrowser:  one.CreatedBrowser,
+			Environment:     one.Environment,
+			CreatedMs:       c.time(field("createdMs"), one.CreatedMs),
+			LastUsedMs:      c.time(field("lastUsedMs"), one.LastUsedMs),
+			UsedOn:          one.UsedOn,
 		})
 	}
 	return kept
@@ -242,7 +261,12 @@ func (c *completion) tombstones(all []Tombstone) []account.Tombstone {
 	var kept []account.Tombstone
 	for i, one := range all {
 		c.id(fmt.Sprintf("deletedCredentials.%d.id", i), "cre-", string(one.ID))
-		kept = append(kept, account.Tombstone{ID: one.ID, CredentialID: one.CredentialID, DeletedMs: c.time(fmt.Sprintf("deletedCredentials.%d.deletedMs", i), one.DeletedMs)})
+		kept = append(
+			kept,
+			account.Tombstone{
+				ID: one.ID, CredentialID: one.CredentialID, DeletedMs: c.time(fmt.Sprintf("deletedCredentials.%d.deletedMs", i), one.DeletedMs),
+			},
+		)
 	}
 	return kept
 }
@@ -257,8 +281,15 @@ func (c *completion) environments(all []Environment) []account.Environment {
 		field := func(name string) string { return fmt.Sprintf("clientEnvs.%d.%s", i, name) }
 		c.id(field("id"), "env-", string(one.ID))
 		kept = append(kept, account.Environment{
-			ID: one.ID, OSName: one.OSName, OSVersion: one.OSVersion, BrowserName: one.BrowserName, BrowserVersion: one.BrowserVersion, UserAgent: one.UserAgent,
-			JSFingerprint: one.JSFingerprint, CreatedMs: c.time(field("createdMs"), one.CreatedMs), LastSeenMs: c.time(field("lastSeenMs"), one.LastSeenMs),
+			ID:             one.ID,
+			OSName:         one.OSName,
+			OSVersion:      one.OSVersion,
+			BrowserName:    one.BrowserName,
+			BrowserVersion: one.BrowserVersion,
+			UserAgent:      one.UserAgent,
+			JSFingerprint:  one.JSFingerprint,
+			CreatedMs:      c.time(field("createdMs"), one.CreatedMs),
+			LastSeenMs:     c.time(field("lastSeenMs"), one.LastSeenMs),
 		})
 	}
 	return kept

@@ -1,8 +1,8 @@
-// Package transfer is the form in which users move in and out of Keyward: JSON Lines, one record a line, of a user with identifiers and passkeys, or of a passkey
-// event. It is pure: it reads and writes values, and knows no store.
+// Package transfer is the form in which users move in and out of Keyward: JSON Lines, one record a line, of a user with identifiers and
+// passkeys, or of a passkey event. It is pure: it reads and writes values, and knows no store.
 //
-// A record is an object with one member: {"user": {...}} or {"event": {...}}. For one user's own data an export also writes {"offer": {...}}, {"decision":
-// {...}}, {"session": {...}} and {"delivery": {...}}; an import passes over those.
+// A record is an object with one member: {"user": {...}} or {"event": {...}}. For one user's own data an export also writes {"offer":
+// {...}}, {"decision": {...}}, {"session": {...}} and {"delivery": {...}}; an import passes over those.
 package transfer
 
 import (
@@ -55,10 +55,12 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 
 // User is a user with all that belongs to it. Times are Unix ms; those that are 0 are taken for the time of the import.
 type User struct {
-	ID             ident.UserID    `json:"userID,omitempty"` // form usr-<number>; without one it follows from the user handle or the first identifier
-	FullName       *string         `json:"fullName,omitempty"`
-	Status         account.Status  `json:"status"`
-	UserHandle     Bytes           `json:"userHandle,omitempty"` // W3C WebAuthn user handle, 1 to 64 bytes; needed with credentials, which hold it too
+	// Form usr-<number>; without one it follows from the user handle or the first identifier
+	ID       ident.UserID   `json:"userID,omitempty"`
+	FullName *string        `json:"fullName,omitempty"`
+	Status   account.Status `json:"status"`
+	// W3C WebAuthn user handle, 1 to 64 bytes; needed with credentials, which hold it too
+	UserHandle     Bytes           `json:"userHandle,omitempty"`
 	Explicit       bool            `json:"explicitUserHandle,omitempty"`
 	CreatedMs      int64           `json:"createdMs,omitempty"`
 	UpdatedMs      int64           `json:"updatedMs,omitempty"`
@@ -133,7 +135,8 @@ type Environment struct {
 	LastSeenMs     int64               `json:"lastSeenMs,omitempty"`
 }
 
-// Parse reads one line. It is strict: unknown and repeated members are faults, so that a misspelt name does not lose data. The error says what is wrong and where.
+// Parse reads one line. It is strict: unknown and repeated members are faults, so that a misspelt name does not lose data. The error says
+// what is wrong and where.
 func Parse(line []byte) (Record, error) {
 	var r Record
 	if len(bytes.TrimSpace(line)) == 0 {
@@ -187,7 +190,13 @@ func Format(r Record) ([]byte, error) {
 // Of returns a stored account as the user that an export writes.
 func Of(a account.Account) User {
 	u := User{
-		ID: a.ID, FullName: a.FullName, Status: a.Status, UserHandle: a.UserHandle, Explicit: a.ExplicitWebauthnID != nil, CreatedMs: a.CreatedMs, UpdatedMs: a.UpdatedMs,
+		ID:         a.ID,
+		FullName:   a.FullName,
+		Status:     a.Status,
+		UserHandle: a.UserHandle,
+		Explicit:   a.ExplicitWebauthnID != nil,
+		CreatedMs:  a.CreatedMs,
+		UpdatedMs:  a.UpdatedMs,
 	}
 	for _, i := range a.Identifiers {
 		u.Identifiers = append(u.Identifiers, Identifier(i))
@@ -197,9 +206,26 @@ func Of(a account.Account) User {
 	}
 	for _, c := range a.Credentials {
 		u.Credentials = append(u.Credentials, Credential{
-			ID: c.ID, CredentialID: c.CredentialID, PublicKey: c.PublicKey, AttestationType: c.AttestationType, AAGUID: c.AAGUID, Transports: c.Transports,
-			Attachment: c.Attachment, BackupEligible: c.BackupEligible, BackupState: c.BackupState, UserVerified: c.UserVerified, SignCount: c.SignCount, RPID: c.RPID,
-			Username: c.Username, Name: c.Name, CreatedOS: c.CreatedOS, CreatedBrowser: c.CreatedBrowser, Environment: c.Environment, CreatedMs: c.CreatedMs, LastUsedMs: c.LastUsedMs, UsedOn: c.UsedOn,
+			ID:              c.ID,
+			CredentialID:    c.CredentialID,
+			PublicKey:       c.PublicKey,
+			AttestationType: c.AttestationType,
+			AAGUID:          c.AAGUID,
+			Transports:      c.Transports,
+			Attachment:      c.Attachment,
+			BackupEligible:  c.BackupEligible,
+			BackupState:     c.BackupState,
+			UserVerified:    c.UserVerified,
+			SignCount:       c.SignCount,
+			RPID:            c.RPID,
+			Username:        c.Username,
+			Name:            c.Name,
+			CreatedOS:       c.CreatedOS,
+			CreatedBrowser:  c.CreatedBrowser,
+			Environment:     c.Environment,
+			CreatedMs:       c.CreatedMs,
+			LastUsedMs:      c.LastUsedMs,
+			UsedOn:          c.UsedOn,
 		})
 	}
 	for _, d := range a.Deleted {

@@ -47,13 +47,14 @@ const (
 // Event says what happened to one user. ID, Project, User, Type and CreatedMs are always set; which of the others a type can carry is
 // in its JSON Schema, api/events/<type>.json.
 type Event struct {
-	ID          ID         `json:"id"`
-	Project     ProjectID  `json:"project"`
-	User        UserID     `json:"user"`
-	Type        Type       `json:"type"`
-	CreatedMs   int64      `json:"createdMs"`             // Unix ms, the server's clock
-	Expires     int64      `json:"expires,omitempty"`     // when it stops having an effect: Unix seconds, or ms above 1e11; 0 = never
-	Proven      *bool      `json:"proven,omitempty"`      // false: the word of a client that had not proven to be the user's; nil: no such word
+	ID        ID        `json:"id"`
+	Project   ProjectID `json:"project"`
+	User      UserID    `json:"user"`
+	Type      Type      `json:"type"`
+	CreatedMs int64     `json:"createdMs"`         // Unix ms, the server's clock
+	Expires   int64     `json:"expires,omitempty"` // when it stops having an effect: Unix seconds, or ms above 1e11; 0 = never
+	// False: the word of a client that had not proven to be the user's; nil: no such word
+	Proven      *bool      `json:"proven,omitempty"`
 	Process     string     `json:"process,omitempty"`     // processID of the journey
 	Environment string     `json:"environment,omitempty"` // env-<number>; of events that callers sent, whatever they called it
 	Credential  string     `json:"credential,omitempty"`  // cre-<number>; of events that callers sent, whatever they called it

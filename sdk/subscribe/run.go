@@ -50,8 +50,15 @@ func (s *Subscriber) Run(ctx context.Context, handle Handler) error {
 	handlers, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	r := &run{
-		Config: s.cfg, conn: s.conn, consumer: s.consumer, handle: handle, ctx: handlers, stopping: ctx, slots: make(chan struct{}, s.cfg.Parallel),
-		mine: map[uint64]*taken{}, queues: map[whose][]*taken{},
+		Config:   s.cfg,
+		conn:     s.conn,
+		consumer: s.consumer,
+		handle:   handle,
+		ctx:      handlers,
+		stopping: ctx,
+		slots:    make(chan struct{}, s.cfg.Parallel),
+		mine:     map[uint64]*taken{},
+		queues:   map[whose][]*taken{},
 	}
 	beating, still := context.WithCancel(context.Background())
 	var beat sync.WaitGroup
@@ -66,7 +73,8 @@ func (s *Subscriber) Run(ctx context.Context, handle Handler) error {
 	return errors.Join(err, r.finish(cancel))
 }
 
-// receiveAny asks for no more than there are free handlers, so that the rest is there for other processes and nothing waits here for longer than NATS does.
+// receiveAny asks for no more than there are free handlers, so that the rest is there for other processes and nothing waits here for longer
+// than NATS does.
 func (r *run) receiveAny(ctx context.Context) error {
 	for {
 		free := r.reserve(ctx)
@@ -267,7 +275,9 @@ func (r *run) try(t *taken) (settled bool, wait time.Duration) {
 	}
 	t.failures++
 	wait = r.backoff(e.Attempt)
-	r.Log.Warn("an event could not be handled and will be tried again", "event", e.ID, "type", e.Type, "attempt", e.Attempt, "in", wait, "error", err)
+	r.Log.Warn(
+		"an event could not be handled and will be tried again", "event", e.ID, "type", e.Type, "attempt", e.Attempt, "in", wait, "error", err,
+	)
 	if r.Order == PerUser {
 		return false, wait
 	}
@@ -275,7 +285,8 @@ func (r *run) try(t *taken) (settled bool, wait time.Duration) {
 	return true, 0
 }
 
-// acknowledge tells NATS that an event is done with. In order the user's next one waits until NATS has heard it: otherwise, were the acknowledgement lost, this one would come again after the next.
+// acknowledge tells NATS that an event is done with. In order the user's next one waits until NATS has heard it: otherwise, were the
+// acknowledgement lost, this one would come again after the next.
 func (r *run) acknowledge(t *taken) {
 	if r.Order == Any {
 		if err := t.msg.Ack(); err != nil {

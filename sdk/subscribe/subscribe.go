@@ -78,7 +78,8 @@ type Config struct {
 	Project event.ProjectID // empty: of all projects
 	User    event.UserID    // empty: of all users
 	Types   []event.Type    // empty: of all types
-	// Since is where a consumer begins that does not exist yet: zero is now, and Beginning the oldest event that is kept. One that exists goes on where it was.
+	// Since is where a consumer begins that does not exist yet: zero is now, and Beginning the oldest event that is kept. One that exists goes
+	// on where it was.
 	Since    time.Time
 	Order    Order
 	Parallel int // handlers at once; default 16
@@ -88,7 +89,8 @@ type Config struct {
 	// Attempts is how often an event is tried before it is given up: it goes to OnPoison and does not come again. 0 = for ever.
 	Attempts int
 	OnPoison func(ctx context.Context, e Event, cause error)
-	// After a failure an event is tried again after about MinBackoff, then twice as long and so on, up to MaxBackoff. Defaults 100 ms and 1 min.
+	// After a failure an event is tried again after about MinBackoff, then twice as long and so on, up to MaxBackoff. Defaults 100 ms and 1
+	// min.
 	MinBackoff, MaxBackoff time.Duration
 	Grace                  time.Duration // how long a stop waits for handlers; default 30 s
 	// Takeover is how long the process that gets events in order may be silent before another gets them; default 10 s.

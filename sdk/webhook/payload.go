@@ -10,7 +10,8 @@ import (
 
 // Payload is the body of a delivery. Members that this package does not know are left out.
 type Payload struct {
-	// Type is the name under which the endpoint subscribed to the event: the type itself, or one like user.created. Data.EventType is the type.
+	// Type is the name under which the endpoint subscribed to the event: the type itself, or one like user.created. Data.EventType is the
+	// type.
 	Type      string    `json:"type"`
 	Metadata  Metadata  `json:"metadata"`
 	Timestamp time.Time `json:"timestamp"` // when the event happened
@@ -43,7 +44,8 @@ type Data struct {
 	Auth        *event.Auth      `json:"auth,omitempty"`
 }
 
-// Credential is what was known of a passkey when the attempt was made: two attempts may differ in it. Without its account there is the ID alone.
+// Credential is what was known of a passkey when the attempt was made: two attempts may differ in it. Without its account there is the ID
+// alone.
 type Credential struct {
 	ID         string `json:"id"`                   // cre-<number>; of events that callers sent, whatever they called it
 	WebAuthnID string `json:"webAuthnID,omitempty"` // base64url without padding

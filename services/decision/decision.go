@@ -1,8 +1,9 @@
-// Package decision judges: it detects facts, asks the Rego policy about them and records what it answered. A decision is a function of the question, the user's
-// events, the policy revision and the moment.
+// Package decision judges: it detects facts, asks the Rego policy about them and records what it answered. A decision is a function of the
+// question, the user's events, the policy revision and the moment.
 //
-// The service reads events through the reader it is given, reads policy files if it is told a directory, and publishes records to the decision stream. It
-// always answers: what cannot be found out, a policy that fails and a policy that takes too long all lead to the safe default, which offers nothing.
+// The service reads events through the reader it is given, reads policy files if it is told a directory, and publishes records to the
+// decision stream. It always answers: what cannot be found out, a policy that fails and a policy that takes too long all lead to the safe
+// default, which offers nothing.
 package decision
 
 import (
@@ -26,7 +27,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
-// Config says where the policy is and what the service may spend. A limit that is zero takes its default; only MemoEntries means what it says.
+// Config says where the policy is and what the service may spend. A limit that is zero takes its default; only MemoEntries means what it
+// says.
 type Config struct {
 	PoliciesDir   string        // directory of the bundle, watched for changes; empty = the bundle in the binary
 	LookupTimeout time.Duration // most that reading what has happened to the user may take; default 1 s
@@ -51,7 +53,13 @@ func DefaultConfig() Config {
 // withDefaults fills what is not set.
 func (c Config) withDefaults() Config {
 	d := DefaultConfig()
-	c.EvalTimeout, c.DrainTimeout, c.Debounce = cmp.Or(c.EvalTimeout, d.EvalTimeout), cmp.Or(c.DrainTimeout, d.DrainTimeout), cmp.Or(c.Debounce, d.Debounce)
+	c.EvalTimeout, c.DrainTimeout, c.Debounce = cmp.Or(
+		c.EvalTimeout, d.EvalTimeout,
+	), cmp.Or(
+		c.DrainTimeout, d.DrainTimeout,
+	), cmp.Or(
+		c.Debounce, d.Debounce,
+	)
 	c.LookupTimeout = cmp.Or(c.LookupTimeout, d.LookupTimeout)
 	c.RecordQueue, c.Poll = cmp.Or(c.RecordQueue, d.RecordQueue), cmp.Or(c.Poll, d.Poll)
 	c.CheckTimeout, c.CheckMemory = cmp.Or(c.CheckTimeout, d.CheckTimeout), cmp.Or(c.CheckMemory, d.CheckMemory)
@@ -96,8 +104,8 @@ type Deps struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 
-	// Admit checks a packed bundle (see package admit) away from this process, which a rule could end or keep busy, and returns why it is refused.
-	// Without it bundles are checked within the process.
+	// Admit checks a packed bundle (see package admit) away from this process, which a rule could end or keep busy, and returns why it is
+	// refused. Without it bundles are checked within the process.
 	Admit func(ctx context.Context, packed []byte) error
 }
 
@@ -118,9 +126,9 @@ type Service struct {
 
 var _ service.Decision = (*Service)(nil)
 
-// New loads the policy and returns a service that answers: with the files of the directory, or, if they are refused, with the revision that answered last, as
-// the archive has it. An error says why the policy was refused, with file and line, and that there is no other. Decisions are recorded, and changed policy
-// files noticed, only while Run runs.
+// New loads the policy and returns a service that answers: with the files of the directory, or, if they are refused, with the revision that
+// answered last, as the archive has it. An error says why the policy was refused, with file and line, and that there is no other. Decisions
+// are recorded, and changed policy files noticed, only while Run runs.
 func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Events == nil || deps.JS == nil || deps.Now == nil || deps.Log == nil || deps.Registry == nil {
 		return nil, errors.New("decision: a dependency is missing")
@@ -147,8 +155,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	return s, nil
 }
 
-// Run records decisions and watches the policy files until ctx ends; then it records what is still waiting, within the drain timeout. It returns no
-// error.
+// Run records decisions and watches the policy files until ctx ends; then it records what is still waiting, within the drain timeout. It
+// returns no error.
 func (s *Service) Run(ctx context.Context) error {
 	var owned sync.WaitGroup
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))

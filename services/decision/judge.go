@@ -23,7 +23,9 @@ func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.L
 	asked := found.keep(&q.Question)
 	asked.Strategy = q.Strategy
 	v.AccountStamp = found.accountStamp
-	s.finish(ctx, judged{start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err, kept: asked}, &v.Verdict)
+	s.finish(
+		ctx, judged{start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err, kept: asked}, &v.Verdict,
+	)
 	return v, nil
 }
 
@@ -38,7 +40,9 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 	asked := found.keep(&q.Question)
 	asked.Flags, asked.Situation = &q.Flags, q.Situation
 	v.AccountStamp = found.accountStamp
-	s.finish(ctx, judged{start: start, action: engine.ActionAppend, policy: p, question: &q.Question, basis: basis, err: err, kept: asked}, &v.Verdict)
+	s.finish(
+		ctx, judged{start: start, action: engine.ActionAppend, policy: p, question: &q.Question, basis: basis, err: err, kept: asked}, &v.Verdict,
+	)
 	return v, nil
 }
 
@@ -47,16 +51,25 @@ func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Ve
 	start, p := s.deps.Now(), s.active.Load()
 	q.Account = nil
 	v, basis, err := p.Mediation(ctx, q)
-	s.finish(ctx, judged{start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err, kept: kept.Keep(&q)}, &v)
+	s.finish(
+		ctx, judged{start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err, kept: kept.Keep(&q)}, &v,
+	)
 	return v, nil
 }
 
-// Rollout implements service.Decision. It never returns an error. Nobody is known yet, only named, so the account of the question does not matter.
+// Rollout implements service.Decision. It never returns an error. Nobody is known yet, only named, so the account of the question does not
+// matter.
 func (s *Service) Rollout(ctx context.Context, q service.RolloutQuestion) (service.Verdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
 	q.Account = nil
 	v, basis, err := p.Rollout(ctx, q)
-	s.finish(ctx, judged{start: start, action: engine.ActionRollout, policy: p, question: &q.Question, basis: basis, err: err, kept: kept.Keep(&q.Question)}, &v)
+	s.finish(
+		ctx,
+		judged{
+			start: start, action: engine.ActionRollout, policy: p, question: &q.Question, basis: basis, err: err, kept: kept.Keep(&q.Question),
+		},
+		&v,
+	)
 	return v, nil
 }
 
@@ -82,7 +95,8 @@ func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 	s.records.add(newRecord(ctx, j, v, took))
 }
 
-// failed reports that the policy gave no usable answer. What is too slow may be so for a moment; what errs, errs again for the next one like it.
+// failed reports that the policy gave no usable answer. What is too slow may be so for a moment; what errs, errs again for the next one
+// like it.
 func (s *Service) failed(ctx context.Context, j judged) {
 	cause := "error"
 	if errors.Is(j.err, bundle.ErrTimeout) {

@@ -40,7 +40,8 @@ func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metric
 		Buckets: prometheus.ExponentialBuckets(25e-6, 2, 14),
 	}, []string{"action"})
 	asked := factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "keyward_policy_memo_total", Help: "Questions to the policy, by action and by whether the answer was remembered (hit) or the rules were evaluated (miss).",
+		Name: "keyward_policy_memo_total",
+		Help: "Questions to the policy, by action and by whether the answer was remembered (hit) or the rules were evaluated (miss).",
 	}, []string{"action", "result"})
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "keyward_policy_memo_entries", Help: "Answers of the policy that are remembered.",
@@ -57,7 +58,8 @@ func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metric
 			Name: "keyward_policy_memo_evictions_total", Help: "Remembered answers that made room for others.",
 		}),
 		memoPaths: factory.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "keyward_policy_memo_path_info", Help: "1 for each value of the facts that the rules of an action read: decisions that agree on all of them share an answer.",
+			Name: "keyward_policy_memo_path_info",
+			Help: "1 for each value of the facts that the rules of an action read: decisions that agree on all of them share an answer.",
 		}, []string{"action", "path"}),
 		decisions: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "keyward_decisions_total", Help: "Decisions, by action and by the row of the decision table that answered.",
@@ -66,7 +68,8 @@ func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metric
 			Name: "keyward_policy_errors_total", Help: "Decisions answered with the safe default because the policy failed, by cause; healthy is 0.",
 		}, []string{"action", "cause"}),
 		lookupFailures: factory.NewCounter(prometheus.CounterOpts{
-			Name: "keyward_decision_lookup_failures_total", Help: "Decisions made on incomplete facts because history could not be read; healthy is 0.",
+			Name: "keyward_decision_lookup_failures_total",
+			Help: "Decisions made on incomplete facts because history could not be read; healthy is 0.",
 		}),
 		reloadFailures: factory.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_policy_reload_failures_total", Help: "Changed policy bundles that were refused; healthy is 0.",

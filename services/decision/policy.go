@@ -40,7 +40,8 @@ type PolicyStatus struct {
 // errBehind says that a change of the files has not been taken up.
 var errBehind = errors.New("the files have changed and are not what answers")
 
-// Status returns the state of the policy, held against the files as they are now. A service that New returned always has a policy that answers.
+// Status returns the state of the policy, held against the files as they are now. A service that New returned always has a policy that
+// answers.
 func (s *Service) Status() PolicyStatus {
 	active := s.active.Load()
 	status := PolicyStatus{Revision: active.Revision(), Content: active.Hash(), LoadedAt: active.loaded}
@@ -184,7 +185,9 @@ func (s *Service) reload(ctx context.Context) {
 		return
 	}
 	s.activate(loaded)
-	s.deps.Log.InfoContext(ctx, "policy activated", "revision", loaded.Revision(), "origin", s.origin(), "took_ms", time.Since(start).Milliseconds())
+	s.deps.Log.InfoContext(
+		ctx, "policy activated", "revision", loaded.Revision(), "origin", s.origin(), "took_ms", time.Since(start).Milliseconds(),
+	)
 }
 
 func (s *Service) refuse(ctx context.Context, err error) {

@@ -17,7 +17,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/kept"
 )
 
-// Judgement is the part of a record that is the same for who writes and for who reads it: of what was decided, by which policy, and how it came out.
+// Judgement is the part of a record that is the same for who writes and for who reads it: of what was decided, by which policy, and how it
+// came out.
 type Judgement struct {
 	Schema         int              `json:"schema,omitempty"` // 2; records of the version before have none, and no question
 	ID             ident.DecisionID `json:"id"`
@@ -36,8 +37,8 @@ type Judgement struct {
 	Memoised       bool             `json:"memoised"` // the answer was known from equal facts before
 }
 
-// Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask another policy the
-// same question, with other parameters too. The subject is passkey.decisions.<project>.<user or _>.<action>.
+// Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask
+// another policy the same question, with other parameters too. The subject is passkey.decisions.<project>.<user or _>.<action>.
 type Record struct {
 	Judgement
 	Question *kept.Question  `json:"question"` // what was asked, so that facts can be found anew
@@ -60,7 +61,8 @@ func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Dura
 	return r
 }
 
-// appendJSON appends the record as encoding/json would write it, and all but the question without reflection: there is one for every decision.
+// appendJSON appends the record as encoding/json would write it, and all but the question without reflection: there is one for every
+// decision.
 func (r *Record) appendJSON(to []byte) []byte {
 	text := func(name, value string) { to = facts.AppendText(append(to, name...), value) }
 	to = strconv.AppendInt(append(to, `{"schema":`...), int64(r.Schema), 10)
@@ -106,8 +108,8 @@ var (
 	contentType = []string{"application/json"}
 )
 
-// message returns the record as it is published. It has no ID for the server to remember: a record is published once, and remembering the IDs of minutes would
-// cost the server time and memory for every decision.
+// message returns the record as it is published. It has no ID for the server to remember: a record is published once, and remembering the
+// IDs of minutes would cost the server time and memory for every decision.
 func (r *Record) message() *nats.Msg {
 	const usual = 4096 // bytes
 	user := string(r.User)

@@ -20,7 +20,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
-// reloadsVariable says how often the bundle is changed under load. A thousand times takes minutes, so that the usual run makes do with fewer.
+// reloadsVariable says how often the bundle is changed under load. A thousand times takes minutes, so that the usual run makes do with
+// fewer.
 const (
 	reloadsVariable = "KEYWARD_RELOADS"
 	usualReloads    = 10

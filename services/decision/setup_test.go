@@ -103,7 +103,8 @@ func newService(t testing.TB, o serviceOptions) *decision.Service {
 	return svc
 }
 
-// policyDir returns a directory with a copy of the embedded bundle, without its tests: to run them takes longer than all else that is done with it.
+// policyDir returns a directory with a copy of the embedded bundle, without its tests: to run them takes longer than all else that is done
+// with it.
 func policyDir(t testing.TB) string {
 	t.Helper()
 	return copyBundle(t, func(name string) bool { return !strings.HasSuffix(name, "_test.rego") })

@@ -9,9 +9,10 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watch loads the policy again whenever its files have changed and then been left alone for a moment. Editors replace files and ConfigMaps swap links, so
-// directories are watched, and any change counts. Some changes send no notice: a link above the directory is swapped, a file behind a link is written, the
-// directory is removed and made anew, a network's file system tells nothing. So the content is compared now and then, too.
+// watch loads the policy again whenever its files have changed and then been left alone for a moment. Editors replace files and ConfigMaps
+// swap links, so directories are watched, and any change counts. Some changes send no notice: a link above the directory is swapped, a file
+// behind a link is written, the directory is removed and made anew, a network's file system tells nothing. So the content is compared now
+// and then, too.
 func (s *Service) watch(ctx context.Context) {
 	n := s.notices(ctx)
 	defer n.close()

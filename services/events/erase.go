@@ -35,9 +35,9 @@ func (s *Service) Erase(ctx context.Context, req service.ForUser[service.Empty])
 	return service.Empty{}, nil
 }
 
-// sweep erases once more, a while after each deletion of a user, until ctx ends. A call that looked at the account just before it was deleted may append an
-// event, publish an offer or deliver to a webhook after all has been erased, and its decision is recorded in the background. The log itself says which users
-// are to be swept, so that no crash lets one be forgotten.
+// sweep erases once more, a while after each deletion of a user, until ctx ends. A call that looked at the account just before it was
+// deleted may append an event, publish an offer or deliver to a webhook after all has been erased, and its decision is recorded in the
+// background. The log itself says which users are to be swept, so that no crash lets one be forgotten.
 func (s *Service) sweep(ctx context.Context) {
 	for {
 		if err := s.sweepOnce(ctx); err != nil && ctx.Err() == nil {

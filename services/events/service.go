@@ -1,5 +1,5 @@
-// Package events is the events service: it appends passkey events to the log and projects them into the cache, lists them and deletes them. It touches
-// what core/eventlog touches, and reads accounts. core/service/remote carries it over the bus.
+// Package events is the events service: it appends passkey events to the log and projects them into the cache, lists them and deletes them.
+// It touches what core/eventlog touches, and reads accounts. core/service/remote carries it over the bus.
 package events
 
 import (
@@ -43,7 +43,8 @@ type Service struct{ deps Deps }
 
 var _ service.Events = (*Service)(nil)
 
-// openOffer is how long an append offer waits for an event that names no process. An event is joined once, when it is appended, so this is no parameter of a policy.
+// openOffer is how long an append offer waits for an event that names no process. An event is joined once, when it is appended, so this is
+// no parameter of a policy.
 const openOffer = time.Hour
 
 // New returns the service.
@@ -55,8 +56,8 @@ func New(deps Deps) *Service {
 // pause is how long the service waits before it tries again what it does by itself.
 const pause = time.Second
 
-// Run withdraws the cache entries that an earlier instance may have left behind half written, erases what deleted users' last calls left, and returns when ctx
-// ends. The service works without it, and before it has done so.
+// Run withdraws the cache entries that an earlier instance may have left behind half written, erases what deleted users' last calls left,
+// and returns when ctx ends. The service works without it, and before it has done so.
 func (s *Service) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -135,7 +136,8 @@ func validate(body rest.PasskeyEventCreateReq, now time.Time) error {
 }
 
 // checkEnvironment refuses an environment that is none of the user's: an event would have an effect in it and nowhere else, so in none.
-// Known are those of the account, and those that the user's offers and events name. A process that was begun in a new one may name it first.
+// Known are those of the account, and those that the user's offers and events name. A process that was begun in a new one may name it
+// first.
 func (s *Service) checkEnvironment(ctx context.Context, a account.Account, e event.Event) error {
 	if e.Environment == "" || slices.ContainsFunc(a.Environments, func(known account.Environment) bool { return known.ID == e.Environment }) {
 		return nil
@@ -214,8 +216,8 @@ func (s *Service) madeBefore(ctx context.Context, project ident.ProjectID, user 
 	return event.Event{}, false, nil
 }
 
-// store appends e under a new ID. An ID that the log has seen is another event's, so the next one is drawn; but one that comes of the call's seed is the call's own,
-// and what the log has seen under it is e.
+// store appends e under a new ID. An ID that the log has seen is another event's, so the next one is drawn; but one that comes of the
+// call's seed is the call's own, and what the log has seen under it is e.
 func (s *Service) store(ctx context.Context, e event.Event) (ident.EventID, error) {
 	if seed := reqctx.Seed(ctx); seed != "" {
 		e.ID = seed.EventID()
@@ -236,8 +238,8 @@ func (s *Service) store(ctx context.Context, e event.Event) (ident.EventID, erro
 	return "", fault.Unavailable(time.Second, "no free event ID was found")
 }
 
-// Append implements service.Events. Login offers and denials go where a power cut may lose the last of them; all others are on disk. Of two events with one ID the first is kept; one that tells of the account
-// may be there twice if it is repeated after minutes.
+// Append implements service.Events. Login offers and denials go where a power cut may lose the last of them; all others are on disk. Of two
+// events with one ID the first is kept; one that tells of the account may be there twice if it is repeated after minutes.
 func (s *Service) Append(ctx context.Context, e event.Event) (service.Appended, error) {
 	switch {
 	case e.Type.Observed():
@@ -290,7 +292,9 @@ func (s *Service) Delete(ctx context.Context, req service.ForUser[ident.EventID]
 // CreateAuthEvent implements service.Events.
 func (s *Service) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
 	types := map[rest.AuthEventType]event.Type{
-		rest.AuthEventTypeSignUp: event.AuthSignUp, rest.AuthEventTypeLogin: event.AuthLogin, rest.AuthEventTypeNewPasskeyAdded: event.AuthPasskeyAdded,
+		rest.AuthEventTypeSignUp:          event.AuthSignUp,
+		rest.AuthEventTypeLogin:           event.AuthLogin,
+		rest.AuthEventTypeNewPasskeyAdded: event.AuthPasskeyAdded,
 	}
 	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
 		return rest.AuthEvent{}, err

@@ -18,7 +18,8 @@ var _ service.EventImporter = (*Service)(nil)
 // importedAtOnce is how many users' events are appended at a time, so that appends share what it costs to store them.
 const importedAtOnce = 64
 
-// ImportEvents implements service.EventImporter. Events of one user are appended in the order given. Subscribers receive them like any others: createdMs tells their age.
+// ImportEvents implements service.EventImporter. Events of one user are appended in the order given. Subscribers receive them like any
+// others: createdMs tells their age.
 func (s *Service) ImportEvents(ctx context.Context, req service.ForProject[service.EventImport]) ([]service.Imported, error) {
 	results := make([]service.Imported, len(req.Body.Events))
 	byUser := map[ident.UserID][]int{}
@@ -41,7 +42,9 @@ func (s *Service) ImportEvents(ctx context.Context, req service.ForProject[servi
 }
 
 // importOf appends what the log does not hold yet of one user's events.
-func (s *Service) importOf(ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID, indexes []int, results []service.Imported) error {
+func (s *Service) importOf(
+	ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID, indexes []int, results []service.Imported,
+) error {
 	known, refusal, err := s.known(ctx, req, user)
 	if err != nil {
 		return err
@@ -69,7 +72,9 @@ func (s *Service) importOf(ctx context.Context, req service.ForProject[service.E
 }
 
 // known returns the IDs of the user's events, or why none can be imported.
-func (s *Service) known(ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID) (map[ident.EventID]bool, []fault.FieldError, error) {
+func (s *Service) known(
+	ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID,
+) (map[ident.EventID]bool, []fault.FieldError, error) {
 	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, user); err != nil {
 		if !errors.Is(err, account.ErrUnknown) {
 			return nil, nil, err

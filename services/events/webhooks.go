@@ -64,7 +64,13 @@ func NewWebhooks(ctx context.Context, config WebhookConfig, deps WebhookDeps) (*
 	w := &Webhooks{config: config, deps: deps}
 	var err error
 	if w.dispatcher, err = dispatch.New(ctx, config, dispatch.Deps{
-		JetStream: deps.JetStream, Accounts: deps.Accounts, Metrics: deps.Metrics, Now: deps.Clock, Log: deps.Log, Instance: deps.Instance, Sealer: deps.Sealer,
+		JetStream: deps.JetStream,
+		Accounts:  deps.Accounts,
+		Metrics:   deps.Metrics,
+		Now:       deps.Clock,
+		Log:       deps.Log,
+		Instance:  deps.Instance,
+		Sealer:    deps.Sealer,
 	}); err != nil {
 		return nil, err
 	}
@@ -97,9 +103,16 @@ func unavailable(err error) error {
 func (w *Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error) {
 	now := w.deps.Clock()
 	e := &webhook.Endpoint{
-		ID: reqctx.Seed(ctx).WebhookID(), Project: req.Project, URL: req.Body.URL, Username: value(req.Body.BasicAuthUsername), Password: webhook.Hidden(value(req.Body.BasicAuthPassword)),
-		Headers: value(req.Body.CustomHeaders), Events: req.Body.SubscribedEvents, Secrets: []webhook.Secret{webhook.NewSecret(now)},
-		CreatedMs: now.UnixMilli(), UpdatedMs: now.UnixMilli(),
+		ID:        reqctx.Seed(ctx).WebhookID(),
+		Project:   req.Project,
+		URL:       req.Body.URL,
+		Username:  value(req.Body.BasicAuthUsername),
+		Password:  webhook.Hidden(value(req.Body.BasicAuthPassword)),
+		Headers:   value(req.Body.CustomHeaders),
+		Events:    req.Body.SubscribedEvents,
+		Secrets:   []webhook.Secret{webhook.NewSecret(now)},
+		CreatedMs: now.UnixMilli(),
+		UpdatedMs: now.UnixMilli(),
 	}
 	if faults := w.config.Check(e); len(faults) > 0 {
 		return rest.WebhookEndpoint{}, fault.Fields(faults...)
@@ -250,7 +263,17 @@ func endpointOnWire(e *webhook.Endpoint) rest.WebhookEndpoint {
 	}
 	return rest.WebhookEndpoint{
 		GoneMs: present(e.GoneMs),
-		ID:     string(e.ID), URL: e.URL, BasicAuthUsername: e.Username, BasicAuthPassword: e.Password.String(), CustomHeaders: headers, SubscribedEvents: e.Events,
-		Created: account.Timestamp(e.CreatedMs), CreatedMs: e.CreatedMs, Updated: account.Timestamp(e.UpdatedMs), UpdatedMs: e.UpdatedMs,
+		ID: string(
+			e.ID,
+		),
+		URL:               e.URL,
+		BasicAuthUsername: e.Username,
+		BasicAuthPassword: e.Password.String(),
+		CustomHeaders:     headers,
+		SubscribedEvents:  e.Events,
+		Created:           account.Timestamp(e.CreatedMs),
+		CreatedMs:         e.CreatedMs,
+		Updated:           account.Timestamp(e.UpdatedMs),
+		UpdatedMs:         e.UpdatedMs,
 	}
 }

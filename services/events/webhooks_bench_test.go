@@ -20,7 +20,8 @@ import (
 	"github.com/keyward/keyward/core/service"
 )
 
-// BenchmarkWebhookDeliveries delivers what waits in the log to a receiver on the loopback, of 32 users, to one endpoint: one delivery is one operation.
+// BenchmarkWebhookDeliveries delivers what waits in the log to a receiver on the loopback, of 32 users, to one endpoint: one delivery is
+// one operation.
 func BenchmarkWebhookDeliveries(b *testing.B) {
 	h := newHooks(b, quickHooks())
 	var got atomic.Int64

@@ -37,9 +37,19 @@ func (w *Webhooks) ListWebhookDeliveries(ctx context.Context, req service.ForWeb
 	answer := rest.WebhookDeliveryList{Deliveries: make([]rest.WebhookDelivery, 0, len(page)), Paging: rest.Paging(paging)}
 	for _, r := range page {
 		answer.Deliveries = append(answer.Deliveries, rest.WebhookDelivery{
-			ID: webhook.MessageID(r.EventID, e.ID), EventID: string(r.EventID), EventType: r.EventType, UserID: string(r.User), Attempt: int32(r.Attempt),
-			Outcome: rest.WebhookDeliveryOutcome(r.Outcome), StatusCode: present(int32(r.Status)), Error: present(r.Problem),
-			Created: account.Timestamp(r.CreatedMs), CreatedMs: r.CreatedMs, DurationMs: r.DurationMs,
+			ID: webhook.MessageID(
+				r.EventID, e.ID,
+			),
+			EventID:    string(r.EventID),
+			EventType:  r.EventType,
+			UserID:     string(r.User),
+			Attempt:    int32(r.Attempt),
+			Outcome:    rest.WebhookDeliveryOutcome(r.Outcome),
+			StatusCode: present(int32(r.Status)),
+			Error:      present(r.Problem),
+			Created:    account.Timestamp(r.CreatedMs),
+			CreatedMs:  r.CreatedMs,
+			DurationMs: r.DurationMs,
 		})
 	}
 	return answer, nil
@@ -83,8 +93,17 @@ func (w *Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWe
 	answer := rest.WebhookDeadLetterList{DeadLetters: make([]rest.WebhookDeadLetter, 0, len(page)), Paging: rest.Paging(paging)}
 	for _, l := range page {
 		answer.DeadLetters = append(answer.DeadLetters, rest.WebhookDeadLetter{
-			ID: webhook.MessageID(l.Event.ID, e.ID), EventID: string(l.Event.ID), EventType: nameOf(e, l), UserID: string(l.Event.User), Attempts: int32(l.Attempts),
-			StatusCode: present(int32(l.Status)), Error: present(l.Problem), Created: account.Timestamp(l.DeadMs), CreatedMs: l.DeadMs,
+			ID: webhook.MessageID(
+				l.Event.ID, e.ID,
+			),
+			EventID:    string(l.Event.ID),
+			EventType:  nameOf(e, l),
+			UserID:     string(l.Event.User),
+			Attempts:   int32(l.Attempts),
+			StatusCode: present(int32(l.Status)),
+			Error:      present(l.Problem),
+			Created:    account.Timestamp(l.DeadMs),
+			CreatedMs:  l.DeadMs,
 		})
 	}
 	return answer, nil
@@ -101,7 +120,9 @@ func nameOf(e *webhook.Endpoint, l queue.Letter) string {
 
 // ReplayWebhookDeadLetters implements service.Webhooks. What is queued stays in the list until it has been delivered; if that
 // fails as often as before, it stays for good. All are the oldest 10,000.
-func (w *Webhooks) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
+func (w *Webhooks) ReplayWebhookDeadLetters(
+	ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq],
+) (rest.WebhookReplayRsp, error) {
 	e, err := w.get(ctx, req.Project, req.Webhook)
 	if err != nil {
 		return rest.WebhookReplayRsp{}, err

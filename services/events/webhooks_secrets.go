@@ -15,7 +15,9 @@ import (
 const maxSecrets = 10
 
 // CreateWebhookSecret implements service.Webhooks. Secrets that have expired go.
-func (w *Webhooks) CreateWebhookSecret(ctx context.Context, req service.ForWebhook[rest.WebhookSecretCreateReq]) (rest.WebhookSecret, error) {
+func (w *Webhooks) CreateWebhookSecret(
+	ctx context.Context, req service.ForWebhook[rest.WebhookSecretCreateReq],
+) (rest.WebhookSecret, error) {
 	now := w.deps.Clock()
 	made := webhook.NewSecret(now)
 	seconds := req.Body.ExpireOthersInSeconds

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// exchangeRaw sends what is given over one connection, and returns the answers until the server closes it or is silent. closed reports which.
+// exchangeRaw sends what is given over one connection, and returns the answers until the server closes it or is silent. closed reports
+// which.
 func (s *server) exchangeRaw(sent string) (statuses []int, closed bool) {
 	s.t.Helper()
 	return s.exchangeRawAt(s.gateway.Addr(), sent)
@@ -44,8 +45,8 @@ func (s *server) exchangeRawAt(address, sent string) (statuses []int, closed boo
 	}
 }
 
-// Two readers of one connection must not see two different requests (RFC 9112 sections 2.2, 3.2, 5.1, 5.2, 6.1 and 6.3; RFC 9110 section 5.5). What
-// can be read in two ways is refused, and the connection closed, so that what follows is read as no request.
+// Two readers of one connection must not see two different requests (RFC 9112 sections 2.2, 3.2, 5.1, 5.2, 6.1 and 6.3; RFC 9110 section
+// 5.5). What can be read in two ways is refused, and the connection closed, so that what follows is read as no request.
 func TestAHeadThatCanBeReadInTwoWaysIsRefusedAndItsConnectionClosed(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})

@@ -10,12 +10,12 @@ import (
 	"github.com/keyward/keyward/services/gateway/internal/connection"
 )
 
-// tooLargeMark begins the method of a request whose body is too large for whatever route. No request can have it: fasthttp takes tokens only.
-// The method that was sent follows.
+// tooLargeMark begins the method of a request whose body is too large for whatever route. No request can have it: fasthttp takes tokens
+// only. The method that was sent follows.
 const tooLargeMark = "\x00"
 
-// receiveHead is asked when a head has been read, before its body is. fasthttp has no way to refuse here, so that a refusal is marked in the
-// method, for receive, and the body taken for none.
+// receiveHead is asked when a head has been read, before its body is. fasthttp has no way to refuse here, so that a refusal is marked in
+// the method, for receive, and the body taken for none.
 func (g *Gateway) receiveHead(head *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if head.ContentLength() <= g.largestBody() {
 		return fasthttp.RequestConfig{}
@@ -35,8 +35,8 @@ func (g *Gateway) largestBody() int {
 	return 4 * max(g.cfg.BodyLimit, g.cfg.GRPCMaxMessage+callFraming)
 }
 
-// receive is around all that Fiber does. It answers by itself where Fiber would, before any of its handlers: a body that is too large, and a
-// method that HTTP does not know. What a client still sends after its answer is let arrive.
+// receive is around all that Fiber does. It answers by itself where Fiber would, before any of its handlers: a body that is too large, and
+// a method that HTTP does not know. What a client still sends after its answer is let arrive.
 func (g *Gateway) receive(inner fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(rc *fasthttp.RequestCtx) {
 		defer func() {

@@ -52,8 +52,8 @@ func manyMembers(size int) string {
 	return b.String() + "}"
 }
 
-// A route that asks for no credentials may cost at most this for each byte sent to it. Reading JSON and naming each fault costs up to 250 ns and
-// 75 bytes a byte; what is bounded here is what costs hundreds of times as much. The race detector takes its tenfold.
+// A route that asks for no credentials may cost at most this for each byte sent to it. Reading JSON and naming each fault costs up to 250
+// ns and 75 bytes a byte; what is bounded here is what costs hundreds of times as much. The race detector takes its tenfold.
 const (
 	mostTime   = 3 * time.Microsecond
 	mostMemory = 300 // bytes

@@ -44,8 +44,8 @@ func (g *Gateway) newGRPCServer(handler http.Handler) *http.Server {
 	}
 }
 
-// onceOverTLS ends a connection of HTTP/1.1 with its first answer where there is TLS: net/http wants to see TLS itself, so that nothing reads
-// along there, and where there is no second request none can be hidden in the first.
+// onceOverTLS ends a connection of HTTP/1.1 with its first answer where there is TLS: net/http wants to see TLS itself, so that nothing
+// reads along there, and where there is no second request none can be hidden in the first.
 func (g *Gateway) onceOverTLS(next http.Handler) http.Handler {
 	if !g.cfg.UsesTLS(TLSGRPC) {
 		return next

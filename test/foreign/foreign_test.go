@@ -137,7 +137,8 @@ func requirements(t *testing.T) []required {
 	return all
 }
 
-// lend copies a module from the machine's cache, which is laid out as a proxy, to the proxy: the go.mod file, and the source if it is there.
+// lend copies a module from the machine's cache, which is laid out as a proxy, to the proxy: the go.mod file, and the source if it is
+// there.
 func lend(t *testing.T, proxy, name, version string) {
 	t.Helper()
 	cache := strings.TrimSpace(string(run(t, sdk, nil, "env", "GOMODCACHE")))

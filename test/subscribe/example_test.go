@@ -16,7 +16,8 @@ import (
 	"github.com/keyward/keyward/sdk/subscribe"
 )
 
-// A service that tells users of each new passkey: each event reaches the handler at least once, those of one user in order, and what cannot be handled is put aside after five attempts.
+// A service that tells users of each new passkey: each event reaches the handler at least once, those of one user in order, and what cannot
+// be handled is put aside after five attempts.
 func Example() {
 	address, stop := keyward()
 	defer stop()

@@ -18,7 +18,8 @@ import (
 	"github.com/keyward/keyward/sdk/subscribe"
 )
 
-// TestASubscriberNeedsNoMoreThanTheDocumentSays takes the NATS user from docs/events.md. The environment is set, so it does not run beside others.
+// TestASubscriberNeedsNoMoreThanTheDocumentSays takes the NATS user from docs/events.md. The environment is set, so it does not run beside
+// others.
 func TestASubscriberNeedsNoMoreThanTheDocumentSays(t *testing.T) {
 	t.Setenv("NATS_MAILER_PASSWORD", "mailer-password")
 	raw, err := os.ReadFile("../../docs/events.md")

@@ -104,7 +104,9 @@ func (t eventType) problems() []string {
 	check(t.Of == "history" || t.Of == "account", "of must be history or account")
 	check(slices.Contains([]string{"", "login", "append"}, t.Answers), "answers must be login or append")
 	check(t.Answers == "" || t.Backend() && t.Of == "history", "answers is for what callers tell, of history")
-	check(t.Stream == "" || t.Stream == "offers" && t.Engine() && t.Of == "history", "stream must be offers, of what the engine tells of history")
+	check(
+		t.Stream == "" || t.Stream == "offers" && t.Engine() && t.Of == "history", "stream must be offers, of what the engine tells of history",
+	)
 	return problems
 }
 

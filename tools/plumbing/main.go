@@ -1,5 +1,6 @@
-// Plumbing writes what carries the calls of core/service: the method table, the NATS client and server of each service (core/service/remote) and the fakes that
-// record (core/service/servicetest). It reads the interfaces that say by a comment which service they are of:
+// Plumbing writes what carries the calls of core/service: the method table, the NATS client and server of each service
+// (core/service/remote) and the fakes that record (core/service/servicetest). It reads the interfaces that say by a comment which service
+// they are of:
 //
 //	//keyward:service events
 //
@@ -49,7 +50,9 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	templates := template.Must(template.New("").Funcs(template.FuncMap{"kebab": kebab, "lower": lowerFirst, "title": upperFirst}).Parse(source))
+	templates := template.Must(
+		template.New("").Funcs(template.FuncMap{"kebab": kebab, "lower": lowerFirst, "title": upperFirst}).Parse(source),
+	)
 	for name, path := range map[string]string{"remote": "remote/remote.gen.go", "servicetest": "servicetest/fakes.gen.go"} {
 		var out bytes.Buffer
 		if err := templates.ExecuteTemplate(&out, name, map[string]any{"Imports": read.used(), "Services": services}); err != nil {
@@ -89,7 +92,9 @@ type sourcePackage struct {
 }
 
 func readPackage(dir string) (*sourcePackage, error) {
-	p := &sourcePackage{types: map[string]ast.Expr{}, serviceOf: map[string]string{}, imports: map[string]string{}, mentioned: map[string]bool{}}
+	p := &sourcePackage{
+		types: map[string]ast.Expr{}, serviceOf: map[string]string{}, imports: map[string]string{}, mentioned: map[string]bool{},
+	}
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		return nil, err

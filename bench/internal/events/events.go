@@ -53,7 +53,12 @@ func openStorage(ctx context.Context, dir string) (s *storage, err error) {
 		return s, err
 	}
 	s.store, err = eventlog.Open(ctx, eventlog.Deps{
-		JetStream: s.bus.JS, Epochs: epochs, Redis: s.cache.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+		JetStream: s.bus.JS,
+		Epochs:    epochs,
+		Redis:     s.cache.Client,
+		Metrics:   prometheus.NewRegistry(),
+		Clock:     time.Now,
+		Log:       slog.New(slog.DiscardHandler),
 	}, historycache.DefaultConfig())
 	return s, err
 }
@@ -72,8 +77,15 @@ func (s *storage) close() error {
 // someEvent is one as an SDK reports it.
 func someEvent(user int) event.Event {
 	return event.Event{
-		ID: ident.NewEventID(), Project: fleet.Project, User: ident.UserID(fmt.Sprintf("usr-%d", user)), Type: event.LoginError, CreatedMs: time.Now().UnixMilli(),
-		Environment: "env-1234567890", Process: "prc-1234567890", Ceremony: "was-1234567890", Route: event.Local,
+		ID:          ident.NewEventID(),
+		Project:     fleet.Project,
+		User:        ident.UserID(fmt.Sprintf("usr-%d", user)),
+		Type:        event.LoginError,
+		CreatedMs:   time.Now().UnixMilli(),
+		Environment: "env-1234567890",
+		Process:     "prc-1234567890",
+		Ceremony:    "was-1234567890",
+		Route:       event.Local,
 	}
 }
 
@@ -88,8 +100,18 @@ func wire(e event.Event) *nats.Msg {
 	return &nats.Msg{
 		Subject: bus.EventsPrefix + "." + string(e.Project) + "." + string(e.User) + "." + string(e.Type),
 		Header: nats.Header{
-			"ce-specversion": {"1.0"}, "ce-id": {string(e.ID)}, "ce-source": {"/keyward/projects/" + string(e.Project)}, "ce-type": {"keyward.passkey." + string(e.Type)},
-			"ce-subject": {string(e.User)}, "ce-time": {"2026-11-22T12:00:00.000Z"}, "ce-datacontenttype": {"application/json"}, "content-type": {"application/json"},
+			"ce-specversion": {
+				"1.0",
+			},
+			"ce-id":     {string(e.ID)},
+			"ce-source": {"/keyward/projects/" + string(e.Project)},
+			"ce-type":   {"keyward.passkey." + string(e.Type)},
+			"ce-subject": {
+				string(e.User),
+			},
+			"ce-time":            {"2026-11-22T12:00:00.000Z"},
+			"ce-datacontenttype": {"application/json"},
+			"content-type":       {"application/json"},
 		},
 		Data: fmt.Appendf(nil, `{"id":%q,"project":%q,"user":%q,"type":%q,"createdMs":%d,"process":%q,"environment":%q,"ceremony":%q,"route":%q}`,
 			e.ID, e.Project, e.User, e.Type, e.CreatedMs, e.Process, e.Environment, e.Ceremony, e.Route),
@@ -165,7 +187,11 @@ func (f measurement) compareAppends(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, (*s).close()) }()
 	}
-	fmt.Printf("Appends to the log (embedded NATS, every acknowledged write on disk, embedded cache) beside raw synchronous publishing of the same messages with as many publishers to a server of its own; median of %d rounds of %s\n\n", f.Rounds, f.Duration)
+	fmt.Printf(
+		"Appends to the log (embedded NATS, every acknowledged write on disk, embedded cache) beside raw synchronous publishing of the same "+
+			"messages with as many publishers to a server of its own; median of %d rounds of %s\n\n",
+		f.Rounds, f.Duration,
+	)
 	t := fleet.NewTable("raw/s", "appends/s", "of raw", "raw p50 ms", "p50 ms", "raw p99 ms", "p99 ms")
 	for _, count := range publishers {
 		var results [2]fleet.Rounds
@@ -184,7 +210,10 @@ func (f measurement) compareAppends(ctx context.Context) (err error) {
 			}
 		}
 		r, o := results[0], results[1]
-		t.Row(fmt.Sprintf("%d", count), "%.0f", r.Rate(), "%.0f", o.Rate(), "%.0f %%", 100*o.Rate()/r.Rate(), "%.2f", r.P50(), "%.2f", o.P50(), "%.2f", r.P99(), "%.2f", o.P99())
+		t.Row(
+			fmt.Sprintf("%d", count), "%.0f", r.Rate(), "%.0f", o.Rate(), "%.0f %%", 100*o.Rate()/r.Rate(), "%.2f", r.P50(), "%.2f", o.P50(), "%.2f",
+			r.P99(), "%.2f", o.P99(),
+		)
 	}
 	return t.Print()
 }

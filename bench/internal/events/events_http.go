@@ -29,7 +29,11 @@ func (f measurement) compareCalls(ctx context.Context) error {
 		}
 		contenders = append(contenders, c)
 	}
-	fmt.Printf("\nPOST /v2/users/{userID}/passkeyEvents, %d users, every acknowledged write on disk; median of %d rounds of %s, load generator on the same cores\n\n", eventCallers, f.Rounds, f.Duration)
+	fmt.Printf(
+		"\nPOST /v2/users/{userID}/passkeyEvents, %d users, every acknowledged write on disk; median of %d rounds of %s, load generator on the "+
+			"same cores\n\n",
+		eventCallers, f.Rounds, f.Duration,
+	)
 	t := fleet.NewTable("calls/s", "p50 ms", "p99 ms", "memory MiB")
 	for _, connections := range publishers {
 		results, err := f.Measure(ctx, contenders, connections)
@@ -126,7 +130,10 @@ func (f measurement) compareLists(ctx context.Context) error {
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		of := &fleet.Contender{Name: fmt.Sprintf("%d events", events), Requests: []*fasthttp.Request{authorized(http.MethodGet, c.Address, eventsPath(users[0])+"?pageSize=20")}}
+		of := &fleet.Contender{
+			Name:     fmt.Sprintf("%d events", events),
+			Requests: []*fasthttp.Request{authorized(http.MethodGet, c.Address, eventsPath(users[0])+"?pageSize=20")},
+		}
 		for _, connections := range []int{1, 32} {
 			results, err := f.Measure(ctx, []*fleet.Contender{of}, connections)
 			if err != nil {

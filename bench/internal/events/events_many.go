@@ -113,6 +113,9 @@ func (f measurement) readCold(ctx context.Context, dir string) (err error) {
 			return fmt.Errorf("%s has %d events", user, len(events))
 		}
 	}
-	fmt.Printf("\ncold reads of one user each, cache filled by them: p50 %.2f ms, p99 %.2f ms\n", float64(seen.ValueAtQuantile(50))/1000, float64(seen.ValueAtQuantile(99))/1000)
+	fmt.Printf(
+		"\ncold reads of one user each, cache filled by them: p50 %.2f ms, p99 %.2f ms\n", float64(seen.ValueAtQuantile(50))/1000,
+		float64(seen.ValueAtQuantile(99))/1000,
+	)
 	return nil
 }

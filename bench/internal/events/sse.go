@@ -28,8 +28,13 @@ import (
 // disk; with an interval between flushes what is left is the way from the stream to the clients.
 func FanOut(ctx context.Context, of *fleet.Fleet) error {
 	f := measurement{of}
-	fmt.Printf("GET /v2/events/stream, %d clients, %d events/s for %s, server, NATS, publisher and clients on the same cores\n\n", f.Streams, f.EventRate, f.Duration)
-	t := fleet.NewTable("events/s", "deliveries/s", "lost", "p50 ms", "p99 ms", "max ms", "server CPU", "clients' CPU", "memory MiB", "before MiB")
+	fmt.Printf(
+		"GET /v2/events/stream, %d clients, %d events/s for %s, server, NATS, publisher and clients on the same cores\n\n", f.Streams,
+		f.EventRate, f.Duration,
+	)
+	t := fleet.NewTable(
+		"events/s", "deliveries/s", "lost", "p50 ms", "p99 ms", "max ms", "server CPU", "clients' CPU", "memory MiB", "before MiB",
+	)
 	for _, flush := range []string{"2s", "always"} {
 		if err := f.fanOutOnce(ctx, flush, t); err != nil {
 			return err
@@ -44,7 +49,9 @@ func (f measurement) fanOutOnce(ctx context.Context, flush string, t *fleet.Tabl
 		return fmt.Errorf("make a directory: %w", err)
 	}
 	c, address := &fleet.Contender{Name: "flushed: " + flush}, fleet.FreeAddress()
-	ready, err := f.Keyward(c, address, "all", []string{"KEYWARD_DATA_DIR=" + data, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_SYNC_INTERVAL=" + flush})
+	ready, err := f.Keyward(
+		c, address, "all", []string{"KEYWARD_DATA_DIR=" + data, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_SYNC_INTERVAL=" + flush},
+	)
 	if err != nil {
 		return err
 	}
@@ -74,9 +81,11 @@ func (f measurement) fanOutOnce(ctx context.Context, flush string, t *fleet.Tabl
 	server, own = cpu(c.Processes[0].Process.Pid)-server, cpu(os.Getpid())-own
 	latency := followers.latency()
 	lost := source.published.Load()*int64(f.Streams) - latency.TotalCount()
-	t.Row(c.Name, "%.0f", float64(source.published.Load())/published.Seconds(), "%.0f", float64(latency.TotalCount())/took.Seconds(), "%d", lost,
+	t.Row(
+		c.Name, "%.0f", float64(source.published.Load())/published.Seconds(), "%.0f", float64(latency.TotalCount())/took.Seconds(), "%d", lost,
 		"%.1f", float64(latency.ValueAtQuantile(50))/1000, "%.1f", float64(latency.ValueAtQuantile(99))/1000, "%.1f", float64(latency.Max())/1000,
-		"%.0f %%", 100*server.Seconds()/took.Seconds(), "%.0f %%", 100*own.Seconds()/took.Seconds(), "%.0f", c.Memory(), "%.0f", idle)
+		"%.0f %%", 100*server.Seconds()/took.Seconds(), "%.0f %%", 100*own.Seconds()/took.Seconds(), "%.0f", c.Memory(), "%.0f", idle,
+	)
 	return f.Stop()
 }
 
@@ -157,7 +166,9 @@ type follower struct {
 func follow(ctx context.Context, address string, clients int, from *source) (*crowdOfFollowers, error) {
 	from.when = make([]atomic.Int64, mostEvents)
 	c := &crowdOfFollowers{source: from}
-	head := "GET /v2/events/stream HTTP/1.1\r\nHost: " + address + "\r\nAuthorization: Basic " + base64.StdEncoding.EncodeToString([]byte(fleet.Project+":"+fleet.Secret)) + "\r\n\r\n"
+	head := "GET /v2/events/stream HTTP/1.1\r\nHost: " + address + "\r\nAuthorization: Basic " + base64.StdEncoding.EncodeToString(
+		[]byte(fleet.Project+":"+fleet.Secret),
+	) + "\r\n\r\n"
 	for range clients {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {

@@ -90,7 +90,9 @@ func serveBareSession(file, address string) error {
 	}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Post(MinePath, func(c *fiber.Ctx) error {
-		token, err := jwt.ParseString(strings.TrimPrefix(c.Get(fiber.HeaderAuthorization), "Bearer "), jwt.WithKeySet(keys), jwt.WithIssuer(Origin))
+		token, err := jwt.ParseString(
+			strings.TrimPrefix(c.Get(fiber.HeaderAuthorization), "Bearer "), jwt.WithKeySet(keys), jwt.WithIssuer(Origin),
+		)
 		if err != nil {
 			return fmt.Errorf("verify: %w", err)
 		}

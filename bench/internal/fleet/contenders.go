@@ -212,7 +212,9 @@ func (f *Fleet) Split(ctx context.Context) (*Contender, error) {
 func (f *Fleet) Nats(ctx context.Context, name string) (string, error) {
 	address := FreeAddress()
 	config := filepath.Join(f.Dir, name+".conf")
-	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q, sync_interval: always }\nmax_payload: 4MB\n", address, filepath.Join(f.Dir, name))
+	text := fmt.Sprintf(
+		"listen: %q\njetstream { store_dir: %q, sync_interval: always }\nmax_payload: 4MB\n", address, filepath.Join(f.Dir, name),
+	)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return "", fmt.Errorf("write nats configuration: %w", err)
 	}
@@ -226,8 +228,15 @@ func (f *Fleet) Nats(ctx context.Context, name string) (string, error) {
 func (f *Fleet) Keyward(c *Contender, address, services string, env []string) (string, error) {
 	admin := FreeAddress()
 	cmd, err := f.Launch(append([]string{
-		"KEYWARD_HTTP_ADDR=" + address, "KEYWARD_GRPC_ADDR=off", "KEYWARD_ADMIN_ADDR=" + admin, "KEYWARD_SERVICES=" + services, "KEYWARD_BOOTSTRAP_API_SECRET=" + Secret,
-		"KEYWARD_LOG_LEVEL=warn", "KEYWARD_POLICY_TIMEOUT=1s", "KEYWARD_FRONTEND_URL=http://localhost:8080", "KEYWARD_BOOTSTRAP_ORIGINS=http://localhost:8080",
+		"KEYWARD_HTTP_ADDR=" + address,
+		"KEYWARD_GRPC_ADDR=off",
+		"KEYWARD_ADMIN_ADDR=" + admin,
+		"KEYWARD_SERVICES=" + services,
+		"KEYWARD_BOOTSTRAP_API_SECRET=" + Secret,
+		"KEYWARD_LOG_LEVEL=warn",
+		"KEYWARD_POLICY_TIMEOUT=1s",
+		"KEYWARD_FRONTEND_URL=http://localhost:8080",
+		"KEYWARD_BOOTSTRAP_ORIGINS=http://localhost:8080",
 	}, env...), f.Settings.Keyward, "serve")
 	if err != nil {
 		return "", err
@@ -241,7 +250,10 @@ func (f *Fleet) Keyward(c *Contender, address, services string, env []string) (s
 func (f *Fleet) Redis(ctx context.Context) (string, error) {
 	address := FreeAddress()
 	_, port, _ := net.SplitHostPort(address)
-	if _, err := f.Launch(nil, f.RedisServer, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", f.Dir, "--logfile", filepath.Join(f.Dir, "redis-"+port+".log")); err != nil {
+	if _, err := f.Launch(
+		nil, f.RedisServer, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", f.Dir, "--logfile",
+		filepath.Join(f.Dir, "redis-"+port+".log"),
+	); err != nil {
 		return "", err
 	}
 	return "redis://" + address + "/0", listening(ctx, address)
@@ -374,7 +386,9 @@ func settle(address string, events int) (*fasthttp.Request, error) {
 	}
 	// Every creation has left two events of its own.
 	for i := range events - 2*Passkeys {
-		body := map[string]any{"eventType": []string{"login-error-untyped", "manage-learn-more", "local-unlock"}[i%3], "processID": fmt.Sprint("bench-", i)}
+		body := map[string]any{
+			"eventType": []string{"login-error-untyped", "manage-learn-more", "local-unlock"}[i%3], "processID": fmt.Sprint("bench-", i),
+		}
 		if err := Post(address, "/v2/users/"+user.UserID+"/passkeyEvents", body, nil); err != nil {
 			return nil, err
 		}
@@ -409,13 +423,20 @@ func createPasskey(address, user, handle string, n int) (string, error) {
 
 func client(handle string) map[string]any {
 	info := map[string]any{
-		"remoteAddress":         "192.0.2.7",
-		"userAgent":             "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
-		"javascriptFingerprint": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-		"javaScriptHighEntropy": map[string]any{"platform": "macOS", "platformVersion": "15.1.0", "mobile": false},
-		"bluetoothAvailable":    true, "userVerifyingPlatformAuthenticatorAvailable": true, "conditionalMediationAvailable": true, "privateMode": false,
-		"clientCapabilities": map[string]any{"conditionalCreate": true, "conditionalMediation": true, "hybridTransport": true, "passkeyPlatformAuthenticator": true, "userVerifyingPlatformAuthenticator": true},
-		"parsedDeviceInfo":   map[string]any{"browserName": "Safari", "browserVersion": "18.1", "osName": "macOS", "osVersion": "15.1"},
+		"remoteAddress": "192.0.2.7",
+		"userAgent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 " +
+			"Safari/605.1.15",
+		"javascriptFingerprint":                       "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		"javaScriptHighEntropy":                       map[string]any{"platform": "macOS", "platformVersion": "15.1.0", "mobile": false},
+		"bluetoothAvailable":                          true,
+		"userVerifyingPlatformAuthenticatorAvailable": true,
+		"conditionalMediationAvailable":               true,
+		"privateMode":                                 false,
+		"clientCapabilities": map[string]any{
+			"conditionalCreate": true, "conditionalMediation": true, "hybridTransport": true,
+			"passkeyPlatformAuthenticator": true, "userVerifyingPlatformAuthenticator": true,
+		},
+		"parsedDeviceInfo": map[string]any{"browserName": "Safari", "browserVersion": "18.1", "osName": "macOS", "osVersion": "15.1"},
 	}
 	if handle != "" {
 		info["clientEnvHandle"] = handle
@@ -424,7 +445,12 @@ func client(handle string) map[string]any {
 }
 
 func loginStart(address, user, handle string) *fasthttp.Request {
-	raw, _ := json.Marshal(map[string]any{"userID": user, "processID": "bench-login", "crossDeviceAuthenticationStrategy": "standard", "clientInformation": client(handle)})
+	raw, _ := json.Marshal(
+		map[string]any{
+			"userID": user, "processID": "bench-login",
+			"crossDeviceAuthenticationStrategy": "standard", "clientInformation": client(handle),
+		},
+	)
 	req := Signed(address)
 	req.SetBody(raw)
 	return req

@@ -9,7 +9,7 @@ import (
 // Rounds are what the rounds of one contender measured.
 type Rounds []Sample
 
-// Rate, P50, P99 and Memory are the medians of what a Sample holds.
+// Rate and the others are the medians of what a Sample holds.
 func (r Rounds) Rate() float64   { return r.median(func(s Sample) float64 { return s.Rate }) }
 func (r Rounds) P50() float64    { return r.median(func(s Sample) float64 { return s.P50 }) }
 func (r Rounds) P99() float64    { return r.median(func(s Sample) float64 { return s.P99 }) }

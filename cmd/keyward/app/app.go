@@ -1,5 +1,5 @@
-// Package app is a running Keyward: it builds the services that a configuration names, connects them with each other, directly or over NATS, and ends them in order. It decides nothing itself. Other programs of this repository start one to
-// test or measure it.
+// Package app is a running Keyward: it builds the services that a configuration names, connects them with each other, directly or over
+// NATS, and ends them in order. It decides nothing itself. Other programs of this repository start one to test or measure it.
 package app
 
 import (
@@ -88,7 +88,8 @@ type App struct {
 	release []func(context.Context) error
 }
 
-// Start builds and starts everything and returns when calls are answered. ctx bounds the start only. An error says what is wrong; nothing is left running then.
+// Start builds and starts everything and returns when calls are answered. ctx bounds the start only. An error says what is wrong; nothing
+// is left running then.
 func Start(ctx context.Context, cfg settings.Config, opts Options) (*App, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
@@ -103,7 +104,10 @@ func Start(ctx context.Context, cfg settings.Config, opts Options) (*App, error)
 		defer cancel()
 		return nil, errors.Join(err, a.Stop(stopping))
 	}
-	a.log.InfoContext(ctx, "ready", "services", cfg.Services, "http_addr", a.HTTPAddr(), "grpc_addr", a.GRPCAddr(), "admin_addr", a.AdminAddr(), "nats_addr", a.bus.ListenAddr(), "version", opts.Build.Version, "took_ms", opts.Now().Sub(began).Milliseconds())
+	a.log.InfoContext(
+		ctx, "ready", "services", cfg.Services, "http_addr", a.HTTPAddr(), "grpc_addr", a.GRPCAddr(), "admin_addr", a.AdminAddr(), "nats_addr",
+		a.bus.ListenAddr(), "version", opts.Build.Version, "took_ms", opts.Now().Sub(began).Milliseconds(),
+	)
 	return a, nil
 }
 
@@ -262,7 +266,9 @@ func (a *App) BootstrapSecret() string { return a.bootstrapSecret.Reveal() }
 // Failed is closed when something that should run for as long as the process has ended. Stop then says what.
 func (a *App) Failed() <-chan struct{} { return a.failed.Done() }
 
-// Stop drains and ends everything: readiness says down, for the configured delay calls are answered still, the gateway accepts no more, calls under way finish until ctx ends, records are flushed, connections close. It returns what went wrong, now or before, and must be called once.
+// Stop drains and ends everything: readiness says down, for the configured delay calls are answered still, the gateway accepts no more,
+// calls under way finish until ctx ends, records are flushed, connections close. It returns what went wrong, now or before, and must be
+// called once.
 func (a *App) Stop(ctx context.Context) error {
 	a.health.Drain()
 	var errs []error

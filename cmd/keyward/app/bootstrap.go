@@ -11,7 +11,8 @@ import (
 	"github.com/keyward/keyward/services/gateway"
 )
 
-// bootstrap creates the first project if the store holds none. Only a gateway does, so that a secret is printed where calls arrive. Of several that start at once one creates it; the others use what is there.
+// bootstrap creates the first project if the store holds none. Only a gateway does, so that a secret is printed where calls arrive. Of
+// several that start at once one creates it; the others use what is there.
 func (a *App) bootstrap(ctx context.Context) error {
 	if !a.cfg.Runs(settings.Gateway) {
 		return nil

@@ -26,7 +26,11 @@ func (a *App) openEncryption(ctx context.Context) error {
 		return err
 	}
 	if keys == nil {
-		a.log.WarnContext(ctx, "secrets are stored unencrypted: who can read the disk of NATS or a backup of it can sign as any project; set encryption_key (KEYWARD_ENCRYPTION_KEY)")
+		a.log.WarnContext(
+			ctx,
+			"secrets are stored unencrypted: who can read the disk of NATS or a backup of it can sign as any project; set encryption_key "+
+				"(KEYWARD_ENCRYPTION_KEY)",
+		)
 	}
 	a.keys = keys
 	return nil
@@ -41,10 +45,17 @@ func (a *App) secretBucket(ctx context.Context, name string) (jetstream.KeyValue
 	}
 	n, err := atrest.Rewrite(ctx, bucket, a.keys)
 	if errors.Is(err, atrest.ErrKey) {
-		return nil, nil, fmt.Errorf("encryption_key (KEYWARD_ENCRYPTION_KEY, KEYWARD_ENCRYPTION_KEY_FILE%s) has not the key that secrets are stored under: %w", a.keyFile(), err)
+		return nil, nil, fmt.Errorf(
+			"encryption_key (KEYWARD_ENCRYPTION_KEY, KEYWARD_ENCRYPTION_KEY_FILE%s) has not the key that secrets are stored under: %w", a.keyFile(),
+			err,
+		)
 	}
 	if errors.Is(err, atrest.ErrPlain) {
-		return nil, nil, fmt.Errorf("encryption_key (KEYWARD_ENCRYPTION_KEY): if what is stored was stored before it was set, add the word %s behind the keys for one start: %w", atrest.Plain, err)
+		return nil, nil, fmt.Errorf(
+			"encryption_key (KEYWARD_ENCRYPTION_KEY): if what is stored was stored before it was set, add the word %s behind the keys for one "+
+				"start: %w",
+			atrest.Plain, err,
+		)
 	}
 	if err != nil {
 		return nil, nil, err

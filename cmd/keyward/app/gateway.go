@@ -29,8 +29,14 @@ func (a *App) certify(ctx context.Context) error {
 	if err := devtls.Ensure(dir, u.Hostname(), a.opts.Now()); err != nil {
 		return fmt.Errorf("tls_dev: %w", err)
 	}
-	a.log.InfoContext(ctx, "clients trust this server by the certificate of its local authority: SSL_CERT_FILE for Go, Python and curl, NODE_EXTRA_CA_CERTS for Node; "+
-		"docs/sdks.md has the others", "authority", devtls.Authority(dir))
+	a.log.InfoContext(
+		ctx,
+		"clients trust this server by the certificate of its local authority: SSL_CERT_FILE for Go, Python and curl, NODE_EXTRA_CA_CERTS for "+
+			"Node; "+
+			"docs/sdks.md has the others",
+		"authority",
+		devtls.Authority(dir),
+	)
 	return nil
 }
 
@@ -58,9 +64,19 @@ func (a *App) openGateway(ctx context.Context) error {
 		return nil
 	})
 	made, err := gateway.New(cfg, gateway.Deps{
-		Ceremony: a.parts.ceremony, Events: a.parts.events, Webhooks: a.parts.webhooks, Explanations: a.parts.explanations, Projects: a.projects, Issuers: a.projects,
-		Idempotency: idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now), Limits: limits, Feed: stream,
-		Log: a.logger(settings.Gateway), Metrics: a.registry, Tracer: a.tracer, Now: a.opts.Now,
+		Ceremony:     a.parts.ceremony,
+		Events:       a.parts.events,
+		Webhooks:     a.parts.webhooks,
+		Explanations: a.parts.explanations,
+		Projects:     a.projects,
+		Issuers:      a.projects,
+		Idempotency:  idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now),
+		Limits:       limits,
+		Feed:         stream,
+		Log:          a.logger(settings.Gateway),
+		Metrics:      a.registry,
+		Tracer:       a.tracer,
+		Now:          a.opts.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("start the gateway: %w", err)

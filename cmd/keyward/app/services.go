@@ -44,7 +44,8 @@ type parts struct {
 	explanations service.Explanations
 }
 
-// openCache opens Redis. A cache inside the process is right only if no other process writes events, so it is used with the embedded NATS alone; otherwise, without a Redis, every read goes to the log.
+// openCache opens Redis. A cache inside the process is right only if no other process writes events, so it is used with the embedded NATS
+// alone; otherwise, without a Redis, every read goes to the log.
 func (a *App) openCache() error {
 	cfg := a.cfg.Redis.Cache()
 	if cfg.URL == "" && a.cfg.NATS.URL != "" {
@@ -149,8 +150,8 @@ func (a *App) startEvents(ctx context.Context, store *eventlog.Store, accounts *
 	return a.serve(remote.EventsMethods(svc, svc, hooks))
 }
 
-// startWebhooks delivers events while the process runs. One process at a time has a data directory, so with the embedded NATS it goes on with its deliveries at
-// once after a crash.
+// startWebhooks delivers events while the process runs. One process at a time has a data directory, so with the embedded NATS it goes on
+// with its deliveries at once after a crash.
 func (a *App) startWebhooks(ctx context.Context, accounts *account.Store) (*events.Webhooks, error) {
 	instance := ""
 	if a.cfg.NATS.URL == "" {
@@ -161,7 +162,13 @@ func (a *App) startWebhooks(ctx context.Context, accounts *account.Store) (*even
 		return nil, fmt.Errorf("start webhooks: %w", err)
 	}
 	hooks, err := events.NewWebhooks(ctx, a.cfg.Webhooks, events.WebhookDeps{
-		JetStream: a.bus.JS, Accounts: accounts, Metrics: a.registry, Clock: a.opts.Now, Log: a.logger(settings.Events), Instance: instance, Sealer: sealer,
+		JetStream: a.bus.JS,
+		Accounts:  accounts,
+		Metrics:   a.registry,
+		Clock:     a.opts.Now,
+		Log:       a.logger(settings.Events),
+		Instance:  instance,
+		Sealer:    sealer,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start webhooks: %w", err)
@@ -217,15 +224,9 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if !a.cfg.Runs(settings.Ceremony) {
 		return nil
 	}
-	buckets := make(map[string]jetstream.KeyValue)
-	for _, name := range []string{
-		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket, bus.ProcessesBucket,
-	} {
-		bucket, err := a.bus.Bucket(ctx, name)
-		if err != nil {
-			return fmt.Errorf("start the ceremony service: %w", err)
-		}
-		buckets[name] = bucket
+	buckets, err := a.ceremonyBuckets(ctx)
+	if err != nil {
+		return fmt.Errorf("start the ceremony service: %w", err)
 	}
 	bucket, sealer, err := a.secretBucket(ctx, bus.KeysBucket)
 	if err != nil {
@@ -245,11 +246,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
-	var bundle fs.FS = policies.Bundle
-	if a.cfg.Decision.PoliciesDir != "" {
-		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
-	}
-	names, err := aaguid.NewBundleNames(bundle, policies.Bundle, a.opts.Now, a.logger(settings.Ceremony))
+	names, err := a.openNames()
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
@@ -266,11 +263,33 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		return nil
 	})
 	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
-		Projects: a.projects, Keys: rings, Accounts: accounts, Challenges: buckets[bus.ChallengesBucket], Marks: buckets[bus.MarksBucket], Index: buckets[bus.CredentialsBucket],
-		Names:    buckets[bus.IdentifiersBucket],
-		Sessions: buckets[bus.SessionsBucket], SessionIDs: buckets[bus.SessionIndexBucket], Tokens: buckets[bus.TokensBucket], Codes: buckets[bus.CodesBucket], Delivery: courier, Spent: buckets[bus.SpentBucket], Processes: buckets[bus.ProcessesBucket], Signing: keys,
-		Events: a.parts.events, Offers: store, Positions: store, DNS: net.DefaultResolver, Decision: a.parts.decision, AAGUIDs: names, Lists: lists, Unfinished: lists,
-		Now: a.opts.Now, Log: a.logger(settings.Ceremony), Metrics: a.registry, ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
+		Projects:        a.projects,
+		Keys:            rings,
+		Accounts:        accounts,
+		Challenges:      buckets[bus.ChallengesBucket],
+		Marks:           buckets[bus.MarksBucket],
+		Index:           buckets[bus.CredentialsBucket],
+		Names:           buckets[bus.IdentifiersBucket],
+		Sessions:        buckets[bus.SessionsBucket],
+		SessionIDs:      buckets[bus.SessionIndexBucket],
+		Tokens:          buckets[bus.TokensBucket],
+		Codes:           buckets[bus.CodesBucket],
+		Delivery:        courier,
+		Spent:           buckets[bus.SpentBucket],
+		Processes:       buckets[bus.ProcessesBucket],
+		Signing:         keys,
+		Events:          a.parts.events,
+		Offers:          store,
+		Positions:       store,
+		DNS:             net.DefaultResolver,
+		Decision:        a.parts.decision,
+		AAGUIDs:         names,
+		Lists:           lists,
+		Unfinished:      lists,
+		Now:             a.opts.Now,
+		Log:             a.logger(settings.Ceremony),
+		Metrics:         a.registry,
+		ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 	})
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
@@ -278,6 +297,30 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	a.run(settings.Ceremony, svc.Run)
 	a.parts.ceremony = svc
 	return a.serve(remote.CeremonyMethods(svc, svc))
+}
+
+func (a *App) ceremonyBuckets(ctx context.Context) (map[string]jetstream.KeyValue, error) {
+	buckets := make(map[string]jetstream.KeyValue)
+	for _, name := range []string{
+		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket,
+		bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket, bus.ProcessesBucket,
+	} {
+		bucket, err := a.bus.Bucket(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		buckets[name] = bucket
+	}
+	return buckets, nil
+}
+
+// openNames opens the names of authenticators, which are the policy's.
+func (a *App) openNames() (*aaguid.BundleNames, error) {
+	var bundle fs.FS = policies.Bundle
+	if a.cfg.Decision.PoliciesDir != "" {
+		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
+	}
+	return aaguid.NewBundleNames(bundle, policies.Bundle, a.opts.Now, a.logger(settings.Ceremony))
 }
 
 // openLists opens the read model. What it has to read first it reads in the background: readiness does not wait for it.
@@ -301,7 +344,9 @@ func (a *App) openLists() (*ceremony.Lists, error) {
 
 // serve answers calls of other processes to a service of this one; NATS tools find it too.
 func (a *App) serve(svc rpc.Service) error {
-	server, err := rpc.Serve(a.bus.Conn, svc, rpc.Options{Version: semantic(a.opts.Build.Version), Concurrency: a.cfg.CallLimit}, a.logger(svc.Name))
+	server, err := rpc.Serve(
+		a.bus.Conn, svc, rpc.Options{Version: semantic(a.opts.Build.Version), Concurrency: a.cfg.CallLimit}, a.logger(svc.Name),
+	)
 	if err != nil {
 		return fmt.Errorf("serve %s on the bus: %w", svc.Name, err)
 	}
@@ -311,7 +356,9 @@ func (a *App) serve(svc rpc.Service) error {
 
 // needed returns the services that those of this process call and that run elsewhere.
 func (a *App) needed() []string {
-	calls := map[string][]string{settings.Gateway: {settings.Ceremony, settings.Events}, settings.Ceremony: {settings.Decision, settings.Events}}
+	calls := map[string][]string{
+		settings.Gateway: {settings.Ceremony, settings.Events}, settings.Ceremony: {settings.Decision, settings.Events},
+	}
 	var names []string
 	for _, callee := range []string{settings.Ceremony, settings.Decision, settings.Events} {
 		for caller, callees := range calls {

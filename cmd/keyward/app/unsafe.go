@@ -12,7 +12,9 @@ func (a *App) warn(ctx context.Context) {
 	}
 	for _, p := range a.projects.All() {
 		if !p.Frontend.NoSignUp {
-			a.log.WarnContext(ctx, "anybody can sign up; set noSignUp with keyward project frontend set if users are created by a backend", "project", p.ID)
+			a.log.WarnContext(
+				ctx, "anybody can sign up; set noSignUp with keyward project frontend set if users are created by a backend", "project", p.ID,
+			)
 		}
 	}
 }

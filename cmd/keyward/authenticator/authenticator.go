@@ -1,5 +1,5 @@
-// Package authenticator is a software authenticator with real keys and real signatures, in the place of a phone or a security key. The demo, the tests
-// and the load generator log in with it. It does no I/O; a Device can be kept as JSON.
+// Package authenticator is a software authenticator with real keys and real signatures, in the place of a phone or a security key. The
+// demo, the tests and the load generator log in with it. It does no I/O; a Device can be kept as JSON.
 package authenticator
 
 import (
@@ -68,7 +68,8 @@ func (d *Device) Create(options, origin string) (string, error) {
 	return d.complete(virtualwebauthn.CreateAttestationResponse(rp, d.signer(nil), credential, *parsed))
 }
 
-// newCredential draws keys until one is encoded in full: the library leaves out leading zeros of a coordinate, which COSE (RFC 9053 section 7.1.1) does not allow.
+// newCredential draws keys until one is encoded in full: the library leaves out leading zeros of a coordinate, which COSE (RFC 9053 section
+// 7.1.1) does not allow.
 func newCredential() virtualwebauthn.Credential {
 	const cosePublicKeyBytes = 77
 	for {
@@ -79,8 +80,8 @@ func newCredential() virtualwebauthn.Credential {
 	}
 }
 
-// Get signs for options (JSON as the server sent it) on a page of origin with the first passkey they allow, and returns the PublicKeyCredential as JSON.
-// Options that allow none in particular are answered with any passkey of the relying party.
+// Get signs for options (JSON as the server sent it) on a page of origin with the first passkey they allow, and returns the
+// PublicKeyCredential as JSON. Options that allow none in particular are answered with any passkey of the relying party.
 func (d *Device) Get(options, origin string) (string, error) {
 	parsed, err := virtualwebauthn.ParseAssertionOptions(options)
 	if err != nil {

@@ -1,7 +1,7 @@
 package remote
 
-// repeatable returns the methods of a service that may be called twice to the same effect as once: they read, or decide, and a decision that
-// nobody heard of is a record more.
+// repeatable returns the methods of a service that may be called twice to the same effect as once: they read, or decide, and a decision
+// that nobody heard of is a record more.
 func repeatable(service string) []string {
 	return map[string][]string{
 		"ceremony": {

@@ -1,5 +1,6 @@
-// Package servicetest stands where the services of core/service are in a test. A fake of each keeps what it was asked, and answers with the zero value or what
-// Answer was told. The fakes are generated from the interfaces (make generate); those of one test share a Recording. It touches nothing.
+// Package servicetest stands where the services of core/service are in a test. A fake of each keeps what it was asked, and answers with the
+// zero value or what Answer was told. The fakes are generated from the interfaces (make generate); those of one test share a Recording. It
+// touches nothing.
 package servicetest
 
 import (

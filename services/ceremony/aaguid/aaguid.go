@@ -39,7 +39,8 @@ type stamp struct {
 	size     int64
 }
 
-// NewBundleNames reads the names of a bundle (see LoadAAGUIDNames), or, as long as they cannot be read, those of another one, and fails if neither can.
+// NewBundleNames reads the names of a bundle (see LoadAAGUIDNames), or, as long as they cannot be read, those of another one, and fails if
+// neither can.
 func NewBundleNames(bundle, otherwise fs.FS, now func() time.Time, log *slog.Logger) (*BundleNames, error) {
 	b := &BundleNames{bundle: bundle, now: now, log: log}
 	// The stamp is taken first: should the file change now, it is read once more.

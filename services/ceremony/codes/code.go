@@ -121,7 +121,9 @@ func (s *Service) Send(ctx context.Context, p project.Project, to ident.Identifi
 			return tooManyCodes(wait)
 		}
 	}
-	e := code.Entry{Type: m.Type, Purpose: code.Purpose(m.Purpose), Identifier: to, CreatedMs: now.UnixMilli(), ExpiresMs: m.Expires.UnixMilli()}
+	e := code.Entry{
+		Type: m.Type, Purpose: code.Purpose(m.Purpose), Identifier: to, CreatedMs: now.UnixMilli(), ExpiresMs: m.Expires.UnixMilli(),
+	}
 	e.Seal(p.Ring, ref, m.Value)
 	err := s.codes.Put(ctx, ref, e)
 	if errors.Is(err, code.ErrUsed) {
@@ -231,7 +233,8 @@ func LinkTarget(p project.Project, body rest.ChallengeCreateReq) (*url.URL, erro
 	return u, nil
 }
 
-// MayLead reports whether a link of the project's may lead to a URL: to an origin of the project, or to a host that it lists, with TLS at the usual port.
+// MayLead reports whether a link of the project's may lead to a URL: to an origin of the project, or to a host that it lists, with TLS at
+// the usual port.
 func MayLead(p project.Project, u *url.URL) bool {
 	listed := slices.ContainsFunc(p.Origins, func(origin string) bool {
 		known, err := url.Parse(origin)

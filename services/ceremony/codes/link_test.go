@@ -9,7 +9,8 @@ import (
 	"github.com/keyward/keyward/core/project"
 )
 
-// FuzzLinkTarget gives redirect URLs that callers send: whatever is accepted, the link stays on an origin of the project and carries the token once.
+// FuzzLinkTarget gives redirect URLs that callers send: whatever is accepted, the link stays on an origin of the project and carries the
+// token once.
 func FuzzLinkTarget(f *testing.F) {
 	for _, text := range []string{
 		"https://shop.example.com/in?a=1#b", "https://shop.example.com", "http://shop.example.com:80/", "https://shop.example.com@evil.example.org", "//shop.example.com", "javascript:alert(1)",

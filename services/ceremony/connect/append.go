@@ -84,7 +84,8 @@ func (s *Service) ConnectAppendStart(
 func appendFlags(client rest.ClientInformation, situation string, force bool) rest.PasskeyIntelFlags {
 	auto := true
 	flags := rest.PasskeyIntelFlags{ForcePasskeyAppend: force, AskForAutoAppend: &auto}
-	if conditional := client.ClientCapabilities != nil && is(client.ClientCapabilities.ConditionalCreate) && situation == passkeys.SituationPostLogin; conditional {
+	if conditional := client.ClientCapabilities != nil && is(client.ClientCapabilities.ConditionalCreate) &&
+		situation == passkeys.SituationPostLogin; conditional {
 		flags.AskForConditionalCreate = &conditional
 	}
 	return flags
@@ -217,15 +218,20 @@ func (s *Service) ConnectAppendFinish(
 	if err := s.spendAppendToken(ctx, c, req.Body.AttestationResponse); err != nil {
 		return rsp, err
 	}
-	done, err := s.passkeys.AppendFinish(ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: c.project.ID, Body: rest.PasskeyAppendFinishReq{
-		UserID: string(c.process.User), ProcessID: c.process.ID, AttestationResponse: req.Body.AttestationResponse,
-		ClientInformation: c.process.Client,
-	}})
+	done, err := s.passkeys.AppendFinish(
+		ctx,
+		service.ForProject[rest.PasskeyAppendFinishReq]{Project: c.project.ID, Body: rest.PasskeyAppendFinishReq{
+			UserID: string(c.process.User), ProcessID: c.process.ID, AttestationResponse: req.Body.AttestationResponse,
+			ClientInformation: c.process.Client,
+		}},
+	)
 	if err != nil {
 		return rsp, s.orphaned(ctx, c, ofAnswer(passkeys.FieldAttestation, err))
 	}
 	s.metrics.Appends.WithLabelValues(completion).Inc()
-	rsp.Body.PasskeyOperation = passkeys.Operation(frontend.PasskeyOperationOperationTypeAppend, c.state.Identifier, c.state.IdentifierType, done.PasskeyData)
+	rsp.Body.PasskeyOperation = passkeys.Operation(
+		frontend.PasskeyOperationOperationTypeAppend, c.state.Identifier, c.state.IdentifierType, done.PasskeyData,
+	)
 	return rsp, nil
 }
 

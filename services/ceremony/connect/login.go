@@ -49,9 +49,12 @@ func (s *Service) ConnectLoginInit(
 	}
 	if made.verdict.Allow && environments.MayMediate(made.Process.Client) {
 		ends := s.now().Add(s.challengeTTL)
-		offered, err := s.passkeys.MediationStart(ctx, service.ForProject[rest.PasskeyMediationStartReq]{Project: made.project.ID, Body: rest.PasskeyMediationStartReq{
-			ProcessID: &made.Process.ID, ClientInformation: made.Process.Client,
-		}})
+		offered, err := s.passkeys.MediationStart(
+			ctx,
+			service.ForProject[rest.PasskeyMediationStartReq]{Project: made.project.ID, Body: rest.PasskeyMediationStartReq{
+				ProcessID: &made.Process.ID, ClientInformation: made.Process.Client,
+			}},
+		)
 		if err != nil {
 			return rsp, err
 		}
@@ -141,7 +144,9 @@ func (s *Service) startConnectLogin(
 
 // noLogin is the answer that there is no passkey login.
 func noLogin(identifier string, reason *frontend.RequestError) frontend.ConnectLoginStartRsp {
-	return frontend.ConnectLoginStartRsp{FallbackOperationError: frontend.FallbackOperationError{InitFallback: true, Identifier: &identifier, Error: reason}}
+	return frontend.ConnectLoginStartRsp{
+		FallbackOperationError: frontend.FallbackOperationError{InitFallback: true, Identifier: &identifier, Error: reason},
+	}
 }
 
 // rolloutError tells that an identifier is not on the list of those who may use passkeys. The list does not depend on who exists.
@@ -185,10 +190,13 @@ func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string)
 		return frontend.ConnectLoginFinishRsp{}, fault.At(passkeys.FieldAssertion, challenge.ErrUnknown)
 	}
 	signed := true
-	done, err := s.passkeys.LoginFinish(ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: c.project.ID, Body: rest.PasskeyLoginFinishReq{
-		UserID: string(c.process.User), ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client,
-		SignPasskeyData: &signed,
-	}})
+	done, err := s.passkeys.LoginFinish(
+		ctx,
+		service.ForProject[rest.PasskeyLoginFinishReq]{Project: c.project.ID, Body: rest.PasskeyLoginFinishReq{
+			UserID: string(c.process.User), ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client,
+			SignPasskeyData: &signed,
+		}},
+	)
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
@@ -203,19 +211,27 @@ func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string)
 // client is to go on without it.
 func (s *Service) finishConditional(ctx context.Context, c connectCall, answer string) (frontend.ConnectLoginFinishRsp, error) {
 	signed := true
-	done, err := s.passkeys.MediationFinish(ctx, service.ForProject[rest.PasskeyMediationFinishReq]{Project: c.project.ID, Body: rest.PasskeyMediationFinishReq{
-		ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client, SignPasskeyData: &signed,
-	}})
+	done, err := s.passkeys.MediationFinish(
+		ctx,
+		service.ForProject[rest.PasskeyMediationFinishReq]{Project: c.project.ID, Body: rest.PasskeyMediationFinishReq{
+			ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client, SignPasskeyData: &signed,
+		}},
+	)
 	if unknown := passkeys.UnknownCredential(err, answer); unknown != "" {
-		return frontend.ConnectLoginFinishRsp{Signals: passkeys.UnknownSignal(c.project.RPID, unknown), FallbackOperationError: &frontend.FallbackOperationError{
-			InitFallback: true, Error: &frontend.RequestError{Code: codeUnknown, Message: passkeys.ErrPasskeyUnknown.Error()},
-		}}, nil
+		return frontend.ConnectLoginFinishRsp{
+			Signals: passkeys.UnknownSignal(c.project.RPID, unknown),
+			FallbackOperationError: &frontend.FallbackOperationError{
+				InitFallback: true, Error: &frontend.RequestError{Code: codeUnknown, Message: passkeys.ErrPasskeyUnknown.Error()},
+			},
+		}, nil
 	}
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
 	if done.Error != nil {
-		return frontend.ConnectLoginFinishRsp{FallbackOperationError: &frontend.FallbackOperationError{InitFallback: true, Error: conditionalError(c.project, *done.Error)}}, nil
+		return frontend.ConnectLoginFinishRsp{
+			FallbackOperationError: &frontend.FallbackOperationError{InitFallback: true, Error: conditionalError(c.project, *done.Error)},
+		}, nil
 	}
 	user := ident.UserID(done.PasskeyData.UserID)
 	a, err := s.sessions.Enabled(ctx, c.project.ID, user)
@@ -232,7 +248,10 @@ func (s *Service) finishConditional(ctx context.Context, c connectCall, answer s
 
 func conditionalError(p project.Project, e rest.MediationError) *frontend.RequestError {
 	if e.Type == rest.MediationErrorTypeAlternativeProjectID {
-		return &frontend.RequestError{Code: codeAlternativeProject, Message: "the passkey belongs to the project " + text(e.AlternativeProjectName) + ", not to the project " + p.Name}
+		return &frontend.RequestError{
+			Code:    codeAlternativeProject,
+			Message: "the passkey belongs to the project " + text(e.AlternativeProjectName) + ", not to the project " + p.Name,
+		}
 	}
 	return &frontend.RequestError{Code: codeDeleted, Message: passkeys.ErrPasskeyDeleted.Error()}
 }

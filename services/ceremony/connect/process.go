@@ -151,7 +151,9 @@ func (s *Service) rollout(ctx context.Context, q service.Question, of process.Pr
 	if err != nil {
 		return service.Verdict{}, err
 	}
-	return s.decision.Rollout(ctx, service.RolloutQuestion{Question: q, Action: action, Identifier: identifier, Invitation: st.Invitation, Flags: st.Flags})
+	return s.decision.Rollout(
+		ctx, service.RolloutQuestion{Question: q, Action: action, Identifier: identifier, Invitation: st.Invitation, Flags: st.Flags},
+	)
 }
 
 // expiresAt returns when a process ends, in Unix seconds.

@@ -1,7 +1,8 @@
-// Package delivery hands one-time codes and links to those who bring them to the user: an SMTP server, a webhook of the operator's, or, for development, the
-// process's own output. It touches nothing but the network and the writer it is given.
+// Package delivery hands one-time codes and links to those who bring them to the user: an SMTP server, a webhook of the operator's, or, for
+// development, the process's own output. It touches nothing but the network and the writer it is given.
 //
-// When Deliver has returned without error, the message has been taken. A value is never logged and never part of an error; the outbox alone prints it.
+// When Deliver has returned without error, the message has been taken. A value is never logged and never part of an error; the outbox alone
+// prints it.
 package delivery
 
 import (
@@ -50,8 +51,9 @@ type Message struct {
 
 // Config says how to deliver.
 type Config struct {
-	Kind          string
-	SMTPURL       secret.Text   // smtp:// (STARTTLS), smtps:// (TLS from the start) or smtp+plain:// (no TLS), with user and password if need be
+	Kind string
+	// Smtp:// (STARTTLS), smtps:// (TLS from the start) or smtp+plain:// (no TLS), with user and password if need be
+	SMTPURL       secret.Text
 	SMTPFrom      string        // an address, with a name if need be
 	WebhookURL    secret.Text   // http:// or https://
 	WebhookSecret secret.Text   // whsec_<base64 of 24 to 64 bytes>, as Standard Webhooks has it

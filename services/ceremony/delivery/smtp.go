@@ -128,7 +128,14 @@ func (s *smtp) client(ctx context.Context, l *line) (*mail.Client, error) {
 		timeout = max(time.Until(deadline), time.Millisecond)
 	}
 	opts := []mail.Option{
-		mail.WithPort(s.server.port), mail.WithTimeout(timeout), mail.WithTLSConfig(s.tls), mail.WithDialContextFunc(l.dial), mail.WithoutNoop(), mail.WithoutRset(),
+		mail.WithPort(
+			s.server.port,
+		),
+		mail.WithTimeout(timeout),
+		mail.WithTLSConfig(s.tls),
+		mail.WithDialContextFunc(l.dial),
+		mail.WithoutNoop(),
+		mail.WithoutRset(),
 	}
 	switch s.server.scheme {
 	case schemeTLS:
@@ -145,7 +152,8 @@ func (s *smtp) client(ctx context.Context, l *line) (*mail.Client, error) {
 	return mail.NewClient(s.server.host, opts...)
 }
 
-// line is the connection of one message. It is cut when the message's time is over, since the client allows each step of the protocol the whole time anew.
+// line is the connection of one message. It is cut when the message's time is over, since the client allows each step of the protocol the
+// whole time anew.
 type line struct {
 	server server
 	tls    *tls.Config
@@ -176,7 +184,8 @@ func (l *line) release() {
 	}
 }
 
-// smtpFailure says what an error means for the message. Before the message has been handed over whole it cannot have been taken; after that, only an answer of the server tells.
+// smtpFailure says what an error means for the message. Before the message has been handed over whole it cannot have been taken; after
+// that, only an answer of the server tells.
 func smtpFailure(err error) error {
 	f := &failure{cause: err, again: true}
 	var sent *mail.SendError

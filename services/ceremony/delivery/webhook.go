@@ -44,7 +44,9 @@ func parseWebhook(c Config) (target, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(c.WebhookSecret.Reveal(), secretPrefix))
 	if err != nil || len(key) < minSecret || len(key) > maxSecret {
-		errs = append(errs, fmt.Errorf("delivery_webhook_secret: must be %s and the base64 form of %d to %d bytes", secretPrefix, minSecret, maxSecret))
+		errs = append(
+			errs, fmt.Errorf("delivery_webhook_secret: must be %s and the base64 form of %d to %d bytes", secretPrefix, minSecret, maxSecret),
+		)
 	}
 	if len(errs) > 0 {
 		return target{}, errors.Join(errs...)
@@ -53,8 +55,8 @@ func parseWebhook(c Config) (target, error) {
 	return target{url: c.WebhookURL.Reveal(), signer: signer}, err
 }
 
-// webhook posts messages to a URL that the operator has chosen, so it may be in a private network. The ID of a message is that of the challenge, so a receiver can tell a
-// repeat.
+// webhook posts messages to a URL that the operator has chosen, so it may be in a private network. The ID of a message is that of the
+// challenge, so a receiver can tell a repeat.
 type webhook struct {
 	target target
 	client *http.Client

@@ -92,7 +92,20 @@ type Service struct {
 // New returns the room.
 func New(d Deps) *Service {
 	return &Service{
-		projects: d.Projects, accounts: d.Accounts, index: d.Index, names: d.Names, outbox: d.Outbox, lists: d.Lists, events: d.Events,
-		hostProof: d.HostProof, dns: d.DNS, unfinished: d.Unfinished, forget: d.Forget, repaired: d.Repaired, now: d.Now, log: d.Log, instance: rand.Text(),
+		projects:   d.Projects,
+		accounts:   d.Accounts,
+		index:      d.Index,
+		names:      d.Names,
+		outbox:     d.Outbox,
+		lists:      d.Lists,
+		events:     d.Events,
+		hostProof:  d.HostProof,
+		dns:        d.DNS,
+		unfinished: d.Unfinished,
+		forget:     d.Forget,
+		repaired:   d.Repaired,
+		now:        d.Now,
+		log:        d.Log,
+		instance:   rand.Text(),
 	}
 }

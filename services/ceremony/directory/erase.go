@@ -104,10 +104,15 @@ func (s *Service) finishErasure(ctx context.Context, a account.Account) error {
 // clear removes what is kept of the user outside of the account. Each step can be repeated. Events go last, and with them those that calls
 // under way have still appended.
 func (s *Service) clear(ctx context.Context, a account.Account) error {
-	steps := append(slices.Clone(s.forget), s.eraseCredentialIndex, s.eraseIdentifierIndex, func(ctx context.Context, a account.Account) error {
-		_, err := s.events.Erase(ctx, service.ForUser[service.Empty]{Project: a.Project, User: a.ID})
-		return err
-	})
+	steps := append(
+		slices.Clone(s.forget),
+		s.eraseCredentialIndex,
+		s.eraseIdentifierIndex,
+		func(ctx context.Context, a account.Account) error {
+			_, err := s.events.Erase(ctx, service.ForUser[service.Empty]{Project: a.Project, User: a.ID})
+			return err
+		},
+	)
 	for _, step := range steps {
 		if err := step(ctx, a); err != nil {
 			return err

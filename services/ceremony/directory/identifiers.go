@@ -56,9 +56,13 @@ func (s *Service) CreateIdentifier(ctx context.Context, req service.ForUser[rest
 		return rest.Identifier{}, err
 	}
 	err = s.claim(ctx, claim{
-		project: req.Project, user: req.User, name: identifierName(req.Project, created.Type, value), id: string(created.ID), field: FieldIdentifier,
-		has: func(other *account.Account) bool { return other.Identifier(created.Type, value) != nil },
-		add: add,
+		project: req.Project,
+		user:    req.User,
+		name:    identifierName(req.Project, created.Type, value),
+		id:      string(created.ID),
+		field:   FieldIdentifier,
+		has:     func(other *account.Account) bool { return other.Identifier(created.Type, value) != nil },
+		add:     add,
 	})
 	if err != nil {
 		return rest.Identifier{}, err
@@ -164,7 +168,9 @@ func (s *Service) DeleteIdentifier(ctx context.Context, req service.ForUser[iden
 		// If the account was stored all the same, the entry means nothing any more.
 		return service.Empty{}, err
 	}
-	return service.Empty{}, errors.Join(err, s.names.Release(ctx, identifierName(req.Project, gone.Type, gone.Value), string(req.User), string(gone.ID)))
+	return service.Empty{}, errors.Join(
+		err, s.names.Release(ctx, identifierName(req.Project, gone.Type, gone.Value), string(req.User), string(gone.ID)),
+	)
 }
 
 func IdentifierAt(a *account.Account, id ident.IdentifierID) int {
@@ -179,7 +185,13 @@ func identifierName(project ident.ProjectID, kind account.IdentifierType, value 
 
 func identifierOf(user ident.UserID, i account.Identifier) rest.Identifier {
 	return rest.Identifier{
-		IdentifierID: string(i.ID), Type: rest.IdentifierType(i.Type), Value: i.Value, Status: rest.IdentifierStatus(i.Status), UserID: string(user),
+		IdentifierID: string(
+			i.ID,
+		),
+		Type:   rest.IdentifierType(i.Type),
+		Value:  i.Value,
+		Status: rest.IdentifierStatus(i.Status),
+		UserID: string(user),
 	}
 }
 

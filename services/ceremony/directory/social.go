@@ -49,7 +49,11 @@ func (s *Service) CreateSocialAccount(ctx context.Context, req service.ForUser[r
 		return rest.SocialAccount{}, err
 	}
 	err = s.claim(ctx, claim{
-		project: req.Project, user: req.User, name: socialName(req.Project, created.Provider, created.ForeignID), id: string(created.ID), field: fieldForeignID,
+		project: req.Project,
+		user:    req.User,
+		name:    socialName(req.Project, created.Provider, created.ForeignID),
+		id:      string(created.ID),
+		field:   fieldForeignID,
 		has: func(other *account.Account) bool {
 			return other.SocialAccount(created.Provider, created.ForeignID) != nil
 		},
@@ -73,7 +77,10 @@ func checkSocialAccount(body rest.SocialAccountCreateReq) error {
 	case len(body.ForeignID) > maxForeignID || !utf8.ValidString(body.ForeignID):
 		refuse(fieldForeignID, "must be at most 255 bytes of UTF-8 long")
 	}
-	if u, err := url.Parse(body.AvatarURL); err != nil || len(body.AvatarURL) > maxAvatarURL || (body.AvatarURL != "" && u.Scheme != "https" && u.Scheme != "http") {
+	if u, err := url.Parse(
+		body.AvatarURL,
+	); err != nil || len(body.AvatarURL) > maxAvatarURL ||
+		(body.AvatarURL != "" && u.Scheme != "https" && u.Scheme != "http") {
 		refuse("avatarURL", "must be empty or an http or https URL of at most 2048 bytes")
 	}
 	if utf8.RuneCountInString(body.FullName) > MaxFullName { // the provider's word, which may be short
@@ -126,7 +133,14 @@ func socialName(project ident.ProjectID, provider account.SocialProvider, foreig
 
 func socialAccountOf(user ident.UserID, s account.SocialAccount) rest.SocialAccount {
 	return rest.SocialAccount{
-		SocialAccountID: string(s.ID), ProviderType: rest.SocialProviderType(s.Provider), IdentifierValue: s.IdentifierValue, UserID: string(user),
-		ForeignID: s.ForeignID, AvatarURL: s.AvatarURL, FullName: s.FullName,
+		SocialAccountID: string(
+			s.ID,
+		),
+		ProviderType:    rest.SocialProviderType(s.Provider),
+		IdentifierValue: s.IdentifierValue,
+		UserID:          string(user),
+		ForeignID:       s.ForeignID,
+		AvatarURL:       s.AvatarURL,
+		FullName:        s.FullName,
 	}
 }

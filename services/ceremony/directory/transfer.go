@@ -57,7 +57,10 @@ func keyFaults(u transfer.User) []fault.FieldError {
 			continue // said already
 		}
 		if err := relyingparty.CheckPublicKey(c.PublicKey); err != nil {
-			faults = append(faults, fault.FieldError{Field: fmt.Sprintf("credentials.%d.publicKey", i), Message: "must be a COSE key of an algorithm that is offered"})
+			faults = append(
+				faults,
+				fault.FieldError{Field: fmt.Sprintf("credentials.%d.publicKey", i), Message: "must be a COSE key of an algorithm that is offered"},
+			)
 		}
 	}
 	return faults
@@ -149,10 +152,22 @@ type passkey struct {
 func (m *move) passkeys() []passkey {
 	var all []passkey
 	for i, c := range m.account.Credentials {
-		all = append(all, passkey{fmt.Sprintf("credentials.%d.credentialID", i), c.CredentialID, credindex.Entry{User: m.account.ID, Credential: c.ID, Created: c.CreatedMs}})
+		all = append(
+			all,
+			passkey{
+				fmt.Sprintf("credentials.%d.credentialID", i), c.CredentialID,
+				credindex.Entry{User: m.account.ID, Credential: c.ID, Created: c.CreatedMs},
+			},
+		)
 	}
 	for i, c := range m.account.Deleted {
-		all = append(all, passkey{fmt.Sprintf("deletedCredentials.%d.credentialID", i), c.CredentialID, credindex.Entry{User: m.account.ID, Credential: c.ID, Created: c.DeletedMs, Deleted: c.DeletedMs}})
+		all = append(
+			all,
+			passkey{
+				fmt.Sprintf("deletedCredentials.%d.credentialID", i), c.CredentialID,
+				credindex.Entry{User: m.account.ID, Credential: c.ID, Created: c.DeletedMs, Deleted: c.DeletedMs},
+			},
+		)
 	}
 	return all
 }
@@ -200,7 +215,9 @@ func (m *move) reserve(ctx context.Context) error {
 	project, user := m.account.Project, m.account.ID
 	for _, o := range m.names() {
 		entry := identindex.Entry{Owner: string(user), ID: o.id, Created: m.s.now().UnixMilli()}
-		err := m.s.names.Reserve(ctx, o.name, entry, nameLapsesIn, func(owner string) (bool, error) { return m.owns(ctx, ident.UserID(owner), o.has) })
+		err := m.s.names.Reserve(
+			ctx, o.name, entry, nameLapsesIn, func(owner string) (bool, error) { return m.owns(ctx, ident.UserID(owner), o.has) },
+		)
 		if errors.Is(err, identindex.ErrTaken) {
 			m.taken(o.field)
 			return nil

@@ -42,8 +42,8 @@ func nativeOf(said frontend.NativeMeta) *rest.NativeMeta {
 	return native
 }
 
-// MayMediate reports whether a client can perhaps offer passkeys in a form, so that the policy is worth asking. Apps say nothing of it: their system
-// tells.
+// MayMediate reports whether a client can perhaps offer passkeys in a form, so that the policy is worth asking. Apps say nothing of it:
+// their system tells.
 func MayMediate(c rest.ClientInformation) bool {
 	said := func(p *bool) bool { return p != nil && *p }
 	native := said(c.IsNative) || (c.IsNative == nil && c.NativeMeta != nil)

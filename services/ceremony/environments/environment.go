@@ -77,7 +77,9 @@ type Sighting struct {
 const maxRemembered = 512
 
 func SightingOf(client rest.ClientInformation, detected Device) Sighting {
-	seen := Sighting{Device: DeviceOf(client, detected), userAgent: clip(client.UserAgent), private: client.PrivateMode != nil && *client.PrivateMode}
+	seen := Sighting{
+		Device: DeviceOf(client, detected), userAgent: clip(client.UserAgent), private: client.PrivateMode != nil && *client.PrivateMode,
+	}
 	if client.JavascriptFingerprint != nil {
 		seen.fingerprint = clip(*client.JavascriptFingerprint)
 	}

@@ -112,7 +112,8 @@ func TestTheCurrentUserCreatesListsAndDeletesAPasskey(t *testing.T) {
 	ceremonytest.WantField(t, err, 400, "credentialID", "does not exist")
 }
 
-// wantSignals holds both answers that carry them to what credential managers are to know: all passkeys, by the handle and the names of the user.
+// wantSignals holds both answers that carry them to what credential managers are to know: all passkeys, by the handle and the names of the
+// user.
 func wantSignals(tb testing.TB, st *ceremonytest.Stack, token string, passkeys ...string) {
 	tb.Helper()
 	me, err := st.CurrentUserGet(tb.Context(), ceremonytest.Visit(st, token, service.Empty{}))

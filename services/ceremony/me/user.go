@@ -169,14 +169,19 @@ func (s *Service) CurrentUserPasskeyAppendStart(
 		return rsp, err
 	}
 	situation := passkeys.SituationCurrentUser
-	judged, err := s.passkeys.AppendStart(ctx, service.ForProject[rest.PasskeyAppendStartReq]{Project: who.Project.ID, Body: rest.PasskeyAppendStartReq{
-		UserID: string(who.User), ProcessID: processOfVisitor(who), Username: name, Situation: &situation,
-		ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
-	}})
+	judged, err := s.passkeys.AppendStart(
+		ctx,
+		service.ForProject[rest.PasskeyAppendStartReq]{Project: who.Project.ID, Body: rest.PasskeyAppendStartReq{
+			UserID: string(who.User), ProcessID: processOfVisitor(who), Username: name, Situation: &situation,
+			ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
+		}},
+	)
 	if err != nil {
 		return rsp, sessions.NoVisitor(err)
 	}
-	rsp.Body = frontend.MePasskeysAppendStartRsp{AttestationOptions: judged.Body.AttestationOptions, NewClientEnvHandle: judged.Body.NewClientEnvHandle}
+	rsp.Body = frontend.MePasskeysAppendStartRsp{
+		AttestationOptions: judged.Body.AttestationOptions, NewClientEnvHandle: judged.Body.NewClientEnvHandle,
+	}
 	if !judged.Body.AppendAllow {
 		rsp.Body.AppendNotAllowedReason = notAllowed(judged.Body)
 	}
@@ -213,10 +218,13 @@ func (s *Service) CurrentUserPasskeyAppendFinish(
 	if err != nil {
 		return service.Empty{}, err
 	}
-	_, err = s.passkeys.AppendFinish(ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: who.Project.ID, Body: rest.PasskeyAppendFinishReq{
-		UserID: string(who.User), ProcessID: processOfVisitor(who), AttestationResponse: req.Body.AttestationResponse,
-		ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
-	}})
+	_, err = s.passkeys.AppendFinish(
+		ctx,
+		service.ForProject[rest.PasskeyAppendFinishReq]{Project: who.Project.ID, Body: rest.PasskeyAppendFinishReq{
+			UserID: string(who.User), ProcessID: processOfVisitor(who), AttestationResponse: req.Body.AttestationResponse,
+			ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
+		}},
+	)
 	return service.Empty{}, sessions.NoVisitor(err)
 }
 
@@ -270,7 +278,9 @@ func (s *Service) CurrentUserIdentifierUpdate(
 		return service.Empty{}, err
 	}
 	if req.Body.IdentifierType != rest.IdentifierTypeUsername {
-		return service.Empty{}, fault.Field(directory.FieldIdentifierType, "must be username: another identifier is added, verified and then the old one deleted")
+		return service.Empty{}, fault.Field(
+			directory.FieldIdentifierType, "must be username: another identifier is added, verified and then the old one deleted",
+		)
 	}
 	i := directory.IdentifierAt(&a, ident.IdentifierID(req.Body.IdentifierID))
 	if i < 0 || a.Identifiers[i].Type != account.IdentifierTypeUsername {
@@ -314,7 +324,9 @@ func (s *Service) CurrentUserIdentifierVerifyStart(
 	if i < 0 {
 		return service.Empty{}, fault.Unknown(directory.FieldIdentifierID)
 	}
-	kinds := map[account.IdentifierType]rest.ChallengeType{account.IdentifierTypeEmail: rest.ChallengeTypeEmailOtp, account.IdentifierTypePhone: rest.ChallengeTypeSmsOtp}
+	kinds := map[account.IdentifierType]rest.ChallengeType{
+		account.IdentifierTypeEmail: rest.ChallengeTypeEmailOtp, account.IdentifierTypePhone: rest.ChallengeTypeSmsOtp,
+	}
 	kind, ok := kinds[a.Identifiers[i].Type]
 	if !ok {
 		return service.Empty{}, fault.Field(directory.FieldIdentifierID, "is a user name, of which nothing needs to be verified")

@@ -161,7 +161,8 @@ func appendAnswer(st Start, v service.AppendVerdict, options string) rest.Passke
 
 // reasonOnWire reports whether appendNotAllowedReason has a word for the reason; the others travel in the decision's insights.
 func reasonOnWire(r rest.PasskeyAppendStartRspAppendNotAllowedReason) bool {
-	return r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists || r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
+	return r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists ||
+		r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
 }
 
 // AppendFinish implements service.Passkeys.
@@ -302,7 +303,10 @@ func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Creden
 	if err == nil {
 		return nil
 	}
-	if now, _, unread := s.accounts.Inspect(ctx, r.Project, r.User); (unread != nil && !errors.Is(unread, account.ErrUnknown)) || find(&now, c.CredentialID) != nil {
+	if now, _, unread := s.accounts.Inspect(
+		ctx, r.Project, r.User,
+	); (unread != nil && !errors.Is(unread, account.ErrUnknown)) ||
+		find(&now, c.CredentialID) != nil {
 		// The account was stored after all, or nobody knows. An entry without an account means nothing; an account without its entry would
 		// be a passkey that no mediation finds.
 		return err

@@ -156,8 +156,10 @@ func (s *Service) suspicion(f assertion, t event.Type, passkey ident.CredentialI
 // tell records what there is to tell of a passkey. The ceremony goes its way whether or not that can be done.
 func (s *Service) tell(ctx context.Context, e event.Event) {
 	if _, err := s.outbox.Append(ctx, e); err != nil {
-		s.log.WarnContext(ctx, "what there is to tell of a passkey is not in the log", "event", string(e.Type), "project", e.Project, "user", e.User,
-			"credential", e.Credential, "error", err)
+		s.log.WarnContext(
+			ctx, "what there is to tell of a passkey is not in the log", "event", string(e.Type), "project", e.Project, "user", e.User, "credential",
+			e.Credential, "error", err,
+		)
 	}
 }
 

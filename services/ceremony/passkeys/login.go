@@ -155,8 +155,8 @@ func (s *Service) LoginFinish(
 	return rest.PasskeyLoginFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
 }
 
-// notTheirs tells why a user does not have a passkey. One that another user has is not told from an unknown one in words, but is not unknown:
-// a client that hid it would take it from its owner.
+// notTheirs tells why a user does not have a passkey. One that another user has is not told from an unknown one in words, but is not
+// unknown: a client that hid it would take it from its owner.
 func (s *Service) notTheirs(ctx context.Context, p project.Project, a account.Account, credentialID []byte) error {
 	if deleted(&a, credentialID) {
 		return ErrPasskeyDeleted

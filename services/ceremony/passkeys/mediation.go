@@ -90,7 +90,9 @@ func (s *Service) MediationFinish(
 	if err := Active(&a); err != nil {
 		return rsp, fault.At(FieldAssertion, ErrOwnerInactive)
 	}
-	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true}
+	login := assertion{
+		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true,
+	}
 	data, err := s.finishAssertion(ctx, login)
 	if err != nil {
 		return rsp, err

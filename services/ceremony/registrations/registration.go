@@ -110,7 +110,9 @@ func onDomain(p project.Project, domain string) (project.Project, error) {
 		return !on
 	})
 	if pages == 0 || domain != p.RPID && !strings.HasSuffix(domain, "."+p.RPID) {
-		return p, fault.Field(fieldDomain, "must be %s, the RP ID of the project, or a subdomain of it that an origin of the project is on", p.RPID).Named(service.ReasonDomain)
+		return p, fault.Field(fieldDomain, "must be %s, the RP ID of the project, or a subdomain of it that an origin of the project is "+
+			"on", p.RPID).
+			Named(service.ReasonDomain)
 	}
 	p.RPID, p.Origins = domain, origins
 	return p, nil

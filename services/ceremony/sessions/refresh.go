@@ -177,8 +177,8 @@ func refreshOf(v service.Visit) string {
 	return v.Refresh
 }
 
-// refreshToken returns the refresh token of a visit that is to be spent: of several the one that a live session has not seen, else the first of the
-// project's. To spend one that is spent ends its session, so that the wrong choice would log somebody out.
+// refreshToken returns the refresh token of a visit that is to be spent: of several the one that a live session has not seen, else the
+// first of the project's. To spend one that is spent ends its session, so that the wrong choice would log somebody out.
 func (s *Service) refreshToken(ctx context.Context, p project.Project, v service.Visit) (id ident.SessionID, generation int, ok bool) {
 	chosen := refreshOf(v)
 	id, generation, ok = parseRefreshToken(p, chosen)

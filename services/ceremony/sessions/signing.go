@@ -68,10 +68,19 @@ type PasskeyLogin struct {
 func (s *Service) SignLogin(ctx context.Context, of PasskeyLogin) (string, error) {
 	now := s.now()
 	return s.signing.Sign(ctx, of.Project, passkeyClaims{
-		Issuer: of.Project, Audience: s.audienceOf(of.Project), Subject: of.User, IssuedAt: now.Unix(), NotBefore: now.Add(-signedDataLeeway).Unix(),
-		Expires: now.Add(signedDataLifetime).Unix(), ID: ident.Alphanumeric(tokenIDLength), Process: of.Process, Username: of.Username,
-		Credential: of.Credential, Challenge: of.Challenge, WebAuthnID: base64.RawURLEncoding.EncodeToString(of.CredentialID),
-		IsCUI: of.Discoverable,
+		Issuer:     of.Project,
+		Audience:   s.audienceOf(of.Project),
+		Subject:    of.User,
+		IssuedAt:   now.Unix(),
+		NotBefore:  now.Add(-signedDataLeeway).Unix(),
+		Expires:    now.Add(signedDataLifetime).Unix(),
+		ID:         ident.Alphanumeric(tokenIDLength),
+		Process:    of.Process,
+		Username:   of.Username,
+		Credential: of.Credential,
+		Challenge:  of.Challenge,
+		WebAuthnID: base64.RawURLEncoding.EncodeToString(of.CredentialID),
+		IsCUI:      of.Discoverable,
 	})
 }
 

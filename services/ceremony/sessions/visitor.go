@@ -79,7 +79,10 @@ func (s *Service) proven(ctx context.Context, p project.Project, token string) (
 		return session.Session{}, err
 	}
 	var claims sessionClaims
-	if err := json.Unmarshal(payload, &claims); err != nil || claims.Session == "" || !s.issues(p, claims.Issuer) || !isFor(p.ID, claims.Audience) {
+	if err := json.Unmarshal(
+		payload, &claims,
+	); err != nil || claims.Session == "" || !s.issues(p, claims.Issuer) ||
+		!isFor(p.ID, claims.Audience) {
 		// The same keys sign passkey data.
 		return session.Session{}, fault.Login("the token is not a session token of this project")
 	}

@@ -90,10 +90,13 @@ func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.F
 
 // loginOffer returns nil if the policy offers no login with a passkey.
 func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID) (*signin.Offer, error) {
-	started, err := s.passkeys.LoginStart(ctx, service.ForProject[rest.PasskeyLoginStartReq]{Project: t.project.ID, Body: rest.PasskeyLoginStartReq{
-		UserID: string(user), ProcessID: t.process.ID, CrossDeviceAuthenticationStrategy: rest.CrossDeviceAuthenticationStrategyStandard,
-		ClientInformation: t.client(),
-	}})
+	started, err := s.passkeys.LoginStart(
+		ctx,
+		service.ForProject[rest.PasskeyLoginStartReq]{Project: t.project.ID, Body: rest.PasskeyLoginStartReq{
+			UserID: string(user), ProcessID: t.process.ID, CrossDeviceAuthenticationStrategy: rest.CrossDeviceAuthenticationStrategyStandard,
+			ClientInformation: t.client(),
+		}},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +121,9 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
 		return err
 	}
 	st.Question.Account = &account.Account{Project: t.project.ID, ID: nobody, Status: account.StatusActive}
-	verdict, err := s.decision.Login(ctx, service.LoginQuestion{Question: st.Question, Strategy: rest.CrossDeviceAuthenticationStrategyStandard})
+	verdict, err := s.decision.Login(
+		ctx, service.LoginQuestion{Question: st.Question, Strategy: rest.CrossDeviceAuthenticationStrategyStandard},
+	)
 	if err != nil {
 		return err
 	}
@@ -143,20 +148,27 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 		return processAnswer{}, signin.ErrPlace
 	}
 	user := t.state.User
-	done, err := s.passkeys.LoginFinish(ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: t.project.ID, Body: rest.PasskeyLoginFinishReq{
-		UserID: string(user), ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
-	}})
+	done, err := s.passkeys.LoginFinish(
+		ctx,
+		service.ForProject[rest.PasskeyLoginFinishReq]{Project: t.project.ID, Body: rest.PasskeyLoginFinishReq{
+			UserID: string(user), ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
+		}},
+	)
 	if err != nil {
 		return processAnswer{}, gone(fault.Renamed(err, passkeys.FieldAssertion, fieldSignedChallenge))
 	}
-	by := signin.Known{User: user, Name: t.state.Name, Operation: passkeys.Operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.PasskeyData)}
+	by := signin.Known{
+		User: user, Name: t.state.Name,
+		Operation: passkeys.Operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.PasskeyData),
+	}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.LoggedIn(by) })); err != nil {
 		return processAnswer{}, err
 	}
 	return s.answer(ctx, t)
 }
 
-// PasskeyMediationFinish implements service.SignIn. An answer that logs nobody in leads back to the login form, which says why and has new options.
+// PasskeyMediationFinish implements service.SignIn. An answer that logs nobody in leads back to the login form, which says why and has new
+// options.
 func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (processAnswer, error) {
 	t, err := s.turn(ctx, req.Visit)
 	if err != nil {
@@ -165,9 +177,12 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 	if !t.state.Open() || t.state.Phase != signin.Begin {
 		return processAnswer{}, signin.ErrPlace
 	}
-	done, err := s.passkeys.MediationFinish(ctx, service.ForProject[rest.PasskeyMediationFinishReq]{Project: t.project.ID, Body: rest.PasskeyMediationFinishReq{
-		ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
-	}})
+	done, err := s.passkeys.MediationFinish(
+		ctx,
+		service.ForProject[rest.PasskeyMediationFinishReq]{Project: t.project.ID, Body: rest.PasskeyMediationFinishReq{
+			ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
+		}},
+	)
 	if (err == nil && done.Error != nil) || passkeys.IsRefusal(err) {
 		why := signin.Unmediated{Problem: whyNotMediated(err), Unknown: passkeys.UnknownCredential(err, req.Body.SignedChallenge)}
 		return s.notMediated(ctx, t, why)
@@ -181,7 +196,10 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 		return processAnswer{}, gone(err)
 	}
 	name := loginName(a, done.PasskeyData.Username)
-	by := signin.Known{User: user, Name: name, Operation: passkeys.Operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.PasskeyData)}
+	by := signin.Known{
+		User: user, Name: name,
+		Operation: passkeys.Operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.PasskeyData),
+	}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Mediated(by) })); err != nil {
 		return processAnswer{}, err
 	}

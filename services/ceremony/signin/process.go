@@ -228,9 +228,12 @@ func (s *Service) mediationOptions(ctx context.Context, t *turn) (string, error)
 	if !environments.MayMediate(t.process.Client) {
 		return "", nil
 	}
-	started, err := s.passkeys.MediationStart(ctx, service.ForProject[rest.PasskeyMediationStartReq]{Project: t.project.ID, Body: rest.PasskeyMediationStartReq{
-		ProcessID: &t.process.ID, ClientInformation: t.client(),
-	}})
+	started, err := s.passkeys.MediationStart(
+		ctx,
+		service.ForProject[rest.PasskeyMediationStartReq]{Project: t.project.ID, Body: rest.PasskeyMediationStartReq{
+			ProcessID: &t.process.ID, ClientInformation: t.client(),
+		}},
+	)
 	if err != nil {
 		return "", err
 	}
@@ -333,8 +336,8 @@ func (s *Service) AuthEventCreate(ctx context.Context, req service.ForVisit[fron
 	return service.Empty{}, gone(err)
 }
 
-// unproven returns an event as the word of a client without a proof, and notes that it was told. What such a client may not tell is returned
-// as it is.
+// unproven returns an event as the word of a client without a proof, and notes that it was told. What such a client may not tell is
+// returned as it is.
 func (s *Service) unproven(ctx context.Context, t *turn, told rest.PasskeyEventCreateReq) (rest.PasskeyEventCreateReq, error) {
 	said := ""
 	if told.Challenge != nil {

@@ -146,7 +146,9 @@ func (s *Service) joining(t *turn, user ident.UserID) account.Account {
 			continue
 		}
 		id := ident.Seed(string(t.state.Seed) + "/" + string(f.Type)).IdentifierID()
-		a.Identifiers = append(a.Identifiers, account.Identifier{ID: id, Type: f.Type, Value: f.Value, Status: joiningStatus(f), CreatedMs: a.CreatedMs})
+		a.Identifiers = append(
+			a.Identifiers, account.Identifier{ID: id, Type: f.Type, Value: f.Value, Status: joiningStatus(f), CreatedMs: a.CreatedMs},
+		)
 	}
 	a.Unannounced = []event.Event{s.outbox.NewEvent(a.Project, a.ID, event.UserCreated)}
 	return a
@@ -200,10 +202,13 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 	if t.state.Auth == signin.SignUp {
 		situation = passkeys.SituationSignUp
 	}
-	started, err := s.passkeys.AppendStart(ctx, service.ForProject[rest.PasskeyAppendStartReq]{Project: t.project.ID, Body: rest.PasskeyAppendStartReq{
-		UserID: string(t.state.User), ProcessID: t.process.ID, Username: t.state.Name.Value, Situation: &situation,
-		ClientInformation: t.client(), PasskeyIntelFlags: t.state.Settings.Flags(),
-	}})
+	started, err := s.passkeys.AppendStart(
+		ctx,
+		service.ForProject[rest.PasskeyAppendStartReq]{Project: t.project.ID, Body: rest.PasskeyAppendStartReq{
+			UserID: string(t.state.User), ProcessID: t.process.ID, Username: t.state.Name.Value, Situation: &situation,
+			ClientInformation: t.client(), PasskeyIntelFlags: t.state.Settings.Flags(),
+		}},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -277,9 +282,12 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 	if t.state.Phase != signin.PasskeyAppend {
 		return processAnswer{}, signin.ErrPlace
 	}
-	done, err := s.passkeys.AppendFinish(ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: t.project.ID, Body: rest.PasskeyAppendFinishReq{
-		UserID: string(t.state.User), ProcessID: t.process.ID, AttestationResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
-	}})
+	done, err := s.passkeys.AppendFinish(
+		ctx,
+		service.ForProject[rest.PasskeyAppendFinishReq]{Project: t.project.ID, Body: rest.PasskeyAppendFinishReq{
+			UserID: string(t.state.User), ProcessID: t.process.ID, AttestationResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
+		}},
+	)
 	if err != nil {
 		return processAnswer{}, gone(fault.Renamed(err, passkeys.FieldAttestation, fieldSignedChallenge))
 	}

@@ -66,7 +66,9 @@ func (s *Service) IdentifierVerifyFinish(
 // attempt judges a code or the token of a link.
 func (s *Service) attempt(p project.Project, body frontend.IdentifierVerifyFinishReq) transition {
 	return func(state signin.State, found *process.Process) (signin.State, error) {
-		return state.Attempt(body.VerificationType, proofRef(*found), code.Attempt{Keys: p.Ring, Value: strings.TrimSpace(body.Code), Now: s.now()})
+		return state.Attempt(
+			body.VerificationType, proofRef(*found), code.Attempt{Keys: p.Ring, Value: strings.TrimSpace(body.Code), Now: s.now()},
+		)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Whatever operators and clocks do: what was signed is accepted for as long as it may live, and a key set that is an hour old knows the key that signs unless
-// somebody asked for it to sign at once.
+// Whatever operators and clocks do: what was signed is accepted for as long as it may live, and a key set that is an hour old knows the key
+// that signs unless somebody asked for it to sign at once.
 func TestRotationNeverBreaksWhatWasSigned(t *testing.T) {
 	t.Parallel()
 	const maxAge = 30 * 24 * time.Hour

@@ -20,8 +20,8 @@ var ErrSignature = errors.New("the signature is not one of the project's")
 // maxToken bounds what is looked at, in bytes. What this package signs is a tenth of it.
 const maxToken = 16 << 10
 
-// Sign returns claims as a JWT (RFC 7519) in compact form, with the header fields alg, kid and typ, signed by the project's active key. The claims must not ask
-// for a longer life than MaxLifetime.
+// Sign returns claims as a JWT (RFC 7519) in compact form, with the header fields alg, kid and typ, signed by the project's active key. The
+// claims must not ask for a longer life than MaxLifetime.
 func (s *Store) Sign(ctx context.Context, project ident.ProjectID, claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -43,9 +43,9 @@ func (s *Store) Sign(ctx context.Context, project ident.ProjectID, claims any) (
 	return string(signed), nil
 }
 
-// Verify returns the claims of a token that the project has signed. What they say, also of time, is for the caller to judge. Everything else is ErrSignature:
-// another project's token, a changed one, another algorithm, a key that is not published any more, something that is no token. Other errors are faults: nobody
-// could tell.
+// Verify returns the claims of a token that the project has signed. What they say, also of time, is for the caller to judge. Everything
+// else is ErrSignature: another project's token, a changed one, another algorithm, a key that is not published any more, something that is
+// no token. Other errors are faults: nobody could tell.
 func (s *Store) Verify(ctx context.Context, project ident.ProjectID, token string) (json.RawMessage, error) {
 	id, ok := keyOf(token)
 	if !ok {
@@ -69,7 +69,8 @@ func (s *Store) Verify(ctx context.Context, project ident.ProjectID, token strin
 	return payload, nil
 }
 
-// keyOf returns the key that a token names. Only what Sign could have written passes: three parts, RS256, and no extension that would change how it is read.
+// keyOf returns the key that a token names. Only what Sign could have written passes: three parts, RS256, and no extension that would
+// change how it is read.
 func keyOf(token string) (ident.KeyID, bool) {
 	if len(token) > maxToken || strings.Count(token, ".") != 2 {
 		return "", false

@@ -1,7 +1,9 @@
-// Package admit checks a policy bundle in a process of its own, so that a rule that takes all memory, or for ever, ends the check and not whoever serves.
+// Package admit checks a policy bundle in a process of its own, so that a rule that takes all memory, or for ever, ends the check and not
+// whoever serves.
 //
-// Process is the side that asks; Check and Bound are what the process that is asked does. A bundle travels packed, as the archive keeps it: what was checked
-// can be loaded, whatever has become of the files since. The package starts the program that it is told and touches nothing else.
+// Process is the side that asks; Check and Bound are what the process that is asked does. A bundle travels packed, as the archive keeps it:
+// what was checked can be loaded, whatever has become of the files since. The package starts the program that it is told and touches
+// nothing else.
 package admit
 
 import (
@@ -73,7 +75,7 @@ func Check(ctx context.Context, packed []byte) (Report, error) {
 
 // refusals are the errors that err joins.
 func refusals(err error) []Refusal {
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is taken apart, not looked for
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []Refusal
 		for _, one := range several.Unwrap() {
 			all = append(all, refusals(one)...)
@@ -97,12 +99,14 @@ type Process struct {
 func environ() []string { return []string{"GOMAXPROCS=1", "GOTRACEBACK=none"} }
 
 // adviseBounds is for bundles that no check gets through.
-const adviseBounds = "look for a rule or a test that doubles a text or a list again and again; policy_check_memory and policy_check_timeout are the bounds"
+const adviseBounds = "look for a rule or a test that doubles a text or a list again and again; policy_check_memory and " +
+	"policy_check_timeout are the bounds"
 
 // last is how long a program that was told to end may hold its output open.
 const last = time.Second
 
-// Check has a packed bundle checked. The report refuses a bundle that the program did not get through; an error says that the check could not be made.
+// Check has a packed bundle checked. The report refuses a bundle that the program did not get through; an error says that the check could
+// not be made.
 func (p Process) Check(ctx context.Context, packed []byte) (Report, error) {
 	var out, complaints bytes.Buffer
 	cmd := exec.CommandContext(ctx, p.Program, p.Args...) //nolint:gosec // the program is this one

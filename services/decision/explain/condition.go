@@ -142,7 +142,8 @@ func titles(defs []*source.Definition) string {
 	return strings.Join(all, "; or ")
 }
 
-// mostSaid is how many conditions of a rule are told one by one. A rule with more of them is named by its title, if it has one: nobody reads ten.
+// mostSaid is how many conditions of a rule are told one by one. A rule with more of them is named by its title, if it has one: nobody
+// reads ten.
 const mostSaid = 6
 
 // joined makes one sentence of the conditions of a rule. All of them count: if it holds they all do, if not none of its definitions does.
@@ -167,7 +168,9 @@ func (i *inquiry) joined(c Condition, holds bool) string {
 
 // Rule explains why a rule holds, by the conditions of the definition that does, or why not, by the first condition that fails in each.
 // settled is the definition that gave the value, if one did.
-func (i *inquiry) rule(defs []*source.Definition, arguments []*ast.Term, holds bool, depth int) (because []Condition, settled *source.Definition) {
+func (i *inquiry) rule(
+	defs []*source.Definition, arguments []*ast.Term, holds bool, depth int,
+) (because []Condition, settled *source.Definition) {
 	if depth > maxDepth {
 		return nil, nil
 	}
@@ -232,7 +235,10 @@ func binds(expr *ast.Expr) bool { return expr.IsAssignment() && !expr.Negated }
 // valueless explains a definition whose conditions hold, but whose value is undefined.
 func (i *inquiry) valueless(o outcome) Condition {
 	value := o.Rule.Head.Value
-	c := Condition{Text: source.Text(value), File: o.Module.Package.Location.File, Line: o.Rule.Loc().Row, Reason: "its value " + source.Text(value) + " is undefined"}
+	c := Condition{
+		Text: source.Text(value), File: o.Module.Package.Location.File, Line: o.Rule.Loc().Row,
+		Reason: "its value " + source.Text(value) + " is undefined",
+	}
 	if undefined, ok := i.undefined(o.scope, value); ok {
 		c.Reason += ": " + undefined.Reason
 		c.Because = []Condition{undefined}

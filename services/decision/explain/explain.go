@@ -194,7 +194,9 @@ func (p *Policy) Explain(ctx context.Context, action string, project ident.Proje
 }
 
 // ExplainIn is Explain, and names what the circumstances know.
-func (p *Policy) ExplainIn(ctx context.Context, action string, project ident.ProjectID, facts []byte, known Circumstances) (*Explanation, error) {
+func (p *Policy) ExplainIn(
+	ctx context.Context, action string, project ident.ProjectID, facts []byte, known Circumstances,
+) (*Explanation, error) {
 	input, answer, err := p.evaluate(ctx, action, project, facts)
 	if err != nil {
 		return nil, err
@@ -204,7 +206,10 @@ func (p *Policy) ExplainIn(ctx context.Context, action string, project ident.Pro
 	if err != nil {
 		return nil, err
 	}
-	i := &inquiry{ctx: ctx, rules: p.rules, schemas: p.schemas, action: action, store: store, reading: reading, input: ast.NewTerm(input), data: view.Data, barring: known.Barring}
+	i := &inquiry{
+		ctx: ctx, rules: p.rules, schemas: p.schemas, action: action, store: store, reading: reading, input: ast.NewTerm(input), data: view.Data,
+		barring: known.Barring,
+	}
 	e := &Explanation{Action: action, Project: project, Revision: view.Revision, Answer: answer, Passkeys: known.Passkeys}
 	if p.engine.Undefined(action) != nil {
 		e.Row, e.Above = undefinedRow(answer), []Row{}

@@ -74,7 +74,12 @@ func (i *inquiry) solve(module *ast.Module, body ast.Body) (solution, error) {
 		return solution{}, err
 	}
 	var results []topdown.QueryResult
-	err = topdown.NewQuery(compiled).WithQueryCompiler(queries).WithCompiler(i.rules.Compiler()).WithStore(i.store).WithTransaction(i.reading).WithInput(i.input).
+	err = topdown.NewQuery(compiled).
+		WithQueryCompiler(queries).
+		WithCompiler(i.rules.Compiler()).
+		WithStore(i.store).
+		WithTransaction(i.reading).
+		WithInput(i.input).
 		Iter(i.ctx, func(result topdown.QueryResult) error {
 			if results = append(results, result); len(results) > 1 {
 				return errEnough

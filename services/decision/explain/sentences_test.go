@@ -15,7 +15,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
-// What a row says of itself must be true of every fact that lets it answer: each is held here against the facts that come closest to making it false.
+// What a row says of itself must be true of every fact that lets it answer: each is held here against the facts that come closest to making
+// it false.
 func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 	t.Parallel()
 	policy := load(t, policies.Bundle)

@@ -31,7 +31,8 @@ func (i *inquiry) leaf(s scope, c Condition, expr *ast.Expr, holds bool) Conditi
 // listedFact is the fact that says on what kind of list a client is; the entry is among the circumstances.
 const listedFact = "environment.listed"
 
-// description adds what the schema says of the fact or parameter that a sentence begins with. Of others that it reads, it would be said of the wrong one.
+// description adds what the schema says of the fact or parameter that a sentence begins with. Of others that it reads, it would be said of
+// the wrong one.
 func (i *inquiry) description(c Condition, said string) string {
 	for _, one := range append(c.facts.list(), c.parameters.list()...) {
 		if one.Description != "" && strings.HasPrefix(said, one.Name+" is ") {

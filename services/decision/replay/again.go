@@ -86,9 +86,9 @@ func newDetector(records *Records) *detector {
 	return &detector{records: records, users: memo.New(maxUsers, nil), policies: map[string]*explain.Policy{}, same: map[samePolicy]bool{}}
 }
 
-// Facts returns the facts that a policy finds in the question of a recorded decision, as of its moment. Where the policy detects as the one that decided
-// did, they are the recorded ones. Otherwise the user's events are folded and the client is looked at anew, or the error wraps one that says why that
-// cannot be.
+// Facts returns the facts that a policy finds in the question of a recorded decision, as of its moment. Where the policy detects as the one
+// that decided did, they are the recorded ones. Otherwise the user's events are folded and the client is looked at anew, or the error wraps
+// one that says why that cannot be.
 func (r *Records) Facts(ctx context.Context, record *Record, policy *explain.Policy) (json.RawMessage, error) {
 	return newDetector(r).facts(ctx, record, policy)
 }

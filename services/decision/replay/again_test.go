@@ -12,7 +12,8 @@ import (
 	"github.com/keyward/keyward/services/decision/replay"
 )
 
-// A bundle whose rules read nothing else, but that detects by other parameters, has every fact found anew: if one came out otherwise, so would an answer.
+// A bundle whose rules read nothing else, but that detects by other parameters, has every fact found anew: if one came out otherwise, so
+// would an answer.
 func TestDecisionsThatAreMadeAnewFromWhatWasKeptAreTheSame(t *testing.T) {
 	b := openBus(t)
 	record(t, b.JS, "", 400, 8)

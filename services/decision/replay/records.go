@@ -1,7 +1,7 @@
-// Package replay reads recorded decisions back and makes them again: with the revision that made each, which must give the same answers, or with another,
-// which shows what it would change. Where the other detects by other parameters, the user's events are folded anew, as of the moment of the decision; what
-// cannot be made again so is counted, and never called the same. It reads the decision stream, the log of events and the archive of policy revisions, and
-// writes nothing.
+// Package replay reads recorded decisions back and makes them again: with the revision that made each, which must give the same answers, or
+// with another, which shows what it would change. Where the other detects by other parameters, the user's events are folded anew, as of the
+// moment of the decision; what cannot be made again so is counted, and never called the same. It reads the decision stream, the log of
+// events and the archive of policy revisions, and writes nothing.
 package replay
 
 import (
@@ -59,8 +59,8 @@ func windows() []window {
 	return []window{{50 * time.Millisecond, time.Second}, {2 * time.Second, 10 * time.Second}, {30 * time.Second, 2 * time.Minute}}
 }
 
-// Find returns the record of a decision. It reads the part of the stream around the time that the ID tells, not the whole. The error wraps ErrNotFound, ErrEvicted or
-// ErrUntimely, or says what did not work.
+// Find returns the record of a decision. It reads the part of the stream around the time that the ID tells, not the whole. The error wraps
+// ErrNotFound, ErrEvicted or ErrUntimely, or says what did not work.
 func (r *Records) Find(ctx context.Context, id ident.DecisionID) (Record, error) {
 	made, ok := id.Time()
 	if !ok {
@@ -83,7 +83,9 @@ func (r *Records) Find(ctx context.Context, id ident.DecisionID) (Record, error)
 	case state.Msgs == 0 && state.LastSeq > 0:
 		return Record{}, fmt.Errorf("decision %s of %s: %w, which is empty", id, made.Format(time.RFC3339), ErrEvicted)
 	case state.FirstSeq > 1 && made.Before(state.FirstTime):
-		return Record{}, fmt.Errorf("decision %s of %s: %w, which begins at %s", id, made.Format(time.RFC3339), ErrEvicted, state.FirstTime.UTC().Format(time.RFC3339))
+		return Record{}, fmt.Errorf(
+			"decision %s of %s: %w, which begins at %s", id, made.Format(time.RFC3339), ErrEvicted, state.FirstTime.UTC().Format(time.RFC3339),
+		)
 	}
 	return Record{}, fmt.Errorf("decision %s: %w", id, ErrNotFound)
 }
@@ -146,8 +148,8 @@ func (r *Records) Newest(ctx context.Context, s Selection) (Record, error) {
 	return decode(msg.Data)
 }
 
-// Each visits the selected decisions from the oldest to the newest that is there when it begins, until visit returns false or an error. total is how many there are
-// about. Memory is bounded, however many there are.
+// Each visits the selected decisions from the oldest to the newest that is there when it begins, until visit returns false or an error.
+// total is how many there are about. Memory is bounded, however many there are.
 func (r *Records) Each(ctx context.Context, s Selection, visit func(record Record, total uint64) (bool, error)) error {
 	stream, err := direct.Open(ctx, r.js, bus.DecisionsStream)
 	if err != nil {
@@ -176,8 +178,8 @@ func (r *Records) Each(ctx context.Context, s Selection, visit func(record Recor
 	})
 }
 
-// Revision returns the files of a policy revision, given by the hash of its content: from the archive, or the bundle of this binary if it is the one. The error wraps
-// ErrNotArchived if there is none.
+// Revision returns the files of a policy revision, given by the hash of its content: from the archive, or the bundle of this binary if it
+// is the one. The error wraps ErrNotArchived if there is none.
 func (r *Records) Revision(ctx context.Context, hash string) (fs.FS, error) {
 	if own, err := bundlefile.Hash(policies.Bundle); err == nil && own == hash {
 		return policies.Bundle, nil

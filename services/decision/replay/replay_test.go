@@ -66,7 +66,8 @@ func (l logged) Offers(ctx context.Context, project ident.ProjectID, user ident.
 	return l.log.Offers(ctx, project, user)
 }
 
-// happen appends a random part of a user's history to the log, in which now and then an event is deleted. The IDs of all parts are different.
+// happen appends a random part of a user's history to the log, in which now and then an event is deleted. The IDs of all parts are
+// different.
 func happen(t *testing.T, log *eventlog.Log, random *rand.Rand, user ident.UserID, part string) {
 	t.Helper()
 	types := []event.Type{

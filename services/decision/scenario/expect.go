@@ -42,37 +42,99 @@ var (
 
 var (
 	decisionTags = words(
-		rest.DecisionTagDefaultDeny, rest.DecisionTagDeviceLocalPlatformPasskeyExperiment, rest.DecisionTagEnvBlacklisted, rest.DecisionTagEnvBroken,
-		rest.DecisionTagEnvNoPkSupport, rest.DecisionTagEnvNoPlatformPkSupport, rest.DecisionTagPasskeyListInitiatedProcess,
-		rest.DecisionTagProcessPkLoginAborted, rest.DecisionTagProcessPkLoginCrossPlatformCompleted, rest.DecisionTagProcessPkLoginIncomplete,
-		rest.DecisionTagProcessPkLoginNotOffered, rest.DecisionTagProcessPkLoginPlatformCompleted, rest.DecisionTagProcessPkLoginSkCompleted,
-		rest.DecisionTagUserAppendBlacklisted, rest.DecisionTagUserCrossPlatformPkHighConfidence, rest.DecisionTagUserEnvNoPks,
-		rest.DecisionTagUserLoginBlacklisted, rest.DecisionTagUserNegativeEnvHistory, rest.DecisionTagUserNoPks,
-		rest.DecisionTagUserPlatformPkHighConfidence, rest.DecisionTagUserPositiveEnvHistory, rest.DecisionTagUserSecurityKey,
+		rest.DecisionTagDefaultDeny,
+		rest.DecisionTagDeviceLocalPlatformPasskeyExperiment,
+		rest.DecisionTagEnvBlacklisted,
+		rest.DecisionTagEnvBroken,
+		rest.DecisionTagEnvNoPkSupport,
+		rest.DecisionTagEnvNoPlatformPkSupport,
+		rest.DecisionTagPasskeyListInitiatedProcess,
+		rest.DecisionTagProcessPkLoginAborted,
+		rest.DecisionTagProcessPkLoginCrossPlatformCompleted,
+		rest.DecisionTagProcessPkLoginIncomplete,
+		rest.DecisionTagProcessPkLoginNotOffered,
+		rest.DecisionTagProcessPkLoginPlatformCompleted,
+		rest.DecisionTagProcessPkLoginSkCompleted,
+		rest.DecisionTagUserAppendBlacklisted,
+		rest.DecisionTagUserCrossPlatformPkHighConfidence,
+		rest.DecisionTagUserEnvNoPks,
+		rest.DecisionTagUserLoginBlacklisted,
+		rest.DecisionTagUserNegativeEnvHistory,
+		rest.DecisionTagUserNoPks,
+		rest.DecisionTagUserPlatformPkHighConfidence,
+		rest.DecisionTagUserPositiveEnvHistory,
+		rest.DecisionTagUserSecurityKey,
 	)
 	rolloutTags = words(
-		rest.DecisionTagDefaultDeny, service.TagRolloutAllowed, service.TagRolloutKillSwitch, service.TagRolloutRuleBlocked, service.TagRolloutSampledOut,
+		rest.DecisionTagDefaultDeny,
+		service.TagRolloutAllowed,
+		service.TagRolloutKillSwitch,
+		service.TagRolloutRuleBlocked,
+		service.TagRolloutSampledOut,
 		service.TagRolloutIdentifierNotListed,
 	)
 	reasons = append(words(
-		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists, rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported,
+		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists,
+		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported,
 	), "")
 	hints = []string{"client-device", "hybrid", "security-key"} // W3C WebAuthn, PublicKeyCredentialHint
 
 	detectionNames = map[rest.DetectionTagCategory][]string{
 		rest.DetectionTagCategorySupport: {
-			"webauthn", "no-webauthn", "uvpaa", "no-uvpaa", "conditional-get", "conditional-create", "hybrid", "no-hybrid", "ble-on", "ble-off", "ble-unknown",
-			"native", "private-mode", "webdriver", "bot", "headless", "restricted-browser", "embedded-webview", "no-screen-lock", "immediate-get",
+			"webauthn",
+			"no-webauthn",
+			"uvpaa",
+			"no-uvpaa",
+			"conditional-get",
+			"conditional-create",
+			"hybrid",
+			"no-hybrid",
+			"ble-on",
+			"ble-off",
+			"ble-unknown",
+			"native",
+			"private-mode",
+			"webdriver",
+			"bot",
+			"headless",
+			"restricted-browser",
+			"embedded-webview",
+			"no-screen-lock",
+			"immediate-get",
 		},
 		rest.DetectionTagCategoryClientEnv: {"known", "unknown", "handle-rejected", "positive", "negative", "blacklisted"},
 		rest.DetectionTagCategoryHistory: {
-			"login-blacklisted", "no-credentials", "positive-recent", "positive-stale", "default-cooldown", "after-error-cooldown", "after-hybrid-cooldown",
-			"auto-cooldown", "conditional-create-cooldown", "append-blacklisted-after-hybrid", "append-blacklisted-after-error", "passkey-lost",
+			"login-blacklisted",
+			"no-credentials",
+			"positive-recent",
+			"positive-stale",
+			"default-cooldown",
+			"after-error-cooldown",
+			"after-hybrid-cooldown",
+			"auto-cooldown",
+			"conditional-create-cooldown",
+			"append-blacklisted-after-hybrid",
+			"append-blacklisted-after-error",
+			"passkey-lost",
 			"clock-skew",
 		},
 		rest.DetectionTagCategoryPasskey: {
-			"none", "security-key", "apple", "google", "windows-hello", "samsung", "browser-profile", "password-manager", "phone-bound", "unknown-provider", "synced",
-			"device-bound", "availability-likely", "availability-uncertain", "availability-remote", "availability-none",
+			"none",
+			"security-key",
+			"apple",
+			"google",
+			"windows-hello",
+			"samsung",
+			"browser-profile",
+			"password-manager",
+			"phone-bound",
+			"unknown-provider",
+			"synced",
+			"device-bound",
+			"availability-likely",
+			"availability-uncertain",
+			"availability-remote",
+			"availability-none",
 		},
 	}
 	streakTag = regexp.MustCompile(`^history/(local|cda|sk)-streak-[1-9][0-9]*$`)
@@ -253,7 +315,8 @@ func historyOf(h rest.HistoryData) map[string]any {
 	return all
 }
 
-// Mismatch is an expectation that was not met. Of history, facts and passkeys only the members that differ are named, as history.defaultCount.
+// Mismatch is an expectation that was not met. Of history, facts and passkeys only the members that differ are named, as
+// history.defaultCount.
 type Mismatch struct {
 	Key      string `json:"key"`
 	Expected any    `json:"expected"`

@@ -28,15 +28,16 @@ type Facts struct {
 // Flat returns the facts by their paths.
 func (f *Facts) Flat() map[string]any { return f.Facts.Flat() }
 
-// Alone is the suite of one scenario that knows nothing but its clock: a login in an environment without history, of an account without passkeys.
+// Alone is the suite of one scenario that knows nothing but its clock: a login in an environment without history, of an account without
+// passkeys.
 func Alone(now time.Time) Suite {
 	s := scenario{name: "alone", action: Login, now: now}
 	s.question.Account = &account.Account{Status: account.StatusActive}
 	return Suite{scenarios: []scenario{s}}
 }
 
-// Facts returns what detection finds in the scenario of the name, or in the only one if the name is empty; a client that is given takes the place of the
-// scenario's own. The error wraps ErrNoScenario if there is none.
+// Facts returns what detection finds in the scenario of the name, or in the only one if the name is empty; a client that is given takes the
+// place of the scenario's own. The error wraps ErrNoScenario if there is none.
 func (b *Bundle) Facts(ctx context.Context, suite Suite, name string, client *rest.ClientInformation) (*Facts, error) {
 	at := -1
 	for i := range suite.scenarios {

@@ -20,22 +20,31 @@ import (
 
 // Keys of the format.
 var (
-	fileKeys       = []string{"now", "clients", "credentials", "scenarios"}
-	sharedKeys     = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
-	actionKeys     = map[string][]string{Login: {"strategy"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"}}
+	fileKeys   = []string{"now", "clients", "credentials", "scenarios"}
+	sharedKeys = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
+	actionKeys = map[string][]string{
+		Login: {"strategy"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"},
+	}
 	userKeys       = []string{"status", "absent", "lookupFailed"}
-	credentialKeys = []string{"credentialID", "aaguid", "transports", "backupEligible", "backupState", "attachment", "createdOS", "createdBrowser", "created", "env"}
+	credentialKeys = []string{
+		"credentialID", "aaguid", "transports", "backupEligible", "backupState", "attachment", "createdOS", "createdBrowser", "created", "env",
+	}
 )
 
 // Words of the format.
 var (
-	actions     = []string{Login, Append, Mediation, Rollout}
-	abouts      = []string{service.RolloutLogin, service.RolloutAppend, service.RolloutManage}
-	statuses    = words(account.StatusActive, account.StatusPending, account.StatusDisabled)
-	strategies  = words(rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyMinimize, rest.CrossDeviceAuthenticationStrategyMaximize)
+	actions    = []string{Login, Append, Mediation, Rollout}
+	abouts     = []string{service.RolloutLogin, service.RolloutAppend, service.RolloutManage}
+	statuses   = words(account.StatusActive, account.StatusPending, account.StatusDisabled)
+	strategies = words(
+		rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyMinimize,
+		rest.CrossDeviceAuthenticationStrategyMaximize,
+	)
 	attachments = []string{"platform", "cross-platform", ""}
-	transports  = words(rest.CredentialTransportBle, rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc,
-		rest.CredentialTransportSmartCard, rest.CredentialTransportUsb)
+	transports  = words(
+		rest.CredentialTransportBle, rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc,
+		rest.CredentialTransportSmartCard, rest.CredentialTransportUsb,
+	)
 )
 
 // The two words that env has beside names.

@@ -185,7 +185,14 @@ func shared(v service.Verdict) map[string]any {
 		tags = append(tags, string(tag.Category)+"/"+tag.Name)
 	}
 	return map[string]any{
-		keyNextEligible: wireTime(v.NextEligibleAt), "allow": v.Allow, "tag": string(v.Tag), "rule": v.Rule, keyHistory: historyOf(v.Insights.HistoryData), keyDetectionTags: tags,
+		keyNextEligible: wireTime(
+			v.NextEligibleAt,
+		),
+		"allow":          v.Allow,
+		"tag":            string(v.Tag),
+		"rule":           v.Rule,
+		keyHistory:       historyOf(v.Insights.HistoryData),
+		keyDetectionTags: tags,
 	}
 }
 

@@ -1,5 +1,6 @@
-// Package trial says of a recorded decision what the page for trying things out shows: how it came out, by which row of the table, and what that row and those above
-// it read. It explains with the revision of the policy that decided, so what is shown is what was, also after the rules have changed.
+// Package trial says of a recorded decision what the page for trying things out shows: how it came out, by which row of the table, and what
+// that row and those above it read. It explains with the revision of the policy that decided, so what is shown is what was, also after the
+// rules have changed.
 package trial
 
 import (
@@ -58,8 +59,8 @@ func (e *Explanations) ExplainDecision(ctx context.Context, req service.ForProje
 	return told(&record, explanation)
 }
 
-// unread says of an error of the records whether there is nothing to be had or nothing could be looked up. Records and revisions are stored in the background, so what
-// is not there may be there in a moment.
+// unread says of an error of the records whether there is nothing to be had or nothing could be looked up. Records and revisions are stored
+// in the background, so what is not there may be there in a moment.
 func unread(err error) error {
 	for _, absent := range []error{replay.ErrNotFound, replay.ErrEvicted, replay.ErrUntimely, replay.ErrNotArchived} {
 		if errors.Is(err, absent) {
@@ -69,7 +70,8 @@ func unread(err error) error {
 	return fault.Unavailable(retryAfter, "the decision could not be looked up").Because(err)
 }
 
-// revision returns the policy of that hash. Decisions that are looked at one after another are of the same revision but for the moment in which it changes, so one is kept.
+// revision returns the policy of that hash. Decisions that are looked at one after another are of the same revision but for the moment in
+// which it changes, so one is kept.
 func (e *Explanations) revision(ctx context.Context, hash string) (*explain.Policy, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -116,7 +118,8 @@ func row(r *explain.Row, outcome frontend.TrialRowOutcome) frontend.TrialRow {
 	return frontend.TrialRow{Row: r.Name, Tag: r.Tag, Title: r.Title, Why: r.Reason, Outcome: outcome}
 }
 
-// facts returns what was read on the way to the answer, each fact once: first what the row that answered read, then what those above it read.
+// facts returns what was read on the way to the answer, each fact once: first what the row that answered read, then what those above it
+// read.
 func facts(e *explain.Explanation) []frontend.TrialFact {
 	all, seen := []frontend.TrialFact{}, map[string]bool{}
 	add := func(readings []explain.Reading) {
@@ -139,7 +142,8 @@ func facts(e *explain.Explanation) []frontend.TrialFact {
 	return all
 }
 
-// historyData returns the counts and cool-downs that an append decision knew, under the names that the Backend API has for them. Other decisions know none.
+// historyData returns the counts and cool-downs that an append decision knew, under the names that the Backend API has for them. Other
+// decisions know none.
 func historyData(facts []byte) (map[string]any, error) {
 	type nudge struct {
 		Declines int  `json:"declines"`

@@ -1,5 +1,5 @@
-// Command linked prints protos that Keyward's own import, from the descriptors that are linked into their Go packages: linked <directory>. It may touch only that
-// directory. So the protos are of the very versions that the product is built with, and no copy of them is kept.
+// Command linked prints protos that Keyward's own import, from the descriptors that are linked into their Go packages: linked <directory>.
+// It may touch only that directory. So the protos are of the very versions that the product is built with, and no copy of them is kept.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Package devtls makes a certificate authority for one laptop, and the certificate of the server that runs there: some SDKs call https alone. The authority can
-// speak for the names of this machine and for those that it was made for, and for nobody else, whoever gets its key. It touches the directory that it is
-// given, which only its owner reads.
+// Package devtls makes a certificate authority for one laptop, and the certificate of the server that runs there: some SDKs call https
+// alone. The authority can speak for the names of this machine and for those that it was made for, and for nobody else, whoever gets its
+// key. It touches the directory that it is given, which only its owner reads.
 package devtls
 
 import (
@@ -48,7 +48,8 @@ func Server(dir string) (cert, key string) {
 	return filepath.Join(dir, serverFile), filepath.Join(dir, serverKeyFile)
 }
 
-// Ensure makes what is missing, ends soon, or does not speak for host: the authority, the server's certificate, or both. host may be a name of this machine.
+// Ensure makes what is missing, ends soon, or does not speak for host: the authority, the server's certificate, or both. host may be a name
+// of this machine.
 func Ensure(dir, host string, now time.Time) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of the local authority: %w", err)

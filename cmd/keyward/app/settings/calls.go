@@ -12,9 +12,12 @@ func (c *Config) callSettings() []Setting {
 			Doc: "How many calls from other processes each service works on at once; more are answered 503.",
 		},
 		{
-			Section: "Process", Key: "call_hedge_after", Value: durationValue{&c.Calls.HedgeAfter, ""},
-			Doc:  "After how long a call that may be made twice (reads, decisions) is made to another instance as well; 0s = never.",
-			Note: "Nine of ten calls take a tenth of the default, so it adds little work, and a person does not notice the wait. Each further time comes four times as late.",
+			Section: "Process",
+			Key:     "call_hedge_after",
+			Value:   durationValue{&c.Calls.HedgeAfter, ""},
+			Doc:     "After how long a call that may be made twice (reads, decisions) is made to another instance as well; 0s = never.",
+			Note: "Nine of ten calls take a tenth of the default, so it adds little work, and a person does not notice the wait. Each further " +
+				"time comes four times as late.",
 		},
 		{
 			Section: "Process", Key: "call_asks", Value: intValue{&c.Calls.Asks},
@@ -22,8 +25,11 @@ func (c *Config) callSettings() []Setting {
 			Note: "While no instance is known, the bus may hand several in a row to one that hangs.",
 		},
 		{
-			Section: "Process", Key: "call_silence", Value: durationValue{&c.Calls.Silence, ""},
-			Doc:  "For how long an instance may leave its pings unanswered before others get its calls, at least 100ms; it is pinged four times in that time.",
+			Section: "Process",
+			Key:     "call_silence",
+			Value:   durationValue{&c.Calls.Silence, ""},
+			Doc: "For how long an instance may leave its pings unanswered before others get its calls, at least 100ms; it is pinged four " +
+				"times in that time.",
 			Note: "More than a busy machine is late: an instance that is left too soon makes the others busier.",
 		},
 		{

@@ -1,5 +1,5 @@
-// Package settings is everything that can be set: one entry each with its key, default and meaning, of which flags, environment, file and the reference are made. It reads no
-// file and no environment itself.
+// Package settings is everything that can be set: one entry each with its key, default and meaning, of which flags, environment, file and
+// the reference are made. It reads no file and no environment itself.
 package settings
 
 import (
@@ -47,7 +47,8 @@ func ServiceNames() []string { return []string{Gateway, Ceremony, Decision, Even
 // Secret is a value that prints as stars.
 type Secret = secret.Text
 
-// Config is the configuration of a process, composed of what each package owns. Settings gives each value its public name. However it is printed, secrets show as stars.
+// Config is the configuration of a process, composed of what each package owns. Settings gives each value its public name. However it is
+// printed, secrets show as stars.
 type Config struct {
 	Services      []string      // "all", or some of ServiceNames
 	AccountsNear  int           // accounts that the process keeps decoded
@@ -250,7 +251,10 @@ func (c Config) validateServices() error {
 		}
 	}
 	if !c.RunsAll() && c.NATS.URL == "" {
-		return fmt.Errorf("services: running only %s needs a NATS server that the other services reach too; set nats_url (KEYWARD_NATS_URL)", strings.Join(c.Services, ", "))
+		return fmt.Errorf(
+			"services: running only %s needs a NATS server that the other services reach too; set nats_url (KEYWARD_NATS_URL)",
+			strings.Join(c.Services, ", "),
+		)
 	}
 	return nil
 }

@@ -29,7 +29,11 @@ func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
 
 // Settings returns every setting, bound to c: setting a value changes c.
 func (c *Config) Settings() []Setting {
-	return slices.Concat(c.processSettings(), c.callSettings(), c.edgeSettings(), c.httpSettings(), c.grpcSettings(), c.judgeSettings(), c.codeSettings(), c.natsSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings())
+	return slices.Concat(
+		c.processSettings(), c.callSettings(), c.edgeSettings(), c.httpSettings(), c.limitSettings(),
+		c.grpcSettings(), c.ceremonySettings(), c.sessionSettings(), c.decisionSettings(), c.codeSettings(),
+		c.natsSettings(), c.retentionSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings(),
+	)
 }
 
 func (c *Config) processSettings() []Setting {
@@ -49,17 +53,24 @@ func (c *Config) processSettings() []Setting {
 			Doc: "The least important level that is logged: debug, info, warn or error.",
 		},
 		{
-			Section: "Process", Key: "shutdown_delay", Value: durationValue{&c.ShutdownDelay, ""},
-			Doc:  "How long after SIGTERM a gateway goes on taking calls while /readyz says down and each answer closes its connection, 0s to 5m.",
-			Note: "Behind a load balancer set it to what the balancer takes to notice: then a rolling restart loses no call. shutdown_grace begins after it.",
+			Section: "Process",
+			Key:     "shutdown_delay",
+			Value:   durationValue{&c.ShutdownDelay, ""},
+			Doc: "How long after SIGTERM a gateway goes on taking calls while /readyz says down and each answer closes its connection, 0s to " +
+				"5m.",
+			Note: "Behind a load balancer set it to what the balancer takes to notice: then a rolling restart loses no call. shutdown_grace " +
+				"begins after it.",
 		},
 		{
 			Section: "Process", Key: "shutdown_grace", Value: durationValue{&c.ShutdownGrace, ""},
 			Doc: "How long calls under way may take to finish after SIGTERM.",
 		},
 		{
-			Section: "Process", Key: "integrity_interval", Value: durationValue{&c.MarkInterval, ""},
-			Doc:  "How often the ceremony service compares how far each stream is with how far it was, and notes it. 0s = never, not at the start either.",
+			Section: "Process",
+			Key:     "integrity_interval",
+			Value:   durationValue{&c.MarkInterval, ""},
+			Doc: "How often the ceremony service compares how far each stream is with how far it was, and notes it. 0s = never, not at the " +
+				"start either.",
 			Note: "It costs one small write. What a crash leaves unnoted is not missed: what was stored since the last note and is lost again.",
 		},
 	}
@@ -72,9 +83,12 @@ func (c *Config) edgeSettings() []Setting {
 			Doc: "Where the Backend API and the user service listen, with HTTP/1.1.",
 		},
 		{
-			Section: "Listeners", Key: "grpc_addr", Value: stringValue(&c.HTTP.GRPCAddr),
-			Doc:  "Where the user service listens for gRPC, or off.",
-			Note: "It speaks HTTP/2, without TLS by prior knowledge, and HTTP/1.1 for JSON, Connect and gRPC-web. Reflection and health are here too, without credentials.",
+			Section: "Listeners",
+			Key:     "grpc_addr",
+			Value:   stringValue(&c.HTTP.GRPCAddr),
+			Doc:     "Where the user service listens for gRPC, or off.",
+			Note: "It speaks HTTP/2, without TLS by prior knowledge, and HTTP/1.1 for JSON, Connect and gRPC-web. Reflection and health are " +
+				"here too, without credentials.",
 		},
 		{
 			Section: "Listeners", Key: "admin_addr", Value: stringValue(&c.AdminAddr),
@@ -90,18 +104,24 @@ func (c *Config) edgeSettings() []Setting {
 			Note: "Its URL with credentials is in nats-url in the data directory, readable by the owner only.",
 		},
 		{
-			Section: "Listeners", Key: "tls_cert", Value: stringValue(&c.HTTP.TLSCert),
-			Doc:  "A PEM file with the certificate of this server and its chain; empty serves without TLS.",
-			Note: "A changed file is used within two seconds, without a restart; if it cannot be used, the certificate before it stays and keyward_tls_reload_failures_total counts. TLS is 1.2 or later.",
+			Section: "Listeners",
+			Key:     "tls_cert",
+			Value:   stringValue(&c.HTTP.TLSCert),
+			Doc:     "A PEM file with the certificate of this server and its chain; empty serves without TLS.",
+			Note: "A changed file is used within two seconds, without a restart; if it cannot be used, the certificate before it stays and " +
+				"keyward_tls_reload_failures_total counts. TLS is 1.2 or later.",
 		},
 		{
 			Section: "Listeners", Key: "tls_key", Value: stringValue(&c.HTTP.TLSKey),
 			Doc: "A PEM file with the key of tls_cert.",
 		},
 		{
-			Section: "Listeners", Key: "tls_dev", Value: boolValue{&c.TLSDev},
-			Doc: "Whether to serve with a certificate of a local authority, for development with clients that call https alone: true or false.",
-			Note: "Both are made in a directory beside data_dir, with -tls behind its name, which only its owner reads. The authority can speak for localhost and the host of " +
+			Section: "Listeners",
+			Key:     "tls_dev",
+			Value:   boolValue{&c.TLSDev},
+			Doc:     "Whether to serve with a certificate of a local authority, for development with clients that call https alone: true or false.",
+			Note: "Both are made in a directory beside data_dir, with -tls behind its name, which only its owner reads. The authority can speak " +
+				"for localhost and the host of " +
 				"frontend_url alone. docs/sdks.md says how clients come to trust it.",
 		},
 		{
@@ -138,6 +158,11 @@ func (c *Config) httpSettings() []Setting {
 			Section: "HTTP", Key: "concurrency", Value: intValue{&c.HTTP.MaxInFlight},
 			Doc: "How many requests are worked on at once, of both ports together; more are answered 503.",
 		},
+	}
+}
+
+func (c *Config) limitSettings() []Setting {
+	return []Setting{
 		{
 			Section: "HTTP", Key: "max_connections", Value: intValue{&c.HTTP.MaxConnections},
 			Doc:  "How many connections may be open at once, of both ports together; more are closed at once.",
@@ -196,8 +221,11 @@ func (c *Config) httpSettings() []Setting {
 			Note: "0 is a quarter of sse_max_streams, so that no project can take the streams of all others.",
 		},
 		{
-			Section: "HTTP", Key: "hsts_max_age", Value: durationValue{&c.HTTP.HSTSMaxAge, ""},
-			Doc:  "How long browsers are told to use https alone for a host that was answered with the certificate of tls_cert; 0s = they are not told.",
+			Section: "HTTP",
+			Key:     "hsts_max_age",
+			Value:   durationValue{&c.HTTP.HSTSMaxAge, ""},
+			Doc: "How long browsers are told to use https alone for a host that was answered with the certificate of tls_cert; 0s = they are " +
+				"not told.",
 			Note: "Hosts named localhost are never told: all that runs there would be meant. Behind a proxy that ends TLS, the proxy says it.",
 		},
 		{
@@ -206,9 +234,12 @@ func (c *Config) httpSettings() []Setting {
 			Note: "Without it such a process does not start: others sign in there.",
 		},
 		{
-			Section: "HTTP", Key: "trying_page", Value: boolValue{&c.HTTP.TryingPage},
-			Doc:  "Whether / is a page to sign up and sign in with passkeys that shows what was decided and why; without it, / leads to /docs.",
-			Note: "Turn it off in production: it lets anybody sign up who reaches it, and its calls below /v2/trial tell whoever has the ID of a decision why it was made.",
+			Section: "HTTP",
+			Key:     "trying_page",
+			Value:   boolValue{&c.HTTP.TryingPage},
+			Doc:     "Whether / is a page to sign up and sign in with passkeys that shows what was decided and why; without it, / leads to /docs.",
+			Note: "Turn it off in production: it lets anybody sign up who reaches it, and its calls below /v2/trial tell whoever has the ID of " +
+				"a decision why it was made.",
 		},
 	}
 }
@@ -232,7 +263,7 @@ func (c *Config) grpcSettings() []Setting {
 	}
 }
 
-func (c *Config) judgeSettings() []Setting {
+func (c *Config) ceremonySettings() []Setting {
 	return []Setting{
 		{
 			Section: "Ceremonies", Key: "challenge_ttl", Value: durationValue{&c.Ceremony.ChallengeTTL, ""},
@@ -251,6 +282,11 @@ func (c *Config) judgeSettings() []Setting {
 			Doc:  "How many passkeys a user may have: 1 to 1000; who has as many is offered no other.",
 			Note: "People have a handful. Passkeys that are there already, or imported, stay.",
 		},
+	}
+}
+
+func (c *Config) sessionSettings() []Setting {
+	return []Setting{
 		{
 			Section: "Sessions", Key: "session_lifetime", Value: durationValue{&c.Ceremony.SessionLifetime, ""},
 			Doc:  "How long a session lasts at most: 1m to 9600h.",
@@ -271,9 +307,12 @@ func (c *Config) judgeSettings() []Setting {
 			Note: "A token is verified without asking Keyward, so a revoked session, or a disabled user, ends for others after that long.",
 		},
 		{
-			Section: "Sessions", Key: "frontend_url", Value: stringValue(&c.Ceremony.FrontendURL),
-			Doc:  "The issuer (iss) of the session tokens of projects without a CNAME; verifiers compare it exactly.",
-			Note: "If it is not set, it follows http_addr: the name localhost with its port. The tokens of a project with a CNAME are issued by https:// and the CNAME.",
+			Section: "Sessions",
+			Key:     "frontend_url",
+			Value:   stringValue(&c.Ceremony.FrontendURL),
+			Doc:     "The issuer (iss) of the session tokens of projects without a CNAME; verifiers compare it exactly.",
+			Note: "If it is not set, it follows http_addr: the name localhost with its port. The tokens of a project with a CNAME are issued " +
+				"by https:// and the CNAME.",
 		},
 		{
 			Section: "Sessions", Key: "host_proof", Value: stringValue(&c.Ceremony.HostProof),
@@ -282,14 +321,25 @@ func (c *Config) judgeSettings() []Setting {
 				"keyward project frontend set asks for nothing: it is the operator's word.",
 		},
 		{
-			Section: "Sessions", Key: "signing_key_max_age", Value: durationValue{&c.Ceremony.SigningKeyMaxAge, ""},
-			Doc:  "How long a key signs sessions and signed passkey data before the next one does; at least 24h.",
-			Note: "The next key is published an hour before it signs, and an old one a day after it last signed. keyward project signing-keys rotate does it now.",
+			Section: "Sessions",
+			Key:     "signing_key_max_age",
+			Value:   durationValue{&c.Ceremony.SigningKeyMaxAge, ""},
+			Doc:     "How long a key signs sessions and signed passkey data before the next one does; at least 24h.",
+			Note: "The next key is published an hour before it signs, and an old one a day after it last signed. keyward project signing-keys " +
+				"rotate does it now.",
 		},
+	}
+}
+
+func (c *Config) decisionSettings() []Setting {
+	return []Setting{
 		{
-			Section: "Decisions", Key: "policies", Value: stringValue(&c.Decision.PoliciesDir),
-			Doc:  "A directory with the Rego bundle; empty uses the bundle inside the binary.",
-			Note: "A change of its files is picked up while running. A bundle that does not compile or fails its own tests is refused and the last good one stays.",
+			Section: "Decisions",
+			Key:     "policies",
+			Value:   stringValue(&c.Decision.PoliciesDir),
+			Doc:     "A directory with the Rego bundle; empty uses the bundle inside the binary.",
+			Note: "A change of its files is picked up while running. A bundle that does not compile or fails its own tests is refused and the " +
+				"last good one stays.",
 		},
 		{
 			Section: "Decisions", Key: "lookup_timeout", Value: durationValue{&c.Decision.LookupTimeout, ""},
@@ -330,8 +380,11 @@ func (c *Config) judgeSettings() []Setting {
 func (c *Config) codeSettings() []Setting {
 	return []Setting{
 		{
-			Section: "Codes", Key: "delivery", Value: stringValue(&c.Delivery.Kind),
-			Doc:  "How one-time codes and links reach users: outbox (printed, for development), smtp, webhook or off; empty is outbox with the embedded NATS, otherwise off.",
+			Section: "Codes",
+			Key:     "delivery",
+			Value:   stringValue(&c.Delivery.Kind),
+			Doc: "How one-time codes and links reach users: outbox (printed, for development), smtp, webhook or off; empty is outbox with the " +
+				"embedded NATS, otherwise off.",
 			Note: "When a challenge has been created, the delivery has taken it. With off, challenges are answered 503.",
 		},
 		{
@@ -339,9 +392,14 @@ func (c *Config) codeSettings() []Setting {
 			Doc: "How long a delivery may take, with what is tried again: 100ms to 1m; less than request_timeout and call_timeout.",
 		},
 		{
-			Section: "Codes", Key: "smtp_url", Value: urlValue{&c.Delivery.SMTPURL}, Secret: true,
-			Doc:  "The mail server of the delivery smtp: smtp://user:password@host:587 requires STARTTLS, smtps://user:password@host:465 begins with TLS.",
-			Note: "smtp+plain://host:25 does without TLS, for a server on the same machine. Text messages cannot be sent by email and are refused.",
+			Section: "Codes",
+			Key:     "smtp_url",
+			Value:   urlValue{&c.Delivery.SMTPURL},
+			Secret:  true,
+			Doc: "The mail server of the delivery smtp: smtp://user:password@host:587 requires STARTTLS, smtps://user:password@host:465 " +
+				"begins with TLS.",
+			Note: "smtp+plain://host:25 does without TLS, for a server on the same machine. Text messages cannot be sent by email and are " +
+				"refused.",
 		},
 		{
 			Section: "Codes", Key: "smtp_from", Value: stringValue(&c.Delivery.SMTPFrom),
@@ -357,9 +415,12 @@ func (c *Config) codeSettings() []Setting {
 			Doc: "What these posts are signed with, as Standard Webhooks has it: whsec_ and the base64 form of 24 to 64 bytes.",
 		},
 		{
-			Section: "Codes", Key: "code_sends", Value: limitValue{&c.Ceremony.CodeSends},
-			Doc:  "How many codes and links are sent to one identifier in how long, or off; more are answered 429.",
-			Note: "Of sign-ups and logins: how many one address may ask for, of IPv6 a network of 64 bits. Counted for all instances together, in the store.",
+			Section: "Codes",
+			Key:     "code_sends",
+			Value:   limitValue{&c.Ceremony.CodeSends},
+			Doc:     "How many codes and links are sent to one identifier in how long, or off; more are answered 429.",
+			Note: "Of sign-ups and logins: how many one address may ask for, of IPv6 a network of 64 bits. Counted for all instances together, " +
+				"in the store.",
 		},
 		{
 			Section: "Codes", Key: "code_sends_total", Value: limitValue{&c.Ceremony.CodeSendsTotal},
@@ -367,9 +428,12 @@ func (c *Config) codeSettings() []Setting {
 			Note: "More than code_sends, so that a stranger who asks for codes leaves room for whom the identifier belongs to.",
 		},
 		{
-			Section: "Codes", Key: "code_guesses", Value: limitValue{&c.Ceremony.CodeGuesses},
-			Doc:  "How many wrong codes in a row are taken for one account before the next one has to wait, and the first wait; or off.",
-			Note: "Each further wait is twice as long, up to code_guesses_wait; they outlive processes. Ten are two codes mistyped five times. A right one ends the count.",
+			Section: "Codes",
+			Key:     "code_guesses",
+			Value:   limitValue{&c.Ceremony.CodeGuesses},
+			Doc:     "How many wrong codes in a row are taken for one account before the next one has to wait, and the first wait; or off.",
+			Note: "Each further wait is twice as long, up to code_guesses_wait; they outlive processes. Ten are two codes mistyped five times. " +
+				"A right one ends the count.",
 		},
 		{
 			Section: "Codes", Key: "code_guesses_from", Value: limitValue{&c.Ceremony.CodeGuessesFrom},
@@ -377,9 +441,12 @@ func (c *Config) codeSettings() []Setting {
 			Note: "More than code_guesses, since several people may share an address.",
 		},
 		{
-			Section: "Codes", Key: "code_guesses_wait", Value: durationValue{&c.Ceremony.CodeGuessesWait, ""},
-			Doc:  "The longest wait after wrong codes: 1m to 24h.",
-			Note: "With 1h, whoever guesses all day gets 40 guesses at one in a million. The count begins anew after 24 of them without a wrong code.",
+			Section: "Codes",
+			Key:     "code_guesses_wait",
+			Value:   durationValue{&c.Ceremony.CodeGuessesWait, ""},
+			Doc:     "The longest wait after wrong codes: 1m to 24h.",
+			Note: "With 1h, whoever guesses all day gets 40 guesses at one in a million. The count begins anew after 24 of them without a " +
+				"wrong code.",
 		},
 	}
 }
@@ -387,23 +454,36 @@ func (c *Config) codeSettings() []Setting {
 func (c *Config) natsSettings() []Setting {
 	return []Setting{
 		{
-			Section: "Storage", Key: "nats_url", Value: urlValue{&c.NATS.URL}, Secret: true,
-			Doc:  "URL of an external NATS server or cluster with JetStream, several servers separated by commas; empty starts the embedded one.",
-			Note: "What survives a power cut is then the server's configuration: with sync_interval: always in its jetstream block every acknowledged write does.",
+			Section: "Storage",
+			Key:     "nats_url",
+			Value:   urlValue{&c.NATS.URL},
+			Secret:  true,
+			Doc:     "URL of an external NATS server or cluster with JetStream, several servers separated by commas; empty starts the embedded one.",
+			Note: "What survives a power cut is then the server's configuration: with sync_interval: always in its jetstream block every " +
+				"acknowledged write does.",
 		},
 		{
 			Section: "Storage", Key: "nats_credentials", Value: stringValue(&c.NATS.CredentialsFile),
 			Doc: "A NATS .creds file for the external server; empty uses what the URL holds.",
 		},
 		{
-			Section: "Storage", Key: "encryption_key", Value: secretValue{&c.EncryptionKey}, Secret: true,
-			Doc:  "What secrets are stored under: the base64 form of 32 bytes, as openssl rand -base64 32 makes it; empty is the file encryption-key in data_dir, with nats_url none.",
-			Note: "Read by processes that run ceremony or events, and by keyward project. Of several keys, separated by commas, the first encrypts and all decrypt; a start encrypts anew what is not under the first. Lost keys cannot be replaced: without them everybody has to log in again, and webhook secrets have to be made anew.",
+			Section: "Storage",
+			Key:     "encryption_key",
+			Value:   secretValue{&c.EncryptionKey},
+			Secret:  true,
+			Doc: "What secrets are stored under: the base64 form of 32 bytes, as openssl rand -base64 32 makes it; empty is the file " +
+				"encryption-key in data_dir, with nats_url none.",
+			Note: "Read by processes that run ceremony or events, and by keyward project. Of several keys, separated by commas, the first " +
+				"encrypts and all decrypt; a start encrypts anew what is not under the first. Lost keys cannot be replaced: without them everybody " +
+				"has to log in again, and webhook secrets have to be made anew.",
 		},
 		{
-			Section: "Storage", Key: "nats_replicas", Value: intValue{&c.NATS.Replicas},
-			Doc:  "How many servers of the external cluster keep each stream and bucket: 1 to 5.",
-			Note: "1 survives the restart of the server, and the loss of no disk. 3 survives the loss of one server or disk, 5 of two; each write then waits for a majority.",
+			Section: "Storage",
+			Key:     "nats_replicas",
+			Value:   intValue{&c.NATS.Replicas},
+			Doc:     "How many servers of the external cluster keep each stream and bucket: 1 to 5.",
+			Note: "1 survives the restart of the server, and the loss of no disk. 3 survives the loss of one server or disk, 5 of two; each " +
+				"write then waits for a majority.",
 		},
 		{
 			Section: "Storage", Key: "nats_provisioned", Value: boolValue{&c.NATS.Provisioned},
@@ -415,34 +495,62 @@ func (c *Config) natsSettings() []Setting {
 			Doc: "How long a start waits for NATS to be reachable and its streams to exist.",
 		},
 		{
-			Section: "Storage", Key: "nats_ping_interval", Value: durationValue{&c.NATS.PingInterval, ""},
-			Doc:  "How often a silent NATS server is pinged, 100ms to 1m; one that leaves three unanswered is left for another.",
-			Note: "Of several servers in nats_url one that hangs is noticed after four intervals at most. Shorter ones take a server under load for one that hangs.",
+			Section: "Storage",
+			Key:     "nats_ping_interval",
+			Value:   durationValue{&c.NATS.PingInterval, ""},
+			Doc:     "How often a silent NATS server is pinged, 100ms to 1m; one that leaves three unanswered is left for another.",
+			Note: "Of several servers in nats_url one that hangs is noticed after four intervals at most. Shorter ones take a server under " +
+				"load for one that hangs.",
 		},
 		{
-			Section: "Storage", Key: "disk_reserve", Value: bytesValue[int64]{&c.NATS.DiskReserve},
-			Doc:  "How much of the volume of data_dir stays free, at least 16MiB: with less, writes are answered 503 at once and /readyz says so, until there is a quarter more.",
-			Note: "Reads go on. The logs that are bounded in bytes, except that of events, take half of the volume at most, whatever they are bounded to.",
+			Section: "Storage",
+			Key:     "disk_reserve",
+			Value:   bytesValue[int64]{&c.NATS.DiskReserve},
+			Doc: "How much of the volume of data_dir stays free, at least 16MiB: with less, writes are answered 503 at once and /readyz says " +
+				"so, until there is a quarter more.",
+			Note: "Reads go on. The logs that are bounded in bytes, except that of events, take half of the volume at most, whatever they are " +
+				"bounded to.",
 		},
 		{
-			Section: "Storage", Key: "sync_interval", Value: durationValue{&c.NATS.SyncInterval, "always"},
-			Doc:  "How often the embedded NATS flushes events, accounts and projects to disk; always flushes before each acknowledgement.",
-			Note: "always survives a power cut with every acknowledged write, at 234 µs a write in process and about 5,000 writes a second in all; passkey events that come together share their flushes, so that several times as many are stored. With an interval such as 2s the death of the process loses nothing, a power cut the writes of the last interval; a write takes about 20 µs.",
+			Section: "Storage",
+			Key:     "sync_interval",
+			Value:   durationValue{&c.NATS.SyncInterval, "always"},
+			Doc:     "How often the embedded NATS flushes events, accounts and projects to disk; always flushes before each acknowledgement.",
+			Note: "always survives a power cut with every acknowledged write, at 234 µs a write in process and about 5,000 writes a second in " +
+				"all; passkey events that come together share their flushes, so that several times as many are stored. With an interval such as 2s " +
+				"the death of the process loses nothing, a power cut the writes of the last interval; a write takes about 20 µs.",
+		},
+	}
+}
+
+func (c *Config) retentionSettings() []Setting {
+	return []Setting{
+		{
+			Section: "Storage",
+			Key:     "events_max_age",
+			Value:   durationValue{&c.NATS.EventsMaxAge, "forever"},
+			Doc:     "How long passkey events are kept; forever keeps them until they are deleted.",
+			Note: "At least 1h. Decisions see only events that are kept, so a shorter age also shortens cooldowns and blacklists. An event " +
+				"that a cache holds may be seen for events_cache_ttl longer. A subscriber that was away for longer than the age misses what went " +
+				"meanwhile.",
 		},
 		{
-			Section: "Storage", Key: "events_max_age", Value: durationValue{&c.NATS.EventsMaxAge, "forever"},
-			Doc:  "How long passkey events are kept; forever keeps them until they are deleted.",
-			Note: "At least 1h. Decisions see only events that are kept, so a shorter age also shortens cooldowns and blacklists. An event that a cache holds may be seen for events_cache_ttl longer. A subscriber that was away for longer than the age misses what went meanwhile.",
+			Section: "Storage",
+			Key:     "events_max_bytes",
+			Value:   boundValue{&c.NATS.EventsMaxBytes, "unlimited"},
+			Doc:     "How much disk passkey events may take; the oldest go first, whoever's they are.",
+			Note: "At least 64MiB; an event takes about 600 bytes. A guard against a full disk rather than a way to forget: who is seldom seen " +
+				"is forgotten first, with the cooldowns and blacklists that came of the events, and so are the events that a subscriber has not " +
+				"read. The disk space is reserved when the stream is made.",
 		},
 		{
-			Section: "Storage", Key: "events_max_bytes", Value: boundValue{&c.NATS.EventsMaxBytes, "unlimited"},
-			Doc:  "How much disk passkey events may take; the oldest go first, whoever's they are.",
-			Note: "At least 64MiB; an event takes about 600 bytes. A guard against a full disk rather than a way to forget: who is seldom seen is forgotten first, with the cooldowns and blacklists that came of the events, and so are the events that a subscriber has not read. The disk space is reserved when the stream is made.",
-		},
-		{
-			Section: "Storage", Key: "offers_max_age", Value: durationValue{&c.NATS.OffersMaxAge, ""},
-			Doc:  "How long login offers are kept: at least 1h, the time a login start speaks for its process.",
-			Note: "Login offers carry the challenges of logins. They are flushed in the background: they survive the death of the process, and a power cut may lose the last moments. No acknowledged event depends on them. The last 64 of a user are kept, so a user can have as many logins under way.",
+			Section: "Storage",
+			Key:     "offers_max_age",
+			Value:   durationValue{&c.NATS.OffersMaxAge, ""},
+			Doc:     "How long login offers are kept: at least 1h, the time a login start speaks for its process.",
+			Note: "Login offers carry the challenges of logins. They are flushed in the background: they survive the death of the process, and " +
+				"a power cut may lose the last moments. No acknowledged event depends on them. The last 64 of a user are kept, so a user can have as " +
+				"many logins under way.",
 		},
 		{
 			Section: "Storage", Key: "offers_max_bytes", Value: boundValue{&c.NATS.OffersMaxBytes, "unlimited"},
@@ -450,9 +558,12 @@ func (c *Config) natsSettings() []Setting {
 			Note: "At least 64MiB; an offer takes about 1.5 kB. A login whose offer is gone cannot be finished: its user starts again.",
 		},
 		{
-			Section: "Storage", Key: "challenge_max_age", Value: durationValue{&c.NATS.ChallengeMaxAge, ""},
-			Doc:  "How long a challenge is shown, finished or not.",
-			Note: "Challenges under way are flushed in the background: a power cut may lose the ceremonies of its last moments, whose users then start again. That a challenge has been finished is on disk before the finish call returns.",
+			Section: "Storage",
+			Key:     "challenge_max_age",
+			Value:   durationValue{&c.NATS.ChallengeMaxAge, ""},
+			Doc:     "How long a challenge is shown, finished or not.",
+			Note: "Challenges under way are flushed in the background: a power cut may lose the ceremonies of its last moments, whose users " +
+				"then start again. That a challenge has been finished is on disk before the finish call returns.",
 		},
 		{
 			Section: "Storage", Key: "decisions_max_age", Value: durationValue{&c.NATS.DecisionsMaxAge, ""},
@@ -469,9 +580,15 @@ func (c *Config) natsSettings() []Setting {
 func (c *Config) redisSettings() []Setting {
 	return []Setting{
 		{
-			Section: "Storage", Key: "redis_url", Value: urlValue{&c.Redis.URL}, Secret: true,
-			Doc:  "URL of a Redis (redis://, rediss://, unix://, redis+sentinel://user:password@host:port,host:port/master/database, or redis+cluster://user:password@host:port,host:port); empty uses a cache inside the process with the embedded NATS, and none with nats_url.",
-			Note: "Redis holds no only copy: losing it, or its content, loses nothing and makes the next reads slower. While it is away, and without one, reads go to the log and each event and each change of an account takes about 0.1 s longer to acknowledge.",
+			Section: "Storage",
+			Key:     "redis_url",
+			Value:   urlValue{&c.Redis.URL},
+			Secret:  true,
+			Doc: "URL of a Redis (redis://, rediss://, unix://, redis+sentinel://user:password@host:port,host:port/master/database, or " +
+				"redis+cluster://user:password@host:port,host:port); empty uses a cache inside the process with the embedded NATS, and none with " +
+				"nats_url.",
+			Note: "Redis holds no only copy: losing it, or its content, loses nothing and makes the next reads slower. While it is away, and " +
+				"without one, reads go to the log and each event and each change of an account takes about 0.1 s longer to acknowledge.",
 		},
 		{
 			Section: "Storage", Key: "redis_timeout", Value: durationValue{&c.Redis.Timeout, ""},
@@ -496,9 +613,13 @@ func (c *Config) redisSettings() []Setting {
 			Note: "They are used after Redis has confirmed that they are up to date. 10,000 with three passkeys each take about 20 MB.",
 		},
 		{
-			Section: "Storage", Key: "read_model_dir", Value: stringValue(&c.ReadModelDir),
-			Doc:  "A directory for the file that answers lists of users, identifiers, sessions and tokens, of this process only; empty is readmodel in data_dir, with nats_url a temporary directory.",
-			Note: "It holds no only copy: a file that is missing, damaged or old is made again from the stored entries while the service runs, and lists are answered 503 until it is. A file that survives a restart saves that.",
+			Section: "Storage",
+			Key:     "read_model_dir",
+			Value:   stringValue(&c.ReadModelDir),
+			Doc: "A directory for the file that answers lists of users, identifiers, sessions and tokens, of this process only; empty is " +
+				"readmodel in data_dir, with nats_url a temporary directory.",
+			Note: "It holds no only copy: a file that is missing, damaged or old is made again from the stored entries while the service runs, " +
+				"and lists are answered 503 until it is. A file that survives a restart saves that.",
 		},
 	}
 }

@@ -14,9 +14,12 @@ func (c *Config) webhookSettings() []Setting {
 			Note: "Over http whoever is on the way reads the events. Signatures still show whether one was changed.",
 		},
 		{
-			Section: "Webhooks", Key: "webhooks_allow_private", Value: boolValue{&w.AllowPrivate},
-			Doc:  "Whether webhook endpoints may be on private, loopback and link-local addresses: true or false.",
-			Note: "Then whoever may create endpoints can make Keyward send requests to machines that are reached from its network only. Addresses are judged after names were resolved.",
+			Section: "Webhooks",
+			Key:     "webhooks_allow_private",
+			Value:   boolValue{&w.AllowPrivate},
+			Doc:     "Whether webhook endpoints may be on private, loopback and link-local addresses: true or false.",
+			Note: "Then whoever may create endpoints can make Keyward send requests to machines that are reached from its network only. " +
+				"Addresses are judged after names were resolved.",
 		},
 		{
 			Section: "Webhooks", Key: "webhooks_allow_cidrs", Value: listValue{&w.AllowCIDRs},

@@ -1,4 +1,5 @@
-// Package admin finds a running server's NATS, by a URL or in the data directory, and manages its projects. It touches the bucket of projects and nothing else.
+// Package admin finds a running server's NATS, by a URL or in the data directory, and manages its projects. It touches the bucket of
+// projects and nothing else.
 package admin
 
 import (
@@ -50,7 +51,8 @@ func Open(ctx context.Context, server Server) (*Projects, error) {
 	return &Projects{conn: conn, store: store, keys: server.Keys}, nil
 }
 
-// Connect returns a connection to a server's NATS under a name that its operator sees. The error says how to name a server if none is found. Close it.
+// Connect returns a connection to a server's NATS under a name that its operator sees. The error says how to name a server if none is
+// found. Close it.
 func Connect(server Server, name string) (*nats.Conn, error) {
 	address := server.URL.Reveal()
 	options := []nats.Option{nats.Name(name), nats.Timeout(connectTimeout), nats.NoReconnect()}

@@ -11,8 +11,10 @@ import (
 	"github.com/keyward/keyward/core/kv"
 )
 
-var errKeys = errors.New("the server stores secrets under other keys; set encryption_key (KEYWARD_ENCRYPTION_KEY, KEYWARD_ENCRYPTION_KEY_FILE) as it has it, " +
-	"or name its data directory with --data-dir")
+var errKeys = errors.New(
+	"the server stores secrets under other keys; set encryption_key (KEYWARD_ENCRYPTION_KEY, KEYWARD_ENCRYPTION_KEY_FILE) as it has it, " +
+		"or name its data directory with --data-dir",
+)
 
 // sealer returns what the server encrypts a bucket with. Something would be written there that it cannot read if it had other
 // keys, so what is there must open.

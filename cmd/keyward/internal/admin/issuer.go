@@ -35,7 +35,8 @@ func (p *Projects) Issuers(id string) ([]project.Issuer, error) {
 // ErrAudience says that a project takes tokens of an issuer for several audiences, so that one must be named.
 var ErrAudience = errors.New("the project takes the issuer's tokens for several audiences; name the one to remove")
 
-// RemoveIssuer makes a project refuse the access tokens of an issuer at once, and returns what was removed. An empty audience is the only one there is.
+// RemoveIssuer makes a project refuse the access tokens of an issuer at once, and returns what was removed. An empty audience is the only
+// one there is.
 func (p *Projects) RemoveIssuer(ctx context.Context, id, url, audience string) (project.Issuer, error) {
 	var removed project.Issuer
 	var refused error

@@ -12,7 +12,9 @@ import (
 )
 
 // CreateKey gives a project another API key and returns it with its text, which nobody can read again. lifetime 0 = for ever.
-func (p *Projects) CreateKey(ctx context.Context, id, name string, permissions []string, lifetime time.Duration, now time.Time) (project.APIKey, secret.Text, error) {
+func (p *Projects) CreateKey(
+	ctx context.Context, id, name string, permissions []string, lifetime time.Duration, now time.Time,
+) (project.APIKey, secret.Text, error) {
 	key, text, err := project.NewAPIKey(ident.ProjectID(id), name, permissions, lifetime, now)
 	if err != nil {
 		return project.APIKey{}, "", fmt.Errorf("create a key: %w", Plain(err))

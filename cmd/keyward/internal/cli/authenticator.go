@@ -32,13 +32,15 @@ func newAuthenticator(terminal command.Terminal) *cobra.Command {
 		Long: `A software authenticator with real keys, for trying the API without a browser.
 It reads the answer of a start call from standard input and prints what the
 authenticator says to it, for the finish call. Passkeys are kept in a file.`,
-		Example: "  curl ... /v2/passkey/append/start | keyward authenticator create\n  curl ... /v2/passkey/login/start | keyward authenticator get",
-		Args:    command.NoArguments,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  curl ... /v2/passkey/append/start | keyward authenticator create\n  curl ... /v2/passkey/login/start | keyward " +
+			"authenticator get",
+		Args: command.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&f.file, "device", "", "file that holds the device and the private keys of its passkeys; "+
 		"empty = keyward/"+deviceFile+" where the user's settings are, or "+deviceFile+" here, if there is one")
-	cmd.PersistentFlags().StringVar(&f.origin, "origin", "", "origin of the page that the passkey is used on, one of the project's; empty = that of frontend_url")
+	cmd.PersistentFlags().StringVar(&f.origin, "origin", "",
+		"origin of the page that the passkey is used on, one of the project's; empty = that of frontend_url")
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "create", Short: "Create a passkey for the options of an append start", Args: command.NoArguments,
@@ -75,7 +77,8 @@ func (f *deviceFlags) follow(cmd *cobra.Command, terminal command.Terminal) erro
 	return nil
 }
 
-// ofOrigin returns the variables that an origin follows from. A device minds no others: whoever scripts it may have KEYWARD_ names of their own.
+// ofOrigin returns the variables that an origin follows from. A device minds no others: whoever scripts it may have KEYWARD_ names of their
+// own.
 func ofOrigin(environ []string) []string {
 	var kept []string
 	for _, setting := range environ {
@@ -88,7 +91,9 @@ func ofOrigin(environ []string) []string {
 }
 
 // useDevice lets the device of the file answer options, and keeps what it has become.
-func useDevice(terminal command.Terminal, f deviceFlags, member string, answer func(*authenticator.Device, string, string) (string, error)) error {
+func useDevice(
+	terminal command.Terminal, f deviceFlags, member string, answer func(*authenticator.Device, string, string) (string, error),
+) error {
 	options, err := readOptions(terminal.In, member)
 	if err != nil {
 		return err
@@ -128,8 +133,8 @@ func readOptions(in io.Reader, member string) (string, error) {
 	return options, nil
 }
 
-// path returns the file of the device. Unless it is named, it is the user's own and not in the directory where the command is given: that may be a
-// checkout, and private keys do not belong there. One that an earlier version left there is used on.
+// path returns the file of the device. Unless it is named, it is the user's own and not in the directory where the command is given: that
+// may be a checkout, and private keys do not belong there. One that an earlier version left there is used on.
 func (f deviceFlags) path() (string, error) {
 	if f.file != "" {
 		return f.file, nil

@@ -1,4 +1,5 @@
-// Package cli is the command line: it reads arguments, calls what does the work and prints what came of it. Results go to standard output, complaints to standard error.
+// Package cli is the command line: it reads arguments, calls what does the work and prints what came of it. Results go to standard output,
+// complaints to standard error.
 package cli
 
 import (

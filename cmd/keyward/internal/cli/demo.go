@@ -40,15 +40,18 @@ population of varied devices and histories instead, and shows which answers they
 
 Without --project and --secret it uses a project of its own, named demo, which it
 creates through the NATS of the server that --data-dir or --nats-url names.`,
-		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --url https://keyward.example.com --project pro-1 --secret corbado1_... --origin https://example.com",
-		Args:    command.NoArguments,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, terminal, f) },
+		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --url https://keyward.example.com --project pro-1 --secret " +
+			"corbado1_... --origin https://example.com",
+		Args: command.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, terminal, f) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.url, "url", "", "where the server is; empty = as KEYWARD_HTTP_ADDR says, or http://127.0.0.1:8080")
 	flags.StringVar(&f.project, "project", "", "ID of the project to work in; empty = the demo's own")
 	flags.StringVar(&f.secret, "secret", "", "API secret of that project")
-	flags.StringVar(&f.origin, "origin", "", "origin of the page that passkeys are used on, one of the project's; empty = that of frontend_url")
+	flags.StringVar(
+		&f.origin, "origin", "", "origin of the page that passkeys are used on, one of the project's; empty = that of frontend_url",
+	)
 	flags.BoolVar(&f.full, "full", false, "print whole bodies")
 	flags.IntVar(&f.crowd.Users, "users", 0, "make so many users instead of telling the story of one")
 	flags.IntVar(&f.crowd.Concurrency, "concurrency", 8, "users at work at once")

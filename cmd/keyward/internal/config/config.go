@@ -1,5 +1,5 @@
-// Package config reads the configuration of a process: defaults, then a YAML file, then environment variables, then flags, each overriding the one before. It reads the files it is told to and nothing else; what the values mean is the
-// business of package app.
+// Package config reads the configuration of a process: defaults, then a YAML file, then environment variables, then flags, each overriding
+// the one before. It reads the files it is told to and nothing else; what the values mean is the business of package app.
 package config
 
 import (
@@ -35,8 +35,8 @@ const (
 // boolType is how settings that are true or false call themselves.
 const boolType = "bool"
 
-// JoinFlags returns arguments with the value of each flag that may go without one joined to it: --trying-page false is --trying-page=false, and whatever
-// else follows --trying-page is not its value.
+// JoinFlags returns arguments with the value of each flag that may go without one joined to it: --trying-page false is --trying-page=false,
+// and whatever else follows --trying-page is not its value.
 func JoinFlags(args []string) []string {
 	mayGoWithout := map[string]bool{}
 	defaults := settings.DefaultConfig()
@@ -87,8 +87,9 @@ func AddFlags(flags *pflag.FlagSet) {
 	}
 }
 
-// Load returns the configuration: the defaults, changed by the YAML file at path (empty = the one that FileEnv names, if any), by environ ("KEY=value") and by those of flags that were set. The error names every key at fault, and for an unknown
-// one the key that is meant, if there is one like it. A configuration without error is valid.
+// Load returns the configuration: the defaults, changed by the YAML file at path (empty = the one that FileEnv names, if any), by environ
+// ("KEY=value") and by those of flags that were set. The error names every key at fault, and for an unknown one the key that is meant, if
+// there is one like it. A configuration without error is valid.
 func Load(path string, environ []string, flags *pflag.FlagSet) (settings.Config, error) {
 	cfg := settings.DefaultConfig()
 	all := map[string]settings.Setting{}
@@ -204,7 +205,9 @@ func fromEnvironment(environ []string, all map[string]settings.Setting) (*koanf.
 		return "", nil
 	}
 	values := koanf.New(delimiter)
-	provider := env.Provider(delimiter, env.Opt{Prefix: settings.EnvPrefix, TransformFunc: transform, EnvironFunc: func() []string { return environ }})
+	provider := env.Provider(
+		delimiter, env.Opt{Prefix: settings.EnvPrefix, TransformFunc: transform, EnvironFunc: func() []string { return environ }},
+	)
 	if err := values.Load(provider, nil); err != nil {
 		return nil, fmt.Errorf("read the environment: %w", err)
 	}
@@ -269,9 +272,13 @@ func lookup(environ []string, name string) string {
 	return ""
 }
 
-// injected reports whether a variable is one of those that Kubernetes sets in every container for a service called keyward or keyward-something. They are not meant for us.
+// injected reports whether a variable is one of those that Kubernetes sets in every container for a service called keyward or
+// keyward-something. They are not meant for us.
 func injected(name string) bool {
-	matched, err := regexp.MatchString(`^KEYWARD_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`, name)
+	matched, err := regexp.MatchString(
+		`^KEYWARD_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`,
+		name,
+	)
 	return err == nil && matched
 }
 

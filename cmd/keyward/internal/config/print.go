@@ -97,12 +97,17 @@ A value is looked for in four places; a later one wins:
 3. the environment,
 4. flags.
 
-Keys have the same name everywhere: ` + "`http_addr`" + ` in the file is ` + "`KEYWARD_HTTP_ADDR`" + ` in the environment and ` + "`--http-addr`" + ` as a flag. An unknown key or an unknown ` + "`KEYWARD_...`" + ` variable is an error, except the
-variables that Kubernetes sets for services whose name begins with keyward. Durations are written ` + "`250ms`, `10s`, `24h`" + `, sizes ` + "`64KiB`, `1MiB`" + `, lists with commas or as YAML lists.
+Keys have the same name everywhere: ` + "`http_addr`" + ` in the file is ` +
+	"`KEYWARD_HTTP_ADDR`" + ` in the environment and ` + "`--http-addr`" + ` as a flag. An unknown key or an unknown ` +
+	"`KEYWARD_...`" + ` variable is an error, except the
+variables that Kubernetes sets for services whose name begins with keyward. Durations are written ` +
+	"`250ms`, `10s`, `24h`" + `, sizes ` + "`64KiB`, `1MiB`" + `, lists with commas or as YAML lists.
 
-A secret, or a URL that may hold a password, can be kept in a file: name the file in the variable with ` + "`_FILE`" + ` at the end. Prefer that to a flag, which other users of the machine can see.
+A secret, or a URL that may hold a password, can be kept in a file: name the file in the variable with ` +
+	"`_FILE`" + ` at the end. Prefer that to a flag, which other users of the machine can see.
 
-` + "`keyward config`" + ` prints the configuration in effect with secrets as stars; ` + "`keyward config --check`" + ` only says whether it is valid.
+` + "`keyward config`" + ` prints the configuration in effect with secrets as stars; ` +
+	"`keyward config --check`" + ` only says whether it is valid.
 `
 
 const referenceTail = `

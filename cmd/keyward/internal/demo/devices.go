@@ -28,33 +28,54 @@ func browser(userAgent, name, version, os, osVersion string) rest.ClientInformat
 		ConditionalMediationAvailable:               yes(),
 		BluetoothAvailable:                          yes(),
 		ClientCapabilities: &rest.ClientCapabilities{
-			ConditionalCreate: yes(), ConditionalMediation: yes(), HybridTransport: yes(), PasskeyPlatformAuthenticator: yes(), UserVerifyingPlatformAuthenticator: yes(),
+			ConditionalCreate:                  yes(),
+			ConditionalMediation:               yes(),
+			HybridTransport:                    yes(),
+			PasskeyPlatformAuthenticator:       yes(),
+			UserVerifyingPlatformAuthenticator: yes(),
 		},
 		ParsedDeviceInfo: &rest.ParsedDeviceInfo{BrowserName: name, BrowserVersion: version, OSName: os, OSVersion: osVersion},
 	}
 }
 
 func safariOnMac() rest.ClientInformation {
-	return browser("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15", "Safari", "18.1", "macOS", "15.1")
+	return browser(
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15", "Safari", "18.1",
+		"macOS", "15.1",
+	)
 }
 
 func safariOnPhone() rest.ClientInformation {
-	return browser("Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1", "Safari", "18.1", "iOS", "18.1")
+	return browser(
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
+		"Safari", "18.1", "iOS", "18.1",
+	)
 }
 
 func chromeOnAndroid() rest.ClientInformation {
-	return browser("Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36", "Chrome", "131.0", "Android", "15")
+	return browser(
+		"Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36", "Chrome", "131.0",
+		"Android", "15",
+	)
 }
 
 func edgeOnWindows() rest.ClientInformation {
-	return browser("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0", "Edge", "131.0", "Windows", "11")
+	return browser(
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0", "Edge",
+		"131.0", "Windows", "11",
+	)
 }
 
 // chromeOnOldWindows has no way to verify its user, and no Bluetooth to reach a phone.
 func chromeOnOldWindows() rest.ClientInformation {
-	b := browser("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/109.0.0.0 Safari/537.36", "Chrome", "109.0", "Windows", "10")
+	b := browser(
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/109.0.0.0 Safari/537.36", "Chrome", "109.0",
+		"Windows", "10",
+	)
 	b.UserVerifyingPlatformAuthenticatorAvailable, b.BluetoothAvailable = no(), no()
-	b.ClientCapabilities = &rest.ClientCapabilities{ConditionalMediation: no(), HybridTransport: no(), PasskeyPlatformAuthenticator: no(), UserVerifyingPlatformAuthenticator: no()}
+	b.ClientCapabilities = &rest.ClientCapabilities{
+		ConditionalMediation: no(), HybridTransport: no(), PasskeyPlatformAuthenticator: no(), UserVerifyingPlatformAuthenticator: no(),
+	}
 	return b
 }
 

@@ -139,7 +139,9 @@ func highlights(raw []byte) []field {
 		{"userID", body.UserID},
 		{"processID", body.ProcessID},
 		{"eventType", body.EventType},
-		{"client", strings.Trim(body.ClientInformation.ParsedDeviceInfo.BrowserName+" on "+body.ClientInformation.ParsedDeviceInfo.OSName, " on")},
+		{
+			"client", strings.Trim(body.ClientInformation.ParsedDeviceInfo.BrowserName+" on "+body.ClientInformation.ParsedDeviceInfo.OSName, " on"),
+		},
 		{"attestationResponse", shorten(body.AttestationResponse)},
 		{"assertionResponse", shorten(body.AssertionResponse)},
 		{"loginAllow", optional(body.LoginAllow)},

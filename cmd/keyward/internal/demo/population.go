@@ -132,11 +132,15 @@ func passwordVisit(ctx context.Context, v *visitor, random *rand.Rand, seen *tal
 		return nil
 	}
 	if random.IntN(100) < 25 {
-		return event(ctx, v, rest.PasskeyEventTypeAppendExplicitAbort, process, offer.AttestationOptions, offer.DetectionInsights.ClientEnvIds, seen)
+		return event(
+			ctx, v, rest.PasskeyEventTypeAppendExplicitAbort, process, offer.AttestationOptions, offer.DetectionInsights.ClientEnvIds, seen,
+		)
 	}
 	err = v.appendFinish(ctx, process, offer.AttestationOptions)
 	if errors.Is(err, authenticator.ErrExcluded) {
-		return event(ctx, v, rest.PasskeyEventTypeAppendCredentialExists, process, offer.AttestationOptions, offer.DetectionInsights.ClientEnvIds, seen)
+		return event(
+			ctx, v, rest.PasskeyEventTypeAppendCredentialExists, process, offer.AttestationOptions, offer.DetectionInsights.ClientEnvIds, seen,
+		)
 	}
 	if err == nil {
 		seen.count(func(t *tally) { t.passkeys++ })
@@ -159,7 +163,10 @@ func visit(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) erro
 	if !start.LoginAllow {
 		return nil
 	}
-	failure := map[bool]rest.PasskeyEventType{true: rest.PasskeyEventTypeLoginError, false: rest.PasskeyEventTypeLoginExplicitAbort}[random.IntN(2) == 0]
+	failure := rest.PasskeyEventTypeLoginExplicitAbort
+	if random.IntN(2) == 0 {
+		failure = rest.PasskeyEventTypeLoginError
+	}
 	if random.IntN(100) < 25 {
 		return event(ctx, v, failure, process, start.AssertionOptions, start.DetectionInsights.ClientEnvIds, seen)
 	}

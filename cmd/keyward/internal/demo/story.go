@@ -35,7 +35,9 @@ var errUnexpected = errors.New("the story cannot go on")
 func Tell(ctx context.Context, opts Options) error {
 	p := newPage(opts.Out, opts.Full)
 	api := client.Connect(opts.Project, callTimeout, p.exchange)
-	s := &story{page: p, ada: &visitor{api: api, origin: opts.Origin, name: "Ada Lovelace", device: authenticator.Phone(), browser: safariOnMac()}}
+	s := &story{
+		page: p, ada: &visitor{api: api, origin: opts.Origin, name: "Ada Lovelace", device: authenticator.Phone(), browser: safariOnMac()},
+	}
 	p.line(p.title.Render("Keyward, from the first visit to the day a passkey is barred"))
 	p.line(p.faint.Render(fmt.Sprintf("%s · project %s · origin %s", opts.Project.URL, opts.Project.ID, opts.Origin)))
 	chapters := []struct {
@@ -44,9 +46,20 @@ func Tell(ctx context.Context, opts Options) error {
 	}{
 		{"Ada signs up", "The application creates a user. She has a password, and no passkey.", s.signUp},
 		{"Should the login page offer a passkey?", "Keyward is asked at every login, before anything is shown.", s.firstLogin},
-		{"Ada logs in with her password. Offer to create a passkey?", "The same process goes on, so Keyward knows how she came in. A software authenticator in the place of Ada's Mac makes the passkey, with a real key and a real signature.", s.createPasskey},
-		{"The next day", "Same browser, and now there is a passkey. Keyward sends the options, the authenticator signs, Keyward verifies.", s.login},
-		{"Twice, Ada closes the dialog", "The application reports each failure as a passkey event. When the call has returned, the next decision knows of it.", s.failures},
+		{
+			"Ada logs in with her password. Offer to create a passkey?",
+			"The same process goes on, so Keyward knows how she came in. A software authenticator in the place of Ada's Mac makes the passkey, " +
+				"with a real key and a real signature.",
+			s.createPasskey,
+		},
+		{
+			"The next day", "Same browser, and now there is a passkey. Keyward sends the options, the authenticator signs, Keyward verifies.",
+			s.login,
+		},
+		{
+			"Twice, Ada closes the dialog",
+			"The application reports each failure as a passkey event. When the call has returned, the next decision knows of it.", s.failures,
+		},
 		{"Is it offered a third time?", "Nothing has changed but her history.", s.thirdTime},
 		{"Ada picks her passkey from the autofill list", "Conditional mediation: nobody has named a user, the passkey does.", s.autofill},
 		{"And now?", "A success ends the streak of failures.", s.afterSuccess},
@@ -59,7 +72,10 @@ func Tell(ctx context.Context, opts Options) error {
 		}
 	}
 	p.line()
-	p.line(p.good.Render("That is the whole story."), " The rules that decided are in policies/; every decision is on the stream passkey.decisions.", opts.Project.ID, ".")
+	p.line(
+		p.good.Render("That is the whole story."), " The rules that decided are in policies/; every decision is on the stream passkey.decisions.",
+		opts.Project.ID, ".",
+	)
 	return nil
 }
 
@@ -115,7 +131,9 @@ func (s *story) failures(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.ada.report(ctx, rest.PasskeyEventTypeLoginError, process, start.AssertionOptions, start.DetectionInsights.ClientEnvIds); err != nil {
+		if err := s.ada.report(
+			ctx, rest.PasskeyEventTypeLoginError, process, start.AssertionOptions, start.DetectionInsights.ClientEnvIds,
+		); err != nil {
 			return err
 		}
 	}

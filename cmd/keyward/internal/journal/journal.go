@@ -1,5 +1,5 @@
-// Package journal reads a stream of a running server, that of events or that of decisions, for a person at a terminal: what is kept, or what comes. It
-// touches that stream, reading only.
+// Package journal reads a stream of a running server, that of events or that of decisions, for a person at a terminal: what is kept, or
+// what comes. It touches that stream, reading only.
 package journal
 
 import (
@@ -103,7 +103,8 @@ func (r *Reader) Replay(ctx context.Context) error {
 	return err
 }
 
-// Tail reads what comes from now on, or since the query's time, until ctx ends, which is no error. A server that goes away is waited for, and nothing is missed; one that is not there at first is an error.
+// Tail reads what comes from now on, or since the query's time, until ctx ends, which is no error. A server that goes away is waited for,
+// and nothing is missed; one that is not there at first is an error.
 func (r *Reader) Tail(ctx context.Context) error {
 	at := &position{since: r.Query.Since}
 	told := uint64(0)
@@ -193,7 +194,9 @@ func (r *Reader) read(ctx context.Context, js jetstream.JetStream, at *position)
 	if at.end > 0 && consumer.CachedInfo().NumPending == 0 {
 		return nil
 	}
-	messages, err := consumer.Messages(jetstream.PullExpiry(forgotten), jetstream.PullHeartbeat(heartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	messages, err := consumer.Messages(
+		jetstream.PullExpiry(forgotten), jetstream.PullHeartbeat(heartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true),
+	)
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}

@@ -24,7 +24,8 @@ type Export struct {
 	Done func(Position) error
 }
 
-// Position says where an export stands: everything of the streams up to these places is written. Users that change meanwhile are written again; an import takes the first.
+// Position says where an export stands: everything of the streams up to these places is written. Users that change meanwhile are written
+// again; an import takes the first.
 type Position struct {
 	Users   uint64 `json:"users"`  // stream sequence of the last account
 	Events  uint64 `json:"events"` // stream sequence of the last event
@@ -38,7 +39,9 @@ const told = 1000
 // Run writes every user of the project, then every event, as JSON Lines.
 func (ex Export) Run(ctx context.Context, out io.Writer, from Position) (Position, error) {
 	at := from
-	accounts := place{stream: "KV_" + bus.AccountsBucket, subject: "$KV." + bus.AccountsBucket + "." + string(ex.Project) + ".*", after: &at.Users}
+	accounts := place{
+		stream: "KV_" + bus.AccountsBucket, subject: "$KV." + bus.AccountsBucket + "." + string(ex.Project) + ".*", after: &at.Users,
+	}
 	if err := ex.follow(ctx, out, &at, accounts, userRecord); err != nil {
 		return at, err
 	}
@@ -49,7 +52,8 @@ func (ex Export) Run(ctx context.Context, out io.Writer, from Position) (Positio
 	return at, ex.Done(at)
 }
 
-// User writes all that is kept of one user: the account, events, login offers, decisions, sessions and webhook deliveries. A user who is not there is the fault "userID: does not exist".
+// User writes all that is kept of one user: the account, events, login offers, decisions, sessions and webhook deliveries. A user who is
+// not there is the fault "userID: does not exist".
 func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) error {
 	bucket, err := ex.JS.KeyValue(ctx, bus.AccountsBucket)
 	if err != nil {
@@ -74,6 +78,8 @@ func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) err
 	}
 	var at Position
 	mine := "." + string(ex.Project) + "." + string(user) + ".>"
+	deliveries := bus.WebhookDeliveriesPrefix + "." + string(ex.Project) + ".*." + string(user) + ".>"
+	sessions := "$KV." + bus.SessionsBucket + "." + string(ex.Project) + ".*"
 	for _, p := range []struct {
 		place
 		read func([]byte) (transfer.Record, bool, error)
@@ -81,8 +87,8 @@ func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) err
 		{place{stream: bus.EventsStream, subject: bus.EventsPrefix + mine, after: new(uint64)}, eventRecord},
 		{place{stream: bus.OffersStream, subject: bus.OffersPrefix + mine, after: new(uint64)}, offerRecord},
 		{place{stream: bus.DecisionsStream, subject: bus.DecisionsPrefix + mine, after: new(uint64)}, decisionRecord},
-		{place{stream: bus.WebhookDeliveriesStream, subject: bus.WebhookDeliveriesPrefix + "." + string(ex.Project) + ".*." + string(user) + ".>", after: new(uint64)}, deliveryRecord},
-		{place{stream: "KV_" + bus.SessionsBucket, subject: "$KV." + bus.SessionsBucket + "." + string(ex.Project) + ".*", after: new(uint64)}, sessionOf(user)},
+		{place{stream: bus.WebhookDeliveriesStream, subject: deliveries, after: new(uint64)}, deliveryRecord},
+		{place{stream: "KV_" + bus.SessionsBucket, subject: sessions, after: new(uint64)}, sessionOf(user)},
 	} {
 		if err := ex.follow(ctx, out, &at, p.place, p.read); err != nil {
 			return err

@@ -1,5 +1,6 @@
-// Package mover moves users in and out of a running server: an importer that streams a file to the services, and an exporter that reads what the stores hold. Both can be
-// interrupted and go on where they stopped. It touches the bus, and the files and streams that it is given.
+// Package mover moves users in and out of a running server: an importer that streams a file to the services, and an exporter that reads
+// what the stores hold. Both can be interrupted and go on where they stopped. It touches the bus, and the files and streams that it is
+// given.
 package mover
 
 import (
@@ -73,7 +74,8 @@ type line struct {
 	skipped bool
 }
 
-// Run imports everything that input holds after from. Bad lines are told and passed over. An error means that it stopped early; what Done was told is stored.
+// Run imports everything that input holds after from. Bad lines are told and passed over. An error means that it stopped early; what Done
+// was told is stored.
 func (im Import) Run(ctx context.Context, input io.Reader, from Progress) (Progress, error) {
 	reader := bufio.NewReaderSize(input, chunkBytes)
 	progress, seen := from, duplicates{}
@@ -249,7 +251,9 @@ func settle(ctx context.Context, lines []*line, call func() ([]service.Imported,
 		return fmt.Errorf("import lines %d to %d: %w", lines[0].number, lines[len(lines)-1].number, err)
 	}
 	if len(answers) != len(lines) {
-		return fmt.Errorf("import lines %d to %d: %d answers to %d records", lines[0].number, lines[len(lines)-1].number, len(answers), len(lines))
+		return fmt.Errorf(
+			"import lines %d to %d: %d answers to %d records", lines[0].number, lines[len(lines)-1].number, len(answers), len(lines),
+		)
 	}
 	for i, l := range lines {
 		l.outcome = answers[i]
@@ -279,8 +283,8 @@ func (im Import) account(progress *Progress, lines []*line) error {
 	return nil
 }
 
-// duplicates remembers what must be one user's alone, and on which line it was met. The server finds what clashes with what is stored; a dry run stores nothing, so clashes within
-// the file are found here. It takes about 60 bytes an entry.
+// duplicates remembers what must be one user's alone, and on which line it was met. The server finds what clashes with what is stored; a
+// dry run stores nothing, so clashes within the file are found here. It takes about 60 bytes an entry.
 type duplicates map[string]int
 
 func (d duplicates) find(lines []*line) {

@@ -1,9 +1,9 @@
-// Package challenge keeps the WebAuthn challenges that ceremonies under way were given. Store touches the key-value buckets "challenges" and
-// "challenge-marks", and through Offers the stream of login offers.
+// Package challenge keeps the WebAuthn challenges that ceremonies under way were given. Store touches the key-value buckets "challenges"
+// and "challenge-marks", and through Offers the stream of login offers.
 //
-// A challenge never changes once it is stored. What becomes of it is a mark of its own, which is on disk when it has been made: a challenge without one
-// is pending. A challenge is finished at most once, by whoever makes its mark; the bucket decides, so any number of instances may try at the same moment.
-// A challenge is known only under the project and the user it was given to.
+// A challenge never changes once it is stored. What becomes of it is a mark of its own, which is on disk when it has been made: a challenge
+// without one is pending. A challenge is finished at most once, by whoever makes its mark; the bucket decides, so any number of instances
+// may try at the same moment. A challenge is known only under the project and the user it was given to.
 package challenge
 
 import (
@@ -34,16 +34,17 @@ type Record struct {
 	Session  Session                     `json:"session"`
 	Decision ident.DecisionID            `json:"decision"`
 
-	Environment    ident.EnvironmentID `json:"environment,omitempty"`    // empty in private mode: nothing is to be remembered there
-	Route          event.Route         `json:"route,omitempty"`          // of logins: as offered
-	Kind           event.Kind          `json:"kind,omitempty"`           // of appends
-	Username       string              `json:"username,omitempty"`       // of appends: the name for the authenticator
-	Passkey        ident.CredentialID  `json:"passkey,omitempty"`        // of appends that were started by RegisterPasskey: the ID that the passkey will have
-	AllowedAAGUIDs []string            `json:"allowedAAGUIDs,omitempty"` // of appends: the only authenticators that are taken; empty = any
-	OS             string              `json:"os,omitempty"`             // as detected at start
-	OSVersion      string              `json:"osVersion,omitempty"`
-	Browser        string              `json:"browser,omitempty"`
-	BrowserVersion string              `json:"browserVersion,omitempty"`
+	Environment ident.EnvironmentID `json:"environment,omitempty"` // empty in private mode: nothing is to be remembered there
+	Route       event.Route         `json:"route,omitempty"`       // of logins: as offered
+	Kind        event.Kind          `json:"kind,omitempty"`        // of appends
+	Username    string              `json:"username,omitempty"`    // of appends: the name for the authenticator
+	// Of appends that were started by RegisterPasskey: the ID that the passkey will have
+	Passkey        ident.CredentialID `json:"passkey,omitempty"`
+	AllowedAAGUIDs []string           `json:"allowedAAGUIDs,omitempty"` // of appends: the only authenticators that are taken; empty = any
+	OS             string             `json:"os,omitempty"`             // as detected at start
+	OSVersion      string             `json:"osVersion,omitempty"`
+	Browser        string             `json:"browser,omitempty"`
+	BrowserVersion string             `json:"browserVersion,omitempty"`
 }
 
 // Session is the WebAuthn library's own state of a ceremony, kept whole: a field that a later version of the library adds is kept as well.
@@ -52,7 +53,8 @@ type Session struct {
 	Data   json.RawMessage `json:"data"`
 }
 
-// carried is the part of a login's record that its offer does not say already. A login start writes it and nothing else, hence the encoder of its own.
+// carried is the part of a login's record that its offer does not say already. A login start writes it and nothing else, hence the encoder
+// of its own.
 type carried struct {
 	RPID           string   `json:"rpID"`
 	Origins        []string `json:"origins"`
@@ -101,10 +103,25 @@ func fromOffer(o event.Offer) (Record, error) {
 		return Record{}, fmt.Errorf("decode challenge of offer %s: %w", o.ID, err)
 	}
 	return Record{
-		ID: o.Ceremony, Value: o.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate, Status: rest.PasskeyChallengeStatusPending,
-		Project: o.Project, User: o.User, Process: o.Process, RPID: c.RPID, Origins: c.Origins, Created: o.CreatedMs, Expires: c.Expires, Session: c.Session,
-		Decision: o.Decision, Environment: o.Environment, Route: o.Route,
-		OS: c.OS, OSVersion: c.OSVersion, Browser: c.Browser, BrowserVersion: c.BrowserVersion,
+		ID:             o.Ceremony,
+		Value:          o.Challenge,
+		Type:           rest.PasskeyChallengeTypeAuthenticate,
+		Status:         rest.PasskeyChallengeStatusPending,
+		Project:        o.Project,
+		User:           o.User,
+		Process:        o.Process,
+		RPID:           c.RPID,
+		Origins:        c.Origins,
+		Created:        o.CreatedMs,
+		Expires:        c.Expires,
+		Session:        c.Session,
+		Decision:       o.Decision,
+		Environment:    o.Environment,
+		Route:          o.Route,
+		OS:             c.OS,
+		OSVersion:      c.OSVersion,
+		Browser:        c.Browser,
+		BrowserVersion: c.BrowserVersion,
 	}, nil
 }
 

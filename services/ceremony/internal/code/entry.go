@@ -1,8 +1,8 @@
-// Package code keeps one-time codes and links. Of a value only a keyed hash is kept, so that who reads the bucket cannot find a code by trying all there are. Store
-// touches the key-value bucket "codes" and nothing else.
+// Package code keeps one-time codes and links. Of a value only a keyed hash is kept, so that who reads the bucket cannot find a code by
+// trying all there are. Store touches the key-value bucket "codes" and nothing else.
 //
-// An entry changes only under the revision it was read at, wrong attempts included: however many guess at once, no more than MaxWrong are told that they are wrong,
-// and one that is right is told so once.
+// An entry changes only under the revision it was read at, wrong attempts included: however many guess at once, no more than MaxWrong are
+// told that they are wrong, and one that is right is told so once.
 package code
 
 import (
@@ -70,7 +70,8 @@ type Entry struct {
 	Wrong      int                `json:"wrong,omitempty"` // values that were
 	Completed  bool               `json:"completed,omitempty"`
 
-	// A right value whose effect is not stored yet is claimed, by one caller until a time: if that one crashes, the value can be given again after it.
+	// A right value whose effect is not stored yet is claimed, by one caller until a time: if that one crashes, the value can be given again
+	// after it.
 	ClaimedBy  string `json:"claimedBy,omitempty"`
 	ClaimEndMs int64  `json:"claimEndMs,omitempty"`
 }

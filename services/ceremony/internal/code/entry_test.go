@@ -110,7 +110,8 @@ func TestAHashIsOfOneChallengeAndOneKey(t *testing.T) {
 	}
 }
 
-// Whatever is tried in whatever order: five wrong values at most, one completion at most, none after the time or the fifth wrong value, and the status says so.
+// Whatever is tried in whatever order: five wrong values at most, one completion at most, none after the time or the fifth wrong value, and
+// the status says so.
 func TestNoOrderOfAttemptsBreaksTheRules(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -1,6 +1,6 @@
-// Package envhandle makes and checks client environment handles: the text that one browser profile or app installation keeps, so that its next
-// visit is recognised. A handle holds the number of the environment and when it was issued, and proves that the project issued it. It holds no
-// secret and names no user. It is pure.
+// Package envhandle makes and checks client environment handles: the text that one browser profile or app installation keeps, so that its
+// next visit is recognised. A handle holds the number of the environment and when it was issued, and proves that the project issued it. It
+// holds no secret and names no user. It is pure.
 package envhandle
 
 import (
@@ -52,7 +52,8 @@ func Issue(p project.Project, id ident.EnvironmentID, now time.Time) (string, er
 	return Prefix + base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
-// Verify returns the environment that a handle names, or one of the errors above. The time it takes does not depend on how much of the proof is right.
+// Verify returns the environment that a handle names, or one of the errors above. The time it takes does not depend on how much of the
+// proof is right.
 func Verify(p project.Project, handle string, now time.Time, maxAge time.Duration) (ident.EnvironmentID, error) {
 	encoded, ok := strings.CutPrefix(handle, Prefix)
 	if !ok || len(encoded) != base64.RawURLEncoding.EncodedLen(size) {

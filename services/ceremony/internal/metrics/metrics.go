@@ -95,7 +95,8 @@ func (f *factory) connect() Connect {
 				"manual-retry; untold if it does not say.", "completion"),
 		Events: f.counters("keyward_ceremony_connect_events_total",
 			"Events that Connect clients sent by type and what became of them: recorded, or not, since the client "+
-				"has not been told of a user (unnamed), or has no proof of being the user's and may not tell this without one (unproven).", "type", "outcome"),
+				"has not been told of a user (unnamed), or has no proof of being the user's and may not tell this without one (unproven).",
+			"type", "outcome"),
 		Durations: durations,
 	}
 }

@@ -73,7 +73,10 @@ func (s *Store) publish(ctx context.Context, a account.Account) (last service.Ap
 	}
 	if err := s.settle(ctx, a); err != nil {
 		s.metrics.Unsettled.Inc()
-		s.log.WarnContext(ctx, "events that are in the log could not be removed from the account; they will be appended again", "project", a.Project, "user", a.ID, "error", err)
+		s.log.WarnContext(
+			ctx, "events that are in the log could not be removed from the account; they will be appended again", "project", a.Project, "user", a.ID,
+			"error", err,
+		)
 	}
 	return last, nil
 }

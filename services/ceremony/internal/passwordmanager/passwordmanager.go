@@ -22,15 +22,17 @@ const (
 	managerPending = "pending"
 )
 
-// Of returns the password managers of a user: what keeps a passkey that can be backed up, or what known calls one by its AAGUID. The ID of a
-// password manager is its AAGUID, as in the detection insights of decisions; of several passkeys that one keeps, the one used last is told.
-// They are ordered by ID.
+// Of returns the password managers of a user: what keeps a passkey that can be backed up, or what known calls one by its AAGUID. The ID of
+// a password manager is its AAGUID, as in the detection insights of decisions; of several passkeys that one keeps, the one used last is
+// told. They are ordered by ID.
 func Of(a account.Account, known func(aaguid string) bool) []rest.PasswordManager {
 	kept := slices.DeleteFunc(slices.Clone(a.Credentials), func(c account.Credential) bool {
 		return c.Roaming() || (!c.BackupEligible && !known(c.AAGUID))
 	})
 	slices.SortFunc(kept, func(x, y account.Credential) int {
-		return cmp.Or(cmp.Compare(x.AAGUID, y.AAGUID), cmp.Compare(y.LastUsedMs, x.LastUsedMs), cmp.Compare(y.CreatedMs, x.CreatedMs), cmp.Compare(x.ID, y.ID))
+		return cmp.Or(
+			cmp.Compare(x.AAGUID, y.AAGUID), cmp.Compare(y.LastUsedMs, x.LastUsedMs), cmp.Compare(y.CreatedMs, x.CreatedMs), cmp.Compare(x.ID, y.ID),
+		)
 	})
 	kept = slices.CompactFunc(kept, func(x, y account.Credential) bool { return x.AAGUID == y.AAGUID })
 	managers := make([]rest.PasswordManager, len(kept))

@@ -1,7 +1,9 @@
-// Package process keeps what happens step by step in a browser: sign-ups, logins and Connect processes under way. Store touches the bucket "processes" and nothing else.
+// Package process keeps what happens step by step in a browser: sign-ups, logins and Connect processes under way. Store touches the bucket
+// "processes" and nothing else.
 //
-// Whoever has the token of a process may go on with it. The token is the ID, which events carry, and a secret, of which only the hash is kept. A guest has a token of
-// another secret, for the one thing that is done elsewhere: to open a link in another browser. It opens nothing that asks for the owner's.
+// Whoever has the token of a process may go on with it. The token is the ID, which events carry, and a secret, of which only the hash is
+// kept. A guest has a token of another secret, for the one thing that is done elsewhere: to open a link in another browser. It opens
+// nothing that asks for the owner's.
 package process
 
 import (
@@ -46,7 +48,13 @@ type Process struct {
 func New(project ident.ProjectID, kind Kind, client rest.ClientInformation, now time.Time, lifetime time.Duration) (Process, string) {
 	id, secret := ident.Alphanumeric(idLength), ident.Alphanumeric(secretLength)
 	return Process{
-		Project: project, ID: id, Kind: kind, Secret: hash(secret), CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(lifetime).UnixMilli(), Client: client,
+		Project:   project,
+		ID:        id,
+		Kind:      kind,
+		Secret:    hash(secret),
+		CreatedMs: now.UnixMilli(),
+		ExpiresMs: now.Add(lifetime).UnixMilli(),
+		Client:    client,
 	}, id + secret
 }
 

@@ -40,7 +40,8 @@ var (
 	lastNames  = strings.Fields("Lovelace Hopper Turing Torvalds Liskov Dijkstra Knuth Thompson Ritchie Hamilton Berners Cerf Perlman Lamport Allen Lamarr Johnson Smith Garcia Chen")
 )
 
-// benchAccount is the user of a number: three in four active, each with an email address, every other with a phone number, all with a passkey.
+// benchAccount is the user of a number: three in four active, each with an email address, every other with a phone number, all with a
+// passkey.
 func benchAccount(project ident.ProjectID, i int) account.Account {
 	first, last := firstNames[i%len(firstNames)], lastNames[i/len(firstNames)%len(lastNames)]
 	at := started.UnixMilli() + int64(i)*1000
@@ -130,7 +131,8 @@ func waitBuilt(tb testing.TB, m *readmodel.Store) {
 	}
 }
 
-// BenchmarkLists makes a read model of KEYWARD_READMODEL_USERS users and asks for pages of it. The figures of the sub-benchmark "rebuild" are of the whole.
+// BenchmarkLists makes a read model of KEYWARD_READMODEL_USERS users and asks for pages of it. The figures of the sub-benchmark "rebuild"
+// are of the whole.
 func BenchmarkLists(b *testing.B) {
 	n := benchUsers(b)
 	st := newStorage(b)

@@ -31,10 +31,12 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 			Name: "keyward_readmodel_rows", Help: "Rows of the read model by list: users, identifiers, socials, sessions, tokens.",
 		}, []string{"list"}),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "keyward_readmodel_lag", Help: "How many sequences of a bucket's stream the read model is behind, as far as it knows. Healthy: near 0.",
+			Name: "keyward_readmodel_lag",
+			Help: "How many sequences of a bucket's stream the read model is behind, as far as it knows. Healthy: near 0.",
 		}, []string{"bucket"}),
 		rebuilds: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "keyward_readmodel_rebuilds_total", Help: "Times that the read model was made anew from the buckets, by reason: missing, stream, damaged, diverged.",
+			Name: "keyward_readmodel_rebuilds_total",
+			Help: "Times that the read model was made anew from the buckets, by reason: missing, stream, damaged, diverged.",
 		}, []string{"reason"}),
 		unread: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_readmodel_unreadable_entries_total", Help: "Bucket entries that could not be read and are in no list. Healthy: 0.",

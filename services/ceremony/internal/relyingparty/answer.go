@@ -17,8 +17,8 @@ const messageNoCredential = "is not the JSON of a PublicKeyCredential"
 // maxCredentialID is the longest credential ID in bytes (W3C WebAuthn §4, Credential ID).
 const maxCredentialID = 1023
 
-// credentialJSON is a RegistrationResponseJSON or AuthenticationResponseJSON (W3C WebAuthn §5.1) as far as the server needs it. What clients put beside it
-// decides nothing: outputs of extensions nobody asked for, and copies of what the attestation object holds.
+// credentialJSON is a RegistrationResponseJSON or AuthenticationResponseJSON (W3C WebAuthn §5.1) as far as the server needs it. What
+// clients put beside it decides nothing: outputs of extensions nobody asked for, and copies of what the attestation object holds.
 type credentialJSON struct {
 	ID                      string         `json:"id"`
 	RawID                   string         `json:"rawId"`
@@ -145,7 +145,8 @@ func decodeCredential(text string) (credentialJSON, error) {
 	}
 }
 
-// member is where a pointer points, in the words of the specification. The pointers of a credentialJSON hold names of its own and positions in a list.
+// member is where a pointer points, in the words of the specification. The pointers of a credentialJSON hold names of its own and positions
+// in a list.
 func member(at jsontext.Pointer) string {
 	var names []string
 	for name := range at.Tokens() {
@@ -177,7 +178,9 @@ func credentialID(said credentialJSON) ([]byte, error) {
 // checkClientData finds out whether client data can be read, so that the words for what cannot are its own.
 func checkClientData(readable []byte) error {
 	var data protocol.CollectedClientData
-	if err := json.Unmarshal(readable, &data, json.DefaultOptionsV2(), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)); err != nil {
+	if err := json.Unmarshal(
+		readable, &data, json.DefaultOptionsV2(), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true),
+	); err != nil {
 		return refuse("response.clientDataJSON is not the JSON of client data (W3C WebAuthn §5.8.1)", err)
 	}
 	return nil
@@ -192,8 +195,8 @@ func (a answer) authenticatorData() ([]byte, error) {
 	return octets(name, text)
 }
 
-// octets reads a member that holds bytes. Clients have written them in every form of base64; which one shows in some bytes and not in others, so that all are
-// taken or the same client works by chance.
+// octets reads a member that holds bytes. Clients have written them in every form of base64; which one shows in some bytes and not in
+// others, so that all are taken or the same client works by chance.
 func octets(name, text string) ([]byte, error) {
 	if text == "" {
 		return nil, refuse(name+" is missing", nil)

@@ -11,7 +11,8 @@ import (
 	"github.com/keyward/keyward/core/fault"
 )
 
-// explainCreation names the first step of W3C WebAuthn §7.1 that the answer fails. The library has refused it already; this only finds the words.
+// explainCreation names the first step of W3C WebAuthn §7.1 that the answer fails. The library has refused it already; this only finds the
+// words.
 func (p *Party) explainCreation(cause error, session webauthn.SessionData, answer *protocol.ParsedCredentialCreationData) *fault.Refusal {
 	data := answer.Response.AttestationObject.AuthData
 	present := session.Mediation != protocol.MediationConditional
@@ -36,7 +37,9 @@ func (p *Party) explainCreation(cause error, session webauthn.SessionData, answe
 }
 
 // explainAssertion names the first step of W3C WebAuthn §7.2 that the answer fails.
-func (p *Party) explainAssertion(cause error, signer user, session webauthn.SessionData, answer *protocol.ParsedCredentialAssertionData) *fault.Refusal {
+func (p *Party) explainAssertion(
+	cause error, signer user, session webauthn.SessionData, answer *protocol.ParsedCredentialAssertionData,
+) *fault.Refusal {
 	if handle := answer.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, signer.UserHandle) {
 		return refuse("the user handle is another user's", cause)
 	}
@@ -72,7 +75,9 @@ func contradictory(flags protocol.AuthenticatorFlags) bool {
 }
 
 // explain names the first failing step among those that both ceremonies share, or returns "".
-func (p *Party) explain(client protocol.CollectedClientData, data protocol.AuthenticatorData, session webauthn.SessionData, present bool) string {
+func (p *Party) explain(
+	client protocol.CollectedClientData, data protocol.AuthenticatorData, session webauthn.SessionData, present bool,
+) string {
 	rpIDHash := sha256.Sum256([]byte(p.project.RPID))
 	switch {
 	case !protocol.IsOriginInHaystack(client.Origin, p.origins):

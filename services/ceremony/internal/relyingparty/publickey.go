@@ -9,14 +9,15 @@ import (
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 )
 
-// minModulus is the shortest RSA modulus in bits that NIST SP 800-131A lets verify signatures; longer than maxModulus costs more than a login is worth.
+// minModulus is the shortest RSA modulus in bits that NIST SP 800-131A lets verify signatures; longer than maxModulus costs more than a
+// login is worth.
 const (
 	minModulus = 2048
 	maxModulus = 8192
 )
 
-// CheckPublicKey reports why a COSE key (RFC 9052) cannot verify the assertions of a passkey: of an algorithm that is not offered, or not a key of it
-// (W3C WebAuthn §5.8.5).
+// CheckPublicKey reports why a COSE key (RFC 9052) cannot verify the assertions of a passkey: of an algorithm that is not offered, or not a
+// key of it (W3C WebAuthn §5.8.5).
 func CheckPublicKey(key []byte) error {
 	// The library has a point on the curve of its algorithm, in coordinates of full length.
 	parsed, err := webauthncose.ParsePublicKey(key)
@@ -46,7 +47,8 @@ func CheckPublicKey(key []byte) error {
 	return fmt.Errorf("algorithm %d is not offered", algorithm)
 }
 
-// checkEdwards refuses what is no point of the curve, under which nothing verifies, and a point of small order, under which signatures verify that nobody made.
+// checkEdwards refuses what is no point of the curve, under which nothing verifies, and a point of small order, under which signatures
+// verify that nobody made.
 func checkEdwards(x []byte) error {
 	point, err := new(edwards25519.Point).SetBytes(x)
 	if err != nil {

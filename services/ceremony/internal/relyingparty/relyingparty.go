@@ -1,7 +1,8 @@
-// Package relyingparty makes WebAuthn options and verifies the answers of authenticators, for one project at a time. go-webauthn does both; this package
-// speaks its language on one side and ours on the other. It does no I/O.
+// Package relyingparty makes WebAuthn options and verifies the answers of authenticators, for one project at a time. go-webauthn does both;
+// this package speaks its language on one side and ours on the other. It does no I/O.
 //
-// Every failure of verification is a *fault.Refusal: a stable sentence for each step of W3C WebAuthn §7.1 and §7.2, free of bytes that the client sent.
+// Every failure of verification is a *fault.Refusal: a stable sentence for each step of W3C WebAuthn §7.1 and §7.2, free of bytes that the
+// client sent.
 package relyingparty
 
 import (
@@ -136,7 +137,9 @@ func options(o publicKey, session *webauthn.SessionData) (Options, error) {
 }
 
 // Register verifies the answer to creation options and returns the passkey, without the fields that only the caller knows.
-func (p *Party) Register(a account.Account, s challenge.Session, answer *protocol.ParsedCredentialCreationData) (account.Credential, error) {
+func (p *Party) Register(
+	a account.Account, s challenge.Session, answer *protocol.ParsedCredentialCreationData,
+) (account.Credential, error) {
 	session, err := decode(s)
 	if err != nil {
 		return account.Credential{}, err
@@ -181,12 +184,15 @@ type Use struct {
 
 // Verify verifies an assertion by one of the account's passkeys. With discoverable, the answer must name the user itself.
 // The signature counter is not judged: that takes the account as it is when the use is recorded, see CountSignature.
-func (p *Party) Verify(a account.Account, s challenge.Session, discoverable bool, answer *protocol.ParsedCredentialAssertionData) (Use, error) {
+func (p *Party) Verify(
+	a account.Account, s challenge.Session, discoverable bool, answer *protocol.ParsedCredentialAssertionData,
+) (Use, error) {
 	session, err := decode(s)
 	if err != nil {
 		return Use{}, err
 	}
-	if len(session.AllowedCredentialIDs) > 0 && !slices.ContainsFunc(session.AllowedCredentialIDs, func(id []byte) bool { return slices.Equal(id, answer.RawID) }) {
+	if len(session.AllowedCredentialIDs) > 0 &&
+		!slices.ContainsFunc(session.AllowedCredentialIDs, func(id []byte) bool { return slices.Equal(id, answer.RawID) }) {
 		return Use{}, refuse("the credential is not one of those that were allowed", nil)
 	}
 	// The library wants every allowed credential to be there still; another one of the user's may have been deleted since.
@@ -226,8 +232,8 @@ const (
 	NoLonger                 // there was a counter, and there is none now, as when a system's update stopped counting
 )
 
-// CountSignature advances the signature counter of a credential. If it did not go up, CloneWarning is set; the counter of one that counts no
-// longer is forgotten.
+// CountSignature advances the signature counter of a credential. If it did not go up, CloneWarning is set; the counter of one that counts
+// no longer is forgotten.
 func CountSignature(c *account.Credential, counter uint32) Counted {
 	authenticator := webauthn.Authenticator{SignCount: c.SignCount}
 	authenticator.UpdateCounter(counter)
@@ -246,7 +252,9 @@ func CountSignature(c *account.Credential, counter uint32) Counted {
 
 func decode(s challenge.Session) (webauthn.SessionData, error) {
 	if s.Format != sessionFormat {
-		return webauthn.SessionData{}, refuse("the ceremony was started by another version of the server; start it again", fmt.Errorf("session format %q", s.Format))
+		return webauthn.SessionData{}, refuse(
+			"the ceremony was started by another version of the server; start it again", fmt.Errorf("session format %q", s.Format),
+		)
 	}
 	var session webauthn.SessionData
 	if err := json.Unmarshal(s.Data, &session); err != nil {

@@ -21,8 +21,8 @@ type Request struct {
 
 // Get returns options for an assertion by a user who is known.
 //
-// Request options are what every login start makes, so they are written here, in the form of the library and with its session data, rather than through its
-// structures and a reflecting encoder; a test holds both to the library's own.
+// Request options are what every login start makes, so they are written here, in the form of the library and with its session data, rather
+// than through its structures and a reflecting encoder; a test holds both to the library's own.
 func (p *Party) Get(userHandle []byte, r Request) Options {
 	var random [protocol.ChallengeLength]byte
 	rand.Read(random[:])

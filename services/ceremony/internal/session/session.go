@@ -1,7 +1,7 @@
 // Package session keeps sessions of users. Store touches the buckets "sessions" and "session-index" and nothing else.
 //
-// A session is a record that says until when it lasts; how it stands is computed from the record and the clock, so that nothing has to run for a session
-// to end. What has ended stays ended.
+// A session is a record that says until when it lasts; how it stands is computed from the record and the clock, so that nothing has to run
+// for a session to end. What has ended stays ended.
 package session
 
 import (
@@ -27,10 +27,12 @@ type Session struct {
 	IdleMs          int64              `json:"idleMs"`               // it ends then unless it is used before
 	Generation      int                `json:"generation,omitempty"` // of the refresh token that has not been spent
 	RotatedMs       int64              `json:"rotatedMs,omitempty"`  // when the one before was spent
-	EarlierMs       []int64            `json:"earlierMs,omitempty"`  // when those before that were, newest first, as long as they may come again
+	// When those before that were, newest first, as long as they may come again
+	EarlierMs []int64 `json:"earlierMs,omitempty"`
 }
 
-// At returns how the session stands at a moment: as stored if somebody ended it, otherwise active, inactivity_reached or expired, whichever came first.
+// At returns how the session stands at a moment: as stored if somebody ended it, otherwise active, inactivity_reached or expired, whichever
+// came first.
 func (s Session) At(now time.Time) rest.SessionStatus {
 	ms := now.UnixMilli()
 	switch {
@@ -57,7 +59,8 @@ var (
 	ErrReused = errors.New("the refresh token has been used before, so that the session has been ended")
 )
 
-// refreshLeeway is how long a refresh token that was just spent may come again without harm: two tabs, or a browser that repeats a call whose answer was lost.
+// refreshLeeway is how long a refresh token that was just spent may come again without harm: two tabs, or a browser that repeats a call
+// whose answer was lost.
 const refreshLeeway = 10 * time.Second
 
 // Current reports whether a refresh token of a generation proves the session without being spent.
@@ -65,7 +68,8 @@ func (s Session) Current(generation int, now time.Time) bool {
 	return generation == s.Generation || s.justSpent(generation, now)
 }
 
-// maxEarlier is how many rotations within the leeway are remembered: more than tabs refresh in ten seconds, and few enough to keep the record small.
+// maxEarlier is how many rotations within the leeway are remembered: more than tabs refresh in ten seconds, and few enough to keep the
+// record small.
 const maxEarlier = 32
 
 func (s Session) justSpent(generation int, now time.Time) bool {
@@ -97,8 +101,9 @@ func (s *Session) rotate(now time.Time) {
 	s.RotatedMs, s.EarlierMs = now.UnixMilli(), earlier
 }
 
-// Spend uses up a refresh token of a generation and makes the next one the session's; one that comes again within the leeway gets what the first time got. With fixed the
-// token stays as it is. A token that was spent before revokes the session, which is ErrReused: somebody else has it too.
+// Spend uses up a refresh token of a generation and makes the next one the session's; one that comes again within the leeway gets what the
+// first time got. With fixed the token stays as it is. A token that was spent before revokes the session, which is ErrReused: somebody else
+// has it too.
 func (s *Session) Spend(generation int, fixed bool, now time.Time, inactivity time.Duration) error {
 	switch {
 	case s.At(now) != rest.SessionStatusActive:

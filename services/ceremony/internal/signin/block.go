@@ -71,7 +71,11 @@ func social() frontend.SocialData {
 
 func (s State) loginForm(v View) (frontend.BlockBody, error) {
 	form := frontend.BlockLoginInit{
-		BlockType: frontend.BlockLoginInitBlockTypeLoginInit, IdentifierValue: s.Typed.Value, IsPhone: s.Typed.IsPhone, FieldError: s.Typed.Problem, SocialData: social(),
+		BlockType:       frontend.BlockLoginInitBlockTypeLoginInit,
+		IdentifierValue: s.Typed.Value,
+		IsPhone:         s.Typed.IsPhone,
+		FieldError:      s.Typed.Problem,
+		SocialData:      social(),
 	}
 	if s.Unknown != "" {
 		form.Signals = &frontend.PasskeySignals{RpID: v.RPID, UnknownCredentialID: &s.Unknown}
@@ -95,7 +99,10 @@ func (s State) signUpForm(v View) (frontend.BlockBody, error) {
 		}
 	}
 	form := frontend.BlockSignupInit{
-		BlockType: frontend.BlockSignupInitBlockTypeSignupInit, Identifiers: []frontend.IdentifierWithError{}, SocialData: social(), Error: entry.Closed,
+		BlockType:   frontend.BlockSignupInitBlockTypeSignupInit,
+		Identifiers: []frontend.IdentifierWithError{},
+		SocialData:  social(),
+		Error:       entry.Closed,
 	}
 	for _, f := range entry.Fields {
 		form.Identifiers = append(form.Identifiers, frontend.IdentifierWithError{
@@ -150,18 +157,28 @@ func (s State) verification() (frontend.BlockBody, error) {
 	}
 	for _, m := range s.Means {
 		if m != s.Current.Means {
-			block.AlternativeVerificationMethods = append(block.AlternativeVerificationMethods, frontend.AlternativeVerificationMethod{VerificationMethod: m.Method, Identifier: m.Shown})
+			block.AlternativeVerificationMethods = append(
+				block.AlternativeVerificationMethods, frontend.AlternativeVerificationMethod{VerificationMethod: m.Method, Identifier: m.Shown},
+			)
 		}
 	}
 	return s.body(kind, func(d *frontend.BlockData) error { return d.FromBlockVerifyIdentifier(block) })
 }
 
-// passkeyAppend has completed as its alternative: that is how clients know that it can be skipped. After a login with another device it is the same block, of another
-// variant, since existing clients know no other.
+// passkeyAppend has completed as its alternative: that is how clients know that it can be skipped. After a login with another device it is
+// the same block, of another variant, since existing clients know no other.
 func (s State) passkeyAppend(v View) (frontend.BlockBody, error) {
 	block := frontend.BlockPasskeyAppend{
-		BlockType: frontend.BlockPasskeyAppendBlockTypePasskeyAppend, Challenge: s.Offer.Options, IdentifierValue: s.Name.Value,
-		IdentifierType: rest.IdentifierType(s.Name.Type), AutoSubmit: s.Offer.Auto, OnlyWayBack: new(s.onlyWayBack()), PasskeyIconSet: iconSet(v.UserAgent), Variant: s.variant(),
+		BlockType:       frontend.BlockPasskeyAppendBlockTypePasskeyAppend,
+		Challenge:       s.Offer.Options,
+		IdentifierValue: s.Name.Value,
+		IdentifierType: rest.IdentifierType(
+			s.Name.Type,
+		),
+		AutoSubmit:     s.Offer.Auto,
+		OnlyWayBack:    new(s.onlyWayBack()),
+		PasskeyIconSet: iconSet(v.UserAgent),
+		Variant:        s.variant(),
 	}
 	body, err := s.body(frontend.BlockTypePasskeyAppend, func(d *frontend.BlockData) error { return d.FromBlockPasskeyAppend(block) })
 	if err != nil {

@@ -91,7 +91,8 @@ func fillField(rule project.IdentifierRule, given []frontend.LoginIdentifier) Fi
 // errAddress is of a user name that would be taken for another user's address.
 var errAddress = errors.New("must not have the form of an email address; choose another name, or enter it as an email address")
 
-// Clean is account.CleanIdentifier for those who choose an identifier themselves: nobody calls themselves by what may be the address of another.
+// Clean is account.CleanIdentifier for those who choose an identifier themselves: nobody calls themselves by what may be the address of
+// another.
 func Clean(kind account.IdentifierType, value string) (string, error) {
 	clean, err := account.CleanIdentifier(kind, value)
 	if err != nil || kind != account.IdentifierTypeUsername {

@@ -2,8 +2,8 @@ package signin
 
 import "github.com/keyward/keyward/api/frontend"
 
-// The problems that blocks show. Existing clients have a text of their own for each code; where a message is shown, it follows the name of its field, or
-// stands alone, and says what is wrong and what would do.
+// The problems that blocks show. Existing clients have a text of their own for each code; where a message is shown, it follows the name of
+// its field, or stands alone, and says what is wrong and what would do.
 
 // ProblemMissing is of an identifier that is required and was not given.
 func ProblemMissing() *frontend.RequestError {
@@ -42,10 +42,13 @@ func ProblemNoLogin() *frontend.RequestError {
 
 // ProblemPasskeyGone is of a passkey that the login form was given and that the project does not have, or has no longer.
 func ProblemPasskeyGone() *frontend.RequestError {
-	return problem("invalid_conditional_ui_login", "this passkey is not known here any more; log in another way, and delete it where it is kept")
+	return problem(
+		"invalid_conditional_ui_login", "this passkey is not known here any more; log in another way, and delete it where it is kept",
+	)
 }
 
-// ProblemPasskeyLate is of a passkey that was picked when the login form had been open for too long, or a second time. Nothing is wrong with it.
+// ProblemPasskeyLate is of a passkey that was picked when the login form had been open for too long, or a second time. Nothing is wrong
+// with it.
 func ProblemPasskeyLate() *frontend.RequestError {
 	return problem("conditional_ui_challenge_expired", "the form was open for too long; pick the passkey once more")
 }

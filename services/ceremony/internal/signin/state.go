@@ -1,5 +1,5 @@
-// Package signin is the course of a sign-up or a login: what has been said and proven, what a client is to show, and what is to be done next. It is pure: every
-// transition takes a state and returns another, and whoever calls does what a phase asks for and tells how it went.
+// Package signin is the course of a sign-up or a login: what has been said and proven, what a client is to show, and what is to be done
+// next. It is pure: every transition takes a state and returns another, and whoever calls does what a phase asks for and tells how it went.
 //
 // A state reaches Completing only with a proof: a passkey, a code, or a sign-up of whose identifiers none has to be verified.
 package signin
@@ -19,7 +19,8 @@ import (
 // ErrPlace reports a call that does not belong where the process is.
 var ErrPlace = fault.Field("process", "the process is not at a block that this call belongs to").Named("process-place")
 
-// Phase is where a process is. Joining, Offering and Completing show nothing: something is to be done there, and done again if it was interrupted.
+// Phase is where a process is. Joining, Offering and Completing show nothing: something is to be done there, and done again if it was
+// interrupted.
 type Phase string
 
 // The phases.
@@ -56,7 +57,8 @@ type State struct {
 	Phase Phase                      `json:"phase"`
 	Auth  frontend.BlockBodyAuthType `json:"auth"`
 	Proof Proof                      `json:"proof,omitempty"`
-	// Seed is what the IDs of the user, the identifiers and the session are derived from that the process makes: what is made twice is the same.
+	// Seed is what the IDs of the user, the identifiers and the session are derived from that the process makes: what is made twice is the
+	// same.
 	Seed     ident.Seed `json:"seed"`
 	Settings Settings   `json:"settings"`
 	// Given is the login that was offered last, which a client may tell of before anything is proven.
@@ -153,7 +155,8 @@ func (s State) anew(auth frontend.BlockBodyAuthType) State {
 // Open reports whether nothing is proven yet, so that the process can still become another user's.
 func (s State) Open() bool { return s.Proof == NoProof }
 
-// Told reports whether the client knows already that there is such a user. Before, it must not be able to find out, not even by how long an answer takes.
+// Told reports whether the client knows already that there is such a user. Before, it must not be able to find out, not even by how long an
+// answer takes.
 func (s State) Told() bool { return s.User != "" && (s.Asked || !s.Open()) }
 
 // SignUpWith enters what a user signs up with. Entries at fault are shown again.

@@ -1,5 +1,6 @@
-// Package archive keeps the files of every policy revision that answers, so that a recorded decision can be explained and evaluated again with the revision that
-// made it. Revisions lie in a JetStream object store under the hash of their content; any number of processes may keep the same one.
+// Package archive keeps the files of every policy revision that answers, so that a recorded decision can be explained and evaluated again
+// with the revision that made it. Revisions lie in a JetStream object store under the hash of their content; any number of processes may
+// keep the same one.
 //
 // Keeping never delays an answer or the activation of a revision. It is tried again until it works; failures are counted.
 package archive
@@ -61,7 +62,8 @@ type revision struct {
 // New returns an archive that stores what it is told to keep while Run runs.
 func New(js jetstream.JetStream, log *slog.Logger, registry prometheus.Registerer) *Archive {
 	failures := promauto.With(registry).NewCounter(prometheus.CounterOpts{
-		Name: "keyward_policy_archive_failures_total", Help: "Attempts to keep a policy revision for later explanations that failed; healthy is 0.",
+		Name: "keyward_policy_archive_failures_total",
+		Help: "Attempts to keep a policy revision for later explanations that failed; healthy is 0.",
 	})
 	return &Archive{js: js, log: log, failures: failures, wake: make(chan struct{}, 1)}
 }
@@ -92,8 +94,8 @@ func (a *Archive) next() (revision, bool) {
 	return first, true
 }
 
-// Run stores revisions until ctx ends, and then those that still wait, each tried once. The revision stored last counts as the active one: it is marked as used
-// now and then, and when another takes its place.
+// Run stores revisions until ctx ends, and then those that still wait, each tried once. The revision stored last counts as the active one:
+// it is marked as used now and then, and when another takes its place.
 func (a *Archive) Run(ctx context.Context) {
 	var active revision
 	use := time.NewTicker(reminder)

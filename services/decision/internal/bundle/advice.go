@@ -17,7 +17,8 @@ import (
 
 // What to do about errors, for someone who writes rules and not Go.
 const (
-	adviseForbidden = "policies may call only functions whose answer depends on their arguments alone, so that a decision can be evaluated again: " +
+	adviseForbidden = "policies may call only functions whose answer depends on their arguments alone, so that a decision can be evaluated " +
+		"again: " +
 		"use a fact of the input or a parameter of data.json instead"
 	adviseSyntax = "correct the syntax there or just above; `opa fmt` points at it, too"
 	adviseBounds = "its cost is not bounded by the size of its arguments, and one call could end the process: use a fact of the input or a " +

@@ -1,7 +1,8 @@
 // Package bundle turns the files of a Rego bundle into something that answers. It reads the files it is given and nothing else.
 //
-// A Bundle is immutable and safe for concurrent use. What Load returns has been compiled strictly, type-checked against the bundle's own input schemas,
-// holds every entrypoint that it must, calls no builtin that could answer differently tomorrow, and has passed its own tests.
+// A Bundle is immutable and safe for concurrent use. What Load returns has been compiled strictly, type-checked against the bundle's own
+// input schemas, holds every entrypoint that it must, calls no builtin that could answer differently tomorrow, and has passed its own
+// tests.
 package bundle
 
 import (
@@ -71,8 +72,8 @@ func (e Entrypoints) in(modules []bundle.ModuleFile) []string {
 	return wanted
 }
 
-// Load reads, checks and tests the bundle in fsys and prepares the entrypoints. Every error that concerns a place in the bundle is or wraps an *Error.
-// The deadline of ctx is one for all tests of the bundle.
+// Load reads, checks and tests the bundle in fsys and prepares the entrypoints. Every error that concerns a place in the bundle is or wraps
+// an *Error. The deadline of ctx is one for all tests of the bundle.
 func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) {
 	content, err := bundlefile.Read(fsys)
 	if err != nil {
@@ -268,7 +269,8 @@ func parse(f bundlefile.Files, capabilities *ast.Capabilities) (bundle.Bundle, e
 		WithSkipBundleVerification(true).WithRegoVersion(ast.RegoV1).Read()
 }
 
-// refuseParsed is refuse for what parse reports. OPA does not say when the manifest is to blame: it is if the files can be parsed without it.
+// refuseParsed is refuse for what parse reports. OPA does not say when the manifest is to blame: it is if the files can be parsed without
+// it.
 func refuseParsed(f bundlefile.Files, capabilities *ast.Capabilities, err error) error {
 	var several ast.Errors
 	if errors.As(err, &several) {

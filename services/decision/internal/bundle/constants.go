@@ -22,8 +22,8 @@ func (c Constant) Refuse(message, advice string) *Error {
 	return &Error{File: c.file, Line: c.line, Message: message, Advice: advice}
 }
 
-// Constants returns the texts that the rules of an entrypoint's package write for a member of their answers, whether in an answer itself or as an argument of
-// a function that puts it there. Whether a row with it is ever reached does not matter.
+// Constants returns the texts that the rules of an entrypoint's package write for a member of their answers, whether in an answer itself or
+// as an argument of a function that puts it there. Whether a row with it is ever reached does not matter.
 func (b *Bundle) Constants(entrypoint, member string) ([]Constant, error) {
 	modules, err := b.Modules()
 	if err != nil {

@@ -33,8 +33,8 @@ func compileQuery(compiler *ast.Compiler, entrypoint string) (query, error) {
 	return q, err
 }
 
-// Eval answers one entrypoint within the timeout with an object. The input must not change until Eval has returned, the answer must not be changed. The end of
-// ctx does not stop it: the timeout is short. An evaluation of few steps is given a second more.
+// Eval answers one entrypoint within the timeout with an object. The input must not change until Eval has returned, the answer must not be
+// changed. The end of ctx does not stop it: the timeout is short. An evaluation of few steps is given a second more.
 func (b *Bundle) Eval(ctx context.Context, timeout time.Duration, entrypoint string, input ast.Value) (ast.Object, error) {
 	q, ok := b.queries[entrypoint]
 	if !ok {
@@ -58,9 +58,9 @@ func (b *Bundle) Eval(ctx context.Context, timeout time.Duration, entrypoint str
 	return answer, nil
 }
 
-// deadline cancels an evaluation by the clock. The evaluator asks it at every step, also within builtins that loop, so no timer has to be set and stopped.
-// Being late alone is not enough: a busy machine makes wait whoever has done next to nothing, and would turn good answers into safe defaults.
-// It serves one evaluation, which runs in one goroutine.
+// deadline cancels an evaluation by the clock. The evaluator asks it at every step, also within builtins that loop, so no timer has to be
+// set and stopped. Being late alone is not enough: a busy machine makes wait whoever has done next to nothing, and would turn good answers
+// into safe defaults. It serves one evaluation, which runs in one goroutine.
 type deadline struct {
 	at    time.Time
 	asked uint

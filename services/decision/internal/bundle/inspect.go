@@ -36,7 +36,8 @@ func (b *Bundle) Modules() (map[string]*ast.Module, error) {
 	return modules, nil
 }
 
-// CheckInput holds an input, a JSON document, against the bundle's schema of that name. The error names every fact that is unknown, missing or of the wrong form.
+// CheckInput holds an input, a JSON document, against the bundle's schema of that name. The error names every fact that is unknown, missing
+// or of the wrong form.
 func (b *Bundle) CheckInput(name string, input []byte) error {
 	file := bundlefile.SchemaDir + name + ".json"
 	content, ok := b.files[file]

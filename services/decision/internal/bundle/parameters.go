@@ -53,7 +53,8 @@ func (b *Bundle) complain(place Place, path []string, message, advice string) *E
 	return b.At(slices.Concat(place.at, path), message, advice)
 }
 
-// Misfit returns an Error for a document that cannot be used, given as keys from the root of the data. If it is a parameter, it is looked for in the place.
+// Misfit returns an Error for a document that cannot be used, given as keys from the root of the data. If it is a parameter, it is looked
+// for in the place.
 func (b *Bundle) Misfit(place Place, keys []string, message string) *Error {
 	if len(keys) >= 2 && keys[1] == parametersKey {
 		return b.complain(place, keys[2:], message, b.adviseValue(keys[2:]))
@@ -97,7 +98,9 @@ func (b *Bundle) Projects(ctx context.Context) (map[ident.ProjectID]*Bundle, err
 	}
 	projects, ok := value.(map[string]any)
 	if !ok {
-		return nil, b.At([]string{spaceKey, projectsKey}, "keyward.projects must be an object", "give it a member for each project ID that overrides parameters")
+		return nil, b.At(
+			[]string{spaceKey, projectsKey}, "keyward.projects must be an object", "give it a member for each project ID that overrides parameters",
+		)
 	}
 	views := make(map[ident.ProjectID]*Bundle, len(projects))
 	var refused []error
@@ -124,7 +127,10 @@ func (b *Bundle) project(ctx context.Context, id string, value any) (*Bundle, er
 	}
 	for name := range settings {
 		if name != parametersKey {
-			return nil, b.At(slices.Concat(at, []string{name}), fmt.Sprintf("project %s has the unknown member %q", id, name), "a project overrides parameters only: put it below parameters or remove it")
+			return nil, b.At(
+				slices.Concat(at, []string{name}), fmt.Sprintf("project %s has the unknown member %q", id, name),
+				"a project overrides parameters only: put it below parameters or remove it",
+			)
 		}
 	}
 	overrides, ok := settings[parametersKey].(map[string]any)
@@ -134,8 +140,9 @@ func (b *Bundle) project(ctx context.Context, id string, value any) (*Bundle, er
 	return b.Override(ctx, place, overrides)
 }
 
-// Override returns the same compiled rules over the same data with some parameters overridden by name; objects are merged key by key. The overrides are values
-// as encoding/json or YAML make them. What does not fit the schema of the parameters is an error that names the parameter and, if it is in the bundle, its place.
+// Override returns the same compiled rules over the same data with some parameters overridden by name; objects are merged key by key. The
+// overrides are values as encoding/json or YAML make them. What does not fit the schema of the parameters is an error that names the
+// parameter and, if it is in the bundle, its place.
 func (b *Bundle) Override(ctx context.Context, place Place, overrides map[string]any) (*Bundle, error) {
 	if len(overrides) == 0 {
 		return b, nil

@@ -8,11 +8,11 @@ import (
 	"github.com/open-policy-agent/opa/v1/dependencies"
 )
 
-// Reads returns the paths in the input that the answer of an entrypoint can depend on, sorted and none below another. The empty path is the whole input. Two
-// inputs that agree on these paths get the same answer from the same data.
+// Reads returns the paths in the input that the answer of an entrypoint can depend on, sorted and none below another. The empty path is the
+// whole input. Two inputs that agree on these paths get the same answer from the same data.
 //
-// OPA's dependency analysis names the paths. It drops a reference that is only given to a variable if it knows a longer one, and does not look into the
-// modifiers of an assignment, so every reference to the input in the rules that can be reached counts as it is written, too.
+// OPA's dependency analysis names the paths. It drops a reference that is only given to a variable if it knows a longer one, and does not
+// look into the modifiers of an assignment, so every reference to the input in the rules that can be reached counts as it is written, too.
 func (b *Bundle) Reads(entrypoint string) ([][]string, error) {
 	ref, err := ast.ParseRef(entrypoint)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package bundlefile reads what belongs to a policy bundle: the files in a directory as they were at one moment, with bounds on their number
-// and size. It says where in a file something is wrong, and hands the files to OPA. It touches nothing but the file system that it is given.
+// Package bundlefile reads what belongs to a policy bundle: the files in a directory as they were at one moment, with bounds on their
+// number and size. It says where in a file something is wrong, and hands the files to OPA. It touches nothing but the file system that it
+// is given.
 package bundlefile
 
 import (
@@ -41,8 +42,9 @@ const (
 // Files is a bundle's content as it was at one moment, by slash-separated path from its root.
 type Files map[string][]byte
 
-// Read takes what belongs to the bundle in fsys. The error is an Error if it is none. Names that begin with a dot are left out: Kubernetes keeps the copies behind a mounted ConfigMap there, and links to
-// them; editors, file systems and other systems' copies leave locks and attributes beside the files.
+// Read takes what belongs to the bundle in fsys. The error is an Error if it is none. Names that begin with a dot are left out: Kubernetes
+// keeps the copies behind a mounted ConfigMap there, and links to them; editors, file systems and other systems' copies leave locks and
+// attributes beside the files.
 func Read(fsys fs.FS) (Files, error) {
 	r := reader{found: Files{}}
 	if err := r.directory(fsys, "", 0); err != nil {

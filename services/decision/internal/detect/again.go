@@ -32,8 +32,9 @@ func (k *Knowledge) TellsNetwork(network netip.Prefix) error {
 	return nil
 }
 
-// RolloutAgain finds the facts of a rollout anew, of which was is recorded and own is what detection knew then, nil if that is not known any more. The
-// identifier, the invitation and the flags as they were sent are not recorded, so it returns ErrRolloutNotKept where they could matter.
+// RolloutAgain finds the facts of a rollout anew, of which was is recorded and own is what detection knew then, nil if that is not known
+// any more. The identifier, the invitation and the flags as they were sent are not recorded, so it returns ErrRolloutNotKept where they
+// could matter.
 func (k *Knowledge) RolloutAgain(q service.RolloutQuestion, was *facts.Rollout, own *Knowledge) (Detection, error) {
 	q.Action = was.Action
 	d := k.Rollout(q)

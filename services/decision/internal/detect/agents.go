@@ -12,8 +12,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
-// Agents are the names of browsers, systems, in-app browsers, crawlers and devices: data.keyward.agents of a bundle. What no table knows is the word
-// other in facts.
+// Agents are the names of browsers, systems, in-app browsers, crawlers and devices: data.keyward.agents of a bundle. What no table knows is
+// the word other in facts.
 type Agents struct {
 	Systems  map[string]string `json:"systems"`  // fact by the beginning of a name, in lower case without spaces
 	Browsers []Browser         `json:"browsers"` // the first whose token is in the user agent is the browser
@@ -247,8 +247,8 @@ var systemTokens = [...]struct {
 	{"X11", "Linux", Linux, ""},
 }
 
-// systemOf finds the system that a user agent names. Safari and others on an iPad that asks for the desktop site say Macintosh; those that name
-// themselves are told by that.
+// systemOf finds the system that a user agent names. Safari and others on an iPad that asks for the desktop site say Macintosh; those that
+// name themselves are told by that.
 func systemOf(text string) (name string, os OS, version string) {
 	for i := range systemTokens {
 		s := &systemTokens[i]

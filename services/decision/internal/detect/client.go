@@ -87,8 +87,8 @@ func (k *Knowledge) DetectClient(info rest.ClientInformation, environment servic
 	return c
 }
 
-// identify finds operating system, browser and form factor. What an app says of its device wins over the caller's own parse, that over client hints, and
-// those over the user agent.
+// identify finds operating system, browser and form factor. What an app says of its device wins over the caller's own parse, that over
+// client hints, and those over the user agent.
 func (k *Knowledge) identify(c *Client, info rest.ClientInformation) {
 	hints, device := info.JavaScriptHighEntropy, info.ParsedDeviceInfo
 	g := k.Agents.read(info.UserAgent)
@@ -241,7 +241,13 @@ func samsung(os OS, info rest.ClientInformation) Ternary {
 	inside, _, _ := strings.Cut(rest, ")")
 	_, model, found := strings.Cut(inside, ";")
 	switch model = strings.TrimSpace(model); {
-	case !found, model == "", model == "K", model == "Mobile", strings.HasPrefix(model, "Mobile;"), strings.HasPrefix(model, "Tablet;"), strings.HasPrefix(model, "wv"):
+	case !found,
+		model == "",
+		model == "K",
+		model == "Mobile",
+		strings.HasPrefix(model, "Mobile;"),
+		strings.HasPrefix(model, "Tablet;"),
+		strings.HasPrefix(model, "wv"):
 		return Unknown
 	}
 	return No
@@ -252,7 +258,8 @@ func (k *Knowledge) support(c *Client, info rest.ClientInformation) {
 	if can == nil {
 		can = &rest.ClientCapabilities{}
 	}
-	uvpaa := is(info.UserVerifyingPlatformAuthenticatorAvailable) || is(info.IsUserVerifyingPlatformAuthenticatorAvailable) || is(info.CanUsePasskeys)
+	uvpaa := is(info.UserVerifyingPlatformAuthenticatorAvailable) || is(info.IsUserVerifyingPlatformAuthenticatorAvailable) ||
+		is(info.CanUsePasskeys)
 	conditional := is(info.ConditionalMediationAvailable) || is(info.IsConditionalMediationAvailable)
 
 	c.WebAuthn = uvpaa || conditional || info.ClientCapabilities != nil

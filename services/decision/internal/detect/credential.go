@@ -112,7 +112,8 @@ func (k *Knowledge) assess(c *account.Credential, client *Client, h *history.His
 	return p
 }
 
-// local is what this client may hold: the column of the class, then what was proven here. What a passkey needs and is not there outweighs both.
+// local is what this client may hold: the column of the class, then what was proven here. What a passkey needs and is not there outweighs
+// both.
 func (k *Knowledge) local(p *passkey, client *Client, lost bool) reach {
 	found := k.row(p, client)
 	if why := k.missing(p, client); why != "" {
@@ -162,7 +163,8 @@ func (k *Knowledge) missing(p *passkey, client *Client) string {
 // belowManagers reports whether the system is known to be older than those that serve passkeys of managers.
 func (k *Knowledge) belowManagers(client *Client) bool {
 	minimum := &k.Parameters.MinimumVersions
-	return (client.OS == IOS && !atLeast(client.OSMajor, minimum.ManagersIOS)) || (client.OS == Android && !atLeast(client.OSMajor, minimum.ManagersAndroid))
+	return (client.OS == IOS && !atLeast(client.OSMajor, minimum.ManagersIOS)) ||
+		(client.OS == Android && !atLeast(client.OSMajor, minimum.ManagersAndroid))
 }
 
 // row is the table of the reference: one row a class.
@@ -213,7 +215,9 @@ func (k *Knowledge) row(p *passkey, client *Client) reach {
 
 func appleRow(client *Client, minimum *MinimumVersions) reach {
 	switch {
-	case client.OS == VisionOS, client.OS == IOS && atLeast(client.OSMajor, minimum.IOS), client.OS == MacOS && atLeast(client.OSMajor, minimum.MacOS):
+	case client.OS == VisionOS,
+		client.OS == IOS && atLeast(client.OSMajor, minimum.IOS),
+		client.OS == MacOS && atLeast(client.OSMajor, minimum.MacOS):
 		return reach{likely, "synced-here"}
 	case client.OS.apple():
 		return reach{none, "os-too-old"}

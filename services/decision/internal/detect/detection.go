@@ -91,7 +91,8 @@ func (k *Knowledge) detect(in Input) Detection {
 	return d
 }
 
-// assess looks at every passkey and counts what can be reached. Whether a cross-device route is open depends on all of them, so it comes in two steps.
+// assess looks at every passkey and counts what can be reached. Whether a cross-device route is open depends on all of them, so it comes in
+// two steps.
 func (d *Detection) assess(k *Knowledge, in Input) {
 	f := d.Facts.AccountFacts
 	f.CDA.Client = cdaClient(&d.Client, in.Strategy, &k.Parameters.MinimumVersions)
@@ -207,8 +208,13 @@ func clientFacts(c *Client, environment service.Environment, complete bool) fact
 			PrivateMode: c.PrivateMode, Webdriver: c.Webdriver, Device: c.Device, Embedded: c.Embedded, InApp: c.InApp,
 		},
 		Support: facts.Support{
-			WebAuthn: c.WebAuthn, UVPA: c.UVPA, BLE: c.BLE.word("on", "off"), ConditionalGet: c.ConditionalGet, ConditionalCreate: c.ConditionalCreate,
-			Hybrid: c.Hybrid.word("yes", "no"), ImmediateGet: c.ImmediateGet,
+			WebAuthn:          c.WebAuthn,
+			UVPA:              c.UVPA,
+			BLE:               c.BLE.word("on", "off"),
+			ConditionalGet:    c.ConditionalGet,
+			ConditionalCreate: c.ConditionalCreate,
+			Hybrid:            c.Hybrid.word("yes", "no"),
+			ImmediateGet:      c.ImmediateGet,
 		},
 		Environment: facts.Environment{Known: environment.Known && !c.PrivateMode, Rejected: environment.Rejected, Listed: c.Listed},
 	}
@@ -238,7 +244,12 @@ func (d *Detection) process(p history.Process) *facts.Process {
 func (k *Knowledge) nudges(in Input) *facts.Nudges {
 	h := in.History.Append
 	found := &facts.Nudges{
-		Default: facts.Nudge(h.Default), AfterError: facts.Nudge(h.AfterError), AfterHybrid: facts.Nudge(h.AfterHybrid), Auto: facts.Nudge(h.Auto),
+		Default: facts.Nudge(
+			h.Default,
+		),
+		AfterError:  facts.Nudge(h.AfterError),
+		AfterHybrid: facts.Nudge(h.AfterHybrid),
+		Auto:        facts.Nudge(h.Auto),
 	}
 	found.ConditionalCreate.Cooldown = h.ConditionalCreateCooldown
 	spacing := time.Duration(k.Parameters.InAppSpacingSeconds) * time.Second

@@ -12,7 +12,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/detect"
 )
 
-// TestFactsOfRealDevices holds detection against the corpus: real user agents, hints and bodies of apps, with the facts that they must give.
+// TestFactsOfRealDevices holds detection against the corpus: real user agents, hints and bodies of apps, with the facts that they must
+// give.
 func TestFactsOfRealDevices(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("testdata/devices.json")

@@ -29,7 +29,8 @@ type experiment struct {
 	share int
 }
 
-// learnExperiments reads what the parameters define. The engine's own experiment has a parameter of its own, so the list may not name it again.
+// learnExperiments reads what the parameters define. The engine's own experiment has a parameter of its own, so the list may not name it
+// again.
 func learnExperiments(p *Parameters) (experiments, error) {
 	if _, twice := p.Experiments[facts.DeviceLocalPasskey]; twice {
 		return experiments{}, &MisfitError{
@@ -49,8 +50,8 @@ func learnExperiments(p *Parameters) (experiments, error) {
 	return x, nil
 }
 
-// assign returns the arms of a user and those that the wire tells: name:arm of every experiment that runs, which is to say treats anyone at all. A user that
-// does not exist takes part in none.
+// assign returns the arms of a user and those that the wire tells: name:arm of every experiment that runs, which is to say treats anyone at
+// all. A user that does not exist takes part in none.
 func (x *experiments) assign(project ident.ProjectID, a *account.Account) (facts.Assignments, []string) {
 	switch {
 	case a == nil:
@@ -77,8 +78,9 @@ func (x *experiments) draw(project ident.ProjectID, user ident.UserID) (facts.As
 	return arms, told
 }
 
-// bucket is where somebody, as a rule a user, stands in an experiment, from 0 up to buckets: the first 52 bits of HMAC-SHA256(salt and project, experiment ":" user) modulo buckets.
-// It never changes, so an arm keeps its users when its share grows; another salt, project or experiment shuffles them.
+// bucket is where somebody, as a rule a user, stands in an experiment, from 0 up to buckets: the first 52 bits of HMAC-SHA256(salt and
+// project, experiment ":" user) modulo buckets. It never changes, so an arm keeps its users when its share grows; another salt, project or
+// experiment shuffles them.
 func (x *experiments) bucket(project ident.ProjectID, name, who string) int {
 	const unused = 64 - 52
 	mac := hmac.New(sha256.New, []byte(x.salt+":"+string(project)))

@@ -1,5 +1,5 @@
-// Package detect turns what a client said, what is stored of an account and what its history means into facts: values that a policy can judge without
-// dates, identifiers or secrets. It is pure; the figures and tables it needs come with the policy bundle.
+// Package detect turns what a client said, what is stored of an account and what its history means into facts: values that a policy can
+// judge without dates, identifiers or secrets. It is pure; the figures and tables it needs come with the policy bundle.
 package detect
 
 import (
@@ -27,9 +27,10 @@ type Parameters struct {
 	BlockedAddresses        []string        `json:"blockedAddresses"`
 	BlockedApplications     []string        `json:"blockedApplications"`
 	BlockedEnvironments     []string        `json:"blockedEnvironments"`
-	SoftBars                []facts.Listing `json:"softBars,omitempty"`         // bundles from before it have none
-	EmbeddedWebviews        string          `json:"embeddedWebviews,omitempty"` // allow or deny; bundles from before it have none, which allows
-	MinimumVersions         MinimumVersions `json:"minimumVersions"`
+	SoftBars                []facts.Listing `json:"softBars,omitempty"` // bundles from before it have none
+	// Allow or deny; bundles from before it have none, which allows
+	EmbeddedWebviews string          `json:"embeddedWebviews,omitempty"`
+	MinimumVersions  MinimumVersions `json:"minimumVersions"`
 
 	AllowedAAGUIDs            []string       `json:"allowedAaguids"` // of authenticators that may create passkeys; empty = any
 	ExperimentSalt            string         `json:"experimentSalt"`
@@ -45,8 +46,8 @@ type Blocked struct {
 	Below string `json:"below,omitempty"`
 }
 
-// MinimumVersions are the oldest major versions that sync passkeys, and that serve those of other managers than the system's own; 0 = any. Bundles
-// from before the latter have none.
+// MinimumVersions are the oldest major versions that sync passkeys, and that serve those of other managers than the system's own; 0 = any.
+// Bundles from before the latter have none.
 type MinimumVersions struct {
 	IOS             int `json:"ios"`
 	MacOS           int `json:"macos"`
@@ -105,7 +106,9 @@ func Learn(data map[string]any) (*Knowledge, error) {
 	for _, address := range k.Parameters.BlockedAddresses {
 		prefix, err := parsePrefix(address)
 		if err != nil {
-			return nil, &MisfitError{Keys: []string{"keyward", "parameters", "blockedAddresses"}, Message: "parameter blockedAddresses: " + err.Error()}
+			return nil, &MisfitError{
+				Keys: []string{"keyward", "parameters", "blockedAddresses"}, Message: "parameter blockedAddresses: " + err.Error(),
+			}
 		}
 		k.addresses = append(k.addresses, prefix)
 	}
@@ -152,7 +155,8 @@ func decode(space map[string]any, name string, into any) error {
 	return nil
 }
 
-// absent returns the path of the first field that the type needs and the value lacks. A bundle's schema may be laxer than the engine, so it is not enough.
+// absent returns the path of the first field that the type needs and the value lacks. A bundle's schema may be laxer than the engine, so it
+// is not enough.
 func absent(want reflect.Type, value any, at []string) []string {
 	object, ok := value.(map[string]any)
 	if want.Kind() != reflect.Struct || !ok {

@@ -13,8 +13,8 @@ const browserOfApps = "app"
 // ownerNone is what an app says of a device without a lock.
 const ownerNone = "none"
 
-// appSystems are what apps write before a version in a user agent of their own, like NativeApp/1.4.0 (iOS 18.1; iPhone; iPhone16,2; arm64). Those of
-// URLSession and OkHttp name no system.
+// appSystems are what apps write before a version in a user agent of their own, like NativeApp/1.4.0 (iOS 18.1; iPhone; iPhone16,2; arm64).
+// Those of URLSession and OkHttp name no system.
 var appSystems = [...]string{"iOS ", "iPadOS ", "Android ", "macOS ", "visionOS "}
 
 // identifyApp takes what an app says of the system and of itself.
@@ -68,8 +68,8 @@ func appSystem(userAgent string) (name, version string) {
 	return "", ""
 }
 
-// supportApp finds what an app can do. Apps state neither capabilities nor an authenticator that verifies its user: both come with the system. What is
-// absent is unknown and never no.
+// supportApp finds what an app can do. Apps state neither capabilities nor an authenticator that verifies its user: both come with the
+// system. What is absent is unknown and never no.
 func (k *Knowledge) supportApp(c *Client, info rest.ClientInformation, can rest.ClientCapabilities) {
 	meta := info.NativeMeta
 	if meta == nil {
@@ -102,7 +102,8 @@ func (k *Knowledge) supportApp(c *Client, info rest.ClientInformation, can rest.
 	}
 }
 
-// noScreenLock reports whether nothing on the device verifies its owner. Apple's systems never say none: they answer an error instead of a way.
+// noScreenLock reports whether nothing on the device verifies its owner. Apple's systems never say none: they answer an error instead of a
+// way.
 func noScreenLock(os OS, meta *rest.NativeMeta) bool {
 	if isNot(either(meta.DeviceSecure, meta.IsDeviceSecure)) || text(meta.DeviceOwnerAuth) == ownerNone {
 		return true
@@ -127,7 +128,8 @@ func (k *Knowledge) systemHasPasskeys(c *Client) bool {
 	}
 }
 
-// systemFillsIn reports whether the system offers passkeys in the fields of apps. On Android it takes the Credential Manager that serves other managers too.
+// systemFillsIn reports whether the system offers passkeys in the fields of apps. On Android it takes the Credential Manager that serves
+// other managers too.
 func (k *Knowledge) systemFillsIn(c *Client) bool {
 	switch c.OS {
 	case IOS, VisionOS:

@@ -13,7 +13,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
-// sent returns what each published SDK sends of its client, by the name of the body. Address and user agent are the request's, where the body has none.
+// sent returns what each published SDK sends of its client, by the name of the body. Address and user agent are the request's, where the
+// body has none.
 func sent(t *testing.T) map[string]rest.ClientInformation {
 	t.Helper()
 	raw, err := os.ReadFile("../../../../test/testdata/sdk-bodies.json")

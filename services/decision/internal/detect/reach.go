@@ -130,9 +130,11 @@ func sayByPhone(why string) string {
 	}
 }
 
-// Barring says which entry of the parameters bars a client for the reason that was found; empty if none can be named. Of its address the network is
-// known.
-func (k *Knowledge) Barring(found facts.Listing, info rest.ClientInformation, network netip.Prefix, environment service.Environment) string {
+// Barring says which entry of the parameters bars a client for the reason that was found; empty if none can be named. Of its address the
+// network is known.
+func (k *Knowledge) Barring(
+	found facts.Listing, info rest.ClientInformation, network netip.Prefix, environment service.Environment,
+) string {
 	p := &k.Parameters
 	c := k.DetectClient(info, environment)
 	switch found {
@@ -146,7 +148,9 @@ func (k *Knowledge) Barring(found facts.Listing, info rest.ClientInformation, ne
 		if found := entry("agents.inApp", []string{c.InApp}, func(name string) bool { return name != "" && k.ownAgents }); found != "" {
 			return found
 		}
-		return entry("restrictedBrowserTokens", p.RestrictedBrowserTokens, func(token string) bool { return strings.Contains(info.UserAgent, token) })
+		return entry(
+			"restrictedBrowserTokens", p.RestrictedBrowserTokens, func(token string) bool { return strings.Contains(info.UserAgent, token) },
+		)
 	case facts.ListedBrowser:
 		return blockedEntry("blockedBrowsers", p.BlockedBrowsers, func(one Blocked) bool { return k.barsBrowser(one, &c) })
 	case facts.ListedOperatingSystem:
@@ -157,7 +161,9 @@ func (k *Knowledge) Barring(found facts.Listing, info rest.ClientInformation, ne
 			return err == nil && network.IsValid() && barred.Overlaps(network)
 		})
 	case facts.ListedApplication:
-		return entry("blockedApplications", p.BlockedApplications, func(name string) bool { return blockedApplication([]string{name}, c, info.NativeMeta) })
+		return entry(
+			"blockedApplications", p.BlockedApplications, func(name string) bool { return blockedApplication([]string{name}, c, info.NativeMeta) },
+		)
 	case facts.ListedEnvironment:
 		return entry("blockedEnvironments", p.BlockedEnvironments, func(id string) bool { return strings.EqualFold(id, string(environment.ID)) })
 	default:

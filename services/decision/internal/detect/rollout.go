@@ -15,7 +15,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
-// Rollout are the parameters of the gradual rollout, as far as detection reads them. A bundle that has none of them switches passkeys on for everybody.
+// Rollout are the parameters of the gradual rollout, as far as detection reads them. A bundle that has none of them switches passkeys on
+// for everybody.
 type Rollout struct {
 	Rules              map[string]RolloutRule `json:"rules"`
 	Invitations        map[string]string      `json:"invitations"` // SHA-256 of the token in hexadecimal, by the name of the invitation
@@ -48,7 +49,10 @@ type flagValue struct{ name, value string }
 
 // learnRollout reads the parameters. Names of invitations that there are not would make a rule that never holds.
 func learnRollout(p *Rollout) (rollout, error) {
-	r := rollout{flags: map[flagValue]bool{}, invitations: map[[sha256.Size]byte]string{}, identifiers: fold(p.AllowedIdentifiers), domains: fold(p.AllowedDomains)}
+	r := rollout{
+		flags: map[flagValue]bool{}, invitations: map[[sha256.Size]byte]string{}, identifiers: fold(p.AllowedIdentifiers),
+		domains: fold(p.AllowedDomains),
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Rules)) {
 		if err := r.learnRule(p, name); err != nil {
 			return rollout{}, err
@@ -146,8 +150,8 @@ func (r *rollout) known(flags map[string]string) facts.Assignments {
 	return known
 }
 
-// sample draws for every rule that samples. The browser profile or app installation comes before the identifier: it is there before anybody is named and is still
-// the same then. What cannot be told apart is in no sample that does not hold everybody.
+// sample draws for every rule that samples. The browser profile or app installation comes before the identifier: it is there before anybody
+// is named and is still the same then. What cannot be told apart is in no sample that does not hold everybody.
 func (k *Knowledge) sample(q service.RolloutQuestion) facts.Assignments {
 	subject := cmp.Or(string(q.Environment.ID), folded(q.Identifier))
 	drawn := make(facts.Assignments, len(k.rollout.samples))

@@ -26,7 +26,8 @@ func (o OS) desktop() bool { return o == Windows || o == MacOS || o == Linux || 
 func (o OS) phone() bool   { return o == IOS || o == Android }
 func (o OS) apple() bool   { return o == MacOS || o == IOS || o == VisionOS }
 
-// systemVersion is the version of the operating system as a user agent tells it; empty where browsers write the same whatever the system is.
+// systemVersion is the version of the operating system as a user agent tells it; empty where browsers write the same whatever the system
+// is.
 func (g *agent) systemVersion() string {
 	version := g.osVersion
 	switch g.os {
@@ -90,8 +91,9 @@ func frozenIOS(version string) bool {
 	return number(first) == frozenIOSMajor && number(minor) >= frozenIOSMinor
 }
 
-// iosVersion reads the system's version of a user agent of iOS or iPadOS. Safari's own version tells it from the one on that freezes the system's,
-// whatever stands there; below, the system's is true. Browsers with a version of their own, and web views, have nothing else to tell a frozen one by.
+// iosVersion reads the system's version of a user agent of iOS or iPadOS. Safari's own version tells it from the one on that freezes the
+// system's, whatever stands there; below, the system's is true. Browsers with a version of their own, and web views, have nothing else to
+// tell a frozen one by.
 func (g *agent) iosVersion() string {
 	_, after, safari := strings.Cut(g.text, "Version/")
 	safari = safari && strings.Contains(after, " Safari/") && g.inApp == "" && !containsAny(g.text, otherBrowsers[:])
@@ -115,7 +117,8 @@ func neverReleased(version string) bool {
 	return n > lastOfTheOld && n < firstOfTheNew
 }
 
-// windowsFromHint reads platformVersion of the user-agent client hints: 13 and above is Windows 11; below 1 it is what came before Windows 10.
+// windowsFromHint reads platformVersion of the user-agent client hints: 13 and above is Windows 11; below 1 it is what came before Windows
+// 10.
 func windowsFromHint(version string) string {
 	const first11 = 13
 	switch n := major(version); {

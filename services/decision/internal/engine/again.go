@@ -25,8 +25,9 @@ type Recorded struct {
 	Own      *detect.Knowledge // of the revision that decided; nil if it is not known any more
 }
 
-// Detect finds the facts of a recorded decision anew, with this engine's parameters: the user's events are folded again as of the moment of the decision,
-// and the client is looked at again. The error is or wraps one of detect's if the record lacks what the parameters make matter.
+// Detect finds the facts of a recorded decision anew, with this engine's parameters: the user's events are folded again as of the moment of
+// the decision, and the client is looked at again. The error is or wraps one of detect's if the record lacks what the parameters make
+// matter.
 func (e *Engine) Detect(r Recorded) (*facts.Facts, error) {
 	v := e.view(r.Project)
 	if err := v.knowledge.TellsNetwork(r.Question.Network()); err != nil {

@@ -1,8 +1,8 @@
-// Package engine judges: it holds a loaded policy bundle with the knowledge that detection takes from it, and turns questions and looked-up histories into
-// verdicts.
+// Package engine judges: it holds a loaded policy bundle with the knowledge that detection takes from it, and turns questions and looked-up
+// histories into verdicts.
 //
-// It is pure. Load reads the bundle's files; nothing else here does I/O or reads a clock, except that an evaluation is cut at its time limit. An Engine is
-// immutable and safe for concurrent use: the same question, evidence and engine give the same verdict.
+// It is pure. Load reads the bundle's files; nothing else here does I/O or reads a clock, except that an evaluation is cut at its time
+// limit. An Engine is immutable and safe for concurrent use: the same question, evidence and engine give the same verdict.
 package engine
 
 import (
@@ -89,8 +89,8 @@ type view struct {
 	number    uint64 // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
 
-// Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers every question in the right form. An error says why
-// not; those that concern a place in the bundle are or wrap a *bundle.Error with file and line.
+// Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers every question in the right form. An
+// error says why not; those that concern a place in the bundle are or wrap a *bundle.Error with file and line.
 func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 	loaded, err := bundle.Load(ctx, source, bundle.Entrypoints{
 		Required: entrypoints[:rollout], Optional: entrypoints[rollout:], Admitted: opts.Admitted,
@@ -123,10 +123,12 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 	return e, e.probe(ctx)
 }
 
-// With returns an engine with the same compiled rules and some parameters overridden by name, for every project. An error names the parameter that is unknown
-// or does not fit the schema. It costs microseconds: nothing is compiled and no test runs.
+// With returns an engine with the same compiled rules and some parameters overridden by name, for every project. An error names the
+// parameter that is unknown or does not fit the schema. It costs microseconds: nothing is compiled and no test runs.
 func (e *Engine) With(parameters map[string]any) (*Engine, error) {
-	changed := &Engine{opts: e.opts, reads: e.reads, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: bundle.Merge(e.overrides, parameters)}
+	changed := &Engine{
+		opts: e.opts, reads: e.reads, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: bundle.Merge(e.overrides, parameters),
+	}
 	overridden, err := e.base.Override(context.Background(), bundle.NoPlace, parameters)
 	if err != nil {
 		return nil, err
@@ -189,8 +191,8 @@ func (e *Engine) view(project ident.ProjectID) *view {
 // MemoLen returns how many answers are remembered.
 func (e *Engine) MemoLen() int { return e.memo.Len() }
 
-// MemoPaths returns which values of the facts can matter to the answer, dotted, by action: what the rules read by OPA's dependency analysis. Facts that agree on
-// them share an answer.
+// MemoPaths returns which values of the facts can matter to the answer, dotted, by action: what the rules read by OPA's dependency
+// analysis. Facts that agree on them share an answer.
 func (e *Engine) MemoPaths() map[string][]string {
 	paths := make(map[string][]string, questions)
 	for q, reads := range e.reads {
@@ -199,8 +201,8 @@ func (e *Engine) MemoPaths() map[string][]string {
 	return paths
 }
 
-// Evaluate returns the policy's answer document to given facts, as encoding/json would decode it, with numbers as json.Number. It evaluates the rules in every
-// call. The document is not held against the form of an answer. An unknown action is an error.
+// Evaluate returns the policy's answer document to given facts, as encoding/json would decode it, with numbers as json.Number. It evaluates
+// the rules in every call. The document is not held against the form of an answer. An unknown action is an error.
 func (e *Engine) Evaluate(ctx context.Context, action string, project ident.ProjectID, f *facts.Facts) (map[string]any, error) {
 	q := slices.Index(actions[:], action)
 	if q < 0 {
@@ -243,7 +245,9 @@ func (v *view) probe(ctx context.Context, timeout time.Duration) error {
 	_, loginErr := direct(ctx, v, timeout, login, &l.Facts, readLogin)
 	_, appendErr := direct(ctx, v, timeout, appending, &a.Facts, readAppend)
 	_, mediationErr := direct(ctx, v, timeout, mediation, &m.Facts, readMediation)
-	return errors.Join(v.advise(login, loginErr), v.advise(appending, appendErr), v.advise(mediation, mediationErr), v.probeRollout(ctx, timeout))
+	return errors.Join(
+		v.advise(login, loginErr), v.advise(appending, appendErr), v.advise(mediation, mediationErr), v.probeRollout(ctx, timeout),
+	)
 }
 
 func (v *view) probeRollout(ctx context.Context, timeout time.Duration) error {
@@ -263,6 +267,8 @@ func (v *view) advise(q question, err error) error {
 	case errors.Is(err, bundle.ErrTimeout):
 		return v.AtRule(entrypoints[q], err.Error(), bundle.AdviseSlow)
 	default:
-		return v.AtRule(entrypoints[q], err.Error(), "every row has to answer with every member that the default bundle's rows have, each of the same type")
+		return v.AtRule(
+			entrypoints[q], err.Error(), "every row has to answer with every member that the default bundle's rows have, each of the same type",
+		)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// appendJSON appends a policy's document as encoding/json would write it. Sets become arrays, as OPA's own server has them. Keys that are no strings, and values
-// that JSON has no form for, are errors.
+// appendJSON appends a policy's document as encoding/json would write it. Sets become arrays, as OPA's own server has them. Keys that are
+// no strings, and values that JSON has no form for, are errors.
 func appendJSON(to []byte, value ast.Value) ([]byte, error) {
 	switch v := value.(type) {
 	case ast.Null:

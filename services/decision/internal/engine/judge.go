@@ -34,8 +34,8 @@ type Basis struct {
 	Found    *detect.Detection
 }
 
-// Login judges whether to offer a passkey login. The verdict has no decision ID. If the policy gives no usable answer, the error says why and the verdict is the
-// safe default, which offers nothing; the basis is complete in any case.
+// Login judges whether to offer a passkey login. The verdict has no decision ID. If the policy gives no usable answer, the error says why
+// and the verdict is the safe default, which offers nothing; the basis is complete in any case.
 func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence) (service.LoginVerdict, Basis, error) {
 	v := e.view(q.Project)
 	d := v.login(q, ev)
@@ -85,7 +85,8 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
 }
 
-// Mediation judges whether to offer passkeys in autofill, under the same terms as Login. There is no user yet, so the account of the question does not matter.
+// Mediation judges whether to offer passkeys in autofill, under the same terms as Login. There is no user yet, so the account of the
+// question does not matter.
 func (e *Engine) Mediation(ctx context.Context, q service.Question) (service.Verdict, Basis, error) {
 	v := e.view(q.Project)
 	q.Account = nil
@@ -97,8 +98,8 @@ func (e *Engine) Mediation(ctx context.Context, q service.Question) (service.Ver
 	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
 }
 
-// Rollout judges whether passkeys are switched on, under the same terms as Login. A bundle without rules of rollout switches them on for everybody. The account
-// of the question does not matter.
+// Rollout judges whether passkeys are switched on, under the same terms as Login. A bundle without rules of rollout switches them on for
+// everybody. The account of the question does not matter.
 func (e *Engine) Rollout(ctx context.Context, q service.RolloutQuestion) (service.Verdict, Basis, error) {
 	v := e.view(q.Project)
 	q.Account = nil
@@ -176,8 +177,8 @@ func ask[T any](
 	return known, memoised, err
 }
 
-// remember answers from memory what was asked before about facts that agree on everything the rules read, and evaluates the rules otherwise. A failure is not
-// remembered: what took too long once may be quick the next time.
+// remember answers from memory what was asked before about facts that agree on everything the rules read, and evaluates the rules
+// otherwise. A failure is not remembered: what took too long once may be quick the next time.
 func remember[T any](
 	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*answer) T,
 ) (known *answered[T], memoised bool, err error) {

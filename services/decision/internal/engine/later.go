@@ -59,8 +59,9 @@ func causeOf(reason string) (history.Cause, bool) {
 	}
 }
 
-// eligible returns when the same question is no longer refused for the same reason, if nothing else changes but the time; zero if it is not a matter of
-// time. It asks the rules themselves, at each moment at which an event of the cause ceases to count, so it is true of any bundle.
+// eligible returns when the same question is no longer refused for the same reason, if nothing else changes but the time; zero if it is not
+// a matter of time. It asks the rules themselves, at each moment at which an event of the cause ceases to count, so it is true of any
+// bundle.
 func (v *view) eligible(
 	q service.Question, ev Evidence, reason string, again func(Evidence) (string, error), more ...time.Duration,
 ) time.Time {

@@ -16,7 +16,8 @@ func unruled() verdict {
 	return verdict{rule: unruledRow, allow: true, tag: service.TagRolloutAllowed}
 }
 
-// Undefined returns the answer document to an action that the bundle has no package for and may lack. It returns nil if the bundle's rules answer.
+// Undefined returns the answer document to an action that the bundle has no package for and may lack. It returns nil if the bundle's rules
+// answer.
 func (e *Engine) Undefined(action string) map[string]any {
 	q := slices.Index(actions[:], action)
 	if q != int(rollout) || e.base.Defines(entrypoints[q]) {

@@ -1,6 +1,6 @@
-// Package kept is what a decision record keeps of a question, so that other parameters can find its facts anew: what the client said, what the account
-// had, and which of the user's events had been read. It promises that detection and the fold make the same of what is restored as of what was asked; of an
-// address it keeps the network alone, and of what names a browser nothing. It is pure.
+// Package kept is what a decision record keeps of a question, so that other parameters can find its facts anew: what the client said, what
+// the account had, and which of the user's events had been read. It promises that detection and the fold make the same of what is restored
+// as of what was asked; of an address it keeps the network alone, and of what names a browser nothing. It is pure.
 package kept
 
 import (
@@ -28,7 +28,8 @@ const (
 	networkIPv6 = 48
 )
 
-// Question is what was asked, and what was looked up for it. What stands in the record beside it is not repeated: project, user, process and time.
+// Question is what was asked, and what was looked up for it. What stands in the record beside it is not repeated: project, user, process
+// and time.
 type Question struct {
 	Client       rest.ClientInformation                 `json:"client"` // its remote address is a network
 	Environment  service.Environment                    `json:"environment"`
@@ -62,8 +63,8 @@ type Passkey struct {
 	UsedOn         []string            `json:"usedOn,omitempty"`
 }
 
-// Read is which of the user's events had been read: how many, and the exclusive or of the FNV-1a hashes of their IDs. Offers of the process are kept
-// themselves, since their stream drops them early.
+// Read is which of the user's events had been read: how many, and the exclusive or of the FNV-1a hashes of their IDs. Offers of the process
+// are kept themselves, since their stream drops them early.
 type Read struct {
 	Events int     `json:"events"`
 	Hash   string  `json:"hash"` // 16 hexadecimal digits
@@ -101,8 +102,17 @@ func Keep(q *service.Question) *Question {
 	for i := range q.Account.Credentials {
 		c := &q.Account.Credentials[i]
 		k.Account.Passkeys[i] = Passkey{
-			ID: c.ID, CredentialID: c.CredentialID, AAGUID: c.AAGUID, Transports: c.Transports, Attachment: c.Attachment, BackupEligible: c.BackupEligible,
-			CreatedOS: c.CreatedOS, CreatedBrowser: c.CreatedBrowser, Environment: c.Environment, CreatedMs: c.CreatedMs, UsedOn: c.UsedOn,
+			ID:             c.ID,
+			CredentialID:   c.CredentialID,
+			AAGUID:         c.AAGUID,
+			Transports:     c.Transports,
+			Attachment:     c.Attachment,
+			BackupEligible: c.BackupEligible,
+			CreatedOS:      c.CreatedOS,
+			CreatedBrowser: c.CreatedBrowser,
+			Environment:    c.Environment,
+			CreatedMs:      c.CreatedMs,
+			UsedOn:         c.UsedOn,
 		}
 	}
 	return k
@@ -143,7 +153,9 @@ func (q *Question) Network() netip.Prefix {
 
 // Restore returns the question as far as it was kept. The client's address is the first of its network.
 func (q *Question) Restore(project ident.ProjectID, user ident.UserID, process string) service.Question {
-	restored := service.Question{Project: project, Process: process, Client: q.Client, Environment: q.Environment, LookupFailed: q.LookupFailed}
+	restored := service.Question{
+		Project: project, Process: process, Client: q.Client, Environment: q.Environment, LookupFailed: q.LookupFailed,
+	}
 	restored.Client.RemoteAddress = ""
 	if within := q.Network(); within.IsValid() {
 		restored.Client.RemoteAddress = within.Addr().String()
@@ -155,8 +167,17 @@ func (q *Question) Restore(project ident.ProjectID, user ident.UserID, process s
 	for i := range q.Account.Passkeys {
 		p := &q.Account.Passkeys[i]
 		a.Credentials = append(a.Credentials, account.Credential{
-			ID: p.ID, CredentialID: p.CredentialID, AAGUID: p.AAGUID, Transports: p.Transports, Attachment: p.Attachment, BackupEligible: p.BackupEligible,
-			CreatedOS: p.CreatedOS, CreatedBrowser: p.CreatedBrowser, Environment: p.Environment, CreatedMs: p.CreatedMs, UsedOn: p.UsedOn,
+			ID:             p.ID,
+			CredentialID:   p.CredentialID,
+			AAGUID:         p.AAGUID,
+			Transports:     p.Transports,
+			Attachment:     p.Attachment,
+			BackupEligible: p.BackupEligible,
+			CreatedOS:      p.CreatedOS,
+			CreatedBrowser: p.CreatedBrowser,
+			Environment:    p.Environment,
+			CreatedMs:      p.CreatedMs,
+			UsedOn:         p.UsedOn,
 		})
 	}
 	restored.Account = a
@@ -201,9 +222,9 @@ func (r *Read) Restored(process string) []event.Event {
 	return offers
 }
 
-// Within returns the part of the log that had been read. Whoever reads sees what was appended before, so it is all up to some event; false if no such
-// part has the events that were read, because some of them have been dropped or erased since. The log is in the order in which it was appended,
-// deletions included.
+// Within returns the part of the log that had been read. Whoever reads sees what was appended before, so it is all up to some event; false
+// if no such part has the events that were read, because some of them have been dropped or erased since. The log is in the order in which
+// it was appended, deletions included.
 func (r *Read) Within(log []event.Event) ([]event.Event, bool) {
 	var seen tally
 	there, gone := map[ident.EventID]bool{}, map[ident.EventID]bool{}

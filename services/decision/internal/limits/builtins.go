@@ -7,8 +7,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Capabilities returns what a policy may call: every builtin whose answer depends on its arguments alone, so that a decision can be replayed, and whose cost is
-// bounded by the size of its arguments or by the deadline of the evaluation.
+// Capabilities returns what a policy may call: every builtin whose answer depends on its arguments alone, so that a decision can be
+// replayed, and whose cost is bounded by the size of its arguments or by the deadline of the evaluation.
 func Capabilities() *ast.Capabilities {
 	capabilities := ast.CapabilitiesForThisVersion()
 	capabilities.Builtins = slices.DeleteFunc(capabilities.Builtins, forbidden)
@@ -35,8 +35,8 @@ func forbidden(builtin *ast.Builtin) bool {
 	return false
 }
 
-// Unbounded names the builtins that a few bytes of arguments can make take all memory or hours, and that no deadline interrupts: a number says how large the
-// result is, or every path of a graph is listed.
+// Unbounded names the builtins that a few bytes of arguments can make take all memory or hours, and that no deadline interrupts: a number
+// says how large the result is, or every path of a graph is listed.
 func Unbounded(name string) bool {
 	switch name {
 	case "bits.lsh", "graph.reachable_paths", "units.parse", "units.parse_bytes", "yaml.unmarshal":

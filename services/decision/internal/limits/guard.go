@@ -9,11 +9,12 @@ import (
 // guardName is a builtin that only compiled rules call: policies may not, and so cannot replace it either.
 const guardName = "internal.keyward_bounded"
 
-// mostParts is how many values a rule may put together in all, lists within lists counted through. The facts of a decision are some hundred.
+// mostParts is how many values a rule may put together in all, lists within lists counted through. The facts of a decision are some
+// hundred.
 const mostParts = 20_000
 
-// A list that holds another twice, forty times over, is made in forty steps and takes 2^40 to compare, copy or write out; nothing ends that.
-// So whatever a rule puts together is looked into at once, when it is still small, and the evaluation ends if it is not.
+// A list that holds another twice, forty times over, is made in forty steps and takes 2^40 to compare, copy or write out; nothing ends
+// that. So whatever a rule puts together is looked into at once, when it is still small, and the evaluation ends if it is not.
 var guard = registerGuard()
 
 func registerGuard() *ast.Term {
@@ -134,7 +135,8 @@ func (g guards) arity(called ast.Ref) int {
 	return 0
 }
 
-// equated returns what an equality makes of its sides: a list of it if a side is a comprehension, which has no variables of its own to guard.
+// equated returns what an equality makes of its sides: a list of it if a side is a comprehension, which has no variables of its own to
+// guard.
 func equated(left, right *ast.Term) []*ast.Term {
 	if isComprehension(right) {
 		left, right = right, left

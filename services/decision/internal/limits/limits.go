@@ -1,6 +1,6 @@
-// Package limits says what rules of a policy may call, and bounds what one step of theirs may cost, since a deadline is looked at between steps
-// only: builtins refuse operands beyond the bounds, and what rules put together is looked into while it is small. Either ends the evaluation
-// with an error.
+// Package limits says what rules of a policy may call, and bounds what one step of theirs may cost, since a deadline is looked at between
+// steps only: builtins refuse operands beyond the bounds, and what rules put together is looked into while it is small. Either ends the
+// evaluation with an error.
 //
 // It changes OPA's registry of builtins, which is the process's own, when the process starts.
 package limits
@@ -14,8 +14,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// What one call of a builtin may be given. A deadline is looked at between calls, so that what one call costs must be bounded by itself: rules that
-// multiply numbers or join texts with themselves double them at each step, and thirty steps fill a machine. Decisions need a thousandth of it.
+// What one call of a builtin may be given. A deadline is looked at between calls, so that what one call costs must be bounded by itself:
+// rules that multiply numbers or join texts with themselves double them at each step, and thirty steps fill a machine. Decisions need a
+// thousandth of it.
 const (
 	mostDigits = 1000    // of a number, written out
 	mostText   = 1 << 20 // bytes of a text, and of all that a call puts together
@@ -67,7 +68,9 @@ func excessOf(name string) func([]*ast.Term) string {
 
 // joins names the builtins that write out what is within their operands, where one text may stand many times.
 func joins(name string) bool {
-	for _, family := range []string{"concat", "sprintf", "strings.render_template", "json.", "yaml.", "urlquery.encode_object", "crypto.", "io.jwt.", "graphql."} {
+	for _, family := range []string{
+		"concat", "sprintf", "strings.render_template", "json.", "yaml.", "urlquery.encode_object", "crypto.", "io.jwt.", "graphql.",
+	} {
 		if strings.HasPrefix(name, family) {
 			return true
 		}

@@ -1,7 +1,7 @@
 // Package memo remembers answers by the bytes of what they depend on. It holds a bounded number of them in memory and touches nothing else.
 //
-// What a key stands for is the caller's business: equal keys must have equal answers. A Memo is safe for concurrent use, and what it has remembered it may
-// forget at any time.
+// What a key stands for is the caller's business: equal keys must have equal answers. A Memo is safe for concurrent use, and what it has
+// remembered it may forget at any time.
 package memo
 
 import (
@@ -15,7 +15,8 @@ type Memo struct {
 	cache *otter.Cache[string, any]
 }
 
-// New returns a memo for at most so many entries; 0 or less gives nil. It calls evicted, which may be nil, for each entry that makes room for another.
+// New returns a memo for at most so many entries; 0 or less gives nil. It calls evicted, which may be nil, for each entry that makes room
+// for another.
 func New(entries int, evicted func()) *Memo {
 	if entries <= 0 {
 		return nil

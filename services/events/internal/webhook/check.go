@@ -133,7 +133,8 @@ func checkCredential(text string) string {
 func reserved(name string) bool {
 	switch name {
 	case "host", "content-length", "content-type", "content-encoding", "user-agent", "expect", "cookie",
-		"connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade":
+		"connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",
+		"te", "trailer", "transfer-encoding", "upgrade":
 		return true
 	default:
 		return strings.HasPrefix(name, "webhook-")

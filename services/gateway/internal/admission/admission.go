@@ -1,9 +1,9 @@
-// Package admission says who may come in: it limits how much an address and a project call, proves who calls, from where a browser may,
-// and that a request fits the document.
+// Package admission says who may come in: it limits how much an address and a project call, proves who calls, from where a browser may, and
+// that a request fits the document.
 //
-// It promises that a wrong credential costs the same whether or not it names somebody, that an address which sends too many is told
-// nothing more of any, that the right secret is never refused for wrong ones of others, and that nothing of a request is parsed before its caller is known. It keeps nothing but counters, and
-// asks projects, limits and token issuers for answers from memory.
+// It promises that a wrong credential costs the same whether or not it names somebody, that an address which sends too many is told nothing
+// more of any, that the right secret is never refused for wrong ones of others, and that nothing of a request is parsed before its caller
+// is known. It keeps nothing but counters, and asks projects, limits and token issuers for answers from memory.
 package admission
 
 import (

@@ -19,8 +19,8 @@ var errNotInTime = &fault.Fault{
 	Type: fault.TypeUnavailable, Status: http.StatusRequestTimeout, Details: "the request did not arrive in time", RetryAfter: time.Second,
 }
 
-// readBody reads the body of a request that is admitted, and leaves it where handlers look for it. Up to here no more of it is in memory than
-// came with the header: who is refused, or sends more than limit, has cost nothing but what was on the way.
+// readBody reads the body of a request that is admitted, and leaves it where handlers look for it. Up to here no more of it is in memory
+// than came with the header: who is refused, or sends more than limit, has cost nothing but what was on the way.
 func (d *Door) readBody(c *fiber.Ctx, limit int) ([]byte, error) {
 	sent := c.Request()
 	stream := sent.BodyStream()

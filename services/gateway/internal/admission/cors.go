@@ -90,8 +90,8 @@ func corsForAll(x *exchange.Exchange) {
 	x.Answer.Set(fiber.HeaderAccessControlMaxAge, corsMaxAge)
 }
 
-// LetRead lets the page that sent a request read why it got no further than its head. Of a head that could not be read nobody knows which page that was, and
-// the refusal tells nothing but that.
+// LetRead lets the page that sent a request read why it got no further than its head. Of a head that could not be read nobody knows which
+// page that was, and the refusal tells nothing but that.
 func (d *Door) LetRead(x *exchange.Exchange, unknown bool) {
 	if unknown {
 		x.Answer.Set(fiber.HeaderAccessControlAllowOrigin, "*")

@@ -56,8 +56,8 @@ func (d *Door) limitFailures(x *exchange.Exchange, of ident.ProjectID) error {
 	return nil
 }
 
-// limitVisitor counts what costs more than the call: whoever has not proven to be anybody may begin few processes, make fewer users, and find out of few
-// identifiers whether somebody has a passkey, of a project from one address.
+// limitVisitor counts what costs more than the call: whoever has not proven to be anybody may begin few processes, make fewer users, and
+// find out of few identifiers whether somebody has a passkey, of a project from one address.
 func (d *Door) limitVisitor(x *exchange.Exchange, counts string) error {
 	kind, limit, refusal := ratelimit.Process, d.cfg.RateProcesses, "too many processes are begun from this address"
 	switch counts {
@@ -75,8 +75,8 @@ func (d *Door) limitVisitor(x *exchange.Exchange, counts string) error {
 	return judge(x, d.limits.Take(kind, string(x.Project)+"|"+from, limit), refusal)
 }
 
-// failing is what wrong credentials are counted under: the project and the address that they come from, since a tenant's mistakes are none of
-// another's. Those of no project there is are counted together.
+// failing is what wrong credentials are counted under: the project and the address that they come from, since a tenant's mistakes are none
+// of another's. Those of no project there is are counted together.
 func (d *Door) failing(x *exchange.Exchange, of ident.ProjectID) string {
 	if _, known := d.projects.Lookup(of); !known {
 		of = ""

@@ -143,8 +143,8 @@ func IsWellKnown(path string) bool { return strings.HasPrefix(path, "/.well-know
 // maxRefreshCookies is how many refresh cookies are looked at: a browser sends one for each domain and path that it was set for.
 const maxRefreshCookies = 4
 
-// refreshCookies returns the refresh token, and the others of the name: a browser that has the cookie of a host and that of its domain sends both, and
-// does not say which is newer.
+// refreshCookies returns the refresh token, and the others of the name: a browser that has the cookie of a host and that of its domain
+// sends both, and does not say which is newer.
 func refreshCookies(asked *fasthttp.RequestHeader) (first string, others []string) {
 	for name, value := range asked.Cookies() {
 		switch {

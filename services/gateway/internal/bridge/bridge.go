@@ -1,5 +1,5 @@
-// Package bridge carries a call that came to Fiber to a handler of net/http, and its answer back. It promises that nothing of the request but
-// its body lies in memory that fasthttp uses again, and that an answer is sent whole or not at all. It touches only what it is given.
+// Package bridge carries a call that came to Fiber to a handler of net/http, and its answer back. It promises that nothing of the request
+// but its body lies in memory that fasthttp uses again, and that an answer is sent whole or not at all. It touches only what it is given.
 package bridge
 
 import (
@@ -13,7 +13,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Request returns a request as net/http has it. It copies all but the body, for fasthttp uses its memory again. Its body must not be read once the handler has returned.
+// Request returns a request as net/http has it. It copies all but the body, for fasthttp uses its memory again. Its body must not be read
+// once the handler has returned.
 func Request(rc *fasthttp.RequestCtx) (*http.Request, error) {
 	target := string(rc.RequestURI())
 	parsed, err := url.ParseRequestURI(target)

@@ -1,5 +1,5 @@
-// Package certificate keeps the TLS certificate of a server as its files have it. It reads the two files and nothing else, again whenever they have changed, so that a
-// certificate is renewed without a restart. A key is never logged.
+// Package certificate keeps the TLS certificate of a server as its files have it. It reads the two files and nothing else, again whenever
+// they have changed, so that a certificate is renewed without a restart. A key is never logged.
 package certificate
 
 import (
@@ -47,7 +47,8 @@ type state [2]struct {
 // Open reads a certificate with its chain, and its key. An error begins with the setting that names the file at fault.
 func Open(cert, key string, deps Deps) (*Files, error) {
 	f := &Files{cert: cert, key: key, deps: deps, failures: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "keyward_tls_reload_failures_total", Help: "Changed certificate files that could not be used, so that the old certificate stayed; healthy is 0.",
+		Name: "keyward_tls_reload_failures_total",
+		Help: "Changed certificate files that could not be used, so that the old certificate stayed; healthy is 0.",
 	})}
 	var err error
 	if f.seen, err = f.look(); err != nil {
@@ -71,7 +72,8 @@ func Open(cert, key string, deps Deps) (*Files, error) {
 	return f, errors.Join(deps.Metrics.Register(f.failures), deps.Metrics.Register(expiry))
 }
 
-// Get returns the certificate for a handshake, as tls.Config.GetCertificate wants it. If changed files cannot be used, the certificate that was used before stays.
+// Get returns the certificate for a handshake, as tls.Config.GetCertificate wants it. If changed files cannot be used, the certificate that
+// was used before stays.
 func (f *Files) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,7 +84,8 @@ func (f *Files) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.loaded, nil
 }
 
-// renew reads the files if they have changed, or could not be used when they were last read: they are not replaced both at once. A failure is told once.
+// renew reads the files if they have changed, or could not be used when they were last read: they are not replaced both at once. A failure
+// is told once.
 func (f *Files) renew() {
 	now, err := f.look()
 	if err == nil && now == f.seen && !f.failing {
@@ -101,7 +104,9 @@ func (f *Files) renew() {
 	}
 	if !told {
 		f.failures.Inc()
-		f.deps.Log.Warn("the changed TLS certificate cannot be used; the one before stays", "error", err.Error(), "expires", f.loaded.Leaf.NotAfter)
+		f.deps.Log.Warn(
+			"the changed TLS certificate cannot be used; the one before stays", "error", err.Error(), "expires", f.loaded.Leaf.NotAfter,
+		)
 	}
 }
 

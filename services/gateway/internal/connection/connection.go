@@ -1,5 +1,5 @@
-// Package connection bounds the connections that the gateway has open: in all and from one address. What is beyond is closed at once, before
-// anything of it is read. A listener of it goes on when the process has run out of files for a moment.
+// Package connection bounds the connections that the gateway has open: in all and from one address. What is beyond is closed at once,
+// before anything of it is read. A listener of it goes on when the process has run out of files for a moment.
 //
 // It also closes connections so that their clients see the last answer: one that is closed while its client still sends is reset by the
 // kernel, and the answer may be lost with it. It knows sockets, and nothing of what is said over them.
@@ -190,7 +190,8 @@ const (
 	lingerBytes = 8 << 20
 )
 
-// Linger has the connection closed slowly: its client is let finish what it sends, of which nothing is kept, so that it gets to see the answer.
+// Linger has the connection closed slowly: its client is let finish what it sends, of which nothing is kept, so that it gets to see the
+// answer.
 func (c *Conn) Linger() { c.linger.Store(true) }
 
 // Close implements net.Conn.

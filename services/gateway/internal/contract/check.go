@@ -105,10 +105,12 @@ func (op *Operation) unknownParameters(values url.Values) []fault.FieldError {
 	return found
 }
 
-// indexed is the name of a list with numbers in its brackets, or more brackets behind them, as PHP's http_build_query and the qs of Node write it.
+// indexed is the name of a list with numbers in its brackets, or more brackets behind them, as PHP's http_build_query and the qs of Node
+// write it.
 var indexed = regexp.MustCompile(`^([A-Za-z]+)\[[0-9]{0,4}\](\[[0-9]{0,4}\])?$`)
 
-// Query reads the part of a URL after the question mark. Lists are called name[], however they were written: name[0]=, name[][]= or name[][0]=.
+// Query reads the part of a URL after the question mark. Lists are called name[], however they were written: name[0]=, name[][]= or
+// name[][0]=.
 func Query(raw string) (url.Values, error) {
 	sent, err := url.ParseQuery(raw)
 	if err != nil {

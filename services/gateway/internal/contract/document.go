@@ -43,8 +43,8 @@ type Operation struct {
 	Session, Process bool
 	// NoContent operations answer success with 204, and no body.
 	NoContent bool
-	// Counts says what a call of a visitor is counted as beside being a call: "process" or "user", which it leaves behind, "lookup" of an identifier, or
-	// nothing; x-counts of the document.
+	// Counts says what a call of a visitor is counted as beside being a call: "process" or "user", which it leaves behind, "lookup" of an
+	// identifier, or nothing; x-counts of the document.
 	Counts string
 	// BodyLimit is how many bytes of a body are read at most: x-body-limit of the document, else defaultBodyLimit.
 	BodyLimit int

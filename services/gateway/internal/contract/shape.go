@@ -40,8 +40,10 @@ const (
 )
 
 // known are the keywords that a shape understands or that say nothing about validity.
-var known = []string{"type", "properties", "required", "items", "minLength", "maxLength", "pattern", "enum", "minimum", "maximum", "format", "minItems", "maxItems",
-	"description", "examples", "default", "deprecated", "title", "x-message"}
+var known = []string{
+	"type", "properties", "required", "items", "minLength", "maxLength", "pattern", "enum", "minimum", "maximum", "format", "minItems",
+	"maxItems", "description", "examples", "default", "deprecated", "title", "x-message",
+}
 
 // shape compiles a schema, or returns nil.
 func (d *Document) shape(pointer string, depth int) *shape {

@@ -10,8 +10,8 @@ import (
 	"strconv"
 )
 
-// positions are the places of events in the stream, as one project is told of them. The stream is that of all projects: a plain number would
-// tell each how much the others do.
+// positions are the places of events in the stream, as one project is told of them. The stream is that of all projects: a plain number
+// would tell each how much the others do.
 type positions struct{ block cipher.Block }
 
 // positionLength is that of a position in text: one block, base64url without padding.

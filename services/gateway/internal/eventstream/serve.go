@@ -85,8 +85,9 @@ func unsubscribed(err error) error {
 	return fault.Unavailable(retryStream, "the events cannot be read now").Because(err)
 }
 
-// streamQuery reads what the client wants. Where to go on outweighs since when, for a client that connects again sends both. A plain number is
-// from an earlier version if it is one of those that were told; a larger one is a guess at what other projects do, and begins behind them.
+// streamQuery reads what the client wants. Where to go on outweighs since when, for a client that connects again sends both. A plain number
+// is from an earlier version if it is one of those that were told; a larger one is a guess at what other projects do, and begins behind
+// them.
 func streamQuery(c *fiber.Ctx, now time.Time, at positions, told uint64) (feed.Filter, feed.Start, error) {
 	var filter feed.Filter
 	var start feed.Start

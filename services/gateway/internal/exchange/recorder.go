@@ -39,7 +39,9 @@ type Recorder struct {
 // NewRecorder fails if its metrics are registered already.
 func NewRecorder(deps Deps) (*Recorder, error) {
 	made, err := newMeter(deps.Metrics, deps.InFlight)
-	return &Recorder{log: deps.Log, now: deps.Now, meter: made, tracer: newTracer(deps.Tracer), secure: deps.Secure, address: deps.Address}, err
+	return &Recorder{
+		log: deps.Log, now: deps.Now, meter: made, tracer: newTracer(deps.Tracer), secure: deps.Secure, address: deps.Address,
+	}, err
 }
 
 // CountShed counts a request that was refused because there was too much to do.

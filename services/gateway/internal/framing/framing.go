@@ -1,9 +1,9 @@
-// Package framing reads along what clients say in HTTP/1 and ends a connection at the first line that another reader on the way may have taken
-// for something else: then two of them would see different requests (RFC 9112 section 11.2). It is stricter than the servers behind it,
-// which take lines that end in LF alone, lines that go on on the next, or two framings of one body.
+// Package framing reads along what clients say in HTTP/1 and ends a connection at the first line that another reader on the way may have
+// taken for something else: then two of them would see different requests (RFC 9112 section 11.2). It is stricter than the servers behind
+// it, which take lines that end in LF alone, lines that go on on the next, or two framings of one body.
 //
-// It promises that no head and no chunk reaches the server that can be read in two ways, and that all else passes unchanged, as it comes. It
-// keeps no more than a line. It touches the connections that it is given, and knows nothing of what requests are for.
+// It promises that no head and no chunk reaches the server that can be read in two ways, and that all else passes unchanged, as it comes.
+// It keeps no more than a line. It touches the connections that it is given, and knows nothing of what requests are for.
 package framing
 
 import (

@@ -49,7 +49,8 @@ func (c claims) words(name string) []string {
 	return slices.DeleteFunc(c.texts(name), func(word string) bool { return word == "" })
 }
 
-// seconds returns a claim that is a time: a number of seconds since 1970, which may have a fraction (RFC 7519 §2). there is false without the claim, ok if it is no time.
+// seconds returns a claim that is a time: a number of seconds since 1970, which may have a fraction (RFC 7519 §2). there is false without
+// the claim, ok if it is no time.
 func (c claims) seconds(name string) (at float64, there, ok bool) {
 	raw, there := c[name]
 	if !there {
@@ -144,8 +145,10 @@ func read(c claims, candidate project.Candidate) (Identity, error) {
 	case utf8.RuneCountInString(user) > maxUser:
 		return Identity{}, fault.Login("the claim %s of the access token is longer than %d characters", issuer.UserClaim, maxUser)
 	case user == "" && len(permissions) == 0:
-		return Identity{}, fault.Login("the access token names no user and grants no permission; the project reads them from the claims %s and %s",
-			issuer.UserClaim, issuer.PermissionClaim)
+		return Identity{}, fault.Login(
+			"the access token names no user and grants no permission; the project reads them from the claims %s and %s", issuer.UserClaim,
+			issuer.PermissionClaim,
+		)
 	}
 	identity := Identity{Project: candidate.Project, User: ident.UserID(user), Permissions: permissions}
 	if at, stated, ok := c.seconds("auth_time"); stated && ok {
@@ -154,7 +157,8 @@ func read(c claims, candidate project.Candidate) (Identity, error) {
 	return identity, nil
 }
 
-// missing returns the wanted scopes that a token has not. Issuers write them as RFC 8693 §4.2 has it, or as an array, or under the name scp.
+// missing returns the wanted scopes that a token has not. Issuers write them as RFC 8693 §4.2 has it, or as an array, or under the name
+// scp.
 func (c claims) missing(wanted []string) []string {
 	has := append(c.words("scope"), c.words("scp")...)
 	return slices.DeleteFunc(slices.Clone(wanted), func(scope string) bool { return slices.Contains(has, scope) })

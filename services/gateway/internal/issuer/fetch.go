@@ -108,10 +108,12 @@ func (f fetcher) get(ctx context.Context, home *url.URL, address string, into an
 	return nil
 }
 
-var errNotPermitted = errors.New("it points to a URL that is neither https:// nor, if the issuer itself is on this machine, http:// on a loopback address")
+var errNotPermitted = errors.New(
+	"it points to a URL that is neither https:// nor, if the issuer itself is on this machine, http:// on a loopback address",
+)
 
-// permitted reports whether an issuer may send Keyward to a URL: one that is as protected as the issuer's own, and not what listens on this machine alone, unless the
-// issuer does too.
+// permitted reports whether an issuer may send Keyward to a URL: one that is as protected as the issuer's own, and not what listens on this
+// machine alone, unless the issuer does too.
 func permitted(home, target *url.URL) bool {
 	if !project.Protected(target) || target.User != nil {
 		return false

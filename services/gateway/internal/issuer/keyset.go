@@ -32,8 +32,8 @@ type publicKey struct {
 // keySet is the keys of an issuer at a moment.
 type keySet struct{ keys []publicKey }
 
-// newKeySet takes the keys that tokens can be verified with, and passes over all others, as RFC 7517 §5 wants it: issuers publish keys for encryption too, and of kinds
-// that are yet to come.
+// newKeySet takes the keys that tokens can be verified with, and passes over all others, as RFC 7517 §5 wants it: issuers publish keys for
+// encryption too, and of kinds that are yet to come.
 func newKeySet(published jwks) *keySet {
 	set := &keySet{}
 	for _, raw := range published.Keys {
@@ -93,7 +93,8 @@ func algorithmsOf(key any) []string {
 	return nil
 }
 
-// find returns the key of that ID for an algorithm, or without an ID the only one for it: OpenID Connect Core 1.0 §10.1 lets a token name none only if there is no choice.
+// find returns the key of that ID for an algorithm, or without an ID the only one for it: OpenID Connect Core 1.0 §10.1 lets a token name
+// none only if there is no choice.
 func (s *keySet) find(id, algorithm string) (publicKey, bool) {
 	if s == nil {
 		return publicKey{}, false

@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	fresh = 5 * time.Minute  // that keys are used for before they are fetched again
-	stale = 24 * time.Hour   // that keys are used for if they cannot be
-	pause = 10 * time.Second // from the beginning of a fetch to that of the next one, whatever tokens come: nobody makes Keyward a hammer by forging them
+	fresh = 5 * time.Minute // that keys are used for before they are fetched again
+	stale = 24 * time.Hour  // that keys are used for if they cannot be
+	// From the beginning of a fetch to that of the next one, whatever tokens come: nobody makes Keyward a hammer by forging them
+	pause = 10 * time.Second
 )
 
 // source keeps the keys of one issuer.
@@ -28,7 +29,8 @@ type source struct {
 	flight  chan struct{} // closed when the fetch under way has ended; nil: there is none
 }
 
-// keys returns the keys that are known, fetched anew if it is time. If the issuer is away, the older ones are good for a day. Errors are 503 and that of ctx.
+// keys returns the keys that are known, fetched anew if it is time. If the issuer is away, the older ones are good for a day. Errors are
+// 503 and that of ctx.
 func (s *source) keys(ctx context.Context) (*keySet, error) {
 	now := s.verifier.deps.Now()
 	s.mu.Lock()
@@ -55,7 +57,8 @@ func (s *source) keys(ctx context.Context) (*keySet, error) {
 	return nil, s.unavailable(now)
 }
 
-// newer returns keys that were fetched after an older set was, or the older one if it is too early to ask again. If the issuer is away nobody can tell: 503.
+// newer returns keys that were fetched after an older set was, or the older one if it is too early to ask again. If the issuer is away
+// nobody can tell: 503.
 func (s *source) newer(ctx context.Context, than *keySet) (*keySet, error) {
 	now := s.verifier.deps.Now()
 	s.mu.Lock()
@@ -84,12 +87,16 @@ func (s *source) usable(now time.Time) *keySet {
 }
 
 func (s *source) unavailable(now time.Time) error {
-	return fault.Unavailable(max(s.began.Add(pause).Sub(now), time.Second), "the keys of the access token's issuer cannot be had at the moment")
+	return fault.Unavailable(
+		max(s.began.Add(pause).Sub(now), time.Second), "the keys of the access token's issuer cannot be had at the moment",
+	)
 }
 
-// fetch begins to fetch the keys, unless somebody does already, and returns what is closed in the end; nil if it is too early. The caller holds the lock.
+// fetch begins to fetch the keys, unless somebody does already, and returns what is closed in the end; nil if it is too early. The caller
+// holds the lock.
 //
-// The fetch outlives the call that began it: others wait for it as well, and a client that hangs up must not spend the one that is allowed for the time.
+// The fetch outlives the call that began it: others wait for it as well, and a client that hangs up must not spend the one that is allowed
+// for the time.
 func (s *source) fetch(now time.Time) chan struct{} {
 	if s.flight != nil || !s.began.IsZero() && now.Sub(s.began) < pause {
 		return s.flight
@@ -106,7 +113,9 @@ func (s *source) fetch(now time.Time) chan struct{} {
 func (s *source) land(life context.Context, began time.Time, flight chan struct{}) {
 	set, err := s.verifier.fetcher.keys(life, s.url)
 	if err != nil && life.Err() == nil {
-		s.verifier.deps.Log.Warn("the keys of an issuer cannot be fetched; its tokens are verified with those known, for a day", "issuer", s.url, "error", err)
+		s.verifier.deps.Log.Warn(
+			"the keys of an issuer cannot be fetched; its tokens are verified with those known, for a day", "issuer", s.url, "error", err,
+		)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

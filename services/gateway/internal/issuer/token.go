@@ -14,7 +14,8 @@ import (
 // maxToken bounds what is looked at, in bytes.
 const maxToken = 16 << 10
 
-// LooksLikeJWT reports whether a bearer token has the form of a signed JWT (RFC 7515 §7.1), three parts with dots between, whatever they hold. An API key never has it.
+// LooksLikeJWT reports whether a bearer token has the form of a signed JWT (RFC 7515 §7.1), three parts with dots between, whatever they
+// hold. An API key never has it.
 func LooksLikeJWT(token string) bool { return strings.Count(token, ".") == 2 }
 
 // token is what a JWT says. Nothing of it is known to be true until its signature has been verified.
@@ -79,7 +80,9 @@ func malformed() error { return fault.Login("the access token is not a JWT that 
 func (h header) check() (jwa.SignatureAlgorithm, error) {
 	algorithm, ok := accepted(h.Algorithm)
 	if !ok {
-		return algorithm, fault.Login("the access token is signed with an algorithm that is not accepted: it must be RS, PS or ES with 256, 384 or 512, or EdDSA")
+		return algorithm, fault.Login(
+			"the access token is signed with an algorithm that is not accepted: it must be RS, PS or ES with 256, 384 or 512, or EdDSA",
+		)
 	}
 	// RFC 8725 §3.11: tokens that the same issuer signs for other ends, such as logout tokens, say so.
 	switch strings.TrimPrefix(strings.ToLower(h.Type), "application/") {

@@ -1,5 +1,6 @@
-// Package issuer verifies access tokens of OpenID Connect issuers: JWTs of the issuers that projects name (core/project). It fetches their discovery documents and
-// keys over HTTP, keeps the keys in memory, and touches nothing else. What a token holds is in no error and in no log.
+// Package issuer verifies access tokens of OpenID Connect issuers: JWTs of the issuers that projects name (core/project). It fetches their
+// discovery documents and keys over HTTP, keeps the keys in memory, and touches nothing else. What a token holds is in no error and in no
+// log.
 package issuer
 
 import (
@@ -19,9 +20,11 @@ import (
 
 // Deps are what a Verifier works with. All but HTTP are required.
 type Deps struct {
-	// Issuers returns the projects that take tokens of an issuer, and how they read them; project.Store.Issuers is one. It is asked at each token.
+	// Issuers returns the projects that take tokens of an issuer, and how they read them; project.Store.Issuers is one. It is asked at each
+	// token.
 	Issuers func(url string) []project.Candidate
-	// HTTP reaches the issuers. Its rules for redirects and its cookies are not used. nil = a client of the Verifier's own, which heeds the proxy of the environment.
+	// HTTP reaches the issuers. Its rules for redirects and its cookies are not used. nil = a client of the Verifier's own, which heeds the
+	// proxy of the environment.
 	HTTP *http.Client
 	Now  func() time.Time
 	Log  *slog.Logger
@@ -73,9 +76,9 @@ func (v *Verifier) Close() {
 // Knows reports whether a token names an issuer that a project takes tokens of. It says nothing about whether the token is good.
 func (v *Verifier) Knows(text string) bool { return len(v.deps.Issuers(issuerOf(text))) > 0 }
 
-// Verify returns who a token is of. hint names the project that the caller means to speak to; it is needed only if several projects take the token, and a token
-// that this project does not take is refused. Faults: 401 for a token that is not good, 403 for one that lacks a scope, 503 with RetryAfter if the issuer's keys cannot
-// be had. An error that is no fault is that of ctx.
+// Verify returns who a token is of. hint names the project that the caller means to speak to; it is needed only if several projects take
+// the token, and a token that this project does not take is refused. Faults: 401 for a token that is not good, 403 for one that lacks a
+// scope, 503 with RetryAfter if the issuer's keys cannot be had. An error that is no fault is that of ctx.
 func (v *Verifier) Verify(ctx context.Context, text string, hint ident.ProjectID) (Identity, error) {
 	parsed, err := parse(text)
 	if err != nil {
@@ -96,7 +99,8 @@ func (v *Verifier) Verify(ctx context.Context, text string, hint ident.ProjectID
 	return identify(parsed.claims, candidates, hint)
 }
 
-// checkSignature verifies with the key that the token names, or, if it names none, with the only one that fits its algorithm. A key that is not known may be new.
+// checkSignature verifies with the key that the token names, or, if it names none, with the only one that fits its algorithm. A key that is
+// not known may be new.
 func (v *Verifier) checkSignature(ctx context.Context, t token) error {
 	s := v.source(t.issuer)
 	known, err := s.keys(ctx)

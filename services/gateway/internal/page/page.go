@@ -68,7 +68,9 @@ func (cfg Config) MountDocs(app *fiber.App) error {
 		}
 		files = append(files, file{path: path, kind: fiber.MIMETextHTMLCharsetUTF8, plain: index})
 	}
-	for _, own := range []struct{ name, kind string }{{"start.js", "text/javascript; charset=utf-8"}, {"docs.css", "text/css; charset=utf-8"}} {
+	for _, own := range []struct{ name, kind string }{
+		{"start.js", "text/javascript; charset=utf-8"}, {"docs.css", "text/css; charset=utf-8"},
+	} {
 		raw, err := pageFiles.ReadFile(own.name)
 		if err != nil {
 			return fmt.Errorf("read the API page: %w", err)

@@ -1,5 +1,5 @@
-// Package protocodec reads and writes the messages of calls. It promises that what its errors say repeats neither what was sent nor the names
-// of Go types. It touches nothing.
+// Package protocodec reads and writes the messages of calls. It promises that what its errors say repeats neither what was sent nor the
+// names of Go types. It touches nothing.
 package protocodec
 
 import (
@@ -14,7 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// UnmarshalJSON reads a message as ProtoJSON and ignores unknown fields. Its errors say what is wrong and where, and repeat nothing of the text.
+// UnmarshalJSON reads a message as ProtoJSON and ignores unknown fields. Its errors say what is wrong and where, and repeat nothing of the
+// text.
 func UnmarshalJSON(raw []byte, into proto.Message) error {
 	err := protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(raw, into)
 	if err == nil {
@@ -45,7 +46,8 @@ type codec struct {
 	unmarshal func([]byte, proto.Message) error
 }
 
-// All are the codecs of Connect, gRPC-web and gRPC: the library's, but that their errors repeat neither what was sent nor the names of Go types.
+// All are the codecs of Connect, gRPC-web and gRPC: the library's, but that their errors repeat neither what was sent nor the names of Go
+// types.
 func All() []connect.Codec {
 	binary := func(raw []byte, into proto.Message) error {
 		if err := proto.Unmarshal(raw, into); err != nil {

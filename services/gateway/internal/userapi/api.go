@@ -1,9 +1,9 @@
-// Package userapi is the user service that Zitadel's clients know (zitadel.user.v2 and v2beta, api/proto) over JSON, Connect, gRPC-web and gRPC. It turns calls
-// into those of the ceremony service and faults into the errors of each protocol. It decides nothing and stores nothing, knows callers only by what Deps.Admit says
-// of them, and does no I/O but to answer.
+// Package userapi is the user service that Zitadel's clients know (zitadel.user.v2 and v2beta, api/proto) over JSON, Connect, gRPC-web and
+// gRPC. It turns calls into those of the ceremony service and faults into the errors of each protocol. It decides nothing and stores
+// nothing, knows callers only by what Deps.Admit says of them, and does no I/O but to answer.
 //
-// All protocols come to one implementation (passkeys). In every call the caller comes first, by the headers alone; then whether the message is well-formed and
-// within its limits, then whether the caller may, then the ceremony service.
+// All protocols come to one implementation (passkeys). In every call the caller comes first, by the headers alone; then whether the message
+// is well-formed and within its limits, then whether the caller may, then the ceremony service.
 package userapi
 
 import (
@@ -36,7 +36,8 @@ type API struct {
 	health    *grpchealth.StaticChecker
 }
 
-// New makes the user service. It fails if a dependency is missing, a bound is not positive, or the descriptors of the service do not say what it needs of them.
+// New makes the user service. It fails if a dependency is missing, a bound is not positive, or the descriptors of the service do not say
+// what it needs of them.
 func New(deps Deps) (*API, error) {
 	switch {
 	case deps.Registrations == nil || deps.Admit == nil:
@@ -57,7 +58,9 @@ func New(deps Deps) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("user service: %w", err)
 	}
-	a := &API{deps: deps, methods: methods, health: grpchealth.NewStaticChecker(userv2connect.UserServiceName, userv2betaconnect.UserServiceName)}
+	a := &API{
+		deps: deps, methods: methods, health: grpchealth.NewStaticChecker(userv2connect.UserServiceName, userv2betaconnect.UserServiceName),
+	}
 	if a.validator, err = newValidator(); err != nil {
 		return nil, fmt.Errorf("user service: %w", err)
 	}
@@ -91,7 +94,8 @@ const (
 	rpcV2beta  = "/" + userv2betaconnect.UserServiceName + "/"
 )
 
-// Owns reports whether a path is of the user service, whatever the method. Of /v2/users/ those are only the passkeys of a user: the rest is the Backend API's.
+// Owns reports whether a path is of the user service, whatever the method. Of /v2/users/ those are only the passkeys of a user: the rest is
+// the Backend API's.
 func (a *API) Owns(path string) bool {
 	return ownsREST(path) || strings.HasPrefix(path, rpcV2) || strings.HasPrefix(path, rpcV2beta)
 }
@@ -108,8 +112,8 @@ func ownsREST(path string) bool {
 	return rest == "passkeys" || strings.HasPrefix(rest, "passkeys/")
 }
 
-// Handler returns what serves JSON, Connect, gRPC-web and gRPC; gRPC needs HTTP/2. Whoever serves it sets a request's RemoteAddr to the address that is to be
-// believed.
+// Handler returns what serves JSON, Connect, gRPC-web and gRPC; gRPC needs HTTP/2. Whoever serves it sets a request's RemoteAddr to the
+// address that is to be believed.
 func (a *API) Handler() http.Handler { return http.HandlerFunc(a.serveHTTP) }
 
 func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +124,8 @@ func (a *API) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	a.json.ServeHTTP(w, r)
 }
 
-// speaksRPC reports whether a request is of a protocol whose paths are procedures. A path of the JSON API is one, whatever its content type.
+// speaksRPC reports whether a request is of a protocol whose paths are procedures. A path of the JSON API is one, whatever its content
+// type.
 func speaksRPC(r *http.Request) bool {
 	if strings.HasPrefix(r.URL.Path, "/zitadel.") || strings.HasPrefix(r.URL.Path, "/grpc.") {
 		return true
@@ -158,7 +163,9 @@ const mostOfAnybody = 4 << 10
 func (a *API) GRPCHandler() http.Handler {
 	public := http.NewServeMux()
 	options := []connect.HandlerOption{connect.WithReadMaxBytes(mostOfAnybody)}
-	reflector := grpcreflect.NewStaticReflector(userv2connect.UserServiceName, userv2betaconnect.UserServiceName, grpchealth.HealthV1ServiceName)
+	reflector := grpcreflect.NewStaticReflector(
+		userv2connect.UserServiceName, userv2betaconnect.UserServiceName, grpchealth.HealthV1ServiceName,
+	)
 	public.Handle(grpcreflect.NewHandlerV1(reflector, options...))
 	public.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
 	public.Handle(grpchealth.NewHandler(a.health, options...))

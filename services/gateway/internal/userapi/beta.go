@@ -9,11 +9,14 @@ import (
 	userv2beta "github.com/keyward/keyward/api/zitadel/user/v2beta"
 )
 
-// betaPasskeys implements zitadel.user.v2beta.UserService by that of v2. Messages are of the same names and limits in both, so that their errors are too.
+// betaPasskeys implements zitadel.user.v2beta.UserService by that of v2. Messages are of the same names and limits in both, so that their
+// errors are too.
 type betaPasskeys struct{ v2 *passkeys }
 
 // RegisterPasskey begins a registration.
-func (b *betaPasskeys) RegisterPasskey(ctx context.Context, req *userv2beta.RegisterPasskeyRequest) (*userv2beta.RegisterPasskeyResponse, error) {
+func (b *betaPasskeys) RegisterPasskey(
+	ctx context.Context, req *userv2beta.RegisterPasskeyRequest,
+) (*userv2beta.RegisterPasskeyResponse, error) {
 	newer := &userv2.RegisterPasskeyRequest{
 		UserId: req.GetUserId(), Authenticator: userv2.PasskeyAuthenticator(req.GetAuthenticator()), Domain: req.GetDomain(),
 	}
@@ -25,7 +28,11 @@ func (b *betaPasskeys) RegisterPasskey(ctx context.Context, req *userv2beta.Regi
 		return nil, err
 	}
 	return &userv2beta.RegisterPasskeyResponse{
-		Details: betaDetails(res.GetDetails()), PasskeyId: res.GetPasskeyId(), PublicKeyCredentialCreationOptions: res.GetPublicKeyCredentialCreationOptions(),
+		Details: betaDetails(
+			res.GetDetails(),
+		),
+		PasskeyId:                          res.GetPasskeyId(),
+		PublicKeyCredentialCreationOptions: res.GetPublicKeyCredentialCreationOptions(),
 	}, nil
 }
 
@@ -34,7 +41,10 @@ func (b *betaPasskeys) VerifyPasskeyRegistration(
 	ctx context.Context, req *userv2beta.VerifyPasskeyRegistrationRequest,
 ) (*userv2beta.VerifyPasskeyRegistrationResponse, error) {
 	res, err := b.v2.VerifyPasskeyRegistration(ctx, &userv2.VerifyPasskeyRegistrationRequest{
-		UserId: req.GetUserId(), PasskeyId: req.GetPasskeyId(), PublicKeyCredential: req.GetPublicKeyCredential(), PasskeyName: req.GetPasskeyName(),
+		UserId:              req.GetUserId(),
+		PasskeyId:           req.GetPasskeyId(),
+		PublicKeyCredential: req.GetPublicKeyCredential(),
+		PasskeyName:         req.GetPasskeyName(),
 	})
 	if err != nil {
 		return nil, err

@@ -55,8 +55,8 @@ const (
 	textCompression = "the message is compressed, and the request does not say how"
 )
 
-// checkFrame refuses what is no single message of gRPC or gRPC-web. The handlers would call that an internal error, and it is the caller's. What it has read, the
-// handler reads again; what is too large for a message, it leaves to the handler to refuse.
+// checkFrame refuses what is no single message of gRPC or gRPC-web. The handlers would call that an internal error, and it is the caller's.
+// What it has read, the handler reads again; what is too large for a message, it leaves to the handler to refuse.
 func (a *API) checkFrame(r *http.Request, b *body) *connect.Error {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	kind, _, _ = strings.Cut(strings.TrimSpace(kind), "+")

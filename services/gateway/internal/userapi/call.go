@@ -15,7 +15,8 @@ import (
 	"github.com/keyward/keyward/core/fault"
 )
 
-// drainFactor says how much larger than the bound a message may be to be read to its end and refused with a proper answer; beyond, it is no longer read.
+// drainFactor says how much larger than the bound a message may be to be read to its end and refused with a proper answer; beyond, it is no
+// longer read.
 const drainFactor = 4
 
 // call is one call of a method, from the headers to the answer.
@@ -58,7 +59,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, m method, next http.
 		return
 	}
 	if deadline, bounded := ctx.Deadline(); bounded {
-		// A body that never ends must not outlast the call either. Where the connection cannot do so, whoever serves it has read the body already.
+		// A body that never ends must not outlast the call either. Where the connection cannot do so, whoever serves it has read the body
+		// already.
 		_ = http.NewResponseController(w).SetReadDeadline(deadline)
 	}
 	c.body = &body{ReadCloser: http.MaxBytesReader(w, r.Body, int64(a.deps.MaxBytes)*drainFactor)}
@@ -82,7 +84,8 @@ func (c *call) ended(refused *connect.Error, cause error) {
 	c.outcome.Code, c.outcome.Err = refused.Code().String(), cause
 }
 
-// observe tells of a call that is over. One that never came to the implementation, because its message could not be read, is known by its answer only.
+// observe tells of a call that is over. One that never came to the implementation, because its message could not be read, is known by its
+// answer only.
 func (a *API) observe(ctx context.Context, c *call, seen *witness) {
 	if c.outcome.Code == "" {
 		c.outcome.Code = seen.code()
@@ -101,15 +104,20 @@ func (a *API) guard(ctx context.Context, c *call, f func() error) (err error) {
 		case http.ErrAbortHandler:
 			panic(p)
 		default:
-			a.deps.Log.ErrorContext(ctx, "a call to the user service panicked", "procedure", c.method.procedure, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			a.deps.Log.ErrorContext(
+				ctx, "a call to the user service panicked", "procedure", c.method.procedure, "panic", fmt.Sprint(p), "stack", string(debug.Stack()),
+			)
 			err = fault.Internal(fmt.Errorf("panic: %v", p))
 		}
 	}()
 	return f()
 }
 
-// answer is what every method does: it checks the message, and has do check the caller and call the ceremony service. Its error is a *connect.Error.
-func answer[Req proto.Message, Res any](ctx context.Context, a *API, req Req, do func(context.Context, *call, Req) (Res, error)) (res Res, err error) {
+// answer is what every method does: it checks the message, and has do check the caller and call the ceremony service. Its error is a
+// *connect.Error.
+func answer[Req proto.Message, Res any](
+	ctx context.Context, a *API, req Req, do func(context.Context, *call, Req) (Res, error),
+) (res Res, err error) {
 	c := callOf(ctx)
 	if c == nil {
 		return res, refusal(ctx, fault.Internal(errors.New("a method was reached without admission")))
@@ -154,8 +162,8 @@ func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // Flush implements http.Flusher, which gRPC asks for.
 func (w *witness) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
-// code returns the code of an answer without a message, as Connect writes it. An answer of gRPC and gRPC-web names it; in Connect the status tells enough of what
-// can be wrong with a request.
+// code returns the code of an answer without a message, as Connect writes it. An answer of gRPC and gRPC-web names it; in Connect the
+// status tells enough of what can be wrong with a request.
 func (w *witness) code() string {
 	for _, key := range []string{trailerState, http.TrailerPrefix + trailerState} {
 		if n, err := strconv.ParseUint(w.Header().Get(key), 10, 32); err == nil {

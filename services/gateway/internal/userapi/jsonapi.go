@@ -35,7 +35,9 @@ func newJSONAPI(a *API, v2 userv2.UserServiceServer, beta userv2beta.UserService
 	}
 	s.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, jsonMarshaler{
-			JSONPb:   &runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{}, UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true}},
+			JSONPb: &runtime.JSONPb{
+				MarshalOptions: protojson.MarshalOptions{}, UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
+			},
 			maxBytes: a.deps.MaxBytes,
 		}),
 		runtime.WithMiddlewares(s.admit),
@@ -45,7 +47,8 @@ func newJSONAPI(a *API, v2 userv2.UserServiceServer, beta userv2beta.UserService
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),
 	)
-	// Of routes that match, the last one registered is taken. In the protos those with a literal stand after those with a variable in its place, so literals win.
+	// Of routes that match, the last one registered is taken. In the protos those with a literal stand after those with a variable in its
+	// place, so literals win.
 	if err := userv2.RegisterUserServiceHandlerServer(context.Background(), s.mux, v2); err != nil {
 		return nil, fmt.Errorf("routes of v2: %w", err)
 	}
@@ -59,7 +62,8 @@ func newJSONAPI(a *API, v2 userv2.UserServiceServer, beta userv2beta.UserService
 func (s *jsonAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context())
 	r.Header = r.Header.Clone()
-	// Everything is JSON, whatever is said of it, and no answer has trailers. The router would complain of types it cannot read, and announce trailers.
+	// Everything is JSON, whatever is said of it, and no answer has trailers. The router would complain of types it cannot read, and announce
+	// trailers.
 	for _, key := range []string{"Accept", "Content-Type", "Te"} {
 		r.Header.Del(key)
 	}

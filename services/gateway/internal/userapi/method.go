@@ -46,7 +46,9 @@ func methodOf(d protoreflect.MethodDescriptor) (method, error) {
 	}
 	rule, _ := proto.GetExtension(d.Options(), annotations.E_Http).(*annotations.HttpRule)
 	service := "/" + string(d.Parent().FullName()) + "/"
-	m := method{procedure: service + string(d.Name()), service: service, permission: permission.GetPermission(), ownUser: permission.GetOwnUser()}
+	m := method{
+		procedure: service + string(d.Name()), service: service, permission: permission.GetPermission(), ownUser: permission.GetOwnUser(),
+	}
 	switch {
 	case rule.GetPost() != "":
 		m.verb, m.path = http.MethodPost, rule.GetPost()

@@ -30,7 +30,8 @@ const (
 	reasonPermission = "AUTH-Permission" // the caller's own user, where that is not enough
 )
 
-// passkeys implements zitadel.user.v2.UserService for all protocols. Its methods are called with the context of a call that serve has admitted.
+// passkeys implements zitadel.user.v2.UserService for all protocols. Its methods are called with the context of a call that serve has
+// admitted.
 type passkeys struct{ api *API }
 
 // RegisterPasskey begins a registration.
@@ -60,10 +61,13 @@ func (p *passkeys) register(ctx context.Context, c *call, req *userv2.RegisterPa
 	if err := protojson.Unmarshal(pending.Options, options); err != nil {
 		return nil, fault.Internal(fmt.Errorf("creation options: %w", err))
 	}
-	return &userv2.RegisterPasskeyResponse{Details: c.details(pending.Change), PasskeyId: string(pending.ID), PublicKeyCredentialCreationOptions: options}, nil
+	return &userv2.RegisterPasskeyResponse{
+		Details: c.details(pending.Change), PasskeyId: string(pending.ID), PublicKeyCredentialCreationOptions: options,
+	}, nil
 }
 
-// attachment returns where a passkey may live, as WebAuthn names it. A place that is not known yet is any place, as for clients that leave it out.
+// attachment returns where a passkey may live, as WebAuthn names it. A place that is not known yet is any place, as for clients that leave
+// it out.
 func attachment(a userv2.PasskeyAuthenticator) string {
 	switch a {
 	case userv2.PasskeyAuthenticator_PASSKEY_AUTHENTICATOR_PLATFORM:
@@ -81,7 +85,9 @@ func (p *passkeys) VerifyPasskeyRegistration(
 	return answer(ctx, p.api, req, p.verify)
 }
 
-func (p *passkeys) verify(ctx context.Context, c *call, req *userv2.VerifyPasskeyRegistrationRequest) (*userv2.VerifyPasskeyRegistrationResponse, error) {
+func (p *passkeys) verify(
+	ctx context.Context, c *call, req *userv2.VerifyPasskeyRegistrationRequest,
+) (*userv2.VerifyPasskeyRegistrationResponse, error) {
 	credential, err := credentialText(req.GetPublicKeyCredential())
 	if err != nil {
 		return nil, err
@@ -110,7 +116,9 @@ func credentialText(credential *structpb.Struct) ([]byte, error) {
 	}
 	if n := utf8.RuneCount(text); n < minCredential || n > maxCredential {
 		return nil, invalid(fmt.Sprintf(
-			"invalid VerifyPasskeyRegistrationRequest.PublicKeyCredential: value length must be between %d and %d characters, inclusive", minCredential, maxCredential,
+			"invalid VerifyPasskeyRegistrationRequest.PublicKeyCredential: value length must be between %d and %d characters, inclusive",
+			minCredential,
+			maxCredential,
 		))
 	}
 	return text, nil
@@ -165,10 +173,14 @@ func (p *passkeys) list(ctx context.Context, c *call, req *userv2.ListPasskeysRe
 		return nil, err
 	}
 	res := &userv2.ListPasskeysResponse{
-		Details: &objectv2.ListDetails{TotalResult: uint64(len(list.Passkeys)), ProcessedSequence: sequenceAt(list.ChangedMs), Timestamp: timestamp(list.ChangedMs)},
+		Details: &objectv2.ListDetails{
+			TotalResult: uint64(len(list.Passkeys)), ProcessedSequence: sequenceAt(list.ChangedMs), Timestamp: timestamp(list.ChangedMs),
+		},
 	}
 	for _, one := range list.Passkeys {
-		res.Result = append(res.Result, &userv2.Passkey{Id: string(one.ID), State: userv2.AuthFactorState_AUTH_FACTOR_STATE_READY, Name: one.Name})
+		res.Result = append(
+			res.Result, &userv2.Passkey{Id: string(one.ID), State: userv2.AuthFactorState_AUTH_FACTOR_STATE_READY, Name: one.Name},
+		)
 	}
 	return res, nil
 }
@@ -240,7 +252,12 @@ func forUser[T any](c *call, user ident.UserID, body T) service.ForUser[T] {
 
 func (c *call) details(change service.Change) *objectv2.Details {
 	return &objectv2.Details{
-		Sequence: sequenceAt(change.ChangedMs), ChangeDate: timestamp(change.ChangedMs), ResourceOwner: string(c.caller.Project), CreationDate: timestamp(change.CreatedMs),
+		Sequence: sequenceAt(
+			change.ChangedMs,
+		),
+		ChangeDate:    timestamp(change.ChangedMs),
+		ResourceOwner: string(c.caller.Project),
+		CreationDate:  timestamp(change.CreatedMs),
 	}
 }
 
@@ -252,6 +269,6 @@ func timestamp(ms int64) *timestamppb.Timestamp {
 	return timestamppb.New(time.UnixMilli(ms))
 }
 
-// sequenceAt is what existing clients get for the sequence of a change: it grows with every later one. The place in the stream would tell each
-// tenant how much the others do.
+// sequenceAt is what existing clients get for the sequence of a change: it grows with every later one. The place in the stream would tell
+// each tenant how much the others do.
 func sequenceAt(changedMs int64) uint64 { return uint64(max(changedMs, 0)) }

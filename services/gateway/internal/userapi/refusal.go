@@ -116,7 +116,8 @@ func CodeOf(status int) connect.Code {
 	return connect.CodeInvalidArgument
 }
 
-// WriteError answers a request with err in the protocol of the request. Nothing may have been written yet. It neither reads the body nor logs.
+// WriteError answers a request with err in the protocol of the request. Nothing may have been written yet. It neither reads the body nor
+// logs.
 func (a *API) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	refused := refusal(r.Context(), err)
 	if !speaksRPC(r) {

@@ -12,8 +12,8 @@ import (
 // helpWidth is where lines of help end, in characters: what two terminals beside each other show.
 const helpWidth = 120
 
-// SettingsFlags gives a command --config, which file is bound to, and a flag for each setting. Its help lists the settings by subject, behind the flags
-// that are the command's own.
+// SettingsFlags gives a command --config, which file is bound to, and a flag for each setting. Its help lists the settings by subject,
+// behind the flags that are the command's own.
 func SettingsFlags(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVar(file, "config", "", "YAML file with settings ("+config.FileEnv+")")
 	groups := config.FlagGroups()

@@ -1,5 +1,5 @@
-// Package command is what the commands of keyward have in common: the terminal, errors of usage, forms of output, and how a running server is found.
-// It knows none of the commands.
+// Package command is what the commands of keyward have in common: the terminal, errors of usage, forms of output, and how a running server
+// is found. It knows none of the commands.
 package command
 
 import (

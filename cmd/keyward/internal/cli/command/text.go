@@ -18,7 +18,9 @@ func Since(text string, now time.Time) (time.Time, error) {
 	}
 	moment, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || moment.After(now) || moment.Unix() <= 0 {
-		return time.Time{}, Usage(fmt.Errorf("--since: must be a duration such as 24h or a time in the past such as 2026-11-22T12:00:00Z, not %q", text))
+		return time.Time{}, Usage(
+			fmt.Errorf("--since: must be a duration such as 24h or a time in the past such as 2026-11-22T12:00:00Z, not %q", text),
+		)
 	}
 	return moment, nil
 }

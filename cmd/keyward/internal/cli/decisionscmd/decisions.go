@@ -1,5 +1,5 @@
-// Package decisionscmd is "keyward decisions": it finds recorded decisions, those that offered a passkey and those that did not, and shows them. It
-// promises to change nothing, and touches the stream of decisions of a running server alone.
+// Package decisionscmd is "keyward decisions": it finds recorded decisions, those that offered a passkey and those that did not, and shows
+// them. It promises to change nothing, and touches the stream of decisions of a running server alone.
 package decisionscmd
 
 import (
@@ -194,8 +194,10 @@ func (t *table) line(r *replay.Record) error {
 	if t.json != nil {
 		return t.json.Encode(r)
 	}
-	_, err := fmt.Fprintf(t.lines, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Time.UTC().Format(moment), r.Project, user(r), r.Action, verdict(r), r.Rule,
-		command.Word(string(r.Tag)), r.ID)
+	_, err := fmt.Fprintf(
+		t.lines, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Time.UTC().Format(moment), r.Project, user(r), r.Action, verdict(r), r.Rule,
+		command.Word(string(r.Tag)), r.ID,
+	)
 	return err
 }
 

@@ -187,11 +187,20 @@ func eventLine(entry journal.Entry) string {
 	fmt.Fprintf(&line, "%s  %s  %s  %-24s  %s", time.UnixMilli(e.CreatedMs).UTC().Format("2006-01-02T15:04:05.000Z"),
 		command.Word(string(e.Project)), command.Word(string(e.User)), command.Word(string(e.Type)), command.Word(string(e.ID)))
 	details := []struct{ name, value string }{
-		{"deletes", string(e.Deletes)}, {"route", string(e.Route)}, {"kind", string(e.Kind)}, {"credential", e.Credential}, {"environment", string(e.Environment)},
-		{"process", e.Process}, {"decision", string(e.Decision)},
+		{
+			"deletes", string(e.Deletes),
+		},
+		{"route", string(e.Route)},
+		{"kind", string(e.Kind)},
+		{"credential", e.Credential},
+		{"environment", string(e.Environment)},
+		{"process", e.Process},
+		{"decision", string(e.Decision)},
 	}
 	if e.Auth != nil {
-		details = append(details, struct{ name, value string }{"method", string(e.Auth.Method)}, struct{ name, value string }{"status", string(e.Auth.Status)})
+		details = append(
+			details, struct{ name, value string }{"method", string(e.Auth.Method)}, struct{ name, value string }{"status", string(e.Auth.Status)},
+		)
 	}
 	for _, d := range details {
 		if d.value != "" {

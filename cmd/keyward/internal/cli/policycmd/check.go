@@ -82,7 +82,8 @@ func (c *policyCheck) check(cmd *cobra.Command, terminal command.Terminal) (admi
 // late is the exit code of a check that took too long.
 const late = 3
 
-// checkHere checks a packed bundle in this process, which what the rules do may end. Not even a function that never looks at the deadline outlives it.
+// checkHere checks a packed bundle in this process, which what the rules do may end. Not even a function that never looks at the deadline
+// outlives it.
 func (c *policyCheck) checkHere(ctx context.Context, terminal command.Terminal, memory int64) (admit.Report, error) {
 	if err := admit.Bound(memory); err != nil {
 		return admit.Report{}, err

@@ -161,5 +161,9 @@ func (e *policyEval) actionOf(policy *explain.Policy, facts []byte) (string, err
 	case !login && policy.CheckFacts(explain.Mediation, facts) == nil:
 		return explain.Mediation, nil
 	}
-	return "", command.Usage(errors.New("what the facts are of cannot be told: give --action, or strategy (login), flags and situation (append) or rollout among the facts"))
+	return "", command.Usage(
+		errors.New(
+			"what the facts are of cannot be told: give --action, or strategy (login), flags and situation (append) or rollout among the facts",
+		),
+	)
 }

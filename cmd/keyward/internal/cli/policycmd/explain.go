@@ -60,18 +60,26 @@ type explained struct {
 
 func (e *policyExplain) do(cmd *cobra.Command, terminal command.Terminal, args []string) error {
 	if named := len(args) > 0; named == e.last {
-		return command.Usage(errors.New("give the decision ID, or --last for the newest decision; with --user U --last it is the newest about that user"))
+		return command.Usage(
+			errors.New("give the decision ID, or --last for the newest decision; with --user U --last it is the newest about that user"),
+		)
 	}
-	return decisionscmd.WithRecord(cmd, terminal, &e.whose, args, func(ctx context.Context, records *replay.Records, record replay.Record) error {
-		found, err := e.explain(ctx, records, record)
-		if err != nil {
-			return err
-		}
-		if e.json {
-			return command.WriteJSON(cmd, found)
-		}
-		return found.print(cmd)
-	})
+	return decisionscmd.WithRecord(
+		cmd,
+		terminal,
+		&e.whose,
+		args,
+		func(ctx context.Context, records *replay.Records, record replay.Record) error {
+			found, err := e.explain(ctx, records, record)
+			if err != nil {
+				return err
+			}
+			if e.json {
+				return command.WriteJSON(cmd, found)
+			}
+			return found.print(cmd)
+		},
+	)
 }
 
 func (e *policyExplain) explain(ctx context.Context, records *replay.Records, record replay.Record) (*explained, error) {

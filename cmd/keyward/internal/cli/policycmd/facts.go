@@ -129,7 +129,9 @@ func (f *policyFacts) write(w io.Writer, found *scenario.Facts) error {
 	for _, path := range slices.Sorted(maps.Keys(flat)) {
 		fmt.Fprintf(table, "%s\t%v\t%s\n", path, shown(flat[path]), meanings[path])
 	}
-	fmt.Fprintf(table, "\nThe client says\n    system\t%s %s\n    browser\t%s %s\n", found.OS, found.OSVersion, found.Browser, found.BrowserVersion)
+	fmt.Fprintf(
+		table, "\nThe client says\n    system\t%s %s\n    browser\t%s %s\n", found.OS, found.OSVersion, found.Browser, found.BrowserVersion,
+	)
 	fmt.Fprintln(table, "\nDetection tags")
 	for _, tag := range found.Tags {
 		fmt.Fprintf(table, "    %s\n", tag)

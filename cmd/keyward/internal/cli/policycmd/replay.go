@@ -67,8 +67,10 @@ func (r *policyReplay) do(cmd *cobra.Command, terminal command.Terminal) error {
 	}
 	var bar *progressbar.ProgressBar
 	if command.IsTerminal(terminal.Err) {
-		bar = progressbar.NewOptions(-1, progressbar.OptionSetWriter(terminal.Err), progressbar.OptionSetDescription("decisions"),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		bar = progressbar.NewOptions(
+			-1, progressbar.OptionSetWriter(terminal.Err), progressbar.OptionSetDescription("decisions"), progressbar.OptionShowCount(),
+			progressbar.OptionShowIts(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond),
+		)
 		opts.Progress = func(done int, total uint64) {
 			bar.ChangeMax64(int64(total))
 			_ = bar.Set(done)
@@ -148,7 +150,10 @@ func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
 			if n > 0 {
 				count, action, row = "", "", ""
 			}
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", count, action, row, example.ID, example.Time.UTC().Format(time.RFC3339), said(example.Was, ""), said(example.Is, example.Error))
+			_, _ = fmt.Fprintf(
+				table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", count, action, row, example.ID, example.Time.UTC().Format(time.RFC3339), said(example.Was, ""),
+				said(example.Is, example.Error),
+			)
 		}
 	}
 	return table.Flush()

@@ -67,18 +67,24 @@ func newIssuerAdd(terminal command.Terminal) *cobra.Command {
 				if out.JSON() {
 					return command.WriteJSON(cmd, added)
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "project           %s\nissuer            %s\naudience          %s\nscopes            %s\nuser claim        %s\npermission claim  %s\n",
-					id, added.URL, added.Audience, orAny(added.Scopes), added.UserClaim, added.PermissionClaim)
+				_, err := fmt.Fprintf(
+					cmd.OutOrStdout(),
+					"project           %s\nissuer            %s\naudience          %s\nscopes            %s\nuser claim        %s\npermission claim  %s\n",
+					id, added.URL, added.Audience, orAny(added.Scopes), added.UserClaim, added.PermissionClaim,
+				)
 				return err
 			})
 		},
 	}
 	command.ProjectFlag(cmd, &id)
 	issuerFlags(cmd, &url, &audience)
-	cmd.Flags().StringArrayVar(&options.Scopes, "scope", nil, "scope that a token must have; repeat for several (default "+project.ScopeOpenID+" and "+project.ScopeAudience+")")
+	cmd.Flags().StringArrayVar(&options.Scopes, "scope", nil,
+		"scope that a token must have; repeat for several (default "+project.ScopeOpenID+" and "+project.ScopeAudience+")")
 	cmd.Flags().BoolVar(&anyScope, "any-scope", false, "take tokens whatever their scope, for issuers that write none into them")
-	cmd.Flags().StringVar(&options.UserClaim, "user-claim", project.DefaultUserClaim, "claim that holds the ID of the Keyward user who the token is of")
-	cmd.Flags().StringVar(&options.PermissionClaim, "permission-claim", project.DefaultPermissionClaim, "claim that holds what the bearer may do for users that it is not")
+	cmd.Flags().StringVar(&options.UserClaim, "user-claim", project.DefaultUserClaim,
+		"claim that holds the ID of the Keyward user who the token is of")
+	cmd.Flags().StringVar(&options.PermissionClaim, "permission-claim", project.DefaultPermissionClaim,
+		"claim that holds what the bearer may do for users that it is not")
 	out.Flag(cmd, "text")
 	return cmd
 }

@@ -84,15 +84,18 @@ func newKeyCreate(terminal command.Terminal) *cobra.Command {
 					return command.WriteJSON(cmd, showKey(key, made))
 				}
 				shown := showKey(key, "")
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project      %s\nkey ID       %s\npermissions  %s\nexpires      %s\n\nThe key itself is not shown again:\n%s\n",
-					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal())
+				_, err = fmt.Fprintf(
+					cmd.OutOrStdout(), "project      %s\nkey ID       %s\npermissions  %s\nexpires      %s\n\nThe key itself is not shown again:\n%s\n",
+					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal(),
+				)
 				return err
 			})
 		},
 	}
 	command.ProjectFlag(cmd, &id)
 	cmd.Flags().StringVar(&name, "name", "", "name for your own use")
-	cmd.Flags().StringArrayVar(&permissions, "permission", nil, "what the key may call, for example users:read, or * for everything; repeat for several")
+	cmd.Flags().StringArrayVar(&permissions, "permission", nil,
+		"what the key may call, for example users:read, or * for everything; repeat for several")
 	cmd.Flags().StringVar(&expires, "expires", "", "how long it works, for example 90d or 12h; empty = until it is revoked")
 	out.Flag(cmd, "text")
 	return cmd

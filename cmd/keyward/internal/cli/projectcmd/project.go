@@ -134,7 +134,10 @@ func newProjectRotate(terminal command.Terminal) *cobra.Command {
 				if out.JSON() {
 					return command.WriteJSON(cmd, map[string]string{"id": args[0], "apiSecret": made.Reveal()})
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project     %s\nAPI secret  %s\n\nThe old secret has stopped working. The new one is not shown again.\n", args[0], made.Reveal())
+				_, err = fmt.Fprintf(
+					cmd.OutOrStdout(), "project     %s\nAPI secret  %s\n\nThe old secret has stopped working. The new one is not shown again.\n", args[0],
+					made.Reveal(),
+				)
 				return err
 			})
 		},

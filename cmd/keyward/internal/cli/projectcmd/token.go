@@ -67,15 +67,18 @@ func newTokenCreate(terminal command.Terminal) *cobra.Command {
 				if out.JSON() {
 					return command.WriteJSON(cmd, shownToken{shown, made.Reveal()})
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "project      %s\ntoken ID     %s\npermissions  %s\nexpires      %s\n\nThe token itself is not shown again:\n%s\n",
-					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal())
+				_, err = fmt.Fprintf(
+					cmd.OutOrStdout(), "project      %s\ntoken ID     %s\npermissions  %s\nexpires      %s\n\nThe token itself is not shown again:\n%s\n",
+					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal(),
+				)
 				return err
 			})
 		},
 	}
 	command.ProjectFlag(cmd, &id)
 	cmd.Flags().StringVar(&name, "name", "service user", "name for your own use")
-	cmd.Flags().StringSliceVar(&permissions, "permissions", []string{"passkeys:append", "credentials:read", "credentials:write", "challenges:write"},
+	cmd.Flags().StringSliceVar(&permissions, "permissions",
+		[]string{"passkeys:append", "credentials:read", "credentials:write", "challenges:write"},
 		"what the token permits, with commas between, or * for everything")
 	cmd.Flags().StringVar(&expires, "expires", "", "how long it works, for example 90d or 24h; empty = until it is revoked")
 	out.Flag(cmd, "text")

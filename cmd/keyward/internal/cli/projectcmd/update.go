@@ -52,7 +52,8 @@ passkeys belong to it for good.`,
 	}
 	cmd.Flags().StringVar(&name, "name", "", "name for your own use")
 	cmd.Flags().StringVar(&rpName, "rp-name", "", "name that authenticators show")
-	cmd.Flags().StringArrayVar(&origins, "origin", nil, "origin that ceremonies and CORS accept, on the RP ID or below it, or an app's; repeat for several")
+	cmd.Flags().StringArrayVar(&origins, "origin", nil,
+		"origin that ceremonies and CORS accept, on the RP ID or below it, or an app's; repeat for several")
 	cmd.Flags().StringArrayVar(&related, "related-origin", nil, relatedHelp)
 	cmd.Flags().StringArrayVar(&hosts, "host", nil, "host name that frontends reach the project at, or *. and a host name; repeat for several")
 	out.Flag(cmd, "text")

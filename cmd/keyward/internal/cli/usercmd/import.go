@@ -117,7 +117,9 @@ func (i *userImport) resume(kept notes, input io.Reader, size int64) (mover.Prog
 		return mover.Progress{}, err
 	}
 	if earlier.Size != size {
-		return mover.Progress{}, command.Usage(fmt.Errorf("the file has changed since an earlier import of it was interrupted; begin anew with --restart"))
+		return mover.Progress{}, command.Usage(
+			fmt.Errorf("the file has changed since an earlier import of it was interrupted; begin anew with --restart"),
+		)
 	}
 	seeker, ok := input.(io.Seeker)
 	if !ok {

@@ -35,12 +35,22 @@ Lines, one record a line. These commands need a running server, and find it thro
 
 // newBar returns a progress bar of bytes or things, which shows itself to people only.
 func newBar(terminal command.Terminal, total int64, description string) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(terminal.Err), progressbar.OptionSetDescription(description), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100e6), progressbar.OptionSetVisibility(command.IsTerminal(terminal.Err)))
+	return progressbar.NewOptions64(
+		total,
+		progressbar.OptionSetWriter(
+			terminal.Err,
+		),
+		progressbar.OptionSetDescription(description),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionThrottle(100e6),
+		progressbar.OptionSetVisibility(command.IsTerminal(terminal.Err)),
+	)
 }
 
-// notes keeps how far a transfer has come beside the file that it reads or writes, so that the same command goes on where an interrupted one stopped.
+// notes keeps how far a transfer has come beside the file that it reads or writes, so that the same command goes on where an interrupted
+// one stopped.
 type notes struct{ path string }
 
 func notesFor(file string) notes {

@@ -18,8 +18,17 @@ func BusyUser(now time.Time) service.LoginQuestion {
 	acct := &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive}
 	for i := range 3 {
 		acct.Credentials = append(acct.Credentials, account.Credential{
-			ID: ident.CredentialID("cre-" + strconv.Itoa(i)), CredentialID: fmt.Appendf(nil, "credential %d of this user", i), AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd",
-			Transports: []string{"internal", "hybrid"}, BackupEligible: true, CreatedOS: "macOS", CreatedMs: now.Add(-90 * 24 * time.Hour).UnixMilli(),
+			ID: ident.CredentialID(
+				"cre-" + strconv.Itoa(i),
+			),
+			CredentialID: fmt.Appendf(nil, "credential %d of this user", i),
+			AAGUID:       "fbfc3007-154e-4ecc-8c0b-6e020557d7bd",
+			Transports: []string{
+				"internal", "hybrid",
+			},
+			BackupEligible: true,
+			CreatedOS:      "macOS",
+			CreatedMs:      now.Add(-90 * 24 * time.Hour).UnixMilli(),
 		})
 	}
 	return service.LoginQuestion{
@@ -31,7 +40,11 @@ func BusyUser(now time.Time) service.LoginQuestion {
 				UserVerifyingPlatformAuthenticatorAvailable: &yes, ConditionalMediationAvailable: &yes, BluetoothAvailable: &yes,
 				ParsedDeviceInfo: &rest.ParsedDeviceInfo{BrowserName: "Safari", BrowserVersion: "18.1", OSName: "macOS", OSVersion: "15.1"},
 				ClientCapabilities: &rest.ClientCapabilities{
-					ConditionalCreate: &yes, ConditionalMediation: &yes, HybridTransport: &yes, PasskeyPlatformAuthenticator: &yes, UserVerifyingPlatformAuthenticator: &yes,
+					ConditionalCreate:                  &yes,
+					ConditionalMediation:               &yes,
+					HybridTransport:                    &yes,
+					PasskeyPlatformAuthenticator:       &yes,
+					UserVerifyingPlatformAuthenticator: &yes,
 				},
 			},
 		},
@@ -46,8 +59,17 @@ func BusyHistory(now time.Time, length int) []event.Event {
 	for i := range length {
 		n := strconv.Itoa(i)
 		e := event.Event{
-			ID: ident.EventID("pke-" + n), Project: "pro-1", User: "usr-1", Type: types[i%len(types)], CreatedMs: now.Add(-time.Duration(i+1) * 36 * time.Hour).UnixMilli(),
-			Process: "p" + n, Environment: "env-1", Challenge: "challenge-" + n, Ceremony: ident.ChallengeID("was-" + n),
+			ID: ident.EventID(
+				"pke-" + n,
+			),
+			Project:     "pro-1",
+			User:        "usr-1",
+			Type:        types[i%len(types)],
+			CreatedMs:   now.Add(-time.Duration(i+1) * 36 * time.Hour).UnixMilli(),
+			Process:     "p" + n,
+			Environment: "env-1",
+			Challenge:   "challenge-" + n,
+			Ceremony:    ident.ChallengeID("was-" + n),
 		}
 		switch e.Type {
 		case event.LoginCompleted, event.LoginError:

@@ -303,7 +303,8 @@ func (r *Reader) Number(n *yaml.Node, what string) float64 {
 		return 0
 	}
 	var f float64
-	if (!IsInteger(n) && (n.Kind != yaml.ScalarNode || n.ShortTag() != "!!float")) || n.Decode(&f) != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+	if (!IsInteger(n) && (n.Kind != yaml.ScalarNode || n.ShortTag() != "!!float")) || n.Decode(&f) != nil || math.IsInf(f, 0) ||
+		math.IsNaN(f) {
 		r.Refuse(n, "%s must be a number, not %s", what, kindOf(n))
 	}
 	return f

@@ -398,8 +398,8 @@ func (s *session) attempt(ctx context.Context, e *event.Event, name string) (web
 	return r, true
 }
 
-// gone ends deliveries to an endpoint that asks for that (Standard Webhooks, "Operational considerations"). What is in hand stays where it is: whoever
-// changes the endpoint gets it.
+// gone ends deliveries to an endpoint that asks for that (Standard Webhooks, "Operational considerations"). What is in hand stays where it
+// is: whoever changes the endpoint gets it.
 func (s *session) gone(ctx context.Context, told *webhook.Endpoint) error {
 	_, err := s.endpoints.Change(ctx, told.Key(), func(e *webhook.Endpoint) error {
 		if e.UpdatedMs == told.UpdatedMs && e.GoneMs == 0 {
@@ -410,7 +410,9 @@ func (s *session) gone(ctx context.Context, told *webhook.Endpoint) error {
 	if err != nil && !errors.Is(err, kv.ErrNotFound) {
 		return fmt.Errorf("note that an endpoint is gone: %w", err)
 	}
-	s.log.WarnContext(ctx, "a webhook endpoint answered 410 Gone; nothing is delivered to it until it is changed", "project", told.Project, "endpoint", told.ID)
+	s.log.WarnContext(
+		ctx, "a webhook endpoint answered 410 Gone; nothing is delivered to it until it is changed", "project", told.Project, "endpoint", told.ID,
+	)
 	return context.Canceled
 }
 

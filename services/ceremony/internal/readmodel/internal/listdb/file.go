@@ -41,7 +41,9 @@ func Open(ctx context.Context, path string) (*File, error) { return openAs(ctx, 
 func openAs(ctx context.Context, path string, loading bool) (*File, error) {
 	f := &File{path: path, loading: loading}
 	// While a load writes, nobody reads, and what a crash leaves is thrown away.
-	write := []string{"journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-16384)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)"}
+	write := []string{
+		"journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-16384)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)",
+	}
 	if loading {
 		write = []string{"journal_mode(OFF)", "synchronous(OFF)", "cache_size(-65536)", "locking_mode(EXCLUSIVE)"}
 	}
@@ -175,7 +177,8 @@ func ListOf(bucket int) string { return [BucketCount]string{"users", "sessions",
 
 // Entries returns how many entries of a bucket the file knows of, with rows and without.
 func (f *File) Entries(ctx context.Context, bucket int) (uint64, error) {
-	const text = `SELECT (SELECT count(*) FROM markers WHERE bucket = ?) + ifnull((SELECT n FROM counts WHERE project = 0 AND list = ? AND value = ''), 0)`
+	const text = `SELECT (SELECT count(*) FROM markers WHERE bucket = ?) +
+		ifnull((SELECT n FROM counts WHERE project = 0 AND list = ? AND value = ''), 0)`
 	var n int64
 	if err := f.writer.QueryRowContext(ctx, text, BucketNames()[bucket], ListOf(bucket)).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count entries: %w", err)

@@ -21,31 +21,35 @@ var tables = []string{
 	`CREATE TABLE projects (id INTEGER PRIMARY KEY, project TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL)`,
 	// How many rows there are: of a project and list (value empty), and of those with one value of the field by which rows are counted.
 	// Project 0 is all.
-	`CREATE TABLE counts (project INTEGER NOT NULL, list TEXT NOT NULL, value TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (project, list, value)) WITHOUT ROWID`,
+	`CREATE TABLE counts (project INTEGER NOT NULL, list TEXT NOT NULL, value TEXT NOT NULL, n INTEGER NOT NULL,
+		PRIMARY KEY (project, list, value)) WITHOUT ROWID`,
 	// Keys of buckets whose last message makes no row: deletions, users being erased, and what cannot be read.
 	`CREATE TABLE markers (bucket TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID`,
 	// Accounts with work left over, and when they were stored (Unix ms).
 	`CREATE TABLE unfinished (project TEXT NOT NULL, user TEXT NOT NULL, stored INTEGER NOT NULL, PRIMARY KEY (project, user)) WITHOUT ROWID`,
 
 	// digest is of everything that the rows of a user show.
-	`CREATE TABLE users (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, user TEXT NOT NULL, num INTEGER NOT NULL, name TEXT NOT NULL, named INTEGER NOT NULL,
-		webauthn TEXT, status TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, digest INTEGER NOT NULL)`,
+	`CREATE TABLE users (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, user TEXT NOT NULL, num INTEGER NOT NULL, name TEXT NOT NULL,
+		named INTEGER NOT NULL, webauthn TEXT, status TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,
+		digest INTEGER NOT NULL)`,
 	// Key is what makes the value unique.
-	`CREATE TABLE identifiers (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, user TEXT NOT NULL, identifier TEXT NOT NULL, num INTEGER NOT NULL, type TEXT NOT NULL,
-		value TEXT NOT NULL, key TEXT NOT NULL, status TEXT NOT NULL, created INTEGER NOT NULL)`,
-	`CREATE TABLE socials (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, user TEXT NOT NULL, social TEXT NOT NULL, num INTEGER NOT NULL, provider TEXT NOT NULL,
-		foreignid TEXT NOT NULL, value TEXT NOT NULL, avatar TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL)`,
+	`CREATE TABLE identifiers (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, user TEXT NOT NULL, identifier TEXT NOT NULL,
+		num INTEGER NOT NULL, type TEXT NOT NULL, value TEXT NOT NULL, key TEXT NOT NULL, status TEXT NOT NULL, created INTEGER NOT NULL)`,
+	`CREATE TABLE socials (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, user TEXT NOT NULL, social TEXT NOT NULL,
+		num INTEGER NOT NULL, provider TEXT NOT NULL, foreignid TEXT NOT NULL, value TEXT NOT NULL, avatar TEXT NOT NULL,
+		name TEXT NOT NULL, created INTEGER NOT NULL)`,
 	// What searchValue looks through, in lower case: the name and the values of the identifiers of the user in the row of that number. Who
 	// has neither is not here.
 	`CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL)`,
 	`CREATE VIRTUAL TABLE search USING fts5(text, content='', contentless_delete=1, detail=none, tokenize='trigram case_sensitive 1')`,
 
 	// stored is when the entry was written (Unix ms), by the server's clock: what a bucket's own age goes by.
-	`CREATE TABLE sessions (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, num TEXT NOT NULL, user TEXT NOT NULL, value TEXT NOT NULL, status TEXT NOT NULL,
-		created INTEGER NOT NULL, updated INTEGER NOT NULL, used INTEGER NOT NULL, idle INTEGER NOT NULL, expires INTEGER NOT NULL, stored INTEGER NOT NULL)`,
+	`CREATE TABLE sessions (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, num TEXT NOT NULL, user TEXT NOT NULL, value TEXT NOT NULL,
+		status TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, used INTEGER NOT NULL, idle INTEGER NOT NULL,
+		expires INTEGER NOT NULL, stored INTEGER NOT NULL)`,
 	// expires is in Unix seconds, as callers see it.
-	`CREATE TABLE tokens (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, num TEXT NOT NULL, type TEXT NOT NULL, identifier TEXT NOT NULL, display TEXT NOT NULL,
-		status TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, stored INTEGER NOT NULL)`,
+	`CREATE TABLE tokens (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, num TEXT NOT NULL, type TEXT NOT NULL, identifier TEXT NOT NULL,
+		display TEXT NOT NULL, status TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, stored INTEGER NOT NULL)`,
 }
 
 // indexes are made when the tables have been loaded, which is faster than to load into them. Each begins with the project and what is

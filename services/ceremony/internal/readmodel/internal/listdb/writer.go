@@ -102,7 +102,13 @@ func (w *Writer) apply(ctx context.Context, changes []Change, cursors map[string
 		if !p.changed {
 			continue
 		}
-		if err := w.run(ctx, `INSERT INTO projects VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET rows = excluded.rows`, p.id, name, p.rows); err != nil {
+		if err := w.run(
+			ctx,
+			`INSERT INTO projects VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET rows = excluded.rows`,
+			p.id,
+			name,
+			p.rows,
+		); err != nil {
 			return err
 		}
 		p.changed = false
@@ -264,14 +270,19 @@ func (w *Writer) user(ctx context.Context, p *projectRow, c *Change) error {
 
 func (w *Writer) removeUser(ctx context.Context, p *projectRow, user string, id int64) error {
 	for _, child := range []string{"identifiers", "socials"} {
-		err := w.each(ctx, `DELETE FROM `+child+` WHERE project = ? AND user = ? RETURNING `+counted[child], []any{p.id, user}, func(rows *sql.Rows) error {
-			var value string
-			if err := rows.Scan(&value); err != nil {
-				return err
-			}
-			w.count(p.id, child, value, -1)
-			return nil
-		})
+		err := w.each(
+			ctx,
+			`DELETE FROM `+child+` WHERE project = ? AND user = ? RETURNING `+counted[child],
+			[]any{p.id, user},
+			func(rows *sql.Rows) error {
+				var value string
+				if err := rows.Scan(&value); err != nil {
+					return err
+				}
+				w.count(p.id, child, value, -1)
+				return nil
+			},
+		)
 		if err != nil {
 			return err
 		}
@@ -292,8 +303,19 @@ func (w *Writer) addUser(ctx context.Context, p *projectRow, c *Change, id, dige
 	}
 	for _, i := range u.Identifiers {
 		w.count(p.id, "identifiers", string(i.Type), 1)
-		err := w.run(ctx, `INSERT INTO identifiers VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			p.id, c.id, string(i.ID), number(string(i.ID)), string(i.Type), i.Value, account.IdentifierKey(i.Type, i.Value), string(i.Status), i.CreatedMs)
+		err := w.run(
+			ctx,
+			`INSERT INTO identifiers VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			p.id,
+			c.id,
+			string(i.ID),
+			number(string(i.ID)),
+			string(i.Type),
+			i.Value,
+			account.IdentifierKey(i.Type, i.Value),
+			string(i.Status),
+			i.CreatedMs,
+		)
 		if err != nil {
 			return err
 		}
@@ -358,7 +380,10 @@ func (w *Writer) session(ctx context.Context, p *projectRow, c *Change) error {
 }
 
 func sessionRow(p *projectRow, c *Change, s *session.Session) []any {
-	return []any{p.id, c.id, string(s.User), s.IdentifierValue, string(s.Status), s.CreatedMs, s.UpdatedMs, s.LastActionMs, s.IdleMs, s.ExpiresMs, c.stored}
+	return []any{
+		p.id, c.id, string(s.User), s.IdentifierValue, string(s.Status), s.CreatedMs, s.UpdatedMs, s.LastActionMs, s.IdleMs, s.ExpiresMs,
+		c.stored,
+	}
 }
 
 func (w *Writer) token(ctx context.Context, p *projectRow, c *Change) error {

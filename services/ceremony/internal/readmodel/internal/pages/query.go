@@ -166,7 +166,12 @@ func (q *Query) count(r listdb.Reader) (int, error) {
 	}
 	only := q.table.Columns[terms[0].Field]
 	if len(terms) == 1 && terms[0].Op == listing.Equal && only.Name == listdb.Counted(q.table.Name) && only.Value == nil {
-		return r.Number(`SELECT n FROM counts WHERE project = ?1 AND list = ?2 AND value = ?3 AND value <> ''`, q.project, q.table.Name, terms[0].Text)
+		return r.Number(
+			`SELECT n FROM counts WHERE project = ?1 AND list = ?2 AND value = ?3 AND value <> ''`,
+			q.project,
+			q.table.Name,
+			terms[0].Text,
+		)
 	}
 	if len(terms) == 1 && only.Use.Kind == listing.Part {
 		return q.countTexts(r, terms[0].Text)
