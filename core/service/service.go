@@ -250,7 +250,7 @@ type Appended struct {
 // Events is the events service. When Create, Append or Delete has returned, the change is on disk and the next decision for the user sees
 // it.
 //
-// keyward:service events
+//keyward:service events
 type Events interface {
 	// Create appends an event that a caller sent, joined to the offer that it answers by what the user's history holds at this
 	// moment. 400 userID, eventType, expires.

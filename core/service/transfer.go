@@ -36,7 +36,7 @@ type Imported struct {
 // UserImporter is the part of the ceremony service that takes users in bulk. The answer has an entry for each record, in their order. A
 // record that is imported twice is there once, so a call that failed is simply made again.
 //
-// keyward:service ceremony
+//keyward:service ceremony
 type UserImporter interface {
 	// ImportUsers imports users with their identifiers and passkeys. No event tells of them. That a user is refused is an answer.
 	ImportUsers(context.Context, ForProject[UserImport]) ([]Imported, error)

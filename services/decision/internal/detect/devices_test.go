@@ -56,3 +56,27 @@ func TestFactsOfRealDevices(t *testing.T) {
 		})
 	}
 }
+
+// What the corpus has one of, the tables know the others of.
+func TestTheTablesOfAgentsKnowMoreThanTheCorpus(t *testing.T) {
+	t.Parallel()
+	const chromium = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0"
+	k := knowledge(t)
+	for agent, want := range map[string]struct{ device, browser string }{
+		"Googlebot-Image/1.0": {"bot", ""},
+		"Mozilla/5.0 (X11; Linux x86_64; Storebot-Google/1.0) " + chromium + " Safari/537.36":                   {"bot", "chrome"},
+		"Mozilla/5.0 (Linux; Android 11; moto g power) " + chromium + " Mobile Safari/537.36 Chrome-Lighthouse": {"bot", "chrome"},
+		"TelegramBot (like TwitterBot)":                                                                       {"bot", ""},
+		"Mozilla/5.0 (Linux; Android 11; VIDAA U7) " + chromium + " Safari/537.36":                            {"tv", "chrome"},
+		"Mozilla/5.0 (X11; Linux aarch64) " + chromium + " Safari/537.36 CrKey/1.54 VIZIO SmartCast(Conjure)": {"tv", "chrome"},
+		"Dalvik/2.1.0 (Linux; U; Android 14; SM-S921B Build/UP1A.231005.007)":                                 {"script", ""},
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) " + chromium + " Safari/537.36 QQBrowser/13.2":             {"desktop", "other"},
+		"Mozilla/5.0 (Linux; U; Android 14; zh-cn) " + chromium + " MQQBrowser/15.2 Mobile Safari/537.36":     {"phone", "other"},
+		"Mozilla/5.0 (Linux; Android 14; V2303A) " + chromium + " Mobile Safari/537.36 VivoBrowser/25.1":      {"phone", "other"},
+	} {
+		f := k.Login(detect.Input{Question: service.Question{Client: rest.ClientInformation{UserAgent: agent}}, Complete: true, Now: now}).Facts
+		if string(f.Client.Device) != want.device || f.Client.Browser != want.browser {
+			t.Errorf("%s: got %s with %q, want %s with %q", agent, f.Client.Device, f.Client.Browser, want.device, want.browser)
+		}
+	}
+}
