@@ -7,6 +7,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -46,7 +47,7 @@ func (t Ternary) word(yes, no string) string {
 type Client struct {
 	OSName, OSVersion           string // as found, for records
 	BrowserName, BrowserVersion string
-	OS                          OS
+	OS                          agent.OS
 	OSMajor                     int    // 0 = unknown
 	Browser                     string // as facts name it
 	Chromium                    Ternary
@@ -82,7 +83,7 @@ func (k *Knowledge) DetectClient(info rest.ClientInformation, environment servic
 	}
 	k.identify(&c, info)
 	k.support(&c, info)
-	c.RestrictedBrowser = !c.Native && ((c.InApp != "" && k.ownAgents) || containsAny(info.UserAgent, k.Parameters.RestrictedBrowserTokens))
+	c.RestrictedBrowser = !c.Native && ((c.InApp != "" && k.ownAgents) || agent.HasAny(info.UserAgent, k.Parameters.RestrictedBrowserTokens))
 	c.Listed = k.listing(c, info, environment)
 	return c
 }
@@ -91,19 +92,19 @@ func (k *Knowledge) DetectClient(info rest.ClientInformation, environment servic
 // client hints, and those over the user agent.
 func (k *Knowledge) identify(c *Client, info rest.ClientInformation) {
 	hints, device := info.JavaScriptHighEntropy, info.ParsedDeviceInfo
-	g := k.Agents.read(info.UserAgent)
-	c.OSName, c.OSVersion, c.BrowserVersion, c.Device = g.osName, g.systemVersion(), g.browserVersion, g.device
-	if g.browser != nil {
-		c.BrowserName = g.browser.Label
+	g := k.Agents.Read(info.UserAgent)
+	c.OSName, c.OSVersion, c.BrowserVersion, c.Device = g.OSName, g.SystemVersion(), g.BrowserVersion, g.Device
+	if g.Browser != nil {
+		c.BrowserName = g.Browser.Label
 	}
-	if g.osName == "" {
-		c.OS = g.os // of a device or a browser that does not name it
+	if g.OSName == "" {
+		c.OS = g.OS // of a device or a browser that does not name it
 	}
 	hinted := hints != nil && hints.Platform != ""
 	if hinted {
 		c.OSName, c.OSVersion = hints.Platform, hints.PlatformVersion
-		if k.Agents.system(hints.Platform) == Windows {
-			c.OSVersion = windowsFromHint(hints.PlatformVersion)
+		if k.Agents.System(hints.Platform) == agent.Windows {
+			c.OSVersion = agent.WindowsFromHint(hints.PlatformVersion)
 		}
 	}
 	if device != nil {
@@ -113,49 +114,49 @@ func (k *Knowledge) identify(c *Client, info rest.ClientInformation) {
 		c.Device = ""
 		k.identifyApp(c, info)
 	} else {
-		c.Embedded, c.InApp = g.embedded, g.inApp
+		c.Embedded, c.InApp = g.Embedded, g.InApp
 	}
 	if c.OSName != "" {
-		c.OS = k.Agents.system(c.OSName)
+		c.OS = k.Agents.System(c.OSName)
 	}
 	if c.Browser = browserOfApps; !c.Native {
 		k.nameBrowser(c, &g)
 	}
-	if c.OS == MacOS && neverReleased(c.OSVersion) {
+	if c.OS == agent.MacOS && agent.NeverReleased(c.OSVersion) {
 		c.OSVersion = ""
 	}
-	if c.OS != OtherOS { // versions of systems that no table knows tell nothing
-		c.OSMajor = major(c.OSVersion)
+	if c.OS != agent.OtherOS { // versions of systems that no table knows tell nothing
+		c.OSMajor = agent.Major(c.OSVersion)
 	}
 	c.Device = formFactor(c, &g, hints)
 	c.Mobile = c.Device == facts.DevicePhone || c.Device == facts.DeviceTablet
-	c.Desktop = c.Device == facts.DeviceDesktop && c.OS.desktop()
+	c.Desktop = c.Device == facts.DeviceDesktop && c.OS.Desktop()
 	c.Samsung = samsung(c.OS, info)
 }
 
 // formFactor is the class of device: what the user agent names, else what the system comes on.
-func formFactor(c *Client, g *agent, hints *rest.JavaScriptHighEntropy) facts.Device {
+func formFactor(c *Client, g *agent.Reading, hints *rest.JavaScriptHighEntropy) facts.Device {
 	if c.Device != "" && (c.Device != facts.DeviceScript || c.OS == "") {
 		return c.Device
 	}
-	mobile := g.mobile
+	mobile := g.Mobile
 	if hints != nil {
 		mobile = hints.Mobile
 	}
 	switch {
-	case c.OS == VisionOS:
+	case c.OS == agent.VisionOS:
 		return facts.DeviceHeadset
-	case c.OS == IOS && g.tablet:
+	case c.OS == agent.IOS && g.Tablet:
 		return facts.DeviceTablet
-	case c.OS == IOS:
+	case c.OS == agent.IOS:
 		return facts.DevicePhone
-	case c.OS == Android && (c.Native || mobile || (hints == nil && !strings.Contains(g.text, "Android"))):
+	case c.OS == agent.Android && (c.Native || mobile || (hints == nil && !strings.Contains(g.Text, "Android"))):
 		return facts.DevicePhone
-	case c.OS == Android, g.tablet:
+	case c.OS == agent.Android, g.Tablet:
 		return facts.DeviceTablet
 	case mobile:
 		return facts.DevicePhone
-	case c.OS.desktop():
+	case c.OS.Desktop():
 		return facts.DeviceDesktop
 	default:
 		return facts.DeviceUnknown
@@ -163,18 +164,18 @@ func formFactor(c *Client, g *agent, hints *rest.JavaScriptHighEntropy) facts.De
 }
 
 // nameBrowser finds the browser's name for facts: other is what no table knows, of a client that said what it is.
-func (k *Knowledge) nameBrowser(c *Client, g *agent) {
-	switch known := k.Agents.browser(c.BrowserName); {
+func (k *Knowledge) nameBrowser(c *Client, g *agent.Reading) {
+	switch known := k.Agents.Browser(c.BrowserName); {
 	case c.BrowserName != "" && known != nil:
 		c.Browser = known.Name
 		c.Chromium = No
-		if known.Chromium || (known.Name == otherWord && strings.Contains(g.text, "Chrome/")) {
+		if known.Chromium || (known.Name == agent.Other && strings.Contains(g.Text, "Chrome/")) {
 			c.Chromium = Yes
 		}
 	case c.BrowserName != "":
-		c.Browser = otherWord
-	case c.OS != "" && g.device != facts.DeviceScript && g.text != "":
-		c.Browser = otherWord
+		c.Browser = agent.Other
+	case c.OS != "" && g.Device != facts.DeviceScript && g.Text != "":
+		c.Browser = agent.Other
 	default:
 		c.Browser = ""
 	}
@@ -182,46 +183,46 @@ func (k *Knowledge) nameBrowser(c *Client, g *agent) {
 
 // browserWord is how facts name a browser.
 func (k *Knowledge) browserWord(name string) string {
-	switch known := k.Agents.browser(name); {
+	switch known := k.Agents.Browser(name); {
 	case name == "":
 		return ""
 	case known == nil:
-		return otherWord
+		return agent.Other
 	default:
 		return known.Name
 	}
 }
 
 // parsed takes the caller's own parse. A version in it that browsers freeze is a parse of the same user agent, and tells as little.
-func (k *Knowledge) parsed(c *Client, device rest.ParsedDeviceInfo, hinted bool, g *agent) {
+func (k *Knowledge) parsed(c *Client, device rest.ParsedDeviceInfo, hinted bool, g *agent.Reading) {
 	if device.BrowserName != "" {
 		c.BrowserName, c.BrowserVersion = device.BrowserName, device.BrowserVersion
 	}
 	if device.OSName == "" {
 		return
 	}
-	found, os := c.OSVersion, k.Agents.system(device.OSName)
-	same := os == k.Agents.system(c.OSName)
+	found, os := c.OSVersion, k.Agents.System(device.OSName)
+	same := os == k.Agents.System(c.OSName)
 	c.OSName, c.OSVersion = device.OSName, device.OSVersion
-	if os == Windows {
-		c.OSVersion = windowsOfBuild(device.OSVersion)
+	if os == agent.Windows {
+		c.OSVersion = agent.WindowsOfBuild(device.OSVersion)
 	}
-	if c.Native || !g.frozenParse(os, device.OSVersion) {
+	if c.Native || !g.FrozenParse(os, device.OSVersion) {
 		return
 	}
 	switch {
 	case hinted && same:
 		c.OSVersion = found
-	case os == IOS:
-		c.OSVersion = g.systemVersion()
+	case os == agent.IOS:
+		c.OSVersion = g.SystemVersion()
 	default:
 		c.OSVersion = ""
 	}
 }
 
 // samsung tells the maker of an Android device by what the app said, or by the model in the user agent, which newer browsers replace by K.
-func samsung(os OS, info rest.ClientInformation) Ternary {
-	if os != Android {
+func samsung(os agent.OS, info rest.ClientInformation) Ternary {
+	if os != agent.Android {
 		return No
 	}
 	if meta := info.NativeMeta; meta != nil && meta.Brand != nil && *meta.Brand != "" {
@@ -230,11 +231,11 @@ func samsung(os OS, info rest.ClientInformation) Ternary {
 		}
 		return No
 	}
-	agent := info.UserAgent
-	if containsAny(agent, []string{"SAMSUNG", "; SM-", "; GT-"}) {
+	text := info.UserAgent
+	if agent.HasAny(text, []string{"SAMSUNG", "; SM-", "; GT-"}) {
 		return Yes
 	}
-	_, rest, found := strings.Cut(agent, "Android ")
+	_, rest, found := strings.Cut(text, "Android ")
 	if !found {
 		return Unknown
 	}
@@ -309,8 +310,8 @@ func (k *Knowledge) blockedSystem(c *Client) bool {
 }
 
 func (k *Knowledge) barsSystem(b Blocked, c *Client) bool {
-	os := k.Agents.system(b.Name)
-	return b.bars(c.OSVersion, strings.EqualFold(b.Name, c.OSName) || (os == c.OS && os != OtherOS))
+	os := k.Agents.System(b.Name)
+	return b.bars(c.OSVersion, strings.EqualFold(b.Name, c.OSName) || (os == c.OS && os != agent.OtherOS))
 }
 
 func (k *Knowledge) blockedBrowser(c *Client) bool {
@@ -319,12 +320,12 @@ func (k *Knowledge) blockedBrowser(c *Client) bool {
 
 func (k *Knowledge) barsBrowser(b Blocked, c *Client) bool {
 	name := k.browserWord(b.Name)
-	return b.bars(c.BrowserVersion, strings.EqualFold(b.Name, c.BrowserName) || (name == c.Browser && name != otherWord))
+	return b.bars(c.BrowserVersion, strings.EqualFold(b.Name, c.BrowserName) || (name == c.Browser && name != agent.Other))
 }
 
 // bars reports whether an entry that names the client bars its version. One that is unknown is below nothing.
 func (b Blocked) bars(version string, named bool) bool {
-	return named && (b.Below == "" || (version != "" && compareVersions(version, b.Below) < 0))
+	return named && (b.Below == "" || (version != "" && agent.CompareVersions(version, b.Below) < 0))
 }
 
 func (k *Knowledge) blockedAddress(remote string) bool {
@@ -345,15 +346,6 @@ func (k *Knowledge) blockedAddress(remote string) bool {
 
 func is(b *bool) bool    { return b != nil && *b }
 func isNot(b *bool) bool { return b != nil && !*b }
-
-func containsAny(s string, parts []string) bool {
-	for _, part := range parts {
-		if strings.Contains(s, part) {
-			return true
-		}
-	}
-	return false
-}
 
 func containsFold(list []string, s string) bool {
 	for _, entry := range list {

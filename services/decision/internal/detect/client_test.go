@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
@@ -281,11 +282,11 @@ func TestEachTag(t *testing.T) {
 func TestTheNameOfASystem(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t)
-	for name, want := range map[string]detect.OS{
-		"Windows": detect.Windows, "windows 11": detect.Windows, "Windows NT": detect.Windows, "Windows Phone": detect.OtherOS,
-		"macOS": detect.MacOS, "Mac OS X": detect.MacOS, "Mac OS": detect.MacOS, "macOS Tahoe": detect.MacOS, "iOS": detect.IOS, "iPadOS 18": detect.IOS,
-		"Android": detect.Android, "Chrome OS": detect.ChromeOS, "Chromium OS": detect.ChromeOS, "CrOS": detect.ChromeOS, "Linux x86_64": detect.Linux,
-		"Fedora Linux": detect.Linux, "Ubuntu": detect.Linux, "HarmonyOS": detect.HarmonyOS, "Haiku": detect.OtherOS, "": "",
+	for name, want := range map[string]agent.OS{
+		"Windows": agent.Windows, "windows 11": agent.Windows, "Windows NT": agent.Windows, "Windows Phone": agent.OtherOS,
+		"macOS": agent.MacOS, "Mac OS X": agent.MacOS, "Mac OS": agent.MacOS, "macOS Tahoe": agent.MacOS, "iOS": agent.IOS, "iPadOS 18": agent.IOS,
+		"Android": agent.Android, "Chrome OS": agent.ChromeOS, "Chromium OS": agent.ChromeOS, "CrOS": agent.ChromeOS, "Linux x86_64": agent.Linux,
+		"Fedora Linux": agent.Linux, "Ubuntu": agent.Linux, "HarmonyOS": agent.HarmonyOS, "Haiku": agent.OtherOS, "": "",
 	} {
 		info := rest.ClientInformation{ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: name}}
 		if got := k.DetectClient(info, service.Environment{}).OS; got != want {

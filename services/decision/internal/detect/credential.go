@@ -6,6 +6,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -38,12 +39,12 @@ func (k *Knowledge) Classify(c *account.Credential) facts.Class {
 	if (c.AAGUID != noAAGUID && c.AAGUID != "") || c.Elsewhere() {
 		return facts.ClassUnknown
 	}
-	switch os := k.Agents.system(c.CreatedOS); {
-	case c.BackupEligible && os.apple():
+	switch os := k.Agents.System(c.CreatedOS); {
+	case c.BackupEligible && os.Apple():
 		return facts.ClassApple
-	case c.BackupEligible && os == Android:
+	case c.BackupEligible && os == agent.Android:
 		return facts.ClassGoogle
-	case !c.BackupEligible && os == Windows:
+	case !c.BackupEligible && os == agent.Windows:
 		return facts.ClassWindowsHello
 	default:
 		return facts.ClassUnknown
@@ -139,7 +140,7 @@ func (p *passkey) managed() bool {
 
 // sameSystem reports whether the client runs the system that the passkey was made on, and it was made there.
 func (k *Knowledge) sameSystem(p *passkey, client *Client) bool {
-	return client.OS != "" && !p.Elsewhere() && client.OS == k.Agents.system(p.CreatedOS)
+	return client.OS != "" && !p.Elsewhere() && client.OS == k.Agents.System(p.CreatedOS)
 }
 
 // missing says what the passkey needs and the client lacks; empty = nothing.
@@ -154,7 +155,7 @@ func (k *Knowledge) missing(p *passkey, client *Client) string {
 		return "manager-absent"
 	case (manager || foreign) && k.belowManagers(client):
 		return "os-too-old"
-	case p.class == facts.ClassGoogle && client.Native && client.OS == Android && client.PlayServices == No:
+	case p.class == facts.ClassGoogle && client.Native && client.OS == agent.Android && client.PlayServices == No:
 		return "no-play-services"
 	}
 	return ""
@@ -163,8 +164,8 @@ func (k *Knowledge) missing(p *passkey, client *Client) string {
 // belowManagers reports whether the system is known to be older than those that serve passkeys of managers.
 func (k *Knowledge) belowManagers(client *Client) bool {
 	minimum := &k.Parameters.MinimumVersions
-	return (client.OS == IOS && !atLeast(client.OSMajor, minimum.ManagersIOS)) ||
-		(client.OS == Android && !atLeast(client.OSMajor, minimum.ManagersAndroid))
+	return (client.OS == agent.IOS && !atLeast(client.OSMajor, minimum.ManagersIOS)) ||
+		(client.OS == agent.Android && !atLeast(client.OSMajor, minimum.ManagersAndroid))
 }
 
 // row is the table of the reference: one row a class.
@@ -173,7 +174,7 @@ func (k *Knowledge) row(p *passkey, client *Client) reach {
 	case facts.DeviceTV, facts.DeviceConsole:
 		return reach{none, "device-class"}
 	case facts.DeviceHeadset:
-		if client.OS != VisionOS {
+		if client.OS != agent.VisionOS {
 			return reach{none, "device-class"}
 		}
 	}
@@ -188,7 +189,7 @@ func (k *Knowledge) row(p *passkey, client *Client) reach {
 		return googleRow(client, minimum)
 	case facts.ClassWindowsHello:
 		switch {
-		case client.OS != Windows:
+		case client.OS != agent.Windows:
 			return reach{none, "other-os"}
 		case !atLeast(client.OSMajor, minimum.Windows):
 			return reach{none, "os-too-old"}
@@ -204,7 +205,7 @@ func (k *Knowledge) row(p *passkey, client *Client) reach {
 	case facts.ClassPasswordManager:
 		return k.managerRow(p, client)
 	case facts.ClassPhoneBound:
-		if k.productExists(p, client.OS) && client.OS.phone() {
+		if k.productExists(p, client.OS) && client.OS.Phone() {
 			return reach{uncertain, "same-machine-unknown"}
 		}
 		return reach{none, "other-os"}
@@ -215,11 +216,11 @@ func (k *Knowledge) row(p *passkey, client *Client) reach {
 
 func appleRow(client *Client, minimum *MinimumVersions) reach {
 	switch {
-	case client.OS == VisionOS,
-		client.OS == IOS && atLeast(client.OSMajor, minimum.IOS),
-		client.OS == MacOS && atLeast(client.OSMajor, minimum.MacOS):
+	case client.OS == agent.VisionOS,
+		client.OS == agent.IOS && atLeast(client.OSMajor, minimum.IOS),
+		client.OS == agent.MacOS && atLeast(client.OSMajor, minimum.MacOS):
 		return reach{likely, "synced-here"}
-	case client.OS.apple():
+	case client.OS.Apple():
 		return reach{none, "os-too-old"}
 	}
 	return reach{none, "other-os"}
@@ -227,23 +228,23 @@ func appleRow(client *Client, minimum *MinimumVersions) reach {
 
 func googleRow(client *Client, minimum *MinimumVersions) reach {
 	switch {
-	case client.OS == ChromeOS:
+	case client.OS == agent.ChromeOS:
 		return reach{likely, "synced-here"}
-	case client.OS == Android && !client.Native && client.Browser == "huawei browser":
+	case client.OS == agent.Android && !client.Native && client.Browser == "huawei browser":
 		return reach{none, "other-browser"}
-	case client.OS == Android && atLeast(client.OSMajor, minimum.Android):
+	case client.OS == agent.Android && atLeast(client.OSMajor, minimum.Android):
 		return reach{likely, "synced-here"}
-	case client.OS == Android:
+	case client.OS == agent.Android:
 		return reach{none, "os-too-old"}
-	case client.OS == IOS && atLeast(client.OSMajor, minimum.GoogleIOS):
+	case client.OS == agent.IOS && atLeast(client.OSMajor, minimum.GoogleIOS):
 		return reach{uncertain, "third-party-provider"}
-	case client.OS == IOS:
+	case client.OS == agent.IOS:
 		return reach{none, "os-too-old"}
 	case !client.Desktop:
 		return reach{none, "other-os"}
 	case client.Browser != "chrome":
 		return reach{none, "other-browser"}
-	case !atLeast(major(client.BrowserVersion), minimum.GoogleChrome):
+	case !atLeast(agent.Major(client.BrowserVersion), minimum.GoogleChrome):
 		return reach{none, "browser-too-old"}
 	}
 	return reach{uncertain, "third-party-provider"}
@@ -251,7 +252,7 @@ func googleRow(client *Client, minimum *MinimumVersions) reach {
 
 func samsungRow(client *Client) reach {
 	switch {
-	case client.OS != Android:
+	case client.OS != agent.Android:
 		return reach{none, "other-os"}
 	case client.Samsung == Yes:
 		return reach{likely, "synced-here"}
@@ -262,9 +263,9 @@ func samsungRow(client *Client) reach {
 }
 
 // servesManagers reports whether managers that are no part of the system serve passkeys there, in versions that are new enough.
-func servesManagers(os OS) bool {
+func servesManagers(os agent.OS) bool {
 	switch os {
-	case IOS, Android, MacOS, Windows, Linux, ChromeOS:
+	case agent.IOS, agent.Android, agent.MacOS, agent.Windows, agent.Linux, agent.ChromeOS:
 		return true
 	default:
 		return false
@@ -284,7 +285,7 @@ func (k *Knowledge) managerRow(p *passkey, client *Client) reach {
 }
 
 // productExists reports whether the provider has a product for the system. An entry that does not say has one wherever its class has.
-func (k *Knowledge) productExists(p *passkey, os OS) bool {
+func (k *Knowledge) productExists(p *passkey, os agent.OS) bool {
 	platforms := k.Authenticators[p.AAGUID].Platforms
 	return len(platforms) == 0 || slices.Contains(platforms, string(os))
 }
@@ -294,9 +295,9 @@ func (k *Knowledge) unknownRow(p *passkey, client *Client) reach {
 	switch {
 	case k.sameSystem(p, client):
 		return reach{uncertain, "provider-unknown"}
-	case synced && (servesManagers(client.OS) || client.OS == VisionOS):
+	case synced && (servesManagers(client.OS) || client.OS == agent.VisionOS):
 		return reach{uncertain, "provider-unknown"}
-	case !synced && p.Elsewhere() && client.OS.phone():
+	case !synced && p.Elsewhere() && client.OS.Phone():
 		return reach{uncertain, "same-machine-unknown"}
 	}
 	return reach{none, "other-os"}
@@ -304,7 +305,7 @@ func (k *Knowledge) unknownRow(p *passkey, client *Client) reach {
 
 // byPhone is what a phone may hold. A ceremony that a phone finished outranks what the authenticator said of itself.
 func (k *Knowledge) byPhone(p *passkey, finished bool) reach {
-	onPhone := func(os string) bool { return k.Agents.system(os).phone() }
+	onPhone := func(os string) bool { return k.Agents.System(os).Phone() }
 	switch {
 	case finished:
 		return reach{high, "used-by-phone"}

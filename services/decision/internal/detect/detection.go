@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -182,11 +183,11 @@ func withoutPhones(c *Client, minimum *MinimumVersions) bool {
 		return false
 	}
 	switch c.OS {
-	case Linux:
+	case agent.Linux:
 		return true
-	case Windows:
+	case agent.Windows:
 		return !atLeast(c.OSMajor, firstWindowsOfCDA)
-	case MacOS:
+	case agent.MacOS:
 		return !atLeast(c.OSMajor, minimum.MacOS)
 	default:
 		return false

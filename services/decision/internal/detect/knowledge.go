@@ -4,13 +4,17 @@ package detect
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -70,7 +74,7 @@ type Authenticator struct {
 type Knowledge struct {
 	Parameters     Parameters
 	Authenticators map[string]Authenticator // by AAGUID in lower case
-	Agents         Agents
+	Agents         agent.Tables
 
 	ownAgents   bool // the bundle has tables of agents of its own
 	addresses   []netip.Prefix
@@ -134,6 +138,34 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.PrefixFrom(address, address.BitLen()), nil
 	}
 	return netip.ParsePrefix(s)
+}
+
+// learnAgents reads the tables of a bundle, or those of Keyward's own where a bundle from before has none. own says which it was.
+func learnAgents(space map[string]any) (a agent.Tables, own bool, err error) {
+	if _, own = space["agents"]; !own {
+		raw, err := fs.ReadFile(policies.Bundle, "data.json")
+		if err != nil {
+			return a, false, err
+		}
+		var data struct {
+			Keyward map[string]any `json:"keyward"`
+		}
+		if err := json.Unmarshal(raw, &data); err != nil {
+			return a, false, err
+		}
+		space = data.Keyward
+	}
+	if err := decode(space, "agents", &a); err != nil {
+		return a, own, err
+	}
+	if err := a.Prepare(); err != nil {
+		var unfit *agent.TableError
+		if errors.As(err, &unfit) {
+			err = &MisfitError{Keys: []string{"keyward", "agents", unfit.Table}, Message: unfit.Message}
+		}
+		return a, own, err
+	}
+	return a, own, nil
 }
 
 func decode(space map[string]any, name string, into any) error {

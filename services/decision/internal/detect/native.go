@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -41,7 +42,7 @@ func (k *Knowledge) identifyApp(c *Client, info rest.ClientInformation) {
 
 // deviceOfApp returns the class of a device by what an app calls its platform; empty where the system tells.
 func deviceOfApp(platform string) facts.Device {
-	switch plainName(platform) {
+	switch agent.PlainName(platform) {
 	case "ipados":
 		return facts.DeviceTablet
 	case "tvos":
@@ -104,24 +105,24 @@ func (k *Knowledge) supportApp(c *Client, info rest.ClientInformation, can rest.
 
 // noScreenLock reports whether nothing on the device verifies its owner. Apple's systems never say none: they answer an error instead of a
 // way.
-func noScreenLock(os OS, meta *rest.NativeMeta) bool {
+func noScreenLock(os agent.OS, meta *rest.NativeMeta) bool {
 	if isNot(either(meta.DeviceSecure, meta.IsDeviceSecure)) || text(meta.DeviceOwnerAuth) == ownerNone {
 		return true
 	}
-	return os.apple() && meta.DeviceOwnerAuth == nil && meta.Error != nil
+	return os.Apple() && meta.DeviceOwnerAuth == nil && meta.Error != nil
 }
 
 // systemHasPasskeys reports whether the system of an app has passkeys. A version that is unknown is new enough.
 func (k *Knowledge) systemHasPasskeys(c *Client) bool {
 	minimum := &k.Parameters.MinimumVersions
 	switch c.OS {
-	case IOS:
+	case agent.IOS:
 		return atLeast(c.OSMajor, minimum.IOS)
-	case MacOS:
+	case agent.MacOS:
 		return atLeast(c.OSMajor, minimum.MacOS)
-	case VisionOS:
+	case agent.VisionOS:
 		return true
-	case Android:
+	case agent.Android:
 		return atLeast(c.OSMajor, minimum.Android) && c.PlayServices != No
 	default:
 		return false
@@ -132,9 +133,9 @@ func (k *Knowledge) systemHasPasskeys(c *Client) bool {
 // other managers too.
 func (k *Knowledge) systemFillsIn(c *Client) bool {
 	switch c.OS {
-	case IOS, VisionOS:
+	case agent.IOS, agent.VisionOS:
 		return true
-	case Android:
+	case agent.Android:
 		return atLeast(c.OSMajor, k.Parameters.MinimumVersions.ManagersAndroid)
 	default:
 		return false

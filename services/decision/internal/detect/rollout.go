@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -112,7 +113,7 @@ func (k *Knowledge) Rollout(q service.RolloutQuestion) Detection {
 	d.Facts = clientFacts(&d.Client, q.Environment, !q.LookupFailed)
 	d.Facts.Rollout = &facts.Rollout{
 		Action: q.Action, Identifier: k.rollout.membership(q.Identifier), Invitation: k.rollout.invitation(q.Invitation),
-		BrowserVersion: major(d.Client.BrowserVersion), Samples: k.sample(q), Flags: k.rollout.known(q.Flags),
+		BrowserVersion: agent.Major(d.Client.BrowserVersion), Samples: k.sample(q), Flags: k.rollout.known(q.Flags),
 	}
 	d.Insights = d.insights(nil, history.History{}, k.Parameters.StreakThreshold)
 	return d

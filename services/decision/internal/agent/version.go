@@ -1,4 +1,4 @@
-package detect
+package agent
 
 import (
 	"strconv"
@@ -22,15 +22,20 @@ const (
 	OtherOS   OS = "other"
 )
 
-func (o OS) desktop() bool { return o == Windows || o == MacOS || o == Linux || o == ChromeOS }
-func (o OS) phone() bool   { return o == IOS || o == Android }
-func (o OS) apple() bool   { return o == MacOS || o == IOS || o == VisionOS }
+// Desktop reports whether computers run the system.
+func (o OS) Desktop() bool { return o == Windows || o == MacOS || o == Linux || o == ChromeOS }
 
-// systemVersion is the version of the operating system as a user agent tells it; empty where browsers write the same whatever the system
+// Phone reports whether phones run the system.
+func (o OS) Phone() bool { return o == IOS || o == Android }
+
+// Apple reports whether the system is of Apple.
+func (o OS) Apple() bool { return o == MacOS || o == IOS || o == VisionOS }
+
+// SystemVersion is the version of the operating system as a user agent tells it; empty where browsers write the same whatever the system
 // is.
-func (g *agent) systemVersion() string {
-	version := g.osVersion
-	switch g.os {
+func (g *Reading) SystemVersion() string {
+	version := g.OSVersion
+	switch g.OS {
 	case Windows:
 		return windowsVersion(version)
 	case MacOS:
@@ -38,7 +43,7 @@ func (g *agent) systemVersion() string {
 			return ""
 		}
 	case Android:
-		if frozenAndroid(version, g.text) {
+		if frozenAndroid(version, g.Text) {
 			return ""
 		}
 	case IOS:
@@ -49,18 +54,18 @@ func (g *agent) systemVersion() string {
 	return version
 }
 
-// frozenParse reports whether a parse holds what a browser writes whatever the system's version is.
-func (g *agent) frozenParse(os OS, version string) bool {
+// FrozenParse reports whether a parse holds what a browser writes whatever the system's version is.
+func (g *Reading) FrozenParse(os OS, version string) bool {
 	switch os {
 	case Windows:
 		return version == "10" || version == "10.0"
 	case MacOS:
 		return frozenMacOS(version)
 	case Android:
-		return frozenAndroid(version, g.text)
+		return frozenAndroid(version, g.Text)
 	case IOS:
-		plain := strings.ReplaceAll(g.osVersion, "_", ".")
-		return g.text != "" && (frozenIOS(version) || (g.os == IOS && version == plain))
+		plain := strings.ReplaceAll(g.OSVersion, "_", ".")
+		return g.Text != "" && (frozenIOS(version) || (g.OS == IOS && version == plain))
 	case ChromeOS:
 		return strings.HasPrefix(version, "14541.")
 	}
@@ -75,7 +80,7 @@ func frozenMacOS(version string) bool {
 
 // frozenAndroid: Chromium's reduced user agents say Android 10 and the model K.
 func frozenAndroid(version, userAgent string) bool {
-	return major(version) == 10 && strings.Contains(userAgent, "Android 10; K")
+	return Major(version) == 10 && strings.Contains(userAgent, "Android 10; K")
 }
 
 // The version that WebKit writes since Safari 26, whatever the system's: 18_6, or 18_7 later.
@@ -94,34 +99,34 @@ func frozenIOS(version string) bool {
 // iosVersion reads the system's version of a user agent of iOS or iPadOS. Safari's own version tells it from the one on that freezes the
 // system's, whatever stands there; below, the system's is true. Browsers with a version of their own, and web views, have nothing else to
 // tell a frozen one by.
-func (g *agent) iosVersion() string {
-	_, after, safari := strings.Cut(g.text, "Version/")
-	safari = safari && strings.Contains(after, " Safari/") && g.inApp == "" && !containsAny(g.text, otherBrowsers[:])
+func (g *Reading) iosVersion() string {
+	_, after, safari := strings.Cut(g.Text, "Version/")
+	safari = safari && strings.Contains(after, " Safari/") && g.InApp == "" && !HasAny(g.Text, otherBrowsers[:])
 	switch own := numbers(after); {
-	case safari && major(own) >= firstOfSafari:
+	case safari && Major(own) >= firstOfSafari:
 		return own
-	case !safari && frozenIOS(g.osVersion):
+	case !safari && frozenIOS(g.OSVersion):
 		return ""
 	default:
-		return g.osVersion
+		return g.OSVersion
 	}
 }
 
 // otherBrowsers are the names that browsers of iOS with versions of their own put beside Safari's.
 var otherBrowsers = [...]string{"CriOS/", "FxiOS/", "EdgiOS/", "OPT/", "OPiOS/", "GSA/", "DuckDuckGo/", "Ddg/", "YaBrowser/", "UCBrowser/"}
 
-// neverReleased reports whether a version of macOS is one that no system has: macOS 26 tells 16 to programs built before it.
-func neverReleased(version string) bool {
+// NeverReleased reports whether a version of macOS is one that no system has: macOS 26 tells 16 to programs built before it.
+func NeverReleased(version string) bool {
 	const lastOfTheOld, firstOfTheNew = 15, 26
-	n := major(version)
+	n := Major(version)
 	return n > lastOfTheOld && n < firstOfTheNew
 }
 
-// windowsFromHint reads platformVersion of the user-agent client hints: 13 and above is Windows 11; below 1 it is what came before Windows
+// WindowsFromHint reads platformVersion of the user-agent client hints: 13 and above is Windows 11; below 1 it is what came before Windows
 // 10.
-func windowsFromHint(version string) string {
+func WindowsFromHint(version string) string {
 	const first11 = 13
-	switch n := major(version); {
+	switch n := Major(version); {
 	case n >= first11:
 		return "11"
 	case n > 0:
@@ -155,8 +160,8 @@ func windowsVersion(nt string) string {
 	}
 }
 
-// windowsOfBuild reads a version in a parse. A build tells what NT 10.0 does not; some parsers leave the NT before it.
-func windowsOfBuild(version string) string {
+// WindowsOfBuild reads a version in a parse. A build tells what NT 10.0 does not; some parsers leave the NT before it.
+func WindowsOfBuild(version string) string {
 	const first11 = 22000
 	if nt, found := strings.CutPrefix(version, "NT "); found {
 		return windowsVersion(nt)
@@ -165,14 +170,14 @@ func windowsOfBuild(version string) string {
 	if !found || !strings.HasPrefix(version, "10.0.") {
 		return version
 	}
-	if major(build) >= first11 {
+	if Major(build) >= first11 {
 		return "11"
 	}
 	return "10"
 }
 
-// compareVersions compares dotted numbers; what is not a number counts as 0.
-func compareVersions(a, b string) int {
+// CompareVersions compares dotted numbers; what is not a number counts as 0.
+func CompareVersions(a, b string) int {
 	for a != "" || b != "" {
 		var x, y string
 		x, a, _ = strings.Cut(a, ".")
@@ -184,7 +189,8 @@ func compareVersions(a, b string) int {
 	return 0
 }
 
-func major(version string) int {
+// Major is the first number of a version, 0 if there is none.
+func Major(version string) int {
 	first, _, _ := strings.Cut(strings.ReplaceAll(version, "_", "."), ".")
 	return number(first)
 }

@@ -1,20 +1,19 @@
-package detect
+// Package agent reads what user agents, client hints and parses call browsers, systems and devices, by the tables of a policy bundle. It
+// knows which versions browsers freeze. It is pure.
+package agent
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
-	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
-// Agents are the names of browsers, systems, in-app browsers, crawlers and devices: data.keyward.agents of a bundle. What no table knows is
+// Tables are the names of browsers, systems, in-app browsers, crawlers and devices: data.keyward.agents of a bundle. What no table knows is
 // the word other in facts.
-type Agents struct {
+type Tables struct {
 	Systems  map[string]string `json:"systems"`  // fact by the beginning of a name, in lower case without spaces
 	Browsers []Browser         `json:"browsers"` // the first whose token is in the user agent is the browser
 	InApp    []Tokens          `json:"inApp"`    // browsers within apps for something else
@@ -48,28 +47,8 @@ type Device struct {
 	System string       `json:"system,omitempty"` // what it runs, whatever the user agent says
 }
 
-// learnAgents reads the tables of a bundle, or those of Keyward's own where a bundle from before has none. own says which it was.
-func learnAgents(space map[string]any) (a Agents, own bool, err error) {
-	if _, own = space["agents"]; !own {
-		raw, err := fs.ReadFile(policies.Bundle, "data.json")
-		if err != nil {
-			return a, false, err
-		}
-		var data struct {
-			Keyward map[string]any `json:"keyward"`
-		}
-		if err := json.Unmarshal(raw, &data); err != nil {
-			return a, false, err
-		}
-		space = data.Keyward
-	}
-	if err := decode(space, "agents", &a); err != nil {
-		return a, own, err
-	}
-	return a, own, a.prepare()
-}
-
-func (a *Agents) prepare() error {
+// Prepare makes the tables ready to be asked. The error is a *TableError.
+func (a *Tables) Prepare() error {
 	for beginning := range a.Systems {
 		a.beginnings = append(a.beginnings, beginning)
 	}
@@ -78,9 +57,9 @@ func (a *Agents) prepare() error {
 	for i := range a.Browsers {
 		b := &a.Browsers[i]
 		if b.Name == "" || len(b.Tokens) == 0 {
-			return misfitAgents("browsers", "browser %d needs a name and a token", i)
+			return misfit("browsers", "browser %d needs a name and a token", i)
 		}
-		for _, name := range append([]string{plainName(b.Name), plainName(b.Label)}, b.Names...) {
+		for _, name := range append([]string{PlainName(b.Name), PlainName(b.Label)}, b.Names...) {
 			if name != "" {
 				a.browsers[name] = b
 			}
@@ -88,23 +67,29 @@ func (a *Agents) prepare() error {
 	}
 	for _, d := range a.Devices {
 		if !d.Class.Known() {
-			return misfitAgents("devices", "there is no device class %q; there are %s", d.Class, facts.KnownDevices())
+			return misfit("devices", "there is no device class %q; there are %s", d.Class, facts.KnownDevices())
 		}
 	}
 	return nil
 }
 
-func misfitAgents(table, form string, values ...any) error {
-	return &MisfitError{Keys: []string{"keyward", "agents", table}, Message: fmt.Sprintf(form, values...)}
+// TableError says which table cannot be used, and why.
+type TableError struct{ Table, Message string }
+
+// Error implements error.
+func (e *TableError) Error() string { return e.Table + ": " + e.Message }
+
+func misfit(table, form string, values ...any) error {
+	return &TableError{Table: table, Message: fmt.Sprintf(form, values...)}
 }
 
-// plainName is a name as the tables are asked for it.
-func plainName(name string) string {
+// PlainName is a name as the tables are asked for it.
+func PlainName(name string) string {
 	return strings.ToLower(strings.Join(strings.Fields(name), ""))
 }
 
-// system returns the operating system of a name in any of the usual spellings: what its beginning says.
-func (a *Agents) system(name string) OS {
+// System returns the operating system of a name in any of the usual spellings: what its beginning says.
+func (a *Tables) System(name string) OS {
 	// Most come in these spellings, and bringing others into one form costs allocations.
 	switch name {
 	case "":
@@ -118,7 +103,7 @@ func (a *Agents) system(name string) OS {
 	case "Windows":
 		return Windows
 	}
-	plain := plainName(name)
+	plain := PlainName(name)
 	if plain == "" {
 		return ""
 	}
@@ -130,67 +115,67 @@ func (a *Agents) system(name string) OS {
 	return OtherOS
 }
 
-// browser returns the browser of a name in any of the usual spellings, nil if no table knows it.
-func (a *Agents) browser(name string) *Browser {
+// Browser returns the browser of a name in any of the usual spellings, nil if no table knows it.
+func (a *Tables) Browser(name string) *Browser {
 	if known, ok := a.browsers[name]; ok {
 		return known
 	}
-	return a.browsers[plainName(name)]
+	return a.browsers[PlainName(name)]
 }
 
-// agent is a user agent as the tables read it.
-type agent struct {
-	text           string
-	osName         string // as records have it
-	osVersion      string // as it is written, frozen or not
-	os             OS
-	browser        *Browser
-	browserVersion string
-	device         facts.Device
-	inApp          string
-	embedded       bool
-	mobile, tablet bool
+// Reading is a user agent as the tables read it.
+type Reading struct {
+	Text           string
+	OSName         string // as records have it
+	OSVersion      string // as it is written, frozen or not
+	OS             OS
+	Browser        *Browser
+	BrowserVersion string
+	Device         facts.Device
+	InApp          string
+	Embedded       bool
+	Mobile, Tablet bool
 }
 
-// otherWord stands in facts for what no table knows.
-const otherWord = "other"
+// Other stands in facts for what no table knows.
+const Other = "other"
 
-// read takes a user agent apart.
-func (a *Agents) read(text string) agent {
-	g := agent{text: text}
+// Read takes a user agent apart.
+func (a *Tables) Read(text string) Reading {
+	g := Reading{Text: text}
 	if text == "" {
 		return g
 	}
-	g.device = a.deviceClass(text)
-	if g.device == facts.DeviceScript {
+	g.Device = a.deviceClass(text)
+	if g.Device == facts.DeviceScript {
 		return g
 	}
-	g.osName, g.os, g.osVersion = systemOf(text)
+	g.OSName, g.OS, g.OSVersion = systemOf(text)
 	for i := range a.Devices {
-		if d := &a.Devices[i]; d.Class == g.device && d.System != "" && containsAny(text, d.Tokens) {
-			g.osName, g.os, g.osVersion = "", OS(d.System), ""
+		if d := &a.Devices[i]; d.Class == g.Device && d.System != "" && HasAny(text, d.Tokens) {
+			g.OSName, g.OS, g.OSVersion = "", OS(d.System), ""
 		}
 	}
 	g.readBrowser(a)
-	if g.os == "" && (g.device != "" || g.browser != nil) && g.device != facts.DeviceBot {
-		g.os = OtherOS // what runs it is none that the tables know
+	if g.OS == "" && (g.Device != "" || g.Browser != nil) && g.Device != facts.DeviceBot {
+		g.OS = OtherOS // what runs it is none that the tables know
 	}
 	for i := range a.InApp {
-		if containsAny(text, a.InApp[i].Tokens) {
-			g.inApp = a.InApp[i].Name
+		if HasAny(text, a.InApp[i].Tokens) {
+			g.InApp = a.InApp[i].Name
 			break
 		}
 	}
 	webKit := strings.Contains(text, "AppleWebKit")
-	g.embedded = (g.os == IOS && webKit && !strings.Contains(text, "Safari/")) || (g.os == Android && strings.Contains(text, "; wv)"))
-	g.tablet = strings.Contains(text, "iPad") || strings.Contains(text, "Tablet") || (g.os == IOS && strings.Contains(text, "Macintosh"))
-	g.mobile = strings.Contains(text, "Mobi") || strings.Contains(text, "Phone")
+	g.Embedded = (g.OS == IOS && webKit && !strings.Contains(text, "Safari/")) || (g.OS == Android && strings.Contains(text, "; wv)"))
+	g.Tablet = strings.Contains(text, "iPad") || strings.Contains(text, "Tablet") || (g.OS == IOS && strings.Contains(text, "Macintosh"))
+	g.Mobile = strings.Contains(text, "Mobi") || strings.Contains(text, "Phone")
 	return g
 }
 
-func (a *Agents) deviceClass(text string) facts.Device {
+func (a *Tables) deviceClass(text string) facts.Device {
 	lower := strings.ToLower(text)
-	if containsAny(lower, a.Bots) {
+	if HasAny(lower, a.Bots) {
 		return facts.DeviceBot
 	}
 	for i := range a.Devices {
@@ -198,28 +183,28 @@ func (a *Agents) deviceClass(text string) facts.Device {
 		if d.Class == facts.DeviceScript && strings.Contains(text, "Mozilla/") {
 			continue
 		}
-		if containsAny(text, d.Tokens) {
+		if HasAny(text, d.Tokens) {
 			return d.Class
 		}
 	}
 	return ""
 }
 
-func (g *agent) readBrowser(a *Agents) {
+func (g *Reading) readBrowser(a *Tables) {
 	for i := range a.Browsers {
 		b := &a.Browsers[i]
 		for _, token := range b.Tokens {
-			at := strings.Index(g.text, token)
+			at := strings.Index(g.Text, token)
 			if at < 0 {
 				continue
 			}
 			if b.Version != "" {
-				if token = b.Version; !strings.Contains(g.text, token) {
+				if token = b.Version; !strings.Contains(g.Text, token) {
 					continue
 				}
-				at = strings.Index(g.text, token)
+				at = strings.Index(g.Text, token)
 			}
-			g.browser, g.browserVersion = b, numbers(g.text[at+len(token):])
+			g.Browser, g.BrowserVersion = b, numbers(g.Text[at+len(token):])
 			return
 		}
 	}
@@ -255,7 +240,7 @@ func systemOf(text string) (name string, os OS, version string) {
 		if !strings.Contains(text, s.token) {
 			continue
 		}
-		if s.os == MacOS && containsAny(text, iPadTokens[:]) {
+		if s.os == MacOS && HasAny(text, iPadTokens[:]) {
 			return "iOS", IOS, ""
 		}
 		if s.version != "" {
@@ -278,4 +263,14 @@ func numbers(text string) string {
 		end = len(text)
 	}
 	return text[:end]
+}
+
+// HasAny reports whether a text has one of the parts.
+func HasAny(text string, parts []string) bool {
+	for _, part := range parts {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
 }
