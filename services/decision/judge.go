@@ -64,8 +64,7 @@ func (s *Service) Rollout(ctx context.Context, q service.RolloutQuestion) (servi
 	q.Account = nil
 	v, basis, err := p.Rollout(ctx, q)
 	s.finish(
-		ctx,
-		judged{
+		ctx, judged{
 			start: start, action: engine.ActionRollout, policy: p, question: &q.Question, basis: basis, err: err, kept: kept.Keep(&q.Question),
 		},
 		&v,

@@ -27,8 +27,7 @@ func (a *App) openEncryption(ctx context.Context) error {
 	}
 	if keys == nil {
 		a.log.WarnContext(
-			ctx,
-			"secrets are stored unencrypted: who can read the disk of NATS or a backup of it can sign as any project; set encryption_key "+
+			ctx, "secrets are stored unencrypted: who can read the disk of NATS or a backup of it can sign as any project; set encryption_key "+
 				"(KEYWARD_ENCRYPTION_KEY)",
 		)
 	}

@@ -219,8 +219,7 @@ func (s *Service) ConnectAppendFinish(
 		return rsp, err
 	}
 	done, err := s.passkeys.AppendFinish(
-		ctx,
-		service.ForProject[rest.PasskeyAppendFinishReq]{Project: c.project.ID, Body: rest.PasskeyAppendFinishReq{
+		ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: c.project.ID, Body: rest.PasskeyAppendFinishReq{
 			UserID: string(c.process.User), ProcessID: c.process.ID, AttestationResponse: req.Body.AttestationResponse,
 			ClientInformation: c.process.Client,
 		}},

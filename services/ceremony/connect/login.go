@@ -50,8 +50,7 @@ func (s *Service) ConnectLoginInit(
 	if made.verdict.Allow && environments.MayMediate(made.Process.Client) {
 		ends := s.now().Add(s.challengeTTL)
 		offered, err := s.passkeys.MediationStart(
-			ctx,
-			service.ForProject[rest.PasskeyMediationStartReq]{Project: made.project.ID, Body: rest.PasskeyMediationStartReq{
+			ctx, service.ForProject[rest.PasskeyMediationStartReq]{Project: made.project.ID, Body: rest.PasskeyMediationStartReq{
 				ProcessID: &made.Process.ID, ClientInformation: made.Process.Client,
 			}},
 		)
@@ -191,8 +190,7 @@ func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string)
 	}
 	signed := true
 	done, err := s.passkeys.LoginFinish(
-		ctx,
-		service.ForProject[rest.PasskeyLoginFinishReq]{Project: c.project.ID, Body: rest.PasskeyLoginFinishReq{
+		ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: c.project.ID, Body: rest.PasskeyLoginFinishReq{
 			UserID: string(c.process.User), ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client,
 			SignPasskeyData: &signed,
 		}},
@@ -212,8 +210,7 @@ func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string)
 func (s *Service) finishConditional(ctx context.Context, c connectCall, answer string) (frontend.ConnectLoginFinishRsp, error) {
 	signed := true
 	done, err := s.passkeys.MediationFinish(
-		ctx,
-		service.ForProject[rest.PasskeyMediationFinishReq]{Project: c.project.ID, Body: rest.PasskeyMediationFinishReq{
+		ctx, service.ForProject[rest.PasskeyMediationFinishReq]{Project: c.project.ID, Body: rest.PasskeyMediationFinishReq{
 			ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client, SignPasskeyData: &signed,
 		}},
 	)

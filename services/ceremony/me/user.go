@@ -170,8 +170,7 @@ func (s *Service) CurrentUserPasskeyAppendStart(
 	}
 	situation := passkeys.SituationCurrentUser
 	judged, err := s.passkeys.AppendStart(
-		ctx,
-		service.ForProject[rest.PasskeyAppendStartReq]{Project: who.Project.ID, Body: rest.PasskeyAppendStartReq{
+		ctx, service.ForProject[rest.PasskeyAppendStartReq]{Project: who.Project.ID, Body: rest.PasskeyAppendStartReq{
 			UserID: string(who.User), ProcessID: processOfVisitor(who), Username: name, Situation: &situation,
 			ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
 		}},
@@ -219,8 +218,7 @@ func (s *Service) CurrentUserPasskeyAppendFinish(
 		return service.Empty{}, err
 	}
 	_, err = s.passkeys.AppendFinish(
-		ctx,
-		service.ForProject[rest.PasskeyAppendFinishReq]{Project: who.Project.ID, Body: rest.PasskeyAppendFinishReq{
+		ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: who.Project.ID, Body: rest.PasskeyAppendFinishReq{
 			UserID: string(who.User), ProcessID: processOfVisitor(who), AttestationResponse: req.Body.AttestationResponse,
 			ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
 		}},

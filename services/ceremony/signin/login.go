@@ -91,8 +91,7 @@ func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.F
 // loginOffer returns nil if the policy offers no login with a passkey.
 func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID) (*signin.Offer, error) {
 	started, err := s.passkeys.LoginStart(
-		ctx,
-		service.ForProject[rest.PasskeyLoginStartReq]{Project: t.project.ID, Body: rest.PasskeyLoginStartReq{
+		ctx, service.ForProject[rest.PasskeyLoginStartReq]{Project: t.project.ID, Body: rest.PasskeyLoginStartReq{
 			UserID: string(user), ProcessID: t.process.ID, CrossDeviceAuthenticationStrategy: rest.CrossDeviceAuthenticationStrategyStandard,
 			ClientInformation: t.client(),
 		}},
@@ -149,8 +148,7 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 	}
 	user := t.state.User
 	done, err := s.passkeys.LoginFinish(
-		ctx,
-		service.ForProject[rest.PasskeyLoginFinishReq]{Project: t.project.ID, Body: rest.PasskeyLoginFinishReq{
+		ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: t.project.ID, Body: rest.PasskeyLoginFinishReq{
 			UserID: string(user), ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 		}},
 	)
@@ -178,8 +176,7 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 		return processAnswer{}, signin.ErrPlace
 	}
 	done, err := s.passkeys.MediationFinish(
-		ctx,
-		service.ForProject[rest.PasskeyMediationFinishReq]{Project: t.project.ID, Body: rest.PasskeyMediationFinishReq{
+		ctx, service.ForProject[rest.PasskeyMediationFinishReq]{Project: t.project.ID, Body: rest.PasskeyMediationFinishReq{
 			ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 		}},
 	)

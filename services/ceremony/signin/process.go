@@ -229,8 +229,7 @@ func (s *Service) mediationOptions(ctx context.Context, t *turn) (string, error)
 		return "", nil
 	}
 	started, err := s.passkeys.MediationStart(
-		ctx,
-		service.ForProject[rest.PasskeyMediationStartReq]{Project: t.project.ID, Body: rest.PasskeyMediationStartReq{
+		ctx, service.ForProject[rest.PasskeyMediationStartReq]{Project: t.project.ID, Body: rest.PasskeyMediationStartReq{
 			ProcessID: &t.process.ID, ClientInformation: t.client(),
 		}},
 	)

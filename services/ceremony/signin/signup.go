@@ -203,8 +203,7 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 		situation = passkeys.SituationSignUp
 	}
 	started, err := s.passkeys.AppendStart(
-		ctx,
-		service.ForProject[rest.PasskeyAppendStartReq]{Project: t.project.ID, Body: rest.PasskeyAppendStartReq{
+		ctx, service.ForProject[rest.PasskeyAppendStartReq]{Project: t.project.ID, Body: rest.PasskeyAppendStartReq{
 			UserID: string(t.state.User), ProcessID: t.process.ID, Username: t.state.Name.Value, Situation: &situation,
 			ClientInformation: t.client(), PasskeyIntelFlags: t.state.Settings.Flags(),
 		}},
@@ -283,8 +282,7 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 		return processAnswer{}, signin.ErrPlace
 	}
 	done, err := s.passkeys.AppendFinish(
-		ctx,
-		service.ForProject[rest.PasskeyAppendFinishReq]{Project: t.project.ID, Body: rest.PasskeyAppendFinishReq{
+		ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: t.project.ID, Body: rest.PasskeyAppendFinishReq{
 			UserID: string(t.state.User), ProcessID: t.process.ID, AttestationResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 		}},
 	)

@@ -103,8 +103,7 @@ func (w *Writer) apply(ctx context.Context, changes []Change, cursors map[string
 			continue
 		}
 		if err := w.run(
-			ctx,
-			`INSERT INTO projects VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET rows = excluded.rows`,
+			ctx, `INSERT INTO projects VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET rows = excluded.rows`,
 			p.id,
 			name,
 			p.rows,
@@ -271,8 +270,7 @@ func (w *Writer) user(ctx context.Context, p *projectRow, c *Change) error {
 func (w *Writer) removeUser(ctx context.Context, p *projectRow, user string, id int64) error {
 	for _, child := range []string{"identifiers", "socials"} {
 		err := w.each(
-			ctx,
-			`DELETE FROM `+child+` WHERE project = ? AND user = ? RETURNING `+counted[child],
+			ctx, `DELETE FROM `+child+` WHERE project = ? AND user = ? RETURNING `+counted[child],
 			[]any{p.id, user},
 			func(rows *sql.Rows) error {
 				var value string
@@ -304,8 +302,7 @@ func (w *Writer) addUser(ctx context.Context, p *projectRow, c *Change, id, dige
 	for _, i := range u.Identifiers {
 		w.count(p.id, "identifiers", string(i.Type), 1)
 		err := w.run(
-			ctx,
-			`INSERT INTO identifiers VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			ctx, `INSERT INTO identifiers VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			p.id,
 			c.id,
 			string(i.ID),
