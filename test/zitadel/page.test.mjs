@@ -7,7 +7,7 @@ import { chromium } from 'playwright-core';
 import { chromiumPath, eventTypes, grpc, http, newIssuer, newUser, pageOrigin } from './server.mjs';
 
 const ways = [['gRPC-web', http], ['Connect', http], ['gRPC-web', grpc], ['Connect', grpc]];
-let browser, script;
+let browser, script, userAgent;
 const pages = [];
 
 // serve serves the page at an origin.
@@ -22,9 +22,9 @@ async function serve(origin) {
   return `http://localhost:${server.address().port}`;
 }
 
-// open opens the page in a browser with an authenticator that agrees to everything.
+// open opens the page in a browser with an authenticator that agrees to everything. A browser that says that nobody looks at it is barred as a robot.
 async function open(origin) {
-  const context = await browser.newContext();
+  const context = await browser.newContext({ userAgent });
   const page = await context.newPage();
   const session = await context.newCDPSession(page);
   await session.send('WebAuthn.enable');
@@ -39,6 +39,9 @@ before(async () => {
   const bundled = await build({ entryPoints: ['page.mjs'], bundle: true, format: 'iife', write: false, logLevel: 'error' });
   script = bundled.outputFiles[0].text;
   browser = await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox'] });
+  const blank = await browser.newPage();
+  userAgent = (await blank.evaluate(() => navigator.userAgent)).replace('Headless', '');
+  await blank.close();
 });
 
 after(async () => {

@@ -83,8 +83,9 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 		},
 		"an app asks by another trigger": {
 			explain.Append, appendFacts(func(f *facts.Facts) { f.Flags.InApp, f.Process.Outcome = "other", history.OutcomeNotOffered }), "A13",
-			"No passkey login was offered, and the app asks by another trigger, too soon, or while manual offers pause",
-			`process_pk_login_not_offered_in_app_paused holds: process.outcome is "not-offered", and flags.inApp is "other", not empty`,
+			"No passkey login was offered, and the app asks by a trigger that is not configured",
+			`process_pk_login_not_offered_in_app_untaken holds: process.outcome is "not-offered", and flags.inApp is "other", not empty, ` +
+				`and flags.inApp is "other", not among inAppTriggers (["after-unlock","after-cta"])`,
 		},
 	} {
 		e, err := policy.Explain(t.Context(), c.action, "", c.facts)
