@@ -1,7 +1,7 @@
 // What must not work, and what users of unusual browsers get instead of an error.
 import assert from 'node:assert/strict';
 import { backend, connectToken, events, userOf } from './backend.mjs';
-import { device, shots, story } from './browser.mjs';
+import { device, picture, shots, story } from './browser.mjs';
 import { call, enter, is, join, kept, newAddress, process, refused, session, signUp } from './complete.mjs';
 import { because } from './history.mjs';
 import { clientInformation, frontend } from './http.mjs';
@@ -113,7 +113,7 @@ async function forgery(t) {
       }, frontendAPI()),
     ]);
     assert.equal(answer.status(), 403, name);
-    await evil.screenshot({ path: `${shots}forgery-${name.replaceAll(' ', '-')}.png` });
+    await picture(evil, { path: `${shots}forgery-${name.replaceAll(' ', '-')}.png` });
     assert.ok(sent.every((status) => status >= 400), `${name}: ${sent}`);
     await evil.close();
   }

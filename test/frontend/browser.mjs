@@ -13,6 +13,18 @@ export const shots = new URL('screenshots/', import.meta.url).pathname;
 rmSync(shots, { recursive: true, force: true });
 mkdirSync(shots);
 
+/** Takes a picture. A browser on a busy machine fails to now and then, and what it shows is not what a test is about: it tries again. */
+export async function picture(page, options) {
+  for (let left = 4; ; left--) {
+    try {
+      return await page.screenshot(options);
+    } catch (failed) {
+      if (left === 0) throw failed;
+      await new Promise((resolve) => { setTimeout(resolve, 1000); });
+    }
+  }
+}
+
 const args = [
   '--no-sandbox', '--ignore-certificate-errors', '--host-resolver-rules=MAP *.example 127.0.0.1, MAP * ~NOTFOUND', // nothing leaves this machine
   // Decisions keep passkeys from browsers that a program drives, so this one does not say that it is one.
@@ -52,7 +64,7 @@ export async function device(t, story, { path = '/complete', agent = 'linux', au
   let steps = 0;
   Object.assign(visitor, {
     /** Keeps what the page shows. */
-    shot: (name) => page.screenshot({ path: `${shots}${story}-${String(++steps).padStart(2, '0')}-${name}.png` }),
+    shot: (name) => picture(page, { path: `${shots}${story}-${String(++steps).padStart(2, '0')}-${name}.png` }),
     /** Plugs in another authenticator, in the place of the one before. */
     plug: async (other = {}) => {
       if (visitor.authenticatorId) await cdp.send('WebAuthn.removeVirtualAuthenticator', { authenticatorId: visitor.authenticatorId });

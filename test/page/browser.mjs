@@ -11,6 +11,18 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const shots = new URL('screenshots/', import.meta.url).pathname;
 mkdirSync(shots, { recursive: true });
 
+/** Takes a picture. A browser on a busy machine fails to now and then, and what it shows is not what a test is about: it tries again. */
+async function picture(page, options) {
+  for (let left = 4; ; left--) {
+    try {
+      return await page.screenshot(options);
+    } catch (failed) {
+      if (left === 0) throw failed;
+      await new Promise((resolve) => { setTimeout(resolve, 1000); });
+    }
+  }
+}
+
 function need(name) {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set`);
@@ -106,7 +118,7 @@ export async function inspect({ page }, name) {
     const where = `${name} ${width} ${colorScheme}`;
     const widest = await page.evaluate(() => document.documentElement.scrollWidth);
     if (widest > width) found.push(`${where}: it is ${widest} pixels wide`);
-    await page.screenshot({ path: `${shots}${name}-${width}-${colorScheme}.png`, fullPage: true });
+    await picture(page, { path: `${shots}${name}-${width}-${colorScheme}.png`, fullPage: true });
     if (!through) continue;
     await page.evaluate(axe);
     const violations = await page.evaluate(async () => {
