@@ -300,11 +300,13 @@ func accepted(t *testing.T, s setup, token string) {
 // until waits for a condition that another goroutine brings about.
 func until(t *testing.T, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	late, tick := time.After(time.Minute), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for !condition() {
-		if time.Now().After(deadline) {
+		select {
+		case <-late:
 			t.Fatal("it does not come about")
+		case <-tick.C:
 		}
-		time.Sleep(time.Millisecond) //nolint:forbidigo // there is nothing to be told by
 	}
 }
