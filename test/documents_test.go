@@ -77,8 +77,7 @@ func follow(t *testing.T, binary string, blocks []example, settings ...string) {
 	const mark = "--- end of block ---"
 	script := &strings.Builder{}
 	fmt.Fprintf(script, "set -euo pipefail\nexport KEYWARD_ADMIN_ADDR='%s'\nLOGIN='%s:%s'\nDATA='%s'\n", strings.TrimPrefix(server.admin, "http://"), server.project, server.secret, data)
-	// A machine that runs all tests at once takes longer to notice a changed file.
-	here := strings.NewReplacer("http://127.0.0.1:8080", server.base, "http://127.0.0.1:9090", server.admin, "sleep 1\n", "sleep 5\n")
+	here := strings.NewReplacer("http://127.0.0.1:8080", server.base, "http://127.0.0.1:9090", server.admin)
 	for _, b := range blocks {
 		script.WriteString(here.Replace(b.commands) + "echo '" + mark + "'\n")
 	}
