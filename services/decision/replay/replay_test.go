@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -27,7 +26,7 @@ import (
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/replay"
@@ -217,19 +216,7 @@ func record(t *testing.T, js jetstream.JetStream, dir string, n int, seed uint64
 // policyDir returns a directory with the default bundle without its tests and other values of some parameters.
 func policyDir(t *testing.T, parameters map[string]any) string {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, policies.Bundle); err != nil {
-		t.Fatal(err)
-	}
-	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && filepath.Ext(name) == ".rego" && len(name) > 10 && name[len(name)-10:] == "_test.rego" {
-			return os.Remove(name)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := policiestest.Dir(t, policiestest.Files(t))
 	name := filepath.Join(dir, "data.json")
 	raw, err := os.ReadFile(name)
 	if err != nil {
@@ -243,9 +230,6 @@ func policyDir(t *testing.T, parameters map[string]any) string {
 		data["keyward"]["parameters"][key] = value
 	}
 	if raw, err = json.Marshal(data); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(name, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(name, raw, 0o600); err != nil {

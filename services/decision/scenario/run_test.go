@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 )
 
 // world defines clients and passkeys for the cases below.
@@ -40,7 +41,7 @@ scenarios:
 
 func defaultBundle(t testing.TB) *Bundle {
 	t.Helper()
-	bundle, err := Open(t.Context(), policies.Bundle)
+	bundle, err := Open(t.Context(), policiestest.Files(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 )
 
@@ -16,7 +17,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 		}
 	}
 	data := func(old, replacement string) func(*testing.T, fstest.MapFS) {
-		return func(t *testing.T, files fstest.MapFS) { edit(t, files, "data.json", old, replacement) }
+		return func(t *testing.T, files fstest.MapFS) { policiestest.Edit(t, files, "data.json", old, replacement) }
 	}
 	for _, tc := range []struct {
 		name   string
@@ -37,7 +38,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 		{
 			"a misspelt fact",
 			func(t *testing.T, files fstest.MapFS) {
-				edit(t, files, "login/login.rego", "input.support.webauthn", "input.support.webauthm")
+				policiestest.Edit(t, files, "login/login.rego", "input.support.webauthn", "input.support.webauthm")
 			},
 			[]string{"login/login.rego:", "did you mean webauthn?"},
 		},
@@ -48,7 +49,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			files := defaultBundle(t)
+			files := policiestest.Tested(t)
 			tc.change(t, files)
 			_, err := bundle.Load(t.Context(), files, entrypoints)
 			if err == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 )
 
@@ -102,7 +103,7 @@ func randomRolloutFacts(random *rand.Rand) map[string]any {
 
 func TestWhateverTheFactsTheAnswerFitsItsSchema(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints)
+	b, err := bundle.Load(t.Context(), policiestest.Files(t), entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 )
@@ -43,7 +44,7 @@ func TestWhatOneCallCanSpendIsBoundedByItsArguments(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			files := defaultBundle(t)
+			files := policiestest.Files(t)
 			files["login/extra.rego"] = &fstest.MapFile{Data: []byte("package keyward.login\n\ndefault_deny if " + condition + "\n")}
 			refused := reason(t, t.Context(), files)
 			if refused.File != "login/extra.rego" || refused.Line != 3 || refused.Advice == "" {
@@ -55,7 +56,7 @@ func TestWhatOneCallCanSpendIsBoundedByItsArguments(t *testing.T) {
 
 func TestAFormatOfUsualWidthIsTaken(t *testing.T) {
 	t.Parallel()
-	files := defaultBundle(t)
+	files := policiestest.Files(t)
 	files["login/extra.rego"] = &fstest.MapFile{Data: []byte("package keyward.login\n\nlabel := sprintf(\"%s %05d %-12.2f%%\", [\"a\", 1, 2])\n")}
 	if _, err := bundle.Load(t.Context(), files, entrypoints); err != nil {
 		t.Error(err)
@@ -64,14 +65,14 @@ func TestAFormatOfUsualWidthIsTaken(t *testing.T) {
 
 func TestOneDeadlineIsForAllTests(t *testing.T) {
 	t.Parallel()
-	files := defaultBundle(t)
+	files := policiestest.Files(t)
 	slow := strings.Builder{}
 	slow.WriteString("package keyward.login_slow_test\n")
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		slow.WriteString("\ntest_" + name + " if count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) == 0\n")
 	}
 	files["login/slow_test.rego"] = &fstest.MapFile{Data: []byte(slow.String())}
-	// Each may take five seconds.
+	// Each takes many seconds.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if refused := reason(t, ctx, files); !strings.Contains(refused.Message, "did not end in time") || refused.Advice != bundle.AdviseSlow {
@@ -84,7 +85,7 @@ func TestAMissingTableIsSaidInALineBeforeTheTestsThatFailWithoutIt(t *testing.T)
 	for _, action := range []string{"login", "append", "mediation"} {
 		t.Run(action, func(t *testing.T) {
 			t.Parallel()
-			files := defaultBundle(t)
+			files := policiestest.Tested(t)
 			delete(files, action+"/"+action+".rego")
 			_, err := bundle.Load(t.Context(), files, entrypoints)
 			if err == nil || strings.Count(err.Error(), "\n") != 0 || !strings.Contains(err.Error(), "there is no rule data.keyward."+action+".decision") {
@@ -96,7 +97,7 @@ func TestAMissingTableIsSaidInALineBeforeTheTestsThatFailWithoutIt(t *testing.T)
 
 func TestWhatEditorsAndSystemsLeaveBesideTheFilesIsNoPartOfABundle(t *testing.T) {
 	t.Parallel()
-	files := defaultBundle(t)
+	files := policiestest.Files(t)
 	before, err := bundlefile.Hash(files)
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,6 @@ import (
 
 const (
 	parametersSchema = "parameters"
-	testTimeout      = 5 * time.Second
 	shownErrors      = 10
 )
 
@@ -195,7 +194,7 @@ func test(
 	ctx context.Context, compiler *ast.Compiler, modules map[string]*ast.Module, store storage.Store, reading storage.Transaction,
 ) error {
 	results, err := tester.NewRunner().SetCompiler(compiler).SetStore(store).SetModules(modules).
-		SetTimeout(testTimeout).CapturePrintOutput(false).RunTests(ctx, reading)
+		SetTimeout(remaining(ctx)).CapturePrintOutput(false).RunTests(ctx, reading)
 	if err != nil {
 		return refuse(err)
 	}
@@ -218,6 +217,15 @@ func test(
 		return &Error{Message: "the bundle's tests did not end in time", Advice: AdviseSlow}
 	}
 	return join(failures)
+}
+
+// remaining is how long a test may take: the tests have one deadline, since how long each takes is a matter of how busy the machine is.
+func remaining(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return time.Hour
+	}
+	return time.Until(deadline)
 }
 
 func failed(result *tester.Result) *Error {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
-	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 )
 
@@ -43,7 +43,7 @@ func TestEveryKindOfLoopIsCutAtTheDeadline(t *testing.T) {
 			if !errors.Is(err, bundle.ErrTimeout) {
 				t.Errorf("want a timeout, got %v", err)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("it stopped after %s", took)
 			}
 		})
@@ -52,7 +52,7 @@ func TestEveryKindOfLoopIsCutAtTheDeadline(t *testing.T) {
 
 func TestABusyMachineDoesNotCutAShortEvaluation(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Load(t.Context(), policies.Bundle, entrypoints)
+	b, err := bundle.Load(t.Context(), policiestest.Files(t), entrypoints)
 	if err != nil {
 		t.Fatal(err)
 	}

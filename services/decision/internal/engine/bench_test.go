@@ -7,7 +7,7 @@ import (
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
@@ -18,7 +18,7 @@ const entries = 10_000
 
 func defaultEngine(tb testing.TB, opts Options) *Engine {
 	tb.Helper()
-	e, err := Load(tb.Context(), policies.Bundle, opts)
+	e, err := Load(tb.Context(), policiestest.Files(tb), opts)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -2,12 +2,10 @@ package engine_test
 
 import (
 	"errors"
-	"io/fs"
 	"strings"
 	"testing"
-	"testing/fstest"
 
-	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 )
@@ -28,24 +26,10 @@ func TestARowThatCanNeverAnswerIsRefusedAtLoadWhetherOrNotItIsReached(t *testing
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			files := fstest.MapFS{}
-			err := fs.WalkDir(policies.Bundle, ".", func(path string, entry fs.DirEntry, err error) error {
-				if err != nil || entry.IsDir() || strings.HasSuffix(path, "_test.rego") {
-					return err
-				}
-				content, err := policies.Bundle.ReadFile(path)
-				files[path] = &fstest.MapFile{Data: content}
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			files := policiestest.Files(t)
 			content := string(files[tc.file].Data)
-			if !strings.Contains(content, tc.old) {
-				t.Fatalf("%s does not contain %q", tc.file, tc.old)
-			}
-			files[tc.file] = &fstest.MapFile{Data: []byte(strings.Replace(content, tc.old, tc.replacement, 1))}
-			_, err = engine.Load(t.Context(), files, engine.Options{})
+			policiestest.Edit(t, files, tc.file, tc.old, tc.replacement)
+			_, err := engine.Load(t.Context(), files, engine.Options{})
 			var refused *bundle.Error
 			if !errors.As(err, &refused) || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("want %q, got %v", tc.want, err)
