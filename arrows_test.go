@@ -66,6 +66,12 @@ var arrows = []struct {
 	{"services/decision/explain", "core api policies services/decision/internal"},
 	{"services/decision/explain/internal", "services/decision/internal"},
 	{"services/decision/internal", "core api policies"},
+	{"services/decision/internal/detect", "core api " + decisionRooms("agent document experiment facts recognition rollout")},
+	{"services/decision/internal/rollout", "core " + decisionRooms("document experiment facts")},
+	{"services/decision/internal/experiment", "core " + decisionRooms("document facts")},
+	{"services/decision/internal/recognition", "core api policies " + decisionRooms("agent document facts")},
+	{"services/decision/internal/agent", decisionRooms("document facts")},
+	{"services/decision/internal/document", ""},
 	{"services/decision/internal/facts", "core api policies services/decision/internal/memo"},
 	{"services/events", "core api"},
 	{"services/events/internal", "core api"},
@@ -120,9 +126,12 @@ var arrows = []struct {
 }
 
 // gatewayRooms are rooms of the gateway.
-func gatewayRooms(names string) string {
-	return "services/gateway/internal/" + strings.ReplaceAll(names, " ", " services/gateway/internal/")
-}
+func gatewayRooms(names string) string { return rooms("services/gateway/internal/", names) }
+
+// decisionRooms are rooms of the decision service.
+func decisionRooms(names string) string { return rooms("services/decision/internal/", names) }
+
+func rooms(of, names string) string { return of + strings.ReplaceAll(names, " ", " "+of) }
 
 // room is what a room of the ceremony service may import: the rooms below it that are named, and what all of them stand on.
 func room(below string) string {

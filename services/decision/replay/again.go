@@ -16,14 +16,16 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 	"github.com/keyward/keyward/services/decision/internal/memo"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
+	"github.com/keyward/keyward/services/decision/internal/rollout"
 )
 
 // Why a decision cannot be judged with other parameters than those that it was made with. Errors of Facts wrap one of these.
 var (
 	ErrRecordedBefore = errors.New("it was recorded before records kept what other parameters need to find facts anew")
 	ErrEventsGone     = errors.New("events that it was made from are no longer in the log, which drops them by age and with their user")
-	ErrAddressNotKept = detect.ErrAddressNotKept
-	ErrRolloutNotKept = detect.ErrRolloutNotKept
+	ErrAddressNotKept = recognition.ErrAddressNotKept
+	ErrRolloutNotKept = rollout.ErrNotKept
 )
 
 // Reason is one of those errors in a word, as summaries count them.
@@ -209,6 +211,6 @@ func (r *Record) Circumstances(policy *explain.Policy) explain.Circumstances {
 	k, q := policy.Engine().Knowledge(r.Project), r.Question.Restore(r.Project, r.User, r.Process)
 	seen := k.Login(detect.Input{Question: q, Complete: true, Now: r.Time, Strategy: r.Question.Strategy})
 	return explain.Circumstances{
-		Passkeys: seen.Reaches(k), Barring: k.Barring(found.Environment.Listed, q.Client, r.Question.Network(), q.Environment),
+		Passkeys: seen.Reaches(k), Barring: k.Clients.Barring(found.Environment.Listed, q.Client, r.Question.Network(), q.Environment),
 	}
 }

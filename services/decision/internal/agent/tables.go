@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -47,7 +48,7 @@ type Device struct {
 	System string       `json:"system,omitempty"` // what it runs, whatever the user agent says
 }
 
-// Prepare makes the tables ready to be asked. The error is a *TableError.
+// Prepare makes the tables ready to be asked. The error is a *document.MisfitError.
 func (a *Tables) Prepare() error {
 	for beginning := range a.Systems {
 		a.beginnings = append(a.beginnings, beginning)
@@ -73,14 +74,8 @@ func (a *Tables) Prepare() error {
 	return nil
 }
 
-// TableError says which table cannot be used, and why.
-type TableError struct{ Table, Message string }
-
-// Error implements error.
-func (e *TableError) Error() string { return e.Table + ": " + e.Message }
-
 func misfit(table, form string, values ...any) error {
-	return &TableError{Table: table, Message: fmt.Sprintf(form, values...)}
+	return &document.MisfitError{Keys: []string{"keyward", "agents", table}, Message: fmt.Sprintf(form, values...)}
 }
 
 // PlainName is a name as the tables are asked for it.
@@ -121,6 +116,18 @@ func (a *Tables) Browser(name string) *Browser {
 		return known
 	}
 	return a.browsers[PlainName(name)]
+}
+
+// BrowserWord is how facts name a browser: other is one that no table knows.
+func (a *Tables) BrowserWord(name string) string {
+	switch known := a.Browser(name); {
+	case name == "":
+		return ""
+	case known == nil:
+		return Other
+	default:
+		return known.Name
+	}
 }
 
 // Reading is a user agent as the tables read it.

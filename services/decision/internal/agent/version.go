@@ -195,6 +195,9 @@ func Major(version string) int {
 	return number(first)
 }
 
+// AtLeast compares major versions. One that is unknown is new enough.
+func AtLeast(version, minimum int) bool { return version == 0 || version >= minimum }
+
 // number reads a number of at most nine digits; anything else is 0.
 func number(s string) int {
 	const maxDigits = 9

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
 // Availability is how a passkey can be reached from a client.
@@ -39,7 +40,7 @@ func (k *Knowledge) Classify(c *account.Credential) facts.Class {
 	if (c.AAGUID != noAAGUID && c.AAGUID != "") || c.Elsewhere() {
 		return facts.ClassUnknown
 	}
-	switch os := k.Agents.System(c.CreatedOS); {
+	switch os := k.Clients.Agents.System(c.CreatedOS); {
 	case c.BackupEligible && os.Apple():
 		return facts.ClassApple
 	case c.BackupEligible && os == agent.Android:
@@ -87,7 +88,7 @@ const (
 	low       = "low"
 )
 
-func (k *Knowledge) assess(c *account.Credential, client *Client, h *history.History) passkey {
+func (k *Knowledge) assess(c *account.Credential, client *recognition.Client, h *history.History) passkey {
 	p := passkey{Credential: c, class: k.Classify(c)}
 	_, p.proven = slices.BinarySearch(h.Pair.Proven, c.ID)
 	_, p.said = slices.BinarySearch(h.Pair.Said, c.ID)
@@ -115,7 +116,7 @@ func (k *Knowledge) assess(c *account.Credential, client *Client, h *history.His
 
 // local is what this client may hold: the column of the class, then what was proven here. What a passkey needs and is not there outweighs
 // both.
-func (k *Knowledge) local(p *passkey, client *Client, lost bool) reach {
+func (k *Knowledge) local(p *passkey, client *recognition.Client, lost bool) reach {
 	found := k.row(p, client)
 	if why := k.missing(p, client); why != "" {
 		p.gone = true
@@ -139,37 +140,37 @@ func (p *passkey) managed() bool {
 }
 
 // sameSystem reports whether the client runs the system that the passkey was made on, and it was made there.
-func (k *Knowledge) sameSystem(p *passkey, client *Client) bool {
-	return client.OS != "" && !p.Elsewhere() && client.OS == k.Agents.System(p.CreatedOS)
+func (k *Knowledge) sameSystem(p *passkey, client *recognition.Client) bool {
+	return client.OS != "" && !p.Elsewhere() && client.OS == k.Clients.Agents.System(p.CreatedOS)
 }
 
 // missing says what the passkey needs and the client lacks; empty = nothing.
-func (k *Knowledge) missing(p *passkey, client *Client) string {
+func (k *Knowledge) missing(p *passkey, client *recognition.Client) string {
 	manager := p.class == facts.ClassPasswordManager
-	if !client.UVPA && !(manager && client.PasswordManager == Yes) && !(p.managed() && p.proven) {
+	if !client.UVPA && !(manager && client.PasswordManager == recognition.Yes) && !(p.managed() && p.proven) {
 		return "no-local-authenticator"
 	}
 	foreign := p.class == facts.ClassUnknown && p.BackupEligible && !k.sameSystem(p, client)
 	switch {
-	case (manager || foreign) && client.PasswordManager == No:
+	case (manager || foreign) && client.PasswordManager == recognition.No:
 		return "manager-absent"
 	case (manager || foreign) && k.belowManagers(client):
 		return "os-too-old"
-	case p.class == facts.ClassGoogle && client.Native && client.OS == agent.Android && client.PlayServices == No:
+	case p.class == facts.ClassGoogle && client.Native && client.OS == agent.Android && client.PlayServices == recognition.No:
 		return "no-play-services"
 	}
 	return ""
 }
 
 // belowManagers reports whether the system is known to be older than those that serve passkeys of managers.
-func (k *Knowledge) belowManagers(client *Client) bool {
+func (k *Knowledge) belowManagers(client *recognition.Client) bool {
 	minimum := &k.Parameters.MinimumVersions
-	return (client.OS == agent.IOS && !atLeast(client.OSMajor, minimum.ManagersIOS)) ||
-		(client.OS == agent.Android && !atLeast(client.OSMajor, minimum.ManagersAndroid))
+	return (client.OS == agent.IOS && !agent.AtLeast(client.OSMajor, minimum.ManagersIOS)) ||
+		(client.OS == agent.Android && !agent.AtLeast(client.OSMajor, minimum.ManagersAndroid))
 }
 
 // row is the table of the reference: one row a class.
-func (k *Knowledge) row(p *passkey, client *Client) reach {
+func (k *Knowledge) row(p *passkey, client *recognition.Client) reach {
 	switch client.Device {
 	case facts.DeviceTV, facts.DeviceConsole:
 		return reach{none, "device-class"}
@@ -191,12 +192,12 @@ func (k *Knowledge) row(p *passkey, client *Client) reach {
 		switch {
 		case client.OS != agent.Windows:
 			return reach{none, "other-os"}
-		case !atLeast(client.OSMajor, minimum.Windows):
+		case !agent.AtLeast(client.OSMajor, minimum.Windows):
 			return reach{none, "os-too-old"}
 		}
 		return reach{uncertain, "same-machine-unknown"}
 	case facts.ClassBrowserProfile:
-		if k.sameSystem(p, client) && client.Browser == k.browserWord(p.CreatedBrowser) {
+		if k.sameSystem(p, client) && client.Browser == k.Clients.Agents.BrowserWord(p.CreatedBrowser) {
 			return reach{uncertain, "same-machine-unknown"}
 		}
 		return reach{none, "other-browser"}
@@ -214,11 +215,11 @@ func (k *Knowledge) row(p *passkey, client *Client) reach {
 	}
 }
 
-func appleRow(client *Client, minimum *MinimumVersions) reach {
+func appleRow(client *recognition.Client, minimum *recognition.MinimumVersions) reach {
 	switch {
 	case client.OS == agent.VisionOS,
-		client.OS == agent.IOS && atLeast(client.OSMajor, minimum.IOS),
-		client.OS == agent.MacOS && atLeast(client.OSMajor, minimum.MacOS):
+		client.OS == agent.IOS && agent.AtLeast(client.OSMajor, minimum.IOS),
+		client.OS == agent.MacOS && agent.AtLeast(client.OSMajor, minimum.MacOS):
 		return reach{likely, "synced-here"}
 	case client.OS.Apple():
 		return reach{none, "os-too-old"}
@@ -226,17 +227,17 @@ func appleRow(client *Client, minimum *MinimumVersions) reach {
 	return reach{none, "other-os"}
 }
 
-func googleRow(client *Client, minimum *MinimumVersions) reach {
+func googleRow(client *recognition.Client, minimum *recognition.MinimumVersions) reach {
 	switch {
 	case client.OS == agent.ChromeOS:
 		return reach{likely, "synced-here"}
 	case client.OS == agent.Android && !client.Native && client.Browser == "huawei browser":
 		return reach{none, "other-browser"}
-	case client.OS == agent.Android && atLeast(client.OSMajor, minimum.Android):
+	case client.OS == agent.Android && agent.AtLeast(client.OSMajor, minimum.Android):
 		return reach{likely, "synced-here"}
 	case client.OS == agent.Android:
 		return reach{none, "os-too-old"}
-	case client.OS == agent.IOS && atLeast(client.OSMajor, minimum.GoogleIOS):
+	case client.OS == agent.IOS && agent.AtLeast(client.OSMajor, minimum.GoogleIOS):
 		return reach{uncertain, "third-party-provider"}
 	case client.OS == agent.IOS:
 		return reach{none, "os-too-old"}
@@ -244,19 +245,19 @@ func googleRow(client *Client, minimum *MinimumVersions) reach {
 		return reach{none, "other-os"}
 	case client.Browser != "chrome":
 		return reach{none, "other-browser"}
-	case !atLeast(agent.Major(client.BrowserVersion), minimum.GoogleChrome):
+	case !agent.AtLeast(agent.Major(client.BrowserVersion), minimum.GoogleChrome):
 		return reach{none, "browser-too-old"}
 	}
 	return reach{uncertain, "third-party-provider"}
 }
 
-func samsungRow(client *Client) reach {
+func samsungRow(client *recognition.Client) reach {
 	switch {
 	case client.OS != agent.Android:
 		return reach{none, "other-os"}
-	case client.Samsung == Yes:
+	case client.Samsung == recognition.Yes:
 		return reach{likely, "synced-here"}
-	case client.Samsung == Unknown:
+	case client.Samsung == recognition.Unknown:
 		return reach{uncertain, "brand-unknown"}
 	}
 	return reach{none, "other-brand"}
@@ -272,13 +273,13 @@ func servesManagers(os agent.OS) bool {
 	}
 }
 
-func (k *Knowledge) managerRow(p *passkey, client *Client) reach {
+func (k *Knowledge) managerRow(p *passkey, client *recognition.Client) reach {
 	switch {
 	case !servesManagers(client.OS):
 		return reach{none, "other-os"}
 	case !k.productExists(p, client.OS):
 		return reach{none, "no-such-product"}
-	case client.PasswordManager == Yes:
+	case client.PasswordManager == recognition.Yes:
 		return reach{likely, "manager-seen"}
 	}
 	return reach{uncertain, "manager-unknown"}
@@ -290,7 +291,7 @@ func (k *Knowledge) productExists(p *passkey, os agent.OS) bool {
 	return len(platforms) == 0 || slices.Contains(platforms, string(os))
 }
 
-func (k *Knowledge) unknownRow(p *passkey, client *Client) reach {
+func (k *Knowledge) unknownRow(p *passkey, client *recognition.Client) reach {
 	synced := p.BackupEligible
 	switch {
 	case k.sameSystem(p, client):
@@ -305,7 +306,7 @@ func (k *Knowledge) unknownRow(p *passkey, client *Client) reach {
 
 // byPhone is what a phone may hold. A ceremony that a phone finished outranks what the authenticator said of itself.
 func (k *Knowledge) byPhone(p *passkey, finished bool) reach {
-	onPhone := func(os string) bool { return k.Agents.System(os).Phone() }
+	onPhone := func(os string) bool { return k.Clients.Agents.System(os).Phone() }
 	switch {
 	case finished:
 		return reach{high, "used-by-phone"}
@@ -326,6 +327,3 @@ func (k *Knowledge) byPhone(p *passkey, finished bool) reach {
 	}
 	return reach{none, "never-on-a-phone"}
 }
-
-// atLeast treats an unknown version as new enough.
-func atLeast(version, minimum int) bool { return version == 0 || version >= minimum }

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
 // Input is everything that facts are made of. Detection does not look anything up.
@@ -25,7 +26,7 @@ type Input struct {
 // Detection is what was found out: the facts for the policy, and what answers need beyond them.
 type Detection struct {
 	Facts       facts.Facts
-	Client      Client
+	Client      recognition.Client
 	Insights    rest.DetectionInsights
 	LastOffer   time.Time // of a creation, of any kind; zero = never
 	Experiments []string  // name:arm of those that run, sorted; shared, read only
@@ -74,20 +75,30 @@ func (k *Knowledge) shownLately(shown *int64, now time.Time) bool {
 }
 
 // Mediation finds the facts of conditional mediation, where there is no user yet.
-func (k *Knowledge) Mediation(question service.Question) Detection {
-	d := Detection{Client: k.DetectClient(question.Client, question.Environment), Experiments: []string{}}
+func (k *Knowledge) Mediation(question service.Question) Detection { return k.nobody(question) }
+
+// Rollout finds the facts of a rollout, where there is no user yet.
+func (k *Knowledge) Rollout(q service.RolloutQuestion) Detection {
+	d := k.nobody(q.Question)
+	d.Facts.Rollout = k.rollout.Facts(q, agent.Major(d.Client.BrowserVersion))
+	return d
+}
+
+// nobody finds the facts of a client that has named no user.
+func (k *Knowledge) nobody(question service.Question) Detection {
+	d := Detection{Client: k.Clients.Recognise(question.Client, question.Environment), Experiments: []string{}}
 	d.Facts = clientFacts(&d.Client, question.Environment, !question.LookupFailed)
 	d.Insights = d.insights(nil, history.History{}, k.Parameters.StreakThreshold)
 	return d
 }
 
 func (k *Knowledge) detect(in Input) Detection {
-	d := Detection{Client: k.DetectClient(in.Question.Client, in.Question.Environment)}
+	d := Detection{Client: k.Clients.Recognise(in.Question.Client, in.Question.Environment)}
 	d.Facts = clientFacts(&d.Client, in.Question.Environment, in.Complete)
 	d.Facts.Account = status(in.Question.Account)
 	d.Facts.AccountFacts = &facts.AccountFacts{Pair: pairFacts(&in.History.Pair), Blacklist: facts.Blacklist(in.History.Blacklist)}
 	d.assess(k, in)
-	d.Facts.Experiments, d.Experiments = k.experiments.assign(in.Question.Project, in.Question.Account)
+	d.Facts.Experiments, d.Experiments = k.experiments.Assign(in.Question.Project, in.Question.Account)
 	d.Insights = d.insights(in.Question.Account, in.History, k.Parameters.StreakThreshold)
 	return d
 }
@@ -162,33 +173,33 @@ func (p *passkey) reachable(route event.Route) bool {
 const firstWindowsOfCDA = 11
 
 // cdaClient reports whether the client can log in with the help of a phone. What it states itself outranks what is known of its like.
-func cdaClient(c *Client, strategy rest.CrossDeviceAuthenticationStrategy, minimum *MinimumVersions) bool {
+func cdaClient(c *recognition.Client, strategy rest.CrossDeviceAuthenticationStrategy, minimum *recognition.MinimumVersions) bool {
 	maximize := strategy == rest.CrossDeviceAuthenticationStrategyMaximize
-	if c.BLE == No || c.Hybrid == No || (!c.Desktop && !maximize) {
+	if c.BLE == recognition.No || c.Hybrid == recognition.No || (!c.Desktop && !maximize) {
 		return false
 	}
-	if c.Hybrid == Yes {
+	if c.Hybrid == recognition.Yes {
 		return true
 	}
-	return (c.BLE == Yes || maximize) && !withoutPhones(c, minimum)
+	return (c.BLE == recognition.Yes || maximize) && !withoutPhones(c, minimum)
 }
 
 // withoutPhones reports whether clients of the kind are known to serve no passkeys of phones.
-func withoutPhones(c *Client, minimum *MinimumVersions) bool {
+func withoutPhones(c *recognition.Client, minimum *recognition.MinimumVersions) bool {
 	switch c.Device {
 	case facts.DeviceTV, facts.DeviceConsole, facts.DeviceHeadset:
 		return true
 	}
-	if c.Native || c.Chromium != No {
+	if c.Native || c.Chromium != recognition.No {
 		return false
 	}
 	switch c.OS {
 	case agent.Linux:
 		return true
 	case agent.Windows:
-		return !atLeast(c.OSMajor, firstWindowsOfCDA)
+		return !agent.AtLeast(c.OSMajor, firstWindowsOfCDA)
 	case agent.MacOS:
-		return !atLeast(c.OSMajor, minimum.MacOS)
+		return !agent.AtLeast(c.OSMajor, minimum.MacOS)
 	default:
 		return false
 	}
@@ -201,22 +212,11 @@ func status(a *account.Account) facts.Status {
 	return facts.Status(a.Status)
 }
 
-func clientFacts(c *Client, environment service.Environment, complete bool) facts.Facts {
+func clientFacts(c *recognition.Client, environment service.Environment, complete bool) facts.Facts {
 	return facts.Facts{
-		Complete: complete,
-		Client: facts.Client{
-			OS: string(c.OS), OSVersion: c.OSMajor, Browser: c.Browser, Native: c.Native, Mobile: c.Mobile, Desktop: c.Desktop,
-			PrivateMode: c.PrivateMode, Webdriver: c.Webdriver, Device: c.Device, Embedded: c.Embedded, InApp: c.InApp,
-		},
-		Support: facts.Support{
-			WebAuthn:          c.WebAuthn,
-			UVPA:              c.UVPA,
-			BLE:               c.BLE.word("on", "off"),
-			ConditionalGet:    c.ConditionalGet,
-			ConditionalCreate: c.ConditionalCreate,
-			Hybrid:            c.Hybrid.word("yes", "no"),
-			ImmediateGet:      c.ImmediateGet,
-		},
+		Complete:    complete,
+		Client:      c.Facts(),
+		Support:     c.Support(),
 		Environment: facts.Environment{Known: environment.Known && !c.PrivateMode, Rejected: environment.Rejected, Listed: c.Listed},
 	}
 }
@@ -245,9 +245,7 @@ func (d *Detection) process(p history.Process) *facts.Process {
 func (k *Knowledge) nudges(in Input) *facts.Nudges {
 	h := in.History.Append
 	found := &facts.Nudges{
-		Default: facts.Nudge(
-			h.Default,
-		),
+		Default:     facts.Nudge(h.Default),
 		AfterError:  facts.Nudge(h.AfterError),
 		AfterHybrid: facts.Nudge(h.AfterHybrid),
 		Auto:        facts.Nudge(h.Auto),
@@ -257,3 +255,5 @@ func (k *Knowledge) nudges(in Input) *facts.Nudges {
 	found.Spaced = h.LastOffer.IsZero() || in.Now.Sub(h.LastOffer) >= spacing
 	return found
 }
+
+func is(b *bool) bool { return b != nil && *b }

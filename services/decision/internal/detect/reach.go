@@ -1,13 +1,9 @@
 package detect
 
 import (
-	"fmt"
-	"net/netip"
 	"strings"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -128,67 +124,4 @@ func sayByPhone(why string) string {
 	default:
 		return "it is never on a phone"
 	}
-}
-
-// Barring says which entry of the parameters bars a client for the reason that was found; empty if none can be named. Of its address the
-// network is known.
-func (k *Knowledge) Barring(
-	found facts.Listing, info rest.ClientInformation, network netip.Prefix, environment service.Environment,
-) string {
-	p := &k.Parameters
-	c := k.DetectClient(info, environment)
-	switch found {
-	case facts.ListedWebdriver:
-		return "allowWebdriver is false"
-	case facts.ListedBot:
-		return "allowWebdriver is false, and the device is of the class " + string(c.Device)
-	case facts.ListedEmbeddedWebview:
-		return `embeddedWebviews is "deny"`
-	case facts.ListedRestrictedBrowser:
-		if found := entry("agents.inApp", []string{c.InApp}, func(name string) bool { return name != "" && k.ownAgents }); found != "" {
-			return found
-		}
-		return entry(
-			"restrictedBrowserTokens", p.RestrictedBrowserTokens, func(token string) bool { return strings.Contains(info.UserAgent, token) },
-		)
-	case facts.ListedBrowser:
-		return blockedEntry("blockedBrowsers", p.BlockedBrowsers, func(one Blocked) bool { return k.barsBrowser(one, &c) })
-	case facts.ListedOperatingSystem:
-		return blockedEntry("blockedOperatingSystems", p.BlockedOperatingSystems, func(one Blocked) bool { return k.barsSystem(one, &c) })
-	case facts.ListedAddress:
-		return entry("blockedAddresses", p.BlockedAddresses, func(text string) bool {
-			barred, err := parsePrefix(text)
-			return err == nil && network.IsValid() && barred.Overlaps(network)
-		})
-	case facts.ListedApplication:
-		return entry(
-			"blockedApplications", p.BlockedApplications, func(name string) bool { return blockedApplication([]string{name}, c, info.NativeMeta) },
-		)
-	case facts.ListedEnvironment:
-		return entry("blockedEnvironments", p.BlockedEnvironments, func(id string) bool { return strings.EqualFold(id, string(environment.ID)) })
-	default:
-		return ""
-	}
-}
-
-func entry(list string, of []string, bars func(string) bool) string {
-	for _, one := range of {
-		if bars(one) {
-			return fmt.Sprintf("%s has %q", list, one)
-		}
-	}
-	return ""
-}
-
-func blockedEntry(list string, of []Blocked, bars func(Blocked) bool) string {
-	for _, one := range of {
-		switch {
-		case !bars(one):
-		case one.Below == "":
-			return fmt.Sprintf("%s has %q", list, one.Name)
-		default:
-			return fmt.Sprintf("%s has %q below %s", list, one.Name, one.Below)
-		}
-	}
-	return ""
 }

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"net/netip"
 	"testing"
 
 	"github.com/keyward/keyward/api/rest"
@@ -49,31 +48,6 @@ func TestEachPasskeyIsToldWithWhyItCanOrCannotBeUsedHere(t *testing.T) {
 		}})
 		if got := d.Reaches(k); len(got) != 1 || got[0] != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
-		}
-	}
-}
-
-func TestTheEntryThatBarsAClientIsNamed(t *testing.T) {
-	t.Parallel()
-	k := &Knowledge{Parameters: Parameters{
-		RestrictedBrowserTokens: []string{"FBAN", "Instagram"}, BlockedBrowsers: []Blocked{{Name: "chrome"}, {Name: "Firefox", Below: "150"}},
-		BlockedOperatingSystems: []Blocked{{Name: "macos", Below: "16"}}, BlockedAddresses: []string{"198.51.100.0/24", "203.0.113.64/26"},
-		BlockedEnvironments: []string{"env-1"},
-	}}
-	info := rest.ClientInformation{UserAgent: "Instagram 1", ParsedDeviceInfo: &rest.ParsedDeviceInfo{
-		OSName: "macOS", OSVersion: "15.3", BrowserName: "Firefox", BrowserVersion: "140",
-	}}
-	for found, want := range map[facts.Listing]string{
-		facts.ListedNot:               "",
-		facts.ListedWebdriver:         "allowWebdriver is false",
-		facts.ListedRestrictedBrowser: `restrictedBrowserTokens has "Instagram"`,
-		facts.ListedBrowser:           `blockedBrowsers has "Firefox" below 150`,
-		facts.ListedOperatingSystem:   `blockedOperatingSystems has "macos" below 16`,
-		facts.ListedAddress:           `blockedAddresses has "203.0.113.64/26"`,
-		facts.ListedEnvironment:       `blockedEnvironments has "env-1"`,
-	} {
-		if got := k.Barring(found, info, netip.MustParsePrefix("203.0.113.0/24"), service.Environment{ID: "env-1"}); got != want {
-			t.Errorf("%s: got %q, want %q", found, got, want)
 		}
 	}
 }

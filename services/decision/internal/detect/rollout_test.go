@@ -1,208 +1,24 @@
 package detect_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"io/fs"
-	"maps"
-	"math"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
-const token = "Aiy3Ohxe"
-
-// digest is what the parameters hold of a token.
-func digest(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
-}
-
-// rolling changes parameters of the rollout.
-func rolling(changes map[string]any) func(map[string]any) {
-	return func(parameters map[string]any) { maps.Copy(parameters["rollout"].(map[string]any), changes) }
-}
-
-func TestIdentifiersAreListedWholeOrByDomain(t *testing.T) {
+func TestSomebodyUnknownTakesPartInNoExperiment(t *testing.T) {
 	t.Parallel()
-	k := knowledge(t, rolling(map[string]any{
-		"allowedIdentifiers": []string{"Ada@example.org", "+4915112345678", "grace"}, "allowedDomains": []string{"Example.com", "müller.example"},
-	}))
-	for identifier, want := range map[string]facts.Membership{
-		"":                          facts.NotNamed,
-		"  ":                        facts.NotNamed,
-		"ada@example.org":           facts.Listed,
-		" ADA@EXAMPLE.ORG ":         facts.Listed,
-		"bob@example.org":           facts.Unlisted,
-		"bob@EXAMPLE.com":           facts.Listed,
-		"bob@shop.example.com":      facts.Unlisted,
-		"bob@notexample.com":        facts.Unlisted,
-		"bob@MÜLLER.example":        facts.Listed,
-		"\"a@b\"@example.com":       facts.Listed,
-		"eve@example.com@evil.test": facts.Unlisted,
-		"@example.com":              facts.Unlisted,
-		"example.com":               facts.Unlisted,
-		"+4915112345678":            facts.Listed,
-		"+491511234567":             facts.Unlisted,
-		"Grace":                     facts.Listed,
-	} {
-		if got := k.Rollout(service.RolloutQuestion{Identifier: identifier}).Facts.Rollout.Identifier; got != want {
-			t.Errorf("%q is %s, want %s", identifier, got, want)
-		}
+	k := knowledge(t, set("deviceLocalTreatmentShare", 10_000))
+	d := k.Login(detect.Input{Question: service.Question{Project: "pro-1"}, Complete: true, Now: now})
+	if len(d.Facts.Experiments) != 0 || d.Experiments == nil || len(d.Experiments) != 0 {
+		t.Errorf("facts %v, told %v", d.Facts.Experiments, d.Experiments)
 	}
-}
-
-func TestAnInvitationIsKnownByItsTokenAndAFlagIfARuleAsksForIt(t *testing.T) {
-	t.Parallel()
-	k := knowledge(t, rolling(map[string]any{
-		"invitations": map[string]any{"friends": digest(token), "press": digest("other")},
-		"rules": map[string]any{
-			"beta": map[string]any{"salience": 1, "verdict": "allow", "flags": map[string]any{"beta": "on", "shop": "de"}},
-			"shop": map[string]any{"salience": 0, "verdict": "allow", "flags": map[string]any{"shop": "at"}},
-		},
-	}))
-	for _, tc := range []struct {
-		token, invitation string
-	}{{token, "friends"}, {"other", "press"}, {"", ""}, {"Other", ""}, {digest(token), ""}} {
-		if got := k.Rollout(service.RolloutQuestion{Invitation: tc.token}).Facts.Rollout.Invitation; got != tc.invitation {
-			t.Errorf("%q is the token of %q, want %q", tc.token, got, tc.invitation)
-		}
-	}
-	sent := map[string]string{"shop": "at", "beta": "on", "theme": "dark", "": ""}
-	want := facts.Assignments{{Experiment: "beta", Arm: "on"}, {Experiment: "shop", Arm: "at"}}
-	if diff := cmp.Diff(want, k.Rollout(service.RolloutQuestion{Flags: sent}).Facts.Rollout.Flags); diff != "" {
-		t.Error(diff)
-	}
-	if got := k.Rollout(service.RolloutQuestion{Flags: map[string]string{"beta": "ON", "shop": "fr"}}).Facts.Rollout.Flags; len(got) != 0 {
-		t.Errorf("values that no rule asks for are facts: %v", got)
-	}
-}
-
-// Facts are recorded, and neither who somebody is nor what lets them in belongs into a record.
-func TestFactsOfARolloutHoldNeitherIdentifierNorToken(t *testing.T) {
-	t.Parallel()
-	k := knowledge(t, rolling(map[string]any{"invitations": map[string]any{"friends": digest(token)}, "allowedIdentifiers": []string{"ada@example.org"}}))
-	d := k.Rollout(service.RolloutQuestion{
-		Question: service.Question{Environment: service.Environment{ID: "env-4711", Known: true}}, Identifier: "ada@example.org", Invitation: token,
-		Flags: map[string]string{"secret": "value"},
-	})
-	facts := string(d.Facts.AppendJSON(nil))
-	for _, secret := range []string{"ada", "example.org", token, digest(token), "4711", "secret", "value"} {
-		if strings.Contains(facts, secret) {
-			t.Errorf("%s tells %q", facts, secret)
-		}
-	}
-}
-
-func sampling(share int) func(map[string]any) {
-	return rolling(map[string]any{"rules": map[string]any{
-		"few":   map[string]any{"salience": 1, "verdict": "sample", "share": share},
-		"other": map[string]any{"salience": 0, "verdict": "sample", "share": 3_000},
-		"all":   map[string]any{"salience": 0, "verdict": "allow"},
-	}})
-}
-
-// few is the side of rule few that somebody is on.
-func few(k *detect.Knowledge, project, environment, identifier string) facts.Arm {
-	q := service.RolloutQuestion{Identifier: identifier}
-	q.Project, q.Environment.ID = ident.ProjectID(project), ident.EnvironmentID(environment)
-	return k.Rollout(q).Facts.Rollout.Samples[0].Arm
-}
-
-func TestASampleHoldsItsShareAndKeepsWhomItHas(t *testing.T) {
-	t.Parallel()
-	const clients, share = 20_000, 3_000
-	k, grown := knowledge(t, sampling(share)), knowledge(t, sampling(2*share))
-	var sampled, other, elsewhere int
-	for i := range clients {
-		environment := "env-" + strconv.Itoa(i)
-		if few(k, "pro-1", environment, "") != facts.Treatment {
-			continue
-		}
-		sampled++
-		q := service.RolloutQuestion{}
-		q.Project, q.Environment.ID = "pro-1", ident.EnvironmentID(environment)
-		other += is(k.Rollout(q).Facts.Rollout.Samples[1].Arm)
-		elsewhere += is(few(k, "pro-2", environment, ""))
-		if few(grown, "pro-1", environment, "") != facts.Treatment {
-			t.Fatalf("%s left when the share grew", environment)
-		}
-	}
-	for name, got := range map[string]float64{
-		"sampled": float64(sampled) / clients, "by another rule, too": float64(other) / float64(sampled), "in another project, too": float64(elsewhere) / float64(sampled),
-	} {
-		if math.Abs(got-float64(share)/10_000) > 0.02 {
-			t.Errorf("%s: %.3f", name, got)
-		}
-	}
-}
-
-func TestABrowserIsSampledTheSameWhoeverIsNamedInIt(t *testing.T) {
-	t.Parallel()
-	k := knowledge(t, sampling(5_000))
-	sides := map[facts.Arm]bool{}
-	for i := range 100 {
-		environment := "env-" + strconv.Itoa(i)
-		nobody := few(k, "pro-1", environment, "")
-		if few(k, "pro-1", environment, "ada@example.org") != nobody || few(k, "pro-1", environment, "") != nobody {
-			t.Fatalf("%s is told different things", environment)
-		}
-		// Where there is no browser to tell by, who is named decides, in whatever case.
-		named := few(k, "pro-1", "", "user"+strconv.Itoa(i))
-		if few(k, "pro-1", "", " USER"+strconv.Itoa(i)) != named {
-			t.Fatalf("user %d is told different things", i)
-		}
-		sides[nobody], sides[named] = true, true
-	}
-	if len(sides) != 2 {
-		t.Errorf("everybody is on the same side: %v", sides)
-	}
-	if few(k, "pro-1", "", "") != facts.Control || few(knowledge(t, sampling(9_999)), "pro-1", "", "") != facts.Control {
-		t.Error("a client that cannot be told apart is in a sample")
-	}
-	if few(knowledge(t, sampling(10_000)), "pro-1", "", "") != facts.Treatment || few(knowledge(t, sampling(0)), "pro-1", "env-1", "") != facts.Control {
-		t.Error("all and none are not what they say")
-	}
-}
-
-func TestWhatARolloutCannotMeanIsRefusedWithItsPlace(t *testing.T) {
-	t.Parallel()
-	rule := func(rule map[string]any) map[string]any { return map[string]any{"rules": map[string]any{"few": rule}} }
-	for name, tc := range map[string]struct {
-		rollout map[string]any
-		at      string
-	}{
-		"a sample without a share":      {rule(map[string]any{"salience": 1, "verdict": "sample"}), "rollout.rules.few"},
-		"a share that samples nobody":   {rule(map[string]any{"salience": 1, "verdict": "allow", "share": 10}), "rollout.rules.few"},
-		"an invitation of another name": {rule(map[string]any{"salience": 1, "verdict": "allow", "invitations": []string{"friend"}}), "rollout.rules.few.invitations"},
-		"a token instead of its sum":    {map[string]any{"invitations": map[string]any{"friends": token}}, "rollout.invitations.friends"},
-		"one token for two":             {map[string]any{"invitations": map[string]any{"a": digest(token), "b": digest(token)}}, "rollout.invitations.b"},
-	} {
-		raw, err := fs.ReadFile(policies.Bundle, "data.json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var data map[string]map[string]map[string]any
-		if err := json.Unmarshal(raw, &data); err != nil {
-			t.Fatal(err)
-		}
-		rolling(tc.rollout)(data["keyward"]["parameters"])
-		_, err = detect.Learn(map[string]any{"keyward": map[string]any{"parameters": data["keyward"]["parameters"], "aaguids": data["keyward"]["aaguids"]}})
-		var misfit *detect.MisfitError
-		if !errors.As(err, &misfit) || strings.Join(misfit.Keys, ".") != "keyward.parameters."+tc.at {
-			t.Errorf("%s: %v", name, err)
-		}
+	if m := k.Mediation(service.Question{Project: "pro-1"}); m.Experiments == nil || len(m.Experiments) != 0 {
+		t.Errorf("mediation tells %v", m.Experiments)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
 // insights are what the wire tells of a detection. No slice is nil.
@@ -99,9 +100,9 @@ func (d *Detection) supportTags(t *tagging) {
 	t.either(c.UVPA, "uvpaa", "no-uvpaa")
 	t.add(c.ConditionalGet, "conditional-get")
 	t.add(c.ConditionalCreate, "conditional-create")
-	t.add(c.Hybrid == Yes, "hybrid")
-	t.add(c.Hybrid == No, "no-hybrid")
-	t.add(true, "ble-"+c.BLE.word("on", "off"))
+	t.add(c.Hybrid == recognition.Yes, "hybrid")
+	t.add(c.Hybrid == recognition.No, "no-hybrid")
+	t.add(true, "ble-"+c.BLE.Word("on", "off"))
 	t.add(c.Native, "native")
 	t.add(c.PrivateMode, "private-mode")
 	t.add(c.Webdriver, "webdriver")

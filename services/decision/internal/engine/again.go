@@ -26,11 +26,11 @@ type Recorded struct {
 }
 
 // Detect finds the facts of a recorded decision anew, with this engine's parameters: the user's events are folded again as of the moment of
-// the decision, and the client is looked at again. The error is or wraps one of detect's if the record lacks what the parameters make
-// matter.
+// the decision, and the client is looked at again. The error is or wraps recognition.ErrAddressNotKept or rollout.ErrNotKept if the record
+// lacks what the parameters make matter.
 func (e *Engine) Detect(r Recorded) (*facts.Facts, error) {
 	v := e.view(r.Project)
-	if err := v.knowledge.TellsNetwork(r.Question.Network()); err != nil {
+	if err := v.knowledge.Clients.TellsNetwork(r.Question.Network()); err != nil {
 		return nil, err
 	}
 	q := r.Question.Restore(r.Project, r.User, r.Process)

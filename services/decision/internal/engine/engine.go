@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/memo"
 )
@@ -163,7 +164,7 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 // learn takes the knowledge out of a bundle whose parameters come from the place.
 func learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.Inputs) (view, error) {
 	knowledge, err := detect.Learn(loaded.Data)
-	var misfit *detect.MisfitError
+	var misfit *document.MisfitError
 	if errors.As(err, &misfit) {
 		return view{}, loaded.Misfit(place, misfit.Keys, misfit.Message)
 	}

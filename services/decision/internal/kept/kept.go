@@ -16,7 +16,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
 // Schema is the version of records that keep a question. Those of the version before say nothing of their version.
@@ -121,7 +121,7 @@ func Keep(q *service.Question) *Question {
 // client leaves out what tells one browser or device from all others: the handle is a secret, and detection reads none of it.
 func client(c rest.ClientInformation) rest.ClientInformation {
 	c.ClientEnvHandle, c.ClientEnvHandleMeta, c.JavascriptFingerprint, c.VisitorID = nil, nil, nil, nil
-	c.UserAgent = c.UserAgent[:min(len(c.UserAgent), detect.MaxUserAgent)]
+	c.UserAgent = c.UserAgent[:min(len(c.UserAgent), recognition.MaxUserAgent)]
 	c.RemoteAddress = network(c.RemoteAddress)
 	return c
 }

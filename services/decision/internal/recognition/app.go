@@ -1,4 +1,4 @@
-package detect
+package recognition
 
 import (
 	"strings"
@@ -19,7 +19,7 @@ const ownerNone = "none"
 var appSystems = [...]string{"iOS ", "iPadOS ", "Android ", "macOS ", "visionOS "}
 
 // identifyApp takes what an app says of the system and of itself.
-func (k *Knowledge) identifyApp(c *Client, info rest.ClientInformation) {
+func (r *Rules) identifyApp(c *Client, info rest.ClientInformation) {
 	meta, device := info.NativeMeta, info.ParsedDeviceInfo
 	if meta == nil {
 		meta = &rest.NativeMeta{}
@@ -71,7 +71,7 @@ func appSystem(userAgent string) (name, version string) {
 
 // supportApp finds what an app can do. Apps state neither capabilities nor an authenticator that verifies its user: both come with the
 // system. What is absent is unknown and never no.
-func (k *Knowledge) supportApp(c *Client, info rest.ClientInformation, can rest.ClientCapabilities) {
+func (r *Rules) supportApp(c *Client, info rest.ClientInformation, can rest.ClientCapabilities) {
 	meta := info.NativeMeta
 	if meta == nil {
 		meta = &rest.NativeMeta{}
@@ -82,7 +82,7 @@ func (k *Knowledge) supportApp(c *Client, info rest.ClientInformation, can rest.
 	case stated != nil:
 		c.WebAuthn = *stated
 	case !c.WebAuthn:
-		c.WebAuthn = k.systemHasPasskeys(c)
+		c.WebAuthn = r.systemHasPasskeys(c)
 	}
 	denied := isNot(info.UserVerifyingPlatformAuthenticatorAvailable) || isNot(info.IsUserVerifyingPlatformAuthenticatorAvailable) ||
 		isNot(can.UserVerifyingPlatformAuthenticator)
@@ -93,7 +93,7 @@ func (k *Knowledge) supportApp(c *Client, info rest.ClientInformation, can rest.
 	unsaid := info.ConditionalMediationAvailable == nil && info.IsConditionalMediationAvailable == nil &&
 		can.ConditionalMediation == nil && can.ConditionalGet == nil
 	if unsaid {
-		c.ConditionalGet = c.WebAuthn && k.systemFillsIn(c)
+		c.ConditionalGet = c.WebAuthn && r.systemFillsIn(c)
 	}
 	switch {
 	case isNot(meta.IsBluetoothAvailable), isNot(meta.IsBluetoothOn):
@@ -113,17 +113,17 @@ func noScreenLock(os agent.OS, meta *rest.NativeMeta) bool {
 }
 
 // systemHasPasskeys reports whether the system of an app has passkeys. A version that is unknown is new enough.
-func (k *Knowledge) systemHasPasskeys(c *Client) bool {
-	minimum := &k.Parameters.MinimumVersions
+func (r *Rules) systemHasPasskeys(c *Client) bool {
+	minimum := &r.minimum
 	switch c.OS {
 	case agent.IOS:
-		return atLeast(c.OSMajor, minimum.IOS)
+		return agent.AtLeast(c.OSMajor, minimum.IOS)
 	case agent.MacOS:
-		return atLeast(c.OSMajor, minimum.MacOS)
+		return agent.AtLeast(c.OSMajor, minimum.MacOS)
 	case agent.VisionOS:
 		return true
 	case agent.Android:
-		return atLeast(c.OSMajor, minimum.Android) && c.PlayServices != No
+		return agent.AtLeast(c.OSMajor, minimum.Android) && c.PlayServices != No
 	default:
 		return false
 	}
@@ -131,12 +131,12 @@ func (k *Knowledge) systemHasPasskeys(c *Client) bool {
 
 // systemFillsIn reports whether the system offers passkeys in the fields of apps. On Android it takes the Credential Manager that serves
 // other managers too.
-func (k *Knowledge) systemFillsIn(c *Client) bool {
+func (r *Rules) systemFillsIn(c *Client) bool {
 	switch c.OS {
 	case agent.IOS, agent.VisionOS:
 		return true
 	case agent.Android:
-		return atLeast(c.OSMajor, k.Parameters.MinimumVersions.ManagersAndroid)
+		return agent.AtLeast(c.OSMajor, r.minimum.ManagersAndroid)
 	default:
 		return false
 	}

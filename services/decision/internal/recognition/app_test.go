@@ -1,4 +1,4 @@
-package detect_test
+package recognition_test
 
 import (
 	"encoding/json"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -47,7 +46,7 @@ func sent(t *testing.T) map[string]rest.ClientInformation {
 
 func TestWhatThePublishedSDKsSendIsUnderstood(t *testing.T) {
 	t.Parallel()
-	k := knowledge(t)
+	r := rules(t)
 	ios := facts.Client{OS: "ios", OSVersion: 18, Browser: "app", Native: true, Mobile: true, Device: facts.DevicePhone}
 	android := facts.Client{OS: "android", OSVersion: 15, Browser: "app", Native: true, Mobile: true, Device: facts.DevicePhone}
 	mac26 := facts.Client{OS: "macos", OSVersion: 26, Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop}
@@ -104,11 +103,11 @@ func TestWhatThePublishedSDKsSendIsUnderstood(t *testing.T) {
 			if !ok {
 				t.Fatal("nobody says what this one must be taken for")
 			}
-			d := k.Mediation(service.Question{Client: info})
-			if diff := cmp.Diff(expected.client, d.Facts.Client); diff != "" {
+			c := r.Recognise(info, service.Environment{})
+			if diff := cmp.Diff(expected.client, c.Facts()); diff != "" {
 				t.Errorf("client (-want +got)\n%s", diff)
 			}
-			if diff := cmp.Diff(expected.support, d.Facts.Support); diff != "" {
+			if diff := cmp.Diff(expected.support, c.Support()); diff != "" {
 				t.Errorf("support (-want +got)\n%s", diff)
 			}
 		})
@@ -117,7 +116,7 @@ func TestWhatThePublishedSDKsSendIsUnderstood(t *testing.T) {
 
 func TestWhatAnAppCanDoComesWithItsSystem(t *testing.T) {
 	t.Parallel()
-	k := knowledge(t)
+	r := rules(t)
 	said := func(platform, version string, change func(*rest.ClientInformation)) rest.ClientInformation {
 		info := rest.ClientInformation{
 			UserAgent: "okhttp/4.12.0", IsNative: ptr(true),
@@ -166,38 +165,11 @@ func TestWhatAnAppCanDoComesWithItsSystem(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			got := k.Mediation(service.Question{Client: tc.client}).Facts.Support
+			c := r.Recognise(tc.client, service.Environment{})
+			got := c.Support()
 			if got.WebAuthn != tc.webauthn || got.UVPA != tc.uvpa || got.ConditionalGet != tc.fillsIns {
 				t.Errorf("webauthn %v, uvpa %v, conditionalGet %v", got.WebAuthn, got.UVPA, got.ConditionalGet)
 			}
 		})
-	}
-}
-
-func TestAnAppIsBarredUnderAnyOfItsNames(t *testing.T) {
-	t.Parallel()
-	info := app("iOS", "18", rest.NativeMeta{Name: ptr("io.example.App"), DisplayName: ptr("Example")})
-	for _, name := range []string{"IO.example.app", "example", "ExampleBank"} {
-		k := knowledge(t, set("blockedApplications", []any{name}))
-		if got := k.Mediation(service.Question{Client: info}).Facts.Environment.Listed; got != facts.ListedApplication {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-}
-
-func TestOldSystemsServeNoPasskeysOfOtherManagers(t *testing.T) {
-	t.Parallel()
-	k := knowledge(t)
-	for _, tc := range []struct {
-		os, version string
-		want        detect.Availability
-	}{
-		{"Android", "13", detect.AvailabilityNot}, {"Android", "14", detect.Uncertain}, {"Android", "", detect.Uncertain},
-		{"iOS", "16.7", detect.AvailabilityNot}, {"iOS", "17.0", detect.Uncertain}, {"macOS", "13", detect.Uncertain}, {"Windows", "11", detect.Uncertain},
-	} {
-		d := k.Login(detect.Input{Question: question(client(tc.os, tc.version, "Chrome"), credential(bitwarden, true, "Windows", "internal")), Complete: true, Now: now})
-		if got := d.Facts.Credentials.Uncertain == 1; got != (tc.want == detect.Uncertain) {
-			t.Errorf("%s %s: %+v", tc.os, tc.version, d.Facts.Credentials)
-		}
 	}
 }

@@ -1,11 +1,11 @@
-package detect
+// Package recognition tells what a client is and can do, by what it sent, and whether a policy bundle bars it. What cannot be told stays
+// unknown. It is pure; the tables and figures it needs come with the bundle.
+package recognition
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -32,7 +32,8 @@ func ternary(b *bool) Ternary {
 	}
 }
 
-func (t Ternary) word(yes, no string) string {
+// Word is the word for yes or for no, or unknown.
+func (t Ternary) Word(yes, no string) string {
 	switch t {
 	case Yes:
 		return yes
@@ -69,11 +70,32 @@ type Client struct {
 	Listed                          facts.Listing
 }
 
+// Facts is what the client is, as policies see it.
+func (c *Client) Facts() facts.Client {
+	return facts.Client{
+		OS: string(c.OS), OSVersion: c.OSMajor, Browser: c.Browser, Native: c.Native, Mobile: c.Mobile, Desktop: c.Desktop,
+		PrivateMode: c.PrivateMode, Webdriver: c.Webdriver, Device: c.Device, Embedded: c.Embedded, InApp: c.InApp,
+	}
+}
+
+// Support is what the client can do, as policies see it.
+func (c *Client) Support() facts.Support {
+	return facts.Support{
+		WebAuthn:          c.WebAuthn,
+		UVPA:              c.UVPA,
+		BLE:               c.BLE.Word("on", "off"),
+		ConditionalGet:    c.ConditionalGet,
+		ConditionalCreate: c.ConditionalCreate,
+		Hybrid:            c.Hybrid.Word("yes", "no"),
+		ImmediateGet:      c.ImmediateGet,
+	}
+}
+
 // MaxUserAgent is how much of a user agent is looked at, in bytes. True ones are shorter; a longer one only costs time.
 const MaxUserAgent = 1024
 
-// DetectClient reads what a client sent. It never fails: what cannot be told stays unknown.
-func (k *Knowledge) DetectClient(info rest.ClientInformation, environment service.Environment) Client {
+// Recognise reads what a client sent. It never fails: what cannot be told stays unknown.
+func (r *Rules) Recognise(info rest.ClientInformation, environment service.Environment) Client {
 	info.UserAgent = info.UserAgent[:min(len(info.UserAgent), MaxUserAgent)]
 	c := Client{
 		Native:          is(info.IsNative) || (info.IsNative == nil && info.NativeMeta != nil),
@@ -81,18 +103,18 @@ func (k *Knowledge) DetectClient(info rest.ClientInformation, environment servic
 		Webdriver:       is(info.Webdriver),
 		PasswordManager: ternary(info.PasswordManagerAvailable),
 	}
-	k.identify(&c, info)
-	k.support(&c, info)
-	c.RestrictedBrowser = !c.Native && ((c.InApp != "" && k.ownAgents) || agent.HasAny(info.UserAgent, k.Parameters.RestrictedBrowserTokens))
-	c.Listed = k.listing(c, info, environment)
+	r.identify(&c, info)
+	r.support(&c, info)
+	c.RestrictedBrowser = !c.Native && ((c.InApp != "" && r.ownAgents) || agent.HasAny(info.UserAgent, r.bars.RestrictedBrowserTokens))
+	c.Listed = r.listing(c, info, environment)
 	return c
 }
 
 // identify finds operating system, browser and form factor. What an app says of its device wins over the caller's own parse, that over
 // client hints, and those over the user agent.
-func (k *Knowledge) identify(c *Client, info rest.ClientInformation) {
+func (r *Rules) identify(c *Client, info rest.ClientInformation) {
 	hints, device := info.JavaScriptHighEntropy, info.ParsedDeviceInfo
-	g := k.Agents.Read(info.UserAgent)
+	g := r.Agents.Read(info.UserAgent)
 	c.OSName, c.OSVersion, c.BrowserVersion, c.Device = g.OSName, g.SystemVersion(), g.BrowserVersion, g.Device
 	if g.Browser != nil {
 		c.BrowserName = g.Browser.Label
@@ -103,24 +125,24 @@ func (k *Knowledge) identify(c *Client, info rest.ClientInformation) {
 	hinted := hints != nil && hints.Platform != ""
 	if hinted {
 		c.OSName, c.OSVersion = hints.Platform, hints.PlatformVersion
-		if k.Agents.System(hints.Platform) == agent.Windows {
+		if r.Agents.System(hints.Platform) == agent.Windows {
 			c.OSVersion = agent.WindowsFromHint(hints.PlatformVersion)
 		}
 	}
 	if device != nil {
-		k.parsed(c, *device, hinted, &g)
+		r.parsed(c, *device, hinted, &g)
 	}
 	if c.Native {
 		c.Device = ""
-		k.identifyApp(c, info)
+		r.identifyApp(c, info)
 	} else {
 		c.Embedded, c.InApp = g.Embedded, g.InApp
 	}
 	if c.OSName != "" {
-		c.OS = k.Agents.System(c.OSName)
+		c.OS = r.Agents.System(c.OSName)
 	}
 	if c.Browser = browserOfApps; !c.Native {
-		k.nameBrowser(c, &g)
+		r.nameBrowser(c, &g)
 	}
 	if c.OS == agent.MacOS && agent.NeverReleased(c.OSVersion) {
 		c.OSVersion = ""
@@ -164,8 +186,8 @@ func formFactor(c *Client, g *agent.Reading, hints *rest.JavaScriptHighEntropy) 
 }
 
 // nameBrowser finds the browser's name for facts: other is what no table knows, of a client that said what it is.
-func (k *Knowledge) nameBrowser(c *Client, g *agent.Reading) {
-	switch known := k.Agents.Browser(c.BrowserName); {
+func (r *Rules) nameBrowser(c *Client, g *agent.Reading) {
+	switch known := r.Agents.Browser(c.BrowserName); {
 	case c.BrowserName != "" && known != nil:
 		c.Browser = known.Name
 		c.Chromium = No
@@ -181,28 +203,16 @@ func (k *Knowledge) nameBrowser(c *Client, g *agent.Reading) {
 	}
 }
 
-// browserWord is how facts name a browser.
-func (k *Knowledge) browserWord(name string) string {
-	switch known := k.Agents.Browser(name); {
-	case name == "":
-		return ""
-	case known == nil:
-		return agent.Other
-	default:
-		return known.Name
-	}
-}
-
 // parsed takes the caller's own parse. A version in it that browsers freeze is a parse of the same user agent, and tells as little.
-func (k *Knowledge) parsed(c *Client, device rest.ParsedDeviceInfo, hinted bool, g *agent.Reading) {
+func (r *Rules) parsed(c *Client, device rest.ParsedDeviceInfo, hinted bool, g *agent.Reading) {
 	if device.BrowserName != "" {
 		c.BrowserName, c.BrowserVersion = device.BrowserName, device.BrowserVersion
 	}
 	if device.OSName == "" {
 		return
 	}
-	found, os := c.OSVersion, k.Agents.System(device.OSName)
-	same := os == k.Agents.System(c.OSName)
+	found, os := c.OSVersion, r.Agents.System(device.OSName)
+	same := os == r.Agents.System(c.OSName)
 	c.OSName, c.OSVersion = device.OSName, device.OSVersion
 	if os == agent.Windows {
 		c.OSVersion = agent.WindowsOfBuild(device.OSVersion)
@@ -254,7 +264,7 @@ func samsung(os agent.OS, info rest.ClientInformation) Ternary {
 	return No
 }
 
-func (k *Knowledge) support(c *Client, info rest.ClientInformation) {
+func (r *Rules) support(c *Client, info rest.ClientInformation) {
 	can := info.ClientCapabilities
 	if can == nil {
 		can = &rest.ClientCapabilities{}
@@ -271,77 +281,8 @@ func (k *Knowledge) support(c *Client, info rest.ClientInformation) {
 	c.Hybrid = ternary(can.HybridTransport)
 	c.BLE = ternary(info.BluetoothAvailable)
 	if c.Native {
-		k.supportApp(c, info, *can)
+		r.supportApp(c, info, *can)
 	}
-}
-
-// listing finds what bars the client: the first that is hard, or else the first that is soft.
-func (k *Knowledge) listing(c Client, info rest.ClientInformation, environment service.Environment) facts.Listing {
-	p := &k.Parameters
-	automatic := c.Device == facts.DeviceBot || c.Device == facts.DeviceHeadless
-	soft := facts.ListedNot
-	for _, one := range [...]struct {
-		listed facts.Listing
-		bars   bool
-	}{
-		{facts.ListedWebdriver, c.Webdriver && !p.AllowWebdriver},
-		{facts.ListedBot, automatic && !c.Native && !p.AllowWebdriver},
-		{facts.ListedAddress, k.blockedAddress(info.RemoteAddress)},
-		{facts.ListedEnvironment, environment.ID != "" && containsFold(p.BlockedEnvironments, string(environment.ID))},
-		{facts.ListedApplication, c.Native && blockedApplication(p.BlockedApplications, c, info.NativeMeta)},
-		{facts.ListedOperatingSystem, k.blockedSystem(&c)},
-		{facts.ListedBrowser, !c.Native && k.blockedBrowser(&c)},
-		{facts.ListedEmbeddedWebview, c.Embedded && p.EmbeddedWebviews == "deny"},
-		{facts.ListedRestrictedBrowser, c.RestrictedBrowser},
-	} {
-		switch {
-		case !one.bars:
-		case !slices.Contains(p.SoftBars, one.listed):
-			return one.listed
-		case soft == facts.ListedNot:
-			soft = one.listed
-		}
-	}
-	return soft
-}
-
-func (k *Knowledge) blockedSystem(c *Client) bool {
-	return slices.ContainsFunc(k.Parameters.BlockedOperatingSystems, func(b Blocked) bool { return k.barsSystem(b, c) })
-}
-
-func (k *Knowledge) barsSystem(b Blocked, c *Client) bool {
-	os := k.Agents.System(b.Name)
-	return b.bars(c.OSVersion, strings.EqualFold(b.Name, c.OSName) || (os == c.OS && os != agent.OtherOS))
-}
-
-func (k *Knowledge) blockedBrowser(c *Client) bool {
-	return slices.ContainsFunc(k.Parameters.BlockedBrowsers, func(b Blocked) bool { return k.barsBrowser(b, c) })
-}
-
-func (k *Knowledge) barsBrowser(b Blocked, c *Client) bool {
-	name := k.browserWord(b.Name)
-	return b.bars(c.BrowserVersion, strings.EqualFold(b.Name, c.BrowserName) || (name == c.Browser && name != agent.Other))
-}
-
-// bars reports whether an entry that names the client bars its version. One that is unknown is below nothing.
-func (b Blocked) bars(version string, named bool) bool {
-	return named && (b.Below == "" || (version != "" && agent.CompareVersions(version, b.Below) < 0))
-}
-
-func (k *Knowledge) blockedAddress(remote string) bool {
-	if len(k.addresses) == 0 {
-		return false
-	}
-	from, ok := address.Client(remote)
-	if !ok {
-		return false
-	}
-	for _, prefix := range k.addresses {
-		if prefix.Contains(from) {
-			return true
-		}
-	}
-	return false
 }
 
 func is(b *bool) bool    { return b != nil && *b }

@@ -1,4 +1,4 @@
-package detect_test
+package recognition_test
 
 import (
 	"testing"
@@ -70,12 +70,13 @@ func TestAFrozenVersionIsUnknownAndBelowNothing(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			found := knowledge(t).Mediation(service.Question{Client: tc.client}).Facts.Client
+			c := rules(t).Recognise(tc.client, service.Environment{})
+			found := c.Facts()
 			if found.OSVersion != tc.want {
 				t.Errorf("%s %d, want %d", found.OS, found.OSVersion, tc.want)
 			}
-			bar := knowledge(t, set("blockedOperatingSystems", []any{map[string]any{"name": found.OS, "below": "99"}}))
-			listed := bar.Mediation(service.Question{Client: tc.client}).Facts.Environment.Listed
+			bar := rules(t, set("blockedOperatingSystems", []any{map[string]any{"name": found.OS, "below": "99"}}))
+			listed := bar.Recognise(tc.client, service.Environment{}).Listed
 			if barred := listed == facts.ListedOperatingSystem; barred != (tc.want != 0) {
 				t.Errorf("below 99: %s", listed)
 			}

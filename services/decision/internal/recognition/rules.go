@@ -1,0 +1,86 @@
+package recognition
+
+import (
+	"encoding/json"
+	"io/fs"
+	"net/netip"
+	"strings"
+
+	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/services/decision/internal/agent"
+	"github.com/keyward/keyward/services/decision/internal/document"
+)
+
+// Rules are what a bundle knows of clients, checked and ready to use. They are immutable. The zero value knows no names and bars nobody.
+type Rules struct {
+	Agents agent.Tables
+
+	ownAgents bool // the bundle has tables of agents of its own
+	bars      Bars
+	addresses []netip.Prefix
+	minimum   MinimumVersions
+}
+
+// MinimumVersions are the oldest major versions that sync passkeys, and that serve those of other managers than the system's own; 0 = any.
+// Bundles from before the latter have none.
+type MinimumVersions struct {
+	IOS             int `json:"ios"`
+	MacOS           int `json:"macos"`
+	Android         int `json:"android"`
+	ManagersIOS     int `json:"managersIos,omitempty"`
+	ManagersAndroid int `json:"managersAndroid,omitempty"`
+	GoogleIOS       int `json:"googleIos,omitempty"`
+	GoogleChrome    int `json:"googleChrome,omitempty"`
+	Windows         int `json:"windows,omitempty"`
+}
+
+// Learn takes the rules from parameters and from the tables of agents in data.keyward. An error is as a rule a *document.MisfitError.
+func Learn(space map[string]any, bars Bars, minimum MinimumVersions) (Rules, error) {
+	r := Rules{bars: bars, minimum: minimum}
+	for _, address := range bars.BlockedAddresses {
+		prefix, err := parsePrefix(address)
+		if err != nil {
+			return Rules{}, &document.MisfitError{
+				Keys: []string{"keyward", "parameters", "blockedAddresses"}, Message: "parameter blockedAddresses: " + err.Error(),
+			}
+		}
+		r.addresses = append(r.addresses, prefix)
+	}
+	var err error
+	if r.Agents, r.ownAgents, err = learnAgents(space); err != nil {
+		return Rules{}, err
+	}
+	return r, nil
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		address, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+// learnAgents reads the tables of a bundle, or those of Keyward's own where a bundle from before has none. own says which it was.
+func learnAgents(space map[string]any) (a agent.Tables, own bool, err error) {
+	if _, own = space["agents"]; !own {
+		raw, err := fs.ReadFile(policies.Bundle, "data.json")
+		if err != nil {
+			return a, false, err
+		}
+		var data struct {
+			Keyward map[string]any `json:"keyward"`
+		}
+		if err := json.Unmarshal(raw, &data); err != nil {
+			return a, false, err
+		}
+		space = data.Keyward
+	}
+	if err := document.Decode(space, "agents", &a); err != nil {
+		return a, own, err
+	}
+	return a, own, a.Prepare()
+}
