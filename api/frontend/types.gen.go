@@ -1389,10 +1389,13 @@ type TrialDecision struct {
 	Facts      []TrialFact `json:"facts"`
 
 	// HistoryData Counts and cool-downs, as in detectionInsights of the Backend API.
-	HistoryData    map[string]interface{} `json:"historyData"`
-	PolicyRevision string                 `json:"policyRevision"`
-	Reason         string                 `json:"reason"`
-	Row            string                 `json:"row"`
+	HistoryData map[string]interface{} `json:"historyData"`
+
+	// Passkeys The passkeys that the account had, as they could be reached from the client.
+	Passkeys       *[]TrialPasskey `json:"passkeys,omitempty"`
+	PolicyRevision string          `json:"policyRevision"`
+	Reason         string          `json:"reason"`
+	Row            string          `json:"row"`
 
 	// Rows Rows of the table down to the one that answered.
 	Rows []TrialRow `json:"rows"`
@@ -1430,6 +1433,23 @@ type TrialFact struct {
 
 	// Value As JSON.
 	Value string `json:"value"`
+}
+
+// TrialPasskey defines model for TrialPasskey.
+type TrialPasskey struct {
+	CredentialID string `json:"credentialID"`
+
+	// Kind What holds it, in words.
+	Kind string `json:"kind"`
+
+	// Provider Name of what holds it, if it is known.
+	Provider *string `json:"provider,omitempty"`
+
+	// Where Where it is expected, in words.
+	Where string `json:"where"`
+
+	// Why Why it can or cannot be used from the client.
+	Why string `json:"why"`
 }
 
 // TrialRow defines model for TrialRow.

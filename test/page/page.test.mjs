@@ -91,6 +91,7 @@ test('sign up, create a passkey, sign out and sign in with it, and see why', asy
   await signIn(visitor, address);
   await heading(page, `Signed in as ${address}`);
   await decision(page, 'Offer a passkey login?', 'Yes', 'Login: yes');
+  assert.match(await page.locator('.reach li').innerText(), /A passkey of an unknown provider\s+(expected|may be) here\s+\S+/);
   await event(page, 'login-completed');
 
   await page.reload();
@@ -303,6 +304,55 @@ test('passkeys of the account: one a device, deleted when asked twice, and the c
   assert.ok(told.every((s) => s.rpId === 'localhost' && s.userId === lists[0].userId), JSON.stringify(told));
   assert.ok(told.some((s) => s.call === 'signalCurrentUserDetails' && s.name.includes('@') && s.displayName), JSON.stringify(told));
   assert.ok(!told.some((s) => s.call === 'signalUnknownCredential'), 'a passkey that was revoked is not unknown');
+  await leave(visitor);
+});
+
+/** Answers the next such call as a project does that wants a recent sign-in for it, and lets later ones through. */
+const wantsRecentSignIn = ({ page }, method, path) => page.route(path, (route) => {
+  if (route.request().method() !== method) return route.fallback();
+  const error = { type: 'reauthentication_required', details: 'log in again: this takes a login that is not older than 10m0s' };
+  return route.fulfill({ status: 403, json: { httpStatusCode: 403, message: 'Forbidden', error } });
+}, { times: 1 });
+
+test('where deleting or adding takes a recent sign-in, the page asks for one and goes on with what was asked', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await join(visitor, address);
+  await wantsRecentSignIn(visitor, 'DELETE', '**/v2/me/passkeys/*');
+  const drop = async () => {
+    await page.getByRole('button', { name: /^Delete/ }).click();
+    await page.getByRole('button', { name: /for good$/ }).click();
+  };
+  await drop();
+  await heading(page, 'Sign in again first');
+  await focusOn(page, 'Sign in again first');
+  await inspect(visitor, 'again-delete');
+  await page.getByRole('button', { name: 'Not now' }).click();
+  await heading(page, `Signed in as ${address}`);
+  await page.getByRole('button', { name: /^Delete/ }).waitFor();
+
+  await wantsRecentSignIn(visitor, 'DELETE', '**/v2/me/passkeys/*');
+  await drop();
+  await heading(page, 'Sign in again first');
+  await visitor.touches(true);
+  await page.getByRole('button', { name: 'Sign in again' }).click();
+  await page.getByRole('status').filter({ hasText: 'The passkey is deleted here.' }).waitFor({ timeout: 60_000 });
+  await heading(page, `Signed in as ${address}`);
+  await page.getByText('There is none yet').waitFor();
+
+  await wantsRecentSignIn(visitor, 'POST', '**/v2/me/passkeys/append/start');
+  await page.getByRole('button', { name: 'Add a passkey' }).click();
+  await heading(page, 'Sign in again first');
+  await inspect(visitor, 'again-add');
+  await page.getByRole('button', { name: 'Sign in again' }).click();
+  await prove(visitor, address);
+  const notNow = page.getByRole('button', { name: 'Not now' });
+  const created = page.getByRole('status').filter({ hasText: 'The passkey has been created.' });
+  await notNow.or(created).first().waitFor({ timeout: 60_000 });
+  if (await notNow.isVisible()) await notNow.click();
+  await created.waitFor({ timeout: 60_000 });
+  await page.locator('.passkeys li').waitFor();
   await leave(visitor);
 });
 

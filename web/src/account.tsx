@@ -1,7 +1,7 @@
 // The screen of who is signed in.
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Action, Heading, When } from './parts';
-import type { State, Trial } from './trial';
+import type { State, Trial, Wanted } from './trial';
 import type { Me, Passkey } from './types';
 import { supported } from './webauthn';
 
@@ -61,6 +61,24 @@ function Item({ trial, state, passkey }: { trial: Trial; state: State; passkey: 
         )
         : <Action key="ask" focused={asked === false} label={'Delete ' + title} busy={false} locked={!!state.busy} onClick={() => ask(true)}>Delete</Action>}
     </li>
+  );
+}
+
+/** What is shown where the sign-in is too old for what was asked: the account's owner may not be who sits here now. */
+export function SignInAgain({ trial, state, wanted }: { trial: Trial; state: State; wanted: Wanted }) {
+  const title = wanted.passkey && (wanted.passkey.aaguidDetails.name || 'the passkey');
+  return (
+    <div class="stack">
+      <Heading>Sign in again first</Heading>
+      <p class="lead">
+        {title ? 'Deleting a passkey' : 'Adding a passkey'} takes a recent sign-in, and yours was a while ago: somebody else could have found this window open.
+      </p>
+      <p class="hint">Once you have signed in, {title ? <><strong>{title}</strong> is deleted</> : 'your passkey is created'} without being asked for again.</p>
+      <div class="row">
+        <Action kind="main" busy={state.busy === 'again'} locked={!!state.busy} onClick={() => void trial.signInAgain()}>Sign in again</Action>
+        <Action busy={false} locked={!!state.busy} onClick={() => trial.leaveIt()}>Not now</Action>
+      </div>
+    </div>
   );
 }
 

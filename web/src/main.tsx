@@ -1,6 +1,6 @@
 import { render } from 'preact';
 import { useEffect, useReducer } from 'preact/hooks';
-import { Account } from './account';
+import { Account, SignInAgain } from './account';
 import { Panel } from './panel';
 import { Action, Heading } from './parts';
 import { Block, OpenLink } from './screens';
@@ -66,6 +66,8 @@ function Stage({ state }: { state: State }) {
       return <OpenLink key={'link' + screen.opened} trial={trial} state={state} link={screen.link} opened={screen.opened} quiet={quiet} />;
     case 'account':
       return <Account key="account" trial={trial} state={state} me={screen.me} quiet={quiet} />;
+    case 'again':
+      return <SignInAgain key="again" trial={trial} state={state} wanted={screen.wanted} />;
   }
 }
 

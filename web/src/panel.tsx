@@ -1,6 +1,6 @@
 // The panel beside the screens: what was decided and why, and what is known of the user.
 import { When } from './parts';
-import type { TrialDecision, TrialRow } from './types';
+import type { TrialDecision, TrialPasskey, TrialRow } from './types';
 import type { Watch, Watched } from './watch';
 
 const questions: Record<TrialDecision['action'], string> = {
@@ -75,6 +75,7 @@ function Decision({ watched }: { watched: Watched | undefined }) {
           </dl>
         </details>
       )}
+      <Passkeys all={d.passkeys ?? []} />
       <Counts data={d.historyData} open={d.action === 'append'} />
       <p class="small"><When ms={d.createdMs} /> · policy <code>{d.policyRevision}</code> · <code class="long">{d.decisionID}</code></p>
     </article>
@@ -92,6 +93,28 @@ function Row({ row }: { row: TrialRow }) {
       </div>
     </li>
   );
+}
+
+/** What holds each passkey of the account, where it is expected, and why it can be used from here or not. */
+function Passkeys({ all }: { all: TrialPasskey[] }) {
+  if (all.length === 0) return null;
+  return (
+    <section aria-labelledby="reach">
+      <h3 id="reach">Passkeys of the account <span class="count">{all.length}</span></h3>
+      <ul class="reach">
+        {all.map((p) => (
+          <li key={p.credentialID}>
+            <strong>{p.provider ?? initial(p.kind)}</strong> <span class="tag">{p.where}</span>
+            <span class="hint">{p.provider && initial(p.kind) + ': '}{p.provider ? p.why : initial(p.why)}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function initial(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** The counts and cool-downs that the decision knew, in pairs: how often the user declined, and whether offers pause for it. */

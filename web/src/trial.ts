@@ -1,6 +1,7 @@
 // What happens on the page: the process of a sign-up or login, the session after it, and what both bring about.
 import { Api, CallError } from './api';
 import * as client from './client';
+import { faultsOf, signupField } from './fields';
 import { openedLink, type Link } from './link';
 import type {
   AppendStart, BlockBody, ClientEvent, Completed, IdentifierType, LoginInit, Me, Passkey, PasskeyAppend, PasskeyVerify, ProcessInit, ProcessResponse, Refreshed, Signals,
@@ -16,7 +17,11 @@ export type Screen =
   | { name: 'refused' }
   | { name: 'block'; body: BlockBody; failed?: Failure }
   | { name: 'link'; link: Link; opened: boolean }
-  | { name: 'account'; me: Me };
+  | { name: 'account'; me: Me }
+  | { name: 'again'; wanted: Wanted };
+
+/** What takes a more recent sign-in than there is: to delete a passkey, or without one to add one. */
+export interface Wanted { me: Me; passkey: Passkey | undefined; had: number }
 
 /** How a ceremony failed, for the screen that offers to try again. */
 export type Failure = 'cancelled' | 'failed' | 'exists';
@@ -44,6 +49,7 @@ export class Trial {
   private ceremony = new AbortController();
   private renewal = 0;
   private renewing: Promise<boolean> | undefined;
+  private wanted: Wanted | undefined; // what the sign-in under way is for
   private rendered: () => void = () => {};
 
   constructor() {
@@ -86,12 +92,17 @@ export class Trial {
   // -- processes --
 
   private async begin(preferredBlock: 'login-init' | 'signup-init'): Promise<void> {
+    await this.arrive(await this.open(preferredBlock));
+  }
+
+  /** Begins a process and returns where it stands, without showing it. */
+  private async open(preferredBlock: 'login-init' | 'signup-init'): Promise<ProcessResponse> {
     const begun = await this.api.post<ProcessInit>('/auth/process/init', {
       clientInformation: await client.information(), passkeyAppendShown: client.appendShown(), preferredBlock,
     }, 'nobody');
     client.keepHandle(begun.newClientEnvHandle);
     this.api.process = begun.token;
-    await this.arrive(begun.processResponse);
+    return begun.processResponse;
   }
 
   /** Changes between signing in and signing up, keeping the process. */
@@ -110,6 +121,7 @@ export class Trial {
 
   /** Begins again from the start. */
   restart(): Promise<void> {
+    this.wanted = undefined;
     return this.do('restart', async () => this.arrive(await this.api.post<ProcessResponse>('/auth/process/reset', undefined, 'process')));
   }
 
@@ -331,7 +343,7 @@ export class Trial {
       this.rendered();
       return true;
     } catch (failed) {
-      if (failed instanceof CallError && failed.status === 401 && this.state.screen.name === 'account') await this.ended();
+      if (failed instanceof CallError && failed.status === 401 && this.signedIn()) await this.ended();
       return false;
     }
   }
@@ -357,6 +369,11 @@ export class Trial {
     this.state.screen = { name: 'account', me };
     this.watch.follow(true);
     this.rendered();
+    await this.goOnWithWanted(me);
+  }
+
+  private signedIn(): boolean {
+    return this.state.screen.name === 'account' || this.state.screen.name === 'again';
   }
 
   private async listPasskeys(): Promise<void> {
@@ -366,34 +383,90 @@ export class Trial {
   }
 
   addPasskey(): Promise<void> {
-    return this.do('add', async () => {
-      const clientInformation = await client.information();
-      const start = await this.api.post<AppendStart>('/me/passkeys/append/start', { clientInformation }, 'session');
-      client.keepHandle(start.newClientEnvHandle);
-      if (start.appendNotAllowedReason || !start.attestationOptions) {
-        this.say('error', refusals[start.appendNotAllowedReason ?? ''] ?? 'No passkey can be created here: the decision beside says why.');
-        return;
-      }
-      let attestationResponse: string;
-      this.newCeremony();
-      try {
-        attestationResponse = await webauthn.create(start.attestationOptions);
-      } catch (error) {
-        this.say('error', { cancelled: 'No passkey was created.', exists: refusals['passkey_already_exists']!, failed: 'The device could not create a passkey.' }[appendFailure(error)]);
-        return;
-      }
-      await this.api.post('/me/passkeys/append/finish', { attestationResponse, clientInformation: await client.information() }, 'session');
-      await this.listPasskeys();
-      this.say('status', 'The passkey has been created.');
-    });
+    return this.do('add', () => this.recently(undefined, () => this.add()));
   }
 
   deletePasskey(passkey: Passkey): Promise<void> {
-    return this.do('delete', async () => {
-      await this.api.delete('/me/passkeys/' + encodeURIComponent(passkey.id));
-      await this.listPasskeys();
-      this.say('status', 'The passkey is deleted here. Your password manager may still list it.');
+    return this.do('delete', () => this.recently(passkey, () => this.remove(passkey)));
+  }
+
+  private async add(): Promise<void> {
+    const clientInformation = await client.information();
+    const start = await this.api.post<AppendStart>('/me/passkeys/append/start', { clientInformation }, 'session');
+    client.keepHandle(start.newClientEnvHandle);
+    if (start.appendNotAllowedReason || !start.attestationOptions) {
+      this.say('error', refusals[start.appendNotAllowedReason ?? ''] ?? 'No passkey can be created here: the decision beside says why.');
+      return;
+    }
+    let attestationResponse: string;
+    this.newCeremony();
+    try {
+      attestationResponse = await webauthn.create(start.attestationOptions);
+    } catch (error) {
+      this.say('error', addFailed[appendFailure(error)]);
+      return;
+    }
+    const finish = { attestationResponse, clientInformation: await client.information() };
+    await this.api.post('/me/passkeys/append/finish', finish, 'session');
+    await this.listPasskeys();
+    this.say('status', passkeyCreated);
+  }
+
+  private async remove(passkey: Passkey): Promise<void> {
+    await this.api.delete('/me/passkeys/' + encodeURIComponent(passkey.id));
+    await this.listPasskeys();
+    this.say('status', 'The passkey is deleted here. Your password manager may still list it.');
+  }
+
+  /** Does what a project may want a recent sign-in for. If the one there is is too old, the page asks for another. */
+  private async recently(passkey: Passkey | undefined, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (refused) {
+      const { screen } = this.state;
+      if (screen.name !== 'account' || !(refused instanceof CallError) || refused.type !== 'reauthentication_required') throw refused;
+      this.state.screen = { name: 'again', wanted: { me: screen.me, passkey, had: this.state.passkeys.length } };
+    }
+  }
+
+  /** Leaves things as they are, instead of signing in again. */
+  leaveIt(): void {
+    const { screen } = this.state;
+    if (this.state.busy || screen.name !== 'again') return;
+    this.state.screen = { name: 'account', me: screen.wanted.me };
+    this.rendered();
+  }
+
+  /** Ends the session and signs in anew as the same user, for what was wanted. */
+  signInAgain(): Promise<void> {
+    return this.do('again', async () => {
+      const { screen } = this.state;
+      if (screen.name !== 'again') return;
+      await this.api.post('/me/logout', undefined, 'session');
+      this.leave();
+      this.wanted = screen.wanted;
+      this.state.screen = { name: 'loading' };
+      const begun = await this.open('login-init');
+      const { identifiers } = screen.wanted.me;
+      const known = identifiers.find((i) => i.status === 'primary') ?? identifiers[0];
+      try {
+        await this.step('/auth/login/init', { identifierValue: known?.value ?? '', isPhone: false });
+      } catch (refused) {
+        await this.arrive(begun);
+        throw refused;
+      }
     });
+  }
+
+  /** Goes on with what a sign-in was for, if it is the same user who has signed in. */
+  private async goOnWithWanted(me: Me): Promise<void> {
+    const { wanted } = this;
+    this.wanted = undefined;
+    if (wanted?.me.id !== me.id) return;
+    const { passkey } = wanted;
+    if (passkey) return this.recently(passkey, () => this.remove(passkey));
+    if (this.state.passkeys.length > wanted.had) return this.say('status', passkeyCreated); // at the offer on the way
+    return this.recently(undefined, () => this.add());
   }
 
   signOut(): Promise<void> {
@@ -452,7 +525,7 @@ export class Trial {
       return;
     }
     webauthn.signal(failed.signals);
-    if (failed.type === 'process_not_available' && this.state.screen.name !== 'account') {
+    if (failed.type === 'process_not_available' && !this.signedIn()) {
       try {
         await this.begin('login-init');
       } catch (again) {
@@ -485,6 +558,14 @@ const refusals: Record<string, string | undefined> = {
   passkeys_not_supported: 'This browser or device cannot create a passkey.',
 };
 
+const passkeyCreated = 'The passkey has been created.';
+
+const addFailed: Record<Failure, string> = {
+  cancelled: 'No passkey was created.',
+  exists: refusals['passkey_already_exists']!,
+  failed: 'The device could not create a passkey.',
+};
+
 const appendEvents: Record<Failure, ClientEvent> = { cancelled: 'append-explicit-abort', exists: 'append-credential-exists', failed: 'append-error' };
 
 /** Whether the user closed the dialog or let it run out: browsers do not tell which. */
@@ -495,34 +576,6 @@ function isCancelled(error: unknown): boolean {
 function appendFailure(error: unknown): Failure {
   if (error instanceof DOMException && error.name === 'InvalidStateError') return 'exists';
   return isCancelled(error) ? 'cancelled' : 'failed';
-}
-
-/** The name of the form's field that a field of the request is: identifiers[0].identifier is the first identifier that was sent. */
-function signupField(field: string, identifiers: { type: IdentifierType }[]): string {
-  if (field.startsWith('fullName')) return 'fullName';
-  const index = /^identifiers\D*(\d+)/.exec(field)?.[1];
-  if (index !== undefined) return identifiers[Number(index)]?.type ?? '';
-  return identifiers.find((i) => field.includes(i.type))?.type ?? (field.startsWith('identifier') ? identifiers[0]?.type ?? '' : '');
-}
-
-/** What a block says is wrong with its fields. */
-function faultsOf(body: BlockBody): Record<string, string> {
-  const faults: Record<string, string> = {};
-  const data = body.data;
-  switch (data.blockType) {
-    case 'signup-init':
-      if (data.fullName?.error) faults['fullName'] = data.fullName.error.message;
-      for (const i of data.identifiers) if (i.error) faults[i.type] = i.error.message;
-      break;
-    case 'login-init':
-      if (data.fieldError) faults['identifier'] = data.fieldError.message;
-      break;
-    case 'email-verify':
-    case 'phone-verify':
-      if (data.error) faults['code'] = data.error.message;
-      break;
-  }
-  return faults;
 }
 
 /** When a token ends, in Unix milliseconds. */

@@ -124,6 +124,8 @@ export interface Refreshed { sessionToken: string; refreshToken?: string }
 export interface TrialRow { row: string; tag: string; title: string; why: string; outcome: 'answered' | 'passed' }
 export interface TrialFact { path: string; title: string; value: string }
 
+export interface TrialPasskey { credentialID: string; kind: string; provider?: string; where: string; why: string }
+
 export interface TrialDecision {
   decisionID: string;
   action: 'login' | 'append' | 'mediation' | 'rollout';
@@ -137,6 +139,7 @@ export interface TrialDecision {
   rows: TrialRow[];
   facts: TrialFact[];
   historyData: Record<string, unknown>;
+  passkeys?: TrialPasskey[];
 }
 
 export interface TrialEvent {

@@ -126,11 +126,12 @@ func (p *page) passkeys(all []detect.Reach) {
 	p.printf("\nPasskeys of the account\n")
 	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	for _, one := range all {
-		held := string(one.Class)
-		if one.Authenticator != "" {
-			held += " (" + one.Authenticator + ")"
+		line := InWords(one)
+		held := line.Kind
+		if line.Provider != "" {
+			held += " (" + line.Provider + ")"
 		}
-		_, _ = fmt.Fprintf(table, "    %s\t%s\t%s\t%s\n", one.Credential, held, one.Availability, one.Why)
+		_, _ = fmt.Fprintf(table, "    %s\t%s\t%s: %s\n", line.Credential, held, line.Where, line.Why)
 	}
 	p.err = table.Flush()
 }

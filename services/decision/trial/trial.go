@@ -96,6 +96,7 @@ func told(record *replay.Record, explanation *explain.Explanation) (frontend.Tri
 		DecisionID: string(record.ID), Action: frontend.TrialDecisionAction(record.Action), CreatedMs: record.Time.UnixMilli(),
 		Allow: record.Allow, Tag: string(record.Tag), Row: record.Rule, PolicyRevision: record.PolicyRevision,
 		Title: explanation.Row.Title, Reason: explanation.Row.Reason, Rows: rows(explanation), Facts: facts(explanation), HistoryData: history,
+		Passkeys: passkeys(explanation),
 	}
 	if record.PolicyFailed() {
 		// The rules would answer now, but they did not answer then.
@@ -140,6 +141,23 @@ func facts(e *explain.Explanation) []frontend.TrialFact {
 		add(e.Above[i].Facts)
 	}
 	return all
+}
+
+// passkeys says of each passkey of the account what holds it and whether it could be used; nothing of records that do not tell of them.
+func passkeys(e *explain.Explanation) *[]frontend.TrialPasskey {
+	if len(e.Passkeys) == 0 {
+		return nil
+	}
+	all := make([]frontend.TrialPasskey, 0, len(e.Passkeys))
+	for i := range e.Passkeys {
+		p := explain.InWords(e.Passkeys[i])
+		one := frontend.TrialPasskey{CredentialID: string(p.Credential), Kind: p.Kind, Where: p.Where, Why: p.Why}
+		if p.Provider != "" {
+			one.Provider = &p.Provider
+		}
+		all = append(all, one)
+	}
+	return &all
 }
 
 // historyData returns the counts and cool-downs that an append decision knew, under the names that the Backend API has for them. Other

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -91,11 +92,13 @@ func running(t *testing.T, b *bus.Bus, change func(*decision.Config)) *decision.
 }
 
 // appendStart asks whether a Mac may make a passkey.
-func appendStart(t *testing.T, svc service.Decision, privateMode bool) service.AppendVerdict {
+func appendStart(
+	t *testing.T, svc service.Decision, privateMode bool, passkeys ...account.Credential,
+) service.AppendVerdict {
 	t.Helper()
 	yes := true
 	verdict, err := svc.Append(t.Context(), service.AppendQuestion{Question: service.Question{
-		Project: "pro-1", Account: &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive}, Process: "visit",
+		Project: "pro-1", Account: &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive, Credentials: passkeys}, Process: "visit",
 		Environment: service.Environment{ID: "env-1", Known: true},
 		Client: rest.ClientInformation{
 			RemoteAddress: "203.0.113.10",
@@ -137,7 +140,10 @@ func TestADecisionIsExplainedByItsRecordAlsoOverTheBus(t *testing.T) {
 	defer server.Close(context.Background())
 	client := remote.NewDecisionClient(b.Conn, rpc.Within(30*time.Second))
 
-	verdict := appendStart(t, svc, true)
+	hello := account.Credential{
+		ID: "cre-1", AAGUID: "08987058-cadc-4b81-b6e1-30de50dcbe96", Transports: []string{"internal"}, CreatedOS: "Windows 11",
+	}
+	verdict := appendStart(t, svc, true, hello)
 	if verdict.Allow {
 		t.Fatalf("a passkey is offered in a private window: %+v", verdict)
 	}
@@ -166,6 +172,16 @@ func TestADecisionIsExplainedByItsRecordAlsoOverTheBus(t *testing.T) {
 			t.Errorf("the fact %s is there twice", fact.Path)
 		}
 		seen[fact.Path] = true
+	}
+	if d.Passkeys == nil || len(*d.Passkeys) != 1 {
+		t.Fatalf("the passkeys of the account: %+v", d.Passkeys)
+	}
+	provider := "Windows Hello"
+	want := frontend.TrialPasskey{
+		CredentialID: "cre-1", Kind: "a passkey of one Windows device", Provider: &provider, Where: "out of reach from here", Why: (*d.Passkeys)[0].Why,
+	}
+	if got := (*d.Passkeys)[0]; !reflect.DeepEqual(got, want) || !strings.Contains(got.Why, "macOS") {
+		t.Errorf("the passkey: %+v, want %+v", got, want)
 	}
 	if d.HistoryData["defaultCount"] != 1.0 || d.HistoryData["defaultCooldown"] == nil {
 		t.Errorf("history: %v", d.HistoryData)

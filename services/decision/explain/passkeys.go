@@ -1,0 +1,66 @@
+package explain
+
+import (
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+// Passkey says of one passkey of the account what holds it and whether it can be used, in words for whoever asks why it was offered or not.
+type Passkey struct {
+	Credential ident.CredentialID
+	Kind       string // of what holds it: "a passkey of Apple's"
+	Provider   string // the name of what holds it; empty = not known
+	Where      string // it is expected
+	Why        string // it can or cannot be used from the client
+}
+
+// InWords puts into words what was found of a passkey.
+func InWords(found detect.Reach) Passkey {
+	return Passkey{
+		Credential: found.Credential, Kind: kind(found.Class), Provider: found.Authenticator, Where: where(&found), Why: found.Why,
+	}
+}
+
+func kind(class facts.Class) string {
+	switch class {
+	case facts.ClassSecurityKey:
+		return "a security key"
+	case facts.ClassApple:
+		return "a passkey of Apple's"
+	case facts.ClassGoogle:
+		return "a passkey of Google's"
+	case facts.ClassWindowsHello:
+		return "a passkey of one Windows device"
+	case facts.ClassBrowserProfile:
+		return "a passkey of one browser profile"
+	case facts.ClassSamsung:
+		return "a passkey of Samsung's"
+	case facts.ClassPasswordManager:
+		return "a passkey of a password manager"
+	case facts.ClassPhoneBound:
+		return "a passkey of one phone"
+	default:
+		return "a passkey of an unknown provider"
+	}
+}
+
+const phoneHigh = "high" // detect.Reach.ByPhone of what is known to be on a phone
+
+func where(found *detect.Reach) string {
+	switch found.Availability {
+	case detect.Likely:
+		return "expected here"
+	case detect.Uncertain:
+		return "may be here"
+	case detect.SecurityKey:
+		return "wherever its owner carries it"
+	case detect.Remote:
+		if found.ByPhone == phoneHigh {
+			return "expected on a phone"
+		}
+		return "may be on a phone"
+	default:
+		return "out of reach from here"
+	}
+}
