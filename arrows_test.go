@@ -63,6 +63,7 @@ var arrows = []struct {
 	{"services/decision/replay", "core api policies services/decision. services/decision/explain services/decision/internal"},
 	{"services/decision/scenario", "core api policies services/decision/internal"},
 	{"services/decision/scenario/internal", ""},
+	{"services/decision/scenario/internal/written", "core api services/decision/internal/facts services/decision/scenario/internal/strictyaml"},
 	{"services/decision/explain", "core api policies services/decision/internal"},
 	{"services/decision/explain/internal", "services/decision/internal"},
 	{"services/decision/internal", "core api policies"},

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
 
 // ErrNoScenario says that a suite has no scenario of a name.
@@ -31,9 +32,9 @@ func (f *Facts) Flat() map[string]any { return f.Facts.Flat() }
 // Alone is the suite of one scenario that knows nothing but its clock: a login in an environment without history, of an account without
 // passkeys.
 func Alone(now time.Time) Suite {
-	s := scenario{name: "alone", action: Login, now: now}
-	s.question.Account = &account.Account{Status: account.StatusActive}
-	return Suite{scenarios: []scenario{s}}
+	s := written.Scenario{Name: "alone", Action: Login, Now: now}
+	s.Question.Account = &account.Account{Status: account.StatusActive}
+	return Suite{scenarios: []written.Scenario{s}}
 }
 
 // Facts returns what detection finds in the scenario of the name, or in the only one if the name is empty; a client that is given takes the
@@ -41,7 +42,7 @@ func Alone(now time.Time) Suite {
 func (b *Bundle) Facts(ctx context.Context, suite Suite, name string, client *rest.ClientInformation) (*Facts, error) {
 	at := -1
 	for i := range suite.scenarios {
-		if suite.scenarios[i].name == name || (name == "" && suite.Len() == 1) {
+		if suite.scenarios[i].Name == name || (name == "" && suite.Len() == 1) {
 			at = i
 		}
 	}
@@ -55,16 +56,16 @@ func (b *Bundle) Facts(ctx context.Context, suite Suite, name string, client *re
 	}
 	s := one.scenarios[0]
 	if client != nil {
-		s.question.Client = *client
+		s.Question.Client = *client
 	}
-	actual, basis, err := s.ask(ctx, engines[0])
+	actual, basis, err := ask(ctx, &s, engines[0])
 	if err != nil {
 		return nil, err
 	}
-	tags, _ := actual[keyDetectionTags].([]string)
+	tags, _ := actual[written.KeyDetectionTags].([]string)
 	c := &basis.Found.Client
 	return &Facts{
-		Facts: basis.Facts, Tags: tags, Passkeys: basis.Found.Reaches(engines[0].Knowledge(s.question.Project)),
+		Facts: basis.Facts, Tags: tags, Passkeys: basis.Found.Reaches(engines[0].Knowledge(s.Question.Project)),
 		OS: c.OSName, OSVersion: c.OSVersion, Browser: c.BrowserName, BrowserVersion: c.BrowserVersion,
 	}, nil
 }

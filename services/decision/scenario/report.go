@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jstemmer/go-junit-report/v2/junit"
+
+	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
 
 // Report is what came of a run.
@@ -33,6 +35,10 @@ type Result struct {
 	Error      string          `json:"error,omitempty"` // why the policy gave no usable answer; what was compared then is the safe default
 	Facts      json.RawMessage `json:"facts,omitempty"` // that the policy was asked about; of failed scenarios only
 }
+
+// Mismatch is an expectation that was not met. Of history, facts and passkeys only the members that differ are named, as
+// history.defaultCount.
+type Mismatch = written.Mismatch
 
 // Summary is the failed expectations in one line.
 func (r *Result) Summary() string {
@@ -88,7 +94,7 @@ func (r *Report) WriteText(w io.Writer, verbose bool) error {
 		}
 	}
 	fmt.Fprintf(&b, "%d of %d scenarios passed, %d failed; policy revision %s\n", r.Passed, r.Total, r.Failed, r.Revision)
-	for _, action := range actions {
+	for _, action := range written.Actions() {
 		if rows := r.NotReached[action]; len(rows) > 0 {
 			fmt.Fprintf(&b, "note: no scenario was answered by %s of %s\n", strings.Join(rows, ", "), action)
 		}

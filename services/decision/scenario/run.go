@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/scenario/internal/tablerow"
+	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
 
 // Bundle is a policy that was found good: it compiles, fits its schemas, has every entrypoint and passes its own tests. It is immutable.
@@ -48,7 +49,7 @@ func (b *Bundle) Run(ctx context.Context, suite Suite) (*Report, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		result := suite.scenarios[i].run(ctx, engines[i])
+		result := run(ctx, &suite.scenarios[i], engines[i])
 		reached[result.Action+" "+result.Rule] = true
 		if result.Passed {
 			report.Passed++
@@ -64,7 +65,7 @@ func (b *Bundle) Run(ctx context.Context, suite Suite) (*Report, error) {
 // unreached returns the rows that did not answer, by action; actions of which every row did are left out.
 func (b *Bundle) unreached(reached map[string]bool) map[string][]string {
 	missing := map[string][]string{}
-	for _, action := range actions {
+	for _, action := range written.Actions() {
 		for _, row := range b.rows[action] {
 			if !reached[action+" "+row] {
 				missing[action] = append(missing[action], row)
@@ -81,15 +82,15 @@ func (b *Bundle) engines(suite Suite) ([]*engine.Engine, error) {
 	for i := range suite.scenarios {
 		s := &suite.scenarios[i]
 		engines[i] = b.engine
-		if len(s.parameters) == 0 {
+		if len(s.Parameters) == 0 {
 			continue
 		}
 		var found Problems
-		overrides := make(map[string]any, len(s.parameters))
-		for _, p := range s.parameters {
-			overrides[p.name] = p.value
-			if _, err := b.engine.With(map[string]any{p.name: p.value}); err != nil {
-				found = append(found, Problem{File: s.file, Line: p.line, Message: err.Error()})
+		overrides := make(map[string]any, len(s.Parameters))
+		for _, p := range s.Parameters {
+			overrides[p.Name] = p.Value
+			if _, err := b.engine.With(map[string]any{p.Name: p.Value}); err != nil {
+				found = append(found, Problem{File: s.File, Line: p.Line, Message: err.Error()})
 			}
 		}
 		if len(found) > 0 {
@@ -98,7 +99,7 @@ func (b *Bundle) engines(suite Suite) ([]*engine.Engine, error) {
 		}
 		changed, err := b.engine.With(overrides)
 		if err != nil {
-			problems = append(problems, Problem{File: s.file, Line: s.parameters[0].line, Message: err.Error()})
+			problems = append(problems, Problem{File: s.File, Line: s.Parameters[0].Line, Message: err.Error()})
 			continue
 		}
 		engines[i] = changed
@@ -110,16 +111,16 @@ func (b *Bundle) engines(suite Suite) ([]*engine.Engine, error) {
 }
 
 // run asks the engine and compares.
-func (s *scenario) run(ctx context.Context, e *engine.Engine) Result {
-	r := Result{File: s.file, Line: s.line, Name: s.name, Action: s.action}
-	actual, basis, err := s.ask(ctx, e)
+func run(ctx context.Context, s *written.Scenario, e *engine.Engine) Result {
+	r := Result{File: s.File, Line: s.Line, Name: s.Name, Action: s.Action}
+	actual, basis, err := ask(ctx, s, e)
 	r.Rule, _ = actual["rule"].(string)
 	r.Tag, _ = actual["tag"].(string)
 	if err != nil {
 		r.Error = err.Error()
 	}
-	s.observe(actual, basis, e)
-	r.Mismatches = s.compare(actual)
+	observe(s, actual, basis, e)
+	r.Mismatches = s.Compare(actual)
 	r.Passed = err == nil && len(r.Mismatches) == 0
 	if !r.Passed && basis.Facts != nil {
 		if facts, err := json.Marshal(basis.Facts); err == nil {
@@ -130,40 +131,40 @@ func (s *scenario) run(ctx context.Context, e *engine.Engine) Result {
 }
 
 // ask returns what the engine answered, by the keys of expect.
-func (s *scenario) ask(ctx context.Context, e *engine.Engine) (map[string]any, engine.Basis, error) {
-	evidence := engine.Evidence{Events: s.events, Offers: s.offers, Complete: !s.question.LookupFailed, Now: s.now}
-	switch s.action {
+func ask(ctx context.Context, s *written.Scenario, e *engine.Engine) (map[string]any, engine.Basis, error) {
+	evidence := engine.Evidence{Events: s.Events, Offers: s.Offers, Complete: !s.Question.LookupFailed, Now: s.Now}
+	switch s.Action {
 	case Login:
-		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.question, Strategy: s.strategy}, evidence)
-		return s.login(v), basis, err
+		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.Question, Strategy: s.Strategy}, evidence)
+		return loginAnswer(s, v), basis, err
 	case Append:
-		v, basis, err := e.Append(ctx, service.AppendQuestion{Question: s.question, Flags: s.flags, Situation: s.situation}, evidence)
-		return s.append(v), basis, err
+		v, basis, err := e.Append(ctx, service.AppendQuestion{Question: s.Question, Flags: s.Flags, Situation: s.Situation}, evidence)
+		return appendAnswer(s, v), basis, err
 	case Rollout:
-		q := s.rollout
-		q.Question = s.question
+		q := s.Rollout
+		q.Question = s.Question
 		v, basis, err := e.Rollout(ctx, q)
 		return rolledOut(v, basis.Answer), basis, err
 	default:
-		v, basis, err := e.Mediation(ctx, s.question)
+		v, basis, err := e.Mediation(ctx, s.Question)
 		// Nobody is named yet, so there is nothing to prefer, hint at or list.
-		return s.login(service.LoginVerdict{Verdict: v}), basis, err
+		return loginAnswer(s, service.LoginVerdict{Verdict: v}), basis, err
 	}
 }
 
 // observe adds what detection found.
-func (s *scenario) observe(actual map[string]any, basis engine.Basis, e *engine.Engine) {
+func observe(s *written.Scenario, actual map[string]any, basis engine.Basis, e *engine.Engine) {
 	if basis.Facts != nil {
-		actual[keyFacts] = basis.Facts.Flat()
+		actual[written.KeyFacts] = basis.Facts.Flat()
 	}
 	passkeys := map[string]any{}
 	if basis.Found != nil {
-		for _, reach := range basis.Found.Reaches(e.Knowledge(s.question.Project)) {
-			name := s.nameOf(reach.Credential)
+		for _, reach := range basis.Found.Reaches(e.Knowledge(s.Question.Project)) {
+			name := s.NameOf(reach.Credential)
 			passkeys[name+".local"], passkeys[name+".byPhone"] = reach.Local, reach.ByPhone
 		}
 	}
-	actual[keyPasskeys] = passkeys
+	actual[written.KeyPasskeys] = passkeys
 }
 
 // rolledOut takes the reason from the policy's document, since a verdict has none.
@@ -185,27 +186,25 @@ func shared(v service.Verdict) map[string]any {
 		tags = append(tags, string(tag.Category)+"/"+tag.Name)
 	}
 	return map[string]any{
-		keyNextEligible: wireTime(
-			v.NextEligibleAt,
-		),
-		"allow":          v.Allow,
-		"tag":            string(v.Tag),
-		"rule":           v.Rule,
-		keyHistory:       historyOf(v.Insights.HistoryData),
-		keyDetectionTags: tags,
+		written.KeyNextEligible:  written.WireTime(v.NextEligibleAt),
+		"allow":                  v.Allow,
+		"tag":                    string(v.Tag),
+		"rule":                   v.Rule,
+		written.KeyHistory:       written.HistoryOf(v.Insights.HistoryData),
+		written.KeyDetectionTags: tags,
 	}
 }
 
-func (s *scenario) login(v service.LoginVerdict) map[string]any {
+func loginAnswer(s *written.Scenario, v service.LoginVerdict) map[string]any {
 	actual := shared(v.Verdict)
 	actual["isCDACandidate"], actual["preferImmediatelyAvailable"] = v.IsCDACandidate, v.PreferImmediatelyAvailable
-	actual["hints"], actual["allowCredentials"] = offered(v.Allow, v.Hints), offered(v.Allow, s.namesOf(v.AllowCredentials))
+	actual["hints"], actual["allowCredentials"] = offered(v.Allow, v.Hints), offered(v.Allow, namesOf(s, v.AllowCredentials))
 	return actual
 }
 
-func (s *scenario) append(v service.AppendVerdict) map[string]any {
+func appendAnswer(s *written.Scenario, v service.AppendVerdict) map[string]any {
 	actual := shared(v.Verdict)
-	actual["hints"], actual[keyExclude] = offered(v.Allow, v.Hints), offered(v.Allow, s.namesOf(v.ExcludeCredentials))
+	actual["hints"], actual[written.KeyExclude] = offered(v.Allow, v.Hints), offered(v.Allow, namesOf(s, v.ExcludeCredentials))
 	actual["attachment"] = ""
 	if v.Allow {
 		actual["attachment"] = v.Attachment
@@ -227,10 +226,10 @@ func offered(allow bool, list []string) []string {
 	return list
 }
 
-func (s *scenario) namesOf(ids []ident.CredentialID) []string {
+func namesOf(s *written.Scenario, ids []ident.CredentialID) []string {
 	names := make([]string, len(ids))
 	for i, id := range ids {
-		names[i] = s.nameOf(id)
+		names[i] = s.NameOf(id)
 	}
 	return names
 }

@@ -15,10 +15,10 @@ import (
 	"go.yaml.in/yaml/v3"
 	"pgregory.net/rapid"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/policies/policiestest"
+	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
 
 // world defines clients and passkeys for the cases below.
@@ -95,15 +95,14 @@ func TestEveryTagThatIsDetectedCanBeExpected(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range suite.scenarios {
-		actual, _, err := suite.scenarios[i].ask(t.Context(), bundle.engine)
+		actual, _, err := ask(t.Context(), &suite.scenarios[i], bundle.engine)
 		if err != nil {
 			t.Fatal(err)
 		}
-		detected, _ := actual[keyDetectionTags].([]string)
+		detected, _ := actual[written.KeyDetectionTags].([]string)
 		for _, tag := range detected {
-			category, name, _ := strings.Cut(tag, "/")
-			if !slices.Contains(detectionNames[rest.DetectionTagCategory(category)], name) && !streakTag.MatchString(tag) {
-				t.Errorf("%s: %s is not in the vocabulary", suite.scenarios[i].name, tag)
+			if !written.DetectionTag(tag) {
+				t.Errorf("%s: %s is not in the vocabulary", suite.scenarios[i].Name, tag)
 			}
 		}
 	}
@@ -161,14 +160,14 @@ func TestScenariosMeanWhatTheFormatSays(t *testing.T) {
 			if !report.Scenarios[0].Passed {
 				t.Fatalf("answered by %s: %s\n%s", report.Scenarios[0].Rule, report.Scenarios[0].Summary(), report.Scenarios[0].Facts)
 			}
-			for i := range suite.scenarios[0].expectation {
-				otherwise := Suite{scenarios: []scenario{suite.scenarios[0]}}
+			for i := range suite.scenarios[0].Expectations {
+				otherwise := Suite{scenarios: []written.Scenario{suite.scenarios[0]}}
 				s := &otherwise.scenarios[0]
-				s.expectation = slices.Clone(s.expectation)
-				s.expectation[i].want = another(s.expectation[i])
+				s.Expectations = slices.Clone(s.Expectations)
+				s.Expectations[i].Want = another(s.Expectations[i])
 				r := mustRun(t, bundle, otherwise).Scenarios[0]
-				if r.Passed || len(r.Mismatches) == 0 || !strings.HasPrefix(r.Mismatches[0].Key, s.expectation[i].key) {
-					t.Errorf("with %s %v it still passes: %+v", s.expectation[i].key, s.expectation[i].want, r.Mismatches)
+				if r.Passed || len(r.Mismatches) == 0 || !strings.HasPrefix(r.Mismatches[0].Key, s.Expectations[i].Key) {
+					t.Errorf("with %s %v it still passes: %+v", s.Expectations[i].Key, s.Expectations[i].Want, r.Mismatches)
 				}
 			}
 		})
@@ -176,14 +175,14 @@ func TestScenariosMeanWhatTheFormatSays(t *testing.T) {
 }
 
 // another returns an expectation that contradicts the one given.
-func another(e expectation) any {
-	switch want := e.want.(type) {
+func another(e written.Expectation) any {
+	switch want := e.Want.(type) {
 	case bool:
 		return !want
 	case string:
 		return want + "x"
 	case []string:
-		if e.key == keyNotDetectionTags {
+		if e.Key == written.KeyNotDetectionTags {
 			return []string{"support/webauthn"}
 		}
 		return append(slices.Clone(want), "x")
@@ -211,12 +210,9 @@ func TestTheOrderOfTheLogMeansNothing(t *testing.T) {
 	pick := func(t *rapid.T, label string, words ...string) string { return rapid.SampledFrom(words).Draw(t, label) }
 	draw := rapid.Custom(func(t *rapid.T) map[string]string {
 		e := map[string]string{
-			"type": pick(t, "type", types...), "at": pick(t, "at", "-1d", "-2d", "-2h", "-61m", "-1h", "-1m", "0s", "10m"),
+			"type": pick(t, "type", written.Types()...), "at": pick(t, "at", "-1d", "-2d", "-2h", "-61m", "-1h", "-1m", "0s", "10m"),
 		}
-		allowed := wireKeys
-		if own, engine := engineKeys[event.Type(e["type"])]; engine {
-			allowed = own
-		}
+		allowed := written.KeysOf(event.Type(e["type"]))
 		for key, words := range map[string][]string{
 			"process": {"", "p1", "p2"}, "challenge": {"", "c1", "c2"}, "env": {"", "E1", "E2"}, "credential": {"", "apple", "other"}, "route": {"", "cda", "local"},
 			"kind": {"", "auto", "default"}, "ceremonyType": {"", "cda", "local"}, "expires": {"", "1h", "-1h"},
@@ -238,21 +234,21 @@ func TestTheOrderOfTheLogMeansNothing(t *testing.T) {
 		action := pick(t, "action", Login, Append)
 		var answers [2]string
 		for i, entries := range [][]map[string]string{log, shuffled} {
-			written, err := yaml.Marshal(entries)
+			lines, err := yaml.Marshal(entries)
 			if err != nil {
 				t.Fatal(err)
 			}
-			indented := strings.ReplaceAll("\n"+strings.TrimSpace(string(written)), "\n", "\n      ")
+			indented := strings.ReplaceAll("\n"+strings.TrimSpace(string(lines)), "\n", "\n      ")
 			suite, err := Parse("x.yaml", []byte(world+"  - name: a\n    action: "+action+"\n    client: MAC\n    env: E1\n    process: p1\n    passkeys: [apple, other]\n    expect: { allow: true }\n    log:"+indented+"\n"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			s := suite.scenarios[0]
-			actual, _, err := s.ask(t.Context(), bundle.engine)
+			actual, _, err := ask(t.Context(), &s, bundle.engine)
 			if err != nil {
 				t.Fatal(err)
 			}
-			held, err := json.Marshal([]any{actual, s.events, s.offers, s.question.Account})
+			held, err := json.Marshal([]any{actual, s.Events, s.Offers, s.Question.Account})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -411,7 +407,7 @@ func TestOwnScenariosAreFoundInTheBundle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if suite.Len() != 2 || suite.scenarios[0].file != "policies/scenarios/a.yml" || suite.scenarios[1].file != "policies/scenarios/b.yaml" {
+	if suite.Len() != 2 || suite.scenarios[0].File != "policies/scenarios/a.yml" || suite.scenarios[1].File != "policies/scenarios/b.yaml" {
 		t.Errorf("got %+v", suite.scenarios)
 	}
 	_, err = Own(fstest.MapFS{"scenarios/a.yaml": {Data: []byte("nows: 1\n")}}, "policies")

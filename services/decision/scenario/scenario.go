@@ -13,27 +13,22 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"time"
 
-	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/core/account"
-	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
+	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
 
 // The actions that a scenario may ask about.
 const (
-	Login     = "login"
-	Append    = "append"
-	Mediation = "mediation"
-	Rollout   = "rollout"
+	Login     = written.Login
+	Append    = written.Append
+	Mediation = written.Mediation
+	Rollout   = written.Rollout
 )
 
 // Suite is the scenarios of one or several files, in their order. It is immutable.
 type Suite struct {
-	scenarios []scenario
+	scenarios []written.Scenario
 }
 
 // Len returns the number of scenarios.
@@ -43,52 +38,11 @@ func (s Suite) Len() int { return len(s.scenarios) }
 func (s Suite) Select(name *regexp.Regexp) Suite {
 	var selected Suite
 	for i := range s.scenarios {
-		if name.MatchString(s.scenarios[i].name) {
+		if name.MatchString(s.scenarios[i].Name) {
 			selected.scenarios = append(selected.scenarios, s.scenarios[i])
 		}
 	}
 	return selected
-}
-
-// scenario is one decision with everything resolved: names, offsets and what the log means to the events service.
-type scenario struct {
-	file   string
-	line   int
-	name   string
-	action string
-
-	now         time.Time
-	question    service.Question
-	strategy    rest.CrossDeviceAuthenticationStrategy
-	flags       rest.PasskeyIntelFlags
-	situation   string
-	rollout     service.RolloutQuestion // of a rollout, but for the question that all have
-	parameters  []parameter
-	events      []event.Event
-	offers      []event.Event
-	passkeys    []passkey
-	expectation []expectation
-}
-
-// parameter is an override of one of the bundle's parameters.
-type parameter struct {
-	name  string
-	value any
-	line  int
-}
-
-// passkey is a credential of the account under the name that the file calls it by.
-type passkey struct {
-	name       string
-	credential account.Credential
-	deletedMs  int64 // Unix ms; 0 = never
-}
-
-// expectation is one key of expect. The value is a bool, an int, a string, a []string or, of history, a map[string]any.
-type expectation struct {
-	key  string
-	line int
-	want any
 }
 
 // What is wrong with files.
@@ -132,7 +86,7 @@ func read(files []string, content func(string) ([]byte, error)) (Suite, error) {
 		if err != nil {
 			return Suite{}, fmt.Errorf("read scenarios: %w", err)
 		}
-		scenarios, found := parse(file, raw)
+		scenarios, found := written.Parse(file, raw)
 		suite.scenarios = append(suite.scenarios, scenarios...)
 		problems = append(problems, found...)
 	}
@@ -144,19 +98,9 @@ func read(files []string, content func(string) ([]byte, error)) (Suite, error) {
 
 // Parse reads one file's content; file is its name in reports and errors. An error is Problems.
 func Parse(file string, content []byte) (Suite, error) {
-	scenarios, problems := parse(file, content)
+	scenarios, problems := written.Parse(file, content)
 	if len(problems) > 0 {
 		return Suite{}, problems
 	}
 	return Suite{scenarios}, nil
-}
-
-// nameOf returns what the file calls a credential of the account.
-func (s *scenario) nameOf(id ident.CredentialID) string {
-	for i := range s.passkeys {
-		if s.passkeys[i].credential.ID == id {
-			return s.passkeys[i].name
-		}
-	}
-	return string(id)
 }

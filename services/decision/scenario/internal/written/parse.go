@@ -1,4 +1,4 @@
-package scenario
+package written
 
 import (
 	"cmp"
@@ -33,7 +33,6 @@ var (
 
 // Words of the format.
 var (
-	actions    = []string{Login, Append, Mediation, Rollout}
 	abouts     = []string{service.RolloutLogin, service.RolloutAppend, service.RolloutManage}
 	statuses   = words(account.StatusActive, account.StatusPending, account.StatusDisabled)
 	strategies = words(
@@ -82,7 +81,8 @@ type library struct {
 	systems     map[string][]string // operating systems by the environment that a credential was created in
 }
 
-func parse(file string, content []byte) ([]scenario, Problems) {
+// Parse reads one file's content; file is its name in problems.
+func Parse(file string, content []byte) ([]Scenario, strictyaml.Problems) {
 	r := strictyaml.New(file)
 	root := r.Document(content)
 	if root == nil {
@@ -98,7 +98,7 @@ func parse(file string, content []byte) ([]scenario, Problems) {
 	if len(list) == 0 && r.Noted() == 0 {
 		r.Refuse(root, "the file has no scenarios")
 	}
-	var scenarios []scenario
+	var scenarios []Scenario
 	for _, n := range list {
 		scenarios = append(scenarios, l.scenario(n))
 	}
@@ -125,33 +125,33 @@ func (l *library) define(clients, credentials *yaml.Node) {
 	}
 }
 
-func (l *library) scenario(n *yaml.Node) scenario {
-	s := scenario{file: l.File(), line: n.Line, now: l.now}
+func (l *library) scenario(n *yaml.Node) Scenario {
+	s := Scenario{File: l.File(), Line: n.Line, Now: l.now}
 	before := l.Noted()
 	fields := l.keys(n, &s)
 	misspelt := l.Noted() > before
 	if given := fields["now"]; given != nil {
-		s.now = l.Clock(given, "now")
-	} else if s.now.IsZero() && n.Kind == yaml.MappingNode {
+		s.Now = l.Clock(given, "now")
+	} else if s.Now.IsZero() && n.Kind == yaml.MappingNode {
 		l.Refuse(n, "the scenario has no clock: give now in the file or in the scenario")
 	}
-	s.now = cmp.Or(s.now, unclear)
-	s.question = service.Question{Project: projectID}
-	s.question.Client = l.scenarioClient(fields["client"], n)
-	private := s.question.Client.PrivateMode
-	s.question.Environment = environment(l.Text(fields["env"], "env"), private != nil && *private)
+	s.Now = cmp.Or(s.Now, unclear)
+	s.Question = service.Question{Project: projectID}
+	s.Question.Client = l.scenarioClient(fields["client"], n)
+	private := s.Question.Client.PrivateMode
+	s.Question.Environment = environment(l.Text(fields["env"], "env"), private != nil && *private)
 	l.accountOf(&s, fields)
-	s.strategy = rest.CrossDeviceAuthenticationStrategy(l.Choice(fields["strategy"], "strategy", strategies))
+	s.Strategy = rest.CrossDeviceAuthenticationStrategy(l.Choice(fields["strategy"], "strategy", strategies))
 	l.flagsOf(&s, fields["flags"])
-	s.rollout.Action = cmp.Or(l.Choice(fields["about"], "about", abouts), service.RolloutLogin)
-	s.rollout.Identifier, s.rollout.Invitation = l.Text(fields["identifier"], "identifier"), l.Text(fields["invitation"], "invitation")
-	s.situation = l.Text(fields["situation"], "situation")
-	s.parameters = l.parameters(fields["parameters"])
+	s.Rollout.Action = cmp.Or(l.Choice(fields["about"], "about", abouts), service.RolloutLogin)
+	s.Rollout.Identifier, s.Rollout.Invitation = l.Text(fields["identifier"], "identifier"), l.Text(fields["invitation"], "invitation")
+	s.Situation = l.Text(fields["situation"], "situation")
+	s.Parameters = l.parameters(fields["parameters"])
 	used := l.history(&s, fields["log"])
 	if given := fields["process"]; given != nil {
-		s.question.Process = l.Text(given, "process")
+		s.Question.Process = l.Text(given, "process")
 	} else {
-		s.question.Process = unused(used)
+		s.Question.Process = unused(used)
 	}
 	if !misspelt || fields["expect"] != nil {
 		l.expect(&s, fields["expect"], n)
@@ -160,40 +160,40 @@ func (l *library) scenario(n *yaml.Node) scenario {
 }
 
 // flagsOf reads flags, which are the wire's of an append and anything of a rollout.
-func (l *library) flagsOf(s *scenario, n *yaml.Node) {
+func (l *library) flagsOf(s *Scenario, n *yaml.Node) {
 	switch {
 	case n == nil:
-	case s.action == Rollout:
-		s.rollout.Flags = map[string]string{}
+	case s.Action == Rollout:
+		s.Rollout.Flags = map[string]string{}
 		for name, value := range l.Named(n, "flags") {
-			s.rollout.Flags[name] = l.Text(value, "flags."+name)
+			s.Rollout.Flags[name] = l.Text(value, "flags."+name)
 		}
 	default:
-		s.flags = l.flags(n)
+		s.Flags = l.flags(n)
 	}
 }
 
 // keys reads name and action, which decide what other keys there may be.
-func (l *library) keys(n *yaml.Node, s *scenario) map[string]*yaml.Node {
+func (l *library) keys(n *yaml.Node, s *Scenario) map[string]*yaml.Node {
 	allowed := sharedKeys
-	s.name = l.Text(strictyaml.Get(n, "name"), "name")
+	s.Name = l.Text(strictyaml.Get(n, "name"), "name")
 	if given := strictyaml.Get(n, "action"); given != nil {
-		s.action = l.Choice(given, "action", actions)
-		allowed = slices.Concat(allowed, actionKeys[s.action])
+		s.Action = l.Choice(given, "action", Actions())
+		allowed = slices.Concat(allowed, actionKeys[s.Action])
 	} else if n.Kind == yaml.MappingNode {
-		l.Refuse(n, "the scenario has no action; there are %s", strings.Join(actions, ", "))
+		l.Refuse(n, "the scenario has no action; there are %s", strings.Join(Actions(), ", "))
 	}
 	if strictyaml.Get(n, "name") == nil && n.Kind == yaml.MappingNode {
 		l.Refuse(n, "the scenario has no name")
 	}
-	if s.action == "" {
+	if s.Action == "" {
 		for _, more := range actionKeys {
 			allowed = slices.Concat(allowed, more)
 		}
 	}
 	what := "a scenario"
-	if s.action != "" {
-		what += " of action " + s.action
+	if s.Action != "" {
+		what += " of action " + s.Action
 	}
 	return l.Object(n, what, allowed)
 }
@@ -249,7 +249,7 @@ func environment(env string, private bool) service.Environment {
 }
 
 // accountOf reads user and passkeys.
-func (l *library) accountOf(s *scenario, fields map[string]*yaml.Node) {
+func (l *library) accountOf(s *Scenario, fields map[string]*yaml.Node) {
 	a := &account.Account{Project: projectID, ID: userID, Status: account.StatusActive}
 	absent := false
 	if n := fields["user"]; n != nil {
@@ -258,17 +258,17 @@ func (l *library) accountOf(s *scenario, fields map[string]*yaml.Node) {
 			a.Status = account.Status(l.Choice(given, "status", statuses))
 		}
 		absent = l.Boolean(user["absent"], "absent")
-		s.question.LookupFailed = l.Boolean(user["lookupFailed"], "lookupFailed")
+		s.Question.LookupFailed = l.Boolean(user["lookupFailed"], "lookupFailed")
 	}
 	if !absent {
-		s.question.Account = a
+		s.Question.Account = a
 	}
 	for i, n := range l.List(fields["passkeys"], "passkeys") {
 		name, merged := l.use(n, "passkey", l.credentials)
 		if merged == nil {
 			continue
 		}
-		p := l.credential(merged, s.now, true)
+		p := l.credential(merged, s.Now, true)
 		if p.name = name; name == "" {
 			p.name = base64.RawURLEncoding.EncodeToString(p.credential.CredentialID)
 		}
@@ -329,11 +329,11 @@ func (l *library) credentialID(passkey, n *yaml.Node) []byte {
 }
 
 // parameters reads the overrides. Which there are is the bundle's affair.
-func (l *library) parameters(n *yaml.Node) []parameter {
+func (l *library) parameters(n *yaml.Node) []Parameter {
 	if n == nil || strictyaml.IsNull(n) {
 		return nil
 	}
-	var list []parameter
+	var list []Parameter
 	l.Named(n, "parameters")
 	for key, node := range strictyaml.Pairs(n) {
 		var value any
@@ -341,7 +341,7 @@ func (l *library) parameters(n *yaml.Node) []parameter {
 			l.Refuse(node, "parameter %s: %v", key.Value, err)
 			continue
 		}
-		list = append(list, parameter{name: key.Value, value: value, line: key.Line})
+		list = append(list, Parameter{Name: key.Value, Value: value, Line: key.Line})
 	}
 	return list
 }

@@ -1,4 +1,4 @@
-package scenario
+package written
 
 import (
 	"maps"
@@ -18,23 +18,23 @@ import (
 
 // Keys of expect.
 const (
-	keyDetectionTags    = "detectionTags"
-	keyNotDetectionTags = "notDetectionTags"
-	keyHistory          = "history"
-	keyExclude          = "excludeCredentials"
-	keyFacts            = "facts"
-	keyPasskeys         = "passkeys"
-	keyNextEligible     = "nextEligibleAt"
+	KeyDetectionTags    = "detectionTags"
+	KeyNotDetectionTags = "notDetectionTags"
+	KeyHistory          = "history"
+	KeyExclude          = "excludeCredentials"
+	KeyFacts            = "facts"
+	KeyPasskeys         = "passkeys"
+	KeyNextEligible     = "nextEligibleAt"
 )
 
 var (
 	sharedExpectations = []string{
-		"allow", "tag", "rule", keyHistory, keyDetectionTags, keyNotDetectionTags, keyFacts, keyPasskeys, keyNextEligible,
+		"allow", "tag", "rule", KeyHistory, KeyDetectionTags, KeyNotDetectionTags, KeyFacts, KeyPasskeys, KeyNextEligible,
 	}
 	loginExpectations = []string{"isCDACandidate", "preferImmediatelyAvailable", "hints", "allowCredentials"}
 	expectations      = map[string][]string{
 		Login:     loginExpectations,
-		Append:    {"hints", keyExclude, "attachment", "kind", "manualAllowed", "reason", "isRestrictedBrowser"},
+		Append:    {"hints", KeyExclude, "attachment", "kind", "manualAllowed", "reason", "isRestrictedBrowser"},
 		Mediation: loginExpectations,
 		Rollout:   {"reason"},
 	}
@@ -141,18 +141,18 @@ var (
 )
 
 // expect reads what the engine must answer.
-func (l *library) expect(s *scenario, n, scenario *yaml.Node) {
+func (l *library) expect(s *Scenario, n, scenario *yaml.Node) {
 	if n == nil || strictyaml.IsNull(n) || n.Kind == yaml.MappingNode && len(n.Content) == 0 {
 		if scenario.Kind == yaml.MappingNode {
 			l.Refuse(scenario, "the scenario expects nothing, so it could not fail")
 		}
 		return
 	}
-	allowed, what := slices.Concat(sharedExpectations, expectations[s.action]), "expect"
-	if s.action == "" {
+	allowed, what := slices.Concat(sharedExpectations, expectations[s.Action]), "expect"
+	if s.Action == "" {
 		allowed = slices.Concat(sharedExpectations, expectations[Login], expectations[Append])
 	} else {
-		what += " of action " + s.action
+		what += " of action " + s.Action
 	}
 	fields := l.Object(n, what, allowed)
 	names := make([]string, len(s.passkeys))
@@ -164,12 +164,12 @@ func (l *library) expect(s *scenario, n, scenario *yaml.Node) {
 		if value == nil {
 			continue
 		}
-		s.expectation = append(s.expectation, expectation{key: key.Value, line: key.Line, want: l.wanted(s, key.Value, value, names)})
+		s.Expectations = append(s.Expectations, Expectation{Key: key.Value, Line: key.Line, Want: l.wanted(s, key.Value, value, names)})
 	}
 }
 
-func (l *library) wanted(s *scenario, key string, n *yaml.Node, passkeys []string) any {
-	if s.action == Rollout {
+func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []string) any {
+	if s.Action == Rollout {
 		switch key {
 		case "tag":
 			return l.Choice(n, "tag of rollout", rolloutTags)
@@ -190,18 +190,18 @@ func (l *library) wanted(s *scenario, key string, n *yaml.Node, passkeys []strin
 		return l.Choice(n, key, attachments)
 	case "hints":
 		return l.choices(n, "hint", hints)
-	case "allowCredentials", keyExclude:
+	case "allowCredentials", KeyExclude:
 		return l.choices(n, "passkey of the account", passkeys)
-	case keyDetectionTags, keyNotDetectionTags:
+	case KeyDetectionTags, KeyNotDetectionTags:
 		return l.detectionTags(n, key)
-	case keyHistory:
+	case KeyHistory:
 		return l.historyData(n)
-	case keyFacts:
+	case KeyFacts:
 		return l.wantedFacts(n)
-	case keyPasskeys:
+	case KeyPasskeys:
 		return l.wantedPasskeys(n, passkeys)
-	case keyNextEligible:
-		return l.wantedMoment(n, s.now)
+	case KeyNextEligible:
+		return l.wantedMoment(n, s.Now)
 	default:
 		return l.Boolean(n, key)
 	}
@@ -216,6 +216,24 @@ func (l *library) choices(n *yaml.Node, what string, vocabulary []string) []stri
 }
 
 func (l *library) detectionTags(n *yaml.Node, key string) []string {
+	tags := []string{}
+	for _, element := range l.List(n, key) {
+		if streakTag.MatchString(element.Value) {
+			tags = append(tags, element.Value)
+			continue
+		}
+		tags = append(tags, l.Choice(element, "detection tag", plainTags()))
+	}
+	return tags
+}
+
+// DetectionTag reports whether detection may have a tag of the name, as category/name.
+func DetectionTag(tag string) bool {
+	return streakTag.MatchString(tag) || slices.Contains(plainTags(), tag)
+}
+
+// plainTags returns the tags that hold no number, sorted.
+func plainTags() []string {
 	var known []string
 	for category, names := range detectionNames {
 		for _, name := range names {
@@ -223,15 +241,7 @@ func (l *library) detectionTags(n *yaml.Node, key string) []string {
 		}
 	}
 	slices.Sort(known)
-	tags := []string{}
-	for _, element := range l.List(n, key) {
-		if streakTag.MatchString(element.Value) {
-			tags = append(tags, element.Value)
-			continue
-		}
-		tags = append(tags, l.Choice(element, "detection tag", known))
-	}
-	return tags
+	return known
 }
 
 // wantedFacts reads facts by their paths.
@@ -263,8 +273,8 @@ var (
 // wantedPasskeys reads how far passkeys can be reached, by name and way.
 func (l *library) wantedPasskeys(n *yaml.Node, passkeys []string) map[string]any {
 	want := map[string]any{}
-	for name, value := range l.Object(n, keyPasskeys, passkeys) {
-		for way, reach := range l.Object(value, keyPasskeys+"."+name, reachable) {
+	for name, value := range l.Object(n, KeyPasskeys, passkeys) {
+		for way, reach := range l.Object(value, KeyPasskeys+"."+name, reachable) {
 			want[name+"."+way] = l.Choice(reach, way, reaches[way])
 		}
 	}
@@ -276,11 +286,11 @@ func (l *library) wantedMoment(n *yaml.Node, now time.Time) string {
 	if n.Kind == yaml.ScalarNode && n.Value == "" {
 		return ""
 	}
-	return wireTime(l.Moment(n, keyNextEligible, now))
+	return WireTime(l.Moment(n, KeyNextEligible, now))
 }
 
-// wireTime is a moment as the wire has it; empty = none.
-func wireTime(at time.Time) string {
+// WireTime is a moment as the wire has it; empty = none.
+func WireTime(at time.Time) string {
 	if at.IsZero() {
 		return ""
 	}
@@ -290,8 +300,8 @@ func wireTime(at time.Time) string {
 func (l *library) historyData(n *yaml.Node) map[string]any {
 	fields := strictyaml.JSONFields(reflect.TypeFor[rest.HistoryData]())
 	want := map[string]any{}
-	for name, value := range l.Object(n, keyHistory, slices.Sorted(maps.Keys(fields))) {
-		what := keyHistory + "." + name
+	for name, value := range l.Object(n, KeyHistory, slices.Sorted(maps.Keys(fields))) {
+		what := KeyHistory + "." + name
 		if reflect.TypeFor[rest.HistoryData]().Field(fields[name]).Type.Kind() == reflect.Bool {
 			want[name] = l.Boolean(value, what)
 		} else {
@@ -301,8 +311,8 @@ func (l *library) historyData(n *yaml.Node) map[string]any {
 	return want
 }
 
-// historyOf returns the wire's historyData by the names of its members, with numbers as int64.
-func historyOf(h rest.HistoryData) map[string]any {
+// HistoryOf returns the wire's historyData by the names of its members, with numbers as int64.
+func HistoryOf(h rest.HistoryData) map[string]any {
 	v := reflect.ValueOf(h)
 	all := make(map[string]any, v.NumField())
 	for name, i := range strictyaml.JSONFields(v.Type()) {
@@ -323,42 +333,42 @@ type Mismatch struct {
 	Actual   any    `json:"actual"`
 }
 
-// compare returns what was not met, in the file's order. actual has a value for every key that an expectation may have.
-func (s *scenario) compare(actual map[string]any) []Mismatch {
+// Compare returns what was not met, in the file's order. actual has a value for every key that an expectation may have.
+func (s *Scenario) Compare(actual map[string]any) []Mismatch {
 	var all []Mismatch
-	for _, e := range s.expectation {
-		got := actual[e.key]
-		switch e.key {
-		case keyDetectionTags, keyNotDetectionTags:
-			detected, _ := actual[keyDetectionTags].([]string)
+	for _, e := range s.Expectations {
+		got := actual[e.Key]
+		switch e.Key {
+		case KeyDetectionTags, KeyNotDetectionTags:
+			detected, _ := actual[KeyDetectionTags].([]string)
 			if !tagsMet(e, detected) {
-				all = append(all, Mismatch{Key: e.key, Expected: e.want, Actual: detected})
+				all = append(all, Mismatch{Key: e.Key, Expected: e.Want, Actual: detected})
 			}
-		case keyHistory, keyFacts, keyPasskeys:
-			want, _ := e.want.(map[string]any)
+		case KeyHistory, KeyFacts, KeyPasskeys:
+			want, _ := e.Want.(map[string]any)
 			have, _ := got.(map[string]any)
 			for _, name := range slices.Sorted(maps.Keys(want)) {
 				if want[name] != have[name] {
-					all = append(all, Mismatch{Key: e.key + "." + name, Expected: want[name], Actual: have[name]})
+					all = append(all, Mismatch{Key: e.Key + "." + name, Expected: want[name], Actual: have[name]})
 				}
 			}
-		case keyExclude:
-			if !slices.Equal(sorted(e.want), sorted(got)) {
-				all = append(all, Mismatch{Key: e.key, Expected: sorted(e.want), Actual: sorted(got)})
+		case KeyExclude:
+			if !slices.Equal(sorted(e.Want), sorted(got)) {
+				all = append(all, Mismatch{Key: e.Key, Expected: sorted(e.Want), Actual: sorted(got)})
 			}
 		default:
-			if !reflect.DeepEqual(e.want, got) {
-				all = append(all, Mismatch{Key: e.key, Expected: e.want, Actual: got})
+			if !reflect.DeepEqual(e.Want, got) {
+				all = append(all, Mismatch{Key: e.Key, Expected: e.Want, Actual: got})
 			}
 		}
 	}
 	return all
 }
 
-func tagsMet(e expectation, detected []string) bool {
-	tags, _ := e.want.([]string)
+func tagsMet(e Expectation, detected []string) bool {
+	tags, _ := e.Want.([]string)
 	return !slices.ContainsFunc(tags, func(tag string) bool {
-		return slices.Contains(detected, tag) != (e.key == keyDetectionTags)
+		return slices.Contains(detected, tag) != (e.Key == KeyDetectionTags)
 	})
 }
 

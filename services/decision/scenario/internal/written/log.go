@@ -1,4 +1,4 @@
-package scenario
+package written
 
 import (
 	"cmp"
@@ -39,6 +39,17 @@ var (
 	types     = slices.Concat(words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes)
 )
 
+// Types returns the types that a log entry may have.
+func Types() []string { return slices.Clone(types) }
+
+// KeysOf returns the keys that a log entry of the type may have beside those of every entry.
+func KeysOf(t event.Type) []string {
+	if own, engine := engineKeys[t]; engine {
+		return own
+	}
+	return wireKeys
+}
+
 // entry is a line of the log before it is joined.
 type entry struct {
 	event     event.Event
@@ -48,7 +59,7 @@ type entry struct {
 
 // history reads the log and fills in what the events service would hold now, and what the account would. It returns the processes that
 // the log names.
-func (l *library) history(s *scenario, log *yaml.Node) []string {
+func (l *library) history(s *Scenario, log *yaml.Node) []string {
 	var entries []entry
 	var processes []string
 	for _, n := range l.List(log, "log") {
@@ -64,7 +75,7 @@ func (l *library) history(s *scenario, log *yaml.Node) []string {
 	return processes
 }
 
-func (l *library) entry(n *yaml.Node, s *scenario) entry {
+func (l *library) entry(n *yaml.Node, s *Scenario) entry {
 	var e entry
 	e.event.Project, e.event.User = projectID, userID
 	given := strictyaml.Get(n, "type")
@@ -76,19 +87,16 @@ func (l *library) entry(n *yaml.Node, s *scenario) entry {
 	what, allowed := "a log entry", slices.Concat(entryKeys, wireKeys, []string{"route", "kind", "ceremonyType", "attachment"})
 	if t := e.event.Type; t != "" {
 		what = "a log entry of type " + string(t)
-		allowed = slices.Concat(entryKeys, wireKeys)
-		if own, engine := engineKeys[t]; engine {
-			allowed = slices.Concat(entryKeys, own)
-		}
+		allowed = slices.Concat(entryKeys, KeysOf(t))
 	}
 	fields := l.Object(n, what, allowed)
 	if at := fields["at"]; at != nil {
-		e.event.CreatedMs = l.Moment(at, "at", s.now).UnixMilli()
+		e.event.CreatedMs = l.Moment(at, "at", s.Now).UnixMilli()
 	} else if n.Kind == yaml.MappingNode {
 		l.Refuse(n, "the log entry does not say when it happened (at)")
 	}
 	if given := fields["deleted"]; given != nil {
-		e.deletedMs = l.Moment(given, "deleted", s.now).UnixMilli()
+		e.deletedMs = l.Moment(given, "deleted", s.Now).UnixMilli()
 	}
 	if given := fields["user"]; given != nil {
 		e.foreign = l.Text(given, "user") != ""
@@ -99,7 +107,7 @@ func (l *library) entry(n *yaml.Node, s *scenario) entry {
 	if env := l.Text(fields["env"], "env"); env != envNone && env != envForged {
 		e.event.Environment = ident.EnvironmentID(env)
 	}
-	e.event.Expires = l.expires(fields["expires"], s.now)
+	e.event.Expires = l.expires(fields["expires"], s.Now)
 	e.event.Credential = l.credentialNamed(fields["credential"], s, e.event.CreatedMs)
 	l.kindAndRoute(&e.event, fields)
 	return e
@@ -122,7 +130,7 @@ func (l *library) kindAndRoute(e *event.Event, fields map[string]*yaml.Node) {
 
 // credentialNamed returns the row ID of the account's passkey of that name that existed then, or the WebAuthn ID of one that the account
 // does not have.
-func (l *library) credentialNamed(n *yaml.Node, s *scenario, atMs int64) string {
+func (l *library) credentialNamed(n *yaml.Node, s *Scenario, atMs int64) string {
 	if n == nil {
 		return ""
 	}
@@ -199,8 +207,8 @@ func padded(i int) string {
 
 // hold joins every event to what was known when it happened, and keeps events and offers as the events service does. A deletion that lies
 // in the future has not happened.
-func (s *scenario) hold(entries []entry) {
-	nowMs := s.now.UnixMilli()
+func (s *Scenario) hold(entries []entry) {
+	nowMs := s.Now.UnixMilli()
 	seen := map[ident.EventID]bool{}
 	var known []entry
 	for _, e := range entries {
@@ -213,14 +221,14 @@ func (s *scenario) hold(entries []entry) {
 		deleted := e.deletedMs != 0 && e.deletedMs <= nowMs
 		switch {
 		case e.event.Type != event.LoginOffered && e.event.Type != event.LoginDenied:
-			s.events = append(s.events, e.event)
+			s.Events = append(s.Events, e.event)
 			if deleted {
-				s.events = append(s.events, event.Event{
+				s.Events = append(s.Events, event.Event{
 					ID: "deletion-of-" + e.event.ID, Project: projectID, User: userID, Type: event.Deleted, Deletes: e.event.ID, CreatedMs: e.deletedMs,
 				})
 			}
 		case !deleted:
-			s.offers = append(s.offers, e.event)
+			s.Offers = append(s.Offers, e.event)
 		}
 	}
 }
@@ -250,9 +258,9 @@ func join(e event.Event, entries []entry) event.Event {
 
 // settle splits the passkeys into those the account has and those it had, and notes on which systems they were used. The system of an
 // environment is that on which a passkey of the file was created there.
-func (s *scenario) settle(entries []entry, systems map[string][]string) {
-	nowMs := s.now.UnixMilli()
-	a := s.question.Account
+func (s *Scenario) settle(entries []entry, systems map[string][]string) {
+	nowMs := s.Now.UnixMilli()
+	a := s.Question.Account
 	if a == nil {
 		return
 	}
