@@ -158,18 +158,37 @@ func isComprehension(term *ast.Term) bool {
 	return false
 }
 
-// appendGuards appends a guard for each collection that is not a constant.
+// appendGuards appends a guard for each collection that is not a constant. It looks into what a rule puts into the collection: the rest
+// stands in the policy, and to build all of it a second time costs more than the guard.
 func appendGuards(body ast.Body, of *ast.Expr, terms []*ast.Term) ast.Body {
 	for _, term := range terms {
 		if term == nil || term.IsGround() || isComprehension(term) {
 			continue
 		}
-		switch term.Value.(type) {
-		case *ast.Array, ast.Set, ast.Object:
-			call := ast.NewExpr([]*ast.Term{guard, term})
+		if inserted := appendInserted(nil, term); len(inserted) > 0 && inserted[0] != term {
+			call := ast.NewExpr([]*ast.Term{guard, ast.ArrayTerm(inserted...)})
 			call.Generated, call.Location = true, of.Location
 			body = append(body, call)
 		}
 	}
 	return body
+}
+
+// appendInserted appends what is put into a collection, at each of its places, or the term if it is none.
+func appendInserted(inserted []*ast.Term, term *ast.Term) []*ast.Term {
+	if term.IsGround() {
+		return inserted
+	}
+	each := func(inner *ast.Term) { inserted = appendInserted(inserted, inner) }
+	switch v := term.Value.(type) {
+	case *ast.Array:
+		v.Foreach(each)
+	case ast.Set:
+		v.Foreach(each)
+	case ast.Object:
+		v.Foreach(func(key, value *ast.Term) { each(key); each(value) })
+	default:
+		return append(inserted, term)
+	}
+	return inserted
 }
