@@ -24,7 +24,7 @@ import (
 // fewer.
 const (
 	reloadsVariable = "KEYWARD_RELOADS"
-	usualReloads    = 10
+	usualReloads    = 5
 )
 
 func reloads(t *testing.T) int {
@@ -128,7 +128,7 @@ func TestReloadsUnderLoadFailNoQuestion(t *testing.T) {
 	broken := 0
 	for i := 1; i <= reloads(t); i++ {
 		before := answers.asked.Load()
-		if i%10 == 0 {
+		if i%5 == 0 {
 			broken++
 			c.write(t, "L3-broken", "\ndecision := {\n")
 			eventually(t, "the refusal of reload "+strconv.Itoa(i), patience, func() bool { return svc.Status().Refused != nil })

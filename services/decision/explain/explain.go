@@ -113,11 +113,7 @@ func load(ctx context.Context, bundle fs.FS, admitted bool) (*Policy, error) {
 		return nil, err
 	}
 	files := loaded.Bundle("")
-	modules, err := files.Modules()
-	if err != nil {
-		return nil, err
-	}
-	index, err := source.NewRules(modules)
+	index, err := source.NewRules(files.Modules())
 	if err != nil {
 		return nil, err
 	}

@@ -42,8 +42,9 @@ type Bundle struct {
 	Data     map[string]any // the bundle's data documents, as json.Number and the like; read only
 
 	files    bundlefile.Files
-	schema   *jsonschema.Schema // of the parameters
-	terms    ast.Object         // Data as rules read it
+	modules  map[string]*ast.Module // by file, as written; without tests
+	schema   *jsonschema.Schema     // of the parameters
+	terms    ast.Object             // Data as rules read it
 	compiler *ast.Compiler
 	queries  map[string]query
 	store    storage.Store
@@ -86,7 +87,7 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 	if err != nil {
 		return nil, refuseParsed(content, capabilities, err)
 	}
-	b := &Bundle{Revision: parsed.Manifest.Revision, Hash: content.Hash(), Data: parsed.Data, files: content}
+	b := &Bundle{Revision: parsed.Manifest.Revision, Hash: content.Hash(), Data: parsed.Data, files: content, modules: written(parsed.Modules)}
 	if b.Revision == "" {
 		b.Revision = b.Hash
 	}
@@ -102,6 +103,18 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 		return nil, err
 	}
 	return b, b.prepare(ctx, &parsed, capabilities, schemas, entrypoints, wanted.Admitted)
+}
+
+// written returns the rules as they are written, by file, without tests. A compiler works on copies.
+func written(modules []bundle.ModuleFile) map[string]*ast.Module {
+	byFile := make(map[string]*ast.Module, len(modules))
+	for _, module := range modules {
+		if name := tidy(module.Path); !strings.HasSuffix(name, "_test.rego") {
+			module.Parsed.Package.Location.File = name
+			byFile[name] = module.Parsed
+		}
+	}
+	return byFile
 }
 
 // missing names the tables that are not there, before all the tests that fail without them.

@@ -24,16 +24,12 @@ func (c Constant) Refuse(message, advice string) *Error {
 
 // Constants returns the texts that the rules of an entrypoint's package write for a member of their answers, whether in an answer itself or
 // as an argument of a function that puts it there. Whether a row with it is ever reached does not matter.
-func (b *Bundle) Constants(entrypoint, member string) ([]Constant, error) {
-	modules, err := b.Modules()
-	if err != nil {
-		return nil, err
-	}
+func (b *Bundle) Constants(entrypoint, member string) []Constant {
 	ref := ast.MustParseRef(entrypoint)
 	var rules []*ast.Rule
-	for _, name := range slices.Sorted(maps.Keys(modules)) {
-		if modules[name].Package.Path.Equal(ref[:len(ref)-1]) {
-			rules = append(rules, modules[name].Rules...)
+	for _, name := range slices.Sorted(maps.Keys(b.modules)) {
+		if b.modules[name].Package.Path.Equal(ref[:len(ref)-1]) {
+			rules = append(rules, b.modules[name].Rules...)
 		}
 	}
 	f := &flow{member: ast.StringTerm(member), into: map[argument]bool{}, found: map[*ast.Term]bool{}}
@@ -52,7 +48,7 @@ func (b *Bundle) Constants(entrypoint, member string) ([]Constant, error) {
 		constants = append(constants, c)
 	}
 	slices.SortFunc(constants, func(a, b Constant) int { return a.line - b.line })
-	return constants, nil
+	return constants
 }
 
 // argument is one of a function, by its place.

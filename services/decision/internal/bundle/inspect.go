@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -20,21 +19,9 @@ import (
 // Files returns the files that the bundle was loaded from, by slash-separated path from its root. They must not be changed.
 func (b *Bundle) Files() map[string][]byte { return b.files }
 
-// Modules parses the rules anew, as they are written and with their annotations, by file. Tests are left out.
-func (b *Bundle) Modules() (map[string]*ast.Module, error) {
-	modules := map[string]*ast.Module{}
-	for _, name := range b.files.Names() {
-		if path.Ext(name) != ".rego" || strings.HasSuffix(name, "_test.rego") {
-			continue
-		}
-		module, err := ast.ParseModuleWithOpts(name, string(b.files[name]), ast.ParserOptions{RegoVersion: ast.RegoV1, ProcessAnnotation: true})
-		if err != nil {
-			return nil, fmt.Errorf("parse %s: %w", name, refuse(err))
-		}
-		modules[name] = module
-	}
-	return modules, nil
-}
+// Modules returns the rules as they are written and with their annotations, by file, which their packages' places name too. Tests are left
+// out. They must not be changed.
+func (b *Bundle) Modules() map[string]*ast.Module { return b.modules }
 
 // CheckInput holds an input, a JSON document, against the bundle's schema of that name. The error names every fact that is unknown, missing
 // or of the wrong form.

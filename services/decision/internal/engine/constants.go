@@ -55,11 +55,7 @@ func checkConstants(b *bundle.Bundle) error {
 			continue
 		}
 		for _, m := range members(question(q)) {
-			constants, err := b.Constants(entrypoint, m.name)
-			if err != nil {
-				return err
-			}
-			for _, c := range constants {
+			for _, c := range b.Constants(entrypoint, m.name) {
 				if !m.known(c.Text) {
 					refused = append(refused, c.Refuse(fmt.Sprintf("%q: %s must be %s", c.Text, m.name, m.want), adviseMember))
 				}
