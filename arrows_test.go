@@ -44,6 +44,7 @@ var arrows = []struct {
 	{"services/ceremony/signin", room("passkeys directory sessions processes environments codes delivery")},
 	{"services/ceremony/registrations", room("passkeys directory codes delivery")},
 	{"services/ceremony/passkeys", room("sessions environments")},
+	{"services/ceremony/passkeys/reply", "core api services/ceremony/internal/challenge"},
 	{"services/ceremony/sessions", room("directory signing")},
 	{"services/ceremony/codes", room("directory delivery")},
 	{"services/ceremony/processes", room("environments")},

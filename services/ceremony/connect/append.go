@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
 const fieldAppendToken = "appendTokenValue"
@@ -228,7 +229,7 @@ func (s *Service) ConnectAppendFinish(
 		return rsp, s.orphaned(ctx, c, ofAnswer(passkeys.FieldAttestation, err))
 	}
 	s.metrics.Appends.WithLabelValues(completion).Inc()
-	rsp.Body.PasskeyOperation = passkeys.Operation(
+	rsp.Body.PasskeyOperation = reply.Operation(
 		frontend.PasskeyOperationOperationTypeAppend, c.state.Identifier, c.state.IdentifierType, done.PasskeyData,
 	)
 	return rsp, nil

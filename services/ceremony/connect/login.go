@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
 const fieldLoginToken = "loginConnectToken"
@@ -216,7 +217,7 @@ func (s *Service) finishConditional(ctx context.Context, c connectCall, answer s
 	)
 	if unknown := passkeys.UnknownCredential(err, answer); unknown != "" {
 		return frontend.ConnectLoginFinishRsp{
-			Signals: passkeys.UnknownSignal(c.project.RPID, unknown),
+			Signals: reply.UnknownSignal(c.project.RPID, unknown),
 			FallbackOperationError: &frontend.FallbackOperationError{
 				InitFallback: true, Error: &frontend.RequestError{Code: codeUnknown, Message: passkeys.ErrPasskeyUnknown.Error()},
 			},
@@ -284,6 +285,6 @@ func (s *Service) loggedIn(
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
-	done := passkeys.Operation(frontend.PasskeyOperationOperationTypeVerify, c.state.Identifier, c.state.IdentifierType, data)
+	done := reply.Operation(frontend.PasskeyOperationOperationTypeVerify, c.state.Identifier, c.state.IdentifierType, data)
 	return frontend.ConnectLoginFinishRsp{Session: token, SignedPasskeyData: text(signed), PasskeyOperation: &done}, nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/ceremony/passkeys"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
 const fieldManageToken = "connectToken"
@@ -61,7 +61,7 @@ func (s *Service) ConnectManageList(
 		return rsp, nil
 	}
 	for _, passkey := range newestFirst(who.account.Credentials) {
-		rsp.Passkeys = append(rsp.Passkeys, passkeys.FrontendPasskey(s.passkeys.CredentialOf(passkey)))
+		rsp.Passkeys = append(rsp.Passkeys, reply.Passkey(s.passkeys.CredentialOf(passkey)))
 	}
 	// The list is never a part of what there is, so a credential manager may always be told of it, whatever the mode; only of a user who is
 	// not there is nothing to tell.

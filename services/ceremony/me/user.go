@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
 
@@ -98,7 +99,7 @@ func signals(who sessions.Visitor, a account.Account) *frontend.PasskeySignals {
 			name = i.Value
 		}
 	}
-	return passkeys.Signals(who.Project.RPID, a, name)
+	return reply.Signals(who.Project.RPID, a, name)
 }
 
 // CurrentUserUpdate implements service.CurrentUser.
@@ -148,7 +149,7 @@ func (s *Service) CurrentUserPasskeyGet(ctx context.Context, req service.ForVisi
 	}
 	kept := make([]frontend.Passkey, len(list.Credentials))
 	for i, c := range list.Credentials {
-		kept[i] = passkeys.FrontendPasskey(c)
+		kept[i] = reply.Passkey(c)
 	}
 	return frontend.MePasskeyRsp{Passkeys: kept, Paging: list.Paging, Signals: signals(who, a)}, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
 const FieldAttestation = "attestationResponse"
@@ -69,7 +70,7 @@ func (s *Service) StartAppend(
 			return rsp, err
 		}
 	}
-	return judged(appendAnswer(st, verdict, options), verdict.Verdict), nil
+	return reply.Judged(reply.Append(st.Account, st.Visit.Issued, verdict, options), verdict.Verdict), nil
 }
 
 // JudgeAppend asks for a decision whether the user of st is to be offered a passkey. If the account turns out to be out of date, st has the
@@ -130,39 +131,6 @@ func (s *Service) OfferCreation(
 		return Offered{}, err
 	}
 	return Offered{Options: options.JSON, CreatedMs: r.Created, Event: offer, Sequence: appended.Sequence}, nil
-}
-
-func appendAnswer(st Start, v service.AppendVerdict, options string) rest.PasskeyAppendStartRsp {
-	found := insights(v.Insights)
-	rsp := rest.PasskeyAppendStartRsp{
-		AppendAllow:        v.Allow,
-		AttestationOptions: options,
-		CredentialCount:    credentialCount(st.Account),
-		DecisionInsights: rest.AppendDecisionInsights{
-			Tag: v.Tag, Variant: v.Variant, Auto: v.Auto, IsRestrictedBrowser: v.IsRestrictedBrowser,
-			Reason: refusal(v.Verdict, v.Reason), NextEligibleAt: eligible(v.Verdict),
-		},
-		DecisionTag:        v.Tag,
-		DetectionInsights:  found,
-		DetectionTags:      found.Tags,
-		NewClientEnvHandle: st.Visit.Issued,
-	}
-	if rsp.DecisionInsights.Variant == "" {
-		rsp.DecisionInsights.Variant = rest.AppendVariantDefault
-	}
-	if v.Conditional {
-		rsp.DecisionInsights.Conditional, rsp.DecisionInsights.ManualAllowed = &v.Conditional, &v.ManualAllowed
-	}
-	if reason := rest.PasskeyAppendStartRspAppendNotAllowedReason(v.Reason); !v.Allow && reasonOnWire(reason) {
-		rsp.AppendNotAllowedReason = &reason
-	}
-	return rsp
-}
-
-// reasonOnWire reports whether appendNotAllowedReason has a word for the reason; the others travel in the decision's insights.
-func reasonOnWire(r rest.PasskeyAppendStartRspAppendNotAllowedReason) bool {
-	return r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists ||
-		r == rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
 }
 
 // AppendFinish implements service.Passkeys.

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
 // ListChallenges implements service.Users. A pending challenge that has expired is listed as pending: its expires says the rest.
@@ -28,7 +29,7 @@ func (s *Service) ListChallenges(ctx context.Context, req service.ForUser[servic
 	}
 	challenges := make([]rest.PasskeyChallenge, len(page))
 	for i, r := range page {
-		challenges[i] = challengeOf(r)
+		challenges[i] = reply.Challenge(r)
 	}
 	return rest.PasskeyChallengeList{PasskeyChallenges: challenges, Paging: rest.Paging(paging)}, nil
 }
@@ -56,13 +57,5 @@ func (s *Service) UpdateChallenge(ctx context.Context, req service.ForUser[servi
 	if err != nil {
 		return rest.PasskeyChallenge{}, err
 	}
-	return challengeOf(r), nil
-}
-
-func challengeOf(r challenge.Record) rest.PasskeyChallenge {
-	const second = 1000 // ms
-	return rest.PasskeyChallenge{
-		ChallengeID: string(r.ID), Type: r.Type, Value: r.Value, Status: r.Status,
-		Created: r.Created / second, CreatedMs: r.Created, Expires: r.Expires / second,
-	}
+	return reply.Challenge(r), nil
 }

@@ -3,7 +3,6 @@ package passkeys
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"slices"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/passwordmanager"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
 // maxTombstones bounds the deleted credentials that an account remembers; the index remembers the rest.
@@ -111,40 +111,9 @@ func pick(a *account.Account, ids []ident.CredentialID, rpID string) []*account.
 	return picked
 }
 
+// CredentialOf is a passkey as backends know it.
 func (s *Service) CredentialOf(c account.Credential) rest.Credential {
-	return rest.Credential{
-		ID:                  string(c.ID),
-		CredentialID:        base64.RawURLEncoding.EncodeToString(c.CredentialID),
-		AttestationType:     c.AttestationType,
-		AuthenticatorAAGUID: c.AAGUID,
-		AAGUIDDetails:       s.aaguidDetails(c.AAGUID),
-		BackupEligible:      c.BackupEligible,
-		BackupState:         c.BackupState,
-		Created:             account.Timestamp(c.CreatedMs),
-		CreatedMs:           c.CreatedMs,
-		LastUsed:            account.Timestamp(c.LastUsedMs),
-		LastUsedMs:          c.LastUsedMs,
-		SourceBrowser:       c.CreatedBrowser,
-		SourceOS:            c.CreatedOS,
-		Status:              rest.CredentialStatusActive,
-		Tags:                []string{},
-		Transport:           wireTransports(c.Transports),
-	}
-}
-
-// wireTransports leaves out what the wire has no word for: strict clients reject unknown values.
-func wireTransports(stored []string) []rest.CredentialTransport {
-	list := make([]rest.CredentialTransport, 0, len(stored))
-	for _, t := range stored {
-		if transport := rest.CredentialTransport(t); transport.Valid() {
-			list = append(list, transport)
-		}
-	}
-	return list
-}
-
-func (s *Service) aaguidDetails(aaguid string) rest.AAGUIDDetails {
-	return rest.AAGUIDDetails{AAGUID: aaguid, Name: s.aaguids.Name(aaguid)}
+	return reply.Credential(c, s.aaguids.Name(c.AAGUID))
 }
 
 func (s *Service) passkeyData(
@@ -152,7 +121,7 @@ func (s *Service) passkeyData(
 ) rest.PasskeyData {
 	return rest.PasskeyData{
 		ID: string(c.ID), UserID: string(user), Username: c.Username, CeremonyType: route, ChallengeID: string(challenge),
-		AAGUIDDetails: s.aaguidDetails(c.AAGUID),
+		AAGUIDDetails: reply.AAGUID(c.AAGUID, s.aaguids.Name(c.AAGUID)),
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"time"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -14,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
 const FieldAssertion = "assertionResponse"
@@ -43,7 +43,7 @@ func (s *Service) StartLogin(
 	if st.Account == nil {
 		// Nothing can be offered to, or recorded of, somebody who could not be looked up.
 		verdict.Allow = false
-		return judged(loginAnswer(st, verdict, ""), verdict.Verdict), nil
+		return reply.Judged(reply.Login(st.Account, st.Visit.Issued, verdict, ""), verdict.Verdict), nil
 	}
 	var allow []*account.Credential
 	if verdict.Allow {
@@ -58,13 +58,13 @@ func (s *Service) StartLogin(
 		if err := s.offers.PublishOffer(ctx, denial); err != nil {
 			return rsp, err
 		}
-		return judged(loginAnswer(st, verdict, ""), verdict.Verdict), nil
+		return reply.Judged(reply.Login(st.Account, st.Visit.Issued, verdict, ""), verdict.Verdict), nil
 	}
 	options, err := s.offerLogin(ctx, st, verdict, allow)
 	if err != nil {
 		return rsp, err
 	}
-	return judged(loginAnswer(st, verdict, options), verdict.Verdict), nil
+	return reply.Judged(reply.Login(st.Account, st.Visit.Issued, verdict, options), verdict.Verdict), nil
 }
 
 // offerLogin returns request options. Their challenge is stored with the offer, as one write, which is awaited.
@@ -77,42 +77,6 @@ func (s *Service) offerLogin(ctx context.Context, st Start, v service.LoginVerdi
 		return "", err
 	}
 	return options.JSON, nil
-}
-
-func loginAnswer(st Start, v service.LoginVerdict, options string) rest.PasskeyLoginStartRsp {
-	found := insights(v.Insights)
-	return rest.PasskeyLoginStartRsp{
-		AssertionOptions: options,
-		CredentialCount:  credentialCount(st.Account),
-		DecisionInsights: rest.LoginDecisionInsights{
-			Tag: v.Tag, Experiments: orEmpty(v.Experiments), IsCDACandidate: v.IsCDACandidate,
-			PreferImmediatelyAvailable: &v.PreferImmediatelyAvailable,
-			Reason:                     refusal(v.Verdict, v.Reason), NextEligibleAt: eligible(v.Verdict),
-		},
-		DecisionTag:        v.Tag,
-		DetectionInsights:  found,
-		DetectionTags:      found.Tags,
-		IsCDACandidate:     v.IsCDACandidate,
-		LoginAllow:         v.Allow,
-		NewClientEnvHandle: st.Visit.Issued,
-	}
-}
-
-// refusal is why nothing is offered, as the wire has it.
-func refusal(v service.Verdict, reason string) *string {
-	if v.Allow || reason == "" {
-		return nil
-	}
-	return &reason
-}
-
-// eligible is until when a refusal lasts, as the wire has it.
-func eligible(v service.Verdict) *string {
-	if v.Allow || v.NextEligibleAt.IsZero() {
-		return nil
-	}
-	at := v.NextEligibleAt.UTC().Format(time.RFC3339)
-	return &at
 }
 
 // LoginFinish implements service.Passkeys.

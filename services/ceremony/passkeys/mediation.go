@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
 // MediationStart implements service.Passkeys. Nobody is named yet, so nothing is recorded but the challenge.
@@ -39,7 +40,7 @@ func (s *Service) MediationStart(
 			return rsp, err
 		}
 	}
-	return judged(body, verdict), nil
+	return reply.Judged(body, verdict), nil
 }
 
 func (s *Service) offerMediation(ctx context.Context, st Start, v service.Verdict) (string, error) {
@@ -85,7 +86,7 @@ func (s *Service) MediationFinish(
 	}
 	if gone {
 		_ = s.refuseLogin(ctx, attempt, fault.At(FieldAssertion, ErrPasskeyDeleted)) // told, and no fault of the call
-		return failedAnswer(rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted}), nil
+		return reply.NotMediated(rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted}), nil
 	}
 	if err := Active(&a); err != nil {
 		return rsp, fault.At(FieldAssertion, ErrOwnerInactive)
@@ -146,14 +147,8 @@ func (s *Service) elsewhere(ctx context.Context, p project.Project, credentialID
 			return rsp, err
 		}
 		if ok && entry.Deleted == 0 {
-			return failedAnswer(rest.MediationError{Type: rest.MediationErrorTypeAlternativeProjectID, AlternativeProjectName: &other.Name}), nil
+			return reply.NotMediated(rest.MediationError{Type: rest.MediationErrorTypeAlternativeProjectID, AlternativeProjectName: &other.Name}), nil
 		}
 	}
 	return rsp, fault.At(FieldAssertion, ErrPasskeyUnknown)
-}
-
-// failedAnswer carries an empty passkeyData, since the wire requires one; its ceremony type is local because strict clients reject a blank
-// one.
-func failedAnswer(e rest.MediationError) rest.PasskeyMediationFinishRsp {
-	return rest.PasskeyMediationFinishRsp{PasskeyData: rest.PasskeyData{CeremonyType: rest.CeremonyTypeLocal}, Error: &e}
 }

@@ -136,33 +136,6 @@ func (s *Service) policyContradiction(ctx context.Context, st Start, v service.V
 		"decision_id", v.Decision, "rule", v.Rule, "revision", v.PolicyRevision, "user", st.Account.ID)
 }
 
-// insights returns i without nil lists: strict clients want arrays.
-func insights(i rest.DetectionInsights) rest.DetectionInsights {
-	i.ClientEnvIds = orEmpty(i.ClientEnvIds)
-	i.CredentialIds = orEmpty(i.CredentialIds)
-	i.PasswordManagerIds = orEmpty(i.PasswordManagerIds)
-	i.Tags = orEmpty(i.Tags)
-	return i
-}
-
-func orEmpty[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
-}
-
-func credentialCount(a *account.Account) int32 {
-	if a == nil {
-		return 0
-	}
-	return int32(len(a.Credentials))
-}
-
-func judged[T any](body T, v service.Verdict) service.Judged[T] {
-	return service.Judged[T]{Body: body, Decision: v.Decision, PolicyRevision: v.PolicyRevision}
-}
-
 // userID checks an ID that came in a body: it becomes part of keys and subjects.
 func userID(text string) (ident.UserID, error) {
 	id, err := ident.ParseUserID(text)

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
 // sought is who a login form is about, and how they are known by what was typed.
@@ -157,7 +158,7 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 	}
 	by := signin.Known{
 		User: user, Name: t.state.Name,
-		Operation: passkeys.Operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.PasskeyData),
+		Operation: reply.Operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.PasskeyData),
 	}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.LoggedIn(by) })); err != nil {
 		return processAnswer{}, err
@@ -195,7 +196,7 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 	name := loginName(a, done.PasskeyData.Username)
 	by := signin.Known{
 		User: user, Name: name,
-		Operation: passkeys.Operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.PasskeyData),
+		Operation: reply.Operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.PasskeyData),
 	}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Mediated(by) })); err != nil {
 		return processAnswer{}, err

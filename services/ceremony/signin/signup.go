@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
 
@@ -289,7 +290,7 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 	if err != nil {
 		return processAnswer{}, gone(fault.Renamed(err, passkeys.FieldAttestation, fieldSignedChallenge))
 	}
-	made := passkeys.Operation(frontend.PasskeyOperationOperationTypeAppend, t.state.Name.Value, t.state.Name.Type, done.PasskeyData)
+	made := reply.Operation(frontend.PasskeyOperationOperationTypeAppend, t.state.Name.Value, t.state.Name.Type, done.PasskeyData)
 	if err := s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Created(made) })); err != nil {
 		return processAnswer{}, err
 	}

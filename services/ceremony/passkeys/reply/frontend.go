@@ -1,4 +1,4 @@
-package passkeys
+package reply
 
 import (
 	"cmp"
@@ -9,12 +9,11 @@ import (
 	"github.com/keyward/keyward/core/account"
 )
 
-// FrontendPasskey is a passkey as frontends know it.
-func FrontendPasskey(c rest.Credential) frontend.Passkey {
+// Passkey is a passkey as frontends know it.
+func Passkey(c rest.Credential) frontend.Passkey {
 	return frontend.Passkey{
 		ID: c.ID, CredentialID: c.CredentialID, AttestationType: c.AttestationType, Transport: c.Transport,
-		BackupEligible: c.BackupEligible,
-		BackupState:    c.BackupState, AuthenticatorAAGUID: c.AuthenticatorAAGUID, SourceOS: c.SourceOS, SourceBrowser: c.SourceBrowser,
+		BackupEligible: c.BackupEligible, BackupState: c.BackupState, AuthenticatorAAGUID: c.AuthenticatorAAGUID, SourceOS: c.SourceOS, SourceBrowser: c.SourceBrowser,
 		LastUsed: c.LastUsed, LastUsedMs: c.LastUsedMs, Created: c.Created, CreatedMs: c.CreatedMs, Status: c.Status,
 		AAGUIDDetails: frontendAAGUID(c.AAGUIDDetails), Tags: c.Tags,
 	}
