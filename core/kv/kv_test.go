@@ -1,22 +1,18 @@
 package kv_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"pgregory.net/rapid"
 
@@ -35,110 +31,6 @@ var errNoThing = errors.New("there is no such thing")
 func open(t *testing.T) jetstream.KeyValue {
 	t.Helper()
 	return opened(t, func(_ *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) { return bucket, nil })
-}
-
-// openings are the ways in which a bucket is listed and followed.
-func openings() map[string]func(*bus.Bus, jetstream.KeyValue) (jetstream.KeyValue, error) {
-	leader := func(b *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) {
-		stream, err := b.Stream(context.Background(), "KV_"+bucket.Bucket())
-		if err != nil {
-			return nil, err
-		}
-		cfg := stream.CachedInfo().Config
-		cfg.AllowDirect = false // as with replicas
-		if _, err := b.JS.UpdateStream(context.Background(), cfg); err != nil {
-			return nil, err
-		}
-		if bucket, err = b.Bucket(context.Background(), bucket.Bucket()); err != nil {
-			return nil, err
-		}
-		return kv.ByGets(context.Background(), b.JS, bucket)
-	}
-	return map[string]func(*bus.Bus, jetstream.KeyValue) (jetstream.KeyValue, error){
-		"with a consumer": func(_ *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) { return bucket, nil },
-		"by direct gets": func(b *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) {
-			return kv.ByGets(context.Background(), b.JS, bucket)
-		},
-		"from the leader": leader,
-	}
-}
-
-func opened(t *testing.T, open func(*bus.Bus, jetstream.KeyValue) (jetstream.KeyValue, error)) jetstream.KeyValue {
-	t.Helper()
-	cfg := bus.DefaultConfig()
-	cfg.DataDir = t.TempDir()
-	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	bucket, err := b.Bucket(t.Context(), bus.IdentifiersBucket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bucket, err = open(b, bucket); err != nil {
-		t.Fatal(err)
-	}
-	return bucket
-}
-
-// seal is a sealer that hides nothing but from a search, and checks the place.
-type seal struct{}
-
-func (seal) Seal(place string, value []byte) ([]byte, error) {
-	return append([]byte("\x00"+place+"\x00"), flip(value)...), nil
-}
-
-func (seal) Open(place string, stored []byte) ([]byte, error) {
-	if !bytes.HasPrefix(stored, []byte{0}) {
-		return stored, nil
-	}
-	sealed, ok := bytes.CutPrefix(stored, []byte("\x00"+place+"\x00"))
-	if !ok {
-		return nil, errors.New("sealed elsewhere")
-	}
-	return flip(sealed), nil
-}
-
-func flip(raw []byte) []byte {
-	flipped := slices.Clone(raw)
-	for i := range flipped {
-		flipped[i] ^= 0xff
-	}
-	return flipped
-}
-
-// counted says what was asked of a bucket, and lets another writer come between a read and the update after it.
-type counted struct {
-	jetstream.KeyValue
-	mu      sync.Mutex
-	calls   []string
-	between func()
-}
-
-func (c *counted) note(call string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.calls = append(c.calls, call)
-}
-
-func (c *counted) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
-	c.note("get")
-	entry, err := c.KeyValue.Get(ctx, key)
-	if c.between != nil {
-		c.between()
-	}
-	return entry, err
-}
-
-func (c *counted) Create(ctx context.Context, key string, value []byte, opts ...jetstream.KVCreateOpt) (uint64, error) {
-	c.note("create")
-	return c.KeyValue.Create(ctx, key, value, opts...)
-}
-
-func (c *counted) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	c.note("update")
-	return c.KeyValue.Update(ctx, key, value, revision)
 }
 
 func more(v *thing) error { v.N++; return nil }
@@ -241,15 +133,6 @@ func TestABucketDoesWhatAMapWouldWhetherItIsSealedOrNot(t *testing.T) {
 	})
 }
 
-// sealedOnly reports whether what is stored can be opened by a bucket with a sealer alone.
-func sealedOnly(t *rapid.T, raw jetstream.KeyValue, key string) bool {
-	entry, err := raw.Get(context.Background(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bytes.HasPrefix(entry.Value(), []byte{0})
-}
-
 func differs(got kv.Entry[thing], key string, want thing) error {
 	if got.Key != key || got.Value != want || got.Revision == 0 {
 		return fmt.Errorf("got %v, want %v under %s", got, want, key)
@@ -280,150 +163,6 @@ func TestWritersDoNotLoseOneAnothersChanges(t *testing.T) {
 	all.Wait()
 	if e, err := b.Get(t.Context(), "one"); err != nil || e.Value.N != writers*each {
 		t.Errorf("got %v, %v, want %d changes", e, err, writers*each)
-	}
-}
-
-// A bucket may be far away and its writes are flushed: none is made that need not be.
-func TestAChangeIsOneReadAndOneWrite(t *testing.T) {
-	t.Parallel()
-	c := &counted{KeyValue: open(t)}
-	b := kv.Bucket[thing]{KV: c, Name: "thing", Sealer: seal{}}
-	meet := func() (kv.Entry[thing], error) { return b.CreateOrChange(t.Context(), "one", thing{N: 1}, more) }
-	change := func(by func(*thing) error) func() (kv.Entry[thing], error) {
-		return func() (kv.Entry[thing], error) { return b.Change(t.Context(), "one", by) }
-	}
-	keep := func(*thing) error { return nil }
-	upsert := func(key string) func() (kv.Entry[thing], error) {
-		return func() (kv.Entry[thing], error) { return b.Upsert(t.Context(), key, more) }
-	}
-	nothing := func() (kv.Entry[thing], error) { return b.Upsert(t.Context(), "three", keep) }
-	for _, step := range []struct {
-		name string
-		do   func() (kv.Entry[thing], error)
-		want []string
-	}{
-		{"create", meet, []string{"create"}},
-		{"meet", meet, []string{"create", "get", "update"}},
-		{"change", change(more), []string{"get", "update"}},
-		{"change nothing", change(keep), []string{"get"}},
-		{"refuse", change(func(*thing) error { return errNoThing }), []string{"get"}},
-		{"upsert what is there", upsert("one"), []string{"get", "update"}},
-		{"upsert what is not", upsert("two"), []string{"get", "create"}},
-		{"upsert nothing", nothing, []string{"get"}},
-	} {
-		c.calls = nil
-		if _, err := step.do(); err != nil && !errors.Is(err, errNoThing) {
-			t.Fatalf("%s: %v", step.name, err)
-		}
-		if diff := cmp.Diff(step.want, c.calls); diff != "" {
-			t.Errorf("%s: %s", step.name, diff)
-		}
-	}
-}
-
-// away is a bucket of which every update is too late, or fails.
-type away struct {
-	jetstream.KeyValue
-	err     error
-	updates int
-}
-
-type entry struct{ jetstream.KeyValueEntry }
-
-func (away) Bucket() string                                               { return "away" }
-func (entry) Key() string                                                 { return "one" }
-func (entry) Value() []byte                                               { return []byte("{}") }
-func (entry) Revision() uint64                                            { return 1 }
-func (entry) Operation() jetstream.KeyValueOp                             { return jetstream.KeyValuePut }
-func (away) Get(context.Context, string) (jetstream.KeyValueEntry, error) { return entry{}, nil }
-func (a *away) Update(context.Context, string, []byte, uint64) (uint64, error) {
-	a.updates++
-	return 0, a.err
-}
-
-func TestWhoIsAlwaysTooLateGivesUpInTheEnd(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := &away{err: jetstream.ErrKeyRevisionMismatch}
-		b := kv.Bucket[thing]{KV: a, Name: "thing"}
-		began := time.Now()
-		_, err := b.Change(t.Context(), "one", more)
-		wantUnavailable(t, err, "the thing could not be changed")
-		if !errors.Is(err, kv.ErrConflict) {
-			t.Errorf("got %v", err)
-		}
-		took := time.Since(began)
-		if a.updates != 30 || took < 500*time.Millisecond || took > 7*time.Second {
-			t.Errorf("gave up after %d attempts in %s", a.updates, took)
-		}
-	})
-}
-
-func TestWhoIsTooLateStopsWhenItsContextEnds(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		began := time.Now()
-		b := kv.Bucket[thing]{KV: &away{err: jetstream.ErrKeyExists}, Name: "thing"}
-		_, err := b.Change(ctx, "one", more)
-		wantUnavailable(t, err, "the thing could not be changed")
-		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != 100*time.Millisecond {
-			t.Errorf("got %v after %s", err, took)
-		}
-	})
-}
-
-func TestAFailedWriteIsNotMadeAgain(t *testing.T) {
-	t.Parallel()
-	a := &away{err: nats.ErrConnectionClosed}
-	b := kv.Bucket[thing]{KV: a, Name: "thing"}
-	_, err := b.Change(t.Context(), "one", more)
-	wantUnavailable(t, err, "the thing could not be stored")
-	if a.updates != 1 || !errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, kv.ErrConflict) {
-		t.Errorf("got %v after %d attempts", err, a.updates)
-	}
-}
-
-// leaderless is a bucket whose writes nobody takes until there is a leader.
-type leaderless struct {
-	away
-	until int
-}
-
-func (l *leaderless) Update(context.Context, string, []byte, uint64) (uint64, error) {
-	if l.updates++; l.updates <= l.until {
-		return 0, jetstream.ErrNoStreamResponse
-	}
-	return 2, nil
-}
-
-func TestAWriteThatNobodyTakesIsMadeWhenThereIsALeaderIfItsCallerStillWaits(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		wait  time.Duration
-		until int
-		want  error
-	}{
-		"in time":          {10 * time.Second, 30, nil},
-		"too late":         {time.Second, 30, jetstream.ErrNoStreamResponse},
-		"with no deadline": {0, 1, jetstream.ErrNoStreamResponse}, // the caller has no deadline, and would wait for ever
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				if c.wait > 0 {
-					ctx, cancel = context.WithTimeout(ctx, c.wait)
-					defer cancel()
-				}
-				b := kv.Bucket[thing]{KV: &leaderless{until: c.until}, Name: "thing"}
-				if _, err := b.Change(ctx, "one", more); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
-					t.Errorf("got %v", err)
-				}
-			})
-		})
 	}
 }
 
@@ -463,62 +202,6 @@ func TestWhatGoesWrongHasAnIdentity(t *testing.T) {
 	_, err = b.Upsert(t.Context(), "other", func(*thing) error { return kv.ErrConflict })
 	if err != kv.ErrConflict { //nolint:errorlint // it itself
 		t.Errorf("got %v", err)
-	}
-}
-
-// What was created between the read and the write is met, and what was deleted is created.
-func TestAChangeMeetsWhatCameBetween(t *testing.T) {
-	t.Parallel()
-	raw := open(t)
-	c := &counted{KeyValue: raw}
-	b, other := kv.Bucket[thing]{KV: c, Name: "thing"}, kv.Bucket[thing]{KV: raw, Name: "thing"}
-	c.between = func() {
-		c.between = nil
-		if err := other.Put(t.Context(), "one", thing{N: 10}); err != nil {
-			t.Error(err)
-		}
-	}
-	if e, err := b.Upsert(t.Context(), "one", more); err != nil || e.Value.N != 11 {
-		t.Errorf("got %v, %v", e, err)
-	}
-	c.between = func() {
-		c.between = nil
-		if err := other.Delete(t.Context(), "one"); err != nil {
-			t.Error(err)
-		}
-	}
-	if e, err := b.CreateOrChange(t.Context(), "one", thing{N: 5}, more); err != nil || e.Value.N != 5 {
-		t.Errorf("got %v, %v", e, err)
-	}
-}
-
-func TestWhatWasStoredPlainIsReadAndSealedWhenItChanges(t *testing.T) {
-	t.Parallel()
-	raw := open(t)
-	plain := kv.Bucket[thing]{KV: raw, Name: "thing"}
-	sealed := kv.Bucket[thing]{KV: raw, Name: "thing", Sealer: seal{}}
-	secret := thing{Text: "hidden"}
-	if _, err := plain.Create(t.Context(), "one", secret); err != nil {
-		t.Fatal(err)
-	}
-	if e, err := sealed.Get(t.Context(), "one"); err != nil || e.Value != secret {
-		t.Errorf("got %v, %v", e, err)
-	}
-	if _, err := sealed.Change(t.Context(), "one", more); err != nil {
-		t.Fatal(err)
-	}
-	stored, err := raw.Get(t.Context(), "one")
-	if err != nil || bytes.Contains(stored.Value(), []byte(secret.Text)) {
-		t.Errorf("got %s, %v", stored.Value(), err)
-	}
-	if e, err := sealed.Get(t.Context(), "one"); err != nil || e.Value.Text != secret.Text || e.Value.N != 1 {
-		t.Errorf("got %v, %v", e, err)
-	}
-	if _, err := raw.Put(t.Context(), "two", stored.Value()); err != nil {
-		t.Fatal(err)
-	}
-	if e, err := sealed.Get(t.Context(), "two"); err == nil {
-		t.Errorf("what was sealed under another key opens: %v", e)
 	}
 }
 
