@@ -59,6 +59,7 @@ var arrows = []struct {
 	{"services/ceremony/internal/readmodel/internal/listdb", "core api services/ceremony/internal/session services/ceremony/internal/connecttoken"},
 	{"services/ceremony/ceremonytest", "core api services/ceremony. services/ceremony/signing services/ceremony/delivery"},
 	{"services/decision", "core api policies"},
+	{"services/decision/providers", ""},
 	{"services/decision/admit", "services/decision/internal"},
 	{"services/decision/trial", "core api services/decision/explain services/decision/replay"},
 	{"services/decision/replay", "core api policies services/decision. services/decision/explain services/decision/internal"},

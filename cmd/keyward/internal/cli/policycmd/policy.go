@@ -23,6 +23,7 @@ func policyCommands(terminal command.Terminal) []*cobra.Command {
 		newPolicyReplay(terminal),
 		newPolicyFacts(terminal),
 		newPolicyParameters(),
+		newPolicyAAGUIDs(terminal),
 	}
 }
 

@@ -1,0 +1,234 @@
+package policycmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/services/decision/explain"
+	"github.com/keyward/keyward/services/decision/providers"
+)
+
+func newPolicyAAGUIDs(terminal command.Terminal) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "aaguids",
+		Short: "Keep a bundle's table of passkey providers up to date",
+		Args:  command.NoArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newPolicyAAGUIDsUpdate(terminal))
+	return cmd
+}
+
+// aaguidsUpdate is what "keyward policy aaguids update" was asked for.
+type aaguidsUpdate struct {
+	dir    string
+	class  string
+	dryRun bool
+	json   bool
+}
+
+func newPolicyAAGUIDsUpdate(terminal command.Terminal) *cobra.Command {
+	var u aaguidsUpdate
+	cmd := &cobra.Command{
+		Use:   "update FILE|URL",
+		Short: "Bring a published list of providers into a bundle",
+		Long: `Takes the names in a published list of passkey providers, an object with an AAGUID
+for each name, into the table "aaguids" of a bundle, and says what changed. Classes and
+platforms stay the bundle's own word, and nothing is removed: a provider that the bundle
+lacks becomes an unknown-provider with a name, whose passkeys are expected nowhere for
+certain, until you give it a class. The bundle is loaded before its file is replaced, so
+that a server never sees one that it would refuse.`,
+		Example: `  keyward policy aaguids update aaguid.json --bundle policies --dry-run
+  keyward policy aaguids update aaguid.json --bundle policies`,
+		Args: command.OneArgument("FILE or URL"),
+		RunE: func(cmd *cobra.Command, args []string) error { return u.do(cmd, args[0], terminal.In) },
+	}
+	cmd.Flags().StringVar(&u.dir, "bundle", "", "directory of the bundle (required)")
+	cmd.Flags().StringVar(&u.class, "class", "unknown-provider", "class of providers that are new; docs/policies.md tells them")
+	cmd.Flags().BoolVar(&u.dryRun, "dry-run", false, "say what would change, and change nothing")
+	cmd.Flags().BoolVar(&u.json, "json", false, "print what changed as JSON")
+	return cmd
+}
+
+func (u *aaguidsUpdate) do(cmd *cobra.Command, from string, in io.Reader) error {
+	if u.dir == "" {
+		return command.Usage(errors.New("--bundle is needed: the bundle in this binary cannot be changed"))
+	}
+	source, err := (&bundleFlag{dir: u.dir}).open()
+	if err != nil {
+		return err
+	}
+	raw, err := readList(cmd.Context(), from, in)
+	if err != nil {
+		return command.Usage(err)
+	}
+	list, err := providers.Read(raw)
+	if err != nil {
+		return command.Usage(fmt.Errorf("%s: %w", from, err))
+	}
+	name, update, err := u.apply(source, list)
+	if err != nil {
+		return err
+	}
+	if len(update.Added)+len(update.Renamed) > 0 {
+		if _, err := explain.Reload(cmd.Context(), edited{FS: source, name: name, content: update.Content}); err != nil {
+			return fmt.Errorf("with the list the bundle would be refused:\n%w", err)
+		}
+		if !u.dryRun {
+			if err := replaceFile(filepath.Join(u.dir, filepath.FromSlash(name)), update.Content); err != nil {
+				return err
+			}
+		}
+	}
+	if u.json {
+		return command.WriteJSON(cmd, update)
+	}
+	return u.write(cmd.OutOrStdout(), name, update)
+}
+
+// tables are where a bundle may have its table: in the file at its root, or in one of a folder named after the keys.
+var tables = []struct {
+	name string
+	keys []string
+}{
+	{"data.json", []string{"keyward", "aaguids"}},
+	{"keyward/data.json", []string{"aaguids"}},
+	{"keyward/aaguids/data.json", nil},
+}
+
+// apply brings the list into the file that has the table.
+func (u *aaguidsUpdate) apply(source fs.FS, list providers.List) (string, providers.Update, error) {
+	for _, table := range tables {
+		content, err := fs.ReadFile(source, table.name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return "", providers.Update{}, err
+		}
+		update, err := providers.Apply(content, table.keys, list, u.class)
+		if errors.Is(err, providers.ErrNoTable) {
+			continue
+		} else if err != nil {
+			return "", providers.Update{}, fmt.Errorf("%s: %w", table.name, err)
+		}
+		return table.name, update, nil
+	}
+	return "", providers.Update{}, fmt.Errorf(`%s: %w; add "aaguids": {} to "keyward" in data.json`, u.dir, providers.ErrNoTable)
+}
+
+func (u *aaguidsUpdate) write(w io.Writer, name string, update providers.Update) error {
+	for _, change := range update.Added {
+		if _, err := fmt.Fprintf(w, "+ %s  %s  (%s)\n", change.AAGUID, change.Name, change.Class); err != nil {
+			return err
+		}
+	}
+	for _, change := range update.Renamed {
+		if _, err := fmt.Fprintf(w, "~ %s  %s, was %q  (%s)\n", change.AAGUID, change.Name, change.Before, change.Class); err != nil {
+			return err
+		}
+	}
+	verdict := name + " is written"
+	switch {
+	case len(update.Added)+len(update.Renamed) == 0:
+		verdict = "nothing to change"
+	case u.dryRun:
+		verdict = "nothing is written"
+	}
+	_, err := fmt.Fprintf(w, "%d new, %d renamed, %d the same, %d of the bundle alone: %s\n",
+		len(update.Added), len(update.Renamed), update.Same, update.Kept, verdict)
+	return err
+}
+
+const (
+	mostList    = 16 << 20 // bytes; published lists carry icons
+	listTimeout = time.Minute
+)
+
+// readList reads a list from a file, from standard input or over HTTP. Who can change a list on its way can hide a provider by another's name,
+// so that plain HTTP is for this machine alone.
+func readList(ctx context.Context, from string, in io.Reader) ([]byte, error) {
+	if from == "-" {
+		return readUpTo(from, in)
+	}
+	at, err := url.Parse(from)
+	if err != nil || (at.Scheme != "http" && at.Scheme != "https") {
+		file, err := os.Open(from)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = file.Close() }()
+		return readUpTo(from, file)
+	}
+	if address, _ := netip.ParseAddr(at.Hostname()); at.Scheme == "http" && !address.IsLoopback() && at.Hostname() != "localhost" {
+		return nil, fmt.Errorf("%s: lists come over https, or as a file", from)
+	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", from, answer.Status)
+	}
+	return readUpTo(from, answer.Body)
+}
+
+func readUpTo(from string, r io.Reader) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, mostList+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", from, err)
+	}
+	if len(raw) > mostList {
+		return nil, fmt.Errorf("%s: larger than %d MiB", from, mostList>>20)
+	}
+	return raw, nil
+}
+
+// edited is a bundle with other content of one file.
+type edited struct {
+	fs.FS
+	name    string
+	content []byte
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (e edited) ReadFile(name string) ([]byte, error) {
+	if name == e.name {
+		return e.content, nil
+	}
+	return fs.ReadFile(e.FS, name)
+}
+
+// replaceFile puts a file in the place of another at once, since a server may read it at any time. A link stays one.
+func replaceFile(path string, content []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", content, info.Mode().Perm()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
