@@ -147,7 +147,9 @@ func (s *Service) elsewhere(ctx context.Context, p project.Project, credentialID
 			return rsp, err
 		}
 		if ok && entry.Deleted == 0 {
-			return reply.NotMediated(rest.MediationError{Type: rest.MediationErrorTypeAlternativeProjectID, AlternativeProjectName: &other.Name}), nil
+			return reply.NotMediated(rest.MediationError{
+				Type: rest.MediationErrorTypeAlternativeProjectID, AlternativeProjectName: &other.Name,
+			}), nil
 		}
 	}
 	return rsp, fault.At(FieldAssertion, ErrPasskeyUnknown)
