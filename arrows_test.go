@@ -56,7 +56,10 @@ var arrows = []struct {
 	{"services/ceremony/aaguid", ""},
 	{"services/ceremony/internal", "core api services/ceremony/delivery"},
 	{"services/ceremony/internal/readmodel/internal/pages", "core services/ceremony/internal/readmodel/internal/listdb"},
-	{"services/ceremony/internal/readmodel/internal/listdb", "core api services/ceremony/internal/session services/ceremony/internal/connecttoken"},
+	{
+		"services/ceremony/internal/readmodel/internal/listdb",
+		"core api services/ceremony/internal/session services/ceremony/internal/connecttoken",
+	},
 	{"services/ceremony/ceremonytest", "core api services/ceremony. services/ceremony/signing services/ceremony/delivery"},
 	{"services/decision", "core api policies"},
 	{"services/decision/providers", ""},
@@ -65,7 +68,10 @@ var arrows = []struct {
 	{"services/decision/replay", "core api policies services/decision. services/decision/explain services/decision/internal"},
 	{"services/decision/scenario", "core api policies services/decision/internal"},
 	{"services/decision/scenario/internal", ""},
-	{"services/decision/scenario/internal/written", "core api services/decision/internal/facts services/decision/scenario/internal/strictyaml"},
+	{
+		"services/decision/scenario/internal/written",
+		"core api services/decision/internal/facts services/decision/scenario/internal/strictyaml",
+	},
 	{"services/decision/explain", "core api policies services/decision/internal"},
 	{"services/decision/explain/internal", "services/decision/internal"},
 	{"services/decision/internal", "core api policies"},
@@ -81,7 +87,10 @@ var arrows = []struct {
 	{"services/events/internal/webhook", "core"},
 	{"services/events/internal/webhook/queue", "core services/events/internal/webhook."},
 	{"services/events/internal/webhook/claim", ""},
-	{"services/events/internal/webhook/dispatch", "core services/events/internal/webhook. services/events/internal/webhook/claim services/events/internal/webhook/queue"},
+	{
+		"services/events/internal/webhook/dispatch",
+		"core services/events/internal/webhook. services/events/internal/webhook/claim services/events/internal/webhook/queue",
+	},
 
 	// What services can do for each other, and how calls get there.
 	{"core/service", "core/account core/event core/fault core/history core/ident core/listing core/transfer api"},

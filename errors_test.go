@@ -73,7 +73,10 @@ func comparisons(f goFile) []string {
 	judge := func(compared ...ast.Expr) {
 		for i, expr := range compared {
 			if reason := prose(expr, compared[1-min(i, 1)], edge); reason != "" {
-				found = append(found, fmt.Sprintf("%s: %s; use errors.Is or errors.As with what the package that owns the failure declares", f.at(expr.Pos()), reason))
+				found = append(
+					found,
+					fmt.Sprintf("%s: %s; use errors.Is or errors.As with what the package that owns the failure declares", f.at(expr.Pos()), reason),
+				)
 				return
 			}
 		}

@@ -61,7 +61,8 @@ func goFiles(t *testing.T, root string, mode parser.Mode) []goFile {
 // notOurs reports whether a folder holds what is built, fetched or read by tests: the go command, too, passes over all of it.
 func notOurs(name string) bool {
 	base := path.Base(name)
-	return strings.HasPrefix(base, ".") || base == "node_modules" || base == "testdata" || name == "bin" || name == "data" || name == "coverage"
+	return strings.HasPrefix(base, ".") || base == "node_modules" || base == "testdata" || name == "bin" || name == "data" ||
+		name == "coverage"
 }
 
 func exists(name string) bool {

@@ -117,7 +117,8 @@ func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				a := intruder.call(t, method, "/v2"+o.fill(path), body)
 				if own {
-					if a.status != 200 || slices.ContainsFunc(o.names, func(name string) bool { return strings.Contains(string(a.body), name) }) || strings.Contains(string(a.body), `"success"`) {
+					if a.status != 200 || slices.ContainsFunc(o.names, func(name string) bool { return strings.Contains(string(a.body), name) }) ||
+						strings.Contains(string(a.body), `"success"`) {
 						t.Errorf("status %d: %s", a.status, a.body)
 					}
 					return
@@ -145,7 +146,9 @@ func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 	if a := o.call(t, "POST", "/v2/passkey/login/finish", o.finish); a.status != 200 {
 		t.Errorf("the owner's own challenge was spoilt: %d %s", a.status, a.body)
 	}
-	verified := as[rest.VerifySignedDataRsp](t, o.call(t, "POST", "/v2/passkey/verifySignedData", map[string]any{"signedPasskeyData": o.signed}))
+	verified := as[rest.VerifySignedDataRsp](
+		t, o.call(t, "POST", "/v2/passkey/verifySignedData", map[string]any{"signedPasskeyData": o.signed}),
+	)
 	if verified.VerificationResult != rest.VerifySignedDataRspVerificationResultSuccess {
 		t.Errorf("the owner's signed data was spoilt: %s", verified.VerificationResult)
 	}
@@ -157,17 +160,31 @@ func saysNothing(e rest.ErrorRsp) bool {
 		return false
 	}
 	said := (*e.Error.Validation)[0]
-	return said.Message == "does not exist" || slices.Contains([]string{"assertionResponse", "attestationResponse", "signedPasskeyData"}, said.Field)
+	return said.Message == "does not exist" ||
+		slices.Contains([]string{"assertionResponse", "attestationResponse", "signedPasskeyData"}, said.Field)
 }
 
 // bodiless are the operations about something of somebody that take no body.
 var bodiless = []string{
-	"GET /users/{userID}", "DELETE /users/{userID}", "GET /users/{userID}/credentials", "DELETE /users/{userID}/credentials/{credentialID}",
-	"GET /users/{userID}/passkeyEvents", "DELETE /users/{userID}/passkeyEvents/{passkeyEventID}", "GET /users/{userID}/passkeyChallenges",
-	"GET /users/{userID}/socialAccounts", "DELETE /users/{userID}/identifiers/{identifierID}", "GET /users/{userID}/passwordManagers", "GET /users/{userID}/clientEnvs",
-	"DELETE /connectTokens/{connectTokenID}", "DELETE /webhookEndpoints/{webhookEndpointID}", "GET /webhookEndpoints/{webhookEndpointID}/secrets",
-	"DELETE /webhookEndpoints/{webhookEndpointID}/secrets/{secretID}", "GET /webhookEndpoints/{webhookEndpointID}/deliveries",
-	"GET /webhookEndpoints/{webhookEndpointID}/deadLetters", "POST /sessions/{sessionID}/revoke", "GET /users/{userID}/longSessions/{longSessionID}",
+	"GET /users/{userID}",
+	"DELETE /users/{userID}",
+	"GET /users/{userID}/credentials",
+	"DELETE /users/{userID}/credentials/{credentialID}",
+	"GET /users/{userID}/passkeyEvents",
+	"DELETE /users/{userID}/passkeyEvents/{passkeyEventID}",
+	"GET /users/{userID}/passkeyChallenges",
+	"GET /users/{userID}/socialAccounts",
+	"DELETE /users/{userID}/identifiers/{identifierID}",
+	"GET /users/{userID}/passwordManagers",
+	"GET /users/{userID}/clientEnvs",
+	"DELETE /connectTokens/{connectTokenID}",
+	"DELETE /webhookEndpoints/{webhookEndpointID}",
+	"GET /webhookEndpoints/{webhookEndpointID}/secrets",
+	"DELETE /webhookEndpoints/{webhookEndpointID}/secrets/{secretID}",
+	"GET /webhookEndpoints/{webhookEndpointID}/deliveries",
+	"GET /webhookEndpoints/{webhookEndpointID}/deadLetters",
+	"POST /sessions/{sessionID}/revoke",
+	"GET /users/{userID}/longSessions/{longSessionID}",
 	"GET /longSessions/{longSessionID}",
 }
 
@@ -186,13 +203,42 @@ func (s *stack) newOwner(t *testing.T) *owner {
 	credential := p.createPasskey(t)
 	event := p.postEvent(t, map[string]any{"eventType": "local-unlock"})
 	user := "/v2/users/" + p.id
-	identifier := as[rest.Identifier](t, p.call(t, "POST", user+"/identifiers", map[string]any{"identifierType": "email", "identifierValue": "owner@example.com", "status": "primary"}))
-	social := as[rest.SocialAccount](t, p.call(t, "POST", user+"/socialAccounts", map[string]any{"providerType": "github", "identifierValue": "owner", "foreignID": "471147", "avatarURL": "", "fullName": "Owner"}))
-	session := as[rest.LongSession](t, p.call(t, "POST", user+"/longSessions", map[string]any{"appType": "web", "identifierValue": "owner@example.com"}))
-	token := as[rest.ConnectToken](t, p.call(t, "POST", "/v2/connectTokens", map[string]any{"type": "passkey-list", "data": map[string]any{"identifier": "owner@example.com"}}))
-	webhook := as[rest.WebhookEndpoint](t, p.call(t, "POST", "/v2/webhookEndpoints", map[string]any{"url": "https://owner.example.com/", "subscribedEvents": []string{"passkey.deleted"}}))
+	identifier := as[rest.Identifier](
+		t,
+		p.call(
+			t, "POST", user+"/identifiers",
+			map[string]any{"identifierType": "email", "identifierValue": "owner@example.com", "status": "primary"},
+		),
+	)
+	social := as[rest.SocialAccount](
+		t,
+		p.call(
+			t, "POST", user+"/socialAccounts",
+			map[string]any{"providerType": "github", "identifierValue": "owner", "foreignID": "471147", "avatarURL": "", "fullName": "Owner"},
+		),
+	)
+	session := as[rest.LongSession](
+		t, p.call(t, "POST", user+"/longSessions", map[string]any{"appType": "web", "identifierValue": "owner@example.com"}),
+	)
+	token := as[rest.ConnectToken](
+		t,
+		p.call(t, "POST", "/v2/connectTokens", map[string]any{"type": "passkey-list", "data": map[string]any{"identifier": "owner@example.com"}}),
+	)
+	webhook := as[rest.WebhookEndpoint](
+		t,
+		p.call(
+			t, "POST", "/v2/webhookEndpoints",
+			map[string]any{"url": "https://owner.example.com/", "subscribedEvents": []string{"passkey.deleted"}},
+		),
+	)
 	secrets := as[rest.WebhookSecretList](t, p.call(t, "GET", "/v2/webhookEndpoints/"+webhook.ID+"/secrets", nil))
-	code := as[rest.Challenge](t, p.call(t, "POST", user+"/challenges", map[string]any{"challengeType": "email_otp", "identifierValue": "owner@example.com", "clientInformation": mac("")}))
+	code := as[rest.Challenge](
+		t,
+		p.call(
+			t, "POST", user+"/challenges",
+			map[string]any{"challengeType": "email_otp", "identifierValue": "owner@example.com", "clientInformation": mac("")},
+		),
+	)
 
 	process := p.nextProcess()
 	body := p.loginFinishBody(t, process, p.loginStart(t, process).AssertionOptions)
@@ -205,13 +251,26 @@ func (s *stack) newOwner(t *testing.T) *owner {
 	finish := p.loginFinishBody(t, process, p.loginStart(t, process).AssertionOptions)
 	challenges := as[rest.PasskeyChallengeList](t, p.call(t, "GET", user+"/passkeyChallenges?filter[]=status:eq:pending", nil))
 	return &owner{
-		person: p, finish: finish, signed: *finished.SignedPasskeyData,
+		person: p,
+		finish: finish,
+		signed: *finished.SignedPasskeyData,
 		ids: map[string]string{
-			"userID": p.id, "credentialID": credential.ID, "passkeyEventID": event.PasskeyEventID, "passkeyChallengeID": challenges.PasskeyChallenges[0].ChallengeID,
-			"identifierID": identifier.IdentifierID, "sessionID": session.LongSessionID, "longSessionID": session.LongSessionID, "connectTokenID": token.ID,
-			"webhookEndpointID": webhook.ID, "secretID": secrets.Secrets[0].ID, "challengeID": code.ChallengeID,
+			"userID":             p.id,
+			"credentialID":       credential.ID,
+			"passkeyEventID":     event.PasskeyEventID,
+			"passkeyChallengeID": challenges.PasskeyChallenges[0].ChallengeID,
+			"identifierID":       identifier.IdentifierID,
+			"sessionID":          session.LongSessionID,
+			"longSessionID":      session.LongSessionID,
+			"connectTokenID":     token.ID,
+			"webhookEndpointID":  webhook.ID,
+			"secretID":           secrets.Secrets[0].ID,
+			"challengeID":        code.ChallengeID,
 		},
-		names: []string{p.id, "owner", "471147", identifier.IdentifierID, social.SocialAccountID, session.LongSessionID, token.ID, webhook.ID, code.ChallengeID},
+		names: []string{
+			p.id, "owner", "471147", identifier.IdentifierID, social.SocialAccountID, session.LongSessionID, token.ID,
+			webhook.ID, code.ChallengeID,
+		},
 	}
 }
 
@@ -227,42 +286,73 @@ func (o *owner) fill(path string) string {
 func (o *owner) bodies(t *testing.T) map[string]any {
 	t.Helper()
 	process := o.finish["processID"]
-	appendFinish := map[string]any{"userID": o.id, "processID": process, "attestationResponse": `{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"e30","attestationObject":"oA"}}`, "clientInformation": mac("")}
+	appendFinish := map[string]any{
+		"userID":              o.id,
+		"processID":           process,
+		"attestationResponse": `{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"e30","attestationObject":"oA"}}`,
+		"clientInformation":   mac(""),
+	}
 	mediationFinish := map[string]any{"processID": process, "assertionResponse": o.finish["assertionResponse"], "clientInformation": mac("")}
 	return map[string]any{
-		"PATCH /users/{userID}":                                           map[string]any{"fullName": "Mallory"},
-		"POST /users/{userID}/passkeyEvents":                              map[string]any{"eventType": "user-login-blacklisted"},
-		"PATCH /users/{userID}/passkeyChallenges/{passkeyChallengeID}":    map[string]any{"status": "consumed"},
-		"POST /passkey/append/start":                                      map[string]any{"userID": o.id, "processID": "x", "username": "m", "clientInformation": mac(""), "passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true}},
-		"POST /passkey/append/finish":                                     appendFinish,
-		"POST /passkey/login/start":                                       o.loginStartBody("x"),
-		"POST /passkey/login/finish":                                      o.finish,
-		"POST /passkey/mediation/finish":                                  mediationFinish,
-		"POST /passkey/postLogin":                                         map[string]any{"signedPasskeyData": o.signed},
-		"POST /users/{userID}/socialAccounts":                             map[string]any{"providerType": "google", "identifierValue": "m", "foreignID": "1", "avatarURL": "", "fullName": "Mallory"},
-		"POST /users/{userID}/identifiers":                                map[string]any{"identifierType": "username", "identifierValue": "mallory", "status": "primary"},
-		"PATCH /users/{userID}/identifiers/{identifierID}":                map[string]any{"status": "pending"},
-		"POST /users/{userID}/challenges":                                 map[string]any{"challengeType": "email_otp", "identifierValue": "owner@example.com", "clientInformation": mac("")},
-		"PATCH /users/{userID}/challenges/{challengeID}":                  map[string]any{"value": "123456"},
-		"POST /users/{userID}/authEvents":                                 map[string]any{"username": "m", "eventType": "login", "method": "password", "status": "success", "clientInformation": mac("")},
-		"PATCH /connectTokens/{connectTokenID}":                           map[string]any{"status": "consumed"},
-		"PUT /webhookEndpoints/{webhookEndpointID}":                       map[string]any{"url": "https://mallory.example.com/"},
-		"POST /webhookEndpoints/{webhookEndpointID}/secrets":              map[string]any{},
-		"POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay":   map[string]any{},
-		"POST /users/{userID}/longSessions":                               map[string]any{"appType": "web", "identifierValue": "m"},
-		"PATCH /users/{userID}/longSessions/{longSessionID}":              map[string]any{"status": "revoked"},
-		"POST /users/{userID}/longSessions/{longSessionID}/shortSessions": map[string]any{"appType": "web", "issuer": "https://mallory.example.com"},
+		"PATCH /users/{userID}":                                        map[string]any{"fullName": "Mallory"},
+		"POST /users/{userID}/passkeyEvents":                           map[string]any{"eventType": "user-login-blacklisted"},
+		"PATCH /users/{userID}/passkeyChallenges/{passkeyChallengeID}": map[string]any{"status": "consumed"},
+		"POST /passkey/append/start": map[string]any{
+			"userID": o.id, "processID": "x", "username": "m", "clientInformation": mac(""),
+			"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
+		},
+		"POST /passkey/append/finish":    appendFinish,
+		"POST /passkey/login/start":      o.loginStartBody("x"),
+		"POST /passkey/login/finish":     o.finish,
+		"POST /passkey/mediation/finish": mediationFinish,
+		"POST /passkey/postLogin":        map[string]any{"signedPasskeyData": o.signed},
+		"POST /users/{userID}/socialAccounts": map[string]any{
+			"providerType": "google", "identifierValue": "m", "foreignID": "1", "avatarURL": "",
+			"fullName": "Mallory",
+		},
+		"POST /users/{userID}/identifiers": map[string]any{
+			"identifierType": "username", "identifierValue": "mallory", "status": "primary",
+		},
+		"PATCH /users/{userID}/identifiers/{identifierID}": map[string]any{"status": "pending"},
+		"POST /users/{userID}/challenges": map[string]any{
+			"challengeType": "email_otp", "identifierValue": "owner@example.com", "clientInformation": mac(""),
+		},
+		"PATCH /users/{userID}/challenges/{challengeID}": map[string]any{"value": "123456"},
+		"POST /users/{userID}/authEvents": map[string]any{
+			"username": "m", "eventType": "login", "method": "password",
+			"status": "success", "clientInformation": mac(""),
+		},
+		"PATCH /connectTokens/{connectTokenID}":                         map[string]any{"status": "consumed"},
+		"PUT /webhookEndpoints/{webhookEndpointID}":                     map[string]any{"url": "https://mallory.example.com/"},
+		"POST /webhookEndpoints/{webhookEndpointID}/secrets":            map[string]any{},
+		"POST /webhookEndpoints/{webhookEndpointID}/deadLetters/replay": map[string]any{},
+		"POST /users/{userID}/longSessions":                             map[string]any{"appType": "web", "identifierValue": "m"},
+		"PATCH /users/{userID}/longSessions/{longSessionID}":            map[string]any{"status": "revoked"},
+		"POST /users/{userID}/longSessions/{longSessionID}/shortSessions": map[string]any{
+			"appType": "web", "issuer": "https://mallory.example.com",
+		},
 	}
 }
 
 // snapshot is everything of the owner that the API shows. Lists over a project are read once they hold what there is one of.
 func (o *owner) snapshot(t *testing.T) (all []string) {
 	t.Helper()
-	for _, path := range []string{"", "/credentials", "/passkeyEvents?include=engine&pageSize=100", "/passkeyChallenges", "/socialAccounts", "/passwordManagers", "/longSessions/" + o.ids["sessionID"]} {
+	for _, path := range []string{
+		"", "/credentials", "/passkeyEvents?include=engine&pageSize=100", "/passkeyChallenges", "/socialAccounts",
+		"/passwordManagers", "/longSessions/" + o.ids["sessionID"],
+	} {
 		all = append(all, string(o.call(t, "GET", "/v2/users/"+o.id+path, nil).body))
 	}
-	all = append(all, string(o.call(t, "GET", "/v2/webhookEndpoints", nil).body), string(o.call(t, "GET", o.fill("/v2/webhookEndpoints/{webhookEndpointID}/secrets"), nil).body))
-	for path, of := range map[string]string{"/identifiers": "identifierID", "/connectTokens": "connectTokenID", "/sessions": "sessionID", "/socialAccounts": "userID"} {
+	all = append(
+		all, string(o.call(t, "GET", "/v2/webhookEndpoints", nil).body),
+		string(o.call(t, "GET", o.fill("/v2/webhookEndpoints/{webhookEndpointID}/secrets"), nil).body),
+	)
+	for path, of := range map[string]string{
+		"/identifiers":    "identifierID",
+		"/connectTokens":  "connectTokenID",
+		"/sessions":       "sessionID",
+		"/socialAccounts": "userID",
+	} {
 		eventually(t, path+" does not show what there is", func() bool {
 			return strings.Contains(string(o.call(t, "GET", "/v2"+path, nil).body), o.ids[of])
 		})
@@ -323,7 +413,8 @@ func TestPublicKeysAreToldApartByProject(t *testing.T) {
 		return ids
 	}
 	one, two, home := keys("pro-1"), keys("pro-2"), keys("")
-	if len(one) == 0 || len(two) == 0 || !slices.Equal(home, one) || slices.ContainsFunc(one, func(id string) bool { return slices.Contains(two, id) }) {
+	if len(one) == 0 || len(two) == 0 || !slices.Equal(home, one) ||
+		slices.ContainsFunc(one, func(id string) bool { return slices.Contains(two, id) }) {
 		t.Errorf("of the first project %v, of the other %v, at the installation's own host %v", one, two, home)
 	}
 	unknown, err := client{base: st.base}.do("GET", "/.well-known/jwks", nil)

@@ -214,7 +214,8 @@ func (c *streamContract) agree(msg *nats.Msg, body map[string]any) error {
 	if diff := cmp.Diff(want, tokens); diff != "" {
 		return fmt.Errorf("body and subject differ: %s", diff)
 	}
-	if msg.Header.Get("ce-id") != body["id"] || msg.Header.Get("ce-subject") != user || msg.Header.Get("ce-source") != "/keyward/projects/"+tokens[2] {
+	if msg.Header.Get("ce-id") != body["id"] || msg.Header.Get("ce-subject") != user ||
+		msg.Header.Get("ce-source") != "/keyward/projects/"+tokens[2] {
 		return fmt.Errorf("body and headers differ: %v", msg.Header)
 	}
 	if id := msg.Header.Get(nats.MsgIdHdr); id != msg.Header.Get("ce-id") && id != "" || (id != "") != (tokens[1] == "events") {
@@ -387,7 +388,12 @@ func tellAllTypes(t *testing.T, st *stack) {
 			continue
 		}
 		last = p.postEvent(t, map[string]any{
-			"eventType": kind, "processID": p.nextProcess(), "clientEnvID": start.DetectionInsights.ClientEnvIds[0], "credentialID": created.ID, "challenge": "Y2hhbGxlbmdl", "expires": time.Now().Add(time.Hour).Unix(),
+			"eventType":    kind,
+			"processID":    p.nextProcess(),
+			"clientEnvID":  start.DetectionInsights.ClientEnvIds[0],
+			"credentialID": created.ID,
+			"challenge":    "Y2hhbGxlbmdl",
+			"expires":      time.Now().Add(time.Hour).Unix(),
 		})
 		p.postEvent(t, map[string]any{"eventType": kind})
 	}
@@ -400,7 +406,10 @@ func tellAllTypes(t *testing.T, st *stack) {
 	}
 	as[rest.User](t, p.call(t, http.MethodPatch, "/v2/users/"+p.id, map[string]any{"fullName": "Ada"}))
 	as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id+"/credentials/"+created.ID, nil))
-	userServiceCall[any](t, st.client, http.MethodPost, "/v2/users/"+p.id+"/passkeys/registration_link", map[string]any{"returnCode": map[string]any{}})
+	userServiceCall[any](
+		t, st.client, http.MethodPost, "/v2/users/"+p.id+"/passkeys/registration_link",
+		map[string]any{"returnCode": map[string]any{}},
+	)
 	as[rest.GenericRsp](t, gone.call(t, http.MethodDelete, "/v2/users/"+gone.id, nil))
 	rollout(t, st)
 	// A decision about nobody.
@@ -411,7 +420,10 @@ func tellAllTypes(t *testing.T, st *stack) {
 func rollout(t *testing.T, st *stack) {
 	t.Helper()
 	calls := remote.NewDecisionClient(st.jetStream(t).Conn(), rpc.Within(time.Minute))
-	q := service.RolloutQuestion{Question: service.Question{Project: "pro-1", Process: "process-1"}, Action: service.RolloutLogin, Identifier: "ada@example.com"}
+	q := service.RolloutQuestion{
+		Question: service.Question{Project: "pro-1", Process: "process-1"}, Action: service.RolloutLogin,
+		Identifier: "ada@example.com",
+	}
 	v, err := calls.Rollout(t.Context(), q)
 	if err != nil || !v.Allow || v.Tag != service.TagRolloutAllowed {
 		t.Fatalf("%+v, %v", v, err)
@@ -484,7 +496,10 @@ func checkPolicySide(t *testing.T, msg *nats.Msg) {
 	if err := json.Unmarshal(msg.Data, &record); err != nil {
 		t.Fatal(err)
 	}
-	for file, part := range map[string]json.RawMessage{"schemas/" + action + ".json": record.Facts, "schemas/output/" + action + ".json": record.Answer} {
+	for file, part := range map[string]json.RawMessage{
+		"schemas/" + action + ".json":        record.Facts,
+		"schemas/output/" + action + ".json": record.Answer,
+	} {
 		raw, err := fs.ReadFile(policies.Bundle, file)
 		if err != nil {
 			t.Fatal(err)

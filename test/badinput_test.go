@@ -41,37 +41,113 @@ func TestBadInputIsAnsweredWithTheFieldAtFaultAndChangesNothing(t *testing.T) {
 		field        string
 		message      string
 	}{
-		"not JSON":                        {"POST", "/v2/users", `{"status":`, 400, rest.ErrorTypeInvalidJSON, "", ""},
-		"a body that is no object":        {"POST", "/v2/users", `[]`, 400, rest.ErrorTypeValidationError, "body", ""},
-		"a missing body":                  {"POST", "/v2/users", nil, 400, "", "", ""},
-		"a missing field":                 {"POST", "/v2/users", `{}`, 400, rest.ErrorTypeValidationError, "status", "cannot be blank"},
-		"a field of the wrong type":       {"POST", "/v2/users", `{"status":"active","fullName":7}`, 400, rest.ErrorTypeValidationError, "fullName", "must be a string"},
-		"an unknown enum value":           {"POST", "/v2/users", `{"status":"asleep"}`, 400, rest.ErrorTypeValidationError, "status", "must be a valid value"},
-		"an unknown event type":           {"POST", user + "/passkeyEvents", `{"eventType":"login-completed"}`, 400, rest.ErrorTypeValidationError, "eventType", ""},
-		"a name that is too long":         {"POST", "/v2/users", map[string]any{"status": "active", "fullName": strings.Repeat("x", 256)}, 400, rest.ErrorTypeValidationError, "fullName", ""},
-		"a body of 2 MB":                  {"POST", "/v2/users", `{"fullName":"` + strings.Repeat("x", 2<<20) + `"}`, 413, rest.ErrorTypeValidationError, "body", ""},
-		"a wrong method":                  {"PUT", "/v2/users", `{}`, 405, rest.ErrorTypeMethodNotAllowed, "", ""},
-		"an unknown route":                {"GET", "/v2/nothing", nil, 404, rest.ErrorTypeNotFound, "", ""},
-		"an unknown user":                 {"GET", "/v2/users/usr-1", nil, 400, rest.ErrorTypeValidationError, "userID", "does not exist"},
-		"a user ID of another form":       {"GET", "/v2/users/ada", nil, 400, rest.ErrorTypeValidationError, "userID", "must be of the form usr-<number>"},
-		"a user ID with a dot":            {"GET", "/v2/users/usr-1.2", nil, 400, rest.ErrorTypeValidationError, "userID", ""},
-		"a user ID with a star":           {"GET", "/v2/users/usr-*", nil, 400, rest.ErrorTypeValidationError, "userID", ""},
-		"a user ID with a greater sign":   {"GET", "/v2/users/usr-%3E", nil, 400, rest.ErrorTypeValidationError, "userID", ""},
-		"a user ID with a space":          {"GET", "/v2/users/usr-1%202", nil, 400, rest.ErrorTypeValidationError, "userID", ""},
-		"an oversized user ID":            {"GET", "/v2/users/usr-" + strings.Repeat("1", 500), nil, 400, rest.ErrorTypeValidationError, "userID", ""},
-		"a wildcard user in a body":       {"POST", "/v2/passkey/login/start", login(func(b map[string]any) { b["userID"] = "*" }), 400, rest.ErrorTypeValidationError, "userID", ""},
-		"an unknown strategy":             {"POST", "/v2/passkey/login/start", login(func(b map[string]any) { b["crossDeviceAuthenticationStrategy"] = "never" }), 400, rest.ErrorTypeValidationError, "crossDeviceAuthenticationStrategy", "must be a valid value"},
-		"no user agent":                   {"POST", "/v2/passkey/login/start", login(func(b map[string]any) { b["clientInformation"] = map[string]any{"remoteAddress": "192.0.2.1"} }), 400, rest.ErrorTypeValidationError, "clientInformation.userAgent", "cannot be blank"},
-		"an oversized process ID":         {"POST", "/v2/passkey/login/start", login(func(b map[string]any) { b["processID"] = strings.Repeat("p", 500) }), 400, rest.ErrorTypeValidationError, "processID", ""},
-		"an unknown credential":           {"DELETE", user + "/credentials/cre-1", nil, 400, rest.ErrorTypeValidationError, "credentialID", "does not exist"},
-		"an unknown event":                {"DELETE", user + "/passkeyEvents/pke-1", nil, 400, rest.ErrorTypeValidationError, "passkeyEventID", "does not exist"},
-		"an unknown challenge":            {"PATCH", user + "/passkeyChallenges/was-1", `{"status":"consumed"}`, 400, rest.ErrorTypeValidationError, "passkeyChallengeID", "does not exist"},
-		"a sort by an unknown field":      {"GET", "/v2/users?sort=shoeSize:asc", nil, 400, rest.ErrorTypeValidationError, "shoeSize", "not sortable by this column"},
-		"a filter without an operator":    {"GET", "/v2/users?filter[]=status", nil, 400, rest.ErrorTypeValidationError, "filter[]", ""},
-		"a page that is no number":        {"GET", "/v2/users?page=first", nil, 400, rest.ErrorTypeValidationError, "page", ""},
-		"a page size of nought":           {"GET", "/v2/users?pageSize=0", nil, 400, rest.ErrorTypeValidationError, "pageSize", ""},
-		"an assertion that is not JSON":   {"POST", "/v2/passkey/login/finish", map[string]any{"userID": ada.id, "processID": "p", "assertionResponse": "x", "clientInformation": mac("")}, 400, rest.ErrorTypeValidationError, "assertionResponse", ""},
-		"an attestation that is not JSON": {"POST", "/v2/passkey/append/finish", map[string]any{"userID": ada.id, "processID": "p", "attestationResponse": "x", "clientInformation": mac("")}, 400, rest.ErrorTypeValidationError, "attestationResponse", ""},
+		"not JSON":                 {"POST", "/v2/users", `{"status":`, 400, rest.ErrorTypeInvalidJSON, "", ""},
+		"a body that is no object": {"POST", "/v2/users", `[]`, 400, rest.ErrorTypeValidationError, "body", ""},
+		"a missing body":           {"POST", "/v2/users", nil, 400, "", "", ""},
+		"a missing field":          {"POST", "/v2/users", `{}`, 400, rest.ErrorTypeValidationError, "status", "cannot be blank"},
+		"a field of the wrong type": {
+			"POST",
+			"/v2/users",
+			`{"status":"active","fullName":7}`,
+			400,
+			rest.ErrorTypeValidationError,
+			"fullName",
+			"must be a string",
+		},
+		"an unknown enum value": {
+			"POST",
+			"/v2/users",
+			`{"status":"asleep"}`,
+			400,
+			rest.ErrorTypeValidationError,
+			"status",
+			"must be a valid value",
+		},
+		"an unknown event type": {
+			"POST",
+			user + "/passkeyEvents",
+			`{"eventType":"login-completed"}`,
+			400,
+			rest.ErrorTypeValidationError,
+			"eventType",
+			"",
+		},
+		"a name that is too long": {
+			"POST", "/v2/users", map[string]any{"status": "active", "fullName": strings.Repeat("x", 256)}, 400,
+			rest.ErrorTypeValidationError, "fullName", "",
+		},
+		"a body of 2 MB": {
+			"POST",
+			"/v2/users",
+			`{"fullName":"` + strings.Repeat("x", 2<<20) + `"}`,
+			413,
+			rest.ErrorTypeValidationError,
+			"body",
+			"",
+		},
+		"a wrong method":   {"PUT", "/v2/users", `{}`, 405, rest.ErrorTypeMethodNotAllowed, "", ""},
+		"an unknown route": {"GET", "/v2/nothing", nil, 404, rest.ErrorTypeNotFound, "", ""},
+		"an unknown user":  {"GET", "/v2/users/usr-1", nil, 400, rest.ErrorTypeValidationError, "userID", "does not exist"},
+		"a user ID of another form": {
+			"GET", "/v2/users/ada", nil, 400, rest.ErrorTypeValidationError, "userID", "must be of the form usr-<number>",
+		},
+		"a user ID with a dot":          {"GET", "/v2/users/usr-1.2", nil, 400, rest.ErrorTypeValidationError, "userID", ""},
+		"a user ID with a star":         {"GET", "/v2/users/usr-*", nil, 400, rest.ErrorTypeValidationError, "userID", ""},
+		"a user ID with a greater sign": {"GET", "/v2/users/usr-%3E", nil, 400, rest.ErrorTypeValidationError, "userID", ""},
+		"a user ID with a space":        {"GET", "/v2/users/usr-1%202", nil, 400, rest.ErrorTypeValidationError, "userID", ""},
+		"an oversized user ID": {
+			"GET", "/v2/users/usr-" + strings.Repeat("1", 500), nil, 400, rest.ErrorTypeValidationError, "userID", "",
+		},
+		"a wildcard user in a body": {
+			"POST", "/v2/passkey/login/start", login(func(b map[string]any) { b["userID"] = "*" }), 400,
+			rest.ErrorTypeValidationError, "userID", "",
+		},
+		"an unknown strategy": {
+			"POST", "/v2/passkey/login/start",
+			login(func(b map[string]any) { b["crossDeviceAuthenticationStrategy"] = "never" }), 400,
+			rest.ErrorTypeValidationError, "crossDeviceAuthenticationStrategy", "must be a valid value",
+		},
+		"no user agent": {
+			"POST", "/v2/passkey/login/start",
+			login(func(b map[string]any) { b["clientInformation"] = map[string]any{"remoteAddress": "192.0.2.1"} }), 400,
+			rest.ErrorTypeValidationError, "clientInformation.userAgent", "cannot be blank",
+		},
+		"an oversized process ID": {
+			"POST", "/v2/passkey/login/start", login(func(b map[string]any) { b["processID"] = strings.Repeat("p", 500) }), 400,
+			rest.ErrorTypeValidationError, "processID", "",
+		},
+		"an unknown credential": {
+			"DELETE", user + "/credentials/cre-1", nil, 400, rest.ErrorTypeValidationError, "credentialID", "does not exist",
+		},
+		"an unknown event": {
+			"DELETE", user + "/passkeyEvents/pke-1", nil, 400, rest.ErrorTypeValidationError, "passkeyEventID", "does not exist",
+		},
+		"an unknown challenge": {
+			"PATCH",
+			user + "/passkeyChallenges/was-1",
+			`{"status":"consumed"}`,
+			400,
+			rest.ErrorTypeValidationError,
+			"passkeyChallengeID",
+			"does not exist",
+		},
+		"a sort by an unknown field": {
+			"GET", "/v2/users?sort=shoeSize:asc", nil, 400, rest.ErrorTypeValidationError, "shoeSize",
+			"not sortable by this column",
+		},
+		"a filter without an operator": {"GET", "/v2/users?filter[]=status", nil, 400, rest.ErrorTypeValidationError, "filter[]", ""},
+		"a page that is no number":     {"GET", "/v2/users?page=first", nil, 400, rest.ErrorTypeValidationError, "page", ""},
+		"a page size of nought":        {"GET", "/v2/users?pageSize=0", nil, 400, rest.ErrorTypeValidationError, "pageSize", ""},
+		"an assertion that is not JSON": {
+			"POST", "/v2/passkey/login/finish",
+			map[string]any{"userID": ada.id, "processID": "p", "assertionResponse": "x", "clientInformation": mac("")}, 400,
+			rest.ErrorTypeValidationError, "assertionResponse", "",
+		},
+		"an attestation that is not JSON": {
+			"POST", "/v2/passkey/append/finish",
+			map[string]any{"userID": ada.id, "processID": "p", "attestationResponse": "x", "clientInformation": mac("")}, 400,
+			rest.ErrorTypeValidationError, "attestationResponse", "",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +172,10 @@ func TestEveryListIsBoundedAndRefusesFieldsThatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	st := shape{}.start(t)
 	ada := st.newPerson(t)
-	webhook := as[rest.WebhookEndpoint](t, ada.call(t, "POST", "/v2/webhookEndpoints", map[string]any{"url": "https://example.com/", "subscribedEvents": []string{"*"}}))
+	webhook := as[rest.WebhookEndpoint](
+		t,
+		ada.call(t, "POST", "/v2/webhookEndpoints", map[string]any{"url": "https://example.com/", "subscribedEvents": []string{"*"}}),
+	)
 	fill := strings.NewReplacer("{userID}", ada.id, "{webhookEndpointID}", webhook.ID)
 	lists := 0
 	for _, op := range contract(t).operations {
@@ -122,7 +201,9 @@ func TestEveryListIsBoundedAndRefusesFieldsThatItDoesNotKnow(t *testing.T) {
 			"page=1&pageSize=5&filter[]=::":        "filter[]",
 			strings.Repeat("filter[]=a:eq:b&", 21): "filter[]",
 		} {
-			if e := ada.call(t, "GET", fill.Replace(op.path)+"?"+query, nil).fault(t, 400); e.Error.Type != rest.ErrorTypeValidationError || field(e, named) == "" {
+			if e := ada.call(t, "GET", fill.Replace(op.path)+"?"+query, nil).
+				fault(t, 400); e.Error.Type != rest.ErrorTypeValidationError ||
+				field(e, named) == "" {
 				t.Errorf("%s?%s: nothing is said of %s: %+v", op.path, query, named, e.Error)
 			}
 		}
@@ -204,7 +285,10 @@ func TestAFinishThatDoesNotFitItsChallengeIsRefused(t *testing.T) {
 			if field(e, "assertionResponse") == "" && field(e, "processID") == "" {
 				t.Errorf("no field is named: %+v", e.Error)
 			}
-			page := as[rest.PasskeyEventList](t, p.call(t, "GET", "/v2/users/"+p.id+"/passkeyEvents?include=engine&pageSize=100&filter[]=eventType:eq:login-completed", nil))
+			page := as[rest.PasskeyEventList](
+				t,
+				p.call(t, "GET", "/v2/users/"+p.id+"/passkeyEvents?include=engine&pageSize=100&filter[]=eventType:eq:login-completed", nil),
+			)
 			if page.Paging.TotalItems != 0 {
 				t.Error("a login was recorded as completed")
 			}

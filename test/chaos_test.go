@@ -125,8 +125,13 @@ func TestEveryAcknowledgedEventReachesEverySubscriberHoweverOftenTheProcessIsKil
 	t.Parallel()
 	const writers, usersEach, leastBetween = 8, 3, 40
 	c := &chaos{
-		webhook: newArrivals("webhook", true), sse: newArrivals("server-sent events", true), consumer: newArrivals("durable consumer in order of users", true),
-		stream: newArrivals("plain NATS consumer", false), acknowledged: map[string][]string{},
+		webhook: newArrivals(
+			"webhook", true,
+		),
+		sse:          newArrivals("server-sent events", true),
+		consumer:     newArrivals("durable consumer in order of users", true),
+		stream:       newArrivals("plain NATS consumer", false),
+		acknowledged: map[string][]string{},
 	}
 	binary, dataDir := build(t), t.TempDir()
 	settings := []string{
@@ -138,7 +143,10 @@ func TestEveryAcknowledgedEventReachesEverySubscriberHoweverOftenTheProcessIsKil
 
 	receiver := httptest.NewServer(http.HandlerFunc(c.receive))
 	t.Cleanup(receiver.Close)
-	as[rest.WebhookEndpoint](t, c.current.Load().call(t, "POST", "/v2/webhookEndpoints", map[string]any{"url": receiver.URL, "subscribedEvents": []string{"*"}}))
+	as[rest.WebhookEndpoint](
+		t,
+		c.current.Load().call(t, "POST", "/v2/webhookEndpoints", map[string]any{"url": receiver.URL, "subscribedEvents": []string{"*"}}),
+	)
 	users := make([][]string, writers)
 	for w := range users {
 		for range usersEach {
@@ -183,7 +191,8 @@ func (c *chaos) write(ctx context.Context, writer int, users []string) {
 	for n := 0; ctx.Err() == nil; n++ {
 		user := users[n%len(users)]
 		process := fmt.Sprintf("w%d-%d", writer, n)
-		a, err := c.current.Load().do("POST", "/v2/users/"+user+"/passkeyEvents", map[string]any{"eventType": "local-unlock", "processID": process})
+		a, err := c.current.Load().
+			do("POST", "/v2/users/"+user+"/passkeyEvents", map[string]any{"eventType": "local-unlock", "processID": process})
 		var created rest.PasskeyEvent
 		if err != nil || a.status != http.StatusOK || json.Unmarshal(a.body, &created) != nil {
 			continue // it may be stored or not: the process was killed
@@ -234,8 +243,11 @@ func (c *chaos) attach(ctx context.Context, t *testing.T, dataDir string, runnin
 		t.Fatal(err)
 	}
 	plain, err := js.CreateConsumer(ctx, bus.EventsStream, jetstream.ConsumerConfig{
-		Durable: "chaos-plain", FilterSubject: bus.EventsPrefix + "." + project1 + ".>", DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: 2 * time.Second,
+		Durable:       "chaos-plain",
+		FilterSubject: bus.EventsPrefix + "." + project1 + ".>",
+		DeliverPolicy: jetstream.DeliverNewPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       2 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -90,11 +90,21 @@ func TestACodeAndALinkFromTheirSendingToTheirEnd(t *testing.T) {
 			t.Parallel()
 			box := newPostbox(t)
 			st := s.start(t, func(cfg *settings.Config) {
-				cfg.Delivery.Kind, cfg.Delivery.WebhookURL, cfg.Delivery.WebhookSecret = delivery.Webhook, settings.Secret(box.URL), settings.Secret(box.secret)
+				cfg.Delivery.Kind, cfg.Delivery.WebhookURL, cfg.Delivery.WebhookSecret = delivery.Webhook, settings.Secret(
+					box.URL,
+				), settings.Secret(
+					box.secret,
+				)
 			})
 			user := as[rest.User](t, st.call(t, http.MethodPost, "/v2/users", map[string]any{"status": "active"}))
 			path := "/v2/users/" + user.UserID
-			as[rest.Identifier](t, st.call(t, http.MethodPost, path+"/identifiers", map[string]any{"identifierType": "email", "identifierValue": "Ada@Example.com", "status": "pending"}))
+			as[rest.Identifier](
+				t,
+				st.call(
+					t, http.MethodPost, path+"/identifiers",
+					map[string]any{"identifierType": "email", "identifierValue": "Ada@Example.com", "status": "pending"},
+				),
+			)
 
 			create := func(kind string, metadata map[string]any) answer {
 				return st.call(t, http.MethodPost, path+"/challenges", map[string]any{
@@ -106,7 +116,10 @@ func TestACodeAndALinkFromTheirSendingToTheirEnd(t *testing.T) {
 			}
 
 			code := as[rest.Challenge](t, create("email_otp", map[string]any{"locale": "de"}))
-			if got := box.last(t); got.Value != code.Value || got.IdentifierValue != "Ada@Example.com" || got.Link != "" || got.ChallengeMetadata["locale"] != "de" {
+			if got := box.last(
+				t,
+			); got.Value != code.Value || got.IdentifierValue != "Ada@Example.com" || got.Link != "" ||
+				got.ChallengeMetadata["locale"] != "de" {
 				t.Errorf("posted %+v for %+v", got, code)
 			}
 			if message := field(check(code.ChallengeID, "0").fault(t, 400), "value"); message != "is wrong" {
@@ -119,7 +132,9 @@ func TestACodeAndALinkFromTheirSendingToTheirEnd(t *testing.T) {
 			if message := field(check(code.ChallengeID, code.Value).fault(t, 400), "value"); message != "has been used already" {
 				t.Errorf("a second time: %q", message)
 			}
-			list := as[rest.IdentifierList](t, st.call(t, http.MethodGet, "/v2/identifiers?filter[]="+url.QueryEscape("userID:eq:"+user.UserID), nil))
+			list := as[rest.IdentifierList](
+				t, st.call(t, http.MethodGet, "/v2/identifiers?filter[]="+url.QueryEscape("userID:eq:"+user.UserID), nil),
+			)
 			if len(list.Identifiers) != 1 || list.Identifiers[0].Status != rest.IdentifierStatusVerified {
 				t.Errorf("identifiers %+v", list.Identifiers)
 			}

@@ -117,7 +117,11 @@ func TestTheUsersOfTheDeploymentMayDoWhatTheirServicesDo(t *testing.T) {
 	t.Cleanup(receiver.Close)
 	s := shape{split: true, redis: true, deployed: true, parts: []string{"ceremony", "events", "decision", "gateway"}}
 	st := s.start(t, func(cfg *settings.Config) {
-		cfg.Delivery.Kind, cfg.Delivery.WebhookURL, cfg.Delivery.WebhookSecret = delivery.Webhook, settings.Secret(box.URL), settings.Secret(box.secret)
+		cfg.Delivery.Kind, cfg.Delivery.WebhookURL, cfg.Delivery.WebhookSecret = delivery.Webhook, settings.Secret(
+			box.URL,
+		), settings.Secret(
+			box.secret,
+		)
 		cfg.Webhooks.AllowHTTP, cfg.Webhooks.AllowPrivate = true, true
 	})
 	hook := as[rest.WebhookEndpoint](t, st.call(t, "POST", "/v2/webhookEndpoints", map[string]any{
@@ -128,14 +132,32 @@ func TestTheUsersOfTheDeploymentMayDoWhatTheirServicesDo(t *testing.T) {
 	ada.createPasskey(t)
 	login(t, ada)
 	path := "/v2/users/" + ada.id
-	as[rest.Identifier](t, st.call(t, "POST", path+"/identifiers", map[string]any{"identifierType": "email", "identifierValue": "ada@example.com", "status": "primary"}))
+	as[rest.Identifier](
+		t,
+		st.call(
+			t, "POST", path+"/identifiers",
+			map[string]any{"identifierType": "email", "identifierValue": "ada@example.com", "status": "primary"},
+		),
+	)
 	ada.postEvent(t, map[string]any{"eventType": "login-explicit-abort"})
-	as[rest.Challenge](t, st.call(t, "POST", path+"/challenges", map[string]any{"challengeType": "email_otp", "identifierValue": "ada@example.com", "clientInformation": mac("")}))
-	token := as[rest.ConnectToken](t, st.call(t, "POST", "/v2/connectTokens", map[string]any{"type": "passkey-list", "data": map[string]any{"identifier": "ada@example.com"}}))
+	as[rest.Challenge](
+		t,
+		st.call(
+			t, "POST", path+"/challenges",
+			map[string]any{"challengeType": "email_otp", "identifierValue": "ada@example.com", "clientInformation": mac("")},
+		),
+	)
+	token := as[rest.ConnectToken](
+		t,
+		st.call(t, "POST", "/v2/connectTokens", map[string]any{"type": "passkey-list", "data": map[string]any{"identifier": "ada@example.com"}}),
+	)
 	if passkeys := manage(t, st.base, *token.Secret); len(passkeys) != 1 {
 		t.Errorf("%d passkeys are shown", len(passkeys))
 	}
-	for _, list := range []string{"/v2/users", "/v2/identifiers", "/v2/connectTokens", path + "/passkeyEvents", "/v2/webhookEndpoints/" + hook.ID + "/deliveries"} {
+	for _, list := range []string{
+		"/v2/users", "/v2/identifiers", "/v2/connectTokens", path + "/passkeyEvents",
+		"/v2/webhookEndpoints/" + hook.ID + "/deliveries",
+	} {
 		if listed := st.call(t, "GET", list, nil); listed.status != http.StatusOK {
 			t.Errorf("%s: %d %s", list, listed.status, listed.body)
 		}

@@ -49,7 +49,11 @@ func TestTheExamplesOfTheDocumentsPrintWhatTheyShow(t *testing.T) {
 		}
 	}
 	binary := build(t)
-	for _, name := range []string{"README.md", "docs/operations.md", "docs/policies.md", "docs/scenarios.md", "docs/explaining.md", "docs/moving.md", "docs/events.md", "docs/backend.md", "docs/webhooks.md", "docs/userservice.md", "docs/frontend.md", "docs/signin.md", "docs/connect.md"} {
+	for _, name := range []string{
+		"README.md", "docs/operations.md", "docs/policies.md", "docs/scenarios.md", "docs/explaining.md", "docs/moving.md",
+		"docs/events.md", "docs/backend.md", "docs/webhooks.md", "docs/userservice.md", "docs/frontend.md", "docs/signin.md",
+		"docs/connect.md",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			document := repoFile(t, name)
@@ -60,7 +64,8 @@ func TestTheExamplesOfTheDocumentsPrintWhatTheyShow(t *testing.T) {
 
 // startedWith returns the settings of webhooks that a document says to start the server with, since without them its examples take a day.
 func startedWith(document string) []string {
-	start := regexp.MustCompile("(?m)^```sh\n((?:KEYWARD_WEBHOOKS_|  KEYWARD_WEBHOOKS_)[^`]*) bin/keyward serve\n```").FindStringSubmatch(document)
+	start := regexp.MustCompile("(?m)^```sh\n((?:KEYWARD_WEBHOOKS_|  KEYWARD_WEBHOOKS_)[^`]*) bin/keyward serve\n```").
+		FindStringSubmatch(document)
 	if start == nil {
 		return nil
 	}
@@ -76,7 +81,10 @@ func follow(t *testing.T, binary string, blocks []example, settings ...string) {
 
 	const mark = "--- end of block ---"
 	script := &strings.Builder{}
-	fmt.Fprintf(script, "set -euo pipefail\nexport KEYWARD_ADMIN_ADDR='%s'\nLOGIN='%s:%s'\nDATA='%s'\n", strings.TrimPrefix(server.admin, "http://"), server.project, server.secret, data)
+	fmt.Fprintf(
+		script, "set -euo pipefail\nexport KEYWARD_ADMIN_ADDR='%s'\nLOGIN='%s:%s'\nDATA='%s'\n",
+		strings.TrimPrefix(server.admin, "http://"), server.project, server.secret, data,
+	)
 	here := strings.NewReplacer("http://127.0.0.1:8080", server.base, "http://127.0.0.1:9090", server.admin)
 	for _, b := range blocks {
 		script.WriteString(here.Replace(b.commands) + "echo '" + mark + "'\n")

@@ -71,9 +71,19 @@ func (e holdings) naming(t *testing.T, text string) []string {
 func (p *person) live(t *testing.T) {
 	t.Helper()
 	user := "/v2/users/" + p.id
-	as[rest.Identifier](t, p.call(t, "POST", user+"/identifiers", map[string]any{"identifierType": "email", "identifierValue": p.id + "@example.com", "status": "verified"}))
+	as[rest.Identifier](
+		t,
+		p.call(
+			t, "POST", user+"/identifiers",
+			map[string]any{"identifierType": "email", "identifierValue": p.id + "@example.com", "status": "verified"},
+		),
+	)
 	as[rest.SocialAccount](t, p.call(t, "POST", user+"/socialAccounts", map[string]any{
-		"providerType": "github", "identifierValue": p.id + "@example.com", "foreignID": "gh-" + p.id, "avatarURL": "", "fullName": "Ada Lovelace",
+		"providerType":    "github",
+		"identifierValue": p.id + "@example.com",
+		"foreignID":       "gh-" + p.id,
+		"avatarURL":       "",
+		"fullName":        "Ada Lovelace",
 	}))
 	p.createPasskey(t)
 	process := p.nextProcess()
@@ -89,7 +99,10 @@ func (p *person) live(t *testing.T) {
 	as[rest.AuthEvent](t, p.call(t, "POST", user+"/authEvents", map[string]any{
 		"username": p.id, "eventType": "login", "method": "password", "status": "success", "clientInformation": mac(p.handle),
 	}))
-	as[rest.LongSession](t, p.call(t, "POST", user+"/longSessions", map[string]any{"appType": "web", "identifierValue": p.id + "@example.com"}))
+	as[rest.LongSession](
+		t,
+		p.call(t, "POST", user+"/longSessions", map[string]any{"appType": "web", "identifierValue": p.id + "@example.com"}),
+	)
 }
 
 func TestOfADeletedUserNothingIsLeftAnywhereButTheEventThatTellsOfIt(t *testing.T) {
@@ -104,7 +117,13 @@ func TestOfADeletedUserNothingIsLeftAnywhereButTheEventThatTellsOfIt(t *testing.
 		cfg.Webhooks.RetryMin = 10 * time.Millisecond
 	})
 	// What is delivered to it fails, so that it waits, is given up, and is in the log of deliveries.
-	as[rest.WebhookEndpoint](t, st.call(t, "POST", "/v2/webhookEndpoints", map[string]any{"url": receiver.URL, "subscribedEvents": []string{"local-unlock", "passkey.created"}}))
+	as[rest.WebhookEndpoint](
+		t,
+		st.call(
+			t, "POST", "/v2/webhookEndpoints",
+			map[string]any{"url": receiver.URL, "subscribedEvents": []string{"local-unlock", "passkey.created"}},
+		),
+	)
 	conn, err := nats.Connect(address)
 	if err != nil {
 		t.Fatal(err)

@@ -56,10 +56,24 @@ func TestTheFrontendAPIWithItsOwnClients(t *testing.T) {
 
 	suite := exec.CommandContext(t.Context(), tools["node"], "--test", "--test-reporter=spec", "frontend.test.mjs")
 	suite.Dir = "frontend"
-	suite.Env = append(os.Environ(),
-		"NODE_EXTRA_CA_CERTS="+cert, "SUITE_TLS_CERT="+cert, "SUITE_TLS_KEY="+key, fmt.Sprintf("SUITE_API=https://127.0.0.1:%d", api), "SUITE_ADMIN="+admin,
-		fmt.Sprintf("SUITE_API_SUFFIX=auth.shop.example:%d", api), "SUITE_PAGE="+page, "SUITE_PROJECT="+project1, "SUITE_SECRET="+secret1, "SUITE_OUTBOX="+outbox.Name(),
-		"SUITE_BINARY="+binary, "SUITE_DATA_DIR="+data, "SUITE_CHROMIUM="+tools["chromium"])
+	suite.Env = append(
+		os.Environ(),
+		"NODE_EXTRA_CA_CERTS="+cert,
+		"SUITE_TLS_CERT="+cert,
+		"SUITE_TLS_KEY="+key,
+		fmt.Sprintf("SUITE_API=https://127.0.0.1:%d", api),
+		"SUITE_ADMIN="+admin,
+		fmt.Sprintf(
+			"SUITE_API_SUFFIX=auth.shop.example:%d", api,
+		),
+		"SUITE_PAGE="+page,
+		"SUITE_PROJECT="+project1,
+		"SUITE_SECRET="+secret1,
+		"SUITE_OUTBOX="+outbox.Name(),
+		"SUITE_BINARY="+binary,
+		"SUITE_DATA_DIR="+data,
+		"SUITE_CHROMIUM="+tools["chromium"],
+	)
 	out, err := suite.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v", err)
@@ -162,7 +176,9 @@ func TestARevokedSessionAndARemovedKeyAreSeenAtOnceWhateverTheShape(t *testing.T
 			ada := st.newPerson(t)
 			ada.createPasskey(t)
 			enter := func() string {
-				return as[rest.PostLoginRsp](t, ada.call(t, "POST", "/v2/passkey/postLogin", map[string]any{"signedPasskeyData": signedLogin(t, ada)})).Session
+				return as[rest.PostLoginRsp](
+					t, ada.call(t, "POST", "/v2/passkey/postLogin", map[string]any{"signedPasskeyData": signedLogin(t, ada)}),
+				).Session
 			}
 			const asked = 20 // often enough to meet every instance
 			me := func(complaint, token string, want int) {
@@ -183,7 +199,10 @@ func TestARevokedSessionAndARemovedKeyAreSeenAtOnceWhateverTheShape(t *testing.T
 			binary := build(t)
 			operator := func(args ...string) {
 				t.Helper()
-				cmd := exec.CommandContext(t.Context(), binary, append([]string{"project", "signing-keys"}, append(args, "--nats-url", st.natsURL)...)...)
+				cmd := exec.CommandContext(
+					t.Context(),
+					binary,
+					append([]string{"project", "signing-keys"}, append(args, "--nats-url", st.natsURL)...)...)
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Fatalf("%v: %s", err, out)
 				}

@@ -38,8 +38,14 @@ func runAt(t *testing.T, address string, out, log io.Writer, binary, dataDir str
 	admin := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	cmd := exec.Command(binary, "serve", "--http-addr", address)
 	cmd.Env = append(os.Environ(), append([]string{
-		"KEYWARD_DATA_DIR=" + dataDir, "KEYWARD_NATS_ADDR=off", "KEYWARD_ADMIN_ADDR=" + admin, "KEYWARD_GRPC_ADDR=127.0.0.1:0", "KEYWARD_BOOTSTRAP_API_SECRET=" + secret1,
-		"KEYWARD_REQUEST_TIMEOUT=1m", "KEYWARD_FRONTEND_URL=http://localhost:8080", "KEYWARD_BOOTSTRAP_ORIGINS=http://localhost:8080",
+		"KEYWARD_DATA_DIR=" + dataDir,
+		"KEYWARD_NATS_ADDR=off",
+		"KEYWARD_ADMIN_ADDR=" + admin,
+		"KEYWARD_GRPC_ADDR=127.0.0.1:0",
+		"KEYWARD_BOOTSTRAP_API_SECRET=" + secret1,
+		"KEYWARD_REQUEST_TIMEOUT=1m",
+		"KEYWARD_FRONTEND_URL=http://localhost:8080",
+		"KEYWARD_BOOTSTRAP_ORIGINS=http://localhost:8080",
 	}, env...)...)
 	cmd.Stdout, cmd.Stderr = out, log
 	if err := cmd.Start(); err != nil {

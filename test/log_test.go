@@ -50,7 +50,8 @@ func TestEveryLogLineIsJSONAndNoneHoldsASecret(t *testing.T) {
 	}
 	credential := ada.device.Passkeys[0].Credential
 	for what, secret := range map[string]string{
-		"the API secret": secret1, "a wrong secret": "notTheSecretButClose", "the environment handle": ada.handle, "the challenge": challengeOf(t, start.AssertionOptions),
+		"the API secret": secret1, "a wrong secret": "notTheSecretButClose", "the environment handle": ada.handle,
+		"the challenge":     challengeOf(t, start.AssertionOptions),
 		"the credential ID": encoded(credential.ID),
 	} {
 		if strings.Contains(logged.String(), secret) {

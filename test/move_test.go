@@ -73,7 +73,13 @@ func TestUsersMoveToAnotherKeywardWithPasskeysAndHistory(t *testing.T) {
 	ada := old.newPerson(t)
 	ada.createPasskey(t)
 	login(t, ada)
-	as[rest.Identifier](t, old.call(t, "POST", "/v2/users/"+ada.id+"/identifiers", map[string]any{"identifierType": "email", "identifierValue": "ada@example.com", "status": "primary"}))
+	as[rest.Identifier](
+		t,
+		old.call(
+			t, "POST", "/v2/users/"+ada.id+"/identifiers",
+			map[string]any{"identifierType": "email", "identifierValue": "ada@example.com", "status": "primary"},
+		),
+	)
 	ada.postEvent(t, map[string]any{"eventType": "login-explicit-abort"})
 	gone := ada.postEvent(t, map[string]any{"eventType": "user-login-blacklisted"})
 	as[rest.GenericRsp](t, old.call(t, "DELETE", "/v2/users/"+ada.id+"/passkeyEvents/"+gone.PasskeyEventID, nil))
@@ -99,14 +105,24 @@ func TestUsersMoveToAnotherKeywardWithPasskeysAndHistory(t *testing.T) {
 		}
 	}
 	twin := as[rest.User](t, next.call(t, "POST", "/v2/users", map[string]any{"status": "active"}))
-	next.call(t, "POST", "/v2/users/"+twin.UserID+"/identifiers", map[string]any{"identifierType": "email", "identifierValue": "ADA@example.com", "status": "primary"}).fault(t, 409)
+	next.call(
+		t, "POST", "/v2/users/"+twin.UserID+"/identifiers",
+		map[string]any{"identifierType": "email", "identifierValue": "ADA@example.com", "status": "primary"},
+	).
+		fault(t, 409)
 }
 
 func TestADryRunReportsEveryBadLineAndStoresNothing(t *testing.T) {
 	t.Parallel()
 	m := startMover(t)
 	ada := m.newPerson(t)
-	as[rest.Identifier](t, m.call(t, "POST", "/v2/users/"+ada.id+"/identifiers", map[string]any{"identifierType": "username", "identifierValue": "ada", "status": "primary"}))
+	as[rest.Identifier](
+		t,
+		m.call(
+			t, "POST", "/v2/users/"+ada.id+"/identifiers",
+			map[string]any{"identifierType": "username", "identifierValue": "ada", "status": "primary"},
+		),
+	)
 	line := func(name, more string) string {
 		return fmt.Sprintf(`{"user":{"status":"active","identifiers":[{"type":"username","value":%q,"status":"primary"}]%s}}`, name, more)
 	}
@@ -130,7 +146,8 @@ func TestADryRunReportsEveryBadLineAndStoresNothing(t *testing.T) {
 		t.Errorf("%d %s", code, out)
 	}
 	for _, want := range []string{
-		"line 2: is no JSON", "line 3: identifiers.0.value: is another user's already", "line 4: credentials.0.publicKey: must be a COSE key", "line 5: identifiers.0.value: is on line 1 already",
+		"line 2: is no JSON", "line 3: identifiers.0.value: is another user's already",
+		"line 4: credentials.0.publicKey: must be a COSE key", "line 5: identifiers.0.value: is on line 1 already",
 		"line 6: is empty", "line 7: user.shoeSize: is no member", "line 8: type: is no type of event",
 	} {
 		if !strings.Contains(complaints, want) {
@@ -173,7 +190,10 @@ func TestAnInterruptedImportGoesOnWhereItStopped(t *testing.T) {
 
 	out, complaints, code := m.user(t, "import", file)
 	var created, unchanged int
-	if n, err := fmt.Sscanf(out, "%d users and 0 events imported, %d records there already, 0 lines refused", &created, &unchanged); n != 2 || err != nil || code != 0 {
+	if n, err := fmt.Sscanf(
+		out, "%d users and 0 events imported, %d records there already, 0 lines refused", &created, &unchanged,
+	); n != 2 || err != nil ||
+		code != 0 {
 		t.Fatalf("%d %s %s", code, out, complaints)
 	}
 	// The counts are of both runs together; what the first one stored and did not note is there already.
@@ -193,7 +213,13 @@ func TestOneUsersDataAreAllThatIsKept(t *testing.T) {
 	login(t, ada)
 	other.createPasskey(t)
 	as[rest.LongSession](t, m.call(t, "POST", "/v2/users/"+ada.id+"/longSessions", map[string]any{"appType": "web", "identifierValue": "ada"}))
-	hook := as[rest.WebhookEndpoint](t, m.call(t, "POST", "/v2/webhookEndpoints", map[string]any{"url": "https://127.0.0.2:9/", "subscribedEvents": []string{"*"}, "customHeaders": map[string]string{}}))
+	hook := as[rest.WebhookEndpoint](
+		t,
+		m.call(
+			t, "POST", "/v2/webhookEndpoints",
+			map[string]any{"url": "https://127.0.0.2:9/", "subscribedEvents": []string{"*"}, "customHeaders": map[string]string{}},
+		),
+	)
 	ada.postEvent(t, map[string]any{"eventType": "local-unlock"})
 	eventually(t, "nothing was tried to be delivered", func() bool {
 		return as[rest.WebhookDeliveryList](t, m.call(t, "GET", "/v2/webhookEndpoints/"+hook.ID+"/deliveries", nil)).Paging.TotalItems > 0
@@ -209,20 +235,31 @@ func TestOneUsersDataAreAllThatIsKept(t *testing.T) {
 		}
 		clear(kinds)
 		for _, r := range records(t, out) {
-			for kind, is := range map[string]bool{"user": r.User != nil, "event": r.Event != nil, "offer": r.Offer != nil, "decision": r.Decision != nil, "session": r.Session != nil, "delivery": r.Delivery != nil} {
+			for kind, is := range map[string]bool{
+				"user":     r.User != nil,
+				"event":    r.Event != nil,
+				"offer":    r.Offer != nil,
+				"decision": r.Decision != nil,
+				"session":  r.Session != nil,
+				"delivery": r.Delivery != nil,
+			} {
 				if is {
 					kinds[kind]++
 				}
 			}
 		}
 		// Decisions are recorded in the background.
-		return kinds["user"] == 1 && kinds["event"] >= 3 && kinds["offer"] >= 1 && kinds["decision"] >= 2 && kinds["session"] == 1 && kinds["delivery"] >= 1
+		return kinds["user"] == 1 && kinds["event"] >= 3 && kinds["offer"] >= 1 && kinds["decision"] >= 2 && kinds["session"] == 1 &&
+			kinds["delivery"] >= 1
 	})
 	_, complaints, code := m.user(t, "export", "--user", "usr-123456789")
 	if code != 1 || !strings.Contains(complaints, "userID: does not exist") {
 		t.Errorf("%d %s", code, complaints)
 	}
-	if _, complaints, code = m.user(t, "export", "--user", "ada"); code != 2 || !strings.Contains(complaints, "must be of the form usr-<number>") {
+	if _, complaints, code = m.user(
+		t, "export", "--user", "ada",
+	); code != 2 ||
+		!strings.Contains(complaints, "must be of the form usr-<number>") {
 		t.Errorf("%d %s", code, complaints)
 	}
 }

@@ -89,10 +89,15 @@ func TestADataDirectoryOfAnEarlierVersionIsServed(t *testing.T) {
 	if events.status != http.StatusOK || !strings.Contains(string(events.body), old.Event) {
 		t.Errorf("the old event is not listed: %s", events.body)
 	}
-	if hooks := as[rest.WebhookEndpointList](t, st.call(t, "GET", "/v2/webhookEndpoints", nil)); len(hooks.WebhookEndpoints) != 1 || hooks.WebhookEndpoints[0].ID != old.Webhook {
+	if hooks := as[rest.WebhookEndpointList](
+		t, st.call(t, "GET", "/v2/webhookEndpoints", nil),
+	); len(hooks.WebhookEndpoints) != 1 ||
+		hooks.WebhookEndpoints[0].ID != old.Webhook {
 		t.Errorf("the webhook endpoints are %+v", hooks.WebhookEndpoints)
 	}
-	checked := as[rest.Challenge](t, st.call(t, "PATCH", "/v2/users/"+old.User+"/challenges/"+old.Challenge, map[string]any{"value": old.Code}))
+	checked := as[rest.Challenge](
+		t, st.call(t, "PATCH", "/v2/users/"+old.User+"/challenges/"+old.Challenge, map[string]any{"value": old.Code}),
+	)
 	if checked.Status != rest.ChallengeStatusCompleted {
 		t.Errorf("the old code is %s", checked.Status)
 	}
@@ -110,7 +115,10 @@ func TestADataDirectoryOfAnEarlierVersionIsServed(t *testing.T) {
 	}
 
 	st.call(t, "PATCH", "/v2/projectConfig", map[string]any{"origins": []string{origin, wildcard}}).fault(t, http.StatusBadRequest)
-	mended := as[rest.ProjectConfig](t, st.call(t, "PATCH", "/v2/projectConfig", map[string]any{"origins": []string{origin}, "relatedOrigins": []string{}}))
+	mended := as[rest.ProjectConfig](
+		t,
+		st.call(t, "PATCH", "/v2/projectConfig", map[string]any{"origins": []string{origin}, "relatedOrigins": []string{}}),
+	)
 	if !slices.Equal(mended.Origins, []string{origin}) || len(mended.RelatedOrigins) > 0 {
 		t.Errorf("the mended project has %v and %v", mended.Origins, mended.RelatedOrigins)
 	}
@@ -120,7 +128,10 @@ func TestADataDirectoryOfAnEarlierVersionIsServed(t *testing.T) {
 func manage(t *testing.T, base, secret string) []frontend.Passkey {
 	t.Helper()
 	v := &visitor{client: client{base: base}}
-	v.process = as[frontend.ConnectManageInitRsp](t, v.visit(t, "POST", "/v2/connect/manage/init", `{"clientInformation": `+visitorSays+`, "flags": {}}`)).ProcessID
+	v.process = as[frontend.ConnectManageInitRsp](
+		t,
+		v.visit(t, "POST", "/v2/connect/manage/init", `{"clientInformation": `+visitorSays+`, "flags": {}}`),
+	).ProcessID
 	return as[frontend.ConnectManageListRsp](t, v.visit(t, "POST", "/v2/connect/manage/list", quoted(t, "connectToken", secret))).Passkeys
 }
 
@@ -154,7 +165,10 @@ func serveOldData(t *testing.T, dir string, old oldData, log *slog.Logger) *stac
 	cfg.Decision.EvalTimeout, cfg.HTTP.RequestTimeout = 5*time.Second, time.Minute
 	began, made := time.Now(), time.UnixMilli(old.MadeMs)
 	a := startAppAt(t, cfg, log, func() time.Time { return made.Add(time.Minute + time.Since(began)) })
-	return &stack{client: client{base: "http://" + a.HTTPAddr(), project: project1, secret: secret1}, dataDir: dir, apps: []*app.App{a}, gateway: a}
+	return &stack{
+		client: client{base: "http://" + a.HTTPAddr(), project: project1, secret: secret1}, dataDir: dir, apps: []*app.App{a},
+		gateway: a,
+	}
 }
 
 func unpackOldData(t *testing.T, dir string) oldData {
@@ -246,8 +260,11 @@ func TestMakeOldData(t *testing.T) {
 	}
 	dir := t.TempDir()
 	box := newPostbox(t)
-	server := run(t, binary, dir, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_SESSIONS_MAX_AGE="+century, "KEYWARD_SESSION_LIFETIME=2000h", "KEYWARD_SESSION_INACTIVITY=2000h",
-		"KEYWARD_DELIVERY=webhook", "KEYWARD_DELIVERY_WEBHOOK_URL="+box.URL, "KEYWARD_DELIVERY_WEBHOOK_SECRET="+box.secret)
+	server := run(
+		t, binary, dir, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_SESSIONS_MAX_AGE="+century,
+		"KEYWARD_SESSION_LIFETIME=2000h", "KEYWARD_SESSION_INACTIVITY=2000h", "KEYWARD_DELIVERY=webhook",
+		"KEYWARD_DELIVERY_WEBHOOK_URL="+box.URL, "KEYWARD_DELIVERY_WEBHOOK_SECRET="+box.secret,
+	)
 	old := makeOldData(t, server)
 	address, err := bus.ServerURL(dir)
 	if err != nil {
@@ -266,7 +283,9 @@ func TestMakeOldData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.MkdirAll(oldDirectory, 0o755), os.WriteFile(filepath.Join(oldDirectory, "holds.json"), append(raw, '\n'), 0o644)); err != nil {
+	if err := errors.Join(
+		os.MkdirAll(oldDirectory, 0o755), os.WriteFile(filepath.Join(oldDirectory, "holds.json"), append(raw, '\n'), 0o644),
+	); err != nil {
 		t.Fatal(err)
 	}
 	pack(t, dir, filepath.Join(oldDirectory, "data.tar.gz"))
@@ -278,12 +297,24 @@ func makeOldData(t *testing.T, server *process) oldData {
 	ada.createPasskey(t)
 	login(t, ada)
 	path := "/v2/users/" + ada.id
-	as[rest.Identifier](t, server.call(t, "POST", path+"/identifiers", map[string]any{"identifierType": "email", "identifierValue": "ada@example.com", "status": "primary"}))
+	as[rest.Identifier](
+		t,
+		server.call(
+			t, "POST", path+"/identifiers",
+			map[string]any{"identifierType": "email", "identifierValue": "ada@example.com", "status": "primary"},
+		),
+	)
 	event := ada.postEvent(t, map[string]any{"eventType": "login-explicit-abort"})
 	hook := as[rest.WebhookEndpoint](t, server.call(t, "POST", "/v2/webhookEndpoints", map[string]any{
 		"url": "https://hooks.example.com/", "subscribedEvents": []string{"*"}, "customHeaders": map[string]string{},
 	}))
-	token := as[rest.ConnectToken](t, server.call(t, "POST", "/v2/connectTokens", map[string]any{"type": "passkey-list", "data": map[string]any{"identifier": "ada@example.com"}}))
+	token := as[rest.ConnectToken](
+		t,
+		server.call(
+			t, "POST", "/v2/connectTokens",
+			map[string]any{"type": "passkey-list", "data": map[string]any{"identifier": "ada@example.com"}},
+		),
+	)
 	code := as[rest.Challenge](t, server.call(t, "POST", path+"/challenges", map[string]any{
 		"challengeType": "email_otp", "identifierValue": "ada@example.com", "clientInformation": mac(""),
 	}))

@@ -23,7 +23,10 @@ func TestThePageToTryPasskeysWith(t *testing.T) {
 	t.Cleanup(func() { _ = outbox.Close() })
 	binary, data, port := build(t), t.TempDir(), freePort(t)
 	page := fmt.Sprintf("http://localhost:%d", port)
-	runAt(t, fmt.Sprintf("127.0.0.1:%d", port), outbox, nil, binary, data, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_FRONTEND_URL="+page, "KEYWARD_BOOTSTRAP_ORIGINS="+page)
+	runAt(
+		t, fmt.Sprintf("127.0.0.1:%d", port), outbox, nil, binary, data, "KEYWARD_NATS_ADDR=127.0.0.1:0",
+		"KEYWARD_FRONTEND_URL="+page, "KEYWARD_BOOTSTRAP_ORIGINS="+page,
+	)
 	tell := func(story string) {
 		suite := exec.CommandContext(t.Context(), tools["node"], "--test", "--test-reporter=spec", story)
 		suite.Dir = "page"
@@ -38,7 +41,10 @@ func TestThePageToTryPasskeysWith(t *testing.T) {
 	}
 	// What the README says to do comes before, and may break nothing for the page: the demo makes a project of its own.
 	for _, args := range [][]string{{}, {"--users", "5"}} {
-		told := exec.CommandContext(t.Context(), binary, slices.Concat([]string{"demo", "--data-dir", data, "--url", fmt.Sprintf("http://127.0.0.1:%d", port), "--origin", page}, args)...)
+		told := exec.CommandContext(
+			t.Context(),
+			binary,
+			slices.Concat([]string{"demo", "--data-dir", data, "--url", fmt.Sprintf("http://127.0.0.1:%d", port), "--origin", page}, args)...)
 		if out, err := told.CombinedOutput(); err != nil {
 			t.Fatalf("demo %v: %v\n%s", args, err, out)
 		}

@@ -152,7 +152,8 @@ func backendStory(t *testing.T, st *stack) {
 	mediation(t, o.person)
 	for _, path := range []string{"/identifiers", "/socialAccounts", "/sessions", "/connectTokens", "/users"} {
 		of := map[string]string{
-			"/identifiers": "identifierID", "/socialAccounts": "userID", "/sessions": "sessionID", "/connectTokens": "connectTokenID", "/users": "userID",
+			"/identifiers": "identifierID", "/socialAccounts": "userID", "/sessions": "sessionID", "/connectTokens": "connectTokenID",
+			"/users": "userID",
 		}[path]
 		eventually(t, path+" does not show what there is", func() bool {
 			return strings.Contains(string(o.call(t, "GET", "/v2"+path, nil).body), o.ids[of])
@@ -258,7 +259,9 @@ func connectStory(t *testing.T, st *stack) {
 	}
 	as[json.RawMessage](t, v.visit(t, "POST", "/v2/connect/login/finish", string(finish)))
 	v.process = as[frontend.ConnectManageInitRsp](t, v.visit(t, "POST", "/v2/connect/manage/init", begin)).ProcessID
-	passkeys := as[frontend.ConnectManageListRsp](t, v.visit(t, "POST", "/v2/connect/manage/list", quoted(t, "connectToken", token("passkey-list")))).Passkeys
+	passkeys := as[frontend.ConnectManageListRsp](
+		t, v.visit(t, "POST", "/v2/connect/manage/list", quoted(t, "connectToken", token("passkey-list"))),
+	).Passkeys
 	as[json.RawMessage](t, v.visit(t, "POST", "/v2/connect/manage/delete",
 		`{"connectToken": "`+token("passkey-delete")+`", "credentialID": "`+passkeys[0].ID+`"}`))
 	as[json.RawMessage](t, v.visit(t, "POST", "/v2/connect/process/clear", `{"processId": "`+v.process+`"}`))

@@ -46,7 +46,12 @@ func TestADecisionSeesEveryAcknowledgedEventWhateverRedisDoes(t *testing.T) {
 	t.Parallel()
 	for _, s := range []shape{
 		{name: "one process", redis: true},
-		{name: "split with two of each", split: true, redis: true, parts: []string{"events,decision,ceremony", "events,decision,ceremony", "gateway"}},
+		{
+			name:  "split with two of each",
+			split: true,
+			redis: true,
+			parts: []string{"events,decision,ceremony", "events,decision,ceremony", "gateway"},
+		},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -159,7 +164,12 @@ func TestOfAThousandConcurrentFinishesOfOneChallengeExactlyOneSucceeds(t *testin
 	t.Parallel()
 	for _, s := range []shape{
 		{name: "one process"},
-		{name: "split with two of each", split: true, redis: true, parts: []string{"events,decision,ceremony", "events,decision,ceremony", "gateway"}},
+		{
+			name:  "split with two of each",
+			split: true,
+			redis: true,
+			parts: []string{"events,decision,ceremony", "events,decision,ceremony", "gateway"},
+		},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -198,7 +208,10 @@ func TestOfAThousandConcurrentFinishesOfOneChallengeExactlyOneSucceeds(t *testin
 			if succeeded.Load() != 1 || refused.Load()+shed.Load() != 999 {
 				t.Errorf("%d succeeded, %d were refused, %d were shed", succeeded.Load(), refused.Load(), shed.Load())
 			}
-			completed := as[rest.PasskeyEventList](t, ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents?include=engine&pageSize=100&filter[]=eventType:eq:login-completed", nil))
+			completed := as[rest.PasskeyEventList](
+				t,
+				ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents?include=engine&pageSize=100&filter[]=eventType:eq:login-completed", nil),
+			)
 			if completed.Paging.TotalItems != 1 {
 				t.Errorf("login-completed events: %d", completed.Paging.TotalItems)
 			}
@@ -215,7 +228,12 @@ func TestTheNextLoginStartSeesEveryChangeOfThePasskeysWhicheverInstanceAnswers(t
 		{name: "one process with Redis", redis: true},
 		{name: "split without Redis", split: true, parts: []string{"all", "all"}},
 		{name: "split with two whole instances", split: true, redis: true, parts: []string{"all", "all"}},
-		{name: "split with the decision elsewhere", split: true, redis: true, parts: []string{"decision", "events,ceremony,gateway", "events,ceremony,gateway"}},
+		{
+			name:  "split with the decision elsewhere",
+			split: true,
+			redis: true,
+			parts: []string{"decision", "events,ceremony,gateway", "events,ceremony,gateway"},
+		},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

@@ -23,10 +23,16 @@ func TestTheNodeSDK(t *testing.T) {
 	for _, file := range []string{"sdk.test.mjs", "api.test.mjs"} {
 		t.Run(file, func(t *testing.T) {
 			port := freePort(t)
-			server := runAt(t, fmt.Sprintf("127.0.0.1:%d", port), nil, nil, binary, t.TempDir(), fmt.Sprintf("KEYWARD_FRONTEND_URL=http://localhost:%d", port))
+			server := runAt(
+				t, fmt.Sprintf("127.0.0.1:%d", port), nil, nil, binary, t.TempDir(),
+				fmt.Sprintf("KEYWARD_FRONTEND_URL=http://localhost:%d", port),
+			)
 			suite := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", file)
 			suite.Dir = "sdk"
-			suite.Env = append(os.Environ(), "KEYWARD_URL="+server.base, "KEYWARD_PROJECT="+server.project, "KEYWARD_SECRET="+server.secret, "KEYWARD_BINARY="+binary)
+			suite.Env = append(
+				os.Environ(), "KEYWARD_URL="+server.base, "KEYWARD_PROJECT="+server.project, "KEYWARD_SECRET="+server.secret,
+				"KEYWARD_BINARY="+binary,
+			)
 			if out, err := suite.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}

@@ -61,13 +61,22 @@ func TestALoginBecomesASessionThatAnybodyCanVerify(t *testing.T) {
 				t.Errorf("again: %s", again.body)
 			}
 
-			short := as[rest.ShortSession](t, ada.call(t, "POST", "/v2/users/"+ada.id+"/longSessions/"+id+"/shortSessions", map[string]any{"appType": "web", "issuer": origin}))
+			short := as[rest.ShortSession](
+				t,
+				ada.call(t, "POST", "/v2/users/"+ada.id+"/longSessions/"+id+"/shortSessions", map[string]any{"appType": "web", "issuer": origin}),
+			)
 			verified(t, st, short.Value, origin, project1)
 			as[rest.GenericRsp](t, ada.call(t, "POST", "/v2/sessions/"+id+"/revoke", nil))
-			if got := as[rest.LongSession](t, ada.call(t, "GET", "/v2/longSessions/"+id, nil)); got.Status != rest.SessionStatusRevoked || got.UserID != ada.id {
+			if got := as[rest.LongSession](
+				t, ada.call(t, "GET", "/v2/longSessions/"+id, nil),
+			); got.Status != rest.SessionStatusRevoked ||
+				got.UserID != ada.id {
 				t.Errorf("revoked: %+v", got)
 			}
-			refused := ada.call(t, "POST", "/v2/users/"+ada.id+"/longSessions/"+id+"/shortSessions", map[string]any{"appType": "web", "issuer": origin})
+			refused := ada.call(
+				t, "POST", "/v2/users/"+ada.id+"/longSessions/"+id+"/shortSessions",
+				map[string]any{"appType": "web", "issuer": origin},
+			)
 			if message := field(refused.fault(t, 400), "longSessionID"); message != "is not active but revoked" {
 				t.Errorf("a token of a revoked session: %s", refused.body)
 			}
@@ -103,7 +112,9 @@ func TestAServiceRefusesTheTokensOfAnotherTenant(t *testing.T) {
 			t.Errorf("another tenant's token is taken, not refused %s", name)
 		}
 	}
-	if _, err := jwt.Parse([]byte(theirs), jwt.WithKeySet(keysOf(t, st, "pro-2")), jwt.WithIssuer(origin), jwt.WithAudience("pro-2")); err != nil {
+	if _, err := jwt.Parse(
+		[]byte(theirs), jwt.WithKeySet(keysOf(t, st, "pro-2")), jwt.WithIssuer(origin), jwt.WithAudience("pro-2"),
+	); err != nil {
 		t.Errorf("its own service refuses it: %v", err)
 	}
 }
@@ -148,7 +159,8 @@ func verified(t *testing.T, st *stack, token, issuer, audience string) jwt.Token
 	deadline := time.Now().Add(patience)
 	for {
 		published := anybody.call(t, "GET", "/.well-known/jwks", nil)
-		if published.status != 200 || !strings.Contains(published.header.Get("Content-Type"), "json") || strings.Contains(string(published.body), `"d"`) {
+		if published.status != 200 || !strings.Contains(published.header.Get("Content-Type"), "json") ||
+			strings.Contains(string(published.body), `"d"`) {
 			t.Fatalf("the keys: %d %s", published.status, published.body)
 		}
 		set, err := jwk.Parse(published.body)

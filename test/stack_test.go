@@ -71,7 +71,12 @@ func everyShape() []shape {
 		{name: "split without Redis", split: true},
 		{name: "split with Redis", split: true, redis: true},
 		{name: "split in two halves", split: true, redis: true, parts: []string{"events,decision", "ceremony,gateway"}},
-		{name: "split with two of each", split: true, redis: true, parts: []string{"events,decision,ceremony", "events,decision,ceremony", "gateway"}},
+		{
+			name:  "split with two of each",
+			split: true,
+			redis: true,
+			parts: []string{"events,decision,ceremony", "events,decision,ceremony", "gateway"},
+		},
 	}
 }
 

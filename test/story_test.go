@@ -31,7 +31,8 @@ func story(t *testing.T, st *stack) {
 		t.Errorf("created passkey: %+v", created)
 	}
 	list := as[rest.CredentialList](t, ada.call(t, "GET", "/v2/users/"+ada.id+"/credentials", nil))
-	if list.Paging.TotalItems != 1 || list.Credentials[0].ID != created.ID || !list.Credentials[0].BackupState || list.Credentials[0].SourceOS != "macOS" {
+	if list.Paging.TotalItems != 1 || list.Credentials[0].ID != created.ID || !list.Credentials[0].BackupState ||
+		list.Credentials[0].SourceOS != "macOS" {
 		t.Errorf("credentials: %+v", list)
 	}
 
@@ -83,7 +84,10 @@ func twoFailures(t *testing.T, p *person) {
 // mediation: conditional UI logs in without a user named beforehand, and a success ends the streak of failures.
 func mediation(t *testing.T, p *person) {
 	process := p.nextProcess()
-	start := as[rest.PasskeyMediationStartRsp](t, p.call(t, "POST", "/v2/passkey/mediation/start", map[string]any{"processID": process, "clientInformation": mac(p.handle)}))
+	start := as[rest.PasskeyMediationStartRsp](
+		t,
+		p.call(t, "POST", "/v2/passkey/mediation/start", map[string]any{"processID": process, "clientInformation": mac(p.handle)}),
+	)
 	if !start.LoginAllow {
 		t.Fatal("mediation was not allowed")
 	}

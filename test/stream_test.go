@@ -91,7 +91,8 @@ func TestABackendWithoutNATSFollowsEventsOverHTTPWhicheverProcessItAsks(t *testi
 			as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id, nil))
 			for _, r := range readers {
 				first, second, last := r.next(), r.next(), r.next()
-				if string(first.event.ID) != sent.PasskeyEventID || second.event.Type != event.Deleted || second.event.Deletes != first.event.ID || last.event.Type != event.UserDeleted {
+				if string(first.event.ID) != sent.PasskeyEventID || second.event.Type != event.Deleted || second.event.Deletes != first.event.ID ||
+					last.event.Type != event.UserDeleted {
 					t.Errorf("got %+v, %+v, %+v", first, second, last)
 				}
 				// Who comes too late finds what is not erased.

@@ -18,7 +18,10 @@ func TestOneTraceFollowsACallThroughEveryService(t *testing.T) {
 	printed := map[string]*bytes.Buffer{}
 	var processes []*exec.Cmd
 	for _, service := range []string{"events", "decision", "ceremony", "gateway"} {
-		cmd := exec.Command(binary, "serve", "--services="+service, "--http-addr", address, "--grpc-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		cmd := exec.Command(
+			binary, "serve", "--services="+service, "--http-addr", address, "--grpc-addr", "127.0.0.1:0", "--admin-addr",
+			"127.0.0.1:0",
+		)
 		cmd.Env = append(os.Environ(), "KEYWARD_NATS_URL="+nats, "KEYWARD_BOOTSTRAP_API_SECRET="+secret1, "OTEL_TRACES_EXPORTER=console",
 			"KEYWARD_FRONTEND_URL=http://localhost:8080", "KEYWARD_BOOTSTRAP_ORIGINS=http://localhost:8080")
 		printed[service] = new(bytes.Buffer)
@@ -37,14 +40,23 @@ func TestOneTraceFollowsACallThroughEveryService(t *testing.T) {
 	ada := api.newPerson(t)
 	eventually(t, "a passkey was not created", func() bool {
 		a, err := api.do("POST", "/v2/passkey/append/start", map[string]any{
-			"userID": ada.id, "processID": "p", "username": "ada", "clientInformation": mac(""), "passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
+			"userID":            ada.id,
+			"processID":         "p",
+			"username":          "ada",
+			"clientInformation": mac(""),
+			"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
 		})
 		return err == nil && a.status == http.StatusOK
 	})
 
 	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
-	req, err := http.NewRequest(http.MethodPost, api.base+"/v2/passkey/append/start", strings.NewReader(`{"userID":"`+ada.id+`","processID":"q","username":"ada",
-		"clientInformation":{"remoteAddress":"192.0.2.1","userAgent":"x","userVerifyingPlatformAuthenticatorAvailable":true},"passkeyIntelFlags":{"forcePasskeyAppend":true}}`))
+	req, err := http.NewRequest(
+		http.MethodPost,
+		api.base+"/v2/passkey/append/start",
+		strings.NewReader(`{"userID":"`+ada.id+`","processID":"q","username":"ada",
+		"clientInformation":{"remoteAddress":"192.0.2.1","userAgent":"x","userVerifyingPlatformAuthenticatorAvailable":true},
+		"passkeyIntelFlags":{"forcePasskeyAppend":true}}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,10 @@ func TestADecisionIsExplainedToItsProjectWhateverTheShape(t *testing.T) {
 				return true
 			})
 			last := d.Rows[len(d.Rows)-1]
-			if d.DecisionID != id || d.Action != frontend.TrialDecisionActionLogin || last.Row != d.Row || last.Outcome != frontend.TrialRowOutcomeAnswered || d.Title == "" || len(d.Facts) == 0 {
+			if d.DecisionID != id || d.Action != frontend.TrialDecisionActionLogin || last.Row != d.Row ||
+				last.Outcome != frontend.TrialRowOutcomeAnswered ||
+				d.Title == "" ||
+				len(d.Facts) == 0 {
 				t.Errorf("explained %+v", d)
 			}
 			if d.PolicyRevision != started.header.Get("X-Keyward-Policy-Revision") {

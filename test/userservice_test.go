@@ -41,12 +41,17 @@ func TestTheUserServiceWithItsOwnClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(said)), "\n")
-	suite := exec.CommandContext(t.Context(), tools["node"], "--test", "--test-reporter=spec", "client.test.mjs", "contract.test.mjs", "terminal.test.mjs", "page.test.mjs")
+	suite := exec.CommandContext(
+		t.Context(), tools["node"], "--test", "--test-reporter=spec", "client.test.mjs", "contract.test.mjs",
+		"terminal.test.mjs", "page.test.mjs",
+	)
 	suite.Dir = "zitadel"
-	suite.Env = append(os.Environ(),
-		"SUITE_URL="+server.base, "SUITE_GRPC_URL=http://"+grpc, "SUITE_PROJECT="+server.project, "SUITE_SECRET="+server.secret, "SUITE_TOKEN="+lines[len(lines)-1],
-		"SUITE_BINARY="+binary, "SUITE_DATA_DIR="+data, "SUITE_PAGE_ORIGIN="+page, "SUITE_DESCRIPTORS="+descriptorFile(t), "SUITE_BUF="+buf,
-		"SUITE_CHROMIUM="+tools["chromium"])
+	suite.Env = append(
+		os.Environ(), "SUITE_URL="+server.base, "SUITE_GRPC_URL=http://"+grpc, "SUITE_PROJECT="+server.project,
+		"SUITE_SECRET="+server.secret, "SUITE_TOKEN="+lines[len(lines)-1], "SUITE_BINARY="+binary, "SUITE_DATA_DIR="+data,
+		"SUITE_PAGE_ORIGIN="+page, "SUITE_DESCRIPTORS="+descriptorFile(t), "SUITE_BUF="+buf,
+		"SUITE_CHROMIUM="+tools["chromium"],
+	)
 	if out, err := suite.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -68,7 +73,8 @@ func descriptorFile(t *testing.T) string {
 		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
 	}
 	for _, file := range []protoreflect.FileDescriptor{
-		userv2.File_zitadel_user_v2_user_service_proto, userv2beta.File_zitadel_user_v2beta_user_service_proto, (&zitadelv1.ErrorDetail{}).ProtoReflect().Descriptor().ParentFile(),
+		userv2.File_zitadel_user_v2_user_service_proto, userv2beta.File_zitadel_user_v2beta_user_service_proto,
+		(&zitadelv1.ErrorDetail{}).ProtoReflect().Descriptor().ParentFile(),
 	} {
 		add(file)
 	}

@@ -85,12 +85,19 @@ func (v *visitor) signUp(t *testing.T, name string) {
 	t.Helper()
 	begun := as[frontend.ProcessInitRsp](t, v.visit(t, "POST", "/v2/auth/process/init", `{"clientInformation": `+visitorSays+`}`))
 	v.process = begun.Token
-	offered := at[frontend.BlockPasskeyAppend](t, v.visit(t, "POST", "/v2/auth/signup/init", `{"identifiers": [{"type": "username", "identifier": "`+name+`"}]}`), frontend.BlockTypePasskeyAppend)
+	offered := at[frontend.BlockPasskeyAppend](
+		t,
+		v.visit(t, "POST", "/v2/auth/signup/init", `{"identifiers": [{"type": "username", "identifier": "`+name+`"}]}`),
+		frontend.BlockTypePasskeyAppend,
+	)
 	created, err := v.device.Create(offered.Challenge, origin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at[frontend.BlockPasskeyAppended](t, v.visit(t, "POST", "/v2/auth/passkey/append/finish", quoted(t, "signedChallenge", created)), frontend.BlockTypePasskeyAppended)
+	at[frontend.BlockPasskeyAppended](
+		t, v.visit(t, "POST", "/v2/auth/passkey/append/finish", quoted(t, "signedChallenge", created)),
+		frontend.BlockTypePasskeyAppended,
+	)
 	done := at[frontend.BlockCompleted](t, v.visit(t, "POST", "/v2/auth/process/complete", ""), frontend.BlockTypeCompleted)
 	v.token, v.process = done.SessionToken, ""
 }
@@ -145,8 +152,15 @@ func TestAPageSignsUpLogsInAndOutWhateverTheShape(t *testing.T) {
 func logIn(t *testing.T, st *stack, ada *visitor) {
 	t.Helper()
 	again := &visitor{client: client{base: st.base}, device: ada.device}
-	again.process = as[frontend.ProcessInitRsp](t, again.visit(t, "POST", "/v2/auth/process/init", `{"clientInformation": `+visitorSays+`}`)).Token
-	asked := at[frontend.BlockPasskeyVerify](t, again.visit(t, "POST", "/v2/auth/login/init", `{"identifierValue": "ada", "isPhone": false}`), frontend.BlockTypePasskeyVerify)
+	again.process = as[frontend.ProcessInitRsp](
+		t,
+		again.visit(t, "POST", "/v2/auth/process/init", `{"clientInformation": `+visitorSays+`}`),
+	).Token
+	asked := at[frontend.BlockPasskeyVerify](
+		t,
+		again.visit(t, "POST", "/v2/auth/login/init", `{"identifierValue": "ada", "isPhone": false}`),
+		frontend.BlockTypePasskeyVerify,
+	)
 	signed, err := again.device.Get(asked.Challenge, origin)
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +171,10 @@ func logIn(t *testing.T, st *stack, ada *visitor) {
 	}
 	at[frontend.BlockCompleted](t, finished, frontend.BlockTypeCompleted)
 
-	connect := as[frontend.ConnectLoginInitRsp](t, again.visit(t, "POST", "/v2/connect/login/init", `{"clientInformation": `+visitorSays+`, "flags": {}}`))
+	connect := as[frontend.ConnectLoginInitRsp](
+		t,
+		again.visit(t, "POST", "/v2/connect/login/init", `{"clientInformation": `+visitorSays+`, "flags": {}}`),
+	)
 	if !connect.LoginAllowed || connect.ConditionalUIChallenge == nil || connect.FrontendAPIURL == "" {
 		t.Errorf("a Connect process began with %+v", connect)
 	}

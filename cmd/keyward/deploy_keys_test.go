@@ -26,7 +26,8 @@ import (
 func secretBuckets() map[string]string {
 	buckets := map[string]string{bus.WebhooksBucket: settings.Events}
 	for _, name := range []string{
-		bus.KeysBucket, bus.ProjectKeysBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.CodesBucket, bus.TokensBucket, bus.SpentBucket, bus.ProcessesBucket,
+		bus.KeysBucket, bus.ProjectKeysBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.CodesBucket, bus.TokensBucket,
+		bus.SpentBucket, bus.ProcessesBucket,
 		bus.ChallengesBucket,
 	} {
 		buckets[name] = settings.Ceremony
@@ -53,13 +54,34 @@ func attacks(bucket string) []attack {
 		{"a read from the leader", "$JS.API.STREAM.MSG.GET." + s, last},
 		{"a consumer", "$JS.API.CONSUMER.CREATE." + s + ".spy1", consumer("spy1", "")},
 		{"a consumer of one key", "$JS.API.CONSUMER.CREATE." + s + ".spy2." + key, consumer("spy2", fmt.Sprintf(`,"filter_subject":%q`, key))},
-		{"a consumer without a name", "$JS.API.CONSUMER.CREATE." + s, fmt.Sprintf(`{"stream_name":%q,"config":{"ack_policy":"none","deliver_policy":"all"}}`, s)},
+		{
+			"a consumer without a name",
+			"$JS.API.CONSUMER.CREATE." + s,
+			fmt.Sprintf(`{"stream_name":%q,"config":{"ack_policy":"none","deliver_policy":"all"}}`, s),
+		},
 		{"a durable consumer", "$JS.API.CONSUMER.DURABLE.CREATE." + s + ".spy3",
 			fmt.Sprintf(`{"stream_name":%q,"config":{"durable_name":"spy3","ack_policy":"explicit","deliver_policy":"all"}}`, s)},
-		{"a copy under another name", "$JS.API.STREAM.CREATE.MIRROR_" + bucket, fmt.Sprintf(`{"name":"MIRROR_%s","storage":"file","mirror":{"name":%q}}`, bucket, s)},
-		{"a source of another stream", "$JS.API.STREAM.CREATE.COPY_" + bucket, fmt.Sprintf(`{"name":"COPY_%s","storage":"file","sources":[{"name":%q}]}`, bucket, s)},
-		{"that all is told to whoever listens", "$JS.API.STREAM.UPDATE." + s,
-			fmt.Sprintf(`{"name":%q,"subjects":["$KV.%s.>"],"storage":"file","max_msgs_per_subject":1,"duplicate_window":120000000000,"deny_delete":true,"allow_rollup_hdrs":true,"allow_direct":true,"max_bytes":-1,"max_msgs":-1,"discard":"new","num_replicas":1,"republish":{"src":">","dest":"_INBOX.told.>"}}`, s, bucket)},
+		{
+			"a copy under another name",
+			"$JS.API.STREAM.CREATE.MIRROR_" + bucket,
+			fmt.Sprintf(`{"name":"MIRROR_%s","storage":"file","mirror":{"name":%q}}`, bucket, s),
+		},
+		{
+			"a source of another stream",
+			"$JS.API.STREAM.CREATE.COPY_" + bucket,
+			fmt.Sprintf(`{"name":"COPY_%s","storage":"file","sources":[{"name":%q}]}`, bucket, s),
+		},
+		{
+			"that all is told to whoever listens",
+			"$JS.API.STREAM.UPDATE." + s,
+			fmt.Sprintf(
+				`{"name":%q,"subjects":["$KV.%s.>"],"storage":"file","max_msgs_per_subject":1,"duplicate_window":120000000000,"deny_delete":true,`+
+					`"allow_rollup_hdrs":true,"allow_direct":true,"max_bytes":-1,"max_msgs":-1,"discard":"new","num_replicas":1,"republish":{"src":">",`+
+					`"dest":"_INBOX.told.>"}}`,
+				s,
+				bucket,
+			),
+		},
 		{"a snapshot", "$JS.API.STREAM.SNAPSHOT." + s, `{"deliver_subject":"_INBOX.snapshot"}`},
 		{"a purge", "$JS.API.STREAM.PURGE." + s, ""},
 		{"the deletion of a message", "$JS.API.STREAM.MSG.DELETE." + s, `{"seq":1}`},
@@ -70,7 +92,10 @@ func attacks(bucket string) []attack {
 
 // listening are subscriptions by which somebody would hear what is not his.
 func listening(bucket string) []string {
-	return []string{"$KV." + bucket + ".>", ">", "_INBOX.>", "_INBOX." + settings.Ceremony + ".>", "$JS.API.>", "$JS.EVENT.>", "keyward.>", "keyward.ceremony.>"}
+	return []string{
+		"$KV." + bucket + ".>", ">", "_INBOX.>", "_INBOX." + settings.Ceremony + ".>", "$JS.API.>", "$JS.EVENT.>",
+		"keyward.>", "keyward.ceremony.>",
+	}
 }
 
 // deployed is the NATS server as deploy/ configures it, with every bucket. It sets the environment, so its test does not run
@@ -89,7 +114,8 @@ func startDeployedOn(t *testing.T, dir string) deployed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts.Host, opts.Port, opts.HTTPHost, opts.HTTPPort, opts.StoreDir, opts.NoSigs, opts.NoLog = "127.0.0.1", server.RANDOM_PORT, "", 0, dir, true, true
+	opts.Host, opts.Port, opts.HTTPHost, opts.HTTPPort = "127.0.0.1", server.RANDOM_PORT, "", 0
+	opts.StoreDir, opts.NoSigs, opts.NoLog = dir, true, true
 	s, err := server.NewServer(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +179,9 @@ func (r *refusals) tells(subject string) bool {
 func (d deployed) connect(t *testing.T, user string) (*nats.Conn, *refusals) {
 	t.Helper()
 	refused := &refusals{}
-	conn, err := nats.Connect(d.ClientURL(), nats.UserInfo(user, "p"+user), nats.CustomInboxPrefix("_INBOX."+user), nats.ErrorHandler(refused.note))
+	conn, err := nats.Connect(
+		d.ClientURL(), nats.UserInfo(user, "p"+user), nats.CustomInboxPrefix("_INBOX."+user), nats.ErrorHandler(refused.note),
+	)
 	if err != nil {
 		t.Fatalf("%s: %v", user, err)
 	}
@@ -185,7 +213,10 @@ func TestNoServiceButCeremonyCanReadWhatMakesAToken(t *testing.T) {
 		// A stream of its own could be filled from any other.
 		for _, own := range []string{"KV_" + bus.ProjectsBucket, bus.DecisionsStream, bus.EventsStream, "KV_" + bus.WebhooksBucket, "MINE"} {
 			for _, verb := range []string{"CREATE", "UPDATE"} {
-				all = append(all, attack{"a source", "$JS.API.STREAM." + verb + "." + own, `{"name":"` + own + `","sources":[{"name":"KV_project-keys"}]}`})
+				all = append(
+					all,
+					attack{"a source", "$JS.API.STREAM." + verb + "." + own, `{"name":"` + own + `","sources":[{"name":"KV_project-keys"}]}`},
+				)
 			}
 		}
 		for _, a := range all {
@@ -252,7 +283,10 @@ func TestWhatAServiceGetsByADetourIsEncryptedAndWhatItWritesIsNotBelieved(t *tes
 		t.Fatal(err)
 	}
 	open := func() *keyring.Store {
-		store, err := keyring.Open(t.Context(), keyring.Deps{Bucket: bucket, Sealer: keys.Strict(), Keep: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		store, err := keyring.Open(
+			t.Context(),
+			keyring.Deps{Bucket: bucket, Sealer: keys.Strict(), Keep: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,9 +301,17 @@ func TestWhatAServiceGetsByADetourIsEncryptedAndWhatItWritesIsNotBelieved(t *tes
 	keeper, _ := d.connect(t, settings.Events)
 	have := func(name, body, delivered string) {
 		subject := bus.EventsPrefix + ".pro-1.usr-1." + name
-		consumer := fmt.Sprintf(`{"stream_name":%q,"config":{"name":%q,"ack_policy":"none","deliver_policy":"all","filter_subject":%q,"deliver_subject":%q}}`,
-			bus.EventsStream, name, subject, delivered)
-		for to, payload := range map[string]string{subject: body, "$JS.API.CONSUMER.CREATE." + bus.EventsStream + "." + name + "." + subject: consumer} {
+		consumer := fmt.Sprintf(
+			`{"stream_name":%q,"config":{"name":%q,"ack_policy":"none","deliver_policy":"all","filter_subject":%q,"deliver_subject":%q}}`,
+			bus.EventsStream,
+			name,
+			subject,
+			delivered,
+		)
+		for to, payload := range map[string]string{
+			subject: body,
+			"$JS.API.CONSUMER.CREATE." + bus.EventsStream + "." + name + "." + subject: consumer,
+		} {
 			if _, err := keeper.Request(to, []byte(payload), 10*time.Second); err != nil {
 				t.Fatal(err)
 			}

@@ -12,7 +12,10 @@ import (
 // erasures would take events out of a log, bend it, or stop who delivers them.
 func erasures(stream string) []attack {
 	smaller := fmt.Sprintf(`{"name":%q,"subjects":["passkey.events.>"],"storage":"file","max_msgs":1}`, stream)
-	told := fmt.Sprintf(`{"name":%q,"subjects":["passkey.events.>"],"storage":"file","republish":{"src":">","dest":"keyward.events.>"}}`, stream)
+	told := fmt.Sprintf(
+		`{"name":%q,"subjects":["passkey.events.>"],"storage":"file","republish":{"src":">","dest":"keyward.events.>"}}`,
+		stream,
+	)
 	return []attack{
 		{"a smaller log", "$JS.API.STREAM.UPDATE." + stream, smaller},
 		{"a log that is told on", "$JS.API.STREAM.UPDATE." + stream, told},

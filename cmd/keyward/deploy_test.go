@@ -138,7 +138,9 @@ func TestOnlyWhatAServiceErasesMayBePurgedByIt(t *testing.T) {
 			if name, is := strings.CutPrefix(subject, "$JS.API.STREAM.PURGE."); is {
 				purged = append(purged, name)
 			}
-			if strings.HasPrefix(subject, "$JS.API.STREAM.CREATE") || strings.HasPrefix(subject, "$JS.API.STREAM.UPDATE") || subject == "$JS.API.>" || subject == ">" {
+			if strings.HasPrefix(subject, "$JS.API.STREAM.CREATE") || strings.HasPrefix(subject, "$JS.API.STREAM.UPDATE") ||
+				subject == "$JS.API.>" ||
+				subject == ">" {
 				t.Errorf("%s may create and change streams: %s", user.Username, subject)
 			}
 		}

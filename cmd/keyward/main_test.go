@@ -20,7 +20,10 @@ import (
 func build(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keyward")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-X main.version=9.8.7 -X main.revision=abcdef", "-o", path, ".")
+	cmd := exec.CommandContext(
+		t.Context(), "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags",
+		"-X main.version=9.8.7 -X main.revision=abcdef", "-o", path, ".",
+	)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -41,7 +44,10 @@ func TestTheBinaryServesDrainsOnSIGTERMAndLogsNoSecret(t *testing.T) {
 
 	cmd := exec.CommandContext(t.Context(), binary, "serve")
 	data := filepath.Join(t.TempDir(), "data")
-	cmd.Env = append(os.Environ(), "KEYWARD_DATA_DIR="+data, "KEYWARD_HTTP_ADDR=127.0.0.1:0", "KEYWARD_GRPC_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_NATS_ADDR=off")
+	cmd.Env = append(
+		os.Environ(), "KEYWARD_DATA_DIR="+data, "KEYWARD_HTTP_ADDR=127.0.0.1:0", "KEYWARD_GRPC_ADDR=127.0.0.1:0",
+		"KEYWARD_ADMIN_ADDR=127.0.0.1:0", "KEYWARD_NATS_ADDR=off",
+	)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +71,12 @@ func TestTheBinaryServesDrainsOnSIGTERMAndLogsNoSecret(t *testing.T) {
 		_ = cmd.Process.Kill()
 		t.Fatalf("no call to paste:\n%s%s", said.String(), log.String())
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, found[3]+"/v2/users", strings.NewReader(`{"fullName": "Ada Lovelace", "status": "active"}`))
+	req, err := http.NewRequestWithContext(
+		t.Context(),
+		http.MethodPost,
+		found[3]+"/v2/users",
+		strings.NewReader(`{"fullName": "Ada Lovelace", "status": "active"}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,11 @@ func TestWhatLogsReserveFitsTheDisk(t *testing.T) {
 			total: gib, change: func(c *bus.Config) { c.DecisionsMaxBytes, c.WebhookDeliveriesMaxBytes = 100*mib, 50*mib },
 			decisions: 100 * mib, deliveries: 50 * mib,
 		},
-		"events are not thrown away to fit":             {total: gib, change: func(c *bus.Config) { c.EventsMaxBytes = 2 * gib }, refused: "events_max_bytes: "},
+		"events are not thrown away to fit": {
+			total:   gib,
+			change:  func(c *bus.Config) { c.EventsMaxBytes = 2 * gib },
+			refused: "events_max_bytes: ",
+		},
 		"a disk of little more than the reserve is not": {total: 100 * mib, refused: "disk_reserve"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +113,13 @@ func TestWhileTheDiskIsFullWritesAreRefusedAtOnceReadsGoOnAndItHealsByItself(t *
 func TestWhatWaitingDoesNotHealIsToldAtOnceWithTheSettingsThatWouldHelp(t *testing.T) {
 	t.Parallel()
 	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 1 << 30, NoSigs: true, NoLog: true,
+		Host:              "127.0.0.1",
+		Port:              server.RANDOM_PORT,
+		JetStream:         true,
+		StoreDir:          t.TempDir(),
+		JetStreamMaxStore: 1 << 30,
+		NoSigs:            true,
+		NoLog:             true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -123,10 +133,18 @@ func TestWhatWaitingDoesNotHealIsToldAtOnceWithTheSettingsThatWouldHelp(t *testi
 		change func(*bus.Config)
 		want   []string
 	}{
-		"a server with too little room":   {want: []string{"max_file", "decisions_max_bytes (4096 MiB)", "webhooks_deliveries_max_bytes (1024 MiB)"}},
-		"more replicas than servers":      {change: func(c *bus.Config) { c.Replicas = 3 }, want: []string{"nats_replicas is 3"}},
-		"a port that somebody else has":   {change: func(c *bus.Config) { c.URL, c.Addr = "", taken(t) }, want: []string{"nats_addr", "address already in use"}},
-		"a directory that cannot be made": {change: func(c *bus.Config) { c.URL, c.DataDir = "", "/proc/keyward" }, want: []string{"data_dir", "/proc/keyward"}},
+		"a server with too little room": {
+			want: []string{"max_file", "decisions_max_bytes (4096 MiB)", "webhooks_deliveries_max_bytes (1024 MiB)"},
+		},
+		"more replicas than servers": {change: func(c *bus.Config) { c.Replicas = 3 }, want: []string{"nats_replicas is 3"}},
+		"a port that somebody else has": {
+			change: func(c *bus.Config) { c.URL, c.Addr = "", taken(t) },
+			want:   []string{"nats_addr", "address already in use"},
+		},
+		"a directory that cannot be made": {
+			change: func(c *bus.Config) { c.URL, c.DataDir = "", "/proc/keyward" },
+			want:   []string{"data_dir", "/proc/keyward"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -143,7 +143,11 @@ func TestAFirstInLineWhoLeavesPassesItsTurnOn(t *testing.T) {
 	c, g := embedded(t), newGate()
 	c.Client.AddHook(g)
 	batch := NewBatch(c.Client.(*redis.Client))
-	first, second := &call{cmds: []redis.Cmder{hget(1)}, turn: make(chan bool, 1)}, &call{cmds: []redis.Cmder{hget(2)}, turn: make(chan bool, 1)}
+	first, second := &call{
+		cmds: []redis.Cmder{hget(1)}, turn: make(chan bool, 1),
+	}, &call{
+		cmds: []redis.Cmder{hget(2)}, turn: make(chan bool, 1),
+	}
 	batch.sending, batch.waiting = true, []*call{first, second}
 	batch.passOn() // to the first, who is just leaving
 	batch.leave(first)

@@ -27,7 +27,9 @@ func open(t *testing.T, batches bool) (jetstream.JetStream, *direct.Stream) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	if _, err := b.JS.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{subjects}, AllowDirect: batches}); err != nil {
+	if _, err := b.JS.CreateStream(
+		t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{subjects}, AllowDirect: batches},
+	); err != nil {
 		t.Fatal(err)
 	}
 	s, err := direct.Open(t.Context(), b.JS, name)

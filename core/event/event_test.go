@@ -52,8 +52,12 @@ func TestSetIsTheSameInEveryOrder(t *testing.T) {
 	draw := rapid.Custom(func(t *rapid.T) event.Event {
 		id := rapid.SampledFrom([]ident.EventID{"pke-1", "pke-2", "pke-3"})
 		return event.Event{
-			ID: id.Draw(t, "id"), CreatedMs: rapid.Int64Range(0, 2).Draw(t, "created"), Deletes: id.Draw(t, "deletes"),
-			Type: rapid.SampledFrom([]event.Type{event.LoginError, event.AppendError, event.Deleted}).Draw(t, "type"), Process: rapid.SampledFrom([]string{"", "p"}).Draw(t, "process"),
+			ID:        id.Draw(t, "id"),
+			CreatedMs: rapid.Int64Range(0, 2).Draw(t, "created"),
+			Deletes:   id.Draw(t, "deletes"),
+			Type: rapid.SampledFrom([]event.Type{event.LoginError, event.AppendError, event.Deleted}).
+				Draw(t, "type"),
+			Process: rapid.SampledFrom([]string{"", "p"}).Draw(t, "process"),
 		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
@@ -70,15 +74,29 @@ func TestJoin(t *testing.T) {
 	t.Parallel()
 	const hour = int64(time.Hour / time.Millisecond)
 	login := func(id ident.EventID, at int64, process, challenge string, route event.Route) event.Event {
-		return event.Event{ID: id, Type: event.LoginOffered, CreatedMs: at, Process: process, Challenge: challenge, Ceremony: "was-" + ident.ChallengeID(id[4:]), Route: route}
+		return event.Event{
+			ID: id, Type: event.LoginOffered, CreatedMs: at, Process: process, Challenge: challenge,
+			Ceremony: "was-" + ident.ChallengeID(id[4:]), Route: route,
+		}
 	}
 	nudge := func(id ident.EventID, at int64, process string, env ident.EnvironmentID, kind event.Kind) event.Event {
-		return event.Event{ID: id, Type: event.AppendOffered, CreatedMs: at, Process: process, Environment: env, Ceremony: "was-" + ident.ChallengeID(id[4:]), Kind: kind}
+		return event.Event{
+			ID: id, Type: event.AppendOffered, CreatedMs: at, Process: process, Environment: env,
+			Ceremony: "was-" + ident.ChallengeID(id[4:]), Kind: kind,
+		}
 	}
 	known := []event.Event{
-		login("pke-12", 200, "p1", "b+-_", event.CDA), login("pke-11", 100, "p1", "aa_-", event.Local), login("pke-13", 50, "p2", "cc", event.SecurityKey),
+		login(
+			"pke-12", 200, "p1", "b+-_", event.CDA,
+		),
+		login("pke-11", 100, "p1", "aa_-", event.Local),
+		login("pke-13", 50, "p2", "cc", event.SecurityKey),
 		{ID: "pke-14", Type: event.LoginDenied, CreatedMs: 300, Process: "p1"},
-		nudge("pke-21", 100, "p1", "env-1", event.KindAuto), nudge("pke-22", 200, "p1", "env-1", event.KindAfterError), nudge("pke-23", 250, "p3", "env-2", event.KindAfterHybrid),
+		nudge(
+			"pke-21", 100, "p1", "env-1", event.KindAuto,
+		),
+		nudge("pke-22", 200, "p1", "env-1", event.KindAfterError),
+		nudge("pke-23", 250, "p3", "env-2", event.KindAfterHybrid),
 		{ID: "pke-31", Type: event.AppendError, CreatedMs: 260, Ceremony: "was-23"},
 	}
 	for _, c := range []struct {
@@ -86,21 +104,66 @@ func TestJoin(t *testing.T) {
 		event event.Event
 		want  event.Event // only Ceremony, Route and Kind
 	}{
-		{"by challenge, though its process has a newer offer", event.Event{Type: event.LoginError, CreatedMs: 300, Process: "p1", Challenge: "aa_-"}, event.Event{Ceremony: "was-11", Route: event.Local}},
-		{"by challenge in the other alphabet, padded", event.Event{Type: event.LoginError, CreatedMs: 300, Challenge: "aa/+=="}, event.Event{Ceremony: "was-11", Route: event.Local}},
-		{"by challenge ID", event.Event{Type: event.LoginExplicitAbort, CreatedMs: 300, Challenge: "was-13"}, event.Event{Ceremony: "was-13", Route: event.SecurityKey}},
-		{"by process, the newest", event.Event{Type: event.LoginError, CreatedMs: 300, Process: "p1"}, event.Event{Ceremony: "was-12", Route: event.CDA}},
-		{"by process, the newest that was there before", event.Event{Type: event.LoginNoCredentials, CreatedMs: 150, Process: "p1"}, event.Event{Ceremony: "was-11", Route: event.Local}},
-		{"by process, though the clocks of two instances differ", event.Event{Type: event.LoginError, CreatedMs: 49, Process: "p2"}, event.Event{Ceremony: "was-13", Route: event.SecurityKey}},
-		{"an unknown challenge falls back on the process", event.Event{Type: event.LoginError, CreatedMs: 300, Process: "p2", Challenge: "zz"}, event.Event{Ceremony: "was-13", Route: event.SecurityKey}},
+		{
+			"by challenge, though its process has a newer offer",
+			event.Event{Type: event.LoginError, CreatedMs: 300, Process: "p1", Challenge: "aa_-"},
+			event.Event{Ceremony: "was-11", Route: event.Local},
+		},
+		{
+			"by challenge in the other alphabet, padded", event.Event{Type: event.LoginError, CreatedMs: 300, Challenge: "aa/+=="},
+			event.Event{Ceremony: "was-11", Route: event.Local},
+		},
+		{
+			"by challenge ID", event.Event{Type: event.LoginExplicitAbort, CreatedMs: 300, Challenge: "was-13"},
+			event.Event{Ceremony: "was-13", Route: event.SecurityKey},
+		},
+		{
+			"by process, the newest", event.Event{Type: event.LoginError, CreatedMs: 300, Process: "p1"},
+			event.Event{Ceremony: "was-12", Route: event.CDA},
+		},
+		{
+			"by process, the newest that was there before",
+			event.Event{Type: event.LoginNoCredentials, CreatedMs: 150, Process: "p1"},
+			event.Event{Ceremony: "was-11", Route: event.Local},
+		},
+		{
+			"by process, though the clocks of two instances differ",
+			event.Event{Type: event.LoginError, CreatedMs: 49, Process: "p2"},
+			event.Event{Ceremony: "was-13", Route: event.SecurityKey},
+		},
+		{
+			"an unknown challenge falls back on the process",
+			event.Event{Type: event.LoginError, CreatedMs: 300, Process: "p2", Challenge: "zz"},
+			event.Event{Ceremony: "was-13", Route: event.SecurityKey},
+		},
 		{"neither known: on its own", event.Event{Type: event.LoginError, CreatedMs: 300, Process: "p9", Challenge: "zz"}, event.Event{}},
 		{"a process without ID is none", event.Event{Type: event.LoginError, CreatedMs: 300}, event.Event{}},
-		{"what it says itself is kept", event.Event{Type: event.LoginCompleted, CreatedMs: 300, Process: "p1", Ceremony: "was-7", Route: event.Local}, event.Event{Ceremony: "was-7", Route: event.Local}},
-		{"append by process, the newest offer", event.Event{Type: event.AppendExplicitAbort, CreatedMs: 300, Process: "p1"}, event.Event{Ceremony: "was-22", Kind: event.KindAfterError}},
-		{"append without process: the newest open one in its environment", event.Event{Type: event.AppendError, CreatedMs: 300, Environment: "env-1"}, event.Event{Ceremony: "was-22", Kind: event.KindAfterError}},
-		{"one that has been answered is not open", event.Event{Type: event.AppendError, CreatedMs: 300, Environment: "env-2"}, event.Event{Kind: event.KindDefault}},
-		{"just under an hour is open", event.Event{Type: event.AppendError, CreatedMs: 200 + hour - 1, Environment: "env-1"}, event.Event{Ceremony: "was-22", Kind: event.KindAfterError}},
-		{"an hour is not", event.Event{Type: event.AppendError, CreatedMs: 200 + hour, Environment: "env-1"}, event.Event{Kind: event.KindDefault}},
+		{
+			"what it says itself is kept",
+			event.Event{Type: event.LoginCompleted, CreatedMs: 300, Process: "p1", Ceremony: "was-7", Route: event.Local},
+			event.Event{Ceremony: "was-7", Route: event.Local},
+		},
+		{
+			"append by process, the newest offer", event.Event{Type: event.AppendExplicitAbort, CreatedMs: 300, Process: "p1"},
+			event.Event{Ceremony: "was-22", Kind: event.KindAfterError},
+		},
+		{
+			"append without process: the newest open one in its environment",
+			event.Event{Type: event.AppendError, CreatedMs: 300, Environment: "env-1"},
+			event.Event{Ceremony: "was-22", Kind: event.KindAfterError},
+		},
+		{
+			"one that has been answered is not open", event.Event{Type: event.AppendError, CreatedMs: 300, Environment: "env-2"},
+			event.Event{Kind: event.KindDefault},
+		},
+		{
+			"just under an hour is open", event.Event{Type: event.AppendError, CreatedMs: 200 + hour - 1, Environment: "env-1"},
+			event.Event{Ceremony: "was-22", Kind: event.KindAfterError},
+		},
+		{
+			"an hour is not", event.Event{Type: event.AppendError, CreatedMs: 200 + hour, Environment: "env-1"},
+			event.Event{Kind: event.KindDefault},
+		},
 		{"a blacklist belongs to nothing", event.Event{Type: event.AppendBlacklistedAfterError, CreatedMs: 300, Process: "p1"}, event.Event{}},
 		{"an offer belongs to nothing", event.Event{Type: event.AppendOffered, CreatedMs: 300, Process: "p1"}, event.Event{}},
 	} {

@@ -41,7 +41,8 @@ func TestTypesAreAsTheyWereWhenEventsOfThemWereStored(t *testing.T) {
 func TestWhatIsNoTypeIsNothing(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []event.Type{"", "login-mystery", "append-", "Login-error", "login-error "} {
-		if kind.Known() || kind.OnWire() || kind.FromClients() || kind.OfAccount() || kind.AnswersLogin() || kind.AnswersAppend() || kind.Observed() {
+		if kind.Known() || kind.OnWire() || kind.FromClients() || kind.OfAccount() || kind.AnswersLogin() || kind.AnswersAppend() ||
+			kind.Observed() {
 			t.Errorf("%q passes for a type", kind)
 		}
 	}

@@ -93,8 +93,16 @@ func open(b *testing.B, server string) *benchWorld {
 	for user := range int64(benchUsers) {
 		for k := range benchEvents {
 			e := event.Event{
-				ID: ident.NewEventID(), Project: project, User: benchUser(user), Type: event.LoginError, CreatedMs: int64(1_764_000_000_000 + k),
-				Environment: "env-1234567890", Process: "prc-1234567890", Ceremony: "was-1234567890", Challenge: "Y2hhbGxlbmdlLW9mLTMyLWJ5dGVzLWxlbmd0aC1oZXJl", Route: event.Local,
+				ID:          ident.NewEventID(),
+				Project:     project,
+				User:        benchUser(user),
+				Type:        event.LoginError,
+				CreatedMs:   int64(1_764_000_000_000 + k),
+				Environment: "env-1234567890",
+				Process:     "prc-1234567890",
+				Ceremony:    "was-1234567890",
+				Challenge:   "Y2hhbGxlbmdlLW9mLTMyLWJ5dGVzLWxlbmd0aC1oZXJl",
+				Route:       event.Local,
 			}
 			if _, err := s.Append(b.Context(), e); err != nil {
 				b.Fatal(err)
@@ -111,7 +119,12 @@ func (w *benchWorld) store(tb testing.TB) *eventlog.Store {
 		tb.Fatal(err)
 	}
 	s, err := eventlog.Open(tb.Context(), eventlog.Deps{
-		JetStream: w.bus.JS, Epochs: epochs, Redis: w.redis.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+		JetStream: w.bus.JS,
+		Epochs:    epochs,
+		Redis:     w.redis.Client,
+		Metrics:   prometheus.NewRegistry(),
+		Clock:     time.Now,
+		Log:       slog.New(slog.DiscardHandler),
 	}, historycache.DefaultConfig())
 	if err != nil {
 		tb.Fatal(err)
@@ -145,7 +158,10 @@ func startRedis(tb testing.TB) string {
 	if err := l.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.Command(path, "--port", fmt.Sprint(address.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", tb.TempDir())
+	cmd := exec.Command(
+		path, "--port", fmt.Sprint(address.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
+		tb.TempDir(),
+	)
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}

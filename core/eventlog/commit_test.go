@@ -262,7 +262,10 @@ func TestACallerWhoLeavesADecidedBatchDoesNotHoldItUp(t *testing.T) {
 		}
 	}
 	if log.commits.alone != 0 || log.commits.together || len(log.commits.waiting) != 0 {
-		t.Errorf("after all have been answered: %d alone, together %v, %d waiting", log.commits.alone, log.commits.together, len(log.commits.waiting))
+		t.Errorf(
+			"after all have been answered: %d alone, together %v, %d waiting", log.commits.alone, log.commits.together,
+			len(log.commits.waiting),
+		)
 	}
 }
 

@@ -173,7 +173,10 @@ func (n *instance) reads(t *testing.T) map[string]int {
 }
 
 func failure(user ident.UserID) event.Event {
-	return event.Event{ID: ident.NewEventID(), Project: project, User: user, Type: event.LoginError, CreatedMs: 1_764_000_000_000, Environment: "env-1"}
+	return event.Event{
+		ID: ident.NewEventID(), Project: project, User: user, Type: event.LoginError, CreatedMs: 1_764_000_000_000,
+		Environment: "env-1",
+	}
 }
 
 func mustAppend(t *testing.T, n *instance, e event.Event) {

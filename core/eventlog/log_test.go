@@ -88,7 +88,11 @@ func TestAReadWaitsForAFollowerThatIsBehind(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	var got []event.Event
-	if _, err := log.readThrough(ctx, bus.EventsStream, "passkey.events.pro-1.usr-1.>", 1, 9, into(&got)); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := log.readThrough(
+		ctx, bus.EventsStream, "passkey.events.pro-1.usr-1.>", 1, 9, into(&got),
+	); !errors.Is(
+		err, context.DeadlineExceeded,
+	) {
 		t.Errorf("an incomplete history passed for a whole one: %v, %v", got, err)
 	}
 }

@@ -206,7 +206,9 @@ func (i *installation) accounts(n *instance) *account.Store {
 }
 
 // deciding returns the account that a decision is made on: the ceremony service runs beside accounts, the decision service beside reader.
-func deciding(ctx context.Context, accounts *account.Store, reader *instance, user ident.UserID) (a *account.Account, fromMemory bool, err error) {
+func deciding(
+	ctx context.Context, accounts *account.Store, reader *instance, user ident.UserID,
+) (a *account.Account, fromMemory bool, err error) {
 	view, err := accounts.View(ctx, project, user)
 	if err != nil {
 		return nil, false, err

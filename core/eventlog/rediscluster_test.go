@@ -138,7 +138,12 @@ func (i *installation) onCluster(masters []*clusterNode) (*eventlog.Store, *cach
 		i.t.Fatal(err)
 	}
 	store, err := eventlog.Open(i.t.Context(), eventlog.Deps{
-		JetStream: i.bus.JS, Epochs: epochs, Redis: c.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+		JetStream: i.bus.JS,
+		Epochs:    epochs,
+		Redis:     c.Client,
+		Metrics:   prometheus.NewRegistry(),
+		Clock:     time.Now,
+		Log:       slog.New(slog.DiscardHandler),
 	}, quick())
 	if err != nil {
 		i.t.Fatal(err)

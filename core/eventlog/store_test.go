@@ -65,7 +65,8 @@ func TestAnEventIsACloudEventOnItsSubject(t *testing.T) {
 	}
 	for header, want := range map[string]string{
 		"ce-specversion": "1.0", "ce-id": string(e.ID), "ce-source": "/keyward/projects/pro-1", "ce-type": "keyward.passkey.login-error",
-		"ce-subject": "usr-1", "ce-time": "2025-11-24T16:00:00.000Z", "content-type": "application/json", "ce-datacontenttype": "application/json", "Nats-Msg-Id": string(e.ID),
+		"ce-subject": "usr-1", "ce-time": "2025-11-24T16:00:00.000Z", "content-type": "application/json",
+		"ce-datacontenttype": "application/json", "Nats-Msg-Id": string(e.ID),
 	} {
 		if got := msg.Header[header]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s: got %q, want %q", header, got, want)

@@ -22,12 +22,25 @@ func TestEveryErrorBecomesAFaultThatTellsNoSecret(t *testing.T) {
 		err  error
 		want fault.Fault
 	}{
-		"a fault": {fault.Unknown("userID"), fault.Fault{
-			Type: fault.TypeValidationError, Status: http.StatusBadRequest, Validation: []fault.FieldError{{Field: "userID", Message: "does not exist"}},
-		}},
-		"a wrapped fault":     {fmt.Errorf("load: %w", fault.NotFound("no such thing")), fault.Fault{Type: fault.TypeNotFound, Status: http.StatusNotFound, Details: "no such thing"}},
+		"a fault": {
+			fault.Unknown("userID"),
+			fault.Fault{
+				Type: fault.TypeValidationError, Status: http.StatusBadRequest,
+				Validation: []fault.FieldError{{Field: "userID", Message: "does not exist"}},
+			},
+		},
+		"a wrapped fault": {
+			fmt.Errorf("load: %w", fault.NotFound("no such thing")),
+			fault.Fault{Type: fault.TypeNotFound, Status: http.StatusNotFound, Details: "no such thing"},
+		},
 		"an unforeseen error": {secret, fault.Fault{Type: fault.TypeInternalError, Status: http.StatusInternalServerError}},
-		"a deadline":          {fmt.Errorf("x: %w", context.DeadlineExceeded), fault.Fault{Type: fault.TypeUnavailable, Status: http.StatusServiceUnavailable, Details: "the call ran out of time", RetryAfter: time.Second}},
+		"a deadline": {
+			fmt.Errorf("x: %w", context.DeadlineExceeded),
+			fault.Fault{
+				Type: fault.TypeUnavailable, Status: http.StatusServiceUnavailable, Details: "the call ran out of time",
+				RetryAfter: time.Second,
+			},
+		},
 		"a fault with a cause": {fault.Unavailable(2*time.Second, "away").Because(secret), fault.Fault{
 			Type: fault.TypeUnavailable, Status: http.StatusServiceUnavailable, Details: "away", RetryAfter: 2 * time.Second,
 		}},
@@ -147,9 +160,11 @@ func TestARefusalBecomesAFaultOfTheFieldItCameIn(t *testing.T) {
 
 func TestAFieldIsCalledAsTheCallerCalledIt(t *testing.T) {
 	t.Parallel()
-	original := fault.Fields(fault.FieldError{Field: "a", Message: "is wrong"}, fault.FieldError{Field: "b", Message: "is wrong"}).Named("wrong")
+	original := fault.Fields(fault.FieldError{Field: "a", Message: "is wrong"}, fault.FieldError{Field: "b", Message: "is wrong"}).
+		Named("wrong")
 	got := fault.Renamed(fmt.Errorf("x: %w", original), "a", "value")
-	want := fault.Fields(fault.FieldError{Field: "value", Message: "is wrong"}, fault.FieldError{Field: "b", Message: "is wrong"}).Named("wrong")
+	want := fault.Fields(fault.FieldError{Field: "value", Message: "is wrong"}, fault.FieldError{Field: "b", Message: "is wrong"}).
+		Named("wrong")
 	if diff := cmp.Diff(error(want), got, cmpopts.IgnoreUnexported(fault.Fault{})); diff != "" || original.Validation[0].Field != "a" {
 		t.Error(diff, original)
 	}

@@ -168,8 +168,13 @@ func TestASubscriberGetsWhatItsFilterLetsThrough(t *testing.T) {
 				subscribe(feed.Start{})
 			}
 			published := []uint64{
-				h.publish("pro-1", "usr-1", event.LoginError), h.publish("pro-1", "usr-1", event.LoginCompleted), h.publish("pro-1", "usr-2", event.LoginError),
-				h.publish("pro-2", "usr-1", event.LoginError), h.publish("pro-1", "usr-1", event.Deleted),
+				h.publish(
+					"pro-1", "usr-1", event.LoginError,
+				),
+				h.publish("pro-1", "usr-1", event.LoginCompleted),
+				h.publish("pro-1", "usr-2", event.LoginError),
+				h.publish("pro-2", "usr-1", event.LoginError),
+				h.publish("pro-1", "usr-1", event.Deleted),
 			}
 			if late {
 				subscribe(feed.After(0))
@@ -214,7 +219,11 @@ func TestASubscriptionBeginsWhereItIsTold(t *testing.T) {
 	later := h.subscribe("pro-1", feed.Filter{}, feed.Since(raw.Time.Add(time.Nanosecond)))
 	h.nothing(later)
 	third := h.publish("pro-1", "usr-1", event.LoginError)
-	for name, s := range map[string]*feed.Subscription{"now": now, "after the end": h.subscribe("pro-1", feed.Filter{}, feed.After(second)), "since a time without events": later} {
+	for name, s := range map[string]*feed.Subscription{
+		"now":                         now,
+		"after the end":               h.subscribe("pro-1", feed.Filter{}, feed.After(second)),
+		"since a time without events": later,
+	} {
 		if diff := cmp.Diff([]uint64{third}, h.receive(s, 1)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}

@@ -17,11 +17,16 @@ import (
 func drawEvent(t *rapid.T) event.Event {
 	pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
 	return event.Event{
-		ID: ident.EventID(pick("id", "pke-1", "pke-2", "pke-3", "pke-4", "pke-5", "pke-6", "pke-7", "pke-8", "pke-9", "pke-10", "pke-11", "pke-12")),
+		ID: ident.EventID(
+			pick("id", "pke-1", "pke-2", "pke-3", "pke-4", "pke-5", "pke-6", "pke-7", "pke-8", "pke-9", "pke-10", "pke-11", "pke-12"),
+		),
 		Type: rapid.SampledFrom(slices.DeleteFunc(event.Types(), func(t event.Type) bool {
 			return t.OfAccount() || t == event.Deleted
 		})).Draw(t, "type"),
-		CreatedMs:   now.UnixMilli() - rapid.SampledFrom([]int64{-600_000, 0, 1, 1000, 3_599_999, 3_600_000, 86_400_000, 30 * 86_400_000, 180 * 86_400_000, 365 * 86_400_000}).Draw(t, "age"),
+		CreatedMs: now.UnixMilli() - rapid.SampledFrom(
+			[]int64{-600_000, 0, 1, 1000, 3_599_999, 3_600_000, 86_400_000, 30 * 86_400_000, 180 * 86_400_000, 365 * 86_400_000},
+		).
+			Draw(t, "age"),
 		Expires:     rapid.SampledFrom([]int64{0, 0, 0, now.Unix(), now.Unix() + 1}).Draw(t, "expires"),
 		Process:     pick("process", "", "p0", "p1"),
 		Environment: ident.EnvironmentID(pick("environment", "", string(here), string(away))),
@@ -29,14 +34,20 @@ func drawEvent(t *rapid.T) event.Event {
 		Challenge:   pick("challenge", "", "c1", "c2"),
 		Ceremony:    ident.ChallengeID(pick("ceremony", "", "was-1", "was-2")),
 		Route:       rapid.SampledFrom([]event.Route{"", event.Local, event.CDA, event.SecurityKey}).Draw(t, "route"),
-		Kind:        rapid.SampledFrom([]event.Kind{"", event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate}).Draw(t, "kind"),
+		Kind: rapid.SampledFrom(
+			[]event.Kind{"", event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate},
+		).
+			Draw(t, "kind"),
 	}
 }
 
 func drawInput(t *rapid.T) history.Input {
 	events := rapid.SliceOfN(rapid.Custom(drawEvent), 0, 16).Draw(t, "events")
 	for i, id := range rapid.SliceOfN(rapid.Custom(drawEvent), 0, 3).Draw(t, "deleted") {
-		events = append(events, event.Event{ID: ident.EventID("pke-9" + string(rune('0'+i))), Type: event.Deleted, Deletes: id.ID, CreatedMs: now.UnixMilli()})
+		events = append(
+			events,
+			event.Event{ID: ident.EventID("pke-9" + string(rune('0'+i))), Type: event.Deleted, Deletes: id.ID, CreatedMs: now.UnixMilli()},
+		)
 	}
 	return history.Input{
 		Events:      events,
@@ -108,9 +119,13 @@ func TestForgettingIsForGood(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t)
 		in.Now = now.Add(2 * 365 * day)
-		in.Events = append(in.Events, event.Event{ID: "pke-200", Type: event.UserLoginBlacklisted, CreatedMs: now.UnixMilli(), Expires: now.Add(time.Hour).Unix()})
+		in.Events = append(
+			in.Events,
+			event.Event{ID: "pke-200", Type: event.UserLoginBlacklisted, CreatedMs: now.UnixMilli(), Expires: now.Add(time.Hour).Unix()},
+		)
 		got := history.Fold(in)
-		if got.Append.Default != (history.Nudge{}) || got.Pair.LocalStreak != 0 || got.Pair.Positive || got.ClockSkew || got.Process.Outcome != history.OutcomeNotOffered {
+		if got.Append.Default != (history.Nudge{}) || got.Pair.LocalStreak != 0 || got.Pair.Positive || got.ClockSkew ||
+			got.Process.Outcome != history.OutcomeNotOffered {
 			t.Fatalf("after two years: %+v", got)
 		}
 	})
@@ -118,10 +133,25 @@ func TestForgettingIsForGood(t *testing.T) {
 
 func BenchmarkFold(b *testing.B) {
 	in := foldCase{process: "p0", log: entries(
-		skip(-25*day, event.KindDefault), skip(-20*day, event.KindDefault), completed(-10*day, event.Local, "cre-1", "p", "c"),
-		fail(-5*day, event.Local), fail(-4*day, event.Local), fail(-3*day, event.CDA), fail(-2*day, event.Local), created(-day, "cre-1", "q"),
-		wire(-day, "local-unlock", ""), wire(-day, "append-learn-more", ""), wire(-day, "manage-error", ""), wire(-day, "login-error-untyped", ""),
-		wire(-day, event.UserLoginBlacklisted, "").expiring(time.Hour), wire(-day, event.LoginNoCredentials, ""), wire(-day, event.AppendCredentialExists, ""),
+		skip(-25*day, event.KindDefault),
+		skip(-20*day, event.KindDefault),
+		completed(-10*day, event.Local, "cre-1", "p", "c"),
+		fail(-5*day, event.Local),
+		fail(-4*day, event.Local),
+		fail(-3*day, event.CDA),
+		fail(-2*day, event.Local),
+		created(-day, "cre-1", "q"),
+		wire(
+			-day, "local-unlock", "",
+		),
+		wire(-day, "append-learn-more", ""),
+		wire(-day, "manage-error", ""),
+		wire(-day, "login-error-untyped", ""),
+		wire(
+			-day, event.UserLoginBlacklisted, "",
+		).expiring(time.Hour),
+		wire(-day, event.LoginNoCredentials, ""),
+		wire(-day, event.AppendCredentialExists, ""),
 	)}.input()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -53,7 +53,10 @@ func TestFill(t *testing.T) {
 	}{
 		{"undisturbed", nothing, nothing, trusted, []event.Event{early}},
 		{"a writer adds before the entry is written", add, nothing, trusted, []event.Event{early, late}},
-		{"a writer adds and the entry vanishes before it is written", func(s *scene) { add(s); flush(s) }, nothing, trusted, []event.Event{early, late}},
+		{
+			"a writer adds and the entry vanishes before it is written", func(s *scene) { add(s); flush(s) }, nothing, trusted,
+			[]event.Event{early, late},
+		},
 		{"a writer adds while it is filled", nothing, add, trusted, []event.Event{early, late}},
 		{"the entry vanishes while it is filled", nothing, flush, untrusted, nil},
 		{"a writer adds and the entry vanishes while it is filled", nothing, func(s *scene) { add(s); flush(s) }, untrusted, nil},

@@ -47,7 +47,14 @@ func newBench(t *testing.T) *bench {
 }
 
 func call() idempotency.Call {
-	return idempotency.Call{Project: "pro-1", Salt: []byte("salt"), Key: "order-1", Method: "POST", Path: "/v2/users", Body: []byte(`{"status":"active"}`)}
+	return idempotency.Call{
+		Project: "pro-1",
+		Salt:    []byte("salt"),
+		Key:     "order-1",
+		Method:  "POST",
+		Path:    "/v2/users",
+		Body:    []byte(`{"status":"active"}`),
+	}
 }
 
 var answer = idempotency.Answer{Status: 200, Type: "application/json", Body: []byte(`{"secret":"ctk1_shownOnce"}`)}
@@ -69,7 +76,9 @@ func (b *bench) refused(t *testing.T, c idempotency.Call, retry time.Duration) {
 	if retry > 0 {
 		status = 409
 	}
-	if attempt != nil || before != nil || err == nil || f.Status != status || len(f.Validation) != 1 || f.Validation[0].Field != "Idempotency-Key" || f.RetryAfter != retry {
+	if attempt != nil || before != nil || err == nil || f.Status != status || len(f.Validation) != 1 ||
+		f.Validation[0].Field != "Idempotency-Key" ||
+		f.RetryAfter != retry {
 		t.Fatalf("got %v, %v, %v", attempt, before, err)
 	}
 }

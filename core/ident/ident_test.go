@@ -108,7 +108,8 @@ func TestDecisionIDsSortByTime(t *testing.T) {
 func TestOnlyAWholeDecisionIDTellsATime(t *testing.T) {
 	t.Parallel()
 	for name, id := range map[string]ident.DecisionID{
-		"nothing": "", "one of another form": "dec-4693224802260150919", "one digit too many": "dec-17953488000001234567890123", "a letter": "dec-179534880000012345678901x",
+		"nothing": "", "one of another form": "dec-4693224802260150919", "one digit too many": "dec-17953488000001234567890123",
+		"a letter":       "dec-179534880000012345678901x",
 		"another prefix": "req-1795348800000123456789012",
 	} {
 		if told, ok := id.Time(); ok {

@@ -14,7 +14,10 @@ func TestASeedAlwaysMakesTheSameIDsAndAnotherSeedMakesOthers(t *testing.T) {
 		seed := ident.Seed(rapid.StringN(1, 40, -1).Draw(t, "seed"))
 		other := seed + "x"
 		made := func(s ident.Seed) []string {
-			return []string{string(s.UserID()), string(s.EventID()), string(s.IdentifierID()), string(s.SocialAccountID()), string(s.CodeID()), string(s.ConnectTokenID()), string(s.WebhookID())}
+			return []string{
+				string(s.UserID()), string(s.EventID()), string(s.IdentifierID()), string(s.SocialAccountID()), string(s.CodeID()),
+				string(s.ConnectTokenID()), string(s.WebhookID()),
+			}
 		}
 		first, again, others := made(seed), made(seed), made(other)
 		for i, id := range first {
@@ -27,7 +30,8 @@ func TestASeedAlwaysMakesTheSameIDsAndAnotherSeedMakesOthers(t *testing.T) {
 				}
 			}
 		}
-		if id := seed.SessionID(); id != seed.SessionID() || id == other.SessionID() || string(id) == seed.Alphanumeric("another purpose", len(id)) {
+		if id := seed.SessionID(); id != seed.SessionID() || id == other.SessionID() ||
+			string(id) == seed.Alphanumeric("another purpose", len(id)) {
 			t.Fatalf("session %s", id)
 		}
 		if _, err := ident.ParseSessionID(string(seed.SessionID())); err != nil {

@@ -122,7 +122,12 @@ func TestInstancesThatBeginAtOnceHaveOneKey(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	one, two := b.open(t), b.open(t)
-	if k, l := newest(t, one, shop, keyring.OneTimeCode), newest(t, two, shop, keyring.OneTimeCode); !bytes.Equal(k.Secret, l.Secret) || k.Version != 1 {
+	if k, l := newest(
+		t, one, shop, keyring.OneTimeCode,
+	), newest(
+		t, two, shop, keyring.OneTimeCode,
+	); !bytes.Equal(k.Secret, l.Secret) ||
+		k.Version != 1 {
 		t.Errorf("%v and %v", k.Version, l.Version)
 	}
 }
@@ -232,7 +237,11 @@ func TestRootSecretsAreEncryptedAndNeverPrinted(t *testing.T) {
 	if err != nil || !atrest.Sealed(entry.Value()) {
 		t.Errorf("stored as %q, %v", entry.Value(), err)
 	}
-	if text := fmt.Sprintf("%v %+v %#v %x", versions, versions, versions, versions); strings.Contains(text, fmt.Sprintf("%x", []byte(versions[0].Root))) {
+	if text := fmt.Sprintf(
+		"%v %+v %#v %x", versions, versions, versions, versions,
+	); strings.Contains(
+		text, fmt.Sprintf("%x", []byte(versions[0].Root)),
+	) {
 		t.Error("a root secret is printed")
 	}
 }

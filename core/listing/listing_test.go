@@ -155,7 +155,9 @@ func FuzzApply(f *testing.F) {
 	f.Add("size:desc", "size:lt:-9223372036854775808", 1_000_000_000, 1000)
 	f.Add(":", "::", -1, -1)
 	f.Fuzz(func(t *testing.T, sort, filter string, page, size int) {
-		got, paging, err := listing.Apply(rows, listing.List{Sort: sort, Filter: []string{filter}, Page: page, PageSize: size}, fields, "name:asc")
+		got, paging, err := listing.Apply(
+			rows, listing.List{Sort: sort, Filter: []string{filter}, Page: page, PageSize: size}, fields, "name:asc",
+		)
 		if err != nil {
 			if fault.As(err).Status != 400 {
 				t.Fatalf("not the caller's fault: %v", err)

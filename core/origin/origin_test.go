@@ -44,7 +44,10 @@ func TestAnRPIDThatNoBrowserTakesIsRefusedWithTheFormThatWouldDo(t *testing.T) {
 		{"an address and a port", "192.0.2.1:8080", "IP address", noAddress},
 		{"a top-level domain", "com", "public suffix", "example.com with the name that you registered"},
 		{"a registry's suffix", "co.uk", "public suffix", "example.co.uk with the name that you registered"},
-		{"a suffix that a company lets others register under", "github.io", "public suffix", "example.github.io with the name that you registered"},
+		{
+			"a suffix that a company lets others register under", "github.io", "public suffix",
+			"example.github.io with the name that you registered",
+		},
 		{"the Unicode form", "bücher.example", "ASCII form", "xn--bcher-kva.example"},
 		{"an empty label", "a..b", "empty labels", "a.b"},
 		{"a dot at the beginning", ".example.com", "empty labels", "example.com"},
@@ -63,7 +66,8 @@ func TestAnRPIDThatNoBrowserTakesIsRefusedWithTheFormThatWouldDo(t *testing.T) {
 		{"a name of 254 characters", strings.Repeat("a.", 125) + "test", "at most 253", ""},
 	}, origin.CheckRPID)
 	for _, id := range []string{
-		"localhost", "example.com", "shop.example.co.uk", "xn--bcher-kva.example", "intranet", "a.b", "shop.localhost", "keyward.github.io", "xn--e1afmkfd.xn--p1ai",
+		"localhost", "example.com", "shop.example.co.uk", "xn--bcher-kva.example", "intranet", "a.b", "shop.localhost",
+		"keyward.github.io", "xn--e1afmkfd.xn--p1ai",
 	} {
 		if err := origin.CheckRPID(id); err != nil {
 			t.Errorf("%s: %v", id, err)
@@ -141,7 +145,10 @@ func TestARelatedOriginIsOnAnotherDomainThatBrowsersFind(t *testing.T) {
 	if _, err := origin.ParseRelated("https://notexample.com", "example.com"); err != nil {
 		t.Error(err)
 	}
-	five := []string{"https://a.com", "https://a.co.uk", "https://www.a.de:8443", "https://b.com", "https://c.com", "https://d.com", "https://e.com"}
+	five := []string{
+		"https://a.com", "https://a.co.uk", "https://www.a.de:8443", "https://b.com", "https://c.com", "https://d.com",
+		"https://e.com",
+	}
 	if err := origin.CheckLabels(five); err != nil {
 		t.Errorf("five labels: %v", err)
 	}
@@ -173,7 +180,8 @@ func TestHostNamesAndPatterns(t *testing.T) {
 // What is taken is a fixed point, and what is offered instead is taken: otherwise somebody is sent in circles.
 func FuzzOrigins(f *testing.F) {
 	for _, text := range []string{
-		"https://example.com", "http://localhost:8080", "HTTPS://bücher.example:0443/?x#y", "android:apk-key-hash:AAAA", "https://a..b", "https://[::1]:1", "x",
+		"https://example.com", "http://localhost:8080", "HTTPS://bücher.example:0443/?x#y", "android:apk-key-hash:AAAA", "https://a..b",
+		"https://[::1]:1", "x",
 	} {
 		f.Add(text)
 	}

@@ -30,7 +30,8 @@ func TestAURLThatCannotBeAskedIsRefusedWithTheFormThatWouldDo(t *testing.T) {
 		{"an empty fragment and a user", "https://ada@example.com/#", "no user and no fragment", "https://example.com/"},
 	}, func(text string) error { return origin.CheckURL(text, origin.Parts{Query: true}) })
 	for _, text := range []string{
-		"https://example.com", "http://127.0.0.1:8080/hook", "http://[::1]:8080/", "http://[::1]/", "https://Example.com/A?b=c", "http://my_service:8080/", "https://example.com./",
+		"https://example.com", "http://127.0.0.1:8080/hook", "http://[::1]:8080/", "http://[::1]/", "https://Example.com/A?b=c",
+		"http://my_service:8080/", "https://example.com./",
 	} {
 		if err := origin.CheckURL(text, origin.Parts{Query: true}); err != nil {
 			t.Errorf("%s: %v", text, err)

@@ -36,13 +36,29 @@ func TestAnIssuerIsReadByDefaultsUnlessTheOperatorSaysOtherwise(t *testing.T) {
 		"no scopes on purpose": {"https://id.example.com/realms/a/", project.IssuerOptions{Scopes: []string{}}, project.Issuer{
 			Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions",
 		}},
-		"all said": {"http://localhost:8080", project.IssuerOptions{Scopes: []string{"b", "a", "b"}, UserClaim: "keyward_user", PermissionClaim: "https://example.com/roles"}, project.Issuer{
-			Scopes: []string{"b", "a"}, UserClaim: "keyward_user", PermissionClaim: "https://example.com/roles",
-		}},
-		"on a loopback address":      {"http://127.1.2.3:9000/x", project.IssuerOptions{Scopes: []string{}}, project.Issuer{Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions"}},
-		"on the other loopback one":  {"http://[::1]:9000", project.IssuerOptions{Scopes: []string{}}, project.Issuer{Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions"}},
-		"with a slash at its end":    {"https://tenant.example.com/", project.IssuerOptions{Scopes: []string{}}, project.Issuer{Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions"}},
-		"with a port and upper case": {"https://ID.example.com:8443", project.IssuerOptions{Scopes: []string{}}, project.Issuer{Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions"}},
+		"all said": {
+			"http://localhost:8080",
+			project.IssuerOptions{Scopes: []string{"b", "a", "b"}, UserClaim: "keyward_user", PermissionClaim: "https://example.com/roles"},
+			project.Issuer{
+				Scopes: []string{"b", "a"}, UserClaim: "keyward_user", PermissionClaim: "https://example.com/roles",
+			},
+		},
+		"on a loopback address": {
+			"http://127.1.2.3:9000/x", project.IssuerOptions{Scopes: []string{}},
+			project.Issuer{Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions"},
+		},
+		"on the other loopback one": {
+			"http://[::1]:9000", project.IssuerOptions{Scopes: []string{}},
+			project.Issuer{Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions"},
+		},
+		"with a slash at its end": {
+			"https://tenant.example.com/", project.IssuerOptions{Scopes: []string{}},
+			project.Issuer{Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions"},
+		},
+		"with a port and upper case": {
+			"https://ID.example.com:8443", project.IssuerOptions{Scopes: []string{}},
+			project.Issuer{Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,9 +102,11 @@ func TestAnIssuerWhoseTokensNobodyCouldTrustIsRefused(t *testing.T) {
 		"an empty scope":                    {"https://id.example.com", "a", project.IssuerOptions{Scopes: []string{""}}, "scopes"},
 		"two scopes in one":                 {"https://id.example.com", "a", project.IssuerOptions{Scopes: []string{"a b"}}, "scopes"},
 		"a scope with a quote":              {"https://id.example.com", "a", project.IssuerOptions{Scopes: []string{`a"`}}, "scopes"},
-		"too many scopes":                   {"https://id.example.com", "a", project.IssuerOptions{Scopes: strings.Fields(numbers(21))}, "scopes"},
-		"a long claim":                      {"https://id.example.com", "a", project.IssuerOptions{UserClaim: strings.Repeat("x", 101)}, "userClaim"},
-		"a claim with a space":              {"https://id.example.com", "a", project.IssuerOptions{PermissionClaim: "a b"}, "permissionClaim"},
+		"too many scopes": {
+			"https://id.example.com", "a", project.IssuerOptions{Scopes: strings.Fields(numbers(21))}, "scopes",
+		},
+		"a long claim":         {"https://id.example.com", "a", project.IssuerOptions{UserClaim: strings.Repeat("x", 101)}, "userClaim"},
+		"a claim with a space": {"https://id.example.com", "a", project.IssuerOptions{PermissionClaim: "a b"}, "permissionClaim"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,7 +141,8 @@ func TestAnIssuerIsThereOnceForEachAudience(t *testing.T) {
 		t.Errorf("adding it again: %v", err)
 	}
 	before := p
-	if !p.RemoveIssuer("https://id.example.com", "a") || p.RemoveIssuer("https://id.example.com", "a") || p.RemoveIssuer("https://id.example.com/", "b") {
+	if !p.RemoveIssuer("https://id.example.com", "a") || p.RemoveIssuer("https://id.example.com", "a") ||
+		p.RemoveIssuer("https://id.example.com/", "b") {
 		t.Error("removing is wrong")
 	}
 	if diff := cmp.Diff([]project.Issuer{other}, p.Issuers); diff != "" {
@@ -199,7 +218,11 @@ func TestTheStoreKnowsWhoTakesTokensOfAnIssuer(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(map[string]string{url: "pro-2 z, pro-2 a", url + "/pro-1": ""})
-	if got := store.Issuers(url); !slices.IsSortedFunc(got, func(a, b project.Candidate) int { return strings.Compare(string(a.Project), string(b.Project)) }) {
+	if got := store.Issuers(
+		url,
+	); !slices.IsSortedFunc(
+		got, func(a, b project.Candidate) int { return strings.Compare(string(a.Project), string(b.Project)) },
+	) {
 		t.Errorf("not in order: %v", got)
 	}
 }

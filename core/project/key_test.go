@@ -29,7 +29,8 @@ func TestAKeyIsFoundByItsTextAndMatchesItsSecretOnly(t *testing.T) {
 	if !ok || !found.Hash.Matches(parsed.Secret) || found.Hash.Matches(parsed.Secret+"x") || found.Hash.Matches("") {
 		t.Error("matching is wrong")
 	}
-	if !found.Permits("users:read") || !found.Permits("passkeys:login") || found.Permits("users:write") || found.Permits("") || len(found.Permissions) != 2 {
+	if !found.Permits("users:read") || !found.Permits("passkeys:login") || found.Permits("users:write") || found.Permits("") ||
+		len(found.Permissions) != 2 {
 		t.Errorf("permissions are %v", found.Permissions)
 	}
 	if found.Expired(now) || found.Expired(now.Add(time.Hour-time.Millisecond)) || !found.Expired(now.Add(time.Hour)) {
@@ -84,12 +85,18 @@ func TestAKeyThatCouldNotBeUsedIsNotMade(t *testing.T) {
 }
 
 func FuzzParseAPIKey(f *testing.F) {
-	for _, text := range []string{"kwk1_1_abc_def", "kwk1_1_abc_", "kwk1__abc_def", "kwk1_1_abc_def_ghi", "kwk1_1.>_a_b", "corbado1_abc", "", "kwk1_99999999999999999999_a_b", "KWK1_1_a_b"} {
+	for _, text := range []string{
+		"kwk1_1_abc_def", "kwk1_1_abc_", "kwk1__abc_def", "kwk1_1_abc_def_ghi", "kwk1_1.>_a_b", "corbado1_abc", "",
+		"kwk1_99999999999999999999_a_b", "KWK1_1_a_b",
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		parsed, ok := project.ParseAPIKey(text)
-		if ok && (parsed.ID == "" || parsed.Secret == "" || text != fmt.Sprintf("kwk1_%s_%s_%s", strings.TrimPrefix(string(parsed.Project), "pro-"), parsed.ID, parsed.Secret)) {
+		if ok &&
+			(parsed.ID == "" || parsed.Secret == "" || text != fmt.Sprintf(
+				"kwk1_%s_%s_%s", strings.TrimPrefix(string(parsed.Project), "pro-"), parsed.ID, parsed.Secret,
+			)) {
 			t.Errorf("%q is read as %+v", text, parsed)
 		}
 	})

@@ -74,7 +74,10 @@ func TestOriginsAreStoredAsClientsSendThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{
-		"https://example.com", "android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "https://example.de", "https://www.example.co.uk",
+		"https://example.com",
+		"android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU",
+		"https://example.de",
+		"https://www.example.co.uk",
 	}, p.Origins); diff != "" {
 		t.Error(diff)
 	}
@@ -85,7 +88,9 @@ func TestOriginsAreStoredAsClientsSendThem(t *testing.T) {
 		t.Errorf("what was taken is doubted: %v", doubts)
 	}
 	before := p.Origins
-	if err := p.SetOrigins(own, []string{"https://a.com", "https://b.com", "https://c.com", "https://d.com", "https://e.com", "https://f.com"}); err == nil {
+	if err := p.SetOrigins(
+		own, []string{"https://a.com", "https://b.com", "https://c.com", "https://d.com", "https://e.com", "https://f.com"},
+	); err == nil {
 		t.Error("a sixth label was taken, which browsers do not look at")
 	}
 	if diff := cmp.Diff(before, p.Origins); diff != "" {
@@ -95,7 +100,10 @@ func TestOriginsAreStoredAsClientsSendThem(t *testing.T) {
 
 func TestAStoredProjectOfTheVersionBeforeIsDoubtedAndNotLost(t *testing.T) {
 	t.Parallel()
-	stored := project.Project{ID: "pro-1", RPID: "EXAMPLE.com", Origins: []string{"http://EXAMPLE.com", "android:apk-key-hash:abc"}, CNAME: "a..b.com"}
+	stored := project.Project{
+		ID: "pro-1", RPID: "EXAMPLE.com", Origins: []string{"http://EXAMPLE.com", "android:apk-key-hash:abc"},
+		CNAME: "a..b.com",
+	}
 	stored.Frontend.Hosts = []string{"*.com"}
 	told := fmt.Sprint(stored.Doubts())
 	for _, part := range []string{"rpID: EXAMPLE.com", "example.com", "http://EXAMPLE.com", "*.com", "cname: a..b.com"} {
@@ -176,7 +184,10 @@ func TestAChangeByOneInstanceReachesTheOthers(t *testing.T) {
 	if err := here.Delete(t.Context(), "pro-1"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the deletion did not arrive", func() bool { _, ok := there.Lookup("pro-1"); return !ok && !there.OriginAllowed("https://example.com") })
+	until(
+		t, "the deletion did not arrive",
+		func() bool { _, ok := there.Lookup("pro-1"); return !ok && !there.OriginAllowed("https://example.com") },
+	)
 	if err := here.Delete(t.Context(), "pro-1"); fault.As(err).Status != 400 {
 		t.Errorf("deleting it twice: got %v", err)
 	}
@@ -184,12 +195,19 @@ func TestAChangeByOneInstanceReachesTheOthers(t *testing.T) {
 
 func TestHostNames(t *testing.T) {
 	t.Parallel()
-	for host, want := range map[string]string{"Login.Example.COM": "login.example.com", "a.b-c.example.museum": "a.b-c.example.museum", "xn--bcher-kva.example": "xn--bcher-kva.example"} {
+	for host, want := range map[string]string{
+		"Login.Example.COM":     "login.example.com",
+		"a.b-c.example.museum":  "a.b-c.example.museum",
+		"xn--bcher-kva.example": "xn--bcher-kva.example",
+	} {
 		if got, err := project.CheckCNAME(host); got != want || err != nil {
 			t.Errorf("%s: got %q, %v", host, got, err)
 		}
 	}
-	for _, host := range []string{"", "localhost", "192.0.2.1", "example.com:443", "example.com.", "-a.example.com", "a..example.com", "exa mple.com", strings.Repeat("a.", 127) + "com"} {
+	for _, host := range []string{
+		"", "localhost", "192.0.2.1", "example.com:443", "example.com.", "-a.example.com", "a..example.com", "exa mple.com",
+		strings.Repeat("a.", 127) + "com",
+	} {
 		if got, err := project.CheckCNAME(host); err == nil {
 			t.Errorf("%q was taken as %q", host, got)
 		}

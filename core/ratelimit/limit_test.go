@@ -60,7 +60,10 @@ func TestALimitThatCannotBeKeptIsRefusedWithWhatIsWrong(t *testing.T) {
 func TestEveryValidLimitIsReadBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		limit := ratelimit.Limit{Requests: rapid.IntRange(1, 1e9).Draw(t, "requests"), Per: time.Duration(rapid.Int64Range(int64(time.Second), int64(24*time.Hour)).Draw(t, "per"))}
+		limit := ratelimit.Limit{
+			Requests: rapid.IntRange(1, 1e9).Draw(t, "requests"),
+			Per:      time.Duration(rapid.Int64Range(int64(time.Second), int64(24*time.Hour)).Draw(t, "per")),
+		}
 		if got, err := ratelimit.ParseLimit(limit.String()); err != nil || got != limit {
 			t.Fatalf("%v is read back as %v, %v", limit, got, err)
 		}

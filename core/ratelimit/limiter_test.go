@@ -89,7 +89,10 @@ func TestVerdictsFollowTheClock(t *testing.T) {
 		{"just before that it is still refused", 2*time.Second - 1, 0, ratelimit.Verdict{Limit: 10, Reset: 1}},
 		{"then one is let through", 1, 0, ratelimit.Verdict{Allowed: true, Limit: 10, Remaining: 0, Reset: 9 * time.Second}},
 		{"and no second one", 0, 0, ratelimit.Verdict{Limit: 10, Reset: time.Second}},
-		{"two windows later nothing weighs", 19 * time.Second, 0, ratelimit.Verdict{Allowed: true, Limit: 10, Remaining: 9, Reset: 10 * time.Second}},
+		{
+			"two windows later nothing weighs", 19 * time.Second, 0,
+			ratelimit.Verdict{Allowed: true, Limit: 10, Remaining: 9, Reset: 10 * time.Second},
+		},
 	}
 	for _, step := range steps {
 		c.advance(step.after)
@@ -424,7 +427,9 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 
 func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, cfg := range []ratelimit.Config{{}, {Interval: time.Second}, {Interval: time.Minute, MaxKeys: 1000}, {Interval: time.Second, MaxKeys: 63}} {
+	for _, cfg := range []ratelimit.Config{
+		{}, {Interval: time.Second}, {Interval: time.Minute, MaxKeys: 1000}, {Interval: time.Second, MaxKeys: 63},
+	} {
 		if _, err := ratelimit.New(cfg, ratelimit.Deps{Clock: time.Now, Metrics: prometheus.NewRegistry()}); err == nil {
 			t.Errorf("%+v was accepted", cfg)
 		}
@@ -461,7 +466,10 @@ func realRedis(tb testing.TB) redis.UniversalClient {
 	if err := l.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.Command(path, "--port", fmt.Sprint(address.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", tb.TempDir())
+	cmd := exec.Command(
+		path, "--port", fmt.Sprint(address.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
+		tb.TempDir(),
+	)
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}

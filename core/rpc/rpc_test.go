@@ -88,8 +88,10 @@ func TestAFaultArrivesAsWhatItWas(t *testing.T) {
 		err  error
 		want *fault.Fault
 	}{
-		"a field at fault":       {fault.Field("userID", "does not exist"), fault.Unknown("userID")},
-		"a fault with a cause":   {fault.Unavailable(2*time.Second, "away").Because(errors.New("secret")), fault.Unavailable(2*time.Second, "away")},
+		"a field at fault": {fault.Field("userID", "does not exist"), fault.Unknown("userID")},
+		"a fault with a cause": {
+			fault.Unavailable(2*time.Second, "away").Because(errors.New("secret")), fault.Unavailable(2*time.Second, "away"),
+		},
 		"an error of the server": {errors.New("secret"), fault.Internal(nil)},
 	}
 	for name, c := range cases {
@@ -166,7 +168,10 @@ func TestAPanicIsAnErrorOfOneCall(t *testing.T) {
 
 func TestManyFaultsAtOnceArriveEach(t *testing.T) {
 	t.Parallel()
-	client := serve(t, rpc.Options{Concurrency: 4000}, func(context.Context, question) (answer, error) { return answer{}, fault.Unknown("userID") })
+	client := serve(
+		t, rpc.Options{Concurrency: 4000},
+		func(context.Context, question) (answer, error) { return answer{}, fault.Unknown("userID") },
+	)
 	var all sync.WaitGroup
 	for range 2000 {
 		all.Go(func() {
@@ -241,7 +246,8 @@ func TestACallWhoseAnswerWouldNotGoToAnInboxIsNotTaken(t *testing.T) {
 		return answer{Text: q.Text}, nil
 	})
 	for _, reply := range []string{
-		"passkey.events.pro-1.usr-1.login-error", "$KV.accounts.pro-1.usr-1", "$JS.API.STREAM.PURGE.KV_accounts", "keyward.oracle.tell", "_INBOXES.a",
+		"passkey.events.pro-1.usr-1.login-error", "$KV.accounts.pro-1.usr-1", "$JS.API.STREAM.PURGE.KV_accounts", "keyward.oracle.tell",
+		"_INBOXES.a",
 	} {
 		if err := conn.PublishRequest("keyward.oracle.ask", reply, []byte(`{"text":"trick"}`)); err != nil {
 			t.Fatal(err)

@@ -81,7 +81,10 @@ func TestEveryToolThatAsksFindsTheService(t *testing.T) {
 			t.Fatalf("%s: %v", subject, err)
 		}
 		var who micro.ServiceIdentity
-		if err := json.Unmarshal(answer.Data, &who); err != nil || who.Name != "keyward-oracle" || who.Version != "0.0.1" || who.ID == "" || who.Metadata == nil {
+		if err := json.Unmarshal(
+			answer.Data, &who,
+		); err != nil || who.Name != "keyward-oracle" || who.Version != "0.0.1" || who.ID == "" ||
+			who.Metadata == nil {
 			t.Errorf("%s answers %s", subject, answer.Data)
 		}
 		id = who.ID

@@ -48,8 +48,10 @@ func TestURLKeepsWhatIsNotSecret(t *testing.T) {
 		"user and password":         {"redis://bob:hunter2@cache:6379/1", "redis://bob:********@cache:6379/1"},
 		"password alone":            {"redis://:hunter2@cache:6379", "redis://:********@cache:6379"},
 		"a token in place of users": {"nats://s3cr3t@n1:4222", "nats://:********@n1:4222"},
-		"several servers":           {"nats://bob:hunter2@n1:4222,nats://bob:hunter2@n2:4222", "nats://bob:********@n1:4222,nats://bob:********@n2:4222"},
-		"not a URL":                 {"://hunter2", "********"},
+		"several servers": {
+			"nats://bob:hunter2@n1:4222,nats://bob:hunter2@n2:4222", "nats://bob:********@n1:4222,nats://bob:********@n2:4222",
+		},
+		"not a URL": {"://hunter2", "********"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

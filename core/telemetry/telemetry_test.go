@@ -31,7 +31,10 @@ func TestALineCarriesWhatNamesTheRequestAndNoSecret(t *testing.T) {
 	log := telemetry.NewLogger(&out, slog.LevelInfo).With(telemetry.KeyService, "gateway")
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
 	ctx := trace.ContextWithSpanContext(reqctx.WithRequestID(t.Context(), "req-7"), span)
-	log.InfoContext(ctx, "hello", "api_secret", "plain-1", "Authorization", "plain-2", "token", secret.Text("plain-3"), telemetry.KeyProject, "pro-1")
+	log.InfoContext(
+		ctx, "hello", "api_secret", "plain-1", "Authorization", "plain-2", "token", secret.Text("plain-3"),
+		telemetry.KeyProject, "pro-1",
+	)
 	log.Debug("not shown")
 	log.InfoContext(ctx, "twice", telemetry.KeyRequestID, "req-7")
 	if n := strings.Count(out.String(), telemetry.KeyRequestID); n != 2 {
@@ -44,8 +47,15 @@ func TestALineCarriesWhatNamesTheRequestAndNoSecret(t *testing.T) {
 	}
 	delete(got, "time")
 	want := map[string]any{
-		"level": "INFO", "msg": "hello", "service": "gateway", "project": "pro-1", "request_id": "req-7", "trace_id": "01000000000000000000000000000000",
-		"api_secret": secret.Stars, "Authorization": secret.Stars, "token": secret.Stars,
+		"level":         "INFO",
+		"msg":           "hello",
+		"service":       "gateway",
+		"project":       "pro-1",
+		"request_id":    "req-7",
+		"trace_id":      "01000000000000000000000000000000",
+		"api_secret":    secret.Stars,
+		"Authorization": secret.Stars,
+		"token":         secret.Stars,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("log line (-want +got):\n%s", diff)
@@ -63,12 +73,14 @@ func TestReadinessSaysHowEachDependencyIs(t *testing.T) {
 		status      int
 		short, long string
 	}{
-		"all well":                    {fine, fine, false, 200, "ok\n", "nats ok\nredis ok\nok\n"},
-		"redis away is degraded":      {fine, away, false, 200, "degraded\n", "nats ok\nredis degraded connection refused\ndegraded\n"},
-		"nats away is down":           {away, fine, false, 503, "down\n", "nats down connection refused\nredis ok\ndown\n"},
-		"down is worse than degraded": {away, away, false, 503, "down\n", "nats down connection refused\nredis degraded connection refused\ndown\n"},
-		"no answer in time is down":   {hangs, fine, false, 503, "down\n", "nats down context deadline exceeded\nredis ok\ndown\n"},
-		"draining takes no calls":     {fine, fine, true, 503, "down\n", "shutdown down draining\ndown\n"},
+		"all well":               {fine, fine, false, 200, "ok\n", "nats ok\nredis ok\nok\n"},
+		"redis away is degraded": {fine, away, false, 200, "degraded\n", "nats ok\nredis degraded connection refused\ndegraded\n"},
+		"nats away is down":      {away, fine, false, 503, "down\n", "nats down connection refused\nredis ok\ndown\n"},
+		"down is worse than degraded": {
+			away, away, false, 503, "down\n", "nats down connection refused\nredis degraded connection refused\ndown\n",
+		},
+		"no answer in time is down": {hangs, fine, false, 503, "down\n", "nats down context deadline exceeded\nredis ok\ndown\n"},
+		"draining takes no calls":   {fine, fine, true, 503, "down\n", "shutdown down draining\ndown\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -93,7 +105,11 @@ func TestReadinessSaysHowEachDependencyIs(t *testing.T) {
 func TestTheAdminPortAnswersAndStops(t *testing.T) {
 	t.Parallel()
 	build := telemetry.Build{Version: "1.2.3", Revision: "abc", Go: "go1"}
-	admin, err := telemetry.NewAdmin(t.Context(), "127.0.0.1:0", telemetry.Shown{Metrics: telemetry.NewRegistry(build), Health: &telemetry.Health{}, Build: build}, slog.New(slog.DiscardHandler))
+	admin, err := telemetry.NewAdmin(
+		t.Context(), "127.0.0.1:0",
+		telemetry.Shown{Metrics: telemetry.NewRegistry(build), Health: &telemetry.Health{}, Build: build},
+		slog.New(slog.DiscardHandler),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,11 +177,16 @@ func TestSpansReachTheExporterNamedInTheEnvironment(t *testing.T) {
 		received <- string(body)
 	}))
 	defer collector.Close()
-	env := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_COMPRESSION": "none"}
+	env := map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+		"OTEL_EXPORTER_OTLP_COMPRESSION": "none",
+	}
 	for key, value := range env {
 		t.Setenv(key, value)
 	}
-	provider, stop, err := telemetry.StartTracing(t.Context(), func(key string) string { return env[key] }, "ceremony", telemetry.Build{Version: "1.2.3"})
+	provider, stop, err := telemetry.StartTracing(
+		t.Context(), func(key string) string { return env[key] }, "ceremony", telemetry.Build{Version: "1.2.3"},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,11 +57,17 @@ func TestBinaryDataIsTakenInEveryBase64(t *testing.T) {
 func good() transfer.User {
 	name := "Ada"
 	return transfer.User{
-		FullName: &name, Status: account.StatusActive, UserHandle: []byte("handle"),
-		Identifiers:    []transfer.Identifier{{Type: account.IdentifierTypeEmail, Value: "Ada@example.com", Status: account.IdentifierStatusPrimary}},
+		FullName:   &name,
+		Status:     account.StatusActive,
+		UserHandle: []byte("handle"),
+		Identifiers: []transfer.Identifier{
+			{Type: account.IdentifierTypeEmail, Value: "Ada@example.com", Status: account.IdentifierStatusPrimary},
+		},
 		SocialAccounts: []transfer.SocialAccount{{Provider: account.SocialProviderGithub, ForeignID: "7"}},
-		Credentials:    []transfer.Credential{{CredentialID: []byte{1}, PublicKey: []byte{2}, AAGUID: "EA9B8D66-4D01-1D21-3CE4-B6B48CB575D4", BackupEligible: true}},
-		Environments:   []transfer.Environment{{ID: "env-1", OSName: "iOS"}},
+		Credentials: []transfer.Credential{
+			{CredentialID: []byte{1}, PublicKey: []byte{2}, AAGUID: "EA9B8D66-4D01-1D21-3CE4-B6B48CB575D4", BackupEligible: true},
+		},
+		Environments: []transfer.Environment{{ID: "env-1", OSName: "iOS"}},
 	}
 }
 
@@ -83,19 +89,35 @@ func TestEveryFaultOfARecordIsNamed(t *testing.T) {
 		{"what is no address", func(u *transfer.User) { u.Identifiers[0].Value = "nobody" }, "identifiers.0.value"},
 		{"a blank identifier", func(u *transfer.User) { u.Identifiers[0].Value = "" }, "identifiers.0.value"},
 		{"an identifier twice", func(u *transfer.User) {
-			u.Identifiers = append(u.Identifiers, transfer.Identifier{Type: account.IdentifierTypeEmail, Value: "ADA@example.com", Status: account.IdentifierStatusVerified})
+			u.Identifiers = append(
+				u.Identifiers,
+				transfer.Identifier{Type: account.IdentifierTypeEmail, Value: "ADA@example.com", Status: account.IdentifierStatusVerified},
+			)
 		}, "identifiers.1.value"},
 		{"two primary ones of a type", func(u *transfer.User) {
-			u.Identifiers = append(u.Identifiers, transfer.Identifier{Type: account.IdentifierTypeEmail, Value: "b@example.com", Status: account.IdentifierStatusPrimary})
+			u.Identifiers = append(
+				u.Identifiers,
+				transfer.Identifier{Type: account.IdentifierTypeEmail, Value: "b@example.com", Status: account.IdentifierStatusPrimary},
+			)
 		}, "identifiers.1.status"},
 		{"a provider that there is not", func(u *transfer.User) { u.SocialAccounts[0].Provider = "myspace" }, "socialAccounts.0.providerType"},
 		{"no credential ID", func(u *transfer.User) { u.Credentials[0].CredentialID = nil }, "credentials.0.credentialID"},
-		{"a credential ID of 1024 bytes", func(u *transfer.User) { u.Credentials[0].CredentialID = make([]byte, 1024) }, "credentials.0.credentialID"},
+		{
+			"a credential ID of 1024 bytes", func(u *transfer.User) { u.Credentials[0].CredentialID = make([]byte, 1024) },
+			"credentials.0.credentialID",
+		},
 		{"a credential twice", func(u *transfer.User) { u.Credentials = append(u.Credentials, u.Credentials[0]) }, "credentials.1.credentialID"},
 		{"no public key", func(u *transfer.User) { u.Credentials[0].PublicKey = nil }, "credentials.0.publicKey"},
 		{"another relying party", func(u *transfer.User) { u.Credentials[0].RPID = "example.org" }, "credentials.0.rpID"},
-		{"backed up and not eligible", func(u *transfer.User) { u.Credentials[0].BackupEligible, u.Credentials[0].BackupState = false, true }, "credentials.0.backupState"},
-		{"a transport that there is not", func(u *transfer.User) { u.Credentials[0].Transports = []string{"pigeon"} }, "credentials.0.transports.0"},
+		{
+			"backed up and not eligible",
+			func(u *transfer.User) { u.Credentials[0].BackupEligible, u.Credentials[0].BackupState = false, true },
+			"credentials.0.backupState",
+		},
+		{
+			"a transport that there is not", func(u *transfer.User) { u.Credentials[0].Transports = []string{"pigeon"} },
+			"credentials.0.transports.0",
+		},
 		{"an AAGUID of another form", func(u *transfer.User) { u.Credentials[0].AAGUID = "0" }, "credentials.0.aaguid"},
 		{"an environment of another form", func(u *transfer.User) { u.Environments[0].ID = "x" }, "clientEnvs.0.id"},
 	} {

@@ -1,5 +1,5 @@
-// Package policiestest gives tests copies of the default bundle that they may change. Without the bundle's own tests, unless a test is about
-// them: to run those takes longer than all else that is done with a bundle.
+// Package policiestest gives tests copies of the default bundle that they may change. Without the bundle's own tests, unless a test is
+// about them: to run those takes longer than all else that is done with a bundle.
 package policiestest
 
 import (

@@ -58,29 +58,38 @@ func TestVerify(t *testing.T) {
 		body    string
 		want    error
 	}{
-		"the specification's example":     {want: nil},
-		"without the secret's prefix":     {secrets: []string{strings.TrimPrefix(secret, "whsec_")}, want: nil},
-		"the second of two secrets":       {secrets: []string{other, secret}, want: nil},
-		"the second of two signatures":    {headers: map[string]string{webhook.HeaderSignature: "v1,AAAA " + signature}, want: nil},
-		"beside a scheme of the future":   {headers: map[string]string{webhook.HeaderSignature: "v2,AAAA v1a,AAAA " + signature}, want: nil},
-		"just new enough":                 {now: now + 300, want: nil},
-		"just not too far ahead":          {now: now - 300, want: nil},
-		"too old":                         {now: now + 301, want: webhook.ErrTime},
-		"too far ahead":                   {now: now - 301, want: webhook.ErrTime},
-		"another secret":                  {secrets: []string{other}, want: webhook.ErrSignature},
-		"another body":                    {body: body + " ", want: webhook.ErrSignature},
-		"another ID":                      {headers: map[string]string{webhook.HeaderID: "msg_2"}, want: webhook.ErrSignature},
-		"another time":                    {headers: map[string]string{webhook.HeaderTimestamp: "1614265331"}, want: webhook.ErrSignature},
-		"a signature without its scheme":  {headers: map[string]string{webhook.HeaderSignature: signature[3:]}, want: webhook.ErrSignature},
-		"a signature of another scheme":   {headers: map[string]string{webhook.HeaderSignature: "v2" + signature[2:]}, want: webhook.ErrSignature},
-		"a part of the signature":         {headers: map[string]string{webhook.HeaderSignature: "v1,g0hM"}, want: webhook.ErrSignature},
-		"an empty signature":              {headers: map[string]string{webhook.HeaderSignature: "v1,"}, want: webhook.ErrSignature},
-		"a flood of signatures":           {headers: map[string]string{webhook.HeaderSignature: strings.Repeat("v1,AAAA ", 1000) + signature}, want: webhook.ErrSignature},
-		"no ID":                           {headers: map[string]string{webhook.HeaderID: ""}, want: webhook.ErrIncomplete},
-		"no time":                         {headers: map[string]string{webhook.HeaderTimestamp: ""}, want: webhook.ErrIncomplete},
-		"no signature":                    {headers: map[string]string{webhook.HeaderSignature: ""}, want: webhook.ErrIncomplete},
-		"a time that is no number":        {headers: map[string]string{webhook.HeaderTimestamp: "now"}, want: webhook.ErrIncomplete},
-		"a time beyond all numbers":       {headers: map[string]string{webhook.HeaderTimestamp: "99999999999999999999"}, want: webhook.ErrIncomplete},
+		"the specification's example":    {want: nil},
+		"without the secret's prefix":    {secrets: []string{strings.TrimPrefix(secret, "whsec_")}, want: nil},
+		"the second of two secrets":      {secrets: []string{other, secret}, want: nil},
+		"the second of two signatures":   {headers: map[string]string{webhook.HeaderSignature: "v1,AAAA " + signature}, want: nil},
+		"beside a scheme of the future":  {headers: map[string]string{webhook.HeaderSignature: "v2,AAAA v1a,AAAA " + signature}, want: nil},
+		"just new enough":                {now: now + 300, want: nil},
+		"just not too far ahead":         {now: now - 300, want: nil},
+		"too old":                        {now: now + 301, want: webhook.ErrTime},
+		"too far ahead":                  {now: now - 301, want: webhook.ErrTime},
+		"another secret":                 {secrets: []string{other}, want: webhook.ErrSignature},
+		"another body":                   {body: body + " ", want: webhook.ErrSignature},
+		"another ID":                     {headers: map[string]string{webhook.HeaderID: "msg_2"}, want: webhook.ErrSignature},
+		"another time":                   {headers: map[string]string{webhook.HeaderTimestamp: "1614265331"}, want: webhook.ErrSignature},
+		"a signature without its scheme": {headers: map[string]string{webhook.HeaderSignature: signature[3:]}, want: webhook.ErrSignature},
+		"a signature of another scheme": {
+			headers: map[string]string{webhook.HeaderSignature: "v2" + signature[2:]},
+			want:    webhook.ErrSignature,
+		},
+		"a part of the signature": {headers: map[string]string{webhook.HeaderSignature: "v1,g0hM"}, want: webhook.ErrSignature},
+		"an empty signature":      {headers: map[string]string{webhook.HeaderSignature: "v1,"}, want: webhook.ErrSignature},
+		"a flood of signatures": {
+			headers: map[string]string{webhook.HeaderSignature: strings.Repeat("v1,AAAA ", 1000) + signature},
+			want:    webhook.ErrSignature,
+		},
+		"no ID":                    {headers: map[string]string{webhook.HeaderID: ""}, want: webhook.ErrIncomplete},
+		"no time":                  {headers: map[string]string{webhook.HeaderTimestamp: ""}, want: webhook.ErrIncomplete},
+		"no signature":             {headers: map[string]string{webhook.HeaderSignature: ""}, want: webhook.ErrIncomplete},
+		"a time that is no number": {headers: map[string]string{webhook.HeaderTimestamp: "now"}, want: webhook.ErrIncomplete},
+		"a time beyond all numbers": {
+			headers: map[string]string{webhook.HeaderTimestamp: "99999999999999999999"},
+			want:    webhook.ErrIncomplete,
+		},
 		"the last time that there can be": {headers: map[string]string{webhook.HeaderTimestamp: "9223372036854775807"}, want: webhook.ErrTime},
 		"the first one":                   {headers: map[string]string{webhook.HeaderTimestamp: "-9223372036854775808"}, want: webhook.ErrTime},
 	} {
@@ -123,8 +132,13 @@ func TestNewRefusesWhatIsNoSecretAndDoesNotShowIt(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	p, err := webhook.Parse([]byte(`{"type":"user.created","timestamp":"2026-11-24T16:00:00.123000000Z","data":{"userID":"usr-1","eventType":"user-created"},"more":1}`))
-	if err != nil || p.Type != "user.created" || p.Data.UserID != "usr-1" || p.Data.EventType != "user-created" || p.Timestamp.UnixMilli()%1000 != 123 {
+	p, err := webhook.Parse(
+		[]byte(
+			`{"type":"user.created","timestamp":"2026-11-24T16:00:00.123000000Z","data":{"userID":"usr-1","eventType":"user-created"},"more":1}`,
+		),
+	)
+	if err != nil || p.Type != "user.created" || p.Data.UserID != "usr-1" || p.Data.EventType != "user-created" ||
+		p.Timestamp.UnixMilli()%1000 != 123 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if _, err := webhook.Parse([]byte(`{`)); err == nil {

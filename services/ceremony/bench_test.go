@@ -52,10 +52,31 @@ func BenchmarkLoginStart(b *testing.B) {
 	}
 	at := func(accounts *account.Store, offers ceremony.Offers) *ceremony.Service {
 		svc, err := ceremony.New(ceremony.DefaultConfig(), ceremony.Deps{
-			Projects: st.Projects, Keys: st.Keyring, Accounts: accounts, Challenges: st.Buckets.Challenges, Marks: st.Buckets.Marks, Index: st.Buckets.Index,
-			Names: st.Buckets.Names, Sessions: st.Buckets.Sessions, SessionIDs: st.Buckets.SessionIDs, Tokens: st.Buckets.Tokens, Codes: st.Buckets.Codes, Delivery: st.Delivery, Spent: st.Buckets.Spent, Processes: st.Buckets.Processes, Signing: st.Signing,
-			Events: st.Events, Offers: offers, Positions: st.Events, DNS: st.DNS, Lists: st.Lists, Decision: settled{verdict: verdict}, Now: st.Clock.Now, Log: slog.New(slog.DiscardHandler),
-			Metrics: prometheus.NewRegistry(), ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
+			Projects:        st.Projects,
+			Keys:            st.Keyring,
+			Accounts:        accounts,
+			Challenges:      st.Buckets.Challenges,
+			Marks:           st.Buckets.Marks,
+			Index:           st.Buckets.Index,
+			Names:           st.Buckets.Names,
+			Sessions:        st.Buckets.Sessions,
+			SessionIDs:      st.Buckets.SessionIDs,
+			Tokens:          st.Buckets.Tokens,
+			Codes:           st.Buckets.Codes,
+			Delivery:        st.Delivery,
+			Spent:           st.Buckets.Spent,
+			Processes:       st.Buckets.Processes,
+			Signing:         st.Signing,
+			Events:          st.Events,
+			Offers:          offers,
+			Positions:       st.Events,
+			DNS:             st.DNS,
+			Lists:           st.Lists,
+			Decision:        settled{verdict: verdict},
+			Now:             st.Clock.Now,
+			Log:             slog.New(slog.DiscardHandler),
+			Metrics:         prometheus.NewRegistry(),
+			ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		})
 		if err != nil {
 			b.Fatal(err)
@@ -126,7 +147,10 @@ func BenchmarkCreateUser(b *testing.B) {
 	b.Run("the account alone", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			a := account.Account{Project: st.Project.ID, ID: ident.NewUserID(), Status: account.StatusActive, UserHandle: make([]byte, 32), CreatedMs: 1, UpdatedMs: 1}
+			a := account.Account{
+				Project: st.Project.ID, ID: ident.NewUserID(), Status: account.StatusActive, UserHandle: make([]byte, 32),
+				CreatedMs: 1, UpdatedMs: 1,
+			}
 			if err := st.Accounts.Create(b.Context(), a); err != nil {
 				b.Fatal(err)
 			}
@@ -145,7 +169,10 @@ func (p published) Append(ctx context.Context, e event.Event) (service.Appended,
 	if err != nil {
 		return service.Appended{}, err
 	}
-	ack, err := p.js.Publish(ctx, bus.EventsPrefix+"."+string(e.Project)+"."+string(e.User)+"."+string(e.Type), raw, jetstream.WithMsgID(string(e.ID)))
+	ack, err := p.js.Publish(
+		ctx, bus.EventsPrefix+"."+string(e.Project)+"."+string(e.User)+"."+string(e.Type), raw,
+		jetstream.WithMsgID(string(e.ID)),
+	)
 	if err != nil {
 		return service.Appended{}, err
 	}

@@ -20,9 +20,31 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	st := ceremonytest.New(t)
 	whole := func() (ceremony.Config, ceremony.Deps) {
 		return ceremony.DefaultConfig(), ceremony.Deps{
-			Projects: st.Projects, Keys: st.Keyring, Accounts: st.Accounts, Challenges: b.Challenges, Marks: b.Marks, Index: b.Index, Names: b.Names,
-			Sessions: b.Sessions, SessionIDs: b.SessionIDs, Tokens: b.Tokens, Codes: b.Codes, Delivery: st.Delivery, Spent: b.Spent, Processes: b.Processes, Signing: st.Signing, Events: st.Events, Offers: st.Events, Positions: st.Events, DNS: st.DNS,
-			ChallengeMaxAge: time.Minute, Lists: st.Lists, Decision: st.Decision, Now: st.Clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+			Projects:        st.Projects,
+			Keys:            st.Keyring,
+			Accounts:        st.Accounts,
+			Challenges:      b.Challenges,
+			Marks:           b.Marks,
+			Index:           b.Index,
+			Names:           b.Names,
+			Sessions:        b.Sessions,
+			SessionIDs:      b.SessionIDs,
+			Tokens:          b.Tokens,
+			Codes:           b.Codes,
+			Delivery:        st.Delivery,
+			Spent:           b.Spent,
+			Processes:       b.Processes,
+			Signing:         st.Signing,
+			Events:          st.Events,
+			Offers:          st.Events,
+			Positions:       st.Events,
+			DNS:             st.DNS,
+			ChallengeMaxAge: time.Minute,
+			Lists:           st.Lists,
+			Decision:        st.Decision,
+			Now:             st.Clock.Now,
+			Log:             slog.New(slog.DiscardHandler),
+			Metrics:         prometheus.NewRegistry(),
 		}
 	}
 	if _, err := ceremony.New(whole()); err != nil {
@@ -67,7 +89,8 @@ func TestCallsAreCountedByOutcome(t *testing.T) {
 		t.Fatal("another origin was accepted")
 	}
 	want := `
-# HELP keyward_ceremony_calls_total Ceremony calls by step and outcome: allowed or denied (starts), completed (finishes), refused (the caller's fault), failed (ours).
+# HELP keyward_ceremony_calls_total Ceremony calls by step and outcome: allowed or denied (starts), completed (finishes), ` +
+		`refused (the caller's fault), failed (ours).
 # TYPE keyward_ceremony_calls_total counter
 keyward_ceremony_calls_total{call="append-finish",outcome="completed"} 1
 keyward_ceremony_calls_total{call="append-start",outcome="allowed"} 1

@@ -130,7 +130,10 @@ func populated(t *testing.T, st *ceremonytest.Stack) (user ident.UserID, d *auth
 	user, d = ident.UserID(created.UserID), authenticator.Phone()
 	st.Enroll(t, user, d)
 	gone := st.Enroll(t, user, authenticator.Phone())
-	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(gone.ID)}); err != nil {
+	if _, err := st.DeleteCredential(
+		t.Context(),
+		service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(gone.ID)},
+	); err != nil {
 		t.Fatal(err)
 	}
 	st.BeginLogin(t, user, d)

@@ -69,7 +69,10 @@ func TestGoldenAnswers(t *testing.T) {
 	golden(t, "users", users)
 	golden(t, "challenges", st.Challenges(t, user, "status:eq:completed", "type:eq:register"))
 
-	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)}); err != nil {
+	if _, err := st.DeleteCredential(
+		t.Context(),
+		service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)},
+	); err != nil {
 		t.Fatal(err)
 	}
 	d.Options.UserHandle = []byte("ada")

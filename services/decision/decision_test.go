@@ -141,7 +141,10 @@ var rolledOut = map[string]any{
 	"rules": map[string]any{
 		"friends": map[string]any{"salience": 30, "verdict": "allow", "invitations": []string{"friends"}},
 		"robots":  map[string]any{"salience": 20, "verdict": "block", "webdriver": true},
-		"macs":    map[string]any{"salience": 10, "verdict": "allow", "os": []string{"macos"}, "osVersion": map[string]any{"atLeast": 15, "atMost": 16}},
+		"macs": map[string]any{
+			"salience": 10, "verdict": "allow", "os": []string{"macos"},
+			"osVersion": map[string]any{"atLeast": 15, "atMost": 16},
+		},
 		"windows": map[string]any{"salience": 10, "verdict": "sample", "share": 5_000, "os": []string{"windows"}},
 		"rest":    map[string]any{"salience": 0, "verdict": "block"},
 	},
@@ -173,25 +176,36 @@ func TestRollout(t *testing.T) {
 		rule   string
 		tag    rest.DecisionTag
 	}{
-		"a Mac":                           {func(*service.RolloutQuestion) {}, "R5", service.TagRolloutAllowed},
-		"an old Mac":                      {sends("macOS", "14.7"), "R2", service.TagRolloutRuleBlocked},
-		"a Mac of tomorrow":               {sends("macOS", "26"), "R2", service.TagRolloutRuleBlocked},
-		"a Mac of unknown age":            {sends("macOS", ""), "R2", service.TagRolloutRuleBlocked},
-		"a robot on a Mac":                {func(q *service.RolloutQuestion) { q.Client.Webdriver = &yes }, "R2", service.TagRolloutRuleBlocked},
-		"a friend, whatever the client":   {func(q *service.RolloutQuestion) { sends("Linux", "")(q); q.Invitation = "test" }, "R5", service.TagRolloutAllowed},
-		"a forged invitation":             {func(q *service.RolloutQuestion) { sends("Linux", "")(q); q.Invitation = "tset" }, "R2", service.TagRolloutRuleBlocked},
-		"a machine in the sample":         {in("env-2"), "R5", service.TagRolloutAllowed},
-		"a machine outside of it":         {in("env-1"), "R3", service.TagRolloutSampledOut},
-		"a machine that is not known":     {in(""), "R3", service.TagRolloutSampledOut},
-		"a listed identifier":             {names("Ada@Example.org"), "R5", service.TagRolloutAllowed},
-		"a listed domain":                 {names("grace@EXAMPLE.COM"), "R5", service.TagRolloutAllowed},
-		"an identifier that is not":       {names("eve@example.org"), "R4", service.TagRolloutIdentifierNotListed},
-		"the list of passkeys":            {func(q *service.RolloutQuestion) { q.Action = service.RolloutManage }, "R1", service.TagRolloutKillSwitch},
-		"the creation of one":             {func(q *service.RolloutQuestion) { q.Action = service.RolloutAppend }, "R5", service.TagRolloutAllowed},
-		"an action that there is not":     {func(q *service.RolloutQuestion) { q.Action = "remove" }, "R0", rest.DecisionTagDefaultDeny},
-		"no action":                       {func(q *service.RolloutQuestion) { q.Action = "" }, "R0", rest.DecisionTagDefaultDeny},
-		"a lookup that went astray":       {func(q *service.RolloutQuestion) { q.LookupFailed = true }, "R0", rest.DecisionTagDefaultDeny},
-		"an account that must not matter": {func(q *service.RolloutQuestion) { q.Account = &account.Account{Status: account.StatusDisabled} }, "R5", service.TagRolloutAllowed},
+		"a Mac":                {func(*service.RolloutQuestion) {}, "R5", service.TagRolloutAllowed},
+		"an old Mac":           {sends("macOS", "14.7"), "R2", service.TagRolloutRuleBlocked},
+		"a Mac of tomorrow":    {sends("macOS", "26"), "R2", service.TagRolloutRuleBlocked},
+		"a Mac of unknown age": {sends("macOS", ""), "R2", service.TagRolloutRuleBlocked},
+		"a robot on a Mac":     {func(q *service.RolloutQuestion) { q.Client.Webdriver = &yes }, "R2", service.TagRolloutRuleBlocked},
+		"a friend, whatever the client": {
+			func(q *service.RolloutQuestion) { sends("Linux", "")(q); q.Invitation = "test" }, "R5", service.TagRolloutAllowed,
+		},
+		"a forged invitation": {
+			func(q *service.RolloutQuestion) { sends("Linux", "")(q); q.Invitation = "tset" }, "R2", service.TagRolloutRuleBlocked,
+		},
+		"a machine in the sample":     {in("env-2"), "R5", service.TagRolloutAllowed},
+		"a machine outside of it":     {in("env-1"), "R3", service.TagRolloutSampledOut},
+		"a machine that is not known": {in(""), "R3", service.TagRolloutSampledOut},
+		"a listed identifier":         {names("Ada@Example.org"), "R5", service.TagRolloutAllowed},
+		"a listed domain":             {names("grace@EXAMPLE.COM"), "R5", service.TagRolloutAllowed},
+		"an identifier that is not":   {names("eve@example.org"), "R4", service.TagRolloutIdentifierNotListed},
+		"the list of passkeys": {
+			func(q *service.RolloutQuestion) { q.Action = service.RolloutManage }, "R1", service.TagRolloutKillSwitch,
+		},
+		"the creation of one": {
+			func(q *service.RolloutQuestion) { q.Action = service.RolloutAppend }, "R5", service.TagRolloutAllowed,
+		},
+		"an action that there is not": {func(q *service.RolloutQuestion) { q.Action = "remove" }, "R0", rest.DecisionTagDefaultDeny},
+		"no action":                   {func(q *service.RolloutQuestion) { q.Action = "" }, "R0", rest.DecisionTagDefaultDeny},
+		"a lookup that went astray":   {func(q *service.RolloutQuestion) { q.LookupFailed = true }, "R0", rest.DecisionTagDefaultDeny},
+		"an account that must not matter": {
+			func(q *service.RolloutQuestion) { q.Account = &account.Account{Status: account.StatusDisabled} }, "R5",
+			service.TagRolloutAllowed,
+		},
 	} {
 		q := service.RolloutQuestion{Question: factstest.BusyUser(noon).Question, Action: service.RolloutLogin}
 		tc.change(&q)
@@ -287,10 +301,14 @@ func TestDecisionsAreCountedByRule(t *testing.T) {
 	svc := newService(t, serviceOptions{now: noon, registry: registry})
 	login(t, svc, factstest.BusyUser(noon))
 	login(t, svc, factstest.BusyUser(noon))
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(`# HELP keyward_decisions_total Decisions, by action and by the row of the decision table that answered.
+	if err := testutil.GatherAndCompare(
+		registry,
+		strings.NewReader(`# HELP keyward_decisions_total Decisions, by action and by the row of the decision table that answered.
 # TYPE keyward_decisions_total counter
 keyward_decisions_total{action="login",rule="L9"} 2
-`), "keyward_decisions_total"); err != nil {
+`),
+		"keyward_decisions_total",
+	); err != nil {
 		t.Error(err)
 	}
 	if got := testutil.CollectAndCount(registry, "keyward_decision_duration_seconds"); got != 4 {
@@ -303,7 +321,10 @@ func TestNewNeedsEveryDependency(t *testing.T) {
 	if _, err := decision.New(decision.Config{}, decision.Deps{}); err == nil {
 		t.Error("a service without dependencies was made")
 	}
-	deps := decision.Deps{Events: fakeEvents{}, JS: noStream{}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()}
+	deps := decision.Deps{
+		Events: fakeEvents{}, JS: noStream{}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Registry: prometheus.NewRegistry(),
+	}
 	if _, err := decision.New(decision.Config{PoliciesDir: filepath.Join(t.TempDir(), "none")}, deps); err == nil {
 		t.Error("a service without a policy was made")
 	}

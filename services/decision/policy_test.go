@@ -33,7 +33,10 @@ func slowOnHarmonyOS(t *testing.T, dir string) {
 	if err := writeFile(dir, "login/slow.rego", []byte(slowRule)); err != nil {
 		t.Fatal(err)
 	}
-	replace(t, dir, "login/login.rego", "default_deny if not input.complete", "default_deny if {\n\tinput.client.os == \"harmonyos\"\n\tslow\n}\n\ndefault_deny if not input.complete")
+	replace(
+		t, dir, "login/login.rego", "default_deny if not input.complete",
+		"default_deny if {\n\tinput.client.os == \"harmonyos\"\n\tslow\n}\n\ndefault_deny if not input.complete",
+	)
 }
 
 func onHarmonyOS(q service.LoginQuestion) service.LoginQuestion {
@@ -75,10 +78,12 @@ func TestAPolicyThatTakesTooLongIsAnsweredForSafely(t *testing.T) {
 	if got := testutil.CollectAndCount(registry, "keyward_policy_errors_total"); got != 1 {
 		t.Errorf("%d kinds of policy error", got)
 	}
-	expected := strings.NewReader(`# HELP keyward_policy_errors_total Decisions answered with the safe default because the policy failed, by cause; healthy is 0.
+	expected := strings.NewReader(
+		`# HELP keyward_policy_errors_total Decisions answered with the safe default because the policy failed, by cause; healthy is 0.
 # TYPE keyward_policy_errors_total counter
 keyward_policy_errors_total{action="login",cause="timeout"} 1
-`)
+`,
+	)
 	if err := testutil.GatherAndCompare(registry, expected, "keyward_policy_errors_total"); err != nil {
 		t.Error(err)
 	}
@@ -111,9 +116,17 @@ cross_platform_hints := ["odder"] if startswith(input.client.os, "harmony")`)
 func TestAnAnswerOfTheWrongFormIsRefusedAtLoad(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ file, old, replacement, want string }{
-		"a missing field":      {"mediation/mediation.rego", `deny(row, tag) := {"rule": row, "allow": false, "tag": tag}`, `deny(row, tag) := {"rule": row, "tag": tag}`, "allow must be true or false"},
-		"a tag off the wire":   {"mediation/mediation.rego", `deny("M1", "env-no-pk-support")`, `deny("M1", "no-way")`, "tag must be a decision tag of the wire"},
-		"a row without a name": {"mediation/mediation.rego", `deny("M1", "env-no-pk-support")`, `deny("", "env-no-pk-support")`, "rule must be a name"},
+		"a missing field": {
+			"mediation/mediation.rego", `deny(row, tag) := {"rule": row, "allow": false, "tag": tag}`,
+			`deny(row, tag) := {"rule": row, "tag": tag}`, "allow must be true or false",
+		},
+		"a tag off the wire": {
+			"mediation/mediation.rego", `deny("M1", "env-no-pk-support")`, `deny("M1", "no-way")`,
+			"tag must be a decision tag of the wire",
+		},
+		"a row without a name": {
+			"mediation/mediation.rego", `deny("M1", "env-no-pk-support")`, `deny("", "env-no-pk-support")`, "rule must be a name",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -156,7 +169,8 @@ func TestAChangedRuleAnswersAndABadOneNever(t *testing.T) {
 	replace(t, dir, "login/login.rego", `deny("L3x"`, `deny("L3y"`)
 	eventually(t, "the refusal", patience, func() bool { return svc.Status().Refused != nil })
 	refused := svc.Status()
-	if !strings.Contains(refused.Refused.Error(), "login/login_test.rego:") || refused.Revision != changed.Revision || refused.RefusedAt.IsZero() {
+	if !strings.Contains(refused.Refused.Error(), "login/login_test.rego:") || refused.Revision != changed.Revision ||
+		refused.RefusedAt.IsZero() {
 		t.Errorf("status %+v", refused)
 	}
 	if v := login(t, svc, q); v.Rule != "L3x" {

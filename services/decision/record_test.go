@@ -23,10 +23,25 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 	text := rapid.SampledFrom([]string{"", "plain", "ü \"<", "\x00"})
 	rapid.Check(t, func(t *rapid.T) {
 		r := &Record{Facts: factstest.Facts().Draw(t, "facts"), Judgement: Judgement{
-			Schema: kept.Schema, ID: ident.DecisionID(text.Draw(t, "id")), Time: time.Unix(0, rapid.Int64Range(0, 4e18).Draw(t, "time")).UTC(), Project: ident.ProjectID(text.Draw(t, "project")),
-			User: ident.UserID(text.Draw(t, "user")), RequestID: ident.RequestID(text.Draw(t, "request")), Process: text.Draw(t, "process"), Action: text.Draw(t, "action"),
-			PolicyRevision: text.Draw(t, "revision"), PolicyHash: text.Draw(t, "hash"), Rule: text.Draw(t, "rule"), Tag: rest.DecisionTag(text.Draw(t, "tag")),
-			Allow: rapid.Bool().Draw(t, "allow"), DurationMicros: rapid.Int64().Draw(t, "took"), Memoised: rapid.Bool().Draw(t, "memoised"),
+			Schema:  kept.Schema,
+			ID:      ident.DecisionID(text.Draw(t, "id")),
+			Time:    time.Unix(0, rapid.Int64Range(0, 4e18).Draw(t, "time")).UTC(),
+			Project: ident.ProjectID(text.Draw(t, "project")),
+			User: ident.UserID(
+				text.Draw(t, "user"),
+			),
+			RequestID: ident.RequestID(text.Draw(t, "request")),
+			Process:   text.Draw(t, "process"),
+			Action:    text.Draw(t, "action"),
+			PolicyRevision: text.Draw(
+				t, "revision",
+			),
+			PolicyHash:     text.Draw(t, "hash"),
+			Rule:           text.Draw(t, "rule"),
+			Tag:            rest.DecisionTag(text.Draw(t, "tag")),
+			Allow:          rapid.Bool().Draw(t, "allow"),
+			DurationMicros: rapid.Int64().Draw(t, "took"),
+			Memoised:       rapid.Bool().Draw(t, "memoised"),
 		}}
 		if rapid.Bool().Draw(t, "asked about a user") {
 			q := factstest.BusyUser(time.UnixMilli(1e12))
@@ -75,9 +90,22 @@ func BenchmarkRecord(b *testing.B) {
 	}}
 	asked := factstest.BusyUser(time.Now())
 	r := &Record{Question: kept.Keep(&asked.Question), Facts: facts, Judgement: Judgement{
-		Schema: kept.Schema, ID: ident.NewDecisionID(time.Now()), Time: time.Now().UTC(), Project: "pro-1234567890123456789", User: "usr-1234567890123456789", RequestID: "req-1234567890123456789",
-		Process: "4a7f2c5d-5f0e-4a8b-9d55-2d8c1d3c8a11", Action: "login", PolicyRevision: "0123456789ab", PolicyHash: "0123456789ab", Rule: "L13", Tag: rest.DecisionTagUserEnvNoPks,
-	}, Answer: json.RawMessage(`{"allow":false,"credentials":[],"hints":[],"isCDACandidate":false,"preferImmediatelyAvailable":false,"route":"","rule":"L13","tag":"user-env-no-pks"}`)}
+		Schema:         kept.Schema,
+		ID:             ident.NewDecisionID(time.Now()),
+		Time:           time.Now().UTC(),
+		Project:        "pro-1234567890123456789",
+		User:           "usr-1234567890123456789",
+		RequestID:      "req-1234567890123456789",
+		Process:        "4a7f2c5d-5f0e-4a8b-9d55-2d8c1d3c8a11",
+		Action:         "login",
+		PolicyRevision: "0123456789ab",
+		PolicyHash:     "0123456789ab",
+		Rule:           "L13",
+		Tag:            rest.DecisionTagUserEnvNoPks,
+	}, Answer: json.RawMessage(
+		`{"allow":false,"credentials":[],"hints":[],"isCDACandidate":false,"preferImmediatelyAvailable":false,"route":"","rule":"L13",` +
+			`"tag":"user-env-no-pks"}`,
+	)}
 	b.Run("by hand", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

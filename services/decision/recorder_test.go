@@ -46,8 +46,14 @@ func TestDecisionsAreRecorded(t *testing.T) {
 		delete(headers, added)
 	}
 	want := map[string]string{
-		"ce-specversion": "1.0", "ce-id": string(v.Decision), "ce-source": "/keyward/projects/pro-1", "ce-type": "keyward.decision.login",
-		"ce-subject": "usr-1", "ce-time": "2026-11-22T12:00:00.000Z", "content-type": "application/json", "ce-datacontenttype": "application/json",
+		"ce-specversion":     "1.0",
+		"ce-id":              string(v.Decision),
+		"ce-source":          "/keyward/projects/pro-1",
+		"ce-type":            "keyward.decision.login",
+		"ce-subject":         "usr-1",
+		"ce-time":            "2026-11-22T12:00:00.000Z",
+		"content-type":       "application/json",
+		"ce-datacontenttype": "application/json",
 	}
 	if diff := cmp.Diff(want, headers); diff != "" {
 		t.Errorf("headers (-want +got)\n%s", diff)
@@ -60,10 +66,16 @@ func TestDecisionsAreRecorded(t *testing.T) {
 		Rule, Route string
 		Hints       []string
 	}
-	if err := json.Unmarshal(record.Answer, &answer); err != nil || answer.Rule != "L6" || answer.Route != "local" || !slices.Equal(answer.Hints, v.Hints) {
+	if err := json.Unmarshal(
+		record.Answer, &answer,
+	); err != nil || answer.Rule != "L6" || answer.Route != "local" ||
+		!slices.Equal(answer.Hints, v.Hints) {
 		t.Errorf("answer %s, %v", record.Answer, err)
 	}
-	if record.ID != v.Decision || record.RequestID != "req-7" || record.Rule != "L6" || !record.Allow || record.PolicyRevision != v.PolicyRevision || record.PolicyHash == "" || !record.Time.Equal(noon) {
+	if record.ID != v.Decision || record.RequestID != "req-7" || record.Rule != "L6" || !record.Allow ||
+		record.PolicyRevision != v.PolicyRevision ||
+		record.PolicyHash == "" ||
+		!record.Time.Equal(noon) {
 		t.Errorf("record %+v", record)
 	}
 	if f := record.Facts; f == nil || f.Credentials.Total != 3 || f.Pair.LastRoute != event.Local || f.Strategy != "standard" {

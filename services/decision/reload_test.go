@@ -113,7 +113,10 @@ func TestReloadsUnderLoadFailNoQuestion(t *testing.T) {
 	t.Parallel()
 	c, registry := newChanging(t), prometheus.NewRegistry()
 	want := map[string]string{c.write(t, "L3-0", ""): "L3-0"}
-	svc := newService(t, serviceOptions{dir: c.dir, now: noon, registry: registry, cfg: decision.Config{Debounce: 5 * time.Millisecond, EvalTimeout: time.Minute}})
+	svc := newService(
+		t,
+		serviceOptions{dir: c.dir, now: noon, registry: registry, cfg: decision.Config{Debounce: 5 * time.Millisecond, EvalTimeout: time.Minute}},
+	)
 	stop := run(t, svc)
 	q := factstest.BusyUser(noon)
 	q.Account.Credentials = nil

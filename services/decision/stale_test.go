@@ -31,7 +31,13 @@ func TestAQuestionWithAnAccountOutOfDateIsNotJudged(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	svc, err := decision.New(decision.Config{EvalTimeout: time.Minute}, decision.Deps{
-		Events: stampedEvents{fakeEvents: fakeEvents{events: factstest.BusyHistory(noon, 20)}, now: "b"}, JS: noStream{}, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler), Registry: registry,
+		Events: stampedEvents{
+			fakeEvents: fakeEvents{events: factstest.BusyHistory(noon, 20)}, now: "b",
+		},
+		JS:       noStream{},
+		Now:      func() time.Time { return noon },
+		Log:      slog.New(slog.DiscardHandler),
+		Registry: registry,
 	})
 	if err != nil {
 		t.Fatal(err)

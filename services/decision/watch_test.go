@@ -113,8 +113,11 @@ func TestFilesThatDoNotAnswerAreTold(t *testing.T) {
 func TestARowThatErrsIsToldUntilAnotherRevisionAnswers(t *testing.T) {
 	t.Parallel()
 	dir := policyDir(t)
-	replace(t, dir, "login/login.rego", "default_deny if not input.complete",
-		"odd(os) := 1 if os == \"harmonyos\"\n\nodd(os) := 2 if startswith(os, \"h\")\n\ndefault_deny if odd(input.client.os) == 1\n\ndefault_deny if not input.complete")
+	replace(
+		t, dir, "login/login.rego", "default_deny if not input.complete",
+		"odd(os) := 1 if os == \"harmonyos\"\n\nodd(os) := 2 if startswith(os, \"h\")\n\ndefault_deny if odd(input.client.os) == "+
+			"1\n\ndefault_deny if not input.complete",
+	)
 	svc := newService(t, serviceOptions{dir: dir, cfg: often})
 	run(t, svc)
 	if v := login(t, svc, onHarmonyOS(factstest.BusyUser(time.Now()))); v.Allow || svc.Status().Failed == nil {

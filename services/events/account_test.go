@@ -40,12 +40,16 @@ func (w *world) createAuth(req rest.AuthEventCreateReq) (rest.AuthEvent, error) 
 func TestAnAuthEventIsInTheLogAsItWasReported(t *testing.T) {
 	t.Parallel()
 	for of, want := range map[rest.AuthEventType]event.Type{
-		rest.AuthEventTypeSignUp: event.AuthSignUp, rest.AuthEventTypeLogin: event.AuthLogin, rest.AuthEventTypeNewPasskeyAdded: event.AuthPasskeyAdded,
+		rest.AuthEventTypeSignUp: event.AuthSignUp, rest.AuthEventTypeLogin: event.AuthLogin,
+		rest.AuthEventTypeNewPasskeyAdded: event.AuthPasskeyAdded,
 	} {
 		t.Run(string(of), func(t *testing.T) {
 			t.Parallel()
 			w := begin(t)
-			req := rest.AuthEventCreateReq{Username: "ann@example.com", EventType: of, Method: rest.AuthEventMethodPasskey, Status: rest.AuthEventStatusSuccess}
+			req := rest.AuthEventCreateReq{
+				Username: "ann@example.com", EventType: of, Method: rest.AuthEventMethodPasskey,
+				Status: rest.AuthEventStatusSuccess,
+			}
 			req.ClientInformation.RemoteAddress = "192.0.2.7"
 			got, err := w.createAuth(req)
 			if err != nil {
@@ -80,7 +84,10 @@ func TestAnAuthEventIsRefused(t *testing.T) {
 		"for nobody":         {"usr-9", rest.AuthEventTypeLogin, "userID"},
 		"of an unknown type": {"usr-1", "logout", "eventType"},
 	} {
-		_, err := w.CreateAuthEvent(t.Context(), service.ForUser[rest.AuthEventCreateReq]{Project: project, User: c.user, Body: rest.AuthEventCreateReq{EventType: c.of}})
+		_, err := w.CreateAuthEvent(
+			t.Context(),
+			service.ForUser[rest.AuthEventCreateReq]{Project: project, User: c.user, Body: rest.AuthEventCreateReq{EventType: c.of}},
+		)
 		var f *fault.Fault
 		if !errors.As(err, &f) || len(f.Validation) != 1 || f.Validation[0].Field != c.field {
 			t.Errorf("%s: %v", name, err)
@@ -93,7 +100,14 @@ func TestAnAuthEventIsRefused(t *testing.T) {
 
 // accountTypes are those of which no history knows.
 var accountTypes = []event.Type{
-	event.UserCreated, event.UserUpdated, event.UserDeleted, event.PasskeyDeleted, event.PasskeyCode, event.AuthSignUp, event.AuthLogin, event.AuthPasskeyAdded,
+	event.UserCreated,
+	event.UserUpdated,
+	event.UserDeleted,
+	event.PasskeyDeleted,
+	event.PasskeyCode,
+	event.AuthSignUp,
+	event.AuthLogin,
+	event.AuthPasskeyAdded,
 }
 
 func TestEventsOfTheAccountAreForSubscribersAlone(t *testing.T) {

@@ -67,7 +67,8 @@ func (w *world) leave(user ident.UserID) {
 		}
 	}
 	for _, subject := range []string{
-		"passkey.decisions.pro-1." + string(user) + ".login", "webhook.retries.pro-1.wbe-1." + string(user) + "." + string(e.ID), "webhook.heads.pro-1.wbe-1." + string(user),
+		"passkey.decisions.pro-1." + string(user) + ".login", "webhook.retries.pro-1.wbe-1." + string(user) + "." + string(e.ID),
+		"webhook.heads.pro-1.wbe-1." + string(user),
 		"webhook.dead.pro-1.wbe-1." + string(user) + "." + string(e.ID), "webhook.deliveries.pro-1.wbe-1." + string(user) + ".failed",
 	} {
 		if _, err := w.bus.JS.Publish(w.t.Context(), subject, []byte(`{"user":"`+user+`"}`)); err != nil {

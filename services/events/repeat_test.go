@@ -15,7 +15,9 @@ func TestACreationThatIsRepeatedAppendsOneEvent(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	ctx := reqctx.WithSeed(t.Context(), ident.NewSeed())
-	request := service.ForUser[rest.PasskeyEventCreateReq]{Project: project, User: "usr-1", Body: rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError}}
+	request := service.ForUser[rest.PasskeyEventCreateReq]{
+		Project: project, User: "usr-1", Body: rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError},
+	}
 	first, err := w.Create(ctx, request)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +33,10 @@ func TestACreationThatIsRepeatedAppendsOneEvent(t *testing.T) {
 		t.Errorf("there are %+v", list.PasskeyEvents)
 	}
 	// A repeat must not bring back what was deleted meanwhile.
-	if _, err := w.Delete(t.Context(), service.ForUser[ident.EventID]{Project: project, User: "usr-1", Body: ident.EventID(first.PasskeyEventID)}); err != nil {
+	if _, err := w.Delete(
+		t.Context(),
+		service.ForUser[ident.EventID]{Project: project, User: "usr-1", Body: ident.EventID(first.PasskeyEventID)},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Create(ctx, request); err != nil {

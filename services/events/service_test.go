@@ -71,7 +71,12 @@ func beginSweeping(t *testing.T, after time.Duration) *world {
 		t.Fatal(err)
 	}
 	w.store, err = eventlog.Open(t.Context(), eventlog.Deps{
-		JetStream: w.bus.JS, Epochs: epochs, Redis: w.cache.Client, Metrics: prometheus.NewRegistry(), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+		JetStream: w.bus.JS,
+		Epochs:    epochs,
+		Redis:     w.cache.Client,
+		Metrics:   prometheus.NewRegistry(),
+		Clock:     time.Now,
+		Log:       slog.New(slog.DiscardHandler),
 	}, historycache.DefaultConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -172,11 +177,23 @@ func TestCreateAnswersWhatWasStored(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	got := w.create(rest.PasskeyEventCreateReq{
-		EventType: rest.PasskeyEventTypeLoginError, Expires: pointer(int64(1_800_000_000)), ProcessID: pointer("p1"), ClientEnvID: pointer("env-1"), CredentialID: pointer("cre-1"), Challenge: pointer("ab+/="),
+		EventType:    rest.PasskeyEventTypeLoginError,
+		Expires:      pointer(int64(1_800_000_000)),
+		ProcessID:    pointer("p1"),
+		ClientEnvID:  pointer("env-1"),
+		CredentialID: pointer("cre-1"),
+		Challenge:    pointer("ab+/="),
 	})
 	want := rest.PasskeyEvent{
-		PasskeyEventID: got.PasskeyEventID, UserID: "usr-1", EventType: "login-error", Created: "2026-11-22T12:00:01", CreatedMs: start.Add(time.Second).UnixMilli(),
-		Expires: pointer(int64(1_800_000_000)), ProcessID: pointer("p1"), ClientEnvID: pointer("env-1"), CredentialID: pointer("cre-1"),
+		PasskeyEventID: got.PasskeyEventID,
+		UserID:         "usr-1",
+		EventType:      "login-error",
+		Created:        "2026-11-22T12:00:01",
+		CreatedMs:      start.Add(time.Second).UnixMilli(),
+		Expires:        pointer(int64(1_800_000_000)),
+		ProcessID:      pointer("p1"),
+		ClientEnvID:    pointer("env-1"),
+		CredentialID:   pointer("cre-1"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -231,9 +248,15 @@ func TestCreateRefuses(t *testing.T) {
 		{"a type of the engine's own", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-completed"}, "eventType"},
 		{"a deletion", "usr-1", rest.PasskeyEventCreateReq{EventType: "event-deleted"}, "eventType"},
 		{"an end before time began", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-error", Expires: pointer(int64(0))}, "expires"},
-		{"a duration for an end", "usr-1", rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Expires: pointer(int64(3600))}, "expires"},
+		{
+			"a duration for an end", "usr-1",
+			rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Expires: pointer(int64(3600))}, "expires",
+		},
 		{"an end in the past", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-error", Expires: pointer(start.UnixMilli())}, "expires"},
-		{"what bars a user without a proof", "usr-1", rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Proven: pointer(false)}, "proven"},
+		{
+			"what bars a user without a proof", "usr-1",
+			rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Proven: pointer(false)}, "proven",
+		},
 		{"a creation without a proof", "usr-1", rest.PasskeyEventCreateReq{EventType: "append-error", Proven: pointer(false)}, "proven"},
 		{"an unknown user", "usr-404", rest.PasskeyEventCreateReq{EventType: "login-error"}, "userID"},
 	} {
@@ -245,7 +268,10 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	t.Run("a user of another project", func(t *testing.T) {
 		t.Parallel()
-		_, err := w.Create(t.Context(), service.ForUser[rest.PasskeyEventCreateReq]{Project: "pro-2", User: "usr-1", Body: rest.PasskeyEventCreateReq{EventType: "login-error"}})
+		_, err := w.Create(
+			t.Context(),
+			service.ForUser[rest.PasskeyEventCreateReq]{Project: "pro-2", User: "usr-1", Body: rest.PasskeyEventCreateReq{EventType: "login-error"}},
+		)
 		wantField(t, err, "userID")
 	})
 }
@@ -290,15 +316,21 @@ func TestAnEventIsJoinedToItsOfferWhenItIsCreated(t *testing.T) {
 	w := begin(t)
 	w.append(event.Event{Type: event.LoginOffered, Route: event.CDA, Ceremony: "was-1", Challenge: "Y2hhbGxlbmdl", Process: "p1"})
 	w.append(event.Event{Type: event.AppendOffered, Kind: event.KindAuto, Ceremony: "was-2", Process: "p1", Environment: "env-1"})
-	failed := w.stored(w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Challenge: pointer("Y2hhbGxlbmdl")}).PasskeyEventID)
+	failed := w.stored(
+		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Challenge: pointer("Y2hhbGxlbmdl")}).PasskeyEventID,
+	)
 	if failed.Ceremony != "was-1" || failed.Route != event.CDA {
 		t.Errorf("login event joined to %q over %q", failed.Ceremony, failed.Route)
 	}
-	declined := w.stored(w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendExplicitAbort, ClientEnvID: pointer("env-1")}).PasskeyEventID)
+	declined := w.stored(
+		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendExplicitAbort, ClientEnvID: pointer("env-1")}).PasskeyEventID,
+	)
 	if declined.Ceremony != "was-2" || declined.Kind != event.KindAuto {
 		t.Errorf("append event joined to %q of kind %q", declined.Ceremony, declined.Kind)
 	}
-	alone := w.stored(w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendError, ClientEnvID: pointer("env-1")}).PasskeyEventID)
+	alone := w.stored(
+		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendError, ClientEnvID: pointer("env-1")}).PasskeyEventID,
+	)
 	if alone.Ceremony != "" || alone.Kind != event.KindDefault {
 		t.Errorf("an offer was answered twice: %q of kind %q", alone.Ceremony, alone.Kind)
 	}
@@ -318,12 +350,24 @@ func TestListSortsFiltersAndPages(t *testing.T) {
 		want []string
 	}{
 		{"newest first, without the engine's", service.EventList{}, []string{"local-unlock", "login-error", "append-error", "login-error"}},
-		{"oldest first", service.EventList{List: service.List{Sort: "created:asc"}}, []string{"login-error", "append-error", "login-error", "local-unlock"}},
-		{"by type", service.EventList{List: service.List{Sort: "eventType:asc"}}, []string{"append-error", "local-unlock", "login-error", "login-error"}},
-		{"of one type", service.EventList{List: service.List{Filter: []string{"eventType:eq:login-error"}}}, []string{"login-error", "login-error"}},
+		{
+			"oldest first", service.EventList{List: service.List{Sort: "created:asc"}},
+			[]string{"login-error", "append-error", "login-error", "local-unlock"},
+		},
+		{
+			"by type", service.EventList{List: service.List{Sort: "eventType:asc"}},
+			[]string{"append-error", "local-unlock", "login-error", "login-error"},
+		},
+		{
+			"of one type", service.EventList{List: service.List{Filter: []string{"eventType:eq:login-error"}}},
+			[]string{"login-error", "login-error"},
+		},
 		{"the second page", service.EventList{List: service.List{Page: 2, PageSize: 3}}, []string{"login-error"}},
 		{"a page beyond", service.EventList{List: service.List{Page: 9}}, []string{}},
-		{"with the engine's", service.EventList{IncludeEngine: true}, []string{"login-completed", "login-offered", "local-unlock", "login-error", "append-error", "login-error"}},
+		{
+			"with the engine's", service.EventList{IncludeEngine: true},
+			[]string{"login-completed", "login-offered", "local-unlock", "login-error", "append-error", "login-error"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -406,7 +450,9 @@ func TestAppendIsIdempotentByID(t *testing.T) {
 	if got := stream.CachedInfo().State.Msgs; got != 1 {
 		t.Errorf("%d messages in the log", got)
 	}
-	if _, err := w.Append(t.Context(), event.Event{ID: "pke-1", Project: project, User: "usr-1", Type: event.Deleted, Deletes: first.ID}); err == nil {
+	if _, err := w.Append(
+		t.Context(), event.Event{ID: "pke-1", Project: project, User: "usr-1", Type: event.Deleted, Deletes: first.ID},
+	); err == nil {
 		t.Error("a deletion was appended past Delete")
 	}
 }
@@ -431,15 +477,26 @@ func TestNothingIsAcknowledgedWhenNATSIsGone(t *testing.T) {
 	w.bus.Close()
 	for name, call := range map[string]func() error{
 		"create": func() error {
-			_, err := w.Create(t.Context(), service.ForUser[rest.PasskeyEventCreateReq]{Project: project, User: "usr-1", Body: rest.PasskeyEventCreateReq{EventType: "login-error"}})
+			_, err := w.Create(
+				t.Context(),
+				service.ForUser[rest.PasskeyEventCreateReq]{
+					Project: project, User: "usr-1", Body: rest.PasskeyEventCreateReq{EventType: "login-error"},
+				},
+			)
 			return err
 		},
 		"append": func() error {
-			_, err := w.Append(t.Context(), event.Event{ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.LoginCompleted, CreatedMs: 1, Ceremony: "was-1"})
+			_, err := w.Append(
+				t.Context(),
+				event.Event{ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.LoginCompleted, CreatedMs: 1, Ceremony: "was-1"},
+			)
 			return err
 		},
 		"offer": func() error {
-			_, err := w.Append(t.Context(), event.Event{ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.LoginOffered, CreatedMs: 1})
+			_, err := w.Append(
+				t.Context(),
+				event.Event{ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.LoginOffered, CreatedMs: 1},
+			)
 			return err
 		},
 		"erase": func() error {

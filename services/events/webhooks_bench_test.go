@@ -36,7 +36,12 @@ func BenchmarkWebhookDeliveries(b *testing.B) {
 	// Created by an instance that does not run, so that everything waits in the log first.
 	first := h.start("")
 	first.stop()
-	if _, err := first.CreateWebhook(b.Context(), service.ForProject[rest.WebhookEndpointCreateReq]{Project: project, Body: rest.WebhookEndpointCreateReq{URL: server.URL, SubscribedEvents: []string{"*"}}}); err != nil {
+	if _, err := first.CreateWebhook(
+		b.Context(),
+		service.ForProject[rest.WebhookEndpointCreateReq]{
+			Project: project, Body: rest.WebhookEndpointCreateReq{URL: server.URL, SubscribedEvents: []string{"*"}},
+		},
+	); err != nil {
 		b.Fatal(err)
 	}
 	h.bulk(b, b.N, 32)

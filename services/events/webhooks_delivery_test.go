@@ -83,14 +83,19 @@ func TestADeliveryIsSignedAsStandardWebhooksVerifiesIt(t *testing.T) {
 	h := newHooks(t, quickHooks())
 	d := h.start("one")
 	r := receive(t, nil)
-	made, err := d.CreateWebhook(t.Context(), service.ForProject[rest.WebhookEndpointCreateReq]{Project: project, Body: rest.WebhookEndpointCreateReq{
-		URL: r.URL + "/hook?x=1", SubscribedEvents: []string{"user.created"},
-		BasicAuthUsername: new("bob"), BasicAuthPassword: new("swordfish"), CustomHeaders: &map[string]string{"X-Tenant": "blue"},
-	}})
+	made, err := d.CreateWebhook(
+		t.Context(),
+		service.ForProject[rest.WebhookEndpointCreateReq]{Project: project, Body: rest.WebhookEndpointCreateReq{
+			URL: r.URL + "/hook?x=1", SubscribedEvents: []string{"user.created"},
+			BasicAuthUsername: new("bob"), BasicAuthPassword: new("swordfish"), CustomHeaders: &map[string]string{"X-Tenant": "blue"},
+		}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := d.CreateWebhookSecret(t.Context(), service.ForWebhook[rest.WebhookSecretCreateReq]{Project: project, Webhook: ident.WebhookID(made.ID)})
+	second, err := d.CreateWebhookSecret(
+		t.Context(), service.ForWebhook[rest.WebhookSecretCreateReq]{Project: project, Webhook: ident.WebhookID(made.ID)},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,11 +120,22 @@ func TestADeliveryIsSignedAsStandardWebhooksVerifiesIt(t *testing.T) {
 	verifiedByClients(t, got, *made.Secret, *second.Secret)
 	user, password, _ := (&http.Request{Header: got.header}).BasicAuth()
 	headers := map[string]string{
-		"user": user, "password": password, "tenant": got.header.Get("X-Tenant"), "type": got.header.Get("Content-Type"), "agent": got.header.Get("User-Agent"),
-		"signatures": fmt.Sprint(len(strings.Fields(got.header.Get("Webhook-Signature")))), "idempotency": got.header.Get("Idempotency-Key"),
+		"user":        user,
+		"password":    password,
+		"tenant":      got.header.Get("X-Tenant"),
+		"type":        got.header.Get("Content-Type"),
+		"agent":       got.header.Get("User-Agent"),
+		"signatures":  fmt.Sprint(len(strings.Fields(got.header.Get("Webhook-Signature")))),
+		"idempotency": got.header.Get("Idempotency-Key"),
 	}
 	if diff := cmp.Diff(map[string]string{
-		"user": "bob", "password": "swordfish", "tenant": "blue", "type": "application/json", "agent": "Keyward", "signatures": "2", "idempotency": "",
+		"user":        "bob",
+		"password":    "swordfish",
+		"tenant":      "blue",
+		"type":        "application/json",
+		"agent":       "Keyward",
+		"signatures":  "2",
+		"idempotency": "",
 	}, headers); diff != "" {
 		t.Error(diff)
 	}
@@ -343,7 +359,9 @@ func TestADeliveryNamesTheTraceOfItsEventAlsoWhenItIsTriedAgain(t *testing.T) {
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	msg := nats.NewMsg(fmt.Sprintf("%s.%s.usr-1.%s", bus.EventsPrefix, project, event.UserCreated))
 	msg.Header.Set("traceparent", parent)
-	raw, err := json.Marshal(event.Event{ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.UserCreated, CreatedMs: time.Now().UnixMilli()})
+	raw, err := json.Marshal(
+		event.Event{ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.UserCreated, CreatedMs: time.Now().UnixMilli()},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +398,10 @@ func TestADeletedEndpointGetsNothingMoreAndLeavesNothing(t *testing.T) {
 	}
 	<-left // what was under way is broken off
 	eventually(t, "nothing is left", func() bool {
-		for _, stream := range []string{bus.WebhookRetriesStream, bus.WebhookDeadStream, bus.WebhookDeliveriesStream, "KV_" + bus.WebhookWorkBucket, bus.EventsStream} {
+		for _, stream := range []string{
+			bus.WebhookRetriesStream, bus.WebhookDeadStream, bus.WebhookDeliveriesStream, "KV_" + bus.WebhookWorkBucket,
+			bus.EventsStream,
+		} {
 			s, err := h.bus.Stream(t.Context(), stream)
 			if err != nil {
 				t.Fatal(err)

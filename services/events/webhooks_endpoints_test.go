@@ -48,9 +48,13 @@ func expectFault(t *testing.T, err error, fields ...string) {
 func TestAnEndpointIsKeptAndItsSecretsAreShownOnce(t *testing.T) {
 	t.Parallel()
 	d := newHooks(t, quickHooks()).start("one")
-	made, err := d.CreateWebhook(t.Context(), service.ForProject[rest.WebhookEndpointCreateReq]{Project: project, Body: rest.WebhookEndpointCreateReq{
-		URL: "https://example.com/", SubscribedEvents: []string{"user.created"}, BasicAuthUsername: new("bob"), BasicAuthPassword: new("swordfish"),
-	}})
+	made, err := d.CreateWebhook(
+		t.Context(),
+		service.ForProject[rest.WebhookEndpointCreateReq]{Project: project, Body: rest.WebhookEndpointCreateReq{
+			URL: "https://example.com/", SubscribedEvents: []string{"user.created"}, BasicAuthUsername: new("bob"),
+			BasicAuthPassword: new("swordfish"),
+		}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +75,10 @@ func TestAnEndpointIsKeptAndItsSecretsAreShownOnce(t *testing.T) {
 		t.Errorf("another project sees %v, %v", other, err)
 	}
 	patch := func(changes rest.WebhookEndpointUpdateReq) error {
-		_, err := d.UpdateWebhook(t.Context(), service.ForProject[service.WebhookPatch]{Project: project, Body: service.WebhookPatch{ID: ident.WebhookID(made.ID), Changes: changes}})
+		_, err := d.UpdateWebhook(
+			t.Context(),
+			service.ForProject[service.WebhookPatch]{Project: project, Body: service.WebhookPatch{ID: ident.WebhookID(made.ID), Changes: changes}},
+		)
 		return err
 	}
 	// The password comes back as it was shown.
@@ -82,7 +89,10 @@ func TestAnEndpointIsKeptAndItsSecretsAreShownOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.URL = "https://example.org/"
-	if diff := cmp.Diff([]rest.WebhookEndpoint{want}, list.WebhookEndpoints, cmpopts.IgnoreFields(rest.WebhookEndpoint{}, "Updated", "UpdatedMs")); diff != "" {
+	if diff := cmp.Diff(
+		[]rest.WebhookEndpoint{want}, list.WebhookEndpoints,
+		cmpopts.IgnoreFields(rest.WebhookEndpoint{}, "Updated", "UpdatedMs"),
+	); diff != "" {
 		t.Error(diff)
 	}
 	expectFault(t, patch(rest.WebhookEndpointUpdateReq{URL: new("ftp://x"), SubscribedEvents: &[]string{"x"}}), "url", "subscribedEvents")
@@ -90,7 +100,10 @@ func TestAnEndpointIsKeptAndItsSecretsAreShownOnce(t *testing.T) {
 	if err := patch(rest.WebhookEndpointUpdateReq{BasicAuthUsername: new(""), BasicAuthPassword: new("")}); err != nil {
 		t.Fatal(err)
 	}
-	if list, err = d.ListWebhooks(t.Context(), service.ForProject[service.Empty]{Project: project}); err != nil || list.WebhookEndpoints[0].BasicAuthPassword != "" {
+	if list, err = d.ListWebhooks(
+		t.Context(), service.ForProject[service.Empty]{Project: project},
+	); err != nil ||
+		list.WebhookEndpoints[0].BasicAuthPassword != "" {
 		t.Errorf("the password stayed: %+v, %v", list, err)
 	}
 }
@@ -105,9 +118,16 @@ func TestFaultsOfCallsAboutEndpoints(t *testing.T) {
 		return err
 	}
 	expectFault(t, create(rest.WebhookEndpointCreateReq{URL: "http://example.com/", SubscribedEvents: []string{"*"}}), "url")
-	expectFault(t, create(rest.WebhookEndpointCreateReq{URL: "https://192.168.0.1/", SubscribedEvents: []string{"*", "*"}}), "url", "subscribedEvents")
+	expectFault(
+		t, create(rest.WebhookEndpointCreateReq{URL: "https://192.168.0.1/", SubscribedEvents: []string{"*", "*"}}), "url",
+		"subscribedEvents",
+	)
 	expectFault(t, create(rest.WebhookEndpointCreateReq{
-		URL: "https://example.com/", SubscribedEvents: []string{"user.created"}, BasicAuthUsername: new("a:b"), BasicAuthPassword: new("\n"), CustomHeaders: &map[string]string{"Host": "x"},
+		URL:               "https://example.com/",
+		SubscribedEvents:  []string{"user.created"},
+		BasicAuthUsername: new("a:b"),
+		BasicAuthPassword: new("\n"),
+		CustomHeaders:     &map[string]string{"Host": "x"},
 	}), "basicAuthUsername", "basicAuthPassword", "customHeaders")
 	made := d.create("https://example.com/")
 	expectFault(t, create(rest.WebhookEndpointCreateReq{URL: "https://example.com/", SubscribedEvents: []string{"*"}}), "url")
@@ -121,7 +141,9 @@ func TestFaultsOfCallsAboutEndpoints(t *testing.T) {
 	expectFault(t, err, "webhookEndpointID")
 	_, err = d.ReplayWebhookDeadLetters(t.Context(), at(made.ID, rest.WebhookReplayReq{Ids: &[]string{"msg_1_2"}}))
 	expectFault(t, err, "ids")
-	_, err = d.ReplayWebhookDeadLetters(t.Context(), at(made.ID, rest.WebhookReplayReq{Ids: &[]string{"msg_1_" + strings.TrimPrefix(made.ID, "whe-")}}))
+	_, err = d.ReplayWebhookDeadLetters(
+		t.Context(), at(made.ID, rest.WebhookReplayReq{Ids: &[]string{"msg_1_" + strings.TrimPrefix(made.ID, "whe-")}}),
+	)
 	expectFault(t, err, "ids")
 	if rsp, err := d.ReplayWebhookDeadLetters(t.Context(), at(made.ID, rest.WebhookReplayReq{})); err != nil || rsp.Queued != 0 {
 		t.Errorf("of no dead letters %+v, %v", rsp, err)
@@ -188,12 +210,21 @@ func TestAPayloadTellsOfThePasskeyAndOfWhoUsedIt(t *testing.T) {
 	r := receive(t, nil)
 	d.create(r.URL)
 	h.append(event.Event{
-		ID: "pke-1", Project: project, User: "usr-1", Type: event.LoginCompleted, CreatedMs: 1_764_000_000_123, Credential: "cre-7", Ceremony: "was-3", Route: event.Local,
-		Client: &event.Client{Address: "203.0.113.9", OS: "Windows", Browser: "Edge"},
+		ID:         "pke-1",
+		Project:    project,
+		User:       "usr-1",
+		Type:       event.LoginCompleted,
+		CreatedMs:  1_764_000_000_123,
+		Credential: "cre-7",
+		Ceremony:   "was-3",
+		Route:      event.Local,
+		Client:     &event.Client{Address: "203.0.113.9", OS: "Windows", Browser: "Edge"},
 	})
-	want := `{"type":"passkey-login.completed","metadata":{"ip":"203.0.113.9","os":"Windows","browser":"Edge","customHeaders":{}},"timestamp":"2025-11-24T16:00:00.123000000Z",` +
+	want := `{"type":"passkey-login.completed","metadata":{"ip":"203.0.113.9","os":"Windows","browser":"Edge","customHeaders":{}},` +
+		`"timestamp":"2025-11-24T16:00:00.123000000Z",` +
 		`"data":{"userID":"usr-1","eventID":"pke-1","eventType":"login-completed","projectID":"pro-1","createdMs":1764000000123,` +
-		`"credential":{"id":"cre-7","webAuthnID":"AQID","browser":"Safari","os":"macOS","aaguid":"a","createdMs":5,"lastUsedMs":6},"ceremonyID":"was-3","ceremonyType":"local"}}`
+		`"credential":{"id":"cre-7","webAuthnID":"AQID","browser":"Safari","os":"macOS","aaguid":"a","createdMs":5,"lastUsedMs":6},` +
+		`"ceremonyID":"was-3","ceremonyType":"local"}}`
 	if diff := cmp.Diff(want, string(r.atLeast(1)[0].body)); diff != "" {
 		t.Error(diff)
 	}
@@ -278,7 +309,10 @@ func TestTheEndpointsOfAnInstanceThatDiedAreTakenOverAndThoseOfALivingOneAreNot(
 	h.start("")
 	r := receive(t, nil)
 	// Before the endpoint can be claimed it is the other's.
-	e := webhook.Endpoint{ID: ident.NewWebhookID(), Project: project, URL: r.URL, Events: []string{"*"}, Secrets: []webhook.Secret{webhook.NewSecret(time.Now())}, Start: 1}
+	e := webhook.Endpoint{
+		ID: ident.NewWebhookID(), Project: project, URL: r.URL, Events: []string{"*"},
+		Secrets: []webhook.Secret{webhook.NewSecret(time.Now())}, Start: 1,
+	}
 	put("owner."+webhook.Key(project, e.ID), "other")
 	raw, err := json.Marshal(e)
 	if err != nil {

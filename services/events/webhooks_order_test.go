@@ -67,7 +67,13 @@ func TestAUserWhoseEventsFailHoldsBackNobodyElse(t *testing.T) {
 	r.complete(good)
 	open.Store(true)
 	r.complete(merge(good, bad))
-	list, err := d.ListWebhookDeliveries(t.Context(), service.ForWebhook[service.List]{Project: project, Webhook: ident.WebhookID(made.ID), Body: service.List{Filter: []string{"outcome:eq:retry", "userID:eq:usr-9"}}})
+	list, err := d.ListWebhookDeliveries(
+		t.Context(),
+		service.ForWebhook[service.List]{
+			Project: project, Webhook: ident.WebhookID(made.ID),
+			Body: service.List{Filter: []string{"outcome:eq:retry", "userID:eq:usr-9"}},
+		},
+	)
 	if err != nil || list.Paging.TotalItems < 1 || list.Deliveries[0].Error == nil || *list.Deliveries[0].StatusCode != 500 {
 		t.Errorf("the failure is not in the log: %+v, %v", list, err)
 	}
@@ -156,7 +162,10 @@ func TestDeadLettersAreListedAndReplayedInOrder(t *testing.T) {
 		t.Errorf("the event after the dead ones did not come: %s", got[0].body)
 	}
 	letters := func(filters ...string) rest.WebhookDeadLetterList {
-		list, err := d.ListWebhookDeadLetters(t.Context(), service.ForWebhook[service.List]{Project: project, Webhook: id, Body: service.List{Filter: filters, PageSize: 100}})
+		list, err := d.ListWebhookDeadLetters(
+			t.Context(),
+			service.ForWebhook[service.List]{Project: project, Webhook: id, Body: service.List{Filter: filters, PageSize: 100}},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,12 +177,21 @@ func TestDeadLettersAreListedAndReplayedInOrder(t *testing.T) {
 		t.Errorf("dead letters of one user: %+v", l)
 	}
 	// Replayed in vain they stay.
-	queued, err := d.ReplayWebhookDeadLetters(t.Context(), service.ForWebhook[rest.WebhookReplayReq]{Project: project, Webhook: id, Body: rest.WebhookReplayReq{Ids: &[]string{l[0].ID}}})
+	queued, err := d.ReplayWebhookDeadLetters(
+		t.Context(),
+		service.ForWebhook[rest.WebhookReplayReq]{Project: project, Webhook: id, Body: rest.WebhookReplayReq{Ids: &[]string{l[0].ID}}},
+	)
 	if err != nil || queued.Queued != 1 {
 		t.Fatalf("%+v, %v", queued, err)
 	}
 	deaths := func() int32 {
-		list, err := d.ListWebhookDeliveries(t.Context(), service.ForWebhook[service.List]{Project: project, Webhook: id, Body: service.List{Filter: []string{"outcome:eq:dead", "eventID:eq:" + l[0].EventID}}})
+		list, err := d.ListWebhookDeliveries(
+			t.Context(),
+			service.ForWebhook[service.List]{
+				Project: project, Webhook: id,
+				Body: service.List{Filter: []string{"outcome:eq:dead", "eventID:eq:" + l[0].EventID}},
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +202,10 @@ func TestDeadLettersAreListedAndReplayedInOrder(t *testing.T) {
 		t.Errorf("%d dead letters after a replay in vain", n)
 	}
 	open.Store(true)
-	if queued, err = d.ReplayWebhookDeadLetters(t.Context(), service.ForWebhook[rest.WebhookReplayReq]{Project: project, Webhook: id}); err != nil || queued.Queued != 6 {
+	if queued, err = d.ReplayWebhookDeadLetters(
+		t.Context(), service.ForWebhook[rest.WebhookReplayReq]{Project: project, Webhook: id},
+	); err != nil ||
+		queued.Queued != 6 {
 		t.Fatalf("%+v, %v", queued, err)
 	}
 	r.complete(map[ident.UserID][]ident.EventID{"usr-1": append([]ident.EventID{after.ID}, dead["usr-1"]...), "usr-2": dead["usr-2"]})

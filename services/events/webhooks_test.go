@@ -79,7 +79,12 @@ func (h *hooks) start(instance string) *dispatcher {
 	}
 	d := &dispatcher{t: h.t, metrics: prometheus.NewRegistry()}
 	d.Webhooks, err = events.NewWebhooks(h.t.Context(), h.config, events.WebhookDeps{
-		JetStream: h.bus.JS, Accounts: account.NewStore(kv), Metrics: d.metrics, Clock: time.Now, Log: slog.New(slog.NewTextHandler(h.t.Output(), nil)), Instance: instance,
+		JetStream: h.bus.JS,
+		Accounts:  account.NewStore(kv),
+		Metrics:   d.metrics,
+		Clock:     time.Now,
+		Log:       slog.New(slog.NewTextHandler(h.t.Output(), nil)),
+		Instance:  instance,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -100,7 +105,12 @@ func (d *dispatcher) create(url string, subscribed ...string) rest.WebhookEndpoi
 	if len(subscribed) == 0 {
 		subscribed = []string{"*"}
 	}
-	e, err := d.CreateWebhook(d.t.Context(), service.ForProject[rest.WebhookEndpointCreateReq]{Project: project, Body: rest.WebhookEndpointCreateReq{URL: url, SubscribedEvents: subscribed}})
+	e, err := d.CreateWebhook(
+		d.t.Context(),
+		service.ForProject[rest.WebhookEndpointCreateReq]{
+			Project: project, Body: rest.WebhookEndpointCreateReq{URL: url, SubscribedEvents: subscribed},
+		},
+	)
 	if err != nil {
 		d.t.Fatal(err)
 	}

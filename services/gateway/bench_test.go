@@ -70,9 +70,18 @@ func BenchmarkLoginStartAlone(b *testing.B) {
 			cfg, many := gateway.DefaultConfig(), ratelimit.Limit{Requests: 1_000_000_000, Per: 10 * time.Second}
 			cfg.RateAddress, cfg.RateProject, cfg.RateFailures = many, many, many
 			g, err := gateway.New(cfg, gateway.Deps{
-				Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services},
-				Explanations: servicetest.Explanations{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Log: log, Metrics: registry,
-				Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now), Limits: limits,
+				Ceremony: servicetest.Ceremony{
+					Recording: services,
+				},
+				Events:       servicetest.Events{Recording: services},
+				Webhooks:     servicetest.Webhooks{Recording: services},
+				Explanations: servicetest.Explanations{Recording: services},
+				Projects:     newTenants(),
+				Issuers:      newTenants(),
+				Log:          log,
+				Metrics:      registry,
+				Idempotency:  idempotency.NewStore(&bucket{}, time.Minute, time.Now),
+				Limits:       limits,
 			})
 			if err != nil {
 				b.Fatal(err)
@@ -152,9 +161,14 @@ func load(b *testing.B, addr string) {
 }
 
 // wholeLoginStart is a login start as a browser's SDK sends it, every part filled in.
-const wholeLoginStart = `{"userID":"usr-4693224802260150919","processID":"abcdefghijabcdefghij","crossDeviceAuthenticationStrategy":"standard","clientInformation":{"remoteAddress":"203.0.113.7",` +
-	`"userAgent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36","clientEnvHandle":"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",` +
-	`"clientEnvHandleMeta":{"ts":1732280000000,"source":"ls"},"javascriptFingerprint":"0123456789abcdef","javaScriptHighEntropy":{"platform":"macOS","platformVersion":"15.1.0","mobile":false},` +
-	`"bluetoothAvailable":true,"passwordManagerAvailable":true,"userVerifyingPlatformAuthenticatorAvailable":true,"conditionalMediationAvailable":true,"clientCapabilities":{"conditionalCreate":true,` +
-	`"conditionalMediation":true,"hybridTransport":true,"passkeyPlatformAuthenticator":true,"userVerifyingPlatformAuthenticator":true},"privateMode":false,` +
+const wholeLoginStart = `{"userID":"usr-4693224802260150919","processID":"abcdefghijabcdefghij",` +
+	`"crossDeviceAuthenticationStrategy":"standard","clientInformation":{"remoteAddress":"203.0.113.7",` +
+	`"userAgent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 ` +
+	`Safari/537.36","clientEnvHandle":"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",` +
+	`"clientEnvHandleMeta":{"ts":1732280000000,"source":"ls"},"javascriptFingerprint":"0123456789abcdef",` +
+	`"javaScriptHighEntropy":{"platform":"macOS","platformVersion":"15.1.0","mobile":false},` +
+	`"bluetoothAvailable":true,"passwordManagerAvailable":true,"userVerifyingPlatformAuthenticatorAvailable":true,` +
+	`"conditionalMediationAvailable":true,"clientCapabilities":{"conditionalCreate":true,` +
+	`"conditionalMediation":true,"hybridTransport":true,"passkeyPlatformAuthenticator":true,"userVerifyingPlatformAuthenticator":true},` +
+	`"privateMode":false,` +
 	`"parsedDeviceInfo":{"browserName":"Chrome","browserVersion":"131.0.0.0","osName":"macOS","osVersion":"15.1.0"}}}`

@@ -26,7 +26,10 @@ func TestAMessageMayBeLargerThanOtherBodiesUpToItsOwnLimit(t *testing.T) {
 		contains         string
 	}{
 		{"the largest credential", "/v2/users/usr-1/passkeys/cre-1", credential(1_048_576 - len(`{"id":""}`)), 200, `"sequence":"1800000001000"`},
-		{"a credential that is too long", "/v2/users/usr-1/passkeys/cre-1", credential(1_048_577), 400, "value length must be between 55 and 1048576"},
+		{
+			"a credential that is too long", "/v2/users/usr-1/passkeys/cre-1", credential(1_048_577), 400,
+			"value length must be between 55 and 1048576",
+		},
 		{"a message beyond the limit", "/v2/users/usr-1/passkeys/cre-1", credential(2 << 20), 413, "body: must be at most 2097152 bytes"},
 		{"a message far beyond", "/v2/users/usr-1/passkeys/cre-1", credential(30 << 20), 413, "body: must be at most 2097152 bytes"},
 		{"another body beyond the body limit", "/v2/users", `{"status":"` + strings.Repeat("x", 3000) + `"}`, 413, "must be at most 2048 bytes"},
@@ -77,19 +80,26 @@ func TestPreflightsOfCalls(t *testing.T) {
 	} {
 		for _, port := range []string{portHTTP, portGRPC} {
 			t.Run(tc.name+" on "+port, func(t *testing.T) {
-				a := s.send(port, "OPTIONS", tc.path, "", map[string]string{"Origin": tc.origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"})
+				a := s.send(
+					port, "OPTIONS", tc.path, "",
+					map[string]string{"Origin": tc.origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"},
+				)
 				readable := map[bool]string{true: tc.origin}[tc.status == 204]
 				if a.status != tc.status || a.header.Get("Access-Control-Allow-Origin") != readable || a.header.Get("Vary") != "Origin" {
 					t.Fatalf("got %d %v %s", a.status, a.header, a.body)
 				}
 				if tc.status != 204 {
-					if !strings.Contains(strings.ReplaceAll(string(a.body), " ", ""), `"code":7`) && !strings.Contains(string(a.body), "permission_denied") {
+					if !strings.Contains(strings.ReplaceAll(string(a.body), " ", ""), `"code":7`) &&
+						!strings.Contains(string(a.body), "permission_denied") {
 						t.Errorf("got %s", a.body)
 					}
 					return
 				}
 				allowed := ", " + strings.ToLower(a.header.Get("Access-Control-Allow-Headers")) + ", "
-				for _, h := range []string{"authorization", "content-type", "x-zitadel-orgid", "x-grpc-web", "x-user-agent", "grpc-timeout", "connect-protocol-version", "connect-timeout-ms", "x-request-id"} {
+				for _, h := range []string{
+					"authorization", "content-type", "x-zitadel-orgid", "x-grpc-web", "x-user-agent", "grpc-timeout",
+					"connect-protocol-version", "connect-timeout-ms", "x-request-id",
+				} {
 					if !strings.Contains(allowed, ", "+h+", ") {
 						t.Errorf("%s may not be sent: %s", h, allowed)
 					}
@@ -103,7 +113,9 @@ func TestPreflightsOfCalls(t *testing.T) {
 	for _, port := range []string{portHTTP, portGRPC} {
 		got := s.listPasskeys(way{overGRPCWeb, port}, "usr-1", map[string]string{"Origin": originA})
 		exposed := ", " + strings.ToLower(got.header.Get("Access-Control-Expose-Headers")) + ", "
-		for _, h := range []string{"grpc-status", "grpc-message", "grpc-status-details-bin", "x-request-id", "retry-after", "ratelimit-remaining"} {
+		for _, h := range []string{
+			"grpc-status", "grpc-message", "grpc-status-details-bin", "x-request-id", "retry-after", "ratelimit-remaining",
+		} {
 			if !strings.Contains(exposed, ", "+h+", ") {
 				t.Errorf("on %s %s cannot be read: %s", port, h, exposed)
 			}
@@ -121,11 +133,23 @@ func TestOutcomesAgreeAcrossWays(t *testing.T) {
 		{"no credentials", "usr-1", "unauthenticated", "auth header missing", map[string]string{"Authorization": ""}},
 		{"a user ID that nobody can have", "nobody", "not_found", "User could not be found (QUERY-Dfbg2)", nil},
 		{"a wrong secret", "usr-1", "unauthenticated", "the project ID or the API secret is wrong", basic("pro-1", secretB)},
-		{"another scheme", "usr-1", "unauthenticated", "send an access token or an API key as Bearer, or the project ID and the API secret as HTTP Basic authentication",
-			map[string]string{"Authorization": "Digest x"}},
-		{"an origin of another project", "usr-1", "permission_denied", "the project does not list the origin that the request comes from", map[string]string{"Origin": originB}},
-		{"the header of another project", "usr-1", "permission_denied", "X-Corbado-ProjectID names another project than the credential", map[string]string{"X-Corbado-ProjectID": "pro-2"}},
-		{"the organization of another project", "usr-1", "permission_denied", "X-Zitadel-Orgid names another project than the credential", map[string]string{"x-zitadel-orgid": "pro-2"}},
+		{
+			"another scheme", "usr-1", "unauthenticated",
+			"send an access token or an API key as Bearer, or the project ID and the API secret as HTTP Basic authentication",
+			map[string]string{"Authorization": "Digest x"},
+		},
+		{
+			"an origin of another project", "usr-1", "permission_denied",
+			"the project does not list the origin that the request comes from", map[string]string{"Origin": originB},
+		},
+		{
+			"the header of another project", "usr-1", "permission_denied",
+			"X-Corbado-ProjectID names another project than the credential", map[string]string{"X-Corbado-ProjectID": "pro-2"},
+		},
+		{
+			"the organization of another project", "usr-1", "permission_denied",
+			"X-Zitadel-Orgid names another project than the credential", map[string]string{"x-zitadel-orgid": "pro-2"},
+		},
 		{"its own organization", "usr-1", "ok", "", map[string]string{"x-zitadel-orgid": "pro-1"}},
 	} {
 		for _, w := range ways() {

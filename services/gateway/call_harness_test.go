@@ -106,7 +106,8 @@ func (s *server) listPasskeys(w way, user string, headers map[string]string) out
 	case overGRPCWeb:
 		options = append(options, connect.WithGRPCWeb())
 	}
-	got, err := userv2connect.NewUserServiceClient(sender, s.portURL(w.port), options...).ListPasskeys(s.t.Context(), &userv2.ListPasskeysRequest{UserId: user})
+	got, err := userv2connect.NewUserServiceClient(sender, s.portURL(w.port), options...).
+		ListPasskeys(s.t.Context(), &userv2.ListPasskeysRequest{UserId: user})
 	o := outcome{code: "ok", header: sender.answer.Clone()}
 	if err != nil {
 		var failed *connect.Error
@@ -215,7 +216,13 @@ func newGateway(t *testing.T, cfg gateway.Config) *gateway.Gateway {
 	t.Helper()
 	services := newServices()
 	g, err := gateway.New(cfg, gateway.Deps{
-		Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(),
+		Ceremony: servicetest.Ceremony{
+			Recording: services,
+		},
+		Events:      servicetest.Events{Recording: services},
+		Webhooks:    servicetest.Webhooks{Recording: services},
+		Projects:    newTenants(),
+		Issuers:     newTenants(),
 		Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now),
 	})
 	if err != nil {

@@ -31,12 +31,16 @@ func TestTheUserServiceAnswersInEveryProtocolOnBothPorts(t *testing.T) {
 	for i, w := range ways() {
 		t.Run(w.String(), func(t *testing.T) {
 			before := len(s.services.Calls())
-			got := s.listPasskeys(w, "usr-7", map[string]string{"X-Request-ID": "sent-1", "Origin": originA, "traceparent": "00-" + trace + "-b7ad6b7169203331-01"})
+			got := s.listPasskeys(
+				w, "usr-7",
+				map[string]string{"X-Request-ID": "sent-1", "Origin": originA, "traceparent": "00-" + trace + "-b7ad6b7169203331-01"},
+			)
 			if got.code != "ok" || len(got.names) != 1 || got.names[0] != "of usr-7" {
 				t.Errorf("got %+v", got)
 			}
 			for name, want := range map[string]string{
-				"X-Request-Id": "sent-1", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Ratelimit-Limit": "1000000", "Access-Control-Allow-Origin": originA,
+				"X-Request-Id": "sent-1", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Ratelimit-Limit": "1000000",
+				"Access-Control-Allow-Origin":      originA,
 				"Access-Control-Allow-Credentials": "true",
 			} {
 				if values := got.header.Values(name); len(values) != 1 || values[0] != want {
@@ -48,7 +52,9 @@ func TestTheUserServiceAnswersInEveryProtocolOnBothPorts(t *testing.T) {
 				t.Errorf("the services saw %+v", calls)
 			}
 			line := s.logged(i + 1)[i]
-			if line["route"] != "/zitadel.user.v2.UserService/ListPasskeys" || line["code"] != "ok" || line["project"] != "pro-1" || line["status"] != 200.0 || line["trace_id"] != trace {
+			if line["route"] != "/zitadel.user.v2.UserService/ListPasskeys" || line["code"] != "ok" || line["project"] != "pro-1" ||
+				line["status"] != 200.0 ||
+				line["trace_id"] != trace {
 				t.Errorf("logged %v", line)
 			}
 		})
@@ -110,7 +116,12 @@ func TestPathsThatAreNotTheUserServicesStayTheBackendAPIs(t *testing.T) {
 		{"a target that cannot be read", "POST", "/v2/users/%zz/passkeys", `"code":3`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			conn := s.rawAnswer(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: keyward\r\nAuthorization: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", tc.method, tc.path, basic("pro-1", secretA)["Authorization"]))
+			conn := s.rawAnswer(
+				fmt.Sprintf(
+					"%s %s HTTP/1.1\r\nHost: keyward\r\nAuthorization: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+					tc.method, tc.path, basic("pro-1", secretA)["Authorization"],
+				),
+			)
 			if !strings.Contains(strings.ReplaceAll(string(conn.body), " ", ""), tc.contains) || conn.header.Get("X-Request-ID") == "" {
 				t.Errorf("got %d %v %s", conn.status, conn.header, conn.body)
 			}
@@ -122,7 +133,10 @@ func TestGRPCOnTheHTTPPortIsToldWhereToGo(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})
 	for _, kind := range []string{"application/grpc", "application/grpc+proto", "Application/gRPC; charset=utf-8"} {
-		a := s.send(portHTTP, "POST", "/zitadel.user.v2.UserService/ListPasskeys", "\x00\x00\x00\x00\x00", map[string]string{"Content-Type": kind})
+		a := s.send(
+			portHTTP, "POST", "/zitadel.user.v2.UserService/ListPasskeys", "\x00\x00\x00\x00\x00",
+			map[string]string{"Content-Type": kind},
+		)
 		if a.status != http.StatusUnsupportedMediaType || !strings.Contains(string(a.body), "grpc_addr") {
 			t.Errorf("%s: got %d %s", kind, a.status, a.body)
 		}
@@ -140,7 +154,10 @@ func TestCallsAtOnceDoNotMixTheirBytes(t *testing.T) {
 			for i := range each {
 				user := fmt.Sprintf("usr-%d", n*1000+i)
 				for _, w := range []way{{overJSON, portHTTP}, {overConnect, portHTTP}, {overConnect, portGRPC}} {
-					if got := s.listPasskeys(w, user, map[string]string{"X-Request-ID": user}); len(got.names) != 1 || got.names[0] != "of "+user || got.header.Get("X-Request-ID") != user {
+					if got := s.listPasskeys(
+						w, user, map[string]string{"X-Request-ID": user},
+					); len(got.names) != 1 || got.names[0] != "of "+user ||
+						got.header.Get("X-Request-ID") != user {
 						t.Errorf("%v: got %+v, want %s", w, got, user)
 					}
 				}
@@ -201,7 +218,12 @@ func TestHealthIsServedOnTheGRPCPortWithoutCredentials(t *testing.T) {
 func TestCallsThatAreNoneOfTheUserServiceGetAnAnswerOnTheGRPCPort(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})
-	for path, want := range map[string]int{"/": 404, "/v2/users": 404, "/zitadel.user.v2.UserService/Nothing": 501, "/grpc.health.v1.Health/Nothing": 501} {
+	for path, want := range map[string]int{
+		"/":                                    404,
+		"/v2/users":                            404,
+		"/zitadel.user.v2.UserService/Nothing": 501,
+		"/grpc.health.v1.Health/Nothing":       501,
+	} {
 		a := s.send(portGRPC, "POST", path, "{}", map[string]string{"Content-Type": "application/json"})
 		if a.status != want && a.status != 404 {
 			t.Errorf("%s: got %d %s", path, a.status, a.body)
@@ -235,7 +257,10 @@ func TestHealthIsAnsweredWhenThereIsTooMuchToDo(t *testing.T) {
 	if a := s.call("GET", "/v2/users/usr-1", "", nil); a.status != 503 {
 		t.Errorf("a call of the Backend API got %d", a.status)
 	}
-	if a := s.send(portGRPC, "POST", "/grpc.health.v1.Health/Check", "{}", map[string]string{"Content-Type": "application/json"}); a.status != 200 || !bytes.Contains(a.body, []byte("STATUS_SERVING")) {
+	if a := s.send(
+		portGRPC, "POST", "/grpc.health.v1.Health/Check", "{}", map[string]string{"Content-Type": "application/json"},
+	); a.status != 200 ||
+		!bytes.Contains(a.body, []byte("STATUS_SERVING")) {
 		t.Errorf("health: %d %s", a.status, a.body)
 	}
 	close(leave)

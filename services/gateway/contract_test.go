@@ -23,12 +23,25 @@ import (
 
 // useCases are the methods of services that operations ask for, where the two are not called alike.
 var useCases = map[string]string{
-	"createChallenge": "CreateCode", "updateChallenge": "CheckCode",
-	"listPasskeyChallenges": "ListChallenges", "updatePasskeyChallenge": "UpdateChallenge",
-	"passkeyAppendStart": "AppendStart", "passkeyAppendFinish": "AppendFinish", "passkeyLoginStart": "LoginStart", "passkeyLoginFinish": "LoginFinish",
-	"passkeyMediationStart": "MediationStart", "passkeyMediationFinish": "MediationFinish", "passkeyPostLogin": "PostLogin", "getKeys": "Keys",
-	"createPasskeyEvent": "Create", "listPasskeyEvents": "List", "deletePasskeyEvent": "Delete",
-	"createWebhookEndpoint": "CreateWebhook", "listWebhookEndpoints": "ListWebhooks", "updateWebhookEndpoint": "UpdateWebhook", "deleteWebhookEndpoint": "DeleteWebhook",
+	"createChallenge":        "CreateCode",
+	"updateChallenge":        "CheckCode",
+	"listPasskeyChallenges":  "ListChallenges",
+	"updatePasskeyChallenge": "UpdateChallenge",
+	"passkeyAppendStart":     "AppendStart",
+	"passkeyAppendFinish":    "AppendFinish",
+	"passkeyLoginStart":      "LoginStart",
+	"passkeyLoginFinish":     "LoginFinish",
+	"passkeyMediationStart":  "MediationStart",
+	"passkeyMediationFinish": "MediationFinish",
+	"passkeyPostLogin":       "PostLogin",
+	"getKeys":                "Keys",
+	"createPasskeyEvent":     "Create",
+	"listPasskeyEvents":      "List",
+	"deletePasskeyEvent":     "Delete",
+	"createWebhookEndpoint":  "CreateWebhook",
+	"listWebhookEndpoints":   "ListWebhooks",
+	"updateWebhookEndpoint":  "UpdateWebhook",
+	"deleteWebhookEndpoint":  "DeleteWebhook",
 }
 
 // useCase names the method that an operation asks for.
@@ -88,7 +101,9 @@ func TestEveryOperationOfTheDocumentIsRoutedAndAnswersAsTheDocumentSays(t *testi
 			}
 			checkHeaders(t, op, a)
 			calls := s.services.Calls()[before:]
-			if len(calls) != 1 || !strings.HasSuffix(calls[0].Method, "."+useCase(op)) || string(calls[0].RequestID) != a.header.Get("X-Request-ID") || calls[0].Seed != "" {
+			if len(calls) != 1 || !strings.HasSuffix(calls[0].Method, "."+useCase(op)) ||
+				string(calls[0].RequestID) != a.header.Get("X-Request-ID") ||
+				calls[0].Seed != "" {
 				t.Errorf("the services saw %+v", calls)
 			}
 		})
@@ -182,7 +197,8 @@ func TestEveryOperationPassesOnWhatItsServiceSays(t *testing.T) {
 			continue
 		}
 		for status, err := range map[int]error{
-			400: fault.Unknown("userID"), 409: fault.Conflict("x", "is taken"), 503: fault.Unavailable(time.Second, "away"), 500: errors.New("broken"),
+			400: fault.Unknown("userID"), 409: fault.Conflict("x", "is taken"), 503: fault.Unavailable(time.Second, "away"),
+			500: errors.New("broken"),
 		} {
 			s.services.Before(always(err))
 			request := goodCall(t, good, op)
@@ -209,9 +225,17 @@ func TestListParametersReachTheService(t *testing.T) {
 		got = append(got, c.Request)
 	}
 	want := []any{
-		service.ForProject[service.List]{Project: "pro-1", Body: service.List{Sort: "created:desc", Filter: []string{"status:eq:active", "created:gt:2026-01-01T00:00:00"}, Page: 2, PageSize: 5}},
+		service.ForProject[service.List]{
+			Project: "pro-1",
+			Body: service.List{
+				Sort: "created:desc", Filter: []string{"status:eq:active", "created:gt:2026-01-01T00:00:00"}, Page: 2, PageSize: 5,
+			},
+		},
 		service.ForProject[service.List]{Project: "pro-1", Body: service.List{Page: 1, PageSize: 10}},
-		service.ForUser[service.EventList]{Project: "pro-1", User: "usr-1", Body: service.EventList{List: service.List{Page: 1, PageSize: 10}, IncludeEngine: true}},
+		service.ForUser[service.EventList]{
+			Project: "pro-1", User: "usr-1",
+			Body: service.EventList{List: service.List{Page: 1, PageSize: 10}, IncludeEngine: true},
+		},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -254,7 +278,10 @@ func TestEveryFailureOfAServiceKeepsItsTypeAndStatus(t *testing.T) {
 		fields map[string]string
 	}{
 		{"an unknown user", fault.Unknown("userID"), 400, rest.ErrorTypeValidationError, map[string]string{"userID": "does not exist"}},
-		{"a wrapped fault", fmt.Errorf("read account: %w", fault.Conflict("explicitWebauthnID", "is taken")), 409, rest.ErrorTypeAlreadyExists, map[string]string{"explicitWebauthnID": "is taken"}},
+		{
+			"a wrapped fault", fmt.Errorf("read account: %w", fault.Conflict("explicitWebauthnID", "is taken")), 409,
+			rest.ErrorTypeAlreadyExists, map[string]string{"explicitWebauthnID": "is taken"},
+		},
 		{"something that is away", fault.Unavailable(1500e6, "the log is away"), 503, rest.ErrorTypeUnavailable, map[string]string{}},
 		{"any other error", fmt.Errorf("secret detail"), 500, rest.ErrorTypeInternalError, map[string]string{}},
 	} {

@@ -54,7 +54,8 @@ func TestAKeyCallsWhatItsPermissionsNameAndNothingElse(t *testing.T) {
 		t.Run(op.ID, func(t *testing.T) {
 			request, before := goodCall(t, good, op), len(s.services.Calls())
 			a := s.call(op.Method, request.path, request.body, but[op.Permission])
-			if a.status != 403 || a.error.Error.Type != rest.ErrorTypeLoginError || a.error.Error.Details == nil || !strings.Contains(*a.error.Error.Details, op.Permission) {
+			if a.status != 403 || a.error.Error.Type != rest.ErrorTypeLoginError || a.error.Error.Details == nil ||
+				!strings.Contains(*a.error.Error.Details, op.Permission) {
 				t.Errorf("with every other permission: %d %s", a.status, a.body)
 			}
 			if now := len(s.services.Calls()); now != before {
@@ -63,7 +64,11 @@ func TestAKeyCallsWhatItsPermissionsNameAndNothingElse(t *testing.T) {
 			if !op.AnswersJSON("200") {
 				return
 			}
-			for name, headers := range map[string]map[string]string{"with that permission alone": only[op.Permission], "with every permission": everything, "with the API secret": nil} {
+			for name, headers := range map[string]map[string]string{
+				"with that permission alone": only[op.Permission],
+				"with every permission":      everything,
+				"with the API secret":        nil,
+			} {
 				if a := s.call(op.Method, request.path, request.body, headers); a.status != 200 {
 					t.Errorf("%s: %d %s", name, a.status, a.body)
 				}
@@ -92,7 +97,10 @@ func TestKeysThatProveNothingAreRefused(t *testing.T) {
 		{"the right one", right, nil, 200, ""},
 		{"the right one, its scheme in small letters", strings.Replace(right, "Bearer", "bearer", 1), nil, 200, ""},
 		{"the right one and the header of its project", right, map[string]string{"X-Corbado-ProjectID": "pro-1"}, 200, ""},
-		{"the right one and the header of another project", right, map[string]string{"X-Corbado-ProjectID": "pro-2"}, 403, rest.ErrorTypeProjectIDMismatch},
+		{
+			"the right one and the header of another project", right, map[string]string{"X-Corbado-ProjectID": "pro-2"}, 403,
+			rest.ErrorTypeProjectIDMismatch,
+		},
 		{"the right one from an origin of another project", right, map[string]string{"Origin": originB}, 403, rest.ErrorTypeInvalidOrigin},
 		{"one character more", right + "A", nil, 401, rest.ErrorTypeLoginError},
 		{"one character less", right[:len(right)-1], nil, 401, rest.ErrorTypeLoginError},
@@ -103,7 +111,10 @@ func TestKeysThatProveNothingAreRefused(t *testing.T) {
 		{"a revoked key", revoked, nil, 401, rest.ErrorTypeLoginError},
 		{"the API secret", "Bearer " + secretA, nil, 401, rest.ErrorTypeLoginError},
 		{"nothing", "Bearer ", nil, 401, rest.ErrorTypeLoginError},
-		{"a key as the password of Basic", basic("pro-1", strings.TrimPrefix(right, "Bearer "))["Authorization"], nil, 401, rest.ErrorTypeLoginError},
+		{
+			"a key as the password of Basic", basic("pro-1", strings.TrimPrefix(right, "Bearer "))["Authorization"], nil, 401,
+			rest.ErrorTypeLoginError,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			headers := map[string]string{"Authorization": tc.header}
@@ -136,7 +147,8 @@ func TestTheLogNamesTheKeyByItsID(t *testing.T) {
 	s := serve(t, setup{projects: projects})
 	s.call("GET", "/v2/users", "", header)
 	parsed, _ := project.ParseAPIKey(strings.TrimPrefix(header["Authorization"], "Bearer "))
-	if line := s.logged(1)[0]; line["api_key"] != parsed.ID || line["project"] != "pro-1" || strings.Contains(string(s.log.bytes()), parsed.Secret) {
+	if line := s.logged(1)[0]; line["api_key"] != parsed.ID || line["project"] != "pro-1" ||
+		strings.Contains(string(s.log.bytes()), parsed.Secret) {
 		t.Errorf("logged %v", line)
 	}
 }

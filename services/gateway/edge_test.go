@@ -28,7 +28,12 @@ import (
 // raw sends a request whose target Go's client would not write as it is.
 func (s *server) raw(method, target string) answer {
 	s.t.Helper()
-	return s.bytes(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: keyward\r\nAuthorization: %s\r\nConnection: close\r\n\r\n", method, target, basic("pro-1", secretA)["Authorization"]))
+	return s.bytes(
+		fmt.Sprintf(
+			"%s %s HTTP/1.1\r\nHost: keyward\r\nAuthorization: %s\r\nConnection: close\r\n\r\n", method, target,
+			basic("pro-1", secretA)["Authorization"],
+		),
+	)
 }
 
 // bytes sends request as it is over a connection of its own.
@@ -62,8 +67,14 @@ func TestRequestsThatAreNotHTTPStillGetTheEnvelope(t *testing.T) {
 		{"no HTTP at all", "hello\r\n\r\n", 400, ""},
 		{"headers that are too large", "GET /v2/users HTTP/1.1\r\nHost: a\r\nX-Big: " + strings.Repeat("x", 20_000) + "\r\n\r\n", 431, "*"},
 		{"a body far too large", "POST /v2/users HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n", 413, ""},
-		{"the same from a page", "POST /v2/users HTTP/1.1\r\nHost: a\r\nOrigin: " + originA + "\r\nContent-Length: 100000000\r\n\r\n", 413, originA},
-		{"the same from a page nobody lists", "POST /v2/users HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\nContent-Length: 100000000\r\n\r\n", 413, ""},
+		{
+			"the same from a page",
+			"POST /v2/users HTTP/1.1\r\nHost: a\r\nOrigin: " + originA + "\r\nContent-Length: 100000000\r\n\r\n", 413, originA,
+		},
+		{
+			"the same from a page nobody lists",
+			"POST /v2/users HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\nContent-Length: 100000000\r\n\r\n", 413, "",
+		},
 		{"a body that never comes", "POST /v2/users HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", 408, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -118,8 +129,15 @@ func TestCrossOriginMatrix(t *testing.T) {
 		{"a failure is readable for a listed origin", "GET", with(basic("pro-1", "x"), "Origin", originA), 401, originA, false},
 		{"a failure is not readable for others", "GET", with(basic("pro-1", "x"), "Origin", "https://evil.example"), 401, "", false},
 		{"the other project from its origin", "GET", with(basic("pro-2", secretB), "Origin", originB), 200, originB, false},
-		{"a preflight of a listed origin", "OPTIONS", map[string]string{"Origin": originB, "Access-Control-Request-Method": "POST", "Authorization": ""}, 204, originB, true},
-		{"a preflight of another origin", "OPTIONS", map[string]string{"Origin": "https://evil.example", "Access-Control-Request-Method": "POST", "Authorization": ""}, 403, "", false},
+		{
+			"a preflight of a listed origin", "OPTIONS",
+			map[string]string{"Origin": originB, "Access-Control-Request-Method": "POST", "Authorization": ""}, 204, originB, true,
+		},
+		{
+			"a preflight of another origin", "OPTIONS",
+			map[string]string{"Origin": "https://evil.example", "Access-Control-Request-Method": "POST", "Authorization": ""}, 403,
+			"", false,
+		},
 		{"OPTIONS that is no preflight", "OPTIONS", map[string]string{"Origin": originA}, 405, originA, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -140,8 +158,11 @@ func TestCrossOriginMatrix(t *testing.T) {
 				return
 			}
 			allowed := strings.ToLower(a.header.Get("Access-Control-Allow-Headers"))
-			for _, h := range []string{"authorization", "content-type", "x-corbado-projectid", "x-corbado-sdk", "x-corbado-client-timezone", "x-corbado-flags",
-				"x-corbado-process-id", "x-corbado-temp-process-id", "cache-control", "pragma", "expires", "x-request-id", "idempotency-key", "last-event-id"} {
+			for _, h := range []string{
+				"authorization", "content-type", "x-corbado-projectid", "x-corbado-sdk", "x-corbado-client-timezone",
+				"x-corbado-flags", "x-corbado-process-id", "x-corbado-temp-process-id", "cache-control", "pragma", "expires",
+				"x-request-id", "idempotency-key", "last-event-id",
+			} {
 				if !strings.Contains(allowed, h) {
 					t.Errorf("%s may not be sent", h)
 				}
@@ -167,9 +188,21 @@ func TestRequestsAtOnceDoNotMixTheirBytes(t *testing.T) {
 		group.Go(func() {
 			for i := range each {
 				id, process, agent := fmt.Sprintf("usr-%d", w*1000+i), fmt.Sprintf("process-%d-%d", w, i), strings.Repeat(string(rune('a'+w%26)), 10+w)
-				body := fmt.Sprintf(`{"userID":%q,"processID":%q,"crossDeviceAuthenticationStrategy":"standard","clientInformation":{"remoteAddress":"::1","userAgent":%q}}`, id, process, agent)
+				body := fmt.Sprintf(
+					`{"userID":%q,"processID":%q,"crossDeviceAuthenticationStrategy":"standard","clientInformation":{"remoteAddress":"::1",`+
+						`"userAgent":%q}}`,
+					id,
+					process,
+					agent,
+				)
 				a := s.call("POST", "/v2/passkey/login/start", body, map[string]string{"X-Request-ID": process})
-				if want := fmt.Sprintf(`"assertionOptions":"%s %s %s"`, id, process, agent); a.status != 200 || !strings.Contains(string(a.body), want) || a.header.Get("X-Request-ID") != process {
+				if want := fmt.Sprintf(
+					`"assertionOptions":"%s %s %s"`,
+					id,
+					process,
+					agent,
+				); a.status != 200 || !strings.Contains(string(a.body), want) ||
+					a.header.Get("X-Request-ID") != process {
 					t.Errorf("got %d %s, want %s", a.status, a.body, want)
 				}
 				if a := s.call("GET", "/v2/users/"+id, "", nil); !strings.Contains(string(a.body), `"`+id+`"`) {
@@ -197,7 +230,8 @@ func TestRequestsAtOnceDoNotMixTheirBytes(t *testing.T) {
 	for w := range workers {
 		for i := range each {
 			process := fmt.Sprintf("process-%d-%d", w, i)
-			if got := kept[ident.RequestID(process)]; !strings.Contains(got, "ProcessID:"+process+" ") || !strings.Contains(got, fmt.Sprintf("UserID:usr-%d}", w*1000+i)) {
+			if got := kept[ident.RequestID(process)]; !strings.Contains(got, "ProcessID:"+process+" ") ||
+				!strings.Contains(got, fmt.Sprintf("UserID:usr-%d}", w*1000+i)) {
 				t.Errorf("%s is kept as %s", process, got)
 			}
 			if users[fmt.Sprintf("{Project:pro-1 User:usr-%d Body:{}}", w*1000+i)] != 1 {
@@ -216,7 +250,9 @@ func TestAPanicBecomesAnInternalErrorAndIsLoggedWithItsStack(t *testing.T) {
 		t.Errorf("got %d %s", a.status, a.body)
 	}
 	line := s.logged(1)[0]
-	if line["level"] != "ERROR" || !strings.Contains(fmt.Sprint(line["error"]), "boom") || !strings.Contains(fmt.Sprint(line["stack"]), "servicetest") || line["request_id"] != a.header.Get("X-Request-ID") {
+	if line["level"] != "ERROR" || !strings.Contains(fmt.Sprint(line["error"]), "boom") ||
+		!strings.Contains(fmt.Sprint(line["stack"]), "servicetest") ||
+		line["request_id"] != a.header.Get("X-Request-ID") {
 		t.Errorf("logged %v", line)
 	}
 	s.services.Before(nil)
@@ -342,8 +378,10 @@ func TestLogLinesNameTheRequestAndHoldNoSecrets(t *testing.T) {
 	s.call("GET", "/hidden-path", "", basic("pro-1", "hidden-secret"))
 	lines := s.logged(3)
 	line := lines[0]
-	if line["msg"] != "request" || line["method"] != "POST" || line["route"] != "/v2/users/{userID}/passkeyEvents" || line["status"] != 200.0 ||
-		line["request_id"] != a.header.Get("X-Request-ID") || line["project"] != "pro-1" || line["duration_ms"] == nil ||
+	if line["msg"] != "request" || line["method"] != "POST" || line["route"] != "/v2/users/{userID}/passkeyEvents" ||
+		line["status"] != 200.0 || line["request_id"] != a.header.Get("X-Request-ID") ||
+		line["project"] != "pro-1" ||
+		line["duration_ms"] == nil ||
 		line["client"] != "127.0.0.1" {
 		t.Errorf("logged %v", line)
 	}
@@ -405,7 +443,8 @@ func TestSpansContinueTheCallersTrace(t *testing.T) {
 	}
 	s.eventually(func() bool { return len(spans.Ended()) == 1 }, "a span")
 	span := spans.Ended()[0]
-	if span.Name() != "POST /v2/passkey/login/start" || span.SpanContext().TraceID().String() != trace || span.Parent().SpanID().String() != "b7ad6b7169203331" {
+	if span.Name() != "POST /v2/passkey/login/start" || span.SpanContext().TraceID().String() != trace ||
+		span.Parent().SpanID().String() != "b7ad6b7169203331" {
 		t.Errorf("span %s of trace %s below %s", span.Name(), span.SpanContext().TraceID(), span.Parent().SpanID())
 	}
 	attributes := map[string]string{}
@@ -437,7 +476,8 @@ func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
 		"/docs/swagger-ui.css":       {"text/css; charset=utf-8", ".swagger-ui"},
 	} {
 		a := s.call("GET", path, "", open)
-		if a.status != 200 || a.header.Get("Content-Type") != want[0] || !strings.Contains(string(a.body), want[1]) || strings.Contains(a.header.Get("Content-Security-Policy"), "http") {
+		if a.status != 200 || a.header.Get("Content-Type") != want[0] || !strings.Contains(string(a.body), want[1]) ||
+			strings.Contains(a.header.Get("Content-Security-Policy"), "http") {
 			t.Errorf("%s: got %d %v %.200s", path, a.status, a.header, a.body)
 		}
 	}
@@ -482,7 +522,11 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 		t.Error("a gateway without services is made")
 	}
 	services := newServices()
-	whole := gateway.Deps{Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now)}
+	whole := gateway.Deps{
+		Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services},
+		Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(),
+		Idempotency: idempotency.NewStore(&bucket{}, time.Minute, time.Now),
+	}
 	if _, err := gateway.New(gateway.DefaultConfig(), whole); err == nil {
 		t.Error("a gateway is made that is to limit calls and cannot count them")
 	}

@@ -63,11 +63,20 @@ func TestAHeadThatCanBeReadInTwoWaysIsRefusedAndItsConnectionClosed(t *testing.T
 		{"a length beyond 64 bits", post + host + "Content-Length: 18446744073709551635\r\n\r\n{\"status\":\"active\"}"},
 		{"an empty length", post + host + "Content-Length:\r\n\r\n{\"status\":\"active\"}"},
 		{"a length with a space inside", post + host + "Content-Length: 1 9\r\n\r\n{\"status\":\"active\"}"},
-		{"a length and chunks", post + host + "Content-Length: 19\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
-		{"chunks and a length", post + host + "Transfer-Encoding: chunked\r\nContent-Length: 19\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
+		{
+			"a length and chunks",
+			post + host + "Content-Length: 19\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n",
+		},
+		{
+			"chunks and a length",
+			post + host + "Transfer-Encoding: chunked\r\nContent-Length: 19\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n",
+		},
 		{"chunks under another coding", post + host + "Transfer-Encoding: gzip, chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
 		{"chunks that are not last", post + host + "Transfer-Encoding: chunked, gzip\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
-		{"chunks twice", post + host + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
+		{
+			"chunks twice",
+			post + host + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n",
+		},
 		{"chunks twice in a list", post + host + "Transfer-Encoding: chunked, chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
 		{"a coding that nobody knows", post + host + "Transfer-Encoding: xchunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
 		{"the coding identity", post + host + "Transfer-Encoding: identity\r\nContent-Length: 19\r\n\r\n{\"status\":\"active\"}"},
@@ -79,7 +88,10 @@ func TestAHeadThatCanBeReadInTwoWaysIsRefusedAndItsConnectionClosed(t *testing.T
 		{"a host whose port is none", post + "Host: a:b\r\nContent-Length: 19\r\n\r\n{\"status\":\"active\"}"},
 		{"a chunk with a blank behind its size", post + host + "Transfer-Encoding: chunked\r\n\r\n13 \r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
 		{"an empty coding", post + host + "Transfer-Encoding:\r\nContent-Length: 19\r\n\r\n{\"status\":\"active\"}"},
-		{"a coding in HTTP/1.0", "POST /v2/users HTTP/1.0\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
+		{
+			"a coding in HTTP/1.0",
+			"POST /v2/users HTTP/1.0\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n",
+		},
 		{"a coding after a vertical tab", post + host + "Transfer-Encoding: \vchunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
 		{"a space before the colon", post + host + "Content-Length : 19\r\n\r\n{\"status\":\"active\"}"},
 		{"a tab before the colon", post + host + "Transfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n"},
@@ -136,7 +148,11 @@ func TestTheGRPCPortRefusesWhatCanBeReadInTwoWaysAndCloses(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})
 	const hidden = "POST /v2/users/usr-1/passkeys/_search HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
-	if statuses, _ := s.exchangeRawAt(s.gateway.GRPCAddr(), strings.Replace(hidden, "Connection: close\r\n", "", 1)+hidden); len(statuses) != 2 {
+	if statuses, _ := s.exchangeRawAt(
+		s.gateway.GRPCAddr(), strings.Replace(hidden, "Connection: close\r\n", "", 1)+hidden,
+	); len(
+		statuses,
+	) != 2 {
 		t.Fatalf("two plain requests are answered with %v", statuses)
 	}
 	const post = "POST /v2/users/usr-1/passkeys/_search HTTP/1.1\r\n"
@@ -160,9 +176,18 @@ func TestAHeadThatIsPlainIsTaken(t *testing.T) {
 	login := "Authorization: " + basic("pro-1", secretA)["Authorization"] + "\r\nConnection: close\r\n"
 	for _, tc := range []struct{ name, request string }{
 		{"a body of a length", "POST /v2/users HTTP/1.1\r\nHost: a\r\n" + login + "Content-Length: 19\r\n\r\n{\"status\":\"active\"}"},
-		{"chunks", "POST /v2/users HTTP/1.1\r\nHost: a\r\n" + login + "Transfer-Encoding: chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
-		{"chunks in capitals", "POST /v2/users HTTP/1.1\r\nHost: a\r\n" + login + "TRANSFER-ENCODING: Chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
-		{"a chunk with an extension", "POST /v2/users HTTP/1.1\r\nHost: a\r\n" + login + "Transfer-Encoding: chunked\r\n\r\n13;a=b\r\n{\"status\":\"active\"}\r\n0\r\n\r\n"},
+		{
+			"chunks",
+			"POST /v2/users HTTP/1.1\r\nHost: a\r\n" + login + "Transfer-Encoding: chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n",
+		},
+		{
+			"chunks in capitals",
+			"POST /v2/users HTTP/1.1\r\nHost: a\r\n" + login + "TRANSFER-ENCODING: Chunked\r\n\r\n13\r\n{\"status\":\"active\"}\r\n0\r\n\r\n",
+		},
+		{
+			"a chunk with an extension",
+			"POST /v2/users HTTP/1.1\r\nHost: a\r\n" + login + "Transfer-Encoding: chunked\r\n\r\n13;a=b\r\n{\"status\":\"active\"}\r\n0\r\n\r\n",
+		},
 		{"a tab and a text beyond ASCII in a value", "GET /v2/users HTTP/1.1\r\nHost: a\r\nX-A: b\tc \xc3\xa4\r\n" + login + "\r\n"},
 		{"an empty value", "GET /v2/users HTTP/1.1\r\nHost: a\r\nX-A:\r\n" + login + "\r\n"},
 		{"a host with a port", "GET /v2/users HTTP/1.1\r\nHost: a:8080\r\n" + login + "\r\n"},

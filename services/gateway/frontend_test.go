@@ -82,16 +82,19 @@ var goodVisit = map[string]example{
 	"passkeyLoginFinish":                {"/v2/auth/passkey/login/finish", `{"signedChallenge":"{}"}`},
 	"passkeyMediationFinish":            {"/v2/auth/passkey/mediation/finish", `{"signedChallenge":"{}"}`},
 	"identifierVerifyStart":             {"/v2/auth/identifier/verify/start", `{"identifierType":"email","verificationType":"email-otp"}`},
-	"identifierVerifyFinish":            {"/v2/auth/identifier/verify/finish", `{"code":"123456","identifierType":"email","verificationType":"email-otp"}`},
-	"identifierVerifyStatus":            {"/v2/auth/identifier/verify/status", ""},
-	"identifierUpdate":                  {"/v2/auth/identifier/update", `{"identifierType":"email","value":"ada@example.com"}`},
-	"authEventCreate":                   {"/v2/auth/events", `{"eventType":"login-error"}`},
-	"trialEvents":                       {"/v2/trial/events", ""},
-	"trialDecision":                     {"/v2/trial/decisions/dec-1", ""},
-	"appleAppSiteAssociation":           {"/.well-known/apple-app-site-association", ""},
-	"assetLinks":                        {"/.well-known/assetlinks.json", ""},
-	"passkeyEndpoints":                  {"/.well-known/passkey-endpoints", ""},
-	"relatedOrigins":                    {"/.well-known/webauthn", ""},
+	"identifierVerifyFinish": {
+		"/v2/auth/identifier/verify/finish",
+		`{"code":"123456","identifierType":"email","verificationType":"email-otp"}`,
+	},
+	"identifierVerifyStatus":  {"/v2/auth/identifier/verify/status", ""},
+	"identifierUpdate":        {"/v2/auth/identifier/update", `{"identifierType":"email","value":"ada@example.com"}`},
+	"authEventCreate":         {"/v2/auth/events", `{"eventType":"login-error"}`},
+	"trialEvents":             {"/v2/trial/events", ""},
+	"trialDecision":           {"/v2/trial/decisions/dec-1", ""},
+	"appleAppSiteAssociation": {"/.well-known/apple-app-site-association", ""},
+	"assetLinks":              {"/.well-known/assetlinks.json", ""},
+	"passkeyEndpoints":        {"/.well-known/passkey-endpoints", ""},
+	"relatedOrigins":          {"/.well-known/webauthn", ""},
 }
 
 // trying is a configuration with everything that the document has.
@@ -104,7 +107,11 @@ func trying() gateway.Config {
 // visitor is how a page of project A calls, with a session and a process; what is in headers replaces it.
 func visitor(headers map[string]string) map[string]string {
 	all := map[string]string{
-		"Authorization": "Bearer a.b.c", "X-Corbado-ProjectID": "pro-1", "X-Corbado-Process-ID": "prc", "Origin": originA, "User-Agent": "test browser",
+		"Authorization":        "Bearer a.b.c",
+		"X-Corbado-ProjectID":  "pro-1",
+		"X-Corbado-Process-ID": "prc",
+		"Origin":               originA,
+		"User-Agent":           "test browser",
 	}
 	for k, v := range headers {
 		all[k] = v
@@ -234,7 +241,10 @@ func TestAVisitIsOfTheProjectThatItNamesOrWhoseHostItCameTo(t *testing.T) {
 	}{
 		{"by header", "pro-2", "a.localhost", "pro-2", nil},
 		{"by host", "", "b.localhost:8080", "pro-2", nil},
-		{"by a host that no project has", "", "c.localhost", "", map[string]string{"X-Corbado-ProjectID": "cannot be blank, since no project has this host name"}},
+		{
+			"by a host that no project has", "", "c.localhost", "",
+			map[string]string{"X-Corbado-ProjectID": "cannot be blank, since no project has this host name"},
+		},
 		{"by an unknown ID", "pro-9", "a.localhost", "", map[string]string{"X-Corbado-ProjectID": "names no project"}},
 		{"by something that is no ID", "../x", "a.localhost", "", map[string]string{"X-Corbado-ProjectID": "names no project"}},
 	} {
@@ -286,9 +296,19 @@ func TestWhatAVisitorIsKnownByReachesTheService(t *testing.T) {
 		{"a session token as Bearer", "GET", map[string]string{"Authorization": "Bearer a.b.c"}, 200, service.Visit{Token: "a.b.c"}},
 		{"a refresh token as Bearer", "GET", map[string]string{"Authorization": "bearer rt1_x"}, 200, service.Visit{Token: "rt1_x"}},
 		{"cookies", "GET", map[string]string{"Authorization": "", "Cookie": cookies}, 200, service.Visit{Token: "x.y.z", Refresh: "rt1_a"}},
-		{"the older name of the cookie", "GET", map[string]string{"Authorization": "", "Cookie": "cbo_short_session=x.y.z"}, 200, service.Visit{Token: "x.y.z"}},
-		{"cookies beside an empty Bearer", "GET", map[string]string{"Authorization": "Bearer ", "Cookie": cookies}, 200, service.Visit{Token: "x.y.z", Refresh: "rt1_a"}},
-		{"cookies beside a Bearer that a script left undefined", "GET", map[string]string{"Authorization": "Bearer undefined", "Cookie": cookies}, 200, service.Visit{Token: "x.y.z", Refresh: "rt1_a"}},
+		{
+			"the older name of the cookie", "GET", map[string]string{"Authorization": "", "Cookie": "cbo_short_session=x.y.z"}, 200,
+			service.Visit{Token: "x.y.z"},
+		},
+		{
+			"cookies beside an empty Bearer", "GET", map[string]string{"Authorization": "Bearer ", "Cookie": cookies}, 200,
+			service.Visit{Token: "x.y.z", Refresh: "rt1_a"},
+		},
+		{
+			"cookies beside a Bearer that a script left undefined", "GET",
+			map[string]string{"Authorization": "Bearer undefined", "Cookie": cookies}, 200,
+			service.Visit{Token: "x.y.z", Refresh: "rt1_a"},
+		},
 		{"a Bearer outweighs cookies", "GET", map[string]string{"Cookie": cookies}, 200, service.Visit{Token: "a.b.c"}},
 		{"an access token of an issuer", "GET", map[string]string{"Authorization": good}, 200, service.Visit{User: "usr-7"}},
 		{"an access token for somebody else", "GET", map[string]string{"Authorization": foreign}, 401, service.Visit{}},
@@ -297,10 +317,22 @@ func TestWhatAVisitorIsKnownByReachesTheService(t *testing.T) {
 		{"a token that is too long", "GET", map[string]string{"Authorization": "Bearer " + strings.Repeat("a", 17<<10)}, 431, service.Visit{}},
 		{"neither", "GET", map[string]string{"Authorization": ""}, 401, service.Visit{}},
 		{"HTTP Basic", "GET", map[string]string{"Authorization": "Basic cHJvLTE6eA=="}, 401, service.Visit{}},
-		{"a change by cookie from a page of the project", "DELETE", map[string]string{"Authorization": "", "Cookie": cookies}, 200, service.Visit{Token: "x.y.z", Refresh: "rt1_a"}},
-		{"a change by cookie from nowhere", "DELETE", map[string]string{"Authorization": "", "Cookie": cookies, "Origin": ""}, 403, service.Visit{}},
-		{"a change by cookie from a page of another site", "DELETE", map[string]string{"Authorization": "", "Cookie": cookies, "Origin": "https://evil.example"}, 403, service.Visit{}},
-		{"a change by cookie from a sandboxed page", "DELETE", map[string]string{"Authorization": "", "Cookie": cookies, "Origin": "null"}, 403, service.Visit{}},
+		{
+			"a change by cookie from a page of the project", "DELETE", map[string]string{"Authorization": "", "Cookie": cookies},
+			200, service.Visit{Token: "x.y.z", Refresh: "rt1_a"},
+		},
+		{
+			"a change by cookie from nowhere", "DELETE", map[string]string{"Authorization": "", "Cookie": cookies, "Origin": ""},
+			403, service.Visit{},
+		},
+		{
+			"a change by cookie from a page of another site", "DELETE",
+			map[string]string{"Authorization": "", "Cookie": cookies, "Origin": "https://evil.example"}, 403, service.Visit{},
+		},
+		{
+			"a change by cookie from a sandboxed page", "DELETE",
+			map[string]string{"Authorization": "", "Cookie": cookies, "Origin": "null"}, 403, service.Visit{},
+		},
 		{"a change by Bearer from nowhere", "DELETE", map[string]string{"Origin": ""}, 200, service.Visit{Token: "a.b.c"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -345,14 +377,21 @@ func TestABrowserMayReadTheAnswersToAPageOfTheProject(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})
 	a := s.call("OPTIONS", "/v2/me/passkeys/append/start", "", map[string]string{
-		"Origin": originA, "Authorization": "", "Access-Control-Request-Method": "POST",
-		"Access-Control-Request-Headers": "authorization,x-corbado-projectid,x-corbado-sdk,x-corbado-flags,x-corbado-client-timezone,x-corbado-process-id,x-corbado-temp-process-id,cache-control,pragma,expires",
+		"Origin":                        originA,
+		"Authorization":                 "",
+		"Access-Control-Request-Method": "POST",
+		"Access-Control-Request-Headers": "authorization,x-corbado-projectid,x-corbado-sdk,x-corbado-flags,x-corbado-client-timezone," +
+			"x-corbado-process-id,x-corbado-temp-process-id,cache-control,pragma,expires",
 	})
-	if a.status != 204 || a.header.Get("Access-Control-Allow-Origin") != originA || a.header.Get("Access-Control-Allow-Credentials") != "true" {
+	if a.status != 204 || a.header.Get("Access-Control-Allow-Origin") != originA ||
+		a.header.Get("Access-Control-Allow-Credentials") != "true" {
 		t.Fatalf("status %d: %v", a.status, a.header)
 	}
 	allowed := strings.Split(strings.ToLower(a.header.Get("Access-Control-Allow-Headers")), ", ")
-	for _, name := range []string{"authorization", "x-corbado-projectid", "x-corbado-sdk", "x-corbado-flags", "x-corbado-client-timezone", "x-corbado-process-id", "x-corbado-temp-process-id", "cache-control", "pragma", "expires"} {
+	for _, name := range []string{
+		"authorization", "x-corbado-projectid", "x-corbado-sdk", "x-corbado-flags", "x-corbado-client-timezone",
+		"x-corbado-process-id", "x-corbado-temp-process-id", "cache-control", "pragma", "expires",
+	} {
 		if !slices.Contains(allowed, name) {
 			t.Errorf("%s may not be sent", name)
 		}

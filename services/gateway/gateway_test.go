@@ -51,8 +51,18 @@ type tenants map[ident.ProjectID]project.Project
 
 func newTenants() tenants {
 	return tenants{
-		"pro-1": {ID: "pro-1", Secret: project.HashSecret(secretA), Origins: []string{originA}, Frontend: project.Frontend{Hosts: []string{"127.0.0.1"}}},
-		"pro-2": {ID: "pro-2", Secret: project.HashSecret(secretB), Origins: []string{originB}, Frontend: project.Frontend{Hosts: []string{"two.example.com"}}},
+		"pro-1": {
+			ID:       "pro-1",
+			Secret:   project.HashSecret(secretA),
+			Origins:  []string{originA},
+			Frontend: project.Frontend{Hosts: []string{"127.0.0.1"}},
+		},
+		"pro-2": {
+			ID:       "pro-2",
+			Secret:   project.HashSecret(secretB),
+			Origins:  []string{originB},
+			Frontend: project.Frontend{Hosts: []string{"two.example.com"}},
+		},
 	}
 }
 
@@ -127,7 +137,10 @@ func serve(t testing.TB, s setup) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &server{t: t, services: newServices(), log: &safeBuffer{}, metrics: prometheus.NewRegistry(), document: document, ended: make(chan error, 1)}
+	srv := &server{
+		t: t, services: newServices(), log: &safeBuffer{}, metrics: prometheus.NewRegistry(), document: document,
+		ended: make(chan error, 1),
+	}
 	s.cfg.Addr, s.cfg.GRPCAddr = "127.0.0.1:0", cmp.Or(s.cfg.GRPCAddr, "127.0.0.1:0")
 	if s.projects == nil {
 		s.projects = newTenants()
@@ -140,9 +153,20 @@ func serve(t testing.TB, s setup) *server {
 		t.Fatal(err)
 	}
 	srv.gateway, err = gateway.New(s.cfg, gateway.Deps{
-		Ceremony: servicetest.Ceremony{Recording: srv.services}, Events: servicetest.Events{Recording: srv.services}, Webhooks: servicetest.Webhooks{Recording: srv.services}, Explanations: servicetest.Explanations{Recording: srv.services}, Projects: s.projects, Issuers: s.projects, Tracer: s.tracer, Limits: limits,
-		Idempotency: idempotency.NewStore(&bucket{}, time.Minute, s.now), Now: s.now,
-		Log: slog.New(slog.NewJSONHandler(srv.log, nil)), Metrics: srv.metrics,
+		Ceremony: servicetest.Ceremony{
+			Recording: srv.services,
+		},
+		Events:       servicetest.Events{Recording: srv.services},
+		Webhooks:     servicetest.Webhooks{Recording: srv.services},
+		Explanations: servicetest.Explanations{Recording: srv.services},
+		Projects:     s.projects,
+		Issuers:      s.projects,
+		Tracer:       s.tracer,
+		Limits:       limits,
+		Idempotency:  idempotency.NewStore(&bucket{}, time.Minute, s.now),
+		Now:          s.now,
+		Log:          slog.New(slog.NewJSONHandler(srv.log, nil)),
+		Metrics:      srv.metrics,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +176,10 @@ func serve(t testing.TB, s setup) *server {
 	}
 	srv.base = "http://" + srv.gateway.Addr()
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 128}
-	srv.client = &http.Client{Transport: transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	srv.client = &http.Client{
+		Transport: transport, Timeout: patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	srv.stop = stop
 	go func() { srv.ended <- srv.gateway.Run(ctx) }()
@@ -300,53 +327,71 @@ func (b *safeBuffer) bytes() []byte {
 
 // Request bodies that fit the contract.
 const (
-	client       = `{"remoteAddress":"203.0.113.7","userAgent":"Mozilla/5.0"}`
-	loginStart   = `{"userID":"usr-1","processID":"p1","crossDeviceAuthenticationStrategy":"standard","clientInformation":` + client + `}`
-	loginFinish  = `{"userID":"usr-1","processID":"p1","assertionResponse":"{}","clientInformation":` + client + `}`
-	appendStart  = `{"userID":"usr-1","processID":"p1","username":"ada","clientInformation":` + client + `,"passkeyIntelFlags":{"forcePasskeyAppend":false}}`
+	client      = `{"remoteAddress":"203.0.113.7","userAgent":"Mozilla/5.0"}`
+	loginStart  = `{"userID":"usr-1","processID":"p1","crossDeviceAuthenticationStrategy":"standard","clientInformation":` + client + `}`
+	loginFinish = `{"userID":"usr-1","processID":"p1","assertionResponse":"{}","clientInformation":` + client + `}`
+	appendStart = `{"userID":"usr-1","processID":"p1","username":"ada","clientInformation":` + client +
+		`,"passkeyIntelFlags":{"forcePasskeyAppend":false}}`
 	appendFinish = `{"userID":"usr-1","processID":"p1","attestationResponse":"{}","clientInformation":` + client + `}`
 	mediation    = `{"assertionResponse":"{}","processID":"p1","clientInformation":` + client + `}`
 )
 
 // good holds one request that fits for each operation.
 var good = map[string]example{
-	"createUser":               {"/v2/users", `{"status":"active","fullName":"Ada"}`},
-	"listUsers":                {"/v2/users?sort=created:desc&filter[]=status:eq:active&filter[]=created:gt:2026-01-01T00:00:00&page=2&pageSize=5", ""},
-	"getUser":                  {"/v2/users/usr-1", ""},
-	"updateUser":               {"/v2/users/usr-1", `{"fullName":"Ada L."}`},
-	"deleteUser":               {"/v2/users/usr-1", ""},
-	"listCredentials":          {"/v2/users/usr-1/credentials", ""},
-	"deleteCredential":         {"/v2/users/usr-1/credentials/cre-2", ""},
-	"createPasskeyEvent":       {"/v2/users/usr-1/passkeyEvents", `{"eventType":"login-error","expires":9223372036854775807}`},
-	"listPasskeyEvents":        {"/v2/users/usr-1/passkeyEvents?include=engine", ""},
-	"deletePasskeyEvent":       {"/v2/users/usr-1/passkeyEvents/pke-3", ""},
-	"listPasskeyChallenges":    {"/v2/users/usr-1/passkeyChallenges", ""},
-	"updatePasskeyChallenge":   {"/v2/users/usr-1/passkeyChallenges/was-4", `{"status":"consumed"}`},
-	"passkeyAppendStart":       {"/v2/passkey/append/start", appendStart},
-	"passkeyAppendFinish":      {"/v2/passkey/append/finish", appendFinish},
-	"passkeyLoginStart":        {"/v2/passkey/login/start", loginStart},
-	"passkeyLoginFinish":       {"/v2/passkey/login/finish", loginFinish},
-	"passkeyMediationStart":    {"/v2/passkey/mediation/start", `{"clientInformation":` + client + `}`},
-	"passkeyMediationFinish":   {"/v2/passkey/mediation/finish", mediation},
-	"createSocialAccount":      {"/v2/users/usr-1/socialAccounts", `{"providerType":"github","identifierValue":"ada","foreignID":"7","avatarURL":"","fullName":"Ada"}`},
-	"listUserSocialAccounts":   {"/v2/users/usr-1/socialAccounts", ""},
-	"listSocialAccounts":       {"/v2/socialAccounts", ""},
-	"createIdentifier":         {"/v2/users/usr-1/identifiers", `{"identifierType":"email","identifierValue":"ada@example.com","status":"primary"}`},
-	"updateIdentifier":         {"/v2/users/usr-1/identifiers/ide-1", `{"status":"verified"}`},
-	"deleteIdentifier":         {"/v2/users/usr-1/identifiers/ide-1", ""},
-	"listIdentifiers":          {"/v2/identifiers?filter[]=identifierType:eq:email&filter[]=identifierValue:eq:a:b", ""},
-	"createChallenge":          {"/v2/users/usr-1/challenges", `{"challengeType":"email_otp","identifierValue":"ada@example.com","challengeMetadata":{"a":1},"clientInformation":` + client + `}`},
-	"updateChallenge":          {"/v2/users/usr-1/challenges/cha-1", `{"value":"123456"}`},
-	"createAuthEvent":          {"/v2/users/usr-1/authEvents", `{"username":"ada","eventType":"login","method":"password","status":"success","clientInformation":` + client + `}`},
-	"listPasswordManagers":     {"/v2/users/usr-1/passwordManagers", ""},
-	"listClientEnvs":           {"/v2/users/usr-1/clientEnvs", ""},
-	"updateProjectConfig":      {"/v2/projectConfig", `{"name":"Shop","origins":["https://example.com"],"hosts":["*.example.com"]}`},
-	"updateCname":              {"/v2/projectConfig/cname", `{"cname":"auth.example.com"}`},
-	"createConnectToken":       {"/v2/connectTokens", `{"type":"passkey-login","data":{"identifier":"ada"}}`},
-	"listConnectTokens":        {"/v2/connectTokens", ""},
-	"updateConnectToken":       {"/v2/connectTokens/ctk-1", `{"status":"consumed"}`},
-	"deleteConnectToken":       {"/v2/connectTokens/ctk-1", ""},
-	"createWebhookEndpoint":    {"/v2/webhookEndpoints", `{"url":"https://example.com/hook","subscribedEvents":["*"],"customHeaders":{"X-A":"b"}}`},
+	"createUser": {"/v2/users", `{"status":"active","fullName":"Ada"}`},
+	"listUsers": {
+		"/v2/users?sort=created:desc&filter[]=status:eq:active&filter[]=created:gt:2026-01-01T00:00:00&page=2&pageSize=5", "",
+	},
+	"getUser":                {"/v2/users/usr-1", ""},
+	"updateUser":             {"/v2/users/usr-1", `{"fullName":"Ada L."}`},
+	"deleteUser":             {"/v2/users/usr-1", ""},
+	"listCredentials":        {"/v2/users/usr-1/credentials", ""},
+	"deleteCredential":       {"/v2/users/usr-1/credentials/cre-2", ""},
+	"createPasskeyEvent":     {"/v2/users/usr-1/passkeyEvents", `{"eventType":"login-error","expires":9223372036854775807}`},
+	"listPasskeyEvents":      {"/v2/users/usr-1/passkeyEvents?include=engine", ""},
+	"deletePasskeyEvent":     {"/v2/users/usr-1/passkeyEvents/pke-3", ""},
+	"listPasskeyChallenges":  {"/v2/users/usr-1/passkeyChallenges", ""},
+	"updatePasskeyChallenge": {"/v2/users/usr-1/passkeyChallenges/was-4", `{"status":"consumed"}`},
+	"passkeyAppendStart":     {"/v2/passkey/append/start", appendStart},
+	"passkeyAppendFinish":    {"/v2/passkey/append/finish", appendFinish},
+	"passkeyLoginStart":      {"/v2/passkey/login/start", loginStart},
+	"passkeyLoginFinish":     {"/v2/passkey/login/finish", loginFinish},
+	"passkeyMediationStart":  {"/v2/passkey/mediation/start", `{"clientInformation":` + client + `}`},
+	"passkeyMediationFinish": {"/v2/passkey/mediation/finish", mediation},
+	"createSocialAccount": {
+		"/v2/users/usr-1/socialAccounts",
+		`{"providerType":"github","identifierValue":"ada","foreignID":"7","avatarURL":"","fullName":"Ada"}`,
+	},
+	"listUserSocialAccounts": {"/v2/users/usr-1/socialAccounts", ""},
+	"listSocialAccounts":     {"/v2/socialAccounts", ""},
+	"createIdentifier": {
+		"/v2/users/usr-1/identifiers",
+		`{"identifierType":"email","identifierValue":"ada@example.com","status":"primary"}`,
+	},
+	"updateIdentifier": {"/v2/users/usr-1/identifiers/ide-1", `{"status":"verified"}`},
+	"deleteIdentifier": {"/v2/users/usr-1/identifiers/ide-1", ""},
+	"listIdentifiers":  {"/v2/identifiers?filter[]=identifierType:eq:email&filter[]=identifierValue:eq:a:b", ""},
+	"createChallenge": {
+		"/v2/users/usr-1/challenges",
+		`{"challengeType":"email_otp","identifierValue":"ada@example.com","challengeMetadata":{"a":1},"clientInformation":` + client + `}`,
+	},
+	"updateChallenge": {"/v2/users/usr-1/challenges/cha-1", `{"value":"123456"}`},
+	"createAuthEvent": {
+		"/v2/users/usr-1/authEvents",
+		`{"username":"ada","eventType":"login","method":"password","status":"success","clientInformation":` + client + `}`,
+	},
+	"listPasswordManagers": {"/v2/users/usr-1/passwordManagers", ""},
+	"listClientEnvs":       {"/v2/users/usr-1/clientEnvs", ""},
+	"updateProjectConfig":  {"/v2/projectConfig", `{"name":"Shop","origins":["https://example.com"],"hosts":["*.example.com"]}`},
+	"updateCname":          {"/v2/projectConfig/cname", `{"cname":"auth.example.com"}`},
+	"createConnectToken":   {"/v2/connectTokens", `{"type":"passkey-login","data":{"identifier":"ada"}}`},
+	"listConnectTokens":    {"/v2/connectTokens", ""},
+	"updateConnectToken":   {"/v2/connectTokens/ctk-1", `{"status":"consumed"}`},
+	"deleteConnectToken":   {"/v2/connectTokens/ctk-1", ""},
+	"createWebhookEndpoint": {
+		"/v2/webhookEndpoints",
+		`{"url":"https://example.com/hook","subscribedEvents":["*"],"customHeaders":{"X-A":"b"}}`,
+	},
 	"listWebhookEndpoints":     {"/v2/webhookEndpoints", ""},
 	"updateWebhookEndpoint":    {"/v2/webhookEndpoints/whe-1", `{"url":"https://example.com/other"}`},
 	"deleteWebhookEndpoint":    {"/v2/webhookEndpoints/whe-1", ""},
@@ -361,7 +406,10 @@ var good = map[string]example{
 	"createLongSession":        {"/v2/users/usr-1/longSessions", `{"appType":"web","identifierValue":"ada"}`},
 	"getUserLongSession":       {"/v2/users/usr-1/longSessions/" + anySession, ""},
 	"updateLongSession":        {"/v2/users/usr-1/longSessions/" + anySession, `{"status":"revoked"}`},
-	"createShortSession":       {"/v2/users/usr-1/longSessions/" + anySession + "/shortSessions", `{"appType":"web","issuer":"https://example.com"}`},
+	"createShortSession": {
+		"/v2/users/usr-1/longSessions/" + anySession + "/shortSessions",
+		`{"appType":"web","issuer":"https://example.com"}`,
+	},
 	"getLongSession":           {"/v2/longSessions/" + anySession, ""},
 	"passkeyVerifySignedData":  {"/v2/passkey/verifySignedData", `{"signedPasskeyData":"a.b.c"}`},
 	"passkeysVerifySignedData": {"/v2/passkeys/verifySignedData", `{"signedPasskeyData":"a.b.c"}`},

@@ -43,10 +43,12 @@ func TestEveryCreationTakesAKeyAndAnswersItsRepeatAlike(t *testing.T) {
 			request, before := good[id], len(s.services.Calls())
 			first := s.call("POST", request.path, request.body, keyed("key-of-"+id))
 			again := s.call("POST", request.path, request.body, with(keyed("key-of-"+id), "X-Request-ID", "sent-again"))
-			if first.status != 200 || again.status != 200 || !bytes.Equal(first.body, again.body) || first.header.Get("Content-Type") != again.header.Get("Content-Type") {
+			if first.status != 200 || again.status != 200 || !bytes.Equal(first.body, again.body) ||
+				first.header.Get("Content-Type") != again.header.Get("Content-Type") {
 				t.Errorf("first %d %s\nagain %d %s", first.status, first.body, again.status, again.body)
 			}
-			if first.header.Get("Idempotent-Replayed") != "" || again.header.Get("Idempotent-Replayed") != "true" || again.header.Get("X-Request-ID") != "sent-again" {
+			if first.header.Get("Idempotent-Replayed") != "" || again.header.Get("Idempotent-Replayed") != "true" ||
+				again.header.Get("X-Request-ID") != "sent-again" {
 				t.Errorf("first %v\nagain %v", first.header, again.header)
 			}
 			checkHeaders(t, s.document.Operation(id), again)
@@ -55,7 +57,8 @@ func TestEveryCreationTakesAKeyAndAnswersItsRepeatAlike(t *testing.T) {
 				other = `{"more":1}`
 			}
 			a := s.call("POST", request.path, other, keyed("key-of-"+id))
-			if a.status != 422 || a.error.Error.Type != "validation_error" || a.fields()["Idempotency-Key"] == "" || a.header.Get("Retry-After") != "" {
+			if a.status != 422 || a.error.Error.Type != "validation_error" || a.fields()["Idempotency-Key"] == "" ||
+				a.header.Get("Retry-After") != "" {
 				t.Errorf("another body: %d %s", a.status, a.body)
 			}
 			calls := s.services.Calls()[before:]
@@ -69,13 +72,21 @@ func TestEveryCreationTakesAKeyAndAnswersItsRepeatAlike(t *testing.T) {
 func TestKeysOfBadFormAreRefused(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})
-	for name, key := range map[string]string{"a space": "a b", "a tab": "a\tb", "256 characters": strings.Repeat("k", 256), "no ASCII": "schlüssel"} {
+	for name, key := range map[string]string{
+		"a space":        "a b",
+		"a tab":          "a\tb",
+		"256 characters": strings.Repeat("k", 256),
+		"no ASCII":       "schlüssel",
+	} {
 		a := s.call("POST", "/v2/users", good["createUser"].body, keyed(key))
-		if a.status != 400 || a.fields()["Idempotency-Key"] != "must be 1 to 255 visible ASCII characters" && a.fields()["Idempotency-Key"] != "must be at most 255 characters" {
+		if a.status != 400 ||
+			a.fields()["Idempotency-Key"] != "must be 1 to 255 visible ASCII characters" &&
+				a.fields()["Idempotency-Key"] != "must be at most 255 characters" {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
-	head := "POST /v2/users HTTP/1.1\r\nHost: keyward\r\nConnection: close\r\nContent-Length: 19\r\nAuthorization: " + basic("pro-1", secretA)["Authorization"] + "\r\n"
+	head := "POST /v2/users HTTP/1.1\r\nHost: keyward\r\nConnection: close\r\nContent-Length: 19\r\n" +
+		"Authorization: " + basic("pro-1", secretA)["Authorization"] + "\r\n"
 	for name, lines := range map[string]string{"an empty one": "Idempotency-Key:\r\n", "two": "Idempotency-Key: a\r\nIdempotency-Key: b\r\n"} {
 		if a := s.bytes(head + lines + "\r\n" + `{"status":"active"}`); a.status != 400 || a.fields()["Idempotency-Key"] == "" {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
@@ -95,7 +106,10 @@ func TestWhereNothingIsCreatedAKeyMeansNothing(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})
 	for range 2 {
-		if a := s.call("PATCH", "/v2/users/usr-1", good["updateUser"].body, keyed("k")); a.status != 200 || a.header.Get("Idempotent-Replayed") != "" {
+		if a := s.call(
+			"PATCH", "/v2/users/usr-1", good["updateUser"].body, keyed("k"),
+		); a.status != 200 ||
+			a.header.Get("Idempotent-Replayed") != "" {
 			t.Errorf("got %d %v", a.status, a.header)
 		}
 	}
@@ -108,7 +122,13 @@ func TestAKeyBelongsToItsProject(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})
 	s.call("POST", "/v2/users", good["createUser"].body, keyed("k"))
-	if a := s.call("POST", "/v2/users", `{"status":"pending"}`, with(basic("pro-2", secretB), "Idempotency-Key", "k")); a.status != 200 || a.header.Get("Idempotent-Replayed") != "" {
+	if a := s.call(
+		"POST",
+		"/v2/users",
+		`{"status":"pending"}`,
+		with(basic("pro-2", secretB), "Idempotency-Key", "k"),
+	); a.status != 200 ||
+		a.header.Get("Idempotent-Replayed") != "" {
 		t.Errorf("got %d %s", a.status, a.body)
 	}
 }
@@ -167,7 +187,10 @@ func TestOfManyCallsAtOnceWithOneKeyOneIsExecuted(t *testing.T) {
 	<-entered
 	for range 20 {
 		group.Go(func() {
-			if a := s.call("POST", "/v2/users", good["createUser"].body, keyed("k")); a.status != 409 || a.header.Get("Retry-After") != "1" || a.fields()["Idempotency-Key"] == "" {
+			if a := s.call(
+				"POST", "/v2/users", good["createUser"].body, keyed("k"),
+			); a.status != 409 || a.header.Get("Retry-After") != "1" ||
+				a.fields()["Idempotency-Key"] == "" {
 				t.Errorf("while it is under way: %d %s", a.status, a.body)
 			}
 		})

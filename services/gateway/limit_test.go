@@ -35,7 +35,10 @@ func perTenSeconds(calls int) ratelimit.Limit {
 
 // told are the headers about limits.
 func told(a answer) [4]string {
-	return [4]string{a.header.Get("RateLimit-Limit"), a.header.Get("RateLimit-Remaining"), a.header.Get("RateLimit-Reset"), a.header.Get("Retry-After")}
+	return [4]string{
+		a.header.Get("RateLimit-Limit"), a.header.Get("RateLimit-Remaining"), a.header.Get("RateLimit-Reset"),
+		a.header.Get("Retry-After"),
+	}
 }
 
 func TestAProjectThatCallsTooOftenIsToldWhenItCanCallAgain(t *testing.T) {
@@ -52,7 +55,8 @@ func TestAProjectThatCallsTooOftenIsToldWhenItCanCallAgain(t *testing.T) {
 		t.Error(diff)
 	}
 	refused := s.call("GET", "/v2/users", "", nil)
-	if refused.status != 429 || refused.error.Error.Type != rest.ErrorTypeRateLimited || refused.error.Error.Details == nil || !strings.Contains(*refused.error.Error.Details, "project") {
+	if refused.status != 429 || refused.error.Error.Type != rest.ErrorTypeRateLimited || refused.error.Error.Details == nil ||
+		!strings.Contains(*refused.error.Error.Details, "project") {
 		t.Errorf("got %d %s", refused.status, refused.body)
 	}
 	if a := s.call("GET", "/v2/users", "", basic("pro-2", secretB)); a.status != 200 {
@@ -94,11 +98,20 @@ func TestWhatStrangersLeaveBehindIsBoundedForEachAddressAndProject(t *testing.T)
 		{"processes of Connect", "/v2/connect/login/init", `{"clientInformation":{},"flags":{}}`, "processes"},
 		{"users", "/v2/auth/signup/init", `{"identifiers":[]}`, "users"},
 		{"identifiers of a sign-in", "/v2/auth/login/init", `{"identifierValue":"ada@example.com","isPhone":false}`, "identifiers"},
-		{"identifiers of Connect", "/v2/connect/login/start", `{"identifier":"ada@example.com","source":"text-field","loadedMs":1}`, "identifiers"},
+		{
+			"identifiers of Connect", "/v2/connect/login/start",
+			`{"identifier":"ada@example.com","source":"text-field","loadedMs":1}`, "identifiers",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, setup{cfg: gateway.Config{RateProcesses: perTenSeconds(2), RateSignUps: perTenSeconds(2), RateLookups: perTenSeconds(2)}, now: newClock().now})
+			s := serve(
+				t,
+				setup{
+					cfg: gateway.Config{RateProcesses: perTenSeconds(2), RateSignUps: perTenSeconds(2), RateLookups: perTenSeconds(2)},
+					now: newClock().now,
+				},
+			)
 			call := func(project string) answer {
 				return s.call("POST", tc.path, tc.body, map[string]string{
 					"Authorization": "", "X-Corbado-ProjectID": project, "X-Corbado-Process-ID": "pcs-1",
@@ -110,7 +123,8 @@ func TestWhatStrangersLeaveBehindIsBoundedForEachAddressAndProject(t *testing.T)
 				}
 			}
 			a := call("pro-1")
-			if a.status != 429 || a.error.Error.Details == nil || !strings.Contains(*a.error.Error.Details, tc.limited) || a.header.Get("Retry-After") == "" {
+			if a.status != 429 || a.error.Error.Details == nil || !strings.Contains(*a.error.Error.Details, tc.limited) ||
+				a.header.Get("Retry-After") == "" {
 				t.Errorf("got %d %s", a.status, a.body)
 			}
 			if a := call("pro-2"); a.status == 429 {
@@ -270,19 +284,29 @@ func TestTheKeysArePublic(t *testing.T) {
 		project ident.ProjectID
 	}{
 		{"of the project whose host it is", map[string]string{"Authorization": "", "Host": "two.example.com:8443"}, 200, "pro-2"},
-		{"of the named project at the host of another", map[string]string{"Authorization": "", "Host": "two.example.com", "X-Corbado-ProjectID": "pro-1"}, 200, "pro-1"},
+		{
+			"of the named project at the host of another",
+			map[string]string{"Authorization": "", "Host": "two.example.com", "X-Corbado-ProjectID": "pro-1"}, 200, "pro-1",
+		},
 		{"at a host of nobody", map[string]string{"Authorization": "", "Host": "mallory.example.com"}, 404, ""},
 		{"of one project", map[string]string{"Authorization": "", "X-Corbado-ProjectID": "pro-2"}, 200, "pro-2"},
 		{"with credentials that nobody asks for", with(basic("pro-1", "wrong"), "Host", "two.example.com"), 200, "pro-2"},
-		{"from a page of any origin", map[string]string{"Authorization": "", "Origin": "https://anyone.example", "Host": "two.example.com"}, 200, "pro-2"},
+		{
+			"from a page of any origin",
+			map[string]string{"Authorization": "", "Origin": "https://anyone.example", "Host": "two.example.com"}, 200, "pro-2",
+		},
 		{"of an unknown project", map[string]string{"Authorization": "", "X-Corbado-ProjectID": "pro-3"}, 404, ""},
 		{"of what is no project", map[string]string{"Authorization": "", "X-Corbado-ProjectID": "pro-*"}, 404, ""},
-		{"of a project with a name beyond reason", map[string]string{"Authorization": "", "X-Corbado-ProjectID": strings.Repeat("x", 65)}, 400, ""},
+		{
+			"of a project with a name beyond reason",
+			map[string]string{"Authorization": "", "X-Corbado-ProjectID": strings.Repeat("x", 65)}, 400, "",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			before := len(s.services.Calls())
 			a := s.call("GET", path, "", tc.headers)
-			if a.status != tc.status || a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("Access-Control-Allow-Credentials") != "" {
+			if a.status != tc.status || a.header.Get("Access-Control-Allow-Origin") != "*" ||
+				a.header.Get("Access-Control-Allow-Credentials") != "" {
 				t.Fatalf("got %d %v %s", a.status, a.header, a.body)
 			}
 			calls := s.services.Calls()[before:]
@@ -295,13 +319,23 @@ func TestTheKeysArePublic(t *testing.T) {
 			if want := (service.ForProject[service.Empty]{Project: tc.project}); len(calls) != 1 || calls[0].Request != any(want) {
 				t.Errorf("the services saw %+v", calls)
 			}
-			if a.header.Get("Cache-Control") != "public, max-age=300" || a.header.Get("Content-Type") != "application/json" || !strings.Contains(string(a.body), `"kid":"pki-1"`) {
+			if a.header.Get("Cache-Control") != "public, max-age=300" || a.header.Get("Content-Type") != "application/json" ||
+				!strings.Contains(string(a.body), `"kid":"pki-1"`) {
 				t.Errorf("got %v %s", a.header, a.body)
 			}
 		})
 	}
-	preflight := s.call("OPTIONS", path, "", map[string]string{"Authorization": "", "Origin": "https://anyone.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-corbado-projectid"})
-	if preflight.status != 204 || preflight.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(preflight.header.Get("Access-Control-Allow-Headers"), "X-Corbado-ProjectID") {
+	preflight := s.call(
+		"OPTIONS",
+		path,
+		"",
+		map[string]string{
+			"Authorization": "", "Origin": "https://anyone.example",
+			"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-corbado-projectid",
+		},
+	)
+	if preflight.status != 204 || preflight.header.Get("Access-Control-Allow-Origin") != "*" ||
+		!strings.Contains(preflight.header.Get("Access-Control-Allow-Headers"), "X-Corbado-ProjectID") {
 		t.Errorf("the preflight got %d %v", preflight.status, preflight.header)
 	}
 	s.services.Before(always(errors.New("broken")))

@@ -92,7 +92,8 @@ func (s *server) listOver(client *http.Client, scheme, port string, options ...c
 		address = s.gateway.GRPCAddr()
 	}
 	sender := &sending{client: client, headers: basic("pro-1", secretA)}
-	_, err := userv2connect.NewUserServiceClient(sender, scheme+"://"+address, options...).ListPasskeys(s.t.Context(), &userv2.ListPasskeysRequest{UserId: "usr-1"})
+	_, err := userv2connect.NewUserServiceClient(sender, scheme+"://"+address, options...).
+		ListPasskeys(s.t.Context(), &userv2.ListPasskeysRequest{UserId: "usr-1"})
 	return err
 }
 
@@ -198,7 +199,14 @@ func TestAGatewayIsNotMadeWithACertificateThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	services := newServices()
 	cfg := gateway.Config{TLSCert: filepath.Join(t.TempDir(), "none"), TLSKey: "none"}
-	_, err := gateway.New(cfg, gateway.Deps{Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Idempotency: noIdempotency{}})
+	_, err := gateway.New(
+		cfg,
+		gateway.Deps{
+			Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services},
+			Webhooks: servicetest.Webhooks{Recording: services}, Projects: newTenants(), Issuers: newTenants(),
+			Idempotency: noIdempotency{},
+		},
+	)
 	if err == nil || !strings.Contains(err.Error(), "tls_cert: ") {
 		t.Errorf("got %v", err)
 	}
@@ -281,7 +289,9 @@ func TestAClientThatGoesAwayCancelsItsCall(t *testing.T) {
 		return ctx.Err()
 	})
 	ctx, leave := context.WithCancel(t.Context())
-	client := userv2connect.NewUserServiceClient(&sending{client: http2(t), headers: basic("pro-1", secretA)}, s.portURL(portGRPC), connect.WithGRPC())
+	client := userv2connect.NewUserServiceClient(
+		&sending{client: http2(t), headers: basic("pro-1", secretA)}, s.portURL(portGRPC), connect.WithGRPC(),
+	)
 	answered := make(chan error, 1)
 	go func() {
 		_, err := client.ListPasskeys(ctx, &userv2.ListPasskeysRequest{UserId: "usr-1"})

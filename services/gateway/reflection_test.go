@@ -77,7 +77,9 @@ func TestReflectionStreamsEndWithTheGatewayAndInTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}); err != nil {
+			if err := stream.Send(
+				&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}},
+			); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := stream.Recv(); err != nil {

@@ -172,7 +172,10 @@ func TestAtTheMostStreamsMoreAreRefusedUntilOneEnds(t *testing.T) {
 
 func TestAProjectCannotTakeTheStreamsOfOthers(t *testing.T) {
 	t.Parallel()
-	for name, cfg := range map[string]gateway.Config{"a quarter of all": {MaxStreams: 8}, "as configured": {MaxStreams: 100, MaxStreamsProject: 2}} {
+	for name, cfg := range map[string]gateway.Config{
+		"a quarter of all": {MaxStreams: 8},
+		"as configured":    {MaxStreams: 100, MaxStreamsProject: 2},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serveStreams(t, cfg)

@@ -69,9 +69,17 @@ func serveStreamsOn(t *testing.T, b *bus.Bus, cfg gateway.Config) *streaming {
 	cfg.Addr, cfg.GRPCAddr = "127.0.0.1:0", gateway.Off
 	services := newServices()
 	s.gateway, err = gateway.New(cfg, gateway.Deps{
-		Ceremony: servicetest.Ceremony{Recording: services}, Events: servicetest.Events{Recording: services}, Projects: newTenants(), Issuers: newTenants(), Feed: f,
-		Webhooks: struct{ service.Webhooks }{}, Idempotency: struct{ gateway.Idempotency }{}, // nobody calls them here
-		Log: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics,
+		Ceremony: servicetest.Ceremony{
+			Recording: services,
+		},
+		Events:      servicetest.Events{Recording: services},
+		Projects:    newTenants(),
+		Issuers:     newTenants(),
+		Feed:        f,
+		Webhooks:    struct{ service.Webhooks }{},
+		Idempotency: struct{ gateway.Idempotency }{}, // nobody calls them here
+		Log:         slog.New(slog.NewJSONHandler(s.log, nil)),
+		Metrics:     s.metrics,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -255,8 +263,10 @@ func TestAClientReceivesItsProjectsEventsAsTheyAreAppended(t *testing.T) {
 	s := serveStreams(t, gateway.Config{})
 	all := s.follow("", map[string]string{"Origin": originA, "X-Request-ID": "req-77"})
 	some := s.follow("?type=login-error&type=event-deleted&userID=usr-2", nil)
-	if header := all.response.Header; header.Get("Content-Type") != "text/event-stream" || header.Get("Cache-Control") != "no-store" || header.Get("X-Request-ID") != "req-77" ||
-		header.Get("Access-Control-Allow-Origin") != originA || header.Get("Date") == "" {
+	if header := all.response.Header; header.Get("Content-Type") != "text/event-stream" || header.Get("Cache-Control") != "no-store" ||
+		header.Get("X-Request-ID") != "req-77" ||
+		header.Get("Access-Control-Allow-Origin") != originA ||
+		header.Get("Date") == "" {
 		t.Errorf("header %v", header)
 	}
 	first, firstBody := s.publish("pro-1", "usr-1", event.LoginError)
@@ -272,7 +282,9 @@ func TestAClientReceivesItsProjectsEventsAsTheyAreAppended(t *testing.T) {
 	}, all.next(3)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]received{sent(second, event.LoginError, secondBody), sent(fourth, event.Deleted, fourthBody)}, some.next(2)); diff != "" {
+	if diff := cmp.Diff(
+		[]received{sent(second, event.LoginError, secondBody), sent(fourth, event.Deleted, fourthBody)}, some.next(2),
+	); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -298,11 +310,13 @@ func TestAClientGoesOnWhereItWas(t *testing.T) {
 		header map[string]string
 		want   []received
 	}{
-		"after the second":                    {"", map[string]string{"Last-Event-ID": want[1].ID}, want[2:]},
-		"an empty ID is none":                 {"?since=0", map[string]string{"Last-Event-ID": ""}, want},
-		"from the beginning":                  {"", map[string]string{"Last-Event-ID": "0"}, want},
-		"since a time in RFC 3339":            {"?since=" + url.QueryEscape(third.Time.Format(time.RFC3339Nano)), nil, want[2:]},
-		"since a time with an offset":         {"?since=" + url.QueryEscape(third.Time.In(time.FixedZone("", 3600)).Format(time.RFC3339Nano)), nil, want[2:]},
+		"after the second":         {"", map[string]string{"Last-Event-ID": want[1].ID}, want[2:]},
+		"an empty ID is none":      {"?since=0", map[string]string{"Last-Event-ID": ""}, want},
+		"from the beginning":       {"", map[string]string{"Last-Event-ID": "0"}, want},
+		"since a time in RFC 3339": {"?since=" + url.QueryEscape(third.Time.Format(time.RFC3339Nano)), nil, want[2:]},
+		"since a time with an offset": {
+			"?since=" + url.QueryEscape(third.Time.In(time.FixedZone("", 3600)).Format(time.RFC3339Nano)), nil, want[2:],
+		},
 		"since 1970 in Unix ms":               {"?since=0", nil, want},
 		"since long ago in Unix ms":           {"?since=-62135596800001", nil, want},
 		"the last ID outweighs since":         {"?since=0", map[string]string{"Last-Event-ID": want[3].ID}, want[4:]},
@@ -394,7 +408,8 @@ func TestAStreamThatIsAskedForBadlyIsRefused(t *testing.T) {
 		"a query that cannot be decoded": {"?type=%zz", nil, "query"},
 	} {
 		status, e := s.refused(c.query, c.header)
-		if status != http.StatusBadRequest || e.Error.Type != rest.ErrorTypeValidationError || e.Error.Validation == nil || (*e.Error.Validation)[0].Field != c.field {
+		if status != http.StatusBadRequest || e.Error.Type != rest.ErrorTypeValidationError || e.Error.Validation == nil ||
+			(*e.Error.Validation)[0].Field != c.field {
 			t.Errorf("%s: %d %+v", name, status, e.Error)
 		}
 	}
@@ -531,7 +546,14 @@ func TestStreamsAreCounted(t *testing.T) {
 	s.publish("pro-1", "usr-1", event.LoginError)
 	r.next(2)
 	s.await("two events are not counted", func() bool {
-		return testutil.CollectAndCompare(s.metrics, strings.NewReader("# HELP keyward_sse_events_total Events sent to clients of the event stream.\n# TYPE keyward_sse_events_total counter\nkeyward_sse_events_total 2\n"), "keyward_sse_events_total") == nil
+		return testutil.CollectAndCompare(
+			s.metrics,
+			strings.NewReader(
+				"# HELP keyward_sse_events_total Events sent to clients of the event stream.\n# TYPE keyward_sse_events_total "+
+					"counter\nkeyward_sse_events_total 2\n",
+			),
+			"keyward_sse_events_total",
+		) == nil
 	})
 	r.close()
 	s.await("the end of a stream is not logged", func() bool {

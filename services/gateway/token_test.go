@@ -65,7 +65,10 @@ func newProvider(t *testing.T) *provider {
 // bearer returns the header of a token that lives for an hour, with claims besides.
 func (p *provider) bearer(t *testing.T, now time.Time, claims map[string]any) map[string]string {
 	t.Helper()
-	all := map[string]any{"iss": p.URL, "aud": "keyward", "scope": "openid urn:zitadel:iam:org:project:id:zitadel:aud", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+	all := map[string]any{
+		"iss": p.URL, "aud": "keyward", "scope": "openid urn:zitadel:iam:org:project:id:zitadel:aud", "iat": now.Unix(),
+		"exp": now.Add(time.Hour).Unix(),
+	}
 	for k, v := range claims {
 		all[k] = v
 	}
@@ -136,7 +139,11 @@ func TestAccessTokensAdmitUsersAndServiceUsers(t *testing.T) {
 		{"a user about itself", user, "usr-7", "ok"},
 		{"a user about another", user, "usr-8", "permission_denied"},
 		{"a service user with the permission", service, "usr-8", "ok"},
-		{"a service user without it", issuer.bearer(t, time.Now(), map[string]any{"sub": "someone", "permissions": []string{"passkeys:append"}}), "usr-8", "permission_denied"},
+		{
+			"a service user without it",
+			issuer.bearer(t, time.Now(), map[string]any{"sub": "someone", "permissions": []string{"passkeys:append"}}), "usr-8",
+			"permission_denied",
+		},
 		{"an API key with the permission", reader, "usr-8", "ok"},
 		{"an API key without it", writer, "usr-8", "permission_denied"},
 		{"the API secret", nil, "usr-8", "ok"},
@@ -148,9 +155,15 @@ func TestAccessTokensAdmitUsersAndServiceUsers(t *testing.T) {
 		{"a token and the organization of another project", also(user, "x-zitadel-orgid", "pro-2"), "usr-7", "unauthenticated"},
 		{"an expired token", issuer.bearer(t, time.Now().Add(-3*time.Hour), map[string]any{"sub": "usr-7"}), "usr-7", "unauthenticated"},
 		{"a token for another audience", issuer.bearer(t, time.Now(), map[string]any{"sub": "usr-7", "aud": "shop"}), "usr-7", "unauthenticated"},
-		{"a token without the scopes", issuer.bearer(t, time.Now(), map[string]any{"sub": "usr-7", "scope": "openid"}), "usr-7", "permission_denied"},
+		{
+			"a token without the scopes", issuer.bearer(t, time.Now(), map[string]any{"sub": "usr-7", "scope": "openid"}), "usr-7",
+			"permission_denied",
+		},
 		{"a token of an unknown issuer", stranger.bearer(t, time.Now(), map[string]any{"sub": "usr-7"}), "usr-7", "unauthenticated"},
-		{"a token that another has signed", stranger.bearer(t, time.Now(), map[string]any{"sub": "usr-7", "iss": issuer.URL}), "usr-7", "unauthenticated"},
+		{
+			"a token that another has signed", stranger.bearer(t, time.Now(), map[string]any{"sub": "usr-7", "iss": issuer.URL}),
+			"usr-7", "unauthenticated",
+		},
 		{"a token of no known form", map[string]string{"Authorization": "Bearer opaque"}, "usr-7", "unauthenticated"},
 		{"an empty token", map[string]string{"Authorization": "Bearer "}, "usr-7", "unauthenticated"},
 	} {
@@ -214,7 +227,8 @@ func TestWrongTokensCountAsFailuresAndAnIssuerThatIsAwayDoesNot(t *testing.T) {
 	}
 	for _, w := range ways() {
 		got := s.listPasskeys(w, "usr-7", wrong[0])
-		if got.code != "resource_exhausted" || got.message != "too many wrong credentials from this address" || got.header.Get("Retry-After") == "" {
+		if got.code != "resource_exhausted" || got.message != "too many wrong credentials from this address" ||
+			got.header.Get("Retry-After") == "" {
 			t.Errorf("%v: one more wrong token: %+v", w, got)
 		}
 		if got := s.listPasskeys(w, "usr-7", good); got.code != "ok" {
@@ -238,8 +252,11 @@ func TestCallsOfBothPortsCountAgainstTheSameLimits(t *testing.T) {
 		another       map[string]string // credentials
 	}{
 		{"of a project", "too many calls of this project", gateway.Config{RateProject: perTenSeconds(5)}, basic("pro-2", secretB)},
-		{"of an address", "too many calls from this address", gateway.Config{RateAddress: perTenSeconds(5), TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
-			map[string]string{"X-Forwarded-For": "192.0.2.9"}},
+		{
+			"of an address", "too many calls from this address",
+			gateway.Config{RateAddress: perTenSeconds(5), TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+			map[string]string{"X-Forwarded-For": "192.0.2.9"},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			clock := newClock()
@@ -254,7 +271,8 @@ func TestCallsOfBothPortsCountAgainstTheSameLimits(t *testing.T) {
 			}
 			for _, w := range ways() {
 				got := s.listPasskeys(w, "usr-1", map[string]string{"Origin": originA})
-				if got.code != "resource_exhausted" || got.message != tc.refusal || got.header.Get("Retry-After") != "12" || got.header.Get("Access-Control-Allow-Origin") != originA {
+				if got.code != "resource_exhausted" || got.message != tc.refusal || got.header.Get("Retry-After") != "12" ||
+					got.header.Get("Access-Control-Allow-Origin") != originA {
 					t.Errorf("%v: got %+v", w, got)
 				}
 			}
@@ -271,7 +289,10 @@ func TestTheUserServiceLearnsWhereABrowserIsBehindATrustedProxy(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{cfg: gateway.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	for i, port := range []string{portHTTP, portGRPC} {
-		a := s.send(port, "POST", "/v2/users/usr-1/passkeys", "{}", also(basic("pro-1", secretA), "Origin", originA, "X-Forwarded-For", "2001:db8::7", "User-Agent", "Mozilla"))
+		a := s.send(
+			port, "POST", "/v2/users/usr-1/passkeys", "{}",
+			also(basic("pro-1", secretA), "Origin", originA, "X-Forwarded-For", "2001:db8::7", "User-Agent", "Mozilla"),
+		)
 		if a.status != 200 {
 			t.Fatalf("got %d %s", a.status, a.body)
 		}

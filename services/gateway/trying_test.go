@@ -22,14 +22,16 @@ func TestThePageToTryPasskeysWithIsServedCompressedAndAskedForAgain(t *testing.T
 	}
 	whole := 0
 	for path, kind := range map[string]string{
-		"/": "text/html; charset=utf-8", "/app/main.js": "text/javascript; charset=utf-8", "/app/main.css": "text/css; charset=utf-8", "/app/icon.svg": "image/svg+xml",
+		"/": "text/html; charset=utf-8", "/app/main.js": "text/javascript; charset=utf-8", "/app/main.css": "text/css; charset=utf-8",
+		"/app/icon.svg": "image/svg+xml",
 	} {
 		plain := s.call("GET", path, "", open("Accept-Encoding", "identity"))
 		policy := plain.header.Get("Content-Security-Policy")
 		if plain.status != 200 || plain.header.Get("Content-Type") != kind || plain.header.Get("Content-Encoding") != "" || len(plain.body) == 0 {
 			t.Errorf("%s: got %d %v", path, plain.status, plain.header)
 		}
-		if !strings.Contains(policy, "script-src 'self'") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") || plain.header.Get("X-Content-Type-Options") != "nosniff" {
+		if !strings.Contains(policy, "script-src 'self'") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") ||
+			plain.header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: may load %q", path, policy)
 		}
 		zipped := s.call("GET", path, "", open("Accept-Encoding", "gzip"))

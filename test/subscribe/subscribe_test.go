@@ -202,7 +202,10 @@ func TestANewConsumerBeginsWhereItIsToldAndAnOldOneWhereItWas(t *testing.T) {
 	}
 	third := h.publish("pro-1", "usr-1", event.LoginError)
 	// With other settings, and a start that no longer matters.
-	h.run(h.open(subscribe.Config{Name: "now", Since: subscribe.Beginning, AckWait: time.Minute, Types: []event.Type{event.LoginError}}), book.handle)
+	h.run(
+		h.open(subscribe.Config{Name: "now", Since: subscribe.Beginning, AckWait: time.Minute, Types: []event.Type{event.LoginError}}),
+		book.handle,
+	)
 	h.eventually("the third event did not come", func() bool { return len(book.all()) == 2 })
 	if diff := cmp.Diff([]uint64{second, third}, book.sequences()); diff != "" {
 		t.Error(diff)
@@ -217,17 +220,25 @@ func TestAnEventWhoseHandlerFailsComesAgainAndHoldsUpNoOther(t *testing.T) {
 			h := start(t)
 			bad, good := h.publish("pro-1", "usr-1", event.LoginError), h.publish("pro-1", "usr-2", event.LoginError)
 			var book, done notebook
-			h.run(h.open(subscribe.Config{Name: "reader", Since: subscribe.Beginning, Order: order, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Parallel: 1}), func(_ context.Context, e subscribe.Event) error {
-				book.note(e)
-				if e.Sequence == bad && (e.Attempt < 4 || len(done.all()) == 0) {
-					if e.Attempt == 2 {
-						panic("no")
+			h.run(
+				h.open(
+					subscribe.Config{
+						Name: "reader", Since: subscribe.Beginning, Order: order, MinBackoff: time.Millisecond,
+						MaxBackoff: 5 * time.Millisecond, Parallel: 1,
+					},
+				),
+				func(_ context.Context, e subscribe.Event) error {
+					book.note(e)
+					if e.Sequence == bad && (e.Attempt < 4 || len(done.all()) == 0) {
+						if e.Attempt == 2 {
+							panic("no")
+						}
+						return errors.New("not now")
 					}
-					return errors.New("not now")
-				}
-				done.note(e)
-				return nil
-			})
+					done.note(e)
+					return nil
+				},
+			)
 			h.eventually("the events were not handled", func() bool { return len(done.all()) == 2 })
 			if diff := cmp.Diff([]uint64{good, bad}, done.sequences()); diff != "" {
 				t.Error(diff)
@@ -437,7 +448,8 @@ func TestASubscriberCarriesNoServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dependency := range strings.FieldsSeq(string(out)) {
-		if strings.Contains(dependency, "nats-server") || strings.Contains(dependency, "miniredis") || strings.Contains(dependency, "prometheus") {
+		if strings.Contains(dependency, "nats-server") || strings.Contains(dependency, "miniredis") ||
+			strings.Contains(dependency, "prometheus") {
 			t.Errorf("it imports %s", dependency)
 		}
 	}

@@ -204,7 +204,8 @@ func TestAGatewayAloneSaysWhichServiceItMisses(t *testing.T) {
 	cfg.NATS.URL, cfg.Services = externalNATS(t), []string{settings.Gateway}
 	a, _ := mustStart(t, cfg, io.Discard)
 	status, body := get(t, a.AdminAddr(), "/readyz?verbose", "")
-	if status != http.StatusServiceUnavailable || !strings.Contains(body, "ceremony down no ceremony service is running") || !strings.Contains(body, "events down") {
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "ceremony down no ceremony service is running") ||
+		!strings.Contains(body, "events down") {
 		t.Errorf("got %d\n%s", status, body)
 	}
 	for _, name := range []string{settings.Events, settings.Decision, settings.Ceremony} {
@@ -212,7 +213,10 @@ func TestAGatewayAloneSaysWhichServiceItMisses(t *testing.T) {
 		part.NATS.URL, part.Services = cfg.NATS.URL, []string{name}
 		started, _ := mustStart(t, part, io.Discard)
 		// Without a Redis the log answers.
-		if status, body := get(t, started.AdminAddr(), "/readyz?verbose", ""); !strings.Contains(body, "redis degraded") || !strings.Contains(body, "no redis_url is set") {
+		if status, body := get(
+			t, started.AdminAddr(), "/readyz?verbose", "",
+		); !strings.Contains(body, "redis degraded") ||
+			!strings.Contains(body, "no redis_url is set") {
 			t.Errorf("%s: got %d\n%s", name, status, body)
 		}
 	}
@@ -236,16 +240,23 @@ func TestAStartThatCannotWorkSaysWhyAndLeavesNothingBehind(t *testing.T) {
 		change func(*settings.Config)
 		want   string
 	}{
-		"some services without a NATS":    {func(c *settings.Config) { c.Services = []string{settings.Gateway} }, "nats_url"},
-		"the API's address is taken":      {func(c *settings.Config) { c.HTTP.Addr = taken.Addr().String() }, "http_addr"},
-		"the gRPC address is taken":       {func(c *settings.Config) { c.HTTP.GRPCAddr = taken.Addr().String() }, "grpc_addr"},
-		"two certificates":                {func(c *settings.Config) { c.TLSDev, c.HTTP.TLSCert, c.HTTP.TLSKey = true, "/a.pem", "/a.key" }, "tls_dev"},
-		"a certificate that is not there": {func(c *settings.Config) { c.HTTP.TLSCert, c.HTTP.TLSKey = "/no/such.pem", "/no/such.key" }, "tls_cert"},
-		"the admin address is taken":      {func(c *settings.Config) { c.AdminAddr = taken.Addr().String() }, "admin_addr"},
-		"a policy that does not parse":    {func(c *settings.Config) { c.Decision.PoliciesDir = broken }, "login.rego:3"},
-		"a Redis URL that is none":        {func(c *settings.Config) { c.Redis.URL = "http://x" }, "redis_url"},
-		"a secret of the wrong form":      {func(c *settings.Config) { c.Bootstrap.APISecret = "x" }, "bootstrap_api_secret"},
-		"a relying party with a scheme":   {func(c *settings.Config) { c.Bootstrap.RPID = "https://x" }, "bootstrap_rp_id: https://x: must be a domain without the scheme https: use x"},
+		"some services without a NATS": {func(c *settings.Config) { c.Services = []string{settings.Gateway} }, "nats_url"},
+		"the API's address is taken":   {func(c *settings.Config) { c.HTTP.Addr = taken.Addr().String() }, "http_addr"},
+		"the gRPC address is taken":    {func(c *settings.Config) { c.HTTP.GRPCAddr = taken.Addr().String() }, "grpc_addr"},
+		"two certificates": {
+			func(c *settings.Config) { c.TLSDev, c.HTTP.TLSCert, c.HTTP.TLSKey = true, "/a.pem", "/a.key" }, "tls_dev",
+		},
+		"a certificate that is not there": {
+			func(c *settings.Config) { c.HTTP.TLSCert, c.HTTP.TLSKey = "/no/such.pem", "/no/such.key" }, "tls_cert",
+		},
+		"the admin address is taken":   {func(c *settings.Config) { c.AdminAddr = taken.Addr().String() }, "admin_addr"},
+		"a policy that does not parse": {func(c *settings.Config) { c.Decision.PoliciesDir = broken }, "login.rego:3"},
+		"a Redis URL that is none":     {func(c *settings.Config) { c.Redis.URL = "http://x" }, "redis_url"},
+		"a secret of the wrong form":   {func(c *settings.Config) { c.Bootstrap.APISecret = "x" }, "bootstrap_api_secret"},
+		"a relying party with a scheme": {
+			func(c *settings.Config) { c.Bootstrap.RPID = "https://x" },
+			"bootstrap_rp_id: https://x: must be a domain without the scheme https: use x",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -36,7 +36,9 @@ func serveAll(t *testing.T) (*nats.Conn, *servicetest.Recording) {
 	for _, svc := range []rpc.Service{
 		remote.CeremonyMethods(servicetest.Ceremony{Recording: fake}, servicetest.UserImporter{Recording: fake}),
 		remote.DecisionMethods(servicetest.Decision{Recording: fake}, servicetest.Explanations{Recording: fake}),
-		remote.EventsMethods(servicetest.Events{Recording: fake}, servicetest.EventImporter{Recording: fake}, servicetest.Webhooks{Recording: fake}),
+		remote.EventsMethods(
+			servicetest.Events{Recording: fake}, servicetest.EventImporter{Recording: fake}, servicetest.Webhooks{Recording: fake},
+		),
 	} {
 		server, err := rpc.Serve(b.Conn, svc, rpc.Options{Version: "0.0.1"}, log)
 		if err != nil {
@@ -82,7 +84,8 @@ func TestEveryMethodOfAClientArrivesAsItself(t *testing.T) {
 	t.Parallel()
 	conn, fake := serveAll(t)
 	for _, client := range []any{
-		remote.NewCeremonyClient(conn, rpc.Within(time.Minute)), remote.NewDecisionClient(conn, rpc.Within(time.Minute)), remote.NewEventsClient(conn, rpc.Within(time.Minute)),
+		remote.NewCeremonyClient(conn, rpc.Within(time.Minute)), remote.NewDecisionClient(conn, rpc.Within(time.Minute)),
+		remote.NewEventsClient(conn, rpc.Within(time.Minute)),
 	} {
 		for i := range reflect.TypeOf(client).NumMethod() {
 			method, name := reflect.ValueOf(client).Method(i), reflect.TypeOf(client).Method(i).Name

@@ -19,7 +19,10 @@ func TestAFakeKeepsWhatItWasAskedAndAnswersAsTold(t *testing.T) {
 	if got, err := fake.GetUser(t.Context(), asked); err != nil || got != (rest.User{}) {
 		t.Errorf("untold, it answers %+v, %v", got, err)
 	}
-	servicetest.Answer(r, service.Ceremony.GetUser, func(q service.ForUser[service.Empty]) rest.User { return rest.User{UserID: string(q.User)} })
+	servicetest.Answer(
+		r, service.Ceremony.GetUser,
+		func(q service.ForUser[service.Empty]) rest.User { return rest.User{UserID: string(q.User)} },
+	)
 	if got, err := fake.GetUser(reqctx.WithRequestID(t.Context(), "req-1"), asked); err != nil || got.UserID != "usr-1" {
 		t.Errorf("it answers %+v, %v", got, err)
 	}

@@ -55,7 +55,9 @@ func TestAChangedBundleShowsItsNamesWithoutARestart(t *testing.T) {
 	}
 	write(named("one"))
 	var log strings.Builder
-	names, err := aaguid.NewBundleNames(os.DirFS(dir), fstest.MapFS{}, func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)))
+	names, err := aaguid.NewBundleNames(
+		os.DirFS(dir), fstest.MapFS{}, func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

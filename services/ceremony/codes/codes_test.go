@@ -36,15 +36,32 @@ func TestACodeIsSentAndVerifiesTheIdentifier(t *testing.T) {
 		link      string
 		lifetime  time.Duration
 	}{
-		"by email":                  {ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Email), account.IdentifierTypeEmail, ceremonytest.Email, `^[0-9]{6}$`, "", 5 * time.Minute},
-		"to an address in capitals": {ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, "  ADA@Example.COM "), account.IdentifierTypeEmail, ceremonytest.Email, `^[0-9]{6}$`, "", 5 * time.Minute},
+		"by email": {
+			ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Email), account.IdentifierTypeEmail, ceremonytest.Email,
+			`^[0-9]{6}$`, "", 5 * time.Minute,
+		},
+		"to an address in capitals": {
+			ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, "  ADA@Example.COM "), account.IdentifierTypeEmail, ceremonytest.Email,
+			`^[0-9]{6}$`, "", 5 * time.Minute,
+		},
 		"by text message, for a day": {
-			rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeSmsOtp, IdentifierValue: ceremonytest.Mobile, LifetimeSeconds: new(int32(86400))},
+			rest.ChallengeCreateReq{
+				ChallengeType:   rest.ChallengeTypeSmsOtp,
+				IdentifierValue: ceremonytest.Mobile,
+				LifetimeSeconds: new(int32(86400)),
+			},
 			account.IdentifierTypePhone, ceremonytest.Mobile, `^[0-9]{6}$`, "", 24 * time.Hour,
 		},
-		"as a link": {ceremonytest.CodeTo(rest.ChallengeTypeEmailLink, ceremonytest.Email), account.IdentifierTypeEmail, ceremonytest.Email, `^[A-Za-z0-9]{40}$`, authenticator.Origin + "/", 5 * time.Minute},
+		"as a link": {
+			ceremonytest.CodeTo(rest.ChallengeTypeEmailLink, ceremonytest.Email), account.IdentifierTypeEmail, ceremonytest.Email,
+			`^[A-Za-z0-9]{40}$`, authenticator.Origin + "/", 5 * time.Minute,
+		},
 		"as a link to a page": {
-			rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailLink, IdentifierValue: ceremonytest.Email, ChallengeMetadata: &map[string]any{"redirectUrl": "HTTPS://LOGIN.example.com:443/in?next=%2Fcart&token=x#top"}},
+			rest.ChallengeCreateReq{
+				ChallengeType:     rest.ChallengeTypeEmailLink,
+				IdentifierValue:   ceremonytest.Email,
+				ChallengeMetadata: &map[string]any{"redirectUrl": "HTTPS://LOGIN.example.com:443/in?next=%2Fcart&token=x#top"},
+			},
 			account.IdentifierTypeEmail, ceremonytest.Email, `^[A-Za-z0-9]{40}$`, "https://LOGIN.example.com:443/in", 5 * time.Minute,
 		},
 	} {
@@ -95,8 +112,16 @@ func wantSent(t *testing.T, st *ceremonytest.Stack, user ident.UserID, made rest
 	t.Helper()
 	sent := st.Delivery.Last()
 	want := delivery.Message{
-		Project: st.Project.ID, User: user, ID: ident.CodeID(made.ChallengeID), Type: made.Type, Sender: "Shop", To: made.IdentifierValue, Value: made.Value,
-		Link: sent.Link, Expires: time.Unix(made.Expires, 0).UTC(), Lifetime: time.Unix(made.Expires, 0).Sub(ceremonytest.Started),
+		Project:  st.Project.ID,
+		User:     user,
+		ID:       ident.CodeID(made.ChallengeID),
+		Type:     made.Type,
+		Sender:   "Shop",
+		To:       made.IdentifierValue,
+		Value:    made.Value,
+		Link:     sent.Link,
+		Expires:  time.Unix(made.Expires, 0).UTC(),
+		Lifetime: time.Unix(made.Expires, 0).Sub(ceremonytest.Started),
 	}
 	if body.ChallengeMetadata != nil {
 		want.Metadata = *body.ChallengeMetadata
@@ -114,7 +139,8 @@ func wantSent(t *testing.T, st *ceremonytest.Stack, user ident.UserID, made rest
 	if err != nil {
 		t.Fatal(err)
 	}
-	if q := u.Query(); q.Get("challengeID") != made.ChallengeID || !slices.Equal(q["token"], []string{made.Value}) || (strings.HasSuffix(page, "/in") && (q.Get("next") != "/cart" || u.Fragment != "top")) {
+	if q := u.Query(); q.Get("challengeID") != made.ChallengeID || !slices.Equal(q["token"], []string{made.Value}) ||
+		(strings.HasSuffix(page, "/in") && (q.Get("next") != "/cart" || u.Fragment != "top")) {
 		t.Errorf("link %q", sent.Link)
 	}
 	if !strings.HasPrefix(sent.Link, page+"?") {
@@ -149,7 +175,10 @@ func TestWhatCannotBeSentIsRefusedByField(t *testing.T) {
 	st := ceremonytest.New(t)
 	user, stranger := st.NamedUser(t, account.IdentifierStatusPending), st.NewUser(t)
 	link := func(target any) rest.ChallengeCreateReq {
-		return rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailLink, IdentifierValue: ceremonytest.Email, ChallengeMetadata: &map[string]any{"redirectUrl": target}}
+		return rest.ChallengeCreateReq{
+			ChallengeType: rest.ChallengeTypeEmailLink, IdentifierValue: ceremonytest.Email,
+			ChallengeMetadata: &map[string]any{"redirectUrl": target},
+		}
 	}
 	lasting := func(seconds int32) rest.ChallengeCreateReq {
 		return rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailOtp, IdentifierValue: ceremonytest.Email, LifetimeSeconds: &seconds}
@@ -165,19 +194,37 @@ func TestWhatCannotBeSentIsRefusedByField(t *testing.T) {
 		body           rest.ChallengeCreateReq
 		field, message string
 	}{
-		"no type":                            {user, ceremonytest.CodeTo("", ceremonytest.Email), "challengeType", "cannot be blank"},
-		"an unknown type":                    {user, ceremonytest.CodeTo("fax", ceremonytest.Email), "challengeType", "must be a valid value"},
-		"no identifier":                      {user, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, " "), "identifierValue", "cannot be blank"},
-		"an address nobody has":              {user, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, "bob@example.com"), "identifierValue", "does not exist"},
-		"an address of another user":         {stranger, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Email), "identifierValue", "does not exist"},
-		"a number for an email":              {user, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Mobile), "identifierValue", "does not exist"},
-		"an address for a text message":      {user, ceremonytest.CodeTo(rest.ChallengeTypeSmsOtp, ceremonytest.Email), "identifierValue", "does not exist"},
-		"an unknown user":                    {"usr-404", ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Email), "userID", "does not exist"},
-		"a lifetime of no time":              {user, lasting(0), "lifetimeSeconds", lifetime},
-		"a lifetime below half a minute":     {user, lasting(29), "lifetimeSeconds", lifetime},
-		"a lifetime above a day":             {user, lasting(86401), "lifetimeSeconds", lifetime},
-		"a negative lifetime":                {user, lasting(-300), "lifetimeSeconds", lifetime},
-		"metadata that are too long":         {user, rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailOtp, IdentifierValue: ceremonytest.Email, ChallengeMetadata: &map[string]any{"x": strings.Repeat("x", 9000)}}, "challengeMetadata", "must be at most 8192 bytes long"},
+		"no type":         {user, ceremonytest.CodeTo("", ceremonytest.Email), "challengeType", "cannot be blank"},
+		"an unknown type": {user, ceremonytest.CodeTo("fax", ceremonytest.Email), "challengeType", "must be a valid value"},
+		"no identifier":   {user, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, " "), "identifierValue", "cannot be blank"},
+		"an address nobody has": {
+			user, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, "bob@example.com"), "identifierValue", "does not exist",
+		},
+		"an address of another user": {
+			stranger, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Email), "identifierValue", "does not exist",
+		},
+		"a number for an email": {
+			user, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Mobile), "identifierValue", "does not exist",
+		},
+		"an address for a text message": {
+			user, ceremonytest.CodeTo(rest.ChallengeTypeSmsOtp, ceremonytest.Email), "identifierValue", "does not exist",
+		},
+		"an unknown user": {
+			"usr-404", ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Email), "userID", "does not exist",
+		},
+		"a lifetime of no time":          {user, lasting(0), "lifetimeSeconds", lifetime},
+		"a lifetime below half a minute": {user, lasting(29), "lifetimeSeconds", lifetime},
+		"a lifetime above a day":         {user, lasting(86401), "lifetimeSeconds", lifetime},
+		"a negative lifetime":            {user, lasting(-300), "lifetimeSeconds", lifetime},
+		"metadata that are too long": {
+			user,
+			rest.ChallengeCreateReq{
+				ChallengeType:     rest.ChallengeTypeEmailOtp,
+				IdentifierValue:   ceremonytest.Email,
+				ChallengeMetadata: &map[string]any{"x": strings.Repeat("x", 9000)},
+			},
+			"challengeMetadata", "must be at most 8192 bytes long",
+		},
 		"a link to another origin":           {user, link("https://evil.example.org/"), redirect, foreign},
 		"a link to an origin that begins so": {user, link("https://login.example.com.evil.example.org/"), redirect, foreign},
 		"a link to another port":             {user, link("https://login.example.com:8443/"), redirect, foreign},
@@ -266,7 +313,9 @@ func TestACodeExpires(t *testing.T) {
 		"when the identifier is gone": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, _ rest.Challenge) {
 			a := st.Account(t, user)
 			id := a.Identifier(account.IdentifierTypeEmail, ceremonytest.Email).ID
-			if _, err := st.DeleteIdentifier(t.Context(), service.ForUser[ident.IdentifierID]{Project: st.Project.ID, User: user, Body: id}); err != nil {
+			if _, err := st.DeleteIdentifier(
+				t.Context(), service.ForUser[ident.IdentifierID]{Project: st.Project.ID, User: user, Body: id},
+			); err != nil {
 				t.Fatal(err)
 			}
 		}, "has expired"},
@@ -371,7 +420,8 @@ func TestARightValueGivenManyTimesAtOnceIsRightOnce(t *testing.T) {
 				return err
 			})
 			// Some are taken for guesses that come too fast, since those before them are still being looked at.
-			used, early := got["validation_error: value: has been used already"], got["rate_limited: too many wrong codes; this one was not looked at"]
+			used, early := got["validation_error: value: has been used already"], got["rate_limited: too many wrong codes; this one was not "+
+				"looked at"]
 			if got["right"] != 1 || used+early != 39 || used == 0 {
 				t.Errorf("got %v", got)
 			}
@@ -458,7 +508,10 @@ func TestOnlySoManyAreSentToAnIdentifierInSoLong(t *testing.T) {
 	}
 	for _, kind := range []rest.ChallengeType{rest.ChallengeTypeEmailOtp, rest.ChallengeTypeEmailLink} {
 		var f *fault.Fault
-		if err := send(kind, ceremonytest.Email); !errors.As(err, &f) || f.Status != http.StatusTooManyRequests || f.Type != fault.TypeRateLimited || f.RetryAfter != 5*time.Minute {
+		if err := send(
+			kind, ceremonytest.Email,
+		); !errors.As(err, &f) || f.Status != http.StatusTooManyRequests || f.Type != fault.TypeRateLimited ||
+			f.RetryAfter != 5*time.Minute {
 			t.Errorf("%s: got %+v", kind, f)
 		}
 	}

@@ -13,12 +13,17 @@ import (
 // token once.
 func FuzzLinkTarget(f *testing.F) {
 	for _, text := range []string{
-		"https://shop.example.com/in?a=1#b", "https://shop.example.com", "http://shop.example.com:80/", "https://shop.example.com@evil.example.org", "//shop.example.com", "javascript:alert(1)",
-		"https://shop.example.com\\@evil.example.org", "https://shop.example.com/?token=x&token=y&challengeID=z", "https:shop.example.com", "https://[::1]/", "https://shop.example.com:443/%zz", "",
+		"https://shop.example.com/in?a=1#b", "https://shop.example.com", "http://shop.example.com:80/",
+		"https://shop.example.com@evil.example.org", "//shop.example.com", "javascript:alert(1)",
+		"https://shop.example.com\\@evil.example.org", "https://shop.example.com/?token=x&token=y&challengeID=z", "https:shop.example.com",
+		"https://[::1]/", "https://shop.example.com:443/%zz", "",
 	} {
 		f.Add(text)
 	}
-	p := project.Project{RPID: "example.com", Origins: []string{"android:apk-key-hash:AAAA", "https://shop.example.com", "http://localhost:8080"}}
+	p := project.Project{
+		RPID:    "example.com",
+		Origins: []string{"android:apk-key-hash:AAAA", "https://shop.example.com", "http://localhost:8080"},
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		metadata := map[string]any{redirectKey: text}
 		target, err := LinkTarget(p, rest.ChallengeCreateReq{ChallengeType: rest.ChallengeTypeEmailLink, ChallengeMetadata: &metadata})

@@ -36,7 +36,11 @@ func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 			p := newPage(ceremonytest.New(t))
 			begun := p.appendInit(t)
 			want := frontend.ConnectAppendInitRsp{
-				ProcessID: begun.ProcessID, ExpiresAt: ceremonytest.Started.Add(30 * time.Minute).Unix(), FrontendAPIURL: ceremonytest.FrontendURL, AppendAllowed: true, Flags: frontend.Flags{},
+				ProcessID:          begun.ProcessID,
+				ExpiresAt:          ceremonytest.Started.Add(30 * time.Minute).Unix(),
+				FrontendAPIURL:     ceremonytest.FrontendURL,
+				AppendAllowed:      true,
+				Flags:              frontend.Flags{},
 				NewClientEnvHandle: begun.NewClientEnvHandle,
 			}
 			if diff := cmp.Diff(want, begun); diff != "" {
@@ -44,7 +48,9 @@ func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 			}
 			start := p.appendStartWith(t, p.secret(t, rest.ConnectTokenTypePasskeyAppend, c.identifier))
 			wantStart := frontend.ConnectAppendStartRsp{
-				AttestationOptions: start.AttestationOptions, Variant: frontend.ConnectAppendStartRspVariantDefault, ExpiresMs: ceremonytest.Started.Add(5 * time.Minute).UnixMilli(),
+				AttestationOptions: start.AttestationOptions,
+				Variant:            frontend.ConnectAppendStartRspVariantDefault,
+				ExpiresMs:          ceremonytest.Started.Add(5 * time.Minute).UnixMilli(),
 			}
 			if diff := cmp.Diff(wantStart, start); diff != "" || !strings.Contains(start.AttestationOptions, `"displayName":"Ada"`) {
 				t.Error(diff, start.AttestationOptions)
@@ -61,8 +67,19 @@ func TestAUserComesWithTheFirstAppendToken(t *testing.T) {
 				t.Error(diff)
 			}
 			a := p.Account(t, p.owner(t, c.identifier))
-			wantID := []account.Identifier{{ID: a.Identifiers[0].ID, Type: c.kind, Value: c.identifier, Status: account.IdentifierStatusPrimary, CreatedMs: ceremonytest.Started.UnixMilli()}}
-			if diff := cmp.Diff(wantID, a.Identifiers); diff != "" || a.Status != account.StatusActive || *a.FullName != "Ada" || len(a.Credentials) != 1 || len(a.UserHandle) != 32 {
+			wantID := []account.Identifier{
+				{
+					ID:        a.Identifiers[0].ID,
+					Type:      c.kind,
+					Value:     c.identifier,
+					Status:    account.IdentifierStatusPrimary,
+					CreatedMs: ceremonytest.Started.UnixMilli(),
+				},
+			}
+			if diff := cmp.Diff(
+				wantID, a.Identifiers,
+			); diff != "" || a.Status != account.StatusActive || *a.FullName != "Ada" || len(a.Credentials) != 1 ||
+				len(a.UserHandle) != 32 {
 				t.Errorf("%s%+v", diff, a)
 			}
 			if told := p.Events.OfType(event.UserCreated); len(told) != 1 || told[0].User != a.ID {
@@ -240,11 +257,17 @@ func TestAnAppendTokenIsGoodForOnePasskeyInOneProcess(t *testing.T) {
 		"of another project": {func(t *testing.T, _ *page) string {
 			return newPage(ceremonytest.New(t)).secret(t, "passkey-append", "ada@example.com")
 		}, "there is no such connect token"},
-		"for something else":   {func(t *testing.T, p *page) string { return p.secret(t, "passkey-list", "ada@example.com") }, "the connect token is for something else"},
-		"that has expired":     {expiredSecret, "the connect token has expired"},
-		"that was used up":     {usedSecret, "the connect token has been used already"},
-		"of another process":   {boundSecret, "the connect token is in use by another process"},
-		"of what names nobody": {func(t *testing.T, p *page) string { return p.secret(t, "passkey-append", strings.Repeat("x", 200)) }, "names what is no email address, phone number or user name"},
+		"for something else": {
+			func(t *testing.T, p *page) string { return p.secret(t, "passkey-list", "ada@example.com") },
+			"the connect token is for something else",
+		},
+		"that has expired":   {expiredSecret, "the connect token has expired"},
+		"that was used up":   {usedSecret, "the connect token has been used already"},
+		"of another process": {boundSecret, "the connect token is in use by another process"},
+		"of what names nobody": {
+			func(t *testing.T, p *page) string { return p.secret(t, "passkey-append", strings.Repeat("x", 200)) },
+			"names what is no email address, phone number or user name",
+		},
 		"of a user who has not verified the identifier": {func(t *testing.T, p *page) string {
 			userWith(t, p.Stack, account.IdentifierTypeEmail, "eve@example.com", account.IdentifierStatusPending)
 			return p.secret(t, "passkey-append", "eve@example.com")
@@ -298,10 +321,16 @@ func TestAnAppendFinishIsRefused(t *testing.T) {
 		try            func(t *testing.T, p *page, options string) error
 		field, message string
 	}{
-		"without an answer": {func(t *testing.T, p *page, _ string) error { return finish(t, p, "") }, attestation, "is not the JSON of a PublicKeyCredential"},
+		"without an answer": {
+			func(t *testing.T, p *page, _ string) error { return finish(t, p, "") }, attestation,
+			"is not the JSON of a PublicKeyCredential",
+		},
 		"of an unknown completion type": {func(t *testing.T, p *page, options string) error {
 			typo := frontend.ConnectAppendFinishReqCompletionType("magic")
-			_, err := p.ConnectAppendFinish(t.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: p.device.Create(t, options), CompletionType: &typo}))
+			_, err := p.ConnectAppendFinish(
+				t.Context(),
+				in(p, frontend.ConnectAppendFinishReq{AttestationResponse: p.device.Create(t, options), CompletionType: &typo}),
+			)
 			return err
 		}, "completionType", "must be a valid value"},
 		"for another origin": {func(t *testing.T, p *page, options string) error {
@@ -407,7 +436,10 @@ func TestAUserWhoIsDeletedInTheMiddleOfAStartLeavesNoProcess(t *testing.T) {
 		user = q.Account.ID
 		deleteUser(t, p.Stack, user)
 	}
-	_, _ = p.ConnectAppendStart(t.Context(), in(p, frontend.ConnectAppendStartReq{AppendTokenValue: p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com")}))
+	_, _ = p.ConnectAppendStart(
+		t.Context(),
+		in(p, frontend.ConnectAppendStartReq{AppendTokenValue: p.secret(t, rest.ConnectTokenTypePasskeyAppend, "ada@example.com")}),
+	)
 	_, err := p.ConnectAppendFinish(t.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: "{}"}))
 	wantNoProcess(t, err)
 }

@@ -83,7 +83,8 @@ func (c counted) Watch(ctx context.Context, keys string, opts ...jetstream.Watch
 func countedBuckets(tb testing.TB, t *tally) ceremonytest.Buckets {
 	b := ceremonytest.OpenBuckets(tb)
 	for _, one := range []*jetstream.KeyValue{
-		&b.Accounts, &b.Challenges, &b.Marks, &b.Index, &b.Names, &b.Sessions, &b.SessionIDs, &b.Tokens, &b.Codes, &b.Spent, &b.Processes, &b.Keys,
+		&b.Accounts, &b.Challenges, &b.Marks, &b.Index, &b.Names, &b.Sessions, &b.SessionIDs, &b.Tokens, &b.Codes, &b.Spent, &b.Processes,
+		&b.Keys,
 	} {
 		*one = counted{*one, t}
 	}
@@ -192,7 +193,8 @@ func TestNobodyLearnsWhoExistsFromALogin(t *testing.T) {
 			}
 		})
 	}
-	if said := want[0].Said; said != `{"assertionOptions":"","fallbackOperationError":{"identifier":"NAME","initFallback":true},"isCDA":false}` {
+	if said := want[0].Said; said != `{"assertionOptions":"","fallbackOperationError":{"identifier":"NAME","initFallback":true},`+
+		`"isCDA":false}` {
 		t.Error(said)
 	}
 	wantDone := map[string]int{
@@ -222,7 +224,9 @@ func TestAProjectMayTellThatAUserIsUnknown(t *testing.T) {
 			name := "ada@example.com"
 			strangers(p)[kind](t, name)
 			p.loginInit(t)
-			wantRsp := frontend.ConnectLoginStartRsp{FallbackOperationError: frontend.FallbackOperationError{InitFallback: true, Identifier: &name, Error: want}}
+			wantRsp := frontend.ConnectLoginStartRsp{
+				FallbackOperationError: frontend.FallbackOperationError{InitFallback: true, Identifier: &name, Error: want},
+			}
 			if diff := cmp.Diff(wantRsp, p.identified(t, name).Body); diff != "" {
 				t.Error(diff)
 			}
@@ -254,7 +258,9 @@ func TestTheRolloutIsAskedBeforeAnybodyIsLookedUp(t *testing.T) {
 			}
 			name := "ada@example.com"
 			done.take()
-			want := frontend.ConnectLoginStartRsp{FallbackOperationError: frontend.FallbackOperationError{InitFallback: true, Identifier: &name, Error: c.want}}
+			want := frontend.ConnectLoginStartRsp{
+				FallbackOperationError: frontend.FallbackOperationError{InitFallback: true, Identifier: &name, Error: c.want},
+			}
 			if diff := cmp.Diff(want, p.identified(t, name).Body); diff != "" {
 				t.Error(diff)
 			}

@@ -21,7 +21,9 @@ import (
 func (p *page) tell(tb testing.TB, kind frontend.PasskeyEventType, challenge *string) error {
 	tb.Helper()
 	message := "NotAllowedError: ada@example.com"
-	_, err := p.ConnectEventCreate(tb.Context(), in(p, frontend.ConnectEventCreateReq{EventType: kind, Challenge: challenge, Message: &message}))
+	_, err := p.ConnectEventCreate(
+		tb.Context(), in(p, frontend.ConnectEventCreateReq{EventType: kind, Challenge: challenge, Message: &message}),
+	)
 	return err
 }
 
@@ -61,7 +63,11 @@ func TestClientEventsAreRecordedOnceTheClientKnowsOfTheUser(t *testing.T) {
 	environment := string(p.Decision.Last().Environment.ID)
 	want := []service.ForUser[rest.PasskeyEventCreateReq]{
 		{Project: p.Project.ID, User: user, Body: rest.PasskeyEventCreateReq{
-			EventType: rest.PasskeyEventTypeLoginExplicitAbort, ProcessID: &process, ClientEnvID: &environment, Challenge: &challenge, Proven: &unproven,
+			EventType:   rest.PasskeyEventTypeLoginExplicitAbort,
+			ProcessID:   &process,
+			ClientEnvID: &environment,
+			Challenge:   &challenge,
+			Proven:      &unproven,
 		}},
 		{Project: p.Project.ID, User: user, Body: rest.PasskeyEventCreateReq{
 			EventType: rest.PasskeyEventTypeManageLearnMore, ProcessID: &process, ClientEnvID: &environment,
@@ -70,7 +76,9 @@ func TestClientEventsAreRecordedOnceTheClientKnowsOfTheUser(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	counts := `# HELP keyward_ceremony_connect_events_total Events that Connect clients sent by type and what became of them: recorded, or not, since the client has not been told of a user (unnamed), or has no proof of being the user's and may not tell this without one (unproven).
+	counts := `# HELP keyward_ceremony_connect_events_total Events that Connect clients sent by type and what became of them: ` +
+		`recorded, or not, since the client has not been told of a user (unnamed), ` +
+		`or has no proof of being the user's and may not tell this without one (unproven).
 # TYPE keyward_ceremony_connect_events_total counter
 keyward_ceremony_connect_events_total{outcome="recorded",type="login-explicit-abort"} 1
 keyward_ceremony_connect_events_total{outcome="recorded",type="manage-learn-more"} 1

@@ -32,7 +32,10 @@ func in[T any](p *page, body T) service.ForVisit[T] {
 
 func (p *page) initReq() frontend.ConnectInitReq {
 	conditional := true
-	req := frontend.ConnectInitReq{Flags: frontend.Flags{"beta": "on"}, ClientInformation: frontend.ClientInformation{IsConditionalMediationAvailable: &conditional}}
+	req := frontend.ConnectInitReq{
+		Flags:             frontend.Flags{"beta": "on"},
+		ClientInformation: frontend.ClientInformation{IsConditionalMediationAvailable: &conditional},
+	}
 	if p.device.Handle != "" {
 		req.ClientInformation.ClientEnvHandle = &p.device.Handle
 	}
@@ -115,7 +118,10 @@ func (p *page) appendStartWith(tb testing.TB, secret string) frontend.ConnectApp
 func (p *page) appendFinishWith(tb testing.TB, options string) (frontend.ConnectAppendFinishRsp, error) {
 	tb.Helper()
 	manual := frontend.ConnectAppendFinishReqCompletionTypeManual
-	rsp, err := p.ConnectAppendFinish(tb.Context(), in(p, frontend.ConnectAppendFinishReq{AttestationResponse: p.device.Create(tb, options), CompletionType: &manual}))
+	rsp, err := p.ConnectAppendFinish(
+		tb.Context(),
+		in(p, frontend.ConnectAppendFinishReq{AttestationResponse: p.device.Create(tb, options), CompletionType: &manual}),
+	)
 	return rsp.Body, err
 }
 
@@ -152,7 +158,9 @@ func (p *page) owner(tb testing.TB, identifier string) ident.UserID {
 }
 
 // userWith creates a user with an identifier.
-func userWith(tb testing.TB, st *ceremonytest.Stack, kind account.IdentifierType, value string, status account.IdentifierStatus) ident.UserID {
+func userWith(
+	tb testing.TB, st *ceremonytest.Stack, kind account.IdentifierType, value string, status account.IdentifierStatus,
+) ident.UserID {
 	tb.Helper()
 	user := st.NewUser(tb)
 	_, err := st.CreateIdentifier(tb.Context(), service.ForUser[rest.IdentifierCreateReq]{

@@ -22,7 +22,9 @@ import (
 
 func (p *page) loginFinishWith(tb testing.TB, answer string, conditional bool) (frontend.ConnectLoginFinishRsp, error) {
 	tb.Helper()
-	rsp, err := p.ConnectLoginFinish(tb.Context(), in(p, frontend.ConnectLoginFinishReq{AssertionResponse: answer, IsConditionalUI: conditional}))
+	rsp, err := p.ConnectLoginFinish(
+		tb.Context(), in(p, frontend.ConnectLoginFinishReq{AssertionResponse: answer, IsConditionalUI: conditional}),
+	)
 	if rsp.Cookies != nil {
 		tb.Error("a Connect login sets cookies")
 	}
@@ -50,8 +52,13 @@ func TestAConnectLoginInitBeginsAProcess(t *testing.T) {
 		t.Errorf("challenge: %v", rsp.Body.ConditionalUIChallenge)
 	}
 	want := frontend.ConnectLoginInitRsp{
-		Token: rsp.Body.Token, ExpiresAt: ceremonytest.Started.Add(5 * time.Minute).Unix(), FrontendAPIURL: ceremonytest.FrontendURL, LoginAllowed: true, Flags: frontend.Flags{},
-		ConditionalUIChallenge: rsp.Body.ConditionalUIChallenge, NewClientEnvHandle: rsp.Body.NewClientEnvHandle,
+		Token:                  rsp.Body.Token,
+		ExpiresAt:              ceremonytest.Started.Add(5 * time.Minute).Unix(),
+		FrontendAPIURL:         ceremonytest.FrontendURL,
+		LoginAllowed:           true,
+		Flags:                  frontend.Flags{},
+		ConditionalUIChallenge: rsp.Body.ConditionalUIChallenge,
+		NewClientEnvHandle:     rsp.Body.NewClientEnvHandle,
 	}
 	if diff := cmp.Diff(want, rsp.Body); diff != "" || rsp.Body.NewClientEnvHandle == nil {
 		t.Error(diff)
@@ -59,7 +66,9 @@ func TestAConnectLoginInitBeginsAProcess(t *testing.T) {
 	if rsp.Decision == "" || rsp.PolicyRevision == "" {
 		t.Error("the decision is not told")
 	}
-	wantAsked := service.RolloutQuestion{Question: asked.Question, Action: service.RolloutLogin, Invitation: "friends", Flags: map[string]string{"beta": "on"}}
+	wantAsked := service.RolloutQuestion{
+		Question: asked.Question, Action: service.RolloutLogin, Invitation: "friends", Flags: map[string]string{"beta": "on"},
+	}
 	if diff := cmp.Diff(wantAsked, asked); diff != "" || asked.Process != rsp.Body.Token[:20] || asked.Environment.ID == "" {
 		t.Error(diff, asked.Process)
 	}
@@ -90,8 +99,12 @@ func TestAConnectLoginInitGivesNoChallenge(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := frontend.ConnectLoginInitRsp{
-				Token: rsp.Body.Token, ExpiresAt: ceremonytest.Started.Add(30 * time.Minute).Unix(), FrontendAPIURL: ceremonytest.FrontendURL, Flags: frontend.Flags{},
-				LoginAllowed: name != "if passkeys are switched off", NewClientEnvHandle: rsp.Body.NewClientEnvHandle,
+				Token:              rsp.Body.Token,
+				ExpiresAt:          ceremonytest.Started.Add(30 * time.Minute).Unix(),
+				FrontendAPIURL:     ceremonytest.FrontendURL,
+				Flags:              frontend.Flags{},
+				LoginAllowed:       name != "if passkeys are switched off",
+				NewClientEnvHandle: rsp.Body.NewClientEnvHandle,
 			}
 			if diff := cmp.Diff(want, rsp.Body); diff != "" {
 				t.Error(diff)
@@ -105,7 +118,10 @@ func TestInitTakesUpTheProcessThatTheClientIsIn(t *testing.T) {
 	p := newPage(ceremonytest.New(t))
 	first := p.loginInit(t).Body
 	p.Clock.Advance(20 * time.Minute)
-	if again := p.appendInit(t); again.ProcessID != first.Token || again.NewClientEnvHandle != nil || again.ExpiresAt != ceremonytest.Started.Add(50*time.Minute).Unix() {
+	if again := p.appendInit(
+		t,
+	); again.ProcessID != first.Token || again.NewClientEnvHandle != nil ||
+		again.ExpiresAt != ceremonytest.Started.Add(50*time.Minute).Unix() {
 		t.Errorf("%+v", again)
 	}
 	p.Clock.Advance(20 * time.Minute)
@@ -215,7 +231,9 @@ func TestConditionalUIWithADeletedPasskeyFallsBack(t *testing.T) {
 	p.token = ""
 	challenge := p.loginInit(t).Body.ConditionalUIChallenge
 	credential := p.Account(t, user).Credentials[0].ID
-	if _, err := p.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: p.Project.ID, User: user, Body: credential}); err != nil {
+	if _, err := p.DeleteCredential(
+		t.Context(), service.ForUser[ident.CredentialID]{Project: p.Project.ID, User: user, Body: credential},
+	); err != nil {
 		t.Fatal(err)
 	}
 	done, err := p.loginFinishWith(t, p.device.Get(t, *challenge), true)
@@ -240,7 +258,9 @@ func TestAConnectLoginStartChecksItsInput(t *testing.T) {
 		return &s
 	}
 	used, foreign, expired := secret("passkey-login"), elsewhere.secret(t, "passkey-login", "ada@example.com"), secret("passkey-login")
-	if _, err := p.ConnectLoginStart(t.Context(), in(p, frontend.ConnectLoginStartReq{Source: "one-tap", LoginConnectToken: used})); err != nil {
+	if _, err := p.ConnectLoginStart(
+		t.Context(), in(p, frontend.ConnectLoginStartReq{Source: "one-tap", LoginConnectToken: used}),
+	); err != nil {
 		t.Fatal(err)
 	}
 	bad, wrong := "ctk1_", "ctk1_"+strings.Repeat("x", 30)
@@ -248,15 +268,33 @@ func TestAConnectLoginStartChecksItsInput(t *testing.T) {
 		change         func(*frontend.ConnectLoginStartReq)
 		field, message string
 	}{
-		"without an identifier":           {func(r *frontend.ConnectLoginStartReq) { r.Identifier = "" }, "identifier", "cannot be blank"},
-		"of white space":                  {func(r *frontend.ConnectLoginStartReq) { r.Identifier = " \t" }, "identifier", "cannot be blank"},
-		"from an unknown source":          {func(r *frontend.ConnectLoginStartReq) { r.Source = "sky" }, "source", "must be a valid value"},
-		"with what is no token":           {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &bad }, "loginConnectToken", "there is no such connect token"},
-		"with a token that was guessed":   {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &wrong }, "loginConnectToken", "there is no such connect token"},
-		"with another project's token":    {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &foreign }, "loginConnectToken", "there is no such connect token"},
-		"with a token for something else": {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = secret("passkey-append") }, "loginConnectToken", "the connect token is for something else"},
-		"with a token that has been used": {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = used }, "loginConnectToken", "the connect token has been used already"},
-		"with a token that has expired":   {func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = expired }, "loginConnectToken", "the connect token has expired"},
+		"without an identifier":  {func(r *frontend.ConnectLoginStartReq) { r.Identifier = "" }, "identifier", "cannot be blank"},
+		"of white space":         {func(r *frontend.ConnectLoginStartReq) { r.Identifier = " \t" }, "identifier", "cannot be blank"},
+		"from an unknown source": {func(r *frontend.ConnectLoginStartReq) { r.Source = "sky" }, "source", "must be a valid value"},
+		"with what is no token": {
+			func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &bad }, "loginConnectToken",
+			"there is no such connect token",
+		},
+		"with a token that was guessed": {
+			func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &wrong }, "loginConnectToken",
+			"there is no such connect token",
+		},
+		"with another project's token": {
+			func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = &foreign }, "loginConnectToken",
+			"there is no such connect token",
+		},
+		"with a token for something else": {
+			func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = secret("passkey-append") }, "loginConnectToken",
+			"the connect token is for something else",
+		},
+		"with a token that has been used": {
+			func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = used }, "loginConnectToken",
+			"the connect token has been used already",
+		},
+		"with a token that has expired": {
+			func(r *frontend.ConnectLoginStartReq) { r.LoginConnectToken = expired }, "loginConnectToken",
+			"the connect token has expired",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -364,9 +402,14 @@ func TestAConnectLoginFinishIsRefused(t *testing.T) {
 		answer         func(t *testing.T, p *page, user ident.UserID, options string) string
 		field, message string
 	}{
-		"without an answer": {func(*testing.T, *page, ident.UserID, string) string { return "" }, "assertionResponse", "is not the JSON of a PublicKeyCredential"},
+		"without an answer": {
+			func(*testing.T, *page, ident.UserID, string) string { return "" }, "assertionResponse",
+			"is not the JSON of a PublicKeyCredential",
+		},
 		"with a changed signature": {func(t *testing.T, p *page, _ ident.UserID, options string) string {
-			return authenticator.Edit(t, p.device.Get(t, options), func(_, response map[string]any) { authenticator.Flip(t, response, "signature", -1) })
+			return authenticator.Edit(
+				t, p.device.Get(t, options), func(_, response map[string]any) { authenticator.Flip(t, response, "signature", -1) },
+			)
 		}, "assertionResponse", "the signature is invalid"},
 		"twice": {func(t *testing.T, p *page, _ ident.UserID, options string) string {
 			answer := p.device.Get(t, options)
@@ -400,7 +443,9 @@ func TestAConnectLoginFinishIsRefused(t *testing.T) {
 		}, "assertionResponse", "the user of the credential is not active"},
 		"with a passkey that was deleted": {func(t *testing.T, p *page, user ident.UserID, options string) string {
 			credential := p.Account(t, user).Credentials[0].ID
-			if _, err := p.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: p.Project.ID, User: user, Body: credential}); err != nil {
+			if _, err := p.DeleteCredential(
+				t.Context(), service.ForUser[ident.CredentialID]{Project: p.Project.ID, User: user, Body: credential},
+			); err != nil {
 				t.Fatal(err)
 			}
 			return p.device.Get(t, options)

@@ -43,7 +43,11 @@ func TestPasskeysAreListedAndDeletedOverConnect(t *testing.T) {
 	p.token = ""
 	begun := p.manageInit(t)
 	wantInit := frontend.ConnectManageInitRsp{
-		ProcessID: begun.ProcessID, ExpiresAt: p.Clock.Now().Add(30 * time.Minute).Unix(), FrontendAPIURL: ceremonytest.FrontendURL, ManageAllowed: true, Flags: frontend.Flags{},
+		ProcessID:      begun.ProcessID,
+		ExpiresAt:      p.Clock.Now().Add(30 * time.Minute).Unix(),
+		FrontendAPIURL: ceremonytest.FrontendURL,
+		ManageAllowed:  true,
+		Flags:          frontend.Flags{},
 	}
 	if diff := cmp.Diff(wantInit, begun); diff != "" {
 		t.Error(diff)
@@ -55,7 +59,10 @@ func TestPasskeysAreListedAndDeletedOverConnect(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := frontend.ConnectManageListRsp{
-			Passkeys: got.Passkeys, RpID: authenticator.RPID, UserID: base64.RawURLEncoding.EncodeToString(a.UserHandle), SignalAllAcceptedCredentials: true,
+			Passkeys:                     got.Passkeys,
+			RpID:                         authenticator.RPID,
+			UserID:                       base64.RawURLEncoding.EncodeToString(a.UserHandle),
+			SignalAllAcceptedCredentials: true,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
@@ -117,8 +124,11 @@ func TestTokensToManagePasskeysAreChecked(t *testing.T) {
 		secret  func(t *testing.T, p *page, kind rest.ConnectTokenType) string
 		message string
 	}{
-		"without one":      {func(*testing.T, *page, rest.ConnectTokenType) string { return "" }, "there is no such connect token"},
-		"that was guessed": {func(*testing.T, *page, rest.ConnectTokenType) string { return "ctk1_" + strings.Repeat("x", 30) }, "there is no such connect token"},
+		"without one": {func(*testing.T, *page, rest.ConnectTokenType) string { return "" }, "there is no such connect token"},
+		"that was guessed": {
+			func(*testing.T, *page, rest.ConnectTokenType) string { return "ctk1_" + strings.Repeat("x", 30) },
+			"there is no such connect token",
+		},
 		"for something else": {func(t *testing.T, p *page, kind rest.ConnectTokenType) string {
 			return p.secret(t, other[kind], ceremonytest.Email)
 		}, "the connect token is for something else"},

@@ -49,15 +49,19 @@ func TestTheSecretOfAConnectTokenIsShownOnceAndNotKept(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	made := connectToken(t, st, rest.ConnectTokenTypePasskeyAppend)
-	if made.Secret == nil || !regexp.MustCompile(`^ctk1_[A-Za-z0-9]{30}$`).MatchString(*made.Secret) || !regexp.MustCompile(`^ctk-[0-9]{1,19}$`).MatchString(made.ID) {
+	if made.Secret == nil || !regexp.MustCompile(`^ctk1_[A-Za-z0-9]{30}$`).MatchString(*made.Secret) ||
+		!regexp.MustCompile(`^ctk-[0-9]{1,19}$`).MatchString(made.ID) {
 		t.Fatalf("%+v", made)
 	}
 	secret := *made.Secret
 	made.Secret = nil
 	name := "Ada"
 	want := rest.ConnectToken{
-		ID: made.ID, TokenType: rest.ConnectTokenTypePasskeyAppend, ConnectTokenStatus: rest.ConnectTokenStatusInitial, Expires: ceremonytest.Started.Unix() + 3600,
-		Data: rest.ConnectTokenData{Identifier: "ada@example.com", DisplayName: &name},
+		ID:                 made.ID,
+		TokenType:          rest.ConnectTokenTypePasskeyAppend,
+		ConnectTokenStatus: rest.ConnectTokenStatusInitial,
+		Expires:            ceremonytest.Started.Unix() + 3600,
+		Data:               rest.ConnectTokenData{Identifier: "ada@example.com", DisplayName: &name},
 	}
 	if diff := cmp.Diff(want, made); diff != "" {
 		t.Error(diff)
@@ -66,7 +70,10 @@ func TestTheSecretOfAConnectTokenIsShownOnceAndNotKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if stored := string(entry.Value()); strings.Contains(stored, secret) || strings.Contains(stored, strings.TrimPrefix(secret, "ctk1_")) || strings.Contains(st.Log.String(), secret) {
+	if stored := string(
+		entry.Value(),
+	); strings.Contains(stored, secret) || strings.Contains(stored, strings.TrimPrefix(secret, "ctk1_")) ||
+		strings.Contains(st.Log.String(), secret) {
 		t.Errorf("the secret is kept: %s", stored)
 	}
 }
@@ -79,13 +86,19 @@ func TestAConnectTokenIsChecked(t *testing.T) {
 		change         func(*rest.ConnectTokenCreateReq)
 		field, message string
 	}{
-		"without a name to show":  {func(r *rest.ConnectTokenCreateReq) { r.Data.DisplayName = nil }, "data.displayName", "cannot be blank"},
-		"with a blank name":       {func(r *rest.ConnectTokenCreateReq) { r.Data.DisplayName = &blank }, "data.displayName", "cannot be blank"},
-		"without an identifier":   {func(r *rest.ConnectTokenCreateReq) { r.Data.Identifier = "" }, "data.identifier", "cannot be blank"},
-		"without a type":          {func(r *rest.ConnectTokenCreateReq) { r.Type = "" }, "type", "cannot be blank"},
-		"of an unknown type":      {func(r *rest.ConnectTokenCreateReq) { r.Type = "passkey" }, "type", "must be a valid value"},
-		"that would never live":   {func(r *rest.ConnectTokenCreateReq) { r.MaxLifetimeInSeconds = &seconds }, "maxLifetimeInSeconds", "must be between 1 and 86400"},
-		"that would live forever": {func(r *rest.ConnectTokenCreateReq) { forever := int32(86401); r.MaxLifetimeInSeconds = &forever }, "maxLifetimeInSeconds", "must be between 1 and 86400"},
+		"without a name to show": {func(r *rest.ConnectTokenCreateReq) { r.Data.DisplayName = nil }, "data.displayName", "cannot be blank"},
+		"with a blank name":      {func(r *rest.ConnectTokenCreateReq) { r.Data.DisplayName = &blank }, "data.displayName", "cannot be blank"},
+		"without an identifier":  {func(r *rest.ConnectTokenCreateReq) { r.Data.Identifier = "" }, "data.identifier", "cannot be blank"},
+		"without a type":         {func(r *rest.ConnectTokenCreateReq) { r.Type = "" }, "type", "cannot be blank"},
+		"of an unknown type":     {func(r *rest.ConnectTokenCreateReq) { r.Type = "passkey" }, "type", "must be a valid value"},
+		"that would never live": {
+			func(r *rest.ConnectTokenCreateReq) { r.MaxLifetimeInSeconds = &seconds }, "maxLifetimeInSeconds",
+			"must be between 1 and 86400",
+		},
+		"that would live forever": {
+			func(r *rest.ConnectTokenCreateReq) { forever := int32(86401); r.MaxLifetimeInSeconds = &forever },
+			"maxLifetimeInSeconds", "must be between 1 and 86400",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -95,12 +108,17 @@ func TestAConnectTokenIsChecked(t *testing.T) {
 			ceremonytest.WantField(t, err, 400, c.field, c.message)
 		})
 	}
-	for _, kind := range []rest.ConnectTokenType{rest.ConnectTokenTypePasskeyDelete, rest.ConnectTokenTypePasskeyList, rest.ConnectTokenTypePasskeyLogin} {
+	for _, kind := range []rest.ConnectTokenType{
+		rest.ConnectTokenTypePasskeyDelete, rest.ConnectTokenTypePasskeyList, rest.ConnectTokenTypePasskeyLogin,
+	} {
 		req := tokenReq(st.Project.ID, kind)
 		req.Body.Data.DisplayName = nil
 		lifetime := int32(60)
 		req.Body.MaxLifetimeInSeconds = &lifetime
-		if made, err := st.CreateConnectToken(t.Context(), req); err != nil || made.Data.DisplayName != nil || made.Expires != ceremonytest.Started.Unix()+60 {
+		if made, err := st.CreateConnectToken(
+			t.Context(), req,
+		); err != nil || made.Data.DisplayName != nil ||
+			made.Expires != ceremonytest.Started.Unix()+60 {
 			t.Errorf("%s: %+v, %v", kind, made, err)
 		}
 	}
@@ -110,7 +128,9 @@ func TestTheStatusOfAConnectTokenOnlyMovesOn(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	id := connectToken(t, st, rest.ConnectTokenTypePasskeyLogin).ID
-	for _, status := range []rest.ConnectTokenStatus{rest.ConnectTokenStatusInitial, rest.ConnectTokenStatusConsumed, rest.ConnectTokenStatusConsumed} {
+	for _, status := range []rest.ConnectTokenStatus{
+		rest.ConnectTokenStatusInitial, rest.ConnectTokenStatusConsumed, rest.ConnectTokenStatusConsumed,
+	} {
 		if err := patchToken(st, id, status); err != nil {
 			t.Errorf("to %s: %v", status, err)
 		}
@@ -170,12 +190,23 @@ func TestAConnectTokenIsRedeemedOnce(t *testing.T) {
 		err  error
 		want error
 	}{
-		"another secret":     {redeem(st.Project.ID, "ctk1_"+ident.Alphanumeric(30), rest.ConnectTokenTypePasskeyList, ceremonytest.Started), connecttoken.ErrUnknown},
-		"no secret":          {redeem(st.Project.ID, "", rest.ConnectTokenTypePasskeyList, ceremonytest.Started), connecttoken.ErrUnknown},
-		"the ID":             {redeem(st.Project.ID, made.ID, rest.ConnectTokenTypePasskeyList, ceremonytest.Started), connecttoken.ErrUnknown},
-		"another project":    {redeem(ident.NewProjectID(), *made.Secret, rest.ConnectTokenTypePasskeyList, ceremonytest.Started), connecttoken.ErrUnknown},
-		"another purpose":    {redeem(st.Project.ID, *made.Secret, rest.ConnectTokenTypePasskeyDelete, ceremonytest.Started), connecttoken.ErrType},
-		"after it's expired": {redeem(st.Project.ID, *made.Secret, rest.ConnectTokenTypePasskeyList, ceremonytest.Started.Add(time.Hour)), connecttoken.ErrExpired},
+		"another secret": {
+			redeem(st.Project.ID, "ctk1_"+ident.Alphanumeric(30), rest.ConnectTokenTypePasskeyList, ceremonytest.Started),
+			connecttoken.ErrUnknown,
+		},
+		"no secret": {redeem(st.Project.ID, "", rest.ConnectTokenTypePasskeyList, ceremonytest.Started), connecttoken.ErrUnknown},
+		"the ID":    {redeem(st.Project.ID, made.ID, rest.ConnectTokenTypePasskeyList, ceremonytest.Started), connecttoken.ErrUnknown},
+		"another project": {
+			redeem(ident.NewProjectID(), *made.Secret, rest.ConnectTokenTypePasskeyList, ceremonytest.Started),
+			connecttoken.ErrUnknown,
+		},
+		"another purpose": {
+			redeem(st.Project.ID, *made.Secret, rest.ConnectTokenTypePasskeyDelete, ceremonytest.Started), connecttoken.ErrType,
+		},
+		"after it's expired": {
+			redeem(st.Project.ID, *made.Secret, rest.ConnectTokenTypePasskeyList, ceremonytest.Started.Add(time.Hour)),
+			connecttoken.ErrExpired,
+		},
 	}
 	for name, c := range refused {
 		if !errors.Is(c.err, c.want) {
@@ -201,7 +232,9 @@ func TestAConnectTokenIsRedeemedOnce(t *testing.T) {
 	if succeeded.Load() != 1 {
 		t.Errorf("%d redemptions succeeded", succeeded.Load())
 	}
-	ceremonytest.WantField(t, patchToken(st, made.ID, rest.ConnectTokenStatusInitial), 400, "status", "cannot go back from consumed to initial")
+	ceremonytest.WantField(
+		t, patchToken(st, made.ID, rest.ConnectTokenStatusInitial), 400, "status", "cannot go back from consumed to initial",
+	)
 }
 
 func TestConnectTokensAreNotAcknowledgedWhileTheStoreIsAway(t *testing.T) {

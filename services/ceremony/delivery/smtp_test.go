@@ -159,7 +159,10 @@ func (quiet) Println(...any)        {}
 func (b *mailbox) courier(t *testing.T, scheme, login string, timeout time.Duration) *delivery.Courier {
 	t.Helper()
 	return newCourier(t, delivery.Config{
-		Kind: delivery.SMTP, SMTPURL: secret.Text(fmt.Sprintf("%s://%s127.0.0.1:%d", scheme, login, b.port)), SMTPFrom: "Shop <no-reply@example.com>", Timeout: timeout,
+		Kind:     delivery.SMTP,
+		SMTPURL:  secret.Text(fmt.Sprintf("%s://%s127.0.0.1:%d", scheme, login, b.port)),
+		SMTPFrom: "Shop <no-reply@example.com>",
+		Timeout:  timeout,
 	}, delivery.Deps{TLS: b.trust})
 }
 
@@ -193,7 +196,8 @@ func TestEmailsArrive(t *testing.T) {
 				}
 			}
 			header, parts := open(t, got[0].raw)
-			if header.Get("Subject") != "Your code for Shop" || header.Get("From") != `"Shop" <no-reply@example.com>` || header.Get("Auto-Submitted") != "auto-generated" {
+			if header.Get("Subject") != "Your code for Shop" || header.Get("From") != `"Shop" <no-reply@example.com>` ||
+				header.Get("Auto-Submitted") != "auto-generated" {
 				t.Errorf("header %q", header)
 			}
 			for kind, text := range parts {

@@ -22,10 +22,18 @@ func TestAProjectProvesAHostThatItCouldTakeFromOthers(t *testing.T) {
 		records []string
 		message string
 	}{
-		"by a TXT record that names it":                      {false, nil, []string{"v=spf1 -all", "keyward-project=%s"}, ""},
-		"not by one that names another":                      {false, nil, []string{"keyward-project=pro-9"}, "is not proven: the DNS must have a TXT record of _keyward.login.example.com with keyward-project=%s"},
-		"not by one that begins with it":                     {false, nil, []string{"keyward-project=%s0"}, "is not proven: the DNS must have a TXT record of _keyward.login.example.com with keyward-project=%s"},
-		"not without a record":                               {false, nil, nil, "is not proven: the DNS must have a TXT record of _keyward.login.example.com with keyward-project=%s"},
+		"by a TXT record that names it": {false, nil, []string{"v=spf1 -all", "keyward-project=%s"}, ""},
+		"not by one that names another": {
+			false, nil, []string{"keyward-project=pro-9"},
+			"is not proven: the DNS must have a TXT record of _keyward.login.example.com with keyward-project=%s",
+		},
+		"not by one that begins with it": {
+			false, nil, []string{"keyward-project=%s0"},
+			"is not proven: the DNS must have a TXT record of _keyward.login.example.com with keyward-project=%s",
+		},
+		"not without a record": {
+			false, nil, nil, "is not proven: the DNS must have a TXT record of _keyward.login.example.com with keyward-project=%s",
+		},
 		"nothing if the operator has given it the host":      {false, []string{"*.example.com"}, nil, ""},
 		"nothing if there is nobody that it could take from": {true, nil, nil, ""},
 	} {
@@ -42,7 +50,10 @@ func TestAProjectProvesAHostThatItCouldTakeFromOthers(t *testing.T) {
 			for _, record := range c.records {
 				st.DNS["_keyward."+host+"."] = append(st.DNS["_keyward."+host+"."], strings.ReplaceAll(record, "%s", id))
 			}
-			_, err := st.UpdateCname(t.Context(), service.ForProject[rest.CnameUpdateReq]{Project: st.Project.ID, Body: rest.CnameUpdateReq{Cname: host}})
+			_, err := st.UpdateCname(
+				t.Context(),
+				service.ForProject[rest.CnameUpdateReq]{Project: st.Project.ID, Body: rest.CnameUpdateReq{Cname: host}},
+			)
 			p, _ := st.Projects.Lookup(st.Project.ID)
 			if c.message != "" {
 				ceremonytest.WantField(t, err, 400, "cname", strings.ReplaceAll(c.message, "%s", id))
@@ -66,19 +77,33 @@ func TestAProjectChangesItsNamesOriginsAndHostsOverTheAPI(t *testing.T) {
 		field, message string // of the refusal
 		proven         bool
 	}{
-		"nothing":                                    {},
-		"a name":                                     {body: rest.ProjectConfigUpdateReq{Name: &name}},
-		"a name of blanks":                           {rest.ProjectConfigUpdateReq{Name: new(" ")}, "name", "must be 1 to 200 characters long, and not only blanks", false},
-		"an origin":                                  {body: rest.ProjectConfigUpdateReq{Origins: texts("https://login.example.com")}},
-		"an origin that cannot work":                 {rest.ProjectConfigUpdateReq{Name: &name, Origins: texts("https://*.example.com")}, "origins", "https://*.example.com: must name one host: there are no wildcards in origins, so name each", false},
-		"a related origin":                           {body: rest.ProjectConfigUpdateReq{RelatedOrigins: texts("https://example.de")}},
-		"a host that the DNS gives":                  {body: rest.ProjectConfigUpdateReq{Hosts: texts("shop.example")}, proven: true},
-		"a pattern whose name the DNS gives":         {body: rest.ProjectConfigUpdateReq{Hosts: texts("*.shop.example")}, proven: true},
-		"a host that the DNS does not give":          {rest.ProjectConfigUpdateReq{Name: &name, Hosts: texts("shop.example")}, "hosts", "is not proven: the DNS must have a TXT record of _keyward.shop.example with keyward-project=%s", false},
-		"a pattern that the DNS does not give":       {rest.ProjectConfigUpdateReq{Hosts: texts("*.shop.example")}, "hosts", "is not proven: the DNS must have a TXT record of _keyward.shop.example with keyward-project=%s", false},
-		"a host that the project has already":        {body: rest.ProjectConfigUpdateReq{Hosts: texts("id.example.com")}},
-		"no host any more":                           {body: rest.ProjectConfigUpdateReq{Hosts: texts()}},
-		"a host with a port, which cannot be a host": {rest.ProjectConfigUpdateReq{Hosts: texts("a.example:1")}, "hosts", "a.example:1: must be a host name without the port 1: use a.example", false},
+		"nothing": {},
+		"a name":  {body: rest.ProjectConfigUpdateReq{Name: &name}},
+		"a name of blanks": {
+			rest.ProjectConfigUpdateReq{Name: new(" ")}, "name", "must be 1 to 200 characters long, and not only blanks", false,
+		},
+		"an origin": {body: rest.ProjectConfigUpdateReq{Origins: texts("https://login.example.com")}},
+		"an origin that cannot work": {
+			rest.ProjectConfigUpdateReq{Name: &name, Origins: texts("https://*.example.com")}, "origins",
+			"https://*.example.com: must name one host: there are no wildcards in origins, so name each", false,
+		},
+		"a related origin":                   {body: rest.ProjectConfigUpdateReq{RelatedOrigins: texts("https://example.de")}},
+		"a host that the DNS gives":          {body: rest.ProjectConfigUpdateReq{Hosts: texts("shop.example")}, proven: true},
+		"a pattern whose name the DNS gives": {body: rest.ProjectConfigUpdateReq{Hosts: texts("*.shop.example")}, proven: true},
+		"a host that the DNS does not give": {
+			rest.ProjectConfigUpdateReq{Name: &name, Hosts: texts("shop.example")}, "hosts",
+			"is not proven: the DNS must have a TXT record of _keyward.shop.example with keyward-project=%s", false,
+		},
+		"a pattern that the DNS does not give": {
+			rest.ProjectConfigUpdateReq{Hosts: texts("*.shop.example")}, "hosts",
+			"is not proven: the DNS must have a TXT record of _keyward.shop.example with keyward-project=%s", false,
+		},
+		"a host that the project has already": {body: rest.ProjectConfigUpdateReq{Hosts: texts("id.example.com")}},
+		"no host any more":                    {body: rest.ProjectConfigUpdateReq{Hosts: texts()}},
+		"a host with a port, which cannot be a host": {
+			rest.ProjectConfigUpdateReq{Hosts: texts("a.example:1")}, "hosts",
+			"a.example:1: must be a host name without the port 1: use a.example", false,
+		},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
@@ -135,7 +160,10 @@ func TestANameThatIsNoHostIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := st.UpdateCname(t.Context(), service.ForProject[rest.CnameUpdateReq]{Project: st.Project.ID, Body: rest.CnameUpdateReq{Cname: c.host}})
+			_, err := st.UpdateCname(
+				t.Context(),
+				service.ForProject[rest.CnameUpdateReq]{Project: st.Project.ID, Body: rest.CnameUpdateReq{Cname: c.host}},
+			)
 			ceremonytest.WantField(t, err, 400, "cname", c.message)
 			if _, err := project.CheckCNAME(c.host); err == nil {
 				t.Error("taken by the project")

@@ -22,7 +22,9 @@ import (
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 )
 
-func setStatus(tb testing.TB, st *ceremonytest.Stack, user ident.UserID, id string, status account.IdentifierStatus) (rest.Identifier, error) {
+func setStatus(
+	tb testing.TB, st *ceremonytest.Stack, user ident.UserID, id string, status account.IdentifierStatus,
+) (rest.Identifier, error) {
 	tb.Helper()
 	return st.UpdateIdentifier(tb.Context(), service.ForUser[service.IdentifierPatch]{
 		Project: st.Project.ID, User: user, Body: service.IdentifierPatch{ID: ident.IdentifierID(id), Status: rest.IdentifierStatus(status)},
@@ -46,12 +48,23 @@ func TestAnIdentifierIsCreatedChangedAndDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := rest.Identifier{IdentifierID: created.IdentifierID, Type: rest.IdentifierTypeEmail, Value: "Ada@Example.com", Status: rest.IdentifierStatusPrimary, UserID: string(ada)}
+	want := rest.Identifier{
+		IdentifierID: created.IdentifierID, Type: rest.IdentifierTypeEmail, Value: "Ada@Example.com",
+		Status: rest.IdentifierStatusPrimary, UserID: string(ada),
+	}
 	if diff := cmp.Diff(want, created); diff != "" || !strings.HasPrefix(created.IdentifierID, "ide-") {
 		t.Error(diff, created.IdentifierID)
 	}
 	a := st.Account(t, ada)
-	kept := []account.Identifier{{ID: ident.IdentifierID(created.IdentifierID), Type: "email", Value: "Ada@Example.com", Status: "primary", CreatedMs: st.Clock.Now().UnixMilli()}}
+	kept := []account.Identifier{
+		{
+			ID:        ident.IdentifierID(created.IdentifierID),
+			Type:      "email",
+			Value:     "Ada@Example.com",
+			Status:    "primary",
+			CreatedMs: st.Clock.Now().UnixMilli(),
+		},
+	}
 	if diff := cmp.Diff(kept, a.Identifiers); diff != "" || a.UpdatedMs != st.Clock.Now().UnixMilli() {
 		t.Error(diff, a.UpdatedMs)
 	}
@@ -99,15 +112,33 @@ func TestBadIdentifiersAreRefused(t *testing.T) {
 		body           rest.IdentifierCreateReq
 		field, message string
 	}{
-		"an empty value":        {user, rest.IdentifierCreateReq{IdentifierType: "email", Status: "primary"}, "identifierValue", "cannot be blank"},
-		"no type":               {user, rest.IdentifierCreateReq{IdentifierValue: "x", Status: "primary"}, "identifierType", "cannot be blank"},
-		"an unknown type":       {user, rest.IdentifierCreateReq{IdentifierType: "pager", IdentifierValue: "x", Status: "primary"}, "identifierType", "must be a valid value"},
-		"no status":             {user, rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x"}, "status", "cannot be blank"},
-		"an unknown status":     {user, rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x", Status: "lost"}, "status", "must be a valid value"},
-		"no email address":      {user, rest.IdentifierCreateReq{IdentifierType: "email", IdentifierValue: "x", Status: "primary"}, "identifierValue", "must be an email address such as ada@example.com"},
-		"no phone number":       {user, rest.IdentifierCreateReq{IdentifierType: "phone", IdentifierValue: "123", Status: "primary"}, "identifierValue", "must be a phone number with the country's code and nothing between its digits, such as +4915112345678"},
-		"a user nobody created": {"usr-1", rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x", Status: "primary"}, "userID", "does not exist"},
-		"a user that cannot be": {"usr-*", rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x", Status: "primary"}, "userID", "does not exist"},
+		"an empty value": {user, rest.IdentifierCreateReq{IdentifierType: "email", Status: "primary"}, "identifierValue", "cannot be blank"},
+		"no type":        {user, rest.IdentifierCreateReq{IdentifierValue: "x", Status: "primary"}, "identifierType", "cannot be blank"},
+		"an unknown type": {
+			user, rest.IdentifierCreateReq{IdentifierType: "pager", IdentifierValue: "x", Status: "primary"}, "identifierType",
+			"must be a valid value",
+		},
+		"no status": {user, rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x"}, "status", "cannot be blank"},
+		"an unknown status": {
+			user, rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x", Status: "lost"}, "status",
+			"must be a valid value",
+		},
+		"no email address": {
+			user, rest.IdentifierCreateReq{IdentifierType: "email", IdentifierValue: "x", Status: "primary"}, "identifierValue",
+			"must be an email address such as ada@example.com",
+		},
+		"no phone number": {
+			user, rest.IdentifierCreateReq{IdentifierType: "phone", IdentifierValue: "123", Status: "primary"}, "identifierValue",
+			"must be a phone number with the country's code and nothing between its digits, such as +4915112345678",
+		},
+		"a user nobody created": {
+			"usr-1", rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x", Status: "primary"}, "userID",
+			"does not exist",
+		},
+		"a user that cannot be": {
+			"usr-*", rest.IdentifierCreateReq{IdentifierType: "username", IdentifierValue: "x", Status: "primary"}, "userID",
+			"does not exist",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -267,8 +298,13 @@ func TestSocialAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := rest.SocialAccount{
-		SocialAccountID: made.SocialAccountID, ProviderType: rest.SocialProviderTypeGithub, IdentifierValue: ceremonytest.Email, UserID: string(ada), ForeignID: "4711",
-		AvatarURL: "https://example.com/ada.png", FullName: "Ada",
+		SocialAccountID: made.SocialAccountID,
+		ProviderType:    rest.SocialProviderTypeGithub,
+		IdentifierValue: ceremonytest.Email,
+		UserID:          string(ada),
+		ForeignID:       "4711",
+		AvatarURL:       "https://example.com/ada.png",
+		FullName:        "Ada",
 	}
 	if diff := cmp.Diff(want, made); diff != "" || !strings.HasPrefix(made.SocialAccountID, "soc-") {
 		t.Error(diff, made.SocialAccountID)
@@ -304,7 +340,10 @@ func TestSocialAccounts(t *testing.T) {
 			}
 		})
 	}
-	if list, err := st.ListUserSocialAccounts(t.Context(), service.ForUser[service.List]{Project: st.Project.ID, User: bob}); err != nil || list == nil || len(list) != 0 {
+	if list, err := st.ListUserSocialAccounts(
+		t.Context(), service.ForUser[service.List]{Project: st.Project.ID, User: bob},
+	); err != nil || list == nil ||
+		len(list) != 0 {
 		t.Errorf("got %v, %v", list, err)
 	}
 	_, err = st.ListUserSocialAccounts(t.Context(), service.ForUser[service.List]{Project: st.Project.ID, User: "usr-1"})
@@ -408,7 +447,10 @@ func TestChangesWaitWhileTheLogIsAway(t *testing.T) {
 func entered(t *testing.T, st *ceremonytest.Stack, value string) ident.UserID {
 	t.Helper()
 	user := st.NewUser(t)
-	one := account.Identifier{ID: ident.NewIdentifierID(), Type: account.IdentifierTypeEmail, Value: value, Status: account.IdentifierStatusPrimary, CreatedMs: 1}
+	one := account.Identifier{
+		ID: ident.NewIdentifierID(), Type: account.IdentifierTypeEmail, Value: value, Status: account.IdentifierStatusPrimary,
+		CreatedMs: 1,
+	}
 	if _, err := st.Accounts.Update(t.Context(), st.Project.ID, user, func(a *account.Account) error {
 		a.Identifiers = append(a.Identifiers, one)
 		return nil

@@ -60,7 +60,8 @@ func TestACreationThatIsRepeatedAfterACrashMakesOneIdentifier(t *testing.T) {
 		again := st.Restart(t)
 		for range 2 {
 			made, err := again.CreateIdentifier(ctx, request)
-			if err != nil || made.IdentifierID != string(reqctx.Seed(ctx).IdentifierID()) || made.Value != ceremonytest.Email || made.UserID != string(ada) {
+			if err != nil || made.IdentifierID != string(reqctx.Seed(ctx).IdentifierID()) || made.Value != ceremonytest.Email ||
+				made.UserID != string(ada) {
 				t.Fatalf("got %+v, %v", made, err)
 			}
 		}

@@ -23,7 +23,9 @@ import (
 func TestAUserIsCreatedReadChangedAndDeleted(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
-	created, err := st.NewUserOf(t, rest.UserCreateReq{FullName: new("Ada Lovelace"), Status: rest.UserStatusPending, ExplicitWebauthnID: new("ada")})
+	created, err := st.NewUserOf(
+		t, rest.UserCreateReq{FullName: new("Ada Lovelace"), Status: rest.UserStatusPending, ExplicitWebauthnID: new("ada")},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +85,8 @@ func TestAUserWithoutAHandleGetsARandomOne(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	a, b := st.Account(t, st.NewUser(t)), st.Account(t, st.NewUser(t))
-	if len(a.UserHandle) != 32 || len(b.UserHandle) != 32 || string(a.UserHandle) == string(b.UserHandle) || a.ExplicitWebauthnID != nil || a.FullName != nil {
+	if len(a.UserHandle) != 32 || len(b.UserHandle) != 32 || string(a.UserHandle) == string(b.UserHandle) || a.ExplicitWebauthnID != nil ||
+		a.FullName != nil {
 		t.Errorf("accounts: %+v %+v", a, b)
 	}
 }
@@ -95,12 +98,21 @@ func TestBadUsersAreRefused(t *testing.T) {
 		body           rest.UserCreateReq
 		field, message string
 	}{
-		"no status":              {rest.UserCreateReq{}, "status", "cannot be blank"},
-		"an unknown status":      {rest.UserCreateReq{Status: "gone"}, "status", "must be a valid value"},
-		"an empty user handle":   {rest.UserCreateReq{Status: "active", ExplicitWebauthnID: new("")}, "explicitWebauthnID", "must be from 1 to 64 bytes long"},
-		"a user handle too long": {rest.UserCreateReq{Status: "active", ExplicitWebauthnID: new(strings.Repeat("ä", 33))}, "explicitWebauthnID", "must be from 1 to 64 bytes long"},
-		"a name too long":        {rest.UserCreateReq{Status: "active", FullName: new(strings.Repeat("ä", 256))}, "fullName", "the length must be between 3 and 255"},
-		"a name too short":       {rest.UserCreateReq{Status: "active", FullName: new("äd")}, "fullName", "the length must be between 3 and 255"},
+		"no status":         {rest.UserCreateReq{}, "status", "cannot be blank"},
+		"an unknown status": {rest.UserCreateReq{Status: "gone"}, "status", "must be a valid value"},
+		"an empty user handle": {
+			rest.UserCreateReq{Status: "active", ExplicitWebauthnID: new("")}, "explicitWebauthnID",
+			"must be from 1 to 64 bytes long",
+		},
+		"a user handle too long": {
+			rest.UserCreateReq{Status: "active", ExplicitWebauthnID: new(strings.Repeat("ä", 33))}, "explicitWebauthnID",
+			"must be from 1 to 64 bytes long",
+		},
+		"a name too long": {
+			rest.UserCreateReq{Status: "active", FullName: new(strings.Repeat("ä", 256))}, "fullName",
+			"the length must be between 3 and 255",
+		},
+		"a name too short": {rest.UserCreateReq{Status: "active", FullName: new("äd")}, "fullName", "the length must be between 3 and 255"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +197,13 @@ func TestAnInterruptedDeletionIsRepeated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := ceremonytest.OpenBuckets(t)
-			accounts, challenges, index := &faulty.Bucket{KeyValue: b.Accounts}, &faulty.Bucket{KeyValue: b.Challenges}, &faulty.Bucket{KeyValue: b.Index}
+			accounts, challenges, index := &faulty.Bucket{
+				KeyValue: b.Accounts,
+			}, &faulty.Bucket{
+				KeyValue: b.Challenges,
+			}, &faulty.Bucket{
+				KeyValue: b.Index,
+			}
 			b.Accounts, b.Challenges, b.Index, b.Marks = accounts, challenges, index, &faulty.Bucket{KeyValue: b.Marks}
 			st := ceremonytest.NewOn(t, b)
 			created, err := st.NewUserOf(t, rest.UserCreateReq{Status: rest.UserStatusActive, ExplicitWebauthnID: new("ada")})
@@ -195,7 +213,10 @@ func TestAnInterruptedDeletionIsRepeated(t *testing.T) {
 			user, d := ident.UserID(created.UserID), authenticator.Phone()
 			data := st.Enroll(t, user, d)
 			st.Enroll(t, user, authenticator.Phone())
-			if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)}); err != nil {
+			if _, err := st.DeleteCredential(
+				t.Context(),
+				service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)},
+			); err != nil {
 				t.Fatal(err)
 			}
 

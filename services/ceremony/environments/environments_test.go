@@ -134,14 +134,24 @@ func TestEnvironmentHandles(t *testing.T) {
 		wantID, wantKnown, wantReject bool
 		wantIssued                    bool
 	}{
-		"a valid handle is known":                                       {handle: own, wantID: true, wantKnown: true},
-		"a valid handle in private mode is recognised, but not known":   {handle: own, private: true, wantID: true},
-		"no handle in private mode is left alone":                       {private: true},
-		"another project's handle is rejected and replaced":             {handle: foreignHandle, wantReject: true, wantIssued: true, wantID: true},
-		"a handle that is none is rejected and replaced":                {handle: "ceh1_x", wantReject: true, wantIssued: true, wantID: true},
-		"a handle that is none in private mode is only rejected":        {handle: "ceh1_x", private: true, wantReject: true},
-		"no handle at all is answered with one":                         {wantIssued: true, wantID: true},
-		"an old kind of handle is rejected and replaced by one of ours": {handle: "somebody-elses", wantReject: true, wantIssued: true, wantID: true},
+		"a valid handle is known":                                     {handle: own, wantID: true, wantKnown: true},
+		"a valid handle in private mode is recognised, but not known": {handle: own, private: true, wantID: true},
+		"no handle in private mode is left alone":                     {private: true},
+		"another project's handle is rejected and replaced": {
+			handle:     foreignHandle,
+			wantReject: true,
+			wantIssued: true,
+			wantID:     true,
+		},
+		"a handle that is none is rejected and replaced":         {handle: "ceh1_x", wantReject: true, wantIssued: true, wantID: true},
+		"a handle that is none in private mode is only rejected": {handle: "ceh1_x", private: true, wantReject: true},
+		"no handle at all is answered with one":                  {wantIssued: true, wantID: true},
+		"an old kind of handle is rejected and replaced by one of ours": {
+			handle:     "somebody-elses",
+			wantReject: true,
+			wantIssued: true,
+			wantID:     true,
+		},
 	} {
 		got, handle := ask(c.handle, c.private)
 		if (got.ID != "") != c.wantID || got.Known != c.wantKnown || got.Rejected != c.wantReject || (handle != nil) != c.wantIssued {
@@ -198,7 +208,10 @@ func TestEnvironmentsAreBoundedAndTheOneNotSeenForLongestGoesFirst(t *testing.T)
 	if _, err := st.Accounts.Update(t.Context(), st.Project.ID, user, func(a *account.Account) error {
 		for i := range 49 {
 			at := ceremonytest.Started.Add(-time.Duration(i+1) * time.Hour).UnixMilli()
-			a.Environments = append(a.Environments, account.Environment{ID: ident.EnvironmentID(fmt.Sprintf("env-%d", i)), CreatedMs: at, LastSeenMs: at})
+			a.Environments = append(
+				a.Environments,
+				account.Environment{ID: ident.EnvironmentID(fmt.Sprintf("env-%d", i)), CreatedMs: at, LastSeenMs: at},
+			)
 		}
 		return nil
 	}); err != nil {

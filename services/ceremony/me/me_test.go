@@ -30,9 +30,13 @@ func ofBrowser[T any](st *ceremonytest.Stack, d *authenticator.Device, token str
 	return req
 }
 
-func startMine(tb testing.TB, st *ceremonytest.Stack, d *authenticator.Device, token string) service.Answered[frontend.MePasskeysAppendStartRsp] {
+func startMine(
+	tb testing.TB, st *ceremonytest.Stack, d *authenticator.Device, token string,
+) service.Answered[frontend.MePasskeysAppendStartRsp] {
 	tb.Helper()
-	rsp, err := st.CurrentUserPasskeyAppendStart(tb.Context(), ofBrowser(st, d, token, frontend.MePasskeysAppendStartReq{ClientInformation: d.Said()}))
+	rsp, err := st.CurrentUserPasskeyAppendStart(
+		tb.Context(), ofBrowser(st, d, token, frontend.MePasskeysAppendStartReq{ClientInformation: d.Said()}),
+	)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -44,7 +48,10 @@ func startMine(tb testing.TB, st *ceremonytest.Stack, d *authenticator.Device, t
 
 func finishMine(tb testing.TB, st *ceremonytest.Stack, d *authenticator.Device, token, answer string) error {
 	tb.Helper()
-	_, err := st.CurrentUserPasskeyAppendFinish(tb.Context(), ofBrowser(st, d, token, frontend.MePasskeysAppendFinishReq{AttestationResponse: answer, ClientInformation: d.Said()}))
+	_, err := st.CurrentUserPasskeyAppendFinish(
+		tb.Context(),
+		ofBrowser(st, d, token, frontend.MePasskeysAppendFinishReq{AttestationResponse: answer, ClientInformation: d.Said()}),
+	)
 	return err
 }
 
@@ -91,7 +98,8 @@ func TestTheCurrentUserCreatesListsAndDeletesAPasskey(t *testing.T) {
 		t.Fatal(err)
 	}
 	passkeys := mine(t, st, in.Session)
-	if len(passkeys) != 1 || passkeys[0].AAGUIDDetails.Name != "Apple Passwords" || passkeys[0].Status != rest.CredentialStatusActive || passkeys[0].Tags == nil {
+	if len(passkeys) != 1 || passkeys[0].AAGUIDDetails.Name != "Apple Passwords" || passkeys[0].Status != rest.CredentialStatusActive ||
+		passkeys[0].Tags == nil {
 		t.Fatalf("the list is %+v", passkeys)
 	}
 	if done := st.Events.OfType(event.AppendCompleted); len(done) != 1 || done[0].User != in.User || done[0].Credential != passkeys[0].ID {
@@ -152,7 +160,8 @@ func TestTheNamesThatAreSignalledAreThoseOfNow(t *testing.T) {
 
 func TestTheCurrentUserIsToldWhyThereIsNoPasskeyToCreate(t *testing.T) {
 	t.Parallel()
-	exists, unsupported := rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists, rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
+	exists := rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists
+	unsupported := rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported
 	for reason, want := range map[string]rest.PasskeyAppendStartRspAppendNotAllowedReason{
 		"passkey_already_exists": exists, "passkeys_not_supported": unsupported, "data_incomplete": unsupported,
 	} {
@@ -181,9 +190,15 @@ func TestAPasskeyIsFinishedInTheSessionThatBeganIt(t *testing.T) {
 	in, d := st.OpenSession(t), authenticator.Phone()
 	created := d.Create(t, startMine(t, st, d, in.Session).Body.AttestationOptions)
 	other := st.OpenSessionOf(t, st.NewUser(t))
-	ceremonytest.WantField(t, finishMine(t, st, d, other.Session, created), 400, "attestationResponse", "the challenge is unknown, or was not given to this user")
+	ceremonytest.WantField(
+		t, finishMine(t, st, d, other.Session, created), 400, "attestationResponse",
+		"the challenge is unknown, or was not given to this user",
+	)
 	again := st.OpenSessionOf(t, in.User)
-	ceremonytest.WantField(t, finishMine(t, st, d, again.Session, created), 400, "attestationResponse", "the challenge belongs to another process")
+	ceremonytest.WantField(
+		t, finishMine(t, st, d, again.Session, created), 400, "attestationResponse",
+		"the challenge belongs to another process",
+	)
 	if err := finishMine(t, st, d, in.Session, created); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +209,9 @@ func TestTheCurrentUserIsShownAndChanged(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	in := st.OpenSession(t)
-	if _, err := st.CurrentUserUpdate(t.Context(), ceremonytest.Visit(st, in.Session, frontend.MeUpdateReq{FullName: "Ada Lovelace"})); err != nil {
+	if _, err := st.CurrentUserUpdate(
+		t.Context(), ceremonytest.Visit(st, in.Session, frontend.MeUpdateReq{FullName: "Ada Lovelace"}),
+	); err != nil {
 		t.Fatal(err)
 	}
 	me, err := st.Me(in.Session)
@@ -206,7 +223,10 @@ func TestTheCurrentUserIsShownAndChanged(t *testing.T) {
 
 	info, err := st.OidcUserInfo(t.Context(), ceremonytest.Visit(st, in.Session, service.Empty{}))
 	name, address, yes := "Ada Lovelace", ceremonytest.Email, true
-	if d := cmp.Diff(frontend.OidcUserInfoRsp{Sub: string(in.User), Name: &name, Email: &address, EmailVerified: &yes}, info); err != nil || d != "" {
+	if d := cmp.Diff(
+		frontend.OidcUserInfoRsp{Sub: string(in.User), Name: &name, Email: &address, EmailVerified: &yes}, info,
+	); err != nil ||
+		d != "" {
 		t.Errorf("%v, %s", err, d)
 	}
 
@@ -242,7 +262,10 @@ func TestTheCurrentUserAddsAnAddressAndVerifiesItWithTheCodeSentLast(t *testing.
 	}
 	_, err := st.CurrentUserIdentifierCreate(t.Context(), ceremonytest.Visit(st, in.Session, add))
 	ceremonytest.WantField(t, err, 409, "value", "already exists")
-	_, err = st.CurrentUserIdentifierCreate(t.Context(), ceremonytest.Visit(st, in.Session, frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeEmail, Value: "x"}))
+	_, err = st.CurrentUserIdentifierCreate(
+		t.Context(),
+		ceremonytest.Visit(st, in.Session, frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeEmail, Value: "x"}),
+	)
 	if f := fault.As(err); len(f.Validation) != 1 || f.Validation[0].Field != "value" {
 		t.Errorf("got %v", err)
 	}
@@ -251,7 +274,10 @@ func TestTheCurrentUserAddsAnAddressAndVerifiesItWithTheCodeSentLast(t *testing.
 		t.Fatalf("it is %+v", added)
 	}
 	finish := func(code string) error {
-		_, err := st.CurrentUserIdentifierVerifyFinish(t.Context(), ceremonytest.Visit(st, in.Session, frontend.MeIdentifierVerifyFinishReq{IdentifierID: added.ID, Code: code}))
+		_, err := st.CurrentUserIdentifierVerifyFinish(
+			t.Context(),
+			ceremonytest.Visit(st, in.Session, frontend.MeIdentifierVerifyFinishReq{IdentifierID: added.ID, Code: code}),
+		)
 		return err
 	}
 	ceremonytest.WantField(t, finish("123456"), 400, "code", "none was sent to this identifier")
@@ -286,7 +312,10 @@ func TestTheCurrentUserChangesAUserNameAndKeepsTheLastIdentifier(t *testing.T) {
 	st := ceremonytest.New(t)
 	in := st.OpenSessionOf(t, st.NewUser(t))
 	ctx := t.Context()
-	if _, err := st.CurrentUserIdentifierCreate(ctx, ceremonytest.Visit(st, in.Session, frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeUsername, Value: "ada"})); err != nil {
+	if _, err := st.CurrentUserIdentifierCreate(
+		ctx,
+		ceremonytest.Visit(st, in.Session, frontend.MeIdentifierCreateReq{IdentifierType: rest.IdentifierTypeUsername, Value: "ada"}),
+	); err != nil {
 		t.Fatal(err)
 	}
 	before := identifiersOf(t, st, in.Session)["ada"]
@@ -312,8 +341,12 @@ func TestTheCurrentUserChangesAUserNameAndKeepsTheLastIdentifier(t *testing.T) {
 	ceremonytest.WantField(t, err, 400, "identifierID", "does not exist")
 	change.IdentifierType = rest.IdentifierTypeEmail
 	_, err = st.CurrentUserIdentifierUpdate(ctx, ceremonytest.Visit(st, in.Session, change))
-	ceremonytest.WantField(t, err, 400, "identifierType", "must be username: another identifier is added, verified and then the old one deleted")
-	_, err = st.CurrentUserIdentifierVerifyStart(ctx, ceremonytest.Visit(st, in.Session, frontend.MeIdentifierVerifyStartReq{IdentifierID: all["countess"].ID}))
+	ceremonytest.WantField(
+		t, err, 400, "identifierType", "must be username: another identifier is added, verified and then the old one deleted",
+	)
+	_, err = st.CurrentUserIdentifierVerifyStart(
+		ctx, ceremonytest.Visit(st, in.Session, frontend.MeIdentifierVerifyStartReq{IdentifierID: all["countess"].ID}),
+	)
 	ceremonytest.WantField(t, err, 400, "identifierID", "is a user name, of which nothing needs to be verified")
 }
 
@@ -321,11 +354,19 @@ func TestAFrontendLearnsHowItsProjectIsConfigured(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	st.ChangeProject(func(p *project.Project) {
-		p.Frontend = project.Frontend{FullName: true, SameSite: "none", Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypePhone}}}
+		p.Frontend = project.Frontend{
+			FullName: true, SameSite: "none", Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypePhone}},
+		}
 	})
-	cookie := frontend.CookieConfig{Domain: authenticator.RPID, Secure: true, SameSite: frontend.CookieConfigSameSiteNone, Path: "/", LifetimeSeconds: 2592000}
+	cookie := frontend.CookieConfig{
+		Domain: authenticator.RPID, Secure: true, SameSite: frontend.CookieConfigSameSiteNone, Path: "/",
+		LifetimeSeconds: 2592000,
+	}
 	session, err := st.GetSessionConfig(t.Context(), ceremonytest.Visit(st, "", service.Empty{}))
-	want := frontend.SessionConfigRsp{UseSessionManagement: true, FrontendAPIURL: ceremonytest.FrontendURL, SessionTokenCookieConfig: cookie, ShortSessionCookieConfig: cookie}
+	want := frontend.SessionConfigRsp{
+		UseSessionManagement: true, FrontendAPIURL: ceremonytest.FrontendURL, SessionTokenCookieConfig: cookie,
+		ShortSessionCookieConfig: cookie,
+	}
 	if d := cmp.Diff(want, session); err != nil || d != "" {
 		t.Errorf("%v, %s", err, d)
 	}
@@ -334,7 +375,11 @@ func TestAFrontendLearnsHowItsProjectIsConfigured(t *testing.T) {
 		t.Errorf("%v, %s", err, d)
 	}
 	details, err := st.GetUserDetailsConfig(t.Context(), ceremonytest.Visit(st, "", service.Empty{}))
-	if d := cmp.Diff(frontend.UserDetailsConfigRsp{FullNameRequired: true, Identifiers: []frontend.IdentifierConfig{{Type: rest.IdentifierTypePhone}}}, details); err != nil || d != "" {
+	if d := cmp.Diff(
+		frontend.UserDetailsConfigRsp{FullNameRequired: true, Identifiers: []frontend.IdentifierConfig{{Type: rest.IdentifierTypePhone}}},
+		details,
+	); err != nil ||
+		d != "" {
 		t.Errorf("%v, %s", err, d)
 	}
 }

@@ -87,7 +87,13 @@ func TestALoginStartedByAnEarlierVersionIsFinishedOnce(t *testing.T) {
 			t.Fatalf("offers %+v: %v", offers, err)
 		}
 		r := challenge.Record{
-			ID: offers[0].Ceremony, Value: offers[0].Challenge, Type: "authenticate", Project: st.Project.ID, User: user, Process: ceremonytest.Process, Created: offers[0].CreatedMs,
+			ID:      offers[0].Ceremony,
+			Value:   offers[0].Challenge,
+			Type:    "authenticate",
+			Project: st.Project.ID,
+			User:    user,
+			Process: ceremonytest.Process,
+			Created: offers[0].CreatedMs,
 		}
 		if err := json.Unmarshal(offers[0].Pending, &r); err != nil {
 			t.Fatal(err)
@@ -132,14 +138,20 @@ func TestChallengesAreListedAndMoveForward(t *testing.T) {
 		t.Fatalf("challenges: %+v", all)
 	}
 	want := rest.PasskeyChallenge{
-		ChallengeID: all[0].ChallengeID, Value: all[0].Value, Type: rest.PasskeyChallengeTypeAuthenticate, Status: rest.PasskeyChallengeStatusPending,
-		Created: ceremonytest.Started.Unix() + 1, CreatedMs: ceremonytest.Started.UnixMilli() + 1000, Expires: ceremonytest.Started.Unix() + 301,
+		ChallengeID: all[0].ChallengeID,
+		Value:       all[0].Value,
+		Type:        rest.PasskeyChallengeTypeAuthenticate,
+		Status:      rest.PasskeyChallengeStatusPending,
+		Created:     ceremonytest.Started.Unix() + 1,
+		CreatedMs:   ceremonytest.Started.UnixMilli() + 1000,
+		Expires:     ceremonytest.Started.Unix() + 301,
 	}
 	if diff := cmp.Diff(want, all[0]); diff != "" {
 		t.Error(diff)
 	}
 	for filter, n := range map[string]int{
-		"type:eq:register": 1, "status:eq:completed": 1, "status:eq:consumed": 0, "userID:eq:" + string(user): 2, "projectID:eq:" + string(st.Project.ID): 2, "projectID:eq:pro-404": 0,
+		"type:eq:register": 1, "status:eq:completed": 1, "status:eq:consumed": 0, "userID:eq:" + string(user): 2,
+		"projectID:eq:" + string(st.Project.ID): 2, "projectID:eq:pro-404": 0,
 		"created:gt:2026-11-22T12:00:00": 1,
 	} {
 		if got := len(st.Challenges(t, user, filter)); got != n {

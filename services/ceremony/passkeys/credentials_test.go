@@ -21,10 +21,15 @@ func TestADeletedPasskeyIsToldOf(t *testing.T) {
 	st := ceremonytest.New(t)
 	user := st.NewUser(t)
 	data := st.Enroll(t, user, authenticator.Phone())
-	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)}); err != nil {
+	if _, err := st.DeleteCredential(
+		t.Context(),
+		service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)},
+	); err != nil {
 		t.Fatal(err)
 	}
-	want := []event.Event{{Project: st.Project.ID, User: user, Type: event.PasskeyDeleted, CreatedMs: ceremonytest.Started.UnixMilli(), Credential: data.ID}}
+	want := []event.Event{
+		{Project: st.Project.ID, User: user, Type: event.PasskeyDeleted, CreatedMs: ceremonytest.Started.UnixMilli(), Credential: data.ID},
+	}
 	if diff := cmp.Diff(want, st.Events.OfType(event.PasskeyDeleted), cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {
 		t.Error(diff)
 	}
@@ -58,8 +63,11 @@ func TestCredentialsAreListedAndDeleted(t *testing.T) {
 		"in the order of creation": {service.List{}, []string{first.ID, second.ID}},
 		"newest first":             {service.List{Sort: "created:desc"}, []string{second.ID, first.ID}},
 		"by backup state":          {service.List{Filter: []string{"backupState:eq:false"}}, []string{second.ID}},
-		"by system and browser":    {service.List{Filter: []string{"osName:eq:macOS", "browserName:eq:Safari", "status:eq:active", "userID:eq:" + string(user)}}, []string{first.ID, second.ID}},
-		"by status":                {service.List{Filter: []string{"status:eq:pending"}}, []string{}},
+		"by system and browser": {
+			service.List{Filter: []string{"osName:eq:macOS", "browserName:eq:Safari", "status:eq:active", "userID:eq:" + string(user)}},
+			[]string{first.ID, second.ID},
+		},
+		"by status": {service.List{Filter: []string{"status:eq:pending"}}, []string{}},
 	} {
 		if diff := cmp.Diff(c.want, list(c.list)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -101,7 +109,10 @@ func TestTombstonesAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := st.Enroll(t, user, authenticator.Phone())
-	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)}); err != nil {
+	if _, err := st.DeleteCredential(
+		t.Context(),
+		service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if d := st.Account(t, user).Deleted; len(d) != 100 || d[0].ID != "cre-1" || string(d[99].ID) != data.ID {

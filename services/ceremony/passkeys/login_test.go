@@ -43,7 +43,8 @@ func TestAPasskeyLogsIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if data.ID != created.ID || data.UserID != string(user) || data.Username != "ada@example.com" || data.CeremonyType != rest.CeremonyTypeLocal ||
+			if data.ID != created.ID || data.UserID != string(user) || data.Username != "ada@example.com" ||
+				data.CeremonyType != rest.CeremonyTypeLocal ||
 				data.AAGUIDDetails != (rest.AAGUIDDetails{AAGUID: ceremonytest.PhoneAAGUID, Name: "Apple Passwords"}) {
 				t.Errorf("passkey data: %+v", data)
 			}
@@ -66,9 +67,18 @@ func TestAPasskeyLogsIn(t *testing.T) {
 				t.Fatalf("events: %+v", st.Events.All())
 			}
 			want := event.Event{
-				ID: completed[0].ID, Project: st.Project.ID, User: user, Type: event.LoginCompleted, CreatedMs: st.Clock.Now().UnixMilli(), Process: ceremonytest.Process,
-				Environment: c.Environment, Credential: created.ID, Challenge: challenge.Value, Ceremony: ident.ChallengeID(challenge.ChallengeID), Route: event.Local,
-				Client: &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
+				ID:          completed[0].ID,
+				Project:     st.Project.ID,
+				User:        user,
+				Type:        event.LoginCompleted,
+				CreatedMs:   st.Clock.Now().UnixMilli(),
+				Process:     ceremonytest.Process,
+				Environment: c.Environment,
+				Credential:  created.ID,
+				Challenge:   challenge.Value,
+				Ceremony:    ident.ChallengeID(challenge.ChallengeID),
+				Route:       event.Local,
+				Client:      &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
 			}
 			if diff := cmp.Diff(want, completed[0]); diff != "" {
 				t.Error(diff)
@@ -77,9 +87,17 @@ func TestAPasskeyLogsIn(t *testing.T) {
 				t.Errorf("event ID %s: %v", completed[0].ID, err)
 			}
 			want = event.Event{
-				ID: offered[0].ID, Project: st.Project.ID, User: user, Type: event.LoginOffered, CreatedMs: st.Clock.Now().UnixMilli(), Process: ceremonytest.Process,
-				Environment: c.Environment, Challenge: challenge.Value, Ceremony: ident.ChallengeID(challenge.ChallengeID), Route: event.Local,
-				Decision: "dec-4693224802260150919",
+				ID:          offered[0].ID,
+				Project:     st.Project.ID,
+				User:        user,
+				Type:        event.LoginOffered,
+				CreatedMs:   st.Clock.Now().UnixMilli(),
+				Process:     ceremonytest.Process,
+				Environment: c.Environment,
+				Challenge:   challenge.Value,
+				Ceremony:    ident.ChallengeID(challenge.ChallengeID),
+				Route:       event.Local,
+				Decision:    "dec-4693224802260150919",
 			}
 			if diff := cmp.Diff(want, offered[0]); diff != "" {
 				t.Error(diff)
@@ -150,7 +168,8 @@ func TestASignatureCounterThatDoesNotGoUpIsRefusedAndRemembered(t *testing.T) {
 		t.Errorf("credential: %+v", c)
 	}
 	told := st.Events.OfType(event.PasskeyCounterRegressed)
-	if len(told) != 1 || told[0].User != user || told[0].Credential != string(st.Account(t, user).Credentials[0].ID) || told[0].Client == nil ||
+	if len(told) != 1 || told[0].User != user || told[0].Credential != string(st.Account(t, user).Credentials[0].ID) ||
+		told[0].Client == nil ||
 		*told[0].Counter != (event.Counter{Stored: 1, Received: 1}) {
 		t.Errorf("told: %+v", told)
 	}
@@ -229,7 +248,10 @@ func TestAnotherPasskeyDeletedMeanwhileDoesNotHinderALogin(t *testing.T) {
 	st.Enroll(t, user, d)
 	other := st.Enroll(t, user, authenticator.Phone())
 	options := st.BeginLogin(t, user, d).AssertionOptions
-	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(other.ID)}); err != nil {
+	if _, err := st.DeleteCredential(
+		t.Context(),
+		service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(other.ID)},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := st.FinishLogin(t, user, d, d.Get(t, options)); err != nil {
@@ -252,7 +274,8 @@ func TestADeniedLogin(t *testing.T) {
 		t.Error("a challenge was stored")
 	}
 	denied := st.Events.OfType(event.LoginDenied)
-	if len(denied) != 1 || denied[0].User != user || denied[0].Process != ceremonytest.Process || denied[0].Decision == "" || denied[0].Environment == "" {
+	if len(denied) != 1 || denied[0].User != user || denied[0].Process != ceremonytest.Process || denied[0].Decision == "" ||
+		denied[0].Environment == "" {
 		t.Errorf("events: %+v", st.Events.All())
 	}
 }
@@ -274,7 +297,8 @@ func TestAPolicyThatAllowsALoginWithoutAPasskeyIsOverruled(t *testing.T) {
 			user, d := st.NewUser(t), authenticator.Phone()
 			prepare(st, user, d)
 			rsp := st.BeginLogin(t, user, d)
-			if rsp.LoginAllow || rsp.AssertionOptions != "" || rsp.DecisionTag != rest.DecisionTagDefaultDeny || rsp.DecisionInsights.Tag != rest.DecisionTagDefaultDeny {
+			if rsp.LoginAllow || rsp.AssertionOptions != "" || rsp.DecisionTag != rest.DecisionTagDefaultDeny ||
+				rsp.DecisionInsights.Tag != rest.DecisionTagDefaultDeny {
 				t.Errorf("answer: %+v", rsp)
 			}
 			if len(st.Events.OfType(event.LoginDenied)) != 1 || !strings.Contains(st.Log.String(), "L9") {

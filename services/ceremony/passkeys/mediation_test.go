@@ -41,11 +41,21 @@ func TestAMediationFindsTheUser(t *testing.T) {
 	if rsp.Error != nil || rsp.PasskeyData.ID != created.ID || rsp.PasskeyData.UserID != string(user) {
 		t.Errorf("answer: %+v", rsp)
 	}
-	want := []event.Event{{
-		Project: st.Project.ID, User: user, Type: event.LoginCompleted, CreatedMs: ceremonytest.Started.UnixMilli(), Process: ceremonytest.Process, Environment: st.Account(t, user).Environments[0].ID,
-		Credential: created.ID, Challenge: authenticator.ChallengeIn(t, start.AssertionOptions), Ceremony: ident.ChallengeID(rsp.PasskeyData.ChallengeID), Route: event.Local,
-		Client: &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
-	}}
+	want := []event.Event{
+		{
+			Project:     st.Project.ID,
+			User:        user,
+			Type:        event.LoginCompleted,
+			CreatedMs:   ceremonytest.Started.UnixMilli(),
+			Process:     ceremonytest.Process,
+			Environment: st.Account(t, user).Environments[0].ID,
+			Credential:  created.ID,
+			Challenge:   authenticator.ChallengeIn(t, start.AssertionOptions),
+			Ceremony:    ident.ChallengeID(rsp.PasskeyData.ChallengeID),
+			Route:       event.Local,
+			Client:      &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
+		},
+	}
 	if diff := cmp.Diff(want, st.Events.OfType(event.LoginCompleted), cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {
 		t.Error(diff)
 	}
@@ -96,7 +106,10 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 		t.Parallel()
 		st := ceremonytest.New(t)
 		user, d, created := ceremonytest.Known(t, st)
-		if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(created.ID)}); err != nil {
+		if _, err := st.DeleteCredential(
+			t.Context(),
+			service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(created.ID)},
+		); err != nil {
 			t.Fatal(err)
 		}
 		rsp, err := finish(t, st, d)
@@ -118,7 +131,10 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 		st := ceremonytest.NewOn(t, b)
 		user, d, created := ceremonytest.Known(t, st)
 		index.FailPuts(1)
-		if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(created.ID)}); err == nil {
+		if _, err := st.DeleteCredential(
+			t.Context(),
+			service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(created.ID)},
+		); err == nil {
 			t.Fatal("an interrupted deletion was acknowledged")
 		}
 		rsp, err := finish(t, st, d)
@@ -154,7 +170,8 @@ func TestADeletedPasskeyIsToldFromOneNobodyKnows(t *testing.T) {
 				ceremonytest.WantField(t, err, 400, "assertionResponse", "unknown credential")
 				return
 			}
-			if err != nil || rsp.Error == nil || rsp.Error.Type != rest.MediationErrorTypeAlternativeProjectID || *rsp.Error.AlternativeProjectName != "Shop" {
+			if err != nil || rsp.Error == nil || rsp.Error.Type != rest.MediationErrorTypeAlternativeProjectID ||
+				*rsp.Error.AlternativeProjectName != "Shop" {
 				t.Errorf("answered %+v, %v", rsp, err)
 			}
 		})
@@ -215,21 +232,33 @@ func TestAMediationIsRefused(t *testing.T) {
 			d.Origin = "https://evil.example"
 			return d.Get(t, options)
 		}, "the origin is not one of the project's"},
-		"with a challenge that was given to a user": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, _ string) string {
-			return d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
-		}, "the challenge is unknown, or was not given to this user"},
-		"after the challenge has expired": {func(t *testing.T, st *ceremonytest.Stack, _ ident.UserID, d *authenticator.Device, options string) string {
-			st.Clock.Advance(5 * time.Minute)
-			return d.Get(t, options)
-		}, "the challenge has expired"},
+		"with a challenge that was given to a user": {
+			func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, _ string) string {
+				return d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
+			},
+			"the challenge is unknown, or was not given to this user",
+		},
+		"after the challenge has expired": {
+			func(t *testing.T, st *ceremonytest.Stack, _ ident.UserID, d *authenticator.Device, options string) string {
+				st.Clock.Advance(5 * time.Minute)
+				return d.Get(t, options)
+			},
+			"the challenge has expired",
+		},
 		"of a disabled user": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, options string) string {
 			disabled := rest.UserStatusDisabled
-			if _, err := st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: user, Body: rest.UserUpdateReq{Status: &disabled}}); err != nil {
+			if _, err := st.UpdateUser(
+				t.Context(),
+				service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: user, Body: rest.UserUpdateReq{Status: &disabled}},
+			); err != nil {
 				t.Fatal(err)
 			}
 			return d.Get(t, options)
 		}, "the user of the credential is not active"},
-		"of something that is not JSON": {func(*testing.T, *ceremonytest.Stack, ident.UserID, *authenticator.Device, string) string { return "[]" }, "is not the JSON of a PublicKeyCredential"},
+		"of something that is not JSON": {
+			func(*testing.T, *ceremonytest.Stack, ident.UserID, *authenticator.Device, string) string { return "[]" },
+			"is not the JSON of a PublicKeyCredential",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

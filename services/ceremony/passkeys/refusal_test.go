@@ -71,8 +71,14 @@ func refusals() []refusal {
 	const assertion = "assertionResponse"
 	unknown := "the challenge is unknown, or was not given to this user"
 	return []refusal{
-		{"an answer that is not JSON", func(_ *testing.T, l *attempt) { l.req.Body.AssertionResponse = "{" }, assertion, "is not the JSON of a PublicKeyCredential", false},
-		{"an answer with something behind it", func(_ *testing.T, l *attempt) { l.req.Body.AssertionResponse += "{}" }, assertion, "is not the JSON of a PublicKeyCredential", false},
+		{
+			"an answer that is not JSON", func(_ *testing.T, l *attempt) { l.req.Body.AssertionResponse = "{" }, assertion,
+			"is not the JSON of a PublicKeyCredential", false,
+		},
+		{
+			"an answer with something behind it", func(_ *testing.T, l *attempt) { l.req.Body.AssertionResponse += "{}" },
+			assertion, "is not the JSON of a PublicKeyCredential", false,
+		},
 		{"an answer without authenticator data", func(t *testing.T, l *attempt) {
 			l.edit(t, func(_, response map[string]any) { response["authenticatorData"] = "AA" })
 		}, assertion, "response.authenticatorData is not that of an authenticator (W3C WebAuthn §6.1)", false},
@@ -87,7 +93,9 @@ func refusals() []refusal {
 		}, assertion, unknown, false},
 		{"a challenge of a creation", func(t *testing.T, l *attempt) {
 			creation := l.st.BeginAppend(t, l.user, l.device)
-			l.options = strings.Replace(l.options, authenticator.ChallengeIn(t, l.options), authenticator.ChallengeIn(t, creation.AttestationOptions), 1)
+			l.options = strings.Replace(
+				l.options, authenticator.ChallengeIn(t, l.options), authenticator.ChallengeIn(t, creation.AttestationOptions), 1,
+			)
 			l.sign(t)
 		}, assertion, "the challenge belongs to a ceremony of the other type", false},
 		{"a challenge of a mediation", func(t *testing.T, l *attempt) {
@@ -110,16 +118,28 @@ func refusals() []refusal {
 			}
 			l.req.Project = other.Project.ID
 		}, assertion, unknown, false},
-		{"another process", func(_ *testing.T, l *attempt) { l.req.Body.ProcessID = "prc-2" }, assertion, "the challenge belongs to another process", false},
-		{"a user ID with a wildcard", func(_ *testing.T, l *attempt) { l.req.Body.UserID = "usr-*" }, "userID", "must be of the form usr-<number>", false},
+		{
+			"another process", func(_ *testing.T, l *attempt) { l.req.Body.ProcessID = "prc-2" }, assertion,
+			"the challenge belongs to another process", false,
+		},
+		{
+			"a user ID with a wildcard", func(_ *testing.T, l *attempt) { l.req.Body.UserID = "usr-*" }, "userID",
+			"must be of the form usr-<number>", false,
+		},
 		{"a user who does not exist", func(_ *testing.T, l *attempt) { l.req.Body.UserID = "usr-1" }, "userID", "does not exist", false},
 		{"a user who was disabled meanwhile", func(t *testing.T, l *attempt) {
 			disabled := rest.UserStatusDisabled
-			if _, err := l.st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{Project: l.st.Project.ID, User: l.user, Body: rest.UserUpdateReq{Status: &disabled}}); err != nil {
+			if _, err := l.st.UpdateUser(
+				t.Context(),
+				service.ForUser[rest.UserUpdateReq]{Project: l.st.Project.ID, User: l.user, Body: rest.UserUpdateReq{Status: &disabled}},
+			); err != nil {
 				t.Fatal(err)
 			}
 		}, "userID", "is not active", false},
-		{"a challenge on the moment it expires", func(_ *testing.T, l *attempt) { l.st.Clock.Advance(5 * time.Minute) }, assertion, "the challenge has expired", false},
+		{
+			"a challenge on the moment it expires", func(_ *testing.T, l *attempt) { l.st.Clock.Advance(5 * time.Minute) },
+			assertion, "the challenge has expired", false,
+		},
 		{"a challenge that was consumed by hand", func(t *testing.T, l *attempt) {
 			id := ident.ChallengeID(l.st.Challenges(t, l.user, "status:eq:pending")[0].ChallengeID)
 			if _, err := l.st.UpdateChallenge(t.Context(), service.ForUser[service.ChallengePatch]{
@@ -128,7 +148,10 @@ func refusals() []refusal {
 				t.Fatal(err)
 			}
 		}, assertion, "the challenge has been used already", true},
-		{"another origin", func(t *testing.T, l *attempt) { l.device.Origin = "https://evil.example"; l.sign(t) }, assertion, "the origin is not one of the project's", true},
+		{
+			"another origin", func(t *testing.T, l *attempt) { l.device.Origin = "https://evil.example"; l.sign(t) }, assertion,
+			"the origin is not one of the project's", true,
+		},
 		{"an origin that the project gave up", func(_ *testing.T, l *attempt) {
 			p := l.st.Project
 			p.Origins = []string{"android:apk-key-hash:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}
@@ -149,7 +172,10 @@ func refusals() []refusal {
 		{"a frame of another origin", func(t *testing.T, l *attempt) {
 			l.editClientData(t, func(data map[string]any) { data["crossOrigin"] = true })
 		}, assertion, "the ceremony took place in a frame of another origin", true},
-		{"another RP ID", func(t *testing.T, l *attempt) { l.device.RPID = "evil.example"; l.sign(t) }, assertion, "the RP ID hash is not that of the project's RP ID", true},
+		{
+			"another RP ID", func(t *testing.T, l *attempt) { l.device.RPID = "evil.example"; l.sign(t) }, assertion,
+			"the RP ID hash is not that of the project's RP ID", true,
+		},
 		{"a project whose RP ID has changed", func(_ *testing.T, l *attempt) {
 			p := l.st.Project
 			p.RPID = "login.example.com"
@@ -170,8 +196,14 @@ func refusals() []refusal {
 			l.device.Key.ID = id
 			l.sign(t)
 		}, assertion, "the signature is invalid", true},
-		{"a user who was not verified", func(t *testing.T, l *attempt) { l.device.Options.UserNotVerified = true; l.sign(t) }, assertion, "the user was not verified", true},
-		{"a user who was not present", func(t *testing.T, l *attempt) { l.device.Options.UserNotPresent = true; l.sign(t) }, assertion, "the user was not present", true},
+		{
+			"a user who was not verified", func(t *testing.T, l *attempt) { l.device.Options.UserNotVerified = true; l.sign(t) },
+			assertion, "the user was not verified", true,
+		},
+		{
+			"a user who was not present", func(t *testing.T, l *attempt) { l.device.Options.UserNotPresent = true; l.sign(t) },
+			assertion, "the user was not present", true,
+		},
 		{"a passkey that is no longer eligible for backup", func(t *testing.T, l *attempt) {
 			l.device.Options.BackupEligible, l.device.Options.BackupState = false, false
 			l.sign(t)
@@ -180,8 +212,15 @@ func refusals() []refusal {
 			l.device.Options.BackupEligible = false
 			l.sign(t)
 		}, assertion, "the backup flags contradict each other", true},
-		{"another user's handle", func(t *testing.T, l *attempt) { l.device.Options.UserHandle = []byte("somebody"); l.sign(t) }, assertion, "the user handle is another user's", true},
-		{"a passkey that nobody knows", func(t *testing.T, l *attempt) { l.device = authenticator.Phone(); l.sign(t) }, assertion, "unknown credential", true},
+		{
+			"another user's handle",
+			func(t *testing.T, l *attempt) { l.device.Options.UserHandle = []byte("somebody"); l.sign(t) }, assertion,
+			"the user handle is another user's", true,
+		},
+		{
+			"a passkey that nobody knows", func(t *testing.T, l *attempt) { l.device = authenticator.Phone(); l.sign(t) },
+			assertion, "unknown credential", true,
+		},
 		{"another user's passkey", func(t *testing.T, l *attempt) {
 			l.device = authenticator.Phone()
 			l.st.Enroll(t, l.st.NewUser(t), l.device)
@@ -189,7 +228,9 @@ func refusals() []refusal {
 		}, assertion, "unknown credential", true},
 		{"a passkey that was deleted meanwhile", func(t *testing.T, l *attempt) {
 			for _, c := range l.st.Account(t, l.user).Credentials {
-				if _, err := l.st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: l.st.Project.ID, User: l.user, Body: c.ID}); err != nil {
+				if _, err := l.st.DeleteCredential(
+					t.Context(), service.ForUser[ident.CredentialID]{Project: l.st.Project.ID, User: l.user, Body: c.ID},
+				); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -241,7 +282,10 @@ func TestALoginIsRefused(t *testing.T) {
 			st.Projects.Set(st.Project)
 			st.Clock.Advance(ceremonytest.Started.Sub(st.Clock.Now()))
 			active := rest.UserStatusActive
-			if _, err := st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: l.user, Body: rest.UserUpdateReq{Status: &active}}); err != nil {
+			if _, err := st.UpdateUser(
+				t.Context(),
+				service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: l.user, Body: rest.UserUpdateReq{Status: &active}},
+			); err != nil {
 				t.Fatal(err)
 			}
 			_, err = st.FinishLogin(t, l.user, &before, good)

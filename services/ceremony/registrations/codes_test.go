@@ -14,7 +14,9 @@ import (
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
-func passkeyCode(tb testing.TB, st *ceremonytest.Stack, user ident.UserID, body service.PasskeyCodeRequest) (service.PasskeyCodeCreated, error) {
+func passkeyCode(
+	tb testing.TB, st *ceremonytest.Stack, user ident.UserID, body service.PasskeyCodeRequest,
+) (service.PasskeyCodeCreated, error) {
 	tb.Helper()
 	return st.CreatePasskeyCode(tb.Context(), service.ForUser[service.PasskeyCodeRequest]{Project: st.Project.ID, User: user, Body: body})
 }
@@ -24,7 +26,8 @@ func TestACodeRegistersOnePasskey(t *testing.T) {
 	st := ceremonytest.New(t)
 	user := st.NamedUser(t, account.IdentifierStatusVerified)
 	made, err := passkeyCode(t, st, user, service.PasskeyCodeRequest{})
-	if err != nil || made.Code == nil || len(made.Code.Code) != 40 || made.ChangedMs != ceremonytest.Started.UnixMilli() || made.CreatedMs != ceremonytest.Started.UnixMilli() {
+	if err != nil || made.Code == nil || len(made.Code.Code) != 40 || made.ChangedMs != ceremonytest.Started.UnixMilli() ||
+		made.CreatedMs != ceremonytest.Started.UnixMilli() {
 		t.Fatalf("got %+v, %v", made, err)
 	}
 	if told := st.Events.OfType(event.PasskeyCode); len(told) != 1 || told[0].User != user {
@@ -76,8 +79,11 @@ func TestALinkIsSentToTheVerifiedAddress(t *testing.T) {
 	t.Parallel()
 	const all = "?userID=$U&orgID=$P&codeID=$I&code=$C"
 	for name, c := range map[string]struct{ template, want string }{
-		"without a template":   {"", authenticator.Origin + "/" + all},
-		"with all there is":    {authenticator.Origin + "/in?u={{.UserID}}&o={{.OrgID}}&i={{.CodeID}}&c={{.Code}}", authenticator.Origin + "/in?u=$U&o=$P&i=$I&c=$C"},
+		"without a template": {"", authenticator.Origin + "/" + all},
+		"with all there is": {
+			authenticator.Origin + "/in?u={{.UserID}}&o={{.OrgID}}&i={{.CodeID}}&c={{.Code}}",
+			authenticator.Origin + "/in?u=$U&o=$P&i=$I&c=$C",
+		},
 		"with the code alone":  {authenticator.Origin + "/{{ .Code }}#{{.CodeID}}", authenticator.Origin + "/$C#$I"},
 		"with nothing at all":  {authenticator.Origin + "/passkey", authenticator.Origin + "/passkey"},
 		"with trimming braces": {authenticator.Origin + "/a {{- .Code -}} b", authenticator.Origin + "/a$Cb"},
@@ -95,7 +101,9 @@ func TestALinkIsSentToTheVerifiedAddress(t *testing.T) {
 			if m.Link != want || m.To != ceremonytest.Email || m.Purpose != "passkey-registration" || m.Lifetime != time.Hour {
 				t.Errorf("got %+v, want the link %s", m, want)
 			}
-			if _, err := register(t, st, user, service.PasskeyRegistration{Code: &service.PasskeyCode{ID: string(m.ID), Code: m.Value}}); err != nil {
+			if _, err := register(
+				t, st, user, service.PasskeyRegistration{Code: &service.PasskeyCode{ID: string(m.ID), Code: m.Value}},
+			); err != nil {
 				t.Errorf("the code of the link: %v", err)
 			}
 		})
@@ -106,7 +114,10 @@ func TestALinkGoesToThePrimaryAddress(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	user := st.NamedUser(t, account.IdentifierStatusVerified)
-	for value, status := range map[string]account.IdentifierStatus{"first@example.com": account.IdentifierStatusPrimary, "other@example.com": account.IdentifierStatusVerified} {
+	for value, status := range map[string]account.IdentifierStatus{
+		"first@example.com": account.IdentifierStatusPrimary,
+		"other@example.com": account.IdentifierStatusVerified,
+	} {
 		if _, err := st.CreateIdentifier(t.Context(), service.ForUser[rest.IdentifierCreateReq]{
 			Project: st.Project.ID, User: user, Body: rest.IdentifierCreateReq{
 				IdentifierType: rest.IdentifierTypeEmail, IdentifierValue: value, Status: rest.IdentifierStatus(status),

@@ -28,7 +28,9 @@ func register(tb testing.TB, st *ceremonytest.Stack, user ident.UserID, body ser
 	return st.RegisterPasskey(tb.Context(), service.ForUser[service.PasskeyRegistration]{Project: st.Project.ID, User: user, Body: body})
 }
 
-func verifyPasskey(ctx context.Context, st *ceremonytest.Stack, user ident.UserID, id ident.CredentialID, credential string) (service.Change, error) {
+func verifyPasskey(
+	ctx context.Context, st *ceremonytest.Stack, user ident.UserID, id ident.CredentialID, credential string,
+) (service.Change, error) {
 	return st.VerifyPasskey(ctx, service.ForUser[service.PasskeyVerification]{
 		Project: st.Project.ID, User: user, Body: service.PasskeyVerification{
 			ID: id, Credential: json.RawMessage(credential), Name: "Ada's phone", Address: "127.0.0.1",
@@ -137,16 +139,26 @@ func TestARegisteredPasskeyLogsIn(t *testing.T) {
 	if diff := cmp.Diff(want, passkeys(t, st, user)); diff != "" {
 		t.Error(diff)
 	}
-	if a := st.Account(t, user); a.Credentials[0].Username != ceremonytest.Email || a.Credentials[0].RPID != authenticator.RPID || len(a.Environments) != 0 {
+	if a := st.Account(
+		t, user,
+	); a.Credentials[0].Username != ceremonytest.Email || a.Credentials[0].RPID != authenticator.RPID ||
+		len(a.Environments) != 0 {
 		t.Errorf("account: %+v", a)
 	}
 
-	common := event.Event{Project: st.Project.ID, User: user, Challenge: authenticator.ChallengeIn(t, string(pending.Options)), Kind: event.KindDefault, Credential: string(pending.ID)}
+	common := event.Event{
+		Project: st.Project.ID, User: user, Challenge: authenticator.ChallengeIn(t, string(pending.Options)),
+		Kind: event.KindDefault, Credential: string(pending.ID),
+	}
 	offered, completed := common, common
 	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, ceremonytest.Started.UnixMilli(), pending.Decision
-	completed.Type, completed.CreatedMs, completed.Client = event.AppendCompleted, nowMs, &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"}
+	completed.Type, completed.CreatedMs, completed.Client = event.AppendCompleted, nowMs, &event.Client{
+		Address: "127.0.0.1", OS: "macOS", Browser: "Safari",
+	}
 	completed.Route, completed.Attachment = event.Local, "platform"
-	if diff := cmp.Diff([]event.Event{offered, completed}, st.Events.All(), cmpopts.IgnoreFields(event.Event{}, "ID", "Ceremony")); diff != "" {
+	if diff := cmp.Diff(
+		[]event.Event{offered, completed}, st.Events.All(), cmpopts.IgnoreFields(event.Event{}, "ID", "Ceremony"),
+	); diff != "" {
 		t.Error(diff)
 	}
 
@@ -184,12 +196,21 @@ func TestTheCallersChoicesAreInTheOptions(t *testing.T) {
 		attachment string
 		hints      []string
 	}{
-		"nothing is chosen":      {service.PasskeyRegistration{}, authenticator.RPID, "platform", []string{"client-device"}},
-		"this device":            {service.PasskeyRegistration{Attachment: "platform"}, authenticator.RPID, "platform", []string{"client-device"}},
-		"another device":         {service.PasskeyRegistration{Attachment: "cross-platform"}, authenticator.RPID, "cross-platform", []string{"security-key", "hybrid"}},
-		"the domain there is":    {service.PasskeyRegistration{Domain: authenticator.RPID}, authenticator.RPID, "platform", []string{"client-device"}},
-		"a subdomain":            {service.PasskeyRegistration{Domain: "login.example.com"}, "login.example.com", "platform", []string{"client-device"}},
-		"a subdomain in capital": {service.PasskeyRegistration{Domain: "Login.Example.COM"}, "login.example.com", "platform", []string{"client-device"}},
+		"nothing is chosen": {service.PasskeyRegistration{}, authenticator.RPID, "platform", []string{"client-device"}},
+		"this device": {
+			service.PasskeyRegistration{Attachment: "platform"}, authenticator.RPID, "platform", []string{"client-device"},
+		},
+		"another device": {
+			service.PasskeyRegistration{Attachment: "cross-platform"}, authenticator.RPID, "cross-platform",
+			[]string{"security-key", "hybrid"},
+		},
+		"the domain there is": {
+			service.PasskeyRegistration{Domain: authenticator.RPID}, authenticator.RPID, "platform", []string{"client-device"},
+		},
+		"a subdomain": {service.PasskeyRegistration{Domain: "login.example.com"}, "login.example.com", "platform", []string{"client-device"}},
+		"a subdomain in capital": {
+			service.PasskeyRegistration{Domain: "Login.Example.COM"}, "login.example.com", "platform", []string{"client-device"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,7 +222,8 @@ func TestTheCallersChoicesAreInTheOptions(t *testing.T) {
 				t.Fatal(err)
 			}
 			var want optionsOf
-			want.PublicKey.RP.ID, want.PublicKey.Timeout, want.PublicKey.Hints, want.PublicKey.User.Name = c.rpID, 300_000, c.hints, ceremonytest.Email
+			want.PublicKey.RP.ID, want.PublicKey.Timeout = c.rpID, 300_000
+			want.PublicKey.Hints, want.PublicKey.User.Name = c.hints, ceremonytest.Email
 			want.PublicKey.Selection.Attachment, want.PublicKey.Selection.UserVerification = c.attachment, "required"
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -225,7 +247,11 @@ func TestARegistrationIsRefusedWithAReasonAndNothingIsStored(t *testing.T) {
 		status  int
 		reason  string
 	}{
-		"nobody":                    {prepare: func(_ *testing.T, _ *ceremonytest.Stack, user *ident.UserID) { *user = "usr-1" }, status: 404, reason: service.ReasonUserUnknown},
+		"nobody": {
+			prepare: func(_ *testing.T, _ *ceremonytest.Stack, user *ident.UserID) { *user = "usr-1" },
+			status:  404,
+			reason:  service.ReasonUserUnknown,
+		},
 		"who is not active":         {prepare: disable, status: 412, reason: service.ReasonUserInactive},
 		"who the policy refuses":    {prepare: refuse, status: 412, reason: service.ReasonDenied},
 		"on another domain":         {body: service.PasskeyRegistration{Domain: "example.org"}, status: 400, reason: service.ReasonDomain},
@@ -233,12 +259,21 @@ func TestARegistrationIsRefusedWithAReasonAndNothingIsStored(t *testing.T) {
 		"on a domain without pages": {body: service.PasskeyRegistration{Domain: "shop.example.com"}, status: 400, reason: service.ReasonDomain},
 		"on what only ends alike":   {body: service.PasskeyRegistration{Domain: "n.example.com"}, status: 400, reason: service.ReasonDomain},
 		"with no such kind":         {body: service.PasskeyRegistration{Attachment: "roaming"}, status: 400},
-		"with an unknown code":      {body: service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "cha-1", Code: "x"}}, status: 400, reason: service.ReasonCodeInvalid},
+		"with an unknown code": {
+			body:   service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "cha-1", Code: "x"}},
+			status: 400,
+			reason: service.ReasonCodeInvalid,
+		},
 		"nobody, with a code": {
 			body:    service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "cha-1", Code: "x"}},
-			prepare: func(_ *testing.T, _ *ceremonytest.Stack, user *ident.UserID) { *user = "usr-1" }, status: 400, reason: service.ReasonCodeInvalid,
+			prepare: func(_ *testing.T, _ *ceremonytest.Stack, user *ident.UserID) { *user = "usr-1" }, status: 400,
+			reason: service.ReasonCodeInvalid,
 		},
-		"with what is no code": {body: service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "*", Code: "x"}}, status: 400, reason: service.ReasonCodeInvalid},
+		"with what is no code": {
+			body:   service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "*", Code: "x"}},
+			status: 400,
+			reason: service.ReasonCodeInvalid,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,7 +294,10 @@ func TestARegistrationIsRefusedWithAReasonAndNothingIsStored(t *testing.T) {
 
 func disable(t *testing.T, st *ceremonytest.Stack, user *ident.UserID) {
 	disabled := rest.UserStatusDisabled
-	if _, err := st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: *user, Body: rest.UserUpdateReq{Status: &disabled}}); err != nil {
+	if _, err := st.UpdateUser(
+		t.Context(),
+		service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: *user, Body: rest.UserUpdateReq{Status: &disabled}},
+	); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -290,27 +328,42 @@ func TestAnAnswerThatDoesNotFitRegistersNothing(t *testing.T) {
 		status int
 		reason string
 	}{
-		"for nobody":                 {func(_ *testing.T, a *registering) { a.user = "usr-1" }, 404, service.ReasonUserUnknown},
-		"for another user":           {func(t *testing.T, a *registering) { a.user = a.st.NewUser(t) }, 404, service.ReasonPasskeyUnknown},
-		"of another project":         {func(t *testing.T, a *registering) { a.st = ceremonytest.New(t); a.user = a.st.NewUser(t) }, 404, service.ReasonPasskeyUnknown},
+		"for nobody":       {func(_ *testing.T, a *registering) { a.user = "usr-1" }, 404, service.ReasonUserUnknown},
+		"for another user": {func(t *testing.T, a *registering) { a.user = a.st.NewUser(t) }, 404, service.ReasonPasskeyUnknown},
+		"of another project": {
+			func(t *testing.T, a *registering) { a.st = ceremonytest.New(t); a.user = a.st.NewUser(t) }, 404,
+			service.ReasonPasskeyUnknown,
+		},
 		"with an unknown passkey":    {func(_ *testing.T, a *registering) { a.id = "cre-1" }, 404, service.ReasonPasskeyUnknown},
 		"with no passkey":            {func(_ *testing.T, a *registering) { a.id = "" }, 404, service.ReasonPasskeyUnknown},
 		"who is not active any more": {func(t *testing.T, a *registering) { disable(t, a.st, &a.user) }, 412, service.ReasonUserInactive},
 		"too late":                   {func(_ *testing.T, a *registering) { a.st.Clock.Advance(time.Hour) }, 400, service.ReasonCredential},
 		"that is no JSON":            {func(_ *testing.T, a *registering) { a.answer = "{" }, 400, service.ReasonCredential},
 		"that is empty":              {func(_ *testing.T, a *registering) { a.answer = "{}" }, 400, service.ReasonCredential},
-		"from another page":          {func(t *testing.T, a *registering) { a.device.Origin = "https://evil.example"; a.sign(t) }, 400, service.ReasonCredential},
-		"of another relying party":   {func(t *testing.T, a *registering) { a.device.RPID = "example.org"; a.sign(t) }, 400, service.ReasonCredential},
+		"from another page": {
+			func(t *testing.T, a *registering) { a.device.Origin = "https://evil.example"; a.sign(t) }, 400,
+			service.ReasonCredential,
+		},
+		"of another relying party": {
+			func(t *testing.T, a *registering) { a.device.RPID = "example.org"; a.sign(t) }, 400, service.ReasonCredential,
+		},
 		"to the challenge of an append": {func(t *testing.T, a *registering) {
 			a.answer = a.device.Create(t, a.st.BeginAppend(t, a.user, a.device).AttestationOptions)
 		}, 400, service.ReasonCredential},
 		"to the challenge of a login": {func(t *testing.T, a *registering) {
 			a.st.Enroll(t, a.user, authenticator.SecurityKey())
-			a.pending.Options = json.RawMessage(strings.ReplaceAll(string(a.pending.Options), authenticator.ChallengeIn(t, string(a.pending.Options)), authenticator.ChallengeIn(t, a.st.BeginLogin(t, a.user, a.device).AssertionOptions)))
+			a.pending.Options = json.RawMessage(
+				strings.ReplaceAll(
+					string(a.pending.Options), authenticator.ChallengeIn(t, string(a.pending.Options)),
+					authenticator.ChallengeIn(t, a.st.BeginLogin(t, a.user, a.device).AssertionOptions),
+				),
+			)
 			a.sign(t)
 		}, 400, service.ReasonCredential},
 		"to an unknown challenge": {func(t *testing.T, a *registering) {
-			a.pending.Options = json.RawMessage(strings.ReplaceAll(string(a.pending.Options), authenticator.ChallengeIn(t, string(a.pending.Options)), strings.Repeat("A", 43)))
+			a.pending.Options = json.RawMessage(
+				strings.ReplaceAll(string(a.pending.Options), authenticator.ChallengeIn(t, string(a.pending.Options)), strings.Repeat("A", 43)),
+			)
 			a.sign(t)
 		}, 400, service.ReasonCredential},
 		"to another registration": {func(t *testing.T, a *registering) {
@@ -327,7 +380,9 @@ func TestAnAnswerThatDoesNotFitRegistersNothing(t *testing.T) {
 			a.st.Project.RPID = "example.org"
 			a.st.Projects.Set(a.st.Project)
 		}, 400, service.ReasonCredential},
-		"with a key that another user has": {func(t *testing.T, a *registering) { a.st.Enroll(t, a.st.NewUser(t), a.device) }, 409, service.ReasonPasskeyExists},
+		"with a key that another user has": {
+			func(t *testing.T, a *registering) { a.st.Enroll(t, a.st.NewUser(t), a.device) }, 409, service.ReasonPasskeyExists,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -419,7 +474,10 @@ func TestAPasskeyWithoutANameHasThatOfItsProvider(t *testing.T) {
 	st := ceremonytest.New(t)
 	user := st.NewUser(t)
 	data := st.Enroll(t, user, authenticator.Phone())
-	if diff := cmp.Diff([]service.Passkey{{ID: ident.CredentialID(data.ID), Name: ceremonytest.Names{}.Name(ceremonytest.PhoneAAGUID)}}, passkeys(t, st, user).Passkeys); diff != "" {
+	if diff := cmp.Diff(
+		[]service.Passkey{{ID: ident.CredentialID(data.ID), Name: ceremonytest.Names{}.Name(ceremonytest.PhoneAAGUID)}},
+		passkeys(t, st, user).Passkeys,
+	); diff != "" {
 		t.Error(diff)
 	}
 }

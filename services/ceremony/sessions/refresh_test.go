@@ -25,7 +25,8 @@ func TestARefreshTokenIsSpentAndReplaced(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	in := st.OpenSession(t)
-	if in.Cookies.RefreshToken != in.Refresh || in.Cookies.SessionToken != in.Session || in.Cookies.Domain != authenticator.RPID || in.Cookies.Secure {
+	if in.Cookies.RefreshToken != in.Refresh || in.Cookies.SessionToken != in.Session || in.Cookies.Domain != authenticator.RPID ||
+		in.Cookies.Secure {
 		t.Errorf("cookies are %+v", in.Cookies)
 	}
 	st.Clock.Advance(time.Hour)
@@ -35,10 +36,14 @@ func TestARefreshTokenIsSpentAndReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.Body.RefreshToken != nil || second.Body.SessionToken != second.Cookies.SessionToken || second.Body.ShortSession != second.Body.SessionToken {
+	if second.Body.RefreshToken != nil || second.Body.SessionToken != second.Cookies.SessionToken ||
+		second.Body.ShortSession != second.Body.SessionToken {
 		t.Errorf("got %+v with %+v", second.Body, second.Cookies)
 	}
-	if claims := st.Verified(t, second.Body.SessionToken, ceremonytest.FrontendURL); claims["sub"] != string(in.User) || claims["email"] != ceremonytest.Email || claims["orig"] != ceremonytest.Email {
+	if claims := st.Verified(
+		t, second.Body.SessionToken, ceremonytest.FrontendURL,
+	); claims["sub"] != string(in.User) || claims["email"] != ceremonytest.Email ||
+		claims["orig"] != ceremonytest.Email {
 		t.Errorf("claims are %v", claims)
 	}
 	if _, err := st.Me(second.Body.SessionToken); err != nil {
@@ -184,15 +189,24 @@ func TestASessionThatMayNotGoOnIsNotRefreshed(t *testing.T) {
 		token   func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string
 		details string
 	}{
-		"of another project": {func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string { return foreign.Refresh }, "the refresh token is not one of this project"},
+		"of another project": {
+			func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string { return foreign.Refresh },
+			"the refresh token is not one of this project",
+		},
 		"with another generation": {func(_ *testing.T, _ *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
 			return strings.Replace(in.Refresh, "_0_", "_1_", 1)
 		}, "the refresh token is not one of this project"},
 		"cut off": {func(_ *testing.T, _ *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
 			return in.Refresh[:len(in.Refresh)-1]
 		}, "the refresh token is not one of this project"},
-		"that is a session token": {func(_ *testing.T, _ *ceremonytest.Stack, in ceremonytest.LoggedIn) string { return in.Session }, "the refresh token is not one of this project"},
-		"that is not there":       {func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string { return "" }, "the refresh token is not one of this project"},
+		"that is a session token": {
+			func(_ *testing.T, _ *ceremonytest.Stack, in ceremonytest.LoggedIn) string { return in.Session },
+			"the refresh token is not one of this project",
+		},
+		"that is not there": {
+			func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string { return "" },
+			"the refresh token is not one of this project",
+		},
 		"after it was not used for too long": {func(_ *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
 			st.Clock.Advance(8 * 24 * time.Hour)
 			return in.Refresh
@@ -217,7 +231,10 @@ func TestASessionThatMayNotGoOnIsNotRefreshed(t *testing.T) {
 		}, "the session has ended"},
 		"of a user who is disabled": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
 			disabled := rest.UserStatusDisabled
-			if _, err := st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: in.User, Body: rest.UserUpdateReq{Status: &disabled}}); err != nil {
+			if _, err := st.UpdateUser(
+				t.Context(),
+				service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: in.User, Body: rest.UserUpdateReq{Status: &disabled}},
+			); err != nil {
 				t.Error(err)
 			}
 			return in.Refresh

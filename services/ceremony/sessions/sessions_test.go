@@ -101,13 +101,26 @@ func TestPostLoginTurnsSignedDataIntoASession(t *testing.T) {
 			claims := st.Verified(t, rsp.Session, c.issuer)
 			id, _ := claims["sid"].(string)
 			want := map[string]any{
-				"iss": c.issuer, "aud": string(st.Project.ID), "sub": string(user), "iat": float64(ceremonytest.Started.Unix()), "nbf": float64(ceremonytest.Started.Unix() - 10), "exp": float64(ceremonytest.Started.Unix() + 900),
-				"name": "Ada Lovelace", "orig": "ada@example.com", "email": "primary@example.com", "version": float64(1), "sid": id, "jti": claims["jti"],
+				"iss":     c.issuer,
+				"aud":     string(st.Project.ID),
+				"sub":     string(user),
+				"iat":     float64(ceremonytest.Started.Unix()),
+				"nbf":     float64(ceremonytest.Started.Unix() - 10),
+				"exp":     float64(ceremonytest.Started.Unix() + 900),
+				"name":    "Ada Lovelace",
+				"orig":    "ada@example.com",
+				"email":   "primary@example.com",
+				"version": float64(1),
+				"sid":     id,
+				"jti":     claims["jti"],
 			}
 			if diff := cmp.Diff(want, claims); diff != "" {
 				t.Error(diff)
 			}
-			wantSession := rest.LongSession{LongSessionID: id, UserID: string(user), IdentifierValue: "ada@example.com", Status: rest.SessionStatusActive, Expires: "2026-12-22T12:00:00"}
+			wantSession := rest.LongSession{
+				LongSessionID: id, UserID: string(user), IdentifierValue: "ada@example.com", Status: rest.SessionStatusActive,
+				Expires: "2026-12-22T12:00:00",
+			}
 			if diff := cmp.Diff(wantSession, st.Session(t, ident.SessionID(id))); diff != "" {
 				t.Error(diff)
 			}
@@ -166,11 +179,19 @@ func TestALongSessionIsCreatedForAUserWhoIsThere(t *testing.T) {
 		change         func(*service.ForUser[rest.LongSessionCreateReq])
 		field, message string
 	}{
-		"of an unknown user":        {func(r *service.ForUser[rest.LongSessionCreateReq]) { r.User = gone }, "userID", "does not exist"},
-		"of another project's user": {func(r *service.ForUser[rest.LongSessionCreateReq]) { r.User = ceremonytest.New(t).NewUser(t) }, "userID", "does not exist"},
-		"of a disabled user":        {func(r *service.ForUser[rest.LongSessionCreateReq]) { r.User = disabled }, "userID", "is disabled"},
-		"without an identifier":     {func(r *service.ForUser[rest.LongSessionCreateReq]) { r.Body.IdentifierValue = " " }, "identifierValue", "cannot be blank"},
-		"of an unknown app":         {func(r *service.ForUser[rest.LongSessionCreateReq]) { r.Body.AppType = "tv" }, "appType", "must be a valid value"},
+		"of an unknown user": {func(r *service.ForUser[rest.LongSessionCreateReq]) { r.User = gone }, "userID", "does not exist"},
+		"of another project's user": {
+			func(r *service.ForUser[rest.LongSessionCreateReq]) { r.User = ceremonytest.New(t).NewUser(t) }, "userID",
+			"does not exist",
+		},
+		"of a disabled user": {func(r *service.ForUser[rest.LongSessionCreateReq]) { r.User = disabled }, "userID", "is disabled"},
+		"without an identifier": {
+			func(r *service.ForUser[rest.LongSessionCreateReq]) { r.Body.IdentifierValue = " " }, "identifierValue",
+			"cannot be blank",
+		},
+		"of an unknown app": {
+			func(r *service.ForUser[rest.LongSessionCreateReq]) { r.Body.AppType = "tv" }, "appType", "must be a valid value",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -181,7 +202,10 @@ func TestALongSessionIsCreatedForAUserWhoIsThere(t *testing.T) {
 		})
 	}
 	made := longSession(t, st, user)
-	want := rest.LongSession{LongSessionID: made.LongSessionID, UserID: string(user), IdentifierValue: "ada@example.com", Status: rest.SessionStatusActive, Expires: "2026-12-22T12:00:00"}
+	want := rest.LongSession{
+		LongSessionID: made.LongSessionID, UserID: string(user), IdentifierValue: "ada@example.com",
+		Status: rest.SessionStatusActive, Expires: "2026-12-22T12:00:00",
+	}
 	if diff := cmp.Diff(want, made); diff != "" {
 		t.Error(diff)
 	}
@@ -258,7 +282,10 @@ func TestASessionIsKnownToItsUserAndProjectOnly(t *testing.T) {
 	}
 	_, err := st.RevokeSession(t.Context(), service.ForProject[ident.SessionID]{Project: st.Project.ID, Body: ident.NewSessionID()})
 	ceremonytest.WantField(t, err, 400, "sessionID", "does not exist")
-	if got, err := st.GetUserLongSession(t.Context(), service.ForUser[ident.SessionID]{Project: st.Project.ID, User: user, Body: id}); err != nil || got.Status != rest.SessionStatusActive {
+	if got, err := st.GetUserLongSession(
+		t.Context(), service.ForUser[ident.SessionID]{Project: st.Project.ID, User: user, Body: id},
+	); err != nil ||
+		got.Status != rest.SessionStatusActive {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -349,8 +376,18 @@ func TestAShortSessionIsIssuedByWhomTheCallerNames(t *testing.T) {
 	st.ChangeProject(func(p *project.Project) { p.Frontend.Hosts = []string{"api.example.com"} })
 	claims := st.Verified(t, shortSession(t, st, user, id, "https://api.example.com"), "https://api.example.com")
 	want := map[string]any{
-		"iss": "https://api.example.com", "aud": string(st.Project.ID), "sub": string(user), "iat": float64(ceremonytest.Started.Unix()), "nbf": float64(ceremonytest.Started.Unix() - 10), "exp": float64(ceremonytest.Started.Unix() + 900),
-		"name": "Ada Lovelace", "orig": "ada@example.com", "phone_number": "+4915112345678", "version": float64(1), "sid": string(id), "jti": claims["jti"],
+		"iss":          "https://api.example.com",
+		"aud":          string(st.Project.ID),
+		"sub":          string(user),
+		"iat":          float64(ceremonytest.Started.Unix()),
+		"nbf":          float64(ceremonytest.Started.Unix() - 10),
+		"exp":          float64(ceremonytest.Started.Unix() + 900),
+		"name":         "Ada Lovelace",
+		"orig":         "ada@example.com",
+		"phone_number": "+4915112345678",
+		"version":      float64(1),
+		"sid":          string(id),
+		"jti":          claims["jti"],
 	}
 	if diff := cmp.Diff(want, claims); diff != "" {
 		t.Error(diff)

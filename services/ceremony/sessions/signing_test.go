@@ -51,8 +51,19 @@ func TestALoginIsSignedOnRequest(t *testing.T) {
 
 	want := func(isCUI bool) map[string]any {
 		return map[string]any{
-			"iss": string(st.Project.ID), "aud": string(st.Project.ID), "sub": string(user), "iat": float64(ceremonytest.Started.Unix()), "nbf": float64(ceremonytest.Started.Unix() - 10), "exp": float64(ceremonytest.Started.Unix() + 300),
-			"processId": ceremonytest.Process, "username": "ada@example.com", "credential": created.ID, "webauthnId": credential, "isCUI": isCUI,
+			"iss": string(
+				st.Project.ID,
+			),
+			"aud":        string(st.Project.ID),
+			"sub":        string(user),
+			"iat":        float64(ceremonytest.Started.Unix()),
+			"nbf":        float64(ceremonytest.Started.Unix() - 10),
+			"exp":        float64(ceremonytest.Started.Unix() + 300),
+			"processId":  ceremonytest.Process,
+			"username":   "ada@example.com",
+			"credential": created.ID,
+			"webauthnId": credential,
+			"isCUI":      isCUI,
 		}
 	}
 	check := func(t *testing.T, token string, isCUI bool) {
@@ -78,7 +89,10 @@ func TestALoginIsSignedOnRequest(t *testing.T) {
 	wanted := true
 	mediated, err := st.MediationFinish(t.Context(), service.ForProject[rest.PasskeyMediationFinishReq]{
 		Project: st.Project.ID, Body: rest.PasskeyMediationFinishReq{
-			ProcessID: ceremonytest.Process, AssertionResponse: d.Get(t, st.BeginMediation(t, d).AssertionOptions), ClientInformation: d.Client(), SignPasskeyData: &wanted,
+			ProcessID:         ceremonytest.Process,
+			AssertionResponse: d.Get(t, st.BeginMediation(t, d).AssertionOptions),
+			ClientInformation: d.Client(),
+			SignPasskeyData:   &wanted,
 		},
 	})
 	if err != nil || mediated.SignedPasskeyData == nil {
@@ -98,12 +112,15 @@ func TestSignedDataIsVerified(t *testing.T) {
 		want     rest.VerifySignedDataRspVerificationResult
 		leaves   rest.VerifySignedDataRspVerificationResult // of the data as it was signed, afterwards
 	}{
-		"as it is":                {nil, "", ceremonytest.Success, ceremonytest.InvalidChallenge},
-		"for its user name":       {nil, "ada@example.com", ceremonytest.Success, ceremonytest.InvalidChallenge},
-		"for another user name":   {nil, "eve@example.com", ceremonytest.UserMismatch, ceremonytest.Success},
-		"for a name in capitals":  {nil, "ADA@example.com", ceremonytest.UserMismatch, ceremonytest.Success},
-		"with a changed payload":  {tampered, "", ceremonytest.InvalidSignature, ceremonytest.Success},
-		"when it is not a token":  {func(*testing.T, *ceremonytest.Stack, ident.UserID, string) string { return "signed" }, "", ceremonytest.InvalidSignature, ceremonytest.Success},
+		"as it is":               {nil, "", ceremonytest.Success, ceremonytest.InvalidChallenge},
+		"for its user name":      {nil, "ada@example.com", ceremonytest.Success, ceremonytest.InvalidChallenge},
+		"for another user name":  {nil, "eve@example.com", ceremonytest.UserMismatch, ceremonytest.Success},
+		"for a name in capitals": {nil, "ADA@example.com", ceremonytest.UserMismatch, ceremonytest.Success},
+		"with a changed payload": {tampered, "", ceremonytest.InvalidSignature, ceremonytest.Success},
+		"when it is not a token": {
+			func(*testing.T, *ceremonytest.Stack, ident.UserID, string) string { return "signed" }, "",
+			ceremonytest.InvalidSignature, ceremonytest.Success,
+		},
 		"of another project":      {foreign, "", ceremonytest.InvalidSignature, ceremonytest.Success},
 		"when it is a session":    {ofSession, "", ceremonytest.InvalidSignature, ceremonytest.Success},
 		"just before it expires":  {after(5*time.Minute - time.Second), "", ceremonytest.Success, ceremonytest.InvalidChallenge},
@@ -128,7 +145,9 @@ func TestSignedDataIsVerified(t *testing.T) {
 		}, "", ceremonytest.GenericError, ceremonytest.GenericError},
 		"of a passkey that was deleted": {func(t *testing.T, st *ceremonytest.Stack, user ident.UserID, token string) string {
 			id := st.Account(t, user).Credentials[0].ID
-			if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: id}); err != nil {
+			if _, err := st.DeleteCredential(
+				t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: id},
+			); err != nil {
 				t.Fatal(err)
 			}
 			return token
@@ -204,7 +223,10 @@ func TestOfManyVerificationsAtOnceOneSucceeds(t *testing.T) {
 		wait.Go(func() {
 			instance := []*ceremonytest.Stack{st, again}[i%2]
 			if i%3 == 0 {
-				if _, err := instance.PostLogin(context.Background(), service.ForProject[rest.PostLoginReq]{Project: st.Project.ID, Body: rest.PostLoginReq{SignedPasskeyData: token}}); err == nil {
+				if _, err := instance.PostLogin(
+					context.Background(),
+					service.ForProject[rest.PostLoginReq]{Project: st.Project.ID, Body: rest.PostLoginReq{SignedPasskeyData: token}},
+				); err == nil {
 					succeeded.Add(1)
 				}
 				return
@@ -229,7 +251,10 @@ func TestSignedDataIsNotJudgedWhileTheStoreIsAway(t *testing.T) {
 	user, d, _ := ceremonytest.Known(t, st)
 	token := signedLogin(t, st, user, d)
 	spent.FailCreates(1)
-	if _, err := st.VerifySignedData(t.Context(), service.ForProject[rest.VerifySignedDataReq]{Project: st.Project.ID, Body: rest.VerifySignedDataReq{SignedPasskeyData: token}}); err == nil {
+	if _, err := st.VerifySignedData(
+		t.Context(),
+		service.ForProject[rest.VerifySignedDataReq]{Project: st.Project.ID, Body: rest.VerifySignedDataReq{SignedPasskeyData: token}},
+	); err == nil {
 		t.Error("it was judged")
 	}
 	if result := st.Verify(t, token); result != ceremonytest.Success {

@@ -57,7 +57,10 @@ func TestATokenOfOldIsTakenAndOnlyInItsOldForm(t *testing.T) {
 func FuzzRefreshTokens(f *testing.F) {
 	p, other := projectWith(f, "pro-1", "a key of the project"), projectWith(f, "pro-2", "a key of another one")
 	id := ident.SessionID(strings.Repeat("a", 30))
-	for _, seed := range []string{refreshToken(p, id, 0), refreshToken(p, id, 7), refreshToken(other, id, 0), "rt1_", "rt1___", "", "rt1_" + string(id) + "_-1_00", legacyToken("a key of old", id)} {
+	for _, seed := range []string{
+		refreshToken(p, id, 0), refreshToken(p, id, 7), refreshToken(other, id, 0), "rt1_", "rt1___", "",
+		"rt1_" + string(id) + "_-1_00", legacyToken("a key of old", id),
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, token string) {

@@ -58,7 +58,9 @@ func TestWhatIsNoSessionTokenOpensNothing(t *testing.T) {
 		token   func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string
 		details string
 	}{
-		"nothing":                    {func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string { return "" }, "there is no session token"},
+		"nothing": {
+			func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string { return "" }, "there is no session token",
+		},
 		"noise":                      {func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string { return "noise" }, foreign},
 		"a token of another project": {func(*testing.T, *ceremonytest.Stack, ceremonytest.LoggedIn) string { return theirs.Session }, foreign},
 		"a changed claim": {func(t *testing.T, _ *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
@@ -120,7 +122,10 @@ func TestWhatIsNoSessionTokenOpensNothing(t *testing.T) {
 		}, "the session token is not valid yet"},
 		"a session that was revoked": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
 			_, claims := partsOf(t, in.Session)
-			if _, err := st.RevokeSession(t.Context(), service.ForProject[ident.SessionID]{Project: st.Project.ID, Body: ident.SessionID(claims["sid"].(string))}); err != nil {
+			if _, err := st.RevokeSession(
+				t.Context(),
+				service.ForProject[ident.SessionID]{Project: st.Project.ID, Body: ident.SessionID(claims["sid"].(string))},
+			); err != nil {
 				t.Fatal(err)
 			}
 			return in.Session
@@ -133,12 +138,15 @@ func TestWhatIsNoSessionTokenOpensNothing(t *testing.T) {
 		}, "the session has ended"},
 		"a user who was disabled": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
 			disabled := rest.UserStatusDisabled
-			if _, err := st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: in.User, Body: rest.UserUpdateReq{Status: &disabled}}); err != nil {
+			if _, err := st.UpdateUser(
+				t.Context(),
+				service.ForUser[rest.UserUpdateReq]{Project: st.Project.ID, User: in.User, Body: rest.UserUpdateReq{Status: &disabled}},
+			); err != nil {
 				t.Fatal(err)
 			}
 			return in.Session
 		}, "the user is disabled"},
-		"a token that is signed with a key that is not published any more": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
+		"a token of a key that is not published any more": {func(t *testing.T, st *ceremonytest.Stack, in ceremonytest.LoggedIn) string {
 			header, _ := partsOf(t, in.Session)
 			if _, err := st.Signing.Rotate(t.Context(), st.Project.ID, true); err != nil {
 				t.Fatal(err)
@@ -284,8 +292,14 @@ func TestTokensAreIssuedInTheNameOfTheProjectsOwnHosts(t *testing.T) {
 			id := ident.SessionID(longSession(t, st, user).LongSessionID)
 			made, err := st.CreateShortSession(t.Context(), shortSessionReq(st, user, id, c.issuer))
 			if !c.taken {
-				ceremonytest.WantField(t, err, 400, "issuer", "must be "+map[bool]string{true: ceremonytest.FrontendURL, false: "https://" + c.cname}[c.cname == ""]+
-					", or the URL of a host of the project")
+				ceremonytest.WantField(
+					t,
+					err,
+					400,
+					"issuer",
+					"must be "+map[bool]string{true: ceremonytest.FrontendURL, false: "https://" + c.cname}[c.cname == ""]+
+						", or the URL of a host of the project",
+				)
 				return
 			}
 			if err != nil {

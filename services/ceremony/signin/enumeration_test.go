@@ -54,16 +54,43 @@ func interrogate(t *testing.T, st *ceremonytest.Stack, typed string, isPhone boo
 	}
 	all = append(all, learn(t, b, get, nil))
 	for range 7 { // beyond the limit of wrong ones
-		all = append(all, learn(t, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{Code: "x23456", IdentifierType: rest.IdentifierType(kind), VerificationType: method}))
+		all = append(
+			all,
+			learn(
+				t, b, b.IdentifierVerifyFinish,
+				frontend.IdentifierVerifyFinishReq{Code: "x23456", IdentifierType: rest.IdentifierType(kind), VerificationType: method},
+			),
+		)
 	}
 	for range 6 { // beyond the limit of messages
-		all = append(all, learn(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierType(kind), VerificationType: method}))
+		all = append(
+			all,
+			learn(
+				t, b, b.IdentifierVerifyStart,
+				frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierType(kind), VerificationType: method},
+			),
+		)
 	}
-	all = append(all, learn(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierType(kind), VerificationType: frontend.VerificationMethodEmailLink}))
+	all = append(
+		all,
+		learn(
+			t, b, b.IdentifierVerifyStart,
+			frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierType(kind), VerificationType: frontend.VerificationMethodEmailLink},
+		),
+	)
 	all = append(all, learn(t, b, b.IdentifierVerifyStatus, service.Empty{}))
-	all = append(all, learn(t, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}), learn(t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}))
-	all = append(all, learn(t, b, b.PasskeyAppendStart, frontend.PasskeyStartReq{}), learn(t, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}))
-	all = append(all, learn(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierType(kind), Value: "other@example.com"}))
+	all = append(
+		all, learn(t, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}),
+		learn(t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}),
+	)
+	all = append(
+		all, learn(t, b, b.PasskeyAppendStart, frontend.PasskeyStartReq{}),
+		learn(t, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}),
+	)
+	all = append(
+		all,
+		learn(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierType(kind), Value: "other@example.com"}),
+	)
 	all = append(all, learn(t, b, b.BlockSkip, service.Empty{}), learn(t, b, b.ProcessComplete, service.Empty{}))
 	event := func(ctx context.Context, r service.ForVisit[frontend.EventCreateReq]) (service.Answered[frontend.ProcessResponse], error) {
 		_, err := b.AuthEventCreate(ctx, r)
@@ -92,10 +119,14 @@ func TestNobodyCanTellWhoExists(t *testing.T) {
 		isPhone bool
 		known   func(*testing.T, *ceremonytest.Stack)
 	}{
-		"by an address":                    {"ada@example.com", false, with(account.IdentifierTypeEmail, "Ada@Example.com", account.StatusActive)},
-		"by the address of a disabled one": {"ada@example.com", false, with(account.IdentifierTypeEmail, "ada@example.com", account.StatusDisabled)},
-		"by a number":                      {ceremonytest.Mobile, true, with(account.IdentifierTypePhone, ceremonytest.Mobile, account.StatusActive)},
-		"by a user name":                   {"ada", false, with(account.IdentifierTypeUsername, "ada", account.StatusActive)},
+		"by an address": {
+			"ada@example.com", false, with(account.IdentifierTypeEmail, "Ada@Example.com", account.StatusActive),
+		},
+		"by the address of a disabled one": {
+			"ada@example.com", false, with(account.IdentifierTypeEmail, "ada@example.com", account.StatusDisabled),
+		},
+		"by a number":    {ceremonytest.Mobile, true, with(account.IdentifierTypePhone, ceremonytest.Mobile, account.StatusActive)},
+		"by a user name": {"ada", false, with(account.IdentifierTypeUsername, "ada", account.StatusActive)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -31,7 +31,10 @@ func beginCode(t *testing.T, st *ceremonytest.Stack, email, from string) codeLog
 	c := codeLogin{begin(t, st), from}
 	visit := visitOf(st, c.token)
 	visit.RemoteAddress = from
-	rsp, err := st.LoginInit(t.Context(), service.ForVisit[frontend.LoginInitReq]{Visit: visit, Body: frontend.LoginInitReq{IdentifierValue: email}})
+	rsp, err := st.LoginInit(
+		t.Context(),
+		service.ForVisit[frontend.LoginInitReq]{Visit: visit, Body: frontend.LoginInitReq{IdentifierValue: email}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

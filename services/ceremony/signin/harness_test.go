@@ -104,7 +104,10 @@ func (b *browser) code(tb testing.TB, value string, want frontend.BlockType) {
 func (b *browser) append(tb testing.TB, d *authenticator.Device) {
 	tb.Helper()
 	do(tb, b, b.PasskeyAppendStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyAppend)
-	do(tb, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Create(tb, b.creation(tb).Challenge)}, frontend.BlockTypePasskeyAppended)
+	do(
+		tb, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Create(tb, b.creation(tb).Challenge)},
+		frontend.BlockTypePasskeyAppended,
+	)
 }
 
 // verify logs in with the passkey that the block asks for.

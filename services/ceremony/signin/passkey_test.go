@@ -19,9 +19,17 @@ func TestALoginThatIsAbortedFallsBack(t *testing.T) {
 		want        frontend.BlockType
 		shown       string
 	}{
-		"to a code for the address that was typed":              {[]frontend.LoginIdentifier{emailOf(ceremonytest.Email)}, ceremonytest.Email, frontend.BlockTypeEmailVerify, ceremonytest.Email},
-		"to a code for an address that is not shown as a whole": {[]frontend.LoginIdentifier{emailOf(ceremonytest.Email), usernameOf("ada")}, "ada", frontend.BlockTypeEmailVerify, "a***@example.com"},
-		"to the form without an address":                        {[]frontend.LoginIdentifier{usernameOf("ada")}, "ada", frontend.BlockTypeLoginInit, ""},
+		"to a code for the address that was typed": {
+			[]frontend.LoginIdentifier{emailOf(ceremonytest.Email)}, ceremonytest.Email, frontend.BlockTypeEmailVerify,
+			ceremonytest.Email,
+		},
+		"to a code for an address that is not shown as a whole": {
+			[]frontend.LoginIdentifier{emailOf(ceremonytest.Email), usernameOf("ada")}, "ada", frontend.BlockTypeEmailVerify,
+			"a***@example.com",
+		},
+		"to the form without an address": {
+			[]frontend.LoginIdentifier{usernameOf("ada")}, "ada", frontend.BlockTypeLoginInit, "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +57,9 @@ func TestALoginThatIsAbortedFallsBack(t *testing.T) {
 			tell(rest.PasskeyEventTypeManageError, "")
 			tell(rest.PasskeyEventTypeLoginExplicitAbort, options)
 			tell(rest.PasskeyEventTypeLoginExplicitAbort, options)
-			if len(told) != 1 || told[0].Body.Proven == nil || *told[0].Body.Proven || told[0].User != user || *told[0].Body.Challenge != authenticator.ChallengeIn(t, options) || *told[0].Body.ProcessID != b.token[:20] {
+			if len(told) != 1 || told[0].Body.Proven == nil || *told[0].Body.Proven || told[0].User != user ||
+				*told[0].Body.Challenge != authenticator.ChallengeIn(t, options) ||
+				*told[0].Body.ProcessID != b.token[:20] {
 				t.Errorf("told: %+v", told)
 			}
 			b.skip(t, c.want)
@@ -77,7 +87,10 @@ func TestAPasskeyThatFailsCanBeTriedAgain(t *testing.T) {
 	do(t, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyVerify)
 	first := b.request(t).Challenge
 	bad := authenticator.Edit(t, d.Get(t, first), func(_, response map[string]any) { authenticator.Flip(t, response, "signature", -1) })
-	if err := try(t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: bad}); fault.As(err).Status != 400 || fault.As(err).Validation[0].Field != "signedChallenge" {
+	if err := try(
+		t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: bad},
+	); fault.As(err).Status != 400 ||
+		fault.As(err).Validation[0].Field != "signedChallenge" {
 		t.Fatalf("got %v", err)
 	}
 	b.verify(t, d, frontend.BlockTypeCompleted)
@@ -111,7 +124,11 @@ func TestSomebodyElsesPasskeyLogsNobodyIn(t *testing.T) {
 	theirs.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
 	again := begin(t, st)
 	again.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
-	if err := try(t, again, again.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Get(t, theirs.request(t).Challenge)}); fault.As(err).Status != 400 {
+	if err := try(
+		t, again, again.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Get(t, theirs.request(t).Challenge)},
+	); fault.As(
+		err,
+	).Status != 400 {
 		t.Errorf("got %v", err)
 	}
 	again.at(t, frontend.BlockTypePasskeyVerify)
@@ -127,8 +144,13 @@ func TestACreationThatIsOfferedNoLongerIsShownAsAProblem(t *testing.T) {
 	if b.creation(t).Challenge != shown {
 		t.Error("what the block has shown is good, and is an offer already")
 	}
-	bad := authenticator.Edit(t, d.Create(t, shown), func(_, response map[string]any) { authenticator.Flip(t, response, "attestationObject", 40) })
-	if err := try(t, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: bad}); fault.As(err).Status != 400 || fault.As(err).Validation[0].Field != "signedChallenge" {
+	bad := authenticator.Edit(
+		t, d.Create(t, shown), func(_, response map[string]any) { authenticator.Flip(t, response, "attestationObject", 40) },
+	)
+	if err := try(
+		t, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: bad},
+	); fault.As(err).Status != 400 ||
+		fault.As(err).Validation[0].Field != "signedChallenge" {
 		t.Fatalf("got %v", err)
 	}
 	st.Decision.OnAppend = noAppend
@@ -148,7 +170,11 @@ func TestADisabledUserLogsInNeitherByPasskeyNorByForm(t *testing.T) {
 	form := begin(t, st, mediating)
 	before := sessionsOf(t, st, user)
 	ceremonytest.SetStatus(t, st, user, rest.UserStatusDisabled)
-	if err := try(t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Get(t, b.request(t).Challenge)}); fault.As(err).Status != 400 {
+	if err := try(
+		t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Get(t, b.request(t).Challenge)},
+	); fault.As(
+		err,
+	).Status != 400 {
 		t.Errorf("got %v", err)
 	}
 	options := *dataOf(t, form.body.Data.AsBlockLoginInit).ConditionalUIChallenge

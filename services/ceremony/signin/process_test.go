@@ -123,7 +123,13 @@ func TestAProcessIsGoneWhen(t *testing.T) {
 			wantGone(t, try(t, b, b.PasskeyMediationFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}))
 			wantGone(t, try(t, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}))
 			wantGone(t, try(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{}))
-			wantGone(t, try(t, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{Code: "123456", VerificationType: frontend.VerificationMethodEmailLink}))
+			wantGone(
+				t,
+				try(
+					t, b, b.IdentifierVerifyFinish,
+					frontend.IdentifierVerifyFinishReq{Code: "123456", VerificationType: frontend.VerificationMethodEmailLink},
+				),
+			)
 			wantGone(t, try(t, b, b.IdentifierVerifyStatus, service.Empty{}))
 			wantGone(t, try(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{}))
 			_, err := st.AuthEventCreate(t.Context(), service.ForVisit[frontend.EventCreateReq]{

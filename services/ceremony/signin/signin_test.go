@@ -77,7 +77,10 @@ func TestASignUpVerifiesAnAddressBeforeAnythingIsKept(t *testing.T) {
 	b := begin(t, st)
 	b.signUp(t, frontend.BlockTypeEmailVerify, emailOf("Ada@Example.com"))
 	want := frontend.BlockVerifyIdentifier{
-		BlockType: "email-verify", VerificationMethod: "email-otp", Identifier: "Ada@Example.com", AlternativeVerificationMethods: []frontend.AlternativeVerificationMethod{},
+		BlockType:                      "email-verify",
+		VerificationMethod:             "email-otp",
+		Identifier:                     "Ada@Example.com",
+		AlternativeVerificationMethods: []frontend.AlternativeVerificationMethod{},
 	}
 	if diff := cmp.Diff(want, b.verification(t)); diff != "" {
 		t.Error(diff)
@@ -124,12 +127,24 @@ func TestASignUpSaysWhatIsWrongInTheForm(t *testing.T) {
 		codes    []string // of the fields of the form
 		form     string
 	}{
-		"with an address that is taken, in capitals": {nil, []frontend.LoginIdentifier{emailOf("ADA@example.com")}, []string{"identifier_already_in_use", ""}, ""},
-		"with a user name that is taken":             {nil, []frontend.LoginIdentifier{emailOf("new@example.com"), usernameOf("ada")}, []string{"", "identifier_already_in_use"}, ""},
-		"with what is no address":                    {nil, []frontend.LoginIdentifier{emailOf("@")}, []string{"identifier_invalid_format", ""}, ""},
-		"with nothing":                               {nil, []frontend.LoginIdentifier{usernameOf("")}, []string{"missing_identifier_type", "missing_identifier_type"}, ""},
-		"without the full name":                      {func(f *project.Frontend) { f.FullName = true }, []frontend.LoginIdentifier{usernameOf("bob")}, []string{"", ""}, ""},
-		"where there is no sign-up":                  {func(f *project.Frontend) { f.NoSignUp = true }, []frontend.LoginIdentifier{usernameOf("bob")}, []string{"", ""}, "identifier_not_allowed"},
+		"with an address that is taken, in capitals": {
+			nil, []frontend.LoginIdentifier{emailOf("ADA@example.com")}, []string{"identifier_already_in_use", ""}, "",
+		},
+		"with a user name that is taken": {
+			nil, []frontend.LoginIdentifier{emailOf("new@example.com"), usernameOf("ada")},
+			[]string{"", "identifier_already_in_use"}, "",
+		},
+		"with what is no address": {nil, []frontend.LoginIdentifier{emailOf("@")}, []string{"identifier_invalid_format", ""}, ""},
+		"with nothing": {
+			nil, []frontend.LoginIdentifier{usernameOf("")}, []string{"missing_identifier_type", "missing_identifier_type"}, "",
+		},
+		"without the full name": {
+			func(f *project.Frontend) { f.FullName = true }, []frontend.LoginIdentifier{usernameOf("bob")}, []string{"", ""}, "",
+		},
+		"where there is no sign-up": {
+			func(f *project.Frontend) { f.NoSignUp = true }, []frontend.LoginIdentifier{usernameOf("bob")}, []string{"", ""},
+			"identifier_not_allowed",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -210,13 +225,17 @@ func TestACreationThatIsNotOfferedOrNotWantedLeadsToTheSession(t *testing.T) {
 		decide func(service.AppendQuestion, *service.AppendVerdict)
 		via    frontend.BlockType // what is skipped; empty = nothing is shown
 	}{
-		"a sign-up without an offer":                   {true, nil, noAppend, ""},
-		"a sign-up with a silent offer only":           {true, nil, func(_ service.AppendQuestion, v *service.AppendVerdict) { v.Conditional = true }, ""},
-		"a sign-up whose offer is skipped":             {true, nil, nil, frontend.BlockTypePasskeyAppend},
-		"a login without an offer":                     {false, nil, noAppend, ""},
-		"a login that the policy spares another offer": {false, func(r *frontend.ProcessInitReq) { r.PasskeyAppendShown = &hour }, unlessShown, ""},
-		"a login whose offer is skipped":               {false, nil, nil, frontend.BlockTypePasskeyAppend},
-		"a sign-up an hour after the last login's one": {true, func(r *frontend.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, frontend.BlockTypePasskeyAppend},
+		"a sign-up without an offer":         {true, nil, noAppend, ""},
+		"a sign-up with a silent offer only": {true, nil, func(_ service.AppendQuestion, v *service.AppendVerdict) { v.Conditional = true }, ""},
+		"a sign-up whose offer is skipped":   {true, nil, nil, frontend.BlockTypePasskeyAppend},
+		"a login without an offer":           {false, nil, noAppend, ""},
+		"a login that the policy spares another offer": {
+			false, func(r *frontend.ProcessInitReq) { r.PasskeyAppendShown = &hour }, unlessShown, "",
+		},
+		"a login whose offer is skipped": {false, nil, nil, frontend.BlockTypePasskeyAppend},
+		"a sign-up an hour after the last login's one": {
+			true, func(r *frontend.ProcessInitReq) { r.PasskeyAppendShown = &hour }, nil, frontend.BlockTypePasskeyAppend,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -312,13 +331,18 @@ func TestTheLoginFormTakesAPasskey(t *testing.T) {
 	if form.ConditionalUIChallenge == nil || form.IsPhoneAvailable || !form.IsEmailAvailable || !form.IsUsernameAvailable {
 		t.Fatalf("form: %+v", form)
 	}
-	do(t, b, b.PasskeyMediationFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Get(t, *form.ConditionalUIChallenge)}, frontend.BlockTypeCompleted)
+	do(
+		t, b, b.PasskeyMediationFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Get(t, *form.ConditionalUIChallenge)},
+		frontend.BlockTypeCompleted,
+	)
 	if op := b.session(t).PasskeyOperation; op == nil || op.IdentifierType != "username" || op.IdentifierValue != "ada" {
 		t.Errorf("operation: %+v", op)
 	}
 
 	credential := st.Account(t, user).Credentials[0].ID
-	if _, err := st.DeleteCredential(t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: credential}); err != nil {
+	if _, err := st.DeleteCredential(
+		t.Context(), service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: credential},
+	); err != nil {
 		t.Fatal(err)
 	}
 	b = begin(t, st, mediating)

@@ -110,10 +110,14 @@ func TestASignUpThatWasGivenUpGivesWay(t *testing.T) {
 		then  func(*testing.T, *browser)
 		want  frontend.BlockType
 	}{
-		"not at once":               {14 * time.Minute, func(*testing.T, *browser) {}, frontend.BlockTypeSignupInit},
-		"after a while":             {15 * time.Minute, func(*testing.T, *browser) {}, frontend.BlockTypePasskeyAppend},
-		"not once it has a passkey": {time.Hour, func(t *testing.T, b *browser) { b.append(t, authenticator.Phone()) }, frontend.BlockTypeSignupInit},
-		"not once it is complete":   {time.Hour, func(t *testing.T, b *browser) { b.skip(t, frontend.BlockTypeCompleted) }, frontend.BlockTypeSignupInit},
+		"not at once":   {14 * time.Minute, func(*testing.T, *browser) {}, frontend.BlockTypeSignupInit},
+		"after a while": {15 * time.Minute, func(*testing.T, *browser) {}, frontend.BlockTypePasskeyAppend},
+		"not once it has a passkey": {
+			time.Hour, func(t *testing.T, b *browser) { b.append(t, authenticator.Phone()) }, frontend.BlockTypeSignupInit,
+		},
+		"not once it is complete": {
+			time.Hour, func(t *testing.T, b *browser) { b.skip(t, frontend.BlockTypeCompleted) }, frontend.BlockTypeSignupInit,
+		},
 		"at once if it begins anew": {0, func(t *testing.T, b *browser) {
 			do(t, b, b.ProcessReset, service.Empty{}, frontend.BlockTypeSignupInit)
 		}, frontend.BlockTypePasskeyAppend},

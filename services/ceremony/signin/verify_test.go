@@ -92,7 +92,13 @@ func TestACodeCannotBeGuessed(t *testing.T) {
 	other.code(t, last.Value, frontend.BlockTypeEmailVerify)
 	st.Clock.Advance(30 * time.Second) // the wait after ten that were wrong
 	b.code(t, last.Value, frontend.BlockTypePasskeyAppend)
-	wantPlace(t, try(t, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{Code: last.Value, VerificationType: frontend.VerificationMethodEmailOtp}))
+	wantPlace(
+		t,
+		try(
+			t, b, b.IdentifierVerifyFinish,
+			frontend.IdentifierVerifyFinishReq{Code: last.Value, VerificationType: frontend.VerificationMethodEmailOtp},
+		),
+	)
 }
 
 func TestACodeThatHasExpiredIsNotTaken(t *testing.T) {
@@ -114,20 +120,34 @@ func TestAnAddressIsCorrectedBeforeItIsVerified(t *testing.T) {
 	b.signUp(t, frontend.BlockTypeEmailVerify, emailOf("adda@example.com"))
 	old := st.Delivery.Inbox(t, 1)
 	for value, code := range map[string]string{"@": "identifier_invalid_format", "Taken@example.com": "identifier_already_in_use"} {
-		do(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierTypeEmail, Value: value}, frontend.BlockTypeEmailVerify)
+		do(
+			t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierTypeEmail, Value: value},
+			frontend.BlockTypeEmailVerify,
+		)
 		if problem(b.body.Error) != code || b.verification(t).Identifier != "adda@example.com" {
 			t.Errorf("%s: problem %q at %s", value, problem(b.body.Error), b.verification(t).Identifier)
 		}
 	}
-	do(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierTypeEmail, Value: ceremonytest.Email}, frontend.BlockTypeEmailVerify)
+	do(
+		t, b, b.IdentifierUpdate,
+		frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierTypeEmail, Value: ceremonytest.Email},
+		frontend.BlockTypeEmailVerify,
+	)
 	b.code(t, old.Value, frontend.BlockTypeEmailVerify) // proves nothing of the new address
-	do(t, b, b.IdentifierVerifyStart, frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp}, frontend.BlockTypeEmailVerify)
+	do(
+		t, b, b.IdentifierVerifyStart,
+		frontend.IdentifierVerifyStartReq{IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailOtp},
+		frontend.BlockTypeEmailVerify,
+	)
 	sent := st.Delivery.Inbox(t, 2)
 	if sent.To != ceremonytest.Email {
 		t.Errorf("sent to %s", sent.To)
 	}
 	b.code(t, sent.Value, frontend.BlockTypePasskeyAppend)
-	wantPlace(t, try(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierTypeEmail, Value: "late@example.com"}))
+	wantPlace(
+		t,
+		try(t, b, b.IdentifierUpdate, frontend.IdentifierUpdateReq{IdentifierType: rest.IdentifierTypeEmail, Value: "late@example.com"}),
+	)
 }
 
 func TestALinkThatIsOpenedElsewhereLetsTheFirstBrowserGoOn(t *testing.T) {
@@ -148,7 +168,10 @@ func TestALinkThatIsOpenedElsewhereLetsTheFirstBrowserGoOn(t *testing.T) {
 		Process   struct{ TempID, ProjectID, FrontendAPIURL string }
 		BlockData struct{ Identifier, VerificationMethod string }
 	}
-	if err := json.Unmarshal(raw, &id); err != nil || id.BlockData.Identifier != "ädä@example.com" || id.Process.ProjectID != string(st.Project.ID) || strings.ContainsRune(string(raw), 'ä') {
+	if err := json.Unmarshal(
+		raw, &id,
+	); err != nil || id.BlockData.Identifier != "ädä@example.com" || id.Process.ProjectID != string(st.Project.ID) ||
+		strings.ContainsRune(string(raw), 'ä') {
 		t.Fatalf("%s: %+v, %v", raw, id, err)
 	}
 	do(t, b, b.IdentifierVerifyStatus, service.Empty{}, frontend.BlockTypeEmailVerify)
@@ -162,11 +185,14 @@ func TestALinkThatIsOpenedElsewhereLetsTheFirstBrowserGoOn(t *testing.T) {
 		}
 		return rsp.Body.BlockBody, err
 	}
-	opened := frontend.IdentifierVerifyFinishReq{Code: sent.Value, IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailLink}
+	opened := frontend.IdentifierVerifyFinishReq{
+		Code: sent.Value, IdentifierType: rest.IdentifierTypeEmail, VerificationType: frontend.VerificationMethodEmailLink,
+	}
 	bad := opened
 	bad.Code = strings.Repeat("x", len(sent.Value))
 	body, err := guest(id.Process.TempID, bad)
-	if err != nil || body.ContinueOnOtherDevice != nil || problem(dataOf(t, body.Data.AsBlockVerifyIdentifier).Error) != "invalid_challenge_solution_email-link" {
+	if err != nil || body.ContinueOnOtherDevice != nil ||
+		problem(dataOf(t, body.Data.AsBlockVerifyIdentifier).Error) != "invalid_challenge_solution_email-link" {
 		t.Errorf("a wrong token: %+v, %v", body, err)
 	}
 	_, err = guest(b.token, opened)
@@ -175,7 +201,8 @@ func TestALinkThatIsOpenedElsewhereLetsTheFirstBrowserGoOn(t *testing.T) {
 	wantGone(t, try(t, asOwner, asOwner.ProcessComplete, service.Empty{})) // nor the other way around
 
 	body, err = guest(id.Process.TempID, opened)
-	if err != nil || body.ContinueOnOtherDevice == nil || body.ContinueOnOtherDevice.Reason != frontend.ContinueOnOtherDeviceReasonEmailLinkVerified {
+	if err != nil || body.ContinueOnOtherDevice == nil ||
+		body.ContinueOnOtherDevice.Reason != frontend.ContinueOnOtherDeviceReasonEmailLinkVerified {
 		t.Fatalf("opened: %+v, %v", body, err)
 	}
 	if len(st.Everyone(t)) != 0 {
@@ -183,7 +210,8 @@ func TestALinkThatIsOpenedElsewhereLetsTheFirstBrowserGoOn(t *testing.T) {
 	}
 	do(t, b, b.IdentifierVerifyStatus, service.Empty{}, frontend.BlockTypePasskeyAppend)
 	body, err = guest(id.Process.TempID, opened)
-	if err != nil || body.ContinueOnOtherDevice == nil || body.ContinueOnOtherDevice.Reason != frontend.ContinueOnOtherDeviceReasonProcessAlreadyCompleted {
+	if err != nil || body.ContinueOnOtherDevice == nil ||
+		body.ContinueOnOtherDevice.Reason != frontend.ContinueOnOtherDeviceReasonProcessAlreadyCompleted {
 		t.Errorf("opened twice: %+v, %v", body, err)
 	}
 	b.skip(t, frontend.BlockTypeCompleted)
@@ -232,7 +260,13 @@ func TestAnAddressThatIsTakenAwayLogsNobodyIn(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	wantGone(t, try(t, b, b.IdentifierVerifyFinish, frontend.IdentifierVerifyFinishReq{Code: sent.Value, VerificationType: frontend.VerificationMethodEmailOtp}))
+	wantGone(
+		t,
+		try(
+			t, b, b.IdentifierVerifyFinish,
+			frontend.IdentifierVerifyFinishReq{Code: sent.Value, VerificationType: frontend.VerificationMethodEmailOtp},
+		),
+	)
 	if n := sessionsOf(t, st, user); n != 0 {
 		t.Errorf("%d sessions", n)
 	}

@@ -28,11 +28,17 @@ func TestAStandardVerifierAcceptsWhatIsSigned(t *testing.T) {
 	t.Parallel()
 	c, project := newClock(t), ident.NewProjectID()
 	s := open(t, c)
-	token, err := s.Sign(t.Context(), project, map[string]any{"iss": "https://login.example.com", "sub": "usr-1", "iat": started.Unix(), "exp": started.Unix() + 300})
+	token, err := s.Sign(
+		t.Context(), project,
+		map[string]any{"iss": "https://login.example.com", "sub": "usr-1", "iat": started.Unix(), "exp": started.Unix() + 300},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := jwt.Parse([]byte(token), jwt.WithKeySet(keySet(t, s, project)), jwt.WithIssuer("https://login.example.com"), jwt.WithClock(jwt.ClockFunc(c.Now)))
+	parsed, err := jwt.Parse(
+		[]byte(token), jwt.WithKeySet(keySet(t, s, project)), jwt.WithIssuer("https://login.example.com"),
+		jwt.WithClock(jwt.ClockFunc(c.Now)),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,30 +101,32 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := map[string]string{
-		"nothing":                                "",
-		"no token":                               "hello",
-		"dots only":                              "..",
-		"a token of another project":             sign(t, s, other),
-		"alg none":                               part(`{"alg":"none","kid":"`+kid+`"}`) + "." + parts[1] + ".",
-		"alg none with a signature":              part(`{"alg":"none","kid":"`+kid+`"}`) + "." + parts[1] + "." + parts[2],
-		"alg None in capitals":                   part(`{"alg":"NONE","kid":"`+kid+`"}`) + "." + parts[1] + ".",
-		"no alg":                                 part(`{"kid":"`+kid+`"}`) + "." + parts[1] + "." + parts[2],
-		"HS256 with the public key in DER":       symmetric(der),
-		"HS256 with the public key in PEM":       symmetric(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
-		"HS256 with the JWK":                     symmetric(document),
-		"HS256 with the modulus":                 symmetric(public.N.Bytes()),
-		"somebody's key under our kid":           signedWith(jwa.RS256(), mine, map[string]any{"kid": kid}),
-		"somebody's key, embedded":               signedWith(jwa.RS256(), mine, map[string]any{"kid": kid, "jwk": embedded}),
-		"somebody's key, at a URL":               signedWith(jwa.RS256(), mine, map[string]any{"kid": kid, "jku": "https://evil.example/jwks"}),
-		"somebody's key, with PS256":             signedWith(jwa.PS256(), mine, map[string]any{"kid": kid}),
-		"somebody's key, with RS512":             signedWith(jwa.RS512(), mine, map[string]any{"kid": kid}),
-		"an unknown kid":                         signedWith(jwa.RS256(), mine, map[string]any{"kid": "pki-1"}),
-		"a kid that is a path":                   signedWith(jwa.RS256(), mine, map[string]any{"kid": "../../>"}),
-		"no kid":                                 signedWith(jwa.RS256(), mine, nil),
-		"another payload":                        parts[0] + "." + part(`{"sub":"usr-2"}`) + "." + parts[2],
-		"another header":                         part(`{"alg":"RS256","kid":"`+kid+`"}`) + "." + parts[1] + "." + parts[2],
-		"a critical extension":                   part(`{"alg":"RS256","kid":"`+kid+`","crit":["x"],"x":1}`) + "." + parts[1] + "." + parts[2],
-		"an unencoded payload":                   part(`{"alg":"RS256","kid":"`+kid+`","crit":["b64"],"b64":false}`) + "." + parts[1] + "." + parts[2],
+		"nothing":                          "",
+		"no token":                         "hello",
+		"dots only":                        "..",
+		"a token of another project":       sign(t, s, other),
+		"alg none":                         part(`{"alg":"none","kid":"`+kid+`"}`) + "." + parts[1] + ".",
+		"alg none with a signature":        part(`{"alg":"none","kid":"`+kid+`"}`) + "." + parts[1] + "." + parts[2],
+		"alg None in capitals":             part(`{"alg":"NONE","kid":"`+kid+`"}`) + "." + parts[1] + ".",
+		"no alg":                           part(`{"kid":"`+kid+`"}`) + "." + parts[1] + "." + parts[2],
+		"HS256 with the public key in DER": symmetric(der),
+		"HS256 with the public key in PEM": symmetric(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
+		"HS256 with the JWK":               symmetric(document),
+		"HS256 with the modulus":           symmetric(public.N.Bytes()),
+		"somebody's key under our kid":     signedWith(jwa.RS256(), mine, map[string]any{"kid": kid}),
+		"somebody's key, embedded":         signedWith(jwa.RS256(), mine, map[string]any{"kid": kid, "jwk": embedded}),
+		"somebody's key, at a URL":         signedWith(jwa.RS256(), mine, map[string]any{"kid": kid, "jku": "https://evil.example/jwks"}),
+		"somebody's key, with PS256":       signedWith(jwa.PS256(), mine, map[string]any{"kid": kid}),
+		"somebody's key, with RS512":       signedWith(jwa.RS512(), mine, map[string]any{"kid": kid}),
+		"an unknown kid":                   signedWith(jwa.RS256(), mine, map[string]any{"kid": "pki-1"}),
+		"a kid that is a path":             signedWith(jwa.RS256(), mine, map[string]any{"kid": "../../>"}),
+		"no kid":                           signedWith(jwa.RS256(), mine, nil),
+		"another payload":                  parts[0] + "." + part(`{"sub":"usr-2"}`) + "." + parts[2],
+		"another header":                   part(`{"alg":"RS256","kid":"`+kid+`"}`) + "." + parts[1] + "." + parts[2],
+		"a critical extension":             part(`{"alg":"RS256","kid":"`+kid+`","crit":["x"],"x":1}`) + "." + parts[1] + "." + parts[2],
+		"an unencoded payload": part(
+			`{"alg":"RS256","kid":"`+kid+`","crit":["b64"],"b64":false}`,
+		) + "." + parts[1] + "." + parts[2],
 		"no signature":                           parts[0] + "." + parts[1] + ".",
 		"half a signature":                       parts[0] + "." + parts[1] + "." + parts[2][:100],
 		"four parts":                             good + "." + parts[2],

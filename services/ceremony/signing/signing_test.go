@@ -198,7 +198,10 @@ func TestTheKeySetHoldsPublicPartsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{fmt.Sprintf("%v", keys), fmt.Sprintf("%+v", keys[0]), fmt.Sprintf("%x", keys[0].Private), fmt.Sprintf("%s", keys[0].Private)} {
+	for _, text := range []string{
+		fmt.Sprintf("%v", keys), fmt.Sprintf("%+v", keys[0]), fmt.Sprintf("%x", keys[0].Private),
+		fmt.Sprintf("%s", keys[0].Private),
+	} {
 		if !strings.Contains(text, "********") || len(text) > 300 {
 			t.Errorf("a private key prints: %s", text)
 		}
@@ -256,7 +259,10 @@ func TestKeysChangeByTheirAge(t *testing.T) {
 		{"the next key is published an hour before it signs", time.Minute, []signing.State{signing.Active, signing.Next}, "first", true},
 		{"until then the first signs", signing.Lead - time.Minute, []signing.State{signing.Active, signing.Next}, "first", true},
 		{"then the second", time.Minute, []signing.State{signing.Retired, signing.Active}, "second", true},
-		{"the first is published while its tokens may live", signing.MaxLifetime, []signing.State{signing.Retired, signing.Active}, "second", true},
+		{
+			"the first is published while its tokens may live", signing.MaxLifetime,
+			[]signing.State{signing.Retired, signing.Active}, "second", true,
+		},
 		{"and then gone", time.Hour, []signing.State{signing.Active}, "second", false},
 	}
 	var second string
@@ -309,7 +315,10 @@ func TestAKeyIsRotatedByHand(t *testing.T) {
 	if err != nil || len(keys) != 2 {
 		t.Fatalf("rotated at once: %v, %v", keys, err)
 	}
-	if token := sign(t, s, project); keyID(t, token) != string(keys[1].ID) || !verifies(t, other, project, token) || !verifies(t, other, project, first) {
+	if token := sign(
+		t, s, project,
+	); keyID(t, token) != string(keys[1].ID) || !verifies(t, other, project, token) ||
+		!verifies(t, other, project, first) {
 		t.Error("the key that was published already does not sign, or a token does not verify")
 	}
 	for keyID(t, sign(t, other, project)) != string(keys[1].ID) {

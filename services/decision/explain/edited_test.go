@@ -47,7 +47,8 @@ import data.keyward.shared
 # title: The table
 # entrypoint: true
 # scope: document
-default decision := {"rule": "X9", "allow": false, "tag": "default-deny", "route": "", "isCDACandidate": false, "preferImmediatelyAvailable": false, "credentials": [], "hints": []}
+default decision := {"rule": "X9", "allow": false, "tag": "default-deny", "route": "",
+	"isCDACandidate": false, "preferImmediatelyAvailable": false, "credentials": [], "hints": []}
 
 decision := no("X0", "default-deny") if shared.incomplete
 
@@ -168,7 +169,11 @@ func TestAnEditedBundleIsExplained(t *testing.T) {
 				}
 			}
 			if name == "a row whose value is undefined falls to the default" {
-				want := said{"X6", "user-platform-pk-high-confidence", `its value yes("X6", "user-platform-pk-high-confidence", preferred_route) is undefined: support.uvpa is false`}
+				want := said{
+					"X6",
+					"user-platform-pk-high-confidence",
+					`its value yes("X6", "user-platform-pk-high-confidence", preferred_route) is undefined: support.uvpa is false`,
+				}
 				if diff := cmp.Diff(want, above[len(above)-1]); diff != "" {
 					t.Error(diff)
 				}
@@ -246,7 +251,10 @@ func TestAProjectsOwnParametersAreExplained(t *testing.T) {
 
 func TestABundleThatTheServerRefusesIsRefused(t *testing.T) {
 	t.Parallel()
-	_, err := explain.Load(t.Context(), edited(t, map[string]func(string) string{"login/login.rego": func(rego string) string { return rego + "\nnonsense if {\n" }}))
+	_, err := explain.Load(
+		t.Context(),
+		edited(t, map[string]func(string) string{"login/login.rego": func(rego string) string { return rego + "\nnonsense if {\n" }}),
+	)
 	var place *bundle.Error
 	if !errors.As(err, &place) || place.File != "login/login.rego" || place.Line == 0 {
 		t.Errorf("got %v, want an error with file and line", err)

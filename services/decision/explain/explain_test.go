@@ -42,7 +42,11 @@ func loginFacts(change func(*facts.Facts)) []byte {
 func appendFacts(change func(*facts.Facts)) []byte {
 	f := base()
 	situation := detect.DefaultSituation
-	f.Flags, f.Situation, f.Process, f.Nudges = &facts.Flags{}, &situation, &facts.Process{Outcome: history.OutcomeNotOffered}, &facts.Nudges{Spaced: true}
+	f.Flags, f.Situation, f.Process, f.Nudges = &facts.Flags{}, &situation, &facts.Process{
+		Outcome: history.OutcomeNotOffered,
+	}, &facts.Nudges{
+		Spaced: true,
+	}
 	change(&f)
 	return raw(f)
 }
@@ -106,7 +110,9 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 		},
 		"L3: no passkey": {
 			explain.Login, loginFacts(func(f *facts.Facts) { f.Credentials = facts.Counts{} }), "L3",
-			[]string{"credentials.total is 0"}, map[string]string{"L2": "support.uvpa is true"}, map[string]any{"credentials.total": json.Number("0")}, nil,
+			[]string{"credentials.total is 0"}, map[string]string{"L2": "support.uvpa is true"}, map[string]any{
+				"credentials.total": json.Number("0"),
+			}, nil,
 		},
 		"L4: barred": {
 			explain.Login, loginFacts(func(f *facts.Facts) { f.Blacklist.Login = true }), "L4",
@@ -138,7 +144,10 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 		},
 		"L13: out of reach": {
 			explain.Login, loginFacts(func(f *facts.Facts) { f.Credentials = facts.Counts{Total: 1} }), "L13",
-			[]string{"credentials.total is 1"}, map[string]string{"L9": "credentials.likely is 0, not above 0", "L11": "credentials.uncertain is 0, not above 0"}, nil, nil,
+			[]string{"credentials.total is 1"}, map[string]string{
+				"L9":  "credentials.likely is 0, not above 0",
+				"L11": "credentials.uncertain is 0, not above 0",
+			}, nil, nil,
 		},
 		"A2: on request": {
 			explain.Append, appendFacts(func(f *facts.Facts) { f.Flags.Force = true }), "A2",
@@ -151,7 +160,9 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 		},
 		"A13: the gate is closed": {
 			explain.Append, appendFacts(func(f *facts.Facts) { f.Nudges.Default = facts.Nudge{Declines: 3, Cooldown: true} }), "A13",
-			[]string{"nudges.default.cooldown is true"}, map[string]string{"A10": "pair.existsHere is false"}, map[string]any{"nudges.default.cooldown": true}, nil,
+			[]string{
+				"nudges.default.cooldown is true",
+			}, map[string]string{"A10": "pair.existsHere is false"}, map[string]any{"nudges.default.cooldown": true}, nil,
 		},
 		"M4: offered": {
 			explain.Mediation, mediationFacts(func(*facts.Facts) {}), "M4",
@@ -164,10 +175,16 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 		"R5: switched on": {
 			explain.Rollout, rolloutFacts(func(f *facts.Facts) { f.Rollout.Identifier = facts.Unlisted }), "R5",
 			[]string{`rollout.killSwitch[rollout.action] is false`, `verdict is "none", not "block"`},
-			map[string]string{"R0": "complete is true", "R2": `verdict is "none", not "block"`, "R4": "rollout.requireAllowlistedIdentifier is false"}, map[string]any{"rollout.action": "login"}, nil,
+			map[string]string{
+				"R0": "complete is true",
+				"R2": `verdict is "none", not "block"`,
+				"R4": "rollout.requireAllowlistedIdentifier is false",
+			}, map[string]any{"rollout.action": "login"}, nil,
 		},
 		"R0: nothing that anybody asks for": {
-			explain.Rollout, rolloutFacts(func(f *facts.Facts) { f.Complete = false }), "R0", []string{"complete is false"}, nil, map[string]any{"complete": false}, nil,
+			explain.Rollout, rolloutFacts(
+				func(f *facts.Facts) { f.Complete = false },
+			), "R0", []string{"complete is false"}, nil, map[string]any{"complete": false}, nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +196,8 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if e.Row.Name != c.row || e.Answer["rule"] != c.row || !e.Row.Matched || e.Row.Tag != e.Answer["tag"] || e.Row.Title == "" || e.Row.Line == 0 {
+			if e.Row.Name != c.row || e.Answer["rule"] != c.row || !e.Row.Matched || e.Row.Tag != e.Answer["tag"] || e.Row.Title == "" ||
+				e.Row.Line == 0 {
 				t.Errorf("row %+v answered %v", e.Row, e.Answer)
 			}
 			for _, part := range c.reason {
@@ -230,8 +248,12 @@ func TestTheRowsOfARolloutAreExplainedByItsParameters(t *testing.T) {
 	t.Parallel()
 	policy := load(t, edited(t, map[string]func(string) string{"data.json": func(data string) string {
 		return strings.NewReplacer(
-			`"append": false, "manage": false}`, `"append": true, "manage": false}`, `"requireAllowlistedIdentifier": false`, `"requireAllowlistedIdentifier": true`,
-			`"rules": {}`, `"rules": {"macs": {"salience": 1, "verdict": "block", "os": ["macos"]}, "few": {"salience": 0, "verdict": "sample", "share": 10}}`,
+			`"append": false, "manage": false}`,
+			`"append": true, "manage": false}`,
+			`"requireAllowlistedIdentifier": false`,
+			`"requireAllowlistedIdentifier": true`,
+			`"rules": {}`,
+			`"rules": {"macs": {"salience": 1, "verdict": "block", "os": ["macos"]}, "few": {"salience": 0, "verdict": "sample", "share": 10}}`,
 		).Replace(data)
 	}}))
 	for row, c := range map[string]struct {
@@ -276,7 +298,8 @@ func TestABundleWithoutRolloutSaysThatItLetsEverybodyIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Answer["allow"] != true || e.Row.Name != "none" || e.Row.Tag != "rollout-allowed" || len(e.Above) != 0 || !strings.Contains(e.Row.Reason, "no rules") {
+	if e.Answer["allow"] != true || e.Row.Name != "none" || e.Row.Tag != "rollout-allowed" || len(e.Above) != 0 ||
+		!strings.Contains(e.Row.Reason, "no rules") {
 		t.Errorf("%+v", e)
 	}
 	var text strings.Builder
@@ -324,7 +347,9 @@ func random(r *rand.Rand, into reflect.Value) {
 		words := map[string][]string{
 			"Status": {"active", "active", "active", "pending", "unknown"}, "Listing": {"none", "none", "none", "webdriver", "restricted-browser"},
 			"Route": {"", "local", "cda", "security-key"}, "Outcome": {"local", "cda", "sk", "incomplete", "not-offered"},
-			"Membership": {"none", "listed", "unlisted"}, "Class": {"apple", "password-manager", "unknown-provider", "windows-hello"}, "string": {"standard", "minimize", "maximize"},
+			"Membership": {"none", "listed", "unlisted"}, "Class": {
+				"apple", "password-manager", "unknown-provider", "windows-hello",
+			}, "string": {"standard", "minimize", "maximize"},
 		}[into.Type().Name()]
 		if len(words) > 0 {
 			into.SetString(words[r.IntN(len(words))])
@@ -356,7 +381,9 @@ func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
 		action, document := explain.Login, loginFacts(change)
 		switch n % 6 {
 		case 5:
-			action, document = explain.Rollout, rolloutFacts(func(f *facts.Facts) { change(f); f.Account, f.Strategy, f.Rollout.Action = "", "", "manage" })
+			action, document = explain.Rollout, rolloutFacts(
+				func(f *facts.Facts) { change(f); f.Account, f.Strategy, f.Rollout.Action = "", "", "manage" },
+			)
 		case 0, 1:
 			action, document = explain.Append, appendFacts(func(f *facts.Facts) { change(f); f.Strategy, *f.Situation = "", "post-login" })
 		case 2:
@@ -384,7 +411,10 @@ func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
 func TestTheTextNamesRowFactsParametersAndRowsAbove(t *testing.T) {
 	t.Parallel()
 	policy := load(t, policiestest.Files(t))
-	e, err := policy.Explain(t.Context(), explain.Login, "", loginFacts(func(f *facts.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 2, "local" }))
+	e, err := policy.Explain(
+		t.Context(), explain.Login, "",
+		loginFacts(func(f *facts.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 2, "local" }),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +425,8 @@ func TestTheTextNamesRowFactsParametersAndRowsAbove(t *testing.T) {
 	for _, want := range []string{
 		"login: not allowed   row L7a   tag user-negative-env-history   revision ", "L7a  user-negative-env-history answered   login/login.rego:",
 		"because credentials.uncertain is 1, above 0", "and pair.localStreak is 2, at least streakThreshold (2)",
-		"Facts it read\n", "    pair.localStreak", "Parameters it read\n", "    streakThreshold", "Rows above it\n", `did not match: pair.firstWin is ""`,
+		"Facts it read\n", "    pair.localStreak", "Parameters it read\n", "    streakThreshold", "Rows above it\n",
+		`did not match: pair.firstWin is ""`,
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the text lacks %q:\n%s", want, out.String())

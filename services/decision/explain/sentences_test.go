@@ -38,7 +38,8 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 				f.Pair.FirstWin, f.Pair.CDAStreak, f.CDA.Client = "cda", 1, true
 			}), "L6",
 			"A passkey worked here, and the route that it took last is open",
-			`user_positive_env_history holds: pair.firstWin is "cda", not empty, and open holds: cda.client is true, and strategy is "standard", not "minimize", ` +
+			`user_positive_env_history holds: pair.firstWin is "cda", not empty, and open holds: cda.client is true, and strategy is "standard", ` +
+				`not "minimize", ` +
 				`and pair.cdaStreak is 1, below streakThreshold (2)`,
 		},
 		"failed as often as the threshold": {
@@ -50,7 +51,8 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 		"a passkey, and no way to it": {
 			explain.Login, loginFacts(func(f *facts.Facts) { f.Credentials = facts.Counts{Total: 1} }), "L13",
 			"There are passkeys, but none can be reached from here",
-			`user_env_no_pks holds: credentials.total is 1, above 0, and credentials.likely is 0, and credentials.uncertain is 0, and credentials.securityKey is 0, ` +
+			`user_env_no_pks holds: credentials.total is 1, above 0, and credentials.likely is 0, and credentials.uncertain is 0, and ` +
+				`credentials.securityKey is 0, ` +
 				`and cda.route is false`,
 		},
 		"a passkey, and a way that no row offers": {
@@ -79,7 +81,8 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 		"one exists, and the current user asks": {
 			explain.Append, appendFacts(func(f *facts.Facts) { *f.Situation, f.Pair.ExistsHere = "current-user", true }), "A3a",
 			"The current user asks for another passkey, and one exists here that nothing in this process speaks against",
-			`user_positive_env_history_of_current_user holds: situation is "current-user", and user_positive_env_history holds: pair.existsHere is true, ` +
+			`user_positive_env_history_of_current_user holds: situation is "current-user", and user_positive_env_history holds: pair.existsHere ` +
+				`is true, ` +
 				`and pair.lost is false, and process.missingEvidence is false`,
 		},
 		"an app asks by another trigger": {
@@ -105,12 +108,15 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 
 func TestAListIsToldWithTheEntryThatBars(t *testing.T) {
 	t.Parallel()
-	e, err := load(t, policiestest.Files(t)).ExplainIn(t.Context(), explain.Login, "", loginFacts(func(f *facts.Facts) { f.Environment.Listed = "browser" }),
+	e, err := load(
+		t, policiestest.Files(t),
+	).ExplainIn(t.Context(), explain.Login, "", loginFacts(func(f *facts.Facts) { f.Environment.Listed = "browser" }),
 		explain.Circumstances{Barring: `blockedBrowsers has "Firefox"`})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `env_blacklisted_hard holds: environment.listed is "browser", not "none" ("What bars the environment"): blockedBrowsers has "Firefox", ` +
+	if want := `env_blacklisted_hard holds: environment.listed is "browser", not "none" ("What bars the environment"): blockedBrowsers has ` +
+		`"Firefox", ` +
 		`and environment.listed is "browser", not among softBars (["restricted-browser"]) ("What bars the environment")`; e.Row.Reason != want {
 		t.Errorf("got %q, want %q", e.Row.Reason, want)
 	}

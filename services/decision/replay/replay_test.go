@@ -70,7 +70,13 @@ func (l logged) Offers(ctx context.Context, project ident.ProjectID, user ident.
 func happen(t *testing.T, log *eventlog.Log, random *rand.Rand, user ident.UserID, part string) {
 	t.Helper()
 	types := []event.Type{
-		event.LoginCompleted, event.LoginError, event.LoginExplicitAbort, event.AppendOffered, event.AppendExplicitAbort, event.AppendExplicitAbort, event.AppendCompleted,
+		event.LoginCompleted,
+		event.LoginError,
+		event.LoginExplicitAbort,
+		event.AppendOffered,
+		event.AppendExplicitAbort,
+		event.AppendExplicitAbort,
+		event.AppendCompleted,
 	}
 	routes := []event.Route{event.Local, event.CDA, event.SecurityKey}
 	for _, project := range []ident.ProjectID{"pro-1", "pro-2"} {
@@ -107,11 +113,21 @@ func pick[T any](random *rand.Rand, of ...T) T { return of[random.IntN(len(of))]
 
 func question(random *rand.Rand, n int) service.Question {
 	q := service.Question{
-		Project: pick[ident.ProjectID](random, "pro-1", "pro-2"), Process: "process-" + strconv.Itoa(random.IntN(20)), LookupFailed: random.IntN(30) == 0,
-		Environment: service.Environment{ID: "env-1", Known: random.IntN(4) > 0, Rejected: random.IntN(10) == 0},
+		Project: pick[ident.ProjectID](
+			random, "pro-1", "pro-2",
+		),
+		Process:      "process-" + strconv.Itoa(random.IntN(20)),
+		LookupFailed: random.IntN(30) == 0,
+		Environment:  service.Environment{ID: "env-1", Known: random.IntN(4) > 0, Rejected: random.IntN(10) == 0},
 		Client: rest.ClientInformation{
-			RemoteAddress: "203.0.113.10", UserAgent: "Mozilla/5.0 (X11; Linux x86_64)",
-			UserVerifyingPlatformAuthenticatorAvailable: flip(random), ConditionalMediationAvailable: flip(random), BluetoothAvailable: flip(random), PrivateMode: flip(random),
+			RemoteAddress: "203.0.113.10",
+			UserAgent:     "Mozilla/5.0 (X11; Linux x86_64)",
+			UserVerifyingPlatformAuthenticatorAvailable: flip(
+				random,
+			),
+			ConditionalMediationAvailable: flip(random),
+			BluetoothAvailable:            flip(random),
+			PrivateMode:                   flip(random),
 			ParsedDeviceInfo: &rest.ParsedDeviceInfo{
 				BrowserName: pick(random, "Chrome", "Safari", "Firefox", "Edge"), BrowserVersion: strconv.Itoa(100 + random.IntN(30)),
 				OSName: pick(random, "macOS", "Windows", "Android", "iOS", "Linux"), OSVersion: strconv.Itoa(8 + random.IntN(12)),
@@ -122,13 +138,24 @@ func question(random *rand.Rand, n int) service.Question {
 	if random.IntN(15) == 0 {
 		return q
 	}
-	q.Account = &account.Account{Project: q.Project, ID: ident.UserID("usr-" + strconv.Itoa(n)), Status: pick(random, account.StatusActive, account.StatusActive, account.StatusActive, account.StatusDisabled)}
+	q.Account = &account.Account{
+		Project: q.Project, ID: ident.UserID("usr-" + strconv.Itoa(n)),
+		Status: pick(random, account.StatusActive, account.StatusActive, account.StatusActive, account.StatusDisabled),
+	}
 	for c := range random.IntN(4) {
 		q.Account.Credentials = append(q.Account.Credentials, account.Credential{
-			ID: ident.CredentialID("cre-" + strconv.Itoa(c)), CredentialID: fmt.Appendf(nil, "credential %d", c),
-			AAGUID:     pick(random, "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", "ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4", "08987058-cadc-4b81-b6e1-30de50dcbe96", "00000000-0000-0000-0000-000000000000"),
-			Transports: pick(random, []string{"internal", "hybrid"}, []string{"internal"}, []string{"usb", "nfc"}), BackupEligible: random.IntN(2) == 0,
-			CreatedOS: pick(random, "macOS", "Windows", "Android", "iOS"), CreatedMs: time.Now().Add(-100 * 24 * time.Hour).UnixMilli(),
+			ID:           ident.CredentialID("cre-" + strconv.Itoa(c)),
+			CredentialID: fmt.Appendf(nil, "credential %d", c),
+			AAGUID: pick(
+				random, "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", "ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4",
+				"08987058-cadc-4b81-b6e1-30de50dcbe96", "00000000-0000-0000-0000-000000000000",
+			),
+			Transports: pick(
+				random, []string{"internal", "hybrid"}, []string{"internal"}, []string{"usb", "nfc"},
+			),
+			BackupEligible: random.IntN(2) == 0,
+			CreatedOS:      pick(random, "macOS", "Windows", "Android", "iOS"),
+			CreatedMs:      time.Now().Add(-100 * 24 * time.Hour).UnixMilli(),
 		})
 	}
 	return q
@@ -139,14 +166,21 @@ func ask(ctx context.Context, svc service.Decision, random *rand.Rand, n int) (i
 	switch random.IntN(6) {
 	case 5:
 		v, err := svc.Rollout(ctx, service.RolloutQuestion{
-			Question: q, Action: pick(random, service.RolloutLogin, service.RolloutAppend, "delete"), Identifier: pick(random, "", "ada@example.com"),
+			Question:   q,
+			Action:     pick(random, service.RolloutLogin, service.RolloutAppend, "delete"),
+			Identifier: pick(random, "", "ada@example.com"),
 		})
 		return v.Decision, v.Rule, err
 	case 0:
 		v, err := svc.Mediation(ctx, q)
 		return v.Decision, v.Rule, err
 	case 1, 2:
-		v, err := svc.Append(ctx, service.AppendQuestion{Question: q, Flags: rest.PasskeyIntelFlags{AskForAutoAppend: flip(random), AskForConditionalCreate: flip(random)}})
+		v, err := svc.Append(
+			ctx,
+			service.AppendQuestion{
+				Question: q, Flags: rest.PasskeyIntelFlags{AskForAutoAppend: flip(random), AskForConditionalCreate: flip(random)},
+			},
+		)
 		return v.Decision, v.Rule, err
 	default:
 		v, err := svc.Login(ctx, service.LoginQuestion{Question: q, Strategy: pick(random, rest.CrossDeviceAuthenticationStrategyStandard,
@@ -184,7 +218,10 @@ func record(t *testing.T, js jetstream.JetStream, dir string, n int, seed uint64
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := decision.New(cfg, decision.Deps{Events: logged{log}, JS: js, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
+	svc, err := decision.New(
+		cfg,
+		decision.Deps{Events: logged{log}, JS: js, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +306,8 @@ func TestRecordedDecisionsAreTheSameUnderTheirOwnRevisionAndDifferUnderAnother(t
 	if err != nil {
 		t.Fatal(err)
 	}
-	if other.Decisions != n || other.Same+other.Different != n || other.Different == 0 || len(other.NotJudged) != 0 || other.Candidate != candidate.Revision() {
+	if other.Decisions != n || other.Same+other.Different != n || other.Different == 0 || len(other.NotJudged) != 0 ||
+		other.Candidate != candidate.Revision() {
 		t.Errorf("replay with another revision: %+v", other)
 	}
 	total := 0
@@ -312,7 +350,11 @@ func TestASelectionIsReplayed(t *testing.T) {
 	if sum != 300 {
 		t.Errorf("%d decisions about anything", sum)
 	}
-	mine, theirs := count(replay.Options{Selection: replay.Selection{Project: "pro-1"}}), count(replay.Options{Selection: replay.Selection{Project: "pro-2"}})
+	mine, theirs := count(
+		replay.Options{Selection: replay.Selection{Project: "pro-1"}},
+	), count(
+		replay.Options{Selection: replay.Selection{Project: "pro-2"}},
+	)
 	if mine == 0 || theirs == 0 || mine+theirs != 300 {
 		t.Errorf("%d and %d decisions of the projects", mine, theirs)
 	}
@@ -358,14 +400,18 @@ func TestARecordThatCannotBeHadSaysWhy(t *testing.T) {
 	b := openBus(t)
 	records := replay.NewRecords(b.JS)
 	now := time.Now()
-	for name, id := range map[string]ident.DecisionID{"on an empty stream": ident.NewDecisionID(now), "and long ago": ident.NewDecisionID(now.Add(-time.Hour))} {
+	for name, id := range map[string]ident.DecisionID{
+		"on an empty stream": ident.NewDecisionID(now),
+		"and long ago":       ident.NewDecisionID(now.Add(-time.Hour)),
+	} {
 		if _, err := records.Find(t.Context(), id); !errors.Is(err, replay.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	all := record(t, b.JS, "", 20, 4)
 	for name, id := range map[string]ident.DecisionID{
-		"made now": ident.NewDecisionID(now), "made before the first record": ident.NewDecisionID(now.Add(-time.Hour)), "to be made": ident.NewDecisionID(now.Add(time.Hour)),
+		"made now": ident.NewDecisionID(now), "made before the first record": ident.NewDecisionID(now.Add(-time.Hour)),
+		"to be made": ident.NewDecisionID(now.Add(time.Hour)),
 	} {
 		if _, err := records.Find(t.Context(), id); !errors.Is(err, replay.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)

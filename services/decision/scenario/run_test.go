@@ -34,8 +34,10 @@ clients:
     clientCapabilities: { hybridTransport: true, conditionalCreate: true }
   OLD: { userAgent: "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1)" }
 credentials:
-  apple: { credentialID: YXBwbGU, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid], backupEligible: true, backupState: true, createdOS: iOS, created: -90d, env: E10 }
-  other: { credentialID: b3RoZXI, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid], backupEligible: true, backupState: true, createdOS: iOS, created: -90d, env: E10 }
+  apple: { credentialID: YXBwbGU, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid],
+    backupEligible: true, backupState: true, createdOS: iOS, created: -90d, env: E10 }
+  other: { credentialID: b3RoZXI, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid],
+    backupEligible: true, backupState: true, createdOS: iOS, created: -90d, env: E10 }
 scenarios:
 `
 
@@ -113,49 +115,129 @@ func TestScenariosMeanWhatTheFormatSays(t *testing.T) {
 	bundle := defaultBundle(t)
 	// Of every key that is expected here another value is tried too, and must fail.
 	for name, keys := range map[string]string{
-		"an offset and a time mean the same":            "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: 2026-11-20T12:00:00Z, type: user-login-blacklisted, expires: 2026-11-22T12:00:01Z }], expect: { rule: L4, allow: false, tag: user-login-blacklisted, detectionTags: [history/login-blacklisted] }",
-		"an event that has expired is over":             "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -2d, type: user-login-blacklisted, expires: 1795348800 }], expect: { rule: L9, notDetectionTags: [history/login-blacklisted] }",
-		"an end in ms is one":                           "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -2d, type: user-login-blacklisted, expires: 1795348800001 }], expect: { rule: L4 }",
-		"a deleted event never was":                     "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -2d, type: user-login-blacklisted, deleted: -1s }], expect: { rule: L9 }",
-		"an event deleted tomorrow still is":            "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -2d, type: user-login-blacklisted, deleted: 1d }], expect: { rule: L4 }",
-		"another account's events change nothing":       "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -2d, type: user-login-blacklisted, user: other }], expect: { rule: L9 }",
-		"an event twice counts once":                    "action: append, client: MAC, env: E1, log: [{ at: -1d, type: append-explicit-abort, id: a }, { at: -1d, type: append-explicit-abort, id: a }, { at: -2d, type: append-explicit-abort }], expect: { history: { defaultCount: 2, defaultCooldown: false } }",
-		"an append event takes its kind from its offer": "action: append, client: MAC, env: E1, log: [{ at: -1d, type: append-explicit-abort, process: p }, { at: -1d, type: append-offered, kind: auto, process: p }], expect: { history: { autoCount: 1, defaultCount: 0, autoCooldown: true } }",
-		"a success takes the offer that it answers":     "action: append, client: MAC, env: E1, passkeys: [apple], log: [{ at: -1h, type: append-offered, kind: conditional-create, process: p, challenge: c }, { at: -1h, type: append-completed, credential: apple, process: p, challenge: c }], expect: { history: { conditionalCreateCooldown: false } }",
-		"a success makes the environment positive":      "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -1d, type: login-completed, ceremonyType: local, credential: apple, env: E1 }], expect: { rule: L6, allow: true, detectionTags: [clientEnv/positive], allowCredentials: [apple], hints: [client-device], isCDACandidate: false, preferImmediatelyAvailable: false }",
-		"a deleted passkey's success does not":          "action: login, client: MAC, env: E1, passkeys: [{ use: apple, deleted: -1h }, other], log: [{ at: -1d, type: login-completed, ceremonyType: local, credential: apple, env: E1 }], expect: { rule: L9, allowCredentials: [other], notDetectionTags: [clientEnv/positive] }",
-		"a deleted passkey's failures do not count":     "action: login, client: MAC, env: E1, passkeys: [{ use: apple, deleted: -1h }, other], log: [{ at: -3d, type: login-error, credential: apple, env: E1 }, { at: -2d, type: login-error, credential: apple, env: E1 }], expect: { rule: L9, notDetectionTags: [history/local-streak-2] }",
-		"an active passkey's failures do":               "action: login, client: MAC, env: E1, passkeys: [apple, other], log: [{ at: -3d, type: login-error, credential: apple, env: E1 }, { at: -2d, type: login-error, credential: apple, env: E1 }], expect: { rule: L7a, detectionTags: [history/local-streak-2], allowCredentials: [], hints: [] }",
-		"the only passkey deleted":                      "action: login, client: MAC, env: E1, passkeys: [{ use: apple, deleted: -1d }], expect: { rule: L3, tag: user-no-pks }",
-		"no handle, no history":                         "action: login, client: MAC, env: none, passkeys: [apple], log: [{ at: -3d, type: login-error, env: E1 }, { at: -2d, type: login-error, env: E1 }], expect: { rule: L9, detectionTags: [clientEnv/unknown] }",
-		"a forged handle is noticed":                    "action: login, client: MAC, env: forged, passkeys: [apple], expect: { rule: L9, detectionTags: [clientEnv/handle-rejected] }",
-		"a disabled user gets no answer":                "action: login, client: MAC, env: E1, passkeys: [apple], user: { status: disabled }, expect: { rule: L0, tag: default-deny }",
-		"a lookup that failed":                          "action: login, client: MAC, env: E1, passkeys: [apple], user: { lookupFailed: true }, expect: { rule: L0 }",
-		"an unknown user":                               "action: login, client: MAC, env: E1, user: { absent: true }, expect: { rule: L3 }",
-		"parameters are overridden within objects":      "action: append, client: MAC, env: E1, parameters: { default: { count: 1 } }, log: [{ at: -1d, type: append-explicit-abort }], expect: { allow: false, history: { defaultCooldown: true } }",
-		"the same without the override":                 "action: append, client: MAC, env: E1, log: [{ at: -1d, type: append-explicit-abort }], expect: { allow: true, history: { defaultCooldown: false }, kind: default, attachment: platform, excludeCredentials: [], hints: [client-device], reason: '', isRestrictedBrowser: false }",
-		"excluded passkeys in any order":                "action: append, client: MAC, env: E1, flags: { forcePasskeyAppend: true }, passkeys: [other, apple], expect: { rule: A2, excludeCredentials: [apple, other], attachment: '', tag: passkey-list-initiated-process, kind: default }",
-		"a reason that the wire knows":                  "action: append, client: OLD, env: E1, expect: { rule: A1, reason: passkeys_not_supported, allow: false }",
-		"mediation":                                     "action: mediation, client: MAC, expect: { allow: true, allowCredentials: [], rule: M4 }",
-		"mediation in an old browser":                   "action: mediation, client: OLD, expect: { allow: false, tag: env-no-pk-support }",
-		"a rollout":                                     "action: rollout, client: MAC, expect: { allow: true, rule: R5, tag: rollout-allowed, reason: '' }",
-		"a rollout that ends with who is named":         "action: rollout, about: append, client: MAC, identifier: eve, parameters: { rollout: { requireAllowlistedIdentifier: true } }, expect: { allow: false, rule: R4, tag: rollout-identifier-not-listed }",
-		"a rollout by rules":                            "action: rollout, about: manage, client: MAC, flags: { beta: 'on' }, parameters: { rollout: { rules: { beta: { salience: 0, verdict: block, flags: { beta: 'on' } } } } }, expect: { allow: false, rule: R2, reason: beta }",
-		"facts by their paths":                          "action: login, client: MAC, env: E1, passkeys: [apple], expect: { facts: { client.os: macos, credentials.likely: 1, environment.known: true, experiments.device-local-platform-passkey: control } }",
-		"where a passkey may be":                        "action: login, client: MAC, env: E1, passkeys: [apple, other], expect: { passkeys: { apple: { local: likely, byPhone: high }, other: { local: likely } } }",
-		"declines end a pause later":                    "action: append, client: MAC, env: E1, log: [{ at: -25d, type: append-explicit-abort }, { at: -20d, type: append-explicit-abort }, { at: -10d, type: append-explicit-abort }], expect: { allow: false, nextEligibleAt: 20d }",
-		"failures that are forgotten":                   "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -3d, type: login-error, env: E1 }, { at: -2d, type: login-error, env: E1 }], expect: { rule: L7a, nextEligibleAt: 27d }",
-		"a bar that ends":                               "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -2d, type: user-login-blacklisted, expires: 90m }], expect: { rule: L4, nextEligibleAt: 2026-11-22T13:30:00Z }",
-		"a bar without an end":                          "action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: -2d, type: user-login-blacklisted, expires: 90m }, { at: -1d, type: user-login-blacklisted }], expect: { rule: L4, nextEligibleAt: '' }",
-		"a passkey that exists is no matter of time":    "action: append, client: MAC, env: E1, passkeys: [apple], log: [{ at: -1d, type: login-completed, ceremonyType: local, credential: apple, env: E1 }], expect: { rule: A10, nextEligibleAt: '' }",
-		"a pause after a phone's login, in its process": "action: append, client: MAC, env: E1, process: p, passkeys: [apple], log: [{ at: -1m, type: login-offered, route: cda, process: p, challenge: c, env: E1 }, { at: -30s, type: login-completed, ceremonyType: cda, credential: apple, process: p, challenge: c, env: E1 }, { at: -9d, type: append-offered, kind: after-hybrid, process: a }, { at: -9d, type: append-explicit-abort, process: a }, { at: -8d, type: append-offered, kind: after-hybrid, process: b }, { at: -8d, type: append-explicit-abort, process: b }, { at: -7d, type: append-offered, kind: after-hybrid, process: d }, { at: -7d, type: append-explicit-abort, process: d }], expect: { rule: A11, allow: false, nextEligibleAt: 23d }",
-		"an app's moment too soon after the last":       "action: append, client: MAC, env: E1, flags: { askForInAppAppend: after-unlock }, log: [{ at: -23h, type: append-offered, kind: default }], expect: { allow: false, nextEligibleAt: 1h }",
-		"an app's moment that nobody configured":        "action: append, client: MAC, env: E1, flags: { askForInAppAppend: after-splash }, log: [{ at: -23h, type: append-offered, kind: default }], expect: { allow: false, nextEligibleAt: '' }",
-		"a clock of its own":                            "now: 2030-01-01T00:00:00Z, action: login, client: MAC, env: E1, passkeys: [apple], log: [{ at: 2026-11-20T12:00:00Z, type: login-error, env: E1 }, { at: 2026-11-21T12:00:00Z, type: login-error, env: E1 }], expect: { rule: L9 }",
+		"an offset and a time mean the same": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: 2026-11-20T12:00:00Z, type: user-login-blacklisted, expires: 2026-11-22T12:00:01Z }],
+			expect: { rule: L4, allow: false, tag: user-login-blacklisted, detectionTags: [history/login-blacklisted] }`,
+		"an event that has expired is over": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -2d, type: user-login-blacklisted, expires: 1795348800 }],
+			expect: { rule: L9, notDetectionTags: [history/login-blacklisted] }`,
+		"an end in ms is one": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -2d, type: user-login-blacklisted, expires: 1795348800001 }],
+			expect: { rule: L4 }`,
+		"a deleted event never was": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -2d, type: user-login-blacklisted, deleted: -1s }],
+			expect: { rule: L9 }`,
+		"an event deleted tomorrow still is": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -2d, type: user-login-blacklisted, deleted: 1d }],
+			expect: { rule: L4 }`,
+		"another account's events change nothing": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -2d, type: user-login-blacklisted, user: other }],
+			expect: { rule: L9 }`,
+		"an event twice counts once": `action: append, client: MAC, env: E1,
+			log: [{ at: -1d, type: append-explicit-abort, id: a }, { at: -1d, type: append-explicit-abort, id: a },
+			    { at: -2d, type: append-explicit-abort }],
+			expect: { history: { defaultCount: 2, defaultCooldown: false } }`,
+		"an append event takes its kind from its offer": `action: append, client: MAC, env: E1,
+			log: [{ at: -1d, type: append-explicit-abort, process: p }, { at: -1d, type: append-offered, kind: auto, process: p }],
+			expect: { history: { autoCount: 1, defaultCount: 0, autoCooldown: true } }`,
+		"a success takes the offer that it answers": `action: append, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -1h, type: append-offered, kind: conditional-create, process: p, challenge: c },
+			    { at: -1h, type: append-completed, credential: apple, process: p, challenge: c }],
+			expect: { history: { conditionalCreateCooldown: false } }`,
+		"a success makes the environment positive": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -1d, type: login-completed, ceremonyType: local, credential: apple, env: E1 }],
+			expect: { rule: L6, allow: true, detectionTags: [clientEnv/positive], allowCredentials: [apple], hints: [client-device],
+			    isCDACandidate: false, preferImmediatelyAvailable: false }`,
+		"a deleted passkey's success does not": `action: login, client: MAC, env: E1, passkeys: [{ use: apple, deleted: -1h }, other],
+			log: [{ at: -1d, type: login-completed, ceremonyType: local, credential: apple, env: E1 }],
+			expect: { rule: L9, allowCredentials: [other], notDetectionTags: [clientEnv/positive] }`,
+		"a deleted passkey's failures do not count": `action: login, client: MAC, env: E1, passkeys: [{ use: apple, deleted: -1h }, other],
+			log: [{ at: -3d, type: login-error, credential: apple, env: E1 }, { at: -2d, type: login-error, credential: apple, env: E1 }],
+			expect: { rule: L9, notDetectionTags: [history/local-streak-2] }`,
+		"an active passkey's failures do": `action: login, client: MAC, env: E1, passkeys: [apple, other],
+			log: [{ at: -3d, type: login-error, credential: apple, env: E1 }, { at: -2d, type: login-error, credential: apple, env: E1 }],
+			expect: { rule: L7a, detectionTags: [history/local-streak-2], allowCredentials: [], hints: [] }`,
+		"the only passkey deleted": `action: login, client: MAC, env: E1, passkeys: [{ use: apple, deleted: -1d }],
+			expect: { rule: L3, tag: user-no-pks }`,
+		"no handle, no history": `action: login, client: MAC, env: none, passkeys: [apple],
+			log: [{ at: -3d, type: login-error, env: E1 }, { at: -2d, type: login-error, env: E1 }],
+			expect: { rule: L9, detectionTags: [clientEnv/unknown] }`,
+		"a forged handle is noticed": `action: login, client: MAC, env: forged, passkeys: [apple],
+			expect: { rule: L9, detectionTags: [clientEnv/handle-rejected] }`,
+		"a disabled user gets no answer": `action: login, client: MAC, env: E1, passkeys: [apple], user: { status: disabled },
+			expect: { rule: L0, tag: default-deny }`,
+		"a lookup that failed": `action: login, client: MAC, env: E1, passkeys: [apple], user: { lookupFailed: true },
+			expect: { rule: L0 }`,
+		"an unknown user": `action: login, client: MAC, env: E1, user: { absent: true },
+			expect: { rule: L3 }`,
+		"parameters are overridden within objects": `action: append, client: MAC, env: E1,
+			parameters: { default: { count: 1 } },
+			log: [{ at: -1d, type: append-explicit-abort }],
+			expect: { allow: false, history: { defaultCooldown: true } }`,
+		"the same without the override": `action: append, client: MAC, env: E1,
+			log: [{ at: -1d, type: append-explicit-abort }],
+			expect: { allow: true, history: { defaultCooldown: false }, kind: default, attachment: platform, excludeCredentials: [],
+			    hints: [client-device], reason: '', isRestrictedBrowser: false }`,
+		"excluded passkeys in any order": `action: append, client: MAC, env: E1, flags: { forcePasskeyAppend: true }, passkeys: [other, apple],
+			expect: { rule: A2, excludeCredentials: [apple, other], attachment: '', tag: passkey-list-initiated-process, kind: default }`,
+		"a reason that the wire knows": `action: append, client: OLD, env: E1,
+			expect: { rule: A1, reason: passkeys_not_supported, allow: false }`,
+		"mediation": `action: mediation, client: MAC,
+			expect: { allow: true, allowCredentials: [], rule: M4 }`,
+		"mediation in an old browser": `action: mediation, client: OLD,
+			expect: { allow: false, tag: env-no-pk-support }`,
+		"a rollout": `action: rollout, client: MAC,
+			expect: { allow: true, rule: R5, tag: rollout-allowed, reason: '' }`,
+		"a rollout that ends with who is named": `action: rollout, about: append, client: MAC, identifier: eve,
+			parameters: { rollout: { requireAllowlistedIdentifier: true } },
+			expect: { allow: false, rule: R4, tag: rollout-identifier-not-listed }`,
+		"a rollout by rules": `action: rollout, about: manage, client: MAC, flags: { beta: 'on' },
+			parameters: { rollout: { rules: { beta: { salience: 0, verdict: block, flags: { beta: 'on' } } } } },
+			expect: { allow: false, rule: R2, reason: beta }`,
+		"facts by their paths": `action: login, client: MAC, env: E1, passkeys: [apple],
+			expect: { facts: { client.os: macos, credentials.likely: 1, environment.known: true,
+			    experiments.device-local-platform-passkey: control } }`,
+		"where a passkey may be": `action: login, client: MAC, env: E1, passkeys: [apple, other],
+			expect: { passkeys: { apple: { local: likely, byPhone: high }, other: { local: likely } } }`,
+		"declines end a pause later": `action: append, client: MAC, env: E1,
+			log: [{ at: -25d, type: append-explicit-abort }, { at: -20d, type: append-explicit-abort },
+			    { at: -10d, type: append-explicit-abort }],
+			expect: { allow: false, nextEligibleAt: 20d }`,
+		"failures that are forgotten": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -3d, type: login-error, env: E1 }, { at: -2d, type: login-error, env: E1 }],
+			expect: { rule: L7a, nextEligibleAt: 27d }`,
+		"a bar that ends": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -2d, type: user-login-blacklisted, expires: 90m }],
+			expect: { rule: L4, nextEligibleAt: 2026-11-22T13:30:00Z }`,
+		"a bar without an end": `action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -2d, type: user-login-blacklisted, expires: 90m }, { at: -1d, type: user-login-blacklisted }],
+			expect: { rule: L4, nextEligibleAt: '' }`,
+		"a passkey that exists is no matter of time": `action: append, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: -1d, type: login-completed, ceremonyType: local, credential: apple, env: E1 }],
+			expect: { rule: A10, nextEligibleAt: '' }`,
+		"a pause after a phone's login, in its process": `action: append, client: MAC, env: E1, process: p, passkeys: [apple],
+			log: [{ at: -1m, type: login-offered, route: cda, process: p, challenge: c, env: E1 },
+			    { at: -30s, type: login-completed, ceremonyType: cda, credential: apple, process: p, challenge: c, env: E1 },
+			    { at: -9d, type: append-offered, kind: after-hybrid, process: a },
+			    { at: -9d, type: append-explicit-abort, process: a },
+			    { at: -8d, type: append-offered, kind: after-hybrid, process: b },
+			    { at: -8d, type: append-explicit-abort, process: b },
+			    { at: -7d, type: append-offered, kind: after-hybrid, process: d },
+			    { at: -7d, type: append-explicit-abort, process: d }],
+			expect: { rule: A11, allow: false, nextEligibleAt: 23d }`,
+		"an app's moment too soon after the last": `action: append, client: MAC, env: E1, flags: { askForInAppAppend: after-unlock },
+			log: [{ at: -23h, type: append-offered, kind: default }],
+			expect: { allow: false, nextEligibleAt: 1h }`,
+		"an app's moment that nobody configured": `action: append, client: MAC, env: E1, flags: { askForInAppAppend: after-splash },
+			log: [{ at: -23h, type: append-offered, kind: default }],
+			expect: { allow: false, nextEligibleAt: '' }`,
+		"a clock of its own": `now: 2030-01-01T00:00:00Z, action: login, client: MAC, env: E1, passkeys: [apple],
+			log: [{ at: 2026-11-20T12:00:00Z, type: login-error, env: E1 }, { at: 2026-11-21T12:00:00Z, type: login-error, env: E1 }],
+			expect: { rule: L9 }`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			suite := mustParse(t, "  - { name: a, "+keys+" }\n")
+			suite := mustParse(t, "  - { name: a, "+strings.Join(strings.Fields(keys), " ")+" }\n")
 			report := mustRun(t, bundle, suite)
 			if !report.Scenarios[0].Passed {
 				t.Fatalf("answered by %s: %s\n%s", report.Scenarios[0].Rule, report.Scenarios[0].Summary(), report.Scenarios[0].Facts)
@@ -214,8 +296,9 @@ func TestTheOrderOfTheLogMeansNothing(t *testing.T) {
 		}
 		allowed := written.KeysOf(event.Type(e["type"]))
 		for key, words := range map[string][]string{
-			"process": {"", "p1", "p2"}, "challenge": {"", "c1", "c2"}, "env": {"", "E1", "E2"}, "credential": {"", "apple", "other"}, "route": {"", "cda", "local"},
-			"kind": {"", "auto", "default"}, "ceremonyType": {"", "cda", "local"}, "expires": {"", "1h", "-1h"},
+			"process": {"", "p1", "p2"}, "challenge": {"", "c1", "c2"}, "env": {"", "E1", "E2"}, "credential": {"", "apple", "other"},
+			"route": {"", "cda", "local"},
+			"kind":  {"", "auto", "default"}, "ceremonyType": {"", "cda", "local"}, "expires": {"", "1h", "-1h"},
 		} {
 			if word := pick(t, key, words...); word != "" && slices.Contains(allowed, key) {
 				e[key] = word
@@ -239,7 +322,13 @@ func TestTheOrderOfTheLogMeansNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			indented := strings.ReplaceAll("\n"+strings.TrimSpace(string(lines)), "\n", "\n      ")
-			suite, err := Parse("x.yaml", []byte(world+"  - name: a\n    action: "+action+"\n    client: MAC\n    env: E1\n    process: p1\n    passkeys: [apple, other]\n    expect: { allow: true }\n    log:"+indented+"\n"))
+			suite, err := Parse(
+				"x.yaml",
+				[]byte(
+					world+"  - name: a\n    action: "+action+"\n    client: MAC\n    env: E1\n    process: p1\n    passkeys: [apple, other]\n    "+
+						"expect: { allow: true }\n    log:"+indented+"\n",
+				),
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -287,9 +376,12 @@ func TestParametersThatTheBundleDoesNotHaveAreRefusedWithTheirLines(t *testing.T
 func TestReportsNameWhatWasExpectedAndWhatCame(t *testing.T) {
 	t.Parallel()
 	report := mustRun(t, defaultBundle(t), mustParse(t, `  - { name: good, action: login, client: OLD, expect: { rule: L1 } }
-  - { name: <bad>, action: append, client: MAC, env: E1, passkeys: [apple], flags: { forcePasskeyAppend: true }, expect: { allow: false, hints: [hybrid], excludeCredentials: [], history: { autoCount: 2, autoCooldown: false }, detectionTags: [passkey/samsung] } }
+  - { name: <bad>, action: append, client: MAC, env: E1, passkeys: [apple], flags: { forcePasskeyAppend: true },
+      expect: { allow: false, hints: [hybrid], excludeCredentials: [],
+        history: { autoCount: 2, autoCooldown: false }, detectionTags: [passkey/samsung] } }
 `))
-	const summary = "allow: expected false, got true; hints: expected [hybrid], got []; excludeCredentials: expected [], got [apple]; history.autoCount: expected 2, got 0; detectionTags: expected [passkey/samsung], got ["
+	const summary = "allow: expected false, got true; hints: expected [hybrid], got []; excludeCredentials: expected [], got [apple]; " +
+		"history.autoCount: expected 2, got 0; detectionTags: expected [passkey/samsung], got ["
 	bad := report.Scenarios[1]
 	if !strings.HasPrefix(bad.Summary(), summary) || bad.Rule != "A2" || len(bad.Facts) == 0 {
 		t.Errorf("summary of %s: %s", bad.Rule, bad.Summary())
@@ -300,7 +392,8 @@ func TestReportsNameWhatWasExpectedAndWhatCame(t *testing.T) {
 		wantNone []string
 	}{
 		"in short": {false, []string{
-			"FAIL x.yaml:17 <bad> (append, answered by A2): " + summary, "\n       - allow: false\n       + allow: true\n", "1 of 2 scenarios passed, 1 failed; policy revision " + report.Revision, "note: no scenario was answered by L0, L1a, L2, L3,",
+			"FAIL x.yaml:17 <bad> (append, answered by A2): " + summary, "\n       - allow: false\n       + allow: true\n",
+			"1 of 2 scenarios passed, 1 failed; policy revision " + report.Revision, "note: no scenario was answered by L0, L1a, L2, L3,",
 		}, []string{"good", "facts: "}},
 		"at length": {true, []string{"ok   x.yaml:16 good (login, answered by L1)\n", `       facts: {"complete":true`}, nil},
 	} {
@@ -324,7 +417,11 @@ func TestReportsNameWhatWasExpectedAndWhatCame(t *testing.T) {
 		t.Fatal(err)
 	}
 	var read Report
-	if err := json.Unmarshal(document.Bytes(), &read); err != nil || read.Failed != 1 || read.Total != 2 || read.Scenarios[1].Mismatches[0].Key != "allow" || !slices.Contains(read.NotReached[Login], "L14") {
+	if err := json.Unmarshal(
+		document.Bytes(),
+		&read,
+	); err != nil || read.Failed != 1 || read.Total != 2 || read.Scenarios[1].Mismatches[0].Key != "allow" ||
+		!slices.Contains(read.NotReached[Login], "L14") {
 		t.Errorf("%v: %s", err, document.String())
 	}
 }
@@ -359,11 +456,13 @@ func TestJUnitHasASuiteForEachFile(t *testing.T) {
 	if err := xml.Unmarshal(out.Bytes(), &read); err != nil {
 		t.Fatal(err)
 	}
-	if read.Tests != 2 || read.Failures != 1 || len(read.Suites) != 2 || read.Suites[0].Name != "x.yaml" || read.Suites[0].Cases[0].Failure != nil {
+	if read.Tests != 2 || read.Failures != 1 || len(read.Suites) != 2 || read.Suites[0].Name != "x.yaml" ||
+		read.Suites[0].Cases[0].Failure != nil {
 		t.Fatalf("%s", out.String())
 	}
 	bad := read.Suites[1].Cases[0]
-	if bad.Name != "<bad> ]]>" || bad.Classname != Login || bad.Failure == nil || bad.Failure.Message != "rule: expected L2, got L1" || !strings.Contains(bad.Failure.Text, "y.yaml:16, answered by L1\n- rule: L2\n+ rule: L1\n") {
+	if bad.Name != "<bad> ]]>" || bad.Classname != Login || bad.Failure == nil || bad.Failure.Message != "rule: expected L2, got L1" ||
+		!strings.Contains(bad.Failure.Text, "y.yaml:16, answered by L1\n- rule: L2\n+ rule: L1\n") {
 		t.Errorf("%s", out.String())
 	}
 }
@@ -371,7 +470,10 @@ func TestJUnitHasASuiteForEachFile(t *testing.T) {
 func TestAPolicyThatFailsIsReported(t *testing.T) {
 	t.Parallel()
 	files := fstest.MapFS{}
-	for _, name := range []string{"data.json", "schemas/parameters.json", "schemas/login.json", "schemas/append.json", "schemas/mediation.json", "append/append.rego", "mediation/mediation.rego"} {
+	for _, name := range []string{
+		"data.json", "schemas/parameters.json", "schemas/login.json", "schemas/append.json", "schemas/mediation.json",
+		"append/append.rego", "mediation/mediation.rego",
+	} {
 		content, err := policies.Bundle.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -385,7 +487,8 @@ package keyward.login
 
 # METADATA
 # entrypoint: true
-decision := {"rule": name, "allow": false, "tag": "default-deny", "route": "", "isCDACandidate": false, "preferImmediatelyAvailable": false, "credentials": [], "hints": []} if {
+decision := {"rule": name, "allow": false, "tag": "default-deny", "route": "",
+	"isCDACandidate": false, "preferImmediatelyAvailable": false, "credentials": [], "hints": []} if {
 	name := ["X1", "X2"][_]
 	name == {true: "X1", false: 7}[input.environment.known == false]
 }
@@ -403,7 +506,10 @@ decision := {"rule": name, "allow": false, "tag": "default-deny", "route": "", "
 func TestOwnScenariosAreFoundInTheBundle(t *testing.T) {
 	t.Parallel()
 	good := []byte(world + "  - { name: a, action: login, client: OLD, expect: { rule: L1 } }\n")
-	suite, err := Own(fstest.MapFS{"scenarios/b.yaml": {Data: good}, "scenarios/a.yml": {Data: good}, "scenarios/README.md": {}, "c.yaml": {}}, "policies")
+	suite, err := Own(
+		fstest.MapFS{"scenarios/b.yaml": {Data: good}, "scenarios/a.yml": {Data: good}, "scenarios/README.md": {}, "c.yaml": {}},
+		"policies",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

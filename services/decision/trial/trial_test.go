@@ -75,7 +75,10 @@ func running(t *testing.T, b *bus.Bus, change func(*decision.Config)) *decision.
 	if change != nil {
 		change(&cfg)
 	}
-	svc, err := decision.New(cfg, decision.Deps{Events: declined{}, JS: b.JS, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
+	svc, err := decision.New(
+		cfg,
+		decision.Deps{Events: declined{}, JS: b.JS, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +101,9 @@ func appendStart(
 	t.Helper()
 	yes := true
 	verdict, err := svc.Append(t.Context(), service.AppendQuestion{Question: service.Question{
-		Project: "pro-1", Account: &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive, Credentials: passkeys}, Process: "visit",
+		Project:     "pro-1",
+		Account:     &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive, Credentials: passkeys},
+		Process:     "visit",
 		Environment: service.Environment{ID: "env-1", Known: true},
 		Client: rest.ClientInformation{
 			RemoteAddress: "203.0.113.10",
@@ -148,10 +153,13 @@ func TestADecisionIsExplainedByItsRecordAlsoOverTheBus(t *testing.T) {
 		t.Fatalf("a passkey is offered in a private window: %+v", verdict)
 	}
 	d := explained(t, client, verdict.Decision)
-	if d.DecisionID != string(verdict.Decision) || d.Allow || d.Row != verdict.Rule || d.Tag != string(verdict.Tag) || d.Action != frontend.TrialDecisionActionAppend || d.PolicyRevision != verdict.PolicyRevision {
+	if d.DecisionID != string(verdict.Decision) || d.Allow || d.Row != verdict.Rule || d.Tag != string(verdict.Tag) ||
+		d.Action != frontend.TrialDecisionActionAppend ||
+		d.PolicyRevision != verdict.PolicyRevision {
 		t.Errorf("explained %+v, decided %+v", d, verdict)
 	}
-	if d.Title != "A private window forgets passkeys" || !strings.Contains(d.Reason, "client.privateMode is true") || time.Since(time.UnixMilli(d.CreatedMs)) > time.Hour {
+	if d.Title != "A private window forgets passkeys" || !strings.Contains(d.Reason, "client.privateMode is true") ||
+		time.Since(time.UnixMilli(d.CreatedMs)) > time.Hour {
 		t.Errorf("the words: %q, %q, made at %d", d.Title, d.Reason, d.CreatedMs)
 	}
 	last := d.Rows[len(d.Rows)-1]
@@ -178,7 +186,11 @@ func TestADecisionIsExplainedByItsRecordAlsoOverTheBus(t *testing.T) {
 	}
 	provider := "Windows Hello"
 	want := frontend.TrialPasskey{
-		CredentialID: "cre-1", Kind: "a passkey of one Windows device", Provider: &provider, Where: "out of reach from here", Why: (*d.Passkeys)[0].Why,
+		CredentialID: "cre-1",
+		Kind:         "a passkey of one Windows device",
+		Provider:     &provider,
+		Where:        "out of reach from here",
+		Why:          (*d.Passkeys)[0].Why,
 	}
 	if got := (*d.Passkeys)[0]; !reflect.DeepEqual(got, want) || !strings.Contains(got.Why, "macOS") {
 		t.Errorf("the passkey: %+v, want %+v", got, want)

@@ -105,7 +105,10 @@ func TestTheAuthorityStaysUntilItEndsOrAnotherHostIsServed(t *testing.T) {
 	if err := trusts(kept, renewed, "localhost", now.Add(100*24*time.Hour)); err != nil {
 		t.Error(err)
 	}
-	if other, served := ensure(t, dir, "login.example.test", now); other.Equal(first) || trusts(other, served, "login.example.test", now) != nil {
+	if other, served := ensure(
+		t, dir, "login.example.test", now,
+	); other.Equal(first) ||
+		trusts(other, served, "login.example.test", now) != nil {
 		t.Error("the authority does not speak for another host that is served")
 	}
 	if late, _ := ensure(t, dir, "login.example.test", now.Add(6*365*24*time.Hour)); !late.NotAfter.After(now.Add(7 * 365 * 24 * time.Hour)) {

@@ -15,7 +15,9 @@ func TestWhatIsForDevelopmentRefusesToRunWhereOthersSignIn(t *testing.T) {
 	}{
 		"nothing is set":     {func(*settings.Config) {}, nil},
 		"TLS on this laptop": {func(c *settings.Config) { c.Ceremony.FrontendURL = "https://localhost:8080" }, nil},
-		"a public name":      {func(c *settings.Config) { c.Ceremony.FrontendURL = "https://auth.example.com" }, []string{"trying_page", "delivery"}},
+		"a public name": {
+			func(c *settings.Config) { c.Ceremony.FrontendURL = "https://auth.example.com" }, []string{"trying_page", "delivery"},
+		},
 		"a public name with both off": {func(c *settings.Config) {
 			c.Ceremony.FrontendURL, c.HTTP.TryingPage, c.Delivery.Kind = "https://auth.example.com", false, "off"
 		}, nil},

@@ -14,7 +14,8 @@ import (
 func FuzzFrontends(f *testing.F) {
 	for _, seed := range []string{
 		"", "{}", "hosts: [login.example.com, '*.example.com']", "identifiers: [{type: email, verify: sign-up, link: true}, {type: username}]",
-		"sameSite: none\nrefreshTokenInBody: true", "hosts: 7", "a: &a [*a]", "androidApps: [{package: a.b, fingerprints: []}]", "manageURL: https://example.com/x?y=1",
+		"sameSite: none\nrefreshTokenInBody: true", "hosts: 7", "a: &a [*a]", "androidApps: [{package: a.b, fingerprints: []}]",
+		"manageURL: https://example.com/x?y=1",
 	} {
 		f.Add([]byte(seed))
 	}

@@ -76,7 +76,10 @@ func TestWhatCommandsPrint(t *testing.T) {
 		"help":         {nil, nil},
 		"version":      {nil, []string{"version"}},
 		"version-json": {nil, []string{"version", "-o", "json"}},
-		"config":       {[]string{"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222", "KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2hunter2hunter2"}, []string{"config", "--http-addr", "0.0.0.0:80"}},
+		"config": {
+			[]string{"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222", "KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2hunter2hunter2"},
+			[]string{"config", "--http-addr", "0.0.0.0:80"},
+		},
 		"config-json":  {[]string{"KEYWARD_REDIS_URL=redis://:hunter2@cache:6379"}, []string{"config", "-o", "json"}},
 		"config-check": {nil, []string{"config", "--check"}},
 		"project-help": {nil, []string{"project", "create", "--help"}},
@@ -158,27 +161,75 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 		"unknown form of output":    {nil, []string{"version", "-o", "xml"}, cli.ExitUsage, "must be text or json"},
 		"no server there":           {nil, []string{"project", "list", "--data-dir", empty}, cli.ExitFailure, "start one with keyward serve"},
 		"a server without listener": {nil, []string{"project", "list", "--data-dir", occupied(t)}, cli.ExitFailure, "runs with nats_addr off"},
-		"no server at the URL":      {nil, []string{"project", "list", "--nats-url", "nats://bob:hunter2@127.0.0.1:1"}, cli.ExitFailure, "no server answers at nats://bob:********@127.0.0.1:1"},
-		"delete without a yes":      {nil, []string{"project", "delete", "pro-1", "--data-dir", empty}, cli.ExitUsage, "nothing was deleted"},
-		"key without a project":     {nil, []string{"project", "key", "create", "--name", "a", "--permission", "*", "--data-dir", empty}, cli.ExitUsage, "--project is needed"},
-		"key without permissions":   {nil, []string{"project", "key", "create", "--project", "pro-1", "--name", "a", "--data-dir", empty}, cli.ExitUsage, "--permission is needed: auth_events:write, "},
-		"an unknown permission":     {nil, []string{"project", "key", "create", "--project", "pro-1", "--permission", "users:fly", "--data-dir", empty}, cli.ExitUsage, `there is no permission "users:fly"`},
-		"a key for no time":         {nil, []string{"project", "key", "create", "--project", "pro-1", "--permission", "*", "--expires", "0d", "--data-dir", empty}, cli.ExitUsage, "90d or 12h"},
-		"revoke without a key":      {nil, []string{"project", "key", "revoke", "--project", "pro-1"}, cli.ExitUsage, "the key ID"},
-		"token without a project":   {nil, []string{"token", "create", "--data-dir", empty}, cli.ExitUsage, "--project is needed"},
-		"token for nothing":         {nil, []string{"token", "create", "--project", "pro-1", "--permissions", "", "--data-dir", empty}, cli.ExitUsage, "--permissions is needed: auth_events:write, "},
-		"token for no time":         {nil, []string{"token", "create", "--project", "pro-1", "--expires", "-1h", "--data-dir", empty}, cli.ExitUsage, "90d or 12h"},
-		"token for what is not":     {nil, []string{"token", "create", "--project", "pro-1", "--permissions", "*,users:fly", "--data-dir", empty}, cli.ExitUsage, `there is no permission "users:fly"`},
-		"token without a server":    {nil, []string{"token", "create", "--project", "pro-1", "--data-dir", empty}, cli.ExitFailure, "start one with keyward serve"},
-		"issuer without a project":  {nil, []string{"project", "issuer", "add", "--url", "https://id.example.com", "--audience", "a"}, cli.ExitUsage, "--project is needed"},
-		"issuer without audience":   {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "https://id.example.com"}, cli.ExitUsage, "--url and --audience are needed"},
-		"issuer in the clear":       {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "http://bob:hunter2@id.example.com", "--audience", "a"}, cli.ExitUsage, "url: must have no user"},
-		"issuer of any scope and b": {nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "https://id.example.com", "--audience", "a", "--scope", "b", "--any-scope"}, cli.ExitUsage, "exclude each other"},
-		"issuers of no project":     {nil, []string{"project", "issuer", "list"}, cli.ExitUsage, "--project is needed"},
-		"remove what issuer":        {nil, []string{"project", "issuer", "remove", "--project", "pro-1"}, cli.ExitUsage, "--url is needed"},
-		"project without RP":        {nil, []string{"project", "create", "--data-dir", empty}, cli.ExitUsage, "--rp-id"},
-		"demo with half a login":    {nil, []string{"demo", "--project", "pro-1"}, cli.ExitUsage, "go together"},
-		"demo without a server":     {nil, []string{"demo", "--project", "pro-1", "--secret", "corbado1_x", "--url", "http://127.0.0.1:1"}, cli.ExitFailure, "no server answers at http://127.0.0.1:1"},
+		"no server at the URL": {
+			nil, []string{"project", "list", "--nats-url", "nats://bob:hunter2@127.0.0.1:1"}, cli.ExitFailure,
+			"no server answers at nats://bob:********@127.0.0.1:1",
+		},
+		"delete without a yes": {nil, []string{"project", "delete", "pro-1", "--data-dir", empty}, cli.ExitUsage, "nothing was deleted"},
+		"key without a project": {
+			nil, []string{"project", "key", "create", "--name", "a", "--permission", "*", "--data-dir", empty}, cli.ExitUsage,
+			"--project is needed",
+		},
+		"key without permissions": {
+			nil, []string{"project", "key", "create", "--project", "pro-1", "--name", "a", "--data-dir", empty}, cli.ExitUsage,
+			"--permission is needed: auth_events:write, ",
+		},
+		"an unknown permission": {
+			nil, []string{"project", "key", "create", "--project", "pro-1", "--permission", "users:fly", "--data-dir", empty},
+			cli.ExitUsage, `there is no permission "users:fly"`,
+		},
+		"a key for no time": {
+			nil,
+			[]string{"project", "key", "create", "--project", "pro-1", "--permission", "*", "--expires", "0d", "--data-dir", empty},
+			cli.ExitUsage, "90d or 12h",
+		},
+		"revoke without a key":    {nil, []string{"project", "key", "revoke", "--project", "pro-1"}, cli.ExitUsage, "the key ID"},
+		"token without a project": {nil, []string{"token", "create", "--data-dir", empty}, cli.ExitUsage, "--project is needed"},
+		"token for nothing": {
+			nil, []string{"token", "create", "--project", "pro-1", "--permissions", "", "--data-dir", empty}, cli.ExitUsage,
+			"--permissions is needed: auth_events:write, ",
+		},
+		"token for no time": {
+			nil, []string{"token", "create", "--project", "pro-1", "--expires", "-1h", "--data-dir", empty}, cli.ExitUsage,
+			"90d or 12h",
+		},
+		"token for what is not": {
+			nil, []string{"token", "create", "--project", "pro-1", "--permissions", "*,users:fly", "--data-dir", empty},
+			cli.ExitUsage, `there is no permission "users:fly"`,
+		},
+		"token without a server": {
+			nil, []string{"token", "create", "--project", "pro-1", "--data-dir", empty}, cli.ExitFailure,
+			"start one with keyward serve",
+		},
+		"issuer without a project": {
+			nil, []string{"project", "issuer", "add", "--url", "https://id.example.com", "--audience", "a"}, cli.ExitUsage,
+			"--project is needed",
+		},
+		"issuer without audience": {
+			nil, []string{"project", "issuer", "add", "--project", "pro-1", "--url", "https://id.example.com"}, cli.ExitUsage,
+			"--url and --audience are needed",
+		},
+		"issuer in the clear": {
+			nil,
+			[]string{"project", "issuer", "add", "--project", "pro-1", "--url", "http://bob:hunter2@id.example.com", "--audience", "a"},
+			cli.ExitUsage, "url: must have no user",
+		},
+		"issuer of any scope and b": {
+			nil,
+			[]string{
+				"project", "issuer", "add", "--project", "pro-1", "--url", "https://id.example.com", "--audience", "a", "--scope", "b",
+				"--any-scope",
+			},
+			cli.ExitUsage, "exclude each other",
+		},
+		"issuers of no project":  {nil, []string{"project", "issuer", "list"}, cli.ExitUsage, "--project is needed"},
+		"remove what issuer":     {nil, []string{"project", "issuer", "remove", "--project", "pro-1"}, cli.ExitUsage, "--url is needed"},
+		"project without RP":     {nil, []string{"project", "create", "--data-dir", empty}, cli.ExitUsage, "--rp-id"},
+		"demo with half a login": {nil, []string{"demo", "--project", "pro-1"}, cli.ExitUsage, "go together"},
+		"demo without a server": {
+			nil, []string{"demo", "--project", "pro-1", "--secret", "corbado1_x", "--url", "http://127.0.0.1:1"}, cli.ExitFailure,
+			"no server answers at http://127.0.0.1:1",
+		},
 		"configuration file absent": {nil, []string{"serve", "--config", filepath.Join(empty, "none.yaml")}, cli.ExitUsage, "none.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -195,7 +246,10 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 func server(t *testing.T, settings ...string) (environ []string, greeting string) {
 	t.Helper()
 	environ = append([]string{
-		"KEYWARD_DATA_DIR=" + t.TempDir(), "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_ADMIN_ADDR=" + freeAddress(t), "KEYWARD_GRPC_ADDR=127.0.0.1:0",
+		"KEYWARD_DATA_DIR=" + t.TempDir(),
+		"KEYWARD_NATS_ADDR=127.0.0.1:0",
+		"KEYWARD_ADMIN_ADDR=" + freeAddress(t),
+		"KEYWARD_GRPC_ADDR=127.0.0.1:0",
 		"KEYWARD_HTTP_ADDR=" + freeAddress(t),
 	}, settings...)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -203,7 +257,10 @@ func server(t *testing.T, settings ...string) (environ []string, greeting string
 	ended := make(chan int, 1)
 	var log bytes.Buffer
 	go func() {
-		ended <- cli.Run(ctx, []string{"serve"}, command.Terminal{In: strings.NewReader(""), Out: write, Err: &log, Environ: environ}, telemetry.Build{Version: "1.2.3"})
+		ended <- cli.Run(
+			ctx, []string{"serve"}, command.Terminal{In: strings.NewReader(""), Out: write, Err: &log, Environ: environ},
+			telemetry.Build{Version: "1.2.3"},
+		)
 		_ = write.Close()
 	}()
 	t.Cleanup(func() {
@@ -236,12 +293,21 @@ func TestProjectsAreManagedAtARunningServer(t *testing.T) {
 	secretForm := regexp.MustCompile(`corbado1_[A-Z2-7]{26}`)
 	first := secretForm.FindString(greeting)
 
-	created := run(t, environ, "project", "create", "--id", "pro-77", "--rp-id", "example.com", "--origin", "https://login.example.com", "-o", "json")
+	created := run(
+		t, environ, "project", "create", "--id", "pro-77", "--rp-id", "example.com", "--origin", "https://login.example.com",
+		"-o", "json",
+	)
 	var made struct{ ID, APISecret, RPID string }
-	if err := json.Unmarshal([]byte(created.out), &made); err != nil || made.ID != "pro-77" || made.RPID != "example.com" || !secretForm.MatchString(made.APISecret) {
+	if err := json.Unmarshal(
+		[]byte(created.out), &made,
+	); err != nil || made.ID != "pro-77" || made.RPID != "example.com" ||
+		!secretForm.MatchString(made.APISecret) {
 		t.Fatalf("create: %+v %v", created, err)
 	}
-	if again := run(t, environ, "project", "create", "--id", "pro-77", "--rp-id", "example.com", "--origin", "https://example.com"); again.code != cli.ExitFailure || !strings.Contains(again.err, "pro-77 exists already") {
+	if again := run(
+		t, environ, "project", "create", "--id", "pro-77", "--rp-id", "example.com", "--origin", "https://example.com",
+	); again.code != cli.ExitFailure ||
+		!strings.Contains(again.err, "pro-77 exists already") {
 		t.Errorf("create again: %+v", again)
 	}
 	for wrong, told := range map[string]string{
@@ -252,26 +318,40 @@ func TestProjectsAreManagedAtARunningServer(t *testing.T) {
 			t.Errorf("RP ID %s: code %d, %s", wrong, refused.code, refused.err)
 		}
 	}
-	if foreign := run(t, environ, "project", "create", "--rp-id", "example.com", "--origin", "https://other.com"); foreign.code != cli.ExitFailure || !strings.Contains(foreign.err, "must be on the RP ID") {
+	if foreign := run(
+		t, environ, "project", "create", "--rp-id", "example.com", "--origin", "https://other.com",
+	); foreign.code != cli.ExitFailure ||
+		!strings.Contains(foreign.err, "must be on the RP ID") {
 		t.Errorf("an origin elsewhere: %+v", foreign)
 	}
 
 	listed := run(t, environ, "project", "list")
-	if lines := strings.Count(listed.out, "\n"); lines != 3 || !strings.Contains(listed.out, "pro-77  example.com  example.com  https://login.example.com") || secretForm.MatchString(listed.out) {
+	if lines := strings.Count(
+		listed.out, "\n",
+	); lines != 3 || !strings.Contains(listed.out, "pro-77  example.com  example.com  https://login.example.com") ||
+		secretForm.MatchString(listed.out) {
 		t.Errorf("list: %+v", listed)
 	}
-	updated := run(t, environ, "project", "update", "pro-77", "--name", "Shop", "--related-origin", "https://example.de", "--host", "*.example.com", "-o", "json")
+	updated := run(
+		t, environ, "project", "update", "pro-77", "--name", "Shop", "--related-origin", "https://example.de", "--host",
+		"*.example.com", "-o", "json",
+	)
 	var now struct{ Name, Origins, RelatedOrigins, Hosts any }
 	if err := json.Unmarshal([]byte(updated.out), &now); err != nil || now.Name != "Shop" {
 		t.Fatalf("update: %+v %v", updated, err)
 	}
-	if got := fmt.Sprint(now.Origins, now.RelatedOrigins, now.Hosts); got != "[https://login.example.com] [https://example.de] [*.example.com]" {
+	if got := fmt.Sprint(
+		now.Origins, now.RelatedOrigins, now.Hosts,
+	); got != "[https://login.example.com] [https://example.de] [*.example.com]" {
 		t.Errorf("update: %s", got)
 	}
 	if gone := run(t, environ, "project", "update", "pro-77", "--related-origin", "", "-o", "json"); strings.Contains(gone.out, "example.de") {
 		t.Errorf("a related origin is not gone: %+v", gone)
 	}
-	if refused := run(t, environ, "project", "update", "pro-77", "--origin", "http://example.com"); refused.code != cli.ExitFailure || !strings.Contains(refused.err, "use https://example.com") {
+	if refused := run(
+		t, environ, "project", "update", "pro-77", "--origin", "http://example.com",
+	); refused.code != cli.ExitFailure ||
+		!strings.Contains(refused.err, "use https://example.com") {
 		t.Errorf("update to http: %+v", refused)
 	}
 	rotated := run(t, environ, "project", "rotate-secret", "pro-1")
@@ -281,7 +361,10 @@ func TestProjectsAreManagedAtARunningServer(t *testing.T) {
 	if deleted := run(t, environ, "project", "delete", "pro-77", "--yes"); deleted.code != cli.ExitOK {
 		t.Errorf("delete: %+v", deleted)
 	}
-	if unknown := run(t, environ, "project", "delete", "pro-77", "--yes"); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
+	if unknown := run(
+		t, environ, "project", "delete", "pro-77", "--yes",
+	); unknown.code != cli.ExitFailure ||
+		!strings.Contains(unknown.err, "does not exist") {
 		t.Errorf("delete again: %+v", unknown)
 	}
 }
@@ -322,7 +405,10 @@ func TestKeysAreManagedAtARunningServer(t *testing.T) {
 		return false
 	}
 
-	created := run(t, environ, "project", "key", "create", "--project", "pro-1", "--name", "backend", "--permission", "users:write", "--permission", "passkeys:login", "--expires", "90d")
+	created := run(
+		t, environ, "project", "key", "create", "--project", "pro-1", "--name", "backend", "--permission", "users:write",
+		"--permission", "passkeys:login", "--expires", "90d",
+	)
 	lines := strings.Split(strings.TrimSpace(created.out), "\n")
 	key := lines[len(lines)-1]
 	form := regexp.MustCompile(`^kwk1_1_([A-Za-z0-9]{12})_[A-Z2-7]{26}$`)
@@ -339,15 +425,23 @@ func TestKeysAreManagedAtARunningServer(t *testing.T) {
 
 	asJSON := run(t, environ, "project", "key", "create", "--project", "pro-1", "--name", "all", "--permission", "*", "-o", "json")
 	var made struct{ ID, Key, Expires string }
-	if err := json.Unmarshal([]byte(asJSON.out), &made); err != nil || !form.MatchString(made.Key) || made.Expires != "" || !accepted(made.Key) {
+	if err := json.Unmarshal(
+		[]byte(asJSON.out), &made,
+	); err != nil || !form.MatchString(made.Key) || made.Expires != "" ||
+		!accepted(made.Key) {
 		t.Errorf("create in JSON: %+v %v", asJSON, err)
 	}
 
 	listed := run(t, environ, "project", "key", "list", "--project", "pro-1")
-	if strings.Count(listed.out, "\n") != 3 || !strings.Contains(listed.out, parts[1]+"  backend  passkeys:login users:write  ") || !strings.Contains(listed.out, "never") || strings.Contains(listed.out, "kwk1_") {
+	if strings.Count(listed.out, "\n") != 3 || !strings.Contains(listed.out, parts[1]+"  backend  passkeys:login users:write  ") ||
+		!strings.Contains(listed.out, "never") ||
+		strings.Contains(listed.out, "kwk1_") {
 		t.Errorf("list: %+v", listed)
 	}
-	if revoked := run(t, environ, "project", "key", "revoke", parts[1], "--project", "pro-1"); revoked.code != cli.ExitOK || revoked.out != "Revoked "+parts[1]+".\n" {
+	if revoked := run(
+		t, environ, "project", "key", "revoke", parts[1], "--project", "pro-1",
+	); revoked.code != cli.ExitOK ||
+		revoked.out != "Revoked "+parts[1]+".\n" {
 		t.Errorf("revoke: %+v", revoked)
 	}
 	deadline := time.Now().Add(time.Minute)
@@ -356,11 +450,18 @@ func TestKeysAreManagedAtARunningServer(t *testing.T) {
 			t.Fatal("a revoked key is still let in")
 		}
 	}
-	if again := run(t, environ, "project", "key", "revoke", parts[1], "--project", "pro-1"); again.code != cli.ExitFailure || !strings.Contains(again.err, "does not exist") {
+	if again := run(
+		t, environ, "project", "key", "revoke", parts[1], "--project", "pro-1",
+	); again.code != cli.ExitFailure ||
+		!strings.Contains(again.err, "does not exist") {
 		t.Errorf("revoke again: %+v", again)
 	}
 	for _, args := range [][]string{{"list"}, {"create", "--name", "a", "--permission", "*"}, {"revoke", "x"}} {
-		if unknown := run(t, environ, append(append([]string{"project", "key"}, args...), "--project", "pro-9")...); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
+		if unknown := run(
+			t,
+			environ,
+			append(append([]string{"project", "key"}, args...), "--project", "pro-9")...); unknown.code != cli.ExitFailure ||
+			!strings.Contains(unknown.err, "does not exist") {
 			t.Errorf("%v of an unknown project: %+v", args, unknown)
 		}
 	}
@@ -376,7 +477,8 @@ func TestTheDemoTellsTheWholeStory(t *testing.T) {
 	// In this order; an answer that no event changed would be missing.
 	rest := told.out
 	for _, want := range []string{
-		"POST /v2/users  200", "user-no-pks", "✗ not now", "appendAllow            true", "✓ yes", "POST /v2/passkey/append/finish  200", "Apple Passwords",
+		"POST /v2/users  200", "user-no-pks", "✗ not now", "appendAllow            true", "✓ yes", "POST /v2/passkey/append/finish  200",
+		"Apple Passwords",
 		"user-positive-env-history", "POST /v2/passkey/login/finish  200", "login-error", "login-error", "user-negative-env-history",
 		"POST /v2/passkey/mediation/finish  200", "user-positive-env-history", "user-login-blacklisted", "That is the whole story.",
 	} {
@@ -408,7 +510,10 @@ func TestTheDemoMakesACrowd(t *testing.T) {
 	if crowd.code != cli.ExitOK {
 		t.Fatalf("demo: %s\n%s", crowd.err, crowd.out)
 	}
-	for _, want := range []string{"60 users, ", "passkeys created", "iPhone, Safari", "user-no-pks", "user-positive-env-history", "env-no-platform-pk-support", "login-error"} {
+	for _, want := range []string{
+		"60 users, ", "passkeys created", "iPhone, Safari", "user-no-pks", "user-positive-env-history",
+		"env-no-platform-pk-support", "login-error",
+	} {
 		if !strings.Contains(crowd.out, want) {
 			t.Errorf("the tally lacks %q:\n%s", want, crowd.out)
 		}

@@ -73,24 +73,32 @@ func TestDecisionsAreFoundAmongThemThoseThatDenied(t *testing.T) {
 		t.Errorf("the newest about Grace is not %s: %v %+v", denied, err, shown)
 	}
 	for how, args := range map[string][]string{
-		"by its ID": {"show", denied}, "as the newest that denied": {"show", "--allow=false"}, "as the newest about her": {"show", "--user", grace},
+		"by its ID": {"show", denied}, "as the newest that denied": {"show", "--allow=false"},
+		"as the newest about her": {"show", "--user", grace},
 	} {
 		shown := decisions(args...)
 		for _, want := range []string{
-			"decision  " + denied, "user      " + grace, "answer    allow no,", "    nudges.default.declines ", "    reason ", "Why: keyward policy explain " + denied,
+			"decision  " + denied, "user      " + grace, "answer    allow no,", "    nudges.default.declines ", "    reason ",
+			"Why: keyward policy explain " + denied,
 		} {
 			if shown.code != cli.ExitOK || !strings.Contains(shown.out, want) {
 				t.Errorf("shown %s, it lacks %q: %+v", how, want, shown)
 			}
 		}
 	}
-	if why := run(t, environ, "policy", "explain", "--user", grace, "--last"); why.code != cli.ExitOK || !strings.Contains(why.out, "decision  "+denied) {
+	if why := run(
+		t, environ, "policy", "explain", "--user", grace, "--last",
+	); why.code != cli.ExitOK ||
+		!strings.Contains(why.out, "decision  "+denied) {
 		t.Errorf("the last of Grace, explained: %+v", why)
 	}
 	if why := run(t, environ, "policy", "explain", "--last"); why.code != cli.ExitOK || !strings.Contains(why.out, "user      "+alan) {
 		t.Errorf("the last of all, explained: %+v", why)
 	}
-	if none := run(t, environ, "policy", "explain", "--user", "usr-7", "--last"); none.code != cli.ExitFailure || !strings.Contains(none.err, "no such decision is recorded") {
+	if none := run(
+		t, environ, "policy", "explain", "--user", "usr-7", "--last",
+	); none.code != cli.ExitFailure ||
+		!strings.Contains(none.err, "no such decision is recorded") {
 		t.Errorf("the last of nobody, explained: %+v", none)
 	}
 	tailed(t, environ, func() { decline(t, api, 1) })
@@ -104,7 +112,9 @@ func tailed(t *testing.T, environ []string, more func()) {
 	var following sync.WaitGroup
 	following.Go(func() {
 		terminal := command.Terminal{In: strings.NewReader(""), Out: out, Err: errs, Environ: environ}
-		if code := cli.Run(ctx, []string{"decisions", "tail", "--since", "1h", "--action", "append"}, terminal, telemetry.Build{}); code != cli.ExitOK {
+		if code := cli.Run(
+			ctx, []string{"decisions", "tail", "--since", "1h", "--action", "append"}, terminal, telemetry.Build{},
+		); code != cli.ExitOK {
 			t.Errorf("tail ended with %d: %s", code, errs.String())
 		}
 	})
@@ -121,9 +131,11 @@ func TestWhatNamesNoDecisionIsRefusedBeforeAnythingIsTried(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no project":                   {[]string{"decisions", "list", "--project", "x"}, "--project: must be of the form pro-<number>"},
-		"no user":                      {[]string{"decisions", "tail", "--user", "ada"}, "--user: must be of the form usr-<number>"},
-		"no action":                    {[]string{"decisions", "list", "--action", "logout"}, "--action: must be login, append, mediation or rollout"},
+		"no project": {[]string{"decisions", "list", "--project", "x"}, "--project: must be of the form pro-<number>"},
+		"no user":    {[]string{"decisions", "tail", "--user", "ada"}, "--user: must be of the form usr-<number>"},
+		"no action": {
+			[]string{"decisions", "list", "--action", "logout"}, "--action: must be login, append, mediation or rollout",
+		},
 		"no time":                      {[]string{"decisions", "show", "--since", "yesterday"}, "--since: must be a duration"},
 		"fewer than none":              {[]string{"decisions", "list", "--limit", "-1"}, "--limit must not be negative"},
 		"no decision ID":               {[]string{"decisions", "show", "7"}, "copy it from the response header X-Keyward-Decision-ID"},

@@ -56,10 +56,22 @@ func told() []event.Event {
 		return e
 	}
 	return []event.Event{
-		at(1, event.Event{Project: "pro-1", User: "usr-1", Type: event.LoginCompleted, Route: event.Local, Credential: "cre-1", Environment: "env-1", Process: "p-1"}),
+		at(
+			1,
+			event.Event{
+				Project: "pro-1", User: "usr-1", Type: event.LoginCompleted, Route: event.Local, Credential: "cre-1",
+				Environment: "env-1", Process: "p-1",
+			},
+		),
 		at(2, event.Event{Project: "pro-2", User: "usr-1", Type: event.AppendError, Kind: event.KindDefault, Process: "a\x1b[31m b"}),
 		at(3, event.Event{Project: "pro-1", User: "usr-2", Type: event.Deleted, Deletes: "pke-1"}),
-		at(4, event.Event{Project: "pro-1", User: "usr-2", Type: event.AuthLogin, Auth: &event.Auth{Username: "ada", Method: "password", Status: "success"}}),
+		at(
+			4,
+			event.Event{
+				Project: "pro-1", User: "usr-2", Type: event.AuthLogin,
+				Auth: &event.Auth{Username: "ada", Method: "password", Status: "success"},
+			},
+		),
 	}
 }
 
@@ -109,7 +121,8 @@ func TestReplayPrintsWhatIsKeptAndEnds(t *testing.T) {
 		}
 	}
 	r := run(t, nil, "events", "replay", "--data-dir", dir, "--type", "event-deleted", "--json")
-	if want := `{"id":"pke-3","project":"pro-1","user":"usr-2","type":"event-deleted","createdMs":1795348803000,"deletes":"pke-1"}` + "\n"; r.out != want {
+	want := `{"id":"pke-3","project":"pro-1","user":"usr-2","type":"event-deleted","createdMs":1795348803000,"deletes":"pke-1"}` + "\n"
+	if r.out != want {
 		t.Errorf("JSON: %s", r.out)
 	}
 }
@@ -138,7 +151,10 @@ func TestFlagsThatCannotWorkAreRefusedBeforeAnythingIsTried(t *testing.T) {
 		}
 	}
 	for _, command := range []string{"tail", "replay"} {
-		if r := run(t, nil, "events", command, "--data-dir", t.TempDir()); r.code != cli.ExitFailure || !strings.Contains(r.err, "keyward serve") {
+		if r := run(
+			t, nil, "events", command, "--data-dir", t.TempDir(),
+		); r.code != cli.ExitFailure ||
+			!strings.Contains(r.err, "keyward serve") {
 			t.Errorf("%s without a server: %+v", command, r)
 		}
 	}
@@ -193,7 +209,10 @@ func TestTailPrintsWhatComesAcrossARestartOfTheServer(t *testing.T) {
 	n := 100
 	await("nothing comes", func() bool {
 		n++
-		appendEvents(t, log, event.Event{ID: ident.EventID(fmt.Sprintf("pke-%d", n)), Project: "pro-9", User: "usr-9", Type: event.LoginError, CreatedMs: 1})
+		appendEvents(
+			t, log,
+			event.Event{ID: ident.EventID(fmt.Sprintf("pke-%d", n)), Project: "pro-9", User: "usr-9", Type: event.LoginError, CreatedMs: 1},
+		)
 		return outs[0].String() != ""
 	})
 	appendEvents(t, log, events[1])

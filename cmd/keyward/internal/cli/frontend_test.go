@@ -64,10 +64,16 @@ appleApps:
 			t.Errorf("%q: %+v", text, refused)
 		}
 	}
-	if unnamed := run(t, environ, "project", "frontend", "show"); unnamed.code != cli.ExitUsage || !strings.Contains(unnamed.err, "--project is needed") {
+	if unnamed := run(
+		t, environ, "project", "frontend", "show",
+	); unnamed.code != cli.ExitUsage ||
+		!strings.Contains(unnamed.err, "--project is needed") {
 		t.Errorf("without a project: %+v", unnamed)
 	}
-	if unknown := run(t, environ, "project", "frontend", "show", "--project", "pro-9"); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
+	if unknown := run(
+		t, environ, "project", "frontend", "show", "--project", "pro-9",
+	); unknown.code != cli.ExitFailure ||
+		!strings.Contains(unknown.err, "does not exist") {
 		t.Errorf("of an unknown project: %+v", unknown)
 	}
 }

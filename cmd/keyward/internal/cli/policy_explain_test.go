@@ -26,12 +26,15 @@ func runWith(t *testing.T, in string, args ...string) result {
 // loginFacts are those of a client that nothing speaks against.
 const loginFacts = `{
 	"complete": true, "account": "active", "strategy": "standard",
-	"client": {"os": "macos", "osVersion": 15, "browser": "safari", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
-	"support": {"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
+	"client": {"os": "macos", "osVersion": 15, "browser": "safari", "native": false,
+		"mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
+	"support": {"webauthn": true, "uvpa": true, "ble": "on",
+		"conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
 	"environment": {"known": true, "rejected": false, "listed": "none"},
 	"credentials": {"total": 1, "likely": 1, "uncertain": 0, "remote": 0, "securityKey": 0},
 	"cda": {"client": true, "remoteHigh": false, "remoteLow": false, "route": false}, "securityKeyOnly": false,
-	"pair": {"localStreak": 1, "cdaStreak": 0, "securityKeyStreak": 0, "noCredentials": false, "lastFailedRoute": "local", "positive": false, "lastRoute": "",
+	"pair": {"localStreak": 1, "cdaStreak": 0, "securityKeyStreak": 0,
+		"noCredentials": false, "lastFailedRoute": "local", "positive": false, "lastRoute": "",
 		"positiveSecurityKey": false, "existsHere": false, "createdHere": false},
 	"blacklist": {"login": false, "appendAfterHybrid": false, "appendAfterError": false}, "experiments": {}
 }`
@@ -39,8 +42,10 @@ const loginFacts = `{
 // rolloutFacts are those of a client that asks whether passkeys are switched on.
 const rolloutFacts = `{
 	"complete": true,
-	"client": {"os": "macos", "osVersion": 15, "browser": "safari", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
-	"support": {"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
+	"client": {"os": "macos", "osVersion": 15, "browser": "safari", "native": false,
+		"mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
+	"support": {"webauthn": true, "uvpa": true, "ble": "on",
+		"conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
 	"environment": {"known": true, "rejected": false, "listed": "none"},
 	"rollout": {"action": "login", "identifier": "none", "invitation": "", "browserVersion": 18, "samples": {}, "flags": {}}
 }`
@@ -95,21 +100,35 @@ func TestFactsAreAnsweredByABundle(t *testing.T) {
 		code int
 		want string // in what is printed, or in the complaint if the exit code is not 0
 	}{
-		"the answer document":             {"", []string{"--input", file}, cli.ExitOK, `"rule": "L9"`},
-		"from standard input":             {loginFacts, []string{"--input", "-"}, cli.ExitOK, `"rule": "L9"`},
-		"by another bundle":               {loginFacts, []string{"--input", "-", "--bundle", changed}, cli.ExitOK, `"rule": "L7a"`},
-		"why":                             {loginFacts, []string{"--input", "-", "--explain"}, cli.ExitOK, "did not match: credentials.total is 1, not 0"},
-		"facts of a rollout":              {rolloutFacts, []string{"--input", "-"}, cli.ExitOK, `"rule": "R5"`},
-		"why, as JSON":                    {loginFacts, []string{"--input", "-", "--explain", "--json"}, cli.ExitOK, `"above": [`},
-		"without facts":                   {"", nil, cli.ExitUsage, "--input is needed"},
-		"a file that is not there":        {"", []string{"--input", file + "x"}, cli.ExitUsage, "facts.jsonx"},
-		"no object":                       {"[]", []string{"--input", "-"}, cli.ExitUsage, "not a JSON object"},
-		"an unknown fact":                 {strings.Replace(loginFacts, `"complete"`, `"weather": 1, "complete"`, 1), []string{"--input", "-"}, cli.ExitUsage, "unknown fact weather"},
-		"a fact of the wrong type":        {strings.Replace(loginFacts, `"total": 1`, `"total": "one"`, 1), []string{"--input", "-"}, cli.ExitUsage, "fact credentials.total: got string, want integer"},
-		"facts of nothing":                {strings.Replace(loginFacts, `"strategy": "standard",`, "", 1), []string{"--input", "-"}, cli.ExitUsage, "give --action"},
-		"facts of something else":         {loginFacts, []string{"--input", "-", "--action", "append"}, cli.ExitUsage, "these are not the facts of append"},
-		"an unknown action":               {loginFacts, []string{"--input", "-", "--action", "logout"}, cli.ExitUsage, "must be login, append, mediation"},
-		"a project that cannot be one":    {loginFacts, []string{"--input", "-", "--project", "mine"}, cli.ExitUsage, "--project: must be of the form pro-<number>"},
+		"the answer document": {"", []string{"--input", file}, cli.ExitOK, `"rule": "L9"`},
+		"from standard input": {loginFacts, []string{"--input", "-"}, cli.ExitOK, `"rule": "L9"`},
+		"by another bundle":   {loginFacts, []string{"--input", "-", "--bundle", changed}, cli.ExitOK, `"rule": "L7a"`},
+		"why": {
+			loginFacts, []string{"--input", "-", "--explain"}, cli.ExitOK, "did not match: credentials.total is 1, not 0",
+		},
+		"facts of a rollout":       {rolloutFacts, []string{"--input", "-"}, cli.ExitOK, `"rule": "R5"`},
+		"why, as JSON":             {loginFacts, []string{"--input", "-", "--explain", "--json"}, cli.ExitOK, `"above": [`},
+		"without facts":            {"", nil, cli.ExitUsage, "--input is needed"},
+		"a file that is not there": {"", []string{"--input", file + "x"}, cli.ExitUsage, "facts.jsonx"},
+		"no object":                {"[]", []string{"--input", "-"}, cli.ExitUsage, "not a JSON object"},
+		"an unknown fact": {
+			strings.Replace(loginFacts, `"complete"`, `"weather": 1, "complete"`, 1), []string{"--input", "-"}, cli.ExitUsage,
+			"unknown fact weather",
+		},
+		"a fact of the wrong type": {
+			strings.Replace(loginFacts, `"total": 1`, `"total": "one"`, 1), []string{"--input", "-"}, cli.ExitUsage,
+			"fact credentials.total: got string, want integer",
+		},
+		"facts of nothing": {
+			strings.Replace(loginFacts, `"strategy": "standard",`, "", 1), []string{"--input", "-"}, cli.ExitUsage, "give --action",
+		},
+		"facts of something else": {
+			loginFacts, []string{"--input", "-", "--action", "append"}, cli.ExitUsage, "these are not the facts of append",
+		},
+		"an unknown action": {loginFacts, []string{"--input", "-", "--action", "logout"}, cli.ExitUsage, "must be login, append, mediation"},
+		"a project that cannot be one": {
+			loginFacts, []string{"--input", "-", "--project", "mine"}, cli.ExitUsage, "--project: must be of the form pro-<number>",
+		},
 		"a bundle that is not there":      {loginFacts, []string{"--input", "-", "--bundle", file + "x"}, cli.ExitUsage, "--bundle"},
 		"a directory that holds no rules": {loginFacts, []string{"--input", "-", "--bundle", t.TempDir()}, cli.ExitUsage, "is refused"},
 	} {
@@ -146,7 +165,10 @@ func TestRecordedDecisionsAreReplayedAndExplained(t *testing.T) {
 	if other.code != cli.ExitOK || strings.Contains(other.out, ", 0 different.") || !strings.Contains(other.out, "-> L7a") {
 		t.Errorf("with another: %+v", other)
 	}
-	if strict := run(t, environ, "policy", "replay", "--bundle", changed, "--exit-code"); strict.code != cli.ExitFailure || !strings.Contains(strict.err, "not every decision would be the same") {
+	if strict := run(
+		t, environ, "policy", "replay", "--bundle", changed, "--exit-code",
+	); strict.code != cli.ExitFailure ||
+		!strings.Contains(strict.err, "not every decision would be the same") {
 		t.Errorf("with another, strictly: %+v", strict)
 	}
 	var summary struct {
@@ -163,7 +185,10 @@ func TestRecordedDecisionsAreReplayedAndExplained(t *testing.T) {
 
 	id, row := summary.Changes[0].Examples[0].ID, summary.Changes[0].From
 	why := run(t, environ, "policy", "explain", id)
-	for _, want := range []string{"decision  " + id, "row " + row + ",", "The answer is the recorded one.", "Facts it read", "Rows above it", "did not match:"} {
+	for _, want := range []string{
+		"decision  " + id, "row " + row + ",", "The answer is the recorded one.", "Facts it read", "Rows above it",
+		"did not match:",
+	} {
 		if why.code != cli.ExitOK || !strings.Contains(why.out, want) {
 			t.Errorf("explain lacks %q: %+v", want, why)
 		}
@@ -186,7 +211,12 @@ func TestRecordedDecisionsAreReplayedAndExplained(t *testing.T) {
 		explained.Decision.Rule != row || !explained.SameAnswer || explained.Explanation.Row.Row != row {
 		t.Errorf("as JSON: %v %+v", err, explained)
 	}
-	if again := runWith(t, string(explained.Decision.Facts), "policy", "eval", "--input", "-"); !strings.Contains(again.out, `"rule": "`+row+`"`) {
+	if again := runWith(
+		t, string(explained.Decision.Facts), "policy", "eval", "--input", "-",
+	); !strings.Contains(
+		again.out,
+		`"rule": "`+row+`"`,
+	) {
 		t.Errorf("its facts evaluated: %+v", again)
 	}
 
@@ -207,7 +237,10 @@ func TestRecordedDecisionsAreReplayedAndExplained(t *testing.T) {
 			t.Errorf("%s: got %d %q, want %d %q", name, got.code, got.err, c.code, c.want)
 		}
 	}
-	if nowhere := run(t, nil, "policy", "explain", id, "--data-dir", t.TempDir()); nowhere.code != cli.ExitFailure || !strings.Contains(nowhere.err, "start one with keyward serve") {
+	if nowhere := run(
+		t, nil, "policy", "explain", id, "--data-dir", t.TempDir(),
+	); nowhere.code != cli.ExitFailure ||
+		!strings.Contains(nowhere.err, "start one with keyward serve") {
 		t.Errorf("without a server: %+v", nowhere)
 	}
 }

@@ -12,16 +12,20 @@ import (
 const (
 	iPhoneBody = `{"userID": "u", "clientInformation": {"isNative": true, "userAgent": "ExampleBank/7 CFNetwork/1494.0.7 Darwin/23.4.0",
 		"nativeMeta": {"platform": "iOS", "platformVersion": "18.1", "displayName": "Bank", "deviceOwnerAuth": "biometrics"}}}`
-	windowsClient = `{"userAgent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"}`
+	windowsClient = `{"userAgent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 ` +
+		`Safari/537.36"}`
 	phoneScenario = `now: 2026-11-22T12:00:00Z
 clients:
-  IPHONE: { parsedDeviceInfo: { browserName: Safari, browserVersion: "18.1", osName: iOS, osVersion: "18.1" }, userVerifyingPlatformAuthenticatorAvailable: true }
+  IPHONE: { parsedDeviceInfo: { browserName: Safari, browserVersion: "18.1", osName: iOS, osVersion: "18.1" },
+    userVerifyingPlatformAuthenticatorAvailable: true }
 credentials:
-  icloud: { credentialID: aWNsb3Vk, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid], backupEligible: true, backupState: true,
+  icloud: { credentialID: aWNsb3Vk, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid],
+    backupEligible: true, backupState: true,
             attachment: platform, createdOS: iOS, createdBrowser: Safari, created: -90d, env: PHONE }
 scenarios:
   - { name: one, action: login, client: IPHONE, env: HERE, passkeys: [icloud], expect: { allow: true } }
-  - { name: two, action: login, client: IPHONE, env: HERE, passkeys: [icloud], log: [{ at: -1d, type: login-error, env: HERE }], expect: { allow: true } }
+  - { name: two, action: login, client: IPHONE, env: HERE, passkeys: [icloud], log: [{ at: -1d, type: login-error, env: HERE }],
+      expect: { allow: true } }
 `
 )
 

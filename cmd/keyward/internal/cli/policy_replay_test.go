@@ -46,7 +46,9 @@ func decline(t *testing.T, api *client.Client, times int) (user string) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := api.ReportEvent(t.Context(), made.UserID, rest.PasskeyEventCreateReq{EventType: "append-explicit-abort", ProcessID: &process}); err != nil {
+		if _, err := api.ReportEvent(
+			t.Context(), made.UserID, rest.PasskeyEventCreateReq{EventType: "append-explicit-abort", ProcessID: &process},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,7 +97,11 @@ func TestAReplayNamesTheDecisionsThatAnotherCountOfDeclinesChanges(t *testing.T)
 	}
 	// Three declines pause the offers, so the first three starts were answered yes, and the fourth no.
 	for count, different := range map[string]int{"1": 2, "2": 1, "3": 0, "4": 1} {
-		bundle := policyWith(t, `"default": {"count": 3, "cooldownSeconds": 2592000}`, `"default": {"count": `+count+`, "cooldownSeconds": 2592001}`)
+		bundle := policyWith(
+			t,
+			`"default": {"count": 3, "cooldownSeconds": 2592000}`,
+			`"default": {"count": `+count+`, "cooldownSeconds": 2592001}`,
+		)
 		got := replay(bundle)
 		if got.Different != different || got.Same != 4-different {
 			t.Errorf("with %s declines: %+v", count, got)
@@ -106,7 +112,8 @@ func TestAReplayNamesTheDecisionsThatAnotherCountOfDeclinesChanges(t *testing.T)
 					t.Errorf("with %s declines, %s was %+v and is %+v", count, example.ID, example.Was, example.Is)
 				}
 				why := run(t, environ, "policy", "explain", example.ID, "--bundle", bundle)
-				if why.code != cli.ExitOK || !strings.Contains(why.out, "THE ANSWER DIFFERS") && !strings.Contains(why.out, "other parts of the answer differ") {
+				if why.code != cli.ExitOK ||
+					!strings.Contains(why.out, "THE ANSWER DIFFERS") && !strings.Contains(why.out, "other parts of the answer differ") {
 					t.Errorf("with %s declines, explained: %+v", count, why)
 				}
 			}

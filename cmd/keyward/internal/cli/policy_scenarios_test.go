@@ -64,22 +64,42 @@ func TestPolicyTestSaysWhatFailedAndEndsAccordingly(t *testing.T) {
 		code     int
 		out, err string // parts
 	}{
-		"the bundle's own":          {nil, cli.ExitOK, " scenarios passed, 0 failed; policy revision ", ""},
-		"one file":                  {[]string{"--scenarios", good}, cli.ExitOK, "1 of 1 scenarios passed, 0 failed; policy revision ", ""},
-		"in detail":                 {[]string{"--scenarios", good, "-v"}, cli.ExitOK, "ok   " + good + ":4 an old browser (login, answered by L1)\n", ""},
-		"files behind the flag":     {[]string{"--scenarios", good, bad}, cli.ExitFailure, "1 of 2 scenarios passed, 1 failed", "1 of 2 scenarios failed"},
-		"the flag twice":            {[]string{"--scenarios", good, "--scenarios", bad}, cli.ExitFailure, "FAIL " + bad + ":4 an old browser (login, answered by L1): allow: expected true, got false\n       - allow: true\n       + allow: false\n", "1 of 2 scenarios failed"},
-		"a selection":               {[]string{"--run", "^10[ab] "}, cli.ExitOK, "2 of 2 scenarios passed", ""},
-		"a selection of nothing":    {[]string{"--run", "^nobody$"}, cli.ExitUsage, "", `has a name that matches "^nobody$"`},
-		"no regular expression":     {[]string{"--run", "("}, cli.ExitUsage, "", "--run: error parsing regexp"},
-		"a misspelt key":            {[]string{"--scenarios", misspelt}, cli.ExitUsage, "", "no scenario was run:\n" + misspelt + `:4: a scenario of action login has no key "expekt"; did you mean "expect"?`},
-		"an unknown parameter":      {[]string{"--scenarios", unknown}, cli.ExitUsage, "", unknown + ":4: "},
-		"no such file":              {[]string{"--scenarios", good + "x"}, cli.ExitUsage, "", "no such file"},
-		"no such bundle":            {[]string{"--bundle", good + "x"}, cli.ExitUsage, "", "--bundle: "},
-		"a file as bundle":          {[]string{"--bundle", good}, cli.ExitUsage, "", "is not a directory"},
-		"a bundle that is refused":  {[]string{"--bundle", broken, "--scenarios", good}, cli.ExitUsage, "", "the bundle in " + broken + " is refused:\nlogin/login.rego:"},
-		"a bundle without its own":  {[]string{"--bundle", bare}, cli.ExitUsage, "", "the bundle in " + bare + " has no scenarios of its own in scenarios/*.yaml; name files with --scenarios"},
-		"a report that cannot be":   {[]string{"--scenarios", good, "--junit", filepath.Join(bare, "none", "x.xml")}, cli.ExitFailure, "", "--junit: "},
+		"the bundle's own": {nil, cli.ExitOK, " scenarios passed, 0 failed; policy revision ", ""},
+		"one file":         {[]string{"--scenarios", good}, cli.ExitOK, "1 of 1 scenarios passed, 0 failed; policy revision ", ""},
+		"in detail": {
+			[]string{"--scenarios", good, "-v"}, cli.ExitOK, "ok   " + good + ":4 an old browser (login, answered by L1)\n", "",
+		},
+		"files behind the flag": {
+			[]string{"--scenarios", good, bad}, cli.ExitFailure, "1 of 2 scenarios passed, 1 failed", "1 of 2 scenarios failed",
+		},
+		"the flag twice": {
+			[]string{"--scenarios", good, "--scenarios", bad}, cli.ExitFailure,
+			"FAIL " + bad + ":4 an old browser (login, answered by L1): allow: expected true, got false\n       - allow: true\n       + allow: " +
+				"false\n",
+			"1 of 2 scenarios failed",
+		},
+		"a selection":            {[]string{"--run", "^10[ab] "}, cli.ExitOK, "2 of 2 scenarios passed", ""},
+		"a selection of nothing": {[]string{"--run", "^nobody$"}, cli.ExitUsage, "", `has a name that matches "^nobody$"`},
+		"no regular expression":  {[]string{"--run", "("}, cli.ExitUsage, "", "--run: error parsing regexp"},
+		"a misspelt key": {
+			[]string{"--scenarios", misspelt}, cli.ExitUsage, "",
+			"no scenario was run:\n" + misspelt + `:4: a scenario of action login has no key "expekt"; did you mean "expect"?`,
+		},
+		"an unknown parameter": {[]string{"--scenarios", unknown}, cli.ExitUsage, "", unknown + ":4: "},
+		"no such file":         {[]string{"--scenarios", good + "x"}, cli.ExitUsage, "", "no such file"},
+		"no such bundle":       {[]string{"--bundle", good + "x"}, cli.ExitUsage, "", "--bundle: "},
+		"a file as bundle":     {[]string{"--bundle", good}, cli.ExitUsage, "", "is not a directory"},
+		"a bundle that is refused": {
+			[]string{"--bundle", broken, "--scenarios", good}, cli.ExitUsage, "",
+			"the bundle in " + broken + " is refused:\nlogin/login.rego:",
+		},
+		"a bundle without its own": {
+			[]string{"--bundle", bare}, cli.ExitUsage, "",
+			"the bundle in " + bare + " has no scenarios of its own in scenarios/*.yaml; name files with --scenarios",
+		},
+		"a report that cannot be": {
+			[]string{"--scenarios", good, "--junit", filepath.Join(bare, "none", "x.xml")}, cli.ExitFailure, "", "--junit: ",
+		},
 		"rows that nothing reached": {[]string{"--scenarios", good}, cli.ExitOK, "note: no scenario was answered by L0, L1a, L2, L3,", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +129,8 @@ func TestPolicyTestReportsForMachines(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &report); err != nil || got.code != cli.ExitFailure {
 		t.Fatalf("%d %v: %s%s", got.code, err, got.out, got.err)
 	}
-	if report.Total != 1 || report.Failed != 1 || report.Scenarios[0].Passed || report.Scenarios[0].Mismatches[0].Key != "allow" || report.Scenarios[0].Facts["complete"] != true {
+	if report.Total != 1 || report.Failed != 1 || report.Scenarios[0].Passed || report.Scenarios[0].Mismatches[0].Key != "allow" ||
+		report.Scenarios[0].Facts["complete"] != true {
 		t.Errorf("got %s", got.out)
 	}
 	written, err := os.ReadFile(junit)
@@ -131,12 +152,27 @@ func TestPolicyCheckSaysWhetherTheServerWouldTakeABundle(t *testing.T) {
 		code     int
 		out, err string
 	}{
-		"the one in the binary":  {nil, cli.ExitOK, "The bundle is good; its revision is ", ""},
-		"a good one":             {[]string{"--bundle", editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": 3`)}, cli.ExitOK, "The bundle is good; its revision is ", ""},
-		"a syntax error":         {[]string{"--bundle", editedBundle(t, "login/login.rego", "package keyward.login\n", "package keyward.login\n\nx {\n")}, cli.ExitFailure, "", "login/login.rego:"},
-		"a misspelt fact":        {[]string{"--bundle", editedBundle(t, "login/login.rego", "input.support.webauthn", "input.support.webautn")}, cli.ExitFailure, "", "login/login.rego:"},
-		"an unknown parameter":   {[]string{"--bundle", editedBundle(t, "data.json", `"streakThreshold"`, `"streakTreshold"`)}, cli.ExitFailure, "", "data.json:"},
-		"a parameter as text":    {[]string{"--bundle", editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": "2"`)}, cli.ExitFailure, "", "data.json:"},
+		"the one in the binary": {nil, cli.ExitOK, "The bundle is good; its revision is ", ""},
+		"a good one": {
+			[]string{"--bundle", editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": 3`)}, cli.ExitOK,
+			"The bundle is good; its revision is ", "",
+		},
+		"a syntax error": {
+			[]string{"--bundle", editedBundle(t, "login/login.rego", "package keyward.login\n", "package keyward.login\n\nx {\n")},
+			cli.ExitFailure, "", "login/login.rego:",
+		},
+		"a misspelt fact": {
+			[]string{"--bundle", editedBundle(t, "login/login.rego", "input.support.webauthn", "input.support.webautn")},
+			cli.ExitFailure, "", "login/login.rego:",
+		},
+		"an unknown parameter": {
+			[]string{"--bundle", editedBundle(t, "data.json", `"streakThreshold"`, `"streakTreshold"`)}, cli.ExitFailure, "",
+			"data.json:",
+		},
+		"a parameter as text": {
+			[]string{"--bundle", editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": "2"`)}, cli.ExitFailure,
+			"", "data.json:",
+		},
 		"no such directory":      {[]string{"--bundle", "no/such/bundle"}, cli.ExitUsage, "", "--bundle: "},
 		"an argument too many":   {[]string{"policies"}, cli.ExitUsage, "", `unknown argument "policies"`},
 		"a directory of nothing": {[]string{"--bundle", t.TempDir()}, cli.ExitFailure, "", "no policy, data or schema file"},

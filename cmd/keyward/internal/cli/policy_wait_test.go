@@ -33,7 +33,10 @@ func TestPolicyWaitEndsWhenTheServerAnswersByTheBundle(t *testing.T) {
 		answers("a change under the revision of a manifest")
 	}
 	other := editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": 5`)
-	if got := wait(other, "200ms"); got.code != cli.ExitFailure || !strings.Contains(got.err, "readyz?verbose says: policy ok revision ours of content ") {
+	if got := wait(
+		other, "200ms",
+	); got.code != cli.ExitFailure ||
+		!strings.Contains(got.err, "readyz?verbose says: policy ok revision ours of content ") {
 		t.Errorf("a bundle that is not served: %+v", got)
 	}
 }

@@ -43,17 +43,24 @@ func TestSigningKeysAreRotatedAtARunningServer(t *testing.T) {
 	if states(second) != "retired active" {
 		t.Errorf("rotated at once: %v", second)
 	}
-	if refused := run(t, environ, "project", "signing-keys", "remove", "pro-1", second[1].ID); refused.code != cli.ExitFailure || !strings.Contains(refused.err, "rotate first") {
+	if refused := run(
+		t, environ, "project", "signing-keys", "remove", "pro-1", second[1].ID,
+	); refused.code != cli.ExitFailure ||
+		!strings.Contains(refused.err, "rotate first") {
 		t.Errorf("removing the active key: %+v", refused)
 	}
 	if removed := run(t, environ, "project", "signing-keys", "remove", "pro-1", first[0].ID); removed.code != cli.ExitOK {
 		t.Errorf("removing the retired key: %+v", removed)
 	}
 	listed := run(t, environ, "project", "signing-keys", "list", "pro-1")
-	if !strings.HasPrefix(listed.out, "ID ") || strings.Count(listed.out, "\n") != 2 || !strings.Contains(listed.out, second[1].ID+"  active") {
+	if !strings.HasPrefix(listed.out, "ID ") || strings.Count(listed.out, "\n") != 2 ||
+		!strings.Contains(listed.out, second[1].ID+"  active") {
 		t.Errorf("list: %+v", listed)
 	}
-	if unknown := run(t, environ, "project", "signing-keys", "rotate", "pro-2"); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
+	if unknown := run(
+		t, environ, "project", "signing-keys", "rotate", "pro-2",
+	); unknown.code != cli.ExitFailure ||
+		!strings.Contains(unknown.err, "does not exist") {
 		t.Errorf("an unknown project: %+v", unknown)
 	}
 	if usage := run(t, environ, "project", "signing-keys", "remove", "pro-1"); usage.code != cli.ExitUsage {
@@ -90,7 +97,10 @@ func TestKeysAreRotatedAtARunningServer(t *testing.T) {
 			t.Errorf("%v: %v, want %s", step.args, got, step.want)
 		}
 	}
-	if unknown := run(t, environ, "project", "keys", "rotate", "pro-2"); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
+	if unknown := run(
+		t, environ, "project", "keys", "rotate", "pro-2",
+	); unknown.code != cli.ExitFailure ||
+		!strings.Contains(unknown.err, "does not exist") {
 		t.Errorf("an unknown project: %+v", unknown)
 	}
 }

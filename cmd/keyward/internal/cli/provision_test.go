@@ -61,7 +61,10 @@ func TestThereIsNothingToProvisionWithoutAServer(t *testing.T) {
 	if done := run(t, nil, "provision"); done.code != cli.ExitUsage || !strings.Contains(done.err, "nats_url") {
 		t.Errorf("%+v", done)
 	}
-	if done := run(t, nil, "config", "--check", "--nats-provisioned"); done.code != cli.ExitUsage || !strings.Contains(done.err, "nats_provisioned") {
+	if done := run(
+		t, nil, "config", "--check", "--nats-provisioned",
+	); done.code != cli.ExitUsage ||
+		!strings.Contains(done.err, "nats_provisioned") {
 		t.Errorf("%+v", done)
 	}
 }

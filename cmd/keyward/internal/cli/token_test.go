@@ -58,16 +58,25 @@ func TestATokenOfAServiceUserIsIssuedAtARunningServer(t *testing.T) {
 	}
 	arrived(token)
 	// Nobody has that user, but who may ask is told so.
-	if got := []int{status("GET", api+"/usr-1/credentials", token), status("GET", api, token)}; got[0] == http.StatusUnauthorized || got[0] == http.StatusForbidden || got[1] != http.StatusForbidden {
+	if got := []int{
+		status("GET", api+"/usr-1/credentials", token), status("GET", api, token),
+	}; got[0] == http.StatusUnauthorized || got[0] == http.StatusForbidden ||
+		got[1] != http.StatusForbidden {
 		t.Errorf("the token is answered %v", got)
 	}
 
-	asJSON := run(t, environ, "token", "create", "--project", "pro-1", "--name", "importer", "--permissions", "users:read,credentials:read", "--expires", "24h", "-o", "json")
+	asJSON := run(
+		t, environ, "token", "create", "--project", "pro-1", "--name", "importer", "--permissions",
+		"users:read,credentials:read", "--expires", "24h", "-o", "json",
+	)
 	var made struct {
 		ID, Name, Token, Expires string
 		Permissions              []string
 	}
-	if err := json.Unmarshal([]byte(asJSON.out), &made); err != nil || !form.MatchString(made.Token) || made.Name != "importer" || made.Expires == "" || len(made.Permissions) != 2 {
+	if err := json.Unmarshal(
+		[]byte(asJSON.out), &made,
+	); err != nil || !form.MatchString(made.Token) || made.Name != "importer" || made.Expires == "" ||
+		len(made.Permissions) != 2 {
 		t.Errorf("create in JSON: %+v %v", asJSON, err)
 	}
 	arrived(made.Token)
@@ -78,7 +87,10 @@ func TestATokenOfAServiceUserIsIssuedAtARunningServer(t *testing.T) {
 	if !strings.Contains(listed.out, "  service user  challenges:write ") || !strings.Contains(listed.out, made.ID+"  importer ") {
 		t.Errorf("list: %+v", listed)
 	}
-	if unknown := run(t, environ, "token", "create", "--project", "pro-9"); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
+	if unknown := run(
+		t, environ, "token", "create", "--project", "pro-9",
+	); unknown.code != cli.ExitFailure ||
+		!strings.Contains(unknown.err, "does not exist") {
 		t.Errorf("of an unknown project: %+v", unknown)
 	}
 }
@@ -98,17 +110,28 @@ func TestIssuersAreManagedAtARunningServer(t *testing.T) {
 		t.Errorf("at first, in JSON: %+v", none)
 	}
 	added := issuer("add", "--url", url, "--audience", "a")
-	if added.code != cli.ExitOK || !strings.Contains(added.out, "scopes            openid urn:zitadel:iam:org:project:id:zitadel:aud\nuser claim        sub\n") {
+	if added.code != cli.ExitOK ||
+		!strings.Contains(added.out, "scopes            openid urn:zitadel:iam:org:project:id:zitadel:aud\nuser claim        sub\n") {
 		t.Errorf("add: %+v", added)
 	}
-	if again := issuer("add", "--url", url, "--audience", "a"); again.code != cli.ExitFailure || !strings.Contains(again.err, "remove it first") {
+	if again := issuer(
+		"add", "--url", url, "--audience", "a",
+	); again.code != cli.ExitFailure ||
+		!strings.Contains(again.err, "remove it first") {
 		t.Errorf("add again: %+v", again)
 	}
-	other := issuer("add", "--url", url, "--audience", "b", "--scope", "x", "--scope", "y", "--user-claim", "u", "--permission-claim", "p", "-o", "json")
+	other := issuer(
+		"add", "--url", url, "--audience", "b", "--scope", "x", "--scope", "y", "--user-claim", "u", "--permission-claim",
+		"p", "-o", "json",
+	)
 	if other.code != cli.ExitOK {
 		t.Errorf("add another: %+v", other)
 	}
-	if local := issuer("add", "--url", "http://127.0.0.1:9000", "--audience", "b", "--any-scope"); !strings.Contains(local.out, "scopes            any\n") {
+	if local := issuer(
+		"add", "--url", "http://127.0.0.1:9000", "--audience", "b", "--any-scope",
+	); !strings.Contains(
+		local.out, "scopes            any\n",
+	) {
 		t.Errorf("add one on this machine: %+v", local)
 	}
 	var all []project.Issuer
@@ -117,14 +140,23 @@ func TestIssuersAreManagedAtARunningServer(t *testing.T) {
 		t.Fatalf("list: %+v %v", listed, err)
 	}
 	want := []project.Issuer{
-		{URL: url, Audience: "a", Scopes: []string{"openid", "urn:zitadel:iam:org:project:id:zitadel:aud"}, UserClaim: "sub", PermissionClaim: "permissions"},
+		{
+			URL:             url,
+			Audience:        "a",
+			Scopes:          []string{"openid", "urn:zitadel:iam:org:project:id:zitadel:aud"},
+			UserClaim:       "sub",
+			PermissionClaim: "permissions",
+		},
 		{URL: url, Audience: "b", Scopes: []string{"x", "y"}, UserClaim: "u", PermissionClaim: "p"},
 		{URL: "http://127.0.0.1:9000", Audience: "b", Scopes: []string{}, UserClaim: "sub", PermissionClaim: "permissions"},
 	}
 	if diff := cmp.Diff(want, all); diff != "" {
 		t.Error(diff)
 	}
-	if table := issuer("list"); strings.Count(table.out, "\n") != 4 || !strings.Contains(table.out, url+"  ") || !strings.Contains(table.out, " x y ") {
+	if table := issuer(
+		"list",
+	); strings.Count(table.out, "\n") != 4 || !strings.Contains(table.out, url+"  ") ||
+		!strings.Contains(table.out, " x y ") {
 		t.Errorf("list: %+v", table)
 	}
 
@@ -141,7 +173,11 @@ func TestIssuersAreManagedAtARunningServer(t *testing.T) {
 		t.Errorf("remove again: %+v", again)
 	}
 	for _, args := range [][]string{{"list"}, {"add", "--url", url, "--audience", "a"}, {"remove", "--url", url}} {
-		if unknown := run(t, environ, append(append([]string{"project", "issuer"}, args...), "--project", "pro-9")...); unknown.code != cli.ExitFailure || !strings.Contains(unknown.err, "does not exist") {
+		if unknown := run(
+			t,
+			environ,
+			append(append([]string{"project", "issuer"}, args...), "--project", "pro-9")...); unknown.code != cli.ExitFailure ||
+			!strings.Contains(unknown.err, "does not exist") {
 			t.Errorf("%v of an unknown project: %+v", args, unknown)
 		}
 	}

@@ -77,7 +77,9 @@ decisions_max_bytes: 1GiB
 body_limit: 131072
 log_level: debug
 bootstrap_origins: [http://localhost:3000, "http://localhost:8080"]
-`, []string{"KEYWARD_REDIS_URL_FILE=" + secretFile, "KEYWARD_CONCURRENCY=7", "KEYWARD_EVENTS_MAX_AGE=8760h"}, []string{"--bootstrap-api-secret=corbado1_abcdefghijklmnop"})
+`, []string{
+		"KEYWARD_REDIS_URL_FILE=" + secretFile, "KEYWARD_CONCURRENCY=7", "KEYWARD_EVENTS_MAX_AGE=8760h",
+	}, []string{"--bootstrap-api-secret=corbado1_abcdefghijklmnop"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,26 +119,36 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		args    []string
 		want    []string
 	}{
-		"unknown key":                       {"htp_addr: x\n", nil, nil, []string{"unknown key htp_addr", "did you mean http_addr?"}},
-		"unknown key like no other":         {"something_else_entirely: x\n", nil, nil, []string{"unknown key something_else_entirely"}},
-		"nested key":                        {"http:\n  addr: x\n", nil, nil, []string{"unknown key http.addr"}},
-		"key twice":                         {"http_addr: a\nhttp_addr: b\n", nil, nil, []string{"already defined"}},
-		"not YAML":                          {"\t:", nil, nil, []string{"read configuration file"}},
-		"unknown variable":                  {"", []string{"KEYWARD_REDIS_URI=x"}, nil, []string{"unknown variable KEYWARD_REDIS_URI", "did you mean KEYWARD_REDIS_URL?"}},
-		"no _FILE for what is not secret":   {"", []string{"KEYWARD_HTTP_ADDR_FILE=x"}, nil, []string{"unknown variable KEYWARD_HTTP_ADDR_FILE"}},
-		"variable and file":                 {"", []string{"KEYWARD_BOOTSTRAP_API_SECRET=corbado1_y", "KEYWARD_BOOTSTRAP_API_SECRET_FILE=" + secretFile}, nil, []string{"both set"}},
-		"missing secret file":               {"", []string{"KEYWARD_NATS_URL_FILE=/nowhere"}, nil, []string{"KEYWARD_NATS_URL_FILE", "/nowhere"}},
-		"missing configuration file":        {"", []string{"KEYWARD_CONFIG=/nowhere"}, nil, []string{"/nowhere"}},
-		"not an address":                    {"", nil, []string{"--http-addr=8080"}, []string{"http_addr: must be of the form host:port"}},
-		"not a duration":                    {"request_timeout: 10\n", nil, nil, []string{"request_timeout: must be a duration"}},
-		"negative duration":                 {"request_timeout: -1s\n", nil, nil, []string{"request_timeout: must not be negative"}},
-		"not a size":                        {"body_limit: big\n", nil, nil, []string{"body_limit: must be a size"}},
-		"not a number":                      {"concurrency: many\n", nil, nil, []string{"concurrency: must be a whole number"}},
-		"not a level":                       {"log_level: loud\n", nil, nil, []string{"log_level: must be debug, info, warn or error"}},
-		"mapping for a value":               {"http_addr:\n  a: b\n", nil, nil, []string{"http_addr"}},
-		"no such service":                   {"", []string{"KEYWARD_SERVICES=gateway,billing"}, nil, []string{`services: there is no service "billing"`}},
-		"no service":                        {"services: []\n", nil, nil, []string{"services: cannot be blank"}},
-		"some services with embedded NATS":  {"", []string{"KEYWARD_SERVICES=gateway"}, nil, []string{"services: running only gateway", "KEYWARD_NATS_URL"}},
+		"unknown key":               {"htp_addr: x\n", nil, nil, []string{"unknown key htp_addr", "did you mean http_addr?"}},
+		"unknown key like no other": {"something_else_entirely: x\n", nil, nil, []string{"unknown key something_else_entirely"}},
+		"nested key":                {"http:\n  addr: x\n", nil, nil, []string{"unknown key http.addr"}},
+		"key twice":                 {"http_addr: a\nhttp_addr: b\n", nil, nil, []string{"already defined"}},
+		"not YAML":                  {"\t:", nil, nil, []string{"read configuration file"}},
+		"unknown variable": {
+			"", []string{"KEYWARD_REDIS_URI=x"}, nil,
+			[]string{"unknown variable KEYWARD_REDIS_URI", "did you mean KEYWARD_REDIS_URL?"},
+		},
+		"no _FILE for what is not secret": {"", []string{"KEYWARD_HTTP_ADDR_FILE=x"}, nil, []string{"unknown variable KEYWARD_HTTP_ADDR_FILE"}},
+		"variable and file": {
+			"", []string{"KEYWARD_BOOTSTRAP_API_SECRET=corbado1_y", "KEYWARD_BOOTSTRAP_API_SECRET_FILE=" + secretFile}, nil,
+			[]string{"both set"},
+		},
+		"missing secret file":        {"", []string{"KEYWARD_NATS_URL_FILE=/nowhere"}, nil, []string{"KEYWARD_NATS_URL_FILE", "/nowhere"}},
+		"missing configuration file": {"", []string{"KEYWARD_CONFIG=/nowhere"}, nil, []string{"/nowhere"}},
+		"not an address":             {"", nil, []string{"--http-addr=8080"}, []string{"http_addr: must be of the form host:port"}},
+		"not a duration":             {"request_timeout: 10\n", nil, nil, []string{"request_timeout: must be a duration"}},
+		"negative duration":          {"request_timeout: -1s\n", nil, nil, []string{"request_timeout: must not be negative"}},
+		"not a size":                 {"body_limit: big\n", nil, nil, []string{"body_limit: must be a size"}},
+		"not a number":               {"concurrency: many\n", nil, nil, []string{"concurrency: must be a whole number"}},
+		"not a level":                {"log_level: loud\n", nil, nil, []string{"log_level: must be debug, info, warn or error"}},
+		"mapping for a value":        {"http_addr:\n  a: b\n", nil, nil, []string{"http_addr"}},
+		"no such service": {
+			"", []string{"KEYWARD_SERVICES=gateway,billing"}, nil, []string{`services: there is no service "billing"`},
+		},
+		"no service": {"services: []\n", nil, nil, []string{"services: cannot be blank"}},
+		"some services with embedded NATS": {
+			"", []string{"KEYWARD_SERVICES=gateway"}, nil, []string{"services: running only gateway", "KEYWARD_NATS_URL"},
+		},
 		"several things at once":            {"htp_addr: x\n", []string{"KEYWARD_X=1"}, nil, []string{"htp_addr", "KEYWARD_X"}},
 		"replicas with embedded NATS":       {"nats_replicas: 3\n", nil, nil, []string{"nats_replicas"}},
 		"challenge outliving its own store": {"challenge_ttl: 1h\n", nil, nil, []string{"challenge_ttl: must not be above challenge_max_age"}},
@@ -159,8 +171,16 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 func TestVariablesThatKubernetesInjectsAreNotOurs(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, "", []string{
-		"KEYWARD_SERVICE_HOST=10.0.0.1", "KEYWARD_SERVICE_PORT=8080", "KEYWARD_SERVICE_PORT_HTTP=8080", "KEYWARD_PORT=tcp://10.0.0.1:8080",
-		"KEYWARD_PORT_8080_TCP=x", "KEYWARD_PORT_8080_TCP_ADDR=x", "KEYWARD_NATS_SERVICE_HOST=x", "KEYWARD_NATS_PORT_4222_TCP_PROTO=tcp", "KEYWARDEN=x", "PATH=/bin",
+		"KEYWARD_SERVICE_HOST=10.0.0.1",
+		"KEYWARD_SERVICE_PORT=8080",
+		"KEYWARD_SERVICE_PORT_HTTP=8080",
+		"KEYWARD_PORT=tcp://10.0.0.1:8080",
+		"KEYWARD_PORT_8080_TCP=x",
+		"KEYWARD_PORT_8080_TCP_ADDR=x",
+		"KEYWARD_NATS_SERVICE_HOST=x",
+		"KEYWARD_NATS_PORT_4222_TCP_PROTO=tcp",
+		"KEYWARDEN=x",
+		"PATH=/bin",
 	}, nil)
 	if err != nil {
 		t.Error(err)
@@ -170,7 +190,9 @@ func TestVariablesThatKubernetesInjectsAreNotOurs(t *testing.T) {
 func TestSecretsArePrintedAsStars(t *testing.T) {
 	t.Parallel()
 	cfg, err := load(t, "", []string{
-		"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222", "KEYWARD_REDIS_URL=redis://:hunter2@cache:6379", "KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2hunter2hunter2",
+		"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222",
+		"KEYWARD_REDIS_URL=redis://:hunter2@cache:6379",
+		"KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2hunter2hunter2",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -247,13 +269,22 @@ func TestAtAnotherPortOnlyTheAddressHasToBeChanged(t *testing.T) {
 		url     string
 		origins []string
 	}{
-		"nothing is set":             {nil, "http://localhost:8080", []string{"http://localhost:8080"}},
-		"another port":               {[]string{"KEYWARD_HTTP_ADDR=127.0.0.1:9000"}, "http://localhost:9000", []string{"http://localhost:9000"}},
-		"the usual port":             {[]string{"KEYWARD_HTTP_ADDR=:80"}, "http://localhost", []string{"http://localhost"}},
-		"a port that is chosen":      {[]string{"KEYWARD_HTTP_ADDR=127.0.0.1:0"}, "http://localhost:8080", []string{"http://localhost:8080"}},
-		"a URL that is set":          {[]string{"KEYWARD_HTTP_ADDR=:9000", "KEYWARD_FRONTEND_URL=http://a.localhost:1/x"}, "http://a.localhost:1/x", []string{"http://a.localhost:1"}},
-		"origins that are set, too":  {[]string{"KEYWARD_HTTP_ADDR=:9000", "KEYWARD_BOOTSTRAP_ORIGINS=http://b.localhost"}, "http://localhost:9000", []string{"http://b.localhost"}},
-		"a certificate for the port": {[]string{"KEYWARD_HTTP_ADDR=:9000", "KEYWARD_TLS_CERT=c", "KEYWARD_TLS_KEY=k"}, "https://localhost:9000", []string{"https://localhost:9000"}},
+		"nothing is set":        {nil, "http://localhost:8080", []string{"http://localhost:8080"}},
+		"another port":          {[]string{"KEYWARD_HTTP_ADDR=127.0.0.1:9000"}, "http://localhost:9000", []string{"http://localhost:9000"}},
+		"the usual port":        {[]string{"KEYWARD_HTTP_ADDR=:80"}, "http://localhost", []string{"http://localhost"}},
+		"a port that is chosen": {[]string{"KEYWARD_HTTP_ADDR=127.0.0.1:0"}, "http://localhost:8080", []string{"http://localhost:8080"}},
+		"a URL that is set": {
+			[]string{"KEYWARD_HTTP_ADDR=:9000", "KEYWARD_FRONTEND_URL=http://a.localhost:1/x"}, "http://a.localhost:1/x",
+			[]string{"http://a.localhost:1"},
+		},
+		"origins that are set, too": {
+			[]string{"KEYWARD_HTTP_ADDR=:9000", "KEYWARD_BOOTSTRAP_ORIGINS=http://b.localhost"}, "http://localhost:9000",
+			[]string{"http://b.localhost"},
+		},
+		"a certificate for the port": {
+			[]string{"KEYWARD_HTTP_ADDR=:9000", "KEYWARD_TLS_CERT=c", "KEYWARD_TLS_KEY=k"}, "https://localhost:9000",
+			[]string{"https://localhost:9000"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,16 +21,36 @@ func TestALoginOfferCarriesTheWholeRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := Record{
-			ID: ident.ChallengeID(text.Draw(t, "id")), Value: text.Draw(t, "value"), Type: rest.PasskeyChallengeTypeAuthenticate,
-			Status: rest.PasskeyChallengeStatusPending, Project: "pro-1", User: "usr-1", Process: text.Draw(t, "process"),
-			RPID: text.Draw(t, "rp id"), Origins: rapid.SliceOfN(text, 1, 3).Draw(t, "origins"),
-			Created: rapid.Int64().Draw(t, "created"), Expires: rapid.Int64().Draw(t, "expires"),
-			Session: Session{Format: text.Draw(t, "format"), Data: data}, Decision: ident.DecisionID(text.Draw(t, "decision")),
-			Environment: ident.EnvironmentID(text.Draw(t, "environment")), Route: event.Route(text.Draw(t, "route")),
-			OS: text.Draw(t, "os"), OSVersion: text.Draw(t, "os version"), Browser: text.Draw(t, "browser"), BrowserVersion: text.Draw(t, "browser version"),
+			ID:          ident.ChallengeID(text.Draw(t, "id")),
+			Value:       text.Draw(t, "value"),
+			Type:        rest.PasskeyChallengeTypeAuthenticate,
+			Status:      rest.PasskeyChallengeStatusPending,
+			Project:     "pro-1",
+			User:        "usr-1",
+			Process:     text.Draw(t, "process"),
+			RPID:        text.Draw(t, "rp id"),
+			Origins:     rapid.SliceOfN(text, 1, 3).Draw(t, "origins"),
+			Created:     rapid.Int64().Draw(t, "created"),
+			Expires:     rapid.Int64().Draw(t, "expires"),
+			Session:     Session{Format: text.Draw(t, "format"), Data: data},
+			Decision:    ident.DecisionID(text.Draw(t, "decision")),
+			Environment: ident.EnvironmentID(text.Draw(t, "environment")),
+			Route:       event.Route(text.Draw(t, "route")),
+			OS: text.Draw(
+				t, "os",
+			),
+			OSVersion:      text.Draw(t, "os version"),
+			Browser:        text.Draw(t, "browser"),
+			BrowserVersion: text.Draw(t, "browser version"),
 		}
 		offer := want.offer(event.Event{
-			ID: "pke-1", Project: want.Project, User: want.User, Type: event.LoginOffered, Process: want.Process, Environment: want.Environment, Decision: want.Decision,
+			ID:          "pke-1",
+			Project:     want.Project,
+			User:        want.User,
+			Type:        event.LoginOffered,
+			Process:     want.Process,
+			Environment: want.Environment,
+			Decision:    want.Decision,
 		})
 		// Through the log.
 		raw, err := json.Marshal(offer)

@@ -23,15 +23,17 @@ func TestWhatAClientMayTellBeforeAProof(t *testing.T) {
 		challenge string
 		want      bool
 	}{
-		"of the challenge that it was given":            {process.GivenIn(options), "-_8", true},
-		"in another form of base64":                     {process.GivenIn(options), "+/8=", true},
-		"without saying which":                          {process.GivenIn(options), "", true},
-		"not of another challenge":                      {process.GivenIn(options), "-_9", false},
-		"not of the ID of a challenge":                  {process.GivenIn(options), "was-1", false},
-		"not if it was given none":                      {nil, "", false},
-		"not if what it was given had none":             {process.GivenIn(`{}`), "", false},
-		"not twice":                                     {&process.Given{Challenge: "-_8", Told: []event.Type{event.LoginError}}, "-_8", false},
-		"once more, if what it told was something else": {&process.Given{Challenge: "-_8", Told: []event.Type{event.LoginExplicitAbort}}, "-_8", true},
+		"of the challenge that it was given": {process.GivenIn(options), "-_8", true},
+		"in another form of base64":          {process.GivenIn(options), "+/8=", true},
+		"without saying which":               {process.GivenIn(options), "", true},
+		"not of another challenge":           {process.GivenIn(options), "-_9", false},
+		"not of the ID of a challenge":       {process.GivenIn(options), "was-1", false},
+		"not if it was given none":           {nil, "", false},
+		"not if what it was given had none":  {process.GivenIn(`{}`), "", false},
+		"not twice":                          {&process.Given{Challenge: "-_8", Told: []event.Type{event.LoginError}}, "-_8", false},
+		"once more, if what it told was something else": {
+			&process.Given{Challenge: "-_8", Told: []event.Type{event.LoginExplicitAbort}}, "-_8", true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

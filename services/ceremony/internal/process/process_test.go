@@ -32,7 +32,9 @@ func TestATokenOpensItsProcessAndNoOther(t *testing.T) {
 // FuzzTokens: what comes of a token becomes part of a key, so it is letters and digits whatever was sent.
 func FuzzTokens(f *testing.F) {
 	_, token := New("pro-1", Connect, rest.ClientInformation{}, began, time.Minute)
-	for _, seed := range []string{token, "", token[1:], token + "a", strings.Replace(token, token[:1], ".", 1), strings.Repeat("é", len(token)/2)} {
+	for _, seed := range []string{
+		token, "", token[1:], token + "a", strings.Replace(token, token[:1], ".", 1), strings.Repeat("é", len(token)/2),
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, token string) {

@@ -92,8 +92,12 @@ var tokenFields = map[string]listing.Field[connecttoken.Token]{
 // Random data. Values are few, so that filters find some and sorts meet equals.
 
 var (
-	words    = rapid.SampledFrom([]string{"Ada", "ada lovelace", "GRACE", "Łukasz", "a\"b", "x'; DROP TABLE users;--", "", "%_", "péter", "日本語の名前", "a:b:c", "\x1f", "zz"})
-	values   = rapid.SampledFrom([]string{"ada@example.com", "Ada@Example.com", "+4915112345678", "grace", "Grace", "łu@example.com", "a\"b", "usr-1", "x:y", "日本語"})
+	words = rapid.SampledFrom(
+		[]string{"Ada", "ada lovelace", "GRACE", "Łukasz", "a\"b", "x'; DROP TABLE users;--", "", "%_", "péter", "日本語の名前", "a:b:c", "\x1f", "zz"},
+	)
+	values = rapid.SampledFrom(
+		[]string{"ada@example.com", "Ada@Example.com", "+4915112345678", "grace", "Grace", "łu@example.com", "a\"b", "usr-1", "x:y", "日本語"},
+	)
 	moments  = rapid.Map(rapid.Int64Range(-2, 3000), func(n int64) int64 { return started.UnixMilli() + n - 1500 })
 	statuses = rapid.SampledFrom([]account.Status{account.StatusActive, account.StatusPending, account.StatusDisabled})
 )
@@ -119,16 +123,26 @@ func drawAccounts(t *rapid.T, project ident.ProjectID) []account.Account {
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "identifiers") {
 			a.Identifiers = append(a.Identifiers, account.Identifier{
-				ID:   distinct(t, "identifier", identifiers, func(n int) ident.IdentifierID { return ident.IdentifierID(fmt.Sprintf("ide-%d", n)) }),
-				Type: rapid.SampledFrom([]account.IdentifierType{"email", "phone", "username"}).Draw(t, "type"), Value: values.Draw(t, "value"),
-				Status: rapid.SampledFrom([]account.IdentifierStatus{"pending", "primary", "verified"}).Draw(t, "status"), CreatedMs: moments.Draw(t, "created"),
+				ID:    distinct(t, "identifier", identifiers, func(n int) ident.IdentifierID { return ident.IdentifierID(fmt.Sprintf("ide-%d", n)) }),
+				Type:  rapid.SampledFrom([]account.IdentifierType{"email", "phone", "username"}).Draw(t, "type"),
+				Value: values.Draw(t, "value"),
+				Status: rapid.SampledFrom([]account.IdentifierStatus{"pending", "primary", "verified"}).
+					Draw(t, "status"),
+				CreatedMs: moments.Draw(t, "created"),
 			})
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "socials") {
 			a.SocialAccounts = append(a.SocialAccounts, account.SocialAccount{
-				ID:       distinct(t, "social", socials, func(n int) ident.SocialAccountID { return ident.SocialAccountID(fmt.Sprintf("soc-%d", n)) }),
-				Provider: rapid.SampledFrom([]account.SocialProvider{"google", "github", "microsoft"}).Draw(t, "provider"), ForeignID: values.Draw(t, "foreignID"),
-				IdentifierValue: values.Draw(t, "value"), AvatarURL: words.Draw(t, "avatar"), FullName: words.Draw(t, "name"), CreatedMs: moments.Draw(t, "created"),
+				ID: distinct(t, "social", socials, func(n int) ident.SocialAccountID { return ident.SocialAccountID(fmt.Sprintf("soc-%d", n)) }),
+				Provider: rapid.SampledFrom([]account.SocialProvider{"google", "github", "microsoft"}).
+					Draw(t, "provider"),
+				ForeignID: values.Draw(t, "foreignID"),
+				IdentifierValue: values.Draw(
+					t, "value",
+				),
+				AvatarURL: words.Draw(t, "avatar"),
+				FullName:  words.Draw(t, "name"),
+				CreatedMs: moments.Draw(t, "created"),
 			})
 		}
 		all[i] = a
@@ -140,15 +154,41 @@ func drawAccounts(t *rapid.T, project ident.ProjectID) []account.Account {
 func drawList(t *rapid.T, fields []string) service.List {
 	field := rapid.SampledFrom(append(fields, "color"))
 	value := rapid.OneOf(words, values, rapid.SampledFrom([]string{
-		"active", "email", "google", "initial", "expired", "1", "17", "ad", "a", "example", "本語の", started.Format("2006-01-02T15:04:05"), started.Add(time.Second).Format(time.RFC3339Nano),
-		strconv.FormatInt(started.UnixMilli(), 10), strconv.FormatInt(started.Unix(), 10), "9223372036854775807", "-9223372036854775808", "usr-7", "\xff\xfe", "nul\x00",
+		"active",
+		"email",
+		"google",
+		"initial",
+		"expired",
+		"1",
+		"17",
+		"ad",
+		"a",
+		"example",
+		"本語の",
+		started.Format("2006-01-02T15:04:05"),
+		started.Add(time.Second).Format(time.RFC3339Nano),
+		strconv.FormatInt(
+			started.UnixMilli(), 10,
+		),
+		strconv.FormatInt(started.Unix(), 10),
+		"9223372036854775807",
+		"-9223372036854775808",
+		"usr-7",
+		"\xff\xfe",
+		"nul\x00",
 	}))
-	list := service.List{Page: rapid.IntRange(-1, 8).Draw(t, "page"), PageSize: rapid.SampledFrom([]int{0, 1, 2, 3, 7, 1000, 1001, -1}).Draw(t, "size")}
+	list := service.List{
+		Page:     rapid.IntRange(-1, 8).Draw(t, "page"),
+		PageSize: rapid.SampledFrom([]int{0, 1, 2, 3, 7, 1000, 1001, -1}).Draw(t, "size"),
+	}
 	if rapid.Bool().Draw(t, "sorted") {
 		list.Sort = field.Draw(t, "sort") + ":" + rapid.SampledFrom([]string{"asc", "desc", "desc", "asc", "up"}).Draw(t, "direction")
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "filters") {
-		list.Filter = append(list.Filter, field.Draw(t, "filter")+":"+rapid.SampledFrom([]string{"eq", "gt", "lt", "eq", "ne"}).Draw(t, "op")+":"+value.Draw(t, "filter value"))
+		list.Filter = append(
+			list.Filter,
+			field.Draw(t, "filter")+":"+rapid.SampledFrom([]string{"eq", "gt", "lt", "eq", "ne"}).Draw(t, "op")+":"+value.Draw(t, "filter value"),
+		)
 	}
 	return list
 }
@@ -197,23 +237,51 @@ func names[T any](fields map[string]listing.Field[T]) []string {
 }
 
 func identifierOf(user ident.UserID, i account.Identifier) rest.Identifier {
-	return rest.Identifier{IdentifierID: string(i.ID), UserID: string(user), Type: rest.IdentifierType(i.Type), Value: i.Value, Status: rest.IdentifierStatus(i.Status)}
+	return rest.Identifier{
+		IdentifierID: string(i.ID), UserID: string(user), Type: rest.IdentifierType(i.Type), Value: i.Value,
+		Status: rest.IdentifierStatus(i.Status),
+	}
 }
 
 func socialOf(user ident.UserID, s account.SocialAccount) rest.SocialAccount {
 	return rest.SocialAccount{
-		SocialAccountID: string(s.ID), UserID: string(user), ProviderType: rest.SocialProviderType(s.Provider), ForeignID: s.ForeignID, IdentifierValue: s.IdentifierValue, AvatarURL: s.AvatarURL, FullName: s.FullName,
+		SocialAccountID: string(
+			s.ID,
+		),
+		UserID:          string(user),
+		ProviderType:    rest.SocialProviderType(s.Provider),
+		ForeignID:       s.ForeignID,
+		IdentifierValue: s.IdentifierValue,
+		AvatarURL:       s.AvatarURL,
+		FullName:        s.FullName,
 	}
 }
 
 func aggregateOf(a account.Account) rest.UserAggregate {
 	u := rest.UserAggregate{
-		UserID: string(a.ID), FullName: a.FullName, Status: rest.UserStatus(a.Status), ExplicitWebauthnID: a.ExplicitWebauthnID, Created: account.Timestamp(a.CreatedMs), CreatedMS: a.CreatedMs,
-		Updated: account.Timestamp(a.UpdatedMs), UpdatedMs: a.UpdatedMs, EmailIdentifiers: []rest.Identifier{}, PhoneNumberIdentifiers: []rest.Identifier{},
-		UsernameIdentifiers: []rest.Identifier{}, SocialAccounts: []rest.SocialAccount{},
+		UserID: string(
+			a.ID,
+		),
+		FullName:           a.FullName,
+		Status:             rest.UserStatus(a.Status),
+		ExplicitWebauthnID: a.ExplicitWebauthnID,
+		Created:            account.Timestamp(a.CreatedMs),
+		CreatedMS:          a.CreatedMs,
+		Updated: account.Timestamp(
+			a.UpdatedMs,
+		),
+		UpdatedMs:              a.UpdatedMs,
+		EmailIdentifiers:       []rest.Identifier{},
+		PhoneNumberIdentifiers: []rest.Identifier{},
+		UsernameIdentifiers:    []rest.Identifier{},
+		SocialAccounts:         []rest.SocialAccount{},
 	}
 	for _, i := range a.Identifiers {
-		of := map[account.IdentifierType]*[]rest.Identifier{"email": &u.EmailIdentifiers, "phone": &u.PhoneNumberIdentifiers, "username": &u.UsernameIdentifiers}[i.Type]
+		of := map[account.IdentifierType]*[]rest.Identifier{
+			"email":    &u.EmailIdentifiers,
+			"phone":    &u.PhoneNumberIdentifiers,
+			"username": &u.UsernameIdentifiers,
+		}[i.Type]
 		*of = append(*of, identifierOf(a.ID, i))
 	}
 	for _, s := range a.SocialAccounts {
@@ -292,23 +360,43 @@ func TestListsOfAccountsAgreeWithListsInMemory(t *testing.T) {
 			if slices.ContainsFunc(list.Filter, func(f string) bool { return strings.HasPrefix(f, "identifierValue:eq:") }) {
 				continue // such values are compared as identifiers are
 			}
-			want, paging, err := expect(identifiers, prefixUsers(list, "userID"), identifierFields,
-				byCreated(func(i owned[account.Identifier]) int64 { return i.of.CreatedMs }, func(i owned[account.Identifier]) int64 { return number(string(i.of.ID)) }))
+			want, paging, err := expect(
+				identifiers,
+				prefixUsers(list, "userID"),
+				identifierFields,
+				byCreated(
+					func(i owned[account.Identifier]) int64 { return i.of.CreatedMs },
+					func(i owned[account.Identifier]) int64 { return number(string(i.of.ID)) },
+				),
+			)
 			got, gotErr := m.Identifiers(t.Context(), project, list)
 			if compareFault(rt, err, gotErr) {
 				compare(rt, list, rest.IdentifierList{
-					Identifiers: mapped(want, func(i owned[account.Identifier]) rest.Identifier { return identifierOf(i.account.ID, i.of) }), Paging: rest.Paging(paging),
+					Identifiers: mapped(
+						want, func(i owned[account.Identifier]) rest.Identifier { return identifierOf(i.account.ID, i.of) },
+					),
+					Paging: rest.Paging(paging),
 				}, got)
 			}
 		}
 		for range 2 {
 			list := drawList(rt, names(socialFields))
-			want, paging, err := expect(socials, list, socialFields,
-				byCreated(func(s owned[account.SocialAccount]) int64 { return s.of.CreatedMs }, func(s owned[account.SocialAccount]) int64 { return number(string(s.of.ID)) }))
+			want, paging, err := expect(
+				socials,
+				list,
+				socialFields,
+				byCreated(
+					func(s owned[account.SocialAccount]) int64 { return s.of.CreatedMs },
+					func(s owned[account.SocialAccount]) int64 { return number(string(s.of.ID)) },
+				),
+			)
 			got, gotErr := m.SocialAccounts(t.Context(), project, list)
 			if compareFault(rt, err, gotErr) {
 				compare(rt, list, rest.SocialAccountList{
-					SocialAccounts: mapped(want, func(s owned[account.SocialAccount]) rest.SocialAccount { return socialOf(s.account.ID, s.of) }), Paging: rest.Paging(paging),
+					SocialAccounts: mapped(
+						want, func(s owned[account.SocialAccount]) rest.SocialAccount { return socialOf(s.account.ID, s.of) },
+					),
+					Paging: rest.Paging(paging),
 				}, got)
 			}
 		}
@@ -325,11 +413,18 @@ func TestSessionsAndTokensAgreeWithListsInMemory(t *testing.T) {
 		var ss []session.Session
 		for range rapid.IntRange(0, 20).Draw(rt, "sessions") {
 			s := session.Session{
-				Project: project, ID: distinct(rt, "session", sessionIDs, func(n int) ident.SessionID { return ident.SessionID(fmt.Sprintf("S%029d", n)) }),
-				User:            ident.UserID(fmt.Sprintf("usr-%d", rapid.IntRange(1, 9).Draw(rt, "user"))),
-				IdentifierValue: values.Draw(rt, "value"), Status: rapid.SampledFrom([]rest.SessionStatus{"active", "active", "logged_out", "revoked"}).Draw(rt, "status"),
-				CreatedMs: moments.Draw(rt, "created"), UpdatedMs: moments.Draw(rt, "updated"), LastActionMs: moments.Draw(rt, "used"),
-				ExpiresMs: moments.Draw(rt, "expires"), IdleMs: moments.Draw(rt, "idle"),
+				Project: project,
+				ID:      distinct(rt, "session", sessionIDs, func(n int) ident.SessionID { return ident.SessionID(fmt.Sprintf("S%029d", n)) }),
+				User:    ident.UserID(fmt.Sprintf("usr-%d", rapid.IntRange(1, 9).Draw(rt, "user"))),
+				IdentifierValue: values.Draw(
+					rt, "value",
+				),
+				Status:       rapid.SampledFrom([]rest.SessionStatus{"active", "active", "logged_out", "revoked"}).Draw(rt, "status"),
+				CreatedMs:    moments.Draw(rt, "created"),
+				UpdatedMs:    moments.Draw(rt, "updated"),
+				LastActionMs: moments.Draw(rt, "used"),
+				ExpiresMs:    moments.Draw(rt, "expires"),
+				IdleMs:       moments.Draw(rt, "idle"),
 			}
 			if rapid.IntRange(0, 3).Draw(rt, "changes") == 0 {
 				st.putSession(t, s)
@@ -347,10 +442,16 @@ func TestSessionsAndTokensAgreeWithListsInMemory(t *testing.T) {
 		var ts []connecttoken.Token
 		for range rapid.IntRange(0, 20).Draw(rt, "tokens") {
 			c := connecttoken.Token{
-				Project: project, ID: distinct(rt, "token", tokenIDs, func(n int) ident.ConnectTokenID { return ident.ConnectTokenID(fmt.Sprintf("ctk-%d", n)) }),
-				Type: rapid.SampledFrom([]rest.ConnectTokenType{"passkey-append", "passkey-login"}).Draw(rt, "type"), Identifier: values.Draw(rt, "value"), DisplayName: words.Draw(rt, "name"),
-				Status: rapid.SampledFrom([]rest.ConnectTokenStatus{"initial", "consumed"}).Draw(rt, "status"), SecretHash: []byte("hash"),
-				CreatedMs: moments.Draw(rt, "created"), ExpiresMs: moments.Draw(rt, "expires"),
+				Project: project,
+				ID:      distinct(rt, "token", tokenIDs, func(n int) ident.ConnectTokenID { return ident.ConnectTokenID(fmt.Sprintf("ctk-%d", n)) }),
+				Type: rapid.SampledFrom([]rest.ConnectTokenType{"passkey-append", "passkey-login"}).
+					Draw(rt, "type"),
+				Identifier:  values.Draw(rt, "value"),
+				DisplayName: words.Draw(rt, "name"),
+				Status:      rapid.SampledFrom([]rest.ConnectTokenStatus{"initial", "consumed"}).Draw(rt, "status"),
+				SecretHash:  []byte("hash"),
+				CreatedMs:   moments.Draw(rt, "created"),
+				ExpiresMs:   moments.Draw(rt, "expires"),
 			}
 			st.putToken(t, c)
 			ts = append(ts, c)
@@ -382,12 +483,23 @@ func TestSessionsAndTokensAgreeWithListsInMemory(t *testing.T) {
 
 func sessionOf(s session.Session) rest.Session {
 	return rest.Session{
-		SessionID: string(s.ID), UserID: string(s.User), IdentifierValue: s.IdentifierValue, Status: s.At(started), CreatedMs: s.CreatedMs, LastActionMs: s.LastActionMs, ExpiresMs: s.ExpiresMs,
+		SessionID: string(
+			s.ID,
+		),
+		UserID:          string(s.User),
+		IdentifierValue: s.IdentifierValue,
+		Status:          s.At(started),
+		CreatedMs:       s.CreatedMs,
+		LastActionMs:    s.LastActionMs,
+		ExpiresMs:       s.ExpiresMs,
 	}
 }
 
 func tokenOf(c connecttoken.Token) rest.ConnectToken {
-	t := rest.ConnectToken{ID: string(c.ID), TokenType: c.Type, Data: rest.ConnectTokenData{Identifier: c.Identifier}, ConnectTokenStatus: c.Status, Expires: time.UnixMilli(c.ExpiresMs).Unix()}
+	t := rest.ConnectToken{
+		ID: string(c.ID), TokenType: c.Type, Data: rest.ConnectTokenData{Identifier: c.Identifier},
+		ConnectTokenStatus: c.Status, Expires: time.UnixMilli(c.ExpiresMs).Unix(),
+	}
 	if c.DisplayName != "" {
 		t.Data.DisplayName = &c.DisplayName
 	}

@@ -36,8 +36,13 @@ func benchUsers(tb testing.TB) int {
 }
 
 var (
-	firstNames = strings.Fields("Ada Grace Alan Linus Barbara Edsger Donald Ken Dennis Margaret Tim Vint Radia Leslie Frances Hedy Katherine John Maria Wei")
-	lastNames  = strings.Fields("Lovelace Hopper Turing Torvalds Liskov Dijkstra Knuth Thompson Ritchie Hamilton Berners Cerf Perlman Lamport Allen Lamarr Johnson Smith Garcia Chen")
+	firstNames = strings.Fields(
+		"Ada Grace Alan Linus Barbara Edsger Donald Ken Dennis Margaret Tim Vint Radia Leslie Frances Hedy Katherine John Maria Wei",
+	)
+	lastNames = strings.Fields(
+		"Lovelace Hopper Turing Torvalds Liskov Dijkstra Knuth Thompson Ritchie Hamilton Berners Cerf Perlman Lamport Allen Lamarr Johnson " +
+			"Smith Garcia Chen",
+	)
 )
 
 // benchAccount is the user of a number: three in four active, each with an email address, every other with a phone number, all with a
@@ -51,15 +56,39 @@ func benchAccount(project ident.ProjectID, i int) account.Account {
 		status = account.StatusDisabled
 	}
 	a := account.Account{
-		Project: project, ID: ident.NewUserID(), FullName: &name, Status: status, UserHandle: make([]byte, 32), CreatedMs: at, UpdatedMs: at,
-		Identifiers: []account.Identifier{{
-			ID: ident.NewIdentifierID(), Type: account.IdentifierTypeEmail, Value: strings.ToLower(fmt.Sprintf("%s.%s.%d@example.com", first, last, i)), Status: account.IdentifierStatusPrimary, CreatedMs: at,
-		}},
-		Credentials: []account.Credential{{ID: ident.NewCredentialID(), CredentialID: make([]byte, 32), PublicKey: make([]byte, 77), AAGUID: "ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4", CreatedMs: at}},
+		Project:    project,
+		ID:         ident.NewUserID(),
+		FullName:   &name,
+		Status:     status,
+		UserHandle: make([]byte, 32),
+		CreatedMs:  at,
+		UpdatedMs:  at,
+		Identifiers: []account.Identifier{
+			{
+				ID:        ident.NewIdentifierID(),
+				Type:      account.IdentifierTypeEmail,
+				Value:     strings.ToLower(fmt.Sprintf("%s.%s.%d@example.com", first, last, i)),
+				Status:    account.IdentifierStatusPrimary,
+				CreatedMs: at,
+			},
+		},
+		Credentials: []account.Credential{
+			{
+				ID:           ident.NewCredentialID(),
+				CredentialID: make([]byte, 32),
+				PublicKey:    make([]byte, 77),
+				AAGUID:       "ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4",
+				CreatedMs:    at,
+			},
+		},
 	}
 	if i%2 == 0 {
 		a.Identifiers = append(a.Identifiers, account.Identifier{
-			ID: ident.NewIdentifierID(), Type: account.IdentifierTypePhone, Value: fmt.Sprintf("+49151%08d", i), Status: account.IdentifierStatusVerified, CreatedMs: at,
+			ID:        ident.NewIdentifierID(),
+			Type:      account.IdentifierTypePhone,
+			Value:     fmt.Sprintf("+49151%08d", i),
+			Status:    account.IdentifierStatusVerified,
+			CreatedMs: at,
 		})
 	}
 	return a
@@ -78,7 +107,9 @@ func fill(tb testing.TB, st *storage, project ident.ProjectID, n int) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if _, err := js.PublishAsync("$KV."+bus.AccountsBucket+"."+string(project)+"."+string(a.ID), raw, jetstream.WithStallWait(time.Minute)); err != nil {
+		if _, err := js.PublishAsync(
+			"$KV."+bus.AccountsBucket+"."+string(project)+"."+string(a.ID), raw, jetstream.WithStallWait(time.Minute),
+		); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -198,14 +229,23 @@ func BenchmarkLists(b *testing.B) {
 		{"users/search, a name of 1 in 400", users(service.List{Filter: []string{"searchValue:eq:Radia Perlman"}})},
 		{"users/search, all", users(service.List{Filter: []string{"searchValue:eq:example.com"}})},
 		{"users/search, two letters", users(service.List{Filter: []string{"searchValue:eq:zq"}})},
-		{"users/created after the middle", users(service.List{Filter: []string{"created:gt:" + strconv.FormatInt(started.UnixMilli()+int64(n)*500, 10)}})},
+		{
+			"users/created after the middle",
+			users(service.List{Filter: []string{"created:gt:" + strconv.FormatInt(started.UnixMilli()+int64(n)*500, 10)}}),
+		},
 		{"identifiers/first", identifiers(service.List{})},
 		{"identifiers/last", identifiers(service.List{Page: n * 15 / 100})},
 		{"identifiers/by value, first", identifiers(service.List{Sort: "identifierValue:asc"})},
 		{"identifiers/by value, last", identifiers(service.List{Sort: "identifierValue:asc", Page: n * 15 / 100})},
 		{"identifiers/by value, middle", identifiers(service.List{Sort: "identifierValue:asc", Page: n * 15 / 200})},
-		{"identifiers/of one value", identifiers(service.List{Filter: []string{"identifierValue:eq:" + strings.ToUpper(example.Identifiers[0].Value)}})},
-		{"identifiers/of one value and type", identifiers(service.List{Filter: []string{"identifierType:eq:email", "identifierValue:eq:" + example.Identifiers[0].Value}})},
+		{
+			"identifiers/of one value",
+			identifiers(service.List{Filter: []string{"identifierValue:eq:" + strings.ToUpper(example.Identifiers[0].Value)}}),
+		},
+		{
+			"identifiers/of one value and type",
+			identifiers(service.List{Filter: []string{"identifierType:eq:email", "identifierValue:eq:" + example.Identifiers[0].Value}}),
+		},
 		{"identifiers/phones, first", identifiers(service.List{Filter: []string{"identifierType:eq:phone"}})},
 		{"identifiers/phones, last", identifiers(service.List{Filter: []string{"identifierType:eq:phone"}, Page: n * 5 / 100})},
 		{"identifiers/phones by user, first", identifiers(service.List{Filter: []string{"identifierType:eq:phone"}, Sort: "userID:asc"})},

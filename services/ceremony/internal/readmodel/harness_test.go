@@ -54,7 +54,11 @@ func newStorage(tb testing.TB) *storage {
 
 func (st *storage) open(tb testing.TB) {
 	tb.Helper()
-	for name, place := range map[string]*jetstream.KeyValue{bus.AccountsBucket: &st.accounts, bus.SessionsBucket: &st.sessions, bus.TokensBucket: &st.tokens} {
+	for name, place := range map[string]*jetstream.KeyValue{
+		bus.AccountsBucket: &st.accounts,
+		bus.SessionsBucket: &st.sessions,
+		bus.TokensBucket:   &st.tokens,
+	} {
 		kv, err := st.Bucket(tb.Context(), name)
 		if err != nil {
 			tb.Fatal(err)
@@ -159,7 +163,13 @@ func (st *storage) putToken(tb testing.TB, t connecttoken.Token) {
 
 func named(project ident.ProjectID, name string) account.Account {
 	return account.Account{
-		Project: project, ID: ident.NewUserID(), FullName: &name, Status: "active", UserHandle: []byte("handle"), CreatedMs: started.UnixMilli(), UpdatedMs: started.UnixMilli(),
+		Project:    project,
+		ID:         ident.NewUserID(),
+		FullName:   &name,
+		Status:     "active",
+		UserHandle: []byte("handle"),
+		CreatedMs:  started.UnixMilli(),
+		UpdatedMs:  started.UnixMilli(),
 	}
 }
 

@@ -33,7 +33,8 @@ import (
 func listed(tb testing.TB, m *model, project ident.ProjectID, filters ...string) []string {
 	tb.Helper()
 	got, err := m.Users(tb.Context(), project, service.List{Sort: "name:asc", PageSize: 1000, Filter: filters})
-	for deadline := time.Now().Add(time.Minute); err != nil && fault.As(err).Status == http.StatusServiceUnavailable && time.Now().Before(deadline); {
+	away := func(err error) bool { return err != nil && fault.As(err).Status == http.StatusServiceUnavailable }
+	for deadline := time.Now().Add(time.Minute); away(err) && time.Now().Before(deadline); {
 		got, err = m.Users(tb.Context(), project, service.List{Sort: "name:asc", PageSize: 1000, Filter: filters})
 	}
 	if err != nil {
@@ -209,7 +210,9 @@ func TestWhatIsGoneIsInNoList(t *testing.T) {
 	m := newModel(t, st, "")
 	ada, bob, cleo := named(project, "Ada"), named(project, "Bob"), named(project, "Cleo")
 	for _, a := range []*account.Account{&ada, &bob, &cleo} {
-		a.Identifiers = []account.Identifier{{ID: ident.NewIdentifierID(), Type: "email", Value: strings.ToLower(*a.FullName) + "@example.com", Status: "primary"}}
+		a.Identifiers = []account.Identifier{
+			{ID: ident.NewIdentifierID(), Type: "email", Value: strings.ToLower(*a.FullName) + "@example.com", Status: "primary"},
+		}
 		st.putUser(t, *a)
 	}
 	want(t, "all", []string{"Ada", "Bob", "Cleo"}, listed(t, m, project))
@@ -245,13 +248,15 @@ func TestIdentifiersAreFoundAsTheyAreUnique(t *testing.T) {
 		filters []string
 		want    []string
 	}{
-		"an address in other letter case":       {[]string{"identifierValue:eq:ADA@example.COM"}, []string{"ide-1"}},
-		"a user name as it is":                  {[]string{"identifierValue:eq:Ada"}, []string{"ide-2"}},
-		"a user name in other letter case":      {[]string{"identifierValue:eq:ada"}, []string{}},
-		"a phone number":                        {[]string{"identifierValue:eq:+4915112345678", "identifierType:eq:phone"}, []string{"ide-3"}},
-		"a value of another type":               {[]string{"identifierValue:eq:Ada", "identifierType:eq:email"}, []string{}},
-		"the user with the prefix of the ID":    {[]string{"userID:eq:" + string(a.ID)}, []string{"ide-1", "ide-2", "ide-3"}},
-		"the user without the prefix of the ID": {[]string{"userID:eq:" + strings.TrimPrefix(string(a.ID), "usr-")}, []string{"ide-1", "ide-2", "ide-3"}},
+		"an address in other letter case":    {[]string{"identifierValue:eq:ADA@example.COM"}, []string{"ide-1"}},
+		"a user name as it is":               {[]string{"identifierValue:eq:Ada"}, []string{"ide-2"}},
+		"a user name in other letter case":   {[]string{"identifierValue:eq:ada"}, []string{}},
+		"a phone number":                     {[]string{"identifierValue:eq:+4915112345678", "identifierType:eq:phone"}, []string{"ide-3"}},
+		"a value of another type":            {[]string{"identifierValue:eq:Ada", "identifierType:eq:email"}, []string{}},
+		"the user with the prefix of the ID": {[]string{"userID:eq:" + string(a.ID)}, []string{"ide-1", "ide-2", "ide-3"}},
+		"the user without the prefix of the ID": {
+			[]string{"userID:eq:" + strings.TrimPrefix(string(a.ID), "usr-")}, []string{"ide-1", "ide-2", "ide-3"},
+		},
 	} {
 		got, err := m.Identifiers(t.Context(), project, service.List{Filter: c.filters})
 		if err != nil {
@@ -362,7 +367,12 @@ func TestAListThatIsNotUpToDateInTimeIsUnavailable(t *testing.T) {
 	t.Parallel()
 	st := newStorage(t)
 	// Nothing runs, so nothing is ever read.
-	m, err := readmodel.Open(readmodel.Deps{JetStream: silent{st.JS}, Dir: t.TempDir(), Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+	m, err := readmodel.Open(
+		readmodel.Deps{
+			JetStream: silent{st.JS}, Dir: t.TempDir(), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+			Metrics: prometheus.NewRegistry(),
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +381,8 @@ func TestAListThatIsNotUpToDateInTimeIsUnavailable(t *testing.T) {
 	defer cancel()
 	_, err = m.Users(ctx, ident.NewProjectID(), service.List{})
 	var f *fault.Fault
-	if !errors.As(err, &f) || f.Status != http.StatusServiceUnavailable || f.RetryAfter == 0 || f.Type != fault.TypeUnavailable || ctx.Err() != nil {
+	if !errors.As(err, &f) || f.Status != http.StatusServiceUnavailable || f.RetryAfter == 0 || f.Type != fault.TypeUnavailable ||
+		ctx.Err() != nil {
 		t.Errorf("got %v, the context %v", err, ctx.Err())
 	}
 	if _, err := m.Unfinished(t.Context(), time.Now(), 1); fault.As(err).Status != http.StatusServiceUnavailable {
@@ -386,7 +397,9 @@ func TestADirectoryIsOfOneProcess(t *testing.T) {
 	t.Parallel()
 	st, dir := newStorage(t), t.TempDir()
 	open := func(dir string) (*readmodel.Store, error) {
-		return readmodel.Open(readmodel.Deps{JetStream: st.JS, Dir: dir, Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+		return readmodel.Open(
+			readmodel.Deps{JetStream: st.JS, Dir: dir, Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()},
+		)
 	}
 	first, err := open(dir)
 	if err != nil {
@@ -535,7 +548,9 @@ func TestTemporaryDirectoriesGoWithTheirProcess(t *testing.T) {
 		return len(found)
 	}
 	open := func() *readmodel.Store {
-		m, err := readmodel.Open(readmodel.Deps{JetStream: silent{}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+		m, err := readmodel.Open(
+			readmodel.Deps{JetStream: silent{}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -70,11 +70,13 @@ func encoded(encoding *base64.Encoding) func(credential, response map[string]any
 func TestAnswersAreTakenInEveryFormOfBase64AndWithWhateverIsBesideThem(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(credential, response map[string]any){
-		"as the specification has it":    encoded(base64.RawURLEncoding),
-		"padded":                         encoded(base64.URLEncoding),
-		"of the standard alphabet":       encoded(base64.RawStdEncoding),
-		"padded, the standard alphabet":  encoded(base64.StdEncoding),
-		"with extensions nobody asked":   func(c, _ map[string]any) { c["clientExtensionResults"] = map[string]any{"appid": "yes", "x": []any{1}} },
+		"as the specification has it":   encoded(base64.RawURLEncoding),
+		"padded":                        encoded(base64.URLEncoding),
+		"of the standard alphabet":      encoded(base64.RawStdEncoding),
+		"padded, the standard alphabet": encoded(base64.StdEncoding),
+		"with extensions nobody asked": func(c, _ map[string]any) {
+			c["clientExtensionResults"] = map[string]any{"appid": "yes", "x": []any{1}}
+		},
 		"extensions are no object":       func(c, _ map[string]any) { c["clientExtensionResults"] = "none" },
 		"without extensions":             func(c, _ map[string]any) { delete(c, "clientExtensionResults") },
 		"an attachment nobody knows":     func(c, _ map[string]any) { c["authenticatorAttachment"] = "implant" },
@@ -135,32 +137,49 @@ func TestAnAnswerThatCannotBeReadIsRefusedByTheMember(t *testing.T) {
 			long := base64.RawURLEncoding.EncodeToString(make([]byte, 1024))
 			c["id"], c["rawId"] = long, long
 		}, "id is longer than 1023 bytes"},
-		"no raw ID":                          {func(c, _ map[string]any) { delete(c, "rawId") }, "rawId is missing"},
-		"two IDs":                            {set("rawId", "AAAA"), "id and rawId differ"},
-		"no type":                            {set("type", nil), `type is not "public-key"`},
-		"another type":                       {set("type", "password"), `type is not "public-key"`},
-		"no response":                        {set("response", nil), "response is missing"},
-		"a response that is a list":          {set("response", []any{}), "response is of the wrong JSON type"},
-		"no client data":                     {set("clientDataJSON", nil), "response.clientDataJSON is missing"},
-		"client data of another type":        {set("clientDataJSON", map[string]any{}), "response.clientDataJSON is of the wrong JSON type"},
-		"client data that is no base64":      {set("clientDataJSON", "{}"), "response.clientDataJSON is not base64url"},
-		"client data that is no JSON":        {set("clientDataJSON", "AAAA"), "response.clientDataJSON is not the JSON of client data (W3C WebAuthn §5.8.1)"},
-		"client data whose type is a number": {set("clientDataJSON", base64.RawURLEncoding.EncodeToString([]byte(`{"type":1}`))), "response.clientDataJSON is not the JSON of client data (W3C WebAuthn §5.8.1)"},
-		"transports that are no list":        {func(_, r map[string]any) { r["transports"] = "usb" }, "response.transports is of the wrong JSON type"},
-		"a transport that is a number":       {func(_, r map[string]any) { r["transports"] = []any{1} }, "response.transports.0 is of the wrong JSON type"},
+		"no raw ID":                     {func(c, _ map[string]any) { delete(c, "rawId") }, "rawId is missing"},
+		"two IDs":                       {set("rawId", "AAAA"), "id and rawId differ"},
+		"no type":                       {set("type", nil), `type is not "public-key"`},
+		"another type":                  {set("type", "password"), `type is not "public-key"`},
+		"no response":                   {set("response", nil), "response is missing"},
+		"a response that is a list":     {set("response", []any{}), "response is of the wrong JSON type"},
+		"no client data":                {set("clientDataJSON", nil), "response.clientDataJSON is missing"},
+		"client data of another type":   {set("clientDataJSON", map[string]any{}), "response.clientDataJSON is of the wrong JSON type"},
+		"client data that is no base64": {set("clientDataJSON", "{}"), "response.clientDataJSON is not base64url"},
+		"client data that is no JSON": {
+			set("clientDataJSON", "AAAA"), "response.clientDataJSON is not the JSON of client data (W3C WebAuthn §5.8.1)",
+		},
+		"client data whose type is a number": {
+			set("clientDataJSON", base64.RawURLEncoding.EncodeToString([]byte(`{"type":1}`))),
+			"response.clientDataJSON is not the JSON of client data (W3C WebAuthn §5.8.1)",
+		},
+		"transports that are no list": {
+			func(_, r map[string]any) { r["transports"] = "usb" }, "response.transports is of the wrong JSON type",
+		},
+		"a transport that is a number": {
+			func(_, r map[string]any) { r["transports"] = []any{1} }, "response.transports.0 is of the wrong JSON type",
+		},
 	}
 	creations := map[string]refusal{
-		"no attestation object":                  {set("attestationObject", nil), "response.attestationObject is missing"},
-		"an attestation object that is no CBOR":  {set("attestationObject", "AAAA"), "response.attestationObject is not one (W3C WebAuthn §6.5.4): not CBOR, or without the data of a credential"},
-		"an attestation object of something new": {set("attestationObject", "oA"), "response.attestationObject is not one (W3C WebAuthn §6.5.4): not CBOR, or without the data of a credential"},
+		"no attestation object": {set("attestationObject", nil), "response.attestationObject is missing"},
+		"an attestation object that is no CBOR": {
+			set("attestationObject", "AAAA"),
+			"response.attestationObject is not one (W3C WebAuthn §6.5.4): not CBOR, or without the data of a credential",
+		},
+		"an attestation object of something new": {
+			set("attestationObject", "oA"),
+			"response.attestationObject is not one (W3C WebAuthn §6.5.4): not CBOR, or without the data of a credential",
+		},
 	}
 	assertions := map[string]refusal{
 		"no authenticator data":              {set("authenticatorData", nil), "response.authenticatorData is missing"},
 		"authenticator data of another type": {set("authenticatorData", []any{1}), "response.authenticatorData is of the wrong JSON type"},
-		"authenticator data of two bytes":    {set("authenticatorData", "AAA"), "response.authenticatorData is not that of an authenticator (W3C WebAuthn §6.1)"},
-		"no signature":                       {set("signature", nil), "response.signature is missing"},
-		"a signature of another alphabet":    {set("signature", "?"), "response.signature is not base64url"},
-		"a user handle that is no base64":    {func(_, r map[string]any) { r["userHandle"] = "?" }, "response.userHandle is not base64url"},
+		"authenticator data of two bytes": {
+			set("authenticatorData", "AAA"), "response.authenticatorData is not that of an authenticator (W3C WebAuthn §6.1)",
+		},
+		"no signature":                    {set("signature", nil), "response.signature is missing"},
+		"a signature of another alphabet": {set("signature", "?"), "response.signature is not base64url"},
+		"a user handle that is no base64": {func(_, r map[string]any) { r["userHandle"] = "?" }, "response.userHandle is not base64url"},
 	}
 	d := authenticator.Phone()
 	creation, register := created(t, d)
@@ -203,7 +222,9 @@ func TestClientDataMayBeginWithAByteOrderMark(t *testing.T) {
 	id := []byte("passkey")
 	a.Credentials = []account.Credential{{CredentialID: id, PublicKey: cose(t, key), RPID: authenticator.RPID, UserVerified: true}}
 	options := party.Get(a.UserHandle, relyingparty.Request{UserVerification: "required"})
-	clientData := []byte("\ufeff" + `{"type":"webauthn.get","challenge":"` + options.Challenge + `","origin":"` + authenticator.Origin + `","crossOrigin":false}`)
+	clientData := []byte(
+		"\ufeff" + `{"type":"webauthn.get","challenge":"` + options.Challenge + `","origin":"` + authenticator.Origin + `","crossOrigin":false}`,
+	)
 	rpIDHash, clientHash := sha256.Sum256([]byte(authenticator.RPID)), sha256.Sum256(clientData)
 	data := append(rpIDHash[:], 0x05, 0, 0, 0, 1) // present and verified
 	digest := sha256.Sum256(append(append([]byte{}, data...), clientHash[:]...))

@@ -23,7 +23,10 @@ func TestRequestOptionsAndSessionAreTheLibrarysOwn(t *testing.T) {
 			Hints:            rapid.SliceOfN(text, 0, 3).Draw(t, "hints"),
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "credentials") {
-			r.Allow = append(r.Allow, &account.Credential{CredentialID: octets.Draw(t, "credential ID"), Transports: rapid.SliceOfN(text, 0, 3).Draw(t, "transports")})
+			r.Allow = append(
+				r.Allow,
+				&account.Credential{CredentialID: octets.Draw(t, "credential ID"), Transports: rapid.SliceOfN(text, 0, 3).Draw(t, "transports")},
+			)
 		}
 		handle := rapid.SliceOfN(rapid.Byte(), 0, 64).Draw(t, "user handle")
 		party := New(project.Project{ID: "pro-1", RPID: "example.com", RPName: "Shop"}, []string{"https://example.com"})
@@ -64,7 +67,9 @@ func theLibrarys(t *rapid.T, party *Party, handle []byte, r Request, value strin
 	if len(handle) == 0 {
 		assertion, session, err = web.BeginDiscoverableLogin(options)
 	} else {
-		assertion, session, err = web.BeginLogin(user{Account: account.Account{UserHandle: handle, Credentials: make([]account.Credential, 1)}}, options)
+		assertion, session, err = web.BeginLogin(
+			user{Account: account.Account{UserHandle: handle, Credentials: make([]account.Credential, 1)}}, options,
+		)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -147,7 +147,8 @@ func (c *course) send(t *rapid.T) {
 
 func (c *course) attempt(t *rapid.T) {
 	value := rapid.SampledFrom([]string{"123456", "000000"}).Draw(t, "value")
-	method := rapid.SampledFrom([]frontend.VerificationMethod{frontend.VerificationMethodEmailOtp, frontend.VerificationMethodPhoneOtp}).Draw(t, "method")
+	method := rapid.SampledFrom([]frontend.VerificationMethod{frontend.VerificationMethodEmailOtp, frontend.VerificationMethodPhoneOtp}).
+		Draw(t, "method")
 	before := c.state
 	next, err := c.state.Attempt(method, ref, given(value))
 	if !c.take(t, next, err) {
@@ -176,7 +177,10 @@ func (c *course) known(t *rapid.T) signin.Known {
 }
 
 func (c *course) correct(t *rapid.T) {
-	f := signin.Field{Type: rapid.SampledFrom([]account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypePhone}).Draw(t, "type"), Value: "other@example.com"}
+	f := signin.Field{
+		Type:  rapid.SampledFrom([]account.IdentifierType{account.IdentifierTypeEmail, account.IdentifierTypePhone}).Draw(t, "type"),
+		Value: "other@example.com",
+	}
 	if rapid.Bool().Draw(t, "faulty") {
 		f.Problem = signin.ProblemTaken()
 	}
@@ -243,7 +247,10 @@ func TestASessionComesOfAProofWhateverTheOrderOfCalls(t *testing.T) {
 	if testing.Short() {
 		return // of a few courses none may come to a phase
 	}
-	for _, phase := range []signin.Phase{signin.PasskeyLogin, signin.Verifying, signin.Joining, signin.Offering, signin.PasskeyAppend, signin.Appended, signin.Completing} {
+	for _, phase := range []signin.Phase{
+		signin.PasskeyLogin, signin.Verifying, signin.Joining, signin.Offering, signin.PasskeyAppend, signin.Appended,
+		signin.Completing,
+	} {
 		if !reached[phase] {
 			t.Errorf("no course came to %s", phase)
 		}
@@ -279,12 +286,20 @@ func username(v string) frontend.LoginIdentifier {
 }
 
 // trusting is of a project that verifies nothing.
-var trusting = project.Frontend{Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypeEmail}, {Type: account.IdentifierTypeUsername}}}
+var trusting = project.Frontend{
+	Identifiers: []project.IdentifierRule{{Type: account.IdentifierTypeEmail}, {Type: account.IdentifierTypeUsername}},
+}
 
 func TestASignUpIsFilledIn(t *testing.T) {
 	t.Parallel()
 	verified := project.Frontend{Identifiers: []project.IdentifierRule{
-		{Type: account.IdentifierTypeEmail, Required: true, Verify: project.VerifySignUp, Link: true}, {Type: account.IdentifierTypePhone, Verify: project.VerifySignUp},
+		{
+			Type:     account.IdentifierTypeEmail,
+			Required: true,
+			Verify:   project.VerifySignUp,
+			Link:     true,
+		},
+		{Type: account.IdentifierTypePhone, Verify: project.VerifySignUp},
 	}}
 	for name, c := range map[string]struct {
 		project project.Frontend
@@ -292,35 +307,60 @@ func TestASignUpIsFilledIn(t *testing.T) {
 		given   []frontend.LoginIdentifier
 		want    signin.Entry
 	}{
-		"with one of several that are optional": {trusting, "", []frontend.LoginIdentifier{email(" ada@example.com ")}, signin.Entry{Fields: []signin.Field{
-			{Type: "email", Value: "ada@example.com"}, {Type: "username"},
-		}}},
-		"of a project that says nothing": {project.Frontend{}, "", []frontend.LoginIdentifier{email("ada@example.com")}, signin.Entry{Fields: []signin.Field{
-			{Type: "email", Method: "email-otp", Value: "ada@example.com"}, {Type: "username"},
-		}}},
+		"with one of several that are optional": {
+			trusting, "", []frontend.LoginIdentifier{email(" ada@example.com ")},
+			signin.Entry{Fields: []signin.Field{
+				{Type: "email", Value: "ada@example.com"}, {Type: "username"},
+			}},
+		},
+		"of a project that says nothing": {
+			project.Frontend{}, "", []frontend.LoginIdentifier{email("ada@example.com")},
+			signin.Entry{Fields: []signin.Field{
+				{Type: "email", Method: "email-otp", Value: "ada@example.com"}, {Type: "username"},
+			}},
+		},
 		"with none": {trusting, "", nil, signin.Entry{Fields: []signin.Field{
 			{Type: "email", Problem: signin.ProblemMissing()}, {Type: "username", Problem: signin.ProblemMissing()},
 		}}},
 		"with what is no address": {trusting, "", []frontend.LoginIdentifier{email("ada")}, signin.Entry{Fields: []signin.Field{
 			{Type: "email", Value: "ada", Problem: malformed("must be an email address such as ada@example.com")}, {Type: "username"},
 		}}},
-		"with an address as the user name": {trusting, "", []frontend.LoginIdentifier{username("bob@example.com")}, signin.Entry{Fields: []signin.Field{
-			{Type: "email"}, {Type: "username", Value: "bob@example.com", Problem: malformed(
-				"must not have the form of an email address; choose another name, or enter it as an email address",
-			)},
-		}}},
-		"without one that is required": {verified, "", []frontend.LoginIdentifier{{Type: "phone", Identifier: "+4915112345678"}}, signin.Entry{Fields: []signin.Field{
-			{Type: "email", Method: "email-link", Problem: signin.ProblemMissing()}, {Type: "phone", Method: "phone-otp", Value: "+4915112345678"},
-		}}},
-		"with one that is not asked for": {verified, "", []frontend.LoginIdentifier{email("ada@example.com"), username("ada")}, signin.Entry{Fields: []signin.Field{
-			{Type: "email", Method: "email-link", Value: "ada@example.com"}, {Type: "phone", Method: "phone-otp"}, {Type: "username", Value: "ada", Problem: signin.ProblemNotAllowed()},
-		}}},
-		"without a name that is required": {project.Frontend{Identifiers: trusting.Identifiers, FullName: true}, " ", []frontend.LoginIdentifier{username("ada")}, signin.Entry{
-			Fields: []signin.Field{{Type: "email"}, {Type: "username", Value: "ada"}}, Problem: signin.ProblemFullName(),
-		}},
-		"where nobody can": {project.Frontend{Identifiers: trusting.Identifiers, NoSignUp: true}, "Ada", []frontend.LoginIdentifier{username("ada")}, signin.Entry{
-			Fields: []signin.Field{{Type: "email"}, {Type: "username", Value: "ada"}}, FullName: "Ada", Closed: signin.ProblemClosed(),
-		}},
+		"with an address as the user name": {
+			trusting, "", []frontend.LoginIdentifier{username("bob@example.com")},
+			signin.Entry{Fields: []signin.Field{
+				{Type: "email"}, {Type: "username", Value: "bob@example.com", Problem: malformed(
+					"must not have the form of an email address; choose another name, or enter it as an email address",
+				)},
+			}},
+		},
+		"without one that is required": {
+			verified, "", []frontend.LoginIdentifier{{Type: "phone", Identifier: "+4915112345678"}},
+			signin.Entry{Fields: []signin.Field{
+				{Type: "email", Method: "email-link", Problem: signin.ProblemMissing()}, {Type: "phone", Method: "phone-otp", Value: "+4915112345678"},
+			}},
+		},
+		"with one that is not asked for": {
+			verified, "", []frontend.LoginIdentifier{email("ada@example.com"), username("ada")},
+			signin.Entry{Fields: []signin.Field{
+				{
+					Type:   "email",
+					Method: "email-link",
+					Value:  "ada@example.com",
+				}, {Type: "phone", Method: "phone-otp"}, {Type: "username", Value: "ada", Problem: signin.ProblemNotAllowed()},
+			}},
+		},
+		"without a name that is required": {
+			project.Frontend{Identifiers: trusting.Identifiers, FullName: true}, " ", []frontend.LoginIdentifier{username("ada")},
+			signin.Entry{
+				Fields: []signin.Field{{Type: "email"}, {Type: "username", Value: "ada"}}, Problem: signin.ProblemFullName(),
+			},
+		},
+		"where nobody can": {
+			project.Frontend{Identifiers: trusting.Identifiers, NoSignUp: true}, "Ada", []frontend.LoginIdentifier{username("ada")},
+			signin.Entry{
+				Fields: []signin.Field{{Type: "email"}, {Type: "username", Value: "ada"}}, FullName: "Ada", Closed: signin.ProblemClosed(),
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -346,17 +386,32 @@ func TestWhatIsWrongIsSaidWithWhatWouldDo(t *testing.T) {
 		problem *frontend.RequestError
 		want    string
 	}{
-		"Email address":                    {signin.ProblemFormat(noAddress), "must be an email address such as ada@example.com"},
-		"Phone number":                     {signin.ProblemFormat(noNumber), "must be a phone number with the country's code and nothing between its digits, such as +4915112345678"},
-		"User name":                        {signin.ProblemFormat(addressAsName), "must not have the form of an email address; choose another name, or enter it as an email address"},
-		"An identifier of another":         {signin.ProblemTaken(), "belongs to an account already; log in with it, or sign up with another"},
-		"A phone number nobody asked for":  {signin.ProblemNotAllowed(), "is none that users of this project sign up with; leave it out"},
-		"An identifier that nobody has":    {signin.ProblemNoLogin(), "leads to no login here; see that it is written as at the sign-up, or sign up with it"},
-		"A wrong code":                     {signin.ProblemCode("email-otp"), "is wrong or has expired; enter the newest that came, or have another sent"},
-		"A wrong link":                     {signin.ProblemCode("email-link"), "this link is wrong or has expired; open the newest that came, or have another sent"},
-		"Your name":                        {signin.ProblemFullName(), "must have 3 to 255 characters"},
-		"A sign-up where there is none":    {signin.ProblemClosed(), "nobody can sign up here; whoever runs this project makes accounts"},
-		"A passkey that was deleted":       {signin.ProblemPasskeyGone(), "this passkey is not known here any more; log in another way, and delete it where it is kept"},
+		"Email address": {signin.ProblemFormat(noAddress), "must be an email address such as ada@example.com"},
+		"Phone number": {
+			signin.ProblemFormat(noNumber),
+			"must be a phone number with the country's code and nothing between its digits, such as +4915112345678",
+		},
+		"User name": {
+			signin.ProblemFormat(addressAsName),
+			"must not have the form of an email address; choose another name, or enter it as an email address",
+		},
+		"An identifier of another":        {signin.ProblemTaken(), "belongs to an account already; log in with it, or sign up with another"},
+		"A phone number nobody asked for": {signin.ProblemNotAllowed(), "is none that users of this project sign up with; leave it out"},
+		"An identifier that nobody has": {
+			signin.ProblemNoLogin(), "leads to no login here; see that it is written as at the sign-up, or sign up with it",
+		},
+		"A wrong code": {
+			signin.ProblemCode("email-otp"), "is wrong or has expired; enter the newest that came, or have another sent",
+		},
+		"A wrong link": {
+			signin.ProblemCode("email-link"), "this link is wrong or has expired; open the newest that came, or have another sent",
+		},
+		"Your name":                     {signin.ProblemFullName(), "must have 3 to 255 characters"},
+		"A sign-up where there is none": {signin.ProblemClosed(), "nobody can sign up here; whoever runs this project makes accounts"},
+		"A passkey that was deleted": {
+			signin.ProblemPasskeyGone(),
+			"this passkey is not known here any more; log in another way, and delete it where it is kept",
+		},
 		"A login no longer offered":        {signin.ProblemNoPasskey(), "a login with a passkey is not offered any more; log in another way"},
 		"A creation that is none any more": {signin.ProblemNoAppend(), "the creation of a passkey is not offered any more; go on without"},
 	} {

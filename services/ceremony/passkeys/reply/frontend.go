@@ -14,8 +14,8 @@ func Passkey(c rest.Credential) frontend.Passkey {
 	return frontend.Passkey{
 		ID: c.ID, CredentialID: c.CredentialID, AttestationType: c.AttestationType, Transport: c.Transport,
 		BackupEligible: c.BackupEligible, BackupState: c.BackupState, AuthenticatorAAGUID: c.AuthenticatorAAGUID,
-		SourceOS: c.SourceOS, SourceBrowser: c.SourceBrowser, LastUsed: c.LastUsed, LastUsedMs: c.LastUsedMs, Created: c.Created, CreatedMs: c.CreatedMs, Status: c.Status,
-		AAGUIDDetails: frontendAAGUID(c.AAGUIDDetails), Tags: c.Tags,
+		SourceOS: c.SourceOS, SourceBrowser: c.SourceBrowser, LastUsed: c.LastUsed, LastUsedMs: c.LastUsedMs,
+		Created: c.Created, CreatedMs: c.CreatedMs, Status: c.Status, AAGUIDDetails: frontendAAGUID(c.AAGUIDDetails), Tags: c.Tags,
 	}
 }
 

@@ -84,7 +84,10 @@ func TestAWordThatTheWireDoesNotHaveIsLeftOut(t *testing.T) {
 func TestACredentialManagerIsToldWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	full := "Ada Lovelace"
-	a := account.Account{UserHandle: []byte("user"), Credentials: []account.Credential{{CredentialID: []byte("one")}, {CredentialID: []byte("two")}}}
+	a := account.Account{
+		UserHandle:  []byte("user"),
+		Credentials: []account.Credential{{CredentialID: []byte("one")}, {CredentialID: []byte("two")}},
+	}
 	for name, tc := range map[string]struct {
 		fullName    *string
 		displayName string

@@ -26,7 +26,11 @@ const forgotten = "github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendin
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(forgotten)) }
 
 func files(text string) map[string][]byte {
-	return map[string][]byte{"data.json": []byte(`{}`), "login/login.rego": []byte("package keyward.login\n# " + text), ".manifest": []byte(`{"revision":"r"}`)}
+	return map[string][]byte{
+		"data.json":        []byte(`{}`),
+		"login/login.rego": []byte("package keyward.login\n# " + text),
+		".manifest":        []byte(`{"revision":"r"}`),
+	}
 }
 
 func TestTheSameFilesPackToTheSameBytes(t *testing.T) {

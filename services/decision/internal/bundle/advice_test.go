@@ -43,8 +43,14 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 			[]string{"login/login.rego:", "did you mean webauthn?"},
 		},
 		{"a failing test", rule("test_no if 1 == 2"), []string{"extra/extra.rego:3", "correct the rule, or the test"}},
-		{"an unknown parameter", data(`"autoDesktop"`, `"autoDestkop"`), []string{"data.json:19", "did you mean autoDesktop?", "missing parameter autoDesktop"}},
-		{"an unknown parameter like no other", data(`"autoDesktop"`, `"weather": 1, "autoDesktop"`), []string{"data.json:19", "schemas/parameters.json describes every parameter"}},
+		{
+			"an unknown parameter", data(`"autoDesktop"`, `"autoDestkop"`),
+			[]string{"data.json:19", "did you mean autoDesktop?", "missing parameter autoDesktop"},
+		},
+		{
+			"an unknown parameter like no other", data(`"autoDesktop"`, `"weather": 1, "autoDesktop"`),
+			[]string{"data.json:19", "schemas/parameters.json describes every parameter"},
+		},
 		{"a parameter of the wrong type", data(`"autoDesktop": false`, `"autoDesktop": 0`), []string{"data.json:19", "it means: "}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -45,7 +45,10 @@ func document(t *testing.T, raw string) any {
 
 // appendChoices are the values that rules of append tell apart beside those of login.
 var appendChoices = map[string]map[string][]any{
-	"":            {"situation": {"post-login", "post-login", "in-app", "passkey-list", "current-user"}, "complete": {true, true, true, false}, "account": {"active", "active", "active", "disabled"}},
+	"": {
+		"situation": {"post-login", "post-login", "in-app", "passkey-list", "current-user"},
+		"complete":  {true, true, true, false}, "account": {"active", "active", "active", "disabled"},
+	},
 	"client":      {"native": {true, false}, "mobile": {true, false}, "privateMode": {true, false, false, false}},
 	"environment": {"listed": {"none", "none", "none", "none", "webdriver", "restricted-browser"}},
 	"support":     {"webauthn": {true, true, true, false}, "uvpa": {true, true, false}, "conditionalCreate": {true, false}},
@@ -151,8 +154,10 @@ func TestAnOfferWithoutItsOptionsDoesNotFitTheSchema(t *testing.T) {
 	t.Parallel()
 	login, created := schema(t, "output/login"), schema(t, "output/append")
 	const (
-		denied  = `{"rule": "L1", "allow": false, "tag": "env-no-pk-support", "route": "%s", "isCDACandidate": false, "preferImmediatelyAvailable": false, "credentials": [], "hints": []}`
-		offered = `{"rule": "A2", "allow": true, "tag": "passkey-list-initiated-process", "kind": "%s", "variant": "default", "auto": false, "conditional": false,
+		denied = `{"rule": "L1", "allow": false, "tag": "env-no-pk-support", "route": "%s", "isCDACandidate": false, ` +
+			`"preferImmediatelyAvailable": false, "credentials": [], "hints": []}`
+		offered = `{"rule": "A2", "allow": true, "tag": "passkey-list-initiated-process", "kind": "%s",
+			"variant": "default", "auto": false, "conditional": false,
 			"manualAllowed": false, "isRestrictedBrowser": false, "reason": "", "attachment": "", "hints": [], "userVerification": "required"}`
 	)
 	for _, tc := range []struct {
@@ -251,7 +256,10 @@ func text(term *ast.Term) string {
 // Explanations print them instead of the facts' names.
 func TestEveryFactAndParameterIsDescribedInPlainWords(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"login", "append", "mediation", "rollout", "parameters", "projects", "output/login", "output/append", "output/mediation", "output/rollout"} {
+	for _, name := range []string{
+		"login", "append", "mediation", "rollout", "parameters", "projects", "output/login", "output/append", "output/mediation",
+		"output/rollout",
+	} {
 		content, err := policies.Bundle.ReadFile("schemas/" + name + ".json")
 		if err != nil {
 			t.Fatal(err)

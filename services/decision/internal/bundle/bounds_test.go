@@ -57,7 +57,9 @@ func TestWhatOneCallCanSpendIsBoundedByItsArguments(t *testing.T) {
 func TestAFormatOfUsualWidthIsTaken(t *testing.T) {
 	t.Parallel()
 	files := policiestest.Files(t)
-	files["login/extra.rego"] = &fstest.MapFile{Data: []byte("package keyward.login\n\nlabel := sprintf(\"%s %05d %-12.2f%%\", [\"a\", 1, 2])\n")}
+	files["login/extra.rego"] = &fstest.MapFile{
+		Data: []byte("package keyward.login\n\nlabel := sprintf(\"%s %05d %-12.2f%%\", [\"a\", 1, 2])\n"),
+	}
 	if _, err := bundle.Load(t.Context(), files, entrypoints); err != nil {
 		t.Error(err)
 	}
@@ -88,7 +90,8 @@ func TestAMissingTableIsSaidInALineBeforeTheTestsThatFailWithoutIt(t *testing.T)
 			files := policiestest.Tested(t)
 			delete(files, action+"/"+action+".rego")
 			_, err := bundle.Load(t.Context(), files, entrypoints)
-			if err == nil || strings.Count(err.Error(), "\n") != 0 || !strings.Contains(err.Error(), "there is no rule data.keyward."+action+".decision") {
+			if err == nil || strings.Count(err.Error(), "\n") != 0 ||
+				!strings.Contains(err.Error(), "there is no rule data.keyward."+action+".decision") {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -102,7 +105,9 @@ func TestWhatEditorsAndSystemsLeaveBesideTheFilesIsNoPartOfABundle(t *testing.T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"login/.#login.rego", "login/._login.rego", ".nfs0000000000000001.rego", "schemas/._login.json", ".login.rego.swp"} {
+	for _, name := range []string{
+		"login/.#login.rego", "login/._login.rego", ".nfs0000000000000001.rego", "schemas/._login.json", ".login.rego.swp",
+	} {
 		files[name] = &fstest.MapFile{Data: []byte("\x00\x05\x16\x07 not Rego")}
 	}
 	after, err := bundlefile.Hash(files)

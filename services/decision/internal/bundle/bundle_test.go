@@ -45,13 +45,19 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 		{"a syntax error", appended("decision := {"), "extra/extra.rego:4: rego_parse_error"},
 		{"a failing test", appended("test_wrong if {\n\t1 == 2\n}"), "extra/extra.rego:3: test test_wrong failed"},
 		{"a test that errs on missing facts", appended("test_missing if input.nothing"), "extra/extra.rego:3: test test_missing failed"},
-		{"network access", appended(`x := http.send({"method": "get", "url": "http://127.0.0.1"})`), "extra/extra.rego:3: rego_type_error: undefined function http.send"},
+		{
+			"network access", appended(`x := http.send({"method": "get", "url": "http://127.0.0.1"})`),
+			"extra/extra.rego:3: rego_type_error: undefined function http.send",
+		},
 		{"the clock", appended("x := time.now_ns()"), "extra/extra.rego:3: rego_type_error: undefined function time.now_ns"},
 		{"randomness", appended(`x := rand.intn("a", 10)`), "undefined function rand.intn"},
 		{"random identifiers", appended(`x := uuid.rfc4122("a")`), "undefined function uuid.rfc4122"},
 		{"name resolution", appended(`x := net.lookup_ip_addr("localhost")`), "undefined function net.lookup_ip_addr"},
 		{"the process environment", appended("x := opa.runtime()"), "undefined function opa.runtime"},
-		{"certificates checked against the clock", appended(`x := crypto.x509.parse_and_verify_certificates("a")`), "undefined function crypto.x509.parse_and_verify_certificates"},
+		{
+			"certificates checked against the clock", appended(`x := crypto.x509.parse_and_verify_certificates("a")`),
+			"undefined function crypto.x509.parse_and_verify_certificates",
+		},
 		{"a misspelt input", replaced(inLogin, "input.support.webauthn", "input.support.webauth"), inLogin + ":"},
 		{"a misspelt parameter in a rule", replaced(inLogin, "parameters.webImmediate", "parameters.webImediate"), inLogin + ":"},
 		{"an unused import, which strict mode forbids", appended("import data.keyward.login"), "extra/extra.rego:3: rego_compile_error"},
@@ -65,13 +71,28 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 		}, "there is no rule data.keyward.rollout.decision"},
 		{"a missing input schema of a package that may lack", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/rollout.json") },
 			"schemas/rollout.json: the schema of the input is missing"},
-		{"a missing input schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/append.json") }, "schemas/append.json: the schema of the input is missing"},
-		{"a missing parameter schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/parameters.json") }, "schemas/parameters.json: the schema of the parameters is missing"},
-		{"an unknown parameter", replaced("data.json", `"autoDesktop"`, `"autoDestop": true, "autoDesktop"`), "data.json:19: unknown parameter autoDestop"},
+		{
+			"a missing input schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/append.json") },
+			"schemas/append.json: the schema of the input is missing",
+		},
+		{
+			"a missing parameter schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/parameters.json") },
+			"schemas/parameters.json: the schema of the parameters is missing",
+		},
+		{
+			"an unknown parameter", replaced("data.json", `"autoDesktop"`, `"autoDestop": true, "autoDesktop"`),
+			"data.json:19: unknown parameter autoDestop",
+		},
 		{"a missing parameter", replaced("data.json", `"streakThreshold": 2,`, ""), "data.json:3: missing parameter streakThreshold"},
 		{"a missing nested parameter", replaced("data.json", `"auto": {"count": 1, `, `"auto": {`), "data.json:7: missing parameter auto.count"},
-		{"a parameter of the wrong type", replaced("data.json", `"autoDesktop": false`, `"autoDesktop": "no"`), "data.json:19: parameter autoDesktop: got string, want boolean"},
-		{"a threshold of zero", replaced("data.json", `"streakThreshold": 2`, `"streakThreshold": 0`), "data.json:12: parameter streakThreshold: minimum: got 0, want 1"},
+		{
+			"a parameter of the wrong type", replaced("data.json", `"autoDesktop": false`, `"autoDesktop": "no"`),
+			"data.json:19: parameter autoDesktop: got string, want boolean",
+		},
+		{
+			"a threshold of zero", replaced("data.json", `"streakThreshold": 2`, `"streakThreshold": 0`),
+			"data.json:12: parameter streakThreshold: minimum: got 0, want 1",
+		},
 		{"data that is no JSON", replaced("data.json", `"streakThreshold": 2,`, `"streakThreshold": 2`), "data.json:13: invalid character"},
 		{"data outside the roots", replaced("data.json", `{
   "keyward"`, `{
@@ -131,7 +152,8 @@ func TestAChangedFigureIsNoReasonToRefuseTheBundle(t *testing.T) {
 		`"default": {"count": 3`:                         `"default": {"count": 1`,
 		`"killSwitch": {"login": false`:                  `"killSwitch": {"login": true`,
 		`"requireAllowlistedIdentifier": false`:          `"requireAllowlistedIdentifier": true`,
-		`"rules": {}`:                                    `"rules": {"few": {"salience": 1, "verdict": "sample", "share": 1000}, "rest": {"salience": 0, "verdict": "block"}}`,
+		`"rules": {}`: `"rules": {"few": {"salience": 1, "verdict": "sample", "share": 1000}, "rest": ` +
+			`{"salience": 0, "verdict": "block"}}`,
 	} {
 		policiestest.Edit(t, files, "data.json", old, changed)
 	}
@@ -204,8 +226,13 @@ func TestParametersMayComeFromSeveralFiles(t *testing.T) {
 func TestAnEvaluationThatTakesTooLongStops(t *testing.T) {
 	t.Parallel()
 	files := policiestest.Files(t)
-	files["login/slow.rego"] = &fstest.MapFile{Data: []byte("package keyward.login\n\nslow if count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) > 0\n")}
-	policiestest.Edit(t, files, "login/login.rego", "default_deny if not input.complete", "default_deny if {\n\tinput.client.os == \"amiga\"\n\tslow\n}\n\ndefault_deny if not input.complete")
+	files["login/slow.rego"] = &fstest.MapFile{
+		Data: []byte("package keyward.login\n\nslow if count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) > 0\n"),
+	}
+	policiestest.Edit(
+		t, files, "login/login.rego", "default_deny if not input.complete",
+		"default_deny if {\n\tinput.client.os == \"amiga\"\n\tslow\n}\n\ndefault_deny if not input.complete",
+	)
 	b, err := bundle.Load(t.Context(), files, entrypoints)
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +301,13 @@ func TestTheTestsOfTheDefaultBundleCoverEveryLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Abort(t.Context(), txn)
-	results, err := tester.NewRunner().SetStore(store).SetModules(modules).SetCoverageQueryTracer(covered).SetCoverageRuns(nil).SetTimeout(5*time.Second).RunTests(t.Context(), txn)
+	results, err := tester.NewRunner().
+		SetStore(store).
+		SetModules(modules).
+		SetCoverageQueryTracer(covered).
+		SetCoverageRuns(nil).
+		SetTimeout(5*time.Second).
+		RunTests(t.Context(), txn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,9 @@ import (
 func TestEveryKindOfLoopIsCutAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	for name, condition := range map[string]string{
-		"a cross product":               "count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) > 0",
-		"a cross product over the data": "count([1 | list := data.keyward.list; some a in list; some b in list; some c in list; some d in list; a + b + c + d < 0]) > 0",
+		"a cross product": "count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) > 0",
+		"a cross product over the data": "count([1 | list := data.keyward.list; some a in list; some b in list; some c in list; some d in " +
+			"list; a + b + c + d < 0]) > 0",
 		"a builtin that counts":         "count(numbers.range(1, 1000000000)) > 0",
 		"a builtin that lists networks": `count(net.cidr_expand("0.0.0.0/0")) > 0`,
 		"every of every":                "every i in numbers.range(1, 100000) { every j in numbers.range(1, 100000) { i + j > 0 } }",
@@ -30,9 +31,15 @@ func TestEveryKindOfLoopIsCutAtTheDeadline(t *testing.T) {
 			const entrypoint, allowed = "data.keyward.loops.decision", 20 * time.Millisecond
 			numbers := "[0" + strings.Repeat(", 1", 199) + "]"
 			files := fstest.MapFS{
-				"loops/loops.rego":   {Data: []byte("package keyward.loops\n\ndecision := {\"found\": true} if {\n\t" + condition + "\n}\n\nloop(n) if count({i | some i, j in numbers.range(1, n)}) > n\n")},
-				"schemas/loops.json": {Data: []byte("{}")}, "schemas/parameters.json": {Data: []byte("{}")},
-				"data.json": {Data: []byte(`{"keyward": {"parameters": {}, "list": ` + numbers + `}}`)},
+				"loops/loops.rego": {
+					Data: []byte(
+						"package keyward.loops\n\ndecision := {\"found\": true} if {\n\t" + condition + "\n}\n\nloop(n) if count({i | some i, j in " +
+							"numbers.range(1, n)}) > n\n",
+					),
+				},
+				"schemas/loops.json":      {Data: []byte("{}")},
+				"schemas/parameters.json": {Data: []byte("{}")},
+				"data.json":               {Data: []byte(`{"keyward": {"parameters": {}, "list": ` + numbers + `}}`)},
 			}
 			b, err := bundle.Load(t.Context(), files, bundle.Entrypoints{Required: []string{entrypoint}})
 			if err != nil {
@@ -90,8 +97,11 @@ func TestRulesThatDoubleWhatTheyHaveAreEnded(t *testing.T) {
 		"functions that double what they get": chain("[1]", "NEXT := twice([X])"),
 		"patches with what is patched":        chain(`{"a": 1}`, `NEXT := json.patch({"c": X}, [{"op": "add", "path": "b", "value": X}])`),
 		"an input that is replaced":           chain("[1]", "NEXT := given with input as [X, X]"),
-		"submatches without number":           "x := regex.find_all_string_submatch_n(\"" + strings.Repeat("(", 200) + "a" + strings.Repeat(")", 200) + "\", concat(\"\", [\"aaaaaaaaaaaaaaaa\" | some i in numbers.range(1, 50000)]), -1)\n\tx != input",
-		"a text joined as often as there is":  "x := concat(\"\", [y | some i in numbers.range(1, 65536); y := \"" + strings.Repeat("a", 4096) + "\"])\n\tx != input",
+		"submatches without number": "x := regex.find_all_string_submatch_n(\"" +
+			strings.Repeat("(", 200) + "a" + strings.Repeat(")", 200) +
+			"\", concat(\"\", [\"aaaaaaaaaaaaaaaa\" | some i in numbers.range(1, 50000)]), -1)\n\tx != input",
+		"a text joined as often as there is": "x := concat(\"\", [y | some i in numbers.range(1, 65536); y := \"" +
+			strings.Repeat("a", 4096) + "\"])\n\tx != input",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,8 +14,17 @@ func loginFacts() map[string]any {
 	return map[string]any{
 		"complete": true, "account": "active", "strategy": "standard",
 		"client": map[string]any{
-			"os": "macos", "osVersion": 15, "browser": "safari", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false,
-			"device": "desktop", "embedded": false, "inApp": "",
+			"os":          "macos",
+			"osVersion":   15,
+			"browser":     "safari",
+			"native":      false,
+			"mobile":      false,
+			"desktop":     true,
+			"privateMode": false,
+			"webdriver":   false,
+			"device":      "desktop",
+			"embedded":    false,
+			"inApp":       "",
 		},
 		"support": map[string]any{
 			"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false,
@@ -36,16 +45,29 @@ func loginFacts() map[string]any {
 
 // choices are the values that rules of login tell apart, the usual ones several times so that later rows come up too.
 var choices = map[string]map[string][]any{
-	"":            {"complete": {true, true, true, true, false}, "account": {"active", "active", "active", "unknown", "pending", "disabled"}, "strategy": {"standard", "minimize", "maximize"}, "securityKeyOnly": {true, false, false}},
+	"": {
+		"complete": {true, true, true, true, false},
+		"account":  {"active", "active", "active", "unknown", "pending", "disabled"},
+		"strategy": {"standard", "minimize", "maximize"}, "securityKeyOnly": {true, false, false},
+	},
 	"client":      {"native": {true, false}, "privateMode": {true, false, false}},
 	"support":     {"webauthn": {true, true, true, true, false}, "uvpa": {true, true, false}, "immediateGet": {true, false}},
 	"environment": {"listed": {"none", "none", "none", "none", "webdriver", "restricted-browser"}},
 	"credentials": {"total": {0, 1, 2, 3, 4}, "likely": {0, 0, 1}, "uncertain": {0, 0, 1}, "remote": {0, 1}, "securityKey": {0, 1}},
 	"cda":         {"client": {true, false}, "remoteHigh": {true, false}, "remoteLow": {true, false}, "route": {true, false}},
 	"pair": {
-		"localStreak": {0, 0, 1, 2, 3}, "cdaStreak": {0, 0, 1, 2}, "securityKeyStreak": {0, 1, 2}, "lastFailedRoute": {"", "local", "cda", "security-key"},
-		"positive": {true, false, false}, "lastRoute": {"", "local", "cda", "security-key"}, "positiveSecurityKey": {true, false},
-		"firstWin": {"", "", "local", "cda", "security-key"}, "secondWin": {"", "", "local", "cda"}, "thirdWin": {"", "", "security-key"},
+		"localStreak": {
+			0, 0, 1, 2, 3,
+		},
+		"cdaStreak":           {0, 0, 1, 2},
+		"securityKeyStreak":   {0, 1, 2},
+		"lastFailedRoute":     {"", "local", "cda", "security-key"},
+		"positive":            {true, false, false},
+		"lastRoute":           {"", "local", "cda", "security-key"},
+		"positiveSecurityKey": {true, false},
+		"firstWin":            {"", "", "local", "cda", "security-key"},
+		"secondWin":           {"", "", "local", "cda"},
+		"thirdWin":            {"", "", "security-key"},
 	},
 	"blacklist": {"login": {true, false, false, false, false}},
 }

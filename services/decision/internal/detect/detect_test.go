@@ -96,7 +96,10 @@ func manager(seen *bool) func(*rest.ClientInformation) {
 }
 
 func credential(aaguid string, backupEligible bool, createdOS string, transports ...string) account.Credential {
-	return account.Credential{ID: "cre-1", AAGUID: aaguid, BackupEligible: backupEligible, CreatedOS: createdOS, CreatedBrowser: "Chrome", Transports: transports}
+	return account.Credential{
+		ID: "cre-1", AAGUID: aaguid, BackupEligible: backupEligible, CreatedOS: createdOS, CreatedBrowser: "Chrome",
+		Transports: transports,
+	}
 }
 
 func question(info rest.ClientInformation, credentials ...account.Credential) service.Question {
@@ -121,9 +124,18 @@ func TestClassOfACredential(t *testing.T) {
 	}{
 		{"no transport of a phone or platform is a security key", credential(yubikey, false, "Windows", "usb", "nfc"), facts.ClassSecurityKey},
 		{"a key that syncs is a security key too", credential(stranger, true, "Windows", "usb"), facts.ClassSecurityKey},
-		{"cross-platform, device-bound and without hybrid is a security key", account.Credential{AAGUID: yubikey, Attachment: "cross-platform"}, facts.ClassSecurityKey},
-		{"cross-platform with hybrid is not", account.Credential{AAGUID: stranger, Attachment: "cross-platform", Transports: []string{"hybrid"}}, facts.ClassUnknown},
-		{"cross-platform that syncs is not", account.Credential{AAGUID: stranger, Attachment: "cross-platform", BackupEligible: true}, facts.ClassUnknown},
+		{
+			"cross-platform, device-bound and without hybrid is a security key",
+			account.Credential{AAGUID: yubikey, Attachment: "cross-platform"}, facts.ClassSecurityKey,
+		},
+		{
+			"cross-platform with hybrid is not",
+			account.Credential{AAGUID: stranger, Attachment: "cross-platform", Transports: []string{"hybrid"}}, facts.ClassUnknown,
+		},
+		{
+			"cross-platform that syncs is not",
+			account.Credential{AAGUID: stranger, Attachment: "cross-platform", BackupEligible: true}, facts.ClassUnknown,
+		},
 		{"iCloud", credential(apple, true, "iOS", "internal", "hybrid"), facts.ClassApple},
 		{"managed iCloud", credential("dd4ec289-e01d-41c9-bb89-70fa845d4bf2", true, "iOS", "internal"), facts.ClassApple},
 		{"nameless, synced, from an Apple system", credential(zero, true, "macOS", "internal"), facts.ClassApple},
@@ -237,9 +249,16 @@ func TestAvailabilityOfACredential(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			// Without a cross-device route, so that the table alone speaks.
-			d := k.Login(detect.Input{Question: question(tc.client, tc.credential), Complete: true, Now: now, Strategy: rest.CrossDeviceAuthenticationStrategyMinimize})
+			d := k.Login(
+				detect.Input{
+					Question: question(tc.client, tc.credential), Complete: true, Now: now,
+					Strategy: rest.CrossDeviceAuthenticationStrategyMinimize,
+				},
+			)
 			var got detect.Availability
-			for _, availability := range []detect.Availability{detect.Likely, detect.Uncertain, detect.Remote, detect.SecurityKey, detect.AvailabilityNot} {
+			for _, availability := range []detect.Availability{
+				detect.Likely, detect.Uncertain, detect.Remote, detect.SecurityKey, detect.AvailabilityNot,
+			} {
 				if len(d.Select([]detect.Availability{availability})) == 1 {
 					got = availability
 				}
@@ -259,9 +278,16 @@ func TestOldSystemsServeNoPasskeysOfOtherManagers(t *testing.T) {
 		want        detect.Availability
 	}{
 		{"Android", "13", detect.AvailabilityNot}, {"Android", "14", detect.Uncertain}, {"Android", "", detect.Uncertain},
-		{"iOS", "16.7", detect.AvailabilityNot}, {"iOS", "17.0", detect.Uncertain}, {"macOS", "13", detect.Uncertain}, {"Windows", "11", detect.Uncertain},
+		{
+			"iOS", "16.7", detect.AvailabilityNot,
+		}, {"iOS", "17.0", detect.Uncertain}, {"macOS", "13", detect.Uncertain}, {"Windows", "11", detect.Uncertain},
 	} {
-		d := k.Login(detect.Input{Question: question(client(tc.os, tc.version, "Chrome"), credential(bitwarden, true, "Windows", "internal")), Complete: true, Now: now})
+		d := k.Login(
+			detect.Input{
+				Question: question(client(tc.os, tc.version, "Chrome"), credential(bitwarden, true, "Windows", "internal")),
+				Complete: true, Now: now,
+			},
+		)
 		if got := d.Facts.Credentials.Uncertain == 1; got != (tc.want == detect.Uncertain) {
 			t.Errorf("%s %s: %+v", tc.os, tc.version, d.Facts.Credentials)
 		}
@@ -299,17 +325,29 @@ func TestCrossDeviceRoute(t *testing.T) {
 		{"a phone's passkey under minimize", windows, minimize, fromPhone, facts.CDA{Client: true, RemoteHigh: true}, true},
 		{"a Mac's passkey", windows, standard, fromMac, facts.CDA{Client: true, RemoteLow: true}, true},
 		{"a Mac's passkey under maximize", windows, maximize, fromMac, facts.CDA{Client: true, RemoteLow: true, Route: true}, true},
-		{"a Mac's passkey that was used on a phone", windows, standard, usedOnPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{
+			"a Mac's passkey that was used on a phone", windows, standard, usedOnPhone,
+			facts.CDA{Client: true, RemoteHigh: true, Route: true}, true,
+		},
 		{"bluetooth off", bleOff, maximize, fromPhone, facts.CDA{RemoteHigh: true}, true},
 		{"bluetooth unknown, hybrid known", bleUnknown, standard, fromPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
 		{"neither known", silent, standard, fromPhone, facts.CDA{RemoteHigh: true}, true},
 		{"neither known under maximize", silent, maximize, fromPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
 		{"no hybrid", noHybrid, maximize, fromPhone, facts.CDA{RemoteHigh: true}, true},
 		{"on a phone", phone, standard, fromPhone, facts.CDA{RemoteHigh: true}, true},
-		{"on a phone under maximize, which reaches a passkey that its row does not", phone, maximize, fromPhone, facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{
+			"on a phone under maximize, which reaches a passkey that its row does not", phone, maximize, fromPhone,
+			facts.CDA{Client: true, RemoteHigh: true, Route: true}, true,
+		},
 		{"a passkey that is here", client("macOS", "15", "Safari"), standard, fromPhone, facts.CDA{Client: true}, false},
-		{"a manager's passkey from a phone", windows, standard, credential(bitwarden, true, "iOS", "internal", "hybrid"), facts.CDA{Client: true, RemoteHigh: true, Route: true}, false},
-		{"a device-bound passkey of a stranger from a phone", windows, standard, credential(stranger, false, "iOS", "internal", "hybrid"), facts.CDA{Client: true, RemoteHigh: true, Route: true}, true},
+		{
+			"a manager's passkey from a phone", windows, standard, credential(bitwarden, true, "iOS", "internal", "hybrid"),
+			facts.CDA{Client: true, RemoteHigh: true, Route: true}, false,
+		},
+		{
+			"a device-bound passkey of a stranger from a phone", windows, standard,
+			credential(stranger, false, "iOS", "internal", "hybrid"), facts.CDA{Client: true, RemoteHigh: true, Route: true}, true,
+		},
 		{"a passkey without hybrid", windows, maximize, credential(apple, true, "iOS", "internal"), facts.CDA{Client: true}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -338,7 +376,10 @@ func TestSecurityKeyOnly(t *testing.T) {
 	}{
 		{"a key alone", client("Windows", "11", "Chrome"), []account.Credential{key}, true},
 		{"a key beside a passkey out of reach", linux, []account.Credential{key, credential(hello, false, "Windows", "internal")}, true},
-		{"a key beside an uncertain passkey", client("Windows", "11", "Chrome"), []account.Credential{key, credential(hello, false, "Windows", "internal")}, false},
+		{
+			"a key beside an uncertain passkey", client("Windows", "11", "Chrome"),
+			[]account.Credential{key, credential(hello, false, "Windows", "internal")}, false,
+		},
 		{"a key beside a phone", linux, []account.Credential{key, credential(apple, true, "iOS", "internal", "hybrid")}, false},
 		{"no key", linux, []account.Credential{credential(hello, false, "Windows", "internal")}, false},
 	} {
@@ -356,10 +397,21 @@ func TestFactsAreTheSameDocumentInBothForms(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t)
 	in := detect.Input{
-		Question: question(client("macOS", "15.1", "Safari"), credential(apple, true, "iOS", "internal", "hybrid"), credential(yubikey, false, "Windows", "usb")), Complete: true, Now: now,
+		Question: question(
+			client("macOS", "15.1", "Safari"), credential(apple, true, "iOS", "internal", "hybrid"),
+			credential(yubikey, false, "Windows", "usb"),
+		),
+		Complete: true,
+		Now:      now,
 		History: history.History{
-			Append: history.Append{Default: history.Nudge{Declines: 3, Cooldown: true}, Auto: history.Nudge{Declines: 1}, LastOffer: now.Add(-time.Hour)},
-			Pair:   history.Pair{LocalStreak: 1, CDAStreak: 2, SecurityKeyStreak: 3, Positive: true, LastRoute: event.CDA, LastFailedRoute: event.Local, Proven: []ident.CredentialID{"cre-1"}},
+			Append: history.Append{
+				Default: history.Nudge{Declines: 3, Cooldown: true}, Auto: history.Nudge{Declines: 1},
+				LastOffer: now.Add(-time.Hour),
+			},
+			Pair: history.Pair{
+				LocalStreak: 1, CDAStreak: 2, SecurityKeyStreak: 3, Positive: true, LastRoute: event.CDA,
+				LastFailedRoute: event.Local, Proven: []ident.CredentialID{"cre-1"},
+			},
 			Process: history.Process{
 				Outcome: history.OutcomeCDA, FailedLocal: 1, MissingEvidence: true, Credential: "cre-1",
 			},
@@ -418,7 +470,10 @@ func TestInAppOffersKeepTheirDistance(t *testing.T) {
 		"exactly a day ago":  {now.Add(-24 * time.Hour), true},
 		"a second too early": {now.Add(-24*time.Hour + time.Second), false},
 	} {
-		in := detect.Input{Question: question(client("macOS", "15", "Safari")), Complete: true, Now: now, History: history.History{Append: history.Append{LastOffer: tc.last}}}
+		in := detect.Input{
+			Question: question(client("macOS", "15", "Safari")), Complete: true, Now: now,
+			History: history.History{Append: history.Append{LastOffer: tc.last}},
+		}
 		if d := k.Append(in, rest.PasskeyIntelFlags{}, ""); d.Facts.Nudges.Spaced != tc.want {
 			t.Errorf("%s: got %t", name, d.Facts.Nudges.Spaced)
 		}
@@ -457,7 +512,8 @@ func TestNoListIsEverAbsent(t *testing.T) {
 		"mediation": k.Mediation(service.Question{}),
 	} {
 		i := d.Insights
-		if i.Tags == nil || i.CredentialIds == nil || i.ClientEnvIds == nil || i.PasswordManagerIds == nil || d.Select(nil) == nil || d.All() == nil {
+		if i.Tags == nil || i.CredentialIds == nil || i.ClientEnvIds == nil || i.PasswordManagerIds == nil || d.Select(nil) == nil ||
+			d.All() == nil {
 			t.Errorf("%s: %+v", name, i)
 		}
 		if d.Facts.Account != "" && d.Facts.Account != facts.StatusUnknown {
@@ -472,9 +528,12 @@ func TestLearnNamesWhatIsMissing(t *testing.T) {
 		data map[string]any
 		want string
 	}{
-		"no data":             {nil, "keyward.parameters: is missing"},
-		"an empty document":   {map[string]any{"keyward": map[string]any{"parameters": map[string]any{}}}, "missing parameter default"},
-		"half of a parameter": {map[string]any{"keyward": map[string]any{"parameters": map[string]any{"default": map[string]any{"count": 3}}}}, "missing parameter default.cooldownSeconds"},
+		"no data":           {nil, "keyward.parameters: is missing"},
+		"an empty document": {map[string]any{"keyward": map[string]any{"parameters": map[string]any{}}}, "missing parameter default"},
+		"half of a parameter": {
+			map[string]any{"keyward": map[string]any{"parameters": map[string]any{"default": map[string]any{"count": 3}}}},
+			"missing parameter default.cooldownSeconds",
+		},
 	} {
 		if _, err := detect.Learn(tc.data); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: expected %q, got %v", name, tc.want, err)
@@ -526,7 +585,10 @@ func TestAnOfferThatTheClientHasShownCountsForAsLongAsTheBundleSays(t *testing.T
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	if d := k.Append(detect.Input{Now: now, Complete: true}, rest.PasskeyIntelFlags{}, ""); d.Facts.Flags.ShownLately || d.Facts.Flags.OptOutAfterHybrid {
+	if d := k.Append(
+		detect.Input{Now: now, Complete: true}, rest.PasskeyIntelFlags{}, "",
+	); d.Facts.Flags.ShownLately ||
+		d.Facts.Flags.OptOutAfterHybrid {
 		t.Error("nothing was said, and counts")
 	}
 }

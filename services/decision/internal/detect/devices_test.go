@@ -40,9 +40,19 @@ func TestFactsOfRealDevices(t *testing.T) {
 			d := k.Login(detect.Input{Question: service.Question{Client: device.Client}, Complete: true, Now: now})
 			f := d.Facts
 			got := map[string]any{
-				"os": f.Client.OS, "osVersion": float64(f.Client.OSVersion), "browser": f.Client.Browser, "device": string(f.Client.Device),
-				"mobile": f.Client.Mobile, "desktop": f.Client.Desktop, "embedded": f.Client.Embedded, "inApp": f.Client.InApp, "native": f.Client.Native,
-				"listed": string(f.Environment.Listed), "cdaClient": f.CDA.Client, "webauthn": f.Support.WebAuthn, "uvpa": f.Support.UVPA,
+				"os":             f.Client.OS,
+				"osVersion":      float64(f.Client.OSVersion),
+				"browser":        f.Client.Browser,
+				"device":         string(f.Client.Device),
+				"mobile":         f.Client.Mobile,
+				"desktop":        f.Client.Desktop,
+				"embedded":       f.Client.Embedded,
+				"inApp":          f.Client.InApp,
+				"native":         f.Client.Native,
+				"listed":         string(f.Environment.Listed),
+				"cdaClient":      f.CDA.Client,
+				"webauthn":       f.Support.WebAuthn,
+				"uvpa":           f.Support.UVPA,
 				"conditionalGet": f.Support.ConditionalGet,
 			}
 			for name := range got {

@@ -25,7 +25,11 @@ func TestSomebodyUnknownTakesPartInNoExperiment(t *testing.T) {
 func TestAKnowledgeWithoutRolloutTellsTheFactsOfOne(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t, func(parameters map[string]any) { delete(parameters, "rollout") })
-	got := k.Rollout(service.RolloutQuestion{Action: service.RolloutLogin, Identifier: "ada", Question: service.Question{Client: client("iOS", "18.1", "Safari")}}).Facts
+	got := k.Rollout(
+		service.RolloutQuestion{
+			Action: service.RolloutLogin, Identifier: "ada", Question: service.Question{Client: client("iOS", "18.1", "Safari")},
+		},
+	).Facts
 	want := &facts.Rollout{Action: "login", Identifier: facts.Unlisted, BrowserVersion: 142, Samples: facts.Assignments{}}
 	if diff := cmp.Diff(want, got.Rollout); diff != "" || !got.Complete || got.Client.OS != "ios" {
 		t.Errorf("%+v\n%s", got, diff)

@@ -50,7 +50,10 @@ func TestEachTag(t *testing.T) {
 		{tag: "support/uvpaa"},
 		{tag: "support/no-uvpaa", client: &rest.ClientInformation{}},
 		{tag: "support/conditional-get"},
-		{tag: "support/conditional-create", client: &rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{ConditionalCreate: ptr(true)}}},
+		{
+			tag:    "support/conditional-create",
+			client: &rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{ConditionalCreate: ptr(true)}},
+		},
 		{tag: "support/hybrid"},
 		{tag: "support/no-hybrid", client: &rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{HybridTransport: ptr(false)}}},
 		{tag: "support/ble-on"},

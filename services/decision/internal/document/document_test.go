@@ -29,13 +29,18 @@ func TestADocumentThatDoesNotFitIsRefusedWithThePlace(t *testing.T) {
 		keys  string
 		says  string
 	}{
-		"no document":                   {nil, "keyward.limits", "is missing"},
-		"a field is absent":             {object{"limits": object{"salt": "x"}}, "keyward.limits.default", "missing parameter default"},
-		"a field of a field is absent":  {object{"limits": object{"salt": "x", "default": object{}}}, "keyward.limits.default.count", "missing parameter default.count"},
-		"an embedded field is absent":   {object{"limits": object{"default": whole}}, "keyward.limits.salt", "missing parameter salt"},
-		"a field is of another kind":    {object{"limits": object{"salt": 1, "default": whole}}, "keyward.limits", "does not fit"},
-		"the document is no object":     {object{"limits": "x"}, "keyward.limits", "does not fit"},
-		"a value that has no JSON form": {object{"limits": object{"salt": make(chan int), "default": whole}}, "keyward.limits", "unsupported type"},
+		"no document":       {nil, "keyward.limits", "is missing"},
+		"a field is absent": {object{"limits": object{"salt": "x"}}, "keyward.limits.default", "missing parameter default"},
+		"a field of a field is absent": {
+			object{"limits": object{"salt": "x", "default": object{}}}, "keyward.limits.default.count",
+			"missing parameter default.count",
+		},
+		"an embedded field is absent": {object{"limits": object{"default": whole}}, "keyward.limits.salt", "missing parameter salt"},
+		"a field is of another kind":  {object{"limits": object{"salt": 1, "default": whole}}, "keyward.limits", "does not fit"},
+		"the document is no object":   {object{"limits": "x"}, "keyward.limits", "does not fit"},
+		"a value that has no JSON form": {
+			object{"limits": object{"salt": make(chan int), "default": whole}}, "keyward.limits", "unsupported type",
+		},
 	} {
 		var into limits
 		err := document.Decode(tc.space, "limits", &into)

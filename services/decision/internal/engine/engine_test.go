@@ -18,7 +18,8 @@ import (
 const threshold = `package keyward.login
 
 decision := {
-	"rule": sprintf("T%v", [data.keyward.parameters.streakThreshold]), "allow": false, "tag": "default-deny", "route": "", "isCDACandidate": false,
+	"rule": sprintf("T%v", [data.keyward.parameters.streakThreshold]), "allow": false, "tag": "default-deny", "route": "",
+	"isCDACandidate": false,
 	"preferImmediatelyAvailable": false, "credentials": [], "hints": [sprintf("%v", [data.keyward.parameters.default])],
 }
 `
@@ -116,15 +117,27 @@ func TestProjectsOverrideParametersForThemselves(t *testing.T) {
 func TestWrongOverridesOfProjectsAreRefusedWithTheirPlace(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ projects, want string }{
-		"an ID of another form":       {`{"acme": {"parameters": {}}}`, `data.json:3: project ID "acme" must be of the form pro-<number>`},
-		"an unknown parameter":        {"{\"pro-1\": {\"parameters\": {\n\"streakTreshold\": 3}}}", "data.json:4: project pro-1: unknown parameter streakTreshold"},
-		"an ill-typed parameter":      {"{\"pro-1\": {\"parameters\": {\n\"streakThreshold\": \"3\"}}}", "data.json:4: project pro-1: parameter streakThreshold: got string, want integer"},
-		"an unknown nested parameter": {"{\"pro-1\": {\"parameters\": {\n\"default\": {\"counts\": 1}}}}", "data.json:4: project pro-1: unknown parameter default.counts"},
-		"an address that is none":     {"{\"pro-1\": {\"parameters\": {\n\"blockedAddresses\": [\"nowhere\"]}}}", "data.json:4: project pro-1: parameter blockedAddresses"},
-		"a member beside parameters":  {`{"pro-1": {"params": {}}}`, `data.json:3: project pro-1 has the unknown member "params"`},
-		"no object":                   {`{"pro-1": 3}`, "data.json:3: project pro-1 must be an object"},
-		"parameters that are a list":  {`{"pro-1": {"parameters": []}}`, "data.json:3: parameters of project pro-1 must be an object"},
-		"projects that are a list":    {`[]`, "data.json:3: keyward.projects must be an object"},
+		"an ID of another form": {`{"acme": {"parameters": {}}}`, `data.json:3: project ID "acme" must be of the form pro-<number>`},
+		"an unknown parameter": {
+			"{\"pro-1\": {\"parameters\": {\n\"streakTreshold\": 3}}}",
+			"data.json:4: project pro-1: unknown parameter streakTreshold",
+		},
+		"an ill-typed parameter": {
+			"{\"pro-1\": {\"parameters\": {\n\"streakThreshold\": \"3\"}}}",
+			"data.json:4: project pro-1: parameter streakThreshold: got string, want integer",
+		},
+		"an unknown nested parameter": {
+			"{\"pro-1\": {\"parameters\": {\n\"default\": {\"counts\": 1}}}}",
+			"data.json:4: project pro-1: unknown parameter default.counts",
+		},
+		"an address that is none": {
+			"{\"pro-1\": {\"parameters\": {\n\"blockedAddresses\": [\"nowhere\"]}}}",
+			"data.json:4: project pro-1: parameter blockedAddresses",
+		},
+		"a member beside parameters": {`{"pro-1": {"params": {}}}`, `data.json:3: project pro-1 has the unknown member "params"`},
+		"no object":                  {`{"pro-1": 3}`, "data.json:3: project pro-1 must be an object"},
+		"parameters that are a list": {`{"pro-1": {"parameters": []}}`, "data.json:3: parameters of project pro-1 must be an object"},
+		"projects that are a list":   {`[]`, "data.json:3: keyward.projects must be an object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -142,7 +155,11 @@ func TestWrongOverridesOfProjectsAreRefusedWithTheirPlace(t *testing.T) {
 
 func TestWithOverridesParametersOfEveryProject(t *testing.T) {
 	t.Parallel()
-	e := load(t, overriding(t, `{"pro-1": {"parameters": {"streakThreshold": 7, "default": {"cooldownSeconds": 60}}}}`), Options{MemoEntries: entries})
+	e := load(
+		t,
+		overriding(t, `{"pro-1": {"parameters": {"streakThreshold": 7, "default": {"cooldownSeconds": 60}}}}`),
+		Options{MemoEntries: entries},
+	)
 	changed, err := e.With(map[string]any{"streakThreshold": 5, "default": map[string]any{"count": 9}})
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +223,10 @@ func TestWithRefusesWhatIsNoParameter(t *testing.T) {
 func TestEvaluateRefusesAnUnknownAction(t *testing.T) {
 	t.Parallel()
 	e := defaultEngine(t, Options{})
-	if _, err := e.Evaluate(t.Context(), "logon", "pro-1", rows()["L1"]); err == nil || !strings.Contains(err.Error(), "want login, append, mediation or rollout") {
+	if _, err := e.Evaluate(
+		t.Context(), "logon", "pro-1", rows()["L1"],
+	); err == nil ||
+		!strings.Contains(err.Error(), "want login, append, mediation or rollout") {
 		t.Errorf("got %v", err)
 	}
 }

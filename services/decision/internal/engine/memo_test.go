@@ -52,14 +52,20 @@ func small(tb testing.TB, login string) fstest.MapFS {
 		"append/append.rego": {Data: []byte(`package keyward.append
 
 decision := {
-	"rule": "A", "allow": false, "tag": "default-deny", "kind": "", "variant": "default", "auto": false, "conditional": false, "manualAllowed": false,
+	"rule": "A", "allow": false, "tag": "default-deny", "kind": "", "variant": "default",
+	"auto": false, "conditional": false, "manualAllowed": false,
 	"isRestrictedBrowser": false, "reason": "", "attachment": "", "hints": [], "userVerification": "",
 }
 `)},
-		"mediation/mediation.rego": {Data: []byte("package keyward.mediation\n\ndecision := {\"rule\": \"M\", \"allow\": false, \"tag\": \"default-deny\"}\n")},
-		"login/login.rego":         {Data: []byte(login)},
+		"mediation/mediation.rego": {
+			Data: []byte("package keyward.mediation\n\ndecision := {\"rule\": \"M\", \"allow\": false, \"tag\": \"default-deny\"}\n"),
+		},
+		"login/login.rego": {Data: []byte(login)},
 	}
-	for _, name := range []string{".manifest", "data.json", "schemas/login.json", "schemas/append.json", "schemas/mediation.json", "schemas/parameters.json"} {
+	for _, name := range []string{
+		".manifest", "data.json", "schemas/login.json", "schemas/append.json", "schemas/mediation.json",
+		"schemas/parameters.json",
+	} {
 		content, err := fs.ReadFile(policies.Bundle, name)
 		if err != nil {
 			tb.Fatal(err)
@@ -71,29 +77,60 @@ decision := {
 
 // conditions are what rows of random policies depend on: $P, $Q are paths of the facts, $G, $H groups of them, $N a number, $S a string.
 var conditions = []string{
-	"input.$P", "not input.$P", "input.$P > $N", "input.$P == $S", "input.$P != input.$Q", "_ = input.$P",
-	"some key; input.$G[key] == $N", "some value in input.$G; value == true", "some key, _ in input.$G; startswith(key, \"p\")",
-	"count([key | some key; input.$G[key] == false]) > $N", "every value in input.$G { value != $N }",
-	"some name in [\"$G\", \"$H\"]; input[name].positive", "input[concat(\"\", [\"pa\", \"ir\"])].localStreak > $N",
-	"alias := input.$G; alias == input.$H", "alias := input; alias.$P == $S", "alias := input.$G; other := alias; count(other) > $N",
-	"count(json.marshal(input.$G)) > 90", "walk(input, [_, $N])", "object.get(input, [\"pair\", \"positive\"], \"none\") == $S",
-	"helper(input.$G)", "helper(input)", "helping", "helping with input.$P as $N", "helping with input.pair as input.$G", "input.$G == input.$H",
-	"input.experiments.zeal == \"treatment\"", "input.experiments[_] == \"control\"", "count(input.experiments) > $N",
-	"data.keyward.parameters.streakThreshold > input.$P", "numbers[input.$P]", "input.$P in {1, true, $S}", "is_string(input.$P)",
-	"{\"found\": found} = {\"found\": input.$P}; found", "[first, _] = [input.$P, input.$Q]; first == $N",
-	"input.support.uvpa; found = helping with input.pair as input.support; found", "input.$G; input.$P", "alias := input.$G; input.$P; same(alias, alias)",
+	"input.$P",
+	"not input.$P",
+	"input.$P > $N",
+	"input.$P == $S",
+	"input.$P != input.$Q",
+	"_ = input.$P",
+	"some key; input.$G[key] == $N",
+	"some value in input.$G; value == true",
+	"some key, _ in input.$G; startswith(key, \"p\")",
+	"count([key | some key; input.$G[key] == false]) > $N",
+	"every value in input.$G { value != $N }",
+	"some name in [\"$G\", \"$H\"]; input[name].positive",
+	"input[concat(\"\", [\"pa\", \"ir\"])].localStreak > $N",
+	"alias := input.$G; alias == input.$H",
+	"alias := input; alias.$P == $S",
+	"alias := input.$G; other := alias; count(other) > $N",
+	"count(json.marshal(input.$G)) > 90",
+	"walk(input, [_, $N])",
+	"object.get(input, [\"pair\", \"positive\"], \"none\") == $S",
+	"helper(input.$G)",
+	"helper(input)",
+	"helping",
+	"helping with input.$P as $N",
+	"helping with input.pair as input.$G",
+	"input.$G == input.$H",
+	"input.experiments.zeal == \"treatment\"",
+	"input.experiments[_] == \"control\"",
+	"count(input.experiments) > $N",
+	"data.keyward.parameters.streakThreshold > input.$P",
+	"numbers[input.$P]",
+	"input.$P in {1, true, $S}",
+	"is_string(input.$P)",
+	"{\"found\": found} = {\"found\": input.$P}; found",
+	"[first, _] = [input.$P, input.$Q]; first == $N",
+	"input.support.uvpa; found = helping with input.pair as input.support; found",
+	"input.$G; input.$P",
+	"alias := input.$G; input.$P; same(alias, alias)",
 }
 
 // randomPolicy writes an ordered table of a few rows. A row has one condition of its own and one in a rule beside it.
 func randomPolicy(t *rapid.T) string {
 	leaves := facts.NewProjection([][]string{{}}).Paths()
-	groups := []string{"pair", "client", "support", "credentials", "cda", "blacklist", "flags", "nudges", "nudges.default", "experiments", "account"}
+	groups := []string{
+		"pair", "client", "support", "credentials", "cda", "blacklist", "flags", "nudges", "nudges.default", "experiments",
+		"account",
+	}
 	expand := func(s string) string {
 		for _, blank := range []struct {
 			name  string
 			among []string
 		}{
-			{"$P", leaves}, {"$Q", leaves}, {"$G", groups}, {"$H", groups}, {"$N", []string{"0", "1", "2"}}, {"$S", []string{`"local"`, `""`, `"windows"`}},
+			{"$P", leaves}, {"$Q", leaves}, {"$G", groups}, {"$H", groups}, {"$N", []string{"0", "1", "2"}}, {
+				"$S", []string{`"local"`, `""`, `"windows"`},
+			},
 		} {
 			s = strings.ReplaceAll(s, blank.name, rapid.SampledFrom(blank.among).Draw(t, blank.name))
 		}
@@ -102,10 +139,15 @@ func randomPolicy(t *rapid.T) string {
 	condition := func(label string) string { return expand(rapid.SampledFrom(conditions).Draw(t, label)) }
 	var rego strings.Builder
 	rego.WriteString("package keyward.login\n\n")
-	fmt.Fprintf(&rego, "answer(row, hint) := {\n\t\"rule\": row, \"allow\": false, \"tag\": \"default-deny\", \"route\": \"\", \"isCDACandidate\": false,\n"+
-		"\t\"preferImmediatelyAvailable\": false, \"credentials\": [], \"hints\": [sprintf(\"%%v\", [hint])],\n}\n\n")
-	rego.WriteString("default decision := {\n\t\"rule\": \"D\", \"allow\": false, \"tag\": \"default-deny\", \"route\": \"\", \"isCDACandidate\": false,\n" +
-		"\t\"preferImmediatelyAvailable\": false, \"credentials\": [], \"hints\": [],\n}\n\n")
+	fmt.Fprintf(
+		&rego,
+		"answer(row, hint) := {\n\t\"rule\": row, \"allow\": false, \"tag\": \"default-deny\", \"route\": \"\", \"isCDACandidate\": false,\n"+
+			"\t\"preferImmediatelyAvailable\": false, \"credentials\": [], \"hints\": [sprintf(\"%%v\", [hint])],\n}\n\n",
+	)
+	rego.WriteString(
+		"default decision := {\n\t\"rule\": \"D\", \"allow\": false, \"tag\": \"default-deny\", \"route\": \"\", \"isCDACandidate\": false,\n" +
+			"\t\"preferImmediatelyAvailable\": false, \"credentials\": [], \"hints\": [],\n}\n\n",
+	)
 	rows := rapid.IntRange(1, 4).Draw(t, "rows")
 	for i := range rows {
 		head := "else"
@@ -118,7 +160,10 @@ func randomPolicy(t *rapid.T) string {
 	for i := range rows {
 		fmt.Fprintf(&rego, "beside%d if {\n\t%s\n}\n\n", i, condition("condition"))
 	}
-	fmt.Fprintf(&rego, "helper(facts) if facts.positive\n\nhelper(facts) if facts.pair.positive\n\nhelping if {\n\t%s\n}\n\n", strings.ReplaceAll(condition("helping"), "helping", "true"))
+	fmt.Fprintf(
+		&rego, "helper(facts) if facts.positive\n\nhelper(facts) if facts.pair.positive\n\nhelping if {\n\t%s\n}\n\n",
+		strings.ReplaceAll(condition("helping"), "helping", "true"),
+	)
 	rego.WriteString("numbers contains input.pair.localStreak\n\nsame(a, b) if a == b\n")
 	return rego.String()
 }
@@ -162,7 +207,9 @@ func TestMemoisedAnswersOfTheDefaultBundleAreTheDirectOnes(t *testing.T) {
 		first := factstest.Facts().Draw(t, "facts")
 		for _, f := range append(rapid.SliceOfN(factstest.Like(first), 2, 20).Draw(t, "others"), first) {
 			for _, memoised := range []bool{
-				agree(t, e, &e.base, login, f, readLogin), agree(t, e, &e.base, appending, f, readAppend), agree(t, e, &e.base, mediation, f, readMediation),
+				agree(
+					t, e, &e.base, login, f, readLogin,
+				), agree(t, e, &e.base, appending, f, readAppend), agree(t, e, &e.base, mediation, f, readMediation),
 				agree(t, e, &e.base, rollout, f, readRollout),
 			} {
 				if memoised {
@@ -180,7 +227,8 @@ func TestMemoisedAnswersOfTheDefaultBundleAreTheDirectOnes(t *testing.T) {
 const failing = `package keyward.login
 
 answer(row) := {
-	"rule": row, "allow": false, "tag": "default-deny", "route": "", "isCDACandidate": false, "preferImmediatelyAvailable": false, "credentials": [], "hints": [],
+	"rule": row, "allow": false, "tag": "default-deny", "route": "", "isCDACandidate": false, "preferImmediatelyAvailable": false,
+	"credentials": [], "hints": [],
 }
 
 decision := answer("R1") if input.strategy != "maximize"
@@ -260,7 +308,9 @@ func TestTheMemoIsBounded(t *testing.T) {
 // A modifier of a rule puts something into the input, of which evaluations at the same time share parts.
 func TestEvaluationsAtOnceDoNotDisturbOneAnother(t *testing.T) {
 	t.Parallel()
-	modifying := strings.Replace(threshold, "data.keyward.parameters.default", "[name | some name, _ in input.pair with input.pair.more as 1]", 1)
+	modifying := strings.Replace(
+		threshold, "data.keyward.parameters.default", "[name | some name, _ in input.pair with input.pair.more as 1]", 1,
+	)
 	e, err := Load(t.Context(), small(t, modifying), Options{EvalTimeout: unhurried})
 	if err != nil {
 		t.Fatal(err)

@@ -101,8 +101,17 @@ func TestWhatDoesNotMatterToARolloutChangesNeitherAnswerNorMemoKey(t *testing.T)
 func TestARolloutReadsWhatItsRulesCanAskFor(t *testing.T) {
 	t.Parallel()
 	want := []string{
-		"complete", "client.os", "client.osVersion", "client.browser", "client.webdriver", "rollout.action", "rollout.identifier", "rollout.invitation",
-		"rollout.browserVersion", "rollout.samples", "rollout.flags",
+		"complete",
+		"client.os",
+		"client.osVersion",
+		"client.browser",
+		"client.webdriver",
+		"rollout.action",
+		"rollout.identifier",
+		"rollout.invitation",
+		"rollout.browserVersion",
+		"rollout.samples",
+		"rollout.flags",
 	}
 	if diff := cmp.Diff(want, defaultEngine(t, Options{}).MemoPaths()[ActionRollout]); diff != "" {
 		t.Error(diff)
@@ -112,7 +121,8 @@ func TestARolloutReadsWhatItsRulesCanAskFor(t *testing.T) {
 const answersLogin = `package keyward.login
 
 decision := {
-	"rule": "L", "allow": false, "tag": "default-deny", "route": "", "isCDACandidate": false, "preferImmediatelyAvailable": false, "credentials": [], "hints": [],
+	"rule": "L", "allow": false, "tag": "default-deny", "route": "", "isCDACandidate": false, "preferImmediatelyAvailable": false,
+	"credentials": [], "hints": [],
 }
 `
 
@@ -124,7 +134,8 @@ func TestABundleWithoutRolloutLetsEverybodyIn(t *testing.T) {
 	}
 	q := service.RolloutQuestion{Action: service.RolloutLogin, Identifier: "eve@example.org"}
 	v, basis, err := e.Rollout(t.Context(), q)
-	if err != nil || !v.Allow || v.Rule != unruledRow || v.Tag != service.TagRolloutAllowed || v.PolicyRevision != e.Revision() || basis.Facts.Rollout == nil {
+	if err != nil || !v.Allow || v.Rule != unruledRow || v.Tag != service.TagRolloutAllowed || v.PolicyRevision != e.Revision() ||
+		basis.Facts.Rollout == nil {
 		t.Errorf("%+v, %v", v, err)
 	}
 	// What is recorded is what evaluating it again gives.
@@ -182,7 +193,8 @@ decision := {"rule": "R", "allow": true, "tag": "rollout-allowed", "reason": ""}
 	q := service.RolloutQuestion{Action: service.RolloutLogin}
 	q.Client.ParsedDeviceInfo = &rest.ParsedDeviceInfo{OSName: "HarmonyOS", BrowserName: "AWeb"}
 	v, basis, err := e.Rollout(t.Context(), q)
-	if err == nil || v.Allow || v.Rule != "default" || v.Tag != rest.DecisionTagDefaultDeny || basis.Answer != nil || basis.Facts.Rollout == nil {
+	if err == nil || v.Allow || v.Rule != "default" || v.Tag != rest.DecisionTagDefaultDeny || basis.Answer != nil ||
+		basis.Facts.Rollout == nil {
 		t.Errorf("%+v, %+v, %v", v, basis, err)
 	}
 }

@@ -47,10 +47,16 @@ func TestExperimentsThatRunAreToldAndTheOthersAreControl(t *testing.T) {
 		told        []string
 	}{
 		{"none runs", 0, nil, facts.Assignments{{Experiment: facts.DeviceLocalPasskey, Arm: facts.Control}}, []string{}},
-		{"one treats everyone", everyone, nil, facts.Assignments{{Experiment: facts.DeviceLocalPasskey, Arm: facts.Treatment}}, []string{"device-local-platform-passkey:treatment"}},
+		{
+			"one treats everyone", everyone, nil, facts.Assignments{{Experiment: facts.DeviceLocalPasskey, Arm: facts.Treatment}},
+			[]string{"device-local-platform-passkey:treatment"},
+		},
 		{
 			"a bundle's own, sorted", everyone, map[string]int{"zeal": everyone, "ardour": everyone, "rest": 0},
-			facts.Assignments{{Experiment: "ardour", Arm: facts.Treatment}, {Experiment: facts.DeviceLocalPasskey, Arm: facts.Treatment}, {Experiment: "rest", Arm: facts.Control}, {Experiment: "zeal", Arm: facts.Treatment}},
+			facts.Assignments{
+				{Experiment: "ardour", Arm: facts.Treatment}, {Experiment: facts.DeviceLocalPasskey, Arm: facts.Treatment},
+				{Experiment: "rest", Arm: facts.Control}, {Experiment: "zeal", Arm: facts.Treatment},
+			},
 			[]string{"ardour:treatment", "device-local-platform-passkey:treatment", "zeal:treatment"},
 		},
 		// The smallest share there is treats nobody in the other 9,999 buckets, and still runs.

@@ -161,9 +161,12 @@ func TestAProjectionKnowsItsPaths(t *testing.T) {
 		paths [][]string
 		want  []string
 	}{
-		"a value":                         {[][]string{{"pair", "positive"}}, []string{"pair.positive"}},
-		"a group":                         {[][]string{{"cda"}}, []string{"cda.client", "cda.remoteHigh", "cda.remoteLow", "cda.route"}},
-		"a group and a value in it":       {[][]string{{"blacklist"}, {"blacklist", "login"}}, []string{"blacklist.login", "blacklist.appendAfterHybrid", "blacklist.appendAfterError"}},
+		"a value": {[][]string{{"pair", "positive"}}, []string{"pair.positive"}},
+		"a group": {[][]string{{"cda"}}, []string{"cda.client", "cda.remoteHigh", "cda.remoteLow", "cda.route"}},
+		"a group and a value in it": {
+			[][]string{{"blacklist"}, {"blacklist", "login"}},
+			[]string{"blacklist.login", "blacklist.appendAfterHybrid", "blacklist.appendAfterError"},
+		},
 		"one arm":                         {[][]string{{"experiments", "zeal"}}, []string{"experiments.zeal"}},
 		"all arms":                        {[][]string{{"experiments"}, {"experiments", "zeal"}}, []string{"experiments"}},
 		"what no facts have":              {[][]string{{"weather"}, {"pair", "weather"}, {"complete", "deeper"}}, []string{"complete"}},

@@ -23,8 +23,13 @@ func TestNothingIsKeptThatNamesABrowserOrAnAddress(t *testing.T) {
 	t.Parallel()
 	text := func(s string) *string { return &s }
 	q := service.Question{Client: rest.ClientInformation{
-		UserAgent: strings.Repeat("a", 2000), ClientEnvHandle: text("secret-handle"), JavascriptFingerprint: text("secret-print"), VisitorID: text("secret-visitor"),
-		ClientEnvHandleMeta: &rest.ClientEnvHandleMeta{},
+		UserAgent: strings.Repeat(
+			"a", 2000,
+		),
+		ClientEnvHandle:       text("secret-handle"),
+		JavascriptFingerprint: text("secret-print"),
+		VisitorID:             text("secret-visitor"),
+		ClientEnvHandleMeta:   &rest.ClientEnvHandleMeta{},
 	}}
 	for given, want := range map[string]string{
 		"203.0.113.77":                  "203.0.113.0/24",
@@ -40,7 +45,10 @@ func TestNothingIsKeptThatNamesABrowserOrAnAddress(t *testing.T) {
 		if k.Client.RemoteAddress != want {
 			t.Errorf("of %q is kept %q, want %q", given, k.Client.RemoteAddress, want)
 		}
-		if raw := string(k.AppendJSON(nil)); strings.Contains(raw, "secret") || strings.Contains(raw, ".77") || strings.Contains(raw, "EnvHandle") || len(raw) > 1500 {
+		if raw := string(
+			k.AppendJSON(nil),
+		); strings.Contains(raw, "secret") || strings.Contains(raw, ".77") || strings.Contains(raw, "EnvHandle") ||
+			len(raw) > 1500 {
 			t.Errorf("kept is %s", raw)
 		}
 	}
@@ -59,10 +67,20 @@ func TestAQuestionIsRestoredAsItWasAskedUpToItsAddress(t *testing.T) {
 			asked.Account = &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive}
 			for i := range rapid.IntRange(0, 3).Draw(t, "passkeys") {
 				asked.Account.Credentials = append(asked.Account.Credentials, account.Credential{
-					ID: ident.CredentialID("cre-" + strconv.Itoa(i)), CredentialID: []byte{byte(i)}, AAGUID: some.Draw(t, "aaguid"),
-					Transports: rapid.SliceOfN(some, 1, 3).Draw(t, "transports"), Attachment: some.Draw(t, "attachment"), BackupEligible: rapid.Bool().Draw(t, "eligible"),
-					CreatedOS: some.Draw(t, "os"), CreatedBrowser: some.Draw(t, "browser"), Environment: "env-1", CreatedMs: rapid.Int64Range(0, 1e12).Draw(t, "at"),
-					UsedOn: rapid.SliceOfN(some, 1, 3).Draw(t, "used"),
+					ID:           ident.CredentialID("cre-" + strconv.Itoa(i)),
+					CredentialID: []byte{byte(i)},
+					AAGUID:       some.Draw(t, "aaguid"),
+					Transports: rapid.SliceOfN(some, 1, 3).
+						Draw(t, "transports"),
+					Attachment:     some.Draw(t, "attachment"),
+					BackupEligible: rapid.Bool().Draw(t, "eligible"),
+					CreatedOS: some.Draw(
+						t, "os",
+					),
+					CreatedBrowser: some.Draw(t, "browser"),
+					Environment:    "env-1",
+					CreatedMs:      rapid.Int64Range(0, 1e12).Draw(t, "at"),
+					UsedOn:         rapid.SliceOfN(some, 1, 3).Draw(t, "used"),
 				})
 				asked.Account.Deleted = append(asked.Account.Deleted, account.Tombstone{ID: "cre-9", CredentialID: []byte{9}, DeletedMs: 1})
 			}

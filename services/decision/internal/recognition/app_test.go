@@ -66,17 +66,22 @@ func TestWhatThePublishedSDKsSendIsUnderstood(t *testing.T) {
 		client  facts.Client
 		support facts.Support
 	}{
-		"web-core-process-init-chrome":       {mac26, capable},
-		"web-core-process-init-firefox":      {firefox, all},
-		"web-core-process-init-no-webauthn":  {firefox, none},
-		"web-core-passkey-append-start":      {mac, none}, // the process knows the rest
-		"web-core-me-append-start":           {mac26, capable},
-		"connect-react-login-init":           {mac26, capable},
-		"connect-react-append-init":          {mac26, capable},
-		"connect-react-manage-init":          {facts.Client{OS: "ios", OSVersion: 26, Browser: "safari", Mobile: true, Device: facts.DevicePhone}, phone},
-		"corbado-ios-login-init":             {ios, all},
-		"corbado-ios-append-init":            {ios, all},
-		"corbado-ios-manage-init":            {facts.Client{OS: "ios", OSVersion: 26, Browser: "app", Native: true, Mobile: true, Device: facts.DeviceTablet}, unlocked},
+		"web-core-process-init-chrome":      {mac26, capable},
+		"web-core-process-init-firefox":     {firefox, all},
+		"web-core-process-init-no-webauthn": {firefox, none},
+		"web-core-passkey-append-start":     {mac, none}, // the process knows the rest
+		"web-core-me-append-start":          {mac26, capable},
+		"connect-react-login-init":          {mac26, capable},
+		"connect-react-append-init":         {mac26, capable},
+		"connect-react-manage-init": {
+			facts.Client{OS: "ios", OSVersion: 26, Browser: "safari", Mobile: true, Device: facts.DevicePhone}, phone,
+		},
+		"corbado-ios-login-init":  {ios, all},
+		"corbado-ios-append-init": {ios, all},
+		"corbado-ios-manage-init": {
+			facts.Client{OS: "ios", OSVersion: 26, Browser: "app", Native: true, Mobile: true, Device: facts.DeviceTablet},
+			unlocked,
+		},
 		"corbado-android-login-init":         {android, bluetooth},
 		"corbado-android-append-init":        {android, all},
 		"corbado-android-manage-init-failed": {android, all},
@@ -145,16 +150,40 @@ func TestWhatAnAppCanDoComesWithItsSystem(t *testing.T) {
 		{"Android 8 has none", said("Android", "8.1.0", nil), false, false, false},
 		{"Android 14 fills in", said("Android", "14", nil), true, true, true},
 		{"no Play services", said("Android", "15", meta(func(m *rest.NativeMeta) { m.IsGooglePlayServices = ptr(false) })), false, false, false},
-		{"no Play services, in the other spelling", said("Android", "15", meta(func(m *rest.NativeMeta) { m.GooglePlayServices = ptr(false) })), false, false, false},
+		{
+			"no Play services, in the other spelling",
+			said("Android", "15", meta(func(m *rest.NativeMeta) { m.GooglePlayServices = ptr(false) })), false, false, false,
+		},
 		{"no lock", said("Android", "15", meta(func(m *rest.NativeMeta) { m.DeviceOwnerAuth = ptr("none") })), true, false, true},
-		{"a device that is not secure, in the other spelling", said("Android", "15", meta(func(m *rest.NativeMeta) { m.IsDeviceSecure = ptr(false) })), true, false, true},
+		{
+			"a device that is not secure, in the other spelling",
+			said("Android", "15", meta(func(m *rest.NativeMeta) { m.IsDeviceSecure = ptr(false) })), true, false, true,
+		},
 		{"a code", said("Android", "15", meta(func(m *rest.NativeMeta) { m.DeviceOwnerAuth = ptr("code") })), true, true, true},
 		{"Android's error is not the lock's", said("Android", "15", meta(func(m *rest.NativeMeta) { m.Error = ptr("x") })), true, true, true},
-		{"Apple's error stands where a way would", said("iOS", "18.1", meta(func(m *rest.NativeMeta) { m.Error = ptr("Kein Code.") })), true, false, true},
-		{"an error beside a way", said("iOS", "18.1", meta(func(m *rest.NativeMeta) { m.Error, m.DeviceOwnerAuth = ptr("x"), ptr("code") })), true, true, true},
-		{"what is stated goes first", said("iOS", "15", meta(func(m *rest.NativeMeta) { m.IsPlatformAuthenticatorAPISupported = ptr(true) })), true, true, true},
-		{"an authenticator that is denied", said("iOS", "18", func(i *rest.ClientInformation) { i.UserVerifyingPlatformAuthenticatorAvailable = ptr(false) }), true, false, true},
-		{"a form that is denied", said("iOS", "18", func(i *rest.ClientInformation) { i.ConditionalMediationAvailable = ptr(false) }), true, true, false},
+		{
+			"Apple's error stands where a way would",
+			said("iOS", "18.1", meta(func(m *rest.NativeMeta) { m.Error = ptr("Kein Code.") })), true, false, true,
+		},
+		{
+			"an error beside a way",
+			said("iOS", "18.1", meta(func(m *rest.NativeMeta) { m.Error, m.DeviceOwnerAuth = ptr("x"), ptr("code") })), true, true,
+			true,
+		},
+		{
+			"what is stated goes first",
+			said("iOS", "15", meta(func(m *rest.NativeMeta) { m.IsPlatformAuthenticatorAPISupported = ptr(true) })), true, true,
+			true,
+		},
+		{
+			"an authenticator that is denied",
+			said("iOS", "18", func(i *rest.ClientInformation) { i.UserVerifyingPlatformAuthenticatorAvailable = ptr(false) }), true,
+			false, true,
+		},
+		{
+			"a form that is denied",
+			said("iOS", "18", func(i *rest.ClientInformation) { i.ConditionalMediationAvailable = ptr(false) }), true, true, false,
+		},
 		{"macOS 13, whose apps have no such fields", said("macOS", "13.0", nil), true, true, false},
 		{"visionOS", said("visionOS", "2.0", nil), true, true, true},
 		{"a system that is not known", said("Tizen", "9", nil), false, false, false},

@@ -35,9 +35,16 @@ func TestWhyAnEnvironmentIsBarred(t *testing.T) {
 		{"automation that is allowed", driven, set("allowWebdriver", true), facts.ListedNot},
 		{"a restricted browser", rest.ClientInformation{UserAgent: uaFacebook}, nil, facts.ListedRestrictedBrowser},
 		{"Line's browser", rest.ClientInformation{UserAgent: uaIPhone + " Line/14.19.1"}, nil, facts.ListedRestrictedBrowser},
-		{"the same words from an app", with(app("iOS", "18", rest.NativeMeta{}), func(i *rest.ClientInformation) { i.UserAgent = uaFacebook }), nil, facts.ListedNot},
+		{
+			"the same words from an app",
+			with(app("iOS", "18", rest.NativeMeta{}), func(i *rest.ClientInformation) { i.UserAgent = uaFacebook }), nil,
+			facts.ListedNot,
+		},
 		{"another restricted browser", rest.ClientInformation{UserAgent: uaIPhone + " Bank/1"}, nil, facts.ListedNot},
-		{"another that is on the list", rest.ClientInformation{UserAgent: uaIPhone + " Bank/1"}, set("restrictedBrowserTokens", []any{"Bank/"}), facts.ListedRestrictedBrowser},
+		{
+			"another that is on the list", rest.ClientInformation{UserAgent: uaIPhone + " Bank/1"},
+			set("restrictedBrowserTokens", []any{"Bank/"}), facts.ListedRestrictedBrowser,
+		},
 		{"a browser in all versions", chrome, set("blockedBrowsers", blocked("Chrome", "")), facts.ListedBrowser},
 		{"a browser below a version", chrome, set("blockedBrowsers", blocked("chrome", "142.1")), facts.ListedBrowser},
 		{"a browser at that version", chrome, set("blockedBrowsers", blocked("chrome", "142.0")), facts.ListedNot},
@@ -82,8 +89,14 @@ func TestAnAppIsBarredUnderAnyOfItsNames(t *testing.T) {
 func TestTheEntryThatBarsAClientIsNamed(t *testing.T) {
 	t.Parallel()
 	r, err := recognition.Learn(nil, recognition.Bars{
-		RestrictedBrowserTokens: []string{"FBAN", "Instagram"}, BlockedBrowsers: []recognition.Blocked{{Name: "chrome"}, {Name: "Firefox", Below: "150"}},
-		BlockedOperatingSystems: []recognition.Blocked{{Name: "macos", Below: "16"}}, BlockedAddresses: []string{"198.51.100.0/24", "203.0.113.64/26"},
+		RestrictedBrowserTokens: []string{
+			"FBAN", "Instagram",
+		},
+		BlockedBrowsers: []recognition.Blocked{{Name: "chrome"}, {Name: "Firefox", Below: "150"}},
+		BlockedOperatingSystems: []recognition.Blocked{
+			{Name: "macos", Below: "16"},
+		},
+		BlockedAddresses:    []string{"198.51.100.0/24", "203.0.113.64/26"},
 		BlockedEnvironments: []string{"env-1"},
 	}, recognition.MinimumVersions{})
 	if err != nil {

@@ -17,17 +17,22 @@ import (
 )
 
 const (
-	uaSafari   = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15"
-	uaIPhone   = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1"
-	uaIPad     = "Mozilla/5.0 (iPad; CPU OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1"
+	uaSafari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15"
+	uaIPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 " +
+		"Safari/604.1"
+	uaIPad = "Mozilla/5.0 (iPad; CPU OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Mobile/15E148 " +
+		"Safari/604.1"
 	uaWindows  = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 	uaWindows7 = "Mozilla/5.0 (Windows NT 6.1; WOW64; Trident/7.0; rv:11.0) like Gecko"
-	uaEdge     = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0"
-	uaLinux    = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
-	uaAndroid  = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
-	uaCrOS     = "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
-	uaCriOS    = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/142.0.0.0 Mobile/15E148 Safari/604.1"
-	uaFacebook = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/22B83 [FBAN/FBIOS;FBAV/487.0.0]"
+	uaEdge     = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 " +
+		"Edg/142.0.0.0"
+	uaLinux   = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
+	uaAndroid = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
+	uaCrOS    = "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+	uaCriOS   = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/142.0.0.0 " +
+		"Mobile/15E148 Safari/604.1"
+	uaFacebook = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/22B83 " +
+		"[FBAN/FBIOS;FBAV/487.0.0]"
 )
 
 func rules(t testing.TB, changes ...func(parameters map[string]any)) *recognition.Rules {
@@ -98,28 +103,89 @@ func TestWhatTheClientIs(t *testing.T) {
 		info rest.ClientInformation
 		want facts.Client
 	}{
-		{"Safari on a Mac: the version is frozen, so unknown", rest.ClientInformation{UserAgent: uaSafari}, facts.Client{OS: "macos", Browser: "safari", Desktop: true, Device: facts.DeviceDesktop}},
-		{"Safari on an iPhone", rest.ClientInformation{UserAgent: uaIPhone}, facts.Client{OS: "ios", OSVersion: 18, Browser: "safari", Mobile: true, Device: facts.DevicePhone}},
-		{"Safari on an iPad", rest.ClientInformation{UserAgent: uaIPad}, facts.Client{OS: "ios", OSVersion: 17, Browser: "safari", Mobile: true, Device: facts.DeviceTablet}},
-		{"Chrome on Windows: 10 and 11 call themselves NT 10.0, so unknown", rest.ClientInformation{UserAgent: uaWindows}, facts.Client{OS: "windows", Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop}},
-		{"Chrome on Windows 11 by its hints", rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "15.0.0", false)}, facts.Client{OS: "windows", OSVersion: 11, Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop}},
-		{"the last Windows 10 by its hints", rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "12.9.0", false)}, facts.Client{OS: "windows", OSVersion: 10, Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop}},
+		{
+			"Safari on a Mac: the version is frozen, so unknown", rest.ClientInformation{UserAgent: uaSafari},
+			facts.Client{OS: "macos", Browser: "safari", Desktop: true, Device: facts.DeviceDesktop},
+		},
+		{
+			"Safari on an iPhone", rest.ClientInformation{UserAgent: uaIPhone},
+			facts.Client{OS: "ios", OSVersion: 18, Browser: "safari", Mobile: true, Device: facts.DevicePhone},
+		},
+		{
+			"Safari on an iPad", rest.ClientInformation{UserAgent: uaIPad},
+			facts.Client{OS: "ios", OSVersion: 17, Browser: "safari", Mobile: true, Device: facts.DeviceTablet},
+		},
+		{
+			"Chrome on Windows: 10 and 11 call themselves NT 10.0, so unknown", rest.ClientInformation{UserAgent: uaWindows},
+			facts.Client{OS: "windows", Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop},
+		},
+		{
+			"Chrome on Windows 11 by its hints",
+			rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "15.0.0", false)},
+			facts.Client{OS: "windows", OSVersion: 11, Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop},
+		},
+		{
+			"the last Windows 10 by its hints",
+			rest.ClientInformation{UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "12.9.0", false)},
+			facts.Client{OS: "windows", OSVersion: 10, Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop},
+		},
 		{"the caller's own parse wins over hints", rest.ClientInformation{
 			UserAgent: uaWindows, JavaScriptHighEntropy: hints("Windows", "15.0.0", false),
 			ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "macOS", OSVersion: "15.1", BrowserName: "Safari", BrowserVersion: "18"},
 		}, facts.Client{OS: "macos", OSVersion: 15, Browser: "safari", Desktop: true, Device: facts.DeviceDesktop}},
-		{"a parse without a browser leaves that to the user agent", rest.ClientInformation{UserAgent: uaEdge, ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "Windows", OSVersion: "11"}}, facts.Client{OS: "windows", OSVersion: 11, Browser: "edge", Desktop: true, Device: facts.DeviceDesktop}},
-		{"an old Internet Explorer", rest.ClientInformation{UserAgent: uaWindows7}, facts.Client{OS: "windows", OSVersion: 7, Browser: "internet explorer", Desktop: true, Device: facts.DeviceDesktop}},
-		{"Firefox on Linux", rest.ClientInformation{UserAgent: uaLinux}, facts.Client{OS: "linux", Browser: "firefox", Desktop: true, Device: facts.DeviceDesktop}},
-		{"Chrome on Android", rest.ClientInformation{UserAgent: uaAndroid}, facts.Client{OS: "android", OSVersion: 14, Browser: "chrome", Mobile: true, Device: facts.DevicePhone}},
-		{"Chrome on ChromeOS", rest.ClientInformation{UserAgent: uaCrOS}, facts.Client{OS: "chromeos", Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop}},
-		{"Chrome on iOS", rest.ClientInformation{UserAgent: uaCriOS}, facts.Client{OS: "ios", OSVersion: 18, Browser: "chrome", Mobile: true, Device: facts.DevicePhone}},
-		{"a mobile client of a desktop system", rest.ClientInformation{JavaScriptHighEntropy: hints("Windows", "10", true)}, facts.Client{OS: "windows", OSVersion: 10, Mobile: true, Device: facts.DevicePhone}},
-		{"a parsed device with a mobile user agent", rest.ClientInformation{UserAgent: "Mozilla/5.0 (X11; Linux) Mobile", ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "Linux", BrowserName: "Firefox"}}, facts.Client{OS: "linux", Browser: "firefox", Mobile: true, Device: facts.DevicePhone}},
-		{"an app", app("Android", "15", rest.NativeMeta{}), facts.Client{OS: "android", OSVersion: 15, Browser: "app", Native: true, Mobile: true, Device: facts.DevicePhone}},
-		{"an app that sends only its meta data", rest.ClientInformation{NativeMeta: &rest.NativeMeta{}}, facts.Client{Browser: "app", Native: true, Device: facts.DeviceUnknown}},
-		{"a browser that sends meta data all the same", rest.ClientInformation{IsNative: ptr(false), NativeMeta: &rest.NativeMeta{}}, facts.Client{Device: facts.DeviceUnknown}},
-		{"private and driven", rest.ClientInformation{PrivateMode: ptr(true), Webdriver: ptr(true)}, facts.Client{PrivateMode: true, Webdriver: true, Device: facts.DeviceUnknown}},
+		{
+			"a parse without a browser leaves that to the user agent",
+			rest.ClientInformation{UserAgent: uaEdge, ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "Windows", OSVersion: "11"}},
+			facts.Client{OS: "windows", OSVersion: 11, Browser: "edge", Desktop: true, Device: facts.DeviceDesktop},
+		},
+		{
+			"an old Internet Explorer", rest.ClientInformation{UserAgent: uaWindows7},
+			facts.Client{OS: "windows", OSVersion: 7, Browser: "internet explorer", Desktop: true, Device: facts.DeviceDesktop},
+		},
+		{
+			"Firefox on Linux", rest.ClientInformation{UserAgent: uaLinux},
+			facts.Client{OS: "linux", Browser: "firefox", Desktop: true, Device: facts.DeviceDesktop},
+		},
+		{
+			"Chrome on Android", rest.ClientInformation{UserAgent: uaAndroid},
+			facts.Client{OS: "android", OSVersion: 14, Browser: "chrome", Mobile: true, Device: facts.DevicePhone},
+		},
+		{
+			"Chrome on ChromeOS", rest.ClientInformation{UserAgent: uaCrOS},
+			facts.Client{OS: "chromeos", Browser: "chrome", Desktop: true, Device: facts.DeviceDesktop},
+		},
+		{
+			"Chrome on iOS", rest.ClientInformation{UserAgent: uaCriOS},
+			facts.Client{OS: "ios", OSVersion: 18, Browser: "chrome", Mobile: true, Device: facts.DevicePhone},
+		},
+		{
+			"a mobile client of a desktop system", rest.ClientInformation{JavaScriptHighEntropy: hints("Windows", "10", true)},
+			facts.Client{OS: "windows", OSVersion: 10, Mobile: true, Device: facts.DevicePhone},
+		},
+		{
+			"a parsed device with a mobile user agent",
+			rest.ClientInformation{
+				UserAgent:        "Mozilla/5.0 (X11; Linux) Mobile",
+				ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "Linux", BrowserName: "Firefox"},
+			},
+			facts.Client{OS: "linux", Browser: "firefox", Mobile: true, Device: facts.DevicePhone},
+		},
+		{
+			"an app", app("Android", "15", rest.NativeMeta{}),
+			facts.Client{OS: "android", OSVersion: 15, Browser: "app", Native: true, Mobile: true, Device: facts.DevicePhone},
+		},
+		{
+			"an app that sends only its meta data", rest.ClientInformation{NativeMeta: &rest.NativeMeta{}},
+			facts.Client{Browser: "app", Native: true, Device: facts.DeviceUnknown},
+		},
+		{
+			"a browser that sends meta data all the same",
+			rest.ClientInformation{IsNative: ptr(false), NativeMeta: &rest.NativeMeta{}}, facts.Client{Device: facts.DeviceUnknown},
+		},
+		{
+			"private and driven", rest.ClientInformation{PrivateMode: ptr(true), Webdriver: ptr(true)},
+			facts.Client{PrivateMode: true, Webdriver: true, Device: facts.DeviceUnknown},
+		},
 		{"nothing", rest.ClientInformation{}, facts.Client{Device: facts.DeviceUnknown}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -147,26 +213,80 @@ func TestWhatTheClientCanDo(t *testing.T) {
 		want facts.Support
 	}{
 		{"nothing said", rest.ClientInformation{}, none},
-		{"everything denied", rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: ptr(false), ConditionalMediationAvailable: ptr(false)}, none},
-		{"backend name of UVPAA", rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true })},
-		{"frontend name of UVPAA", rest.ClientInformation{IsUserVerifyingPlatformAuthenticatorAvailable: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true })},
-		{"old alias of UVPAA", rest.ClientInformation{CanUsePasskeys: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true })},
-		{"conditional mediation", rest.ClientInformation{ConditionalMediationAvailable: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true })},
-		{"frontend name of conditional mediation", rest.ClientInformation{IsConditionalMediationAvailable: ptr(true)}, but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true })},
-		{"capabilities, even if all false", rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{HybridTransport: ptr(false)}}, but(func(s *facts.Support) { s.WebAuthn, s.Hybrid = true, "no" })},
-		{"passkeyPlatformAuthenticator is no local authenticator", rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{PasskeyPlatformAuthenticator: ptr(true)}}, but(func(s *facts.Support) { s.WebAuthn = true })},
+		{
+			"everything denied",
+			rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: ptr(false), ConditionalMediationAvailable: ptr(false)},
+			none,
+		},
+		{
+			"backend name of UVPAA", rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: ptr(true)},
+			but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true }),
+		},
+		{
+			"frontend name of UVPAA", rest.ClientInformation{IsUserVerifyingPlatformAuthenticatorAvailable: ptr(true)},
+			but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true }),
+		},
+		{
+			"old alias of UVPAA", rest.ClientInformation{CanUsePasskeys: ptr(true)},
+			but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true }),
+		},
+		{
+			"conditional mediation", rest.ClientInformation{ConditionalMediationAvailable: ptr(true)},
+			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
+		},
+		{
+			"frontend name of conditional mediation", rest.ClientInformation{IsConditionalMediationAvailable: ptr(true)},
+			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
+		},
+		{
+			"capabilities, even if all false",
+			rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{HybridTransport: ptr(false)}},
+			but(func(s *facts.Support) { s.WebAuthn, s.Hybrid = true, "no" }),
+		},
+		{
+			"passkeyPlatformAuthenticator is no local authenticator",
+			rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{PasskeyPlatformAuthenticator: ptr(true)}},
+			but(func(s *facts.Support) { s.WebAuthn = true }),
+		},
 		{"all capabilities", rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{
-			UserVerifyingPlatformAuthenticator: ptr(true), ConditionalGet: ptr(true), ConditionalCreate: ptr(true), HybridTransport: ptr(true), ImmediateGet: ptr(true),
-		}}, facts.Support{WebAuthn: true, UVPA: true, BLE: "unknown", ConditionalGet: true, ConditionalCreate: true, Hybrid: "yes", ImmediateGet: true}},
+			UserVerifyingPlatformAuthenticator: ptr(true), ConditionalGet: ptr(true), ConditionalCreate: ptr(true),
+			HybridTransport: ptr(true), ImmediateGet: ptr(true),
+		}}, facts.Support{
+			WebAuthn:          true,
+			UVPA:              true,
+			BLE:               "unknown",
+			ConditionalGet:    true,
+			ConditionalCreate: true,
+			Hybrid:            "yes",
+			ImmediateGet:      true,
+		}},
 		{"bluetooth off", rest.ClientInformation{BluetoothAvailable: ptr(false)}, but(func(s *facts.Support) { s.BLE = "off" })},
 		{"bluetooth on", rest.ClientInformation{BluetoothAvailable: ptr(true)}, but(func(s *facts.Support) { s.BLE = "on" })},
 		{"an app", app("iOS", "18", rest.NativeMeta{}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet = true, true, true })},
 		{"an app without the API", app("iOS", "18", rest.NativeMeta{IsPlatformAuthenticatorAPISupported: ptr(false)}), none},
-		{"an app on a device without a lock", app("Android", "15", rest.NativeMeta{DeviceSecure: ptr(false)}), but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true })},
-		{"an app whose owner cannot be verified", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("none")}), but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true })},
-		{"an app with biometrics", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("biometrics"), DeviceSecure: ptr(true)}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet = true, true, true })},
-		{"an app with bluetooth switched off", app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(false)}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet, s.BLE = true, true, true, "off" })},
-		{"an app with bluetooth on", app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(true)}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet, s.BLE = true, true, true, "on" })},
+		{
+			"an app on a device without a lock", app("Android", "15", rest.NativeMeta{DeviceSecure: ptr(false)}),
+			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
+		},
+		{
+			"an app whose owner cannot be verified", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("none")}),
+			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
+		},
+		{
+			"an app with biometrics",
+			app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("biometrics"), DeviceSecure: ptr(true)}),
+			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet = true, true, true }),
+		},
+		{
+			"an app with bluetooth switched off",
+			app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(false)}),
+			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet, s.BLE = true, true, true, "off" }),
+		},
+		{
+			"an app with bluetooth on",
+			app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(true)}),
+			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet, s.BLE = true, true, true, "on" }),
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -183,8 +303,10 @@ func TestTheNameOfASystem(t *testing.T) {
 	r := rules(t)
 	for name, want := range map[string]agent.OS{
 		"Windows": agent.Windows, "windows 11": agent.Windows, "Windows NT": agent.Windows, "Windows Phone": agent.OtherOS,
-		"macOS": agent.MacOS, "Mac OS X": agent.MacOS, "Mac OS": agent.MacOS, "macOS Tahoe": agent.MacOS, "iOS": agent.IOS, "iPadOS 18": agent.IOS,
-		"Android": agent.Android, "Chrome OS": agent.ChromeOS, "Chromium OS": agent.ChromeOS, "CrOS": agent.ChromeOS, "Linux x86_64": agent.Linux,
+		"macOS": agent.MacOS, "Mac OS X": agent.MacOS, "Mac OS": agent.MacOS, "macOS Tahoe": agent.MacOS, "iOS": agent.IOS,
+		"iPadOS 18": agent.IOS,
+		"Android":   agent.Android, "Chrome OS": agent.ChromeOS, "Chromium OS": agent.ChromeOS, "CrOS": agent.ChromeOS,
+		"Linux x86_64": agent.Linux,
 		"Fedora Linux": agent.Linux, "Ubuntu": agent.Linux, "HarmonyOS": agent.HarmonyOS, "Haiku": agent.OtherOS, "": "",
 	} {
 		info := rest.ClientInformation{ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: name}}

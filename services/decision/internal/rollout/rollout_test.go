@@ -111,8 +111,12 @@ func TestFactsOfARolloutHoldNeitherIdentifierNorToken(t *testing.T) {
 	t.Parallel()
 	r := learn(t, map[string]any{"invitations": map[string]any{"friends": digest(token)}, "allowedIdentifiers": []string{"ada@example.org"}})
 	found := facts.Facts{Rollout: r.Facts(service.RolloutQuestion{
-		Question: service.Question{Environment: service.Environment{ID: "env-4711", Known: true}}, Identifier: "ada@example.org", Invitation: token,
-		Flags: map[string]string{"secret": "value"},
+		Question: service.Question{
+			Environment: service.Environment{ID: "env-4711", Known: true},
+		},
+		Identifier: "ada@example.org",
+		Invitation: token,
+		Flags:      map[string]string{"secret": "value"},
 	}, 142)}
 	written := string(found.AppendJSON(nil))
 	for _, secret := range []string{"ada", "example.org", token, digest(token), "4711", "secret", "value"} {
@@ -157,7 +161,8 @@ func TestASampleHoldsItsShareAndKeepsWhomItHas(t *testing.T) {
 		}
 	}
 	for name, got := range map[string]float64{
-		"sampled": float64(sampled) / clients, "by another rule, too": float64(other) / float64(sampled), "in another project, too": float64(elsewhere) / float64(sampled),
+		"sampled": float64(sampled) / clients, "by another rule, too": float64(other) / float64(sampled),
+		"in another project, too": float64(elsewhere) / float64(sampled),
 	} {
 		if math.Abs(got-float64(share)/10_000) > 0.02 {
 			t.Errorf("%s: %.3f", name, got)
@@ -188,7 +193,8 @@ func TestABrowserIsSampledTheSameWhoeverIsNamedInIt(t *testing.T) {
 	if few(r, "pro-1", "", "") != facts.Control || few(learn(t, sampling(9_999)), "pro-1", "", "") != facts.Control {
 		t.Error("a client that cannot be told apart is in a sample")
 	}
-	if few(learn(t, sampling(10_000)), "pro-1", "", "") != facts.Treatment || few(learn(t, sampling(0)), "pro-1", "env-1", "") != facts.Control {
+	if few(learn(t, sampling(10_000)), "pro-1", "", "") != facts.Treatment ||
+		few(learn(t, sampling(0)), "pro-1", "env-1", "") != facts.Control {
 		t.Error("all and none are not what they say")
 	}
 }
@@ -200,11 +206,16 @@ func TestWhatARolloutCannotMeanIsRefusedWithItsPlace(t *testing.T) {
 		rollout map[string]any
 		at      string
 	}{
-		"a sample without a share":      {rule(map[string]any{"salience": 1, "verdict": "sample"}), "rollout.rules.few"},
-		"a share that samples nobody":   {rule(map[string]any{"salience": 1, "verdict": "allow", "share": 10}), "rollout.rules.few"},
-		"an invitation of another name": {rule(map[string]any{"salience": 1, "verdict": "allow", "invitations": []string{"friend"}}), "rollout.rules.few.invitations"},
-		"a token instead of its sum":    {map[string]any{"invitations": map[string]any{"friends": token}}, "rollout.invitations.friends"},
-		"one token for two":             {map[string]any{"invitations": map[string]any{"a": digest(token), "b": digest(token)}}, "rollout.invitations.b"},
+		"a sample without a share":    {rule(map[string]any{"salience": 1, "verdict": "sample"}), "rollout.rules.few"},
+		"a share that samples nobody": {rule(map[string]any{"salience": 1, "verdict": "allow", "share": 10}), "rollout.rules.few"},
+		"an invitation of another name": {
+			rule(map[string]any{"salience": 1, "verdict": "allow", "invitations": []string{"friend"}}),
+			"rollout.rules.few.invitations",
+		},
+		"a token instead of its sum": {map[string]any{"invitations": map[string]any{"friends": token}}, "rollout.invitations.friends"},
+		"one token for two": {
+			map[string]any{"invitations": map[string]any{"a": digest(token), "b": digest(token)}}, "rollout.invitations.b",
+		},
 	} {
 		_, err := read(t, tc.rollout)
 		var misfit *document.MisfitError

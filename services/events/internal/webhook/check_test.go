@@ -42,7 +42,11 @@ func TestURLsThatAreRefused(t *testing.T) {
 		"loopback":                         {url: "https://127.0.0.1/", message: "must not be a private address"},
 		"a private address":                {url: "https://10.1.2.3/", message: "must not be a private address"},
 		"a private address that is listed": {url: "https://10.1.2.3/", change: func(c *Config) { c.AllowCIDRs = []string{"10.1.0.0/16"} }},
-		"a private address beside it":      {url: "https://10.2.2.3/", message: "must not be a private address", change: func(c *Config) { c.AllowCIDRs = []string{"10.1.0.0/16"} }},
+		"a private address beside it": {
+			url:     "https://10.2.2.3/",
+			message: "must not be a private address",
+			change:  func(c *Config) { c.AllowCIDRs = []string{"10.1.0.0/16"} },
+		},
 		"all private addresses allowed":    {url: "https://10.2.2.3/", change: func(c *Config) { c.AllowPrivate = true }},
 		"localhost":                        {url: "https://localhost:8080/", message: "must not be a private address"},
 		"a name below localhost":           {url: "https://a.LOCALHOST./", message: "must not be a private address"},
@@ -67,8 +71,9 @@ func TestAddressesThatAreNotPublic(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]bool{
 		"8.8.8.8": true, "2001:4860:4860::8888": true, "64:ff9b::8.8.8.8": true, "::ffff:8.8.8.8": true,
-		"0.0.0.0": false, "127.0.0.1": false, "127.255.0.1": false, "10.0.0.1": false, "172.16.0.1": false, "192.168.1.1": false, "169.254.169.254": false,
-		"100.64.0.1": false, "198.18.0.1": false, "224.0.0.1": false, "240.0.0.1": false, "255.255.255.255": false, "192.0.2.1": false,
+		"0.0.0.0": false, "127.0.0.1": false, "127.255.0.1": false, "10.0.0.1": false, "172.16.0.1": false, "192.168.1.1": false,
+		"169.254.169.254": false,
+		"100.64.0.1":      false, "198.18.0.1": false, "224.0.0.1": false, "240.0.0.1": false, "255.255.255.255": false, "192.0.2.1": false,
 		"::": false, "::1": false, "fe80::1": false, "fe80::1%eth0": false, "fc00::1": false, "fec0::1": false, "ff02::1": false,
 		"::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false, "::127.0.0.1": false, "64:ff9b::10.0.0.1": false, "64:ff9b::169.254.169.254": false,
 		"64:ff9b:1::1": false, "2002:7f00:1::": false, "2001::1": false, "2001:db8::1": false,
@@ -118,8 +123,14 @@ func TestSubscriptionsThatAreRefused(t *testing.T) {
 		events []string
 		ok     bool
 	}{
-		"the documented types":        {events: []string{"passkey-login.completed", "passkey.created", "passkey.deleted", "user.created", "user.updated", "user.deleted"}, ok: true},
-		"types of the log":            {events: []string{"login-error", "append-offered", "event-deleted", "auth-login", "user-updated"}, ok: true},
+		"the documented types": {
+			events: []string{"passkey-login.completed", "passkey.created", "passkey.deleted", "user.created", "user.updated", "user.deleted"},
+			ok:     true,
+		},
+		"types of the log": {
+			events: []string{"login-error", "append-offered", "event-deleted", "auth-login", "user-updated"},
+			ok:     true,
+		},
 		"all":                         {events: []string{"*"}, ok: true},
 		"all and more":                {events: []string{"*", "user.created"}},
 		"none":                        {events: []string{}},
@@ -171,7 +182,10 @@ func TestTheIntervalGrowsAndIsDrawnWhole(t *testing.T) {
 	for _, failed := range []int{1, 2, 3, 11, 12, 22, 1000} {
 		got = append(got, c.Delay(failed, 0, highest))
 	}
-	if diff := cmp.Diff([]time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 10240 * time.Second, 4 * time.Hour, 4 * time.Hour, 4 * time.Hour}, got); diff != "" {
+	if diff := cmp.Diff(
+		[]time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 10240 * time.Second, 4 * time.Hour, 4 * time.Hour, 4 * time.Hour},
+		got,
+	); diff != "" {
 		t.Error(diff)
 	}
 	if got := c.Delay(5, 0, lowest); got != 0 {
@@ -228,7 +242,10 @@ func FuzzEndpoint(f *testing.F) {
 	f.Add("http://0x7f.1/", "", "", "")
 	f.Fuzz(func(t *testing.T, address, name, value, user string) {
 		config := DefaultConfig()
-		e := Endpoint{URL: address, Headers: map[string]string{name: value}, Username: user, Events: []string{All}, Secrets: []Secret{NewSecret(time.Now())}}
+		e := Endpoint{
+			URL: address, Headers: map[string]string{name: value}, Username: user, Events: []string{All},
+			Secrets: []Secret{NewSecret(time.Now())},
+		}
 		if len(config.Check(&e)) > 0 {
 			return
 		}

@@ -84,11 +84,15 @@ func TestANameThatLeadsInsideIsRefusedWhenItIsDialled(t *testing.T) {
 		change func(*Config)
 		want   Result
 	}{
-		"loopback":                  {at: "127.0.0.1", want: Result{Problem: "the address is private and not allowed"}},
-		"loopback in IPv6":          {at: "::1", want: Result{Problem: "the address is private and not allowed"}},
-		"mapped loopback":           {at: "::ffff:127.0.0.1", want: Result{Problem: "the address is private and not allowed"}},
-		"the address of a cloud":    {at: "169.254.169.254", want: Result{Problem: "the address is private and not allowed"}},
-		"loopback where it is free": {at: "127.0.0.1", change: func(c *Config) { c.AllowCIDRs = []string{"127.0.0.0/8"} }, want: Result{Delivered: true, Status: 200}},
+		"loopback":               {at: "127.0.0.1", want: Result{Problem: "the address is private and not allowed"}},
+		"loopback in IPv6":       {at: "::1", want: Result{Problem: "the address is private and not allowed"}},
+		"mapped loopback":        {at: "::ffff:127.0.0.1", want: Result{Problem: "the address is private and not allowed"}},
+		"the address of a cloud": {at: "169.254.169.254", want: Result{Problem: "the address is private and not allowed"}},
+		"loopback where it is free": {
+			at:     "127.0.0.1",
+			change: func(c *Config) { c.AllowCIDRs = []string{"127.0.0.0/8"} },
+			want:   Result{Delivered: true, Status: 200},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := hits.Load()

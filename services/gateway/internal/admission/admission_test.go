@@ -78,7 +78,9 @@ func newFixture(t *testing.T, cfg Config) fixture {
 	f.may = key("may", "users:read", 0, now)
 	f.mayNot = key("may not", "events:read", 0, now)
 	f.expired = key("expired", "users:read", time.Hour, now.Add(-2*time.Hour))
-	limits, err := ratelimit.New(ratelimit.DefaultConfig(), ratelimit.Deps{Metrics: prometheus.NewRegistry(), Clock: func() time.Time { return now }})
+	limits, err := ratelimit.New(
+		ratelimit.DefaultConfig(), ratelimit.Deps{Metrics: prometheus.NewRegistry(), Clock: func() time.Time { return now }},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,21 +101,34 @@ func TestWhoIsLetIn(t *testing.T) {
 		want          fault.Type
 		status        int
 	}{
-		"the project with its secret":                      {authorization: basic("pro-1", f.secret)},
-		"however the scheme is written":                    {authorization: "bAsIc" + basic("pro-1", f.secret)[5:]},
-		"a key that has the permission":                    {authorization: "Bearer " + f.may},
-		"and names its own project":                        {authorization: "Bearer " + f.may, named: "pro-1"},
-		"not one that lacks it":                            {authorization: "Bearer " + f.mayNot, want: fault.TypeLoginError, status: 403},
-		"not one that has expired":                         {authorization: "Bearer " + f.expired, want: fault.TypeLoginError, status: 401},
-		"not one that does not exist":                      {authorization: "Bearer " + f.may + "x", want: fault.TypeLoginError, status: 401},
-		"not a secret without its last letter":             {authorization: basic("pro-1", f.secret[:len(f.secret)-1]), want: fault.TypeLoginError, status: 401},
-		"not without a secret":                             {authorization: basic("pro-1", ""), want: fault.TypeLoginError, status: 401},
-		"nobody of a project that does not exist":          {authorization: basic("pro-2", f.secret), want: fault.TypeLoginError, status: 401},
-		"nobody who names another project":                 {authorization: basic("pro-1", f.secret), named: "pro-2", want: fault.TypeProjectIDMismatch, status: 403},
-		"nobody without credentials":                       {want: fault.TypeLoginError, status: 401},
-		"nobody by another scheme":                         {authorization: "Digest x", want: fault.TypeLoginError, status: 401},
-		"nobody whose base64 is none":                      {authorization: "Basic ***", want: fault.TypeLoginError, status: 401},
-		"nobody with a user name and no colon in the text": {authorization: "Basic " + base64.StdEncoding.EncodeToString([]byte("pro-1")), want: fault.TypeLoginError, status: 401},
+		"the project with its secret":   {authorization: basic("pro-1", f.secret)},
+		"however the scheme is written": {authorization: "bAsIc" + basic("pro-1", f.secret)[5:]},
+		"a key that has the permission": {authorization: "Bearer " + f.may},
+		"and names its own project":     {authorization: "Bearer " + f.may, named: "pro-1"},
+		"not one that lacks it":         {authorization: "Bearer " + f.mayNot, want: fault.TypeLoginError, status: 403},
+		"not one that has expired":      {authorization: "Bearer " + f.expired, want: fault.TypeLoginError, status: 401},
+		"not one that does not exist":   {authorization: "Bearer " + f.may + "x", want: fault.TypeLoginError, status: 401},
+		"not a secret without its last letter": {
+			authorization: basic("pro-1", f.secret[:len(f.secret)-1]),
+			want:          fault.TypeLoginError,
+			status:        401,
+		},
+		"not without a secret":                    {authorization: basic("pro-1", ""), want: fault.TypeLoginError, status: 401},
+		"nobody of a project that does not exist": {authorization: basic("pro-2", f.secret), want: fault.TypeLoginError, status: 401},
+		"nobody who names another project": {
+			authorization: basic("pro-1", f.secret),
+			named:         "pro-2",
+			want:          fault.TypeProjectIDMismatch,
+			status:        403,
+		},
+		"nobody without credentials":  {want: fault.TypeLoginError, status: 401},
+		"nobody by another scheme":    {authorization: "Digest x", want: fault.TypeLoginError, status: 401},
+		"nobody whose base64 is none": {authorization: "Basic ***", want: fault.TypeLoginError, status: 401},
+		"nobody with a user name and no colon in the text": {
+			authorization: "Basic " + base64.StdEncoding.EncodeToString([]byte("pro-1")),
+			want:          fault.TypeLoginError,
+			status:        401,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -181,9 +196,13 @@ func TestWhereARequestComesFrom(t *testing.T) {
 		unreadable            bool
 	}{
 		"from its peer": {peer: "192.0.2.1", want: "192.0.2.1"},
-		"from its peer, whatever a stranger says":           {peer: "192.0.2.1", forwarded: "198.51.100.9", want: "192.0.2.1"},
-		"from where a trusted proxy says":                   {peer: "10.0.0.1", forwarded: "198.51.100.9", want: "198.51.100.9"},
-		"from the last that is no proxy":                    {peer: "10.0.0.1", forwarded: "203.0.113.5, 198.51.100.9, 10.0.0.2", want: "198.51.100.9"},
+		"from its peer, whatever a stranger says": {peer: "192.0.2.1", forwarded: "198.51.100.9", want: "192.0.2.1"},
+		"from where a trusted proxy says":         {peer: "10.0.0.1", forwarded: "198.51.100.9", want: "198.51.100.9"},
+		"from the last that is no proxy": {
+			peer:      "10.0.0.1",
+			forwarded: "203.0.113.5, 198.51.100.9, 10.0.0.2",
+			want:      "198.51.100.9",
+		},
 		"an empty line hides no other":                      {peer: "10.0.0.1", forwarded: "|198.51.100.9", want: "198.51.100.9"},
 		"whatever line is empty":                            {peer: "10.0.0.1", forwarded: "203.0.113.5|198.51.100.9|", want: "198.51.100.9"},
 		"from the proxy, if all lines are empty":            {peer: "10.0.0.1", forwarded: "|", want: "10.0.0.1"},
@@ -217,10 +236,16 @@ func TestWhichPagesMayReadAnAnswer(t *testing.T) {
 		want                 string // Access-Control-Allow-Origin
 		refused              bool
 	}{
-		"a page of a project":                         {method: "GET", path: "/v2/users", origin: page, want: page},
-		"no other page":                               {method: "GET", path: "/v2/users", origin: "https://evil.example"},
-		"a preflight of it is answered":               {method: "OPTIONS", path: "/v2/users", origin: page, preflight: true, want: page},
-		"a preflight of another is refused":           {method: "OPTIONS", path: "/v2/users", origin: "https://evil.example", preflight: true, refused: true},
+		"a page of a project":           {method: "GET", path: "/v2/users", origin: page, want: page},
+		"no other page":                 {method: "GET", path: "/v2/users", origin: "https://evil.example"},
+		"a preflight of it is answered": {method: "OPTIONS", path: "/v2/users", origin: page, preflight: true, want: page},
+		"a preflight of another is refused": {
+			method:    "OPTIONS",
+			path:      "/v2/users",
+			origin:    "https://evil.example",
+			preflight: true,
+			refused:   true,
+		},
 		"every page reads what is well known":         {method: "GET", path: "/.well-known/jwks", origin: "https://evil.example", want: "*"},
 		"no page reads what is no part of the API":    {method: "GET", path: "/docs", origin: page},
 		"and outside browsers there is nothing to it": {method: "GET", path: "/v2/users"},

@@ -47,7 +47,10 @@ func (f *files) made(name string, expires time.Time) (cert, key []byte) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: time.Unix(0, 0), NotAfter: expires}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Unix(0, 0), NotAfter: expires,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		f.t.Fatal(err)
@@ -72,7 +75,10 @@ func (f *files) write(path string, content []byte) {
 }
 
 func (f *files) open() (*certificate.Files, error) {
-	return certificate.Open(f.cert, f.key, certificate.Deps{Now: func() time.Time { return f.now }, Log: slog.New(slog.NewTextHandler(&f.log, nil)), Metrics: f.metrics})
+	return certificate.Open(
+		f.cert, f.key,
+		certificate.Deps{Now: func() time.Time { return f.now }, Log: slog.New(slog.NewTextHandler(&f.log, nil)), Metrics: f.metrics},
+	)
 }
 
 // served returns the name in the certificate that a handshake gets, once the files may have been looked at again.
@@ -194,7 +200,8 @@ func TestAnExpiredCertificateIsUsedAndSaidToBe(t *testing.T) {
 	cert, key := f.made("one", f.now.Add(-time.Hour))
 	f.write(f.cert, cert)
 	f.write(f.key, key)
-	if _, err := f.open(); err != nil || !strings.Contains(f.log.String(), "level=WARN") || !strings.Contains(f.log.String(), "it has expired") {
+	if _, err := f.open(); err != nil || !strings.Contains(f.log.String(), "level=WARN") ||
+		!strings.Contains(f.log.String(), "it has expired") {
 		t.Errorf("%v, logged %s", err, f.log.String())
 	}
 	want := "# HELP keyward_tls_certificate_expiry_timestamp_seconds When the TLS certificate in use expires; Unix seconds.\n" +

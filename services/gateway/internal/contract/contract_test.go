@@ -55,11 +55,16 @@ var typed = map[string]func() any{
 	"passkeyPostLogin":         func() any { return new(rest.PostLoginReq) },
 }
 
-const wholeLoginStart = `{"userID":"usr-4693224802260150919","processID":"abcdefghijabcdefghij","crossDeviceAuthenticationStrategy":"standard","clientInformation":{"remoteAddress":"203.0.113.7",` +
-	`"userAgent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36","clientEnvHandle":"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",` +
-	`"clientEnvHandleMeta":{"ts":1732280000000,"source":"ls"},"javascriptFingerprint":"0123456789abcdef","javaScriptHighEntropy":{"platform":"macOS","platformVersion":"15.1.0","mobile":false},` +
-	`"bluetoothAvailable":true,"passwordManagerAvailable":true,"userVerifyingPlatformAuthenticatorAvailable":true,"conditionalMediationAvailable":true,"clientCapabilities":{"conditionalCreate":true,` +
-	`"conditionalMediation":true,"hybridTransport":true,"passkeyPlatformAuthenticator":true,"userVerifyingPlatformAuthenticator":true},"privateMode":false,` +
+const wholeLoginStart = `{"userID":"usr-4693224802260150919","processID":"abcdefghijabcdefghij",` +
+	`"crossDeviceAuthenticationStrategy":"standard","clientInformation":{"remoteAddress":"203.0.113.7",` +
+	`"userAgent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 ` +
+	`Safari/537.36","clientEnvHandle":"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",` +
+	`"clientEnvHandleMeta":{"ts":1732280000000,"source":"ls"},"javascriptFingerprint":"0123456789abcdef",` +
+	`"javaScriptHighEntropy":{"platform":"macOS","platformVersion":"15.1.0","mobile":false},` +
+	`"bluetoothAvailable":true,"passwordManagerAvailable":true,"userVerifyingPlatformAuthenticatorAvailable":true,` +
+	`"conditionalMediationAvailable":true,"clientCapabilities":{"conditionalCreate":true,` +
+	`"conditionalMediation":true,"hybridTransport":true,"passkeyPlatformAuthenticator":true,"userVerifyingPlatformAuthenticator":true},` +
+	`"privateMode":false,` +
 	`"parsedDeviceInfo":{"browserName":"Chrome","browserVersion":"131.0.0.0","osName":"macOS","osVersion":"15.1.0"}}}`
 
 func parse(t testing.TB) *Document {
@@ -146,8 +151,11 @@ func FuzzBodies(f *testing.F) {
 		}
 	}
 	for i := range ids {
-		for _, body := range []string{wholeLoginStart, `{}`, `{"status":"active"}`, `{"eventType":"login-error","expires":1.0}`, `{"a":1,"a":2}`, "{\"fullName\":\"\xff\"}", `{"fullName":"\u0000"}`,
-			`{"status":"active","fullName":"\ud800"}`, `[[[]]]`, `{"expires":1e3}`, `{"expires":-0}`, `null`, `"`, ``, `{"st\u0061tus":"active"}`, `{"fullName":null}`, `{"":{}}`} {
+		for _, body := range []string{
+			wholeLoginStart, `{}`, `{"status":"active"}`, `{"eventType":"login-error","expires":1.0}`, `{"a":1,"a":2}`,
+			"{\"fullName\":\"\xff\"}", `{"fullName":"\u0000"}`, `{"status":"active","fullName":"\ud800"}`, `[[[]]]`,
+			`{"expires":1e3}`, `{"expires":-0}`, `null`, `"`, ``, `{"st\u0061tus":"active"}`, `{"fullName":null}`, `{"":{}}`,
+		} {
 			f.Add(uint8(i), []byte(body))
 		}
 	}
@@ -175,10 +183,19 @@ func TestBodiesChangedInOnePlaceAreJudgedAlike(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := rapid.SampledFrom([]string{"createUser", "updateUser", "createPasskeyEvent", "passkeyAppendStart", "passkeyLoginStart", "passkeyLoginFinish", "passkeyMediationFinish"}).Draw(t, "operation")
+		id := rapid.SampledFrom(
+			[]string{
+				"createUser", "updateUser", "createPasskeyEvent", "passkeyAppendStart", "passkeyLoginStart", "passkeyLoginFinish",
+				"passkeyMediationFinish",
+			},
+		).
+			Draw(t, "operation")
 		op := d.Operation(id)
 		agree(t, op, raw)
-		if found, err := op.CheckBody(raw); err == nil && len(found) == 0 && bytes.Count(raw, []byte("{")) <= maxDepth && !bytes.Contains(raw, []byte(`\u0000`)) {
+		if found, err := op.CheckBody(
+			raw,
+		); err == nil && len(found) == 0 && bytes.Count(raw, []byte("{")) <= maxDepth &&
+			!bytes.Contains(raw, []byte(`\u0000`)) {
 			if _, ok := quickly(t, op, raw); !ok {
 				t.Fatalf("%s: good, but not accepted quickly: %s", id, raw)
 			}
@@ -192,7 +209,13 @@ func change(t *rapid.T, object map[string]any) {
 		change(t, inner)
 		return
 	}
-	value := rapid.SampledFrom([]any{nil, true, 0, -1, 1.5, 1e300, int64(1) << 40, "", "x", "usr-1", "usr-1\n", strings.Repeat("é", 200), strings.Repeat("x", 3000), "\x00", []any{}, map[string]any{}, "active", "ls"}).Draw(t, "value")
+	value := rapid.SampledFrom(
+		[]any{
+			nil, true, 0, -1, 1.5, 1e300, int64(1) << 40, "", "x", "usr-1", "usr-1\n", strings.Repeat("é", 200),
+			strings.Repeat("x", 3000), "\x00", []any{}, map[string]any{}, "active", "ls",
+		},
+	).
+		Draw(t, "value")
 	switch rapid.IntRange(0, 2).Draw(t, "kind") {
 	case 0:
 		delete(object, key)
@@ -254,11 +277,15 @@ func TestAParameterThatNobodyKnowsIsRefusedByItsName(t *testing.T) {
 	t.Parallel()
 	d := parse(t)
 	for raw, field := range map[string]string{
-		"": "", "sort=created:asc&page=1&pageSize=5": "", "filter[]=userID:eq:usr-1": "", "filter%5B%5D=userID:eq:usr-1&filter%5B%5D=created:gt:1": "",
-		"filter[0]=userID:eq:usr-1&filter[1]=created:gt:1": "", "filter[][0]=userID:eq:usr-1": "", "filter%5B%5D%5B%5D=userID:eq:usr-1": "", "&": "",
-		"filter=userID:eq:usr-1": "filter", "filters[]=userID:eq:usr-1": "filters[]", "filter[a]=userID:eq:usr-1": "filter[a]", "filter[0]x=1": "filter[0]x",
-		"Sort=created:asc": "Sort", "page_size=5": "page_size", "limit=5": "limit", "sort[]=created:asc": "sort[]", "filter[00000]=a": "filter[00000]",
-		"\xff=1": "\ufffd",
+		"": "", "sort=created:asc&page=1&pageSize=5": "", "filter[]=userID:eq:usr-1": "",
+		"filter%5B%5D=userID:eq:usr-1&filter%5B%5D=created:gt:1": "",
+		"filter[0]=userID:eq:usr-1&filter[1]=created:gt:1":       "", "filter[][0]=userID:eq:usr-1": "",
+		"filter%5B%5D%5B%5D=userID:eq:usr-1": "", "&": "",
+		"filter=userID:eq:usr-1": "filter", "filters[]=userID:eq:usr-1": "filters[]", "filter[a]=userID:eq:usr-1": "filter[a]",
+		"filter[0]x=1":     "filter[0]x",
+		"Sort=created:asc": "Sort", "page_size=5": "page_size", "limit=5": "limit", "sort[]=created:asc": "sort[]",
+		"filter[00000]=a": "filter[00000]",
+		"\xff=1":          "\ufffd",
 	} {
 		found := d.Operation("listUsers").CheckQuery(raw)
 		if (field == "") != (len(found) == 0) || len(found) > 1 || len(found) == 1 && found[0].Field != field {
@@ -412,7 +439,10 @@ func TestANumberThatCostsMoreThanItsBytesIsRefusedByNameWhereverItStands(t *test
 	op := parse(t).Operation("passkeyLoginStart")
 	long := strings.Repeat("1", maxNumberBytes+1)
 	for _, tc := range []struct{ name, body, field string }{
-		{"a huge exponent", `{"clientInformation":{"javaScriptHighEntropy":{"mobile":1e1000000}}}`, "clientInformation.javaScriptHighEntropy.mobile"},
+		{
+			"a huge exponent", `{"clientInformation":{"javaScriptHighEntropy":{"mobile":1e1000000}}}`,
+			"clientInformation.javaScriptHighEntropy.mobile",
+		},
 		{"a huge exponent below nothing", `{"a":1E-1000000}`, "a"},
 		{"an exponent beyond all numbers", `{"a":1e99999999999999999999999}`, "a"},
 		{"too many digits", `{"a":` + long + `}`, "a"},

@@ -17,12 +17,13 @@ const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 // plain are texts that can be read in one way, and ambiguous those that cannot; what must not pass begins at the mark |.
 var plain = map[string]string{
-	"a request without a body":            get,
-	"two of them":                         get + get,
-	"empty lines before a request":        "\r\n\r\n" + get,
-	"a body of a length":                  "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n\n\n" + get,
-	"a body of no length":                 "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n" + get,
-	"chunks":                              "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\n2;x=\"y\"\r\n\n\n\r\n0\r\nX: y\r\n\r\n" + get,
+	"a request without a body":     get,
+	"two of them":                  get + get,
+	"empty lines before a request": "\r\n\r\n" + get,
+	"a body of a length":           "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n\n\n" + get,
+	"a body of no length":          "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n" + get,
+	"chunks": "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\n2;x=\"y\"\r\n\n\n\r\n0\r\nX: " +
+		"y\r\n\r\n" + get,
 	"no host in HTTP/1.0":                 "GET / HTTP/1.0\r\n\r\n",
 	"a body of a GET":                     "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" + get,
 	"the host in the target too":          "GET http://a:80/x HTTP/1.1\r\nHost: A:80\r\n\r\n",

@@ -29,8 +29,13 @@ func TestWhatAnIssuerAnswersIsNotTrusted(t *testing.T) {
 		"the document of another issuer": {func(p *provider) {
 			p.document = changed(plain(p.URL), map[string]any{"issuer": "https://swordfish.example.com"})
 		}, "that of another issuer"},
-		"its issuer with a slash":       {func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"issuer": p.URL + "/"}) }, "that of another issuer"},
-		"a document without an issuer":  {func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"issuer": nil}) }, "that of another issuer"},
+		"its issuer with a slash": {
+			func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"issuer": p.URL + "/"}) },
+			"that of another issuer",
+		},
+		"a document without an issuer": {
+			func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"issuer": nil}) }, "that of another issuer",
+		},
 		"a document that is no JSON":    {func(p *provider) { p.document = []byte("<html>") }, "read what"},
 		"a document that says it twice": {func(p *provider) { p.document = []byte(`{"issuer":"a","issuer":"b"}`) }, "duplicate"},
 		"a huge document":               {func(p *provider) { p.document = bytes.Repeat([]byte(" "), 1<<20+1) }, "larger than 1048576 bytes"},
@@ -43,16 +48,26 @@ func TestWhatAnIssuerAnswersIsNotTrusted(t *testing.T) {
 		"keys with a password": {func(p *provider) {
 			p.document = changed(plain(p.URL), map[string]any{"jwks_uri": "https://a:b@example.com"})
 		}, "neither https"},
-		"keys nowhere":                 {func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"jwks_uri": nil}) }, "neither https"},
-		"keys at what is no URL":       {func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"jwks_uri": "https://%zz"}) }, "neither https"},
-		"keys that are not there":      {func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"jwks_uri": p.URL + "/none"}) }, "answers 404"},
-		"huge keys":                    {func(p *provider) { p.keys = bytes.Repeat([]byte("["), 2<<20) }, "larger than 1048576 bytes"},
-		"keys that are no JSON":        {func(p *provider) { p.keys = []byte("swordfi") }, "read what"},
-		"keys that are a text":         {func(p *provider) { p.keys = map[string]any{"keys": "none"} }, "read what"},
-		"too many keys":                {func(p *provider) { p.keys = map[string]any{"keys": make([]int, 101)} }, "more than 100"},
-		"no content":                   {func(p *provider) { p.status = http.StatusNoContent; p.keys = []byte{} }, "answers 204"},
-		"a redirect out of protection": {func(p *provider) { p.discover = http.RedirectHandler("http://192.0.2.1/", http.StatusFound) }, "neither https"},
-		"a redirect to another scheme": {func(p *provider) { p.discover = http.RedirectHandler("ftp://127.0.0.1/", http.StatusFound) }, "neither https"},
+		"keys nowhere": {
+			func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"jwks_uri": nil}) }, "neither https",
+		},
+		"keys at what is no URL": {
+			func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"jwks_uri": "https://%zz"}) }, "neither https",
+		},
+		"keys that are not there": {
+			func(p *provider) { p.document = changed(plain(p.URL), map[string]any{"jwks_uri": p.URL + "/none"}) }, "answers 404",
+		},
+		"huge keys":             {func(p *provider) { p.keys = bytes.Repeat([]byte("["), 2<<20) }, "larger than 1048576 bytes"},
+		"keys that are no JSON": {func(p *provider) { p.keys = []byte("swordfi") }, "read what"},
+		"keys that are a text":  {func(p *provider) { p.keys = map[string]any{"keys": "none"} }, "read what"},
+		"too many keys":         {func(p *provider) { p.keys = map[string]any{"keys": make([]int, 101)} }, "more than 100"},
+		"no content":            {func(p *provider) { p.status = http.StatusNoContent; p.keys = []byte{} }, "answers 204"},
+		"a redirect out of protection": {
+			func(p *provider) { p.discover = http.RedirectHandler("http://192.0.2.1/", http.StatusFound) }, "neither https",
+		},
+		"a redirect to another scheme": {
+			func(p *provider) { p.discover = http.RedirectHandler("ftp://127.0.0.1/", http.StatusFound) }, "neither https",
+		},
 		"a redirect to itself": {func(p *provider) {
 			p.discover = http.RedirectHandler(p.URL+"/.well-known/openid-configuration", http.StatusTemporaryRedirect)
 		}, "more than 3 times"},
@@ -129,17 +144,24 @@ func TestKeysThatAreOfNoUseArePassedOver(t *testing.T) {
 		with      signer
 		status    int
 	}{
-		"of a kind to come":               {map[string]any{"kty": "AKP", "kid": "new", "pub": "AAAA"}, good, 0},
-		"symmetric":                       {map[string]any{"kty": "oct", "kid": "oct", "k": "c2VjcmV0"}, good, 0},
-		"no object":                       {"swordfish", good, 0},
-		"a point that is on no curve":     {good.publish(map[string]any{"kid": "off", "x": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}), good, 0},
-		"for encryption":                  {edKey("x").publish(map[string]any{"kid": "good", "use": "enc"}), good, 0},
-		"for encryption, it alone":        {longKey("enc", map[string]any{"use": "enc"}), signer{"enc", jwa.RS256(), rsaKey()}, 401},
-		"to sign with":                    {longKey("ops", map[string]any{"key_ops": []string{"sign"}}), signer{"ops", jwa.RS256(), rsaKey()}, 401},
-		"to verify with":                  {longKey("ops", map[string]any{"key_ops": []string{"verify"}, "use": nil}), signer{"ops", jwa.RS256(), rsaKey()}, 0},
-		"for another algorithm":           {longKey("alg", map[string]any{"alg": "PS256"}), signer{"alg", jwa.RS256(), rsaKey()}, 401},
-		"for the algorithm":               {longKey("alg", map[string]any{"alg": "PS256"}), signer{"alg", jwa.PS256(), rsaKey()}, 0},
-		"too short":                       {longKey("weak", map[string]any{"n": base64.RawURLEncoding.EncodeToString(weak)}), signer{"weak", jwa.RS256(), rsaKey()}, 401},
+		"of a kind to come": {map[string]any{"kty": "AKP", "kid": "new", "pub": "AAAA"}, good, 0},
+		"symmetric":         {map[string]any{"kty": "oct", "kid": "oct", "k": "c2VjcmV0"}, good, 0},
+		"no object":         {"swordfish", good, 0},
+		"a point that is on no curve": {
+			good.publish(map[string]any{"kid": "off", "x": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}), good, 0,
+		},
+		"for encryption":           {edKey("x").publish(map[string]any{"kid": "good", "use": "enc"}), good, 0},
+		"for encryption, it alone": {longKey("enc", map[string]any{"use": "enc"}), signer{"enc", jwa.RS256(), rsaKey()}, 401},
+		"to sign with":             {longKey("ops", map[string]any{"key_ops": []string{"sign"}}), signer{"ops", jwa.RS256(), rsaKey()}, 401},
+		"to verify with": {
+			longKey("ops", map[string]any{"key_ops": []string{"verify"}, "use": nil}), signer{"ops", jwa.RS256(), rsaKey()}, 0,
+		},
+		"for another algorithm": {longKey("alg", map[string]any{"alg": "PS256"}), signer{"alg", jwa.RS256(), rsaKey()}, 401},
+		"for the algorithm":     {longKey("alg", map[string]any{"alg": "PS256"}), signer{"alg", jwa.PS256(), rsaKey()}, 0},
+		"too short": {
+			longKey("weak", map[string]any{"n": base64.RawURLEncoding.EncodeToString(weak)}), signer{"weak", jwa.RS256(), rsaKey()},
+			401,
+		},
 		"without an ID, the only one":     {longKey("", nil), signer{"", jwa.RS256(), rsaKey()}, 0},
 		"without an ID, one of two":       {ecKey("").publish(nil), signer{"", jwa.ES256(), good.private}, 401},
 		"with the ID of another, earlier": {edKey("").publish(map[string]any{"kid": "good"}), good, 0},
@@ -163,7 +185,10 @@ func FuzzKeysAreReadOrPassedOver(f *testing.F) {
 	for _, s := range []signer{ecKey("ec"), edKey("ed"), {"rsa", jwa.RS256(), rsaKey()}} {
 		f.Add(must(json.Marshal(map[string]any{"keys": []any{s.publish(nil)}})))
 	}
-	for _, seed := range []string{``, `{}`, `{"keys":null}`, `{"keys":[{"kty":"RSA","n":"","e":""}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"}]}`, `{"keys":[{"kty":"oct","k":"AA"}]}`} {
+	for _, seed := range []string{
+		``, `{}`, `{"keys":null}`, `{"keys":[{"kty":"RSA","n":"","e":""}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"}]}`,
+		`{"keys":[{"kty":"oct","k":"AA"}]}`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -103,8 +103,10 @@ func TestWhatDiffersIsNamed(t *testing.T) {
 	}{
 		"a forgotten row":                          {document, without("listUsers"), "operation listUsers (GET /v2/users) has no row"},
 		"an operation that is new in the document": {more, rows, "operation getGadget (GET /v2/gadgets/{gadgetID}) has no row"},
-		"a row that is new in the table":           {document, append(without(""), ofProject("getGadget", getGadget, id)), "operation getGadget has a row"},
-		"a row that is there twice":                {document, append(without(""), rows[0]), "operation " + rows[0].ID + " has two rows"},
+		"a row that is new in the table": {
+			document, append(without(""), ofProject("getGadget", getGadget, id)), "operation getGadget has a row",
+		},
+		"a row that is there twice": {document, append(without(""), rows[0]), "operation " + rows[0].ID + " has two rows"},
 		"a body that the row does not read": {document, append(without("createUser"), ofProject("createUser", listGadgets, nothing)),
 			"operation createUser (POST /v2/users): its row does not read the body"},
 		"a body that the document lacks": {document, append(without("listUsers"), ofProject("listUsers", createGadget, body)),

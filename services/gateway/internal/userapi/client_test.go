@@ -87,7 +87,9 @@ func (s *server) callWith(ctx context.Context, protocol string, headers map[stri
 }
 
 // dispatch calls the generated client of the request's method.
-func dispatch(ctx context.Context, client *http.Client, url string, req proto.Message, options ...connect.ClientOption) (proto.Message, error) {
+func dispatch(
+	ctx context.Context, client *http.Client, url string, req proto.Message, options ...connect.ClientOption,
+) (proto.Message, error) {
 	v2 := userv2connect.NewUserServiceClient(client, url, options...)
 	beta := userv2betaconnect.NewUserServiceClient(client, url, options...)
 	switch m := req.(type) {

@@ -44,8 +44,15 @@ func faultCases() []faultCase {
 		{"a fault without a reason", plain(400, "no"), "invalid_argument", 400, "no", "", "", "", ""},
 		{"a field at fault", fault.Field("domain", "is no domain"), "invalid_argument", 400, "domain: is no domain", "", "", "", ""},
 		{
-			"fields at fault with a reason", fault.Fields(fault.FieldError{Field: "a", Message: "b"}, fault.FieldError{Field: "c", Message: "d"}).Named("X-1"),
-			"invalid_argument", 400, "a: b; c: d (X-1)", "X-1", "a: b; c: d", "", "",
+			"fields at fault with a reason",
+			fault.Fields(fault.FieldError{Field: "a", Message: "b"}, fault.FieldError{Field: "c", Message: "d"}).Named("X-1"),
+			"invalid_argument",
+			400,
+			"a: b; c: d (X-1)",
+			"X-1",
+			"a: b; c: d",
+			"",
+			"",
 		},
 		{
 			"a state that does not allow it", fault.Precondition("User is not active").Named(service.ReasonUserInactive), "failed_precondition", 400,
@@ -77,7 +84,10 @@ func faultCases() []faultCase {
 		{"an error that is no fault", errors.New("hunter2"), "internal", 500, "an internal error occurred", "", "", "", ""},
 		{"a wrapped fault", fmt.Errorf("hunter2: %w", fault.NotFound("gone")), "not_found", 404, "gone", "", "", "", ""},
 		{"something that does not exist", plain(501, "not here"), "unimplemented", 501, "not here", "", "", "", ""},
-		{"something that is away", fault.Unavailable(3*time.Second, "the log is away").Because(errors.New("hunter2")), "unavailable", 503, "the log is away", "", "", "3", ""},
+		{
+			"something that is away", fault.Unavailable(3*time.Second, "the log is away").Because(errors.New("hunter2")),
+			"unavailable", 503, "the log is away", "", "", "3", "",
+		},
 		{"something that took too long", plain(504, "too slow"), "deadline_exceeded", 504, "too slow", "", "", "", ""},
 		{"a status of no row, of the caller", plain(422, ""), "invalid_argument", 400, "Unprocessable Entity", "", "", "", ""},
 		{"a status of no row, of the server", plain(502, ""), "internal", 500, "an internal error occurred", "", "", "", ""},
@@ -142,13 +152,22 @@ func TestCallersThatAreNotAdmitted(t *testing.T) {
 		{"a token that is not valid", "Bearer x", reply{Code: "unauthenticated", Message: "the token is not valid", Status: 401}},
 		{
 			"a caller that calls too often", "Bearer busy",
-			reply{Code: "resource_exhausted", Message: "too many calls (PROJECT-Busy)", ID: "PROJECT-Busy", Text: "too many calls", Retry: "2", Status: 429},
+			reply{
+				Code:    "resource_exhausted",
+				Message: "too many calls (PROJECT-Busy)",
+				ID:      "PROJECT-Busy",
+				Text:    "too many calls",
+				Retry:   "2",
+				Status:  429,
+			},
 		},
 		{"an admission that panics", "Bearer panic", reply{Code: "internal", Message: "an internal error occurred", Status: 500}},
 	} {
 		for _, protocol := range protocols() {
 			// The message is not valid either, which those who are not admitted are not told.
-			for _, req := range []proto.Message{&userv2.RegisterPasskeyRequest{UserId: strings.Repeat("x", 201)}, &userv2beta.RegisterPasskeyRequest{}} {
+			for _, req := range []proto.Message{
+				&userv2.RegisterPasskeyRequest{UserId: strings.Repeat("x", 201)}, &userv2beta.RegisterPasskeyRequest{},
+			} {
 				t.Run(tc.name+" over "+protocol+" to "+string(req.ProtoReflect().Descriptor().FullName()), func(t *testing.T) {
 					headers := map[string]string{}
 					if tc.header != "" {
@@ -188,7 +207,11 @@ func TestIDsThatNobodyCanHaveAreNotFound(t *testing.T) {
 		{"a user with too many digits", &userv2.CreatePasskeyRegistrationLinkRequest{UserId: "usr-12345678901234567890"}, user},
 		{"a user of other letters", &userv2.RemovePasskeyRequest{UserId: "Usr-1", PasskeyId: "cre-1"}, user},
 		{"a number as a passkey", &userv2.RemovePasskeyRequest{UserId: "usr-1", PasskeyId: "163840776835432705"}, passkey},
-		{"a user as a passkey", &userv2.VerifyPasskeyRegistrationRequest{UserId: "usr-1", PasskeyId: "usr-1", PasskeyName: "n", PublicKeyCredential: credential}, passkey},
+		{
+			"a user as a passkey",
+			&userv2.VerifyPasskeyRegistrationRequest{UserId: "usr-1", PasskeyId: "usr-1", PasskeyName: "n", PublicKeyCredential: credential},
+			passkey,
+		},
 		{"both: the user comes first", &userv2.RemovePasskeyRequest{UserId: "a", PasskeyId: "b"}, user},
 	} {
 		for _, protocol := range protocols() {
@@ -216,7 +239,10 @@ func TestWriteErrorKnowsTheProtocol(t *testing.T) {
 		body                    string
 	}{
 		{
-			"JSON", "/v2/users/usr-1/passkeys", "application/json", busy, 429, map[string]string{"Content-Type": "application/json", "Retry-After": "1"},
+			"JSON", "/v2/users/usr-1/passkeys", "application/json", busy, 429, map[string]string{
+				"Content-Type": "application/json",
+				"Retry-After":  "1",
+			},
 			`{"code":8,"message":"slow (X-4)","details":[{"@type":"type.googleapis.com/zitadel.v1.ErrorDetail","id":"X-4","message":"slow"}]}`,
 		},
 		{
@@ -225,10 +251,14 @@ func TestWriteErrorKnowsTheProtocol(t *testing.T) {
 		},
 		{
 			"Connect", "/zitadel.user.v2.UserService/ListPasskeys", "application/json", fault.Login("who?"), 401,
-			map[string]string{"Content-Type": "application/json", "Www-Authenticate": `Bearer realm="keyward"`}, `{"code":"unauthenticated","message":"who?"}`,
+			map[string]string{
+				"Content-Type":     "application/json",
+				"Www-Authenticate": `Bearer realm="keyward"`,
+			}, `{"code":"unauthenticated","message":"who?"}`,
 		},
 		{
-			"Connect with a reason to wait", "/zitadel.user.v2.UserService/ListPasskeys", "application/proto", fault.Unavailable(time.Second, "away"), 503,
+			"Connect with a reason to wait", "/zitadel.user.v2.UserService/ListPasskeys", "application/proto",
+			fault.Unavailable(time.Second, "away"), 503,
 			map[string]string{"Content-Type": "application/json", "Retry-After": "1"}, `{"code":"unavailable","message":"away"}`,
 		},
 		{
@@ -387,7 +417,8 @@ func TestAPanicIsAnInternalErrorAndLoggedWithItsStack(t *testing.T) {
 			})
 		}
 	}
-	if log := s.log.String(); strings.Count(log, "panicked") != 8 || !strings.Contains(log, "harness_test.go") || !strings.Contains(log, "hunter2") {
+	if log := s.log.String(); strings.Count(log, "panicked") != 8 || !strings.Contains(log, "harness_test.go") ||
+		!strings.Contains(log, "hunter2") {
 		t.Errorf("logged: %s", log)
 	}
 }

@@ -25,12 +25,15 @@ func fuzzed(f *testing.F) *userapi.API {
 func FuzzJSON(f *testing.F) {
 	api := fuzzed(f)
 	for _, path := range []string{
-		"/v2/users/usr-1/passkeys", "/v2/users/usr-1/passkeys/cre-1", "/v2/users/usr-1/passkeys/registration_link", "/v2/users/usr-1/passkeys/_search",
+		"/v2/users/usr-1/passkeys", "/v2/users/usr-1/passkeys/cre-1", "/v2/users/usr-1/passkeys/registration_link",
+		"/v2/users/usr-1/passkeys/_search",
 		"/v2beta/users/usr-1/passkeys/registration_link", "/v2/users//passkeys", "/v2beta", "/v2/users/a:b/passkeys/:x",
 	} {
 		for _, body := range []string{
-			``, `{}`, `null`, `[]`, `{"authenticator":1,"code":{"id":"a","code":"b"}}`, `{"sendLink":{"urlTemplate":"x"}}`, `{"returnCode":{},"sendLink":{}}`,
-			`{"publicKeyCredential":` + testCredential + `,"passkeyName":"n"}`, `{"publicKeyCredential":{"a":1e999}}`, "{\"domain\":\"\xff\"}", `{"a":"\ud800"}`,
+			``, `{}`, `null`, `[]`, `{"authenticator":1,"code":{"id":"a","code":"b"}}`, `{"sendLink":{"urlTemplate":"x"}}`,
+			`{"returnCode":{},"sendLink":{}}`,
+			`{"publicKeyCredential":` + testCredential + `,"passkeyName":"n"}`, `{"publicKeyCredential":{"a":1e999}}`,
+			"{\"domain\":\"\xff\"}", `{"a":"\ud800"}`,
 			strings.Repeat("[", 10_001), `{"x":` + strings.Repeat(`{"x":`, 100),
 		} {
 			f.Add("POST", path, body)

@@ -59,9 +59,12 @@ func change() service.Change {
 	return service.Change{ChangedMs: 1_767_323_045_678, CreatedMs: 1_767_323_044_678}
 }
 
-const testOptions = `{"publicKey":{"challenge":"AQID","excludeCredentials":[],"rp":{"id":"a.example","name":"A"},"timeout":300000,"user":{"id":"dXNyLTE"}}}`
+const testOptions = `{"publicKey":{"challenge":"AQID","excludeCredentials":[],"rp":{"id":"a.example","name":"A"},"timeout":300000,` +
+	`"user":{"id":"dXNyLTE"}}}`
 
-func (r *registrations) RegisterPasskey(ctx context.Context, q service.ForUser[service.PasskeyRegistration]) (service.PendingPasskey, error) {
+func (r *registrations) RegisterPasskey(
+	ctx context.Context, q service.ForUser[service.PasskeyRegistration],
+) (service.PendingPasskey, error) {
 	if err := r.record(ctx, q); err != nil {
 		return service.PendingPasskey{}, err
 	}
@@ -72,7 +75,9 @@ func (r *registrations) VerifyPasskey(ctx context.Context, q service.ForUser[ser
 	return change(), r.record(ctx, q)
 }
 
-func (r *registrations) CreatePasskeyCode(ctx context.Context, q service.ForUser[service.PasskeyCodeRequest]) (service.PasskeyCodeCreated, error) {
+func (r *registrations) CreatePasskeyCode(
+	ctx context.Context, q service.ForUser[service.PasskeyCodeRequest],
+) (service.PasskeyCodeCreated, error) {
 	return service.PasskeyCodeCreated{Change: change(), Code: r.code}, r.record(ctx, q)
 }
 
@@ -149,7 +154,11 @@ func serve(t testing.TB, change func(*userapi.Deps)) *server {
 	t.Helper()
 	s := &server{t: t, recorded: &registrations{code: &service.PasskeyCode{ID: "cha-1", Code: "secret"}}, log: &syncBuffer{}}
 	deps := userapi.Deps{
-		Registrations: s.recorded, Admit: admit, MaxBytes: testMaxBytes, Timeout: 20 * time.Second, Log: slog.New(slog.NewTextHandler(s.log, nil)),
+		Registrations: s.recorded,
+		Admit:         admit,
+		MaxBytes:      testMaxBytes,
+		Timeout:       20 * time.Second,
+		Log:           slog.New(slog.NewTextHandler(s.log, nil)),
 		Observe: func(_ context.Context, o userapi.Outcome) {
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -13,7 +13,8 @@ import (
 	"github.com/keyward/keyward/core/service"
 )
 
-const testDetails = `"details":{"sequence":"1767323045678","changeDate":"2026-01-02T03:04:05.678Z","resourceOwner":"pro-7","creationDate":"2026-01-02T03:04:04.678Z"}`
+const testDetails = `"details":{"sequence":"1767323045678","changeDate":"2026-01-02T03:04:05.678Z","resourceOwner":"pro-7",` +
+	`"creationDate":"2026-01-02T03:04:04.678Z"}`
 
 func TestBodiesOfTheJSONAPI(t *testing.T) {
 	t.Parallel()
@@ -40,19 +41,33 @@ func TestBodiesOfTheJSONAPI(t *testing.T) {
 		{"an enum by its name", `POST /v2/users/usr-1/passkeys {"authenticator":"PASSKEY_AUTHENTICATOR_PLATFORM"}`, 200, registered, platform},
 		{"an enum by its number", `POST /v2/users/usr-1/passkeys {"authenticator":1}`, 200, registered, platform},
 		{"an enum of v2beta by its number", `POST /v2beta/users/usr-1/passkeys {"authenticator":1}`, 200, registered, platform},
-		{"an enum that a later version may know", `POST /v2/users/usr-1/passkeys {"authenticator":9}`, 200, registered, about(service.PasskeyRegistration{})},
-		{"null is nothing", `POST /v2/users/usr-1/passkeys {"authenticator":null,"domain":null}`, 200, registered, about(service.PasskeyRegistration{})},
+		{
+			"an enum that a later version may know", `POST /v2/users/usr-1/passkeys {"authenticator":9}`, 200, registered,
+			about(service.PasskeyRegistration{}),
+		},
+		{
+			"null is nothing", `POST /v2/users/usr-1/passkeys {"authenticator":null,"domain":null}`, 200, registered,
+			about(service.PasskeyRegistration{}),
+		},
 		{
 			"unknown fields are ignored", `POST /v2/users/usr-1/passkeys {"x":{"y":[1]},"domain":"a.example"}`, 200,
 			registered, about(service.PasskeyRegistration{Domain: "a.example"}),
 		},
-		{"an ID in the body does not count", `POST /v2/users/usr-1/passkeys {"userId":"usr-2"}`, 200, registered, about(service.PasskeyRegistration{})},
-		{"a query does not count", `POST /v2/users/usr-1/passkeys?userId=usr-2&domain=x {}`, 200, registered, about(service.PasskeyRegistration{})},
 		{
-			"the names of JSON", `POST /v2/users/usr-1/passkeys/cre-2 {"publicKeyCredential":` + testCredential + `,"passkeyName":"n"}`, 200, `{` + testDetails + `}`, verified,
+			"an ID in the body does not count", `POST /v2/users/usr-1/passkeys {"userId":"usr-2"}`, 200, registered,
+			about(service.PasskeyRegistration{}),
 		},
 		{
-			"the names of the proto", `POST /v2/users/usr-1/passkeys/cre-2 {"public_key_credential":` + testCredential + `,"passkey_name":"n"}`, 200, `{` + testDetails + `}`,
+			"a query does not count", `POST /v2/users/usr-1/passkeys?userId=usr-2&domain=x {}`, 200, registered,
+			about(service.PasskeyRegistration{}),
+		},
+		{
+			"the names of JSON", `POST /v2/users/usr-1/passkeys/cre-2 {"publicKeyCredential":` + testCredential + `,"passkeyName":"n"}`, 200,
+			`{` + testDetails + `}`, verified,
+		},
+		{
+			"the names of the proto",
+			`POST /v2/users/usr-1/passkeys/cre-2 {"public_key_credential":` + testCredential + `,"passkey_name":"n"}`, 200, `{` + testDetails + `}`,
 			verified,
 		},
 		{
@@ -64,19 +79,29 @@ func TestBodiesOfTheJSONAPI(t *testing.T) {
 			`{` + testDetails + `}`, about(service.PasskeyCodeRequest{Send: true}),
 		},
 		{
-			"a code that is returned", `POST /v2/users/usr-1/passkeys/registration_link {"returnCode":{}}`, 200, `{` + testDetails + `,"code":{"id":"cha-1","code":"secret"}}`,
+			"a code that is returned", `POST /v2/users/usr-1/passkeys/registration_link {"returnCode":{}}`, 200,
+			`{` + testDetails + `,"code":{"id":"cha-1","code":"secret"}}`,
 			about(service.PasskeyCodeRequest{}),
 		},
-		{"a literal wins over an ID: the list; zero values are left out", `POST /v2/users/usr-1/passkeys/_search {}`, 200, `{"details":{}}`, about(service.Empty{})},
+		{
+			"a literal wins over an ID: the list; zero values are left out", `POST /v2/users/usr-1/passkeys/_search {}`, 200,
+			`{"details":{}}`, about(service.Empty{}),
+		},
 		{
 			"in v2beta there is no list", `POST /v2beta/users/usr-1/passkeys/_search {}`, 400,
 			`{"code":3,"message":"invalid VerifyPasskeyRegistrationRequest.PublicKeyCredential: value is required"}`, nil,
 		},
 		{"a removal", `DELETE /v2/users/usr-1/passkeys/cre-2`, 200, `{` + testDetails + `}`, about(ident.CredentialID("cre-2"))},
-		{"a removal whose body is ignored", `DELETE /v2/users/usr-1/passkeys/cre-2 not JSON`, 200, `{` + testDetails + `}`, about(ident.CredentialID("cre-2"))},
+		{
+			"a removal whose body is ignored", `DELETE /v2/users/usr-1/passkeys/cre-2 not JSON`, 200, `{` + testDetails + `}`,
+			about(ident.CredentialID("cre-2")),
+		},
 		{
 			"a removal of a literal is one of an ID", `DELETE /v2/users/usr-1/passkeys/registration_link`, 404,
-			`{"code":5,"message":"Passkey could not be found (PASSKEY-Unknown)","details":[{"@type":"type.googleapis.com/zitadel.v1.ErrorDetail","id":"PASSKEY-Unknown","message":"Passkey could not be found"}]}`, nil,
+			`{"code":5,"message":"Passkey could not be found ` +
+				`(PASSKEY-Unknown)","details":[{"@type":"type.googleapis.com/zitadel.v1.ErrorDetail","id":"PASSKEY-Unknown","message":"Passkey could ` +
+				`not be found"}]}`,
+			nil,
 		},
 		{
 			"no ID", `POST /v2/users//passkeys {}`, 400,
@@ -87,8 +112,14 @@ func TestBodiesOfTheJSONAPI(t *testing.T) {
 		{"no JSON", `POST /v2/users/usr-1/passkeys secret`, 400, `{"code":3,"message":"the body is not valid JSON (byte 1)"}`, nil},
 		{"two values", `POST /v2/users/usr-1/passkeys {} {}`, 400, `{"code":3,"message":"the body is not valid JSON (byte 4)"}`, nil},
 		{"spaces only", `POST /v2/users/usr-1/passkeys  `, 400, `{"code":3,"message":"the body is not valid JSON (byte 1)"}`, nil},
-		{"an array", `POST /v2/users/usr-1/passkeys ["secret"]`, 400, `{"code":3,"message":"the body does not fit RegisterPasskeyRequest (line 1, column 1)"}`, nil},
-		{"a string", `POST /v2/users/usr-1/passkeys "secret"`, 400, `{"code":3,"message":"the body does not fit RegisterPasskeyRequest (line 1, column 1)"}`, nil},
+		{
+			"an array", `POST /v2/users/usr-1/passkeys ["secret"]`, 400,
+			`{"code":3,"message":"the body does not fit RegisterPasskeyRequest (line 1, column 1)"}`, nil,
+		},
+		{
+			"a string", `POST /v2/users/usr-1/passkeys "secret"`, 400,
+			`{"code":3,"message":"the body does not fit RegisterPasskeyRequest (line 1, column 1)"}`, nil,
+		},
 		{
 			"a field of another type", `POST /v2/users/usr-1/passkeys {"domain":["secret"]}`, 400,
 			`{"code":3,"message":"the body does not fit RegisterPasskeyRequest (line 1, column 11)"}`, nil,
@@ -105,7 +136,10 @@ func TestBodiesOfTheJSONAPI(t *testing.T) {
 			"text that is not UTF-8", "POST /v2/users/usr-1/passkeys {\"domain\":\"\xff\"}", 400,
 			`{"code":3,"message":"the body does not fit RegisterPasskeyRequest (line 1, column 11)"}`, nil,
 		},
-		{"an enum of another type", `POST /v2/users/usr-1/passkeys {"authenticator":"1.5"}`, 200, registered, about(service.PasskeyRegistration{})},
+		{
+			"an enum of another type", `POST /v2/users/usr-1/passkeys {"authenticator":"1.5"}`, 200, registered,
+			about(service.PasskeyRegistration{}),
+		},
 		{
 			"an enum that is no integer", `POST /v2/users/usr-1/passkeys {"authenticator":1.5}`, 400,
 			`{"code":3,"message":"the body does not fit RegisterPasskeyRequest (line 1, column 18)"}`, nil,
@@ -119,7 +153,8 @@ func TestBodiesOfTheJSONAPI(t *testing.T) {
 			verb, rest, _ := strings.Cut(tc.request, " ")
 			path, body, _ := strings.Cut(rest, " ")
 			a := s.send(t.Context(), verb, path, body, map[string]string{"Authorization": "Bearer all"})
-			if a.status != tc.status || !sameJSON(a.body, tc.body) || a.header.Get("Content-Type") != "application/json" || a.header.Get("Cache-Control") != "no-store" {
+			if a.status != tc.status || !sameJSON(a.body, tc.body) || a.header.Get("Content-Type") != "application/json" ||
+				a.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("got %d %s %v", a.status, a.body, a.header)
 			}
 			var want []any
@@ -141,12 +176,18 @@ func TestAnyContentTypeIsReadAsJSON(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)
 	for _, kind := range []string{
-		"", "application/json", "application/json; charset=utf-8", "text/plain", "application/x-www-form-urlencoded", "application/grpc", "application/grpc-web+proto",
+		"", "application/json", "application/json; charset=utf-8", "text/plain", "application/x-www-form-urlencoded", "application/grpc",
+		"application/grpc-web+proto",
 		"garbage", ";;",
 	} {
 		t.Run("content type "+kind, func(t *testing.T) {
 			a := s.send(t.Context(), "POST", "/v2/users/usr-1/passkeys", `{"domain":"a.example"}`, map[string]string{
-				"Authorization": "Bearer all", "Content-Type": kind, "Accept": "text/html", "TE": "trailers", "X-Http-Method-Override": "DELETE", "X-Odd-Bin": "%%%",
+				"Authorization":          "Bearer all",
+				"Content-Type":           kind,
+				"Accept":                 "text/html",
+				"TE":                     "trailers",
+				"X-Http-Method-Override": "DELETE",
+				"X-Odd-Bin":              "%%%",
 			})
 			if a.status != 200 || !strings.Contains(a.body, "cre-9") || a.header.Get("Content-Type") != "application/json" {
 				t.Errorf("got %d %s", a.status, a.body)
@@ -159,7 +200,8 @@ func TestRequestsForWhichThereIsNoRoute(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)
 	const notFound, notAllowed = `{"code":5,"message":"Not Found"}`, `{"code":12,"message":"Method Not Allowed"}`
-	const noID = `{"code":3,"message":"invalid VerifyPasskeyRegistrationRequest.PasskeyId: value length must be between 1 and 200 runes, inclusive"}`
+	const noID = `{"code":3,"message":"invalid VerifyPasskeyRegistrationRequest.PasskeyId: value length must be between 1 and 200 runes, ` +
+		`inclusive"}`
 	for _, tc := range []struct {
 		verb, path string
 		status     int
@@ -219,11 +261,18 @@ func TestErrorsHaveTheBytesThatClientsKnow(t *testing.T) {
 		{
 			"Connect", "/zitadel.user.v2.UserService/ListPasskeys",
 			`{"code":"not_found","message":"User could not be found (QUERY-Dfbg2)",` +
-				`"details":[{"type":"zitadel.v1.ErrorDetail","value":"CgtRVUVSWS1EZmJnMhIXVXNlciBjb3VsZCBub3QgYmUgZm91bmQ","debug":{"id":"QUERY-Dfbg2","message":"User could not be found"}}]}`,
+				`"details":[{"type":"zitadel.v1.ErrorDetail","value":"CgtRVUVSWS1EZmJnMhIXVXNlciBjb3VsZCBub3QgYmUgZm91bmQ",` +
+				`"debug":{"id":"QUERY-Dfbg2","message":"User could not be found"}}]}`,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			a := s.send(t.Context(), "POST", tc.path, `{"userId":"usr-1"}`, map[string]string{"Authorization": "Bearer all", "Content-Type": "application/json"})
+			a := s.send(
+				t.Context(),
+				"POST",
+				tc.path,
+				`{"userId":"usr-1"}`,
+				map[string]string{"Authorization": "Bearer all", "Content-Type": "application/json"},
+			)
 			if a.status != 404 || !sameJSON(a.body, tc.want) {
 				t.Errorf("got %d %s", a.status, a.body)
 			}

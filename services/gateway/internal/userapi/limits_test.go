@@ -38,22 +38,31 @@ func limitedFields() []limited {
 			},
 		},
 		{"VerifyPasskeyRegistrationRequest.UserId", func(t testing.TB, v string) proto.Message {
-			return &userv2.VerifyPasskeyRegistrationRequest{UserId: v, PasskeyId: "cre-1", PublicKeyCredential: structOf(t, testCredential), PasskeyName: "n"}
+			return &userv2.VerifyPasskeyRegistrationRequest{
+				UserId: v, PasskeyId: "cre-1", PublicKeyCredential: structOf(t, testCredential), PasskeyName: "n",
+			}
 		}},
 		{"VerifyPasskeyRegistrationRequest.PasskeyId", func(t testing.TB, v string) proto.Message {
-			return &userv2.VerifyPasskeyRegistrationRequest{UserId: "usr-1", PasskeyId: v, PublicKeyCredential: structOf(t, testCredential), PasskeyName: "n"}
+			return &userv2.VerifyPasskeyRegistrationRequest{
+				UserId: "usr-1", PasskeyId: v, PublicKeyCredential: structOf(t, testCredential), PasskeyName: "n",
+			}
 		}},
 		{"VerifyPasskeyRegistrationRequest.PasskeyName", func(t testing.TB, v string) proto.Message {
-			return &userv2.VerifyPasskeyRegistrationRequest{UserId: "usr-1", PasskeyId: "cre-1", PublicKeyCredential: structOf(t, testCredential), PasskeyName: v}
+			return &userv2.VerifyPasskeyRegistrationRequest{
+				UserId: "usr-1", PasskeyId: "cre-1", PublicKeyCredential: structOf(t, testCredential), PasskeyName: v,
+			}
 		}},
 		{"CreatePasskeyRegistrationLinkRequest.UserId", func(_ testing.TB, v string) proto.Message {
 			return &userv2.CreatePasskeyRegistrationLinkRequest{UserId: v}
 		}},
 		{
-			"CreatePasskeyRegistrationLinkRequest.SendLink: embedded message failed validation | caused by: invalid SendPasskeyRegistrationLink.UrlTemplate",
+			"CreatePasskeyRegistrationLinkRequest.SendLink: embedded message failed validation | caused by: invalid " +
+				"SendPasskeyRegistrationLink.UrlTemplate",
 			func(_ testing.TB, v string) proto.Message {
 				link := &userv2.SendPasskeyRegistrationLink{UrlTemplate: &v}
-				return &userv2.CreatePasskeyRegistrationLinkRequest{UserId: "usr-1", Medium: &userv2.CreatePasskeyRegistrationLinkRequest_SendLink{SendLink: link}}
+				return &userv2.CreatePasskeyRegistrationLinkRequest{
+					UserId: "usr-1", Medium: &userv2.CreatePasskeyRegistrationLinkRequest_SendLink{SendLink: link},
+				}
 			},
 		},
 		{"ListPasskeysRequest.UserId", func(_ testing.TB, v string) proto.Message { return &userv2.ListPasskeysRequest{UserId: v} }},
@@ -65,13 +74,18 @@ func limitedFields() []limited {
 		}},
 		{"RegisterPasskeyRequest.UserId", func(_ testing.TB, v string) proto.Message { return &userv2beta.RegisterPasskeyRequest{UserId: v} }},
 		{"VerifyPasskeyRegistrationRequest.PasskeyName", func(t testing.TB, v string) proto.Message {
-			return &userv2beta.VerifyPasskeyRegistrationRequest{UserId: "usr-1", PasskeyId: "cre-1", PublicKeyCredential: structOf(t, testCredential), PasskeyName: v}
+			return &userv2beta.VerifyPasskeyRegistrationRequest{
+				UserId: "usr-1", PasskeyId: "cre-1", PublicKeyCredential: structOf(t, testCredential), PasskeyName: v,
+			}
 		}},
 		{
-			"CreatePasskeyRegistrationLinkRequest.SendLink: embedded message failed validation | caused by: invalid SendPasskeyRegistrationLink.UrlTemplate",
+			"CreatePasskeyRegistrationLinkRequest.SendLink: embedded message failed validation | caused by: invalid " +
+				"SendPasskeyRegistrationLink.UrlTemplate",
 			func(_ testing.TB, v string) proto.Message {
 				link := &userv2beta.SendPasskeyRegistrationLink{UrlTemplate: &v}
-				return &userv2beta.CreatePasskeyRegistrationLinkRequest{UserId: "usr-1", Medium: &userv2beta.CreatePasskeyRegistrationLinkRequest_SendLink{SendLink: link}}
+				return &userv2beta.CreatePasskeyRegistrationLinkRequest{
+					UserId: "usr-1", Medium: &userv2beta.CreatePasskeyRegistrationLinkRequest_SendLink{SendLink: link},
+				}
 			},
 		},
 	}
@@ -178,7 +192,8 @@ func credentialOf(t testing.TB, n int, fill string) *structpb.Struct {
 func TestCredentialsAreWithinTheirLimits(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(d *userDeps) { d.MaxBytes = 5 << 20 })
-	const want = "invalid VerifyPasskeyRegistrationRequest.PublicKeyCredential: value length must be between 55 and 1048576 characters, inclusive"
+	const want = "invalid VerifyPasskeyRegistrationRequest.PublicKeyCredential: value length must be between 55 and 1048576 characters, " +
+		"inclusive"
 	for _, tc := range []struct {
 		name       string
 		credential *structpb.Struct
@@ -246,7 +261,8 @@ func TestMessagesThatAreTooLargeAreRefused(t *testing.T) {
 				if got.Code != want || got.Status != status || !utf8.ValidString(got.Message) || got.Message == "" {
 					t.Errorf("got %+v", got)
 				}
-				if o := s.observed(1)[0]; o.Code != "resource_exhausted" || o.Err == nil || o.Procedure != "/zitadel.user.v2.UserService/RegisterPasskey" {
+				if o := s.observed(1)[0]; o.Code != "resource_exhausted" || o.Err == nil ||
+					o.Procedure != "/zitadel.user.v2.UserService/RegisterPasskey" {
 					t.Errorf("outcome %+v", o)
 				}
 			})

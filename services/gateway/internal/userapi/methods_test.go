@@ -34,7 +34,8 @@ func structOf(t testing.TB, text string) *structpb.Struct {
 	return s
 }
 
-const testCredential = `{"id":"AQID","number":7,"rawId":"AQID","response":{"attestationObject":"o2NmbXQ","clientDataJSON":"eyJ0eXAi"},"type":"public-key"}`
+const testCredential = `{"id":"AQID","number":7,"rawId":"AQID","response":{"attestationObject":"o2NmbXQ","clientDataJSON":"eyJ0eXAi"},` +
+	`"type":"public-key"}`
 
 func about[T any](body T) service.ForUser[T] {
 	return service.ForUser[T]{Project: testProject, User: "usr-1", Body: body}
@@ -57,7 +58,10 @@ func detailsV2() *objectv2.Details {
 
 func detailsBeta() *objectv2beta.Details {
 	d := detailsV2()
-	return &objectv2beta.Details{Sequence: d.GetSequence(), ChangeDate: d.GetChangeDate(), ResourceOwner: d.GetResourceOwner(), CreationDate: d.GetCreationDate()}
+	return &objectv2beta.Details{
+		Sequence: d.GetSequence(), ChangeDate: d.GetChangeDate(), ResourceOwner: d.GetResourceOwner(),
+		CreationDate: d.GetCreationDate(),
+	}
 }
 
 func casesV2(t testing.TB) []methodCase {
@@ -70,18 +74,23 @@ func casesV2(t testing.TB) []methodCase {
 			userapi.Outcome{Procedure: p + "RegisterPasskey", Decision: "dec-1", Policy: "rev-a"},
 		},
 		{
-			"a registration with everything", &userv2.RegisterPasskeyRequest{
+			"a registration with everything",
+			&userv2.RegisterPasskeyRequest{
 				UserId: "usr-1", Code: &userv2.PasskeyRegistrationCode{Id: "cha-1", Code: "secret"}, Domain: "a.example",
 				Authenticator: userv2.PasskeyAuthenticator_PASSKEY_AUTHENTICATOR_CROSS_PLATFORM,
 			},
-			about(service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "cha-1", Code: "secret"}, Attachment: "cross-platform", Domain: "a.example"}),
+			about(
+				service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "cha-1", Code: "secret"}, Attachment: "cross-platform", Domain: "a.example"},
+			),
 			&userv2.RegisterPasskeyResponse{Details: detailsV2(), PasskeyId: "cre-9", PublicKeyCredentialCreationOptions: options},
 			userapi.Outcome{Procedure: p + "RegisterPasskey", Decision: "dec-1", Policy: "rev-a"},
 		},
 		{
-			"a verification", &userv2.VerifyPasskeyRegistrationRequest{UserId: "usr-1", PasskeyId: "cre-9", PublicKeyCredential: credential, PasskeyName: "Schlüssel"},
+			"a verification",
+			&userv2.VerifyPasskeyRegistrationRequest{UserId: "usr-1", PasskeyId: "cre-9", PublicKeyCredential: credential, PasskeyName: "Schlüssel"},
 			about(service.PasskeyVerification{ID: "cre-9", Credential: []byte(testCredential), Name: "Schlüssel"}),
-			&userv2.VerifyPasskeyRegistrationResponse{Details: detailsV2()}, userapi.Outcome{Procedure: p + "VerifyPasskeyRegistration"},
+			&userv2.VerifyPasskeyRegistrationResponse{Details: detailsV2()},
+			userapi.Outcome{Procedure: p + "VerifyPasskeyRegistration"},
 		},
 		{
 			"a link by no medium", &userv2.CreatePasskeyRegistrationLinkRequest{UserId: "usr-1"}, about(service.PasskeyCodeRequest{Send: true}),
@@ -89,7 +98,10 @@ func casesV2(t testing.TB) []methodCase {
 		},
 		{
 			"a link that is sent with a template", &userv2.CreatePasskeyRegistrationLinkRequest{
-				UserId: "usr-1", Medium: &userv2.CreatePasskeyRegistrationLinkRequest_SendLink{SendLink: &userv2.SendPasskeyRegistrationLink{UrlTemplate: proto.String("https://a.example/{{.Code}}")}},
+				UserId: "usr-1",
+				Medium: &userv2.CreatePasskeyRegistrationLinkRequest_SendLink{
+					SendLink: &userv2.SendPasskeyRegistrationLink{UrlTemplate: proto.String("https://a.example/{{.Code}}")},
+				},
 			},
 			about(service.PasskeyCodeRequest{Send: true, URLTemplate: "https://a.example/{{.Code}}"}),
 			&userv2.CreatePasskeyRegistrationLinkResponse{Details: detailsV2()}, userapi.Outcome{Procedure: p + "CreatePasskeyRegistrationLink"},
@@ -107,7 +119,12 @@ func casesV2(t testing.TB) []methodCase {
 			&userv2.ListPasskeysResponse{
 				Details: &objectv2.ListDetails{TotalResult: 2, ProcessedSequence: 2000, Timestamp: &timestamppb.Timestamp{Seconds: 2}},
 				Result: []*userv2.Passkey{
-					{Id: "cre-1", State: userv2.AuthFactorState_AUTH_FACTOR_STATE_READY, Name: "one"}, {Id: "cre-2", State: userv2.AuthFactorState_AUTH_FACTOR_STATE_READY, Name: "two"},
+					{
+						Id:    "cre-1",
+						State: userv2.AuthFactorState_AUTH_FACTOR_STATE_READY,
+						Name:  "one",
+					},
+					{Id: "cre-2", State: userv2.AuthFactorState_AUTH_FACTOR_STATE_READY, Name: "two"},
 				},
 			}, userapi.Outcome{Procedure: p + "ListPasskeys"},
 		},
@@ -122,33 +139,50 @@ func casesBeta(t testing.TB) []methodCase {
 	const p = "/zitadel.user.v2beta.UserService/"
 	return []methodCase{
 		{
-			"a registration of v2beta", &userv2beta.RegisterPasskeyRequest{
+			"a registration of v2beta",
+			&userv2beta.RegisterPasskeyRequest{
 				UserId: "usr-1", Code: &userv2beta.PasskeyRegistrationCode{Id: "cha-1", Code: "secret"}, Domain: "a.example",
 				Authenticator: userv2beta.PasskeyAuthenticator_PASSKEY_AUTHENTICATOR_PLATFORM,
 			},
 			about(service.PasskeyRegistration{Code: &service.PasskeyCode{ID: "cha-1", Code: "secret"}, Attachment: "platform", Domain: "a.example"}),
-			&userv2beta.RegisterPasskeyResponse{Details: detailsBeta(), PasskeyId: "cre-9", PublicKeyCredentialCreationOptions: structOf(t, testOptions)},
+			&userv2beta.RegisterPasskeyResponse{
+				Details: detailsBeta(), PasskeyId: "cre-9", PublicKeyCredentialCreationOptions: structOf(t, testOptions),
+			},
 			userapi.Outcome{Procedure: p + "RegisterPasskey", Decision: "dec-1", Policy: "rev-a"},
 		},
 		{
 			"a verification of v2beta",
-			&userv2beta.VerifyPasskeyRegistrationRequest{UserId: "usr-1", PasskeyId: "cre-9", PublicKeyCredential: structOf(t, testCredential), PasskeyName: "n"},
+			&userv2beta.VerifyPasskeyRegistrationRequest{
+				UserId: "usr-1", PasskeyId: "cre-9", PublicKeyCredential: structOf(t, testCredential), PasskeyName: "n",
+			},
 			about(service.PasskeyVerification{ID: "cre-9", Credential: []byte(testCredential), Name: "n"}),
-			&userv2beta.VerifyPasskeyRegistrationResponse{Details: detailsBeta()}, userapi.Outcome{Procedure: p + "VerifyPasskeyRegistration"},
+			&userv2beta.VerifyPasskeyRegistrationResponse{Details: detailsBeta()},
+			userapi.Outcome{Procedure: p + "VerifyPasskeyRegistration"},
 		},
 		{
-			"a link of v2beta", &userv2beta.CreatePasskeyRegistrationLinkRequest{
-				UserId: "usr-1", Medium: &userv2beta.CreatePasskeyRegistrationLinkRequest_SendLink{SendLink: &userv2beta.SendPasskeyRegistrationLink{UrlTemplate: proto.String("u")}},
+			"a link of v2beta",
+			&userv2beta.CreatePasskeyRegistrationLinkRequest{
+				UserId: "usr-1",
+				Medium: &userv2beta.CreatePasskeyRegistrationLinkRequest_SendLink{
+					SendLink: &userv2beta.SendPasskeyRegistrationLink{UrlTemplate: proto.String("u")},
+				},
 			},
-			about(service.PasskeyCodeRequest{Send: true, URLTemplate: "u"}), &userv2beta.CreatePasskeyRegistrationLinkResponse{Details: detailsBeta()},
+			about(
+				service.PasskeyCodeRequest{Send: true, URLTemplate: "u"},
+			),
+			&userv2beta.CreatePasskeyRegistrationLinkResponse{Details: detailsBeta()},
 			userapi.Outcome{Procedure: p + "CreatePasskeyRegistrationLink"},
 		},
 		{
-			"a code of v2beta", &userv2beta.CreatePasskeyRegistrationLinkRequest{
-				UserId: "usr-1", Medium: &userv2beta.CreatePasskeyRegistrationLinkRequest_ReturnCode{ReturnCode: &userv2beta.ReturnPasskeyRegistrationCode{}},
+			"a code of v2beta",
+			&userv2beta.CreatePasskeyRegistrationLinkRequest{
+				UserId: "usr-1",
+				Medium: &userv2beta.CreatePasskeyRegistrationLinkRequest_ReturnCode{ReturnCode: &userv2beta.ReturnPasskeyRegistrationCode{}},
 			},
 			about(service.PasskeyCodeRequest{}),
-			&userv2beta.CreatePasskeyRegistrationLinkResponse{Details: detailsBeta(), Code: &userv2beta.PasskeyRegistrationCode{Id: "cha-1", Code: "secret"}},
+			&userv2beta.CreatePasskeyRegistrationLinkResponse{
+				Details: detailsBeta(), Code: &userv2beta.PasskeyRegistrationCode{Id: "cha-1", Code: "secret"},
+			},
 			userapi.Outcome{Procedure: p + "CreatePasskeyRegistrationLink"},
 		},
 	}
@@ -185,11 +219,14 @@ func TestWhoMayCallWhat(t *testing.T) {
 	s := serve(t, nil)
 	register := &userv2.RegisterPasskeyRequest{UserId: "usr-1"}
 	withCode := &userv2.RegisterPasskeyRequest{UserId: "usr-1", Code: &userv2.PasskeyRegistrationCode{Id: "cha-1", Code: "c"}}
-	verify := &userv2.VerifyPasskeyRegistrationRequest{UserId: "usr-1", PasskeyId: "cre-1", PublicKeyCredential: structOf(t, testCredential), PasskeyName: "n"}
+	verify := &userv2.VerifyPasskeyRegistrationRequest{
+		UserId: "usr-1", PasskeyId: "cre-1", PublicKeyCredential: structOf(t, testCredential), PasskeyName: "n",
+	}
 	link := &userv2.CreatePasskeyRegistrationLinkRequest{UserId: "usr-1"}
 	list := &userv2.ListPasskeysRequest{UserId: "usr-1"}
 	remove := &userv2.RemovePasskeyRequest{UserId: "usr-1", PasskeyId: "cre-1"}
-	const other, lacks = "Request user not equal to authenticated user (AUTH-Bohd2)", "The permission challenges:write is needed (AUTH-Permission)"
+	const other, lacks = "Request user not equal to authenticated user (AUTH-Bohd2)", "The permission challenges:write is needed " +
+		"(AUTH-Permission)"
 	for _, tc := range []struct {
 		name, token string
 		req         proto.Message
@@ -283,16 +320,30 @@ func TestDescriptorsAreThoseOfTheContract(t *testing.T) {
 	type row struct{ Method, Route, Permission string }
 	want := []row{
 		{"zitadel.user.v2.UserService.RegisterPasskey", "POST /v2/users/{user_id}/passkeys *", "passkeys:append, or own user"},
-		{"zitadel.user.v2.UserService.VerifyPasskeyRegistration", "POST /v2/users/{user_id}/passkeys/{passkey_id} *", "passkeys:append, or own user"},
-		{"zitadel.user.v2.UserService.CreatePasskeyRegistrationLink", "POST /v2/users/{user_id}/passkeys/registration_link *", "challenges:write"},
+		{
+			"zitadel.user.v2.UserService.VerifyPasskeyRegistration", "POST /v2/users/{user_id}/passkeys/{passkey_id} *",
+			"passkeys:append, or own user",
+		},
+		{
+			"zitadel.user.v2.UserService.CreatePasskeyRegistrationLink", "POST /v2/users/{user_id}/passkeys/registration_link *",
+			"challenges:write",
+		},
 		{"zitadel.user.v2.UserService.ListPasskeys", "POST /v2/users/{user_id}/passkeys/_search *", "credentials:read, or own user"},
 		{"zitadel.user.v2.UserService.RemovePasskey", "DELETE /v2/users/{user_id}/passkeys/{passkey_id} ", "credentials:write, or own user"},
 		{"zitadel.user.v2beta.UserService.RegisterPasskey", "POST /v2beta/users/{user_id}/passkeys *", "passkeys:append, or own user"},
-		{"zitadel.user.v2beta.UserService.VerifyPasskeyRegistration", "POST /v2beta/users/{user_id}/passkeys/{passkey_id} *", "passkeys:append, or own user"},
-		{"zitadel.user.v2beta.UserService.CreatePasskeyRegistrationLink", "POST /v2beta/users/{user_id}/passkeys/registration_link *", "challenges:write"},
+		{
+			"zitadel.user.v2beta.UserService.VerifyPasskeyRegistration", "POST /v2beta/users/{user_id}/passkeys/{passkey_id} *",
+			"passkeys:append, or own user",
+		},
+		{
+			"zitadel.user.v2beta.UserService.CreatePasskeyRegistrationLink",
+			"POST /v2beta/users/{user_id}/passkeys/registration_link *", "challenges:write",
+		},
 	}
 	var got []row
-	for _, file := range []protoreflect.FileDescriptor{userv2.File_zitadel_user_v2_user_service_proto, userv2beta.File_zitadel_user_v2beta_user_service_proto} {
+	for _, file := range []protoreflect.FileDescriptor{
+		userv2.File_zitadel_user_v2_user_service_proto, userv2beta.File_zitadel_user_v2beta_user_service_proto,
+	} {
 		methods := file.Services().ByName("UserService").Methods()
 		for i := range methods.Len() {
 			m := methods.Get(i)
@@ -337,7 +388,10 @@ func TestFieldsAreThoseOfTheContract(t *testing.T) {
 		"Details":                               "1 sequence, 2 changeDate, 3 resourceOwner, 4 creationDate",
 		"ListDetails":                           "1 totalResult, 2 processedSequence, 3 timestamp",
 	}
-	onlyV2 := []string{"ListPasskeysRequest", "ListPasskeysResponse", "RemovePasskeyRequest", "RemovePasskeyResponse", "Passkey", "ListDetails"}
+	onlyV2 := []string{
+		"ListPasskeysRequest", "ListPasskeysResponse", "RemovePasskeyRequest", "RemovePasskeyResponse", "Passkey",
+		"ListDetails",
+	}
 	fields := func(files ...protoreflect.FileDescriptor) map[string]string {
 		got := map[string]string{}
 		for _, file := range files {
@@ -352,11 +406,17 @@ func TestFieldsAreThoseOfTheContract(t *testing.T) {
 		}
 		return got
 	}
-	v2 := fields(userv2.File_zitadel_user_v2_user_service_proto, userv2.File_zitadel_user_v2_passkey_proto, objectv2.File_zitadel_object_v2_object_proto)
+	v2 := fields(
+		userv2.File_zitadel_user_v2_user_service_proto, userv2.File_zitadel_user_v2_passkey_proto,
+		objectv2.File_zitadel_object_v2_object_proto,
+	)
 	if diff := cmp.Diff(want, v2); diff != "" {
 		t.Errorf("v2 (-want +got):\n%s", diff)
 	}
-	beta := fields(userv2beta.File_zitadel_user_v2beta_user_service_proto, userv2beta.File_zitadel_user_v2beta_passkey_proto, objectv2beta.File_zitadel_object_v2beta_object_proto)
+	beta := fields(
+		userv2beta.File_zitadel_user_v2beta_user_service_proto, userv2beta.File_zitadel_user_v2beta_passkey_proto,
+		objectv2beta.File_zitadel_object_v2beta_object_proto,
+	)
 	for _, name := range onlyV2 {
 		delete(want, name)
 	}

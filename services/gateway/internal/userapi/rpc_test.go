@@ -123,7 +123,9 @@ func TestOnlyGRPCWebHasTrailersInTheBody(t *testing.T) {
 	s := serve(t, nil)
 	for kind, want := range map[string]string{"application/grpc-web+proto": "ok", "application/grpc": "unimplemented"} {
 		body := frame(0, listOf("usr-1")) + frame(0x80, "a: b\r\n")
-		if a := s.send(t.Context(), "POST", listPasskeys, body, map[string]string{"Authorization": "Bearer all", "Content-Type": kind}); a.code() != want {
+		if a := s.send(
+			t.Context(), "POST", listPasskeys, body, map[string]string{"Authorization": "Bearer all", "Content-Type": kind},
+		); a.code() != want {
 			t.Errorf("%s: got %d %q %v", kind, a.status, a.body, a.header)
 		}
 	}
@@ -149,7 +151,10 @@ func TestConnectRequestsThatAreBrokenAreRefused(t *testing.T) {
 		{"a broken message", "POST", "application/proto", "\xff\xff", nil, 400, "invalid_argument"},
 		{"a message that is not valid", "POST", "application/proto", "", nil, 400, "invalid_argument"},
 		{"a compression that nobody knows", "POST", "application/json", "{}", map[string]string{"Content-Encoding": "zap"}, 501, "unimplemented"},
-		{"compressed bytes that are none", "POST", "application/json", "secret", map[string]string{"Content-Encoding": "gzip"}, 400, "invalid_argument"},
+		{
+			"compressed bytes that are none", "POST", "application/json", "secret", map[string]string{"Content-Encoding": "gzip"},
+			400, "invalid_argument",
+		},
 		{"a deadline that is none", "POST", "application/json", "{}", map[string]string{"Connect-Timeout-Ms": "soon"}, 400, "invalid_argument"},
 		{"a content type of no protocol", "POST", "text/plain", "{}", nil, 415, "unimplemented"},
 		{"gRPC-web as text", "POST", "application/grpc-web-text", "AAAA", nil, 415, "unimplemented"},
@@ -275,7 +280,10 @@ func TestHealth(t *testing.T) {
 		name    string
 		serving bool
 		want    grpchealth.Status
-	}{{"at the start", true, grpchealth.StatusServing}, {"while it ends", false, grpchealth.StatusNotServing}, {"again", true, grpchealth.StatusServing}} {
+	}{
+		{"at the start", true, grpchealth.StatusServing}, {"while it ends", false, grpchealth.StatusNotServing},
+		{"again", true, grpchealth.StatusServing},
+	} {
 		if tc.name != "at the start" {
 			s.api.SetServing(tc.serving)
 		}
@@ -312,7 +320,10 @@ func TestReflection(t *testing.T) {
 		}
 	}
 	// Clients that know only the version before ask that.
-	a := s.send(t.Context(), "POST", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "", map[string]string{"Content-Type": "application/grpc"})
+	a := s.send(
+		t.Context(), "POST", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "",
+		map[string]string{"Content-Type": "application/grpc"},
+	)
 	if a.status != http.StatusHTTPVersionNotSupported {
 		t.Errorf("got %d %v; a stream needs HTTP/2", a.status, a.header)
 	}
@@ -332,7 +343,9 @@ func TestTheHTTPPortHasNoReflection(t *testing.T) {
 	s := serve(t, nil)
 	s.Config.Handler = s.api.Handler()
 	for _, path := range []string{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Health/Check"} {
-		if a := s.send(t.Context(), "POST", path, frame(0, ""), map[string]string{"Content-Type": "application/grpc-web"}); a.code() != "unimplemented" {
+		if a := s.send(
+			t.Context(), "POST", path, frame(0, ""), map[string]string{"Content-Type": "application/grpc-web"},
+		); a.code() != "unimplemented" {
 			t.Errorf("%s: got %d %v", path, a.status, a.header)
 		}
 	}
