@@ -1,8 +1,8 @@
-// Package providers brings a published list of passkey providers into a bundle's table of AAGUIDs, data.keyward.aaguids. It takes and returns
-// the content of files and touches nothing.
+// Package providers brings a published list of passkey providers into a bundle's table of AAGUIDs, data.keyward.aaguids. It takes and
+// returns the content of files and touches nothing.
 //
-// What the list says of a provider is its name. Its class and platforms, by which rules expect passkeys somewhere, are the bundle's own word
-// and stay; a provider that the bundle lacks gets a class that the caller chooses. Nothing is removed.
+// What the list says of a provider is its name. Its class and platforms, by which rules expect passkeys somewhere, are the bundle's own
+// word and stay; a provider that the bundle lacks gets a class that the caller chooses. Nothing is removed.
 package providers
 
 import (
@@ -105,8 +105,8 @@ type Update struct {
 	Content []byte `json:"-"` // of the file; the one given if nothing changed
 }
 
-// Apply returns the content of a file of the bundle whose table, at keys from the file's root, has the names of a list. Providers that are new
-// are of the class given, unless the list states one. All else in the file stays as it is written.
+// Apply returns the content of a file of the bundle whose table, at keys from the file's root, has the names of a list. Providers that are
+// new are of the class given, unless the list states one. All else in the file stays as it is written.
 func Apply(content []byte, keys []string, list List, class string) (Update, error) {
 	at, err := find(content, keys)
 	if err != nil {

@@ -55,7 +55,10 @@ func TestAPublishedListBringsNamesAndNothingElse(t *testing.T) {
 		},
 		"a new name leaves class and what else the bundle says": {
 			`{"` + keeper + `": {"name": "Keeper & Co"}}`,
-			strings.Replace(file, `{"class": "password-manager",  "name": "Keeper", "note"`, `{"class": "password-manager", "name": "Keeper & Co", "note"`, 1),
+			strings.Replace(
+				file, `{"class": "password-manager",  "name": "Keeper", "note"`,
+				`{"class": "password-manager", "name": "Keeper & Co", "note"`, 1,
+			),
 			providers.Update{
 				Added: []providers.Change{}, Kept: 1,
 				Renamed: []providers.Change{{AAGUID: keeper, Name: "Keeper & Co", Before: "Keeper", Class: "password-manager"}},
@@ -63,14 +66,22 @@ func TestAPublishedListBringsNamesAndNothingElse(t *testing.T) {
 		},
 		"a new provider is of the class given": {
 			`{"` + new1 + `": {"name": "New \"One\""}}`,
-			strings.Replace(file, "      \"ffffffff", "      \""+new1+"\": {\"class\": \"unknown-provider\", \"name\": \"New \\\"One\\\"\"},\n      \"ffffffff", 1),
+			strings.Replace(
+				file, "      \"ffffffff",
+				"      \""+new1+"\": {\"class\": \"unknown-provider\", \"name\": \"New \\\"One\\\"\"},\n      \"ffffffff", 1,
+			),
 			providers.Update{
 				Added: []providers.Change{{AAGUID: new1, Name: `New "One"`, Class: "unknown-provider"}}, Renamed: []providers.Change{}, Kept: 2,
 			},
 		},
 		"a list that states a class is believed about new providers alone": {
-			`{"aaguids": {"` + new1 + `": {"name": "New", "class": "apple", "platforms": ["ios", "macos"]}, "` + keeper + `": {"name": "Keeper", "class": "apple"}}}`,
-			strings.Replace(file, "      \"ffffffff", "      \""+new1+"\": {\"class\": \"apple\", \"name\": \"New\", \"platforms\": [\"ios\", \"macos\"]},\n      \"ffffffff", 1),
+			`{"aaguids": {"` + new1 + `": {"name": "New", "class": "apple", "platforms": ["ios", "macos"]}, ` +
+				`"` + keeper + `": {"name": "Keeper", "class": "apple"}}}`,
+			strings.Replace(
+				file, "      \"ffffffff",
+				"      \""+new1+"\": {\"class\": \"apple\", \"name\": \"New\", \"platforms\": [\"ios\", \"macos\"]},\n      \"ffffffff",
+				1,
+			),
 			providers.Update{
 				Added: []providers.Change{{AAGUID: new1, Name: "New", Class: "apple"}}, Renamed: []providers.Change{}, Same: 1, Kept: 1,
 			},

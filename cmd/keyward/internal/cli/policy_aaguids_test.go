@@ -38,13 +38,20 @@ func TestAPublishedListIsBroughtIntoABundle(t *testing.T) {
 		changed string // what data.json has afterwards that it had not; empty = the file is as before
 	}{
 		"from standard input": {
-			publishedList, []string{"-"}, cli.ExitOK, added + renamed + "1 new, 1 renamed, 1 the same, ", `"class": "unknown-provider", "name": "A New One"`,
+			publishedList, []string{"-"}, cli.ExitOK, added + renamed + "1 new, 1 renamed, 1 the same, ",
+			`"class": "unknown-provider", "name": "A New One"`,
 		},
-		"from a server":            {"", []string{server.URL + "/aaguid.json"}, cli.ExitOK, added, `"class": "password-manager", "name": "Keeper Security"`},
-		"as another class":         {publishedList, []string{"-", "--class", "password-manager"}, cli.ExitOK, "A New One  (password-manager)", `"class": "password-manager", "name": "A New One"`},
-		"as JSON":                  {publishedList, []string{"-", "--json"}, cli.ExitOK, `"before": "Keeper"`, `"Keeper Security"`},
-		"without writing":          {publishedList, []string{"-", "--dry-run"}, cli.ExitOK, "nothing is written", ""},
-		"with nothing new":         {`{"08987058-cadc-4b81-b6e1-30de50dcbe96": {"name": "Windows Hello"}}`, []string{"-"}, cli.ExitOK, "nothing to change", ""},
+		"from a server": {"", []string{server.URL + "/aaguid.json"}, cli.ExitOK, added, `"class": "password-manager", "name": "Keeper Security"`},
+		"as another class": {
+			publishedList, []string{"-", "--class", "password-manager"}, cli.ExitOK, "A New One  (password-manager)",
+			`"class": "password-manager", "name": "A New One"`,
+		},
+		"as JSON":         {publishedList, []string{"-", "--json"}, cli.ExitOK, `"before": "Keeper"`, `"Keeper Security"`},
+		"without writing": {publishedList, []string{"-", "--dry-run"}, cli.ExitOK, "nothing is written", ""},
+		"with nothing new": {
+			`{"08987058-cadc-4b81-b6e1-30de50dcbe96": {"name": "Windows Hello"}}`, []string{"-"}, cli.ExitOK, "nothing to change",
+			"",
+		},
 		"a class that nobody has":  {publishedList, []string{"-", "--class", "magic"}, cli.ExitFailure, "would be refused", ""},
 		"a page that is not there": {"", []string{server.URL + "/gone.json"}, cli.ExitUsage, "404", ""},
 		"plain HTTP from afar":     {"", []string{"http://lists.example/aaguid.json"}, cli.ExitUsage, "https", ""},
@@ -71,12 +78,14 @@ func TestAPublishedListIsBroughtIntoABundle(t *testing.T) {
 				t.Errorf("code %d, want %q\n%s%s", got.code, c.want, got.out, got.err)
 			}
 			after := read()
-			if (c.changed == "") != (before == after) || strings.Contains(before, c.changed) == (c.changed != "") || !strings.Contains(after, c.changed) {
+			if (c.changed == "") != (before == after) || strings.Contains(before, c.changed) == (c.changed != "") ||
+				!strings.Contains(after, c.changed) {
 				t.Errorf("data.json is changed: %v; want %q in it", before != after, c.changed)
 			}
 		})
 	}
-	if got := runWith(t, publishedList, "policy", "aaguids", "update", "-"); got.code != cli.ExitUsage || !strings.Contains(got.err, "--bundle") {
+	got := runWith(t, publishedList, "policy", "aaguids", "update", "-")
+	if got.code != cli.ExitUsage || !strings.Contains(got.err, "--bundle") {
 		t.Errorf("without a bundle: %d, %s", got.code, got.err)
 	}
 }

@@ -156,8 +156,8 @@ const (
 	listTimeout = time.Minute
 )
 
-// readList reads a list from a file, from standard input or over HTTP. Who can change a list on its way can hide a provider by another's name,
-// so that plain HTTP is for this machine alone.
+// readList reads a list from a file, from standard input or over HTTP. Who can change a list on its way can hide a provider by another's
+// name, so that plain HTTP is for this machine alone.
 func readList(ctx context.Context, from string, in io.Reader) ([]byte, error) {
 	if from == "-" {
 		return readUpTo(from, in)
