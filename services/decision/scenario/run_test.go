@@ -34,10 +34,10 @@ clients:
     clientCapabilities: { hybridTransport: true, conditionalCreate: true }
   OLD: { userAgent: "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1)" }
 credentials:
-  apple: { credentialID: YXBwbGU, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid],
-    backupEligible: true, backupState: true, createdOS: iOS, created: -90d, env: E10 }
-  other: { credentialID: b3RoZXI, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid],
-    backupEligible: true, backupState: true, createdOS: iOS, created: -90d, env: E10 }
+  apple: { credentialID: YXBwbGU, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid], ` +
+	`backupEligible: true, backupState: true, createdOS: iOS, created: -90d, env: E10 }
+  other: { credentialID: b3RoZXI, aaguid: fbfc3007-154e-4ecc-8c0b-6e020557d7bd, transports: [internal, hybrid], ` +
+	`backupEligible: true, backupState: true, createdOS: iOS, created: -90d, env: E10 }
 scenarios:
 `
 
@@ -376,9 +376,9 @@ func TestParametersThatTheBundleDoesNotHaveAreRefusedWithTheirLines(t *testing.T
 func TestReportsNameWhatWasExpectedAndWhatCame(t *testing.T) {
 	t.Parallel()
 	report := mustRun(t, defaultBundle(t), mustParse(t, `  - { name: good, action: login, client: OLD, expect: { rule: L1 } }
-  - { name: <bad>, action: append, client: MAC, env: E1, passkeys: [apple], flags: { forcePasskeyAppend: true },
-      expect: { allow: false, hints: [hybrid], excludeCredentials: [],
-        history: { autoCount: 2, autoCooldown: false }, detectionTags: [passkey/samsung] } }
+  - { name: <bad>, action: append, client: MAC, env: E1, passkeys: [apple], flags: { forcePasskeyAppend: true }, `+
+		`expect: { allow: false, hints: [hybrid], excludeCredentials: [], `+
+		`history: { autoCount: 2, autoCooldown: false }, detectionTags: [passkey/samsung] } }
 `))
 	const summary = "allow: expected false, got true; hints: expected [hybrid], got []; excludeCredentials: expected [], got [apple]; " +
 		"history.autoCount: expected 2, got 0; detectionTags: expected [passkey/samsung], got ["
