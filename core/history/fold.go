@@ -19,6 +19,7 @@ func Fold(in Input) History {
 	history := History{
 		Append:    f.append(),
 		Blacklist: f.blacklist(),
+		Doubts:    f.doubts(),
 		Process:   f.process(in.Process),
 		ByPhone:   f.byPhone(),
 	}
@@ -132,6 +133,28 @@ func (f *folder) blacklist() Blacklist {
 		f.counts(e)
 	}
 	return b
+}
+
+func (f *folder) doubts() Doubts {
+	var d Doubts
+	for _, e := range f.events {
+		var count *int
+		switch e.Type {
+		case event.LoginCodeFailed:
+			count = &d.WrongCodes
+		case event.PasskeyCounterRegressed:
+			count = &d.CountersRegressed
+		case event.PasskeyBackupChanged:
+			count = &d.BackupsChanged
+		default:
+			continue
+		}
+		if f.younger(e.CreatedMs, f.parameters.DoubtSeconds) && !f.ofDeleted(e) {
+			f.counts(e)
+			*count++
+		}
+	}
+	return d
 }
 
 // ceremony names what several events of one prompt have in common: the joined ceremony, else the challenge, else the event is alone.

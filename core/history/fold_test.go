@@ -168,6 +168,8 @@ func runFold(t *testing.T, cases []foldCase) {
 				part = got.Append
 			case history.Blacklist:
 				part = got.Blacklist
+			case history.Doubts:
+				part = got.Doubts
 			case history.Process:
 				part = got.Process
 			case bool:

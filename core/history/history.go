@@ -42,6 +42,7 @@ type Parameters struct {
 	PositiveSeconds             int64             `json:"positiveSeconds"`             // how long a success keeps a pair positive
 	ProcessSeconds              int64             `json:"processSeconds"`              // how long a login start speaks for its process
 	ClockSkewSeconds            int64             `json:"clockSkewSeconds"`            // an event further in the future is marked
+	DoubtSeconds                int64             `json:"doubtSeconds"`                // how long wrong codes and odd passkeys count
 }
 
 // Cooldown is when offers of a kind pause: after Count declines, until CooldownSeconds after the last.
@@ -74,6 +75,7 @@ func DefaultParameters() Parameters {
 		PositiveSeconds:             180 * day,
 		ProcessSeconds:              hour,
 		ClockSkewSeconds:            5 * 60,
+		DoubtSeconds:                30 * day,
 	}
 }
 
@@ -82,6 +84,7 @@ type History struct {
 	Append    Append
 	Pair      Pair
 	Blacklist Blacklist
+	Doubts    Doubts
 	Process   Process
 	ByPhone   []ident.CredentialID // finished a ceremony with the help of another device, anywhere; sorted
 	ClockSkew bool                 // an event that counts lies further in the future than the clocks may differ
@@ -128,6 +131,13 @@ type Win struct {
 // Blacklist is what is barred now, for the user as a whole or in this environment.
 type Blacklist struct {
 	Login, AppendAfterHybrid, AppendAfterError bool
+}
+
+// Doubts are how often something spoke against whoever used the account being its user, anywhere. What was deleted since speaks no more.
+type Doubts struct {
+	WrongCodes        int // one-time codes
+	CountersRegressed int // logins whose passkey had counted back
+	BackupsChanged    int // logins whose passkey said otherwise than before whether it may be synchronised
 }
 
 // Outcome is how the passkey login of the request's process went.

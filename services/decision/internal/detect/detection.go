@@ -96,7 +96,9 @@ func (k *Knowledge) detect(in Input) Detection {
 	d := Detection{Client: k.Clients.Recognise(in.Question.Client, in.Question.Environment)}
 	d.Facts = clientFacts(&d.Client, in.Question.Environment, in.Complete)
 	d.Facts.Account = status(in.Question.Account)
-	d.Facts.AccountFacts = &facts.AccountFacts{Pair: pairFacts(&in.History.Pair), Blacklist: facts.Blacklist(in.History.Blacklist)}
+	d.Facts.AccountFacts = &facts.AccountFacts{
+		Pair: pairFacts(&in.History.Pair), Blacklist: facts.Blacklist(in.History.Blacklist), Doubts: facts.Doubts(in.History.Doubts),
+	}
 	d.assess(k, in)
 	d.Facts.Experiments, d.Experiments = k.experiments.Assign(in.Question.Project, in.Question.Account)
 	d.Insights = d.insights(in.Question.Account, in.History, k.Parameters.StreakThreshold)

@@ -39,6 +39,7 @@ type AccountFacts struct {
 	SecurityKeyOnly bool        `json:"securityKeyOnly"`
 	Pair            Pair        `json:"pair"`
 	Blacklist       Blacklist   `json:"blacklist"`
+	Doubts          Doubts      `json:"doubts"`
 	Experiments     Assignments `json:"experiments"` // none of a user that does not exist
 }
 
@@ -116,6 +117,13 @@ type Blacklist struct {
 	Login             bool `json:"login"`
 	AppendAfterHybrid bool `json:"appendAfterHybrid"`
 	AppendAfterError  bool `json:"appendAfterError"`
+}
+
+// Doubts are how often something spoke against whoever used the account being its user.
+type Doubts struct {
+	WrongCodes        int `json:"wrongCodes"`
+	CountersRegressed int `json:"countersRegressed"`
+	BackupsChanged    int `json:"backupsChanged"`
 }
 
 // Flags are what the caller of an append start asked for.

@@ -147,6 +147,12 @@ var root = group(
 		flag("appendAfterHybrid", func(f *Facts) bool { return f.Blacklist.AppendAfterHybrid }),
 		flag("appendAfterError", func(f *Facts) bool { return f.Blacklist.AppendAfterError }),
 	).when(ofAccount),
+	group(
+		"doubts",
+		count("wrongCodes", func(f *Facts) int { return f.Doubts.WrongCodes }),
+		count("countersRegressed", func(f *Facts) int { return f.Doubts.CountersRegressed }),
+		count("backupsChanged", func(f *Facts) int { return f.Doubts.BackupsChanged }),
+	).when(ofAccount),
 	named(member{name: "experiments", kind: arms, arms: func(f *Facts) Assignments { return f.Experiments }}).when(ofAccount),
 	group(
 		"flags",
