@@ -426,6 +426,7 @@ func (e DetectionTagCategory) Valid() bool {
 // Defines values for ErrorType.
 const (
 	ErrorTypeAlreadyExists            ErrorType = "already_exists"
+	ErrorTypeCodesStopped             ErrorType = "codes_stopped"
 	ErrorTypeInternalError            ErrorType = "internal_error"
 	ErrorTypeInvalidJSON              ErrorType = "invalid_json"
 	ErrorTypeInvalidOrigin            ErrorType = "invalid_origin"
@@ -445,6 +446,8 @@ const (
 func (e ErrorType) Valid() bool {
 	switch e {
 	case ErrorTypeAlreadyExists:
+		return true
+	case ErrorTypeCodesStopped:
 		return true
 	case ErrorTypeInternalError:
 		return true

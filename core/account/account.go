@@ -33,6 +33,10 @@ type Account struct {
 	// identifiers.
 	SignUpUntilMs int64 `json:"signUpUntilMs,omitempty"`
 
+	// WrongCodes is how many one-time codes were wrong since the user last proved to be who they are. Codes are taken until there are as
+	// many as the operator allows.
+	WrongCodes int `json:"wrongCodes,omitempty"`
+
 	// Unannounced holds the events that tell of changes of this document and are not yet known to be in the log. They are
 	// stored with the change itself, so that no crash separates the two, and removed when the log has them.
 	Unannounced []event.Event `json:"unannounced,omitempty"`

@@ -24,6 +24,7 @@ type Type string
 // The kinds of failures.
 const (
 	TypeAlreadyExists       Type = "already_exists"
+	TypeCodesStopped        Type = "codes_stopped"
 	TypeInternalError       Type = "internal_error"
 	TypeInvalidJSON         Type = "invalid_json"
 	TypeInvalidOrigin       Type = "invalid_origin"

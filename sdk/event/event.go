@@ -72,12 +72,19 @@ type Event struct {
 	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
 	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed
 	Refused *Refused `json:"refused,omitempty"` // of append-refused and login-refused
+	Codes   *Codes   `json:"codes,omitempty"`   // of login-code-failed; events of the version before have none
 }
 
 // Counter is the signature counter of a passkey, as it was known and as it came.
 type Counter struct {
 	Stored   uint32 `json:"stored"`
 	Received uint32 `json:"received"`
+}
+
+// Codes is how the one-time codes of a user stand.
+type Codes struct {
+	Wrong   int  `json:"wrong"`             // in a row, since the user proved to be who they are
+	Stopped bool `json:"stopped,omitempty"` // none is taken any more
 }
 
 // Refused is an authenticator's answer that Keyward did not take.

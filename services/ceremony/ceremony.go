@@ -52,6 +52,7 @@ type Config struct {
 	CodeGuesses      ratelimit.Limit // wrong codes for one account without a wait, and the first wait
 	CodeGuessesFrom  ratelimit.Limit // the same for one address
 	CodeGuessesWait  time.Duration   // the longest wait; 24 of them after the last wrong code the count begins anew
+	CodeGuessesStop  int             // wrong codes for one account in a row after which none is taken; 0 = never
 
 	SessionLifetime      time.Duration // how long a session lasts at most
 	SessionInactivity    time.Duration // how long a session lasts without being used
@@ -69,7 +70,7 @@ func DefaultConfig() Config {
 		CodeSendsTotal:  ratelimit.Limit{Requests: 15, Per: 10 * time.Minute},
 		CodeGuesses:     ratelimit.Limit{Requests: 10, Per: 30 * time.Second},
 		CodeGuessesFrom: ratelimit.Limit{Requests: 20, Per: 30 * time.Second},
-		CodeGuessesWait: time.Hour,
+		CodeGuessesWait: time.Hour, CodeGuessesStop: maxGuesses,
 		SessionLifetime: 30 * day, SessionInactivity: 7 * day, ShortSessionLifetime: 15 * time.Minute, SigningKeyMaxAge: 90 * day,
 		FrontendURL: "http://localhost:8080", HostProof: directory.ProofDNS,
 	}
@@ -116,6 +117,11 @@ func (c Config) validateGuesses() error {
 	if c.CodeGuessesWait < time.Minute || c.CodeGuessesWait > day {
 		errs = append(errs, fmt.Errorf("code_guesses_wait: must be between 1m and 24h, not %s", c.CodeGuessesWait))
 	}
+	if c.CodeGuessesStop < 0 || c.CodeGuessesStop > maxGuesses || c.CodeGuessesStop > 0 && c.CodeGuessesStop < c.CodeGuesses.Requests {
+		errs = append(errs, fmt.Errorf(
+			"code_guesses_stop: must be 0 for off, or from code_guesses to %d, not %d", maxGuesses, c.CodeGuessesStop,
+		))
+	}
 	return errors.Join(errs...)
 }
 
@@ -129,6 +135,7 @@ func (c Config) codeLimits() codes.Limits {
 	}
 	return codes.Limits{
 		Sends: c.CodeSends, AllSends: c.CodeSendsTotal, Guesses: guesses(c.CodeGuesses), GuessesFrom: guesses(c.CodeGuessesFrom),
+		Stop: c.CodeGuessesStop,
 	}
 }
 

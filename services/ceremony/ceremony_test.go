@@ -63,6 +63,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"code_sends_total":       func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeSendsTotal.Requests = 1001 },
 		"code_guesses":           func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeGuesses.Requests = 101 },
 		"code_guesses_from":      func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeGuessesFrom.Per = time.Millisecond },
+		"code_guesses_stop":      func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeGuessesStop = 101 },
 		"code_guesses_wait":      func(c *ceremony.Config, _ *ceremony.Deps) { c.CodeGuessesWait = time.Second },
 		"host_proof":             func(c *ceremony.Config, _ *ceremony.Deps) { c.HostProof = "trust" },
 		"dependency":             func(_ *ceremony.Config, d *ceremony.Deps) { d.Decision = nil },

@@ -317,6 +317,9 @@ type check struct {
 
 // guess is try, counted against the account. What is not wrong but of no use, such as a code that has expired, counts for nothing.
 func (s *Service) guess(ctx context.Context, c check, a account.Account) (code.Entry, account.Identifier, error) {
+	if s.limits.Stops(&a) {
+		return code.Entry{}, account.Identifier{}, Stopped()
+	}
 	who := code.Account(c.ref.Project, c.ref.User)
 	wait, err := s.codes.Charge(ctx, who, s.limits.Guesses, c.attempt.Now)
 	if err == nil && wait > 0 {
@@ -328,14 +331,17 @@ func (s *Service) guess(ctx context.Context, c check, a account.Account) (code.E
 	entry, identifier, err := s.try(ctx, c, a)
 	switch {
 	case errors.Is(err, code.ErrWrong):
-		if _, telling := s.outbox.Append(ctx, s.outbox.NewEvent(c.ref.Project, c.ref.User, event.LoginCodeFailed)); telling != nil {
-			s.log.WarnContext(ctx, "a wrong code is not in the log", "project", c.ref.Project, "user", c.ref.User, "error", telling)
+		failed := s.outbox.NewEvent(c.ref.Project, c.ref.User, event.LoginCodeFailed)
+		if counting := s.limits.CountWrong(ctx, s.accounts, s.outbox, failed); counting != nil {
+			s.log.WarnContext(ctx, "a wrong code is not counted in full", "project", c.ref.Project, "user", c.ref.User, "error", counting)
 		}
 	case !s.limits.Guesses.On():
 	case err != nil:
 		Undo(ctx, s.log, "take back the count of a wrong code", func(ctx context.Context) error { return s.codes.Refund(ctx, who) })
 	default:
-		Undo(ctx, s.log, "forget wrong codes after a right one", func(ctx context.Context) error { return s.codes.Acquit(ctx, who) })
+		Undo(ctx, s.log, "forget wrong codes after a right one", func(ctx context.Context) error {
+			return errors.Join(s.codes.Acquit(ctx, who), Forgive(ctx, s.accounts, &a))
+		})
 	}
 	return entry, identifier, err
 }

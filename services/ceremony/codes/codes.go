@@ -21,6 +21,7 @@ type Limits struct {
 	AllSends    ratelimit.Limit // messages of sign-ups and logins to one identifier, whoever asks for them
 	Guesses     code.Guesses    // wrong codes for one account
 	GuessesFrom code.Guesses    // wrong codes from one address, for whichever accounts
+	Stop        int             // wrong codes for one account in a row after which none is taken; 0 = never
 }
 
 // Deps is what the room works with. All fields are required.

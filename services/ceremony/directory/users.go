@@ -158,6 +158,9 @@ func (s *Service) UpdateUser(ctx context.Context, req service.ForUser[rest.UserU
 		if req.Body.Status != nil {
 			a.Status = account.Status(*req.Body.Status)
 		}
+		if a.Status == account.StatusActive && req.Body.Status != nil {
+			a.WrongCodes = 0 // the operator takes the user for who they are
+		}
 		return nil
 	})
 	if err != nil {

@@ -107,7 +107,7 @@ func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.U
 		counted = relyingparty.CountSignature(c, use.Counter)
 		if counted != relyingparty.Regressed {
 			c.BackupState = use.BackupState
-			c.LastUsedMs = nowMs
+			c.LastUsedMs, a.WrongCodes = nowMs, 0
 			if route == rest.CeremonyTypeLocal && d.OS != "" && !slices.Contains(c.UsedOn, d.OS) && len(c.UsedOn) < maxUsedOn {
 				c.UsedOn = append(c.UsedOn, d.OS)
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -102,13 +103,20 @@ func (s *Service) guess(ctx context.Context, t *turn, attempt transition) error 
 	}
 	key := t.project.Ring.Newest(keyring.SendCount).Secret
 	who := code.Stranger(t.project.ID, digest(key, "wrong codes for an identifier\x00"+named(t.state.Current.Means)))
-	user := ident.UserID("")
+	limit, user := s.limits.Guesses, ident.UserID("")
+	if t.state.Auth == signin.Login {
+		stopping, err := s.mayGuess(ctx, t)
+		if err != nil {
+			return err
+		}
+		limit.Stop = stopping
+	}
 	if t.state.Auth == signin.Login && t.state.User != "" {
 		user = t.state.User
 		who = code.Account(t.project.ID, user)
 	}
 	address := code.Stranger(t.project.ID, digest(key, "wrong codes from an address\x00"+sourceOf(t.visit.RemoteAddress)))
-	if err := s.charge(ctx, who, s.limits.Guesses); err != nil {
+	if err := s.charge(ctx, who, limit); err != nil {
 		return err
 	}
 	if err := s.charge(ctx, address, s.limits.GuessesFrom); err != nil {
@@ -129,8 +137,28 @@ func (s *Service) guess(ctx context.Context, t *turn, attempt transition) error 
 	return nil
 }
 
+// mayGuess refuses a login by codes if the account takes none any more. Of somebody who does not exist it looks just as long, and returns
+// after how many wrong codes in a row it is to be the same.
+func (s *Service) mayGuess(ctx context.Context, t *turn) (stop int, err error) {
+	user := t.state.User
+	if user == "" {
+		user, stop = ident.Seed(t.process.ID).UserID(), s.limits.Stop
+	}
+	a, _, err := s.accounts.Get(ctx, t.project.ID, user)
+	if err != nil && !errors.Is(err, account.ErrUnknown) {
+		return 0, err
+	}
+	if err == nil && s.limits.Stops(&a) {
+		return 0, codes.Stopped()
+	}
+	return stop, nil
+}
+
 func (s *Service) charge(ctx context.Context, who code.Guesser, g code.Guesses) error {
 	wait, err := s.codes.Charge(ctx, who, g, s.now())
+	if errors.Is(err, code.ErrStopped) {
+		return codes.Stopped()
+	}
 	if err == nil && wait > 0 {
 		return codes.TooManyGuesses(wait)
 	}
@@ -143,7 +171,7 @@ func (s *Service) refund(ctx context.Context, who code.Guesser, g code.Guesses) 
 	}
 }
 
-// tellFailed records that a code was wrong. No answer waits for it: by how long it takes one could tell who exists.
+// tellFailed counts in the account that a code was wrong, and tells of it. No answer waits for it: by its time one could tell who exists.
 func (s *Service) tellFailed(ctx context.Context, t *turn, user ident.UserID) {
 	if user == "" {
 		return
@@ -153,8 +181,8 @@ func (s *Service) tellFailed(ctx context.Context, t *turn, user ident.UserID) {
 	s.deliveries.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverLimit)
 		defer cancel()
-		if _, err := s.outbox.Append(ctx, failed); err != nil {
-			s.log.WarnContext(ctx, "a wrong code is not in the log", "project", failed.Project, "user", failed.User, "error", err)
+		if err := s.limits.CountWrong(ctx, s.accounts, s.outbox, failed); err != nil {
+			s.log.WarnContext(ctx, "a wrong code is not counted in full", "project", failed.Project, "user", failed.User, "error", err)
 		}
 	})
 }

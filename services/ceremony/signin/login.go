@@ -257,17 +257,17 @@ func (s *Service) settleProven(ctx context.Context, t *turn) (account.Account, e
 				if i := a.Identifier(c.Type, c.Value); i != nil && i.Status == account.IdentifierStatusPending {
 					i.Status = account.IdentifierStatusVerified
 				}
-				a.SignUpUntilMs = 0
+				a.SignUpUntilMs, a.WrongCodes = 0, 0
 				return nil
 			})
 			return a, err
 		}
 	}
-	if a.SignUpUntilMs == 0 {
+	if a.SignUpUntilMs == 0 && a.WrongCodes == 0 {
 		return a, nil
 	}
 	return s.accounts.Update(ctx, a.Project, a.ID, func(a *account.Account) error {
-		a.SignUpUntilMs = 0
+		a.SignUpUntilMs, a.WrongCodes = 0, 0
 		return nil
 	})
 }

@@ -448,6 +448,13 @@ func (c *Config) codeSettings() []Setting {
 			Note: "With 1h, whoever guesses all day gets 40 guesses at one in a million. The count begins anew after 24 of them without a " +
 				"wrong code.",
 		},
+		{
+			Section: "Codes", Key: "code_guesses_stop", Value: intValue{&c.Ceremony.CodeGuessesStop},
+			Doc: "After how many wrong codes in a row none is taken for an account any more, until the user has signed in with a passkey or the " +
+				"backend has set the user's status to active; at most 100, or 0 for never.",
+			Note: "100 is the most that NIST SP 800-63B-4 section 3.2.2 allows. Waits of code_guesses do not end this count: it is kept with the " +
+				"account.",
+		},
 	}
 }
 

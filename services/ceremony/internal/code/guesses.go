@@ -2,6 +2,7 @@ package code
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/keyward/keyward/core/ident"
@@ -14,7 +15,11 @@ type Guesses struct {
 	First   time.Duration // the first wait; each further one is twice as long
 	Longest time.Duration // no wait is longer
 	Forget  time.Duration // how long after the last wrong value the count begins anew
+	Stop    int           // wrong values after which none is looked at; 0 = there is no end to the waits
 }
+
+// ErrStopped says that no value is looked at any more.
+var ErrStopped = errors.New("no code is looked at any more")
 
 // On reports whether there is a limit.
 func (g Guesses) On() bool { return g.Free > 0 && g.First > 0 }
@@ -54,17 +59,23 @@ type guesses struct {
 }
 
 // Charge counts a value as wrong before it is looked at, so that of many at once none comes free; it says how long the guesser has to wait
-// instead, in which case nothing was counted. What turns out to be right is taken back by Acquit or Refund.
+// instead, in which case nothing was counted. What turns out to be right is taken back by Acquit or Refund. The error is ErrStopped if as
+// many were wrong as Stop says.
 func (s *Store) Charge(ctx context.Context, who Guesser, g Guesses, now time.Time) (wait time.Duration, err error) {
 	if !g.On() {
 		return 0, nil
 	}
+	stopped := false
 	_, err = s.guesses.Upsert(ctx, who.key, func(known *guesses) error {
+		stale := known.LastMs <= now.Add(-g.Forget).UnixMilli()
+		if stopped = g.Stop > 0 && known.Wrong >= g.Stop && !stale; stopped {
+			return nil
+		}
 		if wait = max(time.UnixMilli(known.UntilMs).Sub(now), 0); wait > 0 {
 			wait = min(wait, g.Longest) // a clock that was set back does not make it longer
 			return nil
 		}
-		if known.LastMs <= now.Add(-g.Forget).UnixMilli() {
+		if stale {
 			known.Wrong = 0
 		}
 		known.Wrong++
@@ -72,6 +83,9 @@ func (s *Store) Charge(ctx context.Context, who Guesser, g Guesses, now time.Tim
 		known.UntilMs = now.Add(g.pause(known.Wrong)).UnixMilli()
 		return nil
 	})
+	if err == nil && stopped {
+		return 0, ErrStopped
+	}
 	return wait, err
 }
 

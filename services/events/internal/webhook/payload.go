@@ -53,6 +53,7 @@ type data struct {
 	Counter     *event.Counter `json:"counter,omitempty"`
 	Backup      *event.Backup  `json:"backup,omitempty"`
 	Refused     *event.Refused `json:"refused,omitempty"`
+	Codes       *event.Codes   `json:"codes,omitempty"`
 }
 
 type credential struct {
@@ -77,7 +78,7 @@ func Body(ctx context.Context, accounts Accounts, endpoint *Endpoint, name strin
 			UserID: string(e.User), EventID: string(e.ID), EventType: string(e.Type), ProjectID: string(e.Project), CreatedMs: e.CreatedMs,
 			ProcessID: e.Process, ClientEnvID: string(e.Environment), Ceremony: string(e.Ceremony), Route: string(e.Route), Kind: string(e.Kind),
 			Attachment: e.Attachment, ExpiresMs: e.ExpiresMs(), Deletes: string(e.Deletes), Auth: e.Auth,
-			Counter: e.Counter, Backup: e.Backup, Refused: e.Refused,
+			Counter: e.Counter, Backup: e.Backup, Refused: e.Refused, Codes: e.Codes,
 		},
 	}
 	if p.Metadata.CustomHeaders == nil {
