@@ -454,6 +454,45 @@ func (e SocialDataStatus) Valid() bool {
 	}
 }
 
+// Defines values for SocialVerifyStartReqAuthType.
+const (
+	SocialVerifyStartReqAuthTypeLogin  SocialVerifyStartReqAuthType = "login"
+	SocialVerifyStartReqAuthTypeSignup SocialVerifyStartReqAuthType = "signup"
+)
+
+// Valid indicates whether the value is a known member of the SocialVerifyStartReqAuthType enum.
+func (e SocialVerifyStartReqAuthType) Valid() bool {
+	switch e {
+	case SocialVerifyStartReqAuthTypeLogin:
+		return true
+	case SocialVerifyStartReqAuthTypeSignup:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SocialVerifyStartReqProviderType.
+const (
+	SocialVerifyStartReqProviderTypeGithub    SocialVerifyStartReqProviderType = "github"
+	SocialVerifyStartReqProviderTypeGoogle    SocialVerifyStartReqProviderType = "google"
+	SocialVerifyStartReqProviderTypeMicrosoft SocialVerifyStartReqProviderType = "microsoft"
+)
+
+// Valid indicates whether the value is a known member of the SocialVerifyStartReqProviderType enum.
+func (e SocialVerifyStartReqProviderType) Valid() bool {
+	switch e {
+	case SocialVerifyStartReqProviderTypeGithub:
+		return true
+	case SocialVerifyStartReqProviderTypeGoogle:
+		return true
+	case SocialVerifyStartReqProviderTypeMicrosoft:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TrialDecisionAction.
 const (
 	TrialDecisionActionAppend    TrialDecisionAction = "append"
@@ -1375,6 +1414,19 @@ type SocialData struct {
 // SocialDataStatus defines model for SocialData.Status.
 type SocialDataStatus string
 
+// SocialVerifyStartReq defines model for SocialVerifyStartReq.
+type SocialVerifyStartReq struct {
+	AuthType     SocialVerifyStartReqAuthType     `json:"authType"`
+	ProviderType SocialVerifyStartReqProviderType `json:"providerType"`
+	RedirectURL  string                           `json:"redirectUrl"`
+}
+
+// SocialVerifyStartReqAuthType defines model for SocialVerifyStartReq.AuthType.
+type SocialVerifyStartReqAuthType string
+
+// SocialVerifyStartReqProviderType defines model for SocialVerifyStartReq.ProviderType.
+type SocialVerifyStartReqProviderType string
+
 // Timestamp UTC, yyyy-MM-dd'T'HH:mm:ss.
 type Timestamp = rest.Timestamp
 
@@ -1559,6 +1611,9 @@ type ProcessInitJSONRequestBody = ProcessInitReq
 
 // SignupInitJSONRequestBody defines body for SignupInit for application/json ContentType.
 type SignupInitJSONRequestBody = SignupInitReq
+
+// SocialVerifyStartJSONRequestBody defines body for SocialVerifyStart for application/json ContentType.
+type SocialVerifyStartJSONRequestBody = SocialVerifyStartReq
 
 // ConnectAppendFinishJSONRequestBody defines body for ConnectAppendFinish for application/json ContentType.
 type ConnectAppendFinishJSONRequestBody = ConnectAppendFinishReq

@@ -173,6 +173,10 @@ type SignIn interface {
 	// IdentifierUpdate corrects the identifier of a sign-up that is being verified. What is wrong with it stands in the block. 400
 	// process.
 	IdentifierUpdate(context.Context, ForVisit[frontend.IdentifierUpdateReq]) (Answered[frontend.ProcessResponse], error)
+	// SocialVerifyStart refuses each provider as one that the project does not offer. 400 providerType, process.
+	SocialVerifyStart(context.Context, ForVisit[frontend.SocialVerifyStartReq]) (Answered[frontend.ProcessResponse], error)
+	// SocialVerifyFinish refuses: no process is on its way to a provider. 400 process.
+	SocialVerifyFinish(context.Context, ForVisit[Empty]) (Answered[frontend.ProcessResponse], error)
 	// AuthEventCreate records what happened on the client, if the client has been told that there is a user. 400 eventType.
 	AuthEventCreate(context.Context, ForVisit[frontend.EventCreateReq]) (Empty, error)
 }

@@ -335,6 +335,20 @@ func newServices() *servicetest.Recording {
 			return answeredWith(processResponse())
 		},
 	)
+	servicetest.Answer(
+		r,
+		service.Ceremony.SocialVerifyStart,
+		func(_ service.ForVisit[frontend.SocialVerifyStartReq]) service.Answered[frontend.ProcessResponse] {
+			return answeredWith(processResponse())
+		},
+	)
+	servicetest.Answer(
+		r,
+		service.Ceremony.SocialVerifyFinish,
+		func(_ service.ForVisit[service.Empty]) service.Answered[frontend.ProcessResponse] {
+			return answeredWith(processResponse())
+		},
+	)
 	servicetest.Answer(r, service.Explanations.ExplainDecision, func(q service.ForProject[ident.DecisionID]) frontend.TrialDecision {
 		return frontend.TrialDecision{
 			DecisionID: string(

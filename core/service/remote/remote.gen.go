@@ -112,6 +112,8 @@ func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporte
 		rpc.Bind("identifier-verify-finish", ceremony.IdentifierVerifyFinish),
 		rpc.Bind("identifier-verify-status", ceremony.IdentifierVerifyStatus),
 		rpc.Bind("identifier-update", ceremony.IdentifierUpdate),
+		rpc.Bind("social-verify-start", ceremony.SocialVerifyStart),
+		rpc.Bind("social-verify-finish", ceremony.SocialVerifyFinish),
 		rpc.Bind("auth-event-create", ceremony.AuthEventCreate),
 		rpc.Bind("import-users", userImporter.ImportUsers),
 	}}
@@ -411,6 +413,12 @@ func (c CeremonyClient) IdentifierVerifyStatus(ctx context.Context, req service.
 }
 func (c CeremonyClient) IdentifierUpdate(ctx context.Context, req service.ForVisit[frontend.IdentifierUpdateReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "identifier-update", req)
+}
+func (c CeremonyClient) SocialVerifyStart(ctx context.Context, req service.ForVisit[frontend.SocialVerifyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
+	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "social-verify-start", req)
+}
+func (c CeremonyClient) SocialVerifyFinish(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
+	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "social-verify-finish", req)
 }
 func (c CeremonyClient) AuthEventCreate(ctx context.Context, req service.ForVisit[frontend.EventCreateReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "auth-event-create", req)

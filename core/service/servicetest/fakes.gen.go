@@ -300,6 +300,12 @@ func (f Ceremony) IdentifierVerifyStatus(ctx context.Context, req service.ForVis
 func (f Ceremony) IdentifierUpdate(ctx context.Context, req service.ForVisit[frontend.IdentifierUpdateReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.IdentifierUpdate", req)
 }
+func (f Ceremony) SocialVerifyStart(ctx context.Context, req service.ForVisit[frontend.SocialVerifyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
+	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.SocialVerifyStart", req)
+}
+func (f Ceremony) SocialVerifyFinish(ctx context.Context, req service.ForVisit[service.Empty]) (service.Answered[frontend.ProcessResponse], error) {
+	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.SocialVerifyFinish", req)
+}
 func (f Ceremony) AuthEventCreate(ctx context.Context, req service.ForVisit[frontend.EventCreateReq]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.AuthEventCreate", req)
 }

@@ -98,6 +98,22 @@ func (s *Service) openLink(ctx context.Context, req service.ForVisit[frontend.Id
 	return s.shown(t, body), nil
 }
 
+// SocialVerifyStart implements service.SignIn. Keyward signs nobody in by a social provider, and answers as a project that offers none.
+func (s *Service) SocialVerifyStart(ctx context.Context, req service.ForVisit[frontend.SocialVerifyStartReq]) (processAnswer, error) {
+	if _, err := s.turn(ctx, req.Visit); err != nil {
+		return processAnswer{}, err
+	}
+	return processAnswer{}, fault.Field("providerType", "is not one that the project offers")
+}
+
+// SocialVerifyFinish implements service.SignIn. No process is ever on its way to a provider.
+func (s *Service) SocialVerifyFinish(ctx context.Context, req service.ForVisit[service.Empty]) (processAnswer, error) {
+	if _, err := s.turn(ctx, req.Visit); err != nil {
+		return processAnswer{}, err
+	}
+	return processAnswer{}, signin.ErrPlace
+}
+
 // IdentifierUpdate implements service.SignIn.
 func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[frontend.IdentifierUpdateReq]) (processAnswer, error) {
 	t, err := s.turn(ctx, req.Visit)
