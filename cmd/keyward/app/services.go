@@ -30,6 +30,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/signing"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/admit"
+	"github.com/keyward/keyward/services/decision/invariant"
 	"github.com/keyward/keyward/services/decision/trial"
 	"github.com/keyward/keyward/services/events"
 )
@@ -187,7 +188,9 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 	}
 	deps := decision.Deps{Events: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry}
 	if a.opts.Program != "" {
-		deps.Admit = admit.Keyward(a.opts.Program, a.cfg.Decision.CheckMemory, a.cfg.Decision.CheckTimeout).Admit
+		// A bundle that breaks an invariant is its authors' affair: "keyward policy check" tells them.
+		none := invariant.Options{}
+		deps.Admit = admit.Keyward(a.opts.Program, a.cfg.Decision.CheckMemory, a.cfg.Decision.CheckTimeout, none).Admit
 	}
 	svc, err := decision.New(a.cfg.Decision, deps)
 	if err != nil {

@@ -23,12 +23,14 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/invariant"
 )
 
 // Report is what a check found.
 type Report struct {
-	Revision string    `json:"revision,omitempty"` // of a good bundle
-	Refused  []Refusal `json:"refused,omitempty"`  // empty if the bundle is good
+	Revision   string            `json:"revision,omitempty"`   // of a good bundle
+	Refused    []Refusal         `json:"refused,omitempty"`    // empty if the bundle is good
+	Invariants *invariant.Report `json:"invariants,omitempty"` // nil if none were asked for; breaking one refuses no bundle
 }
 
 // Refusal is one reason to refuse a bundle.
@@ -60,8 +62,15 @@ func Pack(source fs.FS) ([]byte, error) {
 	return archive.Pack(files)
 }
 
-// Check loads a packed bundle, its tests included, in this process. The deadline of ctx is one for all of it.
-func Check(ctx context.Context, packed []byte) (Report, error) {
+// remembered is how many answers to sampled situations are kept: many of them are alike to the rules.
+const remembered = 1 << 14
+
+// unhurried is how long one answer to a sampled situation may take; the deadline of the check is for all of them.
+const unhurried = time.Minute
+
+// Check loads a packed bundle, its tests included, in this process, and holds the invariants against sampled situations. The deadline of
+// ctx is one for all of it; sampling leaves half of what remains.
+func Check(ctx context.Context, packed []byte, sampled invariant.Options) (Report, error) {
 	files, err := archive.Unpack(packed)
 	if err != nil {
 		return Report{}, err
@@ -70,7 +79,24 @@ func Check(ctx context.Context, packed []byte) (Report, error) {
 	if err != nil {
 		return Report{Refused: refusals(err)}, nil
 	}
-	return Report{Revision: loaded.Revision()}, nil
+	report := Report{Revision: loaded.Revision()}
+	if sampled.Situations == 0 {
+		return report, nil
+	}
+	if end, ok := ctx.Deadline(); ok {
+		limited, cancel := context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+		ctx = limited
+	}
+	// An answer that a busy machine cuts off says nothing of the bundle.
+	patient, err := engine.Load(ctx, files, engine.Options{Admitted: true, MemoEntries: remembered, EvalTimeout: unhurried})
+	if err != nil {
+		return Report{Refused: refusals(err)}, nil
+	}
+	if report.Invariants, err = invariant.Sample(ctx, patient, files, sampled); err != nil {
+		return Report{Refused: refusals(err)}, nil
+	}
+	return report, nil
 }
 
 // refusals are the errors that err joins.
@@ -144,9 +170,10 @@ func (p Process) Admit(ctx context.Context, packed []byte) error {
 }
 
 // Keyward checks by "keyward policy check", which bounds itself, too.
-func Keyward(program string, memory int64, timeout time.Duration) Process {
+func Keyward(program string, memory int64, timeout time.Duration, sampled invariant.Options) Process {
 	return Process{Program: program, Args: []string{
 		"policy", "check", "--bundle", "-", "--memory", strconv.FormatInt(memory, 10), "--timeout", timeout.String(), "--output", "json",
+		"--situations", strconv.Itoa(sampled.Situations), "--seed", strconv.FormatUint(sampled.Seed, 10),
 	}}
 }
 

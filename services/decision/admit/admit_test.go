@@ -15,6 +15,7 @@ import (
 
 	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/admit"
+	"github.com/keyward/keyward/services/decision/invariant"
 )
 
 // The test's binary is the program, too, that checks for it: "policy check --bundle - --memory …".
@@ -34,7 +35,7 @@ func program(args []string) int {
 	if err != nil {
 		return 1
 	}
-	report, err := admit.Check(context.Background(), packed)
+	report, err := admit.Check(context.Background(), packed, invariant.Options{})
 	if err != nil || json.NewEncoder(os.Stdout).Encode(report) != nil {
 		return 1
 	}
@@ -63,7 +64,7 @@ func check(t *testing.T, within time.Duration, more map[string]string) (admit.Re
 	if err != nil {
 		t.Fatal(err)
 	}
-	return admit.Keyward(own, memory, within).Check(ctx, packed)
+	return admit.Keyward(own, memory, within, invariant.Options{}).Check(ctx, packed)
 }
 
 func TestAGoodBundleIsAdmittedByAnotherProcess(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/engine"
-	"github.com/keyward/keyward/services/decision/scenario/internal/tablerow"
+	"github.com/keyward/keyward/services/decision/internal/tablerow"
 	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
 
@@ -26,6 +26,11 @@ func Open(ctx context.Context, source fs.FS) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Of(loaded, source)
+}
+
+// Of returns the bundle that an engine was loaded from.
+func Of(loaded *engine.Engine, source fs.FS) (*Bundle, error) {
 	rows, err := tablerow.List(source)
 	if err != nil {
 		return nil, fmt.Errorf("list the rows of the decision tables: %w", err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli"
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 )
 
 // write puts content into a file of its own and returns its name.
@@ -40,6 +41,20 @@ func editedBundle(t *testing.T, name, old, changed string) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// barringNobody returns the directory of a bundle that lets in users who are barred, without tests that would say so.
+func barringNobody(t *testing.T) string {
+	t.Helper()
+	files := policiestest.Files(t)
+	policiestest.Edit(t, files, "login/login.rego", "user_login_blacklisted if input.blacklist.login == true", "user_login_blacklisted if false")
+	return policiestest.Dir(t, files)
+}
+
+// waiving returns the directory of a bundle that waives I5 for a reason.
+func waiving(t *testing.T, reason string) string {
+	t.Helper()
+	return editedBundle(t, "data.json", `"keyward": {`, `"keyward": {"invariants": {"waived": {"I5": "`+reason+`"}},`)
 }
 
 const oldBrowser = `now: 2026-11-22T12:00:00Z
@@ -154,7 +169,7 @@ func TestPolicyCheckSaysWhetherTheServerWouldTakeABundle(t *testing.T) {
 	}{
 		"the one in the binary": {nil, cli.ExitOK, "The bundle is good; its revision is ", ""},
 		"a good one": {
-			[]string{"--bundle", editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": 3`)}, cli.ExitOK,
+			[]string{"--bundle", editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": 3`), "--situations", "0"}, cli.ExitOK,
 			"The bundle is good; its revision is ", "",
 		},
 		"a syntax error": {
@@ -172,6 +187,16 @@ func TestPolicyCheckSaysWhetherTheServerWouldTakeABundle(t *testing.T) {
 		"a parameter as text": {
 			[]string{"--bundle", editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": "2"`)}, cli.ExitFailure,
 			"", "data.json:",
+		},
+		"few situations":  {[]string{"--situations", "7", "--seed", "3"}, cli.ExitOK, "invariants hold in 7 sampled situations.\n", ""},
+		"fewer than none": {[]string{"--situations", "-1"}, cli.ExitUsage, "", "--situations: must not be below 0"},
+		"an invariant broken": {
+			[]string{"--bundle", barringNobody(t), "--situations", "60"}, cli.ExitFailure,
+			"# I5: a user who is barred", "breaks invariants:\nI5, that a user who is barred",
+		},
+		"an unfounded waiver": {[]string{"--bundle", waiving(t, "")}, cli.ExitFailure, "", "data.json:"},
+		"a founded waiver": {
+			[]string{"--bundle", waiving(t, "nobody is barred"), "--situations", "5"}, cli.ExitOK, "I5 is waived: nobody is barred\n", "",
 		},
 		"no such directory":      {[]string{"--bundle", "no/such/bundle"}, cli.ExitUsage, "", "--bundle: "},
 		"an argument too many":   {[]string{"policies"}, cli.ExitUsage, "", `unknown argument "policies"`},

@@ -94,6 +94,7 @@ func (k *Knowledge) assess(c *account.Credential, client *recognition.Client, h 
 	_, p.said = slices.BinarySearch(h.Pair.Said, c.ID)
 	_, byPhone := slices.BinarySearch(h.ByPhone, c.ID)
 	if p.class == facts.ClassSecurityKey {
+		p.said = false // whoever carries the key may have it elsewhere next time
 		p.local, p.byPhone = reach{none, "security-key"}, reach{none, "security-key"}
 		if byPhone {
 			p.byPhone = reach{high, "used-by-phone"}

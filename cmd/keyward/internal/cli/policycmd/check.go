@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -14,6 +15,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/admit"
+	"github.com/keyward/keyward/services/decision/invariant"
 )
 
 // policyCheck is what "keyward policy check" was asked for.
@@ -21,6 +23,7 @@ type policyCheck struct {
 	bundle  bundleFlag
 	memory  string
 	timeout time.Duration
+	sampled invariant.Options
 	out     command.Output
 }
 
@@ -33,9 +36,14 @@ func newPolicyCheck(terminal command.Terminal) *cobra.Command {
 their input, data.json must fit the schema of the parameters, and the bundle's own
 Rego tests must pass, all within bounds of time and memory. Prints the revision, or
 what is wrong with file and line. The bundle - is one that a server packed, read
-from standard input.`,
-		Example: "  keyward policy check --bundle policies",
-		Args:    command.NoArguments,
+from standard input.
+
+Then it holds what has to be true of any bundle against sampled situations. Of an
+invariant that is broken it prints a scenario file whose last scenario fails, and
+the exit code is 1; a server takes up such a bundle all the same.`,
+		Example: `  keyward policy check --bundle policies
+  keyward policy check --bundle policies --situations 100000 --timeout 10m`,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := c.check(cmd, terminal)
 			if err != nil {
@@ -48,9 +56,14 @@ from standard input.`,
 	usual := decision.DefaultConfig()
 	cmd.Flags().StringVar(&c.memory, "memory", humanize.IBytes(uint64(usual.CheckMemory)), "most memory that the check may take")
 	cmd.Flags().DurationVar(&c.timeout, "timeout", usual.CheckTimeout, "most time that the check may take")
+	cmd.Flags().IntVar(&c.sampled.Situations, "situations", usualSituations, "`number` of situations to sample; 0 = none")
+	cmd.Flags().Uint64Var(&c.sampled.Seed, "seed", 1, "`number` that says which situations: the same ones for the same number")
 	c.out.Flag(cmd, "text")
 	return cmd
 }
+
+// usualSituations take one to two seconds, and find an invariant that one situation in some hundred breaks.
+const usualSituations = 1000
 
 func (c *policyCheck) check(cmd *cobra.Command, terminal command.Terminal) (admit.Report, error) {
 	memory, err := humanize.ParseBytes(c.memory)
@@ -59,6 +72,9 @@ func (c *policyCheck) check(cmd *cobra.Command, terminal command.Terminal) (admi
 	}
 	if c.timeout <= 0 {
 		return admit.Report{}, command.Usage(errors.New("--timeout: must be above 0"))
+	}
+	if c.sampled.Situations < 0 {
+		return admit.Report{}, command.Usage(errors.New("--situations: must not be below 0"))
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
 	defer cancel()
@@ -74,9 +90,9 @@ func (c *policyCheck) check(cmd *cobra.Command, terminal command.Terminal) (admi
 		return admit.Report{}, fmt.Errorf("%s is refused:\n%w", &c.bundle, err)
 	}
 	if terminal.Program == "" {
-		return admit.Check(ctx, packed)
+		return admit.Check(ctx, packed, c.sampled)
 	}
-	return admit.Keyward(terminal.Program, int64(memory), c.timeout).Check(ctx, packed)
+	return admit.Keyward(terminal.Program, int64(memory), c.timeout, c.sampled).Check(ctx, packed)
 }
 
 // late is the exit code of a check that took too long.
@@ -94,7 +110,7 @@ func (c *policyCheck) checkHere(ctx context.Context, terminal command.Terminal, 
 	if err != nil {
 		return admit.Report{}, fmt.Errorf("read the bundle: %w", err)
 	}
-	return admit.Check(ctx, packed)
+	return admit.Check(ctx, packed, c.sampled)
 }
 
 func (c *policyCheck) print(cmd *cobra.Command, report admit.Report) error {
@@ -104,6 +120,28 @@ func (c *policyCheck) print(cmd *cobra.Command, report admit.Report) error {
 	if err := report.Err(); err != nil {
 		return fmt.Errorf("%s is refused:\n%w", &c.bundle, err)
 	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), "The bundle is good; its revision is", report.Revision+".")
-	return err
+	out := cmd.OutOrStdout()
+	if found := report.Invariants; found != nil && found.Err() != nil {
+		for _, one := range found.Invariants {
+			fmt.Fprint(out, one.Scenario)
+		}
+		return fmt.Errorf("%s can be used, but %w", &c.bundle, found.Err())
+	}
+	fmt.Fprintln(out, "The bundle is good; its revision is", report.Revision+".")
+	if report.Invariants != nil {
+		writeKept(out, report.Invariants)
+	}
+	return nil
+}
+
+// writeKept tells what holds of a bundle, and what it does without.
+func writeKept(w io.Writer, found *invariant.Report) {
+	var waived []string
+	for _, one := range found.Invariants {
+		if one.Waived != "" {
+			waived = append(waived, fmt.Sprintf("%s is waived: %s\n", one.Name, one.Waived))
+		}
+	}
+	fmt.Fprintf(w, "%d invariants hold in %d sampled situations.\n", len(found.Invariants)-len(waived), found.Situations)
+	fmt.Fprint(w, strings.Join(waived, ""))
 }

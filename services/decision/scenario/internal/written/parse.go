@@ -28,6 +28,7 @@ var (
 	userKeys       = []string{"status", "absent", "lookupFailed"}
 	credentialKeys = []string{
 		"credentialID", "aaguid", "transports", "backupEligible", "backupState", "attachment", "createdOS", "createdBrowser", "created", "env",
+		"usedOn",
 	}
 )
 
@@ -301,6 +302,9 @@ func (l *library) credential(n *yaml.Node, now time.Time, ofAccount bool) passke
 	c.CreatedOS = l.Text(fields["createdOS"], "createdOS")
 	c.CreatedBrowser = l.Text(fields["createdBrowser"], "createdBrowser")
 	c.Environment = ident.EnvironmentID(l.Text(fields["env"], "env"))
+	for _, os := range l.List(fields["usedOn"], "usedOn") {
+		c.UsedOn = append(c.UsedOn, l.Text(os, "usedOn"))
+	}
 	if given := fields["created"]; given != nil {
 		c.CreatedMs = l.Moment(given, "created", now).UnixMilli()
 	} else {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keyward/keyward/services/decision/scenario/internal/tablerow"
+	"github.com/keyward/keyward/services/decision/internal/tablerow"
 )
 
 const login = `package keyward.login
