@@ -154,7 +154,9 @@ func TestEachVisitorIsToldTheProjectOfTheRequest(t *testing.T) {
 func TestAFileIsTheSameCompressed(t *testing.T) {
 	t.Parallel()
 	app := mounted(t, Config{Trying: true, Project: nobody})
-	for _, path := range []string{"/", "/app/main.js", "/app/main.css", "/app/icon.svg", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"} {
+	for _, path := range []string{
+		"/", "/app/main.js", "/app/main.css", "/app/icon.svg", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css",
+	} {
 		plain, zipped := get(t, app, path), get(t, app, path, fiber.HeaderAcceptEncoding, "gzip")
 		reader, err := gzip.NewReader(bytes.NewReader([]byte(zipped.body)))
 		if err != nil {
@@ -199,7 +201,9 @@ func TestEveryFileSaysWhatItsPageMayLoad(t *testing.T) {
 		}
 		a := get(t, app, route.Path)
 		policy := a.header.Get(fiber.HeaderContentSecurityPolicy)
-		for _, want := range []string{"default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
+		for _, want := range []string{
+			"default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'",
+		} {
 			if !strings.Contains(policy, want) {
 				t.Errorf("%s: %q lacks %s", route.Path, policy, want)
 			}
