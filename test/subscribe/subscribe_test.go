@@ -175,6 +175,11 @@ func TestAHandlerGetsWhatTheFiltersLetThroughAndGoesOnAfterAStop(t *testing.T) {
 				if err := stop(); err != nil {
 					t.Errorf("round %d: %v", round, err)
 				}
+				// A request that the server has yet to hear the end of would be given the next event, which then comes a second time.
+				h.eventually("the last request is still there", func() bool {
+					consumer, err := h.bus.JS.Consumer(t.Context(), bus.EventsStream, "reader")
+					return err == nil && consumer.CachedInfo().NumWaiting == 0
+				})
 			}
 			if diff := cmp.Diff(want, sorted(book.sequences())); diff != "" {
 				t.Error(diff)
