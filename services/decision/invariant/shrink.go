@@ -64,21 +64,21 @@ func (s *situation) processes() []string {
 // plainer returns changes that take something from a situation; they report whether there was something to take.
 func plainer() []func(*situation) bool {
 	return []func(*situation) bool{
-		func(s *situation) bool { return clear(&s.client.BluetoothAvailable) },
-		func(s *situation) bool { return clear(&s.client.PasswordManagerAvailable) },
-		func(s *situation) bool { return clear(&s.client.PrivateMode) },
-		func(s *situation) bool { return clear(&s.client.Webdriver) },
-		func(s *situation) bool { return clear(&s.client.ClientCapabilities) },
-		func(s *situation) bool { return clear(&s.client.ConditionalMediationAvailable) },
-		func(s *situation) bool { return clear(&s.client.UserVerifyingPlatformAuthenticatorAvailable) },
-		func(s *situation) bool { return clear(&s.client.JavaScriptHighEntropy) },
-		func(s *situation) bool { return clear(&s.flags.AskForAutoAppend) },
-		func(s *situation) bool { return clear(&s.flags.AskForConditionalCreate) },
-		func(s *situation) bool { return clear(&s.flags.AskForInAppAppend) },
-		func(s *situation) bool { return clear(&s.flags.ForcePasskeyAppend) },
-		func(s *situation) bool { return clear(&s.entry) },
-		func(s *situation) bool { return clear(&s.lookupFailed) },
-		func(s *situation) bool { return clear(&s.handle) },
+		func(s *situation) bool { return emptied(&s.client.BluetoothAvailable) },
+		func(s *situation) bool { return emptied(&s.client.PasswordManagerAvailable) },
+		func(s *situation) bool { return emptied(&s.client.PrivateMode) },
+		func(s *situation) bool { return emptied(&s.client.Webdriver) },
+		func(s *situation) bool { return emptied(&s.client.ClientCapabilities) },
+		func(s *situation) bool { return emptied(&s.client.ConditionalMediationAvailable) },
+		func(s *situation) bool { return emptied(&s.client.UserVerifyingPlatformAuthenticatorAvailable) },
+		func(s *situation) bool { return emptied(&s.client.JavaScriptHighEntropy) },
+		func(s *situation) bool { return emptied(&s.flags.AskForAutoAppend) },
+		func(s *situation) bool { return emptied(&s.flags.AskForConditionalCreate) },
+		func(s *situation) bool { return emptied(&s.flags.AskForInAppAppend) },
+		func(s *situation) bool { return emptied(&s.flags.ForcePasskeyAppend) },
+		func(s *situation) bool { return emptied(&s.entry) },
+		func(s *situation) bool { return emptied(&s.lookupFailed) },
+		func(s *situation) bool { return emptied(&s.handle) },
 		func(s *situation) bool {
 			standard := rest.CrossDeviceAuthenticationStrategyStandard
 			changed := s.strategy != standard
@@ -88,7 +88,8 @@ func plainer() []func(*situation) bool {
 	}
 }
 
-func clear[T comparable](value *T) bool {
+// emptied takes a value away and reports whether there was one.
+func emptied[T comparable](value *T) bool {
 	var zero T
 	changed := *value != zero
 	*value = zero
