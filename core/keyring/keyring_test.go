@@ -72,7 +72,7 @@ func newest(t *testing.T, s *keyring.Store, project ident.ProjectID, p keyring.P
 
 func ringOf(t *testing.T, s *keyring.Store, project ident.ProjectID) *keyring.Ring {
 	t.Helper()
-	r, err := s.Lookup(project)
+	r, err := s.Ring(t.Context(), project)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -32,6 +33,8 @@ type Store struct {
 	keep   time.Duration
 	now    func() time.Time
 	log    *slog.Logger
+
+	first singleflight.Group // of projects whose keys are looked for
 
 	mu    sync.RWMutex
 	rings map[ident.ProjectID]*Ring
@@ -78,21 +81,26 @@ func (s *Store) Maintain(ctx context.Context) {
 	}
 }
 
-// Lookup is Ring within a second, for who has no context. It answers from memory but for a project's first call.
-func (s *Store) Lookup(project ident.ProjectID) (*Ring, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), rereadLimit)
-	defer cancel()
-	return s.Ring(ctx, project)
-}
-
-// Ring returns the keys of a project, made now if there are none. Of several instances that make them at once one wins. Its
-// error is kv.ErrUnavailable.
+// Ring returns the keys of a project, made now if there are none, and from memory after that. Of several instances that make them at once
+// one wins. Its error is kv.ErrUnavailable.
 func (s *Store) Ring(ctx context.Context, project ident.ProjectID) (*Ring, error) {
 	if r := s.kept(project); r != nil {
 		return r, nil
 	}
-	return s.begin(ctx, project, nil)
+	made, err, _ := s.first.Do(string(project), func() (any, error) {
+		// Others wait for the outcome: who has asked first must not take it from them by going away.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstLimit)
+		defer cancel()
+		return s.begin(ctx, project, nil)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return made.(*Ring), nil
 }
+
+// firstLimit bounds the first look for the keys of a project, after which they are in memory.
+const firstLimit = 10 * time.Second
 
 // Adopt makes the keys of a project whose key an earlier Keyward kept elsewhere, and lets that one verify what it made. A
 // project that has keys keeps those: whoever can write where the key of old was must not get one adopted.
@@ -195,7 +203,7 @@ func (s *Store) read(ctx context.Context, project ident.ProjectID) (*Ring, error
 }
 
 // rereadLimit bounds the look for a version that is not known yet.
-const rereadLimit = time.Second
+const rereadLimit = 5 * time.Second
 
 // apply takes note of what the bucket tells.
 func (s *Store) apply(e kv.Entry[Versions], err error) {

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 
@@ -32,16 +33,16 @@ func TestAVisitIsOfTheProjectWhoseHostFitsBest(t *testing.T) {
 		{"the ID outweighs the host", "login.example.com", "pro-3", "pro-3"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			found, ok := store.Visited(tc.named, tc.host)
-			if found.ID != tc.want || ok != (tc.want != "") {
-				t.Errorf("got %q, %t", found.ID, ok)
+			found, err := store.Visited(t.Context(), tc.named, tc.host)
+			if found.ID != tc.want || errors.Is(err, ErrUnknown) != (tc.want == "") {
+				t.Errorf("got %q, %v", found.ID, err)
 			}
 		})
 	}
 	delete(projects, "pro-2")
 	delete(projects, "pro-3")
-	if only, ok := store.Visited("", "127.0.0.1"); !ok || only.ID != "pro-1" {
-		t.Errorf("the only project is not taken: %v, %t", only.ID, ok)
+	if only, err := store.Visited(t.Context(), "", "127.0.0.1"); err != nil || only.ID != "pro-1" {
+		t.Errorf("the only project is not taken: %v, %v", only.ID, err)
 	}
 }
 
@@ -68,7 +69,7 @@ func TestTheFirstProjectIsAtHomeAtTheHostOfTheInstallation(t *testing.T) {
 			store := &Store{log: slog.New(slog.DiscardHandler)}
 			store.LiveAt(tc.home)
 			store.snapshot.Store(&snapshot{projects: projects, hosts: hostsOf(projects)})
-			if found, _ := store.Visited("", tc.host); found.ID != tc.want {
+			if found, _ := store.Visited(t.Context(), "", tc.host); found.ID != tc.want {
 				t.Errorf("got %q", found.ID)
 			}
 		})

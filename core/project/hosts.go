@@ -21,12 +21,19 @@ func (p Project) HasHost(host string) bool {
 }
 
 // Visited returns the project that a call of the Frontend API is about: the one that it names, else the one that has the host's name,
-// else the first one if the host is the installation's own, else the one whose pattern fits, else the only one there is. It answers from
-// memory.
-func (s *Store) Visited(named ident.ProjectID, host string) (Project, bool) {
+// else the first one if the host is the installation's own, else the one whose pattern fits, else the only one there is. By its host a
+// project is found in memory, by its name as Find does. Its errors are Find's.
+func (s *Store) Visited(ctx context.Context, named ident.ProjectID, host string) (Project, error) {
 	if named != "" {
-		return s.Lookup(named)
+		return s.Find(ctx, named)
 	}
+	if p, ok := s.at(host); ok {
+		return p, nil
+	}
+	return Project{}, ErrUnknown
+}
+
+func (s *Store) at(host string) (Project, bool) {
 	now := s.snapshot.Load()
 	host = strings.ToLower(host)
 	if id, ok := now.hosts[host]; ok {

@@ -167,7 +167,7 @@ func TestAChangeByOneInstanceReachesTheOthers(t *testing.T) {
 	if _, ok := here.Lookup("pro-1"); !ok {
 		t.Error("the creator itself does not see the project at once")
 	}
-	if _, ok := there.Lookup("pro-1"); !ok || !there.OriginAllowed("https://example.com") {
+	if _, err := there.Find(t.Context(), "pro-1"); err != nil || !there.OriginAllowed("https://example.com") {
 		t.Error("another instance does not see the project at once")
 	}
 	go func() { _ = there.Run(t.Context()) }()

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -45,9 +44,6 @@ func sum(salt []byte, secret string) []byte {
 	digest.Write([]byte(secret))
 	return digest.Sum(nil)
 }
-
-// lookupLimit bounds the read of a project that is not in memory.
-const lookupLimit = time.Second
 
 // Store keeps projects in the bucket "projects". Look-ups are answered from memory, kept true by a watch; what is not there yet is read.
 type Store struct {
@@ -134,24 +130,30 @@ func (s *Store) replace(id ident.ProjectID, p *Project, revision uint64) {
 	}
 }
 
-// Lookup returns a project from memory. One that is not there is asked for in the bucket: another instance may have created it
-// a moment ago.
+// Lookup returns a project from memory.
 func (s *Store) Lookup(id ident.ProjectID) (Project, bool) {
-	if p, ok := s.snapshot.Load().projects[id]; ok {
-		return p, true
-	}
-	if _, err := ident.ParseProjectID(string(id)); err != nil {
-		return Project{}, false
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), lookupLimit)
-	defer cancel()
-	e, err := s.projects.Get(ctx, string(id))
-	if err != nil {
-		return Project{}, false
-	}
-	s.apply(e, nil)
 	p, ok := s.snapshot.Load().projects[id]
 	return p, ok
+}
+
+// Find returns a project from memory. One that is not there is asked for in the bucket: another instance may have created it a moment
+// ago. Its errors are ErrUnknown, and kv.ErrUnavailable if the bucket does not say.
+func (s *Store) Find(ctx context.Context, id ident.ProjectID) (Project, error) {
+	if p, ok := s.Lookup(id); ok {
+		return p, nil
+	}
+	if _, err := ident.ParseProjectID(string(id)); err != nil {
+		return Project{}, ErrUnknown
+	}
+	e, err := s.projects.Get(ctx, string(id))
+	if err != nil {
+		return Project{}, err
+	}
+	s.apply(e, nil)
+	if p, ok := s.Lookup(id); ok {
+		return p, nil
+	}
+	return Project{}, ErrUnknown
 }
 
 // OriginAllowed reports whether any project lists the origin.

@@ -161,32 +161,30 @@ func (c Config) validateSessions() error {
 
 // Projects finds and changes projects. core/project.Store is one.
 type Projects interface {
-	Lookup(ident.ProjectID) (project.Project, bool)
+	Find(context.Context, ident.ProjectID) (project.Project, error)
 	All() []project.Project
 	Change(ctx context.Context, id ident.ProjectID, change func(*project.Project) error) error
 }
 
 // Keys finds the keys of a project, and makes them if there are none. core/keyring.Store is one.
 type Keys interface {
-	Lookup(ident.ProjectID) (*keyring.Ring, error)
+	Ring(context.Context, ident.ProjectID) (*keyring.Ring, error)
 }
 
-// keyed finds projects with their keys. A project whose keys cannot be read at the moment has none; tenant.Of refuses it then.
+// keyed finds projects with their keys. One whose keys cannot be read at the moment is not found either.
 type keyed struct {
 	Projects
 	keys Keys
 }
 
-// Lookup implements Projects.
-func (k keyed) Lookup(id ident.ProjectID) (project.Project, bool) {
-	p, ok := k.Projects.Lookup(id)
-	if !ok {
-		return p, false
+// Find implements Projects.
+func (k keyed) Find(ctx context.Context, id ident.ProjectID) (project.Project, error) {
+	p, err := k.Projects.Find(ctx, id)
+	if err != nil {
+		return p, err
 	}
-	if ring, err := k.keys.Lookup(id); err == nil {
-		p.Ring = ring
-	}
-	return p, true
+	p.Ring, err = k.keys.Ring(ctx, id)
+	return p, err
 }
 
 // Offers publishes login-offered, with the challenge that it hands out, and login-denied. When a publication has returned, the next

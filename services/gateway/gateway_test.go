@@ -66,9 +66,11 @@ func newTenants() tenants {
 	}
 }
 
-func (t tenants) Lookup(id ident.ProjectID) (project.Project, bool) {
-	p, ok := t[id]
-	return p, ok
+func (t tenants) Find(_ context.Context, id ident.ProjectID) (project.Project, error) {
+	if p, ok := t[id]; ok {
+		return p, nil
+	}
+	return project.Project{}, project.ErrUnknown
 }
 
 func (t tenants) Issuers(url string) (all []project.Candidate) {
@@ -93,19 +95,19 @@ func (t tenants) OriginAllowed(origin string) bool {
 	return false
 }
 
-func (t tenants) Visited(named ident.ProjectID, host string) (project.Project, bool) {
+func (t tenants) Visited(ctx context.Context, named ident.ProjectID, host string) (project.Project, error) {
 	if named != "" {
-		return t.Lookup(named)
+		return t.Find(ctx, named)
 	}
 	for _, p := range t {
 		if slices.Contains(p.Frontend.Hosts, host) {
-			return p, true
+			return p, nil
 		}
 	}
-	return project.Project{}, false
+	return project.Project{}, project.ErrUnknown
 }
 
-func (t tenants) First() (project.Project, bool) { return t.Lookup("pro-1") }
+func (t tenants) First() (project.Project, bool) { return t["pro-1"], true }
 
 // server is a gateway on a free port with recorded services behind it.
 type server struct {

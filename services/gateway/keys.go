@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
@@ -17,12 +19,15 @@ const keysCache = "public, max-age=300"
 // section 5). Never those of several projects: a verifier that takes any of them takes the tokens of all.
 func (g *Gateway) keys(c *fiber.Ctx) error {
 	x := exchange.Of(c.UserContext())
-	of, found := g.door.Visited(c, x)
-	switch named := len(x.Asked.Peek(exchange.HeaderProjectID)) > 0; {
-	case !found && named:
+	of, err := g.door.Visited(c, x)
+	named, unknown := len(x.Asked.Peek(exchange.HeaderProjectID)) > 0, errors.Is(err, project.ErrUnknown)
+	switch {
+	case unknown && named:
 		return fault.NotFound("there is no such project")
-	case !found:
+	case unknown:
 		return fault.NotFound("no project has this host name; %s names one", exchange.HeaderProjectID)
+	case err != nil:
+		return err
 	}
 	set, err := g.ceremony.Keys(c.UserContext(), service.ForProject[service.Empty]{Project: of.ID})
 	if err != nil {

@@ -116,9 +116,12 @@ func (g *Gateway) wellKnown(document func(project.Project) any) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		x := exchange.Of(c.UserContext())
 		x.Route = c.Path()
-		known, found := g.door.Visited(c, x)
-		if !found {
-			return fault.NotFound("no project has this host name")
+		known, err := g.door.Visited(c, x)
+		if errors.Is(err, project.ErrUnknown) {
+			err = fault.NotFound("no project has this host name")
+		}
+		if err != nil {
+			return err
 		}
 		body, err := operation.Encode(document(known))
 		if err != nil {

@@ -27,12 +27,14 @@ type Projects struct {
 	known map[ident.ProjectID]project.Project
 }
 
-// Lookup implements ceremony.Projects.
-func (p *Projects) Lookup(id ident.ProjectID) (project.Project, bool) {
+// Find implements ceremony.Projects.
+func (p *Projects) Find(_ context.Context, id ident.ProjectID) (project.Project, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	found, ok := p.known[id]
-	return found, ok
+	if found, ok := p.known[id]; ok {
+		return found, nil
+	}
+	return project.Project{}, project.ErrUnknown
 }
 
 // All implements ceremony.Projects.

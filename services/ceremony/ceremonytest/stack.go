@@ -107,7 +107,7 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if st.Project.Ring, err = st.Keyring.Lookup(p.ID); err != nil {
+	if st.Project.Ring, err = st.Keyring.Ring(tb.Context(), p.ID); err != nil {
 		tb.Fatal(err)
 	}
 	st.Service, err = ceremony.New(ceremony.DefaultConfig(), st.Deps(b))

@@ -64,7 +64,7 @@ const (
 // cannot be used, even if it has reached the user, unless the store is away at that moment too.
 func (s *Service) CreateCode(ctx context.Context, req service.ForUser[rest.ChallengeCreateReq]) (rsp rest.Challenge, err error) {
 	defer func() { s.codeCalls.Called("create", err) }()
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rest.Challenge{}, err
 	}
@@ -274,7 +274,7 @@ func link(target *url.URL, id ident.CodeID, token string) string {
 // not be stored, the value can be given again.
 func (s *Service) CheckCode(ctx context.Context, req service.ForUser[service.CodeCheck]) (rsp rest.Challenge, err error) {
 	defer func() { s.codeCalls.Called("check", err) }()
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rest.Challenge{}, err
 	}

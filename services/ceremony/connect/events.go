@@ -109,7 +109,7 @@ func durationType(said string) string {
 func (s *Service) ConnectProcessClear(
 	ctx context.Context, req service.ForVisit[frontend.ConnectProcessClearReq],
 ) (frontend.ConnectProcessClearRsp, error) {
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return frontend.ConnectProcessClearRsp{}, err
 	}

@@ -67,7 +67,7 @@ type connectBegun struct {
 // beginConnect begins a process, or takes up the one that the client is in: web-core has one process for a login, the creation of a passkey
 // after it and the list of passkeys.
 func (s *Service) beginConnect(ctx context.Context, req service.ForVisit[frontend.ConnectInitReq], action string) (connectBegun, error) {
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return connectBegun{}, err
 	}

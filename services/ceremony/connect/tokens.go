@@ -32,7 +32,7 @@ const fieldConnectToken = "connectTokenID"
 
 // CreateConnectToken implements service.ConnectTokens. The secret is in this answer and nowhere else.
 func (s *Service) CreateConnectToken(ctx context.Context, req service.ForProject[rest.ConnectTokenCreateReq]) (rest.ConnectToken, error) {
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rest.ConnectToken{}, err
 	}

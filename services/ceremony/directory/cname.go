@@ -36,7 +36,7 @@ func (s *Service) UpdateCname(ctx context.Context, req service.ForProject[rest.C
 	if err != nil {
 		return service.Empty{}, fault.Field(fieldCNAME, "%s", err)
 	}
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil || p.CNAME == host {
 		return service.Empty{}, err
 	}
@@ -53,7 +53,7 @@ func (s *Service) UpdateCname(ctx context.Context, req service.ForProject[rest.C
 func (s *Service) UpdateProjectConfig(
 	ctx context.Context, req service.ForProject[rest.ProjectConfigUpdateReq],
 ) (rest.ProjectConfig, error) {
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rest.ProjectConfig{}, err
 	}

@@ -54,7 +54,7 @@ func TestAProjectProvesAHostThatItCouldTakeFromOthers(t *testing.T) {
 				t.Context(),
 				service.ForProject[rest.CnameUpdateReq]{Project: st.Project.ID, Body: rest.CnameUpdateReq{Cname: host}},
 			)
-			p, _ := st.Projects.Lookup(st.Project.ID)
+			p, _ := st.Projects.Find(t.Context(), st.Project.ID)
 			if c.message != "" {
 				ceremonytest.WantField(t, err, 400, "cname", strings.ReplaceAll(c.message, "%s", id))
 			} else if err != nil {
@@ -116,9 +116,9 @@ func TestAProjectChangesItsNamesOriginsAndHostsOverTheAPI(t *testing.T) {
 			if c.proven {
 				st.DNS[record] = []string{"keyward-project=" + id}
 			}
-			before, _ := st.Projects.Lookup(st.Project.ID)
+			before, _ := st.Projects.Find(t.Context(), st.Project.ID)
 			got, err := st.UpdateProjectConfig(t.Context(), service.ForProject[rest.ProjectConfigUpdateReq]{Project: st.Project.ID, Body: c.body})
-			after, _ := st.Projects.Lookup(st.Project.ID)
+			after, _ := st.Projects.Find(t.Context(), st.Project.ID)
 			if c.field != "" {
 				ceremonytest.WantField(t, err, 400, c.field, strings.ReplaceAll(c.message, "%s", id))
 				if !reflect.DeepEqual(after, before) {

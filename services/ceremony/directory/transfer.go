@@ -23,7 +23,7 @@ const importedAtOnce = 16
 
 // ImportUsers implements service.UserImporter. No event tells of an imported user.
 func (s *Service) ImportUsers(ctx context.Context, req service.ForProject[service.UserImport]) ([]service.Imported, error) {
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return nil, err
 	}

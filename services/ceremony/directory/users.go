@@ -29,7 +29,7 @@ const (
 // CreateUser implements service.Users. An explicitWebauthnID that another user of the project has is a conflict: an authenticator keeps one
 // passkey per user handle, so two users with one handle would overwrite each other's.
 func (s *Service) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
-	if _, err := tenant.Of(s.projects, req.Project); err != nil {
+	if _, err := tenant.Of(ctx, s.projects, req.Project); err != nil {
 		return rest.User{}, err
 	}
 	if err := checkNewUser(req.Body); err != nil {

@@ -143,7 +143,7 @@ func Remember(a *account.Account, id ident.EnvironmentID, d Sighting, nowMs int6
 // ListClientEnvs implements service.Directory. The environment seen last comes first. Each has a new handle, which a client that lost its
 // own can be given.
 func (s *Service) ListClientEnvs(ctx context.Context, req service.ForUser[service.Empty]) (rest.ClientEnvList, error) {
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rest.ClientEnvList{}, err
 	}

@@ -21,8 +21,8 @@ import (
 )
 
 // GetSessionConfig implements service.CurrentUser.
-func (s *Service) GetSessionConfig(_ context.Context, req service.ForVisit[service.Empty]) (frontend.SessionConfigRsp, error) {
-	p, err := tenant.Of(s.projects, req.Project)
+func (s *Service) GetSessionConfig(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.SessionConfigRsp, error) {
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return frontend.SessionConfigRsp{}, err
 	}
@@ -38,8 +38,8 @@ func (s *Service) GetSessionConfig(_ context.Context, req service.ForVisit[servi
 }
 
 // GetProcessConfig implements service.CurrentUser.
-func (s *Service) GetProcessConfig(_ context.Context, req service.ForVisit[service.Empty]) (frontend.ProcessConfigRsp, error) {
-	p, err := tenant.Of(s.projects, req.Project)
+func (s *Service) GetProcessConfig(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.ProcessConfigRsp, error) {
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return frontend.ProcessConfigRsp{}, err
 	}
@@ -47,8 +47,8 @@ func (s *Service) GetProcessConfig(_ context.Context, req service.ForVisit[servi
 }
 
 // GetUserDetailsConfig implements service.CurrentUser.
-func (s *Service) GetUserDetailsConfig(_ context.Context, req service.ForVisit[service.Empty]) (frontend.UserDetailsConfigRsp, error) {
-	p, err := tenant.Of(s.projects, req.Project)
+func (s *Service) GetUserDetailsConfig(ctx context.Context, req service.ForVisit[service.Empty]) (frontend.UserDetailsConfigRsp, error) {
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return frontend.UserDetailsConfigRsp{}, err
 	}

@@ -139,7 +139,7 @@ func (s *Service) AppendFinish(
 ) (rsp rest.PasskeyAppendFinishRsp, err error) {
 	defer func() { s.calls.Finished("append-finish", err) }()
 	body := req.Body
-	p, user, err := s.named(req.Project, body.UserID)
+	p, user, err := s.named(ctx, req.Project, body.UserID)
 	if err != nil {
 		return rsp, err
 	}

@@ -28,8 +28,8 @@ import (
 const maxUsedOn = 10
 
 // named finds the project and the user that the end of a ceremony names.
-func (s *Service) named(in ident.ProjectID, user string) (project.Project, ident.UserID, error) {
-	p, err := tenant.Of(s.projects, in)
+func (s *Service) named(ctx context.Context, in ident.ProjectID, user string) (project.Project, ident.UserID, error) {
+	p, err := tenant.Of(ctx, s.projects, in)
 	if err != nil {
 		return project.Project{}, "", err
 	}

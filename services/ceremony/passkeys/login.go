@@ -85,7 +85,7 @@ func (s *Service) LoginFinish(
 ) (rsp rest.PasskeyLoginFinishRsp, err error) {
 	defer func() { s.calls.Finished("login-finish", err) }()
 	body := req.Body
-	p, user, err := s.named(req.Project, body.UserID)
+	p, user, err := s.named(ctx, req.Project, body.UserID)
 	if err != nil {
 		return rsp, err
 	}

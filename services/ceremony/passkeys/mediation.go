@@ -58,7 +58,7 @@ func (s *Service) MediationFinish(
 ) (rsp rest.PasskeyMediationFinishRsp, err error) {
 	defer func() { s.calls.Finished("mediation-finish", err) }()
 	body := req.Body
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rsp, err
 	}

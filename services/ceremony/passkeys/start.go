@@ -94,7 +94,7 @@ func ask[V any](ctx context.Context, s *Service, st *Start, question func() (V, 
 }
 
 func (s *Service) Begin(ctx context.Context, projectID ident.ProjectID, client rest.ClientInformation, process string) (Start, error) {
-	p, err := tenant.Of(s.projects, projectID)
+	p, err := tenant.Of(ctx, s.projects, projectID)
 	if err != nil {
 		return Start{}, err
 	}

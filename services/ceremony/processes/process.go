@@ -50,7 +50,7 @@ func (s *Service) Begin(
 
 // Of returns the process that a visit names.
 func (s *Service) Of(ctx context.Context, v service.Visit, kind process.Kind) (project.Project, process.Process, error) {
-	p, err := tenant.Of(s.projects, v.Project)
+	p, err := tenant.Of(ctx, s.projects, v.Project)
 	if err != nil {
 		return project.Project{}, process.Process{}, err
 	}

@@ -1,6 +1,7 @@
 package processes_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -20,9 +21,12 @@ import (
 // owner is the one project there is, with a ring of keys as the keyring gives it.
 type owner struct{ project.Project }
 
-func (o owner) Lookup(id ident.ProjectID) (project.Project, bool) {
+func (o owner) Find(_ context.Context, id ident.ProjectID) (project.Project, error) {
+	if id != o.ID {
+		return project.Project{}, project.ErrUnknown
+	}
 	o.Ring = &keyring.Ring{}
-	return o.Project, id == o.ID
+	return o.Project, nil
 }
 
 // seen is the room environments, which issues the handle that it has, or refuses.

@@ -33,7 +33,7 @@ func (s *Service) CreatePasskeyCode(
 	ctx context.Context, req service.ForUser[service.PasskeyCodeRequest],
 ) (rsp service.PasskeyCodeCreated, err error) {
 	defer func() { s.codeCalls.Called("create-passkey", err) }()
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rsp, err
 	}

@@ -43,7 +43,7 @@ func (s *Service) RegisterPasskey(
 	ctx context.Context, req service.ForUser[service.PasskeyRegistration],
 ) (rsp service.PendingPasskey, err error) {
 	defer func() { s.calls.Started("register-passkey", true, err) }()
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rsp, err
 	}
@@ -162,7 +162,7 @@ func registrationHints(attachment string, policy []string) []string {
 // VerifyPasskey implements service.Registrations.
 func (s *Service) VerifyPasskey(ctx context.Context, req service.ForUser[service.PasskeyVerification]) (rsp service.Change, err error) {
 	defer func() { s.calls.Finished("verify-passkey", err) }()
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rsp, err
 	}

@@ -1,6 +1,8 @@
 package sessions
 
 import (
+	"context"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -41,11 +43,15 @@ func (s *Service) issues(p project.Project, issuer string) bool {
 }
 
 // audienceOf is whom tokens of a project's users are for: that project, so that services of another one refuse them (RFC 8725 §3.9).
-func (s *Service) audienceOf(id ident.ProjectID) ident.ProjectID {
-	if p, known := s.projects.Lookup(id); known && p.Frontend.NoAudience {
-		return ""
+func (s *Service) audienceOf(ctx context.Context, id ident.ProjectID) (ident.ProjectID, error) {
+	p, err := s.projects.Find(ctx, id)
+	switch {
+	case errors.Is(err, project.ErrUnknown):
+		return id, nil
+	case err != nil || p.Frontend.NoAudience:
+		return "", err
 	}
-	return id
+	return id, nil
 }
 
 // isFor reports whether a token with an audience is for a project that has signed it. Tokens of earlier versions have none.

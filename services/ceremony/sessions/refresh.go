@@ -144,7 +144,7 @@ func (s *Service) Cookies(p project.Project) service.Cookies {
 func (s *Service) CurrentUserSessionRefresh(
 	ctx context.Context, req service.ForVisit[service.Empty],
 ) (rsp service.Answered[frontend.MeRefreshRsp], err error) {
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rsp, err
 	}
@@ -238,7 +238,7 @@ func (s *Service) endOrphan(ctx context.Context, of session.Session, err error) 
 func (s *Service) CurrentUserSessionLogout(
 	ctx context.Context, req service.ForVisit[service.Empty],
 ) (rsp service.Answered[service.Empty], err error) {
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rsp, err
 	}

@@ -55,7 +55,7 @@ func (s *Service) PostLogin(ctx context.Context, req service.ForProject[rest.Pos
 	if err != nil {
 		return rest.PostLoginRsp{}, err
 	}
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rest.PostLoginRsp{}, err
 	}
@@ -107,9 +107,13 @@ func (s *Service) Enabled(ctx context.Context, project ident.ProjectID, user ide
 
 // Token returns a token of a session, which proves it for as long as the configuration says, and no longer than the session lasts.
 func (s *Service) Token(ctx context.Context, of session.Session, a account.Account, issuer string) (string, error) {
+	audience, err := s.audienceOf(ctx, of.Project)
+	if err != nil {
+		return "", err
+	}
 	now := s.now()
 	claims := sessionClaims{
-		Issuer: issuer, Audience: s.audienceOf(of.Project), Subject: of.User, IssuedAt: now.Unix(), NotBefore: now.Add(-signedDataLeeway).Unix(),
+		Issuer: issuer, Audience: audience, Subject: of.User, IssuedAt: now.Unix(), NotBefore: now.Add(-signedDataLeeway).Unix(),
 		Expires: min(now.Add(s.cfg.TokenLifetime).Unix(), time.UnixMilli(of.ExpiresMs).Unix()), ID: ident.Alphanumeric(tokenIDLength),
 		Session: of.ID,
 		Orig:    of.IdentifierValue, Email: directory.Proven(a, account.IdentifierTypeEmail),
@@ -225,7 +229,7 @@ func (s *Service) CreateShortSession(ctx context.Context, req service.ForUser[se
 	if strings.TrimSpace(req.Body.Request.Issuer) == "" {
 		return rest.ShortSession{}, fault.Field(fieldIssuer, "cannot be blank")
 	}
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rest.ShortSession{}, err
 	}

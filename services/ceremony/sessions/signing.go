@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 	"github.com/keyward/keyward/services/ceremony/signing"
@@ -46,8 +47,12 @@ type passkeyClaims struct {
 // Keys implements service.Sessions.
 func (s *Service) Keys(ctx context.Context, req service.ForProject[service.Empty]) (json.RawMessage, error) {
 	// Anybody may ask, so a project that is not there must not get a key.
-	if _, ok := s.projects.Lookup(req.Project); !ok {
-		return nil, fault.NotFound("there is no project %s", req.Project)
+	_, err := s.projects.Find(ctx, req.Project)
+	if errors.Is(err, project.ErrUnknown) {
+		err = fault.NotFound("there is no project %s", req.Project)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return s.signing.Public(ctx, req.Project)
 }
@@ -66,10 +71,14 @@ type PasskeyLogin struct {
 
 // SignLogin returns signed passkey data of a login.
 func (s *Service) SignLogin(ctx context.Context, of PasskeyLogin) (string, error) {
+	audience, err := s.audienceOf(ctx, of.Project)
+	if err != nil {
+		return "", err
+	}
 	now := s.now()
 	return s.signing.Sign(ctx, of.Project, passkeyClaims{
 		Issuer:     of.Project,
-		Audience:   s.audienceOf(of.Project),
+		Audience:   audience,
 		Subject:    of.User,
 		IssuedAt:   now.Unix(),
 		NotBefore:  now.Add(-signedDataLeeway).Unix(),
@@ -115,7 +124,7 @@ func (s *Service) VerifySignedData(
 func (s *Service) spendSignedData(
 	ctx context.Context, project ident.ProjectID, token string, username *string,
 ) (passkeyClaims, account.Account, error) {
-	if _, err := tenant.Of(s.projects, project); err != nil {
+	if _, err := tenant.Of(ctx, s.projects, project); err != nil {
 		return passkeyClaims{}, account.Account{}, err
 	}
 	if token == "" {

@@ -39,7 +39,7 @@ func (v Visitor) Recent() error {
 
 // Visitor finds out who calls. A session that has ended, anywhere, is none: it is read at each call. Faults: 401.
 func (s *Service) Visitor(ctx context.Context, v service.Visit) (Visitor, error) {
-	p, err := tenant.Of(s.projects, v.Project)
+	p, err := tenant.Of(ctx, s.projects, v.Project)
 	if err != nil {
 		return Visitor{}, err
 	}

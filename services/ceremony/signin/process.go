@@ -160,7 +160,7 @@ func (s *Service) shown(t *turn, body frontend.BlockBody) processAnswer {
 func (s *Service) ProcessInit(
 	ctx context.Context, req service.ForVisit[frontend.ProcessInitReq],
 ) (rsp service.Answered[frontend.ProcessInitRsp], err error) {
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return rsp, err
 	}

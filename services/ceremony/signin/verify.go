@@ -82,7 +82,7 @@ func (s *Service) openLink(ctx context.Context, req service.ForVisit[frontend.Id
 	if req.Body.VerificationType != frontend.VerificationMethodEmailLink {
 		return processAnswer{}, process.ErrUnknown
 	}
-	p, err := tenant.Of(s.projects, req.Project)
+	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return processAnswer{}, err
 	}

@@ -201,60 +201,66 @@ func (c *course) plain(change func(signin.State) (signin.State, error)) func(*ra
 func TestASessionComesOfAProofWhateverTheOrderOfCalls(t *testing.T) {
 	t.Parallel()
 	reached := map[signin.Phase]bool{}
-	rapid.Check(t, func(t *rapid.T) {
-		c := &course{state: signin.New(signin.Login, "seed", signin.Settings{})}
-		t.Repeat(map[string]func(*rapid.T){
-			"sign up": c.signUp, "log in": c.logIn, "send": c.send, "attempt": c.attempt, "correct": c.correct,
-			"verify": c.plain(func(s signin.State) (signin.State, error) {
-				return s.Verify(account.IdentifierTypeEmail, frontend.VerificationMethodEmailOtp)
-			}),
-			"passkey login": func(t *rapid.T) {
-				by := c.known(t)
-				asked := c.state.User
-				next, err := c.state.LoggedIn(by)
-				if c.take(t, next, err) {
-					c.proven = by.User == asked
-				}
-			},
-			"mediation": func(t *rapid.T) {
-				next, err := c.state.Mediated(c.known(t))
-				if c.take(t, next, err) {
-					c.proven = true
-				}
-			},
-			"failed mediation": c.plain(func(s signin.State) (signin.State, error) {
-				return s.NotMediated("{}", signin.Unmediated{Problem: signin.ProblemPasskeyGone()})
-			}),
-			"taken": func(t *rapid.T) {
-				next, err := c.state.Taken(account.IdentifierTypeEmail)
-				if c.take(t, next, err) {
-					c.proven, c.code = false, ""
-				}
-			},
-			"joined":      c.plain(func(s signin.State) (signin.State, error) { return s.Joined(user) }),
-			"offered":     c.plain(func(s signin.State) (signin.State, error) { return s.Offered(signin.Offer{Options: "{}"}) }),
-			"not offered": c.plain(signin.State.NotOffered),
-			"created":     c.plain(func(s signin.State) (signin.State, error) { return s.Created(frontend.PasskeyOperation{}) }),
-			"skip":        c.plain(signin.State.Skip),
-			"complete":    c.plain(signin.State.Complete),
-			"hand": func(t *rapid.T) {
-				next, _ := c.state.Handed(now)
-				c.take(t, next, nil)
-			},
-			"": func(t *rapid.T) { c.check(t, reached) },
+	courses := func() {
+		rapid.Check(t, func(t *rapid.T) {
+			c := &course{state: signin.New(signin.Login, "seed", signin.Settings{})}
+			t.Repeat(map[string]func(*rapid.T){
+				"sign up": c.signUp, "log in": c.logIn, "send": c.send, "attempt": c.attempt, "correct": c.correct,
+				"verify": c.plain(func(s signin.State) (signin.State, error) {
+					return s.Verify(account.IdentifierTypeEmail, frontend.VerificationMethodEmailOtp)
+				}),
+				"passkey login": func(t *rapid.T) {
+					by := c.known(t)
+					asked := c.state.User
+					next, err := c.state.LoggedIn(by)
+					if c.take(t, next, err) {
+						c.proven = by.User == asked
+					}
+				},
+				"mediation": func(t *rapid.T) {
+					next, err := c.state.Mediated(c.known(t))
+					if c.take(t, next, err) {
+						c.proven = true
+					}
+				},
+				"failed mediation": c.plain(func(s signin.State) (signin.State, error) {
+					return s.NotMediated("{}", signin.Unmediated{Problem: signin.ProblemPasskeyGone()})
+				}),
+				"taken": func(t *rapid.T) {
+					next, err := c.state.Taken(account.IdentifierTypeEmail)
+					if c.take(t, next, err) {
+						c.proven, c.code = false, ""
+					}
+				},
+				"joined":      c.plain(func(s signin.State) (signin.State, error) { return s.Joined(user) }),
+				"offered":     c.plain(func(s signin.State) (signin.State, error) { return s.Offered(signin.Offer{Options: "{}"}) }),
+				"not offered": c.plain(signin.State.NotOffered),
+				"created":     c.plain(func(s signin.State) (signin.State, error) { return s.Created(frontend.PasskeyOperation{}) }),
+				"skip":        c.plain(signin.State.Skip),
+				"complete":    c.plain(signin.State.Complete),
+				"hand": func(t *rapid.T) {
+					next, _ := c.state.Handed(now)
+					c.take(t, next, nil)
+				},
+				"": func(t *rapid.T) { c.check(t, reached) },
+			})
 		})
-	})
+	}
+	courses()
 	if testing.Short() {
 		return // of a few courses none may come to a phase
 	}
-	for _, phase := range []signin.Phase{
-		signin.PasskeyLogin, signin.Verifying, signin.Joining, signin.Offering, signin.PasskeyAppend, signin.Appended,
-		signin.Completing,
-	} {
-		if !reached[phase] {
-			t.Errorf("no course came to %s", phase)
-		}
+	all := []signin.Phase{
+		signin.PasskeyLogin, signin.Verifying, signin.Joining, signin.Offering, signin.PasskeyAppend, signin.Appended, signin.Completing,
 	}
+	missed := func(phase signin.Phase) bool { return !reached[phase] }
+	for range 50 { // a phase that one course in a hundred comes to is missed by a hundred of them now and then
+		if !slices.ContainsFunc(all, missed) {
+			return
+		}
+		courses()
+	}
+	t.Errorf("of the phases %v courses came to %v", all, reached)
 }
 
 func (c *course) check(t *rapid.T, reached map[signin.Phase]bool) {

@@ -2,26 +2,24 @@
 package tenant
 
 import (
-	"time"
+	"context"
+	"errors"
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 )
 
-// Projects finds projects, with their keys.
+// Projects finds projects, with their keys. What is no project is project.ErrUnknown; any other error says nothing about it.
 type Projects interface {
-	Lookup(ident.ProjectID) (project.Project, bool)
+	Find(context.Context, ident.ProjectID) (project.Project, error)
 }
 
 // Of returns the caller's project. The gateway has authenticated it, so one that is gone was deleted a moment ago.
-func Of(projects Projects, id ident.ProjectID) (project.Project, error) {
-	p, ok := projects.Lookup(id)
-	if !ok {
+func Of(ctx context.Context, projects Projects, id ident.ProjectID) (project.Project, error) {
+	p, err := projects.Find(ctx, id)
+	if errors.Is(err, project.ErrUnknown) {
 		return project.Project{}, fault.Login("unknown project")
 	}
-	if p.Ring == nil {
-		return project.Project{}, fault.Unavailable(time.Second, "the keys of the project could not be read")
-	}
-	return p, nil
+	return p, err
 }

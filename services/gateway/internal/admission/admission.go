@@ -7,6 +7,7 @@
 package admission
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -20,13 +21,14 @@ import (
 	"github.com/keyward/keyward/services/gateway/internal/issuer"
 )
 
-// Projects is what admission asks of the tenants, at every request; answers must come from memory.
+// Projects is what admission asks of the tenants, at every request; of projects there are, answers must come from memory. What is no
+// project is project.ErrUnknown; any other error says nothing about it.
 type Projects interface {
-	Lookup(ident.ProjectID) (project.Project, bool)
+	Find(context.Context, ident.ProjectID) (project.Project, error)
 	// OriginAllowed reports whether any project lists origin.
 	OriginAllowed(origin string) bool
 	// Visited returns the project that a call of the Frontend API is about, by the ID that it names or by the host that it came to.
-	Visited(named ident.ProjectID, host string) (project.Project, bool)
+	Visited(ctx context.Context, named ident.ProjectID, host string) (project.Project, error)
 	// First returns the project that was created first.
 	First() (project.Project, bool)
 }
@@ -89,7 +91,7 @@ func (d *Door) Backend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operatio
 	if op.Public {
 		return d.Reader(c, op)
 	}
-	if err := d.authenticate(x); err != nil {
+	if err := d.authenticate(c.UserContext(), x); err != nil {
 		return err
 	}
 	if err := checkOrigin(x); err != nil {
@@ -128,14 +130,15 @@ func (d *Door) Frontend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operati
 // Reader admits who reads a document that is open to everybody: whether the call fits the contract is all that is looked at.
 func (d *Door) Reader(c *fiber.Ctx, op *contract.Operation) error { return d.validate(c, op) }
 
-// Visited returns the project that a request is about, by the ID that it names or by the host that it came to.
-func (d *Door) Visited(c *fiber.Ctx, x *exchange.Exchange) (project.Project, bool) {
-	return d.projects.Visited(ident.ProjectID(x.Asked.Peek(exchange.HeaderProjectID)), hostName(c))
+// Visited returns the project that a request is about, by the ID that it names or by the host that it came to. If there is none, its error
+// is project.ErrUnknown.
+func (d *Door) Visited(c *fiber.Ctx, x *exchange.Exchange) (project.Project, error) {
+	return d.projects.Visited(c.UserContext(), ident.ProjectID(x.Asked.Peek(exchange.HeaderProjectID)), hostName(c))
 }
 
 // Shown returns the project whose users the page to try passkeys with is for: the visited one, and at a host of nobody the first.
 func (d *Door) Shown(c *fiber.Ctx) (project.Project, bool) {
-	if visited, found := d.projects.Visited("", hostName(c)); found {
+	if visited, err := d.projects.Visited(c.UserContext(), "", hostName(c)); err == nil {
 		return visited, true
 	}
 	return d.projects.First()
@@ -146,12 +149,13 @@ func (d *Door) RemoteAddress(x *exchange.Exchange) netip.Addr {
 	return remoteAddress(x, d.cfg.TrustedProxies)
 }
 
-// StillAdmits returns what reports, whenever it is asked, whether the credential of a request would open the operation now.
-func (d *Door) StillAdmits(x *exchange.Exchange) func() bool {
+// StillAdmits returns what reports, whenever it is asked, whether the credential of a request would open the operation now. As long as
+// nobody can say, it does.
+func (d *Door) StillAdmits(x *exchange.Exchange) func(context.Context) bool {
 	sent, _ := readCredential(x.Asked.Peek(fiber.HeaderAuthorization))
 	permission := x.Op.Permission
-	return func() bool {
-		_, key, ok := d.verify(sent)
-		return ok && (key == nil || !key.Expired(d.now()) && key.Permits(permission))
+	return func(ctx context.Context) bool {
+		_, key, ok, err := d.verify(ctx, sent)
+		return err != nil || ok && (key == nil || !key.Expired(d.now()) && key.Permits(permission))
 	}
 }

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -46,11 +47,22 @@ func header(pairs ...string) asked {
 // tenants are the projects there are.
 type tenants map[ident.ProjectID]project.Project
 
-func (t tenants) Lookup(id ident.ProjectID) (project.Project, bool) { p, ok := t[id]; return p, ok }
-func (t tenants) OriginAllowed(origin string) bool                  { return origin == page }
-func (t tenants) First() (project.Project, bool)                    { return project.Project{}, false }
-func (t tenants) Visited(id ident.ProjectID, _ string) (project.Project, bool) {
-	return t.Lookup(id)
+// outOfReach is a project that nobody can look up at the moment.
+const outOfReach = "pro-3"
+
+func (t tenants) Find(_ context.Context, id ident.ProjectID) (project.Project, error) {
+	if id == outOfReach {
+		return project.Project{}, fault.Unavailable(time.Second, "the project could not be read")
+	}
+	if p, ok := t[id]; ok {
+		return p, nil
+	}
+	return project.Project{}, project.ErrUnknown
+}
+func (t tenants) OriginAllowed(origin string) bool { return origin == page }
+func (t tenants) First() (project.Project, bool)   { return project.Project{}, false }
+func (t tenants) Visited(ctx context.Context, id ident.ProjectID, _ string) (project.Project, error) {
+	return t.Find(ctx, id)
 }
 
 // fixture is a door before a project with a secret and three keys.
@@ -115,6 +127,9 @@ func TestWhoIsLetIn(t *testing.T) {
 		},
 		"not without a secret":                    {authorization: basic("pro-1", ""), want: fault.TypeLoginError, status: 401},
 		"nobody of a project that does not exist": {authorization: basic("pro-2", f.secret), want: fault.TypeLoginError, status: 401},
+		"nobody while it cannot be looked up whose secret it is": {
+			authorization: basic(outOfReach, f.secret), want: fault.TypeUnavailable, status: 503,
+		},
 		"nobody who names another project": {
 			authorization: basic("pro-1", f.secret),
 			named:         "pro-2",
@@ -137,7 +152,7 @@ func TestWhoIsLetIn(t *testing.T) {
 				h.Set(exchange.HeaderProjectID, c.named)
 			}
 			x := &exchange.Exchange{Asked: h, Answer: http.Header{}}
-			err := f.door.authenticate(x)
+			err := f.door.authenticate(t.Context(), x)
 			if err == nil {
 				err = permit(x, "users:read")
 			}
@@ -167,7 +182,7 @@ func TestAGuesserIsTurnedAwayAndTheOwnerIsNot(t *testing.T) {
 			t.Fatal(err)
 		}
 		var refused *fault.Fault
-		if err := f.door.authenticate(x); errors.As(err, &refused) {
+		if err := f.door.authenticate(t.Context(), x); errors.As(err, &refused) {
 			return refused.Type
 		}
 		return ""
@@ -193,7 +208,7 @@ func TestWhereARequestComesFrom(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	for name, c := range map[string]struct {
 		peer, forwarded, want string
-		unreadable            bool
+		unread                bool
 	}{
 		"from its peer": {peer: "192.0.2.1", want: "192.0.2.1"},
 		"from its peer, whatever a stranger says": {peer: "192.0.2.1", forwarded: "198.51.100.9", want: "192.0.2.1"},
@@ -209,7 +224,7 @@ func TestWhereARequestComesFrom(t *testing.T) {
 		"with a port":                                       {peer: "10.0.0.1", forwarded: "[2001:db8::1]:443", want: "2001:db8::1"},
 		"from a proxy itself, if all are":                   {peer: "10.0.0.1", forwarded: "10.0.0.3, 10.0.0.2", want: "10.0.0.3"},
 		"what is no address before the last is not read":    {peer: "10.0.0.1", forwarded: "unknown, 198.51.100.9", want: "198.51.100.9"},
-		"what is no address where the client should be, is": {peer: "10.0.0.1", forwarded: "unknown", want: "10.0.0.1", unreadable: true},
+		"what is no address where the client should be, is": {peer: "10.0.0.1", forwarded: "unknown", want: "10.0.0.1", unread: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -220,7 +235,7 @@ func TestWhereARequestComesFrom(t *testing.T) {
 				}
 			}
 			x := &exchange.Exchange{Asked: h, Peer: netip.MustParseAddr(c.peer)}
-			if from, ok := cameFrom(x, trusted); from.String() != c.want || ok == c.unreadable {
+			if from, ok := cameFrom(x, trusted); from.String() != c.want || ok == c.unread {
 				t.Errorf("%s, %t", from, ok)
 			}
 		})

@@ -2,7 +2,9 @@ package admission
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -25,23 +27,25 @@ type credential struct {
 // authenticate reads HTTP Basic (RFC 7617), where the user is the project ID and the password the API secret, or an API key as a bearer
 // token (RFC 6750). An unknown project and an unknown key cost the same comparison as known ones. Who failed too often is told no more
 // than that; the right credentials are taken from whatever address, which others may share. Secrets are too long to be guessed.
-func (d *Door) authenticate(x *exchange.Exchange) error {
+func (d *Door) authenticate(ctx context.Context, x *exchange.Exchange) error {
 	sent, ok := readCredential(x.Asked.Peek(fiber.HeaderAuthorization))
 	if !ok {
 		return fault.Login("send the project ID and the API secret as HTTP Basic authentication, or an API key as Bearer")
 	}
-	return d.prove(x, sent, exchange.HeaderProjectID)
+	return d.prove(ctx, x, sent, exchange.HeaderProjectID)
 }
 
 // prove sets the project of an exchange if what was sent proves that the caller belongs to it, and none of the headers names another one.
-func (d *Door) prove(x *exchange.Exchange, sent credential, headers ...string) error {
-	known, key, ok := d.verify(sent)
+func (d *Door) prove(ctx context.Context, x *exchange.Exchange, sent credential, headers ...string) error {
+	known, key, ok, err := d.verify(ctx, sent)
 	switch {
+	case err != nil:
+		return err
 	case ok:
 	case sent.bearer:
-		return d.wrong(x, sent.project, fault.Login("the API key is wrong"))
+		return d.wrong(ctx, x, sent.project, fault.Login("the API key is wrong"))
 	default:
-		return d.wrong(x, sent.project, fault.Login("the project ID or the API secret is wrong"))
+		return d.wrong(ctx, x, sent.project, fault.Login("the project ID or the API secret is wrong"))
 	}
 	if key != nil && key.Expired(d.now()) {
 		return fault.Login("the API key has expired")
@@ -67,9 +71,14 @@ func belong(x *exchange.Exchange, known project.Project, headers ...string) erro
 	return nil
 }
 
-// verify compares what was sent with what is kept. Without a key, the project's own secret was sent.
-func (d *Door) verify(sent credential) (project.Project, *project.APIKey, bool) {
-	known, found := d.projects.Lookup(sent.project)
+// verify compares what was sent with what is kept. Without a key, the project's own secret was sent. It fails if nobody can say at the
+// moment whether there is such a project.
+func (d *Door) verify(ctx context.Context, sent credential) (project.Project, *project.APIKey, bool, error) {
+	known, err := d.projects.Find(ctx, sent.project)
+	found := err == nil
+	if !found && !errors.Is(err, project.ErrUnknown) {
+		return project.Project{}, nil, false, err
+	}
 	kept := known.Secret
 	var key *project.APIKey
 	if sent.bearer && found {
@@ -82,7 +91,7 @@ func (d *Door) verify(sent credential) (project.Project, *project.APIKey, bool) 
 		kept = d.decoy
 	}
 	matches := kept.Matches(sent.secret)
-	return known, key, matches && found
+	return known, key, matches && found, nil
 }
 
 // permit refuses a key that lacks the permission. The API secret may call everything.

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"net/http"
 	"net/netip"
@@ -46,11 +47,11 @@ func (d *Door) limitProject(x *exchange.Exchange) error {
 }
 
 // limitFailures refuses an address that sent wrong credentials of a project too often.
-func (d *Door) limitFailures(x *exchange.Exchange, of ident.ProjectID) error {
+func (d *Door) limitFailures(ctx context.Context, x *exchange.Exchange, of ident.ProjectID) error {
 	if !d.cfg.RateFailures.On() {
 		return nil
 	}
-	if v := d.limits.Peek(ratelimit.Login, d.failing(x, of), d.cfg.RateFailures); !v.Allowed {
+	if v := d.limits.Peek(ratelimit.Login, d.failing(ctx, x, of), d.cfg.RateFailures); !v.Allowed {
 		return judge(x, v, "too many wrong credentials from this address")
 	}
 	return nil
@@ -77,16 +78,16 @@ func (d *Door) limitVisitor(x *exchange.Exchange, counts string) error {
 
 // failing is what wrong credentials are counted under: the project and the address that they come from, since a tenant's mistakes are none
 // of another's. Those of no project there is are counted together.
-func (d *Door) failing(x *exchange.Exchange, of ident.ProjectID) string {
-	if _, known := d.projects.Lookup(of); !known {
+func (d *Door) failing(ctx context.Context, x *exchange.Exchange, of ident.ProjectID) string {
+	if _, err := d.projects.Find(ctx, of); err != nil {
 		of = ""
 	}
 	return string(of) + "|" + x.Address
 }
 
-func (d *Door) countFailure(x *exchange.Exchange, of ident.ProjectID) {
+func (d *Door) countFailure(ctx context.Context, x *exchange.Exchange, of ident.ProjectID) {
 	if d.cfg.RateFailures.On() {
-		d.limits.Take(ratelimit.Login, d.failing(x, of), d.cfg.RateFailures)
+		d.limits.Take(ratelimit.Login, d.failing(ctx, x, of), d.cfg.RateFailures)
 	}
 }
 

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -43,12 +44,12 @@ func (d *Door) identify(r *http.Request, x *exchange.Exchange) (userapi.Caller, 
 	named := ident.ProjectID(r.Header.Get(headerOrganization))
 	switch {
 	case !ok && bearer:
-		return userapi.Caller{}, d.wrong(x, named, fault.Login("the token is neither an access token that is a JWT nor an API key"))
+		return userapi.Caller{}, d.wrong(r.Context(), x, named, fault.Login("the token is neither an access token that is a JWT nor an API key"))
 	case !ok:
 		return userapi.Caller{}, fault.Login("send an access token or an API key as Bearer, " +
 			"or the project ID and the API secret as HTTP Basic authentication")
 	}
-	if err := d.prove(x, sent, exchange.HeaderProjectID, headerOrganization); err != nil {
+	if err := d.prove(r.Context(), x, sent, exchange.HeaderProjectID, headerOrganization); err != nil {
 		return userapi.Caller{}, err
 	}
 	caller := userapi.Caller{Project: x.Project, Permissions: []string{project.AllPermissions}}
@@ -62,12 +63,14 @@ func (d *Door) identify(r *http.Request, x *exchange.Exchange) (userapi.Caller, 
 func (d *Door) identifyToken(r *http.Request, x *exchange.Exchange, token string) (userapi.Caller, error) {
 	identity, err := d.tokens.Verify(r.Context(), token, ident.ProjectID(r.Header.Get(headerOrganization)))
 	if err != nil {
-		return userapi.Caller{}, d.unproven(x, ident.ProjectID(r.Header.Get(headerOrganization)), err)
+		return userapi.Caller{}, d.unproven(r.Context(), x, ident.ProjectID(r.Header.Get(headerOrganization)), err)
 	}
-	known, found := d.projects.Lookup(identity.Project)
-	if !found {
-		return userapi.Caller{}, fault.Unavailable(exchange.RetryShed, "the project changes just now").
-			Because(errors.New("an issuer's project is not there"))
+	known, err := d.projects.Find(r.Context(), identity.Project)
+	if errors.Is(err, project.ErrUnknown) {
+		err = fault.Unavailable(exchange.RetryShed, "the project changes just now").Because(errors.New("an issuer's project is not there"))
+	}
+	if err != nil {
+		return userapi.Caller{}, err
 	}
 	if err := belong(x, known, exchange.HeaderProjectID); err != nil {
 		return userapi.Caller{}, err
@@ -76,18 +79,18 @@ func (d *Door) identifyToken(r *http.Request, x *exchange.Exchange, token string
 }
 
 // unproven counts a token that is not good. That its issuer cannot be reached says nothing about it.
-func (d *Door) unproven(x *exchange.Exchange, of ident.ProjectID, err error) error {
+func (d *Door) unproven(ctx context.Context, x *exchange.Exchange, of ident.ProjectID, err error) error {
 	if !fault.Unauthenticated(err) {
 		return err
 	}
-	return d.wrong(x, of, err)
+	return d.wrong(ctx, x, of, err)
 }
 
 // wrong counts a credential of a project that proves nothing, unless its sender has sent too many.
-func (d *Door) wrong(x *exchange.Exchange, of ident.ProjectID, f error) error {
-	if err := d.limitFailures(x, of); err != nil {
+func (d *Door) wrong(ctx context.Context, x *exchange.Exchange, of ident.ProjectID, f error) error {
+	if err := d.limitFailures(ctx, x, of); err != nil {
 		return err
 	}
-	d.countFailure(x, of)
+	d.countFailure(ctx, x, of)
 	return f
 }

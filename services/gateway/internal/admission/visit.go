@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
@@ -28,12 +30,14 @@ const (
 // visitProject finds the project that a call is about.
 func (d *Door) visitProject(c *fiber.Ctx, x *exchange.Exchange) error {
 	named := len(x.Asked.Peek(exchange.HeaderProjectID)) > 0
-	known, found := d.Visited(c, x)
-	switch {
-	case !found && named:
+	known, err := d.Visited(c, x)
+	switch unknown := errors.Is(err, project.ErrUnknown); {
+	case unknown && named:
 		return fault.Field(exchange.HeaderProjectID, "names no project")
-	case !found:
+	case unknown:
 		return fault.Field(exchange.HeaderProjectID, "cannot be blank, since no project has this host name")
+	case err != nil:
+		return err
 	}
 	x.Project, x.Origins, x.Salt = known.ID, known.Origins, known.Salt()
 	x.Visit = &exchange.Visit{Visit: service.Visit{
@@ -112,7 +116,7 @@ func (d *Door) readBearer(ctx context.Context, x *exchange.Exchange, token strin
 	}
 	identity, err := d.tokens.Verify(ctx, token, x.Project)
 	if err != nil {
-		return d.unproven(x, x.Project, err)
+		return d.unproven(ctx, x, x.Project, err)
 	}
 	user, err := ident.ParseUserID(string(identity.User))
 	if err != nil {

@@ -40,8 +40,8 @@ type Deps struct {
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer // nil: nothing is counted for others to see
 	Now         func() time.Time
-	Shed        func()                               // is told of a stream for which there was no room
-	StillAdmits func(*exchange.Exchange) func() bool // returns what says whether the credential of a request still holds
+	Shed        func()                                              // is told of a stream for which there was no room
+	StillAdmits func(*exchange.Exchange) func(context.Context) bool // returns what says whether the credential of a request still holds
 }
 
 // Streams are the event streams that are open. It owns their goroutines.
@@ -118,7 +118,7 @@ type stream struct {
 	chunked      bool   // HTTP/1.1; otherwise the answer ends with the connection
 	head         []byte // of the answer
 	log          *slog.Logger
-	valid        func() bool // asked at every heartbeat
+	valid        func(context.Context) bool // asked at every heartbeat
 
 	conn net.Conn
 	sent uint64 // events
@@ -218,7 +218,7 @@ func (s *stream) pass(ctx context.Context) string {
 			return s.reasonOf(errEnded)
 		case err != nil:
 			return s.reasonOf(err)
-		case !s.valid():
+		case !s.valid(ctx):
 			return "its credential no longer holds"
 		}
 		text.reset(s.chunked)
