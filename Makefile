@@ -126,6 +126,7 @@ check-policies: bin/opa
 	bin/opa fmt --list --fail policies
 	bin/opa check --strict --schema policies/schemas policies/login policies/append policies/mediation policies/rollout
 	bin/opa test --bundle policies
+	bin/opa test policies
 
 # The tools that have a module apart, because of what they link, are named one by one.
 .PHONY: lint

@@ -497,8 +497,8 @@ func checkPolicySide(t *testing.T, msg *nats.Msg) {
 		t.Fatal(err)
 	}
 	for file, part := range map[string]json.RawMessage{
-		"schemas/" + action + ".json":        record.Facts,
-		"schemas/output/" + action + ".json": record.Answer,
+		"schemas/" + action + ".jsonschema":        record.Facts,
+		"schemas/output/" + action + ".jsonschema": record.Answer,
 	} {
 		raw, err := fs.ReadFile(policies.Bundle, file)
 		if err != nil {

@@ -289,7 +289,7 @@ func TestABundleWithoutRolloutSaysThatItLetsEverybodyIn(t *testing.T) {
 	t.Parallel()
 	files := edited(t, nil)
 	delete(files, "rollout/rollout.rego")
-	delete(files, "schemas/rollout.json")
+	delete(files, "schemas/rollout.jsonschema")
 	policy, facts := load(t, files), rolloutFacts(func(*facts.Facts) {})
 	if err := policy.CheckFacts(explain.Rollout, facts); err != nil {
 		t.Error(err)

@@ -127,7 +127,7 @@ func TestNoFactThatCanBeFalseIsDescribedByADenial(t *testing.T) {
 	t.Parallel()
 	denial := regexp.MustCompile(`\b(not|no|none|never|nothing|nobody|without)\b`)
 	for _, name := range []string{"login", "append", "mediation", "rollout", "parameters"} {
-		raw, err := fs.ReadFile(policies.Bundle, "schemas/"+name+".json")
+		raw, err := fs.ReadFile(policies.Bundle, "schemas/"+name+".jsonschema")
 		if err != nil {
 			t.Fatal(err)
 		}

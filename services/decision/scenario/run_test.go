@@ -471,7 +471,7 @@ func TestAPolicyThatFailsIsReported(t *testing.T) {
 	t.Parallel()
 	files := fstest.MapFS{}
 	for _, name := range []string{
-		"data.json", "schemas/parameters.json", "schemas/login.json", "schemas/append.json", "schemas/mediation.json",
+		"data.json", "schemas/parameters.jsonschema", "schemas/login.jsonschema", "schemas/append.jsonschema", "schemas/mediation.jsonschema",
 		"append/append.rego", "mediation/mediation.rego",
 	} {
 		content, err := policies.Bundle.ReadFile(name)
@@ -507,14 +507,22 @@ func TestOwnScenariosAreFoundInTheBundle(t *testing.T) {
 	t.Parallel()
 	good := []byte(world + "  - { name: a, action: login, client: OLD, expect: { rule: L1 } }\n")
 	suite, err := Own(
-		fstest.MapFS{"scenarios/b.yaml": {Data: good}, "scenarios/a.yml": {Data: good}, "scenarios/README.md": {}, "c.yaml": {}},
+		fstest.MapFS{
+			"scenarios/b.yaml": {Data: good}, "scenarios/a.yml": {Data: good}, "scenarios/c/any.yaml": {Data: good},
+			"scenarios/README.md": {}, "c.yaml": {}, "scenarios/c/d/e.yaml": {},
+		},
 		"policies",
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if suite.Len() != 2 || suite.scenarios[0].File != "policies/scenarios/a.yml" || suite.scenarios[1].File != "policies/scenarios/b.yaml" {
-		t.Errorf("got %+v", suite.scenarios)
+	var found []string
+	for i := range suite.scenarios {
+		found = append(found, suite.scenarios[i].File)
+	}
+	want := []string{"policies/scenarios/a.yml", "policies/scenarios/b.yaml", "policies/scenarios/c/any.yaml"}
+	if diff := cmp.Diff(want, found); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 	_, err = Own(fstest.MapFS{"scenarios/a.yaml": {Data: []byte("nows: 1\n")}}, "policies")
 	if err == nil || !strings.HasPrefix(err.Error(), "policies/scenarios/a.yaml:1: ") {

@@ -58,11 +58,11 @@ func Read(files ...string) (Suite, error) {
 	return read(files, os.ReadFile)
 }
 
-// Own returns the scenarios that a bundle brings along in scenarios/*.yaml, none if it has no such file. Places in errors begin with at,
-// the bundle's directory.
+// Own returns the scenarios that a bundle brings along in scenarios/ and the directories there, none if it has no such file. Places in
+// errors begin with at, the bundle's directory.
 func Own(bundle fs.FS, at string) (Suite, error) {
 	var files []string
-	for _, pattern := range []string{"scenarios/*.yaml", "scenarios/*.yml"} {
+	for _, pattern := range []string{"scenarios/*.yaml", "scenarios/*.yml", "scenarios/*/*.yaml", "scenarios/*/*.yml"} {
 		found, err := fs.Glob(bundle, pattern)
 		if err != nil {
 			return Suite{}, fmt.Errorf("look for scenarios: %w", err)

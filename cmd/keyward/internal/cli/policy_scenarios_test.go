@@ -110,7 +110,7 @@ func TestPolicyTestSaysWhatFailedAndEndsAccordingly(t *testing.T) {
 		},
 		"a bundle without its own": {
 			[]string{"--bundle", bare}, cli.ExitUsage, "",
-			"the bundle in " + bare + " has no scenarios of its own in scenarios/*.yaml; name files with --scenarios",
+			"the bundle in " + bare + " has no scenarios of its own in scenarios/; name files with --scenarios",
 		},
 		"a report that cannot be": {
 			[]string{"--scenarios", good, "--junit", filepath.Join(bare, "none", "x.xml")}, cli.ExitFailure, "", "--junit: ",

@@ -11,7 +11,6 @@ import (
 	"github.com/agnivade/levenshtein"
 	"github.com/open-policy-agent/opa/v1/ast"
 
-	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/limits"
 )
 
@@ -27,7 +26,6 @@ const (
 	adviseTest      = "correct the rule, or the test if what it does now is meant"
 	adviseManifest  = "correct .manifest, or move the data below one of its roots"
 	adviseSchema    = "restore the file from the default bundle, and describe in it what your rules read beyond that"
-	adviseParameter = "schemas/parameters.json describes every parameter"
 	adviseUnsafe    = "give the variable a value before it is used, or correct its name"
 	adviseUnused    = "remove it, or use it: what nobody uses is often a misspelt name"
 	adviseRecursion = "break the circle: a rule cannot depend on itself"
@@ -131,7 +129,8 @@ type described struct {
 // describe finds what the schema says of a parameter, or of its nearest ancestor.
 func (b *Bundle) describe(parameter []string) described {
 	var found described
-	if json.Unmarshal(b.files[bundlefile.SchemaDir+parametersSchema+".json"], &found) != nil {
+	_, schema := b.files.Schema(parametersSchema)
+	if json.Unmarshal(schema, &found) != nil {
 		return described{}
 	}
 	for _, name := range parameter {
@@ -144,9 +143,14 @@ func (b *Bundle) describe(parameter []string) described {
 	return found
 }
 
+func (b *Bundle) adviseParameter() string {
+	file, _ := b.files.Schema(parametersSchema)
+	return file + " describes every parameter"
+}
+
 func (b *Bundle) adviseUnknown(parameter []string) string {
 	siblings := b.describe(parameter[:len(parameter)-1]).Properties
-	return adviseParameter + didYouMean(parameter[len(parameter)-1], slices.Sorted(maps.Keys(siblings)))
+	return b.adviseParameter() + didYouMean(parameter[len(parameter)-1], slices.Sorted(maps.Keys(siblings)))
 }
 
 func (b *Bundle) adviseMissing(parameter []string) string {
@@ -161,7 +165,7 @@ func (b *Bundle) adviseValue(parameter []string) string {
 	if text := b.describe(parameter).Description; text != "" {
 		return "it means: " + strings.TrimSuffix(text, ".")
 	}
-	return adviseParameter
+	return b.adviseParameter()
 }
 
 // adviseEntrypoint says what a bundle without an entrypoint needs.

@@ -49,7 +49,7 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 		},
 		{
 			"an unknown parameter like no other", data(`"autoDesktop"`, `"weather": 1, "autoDesktop"`),
-			[]string{"data.json:19", "schemas/parameters.json describes every parameter"},
+			[]string{"data.json:19", "schemas/parameters.jsonschema describes every parameter"},
 		},
 		{"a parameter of the wrong type", data(`"autoDesktop": false`, `"autoDesktop": 0`), []string{"data.json:19", "it means: "}},
 	} {

@@ -19,7 +19,7 @@ import (
 
 func schema(t *testing.T, name string) *jsonschema.Schema {
 	t.Helper()
-	content, err := policies.Bundle.ReadFile("schemas/" + name + ".json")
+	content, err := policies.Bundle.ReadFile("schemas/" + name + ".jsonschema")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestEveryFactAndParameterIsDescribedInPlainWords(t *testing.T) {
 		"login", "append", "mediation", "rollout", "parameters", "projects", "output/login", "output/append", "output/mediation",
 		"output/rollout",
 	} {
-		content, err := policies.Bundle.ReadFile("schemas/" + name + ".json")
+		content, err := policies.Bundle.ReadFile("schemas/" + name + ".jsonschema")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -79,7 +79,7 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := content.CheckJSON(); err != nil {
+	if err := errors.Join(content.CheckJSON(), content.CheckSchemas()); err != nil {
 		return nil, err
 	}
 	capabilities := limits.Capabilities()
@@ -256,29 +256,28 @@ func failed(result *tester.Result) *Error {
 	return e
 }
 
-// schemasIn collects schemas/<name>.json as schema.<name>. Every entrypoint's package needs one.
+// schemasIn collects schemas/<name>.jsonschema as schema.<name>. Every entrypoint's package needs one.
 func schemasIn(f bundlefile.Files, entrypoints []string) (*ast.SchemaSet, error) {
 	set := ast.NewSchemaSet()
-	for name, content := range f {
-		stem, ok := strings.CutPrefix(name, bundlefile.SchemaDir)
+	for file, content := range f {
+		name, ok := bundlefile.SchemaName(file)
 		if !ok {
 			continue
 		}
 		var schema any
 		if err := json.Unmarshal(content, &schema); err != nil {
-			return nil, &Error{File: name, Message: err.Error()}
+			return nil, &Error{File: file, Message: err.Error()}
 		}
 		ref := ast.Ref{ast.SchemaRootDocument}
-		for part := range strings.SplitSeq(strings.TrimSuffix(stem, ".json"), "/") {
+		for part := range strings.SplitSeq(name, "/") {
 			ref = ref.Append(ast.StringTerm(part))
 		}
 		set.Put(ref, schema)
 	}
 	for _, entrypoint := range entrypoints {
 		parts := strings.Split(entrypoint, ".")
-		name := bundlefile.SchemaDir + parts[len(parts)-2] + ".json"
-		if _, ok := f[name]; !ok {
-			return nil, &Error{File: name, Message: "the schema of the input is missing", Advice: adviseSchema}
+		if file, content := f.Schema(parts[len(parts)-2]); content == nil {
+			return nil, &Error{File: file, Message: "the schema of the input is missing", Advice: adviseSchema}
 		}
 	}
 	return set, nil

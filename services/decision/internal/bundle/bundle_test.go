@@ -69,15 +69,18 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 			files["rollout/rollout.rego"] = &fstest.MapFile{Data: []byte("package keyward.rollout\n\nother := true\n")}
 			delete(files, "rollout/rollout_test.rego")
 		}, "there is no rule data.keyward.rollout.decision"},
-		{"a missing input schema of a package that may lack", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/rollout.json") },
-			"schemas/rollout.json: the schema of the input is missing"},
 		{
-			"a missing input schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/append.json") },
-			"schemas/append.json: the schema of the input is missing",
+			"a missing input schema of a package that may lack",
+			func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/rollout.jsonschema") },
+			"schemas/rollout.jsonschema: the schema of the input is missing",
 		},
 		{
-			"a missing parameter schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/parameters.json") },
-			"schemas/parameters.json: the schema of the parameters is missing",
+			"a missing input schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/append.jsonschema") },
+			"schemas/append.jsonschema: the schema of the input is missing",
+		},
+		{
+			"a missing parameter schema", func(_ *testing.T, files fstest.MapFS) { delete(files, "schemas/parameters.jsonschema") },
+			"schemas/parameters.jsonschema: the schema of the parameters is missing",
 		},
 		{
 			"an unknown parameter", replaced("data.json", `"autoDesktop"`, `"autoDestop": true, "autoDesktop"`),
@@ -119,7 +122,7 @@ func TestABadBundleIsRefusedWithItsPlace(t *testing.T) {
 func TestABundleMayLackThePackageOfAnOptionalEntrypoint(t *testing.T) {
 	t.Parallel()
 	files := policiestest.Files(t)
-	for _, name := range []string{"rollout/rollout.rego", "schemas/rollout.json"} {
+	for _, name := range []string{"rollout/rollout.rego", "schemas/rollout.jsonschema"} {
 		if files[name] == nil {
 			t.Fatalf("there is no %s", name)
 		}

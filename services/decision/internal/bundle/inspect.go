@@ -12,8 +12,6 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
-
-	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 )
 
 // Files returns the files that the bundle was loaded from, by slash-separated path from its root. They must not be changed.
@@ -26,9 +24,8 @@ func (b *Bundle) Modules() map[string]*ast.Module { return b.modules }
 // CheckInput holds an input, a JSON document, against the bundle's schema of that name. The error names every fact that is unknown, missing
 // or of the wrong form.
 func (b *Bundle) CheckInput(name string, input []byte) error {
-	file := bundlefile.SchemaDir + name + ".json"
-	content, ok := b.files[file]
-	if !ok {
+	file, content := b.files.Schema(name)
+	if content == nil {
 		return &Error{File: file, Message: "the schema of the input is missing", Advice: adviseSchema}
 	}
 	schema, err := compileSchema(file, content)

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/text/message"
 
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 )
 
 // Where a bundle keeps its parameters, and what projects override of them: keyward.projects.<project ID>.parameters.
@@ -62,11 +61,10 @@ func (b *Bundle) Misfit(place Place, keys []string, message string) *Error {
 	return b.At(keys, message, "")
 }
 
-// checkParameters holds data.keyward.parameters against schemas/parameters.json and names each parameter at fault.
+// checkParameters holds data.keyward.parameters against their schema and names each parameter at fault.
 func (b *Bundle) checkParameters() error {
-	name := bundlefile.SchemaDir + parametersSchema + ".json"
-	content, ok := b.files[name]
-	if !ok {
+	name, content := b.files.Schema(parametersSchema)
+	if content == nil {
 		return &Error{File: name, Message: "the schema of the parameters is missing", Advice: adviseSchema}
 	}
 	schema, err := compileSchema(name, content)
@@ -76,7 +74,7 @@ func (b *Bundle) checkParameters() error {
 	b.schema = schema
 	parameters, ok := b.space()[parametersKey]
 	if !ok {
-		return b.At(BaseParameters.at, strings.Join(BaseParameters.at, ".")+" is missing", adviseParameter)
+		return b.At(BaseParameters.at, strings.Join(BaseParameters.at, ".")+" is missing", b.adviseParameter())
 	}
 	plain, err := replain(parameters)
 	if err != nil {

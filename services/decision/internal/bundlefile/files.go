@@ -27,8 +27,15 @@ const (
 	maxLinks      = 3 // directories reached by way of links, one below the other
 )
 
-// SchemaDir is where a bundle's schemas lie.
-const SchemaDir = "schemas/"
+// schemaDir is where a bundle's schemas lie.
+const schemaDir = "schemas/"
+
+// schemaEnding is how the names of schemas end: OPA takes a .json for data wherever it is not told that a directory is a bundle, and
+// the members of schemas beside each other would be one document's. Bundles that are older have .json.
+const (
+	schemaEnding    = ".jsonschema"
+	oldSchemaEnding = ".json"
+)
 
 // ManifestFile says what of the data and the policies is the bundle's.
 const ManifestFile = ".manifest"
@@ -36,6 +43,7 @@ const ManifestFile = ".manifest"
 // What to do about errors, for someone who writes rules and not Go.
 const (
 	adviseFiles = "name the directory that holds .manifest, data.json, schemas and the rules"
+	adviseTwice = "keep the one that describes what your rules read, under the name that ends in " + schemaEnding
 	adviseJSON  = "correct the JSON there or just before: a comma, a quote or a bracket is missing or too many"
 )
 
@@ -123,7 +131,47 @@ func belongs(name string) bool {
 	if strings.HasPrefix(path.Base(name), ".") {
 		return false
 	}
-	return path.Ext(name) == ".rego" || (strings.HasPrefix(name, SchemaDir) && path.Ext(name) == ".json")
+	return path.Ext(name) == ".rego" || isSchema(name)
+}
+
+func isSchema(file string) bool {
+	_, ok := SchemaName(file)
+	return ok
+}
+
+// SchemaName returns the name of the schema in a file, such as login or output/login; false if there is none in files of that name.
+func SchemaName(file string) (string, bool) {
+	name, ok := strings.CutPrefix(file, schemaDir)
+	if !ok {
+		return "", false
+	}
+	if short, ok := strings.CutSuffix(name, schemaEnding); ok {
+		return short, true
+	}
+	return strings.CutSuffix(name, oldSchemaEnding)
+}
+
+// Schema returns the file that holds the schema of that name, and what is in it. If there is none, the content is nil and the file is the
+// one to add.
+func (f Files) Schema(name string) (file string, content []byte) {
+	for _, ending := range []string{schemaEnding, oldSchemaEnding} {
+		if content, ok := f[schemaDir+name+ending]; ok {
+			return schemaDir + name + ending, content
+		}
+	}
+	return schemaDir + name + schemaEnding, nil
+}
+
+// CheckSchemas reports a schema that is there twice, under its name of today and that of older bundles: one of them would change nothing.
+func (f Files) CheckSchemas() error {
+	for _, file := range f.Names() {
+		if name, ok := SchemaName(file); ok {
+			if used, _ := f.Schema(name); used != file {
+				return &Error{File: file, Message: "is the same schema as " + used, Advice: adviseTwice}
+			}
+		}
+	}
+	return nil
 }
 
 // Names returns the names in order.
@@ -150,7 +198,7 @@ func (f Files) Hash() string {
 // CheckJSON reports the first JSON file that does not parse, with its line, which OPA's reader does not tell.
 func (f Files) CheckJSON() error {
 	for _, name := range f.Names() {
-		if path.Ext(name) != ".json" && path.Base(name) != ManifestFile {
+		if path.Ext(name) != ".json" && path.Base(name) != ManifestFile && !isSchema(name) {
 			continue
 		}
 		var value any
@@ -205,7 +253,7 @@ type loader struct {
 
 // Loader hands the files to OPA's bundle reader, but for the schemas.
 func (f Files) Loader() bundle.DirectoryLoader {
-	names := slices.DeleteFunc(f.Names(), func(name string) bool { return strings.HasPrefix(name, SchemaDir) })
+	names := slices.DeleteFunc(f.Names(), func(name string) bool { return strings.HasPrefix(name, schemaDir) })
 	return &loader{files: f, names: names}
 }
 

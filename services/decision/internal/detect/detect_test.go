@@ -436,7 +436,7 @@ func TestFactsAreTheSameDocumentInBothForms(t *testing.T) {
 		if diff := cmp.Diff(parse(t, string(raw)), parse(t, string(hand))); diff != "" {
 			t.Errorf("%s (-json +value)\n%s", name, diff)
 		}
-		schema, err := fs.ReadFile(policies.Bundle, "schemas/"+name+".json")
+		schema, err := fs.ReadFile(policies.Bundle, "schemas/"+name+".jsonschema")
 		if err != nil {
 			t.Fatal(err)
 		}

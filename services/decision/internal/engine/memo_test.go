@@ -63,8 +63,8 @@ decision := {
 		"login/login.rego": {Data: []byte(login)},
 	}
 	for _, name := range []string{
-		".manifest", "data.json", "schemas/login.json", "schemas/append.json", "schemas/mediation.json",
-		"schemas/parameters.json",
+		".manifest", "data.json", "schemas/login.jsonschema", "schemas/append.jsonschema", "schemas/mediation.jsonschema",
+		"schemas/parameters.jsonschema",
 	} {
 		content, err := fs.ReadFile(policies.Bundle, name)
 		if err != nil {

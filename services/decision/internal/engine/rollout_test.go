@@ -157,7 +157,7 @@ func TestABundleWithoutRolloutLetsEverybodyIn(t *testing.T) {
 
 func TestARolloutThatAnswersAmissIsRefused(t *testing.T) {
 	t.Parallel()
-	schema := small(t, answersLogin)["schemas/login.json"]
+	schema := small(t, answersLogin)["schemas/login.jsonschema"]
 	for answer, want := range map[string]string{
 		`{"rule": "R", "allow": true, "tag": "rollout-allowed"}`:                     "reason must be a string",
 		`{"rule": "R", "allow": true, "tag": "user-no-pks", "reason": ""}`:           "tag must be a tag of rollout",
@@ -167,7 +167,7 @@ func TestARolloutThatAnswersAmissIsRefused(t *testing.T) {
 	} {
 		files := small(t, answersLogin)
 		files["rollout/rollout.rego"] = &fstest.MapFile{Data: []byte("package keyward.rollout\n\ndecision := " + answer + "\n")}
-		files["schemas/rollout.json"] = schema
+		files["schemas/rollout.jsonschema"] = schema
 		_, err := Load(t.Context(), files, Options{})
 		switch {
 		case want == "" && err != nil:
@@ -185,7 +185,7 @@ func TestARolloutThatCannotBeJudgedIsDenied(t *testing.T) {
 
 decision := {"rule": "R", "allow": true, "tag": "rollout-allowed", "reason": ""} if input.client.os != "harmonyos"
 `)}
-	files["schemas/rollout.json"] = files["schemas/login.json"]
+	files["schemas/rollout.jsonschema"] = files["schemas/login.jsonschema"]
 	e, err := Load(t.Context(), files, Options{})
 	if err != nil {
 		t.Fatal(err)

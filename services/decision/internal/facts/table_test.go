@@ -62,7 +62,7 @@ func TestTheTableWritesFactsAsEncodingJSONDoes(t *testing.T) {
 // schemaPaths lists the leaves that a schema allows.
 func schemaPaths(t *testing.T, name string) []string {
 	t.Helper()
-	raw, err := fs.ReadFile(policies.Bundle, "schemas/"+name+".json")
+	raw, err := fs.ReadFile(policies.Bundle, "schemas/"+name+".jsonschema")
 	if err != nil {
 		t.Fatal(err)
 	}

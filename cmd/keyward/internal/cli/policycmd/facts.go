@@ -119,7 +119,7 @@ func (f *policyFacts) write(w io.Writer, found *scenario.Facts) error {
 	meanings := map[string]string{}
 	for _, name := range []string{"login", "append", "mediation", "rollout"} {
 		var schema parameterSchema
-		if err := readJSON(source, "schemas/"+name+".json", &schema); err != nil {
+		if err := readSchema(source, name, &schema); err != nil {
 			return err
 		}
 		schema.meanings("", meanings)

@@ -119,7 +119,7 @@ func (t *policyTest) own() (scenario.Suite, error) {
 	}
 	suite, err := scenario.Own(source, t.bundle.dir)
 	if err == nil && suite.Len() == 0 {
-		return scenario.Suite{}, fmt.Errorf("%s has no scenarios of its own in scenarios/*.yaml; name files with --scenarios", &t.bundle)
+		return scenario.Suite{}, fmt.Errorf("%s has no scenarios of its own in scenarios/; name files with --scenarios", &t.bundle)
 	}
 	return suite, err
 }

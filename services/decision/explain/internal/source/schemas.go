@@ -3,9 +3,9 @@ package source
 import (
 	"encoding/json"
 	"fmt"
-	"path"
 	"strconv"
-	"strings"
+
+	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 )
 
 // Schemas are the bundle's JSON schemas by name: those of the facts by action, and parameters.
@@ -23,15 +23,16 @@ const Parameters = "parameters"
 // NewSchemas reads the schemas among the files of a bundle. An error says which cannot be read.
 func NewSchemas(files map[string][]byte) (Schemas, error) {
 	all := Schemas{}
-	for name, content := range files {
-		if path.Dir(name) != "schemas" || path.Ext(name) != ".json" {
+	for file, content := range files {
+		name, ok := bundlefile.SchemaName(file)
+		if !ok {
 			continue
 		}
 		var one schema
 		if err := json.Unmarshal(content, &one); err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
+			return nil, fmt.Errorf("read %s: %w", file, err)
 		}
-		all[strings.TrimSuffix(path.Base(name), ".json")] = one
+		all[name] = one
 	}
 	return all, nil
 }

@@ -535,7 +535,7 @@ func FuzzParse(f *testing.F) {
 				"kind: auto, deleted: 1s }], parameters: { a: [1] }, expect: { history: { autoCount: 1 } } }\n",
 		),
 	)
-	if own, err := os.ReadFile("../../../../../policies/scenarios/default.yaml"); err == nil {
+	if own, err := os.ReadFile("../../../../../policies/scenarios/default/scenarios.yaml"); err == nil {
 		f.Add(own)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
