@@ -23,6 +23,8 @@ var arrows = []struct {
 	{"bench/internal/fleet", "cmd/keyward/authenticator"},
 	{"test", "cmd/keyward services core api policies sdk"},
 	{"cmd/keyward", "services core api policies"},
+	{"cmd/keyward/internal/cli/policycmd/internal/published", ""},
+	{"cmd/keyward/internal/cli/policycmd/internal/reference", ""},
 
 	// Services never know one another: they meet in core/service.
 	{"services/gateway", "core api"},

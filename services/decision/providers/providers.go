@@ -1,5 +1,5 @@
-// Package providers brings a published list of passkey providers into a bundle's table of AAGUIDs, data.keyward.aaguids. It takes and
-// returns the content of files and touches nothing.
+// Package providers brings a published list of passkey providers into a bundle's table of AAGUIDs, data.keyward.aaguids. It reads
+// files that it is given, returns their new content and touches nothing.
 //
 // What the list says of a provider is its name. Its class and platforms, by which rules expect passkeys somewhere, are the bundle's own
 // word and stay; a provider that the bundle lacks gets a class that the caller chooses. Nothing is removed.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -196,6 +197,30 @@ func TestAFileWithoutATableIsSaid(t *testing.T) {
 	got, err := providers.Apply([]byte(`{}`), nil, list, "apple")
 	if want := "{\n  \"" + keeper + "\": {\"class\": \"apple\", \"name\": \"Keeper\"}\n}"; err != nil || string(got.Content) != want {
 		t.Errorf("%s, %v", got.Content, err)
+	}
+}
+
+func TestTheTableIsFoundWhereverABundleHasIt(t *testing.T) {
+	t.Parallel()
+	list := mustRead(t, `{"`+keeper+`": {"name": "Keeper"}}`)
+	for name, c := range map[string]struct {
+		files fstest.MapFS
+		want  string // the file; empty = there is no table
+	}{
+		"in the file at the root": {fstest.MapFS{"data.json": {Data: []byte(file)}}, "data.json"},
+		"in a folder's file": {
+			fstest.MapFS{"data.json": {Data: []byte(`{}`)}, "keyward/data.json": {Data: []byte(`{"aaguids": {}}`)}}, "keyward/data.json",
+		},
+		"in a file of its own": {fstest.MapFS{"keyward/aaguids/data.json": {Data: []byte(`{}`)}}, "keyward/aaguids/data.json"},
+		"nowhere":              {fstest.MapFS{"data.json": {Data: []byte(`{"keyward": {}}`)}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, update, err := providers.Bring(c.files, list, "apple")
+			if got != c.want || errors.Is(err, providers.ErrNoTable) != (c.want == "") || (c.want != "" && !json.Valid(update.Content)) {
+				t.Errorf("got %q, %v, want %q", got, err, c.want)
+			}
+		})
 	}
 }
 

@@ -1,21 +1,17 @@
 package policycmd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
-	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd/internal/published"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/providers"
 )
@@ -70,7 +66,7 @@ func (u *aaguidsUpdate) do(cmd *cobra.Command, from string, in io.Reader) error 
 	if err != nil {
 		return err
 	}
-	raw, err := readList(cmd.Context(), from, in)
+	raw, err := published.Read(cmd.Context(), from, in)
 	if err != nil {
 		return command.Usage(err)
 	}
@@ -78,8 +74,10 @@ func (u *aaguidsUpdate) do(cmd *cobra.Command, from string, in io.Reader) error 
 	if err != nil {
 		return command.Usage(fmt.Errorf("%s: %w", from, err))
 	}
-	name, update, err := u.apply(source, list)
-	if err != nil {
+	name, update, err := providers.Bring(source, list, u.class)
+	if errors.Is(err, providers.ErrNoTable) {
+		return fmt.Errorf(`%s: %w; add "aaguids": {} to "keyward" in data.json`, u.dir, err)
+	} else if err != nil {
 		return err
 	}
 	if len(update.Added)+len(update.Renamed) > 0 {
@@ -96,36 +94,6 @@ func (u *aaguidsUpdate) do(cmd *cobra.Command, from string, in io.Reader) error 
 		return command.WriteJSON(cmd, update)
 	}
 	return u.write(cmd.OutOrStdout(), name, update)
-}
-
-// tables are where a bundle may have its table: in the file at its root, or in one of a folder named after the keys.
-var tables = []struct {
-	name string
-	keys []string
-}{
-	{"data.json", []string{"keyward", "aaguids"}},
-	{"keyward/data.json", []string{"aaguids"}},
-	{"keyward/aaguids/data.json", nil},
-}
-
-// apply brings the list into the file that has the table.
-func (u *aaguidsUpdate) apply(source fs.FS, list providers.List) (string, providers.Update, error) {
-	for _, table := range tables {
-		content, err := fs.ReadFile(source, table.name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		} else if err != nil {
-			return "", providers.Update{}, err
-		}
-		update, err := providers.Apply(content, table.keys, list, u.class)
-		if errors.Is(err, providers.ErrNoTable) {
-			continue
-		} else if err != nil {
-			return "", providers.Update{}, fmt.Errorf("%s: %w", table.name, err)
-		}
-		return table.name, update, nil
-	}
-	return "", providers.Update{}, fmt.Errorf(`%s: %w; add "aaguids": {} to "keyward" in data.json`, u.dir, providers.ErrNoTable)
 }
 
 func (u *aaguidsUpdate) write(w io.Writer, name string, update providers.Update) error {
@@ -149,57 +117,6 @@ func (u *aaguidsUpdate) write(w io.Writer, name string, update providers.Update)
 	_, err := fmt.Fprintf(w, "%d new, %d renamed, %d the same, %d of the bundle alone: %s\n",
 		len(update.Added), len(update.Renamed), update.Same, update.Kept, verdict)
 	return err
-}
-
-const (
-	mostList    = 16 << 20 // bytes; published lists carry icons
-	listTimeout = time.Minute
-)
-
-// readList reads a list from a file, from standard input or over HTTP. Who can change a list on its way can hide a provider by another's
-// name, so that plain HTTP is for this machine alone.
-func readList(ctx context.Context, from string, in io.Reader) ([]byte, error) {
-	if from == "-" {
-		return readUpTo(from, in)
-	}
-	at, err := url.Parse(from)
-	if err != nil || (at.Scheme != "http" && at.Scheme != "https") {
-		file, err := os.Open(from)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = file.Close() }()
-		return readUpTo(from, file)
-	}
-	if address, _ := netip.ParseAddr(at.Hostname()); at.Scheme == "http" && !address.IsLoopback() && at.Hostname() != "localhost" {
-		return nil, fmt.Errorf("%s: lists come over https, or as a file", from)
-	}
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", from, answer.Status)
-	}
-	return readUpTo(from, answer.Body)
-}
-
-func readUpTo(from string, r io.Reader) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, mostList+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
-	}
-	if len(raw) > mostList {
-		return nil, fmt.Errorf("%s: larger than %d MiB", from, mostList>>20)
-	}
-	return raw, nil
 }
 
 // edited is a bundle with other content of one file.

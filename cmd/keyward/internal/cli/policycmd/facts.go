@@ -15,6 +15,8 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd/internal/reference"
+	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/scenario"
 )
 
@@ -116,13 +118,9 @@ func (f *policyFacts) write(w io.Writer, found *scenario.Facts) error {
 	if err != nil {
 		return err
 	}
-	meanings := map[string]string{}
-	for _, name := range []string{"login", "append", "mediation", "rollout"} {
-		var schema parameterSchema
-		if err := readSchema(source, name, &schema); err != nil {
-			return err
-		}
-		schema.meanings("", meanings)
+	meanings, err := reference.Meanings(source, explain.Actions()...)
+	if err != nil {
+		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	flat := found.Flat()
@@ -151,18 +149,4 @@ func shown(value any) any {
 		return `""`
 	}
 	return value
-}
-
-// meanings adds what the schema says of each fact below a path.
-func (s parameterSchema) meanings(at string, into map[string]string) {
-	for name, inner := range s.Properties {
-		path := name
-		if at != "" {
-			path = at + "." + name
-		}
-		if inner.Description != "" && len(inner.Properties) == 0 {
-			into[path] = inner.Description
-		}
-		inner.meanings(path, into)
-	}
 }
