@@ -39,6 +39,7 @@ type Config struct {
 	Debounce      time.Duration // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
 	Poll          time.Duration // how often the files are compared with what answers, since not every change sends a notice; default 2 s
 	CheckTimeout  time.Duration // most that checking a bundle may take, all its tests included; default 30 s
+	RetryLongest  time.Duration // longest wait before files are checked again whose check ran out of time or memory; default 5 min
 	CheckMemory   int64         // most memory of the process that checks a bundle, in bytes; default 512 MiB; see Deps.Admit
 }
 
@@ -47,6 +48,7 @@ func DefaultConfig() Config {
 	return Config{
 		LookupTimeout: time.Second, EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second,
 		Debounce: 150 * time.Millisecond, Poll: 2 * time.Second, CheckTimeout: 30 * time.Second, CheckMemory: 512 << 20,
+		RetryLongest: 5 * time.Minute,
 	}
 }
 
@@ -62,6 +64,7 @@ func (c Config) withDefaults() Config {
 	)
 	c.LookupTimeout = cmp.Or(c.LookupTimeout, d.LookupTimeout)
 	c.RecordQueue, c.Poll = cmp.Or(c.RecordQueue, d.RecordQueue), cmp.Or(c.Poll, d.Poll)
+	c.RetryLongest = cmp.Or(c.RetryLongest, d.RetryLongest)
 	c.CheckTimeout, c.CheckMemory = cmp.Or(c.CheckTimeout, d.CheckTimeout), cmp.Or(c.CheckMemory, d.CheckMemory)
 	return c
 }
@@ -86,6 +89,9 @@ func (c Config) Validate() error {
 	}
 	if c.CheckTimeout < time.Second {
 		errs = append(errs, errors.New("policy_check_timeout: must be at least 1s"))
+	}
+	if c.RetryLongest < time.Second {
+		errs = append(errs, errors.New("policy_retry_longest: must be at least 1s"))
 	}
 	if c.CheckMemory < leastMemory {
 		errs = append(errs, errors.New("policy_check_memory: must be at least 256MiB; the check of the default bundle takes about 160MiB"))

@@ -21,9 +21,17 @@ type policy struct {
 	failed atomic.Pointer[refusal]
 }
 
+// refusal is why something is of no use.
 type refusal struct {
-	err error
-	at  time.Time
+	err     error
+	at      time.Time
+	content string // a hash of the files; empty if they could not be read
+}
+
+// passing reports whether the same files may be found good another time: the check did not get through, or could not be made.
+func (r *refusal) passing() bool {
+	place := (*bundle.Error)(nil)
+	return r.content != "" && (!errors.As(r.err, &place) || errors.Is(r.err, bundle.ErrExhausted))
 }
 
 // PolicyStatus tells which policy answers, and whether a newer one was refused.
@@ -33,6 +41,8 @@ type PolicyStatus struct {
 	LoadedAt  time.Time
 	Refused   error     // why the files as they are now were refused, with file and line; nil if they are what answers
 	RefusedAt time.Time // zero if Refused is nil
+	RefusedOf string    // a hash of the files that were refused; empty if Refused is nil or they could not be read
+	Again     bool      // that they are tried again as they are: their check did not get through
 	Behind    error     // that the files are not, or not yet, what answers, though they were not refused; nil if they are
 	Failed    error     // the last answer of this revision that was of no use; nil if there was none
 }
@@ -49,7 +59,7 @@ func (s *Service) Status() PolicyStatus {
 		status.Failed = failed.err
 	}
 	if refused := s.refused.Load(); refused != nil {
-		status.Refused, status.RefusedAt = refused.err, refused.at
+		status.Refused, status.RefusedAt, status.RefusedOf, status.Again = refused.err, refused.at, refused.content, refused.passing()
 		return status
 	}
 	if s.cfg.PoliciesDir == "" {
@@ -110,6 +120,8 @@ func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	// They are not looked at again until they change, or the watch gives them another try.
+	s.seen = files.Hash()
 	packed, err := archive.Pack(files)
 	if err != nil {
 		return nil, err
@@ -117,7 +129,7 @@ func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
 	admitted := s.cfg.PoliciesDir == ""
 	if !admitted && s.deps.Admit != nil {
 		if err := s.deps.Admit(limited, packed); err != nil {
-			return nil, s.judged(files, err)
+			return nil, err
 		}
 		admitted = true
 	}
@@ -130,18 +142,9 @@ func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
 		EvalTimeout: s.cfg.EvalTimeout, MemoEntries: s.cfg.MemoEntries, Admitted: admitted, Evicted: s.metrics.memoEvictions.Inc,
 	})
 	if err != nil {
-		return nil, s.judged(files, err)
+		return nil, err
 	}
-	s.seen = loaded.Hash()
 	return &policy{Engine: loaded, loaded: s.deps.Now()}, nil
-}
-
-// judged remembers files that are to blame for the error themselves: they are not looked at again until they change.
-func (s *Service) judged(files map[string][]byte, err error) error {
-	if place := (*bundle.Error)(nil); errors.As(err, &place) {
-		s.seen = bundlefile.Files(files).Hash()
-	}
-	return err
 }
 
 func (s *Service) activate(p *policy) {
@@ -162,8 +165,23 @@ func (s *Service) changed() bool {
 	return hash != s.seen
 }
 
-// reload loads the policy files again. A bundle that is refused is logged, counted and remembered; the one that answers stays.
-func (s *Service) reload(ctx context.Context) {
+// again loads files once more that are as they were when their check did not get through.
+func (s *Service) again(ctx context.Context) {
+	s.loading.Lock()
+	s.seen = ""
+	s.loading.Unlock()
+	s.reload(ctx)
+}
+
+// unfinished reports whether the files are to be tried again as they are.
+func (s *Service) unfinished() bool {
+	refused := s.refused.Load()
+	return refused != nil && refused.passing()
+}
+
+// reload loads the policy files if they have changed, and reports whether they had. A bundle that is refused is logged, counted and
+// remembered; the one that answers stays.
+func (s *Service) reload(ctx context.Context) bool {
 	s.loading.Lock()
 	defer s.loading.Unlock()
 	hash, err := bundlefile.Hash(s.source)
@@ -171,29 +189,31 @@ func (s *Service) reload(ctx context.Context) {
 	case err == nil && hash == s.active.Load().Hash():
 		s.seen = hash
 		s.refused.Store(nil)
-		return
+		return true
 	case err == nil && hash == s.seen:
-		return
+		return false
 	}
 	start := time.Now()
 	loaded, err := s.load(ctx, s.source)
 	if ctx.Err() != nil {
-		return
+		return true
 	}
 	if err != nil {
 		s.refuse(ctx, err)
-		return
+		return true
 	}
 	s.activate(loaded)
 	s.deps.Log.InfoContext(
 		ctx, "policy activated", "revision", loaded.Revision(), "origin", s.origin(), "took_ms", time.Since(start).Milliseconds(),
 	)
+	return true
 }
 
 func (s *Service) refuse(ctx context.Context, err error) {
-	s.refused.Store(&refusal{err: err, at: s.deps.Now()})
+	refused := &refusal{err: err, at: s.deps.Now(), content: s.seen}
+	s.refused.Store(refused)
 	s.metrics.reloadFailures.Inc()
-	attributes := []any{"origin", s.origin(), "error", err, "active", s.active.Load().Revision()}
+	attributes := []any{"origin", s.origin(), "error", err, "active", s.active.Load().Revision(), "again", refused.passing()}
 	var place *bundle.Error
 	if errors.As(err, &place) && place.File != "" {
 		attributes = append(attributes, "file", place.File, "line", place.Line)

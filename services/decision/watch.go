@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/fsnotify/fsnotify"
 )
 
@@ -13,11 +14,17 @@ import (
 // swap links, so directories are watched, and any change counts. Some changes send no notice: a link above the directory is swapped, a file
 // behind a link is written, the directory is removed and made anew, a network's file system tells nothing. So the content is compared now
 // and then, too.
+//
+// Files whose check did not get through are tried again after a wait, since what it lacked may be there then; the waits double from Poll to
+// RetryLongest.
 func (s *Service) watch(ctx context.Context) {
 	n := s.notices(ctx)
 	defer n.close()
 	// What changed between New and now has sent no notice.
 	s.reload(ctx)
+	retry := s.retries()
+	defer retry.timer.Stop()
+	retry.plan(s.unfinished())
 	poll := time.NewTicker(s.cfg.Poll)
 	defer poll.Stop()
 	quiet := time.NewTimer(s.cfg.Debounce)
@@ -46,9 +53,37 @@ func (s *Service) watch(ctx context.Context) {
 		case <-quiet.C:
 			waiting = false
 			n.follow(ctx)
-			s.reload(ctx)
+			if s.reload(ctx) {
+				retry.waits.Reset()
+				retry.plan(s.unfinished())
+			}
+		case <-retry.timer.C:
+			s.again(ctx)
+			retry.plan(s.unfinished())
 		}
 	}
+}
+
+// retries say when files are tried again that have not changed.
+type retries struct {
+	waits *backoff.ExponentialBackOff
+	timer *time.Timer
+}
+
+func (s *Service) retries() retries {
+	waits := backoff.NewExponentialBackOff()
+	waits.InitialInterval, waits.MaxInterval, waits.Multiplier, waits.RandomizationFactor = s.cfg.Poll, s.cfg.RetryLongest, 2, 0
+	timer := time.NewTimer(s.cfg.Poll)
+	timer.Stop()
+	return retries{waits: waits, timer: timer}
+}
+
+func (r retries) plan(wanted bool) {
+	if !wanted {
+		r.timer.Stop()
+		return
+	}
+	r.timer.Reset(r.waits.NextBackOff())
 }
 
 // notices are what the system tells of changes. Without them the content alone is compared.

@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
@@ -145,6 +147,68 @@ func TestABundleThatCannotBeCheckedLeavesTheLastGoodOne(t *testing.T) {
 	override(t, dir, map[string]any{"autoDesktop": true})
 	// It is not the files' fault, so they are checked again.
 	eventually(t, "another try", patience, func() bool { return svc.Status().Revision != before && svc.Status().Refused == nil })
+}
+
+func TestABundleWhoseCheckRanOutOfSomethingIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir := policyDir(t)
+	short := &bundle.Error{Message: "the check of the bundle did not end in time", Exhausted: true}
+	checks := make(chan error)
+	svc := newService(t, serviceOptions{dir: dir, cfg: often, admit: answeredInTurn(nil, checks)})
+	run(t, svc)
+	before := svc.Status().Revision
+	override(t, dir, map[string]any{"autoDesktop": true})
+	for range 3 {
+		checks <- short
+		eventually(t, "the try to be told", patience, func() bool { return svc.Status().Again })
+	}
+	if status := svc.Status(); status.Refused == nil || status.RefusedOf == "" || status.Revision != before {
+		t.Errorf("%+v", status)
+	}
+	checks <- nil
+	eventually(t, "the bundle", patience, func() bool { return svc.Status().Revision != before && svc.Status().Refused == nil })
+}
+
+func TestABundleThatIsRefusedForItsContentIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir := policyDir(t)
+	var tries atomic.Int32
+	var waiting atomic.Bool
+	svc := newService(t, serviceOptions{dir: dir, cfg: often, admit: func(context.Context, []byte) error {
+		if !waiting.Load() {
+			return nil
+		}
+		tries.Add(1)
+		return &bundle.Error{File: "login/login.rego", Line: 3, Message: "no"}
+	}})
+	waiting.Store(true)
+	run(t, svc)
+	for n, change := range []bool{true, false} { // what polls find in between is no change
+		override(t, dir, map[string]any{"autoDesktop": change, "streakThreshold": 7})
+		eventually(t, "the refusal", patience, func() bool { return tries.Load() > int32(n) && svc.Status().Refused != nil })
+		if status := svc.Status(); status.Again || status.RefusedOf == "" {
+			t.Errorf("%+v", status)
+		}
+	}
+	if tries.Load() != 2 {
+		t.Errorf("two bundles were checked %d times", tries.Load())
+	}
+}
+
+// answeredInTurn has the first bundle checked with that result, and every further one with what is sent.
+func answeredInTurn(first error, checks <-chan error) func(context.Context, []byte) error {
+	var begun atomic.Bool
+	return func(ctx context.Context, _ []byte) error {
+		if !begun.Swap(true) {
+			return first
+		}
+		select {
+		case err := <-checks:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func TestWithoutFilesOrArchiveAStartSaysBoth(t *testing.T) {

@@ -213,6 +213,10 @@ func policyHealth(status decision.PolicyStatus) telemetry.Status {
 		return telemetry.Status{State: telemetry.Degraded, Detail: fmt.Sprintf("%s answers; %s: %s", answering, what, err)}
 	}
 	switch {
+	case status.Refused != nil && status.Again:
+		return degraded("the check of content "+status.RefusedOf+" did not get through, and is made again", status.Refused)
+	case status.Refused != nil && status.RefusedOf != "":
+		return degraded("refused content "+status.RefusedOf, status.Refused)
 	case status.Refused != nil:
 		return degraded("refused", status.Refused)
 	case status.Behind != nil:

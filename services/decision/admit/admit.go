@@ -39,13 +39,17 @@ type Refusal struct {
 	Line    int    `json:"line,omitempty"`
 	Message string `json:"message"`
 	Advice  string `json:"advice,omitempty"`
+
+	Exhausted bool `json:"exhausted,omitempty"` // time or memory ran out: another check of the same files may get through
 }
 
 // Err returns why the bundle is refused, with file and line; nil if it is good.
 func (r Report) Err() error {
 	refused := make([]error, 0, len(r.Refused))
 	for _, one := range r.Refused {
-		refused = append(refused, &bundle.Error{File: one.File, Line: one.Line, Message: one.Message, Advice: one.Advice})
+		refused = append(refused, &bundle.Error{
+			File: one.File, Line: one.Line, Message: one.Message, Advice: one.Advice, Exhausted: one.Exhausted,
+		})
 	}
 	return errors.Join(refused...)
 }
@@ -110,9 +114,11 @@ func refusals(err error) []Refusal {
 	}
 	var place *bundle.Error
 	if errors.As(err, &place) {
-		return []Refusal{{File: place.File, Line: place.Line, Message: place.Message, Advice: place.Advice}}
+		return []Refusal{{
+			File: place.File, Line: place.Line, Message: place.Message, Advice: place.Advice, Exhausted: place.Exhausted,
+		}}
 	}
-	return []Refusal{{Message: err.Error()}}
+	return []Refusal{{Message: err.Error(), Exhausted: errors.Is(err, context.DeadlineExceeded)}}
 }
 
 // Process checks bundles by a program that reads a packed one from its standard input and writes a Report.
@@ -178,7 +184,7 @@ func Keyward(program string, memory int64, timeout time.Duration, sampled invari
 }
 
 func broken(message string) Report {
-	return Report{Refused: []Refusal{{Message: message, Advice: adviseBounds}}}
+	return Report{Refused: []Refusal{{Message: message, Advice: adviseBounds, Exhausted: true}}}
 }
 
 // firstLine is what a program that broke complained about first.

@@ -81,7 +81,7 @@ func TestARefusalKeepsItsPlace(t *testing.T) {
 	if err != nil || len(report.Refused) != 1 {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	if one := report.Refused[0]; one.File != "login/extra.rego" || one.Line != 3 || one.Advice == "" {
+	if one := report.Refused[0]; one.File != "login/extra.rego" || one.Line != 3 || one.Advice == "" || one.Exhausted {
 		t.Errorf("%+v", one)
 	}
 }
@@ -127,7 +127,7 @@ func TestACheckThatDoesNotEndIsEnded(t *testing.T) {
 		slow += "\ntest_" + name + " if count([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) == 0\n"
 	}
 	report, err := check(t, 2*time.Second, map[string]string{"login/slow_test.rego": slow})
-	if err != nil || report.Err() == nil {
+	if err != nil || report.Err() == nil || !report.Refused[0].Exhausted {
 		t.Errorf("%+v, %v", report, err)
 	}
 }

@@ -360,6 +360,11 @@ func (c *Config) decisionSettings() []Setting {
 			Doc: "How long the check of a changed bundle may take, all its tests included; at least 1s.",
 		},
 		{
+			Section: "Decisions", Key: "policy_retry_longest", Value: durationValue{&c.Decision.RetryLongest, ""},
+			Doc:  "The longest wait before a bundle is checked again whose check ran out of time or memory; at least 1s.",
+			Note: "What the check lacked may be there later. Waits begin at policy_poll and double. A bundle that is refused waits for a change.",
+		},
+		{
 			Section: "Decisions", Key: "policy_check_memory", Value: bytesValue[int64]{&c.Decision.CheckMemory},
 			Doc:  "How much memory the process that checks a changed bundle may take; at least 256MiB.",
 			Note: "A check runs as keyward policy check, beside the server, which goes on with the last good bundle whatever the rules do.",

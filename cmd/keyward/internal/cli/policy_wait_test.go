@@ -32,6 +32,15 @@ func TestPolicyWaitEndsWhenTheServerAnswersByTheBundle(t *testing.T) {
 		save(t, served, "data.json", read(t, served, "data.json")+"\n")
 		answers("a change under the revision of a manifest")
 	}
+	good := read(t, served, "data.json")
+	save(t, served, "data.json", strings.Replace(good, `"streakThreshold": 4`, `"streakTreshold": 4`, 1))
+	// Longer than the test may take: what ends the wait is the refusal.
+	if got := wait(served, "1h"); got.code != cli.ExitFailure || !strings.Contains(got.err, "refused content ") ||
+		!strings.Contains(got.err, "data.json:12: unknown parameter streakTreshold") {
+		t.Errorf("a bundle that is refused: %+v", got)
+	}
+	save(t, served, "data.json", good)
+	answers("after the refusal")
 	other := editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": 5`)
 	if got := wait(
 		other, "200ms",

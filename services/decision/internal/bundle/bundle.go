@@ -35,6 +35,9 @@ const (
 // Error is one reason to refuse a bundle, with its place.
 type Error = bundlefile.Error
 
+// ErrExhausted is what an Error is that another check of the same files may not have.
+var ErrExhausted = bundlefile.ErrExhausted
+
 // Bundle is a loaded revision of the policy.
 type Bundle struct {
 	Revision string         // of the manifest, otherwise a hash of the content
@@ -219,6 +222,7 @@ func test(
 		if ctx.Err() != nil {
 			refused := failed(result)
 			refused.Message, refused.Advice = "the bundle's tests did not end in time; "+result.Name+" was running", AdviseSlow
+			refused.Exhausted = true
 			failures = append(failures[:0], refused)
 			for range results { // whoever runs them waits for a reader
 			}
@@ -227,7 +231,7 @@ func test(
 		failures = append(failures, failed(result))
 	}
 	if len(failures) == 0 && ctx.Err() != nil {
-		return &Error{Message: "the bundle's tests did not end in time", Advice: AdviseSlow}
+		return &Error{Message: "the bundle's tests did not end in time", Advice: AdviseSlow, Exhausted: true}
 	}
 	return join(failures)
 }

@@ -266,7 +266,9 @@ func (v *view) advise(q question, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, bundle.ErrTimeout):
-		return v.AtRule(entrypoints[q], err.Error(), bundle.AdviseSlow)
+		late := v.AtRule(entrypoints[q], err.Error(), bundle.AdviseSlow)
+		late.Exhausted = true
+		return late
 	default:
 		return v.AtRule(
 			entrypoints[q], err.Error(), "every row has to answer with every member that the default bundle's rows have, each of the same type",

@@ -33,8 +33,9 @@ func newPolicyWait(terminal command.Terminal) *cobra.Command {
 		Short: "Wait until a server answers by a bundle",
 		Long: `Asks the admin port of a server which revision of the policy answers, until it is
 that of the bundle. A server takes up a changed bundle by itself, once it has checked
-it. Prints nothing; the exit code is 1 if the bundle did not come to answer in time,
-and the message is then what the server says of its policy.`,
+it. Prints nothing; the exit code is 1 if the server refuses the bundle, which ends the
+wait at once, or if it did not come to answer in time. The message is then what the
+server says of its policy.`,
 		Example: "  keyward policy wait --bundle policies",
 		Args:    command.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return w.do(cmd, terminal) },
@@ -95,6 +96,9 @@ func answers(ctx context.Context, readiness, content string) error {
 			return struct{}{}, nil
 		case err == nil:
 			said = fmt.Errorf("%s says: %s", readiness, policy)
+			if refuses(policy, content) {
+				return struct{}{}, backoff.Permanent(said)
+			}
 		}
 		return struct{}{}, said
 	}, backoff.WithBackOff(backoff.NewConstantBackOff(50*time.Millisecond)), backoff.WithMaxElapsedTime(0))
@@ -109,6 +113,11 @@ func answeredBy(policy, content string) bool {
 	answering, _, _ := strings.Cut(policy, " answers; ")
 	fields := strings.Fields(answering)
 	return fields[len(fields)-1] == content
+}
+
+// refuses reports whether the line says that files of this hash are refused for good. It does not while they are tried again.
+func refuses(policy, content string) bool {
+	return strings.Contains(policy, " answers; refused content "+content+": ")
 }
 
 // mostReadiness is far above what a server says of itself, in bytes.
