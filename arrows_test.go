@@ -69,7 +69,11 @@ var arrows = []struct {
 	{"services/decision/invariant", "core api policies services/decision/draft services/decision/internal services/decision/scenario"},
 	{"services/decision/draft", "core api policies services/decision/scenario"},
 	{"services/decision/trial", "core api services/decision/explain services/decision/replay"},
-	{"services/decision/replay", "core api policies services/decision. services/decision/explain services/decision/internal"},
+	{
+		"services/decision/replay",
+		"core api policies services/decision. services/decision/draft services/decision/explain services/decision/internal " +
+			"services/decision/scenario",
+	},
 	{"services/decision/scenario", "core api policies services/decision/internal"},
 	{"services/decision/scenario/internal", ""},
 	{

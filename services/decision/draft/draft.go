@@ -159,6 +159,16 @@ func asked(node *yaml.Node, s *Scenario) error {
 		if r.Identifier != "" {
 			put(node, "identifier", quoted(r.Identifier))
 		}
+		if r.Invitation != "" {
+			put(node, "invitation", quoted(r.Invitation))
+		}
+		if len(r.Flags) > 0 {
+			flags, err := document(r.Flags)
+			if err != nil {
+				return err
+			}
+			put(node, "flags", flow(flags))
+		}
 	}
 	return nil
 }
@@ -199,7 +209,7 @@ func (w *writer) passkeys(node *yaml.Node, s *Scenario) map[string]string {
 		for i := range s.Question.Account.Credentials {
 			c := &s.Question.Account.Credentials[i]
 			name := w.name(c, s.Now)
-			byID[string(c.ID)] = name
+			byID[string(c.ID)], byID[base64.RawURLEncoding.EncodeToString(c.CredentialID)] = name, name
 			list.Content = append(list.Content, plain(name))
 		}
 	}
@@ -276,12 +286,17 @@ func (w *writer) log(s *Scenario, byID map[string]string) *yaml.Node {
 			putText(node, "kind", string(e.Kind))
 		}
 		putText(node, "attachment", e.Attachment)
-		putText(node, "credential", byID[e.Credential])
+		if e.Type != event.AppendOffered && e.Type != event.LoginOffered { // nobody knows yet which it will be
+			putText(node, "credential", byID[e.Credential])
+		}
 		putText(node, "process", e.Process)
 		putText(node, "challenge", e.Challenge)
 		putText(node, "env", string(e.Environment))
 		if e.Expires != 0 {
-			put(node, "expires", plain(strconv.FormatInt(e.Expires, 10)))
+			put(node, "expires", expiry(e, s.Now))
+		}
+		if e.Unproven() {
+			put(node, "proven", plain("false"))
 		}
 		if at, ok := deletions[string(e.ID)]; ok {
 			put(node, "deleted", moment(at, s.Now))
@@ -291,12 +306,26 @@ func (w *writer) log(s *Scenario, byID map[string]string) *yaml.Node {
 	return list
 }
 
-// moment writes a time as the distance from now, in the largest units that say it: -5d2h. Where seconds do not say it, it is the time
-// itself.
+// expiry writes when an event ends, far ends as they were sent.
+func expiry(e *event.Event, now time.Time) *yaml.Node {
+	at := time.UnixMilli(e.ExpiresMs())
+	if at.Sub(now).Abs() > furthest {
+		return plain(strconv.FormatInt(e.Expires, 10))
+	}
+	return moment(at, now)
+}
+
+// Units of distances, and how long they may be.
+const (
+	day      = 24 * time.Hour
+	furthest = 100 * 365 * day
+)
+
+// moment writes a time as the distance from now, in the largest units that say it: -5d2h. Where milliseconds do not say it, or it is
+// further away than distances may be, it is the time itself.
 func moment(at, now time.Time) *yaml.Node {
-	const day = 24 * time.Hour
 	d, sign := at.Sub(now), ""
-	if d%time.Second != 0 {
+	if d%time.Millisecond != 0 || d.Abs() > furthest {
 		return plain(at.UTC().Format(time.RFC3339Nano))
 	}
 	if d < 0 {
@@ -306,7 +335,7 @@ func moment(at, now time.Time) *yaml.Node {
 	for _, unit := range []struct {
 		letter string
 		length time.Duration
-	}{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
+	}{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}} {
 		if n := int64(d / unit.length); n > 0 {
 			fmt.Fprintf(&said, "%d%s", n, unit.letter)
 			d %= unit.length

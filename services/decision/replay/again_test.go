@@ -64,16 +64,7 @@ func TestADecisionThatCannotBeMadeAnewIsCountedByWhy(t *testing.T) {
 		},
 		"the events have been dropped": {
 			map[string]any{"streakThreshold": 1},
-			func(t *testing.T, b *bus.Bus) {
-				t.Helper()
-				stream, err := b.JS.Stream(t.Context(), bus.EventsStream)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := stream.Purge(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			},
+			purge,
 			replay.EventsGone, false,
 		},
 		"an address of the network is barred": {

@@ -118,7 +118,6 @@ func question(random *rand.Rand, n int) service.Question {
 		),
 		Process:      "process-" + strconv.Itoa(random.IntN(20)),
 		LookupFailed: random.IntN(30) == 0,
-		Environment:  service.Environment{ID: "env-1", Known: random.IntN(4) > 0, Rejected: random.IntN(10) == 0},
 		Client: rest.ClientInformation{
 			RemoteAddress: "203.0.113.10",
 			UserAgent:     "Mozilla/5.0 (X11; Linux x86_64)",
@@ -135,6 +134,11 @@ func question(random *rand.Rand, n int) service.Question {
 			ClientCapabilities: &rest.ClientCapabilities{ConditionalCreate: flip(random), HybridTransport: flip(random)},
 		},
 	}
+	private := q.Client.PrivateMode != nil && *q.Client.PrivateMode
+	q.Environment = pick(
+		random, service.Environment{}, service.Environment{Rejected: true}, service.Environment{ID: "env-1", Known: !private},
+		service.Environment{ID: "env-1", Known: !private}, service.Environment{ID: "env-1", Known: !private},
+	)
 	if random.IntN(15) == 0 {
 		return q
 	}
@@ -167,7 +171,7 @@ func ask(ctx context.Context, svc service.Decision, random *rand.Rand, n int) (i
 	case 5:
 		v, err := svc.Rollout(ctx, service.RolloutQuestion{
 			Question:   q,
-			Action:     pick(random, service.RolloutLogin, service.RolloutAppend, "delete"),
+			Action:     pick(random, service.RolloutLogin, service.RolloutAppend, service.RolloutManage),
 			Identifier: pick(random, "", "ada@example.com"),
 		})
 		return v.Decision, v.Rule, err

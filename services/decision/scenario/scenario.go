@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
@@ -25,6 +26,9 @@ const (
 	Mediation = written.Mediation
 	Rollout   = written.Rollout
 )
+
+// Tells reports whether a log entry can be of the type. Others change no answer.
+func Tells(t event.Type) bool { return slices.Contains(written.Types(), string(t)) }
 
 // Suite is the scenarios of one or several files, in their order. It is immutable.
 type Suite struct {

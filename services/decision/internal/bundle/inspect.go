@@ -12,6 +12,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/keyward/keyward/core/ident"
 )
 
 // Files returns the files that the bundle was loaded from, by slash-separated path from its root. They must not be changed.
@@ -71,4 +73,18 @@ func misfits(invalid *jsonschema.ValidationError) []error {
 		return []error{errors.New("the facts: " + text)}
 	}
 	return []error{errors.New("fact " + strings.Join(invalid.InstanceLocation, ".") + ": " + text)}
+}
+
+// ProjectOverrides returns the parameters that a project overrides, as data.json says them; nil if it overrides none.
+func (b *Bundle) ProjectOverrides(id ident.ProjectID) map[string]any {
+	projects, _ := b.space()[projectsKey].(map[string]any)
+	project, _ := projects[string(id)].(map[string]any)
+	overrides, _ := project[parametersKey].(map[string]any)
+	return overrides
+}
+
+// Parameters returns the parameters that rules and detection read.
+func (b *Bundle) Parameters() map[string]any {
+	parameters, _ := b.space()[parametersKey].(map[string]any)
+	return parameters
 }

@@ -18,6 +18,7 @@ func policyCommands(terminal command.Terminal) []*cobra.Command {
 		newPolicyCheck(terminal),
 		newPolicyWait(terminal),
 		newPolicyTest(),
+		newPolicyScenarios(terminal),
 		newPolicyEval(terminal),
 		newPolicyExplain(terminal),
 		newPolicyReplay(terminal),

@@ -14,18 +14,20 @@ import (
 var units = [...]struct {
 	letter string
 	length time.Duration
-}{{"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}}
+}{{"ms", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", day}}
+
+const day = 24 * time.Hour
 
 // maxOffset is a century: longer ones are slips.
 const maxOffset = 100 * 366 * 24 * time.Hour
 
 var (
-	offsetForm = regexp.MustCompile(`^-?(\d+[smhd])+$`)
-	offsetPart = regexp.MustCompile(`(\d+)([smhd])`)
+	offsetForm = regexp.MustCompile(`^-?(\d+(ms|[smhd]))+$`)
+	offsetPart = regexp.MustCompile(`(\d+)(ms|[smhd])`)
 )
 
 var (
-	errOffsetForm = errors.New("is neither an offset like -5d or -1h30m, of s, m, h and d, nor a time like 2026-11-22T12:00:00Z")
+	errOffsetForm = errors.New("is neither an offset like -5d or -1h30m, of ms, s, m, h and d, nor a time like 2026-11-22T12:00:00Z")
 	errOffsetLong = errors.New("is more than 100 years away")
 )
 
@@ -76,7 +78,7 @@ func (r *Reader) Clock(n *yaml.Node, what string) time.Time {
 // plausible refuses what Unix times cannot say.
 func (r *Reader) plausible(n *yaml.Node, what string, at time.Time) time.Time {
 	const first = 2 // 1970, with a day to spare
-	if at.Unix() < first*int64(units[3].length/time.Second) {
+	if at.Unix() < first*int64(day/time.Second) {
 		r.Refuse(n, "%s lies before 1970", what)
 		return time.Time{}
 	}

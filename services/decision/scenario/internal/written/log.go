@@ -33,8 +33,12 @@ var (
 		event.LoginCompleted:  {"ceremonyType", "credential", "process", "challenge", "env"},
 		event.AppendOffered:   {"kind", "process", "challenge", "env"},
 		event.AppendCompleted: {"ceremonyType", "attachment", "credential", "process", "challenge", "env"},
+
+		event.LoginCodeFailed:         {"process", "env"},
+		event.PasskeyCounterRegressed: {"credential", "process", "env"},
+		event.PasskeyBackupChanged:    {"credential", "process", "env"},
 	}
-	wireKeys  = []string{"process", "env", "challenge", "credential", "expires"}
+	wireKeys  = []string{"process", "env", "challenge", "credential", "expires", "proven"}
 	wireTypes = words(slices.DeleteFunc(slices.Sorted(slices.Values(event.Types())), func(t event.Type) bool { return !t.OnWire() })...)
 	types     = slices.Concat(words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes)
 )
@@ -109,6 +113,9 @@ func (l *library) entry(n *yaml.Node, s *Scenario) entry {
 	}
 	e.event.Expires = l.expires(fields["expires"], s.Now)
 	e.event.Credential = l.credentialNamed(fields["credential"], s, e.event.CreatedMs)
+	if given := fields["proven"]; given != nil && !l.Boolean(given, "proven") {
+		e.event.Proven = new(bool)
+	}
 	l.kindAndRoute(&e.event, fields)
 	return e
 }

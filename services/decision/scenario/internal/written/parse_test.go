@@ -168,7 +168,7 @@ func TestWhatIsWrongWithAScenarioIsSaid(t *testing.T) {
 		},
 		"a passkey deleted badly": {
 			"login", "client: WIN, passkeys: [{ use: hello, deleted: yesterday }]",
-			[]string{`deleted "yesterday" is neither an offset like -5d or -1h30m, of s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
+			[]string{`deleted "yesterday" is neither an offset like -5d or -1h30m, of ms, s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
 		},
 		"parameters that are no object": {"login", "client: WIN, parameters: [a]", []string{"parameters must be an object, not a list"}},
 		"an unknown event": {
@@ -181,11 +181,11 @@ func TestWhatIsWrongWithAScenarioIsSaid(t *testing.T) {
 		},
 		"an offset without unit": {
 			"login", "client: WIN, log: [{ at: -5, type: login-error }]",
-			[]string{`at "-5" is neither an offset like -5d or -1h30m, of s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
+			[]string{`at "-5" is neither an offset like -5d or -1h30m, of ms, s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
 		},
 		"an offset of an unknown unit": {
 			"login", "client: WIN, log: [{ at: -5w, type: login-error }]",
-			[]string{`at "-5w" is neither an offset like -5d or -1h30m, of s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
+			[]string{`at "-5w" is neither an offset like -5d or -1h30m, of ms, s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
 		},
 		"an offset of a million years": {
 			"login", "client: WIN, log: [{ at: -365000000d, type: login-error }]",
@@ -220,7 +220,7 @@ func TestWhatIsWrongWithAScenarioIsSaid(t *testing.T) {
 		},
 		"an end that is a word": {
 			"login", "client: WIN, log: [{ at: -1d, type: user-login-blacklisted, expires: soon }]",
-			[]string{`expires "soon" is neither an offset like -5d or -1h30m, of s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
+			[]string{`expires "soon" is neither an offset like -5d or -1h30m, of ms, s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
 		},
 		"another account without a name": {
 			"login", "client: WIN, log: [{ at: -1d, type: login-error, user: 7 }]",
@@ -269,7 +269,7 @@ func TestWhatIsWrongWithAScenarioIsSaid(t *testing.T) {
 		},
 		"a moment that is none": {
 			"login", "client: WIN, expect: { nextEligibleAt: soon }",
-			[]string{`nextEligibleAt "soon" is neither an offset like -5d or -1h30m, of s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
+			[]string{`nextEligibleAt "soon" is neither an offset like -5d or -1h30m, of ms, s, m, h and d, nor a time like 2026-11-22T12:00:00Z`},
 		},
 		"an unknown detection tag": {
 			"login", "client: WIN, expect: { notDetectionTags: [history/clock-skewed] }",
@@ -280,7 +280,7 @@ func TestWhatIsWrongWithAScenarioIsSaid(t *testing.T) {
 			[]string{`unknown detection tag "availability-likely"; did you mean "passkey/availability-likely"?`},
 		},
 		"several things at once": {"login", "client: MAC, env: 5, log: [{ at: x, type: y }]", []string{
-			`at "x" is neither an offset like -5d or -1h30m, of s, m, h and d, nor a time like 2026-11-22T12:00:00Z`,
+			`at "x" is neither an offset like -5d or -1h30m, of ms, s, m, h and d, nor a time like 2026-11-22T12:00:00Z`,
 			"env must be text, not a number; put it in quotes", `unknown client "MAC"; there are WIN`, `unknown type "y"`,
 		}},
 	} {

@@ -1,0 +1,118 @@
+package replay_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/services/decision/replay"
+	"github.com/keyward/keyward/services/decision/scenario"
+)
+
+func TestARecordedDecisionBecomesAScenarioThatIsAnsweredAlike(t *testing.T) {
+	for name, parameters := range map[string]map[string]any{
+		"with the figures of the default bundle": nil,
+		"where users, browsers and identifiers are told apart": {
+			"deviceLocalTreatmentShare": 5000,
+			"rollout": map[string]any{
+				"killSwitch":                   map[string]any{"login": false, "append": false, "manage": false},
+				"rules":                        map[string]any{"some": map[string]any{"salience": 1, "verdict": "sample", "share": 5000}},
+				"requireAllowlistedIdentifier": true, "allowedIdentifiers": []any{"ada@example.com"}, "allowedDomains": []any{},
+				"invitations": map[string]any{},
+			},
+		},
+		"where the network and the environment are barred": {
+			"blockedAddresses": []any{"203.0.113.0/24"}, "blockedEnvironments": []any{"env-1"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, dir := openBus(t), policyDir(t, parameters)
+			drafts := replay.NewDrafts(replay.NewRecords(b.JS))
+			bundle, err := scenario.Open(t.Context(), os.DirFS(dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, one := range record(t, b.JS, dir, decisions(t)/5, 11) {
+				found, err := replay.NewRecords(b.JS).Find(t.Context(), one.id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := drafts.Write(t.Context(), &found)
+				if err != nil {
+					t.Fatalf("%v\n%s", err, text)
+				}
+				answeredBy(t, bundle, text, one.row)
+				for _, name := range []string{string(found.User), "cre-", "203.0.113", "ada@", string(one.id)} {
+					if name != "" && strings.Contains(string(text), name) {
+						t.Errorf("%s: %q is in\n%s", one.id, name, text)
+					}
+				}
+			}
+		})
+	}
+}
+
+// answeredBy runs the one scenario of a file.
+func answeredBy(t *testing.T, bundle *scenario.Bundle, text []byte, row string) {
+	t.Helper()
+	suite, err := scenario.Parse("drafted", text)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	report, err := bundle.Run(t.Context(), suite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Failed != 0 || report.Total != 1 || report.Scenarios[0].Rule != row {
+		t.Errorf("%+v\n%s", report.Scenarios, text)
+	}
+}
+
+func TestADecisionThatCannotBeWrittenDownSaysWhy(t *testing.T) {
+	for why, c := range map[string]struct {
+		spoil func(*replay.Record)
+		want  error
+	}{
+		"it is of the version before":     {func(r *replay.Record) { r.Schema, r.Question = 0, nil }, replay.ErrRecordedBefore},
+		"the safe default was answered":   {func(r *replay.Record) { r.Answer = nil }, replay.ErrPolicyFailed},
+		"the revision is not archived":    {func(r *replay.Record) { r.PolicyHash = "other" }, replay.ErrNotArchived},
+		"the answer was another":          {func(r *replay.Record) { r.Rule = "L99" }, replay.ErrNotStated},
+		"events are no longer in the log": {func(*replay.Record) {}, replay.ErrEventsGone},
+	} {
+		t.Run(why, func(t *testing.T) {
+			b := openBus(t)
+			records := replay.NewRecords(b.JS)
+			for _, one := range record(t, b.JS, "", 20, 12) {
+				found, err := records.Find(t.Context(), one.id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if found.Question.Read == nil || found.Question.Read.Events == 0 {
+					continue
+				}
+				if errors.Is(c.want, replay.ErrEventsGone) {
+					purge(t, b)
+				}
+				c.spoil(&found)
+				if text, err := replay.NewDrafts(records).Write(t.Context(), &found); !errors.Is(err, c.want) {
+					t.Errorf("%v, not %v\n%s", err, c.want, text)
+				}
+				return
+			}
+			t.Fatal("no decision was made from events")
+		})
+	}
+}
+
+func purge(t *testing.T, b *bus.Bus) {
+	t.Helper()
+	stream, err := b.JS.Stream(t.Context(), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
