@@ -332,8 +332,12 @@ func (s *Service) guess(ctx context.Context, c check, a account.Account) (code.E
 	switch {
 	case errors.Is(err, code.ErrWrong):
 		failed := s.outbox.NewEvent(c.ref.Project, c.ref.User, event.LoginCodeFailed)
-		if counting := s.limits.CountWrong(ctx, s.accounts, s.outbox, failed); counting != nil {
-			s.log.WarnContext(ctx, "a wrong code is not counted in full", "project", c.ref.Project, "user", c.ref.User, "error", counting)
+		counted, uncounted := s.limits.CountWrong(ctx, s.accounts, failed)
+		if uncounted != nil {
+			return code.Entry{}, account.Identifier{}, uncounted
+		}
+		if untold := s.outbox.Announce(ctx, counted); untold != nil {
+			s.log.WarnContext(ctx, "a wrong code is not told yet", "project", c.ref.Project, "user", c.ref.User, "error", untold)
 		}
 	case !s.limits.Guesses.On():
 	case err != nil:

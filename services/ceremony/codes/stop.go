@@ -22,18 +22,19 @@ func Stopped() error {
 // Stops reports whether no code of an account is looked at any more.
 func (l Limits) Stops(a *account.Account) bool { return l.Stop > 0 && a.WrongCodes >= l.Stop }
 
-// CountWrong counts a wrong code in the account, where the count lasts until it is forgiven, and tells of it. What could not be done is in
-// the error, and the rest is done.
-func (l Limits) CountWrong(ctx context.Context, accounts *account.Store, log *outbox.Store, failed event.Event) error {
-	a, uncounted := accounts.Amend(ctx, failed.Project, failed.User, false, func(a *account.Account) error {
+// CountWrong counts a wrong code in the account, where the count lasts until it is forgiven. The event is stored with it, for the outbox to
+// announce. A user who has been deleted since is no error.
+func (l Limits) CountWrong(ctx context.Context, accounts *account.Store, failed event.Event) (account.Account, error) {
+	a, err := accounts.Amend(ctx, failed.Project, failed.User, false, func(a *account.Account) error {
 		a.WrongCodes++
+		failed.Codes = &event.Codes{Wrong: a.WrongCodes, Stopped: l.Stops(a)}
+		outbox.Note(a, failed)
 		return nil
 	})
-	if uncounted == nil {
-		failed.Codes = &event.Codes{Wrong: a.WrongCodes, Stopped: l.Stops(&a)}
+	if errors.Is(err, account.ErrUnknown) {
+		return account.Account{}, nil
 	}
-	_, untold := log.Append(ctx, failed)
-	return errors.Join(uncounted, untold)
+	return a, err
 }
 
 // Forgive ends the count of an account: the user has proven to be who they are.

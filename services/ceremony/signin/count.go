@@ -103,20 +103,18 @@ func (s *Service) guess(ctx context.Context, t *turn, attempt transition) error 
 	}
 	key := t.project.Ring.Newest(keyring.SendCount).Secret
 	who := code.Stranger(t.project.ID, digest(key, "wrong codes for an identifier\x00"+named(t.state.Current.Means)))
-	limit, user := s.limits.Guesses, ident.UserID("")
-	if t.state.Auth == signin.Login {
-		stopping, err := s.mayGuess(ctx, t)
-		if err != nil {
+	login := t.state.Auth == signin.Login
+	nobody := code.Stranger(t.project.ID, digest(key, "wrong codes in a row for an identifier\x00"+named(t.state.Current.Means)))
+	if login {
+		if err := s.mayGuess(ctx, t, nobody); err != nil {
 			return err
 		}
-		limit.Stop = stopping
 	}
-	if t.state.Auth == signin.Login && t.state.User != "" {
-		user = t.state.User
-		who = code.Account(t.project.ID, user)
+	if login && t.state.User != "" {
+		who = code.Account(t.project.ID, t.state.User)
 	}
 	address := code.Stranger(t.project.ID, digest(key, "wrong codes from an address\x00"+sourceOf(t.visit.RemoteAddress)))
-	if err := s.charge(ctx, who, limit); err != nil {
+	if err := s.charge(ctx, who, s.limits.Guesses); err != nil {
 		return err
 	}
 	if err := s.charge(ctx, address, s.limits.GuessesFrom); err != nil {
@@ -129,7 +127,9 @@ func (s *Service) guess(ctx context.Context, t *turn, attempt transition) error 
 		return err
 	}
 	if t.state.Phase == signin.Verifying && t.state.Current.Problem != nil {
-		s.tellFailed(ctx, t, user)
+		if login {
+			return s.countWrong(ctx, t, nobody)
+		}
 		return nil
 	}
 	s.refund(ctx, address, s.limits.GuessesFrom)
@@ -137,28 +137,32 @@ func (s *Service) guess(ctx context.Context, t *turn, attempt transition) error 
 	return nil
 }
 
-// mayGuess refuses a login by codes if the account takes none any more. Of somebody who does not exist it looks just as long, and returns
-// after how many wrong codes in a row it is to be the same.
-func (s *Service) mayGuess(ctx context.Context, t *turn) (stop int, err error) {
+// mayGuess refuses a login by codes if the account takes none any more. Of somebody who does not exist it is the same, by the count of
+// nobody, and whoever it is, both counts are read.
+func (s *Service) mayGuess(ctx context.Context, t *turn, nobody code.Guesser) error {
 	user := t.state.User
 	if user == "" {
-		user, stop = ident.Seed(t.process.ID).UserID(), s.limits.Stop
+		user = ident.Seed(t.process.ID).UserID()
 	}
 	a, _, err := s.accounts.Get(ctx, t.project.ID, user)
 	if err != nil && !errors.Is(err, account.ErrUnknown) {
-		return 0, err
+		return err
 	}
-	if err == nil && s.limits.Stops(&a) {
-		return 0, codes.Stopped()
+	missed, err := s.codes.Missed(ctx, nobody)
+	if err != nil {
+		return err
 	}
-	return stop, nil
+	if t.state.User == "" {
+		a = account.Account{WrongCodes: missed}
+	}
+	if s.limits.Stops(&a) {
+		return codes.Stopped()
+	}
+	return nil
 }
 
 func (s *Service) charge(ctx context.Context, who code.Guesser, g code.Guesses) error {
 	wait, err := s.codes.Charge(ctx, who, g, s.now())
-	if errors.Is(err, code.ErrStopped) {
-		return codes.Stopped()
-	}
 	if err == nil && wait > 0 {
 		return codes.TooManyGuesses(wait)
 	}
@@ -171,18 +175,24 @@ func (s *Service) refund(ctx context.Context, who code.Guesser, g code.Guesses) 
 	}
 }
 
-// tellFailed counts in the account that a code was wrong, and tells of it. No answer waits for it: by its time one could tell who exists.
-func (s *Service) tellFailed(ctx context.Context, t *turn, user ident.UserID) {
-	if user == "" {
-		return
+// countWrong counts a wrong code before it is answered, with one write whoever it is. Nothing but the telling comes later: by how long that
+// takes one could tell who exists.
+func (s *Service) countWrong(ctx context.Context, t *turn, nobody code.Guesser) error {
+	if t.state.User == "" {
+		return s.codes.Miss(ctx, nobody)
 	}
-	failed := s.outbox.NewEvent(t.project.ID, user, event.LoginCodeFailed)
+	failed := s.outbox.NewEvent(t.project.ID, t.state.User, event.LoginCodeFailed)
 	failed.Process = t.process.ID
+	counted, err := s.limits.CountWrong(ctx, s.accounts, failed)
+	if err != nil {
+		return err
+	}
 	s.deliveries.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverLimit)
 		defer cancel()
-		if err := s.limits.CountWrong(ctx, s.accounts, s.outbox, failed); err != nil {
-			s.log.WarnContext(ctx, "a wrong code is not counted in full", "project", failed.Project, "user", failed.User, "error", err)
+		if err := s.outbox.Announce(ctx, counted); err != nil {
+			s.log.WarnContext(ctx, "a wrong code is not told yet", "project", failed.Project, "user", failed.User, "error", err)
 		}
 	})
+	return nil
 }

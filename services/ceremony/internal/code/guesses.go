@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 )
 
 // Guesses says how often a wrong value may be given, and how long it takes then until the next one is looked at (NIST SP 800-63B-4
@@ -15,11 +16,7 @@ type Guesses struct {
 	First   time.Duration // the first wait; each further one is twice as long
 	Longest time.Duration // no wait is longer
 	Forget  time.Duration // how long after the last wrong value the count begins anew
-	Stop    int           // wrong values after which none is looked at; 0 = there is no end to the waits
 }
-
-// ErrStopped says that no value is looked at any more.
-var ErrStopped = errors.New("no code is looked at any more")
 
 // On reports whether there is a limit.
 func (g Guesses) On() bool { return g.Free > 0 && g.First > 0 }
@@ -59,18 +56,13 @@ type guesses struct {
 }
 
 // Charge counts a value as wrong before it is looked at, so that of many at once none comes free; it says how long the guesser has to wait
-// instead, in which case nothing was counted. What turns out to be right is taken back by Acquit or Refund. The error is ErrStopped if as
-// many were wrong as Stop says.
+// instead, in which case nothing was counted. What turns out to be right is taken back by Acquit or Refund.
 func (s *Store) Charge(ctx context.Context, who Guesser, g Guesses, now time.Time) (wait time.Duration, err error) {
 	if !g.On() {
 		return 0, nil
 	}
-	stopped := false
 	_, err = s.guesses.Upsert(ctx, who.key, func(known *guesses) error {
 		stale := known.LastMs <= now.Add(-g.Forget).UnixMilli()
-		if stopped = g.Stop > 0 && known.Wrong >= g.Stop && !stale; stopped {
-			return nil
-		}
 		if wait = max(time.UnixMilli(known.UntilMs).Sub(now), 0); wait > 0 {
 			wait = min(wait, g.Longest) // a clock that was set back does not make it longer
 			return nil
@@ -83,10 +75,25 @@ func (s *Store) Charge(ctx context.Context, who Guesser, g Guesses, now time.Tim
 		known.UntilMs = now.Add(g.pause(known.Wrong)).UnixMilli()
 		return nil
 	})
-	if err == nil && stopped {
-		return 0, ErrStopped
-	}
 	return wait, err
+}
+
+// Miss counts a value that was wrong, without waits, as accounts do.
+func (s *Store) Miss(ctx context.Context, who Guesser) error {
+	_, err := s.guesses.Upsert(ctx, who.key, func(known *guesses) error {
+		known.Wrong++
+		return nil
+	})
+	return err
+}
+
+// Missed returns how many values Miss has counted.
+func (s *Store) Missed(ctx context.Context, who Guesser) (int, error) {
+	known, err := s.guesses.Get(ctx, who.key)
+	if errors.Is(err, kv.ErrNotFound) {
+		return 0, nil
+	}
+	return known.Value.Wrong, err
 }
 
 // Acquit forgets what was counted: the value was right, so it was the user who gave it.

@@ -54,6 +54,13 @@ func (s *Store) Apply(
 	return a, appended, err
 }
 
+// Note puts an event with an account that is being changed, unless too many are there already; Announce tells of it.
+func Note(a *account.Account, tidings event.Event) {
+	if len(a.Unannounced) < maxUnannounced {
+		a.Unannounced = append(a.Unannounced, tidings)
+	}
+}
+
 // Announce appends what the account has to tell, oldest first, and removes it from the account. That the log has them is what counts:
 // events that cannot be removed now are appended once more later, under the same IDs.
 func (s *Store) Announce(ctx context.Context, a account.Account) error {
