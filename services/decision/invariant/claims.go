@@ -233,7 +233,7 @@ func strangersAreNew(t *trial) []asked {
 		}
 	}
 	private := fresh.copied()
-	private.client.PrivateMode = to(true)
+	private.client.PrivateMode = new(true)
 	if v := t.login(private, t.s.strategy); v.Allow != first.Allow || v.Tag != first.Tag || v.Route != first.Route {
 		return []asked{{fresh, login, nil}, {private, login, first.same()}}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/invariant/internal/population"
 )
 
 // generator makes plausible situations: of the clients and passkeys that there are, and of what happens with them. The same seed and number
@@ -58,9 +59,9 @@ func (g *generator) often(percent int) bool { return g.IntN(100) < percent }
 func (g *generator) maybe(yes, no int) *bool {
 	switch n := g.IntN(100); {
 	case n < yes:
-		return to(true)
+		return new(true)
 	case n < yes+no:
-		return to(false)
+		return new(false)
 	default:
 		return nil
 	}
@@ -70,9 +71,9 @@ func (g *generator) maybe(yes, no int) *bool {
 func pick[T any](g *generator, of []T) T { return of[min(g.IntN(len(of)), g.IntN(len(of)))] }
 
 func (g *generator) client() {
-	c := pick(g, people())
+	c := pick(g, population.People())
 	if g.often(12) {
-		c = one(g, strangers())
+		c = one(g, population.Strangers())
 	}
 	if c.NativeMeta == nil || g.often(15) {
 		c.UserVerifyingPlatformAuthenticatorAvailable = g.maybe(75, 15)
@@ -84,17 +85,17 @@ func (g *generator) client() {
 		}
 	} else {
 		meta := *c.NativeMeta
-		meta.DeviceOwnerAuth = one(g, []*string{to("biometrics"), to("code"), to("none"), nil})
+		meta.DeviceOwnerAuth = one(g, []*string{new("biometrics"), new("code"), new("none"), nil})
 		meta.IsGooglePlayServices, meta.IsBluetoothOn = g.maybe(40, 10), g.maybe(40, 20)
 		meta.IsPlatformAuthenticatorAPISupported = g.maybe(20, 5)
 		c.NativeMeta = &meta
 	}
 	c.BluetoothAvailable, c.PasswordManagerAvailable = g.maybe(45, 15), g.maybe(25, 15)
 	if g.often(7) {
-		c.PrivateMode = to(true)
+		c.PrivateMode = new(true)
 	}
 	if g.often(3) {
-		c.Webdriver = to(true)
+		c.Webdriver = new(true)
 	}
 	g.s.client = c
 	if g.often(10) {
@@ -137,7 +138,7 @@ func (g *generator) account() {
 }
 
 func (g *generator) passkey(number int) passkey {
-	p := one(g, providers())
+	p := passkey{Credential: one(g, population.Passkeys())}
 	p.ID = ident.CredentialID("cre-" + strconv.Itoa(number))
 	p.CredentialID = []byte("passkey " + strconv.Itoa(number))
 	p.CreatedMs = g.ago(always).UnixMilli()
@@ -262,13 +263,13 @@ func (g *generator) asked() {
 	f := &g.s.flags
 	f.ForcePasskeyAppend = g.often(8)
 	if g.often(25) {
-		f.AskForAutoAppend = to(true)
+		f.AskForAutoAppend = new(true)
 	}
 	if g.often(25) {
-		f.AskForConditionalCreate = to(true)
+		f.AskForConditionalCreate = new(true)
 	}
 	if g.often(10) {
-		f.AskForInAppAppend = to(one(g, []string{"after-unlock", "after-cta", "whenever"}))
+		f.AskForInAppAppend = new(one(g, []string{"after-unlock", "after-cta", "whenever"}))
 	}
 	if g.often(25) {
 		g.s.entry = one(g, []string{"post-login", "sign-up", "mfa", "in-app", "passkey-list", "current-user"})

@@ -37,7 +37,7 @@ func (s *situation) underWay() bool {
 // automated is the situation when a program drives the browser.
 func (s *situation) automated() *situation {
 	c := s.copied()
-	c.client.Webdriver = to(true)
+	c.client.Webdriver = new(true)
 	return c
 }
 
@@ -106,7 +106,7 @@ func (s *situation) named(name string) *situation {
 	c.client.ParsedDeviceInfo = &rest.ParsedDeviceInfo{BrowserName: name, BrowserVersion: "3", OSName: name + " OS", OSVersion: "9"}
 	if c.client.NativeMeta != nil {
 		meta := *c.client.NativeMeta
-		meta.Platform, meta.Name, meta.DisplayName, meta.Model = to(name), to(strings.ToLower(name)), to(name), to(name)
+		meta.Platform, meta.Name, meta.DisplayName, meta.Model = new(name), new(strings.ToLower(name)), new(name), new(name)
 		c.client.NativeMeta = &meta
 	}
 	return c

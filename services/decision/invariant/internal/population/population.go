@@ -1,8 +1,11 @@
-package invariant
+// Package population is who situations are sampled of: the clients that people sign in with, those that are seldom or no person's, and the
+// passkeys that there are, as each is registered. It is data, which calls cannot change: each returns values of its own.
+package population
 
-import "github.com/keyward/keyward/api/rest"
-
-func to[T any](v T) *T { return &v }
+import (
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+)
 
 // hints are what a browser on Chromium tells beside a user agent that says little.
 func hints(platform, version string, mobile bool) *rest.JavaScriptHighEntropy {
@@ -21,10 +24,10 @@ func parsed(browser, browserVersion, os, osVersion string) rest.ClientInformatio
 
 func native(agent, platform, version string) rest.ClientInformation {
 	return rest.ClientInformation{
-		UserAgent: agent, IsNative: to(true),
+		UserAgent: agent, IsNative: new(true),
 		NativeMeta: &rest.NativeMeta{
-			Platform: to(platform), PlatformVersion: to(version), DisplayName: to("Example"), Name: to("com.example.app"),
-			DeviceOwnerAuth: to("biometrics"),
+			Platform: new(platform), PlatformVersion: new(version), DisplayName: new("Example"), Name: new("com.example.app"),
+			DeviceOwnerAuth: new("biometrics"),
 		},
 	}
 }
@@ -41,8 +44,8 @@ const (
 	webkit  = "AppleWebKit/605.1.15 (KHTML, like Gecko) "
 )
 
-// people returns what people sign in with, those that are common first.
-func people() []rest.ClientInformation {
+// People returns what people sign in with, those that are common first.
+func People() []rest.ClientInformation {
 	return []rest.ClientInformation{
 		web(windows+blink+"Safari/537.36", hints("Windows", "15.0.0", false)),
 		web(iphone+"18_5 like Mac OS X) "+webkit+"Version/18.5 Mobile/15E148 Safari/604.1", nil),
@@ -70,8 +73,8 @@ func people() []rest.ClientInformation {
 	}
 }
 
-// strangers returns what is seldom signed in with, or is no person's.
-func strangers() []rest.ClientInformation {
+// Strangers returns what is seldom signed in with, or is no person's.
+func Strangers() []rest.ClientInformation {
 	return []rest.ClientInformation{
 		{}, web("okhttp/4.12.0", nil), web("curl/8.5.0", nil),
 		web(iphone+"18_5 like Mac OS X) "+webkit+"Mobile/15E148 Instagram 300.0.0.0", nil),
@@ -86,17 +89,17 @@ func strangers() []rest.ClientInformation {
 	}
 }
 
-// providers returns passkeys by what holds them, as each is registered.
-func providers() []passkey {
-	of := func(aaguid, attachment, os, browser string, synced bool, transports ...string) passkey {
-		var p passkey
-		p.AAGUID, p.Attachment, p.CreatedOS, p.CreatedBrowser, p.Transports = aaguid, attachment, os, browser, transports
-		p.BackupEligible, p.BackupState = synced, synced
-		return p
+// Passkeys returns passkeys by what holds them, as each is registered.
+func Passkeys() []account.Credential {
+	of := func(aaguid, attachment, os, browser string, synced bool, transports ...string) account.Credential {
+		return account.Credential{
+			AAGUID: aaguid, Attachment: attachment, CreatedOS: os, CreatedBrowser: browser, Transports: transports,
+			BackupEligible: synced, BackupState: synced,
+		}
 	}
 	const platform, cross = "platform", "cross-platform"
 	const zero = "00000000-0000-0000-0000-000000000000"
-	return []passkey{
+	return []account.Credential{
 		of("fbfc3007-154e-4ecc-8c0b-6e020557d7bd", platform, "iOS", "Safari", true, "internal", "hybrid"),
 		of("fbfc3007-154e-4ecc-8c0b-6e020557d7bd", cross, "Windows", "Chrome", true, "internal", "hybrid"),
 		of("fbfc3007-154e-4ecc-8c0b-6e020557d7bd", platform, "macOS", "Safari", true),
