@@ -23,6 +23,7 @@ var arrows = []struct {
 	{"bench/internal/fleet", "cmd/keyward/authenticator"},
 	{"test", "cmd/keyward services core api policies sdk"},
 	{"cmd/keyward", "services core api policies"},
+	{"cmd/keyward/app/settings/value", "core/ratelimit core/secret"},
 	{"cmd/keyward/internal/cli/policycmd/internal/published", ""},
 	{"cmd/keyward/internal/cli/policycmd/internal/reference", ""},
 
@@ -67,6 +68,7 @@ var arrows = []struct {
 	{"services/decision/providers", ""},
 	{"services/decision/admit", "policies services/decision/internal services/decision/invariant"},
 	{"services/decision/invariant", "core api policies services/decision/draft services/decision/internal services/decision/scenario"},
+	{"services/decision/invariant/internal/population", "core/account api"},
 	{"services/decision/draft", "core api policies services/decision/scenario"},
 	{"services/decision/trial", "core api services/decision/explain services/decision/replay"},
 	{
@@ -82,6 +84,7 @@ var arrows = []struct {
 	},
 	{"services/decision/explain", "core api policies services/decision/internal"},
 	{"services/decision/explain/internal", "services/decision/internal"},
+	{"services/decision/explain/text", "services/decision/explain services/decision/internal/detect"},
 	{"services/decision/internal", "core api policies"},
 	{"services/decision/internal/detect", "core api " + decisionRooms("agent document experiment facts recognition rollout")},
 	{"services/decision/internal/rollout", "core " + decisionRooms("document experiment facts")},

@@ -91,6 +91,14 @@ type Reading struct {
 	Description string `json:"title,omitempty"` // of the bundle's schema
 }
 
+// Shown returns the value as it is shown to people: short JSON, or that it is not given.
+func (r Reading) Shown() string {
+	if !r.Given {
+		return "not given"
+	}
+	return compact(r.Value)
+}
+
 // Policy is a loaded bundle that can be asked and explained. It is immutable and safe for concurrent use.
 type Policy struct {
 	engine  *engine.Engine

@@ -1,7 +1,6 @@
 package explain_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -302,10 +301,6 @@ func TestABundleWithoutRolloutSaysThatItLetsEverybodyIn(t *testing.T) {
 		!strings.Contains(e.Row.Reason, "no rules") {
 		t.Errorf("%+v", e)
 	}
-	var text strings.Builder
-	if err := e.WriteText(&text); err != nil || !strings.Contains(text.String(), "no rules") {
-		t.Errorf("%s, %v", text.String(), err)
-	}
 }
 
 func TestFactsAreHeldAgainstTheSchema(t *testing.T) {
@@ -405,32 +400,6 @@ func TestAnExplanationAgreesWithTheAnswerWhateverTheFactsAre(t *testing.T) {
 	}
 	if len(seen) < 20 {
 		t.Errorf("only %d rows answered: %v", len(seen), seen)
-	}
-}
-
-func TestTheTextNamesRowFactsParametersAndRowsAbove(t *testing.T) {
-	t.Parallel()
-	policy := load(t, policiestest.Files(t))
-	e, err := policy.Explain(
-		t.Context(), explain.Login, "",
-		loginFacts(func(f *facts.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 2, "local" }),
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	if err := e.WriteText(&out); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"login: not allowed   row L7a   tag user-negative-env-history   revision ", "L7a  user-negative-env-history answered   login/login.rego:",
-		"because credentials.uncertain is 1, above 0", "and pair.localStreak is 2, at least streakThreshold (2)",
-		"Facts it read\n", "    pair.localStreak", "Parameters it read\n", "    streakThreshold", "Rows above it\n",
-		`did not match: pair.firstWin is ""`,
-	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the text lacks %q:\n%s", want, out.String())
-		}
 	}
 }
 

@@ -107,10 +107,7 @@ func (i *inquiry) tried(s scope, expr *ast.Expr) []string {
 }
 
 func stated(one Reading) string {
-	if !one.Given {
-		return one.Name + " is not given"
-	}
-	return one.Name + " is " + compact(one.Value)
+	return one.Name + " is " + one.Shown()
 }
 
 // comparison is how the relation of two values is said.

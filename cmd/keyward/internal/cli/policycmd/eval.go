@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/services/decision/explain"
+	"github.com/keyward/keyward/services/decision/explain/text"
 )
 
 // policyEval is what "keyward policy eval" was asked for.
@@ -103,7 +104,7 @@ func (e *policyEval) do(cmd *cobra.Command, terminal command.Terminal) error {
 	if e.json {
 		return command.WriteJSON(cmd, explanation)
 	}
-	return explanation.WriteText(cmd.OutOrStdout())
+	return text.Write(cmd.OutOrStdout(), explanation)
 }
 
 func loadPolicy(ctx context.Context, from bundleFlag) (*explain.Policy, error) {

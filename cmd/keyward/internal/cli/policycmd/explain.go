@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/decisionscmd"
 	"github.com/keyward/keyward/services/decision/explain"
+	"github.com/keyward/keyward/services/decision/explain/text"
 	"github.com/keyward/keyward/services/decision/replay"
 )
 
@@ -127,7 +128,7 @@ func (e *explained) print(cmd *cobra.Command) error {
 	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n\n", e.comparison()); err != nil {
 		return err
 	}
-	return e.Explanation.WriteText(cmd.OutOrStdout())
+	return text.Write(cmd.OutOrStdout(), e.Explanation)
 }
 
 // comparison says how the explained answer relates to the recorded one, and what it rests on.

@@ -1,4 +1,7 @@
-package explain
+// Package text writes an explanation for a person at a terminal: the row that answered and why, what it read, where the account's passkeys
+// are, and why each row above did not match. It promises a line for each, with file and line of the rule that settles it. It finds nothing
+// out by itself, and touches nothing but the writer that it is given.
+package text
 
 import (
 	"fmt"
@@ -6,11 +9,12 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 )
 
-// WriteText writes the explanation for a person at a terminal.
-func (e *Explanation) WriteText(w io.Writer) error {
+// Write writes an explanation. The error is the writer's.
+func Write(w io.Writer, e *explain.Explanation) error {
 	p := &page{w: w}
 	p.printf("%s: %s   row %s   tag %s   revision %s\n", e.Action, allowed(e.Answer), e.Row.Name, e.Row.Tag, e.Revision)
 	if e.Note != "" {
@@ -44,7 +48,7 @@ func (p *page) printf(form string, values ...any) {
 	}
 }
 
-func (p *page) answering(row *Row) {
+func (p *page) answering(row *explain.Row) {
 	p.printf("\n%s  %s answered   %s\n", row.Name, row.Tag, place(row.File, row.Line))
 	if row.Title != "" {
 		p.printf("    %s\n", row.Title)
@@ -66,7 +70,7 @@ func (p *page) answering(row *Row) {
 }
 
 // deepest is the place of the condition that settles it.
-func deepest(c Condition) string {
+func deepest(c explain.Condition) string {
 	for alike(c.Because) {
 		c = c.Because[0]
 	}
@@ -74,7 +78,7 @@ func deepest(c Condition) string {
 }
 
 // alike reports whether conditions all say the same.
-func alike(all []Condition) bool {
+func alike(all []explain.Condition) bool {
 	for _, c := range all {
 		if c.Reason != all[0].Reason {
 			return false
@@ -90,7 +94,7 @@ func place(file string, line int) string {
 	return fmt.Sprintf("%s:%d", file, line)
 }
 
-func (p *page) details(all []Condition) {
+func (p *page) details(all []explain.Condition) {
 	if len(all) == 0 || p.err != nil {
 		return
 	}
@@ -102,18 +106,14 @@ func (p *page) details(all []Condition) {
 	p.err = table.Flush()
 }
 
-func (p *page) readings(heading string, all []Reading) {
+func (p *page) readings(heading string, all []explain.Reading) {
 	if len(all) == 0 || p.err != nil {
 		return
 	}
 	p.printf("\n%s\n", heading)
 	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	for _, one := range all {
-		value := "not given"
-		if one.Given {
-			value = compact(one.Value)
-		}
-		_, _ = fmt.Fprintln(table, strings.TrimRight(fmt.Sprintf("    %s\t%s\t%s", one.Name, value, one.Description), "\t"))
+		_, _ = fmt.Fprintln(table, strings.TrimRight(fmt.Sprintf("    %s\t%s\t%s", one.Name, one.Shown(), one.Description), "\t"))
 	}
 	p.err = table.Flush()
 }
@@ -126,7 +126,7 @@ func (p *page) passkeys(all []detect.Reach) {
 	p.printf("\nPasskeys of the account\n")
 	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	for _, one := range all {
-		line := InWords(one)
+		line := explain.InWords(one)
 		held := line.Kind
 		if line.Provider != "" {
 			held += " (" + line.Provider + ")"
@@ -136,7 +136,7 @@ func (p *page) passkeys(all []detect.Reach) {
 	p.err = table.Flush()
 }
 
-func (p *page) above(rows []Row) {
+func (p *page) above(rows []explain.Row) {
 	if len(rows) == 0 || p.err != nil {
 		return
 	}
