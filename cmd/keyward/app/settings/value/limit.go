@@ -1,4 +1,4 @@
-package settings
+package value
 
 import (
 	"fmt"
@@ -8,38 +8,43 @@ import (
 	"github.com/keyward/keyward/core/ratelimit"
 )
 
-// limitValue is a number of calls in a time, such as 20000/10s, or off.
-type limitValue struct{ p *ratelimit.Limit }
+// Limit is a number of calls in a time, such as 20000/10s, or off.
+type Limit struct{ P *ratelimit.Limit }
 
-func (v limitValue) String() string {
-	if v.p == nil {
+// String implements pflag.Value.
+func (v Limit) String() string {
+	if v.P == nil {
 		return ""
 	}
-	return v.p.String()
+	return v.P.String()
 }
 
-func (v limitValue) Set(text string) error {
+// Set implements pflag.Value.
+func (v Limit) Set(text string) error {
 	limit, err := ratelimit.ParseLimit(text)
 	if err != nil {
 		return err
 	}
-	*v.p = limit
+	*v.P = limit
 	return nil
 }
 
-func (v limitValue) Type() string { return "limit" }
+// Type implements pflag.Value.
+func (v Limit) Type() string { return "limit" }
 
-// networksValue is a list of networks in CIDR notation; an address alone is a network of itself.
-type networksValue struct{ p *[]netip.Prefix }
+// Networks is a list of networks in CIDR notation; an address alone is a network of itself.
+type Networks struct{ P *[]netip.Prefix }
 
-func (v networksValue) String() string {
-	if v.p == nil {
+// String implements pflag.Value.
+func (v Networks) String() string {
+	if v.P == nil {
 		return ""
 	}
 	return strings.Join(v.List(), ",")
 }
 
-func (v networksValue) Set(text string) error {
+// Set implements pflag.Value.
+func (v Networks) Set(text string) error {
 	var networks []netip.Prefix
 	for item := range strings.SplitSeq(text, ",") {
 		if item = strings.TrimSpace(item); item == "" {
@@ -51,7 +56,7 @@ func (v networksValue) Set(text string) error {
 		}
 		networks = append(networks, network)
 	}
-	*v.p = networks
+	*v.P = networks
 	return nil
 }
 
@@ -68,12 +73,13 @@ func parseNetwork(text string) (netip.Prefix, error) {
 }
 
 // List returns the networks as text.
-func (v networksValue) List() []string {
+func (v Networks) List() []string {
 	list := []string{}
-	for _, network := range *v.p {
+	for _, network := range *v.P {
 		list = append(list, network.String())
 	}
 	return list
 }
 
-func (v networksValue) Type() string { return "networks" }
+// Type implements pflag.Value.
+func (v Networks) Type() string { return "networks" }
