@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway/internal/admission"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
@@ -49,6 +51,9 @@ func (g *Gateway) withoutPlace(read func() error) error {
 func (g *Gateway) serve(c *fiber.Ctx) error {
 	defer g.dismiss(c)
 	if g.isCall(c) {
+		if admission.WantBody(c.Context()) != nil {
+			return nil
+		}
 		return g.overBridge(c)
 	}
 	x := exchangeIn(c)
@@ -67,6 +72,9 @@ func (g *Gateway) serve(c *fiber.Ctx) error {
 		err = g.guard(x, c.Next)
 	}
 	switch {
+	case errors.Is(err, admission.ErrAwaited):
+		exchange.Abandon(span)
+		return nil
 	case err != nil:
 		g.fail(c, x, err)
 	case x.Preflight:
@@ -95,7 +103,9 @@ func (g *Gateway) outOfBand(c *fiber.Ctx, err error) error {
 
 // exchangeIn returns a new exchange for a request to Fiber.
 func exchangeIn(c *fiber.Ctx) *exchange.Exchange {
-	x := &exchange.Exchange{Method: c.Method(), Path: c.Path(), Asked: &c.Request().Header, Answer: &c.Response().Header}
+	x := &exchange.Exchange{
+		Method: c.Method(), Path: c.Path(), Asked: &c.Request().Header, Answer: &c.Response().Header, Counted: admission.BodyWanted(c.Context()),
+	}
 	if peer, ok := c.Context().RemoteAddr().(*net.TCPAddr); ok {
 		x.Peer = peer.AddrPort().Addr().Unmap()
 	}

@@ -23,14 +23,17 @@ var errNotInTime = &fault.Fault{
 // than came with the header: who is refused, or sends more than limit, has cost nothing but what was on the way.
 func (d *Door) readBody(c *fiber.Ctx, limit int) ([]byte, error) {
 	sent := c.Request()
+	if sent.Header.ContentLength() > limit {
+		return nil, TooLarge(limit)
+	}
+	if err := WantBody(c.Context()); err != nil {
+		return nil, err
+	}
 	stream := sent.BodyStream()
 	if stream == nil {
 		return withoutMark(sent, sent.Body()), nil
 	}
 	length := sent.Header.ContentLength()
-	if length > limit {
-		return nil, TooLarge(limit)
-	}
 	var body []byte
 	err := d.reading(func() (err error) {
 		body, err = readAtMost(stream, length, limit)

@@ -35,12 +35,15 @@ func (d *Door) limitAddress(x *exchange.Exchange) error {
 		return nil
 	}
 	x.Address = ratelimit.AddressKey(remoteAddress(x, d.cfg.TrustedProxies))
+	if x.Counted {
+		return nil
+	}
 	return judge(x, d.limits.Take(ratelimit.Address, x.Address, d.cfg.RateAddress), "too many calls from this address")
 }
 
 // limitProject counts a request against its project.
 func (d *Door) limitProject(x *exchange.Exchange) error {
-	if !d.cfg.RateProject.On() {
+	if x.Counted || !d.cfg.RateProject.On() {
 		return nil
 	}
 	return judge(x, d.limits.Take(ratelimit.Project, string(x.Project), d.cfg.RateProject), "too many calls of this project")
@@ -69,7 +72,7 @@ func (d *Door) limitVisitor(x *exchange.Exchange, counts string) error {
 	case "user":
 		kind, limit, refusal = ratelimit.SignUp, d.cfg.RateSignUps, "too many users sign up from this address"
 	}
-	if !limit.On() {
+	if x.Counted || !limit.On() {
 		return nil
 	}
 	from := ratelimit.AddressKey(remoteAddress(x, d.cfg.TrustedProxies))

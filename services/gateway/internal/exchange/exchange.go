@@ -59,6 +59,7 @@ type Exchange struct {
 	Stack    []byte
 
 	Preflight bool // answered by the headers that it has
+	Counted   bool // limits have counted it, before its body was asked for
 	Limited   bool // a limit was told
 	Remaining int  // the calls that it leaves
 }

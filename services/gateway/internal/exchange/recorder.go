@@ -64,6 +64,13 @@ func (r *Recorder) Begin(ctx context.Context, x *Exchange) (context.Context, tra
 	return r.tracer.start(reqctx.WithRequestID(context.WithValue(ctx, exchangeKey{}, x), x.ID), x)
 }
 
+// Abandon ends the span of an exchange that begins anew, since its body was not there yet. Log and metrics hear of it when it has ended.
+func Abandon(span trace.Span) {
+	if span != nil {
+		span.End()
+	}
+}
+
 // Report tells how an exchange ended.
 func (r *Recorder) Report(ctx context.Context, x *Exchange, status int, span trace.Span) {
 	took := r.now().Sub(x.Started)
