@@ -45,6 +45,7 @@ var arrows = []struct {
 	{"services/ceremony/me", room("passkeys directory sessions codes environments")},
 	{"services/ceremony/connect", room("passkeys directory sessions processes environments")},
 	{"services/ceremony/signin", room("passkeys directory sessions processes environments codes delivery")},
+	{"services/ceremony/signin/internal/counted", "core services/ceremony/internal/code services/ceremony/internal/signin"},
 	{"services/ceremony/registrations", room("passkeys directory codes delivery")},
 	{"services/ceremony/passkeys", room("sessions environments")},
 	{"services/ceremony/passkeys/reply", "core api services/ceremony/internal/challenge"},

@@ -164,7 +164,7 @@ func (s *Service) ProcessInit(
 	if err != nil {
 		return rsp, err
 	}
-	state := signin.New(preferred(p, req.Body.PreferredBlock, signin.Login), ident.NewSeed(), settingsOf(req.Body))
+	state := signin.New(preferred(p, req.Body.PreferredBlock, signin.Login), ident.NewSeed(), signin.SettingsOf(req.Body))
 	begun, err := s.processes.Begin(ctx, p, req.Visit, process.SignIn, req.Body.ClientInformation, state)
 	if err != nil {
 		return rsp, err
@@ -188,15 +188,6 @@ func (s *Service) ProcessInit(
 }
 
 const msPerSecond = 1000
-
-func settingsOf(body frontend.ProcessInitReq) signin.Settings {
-	var settings signin.Settings
-	if body.PasskeyAppendShown != nil {
-		settings.AppendShown = *body.PasskeyAppendShown
-	}
-	settings.NotAfterCDA = body.OptOutOfPasskeyAppendAfterHybrid != nil && *body.OptOutOfPasskeyAppendAfterHybrid
-	return settings
-}
 
 // preferred is which of the two forms a client wants to show.
 func preferred(p project.Project, block *frontend.BlockType, otherwise frontend.BlockBodyAuthType) frontend.BlockBodyAuthType {

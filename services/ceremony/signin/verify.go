@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+	"github.com/keyward/keyward/services/ceremony/signin/internal/counted"
 )
 
 // How long the delivery of a code may take that no answer waits for, and how many such deliveries may be under way.
@@ -147,7 +148,7 @@ func (s *Service) IdentifierUpdate(ctx context.Context, req service.ForVisit[fro
 // the delivery, and no answer is right.
 func (s *Service) sendProof(ctx context.Context, t *turn) error {
 	now, to := s.now(), t.state.Current.Means
-	sends := sendsOf(t.project, to, t.visit.RemoteAddress)
+	sends := counted.ToSend(t.project, to, t.visit.RemoteAddress)
 	wait, err := s.countProof(ctx, sends, now)
 	if err != nil {
 		return err
@@ -216,7 +217,7 @@ func sealed(p project.Project, ref code.Ref, m delivery.Message, to signin.Means
 
 // deliverProof delivers. A login does not wait for it: by how long it takes one could tell who exists. What fails then is logged, and the
 // user asks for another.
-func (s *Service) deliverProof(ctx context.Context, t *turn, m delivery.Message, to sends, at time.Time) error {
+func (s *Service) deliverProof(ctx context.Context, t *turn, m delivery.Message, to counted.Sends, at time.Time) error {
 	if m.To == "" {
 		return nil
 	}
@@ -242,7 +243,7 @@ func (s *Service) deliverProof(ctx context.Context, t *turn, m delivery.Message,
 	return nil
 }
 
-func (s *Service) deliverCounted(ctx context.Context, m delivery.Message, to sends, at time.Time) error {
+func (s *Service) deliverCounted(ctx context.Context, m delivery.Message, to counted.Sends, at time.Time) error {
 	err := s.delivery.Deliver(ctx, m)
 	if err != nil && !delivery.Uncertain(err) {
 		s.uncountProof(ctx, to, at)

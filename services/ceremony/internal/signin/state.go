@@ -87,6 +87,16 @@ type Settings struct {
 	NotAfterCDA bool  `json:"notAfterCDA,omitempty"` // the user does not want to be asked after a login with another device
 }
 
+// SettingsOf returns what a client says when it begins a process.
+func SettingsOf(body frontend.ProcessInitReq) Settings {
+	var settings Settings
+	if body.PasskeyAppendShown != nil {
+		settings.AppendShown = *body.PasskeyAppendShown
+	}
+	settings.NotAfterCDA = body.OptOutOfPasskeyAppendAfterHybrid != nil && *body.OptOutOfPasskeyAppendAfterHybrid
+	return settings
+}
+
 // Flags are the settings as the policy is told them. Whether they keep anything from being offered is for the policy to say, and on record.
 func (s Settings) Flags() rest.PasskeyIntelFlags {
 	var flags rest.PasskeyIntelFlags
