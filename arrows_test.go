@@ -114,6 +114,7 @@ var arrows = []struct {
 	{"core/transfer", "core/account core/event core/fault core/ident"},
 	{"core/history", "core/account core/event core/ident"},
 	{"core/listing", "core/fault"},
+	{"core/audit", "core/bus core/ident core/project core/reqctx core/span"},
 	{"core/project", "core/account core/bus core/fault core/ident core/keyring core/kv core/origin"},
 	{"core/origin", ""},
 	{"core/account", "core/bus core/event core/fault core/ident core/kv"},

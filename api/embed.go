@@ -18,8 +18,8 @@ var Frontend []byte
 //go:embed asyncapi.yaml
 var AsyncAPI []byte
 
-// Events holds the JSON Schemas (draft 2020-12) of what the streams carry: events/<type>.json and events/decision-<action>.json, and in
-// events/base what they share.
+// Events holds the JSON Schemas (draft 2020-12) of what the streams carry: events/<type>.json, events/decision-<action>.json and
+// events/audit-<type>.json, and in events/base what they share.
 //
 //go:embed events
 var Events embed.FS

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,8 +27,11 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/service/remote"
@@ -129,7 +134,7 @@ func (c *streamContract) follow(value any) map[string]any {
 
 func (c *streamContract) readChannels(t *testing.T) {
 	t.Helper()
-	id := map[string]string{"{project}": "pro-[0-9]{1,19}", "{user}": "(?:usr-[0-9]{1,19}|_)"}
+	id := map[string]string{"{project}": "(?:pro-[0-9]{1,19}|_)", "{user}": "(?:usr-[0-9]{1,19}|_)"}
 	for _, channel := range asMap(c.root["channels"]) {
 		address := regexp.QuoteMeta(asMap(channel)["address"].(string))
 		for name, form := range id {
@@ -202,6 +207,9 @@ func (c *streamContract) check(msg *nats.Msg) error {
 // agree returns what subject, headers and body contradict each other in. Events that NATS is to know again name their ID twice.
 func (c *streamContract) agree(msg *nats.Msg, body map[string]any) error {
 	tokens := strings.Split(msg.Subject, ".")
+	if tokens[1] == "audit" {
+		return agreeAudit(msg, tokens, body)
+	}
 	user, _ := body["user"].(string)
 	if user == "" {
 		user = "_"
@@ -227,6 +235,22 @@ func (c *streamContract) agree(msg *nats.Msg, body map[string]any) error {
 	}
 	if ms, ok := body["createdMs"].(json.Number); ok && ms.String() != fmt.Sprint(at.UnixMilli()) {
 		return fmt.Errorf("ce-time is %s, createdMs %s", at, ms)
+	}
+	return nil
+}
+
+// agreeAudit is agree of a security event, which is of a project or of the installation.
+func agreeAudit(msg *nats.Msg, tokens []string, body map[string]any) error {
+	about, from := "_", "/keyward"
+	if project, _ := body["project"].(string); project != "" {
+		about, from = project, "/keyward/projects/"+project
+	}
+	if diff := cmp.Diff([]string{"passkey", "audit", about, body["type"].(string)}, tokens); diff != "" {
+		return fmt.Errorf("body and subject differ: %s", diff)
+	}
+	id, head := body["id"], msg.Header.Get
+	if head("ce-id") != id || head(nats.MsgIdHdr) != id || head("ce-subject") != about || head("ce-source") != from {
+		return fmt.Errorf("body and headers differ: %v", msg.Header)
 	}
 	return nil
 }
@@ -282,6 +306,9 @@ func TestEveryTypeOfEventHasASchemaAndAMessageAndNothingElseHas(t *testing.T) {
 	for _, action := range []string{"login", "append", "mediation", "rollout"} {
 		want["keyward.decision."+action] = "events/decision-" + action + ".json"
 	}
+	for _, kind := range audit.Types() {
+		want["keyward.audit."+string(kind)] = "events/audit-" + string(kind) + ".json"
+	}
 	got := map[string]string{}
 	for name, m := range c.messages {
 		got[name] = m.file
@@ -306,8 +333,15 @@ func TestEverythingThatIsPublishedIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 	for _, s := range []shape{{name: "one process"}, {name: "split", split: true}} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			st := s.start(t, func(c *settings.Config) { c.NATS.Addr, c.Delivery.Kind = "127.0.0.1:0", delivery.Outbox })
+			bundle := t.TempDir()
+			if err := os.CopyFS(bundle, policies.Bundle); err != nil {
+				t.Fatal(err)
+			}
+			st := s.start(t, func(c *settings.Config) {
+				c.NATS.Addr, c.Delivery.Kind, c.Decision.PoliciesDir = "127.0.0.1:0", delivery.Outbox, bundle
+			})
 			tellAllTypes(t, st)
+			changeEverything(t, st, bundle)
 			published := allMessages(t, st)
 			c := readStreamContract(t)
 			seen := map[string]bool{}
@@ -430,7 +464,81 @@ func rollout(t *testing.T, st *stack) {
 	}
 }
 
-// allMessages returns all messages of the three streams, once decisions, which come late, have come.
+// changeEverything does what security events tell of. What commands tell beside that comes through the same recorder.
+func changeEverything(t *testing.T, st *stack, bundle string) {
+	t.Helper()
+	js := st.jetStream(t)
+	bucket, err := js.KeyValue(t.Context(), bus.ProjectsBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := project.NewStore(t.Context(), bucket, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := audit.NewRecorder(js, audit.Actor{Kind: audit.Command, Name: "keyward project"}, time.Now).Tell()
+	store.TellTo(told)
+	origins := []string{"https://other.example"}
+	made, err := project.New(ident.NewProjectID(), "Other", "other.example", "Other", origins, project.NewSecret(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := project.NewAPIKey(made.ID, "reader", []string{project.AllPermissions}, 0, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := project.Issuer{URL: "https://issuer.example", Audience: "other", UserClaim: "sub", PermissionClaim: "permissions"}
+	if err := store.Create(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*project.Project){
+		"names":  func(p *project.Project) { p.Name, p.RPName = "Another", "Another" },
+		"secret": func(p *project.Project) { p.Secret = project.HashSecret(project.NewSecret()) },
+	} {
+		if err := store.Update(t.Context(), made.ID, change); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	for _, change := range []func(*project.Project) error{
+		func(p *project.Project) error { return errors.Join(p.AddKey(key), p.AddIssuer(issuer)) },
+		func(p *project.Project) error {
+			p.RevokeKey(key.ID)
+			p.RemoveIssuer(issuer.URL, issuer.Audience)
+			return nil
+		},
+	} {
+		if err := store.Change(t.Context(), made.ID, change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Delete(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	told.Add(
+		t.Context(),
+		audit.Event{Type: audit.KeysRotated, Project: made.ID, Version: 2}, audit.Event{Type: audit.KeysDropped, Project: made.ID, Version: 2},
+		audit.Event{Type: audit.LimitHit, Limit: "rate_limit_address", Count: 1, FromMs: 1, ToMs: 2},
+		audit.Event{Type: audit.CodesGuessed, Project: made.ID, Count: 1, FromMs: 1, ToMs: 2},
+		audit.Event{Type: audit.SigningKeyRotated, Project: made.ID, SigningKey: ident.NewKeyID()},
+		audit.Event{Type: audit.SigningKeyRemoved, Project: made.ID, SigningKey: ident.NewKeyID()},
+	)
+	if err := told.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bundle, "login", "login.rego"), []byte("package login\n\nnot rego"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a policy was refused without a security event", func() bool {
+		stream, err := js.Stream(t.Context(), bus.AuditStream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = stream.GetLastMsgForSubject(t.Context(), bus.AuditPrefix+"._.policy-refused")
+		return err == nil
+	})
+}
+
+// allMessages returns all messages of the four streams, once decisions, which come late, have come.
 func allMessages(t *testing.T, st *stack) []*nats.Msg {
 	t.Helper()
 	js := st.jetStream(t)
@@ -443,7 +551,7 @@ func allMessages(t *testing.T, st *stack) []*nats.Msg {
 		return err == nil
 	})
 	var all []*nats.Msg
-	for _, name := range []string{bus.EventsStream, bus.OffersStream, bus.DecisionsStream} {
+	for _, name := range []string{bus.EventsStream, bus.OffersStream, bus.DecisionsStream, bus.AuditStream} {
 		stream, err := js.Stream(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ type Config struct {
 	OffersMaxAge      time.Duration
 	DecisionsMaxAge   time.Duration
 	DecisionsMaxBytes int64         // bytes; the oldest decisions go first
+	AuditMaxAge       time.Duration // of security events; 0 = for ever
 	EventsMaxAge      time.Duration // 0 = for ever
 	EventsMaxBytes    int64         // bytes; the oldest events of all users go first; 0 = unlimited
 	OffersMaxBytes    int64         // bytes; the oldest login offers go first; 0 = unlimited
@@ -57,6 +58,7 @@ func DefaultConfig() Config {
 		OffersMaxAge:      6 * time.Hour,
 		DecisionsMaxAge:   30 * 24 * time.Hour,
 		DecisionsMaxBytes: 4 << 30,
+		AuditMaxAge:       400 * 24 * time.Hour,
 		ChallengeMaxAge:   15 * time.Minute,
 		CodesMaxAge:       25 * time.Hour,
 		SessionsMaxAge:    90 * 24 * time.Hour,
@@ -107,6 +109,9 @@ func (c Config) Validate() error {
 	}
 	if c.EventsMaxAge != 0 && c.EventsMaxAge < time.Hour {
 		errs = append(errs, errors.New("events_max_age: must be at least one hour, or forever"))
+	}
+	if c.AuditMaxAge != 0 && c.AuditMaxAge < time.Hour {
+		errs = append(errs, errors.New("audit_max_age: must be at least one hour, or forever"))
 	}
 	if c.OffersMaxAge < time.Hour {
 		errs = append(errs, errors.New("offers_max_age: must be at least one hour, the time a login start speaks for its process"))

@@ -14,6 +14,7 @@ const (
 	EventsStream    = "PASSKEY_EVENTS"
 	OffersStream    = "PASSKEY_OFFERS"
 	DecisionsStream = "PASSKEY_DECISIONS"
+	AuditStream     = "PASSKEY_AUDIT" // what was done to the installation; subjects are <prefix>.<project or _>.<type>
 
 	// What the delivery of events to webhook endpoints keeps. Subjects are <prefix>.<project>.<endpoint>.<user>, and of all but the heads a
 	// last token: of retries and dead letters the event ID, of deliveries the outcome. All that they hold of a user is purged by these
@@ -25,6 +26,7 @@ const (
 	EventsPrefix    = "passkey.events"
 	OffersPrefix    = "passkey.offers"
 	DecisionsPrefix = "passkey.decisions"
+	AuditPrefix     = "passkey.audit"
 
 	WebhookRetriesPrefix    = "webhook.retries"
 	WebhookHeadsPrefix      = "webhook.heads" // in the stream of retries
@@ -98,6 +100,10 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	decisions.MaxAge = cfg.DecisionsMaxAge
 	decisions.MaxBytes = cfg.DecisionsMaxBytes
 
+	// What is told of those who run the installation is not theirs to take back.
+	audit := b.log(AuditStream, AuditPrefix)
+	audit.MaxAge, audit.DenyDelete, audit.DenyPurge = cfg.AuditMaxAge, true, true
+
 	challenges := b.observations(b.bucket(ChallengesBucket))
 	challenges.MaxAge = cfg.ChallengeMaxAge
 
@@ -127,7 +133,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	// An entry of the index is never written again, and its session may be until that has expired.
 	sessions.MaxAge, sessionIndex.MaxAge, tokens.MaxAge = cfg.SessionsMaxAge, 2*cfg.SessionsMaxAge, tokensMaxAge
 	return []jetstream.StreamConfig{
-		offers, decisions, retries, dead, deliveries, challenges, marks,
+		offers, decisions, audit, retries, dead, deliveries, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, spent, processes, idempotency, sessions, sessionIndex, tokens,

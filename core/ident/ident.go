@@ -45,6 +45,8 @@ type (
 	KeyID string
 	// SessionID is 30 letters and digits, without a prefix.
 	SessionID string
+	// AuditID is aud-<number>: a security event.
+	AuditID string
 	// RequestID is req-<number>, or what the caller sent as X-Request-ID.
 	RequestID string
 )
@@ -65,6 +67,7 @@ const (
 	tokenPrefix       = "ctk-"
 	webhookPrefix     = "whe-"
 	keyPrefix         = "pki-"
+	auditPrefix       = "aud-"
 )
 
 // NewProjectID returns a random project ID.
@@ -102,6 +105,9 @@ func NewWebhookID() WebhookID { return WebhookID(random(webhookPrefix)) }
 
 // NewKeyID returns a random signing key ID.
 func NewKeyID() KeyID { return KeyID(random(keyPrefix)) }
+
+// NewAuditID returns a random ID of a security event.
+func NewAuditID() AuditID { return AuditID(random(auditPrefix)) }
 
 // NewSessionID returns a random session ID. It is no secret: what proves a session is signed or drawn apart.
 func NewSessionID() SessionID { return SessionID(Alphanumeric(sessionLength)) }

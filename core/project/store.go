@@ -51,7 +51,13 @@ type Store struct {
 	claims   kv.Bucket[[]claim]
 	log      *slog.Logger
 	home     string // host of the installation itself, in lower case; empty = none
+	audit    Audit  // nil = nobody is told
 	snapshot atomic.Pointer[snapshot]
+}
+
+// Audit is told of each change that this store makes, when it is stored; nil is no project. audit.Queue is one.
+type Audit interface {
+	Changed(ctx context.Context, before, after *Project)
 }
 
 type snapshot struct {
@@ -77,6 +83,15 @@ func NewStore(ctx context.Context, bucket jetstream.KeyValue, log *slog.Logger) 
 
 // LiveAt says which host is the installation's own. It comes before any look-up.
 func (s *Store) LiveAt(host string) { s.home = strings.ToLower(host) }
+
+// TellTo says who is told of what this store changes. It comes before any change.
+func (s *Store) TellTo(audit Audit) { s.audit = audit }
+
+func (s *Store) tell(ctx context.Context, before, after *Project) {
+	if s.audit != nil {
+		s.audit.Changed(ctx, before, after)
+	}
+}
 
 // Run follows changes that any instance makes, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
@@ -186,6 +201,7 @@ func (s *Store) Create(ctx context.Context, p Project) error {
 		return err
 	}
 	s.replace(p.ID, &p, revision)
+	s.tell(ctx, nil, &p)
 	return nil
 }
 
@@ -206,20 +222,31 @@ func (s *Store) Change(ctx context.Context, id ident.ProjectID, change func(*Pro
 	if err != nil {
 		return err
 	}
-	after := before.Value
-	after.Frontend.Hosts = slices.Clone(after.Frontend.Hosts)
+	after := before.Value.copied()
 	if err := change(&after); err != nil {
 		return err
 	}
 	if err := s.claim(ctx, before.Value, after); err != nil {
 		return err
 	}
-	e, err := s.projects.Change(ctx, string(id), change)
+	var replaced Project
+	e, err := s.projects.Change(ctx, string(id), func(p *Project) error {
+		replaced = p.copied()
+		return change(p)
+	})
 	if err != nil {
 		return err
 	}
 	s.replace(id, &e.Value, e.Revision)
+	s.tell(ctx, &replaced, &e.Value)
 	return s.giveUp(ctx, before.Value, e.Value)
+}
+
+// copied returns the project with lists of its own: those of the other may be changed in place.
+func (p Project) copied() Project {
+	p.Origins, p.Keys, p.Issuers = slices.Clone(p.Origins), slices.Clone(p.Keys), slices.Clone(p.Issuers)
+	p.Frontend.Hosts = slices.Clone(p.Frontend.Hosts)
+	return p
 }
 
 // Delete removes a project: its credentials stop working at once. Accounts and events of the project are left in the store, out of reach.
@@ -232,5 +259,6 @@ func (s *Store) Delete(ctx context.Context, id ident.ProjectID) error {
 		return err
 	}
 	s.replace(id, nil, e.Revision+1) // the purge's own revision is at least that
+	s.tell(ctx, &e.Value, nil)
 	return nil
 }

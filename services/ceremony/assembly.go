@@ -69,7 +69,7 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 			Projects: d.Projects, Accounts: d.Accounts, MaxAge: cfg.HandleMaxAge, Handles: m.Handles, Now: d.Now,
 		}),
 		codesRoom: codes.New(codes.Deps{
-			Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Outbox: st.outbox, Delivery: d.Delivery, Limits: cfg.codeLimits(),
+			Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Outbox: st.outbox, Delivery: d.Delivery, Limits: cfg.codeLimits(d.Audit),
 			Calls: m.Codes, Now: d.Now, Log: d.Log,
 		}),
 		sessionsRoom: sessions.New(sessions.Deps{
@@ -104,7 +104,7 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 		Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Stored: st.processes, Outbox: st.outbox, Delivery: d.Delivery,
 		Passkeys: s.passkeysRoom, Directory: s.directoryRoom, Sessions: s.sessionsRoom, Processes: begun,
 		Environments: s.environmentsRoom, Decision: d.Decision, Events: d.Events,
-		Limits: cfg.codeLimits(), ChallengeTTL: cfg.ChallengeTTL, Now: d.Now, Log: d.Log,
+		Limits: cfg.codeLimits(d.Audit), ChallengeTTL: cfg.ChallengeTTL, Now: d.Now, Log: d.Log,
 	})
 	s.connectRoom = connect.New(connect.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, Stored: st.processes, Tokens: st.tokens, Outbox: st.outbox,

@@ -129,13 +129,13 @@ func (c Config) validateGuesses() error {
 const maxGuesses = 100
 
 // codeLimits are the limits of codes as the rooms take them.
-func (c Config) codeLimits() codes.Limits {
+func (c Config) codeLimits(told codes.Audit) codes.Limits {
 	guesses := func(l ratelimit.Limit) code.Guesses {
 		return code.Guesses{Free: l.Requests, First: l.Per, Longest: c.CodeGuessesWait, Forget: 24 * c.CodeGuessesWait}
 	}
 	return codes.Limits{
 		Sends: c.CodeSends, AllSends: c.CodeSendsTotal, Guesses: guesses(c.CodeGuesses), GuessesFrom: guesses(c.CodeGuessesFrom),
-		Stop: c.CodeGuessesStop,
+		Stop: c.CodeGuessesStop, Audit: told,
 	}
 }
 
@@ -228,6 +228,7 @@ type Deps struct {
 	Positions  Positions
 	DNS        directory.DNS
 	Decision   service.Decision
+	Audit      codes.Audit          // nil: nobody is told of guessed codes
 	AAGUIDs    AAGUIDs              // nil: no names
 	Unfinished directory.Unfinished // nil: what Lists finds
 	Now        func() time.Time

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/archive"
@@ -102,13 +103,19 @@ func (c Config) Validate() error {
 // leastMemory is what the check of the default bundle runs in, with room for rules of one's own.
 const leastMemory = 256 << 20
 
-// Deps are what the service needs of others. All but Admit are required.
+// Audit is told of what becomes of policies, and does not make anybody wait. audit.Queue is one.
+type Audit interface {
+	Add(ctx context.Context, events ...audit.Event)
+}
+
+// Deps are what the service needs of others. All but Audit and Admit are required.
 type Deps struct {
 	Events   service.EventReader
 	JS       jetstream.JetStream
 	Now      func() time.Time
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+	Audit    Audit // nil = nobody is told
 
 	// Admit checks a packed bundle (see package admit) away from this process, which a rule could end or keep busy, and returns why it is
 	// refused. Without it bundles are checked within the process.

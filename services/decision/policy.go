@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
@@ -80,7 +81,7 @@ func (s *Service) begin(ctx context.Context) error {
 	defer s.loading.Unlock()
 	loaded, err := s.load(ctx, s.source)
 	if err == nil {
-		s.activate(loaded)
+		s.activate(ctx, loaded)
 		return nil
 	}
 	if s.cfg.PoliciesDir == "" {
@@ -90,7 +91,7 @@ func (s *Service) begin(ctx context.Context) error {
 	if keptErr != nil {
 		return errors.Join(err, fmt.Errorf("the revision that answered last: %w", keptErr))
 	}
-	s.activate(kept)
+	s.activate(ctx, kept)
 	s.refuse(ctx, err)
 	return nil
 }
@@ -147,11 +148,26 @@ func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
 	return &policy{Engine: loaded, loaded: s.deps.Now()}, nil
 }
 
-func (s *Service) activate(p *policy) {
-	s.active.Store(p)
+func (s *Service) activate(ctx context.Context, p *policy) {
+	replaced := s.active.Swap(p)
+	s.tell(ctx, audit.Event{Type: audit.PolicyReplaced, Before: replaced.audited(), Policy: p.audited()})
 	s.refused.Store(nil)
 	s.metrics.activated(p.Revision(), p.MemoPaths())
 	s.archive.Keep(p.Hash(), p.Revision(), p.Bundle("").Files())
+}
+
+// audited names a policy; nil is none, as at a start.
+func (p *policy) audited() *audit.Policy {
+	if p == nil {
+		return nil
+	}
+	return &audit.Policy{Revision: p.Revision(), Content: p.Hash()}
+}
+
+func (s *Service) tell(ctx context.Context, e audit.Event) {
+	if s.deps.Audit != nil {
+		s.deps.Audit.Add(ctx, e)
+	}
 }
 
 // changed reports whether the files are others than those that were judged last. Files that cannot be read are a change once.
@@ -202,7 +218,7 @@ func (s *Service) reload(ctx context.Context) bool {
 		s.refuse(ctx, err)
 		return true
 	}
-	s.activate(loaded)
+	s.activate(ctx, loaded)
 	s.deps.Log.InfoContext(
 		ctx, "policy activated", "revision", loaded.Revision(), "origin", s.origin(), "took_ms", time.Since(start).Milliseconds(),
 	)
@@ -211,8 +227,12 @@ func (s *Service) reload(ctx context.Context) bool {
 
 func (s *Service) refuse(ctx context.Context, err error) {
 	refused := &refusal{err: err, at: s.deps.Now(), content: s.seen}
-	s.refused.Store(refused)
+	before := s.refused.Swap(refused)
 	s.metrics.reloadFailures.Inc()
+	// The same files may be refused again and again.
+	if before == nil || before.content != refused.content {
+		s.tell(ctx, audit.Event{Type: audit.PolicyRefused, Policy: s.active.Load().audited(), Reason: err.Error()})
+	}
 	attributes := []any{"origin", s.origin(), "error", err, "active", s.active.Load().Revision(), "again", refused.passing()}
 	var place *bundle.Error
 	if errors.As(err, &place) && place.File != "" {

@@ -65,6 +65,7 @@ type Deps struct {
 	// Idempotency keeps the answers of calls with an Idempotency-Key.
 	Idempotency Idempotency
 	Limits      Limits                // needed only if the configuration limits anything
+	Audit       admission.Audit       // nil: nobody is told of calls that limits refuse
 	Feed        Feed                  // what GET /v2/events/stream sends; nil: it answers 503
 	Log         *slog.Logger          // nil: nothing is logged
 	Metrics     prometheus.Registerer // nil: nothing is counted for others to see
@@ -179,7 +180,9 @@ func (g *Gateway) openDoor(deps Deps) error {
 		RateProject: g.cfg.RateProject, RateAddress: g.cfg.RateAddress, RateFailures: g.cfg.RateFailures,
 		RateProcesses: g.cfg.RateProcesses, RateSignUps: g.cfg.RateSignUps, RateLookups: g.cfg.RateLookups,
 		TrustedProxies: g.cfg.TrustedProxies, BodyLimit: g.cfg.BodyLimit,
-	}, admission.Deps{Projects: deps.Projects, Limits: deps.Limits, Tokens: g.tokens, Now: g.now, Reading: g.withoutPlace})
+	}, admission.Deps{
+		Projects: deps.Projects, Limits: deps.Limits, Audit: deps.Audit, Tokens: g.tokens, Now: g.now, Reading: g.withoutPlace,
+	})
 	g.streams, err = eventstream.New(
 		eventstream.Config{
 			Most: g.cfg.MaxStreams, MostOfProject: cmp.Or(g.cfg.MaxStreamsProject, (g.cfg.MaxStreams+3)/4),

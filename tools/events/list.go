@@ -52,7 +52,7 @@ func readTypes(dir string) ([]eventType, error) {
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	for _, file := range files {
-		if name := filepath.Base(file); !schemas[name] && !strings.HasPrefix(name, "decision-") {
+		if name := filepath.Base(file); !schemas[name] && !strings.HasPrefix(name, "decision-") && !strings.HasPrefix(name, "audit-") {
 			errs = append(errs, fmt.Errorf("%s: types.yaml lists no such type", name))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/atrest"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/kv"
@@ -70,6 +72,7 @@ type App struct {
 	bus      *bus.Bus
 	cache    *cache.Cache
 	projects *project.Store
+	audit    *audit.Queue
 	keys     *atrest.Keys // nil = secrets are stored as they are
 	gateway  *gateway.Gateway
 	parts    parts
@@ -181,6 +184,9 @@ func (a *App) openStores(ctx context.Context) error {
 		return nil
 	})
 	a.health.Register("nats", telemetry.Seldom(probePause, a.storage))
+	recorder := audit.NewRecorder(a.bus.JS, audit.Actor{Kind: audit.Service, Name: strings.Join(a.cfg.Services, ",")}, a.opts.Now)
+	a.audit = audit.NewQueue(recorder, a.registry, a.log)
+	a.run("audit", a.audit.Run)
 	if err := a.openEncryption(ctx); err != nil {
 		return err
 	}
@@ -200,6 +206,7 @@ func (a *App) openStores(ctx context.Context) error {
 	if a.projects, err = project.NewStore(ctx, bucket, a.log); err != nil {
 		return fmt.Errorf("open projects: %w", err)
 	}
+	a.projects.TellTo(a.audit)
 	if home, err := url.Parse(a.cfg.Ceremony.FrontendURL); err == nil {
 		a.projects.LiveAt(home.Hostname())
 	}

@@ -72,6 +72,7 @@ func (a *App) openGateway(ctx context.Context) error {
 		Issuers:      a.projects,
 		Idempotency:  idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now),
 		Limits:       limits,
+		Audit:        a.audit,
 		Feed:         stream,
 		Log:          a.logger(settings.Gateway),
 		Metrics:      a.registry,

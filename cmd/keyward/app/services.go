@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/eventlog"
@@ -187,6 +188,7 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 		return nil
 	}
 	deps := decision.Deps{Events: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry}
+	deps.Audit = a.audit.By(audit.Actor{Kind: audit.Service, Name: settings.Decision})
 	if a.opts.Program != "" {
 		// A bundle that breaks an invariant is its authors' affair: "keyward policy check" tells them.
 		none := invariant.Options{}
@@ -290,6 +292,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		Positions:       store,
 		DNS:             net.DefaultResolver,
 		Decision:        a.parts.decision,
+		Audit:           a.audit,
 		AAGUIDs:         names,
 		Lists:           lists,
 		Unfinished:      lists,

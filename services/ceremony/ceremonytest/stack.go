@@ -7,6 +7,7 @@ package ceremonytest
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,7 @@ type Stack struct {
 	Events   *Events
 	Clock    *Clock
 	Delivery *Courier
+	Guessed  *Guessed
 	storage  *bus.Bus
 	Lists    *ceremony.Lists
 	Buckets  Buckets
@@ -53,6 +55,12 @@ type Stack struct {
 	Log      *Buffer
 	Registry *prometheus.Registry
 }
+
+// Guessed counts the accounts whose codes were guessed at until none was taken.
+type Guessed struct{ atomic.Int64 }
+
+// CodesGuessed implements codes.Audit.
+func (g *Guessed) CodesGuessed(ident.ProjectID) { g.Add(1) }
 
 // New returns the service on the storage that all tests of a process share, with a project, a clock and fakes of its own.
 func New(tb testing.TB) *Stack {
@@ -89,6 +97,7 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 		Events:   &Events{Offers: offers},
 		Clock:    &Clock{now: Started},
 		Delivery: &Courier{},
+		Guessed:  &Guessed{},
 		storage:  here.storage,
 		Lists:    here.lists,
 		Buckets:  b,
@@ -124,7 +133,7 @@ func (st *Stack) Deps(b Buckets) ceremony.Deps {
 		Challenges: b.Challenges, Marks: b.Marks, Index: b.Index, Names: b.Names, Sessions: b.Sessions, SessionIDs: b.SessionIDs,
 		Tokens: b.Tokens, Codes: b.Codes, Spent: b.Spent, Processes: b.Processes,
 		Delivery: st.Delivery, Signing: st.Signing, Events: st.Events, Offers: st.Events, Positions: st.Events, DNS: st.DNS, Lists: st.Lists,
-		Decision: st.Decision, AAGUIDs: Names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
+		Decision: st.Decision, Audit: st.Guessed, AAGUIDs: Names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		Now: st.Clock.Now, Log: slog.New(slog.NewJSONHandler(st.Log, nil)), Metrics: st.Registry,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/metrics"
@@ -22,6 +23,12 @@ type Limits struct {
 	Guesses     code.Guesses    // wrong codes for one account
 	GuessesFrom code.Guesses    // wrong codes from one address, for whichever accounts
 	Stop        int             // wrong codes for one account in a row after which none is taken; 0 = never
+	Audit       Audit           // nil = nobody is told
+}
+
+// Audit is told of each account that has come to the stop; it answers at once. audit.Queue is one.
+type Audit interface {
+	CodesGuessed(project ident.ProjectID)
 }
 
 // Deps is what the room works with. All fields are required.

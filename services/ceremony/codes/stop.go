@@ -34,6 +34,9 @@ func (l Limits) CountWrong(ctx context.Context, accounts *account.Store, failed 
 	if errors.Is(err, account.ErrUnknown) {
 		return account.Account{}, nil
 	}
+	if err == nil && l.Audit != nil && l.Stop > 0 && a.WrongCodes == l.Stop {
+		l.Audit.CodesGuessed(failed.Project)
+	}
 	return a, err
 }
 

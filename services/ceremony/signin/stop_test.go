@@ -85,6 +85,9 @@ func TestAfterAHundredWrongCodesInARowNoneIsTakenHoweverLongTheGuesserWaits(t *t
 	if len(told) != 100 {
 		t.Errorf("%d wrong codes were told", len(told))
 	}
+	if n := st.Guessed.Load(); n != 1 {
+		t.Errorf("an account that was guessed at is told of %d times", n)
+	}
 
 	active := rest.UserStatusActive
 	if _, err := st.UpdateUser(t.Context(), service.ForUser[rest.UserUpdateReq]{

@@ -125,6 +125,11 @@ func (c *Config) retentionSettings() []Setting {
 			Section: "Storage", Key: "decisions_max_bytes", Value: value.Bytes[int64]{P: &c.NATS.DecisionsMaxBytes},
 			Doc: "How much disk recorded decisions may take; the oldest go first.",
 		},
+		{
+			Section: "Storage", Key: "audit_max_age", Value: value.Duration{P: &c.NATS.AuditMaxAge, Zero: "forever"},
+			Doc:  "How long security events are kept; forever keeps them all.",
+			Note: "At least 1h. The year that PCI DSS 10.5.1 asks for and a month to collect them; they are few, and cannot be deleted before.",
+		},
 	}
 }
 

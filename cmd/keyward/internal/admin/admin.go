@@ -1,5 +1,5 @@
-// Package admin finds a running server's NATS, by a URL or in the data directory, and manages its projects. It touches the bucket of
-// projects and nothing else.
+// Package admin finds a running server's NATS, by a URL or in the data directory, and manages its projects. It touches what is kept
+// of projects and of their keys, and writes what it did to the stream of security events.
 package admin
 
 import (
@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/atrest"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -33,22 +34,30 @@ type Projects struct {
 	conn  *nats.Conn
 	store *project.Store
 	keys  *atrest.Keys
+	told  *audit.Told
 }
 
 const connectTimeout = 5 * time.Second
 
-// Open connects. The error says how to name a server if none is found.
-func Open(ctx context.Context, server Server) (*Projects, error) {
+// Open connects for a command. The error says how to name a server if none is found.
+func Open(ctx context.Context, server Server, command string) (*Projects, error) {
 	conn, err := Connect(server, "keyward project")
 	if err != nil {
 		return nil, err
 	}
-	store, err := open(ctx, conn)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	store, err := open(ctx, js)
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
-	return &Projects{conn: conn, store: store, keys: server.Keys}, nil
+	told := audit.NewRecorder(js, audit.Actor{Kind: audit.Command, Name: command}, time.Now).Tell()
+	store.TellTo(told)
+	return &Projects{conn: conn, store: store, keys: server.Keys, told: told}, nil
 }
 
 // Connect returns a connection to a server's NATS under a name that its operator sees. The error says how to name a server if none is
@@ -88,11 +97,7 @@ func JetStream(server Server, name string) (js jetstream.JetStream, closes func(
 	return js, conn.Close, nil
 }
 
-func open(ctx context.Context, conn *nats.Conn) (*project.Store, error) {
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return nil, fmt.Errorf("open jetstream: %w", err)
-	}
+func open(ctx context.Context, js jetstream.JetStream) (*project.Store, error) {
 	bucket, err := js.KeyValue(ctx, bus.ProjectsBucket)
 	if err != nil {
 		if errors.Is(err, jetstream.ErrBucketNotFound) {
@@ -106,6 +111,9 @@ func open(ctx context.Context, conn *nats.Conn) (*project.Store, error) {
 	}
 	return store, nil
 }
+
+// Unrecorded returns nil if all that was changed is in the stream of security events, and otherwise audit.ErrUnrecorded.
+func (p *Projects) Unrecorded() error { return p.told.Err() }
 
 // Close ends the connection.
 func (p *Projects) Close() { p.conn.Close() }

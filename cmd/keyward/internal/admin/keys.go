@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
@@ -31,8 +32,13 @@ func (p *Projects) RotateKeys(ctx context.Context, id string, drop bool) (keyrin
 		return nil, err
 	}
 	versions, err := store.Rotate(ctx, ident.ProjectID(id))
+	if err == nil {
+		p.told.Add(ctx, audit.Event{Type: audit.KeysRotated, Project: ident.ProjectID(id), Version: versions[len(versions)-1].Number})
+	}
 	if err == nil && drop {
-		versions, err = store.Drop(ctx, ident.ProjectID(id))
+		if versions, err = store.Drop(ctx, ident.ProjectID(id)); err == nil {
+			p.told.Add(ctx, audit.Event{Type: audit.KeysDropped, Project: ident.ProjectID(id), Version: versions[len(versions)-1].Number})
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("rotate the keys of project %s: %w", id, Plain(err))

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony"
@@ -31,6 +32,7 @@ func (p *Projects) RotateSigningKey(ctx context.Context, id string, immediately 
 	if err != nil {
 		return nil, fmt.Errorf("rotate the signing key of project %s: %w", id, Plain(err))
 	}
+	p.told.Add(ctx, audit.Event{Type: audit.SigningKeyRotated, Project: ident.ProjectID(id), SigningKey: keys[len(keys)-1].ID})
 	return keys, nil
 }
 
@@ -43,6 +45,7 @@ func (p *Projects) RemoveSigningKey(ctx context.Context, id, key string) error {
 	if err := store.Remove(ctx, ident.ProjectID(id), ident.KeyID(key)); err != nil {
 		return fmt.Errorf("remove signing key %s of project %s: %w", key, id, Plain(err))
 	}
+	p.told.Add(ctx, audit.Event{Type: audit.SigningKeyRemoved, Project: ident.ProjectID(id), SigningKey: ident.KeyID(key)})
 	return nil
 }
 

@@ -45,10 +45,17 @@ type Config struct {
 	BodyLimit      int            // bytes
 }
 
+// Audit is told of each call that a limit refuses, by the setting; without a project the call is of none. It answers at once, and a nil one
+// is told nothing. audit.Queue is one.
+type Audit interface {
+	LimitHit(project ident.ProjectID, limit string)
+}
+
 // Deps are what a door works with.
 type Deps struct {
 	Projects Projects
 	Limits   Limits // needed only if the configuration limits calls
+	Audit    Audit
 	Tokens   *issuer.Verifier
 	Now      func() time.Time
 	// Reading is around the reading of a body, which its sender may draw out: what a request holds it may give back meanwhile. Its error ends
@@ -61,6 +68,7 @@ type Door struct {
 	cfg       Config
 	projects  Projects
 	limits    Limits
+	audit     Audit
 	tokens    *issuer.Verifier
 	now       func() time.Time
 	reading   func(func() error) error
@@ -71,8 +79,8 @@ type Door struct {
 // New makes a door.
 func New(cfg Config, deps Deps) *Door {
 	return &Door{
-		cfg: cfg, projects: deps.Projects, limits: deps.Limits, tokens: deps.Tokens, now: deps.Now, reading: deps.Reading,
-		decoy: project.HashSecret(project.NewSecret()), corsCalls: newCORSCalls(),
+		cfg: cfg, projects: deps.Projects, limits: deps.Limits, audit: deps.Audit, tokens: deps.Tokens, now: deps.Now,
+		reading: deps.Reading, decoy: project.HashSecret(project.NewSecret()), corsCalls: newCORSCalls(),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,11 +71,19 @@ type fixture struct {
 	door                 *Door
 	secret               string
 	may, mayNot, expired string // texts of keys
+	hits                 *hits
+}
+
+// hits are the calls that limits have refused, as an audit is told of them.
+type hits []string
+
+func (h *hits) LimitHit(project ident.ProjectID, limit string) {
+	*h = append(*h, string(project)+" "+limit)
 }
 
 func newFixture(t *testing.T, cfg Config) fixture {
 	t.Helper()
-	f := fixture{secret: project.NewSecret()}
+	f := fixture{secret: project.NewSecret(), hits: &hits{}}
 	p, err := project.New("pro-1", "Shop", "shop.example", "Shop", []string{page}, f.secret, now)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +105,7 @@ func newFixture(t *testing.T, cfg Config) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.door = New(cfg, Deps{Projects: tenants{p.ID: p}, Limits: limits, Now: func() time.Time { return now }})
+	f.door = New(cfg, Deps{Projects: tenants{p.ID: p}, Limits: limits, Audit: f.hits, Now: func() time.Time { return now }})
 	return f
 }
 
@@ -200,6 +209,9 @@ func TestAGuesserIsTurnedAwayAndTheOwnerIsNot(t *testing.T) {
 	}
 	if got := ask("pro-2", "guess"); got != fault.TypeLoginError {
 		t.Errorf("the guesses at one project count for another: %s", got)
+	}
+	if want := (hits{"pro-1 rate_limit_failures"}); !slices.Equal(*f.hits, want) {
+		t.Errorf("told of %v, want %v", *f.hits, want)
 	}
 }
 

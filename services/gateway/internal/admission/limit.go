@@ -38,7 +38,8 @@ func (d *Door) limitAddress(x *exchange.Exchange) error {
 	if x.Counted {
 		return nil
 	}
-	return judge(x, d.limits.Take(ratelimit.Address, x.Address, d.cfg.RateAddress), "too many calls from this address")
+	counted := bound{setting: "rate_limit_address", refusal: "too many calls from this address"}
+	return d.judge(x, d.limits.Take(ratelimit.Address, x.Address, d.cfg.RateAddress), counted)
 }
 
 // limitProject counts a request against its project.
@@ -46,7 +47,8 @@ func (d *Door) limitProject(x *exchange.Exchange) error {
 	if x.Counted || !d.cfg.RateProject.On() {
 		return nil
 	}
-	return judge(x, d.limits.Take(ratelimit.Project, string(x.Project), d.cfg.RateProject), "too many calls of this project")
+	counted := bound{x.Project, "rate_limit_project", "too many calls of this project"}
+	return d.judge(x, d.limits.Take(ratelimit.Project, string(x.Project), d.cfg.RateProject), counted)
 }
 
 // limitFailures refuses an address that sent wrong credentials of a project too often.
@@ -54,8 +56,9 @@ func (d *Door) limitFailures(ctx context.Context, x *exchange.Exchange, of ident
 	if !d.cfg.RateFailures.On() {
 		return nil
 	}
-	if v := d.limits.Peek(ratelimit.Login, d.failing(ctx, x, of), d.cfg.RateFailures); !v.Allowed {
-		return judge(x, v, "too many wrong credentials from this address")
+	known := d.known(ctx, of)
+	if v := d.limits.Peek(ratelimit.Login, failing(x, known), d.cfg.RateFailures); !v.Allowed {
+		return d.judge(x, v, bound{known, "rate_limit_failures", "too many wrong credentials from this address"})
 	}
 	return nil
 }
@@ -63,39 +66,54 @@ func (d *Door) limitFailures(ctx context.Context, x *exchange.Exchange, of ident
 // limitVisitor counts what costs more than the call: whoever has not proven to be anybody may begin few processes, make fewer users, and
 // find out of few identifiers whether somebody has a passkey, of a project from one address.
 func (d *Door) limitVisitor(x *exchange.Exchange, counts string) error {
-	kind, limit, refusal := ratelimit.Process, d.cfg.RateProcesses, "too many processes are begun from this address"
+	kind, limit := ratelimit.Process, d.cfg.RateProcesses
+	counted := bound{x.Project, "rate_limit_processes", "too many processes are begun from this address"}
 	switch counts {
 	case "":
 		return nil
 	case "lookup":
-		kind, limit, refusal = ratelimit.Lookup, d.cfg.RateLookups, "too many identifiers are looked up from this address"
+		kind, limit = ratelimit.Lookup, d.cfg.RateLookups
+		counted.setting, counted.refusal = "rate_limit_lookups", "too many identifiers are looked up from this address"
 	case "user":
-		kind, limit, refusal = ratelimit.SignUp, d.cfg.RateSignUps, "too many users sign up from this address"
+		kind, limit = ratelimit.SignUp, d.cfg.RateSignUps
+		counted.setting, counted.refusal = "rate_limit_sign_ups", "too many users sign up from this address"
 	}
 	if x.Counted || !limit.On() {
 		return nil
 	}
 	from := ratelimit.AddressKey(remoteAddress(x, d.cfg.TrustedProxies))
-	return judge(x, d.limits.Take(kind, string(x.Project)+"|"+from, limit), refusal)
+	return d.judge(x, d.limits.Take(kind, string(x.Project)+"|"+from, limit), counted)
 }
 
 // failing is what wrong credentials are counted under: the project and the address that they come from, since a tenant's mistakes are none
 // of another's. Those of no project there is are counted together.
-func (d *Door) failing(ctx context.Context, x *exchange.Exchange, of ident.ProjectID) string {
+func failing(x *exchange.Exchange, known ident.ProjectID) string {
+	return string(known) + "|" + x.Address
+}
+
+// known returns the project, or none if there is none of that ID.
+func (d *Door) known(ctx context.Context, of ident.ProjectID) ident.ProjectID {
 	if _, err := d.projects.Find(ctx, of); err != nil {
-		of = ""
+		return ""
 	}
-	return string(of) + "|" + x.Address
+	return of
 }
 
 func (d *Door) countFailure(ctx context.Context, x *exchange.Exchange, of ident.ProjectID) {
 	if d.cfg.RateFailures.On() {
-		d.limits.Take(ratelimit.Login, d.failing(ctx, x, of), d.cfg.RateFailures)
+		d.limits.Take(ratelimit.Login, failing(x, d.known(ctx, of)), d.cfg.RateFailures)
 	}
 }
 
+// bound is a limit as callers and operators are told of it.
+type bound struct {
+	project ident.ProjectID // empty = it is of no project
+	setting string
+	refusal string
+}
+
 // judge tells the caller how near the limit is, unless it has been told of a nearer one, and refuses a call beyond it.
-func judge(x *exchange.Exchange, v ratelimit.Verdict, refusal string) error {
+func (d *Door) judge(x *exchange.Exchange, v ratelimit.Verdict, b bound) error {
 	if v.Limit == 0 {
 		return nil
 	}
@@ -106,8 +124,11 @@ func judge(x *exchange.Exchange, v ratelimit.Verdict, refusal string) error {
 	if v.Allowed {
 		return nil
 	}
+	if d.audit != nil {
+		d.audit.LimitHit(b.project, b.setting)
+	}
 	return &fault.Fault{
-		Type: fault.TypeRateLimited, Status: http.StatusTooManyRequests, Details: refusal, RetryAfter: max(v.Reset, time.Second),
+		Type: fault.TypeRateLimited, Status: http.StatusTooManyRequests, Details: b.refusal, RetryAfter: max(v.Reset, time.Second),
 	}
 }
 

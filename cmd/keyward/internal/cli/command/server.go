@@ -36,7 +36,8 @@ func FindServer(terminal Terminal, flags *pflag.FlagSet) (admin.Server, error) {
 	return admin.Server{URL: cfg.NATS.URL, DataDir: cfg.NATS.DataDir, CredentialsFile: cfg.NATS.CredentialsFile, Keys: keys}, nil
 }
 
-// WithProjects runs do with the projects of the server that the command's flags name.
+// WithProjects runs do with the projects of the server that the command's flags name. A change that is not in the stream of security events
+// is an error, though it is done.
 func WithProjects(cmd *cobra.Command, terminal Terminal, do func(context.Context, *admin.Projects) error) error {
 	server, err := FindServer(terminal, cmd.Flags())
 	if err != nil {
@@ -44,12 +45,12 @@ func WithProjects(cmd *cobra.Command, terminal Terminal, do func(context.Context
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), 15*time.Second)
 	defer cancel()
-	projects, err := admin.Open(ctx, server)
+	projects, err := admin.Open(ctx, server, cmd.CommandPath())
 	if err != nil {
 		return fmt.Errorf("find the server: %w", err)
 	}
 	defer projects.Close()
-	return do(ctx, projects)
+	return errors.Join(do(ctx, projects), projects.Unrecorded())
 }
 
 // ProjectFlag names the project that a command is about.

@@ -1,0 +1,115 @@
+package main_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
+	"github.com/keyward/keyward/core/audit"
+	"github.com/keyward/keyward/core/bus"
+)
+
+// reports are the security events that each service may write.
+func reports() map[string][]audit.Event {
+	bundle := &audit.Policy{Revision: "1", Content: "1"}
+	return map[string][]audit.Event{
+		settings.Gateway: {{Type: audit.ProjectCreated, Project: "pro-1"}, {Type: audit.LimitHit}, {Type: audit.LimitHit, Project: "pro-1"}},
+		settings.Ceremony: {
+			{Type: audit.ProjectUpdated, Project: "pro-1", Changed: []string{"name"}}, {Type: audit.CodesGuessed, Project: "pro-1"},
+		},
+		settings.Decision: {{Type: audit.PolicyReplaced, Policy: bundle}, {Type: audit.PolicyRefused, Policy: bundle, Reason: "it is wrong"}},
+		settings.Events:   nil,
+	}
+}
+
+func TestEachServiceWritesItsOwnSecurityEventsForgesNoOthersAndReadsNone(t *testing.T) {
+	d := startDeployed(t)
+	for name, own := range reports() {
+		conn, refused := d.connect(t, name)
+		js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorder := audit.NewRecorder(js, audit.Actor{Kind: audit.Service, Name: name}, time.Now)
+		if err := recorder.Record(t.Context(), own...); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		all := audits()
+		for _, kind := range audit.Types() {
+			for _, about := range []string{"pro-1", "_"} {
+				if may := mayTell(own, kind, about); !may {
+					all = append(all, attack{"a forged event", bus.AuditPrefix + "." + about + "." + string(kind), "{}"})
+				}
+			}
+		}
+		for _, a := range all {
+			if err := conn.PublishRequest(a.subject, conn.NewInbox(), []byte(a.payload)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := conn.SubscribeSync(bus.AuditPrefix + ".>"); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.FlushTimeout(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range append(all, attack{"what it hears", bus.AuditPrefix + ".>", ""}) {
+			if !refused.tells(a.subject) {
+				t.Errorf("%s is not refused %s: %s", name, a.what, a.subject)
+			}
+		}
+	}
+}
+
+// mayTell reports whether a service that tells these events may tell of a type, of a project or of the installation: projects have any ID.
+func mayTell(own []audit.Event, kind audit.Type, about string) bool {
+	for _, e := range own {
+		if e.Type == kind && (e.Project != "" || about == "_") {
+			return true
+		}
+	}
+	return false
+}
+
+// audits would read the stream, or take something out of it.
+func audits() []attack {
+	const s = bus.AuditStream
+	consumer := fmt.Sprintf(`{"stream_name":%q,"config":{"name":"spy","ack_policy":"none","deliver_policy":"all"}}`, s)
+	return append([]attack{
+		{"a direct read", "$JS.API.DIRECT.GET." + s, `{"seq":1}`},
+		{"a direct read of a subject", "$JS.API.DIRECT.GET." + s + ".passkey.audit.pro-1.project-created", ""},
+		{"a read from the leader", "$JS.API.STREAM.MSG.GET." + s, `{"seq":1}`},
+		{"a consumer", "$JS.API.CONSUMER.CREATE." + s + ".spy", consumer},
+		{"a consumer without a name", "$JS.API.CONSUMER.CREATE." + s, consumer},
+		{"another's next message", "$JS.API.CONSUMER.MSG.NEXT." + s + ".siem", ""},
+		{"the end of a consumer", "$JS.API.CONSUMER.DELETE." + s + ".siem", ""},
+		{"a purge", "$JS.API.STREAM.PURGE." + s, ""},
+	}, erasures(s)...)
+}
+
+// Whoever has all permissions reads the stream and cannot take a message out of it.
+func TestAnOperatorReadsSecurityEventsAndCannotTakeOneOut(t *testing.T) {
+	d := startDeployed(t)
+	operator, _ := d.connect(t, "operator")
+	js, err := jetstream.New(operator, jetstream.WithDefaultTimeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder := audit.NewRecorder(js, audit.Actor{Kind: audit.Command, Name: "keyward project rotate-secret"}, time.Now)
+	if err := recorder.Record(t.Context(), audit.Event{Type: audit.SecretRotated, Project: "pro-1"}); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), bus.AuditStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.GetMsg(t.Context(), 1); err != nil {
+		t.Errorf("an operator cannot read: %v", err)
+	}
+	if stream.Purge(t.Context()) == nil || stream.DeleteMsg(t.Context(), 1) == nil {
+		t.Error("an operator can take a message out")
+	}
+}

@@ -1,0 +1,104 @@
+// Package audit tells what was done to an installation: who changed which project, key, issuer or policy. Each event is a message of the
+// stream PASSKEY_AUDIT, as api/asyncapi.yaml describes it, and holds names, never a secret or a hash of one, and nothing of a user.
+//
+// A Recorder returns when the event is on disk; a Queue does not wait, holds a bounded number, and counts what it had to drop. The package
+// touches the stream and nothing else.
+package audit
+
+import "github.com/keyward/keyward/core/ident"
+
+// Type says what was done.
+type Type string
+
+// The types, each once. What one carries is in api/events/audit-<type>.json.
+const (
+	ProjectCreated    Type = "project-created"
+	ProjectUpdated    Type = "project-updated"
+	ProjectDeleted    Type = "project-deleted"
+	SecretRotated     Type = "secret-rotated"
+	KeyCreated        Type = "key-created"
+	KeyRevoked        Type = "key-revoked"
+	IssuerAdded       Type = "issuer-added"
+	IssuerRemoved     Type = "issuer-removed"
+	KeysRotated       Type = "keys-rotated"
+	KeysDropped       Type = "keys-dropped"
+	SigningKeyRotated Type = "signing-key-rotated"
+	SigningKeyRemoved Type = "signing-key-removed"
+	PolicyReplaced    Type = "policy-replaced"
+	PolicyRefused     Type = "policy-refused"
+
+	// Of these there is one for each project and minute in which it happened, with how often: whoever makes it happen fills nothing.
+
+	LimitHit     Type = "limit-hit"
+	CodesGuessed Type = "codes-guessed"
+)
+
+// Types returns all of them.
+func Types() []Type {
+	return []Type{
+		ProjectCreated, ProjectUpdated, ProjectDeleted, SecretRotated, KeyCreated, KeyRevoked, IssuerAdded, IssuerRemoved, KeysRotated,
+		KeysDropped, SigningKeyRotated, SigningKeyRemoved, PolicyReplaced, PolicyRefused, LimitHit, CodesGuessed,
+	}
+}
+
+// schemaVersion is of the body; members that are only added do not change it.
+const schemaVersion = 1
+
+// Actor is who did it.
+type Actor struct {
+	Kind Kind   `json:"kind"`
+	Name string `json:"name"` // of the command or the service
+}
+
+// Kind is the kind of an actor.
+type Kind string
+
+// The kinds of actors.
+const (
+	Command Kind = "command" // an operator at a terminal
+	Service Kind = "service" // a service, for a caller or by itself
+)
+
+// Key is an API key without its text.
+type Key struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Permissions []string `json:"permissions"`
+}
+
+// Issuer is whose access tokens a project takes.
+type Issuer struct {
+	URL      string `json:"url"`
+	Audience string `json:"audience"`
+}
+
+// Policy is a bundle that answers.
+type Policy struct {
+	Revision string `json:"revision"` // of its manifest, or the same as Content
+	Content  string `json:"content"`  // hash of its files
+}
+
+// Event says what was done, once. Whoever records it sets what is the same of all; the rest is of some types only.
+type Event struct {
+	Schema    int             `json:"schema"`
+	ID        ident.AuditID   `json:"id"`
+	Type      Type            `json:"type"`
+	Project   ident.ProjectID `json:"project,omitempty"` // empty = it concerns the installation
+	CreatedMs int64           `json:"createdMs"`
+	Actor     Actor           `json:"actor"`
+	Instance  string          `json:"instance"` // host that it was done on
+	RequestID ident.RequestID `json:"requestID,omitempty"`
+
+	Changed    []string    `json:"changed,omitempty"` // names of what is different
+	Key        *Key        `json:"key,omitempty"`
+	Issuer     *Issuer     `json:"issuer,omitempty"`
+	Version    int         `json:"version,omitempty"` // of the project's keys
+	SigningKey ident.KeyID `json:"signingKey,omitempty"`
+	Before     *Policy     `json:"before,omitempty"`
+	Policy     *Policy     `json:"policy,omitempty"`
+	Reason     string      `json:"reason,omitempty"`
+	Limit      string      `json:"limit,omitempty"` // the setting
+	Count      int         `json:"count,omitempty"` // how often it happened
+	FromMs     int64       `json:"fromMs,omitempty"`
+	ToMs       int64       `json:"toMs,omitempty"`
+}

@@ -1,0 +1,80 @@
+package audit
+
+import (
+	"reflect"
+	"slices"
+
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
+)
+
+// Changes returns what one version of a project differs from another in; nil is no project. What nobody decided, such as salts that a new
+// version of Keyward keeps elsewhere, is no change.
+func Changes(before, after *project.Project) []Event {
+	switch {
+	case before == nil && after == nil:
+		return nil
+	case before == nil:
+		return []Event{{Type: ProjectCreated, Project: after.ID}}
+	case after == nil:
+		return []Event{{Type: ProjectDeleted, Project: before.ID}}
+	}
+	var told []Event
+	if names := differing(before, after); len(names) > 0 {
+		told = append(told, Event{Type: ProjectUpdated, Project: after.ID, Changed: names})
+	}
+	if !reflect.DeepEqual(before.Secret, after.Secret) {
+		told = append(told, Event{Type: SecretRotated, Project: after.ID})
+	}
+	told = append(told, keys(KeyCreated, after.ID, after.Keys, before.Keys)...)
+	told = append(told, keys(KeyRevoked, after.ID, before.Keys, after.Keys)...)
+	told = append(told, issuers(IssuerAdded, after.ID, after.Issuers, before.Issuers)...)
+	return append(told, issuers(IssuerRemoved, after.ID, before.Issuers, after.Issuers)...)
+}
+
+// differing names the members that are different, as the API and the commands call them.
+func differing(before, after *project.Project) []string {
+	pages, was := after.Frontend, before.Frontend
+	pages.Hosts, was.Hosts = nil, nil
+	var names []string
+	for _, member := range []struct {
+		name string
+		same bool
+	}{
+		{"name", before.Name == after.Name},
+		{"rpID", before.RPID == after.RPID},
+		{"rpName", before.RPName == after.RPName},
+		{"origins", slices.Equal(before.Origins, after.Origins)},
+		{"hosts", slices.Equal(before.Frontend.Hosts, after.Frontend.Hosts)},
+		{"cname", before.CNAME == after.CNAME},
+		{"frontend", reflect.DeepEqual(was, pages)},
+	} {
+		if !member.same {
+			names = append(names, member.name)
+		}
+	}
+	return names
+}
+
+// keys tells of the API keys that are in one list and not in the other.
+func keys(kind Type, of ident.ProjectID, in, notIn []project.APIKey) []Event {
+	var told []Event
+	for _, k := range in {
+		if !slices.ContainsFunc(notIn, func(other project.APIKey) bool { return other.ID == k.ID }) {
+			shown := Key{ID: k.ID, Name: k.Name, Permissions: slices.Clone(k.Permissions)}
+			told = append(told, Event{Type: kind, Project: of, Key: &shown})
+		}
+	}
+	return told
+}
+
+// issuers tells of the issuers that are in one list and not, read in the same way, in the other.
+func issuers(kind Type, of ident.ProjectID, in, notIn []project.Issuer) []Event {
+	var told []Event
+	for _, i := range in {
+		if !slices.ContainsFunc(notIn, func(other project.Issuer) bool { return reflect.DeepEqual(other, i) }) {
+			told = append(told, Event{Type: kind, Project: of, Issuer: &Issuer{URL: i.URL, Audience: i.Audience}})
+		}
+	}
+	return told
+}
