@@ -13,7 +13,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION:v%=%) -X main.revision=$(REVISION)
 # grpc's traces of itself, which nothing shows, would bring html/template, and with it every exported method of every library: 15 MB.
 export CGO_ENABLED := 0
 export GOFLAGS     := $(strip $(shell go env GOFLAGS) -trimpath -tags=grpcnotrace)
-RACE               := CGO_ENABLED=1 go test -race -vet=off -timeout 14m
+RACE               := CGO_ENABLED=1 go test -race -vet=off -timeout 45m
 
 # Tools are pinned in modules of their own, so that the product carries none of their dependencies.
 TOOL = GOWORK=off go build -C $(1) -ldflags '-s -w' -o $(CURDIR)/$@ $(2)
@@ -57,14 +57,14 @@ test-packages:
 
 test-system:
 	$(RACE) -parallel 5 ./test
-	go test -short -vet=off -timeout 14m -parallel 5 ./test
-	go test -vet=off -timeout 14m ./cmd/keyward ./cmd/keyward/internal/cli
+	go test -short -vet=off -timeout 45m -parallel 5 ./test
+	go test -vet=off -timeout 45m ./cmd/keyward ./cmd/keyward/internal/cli
 
 # What a change is tried with while it is made: no race detector, no browser, nothing to install.
 .PHONY: test-quick
 test-quick: check-format ## Run the tests of every package, without the race detector and without the whole-system tests
 	go vet ./... ./sdk/...
-	go test -short -vet=off -timeout 5m $$(go list ./... ./sdk/... | grep -v /test$$)
+	go test -short -vet=off -timeout 10m $$(go list ./... ./sdk/... | grep -v /test$$)
 
 # Two at a time, since whatever links or downloads leaves a core idle.
 .PHONY: test-needs

@@ -43,7 +43,6 @@ func runAt(t *testing.T, address string, out, log io.Writer, binary, dataDir str
 		"KEYWARD_ADMIN_ADDR=" + admin,
 		"KEYWARD_GRPC_ADDR=127.0.0.1:0",
 		"KEYWARD_BOOTSTRAP_API_SECRET=" + secret1,
-		"KEYWARD_REQUEST_TIMEOUT=1m",
 		"KEYWARD_FRONTEND_URL=http://localhost:8080",
 		"KEYWARD_BOOTSTRAP_ORIGINS=http://localhost:8080",
 	}, env...)...)

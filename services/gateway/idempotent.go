@@ -24,7 +24,7 @@ type Idempotency interface {
 const HoldMargin = 5 * time.Second
 
 // settleLimit bounds the storing of an answer. The caller waits for it.
-const settleLimit = 2 * time.Second
+const settleLimit = 5 * time.Second
 
 // once executes the call unless it has been answered before. Only answers of success are kept: a call that failed, and so changed
 // nothing, frees its key, and one of which nobody knows what it did (5xx, a panic) may be repeated at once, with the same IDs.

@@ -47,7 +47,7 @@ const (
 const (
 	VerifyHold  = 90 * time.Second
 	verifyLimit = 20 * time.Second
-	undoLimit   = 2 * time.Second
+	undoLimit   = 5 * time.Second
 )
 
 const (
