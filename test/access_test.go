@@ -43,7 +43,7 @@ func operations(t *testing.T) map[string][]string {
 func addProject(t *testing.T, natsURL string, id ident.ProjectID, secret string) {
 	t.Helper()
 	cfg := bus.DefaultConfig()
-	cfg.URL = natsURL
+	cfg.URL, cfg.StartTimeout = natsURL, 5*patience
 	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

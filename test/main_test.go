@@ -22,6 +22,7 @@ var compiled binary
 // too long leads to is tested where it can be forced.
 var patient = map[string]string{
 	"KEYWARD_POLICY_TIMEOUT": "15s", "KEYWARD_LOOKUP_TIMEOUT": "15s", "KEYWARD_CALL_TIMEOUT": "45s", "KEYWARD_REQUEST_TIMEOUT": "1m",
+	"KEYWARD_NATS_START_TIMEOUT": "5m",
 }
 
 func TestMain(m *testing.M) {

@@ -63,7 +63,7 @@ func DefaultConfig() Config {
 		CodesMaxAge:       25 * time.Hour,
 		SessionsMaxAge:    90 * 24 * time.Hour,
 		IdempotencyMaxAge: 24 * time.Hour,
-		StartTimeout:      30 * time.Second,
+		StartTimeout:      time.Minute,
 		PingInterval:      time.Second,
 		DiskReserve:       64 << 20,
 

@@ -23,7 +23,6 @@ const (
 	natsUser       = "keyward"
 	passwordFile   = "nats-password"
 	maxPayload     = 4 << 20 // bytes; above the largest HTTP body
-	readyTimeout   = 10 * time.Second
 	readyStep      = 20 * time.Millisecond
 	storeDir       = "nats"
 	lockFile       = "lock"
@@ -81,10 +80,8 @@ func inUse(dataDir string) bool {
 	return !free
 }
 
-// awaitServer returns when the server takes connections, or says why it will not.
+// awaitServer returns when the server takes connections, which a large store takes its time for, or says why it will not.
 func awaitServer(ctx context.Context, srv *server.Server, fatal <-chan string) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
 	for {
 		select {
 		case cause := <-fatal:
