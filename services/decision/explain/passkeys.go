@@ -22,6 +22,14 @@ func InWords(found detect.Reach) Passkey {
 	}
 }
 
+// Held says what holds the passkey, with its name if that is known.
+func (p Passkey) Held() string {
+	if p.Provider == "" {
+		return p.Kind
+	}
+	return p.Kind + " (" + p.Provider + ")"
+}
+
 func kind(class facts.Class) string {
 	switch class {
 	case facts.ClassSecurityKey:

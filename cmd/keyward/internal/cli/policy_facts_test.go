@@ -48,10 +48,10 @@ func TestTheFactsOfAClientArePrinted(t *testing.T) {
 			`"os": "ios"`, `"osVersion": 18`, `"browser": "app"`, `"device": "phone"`, `"support/native"`, `"passkeys": []`,
 		}},
 		"of a scenario": {"", []string{"--scenario", file, "--name", "two"}, cli.ExitOK, []string{
-			"pair.localStreak", "history/local-streak-1", "apple  here likely, by phone high: iOS 18.1 syncs passkeys of its kind",
+			"pair.localStreak", "history/local-streak-1", "expected here: iOS 18.1 syncs passkeys of its kind",
 		}},
 		"of a scenario from another client": {windowsClient, []string{"--client", "-", "--scenario", file, "--name", "one"}, cli.ExitOK, []string{
-			"here none, by phone high: the client has no authenticator",
+			"expected on a phone: the client has no authenticator",
 		}},
 		"without anything":         {"", nil, cli.ExitUsage, []string{"--client or --scenario is needed"}},
 		"without a name of many":   {"", []string{"--scenario", file}, cli.ExitUsage, []string{"--name: ", "there is no scenario of that name"}},

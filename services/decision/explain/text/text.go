@@ -127,11 +127,7 @@ func (p *page) passkeys(all []detect.Reach) {
 	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	for _, one := range all {
 		line := explain.InWords(one)
-		held := line.Kind
-		if line.Provider != "" {
-			held += " (" + line.Provider + ")"
-		}
-		_, _ = fmt.Fprintf(table, "    %s\t%s\t%s: %s\n", line.Credential, held, line.Where, line.Why)
+		_, _ = fmt.Fprintf(table, "    %s\t%s\t%s: %s\n", line.Credential, line.Held(), line.Where, line.Why)
 	}
 	p.err = table.Flush()
 }

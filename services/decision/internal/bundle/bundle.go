@@ -102,7 +102,7 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := b.checkParameters(); err != nil {
+	if err := errors.Join(b.checkParameters(), b.checkTables()); err != nil {
 		return nil, err
 	}
 	return b, b.prepare(ctx, &parsed, capabilities, schemas, entrypoints, wanted.Admitted)

@@ -14,8 +14,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"github.com/keyward/keyward/core/ident"
 )
@@ -271,31 +269,27 @@ func replainObject(value any) (map[string]any, error) {
 func (b *Bundle) validate(parameters any, place Place) error {
 	var invalid *jsonschema.ValidationError
 	if err := b.schema.Validate(parameters); errors.As(err, &invalid) {
-		return join(b.explain(invalid, place))
+		return join(b.explain(invalid, parameters, place))
 	} else if err != nil {
 		return fmt.Errorf("validate parameters: %w", err)
 	}
 	return nil
 }
 
-// explain lists the leaves of a validation error.
-func (b *Bundle) explain(invalid *jsonschema.ValidationError, place Place) []error {
-	if len(invalid.Causes) > 0 {
-		var all []error
-		for _, cause := range invalid.Causes {
-			all = append(all, b.explain(cause, place)...)
+// explain says of each leaf of a validation error what is wrong with which parameter.
+func (b *Bundle) explain(invalid *jsonschema.ValidationError, validated any, place Place) []error {
+	var all []error
+	for _, leaf := range leaves(invalid, validated) {
+		switch what := leaf.what.(type) {
+		case *kind.AdditionalProperties:
+			all = append(all, b.each(leaf.at, what.Properties, "unknown parameter", b.adviseUnknown, place)...)
+		case *kind.Required:
+			all = append(all, b.each(leaf.at, what.Missing, "missing parameter", b.adviseMissing, place)...)
+		default:
+			all = append(all, b.complain(place, leaf.at, "parameter "+strings.Join(leaf.at, ".")+": "+text(what), b.adviseValue(leaf.at)))
 		}
-		return all
 	}
-	switch what := invalid.ErrorKind.(type) {
-	case *kind.AdditionalProperties:
-		return b.each(invalid.InstanceLocation, what.Properties, "unknown parameter", b.adviseUnknown, place)
-	case *kind.Required:
-		return b.each(invalid.InstanceLocation, what.Missing, "missing parameter", b.adviseMissing, place)
-	}
-	text := invalid.ErrorKind.LocalizedString(message.NewPrinter(language.English))
-	at := invalid.InstanceLocation
-	return []error{b.complain(place, at, "parameter "+strings.Join(at, ".")+": "+text, b.adviseValue(at))}
+	return all
 }
 
 func (b *Bundle) each(parent, names []string, complaint string, advise func([]string) string, place Place) []error {

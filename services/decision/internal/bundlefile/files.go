@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/bundle"
@@ -211,34 +212,65 @@ func (f Files) CheckJSON() error {
 	return nil
 }
 
-// Locate finds the line of a key in a JSON document, or of its nearest ancestor; 1 if there is none.
+// Locate finds the line of a key in a JSON document, indexes of arrays among them, or of its nearest ancestor; 1 if there is none.
 func Locate(document []byte, keys []string) int {
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	line := 1
 	for _, key := range keys {
-		if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+		opening, err := decoder.Token()
+		if err != nil || !find(decoder, opening, key) {
 			return line
 		}
-		found := false
-		for decoder.More() && !found {
-			token, err := decoder.Token()
-			if err != nil {
-				return line
-			}
-			if found = token == key; found {
-				line = lineAt(document, int(decoder.InputOffset()))
-				continue
-			}
-			var skipped json.RawMessage
-			if decoder.Decode(&skipped) != nil {
-				return line
-			}
+		begin := int(decoder.InputOffset())
+		if opening == json.Delim('[') {
+			begin += len(document[begin:]) - len(bytes.TrimLeft(document[begin:], ", \t\r\n"))
 		}
-		if !found {
-			return line
-		}
+		line = lineAt(document, begin)
 	}
 	return line
+}
+
+// find leaves the decoder, which stands after the token that opens something, before what has the key or the index in it.
+func find(decoder *json.Decoder, opening json.Token, key string) bool {
+	switch opening {
+	case json.Delim('{'):
+		return member(decoder, key)
+	case json.Delim('['):
+		return element(decoder, key)
+	default:
+		return false
+	}
+}
+
+// member leaves the decoder before the value of an object's key.
+func member(decoder *json.Decoder, key string) bool {
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil || token == key {
+			return err == nil
+		}
+		if skip(decoder) != nil {
+			return false
+		}
+	}
+	return false
+}
+
+// element leaves the decoder before the element of an array.
+func element(decoder *json.Decoder, index string) bool {
+	at, err := strconv.Atoi(index)
+	for range at {
+		if err != nil || !decoder.More() {
+			return false
+		}
+		err = skip(decoder)
+	}
+	return err == nil && decoder.More()
+}
+
+func skip(decoder *json.Decoder) error {
+	var skipped json.RawMessage
+	return decoder.Decode(&skipped)
 }
 
 func lineAt(document []byte, offset int) int {

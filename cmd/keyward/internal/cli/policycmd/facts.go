@@ -138,7 +138,8 @@ func (f *policyFacts) write(w io.Writer, found *scenario.Facts) error {
 		fmt.Fprintln(table, "\nPasskeys")
 	}
 	for _, p := range found.Passkeys {
-		fmt.Fprintf(table, "    %s\t%s\there %s, by phone %s: %s\n", p.Authenticator, p.Class, p.Local, p.ByPhone, p.Why)
+		line := explain.InWords(p)
+		fmt.Fprintf(table, "    %s\t%s: %s\n", line.Held(), line.Where, line.Why)
 	}
 	return table.Flush()
 }
