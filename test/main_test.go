@@ -18,8 +18,8 @@ type binary struct {
 
 var compiled binary
 
-// patient are settings of the servers that tests start as processes, which inherit them. Machines are busy: what a call or a policy that takes
-// too long leads to is tested where it can be forced.
+// patient are settings of the servers that tests start as processes, which inherit them. Machines are busy: what a call or a policy that
+// takes too long leads to is tested where it can be forced.
 var patient = map[string]string{
 	"KEYWARD_POLICY_TIMEOUT": "15s", "KEYWARD_LOOKUP_TIMEOUT": "15s", "KEYWARD_CALL_TIMEOUT": "45s", "KEYWARD_REQUEST_TIMEOUT": "1m",
 	"KEYWARD_NATS_START_TIMEOUT": "5m",

@@ -47,7 +47,9 @@ func editedBundle(t *testing.T, name, old, changed string) string {
 func barringNobody(t *testing.T) string {
 	t.Helper()
 	files := policiestest.Files(t)
-	policiestest.Edit(t, files, "login/login.rego", "user_login_blacklisted if input.blacklist.login == true", "user_login_blacklisted if false")
+	policiestest.Edit(
+		t, files, "login/login.rego", "user_login_blacklisted if input.blacklist.login == true", "user_login_blacklisted if false",
+	)
 	return policiestest.Dir(t, files)
 }
 

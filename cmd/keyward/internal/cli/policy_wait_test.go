@@ -42,10 +42,9 @@ func TestPolicyWaitEndsWhenTheServerAnswersByTheBundle(t *testing.T) {
 	save(t, served, "data.json", good)
 	answers("after the refusal")
 	other := editedBundle(t, "data.json", `"streakThreshold": 2`, `"streakThreshold": 5`)
-	if got := wait(
-		other, "200ms",
-	); got.code != cli.ExitFailure ||
-		!strings.Contains(got.err, "readyz?verbose says: policy ok revision ours of content ") {
+	// On a busy machine the server may say that it is degraded, but not what answers.
+	if got := wait(other, "5s"); got.code != cli.ExitFailure || !strings.Contains(got.err, "readyz?verbose says: policy ") ||
+		!strings.Contains(got.err, "revision ours of content ") {
 		t.Errorf("a bundle that is not served: %+v", got)
 	}
 }
