@@ -40,7 +40,7 @@ func TestASubscriberNeedsNoMoreThanTheDocumentSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	opts.Host, opts.Port, opts.JetStream, opts.StoreDir = "127.0.0.1", server.RANDOM_PORT, true, t.TempDir()
-	opts.NoSigs, opts.NoLog = true, true
+	opts.NoSigs, opts.NoLog, opts.JetStreamMaxStore = true, true, 1<<40 // however full the disk is
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ func TestStreamsAreProvisionedOnceAndChangedAsTheSettingsSay(t *testing.T) {
 	t.Parallel()
 	nats1, err := natsserver.NewServer(&natsserver.Options{
 		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		JetStreamMaxStore: 1 << 40, // however full the disk is
 	})
 	if err != nil {
 		t.Fatal(err)
