@@ -29,7 +29,7 @@ var arrows = []struct {
 
 	// Services never know one another: they meet in core/service.
 	{"services/gateway", "core api"},
-	{"services/gateway/internal/admission", "core api " + gatewayRooms("contract exchange issuer operation userapi")},
+	{"services/gateway/internal/admission", "core api " + gatewayRooms("connection contract exchange issuer operation userapi")},
 	{"services/gateway/internal/eventstream", "core api " + gatewayRooms("contract exchange")},
 	{"services/gateway/internal/framing", gatewayRooms("connection")},
 	{"services/gateway/internal/exchange", "core api " + gatewayRooms("contract")},

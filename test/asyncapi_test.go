@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
-	"net/http"
 	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,17 +21,10 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/keyward/keyward/api"
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
-	"github.com/keyward/keyward/cmd/keyward/authenticator"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/project"
-	"github.com/keyward/keyward/core/rpc"
-	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/core/service/remote"
 	"github.com/keyward/keyward/core/yamljson"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/ceremony/delivery"
@@ -359,183 +349,6 @@ func TestEverythingThatIsPublishedIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 			}
 		})
 	}
-}
-
-// tellDoubts does what casts doubt on a user's passkeys and codes.
-func tellDoubts(t *testing.T, st *stack) {
-	t.Helper()
-	refused := func(p *person) {
-		process := p.nextProcess()
-		p.loginFinish(t, process, p.loginStart(t, process).AssertionOptions).fault(t, 400)
-	}
-	copied := st.newPerson(t)
-	copied.device = authenticator.SecurityKey()
-	copied.createPasskey(t)
-	process := copied.nextProcess()
-	as[rest.PasskeyLoginFinishRsp](t, copied.loginFinish(t, process, copied.loginStart(t, process).AssertionOptions))
-	copied.device.Passkeys[0].Credential.Counter = 0
-	refused(copied)
-	changed := st.newPerson(t)
-	changed.createPasskey(t)
-	changed.device.BackupEligible, changed.device.BackupState = false, false
-	refused(changed)
-	strange := st.newPerson(t)
-	process = strange.nextProcess()
-	response, err := strange.device.Create(strange.appendStart(t, process).AttestationOptions, "https://evil.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	strange.call(t, http.MethodPost, "/v2/passkey/append/finish", map[string]any{
-		"userID": strange.id, "processID": process, "attestationResponse": response, "clientInformation": mac(strange.handle),
-	}).fault(t, 400)
-	guessed := st.newPerson(t)
-	identifier := map[string]any{"identifierType": "email", "identifierValue": guessed.id + "@example.com", "status": "primary"}
-	as[rest.Identifier](t, guessed.call(t, http.MethodPost, "/v2/users/"+guessed.id+"/identifiers", identifier))
-	made := as[rest.Challenge](t, guessed.call(t, http.MethodPost, "/v2/users/"+guessed.id+"/challenges", map[string]any{
-		"challengeType": "email_otp", "identifierValue": guessed.id + "@example.com", "clientInformation": mac(""),
-	}))
-	guessed.call(t, http.MethodPatch, "/v2/users/"+guessed.id+"/challenges/"+made.ChallengeID, map[string]any{
-		"value": "x" + made.Value,
-	}).fault(t, 400)
-}
-
-// tellAllTypes does everything that an event tells of.
-func tellAllTypes(t *testing.T, st *stack) {
-	t.Helper()
-	gone := st.newPerson(t)
-	gone.createPasskey(t)
-	p := st.newPerson(t)
-	process := p.nextProcess()
-	if denied := p.loginStart(t, process); denied.LoginAllow {
-		t.Fatal("a login without a passkey was allowed")
-	}
-	created := p.createPasskey(t)
-	process = p.nextProcess()
-	start := p.loginStart(t, process)
-	as[rest.PasskeyLoginFinishRsp](t, p.loginFinish(t, process, start.AssertionOptions))
-	mediation(t, p)
-	tellDoubts(t, st)
-
-	var last rest.PasskeyEvent
-	for _, kind := range event.Types() {
-		if !kind.OnWire() {
-			continue
-		}
-		last = p.postEvent(t, map[string]any{
-			"eventType":    kind,
-			"processID":    p.nextProcess(),
-			"clientEnvID":  start.DetectionInsights.ClientEnvIds[0],
-			"credentialID": created.ID,
-			"challenge":    "Y2hhbGxlbmdl",
-			"expires":      time.Now().Add(time.Hour).Unix(),
-		})
-		p.postEvent(t, map[string]any{"eventType": kind})
-	}
-	as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id+"/passkeyEvents/"+last.PasskeyEventID, nil))
-	for _, kind := range []rest.AuthEventType{rest.AuthEventTypeSignUp, rest.AuthEventTypeLogin, rest.AuthEventTypeNewPasskeyAdded} {
-		p.call(t, http.MethodPost, "/v2/users/"+p.id+"/authEvents", map[string]any{
-			"username": "ada@example.com", "eventType": kind, "method": "password", "status": "success",
-			"clientInformation": map[string]any{"remoteAddress": "203.0.113.7", "userAgent": "Mozilla/5.0"},
-		})
-	}
-	as[rest.User](t, p.call(t, http.MethodPatch, "/v2/users/"+p.id, map[string]any{"fullName": "Ada"}))
-	as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id+"/credentials/"+created.ID, nil))
-	userServiceCall[any](
-		t, st.client, http.MethodPost, "/v2/users/"+p.id+"/passkeys/registration_link",
-		map[string]any{"returnCode": map[string]any{}},
-	)
-	as[rest.GenericRsp](t, gone.call(t, http.MethodDelete, "/v2/users/"+gone.id, nil))
-	rollout(t, st)
-	// A decision about nobody.
-	p.call(t, http.MethodPost, "/v2/passkey/mediation/start", map[string]any{"processID": p.nextProcess(), "clientInformation": mac("")})
-}
-
-// rollout asks the decision service, as another service does.
-func rollout(t *testing.T, st *stack) {
-	t.Helper()
-	calls := remote.NewDecisionClient(st.jetStream(t).Conn(), rpc.Within(time.Minute))
-	q := service.RolloutQuestion{
-		Question: service.Question{Project: "pro-1", Process: "process-1"}, Action: service.RolloutLogin,
-		Identifier: "ada@example.com",
-	}
-	v, err := calls.Rollout(t.Context(), q)
-	if err != nil || !v.Allow || v.Tag != service.TagRolloutAllowed {
-		t.Fatalf("%+v, %v", v, err)
-	}
-}
-
-// changeEverything does what security events tell of. What commands tell beside that comes through the same recorder.
-func changeEverything(t *testing.T, st *stack, bundle string) {
-	t.Helper()
-	js := st.jetStream(t)
-	bucket, err := js.KeyValue(t.Context(), bus.ProjectsBucket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := project.NewStore(t.Context(), bucket, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	told := audit.NewRecorder(js, audit.Actor{Kind: audit.Command, Name: "keyward project"}, time.Now).Tell()
-	store.TellTo(told)
-	origins := []string{"https://other.example"}
-	made, err := project.New(ident.NewProjectID(), "Other", "other.example", "Other", origins, project.NewSecret(), time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, _, err := project.NewAPIKey(made.ID, "reader", []string{project.AllPermissions}, 0, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuer := project.Issuer{URL: "https://issuer.example", Audience: "other", UserClaim: "sub", PermissionClaim: "permissions"}
-	if err := store.Create(t.Context(), made); err != nil {
-		t.Fatal(err)
-	}
-	for what, change := range map[string]func(*project.Project){
-		"names":  func(p *project.Project) { p.Name, p.RPName = "Another", "Another" },
-		"secret": func(p *project.Project) { p.Secret = project.HashSecret(project.NewSecret()) },
-	} {
-		if err := store.Update(t.Context(), made.ID, change); err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
-	for _, change := range []func(*project.Project) error{
-		func(p *project.Project) error { return errors.Join(p.AddKey(key), p.AddIssuer(issuer)) },
-		func(p *project.Project) error {
-			p.RevokeKey(key.ID)
-			p.RemoveIssuer(issuer.URL, issuer.Audience)
-			return nil
-		},
-	} {
-		if err := store.Change(t.Context(), made.ID, change); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := store.Delete(t.Context(), made.ID); err != nil {
-		t.Fatal(err)
-	}
-	told.Add(
-		t.Context(),
-		audit.Event{Type: audit.KeysRotated, Project: made.ID, Version: 2}, audit.Event{Type: audit.KeysDropped, Project: made.ID, Version: 2},
-		audit.Event{Type: audit.LimitHit, Limit: "rate_limit_address", Count: 1, FromMs: 1, ToMs: 2},
-		audit.Event{Type: audit.CodesGuessed, Project: made.ID, Count: 1, FromMs: 1, ToMs: 2},
-		audit.Event{Type: audit.SigningKeyRotated, Project: made.ID, SigningKey: ident.NewKeyID()},
-		audit.Event{Type: audit.SigningKeyRemoved, Project: made.ID, SigningKey: ident.NewKeyID()},
-	)
-	if err := told.Err(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(bundle, "login", "login.rego"), []byte("package login\n\nnot rego"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "a policy was refused without a security event", func() bool {
-		stream, err := js.Stream(t.Context(), bus.AuditStream)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = stream.GetLastMsgForSubject(t.Context(), bus.AuditPrefix+"._.policy-refused")
-		return err == nil
-	})
 }
 
 // allMessages returns all messages of the four streams, once decisions, which come late, have come.

@@ -157,7 +157,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	}
 	server := g.app.Server()
 	server.HeaderReceived, server.Handler = g.receiveHead, g.receive(g.app.Handler())
-	server.ExpectHandler = g.expected(server.Handler)
+	server.ExpectHandler = admission.Expected(server.Handler)
 	return g, nil
 }
 

@@ -92,7 +92,7 @@ func (g *Gateway) Listen() error {
 	}
 	g.grpcListener = g.connections.Listen(g.grpcListener)
 	if !g.cfg.UsesTLS(TLSGRPC) {
-		g.grpcListener = legible(framing.Listen(g.grpcListener, framing.Config{LineLimit: 2 * g.cfg.HeaderLimit, HTTP2: true}))
+		g.grpcListener = framing.Legible(framing.Listen(g.grpcListener, framing.Config{LineLimit: 2 * g.cfg.HeaderLimit, HTTP2: true}))
 	}
 	return nil
 }

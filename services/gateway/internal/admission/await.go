@@ -2,8 +2,11 @@ package admission
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/keyward/keyward/services/gateway/internal/connection"
 )
 
 // ErrAwaited ends the serving of a request whose body is wanted and has not been asked for.
@@ -17,10 +20,25 @@ const (
 	bodyWanted  = "wanted"  // it is to be asked for, and the request to begin anew
 )
 
-// AwaitBody says of a request that its sender waits with the body.
-func AwaitBody(rc *fasthttp.RequestCtx) { rc.SetUserValue(waiting{}, bodyAwaited) }
+// Expected returns what is asked when the sender of a head waits to be told to send the body, too (RFC 9110 section 10.1.1). The request is
+// served by its head until its body is wanted; then it begins anew, with the body, and no limit counts it twice. If it is answered without,
+// for instance refused, the body is never asked for.
+func Expected(serve fasthttp.RequestHandler) func(*fasthttp.RequestCtx) int {
+	return func(rc *fasthttp.RequestCtx) int {
+		if rc.Request.Header.ContentLength() == 0 {
+			return http.StatusContinue
+		}
+		rc.SetUserValue(waiting{}, bodyAwaited)
+		serve(rc)
+		if BodyWanted(rc) {
+			return http.StatusContinue
+		}
+		connection.Linger(rc.Conn()) // its sender may not have waited
+		return rc.Response.StatusCode()
+	}
+}
 
-// BodyWanted reports whether the body of a request was wanted that AwaitBody was called for. From then on it may be read.
+// BodyWanted reports whether the body of a request was wanted whose sender waited with it. From then on it may be read.
 func BodyWanted(rc *fasthttp.RequestCtx) bool { return rc.UserValue(waiting{}) == bodyWanted }
 
 // WantBody says that a body is wanted, and reports ErrAwaited if it has not been asked for.

@@ -3,7 +3,8 @@
 // it, which take lines that end in LF alone, lines that go on on the next, or two framings of one body.
 //
 // It promises that no head and no chunk reaches the server that can be read in two ways, and that all else passes unchanged, as it comes.
-// It keeps no more than a line. It touches the connections that it is given, and knows nothing of what requests are for.
+// It keeps no more than a line. What net/http says of a head that it cannot read, Legible lets pages read. The package touches the
+// connections that it is given, and knows nothing of what requests are for.
 package framing
 
 import (

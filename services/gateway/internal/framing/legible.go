@@ -1,15 +1,13 @@
-package gateway
+package framing
 
 import (
 	"bytes"
 	"net"
-
-	"github.com/gofiber/fiber/v2"
 )
 
-// legible returns a listener for net/http whose refusals of heads that it could not read pages may read, too. net/http writes them past
+// Legible returns a listener for net/http whose refusals of heads that it could not read pages may read, too. net/http writes them past
 // every handler, and of which page such a request is nobody knows: a refusal tells nothing but that.
-func legible(inner net.Listener) net.Listener { return legibleListener{inner} }
+func Legible(inner net.Listener) net.Listener { return legibleListener{inner} }
 
 type legibleListener struct{ net.Listener }
 
@@ -39,7 +37,7 @@ func (c legibleConn) Write(p []byte) (int, error) {
 	if !bytes.HasPrefix(rest, []byte(unhandled)) {
 		return c.Conn.Write(p)
 	}
-	allowed := []byte("\r\n" + fiber.HeaderAccessControlAllowOrigin + ": *\r\n")
+	allowed := []byte("\r\nAccess-Control-Allow-Origin: *\r\n")
 	if _, err := c.Conn.Write(bytes.Join([][]byte{line, rest}, allowed)); err != nil {
 		return 0, err
 	}
