@@ -30,6 +30,7 @@ import (
 type Report struct {
 	Revision   string            `json:"revision,omitempty"`   // of a good bundle
 	Refused    []Refusal         `json:"refused,omitempty"`    // empty if the bundle is good
+	Defaults   []bundle.Default  `json:"defaults,omitempty"`   // of the parameters that the bundle does not give
 	Invariants *invariant.Report `json:"invariants,omitempty"` // nil if none were asked for; breaking one refuses no bundle
 }
 
@@ -83,7 +84,7 @@ func Check(ctx context.Context, packed []byte, sampled invariant.Options) (Repor
 	if err != nil {
 		return Report{Refused: refusals(err)}, nil
 	}
-	report := Report{Revision: loaded.Revision()}
+	report := Report{Revision: loaded.Revision(), Defaults: loaded.Defaults()}
 	if sampled.Situations == 0 {
 		return report, nil
 	}

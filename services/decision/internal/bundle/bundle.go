@@ -43,6 +43,7 @@ type Bundle struct {
 	Revision string         // of the manifest, otherwise a hash of the content
 	Hash     string         // of the content
 	Data     map[string]any // the bundle's data documents, as json.Number and the like; read only
+	Defaults []Default      // of the parameters that the bundle does not give, in their order by name
 
 	files    bundlefile.Files
 	modules  map[string]*ast.Module // by file, as written; without tests

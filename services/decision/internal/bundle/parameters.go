@@ -78,6 +78,9 @@ func (b *Bundle) checkParameters() error {
 	if err != nil {
 		return fmt.Errorf("read parameters: %w", err)
 	}
+	if err := b.complete(plain, content); err != nil {
+		return &Error{File: name, Message: err.Error(), Advice: adviseSchema}
+	}
 	return b.validate(plain, BaseParameters)
 }
 

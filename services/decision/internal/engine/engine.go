@@ -177,6 +177,9 @@ func (e *Engine) Revision() string { return e.base.Revision }
 // Hash is a hash of the bundle's content.
 func (e *Engine) Hash() string { return e.base.Hash }
 
+// Defaults are those of the parameters that the bundle does not give.
+func (e *Engine) Defaults() []bundle.Default { return e.base.Bundle.Defaults }
+
 // Knowledge returns what detection knows in a project.
 func (e *Engine) Knowledge(project ident.ProjectID) *detect.Knowledge {
 	return e.view(project).knowledge

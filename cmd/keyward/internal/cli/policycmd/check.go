@@ -35,8 +35,8 @@ func newPolicyCheck(terminal command.Terminal) *cobra.Command {
 		Long: `Loads a bundle as the server does: the rules must compile and fit the schemas of
 their input, data.json must fit the schema of the parameters, and the bundle's own
 Rego tests must pass, all within bounds of time and memory. Prints the revision, or
-what is wrong with file and line. The bundle - is one that a server packed, read
-from standard input.
+what is wrong with file and line, and which parameters the bundle leaves to their
+defaults. The bundle - is one that a server packed, read from standard input.
 
 Then it holds what has to be true of any bundle against sampled situations. Of an
 invariant that is broken it prints a scenario file whose last scenario fails, and
@@ -128,6 +128,9 @@ func (c *policyCheck) print(cmd *cobra.Command, report admit.Report) error {
 		return fmt.Errorf("%s can be used, but %w", &c.bundle, found.Err())
 	}
 	fmt.Fprintln(out, "The bundle is good; its revision is", report.Revision+".")
+	for _, usual := range report.Defaults {
+		fmt.Fprintf(out, "Parameter %s is not given; it is %s.\n", usual.Parameter, usual.Value)
+	}
 	if report.Invariants != nil {
 		writeKept(out, report.Invariants)
 	}
