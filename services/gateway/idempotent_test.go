@@ -40,7 +40,7 @@ func TestEveryCreationTakesAKeyAndAnswersItsRepeatAlike(t *testing.T) {
 	}
 	for _, id := range all {
 		t.Run(id, func(t *testing.T) {
-			request, before := good[id], len(s.services.Calls())
+			request, before := goodCall(t, good, s.document.Operation(id)), len(s.services.Calls())
 			first := s.call("POST", request.path, request.body, keyed("key-of-"+id))
 			again := s.call("POST", request.path, request.body, with(keyed("key-of-"+id), "X-Request-ID", "sent-again"))
 			if first.status != 200 || again.status != 200 || !bytes.Equal(first.body, again.body) ||

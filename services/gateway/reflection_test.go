@@ -14,8 +14,8 @@ import (
 	"github.com/keyward/keyward/services/gateway"
 )
 
-// reflect opens a reflection stream and asks for the services.
-func reflect(t *testing.T, ctx context.Context, conn *grpc.ClientConn) ([]string, error) {
+// reflected opens a reflection stream and asks for the services.
+func reflected(t *testing.T, ctx context.Context, conn *grpc.ClientConn) ([]string, error) {
 	t.Helper()
 	stream, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
 	if err != nil {
@@ -43,11 +43,11 @@ func TestReflectionStreamsAreBoundedAndTakeNobodyElsesPlace(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
 	for i := range places {
-		if names, err := reflect(t, ctx, conn); err != nil || len(names) != 3 {
+		if names, err := reflected(t, ctx, conn); err != nil || len(names) != 3 {
 			t.Fatalf("stream %d: %v, %v", i, names, err)
 		}
 	}
-	if _, err := reflect(t, ctx, conn); status.Code(err) != codes.Unavailable {
+	if _, err := reflected(t, ctx, conn); status.Code(err) != codes.Unavailable {
 		t.Errorf("one stream too many got %v", err)
 	}
 	if got := s.listPasskeys(way{overConnect, portHTTP}, "usr-1", nil); got.code != "ok" {
@@ -55,7 +55,7 @@ func TestReflectionStreamsAreBoundedAndTakeNobodyElsesPlace(t *testing.T) {
 	}
 	end()
 	s.eventually(func() bool {
-		names, err := reflect(t, t.Context(), conn)
+		names, err := reflected(t, t.Context(), conn)
 		return err == nil && len(names) == 3
 	}, "a free place")
 }

@@ -5,6 +5,8 @@
 //	//keyward:service events
 //
 // Every method of one takes a context and a request, returns an answer and an error, and is called by its name in kebab case on the bus.
+// It adds the subject of a new method to those that were released (remote/testdata/subjects.txt), and takes none away: a test tells what
+// is no longer served.
 package main
 
 import (
@@ -62,11 +64,29 @@ func run(dir string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, path), formatted, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, path), formatted, 0o600); err != nil {
 			return err
 		}
 	}
-	return nil
+	return addSubjects(filepath.Join(dir, "remote/testdata/subjects.txt"), services)
+}
+
+// addSubjects keeps what the list of released subjects has.
+func addSubjects(path string, services []service) error {
+	released, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	subjects := strings.Fields(string(released))
+	for _, s := range services {
+		for _, i := range s.Interfaces {
+			for _, m := range i.Methods {
+				subjects = append(subjects, "keyward."+s.Name+"."+kebab(m.Name))
+			}
+		}
+	}
+	slices.Sort(subjects)
+	return os.WriteFile(path, []byte(strings.Join(slices.Compact(subjects), "\n")+"\n"), 0o600)
 }
 
 // A service is what listens under one name on the bus.

@@ -76,7 +76,7 @@ func TestServicesListenWhereOtherVersionsCallThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Fields(string(want)), subjects); diff != "" {
-		t.Error("a subject that was released stays; add new ones to testdata/subjects.txt:\n" + diff)
+		t.Error("a subject that was released stays; make generate adds new ones to testdata/subjects.txt:\n" + diff)
 	}
 }
 

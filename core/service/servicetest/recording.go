@@ -1,6 +1,6 @@
-// Package servicetest stands where the services of core/service are in a test. A fake of each keeps what it was asked, and answers with the
-// zero value or what Answer was told. The fakes are generated from the interfaces (make generate); those of one test share a Recording. It
-// touches nothing.
+// Package servicetest stands where the services of core/service are in a test. A fake of each keeps what it was asked, and answers with
+// what Answer was told, what Otherwise makes, or the zero value. The fakes are generated from the interfaces (make generate); those of one
+// test share a Recording. It touches nothing.
 package servicetest
 
 import (
@@ -27,6 +27,8 @@ type Call struct {
 type Recording struct {
 	// Forgetful keeps nothing and asks no Before, for measuring. Set it before the first call.
 	Forgetful bool
+	// Otherwise makes the answers of methods that Answer has not told what to, of the type that is asked for. Nil: the zero value.
+	Otherwise func(reflect.Type) any
 
 	mu      sync.Mutex
 	calls   []Call
@@ -86,5 +88,8 @@ func answer[Rsp, Req any](ctx context.Context, r *Recording, method string, req 
 	if do, ok := r.answer(method).(func(Req) Rsp); ok {
 		return do(req), nil
 	}
-	return none, nil
+	if r.Otherwise == nil {
+		return none, nil
+	}
+	return r.Otherwise(reflect.TypeFor[Rsp]()).(Rsp), nil
 }
