@@ -22,9 +22,9 @@ import (
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/cmd/keyward/app"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
-	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
@@ -102,11 +102,9 @@ func startDeployedNATS(t *testing.T, dir string) *deployedNATS {
 func (s *stack) provision(t *testing.T, cfg settings.Config) {
 	t.Helper()
 	cfg.NATS.URL = settings.Secret(s.nats.url("provision"))
-	b, err := bus.Open(t.Context(), cfg.NATS.Bus(), testLog(t))
-	if err != nil {
+	if err := app.Provision(t.Context(), cfg, app.Options{Log: testLog(t)}); err != nil {
 		t.Fatal(err)
 	}
-	b.Close()
 }
 
 // Each service may do what it does: through everything that the APIs offer, the server refuses nothing to any of them.

@@ -23,7 +23,6 @@ import (
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
-	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/telemetry"
@@ -196,15 +195,8 @@ func (a *App) openStores(ctx context.Context) error {
 	if !a.cfg.Runs(settings.Gateway) && !a.cfg.Runs(settings.Ceremony) {
 		return nil
 	}
-	bucket, err := a.bus.Bucket(ctx, bus.ProjectsBucket)
-	if err != nil {
-		return fmt.Errorf("open projects: %w", err)
-	}
-	if bucket, err = kv.ByGets(ctx, a.bus.JS, bucket); err != nil {
-		return fmt.Errorf("open projects: %w", err)
-	}
-	if a.projects, err = project.NewStore(ctx, bucket, a.log); err != nil {
-		return fmt.Errorf("open projects: %w", err)
+	if a.projects, err = openProjects(ctx, a.bus, a.opts); err != nil {
+		return err
 	}
 	a.projects.TellTo(a.audit)
 	if home, err := url.Parse(a.cfg.Ceremony.FrontendURL); err == nil {

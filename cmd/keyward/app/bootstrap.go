@@ -11,31 +11,45 @@ import (
 	"github.com/keyward/keyward/services/gateway"
 )
 
-// bootstrap creates the first project if the store holds none. Only a gateway does, so that a secret is printed where calls arrive. Of
-// several that start at once one creates it; the others use what is there.
+// bootstrap creates the first project if the store holds none. Only a gateway does, so that a secret is printed where calls arrive, and
+// with nats_provisioned none: Provision has.
 func (a *App) bootstrap(ctx context.Context) error {
 	if !a.cfg.Runs(settings.Gateway) {
 		return nil
 	}
 	a.doubt()
-	first, err := a.cfg.Bootstrap.Project(a.opts.Now())
-	if len(a.projects.All()) > 0 {
-		if err != nil {
-			a.log.Warn("settings of the first project could not work; there are projects, so they are not used", "error", err)
+	if a.cfg.NATS.Provisioned {
+		if len(a.projects.All()) == 0 {
+			a.log.Warn("there is no project: keyward provision creates the first one, keyward project create others")
 		}
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("create the first project: %w", err)
-	}
-	if err := a.projects.Create(ctx, first.Project); err != nil {
-		if errors.Is(err, project.ErrExists) {
-			return nil
+	var err error
+	a.bootstrapSecret, err = firstProject(ctx, a.cfg.Bootstrap, a.projects, a.opts)
+	return err
+}
+
+// firstProject creates a project if there is none, and returns its secret. Of several processes that start at once one creates it; the
+// others use what is there.
+func firstProject(ctx context.Context, as settings.Bootstrap, projects *project.Store, opts Options) (settings.Secret, error) {
+	first, err := as.Project(opts.Now())
+	if len(projects.All()) > 0 {
+		if err != nil {
+			opts.Log.Warn("settings of the first project could not work; there are projects, so they are not used", "error", err)
 		}
-		return fmt.Errorf("create the first project: %w", err)
+		return "", nil
 	}
-	a.bootstrapSecret = first.Secret
-	return nil
+	if err != nil {
+		return "", fmt.Errorf("create the first project: %w", err)
+	}
+	if err := projects.Create(ctx, first.Project); err != nil {
+		if errors.Is(err, project.ErrExists) {
+			return "", nil
+		}
+		return "", fmt.Errorf("create the first project: %w", err)
+	}
+	opts.Log.Info("created the first project", "project", as.ProjectID)
+	return first.Secret, nil
 }
 
 // doubt warns of what an earlier version took for a project and no browser does.
@@ -52,7 +66,6 @@ func (a *App) greet() {
 	if a.bootstrapSecret == "" {
 		return
 	}
-	a.log.Info("created the first project", "project", a.cfg.Bootstrap.ProjectID)
 	base := "http://" + a.HTTPAddr()
 	if a.cfg.HTTP.UsesTLS(gateway.TLSHTTP) {
 		base = "https://" + a.HTTPAddr()

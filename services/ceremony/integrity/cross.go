@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
@@ -155,13 +155,9 @@ func (p *pass) readOwners(ctx context.Context) error {
 
 // readLog notes who was created and is not there, and who was deleted and is.
 func (p *pass) readLog(ctx context.Context) error {
-	stream, err := p.checker.deps.JetStream.Stream(ctx, bus.EventsStream)
-	if err != nil {
-		return fmt.Errorf("read the log: %w", err)
-	}
 	deleted := newKeys()
 	var created []suspect
-	err = eachTold(ctx, stream, func(project, user string, what event.Type) {
+	err := eachTold(ctx, p.checker.deps.JetStream, func(project, user string, what event.Type) {
 		switch {
 		case what == event.UserDeleted:
 			deleted.add(project, user)
@@ -180,36 +176,25 @@ func (p *pass) readLog(ctx context.Context) error {
 	return err
 }
 
-// eachTold hands the events that say that users came and went.
-func eachTold(ctx context.Context, stream jetstream.Stream, see func(project, user string, what event.Type)) error {
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{
-			bus.EventsPrefix + ".*.*." + string(event.UserCreated), bus.EventsPrefix + ".*.*." + string(event.UserDeleted),
-		},
-		HeadersOnly: true,
-	})
+// eachTold hands the events that say that users came, and then those that say that users went. It makes no consumer: the log has those of
+// others, and who may make one there may end them.
+func eachTold(ctx context.Context, js jetstream.JetStream, see func(project, user string, what event.Type)) error {
+	log, err := direct.Open(ctx, js, bus.EventsStream)
 	if err != nil {
 		return fmt.Errorf("read the log: %w", err)
 	}
-	for {
-		batch, err := consumer.FetchNoWait(256)
-		if err != nil {
-			return fmt.Errorf("read the log: %w", err)
-		}
-		read := 0
-		for msg := range batch.Messages() {
-			read++
-			if token := strings.Split(msg.Subject(), "."); len(token) == 5 {
-				see(token[2], token[3], event.Type(token[4]))
+	for _, what := range []event.Type{event.UserCreated, event.UserDeleted} {
+		err := log.Each(ctx, bus.EventsPrefix+".*.*."+string(what), direct.Start{}, func(msg direct.Message) (bool, error) {
+			if token := strings.Split(msg.Subject, "."); len(token) == 5 {
+				see(token[2], token[3], what)
 			}
-		}
-		switch err := batch.Error(); {
-		case err != nil && !errors.Is(err, nats.ErrTimeout):
-			return fmt.Errorf("read the log: %w", err)
-		case read == 0 || ctx.Err() != nil:
-			return ctx.Err()
+			return true, ctx.Err()
+		})
+		if err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // findings looks at each suspect again, since all that was read changes meanwhile, and says what is left.

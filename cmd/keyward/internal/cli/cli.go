@@ -89,7 +89,7 @@ All settings:            keyward config`,
 	root.AddCommand(
 		newServe(terminal, build),
 		newCheck(terminal),
-		newProvision(terminal),
+		newProvision(terminal, build),
 		newConfig(terminal),
 		projectcmd.New(terminal),
 		usercmd.New(terminal),

@@ -46,10 +46,13 @@ func TestStreamsAreProvisionedOnceAndChangedAsTheSettingsSay(t *testing.T) {
 		}
 		return stream.CachedInfo().Config.MaxAge
 	}
-	for _, hours := range []string{"6h", "6h", "8h"} {
+	for i, hours := range []string{"6h", "6h", "8h"} {
 		done := run(t, nil, "provision", "--nats-url", nats1.ClientURL(), "--offers-max-age", hours)
 		if done.code != cli.ExitOK || !strings.Contains(done.out, "every stream and bucket is there") {
 			t.Fatalf("%+v", done)
+		}
+		if first := i == 0; strings.Contains(done.out, "API secret") != first {
+			t.Errorf("run %d prints a secret: %v\n%s", i, !first, done.out)
 		}
 		if want, err := time.ParseDuration(hours); err != nil || age() != want {
 			t.Errorf("offers are kept for %s, want %s", age(), hours)
