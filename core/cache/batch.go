@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,8 +22,9 @@ type Batch struct {
 }
 
 type call struct {
-	cmds []redis.Cmder
-	turn chan bool // buffered: true = send, false = done
+	cmds  []redis.Cmder
+	until time.Time // its caller's deadline; zero = none
+	turn  chan bool // buffered: true = send, false = done
 }
 
 // NewBatch returns a batch that sends over client, under its timeouts and hooks.
@@ -30,7 +32,7 @@ func NewBatch(client *redis.Client) *Batch { return &Batch{client: client} }
 
 // Do runs the commands one after the other on one connection and returns the first error. They may be sent although the caller has gone.
 // After an error other than redis.Nil they may still be in use and must not be looked at. A caller that sends for others too may outstay
-// its context by the client's timeouts.
+// its context until that of the last of them has ended, or by the client's timeouts.
 func (b *Batch) Do(ctx context.Context, cmds ...redis.Cmder) error {
 	b.mu.Lock()
 	if !b.sending {
@@ -40,7 +42,8 @@ func (b *Batch) Do(ctx context.Context, cmds ...redis.Cmder) error {
 		b.run(ctx, cmds)
 		return firstError(cmds)
 	}
-	c := &call{cmds: cmds, turn: make(chan bool, 1)}
+	until, _ := ctx.Deadline()
+	c := &call{cmds: cmds, until: until, turn: make(chan bool, 1)}
 	b.waiting = append(b.waiting, c)
 	b.mu.Unlock()
 	ctx, step := span.Cache(ctx, "wait", len(cmds))
@@ -72,10 +75,27 @@ func (b *Batch) send(ctx context.Context) {
 	for _, c := range calls {
 		all = append(all, c.cmds...)
 	}
-	b.run(context.WithoutCancel(ctx), all)
+	ctx, cancel := asLongAsAny(ctx, calls)
+	defer cancel()
+	b.run(ctx, all)
 	for _, c := range calls[1:] {
 		c.turn <- false
 	}
+}
+
+// asLongAsAny returns a context that ends at the latest deadline of the calls, and not before: none of them is cut short by another.
+func asLongAsAny(ctx context.Context, calls []*call) (context.Context, context.CancelFunc) {
+	ctx = context.WithoutCancel(ctx)
+	var latest time.Time
+	for _, c := range calls {
+		if c.until.IsZero() {
+			return ctx, func() {}
+		}
+		if c.until.After(latest) {
+			latest = c.until
+		}
+	}
+	return context.WithDeadline(ctx, latest)
 }
 
 // run sends commands, each of which holds its error then.

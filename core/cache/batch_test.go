@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -135,6 +136,31 @@ func (b *Batch) await(n int) {
 			return
 		}
 		runtime.Gosched()
+	}
+}
+
+func TestABatchLastsAsLongAsTheMostPatientOfItsCallers(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	for name, c := range map[string]struct {
+		until []time.Time
+		want  time.Time
+	}{
+		"all have a deadline":        {[]time.Time{now.Add(time.Hour), now.Add(3 * time.Hour), now.Add(2 * time.Hour)}, now.Add(3 * time.Hour)},
+		"one waits however long":     {[]time.Time{now.Add(time.Hour), {}}, time.Time{}},
+		"its sender has left by now": {[]time.Time{now.Add(-time.Hour), now.Add(time.Hour)}, now.Add(time.Hour)},
+	} {
+		var calls []*call
+		for _, until := range c.until {
+			calls = append(calls, &call{until: until})
+		}
+		ctx, cancel := asLongAsAny(left, calls)
+		if got, _ := ctx.Deadline(); !got.Equal(c.want) || ctx.Err() != nil {
+			t.Errorf("%s: until %s, %v; want %s", name, got, ctx.Err(), c.want)
+		}
+		cancel()
 	}
 }
 

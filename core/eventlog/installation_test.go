@@ -61,6 +61,7 @@ type instance struct {
 	metrics *prometheus.Registry
 	client  *redis.Client
 	cut     atomic.Bool
+	hung    atomic.Bool
 	server  atomic.Pointer[cache.Cache] // the Redis that the address leads to now
 	mu      sync.Mutex
 	conns   []net.Conn
@@ -72,11 +73,14 @@ func quick() historycache.Config {
 	return config
 }
 
-func (i *installation) start(config historycache.Config) *instance {
+func (i *installation) start(config historycache.Config, change ...func(*redis.Options)) *instance {
 	i.t.Helper()
 	n := &instance{metrics: prometheus.NewRegistry()}
 	options := *i.redis.Client.(*redis.Client).Options()
 	options.Dialer = n.dial
+	for _, c := range change {
+		c(&options)
+	}
 	options.CredentialsProvider = func() (string, string) { return "", n.serving(i).Client.(*redis.Client).Options().Password }
 	n.client = redis.NewClient(&options)
 	n.client.AddHook(runID{func() string { return n.serving(i).Client.(*redis.Client).Options().Addr }})
@@ -99,6 +103,10 @@ func (i *installation) start(config historycache.Config) *instance {
 }
 
 func (n *instance) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if n.hung.Load() {
+		here, _ := net.Pipe() // nobody reads at the other end, or writes
+		return here, nil
+	}
 	if n.cut.Load() {
 		return nil, fmt.Errorf("dial %s: cut off", addr)
 	}
@@ -144,6 +152,16 @@ func (r runID) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 // cutOff ends the instance's way to Redis; the others keep theirs.
 func (n *instance) cutOff() {
 	n.cut.Store(true)
+	n.disconnect()
+}
+
+// hang lets Redis take whatever the instance sends, and never answer.
+func (n *instance) hang() {
+	n.hung.Store(true)
+	n.disconnect()
+}
+
+func (n *instance) disconnect() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, conn := range n.conns {

@@ -83,10 +83,8 @@ func (c *Cache) Degraded() error {
 
 // Add takes up an event that is in the log, in JSON too, and was not there before.
 func (c *Cache) Add(ctx context.Context, e event.Event, raw []byte) error {
-	ctx, cancel := detached(ctx)
-	defer cancel()
 	entry := key(e.Project, e.User)
-	said, err := c.entries.add(ctx, entry, e.ID, raw)
+	said, err := told(ctx, func(ctx context.Context) (control, error) { return c.entries.add(ctx, entry, e.ID, raw) })
 	if err != nil {
 		return c.distrust(ctx, e.Project, e.User, err)
 	}
@@ -98,9 +96,7 @@ func (c *Cache) Add(ctx context.Context, e event.Event, raw []byte) error {
 
 // Remove makes the next reader ask the log.
 func (c *Cache) Remove(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	if err := c.entries.remove(ctx, key(project, user)); err != nil {
+	if err := c.remove(ctx, project, user); err != nil {
 		return c.distrust(ctx, project, user, err)
 	}
 	return nil
@@ -108,19 +104,22 @@ func (c *Cache) Remove(ctx context.Context, project ident.ProjectID, user ident.
 
 // Uncertain is for an event of which its writer does not know whether it was stored: it does what Remove does if Redis can be reached.
 func (c *Cache) Uncertain(ctx context.Context, project ident.ProjectID, user ident.UserID) {
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	if err := c.entries.remove(ctx, key(project, user)); err != nil {
+	if err := c.remove(ctx, project, user); err != nil {
 		c.metrics.writeFailures.Inc()
 	}
+}
+
+func (c *Cache) remove(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	_, err := told(ctx, func(ctx context.Context) (control, error) {
+		return control{}, c.entries.remove(ctx, key(project, user))
+	})
+	return err
 }
 
 // AccountChanged makes sure that no read vouches for the user's account as it was. It returns the stamp of the account as it is now, or
 // "" if that is not known.
 func (c *Cache) AccountChanged(ctx context.Context, project ident.ProjectID, user ident.UserID) (stamp string, err error) {
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	said, err := c.entries.noteAccount(ctx, key(project, user))
+	said, err := c.noteAccount(ctx, project, user)
 	if err != nil {
 		return "", c.distrust(ctx, project, user, err)
 	}
@@ -137,11 +136,13 @@ func (c *Cache) AccountGone(ctx context.Context, project ident.ProjectID, user i
 // AccountUncertain is for a change of which its writer does not know whether it was stored: it does what AccountChanged does if Redis can
 // be reached.
 func (c *Cache) AccountUncertain(ctx context.Context, project ident.ProjectID, user ident.UserID) {
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	if _, err := c.entries.noteAccount(ctx, key(project, user)); err != nil {
+	if _, err := c.noteAccount(ctx, project, user); err != nil {
 		c.metrics.writeFailures.Inc()
 	}
+}
+
+func (c *Cache) noteAccount(ctx context.Context, project ident.ProjectID, user ident.UserID) (control, error) {
+	return told(ctx, func(ctx context.Context) (control, error) { return c.entries.noteAccount(ctx, key(project, user)) })
 }
 
 // DistrustAll makes every entry be filled anew.
@@ -156,16 +157,10 @@ func (c *Cache) DistrustAll(ctx context.Context) error {
 // distrust withdraws an entry that could not be written, through its epoch.
 func (c *Cache) distrust(ctx context.Context, project ident.ProjectID, user ident.UserID, cause error) error {
 	c.metrics.writeFailures.Inc()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bumpLimit)
+	defer cancel()
 	if err := c.epochs.bump(ctx, shardOf(project, user)); err != nil {
 		return errors.Join(err, cause)
 	}
 	return nil
-}
-
-// afterLimit is for the part of a write that must not be left half done.
-const afterLimit = 5 * time.Second
-
-// detached returns a context for what must be done although the caller may have gone.
-func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), afterLimit)
 }

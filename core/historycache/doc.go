@@ -60,6 +60,9 @@
 // writer died between the log and the cache, or never learned what became of it. An events service that starts raises all epochs, which
 // ends that sooner. Entries that a process keeps go with the entry that confirms them.
 //
+// However long Redis hangs, and whatever its client is set to, a step waits for it only a part of the time that its caller has, so that the
+// rest is enough for the log or the epochs.
+//
 // Not covered: a Redis that is split so that two masters answer at once, a suspended process whose monotonic clock stands still while
 // others' runs, and a network that brings both steps of a fill a second time, over connections that were given up, after the entry has
 // been removed.

@@ -44,6 +44,8 @@ func (c *Cache) unlessStamped(accountStamp string, read func() (event.Reading, e
 // fromEntry returns the entry if it can be trusted. What is kept of it here spares its transport and decoding; so does an account that is
 // stale anyway, and then the entry comes without its events.
 func (c *Cache) fromEntry(ctx context.Context, entry string, epoch uint64, accountStamp string) (*known, trust, error) {
+	ctx, cancel := asked(ctx)
+	defer cancel()
 	if kept := c.near.get(entry); kept != nil {
 		said, result, err := c.entries.look(ctx, entry, epoch)
 		if err != nil || result != trusted {
@@ -88,7 +90,9 @@ func (c *Cache) readThrough(ctx context.Context, project ident.ProjectID, user i
 		return read, nil
 	}
 	defer c.stopFilling(entry)
-	said, err := c.entries.fill(ctx, entry, epoch, events, func() ([]event.Event, error) {
+	filling, cancel := asked(ctx)
+	defer cancel()
+	said, err := c.entries.fill(filling, entry, epoch, events, func() ([]event.Event, error) {
 		late, _, err := c.log.Read(ctx, project, user, next)
 		return late, err
 	})

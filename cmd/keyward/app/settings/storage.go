@@ -148,7 +148,8 @@ func (c *Config) redisSettings() []Setting {
 		},
 		{
 			Section: "Storage", Key: "redis_timeout", Value: value.Duration{P: &c.Redis.Timeout},
-			Doc: "How long dialling, reading and writing Redis may each take before the log answers instead.",
+			Doc: "How long dialling, reading and writing Redis may each take before the log answers instead; together at most a third of the " +
+				"time that the caller has left, and 1.7s.",
 		},
 		{
 			Section: "Storage", Key: "redis_pool_size", Value: value.Int{P: &c.Redis.PoolSize},
