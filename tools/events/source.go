@@ -52,7 +52,9 @@ func (t Type) traits() traits {
 	switch t {
 {{- range .}}
 	case {{.Go}}:
-		return traits{known: true{{if .Backend}}, backend: true{{end}}{{if .Frontend}}, frontend: true{{end}}{{if eq .Of "account"}}, account: true{{end}}
+		return traits{known: true
+			{{- if .Backend}}, backend: true{{end}}{{if .Frontend}}, frontend: true{{end}}
+			{{- if eq .Of "account"}}, account: true{{end}}
 			{{- if eq .Answers "login"}}, answers: LoginOffered{{else if eq .Answers "append"}}, answers: AppendOffered{{end}}}
 {{- end}}
 	default:

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -23,14 +24,14 @@ func main() {
 	check := flag.String("check", "", "compare with this file instead of writing")
 	npm := flag.String("npm", "", "directories of npm packages, with commas between them")
 	flag.Parse()
-	if err := run(os.Stdout, *check, strings.FieldsFunc(*npm, func(r rune) bool { return r == ',' })); err != nil {
+	if err := run(context.Background(), os.Stdout, *check, strings.FieldsFunc(*npm, func(r rune) bool { return r == ',' })); err != nil {
 		fmt.Fprintln(os.Stderr, "notices:", err)
 		os.Exit(1)
 	}
 }
 
-func run(w io.Writer, check string, npm []string) error {
-	works, err := linked()
+func run(ctx context.Context, w io.Writer, check string, npm []string) error {
+	works, err := linked(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,8 +67,8 @@ type work struct {
 }
 
 // linked returns the modules that the binary is linked from, and the Go library.
-func linked() ([]work, error) {
-	list := exec.Command("go", "list", "-deps", "-tags", "grpcnotrace", "-json=Dir,Standard,Module", "./cmd/keyward")
+func linked(ctx context.Context) ([]work, error) {
+	list := exec.CommandContext(ctx, "go", "list", "-deps", "-tags", "grpcnotrace", "-json=Dir,Standard,Module", "./cmd/keyward")
 	// The same list wherever it is made: that of the image.
 	list.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	list.Stderr = os.Stderr
@@ -75,7 +76,7 @@ func linked() ([]work, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list what is linked: %w", err)
 	}
-	root, err := exec.Command("go", "env", "GOROOT").Output()
+	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
 		return nil, fmt.Errorf("find the Go library: %w", err)
 	}
