@@ -310,30 +310,6 @@ func (e ConnectAppendStartRspVariant) Valid() bool {
 	}
 }
 
-// Defines values for ConnectLoginStartReqSource.
-const (
-	ConnectLoginStartReqSourceErrorHard ConnectLoginStartReqSource = "error-hard"
-	ConnectLoginStartReqSourceErrorSoft ConnectLoginStartReqSource = "error-soft"
-	ConnectLoginStartReqSourceOneTap    ConnectLoginStartReqSource = "one-tap"
-	ConnectLoginStartReqSourceTextField ConnectLoginStartReqSource = "text-field"
-)
-
-// Valid indicates whether the value is a known member of the ConnectLoginStartReqSource enum.
-func (e ConnectLoginStartReqSource) Valid() bool {
-	switch e {
-	case ConnectLoginStartReqSourceErrorHard:
-		return true
-	case ConnectLoginStartReqSourceErrorSoft:
-		return true
-	case ConnectLoginStartReqSourceOneTap:
-		return true
-	case ConnectLoginStartReqSourceTextField:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ConnectManageListReqMode.
 const (
 	ConnectManageListReqModeDefault    ConnectManageListReqMode = "default"
@@ -388,6 +364,36 @@ func (e CookieConfigSameSite) Valid() bool {
 	case CookieConfigSameSiteNone:
 		return true
 	case CookieConfigSameSiteStrict:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LoginSource.
+const (
+	LoginSourceButton      LoginSource = "button"
+	LoginSourceErrorHard   LoginSource = "error-hard"
+	LoginSourceErrorSoft   LoginSource = "error-soft"
+	LoginSourceOneTap      LoginSource = "one-tap"
+	LoginSourceOtherDevice LoginSource = "other-device"
+	LoginSourceTextField   LoginSource = "text-field"
+)
+
+// Valid indicates whether the value is a known member of the LoginSource enum.
+func (e LoginSource) Valid() bool {
+	switch e {
+	case LoginSourceButton:
+		return true
+	case LoginSourceErrorHard:
+		return true
+	case LoginSourceErrorSoft:
+		return true
+	case LoginSourceOneTap:
+		return true
+	case LoginSourceOtherDevice:
+		return true
+	case LoginSourceTextField:
 		return true
 	default:
 		return false
@@ -891,16 +897,15 @@ type ConnectLoginInitRsp struct {
 
 // ConnectLoginStartReq defines model for ConnectLoginStartReq.
 type ConnectLoginStartReq struct {
-	Identifier              string                     `json:"identifier"`
-	IdentifierHintAvailable *bool                      `json:"identifierHintAvailable,omitempty"`
-	LoadedMs                int64                      `json:"loadedMs"`
-	LoginConnectToken       *string                    `json:"loginConnectToken,omitempty"`
-	OneTapMeta              *ClientStateMeta           `json:"oneTapMeta,omitempty"`
-	Source                  ConnectLoginStartReqSource `json:"source"`
-}
+	Identifier              string           `json:"identifier"`
+	IdentifierHintAvailable *bool            `json:"identifierHintAvailable,omitempty"`
+	LoadedMs                int64            `json:"loadedMs"`
+	LoginConnectToken       *string          `json:"loginConnectToken,omitempty"`
+	OneTapMeta              *ClientStateMeta `json:"oneTapMeta,omitempty"`
 
-// ConnectLoginStartReqSource defines model for ConnectLoginStartReq.Source.
-type ConnectLoginStartReqSource string
+	// Source How the login start came about: the user pressed the account that the client remembers (one-tap), had typed a name (text-field), tries again after a first failure (error-soft) or further ones (error-hard), pressed a button that says passkey (button), or asked for a passkey of another device (other-device).
+	Source LoginSource `json:"source"`
+}
 
 // ConnectLoginStartRsp defines model for ConnectLoginStartRsp.
 type ConnectLoginStartRsp struct {
@@ -1096,6 +1101,9 @@ type LoginInitReq struct {
 	IsPhone         bool   `json:"isPhone"`
 }
 
+// LoginSource How the login start came about: the user pressed the account that the client remembers (one-tap), had typed a name (text-field), tries again after a first failure (error-soft) or further ones (error-hard), pressed a button that says passkey (button), or asked for a passkey of another device (other-device).
+type LoginSource string
+
 // MeIdentifierCreateReq defines model for MeIdentifierCreateReq.
 type MeIdentifierCreateReq struct {
 	IdentifierType IdentifierType  `json:"identifierType"`
@@ -1277,6 +1285,15 @@ type PasskeyEventType = rest.PasskeyEventType
 type PasskeyFinishReq struct {
 	// SignedChallenge A JSON object in a string: what navigator.credentials answered, in the form of W3C WebAuthn Level 3 toJSON.
 	SignedChallenge WebAuthnJSON `json:"signedChallenge"`
+}
+
+// PasskeyLoginStartReq defines model for PasskeyLoginStartReq.
+type PasskeyLoginStartReq struct {
+	// ClientInformation What the client says of itself. Address and user agent are taken from the request.
+	ClientInformation *ClientInformation `json:"clientInformation,omitempty"`
+
+	// Source How the login start came about: the user pressed the account that the client remembers (one-tap), had typed a name (text-field), tries again after a first failure (error-soft) or further ones (error-hard), pressed a button that says passkey (button), or asked for a passkey of another device (other-device).
+	Source *LoginSource `json:"source,omitempty"`
 }
 
 // PasskeyOperation defines model for PasskeyOperation.
@@ -1601,7 +1618,7 @@ type PasskeyAppendStartJSONRequestBody = PasskeyStartReq
 type PasskeyLoginFinishJSONRequestBody = PasskeyFinishReq
 
 // PasskeyLoginStartJSONRequestBody defines body for PasskeyLoginStart for application/json ContentType.
-type PasskeyLoginStartJSONRequestBody = PasskeyStartReq
+type PasskeyLoginStartJSONRequestBody = PasskeyLoginStartReq
 
 // PasskeyMediationFinishJSONRequestBody defines body for PasskeyMediationFinish for application/json ContentType.
 type PasskeyMediationFinishJSONRequestBody = PasskeyFinishReq

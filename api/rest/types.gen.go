@@ -522,6 +522,36 @@ func (e IdentifierType) Valid() bool {
 	}
 }
 
+// Defines values for LoginSource.
+const (
+	LoginSourceButton      LoginSource = "button"
+	LoginSourceErrorHard   LoginSource = "error-hard"
+	LoginSourceErrorSoft   LoginSource = "error-soft"
+	LoginSourceOneTap      LoginSource = "one-tap"
+	LoginSourceOtherDevice LoginSource = "other-device"
+	LoginSourceTextField   LoginSource = "text-field"
+)
+
+// Valid indicates whether the value is a known member of the LoginSource enum.
+func (e LoginSource) Valid() bool {
+	switch e {
+	case LoginSourceButton:
+		return true
+	case LoginSourceErrorHard:
+		return true
+	case LoginSourceErrorSoft:
+		return true
+	case LoginSourceOneTap:
+		return true
+	case LoginSourceOtherDevice:
+		return true
+	case LoginSourceTextField:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MediationErrorType.
 const (
 	MediationErrorTypeAlternativeProjectID MediationErrorType = "alternativeProjectID"
@@ -1250,6 +1280,9 @@ type LoginDecisionInsights struct {
 	Tag    DecisionTag `json:"tag"`
 }
 
+// LoginSource How the login start came about: the user pressed the account that the client remembers (one-tap), had typed a name (text-field), tries again after a first failure (error-soft) or further ones (error-hard), pressed a button that says passkey (button), or asked for a passkey of another device (other-device). Absent = not known.
+type LoginSource string
+
 // LongSession defines model for LongSession.
 type LongSession struct {
 	// Expires yyyy-MM-dd'T'HH:mm:ss, UTC.
@@ -1557,6 +1590,9 @@ type PasskeyLoginStartReq struct {
 
 	// ProcessID Ties login start, login finish, events and append start of one journey.
 	ProcessID ProcessID `json:"processID"`
+
+	// Source How the login start came about: the user pressed the account that the client remembers (one-tap), had typed a name (text-field), tries again after a first failure (error-soft) or further ones (error-hard), pressed a button that says passkey (button), or asked for a passkey of another device (other-device). Absent = not known.
+	Source *LoginSource `json:"source,omitempty"`
 
 	// UserID Examples: usr-4693224802260150919
 	UserID UserID `json:"userID"`

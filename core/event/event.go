@@ -23,6 +23,24 @@ const (
 	SecurityKey Route = "security-key"
 )
 
+// Source is how a login start came about, as its caller says; empty = not said.
+type Source string
+
+// The sources.
+const (
+	OneTap      Source = "one-tap"      // the user pressed the account that the client remembers
+	TextField   Source = "text-field"   // the user had typed a name, and the client asked for a passkey unasked
+	ErrorSoft   Source = "error-soft"   // the user tried again after a first failure
+	ErrorHard   Source = "error-hard"   // the user tried again after further failures
+	Button      Source = "button"       // the user pressed a button that says passkey
+	OtherDevice Source = "other-device" // the user asked for a passkey of another device
+)
+
+// Sources returns all of them.
+func Sources() []Source {
+	return []Source{OneTap, TextField, ErrorSoft, ErrorHard, Button, OtherDevice}
+}
+
 // Kind is the kind of an append offer.
 type Kind string
 
@@ -55,6 +73,8 @@ type Event struct {
 	// Of login events: the route that was offered; of completed ones, creations too: the one taken
 	Route Route `json:"route,omitempty"`
 	Kind  Kind  `json:"kind,omitempty"` // of append events
+	// Of login offers and what answers them: how the start came about; empty = not said
+	Source Source `json:"source,omitempty"`
 
 	Decision ident.DecisionID `json:"decision,omitempty"` // of offers and denials
 	Deletes  ident.EventID    `json:"deletes,omitempty"`  // of event-deleted

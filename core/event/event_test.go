@@ -92,6 +92,10 @@ func TestJoin(t *testing.T) {
 		login("pke-11", 100, "p1", "aa_-", event.Local),
 		login("pke-13", 50, "p2", "cc", event.SecurityKey),
 		{ID: "pke-14", Type: event.LoginDenied, CreatedMs: 300, Process: "p1"},
+		{
+			ID: "pke-15", Type: event.LoginOffered, CreatedMs: 40, Process: "p8", Challenge: "ee", Ceremony: "was-15", Route: event.Local,
+			Source: event.Button,
+		},
 		nudge(
 			"pke-21", 100, "p1", "env-1", event.KindAuto,
 		),
@@ -102,12 +106,16 @@ func TestJoin(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		event event.Event
-		want  event.Event // only Ceremony, Route and Kind
+		want  event.Event // only Ceremony, Route, Source and Kind
 	}{
 		{
 			"by challenge, though its process has a newer offer",
 			event.Event{Type: event.LoginError, CreatedMs: 300, Process: "p1", Challenge: "aa_-"},
 			event.Event{Ceremony: "was-11", Route: event.Local},
+		},
+		{
+			"what the user pressed", event.Event{Type: event.LoginError, CreatedMs: 300, Challenge: "ee"},
+			event.Event{Ceremony: "was-15", Route: event.Local, Source: event.Button},
 		},
 		{
 			"by challenge in the other alphabet, padded", event.Event{Type: event.LoginError, CreatedMs: 300, Challenge: "aa/+=="},
@@ -170,7 +178,7 @@ func TestJoin(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			joined := event.Join(c.event, known, time.Hour)
-			got := event.Event{Ceremony: joined.Ceremony, Route: joined.Route, Kind: joined.Kind}
+			got := event.Event{Ceremony: joined.Ceremony, Route: joined.Route, Source: joined.Source, Kind: joined.Kind}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}

@@ -7,7 +7,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Join returns e with Ceremony, Route and Kind as the offer that e answers had them. Join is called once, when e is appended; known is what
+// Join returns e with Ceremony, Route, Source and Kind as the offer that e answers had them. Join is called once, when e is appended; known is what
 // the user's history then holds: the recent login offers, and the live events of the set, in any order. What e already says of its ceremony
 // is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
 //
@@ -21,7 +21,7 @@ func Join(e Event, known []Event, openOffer time.Duration) Event {
 		return e
 	case e.Type.AnswersLogin():
 		if offer, ok := answered(e, known, LoginOffered); ok {
-			e.Ceremony, e.Route, e.Environment = offer.offerID(), offer.Route, environmentOf(e, offer)
+			e.Ceremony, e.Route, e.Source, e.Environment = offer.offerID(), offer.Route, offer.Source, environmentOf(e, offer)
 		}
 		return e
 	case e.Type.AnswersAppend():

@@ -88,6 +88,7 @@ func byAgeThenContent(a, b *Event) int {
 		cmp.Compare(a.Ceremony, b.Ceremony),
 		cmp.Compare(a.Route, b.Route),
 		cmp.Compare(a.Kind, b.Kind),
+		cmp.Compare(a.Source, b.Source),
 		cmp.Compare(a.Attachment, b.Attachment),
 		cmp.Compare(a.Decision, b.Decision),
 		cmp.Compare(a.Deletes, b.Deletes),

@@ -267,6 +267,17 @@ func TestProcess(t *testing.T) {
 			want: history.Process{Outcome: history.OutcomeIncomplete, FailedLocal: 2, MissingEvidence: true},
 		},
 		{
+			name:    "what the user pressed and cancelled is no evidence",
+			process: "p0",
+			log: entries(
+				entry{at: minutes(5), e: event.Event{
+					Type: event.LoginOffered, Route: event.Local, Source: event.Button, Process: "p0", Challenge: "c", Environment: here,
+				}},
+				wire(minutes(4), event.LoginError, "p0").on("c"),
+			),
+			want: history.Process{Outcome: history.OutcomeIncomplete},
+		},
+		{
 			name:    "error and abort of one prompt are one",
 			process: "p0",
 			log: entries(

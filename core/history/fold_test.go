@@ -73,6 +73,12 @@ func fail(at time.Duration, r event.Route) []entry {
 }
 
 // skip is a declined offer of the kind.
+func asked(at time.Duration, by event.Source) []entry {
+	offer := offered(at, event.Local, string(by)+at.String(), "")
+	offer.e.Source = by
+	return []entry{offer, wire(at, event.LoginError, string(by)+at.String())}
+}
+
 func skip(at time.Duration, k event.Kind) []entry {
 	return []entry{nudged(at, k, at.String()), wire(at, event.AppendExplicitAbort, at.String())}
 }
@@ -206,6 +212,22 @@ func TestStreaks(t *testing.T) {
 			want: local(2),
 		},
 		{name: "a failure a millisecond younger than 30 d counts", log: entries(fail(-30*day+time.Millisecond, event.Local)), want: local(1)},
+		{
+			name: "what the user pressed and cancelled is no failure",
+			log:  entries(asked(-2*day, event.Button), asked(-day, event.OneTap), asked(-time.Hour, event.OtherDevice)),
+			want: history.Pair{},
+		},
+		{
+			name: "what came after a name was typed is one, and so is another try",
+			log:  entries(asked(-2*day, event.TextField), asked(-day, event.ErrorSoft)),
+			want: local(2),
+		},
+		{
+			name:   "which sources the user asks by is a parameter",
+			log:    entries(asked(-2*day, event.Button), asked(-day, event.ErrorSoft)),
+			change: func(p *history.Parameters) { p.ExplicitSources = []event.Source{event.ErrorSoft} },
+			want:   local(1),
+		},
 		{
 			name: "error and abort of one challenge count once",
 			log: entries(

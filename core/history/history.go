@@ -43,6 +43,8 @@ type Parameters struct {
 	ProcessSeconds              int64             `json:"processSeconds"`              // how long a login start speaks for its process
 	ClockSkewSeconds            int64             `json:"clockSkewSeconds"`            // an event further in the future is marked
 	DoubtSeconds                int64             `json:"doubtSeconds"`                // how long wrong codes and odd passkeys count
+	// Sources of login starts that the user asked for: that such a login failed counts nowhere. Bundles from before have none
+	ExplicitSources []event.Source `json:"explicitSources,omitempty"`
 }
 
 // Cooldown is when offers of a kind pause: after Count declines, until CooldownSeconds after the last.
@@ -76,6 +78,7 @@ func DefaultParameters() Parameters {
 		ProcessSeconds:              hour,
 		ClockSkewSeconds:            5 * 60,
 		DoubtSeconds:                30 * day,
+		ExplicitSources:             []event.Source{event.OneTap, event.Button, event.OtherDevice},
 	}
 }
 

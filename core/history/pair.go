@@ -112,11 +112,12 @@ func (f *folder) noCredentials(p *Pair, here []*event.Event, lastSuccess, newest
 	}
 }
 
-// failedCeremonies returns the first failure of each ceremony that no success finished, oldest first.
+// failedCeremonies returns the first failure of each ceremony that no success finished, oldest first. That the user cancelled what they
+// had asked for themselves says nothing of their passkeys.
 func (f *folder) failedCeremonies(events []*event.Event) []*event.Event {
 	failures := make([]*event.Event, 0, len(events))
 	for _, e := range events {
-		if failed(e) && !f.ofDeleted(e) && !f.loggedIn[ceremony(e)] {
+		if failed(e) && !f.ofDeleted(e) && !f.loggedIn[ceremony(e)] && !slices.Contains(f.parameters.ExplicitSources, e.Source) {
 			failures = append(failures, e)
 		}
 	}

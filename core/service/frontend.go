@@ -156,7 +156,7 @@ type SignIn interface {
 	// PasskeyAppendFinish keeps the passkey. 400 process, signedChallenge; 409 signedChallenge.
 	PasskeyAppendFinish(context.Context, ForVisit[frontend.PasskeyFinishReq]) (Answered[frontend.ProcessResponse], error)
 	// PasskeyLoginStart hands out options for a login. 400 process.
-	PasskeyLoginStart(context.Context, ForVisit[frontend.PasskeyStartReq]) (Answered[frontend.ProcessResponse], error)
+	PasskeyLoginStart(context.Context, ForVisit[frontend.PasskeyLoginStartReq]) (Answered[frontend.ProcessResponse], error)
 	// PasskeyLoginFinish logs the user in by a passkey. 400 process, signedChallenge.
 	PasskeyLoginFinish(context.Context, ForVisit[frontend.PasskeyFinishReq]) (Answered[frontend.ProcessResponse], error)
 	// PasskeyMediationFinish logs in whoever has the passkey. One that is good for nothing leads back to the form and is no fault.

@@ -340,6 +340,7 @@ type Question struct {
 type LoginQuestion struct {
 	Question
 	Strategy rest.CrossDeviceAuthenticationStrategy `json:"strategy"`
+	Source   event.Source                           `json:"source,omitempty"` // how the start came about; empty = not known
 }
 
 // AppendQuestion asks whether to offer the creation of a passkey.

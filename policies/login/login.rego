@@ -41,6 +41,12 @@ else := deny("L3", "user-no-pks") if user_no_pks
 
 else := deny("L4", "user-login-blacklisted") if user_login_blacklisted
 
+else := allow("L4a", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence_asked_for
+
+else := allow("L4a", "user-security-key", "security-key") if user_security_key_asked_for
+
+else := deny("L4a", "user-env-no-pks") if user_env_no_pks_elsewhere
+
 else := allow("L5", "user-security-key", "security-key") if user_security_key
 
 else := deny("L5", "user-security-key") if user_security_key_withheld
@@ -68,6 +74,12 @@ else := allow("L11", "user-platform-pk-high-confidence", "local") if user_platfo
 else := allow("L12", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence_maximize
 
 else := allow("L12a", "user-security-key", "security-key") if user_security_key_left
+
+else := allow("L12b", "user-platform-pk-high-confidence", "local") if user_platform_pk_high_confidence_again
+
+else := allow("L12b", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence_again
+
+else := allow("L12b", "user-security-key", "security-key") if user_security_key_again
 
 else := deny("L13", "user-env-no-pks") if user_env_no_pks
 
@@ -131,6 +143,35 @@ user_no_pks if input.credentials.total == 0
 user_login_blacklisted if input.blacklist.login == true
 
 # METADATA
+# title: The user asked for another device, and this client can reach one
+# description: Failures, soft bars and what is here do not matter. Strategy minimize has no such way.
+# scope: rule
+# custom:
+#   row: L4a
+user_cross_platform_pk_high_confidence_asked_for if {
+	input.source == "other-device"
+	input.cda.route == true
+}
+
+# METADATA
+# title: The user asked for another device, and there is a security key
+# scope: rule
+# custom:
+#   row: L4a
+user_security_key_asked_for if {
+	input.source == "other-device"
+	input.credentials.securityKey > 0
+	security_key_welcome
+}
+
+# METADATA
+# title: The user asked for another device, and none can be reached
+# scope: rule
+# custom:
+#   row: L4a
+user_env_no_pks_elsewhere if input.source == "other-device"
+
+# METADATA
 # title: Only a security key can be used here, and it is offered
 # scope: rule
 # custom:
@@ -192,6 +233,7 @@ user_positive_env_history_third if {
 user_negative_env_history if {
 	local_concerned
 	local_failing
+	not explicit
 	not phone_open
 	not key_open
 }
@@ -206,6 +248,7 @@ user_negative_env_history_cross_platform if {
 	input.credentials.likely == 0
 	input.credentials.uncertain == 0
 	cross_platform_failing
+	not explicit
 	not key_open
 }
 
@@ -217,6 +260,7 @@ user_negative_env_history_cross_platform if {
 user_negative_env_history_security_key if {
 	input.securityKeyOnly == true
 	security_key_failing
+	not explicit
 }
 
 # METADATA
@@ -275,6 +319,38 @@ user_cross_platform_pk_high_confidence_maximize if {
 user_security_key_left if key_open
 
 # METADATA
+# title: The user asked for a passkey, and one may be on this client, although it failed here
+# description: What users press themselves works as often as they press it.
+# scope: rule
+# custom:
+#   row: L12b
+user_platform_pk_high_confidence_again if {
+	explicit
+	local_concerned
+}
+
+# METADATA
+# title: The user asked for a passkey, and one may be on another device, although that failed here
+# scope: rule
+# custom:
+#   row: L12b
+user_cross_platform_pk_high_confidence_again if {
+	input.cda.route == true
+	explicit
+}
+
+# METADATA
+# title: The user asked for a passkey, and there is a security key, although it failed here
+# scope: rule
+# custom:
+#   row: L12b
+user_security_key_again if {
+	input.credentials.securityKey > 0
+	explicit
+	security_key_welcome
+}
+
+# METADATA
 # title: There are passkeys, but none can be reached from here
 # scope: rule
 # custom:
@@ -293,6 +369,11 @@ user_env_no_pks if {
 # custom:
 #   row: L13
 user_env_no_pks if input.credentials.total > 0
+
+# METADATA
+# title: The user asked for it, by what they pressed
+# scope: rule
+explicit if input.source in data.keyward.parameters.explicitSources
 
 # METADATA
 # title: Passkeys of this device failed here as often as the threshold
@@ -432,7 +513,9 @@ allow(row, tag, "security-key") := {
 
 # METADATA
 # title: Whether the client should end quietly if no passkey is at hand
-# description: In apps, and in browsers if that is switched on. Not where a security key was used last, for which the user has to reach.
+# description: |
+#   In apps, and in browsers if that is switched on. Not where a security key was used last, for which the user has to reach, and not where the user
+#   asked for it: whoever presses a button wants to see what there is.
 # scope: document
 default immediately_available := false
 
@@ -440,12 +523,14 @@ immediately_available if {
 	input.client.native == true
 	input.credentials.likely > 0
 	input.pair.lastRoute != "security-key"
+	not explicit
 }
 
 immediately_available if {
 	browser_immediate
 	input.credentials.likely > 0
 	input.pair.lastRoute != "security-key"
+	not explicit
 }
 
 # METADATA
@@ -460,7 +545,9 @@ browser_immediate if {
 
 # METADATA
 # title: Which passkeys to name, in this order, if one of this device is expected
-# description: Only minimize leaves out passkeys that could be reached, and security keys where they are denied. Immediate mediation in browsers takes no list at all.
+# description: |
+#   Only minimize leaves out passkeys that could be reached, and security keys where they are denied. Immediate mediation in browsers takes no list at all.
+#   Who pressed one tap picked the account, so that any passkey of it will do.
 # scope: document
 default local_credentials := ["likely", "uncertain", "remote", "security-key"]
 
@@ -469,6 +556,11 @@ local_credentials := [] if {
 	immediately_available
 } else := ["likely", "uncertain"] if {
 	input.strategy == "minimize"
+} else := ["likely", "uncertain", "remote", "none"] if {
+	input.source == "one-tap"
+	data.keyward.parameters.securityKeyLogin == "deny"
+} else := ["likely", "uncertain", "remote", "security-key", "none"] if {
+	input.source == "one-tap"
 } else := ["likely", "uncertain", "remote"] if {
 	data.keyward.parameters.securityKeyLogin == "deny"
 }
@@ -499,4 +591,10 @@ local_hints := ["client-device", "hybrid"] if input.strategy == "maximize"
 # scope: document
 default cross_platform_hints := ["hybrid"]
 
-cross_platform_hints := ["hybrid", "client-device"] if input.credentials.uncertain > 0
+cross_platform_hints := ["hybrid", "security-key"] if {
+	input.source == "other-device"
+	input.credentials.securityKey > 0
+	security_key_welcome
+} else := ["hybrid"] if {
+	input.source == "other-device"
+} else := ["hybrid", "client-device"] if input.credentials.uncertain > 0

@@ -26,7 +26,7 @@ facts := {
 incomplete := {"complete": true, "account": "active", "support": {"webauthn": true, "uvpa": true}}
 
 # What the tests are written for. They test rules, so a figure that somebody changes in data.json must not fail them.
-parameters := object.union(data.keyward.parameters, {"streakThreshold": 2, "webImmediate": false, "securityKeyLogin": "allow", "softBars": ["restricted-browser"]})
+parameters := object.union(data.keyward.parameters, {"explicitSources": ["one-tap", "button", "other-device"], "streakThreshold": 2, "webImmediate": false, "securityKeyLogin": "allow", "softBars": ["restricted-browser"]})
 
 answer(changes) := answer_under({}, changes)
 
@@ -458,6 +458,85 @@ test_l12_only_under_maximize if {
 	reach := {"cda": {"remoteLow": true}}
 	is_denied(answer(together([elsewhere, reach])), "L13", "user-env-no-pks")
 	is_denied(answer(together([elsewhere, reach, minimize])), "L13", "user-env-no-pks")
+}
+
+source(name) := {"source": name}
+
+test_l4a_another_device_if_asked_for if {
+	given := answer(together([expected, phone, source("other-device")]))
+	is_cross_platform(given, "L4a", "user-cross-platform-pk-high-confidence")
+	given.hints == ["hybrid"]
+	on_an_app := answer(together([app, expected, phone, source("other-device")]))
+	is_cross_platform(on_an_app, "L4a", "user-cross-platform-pk-high-confidence")
+	on_an_app.preferImmediatelyAvailable == false
+}
+
+test_l4a_whatever_failed_here if {
+	given := answer(together([expected, phone, source("other-device"), failed_cda(5), failed_local(5), barred_softly]))
+	is_cross_platform(given, "L4a", "user-cross-platform-pk-high-confidence")
+	answer(together([possible, phone, source("other-device")])).hints == ["hybrid"]
+}
+
+test_l4a_a_security_key_is_another_device if {
+	key := {"credentials": {"securityKey": 1}}
+	is_security_key(answer(together([expected, key, source("other-device")])), "L4a", "user-security-key")
+	answer(together([expected, key, phone, source("other-device")])).hints == ["hybrid", "security-key"]
+	denied := answer_under({"securityKeyLogin": "deny"}, together([expected, key, source("other-device")]))
+	is_denied(denied, "L4a", "user-env-no-pks")
+	answer_under({"securityKeyLogin": "deny"}, together([expected, key, phone, source("other-device")])).hints == ["hybrid"]
+}
+
+test_l4a_there_is_none if {
+	is_denied(answer(together([expected, source("other-device")])), "L4a", "user-env-no-pks")
+	is_denied(answer(together([expected, source("other-device"), positive("local")])), "L4a", "user-env-no-pks")
+	is_denied(answer(together([expected, phone, source("other-device"), blacklisted])), "L4", "user-login-blacklisted")
+	is_denied(answer(together([expected, phone, source("other-device"), barred])), "L1a", "env-blacklisted")
+}
+
+test_l12b_what_users_press_is_not_barred_by_failures if {
+	every source_name in ["one-tap", "button"] {
+		given := answer(together([app, expected, failed_local(2), source(source_name)]))
+		is_local(given, "L12b", "user-platform-pk-high-confidence")
+		given.preferImmediatelyAvailable == false
+	}
+	is_denied(answer(together([expected, failed_local(2), source("text-field")])), "L7a", "user-negative-env-history")
+	is_denied(answer(together([expected, failed_local(2), source("error-hard")])), "L7a", "user-negative-env-history")
+	is_local(answer(together([possible, failed_local(2), source("button")])), "L12b", "user-platform-pk-high-confidence")
+}
+
+test_l12b_the_other_routes if {
+	only_a_phone := together([nowhere, phone, failed_cda(2)])
+	is_denied(answer(only_a_phone), "L7b", "user-negative-env-history")
+	is_cross_platform(answer(together([only_a_phone, source("button")])), "L12b", "user-cross-platform-pk-high-confidence")
+	only_a_key := together([key_only, failed_key(2)])
+	is_denied(answer(only_a_key), "L7c", "user-negative-env-history")
+	is_security_key(answer(together([only_a_key, source("button")])), "L12b", "user-security-key")
+	is_denied(answer(together([nowhere, source("button")])), "L13", "user-env-no-pks")
+}
+
+test_l12b_a_way_that_has_not_failed_comes_first if {
+	given := answer(together([expected, phone, failed_local(2), source("button")]))
+	is_cross_platform(given, "L10", "user-cross-platform-pk-high-confidence")
+}
+
+test_l12b_which_sources_is_a_parameter if {
+	is_local(answer_under({"explicitSources": ["error-hard"]}, together([expected, failed_local(2), source("error-hard")])), "L12b", "user-platform-pk-high-confidence")
+	is_denied(answer_under({"explicitSources": []}, together([expected, failed_local(2), source("button")])), "L7a", "user-negative-env-history")
+}
+
+test_one_tap_names_every_passkey if {
+	answer(together([expected, source("one-tap")])).credentials == ["likely", "uncertain", "remote", "security-key", "none"]
+	answer(together([expected, minimize, source("one-tap")])).credentials == ["likely", "uncertain"]
+	answer_under({"securityKeyLogin": "deny"}, together([expected, source("one-tap")])).credentials == ["likely", "uncertain", "remote", "none"]
+	answer(together([expected, source("text-field")])).credentials == all_reachable
+}
+
+test_immediately_available_not_if_asked_for if {
+	answer(together([app, source("text-field")])).preferImmediatelyAvailable == true
+	answer(together([app, source("button")])).preferImmediatelyAvailable == false
+	on := answer_under({"webImmediate": true}, together([{"support": {"immediateGet": true}}, source("button")]))
+	on.preferImmediatelyAvailable == false
+	on.credentials == all_reachable
 }
 
 test_l13_not_reachable if {

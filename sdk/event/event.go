@@ -32,6 +32,19 @@ const (
 	SecurityKey Route = "security-key" // with a security key
 )
 
+// Source is how a login start came about, as its caller said.
+type Source string
+
+// The sources.
+const (
+	OneTap      Source = "one-tap"      // the user pressed the account that the client remembers
+	TextField   Source = "text-field"   // after the user had typed a name
+	ErrorSoft   Source = "error-soft"   // the user tried again after a first failure
+	ErrorHard   Source = "error-hard"   // the user tried again after further failures
+	Button      Source = "button"       // the user pressed a button that says passkey
+	OtherDevice Source = "other-device" // the user asked for a passkey of another device
+)
+
 // Kind is the kind of an offer to create a passkey.
 type Kind string
 
@@ -62,6 +75,7 @@ type Event struct {
 	Ceremony    CeremonyID `json:"ceremony,omitempty"`
 	Route       Route      `json:"route,omitempty"`    // of login events: as offered; of completed ones: as done
 	Kind        Kind       `json:"kind,omitempty"`     // of append events
+	Source      Source     `json:"source,omitempty"`   // of login offers and what answers them
 	Decision    DecisionID `json:"decision,omitempty"` // of offers and denials
 	Deletes     ID         `json:"deletes,omitempty"`  // of event-deleted: the event to forget
 	Auth        *Auth      `json:"auth,omitempty"`     // of auth events

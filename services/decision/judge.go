@@ -21,7 +21,7 @@ func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.L
 	}
 	v, basis, err := p.Login(ctx, q, found.Evidence)
 	asked := found.keep(&q.Question)
-	asked.Strategy = q.Strategy
+	asked.Strategy, asked.Source = q.Strategy, q.Source
 	v.AccountStamp = found.accountStamp
 	s.finish(
 		ctx, judged{start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err, kept: asked}, &v.Verdict,

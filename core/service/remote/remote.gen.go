@@ -393,7 +393,7 @@ func (c CeremonyClient) PasskeyAppendStart(ctx context.Context, req service.ForV
 func (c CeremonyClient) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "passkey-append-finish", req)
 }
-func (c CeremonyClient) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
+func (c CeremonyClient) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyLoginStartReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return rpc.Call[service.Answered[frontend.ProcessResponse]](ctx, c.calls, "passkey-login-start", req)
 }
 func (c CeremonyClient) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {

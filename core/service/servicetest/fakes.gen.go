@@ -279,7 +279,7 @@ func (f Ceremony) PasskeyAppendStart(ctx context.Context, req service.ForVisit[f
 func (f Ceremony) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.PasskeyAppendFinish", req)
 }
-func (f Ceremony) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (service.Answered[frontend.ProcessResponse], error) {
+func (f Ceremony) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyLoginStartReq]) (service.Answered[frontend.ProcessResponse], error) {
 	return answer[service.Answered[frontend.ProcessResponse]](ctx, f.Recording, "Ceremony.PasskeyLoginStart", req)
 }
 func (f Ceremony) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[frontend.PasskeyFinishReq]) (service.Answered[frontend.ProcessResponse], error) {

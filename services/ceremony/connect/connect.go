@@ -37,7 +37,7 @@ type Passkeys interface {
 type Starts interface {
 	Begin(ctx context.Context, project ident.ProjectID, client rest.ClientInformation, process string) (passkeys.Start, error)
 	StartLogin(
-		ctx context.Context, st passkeys.Start, strategy rest.CrossDeviceAuthenticationStrategy,
+		ctx context.Context, st passkeys.Start, how passkeys.How,
 	) (service.Judged[rest.PasskeyLoginStartRsp], error)
 	StartAppend(
 		ctx context.Context, st passkeys.Start, username string, flags rest.PasskeyIntelFlags, situation string,

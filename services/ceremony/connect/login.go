@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -100,7 +101,8 @@ func (s *Service) ConnectLoginStart(
 	if err != nil {
 		return rsp, err
 	}
-	return s.startConnectLogin(ctx, c, st, who, identifier)
+	how := passkeys.How{Strategy: rest.CrossDeviceAuthenticationStrategyStandard, Source: event.Source(req.Body.Source)}
+	return s.startConnectLogin(ctx, c, st, how, who, identifier)
 }
 
 // loginIdentifier returns whom a login is of: what a backend says in a connect token, which this spends, comes before what was typed.
@@ -120,9 +122,9 @@ func (s *Service) loginIdentifier(ctx context.Context, c connectCall, body front
 
 // startConnectLogin asks for a decision on the user, or on the decoy.
 func (s *Service) startConnectLogin(
-	ctx context.Context, c connectCall, st passkeys.Start, who named, identifier string,
+	ctx context.Context, c connectCall, st passkeys.Start, how passkeys.How, who named, identifier string,
 ) (rsp service.Answered[frontend.ConnectLoginStartRsp], err error) {
-	answer, err := s.passkeys.StartLogin(ctx, st.Of(&who.account), rest.CrossDeviceAuthenticationStrategyStandard)
+	answer, err := s.passkeys.StartLogin(ctx, st.Of(&who.account), how)
 	if err != nil {
 		return rsp, s.orphaned(ctx, c, err)
 	}

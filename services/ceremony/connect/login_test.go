@@ -142,7 +142,12 @@ func TestAPasskeyLogsInOverConnect(t *testing.T) {
 	user := p.enrolled(t, "ada@example.com")
 	p.token = ""
 	p.loginInit(t)
+	var source event.Source
+	p.Decision.OnLogin = func(q service.LoginQuestion, _ *service.LoginVerdict) { source = q.Source }
 	start := p.identified(t, "ADA@example.com")
+	if source != event.TextField {
+		t.Errorf("the policy is told source %q", source)
+	}
 	prefer := false
 	want := frontend.ConnectLoginStartRsp{AssertionOptions: start.Body.AssertionOptions, PreferImmediatelyAvailable: &prefer}
 	if diff := cmp.Diff(want, start.Body); diff != "" || start.Decision == "" {

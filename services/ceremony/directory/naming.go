@@ -22,6 +22,20 @@ func DisplayName(a account.Account) string {
 	return string(a.ID)
 }
 
+// KnownBy returns the identifier that a passkey was created for if the user still has it, otherwise the best one.
+func KnownBy(a account.Account, username string) account.Identifier {
+	best := account.Identifier{Type: account.IdentifierTypeUsername, Value: DisplayName(a)}
+	for _, i := range a.Identifiers {
+		if i.Value == username {
+			return i
+		}
+		if i.Value == best.Value {
+			best.Type = i.Type
+		}
+	}
+	return best
+}
+
 // Proven returns the user's primary identifier of a type, or else the first that was verified, or "".
 func Proven(a account.Account, kind account.IdentifierType) string {
 	for _, status := range []account.IdentifierStatus{account.IdentifierStatusPrimary, account.IdentifierStatusVerified} {

@@ -27,15 +27,25 @@ func (s *Service) LoginStart(
 	if err != nil {
 		return rsp, err
 	}
-	return s.StartLogin(ctx, st, req.Body.CrossDeviceAuthenticationStrategy)
+	how := How{Strategy: req.Body.CrossDeviceAuthenticationStrategy}
+	if req.Body.Source != nil {
+		how.Source = event.Source(*req.Body.Source)
+	}
+	return s.StartLogin(ctx, st, how)
+}
+
+// How says in which way a login is wanted.
+type How struct {
+	Strategy rest.CrossDeviceAuthenticationStrategy
+	Source   event.Source // how the start came about; empty = not known
 }
 
 // StartLogin asks for a decision on the user of st, and offers or denies the login.
 func (s *Service) StartLogin(
-	ctx context.Context, st Start, strategy rest.CrossDeviceAuthenticationStrategy,
+	ctx context.Context, st Start, how How,
 ) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
 	verdict, err := ask(ctx, s, &st, func() (service.LoginVerdict, error) {
-		return s.decision.Login(ctx, service.LoginQuestion{Question: st.Question, Strategy: strategy})
+		return s.decision.Login(ctx, service.LoginQuestion{Question: st.Question, Strategy: how.Strategy, Source: how.Source})
 	}, func(v *service.LoginVerdict) *service.Verdict { return &v.Verdict })
 	if err != nil {
 		return rsp, err
@@ -60,7 +70,7 @@ func (s *Service) StartLogin(
 		}
 		return reply.Judged(reply.Login(st.Account, st.Visit.Issued, verdict, ""), verdict.Verdict), nil
 	}
-	options, err := s.offerLogin(ctx, st, verdict, allow)
+	options, err := s.offerLogin(ctx, st, how.Source, verdict, allow)
 	if err != nil {
 		return rsp, err
 	}
@@ -68,12 +78,16 @@ func (s *Service) StartLogin(
 }
 
 // offerLogin returns request options. Their challenge is stored with the offer, as one write, which is awaited.
-func (s *Service) offerLogin(ctx context.Context, st Start, v service.LoginVerdict, allow []*account.Credential) (string, error) {
+func (s *Service) offerLogin(
+	ctx context.Context, st Start, source event.Source, v service.LoginVerdict, allow []*account.Credential,
+) (string, error) {
 	party := relyingparty.New(st.Project, st.Project.Origins)
 	options := party.Get(st.Account.UserHandle, relyingparty.Request{Allow: allow, UserVerification: s.userVerification, Hints: v.Hints})
 	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v.Verdict)
 	r.Route = v.Route
-	if err := s.challenges.Offer(ctx, r, s.offer(st, event.LoginOffered, v.Verdict)); err != nil {
+	offer := s.offer(st, event.LoginOffered, v.Verdict)
+	offer.Source = source
+	if err := s.challenges.Offer(ctx, r, offer); err != nil {
 		return "", err
 	}
 	return options.JSON, nil

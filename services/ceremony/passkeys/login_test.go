@@ -343,6 +343,28 @@ func TestLoginOptionsFollowTheVerdict(t *testing.T) {
 	}
 }
 
+func TestHowALoginStartCameAboutReachesThePolicy(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, device := st.NewUser(t), authenticator.Phone()
+	st.Enroll(t, user, device)
+	var asked []event.Source
+	st.Decision.OnLogin = func(q service.LoginQuestion, _ *service.LoginVerdict) { asked = append(asked, q.Source) }
+	st.BeginLogin(t, user, device)
+	pressed := st.LoginStartReq(user, device)
+	pressed.Body.Source = new(rest.LoginSourceButton)
+	if _, err := st.LoginStart(t.Context(), pressed); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]event.Source{"", event.Button}, asked); diff != "" {
+		t.Error(diff)
+	}
+	offers := st.Events.OfType(event.LoginOffered)
+	if len(offers) != 2 || offers[0].Source+offers[1].Source != event.Button {
+		t.Errorf("the offers do not say it: %+v", offers)
+	}
+}
+
 func TestALoginWithoutAllowCredentialsTakesAnyPasskeyOfTheUser(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)

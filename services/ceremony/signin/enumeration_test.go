@@ -80,7 +80,7 @@ func interrogate(t *testing.T, st *ceremonytest.Stack, typed string, isPhone boo
 	)
 	all = append(all, learn(t, b, b.IdentifierVerifyStatus, service.Empty{}))
 	all = append(
-		all, learn(t, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}),
+		all, learn(t, b, b.PasskeyLoginStart, frontend.PasskeyLoginStartReq{}),
 		learn(t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}),
 	)
 	all = append(

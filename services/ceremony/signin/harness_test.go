@@ -113,7 +113,7 @@ func (b *browser) append(tb testing.TB, d *authenticator.Device) {
 // verify logs in with the passkey that the block asks for.
 func (b *browser) verify(tb testing.TB, d *authenticator.Device, want frontend.BlockType) {
 	tb.Helper()
-	do(tb, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyVerify)
+	do(tb, b, b.PasskeyLoginStart, frontend.PasskeyLoginStartReq{}, frontend.BlockTypePasskeyVerify)
 	do(tb, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: d.Get(tb, b.request(tb).Challenge)}, want)
 }
 

@@ -81,7 +81,7 @@ func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.F
 	if who.account == nil {
 		return signin.Found{Means: signin.MeansOf(nil, who.typed, false)}, s.judgeNobody(ctx, t)
 	}
-	offer, err := s.loginOffer(ctx, t, who.account.ID)
+	offer, err := s.loginOffer(ctx, t, who.account.ID, nil)
 	if err != nil {
 		return signin.Found{}, err
 	}
@@ -90,11 +90,11 @@ func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.F
 }
 
 // loginOffer returns nil if the policy offers no login with a passkey.
-func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID) (*signin.Offer, error) {
+func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID, source *rest.LoginSource) (*signin.Offer, error) {
 	started, err := s.passkeys.LoginStart(
 		ctx, service.ForProject[rest.PasskeyLoginStartReq]{Project: t.project.ID, Body: rest.PasskeyLoginStartReq{
 			UserID: string(user), ProcessID: t.process.ID, CrossDeviceAuthenticationStrategy: rest.CrossDeviceAuthenticationStrategyStandard,
-			ClientInformation: t.client(),
+			ClientInformation: t.client(), Source: source,
 		}},
 	)
 	if err != nil {
@@ -131,10 +131,12 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
 	return nil
 }
 
-// PasskeyLoginStart implements service.SignIn. What the block has shown already is handed out once; after that, the policy is asked again.
-func (s *Service) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (processAnswer, error) {
-	return s.startPasskey(ctx, req.Visit, signin.PasskeyLogin, func(ctx context.Context, t *turn) (*signin.Offer, error) {
-		return s.loginOffer(ctx, t, t.state.User)
+// PasskeyLoginStart implements service.SignIn. What the block has shown already is handed out once; after that, and to whoever says what the
+// user pressed, the policy is asked again.
+func (s *Service) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyLoginStartReq]) (processAnswer, error) {
+	source := (*rest.LoginSource)(req.Body.Source)
+	return s.startPasskey(ctx, req.Visit, signin.PasskeyLogin, source == nil, func(ctx context.Context, t *turn) (*signin.Offer, error) {
+		return s.loginOffer(ctx, t, t.state.User, source)
 	})
 }
 
@@ -193,7 +195,8 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 	if err != nil {
 		return processAnswer{}, gone(err)
 	}
-	name := loginName(a, done.PasskeyData.Username)
+	known := directory.KnownBy(a, done.PasskeyData.Username)
+	name := signin.Identifier{Type: known.Type, Value: known.Value}
 	by := signin.Known{
 		User: user, Name: name,
 		Operation: reply.Operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.PasskeyData),
@@ -225,20 +228,6 @@ func (s *Service) notMediated(ctx context.Context, t *turn, why signin.Unmediate
 		return processAnswer{}, err
 	}
 	return s.answer(ctx, t)
-}
-
-// loginName returns the identifier that a passkey was created for if the user still has it, otherwise the best one.
-func loginName(a account.Account, username string) signin.Identifier {
-	best := signin.Identifier{Type: account.IdentifierTypeUsername, Value: directory.DisplayName(a)}
-	for _, i := range a.Identifiers {
-		if i.Value == username {
-			return signin.Identifier{Type: i.Type, Value: i.Value}
-		}
-		if i.Value == best.Value {
-			best.Type = i.Type
-		}
-	}
-	return best
 }
 
 // settleProven writes down what a process has proven of its user: whoever got a code has the identifier, and a sign-up that gets this far

@@ -84,7 +84,7 @@ func TestAPasskeyThatFailsCanBeTriedAgain(t *testing.T) {
 	st.Decision.OnAppend = noAppend
 	b := begin(t, st)
 	b.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
-	do(t, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyVerify)
+	do(t, b, b.PasskeyLoginStart, frontend.PasskeyLoginStartReq{}, frontend.BlockTypePasskeyVerify)
 	first := b.request(t).Challenge
 	bad := authenticator.Edit(t, d.Get(t, first), func(_, response map[string]any) { authenticator.Flip(t, response, "signature", -1) })
 	if err := try(
@@ -100,9 +100,9 @@ func TestAPasskeyThatFailsCanBeTriedAgain(t *testing.T) {
 
 	again := begin(t, st)
 	again.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
-	do(t, again, again.PasskeyLoginStart, frontend.PasskeyStartReq{}, frontend.BlockTypePasskeyVerify)
+	do(t, again, again.PasskeyLoginStart, frontend.PasskeyLoginStartReq{}, frontend.BlockTypePasskeyVerify)
 	st.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.Allow = false }
-	do(t, again, again.PasskeyLoginStart, frontend.PasskeyStartReq{}, frontend.BlockTypeEmailVerify)
+	do(t, again, again.PasskeyLoginStart, frontend.PasskeyLoginStartReq{}, frontend.BlockTypeEmailVerify)
 	if got := problem(again.body.Error); got != "noPasskeyAvailable" {
 		t.Errorf("problem %q: clients would take the block for one with options", got)
 	}

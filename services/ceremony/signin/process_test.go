@@ -118,7 +118,7 @@ func TestAProcessIsGoneWhen(t *testing.T) {
 			wantGone(t, try(t, b, b.ProcessReset, service.Empty{}))
 			wantGone(t, try(t, b, b.SignupInit, frontend.SignupInitReq{Identifiers: []frontend.LoginIdentifier{emailOf(ceremonytest.Email)}}))
 			wantGone(t, try(t, b, b.LoginInit, frontend.LoginInitReq{IdentifierValue: ceremonytest.Email}))
-			wantGone(t, try(t, b, b.PasskeyLoginStart, frontend.PasskeyStartReq{}))
+			wantGone(t, try(t, b, b.PasskeyLoginStart, frontend.PasskeyLoginStartReq{}))
 			wantGone(t, try(t, b, b.PasskeyLoginFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}))
 			wantGone(t, try(t, b, b.PasskeyMediationFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}))
 			wantGone(t, try(t, b, b.PasskeyAppendFinish, frontend.PasskeyFinishReq{SignedChallenge: "{}"}))

@@ -226,12 +226,12 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 
 // PasskeyAppendStart implements service.SignIn. What the block has shown already is handed out once; after that, the policy is asked again.
 func (s *Service) PasskeyAppendStart(ctx context.Context, req service.ForVisit[frontend.PasskeyStartReq]) (processAnswer, error) {
-	return s.startPasskey(ctx, req.Visit, signin.PasskeyAppend, s.creationOffer)
+	return s.startPasskey(ctx, req.Visit, signin.PasskeyAppend, true, s.creationOffer)
 }
 
-// startPasskey hands out options of the phase.
+// startPasskey hands out options of the phase, those that the block has shown if they will do.
 func (s *Service) startPasskey(
-	ctx context.Context, v service.Visit, phase signin.Phase, ask func(context.Context, *turn) (*signin.Offer, error),
+	ctx context.Context, v service.Visit, phase signin.Phase, shown bool, ask func(context.Context, *turn) (*signin.Offer, error),
 ) (processAnswer, error) {
 	t, err := s.turn(ctx, v)
 	if err != nil {
@@ -245,8 +245,10 @@ func (s *Service) startPasskey(
 		state, handed = state.Handed(s.now())
 		return state, nil
 	}
-	if err := s.move(ctx, t, pure(hand)); err != nil {
-		return processAnswer{}, err
+	if shown {
+		if err := s.move(ctx, t, pure(hand)); err != nil {
+			return processAnswer{}, err
+		}
 	}
 	if handed {
 		return s.answer(ctx, t)

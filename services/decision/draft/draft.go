@@ -27,8 +27,9 @@ type Scenario struct {
 	Action     string
 	Now        time.Time
 	Question   service.Question
-	Strategy   rest.CrossDeviceAuthenticationStrategy // of a login
-	Flags      rest.PasskeyIntelFlags                 // of an append, as the situation
+	Strategy   rest.CrossDeviceAuthenticationStrategy // of a login, as the source
+	Source     event.Source
+	Flags      rest.PasskeyIntelFlags // of an append, as the situation
 	Situation  string
 	Rollout    *service.RolloutQuestion // of a rollout, but for the question that all have
 	Parameters map[string]any           // overrides
@@ -115,6 +116,9 @@ func (w *writer) scenario(s *Scenario) (*yaml.Node, error) {
 	byID := w.passkeys(node, s)
 	if s.Strategy != "" && s.Action == "login" {
 		put(node, "strategy", plain(string(s.Strategy)))
+	}
+	if s.Source != "" && s.Action == "login" {
+		put(node, "source", plain(string(s.Source)))
 	}
 	if err := asked(node, s); err != nil {
 		return nil, err
@@ -280,6 +284,7 @@ func (w *writer) log(s *Scenario, byID map[string]string) *yaml.Node {
 		switch e.Type {
 		case event.LoginOffered:
 			putText(node, "route", string(e.Route))
+			putText(node, "source", string(e.Source))
 		case event.LoginCompleted, event.AppendCompleted:
 			putText(node, "ceremonyType", string(e.Route))
 		case event.AppendOffered:

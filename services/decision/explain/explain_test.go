@@ -33,7 +33,7 @@ func base() facts.Facts {
 
 func loginFacts(change func(*facts.Facts)) []byte {
 	f := base()
-	f.Strategy = "standard"
+	f.Strategy, f.Source = "standard", facts.SourceUnknown
 	change(&f)
 	return raw(f)
 }

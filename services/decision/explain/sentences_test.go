@@ -46,6 +46,7 @@ func TestTheSentencesOfARowAreTrueOfTheFactsThatLetItAnswer(t *testing.T) {
 			explain.Login, loginFacts(func(f *facts.Facts) { f.Pair.LocalStreak, f.Pair.LastFailedRoute = 2, "local" }), "L7a",
 			"Passkeys of this device failed here as often as the threshold, and neither a phone nor a security key is left",
 			`user_negative_env_history holds: credentials.uncertain is 1, above 0, and pair.localStreak is 2, at least streakThreshold (2), ` +
+				`and source is "unknown", not among explicitSources (["one-tap","button","other-device"]), ` +
 				`and cda.route is false, and credentials.securityKey is 0, not above 0`,
 		},
 		"a passkey, and no way to it": {

@@ -63,7 +63,7 @@ func namesSomething(t *trial) []asked {
 func routeLeadsSomewhere(t *trial) []asked {
 	for _, strategy := range strategies() {
 		v := t.login(t.s, strategy)
-		if v.Allow && !v.leads(strategy) {
+		if v.Allow && !v.leads(strategy, t.s.source) {
 			return []asked{{t.s.by(strategy), login, no()}}
 		}
 	}
@@ -71,8 +71,9 @@ func routeLeadsSomewhere(t *trial) []asked {
 }
 
 // leads reports whether one of the passkeys that are named can be reached on the route. Whoever names none lets the client look.
-func (v *loginVerdict) leads(strategy rest.CrossDeviceAuthenticationStrategy) bool {
+func (v *loginVerdict) leads(strategy rest.CrossDeviceAuthenticationStrategy, source event.Source) bool {
 	client := v.basis.Facts.AccountFacts.CDA.Client
+	any := strategy == rest.CrossDeviceAuthenticationStrategyMaximize || source == event.OtherDevice
 	for _, r := range v.reaches() {
 		if len(v.AllowCredentials) > 0 && !v.names(r) {
 			continue
@@ -83,7 +84,7 @@ func (v *loginVerdict) leads(strategy rest.CrossDeviceAuthenticationStrategy) bo
 				return true
 			}
 		case event.CDA:
-			if client && (r.ByPhone == "high" || r.ByPhone == "low" && strategy == rest.CrossDeviceAuthenticationStrategyMaximize) {
+			if client && (r.ByPhone == "high" || r.ByPhone == "low" && any) {
 				return true
 			}
 		case event.SecurityKey:
@@ -261,6 +262,9 @@ func refusalsOpenNothing(t *trial) []asked {
 
 func noDeadEnd(t *trial) []asked {
 	standard := t.s.by(rest.CrossDeviceAuthenticationStrategyStandard)
+	if standard.source == event.OtherDevice {
+		standard.source = "" // that there is no other device leaves the way of this one
+	}
 	found := t.login(standard, standard.strategy)
 	switch found.Tag {
 	case rest.DecisionTagUserNegativeEnvHistory, rest.DecisionTagUserEnvNoPks, rest.DecisionTagUserSecurityKey:

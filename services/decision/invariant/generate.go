@@ -39,6 +39,9 @@ func sample(seed, number uint64, parameters map[string]any) *situation {
 			rest.CrossDeviceAuthenticationStrategyMaximize,
 		}),
 	}
+	if g.often(40) {
+		g.s.source = one(g, event.Sources())
+	}
 	g.client()
 	g.account()
 	for range g.IntN(8) {
@@ -204,8 +207,11 @@ func (g *generator) login(offer event.Event) {
 		offer.Route = one(g, routes())
 	}
 	offer.Challenge = "challenge-" + strconv.Itoa(len(g.s.log)+1)
+	if g.often(30) {
+		offer.Source = one(g, event.Sources())
+	}
 	answer := offer
-	answer.Route, answer.CreatedMs = "", offer.CreatedMs+20*time.Second.Milliseconds()
+	answer.Route, answer.Source, answer.CreatedMs = "", "", offer.CreatedMs+20*time.Second.Milliseconds()
 	active := g.s.active()
 	if g.often(30) && len(active) > 0 {
 		p := one(g, active)

@@ -79,6 +79,7 @@ func plainer() []func(*situation) bool {
 		func(s *situation) bool { return emptied(&s.entry) },
 		func(s *situation) bool { return emptied(&s.lookupFailed) },
 		func(s *situation) bool { return emptied(&s.handle) },
+		func(s *situation) bool { return emptied(&s.source) },
 		func(s *situation) bool {
 			standard := rest.CrossDeviceAuthenticationStrategyStandard
 			changed := s.strategy != standard

@@ -69,6 +69,7 @@ type situation struct {
 	passkeys     []passkey
 	log          []event.Event // joined, offers included, oldest first
 	strategy     rest.CrossDeviceAuthenticationStrategy
+	source       event.Source
 	flags        rest.PasskeyIntelFlags
 	entry        string // the situation of an append
 	process      string
@@ -196,7 +197,7 @@ func (s *situation) without(match func(*event.Event) bool) *situation {
 		if e := s.log[i]; !match(&e) {
 			// Of which kind and route it is, its offer says, which may be gone.
 			if e.Type.AnswersLogin() {
-				e.Route = ""
+				e.Route, e.Source = "", ""
 			}
 			kept = append(kept, e)
 		}
@@ -223,7 +224,7 @@ func (s *situation) active() []passkey {
 // scenario writes the situation down.
 func (s *situation) scenario(name, action string, expect ...draft.Expected) draft.Scenario {
 	d := draft.Scenario{
-		Name: name, Action: action, Now: s.now, Question: s.question(), Strategy: s.strategy, Flags: s.flags, Situation: s.entry,
+		Name: name, Action: action, Now: s.now, Question: s.question(), Strategy: s.strategy, Source: s.source, Flags: s.flags, Situation: s.entry,
 		Parameters: maps.Clone(s.parameters), Events: s.log, Expect: expect,
 	}
 	for i := range s.passkeys {

@@ -73,7 +73,8 @@ func (t *trial) login(s *situation, strategy rest.CrossDeviceAuthenticationStrat
 		return known
 	}
 	var v loginVerdict
-	v.LoginVerdict, v.basis, v.err = t.engine.Login(t.ctx, service.LoginQuestion{Question: s.question(), Strategy: strategy}, s.evidence())
+	q := service.LoginQuestion{Question: s.question(), Strategy: strategy, Source: s.source}
+	v.LoginVerdict, v.basis, v.err = t.engine.Login(t.ctx, q, s.evidence())
 	v.knowledge = t.engine.Knowledge(projectID)
 	if s == t.s {
 		t.logins[strategy] = &v

@@ -209,7 +209,7 @@ func (r *Record) Circumstances(policy *explain.Policy) explain.Circumstances {
 		return explain.Circumstances{}
 	}
 	k, q := policy.Engine().Knowledge(r.Project), r.Question.Restore(r.Project, r.User, r.Process)
-	seen := k.Login(detect.Input{Question: q, Complete: true, Now: r.Time, Strategy: r.Question.Strategy})
+	seen := k.Login(detect.Input{Question: q, Complete: true, Now: r.Time, Strategy: r.Question.Strategy, Source: r.Question.Source})
 	return explain.Circumstances{
 		Passkeys: seen.Reaches(k), Barring: k.Clients.Barring(found.Environment.Listed, q.Client, r.Question.Network(), q.Environment),
 	}

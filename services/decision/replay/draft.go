@@ -116,7 +116,7 @@ func tell(record *Record, by *engine.Engine, events []event.Event) (draft.Scenar
 	}
 	s := draft.Scenario{
 		Name: record.Action + " is answered by " + record.Rule, Action: record.Action, Now: record.Time.Truncate(time.Millisecond),
-		Question: q, Strategy: record.Question.Strategy, Situation: record.Question.Situation,
+		Question: q, Strategy: record.Question.Strategy, Source: record.Question.Source, Situation: record.Question.Situation,
 	}
 	if record.Question.Flags != nil {
 		s.Flags = *record.Question.Flags

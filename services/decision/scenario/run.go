@@ -143,7 +143,7 @@ func ask(ctx context.Context, s *written.Scenario, e *engine.Engine) (map[string
 	evidence := engine.Evidence{Events: s.Events, Offers: s.Offers, Complete: !s.Question.LookupFailed, Now: s.Now}
 	switch s.Action {
 	case Login:
-		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.Question, Strategy: s.Strategy}, evidence)
+		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.Question, Strategy: s.Strategy, Source: s.Source}, evidence)
 		return loginAnswer(s, v), basis, err
 	case Append:
 		v, basis, err := e.Append(ctx, service.AppendQuestion{Question: s.Question, Flags: s.Flags, Situation: s.Situation}, evidence)

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ type Input struct {
 	History  history.History
 	Now      time.Time
 	Strategy rest.CrossDeviceAuthenticationStrategy // of a login; empty otherwise
+	Source   event.Source                           // of a login; empty if its caller does not say
 }
 
 // Detection is what was found out: the facts for the policy, and what answers need beyond them.
@@ -43,7 +45,7 @@ func (k *Knowledge) Login(in Input) Detection {
 		in.Strategy = rest.CrossDeviceAuthenticationStrategyStandard
 	}
 	d := k.detect(in)
-	d.Facts.Strategy = string(in.Strategy)
+	d.Facts.Strategy, d.Facts.Source = string(in.Strategy), cmp.Or(in.Source, facts.SourceUnknown)
 	return d
 }
 
@@ -109,7 +111,11 @@ func (k *Knowledge) detect(in Input) Detection {
 // two steps.
 func (d *Detection) assess(k *Knowledge, in Input) {
 	f := d.Facts.AccountFacts
-	f.CDA.Client = cdaClient(&d.Client, in.Strategy, &k.Parameters.MinimumVersions)
+	minimize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMinimize
+	// Who asks for another device means any that can be had, one with a passkey that is here too.
+	elsewhere := in.Source == event.OtherDevice && !minimize
+	maximize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMaximize || elsewhere
+	f.CDA.Client = cdaClient(&d.Client, maximize, &k.Parameters.MinimumVersions)
 	if in.Question.Account != nil {
 		credentials := in.Question.Account.Credentials
 		d.passkeys = make([]passkey, len(credentials))
@@ -130,7 +136,7 @@ func (d *Detection) assess(k *Knowledge, in Input) {
 		case SecurityKey:
 			f.Credentials.SecurityKey++
 		}
-		if p.availability != Likely && p.availability != SecurityKey {
+		if (p.availability != Likely || elsewhere) && p.availability != SecurityKey {
 			f.CDA.RemoteHigh = f.CDA.RemoteHigh || p.byPhone.value == high
 			f.CDA.RemoteLow = f.CDA.RemoteLow || p.byPhone.value == low
 		}
@@ -138,8 +144,6 @@ func (d *Detection) assess(k *Knowledge, in Input) {
 		f.Pair.ExistsHere = f.Pair.ExistsHere || ((p.proven || p.said) && !p.gone)
 	}
 	d.wins(in.History.Pair.Wins)
-	maximize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMaximize
-	minimize := in.Strategy == rest.CrossDeviceAuthenticationStrategyMinimize
 	f.CDA.Route = !minimize && f.CDA.Client && (f.CDA.RemoteHigh || (maximize && f.CDA.RemoteLow))
 	f.SecurityKeyOnly = f.Credentials.SecurityKey > 0 && f.Credentials.Likely+f.Credentials.Uncertain == 0 && !f.CDA.Route
 }
@@ -175,8 +179,7 @@ func (p *passkey) reachable(route event.Route) bool {
 const firstWindowsOfCDA = 11
 
 // cdaClient reports whether the client can log in with the help of a phone. What it states itself outranks what is known of its like.
-func cdaClient(c *recognition.Client, strategy rest.CrossDeviceAuthenticationStrategy, minimum *recognition.MinimumVersions) bool {
-	maximize := strategy == rest.CrossDeviceAuthenticationStrategyMaximize
+func cdaClient(c *recognition.Client, maximize bool, minimum *recognition.MinimumVersions) bool {
 	if c.BLE == recognition.No || c.Hybrid == recognition.No || (!c.Desktop && !maximize) {
 		return false
 	}

@@ -41,7 +41,7 @@ func (e *Engine) Detect(r Recorded) (*facts.Facts, error) {
 	var d detect.Detection
 	switch r.Action {
 	case ActionLogin:
-		d = v.login(service.LoginQuestion{Question: q, Strategy: r.Question.Strategy}, ev)
+		d = v.login(service.LoginQuestion{Question: q, Strategy: r.Question.Strategy, Source: r.Question.Source}, ev)
 	case ActionAppend:
 		asked := service.AppendQuestion{Question: q, Situation: r.Question.Situation}
 		if r.Question.Flags != nil {

@@ -116,7 +116,7 @@ func (e *Engine) Rollout(ctx context.Context, q service.RolloutQuestion) (servic
 
 func (v *view) login(q service.LoginQuestion, ev Evidence) detect.Detection {
 	in := v.input(q.Question, ev)
-	in.Strategy = q.Strategy
+	in.Strategy, in.Source = q.Strategy, q.Source
 	return v.knowledge.Login(in)
 }
 

@@ -14,20 +14,24 @@ type Status string
 // StatusUnknown is the status of a user that does not exist.
 const StatusUnknown Status = "unknown"
 
+// SourceUnknown is the source of a login start whose caller does not say how it came about.
+const SourceUnknown event.Source = "unknown"
+
 // Facts are what a policy is asked about. Value and the JSON form are the same document, described by the bundle's schemas. Nothing in it
 // is a date, an identifier or free text of a user, so equal situations have equal facts.
 type Facts struct {
-	Complete      bool        `json:"complete"`
-	Account       Status      `json:"account,omitempty"` // empty only of mediation and rollout
-	Strategy      string      `json:"strategy,omitempty"`
-	Client        Client      `json:"client"`
-	Support       Support     `json:"support"`
-	Environment   Environment `json:"environment"`
-	*AccountFacts             // nil only of mediation and rollout
-	Flags         *Flags      `json:"flags,omitempty"` // this and what follows down to Nudges: of append only
-	Situation     *string     `json:"situation,omitempty"`
-	Process       *Process    `json:"process,omitempty"`
-	Nudges        *Nudges     `json:"nudges,omitempty"`
+	Complete      bool         `json:"complete"`
+	Account       Status       `json:"account,omitempty"` // empty only of mediation and rollout
+	Strategy      string       `json:"strategy,omitempty"`
+	Source        event.Source `json:"source,omitempty"` // of login only
+	Client        Client       `json:"client"`
+	Support       Support      `json:"support"`
+	Environment   Environment  `json:"environment"`
+	*AccountFacts              // nil only of mediation and rollout
+	Flags         *Flags       `json:"flags,omitempty"` // this and what follows down to Nudges: of append only
+	Situation     *string      `json:"situation,omitempty"`
+	Process       *Process     `json:"process,omitempty"`
+	Nudges        *Nudges      `json:"nudges,omitempty"`
 
 	Rollout *Rollout `json:"rollout,omitempty"` // of rollout only
 }

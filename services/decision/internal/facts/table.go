@@ -77,6 +77,7 @@ var root = group(
 	flag("complete", func(f *Facts) bool { return f.Complete }),
 	word("account", func(f *Facts) Status { return f.Account }).when(func(f *Facts) bool { return f.Account != "" }),
 	word("strategy", func(f *Facts) string { return f.Strategy }).when(func(f *Facts) bool { return f.Strategy != "" }),
+	word("source", func(f *Facts) event.Source { return f.Source }).when(func(f *Facts) bool { return f.Source != "" }),
 	group(
 		"client",
 		word("os", func(f *Facts) string { return f.Client.OS }),

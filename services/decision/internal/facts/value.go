@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/keyward/keyward/core/event"
 )
 
 // usualMembers is how many members an object of the facts has at most without costing an allocation.
@@ -175,6 +177,9 @@ var words = vocabulary(
 	"shownLately",
 	"situation",
 	"spaced",
+	"source",
+	string(event.OneTap),
+	string(event.TextField),
 	"strategy",
 	"support",
 	"total",

@@ -35,6 +35,7 @@ type Question struct {
 	Environment  service.Environment                    `json:"environment"`
 	LookupFailed bool                                   `json:"lookupFailed,omitempty"`
 	Strategy     rest.CrossDeviceAuthenticationStrategy `json:"strategy,omitempty"`  // of a login
+	Source       event.Source                           `json:"source,omitempty"`    // of a login; empty = its caller did not say
 	Flags        *rest.PasskeyIntelFlags                `json:"flags,omitempty"`     // of an append start, as the situation
 	Situation    string                                 `json:"situation,omitempty"` // empty = that which detection takes then
 	Account      *Account                               `json:"account,omitempty"`   // nil = there was no such user, or none was asked about

@@ -28,7 +28,7 @@ var (
 var (
 	entryKeys  = []string{"at", "type", "id", "deleted", "user"}
 	engineKeys = map[event.Type][]string{
-		event.LoginOffered:    {"route", "process", "challenge", "env"},
+		event.LoginOffered:    {"route", "source", "process", "challenge", "env"},
 		event.LoginDenied:     {"process", "env"},
 		event.LoginCompleted:  {"ceremonyType", "credential", "process", "challenge", "env"},
 		event.AppendOffered:   {"kind", "process", "challenge", "env"},
@@ -88,7 +88,7 @@ func (l *library) entry(n *yaml.Node, s *Scenario) entry {
 	} else if n.Kind == yaml.MappingNode {
 		l.Refuse(n, "the log entry has no type")
 	}
-	what, allowed := "a log entry", slices.Concat(entryKeys, wireKeys, []string{"route", "kind", "ceremonyType", "attachment"})
+	what, allowed := "a log entry", slices.Concat(entryKeys, wireKeys, []string{"route", "source", "kind", "ceremonyType", "attachment"})
 	if t := e.event.Type; t != "" {
 		what = "a log entry of type " + string(t)
 		allowed = slices.Concat(entryKeys, KeysOf(t))
@@ -125,6 +125,7 @@ func (l *library) kindAndRoute(e *event.Event, fields map[string]*yaml.Node) {
 	switch e.Type {
 	case event.LoginOffered:
 		e.Route = event.Route(cmp.Or(l.Choice(fields["route"], "route", routes), string(event.Local)))
+		e.Source = event.Source(l.Choice(fields["source"], "source", sources))
 	case event.LoginCompleted:
 		e.Route = event.Route(cmp.Or(l.Choice(fields["ceremonyType"], "ceremonyType", routes), string(event.Local)))
 	case event.AppendCompleted:
@@ -180,7 +181,7 @@ func arrange(entries []entry) {
 		return cmp.Or(
 			cmp.Compare(x.CreatedMs, y.CreatedMs), cmp.Compare(rank(x.Type), rank(y.Type)), cmp.Compare(x.Type, y.Type), cmp.Compare(x.ID, y.ID),
 			cmp.Compare(x.Process, y.Process), cmp.Compare(x.Challenge, y.Challenge), cmp.Compare(x.Environment, y.Environment),
-			cmp.Compare(x.Credential, y.Credential), cmp.Compare(x.Route, y.Route), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Expires, y.Expires),
+			cmp.Compare(x.Credential, y.Credential), cmp.Compare(x.Route, y.Route), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Source, y.Source), cmp.Compare(x.Expires, y.Expires),
 			cmp.Compare(a.deletedMs, b.deletedMs),
 		)
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
@@ -23,7 +24,7 @@ var (
 	fileKeys   = []string{"now", "clients", "credentials", "scenarios"}
 	sharedKeys = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
 	actionKeys = map[string][]string{
-		Login: {"strategy"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"},
+		Login: {"strategy", "source"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"},
 	}
 	userKeys       = []string{"status", "absent", "lookupFailed"}
 	credentialKeys = []string{
@@ -40,6 +41,7 @@ var (
 		rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyMinimize,
 		rest.CrossDeviceAuthenticationStrategyMaximize,
 	)
+	sources     = words(event.Sources()...)
 	attachments = []string{"platform", "cross-platform", ""}
 	transports  = words(
 		rest.CredentialTransportBle, rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc,
@@ -143,6 +145,7 @@ func (l *library) scenario(n *yaml.Node) Scenario {
 	s.Question.Environment = environment(l.Text(fields["env"], "env"), private != nil && *private)
 	l.accountOf(&s, fields)
 	s.Strategy = rest.CrossDeviceAuthenticationStrategy(l.Choice(fields["strategy"], "strategy", strategies))
+	s.Source = event.Source(l.Choice(fields["source"], "source", sources))
 	l.flagsOf(&s, fields["flags"])
 	s.Rollout.Action = cmp.Or(l.Choice(fields["about"], "about", abouts), service.RolloutLogin)
 	s.Rollout.Identifier, s.Rollout.Invitation = l.Text(fields["identifier"], "identifier"), l.Text(fields["invitation"], "invitation")

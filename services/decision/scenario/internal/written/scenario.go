@@ -34,6 +34,7 @@ type Scenario struct {
 	Now          time.Time
 	Question     service.Question
 	Strategy     rest.CrossDeviceAuthenticationStrategy
+	Source       event.Source
 	Flags        rest.PasskeyIntelFlags
 	Situation    string
 	Rollout      service.RolloutQuestion // of a rollout, but for the question that all have
