@@ -10,6 +10,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -81,7 +82,7 @@ type Ring struct {
 	versions Versions
 	keys     map[int]map[Purpose][]byte
 	revision uint64
-	reread   func() *Ring // nil = there is nowhere to look
+	reread   func() (*Ring, error) // nil = there is nowhere to look
 }
 
 // Key is a key of one purpose and its version.
@@ -125,16 +126,25 @@ func (r *Ring) Newest(p Purpose) Key {
 	return Key{Version: n, Secret: r.keys[n][p]}
 }
 
-// Key returns the key of a version, if what it made can still be valid. One that is newer than all that are known is looked for
-// once more: another instance has made it a moment ago.
-func (r *Ring) Key(p Purpose, version int) ([]byte, bool) {
+// ErrVersion reports that there is no such version, or not any more: nothing that it made is valid.
+var ErrVersion = errors.New("the project has no keys of this version")
+
+// Key returns the key of a version, if what it made can still be valid; its error is ErrVersion. A version that is newer than all that are
+// known is looked for once more: another instance has made it a moment ago. If that cannot be done, whether it is one is not known, and the
+// error is kv.ErrUnavailable.
+func (r *Ring) Key(p Purpose, version int) ([]byte, error) {
 	if version == r.newest()+1 && r.reread != nil {
-		if now := r.reread(); now != nil {
-			r = now
+		now, err := r.reread()
+		if err != nil {
+			return nil, err
 		}
+		r = now
 	}
 	key, ok := r.keys[version][p]
-	return key, ok
+	if !ok {
+		return nil, ErrVersion
+	}
+	return key, nil
 }
 
 func (r *Ring) newest() int { return r.versions[len(r.versions)-1].Number }

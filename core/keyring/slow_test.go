@@ -2,6 +2,7 @@ package keyring_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/keyring/keyringtest"
+	"github.com/keyward/keyward/core/kv"
 )
 
 // slow is a bucket with nothing in it that takes three seconds for everything.
@@ -78,4 +81,25 @@ func TestTheFirstCallersOfAProjectGetItsKeysFromABusyStore(t *testing.T) {
 			t.Errorf("keys were made %d times", n)
 		}
 	})
+}
+
+// Unknown is no no: a token of a version that another instance may have made a moment ago was refused while the store was away.
+func TestWhetherAVersionIsOneIsNotKnownWhileTheStoreIsAway(t *testing.T) {
+	t.Parallel()
+	r := keyringtest.Cut(t, shop)
+	own := r.Newest(keyring.RefreshToken)
+	for name, c := range map[string]struct {
+		version int
+		want    error
+	}{
+		"its own":                  {own.Version, nil},
+		"the next":                 {own.Version + 1, kv.ErrUnavailable},
+		"one that nobody made yet": {own.Version + 2, keyring.ErrVersion},
+		"one of before versions":   {keyring.Legacy, keyring.ErrVersion},
+		"one that is no version":   {-1, keyring.ErrVersion},
+	} {
+		if _, err := r.Key(keyring.RefreshToken, c.version); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
 }

@@ -234,14 +234,14 @@ func (s *Store) remember(project ident.ProjectID, versions Versions, revision ui
 		return nil, fault.Internal(err)
 	}
 	r.revision = revision
-	r.reread = func() *Ring {
+	r.reread = func() (*Ring, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), rereadLimit)
 		defer cancel()
 		newer, err := s.read(ctx, project)
-		if err != nil {
-			return nil
+		if errors.Is(err, kv.ErrNotFound) {
+			return r, nil
 		}
-		return newer
+		return newer, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,6 +3,7 @@ package environments
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/envhandle"
@@ -44,6 +46,9 @@ func (s *Service) Visit(p project.Project, client rest.ClientInformation) (Visit
 			s.handles.WithLabelValues("known").Inc()
 			v.ID, v.Known = id, !v.Private
 			return v, nil
+		}
+		if errors.Is(err, kv.ErrUnavailable) {
+			return Visit{}, err // a handle in its place would make a stranger of somebody known
 		}
 		s.handles.WithLabelValues("rejected").Inc()
 		v.Rejected = true

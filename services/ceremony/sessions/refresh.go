@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -39,11 +40,12 @@ func refreshMAC(key []byte, said string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// parseRefreshToken returns the session and the generation of a token that is the project's.
-func parseRefreshToken(p project.Project, token string) (ident.SessionID, int, bool) {
+// parseRefreshToken returns the session and the generation of a token that is the project's. Of another one it returns errRefreshToken, and
+// of one of which it cannot be told whose it is a fault of the server.
+func parseRefreshToken(p project.Project, token string) (ident.SessionID, int, error) {
 	parts, ok := strings.CutPrefix(token, refreshPrefix)
 	if !ok {
-		return "", 0, false
+		return "", 0, errRefreshToken()
 	}
 	said, sum, ok := cutLast(parts)
 	fields := strings.Split(said, "_")
@@ -53,17 +55,23 @@ func parseRefreshToken(p project.Project, token string) (ident.SessionID, int, b
 	case 3:
 		var err error
 		if version, err = strconv.Atoi(fields[2]); err != nil || version == keyring.Legacy {
-			return "", 0, false
+			return "", 0, errRefreshToken()
 		}
 	default:
-		return "", 0, false
+		return "", 0, errRefreshToken()
 	}
-	key, known := p.Ring.Key(keyring.RefreshToken, version)
-	if !ok || !known || !hmac.Equal([]byte(sum), []byte(refreshMAC(key, said))) {
-		return "", 0, false
+	key, err := p.Ring.Key(keyring.RefreshToken, version)
+	if err != nil && !errors.Is(err, keyring.ErrVersion) {
+		return "", 0, fmt.Errorf("look for the key of a refresh token: %w", err)
+	}
+	if !ok || err != nil || !hmac.Equal([]byte(sum), []byte(refreshMAC(key, said))) {
+		return "", 0, errRefreshToken()
 	}
 	generation, err := strconv.Atoi(fields[1])
-	return ident.SessionID(fields[0]), generation, err == nil
+	if err != nil {
+		return "", 0, errRefreshToken()
+	}
+	return ident.SessionID(fields[0]), generation, nil
 }
 
 func cutLast(text string) (before, after string, ok bool) {
@@ -80,9 +88,9 @@ func errRefreshToken() *fault.Fault {
 
 // refreshable returns the session of a refresh token that has not been spent. It does not spend it.
 func (s *Service) refreshable(ctx context.Context, p project.Project, token string) (session.Session, error) {
-	id, generation, ok := parseRefreshToken(p, token)
-	if !ok {
-		return session.Session{}, errRefreshToken()
+	id, generation, err := parseRefreshToken(p, token)
+	if err != nil {
+		return session.Session{}, err
 	}
 	found, err := s.liveSession(ctx, p, id)
 	if err == nil && !found.Current(generation, s.now()) {
@@ -148,9 +156,9 @@ func (s *Service) CurrentUserSessionRefresh(
 	if err != nil {
 		return rsp, err
 	}
-	id, generation, ok := s.refreshToken(ctx, p, req.Visit)
-	if !ok {
-		return rsp, errRefreshToken()
+	id, generation, err := s.refreshToken(ctx, p, req.Visit)
+	if err != nil {
+		return rsp, err
 	}
 	found, err := s.spendRefreshToken(ctx, p, id, generation)
 	if err != nil {
@@ -178,26 +186,34 @@ func refreshOf(v service.Visit) string {
 }
 
 // refreshToken returns the refresh token of a visit that is to be spent: of several the one that a live session has not seen, else the
-// first of the project's. To spend one that is spent ends its session, so that the wrong choice would log somebody out.
-func (s *Service) refreshToken(ctx context.Context, p project.Project, v service.Visit) (id ident.SessionID, generation int, ok bool) {
+// first of the project's. To spend one that is spent ends its session, so that the wrong choice would log somebody out: what cannot be told
+// of one is not chosen by what is known of others.
+func (s *Service) refreshToken(ctx context.Context, p project.Project, v service.Visit) (ident.SessionID, int, error) {
 	chosen := refreshOf(v)
-	id, generation, ok = parseRefreshToken(p, chosen)
-	if chosen != v.Refresh || len(v.OtherRefresh) == 0 {
-		return id, generation, ok
+	id, generation, unknown := parseRefreshToken(p, chosen)
+	if fault.OfServer(unknown) || chosen != v.Refresh || len(v.OtherRefresh) == 0 {
+		return id, generation, unknown
 	}
 	for _, token := range append([]string{v.Refresh}, v.OtherRefresh...) {
-		of, number, known := parseRefreshToken(p, token)
-		if !known {
+		of, number, err := parseRefreshToken(p, token)
+		if fault.OfServer(err) {
+			return "", 0, err
+		}
+		if err != nil {
 			continue
 		}
-		if found, err := s.liveSession(ctx, p, of); err == nil && found.Current(number, s.now()) {
-			return of, number, true
+		found, err := s.liveSession(ctx, p, of)
+		if fault.OfServer(err) {
+			return "", 0, err
 		}
-		if !ok {
-			id, generation, ok = of, number, true
+		if err == nil && found.Current(number, s.now()) {
+			return of, number, nil
+		}
+		if unknown != nil {
+			id, generation, unknown = of, number, nil
 		}
 	}
-	return id, generation, ok
+	return id, generation, unknown
 }
 
 func (s *Service) spendRefreshToken(ctx context.Context, p project.Project, id ident.SessionID, generation int) (session.Session, error) {
@@ -263,8 +279,12 @@ func (s *Service) CurrentUserSessionLogout(
 
 // leaving returns the session that a visit proves, by whichever of its tokens still does.
 func (s *Service) leaving(ctx context.Context, p project.Project, v service.Visit) (ident.SessionID, bool, error) {
-	if id, _, ok := parseRefreshToken(p, refreshOf(v)); ok {
+	id, _, err := parseRefreshToken(p, refreshOf(v))
+	if err == nil {
 		return id, true, nil
+	}
+	if fault.OfServer(err) {
+		return "", false, err
 	}
 	found, err := s.sessionOf(ctx, p, v.Token)
 	if fault.OfServer(err) {

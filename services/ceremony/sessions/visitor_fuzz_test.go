@@ -4,11 +4,16 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/keyring/keyringtest"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/project"
 )
 
@@ -37,7 +42,7 @@ func TestATokenOfOldIsTakenAndOnlyInItsOldForm(t *testing.T) {
 	t.Parallel()
 	p, id := projectWith(t, "pro-1", "a key of the project"), ident.SessionID("ses-1")
 	token := legacyToken("a key of old", id)
-	if found, generation, ok := parseRefreshToken(p, token); !ok || found != id || generation != 0 {
+	if found, generation, err := parseRefreshToken(p, token); err != nil || found != id || generation != 0 {
 		t.Errorf("it is refused: %s %d", found, generation)
 	}
 	for name, forged := range map[string]string{
@@ -47,7 +52,7 @@ func TestATokenOfOldIsTakenAndOnlyInItsOldForm(t *testing.T) {
 		"the salt of answers": legacyToken(string(p.Salt()), id),
 		"no key":              legacyToken("", id),
 	} {
-		if _, _, ok := parseRefreshToken(p, forged); ok {
+		if _, _, err := parseRefreshToken(p, forged); err == nil {
 			t.Errorf("%s: a forged token is taken", name)
 		}
 	}
@@ -64,12 +69,28 @@ func FuzzRefreshTokens(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		found, generation, ok := parseRefreshToken(p, token)
-		if ok && refreshToken(p, found, generation) != token && token != legacyToken("a key of old", found) {
+		found, generation, err := parseRefreshToken(p, token)
+		if err == nil && refreshToken(p, found, generation) != token && token != legacyToken("a key of old", found) {
 			t.Errorf("%q is taken for generation %d of %s", token, generation, found)
 		}
-		if _, _, foreign := parseRefreshToken(other, token); ok && foreign {
+		if _, _, foreign := parseRefreshToken(other, token); err == nil && foreign == nil {
 			t.Errorf("%q is taken by two projects", token)
 		}
 	})
+}
+
+// Somebody whose token another instance made a moment ago was logged out when the store was away just then.
+func TestATokenOfAVersionThatCannotBeLookedForIsNotRefused(t *testing.T) {
+	t.Parallel()
+	p := project.Project{ID: "pro-1", Ring: keyringtest.Cut(t, "pro-1")}
+	next := keyring.Legacy + 2
+	for name, token := range map[string]string{
+		"of the next version":     fmt.Sprintf("rt1_ses-1_0_%d_00", next),
+		"of a version after that": fmt.Sprintf("rt1_ses-1_0_%d_00", next+1),
+	} {
+		_, _, err := parseRefreshToken(p, token)
+		if away := name == "of the next version"; errors.Is(err, kv.ErrUnavailable) != away || fault.Unauthenticated(err) == away {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -101,10 +102,17 @@ func (e *Entry) Seal(keys *keyring.Ring, ref Ref, value string) {
 	e.Sum = sum(key.Secret, ref, e.Salt, value)
 }
 
-// is reports whether a value is the right one. If the key is no longer kept, none is.
-func (e *Entry) is(ref Ref, a Attempt) bool {
-	key, known := a.Keys.Key(keyring.OneTimeCode, e.KeyVersion)
-	return known && subtle.ConstantTimeCompare(e.Sum, sum(key, ref, e.Salt, a.Value)) == 1
+// is returns nil for the right value, and ErrWrong for another, or for any if the key is no longer kept. Other errors say that it cannot be
+// told.
+func (e *Entry) is(ref Ref, a Attempt) error {
+	key, err := a.Keys.Key(keyring.OneTimeCode, e.KeyVersion)
+	if err != nil && !errors.Is(err, keyring.ErrVersion) {
+		return fmt.Errorf("look for the key of a code: %w", err)
+	}
+	if err != nil || subtle.ConstantTimeCompare(e.Sum, sum(key, ref, e.Salt, a.Value)) != 1 {
+		return ErrWrong
+	}
+	return nil
 }
 
 func sum(key []byte, ref Ref, salt []byte, value string) []byte {
@@ -137,7 +145,8 @@ type Attempt struct {
 	Hold    time.Duration // how long the claim lasts
 }
 
-// Try judges an attempt and changes the entry accordingly, also when it returns an error.
+// Try judges an attempt and changes the entry accordingly, also when it returns one of the errors above. With another one it could not judge
+// and has changed nothing.
 func (e *Entry) Try(ref Ref, a Attempt) error {
 	now := a.Now.UnixMilli()
 	switch {
@@ -147,9 +156,14 @@ func (e *Entry) Try(ref Ref, a Attempt) error {
 		return ErrUsed
 	case e.Status(a.Now) == rest.ChallengeStatusExpired:
 		return ErrExpired
-	case !e.is(ref, a):
-		e.Wrong++
-		return ErrWrong
+	}
+	if err := e.is(ref, a); err != nil {
+		if errors.Is(err, ErrWrong) {
+			e.Wrong++
+		}
+		return err
+	}
+	switch {
 	case a.By == "":
 		e.Completed = true
 	default:

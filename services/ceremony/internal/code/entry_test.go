@@ -10,6 +10,8 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/keyring/keyringtest"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 )
 
@@ -154,4 +156,16 @@ func TestNoOrderOfAttemptsBreaksTheRules(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Nobody is told that a right code is wrong, and none is counted, because the store is away.
+func TestACodeOfAVersionThatCannotBeLookedForIsNeitherRightNorWrong(t *testing.T) {
+	t.Parallel()
+	e := sealed("123456")
+	e.KeyVersion = 2 // another instance has made it a moment ago
+	before := e
+	err := e.Try(ref, code.Attempt{Keys: keyringtest.Cut(t, "pro-1"), Value: "123456", Now: start})
+	if !errors.Is(err, kv.ErrUnavailable) || e.Wrong != before.Wrong || e.Completed {
+		t.Errorf("%v: %+v", err, e)
+	}
 }

@@ -52,7 +52,7 @@ func Issue(p project.Project, id ident.EnvironmentID, now time.Time) (string, er
 	return Prefix + base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
-// Verify returns the environment that a handle names, or one of the errors above. The time it takes does not depend on how much of the
+// Verify returns the environment that a handle names, or one of the errors above, or why it cannot be told. The time it takes does not depend on how much of the
 // proof is right.
 func Verify(p project.Project, handle string, now time.Time, maxAge time.Duration) (ident.EnvironmentID, error) {
 	encoded, ok := strings.CutPrefix(handle, Prefix)
@@ -65,8 +65,11 @@ func Verify(p project.Project, handle string, now time.Time, maxAge time.Duratio
 	}
 	claims, proof := raw[:numberSize+timeSize], raw[numberSize+timeSize:]
 	said := binary.BigEndian.Uint64(claims[numberSize:])
-	key, known := p.Ring.Key(keyring.EnvironmentHandle, int(said>>timeBits))
-	if !known || !hmac.Equal(proof, mac(key, p, claims)) {
+	key, err := p.Ring.Key(keyring.EnvironmentHandle, int(said>>timeBits))
+	if err != nil && !errors.Is(err, keyring.ErrVersion) {
+		return "", fmt.Errorf("look for the key of a handle: %w", err)
+	}
+	if err != nil || !hmac.Equal(proof, mac(key, p, claims)) {
 		return "", ErrForeign
 	}
 	issued := time.Unix(int64(said&(1<<timeBits-1)), 0)

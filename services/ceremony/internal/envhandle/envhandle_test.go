@@ -9,6 +9,8 @@ import (
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/keyring/keyringtest"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony/internal/envhandle"
 )
@@ -146,4 +148,13 @@ func FuzzVerify(f *testing.F) {
 			t.Errorf("%q verified as %s, but was never issued", handle, id)
 		}
 	})
+}
+
+func TestAHandleOfAVersionThatCannotBeLookedForIsNotForeign(t *testing.T) {
+	t.Parallel()
+	handle := issue(t, before(t, own.ID, 3), "env-1") // by version 2
+	p := project.Project{ID: own.ID, Ring: keyringtest.Cut(t, own.ID)}
+	if id, err := envhandle.Verify(p, handle, now, maxAge); !errors.Is(err, kv.ErrUnavailable) {
+		t.Errorf("%s, %v", id, err)
+	}
 }

@@ -1,11 +1,13 @@
 package signin
 
 import (
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 )
@@ -57,7 +59,11 @@ func (s State) Attempt(method frontend.VerificationMethod, ref code.Ref, a code.
 	tried := *s.Current
 	s.Current = &tried
 	ref.ID = tried.ID
-	if !tried.right(ref, a) {
+	right, err := tried.right(ref, a)
+	if err != nil {
+		return s, err
+	}
+	if !right {
 		tried.Problem = ProblemCode(method)
 		return s, nil
 	}
@@ -74,9 +80,17 @@ func (s State) Attempt(method frontend.VerificationMethod, ref code.Ref, a code.
 	return next, nil
 }
 
-// right reports whether a value is, and counts it if it is not.
-func (v *Verification) right(ref code.Ref, a code.Attempt) bool {
-	return v.ID != "" && v.Code.Try(ref, a) == nil
+// right reports whether a value is, and counts it if it is not. Its error says that it cannot be told.
+func (v *Verification) right(ref code.Ref, a code.Attempt) (bool, error) {
+	if v.ID == "" {
+		return false, nil
+	}
+	err := v.Code.Try(ref, a)
+	var refused *fault.Refusal
+	if errors.As(err, &refused) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Correct changes an identifier of a sign-up that is being verified. A value at fault is only reported.
