@@ -128,6 +128,17 @@ func TestObservationsArePersistedAsynchronouslyAndEventsAreNot(t *testing.T) {
 	}
 }
 
+func TestWhatIsCountedOfNamesThatNobodyHasIsKeptAsLongAsAccountsAndIsBounded(t *testing.T) {
+	t.Parallel()
+	stream, err := open(t, config(t)).Stream(t.Context(), "KV_"+bus.NobodiesBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg := stream.CachedInfo().Config; cfg.MaxAge != 0 || cfg.MaxMsgs <= 0 || cfg.Discard != jetstream.DiscardOld {
+		t.Errorf("%+v", cfg)
+	}
+}
+
 func TestAWriteFailsAtOnceWhenTheServerIsGone(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)

@@ -52,6 +52,7 @@ const (
 	SessionIndexBucket = "session-index"     // <project>.<user>.<session>, without a value: which sessions a user has
 	TokensBucket       = "connect-tokens"    // <project>.<connect token>
 	CodesBucket        = "codes"             // <project>.<user>.<challenge>: one-time codes and links under way
+	NobodiesBucket     = "wrong-codes"       // <project>.<hash of an identifier that is nobody's>: how many wrong codes were given for it
 	SpentBucket        = "spent-tokens"      // <project>.<token ID>: signed passkey data that was used
 	WebhooksBucket     = "webhook-endpoints" // <project>.<endpoint>
 	// Instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
@@ -70,6 +71,9 @@ const (
 	duplicateWindow            = 2 * time.Minute
 	observationDuplicateWindow = 5 * time.Second
 )
+
+// maxNobodies bounds what strangers may fill by giving wrong codes for names that they invent, of some 200 bytes each. Of more the oldest go.
+const maxNobodies = 1_000_000
 
 // spentMaxAge is how long a spent token is remembered: longer than any is valid.
 const spentMaxAge = 15 * time.Minute
@@ -115,6 +119,10 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	codes, spent, idempotency := b.bucket(CodesBucket), b.bucket(SpentBucket), b.bucket(IdempotencyBucket)
 	codes.MaxAge, spent.MaxAge, idempotency.MaxAge = cfg.CodesMaxAge, spentMaxAge, cfg.IdempotencyMaxAge
 
+	// Without an age: what accounts count in themselves has none, and by a difference one could tell who exists.
+	nobodies := b.bucket(NobodiesBucket)
+	nobodies.MaxMsgs, nobodies.Discard = maxNobodies, jetstream.DiscardOld
+
 	processes := b.observations(b.bucket(ProcessesBucket))
 	processes.MaxAge = processesMaxAge
 
@@ -136,7 +144,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		offers, decisions, audit, retries, dead, deliveries, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
-		codes, spent, processes, idempotency, sessions, sessionIndex, tokens,
+		codes, nobodies, spent, processes, idempotency, sessions, sessionIndex, tokens,
 		b.objects(PoliciesBucket), b.bucket(IntegrityBucket), b.probes(),
 		events, // last: who waits for all waits for it
 	}

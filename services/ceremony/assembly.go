@@ -44,7 +44,7 @@ func newStores(d Deps, m metrics.Metrics) stores {
 		names:      identindex.NewStore(d.Names),
 		sessions:   session.NewStore(d.Sessions, d.SessionIDs),
 		tokens:     connecttoken.NewStore(d.Tokens),
-		codes:      code.NewStore(d.Codes),
+		codes:      code.NewStore(d.Codes, d.Nobodies),
 		processes:  process.NewStore(d.Processes),
 		outbox:     outbox.New(outbox.Deps{Accounts: d.Accounts, Events: d.Events, Now: d.Now, Log: d.Log, Metrics: m.Outbox}),
 	}

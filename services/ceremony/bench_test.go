@@ -63,6 +63,7 @@ func BenchmarkLoginStart(b *testing.B) {
 			SessionIDs:      st.Buckets.SessionIDs,
 			Tokens:          st.Buckets.Tokens,
 			Codes:           st.Buckets.Codes,
+			Nobodies:        st.Buckets.Nobodies,
 			Delivery:        st.Delivery,
 			Spent:           st.Buckets.Spent,
 			Processes:       st.Buckets.Processes,

@@ -1,7 +1,7 @@
 // Package ceremony runs WebAuthn ceremonies (append, login, mediation) and keeps what they are about: users, credentials, challenges and
 // sessions. It asks the decision service what to offer and tells the events service what came of it. It touches the buckets "accounts",
-// "challenges", "challenge-marks", "credential-index", "identifier-index", "projects", "codes", "signing-keys", "spent-tokens", "sessions",
-// "session-index", "processes" and "connect-tokens", and the stream of login offers. Changes of accounts are announced through the event
+// "challenges", "challenge-marks", "credential-index", "identifier-index", "projects", "codes", "wrong-codes", "signing-keys", "spent-tokens",
+// "sessions", "session-index", "processes" and "connect-tokens", and the stream of login offers. Changes of accounts are announced through the event
 // log; while Redis is gone that takes about 0.1 s, and nothing else of a ceremony notices.
 //
 // A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the account and the event are
@@ -218,6 +218,7 @@ type Deps struct {
 	SessionIDs jetstream.KeyValue // bucket bus.SessionIndexBucket
 	Tokens     jetstream.KeyValue // bucket bus.TokensBucket
 	Codes      jetstream.KeyValue // bucket bus.CodesBucket
+	Nobodies   jetstream.KeyValue // bucket bus.NobodiesBucket
 	Delivery   codes.Delivery     // of one-time codes and links
 	Spent      jetstream.KeyValue // bucket bus.SpentBucket
 	Processes  jetstream.KeyValue // bucket bus.ProcessesBucket
@@ -241,8 +242,8 @@ type Deps struct {
 func (d Deps) validate() error {
 	if d.Projects == nil || d.Keys == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil ||
 		d.Events == nil || d.Offers == nil || d.Positions == nil || d.DNS == nil || d.Sessions == nil || d.SessionIDs == nil ||
-		d.Tokens == nil || d.Codes == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil || d.Signing == nil ||
-		d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
+		d.Tokens == nil || d.Codes == nil || d.Nobodies == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil ||
+		d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil

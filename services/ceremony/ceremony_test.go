@@ -31,6 +31,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 			SessionIDs:      b.SessionIDs,
 			Tokens:          b.Tokens,
 			Codes:           b.Codes,
+			Nobodies:        b.Nobodies,
 			Delivery:        st.Delivery,
 			Spent:           b.Spent,
 			Processes:       b.Processes,

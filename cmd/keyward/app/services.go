@@ -283,6 +283,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		SessionIDs:      buckets[bus.SessionIndexBucket],
 		Tokens:          buckets[bus.TokensBucket],
 		Codes:           buckets[bus.CodesBucket],
+		Nobodies:        buckets[bus.NobodiesBucket],
 		Delivery:        courier,
 		Spent:           buckets[bus.SpentBucket],
 		Processes:       buckets[bus.ProcessesBucket],
@@ -313,7 +314,8 @@ func (a *App) ceremonyBuckets(ctx context.Context) (map[string]jetstream.KeyValu
 	buckets := make(map[string]jetstream.KeyValue)
 	for _, name := range []string{
 		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket,
-		bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket, bus.ProcessesBucket,
+		bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.NobodiesBucket, bus.SpentBucket,
+		bus.ProcessesBucket,
 	} {
 		bucket, err := a.bus.Bucket(ctx, name)
 		if err != nil {

@@ -93,7 +93,7 @@ func (s *shared) start() error {
 
 // Buckets are those that the service works with.
 type Buckets struct {
-	Accounts, Challenges, Marks, Index, Names, Sessions, SessionIDs, Tokens, Codes, Spent, Processes, Keys, roots jetstream.KeyValue
+	Accounts, Challenges, Marks, Index, Names, Sessions, SessionIDs, Tokens, Codes, Nobodies, Spent, Processes, Keys, roots jetstream.KeyValue
 }
 
 // OpenBuckets opens the buckets of the storage that all tests of a process share.
@@ -122,6 +122,7 @@ func OpenBucketsOf(tb testing.TB, storage *bus.Bus) Buckets {
 		SessionIDs: open(bus.SessionIndexBucket),
 		Tokens:     open(bus.TokensBucket),
 		Codes:      open(bus.CodesBucket),
+		Nobodies:   open(bus.NobodiesBucket),
 		Spent:      open(bus.SpentBucket),
 		Processes:  open(bus.ProcessesBucket),
 		Keys:       open(bus.KeysBucket),

@@ -88,7 +88,7 @@ func (s *Service) guess(ctx context.Context, t *turn, attempt transition) error 
 
 // mayGuess refuses a login by codes if the account takes none any more. Of somebody who does not exist it is the same, by the count of
 // nobody, and whoever it is, both counts are read.
-func (s *Service) mayGuess(ctx context.Context, t *turn, nobody code.Guesser) error {
+func (s *Service) mayGuess(ctx context.Context, t *turn, nobody code.Nobody) error {
 	user := t.state.User
 	if user == "" {
 		user = ident.Seed(t.process.ID).UserID()
@@ -126,7 +126,7 @@ func (s *Service) refund(ctx context.Context, who code.Guesser, g code.Guesses) 
 
 // countWrong counts a wrong code before it is answered, with one write whoever it is. Nothing but the telling comes later: by how long that
 // takes one could tell who exists.
-func (s *Service) countWrong(ctx context.Context, t *turn, nobody code.Guesser) error {
+func (s *Service) countWrong(ctx context.Context, t *turn, nobody code.Nobody) error {
 	if t.state.User == "" {
 		return s.codes.Miss(ctx, nobody)
 	}

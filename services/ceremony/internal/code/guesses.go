@@ -35,7 +35,7 @@ func (g Guesses) pause(wrong int) time.Duration {
 	return min(pause, g.Longest)
 }
 
-// Guesser is whom values are counted for: an account, an identifier that is nobody's, or an address.
+// Guesser is whom values are counted for with waits: an account, an identifier, or an address.
 type Guesser struct{ key string }
 
 // Account is the guesser of a user's codes, whoever gives the values. The count goes with the user.
@@ -78,9 +78,23 @@ func (s *Store) Charge(ctx context.Context, who Guesser, g Guesses, now time.Tim
 	return wait, err
 }
 
+// Nobody is an identifier that no account has. What is counted for it is kept as long as an account keeps what is counted for it: for good,
+// among the newest million.
+type Nobody struct{ key string }
+
+// NobodyOf returns the identifier behind a text in the alphabet of keys that stands for it.
+func NobodyOf(project ident.ProjectID, stands string) Nobody {
+	return Nobody{string(project) + "." + stands}
+}
+
+// missed is what is kept of one.
+type missed struct {
+	Wrong int `json:"wrong"`
+}
+
 // Miss counts a value that was wrong, without waits, as accounts do.
-func (s *Store) Miss(ctx context.Context, who Guesser) error {
-	_, err := s.guesses.Upsert(ctx, who.key, func(known *guesses) error {
+func (s *Store) Miss(ctx context.Context, who Nobody) error {
+	_, err := s.nobody.Upsert(ctx, who.key, func(known *missed) error {
 		known.Wrong++
 		return nil
 	})
@@ -88,8 +102,8 @@ func (s *Store) Miss(ctx context.Context, who Guesser) error {
 }
 
 // Missed returns how many values Miss has counted.
-func (s *Store) Missed(ctx context.Context, who Guesser) (int, error) {
-	known, err := s.guesses.Get(ctx, who.key)
+func (s *Store) Missed(ctx context.Context, who Nobody) (int, error) {
+	known, err := s.nobody.Get(ctx, who.key)
 	if errors.Is(err, kv.ErrNotFound) {
 		return 0, nil
 	}

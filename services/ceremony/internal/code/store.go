@@ -13,19 +13,21 @@ import (
 	"github.com/keyward/keyward/core/ratelimit"
 )
 
-// Store is the bucket "codes". It is safe for concurrent use.
+// Store is the buckets "codes" and "wrong-codes". It is safe for concurrent use.
 type Store struct {
 	codes   kv.Bucket[Entry]
 	sends   kv.Bucket[sends]   // of the same bucket
 	guesses kv.Bucket[guesses] // likewise
+	nobody  kv.Bucket[missed]
 }
 
-// NewStore returns a store on the bucket "codes".
-func NewStore(bucket jetstream.KeyValue) *Store {
+// NewStore returns a store on the two buckets.
+func NewStore(bucket, nobodies jetstream.KeyValue) *Store {
 	return &Store{
 		codes:   kv.Bucket[Entry]{KV: bucket, Name: "challenge", Missing: ErrUnknown},
 		sends:   kv.Bucket[sends]{KV: bucket, Name: "challenge"},
 		guesses: kv.Bucket[guesses]{KV: bucket, Name: "count of wrong codes"},
+		nobody:  kv.Bucket[missed]{KV: nobodies, Name: "count of wrong codes in a row"},
 	}
 }
 

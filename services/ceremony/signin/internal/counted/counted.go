@@ -38,7 +38,7 @@ func ToSend(p project.Project, m signin.Means, from string) Sends {
 // Wrong is what a wrong code is counted under.
 type Wrong struct {
 	Identifier code.Guesser // whoever it belongs to
-	InARow     code.Guesser // the same, of somebody who does not exist: what an account counts in itself
+	InARow     code.Nobody  // the same, of somebody who does not exist: what an account counts in itself
 	Source     code.Guesser // where the code comes from
 }
 
@@ -48,7 +48,7 @@ func WrongCodes(p project.Project, m signin.Means, from string) Wrong {
 	to := named(m)
 	return Wrong{
 		Identifier: code.Stranger(p.ID, digest(key, "wrong codes for an identifier\x00"+to)),
-		InARow:     code.Stranger(p.ID, digest(key, "wrong codes in a row for an identifier\x00"+to)),
+		InARow:     code.NobodyOf(p.ID, digest(key, "wrong codes in a row for an identifier\x00"+to)),
 		Source:     code.Stranger(p.ID, digest(key, "wrong codes from an address\x00"+sourceOf(from))),
 	}
 }
