@@ -822,7 +822,10 @@ type ConnectAppendStartRsp struct {
 	CustomData         *map[string]string `json:"customData,omitempty"`
 
 	// ExpiresMs Unix milliseconds.
-	ExpiresMs           UnixMs                       `json:"expiresMs"`
+	ExpiresMs UnixMs `json:"expiresMs"`
+
+	// FurtherDevice True if the account has passkeys and none is expected on this device: what is offered is a further one, beside them. Otherwise absent.
+	FurtherDevice       *bool                        `json:"furtherDevice,omitempty"`
 	IsRestrictedBrowser bool                         `json:"isRestrictedBrowser"`
 	Variant             ConnectAppendStartRspVariant `json:"variant"`
 }
@@ -1210,14 +1213,17 @@ type NativeMeta struct {
 	Error                *string                    `json:"error,omitempty"`
 	IsBluetoothAvailable *bool                      `json:"isBluetoothAvailable,omitempty"`
 	IsBluetoothOn        *bool                      `json:"isBluetoothOn,omitempty"`
-	IsDeviceSecure       *bool                      `json:"isDeviceSecure,omitempty"`
-	IsGooglePlayServices *bool                      `json:"isGooglePlayServices,omitempty"`
-	Locale               *string                    `json:"locale,omitempty"`
-	Model                *string                    `json:"model,omitempty"`
-	Name                 *string                    `json:"name,omitempty"`
-	Platform             string                     `json:"platform"`
-	PlatformVersion      string                     `json:"platformVersion"`
-	Screen               *struct {
+
+	// IsConditionalCreateSupported The app can create passkeys without a dialog (conditional mediation of a creation). It is never guessed by the version of a system.
+	IsConditionalCreateSupported *bool   `json:"isConditionalCreateSupported,omitempty"`
+	IsDeviceSecure               *bool   `json:"isDeviceSecure,omitempty"`
+	IsGooglePlayServices         *bool   `json:"isGooglePlayServices,omitempty"`
+	Locale                       *string `json:"locale,omitempty"`
+	Model                        *string `json:"model,omitempty"`
+	Name                         *string `json:"name,omitempty"`
+	Platform                     string  `json:"platform"`
+	PlatformVersion              string  `json:"platformVersion"`
+	Screen                       *struct {
 		HeightPoints *float64 `json:"heightPoints,omitempty"`
 		Scale        *float64 `json:"scale,omitempty"`
 		WidthPoints  *float64 `json:"widthPoints,omitempty"`

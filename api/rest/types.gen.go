@@ -855,13 +855,15 @@ type AppendDecisionInsights struct {
 	// Examples: 2026-12-22T12:00:00Z
 	NextEligibleAt *string `json:"nextEligibleAt,omitempty"`
 
-	// Reason Why no creation is offered, in more words than appendNotAllowedReason has: also data_incomplete, env_blacklisted, private_mode, user_blacklisted, security_key_login, cooldown, trigger or spacing. Absent if one is.
-	Reason  *string       `json:"reason,omitempty"`
-	Tag     DecisionTag   `json:"tag"`
+	// Reason Why no creation is offered, in more words than appendNotAllowedReason has: also data_incomplete, env_blacklisted, private_mode, user_blacklisted, security_key_login, cooldown, budget, trigger or spacing. Absent if one is.
+	Reason *string     `json:"reason,omitempty"`
+	Tag    DecisionTag `json:"tag"`
+
+	// Variant What the client shows. after-no-credential: the account has passkeys, and none is expected on this device, which gets a further one.
 	Variant AppendVariant `json:"variant"`
 }
 
-// AppendVariant defines model for AppendVariant.
+// AppendVariant What the client shows. after-no-credential: the account has passkeys, and none is expected on this device, which gets a further one.
 type AppendVariant string
 
 // AuthEvent defines model for AuthEvent.
@@ -1332,6 +1334,9 @@ type NativeMeta struct {
 	GooglePlayServices   *bool   `json:"googlePlayServices,omitempty"`
 	IsBluetoothAvailable *bool   `json:"isBluetoothAvailable,omitempty"`
 	IsBluetoothOn        *bool   `json:"isBluetoothOn,omitempty"`
+
+	// IsConditionalCreateSupported The app can create passkeys without a dialog (conditional mediation of a creation). It is never guessed by the version of a system.
+	IsConditionalCreateSupported *bool `json:"isConditionalCreateSupported,omitempty"`
 
 	// IsDeviceSecure Frontend name of deviceSecure.
 	IsDeviceSecure *bool `json:"isDeviceSecure,omitempty"`

@@ -16,6 +16,7 @@ func (f *folder) append() Append {
 		AfterHybrid:               f.nudge(declines, event.KindAfterHybrid, p.AfterHybrid),
 		Auto:                      f.nudge(declines, event.KindAuto, p.Auto),
 		ConditionalCreateCooldown: f.conditionalCreateCooldown(succeeded),
+		BudgetSpent:               f.budgetSpent(),
 	}
 	for _, e := range f.events {
 		if e.Type == event.AppendOffered {
@@ -91,7 +92,29 @@ func (f *folder) conditionalCreateCooldown(succeeded int64) bool {
 		if e.Type != event.AppendOffered || e.Kind != event.KindConditionalCreate || e.CreatedMs <= succeeded || f.created[ceremony(e)] {
 			continue
 		}
+		if f.parameters.ConditionalCreate.PerProcess && e.Process != f.processID {
+			continue
+		}
 		if f.younger(e.CreatedMs, f.parameters.ConditionalCreate.CooldownSeconds) {
+			return true
+		}
+	}
+	return false
+}
+
+// budgetSpent reports whether the account has been shown as many offers lately as it may be. Silent creations show nothing.
+func (f *folder) budgetSpent() bool {
+	if f.parameters.NudgeBudget == (NudgeBudget{}) {
+		return false
+	}
+	for _, limit := range f.parameters.NudgeBudget.limits() {
+		shown := 0
+		for _, e := range f.events {
+			if e.Type == event.AppendOffered && e.Kind != event.KindConditionalCreate && f.younger(e.CreatedMs, limit.seconds) {
+				shown++
+			}
+		}
+		if shown >= limit.most {
 			return true
 		}
 	}

@@ -158,6 +158,20 @@ func TestAppendHistory(t *testing.T) {
 			want: history.Append{ConditionalCreateCooldown: true},
 		},
 		{
+			name:    "conditional creation of another process does not count if each may have one",
+			log:     entries(nudged(-time.Hour, event.KindConditionalCreate, "p")),
+			process: "q",
+			change:  func(p *history.Parameters) { p.ConditionalCreate.PerProcess = true },
+			want:    history.Append{},
+		},
+		{
+			name:    "one of this process does",
+			log:     entries(nudged(-time.Hour, event.KindConditionalCreate, "p")),
+			process: "p",
+			change:  func(p *history.Parameters) { p.ConditionalCreate.PerProcess = true },
+			want:    history.Append{ConditionalCreateCooldown: true},
+		},
+		{
 			name: "a cancel may have a cooldown of its own",
 			log: entries(
 				skip(-12*day, event.KindDefault), skip(-11*day, event.KindDefault), nudged(-10*day, event.KindDefault, "p"),
@@ -172,6 +186,40 @@ func TestAppendHistory(t *testing.T) {
 			want: now.Add(-23 * time.Hour),
 		},
 		{name: "a last offer of the future was made now", log: entries(nudged(time.Minute, event.KindDefault, "p")), want: now},
+	})
+}
+
+func TestTheBudgetOfOffersIsOneForAllKinds(t *testing.T) {
+	t.Parallel()
+	budget := func(day, month, year int) func(*history.Parameters) {
+		return func(p *history.Parameters) { p.NudgeBudget = history.NudgeBudget{Day: day, Month: month, Year: year} }
+	}
+	spent, left := history.Append{BudgetSpent: true}, history.Append{}
+	runFold(t, []foldCase{
+		{name: "there is none", log: entries(nudged(-time.Hour, event.KindDefault, "p")), want: left},
+		{name: "one a day, and none was shown", change: budget(1, 0, 0), want: left},
+		{name: "one a day, of whatever kind", change: budget(1, 0, 0), log: entries(nudged(-time.Hour, event.KindAuto, "p")), want: spent},
+		{name: "until it is 24 h old", change: budget(1, 0, 0), log: entries(nudged(-24*time.Hour, event.KindDefault, "p")), want: left},
+		{
+			name: "two kinds a month", change: budget(0, 2, 0),
+			log: entries(nudged(-29*day, event.KindDefault, "p"), nudged(-2*day, event.KindAfterHybrid, "q")), want: spent,
+		},
+		{
+			name: "one of them too long ago", change: budget(0, 2, 0),
+			log: entries(nudged(-30*day, event.KindDefault, "p"), nudged(-2*day, event.KindAfterHybrid, "q")), want: left,
+		},
+		{
+			name: "a year", change: budget(0, 0, 2),
+			log: entries(nudged(-364*day, event.KindDefault, "p"), nudged(-100*day, event.KindAfterError, "q")), want: spent,
+		},
+		{
+			name: "what was created silently showed nothing", change: budget(1, 1, 1),
+			log: entries(nudged(-25*time.Hour, event.KindConditionalCreate, "p")), want: left,
+		},
+		{
+			name: "in other environments too", change: budget(1, 0, 0),
+			log: entries(nudged(-time.Hour, event.KindDefault, "p").in(away)), want: spent,
+		},
 	})
 }
 

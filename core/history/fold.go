@@ -37,6 +37,7 @@ type folder struct {
 	credentials []account.Credential
 	deleted     []account.Tombstone
 	environment ident.EnvironmentID
+	processID   string
 	now         int64 // Unix ms
 	parameters  Parameters
 	createdBy   func(*account.Credential) event.Route
@@ -50,6 +51,7 @@ func newFolder(in Input) *folder {
 		credentials: in.Credentials,
 		deleted:     in.Deleted,
 		environment: in.Environment,
+		processID:   in.Process,
 		now:         in.Now.UnixMilli(),
 		parameters:  in.Parameters,
 		createdBy:   in.Created,

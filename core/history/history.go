@@ -3,6 +3,7 @@
 package history
 
 import (
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/core/account"
@@ -45,6 +46,7 @@ type Parameters struct {
 	DoubtSeconds                int64             `json:"doubtSeconds"`                // how long wrong codes and odd passkeys count
 	// Sources of login starts that the user asked for: that such a login failed counts nowhere. Bundles from before have none
 	ExplicitSources []event.Source `json:"explicitSources,omitempty"`
+	NudgeBudget     NudgeBudget    `json:"nudgeBudget,omitempty"` // bundles from before have none
 }
 
 // Cooldown is when offers of a kind pause: after Count declines, until CooldownSeconds after the last.
@@ -56,6 +58,38 @@ type Cooldown struct {
 // ConditionalCreate is how long conditional creation pauses after a request that yielded nothing; declines are not counted.
 type ConditionalCreate struct {
 	CooldownSeconds int64 `json:"cooldownSeconds"`
+	// Only a request of the same process counts, so that each sign-in may make one; bundles from before have none
+	PerProcess bool `json:"perProcess,omitempty"`
+}
+
+// NudgeBudget is how many offers, of any kind that the user sees, an account gets at most within a time; 0 = any number.
+type NudgeBudget struct {
+	Day   int `json:"day"`
+	Month int `json:"month"` // 30 days
+	Year  int `json:"year"`  // 365 days
+}
+
+// limit is how many offers there may be within a time.
+type limit struct {
+	most    int
+	seconds int64
+}
+
+// limits are those that the budget sets.
+func (b NudgeBudget) limits() []limit {
+	const day = int64(24 * time.Hour / time.Second)
+	all := []limit{{b.Day, day}, {b.Month, 30 * day}, {b.Year, 365 * day}}
+	return slices.DeleteFunc(all, func(l limit) bool { return l.most <= 0 })
+}
+
+// windows are how long an offer counts, in seconds.
+func (b NudgeBudget) windows() []int64 {
+	limits := b.limits()
+	windows := make([]int64, len(limits))
+	for i, l := range limits {
+		windows[i] = l.seconds
+	}
+	return windows
 }
 
 // DefaultParameters returns the figures of the default policy bundle.
@@ -97,6 +131,7 @@ type History struct {
 type Append struct {
 	Default, AfterError, AfterHybrid, Auto Nudge
 	ConditionalCreateCooldown              bool
+	BudgetSpent                            bool      // by offers of all kinds together
 	LastOffer                              time.Time // of any kind; zero = never
 }
 

@@ -13,6 +13,7 @@ type Cause int
 // The causes of pauses that end.
 const (
 	Declined  Cause = iota // offers were declined, or shown lately
+	Spent                  // offers of all kinds were shown as often as they may be
 	Barred                 // an event bars, until it expires
 	FailedRun              // ceremonies failed
 )
@@ -58,6 +59,8 @@ func (c Cause) windows(e *event.Event, p *Parameters) []int64 {
 		}
 	case c == Declined && e.Type == event.AppendOffered:
 		return []int64{p.ConditionalCreate.CooldownSeconds}
+	case c == Spent && e.Type == event.AppendOffered:
+		return p.NudgeBudget.windows()
 	case c == FailedRun && (failed(e) || e.Type == event.LoginNoCredentials):
 		return []int64{p.StreakWindowSeconds, p.PositiveStreakWindowSeconds}
 	default:

@@ -60,11 +60,15 @@ else := deny("A7", "process-pk-login-sk-completed", "security_key_login") if pro
 
 else := deny("A7", "process-pk-login-sk-completed", "cooldown") if process_pk_login_sk_completed_shown
 
+else := deny("A7", "process-pk-login-sk-completed", "budget") if process_pk_login_sk_completed_spent
+
 else := offer("A7", "process-pk-login-sk-completed", "default") if process_pk_login_sk_completed_open
 
 else := deny("A7", "process-pk-login-sk-completed", "cooldown") if process_pk_login_sk_completed_paused
 
 else := deny("A8", "device-local-platform-passkey-experiment", "cooldown") if device_local_platform_passkey_experiment_shown
+
+else := deny("A8", "device-local-platform-passkey-experiment", "budget") if device_local_platform_passkey_experiment_spent
 
 else := offer("A8", "device-local-platform-passkey-experiment", "default") if device_local_platform_passkey_experiment
 
@@ -74,6 +78,8 @@ else := deny("A9", "process-pk-login-platform-completed", "passkey_already_exist
 
 else := deny("A10", "user-positive-env-history", "passkey_already_exists") if user_positive_env_history
 
+else := deny("A11", "process-pk-login-cross-platform-completed", "budget") if process_pk_login_cross_platform_completed_spent
+
 else := offer("A11", "process-pk-login-cross-platform-completed", "after-hybrid") if process_pk_login_cross_platform_completed
 
 else := deny("A11", "process-pk-login-cross-platform-completed", "cooldown") if process_pk_login_cross_platform_completed_paused
@@ -81,6 +87,8 @@ else := deny("A11", "process-pk-login-cross-platform-completed", "cooldown") if 
 else := offer_silently("A12", "process-pk-login-incomplete", "after-error", after_error_open) if process_pk_login_incomplete_silent
 
 else := deny("A12", "process-pk-login-incomplete", "cooldown") if process_pk_login_incomplete_shown
+
+else := deny("A12", "process-pk-login-incomplete", "budget") if process_pk_login_incomplete_spent
 
 else := offer("A12", "process-pk-login-incomplete", "after-error") if process_pk_login_incomplete
 
@@ -90,13 +98,17 @@ else := offer_silently("A10a", "process-pk-login-not-offered", "after-error", af
 
 else := deny("A10a", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_lost_shown
 
+else := deny("A10a", "process-pk-login-not-offered", "budget") if process_pk_login_not_offered_lost_spent
+
 else := offer("A10a", "process-pk-login-not-offered", "after-error") if process_pk_login_not_offered_lost
 
 else := deny("A10a", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_lost_paused
 
 else := deny("A10b", "user-positive-env-history", "passkey_already_exists") if user_positive_env_history_expected
 
-else := offer("A13", "process-pk-login-not-offered", "default") if process_pk_login_not_offered_in_app
+else := deny("A13", "process-pk-login-not-offered", "budget") if process_pk_login_not_offered_in_app_spent
+
+else := offer_here_too("A13", "process-pk-login-not-offered") if process_pk_login_not_offered_in_app
 
 else := deny("A13", "process-pk-login-not-offered", "trigger") if process_pk_login_not_offered_in_app_untaken
 
@@ -104,13 +116,15 @@ else := deny("A13", "process-pk-login-not-offered", "spacing") if process_pk_log
 
 else := deny("A13", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_in_app_paused
 
-else := offer_silently("A13", "process-pk-login-not-offered", "default", default_open) if process_pk_login_not_offered_silent
+else := offer_silently("A13", "process-pk-login-not-offered", here_too, default_open) if process_pk_login_not_offered_silent
 
 else := deny("A13", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_shown
 
+else := deny("A13", "process-pk-login-not-offered", "budget") if process_pk_login_not_offered_spent
+
 else := offer("A13", "process-pk-login-not-offered", "auto") if process_pk_login_not_offered_auto
 
-else := offer("A13", "process-pk-login-not-offered", "default") if process_pk_login_not_offered
+else := offer_here_too("A13", "process-pk-login-not-offered") if process_pk_login_not_offered
 
 else := deny("A13", "process-pk-login-not-offered", "cooldown") if process_pk_login_not_offered_paused
 
@@ -252,6 +266,18 @@ process_pk_login_sk_completed_shown if {
 }
 
 # METADATA
+# title: The login used a security key, and the account has been shown enough offers
+# scope: rule
+# custom:
+#   row: A7
+process_pk_login_sk_completed_spent if {
+	input.process.outcome == "sk"
+	budget_spent
+	data.keyward.parameters.appendAfterSecurityKey == true
+	not user_positive_env_history
+}
+
+# METADATA
 # title: The login used a security key, and a passkey of this device is offered beside it
 # scope: rule
 # custom:
@@ -283,6 +309,16 @@ process_pk_login_sk_completed_paused if {
 device_local_platform_passkey_experiment_shown if {
 	device_local_treatment
 	shown_lately
+}
+
+# METADATA
+# title: The experiment would offer a passkey of this device, and the account has been shown enough offers
+# scope: rule
+# custom:
+#   row: A8
+device_local_platform_passkey_experiment_spent if {
+	device_local_treatment
+	budget_spent
 }
 
 # METADATA
@@ -321,6 +357,16 @@ user_positive_env_history if {
 	input.pair.existsHere == true
 	input.pair.lost == false
 	input.process.missingEvidence == false
+}
+
+# METADATA
+# title: The login used another device, and the account has been shown enough offers
+# scope: rule
+# custom:
+#   row: A11
+process_pk_login_cross_platform_completed_spent if {
+	input.process.outcome == "cda"
+	budget_spent
 }
 
 # METADATA
@@ -364,6 +410,16 @@ process_pk_login_incomplete_shown if {
 }
 
 # METADATA
+# title: A passkey login was offered but not finished, and the account has been shown enough offers
+# scope: rule
+# custom:
+#   row: A12
+process_pk_login_incomplete_spent if {
+	input.process.outcome == "incomplete"
+	budget_spent
+}
+
+# METADATA
 # title: A passkey login was offered but not finished
 # scope: rule
 # custom:
@@ -404,6 +460,16 @@ process_pk_login_not_offered_lost_shown if {
 }
 
 # METADATA
+# title: No passkey login was offered since the passkey of this client is lost, and the account has been shown enough offers
+# scope: rule
+# custom:
+#   row: A10a
+process_pk_login_not_offered_lost_spent if {
+	lost_passkey
+	budget_spent
+}
+
+# METADATA
 # title: No passkey login was offered since the passkey of this client is lost
 # description: Login is refused for the same reason. Who lost a passkey must be able to have another.
 # scope: rule
@@ -434,6 +500,19 @@ user_positive_env_history_expected if {
 	input.credentials.likely > 0
 	input.process.missingEvidence == false
 	data.keyward.parameters.offerWhereLikely == false
+}
+
+# METADATA
+# title: No passkey login was offered, the app asks at one of its moments, and the account has been shown enough offers
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_in_app_spent if {
+	input.process.outcome == "not-offered"
+	input.nudges.spaced == true
+	input.nudges.default.cooldown == false
+	budget_spent
+	input.flags.inApp in data.keyward.parameters.inAppTriggers
 }
 
 # METADATA
@@ -499,6 +578,16 @@ process_pk_login_not_offered_silent if {
 process_pk_login_not_offered_shown if {
 	input.process.outcome == "not-offered"
 	shown_lately
+}
+
+# METADATA
+# title: No passkey login was offered, and the account has been shown enough offers
+# scope: rule
+# custom:
+#   row: A13
+process_pk_login_not_offered_spent if {
+	input.process.outcome == "not-offered"
+	budget_spent
 }
 
 # METADATA
@@ -573,6 +662,12 @@ shown_lately if {
 }
 
 # METADATA
+# title: The account has been shown as many offers lately, of any kind, as it may be
+# description: Only the parameter nudgeBudget makes it count.
+# scope: rule
+budget_spent if input.nudges.spent == true
+
+# METADATA
 # title: The login used a passkey of another provider, none was created here, and the user is in the treatment arm
 # scope: rule
 device_local_treatment if {
@@ -622,14 +717,20 @@ auto_client if data.keyward.parameters.autoDesktop == true
 # scope: document
 default default_open := false
 
-default_open if input.nudges.default.cooldown == false
+default_open if {
+	input.nudges.default.cooldown == false
+	not budget_spent
+}
 
 # METADATA
 # title: Whether an offer after a failed login may follow
 # scope: document
 default after_error_open := false
 
-after_error_open if input.nudges.afterError.cooldown == false
+after_error_open if {
+	input.nudges.afterError.cooldown == false
+	not budget_spent
+}
 
 # METADATA
 # title: Whether the client is a restricted browser, and nothing else bars it
@@ -696,6 +797,25 @@ offer(row, tag, kind) := {
 }
 
 # METADATA
+# title: A passkey of this device is offered, beside those elsewhere if there are any
+# scope: rule
+offer_here_too(row, tag) := {
+	"rule": row,
+	"allow": true,
+	"tag": tag,
+	"kind": "default",
+	"variant": here_too,
+	"auto": false,
+	"conditional": false,
+	"manualAllowed": false,
+	"isRestrictedBrowser": false,
+	"reason": "",
+	"attachment": "platform",
+	"hints": ["client-device"],
+	"userVerification": "required",
+}
+
+# METADATA
 # title: A passkey of any device is offered
 # description: A key or a phone may be used, so neither the attachment nor the hints ask for this device.
 # scope: rule
@@ -739,3 +859,14 @@ offer_silently(row, tag, variant, manual) := {
 # title: What clients show for each kind of offer
 # scope: document
 variants := {"default": "default", "auto": "default", "after-hybrid": "after-hybrid", "after-error": "after-error"}
+
+# METADATA
+# title: What clients show where no passkey login was offered
+# description: An account whose passkeys are all on other devices gets a further one.
+# scope: document
+default here_too := "default"
+
+here_too := "after-no-credential" if {
+	input.credentials.total > 0
+	input.credentials.likely == 0
+}

@@ -121,6 +121,11 @@ is_offered(given, row, tag, kind) if given == {
 	"userVerification": "required",
 }
 
+is_offered_here_too(given, row, tag) if {
+	given.variant == "after-no-credential"
+	is_offered(object.union(given, {"variant": "default"}), row, tag, "default")
+}
+
 is_offered_anywhere(given, row, tag) if given == {
 	"rule": row,
 	"allow": true,
@@ -454,7 +459,7 @@ test_a13_spacing_matters_in_apps_only if {
 }
 
 test_a13_second_device if {
-	is_offered(answer({"credentials": {"total": 2, "remote": 2}}), "A13", "process-pk-login-not-offered", "default")
+	is_offered_here_too(answer({"credentials": {"total": 2, "remote": 2}}), "A13", "process-pk-login-not-offered")
 }
 
 test_a13_silent if is_silent(answer(ask_silent), "A13", "process-pk-login-not-offered", "default", true)
@@ -493,7 +498,7 @@ test_a13_auto_on_desktops_by_switch if {
 
 test_a13_auto_for_the_first_passkey_only if {
 	changes := together([ask_auto, phone, {"credentials": {"total": 1, "remote": 1}}])
-	is_offered(answer(changes), "A13", "process-pk-login-not-offered", "default")
+	is_offered_here_too(answer(changes), "A13", "process-pk-login-not-offered")
 }
 
 test_a13_auto_once if {
@@ -544,6 +549,53 @@ test_a6a_as_the_client_says if {
 	opted := together([outcome("cda"), {"flags": {"optOutAfterHybrid": true}}])
 	is_denied(answer(opted), "A6a", "user-append-blacklisted", "user_blacklisted")
 	is_offered(answer({"flags": {"optOutAfterHybrid": true}}), "A13", "process-pk-login-not-offered", "default")
+}
+
+spent := {"nudges": {"spent": true}}
+
+test_the_budget_holds_back_every_kind if {
+	is_denied(answer(spent), "A13", "process-pk-login-not-offered", "budget")
+	is_denied(answer(together([spent, ask_auto, phone])), "A13", "process-pk-login-not-offered", "budget")
+	is_denied(answer(together([spent, unlock])), "A13", "process-pk-login-not-offered", "budget")
+	is_denied(answer(together([spent, outcome("cda")])), "A11", "process-pk-login-cross-platform-completed", "budget")
+	is_denied(answer(together([spent, outcome("incomplete")])), "A12", "process-pk-login-incomplete", "budget")
+	lost := {"pair": {"lost": true, "existsHere": true}}
+	is_denied(answer(together([spent, lost])), "A10a", "process-pk-login-not-offered", "budget")
+	is_denied(answer(together([spent, with_manager, treated])), "A8", "device-local-platform-passkey-experiment", "budget")
+	is_denied(answer_under(after_key, together([spent, outcome("sk")])), "A7", "process-pk-login-sk-completed", "budget")
+}
+
+test_the_budget_does_not_matter_to_what_the_user_asked_for if {
+	answer(together([spent, forced])).rule == "A2"
+	answer(together([spent, {"situation": "current-user"}])).rule == "A3b"
+}
+
+test_the_budget_does_not_matter_to_what_nobody_notices if {
+	given := answer(together([spent, ask_silent]))
+	given.kind == "conditional-create"
+	given.manualAllowed == false
+}
+
+test_the_budget_is_no_reason_where_a_passkey_exists if {
+	is_denied(answer(together([spent, exists_here])), "A10", "user-positive-env-history", "passkey_already_exists")
+	is_denied(answer(together([spent, outcome("local")])), "A9", "process-pk-login-platform-completed", "passkey_already_exists")
+}
+
+test_a13_a_further_device if {
+	elsewhere := {"credentials": {"total": 1, "remote": 1}}
+	given := answer(elsewhere)
+	given.rule == "A13"
+	given.variant == "after-no-credential"
+	given.kind == "default"
+	answer({}).variant == "default"
+	in_an_app := answer(together([elsewhere, app, unlock]))
+	in_an_app.variant == "after-no-credential"
+	silent := answer(together([elsewhere, ask_silent]))
+	silent.kind == "conditional-create"
+	silent.variant == "after-no-credential"
+	likely := answer_under({"offerWhereLikely": true}, {"credentials": {"total": 1, "likely": 1}})
+	likely.variant == "default"
+	answer(together([elsewhere, outcome("cda")])).variant == "after-hybrid"
 }
 
 test_a13_shown_lately if is_denied(answer(shown), "A13", "process-pk-login-not-offered", "cooldown")

@@ -85,11 +85,16 @@ func (s *Service) ConnectAppendStart(
 func appendFlags(client rest.ClientInformation, situation string, force bool) rest.PasskeyIntelFlags {
 	auto := true
 	flags := rest.PasskeyIntelFlags{ForcePasskeyAppend: force, AskForAutoAppend: &auto}
-	if conditional := client.ClientCapabilities != nil && is(client.ClientCapabilities.ConditionalCreate) &&
-		situation == passkeys.SituationPostLogin; conditional {
+	if conditional := createsSilently(client) && situation == passkeys.SituationPostLogin; conditional {
 		flags.AskForConditionalCreate = &conditional
 	}
 	return flags
+}
+
+// createsSilently reports whether a browser or an app says that it can create passkeys without a dialog.
+func createsSilently(client rest.ClientInformation) bool {
+	return client.ClientCapabilities != nil && is(client.ClientCapabilities.ConditionalCreate) ||
+		client.NativeMeta != nil && is(client.NativeMeta.IsConditionalCreateSupported)
 }
 
 func (s *Service) startConnectAppend(
@@ -105,6 +110,9 @@ func (s *Service) startConnectAppend(
 	rsp.Body = frontend.ConnectAppendStartRsp{
 		AttestationOptions: answer.Body.AttestationOptions, Variant: connectVariant(found.Variant),
 		IsRestrictedBrowser: found.IsRestrictedBrowser,
+	}
+	if further := found.Variant == rest.AppendVariantAfterNoCredential; further {
+		rsp.Body.FurtherDevice = &further
 	}
 	if answer.Body.AppendAllow {
 		rsp.Body.AutoAppend, rsp.Body.ConditionalAppend, rsp.Body.ExpiresMs = found.Auto, is(found.Conditional), ends.UnixMilli()

@@ -51,6 +51,7 @@ func TestTheDefaultBundleKeepsEveryInvariant(t *testing.T) {
 		"with every switch the other way": {
 			"securityKeyLogin": "deny", "embeddedWebviews": "deny", "webImmediate": true, "softBars": []any{}, "offerWhereLikely": true,
 			"appendAfterSecurityKey": false, "autoDesktop": true, "streakThreshold": 1,
+			"explicitSources": []any{"error-hard"}, "nudgeBudget": map[string]any{"day": 1, "month": 3, "year": 5},
 		},
 	} {
 		report, err := Sample(t.Context(), e, policies.Bundle, Options{Situations: situations, Seed: 1, Parameters: parameters})

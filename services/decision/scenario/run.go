@@ -218,6 +218,7 @@ func appendAnswer(s *written.Scenario, v service.AppendVerdict) map[string]any {
 		actual["attachment"] = v.Attachment
 	}
 	actual["kind"], actual["manualAllowed"], actual["isRestrictedBrowser"] = string(v.Kind), v.ManualAllowed, v.IsRestrictedBrowser
+	actual["variant"] = string(v.Variant)
 	// A reason that the wire has no word for does not show there.
 	actual["reason"] = ""
 	if rest.PasskeyAppendStartRspAppendNotAllowedReason(v.Reason).Valid() {

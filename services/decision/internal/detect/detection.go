@@ -255,7 +255,7 @@ func (k *Knowledge) nudges(in Input) *facts.Nudges {
 		AfterHybrid: facts.Nudge(h.AfterHybrid),
 		Auto:        facts.Nudge(h.Auto),
 	}
-	found.ConditionalCreate.Cooldown = h.ConditionalCreateCooldown
+	found.ConditionalCreate.Cooldown, found.Spent = h.ConditionalCreateCooldown, h.BudgetSpent
 	spacing := time.Duration(k.Parameters.InAppSpacingSeconds) * time.Second
 	found.Spaced = h.LastOffer.IsZero() || in.Now.Sub(h.LastOffer) >= spacing
 	return found

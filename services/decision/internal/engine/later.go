@@ -20,6 +20,7 @@ const (
 
 	coolingDown     = "cooldown"
 	spacedOut       = "spacing"
+	budgetSpent     = "budget"
 	userBlacklisted = "user_blacklisted"
 )
 
@@ -54,6 +55,8 @@ func causeOf(reason string) (history.Cause, bool) {
 		return history.FailedRun, true
 	case coolingDown, spacedOut:
 		return history.Declined, true
+	case budgetSpent:
+		return history.Spent, true
 	default:
 		return 0, false
 	}

@@ -164,6 +164,7 @@ type Nudges struct {
 		Cooldown bool `json:"cooldown"`
 	} `json:"conditionalCreate"`
 	Spaced bool `json:"spaced"`
+	Spent  bool `json:"spent"`
 }
 
 // Rollout are what the client that asks for passkeys at all is told apart by. What it sent comes down to names and words of the bundle.

@@ -180,6 +180,7 @@ var root = group(
 		nudge("auto", func(f *Facts) Nudge { return f.Nudges.Auto }),
 		group("conditionalCreate", flag("cooldown", func(f *Facts) bool { return f.Nudges.ConditionalCreate.Cooldown })),
 		flag("spaced", func(f *Facts) bool { return f.Nudges.Spaced }),
+		flag("spent", func(f *Facts) bool { return f.Nudges.Spent }),
 	).when(func(f *Facts) bool { return f.Nudges != nil }),
 	group(
 		"rollout",

@@ -177,6 +177,7 @@ var words = vocabulary(
 	"shownLately",
 	"situation",
 	"spaced",
+	"spent",
 	"source",
 	string(event.OneTap),
 	string(event.TextField),

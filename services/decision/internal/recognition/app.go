@@ -84,6 +84,10 @@ func (r *Rules) supportApp(c *Client, info rest.ClientInformation, can rest.Clie
 	case !c.WebAuthn:
 		c.WebAuthn = r.systemHasPasskeys(c)
 	}
+	// A silent creation is never guessed by the system: an app says that it can.
+	if stated := meta.IsConditionalCreateSupported; stated != nil {
+		c.ConditionalCreate = *stated
+	}
 	denied := isNot(info.UserVerifyingPlatformAuthenticatorAvailable) || isNot(info.IsUserVerifyingPlatformAuthenticatorAvailable) ||
 		isNot(can.UserVerifyingPlatformAuthenticator)
 	// Without meta data it is Flutter's word for biometrics; a passcode verifies a user as well.

@@ -119,6 +119,37 @@ func TestWhatThePublishedSDKsSendIsUnderstood(t *testing.T) {
 	}
 }
 
+func TestAnAppThatCreatesSilentlySaysSo(t *testing.T) {
+	t.Parallel()
+	r := rules(t)
+	yes, no := ptr(true), ptr(false)
+	for name, tc := range map[string]struct {
+		said    *bool
+		browser *bool // of clientCapabilities
+		want    bool
+	}{
+		"nothing is said, and nothing guessed by a new system": {nil, nil, false},
+		"it can":                    {yes, nil, true},
+		"it cannot":                 {no, nil, false},
+		"it says so as browsers do": {nil, yes, true},
+		"its own word goes before":  {no, yes, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			info := rest.ClientInformation{IsNative: yes, NativeMeta: &rest.NativeMeta{
+				Platform: ptr("iOS"), PlatformVersion: ptr("26.0"), IsConditionalCreateSupported: tc.said,
+			}}
+			if tc.browser != nil {
+				info.ClientCapabilities = &rest.ClientCapabilities{ConditionalCreate: tc.browser}
+			}
+			c := r.Recognise(info, service.Environment{})
+			if got := c.Support().ConditionalCreate; got != tc.want {
+				t.Errorf("conditionalCreate is %t", got)
+			}
+		})
+	}
+}
+
 func TestWhatAnAppCanDoComesWithItsSystem(t *testing.T) {
 	t.Parallel()
 	r := rules(t)

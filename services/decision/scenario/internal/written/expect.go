@@ -34,7 +34,7 @@ var (
 	loginExpectations = []string{"isCDACandidate", "preferImmediatelyAvailable", "hints", "allowCredentials"}
 	expectations      = map[string][]string{
 		Login:     loginExpectations,
-		Append:    {"hints", KeyExclude, "attachment", "kind", "manualAllowed", "reason", "isRestrictedBrowser"},
+		Append:    {"hints", KeyExclude, "attachment", "kind", "variant", "manualAllowed", "reason", "isRestrictedBrowser"},
 		Mediation: loginExpectations,
 		Rollout:   {"reason"},
 	}
@@ -72,6 +72,9 @@ var (
 		service.TagRolloutRuleBlocked,
 		service.TagRolloutSampledOut,
 		service.TagRolloutIdentifierNotListed,
+	)
+	variants = words(
+		rest.AppendVariantDefault, rest.AppendVariantAfterError, rest.AppendVariantAfterHybrid, rest.AppendVariantAfterNoCredential,
 	)
 	reasons = append(words(
 		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists,
@@ -184,6 +187,8 @@ func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []strin
 		return l.Choice(n, "decision tag", decisionTags)
 	case "kind":
 		return l.Choice(n, key, append(slices.Clone(kinds), ""))
+	case "variant":
+		return l.Choice(n, key, variants)
 	case "reason":
 		return l.Choice(n, key, reasons)
 	case "attachment":
