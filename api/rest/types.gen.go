@@ -696,6 +696,27 @@ func (e PasskeyEventType) Valid() bool {
 	}
 }
 
+// Defines values for ProjectConfigUpdateReqUserVerification.
+const (
+	ProjectConfigUpdateReqUserVerificationEmpty     ProjectConfigUpdateReqUserVerification = ""
+	ProjectConfigUpdateReqUserVerificationPreferred ProjectConfigUpdateReqUserVerification = "preferred"
+	ProjectConfigUpdateReqUserVerificationRequired  ProjectConfigUpdateReqUserVerification = "required"
+)
+
+// Valid indicates whether the value is a known member of the ProjectConfigUpdateReqUserVerification enum.
+func (e ProjectConfigUpdateReqUserVerification) Valid() bool {
+	switch e {
+	case ProjectConfigUpdateReqUserVerificationEmpty:
+		return true
+	case ProjectConfigUpdateReqUserVerificationPreferred:
+		return true
+	case ProjectConfigUpdateReqUserVerificationRequired:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SessionStatus.
 const (
 	SessionStatusActive            SessionStatus = "active"
@@ -759,6 +780,24 @@ func (e UserStatus) Valid() bool {
 	case UserStatusDisabled:
 		return true
 	case UserStatusPending:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UserVerification.
+const (
+	UserVerificationPreferred UserVerification = "preferred"
+	UserVerificationRequired  UserVerification = "required"
+)
+
+// Valid indicates whether the value is a known member of the UserVerification enum.
+func (e UserVerification) Valid() bool {
+	switch e {
+	case UserVerificationPreferred:
+		return true
+	case UserVerificationRequired:
 		return true
 	default:
 		return false
@@ -1481,8 +1520,11 @@ type PasskeyChallengeUpdateReq struct {
 // PasskeyData defines model for PasskeyData.
 type PasskeyData struct {
 	AAGUIDDetails AAGUIDDetails `json:"aaguidDetails"`
-	CeremonyType  CeremonyType  `json:"ceremonyType"`
-	ChallengeID   string        `json:"challengeID"`
+
+	// Amr Authentication methods (RFC 8176) of the login, where the policy says that a passkey replaces the second factor: pop, the passkey's key was proven, and mfa, its user was verified. Otherwise absent. Signed passkey data and the tokens of sessions carry the same claim.
+	Amr          *[]string    `json:"amr,omitempty"`
+	CeremonyType CeremonyType `json:"ceremonyType"`
+	ChallengeID  string       `json:"challengeID"`
 
 	// ID Row ID of the credential, form cre-<number>.
 	ID       string `json:"id"`
@@ -1713,8 +1755,9 @@ type ProjectConfig struct {
 	RelatedOrigins []string `json:"relatedOrigins"`
 
 	// RpID The domain that passkeys belong to.
-	RpID   string `json:"rpID"`
-	RpName string `json:"rpName"`
+	RpID             string            `json:"rpID"`
+	RpName           string            `json:"rpName"`
+	UserVerification *UserVerification `json:"userVerification,omitempty"`
 }
 
 // ProjectConfigUpdateReq defines model for ProjectConfigUpdateReq.
@@ -1733,7 +1776,13 @@ type ProjectConfigUpdateReq struct {
 
 	// RpName What authenticators show.
 	RpName *string `json:"rpName,omitempty"`
+
+	// UserVerification W3C WebAuthn userVerification of logins; empty = as the installation has it. Where the policy says that a passkey replaces the second factor, it is required.
+	UserVerification *ProjectConfigUpdateReqUserVerification `json:"userVerification,omitempty"`
 }
+
+// ProjectConfigUpdateReqUserVerification W3C WebAuthn userVerification of logins; empty = as the installation has it. Where the policy says that a passkey replaces the second factor, it is required.
+type ProjectConfigUpdateReqUserVerification string
 
 // RequestData defines model for RequestData.
 type RequestData struct {
@@ -1891,6 +1940,9 @@ type UserUpdateReq struct {
 	FullName *string     `json:"fullName,omitempty"`
 	Status   *UserStatus `json:"status,omitempty"`
 }
+
+// UserVerification defines model for UserVerification.
+type UserVerification string
 
 // VerifySignedDataReq defines model for VerifySignedDataReq.
 type VerifySignedDataReq struct {

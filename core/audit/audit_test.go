@@ -57,6 +57,7 @@ func TestEachChangeOfAProjectIsToldByItsNameAndWhatNobodyDecidedIsNot(t *testing
 		"a name and an origin":   {nil, func(p *project.Project) { p.Name, p.Origins = "x", nil }, changed("name", "origins")},
 		"a host of its frontend": {nil, func(p *project.Project) { p.Frontend.Hosts = []string{"a.example"} }, changed("hosts")},
 		"its CNAME":              {nil, func(p *project.Project) { p.CNAME = "a.example" }, changed("cname")},
+		"its user verification":  {nil, func(p *project.Project) { p.UserVerification = "preferred" }, changed("userVerification")},
 		"its pages":              {nil, func(p *project.Project) { p.Frontend.ReauthAge++ }, changed("frontend")},
 		"its secret": {
 			nil,

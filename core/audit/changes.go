@@ -47,6 +47,7 @@ func differing(before, after *project.Project) []string {
 		{"origins", slices.Equal(before.Origins, after.Origins)},
 		{"hosts", slices.Equal(before.Frontend.Hosts, after.Frontend.Hosts)},
 		{"cname", before.CNAME == after.CNAME},
+		{"userVerification", before.UserVerification == after.UserVerification},
 		{"frontend", reflect.DeepEqual(was, pages)},
 	} {
 		if !member.same {

@@ -104,6 +104,17 @@ func (p *Project) SetName(name string) error {
 	return nil
 }
 
+// SetUserVerification replaces how logins of a project ask for user verification; empty = as the installation has it.
+func (p *Project) SetUserVerification(how string) error {
+	switch how {
+	case "", "required", "preferred":
+		p.UserVerification = how
+		return nil
+	default:
+		return fault.Field("userVerification", "must be required or preferred, or empty for the installation's")
+	}
+}
+
 func checkText(field, text string) error {
 	if strings.TrimSpace(text) == "" || utf8.RuneCountInString(text) > maxName {
 		return fault.Field(field, "must be 1 to %d characters long, and not only blanks", maxName)

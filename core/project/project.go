@@ -25,9 +25,11 @@ type Project struct {
 	IdempotencySalt []byte    `json:"idempotencySalt,omitempty"`
 	Legacy          LegacyKey `json:"handleKey"` // until the ceremony service has taken it over
 	// Host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
-	CNAME     string   `json:"cname,omitempty"`
-	Frontend  Frontend `json:"frontend"`
-	CreatedMs int64    `json:"createdMs"`
+	CNAME string `json:"cname,omitempty"`
+	// W3C WebAuthn userVerification of logins: required or preferred; empty = as the installation has it
+	UserVerification string   `json:"userVerification,omitempty"`
+	Frontend         Frontend `json:"frontend"`
+	CreatedMs        int64    `json:"createdMs"`
 
 	// Ring holds what tokens, handles and codes of the project are made with. It is not stored here, and the ceremony service
 	// alone has it: nil elsewhere.

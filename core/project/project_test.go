@@ -213,3 +213,20 @@ func TestHostNames(t *testing.T) {
 		}
 	}
 }
+
+func TestLoginsOfAProjectVerifyTheirUsersAsItSays(t *testing.T) {
+	t.Parallel()
+	for said, fits := range map[string]bool{"required": true, "preferred": true, "": true, "discouraged": false, "Required": false} {
+		t.Run(said, func(t *testing.T) {
+			t.Parallel()
+			p := project.Project{UserVerification: "preferred"}
+			err := project.Update{UserVerification: &said}.Apply(&p)
+			switch {
+			case fits && (err != nil || p.UserVerification != said):
+				t.Errorf("it is %q, error %v", p.UserVerification, err)
+			case !fits && (err == nil || p.UserVerification != "preferred"):
+				t.Errorf("it is taken: %q", p.UserVerification)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ type Update struct {
 	Name, RPName          *string
 	Origins               *[]string // on the RP ID, or an app's
 	RelatedOrigins, Hosts *[]string
+	UserVerification      *string // empty = as the installation has it
 }
 
 // Apply changes a project, or reports the first field at fault and leaves it as it was.
@@ -35,6 +36,11 @@ func (u Update) Apply(p *Project) error {
 	}
 	if u.Hosts != nil {
 		if err := changed.SetHosts(*u.Hosts); err != nil {
+			return err
+		}
+	}
+	if u.UserVerification != nil {
+		if err := changed.SetUserVerification(*u.UserVerification); err != nil {
 			return err
 		}
 	}

@@ -131,8 +131,8 @@ type Directory interface {
 	ListPasswordManagers(context.Context, ForUser[Empty]) (rest.PasswordManagerList, error)
 	// UpdateCname sets the host name under which frontends know the project. 400 cname; 409 cname if another project has it.
 	UpdateCname(context.Context, ForProject[rest.CnameUpdateReq]) (Empty, error)
-	// UpdateProjectConfig changes the names, origins and hosts of the project, all or none. 400 name, rpName, origins, relatedOrigins,
-	// hosts; 409 hosts if another project has one.
+	// UpdateProjectConfig changes the names, origins, hosts and user verification of the project, all or none. 400 name, rpName, origins,
+	// relatedOrigins, hosts, userVerification; 409 hosts if another project has one.
 	UpdateProjectConfig(context.Context, ForProject[rest.ProjectConfigUpdateReq]) (rest.ProjectConfig, error)
 }
 
@@ -368,6 +368,8 @@ type Verdict struct {
 	OSVersion      string                 `json:"osVersion"`
 	Browser        string                 `json:"browser"`
 	BrowserVersion string                 `json:"browserVersion"`
+	// ReplacesSecondFactor says that a passkey stands for the second factor too: its user is to be verified, and the login says so.
+	ReplacesSecondFactor bool `json:"replacesSecondFactor,omitempty"`
 	// NextEligibleAt is when the same question is not refused any more for the same reason, in whole seconds; zero if that is not a matter of
 	// time.
 	NextEligibleAt time.Time `json:"nextEligibleAt,omitzero"`

@@ -689,12 +689,15 @@ in_app if input.situation == "in-app"
 
 # METADATA
 # title: The caller and the client can create silently, and that was not asked for lately
-# description: Independent of how often the user declined, who notices nothing if it fails.
+# description: |
+#   Independent of how often the user declined, who notices nothing if it fails. Not where a passkey replaces the second factor: a silent creation
+#   verifies nobody.
 # scope: rule
 silent_eligible if {
 	input.flags.conditionalCreate == true
 	input.support.conditionalCreate == true
 	input.nudges.conditionalCreate.cooldown == false
+	not data.keyward.parameters.passkeyReplacesSecondFactor == true
 }
 
 # METADATA

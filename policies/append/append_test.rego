@@ -551,6 +551,13 @@ test_a6a_as_the_client_says if {
 	is_offered(answer({"flags": {"optOutAfterHybrid": true}}), "A13", "process-pk-login-not-offered", "default")
 }
 
+test_no_silent_creation_where_a_passkey_replaces_the_second_factor if {
+	answer(ask_silent).kind == "conditional-create"
+	given := answer_under({"passkeyReplacesSecondFactor": true}, ask_silent)
+	given.kind == "default"
+	given.userVerification == "required"
+}
+
 spent := {"nudges": {"spent": true}}
 
 test_the_budget_holds_back_every_kind if {

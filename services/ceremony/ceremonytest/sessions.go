@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/sessions"
 )
 
 // LoggedIn is a user with a session.
@@ -40,7 +41,7 @@ func (st *Stack) OpenSessionOf(tb testing.TB, user ident.UserID) LoggedIn {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	made, err := st.LogIn(tb.Context(), st.Project, a, Email)
+	made, err := st.LogIn(tb.Context(), st.Project, a, sessions.Proof{Identifier: Email})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 	"github.com/keyward/keyward/services/ceremony/processes"
+	"github.com/keyward/keyward/services/ceremony/sessions"
 )
 
 // Passkeys is what the room passkeys does for Connect.
@@ -64,7 +65,7 @@ type Directory interface {
 // Sessions opens sessions. The room sessions is one.
 type Sessions interface {
 	Enabled(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, error)
-	Open(ctx context.Context, a account.Account, identifier string, app rest.AppType) (session.Session, account.Account, error)
+	Open(ctx context.Context, a account.Account, by sessions.Proof, app rest.AppType) (session.Session, account.Account, error)
 	Token(ctx context.Context, of session.Session, a account.Account, issuer string) (string, error)
 	Issuer(project.Project) string
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
+	"github.com/keyward/keyward/services/ceremony/sessions"
 )
 
 const fieldLoginToken = "loginConnectToken"
@@ -279,7 +280,8 @@ func (s *Service) loggedIn(
 	if is(c.process.Client.IsNative) {
 		app = rest.AppTypeNative
 	}
-	made, a, err := s.sessions.Open(ctx, account.Account{Project: c.project.ID, ID: ident.UserID(data.UserID)}, c.state.Identifier, app)
+	by := sessions.Proof{Identifier: c.state.Identifier, Methods: reply.Methods(data)}
+	made, a, err := s.sessions.Open(ctx, account.Account{Project: c.project.ID, ID: ident.UserID(data.UserID)}, by, app)
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}

@@ -179,6 +179,33 @@ func TestAPasskeyLogsInOverConnect(t *testing.T) {
 	}
 }
 
+func TestASessionSaysThatAPasskeyStoodForTheSecondFactor(t *testing.T) {
+	t.Parallel()
+	p := newPage(ceremonytest.New(t))
+	p.enrolled(t, "ada@example.com")
+	p.token = ""
+	p.loginInit(t)
+	p.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.ReplacesSecondFactor = true }
+	start := p.identified(t, "ada@example.com")
+	done, err := p.loginFinishWith(t, p.device.Get(t, start.Body.AssertionOptions), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []any{"pop", "mfa"}
+	if diff := cmp.Diff(want, p.Verified(t, done.Session, ceremonytest.FrontendURL)["amr"]); diff != "" {
+		t.Errorf("session: %s", diff)
+	}
+	rsp, err := p.PostLogin(t.Context(), service.ForProject[rest.PostLoginReq]{
+		Project: p.Project.ID, Body: rest.PostLoginReq{SignedPasskeyData: done.SignedPasskeyData},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, p.Verified(t, rsp.Session, ceremonytest.FrontendURL)["amr"]); diff != "" {
+		t.Errorf("session of the signed data: %s", diff)
+	}
+}
+
 func TestConditionalUILogsInOverConnect(t *testing.T) {
 	t.Parallel()
 	p := newPage(ceremonytest.New(t))

@@ -61,6 +61,9 @@ func (s *Service) UpdateProjectConfig(
 		Name: req.Body.Name, RPName: req.Body.RpName,
 		Origins: req.Body.Origins, RelatedOrigins: req.Body.RelatedOrigins, Hosts: req.Body.Hosts,
 	}
+	if how := req.Body.UserVerification; how != nil {
+		update.UserVerification = (*string)(how)
+	}
 	wanted := p
 	if err := update.Apply(&wanted); err != nil {
 		return rest.ProjectConfig{}, err
@@ -88,6 +91,9 @@ func configOf(p project.Project) rest.ProjectConfig {
 	}
 	if p.CNAME != "" {
 		c.Cname = &p.CNAME
+	}
+	if p.UserVerification != "" {
+		c.UserVerification = new(rest.UserVerification(p.UserVerification))
 	}
 	return c
 }

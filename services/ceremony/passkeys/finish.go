@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
 
@@ -82,7 +83,11 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	if _, err := s.conclude(ctx, f.taken, done); err != nil {
 		return rest.PasskeyData{}, err
 	}
-	return s.passkeyData(f.account.ID, passkey, route, f.taken.ID), nil
+	data := s.passkeyData(f.account.ID, passkey, route, f.taken.ID)
+	if f.taken.SecondFactor {
+		data.Amr = new([]string{"pop", "mfa"}) // RFC 8176: the key was proven, and so was its user
+	}
+	return data, nil
 }
 
 // recordUse writes the use of a passkey to its account. A signature counter that did not go up is recorded too, told, and then refused:
@@ -245,7 +250,7 @@ func (s *Service) sign(ctx context.Context, wanted *bool, f assertion, data rest
 	}
 	signed, err := s.signer.SignLogin(ctx, sessions.PasskeyLogin{
 		Project: f.project.ID, User: f.account.ID, Username: data.Username, Process: f.process, Credential: ident.CredentialID(data.ID),
-		CredentialID: f.answer.RawID, Challenge: f.taken.ID, Discoverable: f.discoverable,
+		CredentialID: f.answer.RawID, Challenge: f.taken.ID, Discoverable: f.discoverable, Methods: reply.Methods(data),
 	})
 	if err != nil {
 		return nil, err

@@ -1,9 +1,12 @@
 package passkeys
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
+
+	"github.com/go-webauthn/webauthn/protocol"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -82,7 +85,7 @@ func (s *Service) offerLogin(
 	ctx context.Context, st Start, source event.Source, v service.LoginVerdict, allow []*account.Credential,
 ) (string, error) {
 	party := relyingparty.New(st.Project, st.Project.Origins)
-	options := party.Get(st.Account.UserHandle, relyingparty.Request{Allow: allow, UserVerification: s.userVerification, Hints: v.Hints})
+	options := party.Get(st.Account.UserHandle, relyingparty.Request{Allow: allow, UserVerification: s.verification(st.Project, v.Verdict), Hints: v.Hints})
 	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v.Verdict)
 	r.Route = v.Route
 	offer := s.offer(st, event.LoginOffered, v.Verdict)
@@ -91,6 +94,15 @@ func (s *Service) offerLogin(
 		return "", err
 	}
 	return options.JSON, nil
+}
+
+// verification is how a login asks for user verification: as the project has it, else the installation. Where a passkey replaces the second
+// factor, nothing less than required will do.
+func (s *Service) verification(p project.Project, v service.Verdict) string {
+	if v.ReplacesSecondFactor {
+		return string(protocol.VerificationRequired)
+	}
+	return cmp.Or(p.UserVerification, s.userVerification)
 }
 
 // LoginFinish implements service.Passkeys.

@@ -343,6 +343,47 @@ func TestLoginOptionsFollowTheVerdict(t *testing.T) {
 	}
 }
 
+func TestALoginVerifiesItsUserAsTheProjectAndThePolicySay(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		project  string
+		replaces bool // the second factor
+		want     string
+	}{
+		"as the installation has it":                     {"", false, "required"},
+		"as the project has it":                          {"preferred", false, "preferred"},
+		"where a passkey stands for the second factor":   {"preferred", true, "required"},
+		"there it is required of an installation's, too": {"", true, "required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			user, device := st.NewUser(t), authenticator.Phone()
+			st.Enroll(t, user, device)
+			st.ChangeProject(func(p *project.Project) { p.UserVerification = tc.project })
+			st.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.ReplacesSecondFactor = tc.replaces }
+			st.Decision.OnMediation = func(_ service.Question, v *service.Verdict) { v.ReplacesSecondFactor = tc.replaces }
+			start := st.BeginLogin(t, user, device)
+			for what, options := range map[string]string{"login": start.AssertionOptions, "mediation": st.BeginMediation(t, device).AssertionOptions} {
+				if !strings.Contains(options, `"userVerification":"`+tc.want+`"`) {
+					t.Errorf("%s: %s", what, options)
+				}
+			}
+			data, err := st.FinishLogin(t, user, device, device.Get(t, start.AssertionOptions))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want *[]string
+			if tc.replaces {
+				want = &[]string{"pop", "mfa"}
+			}
+			if diff := cmp.Diff(want, data.Amr); diff != "" {
+				t.Errorf("what the login says: %s", diff)
+			}
+		})
+	}
+}
+
 func TestHowALoginStartCameAboutReachesThePolicy(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)

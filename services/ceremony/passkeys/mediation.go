@@ -44,7 +44,9 @@ func (s *Service) MediationStart(
 }
 
 func (s *Service) offerMediation(ctx context.Context, st Start, v service.Verdict) (string, error) {
-	options := relyingparty.New(st.Project, st.Project.Origins).GetDiscoverable(relyingparty.Request{UserVerification: s.userVerification})
+	options := relyingparty.New(st.Project, st.Project.Origins).GetDiscoverable(
+		relyingparty.Request{UserVerification: s.verification(st.Project, v)},
+	)
 	if err := s.challenges.Put(ctx, s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v)); err != nil {
 		return "", err
 	}

@@ -115,6 +115,7 @@ func (s *Service) record(st Start, kind rest.PasskeyChallengeType, o relyingpart
 		Project: st.Project.ID, Process: st.Question.Process, RPID: st.Project.RPID, Origins: st.Project.Origins,
 		Created: now.UnixMilli(), Expires: now.Add(s.challengeTTL).UnixMilli(), Session: o.Session, Decision: v.Decision,
 		Environment: st.Visit.Recorded(), OS: v.OS, OSVersion: v.OSVersion, Browser: v.Browser, BrowserVersion: v.BrowserVersion,
+		SecondFactor: kind == rest.PasskeyChallengeTypeAuthenticate && v.ReplacesSecondFactor,
 	}
 	if st.Account != nil {
 		r.User = st.Account.ID

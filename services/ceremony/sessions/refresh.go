@@ -107,8 +107,8 @@ type Login struct {
 }
 
 // LogIn opens a session of a user who has just logged in.
-func (s *Service) LogIn(ctx context.Context, p project.Project, a account.Account, identifier string) (Login, error) {
-	made, a, err := s.Open(ctx, a, identifier, rest.AppTypeWeb)
+func (s *Service) LogIn(ctx context.Context, p project.Project, a account.Account, by Proof) (Login, error) {
+	made, a, err := s.Open(ctx, a, by, rest.AppTypeWeb)
 	if err != nil {
 		return Login{}, err
 	}

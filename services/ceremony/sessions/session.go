@@ -43,6 +43,7 @@ type sessionClaims struct {
 	Email       string          `json:"email,omitempty"`
 	PhoneNumber string          `json:"phone_number,omitempty"`
 	Version     int             `json:"version"`
+	Methods     []string        `json:"amr,omitempty"` // RFC 8176; none = not said
 }
 
 // PostLogin implements service.Sessions: it turns signed passkey data, which it spends, into a session.
@@ -59,7 +60,7 @@ func (s *Service) PostLogin(ctx context.Context, req service.ForProject[rest.Pos
 	if err != nil {
 		return rest.PostLoginRsp{}, err
 	}
-	made, a, err := s.Open(ctx, a, claims.Username, rest.AppTypeEmpty)
+	made, a, err := s.Open(ctx, a, Proof{Identifier: claims.Username, Methods: claims.Methods}, rest.AppTypeEmpty)
 	if err != nil {
 		return rest.PostLoginRsp{}, err
 	}
@@ -70,13 +71,20 @@ func (s *Service) PostLogin(ctx context.Context, req service.ForProject[rest.Pos
 	return rest.PostLoginRsp{Session: token}, nil
 }
 
+// Proof is what a user has shown to be let in.
+type Proof struct {
+	Identifier string   // that the user logged in with
+	Methods    []string // RFC 8176; none = not said
+}
+
 // Open stores a new session of a user, and returns the user as it was afterwards. A user who was deleted meanwhile has none.
 func (s *Service) Open(
-	ctx context.Context, a account.Account, identifier string, app rest.AppType,
+	ctx context.Context, a account.Account, by Proof, app rest.AppType,
 ) (session.Session, account.Account, error) {
 	now := s.now()
 	made := session.Session{
-		Project: a.Project, ID: reqctx.Seed(ctx).SessionID(), User: a.ID, IdentifierValue: identifier, AppType: app,
+		Project: a.Project, ID: reqctx.Seed(ctx).SessionID(), User: a.ID, IdentifierValue: by.Identifier, Methods: by.Methods,
+		AppType:   app,
 		Status:    rest.SessionStatusActive,
 		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(s.cfg.Lifetime).UnixMilli(),
 	}
@@ -118,6 +126,7 @@ func (s *Service) Token(ctx context.Context, of session.Session, a account.Accou
 		Session: of.ID,
 		Orig:    of.IdentifierValue, Email: directory.Proven(a, account.IdentifierTypeEmail),
 		PhoneNumber: directory.Proven(a, account.IdentifierTypePhone), Version: sessionVersion,
+		Methods: of.Methods,
 	}
 	if a.FullName != nil {
 		claims.Name = *a.FullName
@@ -137,7 +146,7 @@ func (s *Service) CreateLongSession(ctx context.Context, req service.ForUser[res
 	if err != nil {
 		return rest.LongSession{}, err
 	}
-	made, _, err := s.Open(ctx, a, req.Body.IdentifierValue, req.Body.AppType)
+	made, _, err := s.Open(ctx, a, Proof{Identifier: req.Body.IdentifierValue}, req.Body.AppType)
 	if err != nil {
 		return rest.LongSession{}, err
 	}

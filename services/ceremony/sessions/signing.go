@@ -42,6 +42,7 @@ type passkeyClaims struct {
 	Challenge  ident.ChallengeID  `json:"challengeId"`
 	WebAuthnID string             `json:"webauthnId"` // WebAuthn credential ID, base64url without padding
 	IsCUI      bool               `json:"isCUI"`      // conditional UI: the user was found by the passkey
+	Methods    []string           `json:"amr,omitempty"`
 }
 
 // Keys implements service.Sessions.
@@ -66,7 +67,8 @@ type PasskeyLogin struct {
 	Credential   ident.CredentialID
 	CredentialID []byte // of WebAuthn
 	Challenge    ident.ChallengeID
-	Discoverable bool // the user was found by the passkey
+	Discoverable bool     // the user was found by the passkey
+	Methods      []string // RFC 8176; none = not said
 }
 
 // SignLogin returns signed passkey data of a login.
@@ -90,6 +92,7 @@ func (s *Service) SignLogin(ctx context.Context, of PasskeyLogin) (string, error
 		Challenge:  of.Challenge,
 		WebAuthnID: base64.RawURLEncoding.EncodeToString(of.CredentialID),
 		IsCUI:      of.Discoverable,
+		Methods:    of.Methods,
 	})
 }
 

@@ -43,7 +43,7 @@ type Directory interface {
 
 // Sessions opens sessions. The room sessions is one.
 type Sessions interface {
-	LogIn(ctx context.Context, p project.Project, a account.Account, identifier string) (sessions.Login, error)
+	LogIn(ctx context.Context, p project.Project, a account.Account, by sessions.Proof) (sessions.Login, error)
 	Issuer(project.Project) string
 }
 

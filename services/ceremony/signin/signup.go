@@ -308,7 +308,7 @@ func (s *Service) openProven(ctx context.Context, t *turn) (sessions.Login, erro
 	if err != nil {
 		return sessions.Login{}, err
 	}
-	made, err := s.sessions.LogIn(reqctx.WithSeed(ctx, t.state.Seed), t.project, a, t.state.Name.Value)
+	made, err := s.sessions.LogIn(reqctx.WithSeed(ctx, t.state.Seed), t.project, a, sessions.Proof{Identifier: t.state.Name.Value, Methods: t.state.Methods})
 	if err != nil {
 		return sessions.Login{}, err
 	}

@@ -37,7 +37,9 @@ type Record struct {
 	Environment ident.EnvironmentID `json:"environment,omitempty"` // empty in private mode: nothing is to be remembered there
 	Route       event.Route         `json:"route,omitempty"`       // of logins: as offered
 	Kind        event.Kind          `json:"kind,omitempty"`        // of appends
-	Username    string              `json:"username,omitempty"`    // of appends: the name for the authenticator
+	// Of logins: a passkey replaces the second factor, so that its user has to be verified
+	SecondFactor bool   `json:"secondFactor,omitempty"`
+	Username     string `json:"username,omitempty"` // of appends: the name for the authenticator
 	// Of appends that were started by RegisterPasskey: the ID that the passkey will have
 	Passkey        ident.CredentialID `json:"passkey,omitempty"`
 	AllowedAAGUIDs []string           `json:"allowedAAGUIDs,omitempty"` // of appends: the only authenticators that are taken; empty = any
@@ -64,6 +66,7 @@ type carried struct {
 	OSVersion      string   `json:"osVersion,omitempty"`
 	Browser        string   `json:"browser,omitempty"`
 	BrowserVersion string   `json:"browserVersion,omitempty"`
+	SecondFactor   bool     `json:"secondFactor,omitempty"`
 }
 
 // offer returns the login offer e, carrying r.
@@ -86,6 +89,9 @@ func (r *Record) offer(e event.Event) event.Offer {
 	b = appendText(b, `,"osVersion":`, r.OSVersion)
 	b = appendText(b, `,"browser":`, r.Browser)
 	b = appendText(b, `,"browserVersion":`, r.BrowserVersion)
+	if r.SecondFactor {
+		b = append(b, `,"secondFactor":true`...)
+	}
 	return event.Offer{Event: e, Pending: append(b, '}')}
 }
 
@@ -122,6 +128,7 @@ func fromOffer(o event.Offer) (Record, error) {
 		OSVersion:      c.OSVersion,
 		Browser:        c.Browser,
 		BrowserVersion: c.BrowserVersion,
+		SecondFactor:   c.SecondFactor,
 	}, nil
 }
 

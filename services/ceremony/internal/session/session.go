@@ -19,7 +19,8 @@ type Session struct {
 	User            ident.UserID       `json:"user"`
 	IdentifierValue string             `json:"identifierValue"`
 	AppType         rest.AppType       `json:"appType"`
-	Status          rest.SessionStatus `json:"status"` // as stored; see At
+	Methods         []string           `json:"amr,omitempty"` // by which the user was authenticated (RFC 8176); none = not said
+	Status          rest.SessionStatus `json:"status"`        // as stored; see At
 	CreatedMs       int64              `json:"createdMs"`
 	UpdatedMs       int64              `json:"updatedMs"`
 	LastActionMs    int64              `json:"lastActionMs"`

@@ -79,6 +79,7 @@ type State struct {
 	Asked       bool                       `json:"asked,omitempty"`       // a passkey of the user has been asked for
 	AfterHybrid bool                       `json:"afterHybrid,omitempty"` // the login came from another device
 	Operation   *frontend.PasskeyOperation `json:"operation,omitempty"`
+	Methods     []string                   `json:"amr,omitempty"` // of the passkey's login (RFC 8176); none = not said
 }
 
 // Settings are what a client says at the beginning.
@@ -300,6 +301,7 @@ type Known struct {
 	User      ident.UserID
 	Name      Identifier
 	Operation frontend.PasskeyOperation
+	Methods   []string // RFC 8176; none = not said
 }
 
 // LoggedIn notes a login with a passkey of the user whom the process is about.
@@ -319,7 +321,7 @@ func (s State) Mediated(by Known) (State, error) {
 }
 
 func (s State) known(by Known) State {
-	s.Phase, s.Proof, s.User, s.Name, s.Operation = Offering, ByPasskey, by.User, by.Name, &by.Operation
+	s.Phase, s.Proof, s.User, s.Name, s.Operation, s.Methods = Offering, ByPasskey, by.User, by.Name, &by.Operation, by.Methods
 	s.AfterHybrid = by.Operation.CeremonyType == rest.CeremonyTypeCDA
 	s.Current, s.Offer, s.Problem = nil, nil, nil
 	return s

@@ -24,6 +24,8 @@ type Parameters struct {
 	MinimumVersions     recognition.MinimumVersions `json:"minimumVersions"`
 	AllowedAAGUIDs      []string                    `json:"allowedAaguids"`    // of authenticators that may create passkeys; empty = any
 	Rollout             rollout.Parameters          `json:"rollout,omitempty"` // bundles without rules of rollout have none
+
+	PasskeyReplacesSecondFactor bool `json:"passkeyReplacesSecondFactor,omitempty"` // bundles from before have none: no
 }
 
 // Authenticator is what is known of an AAGUID.

@@ -50,6 +50,7 @@ type shownProject struct {
 	Related []string        `json:"relatedOrigins,omitempty"`
 	Hosts   []string        `json:"hosts,omitempty"`
 	CNAME   string          `json:"cname,omitempty"`
+	Verify  string          `json:"userVerification,omitempty"`
 	Created string          `json:"created"`
 	Secret  string          `json:"apiSecret,omitempty"` // only when it has just been made
 }
@@ -57,7 +58,7 @@ type shownProject struct {
 func shown(p project.Project, made secret.Text) shownProject {
 	return shownProject{
 		ID: p.ID, Name: p.Name, RPID: p.RPID, RPName: p.RPName,
-		Origins: p.Own(), Related: p.Related(), Hosts: p.Frontend.Hosts, CNAME: p.CNAME,
+		Origins: p.Own(), Related: p.Related(), Hosts: p.Frontend.Hosts, CNAME: p.CNAME, Verify: p.UserVerification,
 		Created: time.UnixMilli(p.CreatedMs).UTC().Format(time.RFC3339), Secret: made.Reveal(),
 	}
 }

@@ -16,12 +16,12 @@ import (
 const relatedHelp = "origin on another domain that may use the RP ID, of at most five registrable labels; repeat for several"
 
 func newProjectUpdate(terminal command.Terminal) *cobra.Command {
-	var name, rpName string
+	var name, rpName, verification string
 	var origins, related, hosts []string
 	var out command.Output
 	cmd := &cobra.Command{
 		Use:   "update <project ID>",
-		Short: "Change a project's names, origins and hosts, at once",
+		Short: "Change a project's names, origins, hosts and user verification, at once",
 		Long: `Each flag replaces what the project has of its kind; what is not named stays.
 An empty value, as in --host '', leaves none. The RP ID cannot be changed:
 passkeys belong to it for good.`,
@@ -33,9 +33,10 @@ passkeys belong to it for good.`,
 			update := project.Update{
 				Name: given(flags, "name", &name), RPName: given(flags, "rp-name", &rpName),
 				Origins: list(flags, "origin", &origins), RelatedOrigins: list(flags, "related-origin", &related), Hosts: list(flags, "host", &hosts),
+				UserVerification: given(flags, "user-verification", &verification),
 			}
 			if update == (project.Update{}) {
-				return command.Usage(errors.New("nothing is to change; name --name, --rp-name, --origin, --related-origin or --host"))
+				return command.Usage(errors.New("nothing is to change; name --name, --rp-name, --origin, --related-origin, --host or --user-verification"))
 			}
 			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				changed, err := projects.Update(ctx, args[0], update)
@@ -56,6 +57,8 @@ passkeys belong to it for good.`,
 		"origin that ceremonies and CORS accept, on the RP ID or below it, or an app's; repeat for several")
 	cmd.Flags().StringArrayVar(&related, "related-origin", nil, relatedHelp)
 	cmd.Flags().StringArrayVar(&hosts, "host", nil, "host name that frontends reach the project at, or *. and a host name; repeat for several")
+	cmd.Flags().StringVar(&verification, "user-verification", "",
+		"user verification that logins ask for: required or preferred; empty = as the installation has it")
 	out.Flag(cmd, "text")
 	return cmd
 }
