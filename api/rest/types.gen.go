@@ -1647,7 +1647,7 @@ type PasskeyLoginStartReq struct {
 
 // PasskeyLoginStartRsp defines model for PasskeyLoginStartRsp.
 type PasskeyLoginStartRsp struct {
-	// AssertionOptions JSON of `{"publicKey":{...}}`; empty if loginAllow is false.
+	// AssertionOptions JSON of `{"publicKey":{...}}`, with `"uiMode":"immediate"` beside it in immediate mode; empty if loginAllow is false.
 	AssertionOptions  string                `json:"assertionOptions"`
 	CredentialCount   int32                 `json:"credentialCount"`
 	DecisionInsights  LoginDecisionInsights `json:"decisionInsights"`

@@ -85,7 +85,10 @@ func (s *Service) offerLogin(
 	ctx context.Context, st Start, source event.Source, v service.LoginVerdict, allow []*account.Credential,
 ) (string, error) {
 	party := relyingparty.New(st.Project, st.Project.Origins)
-	options := party.Get(st.Account.UserHandle, relyingparty.Request{Allow: allow, UserVerification: s.verification(st.Project, v.Verdict), Hints: v.Hints})
+	options := party.Get(st.Account.UserHandle, relyingparty.Request{
+		Allow: allow, UserVerification: s.verification(st.Project, v.Verdict), Hints: v.Hints,
+		Immediate: v.PreferImmediatelyAvailable && len(allow) == 0,
+	})
 	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v.Verdict)
 	r.Route = v.Route
 	offer := s.offer(st, event.LoginOffered, v.Verdict)

@@ -17,6 +17,7 @@ type Request struct {
 	Allow            []*account.Credential // in the order to send; empty = any that the authenticator finds
 	UserVerification string
 	Hints            []string
+	Immediate        bool // the browser ends quietly if it holds none; such a request names no passkey
 }
 
 // Get returns options for an assertion by a user who is known.
@@ -50,7 +51,8 @@ func sizes(r Request) (options, session int) {
 	return options, session
 }
 
-// appendRequest writes {"publicKey":PublicKeyCredentialRequestOptionsJSON} (W3C WebAuthn §5.1.8).
+// appendRequest writes {"publicKey":PublicKeyCredentialRequestOptionsJSON} (W3C WebAuthn §5.1.8), and beside it uiMode (W3C Credential
+// Management) if the request is immediate.
 func (p *Party) appendRequest(b []byte, value string, r Request) []byte {
 	b = append(b, `{"publicKey":{"challenge":"`...)
 	b = append(b, value...)
@@ -74,7 +76,11 @@ func (p *Party) appendRequest(b []byte, value string, r Request) []byte {
 	}
 	b = appendMember(b, `,"userVerification":`, r.UserVerification)
 	b = appendList(b, `,"hints":`, r.Hints)
-	return append(b, "}}"...)
+	b = append(b, '}')
+	if r.Immediate {
+		b = append(b, `,"uiMode":"immediate"`...)
+	}
+	return append(b, '}')
 }
 
 // appendSession writes the library's SessionData.

@@ -108,3 +108,23 @@ func TestEveryRequestHasAChallengeOfItsOwn(t *testing.T) {
 		t.Errorf("%d challenges of 1000 were different", len(seen))
 	}
 }
+
+func TestAnImmediateRequestSaysItsMode(t *testing.T) {
+	t.Parallel()
+	party := New(project.Project{ID: "pro-1", RPID: "example.com", RPName: "Shop"}, []string{"https://example.com"})
+	for immediate, want := range map[bool]string{true: "immediate", false: ""} {
+		var options struct {
+			UIMode    string `json:"uiMode"`
+			PublicKey struct {
+				UserVerification string `json:"userVerification"`
+			} `json:"publicKey"`
+		}
+		got := party.GetDiscoverable(Request{UserVerification: "required", Immediate: immediate})
+		if err := json.Unmarshal([]byte(got.JSON), &options); err != nil {
+			t.Fatal(err)
+		}
+		if options.UIMode != want || options.PublicKey.UserVerification != "required" {
+			t.Errorf("immediate %t: %s", immediate, got.JSON)
+		}
+	}
+}
