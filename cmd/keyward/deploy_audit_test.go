@@ -21,9 +21,14 @@ func reports() map[string][]audit.Event {
 		settings.Gateway: {{Type: audit.LimitHit}, {Type: audit.LimitHit, Project: "pro-1"}},
 		settings.Ceremony: {
 			{Type: audit.ProjectUpdated, Project: "pro-1", Changed: []string{"name"}}, {Type: audit.CodesGuessed, Project: "pro-1"},
+			{Type: audit.SigningKeyRotated, Project: "pro-1", SigningKey: "pki-1"}, {Type: audit.StartedUnencrypted},
 		},
 		settings.Decision: {{Type: audit.PolicyReplaced, Policy: bundle}, {Type: audit.PolicyRefused, Policy: bundle, Reason: "it is wrong"}},
-		settings.Events:   nil,
+		settings.Events: {
+			{Type: audit.WebhookCreated, Project: "pro-1", Webhook: "whe-1"},
+			{Type: audit.WebhookUpdated, Project: "pro-1", Webhook: "whe-1", Changed: []string{"url"}},
+			{Type: audit.WebhookDeleted, Project: "pro-1", Webhook: "whe-1"}, {Type: audit.StartedUnencrypted},
+		},
 	}
 }
 

@@ -7,39 +7,8 @@ package audit
 
 import "github.com/keyward/keyward/core/ident"
 
-// Type says what was done.
+// Type says what was done. What an event of one carries is in api/events/audit-<type>.json.
 type Type string
-
-// The types, each once. What one carries is in api/events/audit-<type>.json.
-const (
-	ProjectCreated    Type = "project-created"
-	ProjectUpdated    Type = "project-updated"
-	ProjectDeleted    Type = "project-deleted"
-	SecretRotated     Type = "secret-rotated"
-	KeyCreated        Type = "key-created"
-	KeyRevoked        Type = "key-revoked"
-	IssuerAdded       Type = "issuer-added"
-	IssuerRemoved     Type = "issuer-removed"
-	KeysRotated       Type = "keys-rotated"
-	KeysDropped       Type = "keys-dropped"
-	SigningKeyRotated Type = "signing-key-rotated"
-	SigningKeyRemoved Type = "signing-key-removed"
-	PolicyReplaced    Type = "policy-replaced"
-	PolicyRefused     Type = "policy-refused"
-
-	// Of these there is one for each project and minute in which it happened, with how often: whoever makes it happen fills nothing.
-
-	LimitHit     Type = "limit-hit"
-	CodesGuessed Type = "codes-guessed"
-)
-
-// Types returns all of them.
-func Types() []Type {
-	return []Type{
-		ProjectCreated, ProjectUpdated, ProjectDeleted, SecretRotated, KeyCreated, KeyRevoked, IssuerAdded, IssuerRemoved, KeysRotated,
-		KeysDropped, SigningKeyRotated, SigningKeyRemoved, PolicyReplaced, PolicyRefused, LimitHit, CodesGuessed,
-	}
-}
 
 // schemaVersion is of the body; members that are only added do not change it.
 const schemaVersion = 1
@@ -88,17 +57,19 @@ type Event struct {
 	Actor     Actor           `json:"actor"`
 	Instance  string          `json:"instance"` // host that it was done on
 	RequestID ident.RequestID `json:"requestID,omitempty"`
+	CallerKey string          `json:"callerKey,omitempty"` // ID of the API key that the call came with
 
-	Changed    []string    `json:"changed,omitempty"` // names of what is different
-	Key        *Key        `json:"key,omitempty"`
-	Issuer     *Issuer     `json:"issuer,omitempty"`
-	Version    int         `json:"version,omitempty"` // of the project's keys
-	SigningKey ident.KeyID `json:"signingKey,omitempty"`
-	Before     *Policy     `json:"before,omitempty"`
-	Policy     *Policy     `json:"policy,omitempty"`
-	Reason     string      `json:"reason,omitempty"`
-	Limit      string      `json:"limit,omitempty"` // the setting
-	Count      int         `json:"count,omitempty"` // how often it happened
-	FromMs     int64       `json:"fromMs,omitempty"`
-	ToMs       int64       `json:"toMs,omitempty"`
+	Changed    []string        `json:"changed,omitempty"` // names of what is different
+	Key        *Key            `json:"key,omitempty"`
+	Issuer     *Issuer         `json:"issuer,omitempty"`
+	Version    int             `json:"version,omitempty"` // of the project's keys
+	SigningKey ident.KeyID     `json:"signingKey,omitempty"`
+	Webhook    ident.WebhookID `json:"webhook,omitempty"`
+	Before     *Policy         `json:"before,omitempty"`
+	Policy     *Policy         `json:"policy,omitempty"`
+	Reason     string          `json:"reason,omitempty"`
+	Limit      string          `json:"limit,omitempty"` // the setting
+	Count      int             `json:"count,omitempty"` // how often it happened
+	FromMs     int64           `json:"fromMs,omitempty"`
+	ToMs       int64           `json:"toMs,omitempty"`
 }

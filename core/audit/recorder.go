@@ -80,7 +80,7 @@ func (r *Recorder) publish(ctx context.Context, msg *nats.Msg) error {
 func (r *Recorder) message(ctx context.Context, e Event) *nats.Msg {
 	now := r.now()
 	e.Schema, e.ID, e.CreatedMs, e.Actor, e.Instance = schemaVersion, ident.NewAuditID(), now.UnixMilli(), r.actor, r.instance
-	e.RequestID, e.Reason = reqctx.RequestID(ctx), shortened(e.Reason)
+	e.RequestID, e.CallerKey, e.Reason = reqctx.RequestID(ctx), reqctx.CallerKey(ctx), shortened(e.Reason)
 	about, from := noProject, source
 	if e.Project != "" {
 		about, from = string(e.Project), source+"/projects/"+string(e.Project)

@@ -20,6 +20,19 @@ func RequestID(ctx context.Context) ident.RequestID {
 	return id
 }
 
+type callerKeyKey struct{}
+
+// WithCallerKey returns a context that carries the ID of the API key that a call came with.
+func WithCallerKey(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, callerKeyKey{}, id)
+}
+
+// CallerKey returns the ID of the API key that ctx carries, or "" if it carries none.
+func CallerKey(ctx context.Context) string {
+	id, _ := ctx.Value(callerKeyKey{}).(string)
+	return id
+}
+
 type seedKey struct{}
 
 // WithSeed returns a context that carries what the IDs of a call's creations are derived from, so that a repeat of the call makes the same

@@ -145,6 +145,9 @@ func (c *Client) message(ctx context.Context, method string, req any) (*nats.Msg
 	if id := reqctx.RequestID(ctx); id != "" {
 		msg.Header.Set(requestIDHeader, string(id))
 	}
+	if key := reqctx.CallerKey(ctx); key != "" {
+		msg.Header.Set(callerKeyHeader, key)
+	}
 	if seed := reqctx.Seed(ctx); seed != "" {
 		msg.Header.Set(seedHeader, string(seed))
 	}

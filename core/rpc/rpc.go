@@ -16,6 +16,7 @@ const (
 	// The time that the caller has left, in ms: a duration, since the clocks of two machines differ.
 	timeLeftHeader  = "Keyward-Time-Left"
 	requestIDHeader = "Keyward-Request-Id"
+	callerKeyHeader = "Keyward-Caller-Key"
 	seedHeader      = "Keyward-Seed"
 
 	scope = "github.com/keyward/keyward/core/rpc"

@@ -28,6 +28,7 @@ type question struct {
 type answer struct {
 	Text      string          `json:"text"`
 	RequestID ident.RequestID `json:"requestID"`
+	Key       string          `json:"key"`
 	Seed      ident.Seed      `json:"seed"`
 	HasLimit  bool            `json:"hasLimit"`
 }
@@ -67,17 +68,17 @@ func ask(ctx context.Context, c *rpc.Client) (answer, error) {
 	return rpc.Call[answer](ctx, c, "ask", question{Text: "why"})
 }
 
-func TestACallCarriesRequestIDSeedAndDeadline(t *testing.T) {
+func TestACallCarriesRequestIDCallersKeySeedAndDeadline(t *testing.T) {
 	t.Parallel()
 	client := serve(t, rpc.Options{}, func(ctx context.Context, q question) (answer, error) {
 		_, limited := ctx.Deadline()
-		return answer{Text: q.Text + "?", RequestID: reqctx.RequestID(ctx), Seed: reqctx.Seed(ctx), HasLimit: limited}, nil
+		return answer{Text: q.Text + "?", RequestID: reqctx.RequestID(ctx), Key: reqctx.CallerKey(ctx), Seed: reqctx.Seed(ctx), HasLimit: limited}, nil
 	})
-	got, err := ask(reqctx.WithSeed(reqctx.WithRequestID(t.Context(), "req-1"), "seed"), client)
+	got, err := ask(reqctx.WithCallerKey(reqctx.WithSeed(reqctx.WithRequestID(t.Context(), "req-1"), "seed"), "key-1"), client)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(answer{Text: "why?", RequestID: "req-1", Seed: "seed", HasLimit: true}, got); diff != "" {
+	if diff := cmp.Diff(answer{Text: "why?", RequestID: "req-1", Key: "key-1", Seed: "seed", HasLimit: true}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -158,6 +158,9 @@ func (s *Server) context(header nats.Header) (context.Context, context.CancelFun
 	if id := header.Get(requestIDHeader); id != "" {
 		ctx = reqctx.WithRequestID(ctx, ident.RequestID(id))
 	}
+	if key := header.Get(callerKeyHeader); key != "" {
+		ctx = reqctx.WithCallerKey(ctx, key)
+	}
 	if seed := header.Get(seedHeader); seed != "" {
 		ctx = reqctx.WithSeed(ctx, ident.Seed(seed))
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -32,7 +34,12 @@ type WebhookConfig = webhook.Config
 // DefaultWebhookConfig returns the figures for production.
 func DefaultWebhookConfig() WebhookConfig { return webhook.DefaultConfig() }
 
-// WebhookDeps is what Webhooks work with. All but Instance and Sealer are required.
+// Audit is told what is done to endpoints, once it is stored; it answers at once. audit.Queue is one.
+type Audit interface {
+	Add(ctx context.Context, events ...audit.Event)
+}
+
+// WebhookDeps is what Webhooks work with. All but Instance, Sealer and Audit are required.
 type WebhookDeps struct {
 	JetStream jetstream.JetStream
 	Accounts  Accounts // payloads tell of a passkey what its account does
@@ -40,6 +47,7 @@ type WebhookDeps struct {
 	Clock     func() time.Time
 	Log       *slog.Logger
 	Sealer    kv.Sealer // nil = endpoints are stored as they are, secrets included
+	Audit     Audit     // nil = nobody is told of what is done to endpoints
 
 	// Instance is a name that no other running process has, and that this one had before it was restarted, such as that of a
 	// data directory that one process at a time can use: then deliveries go on at once after a crash. Empty = none; then others
@@ -139,6 +147,7 @@ func (w *Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[res
 	if err != nil {
 		return rest.WebhookEndpoint{}, err
 	}
+	w.tell(ctx, audit.WebhookCreated, e.Project, e.ID)
 	return createdOnWire(&stored.Value), nil
 }
 
@@ -216,7 +225,9 @@ func (w *Webhooks) update(
 // UpdateWebhook implements service.Webhooks. A password of stars, as lists show it, is left as it is.
 func (w *Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (rest.WebhookEndpoint, error) {
 	c := req.Body.Changes
+	var names []string
 	changed, err := w.update(ctx, req.Project, req.Body.ID, func(e *webhook.Endpoint) error {
+		before := *e
 		set(&e.URL, c.URL)
 		set(&e.Username, c.BasicAuthUsername)
 		if c.BasicAuthPassword != nil && *c.BasicAuthPassword != secret.Stars {
@@ -227,12 +238,43 @@ func (w *Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[ser
 		if faults := w.config.Check(e); len(faults) > 0 {
 			return fault.Fields(faults...)
 		}
+		names = differing(&before, e)
 		return nil
 	})
 	if err != nil {
 		return rest.WebhookEndpoint{}, err
 	}
+	if len(names) > 0 {
+		w.tell(ctx, audit.WebhookUpdated, req.Project, req.Body.ID, names...)
+	}
 	return endpointOnWire(&changed), nil
+}
+
+// differing names the members that are different, as the API calls them.
+func differing(before, after *webhook.Endpoint) []string {
+	var names []string
+	for _, member := range []struct {
+		name string
+		same bool
+	}{
+		{"url", before.URL == after.URL},
+		{"basicAuthUsername", before.Username == after.Username},
+		{"basicAuthPassword", before.Password == after.Password},
+		{"customHeaders", maps.Equal(before.Headers, after.Headers)},
+		{"subscribedEvents", slices.Equal(before.Events, after.Events)},
+	} {
+		if !member.same {
+			names = append(names, member.name)
+		}
+	}
+	return names
+}
+
+// tell says what has been done to an endpoint, and of a change what is different.
+func (w *Webhooks) tell(ctx context.Context, what audit.Type, project ident.ProjectID, id ident.WebhookID, changed ...string) {
+	if w.deps.Audit != nil {
+		w.deps.Audit.Add(ctx, audit.Event{Type: what, Project: project, Webhook: id, Changed: changed})
+	}
 }
 
 func set[T any](into, from *T) {
@@ -249,6 +291,7 @@ func (w *Webhooks) DeleteWebhook(ctx context.Context, req service.ForProject[ide
 	if err := w.endpoints.Delete(ctx, webhook.Key(req.Project, req.Body)); err != nil {
 		return service.Empty{}, err
 	}
+	w.tell(ctx, audit.WebhookDeleted, req.Project, req.Body)
 	// Whoever delivers to it hears of that, ends, and removes what its last attempts may still write after this.
 	if err := queue.Remove(ctx, w.deps.JetStream, req.Project, req.Body); err != nil {
 		return service.Empty{}, unavailable(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
@@ -355,4 +356,42 @@ func TestTheEndpointsOfAnInstanceThatDiedAreTakenOverAndThoseOfALivingOneAreNot(
 		t.Error("it was delivered while another instance had the endpoint")
 	}
 	r.atLeast(1)
+}
+
+func TestWhatIsDoneToAnEndpointIsToldAndWhatFailsOrChangesNothingIsNot(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	d := h.start("one")
+	made, err := d.CreateWebhook(t.Context(), service.ForProject[rest.WebhookEndpointCreateReq]{
+		Project: project, Body: rest.WebhookEndpointCreateReq{URL: "https://example.com/", SubscribedEvents: []string{"user.created"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := ident.WebhookID(made.ID)
+	for _, changes := range []rest.WebhookEndpointUpdateReq{
+		{URL: new("https://example.com/")}, {URL: new("ftp://example.com/")},
+		{URL: new("https://example.com/new"), SubscribedEvents: &[]string{"*"}, BasicAuthPassword: new("********")},
+	} {
+		patch := service.WebhookPatch{ID: id, Changes: changes}
+		_, err := d.UpdateWebhook(t.Context(), service.ForProject[service.WebhookPatch]{Project: project, Body: patch})
+		if refused := *changes.URL == "ftp://example.com/"; (err != nil) != refused {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.CreateWebhookSecret(t.Context(), at(made.ID, rest.WebhookSecretCreateReq{})); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, _ = d.DeleteWebhook(t.Context(), service.ForProject[ident.WebhookID]{Project: project, Body: id})
+	}
+	want := []audit.Event{
+		{Type: audit.WebhookCreated, Project: project, Webhook: id},
+		{Type: audit.WebhookUpdated, Project: project, Webhook: id, Changed: []string{"url", "subscribedEvents"}},
+		{Type: audit.WebhookUpdated, Project: project, Webhook: id, Changed: []string{"secrets"}},
+		{Type: audit.WebhookDeleted, Project: project, Webhook: id},
+	}
+	if diff := cmp.Diff(want, h.told.events); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events/internal/webhook"
@@ -38,6 +39,7 @@ func (w *Webhooks) CreateWebhookSecret(
 	if err != nil {
 		return rest.WebhookSecret{}, err
 	}
+	w.tell(ctx, audit.WebhookUpdated, req.Project, req.Webhook, "secrets")
 	answer := secretOnWire(made)
 	answer.Secret = new(made.Value.Reveal())
 	return answer, nil
@@ -84,6 +86,9 @@ func (w *Webhooks) DeleteWebhookSecret(ctx context.Context, req service.ForWebho
 		}
 		return nil
 	})
+	if err == nil {
+		w.tell(ctx, audit.WebhookUpdated, req.Project, req.Webhook, "secrets")
+	}
 	return service.Empty{}, err
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
@@ -29,6 +30,7 @@ type hooks struct {
 	dir    string
 	bus    *bus.Bus
 	config events.WebhookConfig
+	told   told
 }
 
 func quickHooks() events.WebhookConfig {
@@ -37,6 +39,18 @@ func quickHooks() events.WebhookConfig {
 	c.RetryMin, c.RetryMax = time.Millisecond, 20*time.Millisecond
 	c.Lease = time.Second
 	return c
+}
+
+// told keeps what has been told of what was done to endpoints.
+type told struct {
+	mu     sync.Mutex
+	events []audit.Event
+}
+
+func (t *told) Add(_ context.Context, events ...audit.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.events = append(t.events, events...)
 }
 
 func newHooks(t testing.TB, config events.WebhookConfig) *hooks {
@@ -85,6 +99,7 @@ func (h *hooks) start(instance string) *dispatcher {
 		Clock:     time.Now,
 		Log:       slog.New(slog.NewTextHandler(h.t.Output(), nil)),
 		Instance:  instance,
+		Audit:     &h.told,
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/services/gateway"
 )
 
@@ -140,15 +142,26 @@ func TestKeysThatProveNothingAreRefused(t *testing.T) {
 	}
 }
 
-func TestTheLogNamesTheKeyByItsID(t *testing.T) {
+func TestTheLogAndServicesNameTheKeyByItsID(t *testing.T) {
 	t.Parallel()
 	projects := newTenants()
 	header := withKey(t, projects, 0, "users:read")
 	s := serve(t, setup{projects: projects})
+	heard := make(chan string, 2)
+	s.services.Before(func(ctx context.Context, _ string) error {
+		heard <- reqctx.CallerKey(ctx)
+		return nil
+	})
 	s.call("GET", "/v2/users", "", header)
+	s.call("GET", "/v2/users", "", nil)
 	parsed, _ := project.ParseAPIKey(strings.TrimPrefix(header["Authorization"], "Bearer "))
-	if line := s.logged(1)[0]; line["api_key"] != parsed.ID || line["project"] != "pro-1" ||
+	if line := s.logged(2)[0]; line["api_key"] != parsed.ID || line["project"] != "pro-1" ||
 		strings.Contains(string(s.log.bytes()), parsed.Secret) {
 		t.Errorf("logged %v", line)
+	}
+	for _, want := range []string{parsed.ID, ""} { // the second came with the API secret
+		if got := <-heard; got != want {
+			t.Errorf("a service hears of key %q, want %q", got, want)
+		}
 	}
 }

@@ -19,8 +19,9 @@ const (
 	endMarker   = "# end of what events/types.yaml says"
 )
 
-func documents(types []eventType) []document {
-	sorted := slices.SortedFunc(slices.Values(types), func(a, b eventType) int { return cmp.Compare(a.Name, b.Name) })
+func documents(all []eventType) []document {
+	types, _ := split(all)
+	sorted, security := split(slices.SortedFunc(slices.Values(all), func(a, b eventType) int { return cmp.Compare(a.Name, b.Name) }))
 	return []document{
 		{"openapi.yaml", map[string][]string{"types that callers may send": enum(types, eventType.Backend)}},
 		{"frontend.yaml", map[string][]string{"types that clients may send": enum(types, eventType.Frontend)}},
@@ -28,6 +29,9 @@ func documents(types []eventType) []document {
 			"events":   references(sorted, func(t eventType) bool { return !t.Observed() }),
 			"offers":   references(sorted, eventType.Observed),
 			"messages": messages(sorted),
+
+			"security events":   references(security, eventType.Security),
+			"security messages": messages(security),
 		}},
 	}
 }
@@ -74,9 +78,9 @@ func enum(types []eventType, holds func(eventType) bool) []string {
 	return lines
 }
 
-// key names a message within the document: login-error is loginError.
+// key names a message within the document: login-error is loginError, and of security events key-created auditKeyCreated.
 func (t eventType) key() string {
-	name := constant(t.Name)
+	name := constant(t.file())
 	return strings.ToLower(name[:1]) + name[1:]
 }
 
@@ -93,13 +97,17 @@ func references(types []eventType, holds func(eventType) bool) []string {
 func messages(types []eventType) []string {
 	var lines []string
 	for _, t := range types {
+		family, title, trait := "passkey", t.Name, "event"
+		if t.Security() {
+			family, title, trait = "audit", "audit: "+t.Name, "audit"
+		}
 		lines = append(lines,
 			t.key()+":",
-			"  name: keyward.passkey."+t.Name,
-			"  title: '"+t.Name+"'",
+			"  name: keyward."+family+"."+t.Name,
+			"  title: '"+title+"'",
 			`  summary: "`+t.Summary+`"`,
-			"  traits: [{ $ref: '#/components/messageTraits/event' }]",
-			"  payload: { schemaFormat: 'application/schema+json;version=draft-2020-12', schema: { $ref: './events/"+t.Name+".json' } }",
+			"  traits: [{ $ref: '#/components/messageTraits/"+trait+"' }]",
+			"  payload: { schemaFormat: 'application/schema+json;version=draft-2020-12', schema: { $ref: './events/"+t.file()+".json' } }",
 		)
 	}
 	return lines

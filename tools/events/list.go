@@ -30,6 +30,27 @@ func (t eventType) Backend() bool  { return slices.Contains(t.From, "backend") }
 func (t eventType) Frontend() bool { return slices.Contains(t.From, "frontend") }
 func (t eventType) Engine() bool   { return slices.Contains(t.From, "engine") }
 func (t eventType) Observed() bool { return t.Stream == "offers" }
+func (t eventType) Security() bool { return t.Of == "installation" }
+
+// file is what the schema of the type is called, without its ending; so is its title, with a colon.
+func (t eventType) file() string {
+	if t.Security() {
+		return "audit-" + t.Name
+	}
+	return t.Name
+}
+
+// split returns the types of users' events and those of security events.
+func split(types []eventType) (ofUsers, security []eventType) {
+	for _, t := range types {
+		if t.Security() {
+			security = append(security, t)
+		} else {
+			ofUsers = append(ofUsers, t)
+		}
+	}
+	return ofUsers, security
+}
 
 // readTypes reads the list and the schemas in the directory, and reports everything that is wrong with them.
 func readTypes(dir string) ([]eventType, error) {
@@ -44,15 +65,15 @@ func readTypes(dir string) ([]eventType, error) {
 	var errs []error
 	schemas := map[string]bool{}
 	for i := range types {
-		file := types[i].Name + ".json"
+		file := types[i].file() + ".json"
 		schemas[file] = true
-		if types[i].Summary, err = summary(filepath.Join(dir, file), types[i].Name); err != nil {
+		if types[i].Summary, err = summary(filepath.Join(dir, file), types[i]); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", file, err))
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	for _, file := range files {
-		if name := filepath.Base(file); !schemas[name] && !strings.HasPrefix(name, "decision-") && !strings.HasPrefix(name, "audit-") {
+		if name := filepath.Base(file); !schemas[name] && !strings.HasPrefix(name, "decision-") {
 			errs = append(errs, fmt.Errorf("%s: types.yaml lists no such type", name))
 		}
 	}
@@ -101,7 +122,8 @@ func (t eventType) problems() []string {
 	}
 	check(!t.Engine() || len(t.From) == 1, "what the engine tells of nobody else does")
 	check(!t.Frontend() || t.Backend(), "what clients may tell of the backend may")
-	check(t.Of == "history" || t.Of == "account", "of must be history or account")
+	check(slices.Contains([]string{"history", "account", "installation"}, t.Of), "of must be history, account or installation")
+	check(!t.Security() || t.Engine(), "of the installation the engine tells alone")
 	check(slices.Contains([]string{"", "login", "append"}, t.Answers), "answers must be login or append")
 	check(t.Answers == "" || t.Backend() && t.Of == "history", "answers is for what callers tell, of history")
 	check(
@@ -122,7 +144,7 @@ func constant(name string) string {
 }
 
 // summary returns the description in a type's schema.
-func summary(file, name string) (string, error) {
+func summary(file string, t eventType) (string, error) {
 	raw, err := os.ReadFile(file) //nolint:gosec // as above
 	if err != nil {
 		return "", err
@@ -136,8 +158,8 @@ func summary(file, name string) (string, error) {
 	if err := json.Unmarshal(raw, &schema); err != nil {
 		return "", err
 	}
-	if schema.Title != name || schema.Properties.Type.Const != name {
-		return "", fmt.Errorf("title and the constant of type must be %s", name)
+	if title := strings.Replace(t.file(), "audit-", "audit: ", 1); schema.Title != title || schema.Properties.Type.Const != t.Name {
+		return "", fmt.Errorf("title must be %s, and the constant of type %s", title, t.Name)
 	}
 	if schema.Description == "" || strings.ContainsAny(schema.Description, "\n\"\\") {
 		return "", errors.New("description must be one line of plain text")

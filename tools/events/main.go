@@ -1,5 +1,5 @@
 // Command events writes what follows from api/events/types.yaml, the list of event types: the enums of openapi.yaml and frontend.yaml and
-// the messages of asyncapi.yaml, between markers, and the Go constants of core/event and sdk/event. It refuses a list that contradicts
+// the messages of asyncapi.yaml, between markers, and the Go constants of core/event and core/audit, sdk/event and sdk/audit. It refuses a list that contradicts
 // itself or the schemas beside it, and then writes nothing. It takes the root of the repository as its only argument.
 package main
 
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"text/template"
 )
 
 func main() {
@@ -36,11 +37,18 @@ func run(args []string) error {
 			return fmt.Errorf("%s: %w", d.name, err)
 		}
 	}
-	if written[filepath.Join(root, "core", "event", "types.gen.go")], err = source(coreSource, types); err != nil {
-		return err
-	}
-	if written[filepath.Join(root, "sdk", "event", "types.gen.go")], err = source(sdkSource, types); err != nil {
-		return err
+	ofUsers, security := split(types)
+	for _, made := range []struct {
+		dir      string
+		template *template.Template
+		types    []eventType
+	}{
+		{"core/event", coreSource, ofUsers}, {"sdk/event", sdkSource, ofUsers}, {"core/audit", audit, security}, {"sdk/audit", audit, security},
+	} {
+		file := filepath.Join(root, filepath.FromSlash(made.dir), "types.gen.go")
+		if written[file], err = source(made.template, made.types); err != nil {
+			return err
+		}
 	}
 	for file, text := range written {
 		if err := os.WriteFile(file, text, 0o644); err != nil { //nolint:gosec // sources are for everybody

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/atrest"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/kv"
@@ -30,6 +31,7 @@ func (a *App) openEncryption(ctx context.Context) error {
 			ctx, "secrets are stored unencrypted: who can read the disk of NATS or a backup of it can sign as any project; set encryption_key "+
 				"(KEYWARD_ENCRYPTION_KEY)",
 		)
+		a.audit.Add(ctx, audit.Event{Type: audit.StartedUnencrypted})
 	}
 	a.keys = keys
 	return nil

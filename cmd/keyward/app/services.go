@@ -171,6 +171,7 @@ func (a *App) startWebhooks(ctx context.Context, accounts *account.Store) (*even
 		Log:       a.logger(settings.Events),
 		Instance:  instance,
 		Sealer:    sealer,
+		Audit:     a.audit.By(audit.Actor{Kind: audit.Service, Name: settings.Events}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start webhooks: %w", err)
@@ -243,6 +244,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	}
 	keys, err := signing.Open(ctx, signing.Deps{
 		Bucket: bucket, Sealer: sealer, MaxAge: a.cfg.Ceremony.SigningKeyMaxAge, Now: a.opts.Now, Log: a.logger(settings.Ceremony),
+		Audit: a.audit.By(audit.Actor{Kind: audit.Service, Name: settings.Ceremony}),
 	})
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)

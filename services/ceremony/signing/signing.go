@@ -19,18 +19,25 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
 )
 
-// Deps is what a store works with. All fields but Sealer are required.
+// Audit is told of keys that the store publishes by itself; it answers at once. audit.Queue is one.
+type Audit interface {
+	Add(ctx context.Context, events ...audit.Event)
+}
+
+// Deps is what a store works with. All fields but Sealer and Audit are required.
 type Deps struct {
 	Bucket jetstream.KeyValue // bus.KeysBucket
 	Sealer kv.Sealer          // nil = private keys are stored as they are
 	MaxAge time.Duration      // how long a key signs
 	Now    func() time.Time
 	Log    *slog.Logger
+	Audit  Audit // nil = nobody is told
 }
 
 // Store keeps the keys of every project in memory, kept true by a watch; what is not there is read. It is safe for concurrent use.
@@ -39,6 +46,7 @@ type Store struct {
 	maxAge time.Duration
 	now    func() time.Time
 	log    *slog.Logger
+	audit  Audit
 	first  singleflight.Group // by project: making a key takes a tenth of a second of a processor
 
 	mu    sync.RWMutex
@@ -52,7 +60,7 @@ func Open(ctx context.Context, deps Deps) (*Store, error) {
 	}
 	s := &Store{
 		keys:   kv.Bucket[Keys]{KV: deps.Bucket, Name: "signing keys", Sealer: deps.Sealer},
-		maxAge: deps.MaxAge, now: deps.Now, log: deps.Log, rings: make(map[ident.ProjectID]*ring),
+		maxAge: deps.MaxAge, now: deps.Now, log: deps.Log, audit: deps.Audit, rings: make(map[ident.ProjectID]*ring),
 	}
 	if err := s.keys.Load(ctx, s.apply); err != nil {
 		return nil, fmt.Errorf("load signing keys: %w", err)
@@ -82,16 +90,25 @@ func (s *Store) Maintain(ctx context.Context) {
 		if len(r.keys) == 0 || (len(r.keys.current(now)) == len(r.keys) && !r.keys.due(now, s.maxAge)) {
 			continue
 		}
-		_, err := s.update(ctx, project, func(keys Keys) (Keys, error) {
-			if len(keys) == 0 || !keys.due(now, s.maxAge) {
-				return keys.current(now), nil
-			}
-			return keys.rotated(now, false, generate)
-		})
-		if err != nil && ctx.Err() == nil {
+		if err := s.maintain(ctx, project, now); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "signing keys could not be rotated", "project", project, "error", err)
 		}
 	}
+}
+
+// maintain does so for one project. Of several instances that publish a key at once one does, and tells.
+func (s *Store) maintain(ctx context.Context, project ident.ProjectID, now time.Time) error {
+	published := false
+	r, err := s.update(ctx, project, func(keys Keys) (Keys, error) {
+		if published = len(keys) > 0 && keys.due(now, s.maxAge); !published {
+			return keys.current(now), nil
+		}
+		return keys.rotated(now, false, generate)
+	})
+	if err == nil && published && s.audit != nil {
+		s.audit.Add(ctx, audit.Event{Type: audit.SigningKeyRotated, Project: project, SigningKey: r.keys[len(r.keys)-1].ID})
+	}
+	return err
 }
 
 // Rotate publishes another key, which signs after Lead or, if wanted, at once; and returns the keys. Nobody keeps verifiers

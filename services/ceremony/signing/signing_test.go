@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony/signing"
@@ -58,8 +59,16 @@ var started = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 type clock struct {
 	kv jetstream.KeyValue
 
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	told []audit.Event
+}
+
+// Add implements signing.Audit.
+func (c *clock) Add(_ context.Context, events ...audit.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told = append(c.told, events...)
 }
 
 func newClock(tb testing.TB) *clock {
@@ -85,7 +94,9 @@ func (c *clock) advance(d time.Duration) {
 
 func open(tb testing.TB, c *clock) *signing.Store {
 	tb.Helper()
-	s, err := signing.Open(tb.Context(), signing.Deps{Bucket: c.kv, MaxAge: maxAge, Now: c.Now, Log: slog.New(slog.DiscardHandler)})
+	s, err := signing.Open(tb.Context(), signing.Deps{
+		Bucket: c.kv, MaxAge: maxAge, Now: c.Now, Log: slog.New(slog.DiscardHandler), Audit: c,
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -293,6 +304,10 @@ func TestKeysChangeByTheirAge(t *testing.T) {
 	}
 	if second == keyID(t, first) {
 		t.Error("there was no second key")
+	}
+	want := []audit.Event{{Type: audit.SigningKeyRotated, Project: project, SigningKey: ident.KeyID(second)}}
+	if diff := cmp.Diff(want, c.told); diff != "" {
+		t.Errorf("it is told as %s", diff)
 	}
 }
 

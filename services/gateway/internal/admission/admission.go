@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/issuer"
@@ -110,6 +111,9 @@ func (d *Door) Backend(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operatio
 	}
 	if err := permit(x, op.Permission); err != nil {
 		return err
+	}
+	if x.Key != nil {
+		c.SetUserContext(reqctx.WithCallerKey(c.UserContext(), x.Key.ID))
 	}
 	return d.validate(c, op)
 }
