@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/ident"
 )
 
 // reports are the security events that each service, and the job that provisions, may write.
@@ -121,5 +122,87 @@ func TestAnOperatorReadsSecurityEventsAndCannotTakeOneOut(t *testing.T) {
 	}
 	if stream.Purge(t.Context()) == nil || stream.DeleteMsg(t.Context(), 1) == nil {
 		t.Error("an operator can take a message out")
+	}
+}
+
+// What a SIEM has is what it needs to read security events, and no answer to it leaves its account.
+func TestAnAuditorReadsSecurityEventsByItsConsumerAndDoesNothingElse(t *testing.T) {
+	d := startDeployed(t)
+	operator, _ := d.connect(t, "operator")
+	js, err := jetstream.New(operator, jetstream.WithDefaultTimeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder := audit.NewRecorder(js, audit.Actor{Kind: audit.Command, Name: "keyward project create"}, time.Now)
+	for _, project := range []ident.ProjectID{"pro-1", "pro-2"} {
+		if err := recorder.Record(t.Context(), audit.Event{Type: audit.ProjectCreated, Project: project}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made, err := js.CreateConsumer(t.Context(), bus.AuditStream, jetstream.ConsumerConfig{
+		Durable: "auditor", AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, refused := d.connect(t, "auditor")
+	own, err := jetstream.New(conn, jetstream.WithDefaultTimeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := own.Consumer(t.Context(), bus.AuditStream, "auditor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, project := range []string{"pro-1", "pro-2"} {
+		msg, err := consumer.Next(jetstream.FetchMaxWait(time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := bus.AuditPrefix + "." + project + ".project-created"; msg.Subject() != want {
+			t.Errorf("got %s, want %s", msg.Subject(), want)
+		}
+		if err := msg.DoubleAck(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := made.Info(t.Context()); err != nil || info.AckFloor.Stream != 2 {
+		t.Errorf("what it has said that it has: %+v, %v", info, err)
+	}
+
+	heard := arrivals(t, d, nowhere())
+	for reply := range nowhere() {
+		if err := conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+bus.AuditStream+".auditor", reply, []byte(`{"batch":1,"no_wait":true}`)); err != nil {
+			t.Fatal(err)
+		}
+		if err := recorder.Record(t.Context(), audit.Event{Type: audit.ProjectCreated, Project: "pro-3"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := audits()
+	for stream := range js.ListStreams(t.Context()).Info() {
+		all = append(all, reaches(stream, "auditor")...)
+	}
+	for _, a := range all {
+		if err := conn.PublishRequest(a.subject, conn.NewInbox(), []byte(a.payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, subject := range []string{bus.AuditPrefix + ".>", ">", "_INBOX.>"} {
+		if _, err := conn.SubscribeSync(subject); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, attack{"what it hears", subject, ""})
+	}
+	if err := conn.FlushTimeout(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		if !refused.tells(a.subject) {
+			t.Errorf("it is not refused %s: %s", a.what, a.subject)
+		}
+	}
+	for _, arrived := range heard() {
+		t.Errorf("an answer to it has gone to %s", arrived)
 	}
 }

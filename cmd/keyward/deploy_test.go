@@ -29,7 +29,7 @@ func deployFile(t *testing.T, name string) string {
 // setPasswords gives each user of NATS a password. It sets the environment, so its test does not run beside others.
 func setPasswords(t *testing.T) {
 	t.Helper()
-	for _, name := range append(settings.ServiceNames(), "operator", "provision") {
+	for _, name := range append(settings.ServiceNames(), "operator", "provision", "auditor") {
 		t.Setenv("NATS_"+strings.ToUpper(name)+"_PASSWORD", "p"+name)
 	}
 }

@@ -1,5 +1,6 @@
-// Package subscribe lets a service receive passkey events from NATS JetStream: typed, durably, at least once. It touches the stream
-// PASSKEY_EVENTS, reading only, and the durable consumers that its callers name. It brings no NATS server with it.
+// Package subscribe lets a service receive passkey events from NATS JetStream, and security events: typed, durably, at least once. It touches
+// the streams PASSKEY_EVENTS and PASSKEY_AUDIT, reading only, and the durable consumers that its callers name. It brings no NATS server with
+// it.
 //
 //	events, err := subscribe.Open(ctx, js, subscribe.Config{
 //		Name:  "passkey-mailer",
@@ -96,6 +97,8 @@ type Config struct {
 	// Takeover is how long the process that gets events in order may be silent before another gets them; default 10 s.
 	Takeover time.Duration
 	Log      *slog.Logger // nil: nothing is logged
+
+	security bool // it is about the stream of security events
 }
 
 // Beginning is the oldest event that is kept, for Config.Since.
@@ -152,9 +155,20 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// stream returns where the events come from.
+func (c Config) stream() string {
+	if c.security {
+		return AuditStream
+	}
+	return Stream
+}
+
 // subjects returns what the consumer filters by.
 func (c Config) subjects() []string {
 	start := prefix + "." + cmp.Or(string(c.Project), "*") + "." + cmp.Or(string(c.User), "*") + "."
+	if c.security {
+		start = auditPrefix + "." + cmp.Or(string(c.Project), "*") + "."
+	}
 	if len(c.Types) == 0 {
 		return []string{start + "*"}
 	}
@@ -196,7 +210,7 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Subscriber,
 	}
 	cfg = cfg.withDefaults()
 	want := cfg.consumer()
-	known, err := js.Consumer(ctx, Stream, cfg.Name)
+	known, err := js.Consumer(ctx, cfg.stream(), cfg.Name)
 	switch {
 	case err == nil:
 		// Where a consumer began cannot be changed.
@@ -205,7 +219,7 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Subscriber,
 	case !errors.Is(err, jetstream.ErrConsumerNotFound):
 		return nil, fmt.Errorf("look for consumer %s: %w", cfg.Name, err)
 	}
-	consumer, err := js.CreateOrUpdateConsumer(ctx, Stream, want)
+	consumer, err := js.CreateOrUpdateConsumer(ctx, cfg.stream(), want)
 	if err != nil {
 		return nil, fmt.Errorf("make consumer %s: %w", cfg.Name, err)
 	}
@@ -244,7 +258,12 @@ func decode(msg jetstream.Msg) (Event, error) {
 		return Event{Raw: msg.Data()}, fmt.Errorf("read where an event is in the stream: %w", err)
 	}
 	e := Event{Sequence: meta.Sequence.Stream, Attempt: int(meta.NumDelivered), Raw: msg.Data()}
-	if err := json.Unmarshal(msg.Data(), &e.Event); err != nil {
+	if meta.Stream == AuditStream {
+		e.Event, err = named(msg.Data())
+	} else {
+		err = json.Unmarshal(msg.Data(), &e.Event)
+	}
+	if err != nil {
 		return e, fmt.Errorf("decode event %d: %w", e.Sequence, err)
 	}
 	return e, nil
