@@ -73,7 +73,7 @@ func routeLeadsSomewhere(t *trial) []asked {
 // leads reports whether one of the passkeys that are named can be reached on the route. Whoever names none lets the client look.
 func (v *loginVerdict) leads(strategy rest.CrossDeviceAuthenticationStrategy, source event.Source) bool {
 	client := v.basis.Facts.AccountFacts.CDA.Client
-	any := strategy == rest.CrossDeviceAuthenticationStrategyMaximize || source == event.OtherDevice
+	anywhere := strategy == rest.CrossDeviceAuthenticationStrategyMaximize || source == event.OtherDevice
 	for _, r := range v.reaches() {
 		if len(v.AllowCredentials) > 0 && !v.names(r) {
 			continue
@@ -84,7 +84,7 @@ func (v *loginVerdict) leads(strategy rest.CrossDeviceAuthenticationStrategy, so
 				return true
 			}
 		case event.CDA:
-			if client && (r.ByPhone == "high" || r.ByPhone == "low" && any) {
+			if client && (r.ByPhone == "high" || r.ByPhone == "low" && anywhere) {
 				return true
 			}
 		case event.SecurityKey:
