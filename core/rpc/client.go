@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/reqctx"
 )
 
@@ -26,6 +27,7 @@ type Client struct {
 	service    string
 	limits     Limits
 	repeatable map[string]bool // methods
+	seeded     map[string]bool // methods
 	fleet      *fleet
 }
 
@@ -37,6 +39,28 @@ func NewClient(conn *nats.Conn, service string, limits Limits, repeatable ...str
 		c.repeatable[method] = true
 	}
 	return c
+}
+
+// Seeding adds methods that may be called twice to the same effect as once if both calls have the same seed, which they are given here where
+// the caller has none. They cost more than what is only read, so that they are asked again later.
+func (c *Client) Seeding(methods ...string) *Client {
+	c.seeded = make(map[string]bool)
+	for _, method := range methods {
+		c.seeded[method] = true
+	}
+	return c
+}
+
+// askAgainAfter returns when a method is asked of another instance; 0 = never.
+func (c *Client) askAgainAfter(method string) time.Duration {
+	switch {
+	case c.repeatable[method]:
+		return c.limits.HedgeAfter
+	case c.seeded[method]:
+		return slower * c.limits.HedgeAfter
+	default:
+		return 0
+	}
 }
 
 // Call calls a method. An error is always a *fault.Fault: the service's own, or 503 if no instance answered in time.
@@ -75,7 +99,8 @@ func (c *Client) call(ctx context.Context, method string, req, rsp any) error {
 // request asks one instance, and others if that one is late and the method may be asked again.
 func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*nats.Msg, error) {
 	first := c.fleet.pick(time.Now(), nil)
-	if !c.repeatable[method] || c.limits.HedgeAfter == 0 {
+	wait := c.askAgainAfter(method)
+	if wait == 0 {
 		return c.ask(ctx, first, msg)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -94,7 +119,6 @@ func (c *Client) request(ctx context.Context, method string, msg *nats.Msg) (*na
 		})
 	}
 	of(first)
-	wait := c.limits.HedgeAfter
 	late := time.NewTimer(wait)
 	defer late.Stop()
 	for last, asked, open := first, 1, 1; ; {
@@ -148,7 +172,11 @@ func (c *Client) message(ctx context.Context, method string, req any) (*nats.Msg
 	if key := reqctx.CallerKey(ctx); key != "" {
 		msg.Header.Set(callerKeyHeader, key)
 	}
-	if seed := reqctx.Seed(ctx); seed != "" {
+	seed := reqctx.Seed(ctx)
+	if seed == "" && c.seeded[method] {
+		seed = ident.NewSeed()
+	}
+	if seed != "" {
 		msg.Header.Set(seedHeader, string(seed))
 	}
 	otel.GetTextMapPropagator().Inject(ctx, propagation.HeaderCarrier(msg.Header))

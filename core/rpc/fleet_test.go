@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/rpc"
 )
 
@@ -19,7 +21,11 @@ import (
 type hung struct {
 	deaf  atomic.Bool
 	taken atomic.Int64
+	last  atomic.Pointer[nats.Msg]
 }
+
+// seed returns that of the last call it took.
+func (h *hung) seed() ident.Seed { return ident.Seed(h.last.Load().Header.Get("Keyward-Seed")) }
 
 func hang(t *testing.T, conn *nats.Conn) *hung {
 	t.Helper()
@@ -29,7 +35,10 @@ func hang(t *testing.T, conn *nats.Conn) *hung {
 	if err != nil {
 		t.Fatal(err)
 	}
-	take := func(*nats.Msg) { h.taken.Add(1) }
+	take := func(msg *nats.Msg) {
+		h.last.Store(msg)
+		h.taken.Add(1)
+	}
 	for _, err := range []error{
 		second(conn.Subscribe("$SRV.PING.keyward-oracle", func(msg *nats.Msg) {
 			if !h.deaf.Load() {
@@ -137,6 +146,41 @@ func TestLimitsThatCannotBeAreRefusedByTheNameOfTheirSetting(t *testing.T) {
 		if said := fmt.Sprint(limits.Validate()); !strings.HasPrefix(said, setting+":") || strings.Contains(said, "\n") {
 			t.Errorf("%s: %s", setting, said)
 		}
+	}
+}
+
+func TestWhatMayBeAskedAgainWithASeedIsAskedWithTheSameAndIsAnsweredThoughAnInstanceHangs(t *testing.T) {
+	t.Parallel()
+	var given atomic.Value
+	conn := serveOn(t, rpc.Options{}, func(ctx context.Context, q question) (answer, error) {
+		given.Store(reqctx.Seed(ctx))
+		return answer{Text: q.Text}, nil
+	})
+	h := hang(t, conn)
+	client := rpc.NewClient(conn, "oracle", rpc.Within(time.Minute)).Seeding("ask")
+	met := time.After(time.Minute)
+	for seeds := map[ident.Seed]bool{}; h.taken.Load() < 3; {
+		before := h.taken.Load()
+		if _, err := ask(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+		last := given.Load().(ident.Seed)
+		if seeds[last] || last == "" {
+			t.Fatalf("the seed %q is none of its own", last)
+		}
+		seeds[last] = true
+		if h.taken.Load() > before && h.seed() != last {
+			t.Fatalf("asked with the seed %q, and again with %q", h.seed(), last)
+		}
+		select {
+		case <-met:
+			t.Fatal("the instance that hangs gets no calls")
+		default:
+		}
+	}
+	own := reqctx.WithSeed(t.Context(), "of-the-caller")
+	if _, err := ask(own, client); err != nil || given.Load() != ident.Seed("of-the-caller") {
+		t.Errorf("a caller's own seed came as %q, %v", given.Load(), err)
 	}
 }
 

@@ -129,7 +129,7 @@ var (
 
 // NewCeremonyClient returns a client whose calls end after the timeout of the limits at the latest.
 func NewCeremonyClient(conn *nats.Conn, limits rpc.Limits) CeremonyClient {
-	return CeremonyClient{rpc.NewClient(conn, "ceremony", limits, repeatable("ceremony")...)}
+	return CeremonyClient{rpc.NewClient(conn, "ceremony", limits, repeatable("ceremony")...).Seeding(seeded("ceremony")...)}
 }
 
 func (c CeremonyClient) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
@@ -448,7 +448,7 @@ var (
 
 // NewDecisionClient returns a client whose calls end after the timeout of the limits at the latest.
 func NewDecisionClient(conn *nats.Conn, limits rpc.Limits) DecisionClient {
-	return DecisionClient{rpc.NewClient(conn, "decision", limits, repeatable("decision")...)}
+	return DecisionClient{rpc.NewClient(conn, "decision", limits, repeatable("decision")...).Seeding(seeded("decision")...)}
 }
 
 func (c DecisionClient) Login(ctx context.Context, req service.LoginQuestion) (service.LoginVerdict, error) {
@@ -501,7 +501,7 @@ var (
 
 // NewEventsClient returns a client whose calls end after the timeout of the limits at the latest.
 func NewEventsClient(conn *nats.Conn, limits rpc.Limits) EventsClient {
-	return EventsClient{rpc.NewClient(conn, "events", limits, repeatable("events")...)}
+	return EventsClient{rpc.NewClient(conn, "events", limits, repeatable("events")...).Seeding(seeded("events")...)}
 }
 
 func (c EventsClient) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {

@@ -13,3 +13,12 @@ func repeatable(service string) []string {
 		"events":   {"list", "list-webhooks", "list-webhook-secrets", "list-webhook-deliveries", "list-webhook-dead-letters"},
 	}[service]
 }
+
+// seeded returns the methods of a service that may be called twice to the same effect as once with one seed. An event has an ID, its own or
+// the seed's, by which the log knows it. A start is a decision, and of two offers in one process one is answered.
+func seeded(service string) []string {
+	return map[string][]string{
+		"ceremony": {"login-start", "mediation-start"},
+		"events":   {"create", "append"},
+	}[service]
+}

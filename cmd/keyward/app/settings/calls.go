@@ -17,7 +17,8 @@ func (c *Config) callSettings() []Setting {
 			Section: "Process",
 			Key:     "call_hedge_after",
 			Value:   value.Duration{P: &c.Calls.HedgeAfter},
-			Doc:     "After how long a call that may be made twice (reads, decisions) is made to another instance as well; 0s = never.",
+			Doc: "After how long a call that may be made twice (reads, decisions) is made to another instance as well, and after four times as " +
+				"long one that may be with an ID (starts of logins, events); 0s = never.",
 			Note: "Nine of ten calls take a tenth of the default, so it adds little work, and a person does not notice the wait. Each further " +
 				"time comes four times as late.",
 		},
