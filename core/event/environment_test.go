@@ -2,7 +2,6 @@ package event_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/keyward/keyward/core/event"
 )
@@ -24,7 +23,7 @@ func TestAnEventThatNamesAChallengeHappenedWhereItWasGiven(t *testing.T) {
 		"a process is no place": {event.Event{Type: event.LoginError, Process: "p"}, ""},
 		"an unknown challenge":  {event.Event{Type: event.LoginError, Challenge: "eA", Process: "p"}, ""},
 	} {
-		if got := event.Join(c.said, known, time.Hour).Environment; string(got) != c.want {
+		if got := event.Join(c.said, known).Environment; string(got) != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

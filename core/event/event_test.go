@@ -177,7 +177,7 @@ func TestJoin(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			joined := event.Join(c.event, known, time.Hour)
+			joined := event.Join(c.event, known)
 			got := event.Event{Ceremony: joined.Ceremony, Route: joined.Route, Source: joined.Source, Kind: joined.Kind}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)

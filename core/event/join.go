@@ -7,6 +7,10 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
+// openOffer is how long an append offer waits for an event that names no process. An event is joined once, when it is appended, so this is
+// no parameter of a policy.
+const openOffer = time.Hour
+
 // Join returns e with Ceremony, Route, Source and Kind as the offer that e answers had them. Join is called once, when e is appended; known is what
 // the user's history then holds: the recent login offers, and the live events of the set, in any order. What e already says of its ceremony
 // is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
@@ -15,7 +19,7 @@ import (
 // empty and the event is a ceremony of its own, taken for a local one. An append event belongs to the offer with its challenge, else to the
 // newest of its process, else to the newest offer in its environment that is younger than openOffer and has had no answer; failing all, its
 // kind is the default one.
-func Join(e Event, known []Event, openOffer time.Duration) Event {
+func Join(e Event, known []Event) Event {
 	switch {
 	case e.Ceremony != "":
 		return e
@@ -27,7 +31,7 @@ func Join(e Event, known []Event, openOffer time.Duration) Event {
 	case e.Type.AnswersAppend():
 		offer, ok := answered(e, known, AppendOffered)
 		if !ok {
-			offer, ok = newestOpen(e, known, openOffer)
+			offer, ok = newestOpen(e, known)
 		}
 		if !ok {
 			e.Kind = KindDefault
@@ -38,6 +42,23 @@ func Join(e Event, known []Event, openOffer time.Duration) Event {
 	default:
 		return e
 	}
+}
+
+// JoinTold is Join for an event that a file or a sample tells of. The end of a ceremony, which knows its ceremony when it is appended, is
+// joined there by its challenge or process as other events are; how it went is as it was told.
+func JoinTold(e Event, known []Event) Event {
+	wire := e
+	switch e.Type {
+	case LoginCompleted:
+		wire.Type = LoginError
+	case AppendCompleted:
+		wire.Type = AppendError
+	default:
+		return Join(e, known)
+	}
+	wire = Join(wire, known)
+	e.Ceremony, e.Kind = wire.Ceremony, wire.Kind
+	return e
 }
 
 // SameChallenge reports whether two challenges, or two WebAuthn credential IDs, are the same bytes, each in base64 of either alphabet, with
@@ -92,7 +113,7 @@ func environmentOf(e, offer Event) ident.EnvironmentID {
 }
 
 // newestOpen finds the newest append offer in e's environment that nothing has answered and that is younger than openOffer at e's time.
-func newestOpen(e Event, known []Event, openOffer time.Duration) (Event, bool) {
+func newestOpen(e Event, known []Event) (Event, bool) {
 	closed := make(map[ident.ChallengeID]bool)
 	for _, k := range known {
 		switch k.Type {

@@ -107,7 +107,7 @@ func play(log []entry) (events, offers []event.Event) {
 		if n.expires != nil {
 			e.Expires = now.Add(*n.expires).Unix()
 		}
-		e = event.Join(e, append(event.NewSet(events).Live(), offers...), time.Hour)
+		e = event.Join(e, append(event.NewSet(events).Live(), offers...))
 		if e.Type == event.LoginOffered || e.Type == event.LoginDenied {
 			offers = append(offers, e)
 			continue

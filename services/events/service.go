@@ -43,10 +43,6 @@ type Service struct{ deps Deps }
 
 var _ service.Events = (*Service)(nil)
 
-// openOffer is how long an append offer waits for an event that names no process. An event is joined once, when it is appended, so this is
-// no parameter of a policy.
-const openOffer = time.Hour
-
 // New returns the service.
 func New(deps Deps) *Service {
 	deps.SweepAfter = cmp.Or(deps.SweepAfter, DefaultSweepAfter)
@@ -186,7 +182,7 @@ func (s *Service) join(ctx context.Context, e event.Event) (event.Event, error) 
 	if err != nil {
 		return event.Event{}, err
 	}
-	return event.Join(e, known, openOffer), nil
+	return event.Join(e, known), nil
 }
 
 func (s *Service) live(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {

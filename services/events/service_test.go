@@ -171,18 +171,16 @@ func wantField(t *testing.T, err error, field string) {
 	}
 }
 
-func pointer[T any](v T) *T { return &v }
-
 func TestCreateAnswersWhatWasStored(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	got := w.create(rest.PasskeyEventCreateReq{
 		EventType:    rest.PasskeyEventTypeLoginError,
-		Expires:      pointer(int64(1_800_000_000)),
-		ProcessID:    pointer("p1"),
-		ClientEnvID:  pointer("env-1"),
-		CredentialID: pointer("cre-1"),
-		Challenge:    pointer("ab+/="),
+		Expires:      new(int64(1_800_000_000)),
+		ProcessID:    new("p1"),
+		ClientEnvID:  new("env-1"),
+		CredentialID: new("cre-1"),
+		Challenge:    new("ab+/="),
 	})
 	want := rest.PasskeyEvent{
 		PasskeyEventID: got.PasskeyEventID,
@@ -190,10 +188,10 @@ func TestCreateAnswersWhatWasStored(t *testing.T) {
 		EventType:      "login-error",
 		Created:        "2026-11-22T12:00:01",
 		CreatedMs:      start.Add(time.Second).UnixMilli(),
-		Expires:        pointer(int64(1_800_000_000)),
-		ProcessID:      pointer("p1"),
-		ClientEnvID:    pointer("env-1"),
-		CredentialID:   pointer("cre-1"),
+		Expires:        new(int64(1_800_000_000)),
+		ProcessID:      new("p1"),
+		ClientEnvID:    new("env-1"),
+		CredentialID:   new("cre-1"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -213,11 +211,11 @@ func TestCreateAnswersWhatWasStored(t *testing.T) {
 func TestAnEventSaysThatItIsTheWordOfAClientWithoutAProof(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
-	got := w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Proven: pointer(false)})
+	got := w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Proven: new(false)})
 	if e := w.stored(got.PasskeyEventID); !e.Unproven() || got.Proven == nil || *got.Proven {
 		t.Errorf("stored %+v, answered %+v", e, got)
 	}
-	vouched := w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Proven: pointer(true)})
+	vouched := w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Proven: new(true)})
 	if e := w.stored(vouched.PasskeyEventID); e.Proven != nil || vouched.Proven != nil {
 		t.Errorf("stored %+v, answered %+v", e, vouched)
 	}
@@ -247,17 +245,17 @@ func TestCreateRefuses(t *testing.T) {
 		{"an unknown type", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-mystery"}, "eventType"},
 		{"a type of the engine's own", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-completed"}, "eventType"},
 		{"a deletion", "usr-1", rest.PasskeyEventCreateReq{EventType: "event-deleted"}, "eventType"},
-		{"an end before time began", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-error", Expires: pointer(int64(0))}, "expires"},
+		{"an end before time began", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-error", Expires: new(int64(0))}, "expires"},
 		{
 			"a duration for an end", "usr-1",
-			rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Expires: pointer(int64(3600))}, "expires",
+			rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Expires: new(int64(3600))}, "expires",
 		},
-		{"an end in the past", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-error", Expires: pointer(start.UnixMilli())}, "expires"},
+		{"an end in the past", "usr-1", rest.PasskeyEventCreateReq{EventType: "login-error", Expires: new(start.UnixMilli())}, "expires"},
 		{
 			"what bars a user without a proof", "usr-1",
-			rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Proven: pointer(false)}, "proven",
+			rest.PasskeyEventCreateReq{EventType: "user-login-blacklisted", Proven: new(false)}, "proven",
 		},
-		{"a creation without a proof", "usr-1", rest.PasskeyEventCreateReq{EventType: "append-error", Proven: pointer(false)}, "proven"},
+		{"a creation without a proof", "usr-1", rest.PasskeyEventCreateReq{EventType: "append-error", Proven: new(false)}, "proven"},
 		{"an unknown user", "usr-404", rest.PasskeyEventCreateReq{EventType: "login-error"}, "userID"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -317,19 +315,19 @@ func TestAnEventIsJoinedToItsOfferWhenItIsCreated(t *testing.T) {
 	w.append(event.Event{Type: event.LoginOffered, Route: event.CDA, Ceremony: "was-1", Challenge: "Y2hhbGxlbmdl", Process: "p1"})
 	w.append(event.Event{Type: event.AppendOffered, Kind: event.KindAuto, Ceremony: "was-2", Process: "p1", Environment: "env-1"})
 	failed := w.stored(
-		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Challenge: pointer("Y2hhbGxlbmdl")}).PasskeyEventID,
+		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeLoginError, Challenge: new("Y2hhbGxlbmdl")}).PasskeyEventID,
 	)
 	if failed.Ceremony != "was-1" || failed.Route != event.CDA {
 		t.Errorf("login event joined to %q over %q", failed.Ceremony, failed.Route)
 	}
 	declined := w.stored(
-		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendExplicitAbort, ClientEnvID: pointer("env-1")}).PasskeyEventID,
+		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendExplicitAbort, ClientEnvID: new("env-1")}).PasskeyEventID,
 	)
 	if declined.Ceremony != "was-2" || declined.Kind != event.KindAuto {
 		t.Errorf("append event joined to %q of kind %q", declined.Ceremony, declined.Kind)
 	}
 	alone := w.stored(
-		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendError, ClientEnvID: pointer("env-1")}).PasskeyEventID,
+		w.create(rest.PasskeyEventCreateReq{EventType: rest.PasskeyEventTypeAppendError, ClientEnvID: new("env-1")}).PasskeyEventID,
 	)
 	if alone.Ceremony != "" || alone.Kind != event.KindDefault {
 		t.Errorf("an offer was answered twice: %q of kind %q", alone.Ceremony, alone.Kind)

@@ -148,9 +148,6 @@ func (s *situation) evidence() engine.Evidence {
 	return ev
 }
 
-// openOffer is how long the events service lets an offer of a creation wait for an event that names no process.
-const openOffer = time.Hour
-
 // happened adds events at the end of the log, the oldest of them first, each joined to the offer that it answers, as when it is stored.
 func (s *situation) happened(events ...event.Event) *situation {
 	c := s.copied()
@@ -161,7 +158,7 @@ func (s *situation) happened(events ...event.Event) *situation {
 		if e.Type == event.LoginOffered || e.Type == event.AppendOffered {
 			e.Ceremony = ident.ChallengeID("was-" + n)
 		}
-		c.log = append(c.log, join(e, c.log))
+		c.log = append(c.log, event.JoinTold(e, c.log))
 	}
 	return c
 }
@@ -172,22 +169,6 @@ func (s *situation) joined(log []event.Event) *situation {
 	c.log = nil
 	slices.SortStableFunc(log, func(a, b event.Event) int { return cmp.Compare(a.CreatedMs, b.CreatedMs) })
 	return c.happened(log...)
-}
-
-// join finds the ceremony of an event. The engine's own events know theirs, which their challenge or process tells.
-func join(e event.Event, known []event.Event) event.Event {
-	wire := e
-	switch e.Type {
-	case event.LoginCompleted:
-		wire.Type = event.LoginError
-	case event.AppendCompleted:
-		wire.Type = event.AppendError
-	default:
-		return event.Join(e, known, openOffer)
-	}
-	wire = event.Join(wire, known, openOffer)
-	e.Ceremony, e.Kind = wire.Ceremony, wire.Kind
-	return e
 }
 
 // without leaves out the events that match.

@@ -61,23 +61,21 @@ func set(name string, value any) func(map[string]any) {
 	return func(parameters map[string]any) { parameters[name] = value }
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // client is a capable browser on an operating system.
 func client(os, version, browser string) rest.ClientInformation {
 	return rest.ClientInformation{
-		UserVerifyingPlatformAuthenticatorAvailable: ptr(true), ConditionalMediationAvailable: ptr(true), BluetoothAvailable: ptr(true),
+		UserVerifyingPlatformAuthenticatorAvailable: new(true), ConditionalMediationAvailable: new(true), BluetoothAvailable: new(true),
 		ParsedDeviceInfo:   &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: browser, BrowserVersion: "142.0"},
-		ClientCapabilities: &rest.ClientCapabilities{HybridTransport: ptr(true)},
+		ClientCapabilities: &rest.ClientCapabilities{HybridTransport: new(true)},
 	}
 }
 
 func app(os, version string, meta rest.NativeMeta) rest.ClientInformation {
 	if meta.IsPlatformAuthenticatorAPISupported == nil {
-		meta.IsPlatformAuthenticatorAPISupported = ptr(true)
+		meta.IsPlatformAuthenticatorAPISupported = new(true)
 	}
 	return rest.ClientInformation{
-		IsNative: ptr(true), NativeMeta: &meta,
+		IsNative: new(true), NativeMeta: &meta,
 		ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: "ExampleBank", BrowserVersion: "7.4"},
 	}
 }
@@ -88,7 +86,7 @@ func with(info rest.ClientInformation, change func(*rest.ClientInformation)) res
 }
 
 func noUVPA(info *rest.ClientInformation) {
-	info.UserVerifyingPlatformAuthenticatorAvailable = ptr(false)
+	info.UserVerifyingPlatformAuthenticatorAvailable = new(false)
 }
 
 func manager(seen *bool) func(*rest.ClientInformation) {
@@ -200,9 +198,9 @@ func TestAvailabilityOfACredential(t *testing.T) {
 		{"google on Android", gpm, android, detect.Likely},
 		{"google on Android 9", gpm, client("Android", "9", "Chrome"), detect.Likely},
 		{"google on Android 8", gpm, client("Android", "8.1", "Chrome"), detect.Remote},
-		{"google in an app with Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: ptr(true)}), detect.Likely},
+		{"google in an app with Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: new(true)}), detect.Likely},
 		{"google in an app that does not say", gpm, app("Android", "15", rest.NativeMeta{}), detect.Likely},
-		{"google in an app without Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: ptr(false)}), detect.Remote},
+		{"google in an app without Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: new(false)}), detect.Remote},
 		{"google on ChromeOS", gpm, client("Chrome OS", "130", "Chrome"), detect.Likely},
 		{"google in Chrome on Windows", gpm, windows, detect.Uncertain},
 		{"google in Chrome on iOS", gpm, client("iOS", "18.1", "Chrome"), detect.Uncertain},
@@ -218,8 +216,8 @@ func TestAvailabilityOfACredential(t *testing.T) {
 		{"a browser's store in another browser", profile, mac, detect.AvailabilityNot},
 		{"a browser's store on another system", profile, windows, detect.AvailabilityNot},
 
-		{"samsung on a Galaxy app", galaxy, app("Android", "15", rest.NativeMeta{Brand: ptr("Samsung")}), detect.Likely},
-		{"samsung on another maker's app", galaxy, app("Android", "15", rest.NativeMeta{Brand: ptr("google")}), detect.Remote},
+		{"samsung on a Galaxy app", galaxy, app("Android", "15", rest.NativeMeta{Brand: new("Samsung")}), detect.Likely},
+		{"samsung on another maker's app", galaxy, app("Android", "15", rest.NativeMeta{Brand: new("google")}), detect.Remote},
 		{"samsung on Android that hides its model", galaxy, android, detect.Uncertain},
 		{"samsung on a model of Samsung's", galaxy, with(android, func(i *rest.ClientInformation) {
 			i.UserAgent = "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36"
@@ -232,15 +230,15 @@ func TestAvailabilityOfACredential(t *testing.T) {
 		}), detect.Remote},
 		{"samsung on a desktop", galaxy, windows, detect.Remote},
 
-		{"a manager that was seen", vault, with(windows, manager(ptr(true))), detect.Likely},
+		{"a manager that was seen", vault, with(windows, manager(new(true))), detect.Likely},
 		{"a manager that may be there", vault, windows, detect.Uncertain},
-		{"a manager that is not there", vault, with(windows, manager(ptr(false))), detect.AvailabilityNot},
-		{"a manager that was seen without a local authenticator", vault, with(with(windows, noUVPA), manager(ptr(true))), detect.Likely},
+		{"a manager that is not there", vault, with(windows, manager(new(false))), detect.AvailabilityNot},
+		{"a manager that was seen without a local authenticator", vault, with(with(windows, noUVPA), manager(new(true))), detect.Likely},
 		{"a manager that may be there without a local authenticator", vault, with(windows, noUVPA), detect.AvailabilityNot},
 
 		{"unknown, synced, same system", unknownSynced, windows, detect.Uncertain},
 		{"unknown, synced, other system", unknownSynced, mac, detect.Uncertain},
-		{"unknown, synced, other system without managers, hybrid", unknownHybrid, with(mac, manager(ptr(false))), detect.Remote},
+		{"unknown, synced, other system without managers, hybrid", unknownHybrid, with(mac, manager(new(false))), detect.Remote},
 		{"unknown, device-bound, same system", unknownBound, windows, detect.Uncertain},
 		{"unknown, device-bound, other system", unknownBound, mac, detect.AvailabilityNot},
 
@@ -303,11 +301,11 @@ func TestCrossDeviceRoute(t *testing.T) {
 		maximize = rest.CrossDeviceAuthenticationStrategyMaximize
 	)
 	windows := client("Windows", "11", "Chrome")
-	bleOff := with(windows, func(i *rest.ClientInformation) { i.BluetoothAvailable = ptr(false) })
+	bleOff := with(windows, func(i *rest.ClientInformation) { i.BluetoothAvailable = new(false) })
 	bleUnknown := with(windows, func(i *rest.ClientInformation) { i.BluetoothAvailable = nil })
 	silent := with(bleUnknown, func(i *rest.ClientInformation) { i.ClientCapabilities = nil })
 	noHybrid := with(windows, func(i *rest.ClientInformation) {
-		i.ClientCapabilities = &rest.ClientCapabilities{HybridTransport: ptr(false)}
+		i.ClientCapabilities = &rest.ClientCapabilities{HybridTransport: new(false)}
 	})
 	phone := client("Android", "15", "Chrome")
 	fromPhone, fromMac := credential(apple, true, "iOS", "internal", "hybrid"), credential(apple, true, "macOS", "internal", "hybrid")
@@ -418,7 +416,7 @@ func TestFactsAreTheSameDocumentInBothForms(t *testing.T) {
 		},
 	}
 	login := k.Login(in)
-	created := k.Append(in, rest.PasskeyIntelFlags{AskForAutoAppend: ptr(true), AskForInAppAppend: ptr("after-unlock")}, "")
+	created := k.Append(in, rest.PasskeyIntelFlags{AskForAutoAppend: new(true), AskForInAppAppend: new("after-unlock")}, "")
 	mediation := k.Mediation(service.Question{Client: client("macOS", "15.1", "Safari")})
 	for name, d := range map[string]detect.Detection{"login": login, "append": created, "mediation": mediation} {
 		raw, err := json.Marshal(d.Facts)

@@ -17,7 +17,7 @@ func TestWhoAsksForAnotherDeviceMeansAnyThatCanBeHad(t *testing.T) {
 	k := knowledge(t)
 	fromPhone, fromMac := credential(apple, true, "iOS", "internal", "hybrid"), credential(apple, true, "macOS", "internal", "hybrid")
 	phone, mac := client("iOS", "18", "Safari"), client("macOS", "15", "Safari")
-	bleOff := with(mac, func(i *rest.ClientInformation) { i.BluetoothAvailable = ptr(false) })
+	bleOff := with(mac, func(i *rest.ClientInformation) { i.BluetoothAvailable = new(false) })
 	for name, tc := range map[string]struct {
 		client     rest.ClientInformation
 		strategy   rest.CrossDeviceAuthenticationStrategy

@@ -122,7 +122,7 @@ func TestWhatThePublishedSDKsSendIsUnderstood(t *testing.T) {
 func TestAnAppThatCreatesSilentlySaysSo(t *testing.T) {
 	t.Parallel()
 	r := rules(t)
-	yes, no := ptr(true), ptr(false)
+	yes, no := new(true), new(false)
 	for name, tc := range map[string]struct {
 		said    *bool
 		browser *bool // of clientCapabilities
@@ -137,7 +137,7 @@ func TestAnAppThatCreatesSilentlySaysSo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			info := rest.ClientInformation{IsNative: yes, NativeMeta: &rest.NativeMeta{
-				Platform: ptr("iOS"), PlatformVersion: ptr("26.0"), IsConditionalCreateSupported: tc.said,
+				Platform: new("iOS"), PlatformVersion: new("26.0"), IsConditionalCreateSupported: tc.said,
 			}}
 			if tc.browser != nil {
 				info.ClientCapabilities = &rest.ClientCapabilities{ConditionalCreate: tc.browser}
@@ -155,8 +155,8 @@ func TestWhatAnAppCanDoComesWithItsSystem(t *testing.T) {
 	r := rules(t)
 	said := func(platform, version string, change func(*rest.ClientInformation)) rest.ClientInformation {
 		info := rest.ClientInformation{
-			UserAgent: "okhttp/4.12.0", IsNative: ptr(true),
-			NativeMeta: &rest.NativeMeta{Platform: &platform, PlatformVersion: &version, DisplayName: ptr("Example")},
+			UserAgent: "okhttp/4.12.0", IsNative: new(true),
+			NativeMeta: &rest.NativeMeta{Platform: &platform, PlatformVersion: &version, DisplayName: new("Example")},
 		}
 		if change != nil {
 			change(&info)
@@ -167,7 +167,7 @@ func TestWhatAnAppCanDoComesWithItsSystem(t *testing.T) {
 		return func(i *rest.ClientInformation) { change(i.NativeMeta) }
 	}
 	agent := func(userAgent string, uvpaa bool) rest.ClientInformation {
-		return rest.ClientInformation{IsNative: ptr(true), UserAgent: userAgent, IsUserVerifyingPlatformAuthenticatorAvailable: &uvpaa}
+		return rest.ClientInformation{IsNative: new(true), UserAgent: userAgent, IsUserVerifyingPlatformAuthenticatorAvailable: &uvpaa}
 	}
 	for _, tc := range []struct {
 		name                     string
@@ -180,40 +180,40 @@ func TestWhatAnAppCanDoComesWithItsSystem(t *testing.T) {
 		{"Android 9 has passkeys, not in fields", said("Android", "9", nil), true, true, false},
 		{"Android 8 has none", said("Android", "8.1.0", nil), false, false, false},
 		{"Android 14 fills in", said("Android", "14", nil), true, true, true},
-		{"no Play services", said("Android", "15", meta(func(m *rest.NativeMeta) { m.IsGooglePlayServices = ptr(false) })), false, false, false},
+		{"no Play services", said("Android", "15", meta(func(m *rest.NativeMeta) { m.IsGooglePlayServices = new(false) })), false, false, false},
 		{
 			"no Play services, in the other spelling",
-			said("Android", "15", meta(func(m *rest.NativeMeta) { m.GooglePlayServices = ptr(false) })), false, false, false,
+			said("Android", "15", meta(func(m *rest.NativeMeta) { m.GooglePlayServices = new(false) })), false, false, false,
 		},
-		{"no lock", said("Android", "15", meta(func(m *rest.NativeMeta) { m.DeviceOwnerAuth = ptr("none") })), true, false, true},
+		{"no lock", said("Android", "15", meta(func(m *rest.NativeMeta) { m.DeviceOwnerAuth = new("none") })), true, false, true},
 		{
 			"a device that is not secure, in the other spelling",
-			said("Android", "15", meta(func(m *rest.NativeMeta) { m.IsDeviceSecure = ptr(false) })), true, false, true,
+			said("Android", "15", meta(func(m *rest.NativeMeta) { m.IsDeviceSecure = new(false) })), true, false, true,
 		},
-		{"a code", said("Android", "15", meta(func(m *rest.NativeMeta) { m.DeviceOwnerAuth = ptr("code") })), true, true, true},
-		{"Android's error is not the lock's", said("Android", "15", meta(func(m *rest.NativeMeta) { m.Error = ptr("x") })), true, true, true},
+		{"a code", said("Android", "15", meta(func(m *rest.NativeMeta) { m.DeviceOwnerAuth = new("code") })), true, true, true},
+		{"Android's error is not the lock's", said("Android", "15", meta(func(m *rest.NativeMeta) { m.Error = new("x") })), true, true, true},
 		{
 			"Apple's error stands where a way would",
-			said("iOS", "18.1", meta(func(m *rest.NativeMeta) { m.Error = ptr("Kein Code.") })), true, false, true,
+			said("iOS", "18.1", meta(func(m *rest.NativeMeta) { m.Error = new("Kein Code.") })), true, false, true,
 		},
 		{
 			"an error beside a way",
-			said("iOS", "18.1", meta(func(m *rest.NativeMeta) { m.Error, m.DeviceOwnerAuth = ptr("x"), ptr("code") })), true, true,
+			said("iOS", "18.1", meta(func(m *rest.NativeMeta) { m.Error, m.DeviceOwnerAuth = new("x"), new("code") })), true, true,
 			true,
 		},
 		{
 			"what is stated goes first",
-			said("iOS", "15", meta(func(m *rest.NativeMeta) { m.IsPlatformAuthenticatorAPISupported = ptr(true) })), true, true,
+			said("iOS", "15", meta(func(m *rest.NativeMeta) { m.IsPlatformAuthenticatorAPISupported = new(true) })), true, true,
 			true,
 		},
 		{
 			"an authenticator that is denied",
-			said("iOS", "18", func(i *rest.ClientInformation) { i.UserVerifyingPlatformAuthenticatorAvailable = ptr(false) }), true,
+			said("iOS", "18", func(i *rest.ClientInformation) { i.UserVerifyingPlatformAuthenticatorAvailable = new(false) }), true,
 			false, true,
 		},
 		{
 			"a form that is denied",
-			said("iOS", "18", func(i *rest.ClientInformation) { i.ConditionalMediationAvailable = ptr(false) }), true, true, false,
+			said("iOS", "18", func(i *rest.ClientInformation) { i.ConditionalMediationAvailable = new(false) }), true, true, false,
 		},
 		{"macOS 13, whose apps have no such fields", said("macOS", "13.0", nil), true, true, false},
 		{"visionOS", said("visionOS", "2.0", nil), true, true, true},
@@ -221,7 +221,7 @@ func TestWhatAnAppCanDoComesWithItsSystem(t *testing.T) {
 		{"a system in the app's own user agent", agent("NativeApp/1.4.0 (iOS 18.1; iPhone; iPhone16,2; arm64)", true), true, true, true},
 		{"no biometrics are no lack of a passcode", agent("NativeApp/1.4.0 (Android 15; Pixel 9; tokay; arm64-v8a)", false), true, true, true},
 		{"an old one in the user agent", agent("NativeApp/1.4.0 (Android 8.1.0; Pixel; sailfish; arm64-v8a)", false), false, false, false},
-		{"no system anywhere, and nothing stated", rest.ClientInformation{IsNative: ptr(true), UserAgent: "okhttp/4.12.0"}, false, false, false},
+		{"no system anywhere, and nothing stated", rest.ClientInformation{IsNative: new(true), UserAgent: "okhttp/4.12.0"}, false, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,7 @@ func TestWhyAnEnvironmentIsBarred(t *testing.T) {
 	at := func(address string) rest.ClientInformation {
 		return with(chrome, func(i *rest.ClientInformation) { i.RemoteAddress = address })
 	}
-	driven := with(chrome, func(i *rest.ClientInformation) { i.Webdriver = ptr(true) })
+	driven := with(chrome, func(i *rest.ClientInformation) { i.Webdriver = new(true) })
 	for _, tc := range []struct {
 		name   string
 		client rest.ClientInformation
@@ -77,7 +77,7 @@ func TestWhyAnEnvironmentIsBarred(t *testing.T) {
 
 func TestAnAppIsBarredUnderAnyOfItsNames(t *testing.T) {
 	t.Parallel()
-	info := app("iOS", "18", rest.NativeMeta{Name: ptr("io.example.App"), DisplayName: ptr("Example")})
+	info := app("iOS", "18", rest.NativeMeta{Name: new("io.example.App"), DisplayName: new("Example")})
 	for _, name := range []string{"IO.example.app", "example", "ExampleBank"} {
 		r := rules(t, set("blockedApplications", []any{name}))
 		if got := r.Recognise(info, service.Environment{}).Listed; got != facts.ListedApplication {

@@ -66,23 +66,21 @@ func set(name string, value any) func(map[string]any) {
 	return func(parameters map[string]any) { parameters[name] = value }
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // client is a capable browser on an operating system.
 func client(os, version, browser string) rest.ClientInformation {
 	return rest.ClientInformation{
-		UserVerifyingPlatformAuthenticatorAvailable: ptr(true), ConditionalMediationAvailable: ptr(true), BluetoothAvailable: ptr(true),
+		UserVerifyingPlatformAuthenticatorAvailable: new(true), ConditionalMediationAvailable: new(true), BluetoothAvailable: new(true),
 		ParsedDeviceInfo:   &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: browser, BrowserVersion: "142.0"},
-		ClientCapabilities: &rest.ClientCapabilities{HybridTransport: ptr(true)},
+		ClientCapabilities: &rest.ClientCapabilities{HybridTransport: new(true)},
 	}
 }
 
 func app(os, version string, meta rest.NativeMeta) rest.ClientInformation {
 	if meta.IsPlatformAuthenticatorAPISupported == nil {
-		meta.IsPlatformAuthenticatorAPISupported = ptr(true)
+		meta.IsPlatformAuthenticatorAPISupported = new(true)
 	}
 	return rest.ClientInformation{
-		IsNative: ptr(true), NativeMeta: &meta,
+		IsNative: new(true), NativeMeta: &meta,
 		ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: "ExampleBank", BrowserVersion: "7.4"},
 	}
 }
@@ -180,10 +178,10 @@ func TestWhatTheClientIs(t *testing.T) {
 		},
 		{
 			"a browser that sends meta data all the same",
-			rest.ClientInformation{IsNative: ptr(false), NativeMeta: &rest.NativeMeta{}}, facts.Client{Device: facts.DeviceUnknown},
+			rest.ClientInformation{IsNative: new(false), NativeMeta: &rest.NativeMeta{}}, facts.Client{Device: facts.DeviceUnknown},
 		},
 		{
-			"private and driven", rest.ClientInformation{PrivateMode: ptr(true), Webdriver: ptr(true)},
+			"private and driven", rest.ClientInformation{PrivateMode: new(true), Webdriver: new(true)},
 			facts.Client{PrivateMode: true, Webdriver: true, Device: facts.DeviceUnknown},
 		},
 		{"nothing", rest.ClientInformation{}, facts.Client{Device: facts.DeviceUnknown}},
@@ -215,42 +213,42 @@ func TestWhatTheClientCanDo(t *testing.T) {
 		{"nothing said", rest.ClientInformation{}, none},
 		{
 			"everything denied",
-			rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: ptr(false), ConditionalMediationAvailable: ptr(false)},
+			rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: new(false), ConditionalMediationAvailable: new(false)},
 			none,
 		},
 		{
-			"backend name of UVPAA", rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: ptr(true)},
+			"backend name of UVPAA", rest.ClientInformation{UserVerifyingPlatformAuthenticatorAvailable: new(true)},
 			but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true }),
 		},
 		{
-			"frontend name of UVPAA", rest.ClientInformation{IsUserVerifyingPlatformAuthenticatorAvailable: ptr(true)},
+			"frontend name of UVPAA", rest.ClientInformation{IsUserVerifyingPlatformAuthenticatorAvailable: new(true)},
 			but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true }),
 		},
 		{
-			"old alias of UVPAA", rest.ClientInformation{CanUsePasskeys: ptr(true)},
+			"old alias of UVPAA", rest.ClientInformation{CanUsePasskeys: new(true)},
 			but(func(s *facts.Support) { s.WebAuthn, s.UVPA = true, true }),
 		},
 		{
-			"conditional mediation", rest.ClientInformation{ConditionalMediationAvailable: ptr(true)},
+			"conditional mediation", rest.ClientInformation{ConditionalMediationAvailable: new(true)},
 			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
 		},
 		{
-			"frontend name of conditional mediation", rest.ClientInformation{IsConditionalMediationAvailable: ptr(true)},
+			"frontend name of conditional mediation", rest.ClientInformation{IsConditionalMediationAvailable: new(true)},
 			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
 		},
 		{
 			"capabilities, even if all false",
-			rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{HybridTransport: ptr(false)}},
+			rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{HybridTransport: new(false)}},
 			but(func(s *facts.Support) { s.WebAuthn, s.Hybrid = true, "no" }),
 		},
 		{
 			"passkeyPlatformAuthenticator is no local authenticator",
-			rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{PasskeyPlatformAuthenticator: ptr(true)}},
+			rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{PasskeyPlatformAuthenticator: new(true)}},
 			but(func(s *facts.Support) { s.WebAuthn = true }),
 		},
 		{"all capabilities", rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{
-			UserVerifyingPlatformAuthenticator: ptr(true), ConditionalGet: ptr(true), ConditionalCreate: ptr(true),
-			HybridTransport: ptr(true), ImmediateGet: ptr(true),
+			UserVerifyingPlatformAuthenticator: new(true), ConditionalGet: new(true), ConditionalCreate: new(true),
+			HybridTransport: new(true), ImmediateGet: new(true),
 		}}, facts.Support{
 			WebAuthn:          true,
 			UVPA:              true,
@@ -260,31 +258,31 @@ func TestWhatTheClientCanDo(t *testing.T) {
 			Hybrid:            "yes",
 			ImmediateGet:      true,
 		}},
-		{"bluetooth off", rest.ClientInformation{BluetoothAvailable: ptr(false)}, but(func(s *facts.Support) { s.BLE = "off" })},
-		{"bluetooth on", rest.ClientInformation{BluetoothAvailable: ptr(true)}, but(func(s *facts.Support) { s.BLE = "on" })},
+		{"bluetooth off", rest.ClientInformation{BluetoothAvailable: new(false)}, but(func(s *facts.Support) { s.BLE = "off" })},
+		{"bluetooth on", rest.ClientInformation{BluetoothAvailable: new(true)}, but(func(s *facts.Support) { s.BLE = "on" })},
 		{"an app", app("iOS", "18", rest.NativeMeta{}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet = true, true, true })},
-		{"an app without the API", app("iOS", "18", rest.NativeMeta{IsPlatformAuthenticatorAPISupported: ptr(false)}), none},
+		{"an app without the API", app("iOS", "18", rest.NativeMeta{IsPlatformAuthenticatorAPISupported: new(false)}), none},
 		{
-			"an app on a device without a lock", app("Android", "15", rest.NativeMeta{DeviceSecure: ptr(false)}),
+			"an app on a device without a lock", app("Android", "15", rest.NativeMeta{DeviceSecure: new(false)}),
 			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
 		},
 		{
-			"an app whose owner cannot be verified", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("none")}),
+			"an app whose owner cannot be verified", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: new("none")}),
 			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
 		},
 		{
 			"an app with biometrics",
-			app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: ptr("biometrics"), DeviceSecure: ptr(true)}),
+			app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: new("biometrics"), DeviceSecure: new(true)}),
 			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet = true, true, true }),
 		},
 		{
 			"an app with bluetooth switched off",
-			app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(false)}),
+			app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: new(true), IsBluetoothOn: new(false)}),
 			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet, s.BLE = true, true, true, "off" }),
 		},
 		{
 			"an app with bluetooth on",
-			app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: ptr(true), IsBluetoothOn: ptr(true)}),
+			app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: new(true), IsBluetoothOn: new(true)}),
 			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet, s.BLE = true, true, true, "on" }),
 		},
 	} {

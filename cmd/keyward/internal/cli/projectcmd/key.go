@@ -55,6 +55,34 @@ func showKey(k project.APIKey, made secret.Text) shownKey {
 
 func timestamp(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
 
+// keyAsked is what a command was told of a key that it is to make.
+type keyAsked struct {
+	project, name, expires string
+	flag                   string // that names the permissions
+	permissions            []string
+}
+
+// create makes the key, and has what was made printed.
+func (k keyAsked) create(cmd *cobra.Command, terminal command.Terminal, print func(project.APIKey, secret.Text) error) error {
+	if k.project == "" {
+		return command.ErrNoProject
+	}
+	lifetime, err := parseLifetime(k.expires)
+	if err != nil {
+		return command.Usage(fmt.Errorf("--expires %w", err))
+	}
+	if err := checkPermissions(k.flag, k.permissions); err != nil {
+		return command.Usage(err)
+	}
+	return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
+		key, made, err := projects.CreateKey(ctx, k.project, k.name, k.permissions, lifetime, time.Now())
+		if err != nil {
+			return err
+		}
+		return print(key, made)
+	})
+}
+
 func newKeyCreate(terminal command.Terminal) *cobra.Command {
 	var id, name, expires string
 	var permissions []string
@@ -65,26 +93,13 @@ func newKeyCreate(terminal command.Terminal) *cobra.Command {
 		Example: "  keyward project key create --project pro-1 --name backend --permission users:write --permission passkeys:login --expires 90d",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if id == "" {
-				return command.ErrNoProject
-			}
-			lifetime, err := parseLifetime(expires)
-			if err != nil {
-				return command.Usage(fmt.Errorf("--expires %w", err))
-			}
-			if err := checkPermissions("--permission", permissions); err != nil {
-				return command.Usage(err)
-			}
-			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
-				key, made, err := projects.CreateKey(ctx, id, name, permissions, lifetime, time.Now())
-				if err != nil {
-					return err
-				}
+			asked := keyAsked{project: id, name: name, expires: expires, flag: "--permission", permissions: permissions}
+			return asked.create(cmd, terminal, func(key project.APIKey, made secret.Text) error {
 				if out.JSON() {
 					return command.WriteJSON(cmd, showKey(key, made))
 				}
 				shown := showKey(key, "")
-				_, err = fmt.Fprintf(
+				_, err := fmt.Fprintf(
 					cmd.OutOrStdout(), "project      %s\nkey ID       %s\npermissions  %s\nexpires      %s\n\nThe key itself is not shown again:\n%s\n",
 					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal(),
 				)

@@ -1,15 +1,14 @@
 package projectcmd
 
 import (
-	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyward/keyward/cmd/keyward/internal/admin"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/secret"
 )
 
 func NewToken(terminal command.Terminal) *cobra.Command {
@@ -48,26 +47,13 @@ func newTokenCreate(terminal command.Terminal) *cobra.Command {
   TOKEN=$(keyward token create --project pro-1 --name importer --permissions credentials:read --expires 24h | tail -n1)`,
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if id == "" {
-				return command.ErrNoProject
-			}
-			lifetime, err := parseLifetime(expires)
-			if err != nil {
-				return command.Usage(fmt.Errorf("--expires %w", err))
-			}
-			if err := checkPermissions("--permissions", permissions); err != nil {
-				return command.Usage(err)
-			}
-			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
-				key, made, err := projects.CreateKey(ctx, id, name, permissions, lifetime, time.Now())
-				if err != nil {
-					return err
-				}
+			asked := keyAsked{project: id, name: name, expires: expires, flag: "--permissions", permissions: permissions}
+			return asked.create(cmd, terminal, func(key project.APIKey, made secret.Text) error {
 				shown := showKey(key, "")
 				if out.JSON() {
 					return command.WriteJSON(cmd, shownToken{shown, made.Reveal()})
 				}
-				_, err = fmt.Fprintf(
+				_, err := fmt.Fprintf(
 					cmd.OutOrStdout(), "project      %s\ntoken ID     %s\npermissions  %s\nexpires      %s\n\nThe token itself is not shown again:\n%s\n",
 					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal(),
 				)

@@ -16,9 +16,6 @@ import (
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
 
-// openOffer is how long the events service lets an append offer wait for an event that names no process.
-const openOffer = time.Hour
-
 var (
 	routes = words(event.Local, event.CDA, event.SecurityKey)
 	kinds  = words(event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate)
@@ -250,18 +247,7 @@ func join(e event.Event, entries []entry) event.Event {
 			known = append(known, k.event)
 		}
 	}
-	wire := e
-	switch e.Type {
-	case event.LoginCompleted:
-		wire.Type = event.LoginError
-	case event.AppendCompleted:
-		wire.Type = event.AppendError
-	default:
-		return event.Join(e, known, openOffer)
-	}
-	wire = event.Join(wire, known, openOffer)
-	e.Ceremony, e.Kind = wire.Ceremony, wire.Kind
-	return e
+	return event.JoinTold(e, known)
 }
 
 // settle splits the passkeys into those the account has and those it had, and notes on which systems they were used. The system of an
