@@ -17,7 +17,8 @@ import (
 // isCall reports whether a request to Fiber is a call of the user service.
 func (g *Gateway) isCall(c *fiber.Ctx) bool { return g.users.Owns(c.Path()) }
 
-// overBridge passes a call that came to Fiber on to the user service, which speaks net/http.
+// overBridge passes a call that came to Fiber on to the user service, which speaks net/http. One whose sender waits with its body is served
+// until that is read, and then begins anew.
 func (g *Gateway) overBridge(c *fiber.Ctx) error {
 	out := bridge.NewWriter()
 	r, err := bridge.Request(c.Context())
@@ -27,8 +28,13 @@ func (g *Gateway) overBridge(c *fiber.Ctx) error {
 		}
 		return g.outOfBand(c, unreadable.Because(err))
 	}
-	g.calls.ServeHTTP(out, r.WithContext(g.base))
-	out.Send(&c.Context().Response)
+	rc := c.Context()
+	anew := admission.Await(rc, r)
+	g.calls.serve(out, r.WithContext(g.base), admission.BodyWanted(rc), anew)
+	out.Send(&rc.Response)
+	if anew() {
+		rc.Response.ResetBody() // what limits have told stays
+	}
 	return nil
 }
 

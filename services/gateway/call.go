@@ -41,8 +41,14 @@ type calls struct {
 
 // ServeHTTP implements http.Handler.
 func (h calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.serve(w, r, false, func() bool { return false })
+}
+
+// serve takes whether limits have counted the call already, and asks at its end whether it begins anew.
+func (h calls) serve(w http.ResponseWriter, r *http.Request, counted bool, anew func() bool) {
 	g, out := h.gateway, bridge.NewAnswer(w)
 	x := callIn(out, r)
+	x.Counted = counted
 	ctx, cancel := context.WithTimeout(r.Context(), g.cfg.RequestTimeout)
 	defer cancel()
 	ctx, span := g.recorder.Begin(ctx, x)
@@ -63,6 +69,9 @@ func (h calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	answered := true
 	switch {
+	case anew():
+		exchange.Abandon(span)
+		return
 	case err != nil:
 		answered = g.failCall(out, r, x, err)
 	case x.Preflight:

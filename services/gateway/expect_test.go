@@ -96,3 +96,38 @@ func TestABodyThatItsSenderWaitsWithIsAskedForWhenItIsWanted(t *testing.T) {
 		})
 	}
 }
+
+// A call of the user service over this port was told to go on before anybody knew whose it was.
+func TestABodyOfACallOfTheUserServiceIsAskedForOnceItsCallerIsAdmitted(t *testing.T) {
+	t.Parallel()
+	s := serve(t, setup{cfg: gateway.Config{RateProject: perTenSeconds(100), RateAddress: perTenSeconds(1000)}, now: newClock().now})
+	const path = "/zitadel.user.v2.UserService/ListPasskeys"
+	body := `{"userId": "usr-1"` + strings.Repeat(" ", 2000) + "}"
+	head := func(path, secret string, length int) string {
+		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nAuthorization: %s\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"+
+			"Content-Length: %d\r\n\r\n", path, basic("pro-1", secret)["Authorization"], length)
+	}
+	w := s.waiting(head(path, secretA, len(body)))
+	if rsp, said := w.next(); rsp.StatusCode != http.StatusContinue {
+		t.Fatalf("%d before the body: %s", rsp.StatusCode, said)
+	}
+	w.send(body)
+	if rsp, said := w.next(); rsp.StatusCode != http.StatusOK || rsp.Header.Get("RateLimit-Remaining") != "99" {
+		t.Errorf("%d %s, %v", rsp.StatusCode, said, rsp.Header)
+	}
+	for name, tc := range map[string]struct {
+		sent string
+		want int
+	}{
+		"not of who is refused":           {head(path, "wrong", len(body)), http.StatusUnauthorized},
+		"not where there is no call":      {head("/zitadel.user.v2.UserService/Nothing", secretA, len(body)), http.StatusNotImplemented},
+		"nor if it was sent all the same": {head(path, "wrong", len(body)) + body, http.StatusUnauthorized},
+	} {
+		if rsp, said := s.waiting(tc.sent).next(); rsp.StatusCode != tc.want || !rsp.Close {
+			t.Errorf("%s: %d, close %t: %s", name, rsp.StatusCode, rsp.Close, said)
+		}
+	}
+	if lines := s.logged(4); len(lines) != 4 {
+		t.Errorf("%d calls are logged", len(lines))
+	}
+}

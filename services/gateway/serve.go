@@ -51,9 +51,6 @@ func (g *Gateway) withoutPlace(read func() error) error {
 func (g *Gateway) serve(c *fiber.Ctx) error {
 	defer g.dismiss(c)
 	if g.isCall(c) {
-		if admission.WantBody(c.Context()) != nil {
-			return nil
-		}
 		return g.overBridge(c)
 	}
 	x := exchangeIn(c)
