@@ -348,6 +348,17 @@ func TestProjectsAreManagedAtARunningServer(t *testing.T) {
 	if gone := run(t, environ, "project", "update", "pro-77", "--related-origin", "", "-o", "json"); strings.Contains(gone.out, "example.de") {
 		t.Errorf("a related origin is not gone: %+v", gone)
 	}
+	for _, verification := range []string{"preferred", ""} {
+		said := run(t, environ, "project", "update", "pro-77", "--verification", verification, "-o", "json")
+		var now struct{ UserVerification string }
+		if err := json.Unmarshal([]byte(said.out), &now); err != nil || now.UserVerification != verification {
+			t.Errorf("verification %q: %+v %v", verification, said, err)
+		}
+	}
+	if refused := run(t, environ, "project", "update", "pro-77", "--verification", "odd"); refused.code != cli.ExitFailure ||
+		!strings.Contains(refused.err, "required or preferred") {
+		t.Errorf("another verification: %+v", refused)
+	}
 	if refused := run(
 		t, environ, "project", "update", "pro-77", "--origin", "http://example.com",
 	); refused.code != cli.ExitFailure ||

@@ -33,10 +33,10 @@ passkeys belong to it for good.`,
 			update := project.Update{
 				Name: given(flags, "name", &name), RPName: given(flags, "rp-name", &rpName),
 				Origins: list(flags, "origin", &origins), RelatedOrigins: list(flags, "related-origin", &related), Hosts: list(flags, "host", &hosts),
-				UserVerification: given(flags, "user-verification", &verification),
+				UserVerification: given(flags, "verification", &verification),
 			}
 			if update == (project.Update{}) {
-				return command.Usage(errors.New("nothing is to change; name --name, --rp-name, --origin, --related-origin, --host or --user-verification"))
+				return command.Usage(errors.New("nothing is to change; name --name, --rp-name, --origin, --related-origin, --host or --verification"))
 			}
 			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
 				changed, err := projects.Update(ctx, args[0], update)
@@ -57,7 +57,7 @@ passkeys belong to it for good.`,
 		"origin that ceremonies and CORS accept, on the RP ID or below it, or an app's; repeat for several")
 	cmd.Flags().StringArrayVar(&related, "related-origin", nil, relatedHelp)
 	cmd.Flags().StringArrayVar(&hosts, "host", nil, "host name that frontends reach the project at, or *. and a host name; repeat for several")
-	cmd.Flags().StringVar(&verification, "user-verification", "",
+	cmd.Flags().StringVar(&verification, "verification", "",
 		"user verification that logins ask for: required or preferred; empty = as the installation has it")
 	out.Flag(cmd, "text")
 	return cmd
