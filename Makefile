@@ -172,6 +172,23 @@ bench-sessions: build ## Measure passkeys of the current user beside a bare hand
 bench-webhooks: ## Measure webhook deliveries to one endpoint on the loopback
 	go test -run '^$$' -bench WebhookDeliveries -benchtime 20000x -count 5 ./services/events
 
+# What becomes of whole installations while parts of them fail. Only ratios and times within one run mean anything.
+.PHONY: failover leaders restarts soak
+failover: build bin/nats-server packages-redis ## Measure what is left of the throughput of two of each service while one of each hangs
+	cd bench && go run . -outage hung -rounds 5 -duration 10s -connections 16 -keyward ../bin/keyward -nats-server ../bin/nats-server
+
+KILLS ?= 10
+leaders: build bin/nats-server packages-redis ## Kill the leader of three NATS servers under load, KILLS times, and measure how long little is answered
+	cd bench && go run . -outage leaders -rounds $(KILLS) -connections 18 -keyward ../bin/keyward -nats-server ../bin/nats-server
+
+RESTARTS ?= 100
+restarts: build bin/nats-server packages-redis ## Restart one instance after the other under load, RESTARTS times: no call may fail
+	cd bench && go run . -outage restarts -rounds $(RESTARTS) -connections 8 -keyward ../bin/keyward -nats-server ../bin/nats-server
+
+SOAK ?= 1h
+soak: build ## Call steadily for SOAK (1h): memory may not rise by more than a tenth from the second third of it to the last
+	cd bench && go run . -outage soak -duration $(SOAK) -connections 16 -keyward ../bin/keyward
+
 .PHONY: clean
 clean: ## Remove what was built; data stays
 	rm -rf bin

@@ -20,6 +20,7 @@ var arrows = []struct {
 	// Top: programs. They wire the services together and may know everything below.
 	{"bench", "cmd/keyward services core api policies"},
 	{"bench/internal/events", "core bench/internal/fleet"},
+	{"bench/internal/outage", "core bench/internal/fleet"},
 	{"bench/internal/fleet", "cmd/keyward/authenticator"},
 	{"test", "cmd/keyward services core api policies sdk"},
 	{"cmd/keyward", "services core api policies"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/bench/internal/events"
 	"github.com/keyward/keyward/bench/internal/fleet"
+	"github.com/keyward/keyward/bench/internal/outage"
 )
 
 func main() {
@@ -56,6 +57,12 @@ func run(ctx context.Context) (err error) {
 	)
 	flag.IntVar(&s.Streams, "streams", 1000, "clients of the event stream")
 	flag.IntVar(&s.EventRate, "event-rate", 1000, "events a second on the event stream")
+	flag.StringVar(
+		&s.Outage, "outage", "",
+		"measure what is left while one of two instances hangs (hung), leaders of NATS are killed (leaders) or instances restarted "+
+			"(restarts), or the memory of long use (soak)",
+	)
+	flag.IntVar(&s.CallRate, "call-rate", 300, "calls a second of a soak")
 	flag.Parse()
 
 	dir, err := os.MkdirTemp("", "keyward-bench-")
@@ -66,6 +73,8 @@ func run(ctx context.Context) (err error) {
 	f := bench{fleet.New(s, dir)}
 	defer func() { err = errors.Join(err, f.Stop()) }()
 	switch {
+	case s.Outage != "":
+		return outage.Measure(ctx, f.Fleet)
 	case s.Decision:
 		return f.compareDecisions(ctx)
 	case s.Events:

@@ -84,7 +84,9 @@ func (f *Fleet) All(ctx context.Context, starts ...func(context.Context) (*Conte
 func (f *Fleet) Stop() error {
 	var errs []error
 	for _, cmd := range f.Started {
-		errs = append(errs, cmd.Process.Kill())
+		if err := cmd.Process.Kill(); !errors.Is(err, os.ErrProcessDone) {
+			errs = append(errs, err)
+		}
 		_ = cmd.Wait()
 	}
 	f.Started = nil

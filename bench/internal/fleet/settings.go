@@ -12,4 +12,6 @@ type Settings struct {
 	Population                            int
 	Sse, Registrations, Sessions          bool
 	Streams, EventRate                    int
+	Outage                                string // what becomes of an installation: hung, leaders, restarts or soak
+	CallRate                              int    // of a soak, calls a second
 }

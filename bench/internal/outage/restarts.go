@@ -1,0 +1,89 @@
+package outage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/keyward/keyward/bench/internal/fleet"
+)
+
+// endLimit is for a process that was asked to end.
+const endLimit = 2 * time.Minute
+
+// ErrFailed is for calls that failed although nothing should.
+var ErrFailed = errors.New("calls failed")
+
+// Restarts restarts one instance after the other, of two of each service, while callers call, and fails if a call does: each is told to end
+// (SIGTERM), waited for, and started anew, and the next has its turn when that is ready. The gateway is left alone, since callers are bound
+// to it.
+func Restarts(ctx context.Context, of *fleet.Fleet) error {
+	nats, err := of.Nats(ctx, "nats")
+	if err != nil {
+		return err
+	}
+	in, err := several(ctx, of, 2, nats)
+	if err != nil {
+		return err
+	}
+	users, err := crowdOf(in.Contender)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("two of each service and a gateway; %d restarts, %d connections\n\n", of.Rounds, of.Connections)
+	calling := users.call(ctx, of.Connections)
+	defer calling.stop()
+	began := time.Now()
+	var took []float64
+	for round := range of.Rounds {
+		name := serviceNames[round%len(serviceNames)]
+		both := in.services[name]
+		next := round / len(serviceNames) % len(both)
+		at := time.Now()
+		if both[next], err = in.restart(ctx, both[next]); err != nil {
+			return err
+		}
+		took = append(took, time.Since(at).Seconds())
+	}
+	pause(ctx, noticing)
+	end := time.Now()
+	calls := calling.finish()
+	lost := failed(calls, began, end)
+	fmt.Printf(
+		"%d calls, %.0f a second; failed: %s; a restart took %.1f s (median), %.1f s at most\n", len(calls), rate(calls, began, end), tally(lost),
+		median(took), quantile(took, 1),
+	)
+	for _, c := range lost[:min(len(lost), 10)] {
+		fmt.Printf("  %s after %s, at %s: status %d: %s\n", kindNames[c.kind], c.ended.Sub(c.began), c.ended.Format(time.StampMilli), c.status, c.said)
+	}
+	if len(lost) > 0 {
+		return fmt.Errorf("%w: %d of %d", ErrFailed, len(lost), len(calls))
+	}
+	return nil
+}
+
+func (in *installation) restart(ctx context.Context, i *instance) (*instance, error) {
+	if err := i.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return nil, fmt.Errorf("tell a process to end: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- i.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			return nil, fmt.Errorf("a process that was told to end: %w", err)
+		}
+	case <-time.After(endLimit):
+		return nil, fmt.Errorf("a process that was told to end: %w", context.DeadlineExceeded)
+	}
+	in.Processes = slices.DeleteFunc(in.Processes, func(other *exec.Cmd) bool { return other == i.cmd })
+	next, err := i.again()
+	if err != nil {
+		return nil, err
+	}
+	return next, next.answering(ctx)
+}
