@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 
@@ -21,7 +22,7 @@ import (
 
 const FieldAssertion = "assertionResponse"
 
-// LoginStart implements service.Passkeys. When it has returned, the next decision for the user sees what was answered.
+// LoginStart implements service.Passkeys. When it has returned, the next decision for the user sees an offer that was answered.
 func (s *Service) LoginStart(
 	ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq],
 ) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
@@ -63,21 +64,48 @@ func (s *Service) StartLogin(
 		allow = pick(st.Account, verdict.AllowCredentials, st.Project.RPID)
 		if len(st.Account.Credentials) == 0 || (len(allow) == 0 && len(verdict.AllowCredentials) > 0) {
 			s.policyContradiction(ctx, st, verdict.Verdict)
-			verdict.Allow, verdict.Tag, verdict.IsCDACandidate, verdict.PreferImmediatelyAvailable = false, rest.DecisionTagDefaultDeny, false, false
+			verdict = denied(verdict)
 		}
 	}
-	if !verdict.Allow {
-		denial := s.offer(st, event.LoginDenied, verdict.Verdict)
-		if err := s.offers.PublishOffer(ctx, denial); err != nil {
-			return rsp, err
+	options := ""
+	stored, err := s.stored(ctx, func(ctx context.Context) (err error) {
+		if !verdict.Allow {
+			return s.offers.PublishOffer(ctx, s.offer(st, event.LoginDenied, verdict.Verdict))
 		}
-		return reply.Judged(reply.Login(st.Account, st.Visit.Issued, verdict, ""), verdict.Verdict), nil
-	}
-	options, err := s.offerLogin(ctx, st, how.Source, verdict, allow)
+		options, err = s.offerLogin(ctx, st, how.Source, verdict, allow)
+		return err
+	})
 	if err != nil {
 		return rsp, err
 	}
+	if !stored && verdict.Allow {
+		verdict, options = denied(verdict), ""
+	}
 	return reply.Judged(reply.Login(st.Account, st.Visit.Issued, verdict, options), verdict.Verdict), nil
+}
+
+// denied is the safe default in the place of a verdict.
+func denied(v service.LoginVerdict) service.LoginVerdict {
+	v.Allow, v.Tag, v.IsCDACandidate, v.PreferImmediatelyAvailable = false, rest.DecisionTagDefaultDeny, false, false
+	return v
+}
+
+// stored stores what is to be answered, and reports whether the log took it. While that changes its leader it takes seconds; so that there
+// is time for an answer, a third of what the caller has is spent on it.
+func (s *Service) stored(ctx context.Context, store func(context.Context) error) (bool, error) {
+	wait := time.Minute
+	if deadline, set := ctx.Deadline(); set {
+		wait = time.Until(deadline) / 3
+	}
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	err := store(waiting)
+	if !errors.Is(err, fault.TypeUnavailable) || ctx.Err() != nil {
+		return err == nil, err
+	}
+	s.log.WarnContext(ctx, "a login start could not be stored", "error", err)
+	s.metrics.StartsUnstored.Inc()
+	return false, nil
 }
 
 // offerLogin returns request options. Their challenge is stored with the offer, as one write, which is awaited.

@@ -439,15 +439,25 @@ func TestAStartOfAnUnknownUserOrProjectIsRefused(t *testing.T) {
 	}
 }
 
-func TestAStartFailsIfTheOfferCannotBeStored(t *testing.T) {
+func TestAStartThatCannotBeStoredIsAnsweredWithTheSafeDefault(t *testing.T) {
 	t.Parallel()
-	st := ceremonytest.New(t)
-	user, d := st.NewUser(t), authenticator.Phone()
-	st.Enroll(t, user, d)
-	st.Events.FailNext(1)
-	_, err := st.LoginStart(t.Context(), st.LoginStartReq(user, d))
-	if f := fault.As(err); f.Status != 503 || f.RetryAfter == 0 {
-		t.Errorf("got %v", err)
+	for name, allow := range map[string]bool{"an offer": true, "a denial": false} {
+		st := ceremonytest.New(t)
+		user, d := st.NewUser(t), authenticator.Phone()
+		st.Enroll(t, user, d)
+		st.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.Allow = allow }
+		st.Events.FailNext(1)
+		rsp, err := st.LoginStart(t.Context(), st.LoginStartReq(user, d))
+		if err != nil || rsp.Body.LoginAllow || rsp.Body.AssertionOptions != "" || allow && rsp.Body.DecisionTag != rest.DecisionTagDefaultDeny {
+			t.Errorf("%s: %+v, %v", name, rsp.Body, err)
+		}
+		if stored := len(st.Events.OfType(event.LoginOffered)) + len(st.Events.OfType(event.LoginDenied)); stored != 0 {
+			t.Errorf("%s: %d were stored", name, stored)
+		}
+		// The log is there again.
+		if rsp, err = st.LoginStart(t.Context(), st.LoginStartReq(user, d)); err != nil || rsp.Body.LoginAllow != allow {
+			t.Errorf("%s, afterwards: %+v, %v", name, rsp.Body, err)
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ type Passkeys struct {
 	BackupChanges   prometheus.Counter
 	LeftIncomplete  prometheus.Counter
 	LookupsReplaced prometheus.Counter
+	StartsUnstored  prometheus.Counter
 }
 
 // Outbox is what can go wrong when an account's changes are told.
@@ -63,6 +64,8 @@ func New(registry prometheus.Registerer) (Metrics, error) {
 				"Finished ceremonies whose challenge could not be marked as completed; it stays consumed. Healthy: 0."),
 			LookupsReplaced: f.counter("keyward_ceremony_account_lookups_failed_total",
 				"Starts that were judged without the account because it could not be read. Healthy: 0."),
+			StartsUnstored: f.counter("keyward_ceremony_starts_unstored_total",
+				"Login starts that the log did not take in time; they were answered with the safe default. Healthy: 0."),
 		},
 		Outbox: Outbox{
 			Repeated: f.counter("keyward_ceremony_event_retries_total",
