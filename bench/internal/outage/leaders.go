@@ -174,7 +174,9 @@ func Leaders(ctx context.Context, of *fleet.Fleet) error {
 		"three NATS servers; the leader of the stream of events is killed (kill -9) %d times, %d connections\n"+
 			"near outage: how long less than a tenth of the usual calls were answered well, within %s\n\n", of.Rounds, of.Connections, watched,
 	)
-	t := fleet.NewTable("usual calls/s", "all s", kindNames[logins]+" s", kindNames[appends]+" s", kindNames[lists]+" s", "failed", "slowest s")
+	t := fleet.NewTable(
+		"usual calls/s", "all s", kindNames[logins]+" s", kindNames[appends]+" s", kindNames[lists]+" s", "failed", "slowest s",
+	)
 	var outages [kinds + 1][]float64
 	for round := range of.Rounds {
 		r, err := c.kill(ctx, users, of.Connections)

@@ -58,7 +58,7 @@ func Restarts(ctx context.Context, of *fleet.Fleet) error {
 		median(took), quantile(took, 1),
 	)
 	for _, c := range lost[:min(len(lost), 10)] {
-		fmt.Printf("  %s after %s, at %s: status %d: %s\n", kindNames[c.kind], c.ended.Sub(c.began), c.ended.Format(time.StampMilli), c.status, c.said)
+		fmt.Printf("  %s after %s: status %d: %s\n", kindNames[c.kind], c.ended.Sub(c.began), c.status, c.said)
 	}
 	if len(lost) > 0 {
 		return fmt.Errorf("%w: %d of %d", ErrFailed, len(lost), len(calls))

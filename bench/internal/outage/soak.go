@@ -23,8 +23,8 @@ const (
 // ErrRises is for memory that has not become flat.
 var ErrRises = errors.New("memory rises")
 
-// Soak calls a Keyward of one process steadily, and prints the memory that it takes. It fails if the median of the last third of the time is
-// more than a tenth over that of the middle third.
+// Soak calls a Keyward of one process steadily, and prints the memory that it takes. It fails if the median of the last third of the time
+// is more than a tenth over that of the middle third.
 func Soak(ctx context.Context, of *fleet.Fleet, perSecond int) error {
 	c, err := of.One(ctx, "one process, embedded NATS and cache", fleet.Usual, unlimited...)
 	if err != nil {
