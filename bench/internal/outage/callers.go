@@ -46,6 +46,8 @@ type callers struct {
 	work  sync.WaitGroup
 	every time.Duration
 
+	address string // of whom they call
+
 	mu   sync.Mutex
 	done []call
 }
@@ -76,31 +78,30 @@ func crowdOf(c *fleet.Contender) (crowd, error) {
 
 // call starts callers, each with a connection and each waiting for its answer. The kinds take turns on each.
 func (of crowd) call(ctx context.Context, connections int) *callers {
-	return of.callEvery(ctx, connections, 0)
+	return of.start(ctx, connections, 1, 0)
 }
 
 // callEvery is call with a time from the beginning of a caller's call to that of its next.
 func (of crowd) callEvery(ctx context.Context, connections int, every time.Duration) *callers {
-	ctx, stop := context.WithCancel(ctx)
-	c := &callers{stop: stop, every: every}
-	for i := range connections {
-		c.work.Go(func() { c.run(ctx, of, i, 1) })
-	}
-	return c
+	return of.start(ctx, connections, 1, every)
 }
 
 // callApart is call with connections for each kind, so that those of one kind do not wait for those of another.
 func (of crowd) callApart(ctx context.Context, connections int) *callers {
+	return of.start(ctx, connections, kinds, 0)
+}
+
+func (of crowd) start(ctx context.Context, connections, step int, every time.Duration) *callers {
 	ctx, stop := context.WithCancel(ctx)
-	c := &callers{stop: stop}
+	c := &callers{stop: stop, every: every, address: string(of[0][0].Host())} // which a request finds out once, and not for several at once
 	for i := range connections {
-		c.work.Go(func() { c.run(ctx, of, i, kinds) })
+		c.work.Go(func() { c.run(ctx, of, i, step) })
 	}
 	return c
 }
 
 func (c *callers) run(ctx context.Context, of crowd, next, step int) {
-	client := &fasthttp.HostClient{Addr: string(of[0][0].Host()), MaxConns: 1, MaxIdemponentCallAttempts: 1}
+	client := &fasthttp.HostClient{Addr: c.address, MaxConns: 1, MaxIdemponentCallAttempts: 1}
 	defer client.CloseIdleConnections()
 	var req fasthttp.Request
 	var rsp fasthttp.Response

@@ -26,16 +26,18 @@ var ErrRises = errors.New("memory rises")
 // Soak calls a Keyward of one process steadily, and prints the memory that it takes. It fails if the median of the last third of the time
 // is more than a tenth over that of the middle third.
 func Soak(ctx context.Context, of *fleet.Fleet, perSecond int) error {
-	c, err := of.One(ctx, "one process, embedded NATS and cache", fleet.Usual, unlimited...)
+	// So many that no history becomes so long within an hour that it is what takes memory.
+	users := fleet.Crowd{Users: 1000, Events: 10}
+	c, err := of.One(ctx, "one process, embedded NATS and cache", users, unlimited...)
 	if err != nil {
 		return err
 	}
-	users, err := crowdOf(c)
+	requests, err := crowdOf(c)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%s, %d calls a second in turn: %s, for %s\n\n", c.Name, perSecond, strings.Join(kindNames[:], ", "), of.Duration)
-	calling := users.callEvery(ctx, of.Connections, time.Second*time.Duration(of.Connections)/time.Duration(perSecond))
+	calling := requests.callEvery(ctx, of.Connections, time.Second*time.Duration(of.Connections)/time.Duration(perSecond))
 	defer calling.stop()
 	var memory, heap []float64
 	every := of.Duration / samples
