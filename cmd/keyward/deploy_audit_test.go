@@ -172,7 +172,8 @@ func TestAnAuditorReadsSecurityEventsByItsConsumerAndDoesNothingElse(t *testing.
 
 	heard := arrivals(t, d, nowhere())
 	for reply := range nowhere() {
-		if err := conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+bus.AuditStream+".auditor", reply, []byte(`{"batch":1,"no_wait":true}`)); err != nil {
+		err := conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+bus.AuditStream+".auditor", reply, []byte(`{"batch":1,"no_wait":true}`))
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := recorder.Record(t.Context(), audit.Event{Type: audit.ProjectCreated, Project: "pro-3"}); err != nil {

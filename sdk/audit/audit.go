@@ -1,5 +1,5 @@
-// Package audit holds the security events that Keyward tells of: who did what to an installation. It reads nothing and sends nothing; package
-// subscribe receives them from NATS.
+// Package audit holds the security events that Keyward tells of: who did what to an installation. It reads nothing and sends nothing;
+// package subscribe receives them from NATS.
 //
 // What is here only grows. A Keyward that is newer than this package may send types and members that it does not know: a Type may hold a
 // value that no constant has, and members without a field are left out when an event is decoded.

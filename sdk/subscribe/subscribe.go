@@ -1,6 +1,6 @@
-// Package subscribe lets a service receive passkey events from NATS JetStream, and security events: typed, durably, at least once. It touches
-// the streams PASSKEY_EVENTS and PASSKEY_AUDIT, reading only, and the durable consumers that its callers name. It brings no NATS server with
-// it.
+// Package subscribe lets a service receive passkey events from NATS JetStream, and security events: typed, durably, at least once. It
+// touches the streams PASSKEY_EVENTS and PASSKEY_AUDIT, reading only, and the durable consumers that its callers name. It brings no NATS
+// server with it.
 //
 //	events, err := subscribe.Open(ctx, js, subscribe.Config{
 //		Name:  "passkey-mailer",

@@ -1,5 +1,6 @@
 // Command events writes what follows from api/events/types.yaml, the list of event types: the enums of openapi.yaml and frontend.yaml and
-// the messages of asyncapi.yaml, between markers, and the Go constants of core/event and core/audit, sdk/event and sdk/audit. It refuses a list that contradicts
+// the messages of asyncapi.yaml, between markers, and the Go constants of core/event and core/audit, sdk/event and sdk/audit. It refuses a
+// list that contradicts
 // itself or the schemas beside it, and then writes nothing. It takes the root of the repository as its only argument.
 package main
 

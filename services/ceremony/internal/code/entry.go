@@ -145,8 +145,8 @@ type Attempt struct {
 	Hold    time.Duration // how long the claim lasts
 }
 
-// Try judges an attempt and changes the entry accordingly, also when it returns one of the errors above. With another one it could not judge
-// and has changed nothing.
+// Try judges an attempt and changes the entry accordingly, also when it returns one of the errors above. With another one it could not
+// judge and has changed nothing.
 func (e *Entry) Try(ref Ref, a Attempt) error {
 	now := a.Now.UnixMilli()
 	switch {
@@ -163,8 +163,8 @@ func (e *Entry) Try(ref Ref, a Attempt) error {
 		}
 		return err
 	}
-	switch {
-	case a.By == "":
+	switch a.By {
+	case "":
 		e.Completed = true
 	default:
 		e.ClaimedBy, e.ClaimEndMs = a.By, now+a.Hold.Milliseconds()

@@ -42,8 +42,8 @@ func Expected(serve fasthttp.RequestHandler) func(*fasthttp.RequestCtx) int {
 // BodyWanted reports whether the body of a request was wanted whose sender waited with it. From then on it may be read.
 func BodyWanted(rc *fasthttp.RequestCtx) bool { return rc.UserValue(waiting{}) == bodyWanted }
 
-// Await is for who knows only that bodies are read: it gives r, which is rc as net/http has it, a body that is wanted when it is read, if its
-// sender waits with it. What it returns tells then whether the request is to begin anew.
+// Await is for who knows only that bodies are read: it gives r, which is rc as net/http has it, a body that is wanted when it is read, if
+// its sender waits with it. What it returns tells then whether the request is to begin anew.
 func Await(rc *fasthttp.RequestCtx, r *http.Request) (anew func() bool) {
 	if rc.UserValue(waiting{}) != bodyAwaited {
 		return func() bool { return false }
