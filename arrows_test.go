@@ -65,7 +65,10 @@ var arrows = []struct {
 		"services/ceremony/internal/readmodel/internal/listdb",
 		"core api services/ceremony/internal/session services/ceremony/internal/connecttoken",
 	},
-	{"services/ceremony/ceremonytest", "core api services/ceremony. services/ceremony/sessions services/ceremony/signing services/ceremony/delivery"},
+	{
+		"services/ceremony/ceremonytest",
+		"core api services/ceremony. services/ceremony/sessions services/ceremony/signing services/ceremony/delivery",
+	},
 	{"services/decision", "core api policies"},
 	{"services/decision/providers", ""},
 	{"services/decision/admit", "policies services/decision/internal services/decision/invariant"},

@@ -72,7 +72,8 @@ const (
 	observationDuplicateWindow = 5 * time.Second
 )
 
-// maxNobodies bounds what strangers may fill by giving wrong codes for names that they invent, of some 200 bytes each. Of more the oldest go.
+// maxNobodies bounds what strangers may fill by giving wrong codes for names that they invent, of some 200 bytes each. Of more the oldest
+// go.
 const maxNobodies = 1_000_000
 
 // spentMaxAge is how long a spent token is remembered: longer than any is valid.

@@ -11,9 +11,9 @@ import (
 // no parameter of a policy.
 const openOffer = time.Hour
 
-// Join returns e with Ceremony, Route, Source and Kind as the offer that e answers had them. Join is called once, when e is appended; known is what
-// the user's history then holds: the recent login offers, and the live events of the set, in any order. What e already says of its ceremony
-// is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
+// Join returns e with Ceremony, Route, Source and Kind as the offer that e answers had them. Join is called once, when e is appended; known
+// is what the user's history then holds: the recent login offers, and the live events of the set, in any order. What e already says of its
+// ceremony is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
 //
 // A login event belongs to the offer with its challenge, else to the newest offer of its process; failing both, Ceremony and Route stay
 // empty and the event is a ceremony of its own, taken for a local one. An append event belongs to the offer with its challenge, else to the

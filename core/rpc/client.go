@@ -41,8 +41,8 @@ func NewClient(conn *nats.Conn, service string, limits Limits, repeatable ...str
 	return c
 }
 
-// Seeding adds methods that may be called twice to the same effect as once if both calls have the same seed, which they are given here where
-// the caller has none. They cost more than what is only read, so that they are asked again later.
+// Seeding adds methods that may be called twice to the same effect as once if both calls have the same seed, which they are given here
+// where the caller has none. They cost more than what is only read, so that they are asked again later.
 func (c *Client) Seeding(methods ...string) *Client {
 	c.seeded = make(map[string]bool)
 	for _, method := range methods {

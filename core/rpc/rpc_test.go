@@ -72,7 +72,9 @@ func TestACallCarriesRequestIDCallersKeySeedAndDeadline(t *testing.T) {
 	t.Parallel()
 	client := serve(t, rpc.Options{}, func(ctx context.Context, q question) (answer, error) {
 		_, limited := ctx.Deadline()
-		return answer{Text: q.Text + "?", RequestID: reqctx.RequestID(ctx), Key: reqctx.CallerKey(ctx), Seed: reqctx.Seed(ctx), HasLimit: limited}, nil
+		return answer{
+			Text: q.Text + "?", RequestID: reqctx.RequestID(ctx), Key: reqctx.CallerKey(ctx), Seed: reqctx.Seed(ctx), HasLimit: limited,
+		}, nil
 	})
 	got, err := ask(reqctx.WithCallerKey(reqctx.WithSeed(reqctx.WithRequestID(t.Context(), "req-1"), "seed"), "key-1"), client)
 	if err != nil {

@@ -32,14 +32,6 @@ func frontendDocument(t testing.TB) *contract.Document {
 	return document
 }
 
-const (
-	said      = `{"clientInformation":{"canUsePasskeys":true,"clientCapabilities":{"conditionalCreate":true,"extension:prf":true}}}`
-	saidFlags = `{"clientInformation":{},"flags":{"a":"b"}}`
-)
-
-// goodVisit holds one request that fits for each operation of the Frontend API.
-var goodVisit = map[string]example{}
-
 // trying is a configuration with everything that the document has.
 func trying() gateway.Config {
 	cfg := generous()
@@ -67,7 +59,7 @@ func TestEveryOperationOfTheFrontendAPIIsRoutedAndAnswersAsTheDocumentSays(t *te
 	s := serve(t, setup{cfg: trying()})
 	for _, op := range frontendDocument(t).Operations {
 		t.Run(op.ID, func(t *testing.T) {
-			request := goodCall(t, goodVisit, op)
+			request := goodCall(t, nil, op)
 			a := s.call(op.Method, request.path, request.body, visitor(nil))
 			want := http.StatusOK
 			if !op.AnswersJSON("200") {
@@ -90,7 +82,7 @@ func TestEveryOperationOfTheFrontendAPIRefusesBadRequestsAsTheDocumentSays(t *te
 	t.Parallel()
 	s := serve(t, setup{cfg: trying()})
 	for _, op := range frontendDocument(t).Operations {
-		request := goodCall(t, goodVisit, op)
+		request := goodCall(t, nil, op)
 		if op.TakesBody() {
 			for name, body := range map[string]string{
 				"no JSON": "{", "no object": "7", "a body too large": `{"x":"` + strings.Repeat("x", 2_000_000) + `"}`,
@@ -162,7 +154,7 @@ func TestEveryOperationOfTheFrontendAPIPassesOnWhatItsServiceSays(t *testing.T) 
 		if strings.HasPrefix(op.Path, "/.well-known") {
 			continue
 		}
-		request := goodCall(t, goodVisit, op)
+		request := goodCall(t, nil, op)
 		if a := s.call(op.Method, request.path, request.body, visitor(nil)); a.status != 401 {
 			t.Errorf("%s: status %d: %s", op.ID, a.status, a.body)
 		} else if diff := cmp.Diff([]string{`Bearer realm="keyward"`}, a.header.Values("Www-Authenticate")); diff != "" {

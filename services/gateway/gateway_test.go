@@ -338,7 +338,7 @@ const (
 	mediation    = `{"assertionResponse":"{}","processID":"p1","clientInformation":` + client + `}`
 )
 
-// good holds one request that fits for each operation.
+// good holds the requests that a test looks into, and goodCall makes all others.
 var good = map[string]example{
 	"createUser": {"/v2/users", `{"status":"active","fullName":"Ada"}`},
 	"listUsers": {

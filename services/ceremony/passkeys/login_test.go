@@ -364,7 +364,8 @@ func TestALoginVerifiesItsUserAsTheProjectAndThePolicySay(t *testing.T) {
 			st.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.ReplacesSecondFactor = tc.replaces }
 			st.Decision.OnMediation = func(_ service.Question, v *service.Verdict) { v.ReplacesSecondFactor = tc.replaces }
 			start := st.BeginLogin(t, user, device)
-			for what, options := range map[string]string{"login": start.AssertionOptions, "mediation": st.BeginMediation(t, device).AssertionOptions} {
+			mediation := st.BeginMediation(t, device)
+			for what, options := range map[string]string{"login": start.AssertionOptions, "mediation": mediation.AssertionOptions} {
 				if !strings.Contains(options, `"userVerification":"`+tc.want+`"`) {
 					t.Errorf("%s: %s", what, options)
 				}

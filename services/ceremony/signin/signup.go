@@ -308,7 +308,8 @@ func (s *Service) openProven(ctx context.Context, t *turn) (sessions.Login, erro
 	if err != nil {
 		return sessions.Login{}, err
 	}
-	made, err := s.sessions.LogIn(reqctx.WithSeed(ctx, t.state.Seed), t.project, a, sessions.Proof{Identifier: t.state.Name.Value, Methods: t.state.Methods})
+	proof := sessions.Proof{Identifier: t.state.Name.Value, Methods: t.state.Methods}
+	made, err := s.sessions.LogIn(reqctx.WithSeed(ctx, t.state.Seed), t.project, a, proof)
 	if err != nil {
 		return sessions.Login{}, err
 	}

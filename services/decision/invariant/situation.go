@@ -205,8 +205,8 @@ func (s *situation) active() []passkey {
 // scenario writes the situation down.
 func (s *situation) scenario(name, action string, expect ...draft.Expected) draft.Scenario {
 	d := draft.Scenario{
-		Name: name, Action: action, Now: s.now, Question: s.question(), Strategy: s.strategy, Source: s.source, Flags: s.flags, Situation: s.entry,
-		Parameters: maps.Clone(s.parameters), Events: s.log, Expect: expect,
+		Name: name, Action: action, Now: s.now, Question: s.question(), Strategy: s.strategy, Source: s.source, Flags: s.flags,
+		Situation: s.entry, Parameters: maps.Clone(s.parameters), Events: s.log, Expect: expect,
 	}
 	for i := range s.passkeys {
 		if p := &s.passkeys[i]; !p.deleted.IsZero() {

@@ -52,8 +52,8 @@ func Issue(p project.Project, id ident.EnvironmentID, now time.Time) (string, er
 	return Prefix + base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
-// Verify returns the environment that a handle names, or one of the errors above, or why it cannot be told. The time it takes does not depend on how much of the
-// proof is right.
+// Verify returns the environment that a handle names, or one of the errors above, or why it cannot be told. The time it takes does not
+// depend on how much of the proof is right.
 func Verify(p project.Project, handle string, now time.Time, maxAge time.Duration) (ident.EnvironmentID, error) {
 	encoded, ok := strings.CutPrefix(handle, Prefix)
 	if !ok || len(encoded) != base64.RawURLEncoding.EncodedLen(size) {

@@ -178,8 +178,8 @@ func arrange(entries []entry) {
 		return cmp.Or(
 			cmp.Compare(x.CreatedMs, y.CreatedMs), cmp.Compare(rank(x.Type), rank(y.Type)), cmp.Compare(x.Type, y.Type), cmp.Compare(x.ID, y.ID),
 			cmp.Compare(x.Process, y.Process), cmp.Compare(x.Challenge, y.Challenge), cmp.Compare(x.Environment, y.Environment),
-			cmp.Compare(x.Credential, y.Credential), cmp.Compare(x.Route, y.Route), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Source, y.Source), cmp.Compare(x.Expires, y.Expires),
-			cmp.Compare(a.deletedMs, b.deletedMs),
+			cmp.Compare(x.Credential, y.Credential), cmp.Compare(x.Route, y.Route), cmp.Compare(x.Kind, y.Kind),
+			cmp.Compare(x.Source, y.Source), cmp.Compare(x.Expires, y.Expires), cmp.Compare(a.deletedMs, b.deletedMs),
 		)
 	})
 	for i := range entries {
