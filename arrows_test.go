@@ -111,6 +111,7 @@ var arrows = []struct {
 	// What services can do for each other, and how calls get there.
 	{"core/service", "core/account core/event core/fault core/history core/ident core/listing core/transfer api"},
 	{"core/service/remote", "core/rpc core/bus core/service core/event core/ident api"},
+	{"core/loopbacktest", ""},
 	{"core/service/servicetest", "core/service core/event core/ident core/reqctx api"},
 	{"core/rpc", "core/bus core/fault core/ident core/reqctx"},
 

@@ -24,6 +24,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/loopbacktest"
 	"github.com/keyward/keyward/sdk/subscribe"
 )
 
@@ -135,7 +136,8 @@ func TestEveryAcknowledgedEventReachesEverySubscriberHoweverOftenTheProcessIsKil
 	}
 	binary, dataDir := build(t), t.TempDir()
 	settings := []string{
-		"KEYWARD_NATS_ADDR=127.0.0.1:" + strconv.Itoa(freePort(t)), "KEYWARD_WEBHOOKS_ALLOW_HTTP=true", "KEYWARD_WEBHOOKS_ALLOW_PRIVATE=true",
+		"KEYWARD_NATS_ADDR=127.0.0.1:" + strconv.Itoa(loopbacktest.Port(t)),
+		"KEYWARD_WEBHOOKS_ALLOW_HTTP=true", "KEYWARD_WEBHOOKS_ALLOW_PRIVATE=true",
 		"KEYWARD_WEBHOOKS_RETRY_MIN=50ms", "KEYWARD_RATE_LIMIT_PROJECT=1000000/1s", "KEYWARD_RATE_LIMIT_ADDRESS=1000000/1s",
 	}
 	start := func() { c.current.Store(run(t, binary, dataDir, settings...)) }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/loopbacktest"
 	"github.com/keyward/keyward/policies"
 )
 
@@ -42,7 +43,7 @@ func TestTheFrontendAPIWithItsOwnClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = outbox.Close() })
-	api, pages := freePort(t), freePort(t)
+	api, pages := loopbacktest.Port(t), loopbacktest.Port(t)
 	page := fmt.Sprintf("https://www.shop.example:%d", pages)
 	admin := serveTLS(t, outbox, binary, fmt.Sprintf("127.0.0.1:%d", api), map[string]string{
 		"DATA_DIR": data, "NATS_ADDR": "127.0.0.1:0", "GRPC_ADDR": "off", "TLS_CERT": cert, "TLS_KEY": key,
@@ -84,7 +85,7 @@ func TestTheFrontendAPIWithItsOwnClients(t *testing.T) {
 // serveTLS runs the binary with settings and returns the URL of its admin port, which never has TLS.
 func serveTLS(t *testing.T, out *os.File, binary, address string, settings map[string]string) string {
 	t.Helper()
-	admin := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	admin := fmt.Sprintf("127.0.0.1:%d", loopbacktest.Port(t))
 	cmd := exec.Command(binary, "serve", "--http-addr", address, "--admin-addr", admin)
 	cmd.Env = os.Environ()
 	for name, value := range settings {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 // process is a running binary.
@@ -29,13 +30,13 @@ func run(t *testing.T, binary, dataDir string, env ...string) *process {
 // runLogging is run with the log written to log.
 func runLogging(t *testing.T, log io.Writer, binary, dataDir string, env ...string) *process {
 	t.Helper()
-	return runAt(t, fmt.Sprintf("127.0.0.1:%d", freePort(t)), nil, log, binary, dataDir, env...)
+	return runAt(t, fmt.Sprintf("127.0.0.1:%d", loopbacktest.Port(t)), nil, log, binary, dataDir, env...)
 }
 
 // runAt is runLogging at an address that is known before, with what the server prints written to out.
 func runAt(t *testing.T, address string, out, log io.Writer, binary, dataDir string, env ...string) *process {
 	t.Helper()
-	admin := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	admin := fmt.Sprintf("127.0.0.1:%d", loopbacktest.Port(t))
 	cmd := exec.Command(binary, "serve", "--http-addr", address)
 	cmd.Env = append(os.Environ(), append([]string{
 		"KEYWARD_DATA_DIR=" + dataDir,

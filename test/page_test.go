@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 // The story of the page is told in a real browser, against the binary that users run with what it is without any setting. What it looks
@@ -21,7 +23,7 @@ func TestThePageToTryPasskeysWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = outbox.Close() })
-	binary, data, port := build(t), t.TempDir(), freePort(t)
+	binary, data, port := build(t), t.TempDir(), loopbacktest.Port(t)
 	page := fmt.Sprintf("http://localhost:%d", port)
 	runAt(
 		t, fmt.Sprintf("127.0.0.1:%d", port), outbox, nil, binary, data, "KEYWARD_NATS_ADDR=127.0.0.1:0",

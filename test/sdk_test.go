@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 // The suite itself is JavaScript: the SDK is used as backends use it, against the binary that users run.
@@ -22,7 +24,7 @@ func TestTheNodeSDK(t *testing.T) {
 	// Each has a server of its own: one of them gives the project a host name, which its tokens are then issued under.
 	for _, file := range []string{"sdk.test.mjs", "api.test.mjs"} {
 		t.Run(file, func(t *testing.T) {
-			port := freePort(t)
+			port := loopbacktest.Port(t)
 			server := runAt(
 				t, fmt.Sprintf("127.0.0.1:%d", port), nil, nil, binary, t.TempDir(),
 				fmt.Sprintf("KEYWARD_FRONTEND_URL=http://localhost:%d", port),

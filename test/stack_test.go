@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +18,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/app"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 const (
@@ -217,7 +215,7 @@ type redisServer struct {
 
 func startRedis(t *testing.T) *redisServer {
 	t.Helper()
-	r := &redisServer{port: freePort(t), dir: t.TempDir()}
+	r := &redisServer{port: loopbacktest.Port(t), dir: t.TempDir()}
 	r.Client = redis.NewClient(&redis.Options{Addr: fmt.Sprintf("127.0.0.1:%d", r.port)})
 	t.Cleanup(func() {
 		_ = r.Client.Close()
@@ -249,27 +247,6 @@ func (r *redisServer) stop() {
 	_ = r.cmd.Process.Kill()
 	_ = r.cmd.Wait()
 	r.cmd = nil
-}
-
-// nextPort is where freePort looks next: below the ports that the kernel gives to whoever asks for any, so that nobody is given one between
-// its being found free and its being used.
-var nextPort atomic.Int32
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	const first, last = 10_000, 30_000
-	nextPort.CompareAndSwap(0, first+rand.Int32N(last-first))
-	for {
-		port := int(nextPort.Add(1))
-		if port >= last {
-			nextPort.CompareAndSwap(int32(port), first)
-			continue
-		}
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
 }
 
 // eventually asks until the answer is yes, and fails after a while.

@@ -9,12 +9,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 func TestOneTraceFollowsACallThroughEveryService(t *testing.T) {
 	t.Parallel()
 	binary, nats := build(t), startNATS(t, t.TempDir())
-	address := "127.0.0.1:" + strconv.Itoa(freePort(t))
+	address := "127.0.0.1:" + strconv.Itoa(loopbacktest.Port(t))
 	printed := map[string]*bytes.Buffer{}
 	var processes []*exec.Cmd
 	for _, service := range []string{"events", "decision", "ceremony", "gateway"} {

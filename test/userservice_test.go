@@ -20,6 +20,7 @@ import (
 	userv2 "github.com/keyward/keyward/api/zitadel/user/v2"
 	userv2beta "github.com/keyward/keyward/api/zitadel/user/v2beta"
 	zitadelv1 "github.com/keyward/keyward/api/zitadel/v1"
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 // The suite itself is JavaScript: published clients, curl, buf and a browser, against the binary that users run.
@@ -34,7 +35,7 @@ func TestTheUserServiceWithItsOwnClients(t *testing.T) {
 		t.Fatalf("buf is not there (make test fetches it): %v", err)
 	}
 	binary, data := build(t), t.TempDir()
-	page, grpc := fmt.Sprintf("http://localhost:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	page, grpc := fmt.Sprintf("http://localhost:%d", loopbacktest.Port(t)), fmt.Sprintf("127.0.0.1:%d", loopbacktest.Port(t))
 	server := run(t, binary, data, "KEYWARD_NATS_ADDR=127.0.0.1:0", "KEYWARD_GRPC_ADDR="+grpc, "KEYWARD_BOOTSTRAP_ORIGINS="+origin+","+page)
 	said, err := exec.CommandContext(t.Context(), binary, "token", "create", "--project", server.project, "--data-dir", data).Output()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 // cluster starts three servers and returns the URL that names all.
@@ -21,14 +22,7 @@ func cluster(t *testing.T) string {
 	t.Helper()
 	var routes []*url.URL
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+		routes = append(routes, &url.URL{Scheme: "nats", Host: loopbacktest.Address(t)})
 	}
 	var servers []*server.Server
 	for i, route := range routes {

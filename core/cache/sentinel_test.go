@@ -2,7 +2,6 @@ package cache_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,12 +12,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 func TestAMasterThatDiesIsLeftForTheOneThatTheSentinelNames(t *testing.T) {
 	t.Parallel()
 	const password = "p1"
-	first, second, sentinel := freePort(t), freePort(t), freePort(t)
+	first, second, sentinel := strconv.Itoa(loopbacktest.Port(t)), strconv.Itoa(loopbacktest.Port(t)), strconv.Itoa(loopbacktest.Port(t))
 	stop := runRedis(t, first, "", "--requirepass", password, "--masterauth", password)
 	runRedis(t, second, "", "--requirepass", password, "--masterauth", password, "--replicaof", "127.0.0.1 "+first)
 	runRedis(t, sentinel, fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel auth-pass main %s\n"+
@@ -72,16 +72,6 @@ func TestAURLOfSeveralHostsIsReadWhole(t *testing.T) {
 			_ = c.Close()
 		}
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 func runRedis(t *testing.T, port, config string, args ...string) (stop func()) {

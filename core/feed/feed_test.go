@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strconv"
 	"sync"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/feed"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 const patience = 30 * time.Second
@@ -406,7 +406,7 @@ func TestASubscriptionEndsWithItsContextItselfAndItsFeed(t *testing.T) {
 func TestNothingIsLostWhenNATSRestarts(t *testing.T) {
 	t.Parallel()
 	cfg := configuration(t)
-	cfg.Addr = freeAddress(t)
+	cfg.Addr = loopbacktest.Address(t)
 	server, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -440,14 +440,4 @@ func TestNothingIsLostWhenNATSRestarts(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os/exec"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	stored "github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/loopbacktest"
 	"github.com/keyward/keyward/sdk/event"
 	"github.com/keyward/keyward/sdk/subscribe"
 )
@@ -364,7 +364,7 @@ func TestNothingIsLostWhenNATSRestarts(t *testing.T) {
 		t.Run(fmt.Sprint(order), func(t *testing.T) {
 			t.Parallel()
 			cfg := bus.DefaultConfig()
-			cfg.DataDir, cfg.SyncInterval, cfg.Addr = t.TempDir(), time.Minute, freeAddress(t)
+			cfg.DataDir, cfg.SyncInterval, cfg.Addr = t.TempDir(), time.Minute, loopbacktest.Address(t)
 			server, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
@@ -400,16 +400,6 @@ func TestNothingIsLostWhenNATSRestarts(t *testing.T) {
 			}
 		})
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {

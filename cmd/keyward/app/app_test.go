@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/app/devtls"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 func TestMain(m *testing.M) {
@@ -375,7 +376,7 @@ func TestEveryTakenAddressIsNamedAtOnceWithItsSetting(t *testing.T) {
 		},
 		"one address for two settings": {
 			change: func(cfg *settings.Config) {
-				free := freeAddr(t)
+				free := loopbacktest.Address(t)
 				cfg.AdminAddr, cfg.HTTP.Addr, cfg.HTTP.GRPCAddr, cfg.NATS.Addr = free, free, "off", "off"
 			},
 			named: []string{"http_addr"},
@@ -417,16 +418,6 @@ func taken(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	return l.Addr().String()
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,6 +24,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/loopbacktest"
 	"github.com/keyward/keyward/core/telemetry"
 )
 
@@ -248,9 +248,9 @@ func server(t *testing.T, settings ...string) (environ []string, greeting string
 	environ = append([]string{
 		"KEYWARD_DATA_DIR=" + t.TempDir(),
 		"KEYWARD_NATS_ADDR=127.0.0.1:0",
-		"KEYWARD_ADMIN_ADDR=" + freeAddress(t),
+		"KEYWARD_ADMIN_ADDR=" + loopbacktest.Address(t),
 		"KEYWARD_GRPC_ADDR=127.0.0.1:0",
-		"KEYWARD_HTTP_ADDR=" + freeAddress(t),
+		"KEYWARD_HTTP_ADDR=" + loopbacktest.Address(t),
 	}, settings...)
 	ctx, cancel := context.WithCancel(t.Context())
 	read, write := io.Pipe()
@@ -275,16 +275,6 @@ func server(t *testing.T, settings ...string) (environ []string, greeting string
 		t.Fatalf("serve did not start: %v\n%s", err, log.String())
 	}
 	return environ, string(told[:n])
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func TestProjectsAreManagedAtARunningServer(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli"
+	"github.com/keyward/keyward/core/loopbacktest"
 )
 
 func TestPolicyWaitEndsWhenTheServerAnswersByTheBundle(t *testing.T) {
@@ -51,7 +52,7 @@ func TestPolicyWaitEndsWhenTheServerAnswersByTheBundle(t *testing.T) {
 
 func TestPolicyWaitSaysWhyItCannotWait(t *testing.T) {
 	t.Parallel()
-	nobody := []string{"KEYWARD_ADMIN_ADDR=" + freeAddress(t)}
+	nobody := []string{"KEYWARD_ADMIN_ADDR=" + loopbacktest.Address(t)}
 	for name, c := range map[string]struct {
 		args []string
 		code int
