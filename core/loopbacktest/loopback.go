@@ -17,13 +17,15 @@ const first, last = 10_000, 30_000
 // another process.
 func Address(tb testing.TB) string {
 	tb.Helper()
+	var listen net.ListenConfig
 	for range last - first {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(last-first)))
-		mark, err := net.ListenPacket("udp", address) // by which others see that it is given away
+		port := first + rand.IntN(last-first) //nolint:gosec // nobody has to be kept from guessing it
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		mark, err := listen.ListenPacket(tb.Context(), "udp", address) // by which others see that it is given away
 		if err != nil {
 			continue
 		}
-		listener, err := net.Listen("tcp", address)
+		listener, err := listen.Listen(tb.Context(), "tcp", address)
 		if err != nil {
 			_ = mark.Close()
 			continue
