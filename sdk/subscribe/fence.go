@@ -112,7 +112,8 @@ func (f *fence) release(ctx context.Context) {
 	f.held = nil
 }
 
-// complete reports whether all that is unanswered is here.
+// complete reports whether all that is unanswered is here. What NATS may not count as unanswered is not counted here either, or it would
+// stand for an event that has not come: what has been answered already, and what a NATS that was killed does not know to have delivered.
 func (f *fence) complete(ctx context.Context) bool {
 	f.asked = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, apiWait)
@@ -124,7 +125,13 @@ func (f *fence) complete(ctx context.Context) bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return info.NumAckPending <= len(f.mine)
+	here := 0
+	for sequence, t := range f.mine {
+		if !t.answered && sequence > info.AckFloor.Stream && sequence <= info.Delivered.Stream {
+			here++
+		}
+	}
+	return info.NumAckPending <= here
 }
 
 // abandon gives back what is held.

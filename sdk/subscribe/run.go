@@ -20,6 +20,7 @@ type taken struct {
 	msg      jetstream.Msg
 	unread   error // the body could not be read
 	failures int   // in this process
+	answered bool  // NATS may have heard of it; guarded by run.mu
 }
 
 type whose struct {
@@ -294,6 +295,9 @@ func (r *run) acknowledge(t *taken) {
 		}
 		return
 	}
+	r.mu.Lock()
+	t.answered = true
+	r.mu.Unlock()
 	for {
 		ctx, cancel := context.WithTimeout(r.ctx, apiWait)
 		err := t.msg.DoubleAck(ctx)
