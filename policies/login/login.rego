@@ -5,7 +5,8 @@
 #   holds decides. The conditions follow below it in the same order, each named after the tag it yields. What they share, and the options that go with an
 #   answer, come last. Titles and row numbers are what an explanation prints.
 #
-#   Comparisons of facts with constants come first in a condition: by them OPA rules it out without evaluating it.
+#   Comparisons of facts with constants come first in a condition: by them OPA rules it out without evaluating it. One that few logins meet stands
+#   in the table itself, before the rest of its row's condition: then not even the condition is looked up.
 # schemas:
 #   - input: schema.login
 #   - data.keyward.parameters: schema.parameters
@@ -41,15 +42,30 @@ else := deny("L3", "user-no-pks") if user_no_pks
 
 else := deny("L4", "user-login-blacklisted") if user_login_blacklisted
 
-else := allow("L4a", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence_asked_for
+else := allow("L4a", "user-cross-platform-pk-high-confidence", "cda") if {
+	input.source == "other-device"
+	user_cross_platform_pk_high_confidence_asked_for
+}
 
-else := allow("L4a", "user-security-key", "security-key") if user_security_key_asked_for
+else := allow("L4a", "user-security-key", "security-key") if {
+	input.source == "other-device"
+	user_security_key_asked_for
+}
 
-else := deny("L4a", "user-env-no-pks") if user_env_no_pks_elsewhere
+else := deny("L4a", "user-env-no-pks") if {
+	input.source == "other-device"
+	user_env_no_pks_elsewhere
+}
 
-else := allow("L5", "user-security-key", "security-key") if user_security_key
+else := allow("L5", "user-security-key", "security-key") if {
+	input.securityKeyOnly == true
+	user_security_key
+}
 
-else := deny("L5", "user-security-key") if user_security_key_withheld
+else := deny("L5", "user-security-key") if {
+	input.securityKeyOnly == true
+	user_security_key_withheld
+}
 
 else := allow("L6", "user-positive-env-history", input.pair.firstWin) if user_positive_env_history
 
@@ -59,25 +75,40 @@ else := allow("L6", "user-positive-env-history", input.pair.thirdWin) if user_po
 
 else := deny("L7a", "user-negative-env-history") if user_negative_env_history
 
-else := deny("L7b", "user-negative-env-history") if user_negative_env_history_cross_platform
+else := deny("L7b", "user-negative-env-history") if {
+	input.cda.route == true
+	user_negative_env_history_cross_platform
+}
 
-else := deny("L7c", "user-negative-env-history") if user_negative_env_history_security_key
+else := deny("L7c", "user-negative-env-history") if {
+	input.securityKeyOnly == true
+	user_negative_env_history_security_key
+}
 
 else := deny("L8", "env-blacklisted") if env_blacklisted
 
 else := allow("L9", "user-platform-pk-high-confidence", "local") if user_platform_pk_high_confidence
 
-else := allow("L10", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence
+else := allow("L10", "user-cross-platform-pk-high-confidence", "cda") if {
+	input.cda.remoteHigh == true
+	user_cross_platform_pk_high_confidence
+}
 
 else := allow("L11", "user-platform-pk-high-confidence", "local") if user_platform_pk_high_confidence_uncertain
 
-else := allow("L12", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence_maximize
+else := allow("L12", "user-cross-platform-pk-high-confidence", "cda") if {
+	input.strategy == "maximize"
+	user_cross_platform_pk_high_confidence_maximize
+}
 
 else := allow("L12a", "user-security-key", "security-key") if user_security_key_left
 
 else := allow("L12b", "user-platform-pk-high-confidence", "local") if user_platform_pk_high_confidence_again
 
-else := allow("L12b", "user-cross-platform-pk-high-confidence", "cda") if user_cross_platform_pk_high_confidence_again
+else := allow("L12b", "user-cross-platform-pk-high-confidence", "cda") if {
+	input.cda.route == true
+	user_cross_platform_pk_high_confidence_again
+}
 
 else := allow("L12b", "user-security-key", "security-key") if user_security_key_again
 
@@ -148,10 +179,7 @@ user_login_blacklisted if input.blacklist.login == true
 # scope: rule
 # custom:
 #   row: L4a
-user_cross_platform_pk_high_confidence_asked_for if {
-	input.source == "other-device"
-	input.cda.route == true
-}
+user_cross_platform_pk_high_confidence_asked_for if input.cda.route == true
 
 # METADATA
 # title: The user asked for another device, and there is a security key
@@ -159,7 +187,6 @@ user_cross_platform_pk_high_confidence_asked_for if {
 # custom:
 #   row: L4a
 user_security_key_asked_for if {
-	input.source == "other-device"
 	input.credentials.securityKey > 0
 	security_key_welcome
 }
@@ -169,7 +196,7 @@ user_security_key_asked_for if {
 # scope: rule
 # custom:
 #   row: L4a
-user_env_no_pks_elsewhere if input.source == "other-device"
+user_env_no_pks_elsewhere if input.credentials.total > 0
 
 # METADATA
 # title: Only a security key can be used here, and it is offered
@@ -177,7 +204,6 @@ user_env_no_pks_elsewhere if input.source == "other-device"
 # custom:
 #   row: L5
 user_security_key if {
-	input.securityKeyOnly == true
 	input.environment.listed == "none"
 	not security_key_failing
 	security_key_welcome
@@ -189,7 +215,6 @@ user_security_key if {
 # custom:
 #   row: L5
 user_security_key_withheld if {
-	input.securityKeyOnly == true
 	input.environment.listed == "none"
 	not security_key_failing
 	not security_key_welcome
@@ -244,7 +269,6 @@ user_negative_env_history if {
 # custom:
 #   row: L7b
 user_negative_env_history_cross_platform if {
-	input.cda.route == true
 	input.credentials.likely == 0
 	input.credentials.uncertain == 0
 	cross_platform_failing
@@ -258,7 +282,6 @@ user_negative_env_history_cross_platform if {
 # custom:
 #   row: L7c
 user_negative_env_history_security_key if {
-	input.securityKeyOnly == true
 	security_key_failing
 	not explicit
 }
@@ -285,10 +308,7 @@ user_platform_pk_high_confidence if {
 # scope: rule
 # custom:
 #   row: L10
-user_cross_platform_pk_high_confidence if {
-	input.cda.remoteHigh == true
-	phone_open
-}
+user_cross_platform_pk_high_confidence if phone_open
 
 # METADATA
 # title: A passkey may be on this client
@@ -306,7 +326,6 @@ user_platform_pk_high_confidence_uncertain if {
 # custom:
 #   row: L12
 user_cross_platform_pk_high_confidence_maximize if {
-	input.strategy == "maximize"
 	input.cda.remoteLow == true
 	phone_open
 }
@@ -334,10 +353,7 @@ user_platform_pk_high_confidence_again if {
 # scope: rule
 # custom:
 #   row: L12b
-user_cross_platform_pk_high_confidence_again if {
-	input.cda.route == true
-	explicit
-}
+user_cross_platform_pk_high_confidence_again if explicit
 
 # METADATA
 # title: The user asked for a passkey, and there is a security key, although it failed here
