@@ -18,6 +18,8 @@ const (
 	batchLimit     = 1000 // changes of one transaction
 	patience       = 250 * time.Millisecond
 	upkeepInterval = time.Minute
+	gatherTime     = 100 * time.Millisecond
+	moveInterval   = time.Second // at least, between two moves of changes from the log into the file: each waits for the disk
 	restartAfter   = 500 * time.Millisecond
 	renewalPause   = time.Hour // between two files that are made anew because rows and entries did not agree
 	ageMargin      = time.Minute
@@ -151,9 +153,8 @@ func (s *Store) keep(ctx context.Context, f *listdb.File, cursors map[string]lis
 	var others sync.WaitGroup
 	defer others.Wait()
 	defer cancel(nil)
-	changed := make(chan struct{}, 1)
-	defer close(changed)
-	others.Go(func() { s.checkpoint(f, changed) })
+	due := make(chan struct{}, 1)
+	others.Go(func() { s.checkpoint(ctx, f, due) })
 	w, err := listdb.NewWriter(ctx, f)
 	if err != nil {
 		return err
@@ -175,38 +176,82 @@ func (s *Store) keep(ctx context.Context, f *listdb.File, cursors map[string]lis
 	for {
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return errors.Join(context.Cause(ctx), w.Save(ctx))
 		case <-upkeep.C:
-			if err := s.upkeep(ctx, f, w, cursors, diverged); err != nil {
+			if err := errors.Join(s.upkeep(ctx, f, w, cursors, diverged), w.Save(ctx)); err != nil {
 				return err
 			}
 		case first := <-changes:
-			batch = gather(append(batch[:0], first), changes)
+			batch = s.gather(ctx, append(batch[:0], first), changes)
 			if err := s.write(ctx, f, w, batch, cursors); err != nil {
 				return err
 			}
-			if err := errors.Join(f.Relieve(ctx), w.Join(ctx, len(changes) == 0)); err != nil {
+			if err := w.Join(ctx, len(changes) == 0); err != nil {
 				return err
 			}
-			select {
-			case changed <- struct{}{}:
-			default:
+			if err := relieve(ctx, f, due); err != nil {
+				return err
 			}
 		}
 	}
 }
 
-// Checkpoint moves changes into the file whenever it is told that there are some, until told that there will be no more.
-func (s *Store) checkpoint(f *listdb.File, changed <-chan struct{}) {
-	for range changed {
-		if err := f.Checkpoint(context.Background()); err != nil {
-			s.deps.Log.Warn("the read model could not move changes into its file; it will try again", "error", err)
+// relieve keeps the log of changes short, and tells whoever moves it into the file when that is due.
+func relieve(ctx context.Context, f *listdb.File, due chan<- struct{}) error {
+	enough, err := f.Relieve(ctx)
+	if err != nil || !enough {
+		return err
+	}
+	select {
+	case due <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// checkpoint moves changes into the file when it is told that it is time, until ctx ends.
+func (s *Store) checkpoint(ctx context.Context, f *listdb.File, due <-chan struct{}) {
+	pause := time.NewTicker(moveInterval)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-due:
+		}
+		if err := f.Checkpoint(context.WithoutCancel(ctx)); err != nil {
+			s.deps.Log.WarnContext(ctx, "the read model could not move changes into its file; it will try again", "error", err)
+		}
+		pause.Reset(moveInterval)
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
 		}
 	}
 }
 
-// gather adds what is there already, up to a limit.
-func gather(batch []listdb.Change, changes <-chan listdb.Change) []listdb.Change {
+// gather adds the changes of a moment, until somebody waits for rows. Whoever stores does not wait for them, so many writes of an account
+// become one, and many accounts one transaction.
+func (s *Store) gather(ctx context.Context, batch []listdb.Change, changes <-chan listdb.Change) []listdb.Change {
+	moment := time.NewTimer(s.deps.Gather)
+	defer moment.Stop()
+	for len(batch) < batchLimit && !s.progress.awaited() {
+		select {
+		case c := <-changes:
+			batch = append(batch, c)
+		case <-s.progress.wanted: // or was wanted before, and has been read
+		case <-moment.C:
+			return drain(batch, changes)
+		case <-ctx.Done():
+			return drain(batch, changes)
+		}
+	}
+	return drain(batch, changes)
+}
+
+// drain adds what is there already, up to a limit.
+func drain(batch []listdb.Change, changes <-chan listdb.Change) []listdb.Change {
 	for len(batch) < batchLimit {
 		select {
 		case c := <-changes:

@@ -82,11 +82,16 @@ func newModel(tb testing.TB, st *storage, dir string) *model {
 // newModelAt looks for rows whose entries are gone all the time.
 func newModelAt(tb testing.TB, st *storage, dir string, now func() time.Time) *model {
 	tb.Helper()
+	return newModelOf(tb, readmodel.Deps{JetStream: st.JS, Dir: dir, Now: now, Upkeep: 20 * time.Millisecond})
+}
+
+// newModelOf completes deps.
+func newModelOf(tb testing.TB, deps readmodel.Deps) *model {
+	tb.Helper()
 	m := &model{registry: prometheus.NewRegistry()}
+	deps.Log, deps.Metrics = benchLog(tb), m.registry
 	var err error
-	m.Store, err = readmodel.Open(readmodel.Deps{
-		JetStream: st.JS, Dir: dir, Now: now, Upkeep: 20 * time.Millisecond, Log: benchLog(tb), Metrics: m.registry,
-	})
+	m.Store, err = readmodel.Open(deps)
 	if err != nil {
 		tb.Fatal(err)
 	}

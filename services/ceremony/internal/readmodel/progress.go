@@ -17,12 +17,16 @@ type progress struct {
 	streams [listdb.BucketCount]int64  // when each stream was made, Unix ns
 	reached [listdb.BucketCount]uint64 // the sequence up to which rows can be read
 	head    [listdb.BucketCount]uint64 // the last sequence that anybody has heard of
+	asked   [listdb.BucketCount]uint64 // the sequence that somebody waits for, or has waited for
 	loaded  uint64                     // of a load: messages read
 	total   uint64
 	changed chan struct{} // closed at the next change
+	wanted  chan struct{} // holds one when asked has moved
 }
 
-func newProgress() *progress { return &progress{changed: make(chan struct{})} }
+func newProgress() *progress {
+	return &progress{changed: make(chan struct{}), wanted: make(chan struct{}, 1)}
+}
 
 func (p *progress) wake() {
 	close(p.changed)
@@ -33,7 +37,7 @@ func (p *progress) wake() {
 func (p *progress) begin(cursors map[string]listdb.Cursor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ready = true
+	p.ready, p.asked = true, [listdb.BucketCount]uint64{} // who waits asks again
 	for i, name := range listdb.BucketNames() {
 		p.streams[i], p.reached[i] = cursors[name].Stream, cursors[name].Sequence
 	}
@@ -75,6 +79,29 @@ func (p *progress) building() (string, bool) {
 	default:
 		return fmt.Sprintf("%d of %d entries", p.loaded, p.total), true
 	}
+}
+
+// want notes that somebody waits until rows of a bucket can be read up to sequence.
+func (p *progress) want(bucket int, sequence uint64) {
+	p.mu.Lock()
+	p.asked[bucket] = max(p.asked[bucket], sequence)
+	p.mu.Unlock()
+	select {
+	case p.wanted <- struct{}{}:
+	default:
+	}
+}
+
+// awaited reports whether somebody may be waiting for rows.
+func (p *progress) awaited() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.asked {
+		if p.asked[i] > p.reached[i] {
+			return true
+		}
+	}
+	return false
 }
 
 // heard notes that the stream of a bucket has come to sequence.
@@ -139,6 +166,7 @@ func (s *Store) await(ctx context.Context, bucket int) error {
 		if !same {
 			s.replaced()
 		}
+		s.progress.want(bucket, origin.Sequence)
 		select {
 		case <-changed:
 		case <-ctx.Done():

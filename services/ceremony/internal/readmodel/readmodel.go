@@ -4,7 +4,11 @@
 // missing, damaged, of another version, or of other streams than it came from. It touches those buckets, reading, and its directory.
 //
 // Read your writes: what had been stored in a bucket when a list was asked for is in the list. Each list asks the bucket's stream for its
-// last sequence and waits until the rows have come as far.
+// last sequence and waits until the rows have come as far. While nobody waits, changes are gathered for a moment and written together; what
+// changes no row is not written at all.
+//
+// What a killed process has written is there when the next begins; a machine that loses its power may take the file back to a state that it
+// had, of some changes before, from where it follows on.
 package readmodel
 
 import (
@@ -26,7 +30,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/pages"
 )
 
-// Deps is what a read model works with. All are required but Dir and Upkeep.
+// Deps is what a read model works with. All are required but Dir, Upkeep and Gather.
 type Deps struct {
 	JetStream jetstream.JetStream
 	Dir       string // where the file is kept, of this process only; empty = a directory of its own, removed by Close
@@ -34,6 +38,7 @@ type Deps struct {
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
 	Upkeep    time.Duration // between looks for rows whose entries are gone; 0 = one minute
+	Gather    time.Duration // for which changes that nobody waits for are gathered; 0 = a tenth of a second
 }
 
 func (d Deps) validate() error {
@@ -71,7 +76,7 @@ func Open(deps Deps) (*Store, error) {
 	if err := deps.validate(); err != nil {
 		return nil, err
 	}
-	deps.Upkeep = cmp.Or(deps.Upkeep, upkeepInterval)
+	deps.Upkeep, deps.Gather = cmp.Or(deps.Upkeep, upkeepInterval), cmp.Or(deps.Gather, gatherTime)
 	s := &Store{deps: deps, dir: deps.Dir, temporary: deps.Dir == "", progress: newProgress(), totals: pages.NewTotals()}
 	var err error
 	if s.metrics, err = newMetrics(deps.Metrics); err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
@@ -12,14 +13,18 @@ import (
 )
 
 // Writer turns changes into rows, some at a time in one transaction with the cursors. After an error it is of no more use.
+//
+// Where changes change no row, which is so for most of an account's, nothing is written: the cursors in the file stay behind until rows
+// change or Save is called. Rows that stand at a cursor stand as well at each later one up to which no row changed.
 type Writer struct {
 	file       *File
 	loading    bool // rows are added only, without counting and searching
 	statements map[string]*sql.Stmt
 	projects   map[string]*projectRow
-	counts     map[countKey]int // what is yet to be added
-	texts      uint64           // that were put into the full-text index
-	scattered  int              // commits that have left pieces of the full-text index apart
+	counts     map[countKey]int  // what is yet to be added
+	texts      uint64            // that were put into the full-text index
+	scattered  int               // commits that have left pieces of the full-text index apart
+	unsaved    map[string]Cursor // further than the file says
 }
 
 type projectRow struct {
@@ -36,7 +41,7 @@ type countKey struct {
 func NewWriter(ctx context.Context, f *File) (*Writer, error) {
 	w := &Writer{
 		file: f, loading: f.loading,
-		statements: map[string]*sql.Stmt{}, projects: map[string]*projectRow{}, counts: map[countKey]int{},
+		statements: map[string]*sql.Stmt{}, projects: map[string]*projectRow{}, counts: map[countKey]int{}, unsaved: map[string]Cursor{},
 	}
 	rows, err := f.writer.QueryContext(ctx, `SELECT project, id, rows FROM projects`)
 	if err != nil {
@@ -63,7 +68,7 @@ func (w *Writer) Close() error {
 	return errors.Join(errs...)
 }
 
-// Commit applies changes and moves the cursors, all or nothing.
+// Commit applies changes, which are in the order of their streams, and moves the cursors, all or nothing.
 func (w *Writer) Commit(ctx context.Context, changes []Change, cursors map[string]Cursor) error {
 	// A transaction that has begun ends at once: it is short, and to interrupt it would cost the connection.
 	ctx = context.WithoutCancel(ctx)
@@ -71,13 +76,89 @@ func (w *Writer) Commit(ctx context.Context, changes []Change, cursors map[strin
 		return err
 	}
 	texts := w.texts
-	if err := w.apply(ctx, changes, cursors); err != nil {
+	cursors = merged(w.unsaved, cursors)
+	saved, err := w.applyAndSave(ctx, changes, cursors)
+	if err != nil {
 		return errors.Join(err, w.file.execute(ctx, `ROLLBACK`))
 	}
 	if w.texts > texts {
 		w.scattered++
 	}
-	return w.file.execute(ctx, `COMMIT`)
+	if err := w.file.execute(ctx, `COMMIT`); err != nil {
+		return err
+	}
+	if w.unsaved = cursors; saved {
+		w.unsaved = map[string]Cursor{}
+	}
+	return nil
+}
+
+func merged(before, after map[string]Cursor) map[string]Cursor {
+	all := maps.Clone(before)
+	maps.Copy(all, after)
+	return all
+}
+
+// applyAndSave applies changes and, if they changed a row, writes the cursors.
+func (w *Writer) applyAndSave(ctx context.Context, changes []Change, cursors map[string]Cursor) (saved bool, err error) {
+	before, err := w.written(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := w.apply(ctx, changes); err != nil {
+		return false, err
+	}
+	after, err := w.written(ctx)
+	if err != nil || before == after && !w.loading {
+		return false, err
+	}
+	return true, w.save(ctx, cursors)
+}
+
+// written returns how many rows the connection has written so far.
+func (w *Writer) written(ctx context.Context) (n int64, err error) {
+	err = w.each(ctx, `SELECT total_changes()`, nil, func(rows *sql.Rows) error { return rows.Scan(&n) })
+	return n, err
+}
+
+func (w *Writer) save(ctx context.Context, cursors map[string]Cursor) error {
+	for bucket, c := range cursors {
+		if err := w.run(ctx, `INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)`, bucket, c.Stream, int64(c.Sequence)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Save writes cursors that have moved although no row changed, so that a file opened later is not behind for nothing.
+func (w *Writer) Save(ctx context.Context) error {
+	if err := w.save(context.WithoutCancel(ctx), w.unsaved); err != nil {
+		return err
+	}
+	w.unsaved = map[string]Cursor{}
+	return nil
+}
+
+// latest visits changes but those of keys that come again: only what was said of a key last makes its rows.
+func latest(changes []Change, visit func(*Change) error) error {
+	type entry struct {
+		bucket int
+		key    string
+	}
+	last := make(map[entry]uint64, len(changes))
+	for i := range changes {
+		last[entry{changes[i].Bucket, changes[i].key}] = changes[i].Sequence
+	}
+	for i := range changes {
+		c := &changes[i]
+		if last[entry{c.Bucket, c.key}] != c.Sequence {
+			continue
+		}
+		if err := visit(c); err != nil {
+			return fmt.Errorf("write %s: %w", c.key, err)
+		}
+	}
+	return nil
 }
 
 // scatteredMost is how many commits may go by before pieces of the full-text index are joined although changes wait.
@@ -92,11 +173,9 @@ func (w *Writer) Join(ctx context.Context, idle bool) error {
 	return w.run(context.WithoutCancel(ctx), `INSERT INTO search (search, rank) VALUES ('merge', 16)`)
 }
 
-func (w *Writer) apply(ctx context.Context, changes []Change, cursors map[string]Cursor) error {
-	for i := range changes {
-		if err := w.change(ctx, &changes[i]); err != nil {
-			return fmt.Errorf("write %s: %w", changes[i].key, err)
-		}
+func (w *Writer) apply(ctx context.Context, changes []Change) error {
+	if err := latest(changes, func(c *Change) error { return w.change(ctx, c) }); err != nil {
+		return err
 	}
 	for name, p := range w.projects {
 		if !p.changed {
@@ -119,11 +198,6 @@ func (w *Writer) apply(ctx context.Context, changes []Change, cursors map[string
 		}
 	}
 	clear(w.counts)
-	for bucket, c := range cursors {
-		if err := w.run(ctx, `INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)`, bucket, c.Stream, int64(c.Sequence)); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -418,7 +492,7 @@ func (w *Writer) Prune(ctx context.Context, list string, before int64) error {
 		return nil
 	})
 	if err == nil {
-		err = w.apply(ctx, nil, nil)
+		err = w.apply(ctx, nil)
 	}
 	if err != nil {
 		return errors.Join(err, w.file.execute(ctx, `ROLLBACK`))
