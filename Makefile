@@ -188,8 +188,9 @@ restarts: build bin/nats-server packages-redis ## Restart one instance after the
 	cd bench && go run . -outage restarts -rounds $(RESTARTS) -connections 8 -keyward ../bin/keyward -nats-server ../bin/nats-server
 
 SOAK ?= 1h
-soak: build ## Call steadily for SOAK (1h): memory may not rise by more than a tenth from the second third of it to the last
-	cd bench && go run . -outage soak -duration $(SOAK) -connections 16 -keyward ../bin/keyward
+SOAK_RATE ?= 100
+soak: build ## Call steadily for SOAK (1h): memory may not rise by more than a twentieth from the second third of it to the last
+	cd bench && go run . -outage soak -duration $(SOAK) -call-rate $(SOAK_RATE) -connections 16 -keyward ../bin/keyward
 
 .PHONY: clean
 clean: ## Remove what was built; data stays

@@ -62,7 +62,7 @@ func run(ctx context.Context) (err error) {
 		"measure what is left while one of two instances hangs (hung), leaders of NATS are killed (leaders) or instances restarted "+
 			"(restarts), or the memory of long use (soak)",
 	)
-	flag.IntVar(&s.CallRate, "call-rate", 300, "calls a second of a soak")
+	flag.IntVar(&s.CallRate, "call-rate", 100, "calls a second of a soak")
 	flag.Parse()
 
 	dir, err := os.MkdirTemp("", "keyward-bench-")

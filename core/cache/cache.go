@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -21,10 +22,11 @@ type Config struct {
 	URL      string        // redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// URL; empty = embedded
 	Timeout  time.Duration // for dialling, and for each read and write
 	PoolSize int           // connections; 0 = the client's default
+	MaxBytes int64         // that the embedded cache takes, about; 0 = as many as it is given
 }
 
-// DefaultConfig returns the embedded cache.
-func DefaultConfig() Config { return Config{Timeout: 250 * time.Millisecond} }
+// DefaultConfig returns the embedded cache. It has room for some 70,000 events.
+func DefaultConfig() Config { return Config{Timeout: 250 * time.Millisecond, MaxBytes: 48 << 20} }
 
 // Cache is an open client. Close it.
 type Cache struct {
@@ -68,6 +70,13 @@ func Open(cfg Config) (*Cache, error) {
 	if err := embedded.StartAddr("127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("start the embedded cache: %w", err)
 	}
+	if cfg.MaxBytes > 0 {
+		kept := newLedger(cfg.MaxBytes, embedded.Exists, embedded.Del)
+		embedded.Server().SetPreHook(func(_ *server.Peer, command string, args ...string) bool {
+			kept.note(command, args)
+			return false
+		})
+	}
 	c := &Cache{id: rand.Text(), embedded: embedded, stop: make(chan struct{})}
 	opts := &redis.Options{Addr: embedded.Addr(), Password: password, Dialer: c.dial}
 	c.Client = traced(redis.NewClient(tune(opts, cfg)))
@@ -83,8 +92,8 @@ func (c *Cache) dial(context.Context, string, string) (net.Conn, error) {
 	if c.closed {
 		return nil, net.ErrClosed
 	}
-	client, server := pipe()
-	c.embedded.Server().ServeConn(server)
+	client, served := pipe()
+	c.embedded.Server().ServeConn(served)
 	return client, nil
 }
 

@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"regexp"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -15,7 +17,10 @@ func NewRegistry(build Build) *prometheus.Registry {
 	}, func() float64 { return 1 })
 	registry.MustRegister(
 		info,
-		collectors.NewGoCollector(),
+		// With what of the heap the last collection left: the heap itself grows up to the memory limit, whatever is in use.
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+			collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile("^/gc/heap/live:bytes$")},
+		)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return registry

@@ -41,6 +41,9 @@ const (
 	off         = gateway.Off
 )
 
+// minMemory is the smallest limit: a process that has just started takes half of it.
+const minMemory = 64 << 20
+
 // ServiceNames returns the names of all services.
 func ServiceNames() []string { return []string{Gateway, Ceremony, Decision, Events} }
 
@@ -57,6 +60,7 @@ type Config struct {
 	CallLimit     int           // calls over NATS under way at once in each service; more are shed
 	ShutdownDelay time.Duration // how long calls are taken after readiness has begun to say down
 	ShutdownGrace time.Duration
+	MemoryLimit   int64         // how much memory the process is to take; 0 = what suits it
 	MarkInterval  time.Duration // how often what is stored is compared with what was; 0 = never
 	AdminAddr     string        // host:port
 	AdminProfiles bool          // whether the admin port has Go's profiles
@@ -216,6 +220,9 @@ func (c Config) Validate() error {
 	if c.ShutdownDelay < 0 || c.ShutdownDelay > 5*time.Minute {
 		errs = append(errs, errors.New("shutdown_delay: must be between 0s and 5m"))
 	}
+	if c.MemoryLimit != 0 && c.MemoryLimit < minMemory {
+		errs = append(errs, errors.New("memory_limit: must be at least 64MiB, or auto"))
+	}
 	if c.MarkInterval != 0 && c.MarkInterval < time.Second {
 		errs = append(errs, errors.New("integrity_interval: must be at least 1s, or 0s for never"))
 	}
@@ -236,6 +243,9 @@ func (c Config) Validate() error {
 	}
 	if c.Redis.Timeout <= 0 {
 		errs = append(errs, errors.New("redis_timeout: must be above 0"))
+	}
+	if c.Redis.MaxBytes < cache.LeastBytes {
+		errs = append(errs, errors.New("embedded_cache_max_bytes: must be at least 1MiB"))
 	}
 	return errors.Join(errs...)
 }

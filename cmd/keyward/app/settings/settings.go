@@ -69,6 +69,15 @@ func (c *Config) processSettings() []Setting {
 		},
 		{
 			Section: "Process",
+			Key:     "memory_limit",
+			Value:   value.Bound{P: &c.MemoryLimit, None: "auto"},
+			Doc: "How much memory the process is to take before it collects what it needs no more, at least 64MiB. auto is 220MiB with all " +
+				"services and 128MiB with some, but at most three quarters of what its control group may take.",
+			Note: "What is in use may need more, and then gets it. The program itself and SQLite come on top, some 60 MiB. GOMEMLIMIT and " +
+				"GOGC, if one of them is set, take its place.",
+		},
+		{
+			Section: "Process",
 			Key:     "integrity_interval",
 			Value:   value.Duration{P: &c.MarkInterval},
 			Doc: "How often the ceremony service compares how far each stream is with how far it was, and notes it. 0s = never, not at the " +

@@ -156,6 +156,12 @@ func (c *Config) redisSettings() []Setting {
 			Doc: "How many connections to Redis are kept; 0 is ten for each processor.",
 		},
 		{
+			Section: "Storage", Key: "embedded_cache_max_bytes", Value: value.Bytes[int64]{P: &c.Redis.MaxBytes},
+			Doc: "How much memory the cache inside the process may take, without redis_url, at least 1MiB: what was asked for least lately " +
+				"goes first.",
+			Note: "An event takes about 700 bytes. The history of a user who is not in it is read from the log.",
+		},
+		{
 			Section: "Storage", Key: "events_cache_ttl", Value: value.Duration{P: &c.Events.TTL},
 			Doc: "How long a user's events stay in Redis after they were read from the log.",
 		},

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/app"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
+	"github.com/keyward/keyward/cmd/keyward/internal/memory"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/telemetry"
 )
@@ -31,6 +33,7 @@ error as lines of JSON.`,
 			}
 			log := telemetry.NewLogger(terminal.Err, cfg.LogLevel)
 			cache.LogTo(log)
+			defer memory.Keep(memory.Choose(cfg.MemoryLimit, cfg.RunsAll(), os.DirFS("/")), os.Getenv)()
 			return app.Run(cmd.Context(), cfg, app.Options{Log: log, Out: terminal.Out, Build: build, Program: terminal.Program})
 		},
 	}
