@@ -61,6 +61,9 @@ export async function visit(browser, { before, path = '/', ...options } = {}) {
   /** Whether it recognises the user; if not, a ceremony ends as if the user had closed the dialog. */
   visitor.recognises = (isUserVerified) => cdp.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified });
   visitor.credentials = async () => (await cdp.send('WebAuthn.getCredentials', { authenticatorId })).credentials;
+  /** Takes a credential out of the authenticator, or puts one back that was taken out. */
+  visitor.takeOut = ({ credentialId }) => cdp.send('WebAuthn.removeCredential', { authenticatorId, credentialId });
+  visitor.putBack = (credential) => cdp.send('WebAuthn.addCredential', { authenticatorId, credential });
   if (before) await page.addInitScript(before);
   await page.goto(base + path);
   return visitor;

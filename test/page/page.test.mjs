@@ -193,7 +193,7 @@ test('a passkey that the browser suggests signs in without a name', async () => 
   await leave(visitor);
 });
 
-test('a passkey login that fails: try again, use a code instead, decline a passkey', async () => {
+test('a passkey login that is cancelled: calmly once, to a code the second time, and then an offer to add a passkey', async () => {
   const visitor = await visit(browser);
   const { page } = visitor;
   const address = newAddress();
@@ -202,12 +202,11 @@ test('a passkey login that fails: try again, use a code instead, decline a passk
   await visitor.recognises(false);
   await visitor.touches(true);
   await signIn(visitor, address);
-  await page.getByRole('alert').filter({ hasText: 'You were not signed in' }).waitFor();
-  await inspect(visitor, 'failed');
+  await page.getByRole('status').filter({ hasText: 'No passkey was used. Try again' }).waitFor();
+  assert.equal(await page.getByRole('alert').filter({ hasText: /./ }).count(), 0, 'a closed dialog is no alarm');
+  await inspect(visitor, 'cancelled');
   await page.getByRole('button', { name: 'Try again' }).click();
-  await page.waitForTimeout(500);
-  await page.getByRole('alert').filter({ hasText: 'You were not signed in' }).waitFor();
-  await page.getByRole('button', { name: 'My passkey is not here' }).click();
+  await page.getByRole('status').filter({ hasText: 'This signs you in as well.' }).waitFor({ timeout: 60_000 });
   await heading(page, 'Enter the code');
   await inspect(visitor, 'code');
   const code = await codeFor(address);
@@ -218,14 +217,164 @@ test('a passkey login that fails: try again, use a code instead, decline a passk
   await inspect(visitor, 'code-wrong');
   await page.getByLabel('Code').fill(code);
   await page.getByRole('button', { name: 'Verify' }).click();
+  await heading(page, 'Add a passkey for this device');
+  await page.getByText('the ones you have stay as they are').waitFor();
+  await inspect(visitor, 'create-after-error');
+  await page.getByRole('button', { name: 'Not now' }).click();
+  await heading(page, `Signed in as ${address}`);
+  await event(page, 'login-explicit-abort');
+  await leave(visitor);
+});
+
+/** Signs in somebody whose passkey does not answer, up to the calm word about it. */
+async function signInWithout(visitor, address) {
+  await visitor.recognises(false);
+  await visitor.touches(true);
+  await signIn(visitor, address);
+  await visitor.page.getByRole('status').filter({ hasText: 'No passkey was used. Try again' }).waitFor();
+}
+
+/** Goes on after a code to the account, whatever is offered on the way. */
+async function arriveByCode(visitor, address) {
+  const { page } = visitor;
+  await prove(visitor, address);
   const notNow = page.getByRole('button', { name: 'Not now' });
   await notNow.or(page.getByRole('heading', { level: 1, name: `Signed in as ${address}` })).waitFor();
-  if (await notNow.isVisible()) {
-    await inspect(visitor, 'create-after-error');
-    await notNow.click();
-  }
+  if (await notNow.isVisible()) await notNow.click();
   await heading(page, `Signed in as ${address}`);
-  for (const type of ['login-explicit-abort', 'login-no-credentials']) await event(page, type);
+}
+
+test('a passkey that is not here, or on another device that cannot be reached, leads to a code', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await join(visitor, address);
+  await signOut(visitor);
+  await signInWithout(visitor, address);
+  await page.getByRole('button', { name: 'My passkey is not here' }).click();
+  await arriveByCode(visitor, address);
+  await event(page, 'login-no-credentials');
+  await leave(visitor);
+});
+
+/** Has answers say that the passkey is on a phone, as they do of a browser that can show codes to phones, which this one cannot. */
+const asOnPhone = ({ page }, path, times) => page.route(path, async (route) => {
+  const answer = await route.fetch();
+  const json = await answer.json();
+  if (json.blockBody.data.blockType === 'passkey-verify') json.blockBody.data.loginHint = 'cda';
+  await route.fulfill({ response: answer, json });
+}, { times });
+
+test('a phone is asked for when the user says so, as often as they press for it', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await join(visitor, address);
+  await signOut(visitor);
+  await visitor.recognises(false);
+  await visitor.touches(true);
+  const sources = [];
+  page.on('request', (r) => { if (r.url().endsWith('/auth/passkey/login/start')) sources.push(r.postDataJSON().source); });
+  await asOnPhone(visitor, '**/v2/auth/login/init', 1);
+  await asOnPhone(visitor, '**/v2/auth/passkey/login/start', 3);
+  await signIn(visitor, address);
+  await heading(page, 'Sign in with your other device');
+  await page.getByText('Your browser will show a code').waitFor();
+  assert.deepEqual(await page.locator('.events .kind').allInnerTexts().then((all) => all.filter((t) => t.includes('abort'))), [], 'no dialog came by itself');
+  await inspect(visitor, 'phone');
+  const unused = page.getByRole('status').filter({ hasText: 'No passkey was used. Try again' });
+  for (const name of ['Show the code', 'Try again', 'Try again']) {
+    const asked = page.waitForResponse('**/v2/auth/passkey/login/start');
+    await page.getByRole('button', { name }).click();
+    await asked;
+    await unused.waitFor({ timeout: 60_000 });
+  }
+  assert.deepEqual(sources, ['button', 'button', 'button']);
+  await inspect(visitor, 'phone-cancelled');
+  await page.getByRole('button', { name: 'Start over' }).click();
+  await heading(page, 'Sign in');
+  await signInWithout(visitor, address); // three closed dialogs that were pressed for bar nothing
+  await page.getByRole('button', { name: 'Use a passkey from another device' }).click();
+  await page.getByRole('status').filter({ hasText: 'No other device can be reached from here.' }).waitFor({ timeout: 60_000 });
+  assert.equal(sources.at(-1), 'other-device');
+  await arriveByCode(visitor, address);
+  await leave(visitor);
+});
+
+/** Notes what the page tells the credential manager. */
+const listen = () => {
+  window.signals = [];
+  for (const name of ['signalUnknownCredential', 'signalAllAcceptedCredentials', 'signalCurrentUserDetails']) {
+    PublicKeyCredential[name] = (told) => { window.signals.push({ ...told, call: name }); return Promise.reject(new Error('it does not listen')); };
+  }
+};
+
+/** Nobody hides a passkey that is deleted, and who has picked one in the field picks no more. */
+const picksOnce = () => {
+  PublicKeyCredential.signalAllAcceptedCredentials = () => Promise.reject(new Error('it does not listen'));
+  const get = navigator.credentials.get.bind(navigator.credentials);
+  let picked = false;
+  navigator.credentials.get = (options) => {
+    if (options.mediation !== 'conditional') return get(options);
+    if (!picked) {
+      picked = true;
+      return get(options);
+    }
+    return new Promise((_, reject) => { options.signal.addEventListener('abort', () => reject(options.signal.reason)); });
+  };
+};
+
+test('where an answer is lost, or a passkey is gone, the page says what is true and leads to another passkey', async () => {
+  const visitor = await visit(browser, { before: picksOnce });
+  const { page } = visitor;
+  const [other, address] = [newAddress(), newAddress()];
+  await join(visitor, other);
+  const [kept] = await visitor.credentials();
+  await visitor.takeOut(kept);
+  await signOut(visitor);
+  await join(visitor, address);
+  await page.route('**/v2/me/passkeys/*', async (route) => {
+    if (route.request().method() !== 'DELETE') return route.fallback();
+    await route.fetch();
+    return route.abort();
+  }, { times: 1 });
+  await page.getByRole('button', { name: /^Delete/ }).click();
+  await page.getByRole('button', { name: /for good$/ }).click();
+  await page.getByRole('status').filter({ hasText: 'The passkey is deleted here.' }).waitFor({ timeout: 60_000 });
+  await page.getByText('There is none yet').waitFor();
+  await signOut(visitor);
+
+  const answered = page.waitForResponse('**/v2/auth/passkey/mediation/finish', { timeout: 60_000 });
+  await visitor.touches(true);
+  await page.reload(); // the browser suggests the passkey that is deleted
+  await answered;
+  await page.getByRole('alert').filter({ hasText: 'not known here any more' }).waitFor({ timeout: 60_000 });
+  await inspect(visitor, 'passkey-gone');
+  const [gone] = await visitor.credentials();
+  await visitor.takeOut(gone);
+  await visitor.putBack(kept);
+  await page.getByRole('button', { name: 'Use another passkey' }).click();
+  await heading(page, `Signed in as ${other}`);
+  await leave(visitor);
+});
+
+test('a dialog that opened by itself and was closed leaves the calm offer, and a device that has one already is no error', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await signUp(visitor, address);
+  await visitor.recognises(false);
+  await visitor.touches(true);
+  await page.getByRole('button', { name: 'Create passkey' }).click();
+  await page.getByRole('status').filter({ hasText: 'No passkey was created.' }).waitFor({ timeout: 60_000 });
+  assert.equal(await page.getByRole('alert').filter({ hasText: /./ }).count(), 0, 'a closed dialog is no alarm');
+  await inspect(visitor, 'create-cancelled');
+  await page.evaluate(() => { navigator.credentials.create = () => Promise.reject(new DOMException('there is one', 'InvalidStateError')); });
+  await page.getByRole('button', { name: 'Create passkey' }).click();
+  await heading(page, `Signed in as ${address}`);
+  await page.getByRole('status').filter({ hasText: 'already has a passkey of yours' }).waitFor();
+  assert.equal(await page.getByRole('alert').filter({ hasText: /./ }).count(), 0);
+  await event(page, 'append-credential-exists');
   await leave(visitor);
 });
 
@@ -243,7 +392,7 @@ test('declining counts, and the account takes a passkey later, once, and lets go
   await visitor.recognises(false);
   await visitor.touches(true);
   await page.getByRole('button', { name: 'Add a passkey' }).click();
-  await page.getByRole('alert').filter({ hasText: 'No passkey was created' }).waitFor();
+  await page.getByRole('status').filter({ hasText: 'No passkey was created' }).waitFor();
   assert.equal((await visitor.credentials()).length, 0);
   await leave(visitor);
 });
@@ -272,21 +421,13 @@ test('declined three times, a user is left in peace, and the counts and the paus
   await leave(visitor);
 });
 
-/** Notes what the page tells the credential manager. */
-const listen = () => {
-  window.signals = [];
-  for (const name of ['signalUnknownCredential', 'signalAllAcceptedCredentials', 'signalCurrentUserDetails']) {
-    PublicKeyCredential[name] = (told) => { window.signals.push({ ...told, call: name }); return Promise.reject(new Error('it does not listen')); };
-  }
-};
-
 test('passkeys of the account: one a device, deleted when asked twice, and the credential manager is told which are left', async () => {
   const visitor = await visit(browser, { before: listen });
   const { page } = visitor;
   await join(visitor, newAddress());
   await visitor.touches(true);
   await page.getByRole('button', { name: 'Add a passkey' }).click();
-  await page.getByRole('alert').filter({ hasText: 'already has a passkey' }).waitFor();
+  await page.getByRole('status').filter({ hasText: 'already has a passkey' }).waitFor();
   await inspect(visitor, 'refused');
   await page.getByRole('button', { name: /^Delete/ }).click();
   await inspect(visitor, 'delete');

@@ -75,7 +75,7 @@ const noCodes = supported
   ? 'No code can be sent to it: with it alone, only a passkey brings you back in.'
   : 'No code can be sent to it, and this browser has no passkeys: with it alone you could not sign in again.';
 
-function SignIn({ trial, state, quiet, data }: BlockProps & { data: LoginInit }) {
+function SignIn({ trial, state, quiet, body, data }: BlockProps & { data: LoginInit }) {
   const known = either([data.isEmailAvailable && 'email address', data.isUsernameAvailable && 'user name', data.isPhoneAvailable && 'phone number'].filter((w) => w !== false));
   return (
     <Form submit={(value) => void trial.signIn(value('identifier'))}>
@@ -87,6 +87,9 @@ function SignIn({ trial, state, quiet, data }: BlockProps & { data: LoginInit })
         hint={data.conditionalUIChallenge && supported ? 'Passkeys of this device are suggested in the field.' : undefined}
       />
       <Action kind="main" busy={state.busy === 'login'} locked={!!state.busy}>Continue</Action>
+      {body.error && data.conditionalUIChallenge && supported && (
+        <Action busy={state.busy === 'pick'} locked={!!state.busy} onClick={() => void trial.pickPasskey(data)}>Use another passkey</Action>
+      )}
       <p class="other">
         New here? <button type="button" class="link" onClick={() => void trial.prefer('signup-init')}>Create an account</button>
       </p>
@@ -97,8 +100,8 @@ function SignIn({ trial, state, quiet, data }: BlockProps & { data: LoginInit })
 const offers: Record<PasskeyAppend['variant'], { title: string; text: string }> = {
   default: { title: 'Create a passkey', text: 'Next time your fingerprint, face or screen lock signs you in. There is nothing to remember and nothing to type.' },
   'after-hybrid': { title: 'Create a passkey on this device too', text: 'You have just used another device. With a passkey of its own, this one can do without it the next time.' },
-  'after-error': { title: 'Create a new passkey', text: 'Your passkey did not work here. A new one on this device will.' },
-  'after-no-credential': { title: 'Create a passkey for this device', text: 'Your passkey is on another device. With one of its own, this device signs you in too.' },
+  'after-error': { title: 'Add a passkey for this device', text: 'No passkey signed you in here this time. Add one for this device; the ones you have stay as they are.' },
+  'after-no-credential': { title: 'Add a passkey for this device', text: 'You have a passkey, and none is expected here. Add one, and this device signs you in too; the ones you have stay as they are.' },
 };
 
 function CreatePasskey({ trial, state, quiet, body, data, failed }: BlockProps & { data: PasskeyAppend }) {
@@ -109,14 +112,14 @@ function CreatePasskey({ trial, state, quiet, body, data, failed }: BlockProps &
       <Heading quiet={quiet}>{offer.title}</Heading>
       <p class="lead">{offer.text}</p>
       <p class="who"><span>For</span> <strong>{data.identifierValue}</strong></p>
-      {failed && <p class="fault" role="alert">{createFailed[failed]}</p>}
+      <Outcome calm={failed === 'cancelled'} text={failed && createFailed[failed]} />
       {leaving && (
         <p class="fault" role="alert">
           Without a passkey you cannot sign in as {data.identifierValue} again: no code can be sent to a user name. Create one, or begin anew with an email address.
         </p>
       )}
       <div class="row">
-        <Action kind="main" busy={state.busy === 'create'} locked={!!state.busy} onClick={() => void trial.createPasskey()}>{failed ? 'Try again' : 'Create passkey'}</Action>
+        <Action kind="main" busy={state.busy === 'create'} locked={!!state.busy} onClick={() => void trial.createPasskey()}>{failed && failed !== 'cancelled' ? 'Try again' : 'Create passkey'}</Action>
         {data.onlyWayBack && !leaving
           ? <Action key="ask" busy={false} locked={!!state.busy} onClick={() => leave(true)}>Not now</Action>
           : <Action key="skip" busy={state.busy === 'skip'} locked={!!state.busy} onClick={() => void trial.skip()}>{leaving ? 'Go on without' : 'Not now'}</Action>}
@@ -126,10 +129,21 @@ function CreatePasskey({ trial, state, quiet, body, data, failed }: BlockProps &
 }
 
 const createFailed: Record<Failure, string> = {
-  cancelled: 'No passkey was created: the dialog was closed, or it ran out of time.',
+  cancelled: 'No passkey was created. You can do it now, or another time.',
   failed: 'The passkey could not be created.',
-  exists: 'This device already has a passkey for this account. Use that one the next time.',
+  refused: 'The passkey was not accepted.',
+  exists: 'This device already has a passkey for this account.',
 };
+
+/** How a ceremony ended. The region of what is calm is always there, so that screen readers notice what appears in it. */
+function Outcome({ calm, text }: { calm: boolean; text: string | undefined }) {
+  return (
+    <>
+      <p role="status" class="note">{calm ? text : ''}</p>
+      {!calm && text && <p class="fault" role="alert">{text}</p>}
+    </>
+  );
+}
 
 function Created({ trial, state, quiet }: BlockProps) {
   return (
@@ -143,27 +157,46 @@ function Created({ trial, state, quiet }: BlockProps) {
 
 function UsePasskey({ trial, state, quiet, body, data, failed }: BlockProps & { data: PasskeyVerify }) {
   const otherDevice = data.loginHint === 'cda';
-  const waiting = state.busy !== '' && !failed;
+  const waiting = (state.busy !== '' && !failed) || state.busy === 'passkey';
+  const again = failed === 'cancelled' && !otherDevice ? 'error-soft' : 'button';
   return (
     <div class="stack">
       <Heading quiet={quiet}>{otherDevice ? 'Sign in with your other device' : 'Sign in with your passkey'}</Heading>
-      <p class="lead">
-        {otherDevice
-          ? 'Your passkey is on another device. Your browser shows a code: scan it with your phone, and keep the phone near this computer with Bluetooth on.'
-          : waiting ? 'Your browser asks for it now.' : 'Use the fingerprint, face or screen lock of this device.'}
-      </p>
+      <p class="lead">{otherDevice ? <ByPhone waiting={waiting} /> : waiting ? 'Your browser asks for it now.' : 'Use the fingerprint, face or screen lock of this device.'}</p>
       <p class="who"><span>As</span> <strong>{data.identifierValue}</strong></p>
-      {failed && <p class="fault" role="alert">{failed === 'cancelled' ? 'You were not signed in: the dialog was closed, or it ran out of time.' : 'The passkey did not work.'}</p>}
+      <Outcome calm={failed === 'cancelled'} text={failed && useFailed[failed]} />
       <div class="row">
-        <Action kind="main" busy={state.busy === 'passkey'} locked={!!state.busy || !supported} onClick={() => void trial.usePasskey()}>{failed ? 'Try again' : 'Use passkey'}</Action>
+        <Action kind="main" busy={state.busy === 'passkey'} locked={!!state.busy || !supported} onClick={() => void trial.usePasskey(again)}>
+          {(failed && useAgain[failed]) ?? (otherDevice ? 'Show the code' : 'Use passkey')}
+        </Action>
         <Action busy={state.busy === 'no-passkey'} locked={!!state.busy} onClick={() => void trial.noPasskeyHere()}>My passkey is not here</Action>
       </div>
-      {failed && !otherDevice && <p class="hint">Is it on your phone? Try again, choose another device in your browser’s dialog, and scan the code that it shows.</p>}
+      {!otherDevice && supported && (
+        <p class="other">
+          <button type="button" class="link" aria-disabled={!!state.busy} onClick={() => void trial.usePasskey('other-device')}>Use a passkey from another device</button>
+        </p>
+      )}
       <Alternatives trial={trial} state={state} body={body} />
       <StartOver trial={trial} />
     </div>
   );
 }
+
+/** What comes of going on with another device, said before it does. */
+function ByPhone({ waiting }: { waiting: boolean }) {
+  return waiting
+    ? <>Your browser shows a code: scan it with your phone.</>
+    : <>Your passkey is on another device. Your browser will show a code: scan it with that device, and keep it near this computer with Bluetooth on.</>;
+}
+
+const useFailed: Record<Failure, string> = {
+  cancelled: 'No passkey was used. Try again, or sign in another way.',
+  failed: 'The passkey did not work.',
+  refused: 'The sign-in with this passkey was not accepted. Use another one, or sign in another way.',
+  exists: '',
+};
+
+const useAgain: Partial<Record<Failure, string>> = { cancelled: 'Try again', failed: 'Try again', refused: 'Use another passkey' };
 
 /** What a link in an email leads to. Programs that look at emails open links too, so it takes a click. */
 export function OpenLink({ trial, state, quiet, link, opened }: Props & { link: Link; opened: boolean }) {

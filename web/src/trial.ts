@@ -4,7 +4,7 @@ import * as client from './client';
 import { faultsOf, signupField } from './fields';
 import { openedLink, type Link } from './link';
 import type {
-  AppendStart, BlockBody, ClientEvent, Completed, IdentifierType, LoginInit, Me, Passkey, PasskeyAppend, PasskeyVerify, ProcessInit, ProcessResponse, Refreshed, Signals,
+  AppendStart, BlockBody, ClientEvent, Completed, IdentifierType, LoginInit, LoginSource, Me, Passkey, PasskeyAppend, PasskeyVerify, ProcessInit, ProcessResponse, Refreshed, Signals,
   VerificationMethod, VerifyIdentifier,
 } from './types';
 import { Watch } from './watch';
@@ -23,8 +23,8 @@ export type Screen =
 /** What takes a more recent sign-in than there is: to delete a passkey, or without one to add one. */
 export interface Wanted { me: Me; passkey: Passkey | undefined; had: number }
 
-/** How a ceremony failed, for the screen that offers to try again. */
-export type Failure = 'cancelled' | 'failed' | 'exists';
+/** How a ceremony ended without a passkey, for the screen that offers to go on: refused is what the server said of its answer. */
+export type Failure = 'cancelled' | 'failed' | 'refused' | 'exists';
 
 export interface Notice { kind: 'status' | 'error'; text: string; requestID?: string }
 
@@ -47,9 +47,11 @@ export class Trial {
   readonly watch: Watch;
   private readonly api: Api;
   private ceremony = new AbortController();
+  private suggested: Promise<void> = Promise.resolve(); // ends with the suggestions in the field
   private renewal = 0;
   private renewing: Promise<boolean> | undefined;
   private wanted: Wanted | undefined; // what the sign-in under way is for
+  private cancelled = 0; // dialogs of this sign-in that were closed and that nobody had pressed a button for
   private rendered: () => void = () => {};
 
   constructor() {
@@ -130,6 +132,7 @@ export class Trial {
   }
 
   signIn(identifierValue: string): Promise<void> {
+    this.cancelled = 0;
     return this.do('login', async () => {
       await this.step('/auth/login/init', { identifierValue, isPhone: false });
     }, () => 'identifier');
@@ -196,35 +199,68 @@ export class Trial {
       const screen = this.state.screen;
       if (screen.name !== 'block') return;
       await this.report('login-no-credentials', (screen.body.data as PasskeyVerify).challenge);
-      const other = screen.body.alternatives?.find((b) => b.block === 'email-verify' || b.block === 'phone-verify');
-      if (!other) return this.step('/auth/block/skip');
-      const [identifierType, verificationType] = other.block === 'phone-verify' ? (['phone', 'phone-otp'] as const) : (['email', 'email-otp'] as const);
-      return this.step('/auth/identifier/verify/start', { identifierType, verificationType });
+      return this.fallBack(screen.body);
     });
   }
 
-  /** Signs in with a passkey by the browser's dialog, with options that are new at each attempt. */
-  usePasskey(): Promise<void> {
-    return this.do('passkey', async () => {
-      const restarted = await this.api.post<ProcessResponse>('/auth/passkey/login/start', { clientInformation: await client.information() }, 'process');
-      if (restarted.blockBody.block !== 'passkey-verify') return this.arrive(restarted);
+  /** Goes on without a passkey: to what the process names first, or to where it leads by itself. */
+  private async fallBack(body: BlockBody): Promise<void> {
+    const way = otherWay(body);
+    if (!way) return this.step('/auth/block/skip');
+    return this.step('/auth/identifier/verify/start', {
+      identifierType: way.blockType === 'phone-verify' ? 'phone' : 'email', verificationType: way.verificationMethod,
+    });
+  }
+
+  /** Signs in with a passkey by the browser's dialog, with options that are new at each attempt. The source says what was pressed for it. */
+  usePasskey(source: LoginSource): Promise<void> {
+    return this.do(source === 'other-device' ? source : 'passkey', async () => {
+      const asked = { clientInformation: await client.information(), source };
+      const restarted = await this.api.post<ProcessResponse>('/auth/passkey/login/start', asked, 'process');
+      if (restarted.blockBody.block !== 'passkey-verify') {
+        await this.arrive(restarted);
+        return this.say('status', source === 'other-device' ? 'No other device can be reached from here.' : 'A passkey cannot be used from here now.');
+      }
       this.showBlock(restarted.blockBody);
-      return this.sign(restarted.blockBody);
+      return this.sign(restarted.blockBody, source);
     });
   }
 
-  private async sign(body: BlockBody): Promise<void> {
+  /** Signs in with a passkey that the login form does not name: whichever the user picks says who it is. */
+  pickPasskey(data: LoginInit): Promise<void> {
+    return this.do('pick', async () => {
+      const signal = this.newCeremony();
+      await this.suggested; // a browser takes no second request before the first has ended
+      let signedChallenge: string;
+      try {
+        signedChallenge = await webauthn.get(data.conditionalUIChallenge ?? '', signal);
+      } catch {
+        this.suggested = this.suggestPasskeys(data); // nobody picked one
+        return;
+      }
+      await this.step('/auth/passkey/mediation/finish', { signedChallenge });
+    }, () => 'identifier');
+  }
+
+  private async sign(body: BlockBody, source?: LoginSource): Promise<void> {
     const { challenge } = body.data as PasskeyVerify;
     let signedChallenge: string;
     try {
       signedChallenge = await webauthn.get(challenge, this.newCeremony());
     } catch (error) {
-      const cancelled = isCancelled(error);
-      await this.report(cancelled ? 'login-explicit-abort' : 'login-error', webauthn.challengeOf(challenge));
-      this.showBlock(body, cancelled ? 'cancelled' : 'failed');
-      return;
+      return this.unsigned(body, isCancelled(error), source);
     }
     await this.finish(body, '/auth/passkey/login/finish', signedChallenge);
+  }
+
+  /** Tells that nothing was signed. A second dialog that was closed and that nobody had pressed a button for is enough: what is sent goes on. */
+  private async unsigned(body: BlockBody, cancelled: boolean, source: LoginSource | undefined): Promise<void> {
+    await this.report(cancelled ? 'login-explicit-abort' : 'login-error', webauthn.challengeOf((body.data as PasskeyVerify).challenge));
+    if (cancelled && (!source || source === 'error-soft')) this.cancelled++;
+    if (this.cancelled < 2 || !otherWay(body)) return this.showBlock(body, cancelled ? 'cancelled' : 'failed');
+    this.cancelled = 0;
+    await this.fallBack(body);
+    this.say('status', 'No passkey was used. This signs you in as well.');
   }
 
   /** Creates a passkey at the offer that a process makes: with the options that came with it, and with new ones at each further attempt. */
@@ -248,8 +284,9 @@ export class Trial {
     } catch (error) {
       const failure = appendFailure(error);
       await this.report(appendEvents[failure], webauthn.challengeOf(challenge));
-      this.showBlock(body, failure);
-      return;
+      if (failure !== 'exists') return this.showBlock(body, failure);
+      await this.step('/auth/block/skip');
+      return this.say('status', alreadyHere);
     }
     await this.finish(body, '/auth/passkey/append/finish', signedChallenge);
   }
@@ -259,7 +296,7 @@ export class Trial {
     try {
       await this.step(path, { signedChallenge });
     } catch (refused) {
-      if (this.state.screen.name === 'block' && this.state.screen.body === body) this.state.screen = { name: 'block', body, failed: 'failed' };
+      if (this.state.screen.name === 'block' && this.state.screen.body === body) this.state.screen = { name: 'block', body, failed: 'refused' };
       throw refused;
     }
   }
@@ -282,10 +319,10 @@ export class Trial {
     if (body.block === 'conditional-ui-completed') return this.step('/auth/process/complete');
     this.showBlock(body);
     if (body.block === 'login-init') webauthn.signal((body.data as LoginInit).signals);
-    if (body.block === 'login-init') void this.suggestPasskeys(body.data as LoginInit);
+    if (body.block === 'login-init') this.suggested = this.suggestPasskeys(body.data as LoginInit);
     if (body.block.startsWith('passkey-append') && body.block !== 'passkey-appended') client.keepAppendShown();
     if (!webauthn.supported) return;
-    if (body.block === 'passkey-verify' && (body.data as PasskeyVerify).challenge) return this.sign(body);
+    if (body.block === 'passkey-verify' && opensAtOnce(body.data as PasskeyVerify)) return this.sign(body);
     if (body.block === 'passkey-append' && (body.data as PasskeyAppend).autoSubmit) return this.make(body);
   }
 
@@ -395,27 +432,39 @@ export class Trial {
     const start = await this.api.post<AppendStart>('/me/passkeys/append/start', { clientInformation }, 'session');
     client.keepHandle(start.newClientEnvHandle);
     if (start.appendNotAllowedReason || !start.attestationOptions) {
-      this.say('error', refusals[start.appendNotAllowedReason ?? ''] ?? 'No passkey can be created here: the decision beside says why.');
-      return;
+      const exists = start.appendNotAllowedReason === 'passkey_already_exists';
+      const why = refusals[start.appendNotAllowedReason ?? ''] ?? 'No passkey can be created here: the decision beside says why.';
+      return this.say(exists ? 'status' : 'error', why);
     }
     let attestationResponse: string;
     this.newCeremony();
     try {
       attestationResponse = await webauthn.create(start.attestationOptions);
     } catch (error) {
-      this.say('error', addFailed[appendFailure(error)]);
-      return;
+      const failure = appendFailure(error);
+      return this.say(failure === 'failed' ? 'error' : 'status', addFailed[failure]);
     }
     const finish = { attestationResponse, clientInformation: await client.information() };
-    await this.api.post('/me/passkeys/append/finish', finish, 'session');
-    await this.listPasskeys();
+    const had = this.state.passkeys.map((p) => p.id);
+    await this.change(() => this.api.post('/me/passkeys/append/finish', finish, 'session'), (now) => now.some((p) => !had.includes(p.id)));
     this.say('status', passkeyCreated);
   }
 
   private async remove(passkey: Passkey): Promise<void> {
-    await this.api.delete('/me/passkeys/' + encodeURIComponent(passkey.id));
-    await this.listPasskeys();
+    await this.change(() => this.api.delete('/me/passkeys/' + encodeURIComponent(passkey.id)), (now) => now.every((p) => p.id !== passkey.id));
     this.say('status', 'The passkey is deleted here. Your password manager may still list it.');
+  }
+
+  /** Changes the passkeys and reads them again however that ended: where the answer alone was lost, they show that it was done. */
+  private async change(call: () => Promise<unknown>, done: (now: Passkey[]) => boolean): Promise<void> {
+    try {
+      await call();
+    } catch (failed) {
+      const read = await this.listPasskeys().then(() => true, () => false);
+      if (!read || !done(this.state.passkeys)) throw failed;
+      return;
+    }
+    await this.listPasskeys();
   }
 
   /** Does what a project may want a recent sign-in for. If the one there is is too old, the page asks for another. */
@@ -553,27 +602,42 @@ function unbegun(failed: unknown): Screen {
 
 type RequestErrorLike = { message: string };
 
+const alreadyHere = 'This device already has a passkey of yours: it signs you in.';
+
 const refusals: Record<string, string | undefined> = {
-  passkey_already_exists: 'This device already has a passkey of yours.',
+  passkey_already_exists: alreadyHere,
   passkeys_not_supported: 'This browser or device cannot create a passkey.',
 };
 
 const passkeyCreated = 'The passkey has been created.';
 
-const addFailed: Record<Failure, string> = {
-  cancelled: 'No passkey was created.',
-  exists: refusals['passkey_already_exists']!,
+const addFailed: Record<AppendFailure, string> = {
+  cancelled: 'No passkey was created. You can add one at any time.',
+  exists: alreadyHere,
   failed: 'The device could not create a passkey.',
 };
 
-const appendEvents: Record<Failure, ClientEvent> = { cancelled: 'append-explicit-abort', exists: 'append-credential-exists', failed: 'append-error' };
+type AppendFailure = Exclude<Failure, 'refused'>;
+
+const appendEvents: Record<AppendFailure, ClientEvent> = { cancelled: 'append-explicit-abort', exists: 'append-credential-exists', failed: 'append-error' };
+
+/** The first way to sign in that a process names beside a passkey. */
+function otherWay(body: BlockBody): VerifyIdentifier | undefined {
+  for (const { data } of body.alternatives ?? []) if (data.blockType === 'email-verify' || data.blockType === 'phone-verify') return data;
+  return undefined;
+}
+
+/** Whether the browser is asked without a press of a button: not for another device, which takes a phone in the hand and a code on the screen. */
+function opensAtOnce(data: PasskeyVerify): boolean {
+  return data.challenge !== '' && data.loginHint !== 'cda';
+}
 
 /** Whether the user closed the dialog or let it run out: browsers do not tell which. */
 function isCancelled(error: unknown): boolean {
   return error instanceof DOMException && (error.name === 'NotAllowedError' || error.name === 'AbortError');
 }
 
-function appendFailure(error: unknown): Failure {
+function appendFailure(error: unknown): AppendFailure {
   if (error instanceof DOMException && error.name === 'InvalidStateError') return 'exists';
   return isCancelled(error) ? 'cancelled' : 'failed';
 }

@@ -1,6 +1,8 @@
 // What the page reads of the Frontend API, as api/frontend.yaml describes it.
 
 export type IdentifierType = 'email' | 'phone' | 'username';
+/** How a login start came about, for the policy. */
+export type LoginSource = 'button' | 'other-device' | 'error-soft';
 export type VerificationMethod = 'email-link' | 'email-otp' | 'phone-otp';
 
 export interface RequestError { code: string; message: string }
