@@ -38,6 +38,7 @@ type Data struct {
 	ClientEnvID string           `json:"clientEnvID,omitempty"`
 	Ceremony    event.CeremonyID `json:"ceremonyID,omitempty"`
 	Route       event.Route      `json:"ceremonyType,omitempty"`
+	Source      event.Source     `json:"source,omitempty"` // how the login start came about
 	Kind        event.Kind       `json:"appendKind,omitempty"`
 	ExpiresMs   int64            `json:"expiresMs,omitempty"`
 	Deletes     event.ID         `json:"deletedEventID,omitempty"`

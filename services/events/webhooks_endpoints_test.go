@@ -219,13 +219,14 @@ func TestAPayloadTellsOfThePasskeyAndOfWhoUsedIt(t *testing.T) {
 		Credential: "cre-7",
 		Ceremony:   "was-3",
 		Route:      event.Local,
+		Source:     "button",
 		Client:     &event.Client{Address: "203.0.113.9", OS: "Windows", Browser: "Edge"},
 	})
 	want := `{"type":"passkey-login.completed","metadata":{"ip":"203.0.113.9","os":"Windows","browser":"Edge","customHeaders":{}},` +
 		`"timestamp":"2025-11-24T16:00:00.123000000Z",` +
 		`"data":{"userID":"usr-1","eventID":"pke-1","eventType":"login-completed","projectID":"pro-1","createdMs":1764000000123,` +
 		`"credential":{"id":"cre-7","webAuthnID":"AQID","browser":"Safari","os":"macOS","aaguid":"a","createdMs":5,"lastUsedMs":6},` +
-		`"ceremonyID":"was-3","ceremonyType":"local"}}`
+		`"ceremonyID":"was-3","ceremonyType":"local","source":"button"}}`
 	if diff := cmp.Diff(want, string(r.atLeast(1)[0].body)); diff != "" {
 		t.Error(diff)
 	}

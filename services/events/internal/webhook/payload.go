@@ -19,7 +19,7 @@ type Accounts interface {
 	Get(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, uint64, error)
 }
 
-// payload is the body of a delivery. api/webhooks holds its JSON Schema.
+// payload is the body of a delivery; subscribers read it with sdk/webhook.
 type payload struct {
 	Type      string   `json:"type"`
 	Metadata  metadata `json:"metadata"`
@@ -45,6 +45,7 @@ type data struct {
 	ClientEnvID string         `json:"clientEnvID,omitempty"`
 	Ceremony    string         `json:"ceremonyID,omitempty"`
 	Route       string         `json:"ceremonyType,omitempty"`
+	Source      string         `json:"source,omitempty"` // how the login start came about
 	Kind        string         `json:"appendKind,omitempty"`
 	ExpiresMs   int64          `json:"expiresMs,omitempty"`
 	Deletes     string         `json:"deletedEventID,omitempty"`
@@ -77,7 +78,7 @@ func Body(ctx context.Context, accounts Accounts, endpoint *Endpoint, name strin
 		Data: data{
 			UserID: string(e.User), EventID: string(e.ID), EventType: string(e.Type), ProjectID: string(e.Project), CreatedMs: e.CreatedMs,
 			ProcessID: e.Process, ClientEnvID: string(e.Environment), Ceremony: string(e.Ceremony), Route: string(e.Route), Kind: string(e.Kind),
-			Attachment: e.Attachment, ExpiresMs: e.ExpiresMs(), Deletes: string(e.Deletes), Auth: e.Auth,
+			Source: string(e.Source), Attachment: e.Attachment, ExpiresMs: e.ExpiresMs(), Deletes: string(e.Deletes), Auth: e.Auth,
 			Counter: e.Counter, Backup: e.Backup, Refused: e.Refused, Codes: e.Codes,
 		},
 	}
