@@ -233,6 +233,7 @@ type Judged[T any] struct {
 	Body           T                `json:"body"`
 	Decision       ident.DecisionID `json:"decision"`
 	PolicyRevision string           `json:"policyRevision"`
+	Incomplete     bool             `json:"incomplete,omitempty"` // as of the Verdict
 }
 
 // Inner returns where the body is.
@@ -373,6 +374,8 @@ type Verdict struct {
 	// NextEligibleAt is when the same question is not refused any more for the same reason, in whole seconds; zero if that is not a matter of
 	// time.
 	NextEligibleAt time.Time `json:"nextEligibleAt,omitzero"`
+	// Incomplete says that something could not be looked up, or that the policy did not answer: a moment later the answer may be another.
+	Incomplete bool `json:"incomplete,omitempty"`
 }
 
 // LoginVerdict answers a LoginQuestion. The options fields are meaningful only if Allow is true.

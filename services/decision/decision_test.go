@@ -71,11 +71,12 @@ func TestHistoryThatCannotBeReadMakesFactsIncomplete(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	svc := newService(t, serviceOptions{now: noon, registry: registry, events: fakeEvents{err: errors.New("the log is away")}})
 	q := factstest.BusyUser(noon)
-	if v := login(t, svc, q); v.Allow || v.Rule != "L0" || v.Tag != rest.DecisionTagDefaultDeny || len(v.AllowCredentials) != 0 {
+	if v := login(t, svc, q); v.Allow || v.Rule != "L0" || v.Tag != rest.DecisionTagDefaultDeny || len(v.AllowCredentials) != 0 ||
+		!v.Incomplete {
 		t.Errorf("login: %+v", v)
 	}
 	v, err := svc.Append(t.Context(), service.AppendQuestion{Question: q.Question})
-	if err != nil || v.Allow || v.Rule != "A0" || v.Reason != "data_incomplete" {
+	if err != nil || v.Allow || v.Rule != "A0" || v.Reason != "data_incomplete" || !v.Incomplete {
 		t.Errorf("append: %+v, %v", v, err)
 	}
 	if got := counter(t, registry, "keyward_decision_lookup_failures_total"); got != 2 {
@@ -89,7 +90,7 @@ func TestAccountsThatAreNotActiveGetNothing(t *testing.T) {
 	for _, status := range []account.Status{account.StatusDisabled, account.StatusPending} {
 		q := factstest.BusyUser(noon)
 		q.Account.Status = status
-		if v := login(t, svc, q); v.Allow || v.Rule != "L0" {
+		if v := login(t, svc, q); v.Allow || v.Rule != "L0" || v.Incomplete {
 			t.Errorf("%s: %+v", status, v)
 		}
 	}

@@ -234,6 +234,26 @@ func TestAProjectMayTellThatAUserIsUnknown(t *testing.T) {
 	}
 }
 
+func TestALoginThatCouldNotBeLookedUpIsNoWordOnTheUser(t *testing.T) {
+	t.Parallel()
+	p := newPage(ceremonytest.New(t))
+	p.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.Allow, v.Incomplete = false, true }
+	i := 0
+	for kind, prepare := range strangers(p) {
+		t.Run(kind, func(t *testing.T) {
+			i++
+			name := fmt.Sprintf("user%d@example.com", i)
+			prepare(t, name)
+			p.token, p.device = "", authenticator.Phone()
+			p.loginInit(t)
+			got := p.identified(t, name).Body.FallbackOperationError
+			if !got.InitFallback || got.Error == nil || got.Error.Code != "data_incomplete" {
+				t.Errorf("told %+v, error %+v", got, got.Error)
+			}
+		})
+	}
+}
+
 func TestTheRolloutIsAskedBeforeAnybodyIsLookedUp(t *testing.T) {
 	t.Parallel()
 	listed := &frontend.RequestError{Code: "identifier_not_whitelisted", Message: "passkeys are not switched on for this identifier yet"}

@@ -28,6 +28,7 @@ const fieldLoginToken = "loginConnectToken"
 // The codes by which clients know why a login falls back to what it was before there were passkeys.
 const (
 	codeUnknownUser        = "user_not_found"
+	codeIncomplete         = "data_incomplete"
 	codeNotListed          = "identifier_not_whitelisted"
 	codeDeleted            = "cui_credential_deleted"
 	codeUnknown            = "cui_credential_unknown"
@@ -131,7 +132,7 @@ func (s *Service) startConnectLogin(
 	}
 	rsp.Decision, rsp.PolicyRevision = answer.Decision, answer.PolicyRevision
 	if !answer.Body.LoginAllow {
-		rsp.Body = noLogin(identifier, unknownError(c, who))
+		rsp.Body = noLogin(identifier, cmp.Or(unknownError(c, who), incompleteError(answer.Incomplete)))
 		return rsp, nil
 	}
 	given := process.GivenIn(answer.Body.AssertionOptions)
@@ -158,6 +159,14 @@ func rolloutError(v service.Verdict) *frontend.RequestError {
 		return nil
 	}
 	return &frontend.RequestError{Code: codeNotListed, Message: "passkeys are not switched on for this identifier yet"}
+}
+
+// incompleteError tells that the answer is one for the moment, whoever it is about.
+func incompleteError(incomplete bool) *frontend.RequestError {
+	if !incomplete {
+		return nil
+	}
+	return &frontend.RequestError{Code: codeIncomplete, Message: "whether there is a passkey could not be found out just now; try again in a moment"}
 }
 
 func unknownError(c connectCall, who named) *frontend.RequestError {

@@ -80,6 +80,7 @@ func (s *Service) StartLogin(
 	}
 	if !stored && verdict.Allow {
 		verdict, options = denied(verdict), ""
+		verdict.Incomplete = true
 	}
 	return reply.Judged(reply.Login(st.Account, st.Visit.Issued, verdict, options), verdict.Verdict), nil
 }

@@ -109,7 +109,7 @@ func credentialCount(a *account.Account) int32 {
 
 // Judged is an answer with the decision that it follows.
 func Judged[T any](body T, v service.Verdict) service.Judged[T] {
-	return service.Judged[T]{Body: body, Decision: v.Decision, PolicyRevision: v.PolicyRevision}
+	return service.Judged[T]{Body: body, Decision: v.Decision, PolicyRevision: v.PolicyRevision, Incomplete: v.Incomplete}
 }
 
 // Credential is a passkey as backends know it. The name is that of the model of its authenticator.

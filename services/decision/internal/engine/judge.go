@@ -46,6 +46,7 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 	a := &known.answer
 	reason := loginReason(a.verdict)
 	said := v.verdict(a.verdict, &d)
+	said.Incomplete = !d.Facts.Complete || err != nil
 	said.NextEligibleAt = v.eligible(q.Question, ev, reason, func(later Evidence) (string, error) {
 		d := v.login(q, later)
 		known, _, err := ask(ctx, e, v, login, &d.Facts, readLogin)
@@ -70,6 +71,7 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 	}
 	a := &known.answer
 	said := v.verdict(a.verdict, &d)
+	said.Incomplete = !d.Facts.Complete || err != nil
 	said.NextEligibleAt = v.eligible(q.Question, ev, a.reason, func(later Evidence) (string, error) {
 		d := v.append(q, later)
 		known, _, err := ask(ctx, e, v, appending, &d.Facts, readAppend)
