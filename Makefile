@@ -170,6 +170,10 @@ bench-registrations: build ## Measure registrations through the user service bes
 bench-sessions: build ## Measure passkeys of the current user beside a bare handler that verifies the same JWT
 	cd bench && go run . -sessions -rounds 3 -keyward ../bin/keyward
 
+.PHONY: bench-login
+bench-login: build ## Measure full logins before and after many were begun; fails if what was begun makes them dearer
+	cd bench && go run . -logins -keyward ../bin/keyward
+
 .PHONY: bench-webhooks
 bench-webhooks: ## Measure webhook deliveries to one endpoint on the loopback
 	go test -run '^$$' -bench WebhookDeliveries -benchtime 20000x -count 5 ./services/events

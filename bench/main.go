@@ -55,6 +55,10 @@ func run(ctx context.Context) (err error) {
 	flag.BoolVar(
 		&s.Sessions, "sessions", false, "measure the start of a passkey for the current user beside a bare handler that verifies the same JWT",
 	)
+	flag.BoolVar(
+		&s.Logins, "logins", false,
+		"measure full logins and starts of passkeys before and after many logins were begun; fails if they allocate more then",
+	)
 	flag.IntVar(&s.Streams, "streams", 1000, "clients of the event stream")
 	flag.IntVar(&s.EventRate, "event-rate", 1000, "events a second on the event stream")
 	flag.StringVar(
@@ -83,6 +87,8 @@ func run(ctx context.Context) (err error) {
 		return events.FanOut(ctx, f.Fleet)
 	case s.Sessions:
 		return f.compareSessions(ctx)
+	case s.Logins:
+		return f.compareLogins(ctx)
 	case s.Registrations:
 		return f.compareRegistrations(ctx)
 	case s.Attach != "":

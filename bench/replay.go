@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/valyala/fasthttp"
@@ -150,17 +151,26 @@ type memo struct{ hits, misses, entries float64 }
 
 func (m memo) ratio() float64 { return 100 * m.hits / max(m.hits+m.misses, 1) }
 
-// memoOf reads the metrics, added up over the actions.
-func memoOf(admin string) (memo, error) {
+// metricsOf reads the metrics of a Keyward.
+func metricsOf(admin string) (map[string]*dto.MetricFamily, error) {
 	rsp, err := http.Get("http://" + admin + "/metrics")
 	if err != nil {
-		return memo{}, fmt.Errorf("read metrics: %w", err)
+		return nil, fmt.Errorf("read metrics: %w", err)
 	}
 	defer func() { _ = rsp.Body.Close() }()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(rsp.Body)
 	if err != nil {
-		return memo{}, fmt.Errorf("read metrics: %w", err)
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	return families, nil
+}
+
+// memoOf reads the metrics, added up over the actions.
+func memoOf(admin string) (memo, error) {
+	families, err := metricsOf(admin)
+	if err != nil {
+		return memo{}, err
 	}
 	var m memo
 	for _, metric := range families["keyward_policy_memo_total"].GetMetric() {

@@ -378,7 +378,7 @@ func settle(address string, events int) (*fasthttp.Request, error) {
 	}
 	handle := ""
 	for i := range Passkeys {
-		got, err := createPasskey(address, user.UserID, handle, i)
+		got, err := CreatePasskey(address, user.UserID, handle, i, authenticator.Phone())
 		if err != nil {
 			return nil, err
 		}
@@ -398,14 +398,16 @@ func settle(address string, events int) (*fasthttp.Request, error) {
 	return loginStart(address, user.UserID, handle), nil
 }
 
-func createPasskey(address, user, handle string, n int) (string, error) {
+// CreatePasskey makes a user's nth passkey on a device, from the environment with the handle, and returns the handle, which is a new one if
+// it was empty.
+func CreatePasskey(address, user, handle string, n int, device *authenticator.Device) (string, error) {
 	process := fmt.Sprint("bench-append-", n)
 	var start struct {
 		AttestationOptions string `json:"attestationOptions"`
 		NewClientEnvHandle string `json:"newClientEnvHandle"`
 	}
 	body := map[string]any{
-		"userID": user, "processID": process, "username": "bench@example.com", "clientInformation": client(handle),
+		"userID": user, "processID": process, "username": "bench@example.com", "clientInformation": Client(handle),
 		"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
 	}
 	if err := Post(address, "/v2/passkey/append/start", body, &start); err != nil {
@@ -414,16 +416,17 @@ func createPasskey(address, user, handle string, n int) (string, error) {
 	if handle == "" {
 		handle = start.NewClientEnvHandle
 	}
-	response, err := authenticator.Phone().Create(start.AttestationOptions, Origin)
+	response, err := device.Create(start.AttestationOptions, Origin)
 	if err != nil {
 		return "", fmt.Errorf("create a passkey: %w", err)
 	}
-	finish := map[string]any{"userID": user, "processID": process, "attestationResponse": response, "clientInformation": client(handle)}
+	finish := map[string]any{"userID": user, "processID": process, "attestationResponse": response, "clientInformation": Client(handle)}
 	err = Post(address, "/v2/passkey/append/finish", finish, nil)
 	return handle, err
 }
 
-func client(handle string) map[string]any {
+// Client is what the crowd's browsers tell of themselves.
+func Client(handle string) map[string]any {
 	info := map[string]any{
 		"remoteAddress": "192.0.2.7",
 		"userAgent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 " +
@@ -450,7 +453,7 @@ func loginStart(address, user, handle string) *fasthttp.Request {
 	raw, _ := json.Marshal(
 		map[string]any{
 			"userID": user, "processID": "bench-login",
-			"crossDeviceAuthenticationStrategy": "standard", "clientInformation": client(handle),
+			"crossDeviceAuthenticationStrategy": "standard", "clientInformation": Client(handle),
 		},
 	)
 	req := Signed(address)

@@ -10,7 +10,7 @@ type Settings struct {
 	Duration                              time.Duration
 	Decision, Events                      bool
 	Population                            int
-	Sse, Registrations, Sessions          bool
+	Sse, Registrations, Sessions, Logins  bool
 	Streams, EventRate                    int
 	Outage                                string // what becomes of an installation: hung, leaders, restarts or soak
 	CallRate                              int    // of a soak, calls a second
