@@ -5,13 +5,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -21,11 +19,9 @@ import (
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
 
-var frontendDescription = sync.OnceValues(func() (*contract.Document, error) { return contract.Parse(api.Frontend) })
-
 func frontendDocument(t testing.TB) *contract.Document {
 	t.Helper()
-	document, err := frontendDescription()
+	document, err := contract.Frontend()
 	if err != nil {
 		t.Fatal(err)
 	}

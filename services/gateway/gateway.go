@@ -24,7 +24,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/admission"
@@ -126,11 +125,11 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Limits == nil && cfg.limits() {
 		return nil, errors.New("gateway: limits are needed where there is a rate limit")
 	}
-	document, err := contract.Parse(api.OpenAPI)
+	document, err := contract.Backend()
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	visited, err := contract.Parse(api.Frontend)
+	visited, err := contract.Frontend()
 	if err != nil {
 		return nil, fmt.Errorf("gateway: Frontend API: %w", err)
 	}
@@ -240,7 +239,7 @@ func (g *Gateway) newApp() *fiber.App {
 
 // Permissions returns the permissions that an API key can have, sorted: those that the operations of the API need.
 func Permissions() ([]string, error) {
-	document, err := contract.Parse(api.OpenAPI)
+	document, err := contract.Backend()
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
-	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/core/ident"
@@ -130,12 +129,9 @@ type setup struct {
 	now      func() time.Time
 }
 
-// description is what answers are held to. To read it takes longer than most tests.
-var description = sync.OnceValues(func() (*contract.Document, error) { return contract.Parse(api.OpenAPI) })
-
 func serve(t testing.TB, s setup) *server {
 	t.Helper()
-	document, err := description()
+	document, err := contract.Backend()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/services/gateway"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
@@ -74,7 +73,7 @@ func TestNothingThatAStrangerSendsCostsMoreThanItsBytesAreWorth(t *testing.T) {
 		t.Skip("it takes seconds")
 	}
 	s := serve(t, setup{cfg: gateway.Config{MaxInFlight: 10_000}})
-	visited, err := contract.Parse(api.Frontend)
+	visited, err := contract.Frontend()
 	if err != nil {
 		t.Fatal(err)
 	}
