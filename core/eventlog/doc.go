@@ -31,6 +31,7 @@
 //
 // # What is left
 //
-// Login offers and denials go to a stream of their own that is persisted asynchronously, and not to Redis: the last moments of them may
-// be lost with the machine. An offer may carry what its ceremony needs to be finished; readers of history do not see that.
+// Login offers and denials go to a stream of their own that is persisted asynchronously: the last moments of them may be lost with the
+// machine. The newest of each user are in Redis too, under the same promise. An offer may carry what its ceremony needs to be finished;
+// readers of history do not see that.
 package eventlog

@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -117,18 +118,22 @@ func (s *Store) AccountUncertain(ctx context.Context, project ident.ProjectID, u
 	s.cache.AccountUncertain(ctx, project, user)
 }
 
-// PublishOffer stores a login-offered or login-denied event.
+// PublishOffer stores a login-offered or login-denied event. Once it has returned without error, Offers knows of it.
 func (s *Store) PublishOffer(ctx context.Context, e event.Event) error {
-	if err := s.log.PublishOffer(ctx, e); err != nil {
-		return unstored(err)
-	}
-	return nil
+	return s.PublishPending(ctx, event.Offer{Event: e})
 }
 
-// PublishPending stores a login offer together with what its ceremony needs to be finished.
+// PublishPending stores a login offer together with what its ceremony needs to be finished, as PublishOffer does.
 func (s *Store) PublishPending(ctx context.Context, o event.Offer) error {
 	if err := s.log.PublishPending(ctx, o); err != nil {
 		return unstored(err)
+	}
+	raw, err := json.Marshal(o.Event)
+	if err != nil {
+		return fault.Internal(err)
+	}
+	if err := s.cache.AddOffer(ctx, o.Event, raw); err != nil {
+		return fault.Unavailable(retryAfter, "the offer could not be announced").Because(err)
 	}
 	return nil
 }
@@ -159,9 +164,19 @@ func unread(err error) error {
 	return fault.Unavailable(retryAfter, "the events could not be read").Because(err)
 }
 
-// Offers implements service.EventReader.
-func (s *Store) Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+// AllOffers returns the user's login-offered and login-denied events of the last hours, newest first: as many as the stream keeps. It reads
+// the log, and costs the more the more others have happened between them.
+func (s *Store) AllOffers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
 	offers, err := s.log.Offers(ctx, project, user)
+	if err != nil {
+		return nil, unread(err)
+	}
+	return offers, nil
+}
+
+// Offers implements service.EventReader.
+func (s *Store) Offers(ctx context.Context, project ident.ProjectID, user ident.UserID, about ...string) ([]event.Event, error) {
+	offers, err := s.cache.Offers(ctx, project, user, about...)
 	if err != nil {
 		return nil, unread(err)
 	}

@@ -17,9 +17,11 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Log is where the truth is. Read returns the user's events from a sequence on, and the sequence from which on there are none yet.
+// Log is where the truth is. Read returns the user's events from a sequence on, and the sequence from which on there are none yet. Offers
+// returns the user's login offers and denials, newest first.
 type Log interface {
 	Read(ctx context.Context, project ident.ProjectID, user ident.UserID, from uint64) (events []event.Event, next uint64, err error)
+	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
 }
 
 // Deps is what a Cache works on. All are required.
@@ -84,7 +86,7 @@ func (c *Cache) Degraded() error {
 // Add takes up an event that is in the log, in JSON too, and was not there before.
 func (c *Cache) Add(ctx context.Context, e event.Event, raw []byte) error {
 	entry := key(e.Project, e.User)
-	said, err := told(ctx, func(ctx context.Context) (control, error) { return c.entries.add(ctx, entry, e.ID, raw) })
+	said, err := told(ctx, func(ctx context.Context) (control, error) { return c.entries.add(ctx, entry, byID(&e), raw) })
 	if err != nil {
 		return c.distrust(ctx, e.Project, e.User, err)
 	}
@@ -96,7 +98,7 @@ func (c *Cache) Add(ctx context.Context, e event.Event, raw []byte) error {
 
 // Remove makes the next reader ask the log.
 func (c *Cache) Remove(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
-	if err := c.remove(ctx, project, user); err != nil {
+	if err := c.remove(ctx, key(project, user)); err != nil {
 		return c.distrust(ctx, project, user, err)
 	}
 	return nil
@@ -104,15 +106,13 @@ func (c *Cache) Remove(ctx context.Context, project ident.ProjectID, user ident.
 
 // Uncertain is for an event of which its writer does not know whether it was stored: it does what Remove does if Redis can be reached.
 func (c *Cache) Uncertain(ctx context.Context, project ident.ProjectID, user ident.UserID) {
-	if err := c.remove(ctx, project, user); err != nil {
+	if err := c.remove(ctx, key(project, user)); err != nil {
 		c.metrics.writeFailures.Inc()
 	}
 }
 
-func (c *Cache) remove(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
-	_, err := told(ctx, func(ctx context.Context) (control, error) {
-		return control{}, c.entries.remove(ctx, key(project, user))
-	})
+func (c *Cache) remove(ctx context.Context, keys ...string) error {
+	_, err := told(ctx, func(ctx context.Context) (control, error) { return control{}, c.entries.remove(ctx, keys...) })
 	return err
 }
 
@@ -126,11 +126,14 @@ func (c *Cache) AccountChanged(ctx context.Context, project ident.ProjectID, use
 	return c.vouched(said), nil
 }
 
-// AccountGone does what AccountChanged does for an account that has been removed, by removing the user's entry: whatever is filled later
+// AccountGone does what AccountChanged does for an account that has been removed, by removing the user's entries: whatever is filled later
 // has another stamp.
 func (c *Cache) AccountGone(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
 	c.near.drop(key(project, user))
-	return c.Remove(ctx, project, user)
+	if err := c.remove(ctx, key(project, user), offersKey(project, user)); err != nil {
+		return c.distrust(ctx, project, user, err)
+	}
+	return nil
 }
 
 // AccountUncertain is for a change of which its writer does not know whether it was stored: it does what AccountChanged does if Redis can
@@ -156,10 +159,16 @@ func (c *Cache) DistrustAll(ctx context.Context) error {
 
 // distrust withdraws an entry that could not be written, through its epoch.
 func (c *Cache) distrust(ctx context.Context, project ident.ProjectID, user ident.UserID, cause error) error {
+	return c.withdraw(ctx, project, user, cause, c.epochs.bump)
+}
+
+func (c *Cache) withdraw(
+	ctx context.Context, project ident.ProjectID, user ident.UserID, cause error, raise func(context.Context, ...uint8) error,
+) error {
 	c.metrics.writeFailures.Inc()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bumpLimit)
 	defer cancel()
-	if err := c.epochs.bump(ctx, shardOf(project, user)); err != nil {
+	if err := raise(ctx, shardOf(project, user)); err != nil {
 		return errors.Join(err, cause)
 	}
 	return nil

@@ -1,6 +1,6 @@
 // Package historycache keeps a copy of users' histories in Redis, and the most used of them decoded in the process, so that reading one
 // takes one round trip. The truth is a log. The package touches the key-value bucket "cache-epochs" and the Redis keys
-// {project/user}:events, and reads the log.
+// {project/user}:events and {project/user}:offers, and reads the log.
 //
 // # Promise
 //
@@ -38,6 +38,15 @@
 //
 // A process that adds an event to an entry it keeps learns in the same step what the entry says after that. If :fill is as it was and
 // :version one higher, its own event is all that has been added, and it goes on with the entry that has this event too.
+//
+// # Offers
+//
+// Login offers and denials have an entry of their own, since logins read none. It is judged as that of events is, with the same promise but
+// that a writer who cannot reach Redis raises the epoch and does not wait until nobody holds the old one for current. It is filled alike, by
+// who asks for it first: nothing is written with :fill, since nothing was read yet. The log cannot take its place for every read: a server
+// that is asked for the messages of a user looks at all that others had between them, tens of thousands after a busy hour. So that an
+// entry costs the same however often somebody's logins are started, the newest offers alone are kept: who reads removes the others, and an
+// entry to which many were added and that nobody reads is given up.
 //
 // # Accounts
 //

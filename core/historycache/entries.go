@@ -172,17 +172,23 @@ func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, 
 	return said, said.judge(epoch, current), nil
 }
 
-// read returns an entry with its events if it can be trusted under the epoch.
-func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, trust, error) {
+// fields returns all that an entry holds, and whether it can be trusted under the epoch.
+func (c *entries) fields(ctx context.Context, key string, epoch uint64) (map[string]string, control, trust, error) {
 	cmd := redis.NewMapStringStringCmd(ctx, "hgetall", key)
 	current, err := c.ask(ctx, key, cmd)
 	if err != nil {
-		return nil, untrusted, err
+		return nil, control{}, untrusted, err
 	}
 	fields := cmd.Val()
 	said := control{fill: fields[fieldFill], ready: fields[fieldReady], version: fields[fieldVersion], account: fields[fieldAccount]}
-	if result := said.judge(epoch, current); result != trusted {
-		return nil, result, nil
+	return fields, said, said.judge(epoch, current), nil
+}
+
+// read returns an entry with its events if it can be trusted under the epoch.
+func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, trust, error) {
+	fields, said, result, err := c.fields(ctx, key, epoch)
+	if err != nil || result != trusted {
+		return nil, result, err
 	}
 	events, err := decode(fields)
 	if err != nil {
@@ -234,11 +240,11 @@ func decode(fields map[string]string) ([]event.Event, error) {
 	return events, nil
 }
 
-// add puts an event that the log holds, in JSON, into the entry, whether or not there is one, and returns what the entry then says of
-// itself.
-func (c *entries) add(ctx context.Context, key string, id ident.EventID, raw []byte) (control, error) {
+// add puts an event that the log holds, in JSON, into a field of the entry, whether or not there is one, and returns what the entry then
+// says of itself.
+func (c *entries) add(ctx context.Context, key, field string, raw []byte) (control, error) {
 	return c.write(ctx, "add to cache entry", key,
-		redis.NewCmd(ctx, "hset", key, string(id), raw),
+		redis.NewCmd(ctx, "hset", key, field, raw),
 		redis.NewCmd(ctx, "hincrby", key, fieldVersion, 1))
 }
 
@@ -284,12 +290,12 @@ func afterWrite(replies []any) (control, error) {
 	return controlOf(last)
 }
 
-// fill makes the entry whole: events is what the log holds, more reads what it got since. It returns what the entry said of itself at
-// last; it is not whole if something came in between.
+// fill makes the entry whole: events is what the log holds, more reads what it got since, and field names where an event goes. It returns
+// what the entry said of itself at last; it is not whole if something came in between.
 func (c *entries) fill(
-	ctx context.Context, key string, epoch uint64, events []event.Event, more func() ([]event.Event, error),
+	ctx context.Context, key string, epoch uint64, field func(*event.Event) string, events []event.Event, more func() ([]event.Event, error),
 ) (control, error) {
-	fields, err := encode(events)
+	fields, err := encode(events, field)
 	if err != nil {
 		return control{}, err
 	}
@@ -315,7 +321,7 @@ func (c *entries) fill(
 	if err != nil {
 		return control{}, err
 	}
-	if fields, err = encode(late); err != nil {
+	if fields, err = encode(late, field); err != nil {
 		return control{}, err
 	}
 	// In this order: what came meanwhile, then that the entry is whole.
@@ -323,27 +329,39 @@ func (c *entries) fill(
 	return c.write(ctx, "finish cache entry", key, redis.NewCmd(ctx, append([]any{"hset", key}, fields...)...))
 }
 
-// remove deletes the entry.
-func (c *entries) remove(ctx context.Context, key string) error {
-	return c.do(ctx, key, func(n *node) error {
-		if err := n.client.Unlink(ctx, key).Err(); err != nil {
+// forget removes fields of an entry that are needed no more.
+func (c *entries) forget(ctx context.Context, key string, fields []string) error {
+	args := []any{"hdel", key}
+	for _, field := range fields {
+		args = append(args, field)
+	}
+	return c.do(ctx, key, func(n *node) error { return n.writes.Do(ctx, redis.NewIntCmd(ctx, args...)) })
+}
+
+// remove deletes a user's entries, which one server has.
+func (c *entries) remove(ctx context.Context, keys ...string) error {
+	return c.do(ctx, keys[0], func(n *node) error {
+		if err := n.client.Unlink(ctx, keys...).Err(); err != nil {
 			return fmt.Errorf("remove cache entry: %w", err)
 		}
 		return nil
 	})
 }
 
-func encode(events []event.Event) ([]any, error) {
+func encode(events []event.Event, field func(*event.Event) string) ([]any, error) {
 	fields := make([]any, 0, 2*len(events)+2)
-	for _, e := range events {
-		raw, err := json.Marshal(e)
+	for i := range events {
+		raw, err := json.Marshal(events[i])
 		if err != nil {
 			return nil, fmt.Errorf("encode event: %w", err)
 		}
-		fields = append(fields, string(e.ID), raw)
+		fields = append(fields, field(&events[i]), raw)
 	}
 	return fields, nil
 }
+
+// byID is the field of an event in an entry of events.
+func byID(e *event.Event) string { return string(e.ID) }
 
 // run returns the run ID of the server that answers, asking for it if a connection has been made since it last was: a server that is
 // another one, or that lives again, is reached over new connections only. A server that tells none, such as the embedded one, keeps

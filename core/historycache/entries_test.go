@@ -35,13 +35,13 @@ func TestFill(t *testing.T) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if _, err := s.add(s.t.Context(), entry, late.ID, raw); err != nil {
+		if _, err := s.add(s.t.Context(), entry, byID(&late), raw); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 	nothing := func(*scene) {}
 	other := func(s *scene) {
-		if _, err := s.fill(s.t.Context(), entry, 7, []event.Event{early}, func() ([]event.Event, error) { return nil, nil }); err != nil {
+		if _, err := s.fill(s.t.Context(), entry, 7, byID, []event.Event{early}, func() ([]event.Event, error) { return nil, nil }); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -66,7 +66,7 @@ func TestFill(t *testing.T) {
 			t.Parallel()
 			s := &scene{t: t, entries: embedded(t)}
 			c.before(s)
-			_, err := s.fill(t.Context(), entry, 7, []event.Event{early}, func() ([]event.Event, error) {
+			_, err := s.fill(t.Context(), entry, 7, byID, []event.Event{early}, func() ([]event.Event, error) {
 				c.during(s)
 				return s.late, nil
 			})

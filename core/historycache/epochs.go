@@ -143,21 +143,11 @@ func (e *epochs) refresh(ctx context.Context) error {
 	return nil
 }
 
-// bump raises the epochs of the shards. When it returns nil, no instance trusts an entry of an older epoch any more, which
-// takes a lease. Bumps that come while another is under way are raised together.
+// bump raises the epochs of the shards. When it returns nil, no instance trusts an entry of an older epoch any more, which takes a lease.
 func (e *epochs) bump(ctx context.Context, which ...uint8) error {
-	for {
-		r := e.join(which)
-		err := e.await(ctx, r)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
-		// It was the time of another bump that ran out.
+	if err := e.announce(ctx, which...); err != nil {
+		return err
 	}
-	e.bumps()
 	// Clocks of two machines run at slightly different speeds.
 	lease := time.NewTimer(e.config.Lease + e.config.Lease/10)
 	defer lease.Stop()
@@ -166,6 +156,23 @@ func (e *epochs) bump(ctx context.Context, which ...uint8) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the cache lease: %w", ctx.Err())
+	}
+}
+
+// announce raises the epochs of the shards. A lease after it has returned nil, no instance trusts an entry of an older epoch any more. What
+// comes while another is under way is raised together.
+func (e *epochs) announce(ctx context.Context, which ...uint8) error {
+	for {
+		r := e.join(which)
+		err := e.await(ctx, r)
+		if err == nil {
+			e.bumps()
+			return nil
+		}
+		if ctx.Err() != nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		// It was the time of another that ran out.
 	}
 }
 

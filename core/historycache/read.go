@@ -92,7 +92,7 @@ func (c *Cache) readThrough(ctx context.Context, project ident.ProjectID, user i
 	defer c.stopFilling(entry)
 	filling, cancel := asked(ctx)
 	defer cancel()
-	said, err := c.entries.fill(filling, entry, epoch, events, func() ([]event.Event, error) {
+	said, err := c.entries.fill(filling, entry, epoch, byID, events, func() ([]event.Event, error) {
 		late, _, err := c.log.Read(ctx, project, user, next)
 		return late, err
 	})

@@ -435,6 +435,7 @@ type EventReader interface {
 	// Read returns the user's set of events in no particular order. With an accountStamp, it does so only if the account that came with it is
 	// still good: if every change of the account of which anybody had been told before the call is in what was read after the stamp was told.
 	Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (event.Reading, error)
-	// Offers returns the user's recent login-offered and login-denied events, newest first; bounded.
-	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
+	// Offers returns the user's recent login-offered and login-denied events, newest first; bounded. If texts are given, those may be left
+	// out that have none of them for a value, such as their process or challenge.
+	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID, about ...string) ([]event.Event, error)
 }

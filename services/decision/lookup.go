@@ -27,8 +27,8 @@ func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time,
 	defer cancel()
 	read, err := s.deps.Events.Read(ctx, q.Project, q.Account.ID, q.AccountStamp)
 	found.Events, found.accountStamp, found.stale = read.Events, read.AccountStamp, read.AccountStale
-	if err == nil && withOffers && !found.stale {
-		found.Offers, err = s.deps.Events.Offers(ctx, q.Project, q.Account.ID)
+	if err == nil && withOffers && q.Process != "" && !found.stale {
+		found.Offers, err = s.deps.Events.Offers(ctx, q.Project, q.Account.ID, q.Process)
 	}
 	if err != nil {
 		s.metrics.lookupFailures.Inc()

@@ -36,7 +36,7 @@ func (f fakeEvents) Read(context.Context, ident.ProjectID, ident.UserID, string)
 	return event.Reading{Events: f.events}, f.err
 }
 
-func (f fakeEvents) Offers(context.Context, ident.ProjectID, ident.UserID) ([]event.Event, error) {
+func (f fakeEvents) Offers(context.Context, ident.ProjectID, ident.UserID, ...string) ([]event.Event, error) {
 	return f.offers, f.err
 }
 

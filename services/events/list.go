@@ -21,7 +21,7 @@ func (s *Service) List(ctx context.Context, req service.ForUser[service.EventLis
 		return rest.PasskeyEventList{}, err
 	}
 	if req.Body.IncludeEngine {
-		offers, err := s.deps.Store.Offers(ctx, req.Project, req.User)
+		offers, err := s.deps.Store.AllOffers(ctx, req.Project, req.User)
 		if err != nil {
 			return rest.PasskeyEventList{}, err
 		}

@@ -138,7 +138,7 @@ func (s *Service) checkEnvironment(ctx context.Context, a account.Account, e eve
 	if e.Environment == "" || slices.ContainsFunc(a.Environments, func(known account.Environment) bool { return known.ID == e.Environment }) {
 		return nil
 	}
-	offers, err := s.deps.Store.Offers(ctx, e.Project, e.User)
+	offers, err := s.deps.Store.Offers(ctx, e.Project, e.User, string(e.Environment), e.Process)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (s *Service) join(ctx context.Context, e event.Event) (event.Event, error) 
 	case e.Ceremony != "":
 		return e, nil
 	case e.Type.AnswersLogin():
-		known, err = s.deps.Store.Offers(ctx, e.Project, e.User)
+		known, err = s.deps.Store.Offers(ctx, e.Project, e.User, e.Challenge, event.Canonical(e.Challenge), e.Process)
 	case e.Type.AnswersAppend():
 		known, err = s.live(ctx, e.Project, e.User)
 	}

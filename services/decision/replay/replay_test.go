@@ -61,7 +61,7 @@ func (l logged) Read(ctx context.Context, project ident.ProjectID, user ident.Us
 	return event.Reading{Events: event.NewSet(events).Live()}, err
 }
 
-func (l logged) Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+func (l logged) Offers(ctx context.Context, project ident.ProjectID, user ident.UserID, _ ...string) ([]event.Event, error) {
 	return l.log.Offers(ctx, project, user)
 }
 

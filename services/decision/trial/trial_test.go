@@ -51,7 +51,7 @@ func (declined) Read(context.Context, ident.ProjectID, ident.UserID, string) (ev
 	return event.Reading{Events: []event.Event{made("pke-1", event.AppendOffered), made("pke-2", event.AppendExplicitAbort)}}, nil
 }
 
-func (declined) Offers(context.Context, ident.ProjectID, ident.UserID) ([]event.Event, error) {
+func (declined) Offers(context.Context, ident.ProjectID, ident.UserID, ...string) ([]event.Event, error) {
 	return nil, nil
 }
 
