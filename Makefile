@@ -13,9 +13,14 @@ LDFLAGS  := -s -w -X main.version=$(VERSION:v%=%) -X main.revision=$(REVISION)
 # grpc's traces of itself, which nothing shows, would bring html/template, and with it every exported method of every library: 15 MB.
 export CGO_ENABLED := 0
 export GOFLAGS     := $(strip $(shell go env GOFLAGS) -trimpath -tags=grpcnotrace)
-# The compiler and the linker may take more memory before they collect: a fifth of their time is collecting. Tests run as they are.
+# The compiler, the linker and the tests of packages may take more memory before they collect: a fifth of their time is collecting. The whole system and the
+# program, which follow a limit of their own unless they are told otherwise, run as they are.
 COMPILE            := -toolexec 'env GOGC=400'
 RACE               := CGO_ENABLED=1 go test -race $(COMPILE) -vet=off -timeout 45m
+
+# What compiles and evaluates rules, or reads documents, for seconds, and starts no goroutine, which pure_test.go holds it to: the race detector has nothing to
+# find there, and makes it five times as dear.
+PURE := ./api ./services/decision/explain/... ./services/decision/internal/bundle ./services/decision/invariant/... ./services/decision/scenario/...
 
 # Tools are pinned in modules of their own, so that the product carries none of their dependencies.
 TOOL = GOWORK=off go build -C $(1) $(COMPILE) -ldflags '-s -w' -o $(CURDIR)/$@ $(2)
@@ -52,15 +57,16 @@ test: packages-test ## Run every check and every test, with the race detector
 
 # Both at once: a linker uses one core, and the whole-system tests wait more than they compute, so that there are more of them than cores. What both need is
 # compiled before, or each would compile it. The whole system is tested in two runs: with the race detector what runs in the tests' own process, and without it
-# (-short) what that leaves: the other shapes, the binary, the browsers, the suites in JavaScript, and the commands, each of which does one thing after another.
+# (-short) what that leaves: the other shapes, the binary, the browsers, the suites in JavaScript, the commands, each of which does one thing after another, and
+# what is pure.
 .PHONY: test-packages test-system
 test-packages:
-	$(RACE) $$(go list ./... ./sdk/... | grep -v -e /test$$ -e /cmd/keyward$$ -e /cmd/keyward/internal/cli$$)
+	GOGC=400 $(RACE) $$(go list ./... ./sdk/... | grep -vxF -f <(go list ./test ./cmd/keyward ./cmd/keyward/internal/cli $(PURE)))
 
 test-system:
 	$(RACE) -parallel 5 ./test
 	go test -short $(COMPILE) -vet=off -timeout 45m -parallel 5 ./test
-	go test $(COMPILE) -vet=off -timeout 45m ./cmd/keyward ./cmd/keyward/internal/cli
+	go test $(COMPILE) -vet=off -timeout 45m ./cmd/keyward ./cmd/keyward/internal/cli $(PURE)
 
 # What a change is tried with while it is made: no race detector, no browser, nothing to install.
 .PHONY: test-quick
