@@ -179,10 +179,12 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 		audit.Event{Type: audit.KeysRotated, Project: made.ID, Version: 2}, audit.Event{Type: audit.KeysDropped, Project: made.ID, Version: 2},
 		audit.Event{Type: audit.LimitHit, Limit: "rate_limit_address", Count: 1, FromMs: 1, ToMs: 2},
 		audit.Event{Type: audit.CodesGuessed, Project: made.ID, Count: 1, FromMs: 1, ToMs: 2},
+		audit.Event{Type: audit.SigningKeyCreated, Project: made.ID, SigningKey: ident.NewKeyID()},
 		audit.Event{Type: audit.SigningKeyRotated, Project: made.ID, SigningKey: ident.NewKeyID()},
 		audit.Event{Type: audit.WebhookCreated, Project: made.ID, Webhook: ident.NewWebhookID()},
 		audit.Event{Type: audit.WebhookUpdated, Project: made.ID, Webhook: ident.NewWebhookID(), Changed: []string{"secrets"}},
 		audit.Event{Type: audit.WebhookDeleted, Project: made.ID, Webhook: ident.NewWebhookID()},
+		audit.Event{Type: audit.WebhookEnded, Project: made.ID, Webhook: ident.NewWebhookID()},
 		audit.Event{Type: audit.StartedUnencrypted},
 		audit.Event{Type: audit.SigningKeyRemoved, Project: made.ID, SigningKey: ident.NewKeyID()},
 	)

@@ -24,6 +24,8 @@ const (
 	KeysRotated Type = "keys-rotated"
 	// KeysDropped: An operator dropped the older versions of a project's keys: what they made is refused.
 	KeysDropped Type = "keys-dropped"
+	// SigningKeyCreated: The first signing key of a project was made, when something was to be signed or its key set was asked for, or by an operator.
+	SigningKeyCreated Type = "signing-key-created"
 	// SigningKeyRotated: Another key was published for a project to sign with, by an operator or since the one before has got too old; or an operator let the one that was published sign at once.
 	SigningKeyRotated Type = "signing-key-rotated"
 	// SigningKeyRemoved: An operator unpublished a key of a project: what it signed is refused.
@@ -34,6 +36,8 @@ const (
 	WebhookUpdated Type = "webhook-updated"
 	// WebhookDeleted: A webhook endpoint of a project was deleted; nothing is delivered to it any more.
 	WebhookDeleted Type = "webhook-deleted"
+	// WebhookEnded: A webhook endpoint answered 410 Gone; nothing is delivered to it any more until it is changed.
+	WebhookEnded Type = "webhook-ended"
 	// StartedUnencrypted: A process that keeps secrets started without an encryption key: who can read the store can sign as any project.
 	StartedUnencrypted Type = "started-unencrypted"
 	// PolicyReplaced: Another policy answers in a process. Each process of the decision service tells of it, also when it starts: then there is none before.
@@ -59,11 +63,13 @@ func Types() []Type {
 		IssuerRemoved,
 		KeysRotated,
 		KeysDropped,
+		SigningKeyCreated,
 		SigningKeyRotated,
 		SigningKeyRemoved,
 		WebhookCreated,
 		WebhookUpdated,
 		WebhookDeleted,
+		WebhookEnded,
 		StartedUnencrypted,
 		PolicyReplaced,
 		PolicyRefused,

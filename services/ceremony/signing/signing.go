@@ -196,19 +196,24 @@ func (s *Store) ring(ctx context.Context, project ident.ProjectID) (*ring, error
 
 const firstLimit = 10 * time.Second
 
-// begin reads the keys of a project, or makes the first. Of several instances that do so at once one wins, and the others take its key.
+// begin reads the keys of a project, or makes the first. Of several instances that do so at once one wins and tells, and the others
+// take its key.
 func (s *Store) begin(ctx context.Context, project ident.ProjectID) (*ring, error) {
 	r, err := s.read(ctx, project)
 	if err != nil || len(r.keys) > 0 {
 		return r, err
 	}
-	now := s.now()
-	return s.update(ctx, project, func(keys Keys) (Keys, error) {
-		if len(keys) > 0 {
+	now, made := s.now(), false
+	r, err = s.update(ctx, project, func(keys Keys) (Keys, error) {
+		if made = len(keys) == 0; !made {
 			return keys, nil
 		}
 		return keys.rotated(now, true, generate)
 	})
+	if err == nil && made && s.audit != nil {
+		s.audit.Add(ctx, audit.Event{Type: audit.SigningKeyCreated, Project: project, SigningKey: r.keys[0].ID})
+	}
+	return r, err
 }
 
 // update changes the stored keys of a project under their revision. What change leaves as it is, is not written.

@@ -305,7 +305,10 @@ func TestKeysChangeByTheirAge(t *testing.T) {
 	if second == keyID(t, first) {
 		t.Error("there was no second key")
 	}
-	want := []audit.Event{{Type: audit.SigningKeyRotated, Project: project, SigningKey: ident.KeyID(second)}}
+	want := []audit.Event{
+		{Type: audit.SigningKeyCreated, Project: project, SigningKey: ident.KeyID(keyID(t, first))},
+		{Type: audit.SigningKeyRotated, Project: project, SigningKey: ident.KeyID(second)},
+	}
 	if diff := cmp.Diff(want, c.told); diff != "" {
 		t.Errorf("it is told as %s", diff)
 	}

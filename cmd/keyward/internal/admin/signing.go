@@ -32,7 +32,11 @@ func (p *Projects) RotateSigningKey(ctx context.Context, id string, immediately 
 	if err != nil {
 		return nil, fmt.Errorf("rotate the signing key of project %s: %w", id, Plain(err))
 	}
-	p.told.Add(ctx, audit.Event{Type: audit.SigningKeyRotated, Project: ident.ProjectID(id), SigningKey: keys[len(keys)-1].ID})
+	told := audit.Event{Type: audit.SigningKeyRotated, Project: ident.ProjectID(id), SigningKey: keys[len(keys)-1].ID}
+	if len(keys) == 1 { // there was none to rotate
+		told.Type = audit.SigningKeyCreated
+	}
+	p.told.Add(ctx, told)
 	return keys, nil
 }
 

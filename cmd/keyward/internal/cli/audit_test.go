@@ -103,7 +103,7 @@ func TestEveryCommandThatChangesAProjectIsInTheStreamOfSecurityEventsWithoutASec
 		"issuer-removed by keyward project issuer remove",
 		"keys-rotated by keyward project keys rotate",
 		"keys-dropped by keyward project keys rotate",
-		"signing-key-rotated by keyward project signing-keys rotate",
+		"signing-key-created by keyward project signing-keys rotate",
 		"signing-key-rotated by keyward project signing-keys rotate",
 		"project-deleted by keyward project delete",
 	}
