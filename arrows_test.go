@@ -130,7 +130,7 @@ var arrows = []struct {
 	{"core/historycache", "core/cache core/event core/ident core/kv"},
 	{"core/feed", "core/bus core/direct core/event core/ident"},
 	{"core/idempotency", "core/bus core/fault core/ident core/kv"},
-	{"core/atrest", "core/bus"},
+	{"core/atrest", "core/bus core/kv"},
 	{"core/atrest", ""},
 	{"core/keyring", "core/atrest core/bus core/fault core/ident core/kv core/secret"},
 	{"core/kv", "core/bus core/direct core/fault core/ident core/span"},

@@ -23,12 +23,14 @@ func reports() map[string][]audit.Event {
 		settings.Ceremony: {
 			{Type: audit.ProjectUpdated, Project: "pro-1", Changed: []string{"name"}}, {Type: audit.CodesGuessed, Project: "pro-1"},
 			{Type: audit.SigningKeyRotated, Project: "pro-1", SigningKey: "pki-1"}, {Type: audit.StartedUnencrypted},
+			{Type: audit.SigningKeyCreated, Project: "pro-1", SigningKey: "pki-1"},
 		},
 		settings.Decision: {{Type: audit.PolicyReplaced, Policy: bundle}, {Type: audit.PolicyRefused, Policy: bundle, Reason: "it is wrong"}},
 		settings.Events: {
 			{Type: audit.WebhookCreated, Project: "pro-1", Webhook: "whe-1"},
 			{Type: audit.WebhookUpdated, Project: "pro-1", Webhook: "whe-1", Changed: []string{"url"}},
 			{Type: audit.WebhookDeleted, Project: "pro-1", Webhook: "whe-1"}, {Type: audit.StartedUnencrypted},
+			{Type: audit.WebhookEnded, Project: "pro-1", Webhook: "whe-1"},
 		},
 	}
 }

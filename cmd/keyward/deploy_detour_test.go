@@ -24,6 +24,7 @@ func isolated() map[string]struct{ subject, stream string } {
 	return map[string]struct{ subject, stream string }{
 		settings.Gateway:  {"$KV." + bus.IdempotencyBucket + ".pro-1.trick", "KV_" + bus.IdempotencyBucket},
 		settings.Decision: {bus.DecisionsPrefix + ".pro-1.usr-1.trick", bus.DecisionsStream},
+		settings.Events:   {bus.EventsPrefix + ".pro-1.usr-1.trick", bus.EventsStream},
 	}
 }
 
@@ -105,7 +106,68 @@ func trick(t *testing.T, conn *nats.Conn, subject, stream string) {
 	}
 }
 
-func TestNoAnswerToAGatewayOrToWhatRunsPoliciesGoesWhereItMayNotWrite(t *testing.T) {
+// deliveries are requests for consumers that would deliver what somebody has stored as a request that he may not make.
+func deliveries(own struct{ subject, stream string }) []attack {
+	var all []attack
+	for to := range nowhere() {
+		config := func(more string) string {
+			return fmt.Sprintf(`{"stream_name":%q,"config":{"deliver_policy":"all","deliver_subject":%q,"filter_subject":%q%s}}`,
+				own.stream, to, own.subject, more)
+		}
+		all = append(all,
+			attack{"a consumer", "$JS.API.CONSUMER.CREATE." + own.stream + ".detour." + own.subject, config(`,"name":"detour"`)},
+			attack{"a consumer of a wide subject", "$JS.API.CONSUMER.CREATE." + own.stream + ".detour", config(`,"name":"detour"`)},
+			attack{"a consumer without a name", "$JS.API.CONSUMER.CREATE." + own.stream, config("")},
+			attack{"a durable consumer", "$JS.API.CONSUMER.DURABLE.CREATE." + own.stream + ".detour", config(`,"durable_name":"detour"`)},
+			attack{"another end of a consumer that there is", "$JS.API.CONSUMER.CREATE." + own.stream + "." + bus.ErasureConsumer + "." +
+				own.subject, config(fmt.Sprintf(`,"durable_name":%q`, bus.ErasureConsumer))},
+			attack{"a consumer that begins anew", "$JS.API.CONSUMER.RESET." + own.stream + "." + bus.ErasureConsumer, ""},
+			attack{"the end of a consumer", "$JS.API.CONSUMER.DELETE." + own.stream + "." + bus.ErasureConsumer, ""},
+		)
+	}
+	return all
+}
+
+// NATS does not check where a consumer delivers either: who makes one has what is stored said to JetStream, or to a service.
+func TestNoServiceHasAConsumerSayWhatItMayNotSay(t *testing.T) {
+	d := startDeployed(t)
+	heard := arrivals(t, d, nowhere())
+	for name, own := range isolated() {
+		conn, refused := d.connect(t, name)
+		if _, err := conn.Request(own.subject, []byte(`{}`), time.Minute); err != nil {
+			t.Fatalf("%s cannot write what is its own: %v", name, err)
+		}
+		all := deliveries(own)
+		for _, a := range all {
+			if err := conn.PublishRequest(a.subject, conn.NewInbox(), []byte(a.payload)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := conn.FlushTimeout(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			if !refused.tells(a.subject) {
+				t.Errorf("%s is not refused %s: %s", name, a.what, a.subject)
+			}
+		}
+		for _, arrived := range heard() {
+			t.Errorf("a consumer of %s has said %s", name, arrived)
+		}
+	}
+	operator, _ := d.connect(t, "operator")
+	if _, err := operator.Request(deliveries(isolated()[settings.Events])[0].subject,
+		[]byte(deliveries(isolated()[settings.Events])[0].payload), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); len(heard()) == 0; {
+		if time.Now().After(end) {
+			t.Fatal("the detour works for nobody")
+		}
+	}
+}
+
+func TestNoAnswerToAServiceInAnAccountOfItsOwnGoesWhereItMayNotWrite(t *testing.T) {
 	d := startDeployed(t)
 	heard := arrivals(t, d, nowhere())
 	for name, own := range isolated() {
@@ -161,6 +223,15 @@ func TestADecisionServiceAnswersOnlyWhoAsksIt(t *testing.T) {
 	}
 }
 
+// itsOwn is what the service of events may ask for beyond reading: what comes by the consumer that is there from the start, how far those
+// had got that an earlier version made, and that what has been delivered waits no more.
+func itsOwn() []string {
+	return []string{
+		"$JS.API.CONSUMER.MSG.NEXT." + bus.EventsStream + "." + bus.ErasureConsumer, "$JS.API.CONSUMER.INFO." + bus.EventsStream + ".*",
+		"$JS.API.STREAM.MSG.DELETE." + bus.WebhookRetriesStream,
+	}
+}
+
 // What a service in an account of its own may publish is what its account lets out, so that a refusal is told to it and to the log; and
 // nothing of it makes a consumer or changes a stream.
 func TestTheAccountOfAServiceLetsOutWhatTheServiceMayAskForAndNoMore(t *testing.T) {
@@ -194,6 +265,9 @@ func TestTheAccountOfAServiceLetsOutWhatTheServiceMayAskForAndNoMore(t *testing.
 			t.Errorf("%s may publish\n%q\nits account lets out\n%q", name, allowed, imported)
 		}
 		for _, subject := range imported {
+			if name == settings.Events && slices.Contains(itsOwn(), subject) {
+				continue
+			}
 			for _, verb := range []string{"CONSUMER", "CREATE", "UPDATE", "DELETE", "RESTORE", "SNAPSHOT"} {
 				if strings.HasPrefix(subject, "$JS.") && slices.Contains(strings.Split(subject, "."), verb) {
 					t.Errorf("%s may ask for %s", name, subject)

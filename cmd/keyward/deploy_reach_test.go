@@ -62,9 +62,7 @@ func readers() map[string][]string {
 
 // listers are the services that make consumers, each of streams of its own and of no more than these.
 func listers() map[string][]string {
-	of := map[string][]string{
-		bus.EventsStream: {settings.Events}, "KV_" + bus.WebhooksBucket: {settings.Events}, "KV_" + bus.WebhookWorkBucket: {settings.Events},
-	}
+	of := map[string][]string{}
 	for _, bucket := range []string{
 		bus.AccountsBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.ChallengesBucket, bus.MarksBucket, bus.KeysBucket,
 		bus.ProjectKeysBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.ProcessesBucket,

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/kv"
 )
 
 // Rewrite encrypts what a bucket holds and is not encrypted by the first key, and returns how much that was. A value that none
@@ -56,24 +58,15 @@ func Check(ctx context.Context, bucket jetstream.KeyValue, keys *Keys) error {
 }
 
 func entries(ctx context.Context, bucket jetstream.KeyValue) ([]jetstream.KeyValueEntry, error) {
-	watch, err := bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
+	var all []jetstream.KeyValueEntry
+	err := kv.Watch(ctx, bucket, func(entry jetstream.KeyValueEntry) bool {
+		if entry != nil && entry.Operation() == jetstream.KeyValuePut {
+			all = append(all, entry)
+		}
+		return entry != nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read bucket %s: %w", bucket.Bucket(), err)
 	}
-	defer func() { _ = watch.Stop() }()
-	var all []jetstream.KeyValueEntry
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("read bucket %s: %w", bucket.Bucket(), ctx.Err())
-		case entry, open := <-watch.Updates():
-			if !open {
-				return nil, fmt.Errorf("read bucket %s: the watch ended", bucket.Bucket())
-			}
-			if entry == nil {
-				return all, nil
-			}
-			all = append(all, entry)
-		}
-	}
+	return all, nil
 }

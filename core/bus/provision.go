@@ -27,7 +27,7 @@ const (
 	notEnabledForAcc jetstream.ErrorCode = 10039
 )
 
-// provision creates or updates every stream and bucket. It is idempotent.
+// provision creates or updates every stream and bucket, and the consumer that is there from the start. It is idempotent.
 func (b *Bus) provision(ctx context.Context, cfg Config, log *slog.Logger) error {
 	wanted := b.streams(cfg)
 	if b.guard != nil {
@@ -43,6 +43,13 @@ func (b *Bus) provision(ctx context.Context, cfg Config, log *slog.Logger) error
 		if err := b.ensure(ctx, stream); err != nil {
 			return fmt.Errorf("create stream %s: %w%s", stream.Name, err, advice(err, cfg))
 		}
+	}
+	err := retry(ctx, func(ctx context.Context) error {
+		_, err := b.JS.CreateOrUpdateConsumer(ctx, EventsStream, erasure())
+		return err
+	}, passing)
+	if err != nil {
+		return fmt.Errorf("create the consumer %s of %s: %w", ErasureConsumer, EventsStream, err)
 	}
 	return nil
 }

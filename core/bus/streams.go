@@ -29,10 +29,27 @@ const (
 	AuditPrefix     = "passkey.audit"
 
 	WebhookRetriesPrefix    = "webhook.retries"
-	WebhookHeadsPrefix      = "webhook.heads" // in the stream of retries
+	WebhookHeadsPrefix      = "webhook.heads"     // in the stream of retries
+	WebhookPositionsPrefix  = "webhook.positions" // there, too: up to where each endpoint has got, <prefix>.<project>.<endpoint>
 	WebhookDeadPrefix       = "webhook.dead"
 	WebhookDeliveriesPrefix = "webhook.deliveries"
 )
+
+// ErasureConsumer is the durable consumer of the stream of events that all instances share to hear of deleted users. It is made with the
+// stream: who reads with it needs no permission to make consumers, which deliver wherever they are told to.
+const ErasureConsumer = "erasure"
+
+// maxErased is how many deletions may await their time; later ones wait to be read.
+const maxErased = 10_000
+
+func erasure() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable:       ErasureConsumer,
+		FilterSubject: EventsPrefix + ".*.*.user-deleted",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		MaxAckPending: maxErased, // each waits for its time
+	}
+}
 
 // PoliciesBucket is the object store that keeps the files of every policy revision that answered lately, under the hash of their content.
 const PoliciesBucket = "policy-bundles"
@@ -128,7 +145,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	processes.MaxAge = processesMaxAge
 
 	retries := b.log(WebhookRetriesStream, WebhookRetriesPrefix)
-	retries.Subjects = append(retries.Subjects, WebhookHeadsPrefix+".>")
+	retries.Subjects = append(retries.Subjects, WebhookHeadsPrefix+".>", WebhookPositionsPrefix+".>")
 	retries.MaxMsgsPerSubject = 1
 	// Who takes over an endpoint must see what the one before wrote last, so with replicas it is read from the leader.
 	retries.AllowDirect = b.replicas == 1

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
@@ -29,13 +28,6 @@ const (
 	batchMessages = 256
 	batchBytes    = 1 << 20
 	answerWait    = 5 * time.Second
-
-	// While nothing comes, it is looked for that often: soon after a sign of something, which is heard before it is stored, and ever more
-	// seldom.
-	soonest = time.Millisecond
-	latest  = 250 * time.Millisecond
-	// How often it is looked at, while nothing comes, whether the stream is still the same.
-	doubtful = time.Second
 )
 
 // Message is a message of a stream, and how many of those that were asked for follow it, about.
@@ -87,74 +79,11 @@ func (s *Stream) State(ctx context.Context) (jetstream.StreamState, error) {
 // Each reads the messages of a subject up to the end of the stream, until take wants no more or returns an error.
 func (s *Stream) Each(ctx context.Context, subject string, from Start, take func(Message) (more bool, err error)) error {
 	for {
-		p, err := s.page(ctx, subject, from, take)
+		p, err := s.page(ctx, subject, from, batchMessages, take)
 		if err != nil || p.over || p.last == 0 || p.pending == 0 {
 			return err
 		}
 		from = After(p.last)
-	}
-}
-
-// Follow reads the messages of a subject after a position and all that are stored from then on, until ctx ends, take returns an error, the
-// stream is another one (ErrReset) or cannot be read. It returns why.
-func (s *Stream) Follow(ctx context.Context, subject string, after uint64, take func(Message) error) error {
-	signs := make(chan struct{}, 1)
-	sub, err := s.js.Conn().Subscribe(subject, func(*nats.Msg) {
-		select {
-		case signs <- struct{}{}:
-		default:
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("listen for signs of %s: %w", subject, err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	pause, looked, connected := soonest, time.Now(), s.js.Conn().Stats().Reconnects
-	for {
-		p, err := s.page(ctx, subject, After(after), func(m Message) (bool, error) { return true, take(m) })
-		if err != nil {
-			return err
-		}
-		if p.last > 0 {
-			after, pause = p.last, soonest
-			continue
-		}
-		if now := s.js.Conn().Stats().Reconnects; now != connected || time.Since(looked) > doubtful {
-			if err := s.reaches(ctx, after); err != nil {
-				return err
-			}
-			looked, connected = time.Now(), now
-		}
-		sign, err := await(ctx, signs, pause)
-		if err != nil {
-			return err
-		}
-		if pause = min(2*pause, latest); sign {
-			pause = soonest
-		}
-	}
-}
-
-// reaches fails if the stream ends before a position.
-func (s *Stream) reaches(ctx context.Context, position uint64) error {
-	state, err := s.State(ctx)
-	if err == nil && state.LastSeq < position {
-		err = fmt.Errorf("%s ends at %d, %d was read: %w", s.name, state.LastSeq, position, ErrReset)
-	}
-	return err
-}
-
-// await returns at a sign, or after a pause.
-func await(ctx context.Context, signs <-chan struct{}, pause time.Duration) (sign bool, err error) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false, ctx.Err()
-	case <-signs:
-		return true, nil
-	case <-timer.C:
-		return false, nil
 	}
 }
 
@@ -165,14 +94,15 @@ type page struct {
 	over    bool   // no more is wanted
 }
 
-func (s *Stream) page(ctx context.Context, subject string, from Start, take func(Message) (bool, error)) (page, error) {
+// page reads what one answer holds, at most so many messages.
+func (s *Stream) page(ctx context.Context, subject string, from Start, most int, take func(Message) (bool, error)) (p page, err error) {
 	asking, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	read := s.fromLeader
 	if s.batch {
-		read = s.fromAny
+		p, err = s.fromAny(asking, subject, from, most, take)
+	} else {
+		p, err = s.fromLeader(asking, subject, from, take)
 	}
-	p, err := read(asking, subject, from, take)
 	if err != nil {
 		return p, fmt.Errorf("read %s: %w", s.name, err)
 	}
@@ -180,7 +110,9 @@ func (s *Stream) page(ctx context.Context, subject string, from Start, take func
 }
 
 // fromAny reads a batch. The client ends one silently when time runs out; what the last message says is pending then remains to be read.
-func (s *Stream) fromAny(ctx context.Context, subject string, from Start, take func(Message) (bool, error)) (p page, err error) {
+func (s *Stream) fromAny(
+	ctx context.Context, subject string, from Start, most int, take func(Message) (bool, error),
+) (p page, err error) {
 	opts := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(batchBytes)}
 	switch {
 	case !from.at.IsZero():
@@ -188,7 +120,7 @@ func (s *Stream) fromAny(ctx context.Context, subject string, from Start, take f
 	case from.sequence > 0:
 		opts = append(opts, jetstreamext.GetBatchSeq(from.sequence))
 	}
-	batch, err := jetstreamext.GetBatch(ctx, s.js, s.name, batchMessages, opts...)
+	batch, err := jetstreamext.GetBatch(ctx, s.js, s.name, most, opts...)
 	if err != nil {
 		return p, fmt.Errorf("ask for a batch: %w", err)
 	}

@@ -33,6 +33,15 @@ func ByGets(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyVal
 	return &gets{KeyValue: bucket, js: js, stream: stream, prefix: "$KV." + bucket.Bucket() + "."}, nil
 }
 
+// Open returns a bucket by its name, as ByGets does.
+func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.KeyValue, error) {
+	bucket, err := js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", name, err)
+	}
+	return ByGets(ctx, js, bucket)
+}
+
 // watch does what the method of Bucket does.
 func (g *gets) watch(ctx context.Context, wanted sought, see func(jetstream.KeyValueEntry) bool) error {
 	subject, last, more := g.prefix+wanted.pattern, uint64(0), true

@@ -100,6 +100,13 @@ func (b *Bucket[T]) Keep(
 	return b.Follow(ctx, see)
 }
 
+// Watch hands the entries of a bucket to see as they are stored, those of deleted keys too, nil once it has had all that there were, and
+// from then on what is written, until see wants no more, ctx ends or the connection is closed.
+func Watch(ctx context.Context, bucket jetstream.KeyValue, see func(jetstream.KeyValueEntry) bool) error {
+	stored := Bucket[[]byte]{KV: bucket, Name: "entry of " + bucket.Bucket()}
+	return stored.watch(ctx, sought{pattern: jetstream.AllKeys, values: true, gone: true}, see)
+}
+
 var errWatchEnded = errors.New("the watch ended")
 
 // sought says which entries are wanted.

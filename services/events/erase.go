@@ -10,15 +10,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
-
-// sweeper is the durable consumer that all instances share to hear of deleted users.
-const sweeper = "erasure"
 
 // DefaultSweepAfter is longer than any call takes that began before its user was deleted, with the record of its decision.
 const DefaultSweepAfter = time.Minute
@@ -53,13 +49,7 @@ func (s *Service) sweep(ctx context.Context) {
 
 // sweepOnce works until something fails.
 func (s *Service) sweepOnce(ctx context.Context) error {
-	consumer, err := s.deps.JetStream.CreateOrUpdateConsumer(ctx, bus.EventsStream, jetstream.ConsumerConfig{
-		Durable:       sweeper,
-		FilterSubject: bus.EventsPrefix + ".*.*." + string(event.UserDeleted),
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		// Each waits for its time.
-		MaxAckPending: maxSwept,
-	})
+	consumer, err := s.deps.JetStream.Consumer(ctx, bus.EventsStream, bus.ErasureConsumer)
 	if err != nil {
 		return fmt.Errorf("open the consumer of deletions: %w", err)
 	}
@@ -83,9 +73,6 @@ func (s *Service) sweepOnce(ctx context.Context) error {
 		}
 	}
 }
-
-// maxSwept is how many deletions may await their time; later ones wait to be read.
-const maxSwept = 10_000
 
 // sweepUser puts a deletion off when it hears of it first.
 func (s *Service) sweepUser(ctx context.Context, msg jetstream.Msg) error {

@@ -79,15 +79,18 @@ func NewWebhooks(ctx context.Context, config WebhookConfig, deps WebhookDeps) (*
 		Log:       deps.Log,
 		Instance:  deps.Instance,
 		Sealer:    deps.Sealer,
+		Ended: func(ctx context.Context, e *webhook.Endpoint) {
+			w.tell(ctx, audit.WebhookEnded, e.Project, e.ID)
+		},
 	}); err != nil {
 		return nil, err
 	}
 	if w.lists, err = queue.OpenLists(ctx, deps.JetStream); err != nil {
 		return nil, err
 	}
-	bucket, err := deps.JetStream.KeyValue(ctx, bus.WebhooksBucket)
+	bucket, err := kv.Open(ctx, deps.JetStream, bus.WebhooksBucket)
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhooksBucket, err)
+		return nil, err
 	}
 	w.endpoints = webhook.Endpoints(bucket, deps.Sealer, fault.Unknown(webhookField))
 	if w.events, err = deps.JetStream.Stream(ctx, bus.EventsStream); err != nil {

@@ -19,6 +19,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
@@ -313,6 +314,10 @@ func TestAnEndpointThatIsGoneIsLeftAloneUntilItIsChangedAndThenGetsWhatWaited(t 
 	if now := refused.Load(); now != before || before == 0 {
 		t.Errorf("an endpoint that said it is gone was sent %d, then %d", before, now)
 	}
+	ended := audit.Event{Type: audit.WebhookEnded, Project: project, Webhook: ident.WebhookID(made.ID)}
+	if n := h.told.count(ended); n != 1 {
+		t.Errorf("it is told %d times that it ended", n)
+	}
 	gone.Store(false)
 	changed, err := d.UpdateWebhook(t.Context(), service.ForProject[service.WebhookPatch]{
 		Project: project, Body: service.WebhookPatch{ID: ident.WebhookID(made.ID), Changes: rest.WebhookEndpointUpdateReq{URL: &r.URL}},
@@ -409,7 +414,7 @@ func TestADeletedEndpointGetsNothingMoreAndLeavesNothing(t *testing.T) {
 			state := s.CachedInfo().State
 			switch stream {
 			case bus.EventsStream:
-				if state.Consumers > 0 {
+				if state.Consumers > 1 { // the one that is there from the start
 					return false
 				}
 			case "KV_" + bus.WebhookWorkBucket: // markers of what was deleted may stay

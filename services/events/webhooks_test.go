@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/api/rest"
@@ -51,6 +52,19 @@ func (t *told) Add(_ context.Context, events ...audit.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.events = append(t.events, events...)
+}
+
+// count returns how often something was told.
+func (t *told) count(what audit.Event) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for _, e := range t.events {
+		if cmp.Equal(e, what) {
+			n++
+		}
+	}
+	return n
 }
 
 func newHooks(t testing.TB, config events.WebhookConfig) *hooks {

@@ -44,7 +44,11 @@ func (a *App) secretBucket(ctx context.Context, name string) (jetstream.KeyValue
 	if err != nil {
 		return nil, nil, err
 	}
-	n, err := atrest.Rewrite(ctx, bucket, a.keys)
+	listed, err := kv.ByGets(ctx, a.bus.JS, bucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := atrest.Rewrite(ctx, listed, a.keys)
 	if errors.Is(err, atrest.ErrKey) {
 		return nil, nil, fmt.Errorf(
 			"encryption_key (KEYWARD_ENCRYPTION_KEY, KEYWARD_ENCRYPTION_KEY_FILE%s) has not the key that secrets are stored under: %w", a.keyFile(),

@@ -95,11 +95,8 @@ func Endpoints(bucket jetstream.KeyValue, sealer kv.Sealer, missing error) kv.Bu
 	return kv.Bucket[Endpoint]{KV: bucket, Name: "webhook endpoint", Missing: missing, Sealer: sealer}
 }
 
-// Consumer is the name of the endpoint's durable consumer of the log.
-func (e *Endpoint) Consumer() string { return Consumer(e.ID) }
-
-// Consumer is the name of the durable consumer of the log that an endpoint of that ID has, or had.
-func Consumer(id ident.WebhookID) string { return "webhook-" + string(id) }
+// Consumer is the name of the durable consumer of the log in which an earlier version kept how far the endpoint had got.
+func (e *Endpoint) Consumer() string { return "webhook-" + string(e.ID) }
 
 // LogSubject matches every event of the endpoint's project.
 func (e *Endpoint) LogSubject() string { return bus.EventsPrefix + "." + string(e.Project) + ".>" }

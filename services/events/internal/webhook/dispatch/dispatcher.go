@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/services/events/internal/webhook"
@@ -20,7 +21,7 @@ import (
 	"github.com/keyward/keyward/services/events/internal/webhook/queue"
 )
 
-// Deps is what a Dispatcher works with. All but Instance, Accounts and Sealer are required.
+// Deps is what a Dispatcher works with. All but Instance, Accounts, Sealer and Ended are required.
 type Deps struct {
 	JetStream jetstream.JetStream
 	Accounts  webhook.Accounts // nil = payloads tell of a passkey no more than its ID
@@ -28,6 +29,9 @@ type Deps struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 	Sealer    kv.Sealer // nil = endpoints are stored as they are, secrets included
+
+	// Ended is told, by one of all instances, of an endpoint that asked for nothing more. It returns at once. nil = nobody is told.
+	Ended func(context.Context, *webhook.Endpoint)
 
 	// Instance is a name that no other running process has, of letters, digits and dashes, and that this one had before it was
 	// restarted: then it goes on with its endpoints at once. Empty = none; after a crash the endpoints are taken over when the
@@ -60,18 +64,22 @@ func New(ctx context.Context, config webhook.Config, deps Deps) (*Dispatcher, er
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", bus.EventsStream, err)
 	}
-	endpoints, err := deps.JetStream.KeyValue(ctx, bus.WebhooksBucket)
+	source, err := direct.Open(ctx, deps.JetStream, bus.EventsStream)
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhooksBucket, err)
+		return nil, err
 	}
-	if d.work, err = deps.JetStream.KeyValue(ctx, bus.WebhookWorkBucket); err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", bus.WebhookWorkBucket, err)
+	endpoints, err := kv.Open(ctx, deps.JetStream, bus.WebhooksBucket)
+	if err != nil {
+		return nil, err
+	}
+	if d.work, err = kv.Open(ctx, deps.JetStream, bus.WebhookWorkBucket); err != nil {
+		return nil, err
 	}
 	d.tools = tools{
 		endpoints: webhook.Endpoints(endpoints, deps.Sealer, nil),
-		config:    config, js: deps.JetStream, events: events, queue: kept,
+		config:    config, js: deps.JetStream, events: events, source: source, queue: kept,
 		sender: webhook.NewSender(config, deps.Now), records: queue.NewRecorder(deps.JetStream, m.lost.Inc),
-		accounts: deps.Accounts, metrics: m, now: deps.Now, log: deps.Log,
+		accounts: deps.Accounts, ended: deps.Ended, metrics: m, now: deps.Now, log: deps.Log,
 	}
 	return d, nil
 }
@@ -149,17 +157,27 @@ func (m *management) run(ctx context.Context) error {
 		cancel()
 		m.drain()
 	}()
-	endpoints, err := m.Dispatcher.endpoints.KV.WatchAll(ctx)
-	if err != nil {
-		return fmt.Errorf("watch webhook endpoints: %w", err)
-	}
-	defer func() { _ = endpoints.Stop() }()
-	work, err := m.work.WatchAll(ctx)
-	if err != nil {
-		return fmt.Errorf("watch the work for webhooks: %w", err)
-	}
-	defer func() { _ = work.Stop() }()
-	return m.follow(ctx, endpoints.Updates(), work.Updates())
+	var watches sync.WaitGroup
+	defer watches.Wait()
+	defer cancel()
+	return m.follow(ctx, watch(ctx, &watches, m.Dispatcher.endpoints.KV), watch(ctx, &watches, m.work))
+}
+
+// watch returns what a bucket has and gets, nil after what it has, until ctx ends. The channel is closed if it ends earlier.
+func watch(ctx context.Context, watches *sync.WaitGroup, bucket jetstream.KeyValue) <-chan jetstream.KeyValueEntry {
+	entries := make(chan jetstream.KeyValueEntry)
+	watches.Go(func() {
+		defer close(entries)
+		_ = kv.Watch(ctx, bucket, func(e jetstream.KeyValueEntry) bool {
+			select {
+			case entries <- e:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}) // why it ended is of no use: it begins anew
+	})
+	return entries
 }
 
 // drain waits for the sessions, which end since their context has.
@@ -248,7 +266,7 @@ func (m *management) learn(entry jetstream.KeyValueEntry) {
 	}
 	m.endpoints[e.Key] = &e.Value
 	if running := m.running[e.Key]; running != nil {
-		running.endpoint.Store(&e.Value)
+		running.adopt(e)
 	}
 }
 

@@ -10,19 +10,19 @@
 //
 // # How it is kept
 //
-// Each endpoint has a durable consumer of the log, and one instance at a time that works for it (see claim). The instance resets the
-// consumer to its acknowledgement floor when it begins, so whatever its predecessor had not acknowledged comes again, and in order; what
-// had been acknowledged out of order may come twice.
+// Each endpoint has a position in the log, which the queue keeps, and one instance at a time that works for it (see claim) and reads on
+// from there, without a consumer: whoever may make one has it deliver wherever it likes. Up to the position nothing remains to be done; what of
+// the rest was done before an instance ended comes again, and in order. A position is stored on the one that was read, so that an instance
+// that is late moves none.
 //
-// An event is acknowledged when it was delivered, or when it is stored in the stream of retries: the first of a user that fails is parked
-// there, and as long as the user has anything parked, so are the user's later events. So the consumer always moves on, whoever fails, and
+// The log is done with an event that was delivered, or that is stored in the stream of retries: the first of a user that fails is parked
+// there, and as long as the user has anything parked, so are the user's later events. So the position always moves on, whoever fails, and
 // what waits is on disk. How often the first parked event of a user was tried, and when it is tried next, is on disk too (the user's
 // head), so a restart neither forgets nor hurries. An event that was tried often enough moves to the dead letters, and the user's next
 // one is tried.
 //
-// The head is written before the event that it is for, the event before its acknowledgement, and an event is delivered from the parking
-// only after the acknowledgement was confirmed. It is parked at most once. So no crash between any two steps loses an event or lets a
-// later one of the user pass it.
+// The head is written before the event that it is for, the event before the position, and an event is delivered from the parking only after
+// the position was. It is parked at most once. So no crash between any two steps loses an event or lets a later one of the user pass it.
 //
 // # An endpoint that is down
 //

@@ -9,13 +9,11 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/span"
 )
-
-// errGap says that the consumer delivered something to nobody, or to somebody else. Beginning anew fetches it.
-var errGap = errors.New("an event of the consumer did not arrive")
 
 const (
 	fetchWait    = 10 * time.Second
@@ -24,14 +22,11 @@ const (
 )
 
 // reader fetches events of the log as there is room for them.
-type reader struct {
-	*session
-	last uint64 // consumer sequence of the last message
-}
+type reader struct{ *session }
 
 // read fetches until ctx ends or something fails.
 func (s *session) read(ctx context.Context) error {
-	r := &reader{session: s}
+	r := &reader{s}
 	probe := time.Duration(0)
 	for ctx.Err() == nil {
 		full, down := s.state()
@@ -132,33 +127,35 @@ func (r *reader) probe(ctx context.Context) error {
 func (r *reader) batch(ctx context.Context, n int, done chan<- bool) (got, taken int, err error) {
 	wait, cancel := context.WithTimeout(ctx, fetchWait)
 	defer cancel()
-	batch, err := r.consumer.Fetch(n, jetstream.FetchContext(wait))
-	if err != nil {
-		return 0, 0, ended(ctx, err)
+	var messages []direct.Message
+	err = ended(ctx, r.cursor.Next(wait, n, func(m direct.Message) error {
+		messages = append(messages, m)
+		return nil
+	}))
+	if err != nil || len(messages) == 0 {
+		return 0, 0, err
 	}
-	for msg := range batch.Messages() {
-		got++
-		i, wanted, err := r.receive(msg)
-		if err != nil {
-			return got, taken, err
-		}
+	if err := r.refresh(ctx); err != nil {
+		return 0, 0, err
+	}
+	for _, m := range messages {
+		i, wanted := r.receive(m)
 		if !wanted {
-			if err := msg.Ack(); err != nil {
-				return got, taken, fmt.Errorf("acknowledge an event: %w", err)
-			}
+			r.progress.pass(m.Sequence)
 			continue
 		}
 		i.done = done
 		taken++
+		r.progress.take(m.Sequence)
 		r.take(i)
 	}
-	return got, taken, ended(ctx, batch.Error())
+	return len(messages), taken, nil
 }
 
 // ended returns err unless it says no more than that time is up or nothing is there.
 func ended(ctx context.Context, err error) error {
 	harmless := ctx.Err() != nil ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages)
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
 	if err != nil && !harmless {
 		return fmt.Errorf("read the log: %w", err)
 	}
@@ -166,26 +163,17 @@ func ended(ctx context.Context, err error) error {
 }
 
 // receive reads a message. Of events that the endpoint has not subscribed to only the subject is looked at.
-func (r *reader) receive(msg jetstream.Msg) (item, bool, error) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return item{}, false, fmt.Errorf("read the log: %w", err)
-	}
-	if meta.Sequence.Consumer != r.last+1 {
-		return item{}, false, errGap
-	}
-	r.last++
-	subject := msg.Subject()
-	name, subscribed := r.endpoint.Load().Subscribed(event.Type(subject[strings.LastIndexByte(subject, '.')+1:]))
+func (r *reader) receive(m direct.Message) (item, bool) {
+	name, subscribed := r.endpoint.Load().Subscribed(event.Type(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]))
 	if !subscribed {
-		return item{}, false, nil
+		return item{}, false
 	}
-	i := item{msg: msg, name: name, sequence: meta.Sequence.Stream}
-	if err := jsonv2.Unmarshal(msg.Data(), &i.event); err != nil || i.event.ID == "" || i.event.User == "" {
+	i := item{trace: m.Header.Get(span.TraceParent), name: name, sequence: m.Sequence}
+	if err := jsonv2.Unmarshal(m.Data, &i.event); err != nil || i.event.ID == "" || i.event.User == "" {
 		// Whoever wrote that, nobody can be told of it.
 		r.metrics.malformed.Inc()
 		r.log.Error("an event of the log cannot be read", "sequence", i.sequence, "error", err)
-		return item{}, false, nil
+		return item{}, false
 	}
-	return i, true, nil
+	return i, true
 }

@@ -2,10 +2,11 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/direct"
 )
 
 const reportPeriod = 15 * time.Second
@@ -50,17 +51,17 @@ func (m *management) report(ctx context.Context) {
 
 func (s *session) standing(ctx context.Context) (standing, error) {
 	e := s.endpoint.Load()
-	consumer, err := s.js.Consumer(ctx, s.events.CachedInfo().Config.Name, e.Consumer())
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return standing{}, nil // it has just been made, or deleted
-	}
+	floor, read, inHand := s.progress.floor()
+	now := standing{underway: uint64(inHand)}
+	err := s.source.Each(ctx, e.LogSubject(), direct.After(read), func(m direct.Message) (bool, error) {
+		now.waiting = m.Pending + 1
+		return false, nil
+	})
 	if err != nil {
 		return standing{}, err
 	}
-	info := consumer.CachedInfo()
-	now := standing{waiting: info.NumPending, underway: uint64(info.NumAckPending)}
 	if now.waiting+now.underway > 0 {
-		now.oldest = s.age(ctx, info.AckFloor.Stream+1, e.LogSubject())
+		now.oldest = s.age(ctx, floor+1, e.LogSubject())
 	}
 	s.mu.Lock()
 	now.parked = uint64(s.parked)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
@@ -20,10 +21,13 @@ import (
 )
 
 const (
-	windowFactor = 8      // events in hand for each attempt that may be under way
-	parkedLimit  = 10_000 // users with parked events; with more, nothing is read from the log
-	downAfter    = 16     // events in a row that failed at their first attempt, at least: then the endpoint is taken for down
-	ackWait      = 24 * time.Hour
+	windowFactor = 8                      // events in hand for each attempt that may be under way
+	parkedLimit  = 10_000                 // users with parked events; with more, nothing is read from the log
+	downAfter    = 16                     // events in a row that failed at their first attempt, at least: then the endpoint is taken for down
+	saveEvery    = 100 * time.Millisecond // while events are delivered: those of the last moment may come again after a crash
+	saveLast     = 2 * time.Second        // may be taken for that when the session ends
+	goneLimit    = 5 * time.Second        // may be taken for noting that an endpoint is gone
+	idlePause    = 5 * time.Second        // between two looks into the log while nothing is heard of new events
 )
 
 // tools are what every session works with.
@@ -32,10 +36,12 @@ type tools struct {
 	endpoints kv.Bucket[webhook.Endpoint]
 	js        jetstream.JetStream
 	events    jetstream.Stream
+	source    *direct.Stream // the events, too
 	queue     *queue.Queue
 	sender    *webhook.Sender
 	records   *queue.Recorder
 	accounts  webhook.Accounts
+	ended     func(context.Context, *webhook.Endpoint)
 	metrics   *metrics
 	now       func() time.Time
 	log       *slog.Logger
@@ -46,7 +52,12 @@ type tools struct {
 type session struct {
 	tools
 	endpoint atomic.Pointer[webhook.Endpoint]
-	consumer jetstream.Consumer
+	revision uint64 // of the endpoint; the lock is held
+	cursor   *direct.Cursor
+	progress progress
+
+	saving sync.Mutex
+	stored queue.Position
 
 	slots  chan struct{} // taken while an attempt is under way
 	window chan struct{} // taken while an event of the log is in hand
@@ -76,8 +87,8 @@ type line struct {
 
 // item is an event of the log that is in hand.
 type item struct {
-	msg      jetstream.Msg
 	event    event.Event
+	trace    string
 	name     string // under which the endpoint has subscribed to it
 	sequence uint64
 	done     chan<- bool // if not nil, told whether an attempt was made
@@ -104,38 +115,59 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	defer s.cursor.Close()
 	var owned sync.WaitGroup
 	owned.Go(func() { s.rescans(ctx) })
+	owned.Go(func() { s.saves(ctx) })
 	fail(s.read(ctx))
 	owned.Wait()
 	s.end()
+	s.saveAtLast(ctx)
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
 }
 
-// begin takes up what an earlier session left: the consumer goes back to its acknowledgement floor, and what is parked is scheduled.
+// begin takes up what an earlier session left: it goes on where that one has got to, and what is parked is scheduled.
 func (s *session) begin(ctx context.Context) error {
-	e := s.endpoint.Load()
-	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.events.CachedInfo().Config.Name, jetstream.ConsumerConfig{
-		Durable:       e.Consumer(),
-		Description:   "delivers to a webhook endpoint",
-		FilterSubject: e.LogSubject(),
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   e.Start,
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait, // a session that begins resets the consumer, so nothing waits for it
-		MaxAckPending: cap(s.window),
-	})
+	if err := s.resume(ctx); err != nil {
+		return err
+	}
+	cursor, err := s.source.Cursor(s.endpoint.Load().LogSubject(), s.stored.Sequence, idlePause)
 	if err != nil {
-		return fmt.Errorf("open the consumer: %w", err)
+		return err
 	}
-	if _, err := s.js.ResetConsumer(ctx, s.events.CachedInfo().Config.Name, e.Consumer()); err != nil {
-		return fmt.Errorf("reset the consumer: %w", err)
+	s.cursor = cursor
+	s.progress.pass(s.stored.Sequence)
+	if err := s.scan(ctx); err != nil {
+		cursor.Close()
+		return err
 	}
-	s.consumer = consumer
-	return s.scan(ctx)
+	return nil
+}
+
+// adopt takes up how the endpoint is stored, unless something newer is known.
+func (s *session) adopt(e kv.Entry[webhook.Endpoint]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.Revision >= s.revision {
+		s.revision = e.Revision
+		s.endpoint.Store(&e.Value)
+	}
+}
+
+// refresh reads the endpoint: what was appended after it was changed is delivered as the change has it.
+func (s *session) refresh(ctx context.Context) error {
+	e, err := s.endpoints.Get(ctx, s.endpoint.Load().Key())
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil // the session is about to be ended
+	}
+	if err != nil {
+		return fmt.Errorf("read a webhook endpoint: %w", err)
+	}
+	s.adopt(e)
+	return nil
 }
 
 func (s *session) end() {
@@ -323,7 +355,7 @@ func (s *session) task(l *line) task {
 	return task{}
 }
 
-// handle deals with an event of the log: it is delivered, or parked. Either way it is acknowledged then.
+// handle deals with an event of the log: it is delivered, or parked. Either way the log is done with it then.
 func (s *session) handle(ctx context.Context, l *line, t task) error {
 	i := t.item
 	defer func() {
@@ -331,12 +363,12 @@ func (s *session) handle(ctx context.Context, l *line, t task) error {
 			i.done <- t.kind == fresh
 		}
 	}()
-	p := queue.Parked{Event: i.event, Sequence: i.sequence, Trace: i.msg.Headers().Get(span.TraceParent)}
+	p := queue.Parked{Event: i.event, Sequence: i.sequence, Trace: i.trace}
 	if t.kind == behind {
 		if err := s.queue.Park(ctx, s.endpoint.Load(), p); err != nil {
 			return err
 		}
-		return s.acknowledge(ctx, i)
+		return s.settle(ctx, i)
 	}
 	r, ok := s.attempt(span.Under(ctx, p.Trace), &p.Event, i.name)
 	if !ok {
@@ -345,9 +377,7 @@ func (s *session) handle(ctx context.Context, l *line, t task) error {
 	s.count(r.Delivered)
 	if r.Delivered {
 		s.record(&p.Event, i.name, 1, queue.Delivered, r)
-		if err := i.msg.Ack(); err != nil {
-			return fmt.Errorf("acknowledge an event: %w", err)
-		}
+		s.progress.done(i.sequence)
 		return nil
 	}
 	still, err := s.queue.Exists(ctx, s.events, i.sequence)
@@ -356,21 +386,12 @@ func (s *session) handle(ctx context.Context, l *line, t task) error {
 	}
 	if !still {
 		s.metrics.erased.Inc()
-		return s.acknowledge(ctx, i)
+		return s.settle(ctx, i)
 	}
 	if err := s.setBack(ctx, l, p, i.name, 1, r); err != nil {
 		return err
 	}
-	return s.acknowledge(ctx, i)
-}
-
-// acknowledge waits until the server has the acknowledgement: an event that is parked must not come from the log again once it may have
-// been delivered.
-func (s *session) acknowledge(ctx context.Context, i item) error {
-	if err := i.msg.DoubleAck(ctx); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("acknowledge an event: %w", err)
-	}
-	return nil
+	return s.settle(ctx, i)
 }
 
 // attempt sends one event when there is a slot for it; false if the session ends before or meanwhile.
@@ -401,14 +422,21 @@ func (s *session) attempt(ctx context.Context, e *event.Event, name string) (web
 // gone ends deliveries to an endpoint that asks for that (Standard Webhooks, "Operational considerations"). What is in hand stays where it
 // is: whoever changes the endpoint gets it.
 func (s *session) gone(ctx context.Context, told *webhook.Endpoint) error {
+	// Another attempt that is told the same ends the session meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goneLimit)
+	defer cancel()
+	ends := false
 	_, err := s.endpoints.Change(ctx, told.Key(), func(e *webhook.Endpoint) error {
-		if e.UpdatedMs == told.UpdatedMs && e.GoneMs == 0 {
+		if ends = e.UpdatedMs == told.UpdatedMs && e.GoneMs == 0; ends {
 			e.GoneMs = s.now().UnixMilli()
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, kv.ErrNotFound) {
 		return fmt.Errorf("note that an endpoint is gone: %w", err)
+	}
+	if err == nil && ends && s.ended != nil {
+		s.ended(ctx, told)
 	}
 	s.log.WarnContext(
 		ctx, "a webhook endpoint answered 410 Gone; nothing is delivered to it until it is changed", "project", told.Project, "endpoint", told.ID,

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,14 +77,18 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Queue, error) {
 	return q, nil
 }
 
-func (q *Queue) put(ctx context.Context, subject string, value any, expectNone bool) (uint64, error) {
+// whatever is what a write expects that takes the place of whatever there is.
+const whatever = -1
+
+// put stores a value if the newest of its subject is the one that is expected: 0 = there is none.
+func (q *Queue) put(ctx context.Context, subject string, value any, expected int64) (uint64, error) {
 	raw, err := json.Marshal(value)
 	if err != nil {
 		return 0, fmt.Errorf("encode %s: %w", subject, err)
 	}
 	msg := &nats.Msg{Subject: subject, Data: raw}
-	if expectNone {
-		msg.Header = nats.Header{jetstream.ExpectedLastSubjSeqHeader: {"0"}}
+	if expected != whatever {
+		msg.Header = nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatInt(expected, 10)}}
 	}
 	ack, err := q.js.PublishMsg(ctx, msg)
 	if err != nil {
@@ -102,14 +107,14 @@ func alreadyThere(err error) bool {
 
 // SetHead stores the state of a user's first parked event.
 func (q *Queue) SetHead(ctx context.Context, e *webhook.Endpoint, user ident.UserID, h Head) (Head, error) {
-	at, err := q.put(ctx, e.Subject(bus.WebhookHeadsPrefix)+"."+string(user), h, false)
+	at, err := q.put(ctx, e.Subject(bus.WebhookHeadsPrefix)+"."+string(user), h, whatever)
 	h.at = at
 	return h, err
 }
 
 // needHead makes sure that the user has a head, so that who works for the endpoint finds what is parked.
 func (q *Queue) needHead(ctx context.Context, e *webhook.Endpoint, user ident.UserID) error {
-	if _, err := q.put(ctx, e.Subject(bus.WebhookHeadsPrefix)+"."+string(user), Head{}, true); err != nil && !alreadyThere(err) {
+	if _, err := q.put(ctx, e.Subject(bus.WebhookHeadsPrefix)+"."+string(user), Head{}, 0); err != nil && !alreadyThere(err) {
 		return err
 	}
 	return nil
@@ -118,7 +123,7 @@ func (q *Queue) needHead(ctx context.Context, e *webhook.Endpoint, user ident.Us
 // Park stores an event behind those that the user has parked. One that is there already stays where it is.
 func (q *Queue) Park(ctx context.Context, e *webhook.Endpoint, p Parked) error {
 	subject := e.Subject(bus.WebhookRetriesPrefix) + "." + string(p.Event.User) + "." + string(p.Event.ID)
-	if _, err := q.put(ctx, subject, p, true); err != nil && !alreadyThere(err) {
+	if _, err := q.put(ctx, subject, p, 0); err != nil && !alreadyThere(err) {
 		return err
 	}
 	return nil
@@ -256,7 +261,7 @@ func (q *Queue) Head(ctx context.Context, e *webhook.Endpoint, user ident.UserID
 
 // Bury stores a dead letter in place of an earlier one of the same event.
 func (q *Queue) Bury(ctx context.Context, e *webhook.Endpoint, l Letter) error {
-	_, err := q.put(ctx, deadSubject(e, l.Event.User, l.Event.ID), l, false)
+	_, err := q.put(ctx, deadSubject(e, l.Event.User, l.Event.ID), l, whatever)
 	return err
 }
 
@@ -301,11 +306,10 @@ func PurgeUser(ctx context.Context, js jetstream.JetStream, project ident.Projec
 	})
 }
 
-// Remove removes the consumer of an endpoint and everything that is kept for it.
+// Remove removes everything that is kept for an endpoint.
 func Remove(ctx context.Context, js jetstream.JetStream, project ident.ProjectID, id ident.WebhookID) error {
-	err := js.DeleteConsumer(ctx, bus.EventsStream, webhook.Consumer(id))
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("delete the consumer of a webhook endpoint: %w", err)
+	if err := removePosition(ctx, js, project, id); err != nil {
+		return err
 	}
 	return purge(ctx, js, func(prefix string) string { return webhook.Subject(prefix, project, id) + ".>" })
 }
