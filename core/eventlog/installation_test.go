@@ -223,3 +223,31 @@ func expect(t *testing.T, n *instance, user ident.UserID, want ...event.Event) {
 		t.Fatal(diff)
 	}
 }
+
+// disturb empties Redis in every flush'th round and cuts n off from it in every cut'th, until end is called. Between rounds it waits for
+// less than pace milliseconds.
+func (i *installation) disturb(n *instance, pace, cut, flush int) (end func()) {
+	var work sync.WaitGroup
+	stop := make(chan struct{})
+	work.Go(func() {
+		for k := 0; ; k++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(k%pace) * time.Millisecond):
+			}
+			if k%cut == 0 {
+				n.cutOff()
+			} else {
+				n.cut.Store(false)
+			}
+			if k%flush == 0 {
+				_ = i.redis.Client.FlushAll(context.Background()).Err()
+			}
+		}
+	})
+	return func() {
+		close(stop)
+		work.Wait()
+	}
+}

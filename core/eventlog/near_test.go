@@ -381,26 +381,9 @@ func TestADecisionIsMadeOnTheNewestAccountWithConcurrentWritersAndFlushes(t *tes
 	const writers, rounds = 4, 50
 	var (
 		acknowledged, fromMemory atomic.Int64
-		work, chaos              sync.WaitGroup
+		work                     sync.WaitGroup
 	)
-	stop := make(chan struct{})
-	chaos.Go(func() {
-		for k := 0; ; k++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Duration(k%11) * time.Millisecond):
-			}
-			if k%7 == 0 {
-				instances[2].cutOff()
-			} else {
-				instances[2].cut.Store(false)
-			}
-			if k%3 == 0 {
-				_ = i.redis.Client.FlushAll(context.Background()).Err()
-			}
-		}
-	})
+	end := i.disturb(instances[2], 11, 7, 3)
 	for w := range writers {
 		work.Go(func() {
 			for r := range rounds {
@@ -431,8 +414,7 @@ func TestADecisionIsMadeOnTheNewestAccountWithConcurrentWritersAndFlushes(t *tes
 		})
 	}
 	work.Wait()
-	close(stop)
-	chaos.Wait()
+	end()
 	if fromMemory.Load() == 0 {
 		t.Error("no decision was made on an account in memory")
 	}

@@ -1,7 +1,6 @@
 package eventlog_test
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -213,23 +212,8 @@ func TestReadYourOffersWithConcurrentWritersFillersAndFlushes(t *testing.T) {
 	t.Parallel()
 	i := install(t)
 	instances := []*instance{i.start(quick()), i.start(quick()), i.start(quick())}
-	var work, chaos sync.WaitGroup
-	stop := make(chan struct{})
-	chaos.Go(func() {
-		for k := 0; ; k++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Duration(k%7) * time.Millisecond):
-			}
-			if k%5 == 0 {
-				instances[2].cutOff()
-			} else {
-				instances[2].cut.Store(false)
-			}
-			_ = i.redis.Client.FlushAll(context.Background()).Err()
-		}
-	})
+	var work sync.WaitGroup
+	end := i.disturb(instances[2], 7, 5, 1)
 	const writers, rounds = 6, 30
 	for w := range writers {
 		user := ident.UserID(fmt.Sprintf("usr-%d", w+1))
@@ -256,6 +240,5 @@ func TestReadYourOffersWithConcurrentWritersFillersAndFlushes(t *testing.T) {
 		})
 	}
 	work.Wait()
-	close(stop)
-	chaos.Wait()
+	end()
 }

@@ -1,7 +1,6 @@
 package eventlog_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -418,24 +417,9 @@ func TestReadYourWritesWithConcurrentWritersFillersAndFlushes(t *testing.T) {
 	var (
 		mu           sync.Mutex
 		acknowledged []ident.EventID
-		work, chaos  sync.WaitGroup
+		work         sync.WaitGroup
 	)
-	stop := make(chan struct{})
-	chaos.Go(func() {
-		for k := 0; ; k++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Duration(k%7) * time.Millisecond):
-			}
-			if k%5 == 0 {
-				instances[2].cutOff()
-			} else {
-				instances[2].cut.Store(false)
-			}
-			_ = i.redis.Client.FlushAll(context.Background()).Err()
-		}
-	})
+	end := i.disturb(instances[2], 7, 5, 1)
 	check := func(n *instance) error {
 		mu.Lock()
 		want := slices.Clone(acknowledged)
@@ -477,6 +461,5 @@ func TestReadYourWritesWithConcurrentWritersFillersAndFlushes(t *testing.T) {
 		})
 	}
 	work.Wait()
-	close(stop)
-	chaos.Wait()
+	end()
 }

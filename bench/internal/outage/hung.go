@@ -15,15 +15,7 @@ const noticing = 6 * time.Second
 // Hung measures how much of the throughput of two of each service is left when one of each hangs: at once, and after what hangs has been
 // noticed. The gateway is left alone, since callers are bound to it.
 func Hung(ctx context.Context, of *fleet.Fleet) error {
-	nats, err := of.Nats(ctx, "nats")
-	if err != nil {
-		return err
-	}
-	in, err := several(ctx, of, 2, nats)
-	if err != nil {
-		return err
-	}
-	users, err := crowdOf(in.Contender)
+	in, users, err := pairs(ctx, of)
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,21 @@ type installation struct {
 	services map[string][]*instance // by the name of the service, in the order in which they were started
 }
 
-// several starts as many instances of each service as are asked for, and one gateway, which is what callers know the address of.
-func several(ctx context.Context, of *fleet.Fleet, each int, nats string, env ...string) (*installation, error) {
+// pairs starts two of each service with one NATS server, and returns who may call them.
+func pairs(ctx context.Context, of *fleet.Fleet) (*installation, crowd, error) {
+	nats, err := of.Nats(ctx, "nats")
+	if err != nil {
+		return nil, nil, err
+	}
+	return several(ctx, of, 2, nats)
+}
+
+// several starts as many instances of each service as are asked for, and one gateway, which is what callers know the address of. It returns who may
+// call, too.
+func several(ctx context.Context, of *fleet.Fleet, each int, nats string, env ...string) (*installation, crowd, error) {
 	redis, err := of.Redis(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	env = append(env, "KEYWARD_REDIS_URL="+redis, "KEYWARD_NATS_URL="+nats)
 	env = append(env, unlimited...)
@@ -46,7 +56,7 @@ func several(ctx context.Context, of *fleet.Fleet, each int, nats string, env ..
 		for range each {
 			one, err := in.start(of, name, env)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			in.services[name] = append(in.services[name], one)
 			all = append(all, one)
@@ -54,15 +64,18 @@ func several(ctx context.Context, of *fleet.Fleet, each int, nats string, env ..
 	}
 	gateway, err := in.start(of, "gateway", env)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, one := range append(all, gateway) {
 		if err := one.answering(ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	_, err = of.Populate(in.Contender, in.Address, fleet.Crowd{Users: 50, Events: 10})
-	return in, err
+	if _, err := of.Populate(in.Contender, in.Address, fleet.Crowd{Users: 50, Events: 10}); err != nil {
+		return nil, nil, err
+	}
+	users, err := crowdOf(in.Contender)
+	return in, users, err
 }
 
 // start starts an instance, which is not ready yet.

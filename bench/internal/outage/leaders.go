@@ -162,11 +162,7 @@ func Leaders(ctx context.Context, of *fleet.Fleet) error {
 	if err != nil {
 		return err
 	}
-	in, err := several(ctx, of, 1, c.url(), "KEYWARD_NATS_REPLICAS=3")
-	if err != nil {
-		return err
-	}
-	users, err := crowdOf(in.Contender)
+	_, users, err := several(ctx, of, 1, c.url(), "KEYWARD_NATS_REPLICAS=3")
 	if err != nil {
 		return err
 	}

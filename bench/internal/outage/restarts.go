@@ -22,15 +22,7 @@ var ErrFailed = errors.New("calls failed")
 // (SIGTERM), waited for, and started anew, and the next has its turn when that is ready. The gateway is left alone, since callers are bound
 // to it.
 func Restarts(ctx context.Context, of *fleet.Fleet) error {
-	nats, err := of.Nats(ctx, "nats")
-	if err != nil {
-		return err
-	}
-	in, err := several(ctx, of, 2, nats)
-	if err != nil {
-		return err
-	}
-	users, err := crowdOf(in.Contender)
+	in, users, err := pairs(ctx, of)
 	if err != nil {
 		return err
 	}

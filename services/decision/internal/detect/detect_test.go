@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 const (
@@ -59,30 +60,6 @@ func knowledge(t testing.TB, changes ...func(parameters map[string]any)) *detect
 
 func set(name string, value any) func(map[string]any) {
 	return func(parameters map[string]any) { parameters[name] = value }
-}
-
-// client is a capable browser on an operating system.
-func client(os, version, browser string) rest.ClientInformation {
-	return rest.ClientInformation{
-		UserVerifyingPlatformAuthenticatorAvailable: new(true), ConditionalMediationAvailable: new(true), BluetoothAvailable: new(true),
-		ParsedDeviceInfo:   &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: browser, BrowserVersion: "142.0"},
-		ClientCapabilities: &rest.ClientCapabilities{HybridTransport: new(true)},
-	}
-}
-
-func app(os, version string, meta rest.NativeMeta) rest.ClientInformation {
-	if meta.IsPlatformAuthenticatorAPISupported == nil {
-		meta.IsPlatformAuthenticatorAPISupported = new(true)
-	}
-	return rest.ClientInformation{
-		IsNative: new(true), NativeMeta: &meta,
-		ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: "ExampleBank", BrowserVersion: "7.4"},
-	}
-}
-
-func with(info rest.ClientInformation, change func(*rest.ClientInformation)) rest.ClientInformation {
-	change(&info)
-	return info
 }
 
 func noUVPA(info *rest.ClientInformation) {
@@ -170,79 +147,88 @@ func TestAvailabilityOfACredential(t *testing.T) {
 	vault := credential(bitwarden, true, "Windows", "internal")
 	unknownSynced, unknownBound := credential(stranger, true, "Windows", "internal"), credential(stranger, false, "Windows", "internal")
 	unknownHybrid := credential(stranger, true, "Windows", "internal", "hybrid")
-	mac, windows := client("macOS", "15.1", "Safari"), client("Windows", "11", "Chrome")
+	mac, windows := factstest.Browser("macOS", "15.1", "Safari"), factstest.Browser("Windows", "11", "Chrome")
 	reduced := "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
-	android := with(client("Android", "15", "Chrome"), func(i *rest.ClientInformation) { i.UserAgent = reduced })
+	android := factstest.With(factstest.Browser("Android", "15", "Chrome"), func(i *rest.ClientInformation) { i.UserAgent = reduced })
 	for _, tc := range []struct {
 		name       string
 		credential account.Credential
 		client     rest.ClientInformation
 		want       detect.Availability
 	}{
-		{"apple on an iPhone", iCloud, client("iOS", "18.1", "Safari"), detect.Likely},
-		{"apple on the first iOS that syncs", iCloud, client("iOS", "16.0", "Safari"), detect.Likely},
-		{"apple on an older iOS", iCloud, client("iOS", "15.8", "Safari"), detect.Remote},
-		{"apple on an iPad of unknown version", iCloud, client("iPadOS", "", "Safari"), detect.Likely},
+		{"apple on an iPhone", iCloud, factstest.Browser("iOS", "18.1", "Safari"), detect.Likely},
+		{"apple on the first iOS that syncs", iCloud, factstest.Browser("iOS", "16.0", "Safari"), detect.Likely},
+		{"apple on an older iOS", iCloud, factstest.Browser("iOS", "15.8", "Safari"), detect.Remote},
+		{"apple on an iPad of unknown version", iCloud, factstest.Browser("iPadOS", "", "Safari"), detect.Likely},
 		{"apple on a Mac", iCloud, mac, detect.Likely},
-		{"apple on the first macOS that syncs", iCloud, client("macOS", "13.0", "Safari"), detect.Likely},
-		{"apple on an older macOS", iCloud, client("macOS", "12.6", "Safari"), detect.Remote},
-		{"apple on the macOS of a frozen user agent", iCloud, client("macOS", "10.15.7", "Chrome"), detect.Likely},
-		{"apple on the same with underscores", iCloud, client("macOS", "10_15_7", "Chrome"), detect.Likely},
-		{"apple on a true 10.14", iCloud, client("macOS", "10.14.6", "Safari"), detect.Remote},
+		{"apple on the first macOS that syncs", iCloud, factstest.Browser("macOS", "13.0", "Safari"), detect.Likely},
+		{"apple on an older macOS", iCloud, factstest.Browser("macOS", "12.6", "Safari"), detect.Remote},
+		{"apple on the macOS of a frozen user agent", iCloud, factstest.Browser("macOS", "10.15.7", "Chrome"), detect.Likely},
+		{"apple on the same with underscores", iCloud, factstest.Browser("macOS", "10_15_7", "Chrome"), detect.Likely},
+		{"apple on a true 10.14", iCloud, factstest.Browser("macOS", "10.14.6", "Safari"), detect.Remote},
 		{"apple on Windows", iCloud, windows, detect.Remote},
 		{"apple on Windows, hybrid not stored", iCloudNoHybrid, windows, detect.AvailabilityNot},
 		{"apple on Android", iCloud, android, detect.Remote},
-		{"apple on a Mac without a local authenticator", iCloud, with(mac, noUVPA), detect.Remote},
-		{"apple on a Mac without a local authenticator, hybrid not stored", iCloudNoHybrid, with(mac, noUVPA), detect.AvailabilityNot},
+		{"apple on a Mac without a local authenticator", iCloud, factstest.With(mac, noUVPA), detect.Remote},
+		{"apple on a Mac without a local authenticator, hybrid not stored", iCloudNoHybrid, factstest.With(mac, noUVPA), detect.AvailabilityNot},
 
 		{"google on Android", gpm, android, detect.Likely},
-		{"google on Android 9", gpm, client("Android", "9", "Chrome"), detect.Likely},
-		{"google on Android 8", gpm, client("Android", "8.1", "Chrome"), detect.Remote},
-		{"google in an app with Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: new(true)}), detect.Likely},
-		{"google in an app that does not say", gpm, app("Android", "15", rest.NativeMeta{}), detect.Likely},
-		{"google in an app without Play services", gpm, app("Android", "15", rest.NativeMeta{GooglePlayServices: new(false)}), detect.Remote},
-		{"google on ChromeOS", gpm, client("Chrome OS", "130", "Chrome"), detect.Likely},
+		{"google on Android 9", gpm, factstest.Browser("Android", "9", "Chrome"), detect.Likely},
+		{"google on Android 8", gpm, factstest.Browser("Android", "8.1", "Chrome"), detect.Remote},
+		{
+			"google in an app with Play services", gpm, factstest.App("Android", "15", rest.NativeMeta{GooglePlayServices: new(true)}),
+			detect.Likely,
+		},
+		{"google in an app that does not say", gpm, factstest.App("Android", "15", rest.NativeMeta{}), detect.Likely},
+		{
+			"google in an app without Play services", gpm, factstest.App("Android", "15", rest.NativeMeta{GooglePlayServices: new(false)}),
+			detect.Remote,
+		},
+		{"google on ChromeOS", gpm, factstest.Browser("Chrome OS", "130", "Chrome"), detect.Likely},
 		{"google in Chrome on Windows", gpm, windows, detect.Uncertain},
-		{"google in Chrome on iOS", gpm, client("iOS", "18.1", "Chrome"), detect.Uncertain},
-		{"google in Safari on iOS", gpm, client("iOS", "18.1", "Safari"), detect.Uncertain},
-		{"google in Edge on Windows", gpm, client("Windows", "11", "Edge"), detect.Remote},
+		{"google in Chrome on iOS", gpm, factstest.Browser("iOS", "18.1", "Chrome"), detect.Uncertain},
+		{"google in Safari on iOS", gpm, factstest.Browser("iOS", "18.1", "Safari"), detect.Uncertain},
+		{"google in Edge on Windows", gpm, factstest.Browser("Windows", "11", "Edge"), detect.Remote},
 
 		{"hello on Windows", windowsHello, windows, detect.Uncertain},
-		{"hello in another browser on Windows", windowsHello, client("Windows", "11", "Firefox"), detect.Uncertain},
+		{"hello in another browser on Windows", windowsHello, factstest.Browser("Windows", "11", "Firefox"), detect.Uncertain},
 		{"hello elsewhere", windowsHello, mac, detect.AvailabilityNot},
-		{"hello on Windows without a local authenticator", windowsHello, with(windows, noUVPA), detect.AvailabilityNot},
+		{"hello on Windows without a local authenticator", windowsHello, factstest.With(windows, noUVPA), detect.AvailabilityNot},
 
-		{"a browser's store in that browser", profile, client("macOS", "15", "Chrome"), detect.Uncertain},
+		{"a browser's store in that browser", profile, factstest.Browser("macOS", "15", "Chrome"), detect.Uncertain},
 		{"a browser's store in another browser", profile, mac, detect.AvailabilityNot},
 		{"a browser's store on another system", profile, windows, detect.AvailabilityNot},
 
-		{"samsung on a Galaxy app", galaxy, app("Android", "15", rest.NativeMeta{Brand: new("Samsung")}), detect.Likely},
-		{"samsung on another maker's app", galaxy, app("Android", "15", rest.NativeMeta{Brand: new("google")}), detect.Remote},
+		{"samsung on a Galaxy app", galaxy, factstest.App("Android", "15", rest.NativeMeta{Brand: new("Samsung")}), detect.Likely},
+		{"samsung on another maker's app", galaxy, factstest.App("Android", "15", rest.NativeMeta{Brand: new("google")}), detect.Remote},
 		{"samsung on Android that hides its model", galaxy, android, detect.Uncertain},
-		{"samsung on a model of Samsung's", galaxy, with(android, func(i *rest.ClientInformation) {
+		{"samsung on a model of Samsung's", galaxy, factstest.With(android, func(i *rest.ClientInformation) {
 			i.UserAgent = "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36"
 		}), detect.Likely},
-		{"samsung in Samsung's browser, which other makers' devices have too", galaxy, with(android, func(i *rest.ClientInformation) {
+		{"samsung in Samsung's browser, which other makers' devices have too", galaxy, factstest.With(android, func(i *rest.ClientInformation) {
 			i.UserAgent = strings.Replace(reduced, "Chrome/", "SamsungBrowser/27.0 Chrome/", 1)
 		}), detect.Uncertain},
-		{"samsung on another model", galaxy, with(android, func(i *rest.ClientInformation) {
+		{"samsung on another model", galaxy, factstest.With(android, func(i *rest.ClientInformation) {
 			i.UserAgent = "Mozilla/5.0 (Linux; Android 14; Pixel 9) AppleWebKit/537.36"
 		}), detect.Remote},
 		{"samsung on a desktop", galaxy, windows, detect.Remote},
 
-		{"a manager that was seen", vault, with(windows, manager(new(true))), detect.Likely},
+		{"a manager that was seen", vault, factstest.With(windows, manager(new(true))), detect.Likely},
 		{"a manager that may be there", vault, windows, detect.Uncertain},
-		{"a manager that is not there", vault, with(windows, manager(new(false))), detect.AvailabilityNot},
-		{"a manager that was seen without a local authenticator", vault, with(with(windows, noUVPA), manager(new(true))), detect.Likely},
-		{"a manager that may be there without a local authenticator", vault, with(windows, noUVPA), detect.AvailabilityNot},
+		{"a manager that is not there", vault, factstest.With(windows, manager(new(false))), detect.AvailabilityNot},
+		{
+			"a manager that was seen without a local authenticator", vault, factstest.With(factstest.With(windows, noUVPA), manager(new(true))),
+			detect.Likely,
+		},
+		{"a manager that may be there without a local authenticator", vault, factstest.With(windows, noUVPA), detect.AvailabilityNot},
 
 		{"unknown, synced, same system", unknownSynced, windows, detect.Uncertain},
 		{"unknown, synced, other system", unknownSynced, mac, detect.Uncertain},
-		{"unknown, synced, other system without managers, hybrid", unknownHybrid, with(mac, manager(new(false))), detect.Remote},
+		{"unknown, synced, other system without managers, hybrid", unknownHybrid, factstest.With(mac, manager(new(false))), detect.Remote},
 		{"unknown, device-bound, same system", unknownBound, windows, detect.Uncertain},
 		{"unknown, device-bound, other system", unknownBound, mac, detect.AvailabilityNot},
 
-		{"a security key anywhere", credential(yubikey, false, "Windows", "usb"), with(mac, noUVPA), detect.SecurityKey},
+		{"a security key anywhere", credential(yubikey, false, "Windows", "usb"), factstest.With(mac, noUVPA), detect.SecurityKey},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -282,7 +268,7 @@ func TestOldSystemsServeNoPasskeysOfOtherManagers(t *testing.T) {
 	} {
 		d := k.Login(
 			detect.Input{
-				Question: question(client(tc.os, tc.version, "Chrome"), credential(bitwarden, true, "Windows", "internal")),
+				Question: question(factstest.Browser(tc.os, tc.version, "Chrome"), credential(bitwarden, true, "Windows", "internal")),
 				Complete: true, Now: now,
 			},
 		)
@@ -300,14 +286,14 @@ func TestCrossDeviceRoute(t *testing.T) {
 		minimize = rest.CrossDeviceAuthenticationStrategyMinimize
 		maximize = rest.CrossDeviceAuthenticationStrategyMaximize
 	)
-	windows := client("Windows", "11", "Chrome")
-	bleOff := with(windows, func(i *rest.ClientInformation) { i.BluetoothAvailable = new(false) })
-	bleUnknown := with(windows, func(i *rest.ClientInformation) { i.BluetoothAvailable = nil })
-	silent := with(bleUnknown, func(i *rest.ClientInformation) { i.ClientCapabilities = nil })
-	noHybrid := with(windows, func(i *rest.ClientInformation) {
+	windows := factstest.Browser("Windows", "11", "Chrome")
+	bleOff := factstest.With(windows, func(i *rest.ClientInformation) { i.BluetoothAvailable = new(false) })
+	bleUnknown := factstest.With(windows, func(i *rest.ClientInformation) { i.BluetoothAvailable = nil })
+	silent := factstest.With(bleUnknown, func(i *rest.ClientInformation) { i.ClientCapabilities = nil })
+	noHybrid := factstest.With(windows, func(i *rest.ClientInformation) {
 		i.ClientCapabilities = &rest.ClientCapabilities{HybridTransport: new(false)}
 	})
-	phone := client("Android", "15", "Chrome")
+	phone := factstest.Browser("Android", "15", "Chrome")
 	fromPhone, fromMac := credential(apple, true, "iOS", "internal", "hybrid"), credential(apple, true, "macOS", "internal", "hybrid")
 	usedOnPhone := fromMac
 	usedOnPhone.UsedOn = []string{"macOS", "iOS"}
@@ -337,7 +323,7 @@ func TestCrossDeviceRoute(t *testing.T) {
 			"on a phone under maximize, which reaches a passkey that its row does not", phone, maximize, fromPhone,
 			facts.CDA{Client: true, RemoteHigh: true, Route: true}, true,
 		},
-		{"a passkey that is here", client("macOS", "15", "Safari"), standard, fromPhone, facts.CDA{Client: true}, false},
+		{"a passkey that is here", factstest.Browser("macOS", "15", "Safari"), standard, fromPhone, facts.CDA{Client: true}, false},
 		{
 			"a manager's passkey from a phone", windows, standard, credential(bitwarden, true, "iOS", "internal", "hybrid"),
 			facts.CDA{Client: true, RemoteHigh: true, Route: true}, false,
@@ -365,17 +351,17 @@ func TestSecurityKeyOnly(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t)
 	key := credential(yubikey, false, "Windows", "usb")
-	linux := with(client("Linux", "6.8", "Chrome"), noUVPA)
+	linux := factstest.With(factstest.Browser("Linux", "6.8", "Chrome"), noUVPA)
 	for _, tc := range []struct {
 		name        string
 		client      rest.ClientInformation
 		credentials []account.Credential
 		want        bool
 	}{
-		{"a key alone", client("Windows", "11", "Chrome"), []account.Credential{key}, true},
+		{"a key alone", factstest.Browser("Windows", "11", "Chrome"), []account.Credential{key}, true},
 		{"a key beside a passkey out of reach", linux, []account.Credential{key, credential(hello, false, "Windows", "internal")}, true},
 		{
-			"a key beside an uncertain passkey", client("Windows", "11", "Chrome"),
+			"a key beside an uncertain passkey", factstest.Browser("Windows", "11", "Chrome"),
 			[]account.Credential{key, credential(hello, false, "Windows", "internal")}, false,
 		},
 		{"a key beside a phone", linux, []account.Credential{key, credential(apple, true, "iOS", "internal", "hybrid")}, false},
@@ -396,7 +382,7 @@ func TestFactsAreTheSameDocumentInBothForms(t *testing.T) {
 	k := knowledge(t)
 	in := detect.Input{
 		Question: question(
-			client("macOS", "15.1", "Safari"), credential(apple, true, "iOS", "internal", "hybrid"),
+			factstest.Browser("macOS", "15.1", "Safari"), credential(apple, true, "iOS", "internal", "hybrid"),
 			credential(yubikey, false, "Windows", "usb"),
 		),
 		Complete: true,
@@ -417,7 +403,7 @@ func TestFactsAreTheSameDocumentInBothForms(t *testing.T) {
 	}
 	login := k.Login(in)
 	created := k.Append(in, rest.PasskeyIntelFlags{AskForAutoAppend: new(true), AskForInAppAppend: new("after-unlock")}, "")
-	mediation := k.Mediation(service.Question{Client: client("macOS", "15.1", "Safari")})
+	mediation := k.Mediation(service.Question{Client: factstest.Browser("macOS", "15.1", "Safari")})
 	for name, d := range map[string]detect.Detection{"login": login, "append": created, "mediation": mediation} {
 		raw, err := json.Marshal(d.Facts)
 		if err != nil {
@@ -469,7 +455,7 @@ func TestInAppOffersKeepTheirDistance(t *testing.T) {
 		"a second too early": {now.Add(-24*time.Hour + time.Second), false},
 	} {
 		in := detect.Input{
-			Question: question(client("macOS", "15", "Safari")), Complete: true, Now: now,
+			Question: question(factstest.Browser("macOS", "15", "Safari")), Complete: true, Now: now,
 			History: history.History{Append: history.Append{LastOffer: tc.last}},
 		}
 		if d := k.Append(in, rest.PasskeyIntelFlags{}, ""); d.Facts.Nudges.Spaced != tc.want {
@@ -485,7 +471,7 @@ func TestInsightsNameWhatTheAccountHas(t *testing.T) {
 	other.ID = "cre-2"
 	again := credential(bitwarden, true, "macOS", "internal")
 	again.ID = "cre-3"
-	q := question(client("macOS", "15", "Safari"), credential(bitwarden, true, "Windows", "internal"), other, again)
+	q := question(factstest.Browser("macOS", "15", "Safari"), credential(bitwarden, true, "Windows", "internal"), other, again)
 	q.Account.Environments = []account.Environment{{ID: "env-1"}, {ID: "env-2"}}
 	d := k.Login(detect.Input{Question: q, Complete: true, Now: now, History: history.History{Append: history.Append{
 		Default: history.Nudge{Declines: 3, Cooldown: true}, AfterError: history.Nudge{Declines: 1}, ConditionalCreateCooldown: true,

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 func TestSomebodyUnknownTakesPartInNoExperiment(t *testing.T) {
@@ -27,7 +28,7 @@ func TestAKnowledgeWithoutRolloutTellsTheFactsOfOne(t *testing.T) {
 	k := knowledge(t, func(parameters map[string]any) { delete(parameters, "rollout") })
 	got := k.Rollout(
 		service.RolloutQuestion{
-			Action: service.RolloutLogin, Identifier: "ada", Question: service.Question{Client: client("iOS", "18.1", "Safari")},
+			Action: service.RolloutLogin, Identifier: "ada", Question: service.Question{Client: factstest.Browser("iOS", "18.1", "Safari")},
 		},
 	).Facts
 	want := &facts.Rollout{Action: "login", Identifier: facts.Unlisted, BrowserVersion: 142, Samples: facts.Assignments{}}

@@ -10,14 +10,15 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 func TestWhoAsksForAnotherDeviceMeansAnyThatCanBeHad(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t)
 	fromPhone, fromMac := credential(apple, true, "iOS", "internal", "hybrid"), credential(apple, true, "macOS", "internal", "hybrid")
-	phone, mac := client("iOS", "18", "Safari"), client("macOS", "15", "Safari")
-	bleOff := with(mac, func(i *rest.ClientInformation) { i.BluetoothAvailable = new(false) })
+	phone, mac := factstest.Browser("iOS", "18", "Safari"), factstest.Browser("macOS", "15", "Safari")
+	bleOff := factstest.With(mac, func(i *rest.ClientInformation) { i.BluetoothAvailable = new(false) })
 	for name, tc := range map[string]struct {
 		client     rest.ClientInformation
 		strategy   rest.CrossDeviceAuthenticationStrategy

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 )
 
 const uaFacebook = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) " +
@@ -28,7 +29,7 @@ func tagNames(tags []rest.DetectionTag) []string {
 func TestEachTag(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t)
-	mac := client("macOS", "15", "Safari")
+	mac := factstest.Browser("macOS", "15", "Safari")
 	passkeyOf := func(aaguid string, be bool) []account.Credential {
 		return []account.Credential{credential(aaguid, be, "Android", "internal")}
 	}
@@ -59,11 +60,11 @@ func TestEachTag(t *testing.T) {
 		{tag: "support/ble-on"},
 		{tag: "support/ble-off", client: &rest.ClientInformation{BluetoothAvailable: new(false)}},
 		{tag: "support/ble-unknown", client: &rest.ClientInformation{}},
-		{tag: "support/native", client: new(app("iOS", "18", rest.NativeMeta{}))},
+		{tag: "support/native", client: new(factstest.App("iOS", "18", rest.NativeMeta{}))},
 		{tag: "support/private-mode", client: &rest.ClientInformation{PrivateMode: new(true)}},
 		{tag: "support/webdriver", client: &rest.ClientInformation{Webdriver: new(true)}},
 		{tag: "support/restricted-browser", client: &rest.ClientInformation{UserAgent: uaFacebook}},
-		{tag: "support/no-screen-lock", client: new(app("Android", "15", rest.NativeMeta{DeviceSecure: new(false)}))},
+		{tag: "support/no-screen-lock", client: new(factstest.App("Android", "15", rest.NativeMeta{DeviceSecure: new(false)}))},
 		{tag: "support/immediate-get", client: &rest.ClientInformation{ClientCapabilities: &rest.ClientCapabilities{ImmediateGet: new(true)}}},
 		{tag: "clientEnv/known"},
 		{tag: "clientEnv/unknown", environment: &service.Environment{}},
@@ -132,7 +133,7 @@ func TestTagsAreSortedAndOnce(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t)
 	twice := []account.Credential{credential(apple, true, "iOS", "internal", "hybrid"), credential(apple, true, "iOS", "internal", "hybrid")}
-	d := k.Login(detect.Input{Question: question(client("macOS", "15", "Safari"), twice...), Complete: true, Now: now})
+	d := k.Login(detect.Input{Question: question(factstest.Browser("macOS", "15", "Safari"), twice...), Complete: true, Now: now})
 	got := tagNames(d.Insights.Tags)
 	want := []string{
 		"clientEnv/known", "passkey/apple", "passkey/availability-likely", "passkey/synced",

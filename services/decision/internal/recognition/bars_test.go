@@ -7,12 +7,13 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
 func TestWhyAnEnvironmentIsBarred(t *testing.T) {
 	t.Parallel()
-	chrome := client("Windows", "11", "Chrome")
+	chrome := factstest.Browser("Windows", "11", "Chrome")
 	blocked := func(name, below string) []any {
 		entry := map[string]any{"name": name}
 		if below != "" {
@@ -21,9 +22,9 @@ func TestWhyAnEnvironmentIsBarred(t *testing.T) {
 		return []any{entry}
 	}
 	at := func(address string) rest.ClientInformation {
-		return with(chrome, func(i *rest.ClientInformation) { i.RemoteAddress = address })
+		return factstest.With(chrome, func(i *rest.ClientInformation) { i.RemoteAddress = address })
 	}
-	driven := with(chrome, func(i *rest.ClientInformation) { i.Webdriver = new(true) })
+	driven := factstest.With(chrome, func(i *rest.ClientInformation) { i.Webdriver = new(true) })
 	for _, tc := range []struct {
 		name   string
 		client rest.ClientInformation
@@ -37,7 +38,7 @@ func TestWhyAnEnvironmentIsBarred(t *testing.T) {
 		{"Line's browser", rest.ClientInformation{UserAgent: uaIPhone + " Line/14.19.1"}, nil, facts.ListedRestrictedBrowser},
 		{
 			"the same words from an app",
-			with(app("iOS", "18", rest.NativeMeta{}), func(i *rest.ClientInformation) { i.UserAgent = uaFacebook }), nil,
+			factstest.With(factstest.App("iOS", "18", rest.NativeMeta{}), func(i *rest.ClientInformation) { i.UserAgent = uaFacebook }), nil,
 			facts.ListedNot,
 		},
 		{"another restricted browser", rest.ClientInformation{UserAgent: uaIPhone + " Bank/1"}, nil, facts.ListedNot},
@@ -57,8 +58,11 @@ func TestWhyAnEnvironmentIsBarred(t *testing.T) {
 		{"a range, address mapped to IPv6", at("::ffff:203.0.113.10"), set("blockedAddresses", []any{"203.0.113.0/24"}), facts.ListedAddress},
 		{"outside the range", at("203.0.114.10"), set("blockedAddresses", []any{"203.0.113.0/24"}), facts.ListedNot},
 		{"an address that is none", at("localhost"), set("blockedAddresses", []any{"203.0.113.0/24"}), facts.ListedNot},
-		{"an app", app("iOS", "18", rest.NativeMeta{}), set("blockedApplications", []any{"examplebank"}), facts.ListedApplication},
-		{"a browser of an app's name", client("iOS", "18", "ExampleBank"), set("blockedApplications", []any{"ExampleBank"}), facts.ListedNot},
+		{"an app", factstest.App("iOS", "18", rest.NativeMeta{}), set("blockedApplications", []any{"examplebank"}), facts.ListedApplication},
+		{
+			"a browser of an app's name", factstest.Browser("iOS", "18", "ExampleBank"),
+			set("blockedApplications", []any{"ExampleBank"}), facts.ListedNot,
+		},
 		{"the environment itself", chrome, set("blockedEnvironments", []any{"env-1"}), facts.ListedEnvironment},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -77,7 +81,7 @@ func TestWhyAnEnvironmentIsBarred(t *testing.T) {
 
 func TestAnAppIsBarredUnderAnyOfItsNames(t *testing.T) {
 	t.Parallel()
-	info := app("iOS", "18", rest.NativeMeta{Name: new("io.example.App"), DisplayName: new("Example")})
+	info := factstest.App("iOS", "18", rest.NativeMeta{Name: new("io.example.App"), DisplayName: new("Example")})
 	for _, name := range []string{"IO.example.app", "example", "ExampleBank"} {
 		r := rules(t, set("blockedApplications", []any{name}))
 		if got := r.Recognise(info, service.Environment{}).Listed; got != facts.ListedApplication {

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
@@ -64,30 +65,6 @@ func rules(t testing.TB, changes ...func(parameters map[string]any)) *recognitio
 
 func set(name string, value any) func(map[string]any) {
 	return func(parameters map[string]any) { parameters[name] = value }
-}
-
-// client is a capable browser on an operating system.
-func client(os, version, browser string) rest.ClientInformation {
-	return rest.ClientInformation{
-		UserVerifyingPlatformAuthenticatorAvailable: new(true), ConditionalMediationAvailable: new(true), BluetoothAvailable: new(true),
-		ParsedDeviceInfo:   &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: browser, BrowserVersion: "142.0"},
-		ClientCapabilities: &rest.ClientCapabilities{HybridTransport: new(true)},
-	}
-}
-
-func app(os, version string, meta rest.NativeMeta) rest.ClientInformation {
-	if meta.IsPlatformAuthenticatorAPISupported == nil {
-		meta.IsPlatformAuthenticatorAPISupported = new(true)
-	}
-	return rest.ClientInformation{
-		IsNative: new(true), NativeMeta: &meta,
-		ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: os, OSVersion: version, BrowserName: "ExampleBank", BrowserVersion: "7.4"},
-	}
-}
-
-func with(info rest.ClientInformation, change func(*rest.ClientInformation)) rest.ClientInformation {
-	change(&info)
-	return info
 }
 
 func TestWhatTheClientIs(t *testing.T) {
@@ -169,7 +146,7 @@ func TestWhatTheClientIs(t *testing.T) {
 			facts.Client{OS: "linux", Browser: "firefox", Mobile: true, Device: facts.DevicePhone},
 		},
 		{
-			"an app", app("Android", "15", rest.NativeMeta{}),
+			"an app", factstest.App("Android", "15", rest.NativeMeta{}),
 			facts.Client{OS: "android", OSVersion: 15, Browser: "app", Native: true, Mobile: true, Device: facts.DevicePhone},
 		},
 		{
@@ -260,29 +237,32 @@ func TestWhatTheClientCanDo(t *testing.T) {
 		}},
 		{"bluetooth off", rest.ClientInformation{BluetoothAvailable: new(false)}, but(func(s *facts.Support) { s.BLE = "off" })},
 		{"bluetooth on", rest.ClientInformation{BluetoothAvailable: new(true)}, but(func(s *facts.Support) { s.BLE = "on" })},
-		{"an app", app("iOS", "18", rest.NativeMeta{}), but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet = true, true, true })},
-		{"an app without the API", app("iOS", "18", rest.NativeMeta{IsPlatformAuthenticatorAPISupported: new(false)}), none},
 		{
-			"an app on a device without a lock", app("Android", "15", rest.NativeMeta{DeviceSecure: new(false)}),
+			"an app", factstest.App("iOS", "18", rest.NativeMeta{}),
+			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet = true, true, true }),
+		},
+		{"an app without the API", factstest.App("iOS", "18", rest.NativeMeta{IsPlatformAuthenticatorAPISupported: new(false)}), none},
+		{
+			"an app on a device without a lock", factstest.App("Android", "15", rest.NativeMeta{DeviceSecure: new(false)}),
 			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
 		},
 		{
-			"an app whose owner cannot be verified", app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: new("none")}),
+			"an app whose owner cannot be verified", factstest.App("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: new("none")}),
 			but(func(s *facts.Support) { s.WebAuthn, s.ConditionalGet = true, true }),
 		},
 		{
 			"an app with biometrics",
-			app("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: new("biometrics"), DeviceSecure: new(true)}),
+			factstest.App("iOS", "18", rest.NativeMeta{DeviceOwnerAuth: new("biometrics"), DeviceSecure: new(true)}),
 			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet = true, true, true }),
 		},
 		{
 			"an app with bluetooth switched off",
-			app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: new(true), IsBluetoothOn: new(false)}),
+			factstest.App("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: new(true), IsBluetoothOn: new(false)}),
 			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet, s.BLE = true, true, true, "off" }),
 		},
 		{
 			"an app with bluetooth on",
-			app("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: new(true), IsBluetoothOn: new(true)}),
+			factstest.App("iOS", "18", rest.NativeMeta{IsBluetoothAvailable: new(true), IsBluetoothOn: new(true)}),
 			but(func(s *facts.Support) { s.WebAuthn, s.UVPA, s.ConditionalGet, s.BLE = true, true, true, "on" }),
 		},
 	} {
