@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/patience"
 )
 
 // Store keeps accounts in the bucket "accounts", one entry a user, each write checked against the revision it was read at. It
@@ -19,13 +20,14 @@ type Store struct {
 	changes  Changes
 	near     near
 	metrics  *metrics
+	patience *patience.Patience // of View and Again
 }
 
 // NewStore returns a store on the bucket "accounts" that keeps nothing in memory. Where others read accounts through View,
 // nobody may write through it.
 func NewStore(bucket jetstream.KeyValue) *Store {
 	m, _ := newMetrics()
-	return &Store{accounts: stored(bucket), metrics: m}
+	return &Store{accounts: stored(bucket), metrics: m, patience: patience.New(mostPatience)}
 }
 
 func stored(bucket jetstream.KeyValue) kv.Bucket[Account] {

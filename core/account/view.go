@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/maypok86/otter/v2"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patience"
 )
 
 // DefaultNear is how many accounts a process keeps decoded by default: about 20 MB of accounts with three passkeys.
@@ -48,7 +50,9 @@ func Open(deps Deps, size int) (*Store, error) {
 	if err := deps.Metrics.Register(views); err != nil {
 		return nil, fmt.Errorf("register metrics of accounts: %w", err)
 	}
-	return &Store{accounts: stored(deps.Bucket), changes: deps.Changes, near: kept, metrics: m}, nil
+	return &Store{
+		accounts: stored(deps.Bucket), changes: deps.Changes, near: kept, metrics: m, patience: patience.New(mostPatience),
+	}, nil
 }
 
 // View is an account for a decision. The account is shared by all who view it and must not be changed.
@@ -57,8 +61,12 @@ type View struct {
 	Stamp   string // the account was read after this stamp was told; empty = it was read just now
 }
 
-// View returns an account from memory, if there is one with a stamp, or else from the bucket. What has a stamp may be out of
-// date and must be used only if the stamp still holds; see Again. A user who is not there is ErrUnknown.
+// mostPatience is how long a decision waits for an account at most. It can be made without.
+const mostPatience = time.Second
+
+// View returns an account from memory, if there is one with a stamp, or else from the bucket, which is not waited for to the end of the
+// caller's time. What has a stamp may be out of date and must be used only if the stamp still holds; see Again. A user who is not there is
+// ErrUnknown.
 func (s *Store) View(ctx context.Context, project ident.ProjectID, user ident.UserID) (View, error) {
 	kept := s.near.get(key(project, user))
 	if kept != nil && kept.Account != nil {
@@ -82,7 +90,11 @@ func (s *Store) Told(project ident.ProjectID, user ident.UserID, stamp string) {
 
 // read reads the bucket and keeps the account under the stamp that had been told before.
 func (s *Store) read(ctx context.Context, project ident.ProjectID, user ident.UserID, told *View) (View, error) {
-	a, _, err := s.Get(ctx, project, user)
+	var a Account
+	err := s.patience.Wait(ctx, func(ctx context.Context) (err error) {
+		a, _, err = s.Get(ctx, project, user)
+		return err
+	})
 	if err != nil {
 		return View{}, err
 	}

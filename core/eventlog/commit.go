@@ -134,14 +134,37 @@ func (c *commits) single(ctx context.Context, msg *nats.Msg, id string) (Receipt
 	defer cancel()
 	ack, err := c.attempt(ctx, msg, id)
 	again := false
-	for ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoStreamResponse)) {
+	for ctx.Err() == nil && passing(err) {
 		again = again || errors.Is(err, context.DeadlineExceeded)
+		if underWay(err) {
+			rest(ctx)
+		}
 		ack, err = c.attempt(ctx, msg, id)
 	}
 	if err != nil {
 		return Receipt{}, fmt.Errorf("append to %s: %w", bus.EventsStream, err)
 	}
 	return Receipt{Sequence: ack.Sequence, Duplicate: ack.Duplicate && !again, Unsure: ack.Duplicate && again}, nil
+}
+
+// passing reports whether an attempt failed by what a change of leaders brings: nobody has answered, or is there to, or an earlier attempt
+// is under way.
+func passing(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoStreamResponse) || underWay(err)
+}
+
+// underWay reports whether the server has been sent the message before and has not stored it yet. A leader without a majority may never.
+func underWay(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == duplicateConflict
+}
+
+// rest waits until something may have changed.
+func rest(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(leaderPause):
+	}
 }
 
 // attempt waits as long as a leader that there is may take, and for one to come.

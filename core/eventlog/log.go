@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patience"
 	"github.com/keyward/keyward/core/span"
 )
 
@@ -367,25 +368,36 @@ func (l *Log) last(ctx context.Context, stream, subject string) (sequence uint64
 	if options.APIPrefix == "" && options.Domain != "" {
 		api = "$JS." + options.Domain + ".API."
 	}
-	reply, err := l.js.Conn().RequestWithContext(ctx, strings.TrimSuffix(api, ".")+".STREAM.MSG.GET."+stream, request)
+	asking := strings.TrimSuffix(api, ".") + ".STREAM.MSG.GET." + stream
+	answer, err := patience.Ask(ctx, func(ctx context.Context) (newest, error) { return l.ask(ctx, asking, request) })
 	if err != nil {
 		return 0, nil, fmt.Errorf("ask for the newest of %s: %w", subject, err)
 	}
+	return answer.Sequence, answer.Data, nil
+}
+
+// newest is the newest message of a subject, as the leader tells of it.
+type newest struct {
+	Sequence uint64 `json:"seq"`
+	Data     []byte `json:"data"`
+}
+
+func (l *Log) ask(ctx context.Context, subject string, request []byte) (newest, error) {
+	reply, err := l.js.Conn().RequestWithContext(ctx, subject, request)
+	if err != nil {
+		return newest{}, err
+	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Sequence uint64 `json:"seq"`
-			Data     []byte `json:"data"`
-		} `json:"message"`
+		Message newest              `json:"message"`
 	}
-	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return 0, nil, fmt.Errorf("decode the newest of %s: %w", subject, err)
+	switch err := json.Unmarshal(reply.Data, &answer); {
+	case err != nil:
+		return newest{}, fmt.Errorf("decode: %w", err)
+	case answer.Error == nil:
+		return answer.Message, nil
+	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return newest{}, nil
 	}
-	if answer.Error == nil {
-		return answer.Message.Sequence, answer.Message.Data, nil
-	}
-	if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-		return 0, nil, nil
-	}
-	return 0, nil, fmt.Errorf("ask for the newest of %s: %w", subject, answer.Error)
+	return newest{}, answer.Error
 }

@@ -20,7 +20,7 @@ const (
 	epochsKey   = "epochs"
 	idleAfter   = time.Second     // without readers the view is not kept fresh
 	bumpLimit   = 5 * time.Second // of one attempt to raise epochs
-	refreshWait = 2 * time.Second // of one read of the epochs
+	refreshWait = time.Second     // of one read of the epochs
 )
 
 // vector holds the epoch of each shard of users.
@@ -42,6 +42,7 @@ type epochs struct {
 	view    atomic.Pointer[view]
 	lastUse atomic.Int64 // Unix ns
 	reading sync.Mutex   // held while asking the store
+	failing atomic.Bool  // it did not answer when it was asked last
 	failed  time.Time    // when asking last failed, with failure; guarded by reading
 	failure error
 
@@ -99,6 +100,8 @@ func (e *epochs) run(ctx context.Context) {
 	}
 }
 
+var errFailing = errors.New("the cache epochs could not be read")
+
 // current returns the epoch of the shard. The error says that it could not be learned; then no entry may be trusted and none filled.
 func (e *epochs) current(ctx context.Context, shard uint8) (uint64, error) {
 	began := e.clock()
@@ -106,7 +109,12 @@ func (e *epochs) current(ctx context.Context, shard uint8) (uint64, error) {
 	if v := e.view.Load(); e.fresh(v) {
 		return v.epochs[shard], nil
 	}
-	e.reading.Lock()
+	if !e.reading.TryLock() {
+		if e.failing.Load() {
+			return 0, errFailing // whoever asks now finds out when that is over
+		}
+		e.reading.Lock()
+	}
 	defer e.reading.Unlock()
 	if v := e.view.Load(); e.fresh(v) {
 		return v.epochs[shard], nil
@@ -135,7 +143,9 @@ func (e *epochs) refresh(ctx context.Context) error {
 	defer cancel()
 	asked := e.clock()
 	found, err := e.stored.Get(ctx, epochsKey) // before the first write they are zero
-	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+	failed := err != nil && !errors.Is(err, kv.ErrNotFound)
+	e.failing.Store(failed)
+	if failed {
 		e.failed, e.failure = e.clock(), err
 		return err
 	}

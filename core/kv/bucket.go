@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/patience"
 	"github.com/keyward/keyward/core/span"
 )
 
@@ -239,7 +240,7 @@ func failure(err error) error {
 // read returns a value, and as it was encoded, or ErrNotFound.
 func (b *Bucket[T]) read(ctx context.Context, key string) (Entry[T], []byte, error) {
 	ctx, step := b.step(ctx, "get")
-	stored, err := b.KV.Get(ctx, key)
+	stored, err := patience.Ask(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return b.KV.Get(ctx, key) })
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
 		step.End(nil)
 		return Entry[T]{}, nil, ErrNotFound

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/core/audit"
+	"github.com/keyward/keyward/core/patience"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/archive"
@@ -130,6 +131,7 @@ type Service struct {
 	metrics *metrics
 	records *recorder
 	archive *archive.Archive
+	lookups *patience.Patience // with what users' events are read from
 
 	active  atomic.Pointer[policy]
 	refused atomic.Pointer[refusal]
@@ -150,7 +152,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("decision: %w", err)
 	}
-	s := &Service{cfg: cfg, deps: deps, source: policies.Bundle}
+	s := &Service{cfg: cfg, deps: deps, source: policies.Bundle, lookups: patience.New(cfg.LookupTimeout)}
 	if s.cfg.PoliciesDir != "" {
 		s.source = os.DirFS(s.cfg.PoliciesDir)
 	}

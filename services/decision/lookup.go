@@ -23,13 +23,14 @@ func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time,
 	if q.Account == nil || q.LookupFailed {
 		return found
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.LookupTimeout)
-	defer cancel()
-	read, err := s.deps.Events.Read(ctx, q.Project, q.Account.ID, q.AccountStamp)
-	found.Events, found.accountStamp, found.stale = read.Events, read.AccountStamp, read.AccountStale
-	if err == nil && withOffers && q.Process != "" && !found.stale {
-		found.Offers, err = s.deps.Events.Offers(ctx, q.Project, q.Account.ID, q.Process)
-	}
+	err := s.lookups.Wait(ctx, func(ctx context.Context) error {
+		read, err := s.deps.Events.Read(ctx, q.Project, q.Account.ID, q.AccountStamp)
+		found.Events, found.accountStamp, found.stale = read.Events, read.AccountStamp, read.AccountStale
+		if err == nil && withOffers && q.Process != "" && !found.stale {
+			found.Offers, err = s.deps.Events.Offers(ctx, q.Project, q.Account.ID, q.Process)
+		}
+		return err
+	})
 	if err != nil {
 		s.metrics.lookupFailures.Inc()
 		s.deps.Log.WarnContext(ctx, "history could not be read, facts are incomplete", "error", err)

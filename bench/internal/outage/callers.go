@@ -177,3 +177,15 @@ func quantile(values []float64, q float64) float64 {
 }
 
 func median(values []float64) float64 { return quantile(values, 0.5) }
+
+// told is how many failed calls are printed.
+const told = 40
+
+// tell prints calls that failed.
+func tell(calls []call) {
+	for _, c := range calls[:min(len(calls), told)] {
+		fmt.Printf(
+			"  %s: %s after %s: status %d: %s\n", c.ended.Format(time.StampMilli), kindNames[c.kind], c.ended.Sub(c.began), c.status, c.said,
+		)
+	}
+}

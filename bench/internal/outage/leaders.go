@@ -182,6 +182,7 @@ func Leaders(ctx context.Context, of *fleet.Fleet) error {
 		for i, d := range r.out {
 			outages[i] = append(outages[i], d.Seconds())
 		}
+		tell(r.failed)
 		t.Row(
 			fmt.Sprint("kill ", round+1), "%.0f", r.usual, "%.1f", r.out[kinds].Seconds(), "%.1f", r.out[logins].Seconds(), "%.1f",
 			r.out[appends].Seconds(), "%.1f", r.out[lists].Seconds(), "%s", tally(r.failed), "%.1f", r.slowest.Seconds(),

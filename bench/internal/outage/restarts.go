@@ -49,9 +49,7 @@ func Restarts(ctx context.Context, of *fleet.Fleet) error {
 		"%d calls, %.0f a second; failed: %s; a restart took %.1f s (median), %.1f s at most\n", len(calls), rate(calls, began, end), tally(lost),
 		median(took), quantile(took, 1),
 	)
-	for _, c := range lost[:min(len(lost), 10)] {
-		fmt.Printf("  %s after %s: status %d: %s\n", kindNames[c.kind], c.ended.Sub(c.began), c.status, c.said)
-	}
+	tell(lost)
 	if len(lost) > 0 {
 		return fmt.Errorf("%w: %d of %d", ErrFailed, len(lost), len(calls))
 	}

@@ -26,14 +26,18 @@ const (
 // ErrRises is for memory that has not become flat.
 var ErrRises = errors.New("memory rises")
 
-// filled makes the caches so small that the users of a soak fill them before it begins: what rises then is something else.
-var filled = []string{"KEYWARD_EVENTS_NEAR_CACHE=10000", "KEYWARD_ACCOUNTS_NEAR_CACHE=500", "KEYWARD_EMBEDDED_CACHE_MAX_BYTES=8MiB"}
+// filled makes what is bounded so small that it is full before a soak is half over: what rises then is something else. That is what the
+// process keeps, and the log of events, of which the embedded NATS keeps the blocks in memory that are read.
+var filled = []string{
+	"KEYWARD_EVENTS_NEAR_CACHE=10000", "KEYWARD_ACCOUNTS_NEAR_CACHE=500", "KEYWARD_EMBEDDED_CACHE_MAX_BYTES=8MiB",
+	"KEYWARD_EVENTS_MAX_BYTES=64MiB",
+}
 
 // Soak calls a Keyward of one process steadily, and prints the memory that it takes. It fails if the median of the last third of the time
 // is more than a twentieth over that of the middle third: of what the process takes, and of what of its heap a collection leaves.
 func Soak(ctx context.Context, of *fleet.Fleet, perSecond int) error {
-	// So many that no history becomes so long within an hour that it is what takes memory.
-	users := fleet.Crowd{Users: 1000, Events: 10}
+	// So many that no history becomes so long within an hour that it is what takes memory, and so many events that the log is nearly full.
+	users := fleet.Crowd{Users: 1000, Events: 80}
 	c, err := of.One(ctx, "one process, embedded NATS and cache", users, slices.Concat(unlimited, filled)...)
 	if err != nil {
 		return err

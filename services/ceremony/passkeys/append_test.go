@@ -6,11 +6,13 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -396,5 +398,45 @@ func TestAnAccountThatCannotBeReadIsLeftToThePolicy(t *testing.T) {
 	broken.FailReads(1)
 	if rsp := st.BeginAppend(t, user, d); rsp.AppendAllow || rsp.AttestationOptions != "" {
 		t.Errorf("something was offered to nobody: %+v", rsp)
+	}
+}
+
+// silent is a bucket whose leader is gone: reads are answered by nobody.
+type silent struct {
+	jetstream.KeyValue
+	gone atomic.Bool
+}
+
+func (s *silent) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
+	if !s.gone.Load() {
+		return s.KeyValue.Get(ctx, key)
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestAStartDoesNotSpendItsCallersTimeOnAnAccountThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	b := ceremonytest.OpenBuckets(t)
+	accounts := &silent{KeyValue: b.Accounts}
+	b.Accounts = accounts
+	st := ceremonytest.NewOn(t, b)
+	user, d := st.NewUser(t), authenticator.Phone()
+	st.Enroll(t, user, d)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	accounts.gone.Store(true)
+	for range 2 {
+		rsp, err := st.LoginStart(ctx, st.LoginStartReq(user, d))
+		if err != nil || rsp.Body.LoginAllow || rsp.Body.AssertionOptions != "" {
+			t.Fatalf("%+v, %v", rsp.Body, err)
+		}
+	}
+	if ctx.Err() != nil {
+		t.Error("the caller has no time left")
+	}
+	accounts.gone.Store(false)
+	if rsp, err := st.LoginStart(ctx, st.LoginStartReq(user, d)); err != nil || !rsp.Body.LoginAllow {
+		t.Errorf("once it is read: %+v, %v", rsp.Body, err)
 	}
 }

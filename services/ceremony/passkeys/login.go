@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 
@@ -91,16 +90,9 @@ func denied(v service.LoginVerdict) service.LoginVerdict {
 	return v
 }
 
-// stored stores what is to be answered, and reports whether the log took it. While that changes its leader it takes seconds; so that there
-// is time for an answer, a third of what the caller has is spent on it.
+// stored stores what is to be answered, and reports whether the log took it while there was time for an answer.
 func (s *Service) stored(ctx context.Context, store func(context.Context) error) (bool, error) {
-	wait := time.Minute
-	if deadline, set := ctx.Deadline(); set {
-		wait = time.Until(deadline) / 3
-	}
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	err := store(waiting)
+	err := s.starts.Wait(ctx, store)
 	if !errors.Is(err, fault.TypeUnavailable) || ctx.Err() != nil {
 		return err == nil, err
 	}

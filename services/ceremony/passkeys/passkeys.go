@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/patience"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
@@ -79,6 +80,9 @@ type Deps struct {
 	MaxPasskeys      int           // of one user
 }
 
+// mostPatience is how long a login start waits for the log at most. It can be answered without.
+const mostPatience = time.Second
+
 // Service runs WebAuthn ceremonies and keeps the passkeys that come of them.
 type Service struct {
 	projects     Projects
@@ -95,6 +99,7 @@ type Service struct {
 	metrics      metrics.Passkeys
 	now          func() time.Time
 	log          *slog.Logger
+	starts       *patience.Patience // with the log, of logins that begin
 
 	challengeTTL     time.Duration
 	userVerification string
@@ -106,6 +111,6 @@ func New(d Deps) *Service {
 	return &Service{
 		projects: d.Projects, accounts: d.Accounts, challenges: d.Challenges, index: d.Index, outbox: d.Outbox, environments: d.Environments,
 		signer: d.Signer, decision: d.Decision, offers: d.Offers, aaguids: d.AAGUIDs, calls: d.Calls, metrics: d.Metrics, now: d.Now, log: d.Log,
-		challengeTTL: d.ChallengeTTL, userVerification: d.UserVerification, maxPasskeys: d.MaxPasskeys,
+		starts: patience.New(mostPatience), challengeTTL: d.ChallengeTTL, userVerification: d.UserVerification, maxPasskeys: d.MaxPasskeys,
 	}
 }
