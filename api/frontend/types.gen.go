@@ -289,6 +289,36 @@ func (e ConnectAppendFinishReqCompletionType) Valid() bool {
 	}
 }
 
+// Defines values for ConnectAppendStartReqLoginMethod.
+const (
+	ConnectAppendStartReqLoginMethodCode     ConnectAppendStartReqLoginMethod = "code"
+	ConnectAppendStartReqLoginMethodLink     ConnectAppendStartReqLoginMethod = "link"
+	ConnectAppendStartReqLoginMethodOther    ConnectAppendStartReqLoginMethod = "other"
+	ConnectAppendStartReqLoginMethodPasskey  ConnectAppendStartReqLoginMethod = "passkey"
+	ConnectAppendStartReqLoginMethodPassword ConnectAppendStartReqLoginMethod = "password"
+	ConnectAppendStartReqLoginMethodSocial   ConnectAppendStartReqLoginMethod = "social"
+)
+
+// Valid indicates whether the value is a known member of the ConnectAppendStartReqLoginMethod enum.
+func (e ConnectAppendStartReqLoginMethod) Valid() bool {
+	switch e {
+	case ConnectAppendStartReqLoginMethodCode:
+		return true
+	case ConnectAppendStartReqLoginMethodLink:
+		return true
+	case ConnectAppendStartReqLoginMethodOther:
+		return true
+	case ConnectAppendStartReqLoginMethodPasskey:
+		return true
+	case ConnectAppendStartReqLoginMethodPassword:
+		return true
+	case ConnectAppendStartReqLoginMethodSocial:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ConnectAppendStartRspVariant.
 const (
 	ConnectAppendStartRspVariantAfterError  ConnectAppendStartRspVariant = "after-error"
@@ -696,6 +726,9 @@ type BlockPasskeyVerify struct {
 	Challenge       WebAuthnOptions              `json:"challenge"`
 	IdentifierValue string                       `json:"identifierValue"`
 	LoginHint       *BlockPasskeyVerifyLoginHint `json:"loginHint,omitempty"`
+
+	// OtherDevice With loginHint cda: what holds the passkey of the other device, to announce it by; absent if that is not known.
+	OtherDevice *string `json:"otherDevice,omitempty"`
 }
 
 // BlockPasskeyVerifyBlockType defines model for BlockPasskeyVerify.BlockType.
@@ -807,11 +840,17 @@ type ConnectAppendInitRsp struct {
 // ConnectAppendStartReq defines model for ConnectAppendStartReq.
 type ConnectAppendStartReq struct {
 	// AppendTokenValue Secret of a connect token of type passkey-append.
-	AppendTokenValue   string  `json:"appendTokenValue"`
-	ForcePasskeyAppend *bool   `json:"forcePasskeyAppend,omitempty"`
-	LoadedMs           int64   `json:"loadedMs"`
-	Situation          *string `json:"situation,omitempty"`
+	AppendTokenValue   string `json:"appendTokenValue"`
+	ForcePasskeyAppend *bool  `json:"forcePasskeyAppend,omitempty"`
+	LoadedMs           int64  `json:"loadedMs"`
+
+	// LoginMethod How the login was done that has just been finished.
+	LoginMethod *ConnectAppendStartReqLoginMethod `json:"loginMethod,omitempty"`
+	Situation   *string                           `json:"situation,omitempty"`
 }
+
+// ConnectAppendStartReqLoginMethod How the login was done that has just been finished.
+type ConnectAppendStartReqLoginMethod string
 
 // ConnectAppendStartRsp defines model for ConnectAppendStartRsp.
 type ConnectAppendStartRsp struct {
@@ -913,10 +952,13 @@ type ConnectLoginStartReq struct {
 // ConnectLoginStartRsp defines model for ConnectLoginStartRsp.
 type ConnectLoginStartRsp struct {
 	// AssertionOptions A JSON object in a string, {"publicKey": ...} in the form of W3C WebAuthn Level 3 parseCreationOptionsFromJSON or parseRequestOptionsFromJSON; empty if nothing is offered.
-	AssertionOptions           WebAuthnOptions        `json:"assertionOptions"`
-	FallbackOperationError     FallbackOperationError `json:"fallbackOperationError"`
-	IsCDA                      bool                   `json:"isCDA"`
-	PreferImmediatelyAvailable *bool                  `json:"preferImmediatelyAvailable,omitempty"`
+	AssertionOptions       WebAuthnOptions        `json:"assertionOptions"`
+	FallbackOperationError FallbackOperationError `json:"fallbackOperationError"`
+	IsCDA                  bool                   `json:"isCDA"`
+
+	// OtherDevice What holds the passkey of the other device, to announce it by; absent if that is not known.
+	OtherDevice                *string `json:"otherDevice,omitempty"`
+	PreferImmediatelyAvailable *bool   `json:"preferImmediatelyAvailable,omitempty"`
 }
 
 // ConnectManageDeleteReq defines model for ConnectManageDeleteReq.

@@ -639,6 +639,7 @@ const (
 	PasskeyEventTypeLoginErrorUnexpected                    PasskeyEventType = "login-error-unexpected"
 	PasskeyEventTypeLoginErrorUntyped                       PasskeyEventType = "login-error-untyped"
 	PasskeyEventTypeLoginExplicitAbort                      PasskeyEventType = "login-explicit-abort"
+	PasskeyEventTypeLoginImmediateEmpty                     PasskeyEventType = "login-immediate-empty"
 	PasskeyEventTypeLoginNoCredentials                      PasskeyEventType = "login-no-credentials"
 	PasskeyEventTypeLoginOneTapSwitch                       PasskeyEventType = "login-one-tap-switch"
 	PasskeyEventTypeManageCredentialExists                  PasskeyEventType = "manage-credential-exists"
@@ -673,6 +674,8 @@ func (e PasskeyEventType) Valid() bool {
 		return true
 	case PasskeyEventTypeLoginExplicitAbort:
 		return true
+	case PasskeyEventTypeLoginImmediateEmpty:
+		return true
 	case PasskeyEventTypeLoginNoCredentials:
 		return true
 	case PasskeyEventTypeLoginOneTapSwitch:
@@ -690,6 +693,36 @@ func (e PasskeyEventType) Valid() bool {
 	case PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted:
 		return true
 	case PasskeyEventTypeUserLoginBlacklisted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasskeyIntelFlagsLoginMethod.
+const (
+	PasskeyIntelFlagsLoginMethodCode     PasskeyIntelFlagsLoginMethod = "code"
+	PasskeyIntelFlagsLoginMethodLink     PasskeyIntelFlagsLoginMethod = "link"
+	PasskeyIntelFlagsLoginMethodOther    PasskeyIntelFlagsLoginMethod = "other"
+	PasskeyIntelFlagsLoginMethodPasskey  PasskeyIntelFlagsLoginMethod = "passkey"
+	PasskeyIntelFlagsLoginMethodPassword PasskeyIntelFlagsLoginMethod = "password"
+	PasskeyIntelFlagsLoginMethodSocial   PasskeyIntelFlagsLoginMethod = "social"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyIntelFlagsLoginMethod enum.
+func (e PasskeyIntelFlagsLoginMethod) Valid() bool {
+	switch e {
+	case PasskeyIntelFlagsLoginMethodCode:
+		return true
+	case PasskeyIntelFlagsLoginMethodLink:
+		return true
+	case PasskeyIntelFlagsLoginMethodOther:
+		return true
+	case PasskeyIntelFlagsLoginMethodPasskey:
+		return true
+	case PasskeyIntelFlagsLoginMethodPassword:
+		return true
+	case PasskeyIntelFlagsLoginMethodSocial:
 		return true
 	default:
 		return false
@@ -1602,9 +1635,15 @@ type PasskeyIntelFlags struct {
 	// ForcePasskeyAppend The user asked for a passkey.
 	ForcePasskeyAppend bool `json:"forcePasskeyAppend"`
 
+	// LoginMethod How the login was done that has just been finished: the parameter `conditionalCreate.after` says after which a passkey is created silently.
+	LoginMethod *PasskeyIntelFlagsLoginMethod `json:"loginMethod,omitempty"`
+
 	// OptOutAfterHybrid The user does not want to be asked after a login over another device.
 	OptOutAfterHybrid *bool `json:"optOutAfterHybrid,omitempty"`
 }
+
+// PasskeyIntelFlagsLoginMethod How the login was done that has just been finished: the parameter `conditionalCreate.after` says after which a passkey is created silently.
+type PasskeyIntelFlagsLoginMethod string
 
 // PasskeyLoginFinishReq defines model for PasskeyLoginFinishReq.
 type PasskeyLoginFinishReq struct {
@@ -1661,6 +1700,9 @@ type PasskeyLoginStartRsp struct {
 
 	// NewClientEnvHandle Keep it on the client and send it as clientEnvHandle from now on.
 	NewClientEnvHandle *string `json:"newClientEnvHandle,omitempty"`
+
+	// OtherDevice What holds the passkey of the other device, to announce it by, for example iCloud Keychain: one that this account has logged in with from there. Absent if that is not known, or no other device is expected.
+	OtherDevice *string `json:"otherDevice,omitempty"`
 }
 
 // PasskeyMediationFinishReq defines model for PasskeyMediationFinishReq.

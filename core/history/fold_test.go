@@ -263,6 +263,11 @@ func TestStreaks(t *testing.T) {
 			want: local(2),
 		},
 		{
+			name: "that a request in immediate mode ended empty is no failure, and no word on what the client holds",
+			log:  entries(wire(-day, event.LoginImmediateEmpty, ""), wire(-day+1, event.LoginImmediateEmpty, "")),
+			want: history.Pair{},
+		},
+		{
 			name: "untyped, unexpected and one-tap events are no failures",
 			log:  entries(wire(-day, "login-error-untyped", ""), wire(-day, "login-error-unexpected", ""), wire(-day, "login-one-tap-switch", "")),
 			want: history.Pair{},

@@ -384,6 +384,7 @@ type LoginVerdict struct {
 	Reason                     string               `json:"reason,omitempty"` // why none is offered; empty if one is
 	Route                      event.Route          `json:"route"`
 	IsCDACandidate             bool                 `json:"isCDACandidate"`
+	OtherDevice                string               `json:"otherDevice,omitempty"` // what holds its passkey, if the history says so
 	PreferImmediatelyAvailable bool                 `json:"preferImmediatelyAvailable"`
 	AllowCredentials           []ident.CredentialID `json:"allowCredentials"` // in the order to send
 	Hints                      []string             `json:"hints"`

@@ -697,8 +697,19 @@ silent_eligible if {
 	input.flags.conditionalCreate == true
 	input.support.conditionalCreate == true
 	input.nudges.conditionalCreate.cooldown == false
+	login_suits_silence
 	not data.keyward.parameters.passkeyReplacesSecondFactor == true
 }
+
+# METADATA
+# title: The caller asks for a silent creation where the login suits it
+# scope: rule
+login_suits_silence if count(data.keyward.parameters.conditionalCreate.after) == 0
+
+# METADATA
+# title: The login was done in a way after which a passkey may be created silently
+# scope: rule
+login_suits_silence if input.flags.loginMethod in data.keyward.parameters.conditionalCreate.after
 
 # METADATA
 # title: The client is an app

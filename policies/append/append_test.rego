@@ -6,7 +6,7 @@ import data.keyward.append
 facts := {
 	"complete": true,
 	"account": "active",
-	"flags": {"force": false, "auto": false, "conditionalCreate": false, "inApp": "", "shownLately": false, "optOutAfterHybrid": false},
+	"flags": {"force": false, "auto": false, "conditionalCreate": false, "inApp": "", "shownLately": false, "optOutAfterHybrid": false, "loginMethod": ""},
 	"situation": "post-login",
 	"client": {"os": "windows", "osVersion": 11, "browser": "chrome", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
 	"support": {"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
@@ -472,6 +472,17 @@ test_a13_silent_ignores_the_default_cooldown if {
 test_a13_silent_needs_the_capability if {
 	changes := together([ask_silent, {"support": {"conditionalCreate": false}}])
 	is_offered(answer(changes), "A13", "process-pk-login-not-offered", "default")
+}
+
+test_a13_silent_after_the_logins_that_suit_it if {
+	after := {"conditionalCreate": object.union(data.keyward.parameters.conditionalCreate, {"after": ["password"]})}
+	by_password := answer_under(after, together([ask_silent, {"flags": {"loginMethod": "password"}}]))
+	is_silent(by_password, "A13", "process-pk-login-not-offered", "default", true)
+	every how in ["code", ""] {
+		given := answer_under(after, together([ask_silent, {"flags": {"loginMethod": how}}]))
+		is_offered(given, "A13", "process-pk-login-not-offered", "default")
+	}
+	is_silent(answer(together([ask_silent, {"flags": {"loginMethod": "code"}}])), "A13", "process-pk-login-not-offered", "default", true)
 }
 
 test_a13_silent_not_twice if {

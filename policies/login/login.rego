@@ -562,21 +562,21 @@ browser_immediate if {
 # METADATA
 # title: Which passkeys to name, in this order, if one of this device is expected
 # description: |
-#   Only minimize leaves out passkeys that could be reached, and security keys where they are denied. Immediate mediation in browsers takes no list at all.
-#   Who pressed one tap picked the account, so that any passkey of it will do.
+#   Only minimize leaves out passkeys that could be reached, and security keys where they are denied; with `nameAllPasskeys` nothing does. Immediate
+#   mediation in browsers takes no list at all. Who pressed one tap picked the account, so that any passkey of it will do.
 # scope: document
 default local_credentials := ["likely", "uncertain", "remote", "security-key"]
 
 local_credentials := [] if {
 	browser_immediate
 	immediately_available
-} else := ["likely", "uncertain"] if {
-	input.strategy == "minimize"
 } else := ["likely", "uncertain", "remote", "none"] if {
-	input.source == "one-tap"
+	any_will_do
 	data.keyward.parameters.securityKeyLogin == "deny"
 } else := ["likely", "uncertain", "remote", "security-key", "none"] if {
-	input.source == "one-tap"
+	any_will_do
+} else := ["likely", "uncertain"] if {
+	input.strategy == "minimize"
 } else := ["likely", "uncertain", "remote"] if {
 	data.keyward.parameters.securityKeyLogin == "deny"
 }
@@ -586,14 +586,51 @@ local_credentials := [] if {
 # scope: document
 default cross_platform_credentials := ["remote", "likely", "uncertain", "security-key"]
 
-cross_platform_credentials := ["remote", "likely", "uncertain"] if data.keyward.parameters.securityKeyLogin == "deny"
+cross_platform_credentials := ["remote", "likely", "uncertain", "none"] if {
+	every_passkey
+	data.keyward.parameters.securityKeyLogin == "deny"
+} else := ["remote", "likely", "uncertain", "security-key", "none"] if {
+	every_passkey
+} else := ["remote", "likely", "uncertain"] if {
+	data.keyward.parameters.securityKeyLogin == "deny"
+}
 
 # METADATA
 # title: Which passkeys to name, in this order, if a security key is expected
 # scope: document
 default security_key_credentials := ["security-key", "likely", "uncertain", "remote"]
 
-security_key_credentials := ["security-key"] if input.strategy == "minimize"
+security_key_credentials := ["security-key", "likely", "uncertain", "remote", "none"] if {
+	every_passkey
+} else := ["security-key"] if {
+	input.strategy == "minimize"
+}
+
+# METADATA
+# title: The user picked the account by one tap, so that any passkey of it will do
+# scope: rule
+any_will_do if {
+	input.source == "one-tap"
+	input.strategy != "minimize"
+}
+
+# METADATA
+# title: Every passkey of the account is named
+# scope: rule
+any_will_do if every_passkey
+
+# METADATA
+# title: Every passkey of the account is named everywhere
+# scope: rule
+every_passkey if data.keyward.parameters.nameAllPasskeys == "always"
+
+# METADATA
+# title: Every passkey of the account is named in apps
+# scope: rule
+every_passkey if {
+	input.client.native == true
+	data.keyward.parameters.nameAllPasskeys == "apps"
+}
 
 # METADATA
 # title: What to hint at if a passkey of this device is expected

@@ -531,6 +531,23 @@ test_one_tap_names_every_passkey if {
 	answer(together([expected, source("text-field")])).credentials == all_reachable
 }
 
+test_name_all_passkeys_leaves_none_out if {
+	everything := ["likely", "uncertain", "remote", "security-key", "none"]
+	answer_under({"nameAllPasskeys": "always"}, expected).credentials == everything
+	answer_under({"nameAllPasskeys": "always"}, together([expected, minimize])).credentials == everything
+	answer_under({"nameAllPasskeys": "always", "securityKeyLogin": "deny"}, expected).credentials == ["likely", "uncertain", "remote", "none"]
+	answer_under({"nameAllPasskeys": "always"}, together([nowhere, phone])).credentials == ["remote", "likely", "uncertain", "security-key", "none"]
+	answer_under({"nameAllPasskeys": "always"}, key_only).credentials == ["security-key", "likely", "uncertain", "remote", "none"]
+}
+
+test_name_all_passkeys_in_apps if {
+	in_app := answer_under({"nameAllPasskeys": "apps"}, together([app, expected]))
+	in_app.credentials == ["likely", "uncertain", "remote", "security-key", "none"]
+	in_app.preferImmediatelyAvailable == true
+	answer_under({"nameAllPasskeys": "apps"}, together([expected, source("text-field")])).credentials == all_reachable
+	answer(together([app, expected])).credentials == all_reachable
+}
+
 test_immediately_available_not_if_asked_for if {
 	answer(together([app, source("text-field")])).preferImmediatelyAvailable == true
 	answer(together([app, source("button")])).preferImmediatelyAvailable == false

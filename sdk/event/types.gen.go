@@ -56,6 +56,8 @@ const (
 	LoginOneTapSwitch Type = "login-one-tap-switch"
 	// LoginNoCredentials: The device had no passkey for the login.
 	LoginNoCredentials Type = "login-no-credentials"
+	// LoginImmediateEmpty: A request in immediate mode ended by itself, without having shown anything: no passkey was at hand. It is no failure, and keeps nothing from being offered.
+	LoginImmediateEmpty Type = "login-immediate-empty"
 	// AppendBlacklistedAfterHybrid: Creating a passkey is not offered after a login across devices until the event expires or is deleted.
 	AppendBlacklistedAfterHybrid Type = "user-append-after-cross-platform-blacklisted"
 	// AppendBlacklistedAfterError: Creating a passkey is not offered after a failed login until the event expires or is deleted.
@@ -111,6 +113,7 @@ func Types() []Type {
 		LoginErrorUnexpected,
 		LoginOneTapSwitch,
 		LoginNoCredentials,
+		LoginImmediateEmpty,
 		AppendBlacklistedAfterHybrid,
 		AppendBlacklistedAfterError,
 		AppendCredentialExists,

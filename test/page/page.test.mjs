@@ -261,7 +261,7 @@ test('a passkey that is not here, or on another device that cannot be reached, l
 const asOnPhone = ({ page }, path, times) => page.route(path, async (route) => {
   const answer = await route.fetch();
   const json = await answer.json();
-  if (json.blockBody.data.blockType === 'passkey-verify') json.blockBody.data.loginHint = 'cda';
+  if (json.blockBody.data.blockType === 'passkey-verify') Object.assign(json.blockBody.data, { loginHint: 'cda', otherDevice: 'iCloud Keychain' });
   await route.fulfill({ response: answer, json });
 }, { times });
 
@@ -279,7 +279,7 @@ test('a phone is asked for when the user says so, as often as they press for it'
   await asOnPhone(visitor, '**/v2/auth/passkey/login/start', 3);
   await signIn(visitor, address);
   await heading(page, 'Sign in with your other device');
-  await page.getByText('Your browser will show a code').waitFor();
+  await page.getByText('Your passkey is on another device, in iCloud Keychain. Your browser will show a code').waitFor();
   assert.deepEqual(await page.locator('.events .kind').allInnerTexts().then((all) => all.filter((t) => t.includes('abort'))), [], 'no dialog came by itself');
   await inspect(visitor, 'phone');
   const unused = page.getByRole('status').filter({ hasText: 'No passkey was used. Try again' });

@@ -162,7 +162,7 @@ function UsePasskey({ trial, state, quiet, body, data, failed }: BlockProps & { 
   return (
     <div class="stack">
       <Heading quiet={quiet}>{otherDevice ? 'Sign in with your other device' : 'Sign in with your passkey'}</Heading>
-      <p class="lead">{otherDevice ? <ByPhone waiting={waiting} /> : waiting ? 'Your browser asks for it now.' : 'Use the fingerprint, face or screen lock of this device.'}</p>
+      <p class="lead">{otherDevice ? <ByPhone waiting={waiting} holder={data.otherDevice} /> : waiting ? 'Your browser asks for it now.' : 'Use the fingerprint, face or screen lock of this device.'}</p>
       <p class="who"><span>As</span> <strong>{data.identifierValue}</strong></p>
       <Outcome calm={failed === 'cancelled'} text={failed && useFailed[failed]} />
       <div class="row">
@@ -183,10 +183,10 @@ function UsePasskey({ trial, state, quiet, body, data, failed }: BlockProps & { 
 }
 
 /** What comes of going on with another device, said before it does. */
-function ByPhone({ waiting }: { waiting: boolean }) {
+function ByPhone({ waiting, holder }: { waiting: boolean; holder: string | undefined }) {
   return waiting
     ? <>Your browser shows a code: scan it with your phone.</>
-    : <>Your passkey is on another device. Your browser will show a code: scan it with that device, and keep it near this computer with Bluetooth on.</>;
+    : <>Your passkey is on another device{holder && <>, in <strong>{holder}</strong></>}. Your browser will show a code: scan it with that device, and keep it near this computer with Bluetooth on.</>;
 }
 
 const useFailed: Record<Failure, string> = {

@@ -57,7 +57,7 @@ export interface PasskeyAppend {
 
 export interface PasskeyAppended { blockType: 'passkey-appended' }
 
-export interface PasskeyVerify { blockType: 'passkey-verify'; challenge: string; identifierValue: string; loginHint?: 'cda' }
+export interface PasskeyVerify { blockType: 'passkey-verify'; challenge: string; identifierValue: string; loginHint?: 'cda'; otherDevice?: string }
 
 export interface VerifyIdentifier {
   blockType: 'email-verify' | 'phone-verify';

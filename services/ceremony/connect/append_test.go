@@ -176,6 +176,13 @@ func TestAnAppendStartSaysWhatThePolicyDecided(t *testing.T) {
 			want:  frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault},
 			asked: service.AppendQuestion{Flags: rest.PasskeyIntelFlags{ForcePasskeyAppend: true}},
 		},
+		"after a login of which it says how it was done": {
+			start: func(r *frontend.ConnectAppendStartReq) {
+				r.LoginMethod = new(frontend.ConnectAppendStartReqLoginMethodCode)
+			},
+			want:  frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault},
+			asked: service.AppendQuestion{Flags: rest.PasskeyIntelFlags{LoginMethod: new(rest.PasskeyIntelFlagsLoginMethodCode)}},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

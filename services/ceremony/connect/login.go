@@ -141,6 +141,7 @@ func (s *Service) startConnectLogin(
 	}
 	rsp.Body = frontend.ConnectLoginStartRsp{
 		AssertionOptions: answer.Body.AssertionOptions, IsCDA: answer.Body.IsCDACandidate,
+		OtherDevice:                answer.Body.OtherDevice,
 		PreferImmediatelyAvailable: answer.Body.DecisionInsights.PreferImmediatelyAvailable,
 	}
 	return rsp, nil

@@ -104,9 +104,13 @@ func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID, so
 	if !started.Body.LoginAllow {
 		return nil, nil
 	}
-	return &signin.Offer{
+	offer := &signin.Offer{
 		Options: started.Body.AssertionOptions, CDA: started.Body.IsCDACandidate, Expires: s.now().Add(s.challengeTTL).UnixMilli(),
-	}, nil
+	}
+	if started.Body.OtherDevice != nil {
+		offer.Elsewhere = *started.Body.OtherDevice
+	}
+	return offer, nil
 }
 
 // judgeNobody asks the policy about a user without passkeys who does not exist, so that it takes as long as if there were one.

@@ -274,6 +274,11 @@ func (g *generator) asked() {
 	if g.often(25) {
 		f.AskForConditionalCreate = new(true)
 	}
+	if g.often(15) {
+		f.LoginMethod = new(one(g, []rest.PasskeyIntelFlagsLoginMethod{
+			rest.PasskeyIntelFlagsLoginMethodPassword, rest.PasskeyIntelFlagsLoginMethodCode, rest.PasskeyIntelFlagsLoginMethodPasskey,
+		}))
+	}
 	if g.often(10) {
 		f.AskForInAppAppend = new(one(g, []string{"after-unlock", "after-cta", "whenever"}))
 	}

@@ -74,6 +74,7 @@ func plainer() []func(*situation) bool {
 		func(s *situation) bool { return emptied(&s.client.JavaScriptHighEntropy) },
 		func(s *situation) bool { return emptied(&s.flags.AskForAutoAppend) },
 		func(s *situation) bool { return emptied(&s.flags.AskForConditionalCreate) },
+		func(s *situation) bool { return emptied(&s.flags.LoginMethod) },
 		func(s *situation) bool { return emptied(&s.flags.AskForInAppAppend) },
 		func(s *situation) bool { return emptied(&s.flags.ForcePasskeyAppend) },
 		func(s *situation) bool { return emptied(&s.entry) },

@@ -124,6 +124,9 @@ func (s State) passkeyVerify() (frontend.BlockBody, error) {
 	if s.Offer.CDA {
 		hint := frontend.BlockPasskeyVerifyLoginHintCDA
 		block.LoginHint = &hint
+		if s.Offer.Elsewhere != "" {
+			block.OtherDevice = &s.Offer.Elsewhere
+		}
 	}
 	body, err := s.body(frontend.BlockTypePasskeyVerify, func(d *frontend.BlockData) error { return d.FromBlockPasskeyVerify(block) })
 	if err != nil {

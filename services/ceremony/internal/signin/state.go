@@ -143,12 +143,14 @@ type Verification struct {
 
 // Offer is the passkey that was asked for last, to be created or used.
 type Offer struct {
-	Options string             `json:"options"`
-	CDA     bool               `json:"cda,omitempty"` // of a login: with another device
-	Variant rest.AppendVariant `json:"variant,omitempty"`
-	Auto    bool               `json:"auto,omitempty"`
-	Expires int64              `json:"expires"`         // Unix ms
-	Taken   bool               `json:"taken,omitempty"` // a client has asked for it: the next one who asks gets another
+	Options string `json:"options"`
+	CDA     bool   `json:"cda,omitempty"` // of a login: with another device
+	// Elsewhere is what holds the passkey of the other device, if that is known.
+	Elsewhere string             `json:"elsewhere,omitempty"`
+	Variant   rest.AppendVariant `json:"variant,omitempty"`
+	Auto      bool               `json:"auto,omitempty"`
+	Expires   int64              `json:"expires"`         // Unix ms
+	Taken     bool               `json:"taken,omitempty"` // a client has asked for it: the next one who asks gets another
 }
 
 // New returns the state of a process that begins.

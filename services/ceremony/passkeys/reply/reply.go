@@ -30,7 +30,16 @@ func Login(a *account.Account, handle *string, v service.LoginVerdict, options s
 		IsCDACandidate:     v.IsCDACandidate,
 		LoginAllow:         v.Allow,
 		NewClientEnvHandle: handle,
+		OtherDevice:        otherDevice(v),
 	}
+}
+
+// otherDevice is what to announce another device by, if one is offered.
+func otherDevice(v service.LoginVerdict) *string {
+	if !v.Allow || !v.IsCDACandidate || v.OtherDevice == "" {
+		return nil
+	}
+	return &v.OtherDevice
 }
 
 // refusal is why nothing is offered, as the wire has it.

@@ -59,6 +59,7 @@ var appendChoices = map[string]map[string][]any{
 	"flags": {
 		"force": {true, false, false, false}, "auto": {true, false}, "conditionalCreate": {true, false, false},
 		"inApp": {"", "", "after-unlock", "after-splash"}, "shownLately": {true, false, false}, "optOutAfterHybrid": {true, false, false},
+		"loginMethod": {"", "", "password", "code"},
 	},
 	"process": {
 		"outcome": {"sk", "local", "cda", "incomplete", "not-offered", "not-offered"}, "missingEvidence": {true, false},

@@ -88,6 +88,9 @@ const (
 	low       = "low"
 )
 
+// usedByPhone is why a passkey can be had from a phone: it was.
+const usedByPhone = "used-by-phone"
+
 func (k *Knowledge) assess(c *account.Credential, client *recognition.Client, h *history.History) passkey {
 	p := passkey{Credential: c, class: k.Classify(c)}
 	_, p.proven = slices.BinarySearch(h.Pair.Proven, c.ID)
@@ -97,7 +100,7 @@ func (k *Knowledge) assess(c *account.Credential, client *recognition.Client, h 
 		p.said = false // whoever carries the key may have it elsewhere next time
 		p.local, p.byPhone = reach{none, "security-key"}, reach{none, "security-key"}
 		if byPhone {
-			p.byPhone = reach{high, "used-by-phone"}
+			p.byPhone = reach{high, usedByPhone}
 		}
 		p.availability = SecurityKey
 		return p
@@ -310,7 +313,7 @@ func (k *Knowledge) byPhone(p *passkey, finished bool) reach {
 	onPhone := func(os string) bool { return k.Clients.Agents.System(os).Phone() }
 	switch {
 	case finished:
-		return reach{high, "used-by-phone"}
+		return reach{high, usedByPhone}
 	case p.class == facts.ClassWindowsHello, p.class == facts.ClassBrowserProfile:
 		return reach{none, "never-on-a-phone"}
 	case len(p.Transports) > 0 && !p.Hybrid():

@@ -60,6 +60,7 @@ func (k *Knowledge) Append(in Input, flags rest.PasskeyIntelFlags, situation str
 	d.Facts.Flags = &facts.Flags{
 		Force: flags.ForcePasskeyAppend, Auto: is(flags.AskForAutoAppend), ConditionalCreate: is(flags.AskForConditionalCreate),
 		ShownLately: k.shownLately(flags.AppendShown, in.Now), OptOutAfterHybrid: is(flags.OptOutAfterHybrid),
+		LoginMethod: loginMethod(flags.LoginMethod),
 	}
 	if flags.AskForInAppAppend != nil {
 		d.Facts.Flags.InApp = *flags.AskForInAppAppend
@@ -68,6 +69,14 @@ func (k *Knowledge) Append(in Input, flags rest.PasskeyIntelFlags, situation str
 	d.Facts.Nudges = k.nudges(in)
 	d.LastOffer = in.History.Append.LastOffer
 	return d
+}
+
+// loginMethod is how a caller says that the login was done; empty = it does not.
+func loginMethod(said *rest.PasskeyIntelFlagsLoginMethod) string {
+	if said == nil || !said.Valid() {
+		return ""
+	}
+	return string(*said)
 }
 
 // shownLately reports whether a client's word of when it last showed an offer counts. A moment to come is none: its clock is wrong.

@@ -107,7 +107,7 @@ func (d *Detection) sayLocal(why string) string {
 // sayByPhone puts into words why a phone may or cannot hold a passkey.
 func sayByPhone(why string) string {
 	switch why {
-	case "used-by-phone":
+	case usedByPhone:
 		return "a phone has finished a login with it"
 	case "made-by-phone":
 		return "it was made by QR code, with a phone"

@@ -182,6 +182,23 @@ func (d *Detection) Select(groups []Availability) []ident.CredentialID {
 	return selected
 }
 
+// OtherDevice returns the name of what holds the passkeys that this account has logged in with from another device; empty if that is not
+// known, or not the same of all.
+func (k *Knowledge) OtherDevice(d *Detection) string {
+	found := ""
+	for i := range d.passkeys {
+		if d.passkeys[i].byPhone.why != usedByPhone {
+			continue
+		}
+		name := k.Authenticators[d.passkeys[i].AAGUID].Name
+		if name == "" || (found != "" && found != name) {
+			return ""
+		}
+		found = name
+	}
+	return found
+}
+
 // All returns every passkey of the account in its order. The slice is not nil.
 func (d *Detection) All() []ident.CredentialID {
 	all := make([]ident.CredentialID, len(d.passkeys))

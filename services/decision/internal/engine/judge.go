@@ -55,8 +55,12 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 		}
 		return loginReason(known.answer.verdict), nil
 	})
+	otherDevice := ""
+	if a.cda {
+		otherDevice = v.knowledge.OtherDevice(&d)
+	}
 	return service.LoginVerdict{
-		Verdict: said, Reason: reason, Route: a.route, IsCDACandidate: a.cda, PreferImmediatelyAvailable: a.immediately,
+		Verdict: said, OtherDevice: otherDevice, Reason: reason, Route: a.route, IsCDACandidate: a.cda, PreferImmediatelyAvailable: a.immediately,
 		AllowCredentials: d.Select(a.credentials), Hints: a.hints,
 	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
 }

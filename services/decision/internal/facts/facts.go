@@ -138,6 +138,7 @@ type Flags struct {
 	InApp             string `json:"inApp"`
 	ShownLately       bool   `json:"shownLately"`
 	OptOutAfterHybrid bool   `json:"optOutAfterHybrid"`
+	LoginMethod       string `json:"loginMethod"`
 }
 
 // Process is how the passkey login of the process went.

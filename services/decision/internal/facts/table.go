@@ -163,6 +163,7 @@ var root = group(
 		word("inApp", func(f *Facts) string { return f.Flags.InApp }),
 		flag("shownLately", func(f *Facts) bool { return f.Flags.ShownLately }),
 		flag("optOutAfterHybrid", func(f *Facts) bool { return f.Flags.OptOutAfterHybrid }),
+		word("loginMethod", func(f *Facts) string { return f.Flags.LoginMethod }),
 	).when(func(f *Facts) bool { return f.Flags != nil }),
 	word("situation", func(f *Facts) string { return *f.Situation }).when(func(f *Facts) bool { return f.Situation != nil }),
 	group(

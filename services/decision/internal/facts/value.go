@@ -152,6 +152,7 @@ var words = vocabulary(
 	"listed",
 	"localStreak",
 	"login",
+	"loginMethod",
 	"missingEvidence",
 	"mobile",
 	"native",

@@ -513,10 +513,14 @@ func TestEverySignalOfTheWireCanBeWritten(t *testing.T) {
 		case reflect.Bool:
 			return "true"
 		case reflect.String:
-			if kind == reflect.TypeFor[rest.ClientEnvHandleMetaSource]() {
+			switch kind {
+			case reflect.TypeFor[rest.ClientEnvHandleMetaSource]():
 				return "ls"
+			case reflect.TypeFor[rest.PasskeyIntelFlagsLoginMethod]():
+				return "code"
+			default:
+				return "text"
 			}
-			return "text"
 		default:
 			return "7"
 		}
