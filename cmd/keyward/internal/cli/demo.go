@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/charmbracelet/colorprofile"
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
@@ -88,10 +87,9 @@ func runDemo(cmd *cobra.Command, terminal command.Terminal, f demoFlags) error {
 			return err
 		}
 	}
-	// The writer leaves colours out where there is no terminal, and where NO_COLOR asks for that.
 	opts := demo.Options{
 		Project: client.Project{URL: f.url, ID: f.project, Secret: f.secret}, Origin: f.origin, Full: f.full,
-		Out: colorprofile.NewWriter(cmd.OutOrStdout(), terminal.Environ),
+		Out: cmd.OutOrStdout(), Coloured: command.TakesColours(cmd.OutOrStdout(), terminal.Environ),
 	}
 	if err := demo.Await(cmd.Context(), opts.Project, fresh, 5*time.Second); err != nil {
 		return fmt.Errorf("demo: %w", err)

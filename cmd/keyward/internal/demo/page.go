@@ -8,34 +8,25 @@ import (
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-
 	"github.com/keyward/keyward/cmd/keyward/internal/client"
 )
 
-// page prints for a person. Styles are stripped by the writer where they are not wanted.
+// page prints for a person.
 type page struct {
+	styles
 	w       io.Writer
 	full    bool // whole bodies instead of what matters
 	chapter int
-
-	title, verb, faint, good, bad, key, accent lipgloss.Style
 }
 
 const width = 76
 
-func newPage(w io.Writer, full bool) *page {
-	colour := func(code string) lipgloss.Style { return lipgloss.NewStyle().Foreground(lipgloss.Color(code)) }
-	return &page{
-		w: w, full: full,
-		title:  lipgloss.NewStyle().Bold(true),
-		verb:   colour("4").Bold(true),
-		faint:  colour("8"),
-		good:   colour("2").Bold(true),
-		bad:    colour("1").Bold(true),
-		key:    colour("6"),
-		accent: colour("5"),
+func newPage(opts Options, full bool) *page {
+	p := &page{w: opts.Out, full: full}
+	if opts.Coloured {
+		p.styles = coloured()
 	}
+	return p
 }
 
 func (p *page) line(parts ...string) { _, _ = fmt.Fprintln(p.w, strings.Join(parts, "")) }
@@ -44,14 +35,15 @@ func (p *page) line(parts ...string) { _, _ = fmt.Fprintln(p.w, strings.Join(par
 func (p *page) begin(total int, title, text string) {
 	p.chapter++
 	p.line()
-	p.line(p.accent.Render(fmt.Sprintf("%d/%d", p.chapter, total)), "  ", p.title.Render(title))
+	p.line(p.accent.render(fmt.Sprintf("%d/%d", p.chapter, total)), "  ", p.title.render(title))
 	p.tell(text)
 }
 
 // tell prints prose.
 func (p *page) tell(text string) {
-	for line := range strings.SplitSeq(lipgloss.NewStyle().Width(width-5).Render(text), "\n") {
-		p.line("     ", strings.TrimRight(line, " "))
+	const indent = "     "
+	for _, line := range wrapped(text, width-len(indent)) {
+		p.line(indent, line)
 	}
 }
 
@@ -62,7 +54,7 @@ func (p *page) exchange(x client.Exchange) {
 		status = p.bad
 	}
 	p.line()
-	p.line("     ", p.verb.Render(x.Method), " ", x.Path, "  ", status.Render(fmt.Sprint(x.Status)), "  ", p.faint.Render(took(x.Took)))
+	p.line("     ", p.verb.render(x.Method), " ", x.Path, "  ", status.render(fmt.Sprint(x.Status)), "  ", p.faint.render(took(x.Took)))
 	sent := highlights(x.Request)
 	p.body("→", x.Request, sent)
 	// What the answer only repeats is left out.
@@ -78,19 +70,19 @@ func (p *page) body(arrow string, raw []byte, picked []field) {
 		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("       ", "  ")
 		if err := encoder.Encode(json.RawMessage(raw)); err == nil {
-			p.line("     ", p.faint.Render(arrow), " ", strings.TrimSpace(pretty.String()))
+			p.line("     ", p.faint.render(arrow), " ", strings.TrimSpace(pretty.String()))
 		}
 		return
 	}
 	for _, f := range picked {
-		style := lipgloss.NewStyle()
+		var look style
 		switch f.value {
 		case "true":
-			style = p.good
+			look = p.good
 		case "false":
-			style = p.bad
+			look = p.bad
 		}
-		p.line("     ", p.faint.Render(arrow), " ", p.key.Render(fmt.Sprintf("%-*s", longestName, f.name)), "  ", style.Render(f.value))
+		p.line("     ", p.faint.render(arrow), " ", p.key.render(fmt.Sprintf("%-*s", longestName, f.name)), "  ", look.render(f.value))
 	}
 }
 
@@ -183,9 +175,9 @@ func shorten(text string) string {
 
 // verdict prints what a decision means.
 func (p *page) verdict(allowed bool, tag string) {
-	mark := p.bad.Render("✗ not now")
+	mark := p.bad.render("✗ not now")
 	if allowed {
-		mark = p.good.Render("✓ yes")
+		mark = p.good.render("✓ yes")
 	}
 	p.line()
 	p.line("     ", mark, "  ", meaning(tag))

@@ -77,7 +77,7 @@ func Populate(ctx context.Context, opts Options, crowd Population) error {
 		return fmt.Errorf("demo: %w", err)
 	}
 	_ = bar.Finish()
-	seen.print(newPage(opts.Out, false), crowd.Users)
+	seen.print(newPage(opts, false), crowd.Users)
 	return nil
 }
 
@@ -187,7 +187,7 @@ func event(ctx context.Context, v *visitor, kind rest.PasskeyEventType, process,
 
 func (t *tally) print(p *page, users int) {
 	p.line()
-	p.line(p.title.Render(fmt.Sprintf("%d users, %d passkeys created, %d logins with a passkey", users, t.passkeys, t.used)))
+	p.line(p.title.render(fmt.Sprintf("%d users, %d passkeys created, %d logins with a passkey", users, t.passkeys, t.used)))
 	p.bars("Devices", plain(t.devices))
 	p.bars("Should a passkey login be offered?", judged(p, t.logins))
 	p.bars("Should the creation of a passkey be offered?", judged(p, t.appends))
@@ -211,9 +211,9 @@ func plain(counts map[string]int) []bar {
 func judged(p *page, counts map[answer]int) []bar {
 	var bars []bar
 	for a, count := range counts {
-		note := p.bad.Render("no ")
+		note := p.bad.render("no ")
 		if a.allowed {
-			note = p.good.Render("yes")
+			note = p.good.render("yes")
 		}
 		bars = append(bars, bar{label: a.tag, note: note + "  ", count: count})
 	}
@@ -229,9 +229,9 @@ func (p *page) bars(title string, bars []bar) {
 	const longest = 24
 	most := bars[0].count
 	p.line()
-	p.line("  ", p.title.Render(title))
+	p.line("  ", p.title.render(title))
 	for _, b := range bars {
 		length := max(1, b.count*longest/max(most, 1))
-		p.line("    ", b.note, fmt.Sprintf("%-42s", b.label), p.accent.Render(strings.Repeat("█", length)), " ", fmt.Sprint(b.count))
+		p.line("    ", b.note, fmt.Sprintf("%-42s", b.label), p.accent.render(strings.Repeat("█", length)), " ", fmt.Sprint(b.count))
 	}
 }

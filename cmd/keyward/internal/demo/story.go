@@ -18,6 +18,8 @@ type Options struct {
 	Origin  string // of the page that the passkeys are used on; one of the project's
 	Full    bool   // print whole bodies
 	Out     io.Writer
+	// Coloured says that Out takes control sequences of a terminal.
+	Coloured bool
 }
 
 const callTimeout = 15 * time.Second
@@ -33,13 +35,13 @@ var errUnexpected = errors.New("the story cannot go on")
 
 // Tell runs the whole story for one user and prints each call with its answer. An error says where it could not go on.
 func Tell(ctx context.Context, opts Options) error {
-	p := newPage(opts.Out, opts.Full)
+	p := newPage(opts, opts.Full)
 	api := client.Connect(opts.Project, callTimeout, p.exchange)
 	s := &story{
 		page: p, ada: &visitor{api: api, origin: opts.Origin, name: "Ada Lovelace", device: authenticator.Phone(), browser: safariOnMac()},
 	}
-	p.line(p.title.Render("Keyward, from the first visit to the day a passkey is barred"))
-	p.line(p.faint.Render(fmt.Sprintf("%s · project %s · origin %s", opts.Project.URL, opts.Project.ID, opts.Origin)))
+	p.line(p.title.render("Keyward, from the first visit to the day a passkey is barred"))
+	p.line(p.faint.render(fmt.Sprintf("%s · project %s · origin %s", opts.Project.URL, opts.Project.ID, opts.Origin)))
 	chapters := []struct {
 		title, text string
 		tell        func(context.Context) error
@@ -73,7 +75,7 @@ func Tell(ctx context.Context, opts Options) error {
 	}
 	p.line()
 	p.line(
-		p.good.Render("That is the whole story."), " The rules that decided are in policies/; every decision is on the stream passkey.decisions.",
+		p.good.render("That is the whole story."), " The rules that decided are in policies/; every decision is on the stream passkey.decisions.",
 		opts.Project.ID, ".",
 	)
 	return nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -52,6 +54,12 @@ func IsTerminal(f any) bool {
 		return false
 	}
 	return term.IsTerminal(int(file.Fd()))
+}
+
+// TakesColours reports whether w is a terminal that shows colours, and its user has not asked for none (NO_COLOR).
+func TakesColours(w io.Writer, environ []string) bool {
+	return IsTerminal(w) && !slices.Contains(environ, "TERM=dumb") &&
+		!slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "NO_COLOR=") && v != "NO_COLOR=" })
 }
 
 // OpenInput opens the file and tells its size, -1 of standard input.
