@@ -45,8 +45,7 @@
 // that a writer who cannot reach Redis raises the epoch and does not wait until nobody holds the old one for current. It is filled alike, by
 // who asks for it first: nothing is written with :fill, since nothing was read yet. The log cannot take its place for every read: a server
 // that is asked for the messages of a user looks at all that others had between them, tens of thousands after a busy hour. So that an
-// entry costs the same however often somebody's logins are started, the newest offers alone are kept: who reads removes the others, and an
-// entry to which many were added and that nobody reads is given up.
+// entry costs the same however often somebody's logins are started, the newest offers alone are told of, and writers remove the others.
 //
 // # Accounts
 //

@@ -329,13 +329,24 @@ func (c *entries) fill(
 	return c.write(ctx, "finish cache entry", key, redis.NewCmd(ctx, append([]any{"hset", key}, fields...)...))
 }
 
-// forget removes fields of an entry that are needed no more.
-func (c *entries) forget(ctx context.Context, key string, fields []string) error {
-	args := []any{"hdel", key}
-	for _, field := range fields {
-		args = append(args, field)
-	}
-	return c.do(ctx, key, func(n *node) error { return n.writes.Do(ctx, redis.NewIntCmd(ctx, args...)) })
+// trim removes all events of an entry but the n whose names are the last. What stays although it should go is only more than need be.
+func (c *entries) trim(ctx context.Context, key string, n int) error {
+	return c.do(ctx, key, func(at *node) error {
+		names := redis.NewStringSliceCmd(ctx, "hkeys", key)
+		if err := at.reads.Do(ctx, names); err != nil {
+			return fmt.Errorf("list cache entry: %w", err)
+		}
+		named := inOrder(names.Val())
+		over := named[:max(0, len(named)-n)]
+		if len(over) == 0 {
+			return nil
+		}
+		remove := []any{"hdel", key}
+		for _, name := range over {
+			remove = append(remove, name)
+		}
+		return at.writes.Do(ctx, redis.NewIntCmd(ctx, remove...))
+	})
 }
 
 // remove deletes a user's entries, which one server has.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,13 +15,9 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-const (
-	// RecentOffers is how many of a user's login offers and denials are told of: what happened before so many others is no part of a process
-	// that is under way.
-	RecentOffers = 16
-	// offersUnread is how many are added to an entry that nobody reads, before it is given up.
-	offersUnread = 64
-)
+// RecentOffers is how many of a user's login offers and denials are told of: what happened before so many others is no part of a process
+// that is under way. After as many again, a writer removes what is over.
+const RecentOffers = 8
 
 func offersKey(project ident.ProjectID, user ident.UserID) string {
 	return "{" + string(project) + "/" + string(user) + "}:offers"
@@ -37,11 +34,24 @@ func (c *Cache) AddOffer(ctx context.Context, e event.Event, raw []byte) error {
 	if err != nil {
 		return c.withdraw(ctx, e.Project, e.User, err, c.epochs.announce)
 	}
-	if added, err := strconv.Atoi(said.version); err == nil && added > offersUnread {
-		// Without its entry the next reader asks the log. If it stays for now, it is only larger than it need be.
-		_ = c.remove(ctx, entry)
+	if added, err := strconv.ParseUint(said.version, 10, 64); err == nil && added%RecentOffers == 0 {
+		c.tidyOffers(ctx, e, said)
 	}
 	return nil
+}
+
+// tidyOffers keeps an entry as large as need be. One that nobody has asked for is made whole while the log has few of the user's offers to
+// look for: when somebody asks, they may lie hours apart. What fails is left to the next writer or reader.
+func (c *Cache) tidyOffers(ctx context.Context, e event.Event, said control) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience(ctx))
+	defer cancel()
+	if said.fill != "" && said.fill == said.ready {
+		_ = c.entries.trim(ctx, offersKey(e.Project, e.User), RecentOffers)
+		return
+	}
+	if epoch, err := c.epochs.current(ctx, shardOf(e.Project, e.User)); err == nil {
+		_, _ = c.fillOffers(ctx, e.Project, e.User, epoch)
+	}
 }
 
 // Offers returns the user's newest login offers and denials, as many as RecentOffers, newest first; if texts are given, at least those of
@@ -69,23 +79,20 @@ func (c *Cache) offersOfEntry(ctx context.Context, entry string, epoch uint64, v
 	if err != nil || result != trusted {
 		return nil, result, err
 	}
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		if !strings.HasPrefix(name, fieldPrefix) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	if over := len(names) - RecentOffers; over > 0 {
-		// What stays although it should go is only more than need be. With it goes the count of what nobody has read.
-		_ = c.entries.forget(ctx, entry, append([]string{fieldVersion}, names[:over]...))
-		names = names[over:]
-	}
+	names := inOrder(slices.Collect(maps.Keys(fields)))
+	names = names[max(0, len(names)-RecentOffers):]
 	offers, err := decodeOffers(fields, names, values)
 	if err != nil {
 		return nil, untrusted, nil //nolint:nilerr // what cannot be read is read from the log
 	}
 	return offers, trusted, nil
+}
+
+// inOrder returns the fields of an entry that are events, by their names.
+func inOrder(fields []string) []string {
+	named := slices.DeleteFunc(fields, func(name string) bool { return strings.HasPrefix(name, fieldPrefix) })
+	slices.Sort(named)
+	return named
 }
 
 // decodeOffers decodes the fields that hold one of the values; without values, all. Looking for one costs a fraction of decoding.
