@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -66,7 +65,7 @@ func TestAnOfferIsKnownToEveryReaderThatBeginsAfterwards(t *testing.T) {
 		"its writer could not reach Redis, and a lease has passed": func(t *testing.T, s *scene) event.Event {
 			s.writer.cutOff()
 			e := mustOffer(t, s.writer, offered("usr-1", "p", 2))
-			time.Sleep(2 * quick().Lease)
+			waitFor(t, "the offer to be known", func() bool { return mustFindOffers(t, s.reader)[0] == e.ID })
 			return e
 		},
 		"its reader cannot reach Redis": func(t *testing.T, s *scene) event.Event {
@@ -234,13 +233,16 @@ func TestReadYourOffersWithConcurrentWritersFillersAndFlushes(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if writer == instances[2] {
-					time.Sleep(2 * quick().Lease) // it may not have reached Redis
+				known := func() bool {
+					got, err := reader.Offers(t.Context(), project, user, process)
+					return err == nil && len(got) > 0 && got[0].ID == e.ID
+				}
+				if writer == instances[2] { // it may not have reached Redis
+					waitFor(t, "the offer to be known", known)
 				}
 				for range 3 {
-					got, err := reader.Offers(t.Context(), project, user, process)
-					if err != nil || len(got) == 0 || got[0].ID != e.ID {
-						t.Errorf("round %d: %s was acknowledged before the read began; got %v, %v", r, e.ID, ids(got), err)
+					if !known() {
+						t.Errorf("round %d: %s was acknowledged before the read began, and is not known", r, e.ID)
 						return
 					}
 				}

@@ -41,11 +41,12 @@
 //
 // # Offers
 //
-// Login offers and denials have an entry of their own, since logins read none. It is judged as that of events is, with the same promise but
-// that a writer who cannot reach Redis raises the epoch and does not wait until nobody holds the old one for current. It is filled alike, by
-// who asks for it first: nothing is written with :fill, since nothing was read yet. The log cannot take its place for every read: a server
-// that is asked for the messages of a user looks at all that others had between them, tens of thousands after a busy hour. So that an
-// entry costs the same however often somebody's logins are started, the newest offers alone are told of, and writers remove the others.
+// Login offers and denials have an entry of their own, since logins read none. It is judged as that of events is, with the same promise
+// but that a writer who cannot reach Redis raises the epoch and does not wait until nobody holds the old one for current. It is filled
+// alike, by who asks for it first: nothing is written with :fill, since nothing was read yet. The log cannot take its place for every
+// read: a server that is asked for the messages of a user looks at all that others had between them, tens of thousands after a busy hour.
+// So that an entry costs the same however often somebody's logins are started, the newest offers alone are told of, and writers remove the
+// others.
 //
 // # Accounts
 //

@@ -83,7 +83,7 @@ func (c *Cache) offersOfEntry(ctx context.Context, entry string, epoch uint64, v
 	names = names[max(0, len(names)-RecentOffers):]
 	offers, err := decodeOffers(fields, names, values)
 	if err != nil {
-		return nil, untrusted, nil //nolint:nilerr // what cannot be read is read from the log
+		return nil, untrusted, nil // what cannot be read is read from the log
 	}
 	return offers, trusted, nil
 }
