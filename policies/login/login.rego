@@ -562,8 +562,8 @@ browser_immediate if {
 # METADATA
 # title: Which passkeys to name, in this order, if one of this device is expected
 # description: |
-#   Only minimize leaves out passkeys that could be reached, and security keys where they are denied; with `nameAllPasskeys` nothing does. Immediate
-#   mediation in browsers takes no list at all. Who pressed one tap picked the account, so that any passkey of it will do.
+#   Only minimize leaves out passkeys that could be reached, and security keys where they are denied; with `nameAllPasskeys` nothing does.
+#   Immediate mediation in browsers takes no list at all. Who pressed one tap picked the account, so that any passkey of it will do.
 # scope: document
 default local_credentials := ["likely", "uncertain", "remote", "security-key"]
 

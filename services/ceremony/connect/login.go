@@ -167,7 +167,9 @@ func incompleteError(incomplete bool) *frontend.RequestError {
 	if !incomplete {
 		return nil
 	}
-	return &frontend.RequestError{Code: codeIncomplete, Message: "whether there is a passkey could not be found out just now; try again in a moment"}
+	return &frontend.RequestError{
+		Code: codeIncomplete, Message: "whether there is a passkey could not be found out just now; try again in a moment",
+	}
 }
 
 func unknownError(c connectCall, who named) *frontend.RequestError {

@@ -13,6 +13,7 @@ import (
 func TestTheOtherDeviceIsNamedOnlyIfTheHistorySaysWhatItIs(t *testing.T) {
 	t.Parallel()
 	k := knowledge(t)
+	appleName, googleName := k.Authenticators[apple].Name, k.Authenticators[google].Name
 	windows := factstest.Browser("Windows", "11", "Chrome")
 	known := func(id ident.CredentialID, aaguid string) account.Credential {
 		c := credential(aaguid, true, "iOS", "internal", "hybrid")
@@ -26,10 +27,10 @@ func TestTheOtherDeviceIsNamedOnlyIfTheHistorySaysWhatItIs(t *testing.T) {
 		byPhone  []ident.CredentialID
 		want     string
 	}{
-		"the passkey was used from a phone":        {[]account.Credential{apples}, []ident.CredentialID{"cre-1"}, k.Authenticators[apple].Name},
+		"the passkey was used from a phone":        {[]account.Credential{apples}, []ident.CredentialID{"cre-1"}, appleName},
 		"it never was":                             {[]account.Credential{apples}, nil, ""},
-		"another one was":                          {[]account.Credential{apples, googles}, []ident.CredentialID{"cre-3"}, k.Authenticators[google].Name},
-		"two of one provider were":                 {[]account.Credential{apples, another}, []ident.CredentialID{"cre-1", "cre-2"}, k.Authenticators[apple].Name},
+		"another one was":                          {[]account.Credential{apples, googles}, []ident.CredentialID{"cre-3"}, googleName},
+		"two of one provider were":                 {[]account.Credential{apples, another}, []ident.CredentialID{"cre-1", "cre-2"}, appleName},
 		"two of different providers were":          {[]account.Credential{apples, googles}, []ident.CredentialID{"cre-1", "cre-3"}, ""},
 		"one was of which nobody knows what it is": {[]account.Credential{nameless}, []ident.CredentialID{"cre-4"}, ""},
 	} {
