@@ -60,6 +60,7 @@ var arrows = []struct {
 	{"services/ceremony/signing", "core api"},
 	{"services/ceremony/aaguid", ""},
 	{"services/ceremony/internal", "core api services/ceremony/delivery"},
+	{"services/ceremony/internal/challenge/seal", "core/event core/ident core/keyring"},
 	{"services/ceremony/internal/readmodel/internal/pages", "core services/ceremony/internal/readmodel/internal/listdb"},
 	{
 		"services/ceremony/internal/readmodel/internal/listdb",

@@ -26,6 +26,7 @@ const (
 
 var all = []keyring.Purpose{
 	keyring.RefreshToken, keyring.EnvironmentHandle, keyring.OneTimeCode, keyring.ConnectTokenSecret, keyring.DecoyUser, keyring.SendCount,
+	keyring.SealedChallenge,
 }
 
 type bench struct {

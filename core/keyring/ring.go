@@ -30,10 +30,11 @@ const (
 	ConnectTokenSecret Purpose = "connect token secret"      // makes the secret again that a repeated call is answered with
 	DecoyUser          Purpose = "decoy user"                // names the user that an unknown identifier stands for
 	SendCount          Purpose = "send count"                // hashes the addresses that messages are counted by
+	SealedChallenge    Purpose = "sealed challenge"          // seals the state of a ceremony into its challenge
 )
 
 func purposes() []Purpose {
-	return []Purpose{RefreshToken, EnvironmentHandle, OneTimeCode, ConnectTokenSecret, DecoyUser, SendCount}
+	return []Purpose{RefreshToken, EnvironmentHandle, OneTimeCode, ConnectTokenSecret, DecoyUser, SendCount, SealedChallenge}
 }
 
 // Legacy is the version of a key that an earlier Keyward kept in the project itself. It is used as it is, for every purpose.

@@ -110,12 +110,7 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	st.Keyring, err = keyring.Open(tb.Context(), keyring.Deps{
-		Bucket: b.roots, Keep: ceremony.DefaultConfig().HandleMaxAge, Now: st.Clock.Now, Log: slog.New(slog.NewJSONHandler(st.Log, nil)),
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	st.Keyring = st.OpenKeys(tb)
 	if st.Project.Ring, err = st.Keyring.Ring(tb.Context(), p.ID); err != nil {
 		tb.Fatal(err)
 	}
@@ -124,6 +119,19 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 		tb.Fatal(err)
 	}
 	return st
+}
+
+// OpenKeys opens the keys of projects as another instance does.
+func (st *Stack) OpenKeys(tb testing.TB) *keyring.Store {
+	tb.Helper()
+	keys, err := keyring.Open(tb.Context(), keyring.Deps{
+		Bucket: st.Buckets.roots, Keep: ceremony.DefaultConfig().HandleMaxAge, Now: st.Clock.Now,
+		Log: slog.New(slog.NewJSONHandler(st.Log, nil)),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
 }
 
 // Deps is everything around the service, with the buckets given.

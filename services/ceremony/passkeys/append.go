@@ -118,7 +118,8 @@ func (s *Service) OfferCreation(
 	if err != nil {
 		return Offered{}, fault.Internal(err)
 	}
-	r := s.record(st, rest.PasskeyChallengeTypeRegister, options, v.Verdict)
+	r := s.record(st, rest.PasskeyChallengeTypeRegister, v.Verdict)
+	r.Value, r.Session = options.Challenge, options.Session
 	r.Kind, r.Username, r.AllowedAAGUIDs, r.Passkey = v.Kind, o.Username, v.AllowedAAGUIDs, passkey
 	if err := s.challenges.Put(ctx, r); err != nil {
 		return Offered{}, err
@@ -150,7 +151,7 @@ func (s *Service) AppendFinish(
 	}
 	attempt.Of(answer)
 	a, taken, err := s.take(ctx, challenge.Claim{
-		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeRegister,
+		Keys: p.Ring, Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeRegister,
 		Process: body.ProcessID, RPID: p.RPID,
 	}, FieldAttestation)
 	if err != nil {

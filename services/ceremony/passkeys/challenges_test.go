@@ -1,18 +1,28 @@
 package passkeys_test
 
 import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
@@ -36,21 +46,110 @@ func TestALoginStartIsOneWrite(t *testing.T) {
 	}
 }
 
-func TestAsManyLoginsAreUnderWayAsOffersAreKept(t *testing.T) {
+// unread is a stream of offers that nobody is to read.
+type unread struct {
+	*ceremonytest.Events
+	reads atomic.Int32
+}
+
+func (u *unread) Pending(ctx context.Context, project ident.ProjectID, user ident.UserID, challenge string) ([]event.Offer, error) {
+	u.reads.Add(1)
+	return u.Events.Pending(ctx, project, user, challenge)
+}
+
+func TestALoginIsFinishedWithoutAReadOfOffersHoweverManyStartsCameAfterIt(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d, _ := ceremonytest.Known(t, st)
+	deps, offers := st.Deps(st.Buckets), &unread{Events: st.Events}
+	deps.Offers, deps.Metrics = offers, prometheus.NewRegistry()
+	var err error
+	if st.Service, err = ceremony.New(ceremony.DefaultConfig(), deps); err != nil {
+		t.Fatal(err)
+	}
+	first := st.BeginLogin(t, user, d).AssertionOptions
+	for range bus.OffersPerSubject {
+		st.BeginLogin(t, user, d)
+	}
+	if _, err := st.FinishLogin(t, user, d, d.Get(t, first)); err != nil {
+		t.Errorf("the first of %d: %v", bus.OffersPerSubject+1, err)
+	}
+	if _, err := st.FinishMediation(t, d, d.Get(t, st.BeginMediation(t, d).AssertionOptions)); err != nil {
+		t.Error(err)
+	}
+	if n := offers.reads.Load(); n != 0 {
+		t.Errorf("offers were read %d times", n)
+	}
+	if listed := st.Challenges(t, user, "type:eq:authenticate"); len(listed) == 0 || offers.reads.Load() != 1 {
+		t.Errorf("%d logins are listed, after %d reads", len(listed), offers.reads.Load())
+	}
+}
+
+func TestAMediationStoresNothing(t *testing.T) {
+	t.Parallel()
+	b := ceremonytest.OpenBuckets(t)
+	records, marks := &faulty.Bucket{KeyValue: b.Challenges}, &faulty.Bucket{KeyValue: b.Marks}
+	b.Challenges, b.Marks = records, marks
+	st := ceremonytest.NewOn(t, b)
+	_, d, _ := ceremonytest.Known(t, st)
+	records.FailPuts(1)
+	marks.FailCreates(1)
+	before := st.Events.Calls
+	st.BeginMediation(t, d)
+	if n := st.Events.Calls - before; n != 0 {
+		t.Errorf("%d messages were published", n)
+	}
+}
+
+// A ceremony that begins on one instance ends on another, also over a rotation of the keys; after their loss it does not.
+func TestALoginEndsOnAnotherInstanceAndAfterARotation(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
-	first := st.BeginLogin(t, user, d).AssertionOptions
-	second := st.BeginLogin(t, user, d).AssertionOptions
-	for range bus.OffersPerSubject - 1 {
-		st.BeginLogin(t, user, d)
+	instance := func() (*ceremonytest.Stack, *keyring.Store) {
+		deps, other := st.Deps(st.Buckets), *st
+		keys := st.OpenKeys(t)
+		deps.Keys, deps.Metrics = keys, prometheus.NewRegistry()
+		var err error
+		if other.Service, err = ceremony.New(ceremony.DefaultConfig(), deps); err != nil {
+			t.Fatal(err)
+		}
+		return &other, keys
 	}
-	_, err := st.FinishLogin(t, user, d, d.Get(t, first))
-	ceremonytest.WantField(t, err, 400, "assertionResponse", "the challenge is unknown, or was not given to this user")
-	if _, err := st.FinishLogin(t, user, d, d.Get(t, second)); err != nil {
-		t.Errorf("the oldest of those that are kept: %v", err)
+	one, keys := instance()
+	two, _ := instance()
+	begin := func(at *ceremonytest.Stack) string { return d.Get(t, at.BeginLogin(t, user, d).AssertionOptions) }
+	finish := func(at *ceremonytest.Stack, answer, message string) {
+		t.Helper()
+		_, err := at.FinishLogin(t, user, d, answer)
+		if message == "" && err != nil {
+			t.Error(err)
+		} else if message != "" {
+			ceremonytest.WantField(t, err, 400, "assertionResponse", message)
+		}
 	}
+
+	answer := begin(one)
+	finish(two, answer, "")
+	finish(one, answer, "the challenge has been used already")
+
+	before := begin(one)
+	if _, err := keys.Rotate(t.Context(), st.Project.ID); err != nil {
+		t.Fatal(err)
+	}
+	finish(two, begin(one), "") // has not heard of the rotation
+	finish(one, before, "")
+
+	before = begin(two)
+	if _, err := keys.Rotate(t.Context(), st.Project.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.Drop(t.Context(), st.Project.ID); err != nil {
+		t.Fatal(err)
+	}
+	finish(one, before, "the challenge is unknown, or was not given to this user")
+	finish(one, begin(one), "")
 }
 
 func TestAChallengeWhoseMarkCannotBeMadeIsNotFinished(t *testing.T) {
@@ -74,6 +173,49 @@ func TestAChallengeWhoseMarkCannotBeMadeIsNotFinished(t *testing.T) {
 	}
 }
 
+// startedBefore returns a login as earlier versions of the server started it, with a random challenge, and the authenticator's answer.
+func startedBefore(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device) (r challenge.Record, answer string) {
+	t.Helper()
+	options := st.BeginLogin(t, user, d).AssertionOptions
+	sealed := authenticator.ChallengeIn(t, options)
+	_, err := st.Events.Erase(t.Context(), service.ForUser[service.Empty]{Project: st.Project.ID, User: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = challenge.Record{
+		ID: ident.NewChallengeID(), Value: base64.RawURLEncoding.EncodeToString([]byte(rand.Text() + "012345")),
+		Type: rest.PasskeyChallengeTypeAuthenticate, Status: rest.PasskeyChallengeStatusPending, Project: st.Project.ID, User: user,
+		Process: ceremonytest.Process, RPID: st.Project.RPID, Origins: st.Project.Origins, Created: st.Clock.Now().UnixMilli(),
+		Expires: st.Clock.Now().Add(5 * time.Minute).UnixMilli(), Session: challenge.Session{Format: "go-webauthn/0.18"},
+	}
+	r.Session.Data, err = json.Marshal(webauthn.SessionData{
+		Challenge: r.Value, RelyingPartyID: r.RPID, UserID: st.Account(t, user).UserHandle, AllowedCredentialIDs: [][]byte{d.Key.ID},
+		UserVerification: protocol.VerificationRequired,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, d.Get(t, strings.Replace(options, sealed, r.Value, 1))
+}
+
+// wantFinishedOnce finishes a login that has a status; pending ones are finished once.
+func wantFinishedOnce(
+	t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device, answer string, status rest.PasskeyChallengeStatus,
+) {
+	t.Helper()
+	if got := st.Challenges(t, user, "type:eq:authenticate"); len(got) != 1 || got[0].Status != status {
+		t.Errorf("listed: %+v", got)
+	}
+	_, err := st.FinishLogin(t, user, d, answer)
+	if status == rest.PasskeyChallengeStatusPending {
+		if err != nil {
+			t.Error(err)
+		}
+		_, err = st.FinishLogin(t, user, d, answer)
+	}
+	ceremonytest.WantField(t, err, 400, "assertionResponse", "the challenge has been used already")
+}
+
 // Logins that an earlier version of the server has started keep their challenge, and its status, in the bucket "challenges".
 func TestALoginStartedByAnEarlierVersionIsFinishedOnce(t *testing.T) {
 	t.Parallel()
@@ -81,46 +223,48 @@ func TestALoginStartedByAnEarlierVersionIsFinishedOnce(t *testing.T) {
 		st := ceremonytest.New(t)
 		user, d := st.NewUser(t), authenticator.Phone()
 		st.Enroll(t, user, d)
-		answer := d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
-		offers, err := st.Events.Pending(t.Context(), st.Project.ID, user, "")
-		if err != nil || len(offers) != 1 {
-			t.Fatalf("offers %+v: %v", offers, err)
-		}
-		r := challenge.Record{
-			ID:      offers[0].Ceremony,
-			Value:   offers[0].Challenge,
-			Type:    "authenticate",
-			Project: st.Project.ID,
-			User:    user,
-			Process: ceremonytest.Process,
-			Created: offers[0].CreatedMs,
-		}
-		if err := json.Unmarshal(offers[0].Pending, &r); err != nil {
-			t.Fatal(err)
-		}
+		r, answer := startedBefore(t, st, user, d)
 		r.Status = status
 		raw, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := st.Events.Erase(t.Context(), service.ForUser[service.Empty]{Project: st.Project.ID, User: user}); err != nil {
-			t.Fatal(err)
-		}
 		if _, err := st.Buckets.Challenges.Put(t.Context(), string(st.Project.ID)+"."+string(user)+"."+r.Value, raw); err != nil {
 			t.Fatal(err)
 		}
+		wantFinishedOnce(t, st, user, d, answer, status)
+	}
+}
 
-		if got := st.Challenges(t, user, "type:eq:authenticate"); len(got) != 1 || got[0].Status != status {
-			t.Errorf("listed: %+v", got)
+// Later ones keep it in the offer that handed it out, with the mark under the challenge itself.
+func TestALoginWhoseOfferCarriesItsStateIsFinishedOnce(t *testing.T) {
+	t.Parallel()
+	for _, status := range []rest.PasskeyChallengeStatus{"pending", "consumed", "completed"} {
+		st := ceremonytest.New(t)
+		user, d := st.NewUser(t), authenticator.Phone()
+		st.Enroll(t, user, d)
+		r, answer := startedBefore(t, st, user, d)
+		pending, err := json.Marshal(map[string]any{
+			"rpID": r.RPID, "origins": r.Origins, "expires": r.Expires, "session": r.Session, "os": "iOS", "osVersion": "18",
+			"browser": "Safari", "browserVersion": "18",
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		_, err = st.FinishLogin(t, user, d, answer)
-		if status == rest.PasskeyChallengeStatusPending {
-			if err != nil {
-				t.Error(err)
+		offer := event.Offer{Pending: pending, Event: event.Event{
+			ID: ident.NewEventID(), Project: r.Project, User: r.User, Type: event.LoginOffered, CreatedMs: r.Created, Process: r.Process,
+			Challenge: r.Value, Ceremony: r.ID, Route: event.Local,
+		}}
+		if err := st.Events.PublishPending(t.Context(), offer); err != nil {
+			t.Fatal(err)
+		}
+		if status != rest.PasskeyChallengeStatusPending {
+			mark := string(st.Project.ID) + "." + string(user) + "." + r.Value
+			if _, err := st.Buckets.Marks.Create(t.Context(), mark, []byte(status)); err != nil {
+				t.Fatal(err)
 			}
-			_, err = st.FinishLogin(t, user, d, answer)
 		}
-		ceremonytest.WantField(t, err, 400, "assertionResponse", "the challenge has been used already")
+		wantFinishedOnce(t, st, user, d, answer, status)
 	}
 }
 

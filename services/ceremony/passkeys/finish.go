@@ -67,7 +67,7 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 		return rest.PasskeyData{}, fault.At(FieldAssertion, err)
 	}
 	passkey := *find(&f.account, f.answer.RawID)
-	use, err := party.Verify(f.account, f.taken.Session, f.discoverable, f.answer)
+	use, err := party.Verify(f.account, f.taken.Record, f.discoverable, f.answer)
 	if err != nil {
 		s.tellBackupChange(ctx, f, passkey, err)
 		return rest.PasskeyData{}, fault.At(FieldAssertion, err)
@@ -170,8 +170,7 @@ func (s *Service) tell(ctx context.Context, e event.Event) {
 
 // finishParty accepts the origins that the project had at the start and still has, and those of its apps.
 func finishParty(p project.Project, r challenge.Record) (*relyingparty.Party, error) {
-	origins := slices.DeleteFunc(slices.Clone(r.Origins), func(origin string) bool { return !slices.Contains(p.Origins, origin) })
-	origins = append(origins, p.AppOrigins()...)
+	origins := append(r.Accepted(p.Origins), p.AppOrigins()...)
 	if len(origins) == 0 {
 		return nil, fault.Refuse("the origins of the project have changed since the start")
 	}

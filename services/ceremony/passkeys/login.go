@@ -101,23 +101,31 @@ func (s *Service) stored(ctx context.Context, store func(context.Context) error)
 	return false, nil
 }
 
-// offerLogin returns request options. Their challenge is stored with the offer, as one write, which is awaited.
+// offerLogin returns request options. Nothing is stored of their challenge; the offer is, and that is awaited.
 func (s *Service) offerLogin(
 	ctx context.Context, st Start, source event.Source, v service.LoginVerdict, allow []*account.Credential,
 ) (string, error) {
-	party := relyingparty.New(st.Project, st.Project.Origins)
-	options := party.Get(st.Account.UserHandle, relyingparty.Request{
+	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, v.Verdict)
+	r.Route = v.Route
+	r, options, err := request(st, r, relyingparty.Request{
 		Allow: allow, UserVerification: s.verification(st.Project, v.Verdict), Hints: v.Hints,
 		Immediate: v.PreferImmediatelyAvailable && len(allow) == 0,
 	})
-	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v.Verdict)
-	r.Route = v.Route
-	offer := s.offer(st, event.LoginOffered, v.Verdict)
-	offer.Source = source
-	if err := s.challenges.Offer(ctx, r, offer); err != nil {
+	if err != nil {
 		return "", err
 	}
-	return options.JSON, nil
+	offer := s.offer(st, event.LoginOffered, v.Verdict)
+	offer.Source = source
+	return options, s.challenges.Offer(ctx, r, offer)
+}
+
+// request seals the challenge of an assertion, and returns it with its options.
+func request(st Start, r challenge.Record, asked relyingparty.Request) (challenge.Record, string, error) {
+	r, err := r.Seal(st.Project.Ring, asked.Asked())
+	if err != nil {
+		return r, "", err
+	}
+	return r, relyingparty.New(st.Project, st.Project.Origins).Get(r.Value, asked), nil
 }
 
 // verification is how a login asks for user verification: as the project has it, else the installation. Where a passkey replaces the second
@@ -147,7 +155,7 @@ func (s *Service) LoginFinish(
 	}
 	attempt.Passkey = answer.RawID
 	a, taken, err := s.take(ctx, challenge.Claim{
-		Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
+		Keys: p.Ring, Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
 		Process: body.ProcessID, RPID: p.RPID,
 	}, FieldAssertion)
 	attempt.Record = taken.Record

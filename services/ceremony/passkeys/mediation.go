@@ -16,7 +16,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
-// MediationStart implements service.Passkeys. Nobody is named yet, so nothing is recorded but the challenge.
+// MediationStart implements service.Passkeys. Nobody is named yet, so nothing is recorded.
 func (s *Service) MediationStart(
 	ctx context.Context, req service.ForProject[rest.PasskeyMediationStartReq],
 ) (rsp service.Judged[rest.PasskeyMediationStartRsp], err error) {
@@ -35,22 +35,13 @@ func (s *Service) MediationStart(
 	}
 	body := rest.PasskeyMediationStartRsp{LoginAllow: verdict.Allow, NewClientEnvHandle: st.Visit.Issued}
 	if verdict.Allow {
-		body.AssertionOptions, err = s.offerMediation(ctx, st, verdict)
+		_, body.AssertionOptions, err = request(st, s.record(st, rest.PasskeyChallengeTypeAuthenticate, verdict),
+			relyingparty.Request{UserVerification: s.verification(st.Project, verdict)})
 		if err != nil {
 			return rsp, err
 		}
 	}
 	return reply.Judged(body, verdict), nil
-}
-
-func (s *Service) offerMediation(ctx context.Context, st Start, v service.Verdict) (string, error) {
-	options := relyingparty.New(st.Project, st.Project.Origins).GetDiscoverable(
-		relyingparty.Request{UserVerification: s.verification(st.Project, v)},
-	)
-	if err := s.challenges.Put(ctx, s.record(st, rest.PasskeyChallengeTypeAuthenticate, options, v)); err != nil {
-		return "", err
-	}
-	return options.JSON, nil
 }
 
 // MediationFinish implements service.Passkeys. A passkey that was deleted here and lives on in an authenticator is no fault: the answer
@@ -72,7 +63,7 @@ func (s *Service) MediationFinish(
 	}
 	attempt.Passkey = answer.RawID
 	taken, err := s.challenges.Take(ctx, challenge.Claim{
-		Project: p.ID, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
+		Keys: p.Ring, Project: p.ID, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
 		Process: body.ProcessID, AnyProcess: true, RPID: p.RPID,
 	}, s.now())
 	attempt.Record = taken.Record

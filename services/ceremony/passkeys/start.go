@@ -14,7 +14,6 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
-	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
@@ -107,13 +106,13 @@ func (s *Service) Begin(ctx context.Context, projectID ident.ProjectID, client r
 	}}, nil
 }
 
-// record is the challenge that the ceremony is to be finished with. Route, Kind, User and Username are the caller's to fill in.
-func (s *Service) record(st Start, kind rest.PasskeyChallengeType, o relyingparty.Options, v service.Verdict) challenge.Record {
+// record is the challenge that the ceremony is to be finished with. Its value is the caller's to fill in, with Route, Kind and Username.
+func (s *Service) record(st Start, kind rest.PasskeyChallengeType, v service.Verdict) challenge.Record {
 	now := s.now()
 	r := challenge.Record{
-		ID: ident.NewChallengeID(), Value: o.Challenge, Type: kind, Status: rest.PasskeyChallengeStatusPending,
+		ID: ident.NewChallengeID(), Type: kind, Status: rest.PasskeyChallengeStatusPending,
 		Project: st.Project.ID, Process: st.Question.Process, RPID: st.Project.RPID, Origins: st.Project.Origins,
-		Created: now.UnixMilli(), Expires: now.Add(s.challengeTTL).UnixMilli(), Session: o.Session, Decision: v.Decision,
+		Created: now.UnixMilli(), Expires: now.Add(s.challengeTTL).UnixMilli(), Decision: v.Decision,
 		Environment: st.Visit.Recorded(), OS: v.OS, OSVersion: v.OSVersion, Browser: v.Browser, BrowserVersion: v.BrowserVersion,
 		SecondFactor: kind == rest.PasskeyChallengeTypeAuthenticate && v.ReplacesSecondFactor,
 	}

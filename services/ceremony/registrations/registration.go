@@ -206,7 +206,7 @@ func (s *Service) VerifyPasskey(ctx context.Context, req service.ForUser[service
 func (s *Service) pending(
 	ctx context.Context, p project.Project, a account.Account, id ident.CredentialID, value string,
 ) (challenge.Record, error) {
-	claim := challenge.Claim{Project: p.ID, User: a.ID, Value: value, Type: rest.PasskeyChallengeTypeRegister}
+	claim := challenge.Claim{Keys: p.Ring, Project: p.ID, User: a.ID, Value: value, Type: rest.PasskeyChallengeTypeRegister}
 	found, err := s.challenges.Find(ctx, claim, s.now())
 	mine := found.Passkey == id
 	if err == nil && mine {

@@ -1,24 +1,36 @@
-// Package challenge keeps the WebAuthn challenges that ceremonies under way were given. Store touches the key-value buckets "challenges"
+// Package challenge knows the WebAuthn challenges that ceremonies under way were given. Store touches the key-value buckets "challenges"
 // and "challenge-marks", and through Offers the stream of login offers.
 //
-// A challenge never changes once it is stored. What becomes of it is a mark of its own, which is on disk when it has been made: a challenge
-// without one is pending. A challenge is finished at most once, by whoever makes its mark; the bucket decides, so any number of instances
-// may try at the same moment. A challenge is known only under the project and the user it was given to.
+// The challenge of a login or of a mediation is its state, sealed (package seal): nothing is stored of it, any instance of the ceremony
+// service opens it with the project's keys, and a finish reads nothing back, however many starts came before it. It binds the project, the
+// user, the process, the RP ID, the origins and the passkeys that may answer, and it says when it expires. What is listed of logins is what
+// their offers say. The challenge of a creation is random, and its state a record in the bucket: it holds what authenticators show, and is
+// looked up by the ID that its passkey will have. Logins and mediations that an earlier version started have random challenges, too; their
+// state is read from where that version put it.
+//
+// What becomes of a challenge is a mark, which is on disk when it has been made: a challenge without one is pending. A challenge is
+// finished at most once, by whoever makes its mark; the bucket decides, so any number of instances may try at the same moment. The mark of
+// a sealed challenge has the ID of its ceremony, which is in the seal: nobody can name another one, or none. Marks are kept for longer than
+// any challenge is valid, so that one whose mark is gone has expired by its own word. A challenge is good only under the project and the
+// user it was given to.
 package challenge
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge/seal"
 )
 
-// Record is a challenge with everything that its ceremony is bound to. Times are Unix ms.
+// Record is a challenge with everything that its ceremony is bound to. Times are Unix ms. One that was opened has no Origins; see Accepted.
 type Record struct {
 	ID       ident.ChallengeID           `json:"id"`
 	Value    string                      `json:"value"` // the challenge itself, base64url without padding
@@ -47,6 +59,82 @@ type Record struct {
 	OSVersion      string             `json:"osVersion,omitempty"`
 	Browser        string             `json:"browser,omitempty"`
 	BrowserVersion string             `json:"browserVersion,omitempty"`
+
+	opened *seal.Opened // nil: it was stored
+}
+
+// Asked is what a sealed challenge says of the request that it was given out with, beside the record.
+type Asked struct {
+	UserVerification string   // W3C WebAuthn userVerification
+	Allowed          [][]byte // the WebAuthn IDs of the passkeys that may answer; empty = any of the user's
+}
+
+// Seal returns r with a value that holds what an assertion is finished with.
+func (r Record) Seal(keys *keyring.Ring, asked Asked) (Record, error) {
+	value, err := seal.Seal(keys, seal.To{Project: r.Project, User: r.User}, seal.Ceremony{
+		Known: seal.Known{
+			ID: r.ID, Created: r.Created, Expires: r.Expires, Environment: r.Environment, Route: r.Route,
+			UserVerification: asked.UserVerification, SecondFactor: r.SecondFactor,
+			OS: r.OS, OSVersion: r.OSVersion, Browser: r.Browser, BrowserVersion: r.BrowserVersion,
+		},
+		Process: r.Process, RPID: r.RPID, Origins: r.Origins, Allowed: asked.Allowed,
+	})
+	if err != nil {
+		return r, fault.Internal(err)
+	}
+	r.Value = value
+	return r, nil
+}
+
+// open returns the record that a sealed challenge holds. Of what it carries hashes of, the record has what is claimed, if that is it.
+func open(c Claim) (Record, error) {
+	o, err := seal.Open(c.Keys, seal.To{Project: c.Project, User: c.User}, c.Value)
+	if errors.Is(err, seal.ErrForged) {
+		return Record{}, ErrUnknown
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	r := Record{
+		ID: o.ID, Value: c.Value, Type: rest.PasskeyChallengeTypeAuthenticate, Status: rest.PasskeyChallengeStatusPending,
+		Project: c.Project, User: c.User, Created: o.Created, Expires: o.Expires, Environment: o.Environment, Route: o.Route,
+		SecondFactor: o.SecondFactor, OS: o.OS, OSVersion: o.OSVersion, Browser: o.Browser, BrowserVersion: o.BrowserVersion, opened: &o,
+	}
+	if o.InProcess(c.Process) {
+		r.Process = c.Process
+	}
+	if o.For(c.RPID) {
+		r.RPID = c.RPID
+	}
+	return r, nil
+}
+
+// Sealed returns what the challenge itself says of the request that it was given out with; nil: the record has a Session.
+func (r Record) Sealed() *seal.Opened { return r.opened }
+
+// Accepted returns those of a project's origins that it had when the ceremony was started.
+func (r Record) Accepted(origins []string) []string {
+	had := func(origin string) bool { return slices.Contains(r.Origins, origin) }
+	if r.opened != nil {
+		had = r.opened.From
+	}
+	return slices.DeleteFunc(slices.Clone(origins), func(origin string) bool { return !had(origin) })
+}
+
+// inProcess reports whether the ceremony is that of a process.
+func (r Record) inProcess(process string, any bool) bool {
+	if r.opened != nil {
+		return r.opened.InProcess(process) || any && !r.opened.HasProcess()
+	}
+	return r.Process == process || any && r.Process == ""
+}
+
+// mark names the mark of a challenge: by its ceremony if it is sealed, else by itself, as every version has.
+func (r Record) mark() string {
+	if isSealed(r.Value) {
+		return string(r.ID)
+	}
+	return r.Value
 }
 
 // Session is the WebAuthn library's own state of a ceremony, kept whole: a field that a later version of the library adds is kept as well.
@@ -55,54 +143,27 @@ type Session struct {
 	Data   json.RawMessage `json:"data"`
 }
 
-// carried is the part of a login's record that its offer does not say already. A login start writes it and nothing else, hence the encoder
-// of its own.
+// carried is the part of a login's record that its offer says beside the event. Of a sealed challenge that is when it expires, for the list;
+// the rest is what earlier versions wrote.
 type carried struct {
+	Expires        int64    `json:"expires"`
 	RPID           string   `json:"rpID"`
 	Origins        []string `json:"origins"`
-	Expires        int64    `json:"expires"`
 	Session        Session  `json:"session"`
-	OS             string   `json:"os,omitempty"`
-	OSVersion      string   `json:"osVersion,omitempty"`
-	Browser        string   `json:"browser,omitempty"`
-	BrowserVersion string   `json:"browserVersion,omitempty"`
-	SecondFactor   bool     `json:"secondFactor,omitempty"`
+	OS             string   `json:"os"`
+	OSVersion      string   `json:"osVersion"`
+	Browser        string   `json:"browser"`
+	BrowserVersion string   `json:"browserVersion"`
+	SecondFactor   bool     `json:"secondFactor"`
 }
 
-// offer returns the login offer e, carrying r.
-func (r *Record) offer(e event.Event) event.Offer {
+// offer returns the login offer e, with the challenge of r.
+func (r Record) offer(e event.Event) event.Offer {
 	e.Ceremony, e.Challenge, e.Route, e.CreatedMs = r.ID, r.Value, r.Route, r.Created
-	const usual = 320 // bytes besides the session
-	b := make([]byte, 0, usual+len(r.Session.Data))
-	b = appendText(b, `{"rpID":`, r.RPID)
-	b = append(b, `,"origins":[`...)
-	for i, origin := range r.Origins {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendText(b, "", origin)
-	}
-	b = strconv.AppendInt(append(b, `],"expires":`...), r.Expires, 10)
-	b = appendText(b, `,"session":{"format":`, r.Session.Format)
-	b = append(append(append(b, `,"data":`...), r.Session.Data...), '}')
-	b = appendText(b, `,"os":`, r.OS)
-	b = appendText(b, `,"osVersion":`, r.OSVersion)
-	b = appendText(b, `,"browser":`, r.Browser)
-	b = appendText(b, `,"browserVersion":`, r.BrowserVersion)
-	if r.SecondFactor {
-		b = append(b, `,"secondFactor":true`...)
-	}
-	return event.Offer{Event: e, Pending: append(b, '}')}
+	return event.Offer{Event: e, Pending: append(strconv.AppendInt([]byte(`{"expires":`), r.Expires, 10), '}')}
 }
 
-// appendText appends a name and a JSON string. What is not UTF-8 in it is replaced.
-func appendText(b []byte, name, value string) []byte {
-	b = append(b, name...)
-	b, _ = jsontext.AppendQuote(b, value)
-	return b
-}
-
-// fromOffer returns the record that a login offer carries.
+// fromOffer returns the record that a login offer carries; of a sealed challenge only what is listed.
 func fromOffer(o event.Offer) (Record, error) {
 	var c carried
 	if err := json.Unmarshal(o.Pending, &c); err != nil {

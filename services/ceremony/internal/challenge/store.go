@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/kv"
 )
 
@@ -28,12 +29,14 @@ var (
 	ErrExpired   = fault.Refuse("the challenge has expired")
 )
 
-// valueSize is how many bytes a challenge has: go-webauthn draws 32.
+// valueSize is how many bytes a random challenge has: go-webauthn draws 32. One that is sealed is longer.
 const valueSize = 32
+
+func isSealed(value string) bool { return len(value) > base64.RawURLEncoding.EncodedLen(valueSize) }
 
 // Offers is the stream of login offers. eventlog.Store is one.
 type Offers interface {
-	// PublishPending stores an offer with what it carries.
+	// PublishPending stores an offer with what it carries beside the event.
 	PublishPending(context.Context, event.Offer) error
 	// Pending returns the user's offers that carry something; with a challenge, only those of it. It holds every offer whose
 	// PublishPending has returned.
@@ -42,9 +45,9 @@ type Offers interface {
 
 // Places is where challenges are kept. All fields are required.
 type Places struct {
-	Records jetstream.KeyValue // bucket "challenges": those of creations and mediations, which no login offer carries
+	Records jetstream.KeyValue // bucket "challenges": those of creations; and mediations that an earlier version started
 	Marks   jetstream.KeyValue // bucket "challenge-marks"; keeps a mark for longer than Keep
-	Offers  Offers             // carry the challenges of logins
+	Offers  Offers             // name the challenges of logins; those of an earlier version carry their state
 	Keep    time.Duration      // how long a challenge is shown, finished or not
 }
 
@@ -73,6 +76,7 @@ func NewStore(p Places) *Store {
 
 // Claim says what a finished ceremony claims to be bound to.
 type Claim struct {
+	Keys       *keyring.Ring // of the project
 	Project    ident.ProjectID
 	User       ident.UserID // empty: mediation
 	Value      string
@@ -88,14 +92,13 @@ type Taken struct {
 	revision uint64 // of its mark
 }
 
-// Put stores a new challenge. When it has returned, the server holds it; it may be finished on any instance.
+// Put stores a new challenge of a creation. When it has returned, the server holds it; it may be finished on any instance.
 func (s *Store) Put(ctx context.Context, r Record) error {
-	return s.records.Put(ctx, key(r.Project, r.User, r.Value), r)
+	return s.records.Put(ctx, r.key(), r)
 }
 
-// Offer stores a new challenge of a login with the offer that hands it out, as one message: when it has returned, the server
-// holds both. What the offer says of its ceremony is taken from r. A user's challenges of logins are as many as the stream
-// keeps offers of a user; the oldest make room.
+// Offer publishes the offer that hands out a sealed challenge. What the offer says of its ceremony is taken from r. It is for those who look
+// at a user's logins: the challenge is good without it. Of a user's offers the stream keeps so many; the oldest make room.
 func (s *Store) Offer(ctx context.Context, r Record, offer event.Event) error {
 	return s.places.Offers.PublishPending(ctx, r.offer(offer))
 }
@@ -117,10 +120,11 @@ func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error)
 // Find returns the challenge that a response answers. A claim that does not fit gets one of the errors above; whether the
 // challenge has been spent shows Spend.
 func (s *Store) Find(ctx context.Context, c Claim, now time.Time) (Record, error) {
-	if raw, err := base64.RawURLEncoding.DecodeString(c.Value); err != nil || len(raw) != valueSize {
-		return Record{}, ErrUnknown
+	find := s.stored
+	if isSealed(c.Value) {
+		find = func(_ context.Context, c Claim) (Record, error) { return open(c) }
 	}
-	r, err := s.lookUp(ctx, c)
+	r, err := find(ctx, c)
 	if err != nil {
 		return Record{}, err
 	}
@@ -131,7 +135,7 @@ func (s *Store) Find(ctx context.Context, c Claim, now time.Time) (Record, error
 // others get ErrUsed.
 func (s *Store) Spend(ctx context.Context, r Record) (Taken, error) {
 	r.Status = rest.PasskeyChallengeStatusConsumed
-	revision, err := s.marks.Create(ctx, key(r.Project, r.User, r.Value), r.Status)
+	revision, err := s.marks.Create(ctx, r.markKey(), r.Status)
 	if errors.Is(err, kv.ErrExists) {
 		return Taken{}, ErrUsed
 	}
@@ -141,9 +145,12 @@ func (s *Store) Spend(ctx context.Context, r Record) (Taken, error) {
 	return Taken{Record: r, revision: revision}, nil
 }
 
-// lookUp finds the record of a challenge. It looks first where challenges of the claimed type are; one of the other type is to
+// stored finds the record of a random challenge. It looks first where challenges of the claimed type are; one of the other type is to
 // be told from an unknown one.
-func (s *Store) lookUp(ctx context.Context, c Claim) (Record, error) {
+func (s *Store) stored(ctx context.Context, c Claim) (Record, error) {
+	if raw, err := base64.RawURLEncoding.DecodeString(c.Value); err != nil || len(raw) != valueSize {
+		return Record{}, ErrUnknown
+	}
 	places := []func(context.Context, Claim) (Record, error){s.kept, s.offered}
 	if c.Type == rest.PasskeyChallengeTypeAuthenticate {
 		slices.Reverse(places)
@@ -181,7 +188,7 @@ func (r Record) fits(c Claim, now time.Time) error {
 		return ErrUnknown
 	case r.Type != c.Type:
 		return ErrWrongType
-	case r.Process != c.Process && !(c.AnyProcess && r.Process == ""):
+	case !r.inProcess(c.Process, c.AnyProcess):
 		return ErrProcess
 	case c.RPID != "" && r.RPID != c.RPID:
 		return ErrRPID
@@ -197,7 +204,7 @@ func (r Record) fits(c Claim, now time.Time) error {
 // Complete marks a taken challenge as completed: its ceremony has succeeded. If somebody has changed the mark meanwhile, their
 // change stands.
 func (s *Store) Complete(ctx context.Context, t Taken) error {
-	_, err := s.marks.Update(ctx, key(t.Project, t.User, t.Value), rest.PasskeyChallengeStatusCompleted, t.revision)
+	_, err := s.marks.Update(ctx, t.markKey(), rest.PasskeyChallengeStatusCompleted, t.revision)
 	if errors.Is(err, kv.ErrConflict) {
 		return nil
 	}
@@ -218,7 +225,7 @@ func (s *Store) Advance(
 		return Record{}, fault.Unknown("passkeyChallengeID")
 	}
 	r := records[i]
-	_, err = s.marks.Upsert(ctx, key(project, user, r.Value), func(status *rest.PasskeyChallengeStatus) error {
+	_, err = s.marks.Upsert(ctx, r.markKey(), func(status *rest.PasskeyChallengeStatus) error {
 		from := cmp.Or(*status, r.Status)
 		if rank(to) < rank(from) {
 			return fault.Field("status", "cannot go back from %s to %s", from, to)
@@ -250,14 +257,15 @@ func (s *Store) List(ctx context.Context, project ident.ProjectID, user ident.Us
 		marks[e.Key] = e.Value
 	}
 	for i, r := range records {
-		if status, ok := marks[key(project, user, r.Value)]; ok {
+		if status, ok := marks[r.markKey()]; ok {
 			records[i].Status = status
 		}
 	}
 	return records, nil
 }
 
-// all returns the user's challenges from both places. Offers are kept for longer than challenges are shown, and marks need not be.
+// all returns the user's challenges from both places: creations, and as many logins as the stream keeps offers of. Offers are kept for longer
+// than challenges are shown, and marks need not be.
 func (s *Store) all(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) ([]Record, error) {
 	var records []Record
 	oldest := now.Add(-s.places.Keep).UnixMilli()
@@ -286,13 +294,17 @@ func (s *Store) all(ctx context.Context, project ident.ProjectID, user ident.Use
 	return records, nil
 }
 
-// Erase removes every challenge of a user but those that login offers carry, which go with the offers.
+// Erase removes every challenge and mark of a user. Nothing is stored of those that are sealed; what offers say of them goes with the offers.
 func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
 	if err := s.records.DeleteAll(ctx, key(project, user, "*")); err != nil {
 		return err
 	}
 	return s.marks.DeleteAll(ctx, key(project, user, "*"))
 }
+
+func (r Record) key() string { return key(r.Project, r.User, r.Value) }
+
+func (r Record) markKey() string { return key(r.Project, r.User, r.mark()) }
 
 func key(project ident.ProjectID, user ident.UserID, value string) string {
 	if user == "" {

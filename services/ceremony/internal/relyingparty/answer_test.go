@@ -9,11 +9,15 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 )
 
@@ -39,17 +43,39 @@ func created(t *testing.T, d *authenticator.Device) (string, func(answer string)
 	}
 }
 
+// request returns request options of an account, and their challenge as a finish finds it.
+func request(t *testing.T, a account.Account) (string, challenge.Record) {
+	t.Helper()
+	ring, err := keyring.NewRing("pro-1", keyring.Versions{{Number: 1, Root: make([]byte, 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	party, _ := shop()
+	asked := relyingparty.Request{UserVerification: "required"}
+	sealed, err := challenge.Record{ID: "was-1", Project: "pro-1", User: a.ID, RPID: authenticator.RPID, Expires: 1}.Seal(ring, asked.Asked())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := challenge.NewStore(challenge.Places{}).Find(t.Context(), challenge.Claim{
+		Keys: ring, Project: "pro-1", User: a.ID, Value: sealed.Value, Type: rest.PasskeyChallengeTypeAuthenticate, RPID: authenticator.RPID,
+	}, time.UnixMilli(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return party.Get(found.Value, asked), found
+}
+
 func asserted(t *testing.T, d *authenticator.Device, passkey account.Credential) (string, func(answer string) error) {
 	t.Helper()
 	party, a := shop()
 	a.Credentials = []account.Credential{passkey}
-	options := party.Get(a.UserHandle, relyingparty.Request{UserVerification: "required"})
-	return d.Get(t, options.JSON), func(answer string) error {
+	options, given := request(t, a)
+	return d.Get(t, options), func(answer string) error {
 		parsed, err := relyingparty.ParseAssertion(answer)
 		if err != nil {
 			return err
 		}
-		_, err = party.Verify(a, options.Session, false, parsed)
+		_, err = party.Verify(a, given, false, parsed)
 		return err
 	}
 }
@@ -221,9 +247,9 @@ func TestClientDataMayBeginWithAByteOrderMark(t *testing.T) {
 	}
 	id := []byte("passkey")
 	a.Credentials = []account.Credential{{CredentialID: id, PublicKey: cose(t, key), RPID: authenticator.RPID, UserVerified: true}}
-	options := party.Get(a.UserHandle, relyingparty.Request{UserVerification: "required"})
+	_, given := request(t, a)
 	clientData := []byte(
-		"\ufeff" + `{"type":"webauthn.get","challenge":"` + options.Challenge + `","origin":"` + authenticator.Origin + `","crossOrigin":false}`,
+		"\ufeff" + `{"type":"webauthn.get","challenge":"` + given.Value + `","origin":"` + authenticator.Origin + `","crossOrigin":false}`,
 	)
 	rpIDHash, clientHash := sha256.Sum256([]byte(authenticator.RPID)), sha256.Sum256(clientData)
 	data := append(rpIDHash[:], 0x05, 0, 0, 0, 1) // present and verified
@@ -243,7 +269,7 @@ func TestClientDataMayBeginWithAByteOrderMark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := party.Verify(a, options.Session, false, parsed); err != nil {
+	if _, err := party.Verify(a, given, false, parsed); err != nil {
 		t.Error(err)
 	}
 }

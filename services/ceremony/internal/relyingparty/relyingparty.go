@@ -182,21 +182,18 @@ type Use struct {
 	Attachment   string // platform, cross-platform or empty: what the client said of the authenticator
 }
 
-// Verify verifies an assertion by one of the account's passkeys. With discoverable, the answer must name the user itself.
-// The signature counter is not judged: that takes the account as it is when the use is recorded, see CountSignature.
+// Verify verifies an assertion by one of the account's passkeys, in answer to a challenge. With discoverable, the answer must name the user
+// itself. The signature counter is not judged: that takes the account as it is when the use is recorded, see CountSignature.
 func (p *Party) Verify(
-	a account.Account, s challenge.Session, discoverable bool, answer *protocol.ParsedCredentialAssertionData,
+	a account.Account, r challenge.Record, discoverable bool, answer *protocol.ParsedCredentialAssertionData,
 ) (Use, error) {
-	session, err := decode(s)
+	session, allowed, err := requested(a, r, discoverable, answer.RawID)
 	if err != nil {
 		return Use{}, err
 	}
-	if len(session.AllowedCredentialIDs) > 0 &&
-		!slices.ContainsFunc(session.AllowedCredentialIDs, func(id []byte) bool { return slices.Equal(id, answer.RawID) }) {
+	if !allowed {
 		return Use{}, refuse("the credential is not one of those that were allowed", nil)
 	}
-	// The library wants every allowed credential to be there still; another one of the user's may have been deleted since.
-	session.AllowedCredentialIDs = nil
 	web, err := p.library()
 	if err != nil {
 		return Use{}, err
@@ -248,6 +245,27 @@ func CountSignature(c *account.Credential, counter uint32) Counted {
 		c.CloneWarning = true
 		return Regressed
 	}
+}
+
+// requested returns the library's session of a request, and whether the request allowed a passkey. The session names none: the library wants
+// every one to be there still, and another one of the user's may have been deleted since.
+func requested(a account.Account, r challenge.Record, discoverable bool, passkey []byte) (s webauthn.SessionData, allowed bool, err error) {
+	if sealed := r.Sealed(); sealed != nil {
+		s = webauthn.SessionData{
+			Challenge: r.Value, RelyingPartyID: r.RPID, UserVerification: protocol.UserVerificationRequirement(sealed.UserVerification),
+		}
+		if !discoverable {
+			s.UserID = a.UserHandle
+		}
+		return s, sealed.Allows(passkey), nil
+	}
+	if s, err = decode(r.Session); err != nil {
+		return s, false, err
+	}
+	allowed = len(s.AllowedCredentialIDs) == 0 ||
+		slices.ContainsFunc(s.AllowedCredentialIDs, func(id []byte) bool { return slices.Equal(id, passkey) })
+	s.AllowedCredentialIDs = nil
+	return s, allowed, nil
 }
 
 func decode(s challenge.Session) (webauthn.SessionData, error) {

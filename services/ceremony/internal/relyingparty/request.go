@@ -1,12 +1,10 @@
 package relyingparty
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/go-webauthn/webauthn/protocol"
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
@@ -20,35 +18,32 @@ type Request struct {
 	Immediate        bool // the browser ends quietly if it holds none; such a request names no passkey
 }
 
-// Get returns options for an assertion by a user who is known.
+// Get returns options for an assertion with a challenge, base64url without padding, as JSON in the form that parseRequestOptionsFromJSON
+// takes.
 //
-// Request options are what every login start makes, so they are written here, in the form of the library and with its session data, rather
-// than through its structures and a reflecting encoder; a test holds both to the library's own.
-func (p *Party) Get(userHandle []byte, r Request) Options {
-	var random [protocol.ChallengeLength]byte
-	rand.Read(random[:])
-	value := base64.RawURLEncoding.EncodeToString(random[:])
-	forOptions, forSession := sizes(r)
-	return Options{
-		JSON:      string(p.appendRequest(make([]byte, 0, forOptions), value, r)),
-		Challenge: value,
-		Session:   challenge.Session{Format: sessionFormat, Data: p.appendSession(make([]byte, 0, forSession), value, userHandle, r)},
-	}
+// Request options are what every login start makes, so they are written here, in the form of the library, rather than through its
+// structures and a reflecting encoder; a test holds them to the library's own.
+func (p *Party) Get(value string, r Request) string {
+	return string(p.appendRequest(make([]byte, 0, size(r)+len(value)), value, r))
 }
 
-// GetDiscoverable returns options for an assertion by whoever the authenticator finds.
-func (p *Party) GetDiscoverable(r Request) Options { return p.Get(nil, r) }
-
-// sizes returns about how many bytes the options of a request take, and its session.
-func sizes(r Request) (options, session int) {
-	const fixed, each, transport = 256, 48, 14
-	options, session = fixed, fixed
+// size returns about how many bytes the options of a request take, besides the challenge.
+func size(r Request) int {
+	const fixed, each, transport = 200, 48, 14
+	options := fixed
 	for _, c := range r.Allow {
-		id := base64.StdEncoding.EncodedLen(len(c.CredentialID))
-		options += each + id + transport*len(c.Transports)
-		session += id + len(`"",`)
+		options += each + base64.RawURLEncoding.EncodedLen(len(c.CredentialID)) + transport*len(c.Transports)
 	}
-	return options, session
+	return options
+}
+
+// Asked is what the finish has to know of r.
+func (r Request) Asked() challenge.Asked {
+	asked := challenge.Asked{UserVerification: r.UserVerification, Allowed: make([][]byte, len(r.Allow))}
+	for i, c := range r.Allow {
+		asked.Allowed[i] = c.CredentialID
+	}
+	return asked
 }
 
 // appendRequest writes {"publicKey":PublicKeyCredentialRequestOptionsJSON} (W3C WebAuthn §5.1.8), and beside it uiMode (W3C Credential
@@ -80,32 +75,6 @@ func (p *Party) appendRequest(b []byte, value string, r Request) []byte {
 	if r.Immediate {
 		b = append(b, `,"uiMode":"immediate"`...)
 	}
-	return append(b, '}')
-}
-
-// appendSession writes the library's SessionData.
-func (p *Party) appendSession(b []byte, value string, userHandle []byte, r Request) []byte {
-	b = append(b, `{"challenge":"`...)
-	b = append(b, value...)
-	b = append(b, '"')
-	b = appendMember(b, `,"rpId":`, p.project.RPID)
-	if len(userHandle) > 0 {
-		b = append(b, `,"user_id":"`...)
-		b = append(base64.StdEncoding.AppendEncode(b, userHandle), '"')
-	}
-	for i := range r.Allow {
-		if i == 0 {
-			b = append(b, `,"allowed_credentials":["`...)
-		} else {
-			b = append(b, `,"`...)
-		}
-		b = append(base64.StdEncoding.AppendEncode(b, r.Allow[i].CredentialID), '"')
-	}
-	if len(r.Allow) > 0 {
-		b = append(b, ']')
-	}
-	b = append(b, `,"expires":"0001-01-01T00:00:00Z"`...)
-	b = appendMember(b, `,"userVerification":`, r.UserVerification)
 	return append(b, '}')
 }
 

@@ -1,17 +1,22 @@
 package relyingparty
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 )
 
 func TestRequestOptionsAndSessionAreTheLibrarysOwn(t *testing.T) {
@@ -30,26 +35,55 @@ func TestRequestOptionsAndSessionAreTheLibrarysOwn(t *testing.T) {
 		}
 		handle := rapid.SliceOfN(rapid.Byte(), 0, 64).Draw(t, "user handle")
 		party := New(project.Project{ID: "pro-1", RPID: "example.com", RPName: "Shop"}, []string{"https://example.com"})
-		got := party.Get(handle, r)
-
-		wantOptions, wantSession := theLibrarys(t, party, handle, r, got.Challenge)
-		if diff := cmp.Diff(parsed(t, wantOptions), parsed(t, []byte(got.JSON))); diff != "" {
-			t.Fatalf("options: %s", diff)
-		}
-		session, err := decode(got.Session)
+		p := project.Project{ID: "pro-1", Ring: ringOf(t)}
+		sealed, err := challenge.Record{
+			ID: "was-1", Type: rest.PasskeyChallengeTypeAuthenticate, Project: p.ID, User: "usr-1", RPID: "example.com",
+			Expires: 1,
+		}.Seal(p.Ring, r.Asked())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(wantSession, session); diff != "" {
-			t.Fatalf("session: %s", diff)
+		got := party.Get(sealed.Value, r)
+
+		wantOptions, wantSession := theLibrarys(t, party, handle, r, sealed.Value)
+		if diff := cmp.Diff(parsed(t, wantOptions), parsed(t, []byte(got))); diff != "" {
+			t.Fatalf("options: %s", diff)
+		}
+		opened, err := challenge.NewStore(challenge.Places{}).Find(context.Background(), challenge.Claim{
+			Keys: p.Ring, Project: p.ID, User: "usr-1", Value: sealed.Value, Type: rest.PasskeyChallengeTypeAuthenticate, RPID: "example.com",
+		}, time.UnixMilli(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range append(wantSession.AllowedCredentialIDs, []byte("another")) {
+			session, allowed, err := requested(account.Account{UserHandle: handle}, opened, len(handle) == 0, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := string(id) != "another" || len(r.Allow) == 0; allowed != want {
+				t.Errorf("%q: allowed %t", id, allowed)
+			}
+			theirs := wantSession
+			theirs.AllowedCredentialIDs = nil
+			if diff := cmp.Diff(theirs, session); diff != "" {
+				t.Fatalf("session: %s", diff)
+			}
 		}
 	})
+}
+
+func ringOf(t *rapid.T) *keyring.Ring {
+	ring, err := keyring.NewRing("pro-1", keyring.Versions{{Number: 1, Root: make([]byte, 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
 }
 
 // theLibrarys returns what go-webauthn makes of the same request and challenge, after a passage through its own JSON.
 func theLibrarys(t *rapid.T, party *Party, handle []byte, r Request, value string) ([]byte, webauthn.SessionData) {
 	raw, err := base64.RawURLEncoding.DecodeString(value)
-	if err != nil || len(raw) != protocol.ChallengeLength {
+	if err != nil {
 		t.Fatalf("challenge %q: %v", value, err)
 	}
 	web, err := party.library()
@@ -97,18 +131,6 @@ func parsed(t *rapid.T, text []byte) map[string]any {
 	return v
 }
 
-func TestEveryRequestHasAChallengeOfItsOwn(t *testing.T) {
-	t.Parallel()
-	party := New(project.Project{RPID: "example.com"}, nil)
-	seen := make(map[string]bool)
-	for range 1000 {
-		seen[party.GetDiscoverable(Request{}).Challenge] = true
-	}
-	if len(seen) != 1000 {
-		t.Errorf("%d challenges of 1000 were different", len(seen))
-	}
-}
-
 func TestAnImmediateRequestSaysItsMode(t *testing.T) {
 	t.Parallel()
 	party := New(project.Project{ID: "pro-1", RPID: "example.com", RPName: "Shop"}, []string{"https://example.com"})
@@ -119,12 +141,12 @@ func TestAnImmediateRequestSaysItsMode(t *testing.T) {
 				UserVerification string `json:"userVerification"`
 			} `json:"publicKey"`
 		}
-		got := party.GetDiscoverable(Request{UserVerification: "required", Immediate: immediate})
-		if err := json.Unmarshal([]byte(got.JSON), &options); err != nil {
+		got := party.Get("AAAA", Request{UserVerification: "required", Immediate: immediate})
+		if err := json.Unmarshal([]byte(got), &options); err != nil {
 			t.Fatal(err)
 		}
 		if options.UIMode != want || options.PublicKey.UserVerification != "required" {
-			t.Errorf("immediate %t: %s", immediate, got.JSON)
+			t.Errorf("immediate %t: %s", immediate, got)
 		}
 	}
 }
