@@ -59,8 +59,8 @@ const (
 	AccountsBucket     = "accounts"          // <project>.<user>: one document an account
 	CredentialsBucket  = "credential-index"  // <project>.<hash of the WebAuthn credential ID>: whose it is
 	ProjectsBucket     = "projects"          // <project>
-	ChallengesBucket   = "challenges"        // <project>.<user or _>.<challenge>: ceremonies under way that no login offer carries
-	MarksBucket        = "challenge-marks"   // <project>.<user or _>.<challenge>: what became of a challenge that is no longer pending
+	ChallengesBucket   = "challenges"        // <project>.<user or _>.<challenge>: creations under way
+	MarksBucket        = "challenge-marks"   // <project>.<user or _>.<challenge, or ceremony>: what became of a challenge that is no longer pending
 	EpochsBucket       = "cache-epochs"      // which cache entries may still be trusted
 	IdentifiersBucket  = "identifier-index"  // <project>.<type>.<hash of the value>: whose identifier or social account it is
 	KeysBucket         = "signing-keys"      // <project>: the keys that tokens are signed with
@@ -79,7 +79,7 @@ const (
 	IntegrityBucket   = "store-integrity" // how far the store had come, and what was found missing since
 )
 
-// OffersPerSubject bounds the login offers that are kept of one user and type, and so how many of a user's logins can be under way at once.
+// OffersPerSubject bounds the login offers that are kept of one user and type.
 const OffersPerSubject = 64
 
 // The server remembers the ID of every message for this long, in memory. Observations are many, and nobody publishes one again but the

@@ -187,7 +187,7 @@ func (k keyed) Find(ctx context.Context, id ident.ProjectID) (project.Project, e
 	return p, err
 }
 
-// Offers publishes login-offered, with the challenge that it hands out, and login-denied. When a publication has returned, the next
+// Offers publishes login-offered, of which the list of challenges is made, and login-denied. When a publication has returned, the next
 // decision for the user sees it. core/eventlog.Store is one.
 type Offers interface {
 	PublishOffer(context.Context, event.Event) error

@@ -99,21 +99,20 @@ func (c *Config) retentionSettings() []Setting {
 			Key:     "offers_max_age",
 			Value:   value.Duration{P: &c.NATS.OffersMaxAge},
 			Doc:     "How long login offers are kept: at least 1h, the time a login start speaks for its process.",
-			Note: "Login offers carry the challenges of logins. They are flushed in the background: they survive the death of the process, and " +
-				"a power cut may lose the last moments. No acknowledged event depends on them. The last 64 of a user are kept, so a user can have as " +
-				"many logins under way.",
+			Note: "They are flushed in the background: they survive the death of the process, and a power cut may lose the last moments. No " +
+				"acknowledged event and no login under way depends on them. The last 64 of a user are kept, and listed as the user's challenges.",
 		},
 		{
 			Section: "Storage", Key: "offers_max_bytes", Value: value.Bound{P: &c.NATS.OffersMaxBytes, None: "unlimited"},
 			Doc:  "How much disk login offers may take; the oldest go first.",
-			Note: "At least 64MiB; an offer takes about 1.5 kB. A login whose offer is gone cannot be finished: its user starts again.",
+			Note: "At least 64MiB; an offer takes about 1 kB.",
 		},
 		{
 			Section: "Storage",
 			Key:     "challenge_max_age",
 			Value:   value.Duration{P: &c.NATS.ChallengeMaxAge},
 			Doc:     "How long a challenge is shown, finished or not.",
-			Note: "Challenges under way are flushed in the background: a power cut may lose the ceremonies of its last moments, whose users " +
+			Note: "Those of creations are flushed in the background: a power cut may lose the ceremonies of its last moments, whose users " +
 				"then start again. That a challenge has been finished is on disk before the finish call returns.",
 		},
 		{

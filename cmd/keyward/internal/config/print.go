@@ -117,7 +117,7 @@ const referenceTail = `
 |---|---|---|---|---|
 | events, users, credentials, projects with ` + "`sync_interval: always`" + ` | all | all | with ` + "`nats_replicas`" + ` 3 or more | all |
 | the same with an interval | all | all but the last interval | with ` + "`nats_replicas`" + ` 3 or more | all |
-| login offers, decisions, challenges under way | all | all but the last moments | with ` + "`nats_replicas`" + ` 3 or more | all |
+| login offers, decisions, challenges of creations | all | all but the last moments | with ` + "`nats_replicas`" + ` 3 or more | all |
 
 What each write costs, measured on a 2-core machine (compare the figures with each other only):
 
@@ -125,5 +125,5 @@ What each write costs, measured on a 2-core machine (compare the figures with ea
 |---|---|---|
 | ` + "`sync_interval: always`" + `, in process / over TCP | 234 / 356 µs | about 5,000 a second in all; batches reach 36,000 |
 | an interval, in process / over TCP | 20 / 45 µs | |
-| login offers, decisions, challenges under way | in the background | 60,000 to 80,000 a second |
+| login offers, decisions, challenges of creations | in the background | 60,000 to 80,000 a second |
 `
