@@ -21,28 +21,47 @@ var unlimited = []string{"KEYWARD_RATE_LIMIT_PROJECT=off", "KEYWARD_RATE_LIMIT_A
 
 // instance is a process of Keyward.
 type instance struct {
-	cmd   *exec.Cmd
-	ready string // URL
-	again func() (*instance, error)
+	cmd     *exec.Cmd
+	address string                    // of the API, if it is a gateway
+	ready   string                    // URL
+	again   func() (*instance, error) // starts another like it
 }
 
 // installation is Keyward as processes, with NATS and Redis beside them.
 type installation struct {
 	*fleet.Contender
 	services map[string][]*instance // by the name of the service, in the order in which they were started
+	gateway  *instance              // that callers call
 }
 
 // pairs starts two of each service with one NATS server, and returns who may call them.
-func pairs(ctx context.Context, of *fleet.Fleet) (*installation, crowd, error) {
+func pairs(ctx context.Context, of *fleet.Fleet, env ...string) (*installation, crowd, error) {
 	nats, err := of.Nats(ctx, "nats")
 	if err != nil {
 		return nil, nil, err
 	}
-	return several(ctx, of, 2, nats)
+	return several(ctx, of, 2, nats, env...)
 }
 
-// several starts as many instances of each service as are asked for, and one gateway, which is what callers know the address of. It returns who may
-// call, too.
+// fronted starts a second gateway and a balancer before both, and returns who may call that. Close the balancer.
+func (in *installation) fronted(ctx context.Context, of *fleet.Fleet) (front *balancer, second *instance, users crowd, err error) {
+	if second, err = in.gateway.again(); err != nil {
+		return nil, nil, nil, err
+	}
+	if err := second.answering(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if front, err = balance(ctx, in.gateway, second); err != nil {
+		return nil, nil, nil, err
+	}
+	if users, err = in.populate(of, front.address()); err != nil {
+		front.close()
+	}
+	return front, second, users, err
+}
+
+// several starts as many instances of each service as are asked for, and one gateway, which is what callers know the address of. It
+// returns who may call, too.
 func several(ctx context.Context, of *fleet.Fleet, each int, nats string, env ...string) (*installation, crowd, error) {
 	redis, err := of.Redis(ctx)
 	if err != nil {
@@ -62,30 +81,36 @@ func several(ctx context.Context, of *fleet.Fleet, each int, nats string, env ..
 			all = append(all, one)
 		}
 	}
-	gateway, err := in.start(of, "gateway", env)
-	if err != nil {
+	if in.gateway, err = in.start(of, "gateway", env); err != nil {
 		return nil, nil, err
 	}
-	for _, one := range append(all, gateway) {
+	for _, one := range append(all, in.gateway) {
 		if err := one.answering(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
-	if _, err := of.Populate(in.Contender, in.Address, fleet.Crowd{Users: 50, Events: 10}); err != nil {
-		return nil, nil, err
-	}
-	users, err := crowdOf(in.Contender)
+	users, err := in.populate(of, in.Address)
 	return in, users, err
+}
+
+// populate makes users, and returns who may call about them at an address.
+func (in *installation) populate(of *fleet.Fleet, address string) (crowd, error) {
+	in.Address = address
+	if _, err := of.Populate(in.Contender, address, fleet.Crowd{Users: 50, Events: 10}); err != nil {
+		return nil, err
+	}
+	return crowdOf(in.Contender)
 }
 
 // start starts an instance, which is not ready yet.
 func (in *installation) start(of *fleet.Fleet, service string, env []string) (*instance, error) {
-	ready, err := of.Keyward(in.Contender, fleet.FreeAddress(), service, env)
+	address := fleet.FreeAddress()
+	ready, err := of.Keyward(in.Contender, address, service, env)
 	if err != nil {
 		return nil, err
 	}
 	return &instance{
-		cmd: in.Processes[len(in.Processes)-1], ready: ready,
+		cmd: in.Processes[len(in.Processes)-1], address: address, ready: ready,
 		again: func() (*instance, error) { return in.start(of, service, env) },
 	}, nil
 }

@@ -18,26 +18,39 @@ const endLimit = 2 * time.Minute
 // ErrFailed is for calls that failed although nothing should.
 var ErrFailed = errors.New("calls failed")
 
-// Restarts restarts one instance after the other, of two of each service, while callers call, and fails if a call does: each is told to end
-// (SIGTERM), waited for, and started anew, and the next has its turn when that is ready. The gateway is left alone, since callers are bound
-// to it.
+// leaving is how long a gateway that is to end goes on, many times what the balancer takes to notice.
+const leaving = "KEYWARD_SHUTDOWN_DELAY=2s"
+
+// Restarts restarts one instance after the other, of two of each service and of two gateways behind a balancer, while callers call, and
+// fails if a call does: each is told to end (SIGTERM), waited for, and started anew, and the next has its turn when that is ready.
 func Restarts(ctx context.Context, of *fleet.Fleet) error {
-	in, users, err := pairs(ctx, of)
+	in, _, err := pairs(ctx, of, leaving)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("two of each service and a gateway; %d restarts, %d connections\n\n", of.Rounds, of.Connections)
+	front, second, users, err := in.fronted(ctx, of)
+	if err != nil {
+		return err
+	}
+	defer front.close()
+	fmt.Printf("two of each service, and two gateways behind a balancer; %d restarts, %d connections\n\n", of.Rounds, of.Connections)
+	const gateways = "gateway"
+	names := append(slices.Clone(serviceNames), gateways)
+	in.services[gateways] = []*instance{in.gateway, second}
 	calling := users.call(ctx, of.Connections)
 	defer calling.stop()
 	began := time.Now()
 	var took []float64
 	for round := range of.Rounds {
-		name := serviceNames[round%len(serviceNames)]
+		name := names[round%len(names)]
 		both := in.services[name]
-		next := round / len(serviceNames) % len(both)
-		at := time.Now()
-		if both[next], err = in.restart(ctx, both[next]); err != nil {
+		next := round / len(names) % len(both)
+		at, old := time.Now(), both[next]
+		if both[next], err = in.restart(ctx, old); err != nil {
 			return err
+		}
+		if name == gateways {
+			front.replace(old, both[next])
 		}
 		took = append(took, time.Since(at).Seconds())
 	}
