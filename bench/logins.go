@@ -45,9 +45,9 @@ type loginFigures struct {
 	cost
 }
 
-// compareLogins measures the start of a passkey and full logins of users of whom nothing was begun yet, and of the same users after each has
-// begun many logins without an end. What was begun must not make what comes after it dearer: an error says that it did. Allocations are
-// compared, since they do not depend on how busy the machine is.
+// compareLogins measures the start of a passkey and full logins of users of whom nothing was begun yet, and of the same users after each
+// has begun many logins without an end. What was begun must not make what comes after it dearer: an error says that it did. Allocations
+// are compared, since they do not depend on how busy the machine is.
 func (f bench) compareLogins(ctx context.Context) error {
 	c, users, err := f.loginCrowd(ctx)
 	if err != nil {
