@@ -94,9 +94,12 @@ func TestNoTwoPurposesProjectsOrVersionsShareAKey(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	s, seen := b.open(t), map[string]string{}
-	for range 2 {
+	for round := range 2 {
 		for _, project := range []ident.ProjectID{shop, other} {
 			for _, p := range all {
+				if p == keyring.SendCount && round > 0 {
+					continue // handed on
+				}
 				k := newest(t, s, project, p)
 				who := fmt.Sprint(project, p, k.Version)
 				if before, taken := seen[hex.EncodeToString(k.Secret)]; taken || len(k.Secret) != 32 {
@@ -107,6 +110,48 @@ func TestNoTwoPurposesProjectsOrVersionsShareAKey(t *testing.T) {
 			if _, err := s.Rotate(t.Context(), project); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// Whoever guesses codes is not to begin anew because an operator has rotated keys.
+func TestWhatIsCountedIsCountedUnderOneKeyAcrossRotations(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.open(t)
+	first, others := newest(t, s, shop, keyring.SendCount), newest(t, s, other, keyring.SendCount)
+	for range 3 {
+		if _, err := s.Rotate(t.Context(), shop); err != nil {
+			t.Fatal(err)
+		}
+		if now := newest(t, s, shop, keyring.SendCount); !bytes.Equal(now.Secret, first.Secret) || now.Version == first.Version {
+			t.Errorf("version %d counts anew", now.Version)
+		}
+	}
+	if _, err := s.Drop(t.Context(), shop); err != nil {
+		t.Fatal(err)
+	}
+	if now := newest(t, b.open(t), shop, keyring.SendCount); !bytes.Equal(now.Secret, first.Secret) {
+		t.Error("when the older versions are dropped, counts begin anew")
+	}
+	if bytes.Equal(first.Secret, others.Secret) {
+		t.Error("two projects count under one key")
+	}
+}
+
+// The key of old is in a project that a gateway reads: nothing is counted under it.
+func TestWhatIsCountedIsNotCountedUnderAKeyOfOld(t *testing.T) {
+	t.Parallel()
+	s, legacy := newBench(t).open(t), []byte("a key of an earlier version")
+	if err := s.Adopt(t.Context(), shop, legacy); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if bytes.Equal(newest(t, s, shop, keyring.SendCount).Secret, legacy) {
+			t.Error("it is handed on")
+		}
+		if _, err := s.Rotate(t.Context(), shop); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -3,7 +3,8 @@
 // nothing else; only the ceremony service, and an operator's commands, may read it.
 //
 // A project has one root secret a version. What is made names the version that it was made with; the newest makes, and older
-// ones verify until all that they made has expired. Then they are dropped.
+// ones verify until all that they made has expired. Then they are dropped. The key that counts are kept under is handed on from
+// each version to the next: it proves nothing, and what is counted is counted across rotations.
 package keyring
 
 import (
@@ -29,7 +30,7 @@ const (
 	OneTimeCode        Purpose = "one-time code"             // hashes codes, link tokens and registration codes
 	ConnectTokenSecret Purpose = "connect token secret"      // makes the secret again that a repeated call is answered with
 	DecoyUser          Purpose = "decoy user"                // names the user that an unknown identifier stands for
-	SendCount          Purpose = "send count"                // hashes the addresses that messages are counted by
+	SendCount          Purpose = "send count"                // hashes what messages and wrong codes are counted by; outlives rotations
 	SealedChallenge    Purpose = "sealed challenge"          // seals the state of a ceremony into its challenge
 )
 
@@ -48,6 +49,9 @@ type Version struct {
 	Root      root  `json:"root"`
 	CreatedMs int64 `json:"createdMs"`
 	RetiredMs int64 `json:"retiredMs,omitempty"` // since when a newer one makes what is new; 0 = it is the newest
+
+	// Counts is the key of SendCount that the versions before had, empty if there were none: a rotation forgets no wrong codes.
+	Counts root `json:"counts,omitempty"`
 }
 
 // root is a root secret, which prints as stars.
@@ -59,16 +63,22 @@ func (root) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, secret.Stars) }
 // Versions are those of a project, the newest last.
 type Versions []Version
 
-// rotated returns the versions with one more.
-func (v Versions) rotated(now time.Time) Versions {
+// rotated returns the versions of a project with one more.
+func (v Versions) rotated(project ident.ProjectID, now time.Time) (Versions, error) {
 	made := Version{Number: Legacy + 1, Root: make(root, rootSize), CreatedMs: now.UnixMilli()}
 	_, _ = rand.Read(made.Root) // does not fail
 	v = slices.Clone(v)
 	if last := len(v) - 1; last >= 0 {
 		v[last].RetiredMs = now.UnixMilli()
 		made.Number = v[last].Number + 1
+		if v[last].Number != Legacy {
+			var err error
+			if made.Counts, err = v[last].derive(project, SendCount); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return append(v, made)
+	return append(v, made), nil
 }
 
 // current returns the versions without those of which everything they made has expired.
@@ -113,6 +123,9 @@ func NewRing(project ident.ProjectID, versions Versions) (*Ring, error) {
 func (v Version) derive(project ident.ProjectID, p Purpose) ([]byte, error) {
 	if v.Number == Legacy {
 		return v.Root, nil
+	}
+	if p == SendCount && len(v.Counts) > 0 {
+		return v.Counts, nil
 	}
 	derived, err := hkdf.Key(sha256.New, v.Root, nil, "keyward "+string(p)+"\x00"+string(project), sha256.Size)
 	if err != nil {

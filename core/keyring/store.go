@@ -73,7 +73,7 @@ func (s *Store) Maintain(ctx context.Context) {
 	s.mu.RUnlock()
 	for project, r := range rings {
 		if now := s.now(); len(r.versions.current(now, s.keep)) < len(r.versions) {
-			_, err := s.change(ctx, project, func(v Versions) Versions { return v.current(now, s.keep) })
+			_, err := s.change(ctx, project, func(v Versions) (Versions, error) { return v.current(now, s.keep), nil })
 			if err != nil && ctx.Err() == nil {
 				s.log.WarnContext(ctx, "old keys of a project could not be dropped", "project", project, "error", err)
 			}
@@ -144,7 +144,9 @@ func (s *Store) begin(ctx context.Context, project ident.ProjectID, legacy []byt
 	if len(legacy) > 0 {
 		first = Versions{{Number: Legacy, Root: legacy, CreatedMs: now.UnixMilli()}}
 	}
-	first = first.rotated(now)
+	if first, err = first.rotated(project, now); err != nil {
+		return nil, err
+	}
 	revision, err := s.bucket.Create(ctx, string(project), first)
 	if errors.Is(err, kv.ErrExists) {
 		return s.read(ctx, project)
@@ -161,7 +163,9 @@ func (s *Store) Rotate(ctx context.Context, project ident.ProjectID) (Versions, 
 		return nil, err
 	}
 	now := s.now()
-	return s.change(ctx, project, func(v Versions) Versions { return v.current(now, s.keep).rotated(now) })
+	return s.change(ctx, project, func(v Versions) (Versions, error) {
+		return v.current(now, s.keep).rotated(project, now)
+	})
 }
 
 // Drop drops every version but the newest, for when somebody else may have them: what they made is refused from then on.
@@ -169,7 +173,7 @@ func (s *Store) Drop(ctx context.Context, project ident.ProjectID) (Versions, er
 	if _, err := s.Ring(ctx, project); err != nil {
 		return nil, err
 	}
-	return s.change(ctx, project, func(v Versions) Versions { return v[len(v)-1:] })
+	return s.change(ctx, project, func(v Versions) (Versions, error) { return v[len(v)-1:], nil })
 }
 
 // List returns the versions of a project as they are stored.
@@ -181,10 +185,12 @@ func (s *Store) List(ctx context.Context, project ident.ProjectID) (Versions, er
 	return slices.Clone(r.versions), nil
 }
 
-func (s *Store) change(ctx context.Context, project ident.ProjectID, change func(Versions) Versions) (Versions, error) {
-	e, err := s.bucket.Change(ctx, string(project), func(v *Versions) error {
-		*v = change(*v)
-		return nil
+func (s *Store) change(
+	ctx context.Context, project ident.ProjectID, change func(Versions) (Versions, error),
+) (Versions, error) {
+	e, err := s.bucket.Change(ctx, string(project), func(v *Versions) (err error) {
+		*v, err = change(*v)
+		return err
 	})
 	if err != nil {
 		return nil, err
