@@ -3,20 +3,29 @@ package event
 import (
 	"cmp"
 	"slices"
+	"sync"
 
 	"github.com/keyward/keyward/core/ident"
 )
 
 // Set is a user's events as they count: each ID once, without what was deleted and without the deletions themselves. The same events give
-// the same set in whatever order and however often they came. The zero value is empty. A Set is not changed after NewSet. It points into
-// the events that it was made of, which must not be changed either.
-type Set struct {
-	live []*Event // oldest first, then by ID
+// the same set in whatever order and however often they came. The zero value is empty. A Set is not changed after it was made, and may be
+// shared: what is asked of it often is worked out once, when it is first asked for.
+type Set struct{ *set }
+
+type set struct {
+	live []Event // oldest first, then by ID
+
+	once  sync.Once
+	index index // once it was asked for
 }
 
 // NewSet applies the deletions among events to them. A deletion wins over its event even if it came first, and cannot itself be deleted.
 // Should two events share an ID, one of them is kept, the same in every order. The argument is not changed.
 func NewSet(events []Event) Set {
+	if len(events) == 0 {
+		return Set{}
+	}
 	// Pointers are sorted, since an event is large. What was sorted before, as a cache may keep it, is sorted again in one pass.
 	sorted := make([]*Event, len(events))
 	for i := range events {
@@ -30,31 +39,50 @@ func NewSet(events []Event) Set {
 			gone[e.Deletes] = struct{}{}
 		}
 	}
-	sorted = slices.DeleteFunc(sorted, func(e *Event) bool {
+	live := make([]Event, 0, len(sorted))
+	for _, e := range sorted {
 		_, drop := gone[e.ID]
 		gone[e.ID] = struct{}{}
-		return drop || e.Type == Deleted
-	})
-	return Set{live: sorted}
-}
-
-// Live returns a copy of the events that count, oldest first, those of one millisecond by ID.
-func (s Set) Live() []Event {
-	live := make([]Event, len(s.live))
-	for i, e := range s.live {
-		live[i] = *e
+		if !drop && e.Type != Deleted {
+			live = append(live, *e)
+		}
 	}
-	return live
+	return Set{&set{live: live}}
 }
 
-// Refs returns what Live returns, without copying: the caller must change neither the slice nor the events.
-func (s Set) Refs() []*Event { return s.live }
+// With returns the set of the events and one more. Of deletions that s was made with it knows no more: an event that they deleted and that
+// comes again is there again.
+func (s Set) With(e Event) Set {
+	before := s.All()
+	if e.Type == Deleted || slices.ContainsFunc(before, func(known Event) bool { return known.ID == e.ID }) {
+		return NewSet(append(slices.Clip(before), e))
+	}
+	at, _ := slices.BinarySearchFunc(before, e, ByAge)
+	live := make([]Event, 0, len(before)+1)
+	live = append(append(append(live, before[:at]...), e), before[at:]...)
+	return Set{&set{live: live}}
+}
+
+// All returns the events that count, oldest first, those of one millisecond by ID. The caller must not change them.
+func (s Set) All() []Event {
+	if s.set == nil {
+		return nil
+	}
+	return slices.Clip(s.live)
+}
+
+// Live returns a copy of what All returns.
+func (s Set) Live() []Event { return append([]Event{}, s.All()...) }
+
+// Len returns how many events count.
+func (s Set) Len() int { return len(s.All()) }
 
 // Find returns the event with the ID, or false if it never was or has been deleted.
 func (s Set) Find(id ident.EventID) (Event, bool) {
-	for _, e := range s.live {
-		if e.ID == id {
-			return *e, true
+	all := s.All()
+	for i := range all {
+		if all[i].ID == id {
+			return all[i], true
 		}
 	}
 	return Event{}, false

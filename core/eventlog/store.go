@@ -186,7 +186,7 @@ func (s *Store) Offers(ctx context.Context, project ident.ProjectID, user ident.
 // Events implements service.EventReader: the events as they count, each once and without what was deleted, oldest first.
 func (s *Store) Events(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
 	read, err := s.Read(ctx, project, user, "")
-	return read.Events, err
+	return read.Events.All(), err
 }
 
 // Read implements service.EventReader.

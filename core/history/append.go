@@ -18,11 +18,9 @@ func (f *folder) append() Append {
 		ConditionalCreateCooldown: f.conditionalCreateCooldown(succeeded),
 		BudgetSpent:               f.budgetSpent(),
 	}
-	for _, e := range f.events {
-		if e.Type == event.AppendOffered {
-			f.counts(e)
-			a.LastOffer = time.UnixMilli(min(e.CreatedMs, f.now)).UTC()
-		}
+	for _, e := range f.of(event.AppendOffered) {
+		f.counts(e)
+		a.LastOffer = time.UnixMilli(min(e.CreatedMs, f.now)).UTC()
 	}
 	return a
 }
@@ -30,32 +28,27 @@ func (f *folder) append() Append {
 // lastAppend returns when a passkey was last created for the account, or the beginning of time. That it was deleted later does not bring
 // back what it ended.
 func (f *folder) lastAppend() int64 {
-	last := beginning
-	for _, e := range f.events {
-		if e.Type == event.AppendCompleted {
-			last = max(last, e.CreatedMs)
-		}
+	created := f.of(event.AppendCompleted)
+	if len(created) == 0 {
+		return beginning
 	}
-	return last
+	return created[len(created)-1].CreatedMs
 }
 
 // declines returns the first decline of each offer since the last success, oldest first. An offer that was taken up in the end was not
 // declined.
 func (f *folder) declines(succeeded int64) []*event.Event {
-	declines := make([]*event.Event, 0, len(f.events))
-	for _, e := range f.events {
-		if (e.Type == event.AppendExplicitAbort || e.Type == event.AppendError) && !e.Unproven() && !f.created[ceremony(e)] {
-			declines = append(declines, e)
-		}
+	created := f.created()
+	declines := f.unexpired(f.events.Declines())
+	first := firsts(
+		declines, f.since(declines, f.parameters.CountWindowSeconds),
+		func(e *event.Event) bool { return !e.Unproven() && !created[e.Prompt()] }, offer,
+	)
+	later := kept(first, func(e *event.Event) bool { return e.CreatedMs > succeeded })
+	for _, e := range later {
+		f.counts(e)
 	}
-	kept := declines[:0]
-	for _, e := range firstsBy(declines, offer) {
-		if e.CreatedMs > succeeded && f.younger(e.CreatedMs, f.parameters.CountWindowSeconds) {
-			f.counts(e)
-			kept = append(kept, e)
-		}
-	}
-	return kept
+	return later
 }
 
 // offer names what an append event answers: the offer that it was joined to, else its process, which shows one offer at most.
@@ -63,7 +56,7 @@ func offer(e *event.Event) string {
 	if e.Ceremony == "" && e.Process != "" {
 		return "process " + e.Process
 	}
-	return ceremony(e)
+	return e.Prompt()
 }
 
 func (f *folder) nudge(declines []*event.Event, kind event.Kind, limit Cooldown) Nudge {
@@ -88,8 +81,9 @@ func (f *folder) nudge(declines []*event.Event, kind event.Kind, limit Cooldown)
 
 // conditionalCreateCooldown reports whether a conditional creation was requested lately and no creation has succeeded since.
 func (f *folder) conditionalCreateCooldown(succeeded int64) bool {
-	for _, e := range f.events {
-		if e.Type != event.AppendOffered || e.Kind != event.KindConditionalCreate || e.CreatedMs <= succeeded || f.created[ceremony(e)] {
+	created := f.created()
+	for _, e := range f.of(event.AppendOffered) {
+		if e.Kind != event.KindConditionalCreate || e.CreatedMs <= succeeded || created[e.Prompt()] {
 			continue
 		}
 		if f.parameters.ConditionalCreate.PerProcess && e.Process != f.processID {
@@ -109,8 +103,8 @@ func (f *folder) budgetSpent() bool {
 	}
 	for _, limit := range f.parameters.NudgeBudget.limits() {
 		shown := 0
-		for _, e := range f.events {
-			if e.Type == event.AppendOffered && e.Kind != event.KindConditionalCreate && f.younger(e.CreatedMs, limit.seconds) {
+		for _, e := range f.of(event.AppendOffered) {
+			if e.Kind != event.KindConditionalCreate && f.younger(e.CreatedMs, limit.seconds) {
 				shown++
 			}
 		}

@@ -37,7 +37,7 @@ func TestWithoutAWindowThereAreNoDoubts(t *testing.T) {
 	parameters := history.DefaultParameters()
 	parameters.DoubtSeconds = 0
 	got := history.Fold(history.Input{
-		Events: []event.Event{{ID: ident.NewEventID(), Type: event.LoginCodeFailed, CreatedMs: now.UnixMilli()}},
+		Events: event.NewSet([]event.Event{{ID: ident.NewEventID(), Type: event.LoginCodeFailed, CreatedMs: now.UnixMilli()}}),
 		Now:    now, Parameters: parameters,
 	})
 	if got.Doubts != (history.Doubts{}) {

@@ -3,6 +3,7 @@ package history
 import (
 	"encoding/base64"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/keyward/keyward/core/account"
@@ -10,10 +11,10 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Fold returns what the events mean at in.Now. It has one answer for every order and repetition of the same events, and the answer to a set
-// with a deletion is that to the set without the deleted event. Windows are half open: an event of age exactly the window no longer counts,
-// and a cooldown is over at exactly its end. Events of the future have age 0. A success and a failure of the same millisecond: the success
-// came after.
+// Fold returns what the events mean at in.Now. A set is the same for every order and repetition of its events, and so is the answer; that
+// to a set with a deletion is that to the set without the deleted event. Windows are half open: an event of age exactly the window no
+// longer counts, and a cooldown is over at exactly its end. Events of the future have age 0. A success and a failure of the same
+// millisecond: the success came after.
 func Fold(in Input) History {
 	f := newFolder(in)
 	history := History{
@@ -32,8 +33,9 @@ func Fold(in Input) History {
 
 // folder is one fold under way.
 type folder struct {
-	events      []*event.Event // live and not expired, oldest first
-	offers      []*event.Event // the same of login offers and denials
+	events      event.Set
+	expired     bool           // some of the events have no effect any more
+	offers      []*event.Event // live and not expired login offers, oldest first
 	credentials []account.Credential
 	deleted     []account.Tombstone
 	environment ident.EnvironmentID
@@ -42,8 +44,7 @@ type folder struct {
 	parameters  Parameters
 	createdBy   func(*account.Credential) event.Route
 	skewed      bool
-
-	loggedIn, created map[string]bool // ceremonies that a login and a creation finished
+	encoded     []string // WebAuthn credential IDs of credentials, as events name them; empty until one is asked for
 }
 
 func newFolder(in Input) *folder {
@@ -59,20 +60,30 @@ func newFolder(in Input) *folder {
 	if f.createdBy == nil {
 		f.createdBy = (*account.Credential).CreatedBy
 	}
-	f.events = f.unexpired(event.NewSet(in.Events).Refs())
-	f.offers = f.unexpired(event.NewSet(in.Offers).Refs())
-	f.loggedIn, f.created = f.completed(event.LoginCompleted), f.completed(event.AppendCompleted)
+	f.events = in.Events
+	f.expired = slices.ContainsFunc(f.events.Expiring(), f.over)
+	offers := event.NewSet(in.Offers).All()
+	for i := range offers {
+		if o := &offers[i]; o.Type == event.LoginOffered && !f.over(o) {
+			f.offers = append(f.offers, o)
+		}
+	}
 	return f
 }
 
-// unexpired returns the events that still have an effect: at the moment it expires an event has none.
-func (f *folder) unexpired(events []*event.Event) []*event.Event {
-	over := func(e *event.Event) bool { return e.Expires != 0 && f.now >= e.ExpiresMs() }
-	if !slices.ContainsFunc(events, over) {
-		return events
+// over reports whether an event has no effect any more: at the moment it expires it has none.
+func (f *folder) over(e *event.Event) bool { return e.Expires != 0 && f.now >= e.ExpiresMs() }
+
+// unexpired returns those of a part of the set that still have an effect.
+func (f *folder) unexpired(part []*event.Event) []*event.Event {
+	if !f.expired || !slices.ContainsFunc(part, f.over) {
+		return part
 	}
-	return slices.DeleteFunc(slices.Clone(events), over)
+	return slices.DeleteFunc(slices.Clone(part), f.over)
 }
+
+// of returns the events of a type that have an effect, oldest first.
+func (f *folder) of(t event.Type) []*event.Event { return f.unexpired(f.events.Of(t)) }
 
 // age is never negative: clocks differ, and what just happened happened now.
 func (f *folder) age(createdMs int64) int64 { return max(0, f.now-createdMs) }
@@ -89,13 +100,29 @@ func (f *folder) counts(e *event.Event) {
 }
 
 func (f *folder) credential(e *event.Event) *account.Credential {
+	for i := range f.credentials {
+		if e.Credential == string(f.credentials[i].ID) {
+			return &f.credentials[i]
+		}
+	}
 	id := event.Canonical(e.Credential)
 	for i := range f.credentials {
-		if c := &f.credentials[i]; names(id, c.ID, c.CredentialID) {
+		c := &f.credentials[i]
+		if id == string(c.ID) || len(id) == base64.RawURLEncoding.EncodedLen(len(c.CredentialID)) && id == f.encodedID(i) {
 			return c
 		}
 	}
 	return nil
+}
+
+func (f *folder) encodedID(i int) string {
+	if f.encoded == nil {
+		f.encoded = make([]string, len(f.credentials))
+	}
+	if f.encoded[i] == "" {
+		f.encoded[i] = base64.RawURLEncoding.EncodeToString(f.credentials[i].CredentialID)
+	}
+	return f.encoded[i]
 }
 
 // names reports whether a canonical ID in an event is a credential's: the row ID or the WebAuthn credential ID.
@@ -118,88 +145,87 @@ func (f *folder) ofDeleted(e *event.Event) bool {
 
 func (f *folder) blacklist() Blacklist {
 	var b Blacklist
-	for _, e := range f.events {
-		if e.Unproven() || e.Environment != "" && e.Environment != f.environment {
-			continue
+	for _, bars := range []struct {
+		events []*event.Event
+		what   *bool
+	}{
+		{f.of(event.UserLoginBlacklisted), &b.Login},
+		{f.of(event.AppendBlacklistedAfterHybrid), &b.AppendAfterHybrid},
+		{f.of(event.AppendBlacklistedAfterError), &b.AppendAfterError},
+	} {
+		for _, e := range bars.events {
+			if !e.Unproven() && (e.Environment == "" || e.Environment == f.environment) {
+				f.counts(e)
+				*bars.what = true
+			}
 		}
-		switch e.Type {
-		case event.UserLoginBlacklisted:
-			b.Login = true
-		case event.AppendBlacklistedAfterHybrid:
-			b.AppendAfterHybrid = true
-		case event.AppendBlacklistedAfterError:
-			b.AppendAfterError = true
-		default:
-			continue
-		}
-		f.counts(e)
 	}
 	return b
 }
 
 func (f *folder) doubts() Doubts {
-	var d Doubts
-	for _, e := range f.events {
-		var count *int
-		switch e.Type {
-		case event.LoginCodeFailed:
-			count = &d.WrongCodes
-		case event.PasskeyCounterRegressed:
-			count = &d.CountersRegressed
-		case event.PasskeyBackupChanged:
-			count = &d.BackupsChanged
-		default:
-			continue
-		}
+	return Doubts{
+		WrongCodes:        f.doubt(event.LoginCodeFailed),
+		CountersRegressed: f.doubt(event.PasskeyCounterRegressed),
+		BackupsChanged:    f.doubt(event.PasskeyBackupChanged),
+	}
+}
+
+func (f *folder) doubt(t event.Type) (n int) {
+	for _, e := range f.of(t) {
 		if f.younger(e.CreatedMs, f.parameters.DoubtSeconds) && !f.ofDeleted(e) {
 			f.counts(e)
-			*count++
+			n++
 		}
 	}
-	return d
+	return n
 }
 
-// ceremony names what several events of one prompt have in common: the joined ceremony, else the challenge, else the event is alone.
-func ceremony(e *event.Event) string {
-	switch {
-	case e.Ceremony != "":
-		return string(e.Ceremony)
-	case e.Challenge != "":
-		return event.Canonical(e.Challenge)
-	default:
-		return string(e.ID)
-	}
+// since returns the place of the first of the events that is younger than a number of seconds.
+func (f *folder) since(events []*event.Event, seconds int64) int {
+	return sort.Search(len(events), func(i int) bool { return f.younger(events[i].CreatedMs, seconds) })
 }
 
-// firsts returns the first event of each ceremony, oldest first.
-func firsts(events []*event.Event) []*event.Event { return firstsBy(events, ceremony) }
-
-// firstsBy returns the first of the events that have a name in common, oldest first.
-func firstsBy(events []*event.Event, name func(*event.Event) string) []*event.Event {
-	if len(events) < 2 {
-		return events
+// firsts returns, of the events that count and are at a place or after it, those that are the first of all that count to have their name,
+// oldest first. What is before the place is only looked through for their names.
+func firsts(events []*event.Event, from int, counts func(*event.Event) bool, name func(*event.Event) string) []*event.Event {
+	older, events := events[:from], kept(events[from:], counts)
+	if len(events) == 0 {
+		return nil
 	}
-	seen := make(map[string]bool, len(events))
-	first := make([]*event.Event, 0, len(events))
+	first := make(map[string]*event.Event, len(events))
+	for _, e := range slices.Backward(events) {
+		first[name(e)] = e
+	}
+	for _, e := range older {
+		if n := name(e); first[n] != nil && counts(e) {
+			delete(first, n)
+		}
+	}
+	found := make([]*event.Event, 0, len(first))
 	for _, e := range events {
-		if key := name(e); !seen[key] {
-			seen[key] = true
-			first = append(first, e)
+		if first[name(e)] == e {
+			found = append(found, e)
 		}
 	}
-	return first
+	return found
 }
 
-// completed returns the ceremonies that an event of the type finished: what failed before that within them does not count.
-func (f *folder) completed(t event.Type) map[string]bool {
-	var done map[string]bool
-	for _, e := range f.events {
-		if e.Type == t {
-			if done == nil {
-				done = make(map[string]bool)
-			}
-			done[ceremony(e)] = true
-		}
+// loggedIn and created return the prompts that a login and a creation finished: what failed before that within them does not count.
+func (f *folder) loggedIn() map[string]bool {
+	return f.finished(event.LoginCompleted, event.Set.LoggedIn)
+}
+func (f *folder) created() map[string]bool {
+	return f.finished(event.AppendCompleted, event.Set.Created)
+}
+
+func (f *folder) finished(t event.Type, all func(event.Set) map[string]bool) map[string]bool {
+	if !f.expired || !slices.ContainsFunc(f.events.Of(t), f.over) {
+		return all(f.events)
+	}
+	done := make(map[string]bool)
+	for _, e := range f.of(t) {
+		done[e.Prompt()] = true
 	}
 	return done
 }
@@ -223,8 +249,8 @@ func (f *folder) route(e *event.Event) event.Route {
 // sought there.
 func (f *folder) byPhone() []ident.CredentialID {
 	var found []ident.CredentialID
-	for _, e := range f.events {
-		if !succeeded(e) || f.route(e) != event.CDA {
+	for _, e := range f.unexpired(f.events.Successes()) {
+		if f.route(e) != event.CDA {
 			continue
 		}
 		if c := f.credential(e); c != nil {

@@ -143,7 +143,7 @@ type foldCase struct {
 func (c foldCase) input() history.Input {
 	events, offers := play(c.log)
 	in := history.Input{
-		Events: events, Offers: offers, Credentials: c.passkeys, Deleted: c.deleted, Environment: here, Process: c.process,
+		Events: event.NewSet(events), Offers: offers, Credentials: c.passkeys, Deleted: c.deleted, Environment: here, Process: c.process,
 		Now: now, Parameters: history.DefaultParameters(),
 	}
 	if c.passkeys == nil {

@@ -13,7 +13,7 @@ import (
 
 // Input is everything that the fold reads.
 type Input struct {
-	Events      []event.Event        // the user's set, deletions included, in any order, repetitions allowed
+	Events      event.Set            // the user's
 	Offers      []event.Event        // recent login-offered and login-denied events, in any order; only this process's matter
 	Credentials []account.Credential // the account's active credentials
 	Deleted     []account.Tombstone  // the account's deleted ones: what failed with them no longer counts

@@ -14,33 +14,47 @@ const beginning = int64(math.MinInt64)
 
 // pair folds the history of the user in one environment.
 func (f *folder) pair(environment ident.EnvironmentID) Pair {
-	here := make([]*event.Event, 0, len(f.events))
-	for _, e := range f.events {
-		if e.Environment == environment {
-			here = append(here, e)
-		}
+	here := func(events []*event.Event) []*event.Event {
+		return kept(f.unexpired(events), func(e *event.Event) bool { return e.Environment == environment })
+	}
+	at := place{
+		environment: environment, successes: here(f.events.Successes()), failures: here(f.events.Failures()),
+		exists: here(f.events.Of(event.AppendCredentialExists)), none: here(f.events.Of(event.LoginNoCredentials)),
 	}
 	var p Pair
-	f.successes(&p, here)
-	f.failures(&p, here)
-	f.existence(&p, here, environment)
+	f.successes(&p, at.successes)
+	f.failures(&p, &at)
+	f.existence(&p, &at)
 	return p
 }
 
-func succeeded(e *event.Event) bool {
-	return e.Type == event.LoginCompleted || e.Type == event.AppendCompleted
+// place is what happened in one environment, oldest first.
+type place struct {
+	environment         ident.EnvironmentID
+	successes, failures []*event.Event
+	exists, none        []*event.Event // the client said that it holds a credential of the account, and that it holds none
 }
 
-func failed(e *event.Event) bool {
-	return e.Type == event.LoginError || e.Type == event.LoginExplicitAbort
+// kept returns the events for which keep is true: all of them, not copied, if it is for all.
+func kept(events []*event.Event, keep func(*event.Event) bool) []*event.Event {
+	for i, e := range events {
+		if keep(e) {
+			continue
+		}
+		found := slices.Clone(events[:i])
+		for _, e := range events[i+1:] {
+			if keep(e) {
+				found = append(found, e)
+			}
+		}
+		return found
+	}
+	return events
 }
 
 // successes fills in what follows from ceremonies that an active credential finished here.
 func (f *folder) successes(p *Pair, here []*event.Event) {
 	for _, e := range slices.Backward(here) {
-		if !succeeded(e) {
-			continue
-		}
 		c := f.credential(e)
 		if c == nil {
 			continue
@@ -65,15 +79,13 @@ func (f *folder) successes(p *Pair, here []*event.Event) {
 
 // failures fills in the streaks: the failed ceremonies of each route since its last success. A success ends a streak even if its credential
 // is gone. The client's word that it holds a passkey of the account ends that of this device.
-func (f *folder) failures(p *Pair, here []*event.Event) {
+func (f *folder) failures(p *Pair, at *place) {
 	lastSuccess := map[event.Route]int64{event.Local: beginning, event.CDA: beginning, event.SecurityKey: beginning}
-	for _, e := range here {
-		switch {
-		case succeeded(e):
-			lastSuccess[f.route(e)] = max(lastSuccess[f.route(e)], e.CreatedMs)
-		case e.Type == event.AppendCredentialExists:
-			lastSuccess[event.Local] = max(lastSuccess[event.Local], e.CreatedMs)
-		}
+	for _, e := range at.successes {
+		lastSuccess[f.route(e)] = e.CreatedMs
+	}
+	for _, e := range at.exists {
+		lastSuccess[event.Local] = max(lastSuccess[event.Local], e.CreatedMs)
 	}
 	window := f.parameters.StreakWindowSeconds
 	if p.Positive {
@@ -81,9 +93,9 @@ func (f *folder) failures(p *Pair, here []*event.Event) {
 	}
 	streaks := make(map[event.Route]int, len(lastSuccess))
 	newest := beginning
-	for _, e := range f.failedCeremonies(here) {
+	for _, e := range f.failedCeremonies(at.failures, f.since(at.failures, window)) {
 		route := f.route(e)
-		if e.CreatedMs <= lastSuccess[route] || !f.younger(e.CreatedMs, window) {
+		if e.CreatedMs <= lastSuccess[route] {
 			continue
 		}
 		f.counts(e)
@@ -91,16 +103,15 @@ func (f *folder) failures(p *Pair, here []*event.Event) {
 		p.LastFailedRoute, newest = route, e.CreatedMs
 	}
 	p.LocalStreak, p.CDAStreak, p.SecurityKeyStreak = streaks[event.Local], streaks[event.CDA], streaks[event.SecurityKey]
-	f.noCredentials(p, here, lastSuccess[event.Local], newest)
+	f.noCredentials(p, at.none, lastSuccess[event.Local], newest)
 	p.Lost = f.parameters.StreakThreshold > 0 && p.LocalStreak >= f.parameters.StreakThreshold
 }
 
 // noCredentials applies the client's word that it holds no credential. It weighs as much as failing often enough, also where passkeys
 // usually work, and for the longer window.
-func (f *folder) noCredentials(p *Pair, here []*event.Event, lastSuccess, newestFailure int64) {
-	for _, e := range here {
-		if e.Type != event.LoginNoCredentials || f.ofDeleted(e) || e.CreatedMs <= lastSuccess ||
-			!f.younger(e.CreatedMs, f.parameters.StreakWindowSeconds) {
+func (f *folder) noCredentials(p *Pair, said []*event.Event, lastSuccess, newestFailure int64) {
+	for _, e := range said {
+		if f.ofDeleted(e) || e.CreatedMs <= lastSuccess || !f.younger(e.CreatedMs, f.parameters.StreakWindowSeconds) {
 			continue
 		}
 		f.counts(e)
@@ -112,41 +123,41 @@ func (f *folder) noCredentials(p *Pair, here []*event.Event, lastSuccess, newest
 	}
 }
 
-// failedCeremonies returns the first failure of each ceremony that no success finished, oldest first. That the user cancelled what they
-// had asked for themselves says nothing of their passkeys.
-func (f *folder) failedCeremonies(events []*event.Event) []*event.Event {
-	failures := make([]*event.Event, 0, len(events))
-	for _, e := range events {
-		if failed(e) && !f.ofDeleted(e) && !f.loggedIn[ceremony(e)] && !slices.Contains(f.parameters.ExplicitSources, e.Source) {
-			failures = append(failures, e)
-		}
-	}
-	return firsts(failures)
+// failedCeremonies returns, of failures at a place or after it, the first of each ceremony that no success finished, oldest first. That the
+// user cancelled what they had asked for themselves says nothing of their passkeys.
+func (f *folder) failedCeremonies(failures []*event.Event, from int) []*event.Event {
+	loggedIn := f.loggedIn()
+	return firsts(failures, from, func(e *event.Event) bool {
+		return !f.ofDeleted(e) && !loggedIn[e.Prompt()] && !slices.Contains(f.parameters.ExplicitSources, e.Source)
+	}, (*event.Event).Prompt)
 }
 
 // existence fills in which credentials are known or said to be here. Only what was made or used on this device is evidence.
-func (f *folder) existence(p *Pair, here []*event.Event, environment ident.EnvironmentID) {
+func (f *folder) existence(p *Pair, at *place) {
 	recent := func(createdMs int64) bool { return f.younger(createdMs, f.parameters.PositiveSeconds) }
 	for i := range f.credentials {
-		if c := &f.credentials[i]; c.Environment == environment && f.createdBy(c) == event.Local && !f.createdElsewhere(c, here) {
+		if c := &f.credentials[i]; c.Environment == at.environment && f.createdBy(c) == event.Local && !f.createdElsewhere(c, at) {
 			p.CreatedHere = true
 			if recent(c.CreatedMs) {
 				p.Proven = add(p.Proven, c.ID)
 			}
 		}
 	}
-	for _, e := range here {
-		switch {
-		case succeeded(e) && f.route(e) == event.Local:
-			c := f.credential(e)
-			if c == nil {
-				continue
-			}
-			p.CreatedHere = p.CreatedHere || e.Type == event.AppendCompleted
-			if recent(e.CreatedMs) {
-				p.Proven = add(p.Proven, c.ID)
-			}
-		case e.Type == event.AppendCredentialExists && recent(e.CreatedMs):
+	for _, e := range at.successes {
+		if f.route(e) != event.Local {
+			continue
+		}
+		c := f.credential(e)
+		if c == nil {
+			continue
+		}
+		p.CreatedHere = p.CreatedHere || e.Type == event.AppendCompleted
+		if recent(e.CreatedMs) {
+			p.Proven = add(p.Proven, c.ID)
+		}
+	}
+	for _, e := range at.exists {
+		if recent(e.CreatedMs) {
 			f.said(p, e)
 		}
 	}
@@ -155,8 +166,8 @@ func (f *folder) existence(p *Pair, here []*event.Event, environment ident.Envir
 }
 
 // createdElsewhere reports whether the event of a credential's creation says that it was not made on this device.
-func (f *folder) createdElsewhere(c *account.Credential, here []*event.Event) bool {
-	return slices.ContainsFunc(here, func(e *event.Event) bool {
+func (f *folder) createdElsewhere(c *account.Credential, at *place) bool {
+	return slices.ContainsFunc(at.successes, func(e *event.Event) bool {
 		return e.Type == event.AppendCompleted && f.credential(e) == c && f.route(e) != event.Local
 	})
 }

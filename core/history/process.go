@@ -12,10 +12,10 @@ func (f *folder) process(id string) Process {
 	}
 	starts := make(map[string]int64) // when the ceremony was offered
 	for _, o := range f.offers {
-		if o.Process != id || o.Type != event.LoginOffered {
+		if o.Process != id {
 			continue
 		}
-		key := ceremony(o)
+		key := o.Prompt()
 		if o.Ceremony == "" {
 			key = string(o.ID)
 		}
@@ -25,9 +25,12 @@ func (f *folder) process(id string) Process {
 		}
 	}
 
-	current := f.events[:0:0]
-	for _, e := range f.events {
-		started, known := starts[ceremony(e)]
+	var current []*event.Event
+	for _, e := range f.unexpired(f.events.Tried()) {
+		if len(starts) == 0 && e.Process != id {
+			continue
+		}
+		started, known := starts[e.Prompt()]
 		if !known {
 			started = e.CreatedMs
 		}
@@ -58,7 +61,8 @@ func (f *folder) outcome(p *Process, current []*event.Event) {
 }
 
 func (f *folder) evidence(p *Process, current []*event.Event) {
-	for _, e := range f.failedCeremonies(current) {
+	failed := kept(current, func(e *event.Event) bool { return e.Type == event.LoginError || e.Type == event.LoginExplicitAbort })
+	for _, e := range f.failedCeremonies(failed, 0) {
 		if f.route(e) == event.Local {
 			f.counts(e)
 			p.FailedLocal++

@@ -19,11 +19,12 @@ func TestWhatIsNotProvenCountsInItsEnvironmentAlone(t *testing.T) {
 			CreatedMs: moment.Add(-time.Hour).UnixMilli(), Proven: &no,
 		}
 	}
-	got := history.Fold(history.Input{Now: moment, Environment: "env-1", Parameters: history.DefaultParameters(), Events: []event.Event{
+	events := event.NewSet([]event.Event{
 		tell(event.LoginError, "pke-1", "env-1"), tell(event.LoginError, "pke-2", "env-2"),
 		tell(event.UserLoginBlacklisted, "pke-3", ""), tell(event.AppendBlacklistedAfterError, "pke-4", "env-1"),
 		tell(event.AppendExplicitAbort, "pke-5", "env-1"),
-	}})
+	})
+	got := history.Fold(history.Input{Now: moment, Environment: "env-1", Parameters: history.DefaultParameters(), Events: events})
 	if got.Pair.LocalStreak != 1 {
 		t.Errorf("a streak of %d here", got.Pair.LocalStreak)
 	}

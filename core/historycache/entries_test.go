@@ -79,7 +79,7 @@ func TestFill(t *testing.T) {
 			}
 			var events []event.Event
 			if got != nil {
-				events = got.events
+				events = got.events.All()
 			}
 			if diff := cmp.Diff(event.NewSet(c.events).Live(), events, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)

@@ -13,13 +13,13 @@ import (
 type known struct {
 	control
 	accountStamp string
-	events       []event.Event // as they count, oldest first
-	deletions    bool          // there was a deletion among the entry's events
+	events       event.Set
+	deletions    bool // there was a deletion among the entry's events
 }
 
 func newKnown(said control, events []event.Event) *known {
 	return &known{
-		control: said, accountStamp: said.stamp(), events: slices.Clip(event.NewSet(events).Live()),
+		control: said, accountStamp: said.stamp(), events: event.NewSet(events),
 		deletions: slices.ContainsFunc(events, func(e event.Event) bool { return e.Type == event.Deleted }),
 	}
 }
@@ -45,7 +45,7 @@ func (k *known) with(e event.Event, said control) *known {
 	if k.version != strconv.FormatUint(before-1, 10) && (k.version != "" || before != 1) {
 		return nil
 	}
-	return newKnown(said, append(slices.Clip(k.events), e))
+	return &known{control: said, accountStamp: said.stamp(), events: k.events.With(e)}
 }
 
 // near keeps entries in this process, decoded, as many as together hold a number of events.
@@ -58,7 +58,7 @@ func newNear(events int) (near, error) {
 	c, err := otter.New(&otter.Options[string, *known]{
 		MaximumWeight: uint64(events),
 		// An entry takes about as much as an event even without one.
-		Weigher:  func(_ string, k *known) uint32 { return uint32(len(k.events)) + 1 },
+		Weigher:  func(_ string, k *known) uint32 { return uint32(k.events.Len()) + 1 },
 		Executor: func(task func()) { task() },
 	})
 	return near{c}, err

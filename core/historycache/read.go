@@ -74,7 +74,7 @@ func (c *Cache) fromLog(ctx context.Context, project ident.ProjectID, user ident
 	if err != nil {
 		return event.Reading{}, err
 	}
-	return event.Reading{Events: event.NewSet(events).Live()}, nil
+	return event.Reading{Events: event.NewSet(events)}, nil
 }
 
 // readThrough reads the log and fills the cache with it. The epoch was current before the log is read, so that whatever was bumped away
@@ -85,7 +85,7 @@ func (c *Cache) readThrough(ctx context.Context, project ident.ProjectID, user i
 	if err != nil {
 		return event.Reading{}, err
 	}
-	read := event.Reading{Events: event.NewSet(events).Live()}
+	read := event.Reading{Events: event.NewSet(events)}
 	if !c.startFilling(entry) {
 		return read, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/span"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -46,7 +47,7 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 		if rapid.Bool().Draw(t, "asked about a user") {
 			q := factstest.BusyUser(time.UnixMilli(1e12))
 			r.Question = kept.Keep(&q.Question)
-			r.Question.Read = kept.NewRead(factstest.BusyHistory(time.UnixMilli(1e12), 3), nil, "")
+			r.Question.Read = kept.NewRead(event.NewSet(factstest.BusyHistory(time.UnixMilli(1e12), 3)), nil, "")
 		}
 		if rapid.Bool().Draw(t, "answered") {
 			r.Answer = json.RawMessage(`{"rule":"L1","hints":["a"]}`)

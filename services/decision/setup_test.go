@@ -33,7 +33,7 @@ type fakeEvents struct {
 }
 
 func (f fakeEvents) Read(context.Context, ident.ProjectID, ident.UserID, string) (event.Reading, error) {
-	return event.Reading{Events: f.events}, f.err
+	return event.Reading{Events: event.NewSet(f.events)}, f.err
 }
 
 func (f fakeEvents) Offers(context.Context, ident.ProjectID, ident.UserID, ...string) ([]event.Event, error) {

@@ -24,7 +24,7 @@ type stampedEvents struct {
 }
 
 func (s stampedEvents) Read(_ context.Context, _ ident.ProjectID, _ ident.UserID, stamp string) (event.Reading, error) {
-	return event.Reading{Events: s.events, AccountStamp: s.now, AccountStale: stamp != "" && stamp != s.now}, s.err
+	return event.Reading{Events: event.NewSet(s.events), AccountStamp: s.now, AccountStale: stamp != "" && stamp != s.now}, s.err
 }
 
 func TestAQuestionWithAnAccountOutOfDateIsNotJudged(t *testing.T) {

@@ -135,7 +135,7 @@ func TestEventsOfTheAccountAreForSubscribersAlone(t *testing.T) {
 			t.Errorf("flushed %v: %s", flushed, diff)
 		}
 		read, err := w.store.Read(t.Context(), project, "usr-1", "")
-		if err != nil || len(read.Events) != 1 || string(read.Events[0].ID) != passkeys.PasskeyEventID {
+		if err != nil || read.Events.Len() != 1 || string(read.Events.All()[0].ID) != passkeys.PasskeyEventID {
 			t.Errorf("flushed %v: a decision reads %+v, %v", flushed, read.Events, err)
 		}
 		fields, err := w.cache.Client.HKeys(t.Context(), "{pro-1/usr-1}:events").Result()

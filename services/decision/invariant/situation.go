@@ -137,14 +137,16 @@ func (s *situation) usedOn(id ident.CredentialID) []string {
 
 func (s *situation) evidence() engine.Evidence {
 	ev := engine.Evidence{Complete: !s.lookupFailed, Now: s.now}
+	var events []event.Event
 	for i := range s.log {
 		switch s.log[i].Type {
 		case event.LoginOffered, event.LoginDenied:
 			ev.Offers = append(ev.Offers, s.log[i])
 		default:
-			ev.Events = append(ev.Events, s.log[i])
+			events = append(events, s.log[i])
 		}
 	}
+	ev.Events = event.NewSet(events)
 	return ev
 }
 

@@ -58,7 +58,7 @@ type logged struct{ log *eventlog.Log }
 
 func (l logged) Read(ctx context.Context, project ident.ProjectID, user ident.UserID, _ string) (event.Reading, error) {
 	events, _, err := l.log.Read(ctx, project, user, 1)
-	return event.Reading{Events: event.NewSet(events).Live()}, err
+	return event.Reading{Events: event.NewSet(events)}, err
 }
 
 func (l logged) Offers(ctx context.Context, project ident.ProjectID, user ident.UserID, _ ...string) ([]event.Event, error) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/engine"
@@ -140,7 +141,7 @@ func run(ctx context.Context, s *written.Scenario, e *engine.Engine) Result {
 
 // ask returns what the engine answered, by the keys of expect.
 func ask(ctx context.Context, s *written.Scenario, e *engine.Engine) (map[string]any, engine.Basis, error) {
-	evidence := engine.Evidence{Events: s.Events, Offers: s.Offers, Complete: !s.Question.LookupFailed, Now: s.Now}
+	evidence := engine.Evidence{Events: event.NewSet(s.Events), Offers: s.Offers, Complete: !s.Question.LookupFailed, Now: s.Now}
 	switch s.Action {
 	case Login:
 		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.Question, Strategy: s.Strategy, Source: s.Source}, evidence)

@@ -48,7 +48,8 @@ func (declined) Read(context.Context, ident.ProjectID, ident.UserID, string) (ev
 			Challenge: "c", Ceremony: "was-1", Kind: event.KindDefault,
 		}
 	}
-	return event.Reading{Events: []event.Event{made("pke-1", event.AppendOffered), made("pke-2", event.AppendExplicitAbort)}}, nil
+	events := []event.Event{made("pke-1", event.AppendOffered), made("pke-2", event.AppendExplicitAbort)}
+	return event.Reading{Events: event.NewSet(events)}, nil
 }
 
 func (declined) Offers(context.Context, ident.ProjectID, ident.UserID, ...string) ([]event.Event, error) {

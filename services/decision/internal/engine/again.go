@@ -34,7 +34,7 @@ func (e *Engine) Detect(r Recorded) (*facts.Facts, error) {
 		return nil, err
 	}
 	q := r.Question.Restore(r.Project, r.User, r.Process)
-	ev := Evidence{Events: r.Events, Complete: r.Facts.Complete, Now: r.Made}
+	ev := Evidence{Events: event.NewSet(r.Events), Complete: r.Facts.Complete, Now: r.Made}
 	if r.Question.Read != nil {
 		ev.Offers = r.Question.Read.Restored(r.Process)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies/policiestest"
@@ -32,7 +33,7 @@ func busyUser() (service.LoginQuestion, Evidence) { return userWith(20) }
 func userWith(history int) (service.LoginQuestion, Evidence) {
 	q := factstest.BusyUser(noon)
 	q.Client.ParsedDeviceInfo = nil
-	return q, Evidence{Events: factstest.BusyHistory(noon, history), Complete: true, Now: noon}
+	return q, Evidence{Events: event.NewSet(factstest.BusyHistory(noon, history)), Complete: true, Now: noon}
 }
 
 // rows are facts that the first and the last row of the login table answer.
@@ -86,7 +87,7 @@ func BenchmarkMemoMiss(b *testing.B) {
 // BenchmarkFacts turns a request with 3 passkeys and a history into facts: detection and fold.
 func BenchmarkFacts(b *testing.B) {
 	v := &defaultEngine(b, Options{}).base
-	for _, history := range []int{20, 200} {
+	for _, history := range []int{20, 200, 2000} {
 		q, ev := userWith(history)
 		b.Run(fmt.Sprintf("%d events", history), func(b *testing.B) {
 			b.ReportAllocs()

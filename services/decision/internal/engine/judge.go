@@ -18,7 +18,7 @@ import (
 
 // Evidence is what was looked up about the user of a question. A user that does not exist has none.
 type Evidence struct {
-	Events   []event.Event // the user's set, deletions included, in any order
+	Events   event.Set     // the user's
 	Offers   []event.Event // recent login-offered and login-denied events; read by Append only
 	Complete bool          // every lookup succeeded
 	Now      time.Time

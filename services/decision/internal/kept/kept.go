@@ -4,9 +4,7 @@
 package kept
 
 import (
-	"encoding/hex"
 	"encoding/json"
-	"hash/fnv"
 	"net/netip"
 	"slices"
 
@@ -186,30 +184,15 @@ func (q *Question) Restore(project ident.ProjectID, user ident.UserID, process s
 }
 
 // NewRead returns which events were read, and the offers of the process among those that were.
-func NewRead(events, offers []event.Event, process string) *Read {
-	var seen tally
-	for _, e := range live(events) {
-		seen.toggle(e.ID, 1)
-	}
-	r := &Read{Events: seen.events, Hash: seen.text()}
+func NewRead(events event.Set, offers []event.Event, process string) *Read {
+	seen := events.Tally()
+	r := &Read{Events: seen.Events, Hash: seen.Hash()}
 	for i := range offers {
 		if o := &offers[i]; process != "" && o.Process == process && o.Type == event.LoginOffered {
 			r.Offers = append(r.Offers, Offer{ID: o.ID, Ceremony: o.Ceremony, Challenge: o.Challenge, CreatedMs: o.CreatedMs})
 		}
 	}
 	return r
-}
-
-// live returns the events that count. Where nothing was deleted, as stores answer, those are all of them.
-func live(events []event.Event) []*event.Event {
-	if slices.ContainsFunc(events, func(e event.Event) bool { return e.Type == event.Deleted }) {
-		return event.NewSet(events).Refs()
-	}
-	all := make([]*event.Event, len(events))
-	for i := range events {
-		all[i] = &events[i]
-	}
-	return all
 }
 
 // Restored returns the offers as events of the process.
@@ -227,7 +210,7 @@ func (r *Read) Restored(process string) []event.Event {
 // if no such part has the events that were read, because some of them have been dropped or erased since. The log is in the order in which
 // it was appended, deletions included.
 func (r *Read) Within(log []event.Event) ([]event.Event, bool) {
-	var seen tally
+	var seen event.Tally
 	there, gone := map[ident.EventID]bool{}, map[ident.EventID]bool{}
 	end, found := 0, r.is(&seen)
 	for i := range log {
@@ -235,12 +218,12 @@ func (r *Read) Within(log []event.Event) ([]event.Event, bool) {
 		switch {
 		case e.Type == event.Deleted:
 			if there[e.Deletes] {
-				seen.toggle(e.Deletes, -1)
+				seen.Toggle(e.Deletes, -1)
 			}
 			gone[e.Deletes], there[e.Deletes] = true, false
 		case !gone[e.ID] && !there[e.ID]:
 			there[e.ID] = true
-			seen.toggle(e.ID, 1)
+			seen.Toggle(e.ID, 1)
 		}
 		if r.is(&seen) {
 			end, found = i+1, true
@@ -249,22 +232,4 @@ func (r *Read) Within(log []event.Event) ([]event.Event, bool) {
 	return log[:end], found
 }
 
-func (r *Read) is(seen *tally) bool { return seen.events == r.Events && seen.text() == r.Hash }
-
-// tally counts events and mixes their IDs, in whatever order they come.
-type tally struct {
-	events int
-	hash   [8]byte
-}
-
-func (t *tally) toggle(id ident.EventID, by int) {
-	t.events += by
-	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(id))
-	var room [8]byte
-	for i, b := range sum.Sum(room[:0]) {
-		t.hash[i] ^= b
-	}
-}
-
-func (t *tally) text() string { return hex.EncodeToString(t.hash[:]) }
+func (r *Read) is(seen *event.Tally) bool { return seen.Events == r.Events && seen.Hash() == r.Hash }

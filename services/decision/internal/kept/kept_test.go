@@ -127,13 +127,13 @@ func TestWhatHadBeenReadIsFoundInTheLog(t *testing.T) {
 		"the deletion was dropped with what it deleted":            {[]string{"a", "b", "-a"}, []string{"b", "-a"}, []string{"b"}},
 		"what was deleted was dropped, and not what had been read": {[]string{"a", "b", "-a"}, []string{"b"}, []string{"b"}},
 	} {
-		found, ok := kept.NewRead(happened(c.read...), nil, "").Within(happened(c.log...))
+		found, ok := kept.NewRead(event.NewSet(happened(c.read...)), nil, "").Within(happened(c.log...))
 		if ok != (c.want != nil) {
 			t.Errorf("%s: found %v", sentence, ok)
 			continue
 		}
 		count := []string{}
-		for _, e := range event.NewSet(found).Refs() {
+		for _, e := range event.NewSet(found).All() {
 			count = append(count, string(e.ID))
 		}
 		slices.Sort(count)
@@ -149,12 +149,12 @@ func TestWhateverIsReadIsFoundAgainInEveryLongerLog(t *testing.T) {
 		ids := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "-a", "-b", "-c"}), 0, 12).Draw(t, "log")
 		log := happened(ids...)
 		until := rapid.IntRange(0, len(log)).Draw(t, "until")
-		read := event.NewSet(log[:until]).Live()
+		read := event.NewSet(log[:until])
 		found, ok := kept.NewRead(read, nil, "").Within(log)
 		if !ok {
 			t.Fatal("not found")
 		}
-		if diff := cmp.Diff(ofIDs(read), ofIDs(event.NewSet(found).Live())); diff != "" {
+		if diff := cmp.Diff(ofIDs(read.All()), ofIDs(event.NewSet(found).Live())); diff != "" {
 			t.Fatalf("(-read +found)\n%s", diff)
 		}
 	})
