@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,11 +24,11 @@ type Store struct {
 	patience *patience.Patience // of View and Again
 }
 
-// NewStore returns a store on the bucket "accounts" that keeps nothing in memory. Where others read accounts through View,
+// NewStore returns a store on the bucket "accounts" that keeps nothing in memory, and waits for it as its caller does. Where others read accounts through View,
 // nobody may write through it.
 func NewStore(bucket jetstream.KeyValue) *Store {
 	m, _ := newMetrics()
-	return &Store{accounts: stored(bucket), metrics: m, patience: patience.New(mostPatience)}
+	return &Store{accounts: stored(bucket), metrics: m, patience: patience.New(time.Minute)}
 }
 
 func stored(bucket jetstream.KeyValue) kv.Bucket[Account] {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,12 @@ type Changes interface {
 	AccountUncertain(ctx context.Context, project ident.ProjectID, user ident.UserID)
 }
 
-// Deps is what a store works with that keeps accounts in memory. All are required.
+// Deps is what a store works with that keeps accounts in memory. All are required but Wait.
 type Deps struct {
 	Bucket  jetstream.KeyValue // "accounts"; its reads must come from the leader
 	Changes Changes
 	Metrics prometheus.Registerer
+	Wait    time.Duration // how long View and Again wait for the bucket at most; 0 = a second
 }
 
 // Open returns a store that announces changes, and keeps up to a number of accounts in memory for View; 0 or less = none.
@@ -51,7 +53,7 @@ func Open(deps Deps, size int) (*Store, error) {
 		return nil, fmt.Errorf("register metrics of accounts: %w", err)
 	}
 	return &Store{
-		accounts: stored(deps.Bucket), changes: deps.Changes, near: kept, metrics: m, patience: patience.New(mostPatience),
+		accounts: stored(deps.Bucket), changes: deps.Changes, near: kept, metrics: m, patience: patience.New(cmp.Or(deps.Wait, usualWait)),
 	}, nil
 }
 
@@ -61,8 +63,8 @@ type View struct {
 	Stamp   string // the account was read after this stamp was told; empty = it was read just now
 }
 
-// mostPatience is how long a decision waits for an account at most. It can be made without.
-const mostPatience = time.Second
+// usualWait is how long a decision waits for an account at most. It can be made without.
+const usualWait = time.Second
 
 // View returns an account from memory, if there is one with a stamp, or else from the bucket, which is not waited for to the end of the
 // caller's time. What has a stamp may be out of date and must be used only if the stamp still holds; see Again. A user who is not there is

@@ -94,6 +94,7 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 		Environments: s.environmentsRoom, Signer: s.sessionsRoom, Decision: d.Decision, Offers: d.Offers, AAGUIDs: d.AAGUIDs,
 		Calls: m.Calls, Metrics: m.Passkeys, Now: d.Now, Log: d.Log,
 		ChallengeTTL: cfg.ChallengeTTL, UserVerification: cfg.UserVerification, MaxPasskeys: cfg.MaxPasskeys,
+		LookupTimeout: cfg.LookupTimeout,
 	})
 	s.registrationsRoom = registrations.New(registrations.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, Challenges: st.challenges, Codes: st.codes, Outbox: st.outbox,

@@ -47,6 +47,7 @@ type Config struct {
 	HandleMaxAge     time.Duration   // how long a client environment handle is recognised
 	UserVerification string          // W3C WebAuthn userVerification of assertions: required or preferred
 	MaxPasskeys      int             // of one user; those that are there already, or imported, stay
+	LookupTimeout    time.Duration   // how long a login start waits at most for what it can be answered without
 	CodeSends        ratelimit.Limit // one-time codes and links to one identifier; of sign-ups and logins those that one address asks for
 	CodeSendsTotal   ratelimit.Limit // one-time codes and links of sign-ups and logins to one identifier
 	CodeGuesses      ratelimit.Limit // wrong codes for one account without a wait, and the first wait
@@ -65,7 +66,7 @@ type Config struct {
 // DefaultConfig returns five minutes, 400 days (the longest that browsers keep a cookie) and required.
 func DefaultConfig() Config {
 	return Config{
-		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required", MaxPasskeys: 100,
+		ChallengeTTL: 5 * time.Minute, HandleMaxAge: 400 * day, UserVerification: "required", MaxPasskeys: 100, LookupTimeout: time.Second,
 		CodeSends:       ratelimit.Limit{Requests: 5, Per: 10 * time.Minute},
 		CodeSendsTotal:  ratelimit.Limit{Requests: 15, Per: 10 * time.Minute},
 		CodeGuesses:     ratelimit.Limit{Requests: 10, Per: 30 * time.Second},

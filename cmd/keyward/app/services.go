@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ func (a *App) openAccounts(ctx context.Context, changes *eventlog.Store) (*accou
 	if err != nil {
 		return nil, err
 	}
-	return account.Open(account.Deps{Bucket: bucket, Changes: changes, Metrics: a.registry}, a.cfg.AccountsNear)
+	return account.Open(account.Deps{Bucket: bucket, Changes: changes, Metrics: a.registry, Wait: a.cfg.Decision.LookupTimeout}, a.cfg.AccountsNear)
 }
 
 func (a *App) openLog(ctx context.Context) (*eventlog.Store, error) {
@@ -273,7 +274,9 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		courier.Close()
 		return nil
 	})
-	svc, err := ceremony.New(a.cfg.Ceremony, ceremony.Deps{
+	cfg := a.cfg.Ceremony
+	cfg.LookupTimeout = cmp.Or(a.cfg.Decision.LookupTimeout, cfg.LookupTimeout)
+	svc, err := ceremony.New(cfg, ceremony.Deps{
 		Projects:        a.projects,
 		Keys:            rings,
 		Accounts:        accounts,

@@ -132,7 +132,7 @@ func (st *Stack) Mortal(tb testing.TB, c *Crash) *ceremony.Service {
 	deps := st.Deps(b)
 	deps.Accounts, deps.Events, deps.Metrics = account.NewStore(wrap(b.Accounts)), mortalEvents{st.Events, c}, prometheus.NewRegistry()
 	deps.Unfinished = unfinishedOf{st}
-	svc, err := ceremony.New(ceremony.DefaultConfig(), deps)
+	svc, err := ceremony.New(Config(), deps)
 	if err != nil {
 		tb.Fatal(err)
 	}

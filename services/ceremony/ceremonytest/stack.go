@@ -114,11 +114,18 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 	if st.Project.Ring, err = st.Keyring.Ring(tb.Context(), p.ID); err != nil {
 		tb.Fatal(err)
 	}
-	st.Service, err = ceremony.New(ceremony.DefaultConfig(), st.Deps(b))
+	st.Service, err = ceremony.New(Config(), st.Deps(b))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return st
+}
+
+// Config is the default one, but that nobody loses patience on a busy machine.
+func Config() ceremony.Config {
+	cfg := ceremony.DefaultConfig()
+	cfg.LookupTimeout = time.Minute
+	return cfg
 }
 
 // OpenKeys opens the keys of projects as another instance does.

@@ -78,10 +78,8 @@ type Deps struct {
 	ChallengeTTL     time.Duration // how long a challenge can be finished
 	UserVerification string        // W3C WebAuthn userVerification of assertions
 	MaxPasskeys      int           // of one user
+	LookupTimeout    time.Duration // how long a login start waits for the log at most; it can be answered without
 }
-
-// mostPatience is how long a login start waits for the log at most. It can be answered without.
-const mostPatience = time.Second
 
 // Service runs WebAuthn ceremonies and keeps the passkeys that come of them.
 type Service struct {
@@ -111,6 +109,6 @@ func New(d Deps) *Service {
 	return &Service{
 		projects: d.Projects, accounts: d.Accounts, challenges: d.Challenges, index: d.Index, outbox: d.Outbox, environments: d.Environments,
 		signer: d.Signer, decision: d.Decision, offers: d.Offers, aaguids: d.AAGUIDs, calls: d.Calls, metrics: d.Metrics, now: d.Now, log: d.Log,
-		starts: patience.New(mostPatience), challengeTTL: d.ChallengeTTL, userVerification: d.UserVerification, maxPasskeys: d.MaxPasskeys,
+		starts: patience.New(d.LookupTimeout), challengeTTL: d.ChallengeTTL, userVerification: d.UserVerification, maxPasskeys: d.MaxPasskeys,
 	}
 }

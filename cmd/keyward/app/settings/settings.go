@@ -354,7 +354,7 @@ func (c *Config) decisionSettings() []Setting {
 		},
 		{
 			Section: "Decisions", Key: "lookup_timeout", Value: value.Duration{P: &c.Decision.LookupTimeout},
-			Doc:  "How long reading a user's history may take; then the policy is told that it is incomplete, and the safe default answers.",
+			Doc:  "How long reading a user's account and history may take, and storing what a login start offers; then the safe default answers.",
 			Note: "It takes milliseconds, but while the log changes its leader nobody answers. Less than call_timeout, or the caller has left.",
 		},
 		{
