@@ -60,7 +60,7 @@ const (
 	CredentialsBucket  = "credential-index"  // <project>.<hash of the WebAuthn credential ID>: whose it is
 	ProjectsBucket     = "projects"          // <project>
 	ChallengesBucket   = "challenges"        // <project>.<user or _>.<challenge>: creations under way
-	MarksBucket        = "challenge-marks"   // <project>.<user or _>.<challenge, or ceremony>: what became of a challenge that is no longer pending
+	MarksBucket        = "challenge-marks"   // <project>.<user or _>.<challenge, or ceremony>: what became of one no longer pending
 	EpochsBucket       = "cache-epochs"      // which cache entries may still be trusted
 	IdentifiersBucket  = "identifier-index"  // <project>.<type>.<hash of the value>: whose identifier or social account it is
 	KeysBucket         = "signing-keys"      // <project>: the keys that tokens are signed with

@@ -134,8 +134,8 @@ type Client struct {
 	Browser string `json:"browser,omitempty"`
 }
 
-// Offer is a login offer together with what the ceremony service says of its challenge: for its list, when it expires; of challenges that are
-// not sealed, all that finishes the ceremony. Nobody else reads Pending: history, lists and joins see the event alone.
+// Offer is a login offer together with what the ceremony service says of its challenge: for its list, when it expires; of challenges that
+// are not sealed, all that finishes the ceremony. Nobody else reads Pending: history, lists and joins see the event alone.
 type Offer struct {
 	Event
 	Pending json.RawMessage `json:"pending,omitempty"`

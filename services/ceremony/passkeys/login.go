@@ -155,8 +155,8 @@ func (s *Service) LoginFinish(
 	}
 	attempt.Passkey = answer.RawID
 	a, taken, err := s.take(ctx, challenge.Claim{
-		Keys: p.Ring, Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeAuthenticate,
-		Process: body.ProcessID, RPID: p.RPID,
+		Keys: p.Ring, Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge,
+		Type: rest.PasskeyChallengeTypeAuthenticate, Process: body.ProcessID, RPID: p.RPID,
 	}, FieldAssertion)
 	attempt.Record = taken.Record
 	if err != nil {

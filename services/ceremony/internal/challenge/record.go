@@ -143,8 +143,8 @@ type Session struct {
 	Data   json.RawMessage `json:"data"`
 }
 
-// carried is the part of a login's record that its offer says beside the event. Of a sealed challenge that is when it expires, for the list;
-// the rest is what earlier versions wrote.
+// carried is the part of a login's record that its offer says beside the event. Of a sealed challenge that is when it expires, for the
+// list; the rest is what earlier versions wrote.
 type carried struct {
 	Expires        int64    `json:"expires"`
 	RPID           string   `json:"rpID"`

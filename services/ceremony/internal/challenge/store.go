@@ -97,8 +97,8 @@ func (s *Store) Put(ctx context.Context, r Record) error {
 	return s.records.Put(ctx, r.key(), r)
 }
 
-// Offer publishes the offer that hands out a sealed challenge. What the offer says of its ceremony is taken from r. It is for those who look
-// at a user's logins: the challenge is good without it. Of a user's offers the stream keeps so many; the oldest make room.
+// Offer publishes the offer that hands out a sealed challenge. What the offer says of its ceremony is taken from r. It is for those who
+// look at a user's logins: the challenge is good without it. Of a user's offers the stream keeps so many; the oldest make room.
 func (s *Store) Offer(ctx context.Context, r Record, offer event.Event) error {
 	return s.places.Offers.PublishPending(ctx, r.offer(offer))
 }
@@ -264,8 +264,8 @@ func (s *Store) List(ctx context.Context, project ident.ProjectID, user ident.Us
 	return records, nil
 }
 
-// all returns the user's challenges from both places: creations, and as many logins as the stream keeps offers of. Offers are kept for longer
-// than challenges are shown, and marks need not be.
+// all returns the user's challenges from both places: creations, and as many logins as the stream keeps offers of. Offers are kept for
+// longer than challenges are shown, and marks need not be.
 func (s *Store) all(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) ([]Record, error) {
 	var records []Record
 	oldest := now.Add(-s.places.Keep).UnixMilli()
@@ -294,7 +294,8 @@ func (s *Store) all(ctx context.Context, project ident.ProjectID, user ident.Use
 	return records, nil
 }
 
-// Erase removes every challenge and mark of a user. Nothing is stored of those that are sealed; what offers say of them goes with the offers.
+// Erase removes every challenge and mark of a user. Nothing is stored of those that are sealed; what offers say of them goes with the
+// offers.
 func (s *Store) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
 	if err := s.records.DeleteAll(ctx, key(project, user, "*")); err != nil {
 		return err

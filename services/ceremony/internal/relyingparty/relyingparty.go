@@ -247,8 +247,8 @@ func CountSignature(c *account.Credential, counter uint32) Counted {
 	}
 }
 
-// requested returns the library's session of a request, and whether the request allowed a passkey. The session names none: the library wants
-// every one to be there still, and another one of the user's may have been deleted since.
+// requested returns the library's session of a request, and whether the request allowed a passkey. The session names none: the library
+// wants every one to be there still, and another one of the user's may have been deleted since.
 func requested(a account.Account, r challenge.Record, discoverable bool, passkey []byte) (s webauthn.SessionData, allowed bool, err error) {
 	if sealed := r.Sealed(); sealed != nil {
 		s = webauthn.SessionData{

@@ -1,5 +1,5 @@
-// Package seal makes challenges that are the state of their ceremonies: what a start has to remember is encrypted into the challenge that it
-// gives out, so that it stores nothing, and the finish has to read nothing back. It is pure but for the random source.
+// Package seal makes challenges that are the state of their ceremonies: what a start has to remember is encrypted into the challenge that
+// it gives out, so that it stores nothing, and the finish has to read nothing back. It is pure but for the random source.
 //
 // A challenge is base64url of a version, the version of the key, a nonce, and the state under XChaCha20-Poly1305
 // (draft-irtf-cfrg-xchacha). It is opened by whoever has the project's keys and names the same project and user, which are bound as

@@ -11,9 +11,9 @@
 // # How it is kept
 //
 // Each endpoint has a position in the log, which the queue keeps, and one instance at a time that works for it (see claim) and reads on
-// from there, without a consumer: whoever may make one has it deliver wherever it likes. Up to the position nothing remains to be done; what of
-// the rest was done before an instance ended comes again, and in order. A position is stored on the one that was read, so that an instance
-// that is late moves none.
+// from there, without a consumer: whoever may make one has it deliver wherever it likes. Up to the position nothing remains to be done;
+// what of the rest was done before an instance ended comes again, and in order. A position is stored on the one that was read, so that an
+// instance that is late moves none.
 //
 // The log is done with an event that was delivered, or that is stored in the stream of retries: the first of a user that fails is parked
 // there, and as long as the user has anything parked, so are the user's later events. So the position always moves on, whoever fails, and
