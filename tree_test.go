@@ -25,7 +25,7 @@ type goFile struct {
 // at returns where something stands, as editors read it.
 func (f goFile) at(p token.Pos) string { return f.set.Position(p).String() }
 
-// goFiles parses the Go files of the tree but its tests, and those of the modules that are not the product.
+// goFiles parses the Go files of the product, the SDK and the tools, but for their tests; not those of modules that only pin a tool.
 func goFiles(t *testing.T, root string, mode parser.Mode) []goFile {
 	t.Helper()
 	var files []goFile
@@ -35,7 +35,7 @@ func goFiles(t *testing.T, root string, mode parser.Mode) []goFile {
 			return err
 		case entry.IsDir() && name != "." && notOurs(name):
 			return fs.SkipDir
-		case entry.IsDir() && name != "." && exists(filepath.Join(root, name, "go.mod")) && name != "sdk":
+		case entry.IsDir() && name != "." && exists(filepath.Join(root, name, "go.mod")) && name != "sdk" && name != "tools":
 			return fs.SkipDir
 		case entry.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
 			return nil
