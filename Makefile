@@ -52,13 +52,13 @@ build: ## Build bin/keyward
 test: packages-test ## Run every check and every test, with the race detector
 	@$(MAKE) --jobs 2 test-needs
 	@$(MAKE) check-format check-protos
-	CGO_ENABLED=1 go vet -race $(COMPILE) ./... ./sdk/...
+	CGO_ENABLED=1 go vet -race $(COMPILE) ./... ./sdk/... ./tools/...
 	@$(MAKE) --jobs 2 test-packages test-system
 
 # Both at once: a linker uses one core, and the whole-system tests wait more than they compute, so that there are more of them than cores. What both need is
 # compiled before, or each would compile it. The whole system is tested in two runs: with the race detector what runs in the tests' own process, and without it
-# (-short) what that leaves: the other shapes, the binary, the browsers, the suites in JavaScript, the commands, each of which does one thing after another, and
-# what is pure.
+# (-short) what that leaves: the other shapes, the binary, the browsers, the suites in JavaScript, the commands and the tools, each of which does one thing after
+# another, and what is pure.
 .PHONY: test-packages test-system
 test-packages:
 	GOGC=400 $(RACE) $$(go list ./... ./sdk/... | grep -vxF -f <(go list ./test ./cmd/keyward ./cmd/keyward/internal/cli $(PURE)))
@@ -66,13 +66,13 @@ test-packages:
 test-system:
 	$(RACE) -parallel 5 ./test
 	go test -short $(COMPILE) -vet=off -timeout 45m -parallel 5 ./test
-	go test $(COMPILE) -vet=off -timeout 45m ./cmd/keyward ./cmd/keyward/internal/cli $(PURE)
+	go test $(COMPILE) -vet=off -timeout 45m ./cmd/keyward ./cmd/keyward/internal/cli ./tools/... $(PURE)
 
 # What a change is tried with while it is made: no race detector, no browser, nothing to install.
 .PHONY: test-quick
 test-quick: check-format ## Run the tests of every package, without the race detector and without the whole-system tests
-	go vet $(COMPILE) ./... ./sdk/...
-	go test -short $(COMPILE) -vet=off -timeout 10m $$(go list ./... ./sdk/... | grep -v /test$$)
+	go vet $(COMPILE) ./... ./sdk/... ./tools/...
+	go test -short $(COMPILE) -vet=off -timeout 10m $$(go list ./... ./sdk/... ./tools/... | grep -v /test$$)
 
 # Two at a time, since whatever links or downloads leaves a core idle.
 .PHONY: test-needs
