@@ -5,7 +5,8 @@
 //
 //	var ErrUnknown = fault.Unknown("userID").Named("user-unknown")
 //
-// errors.Is finds it by its reason, on whichever side of a process border. Nothing is ever read from a message, a field or a status.
+// errors.Is finds it by its reason, on whichever side of a process border. Nothing is ever read from a message or a field. A status is
+// read by OfServer and Unauthenticated, which say whom a fault blames, and where faults are written for callers.
 package fault
 
 import (
