@@ -110,13 +110,17 @@ check-contracts: tools/contracts/node_modules ## Hold the documents in api/ to w
 check-size: build ## Fail if bin/keyward is larger than .ci/binary-size allows
 	@.ci/check-size bin/keyward
 
+# The page at / is built from preact. What shows the API documents comes in a Go module, without its licences, which lie here.
+NPM_BUILT_IN := web/node_modules/preact,tools/notices/swagger-ui-dist
+
 .PHONY: check-notices
 check-notices: web/node_modules ## Fail if THIRD_PARTY_NOTICES is out of date, or a licence is not one that we may ship
-	@go run ./tools/notices -check THIRD_PARTY_NOTICES -npm web/node_modules/preact
+	@go run ./tools/notices -check THIRD_PARTY_NOTICES -npm $(NPM_BUILT_IN)
 
 .PHONY: notices
 notices: web/node_modules ## Write THIRD_PARTY_NOTICES anew
-	@go run ./tools/notices -npm web/node_modules/preact > bin/THIRD_PARTY_NOTICES
+	@mkdir -p bin
+	@go run ./tools/notices -npm $(NPM_BUILT_IN) > bin/THIRD_PARTY_NOTICES
 	@mv bin/THIRD_PARTY_NOTICES THIRD_PARTY_NOTICES
 
 .PHONY: check-format

@@ -121,7 +121,10 @@ func linked(ctx context.Context) ([]work, error) {
 // noLicences have the name of a licence and are none of what is linked: source, and the terms of a logo.
 var noLicences = []string{"license.go", "notice.go", "LICENSE-LOGO"}
 
-var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|unlicense)([-._].*)?$`)
+var (
+	licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|unlicense)([-._].*)?$`)
+	bundled     = regexp.MustCompile(`(?i)\.js\.licen[cs]e\.txt$`) // what a bundler lists of the works that it has put into a script
+)
 
 // licencesBetween reads the licences and notices that lie in dir and in what is above it, up to root.
 func licencesBetween(dir, root string) (map[string]string, error) {
@@ -132,7 +135,8 @@ func licencesBetween(dir, root string) (map[string]string, error) {
 			return nil, err
 		}
 		for _, entry := range entries {
-			if !licenceFile.MatchString(entry.Name()) || !entry.Type().IsRegular() || slices.Contains(noLicences, entry.Name()) {
+			legal := licenceFile.MatchString(entry.Name()) || bundled.MatchString(entry.Name())
+			if !legal || !entry.Type().IsRegular() || slices.Contains(noLicences, entry.Name()) {
 				continue
 			}
 			text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
@@ -182,6 +186,9 @@ var kinds = []struct {
 	{"CC0-1.0", regexp.MustCompile(`CC0 1\.0 Universal`)},
 }
 
+// copyleft finds the licences that may not be shipped where others are named beside them.
+var copyleft = regexp.MustCompile(`(?i)\b[AL]?GPL\b|General Public License`)
+
 func kindOf(text string) string {
 	// A licence of another kind may name one of these. What gives freedoms only with conditions on the whole is not for a binary of ours.
 	flat := strings.Join(strings.Fields(text), " ")
@@ -214,7 +221,10 @@ func notices(works []work) (string, error) {
 		licensed := false
 		for _, path := range slices.Sorted(maps.Keys(one.files)) {
 			text := one.files[path]
-			if strings.HasPrefix(strings.ToLower(filepath.Base(path)), "notice") {
+			if bundled.MatchString(path) && copyleft.MatchString(text) {
+				faults = append(faults, fmt.Errorf("%s: %s names a licence that may not be shipped", one.name, path))
+			}
+			if bundled.MatchString(path) || strings.HasPrefix(strings.ToLower(filepath.Base(path)), "notice") {
 				fmt.Fprintf(&own, "%s\n%s, %s\n\n%s\n", rule, one.name, path, strings.TrimSpace(text))
 				continue
 			}

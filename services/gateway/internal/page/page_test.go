@@ -3,16 +3,20 @@ package page
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	assets "github.com/swaggest/swgui/v5/static"
 
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
@@ -212,4 +216,59 @@ func TestEveryFileSaysWhatItsPageMayLoad(t *testing.T) {
 			t.Errorf("%s: %d, %v", route.Path, a.status, a.header)
 		}
 	}
+}
+
+// What shows the API documents comes in a Go module that leaves out its licences. They are kept for the binary's notices, and are good for
+// the very files whose sums are kept with them.
+func TestTheLicencesThatAreKeptAreThoseOfTheFilesBuiltIn(t *testing.T) {
+	t.Parallel()
+	const kept = "../../../../tools/notices/swagger-ui-dist"
+	sums := read(t, kept+"/SHA256SUMS")
+	notices := read(t, "../../../../THIRD_PARTY_NOTICES")
+	entries, err := assets.FS.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		text, err := assets.FS.ReadFile(entry.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, zipped := strings.CutSuffix(entry.Name(), ".gz")
+		if zipped {
+			text = unzipped(t, text)
+		}
+		if line := fmt.Sprintf("%x  %s\n", sha256.Sum256(text), name); !strings.Contains(sums, line) {
+			t.Errorf("%s is another one than the licences in %s were taken with: take those of its version", name, kept)
+		}
+		named := regexp.MustCompile(`For license information please see (\S+)`).FindSubmatch(text)
+		if named == nil {
+			continue
+		}
+		if licences := strings.TrimSpace(read(t, kept+"/"+string(named[1]))); !strings.Contains(notices, licences) {
+			t.Errorf("THIRD_PARTY_NOTICES is without %s: make notices writes it", named[1])
+		}
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func unzipped(t *testing.T, zipped []byte) []byte {
+	t.Helper()
+	reader, err := gzip.NewReader(bytes.NewReader(zipped))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
