@@ -190,7 +190,8 @@ func NoProcess(format string, args ...any) *Fault {
 	return &Fault{Type: TypeProcessNotAvailable, Status: http.StatusNotFound, Details: fmt.Sprintf(format, args...)}
 }
 
-// Unavailable reports that something the call needs is away; nothing has been stored. 503 with Retry-After.
+// Unavailable reports that something the call needs is away. Nobody may conclude that nothing has been stored: a write whose answer did
+// not come may have been. 503 with Retry-After.
 func Unavailable(retryAfter time.Duration, format string, args ...any) *Fault {
 	return &Fault{Type: TypeUnavailable, Status: http.StatusServiceUnavailable, Details: fmt.Sprintf(format, args...), RetryAfter: retryAfter}
 }

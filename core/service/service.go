@@ -71,7 +71,8 @@ type Users interface {
 	ListCredentials(context.Context, ForUser[List]) (rest.CredentialList, error)
 	// DeleteCredential deletes a passkey, which stops working at once. 400 userID, credentialID.
 	DeleteCredential(context.Context, ForUser[ident.CredentialID]) (Empty, error)
-	// ListChallenges returns a page of the WebAuthn challenges of a user, newest first. 400 userID and as every list.
+	// ListChallenges returns a page of the WebAuthn challenges of a user, newest first. Of logins those of the last 64 offers are
+	// there, and of mediations none, since nobody is named by them. 400 userID and as every list.
 	ListChallenges(context.Context, ForUser[List]) (rest.PasskeyChallengeList, error)
 	// UpdateChallenge moves the status of a challenge forward, from pending to completed to consumed; away from pending it cannot be
 	// finished any more. 400 userID, passkeyChallengeID, status.
@@ -94,7 +95,7 @@ type Passkeys interface {
 	// LoginFinish verifies what the authenticator made of the options and logs the login; the challenge is spent by the attempt. 400
 	// userID (also if the user is not active), assertionResponse.
 	LoginFinish(context.Context, ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error)
-	// MediationStart is LoginStart for a login that names nobody. Nothing is recorded but the challenge.
+	// MediationStart is LoginStart for a login that names nobody. Nothing is stored of what it offers: the challenge is its own state.
 	MediationStart(context.Context, ForProject[rest.PasskeyMediationStartReq]) (Judged[rest.PasskeyMediationStartRsp], error)
 	// MediationFinish is LoginFinish for whoever has the passkey. That it was deleted here is no fault but the error in the answer.
 	// 400 assertionResponse, also if nobody has it or the user is not active.

@@ -1,8 +1,9 @@
 // Package ceremony runs WebAuthn ceremonies (append, login, mediation) and keeps what they are about: users, credentials, challenges and
 // sessions. It asks the decision service what to offer and tells the events service what came of it. It touches the buckets "accounts",
-// "challenges", "challenge-marks", "credential-index", "identifier-index", "projects", "codes", "wrong-codes", "signing-keys",
-// "spent-tokens", "sessions", "session-index", "processes" and "connect-tokens", and the stream of login offers. Changes of accounts are
-// announced through the event log; while Redis is gone that takes about 0.1 s, and nothing else of a ceremony notices.
+// "challenges", "challenge-marks", "credential-index", "identifier-index", "projects", "project-keys", "codes", "wrong-codes",
+// "signing-keys", "spent-tokens", "sessions", "session-index", "processes", "connect-tokens" and "store-integrity", and the stream of login
+// offers. Changes of accounts are announced through the event log; while Redis is gone that takes about 0.1 s, and nothing else of a
+// ceremony notices.
 //
 // A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the account and the event are
 // on disk. What is signed of a login is accepted once, and a failed verification leaves it as it was.
