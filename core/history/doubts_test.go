@@ -34,7 +34,7 @@ func TestDoubts(t *testing.T) {
 // A bundle of before there were doubts has no window for them.
 func TestWithoutAWindowThereAreNoDoubts(t *testing.T) {
 	t.Parallel()
-	parameters := history.DefaultParameters()
+	parameters := defaultParameters()
 	parameters.DoubtSeconds = 0
 	got := history.Fold(history.Input{
 		Events: event.NewSet([]event.Event{{ID: ident.NewEventID(), Type: event.LoginCodeFailed, CreatedMs: now.UnixMilli()}}),

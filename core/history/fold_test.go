@@ -144,7 +144,7 @@ func (c foldCase) input() history.Input {
 	events, offers := play(c.log)
 	in := history.Input{
 		Events: event.NewSet(events), Offers: offers, Credentials: c.passkeys, Deleted: c.deleted, Environment: here, Process: c.process,
-		Now: now, Parameters: history.DefaultParameters(),
+		Now: now, Parameters: defaultParameters(),
 	}
 	if c.passkeys == nil {
 		in.Credentials = []account.Credential{passkey("1", 90*day, "env-10")}

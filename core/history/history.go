@@ -92,30 +92,6 @@ func (b NudgeBudget) windows() []int64 {
 	return windows
 }
 
-// DefaultParameters returns the figures of the default policy bundle.
-func DefaultParameters() Parameters {
-	const (
-		hour = int64(time.Hour / time.Second)
-		day  = 24 * hour
-	)
-	return Parameters{
-		Default:                     Cooldown{Count: 3, CooldownSeconds: 30 * day},
-		AfterError:                  Cooldown{Count: 2, CooldownSeconds: 30 * day},
-		AfterHybrid:                 Cooldown{Count: 3, CooldownSeconds: 30 * day},
-		Auto:                        Cooldown{Count: 1, CooldownSeconds: 30 * day},
-		ConditionalCreate:           ConditionalCreate{CooldownSeconds: day},
-		CountWindowSeconds:          365 * day,
-		StreakThreshold:             2,
-		StreakWindowSeconds:         30 * day,
-		PositiveStreakWindowSeconds: day,
-		PositiveSeconds:             180 * day,
-		ProcessSeconds:              hour,
-		ClockSkewSeconds:            5 * 60,
-		DoubtSeconds:                30 * day,
-		ExplicitSources:             []event.Source{event.OneTap, event.Button, event.OtherDevice},
-	}
-}
-
 // History is what the events mean.
 type History struct {
 	Append    Append

@@ -58,7 +58,7 @@ func drawInput(t *rapid.T) (history.Input, []event.Event) {
 		Environment: here,
 		Process:     "p0",
 		Now:         now,
-		Parameters:  history.DefaultParameters(),
+		Parameters:  defaultParameters(),
 	}, events
 }
 

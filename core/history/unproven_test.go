@@ -24,7 +24,7 @@ func TestWhatIsNotProvenCountsInItsEnvironmentAlone(t *testing.T) {
 		tell(event.UserLoginBlacklisted, "pke-3", ""), tell(event.AppendBlacklistedAfterError, "pke-4", "env-1"),
 		tell(event.AppendExplicitAbort, "pke-5", "env-1"),
 	})
-	got := history.Fold(history.Input{Now: moment, Environment: "env-1", Parameters: history.DefaultParameters(), Events: events})
+	got := history.Fold(history.Input{Now: moment, Environment: "env-1", Parameters: defaultParameters(), Events: events})
 	if got.Pair.LocalStreak != 1 {
 		t.Errorf("a streak of %d here", got.Pair.LocalStreak)
 	}

@@ -91,14 +91,8 @@ func NewEnvironmentID() EnvironmentID { return EnvironmentID(random(environmentP
 // NewIdentifierID returns a random identifier ID.
 func NewIdentifierID() IdentifierID { return IdentifierID(random(identifierPrefix)) }
 
-// NewSocialAccountID returns a random social account ID.
-func NewSocialAccountID() SocialAccountID { return SocialAccountID(random(socialPrefix)) }
-
 // NewCodeID returns a random ID of a one-time code.
 func NewCodeID() CodeID { return CodeID(random(codePrefix)) }
-
-// NewConnectTokenID returns a random connect token ID.
-func NewConnectTokenID() ConnectTokenID { return ConnectTokenID(random(tokenPrefix)) }
 
 // NewWebhookID returns a random webhook endpoint ID.
 func NewWebhookID() WebhookID { return WebhookID(random(webhookPrefix)) }
@@ -108,9 +102,6 @@ func NewKeyID() KeyID { return KeyID(random(keyPrefix)) }
 
 // NewAuditID returns a random ID of a security event.
 func NewAuditID() AuditID { return AuditID(random(auditPrefix)) }
-
-// NewSessionID returns a random session ID. It is no secret: what proves a session is signed or drawn apart.
-func NewSessionID() SessionID { return SessionID(Alphanumeric(sessionLength)) }
 
 const (
 	sessionLength = 30
@@ -197,11 +188,6 @@ func ParseEventID(s string) (EventID, error) { return parse[EventID](eventPrefix
 
 // ParseChallengeID returns s as a challenge ID, or an error that says what form is wanted.
 func ParseChallengeID(s string) (ChallengeID, error) { return parse[ChallengeID](challengePrefix, s) }
-
-// ParseEnvironmentID returns s as a client environment ID, or an error that says what form is wanted.
-func ParseEnvironmentID(s string) (EnvironmentID, error) {
-	return parse[EnvironmentID](environmentPrefix, s)
-}
 
 // Check returns an error that says what form is wanted if s is not the prefix and a number of at most 19 digits.
 func Check(prefix, s string) error {

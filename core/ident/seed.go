@@ -37,7 +37,7 @@ func (s Seed) ConnectTokenID() ConnectTokenID { return ConnectTokenID(s.derive(t
 // WebhookID returns the seed's webhook endpoint ID.
 func (s Seed) WebhookID() WebhookID { return WebhookID(s.derive(webhookPrefix)) }
 
-// SessionID returns the seed's session ID.
+// SessionID returns the seed's session ID. It is no secret: what proves a session is signed or drawn apart.
 func (s Seed) SessionID() SessionID { return SessionID(s.Alphanumeric("session", sessionLength)) }
 
 // Alphanumeric returns n letters and digits, for each purpose others. Who knows the seed can derive them.

@@ -265,7 +265,7 @@ func TestASessionIsKnownToItsUserAndProjectOnly(t *testing.T) {
 			return err
 		},
 		"one that never was": func() error {
-			_, err := st.GetLongSession(t.Context(), service.ForProject[ident.SessionID]{Project: st.Project.ID, Body: ident.NewSessionID()})
+			_, err := st.GetLongSession(t.Context(), service.ForProject[ident.SessionID]{Project: st.Project.ID, Body: ident.NewSeed().SessionID()})
 			return err
 		},
 		"another user's, to change": func() error {
@@ -280,7 +280,7 @@ func TestASessionIsKnownToItsUserAndProjectOnly(t *testing.T) {
 	for name, call := range unknown {
 		t.Run(name, func(t *testing.T) { ceremonytest.WantField(t, call(), 400, "longSessionID", "does not exist") })
 	}
-	_, err := st.RevokeSession(t.Context(), service.ForProject[ident.SessionID]{Project: st.Project.ID, Body: ident.NewSessionID()})
+	_, err := st.RevokeSession(t.Context(), service.ForProject[ident.SessionID]{Project: st.Project.ID, Body: ident.NewSeed().SessionID()})
 	ceremonytest.WantField(t, err, 400, "sessionID", "does not exist")
 	if got, err := st.GetUserLongSession(
 		t.Context(), service.ForUser[ident.SessionID]{Project: st.Project.ID, User: user, Body: id},
