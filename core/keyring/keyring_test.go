@@ -5,7 +5,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,9 +29,30 @@ const (
 	other = ident.ProjectID("pro-2")
 )
 
-var all = []keyring.Purpose{
-	keyring.RefreshToken, keyring.EnvironmentHandle, keyring.OneTimeCode, keyring.ConnectTokenSecret, keyring.DecoyUser, keyring.SendCount,
-	keyring.SealedChallenge,
+// all are the purposes as ring.go has them, so that one more is in every test.
+func all(t *testing.T) []keyring.Purpose {
+	t.Helper()
+	source, err := parser.ParseFile(token.NewFileSet(), "ring.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []keyring.Purpose
+	ast.Inspect(source, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || fmt.Sprint(spec.Type) != "Purpose" {
+			return true
+		}
+		text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, keyring.Purpose(text))
+		return false
+	})
+	if !slices.Contains(found, keyring.SealedChallenge) {
+		t.Fatalf("of the purposes only %q are found", found)
+	}
+	return found
 }
 
 type bench struct {
@@ -96,7 +122,7 @@ func TestNoTwoPurposesProjectsOrVersionsShareAKey(t *testing.T) {
 	s, seen := b.open(t), map[string]string{}
 	for round := range 2 {
 		for _, project := range []ident.ProjectID{shop, other} {
-			for _, p := range all {
+			for _, p := range all(t) {
 				if p == keyring.SendCount && round > 0 {
 					continue // handed on
 				}
@@ -152,6 +178,30 @@ func TestWhatIsCountedIsNotCountedUnderAKeyOfOld(t *testing.T) {
 		}
 		if _, err := s.Rotate(t.Context(), shop); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A MAC takes no key for a key, so that a purpose which some list lacks would be one that anybody can forge.
+func TestAPurposeHasAKeyWhetherOrNotItIsWrittenDownAnywhere(t *testing.T) {
+	t.Parallel()
+	r, err := keyring.NewRing(shop, keyring.Versions{{Number: 1, Root: bytes.Repeat([]byte{1}, 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const unlisted = keyring.Purpose("something new")
+	makes := r.Newest(unlisted)
+	verifies, err := r.Key(unlisted, makes.Version)
+	if err != nil || len(makes.Secret) != 32 || !bytes.Equal(makes.Secret, verifies) {
+		t.Errorf("%x makes and %x verifies, %v", makes.Secret, verifies, err)
+	}
+}
+
+func TestAVersionWithoutARootSecretIsNoKey(t *testing.T) {
+	t.Parallel()
+	for _, number := range []int{keyring.Legacy, 1} {
+		if _, err := keyring.NewRing(shop, keyring.Versions{{Number: number}}); err == nil {
+			t.Errorf("version %d is one", number)
 		}
 	}
 }

@@ -34,10 +34,6 @@ const (
 	SealedChallenge    Purpose = "sealed challenge"          // seals the state of a ceremony into its challenge
 )
 
-func purposes() []Purpose {
-	return []Purpose{RefreshToken, EnvironmentHandle, OneTimeCode, ConnectTokenSecret, DecoyUser, SendCount, SealedChallenge}
-}
-
 // Legacy is the version of a key that an earlier Keyward kept in the project itself. It is used as it is, for every purpose.
 const Legacy = 0
 
@@ -88,10 +84,10 @@ func (v Versions) current(now time.Time, keep time.Duration) Versions {
 	})
 }
 
-// Ring is the keys of a project, derived and ready for use. It never changes.
+// Ring is the keys of a project. It never changes.
 type Ring struct {
+	project  ident.ProjectID
 	versions Versions
-	keys     map[int]map[Purpose][]byte
 	revision uint64
 	reread   func() (*Ring, error) // nil = there is nowhere to look
 }
@@ -102,24 +98,21 @@ type Key struct {
 	Secret  []byte
 }
 
-// NewRing derives the keys of a project's versions, of which there must be one.
+// NewRing returns the keys of a project's versions, of which there must be one. It fails if one of them has no root secret, or none that a
+// key can be derived from.
 func NewRing(project ident.ProjectID, versions Versions) (*Ring, error) {
-	r := &Ring{versions: versions, keys: make(map[int]map[Purpose][]byte, len(versions))}
 	for _, v := range versions {
-		keys := make(map[Purpose][]byte)
-		for _, p := range purposes() {
-			derived, err := v.derive(project, p)
-			if err != nil {
-				return nil, err
-			}
-			keys[p] = derived
+		if len(v.Root) == 0 {
+			return nil, fmt.Errorf("version %d of the keys of %s has no root secret", v.Number, project)
 		}
-		r.keys[v.Number] = keys
+		if _, err := v.derive(project, SendCount); err != nil {
+			return nil, err
+		}
 	}
-	return r, nil
+	return &Ring{project: project, versions: versions}, nil
 }
 
-// derive applies HKDF (RFC 5869). The purpose and the project are the info.
+// derive applies HKDF (RFC 5869). The purpose and the project are the info. Whether it fails depends on the root alone.
 func (v Version) derive(project ident.ProjectID, p Purpose) ([]byte, error) {
 	if v.Number == Legacy {
 		return v.Root, nil
@@ -136,8 +129,12 @@ func (v Version) derive(project ident.ProjectID, p Purpose) ([]byte, error) {
 
 // Newest returns the key that makes what is new.
 func (r *Ring) Newest(p Purpose) Key {
-	n := r.newest()
-	return Key{Version: n, Secret: r.keys[n][p]}
+	v := r.versions[len(r.versions)-1]
+	derived, err := v.derive(r.project, p)
+	if err != nil {
+		panic(err) // NewRing has derived a key from this root; a MAC would take none for a key
+	}
+	return Key{Version: v.Number, Secret: derived}
 }
 
 // ErrVersion reports that there is no such version, or not any more: nothing that it made is valid.
@@ -154,11 +151,12 @@ func (r *Ring) Key(p Purpose, version int) ([]byte, error) {
 		}
 		r = now
 	}
-	key, ok := r.keys[version][p]
-	if !ok {
-		return nil, ErrVersion
+	for _, v := range r.versions {
+		if v.Number == version {
+			return v.derive(r.project, p)
+		}
 	}
-	return key, nil
+	return nil, ErrVersion
 }
 
 func (r *Ring) newest() int { return r.versions[len(r.versions)-1].Number }
