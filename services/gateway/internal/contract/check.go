@@ -90,10 +90,7 @@ func (op *Operation) CheckQuery(raw string) []fault.FieldError {
 }
 
 func (op *Operation) unknownParameters(values url.Values) []fault.FieldError {
-	names := make([]string, len(op.query))
-	for i, p := range op.query {
-		names[i] = p.name
-	}
+	names := op.QueryParameters()
 	known := cmp.Or(strings.Join(names, ", "), "none")
 	var found []fault.FieldError
 	for _, sent := range slices.Sorted(maps.Keys(values)) {

@@ -176,9 +176,14 @@ func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 }
 
 // PathParameters returns the names of the parameters in the path.
-func (op *Operation) PathParameters() []string {
-	names := make([]string, len(op.path))
-	for i, p := range op.path {
+func (op *Operation) PathParameters() []string { return namesOf(op.path) }
+
+// QueryParameters returns the names of the parameters in the query, required or not.
+func (op *Operation) QueryParameters() []string { return namesOf(op.query) }
+
+func namesOf(parameters []parameter) []string {
+	names := make([]string, len(parameters))
+	for i, p := range parameters {
 		names[i] = p.name
 	}
 	return names

@@ -87,6 +87,16 @@ func listGadgets(context.Context, service.ForProject[service.Empty]) (service.Em
 	return service.Empty{}, nil
 }
 
+func sortedGadgets(context.Context, service.ForProject[service.List]) (service.Empty, error) {
+	return service.Empty{}, nil
+}
+
+func idAndList() form[service.List] {
+	read := list()
+	read.own = true
+	return read
+}
+
 // TestWhatDiffersIsNamed forgets, on each side of the table, what somebody who adds an operation may forget.
 func TestWhatDiffersIsNamed(t *testing.T) {
 	t.Parallel()
@@ -117,6 +127,10 @@ func TestWhatDiffersIsNamed(t *testing.T) {
 			"operation getGadget (GET /v2/gadgets/{gadgetID}): its row reads the path parameter userID, which the document lacks"},
 		"one path parameter too many": {document, append(without("listUsers"), ofProject("listUsers", getGadget, id)),
 			"operation listUsers (GET /v2/users): its row reads one path parameter more"},
+		"query parameters that the row does not read": {document, append(without("listUsers"), ofProject("listUsers", listGadgets, nothing)),
+			"operation listUsers (GET /v2/users): its row does not read the query parameter sort"},
+		"query parameters that the document lacks": {more, append(without(""), ofProject("getGadget", sortedGadgets, idAndList)),
+			"operation getGadget (GET /v2/gadgets/{gadgetID}): its row reads the query parameter sort, which the document lacks"},
 	} {
 		if _, err := Join(tc.document, tc.rows); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", name, err)

@@ -137,6 +137,7 @@ func Encode(value any) ([]byte, error) {
 type form[T any] struct {
 	body  reflect.Type // that the body is decoded into; nil: there is none
 	own   bool         // it reads one path parameter, r.joined.own
+	query []string     // names of the query parameters that it reads
 	value func(*request) (T, error)
 }
 
@@ -175,8 +176,11 @@ func change[B, T any](into func(id string, body B) T) func() form[T] {
 
 // list reads the parameters of lists; the defaults are the contract's.
 func list() form[service.List] {
-	return form[service.List]{value: func(r *request) (service.List, error) { return listIn(r.query()), nil }}
+	return form[service.List]{query: listQuery(), value: func(r *request) (service.List, error) { return listIn(r.query()), nil }}
 }
+
+// listQuery are the names that listIn reads.
+func listQuery() []string { return []string{"sort", "filter[]", "page", "pageSize"} }
 
 func listIn(query url.Values) service.List {
 	return service.List{
@@ -195,7 +199,7 @@ func numberIn(query url.Values, name string, otherwise int) int {
 
 // eventList reads the parameters of a list of events.
 func eventList() form[service.EventList] {
-	return form[service.EventList]{value: func(r *request) (service.EventList, error) {
+	return form[service.EventList]{query: append(listQuery(), "include"), value: func(r *request) (service.EventList, error) {
 		query := r.query()
 		engine := query.Get("include") == string(rest.ListPasskeyEventsParamsIncludeEngine)
 		return service.EventList{List: listIn(query), IncludeEngine: engine}, nil
@@ -204,7 +208,7 @@ func eventList() form[service.EventList] {
 
 // preferredBlock reads which block a visitor would like to see; nil: any.
 func preferredBlock() form[*frontend.BlockType] {
-	return form[*frontend.BlockType]{value: func(r *request) (*frontend.BlockType, error) {
+	return form[*frontend.BlockType]{query: []string{"preferredBlock"}, value: func(r *request) (*frontend.BlockType, error) {
 		query := r.query()
 		if !query.Has("preferredBlock") {
 			return nil, nil

@@ -3,7 +3,7 @@
 //
 // A row says by its types what an operation takes and answers: what its body is decoded into is the type that its method takes. Join
 // holds the table to the document: an operation without a row, a row without an operation, and a row that reads another body or other
-// path parameters than the document has are errors that name it.
+// parameters, in the path or in the query, than the document has are errors that name it.
 //
 // It may touch a request that has been admitted, and no other: who calls, from where, how often and with which parameters has been judged
 // before.
@@ -31,6 +31,7 @@ type Row struct {
 	plain  fiber.Handler // answers by itself, and reads what it likes; the rest is unused then
 	scope  []string      // names of the path parameters that say whom it is about
 	own    bool          // it reads one more path parameter
+	query  []string      // names of the query parameters that it reads
 	body   reflect.Type  // nil: takes none
 	answer func(context.Context, *request) error
 }
@@ -40,7 +41,7 @@ func Plain(id string, serve fiber.Handler) Row { return Row{ID: id, plain: serve
 
 // bind makes a row of a function. It reads the request as the form says, calls, and writes what is answered.
 func bind[T, Out any](id string, scope []string, read form[T], call func(context.Context, *request, T) (Out, error)) Row {
-	return Row{ID: id, scope: scope, own: read.own, body: read.body, answer: func(ctx context.Context, r *request) error {
+	return Row{ID: id, scope: scope, own: read.own, query: read.query, body: read.body, answer: func(ctx context.Context, r *request) error {
 		given, err := read.value(r)
 		if err != nil {
 			return err
@@ -150,12 +151,28 @@ func join(op *contract.Operation, row Row) (Joined, error) {
 		return joined, errors.New("its row does not read the body that the document has")
 	case row.body != nil && !op.TakesBody():
 		return joined, fmt.Errorf("its row reads a body, %v, which the document lacks", row.body)
-	case row.body == nil:
-		return joined, nil
 	}
-	var err error
+	err := fitQuery(op, row)
+	if err != nil || row.body == nil {
+		return joined, err
+	}
 	joined.decoder, err = contract.NewDecoder(op, reflect.Zero(row.body).Interface())
 	return joined, err
+}
+
+// fitQuery reports a query parameter that only one of the two knows: one that the row does not read would be checked, and then do nothing.
+func fitQuery(op *contract.Operation, row Row) error {
+	for _, name := range op.QueryParameters() {
+		if !slices.Contains(row.query, name) {
+			return fmt.Errorf("its row does not read the query parameter %s", name)
+		}
+	}
+	for _, name := range row.query {
+		if !slices.Contains(op.QueryParameters(), name) {
+			return fmt.Errorf("its row reads the query parameter %s, which the document lacks", name)
+		}
+	}
+	return nil
 }
 
 // Serve answers a request that has been admitted. Its error is what the caller did wrong, or a service's.
