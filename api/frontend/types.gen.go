@@ -289,36 +289,6 @@ func (e ConnectAppendFinishReqCompletionType) Valid() bool {
 	}
 }
 
-// Defines values for ConnectAppendStartReqLoginMethod.
-const (
-	ConnectAppendStartReqLoginMethodCode     ConnectAppendStartReqLoginMethod = "code"
-	ConnectAppendStartReqLoginMethodLink     ConnectAppendStartReqLoginMethod = "link"
-	ConnectAppendStartReqLoginMethodOther    ConnectAppendStartReqLoginMethod = "other"
-	ConnectAppendStartReqLoginMethodPasskey  ConnectAppendStartReqLoginMethod = "passkey"
-	ConnectAppendStartReqLoginMethodPassword ConnectAppendStartReqLoginMethod = "password"
-	ConnectAppendStartReqLoginMethodSocial   ConnectAppendStartReqLoginMethod = "social"
-)
-
-// Valid indicates whether the value is a known member of the ConnectAppendStartReqLoginMethod enum.
-func (e ConnectAppendStartReqLoginMethod) Valid() bool {
-	switch e {
-	case ConnectAppendStartReqLoginMethodCode:
-		return true
-	case ConnectAppendStartReqLoginMethodLink:
-		return true
-	case ConnectAppendStartReqLoginMethodOther:
-		return true
-	case ConnectAppendStartReqLoginMethodPasskey:
-		return true
-	case ConnectAppendStartReqLoginMethodPassword:
-		return true
-	case ConnectAppendStartReqLoginMethodSocial:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ConnectAppendStartRspVariant.
 const (
 	ConnectAppendStartRspVariantAfterError  ConnectAppendStartRspVariant = "after-error"
@@ -400,36 +370,6 @@ func (e CookieConfigSameSite) Valid() bool {
 	}
 }
 
-// Defines values for LoginSource.
-const (
-	LoginSourceButton      LoginSource = "button"
-	LoginSourceErrorHard   LoginSource = "error-hard"
-	LoginSourceErrorSoft   LoginSource = "error-soft"
-	LoginSourceOneTap      LoginSource = "one-tap"
-	LoginSourceOtherDevice LoginSource = "other-device"
-	LoginSourceTextField   LoginSource = "text-field"
-)
-
-// Valid indicates whether the value is a known member of the LoginSource enum.
-func (e LoginSource) Valid() bool {
-	switch e {
-	case LoginSourceButton:
-		return true
-	case LoginSourceErrorHard:
-		return true
-	case LoginSourceErrorSoft:
-		return true
-	case LoginSourceOneTap:
-		return true
-	case LoginSourceOtherDevice:
-		return true
-	case LoginSourceTextField:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for NativeMetaDeviceOwnerAuth.
 const (
 	NativeMetaDeviceOwnerAuthBiometrics NativeMetaDeviceOwnerAuth = "biometrics"
@@ -502,27 +442,6 @@ func (e SocialVerifyStartReqAuthType) Valid() bool {
 	case SocialVerifyStartReqAuthTypeLogin:
 		return true
 	case SocialVerifyStartReqAuthTypeSignup:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for SocialVerifyStartReqProviderType.
-const (
-	SocialVerifyStartReqProviderTypeGithub    SocialVerifyStartReqProviderType = "github"
-	SocialVerifyStartReqProviderTypeGoogle    SocialVerifyStartReqProviderType = "google"
-	SocialVerifyStartReqProviderTypeMicrosoft SocialVerifyStartReqProviderType = "microsoft"
-)
-
-// Valid indicates whether the value is a known member of the SocialVerifyStartReqProviderType enum.
-func (e SocialVerifyStartReqProviderType) Valid() bool {
-	switch e {
-	case SocialVerifyStartReqProviderTypeGithub:
-		return true
-	case SocialVerifyStartReqProviderTypeGoogle:
-		return true
-	case SocialVerifyStartReqProviderTypeMicrosoft:
 		return true
 	default:
 		return false
@@ -845,12 +764,9 @@ type ConnectAppendStartReq struct {
 	LoadedMs           int64  `json:"loadedMs"`
 
 	// LoginMethod How the login was done that has just been finished.
-	LoginMethod *ConnectAppendStartReqLoginMethod `json:"loginMethod,omitempty"`
-	Situation   *string                           `json:"situation,omitempty"`
+	LoginMethod *rest.PasskeyIntelFlagsLoginMethod `json:"loginMethod,omitempty"`
+	Situation   *string                            `json:"situation,omitempty"`
 }
-
-// ConnectAppendStartReqLoginMethod How the login was done that has just been finished.
-type ConnectAppendStartReqLoginMethod string
 
 // ConnectAppendStartRsp defines model for ConnectAppendStartRsp.
 type ConnectAppendStartRsp struct {
@@ -1147,7 +1063,7 @@ type LoginInitReq struct {
 }
 
 // LoginSource How the login start came about: the user pressed the account that the client remembers (one-tap), had typed a name (text-field), tries again after a first failure (error-soft) or further ones (error-hard), pressed a button that says passkey (button), or asked for a passkey of another device (other-device).
-type LoginSource string
+type LoginSource = rest.LoginSource
 
 // MeIdentifierCreateReq defines model for MeIdentifierCreateReq.
 type MeIdentifierCreateReq struct {
@@ -1481,16 +1397,13 @@ type SocialDataStatus string
 
 // SocialVerifyStartReq defines model for SocialVerifyStartReq.
 type SocialVerifyStartReq struct {
-	AuthType     SocialVerifyStartReqAuthType     `json:"authType"`
-	ProviderType SocialVerifyStartReqProviderType `json:"providerType"`
-	RedirectURL  string                           `json:"redirectUrl"`
+	AuthType     SocialVerifyStartReqAuthType `json:"authType"`
+	ProviderType rest.SocialProviderType      `json:"providerType"`
+	RedirectURL  string                       `json:"redirectUrl"`
 }
 
 // SocialVerifyStartReqAuthType defines model for SocialVerifyStartReq.AuthType.
 type SocialVerifyStartReqAuthType string
-
-// SocialVerifyStartReqProviderType defines model for SocialVerifyStartReq.ProviderType.
-type SocialVerifyStartReqProviderType string
 
 // Timestamp UTC, yyyy-MM-dd'T'HH:mm:ss.
 type Timestamp = rest.Timestamp

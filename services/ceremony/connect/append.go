@@ -73,7 +73,7 @@ func (s *Service) ConnectAppendStart(
 	}
 	situation := cmp.Or(text(req.Body.Situation), c.state.Situation, passkeys.SituationPostLogin)
 	flags := appendFlags(c.process.Client, situation, is(req.Body.ForcePasskeyAppend))
-	flags.LoginMethod = (*rest.PasskeyIntelFlagsLoginMethod)(req.Body.LoginMethod)
+	flags.LoginMethod = req.Body.LoginMethod
 	who, err := s.vouchedFor(ctx, &c, token)
 	if err != nil {
 		return rsp, err

@@ -178,7 +178,7 @@ func TestAnAppendStartSaysWhatThePolicyDecided(t *testing.T) {
 		},
 		"after a login of which it says how it was done": {
 			start: func(r *frontend.ConnectAppendStartReq) {
-				r.LoginMethod = new(frontend.ConnectAppendStartReqLoginMethodCode)
+				r.LoginMethod = new(rest.PasskeyIntelFlagsLoginMethodCode)
 			},
 			want:  frontend.ConnectAppendStartRsp{Variant: frontend.ConnectAppendStartRspVariantDefault},
 			asked: service.AppendQuestion{Flags: rest.PasskeyIntelFlags{LoginMethod: new(rest.PasskeyIntelFlagsLoginMethodCode)}},

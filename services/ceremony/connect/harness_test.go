@@ -82,7 +82,7 @@ func (p *page) manageInit(tb testing.TB) frontend.ConnectManageInitRsp {
 }
 
 func loginOf(identifier string) frontend.ConnectLoginStartReq {
-	return frontend.ConnectLoginStartReq{Identifier: identifier, Source: frontend.LoginSourceTextField, LoadedMs: 1}
+	return frontend.ConnectLoginStartReq{Identifier: identifier, Source: rest.LoginSourceTextField, LoadedMs: 1}
 }
 
 // identified asks for a login of an identifier.

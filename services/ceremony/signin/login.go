@@ -138,7 +138,7 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
 // PasskeyLoginStart implements service.SignIn. What the block has shown already is handed out once; after that, and to whoever says what
 // the user pressed, the policy is asked again.
 func (s *Service) PasskeyLoginStart(ctx context.Context, req service.ForVisit[frontend.PasskeyLoginStartReq]) (processAnswer, error) {
-	source := (*rest.LoginSource)(req.Body.Source)
+	source := req.Body.Source
 	return s.startPasskey(ctx, req.Visit, signin.PasskeyLogin, source == nil, func(ctx context.Context, t *turn) (*signin.Offer, error) {
 		return s.loginOffer(ctx, t, t.state.User, source)
 	})
