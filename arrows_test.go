@@ -134,7 +134,7 @@ var arrows = []struct {
 	{"services/events", "core api"},
 	{"services/events/internal/webhook", "core"},
 	{"services/events/internal/webhook/queue", "core services/events/internal/webhook."},
-	{"services/events/internal/webhook/claim", ""},
+	{"services/events/internal/webhook/claim", "core/kv"},
 	{
 		"services/events/internal/webhook/dispatch",
 		"core services/events/internal/webhook. services/events/internal/webhook/claim services/events/internal/webhook/queue",

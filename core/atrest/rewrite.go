@@ -2,7 +2,6 @@ package atrest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,7 +31,7 @@ func Rewrite(ctx context.Context, bucket jetstream.KeyValue, keys *Keys) (rewrit
 		}
 		_, err = bucket.Update(ctx, entry.Key(), sealed, entry.Revision())
 		switch {
-		case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch):
+		case kv.Outrun(err):
 		case err != nil:
 			return rewritten, fmt.Errorf("encrypt %s: %w", place, err)
 		default:

@@ -157,7 +157,7 @@ func (b *Bucket[T]) create(ctx context.Context, key string, raw []byte) (uint64,
 		return err
 	})
 	step.End(failure(err))
-	if conflict(err) {
+	if Outrun(err) {
 		return 0, ErrExists
 	}
 	if err != nil {
@@ -177,7 +177,7 @@ func (b *Bucket[T]) update(ctx context.Context, key string, raw []byte, last uin
 		return err
 	})
 	step.End(failure(err))
-	if conflict(err) {
+	if Outrun(err) {
 		return 0, ErrConflict
 	}
 	if err != nil {
@@ -190,7 +190,7 @@ func (b *Bucket[T]) purge(ctx context.Context, key string, opts ...jetstream.KVD
 	ctx, step := b.step(ctx, "purge")
 	err := led(ctx, func() error { return b.KV.Purge(ctx, key, opts...) })
 	step.End(failure(err))
-	if conflict(err) {
+	if Outrun(err) {
 		return ErrConflict
 	}
 	if err != nil {
@@ -199,26 +199,18 @@ func (b *Bucket[T]) purge(ctx context.Context, key string, opts ...jetstream.KVD
 	return nil
 }
 
-// conflict reports whether a write was refused for its revision. A server says that of one replica by another code than of several.
-func conflict(err error) bool {
+// Outrun reports whether a write to a bucket, be it not by a Bucket, was refused because another writer's came first. A server says that of
+// one replica by another code than of several.
+func Outrun(err error) bool {
 	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
 }
-
-// leaderPause is how often a write that nobody takes looks for somebody: a change of leaders that is planned takes a moment, one
-// after a crash seconds.
-const leaderPause = 100 * time.Millisecond
 
 // led writes as soon as the bucket has a leader, for as long as the caller waits. A write that nobody took has not been made, so it can
 // be made then; what was sent and not answered is left to the caller, who alone knows whether it may be made twice.
 func led(ctx context.Context, write func() error) error {
 	err := write()
 	_, bounded := ctx.Deadline()
-	for bounded && errors.Is(err, jetstream.ErrNoStreamResponse) {
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(leaderPause):
-		}
+	for bounded && errors.Is(err, jetstream.ErrNoStreamResponse) && patience.Pause(ctx) {
 		err = write()
 	}
 	return err
@@ -231,7 +223,7 @@ func (b *Bucket[T]) step(ctx context.Context, operation string) (context.Context
 
 // failure is err unless another writer was faster.
 func failure(err error) error {
-	if conflict(err) {
+	if Outrun(err) {
 		return nil
 	}
 	return err

@@ -10,6 +10,7 @@ package patience
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ const (
 	// How long an answer is waited for until it is asked again: many times what a leader takes, and twice as long each time, for one that is
 	// slow.
 	firstAsk = 250 * time.Millisecond
-	// How often somebody is looked for who could be asked.
+	// How often somebody is looked for who could be asked: a change of leaders that is planned takes a moment, one after a crash seconds.
 	pause = 100 * time.Millisecond
 )
 
@@ -45,11 +46,20 @@ func Ask[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, e
 		case !leaderless(err):
 			return answer, err
 		}
-		select {
-		case <-ctx.Done():
+		if !Pause(ctx) {
 			return answer, err
-		case <-time.After(pause):
 		}
+	}
+}
+
+// Pause waits a moment until somebody is looked for again, and returns false if ctx ends before that. It is of random length, so that all
+// who wait for one leader do not come to it at once.
+func Pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // secret from nobody
+		return true
 	}
 }
 

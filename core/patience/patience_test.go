@@ -141,3 +141,25 @@ func TestACallerWhoLeavesSaysNothingAboutTheStore(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoWaitsForOneLeaderComesBackAtAnotherTimeThanTheOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began, at := time.Now(), map[time.Duration]bool{}
+		for range 20 {
+			if !patience.Pause(t.Context()) {
+				t.Error("it does not come back")
+			}
+			at[time.Since(began)] = true
+			began = time.Now()
+		}
+		if len(at) < 2 {
+			t.Errorf("all come back after %v", at)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if patience.Pause(gone) {
+			t.Error("it comes back when its caller is gone")
+		}
+	})
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/session"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
@@ -54,7 +55,7 @@ type Service struct {
 	accounts *account.Store
 	sessions *session.Store
 	signing  *signing.Store
-	spent    jetstream.KeyValue
+	spent    kv.Bucket[struct{}]
 	lists    Lists
 	verified *prometheus.CounterVec
 	now      func() time.Time
@@ -64,7 +65,7 @@ type Service struct {
 // New returns the room.
 func New(d Deps) *Service {
 	return &Service{
-		cfg: d.Config, projects: d.Projects, accounts: d.Accounts, sessions: d.Sessions, signing: d.Signing, spent: d.Spent, lists: d.Lists,
-		verified: d.Verified, now: d.Now, log: d.Log,
+		cfg: d.Config, projects: d.Projects, accounts: d.Accounts, sessions: d.Sessions, signing: d.Signing, lists: d.Lists,
+		spent: kv.Bucket[struct{}]{KV: d.Spent, Name: "use of the signed data"}, verified: d.Verified, now: d.Now, log: d.Log,
 	}
 }

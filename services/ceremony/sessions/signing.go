@@ -8,12 +8,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
@@ -144,12 +143,12 @@ func (s *Service) spendSignedData(
 	if err != nil {
 		return passkeyClaims{}, account.Account{}, err
 	}
-	_, err = s.spent.Create(ctx, string(project)+"."+claims.ID, nil)
-	if errors.Is(err, jetstream.ErrKeyExists) {
+	_, err = s.spent.Create(ctx, string(project)+"."+claims.ID, struct{}{})
+	if errors.Is(err, kv.ErrExists) {
 		return passkeyClaims{}, account.Account{}, &unfit{rest.VerifySignedDataRspVerificationResultInvalidChallenge, "has been used already"}
 	}
 	if err != nil {
-		return passkeyClaims{}, account.Account{}, fault.Unavailable(time.Second, "the use of the signed data could not be stored").Because(err)
+		return passkeyClaims{}, account.Account{}, err
 	}
 	return claims, a, nil
 }

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/kv"
 )
 
 // Keys of the bucket.
@@ -224,7 +226,7 @@ func (c *Claims) Take(ctx context.Context, key string) (bool, error) {
 		revision, err = c.kv.Create(ctx, ownerPrefix+key, []byte(c.name)) // also where one was before it was deleted
 	}
 	if err != nil {
-		if outrun(err) {
+		if kv.Outrun(err) {
 			return false, nil
 		}
 		return false, fmt.Errorf("claim a webhook endpoint: %w", err)
@@ -233,14 +235,9 @@ func (c *Claims) Take(ctx context.Context, key string) (bool, error) {
 	return true, nil
 }
 
-// outrun reports whether a write failed because somebody else's came first.
-func outrun(err error) bool {
-	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
-}
-
 // Release gives up an endpoint for which this instance does nothing any more.
 func (c *Claims) Release(ctx context.Context, key string) error {
-	if _, err := c.kv.Update(ctx, ownerPrefix+key, nil, c.owners[key].revision); err != nil && !outrun(err) {
+	if _, err := c.kv.Update(ctx, ownerPrefix+key, nil, c.owners[key].revision); err != nil && !kv.Outrun(err) {
 		return fmt.Errorf("release a webhook endpoint: %w", err)
 	}
 	delete(c.owners, key)
