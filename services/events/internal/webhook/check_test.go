@@ -166,9 +166,9 @@ func TestATypeHasItsDocumentedNameUnlessItWasAskedForByTheOther(t *testing.T) {
 			t.Errorf("%s of %s: %q", c.event, c.subscribed, got)
 		}
 	}
-	for name, of := range documented() {
-		if documentedName(of) != name {
-			t.Errorf("%s is documented as %s and called %s", of, name, documentedName(of))
+	for _, d := range documented() {
+		if of, err := TypeOf(d.name); documentedName(d.of) != d.name || of != d.of || err != nil {
+			t.Errorf("%s is documented as %s and called %s, which is %s, %v", d.of, d.name, documentedName(d.of), of, err)
 		}
 	}
 }

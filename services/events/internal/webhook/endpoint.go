@@ -132,21 +132,28 @@ func EventOf(messageID string, endpoint ident.WebhookID) (ident.EventID, bool) {
 const All = "*"
 
 // documented are the names that the API's documents give to some types of the log.
-func documented() map[string]event.Type {
-	return map[string]event.Type{
-		"passkey-login.completed": event.LoginCompleted,
-		"passkey.created":         event.AppendCompleted,
-		"passkey.deleted":         event.PasskeyDeleted,
-		"user.created":            event.UserCreated,
-		"user.updated":            event.UserUpdated,
-		"user.deleted":            event.UserDeleted,
+func documented() [6]documentedType {
+	return [...]documentedType{
+		{"passkey-login.completed", event.LoginCompleted},
+		{"passkey.created", event.AppendCompleted},
+		{"passkey.deleted", event.PasskeyDeleted},
+		{"user.created", event.UserCreated},
+		{"user.updated", event.UserUpdated},
+		{"user.deleted", event.UserDeleted},
 	}
+}
+
+type documentedType struct {
+	name string
+	of   event.Type
 }
 
 // TypeOf returns the type of the log that a subscription names, or why it names none.
 func TypeOf(subscription string) (event.Type, error) {
-	if t, ok := documented()[subscription]; ok {
-		return t, nil
+	for _, d := range documented() {
+		if d.name == subscription {
+			return d.of, nil
+		}
 	}
 	t := event.Type(subscription)
 	switch {
@@ -174,20 +181,10 @@ func (e *Endpoint) Subscribed(t event.Type) (string, bool) {
 }
 
 func documentedName(t event.Type) string {
-	switch t {
-	case event.LoginCompleted:
-		return "passkey-login.completed"
-	case event.AppendCompleted:
-		return "passkey.created"
-	case event.PasskeyDeleted:
-		return "passkey.deleted"
-	case event.UserCreated:
-		return "user.created"
-	case event.UserUpdated:
-		return "user.updated"
-	case event.UserDeleted:
-		return "user.deleted"
-	default:
-		return string(t)
+	for _, d := range documented() {
+		if d.of == t {
+			return d.name
+		}
 	}
+	return string(t)
 }
