@@ -53,10 +53,16 @@ type CurrentUser interface {
 	// CurrentUser returns who the visit is of.
 	CurrentUser(context.Context, ForVisit[Empty]) (ident.UserID, error)
 	// GetSessionConfig says how sessions are kept: their cookies, and under which URL frontends know the project. Anybody may ask.
+	//
+	//keyward:repeatable
 	GetSessionConfig(context.Context, ForVisit[Empty]) (frontend.SessionConfigRsp, error)
 	// GetProcessConfig says how processes are kept. Anybody may ask.
+	//
+	//keyward:repeatable
 	GetProcessConfig(context.Context, ForVisit[Empty]) (frontend.ProcessConfigRsp, error)
 	// GetUserDetailsConfig says what users of the project have: which identifiers, and whether a full name. Anybody may ask.
+	//
+	//keyward:repeatable
 	GetUserDetailsConfig(context.Context, ForVisit[Empty]) (frontend.UserDetailsConfigRsp, error)
 	// CurrentUserGet returns the user with identifiers and social accounts.
 	CurrentUserGet(context.Context, ForVisit[Empty]) (frontend.MeRsp, error)

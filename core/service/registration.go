@@ -24,6 +24,8 @@ type Registrations interface {
 	// ReasonUserUnknown; ErrUserInactive; 412 ReasonUserNoEmail; 400 ReasonTemplate; 429 and 503 as CreateCode.
 	CreatePasskeyCode(context.Context, ForUser[PasskeyCodeRequest]) (PasskeyCodeCreated, error)
 	// ListPasskeys returns the passkeys that can be used to log in, oldest first. ErrUserUnknown.
+	//
+	//keyward:repeatable
 	ListPasskeys(context.Context, ForUser[Empty]) (PasskeyList, error)
 	// RemovePasskey deletes a passkey, or ends a registration that is under way. ErrUserUnknown, ErrPasskeyUnknown.
 	RemovePasskey(context.Context, ForUser[ident.CredentialID]) (Change, error)

@@ -7,6 +7,11 @@
 // field userID; "409" means that another has what is asked for. A list is a 400 of sort, filter[], page or pageSize if it is asked for
 // in a way that the API does not allow ("as every list"). What callers tell apart they tell by errors.Is: a user who does not exist is
 // account.ErrUnknown, one who may not take part ErrInactive or ErrDisabled, a passkey that the user does not have ErrUnknownCredential.
+//
+// A method that may be called twice to the same effect as once says so below its comment, and over NATS another instance is then asked if
+// one is late. keyward:repeatable is what reads or decides: a decision that nobody heard of is a record more. keyward:seeded is what may be
+// called twice with one seed: an event has an ID, its own or the seed's, by which the log knows it, and of two offers in one process one is
+// answered. A finish is neither: the first call may have spent the challenge, so that the second would refuse what has succeeded.
 package service
 
 import (
@@ -59,8 +64,12 @@ type Users interface {
 	// explicitWebauthnID.
 	CreateUser(context.Context, ForProject[rest.UserCreateReq]) (rest.User, error)
 	// ListUsers returns a page of the users of the project. 400 as every list; 503 while the lists are being read anew.
+	//
+	//keyward:repeatable
 	ListUsers(context.Context, ForProject[List]) (rest.UserList, error)
 	// GetUser returns a user. 400 userID.
+	//
+	//keyward:repeatable
 	GetUser(context.Context, ForUser[Empty]) (rest.User, error)
 	// UpdateUser changes the name and the status; what the request does not name stays as it is. 400 userID, status, fullName.
 	UpdateUser(context.Context, ForUser[rest.UserUpdateReq]) (rest.User, error)
@@ -68,11 +77,15 @@ type Users interface {
 	// such user to anybody. 400 userID; 503 if the deletion has begun and goes on by itself.
 	DeleteUser(context.Context, ForUser[Empty]) (Empty, error)
 	// ListCredentials returns a page of the passkeys of a user, oldest first. 400 userID and as every list.
+	//
+	//keyward:repeatable
 	ListCredentials(context.Context, ForUser[List]) (rest.CredentialList, error)
 	// DeleteCredential deletes a passkey, which stops working at once. 400 userID, credentialID.
 	DeleteCredential(context.Context, ForUser[ident.CredentialID]) (Empty, error)
 	// ListChallenges returns a page of the WebAuthn challenges of a user, newest first. Of logins those of the last 64 offers are
 	// there, and of mediations none, since nobody is named by them. 400 userID and as every list.
+	//
+	//keyward:repeatable
 	ListChallenges(context.Context, ForUser[List]) (rest.PasskeyChallengeList, error)
 	// UpdateChallenge moves the status of a challenge forward, from pending to completed to consumed; away from pending it cannot be
 	// finished any more. 400 userID, passkeyChallengeID, status.
@@ -91,11 +104,15 @@ type Passkeys interface {
 	AppendFinish(context.Context, ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error)
 	// LoginStart asks whether to offer a login and returns options if so. When it has returned, the next decision for the user sees
 	// what was answered. 400 userID.
+	//
+	//keyward:seeded
 	LoginStart(context.Context, ForProject[rest.PasskeyLoginStartReq]) (Judged[rest.PasskeyLoginStartRsp], error)
 	// LoginFinish verifies what the authenticator made of the options and logs the login; the challenge is spent by the attempt. 400
 	// userID (also if the user is not active), assertionResponse.
 	LoginFinish(context.Context, ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error)
 	// MediationStart is LoginStart for a login that names nobody. Nothing is stored of what it offers: the challenge is its own state.
+	//
+	//keyward:seeded
 	MediationStart(context.Context, ForProject[rest.PasskeyMediationStartReq]) (Judged[rest.PasskeyMediationStartRsp], error)
 	// MediationFinish is LoginFinish for whoever has the passkey. That it was deleted here is no fault but the error in the answer.
 	// 400 assertionResponse, also if nobody has it or the user is not active.
@@ -118,17 +135,27 @@ type Directory interface {
 	// DeleteIdentifier takes an identifier from a user. The value is free when it has returned. 400 userID, identifierID.
 	DeleteIdentifier(context.Context, ForUser[ident.IdentifierID]) (Empty, error)
 	// ListIdentifiers returns a page of the identifiers of the project. 400 and 503 as ListUsers.
+	//
+	//keyward:repeatable
 	ListIdentifiers(context.Context, ForProject[List]) (rest.IdentifierList, error)
 	// CreateSocialAccount gives a user an account at a provider. 409 foreignID if any user of the project has it, this one included.
 	// 400 userID, providerType, foreignID (also if the user has too many), avatarURL, fullName.
 	CreateSocialAccount(context.Context, ForUser[rest.SocialAccountCreateReq]) (rest.SocialAccount, error)
 	// ListUserSocialAccounts returns a page of the social accounts of a user. 400 userID and as every list.
+	//
+	//keyward:repeatable
 	ListUserSocialAccounts(context.Context, ForUser[List]) ([]rest.SocialAccount, error)
 	// ListSocialAccounts returns a page of the social accounts of the project. 400 and 503 as ListUsers.
+	//
+	//keyward:repeatable
 	ListSocialAccounts(context.Context, ForProject[List]) (rest.SocialAccountList, error)
 	// ListClientEnvs returns the environments in which a user was seen, the latest first, each with a new handle. 400 userID.
+	//
+	//keyward:repeatable
 	ListClientEnvs(context.Context, ForUser[Empty]) (rest.ClientEnvList, error)
 	// ListPasswordManagers returns what keeps the passkeys of a user, ordered by ID. 400 userID.
+	//
+	//keyward:repeatable
 	ListPasswordManagers(context.Context, ForUser[Empty]) (rest.PasswordManagerList, error)
 	// UpdateCname sets the host name under which frontends know the project. 400 cname; 409 cname if another project has it.
 	UpdateCname(context.Context, ForProject[rest.CnameUpdateReq]) (Empty, error)
@@ -169,6 +196,8 @@ type ShortSession struct {
 // Sessions is the part of the ceremony service that keeps sessions, and signs what proves a login elsewhere.
 type Sessions interface {
 	// ListSessions returns a page of the sessions of the project. 400 and 503 as ListUsers.
+	//
+	//keyward:repeatable
 	ListSessions(context.Context, ForProject[List]) (rest.SessionList, error)
 	// RevokeSession ends a session; one that has ended already stays as it is. 400 sessionID.
 	RevokeSession(context.Context, ForProject[ident.SessionID]) (Empty, error)
@@ -176,8 +205,12 @@ type Sessions interface {
 	// userID (also if the user is disabled), identifierValue, appType.
 	CreateLongSession(context.Context, ForUser[rest.LongSessionCreateReq]) (rest.LongSession, error)
 	// GetUserLongSession returns a session of a user. 400 longSessionID, also if it is of another user.
+	//
+	//keyward:repeatable
 	GetUserLongSession(context.Context, ForUser[ident.SessionID]) (rest.LongSession, error)
 	// GetLongSession returns a session. 400 longSessionID.
+	//
+	//keyward:repeatable
 	GetLongSession(context.Context, ForProject[ident.SessionID]) (rest.LongSession, error)
 	// UpdateLongSession ends a session; how a session has ended stays. 400 longSessionID, status.
 	UpdateLongSession(context.Context, ForUser[SessionPatch]) (rest.LongSession, error)
@@ -191,6 +224,8 @@ type Sessions interface {
 	// the user was deleted or disabled meanwhile.
 	PostLogin(context.Context, ForProject[rest.PostLoginReq]) (rest.PostLoginRsp, error)
 	// Keys returns the public keys of the project as a JSON Web Key Set (RFC 7517). 404 if there is no such project.
+	//
+	//keyward:repeatable
 	Keys(context.Context, ForProject[Empty]) (json.RawMessage, error)
 }
 
@@ -206,6 +241,8 @@ type ConnectTokens interface {
 	// maxLifetimeInSeconds.
 	CreateConnectToken(context.Context, ForProject[rest.ConnectTokenCreateReq]) (rest.ConnectToken, error)
 	// ListConnectTokens returns a page of the tokens of the project. 400 and 503 as ListUsers.
+	//
+	//keyward:repeatable
 	ListConnectTokens(context.Context, ForProject[List]) (rest.ConnectTokenList, error)
 	// UpdateConnectToken changes the status; a consumed token stays consumed. 400 connectTokenID, status.
 	UpdateConnectToken(context.Context, ForProject[TokenPatch]) (Empty, error)
@@ -256,14 +293,20 @@ type Appended struct {
 type Events interface {
 	// Create appends an event that a caller sent, joined to the offer that it answers by what the user's history holds at this
 	// moment. 400 userID, eventType, expires.
+	//
+	//keyward:seeded
 	Create(context.Context, ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error)
 	// List returns a page of a user's events, newest first; those of the engine's own only if they are asked for. 400 userID and as
 	// every list.
+	//
+	//keyward:repeatable
 	List(context.Context, ForUser[EventList]) (rest.PasskeyEventList, error)
 	// Delete deletes an event that a caller sent. 400 userID, passkeyEventID (unknown, or a record of the engine's own).
 	Delete(context.Context, ForUser[ident.EventID]) (Empty, error)
 	// Append appends an event of the engine's own. An event with an ID that the log already holds is not appended twice. Offers of a
 	// login and denials go where a power cut may lose the last of them. 400 type.
+	//
+	//keyward:seeded
 	Append(context.Context, event.Event) (Appended, error)
 	// CreateAuthEvent appends an authentication that a caller reports. 400 userID, eventType.
 	CreateAuthEvent(context.Context, ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error)
@@ -293,6 +336,8 @@ type Webhooks interface {
 	// fault, url also if the project has too many.
 	CreateWebhook(context.Context, ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error)
 	// ListWebhooks returns the endpoints of the project, oldest first, without their secrets.
+	//
+	//keyward:repeatable
 	ListWebhooks(context.Context, ForProject[Empty]) (rest.WebhookEndpointList, error)
 	// UpdateWebhook changes an endpoint; what the request does not name stays as it is, and so does a password of stars. 400
 	// webhookEndpointID and for each field at fault.
@@ -304,14 +349,20 @@ type Webhooks interface {
 	CreateWebhookSecret(context.Context, ForWebhook[rest.WebhookSecretCreateReq]) (rest.WebhookSecret, error)
 	// ListWebhookSecrets returns the secrets that deliveries are signed with, oldest first, without their values. 400
 	// webhookEndpointID.
+	//
+	//keyward:repeatable
 	ListWebhookSecrets(context.Context, ForWebhook[Empty]) (rest.WebhookSecretList, error)
 	// DeleteWebhookSecret removes a secret. 400 webhookEndpointID, secretID (unknown, or the last that does not expire).
 	DeleteWebhookSecret(context.Context, ForWebhook[string]) (Empty, error)
 	// ListWebhookDeliveries returns a page of the newest 1,000 attempts that the filters leave. 400 webhookEndpointID and as every
 	// list.
+	//
+	//keyward:repeatable
 	ListWebhookDeliveries(context.Context, ForWebhook[List]) (rest.WebhookDeliveryList, error)
 	// ListWebhookDeadLetters returns a page of the oldest 10,000 dead letters that the filters leave. 400 webhookEndpointID and as
 	// every list.
+	//
+	//keyward:repeatable
 	ListWebhookDeadLetters(context.Context, ForWebhook[List]) (rest.WebhookDeadLetterList, error)
 	// ReplayWebhookDeadLetters queues dead letters anew, all or those that are named; each stays in the list until it has been
 	// delivered. 400 webhookEndpointID, ids.
@@ -414,12 +465,20 @@ type AppendVerdict struct {
 //keyward:service decision
 type Decision interface {
 	// Login decides whether to offer a passkey login. It reads the history of the user up to now.
+	//
+	//keyward:repeatable
 	Login(context.Context, LoginQuestion) (LoginVerdict, error)
 	// Append decides whether to offer the creation of a passkey. It reads the history of the user up to now.
+	//
+	//keyward:repeatable
 	Append(context.Context, AppendQuestion) (AppendVerdict, error)
 	// Mediation decides whether to offer a login that names nobody. The account of the question does not matter.
+	//
+	//keyward:repeatable
 	Mediation(context.Context, Question) (Verdict, error)
 	// Rollout decides whether passkeys are switched on. The account of the question does not matter.
+	//
+	//keyward:repeatable
 	Rollout(context.Context, RolloutQuestion) (Verdict, error)
 }
 
@@ -429,6 +488,8 @@ type Decision interface {
 type Explanations interface {
 	// ExplainDecision explains a decision of the project by its record. Records are written in the background: 404 if none is there
 	// (yet), or it is of another project.
+	//
+	//keyward:repeatable
 	ExplainDecision(context.Context, ForProject[ident.DecisionID]) (frontend.TrialDecision, error)
 }
 

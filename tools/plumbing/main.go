@@ -5,6 +5,8 @@
 //	//keyward:service events
 //
 // Every method of one takes a context and a request, returns an answer and an error, and is called by its name in kebab case on the bus.
+// One that may be called twice to the same effect as once says so by //keyward:repeatable, or by //keyward:seeded if that needs a seed.
+// What is named Get or List must, so that no new read is forgotten.
 // It adds the subject of a new method to those that were released (remote/testdata/subjects.txt), and takes none away: a test tells what
 // is no longer served.
 package main
@@ -27,7 +29,11 @@ import (
 	"unicode"
 )
 
-const directive = "//keyward:service "
+const (
+	directive  = "//keyward:"
+	repeatable = "repeatable"
+	seeded     = "seeded"
+)
 
 //go:embed plumbing.tmpl
 var source string
@@ -53,7 +59,7 @@ func run(dir string) error {
 		return err
 	}
 	templates := template.Must(
-		template.New("").Funcs(template.FuncMap{"kebab": kebab, "lower": lowerFirst, "title": upperFirst}).Parse(source),
+		template.New("").Funcs(template.FuncMap{"kebab": kebab, "lower": lowerFirst, "title": upperFirst, "quoted": quoted}).Parse(source),
 	)
 	for name, path := range map[string]string{"remote": "remote/remote.gen.go", "servicetest": "servicetest/fakes.gen.go"} {
 		var out bytes.Buffer
@@ -100,7 +106,25 @@ type iface struct {
 	Methods []method
 }
 
-type method struct{ Name, Request, Answer string }
+type method struct{ Name, Request, Answer, again string }
+
+// Repeatable returns the names on the bus of what may be called twice.
+func (s service) Repeatable() []string { return s.again(repeatable) }
+
+// Seeded returns the names on the bus of what may be called twice with one seed.
+func (s service) Seeded() []string { return s.again(seeded) }
+
+func (s service) again(how string) []string {
+	var names []string
+	for _, i := range s.Interfaces {
+		for _, m := range i.Methods {
+			if m.again == how {
+				names = append(names, kebab(m.Name))
+			}
+		}
+	}
+	return names
+}
 
 // A source package, as far as interfaces go.
 type sourcePackage struct {
@@ -146,7 +170,7 @@ func (p *sourcePackage) add(file *ast.File) {
 		for _, spec := range types.Specs {
 			declared := spec.(*ast.TypeSpec)
 			p.types[declared.Name.Name] = declared.Type
-			if name := serviceName(types.Doc); name != "" {
+			for _, name := range directives(types.Doc, "service ") {
 				p.serviceOf[declared.Name.Name] = name
 				p.interfaces = append(p.interfaces, declared.Name.Name)
 			}
@@ -154,16 +178,18 @@ func (p *sourcePackage) add(file *ast.File) {
 	}
 }
 
-func serviceName(doc *ast.CommentGroup) string {
+// directives returns what a comment says after a word for this program, without the word.
+func directives(doc *ast.CommentGroup, word string) []string {
 	if doc == nil {
-		return ""
+		return nil
 	}
+	var said []string
 	for _, line := range doc.List {
-		if name, ok := strings.CutPrefix(line.Text, directive); ok {
-			return strings.TrimSpace(name)
+		if text, ok := strings.CutPrefix(line.Text, directive+word); ok {
+			said = append(said, strings.TrimSpace(text))
 		}
 	}
-	return ""
+	return said
 }
 
 // services returns every service, the interface that bears its name first.
@@ -206,6 +232,9 @@ func (p *sourcePackage) methods(name string) ([]method, error) {
 			all = append(all, inner...)
 		case *ast.FuncType:
 			m, err := p.method(field.Names[0].Name, t)
+			if err == nil {
+				m.again, err = again(m.Name, field.Doc)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("%s.%w", name, err)
 			}
@@ -215,6 +244,19 @@ func (p *sourcePackage) methods(name string) ([]method, error) {
 		}
 	}
 	return all, nil
+}
+
+// again returns how a method may be called twice, or nothing.
+func again(name string, doc *ast.CommentGroup) (string, error) {
+	switch said := directives(doc, ""); {
+	case len(said) > 1 || len(said) == 1 && said[0] != repeatable && said[0] != seeded:
+		return "", fmt.Errorf("%s: a method is %s%s, %s%s or neither", name, directive, repeatable, directive, seeded)
+	case len(said) == 1:
+		return said[0], nil
+	case strings.HasPrefix(name, "Get") || strings.HasPrefix(name, "List"):
+		return "", fmt.Errorf("%s reads by its name, and does not say %s%s", name, directive, repeatable)
+	}
+	return "", nil
 }
 
 var errSignature = errors.New("a method is func(context.Context, Request) (Answer, error)")
@@ -233,7 +275,7 @@ func (p *sourcePackage) method(name string, f *ast.FuncType) (method, error) {
 	if first != "context.Context" || last != "error" {
 		return method{}, fmt.Errorf("%s: %w", name, errSignature)
 	}
-	return method{name, request, answer}, nil
+	return method{Name: name, Request: request, Answer: answer}, nil
 }
 
 // written returns a type as another package writes it.
@@ -282,6 +324,18 @@ func kebab(name string) string {
 			b.WriteByte('-')
 		}
 		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// quoted returns names as arguments of a call.
+func quoted(names []string) string {
+	var b strings.Builder
+	for i, name := range names {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(strconv.Quote(name))
 	}
 	return b.String()
 }

@@ -71,10 +71,13 @@ func TestWhatCannotBePlumbedIsNamed(t *testing.T) {
 		"struct{}":             "Library is not an interface",
 		"interface{ Missing }": "Missing is not an interface",
 		"interface{ ~int }":    "neither a method nor an interface",
-		"interface{ Find(context.Context) error }":                "Library.Find: a method is",
-		"interface{ Find(int, int) (int, error) }":                "Library.Find: a method is",
-		"interface{ Find(context.Context, int) int }":             "Library.Find: a method is",
-		"interface{ Find(context.Context, func()) (int, error) }": "a type of a kind that is not known",
+		"interface{ GetBook(context.Context, int) (int, error) }":                                       "Library.GetBook reads by its name",
+		"interface{\n//keyward:often\nFind(context.Context, int) (int, error) }":                        "a method is //keyward:repeatable",
+		"interface{\n//keyward:seeded\n//keyward:repeatable\nFind(context.Context, int) (int, error) }": "or neither",
+		"interface{ Find(context.Context) error }":                                                      "Library.Find: a method is",
+		"interface{ Find(int, int) (int, error) }":                                                      "Library.Find: a method is",
+		"interface{ Find(context.Context, int) int }":                                                   "Library.Find: a method is",
+		"interface{ Find(context.Context, func()) (int, error) }":                                       "a type of a kind that is not known",
 	} {
 		if _, err := plumbed(t, head+declared); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", declared, err)

@@ -129,7 +129,26 @@ var (
 
 // NewCeremonyClient returns a client whose calls end after the timeout of the limits at the latest.
 func NewCeremonyClient(conn *nats.Conn, limits rpc.Limits) CeremonyClient {
-	return CeremonyClient{rpc.NewClient(conn, "ceremony", limits, repeatable("ceremony")...).Seeding(seeded("ceremony")...)}
+	return CeremonyClient{rpc.NewClient(conn, "ceremony", limits,
+		"list-users",
+		"get-user",
+		"list-credentials",
+		"list-challenges",
+		"list-identifiers",
+		"list-user-social-accounts",
+		"list-social-accounts",
+		"list-client-envs",
+		"list-password-managers",
+		"list-sessions",
+		"get-user-long-session",
+		"get-long-session",
+		"keys",
+		"list-connect-tokens",
+		"list-passkeys",
+		"get-session-config",
+		"get-process-config",
+		"get-user-details-config",
+	).Seeding("login-start", "mediation-start")}
 }
 
 func (c CeremonyClient) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
@@ -448,7 +467,13 @@ var (
 
 // NewDecisionClient returns a client whose calls end after the timeout of the limits at the latest.
 func NewDecisionClient(conn *nats.Conn, limits rpc.Limits) DecisionClient {
-	return DecisionClient{rpc.NewClient(conn, "decision", limits, repeatable("decision")...).Seeding(seeded("decision")...)}
+	return DecisionClient{rpc.NewClient(conn, "decision", limits,
+		"login",
+		"append",
+		"mediation",
+		"rollout",
+		"explain-decision",
+	)}
 }
 
 func (c DecisionClient) Login(ctx context.Context, req service.LoginQuestion) (service.LoginVerdict, error) {
@@ -501,7 +526,13 @@ var (
 
 // NewEventsClient returns a client whose calls end after the timeout of the limits at the latest.
 func NewEventsClient(conn *nats.Conn, limits rpc.Limits) EventsClient {
-	return EventsClient{rpc.NewClient(conn, "events", limits, repeatable("events")...).Seeding(seeded("events")...)}
+	return EventsClient{rpc.NewClient(conn, "events", limits,
+		"list",
+		"list-webhooks",
+		"list-webhook-secrets",
+		"list-webhook-deliveries",
+		"list-webhook-dead-letters",
+	).Seeding("create", "append")}
 }
 
 func (c EventsClient) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {

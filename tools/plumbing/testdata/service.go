@@ -23,6 +23,9 @@ type Keys interface {
 //keyward:service library
 type Library interface {
 	Keys
+	// ListBooks reads.
+	//
+	//keyward:repeatable
 	ListBooks(context.Context, Empty) ([]string, error)
 }
 
@@ -30,6 +33,9 @@ type Library interface {
 //
 //keyward:service library
 type Archive interface {
+	// Find may be called twice with one seed.
+	//
+	//keyward:seeded
 	Find(context.Context, ident.UserID) (Empty, error)
 }
 
