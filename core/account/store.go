@@ -24,8 +24,8 @@ type Store struct {
 	patience *patience.Patience // of View and Again
 }
 
-// NewStore returns a store on the bucket "accounts" that keeps nothing in memory, and waits for it as its caller does. Where others read accounts through View,
-// nobody may write through it.
+// NewStore returns a store on the bucket "accounts" that keeps nothing in memory, and waits for it as its caller does. Where others read
+// accounts through View, nobody may write through it.
 func NewStore(bucket jetstream.KeyValue) *Store {
 	m, _ := newMetrics()
 	return &Store{accounts: stored(bucket), metrics: m, patience: patience.New(time.Minute)}

@@ -114,7 +114,8 @@ func (a *App) openAccounts(ctx context.Context, changes *eventlog.Store) (*accou
 	if err != nil {
 		return nil, err
 	}
-	return account.Open(account.Deps{Bucket: bucket, Changes: changes, Metrics: a.registry, Wait: a.cfg.Decision.LookupTimeout}, a.cfg.AccountsNear)
+	deps := account.Deps{Bucket: bucket, Changes: changes, Metrics: a.registry, Wait: a.cfg.Decision.LookupTimeout}
+	return account.Open(deps, a.cfg.AccountsNear)
 }
 
 func (a *App) openLog(ctx context.Context) (*eventlog.Store, error) {
@@ -266,14 +267,10 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
-	courier, err := delivery.New(a.cfg.DeliveryConfig(), delivery.Deps{Out: a.opts.Out, Now: a.opts.Now, Metrics: a.registry})
+	courier, err := a.openCourier()
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
-	a.onStop(func(context.Context) error {
-		courier.Close()
-		return nil
-	})
 	cfg := a.cfg.Ceremony
 	cfg.LookupTimeout = cmp.Or(a.cfg.Decision.LookupTimeout, cfg.LookupTimeout)
 	svc, err := ceremony.New(cfg, ceremony.Deps{
@@ -313,6 +310,18 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	a.run(settings.Ceremony, svc.Run)
 	a.parts.ceremony = svc
 	return a.serve(remote.CeremonyMethods(svc, svc))
+}
+
+func (a *App) openCourier() (*delivery.Courier, error) {
+	courier, err := delivery.New(a.cfg.DeliveryConfig(), delivery.Deps{Out: a.opts.Out, Now: a.opts.Now, Metrics: a.registry})
+	if err != nil {
+		return nil, err
+	}
+	a.onStop(func(context.Context) error {
+		courier.Close()
+		return nil
+	})
+	return courier, nil
 }
 
 func (a *App) ceremonyBuckets(ctx context.Context) (map[string]jetstream.KeyValue, error) {
