@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/keyward/keyward/core/ident"
@@ -84,12 +85,19 @@ func (v Versions) current(now time.Time, keep time.Duration) Versions {
 	})
 }
 
-// Ring is the keys of a project. It never changes.
+// Ring is the keys of a project. It never changes, but that it keeps what it has derived.
 type Ring struct {
 	project  ident.ProjectID
 	versions Versions
 	revision uint64
 	reread   func() (*Ring, error) // nil = there is nowhere to look
+	derived  sync.Map              // []byte by use
+}
+
+// use is what a key is for.
+type use struct {
+	version int
+	purpose Purpose
 }
 
 // Key is a key of one purpose and its version.
@@ -127,10 +135,23 @@ func (v Version) derive(project ident.ProjectID, p Purpose) ([]byte, error) {
 	return derived, nil
 }
 
+// key returns the key of a version for a purpose: each login start asks for two.
+func (r *Ring) key(v *Version, p Purpose) ([]byte, error) {
+	if kept, is := r.derived.Load(use{v.Number, p}); is {
+		return kept.([]byte), nil //nolint:forcetypeassert // nothing else is stored
+	}
+	derived, err := v.derive(r.project, p)
+	if err != nil {
+		return nil, err
+	}
+	r.derived.Store(use{v.Number, p}, derived)
+	return derived, nil
+}
+
 // Newest returns the key that makes what is new.
 func (r *Ring) Newest(p Purpose) Key {
-	v := r.versions[len(r.versions)-1]
-	derived, err := v.derive(r.project, p)
+	v := &r.versions[len(r.versions)-1]
+	derived, err := r.key(v, p)
 	if err != nil {
 		panic(err) // NewRing has derived a key from this root; a MAC would take none for a key
 	}
@@ -151,9 +172,9 @@ func (r *Ring) Key(p Purpose, version int) ([]byte, error) {
 		}
 		r = now
 	}
-	for _, v := range r.versions {
-		if v.Number == version {
-			return v.derive(r.project, p)
+	for i := range r.versions {
+		if v := &r.versions[i]; v.Number == version {
+			return r.key(v, p)
 		}
 	}
 	return nil, ErrVersion
