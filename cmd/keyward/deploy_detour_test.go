@@ -138,19 +138,7 @@ func TestNoServiceHasAConsumerSayWhatItMayNotSay(t *testing.T) {
 			t.Fatalf("%s cannot write what is its own: %v", name, err)
 		}
 		all := deliveries(own)
-		for _, a := range all {
-			if err := conn.PublishRequest(a.subject, conn.NewInbox(), []byte(a.payload)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := conn.FlushTimeout(time.Minute); err != nil {
-			t.Fatal(err)
-		}
-		for _, a := range all {
-			if !refused.tells(a.subject) {
-				t.Errorf("%s is not refused %s: %s", name, a.what, a.subject)
-			}
-		}
+		mustBeRefused(t, name, conn, refused, all)
 		for _, arrived := range heard() {
 			t.Errorf("a consumer of %s has said %s", name, arrived)
 		}

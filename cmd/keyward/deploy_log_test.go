@@ -3,7 +3,6 @@ package main_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
@@ -50,19 +49,7 @@ func TestNoServiceCanEraseOrBendTheLogOfEventsAndOnlyItsKeeperPurgesIt(t *testin
 				attack{"a purge", "$JS.API.STREAM.PURGE." + bus.EventsStream, ""},
 				attack{"a forged event", bus.EventsPrefix + ".pro-1.usr-1.login-completed", "{}"})
 		}
-		for _, a := range all {
-			if err := conn.PublishRequest(a.subject, conn.NewInbox(), []byte(a.payload)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := conn.FlushTimeout(time.Minute); err != nil {
-			t.Fatal(err)
-		}
-		for _, a := range all {
-			if !refused.tells(a.subject) {
-				t.Errorf("%s is not refused %s: %s", name, a.what, a.subject)
-			}
-		}
+		mustBeRefused(t, name, conn, refused, all)
 	}
 }
 

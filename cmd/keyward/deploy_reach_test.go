@@ -128,18 +128,6 @@ func TestNoServiceReadsWritesOrFollowsWhatIsNotItsOwn(t *testing.T) {
 		for _, stream := range streams {
 			all = append(all, reaches(stream, name)...)
 		}
-		for _, a := range all {
-			if err := conn.PublishRequest(a.subject, conn.NewInbox(), []byte(a.payload)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := conn.FlushTimeout(time.Minute); err != nil {
-			t.Fatal(err)
-		}
-		for _, a := range all {
-			if !refused.tells(a.subject) {
-				t.Errorf("%s is not refused %s: %s", name, a.what, a.subject)
-			}
-		}
+		mustBeRefused(t, name, conn, refused, all)
 	}
 }
