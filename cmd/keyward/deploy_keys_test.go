@@ -267,8 +267,8 @@ func TestTheAttacksOnSecretsWouldSucceedIfTheyWereAllowed(t *testing.T) {
 	}
 }
 
-// Whoever may make consumers can have a bucket copied, and written, by a detour. The copy is encrypted under a key that the ceremony service
-// alone has, and what is written is not believed, since it is not.
+// Whoever may make consumers can have a bucket copied, and written, by a detour. The copy is encrypted under a key that the ceremony
+// service alone has, and what is written is not believed, since it is not.
 func TestWhatIsCopiedOfABucketIsEncryptedAndWhatIsWrittenIsNotBelieved(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
