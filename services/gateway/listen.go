@@ -19,43 +19,25 @@ import (
 // farewell is how long calls that a shutdown has cancelled may take to say so to their clients.
 const farewell = 250 * time.Millisecond
 
-// newGRPCServer makes the server of the gRPC port. It speaks HTTP/2, which gRPC needs, and HTTP/1.1, with which the other protocols do.
+// newGRPCServer makes the server of the gRPC port. It speaks HTTP/2, which gRPC needs, and HTTP/1.1, with which the other protocols do. With
+// TLS it does too: that is the listener's, so that what is said within is read along, and what net/http says by itself is legible.
 func (g *Gateway) newGRPCServer(handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	if g.cfg.UsesTLS(TLSGRPC) {
-		protocols.SetHTTP2(true)
-	} else {
-		protocols.SetUnencryptedHTTP2(true)
-	}
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           g.onceOverTLS(handler),
+		Handler:           handler,
 		Protocols:         &protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: g.cfg.GRPCMaxStreams, SendPingTimeout: g.cfg.GRPCKeepalive},
-		TLSConfig:         g.tlsConfig(),
-		ReadHeaderTimeout: g.cfg.ReadTimeout,
+		ReadHeaderTimeout: g.cfg.ReadTimeout, // the handshake of TLS is within it
 		ReadTimeout:       g.cfg.ReadTimeout,
 		// Who does not read its answer has as long for it as it had to ask, and no longer.
 		WriteTimeout:   2*g.cfg.ReadTimeout + g.cfg.RequestTimeout,
 		IdleTimeout:    g.cfg.IdleTimeout,
 		MaxHeaderBytes: g.cfg.HeaderLimit,
-		ErrorLog:       slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), // handshakes and frames of clients that went wrong
+		ErrorLog:       slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), // frames of clients that went wrong
 		BaseContext:    func(net.Listener) context.Context { return g.base },
 	}
-}
-
-// onceOverTLS ends a connection of HTTP/1.1 with its first answer where there is TLS: net/http wants to see TLS itself, so that nothing
-// reads along there, and where there is no second request none can be hidden in the first.
-func (g *Gateway) onceOverTLS(next http.Handler) http.Handler {
-	if !g.cfg.UsesTLS(TLSGRPC) {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // tlsConfig returns nil if there is no certificate.
@@ -90,10 +72,11 @@ func (g *Gateway) Listen() error {
 	if g.grpcListener == nil {
 		return nil
 	}
-	g.grpcListener = g.connections.Listen(g.grpcListener)
-	if !g.cfg.UsesTLS(TLSGRPC) {
-		g.grpcListener = framing.Legible(framing.Listen(g.grpcListener, framing.Config{LineLimit: 2 * g.cfg.HeaderLimit, HTTP2: true}))
+	grpc := g.connections.Listen(g.grpcListener)
+	if g.cfg.UsesTLS(TLSGRPC) {
+		grpc = tls.NewListener(grpc, g.tlsConfig("h2", "http/1.1"))
 	}
+	g.grpcListener = framing.Legible(framing.Listen(grpc, framing.Config{LineLimit: 2 * g.cfg.HeaderLimit, HTTP2: true}))
 	return nil
 }
 
@@ -169,11 +152,7 @@ func (g *Gateway) serveHTTP() error {
 }
 
 func (g *Gateway) serveGRPC() error {
-	serve := g.grpc.Serve
-	if g.cfg.UsesTLS(TLSGRPC) {
-		serve = func(l net.Listener) error { return g.grpc.ServeTLS(l, "", "") }
-	}
-	if err := serve(g.grpcListener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+	if err := g.grpc.Serve(g.grpcListener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("gateway: serve gRPC: %w", err)
 	}
 	return nil

@@ -3,6 +3,8 @@ package framing
 import (
 	"bytes"
 	"net"
+
+	"github.com/keyward/keyward/services/gateway/internal/connection"
 )
 
 // Legible returns a listener for net/http whose refusals of heads that it could not read pages may read, too. net/http writes them past
@@ -37,6 +39,7 @@ func (c legibleConn) Write(p []byte) (int, error) {
 	if !bytes.HasPrefix(rest, []byte(unhandled)) {
 		return c.Conn.Write(p)
 	}
+	connection.Linger(c.Conn) // its client may still be sending
 	allowed := []byte("\r\nAccess-Control-Allow-Origin: *\r\n")
 	if _, err := c.Conn.Write(bytes.Join([][]byte{line, rest}, allowed)); err != nil {
 		return 0, err
