@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"errors"
 	"net/mail"
 	"slices"
@@ -19,6 +20,7 @@ const (
 	MaxSocialAccounts = 100
 	maxLocalPart      = 64  // bytes of an email address before the @, RFC 5321 §4.5.3.1.1
 	maxMailDomain     = 255 // bytes after it, §4.5.3.1.2
+	maxLabel          = 63  // bytes between two dots of a domain, RFC 1035 §2.3.4
 	maxUsername       = 128 // characters
 	minPhoneDigits    = 7
 	maxPhoneDigits    = 15 // ITU-T E.164
@@ -29,6 +31,7 @@ var (
 	errBlank    = errors.New("cannot be blank")
 	errType     = errors.New("must be a valid value")
 	errEmail    = errors.New("must be an email address such as ada@example.com")
+	errDomain   = errors.New("must have a domain after the @ that there can be, in labels of 1 to 63 letters, digits and inner hyphens")
 	errLocal    = errors.New("must have at most 64 bytes before the @ (RFC 5321)")
 	errPhone    = errors.New("must be a phone number with the country's code and nothing between its digits, such as +4915112345678")
 	errUsername = errors.New("must be at most 128 characters long, without control characters and without spaces at its ends")
@@ -66,9 +69,9 @@ func IdentifierKey(kind IdentifierType, value string) string {
 	key := EarlierIdentifierKey(kind, value)
 	switch kind {
 	case IdentifierTypeEmail:
-		local, domain, _ := cutAddress(key)
+		local, domain, _ := cutAddress(strings.TrimSpace(value))
 		if unicode, err := idna.Lookup.ToUnicode(domain); err == nil && domain != "" {
-			return norm.NFC.String(local + "@" + unicode)
+			return norm.NFC.String(lower(local) + "@" + unicode)
 		}
 	case IdentifierTypeUsername:
 		if name, err := precisName(key); err == nil {
@@ -83,9 +86,15 @@ func IdentifierKey(kind IdentifierType, value string) string {
 func EarlierIdentifierKey(kind IdentifierType, value string) string {
 	value = strings.TrimSpace(value)
 	if kind == IdentifierTypeEmail {
-		value = strings.ToLower(value)
+		value = lower(value)
 	}
 	return norm.NFC.String(value)
+}
+
+// lower writes letters small. The one letter beyond ASCII whose simple form is an ASCII letter gets its full one (Unicode SpecialCasing):
+// a domain with it is another domain, and may be another's.
+func lower(text string) string {
+	return strings.ToLower(strings.ReplaceAll(text, "\u0130", "i\u0307"))
 }
 
 // IdentifierForms returns the keys under which the same identifier may have been entered, in the order to look: first what it is written
@@ -128,10 +137,28 @@ func cleanEmail(value string) (string, error) {
 	case len(domain) > maxMailDomain:
 		return "", errEmail
 	}
-	if _, err := idna.Lookup.ToASCII(domain); err != nil && strings.ContainsFunc(domain, beyondASCII) {
-		return "", errEmail
+	if !deliverable(domain) {
+		return "", errDomain
 	}
 	return value, nil
+}
+
+// deliverable reports whether mail can be sent to a domain, or to an address in its place (RFC 5321 §4.1.3). Names of hosts that have
+// underscores get mail, whatever RFC 1123 says.
+func deliverable(domain string) bool {
+	if strings.HasPrefix(domain, "[") {
+		return true
+	}
+	ascii, err := idna.Lookup.ToASCII(domain)
+	if err != nil && (strings.ContainsFunc(domain, beyondASCII) || strings.Contains(strings.ToLower(domain), "xn--")) {
+		return false
+	}
+	for label := range strings.SplitSeq(cmp.Or(ascii, domain), ".") {
+		if label == "" || len(label) > maxLabel || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
+			return false
+		}
+	}
+	return true
 }
 
 func invisible(r rune) bool { return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }

@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
+	"golang.org/x/net/idna"
 	"pgregory.net/rapid"
 
 	"github.com/keyward/keyward/core/account"
@@ -19,6 +21,7 @@ func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 	)
 	const (
 		badEmail    = "must be an email address such as ada@example.com"
+		badDomain   = "must have a domain after the @ that there can be, in labels of 1 to 63 letters, digits and inner hyphens"
 		badPhone    = "must be a phone number with the country's code and nothing between its digits, such as +4915112345678"
 		badUsername = "must be at most 128 characters long, without control characters and without spaces at its ends"
 	)
@@ -42,7 +45,15 @@ func TestValuesOfIdentifiersAreChecked(t *testing.T) {
 		"a domain too long":                   {email, "a@" + strings.Repeat("a.", 128) + "com", "", badEmail},
 		"an email address in another script":  {email, "a@xn--mnchen-3ya.de", "a@xn--mnchen-3ya.de", ""},
 		"a domain that is none":               {email, "a@m\u00fcn chen.de", "", badEmail},
-		"a domain of forbidden characters":    {email, "a@\u0378.de", "", badEmail},
+		"a domain of forbidden characters":    {email, "a@\u0378.de", "", badDomain},
+		"a domain of Punycode that is none":   {email, "a@xn--a.com", "", badDomain},
+		"a domain with a label too long":      {email, "a@" + strings.Repeat("a", 64) + ".com", "", badDomain},
+		"a domain with the longest label":     {email, "a@" + strings.Repeat("a", 63) + ".com", "a@" + strings.Repeat("a", 63) + ".com", ""},
+		"a domain with a hyphen before":       {email, "a@-b.com", "", badDomain},
+		"a domain with a hyphen behind":       {email, "a@b-.com", "", badDomain},
+		"a domain with an underscore":         {email, "a@b_c.com", "a@b_c.com", ""},
+		"a domain without a dot":              {email, "ada@localhost", "ada@localhost", ""},
+		"an address in the place of a domain": {email, "a@[192.0.2.1]", "a@[192.0.2.1]", ""},
 		"an email address with a zero width":  {email, "a\u200bda@example.com", "", badEmail},
 		"an email address that turns around":  {email, "a\u202eda@example.com", "", badEmail},
 		"an empty value":                      {email, "", "", "cannot be blank"},
@@ -94,16 +105,17 @@ func TestIdentifiersAreTheSameByWhatTheyMean(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		"email addresses in another case":            {account.IdentifierTypeEmail, "Ada@Example.COM", "ada@example.com", true},
-		"email addresses composed in another way":    {account.IdentifierTypeEmail, "jos\u00e9@example.com", "jose\u0301@example.com", true},
-		"email addresses of two people":              {account.IdentifierTypeEmail, "ada@example.com", "bob@example.com", false},
-		"email addresses of one domain":              {account.IdentifierTypeEmail, "a@m\u00fcnchen.de", "A@XN--MNCHEN-3YA.de", true},
-		"email addresses with another dot":           {account.IdentifierTypeEmail, "a@example\u3002com", "a@example.com", true},
-		"user names in full width":                   {account.IdentifierTypeUsername, "\uff21da", "Ada", true},
-		"user names of several words":                {account.IdentifierTypeUsername, "\uff21da Lovelace", "Ada Lovelace", true},
-		"user names in another case":                 {account.IdentifierTypeUsername, "Ada", "ada", false},
-		"user names composed in another way":         {account.IdentifierTypeUsername, "Jos\u00e9", "Jose\u0301", true},
-		"a user name that only looks like the other": {account.IdentifierTypeUsername, "\u0430da", "ada", false},
+		"email addresses in another case":             {account.IdentifierTypeEmail, "Ada@Example.COM", "ada@example.com", true},
+		"email addresses composed in another way":     {account.IdentifierTypeEmail, "jos\u00e9@example.com", "jose\u0301@example.com", true},
+		"email addresses of two people":               {account.IdentifierTypeEmail, "ada@example.com", "bob@example.com", false},
+		"email addresses of one domain":               {account.IdentifierTypeEmail, "a@m\u00fcnchen.de", "A@XN--MNCHEN-3YA.de", true},
+		"email addresses with another dot":            {account.IdentifierTypeEmail, "a@example\u3002com", "a@example.com", true},
+		"email addresses that one letter tells apart": {account.IdentifierTypeEmail, "ada@\u0130cloud.example", "ada@icloud.example", false},
+		"user names in full width":                    {account.IdentifierTypeUsername, "\uff21da", "Ada", true},
+		"user names of several words":                 {account.IdentifierTypeUsername, "\uff21da Lovelace", "Ada Lovelace", true},
+		"user names in another case":                  {account.IdentifierTypeUsername, "Ada", "ada", false},
+		"user names composed in another way":          {account.IdentifierTypeUsername, "Jos\u00e9", "Jose\u0301", true},
+		"a user name that only looks like the other":  {account.IdentifierTypeUsername, "\u0430da", "ada", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,6 +127,29 @@ func TestIdentifiersAreTheSameByWhatTheyMean(t *testing.T) {
 				t.Errorf("found: %v", found)
 			}
 		})
+	}
+}
+
+// Whoever owns a domain whose name another name only resembles must not get at the other's mailboxes by it.
+func TestAddressesAreTheSameOnlyIfTheirDomainsAre(t *testing.T) {
+	t.Parallel()
+	of := func(letter rune) (address, domain string, ok bool) {
+		typed := string(letter) + "cloud.example"
+		ascii, err := idna.Lookup.ToASCII(typed)
+		return "ada@" + typed, ascii, err == nil
+	}
+	for letter := rune(0x80); letter <= unicode.MaxRune; letter++ {
+		one, itsDomain, ok := of(letter)
+		if !ok {
+			continue
+		}
+		for _, like := range []rune{unicode.ToLower(letter), unicode.ToUpper(letter), unicode.SimpleFold(letter)} {
+			other, otherDomain, ok := of(like)
+			same := account.IdentifierKey(account.IdentifierTypeEmail, one) == account.IdentifierKey(account.IdentifierTypeEmail, other)
+			if ok && same != (itsDomain == otherDomain) {
+				t.Errorf("%q and %q are the same: %v, their domains are %s and %s", one, other, same, itsDomain, otherDomain)
+			}
+		}
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+
+	"golang.org/x/net/idna"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -240,7 +243,8 @@ func MayLead(p project.Project, u *url.URL) bool {
 		known, err := url.Parse(origin)
 		return err == nil && WebOrigin(known) == WebOrigin(u)
 	})
-	return listed || (WebOrigin(u) == "https://"+strings.ToLower(u.Hostname()) && p.HasHost(strings.ToLower(u.Hostname())))
+	host, tls := strings.CutPrefix(WebOrigin(u), "https://")
+	return listed || tls && !strings.Contains(host, ":") && p.HasHost(host)
 }
 
 // WebOrigin returns the origin of a URL as RFC 6454 §6.2 writes it, or "" if it is none of http or https.
@@ -250,11 +254,24 @@ func WebOrigin(u *url.URL) string {
 	if !ok || u.Hostname() == "" || u.Opaque != "" {
 		return ""
 	}
-	origin := u.Scheme + "://" + strings.ToLower(u.Hostname())
+	host, ok := browserHost(u.Hostname())
+	if !ok {
+		return ""
+	}
+	origin := u.Scheme + "://" + host
 	if port := u.Port(); port != "" && port != usual {
 		origin += ":" + port
 	}
 	return origin
+}
+
+// browserHost returns the host that a browser goes to. Small letters are not enough beyond ASCII: there, what resembles a host is another.
+func browserHost(host string) (string, bool) {
+	if !strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return strings.ToLower(host), true
+	}
+	ascii, err := idna.Lookup.ToASCII(host)
+	return ascii, err == nil
 }
 
 // link returns the target with the challenge and its token, which replace parameters of the same names.
