@@ -168,7 +168,7 @@ var arrows = []struct {
 	{"core/patience", "core/fault"},
 	{"core/ratelimit", "core/cache"},
 	{"core/cache", "core/span"},
-	{"core/direct", ""},
+	{"core/direct", "core/patience"},
 	{"core/bus", ""},
 
 	// What everything may stand on.

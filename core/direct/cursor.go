@@ -23,6 +23,7 @@ type Cursor struct {
 	subject string
 	after   uint64
 	signs   chan struct{}
+	looks   chan struct{}
 	sub     *nats.Subscription
 
 	patience, pause time.Duration
@@ -34,7 +35,7 @@ type Cursor struct {
 // for: who has many cursors that seldom move gives each a long one.
 func (s *Stream) Cursor(subject string, after uint64, while time.Duration) (*Cursor, error) {
 	c := &Cursor{
-		stream: s, subject: subject, after: after, signs: make(chan struct{}, 1),
+		stream: s, subject: subject, after: after, signs: make(chan struct{}, 1), looks: make(chan struct{}, 1),
 		patience: while, pause: soonest, looked: time.Now(), connected: s.js.Conn().Stats().Reconnects,
 	}
 	var err error
@@ -49,6 +50,25 @@ func (s *Stream) Cursor(subject string, after uint64, while time.Duration) (*Cur
 	return c, nil
 }
 
+// Look has Next look at once whether there is something, and ends a Rest. Anybody may call it, at any time.
+func (c *Cursor) Look() {
+	select {
+	case c.looks <- struct{}{}:
+	default:
+	}
+}
+
+// Rest waits so that what comes meanwhile is read together, until there is a Look or ctx ends.
+func (c *Cursor) Rest(ctx context.Context, moment time.Duration) {
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-c.looks:
+	case <-timer.C:
+	}
+}
+
 // Close ends the cursor.
 func (c *Cursor) Close() { _ = c.sub.Unsubscribe() }
 
@@ -58,11 +78,17 @@ func (c *Cursor) Close() { _ = c.sub.Unsubscribe() }
 func (c *Cursor) Next(ctx context.Context, most int, take func(Message) error) error {
 	for {
 		n := 0
-		_, err := c.stream.page(ctx, c.subject, After(c.after), min(most, batchMessages), func(m Message) (bool, error) {
+		hand := func(m Message) (bool, error) {
 			n++
 			c.after = m.Sequence
 			return n < most, take(m)
-		})
+		}
+		var err error
+		if c.stream.batch {
+			_, err = c.stream.page(ctx, c.subject, After(c.after), min(most, batchMessages), hand)
+		} else {
+			err = c.stream.Each(ctx, c.subject, After(c.after), hand)
+		}
 		if err != nil {
 			return err
 		}
@@ -90,6 +116,8 @@ func (c *Cursor) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.signs:
+		c.pause = soonest
+	case <-c.looks:
 		c.pause = soonest
 	case <-timer.C:
 		c.pause = min(2*c.pause, c.patience)

@@ -1,5 +1,5 @@
 // Package direct reads streams without consumers: with batches of direct gets, and where a stream answers none (of several replicas a
-// follower may be behind), one message after the other from its leader. It reads, and touches nothing.
+// follower may be behind), message by message from its leader, many at a time when there is much to read. It reads, and touches nothing.
 //
 // Whoever may create a consumer may have what it delivers sent to any subject, since NATS does not check that: a service that only reads
 // needs no such permission in this way.
@@ -53,7 +53,8 @@ type Stream struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	name   string
-	batch  bool // it answers direct gets
+	batch  bool   // it answers direct gets
+	whole  string // the subject of all that it holds; empty: it has several
 }
 
 // Open asks how the stream can be read.
@@ -62,7 +63,22 @@ func Open(ctx context.Context, js jetstream.JetStream, name string) (*Stream, er
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", name, err)
 	}
-	return &Stream{js: js, stream: stream, name: name, batch: stream.CachedInfo().Config.AllowDirect}, nil
+	s := &Stream{js: js, stream: stream, name: name, batch: stream.CachedInfo().Config.AllowDirect}
+	if all := stream.CachedInfo().Config.Subjects; len(all) == 1 {
+		s.whole = all[0]
+	}
+	return s, nil
+}
+
+// everything is what a server need compare with no subject.
+const everything = ">"
+
+// filter returns what to ask for to get a subject.
+func (s *Stream) filter(subject string) string {
+	if subject == s.whole {
+		return everything
+	}
+	return subject
 }
 
 // State returns the bounds of the stream as they are now.
@@ -78,13 +94,14 @@ func (s *Stream) State(ctx context.Context) (jetstream.StreamState, error) {
 
 // Each reads the messages of a subject up to the end of the stream, until take wants no more or returns an error.
 func (s *Stream) Each(ctx context.Context, subject string, from Start, take func(Message) (more bool, err error)) error {
-	for {
+	for n := 0; s.batch || n < alone; n++ {
 		p, err := s.page(ctx, subject, from, batchMessages, take)
 		if err != nil || p.over || p.last == 0 || p.pending == 0 {
 			return err
 		}
 		from = After(p.last)
 	}
+	return s.readAhead(ctx, subject, from.sequence, take)
 }
 
 // page is what one read has come to.
@@ -113,7 +130,7 @@ func (s *Stream) page(ctx context.Context, subject string, from Start, most int,
 func (s *Stream) fromAny(
 	ctx context.Context, subject string, from Start, most int, take func(Message) (bool, error),
 ) (p page, err error) {
-	opts := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(batchBytes)}
+	opts := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSubject(s.filter(subject)), jetstreamext.GetBatchMaxBytes(batchBytes)}
 	switch {
 	case !from.at.IsZero():
 		opts = append(opts, jetstreamext.GetBatchStartTime(from.at))
@@ -148,21 +165,4 @@ func (s *Stream) fromAny(
 		return p, errors.Join(errIncomplete, ctx.Err())
 	}
 	return p, nil
-}
-
-// fromLeader reads one message.
-func (s *Stream) fromLeader(ctx context.Context, subject string, from Start, take func(Message) (bool, error)) (page, error) {
-	msg, err := s.stream.GetMsg(ctx, max(from.sequence, 1), jetstream.WithGetMsgSubject(subject))
-	for err == nil && msg.Time.Before(from.at) {
-		msg, err = s.stream.GetMsg(ctx, msg.Sequence+1, jetstream.WithGetMsgSubject(subject))
-	}
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return page{}, nil
-	}
-	if err != nil {
-		return page{}, fmt.Errorf("ask the leader: %w", err)
-	}
-	const unknown = 1
-	more, err := take(Message{msg, unknown})
-	return page{last: msg.Sequence, pending: unknown, over: !more}, err
 }

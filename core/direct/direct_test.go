@@ -21,7 +21,7 @@ const name, subjects = "READ", "read.>"
 func open(t *testing.T, batches bool) (jetstream.JetStream, *direct.Stream) {
 	t.Helper()
 	cfg := bus.DefaultConfig()
-	cfg.DataDir = t.TempDir()
+	cfg.DataDir, cfg.SyncInterval = t.TempDir(), time.Minute
 	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -159,4 +159,90 @@ func TestWhoeverFollowsAStreamIsToldThatItIsAnother(t *testing.T) {
 	if !errors.Is(err, direct.ErrReset) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// What there is between holes of any length comes once and in order, however many read beside each other.
+func TestWhateverHolesAStreamHasEachMessageComesOnceAndInOrder(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, js jetstream.JetStream, s *direct.Stream) {
+		// Every so many messages are of the subject that is read.
+		for every, count := range map[int]int{1: 400, 3: 300, 100: 50} {
+			for i := range every * count {
+				subject := "read.other"
+				if i%every == 0 {
+					subject = "read.wanted"
+				}
+				if _, err := js.PublishAsync(subject, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		select {
+		case <-js.PublishAsyncComplete():
+		case <-time.After(time.Minute):
+			t.Fatal("not all was stored")
+		}
+		stream, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Hole after hole: a long one, and single messages.
+		if err := stream.Purge(t.Context(), jetstream.WithPurgeSequence(40)); err != nil {
+			t.Fatal(err)
+		}
+		for sequence := uint64(100); sequence < 3000; sequence += 7 {
+			if err := stream.DeleteMsg(t.Context(), sequence); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, subject := range []string{subjects, "read.wanted", "read.other", "read.*"} {
+			var want, got []uint64
+			for next := uint64(1); ; {
+				msg, err := stream.GetMsg(t.Context(), next, jetstream.WithGetMsgSubject(subject))
+				if errors.Is(err, jetstream.ErrMsgNotFound) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, next = append(want, msg.Sequence), msg.Sequence+1
+			}
+			if err := s.Each(t.Context(), subject, direct.Start{}, func(m direct.Message) (bool, error) {
+				got = append(got, m.Sequence)
+				return true, nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: %s", subject, diff)
+			}
+		}
+	})
+}
+
+func TestWhoeverHasReadEnoughIsHandedNoMore(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, js jetstream.JetStream, s *direct.Stream) {
+		for range 400 {
+			publish(t, js, "read.0")
+		}
+		for _, enough := range []int{1, 32, 33, 40, 300, 400} {
+			n := 0
+			if err := s.Each(t.Context(), subjects, direct.Start{}, func(direct.Message) (bool, error) {
+				n++
+				return n < enough, nil
+			}); err != nil || n != enough {
+				t.Errorf("wanted %d, got %d, %v", enough, n, err)
+			}
+			n = 0
+			if err := s.Each(t.Context(), subjects, direct.Start{}, func(direct.Message) (bool, error) {
+				if n++; n == enough {
+					return true, errEnough
+				}
+				return true, nil
+			}); !errors.Is(err, errEnough) || n != enough {
+				t.Errorf("failed at %d, got %d, %v", enough, n, err)
+			}
+		}
+	})
 }
