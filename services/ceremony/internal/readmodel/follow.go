@@ -7,16 +7,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/listdb"
 )
 
 const (
-	queueLength    = 4096 // changes that were read and not yet written
-	pullAhead      = 5000 // messages that are asked for at a time
-	batchLimit     = 1000 // changes of one transaction
-	patience       = 250 * time.Millisecond
+	queueLength    = 4096                  // changes that were read and not yet written
+	batchLimit     = 1000                  // changes of one transaction
+	pullMost       = 256                   // messages that are read at a time
+	patience       = time.Second           // at most, until it is looked whether there is something that nothing was heard of
+	pullPause      = 50 * time.Millisecond // between two reads of a bucket, while nobody waits for what is in it
 	upkeepInterval = time.Minute
 	gatherTime     = 100 * time.Millisecond
 	moveInterval   = time.Second // at least, between two moves of changes from the log into the file: each waits for the disk
@@ -305,96 +305,111 @@ func (s *Store) showRows(f *listdb.File) {
 // pull hands on what a bucket's stream holds after a cursor, and what comes, in order, until ctx ends.
 func (s *Store) pull(ctx context.Context, bucket int, from listdb.Cursor, changes chan<- listdb.Change) error {
 	name := listdb.BucketNames()[bucket]
-	consumer, err := s.deps.JetStream.OrderedConsumer(ctx, listdb.StreamName(name), ordered(from.Sequence))
-	if err != nil {
-		return fmt.Errorf("follow bucket %s: %w", name, err)
+	p := puller{store: s, bucket: bucket, from: from, last: from.Sequence, changes: changes}
+	err := p.run(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // it was told to end
+	case errors.Is(err, direct.ErrReset):
+		s.replaced()
+		return fmt.Errorf("follow bucket %s: %w", name, errors.Join(errRenew, err))
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(pullAhead))
+	return fmt.Errorf("follow bucket %s: %w", name, err)
+}
+
+// puller reads what is written to a bucket. Writes that come soon after each other are read together, unless somebody waits for them.
+type puller struct {
+	store   *Store
+	bucket  int
+	from    listdb.Cursor
+	last    uint64 // sequence that was handed on
+	changes chan<- listdb.Change
+}
+
+func (p *puller) run(ctx context.Context) error {
+	name := listdb.BucketNames()[p.bucket]
+	subject := listdb.Subject(name, ">")
+	stream, err := direct.Open(ctx, p.store.deps.JetStream, listdb.StreamName(name))
 	if err != nil {
-		return fmt.Errorf("follow bucket %s: %w", name, err)
+		return err
 	}
-	defer messages.Stop()
-	last := from.Sequence
+	err = stream.Each(ctx, subject, direct.After(p.last), func(m direct.Message) (bool, error) { return true, p.hand(ctx, m) })
+	if err != nil {
+		return err
+	}
+	cursor, err := stream.Cursor(subject, p.last, patience)
+	if err != nil {
+		return err
+	}
+	defer cursor.Close()
+	p.store.progress.wake(p.bucket, cursor.Look)
+	defer p.store.progress.wake(p.bucket, nil)
 	for {
-		msg, err := next(ctx, messages)
+		n, err := p.next(ctx, cursor)
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			if !s.progress.behind(bucket, last) {
-				continue
-			}
-			c, err := s.skip(ctx, bucket, from, consumer, last)
-			if err != nil {
-				return err
-			}
-			if last = c.Sequence; !send(ctx, changes, c) {
-				return nil
-			}
-			continue
+			err = p.skip(ctx, stream, subject)
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("follow bucket %s: %w", name, err)
-		}
-		c, err := listdb.ReadChange(bucket, msg)
-		if err != nil {
+		switch {
+		case err == nil && n < pullMost:
+			cursor.Rest(ctx, pullPause)
+		case err == nil:
+		case ctx.Err() == nil && !p.store.deps.JetStream.Conn().IsConnected():
+			cursor.Rest(ctx, restartAfter)
+		default:
 			return err
 		}
-		if c.Sequence <= last {
-			continue
-		}
-		s.progress.heard(bucket, c.Sequence+c.Pending)
-		if last = c.Sequence; !send(ctx, changes, c) {
-			return nil
-		}
 	}
 }
 
-func send(ctx context.Context, changes chan<- listdb.Change, c listdb.Change) bool {
-	select {
-	case changes <- c:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// Ordered starts after a sequence. A consumer that cannot be made again at once is made again from the start, by whoever follows.
-func ordered(after uint64) jetstream.OrderedConsumerConfig {
-	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, MaxResetAttempts: 1}
-	if after > 0 {
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
-	}
-	return cfg
-}
-
-func next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+// next hands on what comes next, and returns how much that was.
+func (p *puller) next(ctx context.Context, cursor *direct.Cursor) (n int, err error) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return messages.Next(jetstream.NextContext(limited))
+	err = cursor.Next(limited, pullMost, func(m direct.Message) error {
+		n++
+		return p.hand(ctx, m)
+	})
+	return n, err
 }
 
-// skip finds out whether what lies between last and the end of the stream has been removed, so that no message will ever come of it; the
-// change says how far that is so.
-func (s *Store) skip(ctx context.Context, bucket int, from listdb.Cursor, consumer jetstream.Consumer, last uint64) (listdb.Change, error) {
-	name := listdb.BucketNames()[bucket]
-	still := listdb.Change{Bucket: bucket, Sequence: last}
-	origin, err := s.ask(ctx, name)
+// hand hands a message on, unless that was done before.
+func (p *puller) hand(ctx context.Context, m direct.Message) error {
+	if m.Sequence <= p.last {
+		return nil
+	}
+	p.store.progress.heard(p.bucket, m.Sequence)
+	return p.send(ctx, listdb.ReadChange(p.bucket, m.RawStreamMsg))
+}
+
+func (p *puller) send(ctx context.Context, c listdb.Change) error {
+	select {
+	case p.changes <- c:
+		p.last = c.Sequence
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// skip finds out whether what lies between the last message and the end of the stream has been removed, so that no message will ever come
+// of it, and hands that on.
+func (p *puller) skip(ctx context.Context, stream *direct.Stream, subject string) error {
+	if !p.store.progress.behind(p.bucket, p.last) {
+		return nil
+	}
+	origin, err := p.store.ask(ctx, listdb.BucketNames()[p.bucket])
 	if err != nil {
-		return still, err
+		return err
 	}
-	if origin.Stream != from.Stream {
-		s.replaced()
-		return still, fmt.Errorf("follow bucket %s: %w", name, errRenew)
+	if origin.Stream != p.from.Stream {
+		return direct.ErrReset
 	}
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return still, fmt.Errorf("follow bucket %s: %w", name, err)
+	before := p.last
+	err = stream.Each(ctx, subject, direct.After(p.last), func(m direct.Message) (bool, error) { return true, p.hand(ctx, m) })
+	if err != nil || p.last > before || origin.Sequence <= p.last {
+		return err
 	}
-	if info.NumPending == 0 && info.Delivered.Stream <= last {
-		still.Sequence = max(last, origin.Sequence)
-	}
-	return still, nil
+	return p.send(ctx, listdb.Change{Bucket: p.bucket, Sequence: origin.Sequence})
 }
 
 // upkeep removes what has gone by age, and compares the number of rows with that of entries.

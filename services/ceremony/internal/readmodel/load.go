@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/services/ceremony/internal/readmodel/internal/listdb"
 )
 
@@ -90,40 +89,20 @@ func (s *Store) loadBucket(ctx context.Context, w *listdb.Writer, bucket int, or
 
 // pullUpTo hands on what a stream holds up to origin.
 func (s *Store) pullUpTo(ctx context.Context, bucket int, origin listdb.Cursor, changes chan<- listdb.Change) error {
-	consumer, err := s.deps.JetStream.OrderedConsumer(ctx, listdb.StreamName(listdb.BucketNames()[bucket]), ordered(0))
+	name := listdb.BucketNames()[bucket]
+	stream, err := direct.Open(ctx, s.deps.JetStream, listdb.StreamName(name))
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(pullAhead))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for last := uint64(0); last < origin.Sequence; {
-		msg, err := next(ctx, messages)
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			c, err := s.skip(ctx, bucket, origin, consumer, last)
-			if err != nil {
-				return err
-			}
-			last = c.Sequence
-			continue
+	return stream.Each(ctx, listdb.Subject(name, ">"), direct.Start{}, func(m direct.Message) (bool, error) {
+		if m.Sequence > origin.Sequence {
+			return false, nil
 		}
-		if err != nil {
-			return err
+		select {
+		case changes <- listdb.ReadChange(bucket, m.RawStreamMsg):
+			return true, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
 		}
-		c, err := listdb.ReadChange(bucket, msg)
-		if err != nil {
-			return err
-		}
-		if c.Sequence > origin.Sequence {
-			return nil
-		}
-		if c.Sequence > last {
-			if last = c.Sequence; !send(ctx, changes, c) {
-				return ctx.Err()
-			}
-		}
-	}
-	return nil
+	})
 }

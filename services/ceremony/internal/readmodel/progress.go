@@ -22,13 +22,15 @@ type progress struct {
 	total   uint64
 	changed chan struct{} // closed at the next change
 	wanted  chan struct{} // holds one when asked has moved
+
+	lookers [listdb.BucketCount]func() // has whoever reads a bucket look at once; nil: nobody does
 }
 
 func newProgress() *progress {
 	return &progress{changed: make(chan struct{}), wanted: make(chan struct{}, 1)}
 }
 
-func (p *progress) wake() {
+func (p *progress) tell() {
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
@@ -41,7 +43,7 @@ func (p *progress) begin(cursors map[string]listdb.Cursor) {
 	for i, name := range listdb.BucketNames() {
 		p.streams[i], p.reached[i] = cursors[name].Stream, cursors[name].Sequence
 	}
-	p.wake()
+	p.tell()
 }
 
 // end makes everybody wait for begin.
@@ -50,7 +52,7 @@ func (p *progress) end() {
 	defer p.mu.Unlock()
 	p.ready = false
 	p.loaded, p.total = 0, 0
-	p.wake()
+	p.tell()
 }
 
 func (p *progress) advance(reached [listdb.BucketCount]uint64) {
@@ -59,7 +61,7 @@ func (p *progress) advance(reached [listdb.BucketCount]uint64) {
 	for i := range p.reached {
 		p.reached[i] = max(p.reached[i], reached[i])
 	}
-	p.wake()
+	p.tell()
 }
 
 func (p *progress) load(loaded, total uint64) {
@@ -85,11 +87,22 @@ func (p *progress) building() (string, bool) {
 func (p *progress) want(bucket int, sequence uint64) {
 	p.mu.Lock()
 	p.asked[bucket] = max(p.asked[bucket], sequence)
+	look := p.lookers[bucket]
 	p.mu.Unlock()
+	if look != nil {
+		look()
+	}
 	select {
 	case p.wanted <- struct{}{}:
 	default:
 	}
+}
+
+// wake says how whoever reads a bucket is made to look at once.
+func (p *progress) wake(bucket int, look func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lookers[bucket] = look
 }
 
 // awaited reports whether somebody may be waiting for rows.

@@ -1,7 +1,8 @@
 // Package readmodel keeps lists of users, identifiers, social accounts, sessions and connect tokens in an SQLite file, in the order and
 // under the filters that callers can ask for, so that a page costs the same however many there are. The file is a projection of the
 // buckets "accounts", "sessions" and "connect-tokens": it holds nothing that they do not, and is made anew from them whenever it is
-// missing, damaged, of another version, or of other streams than it came from. It touches those buckets, reading, and its directory.
+// missing, damaged, of another version, or of other streams than it came from. It touches those buckets, reading without consumers, and
+// its directory.
 //
 // Read your writes: what had been stored in a bucket when a list was asked for is in the list. Each list asks the bucket's stream for its
 // last sequence and waits until the rows have come as far. While nobody waits, changes are gathered for a moment and written together; what

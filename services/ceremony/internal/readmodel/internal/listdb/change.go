@@ -34,12 +34,14 @@ func BucketNames() [BucketCount]string {
 // StreamName returns the name of a bucket's stream.
 func StreamName(bucket string) string { return "KV_" + bucket }
 
+// Subject returns the subject of a key, or of the keys that a pattern matches.
+func Subject(bucket, key string) string { return "$KV." + bucket + "." + key }
+
 // Change is what one message of a bucket's stream says.
 type Change struct {
 	Bucket   int
 	Sequence uint64
-	Pending  uint64 // how many messages follow, as far as the server knew
-	stored   int64  // Unix ms, by the server's clock
+	stored   int64 // Unix ms, by the server's clock
 
 	key     string // <project>.<id>; empty: nothing but that the stream has come to sequence
 	project string
@@ -69,26 +71,21 @@ type user struct {
 
 var errKey = errors.New("the key is not of the form <project>.<id>")
 
-// ReadChange makes a change of a message. What is in the message and cannot be read is said in the change; an error means that it is no
-// message of a stream.
-func ReadChange(bucket int, msg jetstream.Msg) (Change, error) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return Change{}, fmt.Errorf("read a message of %s: %w", msg.Subject(), err)
-	}
-	c := Change{Bucket: bucket, Sequence: meta.Sequence.Stream, Pending: meta.NumPending, stored: meta.Timestamp.UnixMilli()}
-	c.key = strings.TrimPrefix(msg.Subject(), "$KV."+BucketNames()[bucket]+".")
+// ReadChange makes a change of a message. What is in the message and cannot be read is said in the change.
+func ReadChange(bucket int, msg *jetstream.RawStreamMsg) Change {
+	c := Change{Bucket: bucket, Sequence: msg.Sequence, stored: msg.Time.UnixMilli()}
+	c.key = strings.TrimPrefix(msg.Subject, Subject(BucketNames()[bucket], ""))
 	var ok bool
 	if c.project, c.id, ok = strings.Cut(c.key, "."); !ok {
 		c.Wrong = errKey
-		return c, nil
+		return c
 	}
 	// What the store removed by age it marks in a header of its own.
-	if msg.Headers().Get("KV-Operation") != "" || msg.Headers().Get("Nats-Marker-Reason") != "" {
-		return c, nil
+	if msg.Header.Get("KV-Operation") != "" || msg.Header.Get("Nats-Marker-Reason") != "" {
+		return c
 	}
-	c.Wrong = c.decode(msg.Data())
-	return c, nil
+	c.Wrong = c.decode(msg.Data)
+	return c
 }
 
 func (c *Change) decode(data []byte) error {
