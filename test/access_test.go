@@ -177,6 +177,7 @@ var bodiless = []string{
 	"DELETE /users/{userID}/identifiers/{identifierID}",
 	"GET /users/{userID}/passwordManagers",
 	"GET /users/{userID}/clientEnvs",
+	"DELETE /users/{userID}/clientEnvs/{clientEnvID}",
 	"DELETE /connectTokens/{connectTokenID}",
 	"DELETE /webhookEndpoints/{webhookEndpointID}",
 	"GET /webhookEndpoints/{webhookEndpointID}/secrets",
@@ -256,6 +257,7 @@ func (s *stack) newOwner(t *testing.T) *owner {
 		signed: *finished.SignedPasskeyData,
 		ids: map[string]string{
 			"userID":             p.id,
+			"clientEnvID":        as[rest.ClientEnvList](t, p.call(t, "GET", user+"/clientEnvs", nil)).ClientEnvs[0].ID,
 			"credentialID":       credential.ID,
 			"passkeyEventID":     event.PasskeyEventID,
 			"passkeyChallengeID": challenges.PasskeyChallenges[0].ChallengeID,

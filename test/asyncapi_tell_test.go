@@ -98,6 +98,9 @@ func tellAllTypes(t *testing.T, st *stack) {
 			"clientInformation": map[string]any{"remoteAddress": "203.0.113.7", "userAgent": "Mozilla/5.0"},
 		})
 	}
+	as[rest.GenericRsp](t, p.call(
+		t, http.MethodDelete, "/v2/users/"+p.id+"/clientEnvs/"+start.DetectionInsights.ClientEnvIds[0], nil,
+	))
 	as[rest.User](t, p.call(t, http.MethodPatch, "/v2/users/"+p.id, map[string]any{"fullName": "Ada"}))
 	as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id+"/credentials/"+created.ID, nil))
 	userServiceCall[any](

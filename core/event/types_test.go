@@ -15,7 +15,7 @@ func TestTypesAreAsTheyWereWhenEventsOfThemWereStored(t *testing.T) {
 	engine := []event.Type{
 		event.LoginOffered, event.LoginDenied, event.LoginCompleted, event.AppendOffered, event.AppendCompleted, event.Deleted,
 		event.LoginCodeFailed, event.PasskeyCounterRegressed, event.PasskeyBackupChanged, event.AppendRefused,
-		event.LoginRefused,
+		event.LoginRefused, event.EnvironmentForgotten,
 	}
 	account := []event.Type{
 		event.UserCreated, event.UserUpdated, event.UserDeleted, event.PasskeyDeleted, event.PasskeyCode, event.AuthSignUp, event.AuthLogin,

@@ -129,6 +129,8 @@ type Pair struct {
 	CreatedHere                               bool        // an active credential was created in this pair, on this device
 	// What should be here failed as often as the threshold, or the client reported that it holds none
 	Lost bool
+	// Unix ms; what happened here until then was forgotten and has no part in the above; 0 = never
+	ForgottenMs int64
 
 	Wins   []Win                // successes that make the pair positive, newest first, one for each route and credential
 	Proven []ident.CredentialID // were created or used on this device recently; sorted

@@ -14,23 +14,40 @@ const beginning = int64(math.MinInt64)
 
 // pair folds the history of the user in one environment.
 func (f *folder) pair(environment ident.EnvironmentID) Pair {
+	forgotten := f.forgotten(environment)
 	here := func(events []*event.Event) []*event.Event {
-		return kept(f.unexpired(events), func(e *event.Event) bool { return e.Environment == environment })
+		return kept(f.unexpired(events), func(e *event.Event) bool { return e.Environment == environment && e.CreatedMs > forgotten })
 	}
 	at := place{
-		environment: environment, successes: here(f.events.Successes()), failures: here(f.events.Failures()),
+		environment: environment, forgotten: forgotten, successes: here(f.events.Successes()), failures: here(f.events.Failures()),
 		exists: here(f.events.Of(event.AppendCredentialExists)), none: here(f.events.Of(event.LoginNoCredentials)),
 	}
 	var p Pair
+	if forgotten != beginning {
+		p.ForgottenMs = forgotten
+	}
 	f.successes(&p, at.successes)
 	f.failures(&p, &at)
 	f.existence(&p, &at)
 	return p
 }
 
-// place is what happened in one environment, oldest first.
+// forgotten returns when what is remembered of an environment was forgotten last, or the beginning of time: what happened there until then
+// no longer counts. Bars are no memory, and stay.
+func (f *folder) forgotten(environment ident.EnvironmentID) int64 {
+	for _, e := range slices.Backward(f.of(event.EnvironmentForgotten)) {
+		if e.Environment == environment {
+			f.counts(e)
+			return e.CreatedMs
+		}
+	}
+	return beginning
+}
+
+// place is what happened in one environment since it was forgotten last, oldest first.
 type place struct {
 	environment         ident.EnvironmentID
+	forgotten           int64
 	successes, failures []*event.Event
 	exists, none        []*event.Event // the client said that it holds a credential of the account, and that it holds none
 }
@@ -136,7 +153,8 @@ func (f *folder) failedCeremonies(failures []*event.Event, from int) []*event.Ev
 func (f *folder) existence(p *Pair, at *place) {
 	recent := func(createdMs int64) bool { return f.younger(createdMs, f.parameters.PositiveSeconds) }
 	for i := range f.credentials {
-		if c := &f.credentials[i]; c.Environment == at.environment && f.createdBy(c) == event.Local && !f.createdElsewhere(c, at) {
+		if c := &f.credentials[i]; c.Environment == at.environment && c.CreatedMs > at.forgotten && f.createdBy(c) == event.Local &&
+			!f.createdElsewhere(c, at) {
 			p.CreatedHere = true
 			if recent(c.CreatedMs) {
 				p.Proven = add(p.Proven, c.ID)

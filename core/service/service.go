@@ -153,6 +153,9 @@ type Directory interface {
 	//
 	//keyward:repeatable
 	ListClientEnvs(context.Context, ForUser[Empty]) (rest.ClientEnvList, error)
+	// DeleteClientEnv forgets what is remembered of a user in one environment: what happened there before counts in no later decision.
+	// Bars stay. One that is forgotten already is left as it is. 400 userID; 404.
+	DeleteClientEnv(context.Context, ForUser[ident.EnvironmentID]) (Empty, error)
 	// ListPasswordManagers returns what keeps the passkeys of a user, ordered by ID. 400 userID.
 	//
 	//keyward:repeatable

@@ -24,6 +24,8 @@ const (
 	PasskeyCounterRegressed Type = "passkey-counter-regressed"
 	// PasskeyBackupChanged: A passkey came back with another backup-eligible flag than it was created with, which no passkey may (W3C WebAuthn Level 3 section 6.1.3). The login was refused.
 	PasskeyBackupChanged Type = "passkey-backup-changed"
+	// EnvironmentForgotten: What was remembered of one client environment of the user was forgotten: which passkeys are at hand there, and what failed there, counts from now on only. Bars that name the environment stay.
+	EnvironmentForgotten Type = "environment-forgotten"
 	// Deleted: Another event was deleted. Whoever keeps events forgets the one that is named; it has no effect any more.
 	Deleted Type = "event-deleted"
 	// UserCreated: A user was created.
@@ -97,6 +99,7 @@ func Types() []Type {
 		LoginCodeFailed,
 		PasskeyCounterRegressed,
 		PasskeyBackupChanged,
+		EnvironmentForgotten,
 		Deleted,
 		UserCreated,
 		UserUpdated,

@@ -19,8 +19,8 @@ import (
 // farewell is how long calls that a shutdown has cancelled may take to say so to their clients.
 const farewell = 250 * time.Millisecond
 
-// newGRPCServer makes the server of the gRPC port. It speaks HTTP/2, which gRPC needs, and HTTP/1.1, with which the other protocols do. With
-// TLS it does too: that is the listener's, so that what is said within is read along, and what net/http says by itself is legible.
+// newGRPCServer makes the server of the gRPC port. It speaks HTTP/2, which gRPC needs, and HTTP/1.1, with which the other protocols do.
+// TLS is the listener's, so that what is said within is read along, and what net/http says by itself is legible.
 func (g *Gateway) newGRPCServer(handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)

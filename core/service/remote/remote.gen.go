@@ -41,6 +41,7 @@ func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporte
 		rpc.Bind("list-user-social-accounts", ceremony.ListUserSocialAccounts),
 		rpc.Bind("list-social-accounts", ceremony.ListSocialAccounts),
 		rpc.Bind("list-client-envs", ceremony.ListClientEnvs),
+		rpc.Bind("delete-client-env", ceremony.DeleteClientEnv),
 		rpc.Bind("list-password-managers", ceremony.ListPasswordManagers),
 		rpc.Bind("update-cname", ceremony.UpdateCname),
 		rpc.Bind("update-project-config", ceremony.UpdateProjectConfig),
@@ -219,6 +220,9 @@ func (c CeremonyClient) ListSocialAccounts(ctx context.Context, req service.ForP
 }
 func (c CeremonyClient) ListClientEnvs(ctx context.Context, req service.ForUser[service.Empty]) (rest.ClientEnvList, error) {
 	return rpc.Call[rest.ClientEnvList](ctx, c.calls, "list-client-envs", req)
+}
+func (c CeremonyClient) DeleteClientEnv(ctx context.Context, req service.ForUser[ident.EnvironmentID]) (service.Empty, error) {
+	return rpc.Call[service.Empty](ctx, c.calls, "delete-client-env", req)
 }
 func (c CeremonyClient) ListPasswordManagers(ctx context.Context, req service.ForUser[service.Empty]) (rest.PasswordManagerList, error) {
 	return rpc.Call[rest.PasswordManagerList](ctx, c.calls, "list-password-managers", req)

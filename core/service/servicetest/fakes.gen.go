@@ -87,6 +87,9 @@ func (f Ceremony) ListSocialAccounts(ctx context.Context, req service.ForProject
 func (f Ceremony) ListClientEnvs(ctx context.Context, req service.ForUser[service.Empty]) (rest.ClientEnvList, error) {
 	return answer[rest.ClientEnvList](ctx, f.Recording, "Ceremony.ListClientEnvs", req)
 }
+func (f Ceremony) DeleteClientEnv(ctx context.Context, req service.ForUser[ident.EnvironmentID]) (service.Empty, error) {
+	return answer[service.Empty](ctx, f.Recording, "Ceremony.DeleteClientEnv", req)
+}
 func (f Ceremony) ListPasswordManagers(ctx context.Context, req service.ForUser[service.Empty]) (rest.PasswordManagerList, error) {
 	return answer[rest.PasswordManagerList](ctx, f.Recording, "Ceremony.ListPasswordManagers", req)
 }

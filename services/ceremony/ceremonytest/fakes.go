@@ -310,9 +310,15 @@ func (e *Events) CreateAuthEvent(context.Context, service.ForUser[rest.AuthEvent
 	return rest.AuthEvent{}, errElsewhere
 }
 
-// List implements service.Events.
-func (e *Events) List(context.Context, service.ForUser[service.EventList]) (rest.PasskeyEventList, error) {
-	return rest.PasskeyEventList{}, errElsewhere
+// List implements service.Events: on the first page all that the user's decisions are made from, newest first, as far as rooms look at it.
+func (e *Events) List(_ context.Context, req service.ForUser[service.EventList]) (rest.PasskeyEventList, error) {
+	var list rest.PasskeyEventList
+	for _, one := range slices.Backward(e.All()) {
+		if environment := string(one.Environment); req.Body.Page == 1 && one.Project == req.Project && one.User == req.User {
+			list.PasskeyEvents = append(list.PasskeyEvents, rest.PasskeyEvent{EventType: string(one.Type), ClientEnvID: &environment})
+		}
+	}
+	return list, nil
 }
 
 // Delete implements service.Events.

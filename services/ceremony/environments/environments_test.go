@@ -18,7 +18,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
 )
 
-func environments(t *testing.T, st *ceremonytest.Stack, user ident.UserID) []rest.ClientEnv {
+func listed(t *testing.T, st *ceremonytest.Stack, user ident.UserID) []rest.ClientEnv {
 	t.Helper()
 	list, err := st.ListClientEnvs(t.Context(), service.ForUser[service.Empty]{Project: st.Project.ID, User: user})
 	if err != nil || list.ClientEnvs == nil {
@@ -45,7 +45,7 @@ func TestEnvironmentsAreListedAsLastSeen(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)
 	user, d := st.NewUser(t), authenticator.Phone()
-	if got := environments(t, st, user); len(got) != 0 {
+	if got := listed(t, st, user); len(got) != 0 {
 		t.Errorf("a new user has been seen: %+v", got)
 	}
 	st.Enroll(t, user, d)
@@ -59,7 +59,7 @@ func TestEnvironmentsAreListedAsLastSeen(t *testing.T) {
 		ID: string(st.Account(t, user).Environments[0].ID), OSName: "macOS", OSVersion: "15", BrowserName: "Safari", BrowserVersion: "18",
 		UserAgent: strings.Repeat("ä", 256), JsFingerprint: "fp-1", CreatedMs: ceremonytest.Started.UnixMilli(),
 	}}
-	got := environments(t, st, user)
+	got := listed(t, st, user)
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(rest.ClientEnv{}, "Handle")); diff != "" {
 		t.Error(diff)
 	}
@@ -75,7 +75,7 @@ func TestEnvironmentsAreListedAsLastSeen(t *testing.T) {
 	st.Clock.Advance(time.Minute)
 	other.Handle = ""
 	login(t, st, user, other, func(*rest.ClientInformation) {})
-	if all := environments(t, st, user); len(all) != 2 || all[0].ID == got[0].ID || all[1].ID != got[0].ID {
+	if all := listed(t, st, user); len(all) != 2 || all[0].ID == got[0].ID || all[1].ID != got[0].ID {
 		t.Errorf("the one seen last does not come first: %+v", all)
 	}
 	_, err := st.ListClientEnvs(t.Context(), service.ForUser[service.Empty]{Project: st.Project.ID, User: "usr-1"})
@@ -87,12 +87,12 @@ func TestNothingIsRememberedInPrivateMode(t *testing.T) {
 	st := ceremonytest.New(t)
 	user, d := st.NewUser(t), authenticator.Phone()
 	st.Enroll(t, user, d)
-	before := environments(t, st, user)
+	before := listed(t, st, user)
 	st.Clock.Advance(time.Minute)
 	login(t, st, user, d, func(c *rest.ClientInformation) {
 		c.PrivateMode, c.UserAgent, c.JavascriptFingerprint = new(true), "secret", new("secret")
 	})
-	if diff := cmp.Diff(before, environments(t, st, user), cmpopts.IgnoreFields(rest.ClientEnv{}, "Handle")); diff != "" {
+	if diff := cmp.Diff(before, listed(t, st, user), cmpopts.IgnoreFields(rest.ClientEnv{}, "Handle")); diff != "" {
 		t.Error(diff)
 	}
 }

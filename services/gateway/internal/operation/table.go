@@ -58,6 +58,7 @@ func Backend(s Services) []Row {
 		ofUser("createAuthEvent", s.Events.CreateAuthEvent, body),
 		ofUser("listPasswordManagers", s.Ceremony.ListPasswordManagers, nothing),
 		ofUser("listClientEnvs", s.Ceremony.ListClientEnvs, nothing),
+		ofUser("deleteClientEnv", s.Ceremony.DeleteClientEnv, id),
 		ofProject("updateProjectConfig", s.Ceremony.UpdateProjectConfig, body),
 		ofProject("updateCname", s.Ceremony.UpdateCname, body),
 		ofProject("createConnectToken", s.Ceremony.CreateConnectToken, body),

@@ -1,4 +1,4 @@
-// Package usercmd is "keyward user": it moves users in and out of a running server.
+// Package usercmd is "keyward user": it moves users in and out of a running server, and has it forget what it knows of one in a browser.
 package usercmd
 
 import (
@@ -19,7 +19,7 @@ import (
 func New(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
-		Short: "Move users in and out, and answer a user's request for their data",
+		Short: "Move users in and out, answer requests for data, and forget browsers",
 		Long: `Users, their identifiers, passkeys with public keys, and events travel as JSON
 Lines, one record a line. These commands need a running server, and find it through
 --data-dir or --nats-url.`,
@@ -30,6 +30,7 @@ Lines, one record a line. These commands need a running server, and find it thro
 	for _, sub := range cmd.Commands() {
 		command.ServerFlags(sub.Flags())
 	}
+	cmd.AddCommand(newUserEnvironments(terminal))
 	return cmd
 }
 

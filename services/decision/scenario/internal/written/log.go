@@ -34,6 +34,7 @@ var (
 		event.LoginCodeFailed:         {"process", "env"},
 		event.PasskeyCounterRegressed: {"credential", "process", "env"},
 		event.PasskeyBackupChanged:    {"credential", "process", "env"},
+		event.EnvironmentForgotten:    {"env"},
 	}
 	wireKeys  = []string{"process", "env", "challenge", "credential", "expires", "proven"}
 	wireTypes = words(slices.DeleteFunc(slices.Sorted(slices.Values(event.Types())), func(t event.Type) bool { return !t.OnWire() })...)
