@@ -144,6 +144,7 @@ var arrows = []struct {
 	{"core/service", "core/account core/event core/fault core/history core/ident core/listing core/transfer api"},
 	{"core/service/remote", "core/rpc core/bus core/service core/event core/ident api"},
 	{"core/loopbacktest", ""},
+	{"core/redistest", ""},
 	{"core/service/servicetest", "core/service core/event core/ident core/reqctx api"},
 	{"core/rpc", "core/bus core/fault core/ident core/reqctx"},
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keyward/keyward/core/redistest"
 )
 
 // gate holds commands back until it is opened, and counts what was sent.
@@ -43,9 +45,12 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-func embedded(t *testing.T) *Cache {
+// opened returns a client of a Redis of our own.
+func opened(t *testing.T) *Cache {
 	t.Helper()
-	c, err := Open(DefaultConfig())
+	config := DefaultConfig()
+	config.URL, config.Timeout = redistest.Double(t), time.Minute
+	c, err := Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +64,7 @@ func hget(k int) *redis.StringCmd {
 
 func TestEveryCallerOfABatchGetsItsOwnAnswer(t *testing.T) {
 	t.Parallel()
-	c := embedded(t)
+	c := opened(t)
 	const callers, rounds = 16, 200
 	for k := range callers {
 		if err := c.Client.HSet(t.Context(), "key", fmt.Sprint(k), fmt.Sprint("value ", k)).Err(); err != nil {
@@ -87,7 +92,7 @@ func TestEveryCallerOfABatchGetsItsOwnAnswer(t *testing.T) {
 
 func TestWhatComesWhileACommandIsUnderWayIsSentTogether(t *testing.T) {
 	t.Parallel()
-	c, g := embedded(t), newGate()
+	c, g := opened(t), newGate()
 	c.Client.AddHook(g)
 	batch := NewBatch(c.Client.(*redis.Client))
 	var work sync.WaitGroup
@@ -166,7 +171,7 @@ func TestABatchLastsAsLongAsTheMostPatientOfItsCallers(t *testing.T) {
 
 func TestAFirstInLineWhoLeavesPassesItsTurnOn(t *testing.T) {
 	t.Parallel()
-	c, g := embedded(t), newGate()
+	c, g := opened(t), newGate()
 	c.Client.AddHook(g)
 	batch := NewBatch(c.Client.(*redis.Client))
 	first, second := &call{
@@ -189,7 +194,7 @@ func TestAFirstInLineWhoLeavesPassesItsTurnOn(t *testing.T) {
 
 func TestAServerThatGoesAwayFailsEveryCallerOfABatchAndLaterOnesAreServed(t *testing.T) {
 	t.Parallel()
-	c := embedded(t)
+	c := opened(t)
 	options := *c.Client.(*redis.Client).Options()
 	var cut atomic.Bool
 	options.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -13,11 +13,12 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/redistest"
 )
 
 func TestEachCommandOfACallThatIsTracedIsAStepOfItAndAMissingKeyNoFailure(t *testing.T) {
 	t.Parallel()
-	c, err := cache.Open(cache.Config{Timeout: time.Minute})
+	c, err := cache.Open(cache.Config{URL: redistest.Double(t), Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,6 @@ package eventlog_test
 import (
 	"fmt"
 	"log/slog"
-	"net"
-	"os/exec"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/redistest"
 )
 
 const (
@@ -27,7 +26,7 @@ const (
 
 // BenchmarkEvents reads the histories of 100 users with 20 events each, by one caller and by 32.
 func BenchmarkEvents(b *testing.B) {
-	for _, server := range []string{"redis", "embedded"} {
+	for _, server := range []string{"redis", "memory"} {
 		w := open(b, server)
 		for _, callers := range []int{1, 32} {
 			run := func(name string, store func(testing.TB) *eventlog.Store, before func()) {
@@ -59,7 +58,9 @@ func BenchmarkEvents(b *testing.B) {
 				})
 			}
 			run("hit", w.store, nil)
-			run("miss", w.store, func() { _ = w.redis.Client.FlushAll(b.Context()) })
+			if w.redis != nil {
+				run("miss", w.store, func() { _ = w.redis.Client.FlushAll(b.Context()) })
+			}
 		}
 	}
 }
@@ -68,7 +69,7 @@ func benchUser(k int64) ident.UserID { return ident.UserID(fmt.Sprintf("usr-%d",
 
 type benchWorld struct {
 	bus   *bus.Bus
-	redis *cache.Cache
+	redis *cache.Cache // nil = the memory of the process takes its place
 }
 
 func open(b *testing.B, server string) *benchWorld {
@@ -81,14 +82,14 @@ func open(b *testing.B, server string) *benchWorld {
 	}
 	b.Cleanup(opened.Close)
 	w := &benchWorld{bus: opened}
-	cached := cache.DefaultConfig()
 	if server == "redis" {
-		cached.URL = startRedis(b)
+		cached := cache.DefaultConfig()
+		cached.URL = redistest.Serve(b)
+		if w.redis, err = cache.Open(cached); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = w.redis.Close() })
 	}
-	if w.redis, err = cache.Open(cached); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = w.redis.Close() })
 	s := w.store(b)
 	for user := range int64(benchUsers) {
 		for k := range benchEvents {
@@ -118,14 +119,17 @@ func (w *benchWorld) store(tb testing.TB) *eventlog.Store {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, err := eventlog.Open(tb.Context(), eventlog.Deps{
+	deps := eventlog.Deps{
 		JetStream: w.bus.JS,
 		Epochs:    epochs,
-		Redis:     w.redis.Client,
 		Metrics:   prometheus.NewRegistry(),
 		Clock:     time.Now,
 		Log:       slog.New(slog.DiscardHandler),
-	}, historycache.DefaultConfig())
+	}
+	if w.redis != nil {
+		deps.Redis = w.redis.Client
+	}
+	s, err := eventlog.Open(tb.Context(), deps, historycache.DefaultConfig())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -139,44 +143,6 @@ func readAll(b *testing.B, s *eventlog.Store) {
 			if _, err := s.Events(b.Context(), project, benchUser(user)); err != nil {
 				b.Fatal(err)
 			}
-		}
-	}
-}
-
-// startRedis runs a redis-server of our own and returns its URL.
-func startRedis(tb testing.TB) string {
-	tb.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		tb.Fatalf("redis-server is not installed (make test installs it): %v", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	address := l.Addr().(*net.TCPAddr)
-	if err := l.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	cmd := exec.Command(
-		path, "--port", fmt.Sprint(address.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
-		tb.TempDir(),
-	)
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for deadline := time.Now().Add(time.Minute); ; {
-		conn, err := net.Dial("tcp", address.String())
-		if err == nil {
-			_ = conn.Close()
-			return "redis://" + address.String() + "/0"
-		}
-		if time.Now().After(deadline) {
-			tb.Fatal("redis did not answer")
 		}
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -47,12 +48,20 @@ func install(t *testing.T) *installation {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	c, err := cache.Open(cache.DefaultConfig())
+	return &installation{t: t, bus: b, redis: double(t)}
+}
+
+// double is a Redis of our own.
+func double(t *testing.T) *cache.Cache {
+	t.Helper()
+	config := cache.DefaultConfig()
+	config.URL = redistest.Double(t)
+	c, err := cache.Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	return &installation{t: t, bus: b, redis: c}
+	return c
 }
 
 // instance is one process of the installation, with a connection to Redis of its own that can be cut.
@@ -130,7 +139,7 @@ func (n *instance) serving(i *installation) *cache.Cache {
 	return i.redis
 }
 
-// runID lets the embedded Redis tell a run ID, as a real one does.
+// runID lets the double tell a run ID, as a real Redis does.
 type runID struct{ of func() string }
 
 func (r runID) DialHook(next redis.DialHook) redis.DialHook { return next }

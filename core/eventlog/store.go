@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -17,11 +16,11 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// Deps is what a Store works on. All are required.
+// Deps is what a Store works on. All but Redis are required.
 type Deps struct {
 	JetStream jetstream.JetStream
 	Epochs    jetstream.KeyValue    // bucket "cache-epochs"; its reads must come from the leader
-	Redis     redis.UniversalClient // may be out of reach; its timeouts should be short
+	Redis     redis.UniversalClient // may be out of reach; its timeouts should be short. Nil = the memory of this process, see historycache
 	Metrics   prometheus.Registerer
 	Clock     func() time.Time // with a monotonic reading, as time.Now gives it
 	Log       *slog.Logger
@@ -128,11 +127,7 @@ func (s *Store) PublishPending(ctx context.Context, o event.Offer) error {
 	if err := s.log.PublishPending(ctx, o); err != nil {
 		return unstored(err)
 	}
-	raw, err := json.Marshal(o.Event)
-	if err != nil {
-		return fault.Internal(err)
-	}
-	if err := s.cache.AddOffer(ctx, o.Event, raw); err != nil {
+	if err := s.cache.AddOffer(ctx, o.Event); err != nil {
 		return fault.Unavailable(retryAfter, "the offer could not be announced").Because(err)
 	}
 	return nil

@@ -207,9 +207,7 @@ func TestReadYourWritesWithRedisGone(t *testing.T) {
 	first, second := failure("usr-1"), failure("usr-1")
 	mustAppend(t, n, first)
 	expect(t, n, "usr-1", first)
-	if err := i.redis.Close(); err != nil {
-		t.Fatal(err)
-	}
+	n.cutOff()
 	expect(t, n, "usr-1", first)
 	mustAppend(t, n, second)
 	expect(t, n, "usr-1", first, second)
@@ -286,11 +284,7 @@ func TestReadYourWritesWhenRedisComesBackWithAnOldSnapshot(t *testing.T) {
 // snapshot returns another server that holds what the installation's Redis holds now.
 func snapshot(t *testing.T, i *installation) *cache.Cache {
 	t.Helper()
-	c, err := cache.Open(cache.DefaultConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
+	c := double(t)
 	keys, err := i.redis.Client.Keys(t.Context(), "*").Result()
 	if err != nil || len(keys) == 0 {
 		t.Fatalf("nothing to copy: %v, %v", keys, err)

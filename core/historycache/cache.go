@@ -14,6 +14,9 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/historycache/internal/epochs"
+	"github.com/keyward/keyward/core/historycache/internal/inmemory"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -24,31 +27,55 @@ type Log interface {
 	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
 }
 
-// Deps is what a Cache works on. All are required.
+// Deps is what a Cache works on. All but Redis are required.
 type Deps struct {
 	Log     Log
 	Epochs  jetstream.KeyValue    // bucket "cache-epochs"; its reads must come from the leader
-	Redis   redis.UniversalClient // may be out of reach; its timeouts should be short
+	Redis   redis.UniversalClient // may be out of reach; its timeouts should be short. Nil = the memory of this process, see the package
 	Metrics prometheus.Registerer
 	Clock   func() time.Time // with a monotonic reading, as time.Now gives it
 	Logger  *slog.Logger
 }
 
-// Cache reads histories through Redis, and is told of what changes them. It is safe for concurrent use. One is enough for all services of
-// a process.
+// Cache reads histories through Redis or the memory of this process, and is told of what changes them. It is safe for concurrent use. One
+// is enough for all services of a process, and in memory there must be one alone.
 //
 // Who changes something tells it after the change is stored and before anybody is told of it. The methods that are told go on for a
 // moment after ctx ends, so that the cache does not fall behind. An error of theirs says that an entry may still be trusted that should
 // not be.
 type Cache struct {
 	log     Log
-	entries *entries
-	near    near
-	epochs  *epochs
-	metrics *metrics
+	kept    keeper
+	epochs  *epochs.Epochs
+	metrics *entry.Metrics
 
 	mu      sync.Mutex
-	filling map[string]bool // keys that this process is filling
+	filling map[entry.Shelf]bool // what this process is filling
+}
+
+// keeper keeps entries: one of each user's events, and one of the login offers and denials. Every method but History, Offers and Fill goes
+// on for a moment after ctx ends. An error says that nothing may be concluded of what was done.
+type keeper interface {
+	// History returns the events of an entry that can be trusted under the epoch, and the stamp of the account. If that is not the given
+	// one, it may leave out the events.
+	History(ctx context.Context, of entry.Owner, epoch uint64, accountStamp string) (event.Reading, entry.Trust, error)
+	// Offers returns the newest offers of an entry that can be trusted under the epoch, newest first: all, or at least those that have one
+	// of the texts for a value.
+	Offers(ctx context.Context, of entry.Owner, epoch uint64, about []string) ([]event.Event, entry.Trust, error)
+
+	// Add takes up an event, in JSON too, and AddOffer an offer. It reports whether it is time to make an entry of offers whole that nobody
+	// has asked for.
+	Add(ctx context.Context, e *event.Event, raw []byte) error
+	AddOffer(ctx context.Context, e *event.Event) (incomplete bool, err error)
+	// AccountChanged returns the stamp that the account has now, or "" if no entry vouches for it.
+	AccountChanged(ctx context.Context, of entry.Owner) (stamp string, err error)
+	// Fill makes an entry whole: events is what the log held, more reads what it got since. It returns the stamp of the account, or "" if
+	// something came in between.
+	Fill(ctx context.Context, at entry.Shelf, epoch uint64, events []event.Event, more func() ([]event.Event, error)) (stamp string, err error)
+	Remove(ctx context.Context, of entry.Owner, offersToo bool) error
+
+	// Degraded returns why nothing is asked of the keeper at the moment, or nil.
+	Degraded() error
 }
 
 // New returns a cache. Redis is not asked for anything yet.
@@ -56,49 +83,42 @@ func New(deps Deps, config Config) (*Cache, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	m, err := newMetrics(deps.Metrics)
+	m, err := entry.NewMetrics(deps.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := newNear(config.Near)
+	c := &Cache{log: deps.Log, metrics: m, filling: make(map[entry.Shelf]bool)}
+	c.epochs = epochs.New(deps.Epochs, deps.Clock, epochs.Config{Lease: config.Lease, Poll: config.Poll}, m.Bumps.Inc)
+	if deps.Redis == nil {
+		c.kept = inmemory.New(config.TTL, config.Memory, deps.Clock, m)
+		return c, nil
+	}
+	c.kept, err = newShared(deps.Redis, config, m, func(from, to gobreaker.State, cause error) {
+		deps.Logger.Warn("redis circuit changed", "from", from.String(), "to", to.String(), "cause", cause)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("make room for events: %w", err)
 	}
-	c := &Cache{log: deps.Log, near: kept, metrics: m, filling: make(map[string]bool)}
-	c.epochs = newEpochs(deps.Epochs, deps.Clock, config, m.bumps.Inc)
-	c.entries = newEntries(deps.Redis, config, func(from, to gobreaker.State, cause error) {
-		deps.Logger.Warn("redis circuit changed", "from", from.String(), "to", to.String(), "cause", cause)
-	})
 	return c, nil
 }
 
 // Run keeps the view of the epochs fresh until ctx ends. Reads work without it, at the price of a round trip to NATS now and then.
-func (c *Cache) Run(ctx context.Context) { c.epochs.run(ctx) }
+func (c *Cache) Run(ctx context.Context) { c.epochs.Run(ctx) }
 
 // Degraded returns why reads go to the log at the moment, or nil.
-func (c *Cache) Degraded() error {
-	if state := c.entries.breaker.State(); state == gobreaker.StateOpen {
-		return fmt.Errorf("redis failed too often; events are read from the log: %w", c.entries.cause())
-	}
-	return nil
-}
+func (c *Cache) Degraded() error { return c.kept.Degraded() }
 
 // Add takes up an event that is in the log, in JSON too, and was not there before.
 func (c *Cache) Add(ctx context.Context, e event.Event, raw []byte) error {
-	entry := key(e.Project, e.User)
-	said, err := told(ctx, func(ctx context.Context) (control, error) { return c.entries.add(ctx, entry, byID(&e), raw) })
-	if err != nil {
+	if err := c.kept.Add(ctx, &e, raw); err != nil {
 		return c.distrust(ctx, e.Project, e.User, err)
-	}
-	if k := c.near.get(entry); k != nil {
-		c.near.keep(entry, k.with(e, said))
 	}
 	return nil
 }
 
 // Remove makes the next reader ask the log.
 func (c *Cache) Remove(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
-	if err := c.remove(ctx, key(project, user)); err != nil {
+	if err := c.kept.Remove(ctx, entry.Of(project, user), false); err != nil {
 		return c.distrust(ctx, project, user, err)
 	}
 	return nil
@@ -106,31 +126,24 @@ func (c *Cache) Remove(ctx context.Context, project ident.ProjectID, user ident.
 
 // Uncertain is for an event of which its writer does not know whether it was stored: it does what Remove does if Redis can be reached.
 func (c *Cache) Uncertain(ctx context.Context, project ident.ProjectID, user ident.UserID) {
-	if err := c.remove(ctx, key(project, user)); err != nil {
-		c.metrics.writeFailures.Inc()
+	if err := c.kept.Remove(ctx, entry.Of(project, user), false); err != nil {
+		c.metrics.WriteFailures.Inc()
 	}
-}
-
-func (c *Cache) remove(ctx context.Context, keys ...string) error {
-	_, err := told(ctx, func(ctx context.Context) (control, error) { return control{}, c.entries.remove(ctx, keys...) })
-	return err
 }
 
 // AccountChanged makes sure that no read vouches for the user's account as it was. It returns the stamp of the account as it is now, or
 // "" if that is not known.
 func (c *Cache) AccountChanged(ctx context.Context, project ident.ProjectID, user ident.UserID) (stamp string, err error) {
-	said, err := c.noteAccount(ctx, project, user)
-	if err != nil {
+	if stamp, err = c.kept.AccountChanged(ctx, entry.Of(project, user)); err != nil {
 		return "", c.distrust(ctx, project, user, err)
 	}
-	return c.vouched(said), nil
+	return stamp, nil
 }
 
 // AccountGone does what AccountChanged does for an account that has been removed, by removing the user's entries: whatever is filled later
 // has another stamp.
 func (c *Cache) AccountGone(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
-	c.near.drop(key(project, user))
-	if err := c.remove(ctx, key(project, user), offersKey(project, user)); err != nil {
+	if err := c.kept.Remove(ctx, entry.Of(project, user), true); err != nil {
 		return c.distrust(ctx, project, user, err)
 	}
 	return nil
@@ -139,36 +152,35 @@ func (c *Cache) AccountGone(ctx context.Context, project ident.ProjectID, user i
 // AccountUncertain is for a change of which its writer does not know whether it was stored: it does what AccountChanged does if Redis can
 // be reached.
 func (c *Cache) AccountUncertain(ctx context.Context, project ident.ProjectID, user ident.UserID) {
-	if _, err := c.noteAccount(ctx, project, user); err != nil {
-		c.metrics.writeFailures.Inc()
+	if _, err := c.kept.AccountChanged(ctx, entry.Of(project, user)); err != nil {
+		c.metrics.WriteFailures.Inc()
 	}
-}
-
-func (c *Cache) noteAccount(ctx context.Context, project ident.ProjectID, user ident.UserID) (control, error) {
-	return told(ctx, func(ctx context.Context) (control, error) { return c.entries.noteAccount(ctx, key(project, user)) })
 }
 
 // DistrustAll makes every entry be filled anew.
 func (c *Cache) DistrustAll(ctx context.Context) error {
-	all := make([]uint8, shards)
+	all := make([]uint8, epochs.Shards)
 	for i := range all {
 		all[i] = uint8(i)
 	}
-	return c.epochs.bump(ctx, all...)
+	return c.epochs.Bump(ctx, all...)
 }
+
+// bumpLimit is how long withdrawing an entry may take.
+const bumpLimit = 5 * time.Second
 
 // distrust withdraws an entry that could not be written, through its epoch.
 func (c *Cache) distrust(ctx context.Context, project ident.ProjectID, user ident.UserID, cause error) error {
-	return c.withdraw(ctx, project, user, cause, c.epochs.bump)
+	return c.withdraw(ctx, project, user, cause, c.epochs.Bump)
 }
 
 func (c *Cache) withdraw(
 	ctx context.Context, project ident.ProjectID, user ident.UserID, cause error, raise func(context.Context, ...uint8) error,
 ) error {
-	c.metrics.writeFailures.Inc()
+	c.metrics.WriteFailures.Inc()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bumpLimit)
 	defer cancel()
-	if err := raise(ctx, shardOf(project, user)); err != nil {
+	if err := raise(ctx, epochs.ShardOf(project, user)); err != nil {
 		return errors.Join(err, cause)
 	}
 	return nil

@@ -1,6 +1,6 @@
-// Package historycache keeps a copy of users' histories in Redis, and the most used of them decoded in the process, so that reading one
-// takes one round trip. The truth is a log. The package touches the key-value bucket "cache-epochs" and the Redis keys
-// {project/user}:events and {project/user}:offers, and reads the log.
+// Package historycache keeps a copy of users' histories where reading one costs little: in Redis, and the most used of them decoded in the
+// process, so that it takes one round trip; or, where one process is all there is, in its memory alone. The truth is a log. The package
+// touches the key-value bucket "cache-epochs" and the Redis keys {project/user}:events and {project/user}:offers, and reads the log.
 //
 // # Promise
 //
@@ -8,7 +8,7 @@
 // before: also if Redis was empty, flushed, restarted, evicting or out of reach of any instance in between. Once AccountChanged or
 // AccountGone has returned without error, no read that begins afterwards vouches for the account as it was before.
 //
-// # How it is kept
+// # How it is kept in Redis
 //
 // A cache entry is a hash: a field for each event and four of its own. A reader trusts it only if all of these hold; otherwise it reads
 // the log:
@@ -62,6 +62,17 @@
 //
 // A stamp says nothing of a change of which its writer does not know whether it was stored. Such a writer raises :account too if it can,
 // and what is left of the doubt ends when the entry expires.
+//
+// # In the memory of one process
+//
+// Without Redis the same is kept decoded, within a bound, and whoever reads takes it as it is: there is nobody to confirm it, since all who
+// add events and change accounts tell this memory. Its entries are judged by the same rules, with numbers for marks, but for the run, as it
+// ends with the process. A step that Redis takes in one transaction is one under the lock. What is added to an entry that is not there is
+// left to whoever fills it. A fill takes the place of what the entry had instead of adding to it: what writers added before it began was in
+// the log before the log is read the second time. The epochs are asked all the same, which costs no message: a process that does not see
+// this memory, since it has come by the NATS that is embedded here, raises them with each event it appends.
+//
+// Stamps name the process, by a text that it draws, and the fill and the changes by their numbers, so that no two are alike.
 //
 // # What is left
 //

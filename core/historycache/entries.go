@@ -19,7 +19,7 @@ import (
 
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/historycache/internal/entry"
 )
 
 // Fields of an entry that are no events; event IDs begin with another letter.
@@ -31,15 +31,6 @@ const (
 	fieldAccount = ":account" // raised after every change of the user's account
 )
 
-// trust says what a reader made of an entry.
-type trust string
-
-const (
-	trusted   trust = "hit"
-	absent    trust = "miss"
-	untrusted trust = "untrusted"
-)
-
 // control is what an entry says of itself. Empty strings stand for fields that are not there.
 type control struct {
 	fill, ready, version, account string
@@ -49,25 +40,34 @@ type control struct {
 var controlFields = [...]string{fieldFill, fieldReady, fieldVersion, fieldAccount}
 
 // judge says whether the entry is whole, and was filled under the epoch and in the run.
-func (c control) judge(epoch uint64, run string) trust {
+func (c control) judge(epoch uint64, run string) entry.Trust {
 	if c == (control{}) {
-		return absent
+		return entry.Absent
 	}
 	_, rest, _ := strings.Cut(c.fill, " ")
 	filledUnder, filledIn, marked := strings.Cut(rest, " ")
 	if !marked || c.fill != c.ready || filledIn != run {
-		return untrusted
+		return entry.Untrusted
 	}
 	if under, err := strconv.ParseUint(filledUnder, 10, 64); err != nil || under != epoch {
-		return untrusted
+		return entry.Untrusted
 	}
-	return trusted
+	return entry.Trusted
 }
 
 // stamp names the state of the user's account that a trusted entry vouches for.
 func (c control) stamp() string {
 	token, _, _ := strings.Cut(c.fill, " ")
 	return token + "." + c.account
+}
+
+// vouched returns the stamp of an account that a whole entry vouches for, or "". Whether its epoch and its run are current shows when the
+// stamp is used.
+func (c control) vouched() string {
+	if c.fill == "" || c.fill != c.ready {
+		return ""
+	}
+	return c.stamp()
 }
 
 // mark returns what a fill leaves in an entry: a token of its own, the epoch and the run it was filled in.
@@ -110,10 +110,6 @@ func newEntries(client redis.UniversalClient, config Config, changed func(from, 
 		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 	})
 	return c
-}
-
-func key(project ident.ProjectID, user ident.UserID) string {
-	return "{" + string(project) + "/" + string(user) + "}:events"
 }
 
 // do runs f on the server that has the key, unless Redis has failed too often just now. A server that no longer has the key says so: that
@@ -159,25 +155,25 @@ func (c *entries) cause() error {
 }
 
 // look returns what the entry says of itself, and whether it can be trusted under the epoch.
-func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, trust, error) {
+func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, entry.Trust, error) {
 	cmd := redis.NewSliceCmd(ctx, "hmget", key, fieldFill, fieldReady, fieldVersion, fieldAccount)
 	current, err := c.ask(ctx, key, cmd)
 	if err != nil {
-		return control{}, untrusted, err
+		return control{}, entry.Untrusted, err
 	}
 	said, err := controlOf(cmd.Val())
 	if err != nil {
-		return control{}, untrusted, err
+		return control{}, entry.Untrusted, err
 	}
 	return said, said.judge(epoch, current), nil
 }
 
 // fields returns all that an entry holds, and whether it can be trusted under the epoch.
-func (c *entries) fields(ctx context.Context, key string, epoch uint64) (map[string]string, control, trust, error) {
+func (c *entries) fields(ctx context.Context, key string, epoch uint64) (map[string]string, control, entry.Trust, error) {
 	cmd := redis.NewMapStringStringCmd(ctx, "hgetall", key)
 	current, err := c.ask(ctx, key, cmd)
 	if err != nil {
-		return nil, control{}, untrusted, err
+		return nil, control{}, entry.Untrusted, err
 	}
 	fields := cmd.Val()
 	said := control{fill: fields[fieldFill], ready: fields[fieldReady], version: fields[fieldVersion], account: fields[fieldAccount]}
@@ -185,16 +181,16 @@ func (c *entries) fields(ctx context.Context, key string, epoch uint64) (map[str
 }
 
 // read returns an entry with its events if it can be trusted under the epoch.
-func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, trust, error) {
+func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, entry.Trust, error) {
 	fields, said, result, err := c.fields(ctx, key, epoch)
-	if err != nil || result != trusted {
+	if err != nil || result != entry.Trusted {
 		return nil, result, err
 	}
 	events, err := decode(fields)
 	if err != nil {
-		return nil, untrusted, nil //nolint:nilerr // what cannot be read is read from the log
+		return nil, entry.Untrusted, nil //nolint:nilerr // what cannot be read is read from the log
 	}
-	return newKnown(said, events), trusted, nil
+	return newKnown(said, events), entry.Trusted, nil
 }
 
 // ask sends a command that reads and returns the run of the server that answered.
@@ -371,12 +367,8 @@ func encode(events []event.Event, field func(*event.Event) string) ([]any, error
 	return fields, nil
 }
 
-// byID is the field of an event in an entry of events.
-func byID(e *event.Event) string { return string(e.ID) }
-
 // run returns the run ID of the server that answers, asking for it if a connection has been made since it last was: a server that is
-// another one, or that lives again, is reached over new connections only. A server that tells none, such as the embedded one, keeps
-// nothing over a restart.
+// another one, or that lives again, is reached over new connections only. A server that tells none keeps nothing over a restart.
 func (n *node) run(ctx context.Context) (string, error) {
 	dialled := n.dialled.Load()
 	if seen := n.lastSeen.Load(); seen != nil && seen.dialled == dialled {

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/historycache/internal/epochs"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -11,62 +13,33 @@ import (
 // entry vouches for it. With a stamp it says whether that still holds, and if not, no events. An error is the log's: what is wrong with
 // the cache costs time, and no answer.
 func (c *Cache) Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (event.Reading, error) {
-	entry := key(project, user)
-	epoch, err := c.epochs.current(ctx, shardOf(project, user))
+	epoch, err := c.epochs.Current(ctx, epochs.ShardOf(project, user))
 	if err != nil {
-		c.metrics.noEpoch.Inc()
+		c.metrics.NoEpoch.Inc()
 		return c.unlessStamped(accountStamp, func() (event.Reading, error) { return c.fromLog(ctx, project, user) })
 	}
-	k, result, err := c.fromEntry(ctx, entry, epoch, accountStamp)
+	read, result, err := c.kept.History(ctx, entry.Of(project, user), epoch, accountStamp)
 	if err != nil {
-		c.metrics.failed.Inc()
+		c.metrics.Failed.Inc()
 		return c.unlessStamped(accountStamp, func() (event.Reading, error) { return c.fromLog(ctx, project, user) })
 	}
-	if result == trusted {
-		if accountStamp != "" && accountStamp != k.accountStamp {
-			c.metrics.stale.Inc()
-			return event.Reading{AccountStamp: k.accountStamp, AccountStale: true}, nil
-		}
-		return event.Reading{Events: k.events, AccountStamp: k.accountStamp}, nil
+	if result != entry.Trusted {
+		return c.unlessStamped(accountStamp, func() (event.Reading, error) { return c.readThrough(ctx, project, user, epoch) })
 	}
-	return c.unlessStamped(accountStamp, func() (event.Reading, error) { return c.readThrough(ctx, project, user, epoch) })
+	if accountStamp != "" && accountStamp != read.AccountStamp {
+		c.metrics.Stale.Inc()
+		return event.Reading{AccountStamp: read.AccountStamp, AccountStale: true}, nil
+	}
+	return read, nil
 }
 
 // unlessStamped reads where no entry vouches for an account. Who has one that needs it is to read the account first, and come again.
 func (c *Cache) unlessStamped(accountStamp string, read func() (event.Reading, error)) (event.Reading, error) {
 	if accountStamp != "" {
-		c.metrics.stale.Inc()
+		c.metrics.Stale.Inc()
 		return event.Reading{AccountStale: true}, nil
 	}
 	return read()
-}
-
-// fromEntry returns the entry if it can be trusted. What is kept of it here spares its transport and decoding; so does an account that is
-// stale anyway, and then the entry comes without its events.
-func (c *Cache) fromEntry(ctx context.Context, entry string, epoch uint64, accountStamp string) (*known, trust, error) {
-	ctx, cancel := asked(ctx)
-	defer cancel()
-	if kept := c.near.get(entry); kept != nil {
-		said, result, err := c.entries.look(ctx, entry, epoch)
-		if err != nil || result != trusted {
-			c.metrics.read(result, err)
-			return nil, result, err
-		}
-		if k := kept.now(said); k != nil {
-			c.metrics.near.Inc()
-			if k != kept {
-				c.near.keep(entry, k)
-			}
-			return k, trusted, nil
-		}
-		if stamp := said.stamp(); accountStamp != "" && accountStamp != stamp {
-			return &known{control: said, accountStamp: stamp}, trusted, nil
-		}
-	}
-	k, result, err := c.entries.read(ctx, entry, epoch)
-	c.metrics.read(result, err)
-	c.near.keep(entry, k)
-	return k, result, err
 }
 
 func (c *Cache) fromLog(ctx context.Context, project ident.ProjectID, user ident.UserID) (event.Reading, error) {
@@ -80,53 +53,41 @@ func (c *Cache) fromLog(ctx context.Context, project ident.ProjectID, user ident
 // readThrough reads the log and fills the cache with it. The epoch was current before the log is read, so that whatever was bumped away
 // is in what is read.
 func (c *Cache) readThrough(ctx context.Context, project ident.ProjectID, user ident.UserID, epoch uint64) (event.Reading, error) {
-	entry := key(project, user)
+	at := entry.Shelf{Owner: entry.Of(project, user)}
 	events, next, err := c.log.Read(ctx, project, user, 1)
 	if err != nil {
 		return event.Reading{}, err
 	}
 	read := event.Reading{Events: event.NewSet(events)}
-	if !c.startFilling(entry) {
+	if !c.startFilling(at) {
 		return read, nil
 	}
-	defer c.stopFilling(entry)
-	filling, cancel := asked(ctx)
-	defer cancel()
-	said, err := c.entries.fill(filling, entry, epoch, byID, events, func() ([]event.Event, error) {
+	defer c.stopFilling(at)
+	stamp, err := c.kept.Fill(ctx, at, epoch, events, func() ([]event.Event, error) {
 		late, _, err := c.log.Read(ctx, project, user, next)
 		return late, err
 	})
 	if err != nil {
-		c.metrics.fillFailures.Inc()
-	} else {
-		read.AccountStamp = c.vouched(said)
+		c.metrics.FillFailures.Inc()
 	}
+	read.AccountStamp = stamp
 	return read, nil
-}
-
-// vouched returns the stamp of an account that a whole entry vouches for. Whether its epoch and its run are current shows when the stamp
-// is used.
-func (c *Cache) vouched(said control) string {
-	if said.fill == "" || said.fill != said.ready {
-		return ""
-	}
-	return said.stamp()
 }
 
 // startFilling reports whether nobody in this process fills the entry already. Others read the log for themselves: what the filler read
 // may be too old for them.
-func (c *Cache) startFilling(entry string) bool {
+func (c *Cache) startFilling(at entry.Shelf) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.filling[entry] {
+	if c.filling[at] {
 		return false
 	}
-	c.filling[entry] = true
+	c.filling[at] = true
 	return true
 }
 
-func (c *Cache) stopFilling(entry string) {
+func (c *Cache) stopFilling(at entry.Shelf) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.filling, entry)
+	delete(c.filling, at)
 }

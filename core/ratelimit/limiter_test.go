@@ -3,8 +3,6 @@ package ratelimit_test
 import (
 	"context"
 	"fmt"
-	"net"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/core/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -243,44 +242,39 @@ func TestAKeyThatPointsIntoABufferIsCopied(t *testing.T) {
 
 func TestTwoInstancesKeepOneLimitTogether(t *testing.T) {
 	t.Parallel()
-	for name, open := range servers {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, client := newClock(), open(t)
-			one, two := newLimiter(t, ratelimit.DefaultConfig(), client, c.now), newLimiter(t, ratelimit.DefaultConfig(), client, c.now)
-			limit := ratelimit.Limit{Requests: 100, Per: 10 * time.Second}
-			exchange := func() {
-				// The first instance to tell learns of the other with its next exchange.
-				one.exchange(t)
-				two.exchange(t)
-			}
-			passed := one.passed(30, "a", limit) + two.passed(20, "a", limit)
-			for range 10 {
-				exchange()
-				passed += one.passed(5, "a", limit) + two.passed(5, "a", limit)
-			}
-			// Both know of all but one exchange's worth of the other.
-			if passed < 100 || passed > 105 {
-				t.Errorf("let %d through, want about 100", passed)
-			}
-			c.advance(10 * time.Second)
-			if got := one.passed(10, "a", limit) + two.passed(10, "a", limit); got != 0 {
-				t.Errorf("at the turn of windows %d were let through", got)
-			}
-			exchange()
-			c.advance(5 * time.Second)
-			if got := one.passed(100, "a", limit); got < 45 || got > 50 {
-				t.Errorf("half a window later %d were let through, want about 50", got)
-			}
-			exchange()
-			if got := two.passed(1, "a", limit); got != 1 {
-				t.Errorf("an instance that was told nothing yet refused a call")
-			}
-			exchange()
-			if got := two.passed(10, "a", limit); got != 0 {
-				t.Errorf("an instance that was told let %d through", got)
-			}
-		})
+	c, client := newClock(), realRedis(t)
+	one, two := newLimiter(t, ratelimit.DefaultConfig(), client, c.now), newLimiter(t, ratelimit.DefaultConfig(), client, c.now)
+	limit := ratelimit.Limit{Requests: 100, Per: 10 * time.Second}
+	exchange := func() {
+		// The first instance to tell learns of the other with its next exchange.
+		one.exchange(t)
+		two.exchange(t)
+	}
+	passed := one.passed(30, "a", limit) + two.passed(20, "a", limit)
+	for range 10 {
+		exchange()
+		passed += one.passed(5, "a", limit) + two.passed(5, "a", limit)
+	}
+	// Both know of all but one exchange's worth of the other.
+	if passed < 100 || passed > 105 {
+		t.Errorf("let %d through, want about 100", passed)
+	}
+	c.advance(10 * time.Second)
+	if got := one.passed(10, "a", limit) + two.passed(10, "a", limit); got != 0 {
+		t.Errorf("at the turn of windows %d were let through", got)
+	}
+	exchange()
+	c.advance(5 * time.Second)
+	if got := one.passed(100, "a", limit); got < 45 || got > 50 {
+		t.Errorf("half a window later %d were let through, want about 50", got)
+	}
+	exchange()
+	if got := two.passed(1, "a", limit); got != 1 {
+		t.Errorf("an instance that was told nothing yet refused a call")
+	}
+	exchange()
+	if got := two.passed(10, "a", limit); got != 0 {
+		t.Errorf("an instance that was told let %d through", got)
 	}
 }
 
@@ -436,55 +430,17 @@ func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-var servers = map[string]func(testing.TB) redis.UniversalClient{
-	"a real Redis":       realRedis,
-	"the embedded cache": embeddedRedis,
-}
-
-func embeddedRedis(tb testing.TB) redis.UniversalClient {
+// realRedis runs a redis-server of our own.
+func realRedis(tb testing.TB) redis.UniversalClient {
 	tb.Helper()
-	c, err := cache.Open(cache.DefaultConfig())
+	config := cache.DefaultConfig()
+	config.URL, config.Timeout = redistest.Serve(tb), time.Minute
+	c, err := cache.Open(config)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = c.Close() })
 	return c.Client
-}
-
-// realRedis runs a redis-server of our own.
-func realRedis(tb testing.TB) redis.UniversalClient {
-	tb.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		tb.Fatalf("redis-server is not installed (make test installs it): %v", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	address := l.Addr().(*net.TCPAddr)
-	if err := l.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	cmd := exec.Command(
-		path, "--port", fmt.Sprint(address.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
-		tb.TempDir(),
-	)
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	client := redis.NewClient(&redis.Options{Addr: address.String()})
-	tb.Cleanup(func() {
-		_ = client.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for deadline := time.Now().Add(time.Minute); client.Ping(tb.Context()).Err() != nil; {
-		if time.Now().After(deadline) {
-			tb.Fatal("redis did not answer")
-		}
-	}
-	return client
 }
 
 func expectKeys(t *testing.T, l instance, want int) {

@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/redistest"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events"
 )
@@ -62,7 +63,9 @@ func beginSweeping(t *testing.T, after time.Duration) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.bus.Close)
-	if w.cache, err = cache.Open(cache.DefaultConfig()); err != nil {
+	redis := cache.DefaultConfig()
+	redis.URL = redistest.Double(t)
+	if w.cache, err = cache.Open(redis); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.cache.Close() })

@@ -16,7 +16,6 @@ import (
 
 	"github.com/keyward/keyward/bench/internal/fleet"
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/historycache"
@@ -29,7 +28,6 @@ var publishers = []int{1, 32, 256}
 // storage is an embedded NATS and cache with the event log on them, in this process.
 type storage struct {
 	bus   *bus.Bus
-	cache *cache.Cache
 	store *eventlog.Store
 }
 
@@ -37,16 +35,13 @@ func openStorage(ctx context.Context, dir string) (s *storage, err error) {
 	s = &storage{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close())
+			s.close()
 		}
 	}()
 	config := bus.DefaultConfig()
 	config.DataDir = dir
 	if s.bus, err = bus.Open(ctx, config, slog.New(slog.DiscardHandler)); err != nil {
 		return s, fmt.Errorf("open the bus: %w", err)
-	}
-	if s.cache, err = cache.Open(cache.DefaultConfig()); err != nil {
-		return s, fmt.Errorf("open the cache: %w", err)
 	}
 	epochs, err := s.bus.Bucket(ctx, bus.EpochsBucket)
 	if err != nil {
@@ -55,7 +50,6 @@ func openStorage(ctx context.Context, dir string) (s *storage, err error) {
 	s.store, err = eventlog.Open(ctx, eventlog.Deps{
 		JetStream: s.bus.JS,
 		Epochs:    epochs,
-		Redis:     s.cache.Client,
 		Metrics:   prometheus.NewRegistry(),
 		Clock:     time.Now,
 		Log:       slog.New(slog.DiscardHandler),
@@ -63,15 +57,10 @@ func openStorage(ctx context.Context, dir string) (s *storage, err error) {
 	return s, err
 }
 
-func (s *storage) close() error {
-	var err error
-	if s.cache != nil {
-		err = s.cache.Close()
-	}
+func (s *storage) close() {
 	if s.bus != nil {
 		s.bus.Close()
 	}
-	return err
 }
 
 // someEvent is one as an SDK reports it.
@@ -185,7 +174,7 @@ func (f measurement) compareAppends(ctx context.Context) (err error) {
 		if *s, err = openStorage(ctx, filepath.Join(f.Dir, name)); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, (*s).close()) }()
+		defer (*s).close()
 	}
 	fmt.Printf(
 		"Appends to the log (embedded NATS, every acknowledged write on disk, embedded cache) beside raw synchronous publishing of the same "+

@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -96,7 +95,7 @@ func (f measurement) readCold(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer s.close()
 	seen := fleet.Histogram()
 	const stride = 7919 // a prime, so that neighbours on disk are not read one after the other
 	for n := range coldReads {

@@ -69,7 +69,7 @@ type App struct {
 	admin    *telemetry.Admin
 	tracer   trace.TracerProvider // nil = nothing is traced
 	bus      *bus.Bus
-	cache    *cache.Cache
+	cache    *cache.Cache // nil = the memory of the process takes its place
 	projects *project.Store
 	audit    *audit.Queue
 	keys     *atrest.Keys // nil = secrets are stored as they are

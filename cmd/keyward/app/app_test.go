@@ -122,10 +122,13 @@ func TestReadinessListsEachDependency(t *testing.T) {
 	if status != http.StatusOK {
 		t.Errorf("status %d", status)
 	}
-	for _, want := range []string{"services ok\n", "nats ok\n", "redis ok\n", "policy ok revision "} {
+	for _, want := range []string{"services ok\n", "nats ok\n", "integrity ok\n", "policy ok revision "} {
 		if !strings.Contains(body, want) {
 			t.Errorf("readiness lacks %q:\n%s", want, body)
 		}
+	}
+	if strings.Contains(body, "redis") {
+		t.Errorf("a Redis that there is none of is looked after:\n%s", body)
 	}
 	if _, metrics := get(t, a.AdminAddr(), "/metrics", ""); !strings.Contains(metrics, "keyward_build_info") {
 		t.Error("no metrics")

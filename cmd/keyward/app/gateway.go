@@ -89,7 +89,7 @@ func (a *App) openGateway(ctx context.Context) error {
 	return nil
 }
 
-// openLimits counts calls. Gateways tell one another through a Redis that they share; the cache inside a process is shared with nobody.
+// openLimits counts calls. Gateways tell one another through a Redis that they share.
 func (a *App) openLimits() (*ratelimit.Limiter, error) {
 	var shared redis.UniversalClient
 	if a.cfg.Redis.URL != "" {

@@ -47,13 +47,16 @@ type parts struct {
 	explanations service.Explanations
 }
 
-// openCache opens Redis. A cache inside the process is right only if no other process writes events, so it is used with the embedded NATS
-// alone; otherwise, without a Redis, every read goes to the log.
+// openCache opens Redis. Without one, the memory of the process takes its place, which is right only if no other process writes events:
+// with the embedded NATS alone. Otherwise every read goes to the log.
 func (a *App) openCache() error {
 	cfg := a.cfg.Redis.Cache()
-	if cfg.URL == "" && a.cfg.NATS.URL != "" {
+	switch {
+	case cfg.URL == "" && a.cfg.NATS.URL == "":
+		return nil
+	case cfg.URL == "":
 		a.cache = cache.None(errNoRedis)
-	} else {
+	default:
 		opened, err := cache.Open(cfg)
 		if err != nil {
 			return fmt.Errorf("open redis: %w", err)
@@ -123,13 +126,17 @@ func (a *App) openLog(ctx context.Context) (*eventlog.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the event log: %w", err)
 	}
-	store, err := eventlog.Open(ctx, eventlog.Deps{
-		JetStream: a.bus.JS, Epochs: epochs, Redis: a.cache.Client, Metrics: a.registry, Clock: a.opts.Now, Log: a.logger("eventlog"),
-	}, a.cfg.Events)
+	deps := eventlog.Deps{JetStream: a.bus.JS, Epochs: epochs, Metrics: a.registry, Clock: a.opts.Now, Log: a.logger("eventlog")}
+	if a.cache != nil {
+		deps.Redis = a.cache.Client
+	}
+	store, err := eventlog.Open(ctx, deps, a.cfg.Events)
 	if err != nil {
 		return nil, fmt.Errorf("open the event log: %w", err)
 	}
-	a.health.Register("redis-circuit", telemetry.PingCheck(func(context.Context) error { return store.Degraded() }, telemetry.Degraded))
+	if a.cache != nil {
+		a.health.Register("redis-circuit", telemetry.PingCheck(func(context.Context) error { return store.Degraded() }, telemetry.Degraded))
+	}
 	a.run("event log", func(ctx context.Context) error {
 		store.Run(ctx)
 		return nil

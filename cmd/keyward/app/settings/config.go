@@ -244,9 +244,6 @@ func (c Config) Validate() error {
 	if c.Redis.Timeout <= 0 {
 		errs = append(errs, errors.New("redis_timeout: must be above 0"))
 	}
-	if c.Redis.MaxBytes < cache.LeastBytes {
-		errs = append(errs, errors.New("embedded_cache_max_bytes: must be at least 1MiB"))
-	}
 	return errors.Join(errs...)
 }
 

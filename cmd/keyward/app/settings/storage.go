@@ -155,18 +155,18 @@ func (c *Config) redisSettings() []Setting {
 			Doc: "How many connections to Redis are kept; 0 is ten for each processor.",
 		},
 		{
-			Section: "Storage", Key: "embedded_cache_max_bytes", Value: value.Bytes[int64]{P: &c.Redis.MaxBytes},
+			Section: "Storage", Key: "embedded_cache_max_bytes", Value: value.Bytes[int64]{P: &c.Events.Memory},
 			Doc: "How much memory the cache inside the process may take, without redis_url, at least 1MiB: what was asked for least lately " +
 				"goes first.",
 			Note: "An event takes about 700 bytes. The history of a user who is not in it is read from the log.",
 		},
 		{
 			Section: "Storage", Key: "events_cache_ttl", Value: value.Duration{P: &c.Events.TTL},
-			Doc: "How long a user's events stay in Redis after they were read from the log.",
+			Doc: "How long a user's events stay in Redis, or in the cache inside the process, after they were read from the log.",
 		},
 		{
 			Section: "Storage", Key: "events_near_cache", Value: value.Int{P: &c.Events.Near},
-			Doc:  "How many events a process that decides keeps decoded, of all users together; 0 is none.",
+			Doc:  "How many events a process that decides keeps decoded beside Redis, of all users together; 0 is none.",
 			Note: "They are used after Redis has confirmed that they are all there is. 100,000 take about 40 MB.",
 		},
 		{

@@ -1,4 +1,7 @@
-package historycache
+// Package epochs says which cache entries may be trusted, by numbers that all instances share. Each of a number of shards of users has one,
+// which whoever could not update an entry raises, so that nobody trusts what was filled before. It touches the key-value bucket
+// "cache-epochs".
+package epochs
 
 import (
 	"context"
@@ -15,16 +18,18 @@ import (
 	"github.com/keyward/keyward/core/kv"
 )
 
+// Shards is how many epochs there are.
+const Shards = 256
+
 const (
-	shards      = 256
 	epochsKey   = "epochs"
 	idleAfter   = time.Second     // without readers the view is not kept fresh
-	bumpLimit   = 5 * time.Second // of one attempt to raise epochs
+	raiseLimit  = 5 * time.Second // of one attempt to raise epochs
 	refreshWait = time.Second     // of one read of the epochs
 )
 
 // vector holds the epoch of each shard of users.
-type vector [shards]uint64
+type vector [Shards]uint64
 
 // view is what the key-value store said, and when it was asked.
 type view struct {
@@ -32,8 +37,14 @@ type view struct {
 	asked  time.Time
 }
 
-// epochs is this instance's knowledge of which cache entries may be trusted.
-type epochs struct {
+// Config holds what may be tuned. All instances must have the same lease.
+type Config struct {
+	Lease time.Duration // how long a view is taken for current
+	Poll  time.Duration // how often it is renewed while there are readers
+}
+
+// Epochs is this instance's knowledge of which cache entries may be trusted. It is safe for concurrent use.
+type Epochs struct {
 	stored kv.Bucket[vector] // under epochsKey alone
 	clock  func() time.Time  // must carry a monotonic reading
 	config Config
@@ -58,7 +69,9 @@ type raise struct {
 	err    error // valid once done is closed
 }
 
-func newEpochs(bucket jetstream.KeyValue, clock func() time.Time, config Config, bumps func()) *epochs {
+// New returns what is known at first, nothing. The reads of the bucket must come from the leader, the clock must have a monotonic reading,
+// and bumps is called when epochs have been raised.
+func New(bucket jetstream.KeyValue, clock func() time.Time, config Config, bumps func()) *Epochs {
 	stored := kv.Bucket[vector]{
 		KV: bucket, Name: "cache epochs",
 		Encode: func(v vector) ([]byte, error) { return binary.Append(nil, binary.BigEndian, v) },
@@ -67,11 +80,11 @@ func newEpochs(bucket jetstream.KeyValue, clock func() time.Time, config Config,
 			return err
 		},
 	}
-	return &epochs{stored: stored, clock: clock, config: config, bumps: bumps, turn: make(chan struct{}, 1)}
+	return &Epochs{stored: stored, clock: clock, config: config, bumps: bumps, turn: make(chan struct{}, 1)}
 }
 
-// shardOf spreads users by the hash FNV-1a of project/user, written out because the library's needs four allocations for it.
-func shardOf(project ident.ProjectID, user ident.UserID) uint8 {
+// ShardOf spreads users by the hash FNV-1a of project/user, written out because the library's needs four allocations for it.
+func ShardOf(project ident.ProjectID, user ident.UserID) uint8 {
 	const offset, prime = 2166136261, 16777619
 	sum := uint32(offset)
 	for _, part := range [...]string{string(project), "/", string(user)} {
@@ -82,8 +95,8 @@ func shardOf(project ident.ProjectID, user ident.UserID) uint8 {
 	return uint8(sum ^ sum>>8 ^ sum>>16 ^ sum>>24)
 }
 
-// run keeps the view fresh while anybody reads, until ctx ends.
-func (e *epochs) run(ctx context.Context) {
+// Run keeps the view fresh while anybody reads, until ctx ends.
+func (e *Epochs) Run(ctx context.Context) {
 	ticker := time.NewTicker(e.config.Poll)
 	defer ticker.Stop()
 	for {
@@ -102,8 +115,8 @@ func (e *epochs) run(ctx context.Context) {
 
 var errFailing = errors.New("the cache epochs could not be read")
 
-// current returns the epoch of the shard. The error says that it could not be learned; then no entry may be trusted and none filled.
-func (e *epochs) current(ctx context.Context, shard uint8) (uint64, error) {
+// Current returns the epoch of the shard. The error says that it could not be learned; then no entry may be trusted and none filled.
+func (e *Epochs) Current(ctx context.Context, shard uint8) (uint64, error) {
 	began := e.clock()
 	e.lastUse.Store(began.UnixNano())
 	if v := e.view.Load(); e.fresh(v) {
@@ -133,12 +146,12 @@ func (e *epochs) current(ctx context.Context, shard uint8) (uint64, error) {
 	return v.epochs[shard], nil
 }
 
-func (e *epochs) fresh(v *view) bool {
+func (e *Epochs) fresh(v *view) bool {
 	return v != nil && e.clock().Sub(v.asked) < e.config.Lease
 }
 
 // refresh asks the store. The caller holds e.reading.
-func (e *epochs) refresh(ctx context.Context) error {
+func (e *Epochs) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshWait)
 	defer cancel()
 	asked := e.clock()
@@ -153,9 +166,9 @@ func (e *epochs) refresh(ctx context.Context) error {
 	return nil
 }
 
-// bump raises the epochs of the shards. When it returns nil, no instance trusts an entry of an older epoch any more, which takes a lease.
-func (e *epochs) bump(ctx context.Context, which ...uint8) error {
-	if err := e.announce(ctx, which...); err != nil {
+// Bump raises the epochs of the shards. When it returns nil, no instance trusts an entry of an older epoch any more, which takes a lease.
+func (e *Epochs) Bump(ctx context.Context, which ...uint8) error {
+	if err := e.Announce(ctx, which...); err != nil {
 		return err
 	}
 	// Clocks of two machines run at slightly different speeds.
@@ -169,9 +182,9 @@ func (e *epochs) bump(ctx context.Context, which ...uint8) error {
 	}
 }
 
-// announce raises the epochs of the shards. A lease after it has returned nil, no instance trusts an entry of an older epoch any more. What
+// Announce raises the epochs of the shards. A lease after it has returned nil, no instance trusts an entry of an older epoch any more. What
 // comes while another is under way is raised together.
-func (e *epochs) announce(ctx context.Context, which ...uint8) error {
+func (e *Epochs) Announce(ctx context.Context, which ...uint8) error {
 	for {
 		r := e.join(which)
 		err := e.await(ctx, r)
@@ -186,7 +199,7 @@ func (e *epochs) announce(ctx context.Context, which ...uint8) error {
 	}
 }
 
-func (e *epochs) join(which []uint8) *raise {
+func (e *Epochs) join(which []uint8) *raise {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.pending == nil {
@@ -199,7 +212,7 @@ func (e *epochs) join(which []uint8) *raise {
 }
 
 // await returns when r has been raised, by this call if it gets the turn.
-func (e *epochs) await(ctx context.Context, r *raise) error {
+func (e *Epochs) await(ctx context.Context, r *raise) error {
 	select {
 	case <-r.done:
 		return r.err
@@ -222,8 +235,8 @@ func (e *epochs) await(ctx context.Context, r *raise) error {
 }
 
 // raise adds one to each of the shards in the store, against whoever else does.
-func (e *epochs) raise(ctx context.Context, which map[uint8]bool) error {
-	ctx, cancel := context.WithTimeout(ctx, bumpLimit)
+func (e *Epochs) raise(ctx context.Context, which map[uint8]bool) error {
+	ctx, cancel := context.WithTimeout(ctx, raiseLimit)
 	defer cancel()
 	_, err := e.stored.Upsert(ctx, epochsKey, func(v *vector) error {
 		for shard := range which {

@@ -1,8 +1,9 @@
-package historycache
+package epochs_test
 
 import (
 	"testing"
 
+	"github.com/keyward/keyward/core/historycache/internal/epochs"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -11,14 +12,14 @@ func TestShardsAreUsedEvenly(t *testing.T) {
 	const users = 256 * 100
 	counts := make(map[uint8]int)
 	for range users {
-		counts[shardOf("pro-1", ident.NewUserID())]++
+		counts[epochs.ShardOf("pro-1", ident.NewUserID())]++
 	}
 	for shard, n := range counts {
 		if n > 200 {
 			t.Errorf("shard %d has %d of %d users", shard, n, users)
 		}
 	}
-	if len(counts) != shards {
-		t.Errorf("%d of %d shards are used", len(counts), shards)
+	if len(counts) != epochs.Shards {
+		t.Errorf("%d of %d shards are used", len(counts), epochs.Shards)
 	}
 }

@@ -1,0 +1,217 @@
+package historycache
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/historycache/internal/entry"
+)
+
+// shared keeps entries in Redis, for all instances, and the most used of them decoded in this process too.
+type shared struct {
+	entries *entries
+	near    near
+	metrics *entry.Metrics
+}
+
+func newShared(
+	client redis.UniversalClient, config Config, m *entry.Metrics, changed func(from, to gobreaker.State, cause error),
+) (*shared, error) {
+	kept, err := newNear(config.Near)
+	if err != nil {
+		return nil, err
+	}
+	return &shared{entries: newEntries(client, config, changed), near: kept, metrics: m}, nil
+}
+
+// key returns the key of an entry in Redis.
+func key(at entry.Shelf) string {
+	if at.Offers {
+		return "{" + string(at.Project) + "/" + string(at.User) + "}:offers"
+	}
+	return "{" + string(at.Project) + "/" + string(at.User) + "}:events"
+}
+
+// fieldIn returns what names the field of an event in an entry.
+func fieldIn(at entry.Shelf) func(*event.Event) string {
+	if at.Offers {
+		return byTime
+	}
+	return func(e *event.Event) string { return string(e.ID) }
+}
+
+// byTime is the field of an offer in an entry of offers: the names are in the order of their times.
+func byTime(e *event.Event) string { return fmt.Sprintf("%013d.%s", e.CreatedMs, e.ID) }
+
+func (s *shared) Degraded() error {
+	if state := s.entries.breaker.State(); state == gobreaker.StateOpen {
+		return fmt.Errorf("redis failed too often; events are read from the log: %w", s.entries.cause())
+	}
+	return nil
+}
+
+// History spares the transport and decoding of what is kept of an entry here; so does an account that is stale anyway.
+func (s *shared) History(ctx context.Context, of entry.Owner, epoch uint64, accountStamp string) (event.Reading, entry.Trust, error) {
+	ctx, cancel := asked(ctx)
+	defer cancel()
+	k, result, err := s.known(ctx, key(entry.Shelf{Owner: of}), epoch, accountStamp)
+	if k == nil {
+		return event.Reading{}, result, err
+	}
+	return event.Reading{Events: k.events, AccountStamp: k.accountStamp}, result, err
+}
+
+func (s *shared) known(ctx context.Context, under string, epoch uint64, accountStamp string) (*known, entry.Trust, error) {
+	if kept := s.near.get(under); kept != nil {
+		said, result, err := s.entries.look(ctx, under, epoch)
+		if err != nil || result != entry.Trusted {
+			s.metrics.Read(result, err)
+			return nil, result, err
+		}
+		if k := kept.now(said); k != nil {
+			s.metrics.Near.Inc()
+			if k != kept {
+				s.near.keep(under, k)
+			}
+			return k, entry.Trusted, nil
+		}
+		if stamp := said.stamp(); accountStamp != "" && accountStamp != stamp {
+			return &known{control: said, accountStamp: stamp}, entry.Trusted, nil
+		}
+	}
+	k, result, err := s.entries.read(ctx, under, epoch)
+	s.metrics.Read(result, err)
+	s.near.keep(under, k)
+	return k, result, err
+}
+
+func (s *shared) Add(ctx context.Context, e *event.Event, raw []byte) error {
+	at := entry.Shelf{Owner: entry.OwnerOf(e)}
+	under := key(at)
+	said, err := told(ctx, func(ctx context.Context) (control, error) { return s.entries.add(ctx, under, fieldIn(at)(e), raw) })
+	if err != nil {
+		return err
+	}
+	if k := s.near.get(under); k != nil {
+		s.near.keep(under, k.with(*e, said))
+	}
+	return nil
+}
+
+// AddOffer keeps an entry as large as need be.
+func (s *shared) AddOffer(ctx context.Context, e *event.Event) (incomplete bool, err error) {
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return false, fmt.Errorf("encode offer: %w", err)
+	}
+	at := entry.Shelf{Owner: entry.OwnerOf(e), Offers: true}
+	said, err := told(ctx, func(ctx context.Context) (control, error) { return s.entries.add(ctx, key(at), fieldIn(at)(e), raw) })
+	if err != nil {
+		return false, err
+	}
+	if added, err := strconv.ParseUint(said.version, 10, 64); err != nil || added%RecentOffers != 0 {
+		return false, nil
+	}
+	if said.fill == "" || said.fill != said.ready {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience(ctx))
+	defer cancel()
+	_ = s.entries.trim(ctx, key(at), RecentOffers) // what stays is only more than need be
+	return false, nil
+}
+
+func (s *shared) AccountChanged(ctx context.Context, of entry.Owner) (string, error) {
+	said, err := told(ctx, func(ctx context.Context) (control, error) {
+		return s.entries.noteAccount(ctx, key(entry.Shelf{Owner: of}))
+	})
+	if err != nil {
+		return "", err
+	}
+	return said.vouched(), nil
+}
+
+func (s *shared) Fill(
+	ctx context.Context, at entry.Shelf, epoch uint64, events []event.Event, more func() ([]event.Event, error),
+) (string, error) {
+	ctx, cancel := asked(ctx)
+	defer cancel()
+	said, err := s.entries.fill(ctx, key(at), epoch, fieldIn(at), events, more)
+	if err != nil {
+		return "", err
+	}
+	return said.vouched(), nil
+}
+
+func (s *shared) Remove(ctx context.Context, of entry.Owner, offersToo bool) error {
+	keys := []string{key(entry.Shelf{Owner: of})}
+	if offersToo {
+		s.near.drop(keys[0])
+		keys = append(keys, key(entry.Shelf{Owner: of, Offers: true}))
+	}
+	_, err := told(ctx, func(ctx context.Context) (control, error) { return control{}, s.entries.remove(ctx, keys...) })
+	return err
+}
+
+func (s *shared) Offers(ctx context.Context, of entry.Owner, epoch uint64, about []string) ([]event.Event, entry.Trust, error) {
+	ctx, cancel := asked(ctx)
+	defer cancel()
+	fields, _, result, err := s.entries.fields(ctx, key(entry.Shelf{Owner: of, Offers: true}), epoch)
+	if err != nil || result != entry.Trusted {
+		return nil, result, err
+	}
+	names := inOrder(slices.Collect(maps.Keys(fields)))
+	names = names[max(0, len(names)-RecentOffers):]
+	offers, err := decodeOffers(fields, names, asValues(about))
+	if err != nil {
+		return nil, entry.Untrusted, nil // what cannot be read is read from the log
+	}
+	return offers, entry.Trusted, nil
+}
+
+// inOrder returns the fields of an entry that are events, by their names.
+func inOrder(fields []string) []string {
+	named := slices.DeleteFunc(fields, func(name string) bool { return strings.HasPrefix(name, fieldPrefix) })
+	slices.Sort(named)
+	return named
+}
+
+// decodeOffers decodes the fields that hold one of the values; without values, all. Looking for one costs a fraction of decoding.
+func decodeOffers(fields map[string]string, names, values []string) ([]event.Event, error) {
+	var offers []event.Event
+	for _, name := range slices.Backward(names) {
+		raw := fields[name]
+		if values != nil && !slices.ContainsFunc(values, func(value string) bool { return strings.Contains(raw, value) }) {
+			continue
+		}
+		offers = append(offers, event.Event{})
+		if err := jsonv2.Unmarshal([]byte(raw), &offers[len(offers)-1]); err != nil {
+			return nil, fmt.Errorf("decode cached offer %s: %w", name, err)
+		}
+	}
+	return offers, nil
+}
+
+// asValues returns texts as members of an offer in JSON have them for a value; nil if none are given.
+func asValues(texts []string) []string {
+	if len(texts) == 0 {
+		return nil
+	}
+	values := make([]string, 0, len(texts))
+	for _, text := range texts {
+		if value, err := json.Marshal(text); err == nil && text != "" {
+			values = append(values, ":"+string(value))
+		}
+	}
+	return values
+}

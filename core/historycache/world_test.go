@@ -1,0 +1,225 @@
+package historycache
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/redistest"
+)
+
+// shapes are what can keep entries. What this suite says holds of each.
+var shapes = map[string]func(testing.TB) (redis.UniversalClient, func(...entry.Owner)){
+	"the memory of one process": func(testing.TB) (redis.UniversalClient, func(...entry.Owner)) { return nil, nil },
+	"a Redis": func(tb testing.TB) (redis.UniversalClient, func(...entry.Owner)) {
+		tb.Helper()
+		c, err := cache.Open(cache.Config{URL: redistest.Serve(tb), Timeout: time.Minute})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = c.Close() })
+		return c.Client, func(gone ...entry.Owner) {
+			if gone == nil {
+				if err := c.Client.FlushAll(context.Background()).Err(); err != nil {
+					tb.Error(err)
+				}
+			}
+			for _, of := range gone {
+				if err := c.Client.Del(context.Background(), key(entry.Shelf{Owner: of}), key(entry.Shelf{Owner: of, Offers: true})).Err(); err != nil {
+					tb.Error(err)
+				}
+			}
+		}
+	},
+}
+
+// inEachShape runs a test once for each shape.
+func inEachShape(t *testing.T, run func(t *testing.T, w *world)) {
+	t.Helper()
+	for name, open := range shapes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, lose := open(t)
+			run(t, newWorld(t, DefaultConfig(), client, lose))
+		})
+	}
+}
+
+// world is a log with two caches of it, as two instances have them; in memory there is one process alone, so both are the same.
+type world struct {
+	*memoryLog
+	one, two *Cache
+	lose     func(...entry.Owner) // loses the entries of users, or of all
+}
+
+func newWorld(tb testing.TB, config Config, client redis.UniversalClient, lose func(...entry.Owner)) *world {
+	tb.Helper()
+	settings := bus.DefaultConfig()
+	settings.DataDir = tb.TempDir()
+	b, err := bus.Open(tb.Context(), settings, slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(b.Close)
+	epochs, err := b.Bucket(tb.Context(), bus.EpochsBucket)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := &world{memoryLog: &memoryLog{events: map[entry.Owner][]event.Event{}, offers: map[entry.Owner][]event.Event{}}, lose: lose}
+	w.one = w.open(tb, config, epochs, client)
+	if client != nil {
+		w.two = w.open(tb, config, epochs, client)
+		return w
+	}
+	w.two = w.one
+	w.lose = w.remove
+	return w
+}
+
+// remove drops the entries of users, or of all that the log knows, as if there had been no room for them.
+func (w *world) remove(gone ...entry.Owner) {
+	if gone == nil {
+		gone = append(w.owners(), someone)
+	}
+	for _, of := range gone {
+		_ = w.one.kept.Remove(context.Background(), of, true)
+	}
+}
+
+func (w *world) open(tb testing.TB, config Config, epochs jetstream.KeyValue, client redis.UniversalClient) *Cache {
+	tb.Helper()
+	c, err := New(Deps{
+		Log: w.memoryLog, Epochs: epochs, Redis: client, Metrics: prometheus.NewRegistry(), Clock: time.Now,
+		Logger: slog.New(slog.DiscardHandler),
+	}, config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { c.Run(ctx) })
+	tb.Cleanup(func() { stop(); running.Wait() })
+	return c
+}
+
+// memoryLog is a log that holds what it was given.
+type memoryLog struct {
+	mu             sync.Mutex
+	events, offers map[entry.Owner][]event.Event
+	reads          int
+}
+
+func (l *memoryLog) Read(_ context.Context, project ident.ProjectID, user ident.UserID, from uint64) ([]event.Event, uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads++
+	all := l.events[entry.Of(project, user)]
+	return slices.Clone(all[min(int(from)-1, len(all)):]), uint64(len(all)) + 1, nil
+}
+
+func (l *memoryLog) Offers(_ context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads++
+	all := slices.Clone(l.offers[entry.Of(project, user)])
+	slices.Reverse(all)
+	return all, nil
+}
+
+func (l *memoryLog) append(to map[entry.Owner][]event.Event, e event.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	to[entry.OwnerOf(&e)] = append(to[entry.OwnerOf(&e)], e)
+}
+
+func (l *memoryLog) erase(of entry.Owner) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.events, of)
+	delete(l.offers, of)
+}
+
+func (l *memoryLog) owners() []entry.Owner {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append(slices.Collect(maps.Keys(l.events)), slices.Collect(maps.Keys(l.offers))...)
+}
+
+// asked returns how often the log has been read.
+func (l *memoryLog) asked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reads
+}
+
+var someone = entry.Of("pro-1", "usr-1")
+
+func some(of entry.Owner) event.Event {
+	return event.Event{ID: ident.NewEventID(), Project: of.Project, User: of.User, Type: event.LoginError, CreatedMs: 1_764_000_000_000}
+}
+
+func deletionOf(e event.Event) event.Event {
+	deletion := some(entry.OwnerOf(&e))
+	deletion.Type, deletion.Deletes = event.Deleted, e.ID
+	return deletion
+}
+
+// add stores an event and tells a cache.
+func (w *world) add(ctx context.Context, c *Cache, e event.Event) error {
+	w.append(w.events, e)
+	raw, err := jsonOf(e)
+	if err != nil {
+		return err
+	}
+	return c.Add(ctx, e, raw)
+}
+
+func (w *world) mustAdd(t *testing.T, c *Cache, e event.Event) event.Event {
+	t.Helper()
+	if err := w.add(t.Context(), c, e); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// offer stores an offer and tells a cache.
+func (w *world) offer(ctx context.Context, c *Cache, e event.Event) error {
+	w.append(w.offers, e)
+	return c.AddOffer(ctx, e)
+}
+
+func (w *world) mustRead(t *testing.T, c *Cache, stamp string) event.Reading {
+	t.Helper()
+	read, err := c.Read(t.Context(), someone.Project, someone.User, stamp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+// known makes sure that a cache answers without the log.
+func (w *world) known(t *testing.T, c *Cache) event.Reading {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		before := w.asked()
+		if read := w.mustRead(t, c, ""); w.asked() == before {
+			return read
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the log is asked each time")
+		}
+	}
+}
