@@ -19,12 +19,14 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
+	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
@@ -178,6 +180,7 @@ func TestTheUsersOfTheDeploymentMayDoWhatTheirServicesDo(t *testing.T) {
 	for _, refused := range st.nats.refusals.all() {
 		t.Errorf("NATS refused: %s", refused)
 	}
+	followers(t, st)
 	// And if it did, it would be seen here.
 	conn, err := nats.Connect(st.nats.url(settings.Gateway))
 	if err != nil {
@@ -188,6 +191,39 @@ func TestTheUsersOfTheDeploymentMayDoWhatTheirServicesDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a refusal is not seen", func() bool { return len(st.nats.refusals.all()) > 0 })
+}
+
+// followers are the consumers that there are when everything has been done. Who needed one would have to be allowed to make it.
+func followers(t *testing.T, st *stack) {
+	t.Helper()
+	conn, err := nats.Connect(st.nats.url("operator"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := js.StreamNames(t.Context())
+	for name := range names.Name() {
+		stream, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := stream.ConsumerNames(t.Context())
+		for consumer := range found.Name() {
+			if name != bus.EventsStream || consumer != bus.ErasureConsumer {
+				t.Errorf("%s has the consumer %s", name, consumer)
+			}
+		}
+		if err := found.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := names.Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // forgeries are refresh tokens of the visitor's session, made with whatever a gateway may read of the project. Before keys had

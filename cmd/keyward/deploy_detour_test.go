@@ -20,9 +20,10 @@ import (
 	"github.com/keyward/keyward/core/bus"
 )
 
-// isolated are the services in accounts of their own, each with what it may write to: a subject, and the stream that keeps it.
+// isolated are the services, all in accounts of their own, each with what it may write to: a subject, and the stream that keeps it.
 func isolated() map[string]struct{ subject, stream string } {
 	return map[string]struct{ subject, stream string }{
+		settings.Ceremony: {"$KV." + bus.NobodiesBucket + ".pro-1.trick", "KV_" + bus.NobodiesBucket},
 		settings.Gateway:  {"$KV." + bus.IdempotencyBucket + ".pro-1.trick", "KV_" + bus.IdempotencyBucket},
 		settings.Decision: {bus.DecisionsPrefix + ".pro-1.usr-1.trick", bus.DecisionsStream},
 		settings.Events:   {bus.EventsPrefix + ".pro-1.usr-1.trick", bus.EventsStream},
@@ -210,14 +211,42 @@ func TestNoAnswerToAServiceInAnAccountOfItsOwnGoesWhereItMayNotWrite(t *testing.
 }
 
 // A service answers whoever asks it. Nobody else hears it, and it cannot speak unasked.
-func TestADecisionServiceAnswersOnlyWhoAsksIt(t *testing.T) {
+func TestAServiceAnswersOnlyWhoAsksIt(t *testing.T) {
 	d := startDeployed(t)
-	asker, _ := d.connect(t, settings.Gateway)
-	answerer, refused := d.connect(t, settings.Decision)
-	const subject = "keyward.decision.explain-decision"
-	if _, err := answerer.Subscribe(subject, func(msg *nats.Msg) { _ = msg.Respond([]byte("because")) }); err != nil {
+	for _, c := range []struct {
+		asker, answerer, subject string
+		unasked                  []string
+	}{
+		{
+			settings.Gateway, settings.Decision, "keyward.decision.explain-decision",
+			[]string{"_INBOX.gateway.somebody", "_INBOX.ceremony.somebody", "keyward.ceremony.keys"},
+		},
+		{
+			settings.Gateway, settings.Ceremony, "keyward.ceremony.keys",
+			[]string{"_INBOX.gateway.somebody", "_INBOX.events.somebody", "passkey.events.pro-1.usr-1.login-completed"},
+		},
+		{
+			settings.Ceremony, settings.Decision, "keyward.decision.login",
+			[]string{"_INBOX.ceremony.somebody"},
+		},
+		{
+			settings.Ceremony, settings.Events, "keyward.events.append",
+			[]string{"_INBOX.ceremony.somebody", "keyward.ceremony.keys"},
+		},
+	} {
+		t.Run(c.answerer+" for "+c.asker, func(t *testing.T) { answersOnlyWhoAsks(t, d, c.asker, c.answerer, c.subject, c.unasked) })
+	}
+}
+
+func answersOnlyWhoAsks(t *testing.T, d deployed, by, who, subject string, unaskedAt []string) {
+	t.Helper()
+	asker, _ := d.connect(t, by)
+	answerer, refused := d.connect(t, who)
+	answering, err := answerer.Subscribe(subject, func(msg *nats.Msg) { _ = msg.Respond([]byte("because")) })
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = answering.Unsubscribe() }()
 	if err := answerer.FlushTimeout(time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +265,7 @@ func TestADecisionServiceAnswersOnlyWhoAsksIt(t *testing.T) {
 	for _, arrived := range heard() {
 		t.Errorf("an answer has gone to %s", arrived)
 	}
-	for _, unasked := range []string{"_INBOX.gateway.somebody", "_INBOX.ceremony.somebody", "keyward.ceremony.keys"} {
+	for _, unasked := range unaskedAt {
 		if err := answerer.Publish(unasked, nil); err != nil {
 			t.Fatal(err)
 		}

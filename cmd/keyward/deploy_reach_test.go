@@ -60,18 +60,6 @@ func readers() map[string][]string {
 	return of
 }
 
-// listers are the services that make consumers, each of streams of its own and of no more than these.
-func listers() map[string][]string {
-	of := map[string][]string{}
-	for _, bucket := range []string{
-		bus.AccountsBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.ChallengesBucket, bus.MarksBucket, bus.KeysBucket,
-		bus.ProjectKeysBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.ProcessesBucket,
-	} {
-		of["KV_"+bucket] = []string{settings.Ceremony}
-	}
-	return of
-}
-
 // reaches are attempts to read, write and follow a stream, and to end what others follow it with.
 func reaches(stream *jetstream.StreamInfo, name string) []attack {
 	s := stream.Config.Name
@@ -87,14 +75,11 @@ func reaches(stream *jetstream.StreamInfo, name string) []attack {
 			attack{"a direct read of a subject", "$JS.API.DIRECT.GET." + s + "." + subject, ""},
 			attack{"a read from the leader", "$JS.API.STREAM.MSG.GET." + s, `{"seq":1}`})
 	}
-	if !slices.Contains(listers()[s], name) {
-		all = append(all,
-			attack{"a consumer", "$JS.API.CONSUMER.CREATE." + s + ".spy", consumer},
-			attack{"a consumer of a subject", "$JS.API.CONSUMER.CREATE." + s + ".spy." + subject, consumer},
-			attack{"the end of another's consumer", "$JS.API.CONSUMER.DELETE." + s + ".siem", ""},
-			attack{"another's next message", "$JS.API.CONSUMER.MSG.NEXT." + s + ".siem", ""})
-	}
 	return append(all,
+		attack{"a consumer", "$JS.API.CONSUMER.CREATE." + s + ".spy", consumer},
+		attack{"a consumer of a subject", "$JS.API.CONSUMER.CREATE." + s + ".spy." + subject, consumer},
+		attack{"the end of another's consumer", "$JS.API.CONSUMER.DELETE." + s + ".siem", ""},
+		attack{"another's next message", "$JS.API.CONSUMER.MSG.NEXT." + s + ".siem", ""},
 		attack{"a consumer without a name", "$JS.API.CONSUMER.CREATE." + s, consumer},
 		attack{"a durable consumer", "$JS.API.CONSUMER.DURABLE.CREATE." + s + ".spy", consumer},
 		attack{"a consumer of another subject", "$JS.API.CONSUMER.CREATE." + s + ".spy.$KV.elsewhere.a", consumer},

@@ -40,15 +40,11 @@ func (a *App) openEncryption(ctx context.Context) error {
 // secretBucket opens a bucket of secrets and encrypts what is not yet, or under an older key. Only what is encrypted is
 // believed from then on.
 func (a *App) secretBucket(ctx context.Context, name string) (jetstream.KeyValue, kv.Sealer, error) {
-	bucket, err := a.bus.Bucket(ctx, name)
+	bucket, err := kv.Open(ctx, a.bus.JS, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	listed, err := kv.ByGets(ctx, a.bus.JS, bucket)
-	if err != nil {
-		return nil, nil, err
-	}
-	n, err := atrest.Rewrite(ctx, listed, a.keys)
+	n, err := atrest.Rewrite(ctx, bucket, a.keys)
 	if errors.Is(err, atrest.ErrKey) {
 		return nil, nil, fmt.Errorf(
 			"encryption_key (KEYWARD_ENCRYPTION_KEY, KEYWARD_ENCRYPTION_KEY_FILE%s) has not the key that secrets are stored under: %w", a.keyFile(),

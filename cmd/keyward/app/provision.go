@@ -56,10 +56,7 @@ func unpermitted(err error) error {
 
 // openProjects loads the projects without a consumer.
 func openProjects(ctx context.Context, store *bus.Bus, opts Options) (*project.Store, error) {
-	bucket, err := store.Bucket(ctx, bus.ProjectsBucket)
-	if err == nil {
-		bucket, err = kv.ByGets(ctx, store.JS, bucket)
-	}
+	bucket, err := kv.Open(ctx, store.JS, bus.ProjectsBucket)
 	var projects *project.Store
 	if err == nil {
 		projects, err = project.NewStore(ctx, bucket, opts.Log)

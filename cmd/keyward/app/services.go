@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/eventlog"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/service/remote"
@@ -113,7 +114,7 @@ func (a *App) startServices(ctx context.Context) error {
 }
 
 func (a *App) openAccounts(ctx context.Context, changes *eventlog.Store) (*account.Store, error) {
-	bucket, err := a.bus.Bucket(ctx, bus.AccountsBucket)
+	bucket, err := kv.Open(ctx, a.bus.JS, bus.AccountsBucket)
 	if err != nil {
 		return nil, err
 	}
@@ -331,6 +332,7 @@ func (a *App) openCourier() (*delivery.Courier, error) {
 	return courier, nil
 }
 
+// ceremonyBuckets are opened such that nothing makes a consumer: a NATS user that may, may have what it delivers said to anybody.
 func (a *App) ceremonyBuckets(ctx context.Context) (map[string]jetstream.KeyValue, error) {
 	buckets := make(map[string]jetstream.KeyValue)
 	for _, name := range []string{
@@ -338,7 +340,7 @@ func (a *App) ceremonyBuckets(ctx context.Context) (map[string]jetstream.KeyValu
 		bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.NobodiesBucket, bus.SpentBucket,
 		bus.ProcessesBucket,
 	} {
-		bucket, err := a.bus.Bucket(ctx, name)
+		bucket, err := kv.Open(ctx, a.bus.JS, name)
 		if err != nil {
 			return nil, err
 		}

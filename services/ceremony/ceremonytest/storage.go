@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/services/ceremony"
 )
 
@@ -106,11 +107,11 @@ func OpenBuckets(tb testing.TB) Buckets {
 func OpenBucketsOf(tb testing.TB, storage *bus.Bus) Buckets {
 	tb.Helper()
 	open := func(name string) jetstream.KeyValue {
-		kv, err := storage.Bucket(tb.Context(), name)
+		bucket, err := kv.Open(tb.Context(), storage.JS, name)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		return kv
+		return bucket
 	}
 	return Buckets{
 		Accounts:   open(bus.AccountsBucket),

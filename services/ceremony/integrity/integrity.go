@@ -87,9 +87,9 @@ type Checker struct {
 func Open(ctx context.Context, deps Deps) (*Checker, error) {
 	c := &Checker{deps: deps, buckets: make(map[string]jetstream.KeyValue)}
 	for _, name := range []string{bus.IntegrityBucket, bus.AccountsBucket, bus.CredentialsBucket, bus.IdentifiersBucket} {
-		bucket, err := deps.JetStream.KeyValue(ctx, name)
+		bucket, err := kv.Open(ctx, deps.JetStream, name)
 		if err != nil {
-			return nil, fmt.Errorf("open bucket %s: %w", name, err)
+			return nil, err
 		}
 		c.buckets[name] = bucket
 	}
