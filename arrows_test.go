@@ -22,6 +22,7 @@ var arrows = []struct {
 	{"bench/internal/events", "core bench/internal/fleet"},
 	{"bench/internal/outage", "core bench/internal/fleet"},
 	{"bench/internal/fleet", "cmd/keyward/authenticator"},
+	{"bench/internal/stages", "bench/internal/fleet cmd/keyward/authenticator"},
 	{"test", "cmd/keyward services core api policies sdk"},
 	{"cmd/keyward", ""},
 	{"cmd/keyward/app", "services core policies"},

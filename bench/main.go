@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/bench/internal/events"
 	"github.com/keyward/keyward/bench/internal/fleet"
 	"github.com/keyward/keyward/bench/internal/outage"
+	"github.com/keyward/keyward/bench/internal/stages"
 )
 
 func main() {
@@ -59,6 +60,9 @@ func run(ctx context.Context) (err error) {
 		&s.Logins, "logins", false,
 		"measure full logins and starts of passkeys before and after many logins were begun; fails if they allocate more then",
 	)
+	flag.BoolVar(
+		&s.Stages, "stages", false, "measure only what one call of each kind costs; fails if a bound of what can be counted is passed",
+	)
 	flag.IntVar(&s.Streams, "streams", 1000, "clients of the event stream")
 	flag.IntVar(&s.EventRate, "event-rate", 1000, "events a second on the event stream")
 	flag.StringVar(
@@ -93,8 +97,10 @@ func run(ctx context.Context) (err error) {
 		return f.compareRegistrations(ctx)
 	case s.Attach != "":
 		return f.compareShapes(ctx, f.Attached)
+	case s.Stages:
+		return stages.Measure(ctx, f.Fleet)
 	default:
-		return f.compareShapes(ctx, f.Bare, f.Embedded, f.OneProcess, f.Split)
+		return errors.Join(f.compareShapes(ctx, f.Bare, f.Embedded, f.OneProcess, f.Split), stages.Measure(ctx, f.Fleet))
 	}
 }
 

@@ -212,18 +212,25 @@ func (f *Fleet) Split(ctx context.Context) (*Contender, error) {
 
 // Nats starts a NATS server that keeps its data under the name and returns its URL.
 func (f *Fleet) Nats(ctx context.Context, name string) (string, error) {
-	address := FreeAddress()
+	url, _, err := f.WatchedNats(ctx, name)
+	return url, err
+}
+
+// WatchedNats is Nats, and returns the address at which the server tells what it has done, too.
+func (f *Fleet) WatchedNats(ctx context.Context, name string) (url, monitor string, err error) {
+	address, monitor := FreeAddress(), FreeAddress()
 	config := filepath.Join(f.Dir, name+".conf")
 	text := fmt.Sprintf(
-		"listen: %q\njetstream { store_dir: %q, sync_interval: always }\nmax_payload: 4MB\n", address, filepath.Join(f.Dir, name),
+		"listen: %q\nhttp: %q\njetstream { store_dir: %q, sync_interval: always }\nmax_payload: 4MB\n", address, monitor,
+		filepath.Join(f.Dir, name),
 	)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return "", fmt.Errorf("write nats configuration: %w", err)
+		return "", "", fmt.Errorf("write nats configuration: %w", err)
 	}
 	if _, err := f.Launch(nil, f.NatsServer, "-c", config, "-l", filepath.Join(f.Dir, name+".log")); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return "nats://" + address, listening(ctx, address)
+	return "nats://" + address, monitor, listening(ctx, address)
 }
 
 // Keyward starts one more process of the contender and returns the URL at which it says that it is ready.

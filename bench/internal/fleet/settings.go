@@ -11,6 +11,7 @@ type Settings struct {
 	Decision, Events                      bool
 	Population                            int
 	Sse, Registrations, Sessions, Logins  bool
+	Stages                                bool
 	Streams, EventRate                    int
 	Outage                                string // what becomes of an installation: hung, leaders, restarts or soak
 	CallRate                              int    // of a soak, calls a second
