@@ -53,45 +53,42 @@ func prompts(events []*Event) map[string]bool {
 	return of
 }
 
-// part returns what pick takes from the index. The caller must change neither the slice nor the events.
-func part[T any](s Set, pick func(*index) T) T {
+// indexed returns the index. The caller must change neither its slices nor the events. Each part has a method that asks for it without a
+// function: a decision asks for a dozen.
+func (s Set) indexed() *index {
 	if s.set == nil {
-		return pick(&index{})
+		return &index{}
 	}
 	s.once.Do(func() { s.index = newIndex(s.live) })
-	return pick(&s.index)
+	return &s.index
 }
 
 // Of returns the events of a type, oldest first. Neither they nor the slice may be changed; so it is with the other parts of a set.
-func (s Set) Of(t Type) []*Event { return part(s, func(x *index) []*Event { return x.types[t] }) }
+func (s Set) Of(t Type) []*Event { return s.indexed().types[t] }
 
 // Successes returns the completed logins and creations.
-func (s Set) Successes() []*Event { return part(s, func(x *index) []*Event { return x.successes }) }
+func (s Set) Successes() []*Event { return s.indexed().successes }
 
 // Failures returns the logins that failed or were cancelled.
-func (s Set) Failures() []*Event { return part(s, func(x *index) []*Event { return x.failures }) }
+func (s Set) Failures() []*Event { return s.indexed().failures }
 
 // Declines returns the refusals of offers to create a passkey.
-func (s Set) Declines() []*Event { return part(s, func(x *index) []*Event { return x.declines }) }
+func (s Set) Declines() []*Event { return s.indexed().declines }
 
 // Tried returns how logins ended: completed, failed, cancelled, or for want of a passkey.
-func (s Set) Tried() []*Event { return part(s, func(x *index) []*Event { return x.tried }) }
+func (s Set) Tried() []*Event { return s.indexed().tried }
 
 // Expiring returns the events that have an effect until some moment only.
-func (s Set) Expiring() []*Event { return part(s, func(x *index) []*Event { return x.expiring }) }
+func (s Set) Expiring() []*Event { return s.indexed().expiring }
 
 // LoggedIn returns the prompts, see Event.Prompt, that a login completed.
-func (s Set) LoggedIn() map[string]bool {
-	return part(s, func(x *index) map[string]bool { return x.loggedIn })
-}
+func (s Set) LoggedIn() map[string]bool { return s.indexed().loggedIn }
 
 // Created returns the prompts that a creation completed.
-func (s Set) Created() map[string]bool {
-	return part(s, func(x *index) map[string]bool { return x.created })
-}
+func (s Set) Created() map[string]bool { return s.indexed().created }
 
 // Tally returns the tally of all events.
-func (s Set) Tally() Tally { return part(s, func(x *index) Tally { return x.tally }) }
+func (s Set) Tally() Tally { return s.indexed().tally }
 
 // Tally counts events and mixes their IDs, in whatever order they come.
 type Tally struct {

@@ -222,7 +222,9 @@ func random(prefix string) string {
 	for {
 		cryptorand.Read(raw[:])
 		if n := binary.BigEndian.Uint64(raw[:]) >> 1; n >= floor {
-			return prefix + strconv.FormatUint(n, 10)
+			const longest = 40 // bytes; the text is made at once, and not its number before
+			var room [longest]byte
+			return string(strconv.AppendUint(append(room[:0], prefix...), n, 10))
 		}
 	}
 }

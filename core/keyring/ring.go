@@ -92,6 +92,7 @@ type Ring struct {
 	revision uint64
 	reread   func() (*Ring, error) // nil = there is nowhere to look
 	derived  sync.Map              // []byte by use
+	macs     sync.Map              // *MAC by use
 }
 
 // use is what a key is for.
@@ -165,19 +166,45 @@ var ErrVersion = errors.New("the project has no keys of this version")
 // known is looked for once more: another instance has made it a moment ago. If that cannot be done, whether it is one is not known, and the
 // error is kv.ErrUnavailable.
 func (r *Ring) Key(p Purpose, version int) ([]byte, error) {
+	r, v, err := r.find(version)
+	if err != nil {
+		return nil, err
+	}
+	return r.key(v, p)
+}
+
+// MAC returns what computes the codes of messages with such a key; its error is that of Key.
+func (r *Ring) MAC(p Purpose, version int) (*MAC, error) {
+	r, v, err := r.find(version)
+	if err != nil {
+		return nil, err
+	}
+	if kept, is := r.macs.Load(use{v.Number, p}); is {
+		return kept.(*MAC), nil //nolint:forcetypeassert // nothing else is stored
+	}
+	key, err := r.key(v, p)
+	if err != nil {
+		return nil, err
+	}
+	kept, _ := r.macs.LoadOrStore(use{v.Number, p}, newMAC(key))
+	return kept.(*MAC), nil //nolint:forcetypeassert // nothing else is stored
+}
+
+// find returns a version, and the ring that has it.
+func (r *Ring) find(version int) (*Ring, *Version, error) {
 	if version == r.newest()+1 && r.reread != nil {
 		now, err := r.reread()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		r = now
 	}
 	for i := range r.versions {
 		if v := &r.versions[i]; v.Number == version {
-			return r.key(v, p)
+			return r, v, nil
 		}
 	}
-	return nil, ErrVersion
+	return nil, nil, ErrVersion
 }
 
 func (r *Ring) newest() int { return r.versions[len(r.versions)-1].Number }

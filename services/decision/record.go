@@ -111,14 +111,25 @@ var (
 // message returns the record as it is published. It has no ID for the server to remember: a record is published once, and remembering the
 // IDs of minutes would cost the server time and memory for every decision.
 func (r *Record) message() *nats.Msg {
-	const usual = 4096 // bytes
+	const usual, usualText = 4096, 192 // bytes
 	user := string(r.User)
 	if user == "" {
 		user = noUser
 	}
-	values := [...]string{string(r.ID), sourcePrefix + string(r.Project), typePrefix + r.Action, user, r.Time.Format(timeFormat)}
+	// One text for what is put together.
+	text := append(make([]byte, 0, usualText), sourcePrefix...)
+	text = append(text, r.Project...)
+	source := len(text)
+	text = append(append(text, typePrefix...), r.Action...)
+	kind := len(text)
+	for _, token := range [...]string{bus.DecisionsPrefix, ".", string(r.Project), ".", user, ".", r.Action} {
+		text = append(text, token...)
+	}
+	subject := len(text)
+	all := string(r.Time.AppendFormat(text, timeFormat))
+	values := [...]string{string(r.ID), all[:source], all[source:kind], user, all[subject:]}
 	msg := &nats.Msg{
-		Subject: bus.DecisionsPrefix + "." + string(r.Project) + "." + user + "." + r.Action,
+		Subject: all[kind:subject],
 		Header: nats.Header{
 			"ce-specversion":     specVersion,
 			"ce-id":              values[0:1:1],

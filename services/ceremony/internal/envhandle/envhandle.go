@@ -5,7 +5,6 @@ package envhandle
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -46,9 +45,14 @@ func Issue(p project.Project, id ident.EnvironmentID, now time.Time) (string, er
 	}
 	raw := make([]byte, 0, size)
 	raw = binary.BigEndian.AppendUint64(raw, number)
-	key := p.Ring.Newest(keyring.EnvironmentHandle)
-	raw = binary.BigEndian.AppendUint64(raw, uint64(key.Version)<<timeBits|uint64(now.Unix()))
-	raw = append(raw, mac(key.Secret, p, raw)...)
+	version := p.Ring.Newest(keyring.EnvironmentHandle).Version
+	key, err := p.Ring.MAC(keyring.EnvironmentHandle, version)
+	if err != nil {
+		return "", fmt.Errorf("issue handle for environment %q: %w", id, err)
+	}
+	raw = binary.BigEndian.AppendUint64(raw, uint64(version)<<timeBits|uint64(now.Unix()))
+	proof := mac(key, p, raw)
+	raw = append(raw, proof[:]...)
 	return Prefix + base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
@@ -59,32 +63,39 @@ func Verify(p project.Project, handle string, now time.Time, maxAge time.Duratio
 	if !ok || len(encoded) != base64.RawURLEncoding.EncodedLen(size) {
 		return "", ErrMalformed
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	var room [size]byte
+	raw, err := base64.RawURLEncoding.Strict().AppendDecode(room[:0], []byte(encoded))
 	if err != nil || len(raw) != size {
 		return "", ErrMalformed
 	}
 	claims, proof := raw[:numberSize+timeSize], raw[numberSize+timeSize:]
 	said := binary.BigEndian.Uint64(claims[numberSize:])
-	key, err := p.Ring.Key(keyring.EnvironmentHandle, int(said>>timeBits))
+	key, err := p.Ring.MAC(keyring.EnvironmentHandle, int(said>>timeBits))
 	if err != nil && !errors.Is(err, keyring.ErrVersion) {
 		return "", fmt.Errorf("look for the key of a handle: %w", err)
 	}
-	if err != nil || !hmac.Equal(proof, mac(key, p, claims)) {
+	if err != nil {
+		return "", ErrForeign
+	}
+	if right := mac(key, p, claims); !hmac.Equal(proof, right[:]) {
 		return "", ErrForeign
 	}
 	issued := time.Unix(int64(said&(1<<timeBits-1)), 0)
 	if now.Sub(issued) >= maxAge {
 		return "", ErrExpired
 	}
-	return ident.EnvironmentID(envPrefix + strconv.FormatUint(binary.BigEndian.Uint64(claims), 10)), nil
+	const longest = 32 // bytes
+	id := append(make([]byte, 0, longest), envPrefix...)
+	return ident.EnvironmentID(strconv.AppendUint(id, binary.BigEndian.Uint64(claims), 10)), nil
 }
 
 // mac covers the project's ID too, so that two projects that were given one key by mistake still do not share environments.
-func mac(key []byte, p project.Project, claims []byte) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(Prefix))
-	h.Write([]byte(p.ID))
-	h.Write([]byte{0})
-	h.Write(claims)
-	return h.Sum(nil)[:macSize]
+func mac(key *keyring.MAC, p project.Project, claims []byte) (proof [macSize]byte) {
+	const usual = 64 // bytes
+	message := append(make([]byte, 0, usual), Prefix...)
+	message = append(message, p.ID...)
+	message = append(message, 0)
+	sum := key.Sum(append(message, claims...))
+	copy(proof[:], sum[:])
+	return proof
 }

@@ -184,8 +184,10 @@ func appendDigest(b []byte, s salt, of byte, text string) []byte {
 
 // number returns the number of an ID. One that cannot be made again from its number is an error.
 func number(prefix, id string) (uint64, error) {
-	n, err := strconv.ParseUint(strings.TrimPrefix(id, prefix), 10, 64)
-	if err != nil || prefix+strconv.FormatUint(n, 10) != id {
+	digits := strings.TrimPrefix(id, prefix)
+	n, err := strconv.ParseUint(digits, 10, 64)
+	var room [20]byte // as many as there can be
+	if err != nil || len(digits) == len(id) || string(strconv.AppendUint(room[:0], n, 10)) != digits {
 		return 0, fmt.Errorf("no challenge can say the ID %q", id)
 	}
 	return n, nil
