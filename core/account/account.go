@@ -37,6 +37,10 @@ type Account struct {
 	// many as the operator allows.
 	WrongCodes int `json:"wrongCodes,omitempty"`
 
+	// UsedTo is up to which sequence of the log of events the account knows what logins say of its passkeys. A version that does not know
+	// of it leaves it out when it writes an account; those events are taken once more then.
+	UsedTo uint64 `json:"usedTo,omitempty"`
+
 	// Unannounced holds the events that tell of changes of this document and are not yet known to be in the log. They are
 	// stored with the change itself, so that no crash separates the two, and removed when the log has them.
 	Unannounced []event.Event `json:"unannounced,omitempty"`

@@ -83,6 +83,7 @@ type Event struct {
 
 	Attachment string `json:"attachment,omitempty"` // of append-completed: platform or cross-platform, as the client said of the authenticator
 
+	Use     *Use     `json:"use,omitempty"`     // of login-completed; events of earlier versions have none
 	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
 	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed
 	Refused *Refused `json:"refused,omitempty"` // of append-refused and login-refused
@@ -94,6 +95,12 @@ type AuthMethod string
 
 // AuthStatus is how an authentication ended, in the caller's words.
 type AuthStatus string
+
+// Use is what the authenticator said of the passkey that it signed a login with.
+type Use struct {
+	Counter  uint32 `json:"counter"` // the signature counter; 0 = it does not count
+	BackedUp bool   `json:"backedUp"`
+}
 
 // Counter is the signature counter of a passkey, as it was known and as it came.
 type Counter struct {
@@ -112,6 +119,8 @@ type Refused struct {
 	Passkey string `json:"passkey,omitempty"` // WebAuthn credential ID, base64url without padding; empty: the answer has none
 	AAGUID  string `json:"aaguid,omitempty"`  // of the authenticator that created it
 	Reason  string `json:"reason"`            // in words
+	// The challenge has been spent by this event: nobody can answer it any more. Not said of what marks have spent
+	Spent bool `json:"spent,omitempty"`
 }
 
 // Backup is whether a passkey may be synchronised, as it was known and as it came.

@@ -216,25 +216,23 @@ func (l *Log) Read(ctx context.Context, project ident.ProjectID, user ident.User
 	return events, next, nil
 }
 
-// read hands every message of the subject from the sequence on to take, in the order of the stream, and returns the sequence that follows
-// the last. A follower that is behind is waited for.
-func (l *Log) read(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) (uint64, error) {
+// read hands every message of the subject from the sequence on to take, in the order of the stream. A follower that is behind is waited
+// for.
+func (l *Log) read(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
 	ctx, step := span.Stream(ctx, "read", stream)
-	next, err := l.readLatest(ctx, stream, subject, from, take)
+	err := l.readLatest(ctx, stream, subject, from, take)
 	step.End(err)
-	return next, err
+	return err
 }
 
-func (l *Log) readLatest(
-	ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error,
-) (uint64, error) {
+func (l *Log) readLatest(ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error) error {
 	var last uint64
 	var err error
 	if l.replicated {
 		if last, _, err = l.last(ctx, stream, subject); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	return l.readThrough(ctx, stream, subject, from, last, take)
@@ -256,21 +254,21 @@ func into[T any](list *[]T) func(*jetstream.RawStreamMsg) error {
 // moment.
 func (l *Log) readThrough(
 	ctx context.Context, stream, subject string, from, last uint64, take func(*jetstream.RawStreamMsg) error,
-) (uint64, error) {
+) error {
 	const pause = 5 * time.Millisecond
 	next := max(from, 1)
 	for {
 		following, err := l.readAll(ctx, stream, subject, next, take)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		next = following
 		if next > last {
-			return next, nil
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return 0, fmt.Errorf("read %s up to %d: %w", subject, last, ctx.Err())
+			return fmt.Errorf("read %s up to %d: %w", subject, last, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
@@ -299,7 +297,7 @@ func (l *Log) Pending(ctx context.Context, project ident.ProjectID, user ident.U
 	}
 	var offers []event.Offer
 	decode := into(&offers)
-	_, err = l.read(ctx, bus.OffersStream, prefix+string(event.LoginOffered), 1, func(msg *jetstream.RawStreamMsg) error {
+	err = l.read(ctx, bus.OffersStream, prefix+string(event.LoginOffered), 1, func(msg *jetstream.RawStreamMsg) error {
 		if !bytes.Contains(msg.Data, []byte(challenge)) {
 			return nil
 		}
@@ -335,7 +333,14 @@ var errIncomplete = errors.New("the answer was incomplete")
 func (l *Log) readPage(
 	ctx context.Context, stream, subject string, from uint64, take func(*jetstream.RawStreamMsg) error,
 ) (next, pending uint64, err error) {
-	batch, err := jetstreamext.GetBatch(ctx, l.js, stream, pageSize, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
+	return l.readBatch(ctx, stream, take, jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
+}
+
+// readBatch is readPage of what the options say.
+func (l *Log) readBatch(
+	ctx context.Context, stream string, take func(*jetstream.RawStreamMsg) error, what ...jetstreamext.GetBatchOpt,
+) (next, pending uint64, err error) {
+	batch, err := jetstreamext.GetBatch(ctx, l.js, stream, pageSize, what...)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -73,7 +73,7 @@ func TestAReadWaitsForAFollowerThatIsBehind(t *testing.T) {
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		var got []event.Event
-		if _, err := log.readThrough(t.Context(), bus.EventsStream, "passkey.events.pro-1.usr-1.>", 1, 2, into(&got)); err != nil {
+		if err := log.readThrough(t.Context(), bus.EventsStream, "passkey.events.pro-1.usr-1.>", 1, 2, into(&got)); err != nil {
 			t.Error(err)
 		}
 		if diff := cmp.Diff([]event.Event{first, second}, got); diff != "" {
@@ -88,7 +88,7 @@ func TestAReadWaitsForAFollowerThatIsBehind(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	var got []event.Event
-	if _, err := log.readThrough(
+	if err := log.readThrough(
 		ctx, bus.EventsStream, "passkey.events.pro-1.usr-1.>", 1, 9, into(&got),
 	); !errors.Is(
 		err, context.DeadlineExceeded,

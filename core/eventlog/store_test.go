@@ -1,6 +1,7 @@
 package eventlog_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -456,4 +457,47 @@ func TestReadYourWritesWithConcurrentWritersFillersAndFlushes(t *testing.T) {
 	}
 	work.Wait()
 	end()
+}
+
+func TestTheEndOfALoginIsReadByWhoeverAsksThen(t *testing.T) {
+	t.Parallel()
+	for name, disturb := range map[string]func(t *testing.T, i *installation, n *instance){
+		"as it is":                           func(*testing.T, *installation, *instance) {},
+		"after the cache was flushed":        func(t *testing.T, i *installation, _ *instance) { flush(t, i) },
+		"while its writer has no cache":      func(_ *testing.T, _ *installation, n *instance) { n.cutOff() },
+		"and the answer to it was lost once": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := install(t)
+			one, two := i.start(quick()), i.start(quick())
+			first := failure("usr-1")
+			mustAppend(t, one, first)
+			expect(t, one, "usr-1", first)
+			expect(t, two, "usr-1", first)
+			e := failure("usr-1")
+			e.Type, e.Ceremony = event.LoginCompleted, "was-1"
+			seen, err := one.Recent(t.Context(), project, "usr-1", eventlog.Span{}, event.LoginCompleted)
+			if err != nil || seen.Last == 0 || len(seen.Events) != 0 {
+				t.Fatalf("found %+v, %v", seen, err)
+			}
+			if disturb == nil {
+				if _, err := one.Conclude(t.Context(), e, seen.Last, "a"); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				disturb(t, i, one)
+			}
+			r, err := one.Conclude(t.Context(), e, seen.Last, "a")
+			if err != nil || r.Sequence != seen.Last+1 {
+				t.Fatalf("concluded at %+v, %v", r, err)
+			}
+			expect(t, two, "usr-1", first, e)
+			late := failure("usr-1")
+			if _, err := two.Conclude(t.Context(), late, seen.Last, "b"); !errors.Is(err, eventlog.ErrMoved) {
+				t.Errorf("got %v", err)
+			}
+			expect(t, two, "usr-1", first, e)
+		})
+	}
 }

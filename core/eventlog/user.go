@@ -108,26 +108,32 @@ func (l *Log) readTypes(
 
 // newest returns the sequence of the newest message of each subject that the filter matches.
 func (l *Log) newest(ctx context.Context, stream, filter string) (map[string]uint64, error) {
+	newest := make(map[string]uint64)
+	err := l.eachNewest(ctx, stream, filter, func(msg *jetstream.RawStreamMsg) { newest[msg.Subject] = msg.Sequence })
+	return newest, err
+}
+
+// eachNewest hands the newest message of each subject that the filter matches to take: all as they were at one moment.
+func (l *Log) eachNewest(ctx context.Context, stream, filter string, take func(*jetstream.RawStreamMsg)) error {
 	batch, err := jetstreamext.GetLastMsgsFor(ctx, l.js, stream, []string{filter})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	newest := make(map[string]uint64)
 	for msg, err := range batch {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return nil, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		newest[msg.Subject] = msg.Sequence
+		take(msg)
 		pending, err := strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("read what is pending: %w", err)
+			return fmt.Errorf("read what is pending: %w", err)
 		}
 		if pending == 0 {
-			return newest, nil
+			return nil
 		}
 	}
-	return nil, errors.Join(errIncomplete, ctx.Err())
+	return errors.Join(errIncomplete, ctx.Err())
 }

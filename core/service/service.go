@@ -289,8 +289,22 @@ type Appended struct {
 	Sequence uint64 `json:"sequence"`
 }
 
-// Events is the events service. When Create, Append or Delete has returned, the change is on disk and the next decision for the user sees
-// it.
+// Conclusion is an event that ends a ceremony, and what it was judged by.
+type Conclusion struct {
+	Event   event.Event `json:"event"`
+	After   uint64      `json:"after"`   // sequence of the newest of the user's events that were judged; 0 = there was none
+	Attempt string      `json:"attempt"` // names the caller's attempt: one that is repeated has the same, and nobody else has
+}
+
+// Concluded says what became of a Conclusion. If it was Moved or Ended, nothing is stored.
+type Concluded struct {
+	Sequence uint64 `json:"sequence,omitempty"` // of the event in the stream of passkey events
+	Moved    bool   `json:"moved,omitempty"`    // the user has newer events than what was judged
+	Ended    bool   `json:"ended,omitempty"`    // another attempt has ended the ceremony
+}
+
+// Events is the events service. When Create, Append, Conclude or Delete has returned, the change is on disk and the next decision for the
+// user sees it.
 //
 //keyward:service events
 type Events interface {
@@ -311,6 +325,11 @@ type Events interface {
 	//
 	//keyward:seeded
 	Append(context.Context, event.Event) (Appended, error)
+	// Conclude appends the event that ends a login, completed or refused, if the user has no newer event than what it was judged by. 400
+	// type.
+	//
+	//keyward:repeatable
+	Conclude(context.Context, Conclusion) (Concluded, error)
 	// CreateAuthEvent appends an authentication that a caller reports. 400 userID, eventType.
 	CreateAuthEvent(context.Context, ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error)
 	// Erase removes every event, offer and decision of a user, from the log and the cache, and every webhook delivery and dead

@@ -83,10 +83,17 @@ type Event struct {
 
 	Attachment string `json:"attachment,omitempty"` // of append-completed: platform or cross-platform, as the client said of the authenticator
 
+	Use     *Use     `json:"use,omitempty"`     // of login-completed; events of earlier versions have none
 	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
 	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed
 	Refused *Refused `json:"refused,omitempty"` // of append-refused and login-refused
 	Codes   *Codes   `json:"codes,omitempty"`   // of login-code-failed; events of the version before have none
+}
+
+// Use is what the authenticator said of the passkey that it signed a login with.
+type Use struct {
+	Counter  uint32 `json:"counter"` // the signature counter; 0 = it does not count
+	BackedUp bool   `json:"backedUp"`
 }
 
 // Counter is the signature counter of a passkey, as it was known and as it came.
@@ -106,6 +113,8 @@ type Refused struct {
 	Passkey string `json:"passkey,omitempty"` // WebAuthn credential ID, base64url without padding; empty: the answer has none
 	AAGUID  string `json:"aaguid,omitempty"`  // of the authenticator that created it
 	Reason  string `json:"reason"`            // in words
+	// The answer has spent the challenge of its login: nobody can finish it any more
+	Spent bool `json:"spent,omitempty"`
 }
 
 // Backup is whether a passkey may be synchronised, as it was known and as it came.

@@ -38,15 +38,18 @@ type stores struct {
 }
 
 func newStores(d Deps, m metrics.Metrics) stores {
+	told := outbox.New(outbox.Deps{Accounts: d.Accounts, Events: d.Events, Now: d.Now, Log: d.Log, Metrics: m.Outbox})
 	return stores{
-		challenges: challenge.NewStore(challenge.Places{Records: d.Challenges, Marks: d.Marks, Offers: d.Offers, Keep: d.ChallengeMaxAge}),
-		index:      credindex.NewStore(d.Index),
-		names:      identindex.NewStore(d.Names),
-		sessions:   session.NewStore(d.Sessions, d.SessionIDs),
-		tokens:     connecttoken.NewStore(d.Tokens),
-		codes:      code.NewStore(d.Codes, d.Nobodies),
-		processes:  process.NewStore(d.Processes),
-		outbox:     outbox.New(outbox.Deps{Accounts: d.Accounts, Events: d.Events, Now: d.Now, Log: d.Log, Metrics: m.Outbox}),
+		challenges: challenge.NewStore(challenge.Places{
+			Records: d.Challenges, Marks: d.Marks, Offers: d.Offers, Log: d.Positions, Ends: told, Keep: d.ChallengeMaxAge,
+		}),
+		index:     credindex.NewStore(d.Index),
+		names:     identindex.NewStore(d.Names),
+		sessions:  session.NewStore(d.Sessions, d.SessionIDs),
+		tokens:    connecttoken.NewStore(d.Tokens),
+		codes:     code.NewStore(d.Codes, d.Nobodies),
+		processes: process.NewStore(d.Processes),
+		outbox:    told,
 	}
 }
 

@@ -196,9 +196,11 @@ type Offers interface {
 	challenge.Offers
 }
 
-// Positions knows where the newest event of a user is in the log, and when the log got it; of no event, zeros. core/eventlog.Store is one.
+// Positions knows where the events of a user are in the log: the newest, and when the log got it (of no event, zeros), and those that say
+// which ceremonies have ended. core/eventlog.Store is one.
 type Positions interface {
 	Newest(ctx context.Context, project ident.ProjectID, user ident.UserID) (sequence uint64, at time.Time, err error)
+	challenge.Log
 }
 
 // AAGUIDs knows models of authenticators and credential providers; unknown ones have the empty name. The AAGUID is in lower-case UUID form.

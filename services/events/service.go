@@ -5,6 +5,7 @@ package events
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -262,6 +263,21 @@ func (s *Service) Append(ctx context.Context, e event.Event) (service.Appended, 
 	}
 	receipt, err := s.deps.Store.Append(ctx, e)
 	return service.Appended{Sequence: receipt.Sequence}, err
+}
+
+// Conclude implements service.Events. What ends a login says what its offer said, so that it is joined to none.
+func (s *Service) Conclude(ctx context.Context, c service.Conclusion) (service.Concluded, error) {
+	if c.Event.Type != event.LoginCompleted && c.Event.Type != event.LoginRefused {
+		return service.Concluded{}, fault.Field("type", "%q ends no login", c.Event.Type)
+	}
+	receipt, err := s.deps.Store.Conclude(ctx, c.Event, c.After, c.Attempt)
+	switch {
+	case errors.Is(err, eventlog.ErrMoved):
+		return service.Concluded{Moved: true}, nil
+	case errors.Is(err, eventlog.ErrConcluded):
+		return service.Concluded{Ended: true}, nil
+	}
+	return service.Concluded{Sequence: receipt.Sequence}, err
 }
 
 // Delete implements service.Events. What the engine recorded of its own offers and ceremonies cannot be deleted.

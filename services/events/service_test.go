@@ -458,6 +458,35 @@ func TestAppendIsIdempotentByID(t *testing.T) {
 	}
 }
 
+func TestALoginIsConcludedOnceAndByWhoKnowsAll(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	e := event.Event{
+		ID: ident.NewEventID(), Project: project, User: "usr-1", Type: event.LoginCompleted, Ceremony: "was-1", Credential: "cre-1", CreatedMs: 1,
+	}
+	for _, step := range []struct {
+		name string
+		c    service.Conclusion
+		want service.Concluded
+	}{
+		{"the first", service.Conclusion{Event: e, Attempt: "a"}, service.Concluded{Sequence: 1}},
+		{"the same again", service.Conclusion{Event: e, Attempt: "a"}, service.Concluded{Sequence: 1}},
+		{"another of the same ceremony", service.Conclusion{Event: e, Attempt: "b"}, service.Concluded{Ended: true}},
+		{"one who does not know of it", service.Conclusion{Event: func() event.Event {
+			other := e
+			other.ID, other.Ceremony = ident.NewEventID(), "was-2"
+			return other
+		}(), Attempt: "c"}, service.Concluded{Moved: true}},
+	} {
+		if got, err := w.Conclude(t.Context(), step.c); err != nil || got != step.want {
+			t.Errorf("%s: %+v, %v", step.name, got, err)
+		}
+	}
+	e.Type = event.LoginError
+	_, err := w.Conclude(t.Context(), service.Conclusion{Event: e, After: 1, Attempt: "d"})
+	wantField(t, err, "type")
+}
+
 func TestEraseLeavesNothingToList(t *testing.T) {
 	t.Parallel()
 	w := begin(t)

@@ -503,6 +503,7 @@ func EventsMethods(events service.Events, eventImporter service.EventImporter, w
 		rpc.Bind("list", events.List),
 		rpc.Bind("delete", events.Delete),
 		rpc.Bind("append", events.Append),
+		rpc.Bind("conclude", events.Conclude),
 		rpc.Bind("create-auth-event", events.CreateAuthEvent),
 		rpc.Bind("erase", events.Erase),
 		rpc.Bind("import-events", eventImporter.ImportEvents),
@@ -532,6 +533,7 @@ var (
 func NewEventsClient(conn *nats.Conn, limits rpc.Limits) EventsClient {
 	return EventsClient{rpc.NewClient(conn, "events", limits,
 		"list",
+		"conclude",
 		"list-webhooks",
 		"list-webhook-secrets",
 		"list-webhook-deliveries",
@@ -550,6 +552,9 @@ func (c EventsClient) Delete(ctx context.Context, req service.ForUser[ident.Even
 }
 func (c EventsClient) Append(ctx context.Context, req event.Event) (service.Appended, error) {
 	return rpc.Call[service.Appended](ctx, c.calls, "append", req)
+}
+func (c EventsClient) Conclude(ctx context.Context, req service.Conclusion) (service.Concluded, error) {
+	return rpc.Call[service.Concluded](ctx, c.calls, "conclude", req)
 }
 func (c EventsClient) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
 	return rpc.Call[rest.AuthEvent](ctx, c.calls, "create-auth-event", req)

@@ -366,6 +366,9 @@ func (f Events) Delete(ctx context.Context, req service.ForUser[ident.EventID]) 
 func (f Events) Append(ctx context.Context, req event.Event) (service.Appended, error) {
 	return answer[service.Appended](ctx, f.Recording, "Events.Append", req)
 }
+func (f Events) Conclude(ctx context.Context, req service.Conclusion) (service.Concluded, error) {
+	return answer[service.Concluded](ctx, f.Recording, "Events.Conclude", req)
+}
 func (f Events) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
 	return answer[rest.AuthEvent](ctx, f.Recording, "Events.CreateAuthEvent", req)
 }

@@ -117,6 +117,11 @@ func (m mortalEvents) Append(ctx context.Context, e event.Event) (appended servi
 	return appended, err
 }
 
+func (m mortalEvents) Conclude(ctx context.Context, c service.Conclusion) (done service.Concluded, err error) {
+	err = m.crash.write(func() error { done, err = m.Events.Conclude(ctx, c); return err })
+	return done, err
+}
+
 func (m mortalEvents) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return service.Empty{}, m.crash.write(func() error { _, err := m.Events.Erase(ctx, req); return err })
 }

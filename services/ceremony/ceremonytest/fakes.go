@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/ledger"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
@@ -209,8 +210,7 @@ func (d *Decision) Last() service.Question {
 type Events struct {
 	Mu       sync.Mutex
 	log      []event.Event
-	seen     map[ident.EventID]bool
-	sequence uint64        // of the newest
+	ledger   ledger.Ledger // the same, with sequences
 	Offers   *eventlog.Log // of login offers with what they carry
 	failures int           // how many calls to come find the log unavailable
 	Calls    int
@@ -235,17 +235,35 @@ func (e *Events) Append(_ context.Context, added event.Event) (service.Appended,
 	if err := e.fail(); err != nil {
 		return service.Appended{}, err
 	}
-	// As the log does for two minutes, it takes an ID once, even if the event has been erased since.
-	if e.seen[added.ID] {
-		return service.Appended{Sequence: e.sequence}, nil
+	if !e.ledger.Has(added.ID) {
+		e.ledger.Put(added, "")
+		e.log = append(e.log, added)
 	}
-	if e.seen == nil {
-		e.seen = make(map[ident.EventID]bool)
+	return service.Appended{Sequence: e.ledger.Last}, nil
+}
+
+// Conclude implements service.Events.
+func (e *Events) Conclude(_ context.Context, c service.Conclusion) (service.Concluded, error) {
+	e.Mu.Lock()
+	defer e.Mu.Unlock()
+	if err := e.fail(); err != nil {
+		return service.Concluded{}, err
 	}
-	e.seen[added.ID] = true
-	e.log = append(e.log, added)
-	e.sequence++
-	return service.Appended{Sequence: e.sequence}, nil
+	before := e.ledger.Last
+	done := e.ledger.Conclude(c)
+	if e.ledger.Last > before {
+		e.log = append(e.log, c.Event)
+	}
+	return done, nil
+}
+
+// Recent implements ceremony.Positions. However long ago they were, all events are recent.
+func (e *Events) Recent(
+	_ context.Context, project ident.ProjectID, user ident.UserID, _ eventlog.Span, types ...event.Type,
+) (eventlog.Recent, error) {
+	e.Mu.Lock()
+	defer e.Mu.Unlock()
+	return e.ledger.Recent(project, user, types...), nil
 }
 
 // Newest implements ceremony.Positions, as if all events were one user's.
@@ -258,7 +276,7 @@ func (e *Events) Newest(context.Context, ident.ProjectID, ident.UserID) (uint64,
 	if len(e.log) == 0 {
 		return 0, time.Time{}, nil
 	}
-	return e.sequence, time.UnixMilli(e.log[len(e.log)-1].CreatedMs), nil
+	return e.ledger.Last, time.UnixMilli(e.log[len(e.log)-1].CreatedMs), nil
 }
 
 // PublishOffer implements ceremony.Offers.
@@ -292,6 +310,7 @@ func (e *Events) Erase(ctx context.Context, req service.ForUser[service.Empty]) 
 	}
 	e.Erased = append(e.Erased, req.User)
 	e.log = slices.DeleteFunc(e.log, func(one event.Event) bool { return one.Project == req.Project && one.User == req.User })
+	e.ledger.Erase(req.Project, req.User)
 	return service.Empty{}, e.Offers.Erase(ctx, req.Project, req.User)
 }
 

@@ -221,7 +221,7 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	done := s.completed(c.Taken.Record, c.Account.ID, event.AppendCompleted, passkey.ID)
 	done.Kind, done.Client = c.Taken.Kind, environments.EventClient(c.Client, environments.DeviceOf(c.Client, detected(c.Taken.Record)))
 	done.Route, done.Attachment = passkey.CreatedBy(), passkey.Attachment
-	appended, err := s.conclude(ctx, c.Taken, done)
+	appended, err := s.outbox.Append(ctx, done)
 	if err != nil {
 		return Created{}, err
 	}

@@ -152,24 +152,46 @@ func TestALoginEndsOnAnotherInstanceAndAfterARotation(t *testing.T) {
 	finish(one, begin(one), "")
 }
 
-func TestAChallengeWhoseMarkCannotBeMadeIsNotFinished(t *testing.T) {
+func TestAChallengeThatCannotBeSpentIsNotFinished(t *testing.T) {
 	t.Parallel()
 	b := ceremonytest.OpenBuckets(t)
 	marks := &faulty.Bucket{KeyValue: b.Marks}
 	b.Marks = marks
 	st := ceremonytest.NewOn(t, b)
-	user, d := st.NewUser(t), authenticator.Phone()
-	st.Enroll(t, user, d)
-	answer := d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
-	marks.FailCreates(1)
-	if _, err := st.FinishLogin(t, user, d, answer); fault.As(err).Status != 503 {
-		t.Fatalf("got %v", err)
+	user, d, _ := ceremonytest.Known(t, st)
+	login := func(t *testing.T) func() error {
+		answer := d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)
+		return func() error { _, err := st.FinishLogin(t, user, d, answer); return err }
 	}
-	if n := len(st.Events.OfType(event.LoginCompleted)); n != 0 {
-		t.Errorf("%d completed logins were recorded", n)
+	mediation := func(t *testing.T) func() error {
+		answer := d.Get(t, st.BeginMediation(t, d).AssertionOptions)
+		return func() error { _, err := st.FinishMediation(t, d, answer); return err }
 	}
-	if _, err := st.FinishLogin(t, user, d, answer); err != nil {
-		t.Errorf("the challenge was lost: %v", err)
+	forged := func(t *testing.T) func() error {
+		answer := authenticator.Phone().Get(t, st.BeginLogin(t, user, d).AssertionOptions)
+		return func() error { _, err := st.FinishLogin(t, user, d, answer); return err }
+	}
+	for _, c := range []struct {
+		name  string
+		begin func(*testing.T) func() error
+		fail  func()
+		then  int // the status of a second attempt; 0 = it succeeds
+	}{
+		{"a login whose event cannot be stored", login, func() { st.Events.FailNext(3) }, 0},
+		{"a login that is refused, and that cannot be stored", forged, func() { st.Events.FailNext(3) }, 400},
+		{"a mediation whose mark cannot be made", mediation, func() { marks.FailCreates(1) }, 0},
+	} {
+		finish, before := c.begin(t), len(st.Events.OfType(event.LoginCompleted))
+		c.fail()
+		if err := finish(); fault.As(err).Status != 503 {
+			t.Fatalf("%s: got %v", c.name, err)
+		}
+		if n := len(st.Events.OfType(event.LoginCompleted)); n != before {
+			t.Errorf("%s: %d completed logins were recorded", c.name, n-before)
+		}
+		if err := finish(); c.then == 0 && err != nil || c.then != 0 && fault.As(err).Status != c.then {
+			t.Errorf("%s: the challenge was lost: %v", c.name, err)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"strconv"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -13,10 +12,10 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
-	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
@@ -24,9 +23,6 @@ import (
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
-
-// maxUsedOn bounds the operating systems remembered of a passkey.
-const maxUsedOn = 10
 
 // named finds the project and the user that the end of a ceremony names.
 func (s *Service) named(ctx context.Context, in ident.ProjectID, user string) (project.Project, ident.UserID, error) {
@@ -45,6 +41,7 @@ func (s *Service) take(ctx context.Context, c challenge.Claim, field string) (ac
 	if err != nil {
 		return account.Account{}, challenge.Taken{}, err
 	}
+	c.Known = a.UsedTo
 	taken, err := s.challenges.Take(ctx, c, s.now())
 	return a, taken, fault.At(field, err)
 }
@@ -60,7 +57,8 @@ type assertion struct {
 	discoverable bool
 }
 
-// finishAssertion verifies, records the use of the passkey in the account, and the completed login in the log, in this order.
+// finishAssertion verifies, records the completed login in the log, and the use of the passkey in the account, in this order: the event is
+// what counts, and an account that lacks it takes it up with the next login.
 func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.PasskeyData, error) {
 	party, err := finishParty(f.project, f.taken.Record)
 	if err != nil {
@@ -72,35 +70,60 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 		s.tellBackupChange(ctx, f, passkey, err)
 		return rest.PasskeyData{}, fault.At(FieldAssertion, err)
 	}
-	route := ceremonyType(passkey, use.Attachment, f.taken.Route)
-	passkey, err = s.recordUse(ctx, f, use, route)
+	route := relyingparty.Route(passkey, use.Attachment, f.taken.Route)
+	done := s.completed(f.taken.Record, f.account.ID, event.LoginCompleted, passkey.ID)
+	done.Route, done.Process = route, f.process
+	done.Client = environments.EventClient(f.client, environments.DeviceOf(f.client, detected(f.taken.Record)))
+	done.Use = &event.Use{Counter: use.Counter, BackedUp: use.BackupState}
+	known, counted, err := s.end(ctx, f, done)
 	if err != nil {
 		return rest.PasskeyData{}, err
 	}
-	done := s.completed(f.taken.Record, f.account.ID, event.LoginCompleted, passkey.ID)
-	done.Route, done.Process = event.Route(route), f.process
-	done.Client = environments.EventClient(f.client, environments.DeviceOf(f.client, detected(f.taken.Record)))
-	if _, err := s.conclude(ctx, f.taken, done); err != nil {
+	if passkey, err = s.recordUse(ctx, f, known, counted); err != nil {
 		return rest.PasskeyData{}, err
 	}
-	data := s.passkeyData(f.account.ID, passkey, route, f.taken.ID)
+	data := s.passkeyData(f.account.ID, passkey, rest.CeremonyType(route), f.taken.ID)
 	if f.taken.SecondFactor {
 		data.Amr = new([]string{"pop", "mfa"}) // RFC 8176: the key was proven, and so was its user
 	}
 	return data, nil
 }
 
-// recordUse writes the use of a passkey to its account. A signature counter that did not go up is recorded too, told, and then refused:
-// somebody may have copied the key. One that has become 0 is told alone: whoever has such an authenticator could never log in again.
-func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.Use, route rest.CeremonyType) (account.Credential, error) {
-	nowMs := s.now().UnixMilli()
-	d := environments.SightingOf(f.client, detected(f.taken.Record))
-	var (
-		used    account.Credential
-		counted relyingparty.Counted
-		stored  uint32
-	)
-	_, err := s.accounts.Update(ctx, f.project.ID, f.account.ID, func(a *account.Account) error {
+// end appends the event of a login, unless the challenge has been spent or the signature counter did not go up: somebody may have copied
+// the key. That is told and refused. A counter that has become 0 is told alone: whoever has such an authenticator could never log in again.
+// It returns the user's logins that the account may lack, this one last.
+func (s *Service) end(ctx context.Context, f assertion, done event.Event) ([]eventlog.Found, relyingparty.Counted, error) {
+	var counted relyingparty.Counted
+	var stored uint32
+	passkey := ident.CredentialID(done.Credential)
+	known, err := s.challenges.End(ctx, f.taken, f.account.ID, f.account.UsedTo, func(known []eventlog.Found) (event.Event, error) {
+		if stored, counted = relyingparty.CountAfter(f.account, known, passkey, done.Use.Counter); counted == relyingparty.Regressed {
+			return event.Event{}, errPasskeyCloned
+		}
+		return done, nil
+	})
+	err = fault.At(FieldAssertion, err)
+	if err != nil && !errors.Is(err, errPasskeyCloned) || counted == relyingparty.Rose {
+		return known, counted, err
+	}
+	regressed := s.suspicion(f, event.PasskeyCounterRegressed, passkey)
+	regressed.Counter = &event.Counter{Stored: stored, Received: done.Use.Counter}
+	s.tell(ctx, regressed)
+	if counted == relyingparty.NoLonger {
+		return known, counted, nil
+	}
+	s.metrics.Clones.Inc()
+	if _, unwarned := s.recordUse(ctx, f, nil, counted); unwarned != nil {
+		return nil, counted, unwarned
+	}
+	return nil, counted, err
+}
+
+// recordUse writes to the account what its passkeys were used for, and a doubt of its counter.
+func (s *Service) recordUse(
+	ctx context.Context, f assertion, known []eventlog.Found, counted relyingparty.Counted,
+) (used account.Credential, err error) {
+	_, err = s.accounts.Update(ctx, f.project.ID, f.account.ID, func(a *account.Account) error {
 		if err := Active(a); err != nil {
 			return err
 		}
@@ -108,33 +131,18 @@ func (s *Service) recordUse(ctx context.Context, f assertion, use relyingparty.U
 		if c == nil {
 			return fault.At(FieldAssertion, ErrPasskeyDeleted)
 		}
-		stored = c.SignCount
-		counted = relyingparty.CountSignature(c, use.Counter)
+		for _, e := range known {
+			a.Take(e.Event, e.Sequence)
+		}
+		c.CloneWarning = c.CloneWarning || counted != relyingparty.Rose
 		if counted != relyingparty.Regressed {
-			c.BackupState = use.BackupState
-			c.LastUsedMs, a.WrongCodes = nowMs, 0
-			if route == rest.CeremonyTypeLocal && d.OS != "" && !slices.Contains(c.UsedOn, d.OS) && len(c.UsedOn) < maxUsedOn {
-				c.UsedOn = append(c.UsedOn, d.OS)
-			}
-			environments.Remember(a, f.taken.Environment, d, nowMs)
+			a.WrongCodes = 0
+			environments.Remember(a, f.taken.Environment, environments.SightingOf(f.client, detected(f.taken.Record)), s.now().UnixMilli())
 		}
 		used = *c
 		return nil
 	})
-	if err != nil {
-		return account.Credential{}, err
-	}
-	if counted == relyingparty.Rose {
-		return used, nil
-	}
-	regressed := s.suspicion(f, event.PasskeyCounterRegressed, used.ID)
-	regressed.Counter = &event.Counter{Stored: stored, Received: use.Counter}
-	s.tell(ctx, regressed)
-	if counted == relyingparty.NoLonger {
-		return used, nil
-	}
-	s.metrics.Clones.Inc()
-	return account.Credential{}, fault.At(FieldAssertion, errPasskeyCloned)
+	return used, err
 }
 
 // tellBackupChange tells of a login that was refused because the passkey is not the kind that it was created as.
@@ -193,24 +201,6 @@ func Active(a *account.Account) error {
 	return nil
 }
 
-// ceremonyType derives how a passkey was used from what the client said of the authenticator and from what the passkey is. Clients that say
-// nothing of the authenticator are taken to have done what they were offered, as far as the passkey can do it.
-func ceremonyType(c account.Credential, attachment string, offered event.Route) rest.CeremonyType {
-	hybrid := len(c.Transports) == 0 || c.Hybrid()
-	switch {
-	case attachment == string(protocol.Platform):
-		return rest.CeremonyTypeLocal
-	case c.Roaming():
-		return rest.CeremonyTypeSecurityKey
-	case attachment == string(protocol.CrossPlatform) && hybrid:
-		return rest.CeremonyTypeCDA
-	case attachment == "" && offered == event.CDA && hybrid:
-		return rest.CeremonyTypeCDA
-	default:
-		return rest.CeremonyTypeLocal
-	}
-}
-
 func detected(r challenge.Record) environments.Device {
 	return environments.Device{OS: r.OS, OSVersion: r.OSVersion, Browser: r.Browser, BrowserVersion: r.BrowserVersion}
 }
@@ -221,19 +211,6 @@ func (s *Service) completed(r challenge.Record, user ident.UserID, t event.Type,
 		ID: EventIDOf(r.ID, t), Project: r.Project, User: user, Type: t, CreatedMs: s.now().UnixMilli(), Process: r.Process,
 		Environment: r.Environment, Credential: string(credential), Challenge: r.Value, Ceremony: r.ID,
 	}
-}
-
-// conclude appends the event of a ceremony that succeeded and marks its challenge as completed. A challenge that cannot be marked stays
-// consumed, which is as final.
-func (s *Service) conclude(ctx context.Context, taken challenge.Taken, done event.Event) (service.Appended, error) {
-	marked := make(chan error, 1)
-	go func() { marked <- s.challenges.Complete(ctx, taken) }()
-	appended, err := s.outbox.Append(ctx, done)
-	if marking := <-marked; marking != nil {
-		s.metrics.LeftIncomplete.Inc()
-		s.log.WarnContext(ctx, "a finished challenge could not be marked as completed", "challenge", taken.ID, "error", marking)
-	}
-	return appended, err
 }
 
 // EventIDOf derives the ID of a ceremony's event from the ID of its challenge, so that the same fact is never two events.

@@ -79,6 +79,7 @@ func TestAPasskeyLogsIn(t *testing.T) {
 				Ceremony:    ident.ChallengeID(challenge.ChallengeID),
 				Route:       event.Local,
 				Client:      &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
+				Use:         &event.Use{BackedUp: true},
 			}
 			if diff := cmp.Diff(want, completed[0]); diff != "" {
 				t.Error(diff)

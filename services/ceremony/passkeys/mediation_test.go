@@ -54,6 +54,7 @@ func TestAMediationFindsTheUser(t *testing.T) {
 			Ceremony:    ident.ChallengeID(rsp.PasskeyData.ChallengeID),
 			Route:       event.Local,
 			Client:      &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
+			Use:         &event.Use{BackedUp: true},
 		},
 	}
 	if diff := cmp.Diff(want, st.Events.OfType(event.LoginCompleted), cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {

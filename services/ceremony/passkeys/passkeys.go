@@ -1,7 +1,8 @@
 // Package passkeys runs WebAuthn ceremonies (login, creation, mediation) and keeps the passkeys and challenges that they are about. A
-// challenge is finished at most once, and a failed verification spends it; when a finish call has returned, the account and the event are
-// on disk. It touches the buckets of accounts, challenges and credentials, and the log. It calls the rooms environments and sessions, and
-// the decision service.
+// challenge is finished at most once, and a failed verification spends it; when a finish call has returned, the event and the account are
+// on disk. A login's event comes first; an account that a crash has kept from hearing of it does with the next login, and signature
+// counters are compared with both. It touches the buckets of accounts, challenges and credentials, and the log. It calls the rooms
+// environments and sessions, and the decision service.
 package passkeys
 
 import (

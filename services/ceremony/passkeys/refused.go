@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -33,6 +34,9 @@ type Attempt struct {
 	Record  challenge.Record // zero: its challenge is none that is known
 	Passkey []byte           // WebAuthn credential ID
 	AAGUID  []byte
+
+	taken *challenge.Taken // of a login: the challenge, if it was to be had
+	known uint64           // up to which sequence of the log the logins of the user are known
 }
 
 // Of notes what an answer says of the passkey that was created.
@@ -68,13 +72,32 @@ func (s *Service) refuseLogin(ctx context.Context, a Attempt, err error) error {
 		a.User = entry.User
 	}
 	if a.User != "" {
-		// Anybody can make up answers: without a challenge that was given out, a process tells of one.
-		s.tell(ctx, s.refused(a, event.LoginRefused, err, ""))
+		if unspent := s.spendRefused(ctx, a, err); unspent != nil {
+			return unspent
+		}
 	}
 	if !errors.Is(err, ErrPasskeyUnknown) {
 		return err
 	}
 	return s.unknownTo(ctx, a, err)
+}
+
+// spendRefused tells of a sign-in that ends with err. If the challenge was to be had and no mark has spent it, the event does, and that is
+// not left to chance: its error is one of the call.
+func (s *Service) spendRefused(ctx context.Context, a Attempt, err error) error {
+	if a.taken != nil && a.Record.EndsByEvent() {
+		spent := s.refused(a, event.LoginRefused, err, "")
+		// An answer that was refused and spent nothing, such as one in another process, has the other ID.
+		spent.ID = EventIDOf(a.Record.ID, event.LoginRefused+"/spent")
+		spent.Refused.Spent = true
+		_, unspent := s.challenges.End(ctx, *a.taken, a.User, a.known, func([]eventlog.Found) (event.Event, error) { return spent, nil })
+		if !errors.Is(unspent, challenge.ErrUsed) {
+			return unspent
+		}
+	}
+	// Anybody can make up answers: without a challenge that was given out, a process tells of one.
+	s.tell(ctx, s.refused(a, event.LoginRefused, err, ""))
+	return nil
 }
 
 // unknownTo adds to err that the project does not know the passkey of an attempt, unless it does or cannot be asked.

@@ -1,5 +1,5 @@
 // Package challenge knows the WebAuthn challenges that ceremonies under way were given. Store touches the key-value buckets "challenges"
-// and "challenge-marks", and through Offers the stream of login offers.
+// and "challenge-marks", through Offers the stream of login offers, and through Log and Ends that of passkey events.
 //
 // The challenge of a login or of a mediation is its state, sealed (package seal): nothing is stored of it, any instance of the ceremony
 // service opens it with the project's keys, and a finish reads nothing back, however many starts came before it. It binds the project, the
@@ -8,11 +8,21 @@
 // looked up by the ID that its passkey will have. Logins and mediations that an earlier version started have random challenges, too; their
 // state is read from where that version put it.
 //
-// What becomes of a challenge is a mark, which is on disk when it has been made: a challenge without one is pending. A challenge is
-// finished at most once, by whoever makes its mark; the bucket decides, so any number of instances may try at the same moment. The mark of
-// a sealed challenge has the ID of its ceremony, which is in the seal: nobody can name another one, or none. Marks are kept for longer than
-// any challenge is valid, so that one whose mark is gone has expired by its own word. A challenge is good only under the project and the
-// user it was given to.
+// A challenge is finished at most once. The challenge of a login is spent by the event that ends it, completed or refused, which names the
+// ceremony: it is appended on the condition that nobody has appended anything of the user's since what was judged (End; core/eventlog has
+// the argument), so any number of instances may try at the same moment, and a challenge is used by whoever's event is there. An end is
+// looked for from as long before the challenge was made on as challenges are kept, by which the clocks of instances and of the log may
+// differ.
+//
+// The challenge of a mediation is spent by a mark: nobody is named in it, so the events of two users could end it. So are those of
+// creations, and those that an earlier version has sealed. The mark is on disk when it has been made, whoever makes it finishes the
+// challenge, and the bucket decides. The mark of a sealed challenge has the ID of its ceremony, which is in the seal: nobody can name
+// another one, or none. Marks are kept for longer than any challenge is valid, so that one whose mark is gone has expired by its own word.
+//
+// A challenge is completed if the log has the event of that; what somebody sets the status to is a mark, which each finish asks for. One
+// that is set while the challenge is being finished may come too late. Instances of an earlier version do not know what an event has spent,
+// but do not open what an event spends either; they list it as pending. A challenge is good only under the project and the user it was
+// given to.
 package challenge
 
 import (
@@ -111,6 +121,9 @@ func open(c Claim) (Record, error) {
 
 // Sealed returns what the challenge itself says of the request that it was given out with; nil: the record has a Session.
 func (r Record) Sealed() *seal.Opened { return r.opened }
+
+// EndsByEvent reports whether the event that ends the ceremony spends the challenge; otherwise a mark does.
+func (r Record) EndsByEvent() bool { return r.opened != nil && r.opened.ByEvent }
 
 // Accepted returns those of a project's origins that it had when the ceremony was started.
 func (r Record) Accepted(origins []string) []string {

@@ -1,7 +1,6 @@
 package challenge
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -13,10 +12,12 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/service"
 )
 
 // The reasons why a challenge cannot be taken.
@@ -43,12 +44,24 @@ type Offers interface {
 	Pending(ctx context.Context, project ident.ProjectID, user ident.UserID, challenge string) ([]event.Offer, error)
 }
 
+// Log is the log of passkey events, as the ends of logins are read from it. eventlog.Store is one.
+type Log interface {
+	Recent(context.Context, ident.ProjectID, ident.UserID, eventlog.Span, ...event.Type) (eventlog.Recent, error)
+}
+
+// Ends is where events that end logins go. outbox.Store is one.
+type Ends interface {
+	Conclude(context.Context, service.Conclusion) (service.Concluded, error)
+}
+
 // Places is where challenges are kept. All fields are required.
 type Places struct {
 	Records jetstream.KeyValue // bucket "challenges": those of creations; and mediations that an earlier version started
 	Marks   jetstream.KeyValue // bucket "challenge-marks"; keeps a mark for longer than Keep
 	Offers  Offers             // name the challenges of logins; those of an earlier version carry their state
-	Keep    time.Duration      // how long a challenge is shown, finished or not
+	Log     Log                // says which challenges have been finished
+	Ends    Ends
+	Keep    time.Duration // how long a challenge is shown, finished or not
 }
 
 // Store keeps challenges until they are too old to be shown.
@@ -84,12 +97,15 @@ type Claim struct {
 	Process    string
 	AnyProcess bool   // a ceremony that was started without a process may be finished in any
 	RPID       string // empty: any, for a caller who judges by itself
+	Known      uint64 // up to which sequence of the log the caller knows the user's logins already
 }
 
-// Taken is a challenge that one caller has won. No other caller gets it again, whatever the winner does with it.
+// Taken is a challenge that is the caller's to finish. If a mark spends it, no other caller gets it again, whatever this one does with it.
+// If its event does, others may have it too until one of them ends it.
 type Taken struct {
 	Record
-	revision uint64 // of its mark
+	ends  *eventlog.Recent // of the user's logins, beyond known; nil: they have not been looked at
+	known uint64
 }
 
 // Put stores a new challenge of a creation. When it has returned, the server holds it; it may be finished on any instance.
@@ -103,12 +119,15 @@ func (s *Store) Offer(ctx context.Context, r Record, offer event.Event) error {
 	return s.places.Offers.PublishPending(ctx, r.offer(offer))
 }
 
-// Take finds the challenge that a response answers and spends it. With an error comes the record of a challenge that is there and not to
-// be had; nobody has taken it then.
+// Take finds the challenge that a response answers, and spends it if a mark does that; see End. With an error comes the record of a
+// challenge that is there and not to be had; nobody has taken it then.
 func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error) {
 	r, err := s.Find(ctx, c, now)
 	if err != nil {
 		return Taken{Record: r}, err
+	}
+	if r.EndsByEvent() {
+		return s.unspent(ctx, r, c.Known)
 	}
 	taken, err := s.Spend(ctx, r)
 	if err != nil {
@@ -131,18 +150,17 @@ func (s *Store) Find(ctx context.Context, c Claim, now time.Time) (Record, error
 	return r, r.fits(c, now)
 }
 
-// Spend marks a challenge as consumed, and it stays so unless Complete follows. Of any number of callers one succeeds, the
-// others get ErrUsed.
+// Spend marks a challenge as consumed. Of any number of callers one succeeds, the others get ErrUsed. If it is finished, the event says so.
 func (s *Store) Spend(ctx context.Context, r Record) (Taken, error) {
 	r.Status = rest.PasskeyChallengeStatusConsumed
-	revision, err := s.marks.Create(ctx, r.markKey(), r.Status)
+	_, err := s.marks.Create(ctx, r.markKey(), r.Status)
 	if errors.Is(err, kv.ErrExists) {
 		return Taken{}, ErrUsed
 	}
 	if err != nil {
 		return Taken{}, err
 	}
-	return Taken{Record: r, revision: revision}, nil
+	return Taken{Record: r}, nil
 }
 
 // stored finds the record of a random challenge. It looks first where challenges of the claimed type are; one of the other type is to
@@ -199,69 +217,6 @@ func (r Record) fits(c Claim, now time.Time) error {
 	default:
 		return nil
 	}
-}
-
-// Complete marks a taken challenge as completed: its ceremony has succeeded. If somebody has changed the mark meanwhile, their
-// change stands.
-func (s *Store) Complete(ctx context.Context, t Taken) error {
-	_, err := s.marks.Update(ctx, t.markKey(), rest.PasskeyChallengeStatusCompleted, t.revision)
-	if errors.Is(err, kv.ErrConflict) {
-		return nil
-	}
-	return err
-}
-
-// Advance moves a user's challenge to a later status. An unknown one is the fault "passkeyChallengeID: does not exist"; going
-// back is a fault of "status".
-func (s *Store) Advance(
-	ctx context.Context, project ident.ProjectID, user ident.UserID, id ident.ChallengeID, to rest.PasskeyChallengeStatus, now time.Time,
-) (Record, error) {
-	records, err := s.all(ctx, project, user, now)
-	if err != nil {
-		return Record{}, err
-	}
-	i := slices.IndexFunc(records, func(r Record) bool { return r.ID == id })
-	if i < 0 {
-		return Record{}, fault.Unknown("passkeyChallengeID")
-	}
-	r := records[i]
-	_, err = s.marks.Upsert(ctx, r.markKey(), func(status *rest.PasskeyChallengeStatus) error {
-		from := cmp.Or(*status, r.Status)
-		if rank(to) < rank(from) {
-			return fault.Field("status", "cannot go back from %s to %s", from, to)
-		}
-		if to != from { // a pending one needs no mark
-			*status = to
-		}
-		return nil
-	})
-	if err != nil {
-		return Record{}, err
-	}
-	r.Status = to
-	return r, nil
-}
-
-// List returns every challenge of a user that is young enough to be shown, in no particular order.
-func (s *Store) List(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) ([]Record, error) {
-	// Records before marks: a challenge that is finished meanwhile is not shown as one that never was.
-	records, err := s.all(ctx, project, user, now)
-	if err != nil {
-		return nil, err
-	}
-	marks := make(map[string]rest.PasskeyChallengeStatus)
-	for e, err := range s.marks.All(ctx, key(project, user, "*")) {
-		if err != nil {
-			return nil, err
-		}
-		marks[e.Key] = e.Value
-	}
-	for i, r := range records {
-		if status, ok := marks[r.markKey()]; ok {
-			records[i].Status = status
-		}
-	}
-	return records, nil
 }
 
 // all returns the user's challenges from both places: creations, and as many logins as the stream keeps offers of. Offers are kept for

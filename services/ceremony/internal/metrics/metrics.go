@@ -60,8 +60,6 @@ func New(registry prometheus.Registerer) (Metrics, error) {
 				"Assertions refused because the signature counter did not go up. Healthy: 0."),
 			BackupChanges: f.counter("keyward_ceremony_backup_eligibility_changes_total",
 				"Assertions refused because the flag BE was not what it was at creation. Healthy: 0."),
-			LeftIncomplete: f.counter("keyward_ceremony_unmarked_challenges_total",
-				"Finished ceremonies whose challenge could not be marked as completed; it stays consumed. Healthy: 0."),
 			LookupsReplaced: f.counter("keyward_ceremony_account_lookups_failed_total",
 				"Starts that were judged without the account because it could not be read. Healthy: 0."),
 			StartsUnstored: f.counter("keyward_ceremony_starts_unstored_total",

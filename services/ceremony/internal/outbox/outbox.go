@@ -111,15 +111,26 @@ const (
 
 // Append puts an event into the log. The event's ID makes repetition harmless.
 func (s *Store) Append(ctx context.Context, e event.Event) (service.Appended, error) {
+	return again(ctx, s, func() (service.Appended, error) { return s.events.Append(ctx, e) })
+}
+
+// Conclude puts an event into the log that ends a ceremony, if the user has no newer one than what it was judged by. The attempt makes
+// repetition harmless.
+func (s *Store) Conclude(ctx context.Context, c service.Conclusion) (service.Concluded, error) {
+	return again(ctx, s, func() (service.Concluded, error) { return s.events.Conclude(ctx, c) })
+}
+
+func again[T any](ctx context.Context, s *Store, put func() (T, error)) (T, error) {
 	for attempt := 1; ; attempt++ {
-		appended, err := s.events.Append(ctx, e)
+		done, err := put()
 		if err == nil || attempt == appendAttempts || !errors.Is(fault.As(err), fault.TypeUnavailable) {
-			return appended, err
+			return done, err
 		}
 		s.metrics.Repeated.Inc()
 		select {
 		case <-ctx.Done():
-			return service.Appended{}, err
+			var none T
+			return none, err
 		case <-time.After(appendPause):
 		}
 	}

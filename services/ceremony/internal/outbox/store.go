@@ -17,6 +17,7 @@ import (
 // Log is the log of passkey events.
 type Log interface {
 	Append(context.Context, event.Event) (service.Appended, error)
+	Conclude(context.Context, service.Conclusion) (service.Concluded, error)
 }
 
 // Deps is what a store works with. All fields are required.

@@ -11,8 +11,9 @@
 // that a key may seal as many challenges as anybody will ever ask for: after 2^80 of them two have the same nonce once in four billion
 // times. With the 96 bits of AES-GCM that would be after 2^32 of them, which a busy project reaches.
 //
-// A seal says nothing of whether a challenge has been used: opening it again gives the same state. That it is used once, a durable mark
-// under the ID of the ceremony says (package challenge). A challenge has one spelling, so that there is one mark.
+// A seal says nothing of whether a challenge has been used: opening it again gives the same state. That it is used once, the event that
+// ends the ceremony says, or, of a challenge that nobody is named in, a durable mark; both name the ceremony (package challenge). Which of
+// the two it is, the version says: an instance that knows of marks alone, as in an earlier version, opens nothing that an event spends.
 //
 // Lists are in the state as hashes of 6 bytes, salted with the ID of the ceremony, which nobody knows before the challenge is made: a
 // passkey that is taken for another of the same user would have to be found within the ceremony, and be the user's.
@@ -38,7 +39,10 @@ import (
 var ErrForged = errors.New("not a challenge of this project and user")
 
 const (
-	version    = 1 // of the form of the challenge and of the state in it
+	// The versions of the form of the challenge and of the state in it.
+	spentByMark  = 1
+	spentByEvent = 2
+
 	keySize    = 4 // bytes of the version of the key
 	headSize   = 1 + keySize
 	nonceSize  = chacha20poly1305.NonceSizeX
@@ -55,8 +59,20 @@ type To struct {
 	User    ident.UserID // empty: nobody is named yet
 }
 
+// version is that of the challenges that are given out. The event that spends one is the user's.
+func (to To) version() byte {
+	if to.User == "" {
+		return spentByMark
+	}
+	return spentByEvent
+}
+
 // Seal returns a challenge that holds c.
 func Seal(keys *keyring.Ring, to To, c Ceremony) (string, error) {
+	return seal(keys, to, c, to.version())
+}
+
+func seal(keys *keyring.Ring, to To, c Ceremony, version byte) (string, error) {
 	key := keys.Newest(keyring.SealedChallenge)
 	if key.Version <= keyring.Legacy || key.Version > math.MaxUint32 {
 		return "", fmt.Errorf("no challenge can say the version %d of its key", key.Version)
@@ -87,7 +103,7 @@ func Open(keys *keyring.Ring, to To, challenge string) (Opened, error) {
 		return Opened{}, ErrForged
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
-	if err != nil || len(raw) < Overhead || raw[0] != version {
+	if err != nil || len(raw) < Overhead || raw[0] != spentByMark && raw[0] != to.version() {
 		return Opened{}, ErrForged
 	}
 	number := binary.BigEndian.Uint32(raw[1:])
@@ -109,7 +125,9 @@ func Open(keys *keyring.Ring, to To, challenge string) (Opened, error) {
 	if err != nil {
 		return Opened{}, ErrForged
 	}
-	return parse(state)
+	o, err := parse(state)
+	o.ByEvent = raw[0] == spentByEvent
+	return o, err
 }
 
 func cipherOf(key []byte) (cipher.AEAD, error) {

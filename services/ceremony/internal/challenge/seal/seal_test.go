@@ -134,22 +134,23 @@ func TestAChallengeOpensForWhomItWasGivenToWithTheKeyThatSealedIt(t *testing.T) 
 		challenge string
 		want      error
 	}{
-		"as it was":                     {old, ada(), challenge, nil},
-		"after a rotation":              {kept, ada(), challenge, nil},
-		"after the key was dropped":     {dropped, ada(), challenge, seal.ErrForged},
-		"sealed by the newest":          {kept, ada(), sealed(t, kept, ada(), usual()), nil},
-		"not by an older one":           {old, ada(), sealed(t, kept, ada(), usual()), seal.ErrForged},
-		"another user":                  {old, seal.To{Project: "pro-1", User: "usr-2"}, challenge, seal.ErrForged},
-		"nobody":                        {old, seal.To{Project: "pro-1"}, challenge, seal.ErrForged},
-		"another project":               {old, seal.To{Project: "pro-2", User: "usr-1"}, challenge, seal.ErrForged},
-		"padded":                        {old, ada(), challenge + "=", seal.ErrForged},
-		"with a line break":             {old, ada(), challenge[:8] + "\n" + challenge[8:], seal.ErrForged},
-		"in the other alphabet":         {old, ada(), "+/" + challenge[2:], seal.ErrForged},
-		"empty":                         {old, ada(), "", seal.ErrForged},
-		"longer than any":               {old, ada(), strings.Repeat("A", seal.MaxLength+4), seal.ErrForged},
-		"while keys cannot be read":     {keyringtest.Cut(t, "pro-1"), ada(), sealed(t, ringOf(t, 2), ada(), usual()), kv.ErrUnavailable},
-		"sealed with the key of old":    {ringOf(t, 0, 1), ada(), versioned(t, challenge, 0), seal.ErrForged},
-		"by a form that is yet to come": {old, ada(), "Ag" + challenge[2:], seal.ErrForged},
+		"as it was":                       {old, ada(), challenge, nil},
+		"after a rotation":                {kept, ada(), challenge, nil},
+		"after the key was dropped":       {dropped, ada(), challenge, seal.ErrForged},
+		"sealed by the newest":            {kept, ada(), sealed(t, kept, ada(), usual()), nil},
+		"not by an older one":             {old, ada(), sealed(t, kept, ada(), usual()), seal.ErrForged},
+		"another user":                    {old, seal.To{Project: "pro-1", User: "usr-2"}, challenge, seal.ErrForged},
+		"nobody":                          {old, seal.To{Project: "pro-1"}, challenge, seal.ErrForged},
+		"another project":                 {old, seal.To{Project: "pro-2", User: "usr-1"}, challenge, seal.ErrForged},
+		"padded":                          {old, ada(), challenge + "=", seal.ErrForged},
+		"with a line break":               {old, ada(), challenge[:8] + "\n" + challenge[8:], seal.ErrForged},
+		"in the other alphabet":           {old, ada(), "+/" + challenge[2:], seal.ErrForged},
+		"empty":                           {old, ada(), "", seal.ErrForged},
+		"longer than any":                 {old, ada(), strings.Repeat("A", seal.MaxLength+4), seal.ErrForged},
+		"while keys cannot be read":       {keyringtest.Cut(t, "pro-1"), ada(), sealed(t, ringOf(t, 2), ada(), usual()), kv.ErrUnavailable},
+		"sealed with the key of old":      {ringOf(t, 0, 1), ada(), versioned(t, challenge, 0), seal.ErrForged},
+		"by the form of earlier versions": {old, ada(), "AQ" + challenge[2:], seal.ErrForged},
+		"by a form that is yet to come":   {old, ada(), "Aw" + challenge[2:], seal.ErrForged},
 	} {
 		if _, err := seal.Open(c.keys, c.to, c.challenge); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -157,6 +158,33 @@ func TestAChallengeOpensForWhomItWasGivenToWithTheKeyThatSealedIt(t *testing.T) 
 	}
 	if challenge, err := seal.Seal(ringOf(t, 0), ada(), usual()); err == nil {
 		t.Errorf("the key of old sealed %s", challenge)
+	}
+}
+
+func TestTheFormSaysWhetherTheEventOrAMarkSpendsAChallenge(t *testing.T) {
+	t.Parallel()
+	keys, nobody := ringOf(t, 1), seal.To{Project: "pro-1"}
+	before, err := seal.SealBefore(keys, ada(), usual())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		to        seal.To
+		challenge string
+		byEvent   bool
+	}{
+		"of a user": {ada(), sealed(t, keys, ada(), usual()), true},
+		"of nobody": {nobody, sealed(t, keys, nobody, usual()), false},
+		"of a user, by one that knows of marks alone": {ada(), before, false},
+	} {
+		o, err := seal.Open(keys, c.to, c.challenge)
+		if err != nil || o.ByEvent != c.byEvent {
+			t.Errorf("%s: by its event %t, %v", name, o.ByEvent, err)
+		}
+	}
+	// An earlier version opens what begins with 1, and nothing else.
+	if raw, err := base64.RawURLEncoding.DecodeString(sealed(t, keys, ada(), usual())); err != nil || raw[0] == 1 {
+		t.Errorf("an instance that knows of marks alone would open it: version %d, %v", raw[0], err)
 	}
 }
 

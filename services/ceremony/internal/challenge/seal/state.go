@@ -38,6 +38,7 @@ type Known struct {
 // Opened is what a challenge holds.
 type Opened struct {
 	Known
+	ByEvent     bool // the event that ends the ceremony spends it; otherwise a mark does
 	salt        salt
 	process     digest
 	rpID        digest

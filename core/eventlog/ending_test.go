@@ -1,0 +1,397 @@
+package eventlog
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// ending is an event that ends a ceremony of a user, with an ID of its own.
+func ending(user ident.UserID, ceremony ident.ChallengeID) event.Event {
+	e := some(user)
+	e.Type, e.Ceremony = event.LoginCompleted, ceremony
+	return e
+}
+
+// Conclude is conclude without what was stored.
+func (l *Log) Conclude(ctx context.Context, e event.Event, after uint64, attempt string) (Receipt, error) {
+	_, r, err := l.conclude(ctx, e, after, attempt)
+	return r, err
+}
+
+// looks reads how a user's logins ended.
+func looks(t *testing.T, log *Log, user ident.UserID, latest bool) Recent {
+	t.Helper()
+	found, err := log.Recent(t.Context(), "pro-1", user, Span{Latest: latest}, event.LoginCompleted, event.LoginRefused)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// spent reports whether a ceremony is among those that have ended.
+func (r Recent) spent(ceremony ident.ChallengeID) bool {
+	for _, e := range r.Events {
+		if e.Ceremony == ceremony {
+			return true
+		}
+	}
+	return false
+}
+
+// ends ends a ceremony as a service does, and reports whether it was the one that did. What is not answered is done again.
+func ends(ctx context.Context, log *Log, e event.Event) (bool, error) {
+	attempt := rand.Text()
+	for latest := false; ; latest = true {
+		found, err := log.Recent(ctx, e.Project, e.User, Span{Latest: latest}, event.LoginCompleted, event.LoginRefused)
+		if err != nil {
+			if ctx.Err() != nil {
+				return false, err
+			}
+			continue
+		}
+		mine := false
+		for _, each := range found.Events {
+			mine = mine || each.ID == e.ID
+		}
+		if found.spent(e.Ceremony) && !mine {
+			return false, nil
+		}
+		_, err = log.Conclude(ctx, e, found.Last, attempt)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, ErrConcluded):
+			return false, nil
+		case ctx.Err() != nil:
+			return false, err
+		}
+	}
+}
+
+// contested lets calls of several logs end one ceremony each with an event of its own, and returns how many did.
+func contested(t *testing.T, logs []*Log, user ident.UserID, calls int, halfway func()) int {
+	t.Helper()
+	var won, done atomic.Int64
+	var calling sync.WaitGroup
+	for i := range calls {
+		calling.Go(func() {
+			first, err := ends(t.Context(), logs[i%len(logs)], ending(user, "was-1"))
+			if err != nil {
+				t.Error(err)
+			}
+			if first {
+				won.Add(1)
+			}
+			done.Add(1)
+		})
+	}
+	if halfway != nil {
+		halfway()
+	}
+	calling.Wait()
+	return int(won.Load())
+}
+
+func TestOfAThousandCallsThatEndOneCeremonyOneDoes(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	const calls = 1000
+	if won := contested(t, []*Log{log, {js: log.js, commits: newCommits(log.js)}}, "usr-1", calls, nil); won != 1 {
+		t.Errorf("%d ended it", won)
+	}
+	if found := looks(t, log, "usr-1", true); len(found.Events) != 1 {
+		t.Errorf("%d events end it", len(found.Events))
+	}
+}
+
+func TestOfManyCallsOnAClusterOneEndsACeremonyThoughTheLeaderChanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	t.Parallel()
+	servers, address := cluster(t)
+	config := bus.DefaultConfig()
+	config.URL, config.Replicas, config.StartTimeout = address, 3, time.Minute
+	var logs []*Log
+	var js jetstream.JetStream
+	for range 2 {
+		b, err := bus.Open(t.Context(), config, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		log, err := NewLog(t.Context(), b.JS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		logs, js = append(logs, log), b.JS
+	}
+	// Others write beside them, as they do.
+	ctx, stop := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer stop()
+	for k := range 4 {
+		writing.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = logs[k%2].Append(ctx, some(ident.UserID("usr-"+strconv.Itoa(k+1))))
+			}
+		})
+	}
+	const users, calls = 4, 250
+	var contesting sync.WaitGroup
+	for u := range users {
+		user := ident.UserID("usr-" + strconv.Itoa(u+1))
+		contesting.Go(func() {
+			if won := contested(t, logs, user, calls, nil); won != 1 {
+				t.Errorf("%s: %d calls ended one ceremony", user, won)
+			}
+		})
+	}
+	stream := answered(t, func() (jetstream.Stream, error) { return js.Stream(t.Context(), bus.EventsStream) })
+	leader := stream.CachedInfo().Cluster.Leader
+	for _, s := range servers {
+		if s.Name() == leader {
+			s.Shutdown()
+			s.WaitForShutdown()
+		}
+	}
+	contesting.Wait()
+	stop()
+	writing.Wait()
+	for u := range users {
+		user := ident.UserID("usr-" + strconv.Itoa(u+1))
+		if found := answered(t, func() (Recent, error) {
+			return logs[0].Recent(t.Context(), "pro-1", user, Span{Latest: true}, event.LoginCompleted)
+		}); len(found.Events) != 1 {
+			t.Errorf("%s: %d events end one ceremony", user, len(found.Events))
+		}
+	}
+}
+
+// What each part of the argument is there for: without it, two calls end one ceremony.
+func TestWithoutAnyPartOfTheArgumentACeremonyEndsTwice(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		second func(t *testing.T, log *Log, before Recent, e event.Event) error // of two callers who both have looked before
+		stored int
+	}{
+		"as it is": {func(t *testing.T, log *Log, before Recent, e event.Event) error {
+			if _, err := log.Conclude(t.Context(), e, before.Last, "b"); !errors.Is(err, ErrMoved) {
+				t.Fatalf("got %v", err)
+			}
+			if !looks(t, log, e.User, true).spent(e.Ceremony) {
+				t.Error("what the other one did is not seen")
+			}
+			return nil
+		}, 1},
+		"the condition is left out": {func(t *testing.T, log *Log, _ Recent, e event.Event) error {
+			_, err := log.Append(t.Context(), e)
+			return err
+		}, 2},
+		"the ceremony is not looked for after a conflict": {func(t *testing.T, log *Log, _ Recent, e event.Event) error {
+			_, err := log.Conclude(t.Context(), e, looks(t, log, e.User, true).Last, "b")
+			return err
+		}, 2},
+		"what was read before is judged, and what is newest expected": {func(t *testing.T, log *Log, before Recent, e event.Event) error {
+			if before.spent(e.Ceremony) {
+				return nil
+			}
+			newest, _, err := log.Newest(t.Context(), e.Project, e.User)
+			if err != nil {
+				return err
+			}
+			_, err = log.Conclude(t.Context(), e, newest, "b")
+			return err
+		}, 2},
+		"the condition is on the event's own subject": {func(t *testing.T, log *Log, before Recent, e event.Event) error {
+			e.Type, e.Refused = event.LoginRefused, &event.Refused{Reason: "no", Spent: true}
+			msg, err := message(t.Context(), bus.EventsPrefix, event.Offer{Event: e})
+			if err != nil {
+				return err
+			}
+			msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(before.Last, 10))
+			_, err = log.js.PublishMsg(t.Context(), msg)
+			return err
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := open(t)
+			before := looks(t, log, "usr-1", true)
+			if _, err := log.Conclude(t.Context(), ending("usr-1", "was-1"), before.Last, "a"); err != nil {
+				t.Fatal(err)
+			}
+			if err := tc.second(t, log, before, ending("usr-1", "was-1")); err != nil {
+				t.Fatal(err)
+			}
+			if found := looks(t, log, "usr-1", true); len(found.Events) != tc.stored {
+				t.Errorf("%d events end it, want %d", len(found.Events), tc.stored)
+			}
+		})
+	}
+}
+
+// Why no batch has an event that ends a ceremony: the server judges each message by what is stored.
+func TestOfTwoConditionalMessagesInOneBatchTheServerTakesBoth(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	var messages []*nats.Msg
+	for range 2 {
+		msg, err := message(t.Context(), bus.EventsPrefix, event.Offer{Event: ending("usr-1", "was-1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+		msg.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, "passkey.events.pro-1.usr-1.>")
+		messages = append(messages, msg)
+	}
+	if _, err := jetstreamext.PublishMsgBatch(t.Context(), log.js, messages); err != nil {
+		t.Fatal(err)
+	}
+	if found := looks(t, log, "usr-1", true); len(found.Events) != 2 {
+		t.Errorf("%d events", len(found.Events))
+	}
+}
+
+func TestACallThatIsRepeatedFindsWhatItStoredAndNoOtherDoes(t *testing.T) {
+	t.Parallel()
+	for name, remembers := range map[string]bool{"while the server knows the ID": true, "after it has forgotten it": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := open(t)
+			stream, err := log.js.Stream(t.Context(), bus.EventsStream)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !remembers {
+				config := stream.CachedInfo().Config
+				config.Duplicates = 100 * time.Millisecond
+				if _, err := log.js.UpdateStream(t.Context(), config); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e := ending("usr-1", "was-1")
+			first, err := log.Conclude(t.Context(), e, 0, "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !remembers {
+				forgotten(t, log)
+			}
+			again, err := log.Conclude(t.Context(), e, 0, "a")
+			if want := (Receipt{Sequence: first.Sequence, Unsure: true}); err != nil || again != want {
+				t.Errorf("the same attempt got %+v, %v", again, err)
+			}
+			if r, err := log.Conclude(t.Context(), e, 0, "b"); !errors.Is(err, ErrConcluded) {
+				t.Errorf("another attempt got %+v, %v", r, err)
+			}
+			if found := looks(t, log, "usr-1", true); len(found.Events) != 1 {
+				t.Errorf("%d events", len(found.Events))
+			}
+		})
+	}
+}
+
+// forgotten waits until the server no longer knows the IDs of what was stored before the call.
+func forgotten(t *testing.T, log *Log) {
+	t.Helper()
+	e := some("usr-9")
+	for deadline := time.Now().Add(time.Minute); ; {
+		r, err := log.Append(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := log.Append(t.Context(), e); err != nil || again.Sequence > r.Sequence {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the server forgets no ID")
+		}
+	}
+}
+
+func TestAnEventOfAnyKindMeansThatNotEverythingWasJudged(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	before := looks(t, log, "usr-1", true)
+	for _, e := range []event.Event{some("usr-2"), some("usr-1")} {
+		if _, err := log.Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := ending("usr-1", "was-1")
+	if r, err := log.Conclude(t.Context(), e, before.Last, "a"); !errors.Is(err, ErrMoved) {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	now := looks(t, log, "usr-1", false)
+	if now.Last != 2 || len(now.Events) != 0 {
+		t.Errorf("found %+v", now)
+	}
+	if r, err := log.Conclude(t.Context(), e, now.Last, "a"); err != nil || r != (Receipt{Sequence: 3}) {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestRecentEventsAreThoseOfTheTypesAndTheSpan(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	var stored []event.Event
+	for _, e := range []event.Event{
+		ending("usr-1", "was-1"), some("usr-1"), ending("usr-2", "was-2"), ending("usr-1", "was-3"), ending("usr-1", "was-4"), some("usr-1"),
+	} {
+		if _, err := log.Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		stored = append(stored, e)
+	}
+	all := []Found{{stored[0], 1}, {stored[3], 4}, {stored[4], 5}}
+	long := time.Now().Add(-time.Hour)
+	never := time.Now().Add(time.Hour)
+	for name, tc := range map[string]struct {
+		within Span
+		types  []event.Type
+		want   []Found
+	}{
+		"everything":                       {Span{}, []event.Type{event.LoginCompleted}, all},
+		"what comes after a sequence":      {Span{After: 1, Since: never}, []event.Type{event.LoginCompleted}, all[1:]},
+		"what came since a time":           {Span{After: 9, Since: long}, []event.Type{event.LoginCompleted}, all},
+		"each once, if both say so":        {Span{After: 4, Since: long}, []event.Type{event.LoginCompleted}, all},
+		"nothing, if neither does":         {Span{After: 9, Since: never}, []event.Type{event.LoginCompleted}, nil},
+		"nothing of a type that is absent": {Span{}, []event.Type{event.LoginRefused}, nil},
+		"of two types, in the order of the log": {
+			Span{After: 3, Since: never}, []event.Type{event.LoginError, event.LoginCompleted},
+			[]Found{{stored[3], 4}, {stored[4], 5}, {stored[5], 6}},
+		},
+	} {
+		for _, replicated := range []bool{false, true} {
+			other := &Log{js: log.js, commits: log.commits, replicated: replicated}
+			got, err := other.Recent(t.Context(), "pro-1", "usr-1", tc.within, tc.types...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(Recent{Last: 6, Events: tc.want}, got); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+		}
+	}
+	if got := looks(t, log, "usr-3", true); got.Last != 0 || got.Events != nil {
+		t.Errorf("of nobody: %+v", got)
+	}
+}
