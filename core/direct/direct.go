@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"time"
 
@@ -55,6 +56,7 @@ type Stream struct {
 	name   string
 	batch  bool   // it answers direct gets
 	whole  string // the subject of all that it holds; empty: it has several
+	single bool   // it keeps one message of a subject
 }
 
 // Open asks how the stream can be read.
@@ -63,9 +65,10 @@ func Open(ctx context.Context, js jetstream.JetStream, name string) (*Stream, er
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", name, err)
 	}
-	s := &Stream{js: js, stream: stream, name: name, batch: stream.CachedInfo().Config.AllowDirect}
-	if all := stream.CachedInfo().Config.Subjects; len(all) == 1 {
-		s.whole = all[0]
+	cfg := stream.CachedInfo().Config
+	s := &Stream{js: js, stream: stream, name: name, batch: cfg.AllowDirect, single: cfg.MaxMsgsPerSubject == 1}
+	if len(cfg.Subjects) == 1 {
+		s.whole = cfg.Subjects[0]
 	}
 	return s, nil
 }
@@ -141,6 +144,13 @@ func (s *Stream) fromAny(
 	if err != nil {
 		return p, fmt.Errorf("ask for a batch: %w", err)
 	}
+	return receive(ctx, batch, take)
+}
+
+// receive hands on what an answer holds.
+func receive(
+	ctx context.Context, batch iter.Seq2[*jetstream.RawStreamMsg, error], take func(Message) (bool, error),
+) (p page, err error) {
 	for msg, err := range batch {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			return p, nil

@@ -246,3 +246,57 @@ func TestWhoeverHasReadEnoughIsHandedNoMore(t *testing.T) {
 		}
 	})
 }
+
+// Of a stream that keeps one message of a subject, those of a few subjects come as all others do, however few or many they are.
+func TestFewSubjectsAreReadLikeAnyOthers(t *testing.T) {
+	t.Parallel()
+	for way, batches := range map[string]bool{"in batches": true, "from the leader": false} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			js, _ := open(t, batches)
+			const many = 1500 // more than a server looks up by their names
+			cfg := jetstream.StreamConfig{Name: "ONE", Subjects: []string{"one.>"}, MaxMsgsPerSubject: 1, AllowDirect: batches}
+			if _, err := js.CreateStream(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+			s, err := direct.Open(t.Context(), js, "ONE")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for round := range 2 { // the second one takes the place of what the first one wrote
+				for i := range many {
+					if _, err := js.PublishAsync(fmt.Sprintf("one.%d.%d", i%500, i), fmt.Append(nil, round)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			select {
+			case <-js.PublishAsyncComplete():
+			case <-time.After(time.Minute):
+				t.Fatal("not all was stored")
+			}
+			for subject, count := range map[string]int{"one.7.*": 3, "one.7.507": 1, "one.none.*": 0, "one.*.*": many, "one.>": many} {
+				seen, last := map[string]bool{}, uint64(0)
+				if err := s.Few(t.Context(), subject, func(m direct.Message) (bool, error) {
+					if string(m.Data) != "1" || m.Sequence <= last {
+						t.Errorf("%s: %d after %d is %s", subject, m.Sequence, last, m.Data)
+					}
+					seen[m.Subject], last = true, m.Sequence
+					return true, nil
+				}); err != nil || len(seen) != count {
+					t.Errorf("%s: %d of %d, %v", subject, len(seen), count, err)
+				}
+			}
+			n := 0
+			if err := s.Few(t.Context(), "one.7.*", func(direct.Message) (bool, error) {
+				n++
+				return false, nil
+			}); err != nil || n != 1 {
+				t.Errorf("whoever wanted one got %d, %v", n, err)
+			}
+			if err := s.Few(t.Context(), "one.7.*", func(direct.Message) (bool, error) { return true, errEnough }); !errors.Is(err, errEnough) {
+				t.Errorf("whoever failed got %v", err)
+			}
+		})
+	}
+}

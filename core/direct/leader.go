@@ -35,13 +35,27 @@ func (s *Stream) fromLeader(ctx context.Context, subject string, from Start, tak
 	return page{last: msg.Sequence, pending: unknown, over: !more}, err
 }
 
-// nextOfLeader returns the first message of a subject from a position on, nil if there is none. While there is no leader it waits for one.
+// nextOfLeader returns the first message of a subject from a position on, nil if there is none.
 func (s *Stream) nextOfLeader(ctx context.Context, subject string, from uint64) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
-	defer cancel()
-	msg, err := patience.Ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+	return askLeader(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 		return s.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(s.filter(subject)))
 	})
+}
+
+// lastOfLeader returns the last message of a subject, nil if there is none.
+func (s *Stream) lastOfLeader(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	return askLeader(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return s.stream.GetLastMsgForSubject(ctx, subject)
+	})
+}
+
+// askLeader asks for a message. While there is no leader it waits for one.
+func askLeader(
+	ctx context.Context, ask func(context.Context) (*jetstream.RawStreamMsg, error),
+) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	msg, err := patience.Ask(ctx, ask)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil //nolint:nilnil // there is none
 	}

@@ -52,7 +52,7 @@ func (g *gets) watch(ctx context.Context, wanted sought, see func(jetstream.KeyV
 		}
 		return more
 	}
-	err := g.stream.Each(ctx, subject, direct.Start{}, func(m direct.Message) (bool, error) { return hand(m), nil })
+	err := g.list(ctx, subject, func(m direct.Message) (bool, error) { return hand(m), nil })
 	if err != nil {
 		return fmt.Errorf("list %s: %w", g.Bucket(), err)
 	}
@@ -80,6 +80,14 @@ func (g *gets) watch(ctx context.Context, wanted sought, see func(jetstream.KeyV
 		}
 	}
 	return nil
+}
+
+// list reads what there is. The keys of one user are found by their names: they are few, and lie anywhere.
+func (g *gets) list(ctx context.Context, subject string, take func(direct.Message) (bool, error)) error {
+	if strings.Count(strings.TrimPrefix(subject, g.prefix), ".") > 1 {
+		return g.stream.Few(ctx, subject, take)
+	}
+	return g.stream.Each(ctx, subject, direct.Start{}, take)
 }
 
 func (g *gets) entry(m direct.Message) jetstream.KeyValueEntry {
