@@ -191,6 +191,7 @@ var arrows = []struct {
 	// What writes and checks the tree reads it as text, so that what it writes need not compile first.
 	{"tools/events", ""},
 	{"tools/notices", ""},
+	{"tools/appenders", ""},
 	{"tools/plumbing", ""},
 }
 

@@ -146,10 +146,6 @@ func message(ctx context.Context, prefix string, e event.Offer) (*nats.Msg, erro
 	if e.Type == "" || strings.ContainsAny(string(e.Type), ".*> \t\r\n") {
 		return nil, fmt.Errorf("%w: type %q is no subject token", errMalformed, e.Type)
 	}
-	body, err := encodeOffer(e)
-	if err != nil {
-		return nil, err
-	}
 	// One text and one array for all values, instead of one each.
 	const usual = 192 // bytes
 	text := append(make([]byte, 0, usual), sourcePrefix...)
@@ -172,22 +168,20 @@ func message(ctx context.Context, prefix string, e event.Offer) (*nats.Msg, erro
 	if parent := span.Parent(ctx); parent != "" {
 		header[span.TraceParent] = []string{parent}
 	}
-	return &nats.Msg{Subject: all[kind:to], Header: header, Data: body}, nil
+	return &nats.Msg{Subject: all[kind:to], Header: header, Data: encodeOffer(&e)}, nil
 }
 
 // encodeOffer puts what is pending behind the members of the event. It is JSON already, so it is neither read nor copied through the
 // encoder again.
-func encodeOffer(o event.Offer) ([]byte, error) {
-	body, err := json.Marshal(&o.Event)
-	if err != nil {
-		return nil, fmt.Errorf("encode event: %w", err)
-	}
+func encodeOffer(o *event.Offer) []byte {
+	const usual = 768 // bytes
+	body := o.Event.AppendJSON(make([]byte, 0, usual))
 	if len(o.Pending) == 0 {
-		return body, nil
+		return body
 	}
 	body = append(body[:len(body)-1], `,"pending":`...)
 	body = append(body, o.Pending...)
-	return append(body, '}'), nil
+	return append(body, '}')
 }
 
 // userSubject returns the start of the subjects of a user's messages, with the dot.

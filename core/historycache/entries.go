@@ -3,7 +3,6 @@ package historycache
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -291,12 +290,9 @@ func afterWrite(replies []any) (control, error) {
 func (c *entries) fill(
 	ctx context.Context, key string, epoch uint64, field func(*event.Event) string, events []event.Event, more func() ([]event.Event, error),
 ) (control, error) {
-	fields, err := encode(events, field)
-	if err != nil {
-		return control{}, err
-	}
+	fields := encode(events, field)
 	var filled string
-	err = c.do(ctx, key, func(n *node) error {
+	err := c.do(ctx, key, func(n *node) error {
 		current, err := n.run(ctx)
 		if err != nil {
 			return err
@@ -317,9 +313,7 @@ func (c *entries) fill(
 	if err != nil {
 		return control{}, err
 	}
-	if fields, err = encode(late, field); err != nil {
-		return control{}, err
-	}
+	fields = encode(late, field)
 	// In this order: what came meanwhile, then that the entry is whole.
 	fields = append(fields, fieldReady, filled)
 	return c.write(ctx, "finish cache entry", key, redis.NewCmd(ctx, append([]any{"hset", key}, fields...)...))
@@ -355,16 +349,12 @@ func (c *entries) remove(ctx context.Context, keys ...string) error {
 	})
 }
 
-func encode(events []event.Event, field func(*event.Event) string) ([]any, error) {
+func encode(events []event.Event, field func(*event.Event) string) []any {
 	fields := make([]any, 0, 2*len(events)+2)
 	for i := range events {
-		raw, err := json.Marshal(events[i])
-		if err != nil {
-			return nil, fmt.Errorf("encode event: %w", err)
-		}
-		fields = append(fields, field(&events[i]), raw)
+		fields = append(fields, field(&events[i]), events[i].AppendJSON(nil))
 	}
-	return fields, nil
+	return fields
 }
 
 // run returns the run ID of the server that answers, asking for it if a connection has been made since it last was: a server that is

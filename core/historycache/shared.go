@@ -110,10 +110,8 @@ func (s *shared) Add(ctx context.Context, e *event.Event, raw []byte) error {
 
 // AddOffer keeps an entry as large as need be.
 func (s *shared) AddOffer(ctx context.Context, e *event.Event) (incomplete bool, err error) {
-	raw, err := json.Marshal(e)
-	if err != nil {
-		return false, fmt.Errorf("encode offer: %w", err)
-	}
+	const usual = 512 // bytes
+	raw := e.AppendJSON(make([]byte, 0, usual))
 	at := entry.Shelf{Owner: entry.OwnerOf(e), Offers: true}
 	said, err := told(ctx, func(ctx context.Context) (control, error) { return s.entries.add(ctx, key(at), fieldIn(at)(e), raw) })
 	if err != nil {
