@@ -53,10 +53,15 @@ func TestThePageToTryPasskeysWith(t *testing.T) {
 	}
 	tell("page.test.mjs")
 
-	described := exec.CommandContext(t.Context(), binary, "project", "frontend", "set", "--project", project1, "-", "--data-dir", data)
-	described.Stdin = strings.NewReader("fullName: true\nidentifiers:\n  - {type: email, required: true, verify: sign-up, link: true}\n")
-	if out, err := described.CombinedOutput(); err != nil {
-		t.Fatalf("describe the frontend: %v\n%s", err, out)
+	describe := func(frontend string) {
+		described := exec.CommandContext(t.Context(), binary, "project", "frontend", "set", "--project", project1, "-", "--data-dir", data)
+		described.Stdin = strings.NewReader(frontend)
+		if out, err := described.CombinedOutput(); err != nil {
+			t.Fatalf("describe the frontend: %v\n%s", err, out)
+		}
 	}
+	describe("fullName: true\nidentifiers:\n  - {type: email, required: true, verify: sign-up, link: true}\n")
 	tell("link.test.mjs")
+	describe("identifiers:\n  - {type: email, verify: after-passkey}\n")
+	tell("waits.test.mjs")
 }

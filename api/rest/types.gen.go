@@ -1349,7 +1349,7 @@ type LoginDecisionInsights struct {
 	NextEligibleAt             *string `json:"nextEligibleAt,omitempty"`
 	PreferImmediatelyAvailable *bool   `json:"preferImmediatelyAvailable,omitempty"`
 
-	// Reason Why no login is offered: environment_barred, user_barred, failing_here, unreachable, no_passkeys, unsupported or data_incomplete. Absent if one is.
+	// Reason Why no login is offered: environment_barred, user_barred, failing_here, unreachable, no_passkeys, unsupported, data_incomplete, or unverified: the passkeys wait for a code that was sent at the sign-up. Absent if one is.
 	Reason *string     `json:"reason,omitempty"`
 	Tag    DecisionTag `json:"tag"`
 }

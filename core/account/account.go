@@ -5,6 +5,7 @@
 package account
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -29,9 +30,13 @@ type Account struct {
 	SocialAccounts     []SocialAccount `json:"socialAccounts,omitempty"`
 
 	// SignUpUntilMs is set while the sign-up that made the user is under way: it is to be complete by then. A user whose
-	// sign-up was not, and who has no passkey either, has been given up and is deleted when somebody else wants one of the
-	// identifiers.
+	// sign-up was not, and who has no passkey that logs in either, has been given up and is deleted when somebody else wants
+	// one of the identifiers.
 	SignUpUntilMs int64 `json:"signUpUntilMs,omitempty"`
+
+	// Unverified is set while the user of a sign-up waits, pending, for one of the identifiers to be verified. The passkeys log nobody in
+	// until then.
+	Unverified bool `json:"unverified,omitempty"`
 
 	// WrongCodes is how many one-time codes were wrong since the user last proved to be who they are. Codes are taken until there are as
 	// many as the operator allows.
@@ -67,7 +72,56 @@ func (a Account) Unfinished() bool { return a.Erasing || len(a.Unannounced) > 0 
 
 // GivenUp reports whether the user is what is left of a sign-up that was never completed. Times are Unix ms.
 func (a Account) GivenUp(nowMs int64) bool {
-	return a.SignUpUntilMs != 0 && nowMs >= a.SignUpUntilMs && len(a.Credentials) == 0
+	return a.SignUpUntilMs != 0 && nowMs >= a.SignUpUntilMs && (len(a.Credentials) == 0 || a.Unverified)
+}
+
+// Active returns nil of a user who may log in, and otherwise why not: ErrUnverified, or ErrInactive.
+func (a *Account) Active() error {
+	switch {
+	case a.Status == StatusActive:
+		return nil
+	case a.Waits():
+		return ErrUnverified
+	default:
+		return ErrInactive
+	}
+}
+
+// Waits reports whether the user may log in as soon as one of the identifiers is verified, and create passkeys meanwhile.
+func (a *Account) Waits() bool { return a.Status == StatusPending && a.Unverified }
+
+// Settle ends the waiting of a user of whom an identifier that receives codes is verified, or whom somebody has made active.
+func (a *Account) Settle() {
+	if !a.Unverified {
+		return
+	}
+	verified := slices.ContainsFunc(a.Identifiers, func(i Identifier) bool {
+		return i.Type != IdentifierTypeUsername && i.Status != IdentifierStatusPending
+	})
+	if verified && a.Status == StatusPending {
+		a.Status = StatusActive
+	}
+	a.Unverified = !verified && a.Status != StatusActive
+}
+
+// Lost reports whether the user had a passkey with that WebAuthn credential ID, which was deleted.
+func (a *Account) Lost(credentialID []byte) bool {
+	return slices.ContainsFunc(a.Deleted, func(t Tombstone) bool { return bytes.Equal(t.CredentialID, credentialID) })
+}
+
+// Passkeys returns the passkeys with the given row IDs, in that order. What was registered under another RP ID is left out: no
+// authenticator would find it.
+func (a *Account) Passkeys(ids []ident.CredentialID, rpID string) []*Credential {
+	picked := make([]*Credential, 0, len(ids))
+	for _, id := range ids {
+		for i := range a.Credentials {
+			if a.Credentials[i].ID == id && a.Credentials[i].RPID == rpID {
+				picked = append(picked, &a.Credentials[i])
+				break
+			}
+		}
+	}
+	return picked
 }
 
 // Identifier is a name that the user logs in with. Of a type and value there is one in a project.

@@ -57,7 +57,8 @@ type Frontend struct {
 type IdentifierRule struct {
 	Type     account.IdentifierType `json:"type"`
 	Required bool                   `json:"required,omitempty"`
-	// Verify says when an email address or a phone number has to be verified: never, or before a sign-up is complete.
+	// Verify says when an email address or a phone number has to be verified: never, before a sign-up's user is there, or after the user has
+	// created a passkey, which waits for it.
 	Verify Verification `json:"verify,omitempty"`
 	// Link verifies an email address by a link instead of a code.
 	Link bool `json:"link,omitempty"`
@@ -68,8 +69,9 @@ type Verification string
 
 // The moments at which an identifier is verified.
 const (
-	VerifyNever  Verification = ""
-	VerifySignUp Verification = "sign-up"
+	VerifyNever        Verification = ""
+	VerifySignUp       Verification = "sign-up"
+	VerifyAfterPasskey Verification = "after-passkey"
 )
 
 // AndroidApp is an app and the SHA-256 fingerprints of the certificates that it is signed with, as AB:CD:....
@@ -136,7 +138,8 @@ func (f Frontend) Check() (Frontend, error) {
 		}
 	}
 	complain(
-		!f.identifiersFit(), "identifiers", "must name email, phone and username at most once each, and verify sign-up what is no user name",
+		!f.identifiersFit(), "identifiers",
+		"must name email, phone and username at most once each, and verify sign-up or after-passkey what is no user name",
 	)
 	complain(!slices.Contains([]string{"", "lax", "strict", "none"}, f.SameSite), "sameSite", "must be lax, strict or none")
 	complain(len(f.AppleApps) > maxApps || slices.ContainsFunc(f.AppleApps, func(app string) bool { return !appleApp.MatchString(app) }),
@@ -163,7 +166,7 @@ func (f Frontend) identifiersFit() bool {
 		verified := rule.Verify != VerifyNever || rule.Link
 		switch {
 		case !rule.Type.Valid(), seen[rule.Type],
-			rule.Verify != VerifyNever && rule.Verify != VerifySignUp,
+			!slices.Contains([]Verification{VerifyNever, VerifySignUp, VerifyAfterPasskey}, rule.Verify),
 			verified && rule.Type == account.IdentifierTypeUsername,
 			rule.Link && rule.Type != account.IdentifierTypeEmail:
 			return false

@@ -27,7 +27,7 @@ func (u User) Account(project ident.ProjectID, rpID string, nowMs int64) (accoun
 	c := completion{project: project, rpID: rpID, nowMs: nowMs}
 	a := account.Account{
 		Project: project, ID: c.userID(u), FullName: u.FullName, Status: u.Status, UserHandle: u.UserHandle,
-		CreatedMs: c.time("createdMs", u.CreatedMs), UpdatedMs: c.time("updatedMs", u.UpdatedMs),
+		Unverified: u.Unverified, CreatedMs: c.time("createdMs", u.CreatedMs), UpdatedMs: c.time("updatedMs", u.UpdatedMs),
 	}
 	if !u.Status.Valid() {
 		c.fault("status", "must be one of pending, active, disabled")

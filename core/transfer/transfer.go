@@ -59,6 +59,8 @@ type User struct {
 	ID       ident.UserID   `json:"userID,omitempty"`
 	FullName *string        `json:"fullName,omitempty"`
 	Status   account.Status `json:"status"`
+	// The user is pending until one of the identifiers is verified
+	Unverified bool `json:"unverified,omitempty"`
 	// W3C WebAuthn user handle, 1 to 64 bytes; needed with credentials, which hold it too
 	UserHandle     Bytes           `json:"userHandle,omitempty"`
 	Explicit       bool            `json:"explicitUserHandle,omitempty"`
@@ -193,6 +195,7 @@ func Of(a account.Account) User {
 		ID:         a.ID,
 		FullName:   a.FullName,
 		Status:     a.Status,
+		Unverified: a.Unverified,
 		UserHandle: a.UserHandle,
 		Explicit:   a.ExplicitWebauthnID != nil,
 		CreatedMs:  a.CreatedMs,

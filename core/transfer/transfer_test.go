@@ -163,7 +163,7 @@ func TestWhatIsExportedIsImportedAsItWas(t *testing.T) {
 	}
 	want.Deleted = []account.Tombstone{{ID: "cre-9", CredentialID: []byte{9}, DeletedMs: nowMs}}
 	explicit := string(want.UserHandle)
-	want.ExplicitWebauthnID = &explicit
+	want.ExplicitWebauthnID, want.Unverified = &explicit, true
 	user := transfer.Of(want)
 	line, err := transfer.Format(transfer.Record{User: &user})
 	if err != nil {

@@ -69,7 +69,8 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 	st := newStores(d, m)
 	s := &Service{
 		environmentsRoom: environments.New(environments.Deps{
-			Projects: d.Projects, Accounts: d.Accounts, Outbox: st.outbox, Events: d.Events, MaxAge: cfg.HandleMaxAge, Handles: m.Handles, Now: d.Now,
+			Projects: d.Projects, Accounts: d.Accounts, Outbox: st.outbox, Events: d.Events,
+			MaxAge: cfg.HandleMaxAge, Handles: m.Handles, Now: d.Now,
 		}),
 		codesRoom: codes.New(codes.Deps{
 			Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Outbox: st.outbox, Delivery: d.Delivery, Limits: cfg.codeLimits(d.Audit),

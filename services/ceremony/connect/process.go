@@ -330,7 +330,7 @@ func (s *Service) orphaned(ctx context.Context, c connectCall, err error) error 
 // ofAnswer makes a fault of the user, whom the client has not named in this call, one of the field that carried the authenticator's answer.
 func ofAnswer(field string, err error) error {
 	if errors.Is(err, account.ErrInactive) {
-		f := fault.As(fault.At(field, passkeys.ErrOwnerInactive))
+		f := fault.As(fault.At(field, passkeys.OwnerFault(err)))
 		f.Signals = fault.As(err).Signals
 		return f
 	}

@@ -79,7 +79,12 @@ func (s *Service) JudgeAppend(
 	ctx context.Context, st *Start, flags rest.PasskeyIntelFlags, situation string,
 ) (service.AppendVerdict, error) {
 	verdict, err := ask(ctx, s, st, func() (service.AppendVerdict, error) {
-		return s.decision.Append(ctx, service.AppendQuestion{Question: st.Question, Flags: flags, Situation: situation})
+		question := st.Question
+		if a := question.Account; situation == SituationSignUp && a != nil && a.Waits() {
+			joining := *a
+			joining.Status, question.Account = account.StatusActive, &joining
+		}
+		return s.decision.Append(ctx, service.AppendQuestion{Question: question, Flags: flags, Situation: situation})
 	}, func(v *service.AppendVerdict) *service.Verdict { return &v.Verdict })
 	if st.Account != nil && s.full(st.Account) {
 		verdict.Allow = false
@@ -112,7 +117,7 @@ type Offered struct {
 func (s *Service) OfferCreation(
 	ctx context.Context, st Start, v service.AppendVerdict, o relyingparty.Creation, passkey ident.CredentialID,
 ) (Offered, error) {
-	o.Exclude = pick(st.Account, v.ExcludeCredentials, st.Project.RPID)
+	o.Exclude = st.Account.Passkeys(v.ExcludeCredentials, st.Project.RPID)
 	o.UserVerification = v.UserVerification
 	options, err := relyingparty.New(st.Project, st.Project.Origins).Create(*st.Account, o)
 	if err != nil {
@@ -258,8 +263,11 @@ func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Creden
 		return err
 	}
 	_, err = s.accounts.Update(ctx, r.Project, r.User, func(a *account.Account) error {
-		if err := Active(a); err != nil {
+		if err := a.Active(); err != nil && !a.Waits() {
 			return err
+		}
+		if r.Unverified && !a.Waits() {
+			return fault.Refuse("the user has been verified since; whoever did is to create the passkey")
 		}
 		if s.full(a) {
 			return fault.Conflict(field, "the user has %d passkeys, which is the most", len(a.Credentials))

@@ -91,26 +91,6 @@ func find(a *account.Account, credentialID []byte) *account.Credential {
 	return nil
 }
 
-// deleted reports whether the account had a credential with that WebAuthn credential ID and lost it.
-func deleted(a *account.Account, credentialID []byte) bool {
-	return slices.ContainsFunc(a.Deleted, func(t account.Tombstone) bool { return bytes.Equal(t.CredentialID, credentialID) })
-}
-
-// pick returns the credentials with the given row IDs, in that order. What was registered under another RP ID is left out: no authenticator
-// would find it.
-func pick(a *account.Account, ids []ident.CredentialID, rpID string) []*account.Credential {
-	picked := make([]*account.Credential, 0, len(ids))
-	for _, id := range ids {
-		for i := range a.Credentials {
-			if a.Credentials[i].ID == id && a.Credentials[i].RPID == rpID {
-				picked = append(picked, &a.Credentials[i])
-				break
-			}
-		}
-	}
-	return picked
-}
-
 // CredentialOf is a passkey as backends know it.
 func (s *Service) CredentialOf(c account.Credential) rest.Credential {
 	return reply.Credential(c, s.aaguids.Name(c.AAGUID))

@@ -34,11 +34,11 @@ func (s *Service) named(ctx context.Context, in ident.ProjectID, user string) (p
 	return p, id, err
 }
 
-// take takes the challenge that a user answers, who has to be active. field is where the answer came in. A challenge that is known and not
-// good for the answer comes with the error.
+// take takes the challenge that a user answers, who has to be active, or may be waiting to create a passkey. field is where the answer came
+// in. A challenge that is known and not good for the answer comes with the error.
 func (s *Service) take(ctx context.Context, c challenge.Claim, field string) (account.Account, challenge.Taken, error) {
 	a, err := s.Active(ctx, c.Project, c.User)
-	if err != nil {
+	if err != nil && (c.Type != rest.PasskeyChallengeTypeRegister || !errors.Is(err, account.ErrUnverified)) {
 		return account.Account{}, challenge.Taken{}, err
 	}
 	c.Known = a.UsedTo
@@ -124,7 +124,7 @@ func (s *Service) recordUse(
 	ctx context.Context, f assertion, known []eventlog.Found, counted relyingparty.Counted,
 ) (used account.Credential, err error) {
 	_, err = s.accounts.Update(ctx, f.project.ID, f.account.ID, func(a *account.Account) error {
-		if err := Active(a); err != nil {
+		if err := a.Active(); err != nil {
 			return err
 		}
 		c := find(a, f.answer.RawID)
@@ -191,14 +191,7 @@ func (s *Service) Active(ctx context.Context, project ident.ProjectID, user iden
 	if err != nil {
 		return account.Account{}, err
 	}
-	return a, Active(&a)
-}
-
-func Active(a *account.Account) error {
-	if a.Status != account.StatusActive {
-		return account.ErrInactive
-	}
-	return nil
+	return a, a.Active()
 }
 
 func detected(r challenge.Record) environments.Device {

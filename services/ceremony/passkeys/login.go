@@ -58,9 +58,12 @@ func (s *Service) StartLogin(
 		verdict.Allow = false
 		return reply.Judged(reply.Login(st.Account, st.Visit.Issued, verdict, ""), verdict.Verdict), nil
 	}
+	if st.Account.Waits() {
+		verdict.Reason = reasonUnverified
+	}
 	var allow []*account.Credential
 	if verdict.Allow {
-		allow = pick(st.Account, verdict.AllowCredentials, st.Project.RPID)
+		allow = st.Account.Passkeys(verdict.AllowCredentials, st.Project.RPID)
 		if len(st.Account.Credentials) == 0 || (len(allow) == 0 && len(verdict.AllowCredentials) > 0) {
 			s.policyContradiction(ctx, st, verdict.Verdict)
 			verdict = denied(verdict)
@@ -181,7 +184,7 @@ func (s *Service) LoginFinish(
 // notTheirs tells why a user does not have a passkey. One that another user has is not told from an unknown one in words, but is not
 // unknown: a client that hid it would take it from its owner.
 func (s *Service) notTheirs(ctx context.Context, p project.Project, a account.Account, credentialID []byte) error {
-	if deleted(&a, credentialID) {
+	if a.Lost(credentialID) {
 		return ErrPasskeyDeleted
 	}
 	_, known, err := s.index.Credential(ctx, p.ID, credentialID)
@@ -201,7 +204,19 @@ var (
 	errPasskeyOthers  = fault.Refuse(ErrPasskeyUnknown.Error())
 	errPasskeyCloned  = fault.Refuse("the signature counter did not go up; the passkey may have been copied")
 	ErrOwnerInactive  = fault.Refuse("the user of the credential is not active")
+	ErrOwnerWaits     = fault.Refuse("the user of the credential is not verified yet; a code has to be entered first")
 )
+
+// reasonUnverified is why no login is offered to who waits for an identifier to be verified, in decisionInsights.
+const reasonUnverified = "unverified"
+
+// OwnerFault is err, which says that a user may not log in, as of the owner of a passkey that was not asked for by the user's name.
+func OwnerFault(err error) error {
+	if errors.Is(err, account.ErrUnverified) {
+		return ErrOwnerWaits
+	}
+	return ErrOwnerInactive
+}
 
 // IsRefusal reports whether err says that an answer, or the passkey it is of, is good for nothing; otherwise the call itself has failed.
 func IsRefusal(err error) bool {

@@ -81,8 +81,8 @@ func (s *Service) MediationFinish(
 		_ = s.refuseLogin(ctx, attempt, fault.At(FieldAssertion, ErrPasskeyDeleted)) // told, and no fault of the call
 		return reply.NotMediated(rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted}), nil
 	}
-	if err := Active(&a); err != nil {
-		return rsp, fault.At(FieldAssertion, ErrOwnerInactive)
+	if err := a.Active(); err != nil {
+		return rsp, fault.At(FieldAssertion, OwnerFault(err))
 	}
 	login := assertion{
 		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true,
@@ -122,7 +122,7 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 		return a, false, nil
 	}
 	// The account is the truth: a deletion that was interrupted before it reached the index is still a deletion.
-	if deleted(&a, credentialID) {
+	if a.Lost(credentialID) {
 		return account.Account{}, true, nil
 	}
 	return account.Account{}, false, fault.At(FieldAssertion, ErrPasskeyUnknown)

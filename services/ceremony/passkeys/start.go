@@ -117,7 +117,7 @@ func (s *Service) record(st Start, kind rest.PasskeyChallengeType, v service.Ver
 		SecondFactor: kind == rest.PasskeyChallengeTypeAuthenticate && v.ReplacesSecondFactor,
 	}
 	if st.Account != nil {
-		r.User = st.Account.ID
+		r.User, r.Unverified = st.Account.ID, st.Account.Waits()
 	}
 	return r
 }

@@ -83,7 +83,7 @@ func (s *Service) startRegistration(
 	if err := s.passkeys.Look(ctx, &st, req.User); err != nil {
 		return passkeys.Start{}, registrationFault(err)
 	}
-	if st.Account != nil && passkeys.Active(st.Account) != nil {
+	if st.Account != nil && st.Account.Active() != nil {
 		return passkeys.Start{}, registrationFault(account.ErrInactive)
 	}
 	return st, nil

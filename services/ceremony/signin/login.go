@@ -3,7 +3,9 @@ package signin
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
@@ -69,7 +71,7 @@ func (s *Service) seek(ctx context.Context, t *turn, typed signin.Typed) (sought
 		if err != nil {
 			return sought{}, err
 		}
-		if a != nil && a.Status == account.StatusActive && who.account == nil {
+		if a != nil && (a.Active() == nil || a.Waits()) && who.account == nil {
 			who = sought{account: a, typed: signin.Identifier{Type: kind, Value: value}}
 		}
 	}
@@ -220,6 +222,8 @@ func whyNotMediated(err error) *frontend.RequestError {
 		return signin.ProblemPasskeyGone()
 	case passkeys.IsLate(err):
 		return signin.ProblemPasskeyLate()
+	case errors.Is(err, passkeys.ErrOwnerWaits):
+		return signin.ProblemPasskeyWaits()
 	default:
 		return signin.ProblemPasskeyRefused()
 	}
@@ -243,25 +247,44 @@ func (s *Service) settleProven(ctx context.Context, t *turn) (account.Account, e
 	if err != nil {
 		return account.Account{}, err
 	}
-	if c := t.state.Current; t.state.Auth == signin.Login && t.state.Proof == signin.ByCode {
-		if known := a.Identifier(c.Type, c.Value); known == nil {
-			// It was taken from the user since: who has it is not who has the account.
-			return account.Account{}, process.ErrUnknown
-		} else if known.Status == account.IdentifierStatusPending {
-			a, err = s.outbox.Change(ctx, s.outbox.NewEvent(a.Project, a.ID, event.UserUpdated), func(a *account.Account) error {
-				if i := a.Identifier(c.Type, c.Value); i != nil && i.Status == account.IdentifierStatusPending {
-					i.Status = account.IdentifierStatusVerified
-				}
-				a.SignUpUntilMs, a.WrongCodes = 0, 0
-				return nil
-			})
-			return a, err
-		}
+	looked := a
+	looked.Identifiers = slices.Clone(a.Identifiers)
+	changed, stands := t.state.Prove(&looked)
+	switch {
+	case !stands:
+		// It was taken from the user since: who has it is not who has the account.
+		return account.Account{}, process.ErrUnknown
+	case changed:
+		return s.prove(ctx, t, a)
 	}
 	if a.SignUpUntilMs == 0 && a.WrongCodes == 0 {
 		return a, nil
 	}
 	return s.accounts.Update(ctx, a.Project, a.ID, func(a *account.Account) error {
+		a.SignUpUntilMs, a.WrongCodes = 0, 0
+		return nil
+	})
+}
+
+// prove stores what a process has proven of its user. The passkeys that were created before anything was verified are taken from a user who
+// is verified by a login, unless they were created in this very browser: who signed up may have been somebody else, who waits for the owner
+// of the address to come.
+func (s *Service) prove(ctx context.Context, t *turn, a account.Account) (account.Account, error) {
+	seen, err := s.environments.Visit(t.project, t.client())
+	if err != nil {
+		return account.Account{}, err
+	}
+	for _, id := range t.state.Doubtful(a, seen.Recorded()) {
+		gone := service.ForUser[ident.CredentialID]{Project: a.Project, User: a.ID, Body: id}
+		if _, err := s.passkeys.Remove(ctx, gone); err != nil && !errors.Is(err, account.ErrUnknownCredential) {
+			return account.Account{}, err
+		}
+	}
+	return s.outbox.Change(ctx, s.outbox.NewEvent(a.Project, a.ID, event.UserUpdated), func(a *account.Account) error {
+		if len(t.state.Doubtful(*a, seen.Recorded())) > 0 {
+			return fault.Unavailable(time.Second, "a passkey was created meanwhile")
+		}
+		t.state.Prove(a)
 		a.SignUpUntilMs, a.WrongCodes = 0, 0
 		return nil
 	})

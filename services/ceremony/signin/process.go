@@ -164,7 +164,7 @@ func (s *Service) ProcessInit(
 	if err != nil {
 		return rsp, err
 	}
-	state := signin.New(preferred(p, req.Body.PreferredBlock, signin.Login), ident.NewSeed(), signin.SettingsOf(req.Body))
+	state := signin.New(signin.Preferred(p.Frontend, req.Body.PreferredBlock, signin.Login), ident.NewSeed(), signin.SettingsOf(req.Body))
 	begun, err := s.processes.Begin(ctx, p, req.Visit, process.SignIn, req.Body.ClientInformation, state)
 	if err != nil {
 		return rsp, err
@@ -188,20 +188,6 @@ func (s *Service) ProcessInit(
 }
 
 const msPerSecond = 1000
-
-// preferred is which of the two forms a client wants to show.
-func preferred(p project.Project, block *frontend.BlockType, otherwise frontend.BlockBodyAuthType) frontend.BlockBodyAuthType {
-	switch {
-	case block == nil:
-		return otherwise
-	case *block == frontend.BlockTypeSignupInit && !p.Frontend.NoSignUp:
-		return signin.SignUp
-	case *block == frontend.BlockTypeLoginInit:
-		return signin.Login
-	default:
-		return otherwise
-	}
-}
 
 // mediate gives the login form options for browsers that offer passkeys in it, if the client can and the policy agrees.
 func (s *Service) mediate(ctx context.Context, t *turn) error {
@@ -238,7 +224,7 @@ func (s *Service) ProcessGet(ctx context.Context, req service.ForVisit[*frontend
 		return processAnswer{}, err
 	}
 	if t.state.Phase == signin.Begin {
-		t.state.Auth = preferred(t.project, req.Body, t.state.Auth)
+		t.state.Auth = signin.Preferred(t.project.Frontend, req.Body, t.state.Auth)
 	}
 	return s.answer(ctx, t)
 }

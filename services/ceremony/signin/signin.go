@@ -32,6 +32,7 @@ import (
 type Passkeys interface {
 	service.Passkeys
 	Begin(ctx context.Context, project ident.ProjectID, client rest.ClientInformation, process string) (passkeys.Start, error)
+	Remove(context.Context, service.ForUser[ident.CredentialID]) (service.Change, error)
 }
 
 // Directory is what the room directory does for a sign-up or login.

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/directory"
+	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
@@ -123,43 +124,14 @@ func (s *Service) join(ctx context.Context, t *turn) error {
 }
 
 func (s *Service) createJoining(ctx context.Context, t *turn, user ident.UserID) (account.Account, error) {
-	a := s.joining(t, user)
+	a := t.state.Joining(t.project.ID, user, s.now(), signUpHold)
+	a.UserHandle, a.Unannounced = directory.NewUserHandle(), []event.Event{s.outbox.NewEvent(a.Project, a.ID, event.UserCreated)}
 	err := s.directory.CreateWithIdentifiers(ctx, a)
 	if errors.Is(err, account.ErrExists) {
 		// A call of the same process at the same time has stored it.
 		a, _, err = s.accounts.Get(ctx, a.Project, user)
 	}
 	return a, err
-}
-
-// joining is the account of a sign-up. It is active from the beginning, since it is to have a passkey before the sign-up is complete.
-func (s *Service) joining(t *turn, user ident.UserID) account.Account {
-	now := s.now()
-	a := account.Account{
-		Project: t.project.ID, ID: user, Status: account.StatusActive, UserHandle: directory.NewUserHandle(),
-		CreatedMs: now.UnixMilli(), UpdatedMs: now.UnixMilli(), SignUpUntilMs: now.Add(signUpHold).UnixMilli(),
-	}
-	if name := t.state.Entry.FullName; name != "" {
-		a.FullName = &name
-	}
-	for _, f := range t.state.Entry.Fields {
-		if f.Value == "" {
-			continue
-		}
-		id := ident.Seed(string(t.state.Seed) + "/" + string(f.Type)).IdentifierID()
-		a.Identifiers = append(
-			a.Identifiers, account.Identifier{ID: id, Type: f.Type, Value: f.Value, Status: joiningStatus(f), CreatedMs: a.CreatedMs},
-		)
-	}
-	a.Unannounced = []event.Event{s.outbox.NewEvent(a.Project, a.ID, event.UserCreated)}
-	return a
-}
-
-func joiningStatus(f signin.Field) account.IdentifierStatus {
-	if f.Proven || f.Type == account.IdentifierTypeUsername {
-		return account.IdentifierStatusPrimary
-	}
-	return account.IdentifierStatusPending
 }
 
 // giveUp deletes the user of a sign-up that is begun anew, unless it has become more than that.
@@ -185,6 +157,11 @@ func (s *Service) giveUp(ctx context.Context, t *turn, before signin.State) erro
 
 // offerCreation asks the policy whether to offer a passkey to whoever has just signed up or logged in.
 func (s *Service) offerCreation(ctx context.Context, t *turn) error {
+	if t.state.Auth == signin.Login && t.state.Proof == signin.ByCode {
+		if _, err := s.settleProven(ctx, t); err != nil { // who was not verified is, and may have a passkey
+			return err
+		}
+	}
 	offer, err := s.creationOffer(ctx, t)
 	if err != nil {
 		return err
@@ -212,6 +189,9 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 	if err != nil {
 		return nil, err
 	}
+	if err := s.stillWaits(ctx, t); err != nil {
+		return nil, err
+	}
 	t.judged(started.Decision, started.PolicyRevision)
 	insights := started.Body.DecisionInsights
 	silent := insights.Conditional != nil && *insights.Conditional && (insights.ManualAllowed == nil || !*insights.ManualAllowed)
@@ -222,6 +202,19 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 		Options: started.Body.AttestationOptions, Variant: insights.Variant, Auto: insights.Auto,
 		Expires: s.now().Add(s.challengeTTL).UnixMilli(),
 	}, nil
+}
+
+// stillWaits ends a sign-up whose user was verified elsewhere since, by whoever the user is. It is asked after options were made: those
+// that were made before are good for a user who waits alone.
+func (s *Service) stillWaits(ctx context.Context, t *turn) error {
+	if !t.state.Owes() {
+		return nil
+	}
+	a, _, err := s.accounts.Get(ctx, t.project.ID, t.state.User)
+	if err == nil && a.Status == account.StatusActive {
+		return process.ErrUnknown
+	}
+	return err
 }
 
 // PasskeyAppendStart implements service.SignIn. What the block has shown already is handed out once; after that, the policy is asked again.

@@ -62,6 +62,8 @@ type Record struct {
 	// Of logins: a passkey replaces the second factor, so that its user has to be verified
 	SecondFactor bool   `json:"secondFactor,omitempty"`
 	Username     string `json:"username,omitempty"` // of appends: the name for the authenticator
+	// Of appends: the user was waiting for an identifier to be verified, and has to be still
+	Unverified bool `json:"unverified,omitempty"`
 	// Of appends that were started by RegisterPasskey: the ID that the passkey will have
 	Passkey        ident.CredentialID `json:"passkey,omitempty"`
 	AllowedAAGUIDs []string           `json:"allowedAAGUIDs,omitempty"` // of appends: the only authenticators that are taken; empty = any

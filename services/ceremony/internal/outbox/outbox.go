@@ -43,6 +43,7 @@ func (s *Store) Apply(
 		if err := change(a); err != nil {
 			return err
 		}
+		a.Settle()
 		a.UpdatedMs = tidings.CreatedMs
 		a.Unannounced = append(a.Unannounced, tidings)
 		return nil

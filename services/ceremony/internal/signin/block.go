@@ -18,6 +18,20 @@ type View struct {
 	UserAgent string
 }
 
+// Preferred is which of the two forms a client wants to show.
+func Preferred(p project.Frontend, block *frontend.BlockType, otherwise frontend.BlockBodyAuthType) frontend.BlockBodyAuthType {
+	switch {
+	case block == nil:
+		return otherwise
+	case *block == frontend.BlockTypeSignupInit && !p.NoSignUp:
+		return SignUp
+	case *block == frontend.BlockTypeLoginInit:
+		return Login
+	default:
+		return otherwise
+	}
+}
+
 // Block returns what a client is to show. A state that shows nothing has none.
 func (s State) Block(v View) (frontend.BlockBody, error) {
 	switch s.Phase {

@@ -24,6 +24,7 @@ type Field struct {
 	Type    account.IdentifierType      `json:"type"`
 	Value   string                      `json:"value"`
 	Method  frontend.VerificationMethod `json:"method,omitempty"` // how it is verified first; empty = it need not be
+	Later   bool                        `json:"later,omitempty"`  // it is verified when the user is there and has been offered a passkey
 	Proven  bool                        `json:"proven,omitempty"`
 	Problem *frontend.RequestError      `json:"problem,omitempty"`
 }
@@ -69,8 +70,8 @@ func Fill(p project.Frontend, given frontend.SignupInitReq) Entry {
 
 func fillField(rule project.IdentifierRule, given []frontend.LoginIdentifier) Field {
 	f := Field{Type: rule.Type}
-	if rule.Verify == project.VerifySignUp {
-		f.Method = MethodOf(rule)
+	if rule.Verify != project.VerifyNever {
+		f.Method, f.Later = MethodOf(rule), rule.Verify == project.VerifyAfterPasskey
 	}
 	i := slices.IndexFunc(given, func(g frontend.LoginIdentifier) bool { return account.IdentifierType(g.Type) == rule.Type })
 	if i < 0 || strings.TrimSpace(given[i].Identifier) == "" {
@@ -134,6 +135,20 @@ func (e Entry) mark(kind account.IdentifierType, problem *frontend.RequestError)
 
 func (e Entry) proven(kind account.IdentifierType) Entry {
 	return e.each(func(f *Field) { f.Proven = f.Proven || f.Type == kind })
+}
+
+// Unverified reports whether the user of the sign-up has to be verified, and nothing has been yet.
+func (e Entry) Unverified() bool {
+	return e.owed() != nil && !slices.ContainsFunc(e.Fields, func(f Field) bool { return f.Proven })
+}
+
+// owed returns what has to be verified though the user is there, or nil.
+func (e Entry) owed() *Field {
+	i := slices.IndexFunc(e.Fields, func(f Field) bool { return f.Later && f.Value != "" && !f.Proven })
+	if i < 0 {
+		return nil
+	}
+	return &e.Fields[i]
 }
 
 // without returns the entry with nothing proven.

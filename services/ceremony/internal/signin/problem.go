@@ -58,6 +58,11 @@ func ProblemPasskeyRefused() *frontend.RequestError {
 	return problem("conditional_ui_login_refused", "the login with the passkey did not work; try again or log in another way")
 }
 
+// ProblemPasskeyWaits is of a passkey whose user has not been verified yet.
+func ProblemPasskeyWaits() *frontend.RequestError {
+	return problem("conditional_ui_login_unverified", "this passkey waits for the code that was sent at the sign-up; log in with a code first")
+}
+
 // ProblemNoPasskey is of a login with a passkey that is offered no longer.
 func ProblemNoPasskey() *frontend.RequestError {
 	return problem("noPasskeyAvailable", "a login with a passkey is not offered any more; log in another way")

@@ -1,7 +1,8 @@
 // Package signin is the course of a sign-up or a login: what has been said and proven, what a client is to show, and what is to be done
 // next. It is pure: every transition takes a state and returns another, and whoever calls does what a phase asks for and tells how it went.
 //
-// A state reaches Completing only with a proof: a passkey, a code, or a sign-up of whose identifiers none has to be verified.
+// A state reaches Completing only with a proof: a passkey, a code, or a sign-up of whose identifiers none has to be verified. What is to be
+// verified after the passkey is owed until then.
 package signin
 
 import (
@@ -188,17 +189,34 @@ func (s State) SignUpWith(e Entry) (State, error) {
 // proveNext goes on to the next identifier of a sign-up that has to be verified, or to the creation of the user.
 func (s State) proveNext() State {
 	for _, f := range s.Entry.Fields {
-		if f.Method == "" || f.Proven || f.Value == "" {
+		if f.Method == "" || f.Proven || f.Value == "" || f.Later {
 			continue
 		}
-		s.Phase = Verifying
-		s.Current = &Verification{Means: Means{Type: f.Type, Method: f.Method, Value: f.Value, Shown: f.Value}, Due: true}
-		return s
+		return s.verifying(f)
 	}
 	s.Phase, s.Name = Joining, s.Entry.name()
 	if s.Proof == NoProof {
 		s.Proof = ByNothing
 	}
+	return s
+}
+
+func (s State) verifying(f Field) State {
+	s.Phase = Verifying
+	s.Current = &Verification{Means: Means{Type: f.Type, Method: f.Method, Value: f.Value, Shown: f.Value}, Due: true}
+	return s
+}
+
+// Owes reports whether the user of a sign-up is there, and has an identifier that is to be verified before there is a session.
+func (s State) Owes() bool { return s.Auth == SignUp && s.User != "" && s.Entry.owed() != nil }
+
+// finish goes on to the session, or to what is owed before there is one.
+func (s State) finish() State {
+	s.Offer, s.Problem = nil, nil
+	if s.Owes() {
+		return s.verifying(*s.Entry.owed())
+	}
+	s.Phase = Completing
 	return s
 }
 
@@ -275,7 +293,7 @@ func (s State) Offered(o Offer) (State, error) {
 func (s State) NotOffered() (State, error) {
 	switch s.Phase {
 	case Offering:
-		s.Phase = Completing
+		s = s.finish()
 	case PasskeyAppend:
 		s.Problem = ProblemNoAppend()
 	case PasskeyLogin:
@@ -366,8 +384,7 @@ func (s State) Skip() (State, error) {
 func (s State) Complete() (State, error) {
 	switch s.Phase {
 	case PasskeyAppend, Appended:
-		s.Phase, s.Offer, s.Problem = Completing, nil, nil
-		return s, nil
+		return s.finish(), nil
 	case Joining, Offering, Completing:
 		return s, nil // what was begun goes on
 	default:

@@ -14,7 +14,7 @@ import (
 
 // Verify asks for something to be sent: again, or in place of a passkey. What was sent before stays good until then.
 func (s State) Verify(kind account.IdentifierType, method frontend.VerificationMethod) (State, error) {
-	if !s.Open() || (s.Phase != Verifying && s.Phase != PasskeyLogin) {
+	if !(s.Open() || s.Owes()) || (s.Phase != Verifying && s.Phase != PasskeyLogin) {
 		return s, ErrPlace
 	}
 	if s.Current != nil && s.Current.Type == kind && s.Current.Method == method {
@@ -53,7 +53,7 @@ func (s State) Wait(until time.Time) (State, bool) {
 
 // Attempt judges what came back. What is wrong is counted, and in every way the same is said of it.
 func (s State) Attempt(method frontend.VerificationMethod, ref code.Ref, a code.Attempt) (State, error) {
-	if !s.Open() || s.Phase != Verifying || s.Current.Method != method {
+	if !(s.Open() || s.Owes()) || s.Phase != Verifying || s.Current.Method != method {
 		return s, ErrPlace
 	}
 	tried := *s.Current
@@ -73,6 +73,10 @@ func (s State) Attempt(method frontend.VerificationMethod, ref code.Ref, a code.
 		return s, nil
 	}
 	s.Entry = s.Entry.proven(tried.Type)
+	if s.User != "" {
+		s.Proof = ByCode
+		return s.finish(), nil
+	}
 	next := s.proveNext()
 	if next.Phase == Joining {
 		next.Proof = ByCode
