@@ -1,6 +1,6 @@
 // Package eventlog keeps users' passkey events. The log, a JetStream stream, is the truth; Redis holds a copy so that reading a user's
-// events takes one round trip, or, where there is none, the memory of the one process. The package touches the streams of events, offers and
-// decisions; the copy is kept by historycache.
+// events takes one round trip, or, where there is none, the memory of the one process. The package touches the streams of events, offers
+// and decisions; the copy is kept by historycache.
 //
 // # Promise
 //
