@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,8 @@ type explained struct {
 	// NotAnew is why the bundle's own parameters could not find facts, so that the recorded ones were put to its rules; empty = they did.
 	NotAnew     string               `json:"recordedFacts,omitempty"`
 	Explanation *explain.Explanation `json:"explanation"`
+	// Outcome is what came of an offer to create a passkey: how it was answered, and the first login with the passkey that it made.
+	Outcome []replay.Step `json:"outcome,omitempty"`
 }
 
 func (e *policyExplain) do(cmd *cobra.Command, terminal command.Terminal, args []string) error {
@@ -105,7 +108,12 @@ func (e *policyExplain) explain(ctx context.Context, records *replay.Records, re
 	if err != nil {
 		return nil, fmt.Errorf("decision %s: %w", record.ID, err)
 	}
+	outcome, err := records.Outcome(ctx, &record)
+	if err != nil {
+		return nil, err
+	}
 	return &explained{
+		Outcome:  outcome,
 		Decision: record, Bundle: e.bundle.dir, Same: reflect.DeepEqual(was, explanation.Answer), NotAnew: notAnew, Explanation: explanation,
 	}, nil
 }
@@ -128,7 +136,16 @@ func (e *explained) print(cmd *cobra.Command) error {
 	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n\n", e.comparison()); err != nil {
 		return err
 	}
-	return text.Write(cmd.OutOrStdout(), e.Explanation)
+	if err := text.Write(cmd.OutOrStdout(), e.Explanation); err != nil || len(e.Outcome) == 0 {
+		return err
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), "\nWhat came of it")
+	for _, s := range e.Outcome {
+		if err == nil {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "    %s  %s\n", s.At.Format(time.RFC3339), s)
+		}
+	}
+	return err
 }
 
 // comparison says how the explained answer relates to the recorded one, and what it rests on.
