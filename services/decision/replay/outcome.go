@@ -70,6 +70,7 @@ func (s Step) String() string {
 
 func step(e *event.Event) Step {
 	return Step{
-		At: time.UnixMilli(e.CreatedMs).UTC(), Type: e.Type, Event: e.ID, Process: e.Process, Environment: e.Environment, Credential: e.Credential,
+		At: time.UnixMilli(e.CreatedMs).UTC(), Type: e.Type, Event: e.ID,
+		Process: e.Process, Environment: e.Environment, Credential: e.Credential,
 	}
 }
