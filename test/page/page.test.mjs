@@ -358,6 +358,26 @@ test('where an answer is lost, or a passkey is gone, the page says what is true 
   await leave(visitor);
 });
 
+test('a sign-in by name that is refused leads to another passkey', async () => {
+  const visitor = await visit(browser);
+  const { page } = visitor;
+  const address = newAddress();
+  await join(visitor, address);
+  await signOut(visitor);
+  await page.route('**/v2/auth/passkey/login/finish', async (route) => {
+    const body = route.request().postDataJSON();
+    const answer = JSON.parse(body.signedChallenge);
+    answer.response.signature = 'AAAA';
+    await route.continue({ postData: JSON.stringify({ ...body, signedChallenge: JSON.stringify(answer) }) });
+  }, { times: 1 });
+  await visitor.touches(true);
+  await signIn(visitor, address);
+  await page.getByText('was not accepted').first().waitFor({ timeout: 60_000 });
+  await page.getByRole('button', { name: 'Use another passkey' }).click();
+  await heading(page, `Signed in as ${address}`);
+  await leave(visitor);
+});
+
 test('a dialog that opened by itself and was closed leaves the calm offer, and a device that has one already is no error', async () => {
   const visitor = await visit(browser);
   const { page } = visitor;
