@@ -14,6 +14,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -40,6 +41,11 @@ type Span struct {
 	After  uint64
 	Since  time.Time
 	Latest bool // what the leader has is waited for; otherwise a follower may answer, with what it has
+}
+
+// over reports whether nothing up to a message is looked for.
+func (s Span) over(msg *jetstream.RawStreamMsg) bool {
+	return msg.Sequence <= s.After && msg.Time.Before(s.Since)
 }
 
 // Recent is what a log had at one moment.
@@ -94,8 +100,16 @@ func (l *Log) recent(ctx context.Context, prefix string, within Span, types []ev
 // recentHere reads what a server knows now: neither more, since what comes while one type is read may be missing of another, nor less.
 func (l *Log) recentHere(ctx context.Context, prefix string, within Span, types []event.Type) (Recent, error) {
 	var found Recent
+	// Of most users it is the newest event that tells that there is nothing to be read.
+	newest, err := direct.Last(ctx, l.js, bus.EventsStream, prefix+">")
+	if err != nil || newest == nil {
+		return Recent{}, err
+	}
+	if within.over(newest) {
+		return Recent{Last: newest.Sequence}, nil
+	}
 	heads := make(map[string]*jetstream.RawStreamMsg)
-	err := l.eachNewest(ctx, bus.EventsStream, prefix+">", func(msg *jetstream.RawStreamMsg) {
+	err = l.eachNewest(ctx, bus.EventsStream, prefix+">", func(msg *jetstream.RawStreamMsg) {
 		heads[msg.Subject], found.Last = msg, max(found.Last, msg.Sequence)
 	})
 	if err != nil {
@@ -103,7 +117,7 @@ func (l *Log) recentHere(ctx context.Context, prefix string, within Span, types 
 	}
 	for _, t := range types {
 		head := heads[prefix+string(t)]
-		if head == nil || head.Sequence <= within.After && head.Time.Before(within.Since) {
+		if head == nil || within.over(head) {
 			continue
 		}
 		if err := l.readSpan(ctx, head, within, &found.Events); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/patience"
@@ -389,12 +390,7 @@ func (l *Log) last(ctx context.Context, stream, subject string) (sequence uint64
 	if err != nil {
 		return 0, nil, fmt.Errorf("encode request: %w", err)
 	}
-	options := l.js.Options()
-	api := cmp.Or(options.APIPrefix, jetstream.DefaultAPIPrefix)
-	if options.APIPrefix == "" && options.Domain != "" {
-		api = "$JS." + options.Domain + ".API."
-	}
-	asking := strings.TrimSuffix(api, ".") + ".STREAM.MSG.GET." + stream
+	asking := direct.API(l.js) + "STREAM.MSG.GET." + stream
 	answer, err := patience.Ask(ctx, func(ctx context.Context) (newest, error) { return l.ask(ctx, asking, request) })
 	if err != nil {
 		return 0, nil, fmt.Errorf("ask for the newest of %s: %w", subject, err)
