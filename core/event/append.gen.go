@@ -214,10 +214,6 @@ func (v *Refused) AppendJSON(to []byte) []byte {
 	}
 	to = append(to, `,"reason":`...)
 	to = appendText(to, string(v.Reason))
-	if v.Spent {
-		to = append(to, `,"spent":`...)
-		to = strconv.AppendBool(to, bool(v.Spent))
-	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

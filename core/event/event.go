@@ -119,8 +119,6 @@ type Refused struct {
 	Passkey string `json:"passkey,omitempty"` // WebAuthn credential ID, base64url without padding; empty: the answer has none
 	AAGUID  string `json:"aaguid,omitempty"`  // of the authenticator that created it
 	Reason  string `json:"reason"`            // in words
-	// The challenge has been spent by this event: nobody can answer it any more. Not said of what marks have spent
-	Spent bool `json:"spent,omitempty"`
 }
 
 // Backup is whether a passkey may be synchronised, as it was known and as it came.

@@ -23,27 +23,29 @@
 //
 // # Ends of logins
 //
-// The event that ends a login spends its challenge: what names the ceremony in the user's log is all there is of that, so it has to be
-// there once. Conclude appends it on the condition that the user's newest event, of whatever type, is the one that the caller has judged
-// everything up to. The server refuses it otherwise, whichever instance asks and whatever has crashed or been forgotten meanwhile; the
-// caller reads again and judges again (services/ceremony/internal/challenge).
+// The event that completes a login spends its challenge: what names the ceremony in the user's log is all there is of that, so it has to be
+// there once. Conclude appends it on the condition that the newest event of its own subject, which is the user's newest completed login, is
+// the one that the caller has judged everything up to. The server refuses it otherwise, whichever instance asks and whatever has crashed or
+// been forgotten meanwhile; the caller reads again and judges again (services/ceremony/internal/challenge).
 //
-// Why no two of them end one ceremony, nor pass with one signature counter: all of them are appended so, with one condition on one filter,
-// the user's subjects. Take two that are stored, and let A be the earlier. B was stored on the condition that the user's newest event was
-// at a sequence of which B's caller knew everything before it. If that is A's or later, the caller has seen A, and would not have gone on.
-// If it is earlier, the server would have had to take B without seeing A, and it does not: one server judges and stores in one step, and
-// the leader of several refuses a condition on a filter while a message with one on the same filter is under way, and judges by nothing
-// before a leader elected anew has taken up what the one before had under way. What was read may be old: then the sequence is, too, and the
-// server refuses.
+// Why no two of them end one ceremony, nor pass with one signature counter: all of them are appended so, on one subject. Take two that are
+// stored, and let A be the earlier. B was stored on the condition that the newest of the subject was at a sequence up to which B's caller
+// knew everything. If that is A's or later, the caller has seen A, and would not have gone on. If it is earlier, the server would have had
+// to take B without seeing A, and it does not: one server judges and stores in one step, and the leader of several refuses a condition on a
+// subject while a message with one on it is under way, and judges by nothing before a leader elected anew has taken up what the one before
+// had under way. What was read may be old: then the sequence is, too, and the server refuses.
 //
-// What is appended without a condition may come between a judgement and its event on a cluster, since the leader does not see what is under
-// way without one. That may be anything but the end of a login.
+// Nothing else comes into it: answers that are refused are many if somebody wants them to be who knows a user's name. They are appended as
+// any event, and what spends their challenges is a mark. So nobody can make a user's logins slow, or wait for others, but that user.
 //
-// The server takes two messages of one user in one batch although each has the condition: it judges each by what is stored. So they go
+// The server takes two messages of one subject in one batch although each has the condition: it judges each by what is stored. So they go
 // alone.
 //
 // A caller whose answer was lost asks again. The event has the ID of its ceremony, as any other's would; who has stored it the header
 // Keyward-Attempt says. So a repeated call finds its own, while and after the server knows the ID, and another is told that it came late.
+//
+// Where the log has a bound in bytes it drops events however young they are, and with them what was spent: there a mark spends the
+// challenge before its event does.
 //
 // # Events of the account
 //

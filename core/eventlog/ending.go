@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -26,7 +27,7 @@ const headerAttempt = "Keyward-Attempt"
 
 // What Conclude answers if nothing was stored.
 var (
-	ErrMoved     = errors.New("the user's log has more than what was judged")
+	ErrMoved     = errors.New("the user has logged in more often than what was judged")
 	ErrConcluded = errors.New("the ceremony has been concluded by another call")
 )
 
@@ -38,26 +39,30 @@ type Found struct {
 
 // Span says which events of a user are looked for: those that come after a sequence, and those that the log got since a time.
 type Span struct {
-	After  uint64
+	After  uint64 // Never = none for that; beyond the log's end: what was known of it is of another log, so it counts as 0
 	Since  time.Time
 	Latest bool // what the leader has is waited for; otherwise a follower may answer, with what it has
 }
+
+// Never is a sequence after which nothing comes.
+const Never = math.MaxUint64
 
 // over reports whether nothing up to a message is looked for.
 func (s Span) over(msg *jetstream.RawStreamMsg) bool {
 	return msg.Sequence <= s.After && msg.Time.Before(s.Since)
 }
 
-// Recent is what a log had at one moment.
+// Recent is what a log had of some types.
 type Recent struct {
-	Last   uint64  // sequence of the user's newest event, of whatever type; 0 = there is none
-	Events []Found // of the types and the span that were asked for, in the order of the log: all up to Last
+	Last   uint64  // sequence of the newest of them; 0 = there is none
+	Events []Found // within the span, in the order of the log
 }
 
-// Recent returns the user's events of some types. What has been deleted is among them.
+// Recent returns the user's events of some types. What has been deleted is among them. Of one type it is what the log had at one moment.
+// After 0 it reads what is at the beginning of the log, if that is all of it: longer logs are told of by Since alone.
 func (l *Log) Recent(
 	ctx context.Context, project ident.ProjectID, user ident.UserID, within Span, types ...event.Type,
-) (Recent, error) {
+) (found Recent, err error) {
 	prefix, err := userSubject(bus.EventsPrefix, project, user)
 	if err != nil {
 		return Recent{}, err
@@ -65,63 +70,10 @@ func (l *Log) Recent(
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
 	ctx, step := span.Stream(ctx, "read", bus.EventsStream)
-	found, err := l.recent(ctx, prefix, within, types)
-	step.End(err)
-	if err != nil {
-		return Recent{}, fmt.Errorf("read the newest of %s>: %w", prefix, err)
-	}
-	return found, nil
-}
-
-func (l *Log) recent(ctx context.Context, prefix string, within Span, types []event.Type) (Recent, error) {
-	var last uint64
-	var err error
-	if l.replicated && within.Latest {
-		if last, _, err = l.last(ctx, bus.EventsStream, prefix+">"); err != nil {
-			return Recent{}, err
-		}
-	}
-	for {
-		found, err := l.recentHere(ctx, prefix, within, types)
-		if err != nil && !errors.Is(err, errBehind) {
-			return Recent{}, err
-		}
-		if err == nil && found.Last >= last {
-			return found, nil
-		}
-		select {
-		case <-ctx.Done():
-			return Recent{}, ctx.Err()
-		case <-time.After(followerPause):
-		}
-	}
-}
-
-// recentHere reads what a server knows now: neither more, since what comes while one type is read may be missing of another, nor less.
-func (l *Log) recentHere(ctx context.Context, prefix string, within Span, types []event.Type) (Recent, error) {
-	var found Recent
-	// Of most users it is the newest event that tells that there is nothing to be read.
-	newest, err := direct.Last(ctx, l.js, bus.EventsStream, prefix+">")
-	if err != nil || newest == nil {
-		return Recent{}, err
-	}
-	if within.over(newest) {
-		return Recent{Last: newest.Sequence}, nil
-	}
-	heads := make(map[string]*jetstream.RawStreamMsg)
-	err = l.eachNewest(ctx, bus.EventsStream, prefix+">", func(msg *jetstream.RawStreamMsg) {
-		heads[msg.Subject], found.Last = msg, max(found.Last, msg.Sequence)
-	})
-	if err != nil {
-		return Recent{}, err
-	}
+	defer func() { step.End(err) }()
 	for _, t := range types {
-		head := heads[prefix+string(t)]
-		if head == nil || within.over(head) {
-			continue
-		}
-		if err := l.readSpan(ctx, head, within, &found.Events); err != nil {
-			return Recent{}, err
+		if err := l.recent(ctx, prefix+string(t), within, &found); err != nil {
+			return Recent{}, fmt.Errorf("read the newest of %s%s: %w", prefix, t, err)
 		}
 	}
 	slices.SortFunc(found.Events, func(a, b Found) int { return cmp.Compare(a.Sequence, b.Sequence) })
@@ -129,9 +81,47 @@ func (l *Log) recentHere(ctx context.Context, prefix string, within Span, types 
 	return found, nil
 }
 
+// recent adds what is found of one type. A follower that is behind is waited for.
+func (l *Log) recent(ctx context.Context, subject string, within Span, to *Recent) error {
+	var last uint64
+	var err error
+	if l.replicated && within.Latest {
+		if last, _, err = l.last(ctx, bus.EventsStream, subject); err != nil {
+			return err
+		}
+	}
+	for {
+		head, err := direct.Last(ctx, l.js, bus.EventsStream, subject)
+		if err == nil && head == nil && last == 0 {
+			return nil
+		}
+		if err == nil && head != nil && head.Sequence >= last {
+			err = l.readSpan(ctx, head, within, &to.Events)
+			if err == nil {
+				to.Last = max(to.Last, head.Sequence)
+				return nil
+			}
+		}
+		if err != nil && !errors.Is(err, errBehind) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(followerPause):
+		}
+	}
+}
+
 // readSpan adds what the subject of a newest message has within a span, and not beyond that message.
 func (l *Log) readSpan(ctx context.Context, head *jetstream.RawStreamMsg, within Span, to *[]Found) error {
-	read := func(start jetstreamext.GetBatchOpt) error {
+	if within.After != Never && within.After > head.Sequence {
+		within.After = 0
+	}
+	if within.over(head) {
+		return nil
+	}
+	read := func(start jetstreamext.GetBatchOpt, whole bool) error {
 		take := func(msg *jetstream.RawStreamMsg) error {
 			if msg.Sequence > head.Sequence {
 				return nil
@@ -144,28 +134,29 @@ func (l *Log) readSpan(ctx context.Context, head *jetstream.RawStreamMsg, within
 			return nil
 		}
 		following, pending, err := l.readBatch(ctx, bus.EventsStream, take, start, jetstreamext.GetBatchSubject(head.Subject))
-		if err == nil && pending > 0 {
+		if err == nil && pending > 0 && whole {
 			following, err = l.readAll(ctx, bus.EventsStream, head.Subject, following, take)
 		}
 		// On one server, what is missing has been erased meanwhile.
-		if err == nil && l.replicated && following <= head.Sequence {
+		if err == nil && l.replicated && following <= head.Sequence && (whole || pending == 0) {
 			return errBehind
 		}
 		return err
 	}
+	// What an account has not taken up at all, an earlier version has, or there is little of it.
 	if head.Sequence > within.After {
-		if err := read(jetstreamext.GetBatchSeq(within.After + 1)); err != nil {
+		if err := read(jetstreamext.GetBatchSeq(within.After+1), within.After > 0); err != nil {
 			return err
 		}
 	}
-	if within.After > 0 && !head.Time.Before(within.Since) {
-		return read(jetstreamext.GetBatchStartTime(within.Since))
+	if !head.Time.Before(within.Since) && !within.Since.IsZero() {
+		return read(jetstreamext.GetBatchStartTime(within.Since), true)
 	}
 	return nil
 }
 
-// conclude stores the event that ends a ceremony, if the user's newest event, of whatever type, is the one at the sequence after: so that
-// the caller has judged all there is. After ErrMoved and ErrConcluded nothing is stored. A call that is repeated because its answer was
+// conclude stores the event that ends a ceremony, if the user's newest one of its type is the one at the sequence after: so that the caller
+// has judged all there is. After ErrMoved and ErrConcluded nothing is stored. A call that is repeated because its answer was
 // lost has the attempt of the one before, and finds what that one has stored. After another error e may be stored or not.
 func (l *Log) conclude(ctx context.Context, e event.Event, after uint64, attempt string) (stored []byte, r Receipt, err error) {
 	ctx, step := span.Stream(ctx, "append", bus.EventsStream)
@@ -174,13 +165,8 @@ func (l *Log) conclude(ctx context.Context, e event.Event, after uint64, attempt
 	if err != nil {
 		return nil, Receipt{}, err
 	}
-	prefix, err := userSubject(bus.EventsPrefix, e.Project, e.User)
-	if err != nil {
-		return nil, Receipt{}, err
-	}
 	msg.Header[headerAttempt] = []string{attempt}
 	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(after, 10))
-	msg.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, prefix+">")
 	// It goes alone: of two messages of one batch the server would not see the first when it judges the second.
 	r, err = l.commits.single(ctx, msg, string(e.ID))
 	if moved(err) || err == nil && (r.Duplicate || r.Unsure) {

@@ -292,14 +292,14 @@ type Appended struct {
 // Conclusion is an event that ends a ceremony, and what it was judged by.
 type Conclusion struct {
 	Event   event.Event `json:"event"`
-	After   uint64      `json:"after"`   // sequence of the newest of the user's events that were judged; 0 = there was none
+	After   uint64      `json:"after"`   // sequence of the user's newest completed login that was judged; 0 = there was none
 	Attempt string      `json:"attempt"` // names the caller's attempt: one that is repeated has the same, and nobody else has
 }
 
 // Concluded says what became of a Conclusion. If it was Moved or Ended, nothing is stored.
 type Concluded struct {
 	Sequence uint64 `json:"sequence,omitempty"` // of the event in the stream of passkey events
-	Moved    bool   `json:"moved,omitempty"`    // the user has newer events than what was judged
+	Moved    bool   `json:"moved,omitempty"`    // the user has completed other logins than what was judged
 	Ended    bool   `json:"ended,omitempty"`    // another attempt has ended the ceremony
 }
 
@@ -325,8 +325,7 @@ type Events interface {
 	//
 	//keyward:seeded
 	Append(context.Context, event.Event) (Appended, error)
-	// Conclude appends the event that ends a login, completed or refused, if the user has no newer event than what it was judged by. 400
-	// type.
+	// Conclude appends the event that completes a login, if the user has completed no other than what it was judged by. 400 type.
 	//
 	//keyward:repeatable
 	Conclude(context.Context, Conclusion) (Concluded, error)

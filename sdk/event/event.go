@@ -113,8 +113,6 @@ type Refused struct {
 	Passkey string `json:"passkey,omitempty"` // WebAuthn credential ID, base64url without padding; empty: the answer has none
 	AAGUID  string `json:"aaguid,omitempty"`  // of the authenticator that created it
 	Reason  string `json:"reason"`            // in words
-	// The answer has spent the challenge of its login: nobody can finish it any more
-	Spent bool `json:"spent,omitempty"`
 }
 
 // Backup is whether a passkey may be synchronised, as it was known and as it came.

@@ -241,6 +241,7 @@ type Deps struct {
 	Metrics    prometheus.Registerer
 
 	ChallengeMaxAge time.Duration // how long challenges are shown, finished or not; the buckets keep them for as long
+	EventsForgotten bool          // the log has a bound in bytes, beyond which it drops events however young they are
 }
 
 func (d Deps) validate() error {

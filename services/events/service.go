@@ -267,7 +267,7 @@ func (s *Service) Append(ctx context.Context, e event.Event) (service.Appended, 
 
 // Conclude implements service.Events. What ends a login says what its offer said, so that it is joined to none.
 func (s *Service) Conclude(ctx context.Context, c service.Conclusion) (service.Concluded, error) {
-	if c.Event.Type != event.LoginCompleted && c.Event.Type != event.LoginRefused {
+	if c.Event.Type != event.LoginCompleted {
 		return service.Concluded{}, fault.Field("type", "%q ends no login", c.Event.Type)
 	}
 	receipt, err := s.deps.Store.Conclude(ctx, c.Event, c.After, c.Attempt)

@@ -311,6 +311,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		Log:             a.logger(settings.Ceremony),
 		Metrics:         a.registry,
 		ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
+		EventsForgotten: a.cfg.NATS.EventsMaxBytes > 0,
 	})
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)

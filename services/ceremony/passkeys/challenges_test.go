@@ -178,7 +178,7 @@ func TestAChallengeThatCannotBeSpentIsNotFinished(t *testing.T) {
 		then  int // the status of a second attempt; 0 = it succeeds
 	}{
 		{"a login whose event cannot be stored", login, func() { st.Events.FailNext(3) }, 0},
-		{"a login that is refused, and that cannot be stored", forged, func() { st.Events.FailNext(3) }, 400},
+		{"a login that is refused, and that cannot be stored", forged, func() { marks.FailCreates(1) }, 400},
 		{"a mediation whose mark cannot be made", mediation, func() { marks.FailCreates(1) }, 0},
 	} {
 		finish, before := c.begin(t), len(st.Events.OfType(event.LoginCompleted))

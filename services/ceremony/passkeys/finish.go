@@ -131,9 +131,7 @@ func (s *Service) recordUse(
 		if c == nil {
 			return fault.At(FieldAssertion, ErrPasskeyDeleted)
 		}
-		for _, e := range known {
-			a.Take(e.Event, e.Sequence)
-		}
+		relyingparty.TakeUp(a, known)
 		c.CloneWarning = c.CloneWarning || counted != relyingparty.Rose
 		if counted != relyingparty.Regressed {
 			a.WrongCodes = 0

@@ -165,7 +165,7 @@ func (s *Service) LoginFinish(
 	if err != nil {
 		return rsp, err
 	}
-	attempt.taken, attempt.known = &taken, a.UsedTo
+	attempt.unspent = taken.EndsByEvent()
 	if find(&a, answer.RawID) == nil {
 		return rsp, fault.At(FieldAssertion, s.notTheirs(ctx, p, a, answer.RawID))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/google/uuid"
@@ -13,7 +14,6 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
@@ -35,8 +35,7 @@ type Attempt struct {
 	Passkey []byte           // WebAuthn credential ID
 	AAGUID  []byte
 
-	taken *challenge.Taken // of a login: the challenge, if it was to be had
-	known uint64           // up to which sequence of the log the logins of the user are known
+	unspent bool // of a login: the challenge was to be had, and no mark has spent it
 }
 
 // Of notes what an answer says of the passkey that was created.
@@ -82,23 +81,24 @@ func (s *Service) refuseLogin(ctx context.Context, a Attempt, err error) error {
 	return s.unknownTo(ctx, a, err)
 }
 
-// spendRefused tells of a sign-in that ends with err. If the challenge was to be had and no mark has spent it, the event does, and that is
-// not left to chance: its error is one of the call.
+// spendRefused tells of a sign-in that ends with err. If the challenge was to be had and no mark has spent it yet, one does, whether or not
+// the caller still waits; its error is one of the call. A mark and not the event, which others of the user's would have to be compared
+// with: anybody who knows a user's name can have as many answers refused as the limits let through.
 func (s *Service) spendRefused(ctx context.Context, a Attempt, err error) error {
-	if a.taken != nil && a.Record.EndsByEvent() {
-		spent := s.refused(a, event.LoginRefused, err, "")
-		// An answer that was refused and spent nothing, such as one in another process, has the other ID.
-		spent.ID = EventIDOf(a.Record.ID, event.LoginRefused+"/spent")
-		spent.Refused.Spent = true
-		_, unspent := s.challenges.End(ctx, *a.taken, a.User, a.known, func([]eventlog.Found) (event.Event, error) { return spent, nil })
-		if !errors.Is(unspent, challenge.ErrUsed) {
-			return unspent
+	if a.unspent {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), spendLimit)
+		defer cancel()
+		if _, spent := s.challenges.Spend(ctx, a.Record); spent != nil && !errors.Is(spent, challenge.ErrUsed) {
+			return spent
 		}
 	}
 	// Anybody can make up answers: without a challenge that was given out, a process tells of one.
 	s.tell(ctx, s.refused(a, event.LoginRefused, err, ""))
 	return nil
 }
+
+// spendLimit is how long spending the challenge of a refused answer may take.
+const spendLimit = 5 * time.Second
 
 // unknownTo adds to err that the project does not know the passkey of an attempt, unless it does or cannot be asked.
 func (s *Service) unknownTo(ctx context.Context, a Attempt, err error) error {

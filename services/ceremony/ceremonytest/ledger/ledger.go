@@ -39,7 +39,7 @@ func (l *Ledger) Conclude(c service.Conclusion) service.Concluded {
 	switch {
 	case l.Has(c.Event.ID):
 		return service.Concluded{Sequence: l.Last, Ended: l.attempts[c.Event.ID] != c.Attempt}
-	case l.Recent(c.Event.Project, c.Event.User).Last != c.After:
+	case l.Recent(c.Event.Project, c.Event.User, c.Event.Type).Last != c.After:
 		return service.Concluded{Moved: true}
 	}
 	l.Put(c.Event, c.Attempt)
@@ -49,12 +49,8 @@ func (l *Ledger) Conclude(c service.Conclusion) service.Concluded {
 // Recent returns the user's events of some types, however long ago they were.
 func (l *Ledger) Recent(project ident.ProjectID, user ident.UserID, types ...event.Type) (r eventlog.Recent) {
 	for _, e := range l.found {
-		if e.Project != project || e.User != user || e.Type.Observed() {
-			continue
-		}
-		r.Last = e.Sequence
-		if slices.Contains(types, e.Type) {
-			r.Events = append(r.Events, e)
+		if e.Project == project && e.User == user && slices.Contains(types, e.Type) {
+			r.Last, r.Events = e.Sequence, append(r.Events, e)
 		}
 	}
 	return r

@@ -15,15 +15,15 @@ import (
 	"github.com/keyward/keyward/core/service"
 )
 
-// End appends the event that ends a login, and so spends its challenge unless a mark has. Of any number of callers, on whichever instances,
-// one succeeds and the others get ErrUsed. judge is asked for the event before each attempt, with what the log tells of the user's logins
+// End appends the event that completes a login, and so spends its challenge unless a mark has. Of any number of callers, on whichever
+// instances, one succeeds and the others get ErrUsed. judge is asked for the event before each attempt, with the user's completed logins
 // beyond the sequence up to which the caller knows them; its error ends it, and nothing has been spent. End returns what was judged, and
 // the event behind it. The user is that of the passkey: a mediation's challenge names none.
 func (s *Store) End(
 	ctx context.Context, t Taken, user ident.UserID, known uint64, judge func([]eventlog.Found) (event.Event, error),
 ) (_ []eventlog.Found, err error) {
 	t.User = user
-	if t.ends == nil || t.known != known {
+	if t.ends == nil || t.asked != known {
 		if t, err = s.look(ctx, t.Record, known, false); err != nil {
 			return nil, err
 		}
@@ -47,7 +47,7 @@ func (s *Store) End(
 		if err := pause(ctx, round); err != nil {
 			return nil, err
 		}
-		if t, err = s.look(ctx, t.Record, t.known, true); err != nil {
+		if t, err = s.look(ctx, t.Record, known, true); err != nil {
 			return nil, err
 		}
 	}
@@ -87,25 +87,25 @@ func (s *Store) unspent(ctx context.Context, r Record, known uint64) (Taken, err
 	return t, err
 }
 
-// look reads how the user's logins ended that may have been this one, or are not known. The clock of the log may differ from that of the
-// instance that gave out the challenge by as long as challenges are kept.
+// look reads the user's completed logins that may have been this one, or are not known. The clock of the log may differ from that of the
+// instance that gave out the challenge by as long as challenges are kept. Nobody but the user can make them more; what is refused is not
+// read, since anybody can cause that who knows a user's name.
 func (s *Store) look(ctx context.Context, r Record, known uint64, latest bool) (Taken, error) {
 	since := time.UnixMilli(r.Created).Add(-s.places.Keep)
 	ends, err := s.places.Log.Recent(
-		ctx, r.Project, r.User, eventlog.Span{After: known, Since: since, Latest: latest}, event.LoginCompleted, event.LoginRefused,
+		ctx, r.Project, r.User, eventlog.Span{After: known, Since: since, Latest: latest}, event.LoginCompleted,
 	)
 	if err != nil {
 		return Taken{Record: r}, err
 	}
 	for _, e := range ends.Events {
-		if e.Ceremony == r.ID && spends(e.Event) {
+		if e.Ceremony == r.ID {
 			return Taken{Record: r}, ErrUsed
 		}
 	}
-	return Taken{Record: r, ends: &ends, known: known}, nil
-}
-
-// spends reports whether an event of a login has spent its challenge.
-func spends(e event.Event) bool {
-	return e.Type == event.LoginCompleted || e.Refused != nil && e.Refused.Spent
+	t := Taken{Record: r, ends: &ends, asked: known, known: known}
+	if known > ends.Last {
+		t.known = 0 // of a log that was, of which an older backup was restored
+	}
+	return t, nil
 }

@@ -8,16 +8,18 @@
 // looked up by the ID that its passkey will have. Logins and mediations that an earlier version started have random challenges, too; their
 // state is read from where that version put it.
 //
-// A challenge is finished at most once. The challenge of a login is spent by the event that ends it, completed or refused, which names the
-// ceremony: it is appended on the condition that nobody has appended anything of the user's since what was judged (End; core/eventlog has
-// the argument), so any number of instances may try at the same moment, and a challenge is used by whoever's event is there. An end is
-// looked for from as long before the challenge was made on as challenges are kept, by which the clocks of instances and of the log may
-// differ.
+// A challenge is finished at most once. The challenge of a login is spent by the event that completes it, which names the ceremony: it is
+// appended on the condition that the user has completed no other login since what was judged (End; core/eventlog has the argument), so any
+// number of instances may try at the same moment, and a challenge is used by whoever's event is there. An end is looked for from as long
+// before the challenge was made on as challenges are kept, by which the clocks of instances and of the log may differ. An answer that is
+// refused spends the challenge by a mark, which each finish asks for: a right answer that is being judged at that very moment may be taken
+// all the same, as if it had come first.
 //
 // The challenge of a mediation is spent by a mark: nobody is named in it, so the events of two users could end it. So are those of
-// creations, and those that an earlier version has sealed. The mark is on disk when it has been made, whoever makes it finishes the
-// challenge, and the bucket decides. The mark of a sealed challenge has the ID of its ceremony, which is in the seal: nobody can name
-// another one, or none. Marks are kept for longer than any challenge is valid, so that one whose mark is gone has expired by its own word.
+// creations, those that an earlier version has sealed, and all where the log drops young events (Places.Forgetful). The mark is on disk
+// when it has been made, whoever makes it finishes the challenge, and the bucket decides. The mark of a sealed challenge has the ID of its
+// ceremony, which is in the seal: nobody can name another one, or none. Marks are kept for longer than any challenge is valid, so that one
+// whose mark is gone has expired by its own word.
 //
 // A challenge is completed if the log has the event of that; what somebody sets the status to is a mark, which each finish asks for. One
 // that is set while the challenge is being finished may come too late. Instances of an earlier version do not know what an event has spent,

@@ -14,25 +14,24 @@ import (
 
 // known is what tells the status of a user's challenges.
 type known struct {
-	marks map[string]rest.PasskeyChallengeStatus // by key
-	ended map[ident.ChallengeID]rest.PasskeyChallengeStatus
+	marks     map[string]rest.PasskeyChallengeStatus // by key
+	completed map[ident.ChallengeID]bool
 }
 
 // status is what has become of a challenge. What somebody has set it to comes first. Then one is completed if the log has the event of
-// that, or if its mark says so, as earlier versions made it; and consumed if an event or a mark has spent it otherwise.
+// that, or if its mark says so, as earlier versions made it; and consumed if a mark has spent it otherwise.
 func (k known) status(r Record) rest.PasskeyChallengeStatus {
-	if set, ok := k.marks[r.setKey()]; ok {
+	if set, ok := k.marks[r.setKey()]; ok && set != taken {
 		return set
 	}
 	marked, spent := k.marks[r.markKey()]
-	ended, over := k.ended[r.ID]
 	switch {
-	case marked == rest.PasskeyChallengeStatusCompleted, ended == rest.PasskeyChallengeStatusCompleted:
+	case k.completed[r.ID]:
 		return rest.PasskeyChallengeStatusCompleted
+	case spent && marked == taken:
+		return rest.PasskeyChallengeStatusConsumed
 	case spent:
 		return marked
-	case over:
-		return ended
 	default:
 		return r.Status
 	}
@@ -43,7 +42,7 @@ func (r Record) setKey() string { return key(r.Project, r.User, string(r.ID)) }
 
 // statuses reads what tells the status of a user's challenges.
 func (s *Store) statuses(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) (known, error) {
-	k := known{marks: map[string]rest.PasskeyChallengeStatus{}, ended: map[ident.ChallengeID]rest.PasskeyChallengeStatus{}}
+	k := known{marks: map[string]rest.PasskeyChallengeStatus{}, completed: map[ident.ChallengeID]bool{}}
 	for e, err := range s.marks.All(ctx, key(project, user, "*")) {
 		if err != nil {
 			return known{}, err
@@ -51,25 +50,16 @@ func (s *Store) statuses(ctx context.Context, project ident.ProjectID, user iden
 		k.marks[e.Key] = e.Value
 	}
 	// Challenges are listed for as long as they are kept; that the clock of the log may differ is allowed for as much again.
-	since := eventlog.Span{After: beyond, Since: now.Add(-2 * s.places.Keep), Latest: true}
-	ends, err := s.places.Log.Recent(ctx, project, user, since, event.LoginCompleted, event.LoginRefused, event.AppendCompleted)
+	since := eventlog.Span{After: eventlog.Never, Since: now.Add(-2 * s.places.Keep), Latest: true}
+	ends, err := s.places.Log.Recent(ctx, project, user, since, event.LoginCompleted, event.AppendCompleted)
 	if err != nil {
 		return known{}, err
 	}
 	for _, e := range ends.Events {
-		switch {
-		case e.Ceremony == "":
-		case e.Type != event.LoginRefused:
-			k.ended[e.Ceremony] = rest.PasskeyChallengeStatusCompleted
-		case spends(e.Event):
-			k.ended[e.Ceremony] = rest.PasskeyChallengeStatusConsumed
-		}
+		k.completed[e.Ceremony] = true
 	}
 	return k, nil
 }
-
-// beyond is a sequence after which there is nothing.
-const beyond = 1<<63 - 1
 
 // List returns every challenge of a user that is young enough to be shown, in no particular order.
 func (s *Store) List(ctx context.Context, project ident.ProjectID, user ident.UserID, now time.Time) ([]Record, error) {

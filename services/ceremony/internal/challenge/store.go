@@ -54,7 +54,7 @@ type Ends interface {
 	Conclude(context.Context, service.Conclusion) (service.Concluded, error)
 }
 
-// Places is where challenges are kept. All fields are required.
+// Places is where challenges are kept. All fields but Forgetful are required.
 type Places struct {
 	Records jetstream.KeyValue // bucket "challenges": those of creations; and mediations that an earlier version started
 	Marks   jetstream.KeyValue // bucket "challenge-marks"; keeps a mark for longer than Keep
@@ -62,6 +62,8 @@ type Places struct {
 	Log     Log                // says which challenges have been finished
 	Ends    Ends
 	Keep    time.Duration // how long a challenge is shown, finished or not
+	// The log makes room by dropping events however young they are, so that marks spend all challenges
+	Forgetful bool
 }
 
 // Store keeps challenges until they are too old to be shown.
@@ -105,7 +107,8 @@ type Claim struct {
 type Taken struct {
 	Record
 	ends  *eventlog.Recent // of the user's logins, beyond known; nil: they have not been looked at
-	known uint64
+	asked uint64           // up to which sequence the caller knew them
+	known uint64           // up to which it is taken to know them
 }
 
 // Put stores a new challenge of a creation. When it has returned, the server holds it; it may be finished on any instance.
@@ -126,14 +129,18 @@ func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error)
 	if err != nil {
 		return Taken{Record: r}, err
 	}
-	if r.EndsByEvent() {
+	spend := s.Spend
+	switch {
+	case r.EndsByEvent() && !s.places.Forgetful:
 		return s.unspent(ctx, r, c.Known)
+	case r.EndsByEvent():
+		spend = func(ctx context.Context, r Record) (Taken, error) { return s.mark(ctx, r, taken) }
 	}
-	taken, err := s.Spend(ctx, r)
+	t, err := spend(ctx, r)
 	if err != nil {
 		return Taken{Record: r}, err
 	}
-	return taken, nil
+	return t, nil
 }
 
 // Find returns the challenge that a response answers. A claim that does not fit gets one of the errors above; whether the
@@ -152,8 +159,15 @@ func (s *Store) Find(ctx context.Context, c Claim, now time.Time) (Record, error
 
 // Spend marks a challenge as consumed. Of any number of callers one succeeds, the others get ErrUsed. If it is finished, the event says so.
 func (s *Store) Spend(ctx context.Context, r Record) (Taken, error) {
+	return s.mark(ctx, r, rest.PasskeyChallengeStatusConsumed)
+}
+
+// taken is what a mark says that leaves to the event how the ceremony ends. A challenge that is pending has none.
+const taken = rest.PasskeyChallengeStatusPending
+
+func (s *Store) mark(ctx context.Context, r Record, status rest.PasskeyChallengeStatus) (Taken, error) {
 	r.Status = rest.PasskeyChallengeStatusConsumed
-	_, err := s.marks.Create(ctx, r.markKey(), r.Status)
+	_, err := s.marks.Create(ctx, r.markKey(), status)
 	if errors.Is(err, kv.ErrExists) {
 		return Taken{}, ErrUsed
 	}

@@ -115,7 +115,7 @@ func (s *Store) Append(ctx context.Context, e event.Event) (service.Appended, er
 	return again(ctx, s, func() (service.Appended, error) { return s.events.Append(ctx, e) })
 }
 
-// Conclude puts an event into the log that ends a ceremony, if the user has no newer one than what it was judged by. The attempt makes
+// Conclude puts an event into the log that completes a login, if the user has no newer one than what it was judged by. The attempt makes
 // repetition harmless.
 func (s *Store) Conclude(ctx context.Context, c service.Conclusion) (service.Concluded, error) {
 	return again(ctx, s, func() (service.Concluded, error) { return s.events.Conclude(ctx, c) })

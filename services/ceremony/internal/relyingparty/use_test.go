@@ -56,14 +56,15 @@ func TestACounterIsComparedWithThatOfTheNewestLogin(t *testing.T) {
 		stored  uint32
 		want    Counted
 	}{
-		"the account knows all":                      {nil, 8, 7, Rose},
-		"a login is newer":                           {[]eventlog.Found{login(11, "cre-1", 8)}, 8, 8, Regressed},
-		"the newest of several counts":               {[]eventlog.Found{login(11, "cre-1", 8), login(12, "cre-1", 9)}, 9, 9, Regressed},
-		"a login of another passkey":                 {[]eventlog.Found{login(11, "cre-2", 90)}, 8, 7, Rose},
-		"what the account knows already":             {[]eventlog.Found{login(10, "cre-1", 90)}, 8, 7, Rose},
-		"an event without a use":                     {[]eventlog.Found{unsaid}, 8, 7, Rose},
-		"it counts no longer":                        {nil, 0, 7, NoLonger},
-		"it counts no longer since, and begins anew": {[]eventlog.Found{login(11, "cre-1", 0)}, 1, 0, Rose},
+		"the account knows all":                         {nil, 8, 7, Rose},
+		"a login is newer":                              {[]eventlog.Found{login(11, "cre-1", 8)}, 8, 8, Regressed},
+		"the newest of several counts":                  {[]eventlog.Found{login(11, "cre-1", 8), login(12, "cre-1", 9)}, 9, 9, Regressed},
+		"a login of another passkey":                    {[]eventlog.Found{login(11, "cre-2", 90)}, 8, 7, Rose},
+		"what the account knows already":                {[]eventlog.Found{login(10, "cre-1", 90)}, 8, 7, Rose},
+		"a log that ends before what the account knows": {[]eventlog.Found{login(3, "cre-1", 8)}, 8, 8, Regressed},
+		"an event without a use":                        {[]eventlog.Found{unsaid}, 8, 7, Rose},
+		"it counts no longer":                           {nil, 0, 7, NoLonger},
+		"it counts no longer since, and begins anew":    {[]eventlog.Found{login(11, "cre-1", 0)}, 1, 0, Rose},
 	} {
 		a := account.Account{UsedTo: 10, Credentials: []account.Credential{{ID: "cre-1", SignCount: 7}, {ID: "cre-2"}}}
 		if stored, got := CountAfter(a, c.lacking, "cre-1", c.counter); got != c.want || stored != c.stored {
