@@ -377,61 +377,160 @@ func TestAnEntryExpires(t *testing.T) {
 // TestPropertyWhatIsReadIsWhatTheLogHolds does anything in any order.
 func TestPropertyWhatIsReadIsWhatTheLogHolds(t *testing.T) {
 	t.Parallel()
-	inEachShape(t, func(t *testing.T, w *world) {
-		users := 0
-		rapid.Check(t, func(r *rapid.T) {
-			users++
-			of := entry.Of("pro-1", ident.UserID(fmt.Sprintf("usr-%d", users)))
-			cache := rapid.SampledFrom([]*Cache{w.one, w.two})
-			var all []event.Event
-			var version, stampOf int // of the account; the version that the stamp was told with
-			var stamp string
-			r.Repeat(map[string]func(*rapid.T){
-				"add": func(r *rapid.T) {
-					e := some(of)
-					all = append(all, e)
-					if err := w.add(t.Context(), cache.Draw(r, "writer"), e); err != nil {
-						r.Fatal(err)
-					}
-				},
-				"delete": func(r *rapid.T) {
-					if len(all) == 0 {
-						r.Skip("nothing to delete")
-					}
-					e := deletionOf(rapid.SampledFrom(all).Draw(r, "event"))
-					all = append(all, e)
-					if err := w.add(t.Context(), cache.Draw(r, "writer"), e); err != nil {
-						r.Fatal(err)
-					}
-				},
-				"change the account": func(r *rapid.T) {
-					version++
-					if _, err := cache.Draw(r, "writer").AccountChanged(t.Context(), of.Project, of.User); err != nil {
-						r.Fatal(err)
-					}
-				},
-				"lose":     func(*rapid.T) { w.lose(of) },
-				"lose all": func(*rapid.T) { w.lose() },
-				"read": func(r *rapid.T) {
-					read, err := cache.Draw(r, "reader").Read(t.Context(), of.Project, of.User, stamp)
-					if err != nil {
-						r.Fatal(err)
-					}
-					if read.AccountStale {
-						stamp, stampOf = read.AccountStamp, version
-						return
-					}
-					if stamp != "" && stampOf != version {
-						r.Fatalf("an account of version %d is vouched for, and there is %d", stampOf, version)
-					}
-					stamp, stampOf = read.AccountStamp, version
-					if diff := cmp.Diff(event.NewSet(all).Live(), read.Events.Live(), cmpopts.EquateEmpty()); diff != "" {
-						r.Fatal(diff)
-					}
-				},
-			})
+	t.Run("with room", func(t *testing.T) {
+		t.Parallel()
+		inEachShape(t, func(t *testing.T, w *world) { readsWhatTheLogHolds(t, w, "") })
+	})
+	t.Run("with room for a few events", func(t *testing.T) {
+		t.Parallel()
+		config, text := small()
+		inEachShapeOf(t, config, func(t *testing.T, w *world) {
+			if w.one == w.two {
+				readsWhatTheLogHolds(t, w, text)
+				return
+			}
+			readsWhatTheLogHolds(t, w, "") // beside Redis events are counted
 		})
 	})
+}
+
+// readsWhatTheLogHolds adds events with a text.
+func readsWhatTheLogHolds(t *testing.T, w *world, text string) {
+	t.Helper()
+	users := 0
+	rapid.Check(t, func(r *rapid.T) {
+		users++
+		of := entry.Of("pro-1", ident.UserID(fmt.Sprintf("usr-%d", users)))
+		cache := rapid.SampledFrom([]*Cache{w.one, w.two})
+		var all []event.Event
+		var version, stampOf int // of the account; the version that the stamp was told with
+		var stamp string
+		r.Repeat(map[string]func(*rapid.T){
+			"add": func(r *rapid.T) {
+				e := some(of)
+				e.Process = text
+				all = append(all, e)
+				if err := w.add(t.Context(), cache.Draw(r, "writer"), e); err != nil {
+					r.Fatal(err)
+				}
+			},
+			"delete": func(r *rapid.T) {
+				if len(all) == 0 {
+					r.Skip("nothing to delete")
+				}
+				e := deletionOf(rapid.SampledFrom(all).Draw(r, "event"))
+				all = append(all, e)
+				if err := w.add(t.Context(), cache.Draw(r, "writer"), e); err != nil {
+					r.Fatal(err)
+				}
+			},
+			"change the account": func(r *rapid.T) {
+				version++
+				if _, err := cache.Draw(r, "writer").AccountChanged(t.Context(), of.Project, of.User); err != nil {
+					r.Fatal(err)
+				}
+			},
+			"lose":     func(*rapid.T) { w.lose(of) },
+			"lose all": func(*rapid.T) { w.lose() },
+			"read": func(r *rapid.T) {
+				read, err := cache.Draw(r, "reader").Read(t.Context(), of.Project, of.User, stamp)
+				if err != nil {
+					r.Fatal(err)
+				}
+				if read.AccountStale {
+					stamp, stampOf = read.AccountStamp, version
+					return
+				}
+				if stamp != "" && stampOf != version {
+					r.Fatalf("an account of version %d is vouched for, and there is %d", stampOf, version)
+				}
+				stamp, stampOf = read.AccountStamp, version
+				if diff := cmp.Diff(event.NewSet(all).Live(), read.Events.Live(), cmpopts.EquateEmpty()); diff != "" {
+					r.Fatal(diff)
+				}
+			},
+		})
+	})
+}
+
+// TestAHistoryBeyondItsShareIsReadFromWhereItIs compares it with what others have.
+func TestAHistoryBeyondItsShareIsReadFromWhereItIs(t *testing.T) {
+	t.Parallel()
+	config, text := small()
+	w := newWorld(t, config, nil, nil)
+	const others, events = 10, 20
+	read := func(user ident.UserID, stamp string) event.Reading {
+		got, err := w.one.Read(t.Context(), someone.Project, user, stamp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	other := func(i int) ident.UserID { return ident.UserID(fmt.Sprintf("usr-other-%d", i)) }
+	stamps := make([]string, others)
+	for i := range others {
+		stamps[i] = read(other(i), "").AccountStamp
+	}
+	stamp, grown := w.known(t, w.one).AccountStamp, 0
+	for n := range events {
+		e := some(someone)
+		e.Process = text
+		w.mustAdd(t, w.one, e)
+		if got := read(someone.User, stamp); got.AccountStale {
+			stamp = "" // none vouches for the account any more
+			grown++
+		}
+		before := w.asked()
+		got := read(someone.User, stamp)
+		if got.Events.Len() != n+1 || (stamp == "" && got.AccountStamp != "") {
+			t.Fatalf("%d events, want %d, and stamp %q", got.Events.Len(), n+1, got.AccountStamp)
+		}
+		if reads := w.asked() - before; (stamp == "") != (reads == 1) {
+			t.Errorf("with stamp %q the log is read %d times", stamp, reads)
+		}
+	}
+	if grown != 1 {
+		t.Errorf("it became too large %d times", grown)
+	}
+	before := w.asked()
+	for i := range others {
+		if got := read(other(i), stamps[i]); got.AccountStale || got.AccountStamp != stamps[i] {
+			t.Errorf("the stamp of another user does not hold: %+v", got)
+		}
+	}
+	if reads := w.asked() - before; reads != 0 {
+		t.Errorf("the log is read %d times for others", reads)
+	}
+}
+
+func TestWhatHoldsMoreThanItsShareIsNotKeptBesideRedis(t *testing.T) {
+	t.Parallel()
+	const share, others = 4, 20
+	n, err := newNear(share * entry.Shares)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(events int) *known {
+		k := &known{}
+		for range events {
+			k = &known{events: k.events.With(some(someone))}
+		}
+		return k
+	}
+	for i := range others {
+		n.keep(fmt.Sprint(i), of(1))
+	}
+	for events := range 3 * share {
+		n.keep("growing", of(events))
+		if is := n.get("growing") != nil; is != (events <= share) {
+			t.Errorf("with %d events it is kept: %t", events, is)
+		}
+	}
+	for i := range others {
+		if n.get(fmt.Sprint(i)) == nil {
+			t.Errorf("entry %d is gone", i)
+		}
+	}
 }
 
 // TestReadYourWritesWithConcurrentWritersFillersAndLosses lets each writer look for what it has written, while entries vanish.

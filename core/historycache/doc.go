@@ -28,13 +28,13 @@
 // # What a process keeps
 //
 // Reading and decoding a whole entry costs far more than asking what it says of itself, so a process keeps decoded entries, the most used
-// ones, up to a number of events. With each event it adds, a writer raises the field :version in the same step. A reader that keeps an
-// entry asks for the four fields only, judges them as above, and if :fill and :version are those under which it keeps the entry, what it
-// keeps is good. For an event whose Add returned before that reader began had been added to the entry, or its epoch raised. If it was
-// added after the entry was read whole, then either the entry has not been removed since and :version is higher, or it has and :fill is
-// another. If it was added before, it was in the entry that was read. And if the epoch was raised, the entry is not trusted, unless it
-// was filled after that, and then from a log that held the event. The order in which :version and the events are read does not matter,
-// since Redis answers HGETALL in one step.
+// ones, up to a number of events, of which a user has a share: what is beyond it is read whole each time. With each event it adds, a writer
+// raises the field :version in the same step. A reader that keeps an entry asks for the four fields only, judges them as above, and if
+// :fill and :version are those under which it keeps the entry, what it keeps is good. For an event whose Add returned before that reader
+// began had been added to the entry, or its epoch raised. If it was added after the entry was read whole, then either the entry has not
+// been removed since and :version is higher, or it has and :fill is another. If it was added before, it was in the entry that was read. And
+// if the epoch was raised, the entry is not trusted, unless it was filled after that, and then from a log that held the event. The order in
+// which :version and the events are read does not matter, since Redis answers HGETALL in one step.
 //
 // A process that adds an event to an entry it keeps learns in the same step what the entry says after that. If :fill is as it was and
 // :version one higher, its own event is all that has been added, and it goes on with the entry that has this event too.
@@ -71,6 +71,12 @@
 // left to whoever fills it. A fill takes the place of what the entry had instead of adding to it: what writers added before it began was in
 // the log before the log is read the second time. The epochs are asked all the same, which costs no message: a process that does not see
 // this memory, since it has come by the NATS that is embedded here, raises them with each event it appends.
+//
+// What is as long as a history, to put it in order, copy or weigh it, is done outside the lock: who adds to a history takes it, makes the
+// next one, and puts that in its place if it is still there, else begins again.
+//
+// A history beyond a user's share of the bound is not kept, but only, until an entry would expire, that it is so large. Such an entry
+// vouches for nothing, so its readers are told no stamp, and read the log without filling anything; its writers do nothing.
 //
 // Stamps name the process, by a text that it draws, and the fill and the changes by their numbers, so that no two are alike.
 //

@@ -7,6 +7,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/historycache/internal/entry"
 )
 
 // known is a whole entry as a reader found it. It is not changed after it was made, and shared by all who read.
@@ -48,8 +49,12 @@ func (k *known) with(e event.Event, said control) *known {
 	return &known{control: said, accountStamp: said.stamp(), events: k.events.With(e)}
 }
 
-// near keeps entries in this process, decoded, as many as together hold a number of events.
-type near struct{ *otter.Cache[string, *known] }
+// near keeps entries in this process, decoded, as many as together hold a number of events. One that holds more than a share of them is
+// not kept: it would take the room of many others, and each event that is added copies it. Its readers read it from Redis.
+type near struct {
+	*otter.Cache[string, *known]
+	share int
+}
 
 func newNear(events int) (near, error) {
 	if events == 0 {
@@ -61,7 +66,7 @@ func newNear(events int) (near, error) {
 		Weigher:  func(_ string, k *known) uint32 { return uint32(k.events.Len()) + 1 },
 		Executor: func(task func()) { task() },
 	})
-	return near{c}, err
+	return near{c, (events + entry.Shares - 1) / entry.Shares}, err
 }
 
 func (n near) get(key string) *known {
@@ -73,7 +78,11 @@ func (n near) get(key string) *known {
 }
 
 func (n near) keep(key string, k *known) {
-	if n.Cache != nil && k != nil {
+	switch {
+	case n.Cache == nil || k == nil:
+	case k.events.Len() > n.share:
+		n.Invalidate(key)
+	default:
 		n.Set(key, k)
 	}
 }

@@ -23,6 +23,9 @@ func (c *Cache) Read(ctx context.Context, project ident.ProjectID, user ident.Us
 		c.metrics.Failed.Inc()
 		return c.unlessStamped(accountStamp, func() (event.Reading, error) { return c.fromLog(ctx, project, user) })
 	}
+	if result == entry.Large {
+		return c.unlessStamped(accountStamp, func() (event.Reading, error) { return c.fromLog(ctx, project, user) })
+	}
 	if result != entry.Trusted {
 		return c.unlessStamped(accountStamp, func() (event.Reading, error) { return c.readThrough(ctx, project, user, epoch) })
 	}

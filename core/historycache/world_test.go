@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/historycache/internal/inmemory"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/redistest"
 )
@@ -49,11 +51,24 @@ var shapes = map[string]func(testing.TB) (redis.UniversalClient, func(...entry.O
 // inEachShape runs a test once for each shape.
 func inEachShape(t *testing.T, run func(t *testing.T, w *world)) {
 	t.Helper()
+	inEachShapeOf(t, DefaultConfig(), run)
+}
+
+// small returns a config with which a few events are too many for a user, in memory if they are as long as text.
+func small() (config Config, text string) {
+	const few = 4
+	config = DefaultConfig()
+	config.Memory, config.Near = inmemory.Least, few*entry.Shares
+	return config, strings.Repeat("x", inmemory.Least/entry.Shares/few)
+}
+
+func inEachShapeOf(t *testing.T, config Config, run func(t *testing.T, w *world)) {
+	t.Helper()
 	for name, open := range shapes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client, lose := open(t)
-			run(t, newWorld(t, DefaultConfig(), client, lose))
+			run(t, newWorld(t, config, client, lose))
 		})
 	}
 }

@@ -157,7 +157,7 @@ func (c *Config) redisSettings() []Setting {
 		{
 			Section: "Storage", Key: "embedded_cache_max_bytes", Value: value.Bytes[int64]{P: &c.Events.Memory},
 			Doc: "How much memory the cache inside the process may take, without redis_url, at least 1MiB: what was asked for least lately " +
-				"goes first.",
+				"goes first, and a history that takes more than a sixteenth is not kept.",
 			Note: "An event takes about 700 bytes. The history of a user who is not in it is read from the log.",
 		},
 		{
@@ -166,7 +166,8 @@ func (c *Config) redisSettings() []Setting {
 		},
 		{
 			Section: "Storage", Key: "events_near_cache", Value: value.Int{P: &c.Events.Near},
-			Doc:  "How many events a process that decides keeps decoded beside Redis, of all users together; 0 is none.",
+			Doc: "How many events a process that decides keeps decoded beside Redis, of all users together, of one at most a sixteenth; 0 is " +
+				"none.",
 			Note: "They are used after Redis has confirmed that they are all there is. 100,000 take about 40 MB.",
 		},
 		{

@@ -10,6 +10,11 @@ import (
 // that is under way. After as many again, a writer removes what is over.
 const RecentOffers = 8
 
+// Shares is how many histories there is at least room for in a process: one that takes more than such a part of the bound is not kept.
+// Else whoever makes the history of one account grow takes the room of all others, and has all of it copied with each event. By default a
+// part is some 4,000 events in memory alone, and 6,250 beside Redis.
+const Shares = 16
+
 // Owner is whose entries they are.
 type Owner struct {
 	Project ident.ProjectID
@@ -36,4 +41,5 @@ const (
 	Trusted   Trust = "hit"
 	Absent    Trust = "miss"
 	Untrusted Trust = "untrusted"
+	Large     Trust = "large" // there is none, since the history takes more than its share: it is not to be filled
 )

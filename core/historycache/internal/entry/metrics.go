@@ -11,6 +11,7 @@ type Metrics struct {
 	Hits          prometheus.Counter
 	Misses        prometheus.Counter
 	Untrusted     prometheus.Counter
+	Large         prometheus.Counter
 	Near          prometheus.Counter
 	Failed        prometheus.Counter
 	NoEpoch       prometheus.Counter
@@ -25,12 +26,13 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 	reads := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyward_events_cache_reads_total",
 		Help: "Reads of a user's events by what the cache answered: near if Redis confirmed what the process had decoded before, " +
-			"hit, miss, untrusted, error, or no-epoch if its trust could not be judged.",
+			"hit, miss, untrusted, error, no-epoch if its trust could not be judged, or large if the history takes more than a user's share.",
 	}, []string{"result"})
 	m := &Metrics{
 		Hits:      reads.WithLabelValues(string(Trusted)),
 		Misses:    reads.WithLabelValues(string(Absent)),
 		Untrusted: reads.WithLabelValues(string(Untrusted)),
+		Large:     reads.WithLabelValues(string(Large)),
 		Near:      reads.WithLabelValues("near"),
 		Failed:    reads.WithLabelValues("error"),
 		NoEpoch:   reads.WithLabelValues("no-epoch"),
@@ -68,6 +70,8 @@ func (m *Metrics) Read(result Trust, err error) {
 		m.Hits.Inc()
 	case result == Absent:
 		m.Misses.Inc()
+	case result == Large:
+		m.Large.Inc()
 	default:
 		m.Untrusted.Inc()
 	}

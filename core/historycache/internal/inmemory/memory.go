@@ -1,5 +1,6 @@
 // Package inmemory keeps entries in the memory of one process, decoded and within a bound: if there is more, what was asked for least
-// lately goes. Nothing of it can be out of reach, or come back after it was lost. What it promises is said in core/historycache.
+// lately goes. Nothing of it can be out of reach, or come back after it was lost. All users share one lock, so no work that is as long as a
+// history is done under it. What it promises is said in core/historycache.
 package inmemory
 
 import (
@@ -29,12 +30,13 @@ const (
 type Memory struct {
 	ttl     time.Duration
 	most    int64 // bytes, about
+	share   int64 // of one history
 	clock   func() time.Time
 	metrics *entry.Metrics
 	life    string // drawn, so that no stamp is one of another process
 
 	mu    sync.Mutex
-	fills uint64 // so far
+	drawn uint64 // numbers of fills and editions so far
 	taken int64  // bytes
 	order *list.List
 	all   map[entry.Shelf]*list.Element
@@ -48,10 +50,11 @@ type kept struct {
 	changes     uint64 // of the account
 	stamp       string
 	until       time.Time
-	bytes       int64
+	takes       int64 // bytes
 
-	events    event.Set
-	deletions []event.Event // among what events was made of
+	history
+	edition uint64 // of the history; no two of any entries have the same
+	large   bool   // so that there is no history, and will be none until the entry expires
 
 	offers []event.Event // oldest first
 	added  int           // Offers that writers added
@@ -60,7 +63,8 @@ type kept struct {
 // New returns a memory for so many bytes, about, whose entries expire after ttl.
 func New(ttl time.Duration, most int64, clock func() time.Time, m *entry.Metrics) *Memory {
 	return &Memory{
-		ttl: ttl, most: most, clock: clock, metrics: m, life: rand.Text(), order: list.New(), all: make(map[entry.Shelf]*list.Element),
+		ttl: ttl, most: most, share: most / entry.Shares, clock: clock, metrics: m, life: rand.Text(),
+		order: list.New(), all: make(map[entry.Shelf]*list.Element),
 	}
 }
 
@@ -99,6 +103,8 @@ func (m *Memory) look(at entry.Shelf, epoch uint64) (*kept, entry.Trust) {
 	switch {
 	case k == nil:
 		return nil, entry.Absent
+	case k.large:
+		return nil, entry.Large
 	case k.fill == 0 || k.fill != k.ready || k.epoch != epoch:
 		return nil, entry.Untrusted
 	default:
@@ -135,20 +141,15 @@ func (m *Memory) put(at entry.Shelf) *kept {
 func (m *Memory) drop(element *list.Element) {
 	k := m.order.Remove(element).(*kept) //nolint:forcetypeassert // nothing else is in it
 	delete(m.all, k.at)
-	m.taken -= k.bytes
+	m.taken -= k.takes
 }
 
 // weigh takes into account what an entry takes now, and makes room for it. What was asked for least lately has also expired first. The lock
 // is held.
 func (m *Memory) weigh(k *kept) {
-	m.taken -= k.bytes
-	k.bytes = perEntry
-	for _, events := range [...][]event.Event{k.events.All(), k.deletions, k.offers} {
-		for i := range events {
-			k.bytes += perEvent + texts(&events[i])
-		}
-	}
-	m.taken += k.bytes
+	m.taken -= k.takes
+	k.takes = perEntry + k.history.bytes + weigh(k.offers)
+	m.taken += k.takes
 	for now := m.clock(); m.order.Len() > 1; { // what is just being written stays
 		least := m.order.Back()
 		if m.taken <= m.most && now.Before(least.Value.(*kept).until) { //nolint:forcetypeassert // nothing else is in it
@@ -158,35 +159,59 @@ func (m *Memory) weigh(k *kept) {
 	}
 }
 
-// texts returns how many bytes of texts an event holds that others of the user do not share with it.
-func texts(e *event.Event) int64 {
-	return int64(len(e.ID) + len(e.User) + len(e.Process) + len(e.Environment) + len(e.Credential) + len(e.Challenge) + len(e.Ceremony) +
-		len(e.Decision) + len(e.Deletes))
-}
-
 // Add leaves alone what is not there: whoever fills it reads the log.
 func (m *Memory) Add(_ context.Context, e *event.Event, _ []byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if k := m.find(entry.Shelf{Owner: entry.OwnerOf(e)}); k != nil {
-		k.take([]event.Event{*e})
-		m.weigh(k)
-	}
+	m.extend(entry.Shelf{Owner: entry.OwnerOf(e)}, 0, []event.Event{*e})
 	return nil
 }
 
-// take adds events to those of the entry.
-func (k *kept) take(events []event.Event) {
-	for i := range events {
-		if events[i].Type == event.Deleted {
-			k.deletions = append(k.deletions, events[i])
+// extend adds events to the history of an entry, if the fill that began last is the given one; 0 = whichever. The new history is made
+// outside the lock, and takes the place of the one that it was made from, or is made again if somebody was faster. An entry that has gone
+// in the meantime, and may have come back, misses nothing: whoever fills it reads the log after it had gone.
+func (m *Memory) extend(at entry.Shelf, fill uint64, events []event.Event) {
+	for {
+		before, edition := m.peek(at, fill)
+		if edition == 0 {
+			return
+		}
+		if after := before.with(events); m.replace(at, edition, after) {
+			return
 		}
 	}
-	if len(events) == 1 && len(k.deletions) == 0 {
-		k.events = k.events.With(events[0])
-		return
+}
+
+// peek returns the history of an entry and its edition, 0 if there is none.
+func (m *Memory) peek(at entry.Shelf, fill uint64) (history, uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.find(at)
+	if k == nil || k.large || (fill != 0 && k.fill != fill) {
+		return history{}, 0
 	}
-	k.events = event.NewSet(slices.Concat(k.events.All(), k.deletions, events))
+	return k.history, k.edition
+}
+
+// replace reports whether the edition was the one that there is.
+func (m *Memory) replace(at entry.Shelf, edition uint64, after history) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.find(at)
+	if k == nil || k.edition != edition {
+		return false
+	}
+	m.write(k, after)
+	return true
+}
+
+// write gives an entry its history, unless that is larger than its share: then nothing can be trusted of the entry but that. The lock is
+// held.
+func (m *Memory) write(k *kept, h history) {
+	m.drawn++
+	k.history, k.edition, k.large = h, m.drawn, h.bytes > m.share
+	if k.large {
+		k.history, k.fill, k.ready = history{}, 0, 0
+	}
+	m.weigh(k)
 }
 
 // AddOffer reports whether it is time to make an entry whole that nobody has asked for.
@@ -236,11 +261,14 @@ func (m *Memory) vouch(k *kept) string {
 }
 
 // Fill makes an entry whole: events is what the log held, more reads what it got since. It returns the stamp of the account, or "" if
-// something came in between.
+// something came in between, or the history is too large to be kept.
 func (m *Memory) Fill(
 	_ context.Context, at entry.Shelf, epoch uint64, events []event.Event, more func() ([]event.Event, error),
 ) (string, error) {
 	mark := m.begin(at, epoch, events)
+	if mark == 0 {
+		return "", nil
+	}
 	late, err := more()
 	if err != nil {
 		return "", err
@@ -248,40 +276,48 @@ func (m *Memory) Fill(
 	return m.finish(at, mark, late), nil
 }
 
-// begin writes what the log held, in the place of what the entry had: what writers added before is in the log, for the second read.
+// begin writes what the log held, in the place of what the entry had: what writers added before is in the log, for the second read. The
+// mark is 0 if that is too large. Nothing but its size is worked out then.
 func (m *Memory) begin(at entry.Shelf, epoch uint64, events []event.Event) (mark uint64) {
+	first := history{}
+	if first.bytes = weigh(events); !at.Offers && first.bytes <= m.share {
+		first = historyOf(events)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.put(at)
-	m.fills++
-	k.fill, k.epoch, k.until = m.fills, epoch, m.clock().Add(m.ttl)
-	k.events, k.deletions, k.offers = event.Set{}, nil, nil
-	k.fillWith(events)
+	m.drawn++
+	k.fill, k.epoch, k.until = m.drawn, epoch, m.clock().Add(m.ttl)
+	if !at.Offers {
+		m.write(k, first)
+		return k.fill
+	}
+	k.offers = nil
+	k.takeOffers(events)
 	m.weigh(k)
 	return k.fill
 }
 
-// finish adds what the log got meanwhile, and then the entry is whole, unless it went or another fill began.
+// finish adds what the log got meanwhile, and then the entry is whole, unless it went, another fill began, or it has become too large.
 func (m *Memory) finish(at entry.Shelf, mark uint64, late []event.Event) (stamp string) {
+	if !at.Offers && len(late) > 0 {
+		m.extend(at, mark, late)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.find(at)
 	if k == nil || k.fill != mark {
 		return ""
 	}
-	k.fillWith(late)
+	if at.Offers {
+		k.takeOffers(late)
+		m.weigh(k)
+	}
 	k.ready = mark
-	m.weigh(k)
 	return m.vouch(k)
 }
 
-func (k *kept) fillWith(events []event.Event) {
-	if !k.at.Offers {
-		if len(events) > 0 {
-			k.take(events)
-		}
-		return
-	}
+func (k *kept) takeOffers(events []event.Event) {
 	for i := range events {
 		k.takeOffer(&events[i])
 	}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,60 +51,207 @@ func (m *Memory) users() (there []ident.UserID) {
 	return there
 }
 
+func (m *Memory) mustRead(t testing.TB, user ident.UserID) (event.Reading, entry.Trust) {
+	t.Helper()
+	read, result, err := m.History(t.Context(), entry.Of("pro-1", user), 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read, result
+}
+
+func (m *Memory) mustAdd(t testing.TB, e event.Event) {
+	t.Helper()
+	if err := m.Add(t.Context(), &e, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAFullMemoryKeepsWhatWasAskedForLast(t *testing.T) {
 	t.Parallel()
-	const half = Least/2 - 1000
+	const part = Least / entry.Shares
 	now := time.Now()
 	m := bounded(t, Least, func() time.Time { return now })
 	for _, step := range []struct {
 		name string
 		do   func()
-		want []ident.UserID
+		want string // users of one letter
 	}{
-		{"two have room", func() { m.fillTo(t, "a", half/2); m.fillTo(t, "b", half) }, []ident.UserID{"a", "b"}},
-		{"the one that was written first goes", func() { m.fillTo(t, "c", half) }, []ident.UserID{"b", "c"}},
 		{
-			"one that was read stays", func() {
-				if _, _, err := m.History(t.Context(), entry.Of("pro-1", "b"), 0, ""); err != nil {
-					t.Fatal(err)
+			"fifteen have room", func() {
+				for _, user := range "abcdefghijklmno" {
+					m.fillTo(t, ident.UserID(user), part)
 				}
-				m.fillTo(t, "d", half/2)
-			}, []ident.UserID{"b", "d"},
+			}, "abcdefghijklmno",
 		},
+		{"the one that was written first goes", func() { m.fillTo(t, "p", part) }, "bcdefghijklmnop"},
+		{"one that was read stays", func() { m.mustRead(t, "b"); m.fillTo(t, "q", part) }, "bdefghijklmnopq"},
 		{
 			"what was removed makes room", func() {
 				if err := m.Remove(t.Context(), entry.Of("pro-1", "b"), true); err != nil {
 					t.Fatal(err)
 				}
-				m.fillTo(t, "a", half)
-			}, []ident.UserID{"a", "d"},
+				m.fillTo(t, "a", part)
+			}, "adefghijklmnopq",
 		},
-		{"one alone may take more", func() { m.fillTo(t, "c", 2*Least) }, []ident.UserID{"c"}},
-		{"it goes for the next", func() { m.fillTo(t, "d", 1) }, []ident.UserID{"d"}},
-		{"what has expired goes", func() { now = now.Add(m.ttl); m.fillTo(t, "e", 1) }, []ident.UserID{"e"}},
+		{"of one that is too large only that is kept", func() { m.fillTo(t, "x", 2*Least) }, "adefghijklmnopqx"},
+		{"it may become small", func() { m.fillTo(t, "x", part/2) }, "adefghijklmnopqx"},
+		{"what has expired goes", func() { now = now.Add(m.ttl); m.fillTo(t, "e", 1) }, "e"},
 	} {
 		step.do()
-		if got := m.users(); !slices.Equal(got, step.want) {
-			t.Fatalf("%s: %v, want %v", step.name, got, step.want)
+		var got strings.Builder
+		for _, user := range m.users() {
+			got.WriteString(string(user))
+		}
+		if got.String() != step.want {
+			t.Fatalf("%s: %s, want %s", step.name, &got, step.want)
 		}
 	}
+}
+
+// TestAHistoryBeyondItsShareCostsOthersNothing lets one account's history become too large, at once and event by event.
+func TestAHistoryBeyondItsShareCostsOthersNothing(t *testing.T) {
+	t.Parallel()
+	const others = 100
+	large := entry.Of("pro-1", "large")
+	many := make([]event.Event, 10_000)
+	for i := range many {
+		many[i] = some(large)
+	}
+	for name, grow := range map[string]func(*testing.T, *Memory){
+		"as it is filled": func(t *testing.T, m *Memory) {
+			more := func() ([]event.Event, error) { t.Error("the log is read again for what is not kept"); return nil, nil }
+			if stamp, err := m.Fill(t.Context(), entry.Shelf{Owner: large}, 0, many, more); stamp != "" || err != nil {
+				t.Errorf("stamp %q, %v", stamp, err)
+			}
+		},
+		"by what came while it was filled": func(t *testing.T, m *Memory) {
+			more := func() ([]event.Event, error) { return many[1:], nil }
+			if stamp, err := m.Fill(t.Context(), entry.Shelf{Owner: large}, 0, many[:1], more); stamp != "" || err != nil {
+				t.Errorf("stamp %q, %v", stamp, err)
+			}
+		},
+		"event by event": func(t *testing.T, m *Memory) {
+			m.fillTo(t, large.User, 0)
+			for i := range many {
+				m.mustAdd(t, many[i])
+				if read, result := m.mustRead(t, large.User); result == entry.Large {
+					return
+				} else if read.Events.Len() != i+2 || result != entry.Trusted {
+					t.Fatalf("%s with %d events, want %d", result, read.Events.Len(), i+2)
+				}
+			}
+			t.Error("it grows without a bound")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := time.Now()
+			m := bounded(t, Least, func() time.Time { return now })
+			for i := range others {
+				m.fillTo(t, ident.UserID(fmt.Sprint(i)), 0)
+			}
+			grow(t, m)
+			drawn, taken := m.drawn, m.taken
+			for range 5 {
+				m.mustAdd(t, some(large))
+				if stamp, err := m.AccountChanged(t.Context(), large); stamp != "" || err != nil {
+					t.Errorf("the account has stamp %q, %v", stamp, err)
+				}
+				if read, result := m.mustRead(t, large.User); result != entry.Large || read.Events.Len() > 0 || read.AccountStamp != "" {
+					t.Errorf("%s: %d events, stamp %q", result, read.Events.Len(), read.AccountStamp)
+				}
+			}
+			if m.drawn != drawn || m.taken != taken {
+				t.Errorf("%d numbers were drawn and %d bytes taken for what is not kept", m.drawn-drawn, m.taken-taken)
+			}
+			for i := range others {
+				if _, result := m.mustRead(t, ident.UserID(fmt.Sprint(i))); result != entry.Trusted {
+					t.Errorf("the entry of user %d is gone: %s", i, result)
+				}
+			}
+			now = now.Add(m.ttl)
+			if _, result := m.mustRead(t, large.User); result != entry.Absent {
+				t.Errorf("that it was too large is remembered for longer than an entry: %s", result)
+			}
+		})
+	}
+}
+
+// TestWritersOfOneUserLoseNothingOfEachOther lets each make the history anew from what it found.
+func TestWritersOfOneUserLoseNothingOfEachOther(t *testing.T) {
+	t.Parallel()
+	const writers, rounds = 8, 40
+	of := entry.Of("pro-1", "a")
+	m := bounded(t, 64*Least, time.Now)
+	m.fillTo(t, of.User, 0)
+	first, _ := m.mustRead(t, of.User)
+	all := make([]event.Event, writers*rounds)
+	var writing sync.WaitGroup
+	for n := range writers {
+		writing.Go(func() {
+			for i := range all[n*rounds : (n+1)*rounds] {
+				e := some(of)
+				if i%10 == 9 { // each tenth takes the one before away
+					e.Type, e.Deletes = event.Deleted, all[n*rounds+i-1].ID
+				}
+				all[n*rounds+i] = e
+				if err := m.Add(t.Context(), &e, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writing.Wait()
+	read, result := m.mustRead(t, of.User)
+	want := event.NewSet(append(first.Events.Live(), all...)).Live()
+	if result != entry.Trusted || !slices.Equal(read.Events.Live(), want) {
+		t.Errorf("%s with %d events, want %d", result, read.Events.Len(), len(want))
+	}
+}
+
+// TestPropertyAHistoryIsTheSameInWhateverStepsItCame compares what is added one by one with what is made at once.
+func TestPropertyAHistoryIsTheSameInWhateverStepsItCame(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		ids := rapid.SampledFrom([]ident.EventID{"a", "b", "c", "d", "e"})
+		events := rapid.SliceOf(rapid.Custom(func(r *rapid.T) event.Event {
+			e := event.Event{ID: ids.Draw(r, "ID"), Type: event.LoginError, CreatedMs: rapid.Int64Range(1, 3).Draw(r, "time")}
+			if rapid.Bool().Draw(r, "deletion") {
+				e.Type, e.Deletes = event.Deleted, ids.Draw(r, "deletes")
+			}
+			return e
+		})).Draw(r, "events")
+		var stepwise history
+		for rest := events; len(rest) > 0; {
+			n := rapid.IntRange(1, min(2, len(rest))).Draw(r, "together")
+			stepwise, rest = stepwise.with(rest[:n]), rest[n:]
+			if weighed := weigh(stepwise.events.All()) + weigh(stepwise.deletions); stepwise.bytes != weighed {
+				r.Fatalf("it is said to take %d and takes %d", stepwise.bytes, weighed)
+			}
+		}
+		if want := event.NewSet(events).Live(); !slices.Equal(stepwise.events.Live(), want) {
+			r.Fatalf("%v, want %v", stepwise.events.Live(), want)
+		}
+	})
 }
 
 // TestPropertyWhatIsTakenIsWhatThereIs writes, reads, removes and lets expire, in any order.
 func TestPropertyWhatIsTakenIsWhatThereIs(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
-		const most = 5 * (perEntry + perEvent)
+		const most = 3 * entry.Shares * perEvent // so that a history has two events or three
 		now := time.Now()
 		m := bounded(t, most, func() time.Time { return now })
 		user := rapid.SampledFrom([]ident.UserID{"a", "b", "c", "d", "e", "f"})
 		r.Repeat(map[string]func(*rapid.T){
-			"fill": func(r *rapid.T) { m.fillTo(t, user.Draw(r, "user"), rapid.IntRange(0, 3*perEvent).Draw(r, "bytes")) },
+			"fill": func(r *rapid.T) { m.fillTo(t, user.Draw(r, "user"), rapid.IntRange(0, 6*perEvent).Draw(r, "bytes")) },
 			"add": func(r *rapid.T) {
 				e := some(entry.Of("pro-1", user.Draw(r, "user")))
-				if err := m.Add(t.Context(), &e, nil); err != nil {
-					r.Fatal(err)
+				if read, _ := m.mustRead(t, e.User); read.Events.Len() > 0 && rapid.Bool().Draw(r, "deletion") {
+					e.Type, e.Deletes = event.Deleted, read.Events.All()[0].ID
 				}
+				m.mustAdd(t, e)
 			},
 			"offer": func(r *rapid.T) {
 				e := some(entry.Of("pro-1", user.Draw(r, "user")))
@@ -111,11 +259,7 @@ func TestPropertyWhatIsTakenIsWhatThereIs(t *testing.T) {
 					r.Fatal(err)
 				}
 			},
-			"read": func(r *rapid.T) {
-				if _, _, err := m.History(t.Context(), entry.Of("pro-1", user.Draw(r, "user")), 0, ""); err != nil {
-					r.Fatal(err)
-				}
-			},
+			"read": func(r *rapid.T) { m.mustRead(t, user.Draw(r, "user")) },
 			"remove": func(r *rapid.T) {
 				if err := m.Remove(t.Context(), entry.Of("pro-1", user.Draw(r, "user")), rapid.Bool().Draw(r, "offers too")); err != nil {
 					r.Fatal(err)
@@ -126,8 +270,12 @@ func TestPropertyWhatIsTakenIsWhatThereIs(t *testing.T) {
 				var sum int64
 				for at, element := range m.all {
 					k := element.Value.(*kept)
-					if sum += k.bytes; k.at != at {
+					if sum += k.takes; k.at != at {
 						r.Fatalf("%v lies where %v is", k.at, at)
+					}
+					history := weigh(k.events.All()) + weigh(k.deletions)
+					if history > m.share || k.takes != perEntry+history+weigh(k.offers) || (k.large && history > 0) {
+						r.Fatalf("%v takes %d with a history of %d, and says %d (large: %t)", at, k.takes, history, k.history.bytes, k.large)
 					}
 				}
 				if sum != m.taken || (sum > most && len(m.all) > 1) || len(m.all) != m.order.Len() {
