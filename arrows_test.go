@@ -62,6 +62,7 @@ var arrows = []struct {
 	{"services/ceremony/connect", room("passkeys directory sessions processes environments")},
 	{"services/ceremony/signin", room("passkeys directory sessions processes environments codes delivery")},
 	{"services/ceremony/signin/internal/counted", "core " + stored("code signin")},
+	{"services/ceremony/signin/internal/settling", "core " + stored("outbox process signin")},
 	{"services/ceremony/registrations", room("passkeys directory codes delivery")},
 	{"services/ceremony/passkeys", room("sessions environments")},
 	{"services/ceremony/passkeys/reply", "core api " + stored("challenge")},

@@ -13,6 +13,9 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
+// SignUpHold is how long a user is kept for a sign-up that does not go on, if somebody else wants one of the identifiers.
+const SignUpHold = 15 * time.Minute
+
 // Account is a user with everything that belongs to it. Times are Unix ms.
 type Account struct {
 	Project            ident.ProjectID `json:"project"`
@@ -34,8 +37,7 @@ type Account struct {
 	// one of the identifiers.
 	SignUpUntilMs int64 `json:"signUpUntilMs,omitempty"`
 
-	// Unverified is set while the user of a sign-up waits, pending, for one of the identifiers to be verified. The passkeys log nobody in
-	// until then.
+	// Unverified is set while the user of a sign-up waits, pending, to be verified. The passkeys log nobody in until then.
 	Unverified bool `json:"unverified,omitempty"`
 
 	// WrongCodes is how many one-time codes were wrong since the user last proved to be who they are. Codes are taken until there are as
@@ -87,21 +89,35 @@ func (a *Account) Active() error {
 	}
 }
 
-// Waits reports whether the user may log in as soon as one of the identifiers is verified, and create passkeys meanwhile.
+// Waits reports whether the user may log in as soon as they are verified, and create passkeys meanwhile.
 func (a *Account) Waits() bool { return a.Status == StatusPending && a.Unverified }
 
-// Settle ends the waiting of a user of whom an identifier that receives codes is verified, or whom somebody has made active.
+// Settle ends the waiting of a user whom somebody has made active, or of whom every identifier that receives codes is verified: who has
+// one of them has not shown to have the others.
 func (a *Account) Settle() {
 	if !a.Unverified {
 		return
 	}
-	verified := slices.ContainsFunc(a.Identifiers, func(i Identifier) bool {
-		return i.Type != IdentifierTypeUsername && i.Status != IdentifierStatusPending
-	})
-	if verified && a.Status == StatusPending {
+	verified, pending := false, false
+	for _, i := range a.Identifiers {
+		if i.Type != IdentifierTypeUsername {
+			verified, pending = verified || i.Status != IdentifierStatusPending, pending || i.Status == IdentifierStatusPending
+		}
+	}
+	if a.Status == StatusActive || verified && !pending {
+		a.EndWaiting()
+	}
+}
+
+// EndWaiting makes the user of a sign-up one who is verified, if they wait for that.
+func (a *Account) EndWaiting() {
+	if !a.Unverified {
+		return
+	}
+	a.Unverified, a.SignUpUntilMs = false, 0
+	if a.Status == StatusPending {
 		a.Status = StatusActive
 	}
-	a.Unverified = !verified && a.Status != StatusActive
 }
 
 // Lost reports whether the user had a passkey with that WebAuthn credential ID, which was deleted.

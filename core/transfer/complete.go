@@ -29,6 +29,9 @@ func (u User) Account(project ident.ProjectID, rpID string, nowMs int64) (accoun
 		Project: project, ID: c.userID(u), FullName: u.FullName, Status: u.Status, UserHandle: u.UserHandle,
 		Unverified: u.Unverified, CreatedMs: c.time("createdMs", u.CreatedMs), UpdatedMs: c.time("updatedMs", u.UpdatedMs),
 	}
+	if a.Waits() {
+		a.SignUpUntilMs = nowMs + account.SignUpHold.Milliseconds()
+	}
 	if !u.Status.Valid() {
 		c.fault("status", "must be one of pending, active, disabled")
 	}

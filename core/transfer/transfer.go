@@ -59,7 +59,7 @@ type User struct {
 	ID       ident.UserID   `json:"userID,omitempty"`
 	FullName *string        `json:"fullName,omitempty"`
 	Status   account.Status `json:"status"`
-	// The user is pending until one of the identifiers is verified
+	// The user is pending until every identifier that receives codes is verified, or until a login
 	Unverified bool `json:"unverified,omitempty"`
 	// W3C WebAuthn user handle, 1 to 64 bytes; needed with credentials, which hold it too
 	UserHandle     Bytes           `json:"userHandle,omitempty"`

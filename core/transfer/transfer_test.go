@@ -182,6 +182,27 @@ func TestWhatIsExportedIsImportedAsItWas(t *testing.T) {
 	}
 }
 
+func TestASignUpThatWaitsGivesWayAfterItsImport(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status  account.Status
+		givesUp bool
+	}{
+		"a user who waits":     {account.StatusPending, true},
+		"a user who is active": {account.StatusActive, false},
+	} {
+		user := good()
+		user.Status, user.Unverified = c.status, true
+		a, faults := user.Account("pro-1", "example.com", nowMs)
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		if hold := account.SignUpHold.Milliseconds(); a.GivenUp(nowMs+hold-1) || a.GivenUp(nowMs+hold) != c.givesUp {
+			t.Errorf("%s: kept until %d", name, a.SignUpUntilMs)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"user":{"status":"active","userHandle":"AA","credentials":[{"credentialID":"AQ","publicKey":"Ag"}]}}`))
 	f.Add([]byte(`{"event":{"id":"pke-1","user":"usr-1","type":"login-error","createdMs":1}}`))

@@ -173,6 +173,17 @@ func (s *Service) DeleteIdentifier(ctx context.Context, req service.ForUser[iden
 	)
 }
 
+// GiveBack frees the names that an account had before a change and has no longer after it.
+func (s *Service) GiveBack(ctx context.Context, before, after account.Account) error {
+	before.Identifiers = slices.DeleteFunc(slices.Clone(before.Identifiers), func(i account.Identifier) bool {
+		return IdentifierAt(&after, i.ID) >= 0
+	})
+	before.SocialAccounts = slices.DeleteFunc(slices.Clone(before.SocialAccounts), func(one account.SocialAccount) bool {
+		return slices.Contains(after.SocialAccounts, one)
+	})
+	return s.eraseIdentifierIndex(ctx, before)
+}
+
 func IdentifierAt(a *account.Account, id ident.IdentifierID) int {
 	return slices.IndexFunc(a.Identifiers, func(i account.Identifier) bool { return i.ID == id })
 }

@@ -3,14 +3,11 @@ package signin
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
-	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
@@ -240,53 +237,11 @@ func (s *Service) notMediated(ctx context.Context, t *turn, why signin.Unmediate
 	return s.answer(ctx, t)
 }
 
-// settleProven writes down what a process has proven of its user: whoever got a code has the identifier, and a sign-up that gets this far
-// is complete.
+// settleProven writes down what a process has proven of its user.
 func (s *Service) settleProven(ctx context.Context, t *turn) (account.Account, error) {
-	a, _, err := s.accounts.Get(ctx, t.project.ID, t.state.User)
-	if err != nil {
-		return account.Account{}, err
-	}
-	looked := a
-	looked.Identifiers = slices.Clone(a.Identifiers)
-	changed, stands := t.state.Prove(&looked)
-	switch {
-	case !stands:
-		// It was taken from the user since: who has it is not who has the account.
-		return account.Account{}, process.ErrUnknown
-	case changed:
-		return s.prove(ctx, t, a)
-	}
-	if a.SignUpUntilMs == 0 && a.WrongCodes == 0 {
-		return a, nil
-	}
-	return s.accounts.Update(ctx, a.Project, a.ID, func(a *account.Account) error {
-		a.SignUpUntilMs, a.WrongCodes = 0, 0
-		return nil
-	})
-}
-
-// prove stores what a process has proven of its user. The passkeys that were created before anything was verified are taken from a user who
-// is verified by a login, unless they were created in this very browser: who signed up may have been somebody else, who waits for the owner
-// of the address to come.
-func (s *Service) prove(ctx context.Context, t *turn, a account.Account) (account.Account, error) {
-	seen, err := s.environments.Visit(t.project, t.client())
-	if err != nil {
-		return account.Account{}, err
-	}
-	for _, id := range t.state.Doubtful(a, seen.Recorded()) {
-		gone := service.ForUser[ident.CredentialID]{Project: a.Project, User: a.ID, Body: id}
-		if _, err := s.passkeys.Remove(ctx, gone); err != nil && !errors.Is(err, account.ErrUnknownCredential) {
-			return account.Account{}, err
-		}
-	}
-	return s.outbox.Change(ctx, s.outbox.NewEvent(a.Project, a.ID, event.UserUpdated), func(a *account.Account) error {
-		if len(t.state.Doubtful(*a, seen.Recorded())) > 0 {
-			return fault.Unavailable(time.Second, "a passkey was created meanwhile")
-		}
-		t.state.Prove(a)
-		a.SignUpUntilMs, a.WrongCodes = 0, 0
-		return nil
+	return s.settler.Settle(ctx, t.project.ID, t.state, func() (ident.EnvironmentID, error) {
+		seen, err := s.environments.Visit(t.project, t.client())
+		return seen.Recorded(), err
 	})
 }
 

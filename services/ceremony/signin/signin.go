@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 	"github.com/keyward/keyward/services/ceremony/processes"
 	"github.com/keyward/keyward/services/ceremony/sessions"
+	"github.com/keyward/keyward/services/ceremony/signin/internal/settling"
 )
 
 // Passkeys is what the room passkeys does for a sign-up or login.
@@ -40,6 +41,7 @@ type Directory interface {
 	Owner(ctx context.Context, project ident.ProjectID, kind account.IdentifierType, value string) (ident.UserID, error)
 	CreateWithIdentifiers(context.Context, account.Account) error
 	Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error
+	GiveBack(ctx context.Context, before, after account.Account) error
 }
 
 // Sessions opens sessions. The room sessions is one.
@@ -111,6 +113,7 @@ type Service struct {
 	challengeTTL time.Duration
 	now          func() time.Time
 	log          *slog.Logger
+	settler      settling.Settler
 
 	deliveries sync.WaitGroup // of codes that no answer waits for
 	delivering chan struct{}  // a place for each of them
@@ -122,6 +125,7 @@ func New(d Deps) *Service {
 		projects: d.Projects, accounts: d.Accounts, codes: d.Codes, stored: d.Stored, outbox: d.Outbox, delivery: d.Delivery,
 		passkeys: d.Passkeys, directory: d.Directory, sessions: d.Sessions, processes: d.Processes, environments: d.Environments,
 		decision: d.Decision, events: d.Events, limits: d.Limits, challengeTTL: d.ChallengeTTL, now: d.Now, log: d.Log,
+		settler:    settling.Settler{Accounts: d.Accounts, Outbox: d.Outbox, Passkeys: d.Passkeys, Names: d.Directory},
 		delivering: make(chan struct{}, maxDeliveries),
 	}
 }

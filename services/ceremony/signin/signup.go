@@ -3,7 +3,6 @@ package signin
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
@@ -21,9 +20,6 @@ import (
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
-
-// signUpHold is how long a user is kept for a sign-up that does not go on, if somebody else wants one of the identifiers.
-const signUpHold = 15 * time.Minute
 
 // SignupInit implements service.SignIn. Until everything that has to be verified is, nothing of it is kept but the process: nobody holds an
 // identifier by typing it.
@@ -124,7 +120,7 @@ func (s *Service) join(ctx context.Context, t *turn) error {
 }
 
 func (s *Service) createJoining(ctx context.Context, t *turn, user ident.UserID) (account.Account, error) {
-	a := t.state.Joining(t.project.ID, user, s.now(), signUpHold)
+	a := t.state.Joining(t.project.ID, user, s.now(), account.SignUpHold)
 	a.UserHandle, a.Unannounced = directory.NewUserHandle(), []event.Event{s.outbox.NewEvent(a.Project, a.ID, event.UserCreated)}
 	err := s.directory.CreateWithIdentifiers(ctx, a)
 	if errors.Is(err, account.ErrExists) {

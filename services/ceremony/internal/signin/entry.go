@@ -137,10 +137,8 @@ func (e Entry) proven(kind account.IdentifierType) Entry {
 	return e.each(func(f *Field) { f.Proven = f.Proven || f.Type == kind })
 }
 
-// Unverified reports whether the user of the sign-up has to be verified, and nothing has been yet.
-func (e Entry) Unverified() bool {
-	return e.owed() != nil && !slices.ContainsFunc(e.Fields, func(f Field) bool { return f.Proven })
-}
+// Unverified reports whether something of the sign-up has to be verified though the user is there.
+func (e Entry) Unverified() bool { return e.owed() != nil }
 
 // owed returns what has to be verified though the user is there, or nil.
 func (e Entry) owed() *Field {
