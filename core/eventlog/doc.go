@@ -38,8 +38,7 @@
 // Nothing else comes into it: answers that are refused are many if somebody wants them to be who knows a user's name. They are appended as
 // any event, and what spends their challenges is a mark. So nobody can make a user's logins slow, or wait for others, but that user.
 //
-// The server takes two messages of one subject in one batch although each has the condition: it judges each by what is stored. So they go
-// alone.
+// They go alone: one whose condition does not hold would have the server refuse all the others of a batch.
 //
 // A caller whose answer was lost asks again. The event has the ID of its ceremony, as any other's would; who has stored it the header
 // Keyward-Attempt says. So a repeated call finds its own, while and after the server knows the ID, and another is told that it came late.

@@ -167,7 +167,7 @@ func (l *Log) conclude(ctx context.Context, e event.Event, after uint64, attempt
 	}
 	msg.Header[headerAttempt] = []string{attempt}
 	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(after, 10))
-	// It goes alone: of two messages of one batch the server would not see the first when it judges the second.
+	// It goes alone: refused, it would have the others of a batch refused.
 	r, err = l.commits.single(ctx, msg, string(e.ID))
 	if moved(err) || err == nil && (r.Duplicate || r.Unsure) {
 		r, err = l.resolve(ctx, e, msg, after, r)
