@@ -219,8 +219,8 @@ func TestASignUpEndsItsWaitingWhenItOwesNothingMore(t *testing.T) {
 	}
 }
 
-// Nothing of a sign-up but a phone is owed, and the owner of the address comes first: the phone is the account's no longer, so its code leads
-// nowhere.
+// Nothing of a sign-up but a phone is owed, and the owner of the address comes first. The phone is the account's no longer, so
+// its code leads nowhere.
 func TestASignUpWhoseIdentifiersAreGoneOpensNothing(t *testing.T) {
 	t.Parallel()
 	st, theirs, n := meeting(ceremonytest.New(t), mixed(project.VerifyNever, project.VerifyAfterPasskey)), authenticator.Phone(), 0
