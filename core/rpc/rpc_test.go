@@ -239,6 +239,46 @@ func TestRollingRestartsLoseNoCall(t *testing.T) {
 	}
 }
 
+func TestWhoeverCallsOnceAServiceIsStartedIsAnswered(t *testing.T) {
+	t.Parallel()
+	cfg := bus.DefaultConfig()
+	cfg.DataDir, cfg.Addr = t.TempDir(), "127.0.0.1:0"
+	log := slog.New(slog.DiscardHandler)
+	b, err := bus.Open(t.Context(), cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	url, err := bus.ServerURL(cfg.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect := func() *nats.Conn {
+		conn, err := nats.Connect(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(conn.Close)
+		return conn
+	}
+	answers := rpc.Service{Name: "oracle", Methods: []rpc.Method{rpc.Bind("ask", func(_ context.Context, q question) (answer, error) {
+		return answer{Text: q.Text}, nil
+	})}}
+	there, elsewhere := connect(), rpc.NewClient(connect(), "oracle", rpc.Within(time.Minute))
+	for range 200 {
+		server, err := rpc.Serve(there, answers, rpc.Options{Version: "0.0.1"}, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ask(t.Context(), elsewhere); err != nil {
+			t.Errorf("got %v", err)
+		}
+		if err := server.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What a service answers is published by a user who may publish answers. Whoever asks must not be able to have it published as something
 // else.
 func TestACallWhoseAnswerWouldNotGoToAnInboxIsNotTaken(t *testing.T) {

@@ -40,7 +40,11 @@ type Server struct {
 	cancel  context.CancelFunc
 }
 
-// Serve answers calls to a service that come over the bus, each in a goroutine of its own. Close the server.
+// announceLimit is how long NATS may take to confirm that it knows of a server.
+const announceLimit = 10 * time.Second
+
+// Serve answers calls to a service that come over the bus, each in a goroutine of its own. When it has returned, NATS knows of it if it
+// can be reached: whoever calls from then on is not told that there is nobody. Close the server.
 func Serve(conn *nats.Conn, service Service, opts Options, log *slog.Logger) (*Server, error) {
 	if opts.Concurrency == 0 {
 		opts.Concurrency = 512
@@ -75,6 +79,10 @@ func (s *Server) listen(conn *nats.Conn, methods []Method) error {
 			return fmt.Errorf("listen on %s: %w", subject, err)
 		}
 		s.subs = append(s.subs, sub)
+	}
+	if err := conn.FlushTimeout(announceLimit); err != nil {
+		// The client tells NATS as soon as it is there again.
+		s.log.Warn("nats may not know yet that a service is there", "service", s.name, "error", err)
 	}
 	return nil
 }
