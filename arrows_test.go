@@ -161,7 +161,8 @@ var arrows = []struct {
 	{"core/event", "core/ident"},
 
 	// Where things are kept and how they travel.
-	{"core/eventlog", "core/account core/bus core/cache core/direct core/event core/fault core/historycache core/ident core/patience core/span"},
+	{"core/eventlog", "core/account core/bus core/cache core/direct core/event core/fault core/historycache core/ident " +
+		"core/patience core/span"},
 	{"core/historycache", "core/cache core/event core/ident core/kv"},
 	{"core/feed", "core/bus core/direct core/event core/ident"},
 	{"core/idempotency", "core/bus core/fault core/ident core/kv"},

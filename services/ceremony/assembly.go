@@ -41,7 +41,8 @@ func newStores(d Deps, m metrics.Metrics) stores {
 	told := outbox.New(outbox.Deps{Accounts: d.Accounts, Events: d.Events, Now: d.Now, Log: d.Log, Metrics: m.Outbox})
 	return stores{
 		challenges: challenge.NewStore(challenge.Places{
-			Records: d.Challenges, Marks: d.Marks, Offers: d.Offers, Log: d.Positions, Ends: told, Keep: d.ChallengeMaxAge, Forgetful: d.EventsForgotten,
+			Records: d.Challenges, Marks: d.Marks, Offers: d.Offers, Log: d.Positions, Ends: told, Keep: d.ChallengeMaxAge,
+			Forgetful: d.EventsForgotten,
 		}),
 		index:     credindex.NewStore(d.Index),
 		names:     identindex.NewStore(d.Names),
