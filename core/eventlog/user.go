@@ -106,34 +106,28 @@ func (l *Log) readTypes(
 	return messages, next, nil
 }
 
-// newest returns the sequence of the newest message of each subject that the filter matches.
+// newest returns the sequence of the newest message of each subject that the filter matches: all as they were at one moment.
 func (l *Log) newest(ctx context.Context, stream, filter string) (map[string]uint64, error) {
-	newest := make(map[string]uint64)
-	err := l.eachNewest(ctx, stream, filter, func(msg *jetstream.RawStreamMsg) { newest[msg.Subject] = msg.Sequence })
-	return newest, err
-}
-
-// eachNewest hands the newest message of each subject that the filter matches to take: all as they were at one moment.
-func (l *Log) eachNewest(ctx context.Context, stream, filter string, take func(*jetstream.RawStreamMsg)) error {
 	batch, err := jetstreamext.GetLastMsgsFor(ctx, l.js, stream, []string{filter})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	newest := make(map[string]uint64)
 	for msg, err := range batch {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return nil
+			return nil, nil
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		take(msg)
+		newest[msg.Subject] = msg.Sequence
 		pending, err := strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64)
 		if err != nil {
-			return fmt.Errorf("read what is pending: %w", err)
+			return nil, fmt.Errorf("read what is pending: %w", err)
 		}
 		if pending == 0 {
-			return nil
+			return newest, nil
 		}
 	}
-	return errors.Join(errIncomplete, ctx.Err())
+	return nil, errors.Join(errIncomplete, ctx.Err())
 }
